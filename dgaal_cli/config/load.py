@@ -1,0 +1,222 @@
+"""From files, environment and command line to one checked ``Config``.
+
+Precedence: command line, ``DGAAL_*`` environment, ``dgaal.toml``, preset, defaults. Unknown keys are
+errors that name the nearest key; msgspec alone would let them pass on dataclasses.
+"""
+
+import dataclasses
+import difflib
+import tomllib
+import typing
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.errors import ConfigError, StorageError, WorkspaceError
+from dgaal_cli.harmless import show
+
+ENVIRONMENT_PREFIX = "DGAAL_"
+SCHEMA_VERSION = 1
+
+Tree = dict[str, Any]
+
+
+def preset_names() -> list[str]:
+    """Names that ``preset`` may take."""
+    folder = resources.files("dgaal_cli.config") / "presets"
+    return sorted(
+        f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")
+    )
+
+
+def load_config(
+    path: Path, *, environment: Mapping[str, str], assignments: Iterable[str] = ()
+) -> Config:
+    """Read a workspace's ``dgaal.toml`` and lay environment and ``--set`` values over it.
+
+    Args:
+        path: The file.
+        environment: Usually ``os.environ``; keys ``DGAAL_SEED``, ``DGAAL_QUERY__SIZE``.
+        assignments: ``key.path=value`` of the command line, value in TOML syntax or bare text.
+
+    Raises:
+        ConfigError: A key or value is wrong.
+        WorkspaceError: A newer dgaal wrote the file.
+    """
+    tree = _read_toml(path)
+    version = tree.get("version", SCHEMA_VERSION)
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise WorkspaceError(
+            f"{show(path.name)} has version {version}, this dgaal knows up to {SCHEMA_VERSION}; "
+            "upgrade dgaal to work here"
+        )
+    _check_keys(tree, Config, where=show(path.name))
+    for assignment in (*_from_environment(environment), *assignments):
+        _assign(tree, assignment)
+    return build_config(tree)
+
+
+def build_config(tree: Tree) -> Config:
+    """Turn a tree of user's values into a ``Config``, filling gaps from its preset.
+
+    Raises:
+        ConfigError: A key or value is wrong.
+    """
+    _check_keys(tree, Config, where="the configuration")
+    preset = tree.get("preset", "small")
+    if preset not in preset_names():
+        raise ConfigError(
+            f"unknown preset {show(repr(preset))}; choose one of {', '.join(preset_names())}"
+        )
+    merged = _merge(tomllib.loads(_preset_text(preset)), tree)
+    try:
+        config = msgspec.convert(merged, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"wrong value in the configuration: {show(str(error))}") from error
+    _check_ranges(config)
+    return config
+
+
+def parse_assignment(text: str) -> tuple[list[str], Any]:
+    """Split ``key.path=value``; the value is TOML, or bare text where it is no TOML.
+
+    Raises:
+        ConfigError: There is no ``=``.
+    """
+    key, equals, raw = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {show(text)!r} is no assignment; write --set key.path=value")
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw.strip()
+    return [part.strip() for part in key.split(".")], value
+
+
+def _preset_text(name: str) -> str:
+    return (resources.files("dgaal_cli.config") / "presets" / f"{name}.toml").read_text("utf-8")
+
+
+def _read_toml(path: Path) -> Tree:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise StorageError(f"cannot read {show(str(path))}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{show(str(path))} is no valid TOML: {show(str(error))}") from error
+
+
+def _from_environment(environment: Mapping[str, str]) -> list[str]:
+    """``DGAAL_QUERY__SIZE=50`` says ``query.size=50``; an unknown name is an error, as a key is."""
+    return [
+        f"{name.removeprefix(ENVIRONMENT_PREFIX).lower().replace('__', '.')}={value}"
+        for name, value in sorted(environment.items())
+        if name.startswith(ENVIRONMENT_PREFIX)
+    ]
+
+
+def _assign(tree: Tree, assignment: str) -> None:
+    keys, value = parse_assignment(assignment)
+    branch: Tree = {}
+    node = branch
+    for key in keys[:-1]:
+        node[key] = {}
+        node = node[key]
+    node[keys[-1]] = value
+    _check_keys(branch, Config, where=f"'{show(assignment)}'")
+    merged = _merge(tree, branch)
+    tree.clear()
+    tree.update(merged)
+
+
+def _merge(below: Tree, above: Tree) -> Tree:
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        both_tables = isinstance(old, dict) and isinstance(value, dict)
+        result[key] = _merge(cast("Tree", old), cast("Tree", value)) if both_tables else value
+    return result
+
+
+def _check_keys(tree: Tree, schema: type, *, where: str, path: str = "") -> None:
+    hints = typing.get_type_hints(schema)
+    for key, value in tree.items():
+        if key not in hints:
+            near = difflib.get_close_matches(key, hints, n=1, cutoff=0.5)
+            hint = f"did you mean '{path}{near[0]}'?" if near else f"known: {', '.join(hints)}"
+            raise ConfigError(f"unknown key '{show(path + key)}' in {where}; {hint}")
+        inner = hints[key]
+        if dataclasses.is_dataclass(inner) and isinstance(inner, type):
+            if not isinstance(value, dict):
+                raise ConfigError(f"'{path}{key}' in {where} is a table; write [{path}{key}]")
+            _check_keys(cast("Tree", value), inner, where=where, path=f"{path}{key}.")
+
+
+_POSITIVE = (
+    "query.size",
+    "network.width",
+    "network.latent",
+    "network.latent_hidden",
+    "network.critic_width",
+    "network.classifier_width",
+    "pretrain.batch",
+    "coevolve.batch",
+    "coevolve.steps",
+    "classifier.batch",
+    "classifier.steps",
+)
+_NOT_NEGATIVE = (
+    "seed",
+    "threads",
+    "query.budget",
+    "label.gate_ms",
+    "network.residual_blocks",
+    "pretrain.epochs",
+    "pretrain.min_steps",
+    "pretrain.adversarial_weight",
+    "pretrain.pool_weight",
+    "classifier.shift",
+    "generation.per_parent",
+)
+_SHARES = (
+    "generation.noise",
+    "generation.share",
+    "generation.min_confidence",
+    "evaluation.held_out",
+)
+_CHOICES: dict[str, tuple[int, ...]] = {
+    "pool.image_size": (0, 8, 16, 32, 64),
+    "pool.channels": (0, 1, 3),
+    "network.max_image_size": (8, 16, 32, 64),
+}
+
+
+def _check_ranges(config: Config) -> None:
+    for key in _POSITIVE:
+        if _value(config, key) <= 0:
+            raise ConfigError(f"'{key}' is {_value(config, key)}; it must be above 0")
+    for key in _NOT_NEGATIVE:
+        if _value(config, key) < 0:
+            raise ConfigError(f"'{key}' is {_value(config, key)}; it must not be negative")
+    for key in _SHARES:
+        if not 0 <= _value(config, key) < 1:
+            raise ConfigError(
+                f"'{key}' is {_value(config, key)}; it must be at least 0 and below 1"
+            )
+    for key, allowed in _CHOICES.items():
+        if _value(config, key) not in allowed:
+            listed = ", ".join(map(str, allowed))
+            raise ConfigError(f"'{key}' is {_value(config, key)}; choose one of {listed}")
+    if config.coevolve.folds < 2:
+        raise ConfigError(f"'coevolve.folds' is {config.coevolve.folds}; it must be at least 2")
+
+
+def _value(config: Config, key: str) -> Any:
+    node: Any = config
+    for part in key.split("."):
+        node = getattr(node, part)
+    return node

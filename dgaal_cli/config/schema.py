@@ -1,0 +1,166 @@
+"""The one list of options, their defaults and units.
+
+A key in ``dgaal.toml``, an environment variable (``DGAAL_QUERY__SIZE``), ``--set query.size=50``
+and a field below are the same word. A preset fills the fields of ``[network]``, ``[pretrain]``,
+``[coevolve]``, ``[classifier]`` and ``[generation]``; what the user writes wins.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolConfig:
+    """Where the images are."""
+
+    source: str
+    """SOURCE of the images to choose from; a relative path is relative to the workspace."""
+    test: str = ""
+    """SOURCE of labeled images that only measure accuracy; empty: a share of the labels does."""
+    image_size: int = 0
+    """Side in pixels at which the networks see an image: 8, 16, 32, 64; 0 lets the pool decide."""
+    channels: int = 0
+    """1 gray, 3 color; 0 lets the pool decide."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryConfig:
+    """How much is asked."""
+
+    size: int = 24
+    """Labels asked a round."""
+    budget: int = 0
+    """Labels allowed in all; 0 sets no limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelConfig:
+    """How the terminal asks."""
+
+    hints: bool = False
+    """Show the model's guess before the answer; it is recorded with each label."""
+    gate_ms: int = 80
+    """An image must have been on the screen this long before an answer to it is accepted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkConfig:
+    """Sizes of the networks."""
+
+    width: int = 64
+    """Channels of the first encoder block; later blocks have up to four times as many."""
+    latent: int = 32
+    """Width Z of the vector that the latent discriminator D1 sees."""
+    residual_blocks: int = 4
+    """Residual blocks between encoder and decoder."""
+    latent_hidden: int = 512
+    """Width of D1's hidden layers."""
+    critic_width: int = 64
+    """Channels of the first block of the image discriminator D2."""
+    classifier_width: int = 64
+    """Channels of the first block of the task model T."""
+    max_image_size: int = 32
+    """Upper bound for the side that ``pool.image_size = 0`` chooses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PretrainConfig:
+    """Before round 0: (G1, D1) and (G, D2) learn on the whole pool (Guo et al. 2021, Alg. 1)."""
+
+    epochs: float = 50.0
+    """Passes over the pool."""
+    min_steps: int = 0
+    """Steps taken however small the pool is."""
+    batch: int = 64
+    """Images from each pool a step."""
+    lr_latent: float = 1e-3
+    """Adam rate of G1 and D1 in their game (a1 = a2 in the paper)."""
+    lr_image: float = 2e-4
+    """Adam rate of G and D2 in their game."""
+    adversarial_weight: float = 0.02
+    """Weight of the critic's value beside the mean squared error in G's loss."""
+    pool_weight: float = 0.1
+    """Weight of D1's verdict in G1's loss; large values erase what D1 ranks by."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoevolveConfig:
+    """Each round: D1 learns the labels of now (Alg. 2, eq. 9)."""
+
+    steps: int = 120
+    """Upper bound of steps a fold."""
+    batch: int = 128
+    """Rows from each side a step."""
+    lr: float = 2e-3
+    """Adam rate."""
+    folds: int = 3
+    """A pool image is scored only by networks that did not train on it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifierConfig:
+    """The task model T, from scratch each round."""
+
+    steps: int = 2000
+    """Optimizer steps a round."""
+    batch: int = 64
+    """Labeled images a step."""
+    lr: float = 0.05
+    """Peak rate of SGD with Nesterov momentum, warmed up and annealed to zero."""
+    weight_decay: float = 5e-4
+    """L2 penalty."""
+    shift: int = 2
+    """Largest random shift in pixels."""
+    flip: bool = False
+    """Mirror at random; wrong for digits and letters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationConfig:
+    """Synthesized images."""
+
+    noise: float = 0.05
+    """Half width of the per-channel factor around 1 that the noise layer draws (paper: 0.05)."""
+    share: float = 0.1
+    """Largest part of a query, beyond its size, that synthesized images may add to the labels."""
+    per_parent: int = 1
+    """Copies of one labeled image that may enter the candidate pool."""
+    min_confidence: float = 0.5
+    """T's least probability of the inherited label; below it a copy is set aside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationConfig:
+    """How accuracy is measured."""
+
+    held_out: float = 0.2
+    """Share of the labels kept from training to measure on, where ``pool.test`` is empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A workspace's whole configuration."""
+
+    version: Literal[1] = 1
+    """Version of this file's keys."""
+    name: str = ""
+    """What the terminal shows; the folder's name if empty."""
+    method: str = "dgaal"
+    """How the next images are chosen."""
+    preset: str = "small"
+    """Sizes and schedules."""
+    seed: int = 0
+    """Source of all randomness."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+    threads: int = 0
+    """CPU threads; 0 takes what the process may use."""
+    pool: PoolConfig
+    query: QueryConfig = field(default_factory=QueryConfig)
+    label: LabelConfig = field(default_factory=LabelConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
+    coevolve: CoevolveConfig = field(default_factory=CoevolveConfig)
+    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
+    generation: GenerationConfig = field(default_factory=GenerationConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
