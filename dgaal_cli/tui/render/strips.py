@@ -1,0 +1,121 @@
+"""Rows of cells as Textual strips whose ANSI is ready and whose segments exist only on demand.
+
+The compositor writes ``strip.render()`` of whole strips and looks at nothing else, so an image
+costs a string copy. Screenshots, dimming under a dialog and partial repaints read segments: then
+they are made. This module overrides one private name of Textual (``Strip._segments``); where a release no
+longer works that way, ``strip_of`` falls back to strips of real segments: slower, still right.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from rich.color import Color
+from rich.console import Console
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from dgaal_cli.tui.render.choose import Mode
+from dgaal_cli.tui.render.halfblock import UPPER_HALF, CellRow, is_palette
+
+
+def strip_of(row: CellRow) -> Strip:
+    """Return ``row`` as a strip, the fast kind where this Textual supports it."""
+    return RawStrip(row) if _is_supported() else Strip(to_segments(row), len(row.top))
+
+
+def to_segments(row: CellRow) -> list[Segment]:
+    """Return ``row`` as styled text, one segment per run of equal cells."""
+    if row.mode is Mode.ASCII:
+        return [Segment("".join(map(chr, row.top)))] if row.top else []
+    segments: list[Segment] = []
+    run_length = 0
+    previous: tuple[int, int] | None = None
+    for pair in (*zip(row.top, row.bottom, strict=True), None):
+        if pair == previous:
+            run_length += 1
+            continue
+        if previous is not None:
+            upper, lower = previous
+            text = (" " if upper == lower else UPPER_HALF) * run_length
+            segments.append(Segment(text, _style(upper, lower, is_palette(row.mode))))
+        previous, run_length = pair, 1
+    return segments
+
+
+class RawStrip(Strip):
+    """A strip that knows its ANSI; compare ``to_segments`` for what it means."""
+
+    __slots__ = ("_lazy", "_row")
+
+    def __init__(self, row: CellRow) -> None:
+        self._row = row
+        self._lazy: list[Segment] | None = None
+        super().__init__((), len(row.top))
+
+    @property
+    def _segments(self) -> list[Segment]:  # type: ignore[override]
+        if self._lazy is None:
+            self._lazy = to_segments(self._row)
+        return self._lazy
+
+    @_segments.setter
+    def _segments(self, value: Iterable[Segment]) -> None:
+        """Textual's constructor assigns an empty list here."""
+
+    @property
+    def has_segments(self) -> bool:
+        """Whether somebody has paid for segments."""
+        return self._lazy is not None
+
+    def __bool__(self) -> bool:
+        return bool(self._row.top)
+
+    def render(self, console: Console) -> str:  # noqa: ARG002 - the mode decided about color
+        """Return the row's ANSI."""
+        return self._row.ansi
+
+    def crop(self, start: int, end: int | None = None) -> Strip:
+        """Return a part as a strip of the same kind."""
+        start = max(0, start)
+        end = self.cell_length if end is None else min(self.cell_length, end)
+        if start == 0 and end == self.cell_length:
+            return self
+        return Strip([], 0) if end <= start else RawStrip(self._row.crop(start, end))
+
+    def divide(self, cuts: Iterable[int]) -> Sequence[Strip]:
+        """Cut at cell positions, dropping what lies after the last cut."""
+        ends = [cut for cut in cuts if cut <= self.cell_length]
+        return [self.crop(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+@lru_cache(maxsize=1)
+def _is_supported() -> bool:
+    """Try on one row everything that Textual's compositor asks of a strip."""
+    row = CellRow(top=(1, 2, 3), bottom=(1, 5, 6), mode=Mode.HALF, ansi="x")
+    try:
+        strip = RawStrip(row)
+        wanted = to_segments(row)
+        halves = strip.divide([1, 3])
+        return (
+            strip.render(Console()) == "x"
+            and strip.cell_length == len(row.top)
+            and not strip.has_segments
+            and list(strip) == wanted
+            and Strip.join([strip]).text == strip.text
+            and [half.cell_length for half in halves] == [1, 2]
+        )
+    except Exception:  # noqa: BLE001 - whatever a future Textual does, fall back
+        return False
+
+
+@lru_cache(maxsize=65536)
+def _style(upper: int, lower: int, is_number: bool) -> Style:  # noqa: FBT001 - hot and cached
+    back = _color(lower, is_number)
+    return Style(color=None if upper == lower else _color(upper, is_number), bgcolor=back)
+
+
+def _color(code: int, is_number: bool) -> Color:  # noqa: FBT001 - hot and cached
+    if is_number:
+        return Color.from_ansi(code)
+    return Color.from_rgb(code >> 16, code >> 8 & 255, code & 255)

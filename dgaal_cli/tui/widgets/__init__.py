@@ -1,0 +1,1 @@
+"""The widgets of the label terminal; each paints its rows itself."""
