@@ -1,0 +1,155 @@
+"""Just enough of the ONNX wire format to look into a file without a parser that can be hurt.
+
+Reads the metadata, and answers whether a model is complete in itself: no tensor that lies in
+another file, no operator outside the standard set. Field numbers are those of ``onnx.proto3``.
+"""
+
+from collections.abc import Iterator
+
+Value = int | memoryview
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_MAX_DEPTH = 16
+_MAX_FIELD = 2**29
+_STANDARD_DOMAINS = (b"", b"ai.onnx")
+
+# ModelProto
+_MODEL_GRAPH, _MODEL_OPSET, _MODEL_METADATA, _MODEL_TRAINING, _MODEL_FUNCTION = 7, 8, 14, 20, 25
+# TensorProto
+_TENSOR_EXTERNAL, _TENSOR_LOCATION = 13, 14
+
+_Kind = str
+# Message -> field -> message that lies there. What is not listed cannot contain a tensor.
+_CHILDREN: dict[_Kind, dict[int, _Kind]] = {
+    "model": {_MODEL_GRAPH: "graph", _MODEL_FUNCTION: "function", _MODEL_OPSET: "opset"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node", 9: "opset", 11: "attribute"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {},
+    "opset": {},
+}
+_DOMAIN_FIELD = {"opset": 1, "node": 7}
+
+
+class WireError(ValueError):
+    """The bytes are no ONNX model, or one that dgaal never writes."""
+
+
+def metadata(data: bytes) -> list[tuple[str, bytes]]:
+    """Return the model's metadata entries in file order; a key may stand more than once.
+
+    Raises:
+        WireError: The bytes are no protobuf message.
+    """
+    entries: list[tuple[str, bytes]] = []
+    for number, value in _fields(memoryview(data)):
+        if number == _MODEL_METADATA:
+            pair = {key: _text(text) for key, text in _fields(_message(value))}
+            entries.append((pair.get(1, b"").decode(errors="replace"), pair.get(2, b"")))
+    return entries
+
+
+def with_metadata(data: bytes, key: str, value: bytes) -> bytes:
+    """Return the model with the metadata ``key`` set to ``value``, replacing older entries."""
+    kept = [
+        data[start:end]
+        for number, content, start, end in _spans(memoryview(data))
+        if not (number == _MODEL_METADATA and _is_key(content, key.encode()))
+    ]
+    entry = _field(1, key.encode()) + _field(2, value)
+    return b"".join((*kept, _field(_MODEL_METADATA, entry)))
+
+
+def refuse_dependencies(data: bytes) -> None:
+    """Make sure that the model needs nothing but its own bytes and standard operators.
+
+    Raises:
+        WireError: A tensor lies in another file, or an operator is not a standard one.
+    """
+    _visit("model", memoryview(data), 0)
+
+
+def _visit(kind: _Kind, message: memoryview, depth: int) -> None:
+    if depth > _MAX_DEPTH:
+        raise WireError("its graph is nested deeper than any that dgaal writes")
+    children = _CHILDREN[kind]
+    for number, value in _fields(message):
+        if kind == "tensor" and number in (_TENSOR_EXTERNAL, _TENSOR_LOCATION) and value != 0:
+            raise WireError("it keeps weights in another file, which is never read")
+        if kind == "model" and number == _MODEL_TRAINING:
+            raise WireError("it holds training instructions, which are never run")
+        if number == _DOMAIN_FIELD.get(kind) and _text(value) not in _STANDARD_DOMAINS:
+            raise WireError("it needs operators outside the ONNX standard")
+        if number in children:
+            _visit(children[number], _message(value), depth + 1)
+
+
+def _is_key(content: Value, key: bytes) -> bool:
+    return any(number == 1 and _text(value) == key for number, value in _fields(_message(content)))
+
+
+def _text(value: Value) -> bytes:
+    return bytes(_message(value))
+
+
+def _message(value: Value) -> memoryview:
+    if isinstance(value, int):
+        raise WireError("it is no ONNX model")
+    return value
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, Value]]:
+    for number, value, _start, _end in _spans(message):
+        yield number, value
+
+
+def _spans(message: memoryview) -> Iterator[tuple[int, Value, int, int]]:
+    """Yield (field number, value, start, end) of every field of one message."""
+    position, size = 0, len(message)
+    while position < size:
+        start = position
+        tag, position = _varint(message, position)
+        number, wire_type = tag >> 3, tag & 7
+        value: Value
+        if wire_type == _VARINT:
+            value, position = _varint(message, position)
+        elif wire_type == _BYTES:
+            length, position = _varint(message, position)
+            value = message[position : position + length]
+            position += length
+        elif wire_type in (_FIXED32, _FIXED64):
+            position += 4 if wire_type == _FIXED32 else 8
+            value = 0
+        else:
+            raise WireError("it is no ONNX model")
+        # A parser that keeps 32 bits of a tag would see another field than this one.
+        if position > size or not 0 < number < _MAX_FIELD:
+            raise WireError("it is no ONNX model")
+        yield number, value, start, position
+
+
+def _varint(message: memoryview, position: int) -> tuple[int, int]:
+    result = 0
+    for shift in range(0, 70, 7):
+        if position >= len(message):
+            break
+        byte = message[position]
+        position += 1
+        result |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return result, position
+    raise WireError("it is no ONNX model")
+
+
+def _field(number: int, content: bytes) -> bytes:
+    return _encoded((number << 3) | _BYTES) + _encoded(len(content)) + content
+
+
+def _encoded(number: int) -> bytes:
+    encoded = bytearray()
+    while number >= 0x80:
+        encoded.append((number & 0x7F) | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
