@@ -1,0 +1,85 @@
+"""Single images for the label terminal: torch-free, thread-safe, and a bad file cannot end it."""
+
+import re
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from dgaal_cli.data.decoder import Decoder, DecoderDiedError
+from dgaal_cli.data.images import Pixels, decode
+from dgaal_cli.data.sources import Entry, FileBytes, Source, open_source
+from dgaal_cli.data.unreadable import UnreadableImageError
+from dgaal_cli.ids import SampleId
+
+MAX_PIXELS = 4_000_000
+"""Larger images are shrunk to about this: no terminal shows more."""
+
+_SYNTHETIC = re.compile(r"synthetic/(\d{3,})/([A-Za-z0-9_-]{1,64}\.png)")
+
+
+class ImageReader:
+    """Reads images of a workspace's pool, and the synthetic ones of its rounds."""
+
+    def __init__(self, root: Path, source_spec: str) -> None:
+        """Remember where to read; nothing is opened yet.
+
+        Args:
+            root: Folder of the workspace.
+            source_spec: SOURCE of its pool; a relative path is relative to ``root``.
+        """
+        self._root = root
+        self._spec = source_spec
+        self._source: Source | None = None
+        self._decoder = Decoder()
+        self._opening = threading.Lock()
+        self._decoding = threading.Lock()
+
+    def read(self, sample_id: SampleId, *, is_synthetic: bool = False) -> Pixels:
+        """Return the upright pixels of one image.
+
+        Returns:
+            uint8 (H, W, C), C in 1, 3, at original size up to ``MAX_PIXELS``.
+
+        Raises:
+            UnreadableImageError: It cannot be decoded.
+            InputDataError: The pool holds no such image.
+        """
+        entry = self._synthetic(sample_id) if is_synthetic else self._open().get(sample_id)
+        payload: bytes | Path
+        if isinstance(entry.read, FileBytes):
+            payload = Path(entry.read.path)
+        else:
+            data = entry.read()
+            if isinstance(data, np.ndarray):
+                return decode(data)
+            payload = data
+        with self._decoding:
+            return self._decode(payload)
+
+    def close(self) -> None:
+        """End the decoder process."""
+        with self._decoding:
+            self._decoder.close()
+
+    def _decode(self, payload: bytes | Path) -> Pixels:
+        try:
+            result = self._decoder.decode([payload], max_pixels=MAX_PIXELS)[0]
+        except DecoderDiedError as error:
+            raise UnreadableImageError(str(error)) from None
+        if result.pixels is None:
+            raise UnreadableImageError(result.reason)
+        return result.pixels
+
+    def _open(self) -> Source:
+        with self._opening:
+            if self._source is None:
+                self._source = open_source(self._spec, base=self._root)
+            return self._source
+
+    def _synthetic(self, sample_id: SampleId) -> Entry:
+        match = _SYNTHETIC.fullmatch(sample_id)
+        if match is None:
+            raise UnreadableImageError("not the id of a synthetic image")
+        path = self._root / "rounds" / match[1] / "synthetic" / match[2]
+        return Entry(id=sample_id, path=str(path), read=FileBytes(str(path)))

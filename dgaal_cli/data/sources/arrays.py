@@ -1,0 +1,192 @@
+"""Images in a NumPy archive: arrays ``x``, ``x_train``, ``x_test``; labels ``y*`` beside them."""
+
+import threading
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dgaal_cli.data.sources.base import Entry, file_stamp, gone, row_id
+from dgaal_cli.errors import InputDataError
+from dgaal_cli.harmless import show
+from dgaal_cli.ids import SampleId
+
+_BLOCK_BYTES = 4 * 2**20
+_MAX_LABELS = 100_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Member:
+    name: str
+    split: str
+    shape: tuple[int, ...]
+    labels: tuple[str, ...] | None
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        return self.shape[1:]
+
+    @property
+    def row_bytes(self) -> int:
+        return int(np.prod(self.row_shape))
+
+
+class ArraySource:
+    """Rows of the uint8 arrays ``x*`` of shape (N, H, W) or (N, H, W, C) of one ``.npz`` file.
+
+    Rows are streamed: memory does not grow with the array. Only random access loads an array whole.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._loaded: dict[str, npt.NDArray[np.uint8]] = {}
+        self._lock = threading.Lock()
+        try:
+            with zipfile.ZipFile(path) as archive:
+                self._members = _members(archive, path)
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError) as error:
+            raise InputDataError(
+                f"{show(str(path))} is no readable .npz file: {_short(error)}"
+            ) from None
+
+    @property
+    def spec(self) -> str:
+        """Path of the file."""
+        return str(self._path)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the parts, such as ``train`` and ``test``."""
+        return tuple(member.split for member in self._members)
+
+    def entries(self) -> Iterator[Entry]:
+        """Stream rows, array after array in the order of the file."""
+        for member in self._members:
+            row = 0
+            for block in self._blocks(member):
+                for image in block:
+                    yield self._entry(member, row, image)
+                    row += 1
+
+    def count(self) -> int | None:
+        """Rows of all arrays."""
+        return sum(member.shape[0] for member in self._members)
+
+    def stamp(self) -> str:
+        """Size and time of change of the file."""
+        return file_stamp(self._path)
+
+    def get(self, sample_id: SampleId) -> Entry:
+        """Find one row; loads its array on first use."""
+        split, _, digits = sample_id.rpartition("/")
+        for member in self._members:
+            if member.split == split and digits.isdecimal() and int(digits) < member.shape[0]:
+                row = int(digits)
+                if row_id(split, row) == sample_id:
+                    return self._entry(member, row, self._whole(member)[row])
+        raise gone(sample_id, self.spec)
+
+    def _entry(self, member: _Member, row: int, image: npt.NDArray[np.uint8]) -> Entry:
+        name = row_id(member.split, row)
+        return Entry(
+            id=name,
+            label=member.labels[row] if member.labels else None,
+            split=member.split,
+            path=f"{self._path}!{name}",
+            read=partial(_same, image),
+        )
+
+    def _whole(self, member: _Member) -> npt.NDArray[np.uint8]:
+        with self._lock:
+            if member.name not in self._loaded:
+                self._loaded[member.name] = np.concatenate(list(self._blocks(member)))
+            return self._loaded[member.name]
+
+    def _blocks(self, member: _Member) -> Iterator[npt.NDArray[np.uint8]]:
+        rows = max(1, _BLOCK_BYTES // max(1, member.row_bytes))
+        try:
+            with zipfile.ZipFile(self._path) as archive, archive.open(member.name) as stream:
+                shape, _, _ = _header(stream)
+                if shape != member.shape:
+                    raise InputDataError(f"{show(self.spec)} changed while it was read; try again")
+                for start in range(0, member.shape[0], rows):
+                    count = min(rows, member.shape[0] - start)
+                    data = stream.read(count * member.row_bytes)
+                    # A short read fails here, as every other damage does.
+                    yield np.frombuffer(data, np.uint8).reshape(count, *member.row_shape)
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError) as error:
+            raise InputDataError(f"cannot read {show(self.spec)}: {_short(error)}") from None
+
+
+def _members(archive: zipfile.ZipFile, path: Path) -> list[_Member]:
+    found: list[_Member] = []
+    others: list[str] = []
+    for info in archive.infolist():
+        key = info.filename.removesuffix(".npy")
+        if not key.startswith("x"):
+            continue
+        with archive.open(info) as stream:
+            shape, dtype, is_fortran = _header(stream)
+        if dtype != np.uint8 or not _holds_images(shape) or is_fortran:
+            others.append(f"{show(key)}: {dtype} {shape}")
+            continue
+        if shape[0] == 0:
+            continue
+        split = key[1:].lstrip("_")
+        labels = _labels(archive, "y" + key[1:], shape[0], path)
+        found.append(_Member(name=info.filename, split=split, shape=shape, labels=labels))
+    if not found:
+        raise InputDataError(
+            f"{show(str(path))} holds no images: it needs an array named x, x_train or x_test of "
+            "uint8 and shape (N, H, W) or (N, H, W, C) with C 1, 3 or 4; "
+            f"found {'; '.join(others) or 'none'}"
+        )
+    return found
+
+
+def _holds_images(shape: tuple[int, ...]) -> bool:
+    if len(shape) == 4 and shape[3] not in (1, 3, 4):
+        return False
+    return len(shape) in (3, 4) and (shape[0] == 0 or 0 not in shape)
+
+
+def _labels(archive: zipfile.ZipFile, key: str, count: int, path: Path) -> tuple[str, ...] | None:
+    if f"{key}.npy" not in archive.namelist():
+        return None
+    with archive.open(f"{key}.npy") as stream:
+        shape, dtype, _ = _header(stream)
+    if len(shape) != 1 or dtype.kind not in "iuU" or shape[0] > _MAX_LABELS:
+        return None
+    if shape[0] != count:
+        raise InputDataError(
+            f"{show(str(path))}: {show(key)} holds {shape[0]} labels for {count} images; "
+            "they must be equal"
+        )
+    with archive.open(f"{key}.npy") as stream:
+        values = np.lib.format.read_array(stream, allow_pickle=False)
+    return tuple(str(value) for value in values.tolist())
+
+
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
+    """Read shape, type and order of one ``.npy`` member, and none of its data."""
+    version = np.lib.format.read_magic(stream)
+    read = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
+    shape, is_fortran, dtype = read(stream)
+    return shape, dtype, is_fortran
+
+
+def _same(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    return image
+
+
+def _short(error: Exception) -> str:
+    return show(str(error))[:160] or type(error).__name__

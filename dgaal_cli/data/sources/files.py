@@ -1,0 +1,78 @@
+"""A list of image files: one file named on the command line, ``--files-from FILE`` or ``-``."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from dgaal_cli.data.sources.base import Entry, FileBytes, gone
+from dgaal_cli.errors import InputDataError
+from dgaal_cli.harmless import show
+from dgaal_cli.ids import SampleId
+
+_LONGEST_NAME = 65_536
+
+
+class FileListSource:
+    """Files in the order given; an id is the name as it was written."""
+
+    def __init__(self, names: Iterable[bytes], *, base: Path, spec: str) -> None:
+        self._names = list(dict.fromkeys(names))
+        self._base = os.fsencode(base)
+        self._spec = spec
+        if not self._names:
+            raise InputDataError(f"{show(spec)} names no files; write one path a line")
+
+    @property
+    def spec(self) -> str:
+        """Where the list came from."""
+        return self._spec
+
+    def entries(self) -> Iterator[Entry]:
+        """Stream the files in the order given."""
+        for name in self._names:
+            yield self._entry(name)
+
+    def count(self) -> int | None:
+        """Names in the list."""
+        return len(self._names)
+
+    def stamp(self) -> str:
+        """Nothing of its own: every file has its stamp."""
+        return ""
+
+    def get(self, sample_id: SampleId) -> Entry:
+        """Find one file of the list."""
+        name = os.fsencode(sample_id)
+        if name not in self._names:
+            raise gone(sample_id, self._spec)
+        return self._entry(name)
+
+    def _entry(self, name: bytes) -> Entry:
+        path = os.fsdecode(os.path.join(self._base, name))  # noqa: PTH118 - names may be any bytes
+        return Entry(id=SampleId(os.fsdecode(name)), path=path, read=FileBytes(path))
+
+
+def read_names(stream: BinaryIO, *, spec: str) -> Iterator[bytes]:
+    """Yield names separated by NUL, or by newlines where the first block holds no NUL.
+
+    Raises:
+        InputDataError: A name is longer than any file system allows.
+    """
+    block = stream.read(2**16)
+    separator = b"\0" if b"\0" in block else b"\n"
+    rest = b""
+    while block:
+        *names, rest = (rest + block).split(separator)
+        if len(rest) > _LONGEST_NAME:
+            raise InputDataError(f"{show(spec)} holds a name of over {_LONGEST_NAME} bytes")
+        yield from _clean(names, separator)
+        block = stream.read(2**16)
+    yield from _clean([rest], separator)
+
+
+def _clean(names: list[bytes], separator: bytes) -> Iterator[bytes]:
+    for name in names:
+        kept = name.removesuffix(b"\r") if separator == b"\n" else name
+        if kept:
+            yield kept

@@ -1,0 +1,117 @@
+"""A folder of images, flat or nested; class folders are folders whose name may serve as label."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from dgaal_cli.data.files import kind_of
+from dgaal_cli.data.sources.base import Entry, FileBytes, Refusal, gone
+from dgaal_cli.errors import InputDataError
+from dgaal_cli.ids import SampleId
+
+SPLITS = frozenset({"train", "val", "valid", "validation", "test"})
+"""Top folders of these names are parts of a data set, not classes."""
+
+NO_IMAGES = frozenset(
+    f".{suffix}"
+    for suffix in (
+        *("txt", "csv", "tsv", "json", "jsonl", "xml", "yaml", "yml", "toml"),
+        *("md", "rst", "html", "ini", "db", "log", "py"),
+    )
+)
+"""Text files that commonly lie beside images; every other name is judged by its content."""
+
+
+class FolderSource:
+    """All files below a folder; links, pipes and devices are listed but never opened."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = os.fspath(root)
+
+    @property
+    def spec(self) -> str:
+        """Path of the folder."""
+        return self._root
+
+    def entries(self) -> Iterator[Entry]:
+        """Stream files, sorted by name within each folder."""
+        yield from self._scan(self._root, "")
+
+    def count(self) -> int | None:
+        """Unknown without a walk."""
+        return None
+
+    def stamp(self) -> str:
+        """Nothing of its own: every file has its stamp."""
+        return ""
+
+    def get(self, sample_id: SampleId) -> Entry:
+        """Find one file by its relative path."""
+        parts = PurePosixPath(sample_id).parts
+        is_inside = bool(parts) and not any(part in ("..", "/") or part[0] == "." for part in parts)
+        path = os.path.join(self._root, sample_id)  # noqa: PTH118 - hot, and names may be any bytes
+        if not is_inside or not os.path.lexists(path):
+            raise gone(sample_id, self._root)
+        return _entry(path, sample_id)
+
+    def _scan(self, folder: str, prefix: str) -> Iterator[Entry]:
+        try:
+            with os.scandir(folder) as listing:
+                names = [item for item in listing if not item.name.startswith(".")]
+        except OSError as error:
+            reason = f"folder cannot be read: {(error.strerror or 'i/o error').lower()}"
+            yield _entry(folder, prefix.rstrip("/") or ".", Refusal(reason))
+            return
+        names.sort(key=lambda item: os.fsencode(item.name))
+        for item in names:
+            name = prefix + item.name
+            if item.is_dir(follow_symlinks=False):
+                yield from self._scan(item.path, name + "/")
+            elif item.is_file(follow_symlinks=False):
+                if os.path.splitext(item.name)[1].lower() not in NO_IMAGES:  # noqa: PTH122 - hot
+                    yield _entry(item.path, name)
+            else:
+                yield _entry(item.path, name, Refusal(_special(item)))
+
+
+def first_of(source: FolderSource) -> Entry:
+    """Return the first entry.
+
+    Raises:
+        InputDataError: The folder holds no file that could be an image.
+    """
+    for entry in source.entries():
+        return entry
+    from dgaal_cli.harmless import show
+
+    raise InputDataError(
+        f"the folder {show(source.spec)} holds no images; "
+        "name a folder with JPEG, PNG, WEBP, BMP, TIFF or GIF files (hidden files do not count)"
+    )
+
+
+def _entry(path: str, name: str, refusal: Refusal | None = None) -> Entry:
+    label, split = _label_and_split(name)
+    return Entry(
+        id=SampleId(name), label=label, split=split, path=path, read=refusal or FileBytes(path)
+    )
+
+
+def _label_and_split(name: str) -> tuple[str | None, str]:
+    first, slash, rest = name.partition("/")
+    if not slash:
+        return None, ""
+    if first.lower() not in SPLITS:
+        return first, ""
+    second, slash, _ = rest.partition("/")
+    return (second if slash else None), first.lower()
+
+
+def _special(item: os.DirEntry[str]) -> str:
+    try:
+        kind = kind_of(item.stat(follow_symlinks=False).st_mode)
+    except OSError:
+        kind = "gone"
+    if kind == "symbolic link":
+        return "symbolic link, not followed"
+    return f"not a regular file ({kind})"

@@ -1,0 +1,159 @@
+"""A CSV or JSONL list of image files with optional labels, splits and ids."""
+
+import csv
+import hashlib
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import msgspec
+
+from dgaal_cli.data.sources.base import Entry, FileBytes, file_stamp, gone
+from dgaal_cli.errors import InputDataError
+from dgaal_cli.harmless import show
+from dgaal_cli.ids import SampleId
+
+COLUMNS = ("file_name", "label", "split", "id")
+MAX_LINE_BYTES = 2**20
+_LONGEST_TEXT = 4096
+
+
+class ManifestSource:
+    """Files named by a manifest; paths are relative to it and stay inside its folder."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._folder = path.parent.resolve()
+        self._index: dict[SampleId, Entry] | None = None
+        if next(self.entries(), None) is None:
+            raise InputDataError(
+                f"the manifest {show(str(path))} names no images; it needs a file_name a line"
+            )
+
+    @property
+    def spec(self) -> str:
+        """Path of the manifest."""
+        return str(self._path)
+
+    def entries(self) -> Iterator[Entry]:
+        """Stream rows in the order of the file.
+
+        Raises:
+            InputDataError: A row is wrong; the message names its line.
+        """
+        seen: set[int] = set()
+        for line, row in self._rows():
+            entry = self._entry(row, line)
+            # 8 bytes an id instead of the id: a million names fit in memory, and two different
+            # ids meet with a probability below 1e-7.
+            key = int.from_bytes(hashlib.blake2b(os.fsencode(entry.id), digest_size=8).digest())
+            if key in seen:
+                raise self._wrong(line, f"the id {show(entry.id)} stands there twice")
+            seen.add(key)
+            yield entry
+
+    def count(self) -> int | None:
+        """Unknown without a pass."""
+        return None
+
+    def stamp(self) -> str:
+        """Size and time of change of the manifest."""
+        return file_stamp(self._path)
+
+    def get(self, sample_id: SampleId) -> Entry:
+        """Find one row; reads the manifest whole on first use."""
+        if self._index is None:
+            self._index = {entry.id: entry for entry in self.entries()}
+        if sample_id not in self._index:
+            raise gone(sample_id, self.spec)
+        return self._index[sample_id]
+
+    def _rows(self) -> Iterator[tuple[int, dict[str, str]]]:
+        try:
+            with self._path.open("rb") as stream:
+                yield from (
+                    self._csv(stream)
+                    if self._path.suffix.lower() == ".csv"
+                    else self._jsonl(stream)
+                )
+        except OSError as error:
+            raise InputDataError(
+                f"cannot read the manifest {show(self.spec)}: {error.strerror}"
+            ) from None
+
+    def _csv(self, stream: BinaryIO) -> Iterator[tuple[int, dict[str, str]]]:
+        # newline="" lets the csv module see line ends inside quotes; undecodable bytes are kept.
+        text = io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
+        reader = csv.reader(self._bounded(text), strict=True)
+        try:
+            header = [name.strip() for name in next(reader, list[str]())]
+            if "file_name" not in header:
+                raise self._wrong(1, "the header has no column file_name")
+            for cells in reader:
+                if not cells:
+                    continue
+                if len(cells) != len(header):
+                    raise self._wrong(
+                        reader.line_num, f"{len(cells)} cells under {len(header)} columns"
+                    )
+                yield reader.line_num, dict(zip(header, cells, strict=True))
+        except csv.Error as error:
+            raise self._wrong(reader.line_num, show(str(error))) from None
+
+    def _bounded(self, text: io.TextIOWrapper) -> Iterator[str]:
+        number = 0
+        while line := text.readline(MAX_LINE_BYTES):
+            number += 1
+            if len(line) == MAX_LINE_BYTES:
+                raise self._wrong(number, f"longer than {MAX_LINE_BYTES} characters")
+            yield line
+
+    def _jsonl(self, stream: BinaryIO) -> Iterator[tuple[int, dict[str, str]]]:
+        number = 0
+        while line := stream.readline(MAX_LINE_BYTES):
+            number += 1
+            if len(line) == MAX_LINE_BYTES:
+                raise self._wrong(number, f"longer than {MAX_LINE_BYTES} bytes")
+            if number == 1:
+                line = line.removeprefix(b"\xef\xbb\xbf")
+            if line.strip():
+                yield number, self._object(line, number)
+
+    def _object(self, line: bytes, number: int) -> dict[str, str]:
+        try:
+            value: object = msgspec.json.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise self._wrong(number, f"no JSON: {show(str(error))[:120]}") from None
+        if not isinstance(value, dict):
+            raise self._wrong(number, "not a JSON object")
+        row: dict[str, str] = {}
+        for name, cell in cast("dict[str, object]", value).items():
+            if name not in COLUMNS or cell is None:
+                continue
+            if isinstance(cell, bool) or not isinstance(cell, str | int):
+                raise self._wrong(number, f"{name} must be a text")
+            row[name] = str(cell)
+        return row
+
+    def _entry(self, row: dict[str, str], line: int) -> Entry:
+        name = row.get("file_name", "")
+        if not name:
+            raise self._wrong(line, "file_name is empty")
+        if "\0" in name or max(map(len, row.values())) > _LONGEST_TEXT:
+            raise self._wrong(line, f"a text with a NUL, or of over {_LONGEST_TEXT} characters")
+        path = self._folder / name
+        # The resolved path counts: "a/../../x" and a link that leads out both end outside.
+        if not path.resolve().is_relative_to(self._folder):
+            raise self._wrong(line, f"{show(name)} lies outside the manifest's folder")
+        return Entry(
+            id=SampleId(row.get("id") or name),
+            label=row.get("label") or None,
+            split=(row.get("split") or "").strip(),
+            path=str(path),
+            read=FileBytes(str(path)),
+        )
+
+    def _wrong(self, line: int, what: str) -> InputDataError:
+        return InputDataError(f"{show(self.spec)}, line {line}: {what}; correct it and try again")
