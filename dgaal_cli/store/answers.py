@@ -1,0 +1,369 @@
+"""Answers of an oracle: appended as events, taken back and brought back by further events."""
+
+import hashlib
+import json
+import secrets
+import sqlite3
+from dataclasses import dataclass
+from typing import Any, cast
+
+from dgaal_cli import __version__
+from dgaal_cli.errors import UsageError
+from dgaal_cli.harmless import show
+from dgaal_cli.ids import ClassUid, ItemId
+from dgaal_cli.store import items, projection, queries
+from dgaal_cli.store.instants import to_microseconds
+from dgaal_cli.store.records import (
+    Answer,
+    AnswerKind,
+    Lease,
+    Provenance,
+    Receipt,
+    Shown,
+    Task,
+    Undone,
+)
+
+_UNDOABLE = "('label','cannot_tell','skip','flag','unflag','adjudicate')"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """Who answers, where, when and for how long an image is theirs."""
+
+    annotator: str
+    session: str
+    now: float
+    """Unix seconds."""
+    lease_s: float
+
+    @property
+    def expires(self) -> float:
+        """End of a lease taken now."""
+        return self.now + self.lease_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEvent:
+    """What ``append`` needs beyond the operator."""
+
+    op_id: str
+    kind: str
+    says: str
+    item_id: ItemId
+    provenance: Provenance
+    round: int | None
+    counted: bool = True
+    class_uid: ClassUid | None = None
+    note: str = ""
+    refers_to: int | None = None
+    cancels: int | None = None
+    shown_id: str | None = None
+    lease_fence: int | None = None
+    elapsed_ms: int | None = None
+    made_us: int | None = None
+    body_sha: bytes = b""
+
+
+def submit(
+    connection: sqlite3.Connection,
+    answer: Answer,
+    *,
+    operator: Operator,
+    lease: Lease | None,
+    provenance: Provenance,
+    take_next: bool,
+) -> Receipt:
+    """Store one answer and lease the next item, in the caller's transaction.
+
+    Raises:
+        UsageError: The answer contradicts itself, names something unknown, or its ``op_id``
+            belongs to another answer.
+    """
+    body = _digest(answer, operator.annotator, provenance)
+    stored = connection.execute(
+        "SELECT event_id, counted, body_sha FROM event WHERE op_id = ?", (answer.op_id,)
+    ).fetchone()
+    if stored is not None and bytes(stored[2]) != body:
+        raise UsageError(
+            f"operation {show(answer.op_id)} is stored already with another answer; "
+            "each key press needs an id of its own"
+        )
+    if stored is None:
+        event_id, counted = _store(
+            connection, answer, operator=operator, lease=lease, provenance=provenance, body=body
+        )
+    else:  # a retry of an answer whose receipt got lost
+        event_id, counted = int(stored[0]), bool(stored[1])
+    task: Task | None = None
+    if take_next:
+        same = answer.item_id if answer.kind in ("flag", "unflag") else None
+        task = _take(connection, operator, item_id=same) or _take(connection, operator)
+    return Receipt(event_id=event_id, is_counted=counted, next_task=task)
+
+
+def undo(connection: sqlite3.Connection, operator: Operator, *, op_id: str | None) -> Undone | None:
+    """Take back the annotator's last action of this round; None if there is none left."""
+    done, _ = _stacks(connection, operator.annotator)
+    return _reverse(connection, operator, says="undo", stack=done, op_id=op_id)
+
+
+def redo(connection: sqlite3.Connection, operator: Operator, *, op_id: str | None) -> Undone | None:
+    """Bring back what ``undo`` took last, unless something new was answered since."""
+    _, undone = _stacks(connection, operator.annotator)
+    return _reverse(connection, operator, says="redo", stack=undone, op_id=op_id)
+
+
+def append(connection: sqlite3.Connection, new: NewEvent, *, operator: Operator) -> int:
+    """Append one event and bring its item's projections up to date."""
+    sha = connection.execute(
+        "SELECT sha256 FROM item WHERE item_id = ?", (new.item_id,)
+    ).fetchone()[0]
+    cursor = connection.execute(
+        "INSERT INTO event(op_id, kind, says, item_id, annotator, class_uid, note, refers_to, "
+        "cancels, shown_id, lease_fence, item_sha, body_sha, counted, provenance, round, "
+        "elapsed_ms, at_us, made_us, app, session) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            new.op_id,
+            new.kind,
+            new.says,
+            new.item_id,
+            operator.annotator,
+            new.class_uid,
+            new.note,
+            new.refers_to,
+            new.cancels,
+            new.shown_id,
+            new.lease_fence,
+            sha,
+            new.body_sha,
+            new.counted,
+            new.provenance,
+            new.round,
+            new.elapsed_ms,
+            to_microseconds(operator.now),
+            new.made_us,
+            __version__,
+            operator.session,
+        ),
+    )
+    projection.refresh(connection, new.item_id)
+    return cursor.lastrowid or 0
+
+
+def _store(
+    connection: sqlite3.Connection,
+    answer: Answer,
+    *,
+    operator: Operator,
+    lease: Lease | None,
+    provenance: Provenance,
+    body: bytes,
+) -> tuple[int, bool]:
+    _check(connection, answer, operator)
+    counted = _is_counted(connection, answer, operator=operator, lease=lease)
+    if answer.shown is not None:
+        _record_shown(connection, answer.shown, operator)
+    event_id = append(
+        connection,
+        NewEvent(
+            op_id=answer.op_id,
+            kind=answer.kind,
+            says=answer.kind,
+            item_id=answer.item_id,
+            provenance=provenance,
+            round=queries.open_round(connection),
+            counted=counted,
+            class_uid=answer.class_uid,
+            note=answer.note,
+            shown_id=answer.shown.shown_id if answer.shown else None,
+            lease_fence=lease.fence if lease else None,
+            elapsed_ms=answer.elapsed_ms,
+            body_sha=body,
+        ),
+        operator=operator,
+    )
+    if answer.kind not in ("flag", "unflag"):
+        connection.execute(
+            "DELETE FROM lease WHERE item_id = ? AND annotator = ?",
+            (answer.item_id, operator.annotator),
+        )
+    return event_id, counted
+
+
+def _check(connection: sqlite3.Connection, answer: Answer, operator: Operator) -> None:
+    items.one(connection, answer.item_id)
+    if not operator.annotator.strip():
+        raise UsageError("an answer needs the name of its annotator")
+    needs_class = answer.kind in ("label", "adjudicate")
+    if needs_class != (answer.class_uid is not None):
+        raise UsageError(
+            f"an answer of kind {answer.kind} " + ("needs a class" if needs_class else "has none")
+        )
+    if answer.class_uid is not None:
+        known = connection.execute(
+            "SELECT 1 FROM class WHERE class_uid = ? AND retired_us IS NULL", (answer.class_uid,)
+        ).fetchone()
+        if known is None:
+            raise UsageError(f"there is no class with the uid {show(answer.class_uid)}")
+
+
+def _is_counted(
+    connection: sqlite3.Connection, answer: Answer, *, operator: Operator, lease: Lease | None
+) -> bool:
+    if answer.kind in ("flag", "unflag", "adjudicate"):
+        return True
+    if lease is not None and queries.is_live(
+        connection,
+        lease,
+        item_id=answer.item_id,
+        annotator=operator.annotator,
+        now=operator.now,
+    ):
+        return True
+    row = connection.execute(
+        "SELECT i.done < i.need OR EXISTS (SELECT 1 FROM answer a WHERE a.item_id = i.item_id "
+        "AND a.annotator = ? AND a.says <> 'skip') FROM item i WHERE i.item_id = ?",
+        (operator.annotator, answer.item_id),
+    ).fetchone()
+    return bool(row[0])
+
+
+def _record_shown(connection: sqlite3.Connection, shown: Shown, operator: Operator) -> None:
+    # One showing may end in several answers: a flag, then a label.
+    connection.execute(
+        "INSERT INTO shown VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(shown_id) DO NOTHING",
+        (
+            shown.shown_id,
+            shown.item_id,
+            operator.annotator,
+            to_microseconds(operator.now),
+            shown.round,
+            shown.model_sha,
+            shown.predicted,
+            None if shown.probability is None else float(shown.probability),
+            shown.ui,
+            shown.used_learner,
+        ),
+    )
+
+
+def _stacks(
+    connection: sqlite3.Connection, annotator: str
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Return what can be undone and redone, last on top, as (answer, event to cancel) pairs.
+
+    The scope is the open query's round; without one, what came after the last query was closed.
+    """
+    number = queries.open_round(connection)
+    floor = connection.execute("SELECT ifnull(max(closed_event), 0) FROM query").fetchone()[0]
+    rows = connection.execute(
+        f"SELECT event_id, kind, refers_to FROM event WHERE annotator = ? AND round IS ? "  # noqa: S608
+        f"AND event_id > ? AND kind IN ('undo','redo',{_UNDOABLE[1:]} ORDER BY event_id",
+        (annotator, number, floor),
+    )
+    done: list[tuple[int, int]] = []
+    undone: list[tuple[int, int]] = []
+    for event_id, kind, refers_to in rows:
+        if kind == "undo":
+            done.pop()
+            undone.append((refers_to, event_id))
+        elif kind == "redo":
+            undone.pop()
+            done.append((refers_to, event_id))
+        else:
+            done.append((event_id, event_id))
+            undone.clear()
+    return done, undone
+
+
+def _reverse(
+    connection: sqlite3.Connection,
+    operator: Operator,
+    *,
+    says: str,
+    stack: list[tuple[int, int]],
+    op_id: str | None,
+) -> Undone | None:
+    stored = connection.execute(
+        "SELECT event_id, counted, kind, refers_to FROM event WHERE op_id = ?", (op_id,)
+    ).fetchone()
+    if stored is not None and stored[2] != says:
+        raise UsageError(f"operation {show(op_id or '')} is stored already as another action")
+    if stored is not None:  # a retry whose result got lost
+        root = int(stored[3])
+        event_id, counted = int(stored[0]), bool(stored[1])
+    elif not stack:
+        return None
+    else:
+        root, tip = stack[-1]
+        event_id, counted = _append_reversal(
+            connection, operator, says=says, root=root, tip=tip, op_id=op_id
+        )
+    item_id, kind, class_uid = connection.execute(
+        "SELECT item_id, kind, class_uid FROM event WHERE event_id = ?", (root,)
+    ).fetchone()
+    stays = says == "undo" or kind in ("flag", "unflag")
+    task = _take(connection, operator, item_id=ItemId(item_id)) if stays else None
+    return Undone(
+        item=items.one(connection, ItemId(item_id)),
+        kind=cast("AnswerKind", kind),
+        class_uid=None if class_uid is None else ClassUid(class_uid),
+        event_id=event_id,
+        is_counted=counted,
+        task=task or _take(connection, operator),
+    )
+
+
+def _append_reversal(
+    connection: sqlite3.Connection,
+    operator: Operator,
+    *,
+    says: str,
+    root: int,
+    tip: int,
+    op_id: str | None,
+) -> tuple[int, bool]:
+    row = connection.execute(
+        "SELECT e.item_id, e.kind, e.provenance, e.round, i.done < i.need OR EXISTS (SELECT 1 "
+        "FROM answer a WHERE a.item_id = e.item_id AND a.annotator = e.annotator "
+        "AND a.says <> 'skip') FROM event e JOIN item i USING(item_id) WHERE e.event_id = ?",
+        (root,),
+    ).fetchone()
+    # Like a late answer: it must not add itself to an item that others finished meanwhile.
+    counted = says == "undo" or row[1] in ("flag", "unflag", "adjudicate") or bool(row[4])
+    event_id = append(
+        connection,
+        NewEvent(
+            op_id=op_id or secrets.token_hex(16),
+            kind=says,
+            says=says,
+            item_id=ItemId(row[0]),
+            provenance=cast("Provenance", row[2]),
+            round=row[3],
+            counted=counted,
+            refers_to=root,
+            cancels=tip,
+        ),
+        operator=operator,
+    )
+    return event_id, counted
+
+
+def _take(
+    connection: sqlite3.Connection, operator: Operator, *, item_id: ItemId | None = None
+) -> Task | None:
+    return queries.take(
+        connection,
+        operator.annotator,
+        session=operator.session,
+        expires=operator.expires,
+        now=operator.now,
+        item_id=item_id,
+    )
+
+
+def _digest(answer: Answer, annotator: str, provenance: Provenance) -> bytes:
+    body: list[Any] = [answer.kind, answer.item_id, answer.class_uid, annotator, provenance]
+    return hashlib.sha256(json.dumps([*body, answer.note]).encode()).digest()

@@ -1,0 +1,108 @@
+"""Verified copies of the store: made with SQLite's backup interface, renamed when proven whole."""
+
+import os
+import secrets
+import sqlite3
+from pathlib import Path
+
+from dgaal_cli.atomic import sync_folder
+from dgaal_cli.errors import StorageError, WorkspaceError
+from dgaal_cli.harmless import show
+from dgaal_cli.store import schema
+from dgaal_cli.store.connection import Database, translate
+
+KEPT = 5
+"""Automatic copies kept; older ones are removed."""
+
+
+def folder_of(store: Path) -> Path:
+    """Folder of a store's copies."""
+    return store.parent / "backups"
+
+
+def existing(store: Path) -> list[Path]:
+    """Return the copies, newest first."""
+    folder = folder_of(store)
+    return sorted(folder.glob("labels-*.db"), reverse=True) if folder.is_dir() else []
+
+
+def make(database: Database, *, reason: str, stamp: str) -> Path:
+    """Copy an open store, check the copy, then give it its name.
+
+    The file is never read byte by byte: closing it would drop this process's locks on it.
+
+    Args:
+        database: The open store; writers wait meanwhile.
+        reason: One word of the file name: what the copy was made before.
+        stamp: Instant for the file name, so that names sort by age.
+
+    Raises:
+        StorageError: No room or no permission; the store itself is untouched.
+    """
+    folder = folder_of(database.path)
+    target = folder / f"labels-{stamp}-{reason}.db"
+    temporary = folder / f".{target.name}.{secrets.token_hex(4)}.tmp"
+    try:
+        folder.mkdir(exist_ok=True)
+        with database.gate():
+            _copy(database.connection, temporary)
+        verify(temporary)
+        _sync(temporary)
+        os.replace(temporary, target)  # noqa: PTH105 - same call, and the injectable name
+        sync_folder(folder)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write a backup to {show(str(folder))}: {error.strerror or error}"
+        ) from error
+    except sqlite3.Error as error:
+        raise translate(error, temporary) or error from error
+    finally:
+        for suffix in ("", "-journal"):
+            temporary.with_name(temporary.name + suffix).unlink(missing_ok=True)
+    return target
+
+
+def prune(store: Path, *, keep: int = KEPT) -> None:
+    """Remove all but the newest copies."""
+    for old in existing(store)[keep:]:
+        old.unlink(missing_ok=True)
+
+
+def verify(copy: Path) -> int:
+    """Check a closed copy and return how many events it holds.
+
+    Raises:
+        WorkspaceError: It is damaged or no label store.
+    """
+    try:
+        connection = sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro", uri=True)
+    except sqlite3.Error as error:
+        raise WorkspaceError(f"{show(str(copy))} cannot be opened: {show(str(error))}") from error
+    try:
+        kind = connection.execute("PRAGMA application_id").fetchone()[0]
+        sound = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if kind != schema.APPLICATION_ID or sound != "ok":
+            raise WorkspaceError(f"{show(str(copy))} is damaged or no label store of dgaal")
+        return int(connection.execute("SELECT count(*) FROM event").fetchone()[0])
+    except sqlite3.Error as error:
+        raise WorkspaceError(f"{show(str(copy))} is damaged: {show(str(error))}") from error
+    finally:
+        connection.close()
+
+
+def _copy(source: sqlite3.Connection, target: Path) -> None:
+    connection = sqlite3.connect(target, isolation_level=None)
+    try:
+        source.backup(connection)
+        # A copy must open on a read-only disk, so it carries no WAL.
+        connection.execute("PRAGMA journal_mode = DELETE")
+    finally:
+        connection.close()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,328 @@
+"""One durable SQLite connection: pragmas, write gate, transactions, errors in plain words.
+
+Every write transaction passes an advisory lock (flock) first: SQLite's own busy handler polls and
+starves, and the kernel frees a flock when its holder is killed. The rollback journal is the
+default because SQLite 3.7.0 to 3.51.2 can corrupt a WAL database when two connections write and
+checkpoint at the same instant (sqlite.org/wal.html#walresetbug).
+"""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dgaal_cli.atomic import sync_folder
+from dgaal_cli.errors import BusyError, DgaalError, StorageError, UsageError, WorkspaceError
+from dgaal_cli.harmless import show
+from dgaal_cli.store import schema
+from dgaal_cli.store.filesystem import network_filesystem
+
+GATE_DEADLINE_S = 10.0
+"""How long a writer waits for another process before it says who holds the store."""
+
+_STORAGE = {
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_IOERR: "reading or writing the disk failed",
+    sqlite3.SQLITE_READONLY: "it is not writable",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
+    sqlite3.SQLITE_PERM: "permission is denied",
+}
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+
+
+class Database:
+    """An open store file; usable from several threads, one at a time."""
+
+    def __init__(self, path: Path, *, is_read_only: bool = False) -> None:
+        """Open an existing store and check that it is one.
+
+        Raises:
+            WorkspaceError: Missing, no store, damaged, or written by a newer dgaal.
+            StorageError: The file cannot be read.
+        """
+        self.path = path
+        self.is_read_only = is_read_only
+        self._lock = threading.RLock()
+        self._process = os.getpid()
+        self._gate = -1
+        if not path.is_file():
+            raise WorkspaceError(
+                f"there is no label store at {show(str(path))}; restore a copy from the folder "
+                "'backups' beside it, or make a new workspace with 'dgaal init'"
+            )
+        with _plain_words(path):
+            self.connection = _connect(path, is_read_only=is_read_only)
+            try:
+                _check_kind(self.connection, path)
+                _set_pragmas(self.connection, path)
+            except BaseException:
+                self.connection.close()
+                raise
+
+    def check(self) -> None:
+        """Look for damage and for tables, triggers or views that are not dgaal's own.
+
+        Raises:
+            WorkspaceError: The store must not be used; it is left as it is.
+        """
+        with self.read() as connection:
+            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            orphan = connection.execute("PRAGMA foreign_key_check").fetchone()
+            foreign = schema.objects(connection) ^ schema.expected_objects()
+        problem = ""
+        if verdict != "ok":
+            problem = show(str(verdict))
+        elif orphan is not None:
+            problem = f"a row of table {show(str(orphan[0]))} refers to nothing"
+        elif foreign:
+            problem = f"{show(min(foreign)[1])} is missing or not as dgaal made it"
+        if problem:
+            raise WorkspaceError(
+                f"{show(str(self.path))} is damaged ({problem}); it was left untouched, "
+                "run 'dgaal labels restore' to go back to the newest sound backup"
+            )
+
+    def version(self) -> int:
+        """Version of the file's tables."""
+        with self.read() as connection:
+            return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+    @contextmanager
+    def read(self) -> Generator[sqlite3.Connection]:
+        """Give one consistent view; short blocks only, for a reader delays writers."""
+        with self._lock, _plain_words(self.path):
+            self._check_process()
+            if self.connection.in_transaction:  # a read inside this thread's own write
+                yield self.connection
+                return
+            self.connection.execute("BEGIN DEFERRED")
+            try:
+                yield self.connection
+            finally:
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+
+    @contextmanager
+    def write(self) -> Generator[sqlite3.Connection]:
+        """Run the block as one durable transaction: all of it is on the disk afterwards, or none.
+
+        Raises:
+            BusyError: Another process held the store for ``GATE_DEADLINE_S``.
+            StorageError: The disk is full or failing; nothing of the block was kept.
+        """
+        if self.is_read_only:
+            raise StorageError(f"{show(str(self.path))} was opened for reading only")
+        with self._lock, self.gate(), _plain_words(self.path):
+            self._check_process()
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.connection
+                self.connection.execute("COMMIT")
+            except BaseException:
+                # SQLite may have rolled back on its own, for instance on a full disk.
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def gate(self) -> Generator[None]:
+        """Keep every other dgaal process from writing while the block runs."""
+        with self._lock:
+            if self._gate < 0:
+                self._gate = _open_gate(self.path)
+            # A Ctrl-Z inside would stop this process while it holds what all others wait for.
+            previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTSTP})
+            try:
+                _pass_gate(self._gate, self.path)
+                try:
+                    yield
+                finally:
+                    fcntl.flock(self._gate, fcntl.LOCK_UN)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+    def close(self) -> None:
+        """Close the file; the object cannot be used afterwards."""
+        with self._lock:
+            self.connection.close()
+            if self._gate >= 0:
+                os.close(self._gate)
+                self._gate = -1
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:  # sqlite.org/howtocorrupt.html#_carrying_an_open_database
+            raise RuntimeError("a label store must be opened after the fork, in each process")
+
+
+def create_file(path: Path, meta: dict[str, str]) -> None:
+    """Make an empty store under a temporary name and give it ``path`` when it is whole.
+
+    Raises:
+        UsageError: The file exists.
+        StorageError: The folder is not writable.
+    """
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.tmp")
+    try:
+        with _plain_words(path):
+            _fill(temporary, meta)
+        try:
+            os.link(temporary, path)  # unlike a rename it never replaces
+        except FileExistsError:
+            raise UsageError(f"{show(str(path))} exists already; it was left untouched") from None
+        sync_folder(path.parent)
+    except OSError as error:
+        raise StorageError(f"cannot make {show(str(path))}: {error.strerror or error}") from error
+    finally:
+        for suffix in ("", "-journal"):
+            temporary.with_name(temporary.name + suffix).unlink(missing_ok=True)
+
+
+def is_wal_safe() -> bool:
+    """Tell whether the linked SQLite is free of the WAL-reset bug."""
+    version = sqlite3.sqlite_version_info
+    if version >= (3, 51, 3):
+        return True
+    return version[:2] in ((3, 50), (3, 44)) and version[2] >= (7 if version[1] == 50 else 6)
+
+
+def _fill(path: Path, meta: dict[str, str]) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("BEGIN IMMEDIATE")
+        schema.migrate(connection, version=0)
+        connection.executemany("INSERT INTO meta VALUES (?, ?)", sorted(meta.items()))
+        connection.execute("COMMIT")
+    finally:
+        connection.close()
+
+
+def _connect(path: Path, *, is_read_only: bool) -> sqlite3.Connection:
+    # Rolling back a killed writer's journal needs write access, so mode=ro is the last resort.
+    mode = "ro" if is_read_only and not os.access(path, os.W_OK) else "rw"
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=5.0,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
+    if is_read_only:
+        connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
+    if connection.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
+        raise WorkspaceError(f"{show(str(path))} is no label store of dgaal; it was left untouched")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if not 1 <= version <= schema.latest_version():
+        raise WorkspaceError(
+            f"{show(str(path))} has version {version}, this dgaal knows up to "
+            f"{schema.latest_version()}; upgrade dgaal to work here"
+        )
+
+
+def _set_pragmas(connection: sqlite3.Connection, path: Path) -> None:
+    for pragma in (
+        "busy_timeout = 5000",
+        "foreign_keys = ON",
+        "trusted_schema = OFF",
+        "cell_size_check = ON",
+        "mmap_size = 0",
+        "recursive_triggers = ON",  # else INSERT OR REPLACE deletes past the append-only trigger
+        "synchronous = FULL",
+        "wal_autocheckpoint = 1000",
+        *(("fullfsync = ON",) if sys.platform == "darwin" else ()),
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    if connection.execute("PRAGMA query_only").fetchone()[0]:
+        return
+    wanted = "wal" if is_wal_safe() and network_filesystem(path) is None else "truncate"
+    found = str(connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()[0])
+    # Leaving WAL fails while others use the file; they are as durable, so the mode may stay.
+    if found not in ("truncate", "wal") or (found == "wal" and not is_wal_safe()):
+        raise WorkspaceError(
+            f"{show(str(path))} is in journal mode {found}, unsafe with SQLite "
+            f"{sqlite3.sqlite_version}; close every other program that has it open, then try again"
+        )
+
+
+def _open_gate(path: Path) -> int:
+    folder = path.parent / ".locks"
+    try:
+        folder.mkdir(exist_ok=True)
+        return os.open(folder / f"{path.name}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write in {show(str(path.parent))}: {error.strerror}; "
+            "check the folder's permission and the disk"
+        ) from error
+
+
+def _pass_gate(gate: int, path: Path) -> None:
+    deadline = time.monotonic() + GATE_DEADLINE_S
+    pause = 0.001
+    while True:
+        try:
+            fcntl.flock(gate, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise _busy(gate, path) from None
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.01)
+    with contextlib.suppress(OSError):  # only for the message of others; a full disk is no reason
+        os.pwrite(gate, f"{os.getpid():<12d}".encode(), 0)
+
+
+def _busy(gate: int, path: Path) -> BusyError:
+    holder = ""
+    with contextlib.suppress(OSError):
+        holder = show(os.pread(gate, 32, 0)).strip()
+    return BusyError(
+        f"{show(str(path))} is being written by process {holder or 'unknown'} for more than "
+        f"{GATE_DEADLINE_S:.0f} s; wait for it or stop it, then try again"
+    )
+
+
+@contextmanager
+def _plain_words(path: Path) -> Generator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        translated = translate(error, path)
+        if translated is None:
+            raise
+        raise translated from error
+
+
+def translate(error: sqlite3.Error, path: Path) -> DgaalError | None:
+    """Return the error a user can act on, or None for one that is a bug of dgaal."""
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = code & 0xFF if isinstance(code, int) else None
+    name = show(str(path))
+    if primary in _STORAGE:
+        return StorageError(
+            f"cannot use {name}: {_STORAGE[primary]}; nothing saved before was lost, "
+            "make room or fix the permission and try again"
+        )
+    if primary in _BUSY:
+        return BusyError(f"{name} is in use by another program; try again when it is done")
+    if primary in _DAMAGED:
+        return WorkspaceError(
+            f"{name} is damaged or no label store ({show(str(error))}); it was left untouched, "
+            "run 'dgaal labels restore' to go back to the newest sound backup"
+        )
+    return None

@@ -1,0 +1,51 @@
+"""Which kind of file system a path lies on; SQLite's locks cannot be trusted on remote ones."""
+
+import os
+from pathlib import Path
+
+_REMOTE = frozenset(
+    [
+        "9p",
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "fuse.glusterfs",
+        "fuse.rclone",
+        "fuse.s3fs",
+        "fuse.sshfs",
+        "gpfs",
+        "lustre",
+        "ncpfs",
+        "nfs",
+        "nfs4",
+        "smb3",
+        "smbfs",
+    ]
+)
+
+
+def network_filesystem(path: Path) -> str | None:
+    """Return the type of the network file system that ``path`` lies on, or None if it is local.
+
+    Linux only (``/proc/self/mountinfo``); elsewhere the answer is None.
+    """
+    try:
+        lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    except OSError:
+        return None
+    target = os.fsencode(path.absolute().resolve())
+    best, kind = b"", ""
+    for line in lines:
+        head, _, tail = line.partition(b" - ")
+        fields = head.split(b" ")
+        if len(fields) < 5 or not tail:
+            continue
+        mount = fields[4].decode("unicode_escape", "replace").encode("latin-1", "replace")
+        if _contains(mount, target) and len(mount) >= len(best):
+            best, kind = mount, tail.split(b" ")[0].decode("ascii", "replace")
+    return kind if kind in _REMOTE else None
+
+
+def _contains(mount: bytes, target: bytes) -> bool:
+    return target == mount or target.startswith(mount.rstrip(b"/") + b"/")

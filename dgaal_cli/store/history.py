@@ -1,0 +1,216 @@
+"""Questions to the store: effective labels now or at a watermark, counts, and the history."""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+from dgaal_cli.ids import ClassUid, ItemId
+from dgaal_cli.store import projection
+from dgaal_cli.store.instants import to_iso
+from dgaal_cli.store.items import decode_path
+from dgaal_cli.store.records import (
+    AnswerRecord,
+    Counts,
+    EventRecord,
+    LabelRecord,
+    Provenance,
+    ShownAs,
+    Verdict,
+)
+
+_LABEL = """SELECT i.item_id, i.sample, e.class_uid, c.name, e.provenance, e.annotator, e.round,
+    e.event_id, ifnull(e.made_us, e.at_us), i.is_synthetic, i.parent
+    FROM event e JOIN item i USING(item_id) JOIN class c USING(class_uid)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFilter:
+    """Which part of the history; None asks for all."""
+
+    after: int = 0
+    """Only events with a larger number."""
+    item_id: ItemId | None = None
+    annotator: str | None = None
+    round: int | None = None
+    kind: str | None = None
+    limit: int = 2**62
+    is_newest_first: bool = False
+
+
+def watermark(connection: sqlite3.Connection) -> int:
+    """Number of the newest event; 0 in an empty store."""
+    return int(connection.execute("SELECT ifnull(max(event_id), 0) FROM event").fetchone()[0])
+
+
+def labels(connection: sqlite3.Connection, *, until: int | None) -> list[LabelRecord]:
+    """Return the effective label of each labeled item, by item number.
+
+    Args:
+        connection: Within a read.
+        until: Watermark; None reads the present from the projection.
+    """
+    if until is None:
+        rows = connection.execute(f"{_LABEL} JOIN verdict v USING(event_id) ORDER BY i.item_id")
+        return [_label(row) for row in rows]
+    records: list[LabelRecord] = []
+    for _, folded in projection.every(connection, watermark=until):
+        if folded.verdict is not None and folded.verdict.class_uid is not None:
+            row = connection.execute(
+                f"{_LABEL} WHERE e.event_id = ?",
+                (folded.verdict.event_id,),
+            ).fetchone()
+            records.append(_label(row))
+    return records
+
+
+def cannot_tell(connection: sqlite3.Connection, *, until: int | None) -> set[ItemId]:
+    """Return the items whose verdict is that nobody can tell."""
+    if until is None:
+        rows = connection.execute("SELECT item_id FROM verdict WHERE class_uid IS NULL")
+        return {ItemId(item_id) for (item_id,) in rows}
+    return {
+        item_id
+        for item_id, folded in projection.every(connection, watermark=until)
+        if folded.verdict is not None and folded.verdict.class_uid is None
+    }
+
+
+def answers(connection: sqlite3.Connection) -> list[AnswerRecord]:
+    """Return each annotator's present answer to each item, oldest first; skips are left out."""
+    rows = connection.execute(
+        """SELECT e.says, i.item_id, i.sample, i.sha256, e.class_uid, c.name, e.provenance,
+        e.annotator, e.round, e.event_id, ifnull(e.made_us, e.at_us), e.elapsed_ms, e.note,
+        v.event_id IS e.event_id, i.is_synthetic, p.sample
+        FROM (SELECT event_id FROM answer WHERE says <> 'skip' UNION ALL
+              SELECT event_id FROM flagged) present
+        JOIN event e USING(event_id) JOIN item i USING(item_id)
+        LEFT JOIN class c ON c.class_uid = e.class_uid
+        LEFT JOIN verdict v ON v.item_id = i.item_id
+        LEFT JOIN item p ON p.item_id = i.parent
+        ORDER BY e.event_id"""
+    )
+    return [
+        AnswerRecord(
+            kind=cast("Verdict", row[0]),
+            item_id=ItemId(row[1]),
+            sample_id=decode_path(row[2]),
+            sha256=bytes(row[3]),
+            class_uid=_uid(row[4]),
+            class_name=row[5],
+            provenance=cast("Provenance", row[6]),
+            annotator=row[7],
+            round=row[8],
+            event_id=row[9],
+            at=to_iso(row[10]),
+            elapsed_ms=row[11],
+            note=row[12],
+            is_effective=bool(row[13]),
+            is_synthetic=bool(row[14]),
+            parent=None if row[15] is None else decode_path(row[15]),
+        )
+        for row in rows
+    ]
+
+
+def counts(connection: sqlite3.Connection) -> Counts:
+    """Count items, labels and answers."""
+    pool = connection.execute(
+        """SELECT ifnull(sum(i.state <> 'quarantined'), 0), ifnull(sum(v.class_uid IS NOT NULL), 0),
+        ifnull(sum(v.event_id IS NOT NULL AND v.class_uid IS NULL), 0),
+        ifnull(sum(v.event_id IS NULL AND i.state = 'ok'), 0)
+        FROM item i LEFT JOIN verdict v USING(item_id) WHERE NOT i.is_synthetic"""
+    ).fetchone()
+    others = connection.execute(
+        """SELECT (SELECT count(*) FROM item WHERE is_synthetic),
+        (SELECT count(*) FROM verdict v JOIN item i USING(item_id)
+         WHERE i.is_synthetic AND v.class_uid IS NOT NULL),
+        (SELECT count(*) FROM answer a JOIN event e USING(event_id)
+         WHERE a.says IN ('label','cannot_tell') AND e.provenance IN ('human','simulated')),
+        (SELECT count(DISTINCT item_id) FROM flagged), (SELECT count(*) FROM unreadable)"""
+    ).fetchone()
+    by_class = connection.execute(
+        "SELECT v.class_uid, count(*) FROM verdict v JOIN item i USING(item_id) "
+        "WHERE v.class_uid IS NOT NULL AND NOT i.is_synthetic GROUP BY v.class_uid"
+    )
+    return Counts(
+        items=pool[0],
+        labeled=pool[1],
+        cannot_tell=pool[2],
+        unlabeled=pool[3],
+        synthetic=others[0],
+        synthetic_labeled=others[1],
+        annotations=others[2],
+        flagged=others[3],
+        quarantined=others[4],
+        by_class={ClassUid(uid): count for uid, count in by_class},
+    )
+
+
+def events(connection: sqlite3.Connection, wanted: EventFilter) -> Iterator[EventRecord]:
+    """Yield one page of the history."""
+    order = "DESC" if wanted.is_newest_first else "ASC"
+    rows = connection.execute(
+        f"""SELECT e.event_id, e.op_id, e.kind, e.item_id, i.sample, e.annotator, e.class_uid,
+        c.name, e.note, e.refers_to, e.counted, e.provenance, e.round, e.elapsed_ms,
+        ifnull(e.made_us, e.at_us), e.session, s.predicted, s.ui
+        FROM event e JOIN item i USING(item_id) LEFT JOIN class c ON c.class_uid = e.class_uid
+        LEFT JOIN shown s USING(shown_id)
+        WHERE e.event_id > :after AND (:item IS NULL OR e.item_id = :item)
+        AND (:annotator IS NULL OR e.annotator = :annotator)
+        AND (:round IS NULL OR e.round = :round) AND (:kind IS NULL OR e.kind = :kind)
+        ORDER BY e.event_id {order} LIMIT :limit""",  # noqa: S608 - one of two words
+        {
+            "after": wanted.after,
+            "item": wanted.item_id,
+            "annotator": wanted.annotator,
+            "round": wanted.round,
+            "kind": wanted.kind,
+            "limit": wanted.limit,
+        },
+    )
+    for row in rows:
+        yield _event(row)
+
+
+def _event(row: tuple[Any, ...]) -> EventRecord:
+    return EventRecord(
+        event_id=row[0],
+        op_id=row[1],
+        kind=row[2],
+        item_id=ItemId(row[3]),
+        sample_id=decode_path(row[4]),
+        annotator=row[5],
+        class_uid=_uid(row[6]),
+        class_name=row[7],
+        note=row[8],
+        refers_to=row[9],
+        is_counted=bool(row[10]),
+        provenance=cast("Provenance", row[11]),
+        round=row[12],
+        elapsed_ms=row[13],
+        at=to_iso(row[14]),
+        session=row[15],
+        predicted=_uid(row[16]),
+        ui=cast("ShownAs | None", row[17]),
+    )
+
+
+def _label(row: tuple[Any, ...]) -> LabelRecord:
+    return LabelRecord(
+        item_id=ItemId(row[0]),
+        sample_id=decode_path(row[1]),
+        class_uid=ClassUid(row[2]),
+        class_name=row[3],
+        provenance=cast("Provenance", row[4]),
+        annotator=row[5],
+        round=row[6],
+        event_id=row[7],
+        at=to_iso(row[8]),
+        is_synthetic=bool(row[9]),
+        parent=None if row[10] is None else ItemId(row[10]),
+    )
+
+
+def _uid(value: str | None) -> ClassUid | None:
+    return None if value is None else ClassUid(value)

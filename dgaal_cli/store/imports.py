@@ -1,0 +1,122 @@
+"""Labels that come from elsewhere: files, class folders, the parents of synthetic images."""
+
+import secrets
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+
+from dgaal_cli.errors import UsageError
+from dgaal_cli.harmless import show
+from dgaal_cli.ids import ClassUid, ItemId
+from dgaal_cli.store import items
+from dgaal_cli.store.answers import NewEvent, Operator, append
+from dgaal_cli.store.instants import from_iso
+from dgaal_cli.store.records import ImportedLabel, ImportReport
+
+INHERITING = "dgaal"
+"""Annotator of inherited labels; no person has it on account."""
+
+
+def import_labels(
+    connection: sqlite3.Connection, labels: Sequence[ImportedLabel], *, session: str, now: float
+) -> ImportReport:
+    """Append an event for each label that says something new, in the caller's transaction.
+
+    Raises:
+        UsageError: A sample or class is unknown or a line contradicts itself; nothing is kept.
+    """
+    told = Counter(_import_one(connection, label, session=session, now=now) for label in labels)
+    return ImportReport(added=told["added"], replaced=told["replaced"], unchanged=told["unchanged"])
+
+
+def promote_synthetic(
+    connection: sqlite3.Connection, chosen: Sequence[ItemId], *, number: int, now: float
+) -> int:
+    """Turn inherited classes of synthetic images into labels that cost nobody an answer.
+
+    Skipped: images set aside, images without a class, images that have a verdict already.
+    """
+    operator = Operator(annotator=INHERITING, session="", now=now, lease_s=0.0)
+    made = 0
+    for item_id in chosen:
+        item = items.one(connection, item_id)
+        if not item.is_synthetic:
+            raise UsageError(f"{show(item.sample_id)} is no synthetic image")
+        judged = connection.execute(
+            "SELECT 1 FROM verdict WHERE item_id = ?", (item_id,)
+        ).fetchone()
+        if item.inherited is None or item.state != "ok" or judged is not None:
+            continue
+        append(
+            connection,
+            NewEvent(
+                op_id=secrets.token_hex(16),
+                kind="inherit",
+                says="inherit",
+                item_id=item_id,
+                provenance="inherited",
+                round=number,
+                class_uid=item.inherited,
+            ),
+            operator=operator,
+        )
+        made += 1
+    return made
+
+
+def _import_one(
+    connection: sqlite3.Connection, label: ImportedLabel, *, session: str, now: float
+) -> str:
+    item_id = items.id_of_sample(connection, label.sample_id)
+    if item_id is None:
+        raise UsageError(f"there is no image {show(label.sample_id)} in this workspace")
+    _check(connection, label)
+    table = "flagged" if label.kind == "flag" else "answer"
+    present = connection.execute(
+        f"SELECT e.says, e.class_uid FROM {table} t JOIN event e USING(event_id) "  # noqa: S608
+        "WHERE t.item_id = ? AND t.annotator = ?",
+        (item_id, label.annotator),
+    ).fetchone()
+    if present is not None and tuple(present) == (label.kind, label.class_uid):
+        return "unchanged"
+    append(
+        connection,
+        NewEvent(
+            op_id=secrets.token_hex(16),
+            kind="import",
+            says=label.kind,
+            item_id=item_id,
+            provenance=label.provenance,
+            round=label.round,
+            class_uid=label.class_uid,
+            note=label.note,
+            elapsed_ms=label.elapsed_ms,
+            made_us=None if label.at is None else _instant(label.at),
+        ),
+        operator=Operator(annotator=label.annotator, session=session, now=now, lease_s=0.0),
+    )
+    return "added" if present is None else "replaced"
+
+
+def _check(connection: sqlite3.Connection, label: ImportedLabel) -> None:
+    name = show(label.sample_id)
+    if not label.annotator.strip():
+        raise UsageError(f"the label of {name} needs the name of its annotator")
+    if (label.kind in ("label", "adjudicate", "inherit")) != (label.class_uid is not None):
+        raise UsageError(f"the {label.kind} line of {name} has a class too many or too few")
+    if label.class_uid is not None and not _is_active(connection, label.class_uid):
+        raise UsageError(f"the label of {name} names an unknown class {show(label.class_uid)}")
+
+
+def _is_active(connection: sqlite3.Connection, uid: ClassUid) -> bool:
+    row = connection.execute(
+        "SELECT 1 FROM class WHERE class_uid = ? AND retired_us IS NULL", (uid,)
+    ).fetchone()
+    return row is not None
+
+
+def _instant(text: str) -> int:
+    try:
+        return from_iso(text)
+    except (ValueError, OverflowError):
+        raise UsageError(f"{show(text)} is no instant in ISO 8601") from None

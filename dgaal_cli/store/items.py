@@ -1,0 +1,188 @@
+"""Images in the store: identity is the content, a path is only where it was seen."""
+
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
+
+from dgaal_cli.errors import UsageError
+from dgaal_cli.harmless import show
+from dgaal_cli.ids import ClassUid, ItemId, SampleId
+from dgaal_cli.store.records import AddedItems, ItemRecord, ItemState, NewItem, NewSynthetic
+
+COLUMNS = "i.item_id, i.sample, i.sha256, i.is_synthetic, i.parent, i.round, i.inherited, i.state"
+
+
+def encode_path(sample_id: SampleId) -> bytes:
+    """Return the bytes a sample id is stored as; undecodable file names survive.
+
+    Raises:
+        UsageError: The text holds surrogates that stand for no byte.
+    """
+    try:
+        return os.fsencode(sample_id)
+    except UnicodeEncodeError:
+        raise UsageError(f"sample id {show(sample_id)} stands for no file name") from None
+
+
+def decode_path(path: bytes) -> SampleId:
+    """Undo ``encode_path``."""
+    return SampleId(os.fsdecode(path))
+
+
+def record(row: tuple[Any, ...]) -> ItemRecord:
+    """Build a record from a row of ``COLUMNS``."""
+    return ItemRecord(
+        item_id=ItemId(row[0]),
+        sample_id=decode_path(row[1]),
+        sha256=bytes(row[2]),
+        is_synthetic=bool(row[3]),
+        parent=None if row[4] is None else ItemId(row[4]),
+        round=row[5],
+        inherited=None if row[6] is None else ClassUid(row[6]),
+        state=cast("ItemState", row[7]),
+    )
+
+
+def one(connection: sqlite3.Connection, item_id: ItemId) -> ItemRecord:
+    """Return an item.
+
+    Raises:
+        UsageError: There is none.
+    """
+    row = connection.execute(
+        f"SELECT {COLUMNS} FROM item i WHERE i.item_id = ?",  # noqa: S608 - a constant
+        (item_id,),
+    ).fetchone()
+    if row is None:
+        raise UsageError(f"there is no image number {item_id:d} in this workspace")
+    return record(row)
+
+
+def id_of_sample(connection: sqlite3.Connection, sample_id: SampleId) -> ItemId | None:
+    """Return the item seen at a path, or None."""
+    row = connection.execute(
+        "SELECT item_id FROM path WHERE path = ?", (encode_path(sample_id),)
+    ).fetchone()
+    return None if row is None else ItemId(row[0])
+
+
+def every(connection: sqlite3.Connection) -> Iterator[ItemRecord]:
+    """Yield all items, first seen first."""
+    for row in connection.execute(
+        f"SELECT {COLUMNS} FROM item i ORDER BY i.item_id"  # noqa: S608
+    ):
+        yield record(row)
+
+
+def paths(connection: sqlite3.Connection, item_id: ItemId) -> list[SampleId]:
+    """Return every path at which the content was seen, first seen first."""
+    rows = connection.execute("SELECT path FROM path WHERE item_id = ? ORDER BY rowid", (item_id,))
+    return [decode_path(path) for (path,) in rows]
+
+
+def add(connection: sqlite3.Connection, new: Iterable[NewItem]) -> AddedItems:
+    """Add pool images; equal bytes become one item with several paths."""
+    told = Counter(_add_one(connection, item) for item in new)
+    return AddedItems(
+        new=told["new"],
+        duplicates=told["duplicates"],
+        known=told["known"],
+        changed=told["changed"],
+    )
+
+
+def add_synthetic(connection: sqlite3.Connection, new: Iterable[NewSynthetic]) -> list[ItemId]:
+    """Add generated images, each an item of its own.
+
+    Raises:
+        UsageError: The path or the very same bytes are in the store already.
+    """
+    made: list[ItemId] = []
+    for item in new:
+        path = encode_path(item.sample_id)
+        taken = connection.execute(
+            "SELECT sample FROM item WHERE sha256 = ? UNION SELECT path FROM path WHERE path = ?",
+            (item.sha256, path),
+        ).fetchone()
+        if taken is not None:
+            raise UsageError(
+                f"synthetic image {show(item.sample_id)} is in the store already "
+                f"as {show(taken[0])}"
+            )
+        cursor = connection.execute(
+            "INSERT INTO item(sha256, sample, bytes, w, h, is_synthetic, parent, round, inherited, "
+            "state) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?)",
+            (
+                item.sha256,
+                path,
+                item.size_bytes,
+                item.width,
+                item.height,
+                item.parent,
+                item.round,
+                item.inherited,
+                "quarantined" if item.is_quarantined else "ok",
+            ),
+        )
+        connection.execute("INSERT INTO path VALUES (?, ?)", (path, cursor.lastrowid))
+        made.append(ItemId(cursor.lastrowid or 0))
+    return made
+
+
+def set_state(connection: sqlite3.Connection, item_id: ItemId, state: ItemState) -> None:
+    """Record that an image went missing, changed, or came back."""
+    one(connection, item_id)
+    connection.execute("UPDATE item SET state = ? WHERE item_id = ?", (state, item_id))
+
+
+def mark_unreadable(connection: sqlite3.Connection, sample_id: SampleId, reason: str) -> None:
+    """Set a file aside; its item too if no other path shows the same content."""
+    path = encode_path(sample_id)
+    connection.execute(
+        "INSERT INTO unreadable VALUES (?, ?) ON CONFLICT(path) DO UPDATE SET reason = ?2",
+        (path, reason),
+    )
+    connection.execute(
+        "UPDATE item SET state = 'quarantined' WHERE state = 'ok' "
+        "AND item_id = (SELECT item_id FROM path WHERE path = ?1) "
+        "AND NOT EXISTS (SELECT 1 FROM path p WHERE p.item_id = item.item_id "
+        "AND p.path NOT IN (SELECT path FROM unreadable))",
+        (path,),
+    )
+
+
+def quarantined(connection: sqlite3.Connection) -> list[tuple[SampleId, str]]:
+    """Return unreadable files and why, by name."""
+    rows = connection.execute("SELECT path, reason FROM unreadable ORDER BY path")
+    return [(decode_path(path), reason) for path, reason in rows]
+
+
+def _add_one(connection: sqlite3.Connection, item: NewItem) -> str:
+    path = encode_path(item.sample_id)
+    connection.execute("DELETE FROM unreadable WHERE path = ?", (path,))
+    seen = connection.execute(
+        "SELECT i.item_id, i.sha256 FROM path p JOIN item i USING(item_id) WHERE p.path = ?",
+        (path,),
+    ).fetchone()
+    if seen is not None and bytes(seen[1]) == item.sha256:
+        connection.execute(
+            "UPDATE item SET state = 'ok' WHERE item_id = ? AND state <> 'ok'", (seen[0],)
+        )
+        return "known"
+    if seen is not None:  # its labels belong to bytes that are gone: never a silent relabel
+        connection.execute("UPDATE item SET state = 'changed' WHERE item_id = ?", (seen[0],))
+        return "changed"
+    same = connection.execute(
+        "SELECT item_id FROM item WHERE sha256 = ?", (item.sha256,)
+    ).fetchone()
+    if same is None:
+        cursor = connection.execute(
+            "INSERT INTO item(sha256, sample, bytes, w, h) VALUES (?, ?, ?, ?, ?)",
+            (item.sha256, path, item.size_bytes, item.width, item.height),
+        )
+        connection.execute("INSERT INTO path VALUES (?, ?)", (path, cursor.lastrowid))
+        return "new"
+    connection.execute("INSERT INTO path VALUES (?, ?)", (path, same[0]))
+    return "duplicates"

@@ -1,0 +1,203 @@
+"""From the history of one image to its present state: a fold over events, the law of the store.
+
+The tables ``answer``, ``flagged``, ``verdict`` and the counter ``item.done`` hold what ``fold``
+returns. The same function serves a key press (one item), a rebuild (all items) and a training run
+that reads the past (all items, events up to its watermark).
+"""
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+from dgaal_cli.ids import ClassUid, ItemId
+
+_COLUMNS = "event_id, says, item_id, annotator, class_uid, refers_to, counted, round"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What the fold needs of one event."""
+
+    event_id: int
+    says: str
+    item_id: ItemId
+    annotator: str
+    class_uid: ClassUid | None
+    refers_to: int | None
+    counted: bool
+    round: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folded:
+    """Present state of one item."""
+
+    answers: dict[str, Fact] = field(default_factory=dict[str, Fact])
+    """Last live counted answer of each annotator."""
+    flags: dict[str, Fact] = field(default_factory=dict[str, Fact])
+    """Live flag of each annotator."""
+    verdict: Fact | None = None
+    """The answer that stands: adjudicated, else majority, else earliest; inherited comes last."""
+    done: int = 0
+    """Annotators who finished it; at least ``need`` once it is adjudicated."""
+
+
+def fold(facts: Iterable[Fact], *, need: int) -> Folded:
+    """Fold the events of one item, oldest first.
+
+    Args:
+        facts: All events of one item up to some watermark.
+        need: Annotators wanted.
+    """
+    answers: dict[str, Fact] = {}
+    flags: dict[str, Fact] = {}
+    for fact in _live(facts):
+        if fact.says == "flag":
+            flags[fact.annotator] = fact
+        elif fact.says == "unflag":
+            flags.pop(fact.annotator, None)
+        else:
+            answers[fact.annotator] = fact
+    done = sum(fact.says in ("label", "cannot_tell", "adjudicate") for fact in answers.values())
+    if any(fact.says == "adjudicate" for fact in answers.values()):
+        done = max(done, need)
+    return Folded(answers=answers, flags=flags, verdict=_judge(answers), done=done)
+
+
+def refresh(connection: sqlite3.Connection, item_id: ItemId) -> Folded:
+    """Bring one item's projections up to date with its events."""
+    need, done = connection.execute(
+        "SELECT need, done FROM item WHERE item_id = ?", (item_id,)
+    ).fetchone()
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM event WHERE item_id = ? ORDER BY event_id",  # noqa: S608
+        (item_id,),
+    )
+    folded = fold((_fact(row) for row in rows), need=need)
+    for table in ("answer", "flagged", "verdict"):
+        connection.execute(f"DELETE FROM {table} WHERE item_id = ?", (item_id,))  # noqa: S608
+    for table, row in _rows(item_id, folded):
+        places = ", ".join("?" * len(row))
+        connection.execute(f"INSERT INTO {table} VALUES ({places})", row)  # noqa: S608
+    if folded.done != done:
+        connection.execute("UPDATE item SET done = ? WHERE item_id = ?", (folded.done, item_id))
+    return folded
+
+
+def rebuild(connection: sqlite3.Connection) -> int:
+    """Recompute every projection.
+
+    Returns:
+        Rows that were wrong, missing or too many; 0 in a sound store.
+    """
+    before = snapshot(connection)
+    for table in ("answer", "flagged", "verdict"):
+        connection.execute(f"DELETE FROM {table}")  # noqa: S608
+    connection.execute("UPDATE item SET done = 0")
+    for table, rows in expected(connection).items():
+        if table == "done":
+            connection.executemany("UPDATE item SET done = ?2 WHERE item_id = ?1", sorted(rows))
+            continue
+        for row in sorted(rows, key=repr):
+            places = ", ".join("?" * len(row))
+            connection.execute(f"INSERT INTO {table} VALUES ({places})", row)  # noqa: S608
+    after = snapshot(connection)
+    return sum(len(before[table] ^ after[table]) for table in before)
+
+
+def differences(connection: sqlite3.Connection) -> int:
+    """Count projection rows that the events do not explain, or that are missing."""
+    found, wanted = snapshot(connection), expected(connection)
+    return sum(len(found[table] ^ wanted[table]) for table in found)
+
+
+def snapshot(connection: sqlite3.Connection) -> dict[str, set[tuple[Any, ...]]]:
+    """Return the projection tables as sets of rows."""
+    return {
+        "answer": set(connection.execute("SELECT * FROM answer")),
+        "flagged": set(connection.execute("SELECT * FROM flagged")),
+        "verdict": set(connection.execute("SELECT * FROM verdict")),
+        "done": set(connection.execute("SELECT item_id, done FROM item WHERE done > 0")),
+    }
+
+
+def expected(connection: sqlite3.Connection) -> dict[str, set[tuple[Any, ...]]]:
+    """Return what ``snapshot`` must find, from the events alone."""
+    tables: dict[str, set[tuple[Any, ...]]] = {
+        "answer": set(),
+        "flagged": set(),
+        "verdict": set(),
+        "done": set(),
+    }
+    for item_id, folded in every(connection, watermark=None):
+        for table, row in _rows(item_id, folded):
+            tables[table].add(row)
+        if folded.done:
+            tables["done"].add((item_id, folded.done))
+    return tables
+
+
+def every(
+    connection: sqlite3.Connection, *, watermark: int | None
+) -> Iterator[tuple[ItemId, Folded]]:
+    """Fold every item that has events, as of a watermark (None: now)."""
+    need: dict[int, int] = dict(
+        connection.execute("SELECT item_id, need FROM item WHERE need <> 1").fetchall()
+    )
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM event WHERE event_id <= ? "  # noqa: S608
+        "ORDER BY item_id, event_id",
+        (2**62 if watermark is None else watermark,),
+    )
+    for item_id, facts in groupby((_fact(row) for row in rows), key=attrgetter("item_id")):
+        yield item_id, fold(facts, need=need.get(item_id, 1))
+
+
+def _live(facts: Iterable[Fact]) -> list[Fact]:
+    """Drop what is undone, what never counted, and the undos and redos themselves."""
+    undone: set[int] = set()
+    told: list[Fact] = []
+    for fact in facts:
+        if not fact.counted:  # a redo too: others had finished the item, it restores nothing
+            continue
+        if fact.refers_to is None:
+            told.append(fact)
+        elif fact.says == "undo":
+            undone.add(fact.refers_to)
+        else:
+            undone.discard(fact.refers_to)
+    return [fact for fact in told if fact.event_id not in undone]
+
+
+def _judge(answers: dict[str, Fact]) -> Fact | None:
+    adjudicated = [fact for fact in answers.values() if fact.says == "adjudicate"]
+    if adjudicated:
+        return max(adjudicated, key=attrgetter("event_id"))
+    votes: defaultdict[ClassUid | None, list[Fact]] = defaultdict(list)
+    for fact in sorted(answers.values(), key=attrgetter("event_id")):
+        if fact.says in ("label", "cannot_tell"):
+            votes[fact.class_uid].append(fact)
+    if votes:
+        return max(votes.values(), key=lambda group: (len(group), -group[0].event_id))[0]
+    inherited = [fact for fact in answers.values() if fact.says == "inherit"]
+    return max(inherited, key=attrgetter("event_id")) if inherited else None
+
+
+def _fact(row: tuple[Any, ...]) -> Fact:
+    return Fact(row[0], row[1], ItemId(row[2]), row[3], row[4], row[5], bool(row[6]), row[7])
+
+
+def _rows(item_id: ItemId, folded: Folded) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    for annotator, fact in folded.answers.items():
+        yield (
+            "answer",
+            (item_id, annotator, fact.event_id, fact.says, fact.class_uid, fact.round),
+        )
+    for annotator, fact in folded.flags.items():
+        yield "flagged", (item_id, annotator, fact.event_id)
+    if folded.verdict is not None:
+        yield "verdict", (item_id, folded.verdict.event_id, folded.verdict.class_uid)

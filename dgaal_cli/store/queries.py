@@ -1,0 +1,261 @@
+"""Queries: the ordered images of one round, and who is asked which of them next."""
+
+import json
+import math
+import secrets
+import sqlite3
+from typing import Any
+
+from dgaal_cli.errors import UsageError
+from dgaal_cli.ids import ClassUid, ItemId
+from dgaal_cli.store import items, projection
+from dgaal_cli.store.records import (
+    Lease,
+    Query,
+    QueryEntry,
+    QueryProgress,
+    Task,
+    Upcoming,
+)
+
+_ENTRY = (
+    "q.item_id, q.rank, q.score, q.percentile, q.nearest, q.predicted, q.probabilities, q.reason"
+)
+
+# First what this annotator has not put off, by rank; then what was put off, longest ago first.
+_CANDIDATES = f"""
+    SELECT {items.COLUMNS}, {_ENTRY} FROM query_entry q JOIN item i USING(item_id)
+    LEFT JOIN answer a ON a.item_id = q.item_id AND a.annotator = :me
+    WHERE q.round = :round AND (i.state = 'ok' OR (i.is_synthetic AND i.state = 'quarantined'))
+    AND i.done + (SELECT count(*) FROM lease l WHERE l.item_id = q.item_id
+                  AND l.annotator <> :me AND l.expires > :now) < i.need
+    AND (a.says IS NULL OR a.says = 'skip') AND (:item IS NULL OR q.item_id = :item)
+    ORDER BY CASE WHEN a.says = 'skip' AND a.round = :round THEN a.event_id ELSE 0 END, q.rank
+    LIMIT :count
+"""  # noqa: S608 - constants
+
+
+def save(connection: sqlite3.Connection, query: Query, *, overlap: int, now_us: int) -> None:
+    """Open a query.
+
+    Raises:
+        UsageError: Another one is open, the round had one, or the entries make no sense.
+    """
+    waiting = open_round(connection)
+    if waiting is not None:
+        raise UsageError(
+            f"the query of round {waiting} is still open; label it with 'dgaal label' first"
+        )
+    last = connection.execute("SELECT max(round) FROM query").fetchone()[0]
+    if last is not None and query.round <= last:
+        raise UsageError(f"round {query.round} cannot be asked after round {last}")
+    _check_entries(query)
+    connection.execute(
+        "INSERT INTO query(round, strategy, model_sha, opened_us) VALUES (?, ?, ?, ?)",
+        (query.round, query.strategy, query.model_sha, now_us),
+    )
+    try:
+        connection.executemany(
+            "INSERT INTO query_entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (_entry_row(query.round, entry) for entry in query.entries),
+        )
+    except sqlite3.IntegrityError as error:
+        raise UsageError(
+            f"the query of round {query.round} names an unknown image or class, or one twice"
+        ) from error
+    changed = connection.execute(
+        "UPDATE item SET need = ?1 WHERE need <> ?1 "
+        "AND item_id IN (SELECT item_id FROM query_entry WHERE round = ?2) RETURNING item_id",
+        (overlap, query.round),
+    ).fetchall()
+    for (item_id,) in changed:
+        projection.refresh(connection, ItemId(item_id))
+
+
+def open_round(connection: sqlite3.Connection) -> int | None:
+    """Return the round of the open query."""
+    row = connection.execute("SELECT round FROM query WHERE closed_us IS NULL").fetchone()
+    return None if row is None else int(row[0])
+
+
+def last_round(connection: sqlite3.Connection) -> int | None:
+    """Return the round of the newest query, open or closed."""
+    found = connection.execute("SELECT max(round) FROM query").fetchone()[0]
+    return None if found is None else int(found)
+
+
+def read(connection: sqlite3.Connection, number: int) -> Query:
+    """Return the query of a round.
+
+    Raises:
+        UsageError: There is none.
+    """
+    head = connection.execute(
+        "SELECT strategy, model_sha FROM query WHERE round = ?", (number,)
+    ).fetchone()
+    if head is None:
+        raise UsageError(f"round {number} has no query")
+    rows = connection.execute(
+        f"SELECT {_ENTRY} FROM query_entry q WHERE q.round = ? ORDER BY q.rank",  # noqa: S608
+        (number,),
+    )
+    return Query(
+        round=number,
+        strategy=head[0],
+        model_sha=head[1],
+        entries=tuple(_entry(row) for row in rows),
+    )
+
+
+def close(connection: sqlite3.Connection, number: int, *, now_us: int) -> int:
+    """Close the open query and return how many of its items stay unanswered.
+
+    Raises:
+        UsageError: The query of this round is not open.
+    """
+    if open_round(connection) != number:
+        raise UsageError(f"round {number} has no open query")
+    left = progress(connection, number).left
+    connection.execute(
+        "UPDATE query SET closed_us = ?, closed_event = (SELECT ifnull(max(event_id), 0) "
+        "FROM event) WHERE round = ?",
+        (now_us, number),
+    )
+    connection.execute("DELETE FROM lease")
+    return left
+
+
+def progress(connection: sqlite3.Connection, number: int) -> QueryProgress:
+    """Count what became of a query's items."""
+    row = connection.execute(
+        """
+        SELECT count(*), ifnull(sum(done AND class_uid IS NOT NULL), 0),
+            ifnull(sum(done AND class_uid IS NULL), 0),
+            ifnull(sum(NOT done AND askable AND skipped), 0), ifnull(sum(NOT done AND askable), 0)
+        FROM (SELECT i.done >= i.need AS done, v.class_uid AS class_uid,
+            i.state = 'ok' OR (i.is_synthetic AND i.state = 'quarantined') AS askable,
+            EXISTS (SELECT 1 FROM answer a WHERE a.item_id = q.item_id AND a.says = 'skip'
+                    AND a.round = q.round) AS skipped
+            FROM query_entry q JOIN item i USING(item_id) LEFT JOIN verdict v USING(item_id)
+            WHERE q.round = ?)
+        """,
+        (number,),
+    ).fetchone()
+    return QueryProgress(
+        size=row[0], labeled=row[1], cannot_tell=row[2], skipped=row[3], left=row[4]
+    )
+
+
+def upcoming(
+    connection: sqlite3.Connection, annotator: str, *, count: int, now: float
+) -> list[Upcoming]:
+    """Return what the annotator will be asked, in order, without leasing it."""
+    return [
+        Upcoming(item=items.record(row[:8]), entry=_entry(row[8:]))
+        for row in _candidates(connection, annotator, count=count, now=now, item_id=None)
+    ]
+
+
+def take(
+    connection: sqlite3.Connection,
+    annotator: str,
+    *,
+    session: str,
+    expires: float,
+    now: float,
+    item_id: ItemId | None = None,
+) -> Task | None:
+    """Lease the next item of the open query (or a given one) to an annotator.
+
+    An annotator holds one lease: taking another gives the earlier one back, so a terminal that
+    restarts gets the image it was killed on.
+    """
+    connection.execute("DELETE FROM lease WHERE annotator = ? OR expires <= ?", (annotator, now))
+    rows = _candidates(connection, annotator, count=1, now=now, item_id=item_id)
+    if not rows:
+        return None
+    item = items.record(rows[0][:8])
+    fence = connection.execute(
+        "UPDATE item SET fence = fence + 1 WHERE item_id = ? RETURNING fence", (item.item_id,)
+    ).fetchall()[0][0]
+    lease = Lease(token=secrets.token_hex(16), fence=fence, expires=expires)
+    connection.execute(
+        "INSERT INTO lease VALUES (?, ?, ?, ?, ?, ?)",
+        (lease.token, item.item_id, annotator, session, lease.fence, lease.expires),
+    )
+    flagged = connection.execute(
+        "SELECT 1 FROM flagged WHERE item_id = ? AND annotator = ?", (item.item_id, annotator)
+    ).fetchone()
+    return Task(lease=lease, item=item, entry=_entry(rows[0][8:]), flagged=flagged is not None)
+
+
+def renew(connection: sqlite3.Connection, lease: Lease, *, expires: float, now: float) -> bool:
+    """Prolong a lease that has not run out."""
+    cursor = connection.execute(
+        "UPDATE lease SET expires = ? WHERE token = ? AND fence = ? AND expires > ?",
+        (expires, lease.token, lease.fence, now),
+    )
+    return cursor.rowcount == 1
+
+
+def is_live(
+    connection: sqlite3.Connection, lease: Lease, *, item_id: ItemId, annotator: str, now: float
+) -> bool:
+    """Tell whether a lease still promises this item to this annotator."""
+    row = connection.execute(
+        "SELECT 1 FROM lease WHERE token = ? AND item_id = ? AND annotator = ? AND fence = ? "
+        "AND expires > ?",
+        (lease.token, item_id, annotator, lease.fence, now),
+    ).fetchone()
+    return row is not None
+
+
+def _candidates(
+    connection: sqlite3.Connection,
+    annotator: str,
+    *,
+    count: int,
+    now: float,
+    item_id: ItemId | None,
+) -> list[tuple[Any, ...]]:
+    number = open_round(connection)
+    if number is None:
+        return []
+    values = {"me": annotator, "round": number, "now": now, "item": item_id, "count": count}
+    return connection.execute(_CANDIDATES, values).fetchall()
+
+
+def _check_entries(query: Query) -> None:
+    if not query.entries:
+        raise UsageError(f"the query of round {query.round} is empty")
+    for entry in query.entries:
+        numbers = [entry.score, entry.percentile, *(p for _, p in entry.probabilities)]
+        if any(number is not None and not math.isfinite(number) for number in numbers):
+            raise UsageError(f"the query of round {query.round} has a score that is not finite")
+
+
+def _entry_row(number: int, entry: QueryEntry) -> tuple[Any, ...]:
+    return (
+        number,
+        int(entry.item_id),
+        int(entry.rank),
+        None if entry.score is None else float(entry.score),
+        None if entry.percentile is None else float(entry.percentile),
+        None if entry.nearest is None else int(entry.nearest),
+        entry.predicted,
+        json.dumps([[uid, float(probability)] for uid, probability in entry.probabilities]),
+        entry.reason,
+    )
+
+
+def _entry(row: tuple[Any, ...]) -> QueryEntry:
+    return QueryEntry(
+        item_id=ItemId(row[0]),
+        rank=row[1],
+        score=row[2],
+        percentile=row[3],
+        nearest=None if row[4] is None else ItemId(row[4]),
+        predicted=None if row[5] is None else ClassUid(row[5]),
+        probabilities=tuple((ClassUid(uid), float(p)) for uid, p in json.loads(row[6])),
+        reason=row[7],
+    )

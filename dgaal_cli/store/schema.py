@@ -1,0 +1,134 @@
+"""Tables of the label store as numbered migrations.
+
+``event`` is the truth and append-only. ``answer``, ``flagged``, ``verdict`` and ``item.done`` are
+projections of it, written in the transaction that appends the event and rebuilt by
+``LabelStore.rebuild``. All tables are STRICT; file names are BLOBs, for a name need not be text.
+"""
+
+import sqlite3
+
+APPLICATION_ID = 0x6467616C  # "dgal": tells a store from any other SQLite file
+
+_V1 = (
+    """CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT""",
+    """CREATE TABLE class(
+        class_uid TEXT PRIMARY KEY, name TEXT NOT NULL, key TEXT NOT NULL,
+        position INTEGER NOT NULL, retired_us INTEGER) STRICT""",
+    """CREATE TABLE class_event(
+        class_event_id INTEGER PRIMARY KEY AUTOINCREMENT,
+        kind TEXT NOT NULL CHECK (kind IN ('add','rename','key','reorder','retire')),
+        class_uid TEXT NOT NULL REFERENCES class, name TEXT NOT NULL, key TEXT NOT NULL,
+        position INTEGER NOT NULL, at_us INTEGER NOT NULL) STRICT""",
+    """CREATE TABLE item(
+        item_id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, sample BLOB NOT NULL UNIQUE,
+        bytes INTEGER NOT NULL, w INTEGER NOT NULL, h INTEGER NOT NULL,
+        is_synthetic INTEGER NOT NULL DEFAULT 0 CHECK (is_synthetic IN (0,1)),
+        parent INTEGER REFERENCES item, round INTEGER, inherited TEXT REFERENCES class,
+        need INTEGER NOT NULL DEFAULT 1 CHECK (need >= 1),
+        done INTEGER NOT NULL DEFAULT 0 CHECK (done >= 0),
+        fence INTEGER NOT NULL DEFAULT 0,
+        state TEXT NOT NULL DEFAULT 'ok'
+            CHECK (state IN ('ok','quarantined','missing','changed'))) STRICT""",
+    """CREATE TABLE path(
+        path BLOB PRIMARY KEY, item_id INTEGER NOT NULL REFERENCES item) STRICT""",
+    """CREATE INDEX path_item ON path(item_id)""",
+    """CREATE TABLE unreadable(path BLOB PRIMARY KEY, reason TEXT NOT NULL) STRICT""",
+    """CREATE TABLE query(
+        round INTEGER PRIMARY KEY, strategy TEXT NOT NULL, model_sha BLOB,
+        opened_us INTEGER NOT NULL, closed_us INTEGER, closed_event INTEGER) STRICT""",
+    """CREATE UNIQUE INDEX query_one_open ON query(ifnull(closed_us, 0)) WHERE closed_us IS NULL""",
+    """CREATE TABLE query_entry(
+        round INTEGER NOT NULL REFERENCES query, item_id INTEGER NOT NULL REFERENCES item,
+        rank INTEGER NOT NULL, score REAL, percentile REAL, nearest INTEGER REFERENCES item,
+        predicted TEXT REFERENCES class, probabilities TEXT NOT NULL, reason TEXT NOT NULL,
+        PRIMARY KEY(round, item_id), UNIQUE(round, rank)) STRICT""",
+    """CREATE TABLE shown(
+        shown_id TEXT PRIMARY KEY, item_id INTEGER NOT NULL REFERENCES item,
+        annotator TEXT NOT NULL, at_us INTEGER NOT NULL, round INTEGER, model_sha BLOB,
+        predicted TEXT, probability REAL,
+        ui TEXT NOT NULL CHECK (ui IN ('hidden','top1','probs','prefilled')),
+        used_learner INTEGER NOT NULL CHECK (used_learner IN (0,1))) STRICT""",
+    """CREATE TABLE lease(
+        token TEXT PRIMARY KEY, item_id INTEGER NOT NULL REFERENCES item,
+        annotator TEXT NOT NULL, session TEXT NOT NULL, fence INTEGER NOT NULL,
+        expires REAL NOT NULL, UNIQUE(item_id, annotator)) STRICT""",
+    """CREATE TABLE event(
+        event_id INTEGER PRIMARY KEY AUTOINCREMENT, op_id TEXT NOT NULL UNIQUE,
+        kind TEXT NOT NULL CHECK (kind IN ('label','cannot_tell','skip','flag','unflag','undo',
+            'redo','adjudicate','import','inherit')),
+        says TEXT NOT NULL CHECK (says IN ('label','cannot_tell','skip','flag','unflag','undo',
+            'redo','adjudicate','inherit')),
+        item_id INTEGER NOT NULL REFERENCES item, annotator TEXT NOT NULL,
+        class_uid TEXT REFERENCES class, note TEXT NOT NULL,
+        refers_to INTEGER REFERENCES event, cancels INTEGER REFERENCES event,
+        shown_id TEXT REFERENCES shown, lease_fence INTEGER, item_sha BLOB NOT NULL,
+        body_sha BLOB NOT NULL, counted INTEGER NOT NULL CHECK (counted IN (0,1)),
+        provenance TEXT NOT NULL
+            CHECK (provenance IN ('human','simulated','imported','inherited')),
+        round INTEGER, elapsed_ms INTEGER, at_us INTEGER NOT NULL, made_us INTEGER,
+        app TEXT NOT NULL, session TEXT NOT NULL,
+        CHECK (kind = says OR kind = 'import'),
+        CHECK ((says IN ('label','adjudicate','inherit')) = (class_uid IS NOT NULL)),
+        CHECK ((kind IN ('undo','redo')) = (refers_to IS NOT NULL)),
+        CHECK ((kind IN ('undo','redo')) = (cancels IS NOT NULL))) STRICT""",
+    """CREATE INDEX event_item ON event(item_id, event_id)""",
+    """CREATE INDEX event_annotator ON event(annotator, round, event_id)""",
+    # An undo cancels an answer or a redo, a redo cancels an undo, each at most once.
+    """CREATE UNIQUE INDEX event_cancels ON event(cancels) WHERE cancels IS NOT NULL""",
+    """CREATE TABLE answer(
+        item_id INTEGER NOT NULL REFERENCES item, annotator TEXT NOT NULL,
+        event_id INTEGER NOT NULL REFERENCES event, says TEXT NOT NULL, class_uid TEXT,
+        round INTEGER, PRIMARY KEY(item_id, annotator)) STRICT""",
+    """CREATE TABLE flagged(
+        item_id INTEGER NOT NULL REFERENCES item, annotator TEXT NOT NULL,
+        event_id INTEGER NOT NULL REFERENCES event, PRIMARY KEY(item_id, annotator)) STRICT""",
+    """CREATE TABLE verdict(
+        item_id INTEGER PRIMARY KEY REFERENCES item,
+        event_id INTEGER NOT NULL REFERENCES event, class_uid TEXT) STRICT""",
+    """CREATE INDEX verdict_class ON verdict(class_uid)""",
+    """CREATE TABLE artifact(
+        sha256 BLOB PRIMARY KEY, role TEXT NOT NULL, format TEXT NOT NULL, round INTEGER,
+        at_us INTEGER NOT NULL) STRICT""",
+    """CREATE TRIGGER event_no_update BEFORE UPDATE ON event
+        BEGIN SELECT RAISE(ABORT,'append-only'); END""",
+    """CREATE TRIGGER event_no_delete BEFORE DELETE ON event
+        BEGIN SELECT RAISE(ABORT,'append-only'); END""",
+    """CREATE TRIGGER class_event_no_update BEFORE UPDATE ON class_event
+        BEGIN SELECT RAISE(ABORT,'append-only'); END""",
+    """CREATE TRIGGER class_event_no_delete BEFORE DELETE ON class_event
+        BEGIN SELECT RAISE(ABORT,'append-only'); END""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1,)
+"""Statements that lead from version ``n`` to ``n + 1``; released ones are never edited."""
+
+
+def latest_version() -> int:
+    """Version that this dgaal writes."""
+    return len(MIGRATIONS)
+
+
+def migrate(connection: sqlite3.Connection, *, version: int) -> None:
+    """Run every migration after ``version``; the caller holds the write transaction."""
+    for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {number:d}")
+
+
+def objects(connection: sqlite3.Connection) -> set[tuple[str, str, str]]:
+    """Return (type, name, SQL) of every table, index, trigger and view made by a statement."""
+    rows = connection.execute(
+        "SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+    )
+    return {(str(kind), str(name), str(sql)) for kind, name, sql in rows}
+
+
+def expected_objects() -> set[tuple[str, str, str]]:
+    """Return what ``objects`` finds in a sound store of the latest version."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        migrate(connection, version=0)
+        return objects(connection)
+    finally:
+        connection.close()
