@@ -28,3 +28,20 @@ def _spell_out(match: re.Match[str]) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # surrogateescape: an undecodable byte of a file name
         return f"\\x{code - 0xDC00:02x}"
     return f"\\u{{{code:x}}}"
+
+
+_RUNS_IN_SPREADSHEETS = tuple("=+-@\t\r\n'\uff1d\uff0b\uff0d\uff20")
+
+
+def cell(text: str) -> str:
+    """Return ``text`` as a CSV cell that no spreadsheet runs; ``uncell`` undoes it.
+
+    Cells that begin with ``= + - @``, their full-width forms, a tab, a line break or an apostrophe
+    get an apostrophe in front.
+    """
+    return f"'{text}" if text.startswith(_RUNS_IN_SPREADSHEETS) else text
+
+
+def uncell(text: str) -> str:
+    """Return the text that ``cell`` was given."""
+    return text[1:] if text[:1] == "'" and text[1:].startswith(_RUNS_IN_SPREADSHEETS) else text

@@ -1,0 +1,1 @@
+"""How the next images to label are chosen; one idea per file."""

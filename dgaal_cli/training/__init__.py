@@ -1,0 +1,1 @@
+"""Training mechanics: phases, their runner, checkpoints, seeds, devices."""

@@ -1,0 +1,183 @@
+"""The command line: the only place that turns errors into text on stderr and an exit code."""
+
+import contextlib
+import errno
+import os
+import signal
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from dgaal_cli import __version__
+from dgaal_cli.commands._context import Context
+from dgaal_cli.errors import DgaalError
+from dgaal_cli.harmless import show
+
+COMMANDS = {
+    "demo": ("dgaal_cli.commands.demo:demo", "Run the whole loop, unattended, on embedded digits."),
+    "init": ("dgaal_cli.commands.init:init", "Make a workspace around a pool of images."),
+    "train": ("dgaal_cli.commands.train:train", "Train the next round on the labels of now."),
+    "query": ("dgaal_cli.commands.query:query", "Choose the next images to label."),
+    "label": ("dgaal_cli.commands.label:label", "Label the open query in the terminal."),
+    "export": (
+        "dgaal_cli.commands.export:export",
+        "Write sampler, generator and classifier files.",
+    ),
+    "score": ("dgaal_cli.commands.score:score", "Score images offline with an exported sampler."),
+    "generate": ("dgaal_cli.commands.generate:generate", "Draw images with an exported generator."),
+    "labels": ("dgaal_cli.commands.labels:app", "Export and import labels; their history."),
+    "status": ("dgaal_cli.commands.status:status", "Show where the workspace stands."),
+    "doctor": ("dgaal_cli.commands.doctor:doctor", "Show versions, devices and what is missing."),
+}
+"""Name to ``module:object`` and help line; a module is imported only when its command runs."""
+
+
+class LazyGroup(TyperGroup):
+    """Lists commands without importing them: ``dgaal --help`` costs no torch and no Textual."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return names in the order of the loop."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a stand-in that knows its help line; ``resolve_command`` loads the real one."""
+        if cmd_name not in COMMANDS:
+            return None
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1])
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Import the command that is about to run."""
+        name, stand_in, rest = super().resolve_command(ctx, args)
+        if stand_in is None or name is None:
+            return name, stand_in, rest
+        return name, _load(name), rest
+
+
+def _load(name: str) -> Any:
+    path, help_line = COMMANDS[name]
+    module, _, attribute = path.partition(":")
+    target = getattr(import_module(module), attribute)
+    if not isinstance(target, typer.Typer):
+        app = typer.Typer(add_completion=False, rich_markup_mode=None)
+        app.command(name, help=target.__doc__ or help_line)(target)
+        target = app
+    command = typer.main.get_command(target)
+    command.name = name
+    return command
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(is_asked: bool) -> None:  # noqa: FBT001 - Typer calls it so
+    if is_asked:
+        print(f"dgaal {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _globals(
+    ctx: typer.Context,
+    directory: Annotated[
+        Path | None, typer.Option("-C", metavar="DIR", help="Work in this workspace.")
+    ] = None,
+    as_json: Annotated[  # noqa: FBT002
+        bool, typer.Option("--json", help="Print the result as one JSON document.")
+    ] = False,
+    is_quiet: Annotated[  # noqa: FBT002
+        bool, typer.Option("-q", "--quiet", help="No narration and no progress.")
+    ] = False,
+    verbose: Annotated[
+        int, typer.Option("-v", "--verbose", count=True, help="Say more; -vv shows tracebacks.")
+    ] = 0,
+    version: Annotated[  # noqa: ARG001, FBT002
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Version.")
+    ] = False,
+) -> None:
+    """Adversarial active learning for images, from the terminal."""
+    ctx.obj = Context(directory=directory, json=as_json, quiet=is_quiet, verbose=verbose)
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    arguments = _globals_first(sys.argv[1:])
+    is_traced = arguments.count("-v") > 1 or "-vv" in arguments
+    try:
+        app(args=arguments, prog_name="dgaal")
+    except DgaalError as error:
+        _fail(str(error), error.exit_code, is_traced=is_traced)
+    except KeyboardInterrupt:
+        _fail("stopped; everything saved so far stays saved", 128 + signal.SIGINT, is_traced=False)
+    except BrokenPipeError:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except MemoryError:
+        _fail("out of memory; use a smaller batch or image size", 8, is_traced=is_traced)
+    except OSError as error:
+        if error.errno not in _STORAGE_ERRORS:
+            _bug(error, is_traced=is_traced)
+        where = f" {show(str(error.filename))}" if error.filename else ""
+        _fail(f"cannot read or write{where}: {error.strerror}", 8, is_traced=is_traced)
+    except Exception as error:  # noqa: BLE001 - the last wall before the user
+        _bug(error, is_traced=is_traced)
+
+
+_STORAGE_ERRORS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EFBIG,
+)
+_GLOBAL_FLAGS = ("--json", "-q", "--quiet", "-v", "-vv", "--verbose")
+
+
+def _globals_first(arguments: list[str]) -> list[str]:
+    """Let global options stand after the command too, as users of git's cousins type them."""
+    own: list[str] = []
+    rest: list[str] = []
+    left = list(arguments)
+    while left:
+        argument = left.pop(0)
+        if argument == "--":
+            rest += [argument, *left]
+            break
+        if argument in _GLOBAL_FLAGS:
+            own.append(argument)
+        elif argument == "-C" and left:
+            own += [argument, left.pop(0)]
+        else:
+            rest.append(argument)
+    return own + rest
+
+
+def _fail(message: str, exit_code: int, *, is_traced: bool) -> None:
+    if is_traced:
+        import traceback
+
+        traceback.print_exc()
+    print(f"dgaal: {message}", file=sys.stderr)
+    sys.exit(exit_code)
+
+
+def _bug(error: Exception, *, is_traced: bool) -> None:
+    kind = type(error).__name__
+    hint = "" if is_traced else "; run the command again with -vv for the traceback"
+    _fail(
+        f"this is a bug in dgaal ({kind}: {show(str(error))}){hint}; your labels are safe",
+        1,
+        is_traced=is_traced,
+    )

@@ -1,0 +1,71 @@
+"""What every command is given: where to work, and how to speak."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dgaal_cli.config.load import load_config
+from dgaal_cli.config.schema import Config
+from dgaal_cli.events import Emit, ignore
+from dgaal_cli.harmless import show
+from dgaal_cli.workspace import Workspace, find_workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The global options."""
+
+    directory: Path | None
+    json: bool
+    quiet: bool
+    verbose: int
+
+    @property
+    def base(self) -> Path:
+        """Folder that relative paths of the command line are relative to."""
+        return Path.cwd()
+
+    @property
+    def dgaal(self) -> str:
+        """How the user would call dgaal for the same workspace again."""
+        return "dgaal" if self.directory is None else f"dgaal -C {show(str(self.directory))}"
+
+    def workspace(self) -> Workspace:
+        """Find the workspace: the one named with ``-C``, else as git finds its repository."""
+        if self.directory is not None:
+            return find_workspace(self.directory, is_named=True)
+        return find_workspace(Path.cwd())
+
+    def config(self, assignments: Iterable[str] = ()) -> Config:
+        """Read the workspace's configuration with ``--set`` values laid over it."""
+        path = self.workspace().config_path
+        return load_config(path, environment=os.environ, assignments=assignments)
+
+    def note(self, text: str) -> None:
+        """Tell the user something on stderr; silent with ``-q``."""
+        if not self.quiet:
+            print(text, file=sys.stderr)
+
+    def print_json(self, document: object) -> None:
+        """Print the one JSON document of ``--json`` on stdout."""
+        print(json.dumps(document, indent=1, default=_plain))
+
+    def listener(self) -> Emit:
+        """Return a listener that draws progress on stderr; silent with ``-q``."""
+        if self.quiet:
+            return ignore
+        from dgaal_cli.commands._listener import Progress
+
+        return Progress()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    raise TypeError(f"no JSON form for {type(value).__name__}")

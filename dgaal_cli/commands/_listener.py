@@ -1,0 +1,121 @@
+"""Progress on stderr: a live line in a terminal, a plain line a phase elsewhere."""
+
+import sys
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, TaskID, TextColumn
+from rich.progress import Progress as Bars
+
+from dgaal_cli.events import (
+    AnyEvent,
+    ArtifactWritten,
+    PhaseStarted,
+    QueryChosen,
+    RoundStarted,
+    RoundTrained,
+    ScoreProgress,
+    StepDone,
+    Warned,
+)
+from dgaal_cli.harmless import show
+
+
+class Progress:
+    """Listens to events and keeps one line up to date."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._bars: Bars | None = None
+        self._task = TaskID(0)
+        self._is_live = sys.stderr.isatty() and self._console.is_terminal
+
+    def __call__(self, event: AnyEvent) -> None:
+        """Show an event."""
+        match event:
+            case RoundStarted():
+                self._say(_round_line(event))
+            case PhaseStarted():
+                self._begin(event)
+            case StepDone():
+                self._advance(event)
+            case RoundTrained():
+                self._end()
+            case Warned():
+                self._say(f"[yellow]note:[/] {escape(show(event.message))}")
+            case QueryChosen() | ArtifactWritten():
+                pass  # the command prints these as its result
+            case ScoreProgress():
+                self._count(event)
+            case _:
+                pass
+
+    def _say(self, markup: str) -> None:
+        (self._bars.console if self._bars else self._console).print(markup, soft_wrap=True)
+
+    def _begin(self, event: PhaseStarted) -> None:
+        title = f"{event.position}/{event.count} {event.title}"
+        if not self._is_live:
+            self._say(f"{title}, {event.steps} steps")
+            return
+        self._end()
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed}/{task.total}  {task.fields[note]}"),
+            console=self._console,
+            transient=True,
+        )
+        self._bars.start()
+        self._task = self._bars.add_task(title, total=event.steps, note="")
+
+    def _advance(self, event: StepDone) -> None:
+        if self._bars is not None:
+            losses = "  ".join(f"{name} {value:.3g}" for name, value in event.losses.items())
+            note = f"{event.rate:.0f}/s, {_duration(event.left_s)} left in the round  {losses}"
+            self._bars.update(self._task, completed=event.step, note=note)
+            if event.step == event.steps:
+                self._end()
+
+    def _count(self, event: ScoreProgress) -> None:
+        if not self._is_live:
+            return
+        if self._bars is None:
+            self._bars = Bars(
+                TextColumn("scoring"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.completed} images  {task.fields[note]}"),
+                console=self._console,
+                transient=True,
+            )
+            self._bars.start()
+            self._task = self._bars.add_task("scoring", total=event.total, note="")
+        left = ""
+        if event.total is not None and event.rate > 0:
+            left = f", {_duration((event.total - event.done) / event.rate)} left"
+        bad = f", {event.unreadable} unreadable" if event.unreadable else ""
+        self._bars.update(
+            self._task, completed=event.done, note=f"{event.rate:.0f} images/s{left}{bad}"
+        )
+        if event.total is not None and event.done >= event.total:
+            self._end()
+
+    def _end(self) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+
+
+def _round_line(event: RoundStarted) -> str:
+    going_on = f", going on {event.resumed_at}" if event.resumed_at else ""
+    return (
+        f"round {event.round}: {event.method} on {event.labels} labels and {event.pool} images, "
+        f"{event.device}{going_on}"
+    )
+
+
+def _duration(seconds: float) -> str:
+    whole = max(0, round(seconds))
+    if whole >= 3600:
+        return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
+    return f"{whole // 60}:{whole % 60:02d}"

@@ -1,0 +1,120 @@
+"""``dgaal init``."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dgaal_cli.commands._context import Context
+from dgaal_cli.errors import InputDataError, StorageError, UsageError
+from dgaal_cli.harmless import show
+
+
+def init(
+    ctx: typer.Context,
+    directory: Annotated[Path, typer.Argument(help="Folder of the workspace.")] = Path(),
+    pool: Annotated[
+        str,
+        typer.Option(
+            help="Images to choose from: a folder, manifest, .npz, archive, builtin:digits ..."
+        ),
+    ] = "",
+    test: Annotated[
+        str, typer.Option(help="Labeled images that only measure accuracy, same forms as --pool.")
+    ] = "",
+    classes: Annotated[str, typer.Option(help="Class names, comma-separated.")] = "",
+    classes_from: Annotated[
+        Path | None, typer.Option(help="File with one class name a line.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="dgaal, margin or random.")] = "dgaal",
+    preset: Annotated[str, typer.Option(help="Sizes and schedules: tiny, small, paper.")] = "small",
+    seed: Annotated[int, typer.Option(help="Source of all randomness.", min=0)] = 0,
+    query_size: Annotated[int, typer.Option(help="Labels asked a round.", min=1)] = 24,
+    budget: Annotated[int, typer.Option(help="Labels allowed in all; 0 sets no limit.", min=0)] = 0,
+    name: Annotated[str, typer.Option(help="What the terminal shows.")] = "",
+    labels_from_source: Annotated[
+        bool, typer.Option("--labels-from-source", help="Import the labels that the pool carries.")
+    ] = False,
+) -> None:
+    """Make a workspace around a pool of images."""
+    from dgaal_cli import interruption
+    from dgaal_cli.workflows.init import InitRequest
+    from dgaal_cli.workflows.init import init as make
+
+    context: Context = ctx.obj
+    if not pool:
+        raise UsageError(
+            "init needs the images: dgaal init DIR --pool SOURCE "
+            "(a folder, a manifest, an .npz, an archive, builtin:digits)"
+        )
+    request = InitRequest(
+        root=(context.directory or Path()) / directory,
+        pool=pool,
+        base=context.base,
+        test=test,
+        classes=_class_names(classes, classes_from),
+        method=method,
+        preset=preset,
+        name=name,
+        seed=seed,
+        query_size=query_size,
+        budget=budget,
+        takes_labels=labels_from_source,
+    )
+    with interruption.listening():
+        result = make(request)
+    document: dict[str, Any] = {
+        "workspace": str(result.workspace.root),
+        "images": result.images,
+        "duplicates": result.duplicates,
+        "unreadable": [{"id": show(i), "reason": reason} for i, reason in result.unreadable],
+        "classes": result.classes,
+        "labels": result.labels,
+        "image_size": result.config.pool.image_size,
+        "channels": result.config.pool.channels,
+    }
+    if context.json:
+        context.print_json(document)
+    else:
+        _tell(context, document, offered=result.offered)
+    if result.unreadable:
+        raise typer.Exit(3)
+
+
+def _tell(context: Context, document: dict[str, Any], *, offered: int) -> None:
+    root = show(str(document["workspace"]))
+    print(f"workspace {root}: {document['images']} images, {document['labels']} labels")
+    if document["duplicates"]:
+        context.note(
+            f"{document['duplicates']} files repeat the bytes of others; each is asked once"
+        )
+    unreadable: list[dict[str, str]] = document["unreadable"]
+    for entry in unreadable[:5]:
+        context.note(f"unreadable: {entry['id']}: {entry['reason']}")
+    if len(unreadable) > 5:
+        context.note(f"... and {len(unreadable) - 5} more; 'dgaal status --json' lists all")
+    if offered:
+        context.note(
+            f"the source carries labels of {offered} images; they were not read into the workspace "
+            "(--labels-from-source takes them)"
+        )
+    if not document["classes"]:
+        context.note("no classes yet: add them while labeling with the key 'a', or in 'init'")
+    context.note(f"next: dgaal -C {root} train")
+
+
+def _class_names(classes: str, classes_from: Path | None) -> list[str]:
+    if classes and classes_from:
+        raise UsageError("give --classes or --classes-from, not both")
+    if classes_from is None:
+        return [name.strip() for name in classes.split(",")] if classes else []
+    try:
+        lines = classes_from.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputDataError(f"{show(str(classes_from))} is no UTF-8 text") from error
+    except OSError as error:
+        raise StorageError(f"cannot read {show(str(classes_from))}: {error.strerror}") from error
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise InputDataError(f"{show(str(classes_from))} names no class; write one name a line")
+    return names

@@ -1,0 +1,84 @@
+"""``dgaal query``."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dgaal_cli.commands._context import Context
+from dgaal_cli.commands._options import Assignments, Events
+from dgaal_cli.harmless import show
+
+if TYPE_CHECKING:
+    from dgaal_cli.workflows.query import QueryResult
+
+LISTED = 10
+
+
+def query(
+    ctx: typer.Context,
+    count: Annotated[
+        int | None, typer.Option("--query-size", "-n", help="Pool images to ask.", min=1)
+    ] = None,
+    synthetic: Annotated[
+        int, typer.Option(help="Images to synthesize near the boundary and ask too.", min=0)
+    ] = 0,
+    device: Annotated[str | None, typer.Option(help="Processor to rank on.")] = None,
+    extra: Assignments = [],  # noqa: B006
+    prints_events: Events = False,
+) -> None:
+    """Choose the next images to label, by the last trained round."""
+    from dgaal_cli.commands._options import assignments
+    from dgaal_cli.commands.train import print_event
+    from dgaal_cli.errors import MissingExtraError
+
+    context: Context = ctx.obj
+    workspace = context.workspace()
+    config = context.config(assignments({"device": device}, extra))
+    try:
+        from dgaal_cli.workflows.query import query as choose
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("dgaal query", "train", error.name or "torch") from error
+    listener = print_event if prints_events else context.listener()
+    result = choose(workspace, config, count=count, synthetic=synthetic, emit=listener)
+    if prints_events:
+        return
+    if context.json:
+        context.print_json(_document(result))
+        return
+    print(f"round {result.round} asks {len(result.entries)} images: {result.strategy}")
+    for line in _rows(result)[:LISTED]:
+        context.note(line)
+    if len(result.entries) > LISTED:
+        context.note(f"... {len(result.entries) - LISTED} more in query.csv of the round's folder")
+    context.note(f"next: {context.dgaal} label")
+
+
+def _document(result: "QueryResult") -> dict[str, Any]:
+    return {
+        "round": result.round,
+        "strategy": result.strategy,
+        "promoted": result.promoted,
+        "left": result.left,
+        "query": [
+            {
+                "rank": entry.rank,
+                "id": show(item.sample_id),
+                "synthetic": item.is_synthetic,
+                "score": entry.score,
+                "percentile": entry.percentile,
+                "confidence": entry.probabilities[0][1] if entry.probabilities else None,
+                "reason": entry.reason,
+            }
+            for entry, item in zip(result.entries, result.items, strict=True)
+        ],
+    }
+
+
+def _rows(result: "QueryResult") -> list[str]:
+    lines: list[str] = []
+    for entry, item in zip(result.entries, result.items, strict=True):
+        score = "" if entry.score is None else f"score {entry.score:.3f}"
+        above = "" if entry.percentile is None else f"above {entry.percentile:.0f}% of the pool"
+        parts = [part for part in (score, above, entry.reason) if part]
+        lines.append(f"  {entry.rank:>3}  {show(item.sample_id)}  {', '.join(parts)}")
+    return lines

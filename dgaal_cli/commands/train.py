@@ -1,0 +1,75 @@
+"""``dgaal train``."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from dgaal_cli.commands._context import Context
+from dgaal_cli.commands._options import Assignments, Events, Seed, assignments
+from dgaal_cli.events import AnyEvent, encode
+
+
+def train(
+    ctx: typer.Context,
+    device: Annotated[
+        str | None, typer.Option(help="Processor: auto, cpu, cuda, cuda:N or mps.")
+    ] = None,
+    seed: Seed = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; 0 takes all.", min=0)] = None,
+    is_fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin the round anew instead of going on.")
+    ] = False,
+    is_resumed: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted round (the default).")
+    ] = False,
+    extra: Assignments = [],  # noqa: B006 - Typer's way to say "may be repeated"
+    prints_events: Events = False,
+) -> None:
+    """Train the next round on the labels of now; an interrupted one goes on where it stopped."""
+    from dgaal_cli.errors import MissingExtraError, UsageError
+
+    context: Context = ctx.obj
+    if is_fresh and is_resumed:
+        raise UsageError("--fresh and --resume contradict each other; give one")
+    workspace = context.workspace()
+    config = context.config(
+        assignments({"device": device, "seed": seed, "threads": threads}, extra)
+    )
+    try:
+        from dgaal_cli.workflows.train import train as run
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("dgaal train", "train", error.name or "torch") from error
+
+    listener = print_event if prints_events else context.listener()
+    result = run(workspace, config, emit=listener, is_fresh=is_fresh)
+    if prints_events:
+        return
+    if context.json:
+        context.print_json(
+            {
+                "round": result.round,
+                "labels": result.labels,
+                "accuracy": result.accuracy,
+                "measured_on": result.measured_on,
+                "measured_count": result.measured_count,
+                "seconds": result.seconds,
+                "synthesized": result.synthesized,
+                "health": dict(result.metrics),
+            }
+        )
+        return
+    measured = "no accuracy yet"
+    if result.accuracy is not None:
+        where = f"{result.measured_count} {result.measured_on}"
+        measured = f"accuracy {result.accuracy:.1%} on {where}"
+    print(f"round {result.round}: {result.labels} labels, {measured}, {result.seconds:.1f} s")
+    if result.synthesized:
+        context.note(f"{result.synthesized} synthesized images entered the candidate pool")
+    context.note(f"next: {context.dgaal} query")
+
+
+def print_event(event: AnyEvent) -> None:
+    """Write one event as a JSON line on stdout."""
+    sys.stdout.buffer.write(encode(event) + b"\n")
+    sys.stdout.buffer.flush()

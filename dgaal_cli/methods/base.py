@@ -1,0 +1,113 @@
+"""What a method is, and what every method may use."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
+
+import numpy as np
+from torch import nn
+
+from dgaal_cli.ids import Row
+from dgaal_cli.training.classifier import Prediction
+from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.phase import Phase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskShape:
+    """What the networks must fit."""
+
+    image_size: int
+    channels: int
+    classes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """A method's answer to "which next?".
+
+    Rows count the whole pool; ``scores`` follow ``rows``.
+    """
+
+    rows: np.ndarray
+    """int64 ``(U,)``: the unlabeled rows, in the order of ``scores``."""
+    scores: np.ndarray
+    """float32 ``(U,)``, finite, higher = ask first."""
+    picks: list[Row]
+    """Rows to ask, first pick first; unique, all unlabeled."""
+    promoted: list[int] = field(default_factory=list[int])
+    """Positions among the synthesized images that join the labels with their inherited label."""
+    strategy: str = ""
+    """What was done, for the record."""
+    reasons: Mapping[Row, str] = field(default_factory=dict[Row, str])
+    """Why a pick was picked, in a few words."""
+    prediction: Prediction | None = None
+    """What T says of ``rows``, where it was asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redrawing:
+    """Images that a method synthesized from parents, before anyone checked them."""
+
+    pixels: np.ndarray
+    """uint8 ``(M, S, S, C)``."""
+    parents: list[Row]
+
+
+class Method(Protocol):
+    """One way to choose, with the networks it needs."""
+
+    name: str
+    modules: dict[str, nn.Module]
+    """Every network by name; a checkpoint holds them all."""
+    carried: frozenset[str]
+    """Names of networks that go on learning from round to round; the others start anew."""
+
+    def learn(self, data: RoundData) -> list[Phase]:
+        """Phases that learn from this round's labels and pool."""
+        ...
+
+    def adapt(self, data: RoundData) -> list[Phase]:
+        """Phases after this round's images were synthesized."""
+        ...
+
+    def synthesize(self, data: RoundData, parents: Sequence[Row], seed: int) -> Redrawing | None:
+        """Redraw parents; None where the method has no generator."""
+        ...
+
+    def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
+        """Choose ``count`` of the unlabeled rows; changes nothing, the same seed chooses alike."""
+        ...
+
+    def health(self, data: RoundData) -> dict[str, float]:
+        """Numbers that tell whether the networks learned what the method needs."""
+        ...
+
+    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
+        """Modules to export by role: ``classifier`` always, ``sampler``, ``generator`` if any."""
+        ...
+
+
+def can_learn_classes(data: RoundData) -> bool:
+    """Tell whether there is something to tell apart: labels of two classes at least."""
+    return len(data.present_classes) >= 2
+
+
+def select_top(scores: np.ndarray, rows: np.ndarray, count: int) -> list[Row]:
+    """Return the ``count`` rows of highest score; equal scores keep the order of ``rows``."""
+    order = np.argsort(-scores, kind="stable")[:count]
+    return [Row(int(row)) for row in rows[order]]
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """Map values to their rank in [0, 1], ties to their mean rank; shape kept."""
+    if len(values) < 2:
+        return np.zeros(len(values))
+    return (mean_ranks(values) - 1) / (len(values) - 1)
+
+
+def mean_ranks(values: np.ndarray) -> np.ndarray:
+    """Rank values from 1, ties sharing their mean rank; float64, shape kept."""
+    from scipy import stats
+
+    return cast("np.ndarray", cast("Any", stats).rankdata(values))

@@ -1,0 +1,261 @@
+"""The DGAAL method: networks, phases, synthesis, choice, and what is exported."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.ids import Row
+from dgaal_cli.methods.base import Ranking, Redrawing, TaskShape, can_learn_classes
+from dgaal_cli.methods.dgaal import folds, rule
+from dgaal_cli.methods.diversity import typical_points
+from dgaal_cli.methods.uncertainty import boundary_closeness
+from dgaal_cli.networks.classifier import Classifier
+from dgaal_cli.networks.decoder import Decoder, draw_noise
+from dgaal_cli.networks.deploy import AdversarialSampler, DeployedClassifier, DeployedGenerator
+from dgaal_cli.networks.encoder import Encoder
+from dgaal_cli.networks.image_discriminator import ImageDiscriminator
+from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
+from dgaal_cli.networks.pixels import denormalize
+from dgaal_cli.training.adversarial import Games
+from dgaal_cli.training.classifier import classifier_phase, predict
+from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.modes import batches, evaluating
+from dgaal_cli.training.phase import Phase
+from dgaal_cli.training.seeding import numpy_generator, torch_generator
+
+ACTIVE_VARIANCE = 0.01
+"""A latent unit whose variance over the pool is below this carries nothing."""
+
+
+class Dgaal:
+    """Encoder G1, decoder G2, discriminators D1 (in folds) and D2, task model T."""
+
+    name = "dgaal"
+
+    def __init__(self, config: Config, shape: TaskShape) -> None:
+        net = config.network
+        self.config = config
+        sizes = {"channels": shape.channels, "image_size": shape.image_size}
+        self.encoder = Encoder(**sizes, width=net.width, latent=net.latent)
+        self.decoder = Decoder(
+            **sizes,
+            map_channels=self.encoder.map_channels,
+            residual_blocks=net.residual_blocks,
+        )
+        self.games = Games(
+            self.encoder,
+            self.decoder,
+            LatentDiscriminator(latent=net.latent, hidden=net.latent_hidden),
+            ImageDiscriminator(**sizes, width=net.critic_width),
+        )
+        self.discriminators = [
+            LatentDiscriminator(latent=net.latent, hidden=net.latent_hidden)
+            for _ in range(config.coevolve.folds)
+        ]
+        self.classifier = Classifier(**sizes, classes=shape.classes, width=net.classifier_width)
+        carried: dict[str, nn.Module] = {
+            "encoder": self.encoder,
+            "decoder": self.decoder,
+            "latent_discriminator": self.games.latent_discriminator,
+            "image_discriminator": self.games.image_discriminator,
+        }
+        carried |= {f"discriminator_{i}": d for i, d in enumerate(self.discriminators)}
+        self.carried = frozenset(carried)
+        self.modules: dict[str, nn.Module] = carried | {"classifier": self.classifier}
+        self._pools: folds.Pools | None = None
+
+    def learn(self, data: RoundData) -> list[Phase]:
+        """Pretraining before the first query (Alg. 1), then T on the labels of now.
+
+        A workspace that began without labels plays the games once more when the first ones arrive:
+        without them there was no game over features.
+        """
+        phases: list[Phase] = []
+        if data.number == 0 or data.is_first_labeled:
+            phases.append(self.games.phase(self.config.pretrain, self.config.generation, data))
+        if can_learn_classes(data):
+            phases.append(classifier_phase(self.classifier, self.config.classifier, data))
+        return phases
+
+    def synthesize(self, data: RoundData, parents: Sequence[Row], seed: int) -> Redrawing | None:
+        """Redraw labeled parents, each with noise of its own."""
+        copies = [row for row in parents for _ in range(self.config.generation.per_parent)]
+        if not copies:
+            return None
+        noise = draw_noise(
+            len(copies),
+            self.decoder.map_channels,
+            half_width=self.config.generation.noise,
+            generator=torch_generator(seed, "synthesize"),
+        )
+        images = data.pixels[np.asarray(copies)]
+        drawn: list[np.ndarray] = []
+        start = 0
+        with evaluating(self.encoder, self.decoder):
+            for x in batches(images, data.device):
+                feature_map, _ = self.encoder(x)
+                factors = noise[start : start + len(x)].to(data.device)
+                drawn.append(denormalize(self.decoder(feature_map, factors)).cpu().numpy())
+                start += len(x)
+        return Redrawing(pixels=np.concatenate(drawn), parents=copies)
+
+    def adapt(self, data: RoundData) -> list[Phase]:
+        """D1 learns the labels of now against pool and candidates, fold by fold (Alg. 2, 11-13)."""
+        if not len(data.labeled_rows) or not len(data.unlabeled_rows):
+            return []
+        return [
+            folds.fold_phase(
+                index, network, self.config.coevolve, lambda: self._pools_of(data, is_cached=True)
+            )
+            for index, network in enumerate(self.discriminators)
+        ]
+
+    def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
+        """Rule R over the unlabeled pool; typical points while there is nothing to learn."""
+        rows = data.unlabeled_rows
+        if not can_learn_classes(data):
+            return self._first_query(data, rows, count, seed)
+        prediction = predict(self.classifier, data.pixels[rows], data.device)
+        pools = self._pools_of(data)
+        votes = folds.cross_scores(self.discriminators, pools)
+        closeness = boundary_closeness(prediction.probabilities)
+        auc = folds.held_out_auc(votes, pools)
+        choice = rule.choose(
+            closeness=closeness,
+            unlabeled_logits=votes[rows],
+            probabilities=prediction.probabilities,
+            features=prediction.features,
+            count=count,
+            share=rule.discriminator_share(
+                auc=auc, labeled=len(data.labeled_rows), count=count, progress=data.progress
+            ),
+            generator=numpy_generator(seed, "seeding"),
+        )
+        near = [Row(int(rows[i])) for i in choice.by_margin]
+        unlike = [Row(int(rows[i])) for i in choice.by_discriminator]
+        return Ranking(
+            rows=rows,
+            scores=choice.scores,
+            picks=near + unlike,
+            promoted=self._promote(data, closeness, votes, count),
+            strategy=f"dgaal (D1 share {choice.share:.0%}, AUC {auc:.2f})",
+            reasons=dict.fromkeys(near, "near a class boundary")
+            | dict.fromkeys(unlike, "unlike the labeled images"),
+            prediction=prediction,
+        )
+
+    def health(self, data: RoundData) -> dict[str, float]:
+        """Active latent units, reconstruction R2, and D1's AUC on rows it did not train on."""
+        rows = np.flatnonzero(data.is_usable)[:2000]
+        error = total = 0.0
+        latents: list[Tensor] = []
+        mean = float(data.pixels[rows].mean()) / 127.5 - 1.0
+        with evaluating(self.encoder, self.decoder):
+            for x in batches(data.pixels[rows], data.device):
+                feature_map, z = self.encoder(x)
+                noise = torch.ones(len(x), self.decoder.map_channels, device=data.device)
+                error += float(((self.decoder(feature_map, noise) - x) ** 2).sum())
+                total += float(((x - mean) ** 2).sum())
+                latents.append(z.cpu())
+        variance = torch.cat(latents).var(0)
+        health = {
+            "active_units": float((variance > ACTIVE_VARIANCE).sum()),
+            "latent_units": float(len(variance)),
+            "reconstruction_r2": 1.0 - error / max(total, 1e-9),
+        }
+        if len(data.labeled_rows) and len(data.unlabeled_rows):
+            pools = self._pools_of(data)
+            votes = folds.cross_scores(self.discriminators, pools)
+            health["discriminator_auc"] = folds.held_out_auc(votes, pools)
+        return health
+
+    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
+        """All three artifacts; the sampler mixes D1 and T as the queries of this round do."""
+        modules: dict[str, nn.Module] = {
+            "generator": DeployedGenerator(self.encoder, self.decoder),
+            "classifier": DeployedClassifier(self.classifier),
+        }
+        rows = data.unlabeled_rows if len(data.unlabeled_rows) else np.flatnonzero(data.is_usable)
+        pools = self._pools_of(data)
+        with evaluating(*self.discriminators):
+            votes = torch.stack([d(pools.z[rows]) for d in self.discriminators]).mean(0)
+        unlabeled = -votes.double().cpu().numpy()
+        probabilities = predict(self.classifier, data.pixels[rows], data.device).probabilities
+        closeness = boundary_closeness(probabilities)
+        modules["sampler"] = AdversarialSampler(
+            self.encoder,
+            self.discriminators,
+            self.classifier,
+            share=0.5,
+            statistics=[
+                *(unlabeled.mean(), max(unlabeled.std(), 1e-6)),
+                *(closeness.mean(), max(closeness.std(), 1e-6)),
+            ],
+        )
+        return modules
+
+    def _first_query(self, data: RoundData, rows: np.ndarray, count: int, seed: int) -> Ranking:
+        z = self._latents(data.pixels[rows], data.device).cpu().numpy()
+        positions = typical_points(z, count, seed=seed)
+        scores = np.zeros(len(rows), np.float32)
+        scores[positions] = np.linspace(1.0, 0.5, len(positions), dtype=np.float32)
+        picks = [Row(int(rows[i])) for i in positions]
+        return Ranking(
+            rows=rows,
+            scores=scores,
+            picks=picks,
+            strategy="typical images of clusters (no labels of two classes yet)",
+            reasons=dict.fromkeys(picks, "typical of a cluster"),
+        )
+
+    def _promote(
+        self, data: RoundData, closeness: np.ndarray, votes: np.ndarray, count: int
+    ) -> list[int]:
+        """Choose candidates that outrank the query's last place, within the cap on their share."""
+        candidates = np.flatnonzero(data.synthetic.is_candidate)
+        cap = int(self.config.generation.share * count)
+        if not len(candidates) or not cap:
+            return []
+        rows = data.unlabeled_rows
+        probabilities = predict(
+            self.classifier, data.synthetic.pixels[candidates], data.device
+        ).probabilities
+        own = np.concatenate([closeness, boundary_closeness(probabilities)])
+        logits = np.concatenate([votes[rows], votes[len(data.pixels) :][candidates]])
+        mixed = 0.5 * rule.ranks(own) + 0.5 * rule.ranks(logits)
+        real, drawn = mixed[: len(rows)], mixed[len(rows) :]
+        last_place = np.sort(real)[-count] if len(real) >= count else -np.inf
+        best = np.argsort(-drawn, kind="stable")[:cap]
+        return [int(candidates[i]) for i in best if drawn[i] >= last_place]
+
+    def _latents(self, pixels: np.ndarray, device: torch.device) -> Tensor:
+        with evaluating(self.encoder):
+            parts = [self.encoder(x)[1] for x in batches(pixels, device)]
+        return torch.cat(parts) if parts else torch.zeros(0, self.config.network.latent)
+
+    def _pools_of(self, data: RoundData, *, is_cached: bool = False) -> folds.Pools:
+        """Latents and memberships: real rows first, then synthesized ones."""
+        if is_cached and self._pools is not None:
+            return self._pools
+        synthetic = data.synthetic
+        is_labeled = np.zeros(len(data.pixels), dtype=bool)
+        is_labeled[data.labeled_rows] = True
+        is_unlabeled = np.zeros(len(data.pixels), dtype=bool)
+        is_unlabeled[data.unlabeled_rows] = True
+        pools = folds.Pools(
+            z=torch.cat(
+                [
+                    self._latents(data.pixels, data.device),
+                    self._latents(synthetic.pixels, data.device).to(data.device),
+                ]
+            ),
+            is_labeled=np.concatenate([is_labeled, synthetic.is_labeled]),
+            is_unlabeled=np.concatenate([is_unlabeled, synthetic.is_candidate]),
+            folds=folds.fold_of([*data.item_ids, *synthetic.item_ids], self.config.coevolve.folds),
+        )
+        if is_cached:
+            self._pools = pools
+        return pools

@@ -1,0 +1,97 @@
+"""Which images DGAAL asks: mostly the boundary's, and D1's as far as D1 has been shown to know.
+
+The published rule takes the lowest D1 and nothing else. In a first study no share of D1 beat plain
+margin, because a random labeled set cannot be told from its pool; so D1 gets a tenth of the query,
+more only as its cross-validated AUC rises above chance, and nothing in the last query.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dgaal_cli.methods.base import ranks
+from dgaal_cli.methods.diversity import gradient_seeding
+
+BASE_SHARE = 0.1
+LARGEST_GATE = 0.2
+SMALLEST_QUERY = 10
+SMALLEST_LABELED = 30
+"""Below these D1's folds are too small to mean anything, and it gets no share."""
+POOL_FACTOR = 10
+"""D1's part of a query is seeded among this many times its size."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A query, as positions in the unlabeled arrays."""
+
+    by_margin: list[int]
+    by_discriminator: list[int]
+    share: float
+    """D1's part of the query, 0..1."""
+    scores: np.ndarray
+    """float32 ``(U,)``: half rank of closeness, half rank of D1."""
+
+
+def discriminator_share(*, auc: float, labeled: int, count: int, progress: float) -> float:
+    """Return D1's part of a query.
+
+    ``(1 - t) (0.1 + min(0.2, max(0, 2 (AUC - 0.5 - 1.64 se))))`` with ``se = 0.29 / sqrt(|L|)``,
+    the spread of the AUC where there is nothing to tell apart.
+
+    Args:
+        auc: D1's AUC on rows that it did not train on.
+        labeled: |L|.
+        count: Query size.
+        progress: t, how far the labeling is, 0..1.
+    """
+    if count < SMALLEST_QUERY or labeled < SMALLEST_LABELED:
+        return 0.0
+    chance = 0.29 / np.sqrt(labeled)
+    gate = min(LARGEST_GATE, max(0.0, 2.0 * (auc - 0.5 - 1.64 * chance)))
+    return float((1.0 - progress) * (BASE_SHARE + gate))
+
+
+def choose(
+    *,
+    closeness: np.ndarray,
+    unlabeled_logits: np.ndarray,
+    probabilities: np.ndarray,
+    features: np.ndarray,
+    count: int,
+    share: float,
+    generator: np.random.Generator,
+) -> Choice:
+    """Fill a query from the boundary and, for D1's share, from a diverse mix of both.
+
+    Args:
+        closeness: ``(U,)`` one minus T's margin.
+        unlabeled_logits: ``(U,)`` D1's logit of "unlabeled".
+        probabilities: ``(U, K)`` of T.
+        features: ``(U, F)`` penultimate features of T.
+        count: Query size, at most U.
+        share: D1's part, 0..1.
+        generator: For the seeding.
+    """
+    mixed = 0.5 * ranks(closeness) + 0.5 * ranks(unlabeled_logits)
+    order = np.argsort(-closeness, kind="stable")
+    asked_of_d1 = round(share * count)
+    by_margin = [int(row) for row in order[: count - asked_of_d1]]
+    by_discriminator: list[int] = []
+    if asked_of_d1:
+        rest = order[count - asked_of_d1 :]
+        top = rest[np.argsort(-mixed[rest], kind="stable")[: POOL_FACTOR * asked_of_d1]]
+        seeded = gradient_seeding(
+            probabilities[top],
+            features[top],
+            min(asked_of_d1, len(top)),
+            first=0,
+            generator=generator,
+        )
+        by_discriminator = [int(top[position]) for position in seeded]
+    return Choice(
+        by_margin=by_margin,
+        by_discriminator=by_discriminator,
+        share=share,
+        scores=mixed.astype(np.float32),
+    )

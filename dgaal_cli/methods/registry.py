@@ -1,0 +1,37 @@
+"""Names of the methods, without importing any: a dict of strings costs no torch."""
+
+import difflib
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+from dgaal_cli.errors import ConfigError
+from dgaal_cli.harmless import show
+
+if TYPE_CHECKING:
+    from dgaal_cli.config.schema import Config
+    from dgaal_cli.methods.base import Method, TaskShape
+
+METHODS = {
+    "dgaal": "dgaal_cli.methods.dgaal.method:Dgaal",
+    "margin": "dgaal_cli.methods.uncertainty:Margin",
+    "random": "dgaal_cli.methods.random_sampling:RandomSampling",
+}
+
+
+def check_method(name: str) -> None:
+    """Raise ``ConfigError`` with the nearest name unless ``name`` is a method."""
+    if name not in METHODS:
+        near = difflib.get_close_matches(name, METHODS, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(METHODS)}"
+        raise ConfigError(f"unknown method '{show(name)}'; {hint}")
+
+
+def load_method(config: "Config", shape: "TaskShape") -> "Method":
+    """Build the configured method with freshly initialized networks; imports torch.
+
+    Raises:
+        ConfigError: There is no method of that name.
+    """
+    check_method(config.method)
+    module, _, name = METHODS[config.method].partition(":")
+    return cast("Method", getattr(import_module(module), name)(config, shape))

@@ -1,0 +1,52 @@
+"""What methods share that need nothing but the task model: they differ in how they rank."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.ids import Row
+from dgaal_cli.methods.base import Redrawing, TaskShape, can_learn_classes
+from dgaal_cli.networks.classifier import Classifier
+from dgaal_cli.networks.deploy import DeployedClassifier
+from dgaal_cli.training.classifier import classifier_phase
+from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.phase import Phase
+
+
+class TaskModelOnly:
+    """Trains T each round; subclasses add ``name`` and ``rank``, and a sampler if they have one."""
+
+    carried: frozenset[str] = frozenset()
+
+    def __init__(self, config: Config, shape: TaskShape) -> None:
+        self.config = config
+        self.classifier = Classifier(
+            channels=shape.channels,
+            image_size=shape.image_size,
+            classes=shape.classes,
+            width=config.network.classifier_width,
+        )
+        self.modules: dict[str, nn.Module] = {"classifier": self.classifier}
+
+    def learn(self, data: RoundData) -> list[Phase]:
+        """T on the labels of now."""
+        if not can_learn_classes(data):
+            return []
+        return [classifier_phase(self.classifier, self.config.classifier, data)]
+
+    def adapt(self, data: RoundData) -> list[Phase]:
+        """Nothing to adapt."""
+        return []
+
+    def synthesize(self, data: RoundData, parents: Sequence[Row], seed: int) -> Redrawing | None:
+        """There is no generator."""
+        return None
+
+    def health(self, data: RoundData) -> dict[str, float]:
+        """There is no sampler to watch."""
+        return {}
+
+    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
+        """The classifier."""
+        return {"classifier": DeployedClassifier(self.classifier)}

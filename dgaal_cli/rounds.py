@@ -1,0 +1,112 @@
+"""One active-learning round as a small state machine: train, query, label, and the next.
+
+The state is never stored. It follows from what lies on disk: whole checkpoints, and the store's
+last query. Whatever was killed at whatever moment, the next command finds where things stand.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from dgaal_cli.errors import WorkspaceError
+from dgaal_cli.harmless import show
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import QueryProgress
+from dgaal_cli.workspace import Workspace
+
+CHECKPOINT_NAME = "checkpoint"
+RUN_NAME = "run.json"
+METRICS_NAME = "metrics.json"
+COMPLETE_MARK = f"{CHECKPOINT_NAME}/COMPLETE.json"
+
+Step = Literal["train", "query", "label"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundState:
+    """Where a workspace stands."""
+
+    number: int
+    """The round that the next step belongs to."""
+    step: Step
+    """What comes next."""
+    trained: int | None
+    """Last round with a whole checkpoint."""
+    open_query: QueryProgress | None
+    """Of the query being labeled."""
+    is_midway: bool
+    """A training of ``number`` was interrupted and can go on."""
+
+
+def round_state(workspace: Workspace, store: LabelStore) -> RoundState:
+    """Read where the workspace stands."""
+    trained = last_trained(workspace)
+    query = store.last_query()
+    is_open = store.open_query() is not None
+    progress = store.query_progress(query.round) if query is not None and is_open else None
+    if progress is not None and progress.left == 0:
+        progress = None
+    if progress is not None and query is not None:
+        number, step = query.round, "label"
+    elif trained is None:
+        number, step = 0, "train"
+    elif query is not None and query.round >= trained:
+        number, step = trained + 1, "train"
+    else:
+        number, step = trained, "query"
+    return RoundState(
+        number=number,
+        step=step,
+        trained=trained,
+        open_query=progress,
+        is_midway=step == "train" and (workspace.round_path(number) / "progress").is_dir(),
+    )
+
+
+def last_trained(workspace: Workspace) -> int | None:
+    """Number of the last round whose checkpoint is whole, None before the first."""
+    return max(trained_rounds(workspace), default=None)
+
+
+def trained_rounds(workspace: Workspace) -> list[int]:
+    """Numbers of all rounds whose checkpoint is whole, ascending."""
+    if not workspace.rounds_path.is_dir():
+        return []
+    return sorted(
+        int(folder.name)
+        for folder in workspace.rounds_path.iterdir()
+        if folder.name.isdigit() and (folder / COMPLETE_MARK).is_file()
+    )
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a round's ``run.json`` or ``metrics.json``.
+
+    Raises:
+        WorkspaceError: It is missing or damaged.
+    """
+    try:
+        return cast("dict[str, Any]", json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError) as error:
+        raise WorkspaceError(
+            f"{show(str(path))} is missing or damaged; train the round again with "
+            "'dgaal train --fresh'"
+        ) from error
+
+
+def had_labels(workspace: Workspace, before: int) -> bool:
+    """Tell whether a round before ``before`` learned from at least one label."""
+    return any(
+        read_record(workspace.round_path(number) / METRICS_NAME)["trained_on"] > 0
+        for number in trained_rounds(workspace)
+        if number < before
+    )
+
+
+def learning_curve(workspace: Workspace) -> list[dict[str, Any]]:
+    """Metrics of every trained round, ascending; what the terminal and reports draw."""
+    return [
+        read_record(workspace.round_path(number) / METRICS_NAME)
+        for number in trained_rounds(workspace)
+    ]

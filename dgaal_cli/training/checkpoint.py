@@ -1,0 +1,190 @@
+"""Training states on disk: tensors as safetensors, everything else as JSON, a hash over both.
+
+A checkpoint is a folder that takes its name only when it is whole. Nothing is pickled, so loading
+one can run no code.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from safetensors import SafetensorError
+from safetensors.torch import load as parse_tensors
+from safetensors.torch import save as serialize_tensors
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from dgaal_cli.atomic import sync_folder, write_bytes
+from dgaal_cli.errors import CheckpointError, StorageError
+from dgaal_cli.harmless import show
+
+TENSORS_NAME = "tensors.safetensors"
+STATE_NAME = "state.json"
+COMPLETE_NAME = "COMPLETE.json"
+FORMAT_VERSION = 1
+
+Tensors = dict[str, Tensor]
+State = dict[str, Any]
+
+
+def save(folder: Path, tensors: Mapping[str, Tensor], state: State) -> None:
+    """Write a checkpoint so that ``folder`` holds the old or the new one, whole.
+
+    Args:
+        folder: Where it shall lie; an older one there is replaced.
+        tensors: Weights, buffers and optimizer moments by name.
+        state: JSON values: step, phase, config, versions.
+
+    Raises:
+        StorageError: The disk is full or not writable; the old checkpoint is untouched.
+    """
+    temporary = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}.tmp")
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    parts = {
+        TENSORS_NAME: serialize_tensors(contiguous),
+        STATE_NAME: json.dumps({"version": FORMAT_VERSION, **state}, indent=1).encode(),
+    }
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in parts.items()}
+    try:
+        temporary.mkdir(parents=True)
+        for name, data in parts.items():
+            write_bytes(temporary / name, data)
+        write_bytes(temporary / COMPLETE_NAME, json.dumps(hashes).encode())
+        _swap(temporary, folder)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write the checkpoint {show(str(folder))}: {error.strerror or error}; "
+            "the previous one is unchanged"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def load(folder: Path) -> tuple[Tensors, State]:
+    """Read a checkpoint after checking its hashes.
+
+    Falls back to the copy that an interrupted ``save`` may have left aside.
+
+    Raises:
+        CheckpointError: It is missing, damaged, or of a newer version.
+    """
+    for candidate in (folder, _aside(folder)):
+        if (candidate / COMPLETE_NAME).is_file():
+            return _read(candidate)
+    raise CheckpointError(
+        f"there is no complete checkpoint at {show(str(folder))}; run 'dgaal train'"
+    )
+
+
+def exists(folder: Path) -> bool:
+    """Tell whether a whole checkpoint lies at ``folder`` (its hashes are checked by ``load``)."""
+    return any((place / COMPLETE_NAME).is_file() for place in (folder, _aside(folder)))
+
+
+def remove(folder: Path) -> None:
+    """Delete a checkpoint that is no longer needed."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(_aside(folder), ignore_errors=True)
+
+
+def module_tensors(modules: Mapping[str, nn.Module]) -> Tensors:
+    """Collect the weights and buffers of named modules."""
+    return {
+        f"module.{name}.{key}": value
+        for name, module in modules.items()
+        for key, value in module.state_dict().items()
+    }
+
+
+def restore_modules(modules: Mapping[str, nn.Module], tensors: Mapping[str, Tensor]) -> None:
+    """Put saved weights back.
+
+    Raises:
+        CheckpointError: Names or shapes do not fit; another architecture or config wrote them.
+    """
+    for name, module in modules.items():
+        prefix = f"module.{name}."
+        own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        try:
+            module.load_state_dict(own)
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"the checkpoint's network '{name}' does not fit this configuration "
+                f"({show(str(error).splitlines()[-1].strip())}); "
+                "undo the change of [network] or pool size, or train from scratch with --fresh"
+            ) from error
+
+
+def optimizer_tensors(optimizers: Mapping[str, Optimizer]) -> tuple[Tensors, State]:
+    """Split optimizers' states into tensors and JSON values."""
+    tensors: Tensors = {}
+    scalars: State = {}
+    for name, optimizer in optimizers.items():
+        for index, values in optimizer.state_dict()["state"].items():
+            for key, value in values.items():
+                path = f"optimizer.{name}.{index}.{key}"
+                if isinstance(value, Tensor):
+                    tensors[path] = value
+                else:
+                    scalars[path] = value
+    return tensors, scalars
+
+
+def restore_optimizers(
+    optimizers: Mapping[str, Optimizer], tensors: Mapping[str, Tensor], scalars: State
+) -> None:
+    """Put saved moments back; learning rates are functions of the step and need no saving."""
+    for name, optimizer in optimizers.items():
+        prefix = f"optimizer.{name}."
+        state: dict[int, dict[str, Any]] = {}
+        for path, value in (*tensors.items(), *scalars.items()):
+            if path.startswith(prefix):
+                index, key = path.removeprefix(prefix).split(".", 1)
+                state.setdefault(int(index), {})[key] = value
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _read(folder: Path) -> tuple[Tensors, State]:
+    damaged = CheckpointError(
+        f"the checkpoint {show(str(folder))} is damaged; train the round again with --fresh"
+    )
+    try:
+        hashes = cast("dict[str, str]", json.loads((folder / COMPLETE_NAME).read_bytes()))
+        parts = {name: (folder / name).read_bytes() for name in (TENSORS_NAME, STATE_NAME)}
+    except (OSError, ValueError) as error:
+        raise damaged from error
+    if any(hashlib.sha256(data).hexdigest() != hashes.get(name) for name, data in parts.items()):
+        raise damaged
+    try:
+        state = cast("State", json.loads(parts[STATE_NAME]))
+        tensors = parse_tensors(parts[TENSORS_NAME])
+    except (ValueError, SafetensorError) as error:
+        raise damaged from error
+    if state.get("version") != FORMAT_VERSION:
+        raise CheckpointError(
+            f"the checkpoint {show(str(folder))} has version {show(str(state.get('version')))}, "
+            f"this dgaal reads {FORMAT_VERSION}; upgrade dgaal"
+        )
+    return tensors, state
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old")
+
+
+def _swap(temporary: Path, folder: Path) -> None:
+    """Rename folders; a kill between the two renames leaves the old one where load finds it."""
+    aside = _aside(folder)
+    sync_folder(temporary)
+    if folder.exists():
+        shutil.rmtree(aside, ignore_errors=True)
+        os.replace(folder, aside)  # noqa: PTH105
+    os.replace(temporary, folder)  # noqa: PTH105
+    sync_folder(folder.parent)
+    shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,139 @@
+"""Training and asking the task model T: from scratch each round, the same rule for every method."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from dgaal_cli.config.schema import ClassifierConfig
+from dgaal_cli.networks.classifier import Classifier
+from dgaal_cli.networks.pixels import normalize
+from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.modes import batches, evaluating
+from dgaal_cli.training.phase import Losses, Phase, draw_rows
+
+WARM_UP = 0.2
+"""Part of the steps in which the rate rises to its peak."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What T says of N images, on the CPU."""
+
+    probabilities: np.ndarray
+    """float64 ``(N, K)``."""
+    features: np.ndarray
+    """float32 ``(N, F)``: penultimate features h."""
+
+
+def classifier_phase(network: Classifier, config: ClassifierConfig, data: RoundData) -> Phase:
+    """SGD with Nesterov momentum on the labeled images, promoted synthesized ones included.
+
+    Every method gets this very phase, so that a comparison of methods compares selections.
+    """
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        lr=config.lr,
+        momentum=0.9,
+        nesterov=True,
+        weight_decay=config.weight_decay,
+    )
+    images, labels = _training_set(data)
+    rows = torch.arange(len(labels))
+
+    def step(_step: int, generator: Generator) -> Losses:
+        picked = draw_rows(rows, config.batch, generator)
+        batch = augment(images[picked].to(data.device), config, generator)
+        logits, _ = network(normalize(batch))
+        loss = F.cross_entropy(logits, labels[picked].to(data.device))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return {"cross_entropy": loss}
+
+    def schedule(step: int) -> None:
+        for group in optimizer.param_groups:
+            group["lr"] = config.lr * one_cycle(step, config.steps)
+
+    return Phase(
+        name="classifier",
+        title="learning the labels",
+        steps=config.steps,
+        networks={"classifier": network},
+        optimizers={"classifier": optimizer},
+        step=step,
+        schedule=schedule,
+    )
+
+
+def one_cycle(step: int, steps: int) -> float:
+    """Factor of the peak rate: linear warm-up, then a cosine to zero (Smith & Topin 2019)."""
+    warm = max(1, round(WARM_UP * steps))
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+def augment(images: Tensor, config: ClassifierConfig, generator: Generator) -> Tensor:
+    """Shift and mirror uint8 images ``(B, H, W, C)``, each by its own draw."""
+    count, height, width, _ = images.shape
+    if config.shift:
+        side = 2 * config.shift + 1
+        padded = F.pad(images.permute(0, 3, 1, 2), [config.shift] * 4)
+        down, right = torch.randint(side, (2, count), generator=generator).to(images.device)
+        y = (down[:, None] + torch.arange(height, device=images.device))[:, None, :, None]
+        x = (right[:, None] + torch.arange(width, device=images.device))[:, None, None, :]
+        each = torch.arange(count, device=images.device)[:, None, None, None]
+        channel = torch.arange(images.shape[3], device=images.device)[None, :, None, None]
+        images = padded[each, channel, y, x].permute(0, 2, 3, 1)
+    if config.flip:
+        is_flipped = torch.rand(count, generator=generator).to(images.device) < 0.5
+        images = torch.where(is_flipped[:, None, None, None], images.flip(2), images)
+    return images
+
+
+def predict(network: Classifier, pixels: np.ndarray, device: torch.device) -> Prediction:
+    """Ask T about uint8 pixels ``(N, H, W, C)``; batch size and neighbors do not matter."""
+    probabilities: list[np.ndarray] = []
+    features: list[np.ndarray] = []
+    with evaluating(network):
+        for images in batches(pixels, device):
+            logits, h = network(images)
+            probabilities.append(torch.softmax(logits.double(), dim=1).cpu().numpy())
+            features.append(h.cpu().numpy())
+    if not probabilities:
+        classes = network.head.out_features
+        empty = np.zeros((0, network.feature_width), np.float32)
+        return Prediction(probabilities=np.zeros((0, classes)), features=empty)
+    return Prediction(
+        probabilities=np.concatenate(probabilities), features=np.concatenate(features)
+    )
+
+
+def accuracy(network: Classifier, data: RoundData) -> tuple[float | None, str, int]:
+    """Measure T on the test source, or on the held-out labels where there is none.
+
+    Returns:
+        Accuracy 0..1 or None, what it was measured on, and on how many images.
+    """
+    if data.test_pixels is not None and data.test_labels is not None and len(data.test_labels):
+        pixels, labels, where = data.test_pixels, data.test_labels, "test images"
+    else:
+        rows = np.flatnonzero(data.is_held_out & (data.labels >= 0))
+        if not len(rows):
+            return None, "nothing", 0
+        pixels, labels, where = data.pixels[rows], data.labels[rows], "held-out labels"
+    guesses = predict(network, pixels, data.device).probabilities.argmax(1)
+    return float((guesses == labels).mean()), where, len(labels)
+
+
+def _training_set(data: RoundData) -> tuple[Tensor, Tensor]:
+    """Return uint8 images ``(L, S, S, C)`` and labels ``(L,)``, real ones first."""
+    rows = data.labeled_rows
+    chosen = data.synthetic.is_labeled
+    pixels = np.concatenate([data.pixels[rows], data.synthetic.pixels[chosen]])
+    labels = np.concatenate([data.labels[rows], data.synthetic.labels[chosen]])
+    return torch.from_numpy(pixels), torch.from_numpy(labels)

@@ -1,0 +1,34 @@
+"""Module modes change only inside a block that restores what it found."""
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dgaal_cli.networks.pixels import normalize
+
+INFERENCE_BATCH = 512
+
+
+@contextmanager
+def evaluating(*modules: nn.Module) -> Generator[None]:
+    """Run the block with ``modules`` in eval mode and without gradients."""
+    before = [{m: m.training for m in module.modules()} for module in modules]
+    for module in modules:
+        module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for modes in before:
+            for module, was_training in modes.items():
+                module.training = was_training
+
+
+def batches(pixels: np.ndarray, device: torch.device) -> Iterator[Tensor]:
+    """Yield uint8 ``(N, H, W, C)`` pixels as normalized batches, in order."""
+    for start in range(0, len(pixels), INFERENCE_BATCH):
+        chunk = np.ascontiguousarray(pixels[start : start + INFERENCE_BATCH])
+        yield normalize(torch.from_numpy(chunk).to(device))

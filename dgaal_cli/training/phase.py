@@ -1,0 +1,41 @@
+"""A phase: named networks and optimizers, and one visible step."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
+
+Losses = Mapping[str, Tensor]
+
+
+@dataclass(slots=True, kw_only=True)
+class Phase:
+    """Steps that run in a row; what they change is listed, so that a checkpoint misses nothing."""
+
+    name: str
+    """Stable key, used in seeds, checkpoints and events."""
+    title: str
+    """What a person reads while it runs."""
+    steps: int
+    networks: dict[str, nn.Module]
+    """Every network whose weights or buffers a step changes."""
+    optimizers: dict[str, Optimizer]
+    step: Callable[[int, Generator], Losses]
+    """Takes the step's number and its generator, updates the networks, returns its losses."""
+    is_done: Callable[[], bool] = field(default=lambda: False)
+    """Looked at after each step; True ends the phase early."""
+    schedule: Callable[[int], None] = field(default=lambda _step: None)
+    """Called before each step to set learning rates; a function of the step alone."""
+    prepare: Callable[[], None] = field(default=lambda: None)
+    """Called once before the phase starts or goes on, when everything before it has ended."""
+    cost: float = 1.0
+    """Rough price of a step beside a task model's step; only the time left is guessed from it."""
+
+
+def draw_rows(rows: Tensor, count: int, generator: Generator) -> Tensor:
+    """Draw ``count`` of ``rows`` without repetition, or with it where there are fewer."""
+    if len(rows) >= count:
+        return rows[torch.randperm(len(rows), generator=generator)[:count]]
+    return rows[torch.randint(len(rows), (count,), generator=generator)]

@@ -1,0 +1,224 @@
+"""Choose the next images to label and store the query, with the reasons an operator can use."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dgaal_cli import atomic, events, interruption
+from dgaal_cli.config.schema import Config
+from dgaal_cli.errors import UsageError
+from dgaal_cli.events import Emit, QueryChosen, Warned
+from dgaal_cli.harmless import cell
+from dgaal_cli.ids import ClassUid, ItemId, Row
+from dgaal_cli.methods.base import Ranking, can_learn_classes
+from dgaal_cli.rounds import round_state
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import ItemRecord, Query, QueryEntry
+from dgaal_cli.training.classifier import predict
+from dgaal_cli.training.seeding import seed_of
+from dgaal_cli.workflows.boundary import synthesize_at_boundary
+from dgaal_cli.workflows.trained import Trained, open_trained
+from dgaal_cli.workspace import Workspace
+
+CSV_NAME = "query.csv"
+COLUMNS = ("rank", "id", "score", "percentile", "nearest", "predicted", "confidence", "reason")
+SHOWN_GUESSES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryResult:
+    """A stored query."""
+
+    round: int
+    strategy: str
+    entries: tuple[QueryEntry, ...]
+    items: tuple[ItemRecord, ...]
+    """The asked items, in the order of ``entries``."""
+    promoted: int
+    """Synthesized images that joined the labels with their inherited label, at no annotation."""
+    left: int
+    """Unlabeled images that were not asked."""
+
+
+def query(
+    workspace: Workspace,
+    config: Config,
+    *,
+    count: int | None = None,
+    synthetic: int = 0,
+    emit: Emit = events.ignore,
+) -> QueryResult:
+    """Choose images by the last trained round.
+
+    Args:
+        workspace: Where.
+        config: How.
+        count: Pool images to ask; None takes ``query.size``, less near the end of pool or budget.
+        synthetic: Images to synthesize near the boundary and ask beside them.
+        emit: Listener.
+
+    Raises:
+        UsageError: A query is open, nothing is trained, or more is asked than there is.
+        BusyError: Another process trains here.
+    """
+    with (
+        workspace.lock("train", doing="choosing a query"),
+        interruption.listening(),
+        LabelStore.open(workspace.store_path) as store,
+    ):
+        _check_turn(workspace, store)
+        trained = open_trained(workspace, config, store)
+        data = trained.gathered.data
+        asked = _affordable(config, store, count, synthetic, left=len(data.unlabeled_rows))
+        seed = seed_of(config.seed, trained.number, "query")
+        ranking = trained.method.rank(data, asked, seed)
+        interruption.check("stopped before a query was stored; nothing was changed")
+        promoted = store.promote_synthetic(
+            [data.synthetic.item_ids[i] for i in ranking.promoted], trained.number
+        )
+        entries = _entries(trained, ranking)
+        if synthetic:
+            entries += synthesize_at_boundary(
+                workspace, store, trained, count=synthetic, seed=seed, first_rank=len(entries) + 1
+            )
+        chosen = Query(
+            round=trained.number,
+            strategy=ranking.strategy,
+            model_sha=trained.model_digest,
+            entries=tuple(entries),
+        )
+        store.save_query(chosen)
+        items = tuple(store.item(entry.item_id) for entry in entries)
+        _write_csv(workspace, store, chosen, items)
+    if promoted:
+        emit(Warned(message=f"{promoted} synthesized images joined the labels as their parents"))
+    emit(
+        QueryChosen(
+            round=chosen.round,
+            size=len(entries),
+            synthetic=synthetic,
+            strategy=chosen.strategy,
+        )
+    )
+    return QueryResult(
+        round=chosen.round,
+        strategy=chosen.strategy,
+        entries=chosen.entries,
+        items=items,
+        promoted=promoted,
+        left=len(data.unlabeled_rows) - asked,
+    )
+
+
+def _check_turn(workspace: Workspace, store: LabelStore) -> None:
+    state = round_state(workspace, store)
+    if state.step == "label" and state.open_query is not None:
+        raise UsageError(
+            f"round {state.number} still asks {state.open_query.left} of "
+            f"{state.open_query.size} images; label them with 'dgaal label', or close the query "
+            "with 'dgaal train'"
+        )
+    if state.step == "train":
+        raise UsageError(
+            "nothing is trained yet; run 'dgaal train' first"
+            if state.trained is None
+            else f"round {state.trained} has asked its query already; run 'dgaal train' first"
+        )
+
+
+def _affordable(
+    config: Config, store: LabelStore, count: int | None, synthetic: int, *, left: int
+) -> int:
+    """How many pool images may be asked; an explicit wish that cannot be met is an error."""
+    if left == 0 and not synthetic:
+        raise UsageError("every image of the pool is answered; there is nothing left to ask")
+    wanted = config.query.size if count is None else count
+    budget = config.query.budget
+    affordable = budget - store.counts().annotations - synthetic if budget else left
+    if affordable < (0 if synthetic and not left else 1):
+        raise UsageError(
+            f"the budget of {budget} labels is spent; raise query.budget in dgaal.toml to go on"
+        )
+    if count is not None and count > left:
+        raise UsageError(f"asked for {count} images, {left} are unlabeled; lower -n")
+    if count is not None and count > affordable:
+        raise UsageError(
+            f"asked for {count} images, the budget leaves {affordable}; lower -n or raise "
+            "query.budget"
+        )
+    return min(wanted, left, affordable)
+
+
+def _entries(trained: Trained, ranking: Ranking) -> list[QueryEntry]:
+    data = trained.gathered.data
+    position = {int(row): i for i, row in enumerate(ranking.rows)}
+    ordered = np.sort(ranking.scores)
+    picks = [position[row] for row in ranking.picks]
+    nearest = _nearest_labeled(trained, ranking.picks)
+    entries: list[QueryEntry] = []
+    for rank, (row, at) in enumerate(zip(ranking.picks, picks, strict=True), start=1):
+        score = float(ranking.scores[at])
+        guesses: tuple[tuple[ClassUid, float], ...] = ()
+        if ranking.prediction is not None:
+            guesses = _guesses(trained, ranking.prediction.probabilities[at])
+        entries.append(
+            QueryEntry(
+                item_id=data.item_ids[row],
+                rank=rank,
+                score=score,
+                percentile=100.0 * float(np.searchsorted(ordered, score)) / len(ordered),
+                nearest=nearest.get(row),
+                predicted=guesses[0][0] if guesses else None,
+                probabilities=guesses,
+                reason=ranking.reasons.get(row, ""),
+            )
+        )
+    return entries
+
+
+def _guesses(trained: Trained, probabilities: np.ndarray) -> tuple[tuple[ClassUid, float], ...]:
+    classes = trained.gathered.classes
+    order = np.argsort(-probabilities, kind="stable")[:SHOWN_GUESSES]
+    return tuple((classes[int(k)].uid, float(probabilities[k])) for k in order)
+
+
+def _nearest_labeled(trained: Trained, picks: Sequence[Row]) -> dict[Row, ItemId]:
+    """Nearest labeled image of each pick in T's features: what the operator may compare with."""
+    data = trained.gathered.data
+    labeled = np.flatnonzero(data.labels >= 0)
+    if not len(labeled) or not picks or not can_learn_classes(data):
+        return {}
+    network = trained.method.modules["classifier"]
+    ours = predict(network, data.pixels[np.asarray(picks)], data.device).features  # type: ignore[arg-type]
+    theirs = predict(network, data.pixels[labeled], data.device).features  # type: ignore[arg-type]
+    gaps = (ours**2).sum(1)[:, None] + (theirs**2).sum(1)[None] - 2.0 * ours @ theirs.T
+    return {
+        row: data.item_ids[int(labeled[at])] for row, at in zip(picks, gaps.argmin(1), strict=True)
+    }
+
+
+def _write_csv(
+    workspace: Workspace, store: LabelStore, chosen: Query, items: Sequence[ItemRecord]
+) -> None:
+    names = {record.uid: record.name for record in store.classes()}
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for entry, item in zip(chosen.entries, items, strict=True):
+        near = store.item(entry.nearest).sample_id if entry.nearest is not None else ""
+        writer.writerow(
+            [
+                entry.rank,
+                cell(item.sample_id),
+                "" if entry.score is None else f"{entry.score:.6g}",
+                "" if entry.percentile is None else f"{entry.percentile:.1f}",
+                cell(near),
+                cell(names[entry.predicted]) if entry.predicted is not None else "",
+                f"{entry.probabilities[0][1]:.4f}" if entry.probabilities else "",
+                entry.reason,
+            ]
+        )
+    atomic.write_text(workspace.round_path(chosen.round) / CSV_NAME, buffer.getvalue())

@@ -1,0 +1,69 @@
+"""The last trained round, opened for asking: its networks, and the pool as it stands now."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.errors import UsageError
+from dgaal_cli.methods.base import Method
+from dgaal_cli.methods.registry import load_method
+from dgaal_cli.rounds import CHECKPOINT_NAME, RUN_NAME, last_trained, read_record
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.training import checkpoint
+from dgaal_cli.training.device import pick_device, use_threads
+from dgaal_cli.training.seeding import initializing
+from dgaal_cli.workflows.gather import Gathered, gather
+from dgaal_cli.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """Networks of the last trained round, on its device, with the data of now."""
+
+    number: int
+    method: Method
+    gathered: Gathered
+    run: dict[str, Any]
+    model_digest: bytes
+    """SHA-256 of the checkpoint's weights."""
+
+
+def open_trained(workspace: Workspace, config: Config, store: LabelStore) -> Trained:
+    """Load the last trained round.
+
+    Raises:
+        UsageError: Nothing is trained yet, or classes or the method changed since.
+        CheckpointError: The checkpoint is damaged or does not fit.
+    """
+    number = last_trained(workspace)
+    if number is None:
+        raise UsageError("nothing is trained yet; run 'dgaal train' first")
+    folder = workspace.round_path(number)
+    run = read_record(folder / RUN_NAME)
+    if run["method"] != config.method:
+        raise UsageError(
+            f"round {number} was trained by '{run['method']}' and the method is now "
+            f"'{config.method}'; run 'dgaal train --fresh'"
+        )
+    tensors, _ = checkpoint.load(folder / CHECKPOINT_NAME)
+    use_threads(config.threads)
+    device = pick_device(config.device)
+    gathered = gather(workspace, config, store, number=number, device=device)
+    if [record.uid for record in gathered.classes] != run["class_uids"]:
+        raise UsageError(
+            f"classes changed since round {number} was trained; run 'dgaal train --fresh' first"
+        )
+    with initializing(config.seed, number, "networks"):
+        method = load_method(config, gathered.shape)
+    checkpoint.restore_modules(method.modules, tensors)
+    for module in method.modules.values():
+        module.to(device).eval()
+    weights = (folder / CHECKPOINT_NAME / checkpoint.TENSORS_NAME).read_bytes()
+    return Trained(
+        number=number,
+        method=method,
+        gathered=gathered,
+        run=run,
+        model_digest=hashlib.sha256(weights).digest(),
+    )
