@@ -157,8 +157,8 @@ def _check(manifest: Manifest) -> None:
         (len(manifest.classes) != len(manifest.class_uids), "its class list is inconsistent"),
         (len(set(manifest.class_uids)) != len(manifest.class_uids), "it names a class twice"),
         (not _is_scale(manifest.score_quantiles), "its score quantiles are no ascending scale"),
-        (not _are_distinct(manifest.inputs), "its inputs are missing or named twice"),
-        (not _are_distinct(manifest.outputs), "its outputs are missing or named twice"),
+        (not _are_distinct(manifest.inputs), "its inputs are missing or badly named"),
+        (not _are_distinct(manifest.outputs), "its outputs are missing or badly named"),
         (
             manifest.accuracy is not None and not 0 <= manifest.accuracy <= 1,
             "its accuracy is not within 0..1",
@@ -178,7 +178,9 @@ def _is_scale(quantiles: Sequence[float]) -> bool:
 
 def _are_distinct(tensors: Sequence[TensorInfo]) -> bool:
     names = [tensor.name for tensor in tensors]
-    return bool(names) and all(names) and len(set(names)) == len(names)
+    # Names enter generated code (the model card), so nothing but identifiers will do.
+    are_names = all(name.isascii() and name.isidentifier() for name in names)
+    return bool(names) and are_names and len(set(names)) == len(names)
 
 
 def _tensors(documents: list[object]) -> tuple[TensorInfo, ...]:

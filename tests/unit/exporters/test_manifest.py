@@ -80,6 +80,7 @@ def test_a_future_schema_is_refused_and_says_so() -> None:
         ("outputs", [{"name": "score", "shape": ["N", -1], "dtype": "float32", "meaning": ""}]),
         ("outputs", [{"name": "", "shape": ["N"], "dtype": "float32", "meaning": ""}]),
         ("outputs", [{"name": "s", "shape": ["N"], "dtype": "float32", "meaning": ""}] * 2),
+        ("outputs", [{"name": "a`b", "shape": ["N"], "dtype": "float32", "meaning": ""}]),
         ("accuracy", 1.5),
         ("accuracy", "high"),
         ("parity", {"1": {"score": "small"}}),
