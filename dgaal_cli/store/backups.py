@@ -9,7 +9,7 @@ from dgaal_cli.atomic import sync_folder
 from dgaal_cli.errors import StorageError, WorkspaceError
 from dgaal_cli.harmless import show
 from dgaal_cli.store import schema
-from dgaal_cli.store.connection import Database, translate
+from dgaal_cli.store.connection import Database, discard, translate
 
 KEPT = 5
 """Automatic copies kept; older ones are removed."""
@@ -57,8 +57,7 @@ def make(database: Database, *, reason: str, stamp: str) -> Path:
     except sqlite3.Error as error:
         raise translate(error, temporary) or error from error
     finally:
-        for suffix in ("", "-journal"):
-            temporary.with_name(temporary.name + suffix).unlink(missing_ok=True)
+        discard(temporary)
     return target
 
 

@@ -182,8 +182,14 @@ def create_file(path: Path, meta: dict[str, str]) -> None:
     except OSError as error:
         raise StorageError(f"cannot make {show(str(path))}: {error.strerror or error}") from error
     finally:
-        for suffix in ("", "-journal"):
-            temporary.with_name(temporary.name + suffix).unlink(missing_ok=True)
+        discard(temporary)
+
+
+def discard(database: Path) -> None:
+    """Remove a database that did not become one, with its journal; best effort."""
+    for suffix in ("", "-journal"):
+        with contextlib.suppress(OSError):
+            database.with_name(database.name + suffix).unlink(missing_ok=True)
 
 
 def is_wal_safe() -> bool:

@@ -1,0 +1,309 @@
+"""The store against a plain model: any order of answers, undos, retries, crashes and waits."""
+
+import hashlib
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from dgaal_cli.ids import ItemId
+from dgaal_cli.store import answers as answers_module
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import Answer, NewItem, Query, QueryEntry
+
+PEOPLE = ("ann", "bob", "eve")
+NAMES = ("a.png", "\udcff.png", "new\nline", "[/red]")
+LEASE_S = 10.0
+FINISHING = ("label", "cannot_tell", "adjudicate")
+
+
+@dataclass
+class Act:
+    """One answer in the model."""
+
+    number: int
+    item: int
+    who: str
+    kind: str
+    cls: str | None
+    counted: bool
+    live: bool = True
+
+
+@dataclass
+class Model:
+    """What the store should know, kept the naive way."""
+
+    need: int
+    acts: list[Act] = field(default_factory=list)
+    done: dict[str, list[Act]] = field(default_factory=lambda: {p: [] for p in PEOPLE})
+    undone: dict[str, list[Act]] = field(default_factory=lambda: {p: [] for p in PEOPLE})
+    leases: dict[str, tuple[int, float]] = field(default_factory=dict)
+    events: int = 0
+
+    def current(self, who: str, item: int) -> Act | None:
+        mine = [
+            a
+            for a in self.acts
+            if a.who == who
+            and a.item == item
+            and a.live
+            and a.counted
+            and a.kind not in ("flag", "unflag")
+        ]
+        return max(mine, key=lambda a: a.number) if mine else None
+
+    def finished(self, item: int) -> int:
+        found = [a for p in PEOPLE if (a := self.current(p, item)) and a.kind in FINISHING]
+        if any(a.kind == "adjudicate" for a in found):
+            return max(self.need, len(found))
+        return len(found)
+
+    def flagged(self, who: str, item: int) -> bool:
+        mine = [
+            a
+            for a in self.acts
+            if a.who == who and a.item == item and a.live and a.kind in ("flag", "unflag")
+        ]
+        return bool(mine) and mine[-1].kind == "flag"
+
+    def order(self, who: str, now: float) -> list[int]:
+        waiting: list[tuple[int, int]] = []
+        for item in range(1, len(NAMES) + 1):
+            mine = self.current(who, item)
+            if mine is not None and mine.kind != "skip":
+                continue
+            held = sum(
+                i == item and until > now for p, (i, until) in self.leases.items() if p != who
+            )
+            if self.finished(item) + held < self.need:
+                waiting.append((mine.number if mine else 0, item))
+        return [item for _, item in sorted(waiting)]
+
+    def take(self, who: str, now: float, only: int | None = None) -> int | None:
+        self.leases.pop(who, None)
+        found = [item for item in self.order(who, now) if only in (None, item)]
+        if not found:
+            return None
+        self.leases[who] = (found[0], now + LEASE_S)
+        return found[0]
+
+    def verdict(self, item: int) -> Act | None:
+        given = [a for p in PEOPLE if (a := self.current(p, item)) and a.kind in FINISHING]
+        last_words = [a for a in given if a.kind == "adjudicate"]
+        if last_words:
+            return max(last_words, key=lambda a: a.number)
+        best: Act | None = None
+        best_votes = 0
+        for act in sorted(given, key=lambda a: a.number):
+            votes = sum(other.cls == act.cls for other in given)
+            if votes > best_votes:
+                best, best_votes = act, votes
+        return best
+
+
+class StoreMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "labels.db"
+        self.now = 1000.0
+        self.last: tuple[Answer, str, int, bool] | None = None
+        self.tasks: dict[str, object] = {}
+        self.crashed: list[LabelStore] = []
+
+    @initialize(need=st.integers(1, 2))
+    def start(self, need: int) -> None:
+        self.store = LabelStore.create(self.path, clock=lambda: self.now)
+        self.reopen()
+        self.classes = {name: self.store.add_class(name).uid for name in ("cat", "dog")}
+        self.store.add_items(
+            NewItem(
+                sample_id=name,
+                sha256=hashlib.sha256(bytes([index])).digest(),
+                size_bytes=1,
+                width=8,
+                height=8,
+            )
+            for index, name in enumerate(NAMES)
+        )
+        entries = tuple(QueryEntry(item_id=ItemId(n), rank=n) for n in range(1, len(NAMES) + 1))
+        query = Query(round=0, strategy="random", model_sha=None, entries=entries)
+        self.store.save_query(query, overlap=need)
+        self.model = Model(need=need)
+
+    @rule(who=st.sampled_from(PEOPLE))
+    def take(self, who: str) -> None:
+        task = self.store.next_task(who, "s")
+        assert (task and task.item.item_id) == self.model.take(who, self.now)
+        self.tasks[who] = task
+        if task is not None:
+            assert task.item.sample_id == NAMES[task.item.item_id - 1]
+            assert task.flagged == self.model.flagged(who, task.item.item_id)
+
+    @rule(
+        who=st.sampled_from(PEOPLE),
+        item=st.integers(0, len(NAMES)),
+        kind=st.sampled_from(
+            ["label", "label", "cannot_tell", "skip", "flag", "unflag", "adjudicate"]
+        ),
+        cls=st.sampled_from(["cat", "dog"]),
+    )
+    def submit(self, who: str, item: int, kind: str, cls: str) -> None:
+        task = self.tasks.get(who)
+        if item == 0:  # the one on the screen
+            if task is None:
+                return
+            item = task.item.item_id
+        lease = task.lease if task is not None and task.item.item_id == item else None
+        self.model.events += 1
+        has_class = kind in ("label", "adjudicate")
+        answer = Answer(
+            op_id=f"op{self.model.events}",
+            kind=kind,
+            item_id=ItemId(item),
+            class_uid=self.classes[cls] if has_class else None,
+        )
+        model = self.model
+        held = model.leases.get(who)
+        is_mine = lease is not None and held is not None and held[0] == item and held[1] > self.now
+        is_mine = is_mine and lease.expires == held[1]
+        mine = model.current(who, item)
+        counted = (
+            kind in ("flag", "unflag", "adjudicate")
+            or is_mine
+            or model.finished(item) < model.need
+            or (mine is not None and mine.kind != "skip")
+        )
+        act = Act(model.events, item, who, kind, cls if has_class else None, counted)
+        model.acts.append(act)
+        model.done[who].append(act)
+        model.undone[who].clear()
+        receipt = self.store.submit(answer, annotator=who, session="s", lease=lease)
+        assert (receipt.event_id, receipt.is_counted) == (model.events, counted)
+        self.last = (answer, who, receipt.event_id, counted)
+        same = item if kind in ("flag", "unflag") else None
+        wanted = model.take(who, self.now, same) or model.take(who, self.now)
+        assert (receipt.next_task and receipt.next_task.item.item_id) == wanted
+        self.tasks[who] = receipt.next_task
+
+    @precondition(lambda self: self.last is not None)
+    @rule()
+    def retry(self) -> None:
+        answer, who, event_id, counted = self.last
+        receipt = self.store.submit(answer, annotator=who, session="s", take_next=False)
+        assert (receipt.event_id, receipt.is_counted) == (event_id, counted)
+
+    @rule(who=st.sampled_from(PEOPLE), says=st.sampled_from(["undo", "undo", "redo"]))
+    def reverse(self, who: str, says: str) -> None:
+        model = self.model
+        source, target = (
+            (model.done, model.undone) if says == "undo" else (model.undone, model.done)
+        )
+        result = getattr(self.store, says)(who, "s")
+        if not source[who]:
+            assert result is None
+            return
+        act = source[who].pop()
+        target[who].append(act)
+        model.events += 1
+        mine = model.current(who, act.item)
+        counted = (
+            says == "undo"
+            or act.kind in ("flag", "unflag", "adjudicate")
+            or model.finished(act.item) < model.need
+            or (mine is not None and mine.kind != "skip")
+        )
+        if counted:
+            act.live = says == "redo"
+        assert (result.item.item_id, result.kind) == (act.item, act.kind)
+        assert (result.event_id, result.is_counted) == (model.events, counted)
+        only = act.item if says == "undo" or act.kind in ("flag", "unflag") else None
+        wanted = (model.take(who, self.now, only) if only else None) or model.take(who, self.now)
+        assert (result.task and result.task.item.item_id) == wanted
+        self.tasks[who] = result.task
+
+    @rule(seconds=st.sampled_from([1.0, 9.5, 10.5, 500.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule()
+    def reopen(self) -> None:
+        self.store.close()
+        self.store = LabelStore.open(self.path, clock=lambda: self.now, lease_s=LEASE_S)
+
+    @rule()
+    def crash(self) -> None:
+        self.crashed.append(self.store)  # its connection stays open, as a killed one's file does
+        self.store = LabelStore.open(self.path, clock=lambda: self.now, lease_s=LEASE_S)
+
+    @invariant()
+    def agrees(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        model, store = self.model, self.store
+        wanted = {n: model.verdict(n) for n in range(1, len(NAMES) + 1)}
+        names = {label.item_id: label.class_name for label in store.labels()}
+        assert names == {n: act.cls for n, act in wanted.items() if act and act.cls}
+        assert store.cannot_tell() == {n for n, act in wanted.items() if act and not act.cls}
+        assert store.watermark() == model.events
+        assert store.check() == []
+        for who in PEOPLE:
+            ahead = [u.item.item_id for u in store.upcoming(who, 9)]
+            assert ahead == model.order(who, self.now)
+        flagged = {i for i in wanted for who in PEOPLE if model.flagged(who, i)}
+        assert {item.item_id for item in store.flagged()} == flagged
+        assert store.labels(watermark=model.events) == store.labels()
+
+    def teardown(self) -> None:
+        if hasattr(self, "model"):
+            assert self.store.rebuild() == 0
+        for store in (*self.crashed, *([self.store] if hasattr(self, "store") else [])):
+            store.close()
+        self.folder.cleanup()
+
+
+COMMON = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
+}
+
+
+def test_the_store_agrees_with_its_model():
+    run_state_machine_as_test(
+        StoreMachine, settings=settings(max_examples=40, stateful_step_count=30, **COMMON)
+    )
+
+
+@pytest.mark.deep
+def test_the_store_agrees_with_its_model_at_length():
+    run_state_machine_as_test(
+        StoreMachine, settings=settings(max_examples=500, stateful_step_count=50, **COMMON)
+    )
+
+
+def test_the_model_catches_a_store_that_counts_every_late_answer(monkeypatch):
+    monkeypatch.setattr(answers_module, "_is_counted", lambda *_, **__: True)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(
+            StoreMachine,
+            settings=settings(
+                max_examples=200,
+                stateful_step_count=30,
+                database=None,
+                phases=[Phase.generate],  # shrinking would only cost time
+                print_blob=False,
+                **COMMON,
+            ),
+        )

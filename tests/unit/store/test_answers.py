@@ -1,0 +1,225 @@
+import dataclasses
+import sqlite3
+
+import pytest
+
+from dgaal_cli.errors import UsageError
+from dgaal_cli.ids import ItemId
+from dgaal_cli.store.records import ImportedLabel, ImportReport, Lease, Shown
+
+
+def test_the_same_answer_twice_is_stored_once_and_succeeds(asked):
+    answer = asked.answer("label", 3, asked.cat)
+    first = asked.store.submit(answer, annotator="sam", session="1")
+    again = asked.store.submit(answer, annotator="sam", session="2")
+    assert (again.event_id, again.is_counted) == (first.event_id, True)
+    assert again.next_task.item.item_id == 1
+    assert len(list(asked.store.events())) == 1
+
+
+def test_an_operation_id_cannot_carry_another_answer(asked):
+    answer = asked.answer("label", 3, asked.cat)
+    asked.store.submit(answer, annotator="sam", session="1")
+    for other in (
+        dataclasses.replace(answer, class_uid=asked.dog),
+        dataclasses.replace(answer, item_id=ItemId(1)),
+        dataclasses.replace(answer, note="x"),
+    ):
+        with pytest.raises(UsageError, match="another answer"):
+            asked.store.submit(other, annotator="sam", session="1")
+    with pytest.raises(UsageError, match="another answer"):
+        asked.store.submit(answer, annotator="eve", session="1")
+
+
+def test_answers_that_contradict_themselves_are_refused(asked):
+    for answer in (
+        asked.answer("label", 3),
+        asked.answer("skip", 3, asked.cat),
+        asked.answer("label", 99, asked.cat),
+        asked.answer("label", 3, "nobody"),
+    ):
+        with pytest.raises(UsageError):
+            asked.store.submit(answer, annotator="sam", session="1")
+    with pytest.raises(UsageError, match="annotator"):
+        asked.store.submit(asked.answer("skip", 3), annotator=" ", session="1")
+    assert asked.store.watermark() == 0
+
+
+def test_a_late_answer_is_kept_but_overwrites_nobody(asked, clock):
+    late = asked.store.next_task("ann", "a")
+    clock.now += 121
+    task = asked.store.next_task("bob", "b")
+    assert task.item.item_id == 3
+    asked.store.submit(
+        asked.answer("label", 3, asked.dog), annotator="bob", session="b", lease=task.lease
+    )
+    receipt = asked.store.submit(
+        asked.answer("label", 3, asked.cat), annotator="ann", session="a", lease=late.lease
+    )
+    assert receipt.is_counted is False
+    assert asked.names() == {3: "dog"}
+    assert [e.is_counted for e in asked.store.events()] == [True, False]
+    assert asked.store.counts().annotations == 1
+
+
+def test_a_late_answer_counts_while_nobody_else_has_answered(asked, clock):
+    late = asked.store.next_task("ann", "a")
+    clock.now += 500
+    receipt = asked.store.submit(
+        asked.answer("label", 3, asked.cat), annotator="ann", session="a", lease=late.lease
+    )
+    assert receipt.is_counted is True
+    assert asked.names() == {3: "cat"}
+
+
+def test_a_forged_lease_counts_for_nothing(asked, clock):
+    asked.say("bob", "label", 3, asked.dog)
+    forged = Lease(token="x", fence=1, expires=clock.now + 99)
+    receipt = asked.store.submit(
+        asked.answer("label", 3, asked.cat), annotator="ann", session="a", lease=forged
+    )
+    assert receipt.is_counted is False
+
+
+def test_people_may_correct_themselves_and_a_reviewer_everybody(asked):
+    asked.say("ann", "label", 3, asked.cat)
+    asked.say("ann", "label", 3, asked.dog)
+    assert asked.names() == {3: "dog"}
+    asked.say("rev", "adjudicate", 3, asked.cat)
+    assert asked.names() == {3: "cat"}
+    asked.say("ann", "label", 3, asked.dog)
+    assert asked.names() == {3: "cat"}
+    assert asked.store.counts().annotations == 1
+
+
+def test_majority_wins_and_cannot_tell_is_a_vote(asked):
+    store = asked.store
+    query = store.open_query()
+    store.close_query(0)
+    store.save_query(dataclasses.replace(query, round=1), overlap=5)
+    asked.say("a", "label", 3, asked.cat)
+    asked.say("b", "label", 3, asked.dog)
+    asked.say("c", "label", 3, asked.dog)
+    assert asked.names() == {3: "dog"}
+    asked.say("d", "cannot_tell", 3)
+    asked.say("a", "cannot_tell", 3)
+    assert asked.names() == {3: "dog"}  # two against two: the earlier vote
+    asked.say("b", "cannot_tell", 3)
+    assert asked.names() == {}
+    assert store.cannot_tell() == {3}
+
+
+def test_a_flag_keeps_the_item_and_can_be_taken_off(asked):
+    receipt = asked.say("sam", "flag", 3)
+    assert (receipt.next_task.item.item_id, receipt.next_task.flagged) == (3, True)
+    assert [item.item_id for item in asked.store.flagged()] == [3]
+    receipt = asked.say("sam", "unflag", 3)
+    assert (receipt.next_task.item.item_id, receipt.next_task.flagged) == (3, False)
+    assert asked.store.counts().flagged == 0
+
+
+def test_what_the_operator_saw_is_kept_with_the_answer(asked):
+    shown = Shown(
+        shown_id="s1",
+        item_id=ItemId(3),
+        round=0,
+        model_sha=b"m",
+        predicted=asked.dog,
+        probability=0.9,
+        ui="top1",
+        used_learner=True,
+    )
+    answer = dataclasses.replace(asked.answer("label", 3, asked.dog), shown=shown, elapsed_ms=700)
+    asked.store.submit(answer, annotator="sam", session="1")
+    (event,) = asked.store.events()
+    assert (event.predicted, event.ui, event.elapsed_ms) == (asked.dog, "top1", 700)
+    assert (event.round, event.at, event.class_name) == (0, "2023-11-14T22:13:20.000000Z", "dog")
+
+
+def test_training_reads_the_past_up_to_its_watermark(asked):
+    asked.say("sam", "label", 3, asked.cat)
+    mark = asked.store.watermark()
+    asked.say("sam", "label", 3, asked.dog)
+    asked.say("sam", "cannot_tell", 1)
+    asked.store.undo("sam", "1")
+    asked.say("sam", "label", 1, asked.cat)
+    asked.say("sam", "cannot_tell", 2)
+    assert [(r.item_id, r.class_name) for r in asked.store.labels(watermark=mark)] == [(3, "cat")]
+    assert [(r.item_id, r.class_name) for r in asked.store.labels(watermark=mark + 1)] == [
+        (3, "dog")
+    ]
+    assert asked.store.cannot_tell(watermark=mark + 2) == {1}
+    assert asked.store.cannot_tell(watermark=mark + 3) == set()
+    assert asked.store.labels(watermark=asked.store.watermark()) == asked.store.labels()
+    assert asked.store.cannot_tell() == {2}
+
+
+def test_many_answers_go_in_together_or_not_at_all(asked):
+    good = [asked.answer("label", 3, asked.cat), asked.answer("label", 1, asked.dog)]
+    with pytest.raises(UsageError):
+        asked.store.submit_many(
+            [*good, asked.answer("label", 99, asked.dog)], annotator="o", session="s"
+        )
+    assert asked.store.watermark() == 0
+    receipts = asked.store.submit_many(good, annotator="o", session="s", provenance="simulated")
+    assert [r.event_id for r in receipts] == [1, 2]
+    assert {label.provenance for label in asked.store.labels()} == {"simulated"}
+
+
+def test_history_cannot_be_changed_or_deleted_by_any_statement(asked, path):
+    asked.say("sam", "label", 3, asked.cat)
+    asked.store.close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA recursive_triggers = ON")
+    for statement in (
+        "UPDATE event SET annotator = 'eve'",
+        "DELETE FROM event",
+        "INSERT OR REPLACE INTO event SELECT * FROM event",
+    ):
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            connection.execute(statement)
+    connection.close()
+
+
+def imported(name: str, uid, **changes) -> ImportedLabel:
+    return ImportedLabel(**{"sample_id": name, "class_uid": uid, "annotator": "ext", **changes})
+
+
+def test_imports_are_events_of_their_own_and_come_in_once(asked):
+    lines = [
+        imported("4.png", asked.cat, at="2020-01-02T03:04:05+01:00"),
+        imported("5.png", None, kind="cannot_tell"),
+    ]
+    assert asked.store.import_labels(lines) == ImportReport(added=2, replaced=0, unchanged=0)
+    assert asked.store.import_labels(lines) == ImportReport(added=0, replaced=0, unchanged=2)
+    (label,) = asked.store.labels()
+    assert (label.at, label.provenance) == ("2020-01-02T02:04:05.000000Z", "imported")
+    assert asked.store.cannot_tell() == {5}
+    report = asked.store.import_labels([imported("4.png", asked.dog)])
+    assert report == ImportReport(added=0, replaced=1, unchanged=0)
+    assert asked.store.counts().annotations == 0
+    assert asked.store.undo("ext", "s") is None
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"sample_id": "nowhere.png"},
+        {"class_uid": "nobody"},
+        {"class_uid": None},
+        {"annotator": ""},
+        {"at": "yesterday"},
+    ],
+)
+def test_one_bad_line_keeps_the_whole_import_out(asked, bad):
+    lines = [imported("4.png", asked.cat), dataclasses.replace(imported("5.png", asked.cat), **bad)]
+    with pytest.raises(UsageError):
+        asked.store.import_labels(lines)
+    assert asked.store.watermark() == 0
+
+
+def test_artifacts_of_this_workspace_are_known(store):
+    store.record_artifact(b"a" * 32, "sampler", "torchscript", 2)
+    store.record_artifact(b"a" * 32, "sampler", "torchscript", 2)
+    assert store.knows_artifact(b"a" * 32) is True
+    assert store.knows_artifact(b"b" * 32) is False

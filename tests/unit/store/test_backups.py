@@ -1,0 +1,89 @@
+import pytest
+
+from dgaal_cli.errors import StorageError, WorkspaceError
+from dgaal_cli.store import backups, labels
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import ImportedLabel
+
+
+def test_a_backup_is_a_sound_store_of_its_own(asked, clock):
+    asked.say("sam", "label", 3, asked.cat)
+    copy = asked.store.back_up()
+    assert copy.name == "labels-20231114T221320-000000Z-manual.db"
+    assert backups.verify(copy) == 1
+    asked.say("sam", "label", 1, asked.dog)
+    with LabelStore.open(copy, clock=clock) as old:
+        assert {label.item_id for label in old.labels()} == {3}
+        assert old.open_query().round == 0
+
+
+def test_only_the_newest_backups_are_kept(store, clock):
+    for _ in range(7):
+        store.back_up()
+        clock.now += 1
+    names = [copy.name for copy in backups.existing(store._database.path)]
+    assert len(names) == backups.KEPT
+    assert names[0].startswith("labels-20231114T221326")
+    assert names[-1].startswith("labels-20231114T221322")
+
+
+def test_an_import_is_preceded_by_a_backup_of_what_was_there(asked):
+    folder = backups.folder_of(asked.store._database.path)
+    line = ImportedLabel(sample_id="4.png", class_uid=asked.cat, annotator="ext")
+    asked.store.import_labels([line])
+    assert not folder.exists()  # nothing to lose yet
+    asked.store.import_labels([line])
+    (copy,) = folder.iterdir()
+    assert copy.name.endswith("-import.db")
+    assert backups.verify(copy) == 1
+
+
+def test_answers_are_backed_up_every_so_often(asked, monkeypatch, path):
+    monkeypatch.setattr(labels, "BACKUP_EVERY", 2)
+    asked.say("sam", "label", 3, asked.cat)
+    assert backups.existing(path) == []
+    asked.say("sam", "label", 1, asked.cat)
+    assert [backups.verify(copy) for copy in backups.existing(path)] == [2]
+    asked.store.submit_many(
+        [asked.answer("label", item, asked.dog) for item in (2, 4, 5)], annotator="o", session="s"
+    )
+    assert len(backups.existing(path)) == 1  # same instant, same name: the newer one
+    assert backups.verify(backups.existing(path)[0]) == 5
+
+
+def test_a_failing_backup_does_not_make_a_saved_answer_look_lost(asked, monkeypatch, path):
+    monkeypatch.setattr(labels, "BACKUP_EVERY", 1)
+    (path.parent / "backups").write_text("in the way")
+    receipt = asked.say("sam", "label", 3, asked.cat)
+    assert receipt.event_id == 1
+    assert "cannot write a backup" in asked.store.backup_problem
+    with pytest.raises(StorageError):
+        asked.store.back_up()
+
+
+def test_a_damaged_copy_is_found_out(store):
+    copy = store.back_up()
+    data = bytearray(copy.read_bytes())
+    data[4096:8192] = b"\x5a" * 4096
+    copy.write_bytes(data)
+    with pytest.raises(WorkspaceError, match="damaged"):
+        backups.verify(copy)
+    copy.write_bytes(b"text")
+    with pytest.raises(WorkspaceError):
+        backups.verify(copy)
+
+
+def test_check_and_rebuild_find_and_mend_a_present_state_that_lies(asked):
+    asked.say("sam", "label", 3, asked.cat)
+    asked.say("sam", "skip", 1)
+    assert asked.store.check() == []
+    assert asked.store.rebuild() == 0
+    with asked.store._database.write() as connection:
+        connection.execute("UPDATE answer SET class_uid = ? WHERE item_id = 3", (asked.dog,))
+        connection.execute("DELETE FROM verdict")
+        connection.execute("UPDATE item SET done = 1 WHERE item_id = 5")
+    assert asked.store.check() == ["4 rows of the present state do not follow from the events"]
+    assert asked.names() == {}
+    assert asked.store.rebuild() == 4
+    assert asked.store.check() == []
+    assert asked.names() == {3: "cat"}

@@ -1,0 +1,96 @@
+import sqlite3
+
+import pytest
+
+from dgaal_cli.errors import UsageError
+from dgaal_cli.ids import ClassUid
+
+
+def names(store) -> list[str]:
+    return [record.name for record in store.classes()]
+
+
+def test_classes_keep_their_uid_through_rename_and_reorder(store):
+    cat, dog, eel = (store.add_class(name) for name in ("cat", "dog", "eel"))
+    store.rename_class(dog.uid, "wolf")
+    assert [r.uid for r in store.reorder_classes([eel.uid, cat.uid, dog.uid])] == [
+        eel.uid,
+        cat.uid,
+        dog.uid,
+    ]
+    assert names(store) == ["eel", "cat", "wolf"]
+    assert store.class_by_name("wolf").uid == dog.uid
+
+
+def test_every_change_of_the_class_list_is_recorded_for_good(store, path):
+    cat = store.add_class("cat")
+    store.rename_class(cat.uid, "lion")
+    store.set_class_key(cat.uid, "l")
+    store.retire_class(cat.uid)
+    connection = sqlite3.connect(path)
+    rows = connection.execute("SELECT kind, name, key FROM class_event").fetchall()
+    assert rows == [
+        ("add", "cat", ""),
+        ("rename", "lion", ""),
+        ("key", "lion", "l"),
+        ("retire", "lion", "l"),
+    ]
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        connection.execute("DELETE FROM class_event")
+    connection.close()
+
+
+def test_an_unknown_class_names_the_nearest_one(store):
+    store.add_class("horse")
+    store.add_class("truck")
+    with pytest.raises(
+        UsageError, match=r"'house'|house; did you mean 'horse'\? known: horse, truck"
+    ):
+        store.class_by_name("house")
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 65, "a\nb", "\x1b[2J", "a\u202eb", "a\u200bb"])
+def test_bad_class_names_are_refused(store, name):
+    with pytest.raises(UsageError):
+        store.add_class(name)
+    assert store.classes() == []
+
+
+def test_names_that_differ_only_in_case_or_composition_are_one_class(store):
+    store.add_class("Caf\u00e9")
+    for name in ("CAF\u00c9", "Cafe\u0301"):
+        with pytest.raises(UsageError, match="exists already"):
+            store.add_class(name)
+
+
+def test_two_classes_cannot_share_a_key(store):
+    store.add_class("cat", "1")
+    with pytest.raises(UsageError, match="belongs to class cat"):
+        store.add_class("dog", "1")
+    store.add_class("dog", "")
+    store.add_class("eel", "")
+
+
+def test_a_labeled_class_cannot_be_retired_until_its_label_is_gone(asked):
+    asked.say("sam", "label", 3, asked.cat)
+    with pytest.raises(UsageError, match="1 answers name it"):
+        asked.store.retire_class(asked.cat)
+    asked.store.undo("sam", "s")
+    asked.store.retire_class(asked.cat)
+    assert names(asked.store) == ["dog"]
+    assert asked.store.class_name(asked.cat) == "cat"
+    with pytest.raises(UsageError, match="no class"):
+        asked.say("sam", "label", 3, asked.cat)
+
+
+def test_a_name_is_free_again_after_retirement_and_means_a_new_class(store):
+    old = store.add_class("cat")
+    store.retire_class(old.uid)
+    assert store.add_class("cat").uid != old.uid
+
+
+def test_a_new_order_must_name_every_class_once(store):
+    cat, _ = store.add_class("cat"), store.add_class("dog")
+    for order in ([cat.uid], [cat.uid, cat.uid], [cat.uid, ClassUid("zzz")]):
+        with pytest.raises(UsageError, match="every class once"):
+            store.reorder_classes(order)

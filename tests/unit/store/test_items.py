@@ -1,0 +1,142 @@
+import hashlib
+
+import pytest
+
+from dgaal_cli.errors import UsageError
+from dgaal_cli.ids import ItemId, SampleId
+from dgaal_cli.store.records import AddedItems, NewSynthetic
+
+HOSTILE = [
+    "\x1b]52;c;aGk=\x07.png",
+    "[/bold] [red].png",
+    "\udcff\udcfe.png",
+    "new\nline.png",
+    "=cmd|' /C calc'!A0.png",
+    "-rf",
+    "\u202egnp.exe",
+    "nul\x00byte",
+    "a" * 255,
+    "",
+]
+
+
+def test_files_with_equal_bytes_share_one_item(store, make_item):
+    added = store.add_items([make_item("a", "x"), make_item("b", "x"), make_item("c", "y")])
+    assert added == AddedItems(new=2, duplicates=1, known=0, changed=0)
+    assert [i.sample_id for i in store.items()] == ["a", "c"]
+    assert store.paths(ItemId(1)) == ["a", "b"]
+    assert store.item_by_sample(SampleId("b")).item_id == 1
+
+
+def test_adding_the_same_files_again_changes_nothing(store, make_item):
+    store.add_items([make_item("a"), make_item("b")])
+    assert store.add_items([make_item("a"), make_item("b")]) == AddedItems(
+        new=0, duplicates=0, known=2
+    )
+    assert len(store.items()) == 2
+
+
+def test_a_file_with_new_bytes_keeps_its_labels_with_the_old_bytes(store, make_item):
+    cat = store.add_class("cat")
+    store.add_items([make_item("a", "old")])
+    assert store.add_items([make_item("a", "new")]).changed == 1
+    (item,) = store.items()
+    assert item.state == "changed"
+    assert item.sha256 == hashlib.sha256(b"old").digest()
+    assert store.add_items([make_item("a", "old")]).known == 1
+    assert store.item(ItemId(1)).state == "ok"
+    assert cat.position == 0
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_come_back_as_they_went_in(store, make_item, name):
+    store.add_items([make_item(name)])
+    assert store.items()[0].sample_id == name
+    assert store.item_by_sample(SampleId(name)).item_id == 1
+
+
+def test_a_name_that_no_file_can_have_is_refused(store, make_item):
+    item = make_item("ok")
+    with pytest.raises(UsageError, match=r"\\u\{d800\}"):
+        store.item_by_sample(SampleId("\ud800"))
+    assert store.item_by_sample(item.sample_id) is None
+
+
+def test_an_unreadable_file_is_listed_and_its_item_set_aside(store, make_item):
+    store.add_items([make_item("a", "x"), make_item("b", "x")])
+    store.mark_unreadable(SampleId("new"), "0 bytes")
+    store.mark_unreadable(SampleId("a"), "gone")
+    assert store.item(ItemId(1)).state == "ok"  # b still shows the same content
+    store.mark_unreadable(SampleId("b"), "gone too")
+    assert store.item(ItemId(1)).state == "quarantined"
+    assert store.quarantined() == [("a", "gone"), ("b", "gone too"), ("new", "0 bytes")]
+    store.add_items([make_item("a", "x")])
+    assert store.item(ItemId(1)).state == "ok"
+    assert [name for name, _ in store.quarantined()] == ["b", "new"]
+
+
+def synthetic(name: str, **changes):
+    values = {
+        "sample_id": SampleId(name),
+        "sha256": hashlib.sha256(name.encode()).digest(),
+        "size_bytes": 5,
+        "width": 8,
+        "height": 8,
+        "parent": ItemId(1),
+        "round": 3,
+        "inherited": None,
+    }
+    return NewSynthetic(**{**values, **changes})
+
+
+def test_synthetic_images_know_parent_round_and_class(store, make_item):
+    cat = store.add_class("cat")
+    store.add_items([make_item("a")])
+    made = store.add_synthetic(
+        [synthetic("s/1", inherited=cat.uid), synthetic("s/2", parent=None, is_quarantined=True)]
+    )
+    first, second = (store.item(number) for number in made)
+    assert (first.is_synthetic, first.parent, first.round, first.inherited, first.state) == (
+        True,
+        1,
+        3,
+        cat.uid,
+        "ok",
+    )
+    assert (second.parent, second.state) == (None, "quarantined")
+    counts = store.counts()
+    assert (counts.items, counts.synthetic, counts.unlabeled) == (1, 2, 1)
+
+
+def test_a_synthetic_image_cannot_be_added_twice_and_nothing_of_the_batch_stays(store, make_item):
+    store.add_items([make_item("a")])
+    with pytest.raises(UsageError, match="s/1"):
+        store.add_synthetic([synthetic("s/1"), synthetic("s/1")])
+    assert len(store.items()) == 1
+
+
+def test_inherited_classes_become_labels_only_when_promoted(store, make_item):
+    cat, dog = store.add_class("cat"), store.add_class("dog")
+    store.add_items([make_item("a")])
+    good, doubted, bare = store.add_synthetic(
+        [
+            synthetic("s/1", inherited=cat.uid),
+            synthetic("s/2", inherited=dog.uid, is_quarantined=True),
+            synthetic("s/3"),
+        ]
+    )
+    assert store.labels() == []
+    assert store.promote_synthetic([good, doubted, bare], 3) == 1
+    assert store.promote_synthetic([good], 3) == 0
+    (label,) = store.labels()
+    assert (label.item_id, label.class_name, label.provenance) == (good, "cat", "inherited")
+    assert (label.is_synthetic, label.parent, label.round) == (True, 1, 3)
+    assert store.counts().annotations == 0
+    assert store.undo("dgaal", "x") is None
+    with pytest.raises(UsageError, match="no synthetic"):
+        store.promote_synthetic([ItemId(1)], 3)
+
+
+def test_a_missing_item_number_is_an_error(store):
+    with pytest.raises(UsageError, match="number 7"):
+        store.item(ItemId(7))

@@ -1,0 +1,140 @@
+import dataclasses
+
+import pytest
+
+from dgaal_cli.errors import UsageError
+from dgaal_cli.ids import ClassUid, ItemId
+from dgaal_cli.store.records import Query, QueryEntry, QueryProgress
+
+
+def test_a_query_comes_back_as_it_was_saved(asked):
+    store = asked.store
+    store.close_query(0)
+    entry = QueryEntry(
+        item_id=ItemId(4),
+        rank=1,
+        score=0.75,
+        percentile=99.5,
+        nearest=ItemId(3),
+        predicted=asked.cat,
+        probabilities=((asked.cat, 0.6), (asked.dog, 0.4)),
+        reason="far from every label",
+    )
+    query = Query(round=1, strategy="dgaal", model_sha=b"\x00\xff", entries=(entry,))
+    store.save_query(query)
+    assert store.open_query() == query
+    store.close_query(1)
+    assert store.open_query() is None
+    assert store.last_query() == query
+    assert [e.item_id for e in store.query(0).entries] == [3, 1, 2]
+
+
+def test_only_one_query_is_open_and_rounds_only_grow(asked):
+    query = asked.store.open_query()
+    with pytest.raises(UsageError, match="round 0 is still open"):
+        asked.store.save_query(dataclasses.replace(query, round=1))
+    asked.store.close_query(0)
+    with pytest.raises(UsageError, match="after round 0"):
+        asked.store.save_query(query)
+    with pytest.raises(UsageError, match="no open query"):
+        asked.store.close_query(0)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        (),
+        (QueryEntry(item_id=ItemId(99), rank=1),),
+        (QueryEntry(item_id=ItemId(4), rank=1), QueryEntry(item_id=ItemId(4), rank=2)),
+        (QueryEntry(item_id=ItemId(4), rank=1), QueryEntry(item_id=ItemId(5), rank=1)),
+        (QueryEntry(item_id=ItemId(4), rank=1, score=float("nan")),),
+        (QueryEntry(item_id=ItemId(4), rank=1, predicted=ClassUid("nobody")),),
+    ],
+)
+def test_a_query_that_makes_no_sense_leaves_no_trace(asked, entries):
+    asked.store.close_query(0)
+    with pytest.raises(UsageError):
+        asked.store.save_query(Query(round=1, strategy="x", model_sha=None, entries=entries))
+    assert asked.store.open_query() is None
+    assert asked.store.last_query().round == 0
+
+
+def test_items_are_asked_by_rank_and_skipped_ones_at_the_end(asked):
+    store = asked.store
+    assert store.next_task("sam", "s").item.item_id == 3
+    assert asked.say("sam", "skip", 3).next_task.item.item_id == 1
+    assert asked.say("sam", "skip", 1).next_task.item.item_id == 2
+    assert asked.say("sam", "label", 2, asked.cat).next_task.item.item_id == 3
+    assert asked.say("sam", "skip", 3).next_task.item.item_id == 1
+    assert store.query_progress(0) == QueryProgress(
+        size=3, labeled=1, cannot_tell=0, skipped=2, left=2
+    )
+    assert asked.say("sam", "cannot_tell", 1).next_task.item.item_id == 3
+    assert asked.say("sam", "label", 3, asked.dog).next_task is None
+    assert store.query_progress(0) == QueryProgress(
+        size=3, labeled=2, cannot_tell=1, skipped=0, left=0
+    )
+    assert store.close_query(0) == 0
+
+
+def test_closing_returns_the_unanswered_items_to_the_pool(asked):
+    asked.say("sam", "label", 3, asked.cat)
+    assert asked.store.close_query(0) == 2
+    assert asked.store.next_task("sam", "s") is None
+    assert asked.store.counts().unlabeled == 4
+
+
+def test_a_skip_of_an_earlier_round_does_not_put_an_item_off(asked):
+    asked.say("sam", "skip", 3)
+    asked.store.close_query(0)
+    entries = (QueryEntry(item_id=ItemId(3), rank=1), QueryEntry(item_id=ItemId(4), rank=2))
+    asked.store.save_query(Query(round=1, strategy="x", model_sha=None, entries=entries))
+    assert asked.store.next_task("sam", "s").item.item_id == 3
+
+
+def test_two_people_are_never_offered_the_same_item(asked):
+    first, second = asked.store.next_task("ann", "a"), asked.store.next_task("bob", "b")
+    assert (first.item.item_id, second.item.item_id) == (3, 1)
+    assert [u.item.item_id for u in asked.store.upcoming("ann", 9)] == [3, 2]
+
+
+def test_an_abandoned_item_is_offered_again_when_its_lease_ends(asked, clock):
+    lease = asked.store.next_task("ann", "a").lease
+    clock.now += 119.9
+    assert asked.store.next_task("bob", "b").item.item_id == 1
+    clock.now += 0.2
+    assert asked.store.next_task("bob", "b").item.item_id == 3
+    assert asked.store.renew(lease) is False
+
+
+def test_a_renewed_lease_lasts(asked, clock):
+    lease = asked.store.next_task("ann", "a").lease
+    clock.now += 100
+    assert asked.store.renew(lease) is True
+    clock.now += 100
+    assert asked.store.next_task("bob", "b").item.item_id == 1
+
+
+def test_a_restarted_terminal_gets_the_image_it_was_closed_on(asked):
+    asked.store.next_task("ann", "first")
+    assert asked.store.next_task("ann", "second").item.item_id == 3
+
+
+def test_overlap_asks_several_people_and_each_only_once(asked):
+    store = asked.store
+    query = store.open_query()
+    store.close_query(0)
+    store.save_query(dataclasses.replace(query, round=1), overlap=2)
+    assert asked.say("ann", "label", 3, asked.cat).next_task.item.item_id == 1
+    assert store.next_task("bob", "b").item.item_id == 3
+    assert store.query_progress(1).labeled == 0
+    asked.say("bob", "label", 3, asked.dog)
+    assert store.query_progress(1).labeled == 1
+    assert store.next_task("eve", "e").item.item_id == 2  # ann and bob hold 1
+    assert asked.names() == {3: "cat"}  # a tie falls to the earliest
+
+
+def test_unreadable_items_are_asked_no_more(asked):
+    asked.store.set_state(ItemId(3), "missing")
+    assert asked.store.next_task("sam", "s").item.item_id == 1
+    assert asked.store.query_progress(0).left == 2
