@@ -1,6 +1,7 @@
 """A list of image files: one file named on the command line, ``--files-from FILE`` or ``-``."""
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -17,7 +18,7 @@ class FileListSource:
     """Files in the order given; an id is the name as it was written."""
 
     def __init__(self, names: Iterable[bytes], *, base: Path, spec: str) -> None:
-        self._names = list(dict.fromkeys(names))
+        self._names = dict.fromkeys(names)  # in order, each once, quick to look up
         self._base = os.fsencode(base)
         self._spec = spec
         if not self._names:
@@ -51,6 +52,27 @@ class FileListSource:
     def _entry(self, name: bytes) -> Entry:
         path = os.fsdecode(os.path.join(self._base, name))  # noqa: PTH118 - names may be any bytes
         return Entry(id=SampleId(os.fsdecode(name)), path=path, read=FileBytes(path))
+
+
+def open_list(name: str, *, base: Path) -> FileListSource:
+    """Open a list of file names.
+
+    Args:
+        name: A file with one name a line or NUL, or ``-`` for standard input.
+        base: Folder that relative names are relative to.
+
+    Raises:
+        InputDataError: The list cannot be read or is empty.
+    """
+    if name == "-":
+        return FileListSource(read_names(sys.stdin.buffer, spec="-"), base=base, spec="-")
+    try:
+        with (base / name).open("rb") as stream:
+            return FileListSource(read_names(stream, spec=name), base=base, spec=name)
+    except OSError as error:
+        raise InputDataError(
+            f"cannot read the list {show(name)}: {error.strerror}; name a file of file names"
+        ) from None
 
 
 def read_names(stream: BinaryIO, *, spec: str) -> Iterator[bytes]:

@@ -1,0 +1,168 @@
+"""``dgaal score``."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from dgaal_cli.commands._context import Context
+from dgaal_cli.commands._options import Device
+from dgaal_cli.errors import UsageError
+from dgaal_cli.harmless import show
+from dgaal_cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dgaal_cli.data.sources import Source
+    from dgaal_cli.workflows.score import ScoreResult
+
+EXIT_UNREADABLE = 3
+
+
+def score(
+    ctx: typer.Context,
+    source: Annotated[
+        str | None, typer.Argument(help="Images to score: a SOURCE, or - for names on stdin.")
+    ] = None,
+    artifact: Annotated[
+        Path | None, typer.Option("--artifact", "-a", help="An exported sampler, .onnx or .ts.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Table: .csv, .jsonl or .parquet; else CSV on stdout."),
+    ] = None,
+    top: Annotated[int | None, typer.Option(help="Keep only the best.", min=1)] = None,
+    engine: Annotated[
+        Literal["onnx", "torchscript"] | None, typer.Option(help="Format to run.")
+    ] = None,
+    device: Device = "auto",
+    threads: Annotated[int, typer.Option(help="CPU threads of the engine; 0: all.", min=0)] = 0,
+    workers: Annotated[int, typer.Option(help="Processes that decode; 0: one a CPU.", min=0)] = 0,
+    batch: Annotated[int, typer.Option(help="Images the engine sees at once.", min=1)] = 64,
+    files_from: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Read file names, one a line or NUL; - for stdin."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where a stopped run with the same -o was.")
+    ] = False,
+    features: Annotated[
+        Path | None, typer.Option(help="Also write the encoder's features to this .npz file.")
+    ] = None,
+    contact_sheet: Annotated[
+        int, typer.Option(help="Also draw this many of the best into a PNG beside the table.")
+    ] = 0,
+    trust_torchscript: Annotated[
+        bool, typer.Option("--trust-torchscript", help="Run foreign TorchScript, which is code.")
+    ] = False,
+) -> None:
+    """Score images offline with an exported sampler; higher score = ask first."""
+    from dgaal_cli import interruption
+    from dgaal_cli.workflows.score import ScoreOptions, default_artifact, trusted_by
+    from dgaal_cli.workflows.score import score as run
+
+    context: Context = ctx.obj
+    workspace = _workspace(context, is_needed=artifact is None)
+    if artifact is not None:
+        _check_engine(artifact, engine)
+    elif workspace is not None:
+        artifact = default_artifact(workspace, engine)
+    else:
+        raise UsageError("name an exported sampler with -a")
+    options = ScoreOptions(
+        top=top,
+        device=device,
+        threads=threads,
+        workers=workers,
+        batch=batch,
+        resume=resume,
+        features=features,
+        contact_sheet=contact_sheet,
+        is_trusted=trust_torchscript or (trusted_by(workspace) if workspace else False),
+    )
+    table = None if output == Path("-") else output
+    with interruption.listening():
+        result = run(
+            _source(context, source, files_from),
+            artifact=artifact,
+            base=context.base,
+            output=table if table is not None or context.json else sys.stdout.buffer,
+            options=options,
+            emit=context.listener(),
+        )
+    _report(context, result)
+
+
+def _workspace(context: Context, *, is_needed: bool) -> Workspace | None:
+    """Find the workspace whose sampler is meant, or which vouches for the one that was named."""
+    try:
+        return context.workspace()
+    except UsageError:
+        if is_needed or context.directory is not None:
+            raise
+        return None
+
+
+def _check_engine(artifact: Path, engine: str | None) -> None:
+    from exporters.registry import SUFFIXES
+
+    if engine is not None and artifact.suffix.lower() != SUFFIXES[engine]:
+        raise UsageError(
+            f"--engine {engine} runs a {SUFFIXES[engine]} file, not {show(str(artifact))}; "
+            "leave --engine out, or name the other file"
+        )
+
+
+def _source(context: Context, source: str | None, files_from: str | None) -> "str | Source":
+    if source is not None and files_from is not None:
+        raise UsageError("a SOURCE and --files-from were given; give one of them")
+    if source == "-":
+        source, files_from = None, "-"
+    if files_from is not None:
+        from dgaal_cli.data.sources.files import open_list
+
+        return open_list(files_from, base=context.base)
+    if source is None:
+        raise UsageError("name the images to score: a SOURCE, or --files-from FILE")
+    return source
+
+
+def _report(context: Context, result: "ScoreResult") -> None:
+    if context.json:
+        context.print_json(_document(result))
+    sys.stdout.flush()
+    where = f", table in {show(str(result.output))}" if result.output else ""
+    kept = f" ({result.resumed:,} kept from the stopped run)" if result.resumed else ""
+    context.note(
+        f"scored {result.scored:,} images{kept} in {result.seconds:.1f} s "
+        f"({result.rate:,.0f} images/s on {result.device or 'no device'}){where}"
+    )
+    if result.contact_sheet:
+        context.note(f"best images in {show(str(result.contact_sheet))}")
+    if not result.unreadable:
+        return
+    print(f"dgaal: {result.unreadable:,} unreadable:", file=sys.stderr)
+    for name, reason in result.unreadable_first:
+        print(f"  {show(name)}: {show(reason)}", file=sys.stderr)
+    if result.unreadable > len(result.unreadable_first):
+        print(f"  ... {result.unreadable - len(result.unreadable_first):,} more", file=sys.stderr)
+    raise typer.Exit(EXIT_UNREADABLE)
+
+
+def _document(result: "ScoreResult") -> dict[str, Any]:
+    from dgaal_cli.scoring.writers import records
+
+    document: dict[str, Any] = {
+        "scored": result.scored,
+        "unreadable": result.unreadable,
+        "unreadable_first": [{"id": name, "error": why} for name, why in result.unreadable_first],
+        "resumed": result.resumed,
+        "seconds": round(result.seconds, 3),
+        "images_per_second": round(result.rate, 1),
+        "device": result.device,
+        "output": result.output,
+        "contact_sheet": result.contact_sheet,
+    }
+    if result.output is None:
+        document["table"] = list(records(result.rows))
+    return document

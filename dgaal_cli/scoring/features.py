@@ -1,0 +1,117 @@
+"""The encoder's features of every scored image, streamed into one ``.npz`` file."""
+
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import numpy as np
+
+from dgaal_cli import atomic
+from dgaal_cli.errors import UsageError
+from dgaal_cli.harmless import show
+from dgaal_cli.ids import SampleId
+from dgaal_cli.scoring.pipeline import FloatArray
+
+_BLOCK_ROWS = 8_192
+
+
+class FeatureFile:
+    """Collects rows beside the file to be, and writes it when all are there.
+
+    The file holds ``features``, float32 (n, Z), and ``ids``, (n,) UTF-8 bytes, in the order of the
+    source.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Begin without any row.
+
+        Raises:
+            UsageError: The name does not end in ``.npz``.
+        """
+        if path.suffix.lower() != ".npz":
+            raise UsageError(
+                f"cannot write features as {show(path.name)}; give a name that ends in .npz"
+            )
+        self._path = path
+        self._count = 0
+        self._width = 0
+        self._longest = 1
+
+    def __enter__(self) -> Self:
+        """Open the temporary files."""
+        self._folder = Path(tempfile.mkdtemp(prefix=".dgaal-features-", dir=self._path.parent))
+        self._rows: BinaryIO = (self._folder / "rows").open("w+b")
+        self._ids: BinaryIO = (self._folder / "ids").open("w+b")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Remove the temporary files."""
+        self._rows.close()
+        self._ids.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def add(self, ids: Sequence[SampleId], features: FloatArray) -> None:
+        """Take the features (n, Z) of n images."""
+        if not ids:
+            return
+        self._count += len(ids)
+        self._width = features.shape[1]
+        self._rows.write(np.ascontiguousarray(features, np.float32).tobytes())
+        for name in ids:
+            data = name.encode("utf-8", "surrogateescape")
+            self._longest = max(self._longest, len(data))
+            self._ids.write(data + b"\0")
+
+    def write(self) -> None:
+        """Write the ``.npz`` file under its name."""
+        with atomic.replacing(self._path) as stream, zipfile.ZipFile(stream, "w") as archive:
+            self._rows.seek(0)
+            shape = (self._count, self._width)
+            with archive.open(zipfile.ZipInfo("features.npy"), "w", force_zip64=True) as member:
+                header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(member, header)
+                shutil.copyfileobj(self._rows, member, 2**20)
+            with archive.open(zipfile.ZipInfo("ids.npy"), "w", force_zip64=True) as member:
+                kind = f"|S{self._longest}"
+                header = {"descr": kind, "fortran_order": False, "shape": (self._count,)}
+                np.lib.format.write_array_header_1_0(member, header)
+                for block in self._id_blocks():
+                    member.write(np.array(block, kind).tobytes())
+
+    def _id_blocks(self) -> Iterator[list[bytes]]:
+        self._ids.seek(0)
+        block: list[bytes] = []
+        rest = b""
+        while data := self._ids.read(2**16):
+            *names, rest = (rest + data).split(b"\0")
+            block += names
+            if len(block) >= _BLOCK_ROWS:
+                yield block
+                block = []
+        if block:
+            yield block
+
+
+def check_folder(path: Path) -> None:
+    """Fail before the work is done, not after, where a result could not be written.
+
+    Raises:
+        UsageError: The folder does not exist or cannot be written to.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {show(str(folder))} to write into; make it first")
+    if path.is_dir():
+        raise UsageError(f"{show(str(path))} is a folder; give the name of a file")
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"the folder {show(str(folder))} cannot be written to; name another")

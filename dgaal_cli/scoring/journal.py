@@ -1,0 +1,228 @@
+"""What a scoring run has done so far, on disk: killed at any moment, it goes on to the same table.
+
+Results are kept in numbered files of some thousand rows each, in the order of the source, beside
+the table to be. Each is written atomically and holds its own SHA-256, the identity of the run
+(artifact, source, options) and a digest of all entries up to its end: ids, and the size and time
+of change of files. What does not fit any more is scored again.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, cast
+
+import msgspec
+import numpy as np
+
+from dgaal_cli import atomic
+from dgaal_cli.data.sources.base import Entry, FileBytes, Source
+from dgaal_cli.errors import BusyError, DgaalError, InterruptedRunError, StorageError
+from dgaal_cli.harmless import show
+from dgaal_cli.scoring.pipeline import FloatArray, ScoredBatch
+from dgaal_cli.scoring.rows import Row, pack, unpack
+
+_VERSION = 1
+_FLUSH_S = 1.0
+_FLUSH_ROWS = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """Results of a stretch of the source."""
+
+    rows: list[Row]
+    features: FloatArray | None
+    """(n, Z) of the readable rows, in their order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stored:
+    end: int
+    """Entries of the source up to the end of this shard."""
+    chain: bytes
+    shard: Shard
+
+
+class Journal:
+    """The folder beside a table that is being made; one process at a time."""
+
+    def __init__(self, output: Path, key: bytes, *, flush_s: float = _FLUSH_S) -> None:
+        """Name the folder; ``with`` makes it.
+
+        Args:
+            output: The table to be.
+            key: Identity of the run: everything that a row depends on.
+            flush_s: Seconds between two files; a killed run loses at most this much work.
+        """
+        self.folder = output.with_name(f".{output.name[:100]}.dgaal-score")
+        self._key = key
+        self._flush_s = flush_s
+        self._lock = -1
+        self._chain = hashlib.blake2b(digest_size=32)
+        self._end = 0
+        self._number = 0
+        self._waiting: list[ScoredBatch] = []
+        self._waiting_rows = 0
+        self._flushed_at = time.perf_counter()
+
+    def __enter__(self) -> Self:
+        """Make and lock the folder.
+
+        Raises:
+            BusyError: Another process writes the same table.
+            StorageError: The folder cannot be made.
+        """
+        try:
+            self.folder.mkdir(exist_ok=True)
+            self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise StorageError(
+                f"cannot write in {show(str(self.folder.parent))}: {error.strerror or error}; "
+                "check the folder, its permission and the disk"
+            ) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise BusyError(
+                f"another process is writing {show(str(self.folder.parent))}'s table of the same "
+                "name; wait for it, or give another name with -o"
+            ) from None
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Save what is done if the run was stopped; else leave nothing behind."""
+        try:
+            was_stopped = kind is not None and not issubclass(kind, DgaalError)
+            if was_stopped or isinstance(error, InterruptedRunError):
+                with contextlib.suppress(StorageError):  # the first error is the one to tell
+                    self._flush()
+            else:
+                shutil.rmtree(self.folder, ignore_errors=True)
+        finally:
+            os.close(self._lock)
+
+    def clear(self) -> None:
+        """Forget earlier runs."""
+        for path in self.folder.iterdir():
+            if path.name == "lock":
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)  # runs of a sort that was killed
+            else:
+                path.unlink(missing_ok=True)
+
+    def resume(self, source: Source) -> Iterator[Shard]:
+        """Give back the results that still hold, in order; ``done`` then says how many.
+
+        Whatever does not fit is removed.
+        """
+        entries = source.entries()
+        for stored in self._stored():
+            chain = self._chain.copy()
+            taken = _chain(chain, entries, stored.end - self._end)
+            if not taken or chain.digest() != stored.chain:
+                break
+            self._chain, self._end = chain, stored.end
+            self._number += 1
+            yield stored.shard
+        for path in self._paths()[self._number :]:
+            path.unlink()
+
+    @property
+    def done(self) -> int:
+        """Entries of the source whose results are recorded."""
+        return self._end + self._waiting_rows
+
+    def add(self, batch: ScoredBatch) -> None:
+        """Record results; they reach the disk about once a second."""
+        self._waiting.append(batch)
+        self._waiting_rows += len(batch.rows)
+        waited = time.perf_counter() - self._flushed_at
+        if waited >= self._flush_s or self._waiting_rows >= _FLUSH_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._waiting:
+            return
+        rows = [row for batch in self._waiting for row in batch.rows]
+        for batch in self._waiting:
+            _chain(self._chain, iter(batch.entries), len(batch.entries))
+        self._end += len(rows)
+        kept = [batch.features for batch in self._waiting if batch.features is not None]
+        features = np.concatenate([part for part in kept if part.size] or kept) if kept else None
+        width = features.shape[1] if features is not None else -1
+        body = msgspec.msgpack.encode(
+            (
+                _VERSION,
+                self._key,
+                self._end,
+                self._chain.digest(),
+                pack(rows),
+                width,
+                features.tobytes() if features is not None else b"",
+            )
+        )
+        path = self.folder / f"{self._number:08d}.shard"
+        atomic.write_bytes(path, hashlib.sha256(body).digest() + body)
+        self._number += 1
+        self._waiting, self._waiting_rows = [], 0
+        self._flushed_at = time.perf_counter()
+
+    def _paths(self) -> list[Path]:
+        return sorted(self.folder.glob("*.shard"))
+
+    def _stored(self) -> Iterator[_Stored]:
+        for number, path in enumerate(self._paths()):
+            stored = self._read(path) if path.stem == f"{number:08d}" else None
+            if stored is None:
+                return
+            yield stored
+
+    def _read(self, path: Path) -> _Stored | None:
+        """Read one file; None if it is damaged or belongs to another run."""
+        try:
+            data = path.read_bytes()
+        except OSError:
+            return None
+        if hashlib.sha256(data[32:]).digest() != data[:32]:
+            return None
+        fields = cast("tuple[Any, ...]", msgspec.msgpack.decode(data[32:]))
+        version, key = fields[:2]
+        if version != _VERSION or key != self._key:
+            return None
+        _, _, end, chain, rows, width, floats = fields
+        features = np.frombuffer(floats, np.float32).reshape(-1, width) if width > 0 else None
+        return _Stored(end=end, chain=chain, shard=Shard(rows=unpack(rows), features=features))
+
+
+def _chain(digest: "hashlib.blake2b", entries: Iterator[Entry], count: int) -> bool:
+    """Take the identities of ``count`` entries into the digest; False if there are fewer."""
+    for _ in range(count):
+        entry = next(entries, None)
+        if entry is None:
+            return False
+        stamp = entry.read.stamp() if isinstance(entry.read, FileBytes) else ""
+        digest.update(entry.id.encode("utf-8", "surrogatepass") + f"\0{stamp}\0".encode())
+    return True
+
+
+def run_key(parts: Iterable[bytes | str]) -> bytes:
+    """Digest of everything that the rows of a run depend on."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part if isinstance(part, bytes) else part.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8) + data)
+    return digest.digest()

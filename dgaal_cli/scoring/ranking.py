@@ -1,0 +1,147 @@
+"""Put rows in table order within bounded memory: keep the best N, or sort through files."""
+
+import heapq
+import shutil
+import struct
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from dgaal_cli.errors import StorageError
+from dgaal_cli.harmless import show
+from dgaal_cli.scoring.rows import Row, pack, unpack
+
+ROWS_IN_MEMORY = 100_000
+"""About 60 MB of rows; a larger table is sorted in runs that lie in temporary files."""
+_FAN_IN = 64
+"""Runs merged at once: more would meet the limit of open files."""
+_BLOCK_ROWS = 1_000
+_LENGTH = struct.Struct("<Q")
+
+
+class Ranking(Protocol):
+    """Takes rows in any order and gives them back in table order."""
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Take rows."""
+        ...
+
+    def ranked(self) -> Iterator[Row]:
+        """Give all rows in table order; once, after the last ``add``."""
+        ...
+
+
+class TopRanking:
+    """The best ``count`` scored images; unreadable ones have no rank and are left out."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._rows: list[Row] = []
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Take rows, and forget those that cannot be among the best any more."""
+        self._rows.extend(row for row in rows if not row.is_unreadable)
+        # Cutting back at twice the size costs one sort a ``count`` rows.
+        if len(self._rows) > 2 * self._count + _BLOCK_ROWS:
+            self._cut()
+
+    def ranked(self) -> Iterator[Row]:
+        """Give the best rows, best first."""
+        self._cut()
+        return iter(self._rows)
+
+    def _cut(self) -> None:
+        self._rows.sort()
+        del self._rows[self._count :]
+
+
+class FullRanking:
+    """All rows; beyond ``rows_in_memory`` through sorted runs in a temporary folder."""
+
+    def __init__(self, folder: Path | None = None, *, rows_in_memory: int = ROWS_IN_MEMORY) -> None:
+        """Begin without any row.
+
+        Args:
+            folder: Where runs go if there are any; None takes the system's temporary folder.
+            rows_in_memory: Rows held before a run is written.
+        """
+        self._folder = folder
+        self._limit = rows_in_memory
+        self._rows: list[Row] = []
+        self._runs: list[Path] = []
+        self._written = 0
+        self._temporary: Path | None = None
+
+    def __enter__(self) -> Self:
+        """Return itself; leaving the block removes the runs."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Take rows."""
+        self._rows.extend(rows)
+        if len(self._rows) >= self._limit:
+            self._rows.sort()
+            self._spill(self._rows)
+            self._rows = []
+            if len(self._runs) >= _FAN_IN:
+                self._merge_runs()
+
+    def ranked(self) -> Iterator[Row]:
+        """Give all rows, best first, unreadable ones last."""
+        self._rows.sort()
+        if not self._runs:
+            return iter(self._rows)
+        return heapq.merge(*map(_read_run, self._runs), self._rows)
+
+    def _merge_runs(self) -> None:
+        runs, self._runs = self._runs, []
+        self._spill(heapq.merge(*map(_read_run, runs)))
+        for run in runs:
+            run.unlink()
+
+    def _spill(self, rows: Iterable[Row]) -> None:
+        try:
+            if self._temporary is None:
+                self._temporary = Path(tempfile.mkdtemp(prefix=".dgaal-sort-", dir=self._folder))
+            path = self._temporary / f"{self._written:06d}.run"
+            self._written += 1
+            with path.open("wb") as stream:
+                for block in _blocks(rows):
+                    data = pack(block)
+                    stream.write(_LENGTH.pack(len(data)))
+                    stream.write(data)
+        except OSError as error:
+            where = show(str(self._folder or tempfile.gettempdir()))
+            raise StorageError(
+                f"cannot sort the table in {where}: {error.strerror or error}; "
+                "free some space, or ask for less with --top"
+            ) from error
+        self._runs.append(path)
+
+
+def _blocks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    block: list[Row] = []
+    for row in rows:
+        block.append(row)
+        if len(block) == _BLOCK_ROWS:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _read_run(path: Path) -> Iterator[Row]:
+    with path.open("rb") as stream:
+        while header := stream.read(_LENGTH.size):
+            yield from unpack(stream.read(_LENGTH.unpack(header)[0]))

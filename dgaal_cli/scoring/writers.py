@@ -1,0 +1,140 @@
+"""The score table as CSV, JSONL or Parquet: one row function and one writer a suffix."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from dgaal_cli.errors import MissingExtraError, UsageError
+from dgaal_cli.harmless import show
+from dgaal_cli.scoring.cells import guard, spell
+from dgaal_cli.scoring.rows import COLUMNS, Row
+
+Record = dict[str, int | float | str | None]
+WriteTable = Callable[[BinaryIO, Iterable[Row]], None]
+
+_PARQUET_ROWS = 8_192
+
+
+def table_writer(path: Path) -> WriteTable:
+    """Choose the writer for a file by its suffix.
+
+    Raises:
+        UsageError: The suffix is none of ``.csv``, ``.jsonl``, ``.parquet``.
+        MissingExtraError: Parquet without pyarrow.
+    """
+    writer = _WRITERS.get(path.suffix.lower())
+    if writer is None:
+        raise UsageError(
+            f"cannot write a score table as {show(path.name)}; "
+            f"give a name that ends in {', '.join(_WRITERS)}"
+        )
+    if writer is write_parquet:
+        require_pyarrow("writing a .parquet table")
+    return writer
+
+
+def require_pyarrow(what: str) -> None:
+    """Fail early, with the line that installs it, where pyarrow is missing."""
+    from importlib.util import find_spec
+
+    if find_spec("pyarrow") is None:
+        raise MissingExtraError(what, "parquet", "pyarrow")
+
+
+def write_csv(stream: BinaryIO, rows: Iterable[Row]) -> None:
+    """Write UTF-8 CSV with a header; texts are spelled and guarded as in ``cells``."""
+    text = io.TextIOWrapper(stream, "utf-8", newline="", write_through=False)
+    try:
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(COLUMNS)
+        table.writerows(_csv_rows(rows))
+        text.flush()
+    finally:
+        text.detach()  # the stream is the caller's to close
+
+
+def write_jsonl(stream: BinaryIO, rows: Iterable[Row]) -> None:
+    r"""Write one JSON object a line: lossless; bytes that are no UTF-8 stand as ``\udcNN``."""
+    for record in records(rows):
+        stream.write(json.dumps(record, ensure_ascii=True, allow_nan=False).encode() + b"\n")
+
+
+def write_parquet(stream: BinaryIO, rows: Iterable[Row]) -> None:
+    """Write Parquet: rank int64, numbers float32, texts as in ``cells`` but not guarded."""
+    import importlib
+
+    arrow: Any = importlib.import_module("pyarrow")
+    parquet: Any = importlib.import_module("pyarrow.parquet")
+    numbers = ("score", "p_unlabeled", "confidence")
+    kinds = {"rank": arrow.int64(), **dict.fromkeys(numbers, arrow.float32())}
+    schema = arrow.schema([(name, kinds.get(name, arrow.string())) for name in COLUMNS])
+    with parquet.ParquetWriter(stream, schema) as table:
+        for block in _blocks(records(rows), _PARQUET_ROWS):
+            spelled = [
+                {
+                    name: spell(value) if isinstance(value, str) else value
+                    for name, value in record.items()
+                }
+                for record in block
+            ]
+            table.write_table(arrow.Table.from_pylist(spelled, schema=schema))
+
+
+def records(rows: Iterable[Row]) -> Iterator[Record]:
+    """Turn ranked rows into one mapping each, keyed by the table's columns."""
+    for rank, row in enumerate(rows, start=1):
+        is_ok = not row.is_unreadable
+        yield {
+            "rank": rank if is_ok else None,
+            "id": row.id,
+            "path": row.path,
+            "score": float(_digits(row.score)) if is_ok else None,
+            "p_unlabeled": _shortest(row.p_unlabeled),
+            "predicted": row.predicted or None,
+            "confidence": _shortest(row.confidence),
+            "status": "ok" if is_ok else "unreadable",
+            "error": row.error or None,
+        }
+
+
+def _csv_rows(rows: Iterable[Row]) -> Iterator[tuple[object, ...]]:
+    for rank, row in enumerate(rows, start=1):
+        is_ok = not row.is_unreadable
+        yield (
+            rank if is_ok else "",
+            guard(spell(row.id)),
+            guard(spell(row.path)),
+            _digits(row.score) if is_ok else "",
+            "" if row.p_unlabeled is None else _digits(row.p_unlabeled),
+            guard(spell(row.predicted)),
+            "" if row.confidence is None else _digits(row.confidence),
+            "ok" if is_ok else "unreadable",
+            guard(spell(row.error)),
+        )
+
+
+def _digits(value: float) -> str:
+    """Fewest digits that give the same float32 again: the same text on every run."""
+    return str(np.float32(value))
+
+
+def _shortest(value: float | None) -> float | None:
+    return None if value is None else float(_digits(value))
+
+
+def _blocks(items: Iterator[Record], size: int) -> Iterator[list[Record]]:
+    while block := list(islice(items, size)):
+        yield block
+
+
+_WRITERS: dict[str, WriteTable] = {
+    ".csv": write_csv,
+    ".jsonl": write_jsonl,
+    ".parquet": write_parquet,
+}
