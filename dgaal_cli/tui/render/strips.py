@@ -2,8 +2,8 @@
 
 The compositor writes ``strip.render()`` of whole strips and looks at nothing else, so an image
 costs a string copy. Screenshots, dimming under a dialog and partial repaints read segments: then
-they are made. This module overrides one private name of Textual (``Strip._segments``); where a release no
-longer works that way, ``strip_of`` falls back to strips of real segments: slower, still right.
+they are made. This module overrides one private name of Textual (``Strip._segments``); where a
+release no longer works that way, ``strip_of`` falls back to real segments: slower, still right.
 """
 
 from collections.abc import Iterable, Sequence
@@ -54,7 +54,7 @@ class RawStrip(Strip):
         super().__init__((), len(row.top))
 
     @property
-    def _segments(self) -> list[Segment]:  # type: ignore[override]
+    def _segments(self) -> list[Segment]:
         if self._lazy is None:
             self._lazy = to_segments(self._row)
         return self._lazy

@@ -1,0 +1,61 @@
+"""``dgaal label``: answer the open query in the terminal."""
+
+import os
+import sys
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+
+from dgaal_cli.commands._context import Context
+from dgaal_cli.errors import UsageError
+
+_IMAGES = ("auto", "half", "half5", "half256", "gray", "ascii")
+
+
+def label(
+    ctx: typer.Context,
+    *,
+    annotator: Annotated[
+        str, typer.Option(help="Who answers; the operating system's user if not given.")
+    ] = "",
+    images: Annotated[
+        str, typer.Option(help="auto, half, half5, half256, gray or ascii.", metavar="MODE")
+    ] = "auto",
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Line by line, for screen readers and pipes.")
+    ] = False,
+    review: Annotated[
+        bool, typer.Option("--review", help="Begin with the answers given so far.")
+    ] = False,
+) -> None:
+    """Label the open query in the terminal, or run the next round."""
+    from dgaal_cli.workflows.label import default_annotator, open_session
+
+    context: Context = ctx.obj
+    if images not in _IMAGES:
+        raise UsageError(f"--images takes one of {', '.join(_IMAGES)}")
+    is_plain = plain or os.environ.get("TERM", "").lower() in ("dumb", "unknown")
+    if not is_plain and not _is_terminal():
+        raise UsageError(
+            "dgaal label needs a terminal for keys and screen; "
+            "use --plain to answer line by line, or 'dgaal labels import' for a file of labels"
+        )
+    workspace, config = context.workspace(), context.config()
+    name = annotator or default_annotator()
+    # The two front ends do not know each other; this string is where one starts the other.
+    front: Any = import_module("dgaal_cli.tui.start")
+    with open_session(workspace, config, annotator=name) as opener:
+        if is_plain:
+            code = front.start_plain(opener)
+        else:
+            code = front.start_screen(
+                opener, workspace, config, images=images, is_review_first=review
+            )
+    raise typer.Exit(code)
+
+
+def _is_terminal() -> bool:
+    """Textual reads standard input and draws on standard error; standard output may be a file."""
+    streams = (sys.__stdin__, sys.__stderr__)
+    return all(stream is not None and stream.isatty() for stream in streams)

@@ -1,0 +1,110 @@
+"""The label terminal as a program: start, signals, exit codes."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar
+
+from textual.app import App
+from textual.screen import Screen
+
+from dgaal_cli.tui.bridge import Bridge, LabelSession, LabelView
+from dgaal_cli.tui.screens.label import LabelScreen, Settings
+from dgaal_cli.tui.screens.training import TrainingDialog
+
+INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
+HUNG_UP = 128 + signal.SIGHUP
+
+
+class LabelApp(App[int]):
+    """Textual around the label screen."""
+
+    CSS_PATH = "app.tcss"
+    TITLE = "dgaal label"
+    ENABLE_COMMAND_PALETTE = False
+    ALLOW_SELECT = False
+    BINDINGS: ClassVar = [("ctrl+z", "suspend_process", "suspend")]
+
+    def __init__(self, bridge: Bridge, view: LabelView, settings: Settings) -> None:
+        super().__init__()
+        self._label_screen = LabelScreen(bridge, view, settings)
+
+    def get_default_screen(self) -> Screen[None]:
+        """Return the label screen, so that the first frame is already it."""
+        return self._label_screen
+
+    @property
+    def label_screen(self) -> LabelScreen:
+        """The screen below all dialogs."""
+        return self._label_screen
+
+    def on_mount(self) -> None:
+        """Catch the signals that end a session."""
+        loop = asyncio.get_running_loop()
+        if not self.is_headless:
+            loop.add_signal_handler(signal.SIGINT, partial(self.exit, INTERRUPTED))
+            loop.add_signal_handler(signal.SIGTERM, partial(self.exit, TERMINATED))
+            loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+
+    def post_display_hook(self) -> None:
+        """Tell the label screen that a frame has gone out."""
+        if self._label_screen.is_mounted:
+            self._label_screen.painted()
+
+    def action_help_quit(self) -> None:
+        """Ctrl-C: leave, everything is saved; a dialog has first say."""
+        if not isinstance(self.screen, TrainingDialog):
+            self.exit(INTERRUPTED)
+
+    async def action_quit(self) -> None:
+        """Ctrl-Q."""
+        self.exit(0)
+
+    def stop_training(self) -> None:
+        """End a training process that would outlive its terminal."""
+        for screen in self.screen_stack:
+            if isinstance(screen, TrainingDialog):
+                screen.stop()
+
+    def _hang_up(self) -> None:
+        # The terminal is gone: nothing can be drawn or restored. Finish the commit and leave.
+        self.stop_training()
+        self._label_screen.bridge.close()
+        os._exit(HUNG_UP)
+
+
+def run(opener: Callable[[], LabelSession], settings: Settings) -> int:
+    """Run the terminal until the operator leaves.
+
+    Args:
+        opener: Opens the session; called in the store's own thread.
+        settings: How to draw, judge and train.
+
+    Returns:
+        Exit code: 0, 8 with an answer that could not be saved, 130, 143.
+
+    Raises:
+        DgaalError: The store cannot be opened.
+    """
+    bridge = Bridge(opener)
+    try:
+        app = LabelApp(bridge, bridge.start(), settings)
+        _drain_keys()
+        code = app.run(mouse=False)
+        return code if code is not None else app.return_code or 0
+    finally:
+        bridge.close()
+
+
+def _drain_keys() -> None:
+    """Throw away what was typed before the first image could be seen."""
+    import termios
+
+    try:
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+    except (OSError, ValueError, termios.error):
+        return

@@ -1,0 +1,79 @@
+"""Which key presses count as answers: nobody can have judged an image that was not on the screen.
+
+Ten keys sent 7 to 45 ms apart were once all stored against images nobody had seen. Hence: a key is
+refused until its image has been visible for a moment, and a held key counts once.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+
+REPEAT_S = 0.08
+"""The same key again within this time is the keyboard repeating, not a person."""
+ESCAPE_S = 0.3
+"""After a lone escape character: how long what follows may be a terminal's late reply."""
+
+
+class Verdict(Enum):
+    """What becomes of a key press."""
+
+    ACCEPTED = "accepted"
+    REPEATED = "key held: counted once"
+    TOO_EARLY = "too fast: the image was not yet on the screen"
+    ESCAPED = "ignored: part of a terminal's reply"
+
+
+class Gate:
+    """Judges key presses by an injected clock in seconds."""
+
+    def __init__(self, clock: Callable[[], float], *, visible_s: float) -> None:
+        self._clock = clock
+        self._visible_s = visible_s
+        self._painted_at: float | None = None
+        self._last_key = ""
+        self._last_key_at = float("-inf")
+        self._deaf_until = float("-inf")
+        self.dropped = 0
+        """Presses that were refused."""
+
+    def hide(self) -> None:
+        """Note that the image changes; no answer counts until ``paint``."""
+        self._painted_at = None
+
+    def paint(self) -> None:
+        """Note that the image has gone to the terminal; later frames of it do not count."""
+        if self._painted_at is None:
+            self._painted_at = self._clock()
+
+    @property
+    def is_painted(self) -> bool:
+        """Whether the image is on the screen."""
+        return self._painted_at is not None
+
+    def elapsed_ms(self) -> int | None:
+        """Milliseconds since the image appeared."""
+        if self._painted_at is None:
+            return None
+        return round((self._clock() - self._painted_at) * 1000)
+
+    def hear_escape(self) -> None:
+        """Note a lone escape character."""
+        self._deaf_until = self._clock() + ESCAPE_S
+
+    def judge(self, key: str, *, is_answer: bool) -> Verdict:
+        """Judge one key press; call it once for every press, bound or not."""
+        now = self._clock()
+        is_repeat = key == self._last_key and now - self._last_key_at < REPEAT_S
+        self._last_key, self._last_key_at = key, now
+        verdict = self._judge(now, is_repeat=is_repeat, is_answer=is_answer)
+        if verdict is not Verdict.ACCEPTED:
+            self.dropped += 1
+        return verdict
+
+    def _judge(self, now: float, *, is_repeat: bool, is_answer: bool) -> Verdict:
+        if now < self._deaf_until:
+            self._deaf_until = now + ESCAPE_S
+            return Verdict.ESCAPED
+        if is_repeat:
+            return Verdict.REPEATED
+        is_visible = self._painted_at is not None and now - self._painted_at >= self._visible_s
+        return Verdict.TOO_EARLY if is_answer and not is_visible else Verdict.ACCEPTED

@@ -1,0 +1,63 @@
+"""What threads tell the screens."""
+
+from textual.message import Message
+
+from dgaal_cli.tui.bridge import LabelView, Press
+from dgaal_cli.tui.prefetch import Want
+from dgaal_cli.tui.trainer import TrainingState
+
+
+class Saved(Message):
+    """COMMIT returned for ``press``."""
+
+    def __init__(self, view: LabelView, press: Press) -> None:
+        super().__init__()
+        self.view = view
+        self.press = press
+
+
+class Changed(Message):
+    """Undo, redo, flag or another call came back."""
+
+    def __init__(self, view: LabelView, what: str) -> None:
+        super().__init__()
+        self.view = view
+        self.what = what
+
+
+class Refused(Message):
+    """A call other than an answer failed; nothing changed."""
+
+    def __init__(self, error: Exception, what: str) -> None:
+        super().__init__()
+        self.error = error
+        self.what = what
+
+
+class SaveFailed(Message):
+    """``press`` is not saved; it stays on the screen until it is."""
+
+    def __init__(self, error: Exception, press: Press) -> None:
+        super().__init__()
+        self.error = error
+        self.press = press
+
+
+class ImageReady(Message):
+    """A wanted image is decoded, or is known to be unreadable."""
+
+    def __init__(self, want: Want) -> None:
+        super().__init__()
+        self.want = want
+
+
+class TrainingNews(Message):
+    """Progress of the training process; a newer one makes an older one useless."""
+
+    def __init__(self, state: TrainingState) -> None:
+        super().__init__()
+        self.state = state
+
+    def can_replace(self, message: Message) -> bool:
+        """Keep only the newest in the queue."""
+        return isinstance(message, TrainingNews)

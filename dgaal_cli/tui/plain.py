@@ -1,0 +1,141 @@
+"""Labeling line by line: for screen readers, dumb terminals and pipes.
+
+One line says what is asked, one line of input answers it, one line says what was saved. Nothing is
+overwritten and no escape sequence is sent.
+"""
+
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+from dgaal_cli.errors import DgaalError, UsageError
+from dgaal_cli.harmless import show
+from dgaal_cli.ids import ClassUid
+from dgaal_cli.tui.bridge import LabelSession, LabelView, Press, Subject, new_op_id
+from dgaal_cli.tui.widgets.words import answer_words
+
+_HELP = (
+    "type a class name or its number, or: x can't tell, s skip, u undo, redo, f flag, "
+    "+NAME add a class, ? this help, q quit"
+)
+
+
+def run_plain(
+    opener: Callable[[], LabelSession],
+    source: TextIO,
+    sink: TextIO,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> int:
+    """Ask until the query is answered or the input ends.
+
+    Returns:
+        Exit code 0, or 8 if an answer could not be saved.
+    """
+    session = opener()
+    try:
+        return _Conversation(session, source, sink, clock).run()
+    finally:
+        session.close()
+
+
+class _Conversation:
+    """One session by lines."""
+
+    def __init__(
+        self, session: LabelSession, source: TextIO, sink: TextIO, clock: Callable[[], float]
+    ) -> None:
+        self._session = session
+        self._source = source
+        self._sink = sink
+        self._clock = clock
+
+    def run(self) -> int:
+        view = self._session.open()
+        self._say(self._opening(view))
+        while view.subject is not None:
+            self._say(self._question(view, view.subject))
+            asked_at = self._clock()
+            line = self._source.readline()
+            word = line.strip()
+            if not line or word in ("q", "quit"):
+                break
+            if not word:
+                continue
+            elapsed_ms = round((self._clock() - asked_at) * 1000)
+            try:
+                view = self._act(view, view.subject, word, elapsed_ms)
+            except UsageError as error:
+                self._say(str(error))
+            except DgaalError as error:
+                self._say(f"NOT SAVED: {error}")
+                return 8
+        self._say(self._closing(view))
+        return 0
+
+    def _act(self, view: LabelView, subject: Subject, word: str, elapsed_ms: int) -> LabelView:
+        if word in ("?", "help"):
+            self._say(_HELP)
+            return view
+        if word in ("u", "undo"):
+            return self._told(self._session.undo(), "taken back")
+        if word == "redo":
+            return self._told(self._session.redo(), "brought back")
+        if word in ("f", "flag"):
+            return self._told(self._session.flag(), "done")
+        if word.startswith("+"):
+            return self._told(self._session.add_class(word[1:].strip()), "done")
+        kind = {"x": "cannot_tell", "s": "skip", "skip": "skip"}.get(word)
+        press = Press(
+            op_id=new_op_id(),
+            kind="label" if kind is None else "cannot_tell" if kind == "cannot_tell" else "skip",
+            item_id=subject.item_id,
+            class_uid=_class_of(view, word) if kind is None else None,
+            elapsed_ms=elapsed_ms,
+        )
+        after = self._session.answer(press)
+        words = answer_words(press.kind, "", show(after.class_name(press.class_uid)))
+        p = after.progress
+        self._say(f"saved: {words}. {p.size - p.left} of {p.size}.")
+        return after
+
+    def _told(self, view: LabelView, words: str) -> LabelView:
+        self._say(f"{show(view.note) or words}.")
+        return view
+
+    def _opening(self, view: LabelView) -> str:
+        if view.subject is None:
+            return "no image to label: run 'dgaal train' and 'dgaal query' for the next ones."
+        names = ", ".join(f"{i} {show(c.name)}" for i, c in enumerate(view.classes, start=1))
+        p = view.progress
+        start = f"{show(view.name)}, round {view.round}, {p.left} of {p.size} images left. {_HELP}."
+        return f"{start}\nclasses: {names or 'none yet; add one with +NAME'}."
+
+    def _question(self, view: LabelView, subject: Subject) -> str:
+        what = "synthetic image" if subject.is_synthetic else "image"
+        why = f", {show(subject.reason)}" if subject.reason else ""
+        number = view.progress.size - view.progress.left + 1
+        return f"{number}. {what} {show(subject.sample_id)}{why}. class?"
+
+    def _closing(self, view: LabelView) -> str:
+        p = view.progress
+        if view.state == "answered":
+            return "the round is answered: run 'dgaal train' and 'dgaal query' for the next one."
+        return f"everything is saved; {p.left} of {p.size} images are left."
+
+    def _say(self, text: str) -> None:
+        self._sink.write(text + "\n")
+        self._sink.flush()
+
+
+def _class_of(view: LabelView, word: str) -> ClassUid:
+    """A class by its exact name first, for names that are numbers; then by its place."""
+    for record in view.classes:
+        if record.name == word:
+            return record.uid
+    for record in view.classes:
+        if record.name.casefold() == word.casefold() or record.key == word:
+            return record.uid
+    if word.isascii() and word.isdecimal() and 1 <= int(word) <= len(view.classes):
+        return view.classes[int(word) - 1].uid
+    raise UsageError(f"no class '{show(word)}'; {_HELP}")

@@ -1,0 +1,169 @@
+"""Decoding and drawing images off the UI thread, the next ones before they are asked for.
+
+NumPy, Pillow and the source are imported and opened in the thread, after the first frame.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from dgaal_cli.errors import DgaalError
+from dgaal_cli.harmless import show
+from dgaal_cli.ids import ItemId, SampleId
+from dgaal_cli.tui import theme
+from dgaal_cli.tui.render.choose import Mode
+
+if TYPE_CHECKING:
+    from rich.segment import Segment
+    from textual.strip import Strip
+
+    from dgaal_cli.tui.render.fit import Pixels
+
+MOST_PICTURES = 128
+MOST_PIXELS = 64
+KEEP_SIDE = 640
+"""Decoded images are kept at most this wide and high; no terminal shows more."""
+
+
+class Reader(Protocol):
+    """Where pixels come from: ``data.reader.ImageReader``."""
+
+    def read(self, sample_id: SampleId, *, is_synthetic: bool = False) -> "Pixels":
+        """Return (H, W, C) uint8."""
+        ...
+
+    def close(self) -> None:
+        """Let go of processes and files."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want:
+    """One image at one size; equal wants share one picture."""
+
+    item_id: ItemId
+    sample_id: SampleId
+    is_synthetic: bool
+    columns: int
+    rows: int
+    mode: Mode
+    is_toggled: bool = False
+    is_thumb: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A want fulfilled."""
+
+    strips: "tuple[Strip, ...]"
+    segments: "tuple[list[Segment], ...]"
+    """Filled for thumbnails, which share their rows with other text."""
+    note: str
+    error: str = ""
+    """Why there is no image; the strips are empty then."""
+
+
+class Prefetcher:
+    """One thread that works through the latest list of wants."""
+
+    def __init__(self, make_reader: Callable[[], Reader], on_ready: Callable[[Want], None]) -> None:
+        self._make_reader = make_reader
+        self._on_ready = on_ready
+        self._reader: Reader | None = None
+        self._pictures: OrderedDict[Want, Picture] = OrderedDict()
+        self._pixels: OrderedDict[ItemId, tuple[Pixels, str]] = OrderedDict()
+        self._wants: list[Want] = []
+        self._wake = threading.Condition()
+        self._is_stopped = False
+        self._thread = threading.Thread(target=self._work, name="images", daemon=True)
+
+    def start(self) -> None:
+        """Begin; wants may have been left before."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the image at hand; waits a second for a slow decoder, not longer."""
+        with self._wake:
+            self._is_stopped = True
+            self._wake.notify()
+        if self._thread.is_alive():
+            self._thread.join(1.0)
+        if self._reader is not None and not self._thread.is_alive():
+            self._reader.close()
+
+    def want(self, wants: Sequence[Want]) -> None:
+        """Replace the list of wants, most urgent first."""
+        with self._wake:
+            self._wants = [want for want in wants if want not in self._pictures]
+            self._wake.notify()
+
+    def get(self, want: Want) -> Picture | None:
+        """Return a picture if it is ready."""
+        with self._wake:
+            picture = self._pictures.get(want)
+            if picture is not None:
+                self._pictures.move_to_end(want)
+            return picture
+
+    def _work(self) -> None:
+        while True:
+            with self._wake:
+                while not self._wants and not self._is_stopped:
+                    self._wake.wait()
+                if self._is_stopped:
+                    return
+                want = self._wants.pop(0)
+            picture = self._draw(want)
+            with self._wake:
+                self._pictures[want] = picture
+                while len(self._pictures) > MOST_PICTURES:
+                    self._pictures.popitem(last=False)
+                if self._is_stopped:
+                    return
+            self._on_ready(want)
+
+    def _draw(self, want: Want) -> Picture:
+        try:
+            return self._paint(want)
+        except (DgaalError, OSError) as error:
+            reason = str(error) if isinstance(error, DgaalError) else error.strerror or "I/O error"
+            return Picture(strips=(), segments=(), note="", error=show(reason))
+        except Exception as error:  # noqa: BLE001 - a decoder's bug must not take the session down
+            return Picture(strips=(), segments=(), note="", error=show(repr(error)[:300]))
+
+    def _paint(self, want: Want) -> Picture:
+        from dgaal_cli.tui.render.fit import fit
+        from dgaal_cli.tui.render.halfblock import build
+        from dgaal_cli.tui.render.strips import strip_of, to_segments
+
+        pixels, size = self._load(want)
+        fitted = fit(
+            pixels,
+            columns=want.columns,
+            rows=want.rows,
+            is_toggled=want.is_toggled,
+            background=theme.BACK_RGB,
+        )
+        rows = build(fitted, want.mode)
+        if want.is_thumb:
+            return Picture(strips=(), segments=tuple(to_segments(row) for row in rows), note="")
+        note = f"{size} {fitted.note.partition(' ')[2]}"
+        return Picture(strips=tuple(strip_of(row) for row in rows), segments=(), note=note)
+
+    def _load(self, want: Want) -> "tuple[Pixels, str]":
+        from dgaal_cli.tui.render.fit import shrink
+
+        known = self._pixels.get(want.item_id)
+        if known is not None:
+            self._pixels.move_to_end(want.item_id)
+            return known
+        if self._reader is None:
+            self._reader = self._make_reader()
+        image = self._reader.read(want.sample_id, is_synthetic=want.is_synthetic)
+        loaded = (shrink(image, side=KEEP_SIDE), f"{image.shape[1]}x{image.shape[0]}")
+        self._pixels[want.item_id] = loaded
+        while len(self._pixels) > MOST_PIXELS:
+            self._pixels.popitem(last=False)
+        return loaded

@@ -1,0 +1,82 @@
+"""The help page, generated from the live keymap so that it never drifts."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.content import Content
+from textual.widgets import Static
+
+from dgaal_cli.harmless import show
+from dgaal_cli.store.records import ClassRecord
+from dgaal_cli.tui.keymap import Command, Keymap, spell_key
+from dgaal_cli.tui.screens.dialogs import Dialog, text
+
+_MOST_CLASSES = 40
+
+
+class HelpDialog(Dialog[None]):
+    """Keys of this session: classes on top, then commands by group."""
+
+    heading = " keys "
+    kind = "wide"
+    BINDINGS: ClassVar = [
+        ("escape", "leave", "back"),
+        ("q", "leave", "back"),
+        ("enter", "leave", "back"),
+        ("question_mark", "leave", "back"),
+        ("f1", "leave", "back"),
+    ]
+
+    def __init__(self, keymap: Keymap, classes: Sequence[ClassRecord]) -> None:
+        super().__init__()
+        self._keymap = keymap
+        self._known = classes
+
+    def body(self) -> Sequence[Static]:
+        """The page."""
+        return [
+            Static(class_keys_text(self._keymap, self._known)),
+            Static(command_text(self._keymap), classes="gap"),
+            Static(
+                text(
+                    ("Every answer is saved before the next one is taken.", "italic"),
+                    "   ",
+                    (" Esc ", "reverse bold"),
+                    " back",
+                ),
+                classes="gap",
+            ),
+        ]
+
+    def action_leave(self) -> None:
+        """Go back."""
+        self.dismiss(None)
+
+
+def class_keys_text(keymap: Keymap, classes: Sequence[ClassRecord]) -> Content:
+    """The classes and their keys in one paragraph."""
+    parts: list[str | tuple[str, str]] = []
+    for record in classes[:_MOST_CLASSES]:
+        code = keymap.code_of.get(record.uid, "")
+        if code:
+            parts.append((f" {code} ", "reverse bold"))
+        parts.append(f" {show(record.name)}   ")
+    if len(classes) > _MOST_CLASSES:
+        parts.append(f"… and {len(classes) - _MOST_CLASSES} more")
+    return text(*parts) if parts else text("No classes yet: add one.")
+
+
+def command_text(keymap: Keymap) -> Content:
+    """The commands by group, each with all its keys."""
+    parts: list[str | tuple[str, str]] = []
+    groups: dict[str, list[Command]] = {}
+    for command in dict.fromkeys(keymap.commands.values()):
+        groups.setdefault(command.group, []).append(command)
+    for group, commands in groups.items():
+        parts.append((f"{group}\n", "bold #7cbcff"))
+        for command in commands:
+            keys = " ".join(spell_key(key) for key in keymap.keys_of(command.name))
+            parts.append((f"  {keys:<6}", "bold #ffb454"))
+            parts.append(f" {command.title:<11}")
+            parts.append((f"{command.explanation}\n", "#8a95a3"))
+    return text(*parts)

@@ -1,0 +1,228 @@
+"""The dialog at the end of a query: what was answered, then training live, then the result."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from textual.content import Content
+from textual.events import Key
+from textual.widgets import Static
+
+from dgaal_cli.harmless import show
+from dgaal_cli.tui.messages import TrainingNews
+from dgaal_cli.tui.screens.dialogs import Dialog, text
+from dgaal_cli.tui.trainer import Step, Trainer, TrainingState
+from dgaal_cli.tui.widgets.lines import duration
+
+CLOSING_GUARD_S = 0.3
+"""Enter does nothing this long after the dialog changed, so that a held Enter skips no result."""
+
+Closing = Literal["next", "back", "undo", "stay"]
+"""``next``: a new query is there; ``undo``: take the last answer back; else just close."""
+MakeTrainer = Callable[[Sequence[Step], Callable[[TrainingState], None]], Trainer]
+_WIDTH = 66
+
+
+class TrainingDialog(Dialog[Closing]):
+    """Offers training, shows it, and says what came of it."""
+
+    heading = " the round is answered "
+
+    def __init__(
+        self,
+        summary: Sequence[str],
+        steps: Sequence[Step],
+        make_trainer: MakeTrainer,
+        *,
+        is_started: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self._summary = [show(entry) for entry in summary]
+        self._steps = steps
+        self._make_trainer = make_trainer
+        self._is_started = is_started
+        self._clock = clock
+        self._changed_at = clock()
+        self._started_at = clock()
+        self._trainer: Trainer | None = None
+        self._state: TrainingState | None = None
+
+    @property
+    def state(self) -> TrainingState | None:
+        """The run's present state; None before it starts."""
+        return self._state
+
+    def body(self) -> Sequence[Static]:
+        """Summary, progress, keys."""
+        return [
+            Static(text("\n".join(self._summary)), id="summary"),
+            Static("", id="progress", classes="gap"),
+            Static("", id="keys", classes="gap"),
+        ]
+
+    def on_mount(self) -> None:
+        """Draw, and tick so that a silent phase is seen to be alive."""
+        self.set_interval(0.5, self._draw)
+        if self._is_started:
+            self._start()
+        self._draw()
+
+    def on_key(self, event: Key) -> None:
+        """Start, cancel, or leave, as the stage allows."""
+        event.stop()
+        stage = self._state.stage if self._state else "offered"
+        if stage in ("running", "canceling"):
+            if event.key in ("c", "ctrl+c") and self._trainer:
+                self._trainer.cancel()
+            return
+        is_early = self._clock() - self._changed_at < CLOSING_GUARD_S
+        if event.key == "enter" and not is_early:
+            self._enter(stage)
+        elif event.key in ("escape", "q", "ctrl+c"):
+            self.dismiss("next" if stage == "done" else "back")
+        elif event.key in ("u", "backspace") and stage in ("offered", "failed", "canceled"):
+            self.dismiss("undo")
+
+    def on_training_news(self, news: TrainingNews) -> None:
+        """Take the newest state."""
+        news.stop()
+        old, self._state = self._state, news.state
+        if old is None or old.stage != news.state.stage:
+            self._changed_at = self._clock()
+            if news.state.stage in ("done", "failed"):
+                self.app.bell()
+        self._draw()
+
+    def stop(self) -> None:
+        """End the process, if one runs."""
+        if self._trainer:
+            self._trainer.stop()
+
+    def _enter(self, stage: str) -> None:
+        if stage == "done":
+            self.dismiss("next")
+        else:
+            self._start()
+
+    def _start(self) -> None:
+        self._started_at = self._changed_at = self._clock()
+        self._trainer = self._make_trainer(self._steps, self._hear)
+        self._state = self._trainer.state
+        self._trainer.start()
+        self._draw()
+
+    def _hear(self, state: TrainingState) -> None:
+        self.post_message(TrainingNews(state))
+
+    def _draw(self) -> None:
+        if not self.is_mounted:
+            return
+        state = self._state
+        self.query_one("#progress", Static).update(
+            offer_text(self._steps)
+            if state is None
+            else progress_text(state, elapsed_s=self._clock() - self._started_at)
+        )
+        self.query_one("#keys", Static).update(keys_text(state))
+        box = self.query_one("#box")
+        title = Content(_heading(state))
+        if box.border_title != title:
+            box.border_title = title
+        box.set_class(state is not None and state.stage == "failed", "bad")
+
+
+def offer_text(steps: Sequence[Step]) -> Content:
+    """What Enter would do."""
+    if "train" in steps:
+        return text(
+            ("All answers are saved. ", "#8be04a"), "Next: train on them, then choose new images."
+        )
+    return text("No labels yet. Next: choose the first images to label.")
+
+
+def progress_text(state: TrainingState, *, elapsed_s: float) -> Content:
+    """Phase, bar, rate, time left, losses; or the result; or the reason of a failure."""
+    if state.stage == "failed":
+        tail = "\n".join(state.reason.splitlines()[-6:])
+        return text(("Training failed; your labels are safe.\n", "bold #ff6b6b"), (tail, "#d7dde5"))
+    if state.stage == "canceled":
+        return text(
+            ("Canceled; the state is saved and the next run goes on from there.", "#ffb454")
+        )
+    parts: list[str | tuple[str, str]] = []
+    what = "choosing the next images" if state.step == "query" else show(state.title)
+    place = f"  {state.position}/{state.count}" if state.count else ""
+    if state.stage == "done":
+        parts.append(("trained", "bold #8be04a"))
+    elif state.stage == "canceling":
+        parts.append(("stopping after this step, saving the state …", "bold #ffb454"))
+    else:
+        parts.append((f"{what}{place}", "bold"))
+    parts.append((f"   {duration(elapsed_s)}\n" if state.stage != "done" else "\n", "#8a95a3"))
+    parts += _bar_parts(state.share)
+    parts.append((f" {state.share:4.0%}\n", "bold"))
+    parts.append((_numbers(state) + "\n", "#8a95a3"))
+    if state.accuracy is not None:
+        parts.append(("accuracy ", "#8a95a3"))
+        parts.append((f"{state.accuracy:.1%}", "bold #8be04a"))
+        parts.append((f" on {show(state.measured_on)}\n", "#8a95a3"))
+    if state.chosen is not None:
+        parts.append((f"{state.chosen} new images chosen\n", ""))
+    if state.warning:
+        parts.append((f"note: {show(state.warning)}\n", "#ffb454"))
+    return text(*parts)
+
+
+def keys_text(state: TrainingState | None) -> Content:
+    """The keys that work now."""
+    cap = "reverse bold"
+    if state is None:
+        return text(
+            (" ⏎ ", cap),
+            " go   ",
+            (" u ", cap),
+            " undo the last answer   ",
+            (" Esc ", cap),
+            " later",
+        )
+    if state.stage == "running":
+        return text((" c ", cap), " cancel; the state is saved")
+    if state.stage == "canceling":
+        return text((" c ", cap), " again: end it at once")
+    if state.stage == "done":
+        return text((" ⏎ ", cap), " label the next images")
+    return text((" ⏎ ", cap), " try again   ", (" Esc ", cap), " back to the images")
+
+
+def _heading(state: TrainingState | None) -> str:
+    if state is None:
+        return " the round is answered "
+    number = f" round {state.round}" if state.round is not None else ""
+    return f" training{number} "
+
+
+def _bar_parts(share: float) -> list[tuple[str, str]]:
+    room = _WIDTH - 8
+    done = int(share * room)
+    rest = room - done
+    parts = [("━" * done, "#8be04a")]
+    if rest:
+        parts += [("╺", "#8be04a"), ("─" * (rest - 1), "#4c5866")]
+    return parts
+
+
+def _numbers(state: TrainingState) -> str:
+    words: list[str] = []
+    if state.steps:
+        words.append(f"step {state.done}/{state.steps}")
+    if state.rate and state.stage == "running":
+        words.append(f"{state.rate:.1f}/s")
+    if state.left_s is not None and state.stage == "running":
+        words.append(f"{duration(state.left_s)} left")
+    words += [f"{show(name)} {value:.3f}" for name, value in list(state.losses.items())[:3]]
+    if state.labels:
+        words.append(f"{state.labels} labels")
+    if state.device:
+        words.append(show(state.device))
+    return " · ".join(words)

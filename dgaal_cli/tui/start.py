@@ -1,0 +1,47 @@
+"""What the command starts: the screen, or the conversation by lines."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.tui.bridge import LabelSession
+from dgaal_cli.tui.prefetch import Reader
+from dgaal_cli.workspace import Workspace
+
+
+def start_plain(opener: Callable[[], LabelSession]) -> int:
+    """Ask by lines on standard input and output; return the exit code."""
+    from dgaal_cli.tui.plain import run_plain
+
+    return run_plain(opener, sys.stdin, sys.stdout)
+
+
+def start_screen(
+    opener: Callable[[], LabelSession],
+    workspace: Workspace,
+    config: Config,
+    *,
+    images: str,
+    is_review_first: bool,
+) -> int:
+    """Take over the terminal until the operator leaves; return the exit code."""
+    from dgaal_cli.tui.app import run
+    from dgaal_cli.tui.render.choose import choose_mode
+    from dgaal_cli.tui.screens.label import Settings
+    from dgaal_cli.tui.trainer import command_for
+
+    def make_reader() -> Reader:
+        from dgaal_cli.data.reader import ImageReader
+
+        return ImageReader(workspace.root, config.pool.source)
+
+    settings = Settings(
+        mode=choose_mode(images, os.environ),
+        gate_s=config.label.gate_ms / 1000,
+        hints=config.label.hints,
+        make_reader=make_reader,
+        train_command=command_for(workspace.root),
+        is_review_first=is_review_first,
+    )
+    return run(opener, settings)

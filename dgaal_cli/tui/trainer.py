@@ -1,0 +1,244 @@
+"""Training as a subprocess: commands in a row, progress as JSON lines, cancel by signal.
+
+A crash of either side costs the other nothing: labels are committed before training starts, and the
+trainer saves its own state.
+"""
+
+import contextlib
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import msgspec
+
+from dgaal_cli.events import (
+    AnyEvent,
+    CheckpointSaved,
+    PhaseStarted,
+    QueryChosen,
+    RoundStarted,
+    RoundTrained,
+    StepDone,
+    Warned,
+    decode,
+)
+from dgaal_cli.harmless import show
+
+NICENESS = 10
+"""The operator's keys come first."""
+
+Stage = Literal["running", "canceling", "done", "failed", "canceled"]
+Step = Literal["train", "query"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingState:
+    """What is known of the run, whole, at one moment."""
+
+    stage: Stage = "running"
+    step: Step = "train"
+    round: int | None = None
+    labels: int = 0
+    device: str = ""
+    title: str = "starting"
+    position: int = 0
+    count: int = 0
+    done: int = 0
+    steps: int = 0
+    rate: float = 0.0
+    left_s: float | None = None
+    losses: dict[str, float] = field(default_factory=dict[str, float])
+    accuracy: float | None = None
+    measured_on: str = ""
+    saved: str = ""
+    warning: str = ""
+    chosen: int | None = None
+    reason: str = ""
+    """Why it failed, in the process's own words."""
+
+    @property
+    def share(self) -> float:
+        """How much of all phases is done, 0..1."""
+        if self.stage == "done":
+            return 1.0
+        inside = self.done / self.steps if self.steps else 0.0
+        return (max(0, self.position - 1) + inside) / self.count if self.count else inside
+
+
+def fold(state: TrainingState, event: AnyEvent) -> TrainingState:
+    """Return the state after one event."""
+    changes: dict[str, Any] = {}
+    match event:
+        case RoundStarted():
+            changes = {"round": event.round, "labels": event.labels, "device": event.device}
+        case PhaseStarted():
+            changes = {"title": event.title, "position": event.position, "count": event.count}
+            changes |= {"done": 0, "steps": event.steps, "losses": {}}
+        case StepDone():
+            changes = {"done": event.step, "steps": event.steps, "rate": event.rate}
+            changes |= {"left_s": event.left_s, "losses": dict(event.losses)}
+        case CheckpointSaved():
+            changes = {"saved": f"{event.phase}, step {event.step}"}
+        case Warned():
+            changes = {"warning": event.message}
+        case RoundTrained():
+            changes = {"accuracy": event.accuracy, "measured_on": event.measured_on}
+            changes |= {"left_s": None}
+        case QueryChosen():
+            changes = {"chosen": event.size + event.synthetic}
+        case _:
+            pass
+    return dataclasses.replace(state, **changes)
+
+
+def command_for(root: Path) -> Callable[[Step], list[str]]:
+    """Return the function that names the process of each step."""
+
+    def command(step: Step) -> list[str]:
+        return [sys.executable, "-m", "dgaal_cli", "-C", str(root), step, "--events"]
+
+    return command
+
+
+class Trainer:
+    """Runs the steps in a thread of their own; every change calls ``on_change``."""
+
+    def __init__(
+        self,
+        command: Callable[[Step], list[str]],
+        steps: Sequence[Step],
+        *,
+        before_query: Callable[[], None],
+        on_change: Callable[[TrainingState], None],
+    ) -> None:
+        """Prepare a run.
+
+        Args:
+            command: Arguments of one step's process.
+            steps: Usually train, then query.
+            before_query: Called in the trainer's thread when training has succeeded: closes the
+                open query, so that it stays open if training fails or is canceled.
+            on_change: Called in the trainer's thread.
+        """
+        self._command = command
+        self._steps = tuple(steps)
+        self._before_query = before_query
+        self._on_change = on_change
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._is_canceled = False
+        self.state = TrainingState(step=self._steps[0])
+        self._thread = threading.Thread(target=self._run, name="trainer", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """Ask the process to save its state and stop; a second call ends it at once."""
+        with self._lock:
+            is_second, self._is_canceled = self._is_canceled, True
+            process = self._process
+        if process and process.poll() is None:
+            _signal_group(process, signal.SIGKILL if is_second else signal.SIGTERM)
+        if self.state.stage == "running":
+            self._change(dataclasses.replace(self.state, stage="canceling"))
+
+    def stop(self, timeout_s: float = 20.0) -> None:
+        """Cancel and wait; end the process if it does not listen."""
+        if not self._thread.is_alive():
+            return
+        self.cancel()
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            self.cancel()
+            self._thread.join(5.0)
+
+    def _run(self) -> None:
+        try:
+            for step in self._steps:
+                if step == "query":
+                    self._before_query()
+                if not self._run_step(step):
+                    return
+            self._change(dataclasses.replace(self.state, stage="done", left_s=None))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the operator must hear of it
+            self._change(dataclasses.replace(self.state, stage="failed", reason=show(str(error))))
+
+    def _run_step(self, step: Step) -> bool:
+        fresh = dataclasses.replace(
+            self.state, step=step, position=0, count=0, done=0, steps=0, title="starting"
+        )
+        self._change(fresh)
+        process = self._spawn(step)
+        if process is None:
+            self._change(dataclasses.replace(self.state, stage="canceled"))
+            return False
+        words: deque[str] = deque(maxlen=40)
+        errors = threading.Thread(target=_collect, args=(process.stderr, words), daemon=True)
+        errors.start()
+        with process:
+            for line in process.stdout or ():
+                self._hear(line)
+        errors.join(2.0)
+        with self._lock:
+            is_canceled = self._is_canceled
+        if is_canceled:
+            self._change(dataclasses.replace(self.state, stage="canceled"))
+            return False
+        if process.returncode in (0, 3):
+            return True
+        reason = "\n".join(words).strip() or f"the process ended with {process.returncode}"
+        self._change(dataclasses.replace(self.state, stage="failed", reason=reason))
+        return False
+
+    def _spawn(self, step: Step) -> "subprocess.Popen[bytes] | None":
+        with self._lock:
+            if self._is_canceled:
+                return None
+            process = subprocess.Popen(  # noqa: S603 - our own command
+                self._command(step),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C of the terminal is not the trainer's
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+            self._process = process
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+        return process
+
+    def _hear(self, line: bytes) -> None:
+        try:
+            event = decode(line)
+        except msgspec.DecodeError:
+            return  # a library that prints to stdout is not worth a failed round
+        self._change(fold(self.state, event))
+
+    def _change(self, state: TrainingState) -> None:
+        with self._lock:
+            if self._is_canceled and state.stage == "running":
+                state = dataclasses.replace(state, stage="canceling")
+        self.state = state
+        self._on_change(state)
+
+
+def _signal_group(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+def _collect(stream: IO[bytes] | None, words: "deque[str]") -> None:
+    for line in stream or ():
+        text = show(line.decode(errors="replace").rstrip())
+        if text:
+            words.append(text)

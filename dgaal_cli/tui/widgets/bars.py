@@ -1,0 +1,150 @@
+"""The first and the last line of the label screen."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rich.style import Style
+from textual.strip import Strip
+
+from dgaal_cli.harmless import show
+from dgaal_cli.tui import theme
+from dgaal_cli.tui.bridge import LabelView
+from dgaal_cli.tui.keymap import Keymap, spell_key
+from dgaal_cli.tui.widgets.lines import Piece, line, pad, width_of
+
+SaveState = Literal["saved", "saving", "unsaved"]
+_LONGEST_NAME = 24
+_FOOTER = (
+    "accept",
+    "cannot_tell",
+    "skip",
+    "undo",
+    "help",
+    "hints",
+    "smooth",
+    "flag",
+    "train",
+    "quit",
+    "add",
+    "grid",
+    "review",
+    "search",
+)
+_MUST_SHOW = ("help", "quit")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusModel:
+    """What the first line says."""
+
+    view: LabelView
+    save_state: SaveState
+    is_rest_due: bool = False
+
+
+def status_line(model: StatusModel, width: int) -> Strip:
+    """Name, round, progress, budget, rate and whether everything is saved, as space allows."""
+    view = model.view
+    mark: Piece = {
+        "saved": (" ✔ saved ", theme.BAR_GOOD),
+        "saving": (" … saving ", theme.BAR_WARN),
+        "unsaved": (" ✖ NOT SAVED ", theme.BAR_BAD),
+    }[model.save_state]
+    left: list[Piece] = [(" dgaal label ", theme.BRAND)]
+    name = show(view.name)
+    left.append(
+        (
+            f"  {pad(name, _LONGEST_NAME).rstrip() if len(name) > _LONGEST_NAME else name} ",
+            theme.BAR_STRONG,
+        )
+    )
+    right = [mark]
+    if view.round is None:
+        return line(
+            width, (*left, ("  no open query", theme.BAR_DIM)), tuple(right), theme.BAR_BASE
+        )
+    p = view.progress
+    answered = p.size - p.left
+    left.append((f" round {view.round} ", theme.BAR_BASE))
+    optional = _optional(model)
+    counter: Piece = (f" {answered}/{p.size} ", theme.BAR_STRONG)
+    spare = width - width_of(left) - width_of(right) - width_of([counter])
+    for piece in optional:
+        if spare - width_of([piece]) >= 12:
+            right.insert(len(right) - 1, piece)
+            spare -= width_of([piece])
+    room = min(spare - 1, 60)
+    if room >= 4:
+        left += [(" ", theme.BAR_BASE), *_progress(answered / p.size if p.size else 1.0, room)]
+    left.append(counter)
+    return line(width, tuple(left), tuple(right), theme.BAR_BASE)
+
+
+def _optional(model: StatusModel) -> list[Piece]:
+    view = model.view
+    pieces: list[Piece] = []
+    if model.is_rest_due:
+        pieces.append((" take a break? ", theme.BAR_WARN))
+    if view.budget:
+        is_spent = view.labeled >= view.budget
+        style = theme.BAR_WARN if is_spent else theme.BAR_BASE
+        pieces.append((f" budget {view.labeled}/{view.budget} ", style))
+    else:
+        pieces.append((f" {view.labeled} labels ", theme.BAR_BASE))
+    if view.answer_s:
+        pieces.append((f" {60 / view.answer_s:.0f}/min ", theme.BAR_BASE))
+    return pieces
+
+
+def _progress(share: float, width: int) -> list[Piece]:
+    """A bar that also reads without color: heavy is done, light is left."""
+    done = min(width, int(share * width))
+    pieces: list[Piece] = [("━" * done, theme.BAR_GOOD)]
+    if done < width:
+        pieces += [("╺", theme.BAR_GOOD), ("─" * (width - done - 1), theme.BAR_TROUGH)]
+    return pieces
+
+
+def key_bar(keymap: Keymap, width: int, *, is_guess_visible: bool, is_labeling: bool) -> Strip:
+    """The live keys, the most used first, as many as fit; help and quit always."""
+    entries: list[tuple[str, list[Piece]]] = []
+    class_keys = keymap.class_keys()
+    if is_labeling and class_keys:
+        entries.append(("label", _entry(class_keys, "Label")))
+    for name in _FOOTER:
+        keys = keymap.keys_of(name)
+        if not keys or (name == "accept" and not is_guess_visible):
+            continue
+        if not is_labeling and name not in ("undo", "help", "add", "train", "quit", "review"):
+            continue
+        title = keymap.commands[keys[0]].title
+        entries.append((name, _entry(spell_key(keys[0]), title)))
+    entries = _fitting(entries, width)
+    pieces = tuple(piece for _, entry in entries for piece in entry)
+    return line(width, pieces, (), theme.BAR_BASE)
+
+
+def _entry(key: str, title: str) -> list[Piece]:
+    return [(f" {key}", theme.BAR_KEY), (f" {title} ", theme.BAR_BASE)]
+
+
+def _fitting(entries: list[tuple[str, list[Piece]]], width: int) -> list[tuple[str, list[Piece]]]:
+    kept = list(entries)
+    while kept and sum(width_of(entry) for _, entry in kept) > width:
+        for index in range(len(kept) - 1, -1, -1):
+            if kept[index][0] not in _MUST_SHOW:
+                del kept[index]
+                break
+        else:
+            break
+    return kept
+
+
+def flash_style(kind: Literal["good", "warn", "bad", "plain"]) -> Style:
+    """Style of the last-answer line."""
+    return {
+        "good": theme.GOOD,
+        "warn": theme.WARN,
+        "bad": theme.BAD,
+        "plain": theme.DIM,
+    }[kind]

@@ -1,0 +1,104 @@
+"""Accuracy against labels as dots of braille in a few rows of text."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from dgaal_cli.tui import theme
+from dgaal_cli.tui.widgets.lines import Piece
+
+_DOT_BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
+_AXIS_WIDTH = 5
+
+
+def curve_lines(
+    points: Sequence[tuple[int, float]], *, width: int, height: int, most_labels: int
+) -> list[list[Piece]]:
+    """Draw a learning curve.
+
+    Args:
+        points: (labels, accuracy 0..1), by labels.
+        width: Cells of every line.
+        height: Lines, at least 3; the last is the axis.
+        most_labels: Right end of the axis; 0 lets the points decide.
+
+    Returns:
+        ``height`` lines of pieces.
+    """
+    columns, rows = width - _AXIS_WIDTH - 1, height - 1
+    low = _floor(min((a for _, a in points), default=0.5))
+    first = points[0][0] if points else 0
+    last = max([most_labels, *(labels for labels, _ in points), first + 1])
+    canvas = _Canvas(columns, rows)
+    spots: list[tuple[int, int]] = []
+    for labels, accuracy in points:
+        x = (labels - first) / (last - first) * (2 * columns - 2)
+        y = (1 - (accuracy - low) / (1 - low)) * (4 * rows - 1)
+        spots.append((round(x), round(y)))
+    for start, end in pairwise(spots):
+        canvas.connect(start, end)
+    lines = [_axis_label(y, rows, low) + canvas.pieces(y) for y in range(rows)]
+    for x, y in spots:
+        _put(lines[min(y // 4, rows - 1)], _AXIS_WIDTH + 1 + x // 2, "●", width)
+    if points:
+        _caption(lines, spots[-1], points[-1][1], rows=rows, width=width)
+    left, right = f"└{first} ", f" {last}"
+    rule = "─" * max(0, width - _AXIS_WIDTH - len(left) - len(right))
+    lines.append([(" " * _AXIS_WIDTH + left, theme.AXIS), (rule, theme.FAINT), (right, theme.AXIS)])
+    return lines
+
+
+def _floor(accuracy: float) -> float:
+    """The axis begins at the ten below the worst point, so that the curve fills its box."""
+    return min(0.9, max(0.0, int(accuracy * 10 + 1e-9) / 10))
+
+
+def _axis_label(y: int, rows: int, low: float) -> list[Piece]:
+    text = ""
+    if y == 0:
+        text = "100%"
+    elif y == rows - 1:
+        text = f"{low:.0%}"
+    elif y == rows // 2 and rows >= 5:
+        text = f"{1 - (1 - low) * (y + 0.5) / rows:.0%}"
+    return [(text.rjust(_AXIS_WIDTH), theme.AXIS), ("│", theme.AXIS)]
+
+
+def _caption(
+    lines: list[list[Piece]], spot: tuple[int, int], accuracy: float, *, rows: int, width: int
+) -> None:
+    text = f"{accuracy:.1%}"
+    column = _AXIS_WIDTH + 1 + spot[0] // 2
+    row = min(spot[1] // 4, rows - 1)
+    if column + 2 + len(text) <= width:
+        start = column + 2
+    else:
+        start = max(_AXIS_WIDTH + 1, width - len(text))
+        row = row + 1 if row + 1 < rows else max(0, row - 1)
+    _put(lines[row], start, text, width)
+
+
+def _put(pieces: list[Piece], column: int, text: str, width: int) -> None:
+    """Overwrite cells of one line; every character here is one cell wide."""
+    cells = [(character, style) for part, style in pieces for character in part]
+    for offset, character in enumerate(text):
+        if column + offset < min(len(cells), width):
+            cells[column + offset] = (character, theme.CURVE_POINT)
+    pieces[:] = cells
+
+
+class _Canvas:
+    """A grid of braille dots, 2 x 4 a cell."""
+
+    def __init__(self, columns: int, rows: int) -> None:
+        self._bits = [[0] * columns for _ in range(rows)]
+
+    def connect(self, start: tuple[int, int], end: tuple[int, int]) -> None:
+        steps = max(abs(end[0] - start[0]), abs(end[1] - start[1]), 1)
+        for step in range(steps + 1):
+            x = round(start[0] + (end[0] - start[0]) * step / steps)
+            y = round(start[1] + (end[1] - start[1]) * step / steps)
+            self._bits[y // 4][x // 2] |= _DOT_BITS[x % 2][y % 4]
+
+    def pieces(self, y: int) -> list[Piece]:
+        text = "".join(chr(0x2800 + bits) if bits else " " for bits in self._bits[y])
+        return [(text, theme.CURVE)]

@@ -1,0 +1,267 @@
+"""The whole label screen as one drawing of one value: status, framed image, panel, keys."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.widget import Widget
+
+from dgaal_cli.ids import ItemId
+from dgaal_cli.tui import messages, theme
+from dgaal_cli.tui.bridge import LabelView, Press, Subject
+from dgaal_cli.tui.keymap import Keymap
+from dgaal_cli.tui.prefetch import Picture, Prefetcher, Reader, Want
+from dgaal_cli.tui.render.choose import Mode
+from dgaal_cli.tui.widgets import words
+from dgaal_cli.tui.widgets.bars import SaveState, StatusModel, key_bar, status_line
+from dgaal_cli.tui.widgets.image_view import EDGE_ROWS, Frame, ImageView
+from dgaal_cli.tui.widgets.lines import Pieces
+from dgaal_cli.tui.widgets.panel import PanelModel, Thumb, panel_rows
+from dgaal_cli.tui.widgets.rows import Rows
+
+THUMB_COUNT = 6
+AHEAD = 3
+TALL = 30
+"""From this many rows on the caption takes three lines."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What is to be seen."""
+
+    view: LabelView
+    subject: Subject | None
+    """The image on the screen; ahead of ``view`` while an answer is being saved."""
+    keymap: Keymap
+    save_state: SaveState = "saved"
+    pending: Press | None = None
+    flash: Pieces = ()
+    """Stands in place of the last answer for a moment."""
+    prefix: str = ""
+    are_hints_on: bool = False
+    is_toggled: bool = False
+    is_rest_due: bool = False
+
+    @property
+    def is_guess_visible(self) -> bool:
+        """Whether the model's guess for the image on the screen may be seen."""
+        subject = self.subject
+        has_guess = subject is not None and subject.predicted is not None and not subject.is_blind
+        return self.are_hints_on and has_guess
+
+
+class Deck(Widget):
+    """Draws scenes; rows that did not change are not sent again."""
+
+    def __init__(self, scene: Scene, mode: Mode, make_reader: Callable[[], Reader]) -> None:
+        super().__init__()
+        self._scene = scene
+        self._mode = mode
+        self._is_settled = False
+        self._is_loading = False
+        self._thumb_rows = 0
+        self._prefetcher = Prefetcher(make_reader, self._hear_image)
+
+    def compose(self) -> ComposeResult:
+        """Four widgets; the image lies in its frame."""
+        yield Rows(id="status")
+        with Horizontal(id="middle"):
+            with Frame(id="frame"):
+                yield ImageView(id="image")
+            yield Rows(id="panel")
+        yield Rows(id="keys-bar")
+
+    def on_unmount(self) -> None:
+        """End the image thread."""
+        self._prefetcher.stop()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Lay out for the new size and draw when the widgets know theirs."""
+        width, height = event.size
+        self.query_one(Frame).styles.width = frame_width(width, height)
+        below = 1 + caption_rows(height)
+        self.query_one(ImageView).styles.margin = (1, 1, below, 1)
+        self.call_after_refresh(self.redraw)
+
+    def show(self, scene: Scene) -> None:
+        """Draw a scene."""
+        self._scene = scene
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw the present scene, as after a resize."""
+        if self.is_mounted and self.display:
+            self._ask_for_images()
+            self._draw_image()
+            self._draw_text()
+
+    def start_loading(self) -> None:
+        """Begin to decode: after the first frame has gone out."""
+        if not self._is_loading:
+            self._is_loading = True
+            self._prefetcher.start()
+
+    @property
+    def is_judgeable(self) -> bool:
+        """Whether the image of the scene, or the reason why there is none, has been drawn."""
+        return self._is_settled and self.query_one(ImageView).is_sent
+
+    @property
+    def has_image(self) -> bool:
+        """Whether an image is on the screen rather than words."""
+        return self.query_one(ImageView).has_image
+
+    def _draw_text(self) -> None:
+        scene, view = self._scene, self._scene.view
+        status, bar = self.query_one("#status", Rows), self.query_one("#keys-bar", Rows)
+        panel = self.query_one("#panel", Rows)
+        model = StatusModel(view=view, save_state=scene.save_state, is_rest_due=scene.is_rest_due)
+        status.show_rows([status_line(model, status.size.width)])
+        keys = key_bar(
+            scene.keymap,
+            bar.size.width,
+            is_guess_visible=scene.is_guess_visible,
+            is_labeling=view.state == "labeling",
+        )
+        bar.show_rows([keys])
+        drawn = PanelModel(
+            view=view,
+            subject=scene.subject,
+            keymap=scene.keymap,
+            is_guess_visible=scene.is_guess_visible,
+            prefix=scene.prefix,
+            thumb=self._thumb,
+        )
+        if panel.size.width >= 16:
+            panel.show_rows(panel_rows(drawn, width=panel.size.width, height=panel.size.height))
+        self._draw_frame()
+
+    def _draw_frame(self) -> None:
+        scene, subject, picture = self._scene, self._scene.subject, self._picture()
+        title = "POOL IMAGE"
+        if subject is None:
+            title = "ROUND"
+        elif subject.is_synthetic:
+            title = "◇ SYNTHETIC IMAGE ◇"
+        marks = ["⚑ flagged"] if subject and subject.is_flagged else []
+        if scene.are_hints_on and subject and subject.is_blind:
+            marks.append("blind: answer without a guess")
+        frame = self.query_one(Frame)
+        captions = words.why_lines(
+            subject, scene.view, count=caption_rows(self.size.height) - 1, width=frame.size.width
+        )
+        frame.show_frame(
+            title=title,
+            mark=" · ".join(marks),
+            note=picture.note if picture else "",
+            is_synthetic=bool(subject and subject.is_synthetic),
+            captions=(*captions, self._answer_line()),
+        )
+
+    def _answer_line(self) -> Pieces:
+        scene, view = self._scene, self._scene.view
+        if scene.flash:
+            return scene.flash
+        if scene.pending:
+            spoken = words.press_words(scene.pending, view, scene.keymap)
+            return ((" … ", theme.WARN), (spoken, theme.STRONG), ("  saving", theme.DIM))
+        before, subject = view.before, scene.subject
+        if before and subject and before.item_id == subject.item_id:
+            return words.undone_line(before, view, scene.keymap)
+        return words.saved_line(view.history[0] if view.history else None, view, scene.keymap)
+
+    def _draw_image(self) -> None:
+        image, picture = self.query_one(ImageView), self._picture()
+        scene = self._scene
+        self._is_settled = False
+        if scene.subject is None:
+            image.show_lines(words.empty_lines(scene.view, scene.keymap))
+        elif picture is None:
+            image.show_lines(((("loading image …", theme.DIM),),))
+        elif picture.error:
+            image.show_lines(words.unreadable(picture.error, image.size.width, scene.keymap))
+            self._is_settled = True
+        else:
+            image.show_strips(picture.strips)
+            self._is_settled = True
+
+    def _want(self, subject: Subject) -> Want | None:
+        size = self.query_one(ImageView).size
+        if size.width < 1 or size.height < 1:
+            return None
+        return Want(
+            item_id=subject.item_id,
+            sample_id=subject.sample_id,
+            is_synthetic=subject.is_synthetic,
+            columns=size.width,
+            rows=size.height,
+            mode=self._mode,
+            is_toggled=self._scene.is_toggled,
+        )
+
+    def _picture(self) -> Picture | None:
+        want = self._want(self._scene.subject) if self._scene.subject else None
+        return self._prefetcher.get(want) if want else None
+
+    def _ask_for_images(self) -> None:
+        view = self._scene.view
+        subjects = [s for s in (self._scene.subject, *view.upcoming[:AHEAD]) if s]
+        subjects += [
+            Subject(item_id=g.item_id, sample_id=g.sample_id, is_synthetic=g.is_synthetic)
+            for g in view.history[:1]  # where undo leads
+        ]
+        wants: Sequence[Want | None] = [self._want(subject) for subject in subjects]
+        thumbs = [self._thumb_want(g.item_id) for g in view.history[:THUMB_COUNT]]
+        self._prefetcher.want([want for want in (*wants, *thumbs) if want])
+
+    def _hear_image(self, want: Want) -> None:
+        if self.is_running:
+            self.post_message(messages.ImageReady(want))
+
+    def on_image_ready(self, message: messages.ImageReady) -> None:
+        """Show what was waited for."""
+        message.stop()
+        subject = self._scene.subject
+        if message.want.is_thumb:
+            self._draw_text()
+        elif subject and message.want == self._want(subject):
+            self._draw_image()
+            self._draw_text()
+
+    def _thumb(self, item_id: ItemId, rows: int) -> Thumb | None:
+        if rows != self._thumb_rows:
+            self._thumb_rows = rows
+            self.call_after_refresh(self._ask_for_images)
+        want = self._thumb_want(item_id)
+        picture = self._prefetcher.get(want) if want else None
+        return list(picture.segments) if picture and picture.segments else None
+
+    def _thumb_want(self, item_id: ItemId) -> Want | None:
+        history = self._scene.view.history
+        given = next((g for g in history if g.item_id == item_id), None)
+        if given is None or not self._thumb_rows:
+            return None
+        return Want(
+            item_id=item_id,
+            sample_id=given.sample_id,
+            is_synthetic=given.is_synthetic,
+            columns=2 * self._thumb_rows,
+            rows=self._thumb_rows,
+            mode=self._mode,
+            is_thumb=True,
+        )
+
+
+def caption_rows(height: int) -> int:
+    """Lines below the frame."""
+    return 3 if height >= TALL else 2
+
+
+def frame_width(width: int, height: int) -> int:
+    """Columns of the image's frame: square for a square image, 40 to 57 percent, panel <= 72."""
+    rows = height - 2 - EDGE_ROWS - caption_rows(height)
+    square = 2 * rows + 2
+    wanted = min(max(square, round(0.4 * width)), round(0.57 * width))
+    return max(wanted, width - 72)

@@ -1,0 +1,111 @@
+"""The image on the screen and its frame."""
+
+from collections.abc import Sequence
+
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from dgaal_cli.tui import theme
+from dgaal_cli.tui.widgets.lines import (
+    DOUBLE_BOX,
+    ROUND_BOX,
+    Piece,
+    Pieces,
+    box_bottom,
+    box_top,
+    line,
+    width_of,
+)
+from dgaal_cli.tui.widgets.rows import Rows
+
+EDGE_ROWS = 2
+
+
+class ImageView(Widget):
+    """Strips of exactly its own width, or lines of text in the middle; no border, no padding."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id)
+        self._strips: Sequence[Strip] = ()
+        self._lines: Sequence[Pieces] = ()
+        self._is_sent = True
+
+    def show_strips(self, strips: Sequence[Strip]) -> None:
+        """Show an image; strips are as wide as the widget."""
+        if strips is self._strips and not self._lines:
+            return
+        self._strips, self._lines = strips, ()
+        self._is_sent = False
+        self.refresh()
+
+    def show_lines(self, lines: Sequence[Pieces]) -> None:
+        """Show text instead of an image, centered."""
+        if lines == self._lines and not self._strips:
+            return
+        self._strips, self._lines = (), lines
+        self._is_sent = False
+        self.refresh()
+
+    @property
+    def has_image(self) -> bool:
+        """Whether strips are shown rather than text."""
+        return bool(self._strips)
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether the compositor has asked for the present content."""
+        return self._is_sent
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Return rows of ``crop``; Textual's box model is left out, that is where the time goes."""
+        self._is_sent = True
+        return [self._row(y).crop(crop.x, crop.right) for y in range(crop.y, crop.bottom)]
+
+    def _row(self, y: int) -> Strip:
+        width, height = self.size
+        if self._strips and y < len(self._strips) and self._strips[y].cell_length == width:
+            return self._strips[y]
+        if self._lines:
+            index = y - max(0, (height - len(self._lines)) // 2)
+            if 0 <= index < len(self._lines):
+                pieces = self._lines[index]
+                indent = max(0, (width - self._text_width()) // 2)
+                return line(width, ((" " * indent, theme.BASE), *pieces))
+        return Strip.blank(width, theme.BASE)
+
+    def _text_width(self) -> int:
+        return max(width_of(pieces) for pieces in self._lines)
+
+
+class Frame(Rows):
+    """Edge around the image, and caption lines below it."""
+
+    def show_frame(
+        self,
+        *,
+        title: str,
+        mark: str,
+        note: str,
+        is_synthetic: bool,
+        captions: Sequence[tuple[Piece, ...]],
+    ) -> None:
+        """Draw the edge; pool and synthetic images differ by word, shape and color."""
+        width, height = self.size
+        if width < 4 or height < EDGE_ROWS + len(captions) + 1:
+            return
+        box = DOUBLE_BOX if is_synthetic else ROUND_BOX
+        style = theme.SYNTHETIC if is_synthetic else theme.POOL
+        title_style = theme.SYNTHETIC_TITLE if is_synthetic else theme.POOL_TITLE
+        titles: list[Piece] = [(f" {title} ", title_style)]
+        if mark:
+            titles.append((f"{mark} ", theme.WARN))
+        side = line(width, ((box[3], style),), ((box[3], style),))
+        self.show_rows(
+            [
+                box_top(width, tuple(titles), style, box=box),
+                *[side] * (height - EDGE_ROWS - len(captions)),
+                box_bottom(width, ((f" {note} ", theme.DIM),) if note else (), style, box=box),
+                *(line(width, tuple(pieces)) for pieces in captions),
+            ]
+        )

@@ -1,0 +1,298 @@
+"""The right column: classes with keys, guess and count; the round; the curve; the last answers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from dgaal_cli.harmless import show
+from dgaal_cli.ids import ClassUid, ItemId
+from dgaal_cli.store.records import ClassRecord
+from dgaal_cli.tui import theme
+from dgaal_cli.tui.bridge import Given, LabelView, Subject
+from dgaal_cli.tui.keymap import Keymap, spell_key
+from dgaal_cli.tui.widgets.curve import curve_lines
+from dgaal_cli.tui.widgets.lines import (
+    Piece,
+    Pieces,
+    bar,
+    box_bottom,
+    box_top,
+    boxed,
+    boxed_segments,
+    duration,
+    line,
+    pad,
+    width_of,
+)
+
+THUMB_GAP = 2
+_MOST_BAR = 22
+"""Longer bars run away from their percentages."""
+Thumb = list[list[Segment]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelModel:
+    """What the panel draws."""
+
+    view: LabelView
+    subject: Subject | None
+    """The image on the screen; ahead of ``view`` while an answer is being saved."""
+    keymap: Keymap
+    is_guess_visible: bool
+    prefix: str = ""
+    """First key of a two-key code, once pressed."""
+    thumb: Callable[[ItemId, int], Thumb | None] = field(default=lambda _item, _rows: None)
+    """Thumbnail of an item, ``rows`` high and ``2 * rows`` wide, if it is ready."""
+
+
+def panel_rows(model: PanelModel, *, width: int, height: int) -> list[Strip]:
+    """Draw the panel.
+
+    Args:
+        model: What to draw.
+        width: Cells; at least 16.
+        height: Rows.
+
+    Returns:
+        At most ``height`` strips of ``width`` cells.
+    """
+    rows = _class_rows(model, width, height)
+    left = height - len(rows)
+    is_roomy = width >= 36
+    round_rows = _round_rows(model, width, is_short=left < 18) if is_roomy else []
+    if len(round_rows) <= left:
+        rows += round_rows
+        left -= len(round_rows)
+    else:
+        return rows + [_round_line(model, width)][:left]
+    history = _history_rows(model, width, left) if is_roomy else []
+    left -= len(history)
+    if is_roomy and left >= 6 and (model.view.curve or left >= 8):
+        rows += _curve_rows(model, width, left)
+    rows += history
+    return rows[:height]
+
+
+def _class_rows(model: PanelModel, width: int, height: int) -> list[Strip]:
+    view = model.view
+    classes = [c for c in view.classes if _fits_prefix(model, c)]
+    room = max(1, height - 2)
+    title: list[Piece] = [(" class ", theme.TITLE)]
+    if model.prefix:
+        title = [(f" {model.prefix}… second key ", theme.WARN)]
+    elif model.is_guess_visible and width >= 36:
+        title = [(" class · model's guess · labeled ", theme.TITLE)]
+    elif width >= 28:
+        title = [(" class · labeled ", theme.TITLE)]
+    label: Pieces = ()
+    if model.is_guess_visible:
+        label = ((" ⏎ accepts ▸ ", theme.GOOD),)
+    top, bottom = box_top(width, tuple(title), theme.LINE), box_bottom(width, label, theme.LINE)
+    if not view.classes:
+        return [top, *_no_classes(model, width), bottom][: max(2, height)]
+    columns = min(4, -(-len(classes) // room)) if classes else 1
+    if columns == 1:
+        most = max([*view.by_class.values(), 1])
+        lines = [_class_line(model, c, width, most) for c in classes]
+    else:
+        lines = _class_columns(model, classes, width, room, columns)
+    return [top, *lines[:room], bottom]
+
+
+def _no_classes(model: PanelModel, width: int) -> list[Strip]:
+    key = spell_key(next(iter(model.keymap.keys_of("add")), "a"))
+    return [
+        boxed(width, (("no classes yet", theme.STRONG),)),
+        boxed(
+            width, (("press ", theme.BASE), (f" {key} ", theme.KEYCAP), (" to add one", theme.BASE))
+        ),
+    ]
+
+
+def _fits_prefix(model: PanelModel, c: ClassRecord) -> bool:
+    return not model.prefix or model.keymap.code_of.get(c.uid, "").startswith(model.prefix)
+
+
+def _class_line(model: PanelModel, c: ClassRecord, width: int, most: int) -> Strip:
+    subject, inner = model.subject, width - 4
+    guesses = dict(subject.probabilities) if subject else {}
+    is_top = model.is_guess_visible and subject is not None and subject.predicted == c.uid
+    code = model.keymap.code_of.get(c.uid, " ")
+    cap = theme.KEYCAP_TOP if is_top else theme.KEYCAP
+    count = model.view.by_class.get(c.uid, 0)
+    was = _mark_of(model, c.uid)
+    name_style = theme.GOOD_STRONG if is_top else theme.BASE
+    marker: Piece = (" ▸ ", theme.GOOD_STRONG) if is_top else (f" {was[0]} ", was[1])
+    left: list[Piece] = [(f" {code} ", cap), marker]
+    counted = str(count).rjust(5)
+    used = width_of(left) + len(counted)
+    if inner < 32:
+        left.append((pad(show(c.name), inner - used), name_style))
+        return boxed(width, tuple(left), ((counted, theme.DIM),))
+    longest = max(cell_len(show(known.name)) for known in model.view.classes)
+    most_name = max(8, inner - used - 14 - (6 if model.is_guess_visible else 0))
+    name_width = min(longest, 16, most_name)
+    left.append((pad(show(c.name), name_width) + " ", name_style))
+    room = inner - used - name_width - 1
+    if not model.is_guess_visible:
+        room = min(room - 1, _MOST_BAR)
+        left.append((bar(count / most, room), theme.COUNT_BAR))
+        return boxed(width, tuple(left), ((counted, theme.DIM),))
+    share = guesses.get(c.uid)
+    room = min(room - 6, _MOST_BAR)
+    bar_style = theme.GUESS_TOP if is_top else theme.GUESS_BAR
+    left.append((bar(share or 0.0, room) if share is not None else " " * room, bar_style))
+    percent = f"{share:.0%}".rjust(5) if share is not None else " " * 5
+    percent_style = theme.STRONG if is_top else theme.DIM
+    return boxed(width, tuple(left), ((percent, percent_style), (counted, theme.DIM)))
+
+
+def _mark_of(model: PanelModel, uid: ClassUid) -> tuple[str, Style]:
+    """``↶`` where an undone answer stood, so that a second thought starts from the first."""
+    before = model.view.before
+    subject = model.subject
+    if before and subject and before.class_uid == uid and before.item_id == subject.item_id:
+        return "↶", theme.WARN
+    return " ", theme.BASE
+
+
+def _class_columns(
+    model: PanelModel, classes: list[ClassRecord], width: int, room: int, columns: int
+) -> list[Strip]:
+    """Several columns of key and name, read downward."""
+    inner = width - 4
+    size = inner // columns
+    height = min(room, -(-len(classes) // columns))
+    lines: list[Strip] = []
+    for y in range(height):
+        pieces: list[Piece] = []
+        for x in range(columns):
+            index = x * height + y
+            if index >= len(classes):
+                break
+            c = classes[index]
+            code = model.keymap.code_of.get(c.uid, "")
+            is_top = (
+                model.is_guess_visible
+                and model.subject is not None
+                and model.subject.predicted == c.uid
+            )
+            cap = theme.KEYCAP_TOP if is_top else theme.KEYCAP
+            if code:
+                pieces.append((f" {code} ", cap))
+            room_for_name = size - (len(code) + 2 if code else 0) - 1
+            style = theme.GOOD_STRONG if is_top else theme.BASE
+            pieces.append((" " + pad(show(c.name), room_for_name), style))
+        lines.append(boxed(width, tuple(pieces)))
+    hidden = len(classes) - columns * height
+    if hidden > 0 and lines:
+        key = spell_key(next(iter(model.keymap.keys_of("search")), "/"))
+        lines[-1] = boxed(width, ((f"… {hidden + columns} more: {key} finds a class", theme.WARN),))
+    return lines
+
+
+def _round_rows(model: PanelModel, width: int, *, is_short: bool) -> list[Strip]:
+    view = model.view
+    if view.round is None:
+        return []
+    p = view.progress
+    first: list[Piece] = [
+        ("labeled ", theme.DIM),
+        (f"{p.labeled}", theme.STRONG),
+        ("   can't tell ", theme.DIM),
+        (f"{p.cannot_tell}", theme.STRONG),
+        ("   skipped ", theme.DIM),
+        (f"{p.skipped}", theme.STRONG),
+    ]
+    second: list[Piece] = [("left ", theme.DIM), (f"{p.left}", theme.STRONG)]
+    if view.answer_s is not None and p.left:
+        second.append((f" ≈ {duration(p.left * view.answer_s)}", theme.STRONG))
+    if view.curve:
+        second += [
+            ("   model accuracy ", theme.DIM),
+            (f"{view.curve[-1].accuracy:.1%}", theme.STRONG),
+        ]
+    lines = [boxed(width, tuple(first)), boxed(width, tuple(second))]
+    agreed, compared = view.agreed
+    if not is_short:
+        text: list[Piece] = [("agree with the model ", theme.DIM)]
+        text += [(f"{agreed}/{compared}", theme.STRONG)] if compared else [("-", theme.DIM)]
+        lines.insert(1, boxed(width, tuple(text)))
+    top = box_top(width, ((" this round ", theme.TITLE),), theme.LINE)
+    return [top, *lines, box_bottom(width, (), theme.LINE)]
+
+
+def _round_line(model: PanelModel, width: int) -> Strip:
+    p = model.view.progress
+    text = f" labeled {p.labeled} · can't {p.cannot_tell} · left {p.left}"
+    return line(width, ((text, theme.DIM),))
+
+
+def _curve_rows(model: PanelModel, width: int, height: int) -> list[Strip]:
+    view = model.view
+    height = min(height, 16)
+    title = box_top(width, ((" accuracy against labels ", theme.TITLE),), theme.LINE)
+    bottom = box_bottom(width, (), theme.LINE)
+    if not view.curve:
+        words = boxed(width, (("appears when the first round is trained", theme.DIM),))
+        blank = boxed(width, ())
+        return [title, words, *[blank] * (height - 3), bottom]
+    points = [(p.labels, p.accuracy) for p in view.curve]
+    lines = curve_lines(points, width=width - 4, height=height - 2, most_labels=view.budget)
+    return [title, *(boxed(width, tuple(pieces)) for pieces in lines), bottom]
+
+
+def _history_rows(model: PanelModel, width: int, left: int) -> list[Strip]:
+    thumb_rows = 5 if left >= 17 and width >= 66 else 4 if left >= 7 and width >= 48 else 3
+    if left < thumb_rows + 3:
+        return []
+    cell = 2 * thumb_rows + THUMB_GAP
+    inner = width - 4
+    count = max(1, (inner + THUMB_GAP) // cell)
+    given = model.view.history[:count]
+    title = box_top(width, ((" last answers, newest left ", theme.TITLE),), theme.LINE)
+    bottom = box_bottom(width, (), theme.LINE)
+    if not given:
+        hint = boxed(width, (("your answers appear here; u takes the last one back", theme.DIM),))
+        return [title, hint, *[boxed(width, ())] * thumb_rows, bottom]
+    thumbs = [model.thumb(g.item_id, thumb_rows) for g in given]
+    blank = [Segment(" " * (cell - THUMB_GAP), theme.BASE)]
+    gap = Segment(" " * THUMB_GAP, theme.BASE)
+    rows: list[Strip] = []
+    for y in range(thumb_rows):
+        parts: list[Segment] = []
+        for thumb in thumbs:
+            parts += [*(thumb[y] if thumb else blank), gap]
+        rows.append(_fill(parts, width, len(given) * cell))
+    words: list[Piece] = []
+    for g in given:
+        words += [_caption(model, g, cell - THUMB_GAP), (" " * THUMB_GAP, theme.BASE)]
+    return [title, *rows, boxed(width, tuple(words[:-1])), bottom]
+
+
+def _fill(parts: list[Segment], width: int, used: int) -> Strip:
+    inner = width - 4
+    rest = inner - used
+    if rest >= 0:
+        return boxed_segments(width, [*parts, Segment(" " * rest, theme.BASE)])
+    return boxed_segments(width, [*parts[:-1], Segment(" " * (rest + THUMB_GAP), theme.BASE)])
+
+
+def _caption(model: PanelModel, given: Given, width: int) -> Piece:
+    if given.kind == "label":
+        code = model.keymap.code_of.get(given.class_uid, "") if given.class_uid else ""
+        name = show(model.view.class_name(given.class_uid))
+        text = name if code == name else f"{code} {name}".strip()
+        style = theme.BASE
+    else:
+        text, style = (
+            ("✗ can't", theme.WARN) if given.kind == "cannot_tell" else ("↷ skip", theme.DIM)
+        )
+    if cell_len(text) > width:
+        text = text.split(" ", 1)[0] if given.kind != "label" else set_cell_size(text, width)
+    return pad(text, width), style

@@ -1,0 +1,159 @@
+"""The sentences of the label screen: captions, the last answer, and what to do without a query."""
+
+import statistics
+import textwrap
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+
+from dgaal_cli.harmless import show
+from dgaal_cli.tui import theme
+from dgaal_cli.tui.bridge import Given, LabelView, Press, Subject
+from dgaal_cli.tui.keymap import Keymap, spell_key
+from dgaal_cli.tui.widgets.lines import Piece, Pieces
+
+HASTY_MS = 300
+"""Faster answers are counted for a second look."""
+
+
+def why_lines(subject: Subject | None, view: LabelView, *, count: int, width: int) -> list[Pieces]:
+    """Which image this is and why it is asked, in ``count`` lines: one or two."""
+    if subject is None:
+        return [()] * count
+    name = show(subject.sample_id)
+    if cell_len(name) > width // 3:
+        name = show(subject.sample_id.rpartition("/")[2])
+    head: list[Piece] = [(f" #{subject.rank}", theme.STRONG)] if subject.rank else []
+    head.append((f" {name}", theme.BASE))
+    reason = show(subject.reason)
+    if not reason and view.strategy:
+        reason = f"asked by {show(view.strategy)}"
+    numbers: list[str] = []
+    if subject.score is not None:
+        numbers.append(f"score {subject.score:.3f}")
+    if subject.percentile is not None:
+        numbers.append(f"above {subject.percentile:.1f}% of the pool")
+    if subject.nearest:
+        numbers.append(f"nearest labeled: {show(subject.nearest)}")
+    if count == 1:
+        return [(*head, ("  " + " · ".join([reason, *numbers]), theme.DIM))]
+    return [(*head, (f"  {reason}", theme.BASE)), ((f" {' · '.join(numbers)}", theme.DIM),)]
+
+
+def answer_words(kind: str, code: str, name: str) -> str:
+    """One answer in short."""
+    if kind == "label":
+        return name if code == name else f"{code} {name}".strip()
+    return "can't tell" if kind == "cannot_tell" else "skipped, comes back"
+
+
+def press_words(press: Press, view: LabelView, keymap: Keymap) -> str:
+    """A press in short."""
+    code = keymap.code_of.get(press.class_uid, "") if press.class_uid else ""
+    return answer_words(press.kind, code, show(view.class_name(press.class_uid)))
+
+
+def saved_line(given: Given | None, view: LabelView, keymap: Keymap) -> Pieces:
+    """The last answer, saved."""
+    undo = spell_key(next(iter(keymap.keys_of("undo")), "u"))
+    if given is None:
+        return ((" every answer is saved as you give it", theme.FAINT),)
+    code = keymap.code_of.get(given.class_uid, "") if given.class_uid else ""
+    words = answer_words(given.kind, code, show(view.class_name(given.class_uid)))
+    took = f"  {given.elapsed_ms / 1000:.2f} s" if given.elapsed_ms is not None else ""
+    return (
+        (" ✔ ", theme.GOOD_STRONG),
+        (words, theme.STRONG),
+        (f"{took} · ", theme.DIM),
+        (undo, theme.WARN),
+        (" undoes", theme.DIM),
+    )
+
+
+def undone_line(before: Given, view: LabelView, keymap: Keymap) -> Pieces:
+    """What was taken back."""
+    code = keymap.code_of.get(before.class_uid, "") if before.class_uid else ""
+    words = answer_words(before.kind, code, show(view.class_name(before.class_uid)))
+    redo = spell_key(next(iter(keymap.keys_of("redo")), "U"))
+    return (
+        (" ↶ ", theme.WARN),
+        ("taken back: ", theme.DIM),
+        (words, theme.STRONG),
+        (" · ", theme.DIM),
+        (redo, theme.WARN),
+        (" brings it back", theme.DIM),
+    )
+
+
+def round_summary(view: LabelView) -> list[str]:
+    """The round in a few lines, for the training dialog."""
+    p = view.progress
+    lines: list[str] = []
+    if view.round is not None:
+        lines.append(
+            f"Round {view.round}: {p.labeled} labels, {p.cannot_tell} can't tell"
+            + (f", {p.left} unanswered" if p.left else "")
+        )
+    times = [g.elapsed_ms for g in view.history if g.elapsed_ms is not None]
+    if times:
+        hasty = sum(t < HASTY_MS for t in times)
+        words = f"Median {statistics.median(times) / 1000:.1f} s an answer"
+        if hasty:
+            words += f"; {hasty} faster than 0.3 s: r looks at them again"
+        lines.append(words)
+    synthetic = [g for g in view.history if g.is_synthetic and g.kind != "skip"]
+    if synthetic:
+        junk = sum(g.kind == "cannot_tell" for g in synthetic)
+        lines.append(f"Synthetic images: {junk} of {len(synthetic)} could not be told")
+    if view.agreed[1]:
+        lines.append(f"You and the model agree on {view.agreed[0]} of {view.agreed[1]}")
+    if view.budget:
+        lines.append(f"Budget: {view.labeled} of {view.budget} labels")
+    return lines or [f"{view.labeled} labels, {view.items} images in the pool"]
+
+
+def empty_lines(view: LabelView, keymap: Keymap) -> Sequence[Pieces]:
+    """What stands in the frame while there is no image to answer."""
+    key = spell_key(next(iter(keymap.keys_of("train")), "t"))
+    go: Pieces = (
+        ("press ", theme.BASE),
+        (" ⏎ ", theme.KEYCAP),
+        (" or ", theme.BASE),
+        (f" {key} ", theme.KEYCAP),
+    )
+    if view.state == "waiting":
+        return (
+            (("Nothing left for you in this round.", theme.STRONG),),
+            ((f"{view.progress.left} images are with other people.", theme.DIM),),
+            ((*go, (" to look again", theme.BASE))),
+        )
+    if view.state == "answered":
+        return (
+            (("✔ ", theme.GOOD_STRONG), (f"Round {view.round} is answered.", theme.STRONG)),
+            (
+                (
+                    f"{view.progress.labeled} labels, {view.progress.cannot_tell} can't tell",
+                    theme.DIM,
+                ),
+            ),
+            (),
+            ((*go, (" to train the next round", theme.BASE))),
+        )
+    first = "to choose the first images" if not view.labeled else "to train and choose new images"
+    return (
+        (("No open query.", theme.STRONG),),
+        ((f"{view.labeled} labels, {view.items} images in the pool", theme.DIM),),
+        (),
+        ((*go, (f" {first}", theme.BASE))),
+    )
+
+
+def unreadable(reason: str, width: int, keymap: Keymap) -> list[Pieces]:
+    """What stands in the frame of an image that cannot be decoded."""
+    key = spell_key(next(iter(keymap.keys_of("cannot_tell")), "x"))
+    room = max(10, width - 4)
+    lines: list[Pieces] = [(("this image cannot be shown", theme.BAD),)]
+    wrapped = textwrap.wrap(reason, room)[:4]
+    lines += [((part, theme.DIM),) for part in wrapped]
+    lines += [(), ((f" {key} ", theme.KEYCAP), (" can't tell", theme.BASE))]
+    return lines
