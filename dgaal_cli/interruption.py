@@ -34,9 +34,14 @@ def is_asked() -> bool:
 
 @contextmanager
 def listening() -> Generator[None]:
-    """Turn SIGINT and SIGTERM into the flag while the block runs; main thread only."""
+    """Turn SIGINT and SIGTERM into the flag while the block runs; main thread only.
+
+    Blocks may nest; only the outermost forgets a signal when it ends.
+    """
     global _asked  # noqa: PLW0603 - signals are process-wide
-    _asked = None
+    if signal.getsignal(signal.SIGINT) is _ask or _asked is not None:
+        yield
+        return
     kinds = (signal.SIGINT, signal.SIGTERM)
     previous = {kind: signal.signal(kind, _ask) for kind in kinds}
     try:

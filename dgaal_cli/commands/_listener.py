@@ -1,6 +1,7 @@
-"""Progress on stderr: a live line in a terminal, a plain line a phase elsewhere."""
+"""Progress on stderr: a live line in a terminal, a plain line now and then elsewhere."""
 
 import sys
+import time
 
 from rich.console import Console
 from rich.markup import escape
@@ -20,6 +21,8 @@ from dgaal_cli.events import (
 )
 from dgaal_cli.harmless import show
 
+PLAIN_INTERVAL_S = 30.0
+
 
 class Progress:
     """Listens to events and keeps one line up to date."""
@@ -28,6 +31,7 @@ class Progress:
         self._console = Console(stderr=True, highlight=False)
         self._bars: Bars | None = None
         self._task = TaskID(0)
+        self._title, self._said_at = "", 0.0
         self._is_live = sys.stderr.isatty() and self._console.is_terminal
 
     def __call__(self, event: AnyEvent) -> None:
@@ -56,7 +60,7 @@ class Progress:
     def _begin(self, event: PhaseStarted) -> None:
         title = f"{event.position}/{event.count} {event.title}"
         if not self._is_live:
-            self._say(f"{title}, {event.steps} steps")
+            self._title, self._said_at = title, time.perf_counter()
             return
         self._end()
         self._bars = Bars(
@@ -70,9 +74,13 @@ class Progress:
         self._task = self._bars.add_task(title, total=event.steps, note="")
 
     def _advance(self, event: StepDone) -> None:
-        if self._bars is not None:
-            losses = "  ".join(f"{name} {value:.3g}" for name, value in event.losses.items())
-            note = f"{event.rate:.0f}/s, {_duration(event.left_s)} left in the round  {losses}"
+        losses = "  ".join(f"{name} {value:.3g}" for name, value in event.losses.items())
+        note = f"{event.rate:.0f}/s, {_duration(event.left_s)} left in the round  {losses}"
+        if self._bars is None:
+            if time.perf_counter() - self._said_at >= PLAIN_INTERVAL_S:
+                self._said_at = time.perf_counter()
+                self._say(f"{self._title}, {event.step}/{event.steps}  {note}")
+        else:
             self._bars.update(self._task, completed=event.step, note=note)
             if event.step == event.steps:
                 self._end()

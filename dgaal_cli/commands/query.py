@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dgaal_cli.commands._context import Context
-from dgaal_cli.commands._options import Assignments, Events
+from dgaal_cli.commands._extras import needing
+from dgaal_cli.commands._options import Assignments, Events, assignments
+from dgaal_cli.commands.train import print_event
 from dgaal_cli.harmless import show
 
 if TYPE_CHECKING:
@@ -27,17 +29,11 @@ def query(
     prints_events: Events = False,
 ) -> None:
     """Choose the next images to label, by the last trained round."""
-    from dgaal_cli.commands._options import assignments
-    from dgaal_cli.commands.train import print_event
-    from dgaal_cli.errors import MissingExtraError
-
     context: Context = ctx.obj
     workspace = context.workspace()
     config = context.config(assignments({"device": device}, extra))
-    try:
+    with needing("train", command="dgaal query"):
         from dgaal_cli.workflows.query import query as choose
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("dgaal query", "train", error.name or "torch") from error
     listener = print_event if prints_events else context.listener()
     result = choose(workspace, config, count=count, synthetic=synthetic, emit=listener)
     if prints_events:

@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from dgaal_cli.commands._context import Context
+from dgaal_cli.commands._extras import needing
 from dgaal_cli.commands._options import Assignments, Events, Seed, assignments
+from dgaal_cli.errors import UsageError
 from dgaal_cli.events import AnyEvent, encode
 
 
@@ -27,8 +29,6 @@ def train(
     prints_events: Events = False,
 ) -> None:
     """Train the next round on the labels of now; an interrupted one goes on where it stopped."""
-    from dgaal_cli.errors import MissingExtraError, UsageError
-
     context: Context = ctx.obj
     if is_fresh and is_resumed:
         raise UsageError("--fresh and --resume contradict each other; give one")
@@ -36,10 +36,8 @@ def train(
     config = context.config(
         assignments({"device": device, "seed": seed, "threads": threads}, extra)
     )
-    try:
+    with needing("train", command="dgaal train"):
         from dgaal_cli.workflows.train import train as run
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("dgaal train", "train", error.name or "torch") from error
 
     listener = print_event if prints_events else context.listener()
     result = run(workspace, config, emit=listener, is_fresh=is_fresh)

@@ -1,7 +1,7 @@
 """From files, environment and command line to one checked ``Config``.
 
-Precedence: command line, ``DGAAL_*`` environment, ``dgaal.toml``, preset, defaults. Unknown keys are
-errors that name the nearest key; msgspec alone would let them pass on dataclasses.
+Precedence: command line, ``DGAAL_*`` environment, ``dgaal.toml``, preset, defaults. Unknown keys
+are errors that name the nearest key; msgspec alone would let them pass on dataclasses.
 """
 
 import dataclasses

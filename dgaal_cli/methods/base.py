@@ -8,6 +8,7 @@ import numpy as np
 from torch import nn
 
 from dgaal_cli.ids import Row
+from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.training.classifier import Prediction
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.phase import Phase
@@ -58,6 +59,8 @@ class Method(Protocol):
     """One way to choose, with the networks it needs."""
 
     name: str
+    classifier: Classifier
+    """The task model T."""
     modules: dict[str, nn.Module]
     """Every network by name; a checkpoint holds them all."""
     carried: frozenset[str]

@@ -33,6 +33,10 @@ class Classifier(nn.Module):
             *layers, nn.Flatten(), nn.Linear(before * side**2, self.feature_width), nn.ReLU()
         )
         self.head = nn.Linear(self.feature_width, classes)
+        self.initialize()
+
+    def initialize(self) -> None:
+        """Draw the weights anew: Xavier (Glorot & Bengio 2010), as VAAL and DGAAL state for T."""
         self.apply(_initialize)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -46,7 +50,6 @@ class Classifier(nn.Module):
 
 
 def _initialize(module: nn.Module) -> None:
-    """Xavier initialization (Glorot & Bengio 2010), as VAAL and DGAAL state for T."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:

@@ -30,5 +30,7 @@ def evaluating(*modules: nn.Module) -> Generator[None]:
 def batches(pixels: np.ndarray, device: torch.device) -> Iterator[Tensor]:
     """Yield uint8 ``(N, H, W, C)`` pixels as normalized batches, in order."""
     for start in range(0, len(pixels), INFERENCE_BATCH):
-        chunk = np.ascontiguousarray(pixels[start : start + INFERENCE_BATCH])
+        chunk = np.array(
+            pixels[start : start + INFERENCE_BATCH]
+        )  # memory-mapped pools are read-only
         yield normalize(torch.from_numpy(chunk).to(device))

@@ -6,7 +6,6 @@ from dgaal_cli.errors import UsageError
 from dgaal_cli.ids import Row
 from dgaal_cli.methods.base import can_learn_classes
 from dgaal_cli.methods.uncertainty import boundary_closeness
-from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import QueryEntry
 from dgaal_cli.training.classifier import predict
@@ -36,8 +35,7 @@ def synthesize_at_boundary(
         UsageError: The method has no generator, or T has learned no boundary yet.
     """
     data = trained.gathered.data
-    network = trained.method.modules["classifier"]
-    assert isinstance(network, Classifier)
+    network = trained.method.classifier
     if not can_learn_classes(data):
         raise UsageError(
             "synthesizing at the boundary needs labels of two classes; label a first query first"

@@ -1,75 +1,45 @@
-"""Networks -> files that others can run, each proven against the eager model before it has a name.
+"""Export the networks of the last trained round: which modules, and what their files say."""
 
-An artifact is exported and sealed, loaded by the engine that users run, measured, given its parity
-report, sealed again, loaded and measured once more. Only then are the files of all jobs written.
-"""
-
-import hashlib
-import json
-import os
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from importlib import metadata, util
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import cast
 
-from dgaal_cli.atomic import replacing
-from dgaal_cli.engines.artifact import CheckedArtifact, check_artifact, read_artifact
-from dgaal_cli.engines.load import load_engine_bytes
-from dgaal_cli.errors import ArtifactError, CheckFailedError, MissingExtraError, StorageError
-from dgaal_cli.events import ArtifactWritten, Emit, Warned, ignore
-from dgaal_cli.harmless import show
-from dgaal_cli.reports.model_card import model_card
-from exporters.chatter import ExportError
-from exporters.embedded import embed
-from exporters.manifest import ROLES, Manifest
-from exporters.parity import ParityError, ParityReport, measure
-from exporters.registry import SUFFIXES, load_exporter
-from exporters.seal import seal
+import numpy as np
+import torch
+from torch import nn
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.data.images import RESIZE_RULE
+from dgaal_cli.errors import UsageError
+from dgaal_cli.events import Emit, ignore
+from dgaal_cli.methods.base import can_learn_classes
+from dgaal_cli.networks.decoder import Decoder
+from dgaal_cli.rounds import METRICS_NAME, read_record
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.training.modes import evaluating
+from dgaal_cli.workflows.artifact_folder import WrittenArtifact, write_artifacts
+from dgaal_cli.workflows.proof import ExportJob
+from dgaal_cli.workflows.trained import Trained, open_trained
+from dgaal_cli.workspace import Workspace
+from exporters.manifest import Manifest, Role, TensorInfo
 from exporters.spec import ExportSpec
 
-if TYPE_CHECKING:
-    import torch
+QUANTILES = 101
+LARGEST_SAMPLE = 20_000
+"""Pool images, evenly spread, whose scores make the reference quantiles."""
+COMPARED_IMAGES = 64
+"""Pool images at hand for the parity check."""
+SCORED_AT_ONCE = 512
 
-ALL_FORMATS = tuple(SUFFIXES)
-"""What is written unless the user names formats."""
-
-Recorder = Callable[[bytes, str, str], None]
-"""Remembers (sha256, role, format) of an own export, so that its TorchScript is trusted later."""
-
-_PACKAGES = ("torch", "onnx", "onnxruntime-gpu", "onnxruntime", "numpy")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportJob:
-    """One network to export."""
-
-    module: "torch.nn.Module"
-    """Takes and returns what ``spec.manifest`` says; see ``networks/deploy.py``."""
-    spec: ExportSpec
-    """Its manifest says everything but parity, versions and date, which are filled in here."""
-
-    @property
-    def role(self) -> str:
-        """``"sampler"``, ``"generator"`` or ``"classifier"``; the file's name."""
-        return self.spec.manifest.role
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrittenArtifact:
-    """A file that passed its checks and took its name."""
-
-    path: Path
-    role: str
-    format: str
-    size_bytes: int
-    sha256: bytes
-    largest_difference: float
-    """From the eager model, over all outputs and batch sizes."""
-    seconds: float
+_MEANINGS = {
+    "score": "higher = ask first",
+    "p_unlabeled": "the latent discriminators' probability that the image is not labeled yet",
+    "logits": "one a class, before softmax",
+    "probabilities": "one a class, sums to 1",
+    "features": "latents for similarity",
+    "synthesized": "redrawn parents, 0..255",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,176 +50,163 @@ class ExportResult:
     artifacts: tuple[WrittenArtifact, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Prepared:
-    """A finished file that has no name on disk yet."""
-
-    file_name: str
-    artifact: CheckedArtifact
-    largest_difference: float
-    seconds: float = field(compare=False)
-
-
-def write_artifacts(
-    jobs: Sequence[ExportJob],
+def export(
+    workspace: Workspace,
+    config: Config,
     *,
     formats: Sequence[str],
-    folder: Path,
-    record_artifact: Recorder,
+    is_quantized: bool = False,
+    output: Path | None = None,
+    device: str = "auto",
     listener: Emit = ignore,
-    device: str = "cpu",
-) -> list[WrittenArtifact]:
-    """Export every job in every format and write the folder that goes with them.
-
-    Either all files take their names or none does, and ``SHA256SUMS`` takes its name last.
-    Artifacts of an earlier export that are not replaced stay and are listed with the new ones.
+) -> ExportResult:
+    """Write the artifacts of the last trained round.
 
     Args:
-        jobs: At most one for each role.
+        workspace: Where.
+        config: How it was trained.
         formats: Names of ``exporters.registry.FORMATS``.
-        folder: Where to write; made if it is missing.
-        record_artifact: Called with the digest of each file before the file takes its name.
-        listener: Receives ``ArtifactWritten`` for each file.
-        device: Where the exported files are run for the comparison.
+        is_quantized: Also write an int8 sampler, calibrated on the pool.
+        output: Folder to write; None takes the workspace's ``artifacts``.
+        device: Where the exported files are run for the comparison with the eager model.
+        listener: Receives ``ArtifactWritten``.
 
     Raises:
-        MissingExtraError: torch or onnx is not installed.
-        CheckFailedError: A network cannot be exported, or an exported file does not compute
-            what the network does; nothing was written.
-        StorageError: The folder cannot be written; the files in it are unchanged.
+        UsageError: Nothing is trained, or the round learned nothing that can be exported.
+        CheckFailedError: An exported file does not compute what the network does.
+        BusyError: Another process trains here.
     """
-    _require_packages(formats)
-    prepared = [_prepare(job, format_, device) for job in jobs for format_ in formats]
-    kept = _kept_artifacts(folder, {item.file_name for item in prepared}, listener)
-    present = {item.file_name: item.artifact for item in prepared} | kept
-    texts = _documents(dict(sorted(present.items())))
-    for item in prepared:
-        artifact = item.artifact
-        record_artifact(artifact.sha256, artifact.manifest.role, artifact.format)
-    _write_all(folder, texts, {item.file_name: item.artifact.data for item in prepared})
-    written = [_written(folder, item) for item in prepared]
-    for item in written:
-        listener(_event(item))
-    return written
+    with (
+        workspace.lock("train", doing="exporting"),
+        LabelStore.open(workspace.store_path) as store,
+    ):
+        trained = open_trained(workspace, config, store)
+        jobs = export_jobs(workspace, config, trained)
+        folder = output or workspace.artifacts_path
+        written = write_artifacts(
+            jobs,
+            formats=formats,
+            folder=folder,
+            record_artifact=lambda digest, role, name: store.record_artifact(
+                digest, role, name, trained.number
+            ),
+            is_quantized=is_quantized,
+            listener=listener,
+            device=device,
+        )
+    return ExportResult(folder=folder, artifacts=tuple(written))
 
 
-def _prepare(job: ExportJob, format_: str, device: str) -> _Prepared:
-    from dgaal_cli.engines.eager import EagerEngine
-
-    start = perf_counter()
-    file_name = f"{job.role}{SUFFIXES[format_]}"
-    manifest = _dated(job.spec.manifest)
-    spec = replace(job.spec, manifest=manifest)
-    reference = EagerEngine(job.module, manifest)
-
-    def compare(body: bytes) -> tuple[bytes, ParityReport]:
-        sealed = seal(body, format_)
-        engine = load_engine_bytes(sealed, format=format_, device=device, is_trusted=True)
-        return sealed, measure(reference.run, engine.run, spec)
-
-    try:
-        body = load_exporter(format_)(job.module, spec)
-        _, first = compare(body)
-        proven = replace(manifest, parity=first.differences)
-        # The report changes the file, so the file that users get is measured once more.
-        sealed, second = compare(embed(body, proven, format_))
-    except (ExportError, ParityError, ArtifactError) as error:
-        raise CheckFailedError(
-            f"{file_name} was not written: {show(str(error))}; no file was changed"
-        ) from error
-    return _Prepared(
-        file_name=file_name,
-        artifact=check_artifact(sealed, format_=format_, name=file_name),
-        largest_difference=max(first.largest, second.largest),
-        seconds=perf_counter() - start,
-    )
-
-
-def _require_packages(formats: Sequence[str]) -> None:
-    needed = ("torch", "onnx", "onnxscript") if "onnx" in formats else ("torch",)
-    for package in needed:
-        if util.find_spec(package) is None:
-            raise MissingExtraError("dgaal export", "train", package)
-
-
-def _dated(manifest: Manifest) -> Manifest:
-    versions = {"dgaal": metadata.version("dgaal"), **manifest.versions}
-    for package in _PACKAGES:
-        try:
-            versions.setdefault(package, metadata.version(package))
-        except metadata.PackageNotFoundError:
-            continue
-    created = manifest.created or datetime.now(UTC).isoformat(timespec="seconds")
-    return replace(manifest, versions=versions, created=created)
-
-
-def _kept_artifacts(folder: Path, replaced: set[str], listener: Emit) -> dict[str, CheckedArtifact]:
-    """Read what an earlier export left and this one does not replace."""
-    kept: dict[str, CheckedArtifact] = {}
-    for name in (f"{role}{suffix}" for role in ROLES for suffix in SUFFIXES.values()):
-        path = folder / name
-        if name in replaced or not path.is_file():
-            continue
-        try:
-            kept[name] = read_artifact(path)
-        except (ArtifactError, StorageError) as error:
-            listener(Warned(message=f"{error}; it is left out of SHA256SUMS"))
-    return kept
-
-
-def _documents(artifacts: dict[str, CheckedArtifact]) -> dict[str, bytes]:
-    entries: list[dict[str, Any]] = [
-        {
-            "file": name,
-            "format": artifact.format,
-            "size_bytes": len(artifact.data),
-            "sha256": artifact.sha256.hex(),
-            "manifest": json.loads(artifact.manifest.to_json()),
-        }
-        for name, artifact in artifacts.items()
+def export_jobs(workspace: Workspace, config: Config, trained: Trained) -> list[ExportJob]:
+    """List modules and specifications; the task model waits for labels of two classes."""
+    data = trained.gathered.data
+    modules = trained.method.deploy(data)
+    if not can_learn_classes(data):
+        modules = {role: module for role, module in modules.items() if role == "generator"}
+    if not modules:
+        raise UsageError(
+            "nothing to export yet: the task model needs labels of two classes; label a query, "
+            "then run 'dgaal train'"
+        )
+    step = max(1, len(data.pixels) // COMPARED_IMAGES)
+    images = np.ascontiguousarray(data.pixels[::step][:COMPARED_IMAGES])
+    return [
+        ExportJob(
+            module=module.cpu().eval(),
+            spec=ExportSpec(
+                manifest=_manifest(workspace, config, trained, role, module), images=images
+            ),
+            pool=np.asarray(data.pixels),
+            pool=data.pixels,
+        )
+        for role, module in modules.items()
     ]
-    manifest = json.dumps({"schema": 1, "artifacts": entries}, indent=2, sort_keys=True) + "\n"
-    manifests = {name: artifact.manifest for name, artifact in artifacts.items()}
-    texts = {"manifest.json": manifest.encode(), "MODEL_CARD.md": model_card(manifests).encode()}
-    digests = {name: artifact.sha256.hex() for name, artifact in artifacts.items()}
-    digests |= {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
-    sums = "".join(f"{digest}  {name}\n" for name, digest in digests.items())
-    return {"SHA256SUMS": sums.encode(), **texts}
 
 
-def _write_all(folder: Path, texts: dict[str, bytes], artifacts: dict[str, bytes]) -> None:
-    """Put every file on the disk under a temporary name first, so that a full disk harms none."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"cannot make {show(str(folder))}: {error.strerror}") from error
-    with ExitStack() as stack:
-        # Names are taken in reverse order: SHA256SUMS was entered first and comes last.
-        for name, data in {**texts, **artifacts}.items():
-            stream = stack.enter_context(replacing(folder / name))
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-
-
-def _written(folder: Path, item: _Prepared) -> WrittenArtifact:
-    return WrittenArtifact(
-        path=folder / item.file_name,
-        role=item.artifact.manifest.role,
-        format=item.artifact.format,
-        size_bytes=len(item.artifact.data),
-        sha256=item.artifact.sha256,
-        largest_difference=item.largest_difference,
-        seconds=item.seconds,
+def _manifest(
+    workspace: Workspace, config: Config, trained: Trained, role: str, module: nn.Module
+) -> Manifest:
+    gathered = trained.gathered
+    metrics = read_record(workspace.round_path(trained.number) / METRICS_NAME)
+    has_classes = role != "generator"
+    inputs, outputs = _tensors(trained, role, module)
+    return Manifest(
+        role=_role(role),
+        method=config.method,
+        input_size=config.pool.image_size,
+        channels=config.pool.channels,
+        inputs=inputs,
+        outputs=outputs,
+        resize_rule=RESIZE_RULE,
+        classes=tuple(r.name for r in gathered.classes) if has_classes else (),
+        class_uids=tuple(r.uid for r in gathered.classes) if has_classes else (),
+        score_quantiles=_quantiles(trained, module) if role == "sampler" else (),
+        dataset_digest=gathered.dataset_digest,
+        seed=config.seed,
+        round=trained.number,
+        labels=metrics["labels"],
+        accuracy=metrics["accuracy"],
     )
 
 
-def _event(item: WrittenArtifact) -> ArtifactWritten:
-    return ArtifactWritten(
-        path=str(item.path),
-        role=item.role,
-        format=item.format,
-        size_bytes=item.size_bytes,
-        largest_difference=item.largest_difference,
-        seconds=item.seconds,
+def _role(name: str) -> Role:
+    assert name in ("sampler", "generator", "classifier")
+    return name
+
+
+def _tensors(
+    trained: Trained, role: str, module: nn.Module
+) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
+    """Name inputs and outputs, and read their shapes off one forward pass."""
+    data = trained.gathered.data
+    size, channels = data.pixels.shape[2], data.pixels.shape[3]
+    images = TensorInfo(
+        name="images", shape=("N", size, size, channels), dtype="uint8", meaning="0..255, RGB"
     )
+    inputs = (images,)
+    example: tuple[torch.Tensor, ...] = (torch.from_numpy(np.array(data.pixels[:2])),)
+    if role == "generator":
+        decoder = trained.method.modules["decoder"]
+        assert isinstance(decoder, Decoder)
+        width = decoder.map_channels
+        inputs += (
+            TensorInfo(
+                name="noise",
+                shape=("N", width),
+                dtype="float32",
+                meaning="factor a channel, around 1; 1 redraws without noise",
+            ),
+        )
+        example += (torch.ones(len(example[0]), width),)
+    names = {
+        "generator": ("synthesized",),
+        "classifier": ("logits", "probabilities"),
+        "sampler": ("score", "p_unlabeled", "probabilities", "features"),
+    }[role]
+    with evaluating(module):
+        answer = module.cpu()(*example)
+    results = cast("tuple[torch.Tensor, ...]", answer if isinstance(answer, tuple) else (answer,))
+    if role == "sampler" and len(results) == len(names) - 1:
+        names = tuple(name for name in names if name != "p_unlabeled")
+    return inputs, tuple(
+        TensorInfo(
+            name=name,
+            shape=("N", *result.shape[1:]),
+            dtype=str(result.dtype).removeprefix("torch."),
+            meaning=_MEANINGS[name],
+        )
+        for name, result in zip(names, results, strict=True)
+    )
+
+
+def _quantiles(trained: Trained, sampler: nn.Module) -> tuple[float, ...]:
+    """Percentiles of the pool's scores, for telling later whether another pool has drifted."""
+    pixels = trained.gathered.data.pixels
+    pixels = pixels[:: max(1, -(-len(pixels) // LARGEST_SAMPLE))]
+    scores: list[np.ndarray] = []
+    with evaluating(sampler):
+        for start in range(0, len(pixels), SCORED_AT_ONCE):
+            chunk = np.array(pixels[start : start + SCORED_AT_ONCE])
+            scores.append(sampler.cpu()(torch.from_numpy(chunk))[0].numpy())
+    levels = np.linspace(0.0, 1.0, QUANTILES)
+    return tuple(float(q) for q in np.quantile(np.concatenate(scores), levels))

@@ -191,9 +191,9 @@ def _nearest_labeled(trained: Trained, picks: Sequence[Row]) -> dict[Row, ItemId
     labeled = np.flatnonzero(data.labels >= 0)
     if not len(labeled) or not picks or not can_learn_classes(data):
         return {}
-    network = trained.method.modules["classifier"]
-    ours = predict(network, data.pixels[np.asarray(picks)], data.device).features  # type: ignore[arg-type]
-    theirs = predict(network, data.pixels[labeled], data.device).features  # type: ignore[arg-type]
+    network = trained.method.classifier
+    ours = predict(network, data.pixels[np.asarray(picks)], data.device).features
+    theirs = predict(network, data.pixels[labeled], data.device).features
     gaps = (ours**2).sum(1)[:, None] + (theirs**2).sum(1)[None] - 2.0 * ours @ theirs.T
     return {
         row: data.item_ids[int(labeled[at])] for row, at in zip(picks, gaps.argmin(1), strict=True)

@@ -10,7 +10,6 @@ from dgaal_cli import atomic
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.methods.base import Method, Redrawing
-from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import NewSynthetic
 from dgaal_cli.training.classifier import predict
@@ -35,8 +34,7 @@ def keep_redrawings(
         How many entered the candidate pool.
     """
     data = gathered.data
-    network = method.modules["classifier"]
-    assert isinstance(network, Classifier)
+    network = method.classifier
     inherited = data.labels[drawn.parents]
     probabilities = predict(network, drawn.pixels, data.device).probabilities
     confidence = probabilities[np.arange(len(inherited)), inherited]

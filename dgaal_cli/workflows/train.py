@@ -18,7 +18,19 @@ from dgaal_cli.events import AnyEvent, Emit, RoundStarted, RoundTrained, Warned
 from dgaal_cli.ids import Row
 from dgaal_cli.methods.base import Method, can_learn_classes
 from dgaal_cli.methods.registry import load_method
-from dgaal_cli.rounds import CHECKPOINT_NAME, METRICS_NAME, RUN_NAME, read_record, round_state
+from dgaal_cli.reports.round_plots import (
+    write_image_sheet,
+    write_learning_curve,
+    write_loss_plot,
+)
+from dgaal_cli.rounds import (
+    CHECKPOINT_NAME,
+    METRICS_NAME,
+    RUN_NAME,
+    learning_curve,
+    read_record,
+    round_state,
+)
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.classifier import accuracy
@@ -114,6 +126,8 @@ def _train_round(
     data = gathered.data
     with initializing(config.seed, number, "networks"):
         method = load_method(config, gathered.shape)
+    with initializing(config.seed, number, "classifier"):
+        method.classifier.initialize()  # the same for every method, so that only queries differ
     _carry_over(workspace, method, number)
     for module in method.modules.values():
         module.to(device)
@@ -236,7 +250,7 @@ def _finish(
     folder = workspace.round_path(number)
     measured, where, count = None, "nothing", 0
     if can_learn_classes(data):
-        measured, where, count = accuracy(method.modules["classifier"], data)  # type: ignore[arg-type]
+        measured, where, count = accuracy(method.classifier, data)
     health = method.health(data)
     labels = int((data.labels >= 0).sum())
     metrics = {
@@ -265,6 +279,8 @@ def _finish(
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         **facts,
     }
+    write_loss_plot(folder / EVENTS_NAME, folder / "plots" / "losses.png")
+    write_image_sheet(data.synthetic.pixels[::-1], folder / "plots" / "synthetic.png")
     atomic.write_text(folder / METRICS_NAME, json.dumps(metrics, indent=1) + "\n")
     atomic.write_text(folder / RUN_NAME, json.dumps(run, indent=1) + "\n")
     checkpoint.save(
@@ -273,6 +289,7 @@ def _finish(
         {"round": number, "method": config.method, "class_uids": run["class_uids"]},
     )
     checkpoint.remove(folder / PROGRESS_NAME)
+    write_learning_curve(learning_curve(workspace), folder / "plots" / "learning_curve.png")
     result = TrainResult(
         round=number,
         labels=labels,

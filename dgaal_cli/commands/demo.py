@@ -1,0 +1,44 @@
+"""``dgaal demo``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dgaal_cli.commands._context import Context
+from dgaal_cli.commands._extras import needing
+from dgaal_cli.harmless import show
+
+
+def demo(
+    ctx: typer.Context,
+    directory: Annotated[Path, typer.Argument(help="Folder of the demo.")] = Path("dgaal-demo"),
+    seed: Annotated[int, typer.Option(help="Of first labels and training.", min=0)] = 0,
+) -> None:
+    """Run the whole loop, unattended, on embedded digits, beside random at the same labels."""
+    context: Context = ctx.obj
+    with needing("train", command="dgaal demo"):
+        from dgaal_cli.workflows.demo import demo as run
+    result = run(directory, seed=seed, emit=context.listener(), tell=context.note)
+    if context.json:
+        context.print_json(
+            {
+                "workspace": str(result.workspace.root),
+                "test_images": result.test_images,
+                "rounds": [
+                    {"labels": r.labels, "dgaal": r.dgaal, "random": r.random} for r in result.rows
+                ],
+                "paths": [str(path) for path in result.paths],
+            }
+        )
+        return
+    if result.was_complete:
+        context.note("this demo has run before; its results again:")
+    print(f"accuracy on {result.test_images} test images (one seed: a demo, not evidence)")
+    print("labels   dgaal  random")
+    for row in result.rows:
+        print(f"{row.labels:>6}  {row.dgaal:>6.1%}  {row.random:>6.1%}")
+    print("\nwritten:")
+    for path in result.paths:
+        print(f"  {show(str(path))}")
+    print(f"\nlabel the next query yourself:\n  dgaal label -C {show(str(directory))}")

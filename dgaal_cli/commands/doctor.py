@@ -1,0 +1,34 @@
+"""``dgaal doctor``."""
+
+import os
+
+import typer
+
+from dgaal_cli.commands._context import Context
+from dgaal_cli.harmless import show
+
+MARKS = {"ok": "ok     ", "missing": "missing", "old": "too old"}
+
+
+def doctor(ctx: typer.Context) -> None:
+    """Show versions, devices and what is missing, with the command that installs it."""
+    from dgaal_cli.workflows.doctor import doctor as examine
+
+    context: Context = ctx.obj
+    findings = examine(os.environ)
+    if context.json:
+        context.print_json(
+            [
+                {"name": f.name, "level": f.level, "found": f.found, "remedy": f.remedy}
+                for f in findings
+            ]
+        )
+        return
+    width = max(len(finding.name) for finding in findings)
+    for finding in findings:
+        print(f"{MARKS[finding.level]}  {finding.name:<{width}}  {show(finding.found)}")
+    remedies = list(dict.fromkeys(f.remedy for f in findings if f.remedy))
+    if remedies:
+        print("\nto complete this install:")
+        for remedy in remedies:
+            print(f"  {remedy}")

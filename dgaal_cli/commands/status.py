@@ -1,0 +1,96 @@
+"""``dgaal status``."""
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from dgaal_cli.commands._context import Context
+from dgaal_cli.harmless import show
+
+if TYPE_CHECKING:
+    from dgaal_cli.workflows.status import Status
+
+LISTED = 5
+
+
+def status(ctx: typer.Context) -> None:
+    """Show where the workspace stands and what comes next."""
+    from dgaal_cli.workflows.status import status as read
+
+    context: Context = ctx.obj
+    workspace = context.workspace()
+    found = read(workspace, context.config())
+    if context.json:
+        context.print_json({"workspace": str(workspace.root), **_document(found)})
+        return
+    counts = found.counts
+    print(f"{show(found.name)}  ({show(str(workspace.root))}, method {found.method})")
+    budget = f" of a budget of {found.budget}" if found.budget else ""
+    print(
+        f"  {counts.items} images: {counts.labeled} labeled, {counts.unlabeled} unlabeled, "
+        f"{counts.cannot_tell} nobody could tell; {counts.annotations} annotations{budget}"
+    )
+    if counts.synthetic:
+        print(f"  {counts.synthetic} synthesized images, {counts.synthetic_labeled} labeled")
+    for record in found.classes:
+        print(f"    {counts.by_class.get(record.uid, 0):>6}  {show(record.name)}")
+    _print_rounds(found)
+    for sample_id, reason in found.unreadable[:LISTED]:
+        print(f"  unreadable: {show(sample_id)}: {show(reason)}")
+    if len(found.unreadable) > LISTED:
+        print(f"  ... and {len(found.unreadable) - LISTED} more unreadable (--json lists all)")
+    if found.artifacts:
+        print(f"  artifacts: {', '.join(found.artifacts)}")
+    print(f"  {_where(found)}")
+    print(f"next: {context.dgaal} {found.next_step}")
+
+
+def _print_rounds(found: "Status") -> None:
+    for metrics in found.curve:
+        accuracy = metrics["accuracy"]
+        measured = (
+            "no accuracy"
+            if accuracy is None
+            else f"accuracy {accuracy:.1%} on {metrics['measured_count']} {metrics['measured_on']}"
+        )
+        print(f"  round {metrics['round']}: {metrics['labels']} labels, {measured}")
+
+
+def _where(found: "Status") -> str:
+    state = found.state
+    if state.open_query is not None:
+        query = state.open_query
+        return f"round {state.number} is being labeled: {query.size - query.left} of {query.size}"
+    if state.is_midway:
+        return f"training of round {state.number} was interrupted and can go on"
+    if state.step == "query":
+        return f"round {state.number} is trained and has asked nothing yet"
+    return f"round {state.number} is ready to be trained"
+
+
+def _document(found: "Status") -> dict[str, Any]:
+    counts, query = found.counts, found.state.open_query
+    return {
+        "name": found.name,
+        "method": found.method,
+        "images": counts.items,
+        "labeled": counts.labeled,
+        "unlabeled": counts.unlabeled,
+        "cannot_tell": counts.cannot_tell,
+        "synthetic": counts.synthetic,
+        "synthetic_labeled": counts.synthetic_labeled,
+        "annotations": counts.annotations,
+        "budget": found.budget,
+        "classes": [
+            {"name": record.name, "labels": counts.by_class.get(record.uid, 0)}
+            for record in found.classes
+        ],
+        "round": found.state.number,
+        "step": found.state.step,
+        "is_midway": found.state.is_midway,
+        "query": None if query is None else {"size": query.size, "left": query.left},
+        "rounds": list(found.curve),
+        "unreadable": [{"id": show(i), "reason": show(r)} for i, r in found.unreadable],
+        "artifacts": list(found.artifacts),
+        "next": found.next_step,
+    }

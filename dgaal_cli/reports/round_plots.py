@@ -1,0 +1,89 @@
+"""Pictures of one round: losses, the learning curve so far, and a sheet of synthesized images."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from dgaal_cli import atomic
+from dgaal_cli.events import StepDone, decode
+
+LARGEST_SHEET = 64
+SHEET_CELL = 48
+"""Side in pixels of one image on the sheet."""
+
+
+def write_loss_plot(events_path: Path, target: Path) -> bool:
+    """Draw every phase's losses over its steps; False where nothing was recorded."""
+    series: dict[str, dict[str, list[tuple[int, float]]]] = {}
+    for line in events_path.read_bytes().splitlines():
+        event = decode(line)
+        if isinstance(event, StepDone):
+            for name, value in event.losses.items():
+                series.setdefault(event.phase, {}).setdefault(name, []).append((event.step, value))
+    if not series:
+        return False
+    figure = _figure(width=4.0 * len(series), height=3.2)
+    for place, (phase, losses) in enumerate(series.items(), start=1):
+        axes = figure.add_subplot(1, len(series), place)
+        for name, points in losses.items():
+            axes.plot(*zip(*points, strict=True), label=name.replace("_", " "), linewidth=1.2)
+        axes.set_title(phase, fontsize=9)
+        axes.set_xlabel("step", fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.legend(fontsize=7)
+    _save(figure, target)
+    return True
+
+
+def write_learning_curve(curve: Sequence[Mapping[str, Any]], target: Path) -> bool:
+    """Draw accuracy over labeled count; False while nothing was measured."""
+    points = [(m["labels"], m["accuracy"]) for m in curve if m["accuracy"] is not None]
+    if not points:
+        return False
+    figure = _figure(width=5.0, height=3.4)
+    axes = figure.add_subplot()
+    axes.plot(*zip(*points, strict=True), marker="o", linewidth=1.4)
+    axes.set_xlabel("labels", fontsize=9)
+    axes.set_ylabel(f"accuracy on {curve[-1]['measured_on']}", fontsize=9)
+    axes.set_ylim(0.0, 1.0)
+    axes.grid(alpha=0.3)
+    _save(figure, target)
+    return True
+
+
+def write_image_sheet(pixels: np.ndarray, target: Path) -> bool:
+    """Lay uint8 images ``(M, H, W, C)`` out in a square; False where there are none."""
+    from PIL import Image
+
+    shown = pixels[:LARGEST_SHEET]
+    if not len(shown):
+        return False
+    columns = int(np.ceil(np.sqrt(len(shown))))
+    rows = -(-len(shown) // columns)
+    sheet = Image.new("RGB", (columns * SHEET_CELL, rows * SHEET_CELL), (40, 40, 40))
+    for place, image in enumerate(shown):
+        picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).convert("RGB")
+        picture = picture.resize((SHEET_CELL - 2, SHEET_CELL - 2), Image.Resampling.NEAREST)
+        sheet.paste(picture, (place % columns * SHEET_CELL, place // columns * SHEET_CELL))
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    atomic.write_bytes(target, buffer.getvalue())
+    return True
+
+
+def _figure(*, width: float, height: float) -> Any:
+    # The object interface needs no display and no global state, unlike pyplot.
+    from matplotlib import figure
+
+    return cast("Any", figure).Figure(figsize=(width, height), layout="constrained")
+
+
+def _save(figure: Any, target: Path) -> None:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    atomic.write_bytes(target, buffer.getvalue())

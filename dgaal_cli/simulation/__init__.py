@@ -1,0 +1,1 @@
+"""Oracles that answer from known labels."""

@@ -1,0 +1,52 @@
+"""Where a workspace stands."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.ids import SampleId
+from dgaal_cli.rounds import RoundState, learning_curve, round_state
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import ClassRecord, Counts
+from dgaal_cli.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Everything ``dgaal status`` shows."""
+
+    name: str
+    method: str
+    counts: Counts
+    classes: tuple[ClassRecord, ...]
+    state: RoundState
+    curve: tuple[dict[str, Any], ...]
+    """Metrics of every trained round."""
+    budget: int
+    unreadable: tuple[tuple[SampleId, str], ...]
+    artifacts: tuple[str, ...]
+    next_step: str
+    """The command to type next, without ``dgaal``."""
+
+
+def status(workspace: Workspace, config: Config) -> Status:
+    """Read the workspace; changes nothing."""
+    with LabelStore.open(workspace.store_path, read_only=True) as store:
+        state = round_state(workspace, store)
+        counts = store.counts()
+        classes = tuple(store.classes())
+        unreadable = tuple(store.quarantined())
+    artifacts = workspace.artifacts_path
+    names = sorted(p.name for p in artifacts.iterdir()) if artifacts.is_dir() else []
+    return Status(
+        name=config.name or workspace.root.name,
+        method=config.method,
+        counts=counts,
+        classes=classes,
+        state=state,
+        curve=tuple(learning_curve(workspace)),
+        budget=config.query.budget,
+        unreadable=unreadable,
+        artifacts=tuple(name for name in names if name.endswith((".onnx", ".ts"))),
+        next_step=state.step if counts.unlabeled or state.step != "query" else "export",
+    )
