@@ -116,7 +116,6 @@ def export_jobs(workspace: Workspace, config: Config, trained: Trained) -> list[
             spec=ExportSpec(
                 manifest=_manifest(workspace, config, trained, role, module), images=images
             ),
-            pool=np.asarray(data.pixels),
             pool=data.pixels,
         )
         for role, module in modules.items()

@@ -57,6 +57,23 @@ class Sampler(nn.Module):
         return logit + ranked[:, 1] - ranked[:, 0], torch.sigmoid(logit), probabilities, z
 
 
+class Fragile(Sampler):
+    """One channel is ten thousand times the other that the score depends on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide = nn.Conv2d(3, 2, 1, bias=False)
+        with torch.no_grad():
+            self.wide.weight.copy_(
+                torch.tensor([[1e4, 1e4, 1e4], [1.0, -1.0, 0.0]])[:, :, None, None]
+            )
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        _, *others = super().forward(images)
+        x = self.wide(images.permute(0, 3, 1, 2).to(torch.float32) / 255.0)
+        return x[:, 1].mean((1, 2)), *others
+
+
 class Generator(nn.Module):
     """Redraws its parents, with a factor for each channel of the feature map."""
 

@@ -4,7 +4,11 @@ from functools import cache
 
 from formula_nets import CASES_BY_ROLE
 
+from dgaal_cli.engines.base import Engine
+from dgaal_cli.engines.load import load_engine_bytes
 from exporters import seal
+from exporters.embedded import embed
+from exporters.manifest import Manifest
 from exporters.registry import load_exporter
 
 
@@ -13,3 +17,9 @@ def sealed(role: str, format_: str) -> bytes:
     """The bytes of an artifact that loads."""
     case = CASES_BY_ROLE[role]()
     return seal.seal(load_exporter(format_)(case.module, case.spec), format_)
+
+
+def engine_of(body: bytes, manifest: Manifest) -> Engine:
+    """An engine that runs an unsealed ONNX body."""
+    data = seal.seal(embed(body, manifest, "onnx"), "onnx")
+    return load_engine_bytes(data, format="onnx", device="cpu")

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from formula_nets import Case, Sampler, classifier_case, generator_case, sampler_case
+from formula_nets import Case, Fragile, Sampler, classifier_case, generator_case, sampler_case
 from torch import nn
 
 from dgaal_cli.engines.eager import EagerEngine
 from dgaal_cli.engines.load import load_engine
-from dgaal_cli.errors import CheckFailedError, StorageError
+from dgaal_cli.errors import CheckFailedError, StorageError, UsageError
 from dgaal_cli.events import ArtifactWritten, Warned
-from dgaal_cli.workflows.export import ExportJob, WrittenArtifact, write_artifacts
+from dgaal_cli.workflows.artifact_folder import WrittenArtifact, write_artifacts
+from dgaal_cli.workflows.proof import ExportJob
 from exporters.manifest import parse
 from exporters.parity import measure
 
@@ -229,6 +230,52 @@ def test_parity_runs_on_the_images_of_the_pool(tmp_path: Path) -> None:
     write(tmp_path, dataclasses.replace(case, module=module, spec=spec))
     assert {len(images) for images in seen} == {1, 2, 7}
     assert all((images == 9).all() for images in seen)
+
+
+def pool(count: int) -> np.ndarray:
+    rows = np.arange(count)[:, None, None, None]
+    ramp = np.linspace(0, 1, 8)[None, :, None, None] + 0.3 * np.linspace(0, 1, 8)[:, None]
+    base = 128 + 100 * np.sin(0.37 * rows + np.arange(3))
+    return np.clip(base + 60 * np.cos(0.11 * rows) * ramp, 0, 255).astype(np.uint8)
+
+
+def write_int8(folder: Path, case: Case, images: np.ndarray | None) -> list[WrittenArtifact]:
+    return write_artifacts(
+        [ExportJob(module=case.module, spec=case.spec, pool=images), job(generator_case())],
+        formats=("onnx",),
+        folder=folder,
+        record_artifact=lambda *_: None,
+        is_quantized=True,
+    )
+
+
+def test_an_int8_sampler_lies_beside_the_exact_one_and_says_how_it_ranks(tmp_path: Path) -> None:
+    exact, _, quantized = write_int8(tmp_path, sampler_case(), pool(400))
+    assert quantized.path.name == "sampler.int8.onnx"
+    assert quantized.agreement is not None
+    assert 0.99 <= quantized.agreement.spearman < 1.0
+    assert quantized.agreement.images == 200
+    manifest = load_engine(quantized.path, role="sampler").manifest
+    assert manifest.precision == "int8"
+    assert manifest.agreement["spearman"] == quantized.agreement.spearman
+    assert set(manifest.parity["7"]) == {"score", "p_unlabeled", "probabilities", "features"}
+    assert exact.agreement is None
+    assert load_engine(exact.path).manifest.precision == "float32"
+    assert "sampler.int8.onnx" in (tmp_path / "SHA256SUMS").read_text()
+    assert "Ranking of `sampler.int8.onnx`" in (tmp_path / "MODEL_CARD.md").read_text()
+
+
+def test_a_network_that_int8_spoils_leaves_no_file_at_all(tmp_path: Path) -> None:
+    case = dataclasses.replace(sampler_case(), module=Fragile())
+    with pytest.raises(CheckFailedError, match=r"sampler\.int8\.onnx was not written.*Spearman"):
+        write_int8(tmp_path / "new", case, pool(400))
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("images", [None, pool(99)])
+def test_int8_needs_a_pool_worth_comparing_on(images: np.ndarray | None, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="at least 100 images"):
+        write_int8(tmp_path, sampler_case(), images)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -1,0 +1,93 @@
+"""``dgaal export``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dgaal_cli.commands._context import Context
+from dgaal_cli.commands._extras import needing
+from dgaal_cli.commands._options import Device
+from dgaal_cli.harmless import show
+
+if TYPE_CHECKING:
+    from dgaal_cli.workflows.artifact_folder import WrittenArtifact
+    from dgaal_cli.workflows.export import ExportResult
+
+DEPRECATION = "TorchScript still runs, but PyTorch deprecates it since 2.11; prefer the .onnx files"
+
+
+def export(
+    ctx: typer.Context,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Write ONNX files.")] = False,
+    torchscript: Annotated[
+        bool, typer.Option("--torchscript", help="Write TorchScript files.")
+    ] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Also write an ONNX sampler with int8 convolutions.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder; else the workspace's artifacts.")
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Write sampler, generator and classifier of the last trained round, each proven first."""
+    context: Context = ctx.obj
+    workspace = context.workspace()
+    config = context.config()
+    with needing("train", command="dgaal export"):
+        from dgaal_cli.workflows.export import export as run
+
+    chosen = {"onnx": onnx, "torchscript": torchscript}
+    formats = [name for name, is_asked in chosen.items() if is_asked] or list(chosen)
+    result = run(
+        workspace,
+        config,
+        formats=formats,
+        is_quantized=int8,
+        output=None if output is None else context.base / output,
+        device=device,
+        listener=context.listener(),
+    )
+    if context.json:
+        context.print_json(_document(result))
+    else:
+        for artifact in result.artifacts:
+            print(_line(artifact))
+    context.note(f"in {show(str(result.folder))}, with manifest.json, MODEL_CARD.md and SHA256SUMS")
+    if "torchscript" in formats:
+        context.note(DEPRECATION)
+    context.note(f"next: {context.dgaal} score SOURCE")
+
+
+def _line(artifact: "WrittenArtifact") -> str:
+    checked = f"largest difference {artifact.largest_difference:.1e}"
+    if artifact.agreement is not None:
+        checked = (
+            f"Spearman {artifact.agreement.spearman:.4f}, "
+            f"top-5% overlap {artifact.agreement.top_overlap:.2f}"
+        )
+    size = f"{artifact.size_bytes / 1e6:.2f} MB"
+    name = show(artifact.path.name)
+    return f"{name:<18} {size:>10}  {checked}  {artifact.seconds:.1f} s"
+
+
+def _document(result: "ExportResult") -> dict[str, Any]:
+    return {
+        "folder": show(str(result.folder)),
+        "artifacts": [
+            {
+                "file": show(artifact.path.name),
+                "role": artifact.role,
+                "format": artifact.format,
+                "size_bytes": artifact.size_bytes,
+                "sha256": artifact.sha256.hex(),
+                "largest_difference": artifact.largest_difference,
+                "agreement": None
+                if artifact.agreement is None
+                else artifact.agreement.as_document(),
+                "seconds": round(artifact.seconds, 3),
+            }
+            for artifact in result.artifacts
+        ],
+    }

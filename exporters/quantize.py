@@ -1,0 +1,157 @@
+"""float32 ONNX -> int8 convolutions, and how well the ranking survived.
+
+Only convolutions are quantized: heads and scores stay float32, for a rounded score ties images that
+were not equal. Ranges come from images of the pool, cut at a percentile, for single outliers would
+coarsen all other values.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exporters.chatter import ExportError, contained
+
+MIN_SPEARMAN = 0.99
+"""Rank agreement with float32 below which a quantized sampler is refused."""
+
+TOP_SHARE = 0.05
+"""The part of the ranking that a query is likely to ask."""
+
+_CALIBRATION_BATCH = 64
+
+
+class AgreementError(ValueError):
+    """The quantized sampler ranks images differently."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """How a quantized sampler ranks images beside the float32 one."""
+
+    spearman: float
+    """Rank correlation, -1..1."""
+    top_overlap: float
+    """Share of the float32 sampler's best 5 % that are in the quantized one's best 5 %."""
+    images: int
+
+    def as_document(self) -> dict[str, float]:
+        """Return what goes into the manifest."""
+        return {
+            "spearman": self.spearman,
+            "top_5_percent_overlap": self.top_overlap,
+            "images": float(self.images),
+        }
+
+
+def quantize(data: bytes, images: NDArray[np.uint8], *, input_name: str = "images") -> bytes:
+    """Return the unsealed model with int8 convolutions, without its manifest.
+
+    Args:
+        data: An unsealed float32 ONNX file with one image input.
+        images: (M, H, W, C) images of the pool to take ranges from, M >= 1.
+        input_name: Name of the image input.
+
+    Raises:
+        ExportError: The quantizer refuses the model.
+    """
+    import onnx
+
+    with contained(), tempfile.TemporaryDirectory(prefix="dgaal-int8-") as folder:
+        target = Path(folder) / "int8.onnx"
+        try:
+            _quantize_file(onnx.load_from_string(data), target, _feeds(images, input_name))
+            model = onnx.load(target)
+        except Exception as error:
+            raise ExportError(f"onnxruntime cannot quantize the sampler: {error}") from error
+    del model.metadata_props[:]
+    return model.SerializeToString(deterministic=True)
+
+
+def compare_rankings(
+    expected: NDArray[np.float32], got: NDArray[np.float32], *, least: float = MIN_SPEARMAN
+) -> Agreement:
+    """Compare two score arrays of shape (M,), M >= 2, of the same images.
+
+    Raises:
+        AgreementError: They rank differently, or a score is not finite.
+    """
+    if not (np.isfinite(expected).all() and np.isfinite(got).all()):
+        raise AgreementError("a quantized score is not finite")
+    spearman = _spearman(expected, got)
+    count = max(1, round(TOP_SHARE * len(expected)))
+    best = set(np.argsort(-expected, kind="stable")[:count].tolist())
+    overlap = len(best & set(np.argsort(-got, kind="stable")[:count].tolist())) / count
+    if not spearman >= least:
+        raise AgreementError(
+            f"int8 scores rank {len(expected)} images with Spearman {spearman:.4f} beside "
+            f"float32, at least {least} is needed (top-5% overlap {overlap:.2f})"
+        )
+    return Agreement(spearman=spearman, top_overlap=overlap, images=len(expected))
+
+
+def split_pool(
+    images: NDArray[np.uint8], *, calibration: int = 512, held_out: int = 2000
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Take two disjoint samples, each spread over the whole pool.
+
+    Args:
+        images: (M, H, W, C) images of the pool, in any order, M >= 2.
+        calibration: Most images to take ranges from.
+        held_out: Most images to compare rankings on.
+    """
+    even, odd = images[::2], images[1::2]
+    return _spread(even, calibration), _spread(odd, held_out)
+
+
+def _spread(images: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
+    rows = np.linspace(0, len(images) - 1, min(count, len(images))).round().astype(np.int64)
+    return np.ascontiguousarray(images[rows])
+
+
+def _quantize_file(model: Any, target: Path, feeds: Iterator[dict[str, Any]]) -> None:
+    from onnxruntime import quantization as tools
+
+    class Reader(tools.CalibrationDataReader):
+        def get_next(self) -> Any:
+            return next(feeds, None)
+
+    tools.quantize_static(
+        model,
+        target,
+        Reader(),
+        quant_format=tools.QuantFormat.QDQ,
+        op_types_to_quantize=["Conv"],
+        per_channel=True,
+        # Seven bits for weights: products of eight saturate on processors without VNNI, and the
+        # host that scores need not be the host that compared rankings.
+        reduce_range=True,
+        activation_type=tools.QuantType.QUInt8,
+        weight_type=tools.QuantType.QInt8,
+        calibrate_method=tools.CalibrationMethod.Percentile,
+    )
+
+
+def _feeds(images: NDArray[np.uint8], name: str) -> Iterator[dict[str, Any]]:
+    # The collector stacks what it saw, so all batches must be of one size; a rest is left out.
+    size = min(_CALIBRATION_BATCH, len(images))
+    for start in range(0, len(images) - size + 1, size):
+        yield {name: images[start : start + size]}
+
+
+def _spearman(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
+    a, b = _mean_ranks(left), _mean_ranks(right)
+    a, b = a - a.mean(), b - b.mean()
+    scale = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    return float((a * b).sum()) / scale if scale > 0 else 0.0
+
+
+def _mean_ranks(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Ranks from 0; equal values share their mean rank."""
+    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts) - 1.0
+    return (last - (counts - 1) / 2.0)[group]

@@ -1,0 +1,126 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from dgaal_cli import cli
+from dgaal_cli.workflows import export as workflow
+from dgaal_cli.workflows.artifact_folder import WrittenArtifact
+from exporters.quantize import Agreement
+
+TOML = 'version = 1\n[pool]\nsource = "pool"\n'
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What the workflow was asked, in place of doing it."""
+    asked: list[dict[str, Any]] = []
+
+    def pretend(workspace: Any, config: Any, **options: Any) -> workflow.ExportResult:
+        asked.append({"root": workspace.root, "method": config.method, **options})
+        exact = WrittenArtifact(
+            path=tmp_path / "sampler.onnx",
+            role="sampler",
+            format="onnx",
+            size_bytes=1_234_567,
+            sha256=b"\xab" * 32,
+            largest_difference=1.25e-6,
+            agreement=None,
+            seconds=2.34,
+        )
+        coarse = WrittenArtifact(
+            path=tmp_path / "sampler.int8.onnx",
+            role="sampler",
+            format="onnx",
+            size_bytes=300_000,
+            sha256=b"\xcd" * 32,
+            largest_difference=0.5,
+            agreement=Agreement(spearman=0.9987, top_overlap=0.96, images=400),
+            seconds=1.0,
+        )
+        return workflow.ExportResult(folder=tmp_path / "\x1b[2J", artifacts=(exact, coarse))
+
+    monkeypatch.setattr(workflow, "export", pretend)
+    (tmp_path / "dgaal.toml").write_text(TOML)
+    return asked
+
+
+def run(folder: Path, *arguments: str) -> Any:
+    done = CliRunner().invoke(cli.app, ["-C", str(folder), *arguments])
+    assert done.exit_code == 0, done.output
+    return done
+
+
+@pytest.mark.parametrize(
+    ("flags", "formats", "is_quantized"),
+    [
+        ([], ["onnx", "torchscript"], False),
+        (["--onnx"], ["onnx"], False),
+        (["--torchscript"], ["torchscript"], False),
+        (["--onnx", "--torchscript"], ["onnx", "torchscript"], False),
+        (["--int8", "--onnx"], ["onnx"], True),
+        (["--int8"], ["onnx", "torchscript"], True),
+    ],
+)
+def test_flags_choose_formats_and_none_means_both(
+    calls: list[dict[str, Any]],
+    tmp_path: Path,
+    flags: list[str],
+    formats: list[str],
+    is_quantized: bool,
+) -> None:
+    run(tmp_path, "export", *flags)
+    (call,) = calls
+    assert call["formats"] == formats
+    assert call["is_quantized"] is is_quantized
+    assert call["output"] is None
+    assert call["device"] == "auto"
+    assert call["root"] == tmp_path
+
+
+def test_the_folder_is_relative_to_where_the_user_stands(
+    calls: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run(tmp_path, "export", "-o", "out", "--device", "cpu")
+    assert calls[0]["output"] == tmp_path / "out"
+    assert calls[0]["device"] == "cpu"
+
+
+def test_each_artifact_has_a_line_with_size_check_and_time(
+    calls: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    exact, coarse = run(tmp_path, "export").stdout.splitlines()
+    assert " ".join(exact.split()) == "sampler.onnx 1.23 MB largest difference 1.3e-06 2.3 s"
+    assert "Spearman 0.9987, top-5% overlap 0.96" in coarse
+
+
+def test_the_deprecation_of_torchscript_is_told_once_and_only_where_it_matters(
+    calls: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    assert run(tmp_path, "export").stderr.count("deprecates") == 1
+    assert "deprecates" not in run(tmp_path, "export", "--onnx").stderr
+
+
+def test_json_is_one_document_with_stable_keys(calls: list[dict[str, Any]], tmp_path: Path) -> None:
+    document = json.loads(run(tmp_path, "--json", "export").stdout)
+    exact, coarse = document["artifacts"]
+    assert exact["sha256"] == "ab" * 32
+    assert exact["agreement"] is None
+    assert coarse["agreement"]["spearman"] == 0.9987
+    assert set(exact) == {
+        "file",
+        "role",
+        "format",
+        "size_bytes",
+        "sha256",
+        "largest_difference",
+        "agreement",
+        "seconds",
+    }
+
+
+def test_a_hostile_folder_name_is_spelled_out(calls: list[dict[str, Any]], tmp_path: Path) -> None:
+    assert "\x1b" not in run(tmp_path, "export").output

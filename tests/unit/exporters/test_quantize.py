@@ -1,0 +1,126 @@
+import dataclasses
+
+import numpy as np
+import onnx
+import pytest
+from formula_nets import Fragile, sampler_case
+from sealed_artifacts import engine_of
+
+from exporters import onnx_wire
+from exporters.chatter import ExportError
+from exporters.quantize import AgreementError, compare_rankings, quantize, split_pool
+from exporters.to_onnx import export
+
+
+def pictures(count: int) -> np.ndarray:
+    """Smooth color ramps that differ in every image."""
+    rows = np.arange(count)[:, None, None, None]
+    ramp = np.linspace(0, 1, 8)[None, :, None, None] + 0.3 * np.linspace(0, 1, 8)[:, None]
+    base = 128 + 100 * np.sin(0.37 * rows + np.arange(3))
+    return np.clip(base + 60 * np.cos(0.11 * rows) * ramp, 0, 255).astype(np.uint8)
+
+
+def test_only_convolutions_become_int8_and_heads_stay_float() -> None:
+    case = sampler_case()
+    model = onnx.load_from_string(quantize(export(case.module, case.spec), pictures(100)))
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    heads = [node for node in model.graph.node if node.op_type in ("Gemm", "MatMul")]
+    assert len(convolutions) == 3
+    assert len(heads) == 3
+    for node in convolutions:
+        assert made_by[node.input[0]].op_type == "DequantizeLinear"
+        assert made_by[node.input[1]].op_type == "DequantizeLinear"
+    names = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in heads:
+        assert names[node.input[1]].data_type == onnx.TensorProto.FLOAT
+
+
+def test_the_quantized_model_is_complete_in_itself_and_says_nothing_of_the_host() -> None:
+    case = sampler_case()
+    data = quantize(export(case.module, case.spec), pictures(100))
+    onnx_wire.refuse_dependencies(data)
+    assert onnx_wire.metadata(data) == []
+    assert b"/tmp" not in data
+
+
+def test_quantizing_prints_and_logs_nothing(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    case = sampler_case()
+    quantize(export(case.module, case.spec), pictures(100))
+    assert capfd.readouterr() == ("", "")
+    assert caplog.records == []
+
+
+def test_a_file_that_is_no_model_is_a_named_error() -> None:
+    with pytest.raises(ExportError, match="cannot quantize"):
+        quantize(b"\xff\xff", pictures(10))
+
+
+def test_equal_rankings_agree_fully_whatever_the_scale() -> None:
+    scores = np.sin(np.arange(200) * 1.7).astype(np.float32)
+    agreement = compare_rankings(scores, 3 * scores + 7)
+    assert agreement.spearman == pytest.approx(1.0)
+    assert agreement.top_overlap == 1.0
+    assert agreement.images == 200
+    assert agreement.as_document()["spearman"] == agreement.spearman
+
+
+def test_spearman_is_the_textbook_value_with_ties() -> None:
+    from scipy import stats
+
+    left = np.array([1, 2, 2, 4, 5, 9, 7], np.float32)
+    right = np.array([1, 3, 2, 2, 6, 7, 7], np.float32)
+    expected = stats.spearmanr(left, right).statistic
+    assert compare_rankings(left, right, least=-1).spearman == pytest.approx(expected)
+
+
+def test_a_reversed_ranking_is_refused_with_its_figures() -> None:
+    scores = np.arange(100, dtype=np.float32)
+    with pytest.raises(AgreementError, match=r"Spearman -1\.0000 .*overlap 0\.00"):
+        compare_rankings(scores, -scores)
+
+
+def test_the_best_five_percent_are_those_of_highest_score() -> None:
+    scores = np.arange(100, dtype=np.float32)
+    swapped = scores.copy()
+    swapped[[99, 90]] = swapped[[90, 99]]  # one of the best five leaves them
+    assert compare_rankings(scores, swapped).top_overlap == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_scores_that_are_not_finite_are_refused(value: float) -> None:
+    scores = np.arange(10, dtype=np.float32)
+    with pytest.raises(AgreementError, match="not finite"):
+        compare_rankings(scores, np.where(scores == 3, np.float32(value), scores))
+
+
+def test_scores_that_are_all_equal_are_refused() -> None:
+    scores = np.arange(10, dtype=np.float32)
+    with pytest.raises(AgreementError, match=r"0\.0000"):
+        compare_rankings(scores, np.ones(10, np.float32))
+
+
+def test_calibration_and_comparison_see_different_images_of_the_whole_pool() -> None:
+    pool = np.arange(5000, dtype=np.uint16).view(np.uint8).reshape(5000, 1, 2, 1)
+    calibration, held_out = (
+        part.reshape(len(part), 2).copy().view(np.uint16)[:, 0] for part in split_pool(pool)
+    )
+    assert len(calibration) == 512
+    assert len(held_out) == 2000
+    assert not set(calibration) & set(held_out)
+    assert calibration.max() > 4900
+    assert held_out.max() > 4900
+    assert (calibration.min(), held_out.min()) == (0, 1)
+
+
+def test_a_network_that_int8_spoils_is_refused() -> None:
+    case = dataclasses.replace(sampler_case(), module=Fragile())
+    exact = export(case.module, case.spec)
+    images = pictures(200)
+    coarse = quantize(exact, images)
+    left = engine_of(exact, case.spec.manifest).run({"images": images})["score"]
+    right = engine_of(coarse, case.spec.manifest).run({"images": images})["score"]
+    with pytest.raises(AgreementError):
+        compare_rankings(left, right)
