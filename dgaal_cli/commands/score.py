@@ -43,6 +43,9 @@ def score(
         str | None,
         typer.Option(metavar="FILE", help="Read file names, one a line or NUL; - for stdin."),
     ] = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch a torchvision set that is missing.")
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where a stopped run with the same -o was.")
     ] = False,
@@ -76,6 +79,7 @@ def score(
         workers=workers,
         batch=batch,
         resume=resume,
+        download=download,
         features=features,
         contact_sheet=contact_sheet,
         is_trusted=trust_torchscript or (trusted_by(workspace) if workspace else False),

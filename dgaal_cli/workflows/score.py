@@ -48,6 +48,8 @@ class ScoreOptions:
     """Decoder processes; 0 takes one a CPU."""
     batch: int = 64
     """Images the engine sees at once."""
+    download: bool = False
+    """Whether a source may fetch what it lacks."""
     resume: bool = False
     """Go on where a run with the same table, source and artifact was stopped."""
     features: Path | None = None
@@ -114,8 +116,9 @@ def score(
     checked = read_artifact(artifact, role="sampler")
     if options.features is not None and not _has_features(checked):
         raise UsageError(f"{checked.name} gives no features; leave --features out")
-    opened = open_source(source, base=base) if isinstance(source, str) else source
-    return _Run(opened, checked, output, options, emit).run(write)
+    if isinstance(source, str):
+        source = open_source(source, base=base, download=options.download)
+    return _Run(source, checked, output, options, emit).run(write)
 
 
 def default_artifact(workspace: Workspace, engine: EngineName | None) -> Path:

@@ -6,20 +6,10 @@ from pathlib import Path, PurePosixPath
 
 from dgaal_cli.data.files import kind_of
 from dgaal_cli.data.sources.base import Entry, FileBytes, Refusal, gone
+from dgaal_cli.data.sources.naming import label_and_split, may_be_image
 from dgaal_cli.errors import InputDataError
+from dgaal_cli.harmless import show
 from dgaal_cli.ids import SampleId
-
-SPLITS = frozenset({"train", "val", "valid", "validation", "test"})
-"""Top folders of these names are parts of a data set, not classes."""
-
-NO_IMAGES = frozenset(
-    f".{suffix}"
-    for suffix in (
-        *("txt", "csv", "tsv", "json", "jsonl", "xml", "yaml", "yml", "toml"),
-        *("md", "rst", "html", "ini", "db", "log", "py"),
-    )
-)
-"""Text files that commonly lie beside images; every other name is judged by its content."""
 
 
 class FolderSource:
@@ -68,7 +58,7 @@ class FolderSource:
             if item.is_dir(follow_symlinks=False):
                 yield from self._scan(item.path, name + "/")
             elif item.is_file(follow_symlinks=False):
-                if os.path.splitext(item.name)[1].lower() not in NO_IMAGES:  # noqa: PTH122 - hot
+                if may_be_image(item.name):
                     yield _entry(item.path, name)
             else:
                 yield _entry(item.path, name, Refusal(_special(item)))
@@ -82,8 +72,6 @@ def first_of(source: FolderSource) -> Entry:
     """
     for entry in source.entries():
         return entry
-    from dgaal_cli.harmless import show
-
     raise InputDataError(
         f"the folder {show(source.spec)} holds no images; "
         "name a folder with JPEG, PNG, WEBP, BMP, TIFF or GIF files (hidden files do not count)"
@@ -91,20 +79,10 @@ def first_of(source: FolderSource) -> Entry:
 
 
 def _entry(path: str, name: str, refusal: Refusal | None = None) -> Entry:
-    label, split = _label_and_split(name)
+    label, split = label_and_split(name)
     return Entry(
         id=SampleId(name), label=label, split=split, path=path, read=refusal or FileBytes(path)
     )
-
-
-def _label_and_split(name: str) -> tuple[str | None, str]:
-    first, slash, rest = name.partition("/")
-    if not slash:
-        return None, ""
-    if first.lower() not in SPLITS:
-        return first, ""
-    second, slash, _ = rest.partition("/")
-    return (second if slash else None), first.lower()
 
 
 def _special(item: os.DirEntry[str]) -> str:

@@ -3,12 +3,11 @@
 import csv
 import hashlib
 import io
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
-
-import msgspec
 
 from dgaal_cli.data.sources.base import Entry, FileBytes, file_stamp, gone
 from dgaal_cli.errors import InputDataError
@@ -123,8 +122,10 @@ class ManifestSource:
 
     def _object(self, line: bytes, number: int) -> dict[str, str]:
         try:
-            value: object = msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            # The standard library's parser keeps escapes such as "\\udcff", by which JSON carries
+            # file names that are no UTF-8.
+            value: object = json.loads(line, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
             raise self._wrong(number, f"no JSON: {show(str(error))[:120]}") from None
         if not isinstance(value, dict):
             raise self._wrong(number, "not a JSON object")
@@ -141,8 +142,10 @@ class ManifestSource:
         name = row.get("file_name", "")
         if not name:
             raise self._wrong(line, "file_name is empty")
-        if "\0" in name or max(map(len, row.values())) > _LONGEST_TEXT:
-            raise self._wrong(line, f"a text with a NUL, or of over {_LONGEST_TEXT} characters")
+        if not all(map(_is_sound, row.values())):
+            raise self._wrong(
+                line, f"a text with a NUL, with half a character or over {_LONGEST_TEXT} long"
+            )
         path = self._folder / name
         # The resolved path counts: "a/../../x" and a link that leads out both end outside.
         if not path.resolve().is_relative_to(self._folder):
@@ -157,3 +160,15 @@ class ManifestSource:
 
     def _wrong(self, line: int, what: str) -> InputDataError:
         return InputDataError(f"{show(self.spec)}, line {line}: {what}; correct it and try again")
+
+
+def _is_sound(text: str) -> bool:
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:  # half of a surrogate pair is the name of no file
+        return False
+    return "\0" not in text and len(text) <= _LONGEST_TEXT
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")

@@ -1,5 +1,6 @@
 """From the SOURCE text that a user types to the source it means."""
 
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -51,23 +52,20 @@ def _open(spec: str, base: Path, *, download: bool) -> Source | None:
     path = _path(spec, base)
     try:
         status = path.stat()
-    except OSError as error:
-        if isinstance(error, PermissionError):
-            raise InputDataError(
-                f"the pool {show(spec)} cannot be opened: {error.strerror}"
-            ) from None
-        return _open_named(spec)
+    except PermissionError as error:
+        raise InputDataError(f"the pool {show(spec)} cannot be opened: {error.strerror}") from None
+    except OSError:
+        return _open_named(spec, base, download=download)
     if stat.S_ISDIR(status.st_mode):
-        from dgaal_cli.data.sources.folder import FolderSource, first_of
-
-        folder = FolderSource(path)
-        first_of(folder)
-        return folder
+        return _folder(path)
     if not stat.S_ISREG(status.st_mode):
         raise InputDataError(
             f"the pool {show(spec)} is neither a file nor a folder but a {kind_of(status.st_mode)}"
         )
-    return _open_file(path)
+    for suffixes, opener in _BY_SUFFIX:
+        if path.name.lower().endswith(suffixes):
+            return opener(path)
+    raise InputDataError(f"{show(str(path))} is of a kind that dgaal cannot read; name {KINDS}")
 
 
 def _path(spec: str, base: Path) -> Path:
@@ -77,7 +75,7 @@ def _path(spec: str, base: Path) -> Path:
         return base.absolute() / spec
 
 
-def _open_named(spec: str) -> Source | None:
+def _open_named(spec: str, base: Path, *, download: bool) -> Source | None:
     kind, colon, name = spec.partition(":")
     if spec == "builtin:digits":
         from dgaal_cli.data.sources.digits import DigitsSource
@@ -85,14 +83,42 @@ def _open_named(spec: str) -> Source | None:
         return DigitsSource()
     if colon and kind == "builtin" and "#" not in name:
         raise InputDataError(f"there is no {show(spec)}; the only built-in pool is builtin:digits")
-    return None
+    if colon and kind == "torchvision" and "#" not in name:
+        return _torchvision(name, base, download=download)
+    return _shards(spec, base)
 
 
-def _open_file(path: Path) -> Source:
-    for suffixes, opener in _BY_SUFFIX:
-        if path.name.lower().endswith(suffixes):
-            return opener(path)
-    raise InputDataError(f"{show(str(path))} is of a kind that dgaal cannot read; name {KINDS}")
+def _torchvision(name: str, base: Path, *, download: bool) -> Source:
+    from dgaal_cli.data.sources.torchvision_sets import TorchvisionSource, default_root
+
+    name, _, folder = name.partition(":")
+    root = _path(folder, base) if folder else default_root()
+    return TorchvisionSource(name, root, download=download)
+
+
+def _shards(spec: str, base: Path) -> Source | None:
+    from dgaal_cli.data.sources.tar_archive import ShardSource, expand_braces
+
+    paths = [_path(name, base) for name in expand_braces(spec)]
+    if not paths or not spec.lower().endswith(_TAR_SUFFIXES):
+        return None
+    missing = [path for path in paths if not path.is_file()]
+    if len(missing) == len(paths):
+        return None
+    if missing:
+        raise InputDataError(
+            f"{len(missing)} of the {len(paths)} shards {show(spec)} are missing, the first is "
+            f"{show(missing[0].name)}; name only those that are there"
+        )
+    return ShardSource(str(_path(spec, base)), paths)
+
+
+def _folder(path: Path) -> Source:
+    from dgaal_cli.data.sources.folder import FolderSource, first_of
+
+    folder = FolderSource(path)
+    first_of(folder)
+    return folder
 
 
 def _manifest(path: Path) -> Source:
@@ -107,16 +133,36 @@ def _arrays(path: Path) -> Source:
     return ArraySource(path)
 
 
-def _single(path: Path) -> Source:
-    import os
+def _zip(path: Path) -> Source:
+    from dgaal_cli.data.sources.zip_archive import ZipSource
 
+    return ZipSource(path)
+
+
+def _tar(path: Path) -> Source:
+    from dgaal_cli.data.sources.tar_archive import TarSource
+
+    return TarSource(path)
+
+
+def _parquet(path: Path) -> Source:
+    from dgaal_cli.data.sources.parquet import ParquetSource
+
+    return ParquetSource(path)
+
+
+def _single(path: Path) -> Source:
     from dgaal_cli.data.sources.files import FileListSource
 
     return FileListSource([os.fsencode(path.name)], base=path.parent, spec=str(path))
 
 
+_TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 _BY_SUFFIX: tuple[tuple[tuple[str, ...], Callable[[Path], Source]], ...] = (
     ((".csv", ".jsonl"), _manifest),
     ((".npz",), _arrays),
+    ((".zip",), _zip),
+    (_TAR_SUFFIXES, _tar),
+    ((".parquet",), _parquet),
     ((".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"), _single),
 )

@@ -1,0 +1,260 @@
+"""Images in tar archives, single or in WebDataset shards; read in place, never extracted."""
+
+import gzip
+import json
+import os
+import re
+import zlib
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from dgaal_cli.data.sources.base import Entry, file_stamp, gone
+from dgaal_cli.data.sources.naming import (
+    Names,
+    is_hidden,
+    label_and_split,
+    may_be_image,
+    refused,
+)
+from dgaal_cli.data.sources.tar_stream import Member, TarStream
+from dgaal_cli.data.sources.zip_archive import MAX_RATIO, MAX_TOTAL_BYTES
+from dgaal_cli.data.unreadable import UnreadableImageError
+from dgaal_cli.errors import InputDataError
+from dgaal_cli.harmless import show
+from dgaal_cli.ids import SampleId
+
+_MAX_LABEL_BYTES = 2**16
+_LABEL_SUFFIXES = (".cls", ".json")
+_LABEL_KEYS = ("label", "cls", "class")
+_BRACES = re.compile(r"\{(\d{1,9})\.\.(\d{1,9})\}")
+_MAX_SHARDS = 100_000
+
+Read = Callable[[], bytes]
+
+
+class TarSource:
+    """Files of a ``.tar`` or ``.tar.gz`` archive, in its order.
+
+    A member ``NAME.cls`` or ``NAME.json`` next to an image ``NAME.jpg`` holds its label, as in
+    WebDataset; elsewhere a folder's name may serve.
+    """
+
+    def __init__(self, path: Path, *, prefix: str = "") -> None:
+        """Look at every header once.
+
+        Args:
+            path: The archive.
+            prefix: Stands before each member's name in the ids.
+
+        Raises:
+            InputDataError: One bad member refuses the whole.
+        """
+        self._path = path
+        self._prefix = prefix
+        self._is_packed = path.name.lower().endswith((".gz", ".tgz"))
+        self._index: dict[SampleId, Entry] | None = None
+        self._count, self._top = self._survey()
+        if not self._count:
+            raise InputDataError(f"the archive {show(self.spec)} holds no images")
+
+    @property
+    def spec(self) -> str:
+        """Path of the archive."""
+        return str(self._path)
+
+    def entries(self) -> Iterator[Entry]:
+        """Stream members in the order of the archive."""
+        with self._open() as stream:
+            tar = TarStream(stream, self.spec)
+            for _, group in groupby(self._readable(tar), key=lambda item: _key(item[0].name)):
+                yield from self._group(list(group))
+
+    def count(self) -> int | None:
+        """Members that may be images."""
+        return self._count
+
+    def stamp(self) -> str:
+        """Size and time of change of the archive."""
+        return file_stamp(self._path)
+
+    def get(self, sample_id: SampleId) -> Entry:
+        """Find one member; in a packed archive by reading up to it."""
+        if self._is_packed:
+            found = next((entry for entry in self.entries() if entry.id == sample_id), None)
+        else:
+            if self._index is None:
+                self._index = {entry.id: entry for entry in self.entries()}
+            found = self._index.get(sample_id)
+        if found is None:
+            raise gone(sample_id, self.spec)
+        return found
+
+    def _survey(self) -> tuple[int, str]:
+        names = Names(self.spec)
+        count = total = 0
+        with self._open() as stream:
+            size = max(1, self._path.stat().st_size)
+            for member in TarStream(stream, self.spec).members():
+                names.add(member.name)
+                total += member.size
+                if self._is_packed and total > max(MAX_TOTAL_BYTES, MAX_RATIO * size):
+                    raise refused(self.spec, f"it unpacks to over {MAX_RATIO} times its size")
+                if not self._is_packed and member.offset + member.size > size:
+                    raise refused(self.spec, "it ends within a member")
+                count += not is_hidden(member.name) and may_be_image(member.name)
+        return count, names.top
+
+    def _readable(self, tar: TarStream) -> Iterator[tuple[Member, Read]]:
+        for member in tar.members():
+            if is_hidden(member.name):
+                continue
+            if self._is_packed:  # the stream moves on, so the data must be taken now
+                yield member, partial(_same, tar.read(member))
+            else:
+                yield member, partial(_read_at, self._path, member)
+
+    def _group(self, group: list[tuple[Member, Read]]) -> Iterator[Entry]:
+        sidecars = [item for item in group if item[0].name.lower().endswith(_LABEL_SUFFIXES)]
+        beside = _label(sidecars) if sidecars else None
+        for member, read in group:
+            if not may_be_image(member.name):
+                continue
+            label, split = label_and_split(member.name, top=self._top)
+            name = f"{self._prefix}{member.name}"
+            yield Entry(
+                id=SampleId(name),
+                label=beside if beside is not None else label,
+                split=split,
+                path=f"{self._path}!{member.name}",
+                read=read,
+            )
+
+    @contextmanager
+    def _open(self) -> Generator[BinaryIO]:
+        try:
+            with self._path.open("rb") as raw:
+                if self._is_packed:
+                    with gzip.GzipFile(fileobj=raw) as packed:
+                        yield cast("BinaryIO", _Forward(packed))
+                else:
+                    yield raw
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            raise refused(self.spec, "it is no whole gzip file") from None
+        except OSError as error:
+            reason = error.strerror or "i/o error"
+            raise InputDataError(f"cannot read {show(self.spec)}: {reason}") from None
+
+
+class ShardSource:
+    """Several tar archives as one pool; ids begin with the shard's name."""
+
+    def __init__(self, spec: str, paths: list[Path]) -> None:
+        self._spec = spec
+        self._shards = {path.name: TarSource(path, prefix=f"{path.name}/") for path in paths}
+
+    @property
+    def spec(self) -> str:
+        """The pattern with its braces."""
+        return self._spec
+
+    def entries(self) -> Iterator[Entry]:
+        """Stream shard after shard."""
+        for shard in self._shards.values():
+            yield from shard.entries()
+
+    def count(self) -> int | None:
+        """Images of all shards."""
+        return sum(shard.count() or 0 for shard in self._shards.values())
+
+    def stamp(self) -> str:
+        """Sizes and times of change of all shards."""
+        return " ".join(shard.stamp() for shard in self._shards.values())
+
+    def get(self, sample_id: SampleId) -> Entry:
+        """Find one member by shard and name."""
+        shard = self._shards.get(sample_id.partition("/")[0])
+        if shard is None:
+            raise gone(sample_id, self._spec)
+        return shard.get(sample_id)
+
+
+def expand_braces(pattern: str) -> list[str]:
+    """Expand ``pool-{000..127}.tar`` to its names; a text without braces gives none.
+
+    Raises:
+        InputDataError: It would give more than 100,000 names.
+    """
+    match = _BRACES.search(pattern)
+    if match is None:
+        return []
+    first, last = int(match[1]), int(match[2])
+    width = len(match[1])
+    if not 0 <= last - first < _MAX_SHARDS:
+        raise InputDataError(
+            f"{show(pattern)} names no sensible list of shards; write {{000..127}}, smaller first"
+        )
+    names = [
+        f"{pattern[: match.start()]}{number:0{width}d}{pattern[match.end() :]}"
+        for number in range(first, last + 1)
+    ]
+    if _BRACES.search(names[0]) is None:
+        return names
+    expanded = [inner for name in names for inner in expand_braces(name)]
+    if len(expanded) > _MAX_SHARDS:
+        raise InputDataError(f"{show(pattern)} names over {_MAX_SHARDS:,} shards; name fewer")
+    return expanded
+
+
+class _Forward:
+    """A packed stream that does not pretend to seek: going back would unpack from the start."""
+
+    def __init__(self, stream: gzip.GzipFile) -> None:
+        self.read = stream.read
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _key(name: str) -> str:
+    folder, _, base = name.rpartition("/")
+    return f"{folder}/{base.partition('.')[0]}"
+
+
+def _label(sidecars: list[tuple[Member, Read]]) -> str | None:
+    member, read = sidecars[0]
+    if member.size > _MAX_LABEL_BYTES:
+        return None
+    text = read().decode("utf-8", "replace").strip()
+    if member.name.lower().endswith(".cls"):
+        return text or None
+    try:
+        value: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    fields = cast("dict[str, Any]", value)
+    found = next((fields[key] for key in _LABEL_KEYS if key in fields), None)
+    return str(found) if isinstance(found, str | int) and not isinstance(found, bool) else None
+
+
+def _same(data: bytes) -> bytes:
+    return data
+
+
+def _read_at(path: Path, member: Member) -> bytes:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            data = os.pread(descriptor, member.size, member.offset)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise UnreadableImageError(f"cannot be read: {error.strerror or 'i/o error'}") from None
+    if len(data) != member.size:
+        raise UnreadableImageError("damaged archive member")
+    return data

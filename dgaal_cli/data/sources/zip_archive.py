@@ -1,0 +1,148 @@
+"""Images in a zip file, read in place: nothing is ever extracted."""
+
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from dgaal_cli.data.files import MAX_FILE_BYTES
+from dgaal_cli.data.sources.base import Entry, file_stamp, gone
+from dgaal_cli.data.sources.naming import Names, is_hidden, label_and_split, may_be_image, refused
+from dgaal_cli.data.unreadable import UnreadableImageError
+from dgaal_cli.errors import InputDataError
+from dgaal_cli.harmless import show
+from dgaal_cli.ids import SampleId
+
+MAX_RATIO = 100
+"""Larger files that unpack to more than this many times their size are bombs, not images."""
+SMALL_BYTES = 16 * 2**20
+"""Below this a large ratio is harmless: drawings of one color compress a thousandfold."""
+MAX_TOTAL_BYTES = 4 * 2**30
+"""What an archive may unpack to whatever its size; beyond, ``MAX_RATIO`` times its size."""
+_MAX_DIRECTORY_BYTES = 2**30
+_END = struct.Struct("<4s4H2LH")
+_LOCAL_HEADER_BYTES = 30
+_ENCRYPTED = 1
+
+
+class ZipSource:
+    """Files of a zip archive; one bad member refuses the whole before any image is read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        _check_end(path)
+        try:
+            self._archive = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
+            raise refused(
+                str(path), f"it is no whole zip file ({show(str(error))[:100]})"
+            ) from None
+        infos = [info for info in self._archive.infolist() if not info.is_dir()]
+        names = Names(self.spec)
+        for info in infos:
+            names.add(info.filename)
+            _check_info(info, self.spec)
+        _check_layout(infos, self._archive.start_dir, self.spec)
+        self._top = names.top
+        self._infos = {
+            info.filename: info
+            for info in sorted(infos, key=lambda info: info.filename)
+            if not is_hidden(info.filename) and may_be_image(info.filename)
+        }
+        if not self._infos:
+            raise InputDataError(f"the archive {show(self.spec)} holds no images")
+
+    @property
+    def spec(self) -> str:
+        """Path of the archive."""
+        return str(self._path)
+
+    def entries(self) -> Iterator[Entry]:
+        """Stream members, sorted by name."""
+        return map(self._entry, self._infos.values())
+
+    def count(self) -> int | None:
+        """Members that may be images."""
+        return len(self._infos)
+
+    def stamp(self) -> str:
+        """Size and time of change of the archive."""
+        return file_stamp(self._path)
+
+    def get(self, sample_id: SampleId) -> Entry:
+        """Find one member by name."""
+        if sample_id not in self._infos:
+            raise gone(sample_id, self.spec)
+        return self._entry(self._infos[sample_id])
+
+    def _entry(self, info: zipfile.ZipInfo) -> Entry:
+        label, split = label_and_split(info.filename, top=self._top)
+        return Entry(
+            id=SampleId(info.filename),
+            label=label,
+            split=split,
+            path=f"{self._path}!{info.filename}",
+            read=partial(self._read, info),
+        )
+
+    def _read(self, info: zipfile.ZipInfo) -> bytes:
+        try:
+            with self._archive.open(info) as stream:
+                data = stream.read(info.file_size + 1)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError):
+            raise UnreadableImageError("damaged archive member") from None
+        except OSError as error:
+            raise UnreadableImageError(f"cannot be read: {error.strerror or 'i/o error'}") from None
+        if len(data) != info.file_size:
+            raise UnreadableImageError("damaged archive member")
+        return data
+
+
+def _check_end(path: Path) -> None:
+    """Refuse a huge directory before the zip reader loads it whole."""
+    try:
+        with path.open("rb") as stream:
+            size = stream.seek(0, 2)
+            stream.seek(max(0, size - 65_557))
+            tail = stream.read()
+    except OSError as error:
+        raise InputDataError(f"cannot read {show(str(path))}: {error.strerror}") from None
+    at = tail.rfind(b"PK\5\6")
+    if at < 0 or at + _END.size > len(tail):
+        raise refused(str(path), "it is no whole zip file (its end is missing)")
+    directory_bytes = _END.unpack_from(tail, at)[5]
+    if directory_bytes not in (0xFFFFFFFF,) and directory_bytes > min(size, _MAX_DIRECTORY_BYTES):
+        raise refused(str(path), "its directory claims to be larger than it can be")
+
+
+def _check_info(info: zipfile.ZipInfo, archive: str) -> None:
+    name = show(info.filename[:200])
+    if info.flag_bits & _ENCRYPTED:
+        raise refused(archive, f"its member {name!r} is encrypted")
+    mode = info.external_attr >> 16
+    if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+        raise refused(archive, f"its member {name!r} is a link or a device")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise refused(archive, f"its member {name!r} is neither stored nor deflated")
+    if info.file_size > MAX_FILE_BYTES:
+        raise refused(archive, f"its member {name!r} is over {MAX_FILE_BYTES // 2**20} MiB")
+    if info.file_size > max(SMALL_BYTES, MAX_RATIO * info.compress_size):
+        raise refused(archive, f"its member {name!r} unpacks to over {MAX_RATIO} times its size")
+
+
+def _check_layout(infos: list[zipfile.ZipInfo], directory_at: int, archive: str) -> None:
+    """Refuse members that share bytes: a small file could then unpack to petabytes."""
+    end = 0
+    total = 0
+    for info in sorted(infos, key=lambda info: info.header_offset):
+        if info.header_offset < end:
+            raise refused(archive, "its members overlap")
+        end = info.header_offset + _LOCAL_HEADER_BYTES + info.compress_size
+        total += info.file_size
+    if end > directory_at:
+        raise refused(archive, "a member reaches into its directory")
+    if total > max(MAX_TOTAL_BYTES, MAX_RATIO * directory_at):
+        raise refused(archive, f"it unpacks to over {MAX_RATIO} times its size")
