@@ -21,6 +21,8 @@ PROGRESS_NAME = "progress"
 """Folder, in a round's folder, of the training state of an unfinished round."""
 
 EVENT_INTERVAL_S = 0.2
+RECORDED_POINTS = 40
+"""At least this many losses a phase are told, however fast it runs; plots are drawn from them."""
 CHECKPOINT_INTERVAL_S = 15.0
 CUDA_CHECK_STEPS = 25
 """A look at a loss waits for the GPU, so there it happens only this often."""
@@ -112,6 +114,7 @@ class Runner:
 
     def _loop(self, phase: Phase, first: int) -> None:
         began = last_event = last_save = time.perf_counter()
+        every = max(1, phase.steps // RECORDED_POINTS)
         for module in phase.networks.values():
             module.train()
         for step in range(first, phase.steps):
@@ -120,7 +123,8 @@ class Runner:
             losses = phase.step(step, generator)
             now = time.perf_counter()
             is_last = step + 1 == phase.steps or phase.is_done()
-            is_reported = is_last or now - last_event >= EVENT_INTERVAL_S
+            is_due = now - last_event >= EVENT_INTERVAL_S or step % every == 0
+            is_reported = is_last or is_due
             if is_reported or self._looks_at(losses, step):
                 values = self._checked(phase, step, losses)
                 if is_reported:

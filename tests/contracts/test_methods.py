@@ -1,0 +1,160 @@
+"""What every method promises, over the whole registry."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small_rounds import build, small_config, small_data, trained
+
+from dgaal_cli.errors import ConfigError
+from dgaal_cli.methods.registry import METHODS, check_method
+from dgaal_cli.training.checkpoint import module_tensors
+
+EVERY = pytest.mark.parametrize("name", sorted(METHODS))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def rounds(tmp_path_factory):
+    """Each method trained once on the same data."""
+    data = small_data()
+    return {
+        name: (trained(small_config(name), data, tmp_path_factory.mktemp(name)), data)
+        for name in METHODS
+    }
+
+
+@EVERY
+def test_picks_are_unique_unlabeled_rows_of_the_asked_number(name, rounds):
+    method, data = rounds[name]
+    picks = method.rank(data, 12, 5).picks
+    assert len(picks) == len(set(picks)) == 12
+    assert set(picks) <= set(data.unlabeled_rows.tolist())
+
+
+@EVERY
+def test_the_whole_pool_can_be_asked(name, rounds):
+    method, data = rounds[name]
+    assert sorted(method.rank(data, len(data.unlabeled_rows), 1).picks) == sorted(
+        data.unlabeled_rows.tolist()
+    )
+
+
+@EVERY
+def test_images_that_nobody_could_name_are_never_asked_again(name, rounds):
+    method, data = rounds[name]
+    usable = data.is_usable.copy()
+    usable[20:40] = False
+    left = replace(data, is_usable=usable)
+    picks = method.rank(left, len(left.unlabeled_rows), 0).picks
+    assert not set(picks) & set(range(20, 40))
+
+
+@EVERY
+def test_scores_are_finite_float32_one_a_row(name, rounds):
+    method, data = rounds[name]
+    ranking = method.rank(data, 5, 0)
+    assert ranking.scores.dtype == np.float32
+    assert ranking.scores.shape == ranking.rows.shape == data.unlabeled_rows.shape
+    assert np.isfinite(ranking.scores).all()
+
+
+@EVERY
+def test_the_same_seed_asks_the_same(name, rounds):
+    method, data = rounds[name]
+    first, second = method.rank(data, 12, 7), method.rank(data, 12, 7)
+    assert first.picks == second.picks
+    assert np.array_equal(first.scores, second.scores)
+
+
+@EVERY
+def test_ranking_changes_neither_modes_nor_weights_nor_global_randomness(name, rounds):
+    method, data = rounds[name]
+    for module in method.modules.values():
+        module.train()
+    before = copy.deepcopy(module_tensors(method.modules))
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    method.rank(data, 5, 0)
+    method.health(data)
+    after = module_tensors(method.modules)
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert all(module.training for m in method.modules.values() for module in m.modules())
+    assert torch.equal(torch_state, torch.get_rng_state())
+    assert np.array_equal(numpy_state, np.random.get_state()[1])  # noqa: NPY002
+
+
+@pytest.mark.parametrize("name", sorted(set(METHODS) - {"random"}))
+def test_shuffling_the_pool_permutes_the_scores(name, rounds):
+    method, data = rounds[name]
+    order = np.random.default_rng(3).permutation(len(data.labels))
+    shuffled = replace(
+        data,
+        pixels=data.pixels[order],
+        labels=data.labels[order],
+        item_ids=[data.item_ids[i] for i in order],
+        is_usable=data.is_usable[order],
+        is_held_out=data.is_held_out[order],
+    )
+    one, other = method.rank(data, 5, 0), method.rank(shuffled, 5, 0)
+    ours = dict(zip(one.rows.tolist(), one.scores.tolist(), strict=True))
+    theirs = {
+        int(order[row]): score for row, score in zip(other.rows, other.scores.tolist(), strict=True)
+    }
+    assert ours.keys() == theirs.keys()
+    assert max(abs(ours[row] - theirs[row]) for row in ours) < 1e-5
+
+
+@EVERY
+def test_a_pool_without_labels_is_ranked_by_the_cold_start_rule(name, tmp_path):
+    data = small_data(labeled=0)
+    method = trained(small_config(name), data, tmp_path)
+    ranking = method.rank(data, 8, 0)
+    assert len(set(ranking.picks)) == 8
+    assert np.isfinite(ranking.scores).all()
+
+
+@EVERY
+def test_labels_of_one_class_are_no_error(name, tmp_path):
+    data = small_data()
+    one_class = replace(data, labels=np.where(data.labels == 1, 1, -1))
+    method = trained(small_config(name), one_class, tmp_path)
+    assert len(method.rank(one_class, 4, 0).picks) == 4
+
+
+@EVERY
+def test_the_task_model_starts_from_the_same_weights_whatever_the_method(name):
+    reference = build(small_config("random")).classifier.state_dict()
+    ours = build(small_config(name)).classifier.state_dict()
+    assert all(torch.equal(reference[key], ours[key]) for key in reference)
+
+
+@EVERY
+def test_deployed_modules_score_an_image_alike_alone_and_in_company(name, rounds):
+    method, data = rounds[name]
+    for role, module in method.deploy(data).items():
+        module.eval()
+        images = torch.from_numpy(data.pixels[:9])
+        extra = (
+            () if role != "generator" else (torch.ones(9, method.modules["decoder"].map_channels),)
+        )
+        with torch.no_grad():
+            together = module(images, *extra)
+            alone = module(images[4:5], *(e[4:5] for e in extra))
+        together = together if isinstance(together, tuple) else (together,)
+        alone = alone if isinstance(alone, tuple) else (alone,)
+        for all_rows, one in zip(together, alone, strict=True):
+            assert torch.allclose(all_rows[4].float(), one[0].float(), atol=1e-5), role
+
+
+def test_an_unknown_method_names_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean 'dgaal'"):
+        check_method("dgall")

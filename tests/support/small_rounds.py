@@ -1,0 +1,107 @@
+"""A round's data small enough to train on in a second, without torch's or dgaal's files."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dgaal_cli.config.load import build_config
+from dgaal_cli.config.schema import Config
+from dgaal_cli.ids import ItemId
+from dgaal_cli.methods.base import Method, TaskShape
+from dgaal_cli.methods.registry import load_method
+from dgaal_cli.training.data import RoundData, SyntheticImages
+from dgaal_cli.training.phase import Phase
+from dgaal_cli.training.runner import Runner
+from dgaal_cli.training.seeding import initializing
+
+SHAPE = TaskShape(image_size=8, channels=1, classes=2)
+
+
+def small_config(method: str = "dgaal", **sections: Any) -> Config:
+    """The smallest networks that still are the real ones."""
+    tree: dict[str, Any] = {
+        "method": method,
+        "preset": "tiny",
+        "pool": {"source": "unused", "image_size": 8, "channels": 1},
+        "network": {
+            "width": 4,
+            "latent": 4,
+            "residual_blocks": 1,
+            "latent_hidden": 8,
+            "critic_width": 4,
+            "classifier_width": 4,
+        },
+        "pretrain": {"epochs": 0, "min_steps": 6, "batch": 8},
+        "coevolve": {"steps": 20, "batch": 16},
+        "classifier": {"steps": 30, "batch": 16, "shift": 0},
+    }
+    for name, values in sections.items():
+        tree[name] = {**tree.get(name, {}), **values} if isinstance(values, dict) else values
+    return build_config(tree)
+
+
+def small_data(count: int = 60, labeled: int = 16, *, number: int = 0, seed: int = 0) -> RoundData:
+    """Bright against dark images; the brightness of every image differs, so no scores tie."""
+    rng = np.random.default_rng(seed)
+    truth = np.arange(count) % 2
+    level = np.where(truth == 1, 200, 55)[:, None, None, None]
+    noise = rng.integers(-45, 45, (count, 8, 8, 1))
+    labels = np.full(count, -1, dtype=np.int64)
+    labels[:labeled] = truth[:labeled]
+    return RoundData(
+        number=number,
+        seed=seed,
+        device=torch.device("cpu"),
+        item_ids=[ItemId(i + 1) for i in range(count)],
+        pixels=(level + noise).clip(0, 255).astype(np.uint8),
+        labels=labels,
+        is_usable=np.ones(count, dtype=bool),
+        is_held_out=np.zeros(count, dtype=bool),
+        class_names=["dark", "bright"],
+        synthetic=no_synthetic(),
+        test_pixels=(level + noise).clip(0, 255).astype(np.uint8),
+        test_labels=truth.astype(np.int64),
+    )
+
+
+def no_synthetic() -> SyntheticImages:
+    return SyntheticImages(
+        item_ids=[],
+        pixels=np.zeros((0, 8, 8, 1), np.uint8),
+        parents=np.zeros(0, np.int64),
+        labels=np.zeros(0, np.int64),
+        is_labeled=np.zeros(0, bool),
+        is_candidate=np.zeros(0, bool),
+    )
+
+
+def build(config: Config, *, number: int = 0) -> Method:
+    with initializing(config.seed, number, "networks"):
+        method = load_method(config, SHAPE)
+    with initializing(config.seed, number, "classifier"):
+        method.classifier.initialize()
+    return method
+
+
+def runner(method: Method, phases: list[Phase], folder: Path, **changes: Any) -> Runner:
+    values: dict[str, Any] = {
+        "folder": folder,
+        "identity": {"labels": "a"},
+        "modules": method.modules,
+        "phases": phases,
+        "seed": 0,
+        "number": 0,
+        "emit": lambda event: None,
+    }
+    return Runner(**{**values, **changes})
+
+
+def trained(config: Config, data: RoundData, folder: Path) -> Method:
+    """Train one round of the configured method."""
+    folder.mkdir(parents=True, exist_ok=True)
+    method = build(config, number=data.number)
+    phases = [*method.learn(data), *method.adapt(data)]
+    runner(method, phases, folder).run(phases)
+    return method

@@ -1,0 +1,105 @@
+"""Configuration: precedence, and a clear sentence for each wrong input."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dgaal_cli.config.load import build_config, load_config, parse_assignment, preset_names
+from dgaal_cli.errors import ConfigError, StorageError, WorkspaceError
+
+POOL = {"pool": {"source": "x"}}
+
+
+def write(tmp_path, text):
+    path = tmp_path / "dgaal.toml"
+    path.write_text(text)
+    return path
+
+
+def load(path, *assignments, **environment):
+    return load_config(path, environment=environment, assignments=assignments)
+
+
+def test_command_line_beats_environment_beats_file_beats_preset(tmp_path):
+    path = write(
+        tmp_path, 'preset = "tiny"\n[pool]\nsource = "x"\n[query]\nsize = 5\n[network]\nwidth = 9\n'
+    )
+    config = load(path, "query.size=7", DGAAL_QUERY__SIZE="6", DGAAL_QUERY__BUDGET="50")
+    assert config.query.size == 7
+    assert config.query.budget == 50
+    assert config.network.width == 9  # the file
+    assert config.network.latent == 16  # the preset
+    assert config.coevolve.folds == 3  # the default
+    assert load(path, DGAAL_QUERY__SIZE="6").query.size == 6
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({"query": {"sise": 3}}, "unknown key 'query.sise'.*did you mean 'query.size'"),
+        ({"sead": 3}, "unknown key 'sead'.*did you mean 'seed'"),
+        ({"seed": "3"}, "Expected `int`, got `str` - at `\\$.seed`"),
+        ({"seed": True}, "Expected `int`, got `bool`"),
+        ({"seed": 1.0}, "Expected `int`, got `float`"),
+        ({"seed": -1}, "'seed' is -1; it must not be negative"),
+        ({"query": 3}, "'query' .* is a table; write \\[query\\]"),
+        ({"query": {"size": 0}}, "'query.size' is 0; it must be above 0"),
+        ({"preset": "huge"}, "unknown preset 'huge'; choose one of paper, small, tiny"),
+        ({"pool": {"source": "x", "image_size": 28}}, "choose one of 0, 8, 16, 32, 64"),
+        ({"generation": {"share": 1.5}}, "at least 0 and below 1"),
+        ({"coevolve": {"folds": 1}}, "must be at least 2"),
+    ],
+)
+def test_wrong_values_are_named(tree, message):
+    with pytest.raises(ConfigError, match=message) as wrong:
+        build_config(POOL | tree)
+    assert wrong.value.exit_code == 2
+
+
+def test_an_integer_may_stand_for_a_number():
+    assert build_config(POOL | {"classifier": {"lr": 1}}).classifier.lr == 1.0
+
+
+def test_every_preset_builds():
+    assert preset_names() == ["paper", "small", "tiny"]
+    for name in preset_names():
+        assert build_config(POOL | {"preset": name}).preset == name
+
+
+def test_a_file_of_a_later_version_is_refused(tmp_path):
+    path = write(tmp_path, 'version = 2\nnew_key = 1\n[pool]\nsource = "x"\n')
+    with pytest.raises(WorkspaceError, match=r"version 2.*upgrade") as refused:
+        load(path)
+    assert refused.value.exit_code == 4
+
+
+def test_broken_and_missing_files_are_named(tmp_path):
+    with pytest.raises(ConfigError, match="no valid TOML"):
+        load(write(tmp_path, "a = ["))
+    with pytest.raises(StorageError, match="cannot read"):
+        load(tmp_path / "absent.toml")
+
+
+def test_an_unknown_environment_key_is_an_error(tmp_path):
+    path = write(tmp_path, '[pool]\nsource = "x"\n')
+    with pytest.raises(ConfigError, match=r"unknown key 'sed'.*did you mean 'seed'"):
+        load(path, DGAAL_SED="1")
+
+
+def test_an_assignment_without_a_value_is_an_error():
+    with pytest.raises(ConfigError, match="no assignment"):
+        parse_assignment("query.size")
+
+
+@given(st.integers(min_value=1, max_value=10**9))
+def test_numbers_survive_an_assignment(number):
+    assert parse_assignment(f"query.size={number}") == (["query", "size"], number)
+
+
+@given(st.text(max_size=30))
+def test_no_assignment_text_raises_anything_but_a_config_error(text):
+    try:
+        keys, _ = parse_assignment(text)
+    except ConfigError:
+        return
+    assert keys

@@ -1,0 +1,194 @@
+"""Values, not shapes: what the rules choose on data where the right choice is known."""
+
+import numpy as np
+import pytest
+import torch
+from small_rounds import small_config, small_data, trained
+
+from dgaal_cli.methods.base import mean_ranks, ranks, select_top
+from dgaal_cli.methods.dgaal import rule
+from dgaal_cli.methods.dgaal.folds import Pools, auc, cross_scores, fold_of, held_out_auc
+from dgaal_cli.methods.diversity import gradient_seeding, typical_points
+from dgaal_cli.methods.uncertainty import boundary_closeness
+from dgaal_cli.networks.deploy import closeness
+from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
+
+
+def test_closeness_is_one_minus_the_margin():
+    probabilities = np.array([[0.5, 0.3, 0.2], [0.9, 0.05, 0.05], [1 / 3, 1 / 3, 1 / 3]])
+    assert boundary_closeness(probabilities) == pytest.approx([0.8, 0.15, 1.0])
+
+
+def test_closeness_keeps_an_order_where_the_margin_rounds_to_one():
+    logits = torch.tensor([[40.0, 0.0, 0.0], [50.0, 0.0, 0.0]])
+    values = closeness(logits)
+    assert values[0] > values[1] > 0
+
+
+def test_the_deployed_closeness_is_the_ranked_one():
+    logits = torch.from_numpy(np.random.default_rng(0).normal(size=(50, 7))).float()
+    ours = boundary_closeness(torch.softmax(logits.double(), 1).numpy())
+    assert closeness(logits).numpy() == pytest.approx(ours, abs=1e-6)
+
+
+def test_margin_asks_the_image_between_the_classes_first(tmp_path):
+    data = small_data()
+    pixels = data.pixels.copy()
+    pixels[30] = 128  # between dark (55) and bright (200)
+    data.pixels = pixels
+    method = trained(small_config("margin"), data, tmp_path)
+    ranking = method.rank(data, 5, 0)
+    assert 30 in ranking.picks
+    best = ranking.rows[ranking.scores.argmax()]
+    assert ranking.picks[0] == best
+
+
+def test_select_top_takes_the_highest_and_keeps_the_order_of_ties():
+    rows = np.array([4, 7, 9, 12])
+    assert select_top(np.array([1.0, 3.0, 3.0, 2.0]), rows, 3) == [7, 9, 12]
+
+
+def test_ranks_share_ties_and_span_zero_to_one():
+    assert mean_ranks(np.array([10.0, 20.0, 20.0])).tolist() == [1.0, 2.5, 2.5]
+    assert ranks(np.array([3.0, 1.0, 2.0])).tolist() == [1.0, 0.0, 0.5]
+    assert ranks(np.array([3.0])).tolist() == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("auc_value", "progress", "expected"),
+    [(0.5, 0.0, 0.1), (0.9, 0.0, 0.3), (0.5, 0.5, 0.05), (0.9, 1.0, 0.0), (0.3, 0.0, 0.1)],
+)
+def test_the_discriminators_share_follows_what_it_knows(auc_value, progress, expected):
+    share = rule.discriminator_share(auc=auc_value, labeled=400, count=50, progress=progress)
+    assert share == pytest.approx(expected)
+
+
+def test_small_queries_and_few_labels_give_the_discriminator_no_share():
+    assert rule.discriminator_share(auc=1.0, labeled=400, count=9, progress=0) == 0
+    assert rule.discriminator_share(auc=1.0, labeled=29, count=50, progress=0) == 0
+
+
+def _choose(share, unlabeled_logits=None):
+    rng = np.random.default_rng(0)
+    count = 100
+    near = np.linspace(1.0, 0.0, count)  # row 0 is nearest the boundary
+    logits = np.zeros(count) if unlabeled_logits is None else unlabeled_logits
+    probabilities = rng.dirichlet(np.ones(3), count)
+    return rule.choose(
+        closeness=near,
+        unlabeled_logits=logits,
+        probabilities=probabilities,
+        features=rng.normal(size=(count, 5)),
+        count=20,
+        share=share,
+        generator=np.random.default_rng(1),
+    )
+
+
+def test_without_a_share_the_query_is_plain_margin():
+    choice = _choose(0.0)
+    assert choice.by_margin == list(range(20))
+    assert choice.by_discriminator == []
+
+
+def test_the_share_is_filled_with_unlabeled_looking_images_outside_the_margin_part():
+    logits = np.zeros(100)
+    logits[20:60] = 10.0
+    choice = _choose(0.25, logits)
+    assert choice.by_margin == list(range(15))
+    assert len(set(choice.by_discriminator)) == 5
+    assert set(choice.by_discriminator) <= set(range(15, 65))
+    assert choice.by_discriminator[0] == 20  # the best mix: unlabeled-looking and nearest
+
+
+def test_a_flipped_discriminator_changes_the_choice():
+    logits = np.zeros(100)
+    logits[20:60] = 10.0
+    assert _choose(0.25, logits).by_discriminator != _choose(0.25, -logits).by_discriminator
+
+
+def test_gradient_seeding_matches_brute_force_distances():
+    rng = np.random.default_rng(4)
+    probabilities, features = rng.dirichlet(np.ones(4), 30), rng.normal(size=(30, 6))
+    residual = probabilities.copy()
+    residual[np.arange(30), probabilities.argmax(1)] -= 1
+    embedded = (residual[:, :, None] * features[:, None, :]).reshape(30, -1)
+
+    draw = np.random.default_rng(9)
+    picked, gap = [3], ((embedded - embedded[3]) ** 2).sum(1)
+    while len(picked) < 8:
+        gap[picked] = 0
+        picked.append(int(draw.choice(30, p=gap / gap.sum())))
+        gap = np.minimum(gap, ((embedded - embedded[picked[-1]]) ** 2).sum(1))
+    ours = gradient_seeding(probabilities, features, 8, first=3, generator=np.random.default_rng(9))
+    assert ours == picked
+
+
+def test_gradient_seeding_picks_distinct_rows_even_where_all_coincide():
+    picked = gradient_seeding(
+        np.full((6, 2), 0.5), np.ones((6, 3)), 6, first=0, generator=np.random.default_rng(0)
+    )
+    assert sorted(picked) == list(range(6))
+
+
+def test_typical_points_take_one_image_a_cluster():
+    rng = np.random.default_rng(0)
+    centers = np.array([[0, 0], [10, 0], [0, 10], [10, 10]])
+    points = np.repeat(centers, 25, axis=0) + rng.normal(0, 0.2, (100, 2))
+    picked = typical_points(points, 4, seed=0)
+    assert sorted(row // 25 for row in picked) == [0, 1, 2, 3]
+
+
+def test_auc_counts_pairs_and_halves_ties():
+    assert auc(np.array([2.0, 3.0]), np.array([1.0, 2.0])) == pytest.approx(3.5 / 4)
+
+
+def test_folds_are_even_and_belong_to_the_item_for_life():
+    ids = list(range(1, 3001))
+    folds = fold_of(ids, 3)
+    assert np.bincount(folds).min() > 900
+    assert fold_of(ids[100:], 3).tolist() == folds[100:].tolist()
+
+
+def test_each_row_is_scored_by_its_own_folds_network_as_unlabeled():
+    networks = [LatentDiscriminator(latent=1, hidden=4) for _ in range(2)]
+    for value, network in zip((1.0, -2.0), networks, strict=True):
+        for parameter in network.parameters():
+            parameter.data.zero_()
+        network.body[-1].bias.data.fill_(value)  # the logit of "labeled", whatever the input
+    pools = Pools(
+        z=torch.zeros(4, 1),
+        is_labeled=np.array([True, False, True, False]),
+        is_unlabeled=np.array([False, True, False, True]),
+        folds=np.array([0, 0, 1, 1]),
+    )
+    assert cross_scores(networks, pools).tolist() == [-1.0, -1.0, 2.0, 2.0]
+
+
+def test_the_held_out_auc_is_chance_for_random_labels_and_high_for_a_missing_half(tmp_path):
+    config = small_config(coevolve={"steps": 120}, pretrain={"min_steps": 40})
+    count = 240
+    random_half = small_data(count, labeled=0)
+    truth = np.arange(count) % 2
+    chosen = np.random.default_rng(5).permutation(count)[:120]
+    random_half.labels[chosen] = truth[chosen]
+    method = trained(config, random_half, tmp_path / "random")
+    knows_nothing = method.health(random_half)["discriminator_auc"]
+
+    bright_only = small_data(count, labeled=0)
+    bright_only.labels[1:240:4] = 1
+    method = trained(config, bright_only, tmp_path / "half")
+    knows = method.health(bright_only)["discriminator_auc"]
+    assert abs(knows_nothing - 0.5) < 0.12
+    # Two thirds of the unlabeled images are dark and no labeled one is: 5/6 is the best there is.
+    assert knows > 0.7
+
+
+def test_held_out_auc_without_one_side_is_chance():
+    pools = Pools(
+        z=torch.zeros(3, 1),
+        is_labeled=np.zeros(3, bool),
+        is_unlabeled=np.ones(3, bool),
+        folds=np.zeros(3, np.int64),
+    )
+    assert held_out_auc(np.arange(3.0), pools) == 0.5

@@ -1,0 +1,88 @@
+"""Training states: whole or refused, never pickled."""
+
+import json
+
+import pytest
+import torch
+
+from dgaal_cli.errors import CheckpointError
+from dgaal_cli.training import checkpoint
+
+TENSORS = {"module.a.weight": torch.arange(6.0).reshape(2, 3), "n": torch.tensor(7)}
+
+
+def test_what_was_saved_is_loaded(tmp_path):
+    checkpoint.save(tmp_path / "c", TENSORS, {"step": 3})
+    tensors, state = checkpoint.load(tmp_path / "c")
+    assert state["step"] == 3
+    assert tensors.keys() == TENSORS.keys()
+    assert all(torch.equal(tensors[key], TENSORS[key]) for key in TENSORS)
+
+
+def test_saving_again_replaces_and_leaves_nothing_behind(tmp_path):
+    checkpoint.save(tmp_path / "c", TENSORS, {"step": 3})
+    checkpoint.save(tmp_path / "c", TENSORS, {"step": 4})
+    assert checkpoint.load(tmp_path / "c")[1]["step"] == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_a_kill_between_the_two_renames_leaves_the_old_one_loadable(tmp_path):
+    checkpoint.save(tmp_path / "c", TENSORS, {"step": 3})
+    (tmp_path / "c").rename(tmp_path / ".c.old")
+    assert checkpoint.exists(tmp_path / "c")
+    assert checkpoint.load(tmp_path / "c")[1]["step"] == 3
+
+
+@pytest.mark.parametrize("name", [checkpoint.TENSORS_NAME, checkpoint.STATE_NAME])
+@pytest.mark.parametrize("damage", ["flip", "truncate", "append", "remove"])
+def test_any_damage_is_refused(tmp_path, name, damage):
+    checkpoint.save(tmp_path / "c", TENSORS, {"step": 3})
+    path = tmp_path / "c" / name
+    data = bytearray(path.read_bytes())
+    if damage == "flip":
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    elif damage == "truncate":
+        path.write_bytes(data[:-1])
+    elif damage == "append":
+        path.write_bytes(data + b"\0")
+    else:
+        path.unlink()
+    with pytest.raises(CheckpointError) as refused:
+        checkpoint.load(tmp_path / "c")
+    assert refused.value.exit_code == 4
+
+
+def test_a_later_version_is_refused(tmp_path):
+    checkpoint.save(tmp_path / "c", TENSORS, {"version": 99})
+    with pytest.raises(CheckpointError, match="version 99"):
+        checkpoint.load(tmp_path / "c")
+
+
+def test_a_missing_checkpoint_names_the_command(tmp_path):
+    with pytest.raises(CheckpointError, match="dgaal train"):
+        checkpoint.load(tmp_path / "c")
+
+
+def test_other_shapes_are_refused_with_the_networks_name():
+    small, large = torch.nn.Linear(2, 3), torch.nn.Linear(4, 3)
+    tensors = checkpoint.module_tensors({"net": small})
+    with pytest.raises(CheckpointError, match="'net' does not fit"):
+        checkpoint.restore_modules({"net": large}, tensors)
+
+
+def test_optimizers_come_back_with_their_moments():
+    layer = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.1)
+    layer(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    tensors, scalars = checkpoint.optimizer_tensors({"adam": optimizer})
+    fresh = torch.optim.Adam(layer.parameters(), lr=0.1)
+    checkpoint.restore_optimizers({"adam": fresh}, tensors, json.loads(json.dumps(scalars)))
+    before, after = optimizer.state_dict()["state"], fresh.state_dict()["state"]
+    assert before.keys() == after.keys()
+    assert all(
+        torch.equal(torch.as_tensor(before[i][key]), torch.as_tensor(after[i][key]))
+        for i in before
+        for key in before[i]
+    )

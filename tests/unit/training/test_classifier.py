@@ -1,0 +1,100 @@
+"""The task model's training set, its augmentation and its measuring."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small_rounds import no_synthetic, small_config, small_data, trained
+
+from dgaal_cli.training.classifier import accuracy, augment, classifier_phase, one_cycle, predict
+from dgaal_cli.training.data import SyntheticImages
+from dgaal_cli.training.seeding import numpy_generator, seed_of, torch_generator
+
+
+def test_the_rate_rises_then_falls_to_zero():
+    rates = [one_cycle(step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(0.05)
+    assert rates[19] == 1.0
+    assert rates[20] == 1.0
+    assert rates[60] == pytest.approx(0.5)
+    assert rates[99] < 0.001
+    assert one_cycle(0, 1) == 1.0
+
+
+def test_a_shift_moves_content_and_fills_with_black():
+    config = small_config(classifier={"shift": 2}).classifier
+    images = torch.zeros(64, 8, 8, 1, dtype=torch.uint8)
+    images[:, 4, 4] = 255
+    moved = augment(images, config, torch_generator(1))
+    places = {tuple(torch.nonzero(image[:, :, 0])[0].tolist()) for image in moved}
+    assert moved.sum() == images.sum()
+    assert places <= {(y, x) for y in range(2, 7) for x in range(2, 7)}
+    assert len(places) > 10
+
+
+def test_a_flip_mirrors_about_half_of_the_images():
+    config = small_config(classifier={"shift": 0, "flip": True}).classifier
+    images = torch.zeros(200, 8, 8, 3, dtype=torch.uint8)
+    images[:, :, 0] = 9
+    flipped = augment(images, config, torch_generator(2))
+    is_flipped = flipped[:, 0, 7, 0] == 9
+    assert 60 < int(is_flipped.sum()) < 140
+    assert torch.equal(flipped[is_flipped], images[is_flipped].flip(2))
+
+
+def test_a_trained_model_tells_bright_from_dark(tmp_path):
+    data = small_data()
+    method = trained(small_config("random"), data, tmp_path)
+    value, where, count = accuracy(method.classifier, data)
+    assert value is not None
+    assert value > 0.95
+    assert (where, count) == ("test images", 60)
+
+
+def test_without_a_test_source_held_out_labels_measure(tmp_path):
+    held = np.zeros(60, dtype=bool)
+    held[:4] = True
+    data = replace(small_data(), is_held_out=held, test_pixels=None, test_labels=None)
+    assert not set(data.labeled_rows) & {0, 1, 2, 3}
+    method = trained(small_config("random"), data, tmp_path)
+    assert accuracy(method.classifier, data)[1:] == ("held-out labels", 4)
+    nothing = replace(data, is_held_out=np.zeros(60, dtype=bool))
+    assert accuracy(method.classifier, nothing) == (None, "nothing", 0)
+
+
+def test_promoted_synthetic_images_are_learned_from():
+    data = small_data(labeled=2)
+    data.synthetic = SyntheticImages(
+        item_ids=[100, 101],
+        pixels=np.full((2, 8, 8, 1), 77, np.uint8),
+        parents=np.array([0, 1]),
+        labels=np.array([0, 1]),
+        is_labeled=np.array([True, False]),
+        is_candidate=np.array([False, True]),
+    )
+    seen = []
+    config = small_config("random")
+    from small_rounds import build
+
+    method = build(config)
+    method.classifier.register_forward_pre_hook(lambda _, args: seen.append(args[0].clone()))
+    phase = classifier_phase(method.classifier, config.classifier, data)
+    phase.step(0, torch_generator(0))
+    pixels = (seen[0] + 1) * 127.5
+    flat = {round(float(image.mean())) for image in pixels if float(image.std()) < 1e-3}
+    assert flat == {77}
+
+
+def test_predictions_of_nothing_have_the_right_shape(tmp_path):
+    method = trained(small_config("random"), small_data(), tmp_path)
+    empty = predict(method.classifier, np.zeros((0, 8, 8, 1), np.uint8), torch.device("cpu"))
+    assert empty.probabilities.shape == (0, 2)
+    assert no_synthetic().pixels.shape[0] == 0
+
+
+def test_seeds_depend_on_every_part_and_on_nothing_else():
+    assert seed_of(1, "a", 2) == seed_of(1, "a", 2)
+    assert len({seed_of(1, "a", 2), seed_of(1, "a", 3), seed_of(1, "b", 2), seed_of(12, "a")}) == 4
+    first, second = numpy_generator(3, "x"), numpy_generator(3, "x")
+    assert first.integers(1 << 60) == second.integers(1 << 60)

@@ -1,0 +1,141 @@
+"""An interrupted training goes on to the bit; a changed one is refused."""
+
+import signal
+
+import pytest
+import torch
+from small_rounds import build, runner, small_config, small_data
+
+from dgaal_cli import interruption
+from dgaal_cli.errors import CheckFailedError, CheckpointError, InterruptedRunError
+from dgaal_cli.events import PhaseStarted, StepDone
+from dgaal_cli.training import checkpoint
+from dgaal_cli.training import runner as runner_module
+from dgaal_cli.training.checkpoint import module_tensors
+from dgaal_cli.training.phase import Phase
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def phases_of(method, data):
+    return [*method.learn(data), *method.adapt(data)]
+
+
+def stop_after(steps):
+    """A listener that raises SIGINT in this process after some steps, as Ctrl-C does."""
+    seen = {"steps": 0}
+
+    def listen(event):
+        if isinstance(event, StepDone):
+            seen["steps"] += 1
+            if seen["steps"] == steps:
+                signal.raise_signal(signal.SIGINT)
+
+    return listen
+
+
+@pytest.mark.parametrize("steps", [1, 4, 9, 25, 40, 55, 70])
+def test_going_on_after_an_interruption_gives_the_same_bits(steps, tmp_path):
+    config, data = small_config(), small_data()
+    whole = build(config)
+    phases = phases_of(whole, data)
+    runner(whole, phases, tmp_path / "whole").run(phases)
+
+    first = build(config)
+    phases = phases_of(first, data)
+    with interruption.listening(), pytest.raises(InterruptedRunError) as stopped:
+        runner(first, phases, tmp_path / "cut", emit=stop_after(steps)).run(phases)
+    assert stopped.value.exit_code == 130
+
+    second = build(config, number=1)  # other weights: everything must come from the saved state
+    phases = phases_of(second, data)
+    again = runner(second, phases, tmp_path / "cut")
+    assert again.resume()
+    again.run(phases)
+    ours, theirs = module_tensors(whole.modules), module_tensors(second.modules)
+    assert ours.keys() == theirs.keys()
+    assert [key for key in ours if not torch.equal(ours[key], theirs[key])] == []
+
+
+def test_forgetting_the_optimizers_would_be_noticed(tmp_path, monkeypatch):
+    """Negative control of the test above."""
+    config, data = small_config(), small_data()
+    whole = build(config)
+    phases = phases_of(whole, data)
+    runner(whole, phases, tmp_path / "whole").run(phases)
+    first = build(config)
+    phases = phases_of(first, data)
+    with interruption.listening(), pytest.raises(InterruptedRunError):
+        runner(first, phases, tmp_path / "cut", emit=stop_after(4)).run(phases)
+    monkeypatch.setattr(checkpoint, "restore_optimizers", lambda *_: None)
+    second = build(config)
+    phases = phases_of(second, data)
+    again = runner(second, phases, tmp_path / "cut")
+    again.resume()
+    again.run(phases)
+    ours, theirs = module_tensors(whole.modules), module_tensors(second.modules)
+    assert not all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_an_interrupted_round_of_other_labels_is_not_continued(tmp_path):
+    config, data = small_config(), small_data()
+    method = build(config)
+    phases = phases_of(method, data)
+    with interruption.listening(), pytest.raises(InterruptedRunError):
+        runner(method, phases, tmp_path, emit=stop_after(3)).run(phases)
+    other = runner(method, phases, tmp_path, identity={"labels": "b"})
+    with pytest.raises(CheckpointError, match="labels changed since"):
+        other.resume()
+
+
+def test_a_loss_that_is_no_number_stops_with_phase_and_step(tmp_path):
+    method = build(small_config())
+    parameter = next(method.classifier.parameters())
+    phase = Phase(
+        name="broken",
+        title="breaking",
+        steps=10,
+        networks={"classifier": method.classifier},
+        optimizers={"o": torch.optim.SGD([parameter], lr=0.1)},
+        step=lambda step, _: {"loss": torch.tensor(float("nan") if step == 6 else 1.0)},
+    )
+    with pytest.raises(CheckFailedError, match="'loss' became nan in round 0, breaking, step 7"):
+        runner(method, [phase], tmp_path).run([phase])
+
+
+def test_progress_counts_steps_and_time_left_shrinks(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner_module, "EVENT_INTERVAL_S", 0.0)
+    events = []
+    method, data = build(small_config("random")), small_data()
+    phases = method.learn(data)
+    runner(method, phases, tmp_path, emit=events.append).run(phases)
+    steps = [event for event in events if isinstance(event, StepDone)]
+    assert [event.step for event in steps] == list(range(1, 31))
+    assert steps[-1].left_s == 0
+    assert all(event.rate > 0 for event in steps)
+    started = [event for event in events if isinstance(event, PhaseStarted)]
+    assert [(event.phase, event.position, event.count) for event in started] == [
+        ("classifier", 1, 1)
+    ]
+
+
+def test_training_reduces_the_losses_it_should(tmp_path):
+    events = []
+    config = small_config(pretrain={"min_steps": 60})
+    method, data = build(config), small_data()
+    phases = method.learn(data)
+    runner(method, phases, tmp_path, emit=events.append).run(phases)
+    by_phase = {}
+    for event in events:
+        if isinstance(event, StepDone):
+            by_phase.setdefault(event.phase, []).append(event.losses)
+    reconstruction = [losses["reconstruction"] for losses in by_phase["pretrain"]]
+    assert reconstruction[-1] < 0.5 * reconstruction[0]
+    cross_entropy = [losses["cross_entropy"] for losses in by_phase["classifier"]]
+    assert cross_entropy[-1] < 0.2 * cross_entropy[0]
