@@ -1,0 +1,63 @@
+"""What must start fast never imports what is slow; asserted on modules, not on seconds."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "torchvision", "onnxruntime", "onnx", "textual", "matplotlib", "sklearn", "scipy")
+
+PROBE = """
+import json, sys
+sys.argv = ["dgaal", *{arguments!r}]
+try:
+    {statement}
+except SystemExit:
+    pass
+roots = {{name.partition(".")[0] for name in sys.modules}}
+print(json.dumps(sorted(roots)), file=sys.stderr)
+"""
+
+
+def loaded(statement, *arguments):
+    """Return the top-level packages that a fresh interpreter holds after a statement."""
+    code = PROBE.format(arguments=list(arguments), statement=statement)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["train", "--help"], ["score", "--help"], ["nonsense"]]
+)
+def test_help_and_errors_load_nothing_heavy(arguments):
+    roots = loaded("from dgaal_cli.cli import main; main()", *arguments)
+    assert "typer" in roots
+    assert not roots & set(HEAVY)
+    assert "numpy" not in roots
+
+
+@pytest.mark.parametrize(
+    ("module", "forbidden"),
+    [
+        ("dgaal_cli", (*HEAVY, "numpy", "typer", "rich")),
+        ("dgaal_cli.methods.registry", (*HEAVY, "numpy")),
+        ("dgaal_cli.store.labels", (*HEAVY, "numpy")),
+        ("dgaal_cli.workflows.status", HEAVY),
+        ("dgaal_cli.workflows.label", HEAVY),
+        ("dgaal_cli.tui.app", tuple(name for name in HEAVY if name != "textual")),
+        ("dgaal_cli.workflows.score", tuple(n for n in HEAVY if n != "onnxruntime")),
+        ("dgaal_cli.workflows.init", HEAVY),
+        ("exporters.manifest", (*HEAVY, "numpy")),
+        ("exporters.seal", (*HEAVY, "numpy")),
+    ],
+)
+def test_light_modules_stay_light(module, forbidden):
+    assert not loaded(f"import {module}") & set(forbidden)
+
+
+def test_the_probe_sees_a_heavy_import():
+    """Negative control: a probe that saw nothing would pass every test above."""
+    assert "scipy" in loaded("import scipy")

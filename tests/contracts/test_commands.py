@@ -1,0 +1,106 @@
+"""What every command promises, over the registry of commands."""
+
+import json
+import re
+import sys
+
+import pytest
+
+from dgaal_cli import cli
+from dgaal_cli.cli import COMMANDS
+
+EVERY = pytest.mark.parametrize("name", sorted(COMMANDS))
+NEEDS_WORKSPACE = ("train", "query", "export", "status")
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run a command line in an empty folder; returns exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["dgaal", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return ended.value.code or 0, captured.out, captured.err
+
+    return call
+
+
+@EVERY
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_explains_the_command_and_exits_with_zero(name, flag, run):
+    code, out, _ = run(name, flag)
+    assert code == 0
+    assert f"Usage: dgaal {name}" in out
+    assert len(out.splitlines()) > 4
+
+
+@EVERY
+def test_an_unknown_option_is_wrong_usage(name, run):
+    code, out, err = run(name, "--no-such-option")
+    assert code == 2
+    assert "no-such-option" in err
+    assert "Traceback" not in out + err
+
+
+@EVERY
+def test_the_list_of_commands_says_what_each_is_for(name, run):
+    _, out, _ = run("--help")
+    assert re.search(rf"^  {name} +\S.+", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", NEEDS_WORKSPACE)
+def test_outside_a_workspace_the_way_in_is_named(name, run):
+    code, _, err = run(name)
+    assert code == 2
+    assert "dgaal init" in err
+    assert "dgaal demo" in err
+
+
+@pytest.mark.parametrize("name", NEEDS_WORKSPACE)
+def test_a_named_folder_that_is_no_workspace_is_named_back(name, run, tmp_path):
+    (tmp_path / "\x1b[31mred").mkdir()
+    code, _, err = run("-C", "\x1b[31mred", name)
+    assert code == 2
+    assert "\\u{1b}[31mred is no workspace" in err
+    assert "\x1b" not in err
+
+
+def test_an_unknown_command_is_wrong_usage(run):
+    code, _, err = run("trian")
+    assert code == 2
+    assert "trian" in err
+
+
+def test_global_options_may_stand_after_the_command(run):
+    before = run("-C", "absent", "--json", "status")
+    after = run("status", "--json", "-C", "absent")
+    assert before[0] == after[0] == 2
+    assert before[2] == after[2]
+
+
+def test_the_version_is_printed(run):
+    code, out, _ = run("--version")
+    assert code == 0
+    assert re.fullmatch(r"dgaal \d+\.\d+\.\d+\n", out)
+
+
+def test_doctor_reports_json_and_needs_no_workspace(run):
+    code, out, _ = run("doctor", "--json")
+    assert code == 0
+    names = {finding["name"] for finding in json.loads(out)}
+    assert {"dgaal", "python", "numpy", "torch", "sqlite", "terminal"} <= names
+
+
+def test_a_bug_is_called_one_and_its_traceback_shown_only_on_demand(run, monkeypatch):
+    monkeypatch.setattr(
+        "dgaal_cli.workflows.doctor.doctor", lambda _: (_ for _ in ()).throw(KeyError("\x1bboo"))
+    )
+    code, _, err = run("doctor")
+    assert code == 1
+    assert "bug in dgaal (KeyError" in err
+    assert "\x1b" not in err
+    assert "Traceback" not in err
+    assert "Traceback" in run("-vv", "doctor")[2]
