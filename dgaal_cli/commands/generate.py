@@ -1,0 +1,103 @@
+"""``dgaal generate``."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dgaal_cli.commands._context import Context
+from dgaal_cli.commands._options import Device
+from dgaal_cli.errors import UsageError
+from dgaal_cli.harmless import show
+from dgaal_cli.workspace import Workspace
+
+EXIT_UNREADABLE = 3
+LISTED = 10
+
+
+def generate(
+    ctx: typer.Context,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="New folder for the images.", metavar="DIR")
+    ],
+    artifact: Annotated[
+        Path | None, typer.Option("--artifact", "-a", help="An exported generator, .onnx or .ts.")
+    ] = None,
+    count: Annotated[int, typer.Option("--count", "-n", help="Images to draw.", min=1)] = 24,
+    parents: Annotated[
+        str | None, typer.Option(help="Images to redraw: a SOURCE; else the workspace's pool.")
+    ] = None,
+    noise: Annotated[
+        float, typer.Option(help="Half width of the random factor around 1 a channel gets.")
+    ] = 0.05,
+    seed: Annotated[int, typer.Option(help="Chooses parents and noise.", min=0)] = 0,
+    device: Device = "auto",
+    trust_torchscript: Annotated[
+        bool, typer.Option("--trust-torchscript", help="Run foreign TorchScript, which is code.")
+    ] = False,
+) -> None:
+    """Draw images from parents with an exported generator; they keep their parent's class."""
+    from dgaal_cli import interruption
+    from dgaal_cli.workflows.generate import GenerateOptions, default_generator
+    from dgaal_cli.workflows.generate import generate as run
+    from dgaal_cli.workflows.score import trusted_by
+
+    context: Context = ctx.obj
+    workspace = _workspace(context, is_needed=artifact is None or parents is None)
+    base = context.base
+    if workspace is not None:
+        artifact = artifact or default_generator(workspace.artifacts_path)
+        if parents is None:
+            parents, base = context.config().pool.source, workspace.root
+    if artifact is None or parents is None:
+        raise UsageError("name a generator with -a and its parents with --parents")
+    options = GenerateOptions(
+        count=count,
+        noise=noise,
+        seed=seed,
+        device=device,
+        is_trusted=trust_torchscript or (trusted_by(workspace) if workspace else False),
+    )
+    with interruption.listening():
+        result = run(
+            parents,
+            artifact=artifact,
+            base=base,
+            output=context.base / output,
+            options=options,
+        )
+    if context.json:
+        context.print_json(
+            {
+                "folder": show(str(result.folder)),
+                "images": [
+                    {"file": file, "parent": show(parent)}
+                    for file, parent in zip(result.files, result.parents, strict=True)
+                ],
+                "unreadable": [
+                    {"id": show(name), "error": show(why)} for name, why in result.unreadable
+                ],
+                "device": result.device,
+                "seconds": round(result.seconds, 3),
+            }
+        )
+    else:
+        print(
+            f"{len(result.files)} images in {show(str(result.folder))}, "
+            f"with contact_sheet.png ({result.seconds:.1f} s on {result.device})"
+        )
+    if result.unreadable:
+        print(f"dgaal: {len(result.unreadable)} parents were unreadable:", file=sys.stderr)
+        for name, why in result.unreadable[:LISTED]:
+            print(f"  {show(name)}: {show(why)}", file=sys.stderr)
+        raise typer.Exit(EXIT_UNREADABLE)
+
+
+def _workspace(context: Context, *, is_needed: bool) -> Workspace | None:
+    try:
+        return context.workspace()
+    except UsageError:
+        if is_needed or context.directory is not None:
+            raise
+        return None

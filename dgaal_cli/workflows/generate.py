@@ -1,0 +1,288 @@
+"""Draw images with an exported generator: parents in, redrawn images out. ONNX needs no torch."""
+
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice, repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgaal_cli import atomic, interruption
+from dgaal_cli.data.decoding import decode_stream
+from dgaal_cli.data.sources import Source, open_source
+from dgaal_cli.data.sources.base import Entry
+from dgaal_cli.engines.artifact import CheckedArtifact, read_artifact
+from dgaal_cli.engines.base import Engine
+from dgaal_cli.engines.load import IsTrusted, start_engine
+from dgaal_cli.errors import InputDataError, StorageError, UsageError
+from dgaal_cli.harmless import show
+from dgaal_cli.ids import SampleId
+from dgaal_cli.reports.pair_sheet import encode_png, pair_sheet
+from exporters.registry import SUFFIXES
+
+SHEET_NAME = "contact_sheet.png"
+LIST_NAME = "generated.jsonl"
+"""One line an image: file, parent, seed and noise; ids are escaped, never altered."""
+
+SHEET_PAIRS = 60
+_BATCH = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateOptions:
+    """How to draw."""
+
+    count: int = 24
+    """Images to draw; parents are used again, with other noise, where there are fewer."""
+    noise: float = 0.05
+    """Half width S of the factor a channel, uniform in [1-S, 1+S] (DGAAL: 0.05); below 1."""
+    seed: int = 0
+    """Chooses parents and noise; image i is the same for every count."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    workers: int = 0
+    """Decoder processes; 0 takes one a CPU."""
+    is_trusted: IsTrusted = False
+    """Whether a TorchScript artifact may run; ONNX needs no trust."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateResult:
+    """What was drawn."""
+
+    folder: Path
+    files: tuple[str, ...]
+    parents: tuple[SampleId, ...]
+    """Of each file, in the same order."""
+    unreadable: tuple[tuple[SampleId, str], ...]
+    """Parents that were passed over, and why."""
+    device: str
+    seconds: float
+
+
+def generate(
+    parents: str | Source,
+    *,
+    artifact: Path,
+    base: Path,
+    output: Path,
+    options: GenerateOptions | None = None,
+) -> GenerateResult:
+    """Redraw images of a source and write them as PNG, with a contact sheet beside their parents.
+
+    The folder appears when everything in it is written; until then it does not exist.
+
+    Args:
+        parents: SOURCE text, or an open source, of images to redraw.
+        artifact: An exported generator, ``.onnx`` or ``.ts``.
+        base: Folder that a relative SOURCE is relative to.
+        output: Folder to write; must be missing or empty.
+        options: How to draw.
+
+    Raises:
+        UsageError: An option out of range, or a folder that is in use.
+        InputDataError: The source holds no readable image.
+        ArtifactError: The artifact is damaged, foreign or no generator.
+        TrustError: TorchScript that nobody vouches for.
+        StorageError: The folder cannot be written.
+    """
+    options = options or GenerateOptions()
+    started = time.perf_counter()
+    _check(options, output)
+    checked = read_artifact(artifact, role="generator")
+    source = open_source(parents, base=base) if isinstance(parents, str) else parents
+    engine = start_engine(checked, device=options.device, is_trusted=options.is_trusted)
+    with _folder(output) as folder:
+        drawn = _Drawing(folder, options)
+        with closing(_parents(source, checked, options, drawn)) as stream:
+            for batch in _batches(stream):
+                drawn.add(engine, batch)
+                interruption.check("stopped; nothing was written")
+        drawn.finish(source)
+    return GenerateResult(
+        folder=output,
+        files=tuple(drawn.files),
+        parents=tuple(drawn.parents),
+        unreadable=tuple(drawn.unreadable.items()),
+        device=engine.device,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def default_generator(root: Path) -> Path:
+    """Find the generator that a workspace exported into the folder ``root``.
+
+    Raises:
+        UsageError: There is none.
+    """
+    for suffix in SUFFIXES.values():
+        path = root / f"generator{suffix}"
+        if path.is_file():
+            return path
+    raise UsageError(
+        f"{show(str(root))} holds no generator; write one with 'dgaal export' (method dgaal), "
+        "or name a file with -a"
+    )
+
+
+Parent = tuple[SampleId, NDArray[np.uint8]]
+
+
+class _Drawing:
+    """Files of one run, in the order of drawing."""
+
+    def __init__(self, folder: Path, options: GenerateOptions) -> None:
+        self.files: list[str] = []
+        self.parents: list[SampleId] = []
+        self.unreadable: dict[SampleId, str] = {}
+        self._folder = folder
+        self._options = options
+        # Rows of one stream: what image i gets depends neither on the count nor on the batch.
+        self._noise = np.random.default_rng((options.seed, 1))
+        self._pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
+        self._lines: list[str] = []
+
+    def add(self, engine: Engine, batch: list[Parent]) -> None:
+        """Redraw some parents and write the images."""
+        images = np.stack([pixels for _, pixels in batch])
+        feed: dict[str, NDArray[Any]] = {}
+        for info in engine.manifest.inputs:
+            shape = (len(batch), *(int(side) for side in info.shape[1:]))
+            feed[info.name] = images if info.dtype == "uint8" else self._factors(shape)
+        drawings = engine.run(feed)[engine.manifest.outputs[0].name]
+        for (parent, pixels), drawing in zip(batch, drawings, strict=True):
+            name = f"{len(self.files):06d}.png"
+            (self._folder / name).write_bytes(encode_png(drawing))
+            self._lines.append(self._line(name, parent))
+            self.files.append(name)
+            self.parents.append(parent)
+            if len(self._pairs) < SHEET_PAIRS:
+                self._pairs.append((pixels, drawing))
+
+    def finish(self, source: Source) -> None:
+        """Write what goes with the images.
+
+        Raises:
+            InputDataError: Not one parent could be read.
+        """
+        if not self.files:
+            reasons = "; ".join(f"{show(i)}: {show(why)}" for i, why in self.unreadable.items())
+            raise InputDataError(
+                f"{show(source.spec)} holds no readable image to redraw"
+                + (f" ({reasons[:300]})" if reasons else "")
+            )
+        (self._folder / LIST_NAME).write_text("".join(self._lines), "utf-8")
+        (self._folder / SHEET_NAME).write_bytes(pair_sheet(self._pairs))
+
+    def _factors(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        half_width = self._options.noise
+        return self._noise.uniform(1 - half_width, 1 + half_width, shape).astype(np.float32)
+
+    def _line(self, name: str, parent: SampleId) -> str:
+        document = {
+            "file": name,
+            "parent": parent,
+            "seed": self._options.seed,
+            "noise": self._options.noise,
+        }
+        return json.dumps(document) + "\n"
+
+
+def _parents(
+    source: Source, artifact: CheckedArtifact, options: GenerateOptions, drawn: _Drawing
+) -> Generator[Parent]:
+    """Yield ``count`` readable parents: shuffled, and from the start again when they run out."""
+    entries = list(source.entries())
+    order: list[int] = np.random.default_rng((options.seed, 0)).permutation(len(entries)).tolist()
+    readable: list[Parent] = []
+    given = 0
+    shuffled = (entries[row] for row in order)
+    for parent in _decoded(shuffled, artifact, options, drawn):
+        if len(readable) < options.count:
+            readable.append(parent)
+        yield parent
+        given += 1
+        if given == options.count:
+            return
+    again = chain.from_iterable(repeat(readable)) if readable else iter(())
+    yield from islice(again, options.count - given)
+
+
+def _decoded(
+    entries: Iterator[Entry],
+    artifact: CheckedArtifact,
+    options: GenerateOptions,
+    drawn: _Drawing,
+) -> Generator[Parent]:
+    manifest = artifact.manifest
+    stream = decode_stream(
+        entries,
+        size=manifest.input_size,
+        channels=manifest.channels,
+        workers=options.workers,
+        chunk=min(_BATCH, options.count),
+    )
+    with closing(stream):
+        for decoded in stream:
+            for entry, pixels, is_ok, why in zip(
+                decoded.entries, decoded.pixels, decoded.ok, decoded.errors, strict=True
+            ):
+                if is_ok:
+                    yield entry.id, pixels
+                else:
+                    drawn.unreadable[entry.id] = why
+
+
+def _batches(parents: Iterator[Parent]) -> Iterator[list[Parent]]:
+    while batch := list(islice(parents, _BATCH)):
+        yield batch
+
+
+def _check(options: GenerateOptions, output: Path) -> None:
+    if options.count < 1:
+        raise UsageError(f"--count {options.count} draws nothing; give 1 or more")
+    if not 0.0 <= options.noise < 1.0:
+        raise UsageError(f"--noise {options.noise} is out of range; give 0 or more, below 1")
+    try:
+        is_used = output.exists() and (not output.is_dir() or any(output.iterdir()))
+    except OSError as error:
+        raise StorageError(f"cannot read {show(str(output))}: {error.strerror}") from error
+    if is_used:
+        raise UsageError(f"{show(str(output))} is not empty; name a new folder with -o")
+
+
+@contextmanager
+def _folder(target: Path) -> Generator[Path]:
+    """Fill a folder beside ``target`` that takes its name only if the block ends without error."""
+    target = target.absolute()
+    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        for path in temporary.iterdir():
+            _sync(path)
+        atomic.sync_folder(temporary)
+        os.replace(temporary, target)  # noqa: PTH105 - as in atomic; an empty folder may stand there
+        atomic.sync_folder(target.parent)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {show(str(target))}: {error.strerror or error}; nothing was kept"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
