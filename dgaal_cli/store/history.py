@@ -81,7 +81,7 @@ def answers(connection: sqlite3.Connection) -> list[AnswerRecord]:
     rows = connection.execute(
         """SELECT e.says, i.item_id, i.sample, i.sha256, e.class_uid, c.name, e.provenance,
         e.annotator, e.round, e.event_id, ifnull(e.made_us, e.at_us), e.elapsed_ms, e.note,
-        v.event_id IS e.event_id, i.is_synthetic, p.sample
+        v.event_id IS e.event_id, i.is_synthetic, p.sample, i.w, i.h
         FROM (SELECT event_id FROM answer WHERE says <> 'skip' UNION ALL
               SELECT event_id FROM flagged) present
         JOIN event e USING(event_id) JOIN item i USING(item_id)
@@ -96,6 +96,8 @@ def answers(connection: sqlite3.Connection) -> list[AnswerRecord]:
             item_id=ItemId(row[1]),
             sample_id=decode_path(row[2]),
             sha256=bytes(row[3]),
+            width=row[16],
+            height=row[17],
             class_uid=_uid(row[4]),
             class_name=row[5],
             provenance=cast("Provenance", row[6]),

@@ -8,7 +8,7 @@ use it, one at a time.
 import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import NoReturn, Self
 
 from dgaal_cli.errors import StorageError, UsageError, WorkspaceError
 from dgaal_cli.harmless import show
@@ -39,6 +39,18 @@ LEASE_S = 120.0
 
 BACKUP_EVERY = 500
 """Events between two automatic copies."""
+
+
+class _DryRunError(Exception):
+    """Ends a transaction that was only asked what it would do."""
+
+    def __init__(self, report: ImportReport) -> None:
+        super().__init__()
+        self.report = report
+
+
+def _end_dry_run(report: ImportReport) -> NoReturn:
+    raise _DryRunError(report)
 
 
 class LabelStore(StoreReader):
@@ -269,18 +281,43 @@ class LabelStore(StoreReader):
             return answers.redo(connection, self._operator(annotator, session), op_id=op_id)
 
     def import_labels(
-        self, given: Sequence[ImportedLabel], *, session: str = "import"
+        self,
+        given: Sequence[ImportedLabel],
+        *,
+        new_classes: Sequence[ClassRecord] = (),
+        session: str = "import",
+        is_dry_run: bool = False,
     ) -> ImportReport:
         """Take over labels from elsewhere in one transaction, all or none, after a backup.
+
+        Args:
+            given: Labels, oldest first.
+            new_classes: Classes they need that the store lacks, with uids of the caller's choice.
+            session: What the history shows as the session.
+            is_dry_run: Do everything, report it, and keep nothing.
 
         Raises:
             UsageError: A sample or class is unknown; nothing was imported.
         """
-        before = self.watermark()
-        if before:
+        if not is_dry_run and self.watermark():
             self.back_up("import")
-        with self._database.write() as connection:
-            return imports.import_labels(connection, given, session=session, now=self._clock())
+        try:
+            with self._database.write() as connection:
+                for record in new_classes:
+                    classes.add(
+                        connection,
+                        record.name,
+                        key=record.key,
+                        now_us=self._now_us(),
+                        uid=record.uid,
+                    )
+                now = self._clock()
+                report = imports.import_labels(connection, given, session=session, now=now)
+                if is_dry_run:
+                    _end_dry_run(report)
+        except _DryRunError as dry_run:
+            return dry_run.report
+        return report
 
     def promote_synthetic(self, chosen: Sequence[ItemId], round: int) -> int:  # noqa: A002
         """Turn the inherited classes of synthetic images into labels; return how many.

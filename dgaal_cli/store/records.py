@@ -245,6 +245,8 @@ class AnswerRecord:
     item_id: ItemId
     sample_id: SampleId
     sha256: bytes
+    width: int
+    height: int
     class_uid: ClassUid | None
     class_name: str | None
     provenance: Provenance

@@ -1,0 +1,239 @@
+"""``dgaal labels``: labels out and in, their history, and the care of the store."""
+
+import dataclasses
+import getpass
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from dgaal_cli.commands._context import Context
+from dgaal_cli.errors import UsageError, WorkspaceError
+from dgaal_cli.harmless import show
+
+if TYPE_CHECKING:
+    from dgaal_cli.store.records import EventRecord
+
+app = typer.Typer(
+    name="labels",
+    help="Labels out and in, their history, and the care of the store.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+FormatName = Literal["csv", "jsonl", "imagefolder", "coco", "labelstudio", "fiftyone", "hf"]
+
+
+@app.command("export")
+def export_command(
+    ctx: typer.Context,
+    format: Annotated[  # noqa: A002
+        FormatName | None,
+        typer.Option("--format", "-f", help="Else told by the suffix of -o; jsonl on stdout."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File, or a new folder; else stdout.")
+    ] = None,
+    link: Annotated[
+        Literal["symlink", "hardlink", "copy"],
+        typer.Option(help="How folder formats show the pool's images."),
+    ] = "symlink",
+    include_synthetic: Annotated[
+        bool, typer.Option("--include-synthetic", help="Generated images too.")
+    ] = False,
+) -> None:
+    """Write the labels; jsonl is lossless, the other formats hold one label an image."""
+    from dgaal_cli.store.exchange.registry import guess_format
+    from dgaal_cli.workflows.labels import export_labels
+
+    context: Context = ctx.obj
+    if output is None and context.json:
+        raise UsageError("--json reports what was written; give the labels a file with -o")
+    name = format or ("jsonl" if output is None else guess_format(output))
+    result = export_labels(
+        context.workspace(),
+        context.config(),
+        format=name,
+        target=sys.stdout.buffer if output is None else output,
+        link=link,
+        include_synthetic=include_synthetic,
+    )
+    if context.json:
+        context.print_json(dataclasses.asdict(result))
+        return
+    where = "stdout" if result.path is None else show(str(result.path))
+    left = (
+        f"; {result.left_out:,} of synthetic images left out (--include-synthetic)"
+        if result.left_out
+        else ""
+    )
+    context.note(f"{result.count:,} labels as {result.format} to {where}{left}")
+
+
+@app.command("import")
+def import_command(
+    ctx: typer.Context,
+    path: Annotated[Path, typer.Argument(help="File or folder to read.")],
+    format: Annotated[  # noqa: A002
+        FormatName | None, typer.Option("--format", "-f", help="Else told by the suffix.")
+    ] = None,
+    annotator: Annotated[
+        str | None, typer.Option(help="Whose labels they are where the file does not say.")
+    ] = None,
+    add_classes: Annotated[
+        bool, typer.Option("--add-classes", help="Make classes of unknown names.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, change nothing.")
+    ] = False,
+) -> None:
+    """Take over labels: all in one transaction, or none and a message that names the line."""
+    from dgaal_cli.workflows.labels import import_labels
+
+    context: Context = ctx.obj
+    result = import_labels(
+        context.workspace(),
+        path,
+        format=format,
+        annotator=annotator or _user(),
+        add_classes=add_classes,
+        is_dry_run=dry_run,
+    )
+    if context.json:
+        context.print_json(dataclasses.asdict(result))
+        return
+    verb = "would import" if result.is_dry_run else "imported"
+    print(
+        f"{verb} {result.added + result.replaced:,} labels from {show(str(path))} "
+        f"({result.added:,} new, {result.replaced:,} changed, {result.unchanged:,} as before)"
+    )
+    if result.new_classes:
+        print(f"new classes: {', '.join(show(name) for name in result.new_classes)}")
+
+
+@app.command("log")
+def log_command(
+    ctx: typer.Context,
+    count: Annotated[int, typer.Option("--count", "-n", help="Newest events.", min=1)] = 20,
+    is_all: Annotated[bool, typer.Option("--all", help="The whole history.")] = False,
+    annotator: Annotated[str | None, typer.Option(help="Only this person's.")] = None,
+) -> None:
+    """Show what was answered, undone and imported, newest first."""
+    from dgaal_cli.workflows.labels import label_log
+
+    context: Context = ctx.obj
+    events = label_log(context.workspace(), count=None if is_all else count, annotator=annotator)
+    if context.json:
+        context.print_json([_event(event) for event in events])
+        return
+    for event in events:
+        print(_line(event))
+
+
+@app.command("stats")
+def stats_command(ctx: typer.Context) -> None:
+    """Count labels by class, person and provenance."""
+    from dgaal_cli.workflows.labels import label_stats
+
+    context: Context = ctx.obj
+    stats = label_stats(context.workspace())
+    if context.json:
+        context.print_json(dataclasses.asdict(stats))
+        return
+    counts = stats.counts
+    print(
+        f"{counts.labeled:,} of {counts.items:,} images labeled, {counts.cannot_tell:,} cannot "
+        f"tell, {counts.unlabeled:,} unlabeled; {counts.flagged:,} flagged, "
+        f"{stats.disagreements:,} disputed, {counts.quarantined:,} unreadable"
+    )
+    print(f"synthetic: {counts.synthetic_labeled:,} of {counts.synthetic:,} labeled")
+    for title, rows in (
+        ("class", stats.by_class),
+        ("annotator", stats.by_annotator),
+        ("provenance", stats.by_provenance),
+    ):
+        for name, number in rows:
+            print(f"{title:<11} {number:>7,}  {show(name)}")
+    if stats.median_ms is not None:
+        print(f"median time of an answer: {stats.median_ms / 1000:.1f} s")
+
+
+@app.command("check")
+def check_command(
+    ctx: typer.Context,
+    mend: Annotated[
+        bool, typer.Option("--mend", help="Recompute the present state from the history.")
+    ] = False,
+) -> None:
+    """Examine the store: pages, references, and whether the history explains the present state."""
+    from dgaal_cli.workflows.labels import check
+
+    context: Context = ctx.obj
+    result = check(context.workspace(), mends=mend)
+    if context.json:
+        context.print_json(dataclasses.asdict(result))
+    if result.problems:
+        raise WorkspaceError(
+            f"the label store has problems: {'; '.join(result.problems)}. "
+            "Run 'dgaal labels check --mend', or 'dgaal labels restore' for a backup"
+        )
+    if not context.json:
+        mended = f", {result.mended:,} rows mended" if result.mended else ""
+        print(f"sound: {result.events:,} events, {len(result.backups)} backups{mended}")
+
+
+@app.command("backup")
+def backup_command(ctx: typer.Context) -> None:
+    """Write a verified copy of the store and print where it lies; the newest five are kept."""
+    from dgaal_cli.workflows.labels import backup
+
+    context: Context = ctx.obj
+    made = backup(context.workspace())
+    if context.json:
+        context.print_json({"backup": made})
+    else:
+        print(show(str(made)))
+
+
+@app.command("restore")
+def restore_command(
+    ctx: typer.Context,
+    copy: Annotated[
+        Path | None, typer.Argument(help="Which backup; else the newest sound one.")
+    ] = None,
+) -> None:
+    """Put a backup in the place of the store, which is set aside, never deleted."""
+    from dgaal_cli.workflows.labels import restore
+
+    context: Context = ctx.obj
+    result = restore(context.workspace(), copy)
+    if context.json:
+        context.print_json(dataclasses.asdict(result))
+        return
+    print(f"restored {result.events:,} events from {show(str(result.backup))}")
+    if result.set_aside is not None:
+        context.note(f"the store that was there is now {show(str(result.set_aside))}")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # no user database, as in some containers
+        return "import"
+
+
+def _event(event: "EventRecord") -> dict[str, Any]:
+    return {**dataclasses.asdict(event), "sample_id": show(event.sample_id)}
+
+
+def _line(event: "EventRecord") -> str:
+    what = event.kind + (f" {show(event.class_name)}" if event.class_name else "")
+    if event.refers_to is not None:
+        what += f" of #{event.refers_to}"
+    late = "" if event.is_counted else "  (late, not counted)"
+    moment = event.at[:19].replace("T", " ")
+    who = show(event.annotator)
+    return f"#{event.event_id:<6} {moment}  {who}  {what}  {show(event.sample_id)}{late}"

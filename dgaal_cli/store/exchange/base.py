@@ -1,0 +1,163 @@
+"""What every exchange format is given and gives: exported answers, images, parsed lines."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, Protocol, TypeVar, runtime_checkable
+
+import msgspec
+
+from dgaal_cli.errors import InputDataError, StorageError
+from dgaal_cli.harmless import show
+from dgaal_cli.ids import SampleId
+from dgaal_cli.store.records import AnswerRecord, ClassRecord, Provenance, Verdict
+
+Link = Literal["symlink", "hardlink", "copy"]
+"""How a folder format shows the pool's images."""
+
+MAX_DOCUMENT_BYTES = 2**30
+MAX_LINE_BYTES = 2**20
+
+_T = TypeVar("_T")
+
+
+class Images(Protocol):
+    """Where the pool's images can be had."""
+
+    def path(self, sample_id: SampleId, *, is_synthetic: bool) -> Path | None:
+        """Return the image's own file, or None if it lies in an archive or array."""
+        ...
+
+    def content(self, sample_id: SampleId, *, is_synthetic: bool) -> tuple[bytes, str]:
+        """Return an encoded image and the suffix that its sample id lacks (often none)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportJob:
+    """Everything a format may write."""
+
+    answers: Sequence[AnswerRecord]
+    """Every annotator's present answers, oldest first."""
+    classes: Sequence[ClassRecord]
+    images: Images
+    link: Link = "symlink"
+
+    def labels(self) -> list[AnswerRecord]:
+        """Return the effective label of each image, by name."""
+        found = [answer for answer in self.answers if answer.is_effective and answer.class_uid]
+        return sorted(found, key=lambda answer: answer.sample_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """One label as a file states it, not yet looked up in the store."""
+
+    where: str
+    """File and place for an error message, made harmless."""
+    names: tuple[str, ...]
+    """What the sample id may be, likeliest first."""
+    labels: tuple[str, ...] = ()
+    """What the class name may be, likeliest first; empty for ``cannot_tell`` and ``flag``."""
+    class_uid: str | None = None
+    kind: Verdict = "label"
+    annotator: str | None = None
+    provenance: Provenance | None = None
+    at: str | None = None
+    round: int | None = None
+    elapsed_ms: int | None = None
+    note: str = ""
+    sha256: str | None = None
+    """Digest of the image the label was given to, in hex."""
+
+
+@runtime_checkable
+class FileFormat(Protocol):
+    """A format that is one file."""
+
+    suffix: str
+
+    def write(self, stream: BinaryIO, job: ExportJob) -> int:
+        """Write all labels and return their number."""
+        ...
+
+    def read(self, path: Path) -> Iterator[Parsed]:
+        """Yield the labels of a file; ``InputDataError`` names the place of what is wrong."""
+        ...
+
+
+@runtime_checkable
+class FolderFormat(Protocol):
+    """A format that is a folder with images."""
+
+    def fill(self, folder: Path, job: ExportJob) -> int:
+        """Write all labels into an empty folder and return their number."""
+        ...
+
+    def read(self, path: Path) -> Iterator[Parsed]:
+        """Yield the labels of a folder; ``InputDataError`` names the place of what is wrong."""
+        ...
+
+
+def load_json(path: Path) -> Any:
+    """Read a JSON document.
+
+    Raises:
+        InputDataError: Not JSON, too large or too deep; names line and column.
+    """
+    try:
+        if path.stat().st_size > MAX_DOCUMENT_BYTES:
+            raise InputDataError(f"{show(path.name)} is larger than {MAX_DOCUMENT_BYTES >> 20} MiB")
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except UnicodeDecodeError as error:
+        raise InputDataError(f"{show(path.name)}, byte {error.start}: not UTF-8") from None
+    return parse_json(text, where=show(path.name))
+
+
+def parse_json(text: str, *, where: str, line: int | None = None) -> Any:
+    """Parse JSON text strictly: no NaN, no endless nesting.
+
+    Args:
+        text: One document.
+        where: File name, made harmless.
+        line: Number of the line, where the text is one line of a file.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        place = f"line {line or error.lineno}, column {error.colno}"
+        raise InputDataError(f"{where}, {place}: {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        place = where if line is None else f"{where}, line {line}"
+        words = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise InputDataError(f"{place}: {show(words)}") from None
+
+
+def convert(value: Any, kind: type[_T], *, where: str) -> _T:
+    """Check a parsed value against a type; the error names the field."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise InputDataError(f"{where}: {show(str(error))}") from None
+
+
+def unreadable(path: Path, error: OSError) -> StorageError:
+    """Return the error for a file that cannot be read."""
+    return StorageError(f"cannot read {show(str(path))}: {error.strerror or error}")
+
+
+def with_and_without_suffix(name: str) -> tuple[str, ...]:
+    """Return what an exported image's sample id may be.
+
+    An image from an array has no file name of its own, so its export added a suffix.
+    """
+    bare = os.path.splitext(name)[0]  # noqa: PTH122 - a sample id is no path of this machine
+    return (name, bare) if bare != name else (name,)
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number here")

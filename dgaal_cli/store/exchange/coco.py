@@ -1,0 +1,118 @@
+"""COCO JSON with image-level annotations: a category for each image and no box."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from dgaal_cli.errors import InputDataError
+from dgaal_cli.harmless import show
+from dgaal_cli.store.exchange.base import ExportJob, Parsed, convert, load_json
+from dgaal_cli.store.records import Provenance
+
+
+class _Image(msgspec.Struct):
+    id: int | str
+    file_name: str
+
+
+class _Category(msgspec.Struct):
+    id: int | str
+    name: str
+
+
+class _Attributes(msgspec.Struct, kw_only=True):
+    annotator: str | None = None
+    provenance: Provenance | None = None
+    at: str | None = None
+    round: int | None = None
+
+
+class _Annotation(msgspec.Struct, kw_only=True):
+    image_id: int | str
+    category_id: int | str
+    attributes: _Attributes = msgspec.field(default_factory=_Attributes)
+
+
+class _File(msgspec.Struct):
+    images: list[Any]
+    annotations: list[Any]
+    categories: list[Any]
+
+
+class Coco:
+    """Numbers start at 1; who, when and how is kept in each annotation's ``attributes``."""
+
+    suffix = ".json"
+
+    def write(self, stream: BinaryIO, job: ExportJob) -> int:
+        """Write the effective labels by name."""
+        labels = job.labels()
+        category = {record.uid: number for number, record in enumerate(job.classes, start=1)}
+        document = {
+            "info": {"description": "labels exported by dgaal", "version": "1"},
+            "licenses": [],
+            "categories": [
+                {"id": category[record.uid], "name": record.name, "supercategory": ""}
+                for record in job.classes
+            ],
+            "images": [
+                {
+                    "id": number,
+                    "file_name": label.sample_id,
+                    "width": label.width,
+                    "height": label.height,
+                }
+                for number, label in enumerate(labels, start=1)
+            ],
+            "annotations": [
+                {
+                    "id": number,
+                    "image_id": number,
+                    "category_id": category[label.class_uid],
+                    "attributes": {
+                        "annotator": label.annotator,
+                        "provenance": label.provenance,
+                        "at": label.at,
+                        "round": label.round,
+                    },
+                }
+                for number, label in enumerate(labels, start=1)
+                if label.class_uid is not None
+            ],
+        }
+        stream.write(json.dumps(document, indent=1, allow_nan=False).encode() + b"\n")
+        return len(labels)
+
+    def read(self, path: Path) -> Iterator[Parsed]:
+        """Yield a label an annotation; boxes and masks beside the category are passed over."""
+        name = show(path.name)
+        file = convert(load_json(path), _File, where=name)
+        images = {
+            image.id: image.file_name
+            for number, value in enumerate(file.images)
+            for image in (convert(value, _Image, where=f"{name}, images[{number}]"),)
+        }
+        categories = {
+            category.id: category.name
+            for number, value in enumerate(file.categories)
+            for category in (convert(value, _Category, where=f"{name}, categories[{number}]"),)
+        }
+        for number, value in enumerate(file.annotations):
+            where = f"{name}, annotations[{number}]"
+            annotation = convert(value, _Annotation, where=where)
+            if annotation.image_id not in images:
+                raise InputDataError(f"{where}: no image has the id {annotation.image_id}")
+            if annotation.category_id not in categories:
+                raise InputDataError(f"{where}: no category has the id {annotation.category_id}")
+            yield Parsed(
+                where=where,
+                names=(images[annotation.image_id],),
+                labels=(categories[annotation.category_id],),
+                annotator=annotation.attributes.annotator,
+                provenance=annotation.attributes.provenance,
+                at=annotation.attributes.at,
+                round=annotation.attributes.round,
+            )

@@ -1,0 +1,122 @@
+"""CSV: one line an effective label, for spreadsheets and scripts."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO, cast, get_args
+
+from dgaal_cli.errors import InputDataError
+from dgaal_cli.harmless import show
+from dgaal_cli.store.exchange import cells
+from dgaal_cli.store.exchange.base import MAX_LINE_BYTES, ExportJob, Parsed, unreadable
+from dgaal_cli.store.records import Provenance
+
+COLUMNS = ("file_name", "label", "annotator", "provenance", "at", "round")
+_ID_COLUMNS = ("file_name", "id")
+
+
+class CsvTable:
+    """RFC 4180, UTF-8, names spelled and guarded as ``cells`` says."""
+
+    suffix = ".csv"
+
+    def write(self, stream: BinaryIO, job: ExportJob) -> int:
+        """Write the effective labels by name."""
+        labels = job.labels()
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for label in labels:
+            writer.writerow(
+                (
+                    cells.encode(label.sample_id),
+                    cells.encode(label.class_name or ""),
+                    cells.encode(label.annotator),
+                    label.provenance,
+                    label.at,
+                    "" if label.round is None else label.round,
+                )
+            )
+        stream.write(text.getvalue().encode())
+        return len(labels)
+
+    def read(self, path: Path) -> Iterator[Parsed]:
+        """Yield a label a line; lines without a label are passed over."""
+        try:
+            with path.open("rb") as stream:
+                yield from _parse(stream, show(path.name))
+        except OSError as error:
+            raise unreadable(path, error) from error
+
+
+def _parse(stream: BinaryIO, name: str) -> Iterator[Parsed]:
+    reader = csv.reader(_lines(stream, name), strict=True)
+    header: list[str] = []
+    try:
+        for row in reader:
+            if not header:
+                header = _check_header(row, name)
+            elif row:
+                where = f"{name}, line {reader.line_num}"
+                if len(row) != len(header):
+                    raise InputDataError(
+                        f"{where}: {len(row)} cells, the header names {len(header)} columns"
+                    )
+                cell = dict(zip(header, row, strict=True))
+                if cell["label"]:
+                    yield _row(cell, where)
+    except csv.Error as error:
+        raise InputDataError(f"{name}, line {reader.line_num}: {show(str(error))}") from None
+    if not header:
+        raise InputDataError(f"{name} is empty; it needs the columns file_name and label")
+
+
+def _row(cell: Mapping[str, str], where: str) -> Parsed:
+    key = next(column for column in _ID_COLUMNS if column in cell)
+    if not cell[key]:
+        raise InputDataError(f"{where}, column {key}: the name is missing")
+    provenance = cell.get("provenance") or None
+    if provenance is not None and provenance not in get_args(Provenance):
+        raise InputDataError(f"{where}, column provenance: {show(provenance)} is none of dgaal's")
+    number = cell.get("round") or None
+    if number is not None and not (number.isascii() and number.isdigit() and len(number) < 10):
+        raise InputDataError(f"{where}, column round: {show(number[:40])} is no round number")
+    return Parsed(
+        where=where,
+        names=cells.readings(cell[key]),
+        labels=cells.readings(cell["label"]),
+        annotator=cells.decode(cell.get("annotator", "")) or None,
+        provenance=cast("Provenance | None", provenance),
+        at=cell.get("at") or None,
+        round=None if number is None else int(number),
+    )
+
+
+def _check_header(row: list[str], name: str) -> list[str]:
+    header = [cell.strip() for cell in row]
+    missing = [column for column in ("file_name", "label") if column not in header]
+    if "file_name" in missing and "id" in header:
+        missing.remove("file_name")
+    if missing:
+        raise InputDataError(
+            f"{name}, line 1: no column {' and no column '.join(missing)}; "
+            f"the columns are {show(', '.join(header))[:200]}"
+        )
+    if len(set(header)) != len(header):
+        raise InputDataError(f"{name}, line 1: a column stands there twice")
+    return header
+
+
+def _lines(stream: BinaryIO, name: str) -> Iterator[str]:
+    number = 0
+    while line := stream.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        if len(line) > MAX_LINE_BYTES:
+            raise InputDataError(f"{name}, line {number}: longer than {MAX_LINE_BYTES} bytes")
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise InputDataError(
+                f"{name}, line {number}, column {error.start + 1}: not UTF-8"
+            ) from None

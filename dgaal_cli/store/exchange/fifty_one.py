@@ -1,0 +1,79 @@
+"""FiftyOne's FiftyOneImageClassificationDataset: a folder ``data`` and ``labels.json``."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from dgaal_cli.atomic import write_text
+from dgaal_cli.errors import InputDataError
+from dgaal_cli.harmless import show
+from dgaal_cli.store.exchange.base import ExportJob, Parsed, convert, load_json
+from dgaal_cli.store.exchange.folders import place
+from dgaal_cli.store.exchange.image_folder import files_below
+
+
+class _Labels(msgspec.Struct, kw_only=True):
+    labels: dict[str, int | str | None]
+    classes: list[str] | None = None
+
+
+class FiftyOne:
+    """Images are told apart by their path without its suffix; targets index ``classes``."""
+
+    def fill(self, folder: Path, job: ExportJob) -> int:
+        """Write the effective labels by name.
+
+        Raises:
+            InputDataError: Two names differ only in their suffix.
+        """
+        index = {record.uid: number for number, record in enumerate(job.classes)}
+        targets: dict[str, int] = {}
+        taken: dict[str, str] = {}
+        (folder / "data").mkdir()
+        for label in job.labels():
+            if label.class_uid is None:
+                continue
+            name = place(label, folder / "data", job)
+            stem = _stem(name)
+            if stem in taken:
+                raise InputDataError(
+                    f"FiftyOne's layout cannot tell {show(taken[stem])} from {show(name)}; "
+                    "export to coco instead"
+                )
+            taken[stem] = name
+            targets[stem] = index[label.class_uid]
+        document = {"classes": [record.name for record in job.classes], "labels": targets}
+        write_text(folder / "labels.json", json.dumps(document, indent=1) + "\n")
+        return len(targets)
+
+    def read(self, path: Path) -> Iterator[Parsed]:
+        """Yield the labels; images without a target are passed over."""
+        table = path / "labels.json" if path.is_dir() else path
+        name = show(table.name)
+        document = convert(load_json(table), _Labels, where=name)
+        data = table.parent / "data"
+        files = {
+            _stem(file): file
+            for file in (found.relative_to(data).as_posix() for found in files_below(data))
+        }
+        for stem, target in document.labels.items():
+            where = f"{name}, labels[{show(stem)[:200]}]"
+            if target is None:
+                continue
+            if isinstance(target, int):
+                classes = document.classes or []
+                if not 0 <= target < len(classes):
+                    raise InputDataError(f"{where}: target {target} is no index into classes")
+                target = classes[target]  # noqa: PLW2901 - the same thing by its name
+            yield Parsed(
+                where=where,
+                names=tuple(dict.fromkeys((files.get(stem, stem), stem))),
+                labels=(target,),
+            )
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(name)[0]  # noqa: PTH122 - the function FiftyOne itself uses

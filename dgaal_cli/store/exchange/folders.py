@@ -1,0 +1,106 @@
+"""Folders of labeled images: assembled under a temporary name, shown when whole."""
+
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from dgaal_cli.atomic import sync_folder, write_bytes
+from dgaal_cli.errors import InputDataError, StorageError, UsageError
+from dgaal_cli.harmless import show
+from dgaal_cli.store.exchange.base import ExportJob
+from dgaal_cli.store.records import AnswerRecord
+
+
+@contextmanager
+def assembling(target: Path) -> Generator[Path]:
+    """Give an empty folder that takes the name ``target`` if the block ends without error.
+
+    Raises:
+        UsageError: Something is there already.
+        StorageError: The disk is full or not writable; nothing of it stays.
+    """
+    if target.is_symlink() or (target.exists() and not (target.is_dir() and not _listing(target))):
+        raise UsageError(f"{show(str(target))} exists already; name a new or an empty folder")
+    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir()
+        yield temporary
+        temporary.rename(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {show(str(target))}: {error.strerror or error}; nothing was kept of it"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def place(answer: AnswerRecord, folder: Path, job: ExportJob) -> str:
+    """Show one image in ``folder`` under its own name; return that name, with forward slashes."""
+    name = safe_name(answer.sample_id)
+    source = job.images.path(answer.sample_id, is_synthetic=answer.is_synthetic)
+    if source is None:  # in an archive or array: there is no file to link to
+        content, suffix = job.images.content(answer.sample_id, is_synthetic=answer.is_synthetic)
+        name += suffix
+        target = _ready(folder / name)
+        write_bytes(target, content)
+        return name
+    _check_bytes(source, answer)
+    target = _ready(folder / name)
+    if job.link == "symlink":
+        target.symlink_to(source.absolute())
+    elif job.link == "hardlink":
+        _hardlink(source, target)
+    else:
+        shutil.copyfile(source, target)
+    return name
+
+
+def _check_bytes(source: Path, answer: AnswerRecord) -> None:
+    if not source.is_file():
+        raise InputDataError(f"image {show(answer.sample_id)} is gone from the pool")
+    with source.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").digest()
+    if digest != answer.sha256:
+        raise InputDataError(
+            f"image {show(answer.sample_id)} has other bytes by now than when it was labeled; "
+            "export to jsonl or csv, or put the old file back"
+        )
+
+
+def safe_name(sample_id: str) -> str:
+    """Return a sample id as a path that stays inside the folder it is joined to.
+
+    Raises:
+        InputDataError: It would lead out of it.
+    """
+    parts = sample_id.split("/")
+    if "\x00" in sample_id or any(part in ("", ".", "..") for part in parts):
+        raise InputDataError(
+            f"image {show(sample_id)} cannot be shown in a folder under its own name; "
+            "export to jsonl or csv instead"
+        )
+    return str(PurePosixPath(*parts))
+
+
+def _ready(target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+def _hardlink(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target, follow_symlinks=True)
+    except OSError as error:
+        raise StorageError(
+            f"cannot hard-link {show(str(source))}: {error.strerror or error}; use --link copy"
+        ) from error
+
+
+def _listing(folder: Path) -> list[str]:
+    return [entry.name for entry in folder.iterdir()]

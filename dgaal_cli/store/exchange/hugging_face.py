@@ -1,0 +1,41 @@
+"""Hugging Face ``imagefolder`` with ``metadata.jsonl``: images and one line for each."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from dgaal_cli.atomic import write_bytes
+from dgaal_cli.store.exchange.base import ExportJob, Parsed, with_and_without_suffix
+from dgaal_cli.store.exchange.folders import place
+from dgaal_cli.store.exchange.json_lines import read_lines
+
+METADATA = "metadata.jsonl"
+
+
+class HuggingFace:
+    """``file_name`` is the image's path beside the metadata, ``label`` the name of its class."""
+
+    def fill(self, folder: Path, job: ExportJob) -> int:
+        """Write the effective labels by name."""
+        labels = job.labels()
+        lines = [
+            json.dumps(
+                {
+                    "file_name": place(label, folder, job),
+                    "label": label.class_name,
+                    "annotator": label.annotator,
+                    "provenance": label.provenance,
+                    "at": label.at,
+                    "round": label.round,
+                }
+            )
+            for label in labels
+        ]
+        write_bytes(folder / METADATA, "".join(f"{line}\n" for line in lines).encode())
+        return len(labels)
+
+    def read(self, path: Path) -> Iterator[Parsed]:
+        """Yield the labels of a folder or of its metadata file."""
+        for parsed in read_lines(path / METADATA if path.is_dir() else path):
+            yield replace(parsed, names=with_and_without_suffix(parsed.names[0]))

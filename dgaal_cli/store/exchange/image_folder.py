@@ -1,0 +1,59 @@
+"""ImageFolder: one folder a class, as torchvision, timm, Keras and YOLO read it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+from dgaal_cli.errors import InputDataError
+from dgaal_cli.harmless import show
+from dgaal_cli.store.exchange.base import ExportJob, Parsed, with_and_without_suffix
+from dgaal_cli.store.exchange.folders import place
+
+
+class ImageFolder:
+    """``class/path/of/the/image.png``; a class name that is no folder name is percent-encoded."""
+
+    def fill(self, folder: Path, job: ExportJob) -> int:
+        """Show every labeled image in the folder of its class; empty classes get one too."""
+        for record in job.classes:
+            (folder / class_folder(record.name)).mkdir()
+        labels = job.labels()
+        for label in labels:
+            place(label, folder / class_folder(label.class_name or ""), job)
+        return len(labels)
+
+    def read(self, path: Path) -> Iterator[Parsed]:
+        """Yield a label a file: the first folder is the class, the rest is the sample id."""
+        if not path.is_dir():
+            raise InputDataError(f"{show(str(path))} is no folder of class folders")
+        for folder in sorted(entry for entry in path.iterdir() if entry.is_dir()):
+            if folder.name.startswith("."):
+                continue
+            for file in files_below(folder):
+                inside = file.relative_to(folder).as_posix()
+                yield Parsed(
+                    where=show(f"{path.name}/{file.relative_to(path).as_posix()}"),
+                    # A pool that is itself made of class folders has the class in its ids.
+                    names=(
+                        *with_and_without_suffix(inside),
+                        *with_and_without_suffix(f"{folder.name}/{inside}"),
+                    ),
+                    labels=tuple(dict.fromkeys((unquote(folder.name), folder.name))),
+                )
+
+
+def class_folder(name: str) -> str:
+    """Return a class name as one folder name; ``urllib.parse.unquote`` reverses it."""
+    safe = name.replace("%", "%25").replace("/", "%2F").replace("\\", "%5C")
+    return f"%2E{safe[1:]}" if safe.startswith(".") else safe
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files of a folder in a fixed order; hidden ones are passed over."""
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            file = Path(root, name)
+            if not name.startswith(".") and file.is_file():
+                yield file

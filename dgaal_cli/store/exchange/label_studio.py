@@ -1,0 +1,129 @@
+"""Label Studio: JSON tasks, each with one choice."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import msgspec
+
+from dgaal_cli.errors import InputDataError
+from dgaal_cli.harmless import show
+from dgaal_cli.store.exchange.base import ExportJob, Parsed, convert, load_json
+from dgaal_cli.store.records import AnswerRecord, Provenance
+
+
+class _Meta(msgspec.Struct, kw_only=True):
+    annotator: str | None = None
+    provenance: Provenance | None = None
+    at: str | None = None
+    round: int | None = None
+
+
+class _Value(msgspec.Struct, kw_only=True):
+    choices: list[str] = []
+
+
+class _Result(msgspec.Struct, kw_only=True):
+    type: str = ""
+    value: _Value = msgspec.field(default_factory=_Value)
+
+
+class _Annotation(msgspec.Struct, kw_only=True):
+    result: list[_Result]
+    was_cancelled: bool = False
+
+
+class _Task(msgspec.Struct, kw_only=True):
+    data: dict[str, Any]
+    annotations: list[_Annotation] = []
+    meta: _Meta | None = None
+
+
+class LabelStudio:
+    """Tasks for a config with ``<Choices name="choice" toName="image">``."""
+
+    suffix = ".json"
+
+    def write(self, stream: BinaryIO, job: ExportJob) -> int:
+        """Write the effective labels by name."""
+        labels = job.labels()
+        tasks = [_task(number, label) for number, label in enumerate(labels, start=1)]
+        stream.write(json.dumps(tasks, indent=1, allow_nan=False).encode() + b"\n")
+        return len(labels)
+
+    def read(self, path: Path) -> Iterator[Parsed]:
+        """Yield a label a choice; skipped tasks and other kinds of results are passed over."""
+        name = show(path.name)
+        for number, value in enumerate(convert(load_json(path), list[Any], where=name)):
+            where = f"{name}, task {number + 1}"
+            task = convert(value, _Task, where=where)
+            meta = task.meta or _Meta()
+            for annotation in task.annotations:
+                choices = _choices(annotation)
+                if annotation.was_cancelled or not choices:
+                    continue
+                if len(choices) > 1:
+                    raise InputDataError(
+                        f"{where}: {len(choices)} choices; an image has one class here"
+                    )
+                yield Parsed(
+                    where=where,
+                    names=_names(task.data, where),
+                    labels=(choices[0],),
+                    annotator=meta.annotator,
+                    provenance=meta.provenance,
+                    at=meta.at,
+                    round=meta.round,
+                )
+
+
+def _task(number: int, label: AnswerRecord) -> dict[str, Any]:
+    result = {
+        "id": f"r{number}",
+        "from_name": "choice",
+        "to_name": "image",
+        "type": "choices",
+        "value": {"choices": [label.class_name]},
+    }
+    return {
+        "id": number,
+        "data": {"image": label.sample_id, "file_name": label.sample_id},
+        "annotations": [
+            {"id": number, "was_cancelled": False, "ground_truth": False, "result": [result]}
+        ],
+        "meta": {
+            "annotator": label.annotator,
+            "provenance": label.provenance,
+            "at": label.at,
+            "round": label.round,
+        },
+    }
+
+
+def _choices(annotation: _Annotation) -> list[str]:
+    return [
+        choice
+        for result in annotation.result
+        if result.type == "choices"
+        for choice in result.value.choices
+    ]
+
+
+def _names(data: dict[str, Any], where: str) -> tuple[str, ...]:
+    """Return what the task's image may be called here: Label Studio serves it under a URL."""
+    if isinstance(own := data.get("file_name"), str):
+        return (own,)
+    if not isinstance(image := data.get("image"), str):
+        raise InputDataError(f"{where}, data: neither file_name nor image is given")
+    names = [image]
+    try:
+        url = urlsplit(image)
+        served = [*parse_qs(url.query).get("d", []), unquote(url.path).lstrip("/")]
+    except ValueError:
+        return (image,)
+    for path in served:  # /data/local-files/?d=folder/name.png, /data/upload/1/name.png
+        parts = path.split("/")
+        names += ["/".join(parts[start:]) for start in range(len(parts))]
+    return tuple(dict.fromkeys(names))

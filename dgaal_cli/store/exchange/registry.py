@@ -1,0 +1,52 @@
+"""The exchange formats by name."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+from dgaal_cli.errors import UsageError
+from dgaal_cli.harmless import show
+from dgaal_cli.store.exchange.base import FileFormat, FolderFormat
+
+FORMATS = {
+    "csv": "dgaal_cli.store.exchange.csv_table:CsvTable",
+    "jsonl": "dgaal_cli.store.exchange.json_lines:JsonLines",
+    "imagefolder": "dgaal_cli.store.exchange.image_folder:ImageFolder",
+    "coco": "dgaal_cli.store.exchange.coco:Coco",
+    "labelstudio": "dgaal_cli.store.exchange.label_studio:LabelStudio",
+    "fiftyone": "dgaal_cli.store.exchange.fifty_one:FiftyOne",
+    "hf": "dgaal_cli.store.exchange.hugging_face:HuggingFace",
+}
+"""Name to ``module:class``; a module is imported only when its format is used."""
+
+
+def load_format(name: str) -> FileFormat | FolderFormat:
+    """Return a format by name.
+
+    Raises:
+        UsageError: There is none; the message names all.
+    """
+    if name not in FORMATS:
+        raise UsageError(f"no format is named {show(name)}; known: {', '.join(FORMATS)}")
+    module, _, attribute = FORMATS[name].partition(":")
+    return cast("FileFormat | FolderFormat", getattr(import_module(module), attribute)())
+
+
+def guess_format(path: Path) -> str:
+    """Name the format of a file or folder by its suffix or content.
+
+    Raises:
+        UsageError: It could be several; ``--format`` must tell.
+    """
+    if path.is_dir():
+        if (path / "metadata.jsonl").is_file():
+            return "hf"
+        return "fiftyone" if (path / "labels.json").is_file() else "imagefolder"
+    suffix = path.suffix.lower()
+    if suffix == ".jsonl":
+        return "hf" if path.name == "metadata.jsonl" else "jsonl"
+    if suffix == ".csv":
+        return "csv"
+    raise UsageError(
+        f"cannot tell the format of {show(str(path))}; give --format, one of {', '.join(FORMATS)}"
+    )

@@ -1,0 +1,160 @@
+"""From what a file states to what the store takes: every name looked up, or one clear error."""
+
+import re
+import secrets
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dgaal_cli.errors import InputDataError, UsageError
+from dgaal_cli.harmless import show
+from dgaal_cli.ids import ClassUid, SampleId
+from dgaal_cli.store import classes
+from dgaal_cli.store.exchange.base import Parsed
+from dgaal_cli.store.instants import from_iso
+from dgaal_cli.store.reader import StoreReader
+from dgaal_cli.store.records import ClassRecord, ImportedLabel, ItemRecord
+
+_UID = re.compile("[0-9a-f]{16}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """An import that the store can take as it is."""
+
+    labels: tuple[ImportedLabel, ...]
+    new_classes: tuple[ClassRecord, ...]
+    repeated: int
+    """Lines that say what an earlier line said."""
+
+
+def resolve(
+    store: StoreReader, parsed: Iterable[Parsed], *, annotator: str, may_add_classes: bool
+) -> Resolved:
+    """Look up every sample and class of a file.
+
+    Args:
+        store: Where they are to go.
+        parsed: Labels in the order of the file.
+        annotator: Whose labels they are where the file does not say.
+        may_add_classes: Unknown class names become new classes.
+
+    Raises:
+        InputDataError: A line names something unknown or contradicts an earlier one.
+    """
+    known = _Classes(store, may_add=may_add_classes)
+    seen: dict[tuple[int, str, bool], tuple[str, str | None, str]] = {}
+    labels: list[ImportedLabel] = []
+    repeated = 0
+    for line in parsed:
+        item = _item(store, line)
+        who = line.annotator or annotator
+        uid = known.find(line) if line.labels else None
+        key = (item.item_id, who, line.kind == "flag")
+        said = seen.setdefault(key, (line.kind, uid, line.where))
+        if said[:2] != (line.kind, uid):
+            raise InputDataError(
+                f"{line.where}: {show(line.names[0])} has another label than at {said[2]}"
+            )
+        if said[2] != line.where:
+            repeated += 1
+            continue
+        labels.append(_label(line, item, uid=uid, annotator=who))
+    return Resolved(labels=tuple(labels), new_classes=tuple(known.new), repeated=repeated)
+
+
+class _Classes:
+    def __init__(self, store: StoreReader, *, may_add: bool) -> None:
+        self.store = store
+        self.active = store.classes()
+        self.may_add = may_add
+        self.new: list[ClassRecord] = []
+
+    def is_free(self, uid: str) -> bool:
+        """Tell whether no class, in use or retired, has a uid."""
+        try:
+            self.store.class_name(ClassUid(uid))
+        except UsageError:
+            return True
+        return False
+
+    def find(self, line: Parsed) -> ClassUid:
+        for record in self.active:
+            if record.uid == line.class_uid:
+                return record.uid
+        names = [unicodedata.normalize("NFC", label).strip() for label in line.labels]
+        for record in self.active:
+            if record.name in names:
+                return record.uid
+        name = line.labels[0]
+        if not self.may_add:
+            raise InputDataError(
+                f"{line.where}, column label: no class is named {show(name)}; "
+                f"{classes.nearest_words(self.active, name)}; --add-classes adds new ones"
+            )
+        try:
+            clean = classes.clean_name(name)
+        except UsageError as error:
+            raise InputDataError(f"{line.where}, column label: {error}") from None
+        for record in self.active:
+            if record.name.casefold() == clean.casefold():
+                raise InputDataError(
+                    f"{line.where}, column label: {show(clean)} differs from class "
+                    f"{show(record.name)} only in case"
+                )
+        uid = ClassUid(secrets.token_hex(8))
+        if (
+            line.class_uid is not None
+            and _UID.fullmatch(line.class_uid)
+            and self.is_free(line.class_uid)
+        ):
+            uid = ClassUid(line.class_uid)  # the same class in both workspaces from now on
+        record = ClassRecord(uid=uid, name=clean, key="", position=len(self.active))
+        self.active.append(record)
+        self.new.append(record)
+        return uid
+
+
+def _item(store: StoreReader, line: Parsed) -> ItemRecord:
+    for name in line.names:
+        try:
+            item = store.item_by_sample(SampleId(name))
+        except UsageError:  # a text that stands for no file name
+            continue
+        if item is None:
+            continue
+        if line.sha256 is not None and line.sha256 != item.sha256.hex():
+            raise InputDataError(
+                f"{line.where}, column sha256: {show(name)} has other bytes here than the image "
+                "that was labeled"
+            )
+        return item
+    raise InputDataError(
+        f"{line.where}, column file_name: there is no image {show(line.names[0])} in this workspace"
+    )
+
+
+def _label(
+    line: Parsed, item: ItemRecord, *, uid: ClassUid | None, annotator: str
+) -> ImportedLabel:
+    for column, number in (("round", line.round), ("elapsed_ms", line.elapsed_ms)):
+        if number is not None and not 0 <= number < 2**31:
+            raise InputDataError(f"{line.where}, column {column}: {number} is out of range")
+    if line.at is not None:
+        try:
+            from_iso(line.at)
+        except (ValueError, OverflowError):
+            raise InputDataError(
+                f"{line.where}, column at: {show(line.at[:60])} is no instant in ISO 8601"
+            ) from None
+    return ImportedLabel(
+        sample_id=item.sample_id,
+        class_uid=uid,
+        annotator=annotator,
+        at=line.at,
+        provenance=line.provenance or "imported",
+        kind=line.kind,
+        round=line.round,
+        elapsed_ms=line.elapsed_ms,
+        note=line.note,
+    )

@@ -1,0 +1,550 @@
+"""One contract for every exchange format: out and in again gives the same labels, or one error."""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dgaal_cli.errors import InputDataError, UsageError
+from dgaal_cli.ids import ItemId, SampleId
+from dgaal_cli.store.exchange import cells
+from dgaal_cli.store.exchange.base import ExportJob, FileFormat
+from dgaal_cli.store.exchange.folders import assembling
+from dgaal_cli.store.exchange.registry import FORMATS, guess_format, load_format
+from dgaal_cli.store.exchange.resolve import resolve
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import Answer, ImportReport, NewItem, NewSynthetic, Query, QueryEntry
+
+NAMES = [
+    "a.png",
+    "deep/er/b.jpg",
+    "\udcff\udcfe.png",
+    "new\nline.png",
+    "\x1b]52;c;aGk=\x07.png",
+    "[/red].png",
+    "=1+1.png",
+    "'quoted.png",
+    "'=x.png",
+    "100%25.png",
+    "back\\x41slash \\u{5c}.png",
+    "\u202egnp.png",
+    'comma, "quote".png',
+    " space .png",
+]
+CLASSES = ["cat", "=dog", "a/b", "..", ".hidden", "50%", "\u00e9t\u00e9", "'7", "con"]
+
+
+class Files:
+    """Images that lie in one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, sample_id: SampleId, *, is_synthetic: bool) -> Path:
+        return self.root / sample_id
+
+    def content(self, sample_id: SampleId, *, is_synthetic: bool) -> tuple[bytes, str]:
+        raise AssertionError
+
+
+class Arrays:
+    """Images without files of their own."""
+
+    def path(self, sample_id: SampleId, *, is_synthetic: bool) -> None:
+        return None
+
+    def content(self, sample_id: SampleId, *, is_synthetic: bool) -> tuple[bytes, str]:
+        suffix = "" if sample_id[-4:-3] == "." else ".png"
+        return f"bytes of {sample_id}".encode("utf-8", "surrogateescape"), suffix
+
+
+def content_of(name: str) -> bytes:
+    return b"image " + name.encode("utf-8", "surrogateescape")
+
+
+def item_of(name: str) -> NewItem:
+    digest = hashlib.sha256(content_of(name)).digest()
+    return NewItem(sample_id=SampleId(name), sha256=digest, size_bytes=9, width=8, height=6)
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Path:
+    root = tmp_path / "pool"
+    for name in NAMES:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content_of(name))
+    return root
+
+
+def new_store(path: Path, names: list[str] | None = None) -> LabelStore:
+    store = LabelStore.create(path, clock=lambda: 1_700_000_000.25)
+    store.add_items(item_of(name) for name in (NAMES if names is None else names))
+    return store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[LabelStore]:
+    with new_store(tmp_path / "one.db") as opened:
+        uids = [opened.add_class(name).uid for name in CLASSES]
+        for number, item in enumerate(opened.items()):
+            answer = Answer(
+                op_id=f"op{number}",
+                kind="label",
+                item_id=item.item_id,
+                class_uid=uids[number % len(uids)],
+                elapsed_ms=number,
+                note="\x1b[2J" if number == 3 else "",
+            )
+            opened.submit(answer, annotator="=sam\u00e9", session="s")
+        yield opened
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[LabelStore]:
+    with new_store(tmp_path / "two.db", list(reversed(NAMES))) as opened:
+        yield opened
+
+
+def job_of(store: LabelStore, images: Any, **changes: Any) -> ExportJob:
+    return ExportJob(
+        **{"answers": store.answers(), "classes": store.classes(), "images": images, **changes}
+    )
+
+
+def write(name: str, job: ExportJob, folder: Path, stem: str = "labels") -> Path:
+    chosen = load_format(name)
+    if isinstance(chosen, FileFormat):
+        target = folder / f"{stem}{chosen.suffix}"
+        with target.open("wb") as stream:
+            count = chosen.write(stream, job)
+    else:
+        target = folder / f"{stem}-{name}"
+        with assembling(target) as temporary:
+            count = chosen.fill(temporary, job)
+    assert count == len(job.labels())
+    return target
+
+
+def take_in(name: str, path: Path, store: LabelStore, **options: Any) -> ImportReport:
+    options = {"annotator": "ext", "may_add_classes": True, **options}
+    found = resolve(store, load_format(name).read(path), **options)
+    return store.import_labels(found.labels, new_classes=found.new_classes)
+
+
+def names_of(store: LabelStore) -> dict[str, str]:
+    return {label.sample_id: label.class_name for label in store.labels()}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_labels_survive_the_way_out_and_in(name, store, other, pool, tmp_path):
+    path = write(name, job_of(store, Files(pool)), tmp_path)
+    report = take_in(name, path, other)
+    assert report == ImportReport(added=len(NAMES), replaced=0, unchanged=0)
+    assert names_of(other) == names_of(store)
+    assert other.check() == []
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_importing_ones_own_export_changes_nothing(name, store, pool, tmp_path):
+    before = store.labels()
+    path = write(name, job_of(store, Files(pool)), tmp_path)
+    report = take_in(name, path, store, annotator="=sam\u00e9")
+    assert report == ImportReport(added=0, replaced=0, unchanged=len(NAMES))
+    assert store.labels() == before
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_same_labels_give_the_same_bytes(name, store, pool, tmp_path):
+    def digest(path: Path) -> list[tuple[str, bytes]]:
+        if path.is_file():
+            return [("", path.read_bytes())]
+        return sorted(
+            (file.relative_to(path).as_posix(), file.read_bytes())
+            for file in path.rglob("*")
+            if file.is_file()
+        )
+
+    first = write(name, job_of(store, Files(pool)), tmp_path, "first")
+    second = write(name, job_of(store, Files(pool)), tmp_path, "second")
+    assert digest(first) == digest(second)
+
+
+@pytest.mark.parametrize("name", [n for n in FORMATS if n != "imagefolder"])
+def test_no_text_of_an_export_can_steer_a_terminal(name, store, pool, tmp_path):
+    path = write(name, job_of(store, Files(pool)), tmp_path)
+    texts = [path] if path.is_file() else [*path.glob("*.json"), *path.glob("*.jsonl")]
+    (text,) = texts
+    raw = text.read_bytes().decode()  # UTF-8 without surrogates
+    assert not [c for c in raw if ord(c) < 32 and c != "\n"]
+    assert "\x9b" not in raw
+    assert "\u202e" not in raw
+
+
+@pytest.mark.parametrize("name", ["imagefolder", "fiftyone", "hf"])
+def test_images_without_files_are_written_out_and_recognized_again(name, tmp_path):
+    with new_store(tmp_path / "x.db", ["train/000001", "train/000002"]) as store:
+        uid = store.add_class("cat").uid
+        for item in store.items():
+            store.submit(
+                Answer(op_id=item.sample_id, kind="label", item_id=item.item_id, class_uid=uid),
+                annotator="sam",
+                session="s",
+            )
+        path = write(name, job_of(store, Arrays()), tmp_path)
+        found = {file.name: file.read_bytes() for file in path.rglob("*.png")}
+        assert found == {
+            "000001.png": b"bytes of train/000001",
+            "000002.png": b"bytes of train/000002",
+        }
+        report = take_in(name, path, store, annotator="ext")
+        assert report.added + report.unchanged == 2
+
+
+@pytest.mark.parametrize("link", ["symlink", "hardlink", "copy"])
+def test_an_image_folder_shows_the_pools_own_files(link, store, pool, tmp_path):
+    path = write("imagefolder", job_of(store, Files(pool), link=link), tmp_path)
+    shown = path / "cat" / "a.png"
+    assert shown.read_bytes() == b"image a.png"
+    assert shown.is_symlink() is (link == "symlink")
+    assert shown.samefile(pool / "a.png") is (link != "copy")
+    assert (path / "a%2Fb" / "\udcff\udcfe.png").exists()
+    assert (path / "%2E.").is_dir()
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
+def test_an_image_that_changed_since_it_was_labeled_is_not_exported_under_its_label(
+    store, pool, tmp_path
+):
+    (pool / "a.png").write_bytes(b"another picture")
+    with pytest.raises(InputDataError, match=r"a\.png has other bytes"):
+        write("imagefolder", job_of(store, Files(pool)), tmp_path)
+    (pool / "a.png").unlink()
+    with pytest.raises(InputDataError, match=r"a\.png is gone"):
+        write("hf", job_of(store, Files(pool)), tmp_path)
+    left = {path.name for path in tmp_path.iterdir()} - {"one.db-journal"}
+    assert left == {"pool", "one.db", ".locks"}
+
+
+def test_a_folder_export_never_overwrites(store, pool, tmp_path):
+    path = write("imagefolder", job_of(store, Files(pool)), tmp_path)
+    with pytest.raises(UsageError, match="exists already"):
+        write("imagefolder", job_of(store, Files(pool)), tmp_path)
+    assert (path / "cat" / "a.png").exists()
+
+
+@pytest.mark.parametrize("name", ["imagefolder", "fiftyone", "hf"])
+@pytest.mark.parametrize("sample", ["../evil.png", "/etc/evil.png", "a/../../b.png", "a//b"])
+def test_no_sample_id_leads_out_of_the_folder(name, sample, tmp_path):
+    with new_store(tmp_path / "x.db", [sample]) as store:
+        answer = Answer(
+            op_id="1", kind="label", item_id=ItemId(1), class_uid=store.add_class("cat").uid
+        )
+        store.submit(answer, annotator="sam", session="s")
+        with pytest.raises(InputDataError, match="cannot be shown in a folder"):
+            write(name, job_of(store, Arrays()), tmp_path)
+
+
+def test_fiftyone_refuses_names_that_its_layout_cannot_tell_apart(tmp_path):
+    with new_store(tmp_path / "x.db", ["a.png", "a.jpg"]) as store:
+        uid = store.add_class("cat").uid
+        for number in (1, 2):
+            store.submit(
+                Answer(op_id=str(number), kind="label", item_id=ItemId(number), class_uid=uid),
+                annotator="sam",
+                session="s",
+            )
+        with pytest.raises(InputDataError, match="export to coco"):
+            write("fiftyone", job_of(store, Arrays()), tmp_path)
+
+
+def rich_store(path: Path) -> LabelStore:
+    """Answers of every kind by several people, corrections, undos, a synthetic image."""
+    store = new_store(path)
+    cat, dog = (store.add_class(name).uid for name in ("cat", "dog"))
+    made = store.add_synthetic(
+        [
+            NewSynthetic(
+                sample_id=SampleId("synthetic/000/1.png"),
+                sha256=b"s" * 32,
+                size_bytes=1,
+                width=8,
+                height=8,
+                parent=ItemId(1),
+                round=0,
+                inherited=dog,
+            )
+        ]
+    )
+    entries = tuple(QueryEntry(item_id=ItemId(n), rank=n) for n in range(1, 6))
+    store.save_query(Query(round=4, strategy="x", model_sha=None, entries=entries), overlap=2)
+    told = [
+        ("ann", "label", 1, cat),
+        ("bob", "label", 1, dog),
+        ("ann", "label", 2, cat),
+        ("ann", "cannot_tell", 3, None),
+        ("rev", "adjudicate", 1, dog),
+        ("bob", "label", 2, cat),
+        ("ann", "label", 2, dog),
+        ("bob", "skip", 4, None),
+        ("bob", "flag", 5, None),
+        ("ann", "label", 5, cat),
+    ]
+    for number, (who, kind, item, uid) in enumerate(told):
+        answer = Answer(op_id=str(number), kind=kind, item_id=ItemId(item), class_uid=uid)
+        store.submit(answer, annotator=who, session="s")
+    store.undo("ann", "s")
+    store.promote_synthetic(made, 4)
+    return store
+
+
+def test_jsonl_loses_nothing_and_comes_out_again_byte_by_byte(tmp_path):
+    with rich_store(tmp_path / "one.db") as store, rich_store(tmp_path / "two.db") as other:
+        exported = write("jsonl", job_of(store, None, answers=[]), tmp_path, "none")
+        assert exported.read_bytes() == b""
+        buffer = io.BytesIO()
+        load_format("jsonl").write(buffer, job_of(store, None))
+        kinds = [json.loads(line)["kind"] for line in buffer.getvalue().splitlines()]
+        assert sorted(kinds) == sorted(
+            ["label", "label", "cannot_tell", "adjudicate", "label", "label", "flag", "inherit"]
+        )
+        path = tmp_path / "all.jsonl"
+        path.write_bytes(buffer.getvalue())
+        with new_store(tmp_path / "three.db") as fresh:
+            for record in store.classes():
+                fresh.add_class(record.name, uid=record.uid)
+            fresh.add_synthetic(
+                [
+                    NewSynthetic(
+                        sample_id=SampleId("synthetic/000/1.png"),
+                        sha256=b"s" * 32,
+                        size_bytes=1,
+                        width=8,
+                        height=8,
+                        parent=ItemId(1),
+                        round=0,
+                        inherited=None,
+                    )
+                ]
+            )
+            assert take_in("jsonl", path, fresh).added == 8
+            again = io.BytesIO()
+            load_format("jsonl").write(again, job_of(fresh, None))
+            assert again.getvalue() == buffer.getvalue()
+            assert names_of(fresh) == names_of(store)
+            assert fresh.cannot_tell() == store.cannot_tell() == {3}
+            assert [i.item_id for i in fresh.flagged()] == [5]
+            assert [r.provenance for r in fresh.labels()] == [r.provenance for r in store.labels()]
+        assert names_of(other) == names_of(store)
+
+
+@pytest.mark.parametrize("text", [*NAMES, *CLASSES, "+1", "@SUM(A1)", "\t=1", "\uff1d1", "''", "'"])
+def test_every_cell_comes_back_and_none_begins_like_a_formula(text):
+    cell = cells.encode(text)
+    assert cells.decode(cell) == text
+    assert not cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b"))
+    assert cell.isprintable()
+
+
+def test_csv_columns_are_those_promised(store, pool, tmp_path):
+    path = write("csv", job_of(store, Files(pool)), tmp_path)
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    row = next(row for row in rows if row["file_name"] == "a.png")
+    assert row == {
+        "file_name": "a.png",
+        "label": "cat",
+        "annotator": "'=sam\u00e9",
+        "provenance": "human",
+        "at": "2023-11-14T22:13:20.250000Z",
+        "round": "",
+    }
+
+
+CSV_ERRORS = {
+    "": "is empty",
+    "name,label\na.png,cat\n": "line 1: no column file_name",
+    "file_name,lable\na.png,cat\n": "line 1: no column label",
+    "file_name,label,label\na.png,cat,dog\n": "line 1: a column stands there twice",
+    "file_name,label\na.png,cat\nzzz.png,cat\n": "line 3, column file_name: there is no image zzz",
+    "file_name,label\na.png,cta\n": "column label: no class is named cta; did you mean 'cat'",
+    "file_name,label\na.png,cat,3\n": "line 2: 3 cells, the header names 2 columns",
+    "file_name,label\n,cat\n": "line 2, column file_name: the name is missing",
+    "file_name,label\na.png,cat\na.png,=dog\n": "line 3: a.png has another label than at",
+    "file_name,label,round\na.png,cat,1e5\n": "line 2, column round",
+    "file_name,label,at\na.png,cat,noon\n": "line 2, column at",
+    "file_name,label,provenance\na.png,cat,magic\n": "line 2, column provenance",
+    'file_name,label\n"a.png,cat\n': "line 2",
+    'file_name,label\n"a"b,cat\n': "line 2",
+}
+
+
+@pytest.mark.parametrize("text", CSV_ERRORS)
+def test_csv_errors_name_file_line_and_column_and_import_nothing(text, store, tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_text(text)
+    before = store.watermark()
+    with pytest.raises(InputDataError) as caught:
+        take_in("csv", path, store, may_add_classes=False)
+    assert CSV_ERRORS[text] in str(caught.value)
+    assert str(caught.value).startswith("in.csv")
+    assert store.watermark() == before
+
+
+def test_csv_with_bom_crlf_other_columns_and_an_id_column_is_read(other, tmp_path):
+    other.add_class("cat")
+    path = tmp_path / "in.csv"
+    path.write_bytes(b"\xef\xbb\xbfextra,id,label\r\n1,a.png,cat\r\n2,deep/er/b.jpg,\r\n\r\n")
+    assert take_in("csv", path, other, may_add_classes=False).added == 1
+    assert names_of(other) == {"a.png": "cat"}
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"file_name,label\na.png,\xff\n", "line 2, column 7: not UTF-8"),
+        (b"file_name,label\n" + b"a" * (2**20 + 9), "line 2: longer than"),
+    ],
+)
+def test_csv_that_is_no_text_is_refused(data, words, store, tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_bytes(data)
+    with pytest.raises(InputDataError, match=words):
+        take_in("csv", path, store)
+
+
+JSONL_ERRORS = {
+    "{": "line 1, column 2",
+    '{"file_name": "a.png", "label": "cat"}\n[1]\n': "line 2: Expected `object`",
+    '{"file_name": 7.5, "label": "cat"}': "line 1: Expected",
+    '{"label": "cat"}': "line 1, column file_name: the name is missing",
+    '{"file_name": "a.png", "label": NaN}': "line 1: NaN is no number",
+    '{"file_name": "a.png", "label": "cat", "round": -1}': "line 1, column round",
+    '{"file_name": "a.png", "label": "cat", "round": 1' + "0" * 400 + "}": "line 1",
+    '{"file_name": "a.png", "label": "cat", "x": ' + "9" * 5000 + "}": "line 1",
+    '{"a":' + "[" * 100_000: "line 1",
+    '{"file_name": "a.png", "label": "cat", "sha256": "00"}': "line 1, column sha256",
+    '{"file_name": "a.png", "label": "cat", "kind": "cannot_tell"}': "line 1, column label",
+    '{"file_name": "a.png", "label": "cat", "kind": "undo"}': "line 1: Invalid enum value",
+    '{"file_name": "\\ud800", "label": "cat"}': "line 1, column file_name",
+}
+
+
+@pytest.mark.parametrize("text", JSONL_ERRORS)
+def test_jsonl_errors_name_the_line_and_import_nothing(text, store, tmp_path):
+    path = tmp_path / "in.jsonl"
+    path.write_text(text)
+    before = store.watermark()
+    with pytest.raises(InputDataError) as caught:
+        take_in("jsonl", path, store, may_add_classes=False)
+    assert JSONL_ERRORS[text] in str(caught.value)
+    assert store.watermark() == before
+
+
+COCO = {
+    "images": [{"id": 7, "file_name": "a.png"}, {"id": 8, "file_name": "deep/er/b.jpg"}],
+    "categories": [{"id": 3, "name": "cat"}],
+    "annotations": [{"id": 1, "image_id": 8, "category_id": 3, "bbox": [0, 0, 1, 1], "iscrowd": 0}],
+}
+
+
+def test_coco_of_other_tools_is_read(other, tmp_path):
+    path = tmp_path / "in.json"
+    path.write_text(json.dumps(COCO))
+    assert take_in("coco", path, other).added == 1
+    assert names_of(other) == {"deep/er/b.jpg": "cat"}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"annotations": [{"image_id": 9, "category_id": 3}]}, r"annotations\[0\]: no image has"),
+        ({"annotations": [{"image_id": 7, "category_id": 4}]}, r"annotations\[0\]: no category"),
+        ({"annotations": [{"image_id": [], "category_id": 4}]}, r"annotations\[0\]: Expected"),
+        ({"images": [{"id": 1}]}, r"images\[0\]: Object missing required field `file_name`"),
+        ({"images": 5}, "Expected `array`"),
+    ],
+)
+def test_wrong_coco_files_name_the_place(change, words, other, tmp_path):
+    path = tmp_path / "in.json"
+    path.write_text(json.dumps({**COCO, **change}))
+    with pytest.raises(InputDataError, match=words):
+        take_in("coco", path, other)
+
+
+def label_studio_task(image: str, *choices: str, **changes: Any) -> dict[str, Any]:
+    result = {"type": "choices", "from_name": "c", "to_name": "i", "value": {"choices": choices}}
+    annotation = {"id": 1, "result": [result], "completed_by": 3, **changes}
+    return {"id": 1, "data": {"image": image}, "annotations": [annotation], "predictions": []}
+
+
+@pytest.mark.parametrize(
+    "image",
+    ["a.png", "/data/local-files/?d=pool/a.png", "https://host/bucket/x/a.png", "s3://b/a.png"],
+)
+def test_label_studio_images_are_found_behind_their_urls(image, other, tmp_path):
+    path = tmp_path / "in.json"
+    tasks = [label_studio_task(image, "cat"), label_studio_task("x", "cat", was_cancelled=True)]
+    path.write_text(json.dumps(tasks))
+    assert take_in("labelstudio", path, other).added == 1
+    assert names_of(other) == {"a.png": "cat"}
+
+
+def test_label_studio_tasks_with_two_choices_are_refused(other, tmp_path):
+    path = tmp_path / "in.json"
+    path.write_text(json.dumps([label_studio_task("a.png", "cat", "dog")]))
+    with pytest.raises(InputDataError, match="task 1: 2 choices"):
+        take_in("labelstudio", path, other)
+
+
+def test_fiftyone_targets_may_be_names_and_may_be_missing(other, tmp_path):
+    (tmp_path / "labels.json").write_text(
+        json.dumps({"labels": {"a.png": "cat", "deep/er/b.jpg": None}})
+    )
+    assert take_in("fiftyone", tmp_path, other).added == 1
+    (tmp_path / "labels.json").write_text(json.dumps({"classes": ["cat"], "labels": {"a.png": 1}}))
+    with pytest.raises(InputDataError, match="target 1 is no index"):
+        take_in("fiftyone", tmp_path, other)
+
+
+def test_new_classes_come_in_with_the_labels_or_not_at_all(other, tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_text("file_name,label\na.png,new one\n'quoted.png,new one\n")
+    with pytest.raises(InputDataError, match="--add-classes"):
+        take_in("csv", path, other, may_add_classes=False)
+    assert other.classes() == []
+    assert take_in("csv", path, other).added == 2
+    assert [record.name for record in other.classes()] == ["new one"]
+    path.write_text("file_name,label\na.png,New One\n")
+    with pytest.raises(InputDataError, match="only in case"):
+        take_in("csv", path, other)
+    path.write_text("file_name,label\na.png,x\x07y\n")
+    with pytest.raises(InputDataError, match="line 2, column label"):
+        take_in("csv", path, other)
+
+
+def test_a_dry_run_reports_what_would_happen_and_keeps_nothing(other, tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_text("file_name,label\na.png,cat\n")
+    found = resolve(other, load_format("csv").read(path), annotator="x", may_add_classes=True)
+    report = other.import_labels(found.labels, new_classes=found.new_classes, is_dry_run=True)
+    assert report == ImportReport(added=1, replaced=0, unchanged=0)
+    assert (other.watermark(), other.classes()) == (0, [])
+    assert other.import_labels(found.labels, new_classes=found.new_classes) == report
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("x.csv", "csv"), ("x.JSONL", "jsonl"), ("metadata.jsonl", "hf"), (".", "imagefolder")],
+)
+def test_formats_are_told_by_their_names(name, expected, tmp_path):
+    assert guess_format(tmp_path / name) == expected
+
+
+def test_ambiguous_and_unknown_formats_are_errors_that_list_all(tmp_path):
+    for call in (lambda: guess_format(tmp_path / "x.json"), lambda: load_format("xml")):
+        with pytest.raises(UsageError, match="csv, jsonl, imagefolder, coco"):
+            call()

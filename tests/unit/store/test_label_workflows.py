@@ -1,0 +1,208 @@
+"""The ``labels`` verbs on a workspace around real image files, through the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from dgaal_cli.cli import app
+from dgaal_cli.errors import BusyError, WorkspaceError
+from dgaal_cli.store import backups
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import Answer
+from dgaal_cli.workflows import labels as workflow
+from dgaal_cli.workspace import Workspace
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    import hashlib
+
+    from PIL import Image
+
+    from dgaal_cli.store.records import NewItem
+
+    root = tmp_path / "ws"
+    (root / "pool").mkdir(parents=True)
+    (root / "dgaal.toml").write_text('version = 1\n[pool]\nsource = "pool"\n')
+    with LabelStore.create(root / "labels.db") as store:
+        uid = store.add_class("cat").uid
+        store.add_class("dog")
+        for number in range(3):
+            path = root / "pool" / f"{number}.png"
+            Image.new("L", (8, 8), number * 20).save(path)
+            digest = hashlib.sha256(path.read_bytes()).digest()
+            size = path.stat().st_size
+            store.add_items(
+                [NewItem(sample_id=path.name, sha256=digest, size_bytes=size, width=8, height=8)]
+            )
+        answer = Answer(op_id="1", kind="label", item_id=1, class_uid=uid, elapsed_ms=900)
+        store.submit(answer, annotator="sam", session="s")
+    return Workspace(root)
+
+
+def run(workspace: Workspace, *words: str):
+    return runner.invoke(app, ["-C", str(workspace.root), *words], catch_exceptions=True)
+
+
+def test_labels_go_out_to_stdout_and_come_back(workspace, tmp_path):
+    result = run(workspace, "labels", "export", "--format", "csv")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[1].startswith("0.png,cat,sam,human,20")
+    table = tmp_path / "in.csv"
+    table.write_text("file_name,label\n1.png,dog\n")
+    dry = run(workspace, "labels", "import", str(table), "--dry-run", "--annotator", "eve")
+    assert "would import 1 labels" in dry.stdout
+    result = run(workspace, "--json", "labels", "import", str(table), "--annotator", "eve")
+    assert json.loads(result.stdout) == {
+        "format": "csv",
+        "added": 1,
+        "replaced": 0,
+        "unchanged": 0,
+        "new_classes": [],
+        "is_dry_run": False,
+    }
+    with LabelStore.open(workspace.store_path) as store:
+        assert [(r.sample_id, r.class_name, r.annotator) for r in store.labels()] == [
+            ("0.png", "cat", "sam"),
+            ("1.png", "dog", "eve"),
+        ]
+
+
+def test_an_image_folder_links_to_the_pool(workspace, tmp_path):
+    target = tmp_path / "out"
+    result = run(workspace, "labels", "export", "-f", "imagefolder", "-o", str(target))
+    assert result.exit_code == 0, result.output
+    assert (target / "cat" / "0.png").readlink() == workspace.root / "pool" / "0.png"
+    assert (target / "dog").is_dir()
+
+
+def test_arrays_are_written_as_images(workspace, tmp_path):
+    import numpy as np
+    from PIL import Image
+
+    np.savez(workspace.root / "pool.npz", x=np.full((2, 4, 4), 7, np.uint8))
+    workspace.config_path.write_text('version = 1\n[pool]\nsource = "pool.npz"\n')
+    workspace.store_path.unlink()
+    from dgaal_cli.data.sources import open_source
+    from dgaal_cli.store.records import NewItem
+
+    entry = next(iter(open_source("pool.npz", base=workspace.root).entries()))
+    with LabelStore.create(workspace.store_path) as store:
+        uid = store.add_class("cat").uid
+        store.add_items(
+            [NewItem(sample_id=entry.id, sha256=b"x" * 32, size_bytes=1, width=4, height=4)]
+        )
+        answer = Answer(op_id="1", kind="label", item_id=1, class_uid=uid)
+        store.submit(answer, annotator="sam", session="s")
+    result = run(workspace, "labels", "export", "-f", "hf", "-o", str(tmp_path / "out"))
+    assert result.exit_code == 0, result.output
+    (image,) = (tmp_path / "out").rglob("*.png")
+    with Image.open(image) as opened:
+        assert (opened.size, opened.getpixel((0, 0))) == ((4, 4), 7)
+
+
+def test_the_log_tells_what_happened_newest_first(workspace):
+    with LabelStore.open(workspace.store_path) as store:
+        store.undo("sam", "s")
+    lines = run(workspace, "labels", "log").stdout.splitlines()
+    assert lines[0].endswith("sam  undo of #1  0.png")
+    assert lines[1].endswith("sam  label cat  0.png")
+    assert len(run(workspace, "labels", "log", "-n", "1").stdout.splitlines()) == 1
+    (newest, _) = json.loads(run(workspace, "--json", "labels", "log", "--all").stdout)
+    assert (newest["kind"], newest["refers_to"]) == ("undo", 1)
+
+
+def test_stats_count_classes_people_and_provenance(workspace):
+    stats = json.loads(run(workspace, "--json", "labels", "stats").stdout)
+    assert stats["by_class"] == [["cat", 1], ["dog", 0]]
+    assert stats["by_annotator"] == [["sam", 1]]
+    assert stats["by_provenance"] == [["human", 1]]
+    assert (stats["median_ms"], stats["disagreements"]) == (900, 0)
+    assert "1 of 3 images labeled" in run(workspace, "labels", "stats").stdout
+
+
+def test_check_mends_what_the_history_explains(workspace):
+    assert run(workspace, "labels", "check").stdout.startswith("sound: 1 events")
+    with LabelStore.open(workspace.store_path) as store, store._database.write() as connection:
+        connection.execute("DELETE FROM verdict")
+    with pytest.raises(WorkspaceError, match="do not follow"):
+        runner.invoke(
+            app,
+            ["-C", str(workspace.root), "labels", "check"],
+            catch_exceptions=False,
+            standalone_mode=False,
+        )
+    result = workflow.check(workspace, mends=True)
+    assert (result.problems, result.mended, result.events) == ((), 1, 1)
+
+
+def test_a_backup_can_be_restored_and_the_damaged_store_is_kept(workspace):
+    made = Path(run(workspace, "labels", "backup").stdout.strip())
+    assert backups.verify(made) == 1
+    garbage = b"\xa5" * 9000
+    workspace.store_path.write_bytes(garbage)
+    with pytest.raises(WorkspaceError):
+        LabelStore.open(workspace.store_path)
+    restored = workflow.restore(workspace)
+    assert (restored.backup, restored.events) == (made, 1)
+    assert restored.set_aside.read_bytes() == garbage
+    with LabelStore.open(workspace.store_path) as store:
+        assert [label.class_name for label in store.labels()] == ["cat"]
+    assert not list(workspace.root.glob(".*tmp"))
+
+
+def test_restore_passes_over_damaged_backups_and_says_when_none_is_sound(workspace):
+    sound = workflow.backup(workspace)
+    broken = sound.with_name("labels-99999999T000000-000000Z-manual.db")
+    broken.write_bytes(b"broken")
+    assert workflow.restore(workspace).backup == sound
+    sound.unlink()
+    before = workspace.store_path.read_bytes()
+    with pytest.raises(WorkspaceError, match="no sound backup"):
+        workflow.restore(workspace)
+    assert workspace.store_path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["train", "label-sam", "labels.db"])
+def test_restore_waits_for_nobody_who_works_on_the_store(workspace, name):
+    workflow.backup(workspace)
+    with workspace.lock(name, doing="working"), pytest.raises(BusyError, match="working"):
+        workflow.restore(workspace)
+
+
+def test_synthetic_images_go_out_only_when_asked_for(workspace, tmp_path):
+    import hashlib
+
+    from dgaal_cli.store.records import NewSynthetic
+
+    folder = workspace.round_path(0) / "synthetic"
+    folder.mkdir(parents=True)
+    (folder / "000001.png").write_bytes(b"drawn")
+    with LabelStore.open(workspace.store_path) as store:
+        made = store.add_synthetic(
+            [
+                NewSynthetic(
+                    sample_id="synthetic/000/000001.png",
+                    sha256=hashlib.sha256(b"drawn").digest(),
+                    size_bytes=5,
+                    width=8,
+                    height=8,
+                    parent=1,
+                    round=0,
+                    inherited=store.class_by_name("dog").uid,
+                )
+            ]
+        )
+        store.promote_synthetic(made, 0)
+    result = run(workspace, "labels", "export", "-f", "jsonl")
+    assert [json.loads(line)["file_name"] for line in result.stdout.splitlines()] == ["0.png"]
+    assert "1 of synthetic images left out" in result.stderr
+    target = tmp_path / "out"
+    run(workspace, "labels", "export", "-f", "hf", "-o", str(target), "--include-synthetic")
+    assert (target / "synthetic" / "000" / "000001.png").read_bytes() == b"drawn"
+    lines = [json.loads(line) for line in (target / "metadata.jsonl").read_text().splitlines()]
+    assert [line["provenance"] for line in lines] == ["human", "inherited"]
