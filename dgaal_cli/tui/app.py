@@ -9,6 +9,7 @@ from functools import partial
 from typing import ClassVar
 
 from textual.app import App
+from textual.binding import Binding
 from textual.screen import Screen
 
 from dgaal_cli.tui.bridge import Bridge, LabelSession, LabelView
@@ -27,7 +28,11 @@ class LabelApp(App[int]):
     TITLE = "dgaal label"
     ENABLE_COMMAND_PALETTE = False
     ALLOW_SELECT = False
-    BINDINGS: ClassVar = [("ctrl+z", "suspend_process", "suspend")]
+    BINDINGS: ClassVar = [
+        Binding("ctrl+c", "interrupt", "leave", priority=True),
+        Binding("ctrl+q", "quit", "leave", priority=True),
+        Binding("ctrl+z", "suspend_process", "suspend", priority=True),
+    ]
 
     def __init__(self, bridge: Bridge, view: LabelView, settings: Settings) -> None:
         super().__init__()
@@ -46,8 +51,8 @@ class LabelApp(App[int]):
         """Catch the signals that end a session."""
         loop = asyncio.get_running_loop()
         if not self.is_headless:
-            loop.add_signal_handler(signal.SIGINT, partial(self.exit, INTERRUPTED))
-            loop.add_signal_handler(signal.SIGTERM, partial(self.exit, TERMINATED))
+            loop.add_signal_handler(signal.SIGINT, partial(self._leave, INTERRUPTED))
+            loop.add_signal_handler(signal.SIGTERM, partial(self._leave, TERMINATED))
             loop.add_signal_handler(signal.SIGHUP, self._hang_up)
 
     def post_display_hook(self) -> None:
@@ -55,20 +60,26 @@ class LabelApp(App[int]):
         if self._label_screen.is_mounted:
             self._label_screen.painted()
 
-    def action_help_quit(self) -> None:
-        """Ctrl-C: leave, everything is saved; a dialog has first say."""
-        if not isinstance(self.screen, TrainingDialog):
-            self.exit(INTERRUPTED)
+    def action_interrupt(self) -> None:
+        """Ctrl-C: leave, everything is saved; a training that runs is canceled first."""
+        screen = self.screen
+        if isinstance(screen, TrainingDialog) and screen.is_running_a_process:
+            screen.cancel()
+        else:
+            self._leave(INTERRUPTED)
 
     async def action_quit(self) -> None:
         """Ctrl-Q."""
-        self.exit(0)
+        self._leave(0)
+
+    def _leave(self, code: int) -> None:
+        """End with ``code``, or with 8 where an answer could not be saved."""
+        self.exit(8 if self._label_screen.save_state == "unsaved" else code)
 
     def stop_training(self) -> None:
         """End a training process that would outlive its terminal."""
-        for screen in self.screen_stack:
-            if isinstance(screen, TrainingDialog):
-                screen.stop()
+        if self._label_screen.training:
+            self._label_screen.training.stop()
 
     def _hang_up(self) -> None:
         # The terminal is gone: nothing can be drawn or restored. Finish the commit and leave.
@@ -95,6 +106,7 @@ def run(opener: Callable[[], LabelSession], settings: Settings) -> int:
         app = LabelApp(bridge, bridge.start(), settings)
         _drain_keys()
         code = app.run(mouse=False)
+        app.stop_training()
         return code if code is not None else app.return_code or 0
     finally:
         bridge.close()

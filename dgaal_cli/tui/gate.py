@@ -31,6 +31,7 @@ class Gate:
         self._painted_at: float | None = None
         self._last_key = ""
         self._last_key_at = float("-inf")
+        self._last_answer_at = float("-inf")
         self._deaf_until = float("-inf")
         self.dropped = 0
         """Presses that were refused."""
@@ -75,5 +76,10 @@ class Gate:
             return Verdict.ESCAPED
         if is_repeat:
             return Verdict.REPEATED
-        is_visible = self._painted_at is not None and now - self._painted_at >= self._visible_s
-        return Verdict.TOO_EARLY if is_answer and not is_visible else Verdict.ACCEPTED
+        if not is_answer:
+            return Verdict.ACCEPTED
+        # A refused key holds the gate too, so that a burst of keys is one answer, not every fifth.
+        since = max(self._last_answer_at, self._painted_at or now)
+        self._last_answer_at = now
+        is_late_enough = self._painted_at is not None and now - since >= self._visible_s
+        return Verdict.ACCEPTED if is_late_enough else Verdict.TOO_EARLY

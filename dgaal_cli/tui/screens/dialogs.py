@@ -74,7 +74,7 @@ class UnsavedDialog(Dialog[str]):
         event.stop()
         if event.key in ("enter", "r"):
             self.dismiss("retry")
-        elif event.key in ("q", "ctrl+c"):
+        elif event.key == "q":
             self.dismiss("quit")
 
 
@@ -108,7 +108,7 @@ class ConfirmDialog(Dialog[bool]):
         event.stop()
         if event.key == "enter":
             self.dismiss(True)  # noqa: FBT003 - Textual's signature
-        elif event.key in ("escape", "q", "n", "ctrl+c"):
+        elif event.key in ("escape", "q", "n"):
             self.dismiss(False)  # noqa: FBT003
 
 

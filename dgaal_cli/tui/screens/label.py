@@ -87,6 +87,8 @@ class LabelScreen(Screen[None]):
         self._code_timer: timer.Timer | None = None
         self._is_failed = False
         self._started_at = settings.clock()
+        self.training: TrainingDialog | None = None
+        """The dialog of the last round's end; its process may outlive the terminal."""
         self.deck = Deck(self.scene(), settings.mode, settings.make_reader)
 
     def compose(self) -> ComposeResult:
@@ -438,10 +440,14 @@ class LabelScreen(Screen[None]):
 
     def offer_training(self, *, is_started: bool = False) -> None:
         """Open the training dialog."""
-        dialog = TrainingDialog(
-            words.round_summary(self.view), self._steps(), self._make_trainer, is_started=is_started
+        self.training = TrainingDialog(
+            words.round_summary(self.view),
+            self._steps(),
+            self._make_trainer,
+            is_started=is_started,
+            clock=self.settings.clock,
         )
-        self.app.push_screen(dialog, self._after_training)
+        self.app.push_screen(self.training, self._after_training)
 
     def _steps(self) -> tuple[Step, ...]:
         if not self.view.labeled:

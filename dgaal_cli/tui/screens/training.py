@@ -57,8 +57,8 @@ class TrainingDialog(Dialog[Closing]):
         """Summary, progress, keys."""
         return [
             Static(text("\n".join(self._summary)), id="summary"),
-            Static("", id="progress", classes="gap"),
-            Static("", id="keys", classes="gap"),
+            Static(offer_text(self._steps), id="progress", classes="gap"),
+            Static(keys_text(None), id="keys", classes="gap"),
         ]
 
     def on_mount(self) -> None:
@@ -66,20 +66,19 @@ class TrainingDialog(Dialog[Closing]):
         self.set_interval(0.5, self._draw)
         if self._is_started:
             self._start()
-        self._draw()
 
     def on_key(self, event: Key) -> None:
         """Start, cancel, or leave, as the stage allows."""
         event.stop()
         stage = self._state.stage if self._state else "offered"
         if stage in ("running", "canceling"):
-            if event.key in ("c", "ctrl+c") and self._trainer:
-                self._trainer.cancel()
+            if event.key == "c":
+                self.cancel()
             return
         is_early = self._clock() - self._changed_at < CLOSING_GUARD_S
         if event.key == "enter" and not is_early:
             self._enter(stage)
-        elif event.key in ("escape", "q", "ctrl+c"):
+        elif event.key in ("escape", "q"):
             self.dismiss("next" if stage == "done" else "back")
         elif event.key in ("u", "backspace") and stage in ("offered", "failed", "canceled"):
             self.dismiss("undo")
@@ -94,8 +93,18 @@ class TrainingDialog(Dialog[Closing]):
                 self.app.bell()
         self._draw()
 
+    @property
+    def is_running_a_process(self) -> bool:
+        """Whether training is under way."""
+        return self._state is not None and self._state.stage in ("running", "canceling")
+
+    def cancel(self) -> None:
+        """Ask the process to save its state and stop; a second call ends it at once."""
+        if self._trainer:
+            self._trainer.cancel()
+
     def stop(self) -> None:
-        """End the process, if one runs."""
+        """End the process, if one runs, and wait for it."""
         if self._trainer:
             self._trainer.stop()
 
@@ -116,7 +125,7 @@ class TrainingDialog(Dialog[Closing]):
         self.post_message(TrainingNews(state))
 
     def _draw(self) -> None:
-        if not self.is_mounted:
+        if not self.query("#keys"):
             return
         state = self._state
         self.query_one("#progress", Static).update(

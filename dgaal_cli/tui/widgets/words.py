@@ -34,7 +34,7 @@ def why_lines(subject: Subject | None, view: LabelView, *, count: int, width: in
     if subject.percentile is not None:
         numbers.append(f"above {subject.percentile:.1f}% of the pool")
     if subject.nearest:
-        numbers.append(f"nearest labeled: {show(subject.nearest)}")
+        numbers.append(f"nearest {show(subject.nearest)}")
     if count == 1:
         return [(*head, ("  " + " · ".join([reason, *numbers]), theme.DIM))]
     return [(*head, (f"  {reason}", theme.BASE)), ((f" {' · '.join(numbers)}", theme.DIM),)]

@@ -1,0 +1,584 @@
+"""The label screen's wiring: keys in, events in the store, the truth on the status line."""
+
+import asyncio
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input, Static
+
+from dgaal_cli.errors import StorageError
+from dgaal_cli.events import QueryChosen, RoundStarted, RoundTrained, StepDone, encode
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.tui.app import LabelApp
+from dgaal_cli.tui.bridge import Bridge
+from dgaal_cli.tui.render.choose import Mode
+from dgaal_cli.tui.screens.dialogs import AddClassDialog, ConfirmDialog, UnsavedDialog
+from dgaal_cli.tui.screens.help import HelpDialog
+from dgaal_cli.tui.screens.label import LabelScreen, Settings
+from dgaal_cli.tui.screens.training import TrainingDialog
+from dgaal_cli.tui.widgets.image_view import ImageView
+from dgaal_cli.tui.widgets.rows import Rows
+from dgaal_cli.workflows.label import LabelSession
+
+WIDE = (120, 40)
+
+
+class Terminal:
+    """An app under a pilot, with a clock that the test moves."""
+
+    def __init__(self, app: LabelApp, pilot: Pilot, clock, workspace) -> None:
+        self.app = app
+        self.pilot = pilot
+        self.clock = clock
+        self.workspace = workspace
+
+    @property
+    def screen(self) -> LabelScreen:
+        return self.app.label_screen
+
+    async def until(self, claim: Callable[[], object], what: str = "") -> None:
+        for _ in range(500):
+            if claim():
+                return
+            await self.pilot.pause(0.01)
+        raise AssertionError(f"waited in vain {what}; screen says:\n{self.text()}")
+
+    async def settle(self) -> None:
+        """Wait until nothing is in flight and the image, if any, is on the screen."""
+        screen = self.screen
+        await self.until(lambda: not screen.pending and not screen.busy, "for the store")
+        if screen.is_current and screen.subject and not screen.has_class("-too-small"):
+            await self.until(lambda: screen.gate.is_painted, "for the image")
+
+    async def press(self, *keys: str) -> None:
+        for key in keys:
+            await self.settle()
+            self.clock.now += 1
+            await self.pilot.press(key)
+            await self.pilot.pause()
+        await self.settle()
+
+    def events(self) -> list[tuple[str, str, str | None]]:
+        with LabelStore.open(self.workspace.store_path, read_only=True) as store:
+            return [(e.kind, e.sample_id, e.class_name) for e in store.events()]
+
+    def labels(self) -> dict[str, str]:
+        with LabelStore.open(self.workspace.store_path, read_only=True) as store:
+            return {r.sample_id: r.class_name for r in store.labels()}
+
+    def text(self) -> str:
+        """All the words on the label screen."""
+        rows = [strip.text for widget in self.screen.query(Rows) for strip in widget._rows]
+        rows += ["".join(t for t, _ in p) for p in self.screen.query_one(ImageView)._lines]
+        return "\n".join(rows)
+
+    def dialog(self) -> str:
+        return "\n".join(str(s.content) for s in self.app.screen.query(Static))
+
+
+@pytest.fixture
+def terminal(make_workspace, config, clock, fake_reader):
+    @asynccontextmanager
+    async def start(
+        *,
+        workspace=None,
+        size=WIDE,
+        hints=False,
+        train: dict[str, list[str]] | None = None,
+        make_reader=fake_reader,
+        **kwargs,
+    ):
+        workspace = workspace or make_workspace(**kwargs)
+
+        def opener() -> LabelSession:
+            store = LabelStore.open(workspace.store_path)
+            return LabelSession(
+                store, config=config, workspace=workspace, annotator="ann", clock=clock
+            )
+
+        settings = Settings(
+            mode=Mode.HALF,
+            gate_s=0.08,
+            hints=hints,
+            make_reader=make_reader,
+            train_command=lambda step: (train or {})[step],
+            clock=clock,
+        )
+        bridge = Bridge(opener)
+        app = LabelApp(bridge, bridge.start(), settings)
+        try:
+            async with app.run_test(size=size) as pilot:
+                it = Terminal(app, pilot, clock, workspace)
+                await it.settle()
+                yield it
+        finally:
+            bridge.close()
+
+    return start
+
+
+def script(*lines: str) -> list[str]:
+    return [sys.executable, "-c", "\n".join(["import sys, time", *lines])]
+
+
+def saying(*events) -> str:
+    return "".join(f"print({encode(e).decode()!r}, flush=True);" for e in events)
+
+
+async def test_one_key_is_one_saved_label_and_the_next_image(terminal):
+    async with terminal() as t:
+        await t.press("3")
+        assert t.labels() == {"000.png": "three"}
+        assert t.screen.subject.sample_id == "001.png"
+        assert "✔ saved" in t.text()
+        assert "✔ 3 three  1.00 s" in t.text()
+        assert "1/4" in t.text()
+
+
+async def test_saved_is_shown_only_after_commit_and_no_second_answer_before(terminal, monkeypatch):
+    async with terminal() as t:
+        release, real = threading.Event(), LabelSession.answer
+
+        def slow(self, press):
+            release.wait(10)
+            return real(self, press)
+
+        monkeypatch.setattr(LabelSession, "answer", slow)
+        t.clock.now += 1
+        await t.pilot.press("3")
+        await t.until(lambda: t.screen.subject.sample_id == "001.png", "for the next image")
+        assert "… saving" in t.text()
+        assert "✔ saved" not in t.text()
+        assert t.events() == []
+        await t.until(lambda: t.screen.gate.is_painted)
+        t.clock.now += 1
+        await t.pilot.press("4")
+        await t.pilot.pause()
+        assert "still being saved" in t.text()
+        release.set()
+        await t.settle()
+        assert t.events() == [("label", "000.png", "three")]
+        assert "✔ saved" in t.text()
+
+
+async def test_skip_cannot_tell_undo_and_redo(terminal):
+    async with terminal() as t:
+        await t.press("space", "x", "5")
+        assert [k for k, _, _ in t.events()] == ["skip", "cannot_tell", "label"]
+        await t.press("u")
+        assert t.screen.subject.sample_id == "002.png"
+        assert "taken back: 5 five" in t.text()
+        await t.press("backspace")
+        assert t.screen.subject.sample_id == "001.png"
+        await t.press("U", "U", "6")
+        assert t.labels() == {"002.png": "five", "003.png": "six"}
+        assert t.screen.subject.sample_id == "000.png"
+
+
+async def test_undo_with_nothing_to_undo_says_so(terminal):
+    async with terminal() as t:
+        await t.press("u")
+        assert "nothing to undo" in t.text()
+        assert t.events() == []
+
+
+async def test_a_burst_of_keys_labels_one_image(terminal):
+    async with terminal() as t:
+        t.clock.now += 1
+        for key in "1234567890":
+            await t.pilot.press(key)
+            t.clock.now += 0.03
+        await t.settle()
+        assert len(t.events()) == 1
+        assert t.screen.gate.dropped >= 8
+
+
+async def test_paste_and_escape_sequences_store_nothing(terminal):
+    from textual.events import Paste
+
+    async with terminal() as t:
+        t.app.post_message(Paste("3333"))
+        t.screen.post_message(Paste("3333"))
+        await t.pilot.pause()
+        t.clock.now += 1
+        await t.pilot.press("escape")
+        for key in "[?62;4;22c":
+            t.clock.now += 0.1
+            await t.pilot.press(key)
+        await t.settle()
+        assert t.events() == []
+
+
+async def test_without_hints_no_guess_is_shown_and_enter_answers_nothing(terminal):
+    async with terminal(guess=3) as t:
+        assert "91%" not in t.text()
+        await t.press("enter")
+        assert t.events() == []
+        assert "no guess is shown" in t.text()
+
+
+async def test_with_hints_enter_takes_the_guess_and_the_label_records_it(terminal):
+    async with terminal(guess=3) as t:
+        await t.press("p")
+        assert "91%" in t.text()
+        assert "▸ three" in t.text()
+        await t.press("enter")
+        assert t.labels() == {"000.png": "three"}
+        await t.press("p", "3")
+        with LabelStore.open(t.workspace.store_path, read_only=True) as store:
+            assert [e.ui for e in store.events()] == ["probs", "hidden"]
+
+
+async def test_a_blind_image_is_asked_without_its_guess(terminal):
+    async with terminal(guess=3, asked=11, hints=True) as t:
+        for _ in range(9):
+            await t.press("enter")
+        assert t.screen.subject.is_blind
+        assert "blind" in t.text()
+        assert "91%" not in t.text()
+        await t.press("enter")
+        assert len(t.labels()) == 9
+        await t.press("4")
+        with LabelStore.open(t.workspace.store_path, read_only=True) as store:
+            assert [e.ui for e in store.events()][-1] == "hidden"
+
+
+async def test_a_failed_save_keeps_the_answer_blocks_and_retries(terminal, monkeypatch):
+    async with terminal() as t:
+        presses, real = [], LabelStore.submit
+
+        def full(self, answer, **kwargs):
+            presses.append(answer)
+            if len(presses) < 3:
+                raise StorageError("the disk is full")
+            return real(self, answer, **kwargs)
+
+        monkeypatch.setattr(LabelStore, "submit", full)
+        t.clock.now += 1
+        await t.pilot.press("3")
+        await t.until(lambda: isinstance(t.app.screen, UnsavedDialog), "for the dialog")
+        assert "NOT SAVED" in t.text()
+        assert t.screen.subject.sample_id == "000.png"
+        assert "the disk is full" in t.dialog()
+        assert "3 three" in t.dialog()
+        await t.pilot.press("4")
+        assert isinstance(t.app.screen, UnsavedDialog)
+        await t.pilot.press("enter")
+        await t.until(lambda: len(presses) == 2 and isinstance(t.app.screen, UnsavedDialog))
+        await t.pilot.press("enter")
+        await t.until(lambda: not t.screen.pending)
+        await t.settle()
+        assert len({a.op_id for a in presses}) == 1
+        assert t.labels() == {"000.png": "three"}
+        assert "✔ saved" in t.text()
+
+
+async def test_leaving_with_an_unsaved_answer_says_so_by_its_code(terminal, monkeypatch):
+    async with terminal() as t:
+
+        def full(self, answer, **kwargs):
+            raise StorageError("the disk is full")
+
+        monkeypatch.setattr(LabelStore, "submit", full)
+        t.clock.now += 1
+        await t.pilot.press("3")
+        await t.until(lambda: isinstance(t.app.screen, UnsavedDialog))
+        await t.pilot.press("q")
+        await t.pilot.pause()
+        assert t.app.return_value == 8
+
+
+async def test_an_unreadable_image_can_be_passed_but_not_labeled(terminal):
+    async with terminal(names=["broken.png", "fine.png"], asked=2) as t:
+        assert "this image cannot be shown" in t.text()
+        assert "no image format" in t.text()
+        await t.press("3")
+        assert t.events() == []
+        await t.press("x")
+        assert t.events() == [("cannot_tell", "broken.png", None)]
+
+
+async def test_a_synthetic_image_says_so_by_word_and_shape(terminal):
+    async with terminal(asked=1, synthetic=1) as t:
+        assert "POOL IMAGE" in t.text()
+        assert "╔" not in t.text()
+        await t.press("1")
+        assert "◇ SYNTHETIC IMAGE ◇" in t.text()
+        assert "╔" in t.text()
+
+
+async def test_the_first_frame_goes_out_before_any_image_is_opened(terminal, fake_reader):
+    frames_at_open: list[bool] = []
+
+    class Reader(fake_reader):
+        def __init__(self) -> None:
+            super().__init__()
+            frames_at_open.append(True)
+
+    made: list[int] = []
+    real = LabelApp.post_display_hook
+
+    def hook(self) -> None:
+        made.append(len(frames_at_open))
+        real(self)
+
+    LabelApp.post_display_hook = hook
+    try:
+        async with terminal(make_reader=Reader) as t:
+            assert made[0] == 0
+            assert frames_at_open == [True]
+            assert t.screen.deck.has_image
+    finally:
+        LabelApp.post_display_hook = real
+
+
+async def test_labeling_builds_no_segments_for_images(terminal):
+    async with terminal() as t:
+        await t.press("3", "4")
+        strips = t.screen.query_one(ImageView)._strips
+        assert strips
+        assert not any(strip.has_segments for strip in strips)
+
+
+async def test_smooth_and_crisp(terminal):
+    async with terminal() as t:
+        assert "66x66 smooth" in t.text()
+        await t.press("z")
+        assert "crisp x8" in t.text()
+
+
+async def test_resizing_down_and_up_keeps_working(terminal):
+    async with terminal() as t:
+        for size in ((80, 24), (60, 20), (200, 50), (40, 12), (120, 40)):
+            await t.pilot.resize_terminal(*size)
+            await t.until(lambda: t.screen.deck.is_judgeable, f"at {size}")
+            await t.settle()
+            for rows in t.screen.query(Rows):
+                assert all(s.cell_length == rows.size.width for s in rows._rows), (size, rows)
+        await t.press("3")
+        assert len(t.labels()) == 1
+
+
+async def test_a_terminal_too_small_for_the_image_takes_no_answer(terminal):
+    async with terminal() as t:
+        await t.pilot.resize_terminal(39, 11)
+        await t.pilot.pause()
+        t.clock.now += 1
+        await t.pilot.press("3")
+        await t.pilot.pause()
+        assert t.events() == []
+        assert "too small" in str(t.screen.query_one("#too-small", Static).content)
+        await t.pilot.resize_terminal(80, 24)
+        await t.press("4")
+        assert t.labels() == {"000.png": "four"}
+
+
+async def test_classes_can_be_added_where_there_are_none(terminal):
+    async with terminal(classes=[]) as t:
+        assert "no classes yet" in t.text()
+        await t.press("a")
+        assert isinstance(t.app.screen, AddClassDialog)
+        t.app.screen.query_one(Input).value = "crab [b]x[/b]"
+        await t.pilot.press("enter")
+        await t.until(lambda: t.screen.keymap.codes, "for the class")
+        await t.press("1")
+        assert t.labels() == {"000.png": "crab [b]x[/b]"}
+        assert "crab [b]x" in t.text()
+
+
+async def test_twelve_classes_use_letters_and_commands_move_away(terminal):
+    names = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibex", "jay", "kiwi", "lynx"]
+    async with terminal(classes=names) as t:
+        await t.press("x", "u")
+        assert t.events() == []
+        await t.press("f", "!", ";")
+        assert [(k, c) for k, _, c in t.events()] == [
+            ("label", "fox"),
+            ("cannot_tell", None),
+            ("skip", None),
+        ]
+        await t.press(".")
+        assert t.events()[-1][0] == "undo"
+
+
+async def test_forty_classes_take_two_keys_and_nothing_is_stored_after_the_first(terminal):
+    async with terminal(classes=[f"class {i:02d}" for i in range(40)]) as t:
+        await t.press("a")
+        assert t.events() == []
+        assert "a… second key" in t.text()
+        await t.press("backspace")
+        assert t.screen.prefix == ""
+        await t.press("s", "j")
+        assert t.labels() == {"000.png": "class 20"}
+        await t.press("a", "z")
+        assert "no class has the keys az" in t.text()
+
+
+async def test_a_class_is_found_by_a_part_of_its_name(terminal):
+    async with terminal() as t:
+        await t.press("slash")
+        t.app.screen.query_one(Input).value = "eig"
+        await t.pilot.pause()
+        t.clock.now += 1
+        await t.pilot.press("enter")
+        await t.until(lambda: t.screen.is_current and not t.screen.pending)
+        assert t.labels() == {"000.png": "eight"}
+
+
+async def test_help_names_every_live_key(terminal):
+    async with terminal() as t:
+        await t.press("question_mark")
+        assert isinstance(t.app.screen, HelpDialog)
+        shown = t.dialog()
+        for command in set(t.screen.keymap.commands.values()):
+            assert command.explanation in shown
+        for name in ("zero", "nine"):
+            assert name in shown
+        await t.pilot.press("escape")
+        await t.press("3")
+        assert len(t.labels()) == 1
+
+
+async def test_hostile_names_are_spelled_out_everywhere(terminal):
+    evil = "\x1b]52;c;x\x07[/red]\u202e.png"
+    async with terminal(names=[evil, "b.png"], classes=["[b]ship", "a[/x]"], asked=2) as t:
+        await t.press("1", "question_mark")
+        words = t.text() + t.dialog()
+        assert "\x1b" not in words
+        assert "\u202e" not in words
+        assert "[b]ship" in words
+        await t.pilot.press("escape")
+
+
+async def test_flag_marks_the_frame(terminal):
+    async with terminal() as t:
+        await t.press("f")
+        assert "⚑ flagged" in t.text()
+        await t.press("f")
+        assert "⚑" not in t.text()
+
+
+NEXT_QUERY = """
+from pathlib import Path
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import Query, QueryEntry
+with LabelStore.open(Path({path!r})) as s:
+    items = s.items()
+    entries = (QueryEntry(item_id=items[7].item_id, rank=1),)
+    s.save_query(Query(round=1, strategy='x', model_sha=None, entries=entries))
+"""
+
+
+async def test_the_end_of_a_query_trains_and_goes_on_with_the_next(terminal, make_workspace):
+    workspace = make_workspace(asked=1)
+    path = str(workspace.store_path)
+    train = script(
+        saying(RoundStarted(round=0, method="dgaal", labels=1, pool=12, device="cpu")),
+        saying(
+            StepDone(phase="fit", step=5, steps=10, rate=3.0, left_s=2.0, losses={"loss": 0.25})
+        ),
+        saying(RoundTrained(round=0, labels=1, accuracy=0.5, measured_on="test", seconds=1.0)),
+    )
+    query = script(
+        NEXT_QUERY.format(path=path),
+        saying(QueryChosen(round=1, size=1, synthetic=0, strategy="x")),
+    )
+    async with terminal(workspace=workspace, train={"train": train, "query": query}) as t:
+        t.clock.now += 1
+        await t.pilot.press("3")
+        await t.until(lambda: isinstance(t.app.screen, TrainingDialog), "for the dialog")
+        dialog = t.app.screen
+        assert "Round 0: 1 labels" in t.dialog()
+        await t.pilot.press("enter")
+        await t.pilot.pause()
+        assert dialog.state is None  # a held Enter starts nothing
+        t.clock.now += 1
+        await t.pilot.press("enter")
+        await t.until(lambda: dialog.state and dialog.state.stage == "done", "for the training")
+        await t.pilot.pause()
+        assert "50.0%" in t.dialog()
+        assert "1 new images chosen" in t.dialog()
+        t.clock.now += 1
+        await t.pilot.press("enter")
+        await t.until(lambda: t.screen.is_current and t.screen.view.round == 1, "for the query")
+        await t.press("4")
+        assert t.labels() == {"000.png": "three", "007.png": "four"}
+
+
+async def test_a_failed_training_shows_why_and_the_answers_can_still_be_undone(terminal):
+    failing = script("sys.stderr.write('dgaal: only one class has labels\\n'); sys.exit(2)")
+    async with terminal(asked=1, train={"train": failing}) as t:
+        t.clock.now += 1
+        await t.pilot.press("3")
+        await t.until(lambda: isinstance(t.app.screen, TrainingDialog))
+        dialog = t.app.screen
+        t.clock.now += 1
+        await t.pilot.press("enter")
+        await t.until(lambda: dialog.state and dialog.state.stage == "failed")
+        await t.pilot.pause()
+        assert "only one class has labels" in t.dialog()
+        await t.pilot.press("u")
+        await t.until(lambda: t.screen.is_current and t.screen.subject)
+        await t.press("4")
+        await t.until(lambda: t.labels() == {"000.png": "four"})
+
+
+async def test_training_early_asks_first_and_can_be_canceled(terminal):
+    train = script(
+        saying(RoundStarted(round=0, method="dgaal", labels=1, pool=12, device="cpu")),
+        "time.sleep(60)",
+    )
+    async with terminal(train={"train": train}) as t:
+        await t.press("3", "t")
+        assert isinstance(t.app.screen, ConfirmDialog)
+        await t.pilot.press("enter")
+        await t.until(lambda: isinstance(t.app.screen, TrainingDialog))
+        dialog = t.app.screen
+        await t.until(lambda: dialog.state and dialog.state.round == 0, "for the start")
+        await t.pilot.press("enter", "q", "3")
+        assert isinstance(t.app.screen, TrainingDialog)
+        await t.pilot.press("c")
+        await t.until(lambda: dialog.state.stage == "canceled", "for the cancel")
+        await t.pilot.pause()
+        await t.pilot.press("escape")
+        await t.until(lambda: t.screen.is_current and not t.screen.busy)
+        await t.press("4")
+        assert t.labels() == {"000.png": "three", "001.png": "four"}
+
+
+async def test_without_labels_only_a_query_is_offered(terminal):
+    async with terminal(asked=0, train={"query": script("sys.exit(0)")}) as t:
+        await t.until(lambda: "No open query." in t.text(), "for the first frame")
+        await t.press("enter")
+        assert isinstance(t.app.screen, TrainingDialog)
+        assert "choose the first images" in t.dialog()
+        dialog = t.app.screen
+        t.clock.now += 1
+        await t.pilot.press("enter")
+        await t.until(lambda: dialog.state and dialog.state.stage == "done")
+
+
+@pytest.mark.parametrize(("key", "code"), [("q", 0), ("ctrl+c", 130)])
+async def test_leaving(terminal, key, code):
+    async with terminal() as t:
+        await t.press("3")
+        await t.pilot.press(key)
+        await t.pilot.pause()
+        assert t.app.return_value == code
+    assert t.labels() == {"000.png": "three"}
+
+
+async def test_a_resumed_session_says_so(terminal, make_workspace):
+    workspace = make_workspace()
+    async with terminal(workspace=workspace) as t:
+        await t.press("3", "4")
+    async with terminal(workspace=workspace) as t:
+        assert "resumed after 2 answers" in t.text()
+        assert t.screen.subject.sample_id == "002.png"
+        await t.press("u")
+        assert t.screen.subject.sample_id == "001.png"
+        await asyncio.sleep(0)

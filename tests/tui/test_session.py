@@ -1,0 +1,257 @@
+"""The session without a screen: what is stored, what undo brings back, what a restart finds."""
+
+import json
+
+import pytest
+
+from dgaal_cli.errors import BusyError, StorageError, UsageError
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.workflows.label import (
+    LabelSession,
+    LabelView,
+    Press,
+    check_annotator,
+    learning_curve,
+    new_op_id,
+    open_session,
+)
+
+
+@pytest.fixture
+def open_it(make_workspace, config, clock):
+    """Open sessions that are closed at the end."""
+    opened: list[LabelSession] = []
+
+    def open_(
+        workspace=None, *, annotator: str = "ann", **kwargs
+    ) -> tuple[LabelSession, LabelView]:
+        workspace = workspace or make_workspace(**kwargs)
+        session = LabelSession(
+            LabelStore.open(workspace.store_path),
+            config=config,
+            workspace=workspace,
+            annotator=annotator,
+            clock=clock,
+        )
+        opened.append(session)
+        return session, session.open()
+
+    yield open_
+    for session in opened:
+        session.close()
+
+
+def press(view: LabelView, name: str | None = None, kind: str = "label", **more) -> Press:
+    assert view.subject is not None
+    uid = next(c.uid for c in view.classes if c.name == name) if name else None
+    return Press(
+        op_id=new_op_id(),
+        kind=kind,  # type: ignore[arg-type]
+        item_id=view.subject.item_id,
+        class_uid=uid,
+        elapsed_ms=500,
+        **more,
+    )
+
+
+def sample(view: LabelView) -> str:
+    return view.subject.sample_id if view.subject else ""
+
+
+def test_the_first_view_asks_the_first_image_and_foresees_the_next(open_it):
+    _, view = open_it()
+    assert view.state == "labeling"
+    assert sample(view) == "000.png"
+    assert [s.sample_id for s in view.upcoming] == ["001.png", "002.png", "003.png"]
+    assert (view.progress.size, view.progress.left) == (4, 4)
+    assert view.name == "digits"
+
+
+def test_an_answer_is_in_the_store_when_the_view_comes_back(open_it, make_workspace):
+    workspace = make_workspace()
+    session, view = open_it(workspace)
+    after = session.answer(press(view, "three", ui="probs", used_learner=True))
+    with LabelStore.open(workspace.store_path, read_only=True) as other:
+        (label,) = other.labels()
+        (event,) = list(other.events())
+    assert (label.sample_id, label.class_name, label.annotator) == ("000.png", "three", "ann")
+    assert (event.ui, event.elapsed_ms) == ("probs", 500)
+    assert sample(after) == "001.png"
+    assert after.progress.labeled == 1
+    assert [(g.kind, after.class_name(g.class_uid)) for g in after.history] == [("label", "three")]
+
+
+def test_the_same_press_twice_is_one_label(open_it):
+    session, view = open_it()
+    once = press(view, "three")
+    session.answer(once)
+    again = session.answer(once)
+    assert again.progress.labeled == 1
+    assert again.labeled == 1
+
+
+def test_a_skipped_image_returns_at_the_end(open_it):
+    session, view = open_it(asked=2)
+    view = session.answer(press(view, kind="skip"))
+    assert sample(view) == "001.png"
+    view = session.answer(press(view, "one"))
+    assert sample(view) == "000.png"
+    assert session.answer(press(view, "two")).state == "answered"
+
+
+def test_cannot_tell_ends_an_image_without_a_class(open_it):
+    session, view = open_it(asked=1)
+    view = session.answer(press(view, kind="cannot_tell"))
+    assert view.state == "answered"
+    assert (view.progress.cannot_tell, view.labeled) == (1, 0)
+
+
+def test_undo_shows_the_image_again_with_what_was_said(open_it):
+    session, view = open_it()
+    view = session.answer(press(view, "three"))
+    view = session.undo()
+    assert sample(view) == "000.png"
+    assert view.before is not None
+    assert view.class_name(view.before.class_uid) == "three"
+    assert view.history == ()
+    assert view.labeled == 0
+
+
+def test_undo_goes_back_to_the_start_and_redo_all_the_way_forth(open_it):
+    session, view = open_it(asked=3)
+    for name in ("one", "two", "three"):
+        view = session.answer(press(view, name))
+    assert view.state == "answered"
+    for expected in ("002.png", "001.png", "000.png"):
+        view = session.undo()
+        assert sample(view) == expected
+    assert session.undo().note == "nothing to undo in this round"
+    for _ in range(3):
+        view = session.redo()
+    assert view.state == "answered"
+    assert [view.class_name(g.class_uid) for g in view.history] == ["three", "two", "one"]
+    assert session.redo().note == "nothing to redo"
+
+
+def test_a_restart_remembers_answers_and_can_undo_them(open_it, make_workspace):
+    workspace = make_workspace()
+    session, view = open_it(workspace)
+    view = session.answer(press(view, "one"))
+    view = session.answer(press(view, kind="cannot_tell"))
+    session.answer(press(view, "five"))
+    session.undo()
+    session.close()
+    again, view = open_it(workspace)
+    assert [g.kind for g in view.history] == ["cannot_tell", "label"]
+    assert sample(view) == "002.png"
+    assert sample(again.undo()) == "001.png"
+
+
+def test_a_flag_stays_with_the_image_and_is_toggled(open_it):
+    session, view = open_it()
+    view = session.flag()
+    assert view.subject is not None
+    assert view.subject.is_flagged
+    assert sample(view) == "000.png"
+    view = session.flag()
+    assert view.subject is not None
+    assert not view.subject.is_flagged
+
+
+def test_classes_can_be_added_from_none(open_it):
+    session, view = open_it(classes=[])
+    assert view.classes == ()
+    view = session.add_class("crab")
+    assert [c.name for c in view.classes] == ["crab"]
+    assert session.answer(press(view, "crab")).labeled == 1
+    with pytest.raises(UsageError):
+        session.add_class("crab")
+
+
+def test_without_a_query_the_view_says_so(open_it):
+    _, view = open_it(asked=0)
+    assert (view.state, view.subject, view.round) == ("empty", None, None)
+
+
+def test_images_left_to_others_are_waited_for(open_it, make_workspace):
+    workspace = make_workspace(asked=1)
+    open_it(workspace, annotator="ann")
+    _, view = open_it(workspace, annotator="bob")
+    assert view.state == "waiting"
+
+
+def test_finishing_returns_what_is_left_to_the_pool(open_it):
+    session, view = open_it()
+    session.answer(press(view, "one"))
+    assert session.finish_query() == 3
+    assert session.open().state == "empty"
+
+
+def test_the_pace_ignores_long_pauses(open_it, clock):
+    session, view = open_it()
+    for seconds in (2.0, 4.0, 500.0):
+        clock.now += seconds
+        view = session.answer(press(view, "one"))
+    assert view.answer_s == pytest.approx((0.5 + 4.0 + 30.0) / 3)
+
+
+def test_agreement_counts_labels_with_a_guess(open_it):
+    session, view = open_it(guess=3)
+    view = session.answer(press(view, "three"))
+    view = session.answer(press(view, "four"))
+    view = session.answer(press(view, kind="skip"))
+    assert view.agreed == (1, 2)
+
+
+def test_a_failing_store_raises_and_the_same_press_goes_through_later(open_it, monkeypatch):
+    session, view = open_it()
+    once = press(view, "three")
+
+    def full(*args, **kwargs):
+        raise StorageError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LabelStore, "submit", full)
+        with pytest.raises(StorageError):
+            session.answer(once)
+    assert sample(session.view()) == "000.png"
+    assert session.answer(once).labeled == 1
+
+
+def test_one_annotator_has_one_terminal(make_workspace, config):
+    workspace = make_workspace()
+    with open_session(workspace, config, annotator="ann"):
+        with (
+            pytest.raises(BusyError, match="process"),
+            open_session(workspace, config, annotator="ann"),
+        ):
+            pass
+        with open_session(workspace, config, annotator="bob"):
+            pass
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "a b", ".x", "\x1b[2J", "x" * 101])
+def test_an_annotator_is_a_plain_name(name):
+    with pytest.raises(UsageError):
+        check_annotator(name)
+
+
+def test_the_curve_skips_damaged_and_missing_points(make_workspace):
+    workspace = make_workspace()
+    contents = [
+        '{"labels": 10, "accuracy": 0.5}',
+        "{",
+        '{"labels": 30}',
+        '{"labels": 40, "accuracy": 7}',
+    ]
+    contents += [
+        '{"labels": 50, "accuracy": 0.9, "round": 4}',
+        json.dumps([1]),
+        '{"accuracy": null}',
+    ]
+    for number, content in enumerate(contents):
+        folder = workspace.round_path(number)
+        folder.mkdir(parents=True)
+        (folder / "metrics.json").write_text(content)
+    points = [(p.round, p.labels, p.accuracy) for p in learning_curve(workspace)]
+    assert points == [(0, 10, 0.5), (4, 50, 0.9)]

@@ -1,0 +1,127 @@
+"""Keys: every class has one, no class shadows a command."""
+
+import string
+
+import pytest
+
+from dgaal_cli.errors import UsageError
+from dgaal_cli.ids import ClassUid
+from dgaal_cli.store.records import ClassRecord
+from dgaal_cli.tui.keymap import COMMANDS, MOST_CODES, make_keymap
+
+
+def classes(*names: str, keys: dict[str, str] | None = None) -> list[ClassRecord]:
+    return [
+        ClassRecord(uid=ClassUid(f"u{i}"), name=name, key=(keys or {}).get(name, ""), position=i)
+        for i, name in enumerate(names)
+    ]
+
+
+def keys_by_name(records, keymap) -> dict[str, str]:
+    return {c.name: keymap.code_of[c.uid] for c in records}
+
+
+def test_up_to_ten_classes_take_digits_from_one_and_zero_last():
+    records = classes(*(f"c{i}" for i in range(10)))
+    assert "".join(make_keymap(records).code_of.values()) == "1234567890"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [str(i) for i in range(10)],
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"],
+    ],
+)
+def test_classes_that_are_digits_keep_their_own(names):
+    records = classes(*names)
+    assert list(keys_by_name(records, make_keymap(records)).values()) == list("0123456789")
+
+
+def test_letters_of_the_alphabet_keep_their_own():
+    records = classes(*string.ascii_uppercase)
+    found = keys_by_name(records, make_keymap(records))
+    assert all(key == name.lower() for name, key in found.items())
+
+
+def test_a_unique_initial_wins_over_order():
+    names = [
+        "ant",
+        "bee",
+        "cat",
+        "dog",
+        "eel",
+        "fox",
+        "gnu",
+        "hen",
+        "ibex",
+        "jay",
+        "kiwi",
+        "ant lion",
+    ]
+    records = classes(*names)
+    found = keys_by_name(records, make_keymap(records))
+    assert found["bee"] == "b"
+    assert found["kiwi"] == "k"
+    assert found["ant"] == "1"
+    assert found["ant lion"] == "2"
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 10, 11, 26, 35, 36, 37, 100, 399, 400])
+def test_every_class_has_its_own_key_and_no_key_is_a_command(count):
+    records = classes(*(f"class {i}" for i in range(count)))
+    keymap = make_keymap(records)
+    assert len(set(keymap.code_of.values())) == count
+    assert {len(code) for code in keymap.codes} <= ({1} if count <= 36 else {2})
+    for code in keymap.codes:
+        assert code[0] not in keymap.commands
+        assert code[-1] not in keymap.commands
+
+
+def test_more_classes_than_codes_leave_search():
+    keymap = make_keymap(classes(*(f"c{i}" for i in range(MOST_CODES + 1))))
+    assert keymap.codes == {}
+    assert keymap.commands["/"].name == "search"
+
+
+def test_the_first_of_two_keys_is_known_as_such():
+    keymap = make_keymap(classes(*(f"c{i}" for i in range(37))))
+    assert keymap.starts_code("a")
+    assert not keymap.starts_code("z")
+    assert not make_keymap(classes("a", "b")).starts_code("1")
+
+
+@pytest.mark.parametrize("key", ["x", "u", "?", "/"])
+def test_a_class_key_never_shadows_a_command(key):
+    with pytest.raises(UsageError, match=r"class 'ship' has the key"):
+        make_keymap(classes("ship", keys={"ship": key}))
+
+
+def test_two_classes_cannot_share_a_key():
+    with pytest.raises(UsageError, match="both have the key 's'"):
+        make_keymap(classes("ship", "shoe", keys={"ship": "s", "shoe": "s"}))
+
+
+@pytest.mark.parametrize("key", ["ab", "\x1b", " "])
+def test_a_key_is_one_visible_character(key):
+    with pytest.raises(UsageError):
+        make_keymap(classes("ship", keys={"ship": key}))
+
+
+def test_a_chosen_key_is_obeyed_and_others_go_around_it():
+    records = classes("ship", "shoe", keys={"shoe": "1"})
+    assert keys_by_name(records, make_keymap(records)) == {"ship": "2", "shoe": "1"}
+
+
+def test_a_hostile_key_is_spelled_out_in_the_error():
+    with pytest.raises(UsageError) as caught:
+        make_keymap(classes("\x1b]52;x", keys={"\x1b]52;x": "\x1b"}))
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize("letters", [False, True])
+def test_no_two_commands_share_a_key(letters):
+    keys = [k for c in COMMANDS for k in (c.letter_keys if letters else c.keys)]
+    assert len(keys) == len(set(keys))
+    if letters:
+        assert not set(keys) & set(string.ascii_lowercase + string.digits)

@@ -1,0 +1,165 @@
+"""Training beside the terminal: progress, failure, cancel, and never a lost query."""
+
+import os
+import sys
+import time
+
+import pytest
+
+from dgaal_cli.events import (
+    CheckpointSaved,
+    PhaseStarted,
+    QueryChosen,
+    RoundStarted,
+    RoundTrained,
+    StepDone,
+    Warned,
+    encode,
+)
+from dgaal_cli.tui.trainer import Trainer, TrainingState, command_for, fold
+
+EVENTS = [
+    RoundStarted(round=4, method="dgaal", labels=80, pool=1000, device="cpu"),
+    PhaseStarted(phase="fit", title="task model", position=2, count=4, steps=50),
+    StepDone(phase="fit", step=25, steps=50, rate=10.0, left_s=7.0, losses={"loss": 0.5}),
+    CheckpointSaved(phase="fit", step=25),
+    Warned(message="one class has a single label"),
+    RoundTrained(round=4, labels=80, accuracy=0.9, measured_on="test", seconds=9.0),
+]
+
+
+def script(*lines: str) -> list[str]:
+    return [sys.executable, "-c", "\n".join(["import sys, time, os, signal", *lines])]
+
+
+def printing(*events) -> list[str]:
+    return [f"sys.stdout.buffer.write({encode(e)!r} + b'\\n'); sys.stdout.flush()" for e in events]
+
+
+class Run:
+    """A trainer on fake scripts; keeps what it said."""
+
+    def __init__(self, commands: dict[str, list[str]]) -> None:
+        self.states: list[TrainingState] = []
+        self.closed = 0
+        self.trainer = Trainer(
+            commands.__getitem__,
+            list(commands),
+            before_query=self._close,
+            on_change=self.states.append,
+        )
+
+    def _close(self) -> None:
+        self.closed += 1
+
+    def wait_for(self, stage: str, timeout: float = 20.0) -> TrainingState:
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            if self.trainer.state.stage == stage:
+                return self.trainer.state
+            time.sleep(0.01)
+        raise AssertionError(f"still {self.trainer.state}")
+
+
+def test_fold_keeps_what_each_event_says():
+    state = TrainingState()
+    for event in EVENTS:
+        state = fold(state, event)
+    assert (state.round, state.labels, state.device) == (4, 80, "cpu")
+    assert (state.title, state.position, state.count) == ("task model", 2, 4)
+    assert (state.done, state.steps, state.rate, state.losses) == (25, 50, 10.0, {"loss": 0.5})
+    assert state.warning == "one class has a single label"
+    assert state.accuracy == 0.9
+    assert state.share == pytest.approx((1 + 0.5) / 4)
+
+
+def test_train_then_query_and_the_query_is_closed_in_between():
+    chosen = QueryChosen(round=5, size=20, synthetic=4, strategy="dgaal")
+    run = Run({"train": script(*printing(*EVENTS)), "query": script(*printing(chosen))})
+    run.trainer.start()
+    state = run.wait_for("done")
+    assert state.accuracy == 0.9
+    assert state.chosen == 24
+    assert run.closed == 1
+
+
+def test_chatter_on_stdout_is_ignored():
+    run = Run({"train": script("print('Downloading...'); print('{')", *printing(*EVENTS))})
+    run.trainer.start()
+    assert run.wait_for("done").round == 4
+
+
+def test_a_failure_shows_its_reason_and_leaves_the_query_open():
+    failing = script("sys.stderr.write('dgaal: only one class\\x1b[2J has labels\\n'); sys.exit(2)")
+    run = Run({"train": failing, "query": script()})
+    run.trainer.start()
+    state = run.wait_for("failed")
+    assert state.reason == "dgaal: only one class\\u{1b}[2J has labels"
+    assert run.closed == 0
+
+
+def test_a_silent_death_is_told_by_its_code():
+    run = Run({"train": script("os._exit(9)")})
+    run.trainer.start()
+    assert "9" in run.wait_for("failed").reason
+
+
+def test_a_missing_program_is_a_failure_not_a_crash():
+    run = Run({"train": ["/nonexistent/dgaal"]})
+    run.trainer.start()
+    assert "nonexistent" in run.wait_for("failed").reason
+
+
+def test_unreadable_inputs_do_not_fail_a_round():
+    run = Run({"train": script("sys.exit(3)")})
+    run.trainer.start()
+    run.wait_for("done")
+
+
+def test_cancel_asks_and_waits_for_the_state_to_be_saved(tmp_path):
+    saved = tmp_path / "saved"
+    listening = script(
+        f"def stop(*_): open({str(saved)!r}, 'w').close(); sys.exit(143)",
+        "signal.signal(signal.SIGTERM, stop)",
+        *printing(EVENTS[0]),
+        "time.sleep(60)",
+    )
+    run = Run({"train": listening, "query": script()})
+    run.trainer.start()
+    while run.trainer.state.round is None:
+        time.sleep(0.01)
+    run.trainer.cancel()
+    run.wait_for("canceled")
+    assert saved.exists()
+    assert run.closed == 0
+    assert "canceling" in [s.stage for s in run.states]
+
+
+def test_stop_ends_a_process_that_does_not_listen():
+    deaf = script(
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)", *printing(EVENTS[0]), "time.sleep(60)"
+    )
+    run = Run({"train": deaf})
+    run.trainer.start()
+    while run.trainer.state.round is None:
+        time.sleep(0.01)
+    process = run.trainer._process
+    assert process is not None
+    run.trainer.stop(timeout_s=0.3)
+    assert process.poll() is not None
+
+
+def test_the_process_has_its_own_group_and_is_nice():
+    probe = script(
+        "print(os.getpgid(0) == os.getpid())",
+        "time.sleep(.3)",
+        "sys.exit(os.getpriority(os.PRIO_PROCESS, 0))",
+    )
+    run = Run({"train": probe})
+    run.trainer.start()
+    assert str(os.getpriority(os.PRIO_PROCESS, 0) + 10) in run.wait_for("failed").reason
+
+
+def test_the_real_command_names_the_workspace(tmp_path):
+    command = command_for(tmp_path)("train")
+    assert command[1:] == ["-m", "dgaal_cli", "-C", str(tmp_path), "train", "--events"]
