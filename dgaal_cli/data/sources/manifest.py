@@ -84,22 +84,22 @@ class ManifestSource:
 
     def _csv(self, stream: BinaryIO) -> Iterator[tuple[int, dict[str, str]]]:
         # newline="" lets the csv module see line ends inside quotes; undecodable bytes are kept.
-        text = io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
-        reader = csv.reader(self._bounded(text), strict=True)
-        try:
-            header = [name.strip() for name in next(reader, list[str]())]
-            if "file_name" not in header:
-                raise self._wrong(1, "the header has no column file_name")
-            for cells in reader:
-                if not cells:
-                    continue
-                if len(cells) != len(header):
-                    raise self._wrong(
-                        reader.line_num, f"{len(cells)} cells under {len(header)} columns"
-                    )
-                yield reader.line_num, dict(zip(header, cells, strict=True))
-        except csv.Error as error:
-            raise self._wrong(reader.line_num, show(str(error))) from None
+        with io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="") as text:
+            reader = csv.reader(self._bounded(text), strict=True)
+            try:
+                header = [name.strip() for name in next(reader, list[str]())]
+                if "file_name" not in header:
+                    raise self._wrong(1, "the header has no column file_name")
+                for cells in reader:
+                    if cells:
+                        yield reader.line_num, self._record(header, cells, reader.line_num)
+            except csv.Error as error:
+                raise self._wrong(reader.line_num, show(str(error))) from None
+
+    def _record(self, header: list[str], cells: list[str], line: int) -> dict[str, str]:
+        if len(cells) != len(header):
+            raise self._wrong(line, f"{len(cells)} cells under {len(header)} columns")
+        return dict(zip(header, cells, strict=True))
 
     def _bounded(self, text: io.TextIOWrapper) -> Iterator[str]:
         number = 0

@@ -129,8 +129,9 @@ def _manifest(path: Path) -> Source:
 
 def _arrays(path: Path) -> Source:
     from dgaal_cli.data.sources.arrays import ArraySource
+    from dgaal_cli.data.sources.packed_jpeg import PackedJpegSource, holds_packed_jpeg
 
-    return ArraySource(path)
+    return PackedJpegSource(path) if holds_packed_jpeg(path) else ArraySource(path)
 
 
 def _zip(path: Path) -> Source:

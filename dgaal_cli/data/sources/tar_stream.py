@@ -87,8 +87,7 @@ class TarStream:
             return None
         if len(header) < _BLOCK:
             raise self._refused("it ends within a header")
-        expected = self._octal(header[148:156])
-        if sum(header[:148]) + 32 * 8 + sum(header[156:]) != expected:
+        if not _is_sound(header):
             raise self._refused("it is no tar file" if is_first else "a header is damaged")
         return header
 
@@ -98,13 +97,10 @@ class TarStream:
             if raw[0] != 0x80:
                 raise self._refused("a member has a negative size")
             return value
-        return self._octal(raw)
-
-    def _octal(self, raw: bytes) -> int:
-        text = raw.strip(b"\0 ")
-        if not all(48 <= digit <= 55 for digit in text):
+        octal = _octal(raw)
+        if octal is None:
             raise self._refused("a header is damaged")
-        return int(text, 8) if text else 0
+        return octal
 
     def _take_text(self, length: int) -> bytes:
         if length > _MAX_TEXT_BYTES:
@@ -152,6 +148,18 @@ class TarStream:
 
     def _refused(self, why: str) -> Exception:
         return refused(self._archive, why)
+
+
+def _is_sound(header: bytes) -> bool:
+    """Compare the checksum: of all bytes, those of the checksum itself counted as blanks."""
+    return sum(header[:148]) + 8 * ord(" ") + sum(header[156:]) == _octal(header[148:156])
+
+
+def _octal(raw: bytes) -> int | None:
+    text = raw.strip(b"\0 ")
+    if not all(ord("0") <= digit <= ord("7") for digit in text):
+        return None
+    return int(text, 8) if text else 0
 
 
 def _name(header: bytes) -> str:

@@ -1,0 +1,188 @@
+"""What every kind of source promises, for each of them over the same images."""
+
+import io
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sample_images import encoded, pixels
+
+from dgaal_cli.data.decoding import decode_stream
+from dgaal_cli.data.reader import ImageReader
+from dgaal_cli.data.sources import Source, open_source
+from dgaal_cli.data.sources.registry import _BY_SUFFIX
+from dgaal_cli.errors import InputDataError
+from dgaal_cli.ids import SampleId
+
+COUNT = 70
+IMAGES = np.stack([pixels(number, height=10, width=10) for number in range(COUNT)])
+FILES = {f"c{number % 3}/{number:03d}.png": encoded(IMAGES[number]) for number in range(COUNT)}
+
+
+def folder(root: Path) -> str:
+    for name, data in FILES.items():
+        path = root / "pool" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return "pool"
+
+
+def csv_manifest(root: Path) -> str:
+    folder(root)
+    lines = [f"pool/{name},{name[:2]},{name}" for name in FILES]
+    (root / "m.csv").write_text("file_name,label,id\n" + "\n".join(lines) + "\n")
+    return "m.csv"
+
+
+def jsonl_manifest(root: Path) -> str:
+    folder(root)
+    lines = [f'{{"file_name": "pool/{name}", "label": "{name[:2]}"}}' for name in FILES]
+    (root / "m.jsonl").write_text("\n".join(lines))
+    return "m.jsonl"
+
+
+def zip_file(root: Path) -> str:
+    with zipfile.ZipFile(root / "p.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in FILES.items():
+            archive.writestr(name, data)
+    return "p.zip"
+
+
+def tar_file(root: Path, name: str = "p.tar", mode: str = "w") -> str:
+    with tarfile.open(root / name, mode) as archive:
+        for member, data in FILES.items():
+            info = tarfile.TarInfo(member)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return name
+
+
+def packed_tar(root: Path) -> str:
+    return tar_file(root, "p.tar.gz", "w:gz")
+
+
+def shards(root: Path) -> str:
+    names = list(FILES)
+    for shard in range(2):
+        with tarfile.open(root / f"p-{shard}.tar", "w") as archive:
+            for number, name in enumerate(names[shard::2]):
+                for suffix, data in (("png", FILES[name]), ("cls", name[:2].encode())):
+                    info = tarfile.TarInfo(f"{number:04d}.{suffix}")
+                    info.size = len(data)
+                    archive.addfile(info, io.BytesIO(data))
+    return "p-{0..1}.tar"
+
+
+def arrays(root: Path) -> str:
+    labels = np.array([name[:2] for name in FILES])
+    np.savez_compressed(root / "p.npz", x=IMAGES, y=labels)
+    return "p.npz"
+
+
+def parquet(root: Path) -> str:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = pa.table({"image": list(FILES.values()), "label": [name[:2] for name in FILES]})
+    pq.write_table(table, root / "p.parquet", row_group_size=16)
+    return "p.parquet"
+
+
+def split(root: Path) -> str:
+    labels = np.array([name[:2] for name in FILES])
+    np.savez(root / "s.npz", x_train=IMAGES, y_train=labels, x_test=IMAGES[:3])
+    return "s.npz#train"
+
+
+MAKERS: dict[str, Callable[[Path], str]] = {
+    "folder": folder,
+    ".csv": csv_manifest,
+    ".jsonl": jsonl_manifest,
+    ".zip": zip_file,
+    ".tar": tar_file,
+    ".tar.gz": packed_tar,
+    "shards": shards,
+    ".npz": arrays,
+    ".parquet": parquet,
+    "split": split,
+}
+
+
+@pytest.fixture(params=MAKERS)
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> Source:
+    return open_source(MAKERS[request.param](tmp_path), base=tmp_path)
+
+
+def test_the_suite_covers_every_kind_of_file() -> None:
+    kinds = {suffixes[0] for suffixes, _ in _BY_SUFFIX}
+    assert kinds - {".jpg"} <= set(MAKERS)
+
+
+def test_the_same_images_have_the_same_pixels_in_every_kind(source: Source) -> None:
+    found = [
+        image.tobytes()
+        for batch in decode_stream(source.entries(), size=10, channels=3, workers=1)
+        for image in batch.pixels
+    ]
+    assert sorted(found) == sorted(image.tobytes() for image in IMAGES)
+
+
+def test_two_passes_give_the_same_entries_in_the_same_order(source: Source) -> None:
+    first = [(entry.id, entry.label, entry.split, entry.path) for entry in source.entries()]
+    second = [(entry.id, entry.label, entry.split, entry.path) for entry in source.entries()]
+    assert first == second
+    assert len({name for name, *_ in first}) == COUNT
+
+
+def test_labels_are_those_of_the_images(source: Source) -> None:
+    label_of = {image.tobytes(): name[:2] for image, name in zip(IMAGES, FILES, strict=True)}
+    for batch in decode_stream(source.entries(), size=10, channels=3, workers=1):
+        for entry, image in zip(batch.entries, batch.pixels, strict=True):
+            label = entry.label if entry.label != "pool" else entry.id[5:7]
+            assert label == label_of[image.tobytes()]
+
+
+def test_every_id_finds_its_own_image(source: Source) -> None:
+    streamed = {}
+    for entry in source.entries():
+        data = entry.read()
+        streamed[entry.id] = data if isinstance(data, bytes) else data.tobytes()
+    for name in list(streamed)[::9]:
+        entry = source.get(name)
+        data = entry.read()
+        assert entry.id == name
+        assert (data if isinstance(data, bytes) else data.tobytes()) == streamed[name]
+
+
+@pytest.mark.parametrize("name", ["nothing", "", "../x", "c0/000.png/", "\udcff\0", "/", "9" * 400])
+def test_an_unknown_id_is_an_input_error(source: Source, name: str) -> None:
+    with pytest.raises(InputDataError, match="holds no image") as caught:
+        source.get(SampleId(name))
+    assert caught.value.exit_code == 2
+
+
+def test_count_is_right_or_unknown(source: Source) -> None:
+    assert source.count() in (COUNT, None)
+
+
+def test_the_spec_opens_the_same_source_again(source: Source) -> None:
+    again = open_source(source.spec, base=Path("/"))
+    assert [entry.id for entry in again.entries()] == [entry.id for entry in source.entries()]
+    assert again.spec == source.spec
+    assert again.stamp() == source.stamp()
+
+
+def test_a_pass_may_be_given_up_and_begun_again(source: Source) -> None:
+    entries = source.entries()
+    first = next(entries).id
+    del entries
+    assert next(source.entries()).id == first
+
+
+def test_the_label_terminal_reads_every_kind(source: Source, tmp_path: Path) -> None:
+    reader = ImageReader(tmp_path, source.spec)
+    known = {image.tobytes() for image in IMAGES}
+    for entry in list(source.entries())[::30]:
+        assert reader.read(entry.id).tobytes() in known
+    reader.close()

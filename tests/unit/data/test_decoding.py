@@ -1,0 +1,208 @@
+"""Decoder processes: order, batches, and what a bad file costs."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sample_images import bomb, encoded, pixels, png
+
+from dgaal_cli.data.decoder import Decoder, DecoderDiedError
+from dgaal_cli.data.decoding import DecodedBatch, array_digest, decode_stream, worker_count
+from dgaal_cli.data.sources.base import Entry, FileBytes
+from dgaal_cli.data.unreadable import UnreadableImageError
+from dgaal_cli.ids import SampleId
+
+
+def entry(name: str, read: Callable[[], object]) -> Entry:
+    return Entry(id=SampleId(name), read=read)  # type: ignore[arg-type]
+
+
+def data_entry(name: str, data: object) -> Entry:
+    return entry(name, partial(_same, data))
+
+
+def _same(data: object) -> object:
+    return data
+
+
+def decode_all(entries: list[Entry], *, workers: int = 2, chunk: int = 4) -> list[DecodedBatch]:
+    return list(decode_stream(entries, size=8, channels=3, workers=workers, chunk=chunk))
+
+
+@pytest.mark.parametrize(("workers", "chunk"), [(1, 1), (1, 64), (2, 4), (3, 7)])
+def test_batches_come_in_order_whatever_the_number_of_workers(
+    tmp_path: Path, workers: int, chunk: int
+) -> None:
+    entries = []
+    for number in range(50):
+        path = tmp_path / f"{number}.png"
+        path.write_bytes(png(number))
+        entries.append(entry(str(number), FileBytes(str(path))))
+    batches = decode_all(entries, workers=workers, chunk=chunk)
+    assert [len(batch.entries) for batch in batches[:-1]] == [chunk] * (len(batches) - 1)
+    found = np.concatenate([batch.pixels for batch in batches])
+    np.testing.assert_array_equal(found, np.stack([pixels(number) for number in range(50)]))
+    names = [item.id for batch in batches for item in batch.entries]
+    assert names == [str(number) for number in range(50)]
+
+
+def test_a_batch_tells_digest_size_and_original_shape() -> None:
+    data = encoded(pixels(1, height=12, width=20))
+    array = pixels(2, height=6, width=5)
+    (batch,) = decode_all([data_entry("file", data), data_entry("array", array)])
+    assert batch.sha256 == [sha256(data).digest(), array_digest(array)]
+    assert batch.sizes == [len(data), array.nbytes]
+    assert (batch.widths, batch.heights) == ([20, 5], [12, 6])
+    assert batch.ok.tolist() == [True, True]
+
+
+def test_arrays_of_equal_bytes_and_other_shape_have_other_digests() -> None:
+    flat = np.arange(12, dtype=np.uint8)
+    assert array_digest(flat.reshape(3, 4)) != array_digest(flat.reshape(4, 3))
+
+
+def test_bad_files_keep_their_place_and_their_reason(tmp_path: Path) -> None:
+    (tmp_path / "good.png").write_bytes(png(1))
+    entries = [
+        data_entry("text", b"text"),
+        entry("good", FileBytes(str(tmp_path / "good.png"))),
+        entry("gone", FileBytes(str(tmp_path / "gone.png"))),
+        data_entry("empty", b""),
+        data_entry("bomb", bomb()),
+        entry("refused", _refuse),
+        data_entry("float", np.zeros((4, 4), np.float32)),
+    ]
+    batch = decode_all(entries, chunk=16)[0]
+    assert batch.ok.tolist() == [False, True, False, False, False, False, False]
+    assert batch.errors == [
+        "not a JPEG, PNG, WEBP, BMP, TIFF or GIF image",
+        "",
+        "cannot be read: no such file or directory",
+        "empty file",
+        "more than 64 megapixels",
+        "said no",
+        "array of float32, not of uint8",
+    ]
+    assert not batch.pixels[~batch.ok].any()
+    np.testing.assert_array_equal(batch.pixels[1], pixels(1))
+
+
+def _refuse() -> bytes:
+    raise UnreadableImageError("said no")
+
+
+def test_links_pipes_and_folders_are_never_opened(tmp_path: Path) -> None:
+    (tmp_path / "real.png").write_bytes(png(1))
+    (tmp_path / "link.png").symlink_to(tmp_path / "real.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    names = ("link.png", "pipe.png", "folder.png")
+    entries = [entry(name, FileBytes(str(tmp_path / name))) for name in names]
+    assert decode_all(entries)[0].errors == [
+        "not a regular file (symbolic link)",
+        "not a regular file (pipe)",
+        "not a regular file (folder)",
+    ]
+
+
+@pytest.fixture
+def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A decoder that a file can crash or hang, as a defect in a C library would."""
+    module = tmp_path / "hostile_decoder.py"
+    module.write_text(
+        "import os, signal, time\n"
+        "from dgaal_cli.data import worker\n"
+        "worker.LIMIT_S = 0.5\n"
+        "real = worker.load_picture\n"
+        "def load_picture(data, **options):\n"
+        "    if data.startswith(b'CRASH'): os.kill(os.getpid(), signal.SIGSEGV)\n"
+        "    if data.startswith(b'EXIT'): os._exit(3)\n"
+        "    if data.startswith(b'HANG'):\n"
+        "        while True: time.sleep(9)\n"
+        "    if data.startswith(b'HOARD'): bytearray(64 * 2**30)\n"
+        "    if data.startswith(b'PRINT'): os.write(1, b'noise' * 99); os.write(2, b'noise')\n"
+        "    return real(data.removeprefix(b'PRINT'), **options)\n"
+        "worker.load_picture = load_picture\n"
+        "worker.main()\n"
+    )
+    start = "import sys; sys.path[:0] = {paths!r}; import hostile_decoder"
+    monkeypatch.setattr("dgaal_cli.data.decoder._START", start)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+@pytest.mark.usefixtures("hostile")
+def test_a_file_that_kills_or_hangs_its_decoder_costs_that_file_alone() -> None:
+    entries = [data_entry(str(number), png(number)) for number in range(12)]
+    entries[3] = data_entry("crash", b"CRASH")
+    entries[4] = data_entry("hang", b"HANG")
+    entries[7] = data_entry("exit", b"EXIT")
+    entries[8] = data_entry("hoard", b"HOARD")
+    entries[9] = data_entry("print", b"PRINT" + png(9))
+    (batch,) = decode_all(entries, workers=2, chunk=12)
+    assert {row: reason for row, reason in enumerate(batch.errors) if reason} == {
+        3: "crashed the decoder (SIGSEGV)",
+        4: "took longer than 10 s to decode",
+        7: "crashed the decoder",
+        8: "needs more memory than a decoder may use",
+    }
+    for row in (0, 1, 2, 5, 6, 9, 10, 11):
+        np.testing.assert_array_equal(batch.pixels[row], pixels(row))
+
+
+def test_a_dead_process_is_replaced_at_the_next_call() -> None:
+    decoder = Decoder()
+    try:
+        decoder.decode([png(1)])
+        process = decoder._process
+        assert process is not None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        with pytest.raises(DecoderDiedError, match="SIGKILL"):
+            decoder.decode([png(1)])
+        np.testing.assert_array_equal(decoder.decode([png(2)])[0].pixels, pixels(2))
+    finally:
+        decoder.close()
+
+
+def test_leaving_the_stream_early_ends_all_processes(tmp_path: Path) -> None:
+    entries = (data_entry(str(number), png(number % 50)) for number in range(100_000))
+    stream = decode_stream(entries, size=8, channels=3, workers=2, chunk=8)
+    next(stream)
+    stream.close()
+    listing = subprocess.run(
+        ["ps", "--ppid", str(os.getpid()), "-o", "args"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert "dgaal_cli.data.worker" not in listing.stdout
+
+
+def test_an_error_while_listing_ends_the_stream_with_that_error() -> None:
+    def entries():
+        yield data_entry("1", png(1))
+        raise ValueError("listing failed")
+
+    with pytest.raises(ValueError, match="listing failed"):
+        decode_all(entries())  # type: ignore[arg-type]
+
+
+def test_a_decoder_process_imports_neither_numpy_nor_torch() -> None:
+    code = (
+        "import sys, dgaal_cli.data.worker as w; w._warm_up(); "
+        "print([m for m in ('numpy', 'torch', 'onnxruntime') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_worker_count_is_what_was_asked_or_the_usable_cpus() -> None:
+    assert worker_count(3) == 3
+    assert worker_count(0) == len(os.sched_getaffinity(0))

@@ -1,0 +1,68 @@
+"""From SOURCE text to a source, or to a sentence that says what to do."""
+
+import os
+from pathlib import Path
+
+import pytest
+from sample_images import png
+
+from dgaal_cli.data.sources import open_source
+from dgaal_cli.errors import InputDataError
+
+
+def test_a_path_with_a_number_sign_is_taken_literally_if_it_exists(tmp_path: Path) -> None:
+    for name in ("pool", "pool#train"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{len(name)}.png").write_bytes(png(1))
+    (entry,) = open_source("pool#train", base=tmp_path).entries()
+    assert entry.id == "10.png"
+
+
+def test_a_split_of_a_folder_is_one_of_its_top_folders(tmp_path: Path) -> None:
+    for name in ("train/a.png", "val/b.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(png(1))
+    source = open_source(f"{tmp_path}#val", base=Path("/"))
+    assert [entry.id for entry in source.entries()] == ["val/b.png"]
+    assert source.spec == f"{tmp_path}#val"
+    with pytest.raises(InputDataError, match="holds no image"):
+        source.get(next(open_source(f"{tmp_path}#train", base=Path("/")).entries()).id)
+
+
+def test_an_unknown_split_names_the_known_ones(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train/a.png").write_bytes(png(1))
+    with pytest.raises(InputDataError, match="holds no part dev; it holds train"):
+        open_source(f"{tmp_path}#dev", base=Path("/"))
+
+
+def test_a_single_image_is_a_pool_of_one(tmp_path: Path) -> None:
+    (tmp_path / "cat.png").write_bytes(png(1))
+    (entry,) = open_source("cat.png", base=tmp_path).entries()
+    assert (entry.id, entry.path, entry.read()) == ("cat.png", str(tmp_path / "cat.png"), png(1))
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("", "name of the pool is empty"),
+        ("missing", "there is no pool missing"),
+        ("missing#train", "there is no pool missing#train"),
+        ("a\0b", "there is no pool"),
+        ("builtin:faces", "the only built-in pool is builtin:digits"),
+        ("file.xyz", "of a kind that dgaal cannot read"),
+        ("pipe", "neither a file nor a folder but a pipe"),
+        ("pool-{0..3}.tar", "there is no pool"),
+        ("pool-{0..999999999}.tar", "no sensible list of shards"),
+        ("torchvision:Nothing", "there is no torchvision:Nothing; name one of CIFAR10"),
+        ("~nobody_of_that_name/x", "there is no pool"),
+        ("\x1b[2J", r"there is no pool \\u\{1b\}\[2J"),
+    ],
+)
+def test_what_cannot_be_opened_says_why(tmp_path: Path, spec: str, message: str) -> None:
+    (tmp_path / "file.xyz").write_bytes(b"x")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputDataError, match=message) as caught:
+        open_source(spec, base=tmp_path)
+    assert caught.value.exit_code == 2
+    assert "\x1b" not in str(caught.value)

@@ -1,0 +1,59 @@
+"""torchvision sets: on disk or an error that says how to get them; never a download unasked."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sample_images import pixels
+
+from dgaal_cli.data.sources import open_source
+from dgaal_cli.errors import InputDataError
+from dgaal_cli.ids import SampleId
+
+pytest.importorskip("torchvision")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def make_mnist(root: Path) -> None:
+    """Two tiny splits in MNIST's own files: torchvision checks only that they are there."""
+    raw = root / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part, count in (("train", 3), ("t10k", 2)):
+        images = np.stack([pixels(number, channels=1)[:, :, 0] for number in range(count)])
+        header = struct.pack(">IIII", 0x00000803, count, 8, 8)
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+        labels = struct.pack(">II", 0x00000801, count) + bytes(range(count))
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(labels)
+
+
+def test_a_set_on_disk_has_two_splits_and_labels(tmp_path: Path) -> None:
+    make_mnist(tmp_path)
+    source = open_source("torchvision:MNIST:.", base=tmp_path)
+    assert [(entry.id, entry.label) for entry in source.entries()] == [
+        ("train/000000", "0"),
+        ("train/000001", "1"),
+        ("train/000002", "2"),
+        ("test/000000", "0"),
+        ("test/000001", "1"),
+    ]
+    image = source.get(SampleId("test/000001")).read()
+    np.testing.assert_array_equal(image, pixels(1, channels=1)[:, :, 0])
+    test = open_source("torchvision:MNIST:.#test", base=tmp_path)
+    assert [entry.id for entry in test.entries()] == ["test/000000", "test/000001"]
+    for name in ("test/000002", "val/000000", "test/1"):
+        with pytest.raises(InputDataError, match="holds no image"):
+            source.get(SampleId(name))
+
+
+@pytest.mark.parametrize("name", ["CIFAR10", "MNIST", "SVHN", "STL10"])
+def test_a_missing_set_is_an_error_that_names_download(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the network was touched")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(InputDataError, match=f"torchvision:{name} is not in .*--download"):
+        open_source(f"torchvision:{name}", base=tmp_path)
