@@ -79,3 +79,29 @@ class RoundData:
         if self._pool is None:
             self._pool = torch.from_numpy(np.array(self.pixels)).to(self.device)
         return self._pool[rows.to(self.device)]
+
+
+def no_synthetic_images(size: int, channels: int) -> SyntheticImages:
+    """Nothing synthesized yet, for images of this side and depth."""
+    return SyntheticImages(
+        item_ids=[],
+        pixels=np.zeros((0, size, size, channels), np.uint8),
+        parents=np.zeros(0, np.int64),
+        labels=np.zeros(0, np.int64),
+        is_labeled=np.zeros(0, bool),
+        is_candidate=np.zeros(0, bool),
+    )
+
+
+def labeling_progress(number: int, *, labeled: int, total: int, budget: int) -> float:
+    """Return how far the labeling is, 0..1: of the budget where there is one, else of ten rounds.
+
+    Args:
+        number: The round.
+        labeled: Pool images with a label.
+        total: Pool images.
+        budget: Labels allowed in all; 0 sets no limit.
+    """
+    if budget:
+        return min(1.0, labeled / min(budget, total))
+    return min(1.0, number / 10)

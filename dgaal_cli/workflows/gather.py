@@ -19,7 +19,7 @@ from dgaal_cli.methods.base import TaskShape
 from dgaal_cli.rounds import had_labels
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import ClassRecord, ItemRecord, LabelRecord
-from dgaal_cli.training.data import RoundData, SyntheticImages
+from dgaal_cli.training.data import RoundData, SyntheticImages, labeling_progress
 from dgaal_cli.workspace import Workspace
 
 SMALLEST_HELD_OUT = 20
@@ -91,7 +91,12 @@ def gather(
         class_names=[record.name for record in classes],
         synthetic=synthetic_images(workspace, config, store, row_of=row_of),
         is_first_labeled=bool((own >= 0).any()) and not had_labels(workspace, number),
-        progress=_progress(config, number, labeled=int((own >= 0).sum()), total=len(items)),
+        progress=labeling_progress(
+            number,
+            labeled=int((own >= 0).sum()),
+            total=len(items),
+            budget=config.query.budget,
+        ),
         test_pixels=test_pixels,
         test_labels=test_labels,
     )
@@ -192,13 +197,6 @@ def _held_out(
     mixed = np.asarray(ids, dtype=np.uint64) * np.uint64(0xD6E8FEB86659FD93)
     position = (mixed >> np.uint64(32)).astype(np.float64) / 2**32
     return is_labeled & (position < config.evaluation.held_out)
-
-
-def _progress(config: Config, number: int, *, labeled: int, total: int) -> float:
-    """How far the labeling is: of the budget where there is one, else of ten rounds."""
-    if config.query.budget:
-        return min(1.0, labeled / min(config.query.budget, total))
-    return min(1.0, number / 10)
 
 
 def _digest(lines: Sequence[str]) -> str:

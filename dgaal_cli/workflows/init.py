@@ -11,6 +11,7 @@ from dgaal_cli import atomic
 from dgaal_cli.config.load import build_config, preset_names
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.pool import Survey, survey
+from dgaal_cli.data.pool_shape import natural_order, network_side
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import ConfigError, InputDataError, UsageError
 from dgaal_cli.harmless import show
@@ -19,8 +20,6 @@ from dgaal_cli.methods.registry import check_method
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import ImportedLabel, NewItem
 from dgaal_cli.workspace import CONFIG_NAME, Workspace
-
-SIDES = (8, 16, 32, 64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +86,8 @@ def init(request: InitRequest, *, on_progress: Callable[[int], None] | None = No
         "query": {"size": request.query_size, "budget": request.budget},
     }
     largest = build_config(tree).network.max_image_size
-    side = next((s for s in SIDES if s >= found.median_side), largest)
-    config = build_config({**tree, "pool": {**pool, "image_size": min(side, largest)}})
+    side = network_side(found.median_side, largest=largest)
+    config = build_config({**tree, "pool": {**pool, "image_size": side}})
     made_root = not workspace.root.exists()
     try:
         workspace.root.mkdir(parents=True, exist_ok=True)
@@ -137,11 +136,7 @@ def _classes(request: InitRequest, found: Survey) -> list[str]:
         raise InputDataError(
             f"the source has labels that are not in --classes: {show(', '.join(unknown[:5]))}"
         )
-    return names or sorted(carried, key=_natural)
-
-
-def _natural(name: str) -> tuple[int, int, str]:
-    return (0, int(name), name) if name.isascii() and name.isdigit() else (1, 0, name)
+    return names or sorted(carried, key=natural_order)
 
 
 def _portable(spec: str, base: Path, root: Path) -> str:

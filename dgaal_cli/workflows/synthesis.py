@@ -10,9 +10,9 @@ from dgaal_cli import atomic
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.methods.base import Method, Redrawing
+from dgaal_cli.methods.inheritance import doubtful_copies
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import NewSynthetic
-from dgaal_cli.training.classifier import predict
 from dgaal_cli.workflows.gather import Gathered
 from dgaal_cli.workspace import Workspace
 
@@ -34,18 +34,16 @@ def keep_redrawings(
         How many entered the candidate pool.
     """
     data = gathered.data
-    network = method.classifier
-    inherited = data.labels[drawn.parents]
-    probabilities = predict(network, drawn.pixels, data.device).probabilities
-    confidence = probabilities[np.arange(len(inherited)), inherited]
-    is_doubtful = confidence < config.generation.min_confidence
+    is_doubtful = doubtful_copies(
+        method, drawn, data, min_confidence=config.generation.min_confidence
+    )
     save_synthetic(
         workspace,
         store,
         drawn.pixels,
         number=data.number,
         parents=[data.item_ids[row] for row in drawn.parents],
-        inherited=[gathered.classes[int(label)].uid for label in inherited],
+        inherited=[gathered.classes[int(data.labels[row])].uid for row in drawn.parents],
         is_doubtful=is_doubtful.tolist(),
         kind="copy",
     )

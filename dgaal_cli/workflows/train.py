@@ -17,7 +17,7 @@ from dgaal_cli.errors import UsageError
 from dgaal_cli.events import AnyEvent, Emit, RoundStarted, RoundTrained, Warned
 from dgaal_cli.ids import Row
 from dgaal_cli.methods.base import Method, can_learn_classes
-from dgaal_cli.methods.registry import load_method
+from dgaal_cli.methods.fresh import carry_over, fresh_method
 from dgaal_cli.reports.round_plots import (
     write_image_sheet,
     write_learning_curve,
@@ -36,7 +36,7 @@ from dgaal_cli.training import checkpoint
 from dgaal_cli.training.classifier import accuracy
 from dgaal_cli.training.device import pick_device, use_threads
 from dgaal_cli.training.runner import PROGRESS_NAME, Runner
-from dgaal_cli.training.seeding import initializing, seed_of
+from dgaal_cli.training.seeding import seed_of
 from dgaal_cli.workflows.gather import Gathered, gather, synthetic_images
 from dgaal_cli.workflows.synthesis import keep_redrawings
 from dgaal_cli.workspace import Workspace
@@ -124,10 +124,7 @@ def _train_round(
     watermark = store.watermark()
     gathered = gather(workspace, config, store, number=number, device=device)
     data = gathered.data
-    with initializing(config.seed, number, "networks"):
-        method = load_method(config, gathered.shape)
-    with initializing(config.seed, number, "classifier"):
-        method.classifier.initialize()  # the same for every method, so that only queries differ
+    method = fresh_method(config, gathered.shape, number=number)
     _carry_over(workspace, method, number)
     for module in method.modules.values():
         module.to(device)
@@ -191,7 +188,7 @@ def _carry_over(workspace: Workspace, method: Method, number: int) -> None:
             "cannot go on from; keep the method, or begin another workspace"
         )
     tensors, _ = checkpoint.load(before / CHECKPOINT_NAME)
-    checkpoint.restore_modules({name: method.modules[name] for name in method.carried}, tensors)
+    carry_over(method, tensors)
 
 
 def _warn_of_missing(gathered: Gathered, emit: Emit) -> None:
