@@ -12,7 +12,7 @@ from dgaal_cli.errors import DgaalError, UsageError
 from dgaal_cli.harmless import show
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.tui.bridge import LabelSession, LabelView, Press, Subject, new_op_id
-from dgaal_cli.tui.widgets.words import answer_words
+from dgaal_cli.tui.phrases import answer_words
 
 _HELP = (
     "type a class name or its number, or: x can't tell, s skip, u undo, redo, f flag, "

@@ -93,7 +93,7 @@ def fold(state: TrainingState, event: AnyEvent) -> TrainingState:
             changes = {"accuracy": event.accuracy, "measured_on": event.measured_on}
             changes |= {"left_s": None}
         case QueryChosen():
-            changes = {"chosen": event.size + event.synthetic}
+            changes = {"chosen": event.size}
         case _:
             pass
     return dataclasses.replace(state, **changes)

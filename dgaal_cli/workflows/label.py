@@ -20,12 +20,12 @@ from typing import Any, Literal, cast
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import UsageError
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
+from dgaal_cli.rounds import round_state
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import (
     Answer,
     AnswerKind,
     ClassRecord,
-    Counts,
     EventRecord,
     ItemRecord,
     Query,
@@ -49,6 +49,7 @@ BLIND_EVERY = 10
 
 State = Literal["labeling", "answered", "waiting", "empty"]
 """``answered``: the query is done; ``waiting``: the rest is with others; ``empty``: no query."""
+NextStep = Literal["train", "query"]
 AnswerName = Literal["label", "cannot_tell", "skip"]
 
 
@@ -127,6 +128,10 @@ class LabelView:
     progress: QueryProgress
     by_class: dict[ClassUid, int]
     labeled: int
+    spent: int
+    """Answers that count against the budget: labels and can't tell, of anybody."""
+    next_step: NextStep
+    """What comes after this query."""
     budget: int
     """0: no limit."""
     items: int
@@ -204,7 +209,9 @@ class LabelSession:
             upcoming=self._upcoming(subject),
             progress=progress,
             by_class=dict(counts.by_class),
-            labeled=_spent(counts),
+            labeled=counts.labeled,
+            spent=counts.annotations,
+            next_step=self._next_step(),
             budget=self._config.query.budget,
             items=counts.items,
             history=tuple(reversed(self._history[-HISTORY:])),
@@ -320,6 +327,11 @@ class LabelSession:
         if self._query is None:
             return "empty"
         return "waiting" if progress.left else "answered"
+
+    def _next_step(self) -> NextStep:
+        if self._query is not None:
+            return "train"
+        return "query" if round_state(self._workspace, self._store).step == "query" else "train"
 
     def _stored_form(self, press: Press, subject: Subject | None) -> Answer:
         query = self._query
@@ -483,10 +495,6 @@ def _curve_point(path: Path) -> CurvePoint | None:
     return (
         CurvePoint(round=number, labels=labels, accuracy=accuracy) if 0 <= accuracy <= 1 else None
     )
-
-
-def _spent(counts: Counts) -> int:
-    return counts.labeled
 
 
 def _given(undone: Undone) -> Given:

@@ -550,12 +550,12 @@ async def test_training_early_asks_first_and_can_be_canceled(terminal):
         assert t.labels() == {"000.png": "three", "001.png": "four"}
 
 
-async def test_without_labels_only_a_query_is_offered(terminal):
-    async with terminal(asked=0, train={"query": script("sys.exit(0)")}) as t:
+async def test_without_a_query_the_next_round_is_offered(terminal):
+    async with terminal(asked=0, train={s: script("sys.exit(0)") for s in ("train", "query")}) as t:
         await t.until(lambda: "No open query." in t.text(), "for the first frame")
         await t.press("enter")
         assert isinstance(t.app.screen, TrainingDialog)
-        assert "choose the first images" in t.dialog()
+        assert "train, then choose" in t.dialog()
         dialog = t.app.screen
         t.clock.now += 1
         await t.pilot.press("enter")

@@ -244,4 +244,4 @@ async def test_training_dialog(app, clock):
         await pilot.pause()
         assert "generator and critic  2/4" in str(dialog.query_one("#progress", Static).content)
         shown = keep(app, "training")
-    assert "41.5/s · 19s left" in shown
+    assert "41.5/s · 19s left · 93 labels · cpu" in shown

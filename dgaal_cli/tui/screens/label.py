@@ -450,9 +450,9 @@ class LabelScreen(Screen[None]):
         self.app.push_screen(self.training, self._after_training)
 
     def _steps(self) -> tuple[Step, ...]:
-        if not self.view.labeled:
+        if self.view.next_step == "query":
             return ("query",)
-        is_spent = 0 < self.view.budget <= self.view.labeled
+        is_spent = 0 < self.view.budget <= self.view.spent
         return ("train",) if is_spent else ("train", "query")
 
     def _make_trainer(

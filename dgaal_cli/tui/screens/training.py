@@ -26,7 +26,7 @@ _WIDTH = 66
 class TrainingDialog(Dialog[Closing]):
     """Offers training, shows it, and says what came of it."""
 
-    heading = " the round is answered "
+    heading = " next round "
 
     def __init__(
         self,
@@ -143,11 +143,12 @@ class TrainingDialog(Dialog[Closing]):
 
 def offer_text(steps: Sequence[Step]) -> Content:
     """What Enter would do."""
-    if "train" in steps:
-        return text(
-            ("All answers are saved. ", "#8be04a"), "Next: train on them, then choose new images."
-        )
-    return text("No labels yet. Next: choose the first images to label.")
+    saved = ("All answers are saved. ", "#8be04a")
+    if "query" not in steps:
+        return text(saved, "The budget is spent: one last training shows what it bought.")
+    if "train" not in steps:
+        return text(saved, "Next: choose new images.")
+    return text(saved, "Next: train, then choose new images.")
 
 
 def progress_text(state: TrainingState, *, elapsed_s: float) -> Content:
@@ -206,7 +207,7 @@ def keys_text(state: TrainingState | None) -> Content:
 
 def _heading(state: TrainingState | None) -> str:
     if state is None:
-        return " the round is answered "
+        return " next round "
     number = f" round {state.round}" if state.round is not None else ""
     return f" training{number} "
 
@@ -229,9 +230,9 @@ def _numbers(state: TrainingState) -> str:
         words.append(f"{state.rate:.1f}/s")
     if state.left_s is not None and state.stage == "running":
         words.append(f"{duration(state.left_s)} left")
-    words += [f"{show(name)} {value:.3f}" for name, value in list(state.losses.items())[:3]]
     if state.labels:
         words.append(f"{state.labels} labels")
     if state.device:
         words.append(show(state.device))
-    return " · ".join(words)
+    losses = [f"{show(name)} {value:.3f}" for name, value in list(state.losses.items())[:4]]
+    return "\n".join(" · ".join(line) for line in (words, losses) if line)

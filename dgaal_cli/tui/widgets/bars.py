@@ -86,9 +86,9 @@ def _optional(model: StatusModel) -> list[Piece]:
     if model.is_rest_due:
         pieces.append((" take a break? ", theme.BAR_WARN))
     if view.budget:
-        is_spent = view.labeled >= view.budget
+        is_spent = view.spent >= view.budget
         style = theme.BAR_WARN if is_spent else theme.BAR_BASE
-        pieces.append((f" budget {view.labeled}/{view.budget} ", style))
+        pieces.append((f" budget {view.spent}/{view.budget} ", style))
     else:
         pieces.append((f" {view.labeled} labels ", theme.BAR_BASE))
     if view.answer_s:

@@ -66,6 +66,12 @@ class ImageView(Widget):
         width, height = self.size
         if self._strips and y < len(self._strips) and self._strips[y].cell_length == width:
             return self._strips[y]
+        strip = self._words(y, width, height)
+        for line_filter in self.get_line_filters():  # NO_COLOR; images obey it by their mode
+            strip = strip.apply_filter(line_filter, self.styles.background)
+        return strip
+
+    def _words(self, y: int, width: int, height: int) -> Strip:
         if self._lines:
             index = y - max(0, (height - len(self._lines)) // 2)
             if 0 <= index < len(self._lines):

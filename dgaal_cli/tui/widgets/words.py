@@ -10,6 +10,7 @@ from dgaal_cli.harmless import show
 from dgaal_cli.tui import theme
 from dgaal_cli.tui.bridge import Given, LabelView, Press, Subject
 from dgaal_cli.tui.keymap import Keymap, spell_key
+from dgaal_cli.tui.phrases import answer_words
 from dgaal_cli.tui.widgets.lines import Piece, Pieces
 
 HASTY_MS = 300
@@ -38,13 +39,6 @@ def why_lines(subject: Subject | None, view: LabelView, *, count: int, width: in
     if count == 1:
         return [(*head, ("  " + " · ".join([reason, *numbers]), theme.DIM))]
     return [(*head, (f"  {reason}", theme.BASE)), ((f" {' · '.join(numbers)}", theme.DIM),)]
-
-
-def answer_words(kind: str, code: str, name: str) -> str:
-    """One answer in short."""
-    if kind == "label":
-        return name if code == name else f"{code} {name}".strip()
-    return "can't tell" if kind == "cannot_tell" else "skipped, comes back"
 
 
 def press_words(press: Press, view: LabelView, keymap: Keymap) -> str:
@@ -108,7 +102,7 @@ def round_summary(view: LabelView) -> list[str]:
     if view.agreed[1]:
         lines.append(f"You and the model agree on {view.agreed[0]} of {view.agreed[1]}")
     if view.budget:
-        lines.append(f"Budget: {view.labeled} of {view.budget} labels")
+        lines.append(f"Budget: {view.spent} of {view.budget} answers")
     return lines or [f"{view.labeled} labels, {view.items} images in the pool"]
 
 
@@ -139,7 +133,7 @@ def empty_lines(view: LabelView, keymap: Keymap) -> Sequence[Pieces]:
             (),
             ((*go, (" to train the next round", theme.BASE))),
         )
-    first = "to choose the first images" if not view.labeled else "to train and choose new images"
+    first = "to choose new images" if view.next_step == "query" else "to train and choose images"
     return (
         (("No open query.", theme.STRONG),),
         ((f"{view.labeled} labels, {view.items} images in the pool", theme.DIM),),

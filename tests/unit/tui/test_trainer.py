@@ -74,7 +74,7 @@ def test_fold_keeps_what_each_event_says():
 
 
 def test_train_then_query_and_the_query_is_closed_in_between():
-    chosen = QueryChosen(round=5, size=20, synthetic=4, strategy="dgaal")
+    chosen = QueryChosen(round=5, size=24, synthetic=4, strategy="dgaal")
     run = Run({"train": script(*printing(*EVENTS)), "query": script(*printing(chosen))})
     run.trainer.start()
     state = run.wait_for("done")

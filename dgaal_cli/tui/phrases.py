@@ -1,0 +1,8 @@
+"""Words that the screen and the conversation by lines share."""
+
+
+def answer_words(kind: str, code: str, name: str) -> str:
+    """One answer in short."""
+    if kind == "label":
+        return name if code == name else f"{code} {name}".strip()
+    return "can't tell" if kind == "cannot_tell" else "skipped, comes back"

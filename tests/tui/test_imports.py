@@ -1,0 +1,28 @@
+"""What the label terminal must not import: it starts fast and needs no torch."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "torchvision", "sklearn", "onnx", "onnxruntime", "matplotlib", "scipy", "pyarrow")
+
+
+@pytest.mark.parametrize(
+    ("module", "forbidden"),
+    [
+        ("dgaal_cli.commands.label", (*HEAVY, "textual", "numpy", "PIL")),
+        ("dgaal_cli.workflows.label", (*HEAVY, "textual", "numpy", "PIL")),
+        ("dgaal_cli.tui.start", (*HEAVY, "textual", "numpy", "PIL")),
+        ("dgaal_cli.tui.plain", (*HEAVY, "textual", "numpy", "PIL")),
+        ("dgaal_cli.tui.keymap", (*HEAVY, "textual", "numpy", "PIL")),
+        ("dgaal_cli.tui.gate", (*HEAVY, "textual", "numpy", "PIL")),
+        ("dgaal_cli.tui.trainer", (*HEAVY, "textual", "numpy", "PIL")),
+        ("dgaal_cli.tui.app", (*HEAVY, "numpy", "PIL", "textual_image")),
+        ("dgaal_cli.data.reader", HEAVY),
+    ],
+)
+def test_the_module_stays_light(module, forbidden):
+    code = f"import sys, {module}; print([m for m in {forbidden!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
