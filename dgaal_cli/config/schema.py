@@ -2,7 +2,7 @@
 
 A key in ``dgaal.toml``, an environment variable (``DGAAL_QUERY__SIZE``), ``--set query.size=50``
 and a field below are the same word. A preset fills the fields of ``[network]``, ``[pretrain]``,
-``[coevolve]``, ``[classifier]`` and ``[generation]``; what the user writes wins.
+``[coevolve]``, ``[classifier]``, ``[generation]`` and ``[gaal]``; what the user writes wins.
 """
 
 from dataclasses import dataclass, field
@@ -101,6 +101,8 @@ class CoevolveConfig:
 class ClassifierConfig:
     """The task model T, from scratch each round."""
 
+    architecture: Literal["vgg-small", "vgg16-bn", "resnet18"] = "vgg-small"
+    """The network; ``network.classifier_width`` scales it, 64 as published."""
     steps: int = 2000
     """Optimizer steps a round."""
     batch: int = 64
@@ -113,6 +115,9 @@ class ClassifierConfig:
     """Largest random shift in pixels."""
     flip: bool = False
     """Mirror at random; wrong for digits and letters."""
+    dropout: float = 0.0
+    """Share of the penultimate features dropped in training; dbal and bald score with it (with 0.5
+    where it is 0)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +132,86 @@ class GenerationConfig:
     """Copies of one labeled image that may enter the candidate pool."""
     min_confidence: float = 0.5
     """T's least probability of the inherited label; below it a copy is set aside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcquisitionConfig:
+    """How a query is filled from scores; the same switch for every method that ranks by a score."""
+
+    rule: Literal["top", "power", "softmax", "softrank"] = "top"
+    """The highest scores, or a draw that favors them (Kirsch et al. 2023)."""
+    beta: float = 1.0
+    """Sharpness of a drawn query: 0 is random, large values are "top"."""
+    sub_batches: int = 0
+    """Parts in which a query is chosen; 0 leaves it to the method: 20 in dal, 1 in the others."""
+    passes: int = 25
+    """Dropout masks that dbal and bald average over."""
+    members: int = 5
+    """Task models of the ensemble."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscriminativeConfig:
+    """DAL: a perceptron tells labeled from unlabeled features (Gissin & Shalev-Shwartz 2019)."""
+
+    hidden: int = 256
+    """Width of its three hidden layers."""
+    epochs: int = 500
+    """Upper bound of passes over both pools, for each part of a query."""
+    batch: int = 1024
+    """Rows a step."""
+    lr: float = 2e-4
+    """Adam rate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverageConfig:
+    """TypiClust and ProbCover."""
+
+    purity: float = 0.95
+    """Share of ProbCover's balls that must lie within one cluster; it decides their radius."""
+    radius: float = 0.0
+    """ProbCover's radius between unit vectors, 0..2; 0 lets ``purity`` decide."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GaalConfig:
+    """GAAL (Zhu & Bento 2017): a DCGAN, a linear learner, and descent in the latent space."""
+
+    latent: int = 100
+    """Width of z, uniform in [-1, 1]."""
+    width: int = 64
+    """Channels of the DCGAN's widest resolution; deeper layers double up to eight times as many."""
+    epochs: float = 25.0
+    """Passes over the pool before the first query."""
+    min_steps: int = 0
+    """Steps taken however small the pool is."""
+    batch: int = 64
+    """Images a step."""
+    lr: float = 2e-4
+    """Adam rate of both networks."""
+    penalty: float = 1.0
+    """The support vector machine's C; the paper does not state it."""
+    descent_steps: int = 100
+    """Steps of a descent."""
+    descent_lr: float = 0.1
+    """Rate of a descent, in units of z."""
+    momentum: float = 0.9
+    """Of a descent."""
+    restarts: int = 4
+    """Descents for each image asked; the best are kept."""
+    patience: int = 15
+    """Steps without gain after which a descent begins anew from the prior."""
+    diversity: float = 0.1
+    """Weight of the distance to images asked already; 0 is the paper's form."""
+    realism: float = 0.01
+    """Weight of the DCGAN discriminator's verdict; 0 is the paper's form."""
+    objective: Literal["margin", "entropy"] = "margin"
+    """What gaal-deep and asal seek in the task model's answer."""
+    atoms: int = 256
+    """Dictionary size of self-taught learning."""
+    sparsity: float = 0.1
+    """Weight of the codes' absolute values in self-taught learning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,4 +248,8 @@ class Config:
     coevolve: CoevolveConfig = field(default_factory=CoevolveConfig)
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)
+    acquisition: AcquisitionConfig = field(default_factory=AcquisitionConfig)
+    discriminative: DiscriminativeConfig = field(default_factory=DiscriminativeConfig)
+    coverage: CoverageConfig = field(default_factory=CoverageConfig)
+    gaal: GaalConfig = field(default_factory=GaalConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

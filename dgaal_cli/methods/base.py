@@ -24,6 +24,26 @@ class TaskShape:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Redrawing:
+    """Images that a method synthesized, before anyone checked them."""
+
+    pixels: np.ndarray
+    """uint8 ``(M, S, S, C)``."""
+    parents: list[Row]
+    """Of each image; -1 for one that was drawn from nothing but noise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn(Redrawing):
+    """Synthesized images to be asked, in this order."""
+
+    scores: np.ndarray
+    """float32 ``(M,)``, finite, higher = ask first."""
+    reason: str
+    """Why they were drawn, in a few words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
     """A method's answer to "which next?".
 
@@ -36,6 +56,9 @@ class Ranking:
     """float32 ``(U,)``, finite, higher = ask first."""
     picks: list[Row]
     """Rows to ask, first pick first; unique, all unlabeled."""
+    synthesized: Drawn | None = None
+    """Images to ask besides ``picks``, which they count with; only from methods that the registry
+    lists as ``SYNTHESIZING``."""
     promoted: list[int] = field(default_factory=list[int])
     """Positions among the synthesized images that join the labels with their inherited label."""
     strategy: str = ""
@@ -44,15 +67,6 @@ class Ranking:
     """Why a pick was picked, in a few words."""
     prediction: Prediction | None = None
     """What T says of ``rows``, where it was asked."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Redrawing:
-    """Images that a method synthesized from parents, before anyone checked them."""
-
-    pixels: np.ndarray
-    """uint8 ``(M, S, S, C)``."""
-    parents: list[Row]
 
 
 class Method(Protocol):
