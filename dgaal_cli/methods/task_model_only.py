@@ -7,8 +7,8 @@ from torch import nn
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import Row
 from dgaal_cli.methods.base import Redrawing, TaskShape, can_learn_classes
-from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.networks.deploy import DeployedClassifier
+from dgaal_cli.networks.task_models import build_classifier
 from dgaal_cli.training.classifier import classifier_phase
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.phase import Phase
@@ -21,11 +21,11 @@ class TaskModelOnly:
 
     def __init__(self, config: Config, shape: TaskShape) -> None:
         self.config = config
-        self.classifier = Classifier(
+        self.classifier = build_classifier(
+            config,
             channels=shape.channels,
             image_size=shape.image_size,
             classes=shape.classes,
-            width=config.network.classifier_width,
         )
         self.modules: dict[str, nn.Module] = {"classifier": self.classifier}
 

@@ -1,12 +1,13 @@
 """Training and asking the task model T: from scratch each round, the same rule for every method."""
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from dgaal_cli.config.schema import ClassifierConfig
 from dgaal_cli.networks.classifier import Classifier
@@ -14,6 +15,7 @@ from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.phase import Losses, Phase, draw_rows
+from dgaal_cli.training.seeding import drawing_from
 
 WARM_UP = 0.2
 """Part of the steps in which the rate rises to its peak."""
@@ -34,20 +36,28 @@ def classifier_phase(network: Classifier, config: ClassifierConfig, data: RoundD
 
     Every method gets this very phase, so that a comparison of methods compares selections.
     """
+    groups = network.parameter_groups()
     optimizer = torch.optim.SGD(
-        network.parameters(),
+        [
+            {"params": g.parameters, "weight_decay": config.weight_decay * g.decay_factor}
+            for g in groups
+        ],
         lr=config.lr,
         momentum=0.9,
         nesterov=True,
-        weight_decay=config.weight_decay,
     )
     images, labels = _training_set(data)
     rows = torch.arange(len(labels))
+    draws = any(isinstance(module, nn.Dropout) for module in network.modules())
 
     def step(_step: int, generator: Generator) -> Losses:
         picked = draw_rows(rows, config.batch, generator)
         batch = augment(images[picked].to(data.device), config, generator)
-        logits, _ = network(normalize(batch))
+        with drawing_from(generator, data.device) if draws else nullcontext():
+            logits, features = network(normalize(batch))
+        if config.dropout:
+            mask = dropout_mask(features.shape, config.dropout, generator)
+            logits = network.head(features * mask.to(data.device))
         loss = F.cross_entropy(logits, labels[picked].to(data.device))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -55,8 +65,8 @@ def classifier_phase(network: Classifier, config: ClassifierConfig, data: RoundD
         return {"cross_entropy": loss}
 
     def schedule(step: int) -> None:
-        for group in optimizer.param_groups:
-            group["lr"] = config.lr * one_cycle(step, config.steps)
+        for group, rule in zip(optimizer.param_groups, groups, strict=True):
+            group["lr"] = config.lr * one_cycle(step, config.steps) * rule.lr_factor
 
     return Phase(
         name="classifier",
@@ -67,6 +77,14 @@ def classifier_phase(network: Classifier, config: ClassifierConfig, data: RoundD
         step=step,
         schedule=schedule,
     )
+
+
+def dropout_mask(shape: torch.Size, rate: float, generator: Generator) -> Tensor:
+    """Draw what penultimate features are multiplied by: 0 at ``rate``, else 1 / (1 - rate).
+
+    The draw is the caller's generator's: a Dropout layer would read the global one.
+    """
+    return (torch.rand(shape, generator=generator) >= rate).float() / (1.0 - rate)
 
 
 def one_cycle(step: int, steps: int) -> float:

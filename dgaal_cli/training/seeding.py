@@ -39,3 +39,15 @@ def initializing(*parts: int | str) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(*parts))
         yield
+
+
+@contextmanager
+def drawing_from(generator: Generator, device: torch.device) -> Iterator[None]:
+    """Let layers that read the global generator, as dropout does, draw from ``generator`` instead.
+
+    The global generators, the device's too, are put back.
+    """
+    seed = int(torch.randint(2**62, (1,), generator=generator))
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield

@@ -12,13 +12,13 @@ from dgaal_cli.methods.base import Ranking, Redrawing, TaskShape, can_learn_clas
 from dgaal_cli.methods.dgaal import folds, rule
 from dgaal_cli.methods.diversity import typical_points
 from dgaal_cli.methods.uncertainty import boundary_closeness
-from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.networks.decoder import Decoder, draw_noise
 from dgaal_cli.networks.deploy import AdversarialSampler, DeployedClassifier, DeployedGenerator
 from dgaal_cli.networks.encoder import Encoder
 from dgaal_cli.networks.image_discriminator import ImageDiscriminator
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.networks.pixels import denormalize
+from dgaal_cli.networks.task_models import build_classifier
 from dgaal_cli.training.adversarial import Games
 from dgaal_cli.training.classifier import classifier_phase, predict
 from dgaal_cli.training.data import RoundData
@@ -55,7 +55,7 @@ class Dgaal:
             LatentDiscriminator(latent=net.latent, hidden=net.latent_hidden)
             for _ in range(config.coevolve.folds)
         ]
-        self.classifier = Classifier(**sizes, classes=shape.classes, width=net.classifier_width)
+        self.classifier = build_classifier(config, **sizes, classes=shape.classes)
         carried: dict[str, nn.Module] = {
             "encoder": self.encoder,
             "decoder": self.decoder,

@@ -1,0 +1,77 @@
+"""Task model ResNet-18 with the stem for small images."""
+
+import itertools
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dgaal_cli.networks.classifier import Classifier, Stages
+
+
+class ResNet18(Classifier):
+    """ResNet-18 (He et al. 2016) whose stem is one 3 x 3 convolution without pooling.
+
+    That stem is what LL4AL, TA-VAAL and the fair re-evaluations use at 32 x 32.
+
+    Args:
+        channels: Channels C of the images.
+        classes: Number of classes K.
+        width: Channels of the first stage; 64 as published.
+    """
+
+    def __init__(self, *, channels: int, classes: int, width: int = 64) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+        )
+        self.stage_widths = tuple(width * 2**depth for depth in range(4))
+        stages: list[nn.Module] = []
+        for before, after in itertools.pairwise((width, *self.stage_widths)):
+            stride = 1 if before == after else 2
+            stages.append(nn.Sequential(_Block(before, after, stride), _Block(after, after, 1)))
+        self.body = nn.ModuleList(stages)
+        self.feature_width = self.stage_widths[-1]
+        self.head = nn.Linear(self.feature_width, classes)
+        self.initialize()
+
+    def initialize(self) -> None:
+        """Draw the weights anew: He for convolutions, the framework's default for the head."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            elif isinstance(module, nn.BatchNorm2d):
+                nn.init.ones_(module.weight)
+                nn.init.zeros_(module.bias)
+        self.head.reset_parameters()
+
+    def stages(self, images: Tensor) -> Stages:
+        """Classify; the stages are the four of the paper."""
+        maps: list[Tensor] = []
+        x = self.stem(images)
+        for stage in self.body:
+            x = stage(x)
+            maps.append(x)
+        features = x.mean((2, 3))
+        return Stages(maps=maps, logits=self.head(features), features=features)
+
+
+class _Block(nn.Module):
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(before, after, 3, stride, padding=1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.ReLU(),
+            nn.Conv2d(after, after, 3, padding=1, bias=False),
+            nn.BatchNorm2d(after),
+        )
+        self.shortcut = (
+            nn.Identity()
+            if stride == 1 and before == after
+            else nn.Sequential(
+                nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after)
+            )
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.body(x) + self.shortcut(x))

@@ -1,0 +1,25 @@
+"""The one place that builds a task model, so that a comparison of methods compares selections."""
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.networks.classifier import Classifier, SmallVgg
+from dgaal_cli.networks.resnet18 import ResNet18
+from dgaal_cli.networks.vgg16 import Vgg16
+
+
+def build_classifier(config: Config, *, channels: int, image_size: int, classes: int) -> Classifier:
+    """Build T as ``classifier.architecture`` and ``network.classifier_width`` say.
+
+    Args:
+        config: Whose method it serves does not matter.
+        channels: Channels C of the images.
+        image_size: Side in pixels, a power of two of at least 8.
+        classes: Number of classes K.
+    """
+    width = config.network.classifier_width
+    match config.classifier.architecture:
+        case "vgg-small":
+            return SmallVgg(channels=channels, image_size=image_size, classes=classes, width=width)
+        case "vgg16-bn":
+            return Vgg16(channels=channels, image_size=image_size, classes=classes, width=width)
+        case "resnet18":
+            return ResNet18(channels=channels, classes=classes, width=width)

@@ -1,0 +1,106 @@
+"""Task model VGG16 with BatchNorm, as VAAL's and DGAAL's experiments use it, at 32 x 32."""
+
+import math
+from typing import cast
+
+from torch import Tensor, nn
+
+from dgaal_cli.networks.classifier import Classifier, ParameterGroup, Stages
+
+LAYOUT = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))
+"""Channels of each stage's convolutions (Simonyan & Zisserman 2015, D), in units of ``width``."""
+COPIES = 49
+"""The published head pools a 1 x 1 map to 7 x 7 and so feeds 49 equal copies to its first layer."""
+
+
+class Vgg16(Classifier):
+    """VGG16-BN with 4096-wide hidden layers and dropout, of 134 M parameters when published.
+
+    A 32 x 32 image leaves a 1 x 1 map, which the published network replicates 49 times before a
+    25088 x 4096 layer. Here that layer is its exact sum over the copies, 512 x 4096: weights are
+    drawn with the deviation of the sum, and its rate is 49 times, its decay a 49th of the others',
+    which gives the same function after the same number of SGD steps with less than a fifth of the
+    parameters. Smaller images skip halvings that nothing is left of; larger ones are averaged.
+
+    Args:
+        channels: Channels C of the images.
+        image_size: Side in pixels, a power of two of at least 8.
+        classes: Number of classes K.
+        width: Channels of the first stage; 64 as published. Hidden layers are 64 times as wide.
+        dropout: Probability in both hidden layers.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        image_size: int,
+        classes: int,
+        width: int = 64,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        stages: list[nn.Module] = []
+        before, side = channels, image_size
+        for depths in LAYOUT:
+            layers: list[nn.Module] = []
+            for depth in depths:
+                conv = nn.Conv2d(before, depth * width, 3, padding=1)
+                layers += [conv, nn.BatchNorm2d(depth * width), nn.ReLU()]
+                before = depth * width
+            if side > 1:
+                layers.append(nn.MaxPool2d(2))
+                side //= 2
+            stages.append(nn.Sequential(*layers))
+        self.body = nn.ModuleList(stages)
+        self.stage_widths = tuple(depths[-1] * width for depths in LAYOUT)
+        self.feature_width = 64 * width
+        self.collapsed = nn.Linear(before, self.feature_width)
+        self.hidden = nn.Sequential(
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(self.feature_width, self.feature_width),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+        )
+        self.head = nn.Linear(self.feature_width, classes)
+        self.initialize()
+
+    def initialize(self) -> None:
+        """Draw the weights anew, as torchvision does: He for convolutions, N(0, 0.01) for the rest.
+
+        The collapsed layer sums 49 independent draws, so its deviation is 7 times as large.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                nn.init.zeros_(cast("Tensor", module.bias))
+            elif isinstance(module, nn.BatchNorm2d):
+                nn.init.ones_(module.weight)
+                nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.Linear):
+                is_collapsed = module is self.collapsed
+                nn.init.normal_(
+                    module.weight, std=0.01 * (math.sqrt(COPIES) if is_collapsed else 1)
+                )
+                nn.init.zeros_(module.bias)
+
+    def stages(self, images: Tensor) -> Stages:
+        """Classify; a stage ends where the map is halved."""
+        maps: list[Tensor] = []
+        x = images
+        for stage in self.body:
+            x = stage(x)
+            maps.append(x)
+        features = self.hidden(self.collapsed(x.mean((2, 3))))
+        return Stages(maps=maps, logits=self.head(features), features=features)
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """The collapsed weight apart: one step of it is the sum of 49 equal steps."""
+        name = "collapsed.weight"
+        own = dict(self.named_parameters())
+        weight = own.pop(name)
+        return [
+            ParameterGroup(parameters=list(own.values())),
+            ParameterGroup(parameters=[weight], lr_factor=COPIES, decay_factor=1 / COPIES),
+        ]
