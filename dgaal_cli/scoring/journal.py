@@ -29,7 +29,8 @@ from dgaal_cli.scoring.pipeline import FloatArray, ScoredBatch
 from dgaal_cli.scoring.rows import Row, pack, unpack
 
 _VERSION = 1
-_FLUSH_S = 1.0
+FLUSH_S = 1.0
+"""Seconds between two files: a killed run loses at most this much work."""
 _FLUSH_ROWS = 20_000
 
 
@@ -53,17 +54,15 @@ class _Stored:
 class Journal:
     """The folder beside a table that is being made; one process at a time."""
 
-    def __init__(self, output: Path, key: bytes, *, flush_s: float = _FLUSH_S) -> None:
+    def __init__(self, output: Path, key: bytes) -> None:
         """Name the folder; ``with`` makes it.
 
         Args:
             output: The table to be.
             key: Identity of the run: everything that a row depends on.
-            flush_s: Seconds between two files; a killed run loses at most this much work.
         """
         self.folder = output.with_name(f".{output.name[:100]}.dgaal-score")
         self._key = key
-        self._flush_s = flush_s
         self._lock = -1
         self._chain = hashlib.blake2b(digest_size=32)
         self._end = 0
@@ -151,7 +150,7 @@ class Journal:
         self._waiting.append(batch)
         self._waiting_rows += len(batch.rows)
         waited = time.perf_counter() - self._flushed_at
-        if waited >= self._flush_s or self._waiting_rows >= _FLUSH_ROWS:
+        if waited >= FLUSH_S or self._waiting_rows >= _FLUSH_ROWS:
             self._flush()
 
     def _flush(self) -> None:

@@ -1,0 +1,132 @@
+"""Entries to rows, with an engine that is a formula."""
+
+import threading
+from functools import partial
+
+import numpy as np
+import pytest
+from fake_sampler import FakeSampler, score_of
+from sample_images import pixels, png
+
+from dgaal_cli.data.sources.base import Entry
+from dgaal_cli.errors import ArtifactError
+from dgaal_cli.ids import SampleId
+from dgaal_cli.scoring.pipeline import ScoredBatch, score_entries
+from dgaal_cli.scoring.rows import Row
+
+
+def same(data: object) -> object:
+    return data
+
+
+def entry(name: str, data: object) -> Entry:
+    return Entry(id=SampleId(name), path=f"/{name}", read=partial(same, data))  # type: ignore[arg-type]
+
+
+def run(
+    entries: list[Entry], engine: FakeSampler, *, batch: int = 4, **options: object
+) -> list[ScoredBatch]:
+    stream = score_entries(entries, engine.manifest, lambda: engine, batch=batch, **options)  # type: ignore[arg-type]
+    return list(stream)
+
+
+def rows(entries: list[Entry], engine: FakeSampler, **options: object) -> list[Row]:
+    return [row for batch in run(entries, engine, **options) for row in batch.rows]
+
+
+POOL = [entry(str(number), png(number)) for number in range(10)]
+
+
+def test_each_image_gets_its_own_score_class_and_confidence() -> None:
+    found = rows(POOL, FakeSampler(), workers=2)
+    assert [row.id for row in found] == [str(number) for number in range(10)]
+    for number, row in enumerate(found):
+        score = score_of(pixels(number))
+        assert np.float32(row.score) == score
+        assert np.float32(row.p_unlabeled) == score / 2
+        assert row.predicted == ("dog" if score > 0.5 else "cat")
+        assert np.float32(row.confidence) == max(score, 1 - score)
+        assert (row.path, row.error, row.is_unreadable) == (f"/{number}", "", False)
+
+
+def test_a_higher_pixel_mean_ranks_first_here() -> None:
+    dark, light = np.full((8, 8, 3), 10, np.uint8), np.full((8, 8, 3), 250, np.uint8)
+    assert (
+        sorted(rows([entry("dark", dark), entry("light", light)], FakeSampler()))[0].id == "light"
+    )
+
+
+@pytest.mark.parametrize("batch", [1, 3, 4, 64])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_rows_depend_on_neither_batch_nor_workers(batch: int, workers: int) -> None:
+    engine = FakeSampler()
+    assert rows(POOL, engine, batch=batch, workers=workers) == rows(POOL, FakeSampler())
+    assert set(engine.batches) == {batch}
+
+
+def test_unreadable_images_keep_their_place_and_change_no_other_score() -> None:
+    pool = list(POOL)
+    pool[2] = entry("2", b"text")
+    found = rows(pool, FakeSampler())
+    whole = rows(POOL, FakeSampler())
+    assert found[2].is_unreadable
+    assert found[2].error == "not a JPEG, PNG, WEBP, BMP, TIFF or GIF image"
+    assert found[:2] + found[3:] == whole[:2] + whole[3:]
+
+
+def test_a_batch_without_any_readable_image_costs_no_call() -> None:
+    engine = FakeSampler()
+    found = rows([entry(str(number), b"text") for number in range(8)], engine)
+    assert all(row.is_unreadable for row in found)
+    assert engine.batches == []
+
+
+def test_without_a_task_model_prediction_and_confidence_are_empty() -> None:
+    row = rows(POOL[:1], FakeSampler(classes=()))[0]
+    assert (row.predicted, row.confidence) == ("", None)
+
+
+def test_features_are_those_of_the_readable_images() -> None:
+    pool = [entry("bad", b"text"), *POOL[:2]]
+    (batch,) = run(pool, FakeSampler(), with_features=True)
+    expected = [[score_of(pixels(n)), -score_of(pixels(n))] for n in range(2)]
+    np.testing.assert_array_equal(batch.features, expected)
+
+
+def test_a_score_that_is_no_number_stops_the_run() -> None:
+    with pytest.raises(ArtifactError, match="gives 0 the score nan"):
+        rows(POOL, FakeSampler(is_broken=True))
+
+
+def test_an_error_of_the_source_reaches_the_caller() -> None:
+    def entries():
+        yield from POOL
+        raise RuntimeError("listing failed")
+
+    with pytest.raises(RuntimeError, match="listing failed"):
+        rows(entries(), FakeSampler())  # type: ignore[arg-type]
+
+
+def test_giving_up_early_ends_the_reading_thread() -> None:
+    endless = (entry(str(number), pixels(number % 50)) for number in range(10**9))
+    engine = FakeSampler()
+    stream = score_entries(endless, engine.manifest, lambda: engine, batch=4, workers=1)
+    next(stream)
+    stream.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("dgaal")]
+
+
+def test_decoding_runs_ahead_by_a_bounded_number_of_images() -> None:
+    taken = []
+
+    def entries():
+        for number in range(5_000):
+            taken.append(number)
+            yield entry(str(number), pixels(number % 50))
+
+    engine = FakeSampler()
+    stream = score_entries(entries(), engine.manifest, lambda: engine, batch=4, workers=1)
+    next(stream)
+    threading.Event().wait(0.3)
+    assert len(taken) < 200
+    stream.close()

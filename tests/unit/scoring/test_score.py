@@ -1,0 +1,377 @@
+"""The whole offline run: table, resumption, refusals."""
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_sampler import FakeSampler
+from sample_images import pixels, png
+
+from dgaal_cli import interruption
+from dgaal_cli.data.sources import open_source
+from dgaal_cli.engines.artifact import CheckedArtifact
+from dgaal_cli.errors import ArtifactError, BusyError, InterruptedRunError, TrustError, UsageError
+from dgaal_cli.events import AnyEvent, ScoreProgress
+from dgaal_cli.scoring.journal import Journal
+from dgaal_cli.scoring.pipeline import score_entries
+from dgaal_cli.workflows import score as workflow
+from dgaal_cli.workflows.score import ScoreOptions, ScoreResult, default_artifact, score
+from dgaal_cli.workspace import Workspace
+
+COUNT = 60
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Path:
+    folder = tmp_path / "pool"
+    folder.mkdir()
+    for number in range(COUNT):
+        (folder / f"{number:03d}.png").write_bytes(png(number))
+    (folder / "013.png").write_bytes(b"text")
+    (folder / "027.png").write_bytes(b"")
+    return folder
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSampler]:
+    """Scores by formula, behind the real workflow."""
+    fake = FakeSampler()
+    checked = CheckedArtifact(
+        name="fake", format="onnx", data=b"", manifest=fake.manifest, sha256=bytes(32)
+    )
+    monkeypatch.setattr(workflow, "read_artifact", lambda path, role: checked)
+    monkeypatch.setattr(workflow, "start_engine", lambda *_, **__: fake)
+    return fake
+
+
+def run(pool: Path, output: Any = None, **options: Any) -> ScoreResult:
+    options = {"batch": 4, "workers": 1, **options}
+    return score(
+        pool.name,
+        artifact=Path("fake.onnx"),
+        base=pool.parent,
+        output=output,
+        options=ScoreOptions(**options),
+    )
+
+
+@pytest.mark.usefixtures("engine")
+def test_the_table_is_written_whole_and_unreadable_files_are_named(pool: Path) -> None:
+    output = pool.parent / "scores.csv"
+    result = run(pool, output)
+    lines = output.read_text().splitlines()
+    assert len(lines) == COUNT + 1
+    assert [line.split(",")[0] for line in lines[1:]] == [*map(str, range(1, COUNT - 1)), "", ""]
+    scores = [float(line.split(",")[3]) for line in lines[1:-2]]
+    assert scores == sorted(scores, reverse=True)
+    assert (result.scored, result.unreadable) == (COUNT - 2, 2)
+    assert result.unreadable_first == (
+        ("013.png", "not a JPEG, PNG, WEBP, BMP, TIFF or GIF image"),
+        ("027.png", "empty file"),
+    )
+    assert sorted(path.name for path in pool.parent.iterdir()) == ["pool", "scores.csv"]
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("options", [{"batch": 7}, {"batch": 64}, {"workers": 3}])
+def test_tables_are_byte_identical_whatever_batch_and_workers(
+    pool: Path, options: dict[str, int]
+) -> None:
+    first, second = io.BytesIO(), io.BytesIO()
+    run(pool, first)
+    run(pool, second, **options)
+    assert first.getvalue() == second.getvalue()
+
+
+@pytest.mark.usefixtures("engine")
+def test_the_best_are_the_head_of_the_whole_table(pool: Path) -> None:
+    whole, best = io.BytesIO(), io.BytesIO()
+    run(pool, whole)
+    result = run(pool, best, top=5)
+    assert best.getvalue().splitlines() == whole.getvalue().splitlines()[:6]
+    assert (result.scored, result.unreadable) == (COUNT - 2, 2)
+
+
+@pytest.mark.usefixtures("engine")
+def test_without_output_the_rows_are_returned(pool: Path) -> None:
+    result = run(pool, top=3)
+    assert len(result.rows) == 3
+    assert result.rows[0].score >= result.rows[1].score >= result.rows[2].score
+
+
+@pytest.mark.usefixtures("engine")
+def test_features_and_contact_sheet_go_with_the_table(pool: Path) -> None:
+    from PIL import Image
+
+    output = pool.parent / "scores.jsonl"
+    result = run(pool, output, features=pool.parent / "f.npz", contact_sheet=3)
+    with np.load(pool.parent / "f.npz", allow_pickle=False) as stored:
+        found = dict(stored)
+    table = {row["id"]: row["score"] for row in map(json.loads, output.read_text().splitlines())}
+    names = [name.decode() for name in found["ids"]]
+    assert names == sorted(name for name in table if table[name] is not None)
+    expected = np.array([table[name] for name in names], np.float32)
+    np.testing.assert_array_equal(found["features"], np.stack([expected, -expected], axis=1))
+    assert result.contact_sheet == pool.parent / "scores.png"
+    with Image.open(result.contact_sheet) as sheet:
+        best = json.loads(output.read_text().splitlines()[0])["id"]
+        tile = np.asarray(sheet)[8:104, 8:104]
+        source = np.asarray(Image.open(pool / best).resize((96, 96), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(tile, source)
+
+
+class Stopper:
+    """Asks to stop, as Ctrl-C does, after some batches."""
+
+    def __init__(self, engine: FakeSampler, after: int) -> None:
+        self._run = engine.run
+        self._left = after
+
+    def __call__(self, inputs: Any) -> Any:
+        self._left -= 1
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return self._run(inputs)
+
+
+@pytest.mark.parametrize("after", [1, 4, 9, 15])
+def test_a_stopped_run_goes_on_to_the_same_bytes(
+    pool: Path, engine: FakeSampler, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dgaal_cli.scoring.journal.FLUSH_S", 0.0)
+    whole = pool.parent / "whole.csv"
+    run(pool, whole, features=pool.parent / "whole.npz")
+    output = pool.parent / "scores.csv"
+    plain = engine.run
+    monkeypatch.setattr(engine, "run", Stopper(engine, after))
+    with interruption.listening(), pytest.raises(InterruptedRunError, match="--resume goes on"):
+        run(pool, output, features=pool.parent / "f.npz")
+    monkeypatch.setattr(engine, "run", plain)
+    assert not output.exists()
+    engine.batches.clear()
+    result = run(pool, output, resume=True, features=pool.parent / "f.npz")
+    assert result.resumed == 4 * after
+    assert len(engine.batches) == COUNT // 4 - after
+    assert output.read_bytes() == whole.read_bytes()
+    assert (pool.parent / "f.npz").read_bytes() == (pool.parent / "whole.npz").read_bytes()
+    assert not list(pool.parent.glob(".*"))
+
+
+@pytest.fixture
+def journal(pool: Path, monkeypatch: pytest.MonkeyPatch) -> Journal:
+    """A journal of a run that was killed after 5 shards of 4 images."""
+    monkeypatch.setattr("dgaal_cli.scoring.journal.FLUSH_S", 0.0)
+    fake = FakeSampler()
+    entries = list(open_source(str(pool), base=pool).entries())[:20]
+    journal = Journal(pool.parent / "s.csv", b"key")
+    with contextlib.suppress(KeyboardInterrupt), journal:
+        for batch in score_entries(entries, fake.manifest, lambda: fake, batch=4, workers=1):
+            journal.add(batch)
+        raise KeyboardInterrupt
+    return Journal(pool.parent / "s.csv", b"key")
+
+
+def recovered(journal: Journal, pool: Path) -> int:
+    with journal:
+        rows = [
+            r for shard in journal.resume(open_source(str(pool), base=pool)) for r in shard.rows
+        ]
+        assert len(rows) == journal.done
+        assert [row.id for row in rows] == [f"{number:03d}.png" for number in range(len(rows))]
+        return journal.done
+
+
+def test_a_whole_journal_is_used_whole(pool: Path, journal: Journal) -> None:
+    assert recovered(journal, pool) == 20
+
+
+@pytest.mark.parametrize("shard", range(5))
+def test_a_damaged_shard_and_all_behind_it_are_scored_again(
+    pool: Path, journal: Journal, shard: int
+) -> None:
+    path = journal.folder / f"{shard:08d}.shard"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert recovered(journal, pool) == 4 * shard
+
+
+@pytest.mark.parametrize("number", [0, 5, 13, 19])
+def test_a_changed_file_is_scored_again(pool: Path, journal: Journal, number: int) -> None:
+    (pool / f"{number:03d}.png").write_bytes(png(200) + b"x")
+    assert recovered(journal, pool) == number // 4 * 4
+
+
+def test_a_new_file_in_between_ends_what_can_be_used(pool: Path, journal: Journal) -> None:
+    (pool / "006b.png").write_bytes(png(1))
+    assert recovered(journal, pool) == 4
+
+
+@pytest.mark.usefixtures("journal")
+def test_another_run_s_journal_is_not_used(pool: Path) -> None:
+    assert recovered(Journal(pool.parent / "s.csv", b"other"), pool) == 0
+
+
+def test_two_runs_for_one_table_are_refused(pool: Path) -> None:
+    with Journal(pool.parent / "s.csv", b"k"), pytest.raises(BusyError, match="give another name"):
+        Journal(pool.parent / "s.csv", b"k").__enter__()
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_failed_run_leaves_the_old_table_and_nothing_else(
+    pool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = pool.parent / "scores.csv"
+    output.write_text("old")
+    broken = FakeSampler(is_broken=True)
+    monkeypatch.setattr(workflow, "start_engine", lambda *_, **__: broken)
+    with pytest.raises(ArtifactError):
+        run(pool, output)
+    assert output.read_text() == "old"
+    assert sorted(path.name for path in pool.parent.iterdir()) == ["pool", "scores.csv"]
+
+
+@pytest.mark.usefixtures("engine")
+def test_progress_is_told_and_ends_at_the_total(pool: Path) -> None:
+    told: list[AnyEvent] = []
+    score(
+        pool.name,
+        artifact=Path("x"),
+        base=pool.parent,
+        emit=told.append,
+    )
+    assert isinstance(told[-1], ScoreProgress)
+    assert (told[-1].done, told[-1].total, told[-1].unreadable) == (COUNT, COUNT, 2)
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize(
+    ("output", "options", "message"),
+    [
+        (None, {"top": 0}, "--top is 0"),
+        (None, {"batch": 0}, "--batch is 0"),
+        (None, {"resume": True}, "--resume needs a table"),
+        (None, {"contact_sheet": 4}, "--contact-sheet needs a table"),
+        ("scores.txt", {}, "cannot write a score table as scores.txt"),
+        ("missing/scores.csv", {}, "there is no folder"),
+        ("pool", {}, "cannot write a score table"),
+    ],
+)
+def test_wrong_options_fail_before_any_work(
+    pool: Path, output: str | None, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        run(pool, pool.parent / output if output else None, **options)
+
+
+def test_the_default_artifact_is_the_exported_sampler_and_nothing_else(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.artifacts_path.mkdir()
+    (workspace.artifacts_path / "classifier.onnx").touch()
+    with pytest.raises(UsageError, match=r"has no sampler yet .*dgaal export"):
+        default_artifact(workspace, None)
+    (workspace.artifacts_path / "sampler.ts").touch()
+    assert default_artifact(workspace, None).name == "sampler.ts"
+    (workspace.artifacts_path / "sampler.onnx").touch()
+    assert default_artifact(workspace, None).name == "sampler.onnx"
+    assert default_artifact(workspace, "torchscript").name == "sampler.ts"
+
+
+@cache
+def real(role: str, format_: str) -> bytes:
+    pytest.importorskip("torch")
+    from sealed_artifacts import sealed
+
+    return sealed(role, format_)
+
+
+def cli(*arguments: object, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "dgaal_cli", "score", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, check=False, timeout=120, **options)
+
+
+@pytest.mark.slow
+def test_the_command_scores_with_a_real_artifact_and_without_torch(pool: Path) -> None:
+    artifact = pool.parent / "sampler.onnx"
+    artifact.write_bytes(real("sampler", "onnx"))
+    (pool / "=x\x1b[2J.png").write_bytes(png(3))
+    table = cli(pool, "-a", artifact, "--device", "cpu", "-q")
+    assert table.returncode == 3
+    assert b"2 unreadable" in table.stderr
+    assert b"\x1b" not in table.stdout + table.stderr
+    assert len(table.stdout.splitlines()) == COUNT + 2
+    assert b"'=x\\u{1b}[2J.png" in table.stdout
+    for number in (13, 27):
+        (pool / f"{number:03d}.png").write_bytes(png(number))
+    again = cli(pool, "-a", artifact, "--device", "cpu", "--batch", 5, "--workers", 1)
+    assert again.returncode == 0
+    assert b"scored 61 images" in again.stderr
+    listing = "\0".join(str(path) for path in sorted(pool.iterdir())).encode()
+    streamed = cli("-", "-a", artifact, "--device", "cpu", "--top", 3, "--json", input=listing)
+    document = json.loads(streamed.stdout)
+    assert document["scored"] == 61
+    assert len(document["table"]) == 3
+    code = (
+        "import sys; from pathlib import Path; from dgaal_cli.workflows.score import score\n"
+        f"r = score({str(pool)!r}, artifact=Path({str(artifact)!r}), base=Path('/'))\n"
+        "print(r.scored, 'torch' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert found.stdout.split() == ["61", "False"]
+
+
+@pytest.mark.slow
+def test_foreign_roles_and_untrusted_code_are_refused(pool: Path) -> None:
+    for role, format_, error in (
+        ("classifier", "onnx", ArtifactError),
+        ("generator", "onnx", ArtifactError),
+        ("sampler", "torchscript", TrustError),
+    ):
+        path = pool.parent / f"{role}{'.onnx' if format_ == 'onnx' else '.ts'}"
+        path.write_bytes(real(role, format_))
+        with pytest.raises(error):
+            score(str(pool), artifact=path, base=pool)
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_bytes(pool: Path) -> None:
+    """The real process, killed without mercy; the journal is written at every batch."""
+    artifact = pool.parent / "sampler.onnx"
+    artifact.write_bytes(real("sampler", "onnx"))
+    np.savez(pool.parent / "p.npz", x=np.stack([pixels(n % 250) for n in range(3000)]))
+    output, whole = pool.parent / "scores.csv", pool.parent / "whole.csv"
+    code = (
+        "import sys; from pathlib import Path; import dgaal_cli.scoring.journal as j\n"
+        "j.FLUSH_S = 0.0\n"
+        "from dgaal_cli.workflows.score import score, ScoreOptions\n"
+        f"score('p.npz', artifact=Path('sampler.onnx'), base=Path({str(pool.parent)!r}),"
+        " output=Path(sys.argv[1]), options=ScoreOptions(batch=8, device='cpu', resume=True))"
+    )
+    command = [sys.executable, "-c", code]
+    subprocess.run([*command, str(whole)], check=True, cwd=pool.parent)
+    generator = np.random.default_rng(0)
+    folder = pool.parent / ".scores.csv.dgaal-score"
+    kills = 0
+    while not output.exists():
+        before = len(list(folder.glob("*.shard")))
+        wanted = before + int(generator.integers(1, 60))
+        process = subprocess.Popen([*command, str(output)], cwd=pool.parent)
+        while process.poll() is None and not (folder / f"{wanted:08d}.shard").exists():
+            time.sleep(0.001)
+        kills += process.poll() is None
+        process.kill()
+        process.wait()
+    assert output.read_bytes() == whole.read_bytes()
+    assert kills >= 3
+    assert not folder.exists()

@@ -1,0 +1,170 @@
+"""Ranking, cells and writers of the score table."""
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dgaal_cli.errors import MissingExtraError, StorageError, UsageError
+from dgaal_cli.harmless import show
+from dgaal_cli.ids import SampleId
+from dgaal_cli.scoring import ranking as ranking_module
+from dgaal_cli.scoring.cells import guard, spell, unguard, unspell
+from dgaal_cli.scoring.ranking import FullRanking, TopRanking
+from dgaal_cli.scoring.rows import COLUMNS, Row, pack, scored, unpack, unreadable
+from dgaal_cli.scoring.writers import table_writer, write_csv, write_jsonl
+
+ODD_NAMES = [
+    "\udcff.png",
+    "\x1b]52;c;x\x07.png",
+    "a\nb.png",
+    "=cmd()",
+    "'quoted",
+    "-1",
+    "[/b]",
+    "\\x41",
+]
+
+
+def row(name: str, score: float = 1.0) -> Row:
+    return scored(SampleId(name), f"/pool/{name}", score, 0.25, ("cat", 0.5))
+
+
+def rows(count: int) -> list[Row]:
+    """Scores from a formula with many ties, and some unreadable images, in no order."""
+    found = [
+        row(f"{number:05d}", float(np.float32(number * 7 % 97) / 97)) for number in range(count)
+    ]
+    bad = [unreadable(SampleId(f"bad{n}"), "", "empty file") for n in range(count // 50)]
+    return [*bad, *found]
+
+
+def expected(items: list[Row]) -> list[Row]:
+    ok = sorted((r for r in items if not r.is_unreadable), key=lambda r: (-r.score, r.id))
+    return ok + sorted((r for r in items if r.is_unreadable), key=lambda r: r.id)
+
+
+def test_rows_stand_by_score_descending_then_id_and_unreadable_ones_last() -> None:
+    items = [
+        unreadable(SampleId("a"), "", "x"),
+        row("c", 0.5),
+        row("b", -1.0),
+        row("d", 2.0),
+        row("a2", 0.5),
+    ]
+    with FullRanking() as table:
+        table.add(items)
+        assert [item.id for item in table.ranked()] == ["d", "a2", "c", "b", "a"]
+
+
+@pytest.mark.parametrize("in_memory", [1, 10, 100, 10_000])
+def test_a_table_sorted_through_files_equals_one_sorted_in_memory(
+    tmp_path: Path, in_memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranking_module, "_FAN_IN", 5)
+    monkeypatch.setattr(ranking_module, "_BLOCK_ROWS", 7)
+    items = rows(400)
+    with FullRanking(tmp_path, rows_in_memory=in_memory) as table:
+        for start in range(0, len(items), 9):
+            table.add(items[start : start + 9])
+        assert list(table.ranked()) == expected(items)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("count", [1, 3, 100, 1000])
+def test_the_best_are_the_head_of_the_full_table(count: int) -> None:
+    items = rows(900) * 3  # far more than are kept
+    items = [r._replace(id=SampleId(f"{n}-{r.id}")) for n, r in enumerate(items)]
+    table = TopRanking(count)
+    for start in range(0, len(items), 50):
+        table.add(items[start : start + 50])
+        assert len(table._rows) <= 2 * count + 1_050
+    ok = [r for r in expected(items) if not r.is_unreadable]
+    assert list(table.ranked()) == ok[:count]
+
+
+def test_a_full_disk_while_sorting_is_a_storage_error(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    with FullRanking(gone, rows_in_memory=1) as table, pytest.raises(StorageError, match="--top"):
+        table.add([row("a")])
+
+
+def test_packed_rows_keep_every_name_and_bit() -> None:
+    score = float(np.float32(0.1))
+    items = [row(name, score) for name in ODD_NAMES] + [unreadable(SampleId("x"), "p", "why")]
+    assert unpack(pack(items)) == items
+    assert unpack(pack(items))[0].score.hex() == score.hex()
+
+
+@given(st.text() | st.binary().map(os.fsdecode) | st.sampled_from(ODD_NAMES))
+def test_cells_are_harmless_and_reversible(name: str) -> None:
+    cell = guard(spell(name))
+    assert show(cell) == cell
+    assert not cell.startswith(("=", "+", "-", "@"))
+    cell.encode()
+    assert unspell(unguard(cell)) == name
+
+
+def test_innocent_names_are_left_alone() -> None:
+    for name in ("a/b c.png", "été.png", "a\\b.png", "[b].png"):
+        assert guard(spell(name)) == name
+
+
+def test_csv_has_exactly_the_columns_and_shortest_floats() -> None:
+    stream = io.BytesIO()
+    items = [
+        scored(SampleId("a,b"), "/p/a,b", float(np.float32(0.1)), None, ("", None)),
+        scored(SampleId("=x"), "/p/=x", -1e-12, float(np.float32(1 / 3)), ("@cat", 1.0)),
+        unreadable(SampleId("z\n"), "/p/z", "empty file"),
+    ]
+    write_csv(stream, items)
+    assert stream.getvalue().decode() == (
+        "rank,id,path,score,p_unlabeled,predicted,confidence,status,error\n"
+        '1,"a,b","/p/a,b",0.1,,,,ok,\n'
+        "2,'=x,/p/=x,-1e-12,0.33333334,'@cat,1.0,ok,\n"
+        ",z\\u{a},/p/z,,,,,unreadable,empty file\n"
+    )
+    assert not stream.closed
+
+
+def test_csv_jsonl_and_parquet_hold_the_same_table(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    items = [row(name, 1.0 / (n + 3)) for n, name in enumerate(ODD_NAMES)]
+    items = [*items, unreadable(SampleId("bad"), "/pool/bad", "empty file")]
+    files = {}
+    for suffix in (".csv", ".jsonl", ".parquet"):
+        files[suffix] = tmp_path / f"t{suffix}"
+        with files[suffix].open("wb") as stream:
+            table_writer(files[suffix])(stream, iter(items))
+    lines = [json.loads(line) for line in files[".jsonl"].read_text().splitlines()]
+    assert [line["id"] for line in lines] == [item.id for item in items]
+    assert all(tuple(line) == COLUMNS for line in lines)
+    with files[".csv"].open(newline="") as stream:
+        cells = list(csv.DictReader(stream))
+    assert [unspell(unguard(cell["id"])) for cell in cells] == [item.id for item in items]
+    table = parquet.read_table(files[".parquet"]).to_pylist()
+    assert [unspell(line["id"]) for line in table] == [item.id for item in items]
+    for line, cell, stored in zip(lines[:-1], cells, table, strict=False):
+        assert np.float32(line["score"]) == np.float32(cell["score"]) == np.float32(stored["score"])
+    assert lines[-1]["rank"] is table[-1]["rank"] is None
+    assert cells[-1]["rank"] == cells[-1]["score"] == ""
+
+
+def test_jsonl_is_plain_ascii() -> None:
+    stream = io.BytesIO()
+    write_jsonl(stream, [row(name) for name in ODD_NAMES])
+    assert stream.getvalue().replace(b"\n", b"").decode("ascii").isprintable()
+
+
+def test_unknown_suffixes_and_a_missing_pyarrow_fail_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match=r"ends in \.csv, \.jsonl, \.parquet"):
+        table_writer(Path("scores.xlsx"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError, match="parquet"):
+        table_writer(Path("scores.parquet"))
