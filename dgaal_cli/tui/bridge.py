@@ -3,15 +3,14 @@
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from dgaal_cli.workflows.label import (
+from dgaal_cli.workflows.label import LabelSession, new_op_id
+from dgaal_cli.workflows.label_view import (
     AnswerName,
     CurvePoint,
     Given,
-    LabelSession,
     LabelView,
     Press,
     Subject,
-    new_op_id,
 )
 
 __all__ = [

@@ -6,35 +6,40 @@ one answer in flight and shows "saved" only when such a view has come back.
 
 import dataclasses
 import getpass
-import json
 import os
 import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, cast
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import UsageError
-from dgaal_cli.ids import ClassUid, ItemId, SampleId
+from dgaal_cli.ids import ItemId
 from dgaal_cli.rounds import round_state
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import (
     Answer,
     AnswerKind,
-    ClassRecord,
-    EventRecord,
     ItemRecord,
     Query,
     QueryEntry,
     QueryProgress,
     Shown,
-    ShownAs,
     Task,
-    Undone,
+)
+from dgaal_cli.workflows.label_view import (
+    CurvePoint,
+    Given,
+    LabelView,
+    NextStep,
+    Press,
+    State,
+    Subject,
+    Tally,
+    given_of_event,
+    given_of_undone,
+    learning_curve,
 )
 from dgaal_cli.workspace import Workspace
 
@@ -46,108 +51,6 @@ IDLE_S = 30.0
 """A longer pause is a pause, not a slow answer; it counts as this much in the rate."""
 BLIND_EVERY = 10
 """With hints on, one item in this many is still asked without, to measure what hints do."""
-
-State = Literal["labeling", "answered", "waiting", "empty"]
-"""``answered``: the query is done; ``waiting``: the rest is with others; ``empty``: no query."""
-NextStep = Literal["train", "query"]
-AnswerName = Literal["label", "cannot_tell", "skip"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Press:
-    """One answer as the operator gave it; kept until it is saved, so that a retry is the same."""
-
-    op_id: str
-    kind: AnswerName
-    item_id: ItemId
-    class_uid: ClassUid | None = None
-    elapsed_ms: int | None = None
-    ui: ShownAs = "hidden"
-    used_learner: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """The image a person looks at, and what is known about it."""
-
-    item_id: ItemId
-    sample_id: SampleId
-    is_synthetic: bool
-    rank: int = 0
-    reason: str = ""
-    score: float | None = None
-    percentile: float | None = None
-    nearest: str = ""
-    """Sample id and class of the nearest labeled image; empty if unknown."""
-    predicted: ClassUid | None = None
-    probabilities: tuple[tuple[ClassUid, float], ...] = ()
-    is_flagged: bool = False
-    is_blind: bool = False
-    """Asked without hints even when hints are on."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """One answer of this round, for the history strip."""
-
-    event_id: int
-    item_id: ItemId
-    sample_id: SampleId
-    is_synthetic: bool
-    kind: str
-    class_uid: ClassUid | None
-    elapsed_ms: int | None
-    predicted: ClassUid | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CurvePoint:
-    """Accuracy after one round."""
-
-    round: int
-    labels: int
-    accuracy: float
-    """0..1."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelView:
-    """Everything the terminal draws, as of the last COMMIT."""
-
-    name: str
-    annotator: str
-    state: State
-    round: int | None
-    strategy: str
-    classes: tuple[ClassRecord, ...]
-    subject: Subject | None
-    before: Given | None
-    """The answer that was just taken back from this very subject."""
-    upcoming: tuple[Subject, ...]
-    """What follows the subject, as far as it can be foreseen."""
-    progress: QueryProgress
-    by_class: dict[ClassUid, int]
-    labeled: int
-    spent: int
-    """Answers that count against the budget: labels and can't tell, of anybody."""
-    next_step: NextStep
-    """What comes after this query."""
-    budget: int
-    """0: no limit."""
-    items: int
-    history: tuple[Given, ...]
-    """Newest first."""
-    agreed: tuple[int, int]
-    """Of the labels given where the model had a guess: how many equal it, how many there are."""
-    answer_s: float | None
-    """Mean seconds an answer, over the last 20; None before the second."""
-    curve: tuple[CurvePoint, ...]
-    note: str = ""
-    """What the last call did, in words, where it is not plain from the rest."""
-
-    def class_name(self, uid: ClassUid | None) -> str:
-        """Name of a class, or ``?`` if it is gone."""
-        return next((c.name for c in self.classes if c.uid == uid), "?")
 
 
 class LabelSession:
@@ -176,10 +79,12 @@ class LabelSession:
         self._last_answer_at: float | None = None
         self._curve: tuple[CurvePoint, ...] = ()
         self._class_of: dict[ItemId, str] = {}
+        self._tally = Tally()
 
     def open(self) -> LabelView:
         """Load the open query, remember this round's answers, and take the first task."""
         self._query = self._store.open_query()
+        self._tally = Tally.of(self._store.counts())
         self._history = self._remember()
         self._curve = learning_curve(self._workspace)
         self._class_of = {r.item_id: r.class_name for r in self._store.labels()}
@@ -189,7 +94,7 @@ class LabelSession:
 
     def view(self, *, note: str = "") -> LabelView:
         """Describe where the session stands, from the store."""
-        query, counts = self._query, self._store.counts()
+        query, tally = self._query, self._tally
         progress = (
             self._store.query_progress(query.round)
             if query
@@ -208,12 +113,12 @@ class LabelSession:
             before=self._before,
             upcoming=self._upcoming(subject),
             progress=progress,
-            by_class=dict(counts.by_class),
-            labeled=counts.labeled,
-            spent=counts.annotations,
+            by_class=dict(tally.by_class),
+            labeled=tally.labeled,
+            spent=tally.spent,
             next_step=self._next_step(),
             budget=self._config.query.budget,
-            items=counts.items,
+            items=tally.items,
             history=tuple(reversed(self._history[-HISTORY:])),
             agreed=(sum(g.predicted == g.class_uid for g in compared), len(compared)),
             answer_s=sum(self._paces) / len(self._paces) if len(self._paces) > 1 else None,
@@ -237,7 +142,9 @@ class LabelSession:
             lease=lease,
         )
         self._task, self._before = receipt.next_task, None
-        if subject and subject.item_id == press.item_id:
+        is_new = all(g.event_id != receipt.event_id for g in self._history)
+        if subject and subject.item_id == press.item_id and is_new:
+            self._tally.add(press, is_pool=not subject.is_synthetic and receipt.is_counted)
             self._history.append(
                 Given(
                     event_id=receipt.event_id,
@@ -250,6 +157,8 @@ class LabelSession:
                     predicted=subject.predicted,
                 )
             )
+        if self._tally.is_stale:
+            self._tally = Tally.of(self._store.counts())
         self._measure_pace(press.elapsed_ms)
         late = "" if receipt.is_counted else "kept, not counted: somebody else had answered it"
         return self.view(note=late)
@@ -257,6 +166,7 @@ class LabelSession:
     def undo(self) -> LabelView:
         """Take the newest answer of the round back and show its image again."""
         undone = self._store.undo(self._annotator, self._session)
+        self._tally = Tally.of(self._store.counts())
         if undone is None:
             return self.view(note="nothing to undo in this round")
         self._task = undone.task
@@ -264,18 +174,19 @@ class LabelSession:
             self._take()
         if undone.kind not in ("label", "cannot_tell", "skip"):
             return self.view(note=f"took the {undone.kind} back")
-        self._before = _given(undone)
+        self._before = given_of_undone(undone)
         self._forget(undone.item.item_id)
         return self.view()
 
     def redo(self) -> LabelView:
         """Bring the last undone answer back."""
         redone = self._store.redo(self._annotator, self._session)
+        self._tally = Tally.of(self._store.counts())
         if redone is None:
             return self.view(note="nothing to redo")
         self._before = None
         if redone.kind in ("label", "cannot_tell", "skip"):
-            self._history.append(_given(redone))
+            self._history.append(given_of_undone(redone))
         self._task = redone.task
         if redone.task is None:
             self._take()
@@ -410,7 +321,7 @@ class LabelSession:
             if event.annotator != self._annotator or event.round != number:
                 continue
             if event.kind in ("label", "cannot_tell", "skip"):
-                given[event.event_id] = _given_of_event(event)
+                given[event.event_id] = given_of_event(event)
             elif event.kind == "undo" and event.refers_to in given:
                 taken_back[event.refers_to] = given.pop(event.refers_to)
             elif event.kind == "redo" and event.refers_to in taken_back:
@@ -474,50 +385,3 @@ def check_annotator(name: str) -> None:
 def new_op_id() -> str:
     """Identity of one key press, made when the key is pressed."""
     return secrets.token_hex(16)
-
-
-def learning_curve(workspace: Workspace) -> tuple[CurvePoint, ...]:
-    """Read accuracy per round from the rounds' metrics; rounds without one are left out."""
-    if not workspace.rounds_path.is_dir():
-        return ()
-    points = (_curve_point(path) for path in sorted(workspace.rounds_path.glob("*/metrics.json")))
-    return tuple(point for point in points if point)
-
-
-def _curve_point(path: Path) -> CurvePoint | None:
-    try:
-        read = json.loads(path.read_bytes())
-        metrics = cast("dict[str, Any]", read)
-        labels, accuracy = int(metrics["labels"]), float(metrics["accuracy"])
-        number = int(metrics.get("round", path.parent.name))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # a curve is decoration: a damaged point must not keep anyone from labeling
-    return (
-        CurvePoint(round=number, labels=labels, accuracy=accuracy) if 0 <= accuracy <= 1 else None
-    )
-
-
-def _given(undone: Undone) -> Given:
-    return Given(
-        event_id=undone.event_id,
-        item_id=undone.item.item_id,
-        sample_id=undone.item.sample_id,
-        is_synthetic=undone.item.is_synthetic,
-        kind=undone.kind,
-        class_uid=undone.class_uid,
-        elapsed_ms=None,
-        predicted=None,
-    )
-
-
-def _given_of_event(event: EventRecord) -> Given:
-    return Given(
-        event_id=event.event_id,
-        item_id=event.item_id,
-        sample_id=event.sample_id,
-        is_synthetic=event.sample_id.startswith("synthetic/"),
-        kind=event.kind,
-        class_uid=event.class_uid,
-        elapsed_ms=event.elapsed_ms,
-        predicted=event.predicted,
-    )

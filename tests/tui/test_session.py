@@ -8,13 +8,11 @@ from dgaal_cli.errors import BusyError, StorageError, UsageError
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.workflows.label import (
     LabelSession,
-    LabelView,
-    Press,
     check_annotator,
-    learning_curve,
     new_op_id,
     open_session,
 )
+from dgaal_cli.workflows.label_view import LabelView, Press, learning_curve
 
 
 @pytest.fixture
@@ -88,6 +86,20 @@ def test_the_same_press_twice_is_one_label(open_it):
     again = session.answer(once)
     assert again.progress.labeled == 1
     assert again.labeled == 1
+
+
+def test_the_running_tally_equals_what_the_store_counts(open_it):
+    session, view = open_it(asked=8, synthetic=2)
+    kinds = ["label", "skip", "cannot_tell", "label", "label", "label", "label", "label", "label"]
+    for kind in kinds:
+        view = session.answer(press(view, "two" if kind == "label" else None, kind=kind))
+    counts = session._store.counts()
+    assert view.labeled == counts.labeled
+    assert view.by_class == counts.by_class
+    assert view.spent == counts.annotations
+    assert any(g.is_synthetic for g in view.history)
+    session.undo()
+    assert session.view().labeled == session._store.counts().labeled
 
 
 def test_a_skipped_image_returns_at_the_end(open_it):

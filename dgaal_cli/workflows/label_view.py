@@ -1,0 +1,207 @@
+"""What the label terminal is told: values, and how they follow from the store's records."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from dgaal_cli.ids import ClassUid, ItemId, SampleId
+from dgaal_cli.store.records import (
+    ClassRecord,
+    Counts,
+    EventRecord,
+    QueryProgress,
+    ShownAs,
+    Undone,
+)
+from dgaal_cli.workspace import Workspace
+
+RECOUNT_EVERY = 25
+"""Answers after which the counts of the whole store are read anew."""
+
+State = Literal["labeling", "answered", "waiting", "empty"]
+"""``answered``: the query is done; ``waiting``: the rest is with others; ``empty``: no query."""
+NextStep = Literal["train", "query"]
+AnswerName = Literal["label", "cannot_tell", "skip"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Press:
+    """One answer as the operator gave it; kept until it is saved, so that a retry is the same."""
+
+    op_id: str
+    kind: AnswerName
+    item_id: ItemId
+    class_uid: ClassUid | None = None
+    elapsed_ms: int | None = None
+    ui: ShownAs = "hidden"
+    used_learner: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """The image a person looks at, and what is known about it."""
+
+    item_id: ItemId
+    sample_id: SampleId
+    is_synthetic: bool
+    rank: int = 0
+    reason: str = ""
+    score: float | None = None
+    percentile: float | None = None
+    nearest: str = ""
+    """Sample id and class of the nearest labeled image; empty if unknown."""
+    predicted: ClassUid | None = None
+    probabilities: tuple[tuple[ClassUid, float], ...] = ()
+    is_flagged: bool = False
+    is_blind: bool = False
+    """Asked without hints even when hints are on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """One answer of this round, for the history strip."""
+
+    event_id: int
+    item_id: ItemId
+    sample_id: SampleId
+    is_synthetic: bool
+    kind: str
+    class_uid: ClassUid | None
+    elapsed_ms: int | None
+    predicted: ClassUid | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """Accuracy after one round."""
+
+    round: int
+    labels: int
+    accuracy: float
+    """0..1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelView:
+    """Everything the terminal draws, as of the last COMMIT."""
+
+    name: str
+    annotator: str
+    state: State
+    round: int | None
+    strategy: str
+    classes: tuple[ClassRecord, ...]
+    subject: Subject | None
+    before: Given | None
+    """The answer that was just taken back from this very subject."""
+    upcoming: tuple[Subject, ...]
+    """What follows the subject, as far as it can be foreseen."""
+    progress: QueryProgress
+    by_class: dict[ClassUid, int]
+    labeled: int
+    spent: int
+    """Answers that count against the budget: labels and can't tell, of anybody."""
+    next_step: NextStep
+    """What comes after this query."""
+    budget: int
+    """0: no limit."""
+    items: int
+    history: tuple[Given, ...]
+    """Newest first."""
+    agreed: tuple[int, int]
+    """Of the labels given where the model had a guess: how many equal it, how many there are."""
+    answer_s: float | None
+    """Mean seconds an answer, over the last 20; None before the second."""
+    curve: tuple[CurvePoint, ...]
+    note: str = ""
+    """What the last call did, in words, where it is not plain from the rest."""
+
+    def class_name(self, uid: ClassUid | None) -> str:
+        """Name of a class, or ``?`` if it is gone."""
+        return next((c.name for c in self.classes if c.uid == uid), "?")
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """Counts of the whole store, kept up by hand: counting 50,000 images takes 40 ms a key."""
+
+    by_class: dict[ClassUid, int] = field(default_factory=dict[ClassUid, int])
+    labeled: int = 0
+    spent: int = 0
+    items: int = 0
+    age: int = 0
+
+    @classmethod
+    def of(cls, counts: Counts) -> "Tally":
+        """Start from what the store says."""
+        return cls(
+            by_class=dict(counts.by_class),
+            labeled=counts.labeled,
+            spent=counts.annotations,
+            items=counts.items,
+        )
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether others may have answered enough since to ask the store again."""
+        return self.age >= RECOUNT_EVERY
+
+    def add(self, press: Press, *, is_pool: bool) -> None:
+        """Count one new answer."""
+        self.age += 1
+        if press.kind == "skip":
+            return
+        self.spent += 1
+        if press.class_uid is not None and is_pool:
+            self.labeled += 1
+            self.by_class[press.class_uid] = self.by_class.get(press.class_uid, 0) + 1
+
+
+def learning_curve(workspace: Workspace) -> tuple[CurvePoint, ...]:
+    """Read accuracy per round from the rounds' metrics; rounds without one are left out."""
+    if not workspace.rounds_path.is_dir():
+        return ()
+    points = (_curve_point(path) for path in sorted(workspace.rounds_path.glob("*/metrics.json")))
+    return tuple(point for point in points if point)
+
+
+def _curve_point(path: Path) -> CurvePoint | None:
+    try:
+        read = json.loads(path.read_bytes())
+        metrics = cast("dict[str, Any]", read)
+        labels, accuracy = int(metrics["labels"]), float(metrics["accuracy"])
+        number = int(metrics.get("round", path.parent.name))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # a curve is decoration: a damaged point must not keep anyone from labeling
+    return (
+        CurvePoint(round=number, labels=labels, accuracy=accuracy) if 0 <= accuracy <= 1 else None
+    )
+
+
+def given_of_undone(undone: Undone) -> Given:
+    """What undo took back, or redo brought back."""
+    return Given(
+        event_id=undone.event_id,
+        item_id=undone.item.item_id,
+        sample_id=undone.item.sample_id,
+        is_synthetic=undone.item.is_synthetic,
+        kind=undone.kind,
+        class_uid=undone.class_uid,
+        elapsed_ms=None,
+        predicted=None,
+    )
+
+
+def given_of_event(event: EventRecord) -> Given:
+    """One answer of the history."""
+    return Given(
+        event_id=event.event_id,
+        item_id=event.item_id,
+        sample_id=event.sample_id,
+        is_synthetic=event.sample_id.startswith("synthetic/"),
+        kind=event.kind,
+        class_uid=event.class_uid,
+        elapsed_ms=event.elapsed_ms,
+        predicted=event.predicted,
+    )
