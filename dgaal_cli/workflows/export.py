@@ -98,10 +98,14 @@ def export(
 
 
 def export_jobs(workspace: Workspace, config: Config, trained: Trained) -> list[ExportJob]:
-    """List modules and specifications; the task model waits for labels of two classes."""
+    """List modules and specifications of what the round learned.
+
+    Raises:
+        UsageError: It learned nothing that can be exported.
+    """
     data = trained.gathered.data
     modules = trained.method.deploy(data)
-    if not can_learn_classes(data):
+    if not can_learn_classes(data):  # an untrained task model is nothing to hand out
         modules = {role: module for role, module in modules.items() if role == "generator"}
     if not modules:
         raise UsageError(

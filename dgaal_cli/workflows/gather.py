@@ -102,7 +102,7 @@ def gather(
     )
     return Gathered(
         data=data,
-        shape=TaskShape(image_size=size, channels=channels, classes=len(classes)),
+        shape=TaskShape(image_size=size, channels=channels, classes=max(1, len(classes))),
         classes=classes,
         items=items,
         labels=labels,

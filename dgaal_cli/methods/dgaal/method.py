@@ -173,11 +173,11 @@ class Dgaal:
         return health
 
     def deploy(self, data: RoundData) -> dict[str, nn.Module]:
-        """All three artifacts; the sampler mixes D1 and T as the queries of this round do."""
-        modules: dict[str, nn.Module] = {
-            "generator": DeployedGenerator(self.encoder, self.decoder),
-            "classifier": DeployedClassifier(self.classifier),
-        }
+        """The generator; with labels of two classes also the classifier and the sampler."""
+        modules: dict[str, nn.Module] = {"generator": DeployedGenerator(self.encoder, self.decoder)}
+        if not can_learn_classes(data):
+            return modules
+        modules["classifier"] = DeployedClassifier(self.classifier)
         rows = data.unlabeled_rows if len(data.unlabeled_rows) else np.flatnonzero(data.is_usable)
         pools = self._pools_of(data)
         with evaluating(*self.discriminators):
