@@ -12,7 +12,12 @@ if TYPE_CHECKING:
     from dgaal_cli.methods.base import Method, TaskShape
 
 METHODS = {
+    "bald": "dgaal_cli.methods.bayesian:Bald",
+    "dbal": "dgaal_cli.methods.bayesian:Dbal",
     "dgaal": "dgaal_cli.methods.dgaal.method:Dgaal",
+    "ensemble": "dgaal_cli.methods.ensemble:Ensemble",
+    "entropy": "dgaal_cli.methods.uncertainty:Entropy",
+    "least-confidence": "dgaal_cli.methods.uncertainty:LeastConfidence",
     "margin": "dgaal_cli.methods.uncertainty:Margin",
     "random": "dgaal_cli.methods.random_sampling:RandomSampling",
 }

@@ -1,41 +1,65 @@
-"""Ask where the task model hesitates: margin sampling."""
+"""Ask where the task model hesitates: least confidence, margin, entropy."""
 
 import numpy as np
 from torch import nn
 
-from dgaal_cli.methods.base import Ranking, can_learn_classes, select_top
-from dgaal_cli.methods.random_sampling import random_ranking
-from dgaal_cli.methods.task_model_only import TaskModelOnly
+from dgaal_cli.methods.by_score import ByScore
 from dgaal_cli.networks.deploy import MarginSampler
-from dgaal_cli.training.classifier import predict
+from dgaal_cli.networks.samplers import ConfidenceSampler, EntropySampler
+from dgaal_cli.training.classifier import Prediction
 from dgaal_cli.training.data import RoundData
 
 
-class Margin(TaskModelOnly):
+class Margin(ByScore):
     """Smallest gap between the two likeliest classes first (Scheffer, Decomain & Wrobel 2001)."""
 
     name = "margin"
+    reason = "near a class boundary"
 
-    def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
-        """Score by closeness to T's boundary; without labels of two classes, at random."""
-        if not can_learn_classes(data):
-            return random_ranking(data, count, seed, strategy="random (no labels of two classes)")
-        rows = data.unlabeled_rows
-        prediction = predict(self.classifier, data.pixels[rows], data.device)
-        scores = boundary_closeness(prediction.probabilities).astype(np.float32)
-        picks = select_top(scores, rows, count)
-        return Ranking(
-            rows=rows,
-            scores=scores,
-            picks=picks,
-            strategy="margin",
-            reasons=dict.fromkeys(picks, "near a class boundary"),
-            prediction=prediction,
-        )
+    def score(
+        self, data: RoundData, rows: np.ndarray, prediction: Prediction, seed: int
+    ) -> np.ndarray:
+        """One minus the margin."""
+        return boundary_closeness(prediction.probabilities)
 
     def deploy(self, data: RoundData) -> dict[str, nn.Module]:
         """The classifier, and a sampler that ranks by its margin."""
-        return super().deploy(data) | {"sampler": MarginSampler(self.classifier)}
+        modules = super().deploy(data)
+        return modules | {"sampler": MarginSampler(self.classifier)} if modules else {}
+
+
+class LeastConfidence(ByScore):
+    """Least probability of the likeliest class first (Lewis & Gale 1994)."""
+
+    name = "least-confidence"
+    reason = "no class is likely"
+
+    def score(
+        self, data: RoundData, rows: np.ndarray, prediction: Prediction, seed: int
+    ) -> np.ndarray:
+        """``1 - max_k p_k``, as the sum of all that is not the largest: exact near zero."""
+        return remainder(prediction.probabilities)
+
+    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
+        """The classifier, and a sampler that ranks by its confidence."""
+        return super().deploy(data) | {"sampler": ConfidenceSampler(self.classifier)}
+
+
+class Entropy(ByScore):
+    """Most spread prediction first (Shannon 1948; Dagan & Engelson 1995 for queries)."""
+
+    name = "entropy"
+    reason = "the classes are evenly likely"
+
+    def score(
+        self, data: RoundData, rows: np.ndarray, prediction: Prediction, seed: int
+    ) -> np.ndarray:
+        """``-sum_k p_k log p_k`` in nats."""
+        return entropy(prediction.probabilities)
+
+    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
+        """The classifier, and a sampler that ranks by its entropy."""
+        return super().deploy(data) | {"sampler": EntropySampler(self.classifier)}
 
 
 def boundary_closeness(probabilities: np.ndarray) -> np.ndarray:
@@ -45,3 +69,13 @@ def boundary_closeness(probabilities: np.ndarray) -> np.ndarray:
     """
     descending = -np.sort(-probabilities, axis=1)
     return descending[:, 1] + descending[:, 1:].sum(1)
+
+
+def remainder(probabilities: np.ndarray) -> np.ndarray:
+    """Return one minus the largest of ``(N, K)`` probabilities, shape ``(N,)``."""
+    return np.sort(probabilities, axis=1)[:, :-1].sum(1)
+
+
+def entropy(probabilities: np.ndarray) -> np.ndarray:
+    """Return the entropy over the last axis in nats; ``0 log 0`` is 0."""
+    return -(probabilities * np.log(np.maximum(probabilities, 1e-300))).sum(-1)

@@ -1,0 +1,94 @@
+"""Ask where models that dropout makes of T disagree: DBAL's entropy and BALD.
+
+Gal, Islam & Ghahramani 2017, "Deep Bayesian active learning with image data". Choices here:
+
+- Dropout lies on the penultimate features only, so M passes cost one pass of the body and M of the
+  head. BatchNorm is in eval mode, or a score would depend on an image's neighbors.
+- One mask serves all images of a pass: a pass is then one draw of a model, as in BatchBALD (Kirsch,
+  van Amersfoort & Gal 2019), and a score depends on nothing but its own image.
+- The rate is that of T's training, ``classifier.dropout``. Where T was trained without, 0.5 is used
+  at scoring alone, so that T stays the same for every method; the paper trains with it.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dgaal_cli.methods.by_score import ByScore
+from dgaal_cli.methods.uncertainty import entropy
+from dgaal_cli.networks.classifier import Classifier
+from dgaal_cli.networks.samplers import DropoutSampler
+from dgaal_cli.training.classifier import Prediction, dropout_mask
+from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.seeding import torch_generator
+
+SCORING_RATE = 0.5
+
+
+class DropoutMethod(ByScore):
+    """Masks and passes, shared by both; subclasses say what they make of the passes."""
+
+    is_mutual: bool
+
+    def score(
+        self, data: RoundData, rows: np.ndarray, prediction: Prediction, seed: int
+    ) -> np.ndarray:
+        """Entropy of the mean, less the mean entropy of the passes for BALD."""
+        mean, within = dropout_passes(self.classifier, prediction.features, self._masks(seed))
+        return np.maximum(entropy(mean) - within, 0.0) if self.is_mutual else entropy(mean)
+
+    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
+        """The classifier, and a sampler whose masks are the round's."""
+        sampler = DropoutSampler(self.classifier, self._masks(data.seed), is_mutual=self.is_mutual)
+        return super().deploy(data) | {"sampler": sampler}
+
+    def _masks(self, seed: int) -> Tensor:
+        rate = self.config.classifier.dropout or SCORING_RATE
+        shape = torch.Size([self.config.acquisition.passes, self.classifier.feature_width])
+        return dropout_mask(shape, rate, torch_generator(seed, "dropout"))
+
+
+class Dbal(DropoutMethod):
+    """Entropy of the mean prediction (Gal et al. 2017, "max entropy")."""
+
+    name = "dbal"
+    reason = "models with dropout are unsure"
+    is_mutual = False
+
+
+class Bald(DropoutMethod):
+    """Mutual information of prediction and model (Houlsby et al. 2011; Gal et al. 2017)."""
+
+    name = "bald"
+    reason = "models with dropout disagree"
+    is_mutual = True
+
+
+def dropout_passes(
+    network: Classifier, features: np.ndarray, masks: Tensor
+) -> tuple[np.ndarray, np.ndarray]:
+    """Classify penultimate features under each mask.
+
+    Passes are summed as they come: all M of a large pool need not fit in memory at once.
+
+    Args:
+        network: T; its head is applied.
+        features: ``(N, F)``.
+        masks: ``(M, F)``.
+
+    Returns:
+        Mean probabilities ``mean_m p_m``, float64 ``(N, K)``, and the mean entropy
+        ``mean_m H(p_m)`` in nats, ``(N,)``. BALD is the entropy of the first less the second.
+    """
+    weight = network.head.weight.detach().double().cpu().numpy()
+    bias = network.head.bias.detach().double().cpu().numpy()
+    h = features.astype(np.float64)
+    mean = np.zeros((len(h), len(bias)))
+    within = np.zeros(len(h))
+    for mask in masks.double().numpy():
+        logits = (h * mask) @ weight.T + bias
+        powers = np.exp(logits - logits.max(1, keepdims=True))
+        probabilities = powers / powers.sum(1, keepdims=True)
+        mean += probabilities / len(masks)
+        within += entropy(probabilities) / len(masks)
+    return mean, within

@@ -1,0 +1,51 @@
+"""What methods share that rank by a number a row: ask T, score, fill the query by the switch."""
+
+import numpy as np
+
+from dgaal_cli.methods.base import Ranking, can_learn_classes
+from dgaal_cli.methods.random_sampling import random_ranking
+from dgaal_cli.methods.stochastic import acquire, strategy_name
+from dgaal_cli.methods.task_model_only import TaskModelOnly
+from dgaal_cli.training.classifier import Prediction, predict
+from dgaal_cli.training.data import RoundData
+
+COLD_START = "random (no labels of two classes)"
+
+
+class ByScore(TaskModelOnly):
+    """Trains T and ranks by ``score``; subclasses add ``name``, ``reason`` and ``score``."""
+
+    name: str
+    reason: str
+    """Why a pick is picked, in a few words."""
+
+    def score(
+        self, data: RoundData, rows: np.ndarray, prediction: Prediction, seed: int
+    ) -> np.ndarray:
+        """Return ``(U,)`` finite numbers, higher = ask first.
+
+        Args:
+            data: The round.
+            rows: int64 ``(U,)``: the unlabeled rows.
+            prediction: T's answer on them.
+            seed: Of whatever is drawn.
+        """
+        raise NotImplementedError
+
+    def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
+        """Fill the query by score; without labels of two classes, at random."""
+        if not can_learn_classes(data):
+            return random_ranking(data, count, seed, strategy=COLD_START)
+        rows = data.unlabeled_rows
+        prediction = predict(self.classifier, data.pixels[rows], data.device)
+        scores = self.score(data, rows, prediction, seed).astype(np.float32)
+        config = self.config.acquisition
+        picks = acquire(scores, rows, count, config=config, seed=seed)
+        return Ranking(
+            rows=rows,
+            scores=scores,
+            picks=picks,
+            strategy=strategy_name(self.name, config),
+            reasons=dict.fromkeys(picks, self.reason),
+            prediction=prediction,
+        )

@@ -1,0 +1,81 @@
+"""Ask where task models of different seeds disagree: query by committee, deep."""
+
+import dataclasses
+
+import numpy as np
+from torch import nn
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.methods.base import TaskShape
+from dgaal_cli.methods.by_score import ByScore
+from dgaal_cli.networks.samplers import CommitteeSampler
+from dgaal_cli.networks.task_models import build_classifier
+from dgaal_cli.training.classifier import Prediction, classifier_phase, predict
+from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.phase import Phase
+
+
+class Ensemble(ByScore):
+    """Variation ratio of E = 5 task models (Beluch, Genewein, Nürnberger & Köhler 2018).
+
+    Query by committee (Seung, Opper & Sompolinsky 1992) with members that differ in initial weights
+    and batches. T is the first member and is trained as in every other method. A variation ratio
+    takes at most E values; equal ones are ordered by the mean prediction's lack of confidence,
+    which the paper leaves open.
+    """
+
+    name = "ensemble"
+    reason = "the committee disagrees"
+
+    def __init__(self, config: Config, shape: TaskShape) -> None:
+        super().__init__(config, shape)
+        self.others = [
+            build_classifier(
+                config,
+                channels=shape.channels,
+                image_size=shape.image_size,
+                classes=shape.classes,
+            )
+            for _ in range(config.acquisition.members - 1)
+        ]
+        self.modules |= {f"member_{i}": member for i, member in enumerate(self.others, start=1)}
+
+    def learn(self, data: RoundData) -> list[Phase]:
+        """T, then each other member, all on the labels of now."""
+        phases = super().learn(data)
+        if not phases:
+            return []
+        for number, member in enumerate(self.others, start=1):
+            phase = classifier_phase(member, self.config.classifier, data)
+            title = f"committee member {number + 1} of {len(self.others) + 1}"
+            networks: dict[str, nn.Module] = {f"member_{number}": member}
+            phases.append(
+                dataclasses.replace(phase, name=f"member-{number}", title=title, networks=networks)
+            )
+        return phases
+
+    def score(
+        self, data: RoundData, rows: np.ndarray, prediction: Prediction, seed: int
+    ) -> np.ndarray:
+        """Variation ratio of all members."""
+        theirs = [
+            predict(member, data.pixels[rows], data.device).probabilities for member in self.others
+        ]
+        return variation_ratio(np.stack([prediction.probabilities, *theirs]))
+
+    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
+        """T, and the committee as the sampler."""
+        sampler = CommitteeSampler([self.classifier, *self.others])
+        return super().deploy(data) | {"sampler": sampler}
+
+
+def variation_ratio(votes: np.ndarray) -> np.ndarray:
+    """Return ``1 - (votes for the mode) / E``, ties broken, for ``(E, N, K)`` probabilities.
+
+    A tie break is worth less than half a vote: ``0.5 / E * (1 - max_k mean_e p)``.
+    """
+    members, _, classes = votes.shape
+    choices = votes.argmax(2)
+    share = np.stack([(choices == k).mean(0) for k in range(classes)]).max(0)
+    doubt = 1.0 - votes.mean(0).max(1)
+    return 1.0 - share + 0.5 / members * doubt
