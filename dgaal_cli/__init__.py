@@ -1,3 +1,49 @@
-"""Adversarial active learning for images, from the terminal."""
+"""Adversarial active learning for images, from the terminal.
+
+The Python API is the workflows, loaded when first used::
+
+    import dgaal_cli as dgaal
+
+    workspace = dgaal.open_workspace("work")
+    dgaal.train(workspace, dgaal.configuration(workspace))
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_API = {
+    "open_workspace": "dgaal_cli.workspace:open_workspace",
+    "configuration": "dgaal_cli.config.load:configuration",
+    "init": "dgaal_cli.workflows.init:init",
+    "InitRequest": "dgaal_cli.workflows.init:InitRequest",
+    "train": "dgaal_cli.workflows.train:train",
+    "query": "dgaal_cli.workflows.query:query",
+    "export": "dgaal_cli.workflows.export:export",
+    "score": "dgaal_cli.workflows.score:score",
+    "status": "dgaal_cli.workflows.status:status",
+}
+"""Public name to ``module:object``; importing the package imports none of them."""
+
+if TYPE_CHECKING:
+    from dgaal_cli.config.load import configuration as configuration
+    from dgaal_cli.workflows.export import export as export
+    from dgaal_cli.workflows.init import InitRequest as InitRequest
+    from dgaal_cli.workflows.init import init as init
+    from dgaal_cli.workflows.query import query as query
+    from dgaal_cli.workflows.score import score as score
+    from dgaal_cli.workflows.status import status as status
+    from dgaal_cli.workflows.train import train as train
+    from dgaal_cli.workspace import open_workspace as open_workspace
+
+
+def __getattr__(name: str) -> Any:  # PEP 562
+    if name not in _API:
+        raise AttributeError(f"module 'dgaal_cli' has no attribute {name!r}")
+    module, _, attribute = _API[name].partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted([*_API, "__version__"])

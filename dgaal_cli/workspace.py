@@ -102,6 +102,15 @@ def find_workspace(start: Path, *, is_named: bool = False) -> Workspace:
     )
 
 
+def open_workspace(folder: str | Path) -> Workspace:
+    """Return the workspace at ``folder``; for notebooks and scripts.
+
+    Raises:
+        UsageError: There is none.
+    """
+    return find_workspace(Path(folder), is_named=True)
+
+
 def _acquire(descriptor: int) -> None:
     # A reader of the holder's name may race with its writer, so one short retry covers hand-over.
     for attempt in (0, 1):

@@ -1,18 +1,18 @@
 """What every command is given: where to work, and how to speak."""
 
 import json
-import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dgaal_cli.config.load import load_config
-from dgaal_cli.config.schema import Config
-from dgaal_cli.events import Emit, ignore
 from dgaal_cli.harmless import show
 from dgaal_cli.workspace import Workspace, find_workspace
+
+if TYPE_CHECKING:
+    from dgaal_cli.config.schema import Config
+    from dgaal_cli.events import Emit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +40,11 @@ class Context:
             return find_workspace(self.directory, is_named=True)
         return find_workspace(Path.cwd())
 
-    def config(self, assignments: Iterable[str] = ()) -> Config:
+    def config(self, assignments: Iterable[str] = ()) -> "Config":
         """Read the workspace's configuration with ``--set`` values laid over it."""
-        path = self.workspace().config_path
-        return load_config(path, environment=os.environ, assignments=assignments)
+        from dgaal_cli.config.load import configuration  # a third of the start of --help
+
+        return configuration(self.workspace(), *assignments)
 
     def note(self, text: str) -> None:
         """Tell the user something on stderr; silent with ``-q``."""
@@ -54,9 +55,11 @@ class Context:
         """Print the one JSON document of ``--json`` on stdout."""
         print(json.dumps(document, indent=1, default=_plain))
 
-    def listener(self) -> Emit:
+    def listener(self) -> "Emit":
         """Return a listener that draws progress on stderr; silent with ``-q``."""
         if self.quiet:
+            from dgaal_cli.events import ignore
+
             return ignore
         from dgaal_cli.commands._listener import Progress
 

@@ -6,6 +6,7 @@ are errors that name the nearest key; msgspec alone would let them pass on datac
 
 import dataclasses
 import difflib
+import os
 import tomllib
 import typing
 from collections.abc import Iterable, Mapping
@@ -18,6 +19,7 @@ import msgspec
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import ConfigError, StorageError, WorkspaceError
 from dgaal_cli.harmless import show
+from dgaal_cli.workspace import Workspace
 
 ENVIRONMENT_PREFIX = "DGAAL_"
 SCHEMA_VERSION = 1
@@ -58,6 +60,17 @@ def load_config(
     for assignment in (*_from_environment(environment), *assignments):
         _assign(tree, assignment)
     return build_config(tree)
+
+
+def configuration(workspace: Workspace, *assignments: str) -> Config:
+    """Read a workspace's configuration as the command line does; for notebooks and scripts.
+
+    Args:
+        workspace: Where.
+        *assignments: ``key.path=value``, as after ``--set``.
+    """
+    path = workspace.config_path
+    return load_config(path, environment=os.environ, assignments=assignments)
 
 
 def build_config(tree: Tree) -> Config:
