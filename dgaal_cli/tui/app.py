@@ -13,8 +13,10 @@ from textual.binding import Binding
 from textual.screen import Screen
 
 from dgaal_cli.tui.bridge import Bridge, LabelSession, LabelView
-from dgaal_cli.tui.screens.label import LabelScreen, Settings
+from dgaal_cli.tui.screens.label import LabelScreen
+from dgaal_cli.tui.screens.review import ReviewScreen
 from dgaal_cli.tui.screens.training import TrainingDialog
+from dgaal_cli.tui.settings import Settings
 
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
@@ -56,9 +58,11 @@ class LabelApp(App[int]):
             loop.add_signal_handler(signal.SIGHUP, self._hang_up)
 
     def post_display_hook(self) -> None:
-        """Tell the label screen that a frame has gone out."""
+        """Tell the screens with a gate that a frame has gone out."""
         if self._label_screen.is_mounted:
             self._label_screen.painted()
+        if self._running and self.screen_stack and isinstance(self.screen, ReviewScreen):
+            self.screen.painted()
 
     def action_interrupt(self) -> None:
         """Ctrl-C: leave, everything is saved; a training that runs is canceled first."""

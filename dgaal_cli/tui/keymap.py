@@ -119,14 +119,6 @@ COMMANDS = (
         letter_keys=("F",),
     ),
     Command(
-        name="grid",
-        title="Grid",
-        explanation="see what is left of this round on one page",
-        group="View",
-        keys=("g",),
-        letter_keys=("G",),
-    ),
-    Command(
         name="review",
         title="Review",
         explanation="look at answers again and change them",

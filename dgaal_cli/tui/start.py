@@ -28,7 +28,7 @@ def start_screen(
     """Take over the terminal until the operator leaves; return the exit code."""
     from dgaal_cli.tui.app import run
     from dgaal_cli.tui.render.choose import choose_mode
-    from dgaal_cli.tui.screens.label import Settings
+    from dgaal_cli.tui.settings import Settings
     from dgaal_cli.tui.trainer import command_for
 
     def make_reader() -> Reader:

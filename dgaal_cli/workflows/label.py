@@ -37,9 +37,9 @@ from dgaal_cli.workflows.label_view import (
     State,
     Subject,
     Tally,
-    given_of_event,
     given_of_undone,
     learning_curve,
+    standing_answers,
 )
 from dgaal_cli.workspace import Workspace
 
@@ -145,6 +145,7 @@ class LabelSession:
         is_new = all(g.event_id != receipt.event_id for g in self._history)
         if subject and subject.item_id == press.item_id and is_new:
             self._tally.add(press, is_pool=not subject.is_synthetic and receipt.is_counted)
+            self._history = [g for g in self._history if g.item_id != press.item_id]
             self._history.append(
                 Given(
                     event_id=receipt.event_id,
@@ -175,7 +176,7 @@ class LabelSession:
         if undone.kind not in ("label", "cannot_tell", "skip"):
             return self.view(note=f"took the {undone.kind} back")
         self._before = given_of_undone(undone)
-        self._forget(undone.item.item_id)
+        self._history = self._remember()
         return self.view()
 
     def redo(self) -> LabelView:
@@ -185,12 +186,37 @@ class LabelSession:
         if redone is None:
             return self.view(note="nothing to redo")
         self._before = None
-        if redone.kind in ("label", "cannot_tell", "skip"):
-            self._history.append(given_of_undone(redone))
+        self._history = self._remember()
         self._task = redone.task
         if redone.task is None:
             self._take()
         return self.view(note="" if redone.is_counted else "kept, not counted: others answered it")
+
+    def review(self) -> tuple[Given, ...]:
+        """Every answer of this annotator that stands, of all rounds, newest first."""
+        flagged = {item.item_id for item in self._store.flagged()}
+        answers = standing_answers(self._store.events(annotator=self._annotator))
+        return tuple(
+            dataclasses.replace(answer, is_flagged=answer.item_id in flagged)
+            for answer in reversed(answers)
+            if answer.kind != "skip"
+        )
+
+    def change(self, press: Press) -> LabelView:
+        """Answer an image again that was answered before; undo takes it back like any other.
+
+        Raises:
+            StorageError: Nothing was stored; the same press may be sent again.
+        """
+        self._store.submit(
+            self._stored_form(press, None),
+            annotator=self._annotator,
+            session=self._session,
+            take_next=False,
+        )
+        self._tally = Tally.of(self._store.counts())
+        self._history = self._remember()
+        return self.view()
 
     def flag(self) -> LabelView:
         """Mark or unmark the image on the screen for a second look."""
@@ -311,28 +337,11 @@ class LabelSession:
         )
 
     def _remember(self) -> list[Given]:
-        """Fold this annotator's events of the open round into the answers that stand."""
+        """This annotator's answers of the open round that stand."""
         if self._query is None:
             return []
-        number = self._query.round
-        given: dict[int, Given] = {}
-        taken_back: dict[int, Given] = {}
-        for event in self._store.events():
-            if event.annotator != self._annotator or event.round != number:
-                continue
-            if event.kind in ("label", "cannot_tell", "skip"):
-                given[event.event_id] = given_of_event(event)
-            elif event.kind == "undo" and event.refers_to in given:
-                taken_back[event.refers_to] = given.pop(event.refers_to)
-            elif event.kind == "redo" and event.refers_to in taken_back:
-                given[event.refers_to] = taken_back.pop(event.refers_to)
-        return list(given.values())
-
-    def _forget(self, item_id: ItemId) -> None:
-        for index in range(len(self._history) - 1, -1, -1):
-            if self._history[index].item_id == item_id:
-                del self._history[index]
-                return
+        events = self._store.events(annotator=self._annotator, round=self._query.round)
+        return standing_answers(events)
 
     def _measure_pace(self, elapsed_ms: int | None) -> None:
         now = self._clock()

@@ -1,6 +1,7 @@
 """What the label terminal is told: values, and how they follow from the store's records."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -70,6 +71,15 @@ class Given:
     class_uid: ClassUid | None
     elapsed_ms: int | None
     predicted: ClassUid | None
+    """The model's guess at that time, whether or not it was shown."""
+    round: int | None = None
+    ui: ShownAs | None = None
+    is_flagged: bool = False
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether the person said something else than the model guessed."""
+        return self.predicted is not None and self.predicted != self.class_uid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,20 +189,6 @@ def _curve_point(path: Path) -> CurvePoint | None:
     )
 
 
-def given_of_undone(undone: Undone) -> Given:
-    """What undo took back, or redo brought back."""
-    return Given(
-        event_id=undone.event_id,
-        item_id=undone.item.item_id,
-        sample_id=undone.item.sample_id,
-        is_synthetic=undone.item.is_synthetic,
-        kind=undone.kind,
-        class_uid=undone.class_uid,
-        elapsed_ms=None,
-        predicted=None,
-    )
-
-
 def given_of_event(event: EventRecord) -> Given:
     """One answer of the history."""
     return Given(
@@ -204,4 +200,35 @@ def given_of_event(event: EventRecord) -> Given:
         class_uid=event.class_uid,
         elapsed_ms=event.elapsed_ms,
         predicted=event.predicted,
+        round=event.round,
+        ui=event.ui,
+    )
+
+
+def standing_answers(events: Iterable[EventRecord]) -> list[Given]:
+    """Fold one annotator's events into the answers that stand, one an item, oldest first."""
+    given: dict[int, Given] = {}
+    taken_back: dict[int, Given] = {}
+    for event in events:
+        if event.kind in ("label", "cannot_tell", "skip"):
+            given[event.event_id] = given_of_event(event)
+        elif event.kind == "undo" and event.refers_to in given:
+            taken_back[event.refers_to] = given.pop(event.refers_to)
+        elif event.kind == "redo" and event.refers_to in taken_back:
+            given[event.refers_to] = taken_back.pop(event.refers_to)
+    newest = {answer.item_id: answer for answer in given.values()}
+    return sorted(newest.values(), key=lambda answer: answer.event_id)
+
+
+def given_of_undone(undone: Undone) -> Given:
+    """What undo took back."""
+    return Given(
+        event_id=undone.event_id,
+        item_id=undone.item.item_id,
+        sample_id=undone.item.sample_id,
+        is_synthetic=undone.item.is_synthetic,
+        kind=undone.kind,
+        class_uid=undone.class_uid,
+        elapsed_ms=None,
+        predicted=None,
     )

@@ -20,8 +20,8 @@ from dgaal_cli.store.records import Answer, NewItem, NewSynthetic, Query, QueryE
 from dgaal_cli.tui.app import LabelApp
 from dgaal_cli.tui.bridge import Bridge
 from dgaal_cli.tui.render.choose import Mode
-from dgaal_cli.tui.screens.label import Settings
 from dgaal_cli.tui.screens.training import TrainingDialog
+from dgaal_cli.tui.settings import Settings
 from dgaal_cli.tui.trainer import TrainingState
 from dgaal_cli.workflows.label import LabelSession
 from dgaal_cli.workspace import Workspace

@@ -1,8 +1,6 @@
 """The label screen: one image, one key, saved, next."""
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Literal
 
 from textual import events, timer
@@ -27,8 +25,6 @@ from dgaal_cli.tui.bridge import (
 )
 from dgaal_cli.tui.gate import Gate, Verdict
 from dgaal_cli.tui.keymap import make_keymap
-from dgaal_cli.tui.prefetch import Reader
-from dgaal_cli.tui.render.choose import Mode
 from dgaal_cli.tui.screens.dialogs import (
     AddClassDialog,
     ConfirmDialog,
@@ -36,7 +32,10 @@ from dgaal_cli.tui.screens.dialogs import (
     UnsavedDialog,
 )
 from dgaal_cli.tui.screens.help import HelpDialog
+from dgaal_cli.tui.screens.keys import key_name
+from dgaal_cli.tui.screens.review import ReviewScreen
 from dgaal_cli.tui.screens.training import Closing, TrainingDialog
+from dgaal_cli.tui.settings import Settings
 from dgaal_cli.tui.trainer import Step, Trainer, TrainingState
 from dgaal_cli.tui.widgets import words
 from dgaal_cli.tui.widgets.bars import SaveState
@@ -49,19 +48,6 @@ CODE_S = 1.5
 """The first key of two is forgotten after this."""
 REST_S = 25 * 60
 _ANSWERS = ("accept", "cannot_tell", "skip")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What a terminal is started with."""
-
-    mode: Mode
-    gate_s: float
-    hints: bool
-    make_reader: Callable[[], Reader]
-    train_command: Callable[[Step], list[str]]
-    clock: Callable[[], float] = field(default=time.monotonic)
-    is_review_first: bool = False
 
 
 class LabelScreen(Screen[None]):
@@ -102,7 +88,9 @@ class LabelScreen(Screen[None]):
         if count and self.view.subject:
             words_ = f"resumed after {count} answers, nothing lost"
             self.flash(((" ✔ ", theme.GOOD_STRONG), (words_, theme.BASE)), seconds=4)
-        if self.view.state == "answered":
+        if self.settings.is_review_first:
+            self.call_after_refresh(self.do_review)
+        elif self.view.state == "answered":
             self.call_after_refresh(self.offer_training)
 
     def on_resize(self, event: events.Resize) -> None:
@@ -412,6 +400,21 @@ class LabelScreen(Screen[None]):
 
         self.app.push_screen(FindClassDialog(self.view.classes), take)
 
+    def do_review(self) -> None:
+        """Look at answers again and change them."""
+        if self.pending or self.busy:
+            self.warn("the last answer is still being saved")
+            return
+
+        def back(view: LabelView | None) -> None:
+            self.gate.hide()
+            if view:
+                self._take_view(view)
+            self.draw()
+
+        screen = ReviewScreen(self.bridge, self.view, self.keymap, self.settings)
+        self.app.push_screen(screen, back)
+
     def do_train(self) -> None:
         """Finish the round."""
         if self.view.state == "waiting":
@@ -470,10 +473,3 @@ class LabelScreen(Screen[None]):
             self.do_undo()
         else:
             self._call("open", lambda session: session.open())
-
-
-def key_name(event: events.Key) -> str:
-    """The character a key types, or its name."""
-    if event.character and event.character.isprintable() and event.character != " ":
-        return event.character
-    return {"ctrl+h": "backspace", "ctrl+m": "enter"}.get(event.key, event.key)

@@ -26,7 +26,6 @@ _FOOTER = (
     "train",
     "quit",
     "add",
-    "grid",
     "review",
     "search",
 )

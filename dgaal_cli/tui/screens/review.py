@@ -1,0 +1,376 @@
+"""Answers looked at again: filter, see, change. A change is a new event; nothing is rewritten."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.screen import Screen
+from textual.strip import Strip
+
+from dgaal_cli.errors import DgaalError
+from dgaal_cli.harmless import show
+from dgaal_cli.ids import ClassUid
+from dgaal_cli.tui import messages, theme
+from dgaal_cli.tui.bridge import (
+    AnswerName,
+    Bridge,
+    Given,
+    LabelSession,
+    LabelView,
+    Outcome,
+    Press,
+    new_op_id,
+)
+from dgaal_cli.tui.gate import Gate, Verdict
+from dgaal_cli.tui.keymap import Keymap
+from dgaal_cli.tui.phrases import answer_words
+from dgaal_cli.tui.prefetch import Picture, Prefetcher, Want
+from dgaal_cli.tui.screens.dialogs import UnsavedDialog
+from dgaal_cli.tui.screens.keys import key_name
+from dgaal_cli.tui.settings import Settings
+from dgaal_cli.tui.widgets.image_view import Frame, ImageView
+from dgaal_cli.tui.widgets.lines import Piece, Pieces, box_bottom, box_top, boxed, line, pad
+from dgaal_cli.tui.widgets.rows import Rows
+from dgaal_cli.tui.widgets.words import unreadable
+
+_MOVES = {"up": -1, "k": -1, "down": 1, "j": 1, "pageup": -10, "pagedown": 10}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which answers are listed."""
+
+    class_uid: ClassUid | None = None
+    is_flagged: bool = False
+    disagrees: bool = False
+
+    def keeps(self, given: Given) -> bool:
+        """Tell whether an answer is listed."""
+        return (
+            (self.class_uid is None or given.class_uid == self.class_uid)
+            and (not self.is_flagged or given.is_flagged)
+            and (not self.disagrees or given.disagrees)
+        )
+
+
+class Listed(Message):
+    """The answers that stand, read from the store."""
+
+    def __init__(self, view: LabelView, answers: Sequence[Given]) -> None:
+        super().__init__()
+        self.view = view
+        self.answers = answers
+
+
+class ReviewScreen(Screen[LabelView]):
+    """A list of answers beside the image of the marked one; dismissed with the newest view."""
+
+    def __init__(self, bridge: Bridge, view: LabelView, keymap: Keymap, settings: Settings) -> None:
+        super().__init__()
+        self.bridge = bridge
+        self.view = view
+        self.keymap = keymap
+        self.gate = Gate(settings.clock, visible_s=settings.gate_s)
+        self.answers: list[Given] = []
+        self.filter = Filter()
+        self.at = 0
+        self.pending: Press | None = None
+        self.note = ""
+        self._mode = settings.mode
+        self._is_settled = False
+        self._prefetcher = Prefetcher(settings.make_reader, self._hear_image)
+
+    def compose(self) -> ComposeResult:
+        """List on the left, image on the right."""
+        yield Rows(id="status")
+        with Horizontal(id="middle"):
+            yield Rows(id="list")
+            with Frame(id="frame"):
+                yield ImageView(id="image")
+        yield Rows(id="keys-bar")
+
+    def on_mount(self) -> None:
+        """Read the answers and begin to decode."""
+        self._prefetcher.start()
+        self.reload()
+
+    def on_unmount(self) -> None:
+        """End the image thread."""
+        self._prefetcher.stop()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Draw for the new size."""
+        self.query_one(Frame).styles.width = round(event.size.width * 0.5)
+        self.call_after_refresh(self.draw)
+
+    def painted(self) -> None:
+        """Note that a frame has gone to the terminal."""
+        if self.is_current and self._is_settled and self.query_one(ImageView).is_sent:
+            self.gate.paint()
+
+    @property
+    def shown(self) -> list[Given]:
+        """The answers that the filter keeps."""
+        return [given for given in self.answers if self.filter.keeps(given)]
+
+    @property
+    def marked(self) -> Given | None:
+        """The answer under the cursor."""
+        shown = self.shown
+        return shown[min(self.at, len(shown) - 1)] if shown else None
+
+    def reload(self) -> None:
+        """Read the list from the store."""
+
+        def deliver(outcome: Outcome) -> None:
+            if isinstance(outcome, LabelView):
+                self.post_message(Listed(outcome, found))
+
+        found: list[Given] = []
+
+        def read(session: LabelSession) -> LabelView:
+            found.extend(session.review())
+            return session.view()
+
+        self.bridge.call(read, deliver)
+
+    def on_listed(self, message: Listed) -> None:
+        """Show what was read."""
+        self.view, self.answers = message.view, list(message.answers)
+        self._mark(self.at)
+
+    # Keys
+
+    def on_key(self, event: events.Key) -> None:
+        """Move, filter, change, or go back."""
+        event.stop()
+        key = key_name(event)
+        uid = self.keymap.codes.get(key)
+        kind = self._kind(key, uid)
+        if kind is not None:
+            if self.gate.judge(key, is_answer=True) is Verdict.ACCEPTED:
+                self.change(kind, uid)
+            return
+        self.note = ""
+        if key in ("escape", "q", "Q") and not self.pending:
+            self.dismiss(self.view)
+        elif key in _MOVES:
+            self._mark(self.at + _MOVES[key])
+        elif key in ("home", "end"):
+            self._mark(0 if key == "home" else len(self.shown) - 1)
+        else:
+            self._narrow(key)
+
+    def _kind(self, key: str, uid: ClassUid | None) -> AnswerName | None:
+        if uid is not None:
+            return "label"
+        command = self.keymap.commands.get(key)
+        return "cannot_tell" if command and command.name == "cannot_tell" else None
+
+    def _narrow(self, key: str) -> None:
+        old = self.filter
+        if key == "C":
+            uids = [None, *(c.uid for c in self.view.classes)]
+            after = uids[(uids.index(old.class_uid) + 1) % len(uids)]
+            self.filter = Filter(
+                class_uid=after, is_flagged=old.is_flagged, disagrees=old.disagrees
+            )
+        elif key in ("F", "D"):
+            self.filter = Filter(
+                class_uid=old.class_uid,
+                is_flagged=old.is_flagged != (key == "F"),
+                disagrees=old.disagrees != (key == "D"),
+            )
+        self._mark(0 if self.filter != old else self.at)
+
+    def _mark(self, at: int) -> None:
+        before = self.marked
+        self.at = max(0, min(at, len(self.shown) - 1))
+        after = self.marked
+        if before is None or after is None or before.item_id != after.item_id:
+            self.gate.hide()
+        self.draw()
+
+    def change(self, kind: AnswerName, uid: ClassUid | None) -> None:
+        """Send the new answer; the next one waits for COMMIT."""
+        marked = self.marked
+        if marked is None or self.pending:
+            return
+        if kind == "label" and not self.query_one(ImageView).has_image:
+            self.note = "this image cannot be seen"
+            self.draw()
+            return
+        self.pending = Press(
+            op_id=new_op_id(),
+            kind=kind,
+            item_id=marked.item_id,
+            class_uid=uid,
+            elapsed_ms=self.gate.elapsed_ms(),
+            ui="hidden",
+        )
+        self._send()
+
+    def _send(self) -> None:
+        press = self.pending
+        if press is None:
+            return
+
+        def deliver(outcome: Outcome) -> None:
+            if isinstance(outcome, LabelView):
+                self.post_message(messages.Saved(outcome, press))
+            else:
+                self.post_message(messages.SaveFailed(outcome, press))
+
+        self.bridge.call(lambda session: session.change(press), deliver)
+        self.draw()
+
+    def on_saved(self, message: messages.Saved) -> None:
+        """COMMIT has returned."""
+        self.pending = None
+        press = message.press
+        name = show(message.view.class_name(press.class_uid))
+        self.note = f"✔ saved: {answer_words(press.kind, '', name)} · u on the label screen undoes"
+        self.at += 1
+        self.reload()
+
+    def on_save_failed(self, message: messages.SaveFailed) -> None:
+        """Keep the answer and block until it is saved."""
+        name = show(self.view.class_name(message.press.class_uid))
+        known = isinstance(message.error, DgaalError)
+        reason = str(message.error) if known else repr(message.error)
+
+        def decide(decision: str | None) -> None:
+            if decision == "quit":
+                self.app.exit(8)
+            else:
+                self._send()
+
+        words = answer_words(message.press.kind, "", name)
+        self.app.push_screen(UnsavedDialog(reason, words), decide)
+
+    # Drawing
+
+    def draw(self) -> None:
+        """Draw everything; unchanged rows are not sent."""
+        if not self.query("#keys-bar"):
+            return
+        status, bar = self.query_one("#status", Rows), self.query_one("#keys-bar", Rows)
+        status.show_rows([self._status(status.size.width)])
+        bar.show_rows([line(bar.size.width, _keys(self.keymap), (), theme.BAR_BASE)])
+        listing = self.query_one("#list", Rows)
+        if listing.size.width >= 16:
+            listing.show_rows(self._list(listing.size.width, listing.size.height))
+        self._draw_image()
+
+    def _status(self, width: int) -> Strip:
+        words = [f"class {show(self.view.class_name(self.filter.class_uid))}"]
+        if self.filter.class_uid is None:
+            words = ["all classes"]
+        words += ["flagged"] if self.filter.is_flagged else []
+        words += ["other than the model guessed"] if self.filter.disagrees else []
+        left: list[Piece] = [
+            (" REVIEW ", theme.BRAND),
+            (f"  {' · '.join(words)} ", theme.BAR_STRONG),
+            (f" {len(self.shown)} of {len(self.answers)} ", theme.BAR_BASE),
+        ]
+        right = (" … saving ", theme.BAR_WARN) if self.pending else (" ✔ saved ", theme.BAR_GOOD)
+        return line(width, tuple(left), (right,), theme.BAR_BASE)
+
+    def _list(self, width: int, height: int) -> list[Strip]:
+        shown, room = self.shown, height - 2
+        first = max(0, min(self.at - room // 2, len(shown) - room))
+        rows = [box_top(width, ((" answers, newest first ", theme.TITLE),), theme.LINE)]
+        for index, given in enumerate(shown[first : first + room], start=first):
+            rows.append(boxed(width, *self._line(given, is_marked=index == self.at, width=width)))
+        if not shown:
+            rows.append(boxed(width, (("no answer fits the filter", theme.DIM),)))
+        rows += [boxed(width, ())] * (height - 1 - len(rows))
+        return [*rows, box_bottom(width, (), theme.LINE)]
+
+    def _line(self, given: Given, *, is_marked: bool, width: int) -> tuple[Pieces, Pieces]:
+        code = self.keymap.code_of.get(given.class_uid, "") if given.class_uid else ""
+        name = show(self.view.class_name(given.class_uid))
+        said = "✗ can't tell" if given.kind == "cannot_tell" else f"{code} {name}".strip()
+        style = theme.STRONG if is_marked else theme.BASE
+        left: list[Piece] = [("▸ " if is_marked else "  ", theme.GOOD_STRONG)]
+        left += [("⚑ " if given.is_flagged else "  ", theme.WARN), (pad(said, 14), style)]
+        if given.disagrees:
+            left.append((f" model: {show(self.view.class_name(given.predicted))}", theme.WARN))
+        if width >= 50:
+            left.append((f"  {show(given.sample_id)}", theme.FAINT))
+        number = f" r{given.round}" if given.round is not None else ""
+        return tuple(left), ((number, theme.DIM),)
+
+    def _draw_image(self) -> None:
+        image, marked = self.query_one(ImageView), self.marked
+        want = self._want(marked) if marked else None
+        shown = self.shown
+        around = (*shown[self.at + 1 : self.at + 3], *shown[max(0, self.at - 1) : self.at])
+        wants = [want, *(self._want(given) for given in around)]
+        self._prefetcher.want([w for w in wants if w])
+        picture = self._prefetcher.get(want) if want else None
+        self._is_settled = picture is not None
+        if marked is None:
+            image.show_lines(((("nothing to review", theme.DIM),),))
+        elif picture is None:
+            image.show_lines(((("loading image …", theme.DIM),),))
+        elif picture.error:
+            image.show_lines(unreadable(picture.error, image.size.width, self.keymap))
+        else:
+            image.show_strips(picture.strips)
+        self._draw_frame(marked, picture)
+
+    def _draw_frame(self, marked: Given | None, picture: Picture | None) -> None:
+        facts: list[str] = []
+        if marked:
+            if marked.elapsed_ms is not None:
+                facts.append(f"answered in {marked.elapsed_ms / 1000:.2f} s")
+            facts.append("guess was shown" if marked.ui not in (None, "hidden") else "blind")
+        words = self.note or " · ".join(facts)
+        name = show(marked.sample_id) if marked else ""
+        is_synthetic = bool(marked and marked.is_synthetic)
+        self.query_one(Frame).show_frame(
+            title="◇ SYNTHETIC IMAGE ◇" if is_synthetic else "POOL IMAGE",
+            mark="⚑ flagged" if marked and marked.is_flagged else "",
+            note=picture.note if picture else "",
+            is_synthetic=is_synthetic,
+            captions=(((f" {name}", theme.BASE),), ((f" {words}", theme.DIM),)),
+        )
+
+    def _want(self, given: Given) -> Want | None:
+        size = self.query_one(ImageView).size
+        if size.width < 1 or size.height < 1:
+            return None
+        return Want(
+            item_id=given.item_id,
+            sample_id=given.sample_id,
+            is_synthetic=given.is_synthetic,
+            columns=size.width,
+            rows=size.height,
+            mode=self._mode,
+        )
+
+    def _hear_image(self, want: Want) -> None:
+        if self.is_running:
+            self.post_message(messages.ImageReady(want))
+
+    def on_image_ready(self, message: messages.ImageReady) -> None:
+        """Show what was waited for."""
+        marked = self.marked
+        if marked and message.want == self._want(marked):
+            self._draw_image()
+
+
+def _keys(keymap: Keymap) -> Pieces:
+    entries: list[tuple[str, str]] = [("↑↓", "Move")]
+    if keymap.class_keys() and not keymap.is_two_key:
+        entries.append((keymap.class_keys(), "Change"))
+    entries += [(next(iter(keymap.keys_of("cannot_tell")), "x"), "Can't tell")]
+    entries += [("Esc", "Back"), ("C", "Class"), ("F", "Flagged"), ("D", "Disagreeing")]
+    pieces: list[Piece] = []
+    for key, title in entries:
+        pieces += [(f" {key}", theme.BAR_KEY), (f" {title} ", theme.BAR_BASE)]
+    return tuple(pieces)

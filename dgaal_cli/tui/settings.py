@@ -1,0 +1,22 @@
+"""What a terminal is started with."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from dgaal_cli.tui.prefetch import Reader
+from dgaal_cli.tui.render.choose import Mode
+from dgaal_cli.tui.trainer import Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a terminal is started with."""
+
+    mode: Mode
+    gate_s: float
+    hints: bool
+    make_reader: Callable[[], Reader]
+    train_command: Callable[[Step], list[str]]
+    clock: Callable[[], float] = field(default=time.monotonic)
+    is_review_first: bool = False
