@@ -61,7 +61,13 @@ def worker_count(asked: int) -> int:
 
 
 def decode_stream(
-    entries: Iterable[Entry], *, size: int, channels: int, workers: int = 0, chunk: int = 64
+    entries: Iterable[Entry],
+    *,
+    size: int,
+    channels: int,
+    workers: int = 0,
+    chunk: int = 64,
+    hashes_arrays: bool = True,
 ) -> Generator[DecodedBatch]:
     """Decode and resize entries in parallel; batches come in the order of the entries.
 
@@ -74,8 +80,10 @@ def decode_stream(
         channels: 1 or 3.
         workers: Decoder processes; 0 takes one a CPU. None start for sources of arrays.
         chunk: Entries a batch; the last one may have fewer.
+        hashes_arrays: Whether pixels from arrays need their digest; files always get theirs,
+            which costs a fiftieth of their decoding.
     """
-    with _Crew(worker_count(workers), size, channels) as crew:
+    with _Crew(worker_count(workers), size, channels, hashes_arrays=hashes_arrays) as crew:
         pending: deque[Future[list[Decoded]]] = deque()
         waiting: deque[list[Entry]] = deque()
         assembler = _Assembler(size, channels, chunk)
@@ -116,8 +124,9 @@ def _payload(entry: Entry) -> Payload:
 class _Crew:
     """Threads that each wait for one decoder process at a time."""
 
-    def __init__(self, workers: int, size: int, channels: int) -> None:
+    def __init__(self, workers: int, size: int, channels: int, *, hashes_arrays: bool) -> None:
         self._size = size
+        self._hashes_arrays = hashes_arrays
         self._channels = channels
         self.window = workers * 3
         self._idle: queue.LifoQueue[Decoder] = queue.LifoQueue()
@@ -149,7 +158,7 @@ class _Crew:
             if isinstance(payload, bytes | FileBytes):
                 encoded.append(place)
             elif isinstance(payload, np.ndarray):
-                results[place] = _from_array(payload, self._size, self._channels)
+                results[place] = self._from_array(payload)
             else:
                 results[place] = _unreadable(payload.reason)
         if encoded:
@@ -158,6 +167,23 @@ class _Crew:
                 results[place] = result
         task.payloads.clear()
         return [result for result in results if result is not None]
+
+    def _from_array(self, array: npt.NDArray[np.uint8]) -> Decoded:
+        shape = (self._size, self._size, self._channels)
+        pixels = array
+        try:
+            if array.shape != shape or array.dtype != np.uint8:
+                pixels = resize(decode(array), size=self._size, channels=self._channels)
+        except Exception as error:  # noqa: BLE001 - one image's trouble stays with that image
+            return _unreadable(describe(error))
+        return Decoded(
+            pixels=pixels,
+            reason="",
+            sha256=array_digest(array) if self._hashes_arrays else bytes(32),
+            size_bytes=array.nbytes,
+            width=array.shape[1],
+            height=array.shape[0],
+        )
 
     def _decode(self, payloads: list[bytes | os.PathLike[str]]) -> list[Decoded]:
         decoder = self._idle.get()
@@ -235,21 +261,6 @@ def _portable(payload: object) -> bytes | os.PathLike[str]:
     if isinstance(payload, bytes):
         return payload
     raise TypeError(type(payload))
-
-
-def _from_array(array: npt.NDArray[np.uint8], size: int, channels: int) -> Decoded:
-    try:
-        pixels = resize(decode(array), size=size, channels=channels)
-    except Exception as error:  # noqa: BLE001 - one image's trouble stays with that image
-        return _unreadable(describe(error))
-    return Decoded(
-        pixels=pixels,
-        reason="",
-        sha256=array_digest(array),
-        size_bytes=array.nbytes,
-        width=array.shape[1],
-        height=array.shape[0],
-    )
 
 
 def array_digest(array: npt.NDArray[np.uint8]) -> bytes:

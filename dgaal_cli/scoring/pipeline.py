@@ -152,6 +152,7 @@ def _ahead(
             channels=manifest.channels,
             workers=workers,
             chunk=batch,
+            hashes_arrays=False,
         )
         last: _Failure | None = None
         try:

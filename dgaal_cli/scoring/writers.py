@@ -11,8 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from dgaal_cli.errors import MissingExtraError, UsageError
-from dgaal_cli.harmless import show
-from dgaal_cli.scoring.cells import guard, spell
+from dgaal_cli.harmless import cell, show, spell
 from dgaal_cli.scoring.rows import COLUMNS, Row
 
 Record = dict[str, int | float | str | None]
@@ -48,7 +47,7 @@ def require_pyarrow(what: str) -> None:
 
 
 def write_csv(stream: BinaryIO, rows: Iterable[Row]) -> None:
-    """Write UTF-8 CSV with a header; texts are spelled and guarded as in ``cells``."""
+    """Write UTF-8 CSV with a header; texts are what ``harmless.cell`` makes of them."""
     text = io.TextIOWrapper(stream, "utf-8", newline="", write_through=False)
     try:
         table = csv.writer(text, lineterminator="\n")
@@ -66,7 +65,7 @@ def write_jsonl(stream: BinaryIO, rows: Iterable[Row]) -> None:
 
 
 def write_parquet(stream: BinaryIO, rows: Iterable[Row]) -> None:
-    """Write Parquet: rank int64, numbers float32, texts as in ``cells`` but not guarded."""
+    """Write Parquet: rank int64, numbers float32, texts as ``harmless.spell`` writes them."""
     import importlib
 
     arrow: Any = importlib.import_module("pyarrow")
@@ -108,14 +107,14 @@ def _csv_rows(rows: Iterable[Row]) -> Iterator[tuple[object, ...]]:
         is_ok = not row.is_unreadable
         yield (
             rank if is_ok else "",
-            guard(spell(row.id)),
-            guard(spell(row.path)),
+            cell(row.id),
+            cell(row.path),
             _digits(row.score) if is_ok else "",
             "" if row.p_unlabeled is None else _digits(row.p_unlabeled),
-            guard(spell(row.predicted)),
+            cell(row.predicted),
             "" if row.confidence is None else _digits(row.confidence),
             "ok" if is_ok else "unreadable",
-            guard(spell(row.error)),
+            cell(row.error),
         )
 
 

@@ -12,10 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dgaal_cli.errors import MissingExtraError, StorageError, UsageError
-from dgaal_cli.harmless import show
+from dgaal_cli.harmless import cell, show, uncell, unspell
 from dgaal_cli.ids import SampleId
 from dgaal_cli.scoring import ranking as ranking_module
-from dgaal_cli.scoring.cells import guard, spell, unguard, unspell
 from dgaal_cli.scoring.ranking import FullRanking, TopRanking
 from dgaal_cli.scoring.rows import COLUMNS, Row, pack, scored, unpack, unreadable
 from dgaal_cli.scoring.writers import table_writer, write_csv, write_jsonl
@@ -104,16 +103,16 @@ def test_packed_rows_keep_every_name_and_bit() -> None:
 
 @given(st.text() | st.binary().map(os.fsdecode) | st.sampled_from(ODD_NAMES))
 def test_cells_are_harmless_and_reversible(name: str) -> None:
-    cell = guard(spell(name))
-    assert show(cell) == cell
-    assert not cell.startswith(("=", "+", "-", "@"))
-    cell.encode()
-    assert unspell(unguard(cell)) == name
+    guarded = cell(name)
+    assert show(guarded) == guarded
+    assert not guarded.startswith(("=", "+", "-", "@"))
+    guarded.encode()
+    assert uncell(guarded) == name
 
 
 def test_innocent_names_are_left_alone() -> None:
     for name in ("a/b c.png", "été.png", "a\\b.png", "[b].png"):
-        assert guard(spell(name)) == name
+        assert cell(name) == name
 
 
 def test_csv_has_exactly_the_columns_and_shortest_floats() -> None:
@@ -147,11 +146,13 @@ def test_csv_jsonl_and_parquet_hold_the_same_table(tmp_path: Path) -> None:
     assert all(tuple(line) == COLUMNS for line in lines)
     with files[".csv"].open(newline="") as stream:
         cells = list(csv.DictReader(stream))
-    assert [unspell(unguard(cell["id"])) for cell in cells] == [item.id for item in items]
+    assert [uncell(cell["id"]) for cell in cells] == [item.id for item in items]
     table = parquet.read_table(files[".parquet"]).to_pylist()
     assert [unspell(line["id"]) for line in table] == [item.id for item in items]
-    for line, cell, stored in zip(lines[:-1], cells, table, strict=False):
-        assert np.float32(line["score"]) == np.float32(cell["score"]) == np.float32(stored["score"])
+    for line, texts, stored in zip(lines[:-1], cells, table, strict=False):
+        assert (
+            np.float32(line["score"]) == np.float32(texts["score"]) == np.float32(stored["score"])
+        )
     assert lines[-1]["rank"] is table[-1]["rank"] is None
     assert cells[-1]["rank"] == cells[-1]["score"] == ""
 
