@@ -31,17 +31,43 @@ def _spell_out(match: re.Match[str]) -> str:
 
 
 _RUNS_IN_SPREADSHEETS = tuple("=+-@\t\r\n'\uff1d\uff0b\uff0d\uff20")
+_LOOKS_SPELLED = re.compile(r"\\(?=x[89a-f][0-9a-f]|u\{[0-9a-f]{1,6}\})")
+_SPELLED = re.compile(r"\\x([89a-f][0-9a-f])|\\u\{([0-9a-f]{1,6})\}")
+
+
+def spell(text: str) -> str:
+    r"""Return ``text`` as ``show`` does, but so that ``unspell`` gives it back.
+
+    A backslash that would read as the beginning of a spelling becomes ``\u{5c}``.
+    """
+    if text.isascii() and text.isprintable() and "\\" not in text:  # a pool's usual names
+        return text
+    return show(_LOOKS_SPELLED.sub(r"\\u{5c}", text))
+
+
+def unspell(text: str) -> str:
+    """Return the text that ``spell`` was given."""
+    return _SPELLED.sub(_read_spelling, text)
 
 
 def cell(text: str) -> str:
-    """Return ``text`` as a CSV cell that no spreadsheet runs; ``uncell`` undoes it.
+    """Return ``text`` as a CSV cell that steers no terminal and that no spreadsheet runs.
 
-    Cells that begin with ``= + - @``, their full-width forms, a tab, a line break or an apostrophe
-    get an apostrophe in front.
+    It is spelled out; where it then begins with ``= + - @``, their full-width forms, a tab, a line
+    break or an apostrophe, an apostrophe stands in front. ``uncell`` undoes both.
     """
-    return f"'{text}" if text.startswith(_RUNS_IN_SPREADSHEETS) else text
+    spelled = spell(text)
+    return f"'{spelled}" if spelled.startswith(_RUNS_IN_SPREADSHEETS) else spelled
 
 
 def uncell(text: str) -> str:
     """Return the text that ``cell`` was given."""
-    return text[1:] if text[:1] == "'" and text[1:].startswith(_RUNS_IN_SPREADSHEETS) else text
+    is_guarded = text[:1] == "'" and text[1:].startswith(_RUNS_IN_SPREADSHEETS)
+    return unspell(text[1:] if is_guarded else text)
+
+
+def _read_spelling(match: re.Match[str]) -> str:
+    if match[1] is not None:
+        return chr(0xDC00 + int(match[1], 16))
+    code = int(match[2], 16)
+    return chr(code) if code < 0x110000 else match[0]

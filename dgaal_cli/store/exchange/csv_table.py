@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import BinaryIO, cast, get_args
 
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.harmless import show
-from dgaal_cli.store.exchange import cells
+from dgaal_cli.harmless import cell as cell_of
+from dgaal_cli.harmless import show, uncell
 from dgaal_cli.store.exchange.base import MAX_LINE_BYTES, ExportJob, Parsed, unreadable
 from dgaal_cli.store.records import Provenance
 
@@ -17,7 +17,7 @@ _ID_COLUMNS = ("file_name", "id")
 
 
 class CsvTable:
-    """RFC 4180, UTF-8, names spelled and guarded as ``cells`` says."""
+    """RFC 4180, UTF-8, names as ``harmless.cell`` writes them."""
 
     suffix = ".csv"
 
@@ -30,9 +30,9 @@ class CsvTable:
         for label in labels:
             writer.writerow(
                 (
-                    cells.encode(label.sample_id),
-                    cells.encode(label.class_name or ""),
-                    cells.encode(label.annotator),
+                    cell_of(label.sample_id),
+                    cell_of(label.class_name or ""),
+                    cell_of(label.annotator),
                     label.provenance,
                     label.at,
                     "" if label.round is None else label.round,
@@ -84,13 +84,19 @@ def _row(cell: Mapping[str, str], where: str) -> Parsed:
         raise InputDataError(f"{where}, column round: {show(number[:40])} is no round number")
     return Parsed(
         where=where,
-        names=cells.readings(cell[key]),
-        labels=cells.readings(cell["label"]),
-        annotator=cells.decode(cell.get("annotator", "")) or None,
+        names=_readings(cell[key]),
+        labels=_readings(cell["label"]),
+        annotator=uncell(cell.get("annotator", "")) or None,
         provenance=cast("Provenance | None", provenance),
         at=cell.get("at") or None,
         round=None if number is None else int(number),
     )
+
+
+def _readings(text: str) -> tuple[str, ...]:
+    """Return what a cell may mean, likeliest first: a foreign file does not spell or guard."""
+    meant = uncell(text)
+    return (meant,) if meant == text else (meant, text)
 
 
 def _check_header(row: list[str], name: str) -> list[str]:
