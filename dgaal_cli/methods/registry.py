@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from dgaal_cli.methods.base import Method, TaskShape
 
 METHODS = {
+    "badge": "dgaal_cli.methods.badge:Badge",
     "bald": "dgaal_cli.methods.bayesian:Bald",
+    "coreset": "dgaal_cli.methods.coreset:CoreSet",
     "dbal": "dgaal_cli.methods.bayesian:Dbal",
     "dgaal": "dgaal_cli.methods.dgaal.method:Dgaal",
     "ensemble": "dgaal_cli.methods.ensemble:Ensemble",

@@ -1,0 +1,60 @@
+"""Cover the pool: core-set selection by greedy k-center in T's features."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from dgaal_cli.ids import Row
+from dgaal_cli.methods.base import Ranking, can_learn_classes
+from dgaal_cli.methods.by_score import COLD_START
+from dgaal_cli.methods.k_center import k_center, nearest_distances
+from dgaal_cli.methods.random_sampling import random_ranking
+from dgaal_cli.methods.task_model_only import TaskModelOnly
+from dgaal_cli.networks.samplers import DistanceSampler
+from dgaal_cli.training.classifier import predict
+from dgaal_cli.training.data import RoundData
+
+
+class CoreSet(TaskModelOnly):
+    """k-center greedy (Sener & Savarese 2018, Algorithm 1) on penultimate features, L2 distance.
+
+    The paper's second form, robust to outliers through an integer program, gains little over this
+    one in its own figures and is left out. Synthesized images among the labels are centers too.
+    """
+
+    name = "coreset"
+
+    def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
+        """Pick the farthest from every labeled and picked image; score by the first distance."""
+        if not can_learn_classes(data):
+            return random_ranking(data, count, seed, strategy=COLD_START)
+        rows = data.unlabeled_rows
+        prediction = predict(self.classifier, data.pixels[rows], data.device)
+        centers = self._centers(data)
+        positions = k_center(prediction.features, centers, min(count, len(rows)))
+        picks = [Row(int(rows[i])) for i in positions]
+        return Ranking(
+            rows=rows,
+            scores=nearest_distances(prediction.features, centers).astype(np.float32),
+            picks=picks,
+            strategy=self.name,
+            reasons=dict.fromkeys(picks, "far from every labeled image"),
+            prediction=prediction,
+        )
+
+    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
+        """The classifier, and a sampler that ranks by the distance to the labeled images of now."""
+        modules = super().deploy(data)
+        if not can_learn_classes(data):
+            return modules
+        centers = torch.from_numpy(self._centers(data))
+        return modules | {"sampler": DistanceSampler(self.classifier, centers)}
+
+    def _centers(self, data: RoundData) -> np.ndarray:
+        drawn = data.synthetic.pixels[data.synthetic.is_labeled]
+        return np.concatenate(
+            [
+                predict(self.classifier, data.pixels[data.labeled_rows], data.device).features,
+                predict(self.classifier, drawn, data.device).features,
+            ]
+        )
