@@ -149,10 +149,8 @@ def test_csv_jsonl_and_parquet_hold_the_same_table(tmp_path: Path) -> None:
     assert [uncell(cell["id"]) for cell in cells] == [item.id for item in items]
     table = parquet.read_table(files[".parquet"]).to_pylist()
     assert [unspell(line["id"]) for line in table] == [item.id for item in items]
-    for line, texts, stored in zip(lines[:-1], cells, table, strict=False):
-        assert (
-            np.float32(line["score"]) == np.float32(texts["score"]) == np.float32(stored["score"])
-        )
+    for line, texts, kept in zip(lines[:-1], cells, table, strict=False):
+        assert np.float32(line["score"]) == np.float32(texts["score"]) == np.float32(kept["score"])
     assert lines[-1]["rank"] is table[-1]["rank"] is None
     assert cells[-1]["rank"] == cells[-1]["score"] == ""
 
