@@ -197,6 +197,13 @@ _POSITIVE = (
     "gaal.restarts",
     "gaal.patience",
     "gaal.atoms",
+    "vaal.width",
+    "vaal.batch",
+    "vaal.lr",
+    "vaal.decoder_variance",
+    "vaal.beta",
+    "vaal.vae_steps",
+    "vaal.discriminator_steps",
 )
 _NOT_NEGATIVE = (
     "seed",
@@ -218,6 +225,11 @@ _NOT_NEGATIVE = (
     "gaal.diversity",
     "gaal.realism",
     "gaal.sparsity",
+    "vaal.epochs",
+    "vaal.min_steps",
+    "vaal.kappa",
+    "vaal.adversary_weight",
+    "vaal.settle_steps",
 )
 _SHARES = (
     "generation.noise",
@@ -226,6 +238,7 @@ _SHARES = (
     "evaluation.held_out",
     "classifier.dropout",
     "coverage.purity",
+    "vaal.held_out",
     "gaal.momentum",
 )
 _CHOICES: dict[str, tuple[int, ...]] = {

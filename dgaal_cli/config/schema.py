@@ -215,6 +215,50 @@ class GaalConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VaalConfig:
+    """VAAL and its successors (Sinha, Ebrahimi & Darrell 2019): a VAE against a discriminator.
+
+    ``vaal-released`` takes sizes, ``batch``, ``lr`` and lengths from here and keeps its own losses.
+    """
+
+    representation: Literal["vae", "frozen-vae", "image", "none"] = "vae"
+    """What D sees: the VAE it plays against, one trained without it, or the image itself; "none"
+    ranks by the distance to the labeled images' centroid instead."""
+    width: int = 32
+    """Channels of the VAE's first block; 128 as published. ``network.latent`` is its Z."""
+    epochs: float = 30.0
+    """Passes; an iteration counts ``batch`` images."""
+    epoch_unit: Literal["pool", "labeled"] = "pool"
+    """What a pass is over: the released code reads it as the whole pool, the paper can be read as
+    the labeled images."""
+    min_steps: int = 0
+    """Iterations taken however small the pool is."""
+    batch: int = 64
+    """Images from each pool an iteration."""
+    lr: float = 5e-4
+    """Adam rate of VAE and D."""
+    decoder_variance: float = 0.5
+    """sigma2 of the decoder; latent directions of smaller variance stay unused."""
+    beta: float = 1.0
+    """Weight of the KL divergence beside the one that ``decoder_variance`` gives it."""
+    kappa: float = 0.0
+    """KL weight an image beside the mean squared error; 0 takes 2 sigma2 beta / values."""
+    adversary_weight: float = 0.1
+    """Weight of D's verdict in the VAE's loss; 0 stops the game, 1 is published."""
+    vae_steps: int = 1
+    """Steps of the VAE an iteration."""
+    discriminator_steps: int = 1
+    """Steps of D an iteration."""
+    settle_steps: int = 200
+    """Upper bound of D's steps on the finished encoder; 0 as published."""
+    held_out: float = 0.1
+    """Share of both pools that D never sees, to measure whether it knows anything."""
+    ranking_share: float = 0.0
+    """TA-VAAL: share of T's steps in which the ranking loss shapes T too; 0.6 as published, which
+    gives T a loss that no other method's T has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationConfig:
     """How accuracy is measured."""
 
@@ -252,4 +296,5 @@ class Config:
     discriminative: DiscriminativeConfig = field(default_factory=DiscriminativeConfig)
     coverage: CoverageConfig = field(default_factory=CoverageConfig)
     gaal: GaalConfig = field(default_factory=GaalConfig)
+    vaal: VaalConfig = field(default_factory=VaalConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
