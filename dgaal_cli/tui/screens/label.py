@@ -224,7 +224,7 @@ class LabelScreen(Screen[None]):
             self.warn("the last answer is still being saved")
             return
         if kind == "label" and not self.deck.has_image:
-            self.warn("this image cannot be seen: say can't tell, or skip it")
+            self.warn("no image to judge: can't tell, or skip")
             return
         self.pending = Press(
             op_id=new_op_id(),
