@@ -5,9 +5,10 @@ import os
 import typer
 
 from dgaal_cli.commands._context import Context
+from dgaal_cli.errors import UsageError
 from dgaal_cli.harmless import show
 
-MARKS = {"ok": "ok     ", "missing": "missing", "old": "too old"}
+MARKS = {"ok": "ok     ", "missing": "missing", "old": "too old", "risk": "at risk"}
 
 
 def doctor(ctx: typer.Context) -> None:
@@ -15,7 +16,13 @@ def doctor(ctx: typer.Context) -> None:
     from dgaal_cli.workflows.doctor import doctor as examine
 
     context: Context = ctx.obj
-    findings = examine(os.environ)
+    try:
+        workspace = context.workspace()
+    except UsageError:
+        if context.directory is not None:
+            raise
+        workspace = None
+    findings = examine(os.environ, workspace)
     if context.json:
         context.print_json(
             [
@@ -29,6 +36,6 @@ def doctor(ctx: typer.Context) -> None:
         print(f"{MARKS[finding.level]}  {finding.name:<{width}}  {show(finding.found)}")
     remedies = list(dict.fromkeys(f.remedy for f in findings if f.remedy))
     if remedies:
-        print("\nto complete this install:")
+        print("\nto mend this:")
         for remedy in remedies:
             print(f"  {remedy}")

@@ -35,6 +35,10 @@ def init(
     labels_from_source: Annotated[
         bool, typer.Option("--labels-from-source", help="Import the labels that the pool carries.")
     ] = False,
+    accepts_network_folder: Annotated[
+        bool,
+        typer.Option("--i-know", help="Allow a network file system, for one person on one host."),
+    ] = False,
 ) -> None:
     """Make a workspace around a pool of images."""
     from dgaal_cli import interruption
@@ -60,6 +64,7 @@ def init(
         query_size=query_size,
         budget=budget,
         takes_labels=labels_from_source,
+        accepts_network_folder=accepts_network_folder,
     )
     with interruption.listening():
         result = make(request)

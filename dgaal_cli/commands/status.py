@@ -41,6 +41,11 @@ def status(ctx: typer.Context) -> None:
         print(f"  ... and {len(found.unreadable) - LISTED} more unreadable (--json lists all)")
     if found.artifacts:
         print(f"  artifacts: {', '.join(found.artifacts)}")
+    if found.not_backed_up:
+        print(
+            f"  the last automatic backup failed: {found.not_backed_up:,} answers are in no copy; "
+            f"'{context.dgaal} labels backup' makes one or says what is wrong"
+        )
     print(f"  {_where(found)}")
     print(f"next: {context.dgaal} {found.next_step}")
 
@@ -92,5 +97,6 @@ def _document(found: "Status") -> dict[str, Any]:
         "rounds": list(found.curve),
         "unreadable": [{"id": show(i), "reason": show(r)} for i, r in found.unreadable],
         "artifacts": list(found.artifacts),
+        "not_backed_up": found.not_backed_up,
         "next": found.next_step,
     }

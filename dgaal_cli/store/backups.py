@@ -1,5 +1,6 @@
 """Verified copies of the store: made with SQLite's backup interface, renamed when proven whole."""
 
+import contextlib
 import os
 import secrets
 import sqlite3
@@ -15,6 +16,10 @@ KEPT = 5
 """Automatic copies kept; older ones are removed."""
 
 
+EVERY = 500
+"""Events between two automatic copies."""
+
+
 def folder_of(store: Path) -> Path:
     """Folder of a store's copies."""
     return store.parent / "backups"
@@ -24,6 +29,27 @@ def existing(store: Path) -> list[Path]:
     """Return the copies, newest first."""
     folder = folder_of(store)
     return sorted(folder.glob("labels-*.db"), reverse=True) if folder.is_dir() else []
+
+
+def overdue(store: Path, *, events: int) -> int | None:
+    """Tell how many events the newest sound copy lacks, if a copy should have been made since.
+
+    Whatever kept it from being made (a full disk, a permission, a hand), the answer is the same.
+
+    Args:
+        store: The store.
+        events: How many it holds.
+
+    Returns:
+        Events that no copy holds; None where the copies are as they should be.
+    """
+    wanted = events // EVERY * EVERY
+    newest = 0
+    for copy in existing(store) if wanted else []:
+        with contextlib.suppress(WorkspaceError):
+            newest = _event_count(copy)
+            break
+    return events - newest if newest < wanted else None
 
 
 def make(database: Database, *, reason: str, stamp: str) -> Path:
@@ -82,11 +108,26 @@ def verify(copy: Path) -> int:
         sound = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if kind != schema.APPLICATION_ID or sound != "ok":
             raise WorkspaceError(f"{show(str(copy))} is damaged or no label store of dgaal")
-        return int(connection.execute("SELECT count(*) FROM event").fetchone()[0])
+        return _events(connection)
     except sqlite3.Error as error:
         raise WorkspaceError(f"{show(str(copy))} is damaged: {show(str(error))}") from error
     finally:
         connection.close()
+
+
+def _event_count(copy: Path) -> int:
+    """Read one number of a copy without examining all of it."""
+    try:
+        connection = sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro", uri=True)
+        with contextlib.closing(connection):
+            return _events(connection)
+    except sqlite3.Error as error:
+        raise WorkspaceError(f"{show(str(copy))} is damaged: {show(str(error))}") from error
+
+
+def _events(connection: sqlite3.Connection) -> int:
+    # Events are never deleted, so the newest number is their count.
+    return int(connection.execute("SELECT ifnull(max(event_id), 0) FROM event").fetchone()[0])
 
 
 def _copy(source: sqlite3.Connection, target: Path) -> None:

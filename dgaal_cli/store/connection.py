@@ -25,7 +25,7 @@ from dgaal_cli.harmless import show
 from dgaal_cli.store import schema
 from dgaal_cli.store.filesystem import network_filesystem
 
-GATE_DEADLINE_S = 10.0
+GATE_DEADLINE_S = 8.0
 """How long a writer waits for another process before it says who holds the store."""
 
 _STORAGE = {
@@ -265,11 +265,15 @@ def _set_pragmas(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
+def _gate_path(path: Path) -> Path:
+    return path.parent / ".locks" / f"{path.name}.lock"
+
+
 def _open_gate(path: Path) -> int:
-    folder = path.parent / ".locks"
+    folder = _gate_path(path).parent
     try:
         folder.mkdir(exist_ok=True)
-        return os.open(folder / f"{path.name}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+        return os.open(_gate_path(path), os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise StorageError(
             f"cannot write in {show(str(path.parent))}: {error.strerror}; "
@@ -286,21 +290,46 @@ def _pass_gate(gate: int, path: Path) -> None:
             break
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                raise _busy(gate, path) from None
+                raise _busy(_holder(gate), path) from None
             time.sleep(pause)
             pause = min(pause * 1.5, 0.01)
     with contextlib.suppress(OSError):  # only for the message of others; a full disk is no reason
         os.pwrite(gate, f"{os.getpid():<12d}".encode(), 0)
 
 
-def _busy(gate: int, path: Path) -> BusyError:
-    holder = ""
-    with contextlib.suppress(OSError):
-        holder = show(os.pread(gate, 32, 0)).strip()
+def _busy(holder: str, path: Path) -> BusyError:
     return BusyError(
         f"{show(str(path))} is being written by process {holder or 'unknown'} for more than "
-        f"{GATE_DEADLINE_S:.0f} s; wait for it or stop it, then try again"
+        f"{GATE_DEADLINE_S:.0f} s; wait for it or stop it (a stopped one goes on with "
+        f"'kill -CONT {holder or 'PID'}'), then try again"
     )
+
+
+def _holder(gate: int) -> str:
+    with contextlib.suppress(OSError):
+        return show(os.pread(gate, 32, 0)).strip()
+    return ""
+
+
+def _in_use(path: Path) -> BusyError:
+    """Say who holds SQLite's own lock: another dgaal within its commit, or a foreign program."""
+    foreign = BusyError(
+        f"{show(str(path))} is in use by another program, which is not dgaal; "
+        "try again when it is done"
+    )
+    try:
+        gate = os.open(_gate_path(path), os.O_RDONLY)
+    except OSError:
+        return foreign
+    try:
+        fcntl.flock(gate, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        holder = _holder(gate)
+        return foreign if holder == str(os.getpid()) else _busy(holder, path)
+    else:
+        return foreign
+    finally:
+        os.close(gate)
 
 
 @contextmanager
@@ -325,7 +354,7 @@ def translate(error: sqlite3.Error, path: Path) -> DgaalError | None:
             "make room or fix the permission and try again"
         )
     if primary in _BUSY:
-        return BusyError(f"{name} is in use by another program; try again when it is done")
+        return _in_use(path)
     if primary in _DAMAGED:
         return WorkspaceError(
             f"{name} is damaged or no label store ({show(str(error))}); it was left untouched, "

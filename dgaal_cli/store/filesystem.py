@@ -10,10 +10,7 @@ _REMOTE = frozenset(
         "beegfs",
         "ceph",
         "cifs",
-        "fuse.glusterfs",
-        "fuse.rclone",
-        "fuse.s3fs",
-        "fuse.sshfs",
+        "glusterfs",
         "gpfs",
         "lustre",
         "ncpfs",
@@ -23,6 +20,9 @@ _REMOTE = frozenset(
         "smbfs",
     ]
 )
+
+
+_LOCAL_FUSE = frozenset(["fuse.fuse-overlayfs", "fuse.ntfs-3g", "fuse.bindfs", "fuse.mergerfs"])
 
 
 def network_filesystem(path: Path) -> str | None:
@@ -44,7 +44,14 @@ def network_filesystem(path: Path) -> str | None:
         mount = fields[4].decode("unicode_escape", "replace").encode("latin-1", "replace")
         if _contains(mount, target) and len(mount) >= len(best):
             best, kind = mount, tail.split(b" ")[0].decode("ascii", "replace")
-    return kind if kind in _REMOTE else None
+    return kind if is_remote(kind) else None
+
+
+def is_remote(kind: str) -> bool:
+    """Tell whether a file system type may lie on another host; unknown FUSE types count as such."""
+    if kind in _LOCAL_FUSE:
+        return False
+    return kind in _REMOTE or kind == "fuse" or kind.startswith("fuse.")
 
 
 def _contains(mount: bytes, target: bytes) -> bool:

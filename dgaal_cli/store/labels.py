@@ -37,7 +37,7 @@ from dgaal_cli.store.records import (
 LEASE_S = 120.0
 """How long an image is promised to one annotator; an answer or a renewal prolongs nothing else."""
 
-BACKUP_EVERY = 500
+BACKUP_EVERY = backups.EVERY
 """Events between two automatic copies."""
 
 
@@ -148,6 +148,12 @@ class LabelStore(StoreReader):
         with self._database.write() as connection:
             items.mark_unreadable(connection, sample_id, reason)
 
+    def mark_all_unreadable(self, files: Iterable[tuple[SampleId, str]]) -> None:
+        """Set many files aside, each with its reason, in one transaction."""
+        with self._database.write() as connection:
+            for sample_id, reason in files:
+                items.mark_unreadable(connection, sample_id, reason)
+
     def set_state(self, item_id: ItemId, state: ItemState) -> None:
         """Record that an image went missing, changed, or came back."""
         with self._database.write() as connection:
@@ -232,8 +238,7 @@ class LabelStore(StoreReader):
                 provenance=provenance,
                 take_next=take_next,
             )
-        if receipt.event_id % BACKUP_EVERY == 0:
-            self._back_up_quietly()
+        self._back_up_if_due(receipt.event_id - 1, receipt.event_id)
         return receipt
 
     def submit_many(
@@ -258,7 +263,7 @@ class LabelStore(StoreReader):
                 )
                 for answer in given
             ]
-        self._back_up_if_due(before)
+        self._back_up_if_due(before, max((r.event_id for r in receipts), default=before))
         return receipts
 
     def undo(self, annotator: str, session: str, *, op_id: str | None = None) -> Undone | None:
@@ -273,12 +278,18 @@ class LabelStore(StoreReader):
             op_id: Makes a retry safe; one is drawn if not given.
         """
         with self._database.write() as connection:
-            return answers.undo(connection, self._operator(annotator, session), op_id=op_id)
+            done = answers.undo(connection, self._operator(annotator, session), op_id=op_id)
+        if done is not None:
+            self._back_up_if_due(done.event_id - 1, done.event_id)
+        return done
 
     def redo(self, annotator: str, session: str, *, op_id: str | None = None) -> Undone | None:
         """Bring back what ``undo`` took last; None after a new answer or if there is nothing."""
         with self._database.write() as connection:
-            return answers.redo(connection, self._operator(annotator, session), op_id=op_id)
+            done = answers.redo(connection, self._operator(annotator, session), op_id=op_id)
+        if done is not None:
+            self._back_up_if_due(done.event_id - 1, done.event_id)
+        return done
 
     def import_labels(
         self,
@@ -299,7 +310,8 @@ class LabelStore(StoreReader):
         Raises:
             UsageError: A sample or class is unknown; nothing was imported.
         """
-        if not is_dry_run and self.watermark():
+        before = self.watermark()
+        if not is_dry_run and before:
             self.back_up("import")
         try:
             with self._database.write() as connection:
@@ -317,6 +329,7 @@ class LabelStore(StoreReader):
                     _end_dry_run(report)
         except _DryRunError as dry_run:
             return dry_run.report
+        self._back_up_if_due(before, before + report.added + report.replaced)
         return report
 
     def promote_synthetic(self, chosen: Sequence[ItemId], round: int) -> int:  # noqa: A002
@@ -324,8 +337,11 @@ class LabelStore(StoreReader):
 
         Left out: images set aside, without a class, or with a verdict already.
         """
+        before = self.watermark()
         with self._database.write() as connection:
-            return imports.promote_synthetic(connection, chosen, number=round, now=self._clock())
+            made = imports.promote_synthetic(connection, chosen, number=round, now=self._clock())
+        self._back_up_if_due(before, before + made)
+        return made
 
     def set_meta(self, key: str, value: str) -> None:
         """Note a fact about the workspace."""
@@ -382,8 +398,8 @@ class LabelStore(StoreReader):
             found = int(connection.execute("PRAGMA user_version").fetchone()[0])
             schema.migrate(connection, version=found)
 
-    def _back_up_if_due(self, before: int) -> None:
-        if self.watermark() // BACKUP_EVERY > before // BACKUP_EVERY:
+    def _back_up_if_due(self, before: int, after: int) -> None:
+        if after // BACKUP_EVERY > before // BACKUP_EVERY:
             self._back_up_quietly()
 
     def _back_up_quietly(self) -> None:

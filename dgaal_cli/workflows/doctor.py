@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 import sqlite3
 import sys
 from collections.abc import Mapping
@@ -10,9 +11,11 @@ from importlib import metadata, util
 from typing import cast
 
 import dgaal_cli
+from dgaal_cli.errors import DgaalError
+from dgaal_cli.workspace import Workspace
 
 Level = str
-"""``ok``, ``missing`` or ``old``."""
+"""``ok``, ``missing``, ``old`` or ``risk``."""
 
 FLOORS = {
     "numpy": (2, 0),
@@ -52,8 +55,13 @@ class Finding:
     """The command that mends it; empty where there is nothing to mend."""
 
 
-def doctor(environment: Mapping[str, str]) -> list[Finding]:
-    """Look at versions, devices and the terminal; imports torch and onnxruntime if present."""
+def doctor(environment: Mapping[str, str], workspace: Workspace | None = None) -> list[Finding]:
+    """Look at versions, devices and the terminal; imports torch and onnxruntime if present.
+
+    Args:
+        environment: Variables of the process.
+        workspace: Its file system and backups are examined too.
+    """
     return [
         Finding(name="dgaal", level="ok", found=dgaal_cli.__version__),
         Finding(
@@ -65,6 +73,7 @@ def doctor(environment: Mapping[str, str]) -> list[Finding]:
         _onnx_devices(),
         Finding(name="cpu threads", level="ok", found=str(_cpu_count())),
         _terminal(environment),
+        *([] if workspace is None else [_file_system(workspace), _backups(workspace)]),
     ]
 
 
@@ -104,6 +113,41 @@ def _sqlite() -> Finding:
 
     mode = "WAL" if is_wal_safe() else "rollback journal (this version's WAL has a known fault)"
     return Finding(name="sqlite", level="ok", found=f"{sqlite3.sqlite_version}, {mode}")
+
+
+def _file_system(workspace: Workspace) -> Finding:
+    from dgaal_cli.store.filesystem import network_filesystem
+
+    kind = network_filesystem(workspace.root)
+    if kind is None:
+        return Finding(name="file system", level="ok", found="local")
+    return Finding(
+        name="file system",
+        level="risk",
+        found=f"{kind}, over a network: one person on one host only",
+        remedy=f"cp -a {shlex.quote(str(workspace.root))} LOCAL_FOLDER",
+    )
+
+
+def _backups(workspace: Workspace) -> Finding:
+    from dgaal_cli.store import backups
+    from dgaal_cli.store.labels import LabelStore
+
+    try:
+        with LabelStore.open(workspace.store_path, read_only=True) as store:
+            events = store.watermark()
+    except DgaalError as error:
+        return Finding(name="labels", level="risk", found=str(error), remedy="dgaal labels restore")
+    missing = backups.overdue(workspace.store_path, events=events)
+    if missing is None:
+        count = len(backups.existing(workspace.store_path))
+        return Finding(name="backups", level="ok", found=f"{count} of {events} events")
+    return Finding(
+        name="backups",
+        level="risk",
+        found=f"the last automatic one failed: {missing} events are in no copy",
+        remedy="dgaal labels backup",
+    )
 
 
 def _torch_devices() -> Finding:

@@ -17,6 +17,7 @@ from dgaal_cli.errors import ConfigError, InputDataError, UsageError
 from dgaal_cli.harmless import show
 from dgaal_cli.ids import SampleId
 from dgaal_cli.methods.registry import check_method
+from dgaal_cli.store.filesystem import network_filesystem
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import ImportedLabel, NewItem
 from dgaal_cli.workspace import CONFIG_NAME, Workspace
@@ -40,6 +41,8 @@ class InitRequest:
     budget: int = 0
     takes_labels: bool = False
     """Import the labels that the source carries."""
+    accepts_network_folder: bool = False
+    """Make it on a network file system too; one person at a time then, the labels at their risk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +120,18 @@ def _check_request(request: InitRequest) -> None:
             f"{show(str(root))} holds a labels.db but no {CONFIG_NAME}; put {CONFIG_NAME} back, or "
             "choose another folder: dgaal never writes over labels"
         )
+    _check_place(root, accepts_network_folder=request.accepts_network_folder)
+
+
+def _check_place(root: Path, *, accepts_network_folder: bool) -> None:
+    """Refuse file systems on which SQLite's locks and syncs cannot be trusted."""
+    kind = None if accepts_network_folder else network_filesystem(root)
+    if kind is not None:
+        raise UsageError(
+            f"{show(str(root))} lies on a network file system ({show(kind)}), where labels of two "
+            "people can damage each other; choose a folder on a local disk, or give --i-know if "
+            "only one person on one host will ever label here"
+        )
 
 
 def _classes(request: InitRequest, found: Survey) -> list[str]:
@@ -174,11 +189,9 @@ def _write(
                 )
                 for item in found.items
             )
-            for sample_id, reason in found.unreadable:
-                store.mark_unreadable(sample_id, reason)
+            store.mark_all_unreadable(found.unreadable)
             labels = _take_labels(store, found) if request.takes_labels else 0
-        os.replace(path, workspace.store_path)  # noqa: PTH105 - same call as atomic's
-    atomic.write_text(workspace.config_path, render_config(config))
+        _move_in(path, workspace, render_config(config))
     return InitResult(
         workspace=workspace,
         config=config,
@@ -189,6 +202,26 @@ def _write(
         labels=labels,
         offered=0 if request.takes_labels else sum(i.label is not None for i in found.items),
     )
+
+
+def _move_in(made: Path, workspace: Workspace, config_text: str) -> None:
+    """Give the store its place and, last, write the file that makes the folder a workspace."""
+    backups = made.parent / "backups"
+    moved: list[Path] = []
+    try:
+        for source, target in (
+            (backups, workspace.root / backups.name),
+            (made, workspace.store_path),
+        ):
+            if source.exists():
+                os.rename(source, target)  # noqa: PTH104 - same call as atomic's
+                moved.append(target)
+        atomic.sync_folder(workspace.root)
+        atomic.write_text(workspace.config_path, config_text)
+    except BaseException:  # without the last file the next init would refuse the first ones
+        for target in moved:
+            shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+        raise
 
 
 def _take_labels(store: LabelStore, found: Survey) -> int:

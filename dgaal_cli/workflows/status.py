@@ -6,6 +6,7 @@ from typing import Any
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import SampleId
 from dgaal_cli.rounds import RoundState, learning_curve, round_state
+from dgaal_cli.store import backups
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import ClassRecord, Counts
 from dgaal_cli.workspace import Workspace
@@ -25,6 +26,8 @@ class Status:
     budget: int
     unreadable: tuple[tuple[SampleId, str], ...]
     artifacts: tuple[str, ...]
+    not_backed_up: int
+    """Events that no backup holds although one was due; 0 if the backups are as they should be."""
     next_step: str
     """The command to type next, without ``dgaal``."""
 
@@ -36,6 +39,7 @@ def status(workspace: Workspace, config: Config) -> Status:
         counts = store.counts()
         classes = tuple(store.classes())
         unreadable = tuple(store.quarantined())
+        events = store.watermark()
     artifacts = workspace.artifacts_path
     names = sorted(p.name for p in artifacts.iterdir()) if artifacts.is_dir() else []
     return Status(
@@ -48,5 +52,6 @@ def status(workspace: Workspace, config: Config) -> Status:
         budget=config.query.budget,
         unreadable=unreadable,
         artifacts=tuple(name for name in names if name.endswith((".onnx", ".ts"))),
+        not_backed_up=backups.overdue(workspace.store_path, events=events) or 0,
         next_step=state.step if counts.unlabeled or state.step != "query" else "export",
     )

@@ -87,3 +87,29 @@ def test_check_and_rebuild_find_and_mend_a_present_state_that_lies(asked):
     assert asked.store.rebuild() == 4
     assert asked.store.check() == []
     assert asked.names() == {3: "cat"}
+
+
+@pytest.mark.parametrize("last", ["undo", "import"])
+def test_whatever_event_is_the_due_one_makes_the_copy(asked, monkeypatch, path, last):
+    monkeypatch.setattr(labels, "BACKUP_EVERY", 2)
+    asked.say("sam", "label", 3, asked.cat)
+    if last == "undo":
+        asked.store.undo("sam", "s")
+    else:
+        line = ImportedLabel(sample_id="4.png", class_uid=asked.cat, annotator="ext")
+        asked.store.import_labels([line])
+    assert backups.verify(backups.existing(path)[0]) == 2
+
+
+def test_a_copy_that_was_not_made_is_noticed_whatever_kept_it(asked, monkeypatch, path):
+    monkeypatch.setattr(backups, "EVERY", 2)
+    monkeypatch.setattr(labels, "BACKUP_EVERY", 2)
+    asked.say("sam", "label", 3, asked.cat)
+    assert backups.overdue(path, events=1) is None
+    asked.say("sam", "label", 1, asked.cat)
+    assert backups.overdue(path, events=2) is None
+    assert backups.overdue(path, events=3) is None
+    assert backups.overdue(path, events=5) == 3
+    backups.existing(path)[0].write_bytes(b"damaged")
+    assert backups.overdue(path, events=2) == 2
+    assert backups.overdue(path.parent / "elsewhere" / "labels.db", events=4) == 4
