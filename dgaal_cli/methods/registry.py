@@ -21,7 +21,11 @@ METHODS = {
     "entropy": "dgaal_cli.methods.uncertainty:Entropy",
     "least-confidence": "dgaal_cli.methods.uncertainty:LeastConfidence",
     "margin": "dgaal_cli.methods.uncertainty:Margin",
+    "probcover": "dgaal_cli.methods.coverage:ProbCover",
     "random": "dgaal_cli.methods.random_sampling:RandomSampling",
+    "typiclust": "dgaal_cli.methods.coverage:TypiClust",
+    "vaal": "dgaal_cli.methods.vaal.method:Vaal",
+    "vaal-released": "dgaal_cli.methods.vaal.released:VaalReleased",
 }
 
 

@@ -1,0 +1,172 @@
+"""TypiClust and ProbCover on blobs whose right answer is known, and against brute force."""
+
+import numpy as np
+import pytest
+import torch
+from small_rounds import small_config, small_data, trained
+
+from dgaal_cli.methods import coverage
+from dgaal_cli.methods.coverage import (
+    greedy_cover,
+    k_means,
+    purity_radius,
+    typical_of_clusters,
+    typicality,
+)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def blobs(sizes=(40, 30, 20, 10), spread=0.2, seed=0):
+    rng = np.random.default_rng(seed)
+    means = 5.0 * np.array([[0, 0], [1, 0], [0, 1], [1, 1]])[: len(sizes)]
+    points = np.concatenate(
+        [rng.normal(m, spread, (n, 2)) for m, n in zip(means, sizes, strict=True)]
+    )
+    return points.astype(np.float32), np.repeat(np.arange(len(sizes)), sizes)
+
+
+def test_typicality_is_the_inverse_mean_distance_to_the_neighbors():
+    points, _ = blobs((60,))
+    gaps = np.linalg.norm(points[:, None] - points[None], axis=2).astype(np.float64)
+    wanted = 1 / (np.sort(gaps, axis=1)[:, 1:21].mean(1) + 1e-5)
+    assert typicality(points) == pytest.approx(wanted, rel=1e-3)
+
+
+def test_small_clusters_look_at_half_of_their_points():
+    points = np.array([[0.0], [1.0], [3.0], [7.0]])
+    wanted = 1 / (np.array([2.0, 1.5, 2.5, 5.0]) + 1e-5)  # two neighbors each
+    assert typicality(points) == pytest.approx(wanted)
+    assert typicality(points[:1]).tolist() == [0.0]
+    assert typicality(points[:0]).tolist() == []
+
+
+def test_the_middle_is_more_typical_than_the_edge():
+    points, _ = blobs((80,))
+    distance = np.linalg.norm(points - points.mean(0), axis=1)
+    assert distance[typicality(points).argmax()] < np.median(distance)
+    assert distance[typicality(points).argmin()] > np.median(distance)
+
+
+def test_one_typical_point_of_each_cluster_the_largest_cluster_first():
+    points, truth = blobs()
+    picked, scores = typical_of_clusters(points, points[:0], 4, seed=0)
+    assert truth[picked].tolist() == [0, 1, 2, 3]
+    for row in picked:
+        assert scores[row] == scores[truth == truth[row]].max()
+
+
+def test_clusters_with_labels_come_last():
+    points, truth = blobs()
+    labeled = points[truth == 0][:2]
+    picked, _ = typical_of_clusters(points, labeled, 2, seed=0)  # 2 labels + 2 asked: 4 clusters
+    assert truth[picked].tolist() == [1, 2]
+
+
+def test_visits_go_round_and_small_clusters_wait():
+    points, truth = blobs((40, 30, 20, 4))
+    picked, _ = typical_of_clusters(points, points[:0], 4, seed=0)
+    assert truth[picked].tolist() == [0, 1, 2, 0]
+    everything, _ = typical_of_clusters(points, points[:0], len(points), seed=0)
+    assert sorted(everything) == list(range(len(points)))
+
+
+def test_duplicates_are_no_trouble():
+    points = np.ones((30, 3), np.float32)
+    picked, scores = typical_of_clusters(points, points[:2], 30, seed=0)
+    assert sorted(picked) == list(range(30))
+    assert np.isfinite(scores).all()
+    picked, _ = greedy_cover(points, points[:0], 30, radius=0.5)
+    assert sorted(picked) == list(range(30))
+
+
+def brute_cover(unlabeled, labeled, count, radius):
+    points = np.concatenate([unlabeled, labeled])
+    graph = np.linalg.norm(points[:, None] - points[None], axis=2) < radius
+    np.fill_diagonal(graph, val=True)
+    covered = graph[len(unlabeled) :].any(0)
+    picked = []
+    for _ in range(count):
+        degrees = (graph & ~covered).sum(1)[: len(unlabeled)]
+        picked.append(int(degrees.argmax()))
+        covered |= graph[picked[-1]]
+    return picked
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_greedy_cover_is_brute_forces(seed, monkeypatch):
+    monkeypatch.setattr(coverage, "ROWS_AT_ONCE", 17)
+    rng = np.random.default_rng(seed)
+    unlabeled, labeled = rng.random((120, 2)), rng.random((seed, 2))
+    radius = 0.15
+    picked, scores = greedy_cover(unlabeled, labeled, 8, radius=radius)
+    assert picked == brute_cover(unlabeled, labeled, 8, radius)
+    assert scores[picked[0]] == scores.max()
+
+
+def test_a_ball_around_a_label_is_covered():
+    unlabeled = np.array([[0.0], [0.1], [0.2], [5.0], [5.1]])
+    picked, scores = greedy_cover(unlabeled, np.array([[0.1]]), 1, radius=0.5)
+    assert picked[0] in (3, 4)
+    assert scores.tolist() == [0, 0, 0, 2, 2]
+
+
+def test_where_everything_is_covered_the_farthest_follow():
+    unlabeled = np.array([[0.0], [0.1], [0.4], [0.3]])
+    picked, _ = greedy_cover(unlabeled, np.array([[0.0]]), 2, radius=10.0)
+    assert picked == [2, 1]
+
+
+def test_the_purity_radius_is_the_largest_pure_one():
+    points, _ = blobs(spread=0.8)
+    clusters = k_means(points, 4, seed=3)
+    radius = purity_radius(points, 4, purity=0.95, seed=3)
+    gaps = np.linalg.norm(points[:, None] - points[None], axis=2)
+
+    def purity(r):
+        return np.mean([(clusters[gaps[i] < r] == clusters[i]).all() for i in range(len(points))])
+
+    assert purity(radius) >= 0.95 > purity(1.2 * radius)
+
+
+@pytest.mark.parametrize("name", ["typiclust", "probcover"])
+def test_the_first_query_sees_both_kinds_without_a_label(name, tmp_path):
+    data = small_data(labeled=0)
+    config = small_config(name, pretrain={"min_steps": 40})
+    method = trained(config, data, tmp_path)
+    ranking = method.rank(data, 2, 0)
+    assert {pick % 2 for pick in ranking.picks} == {0, 1}
+    assert ranking.strategy == name
+
+
+@pytest.mark.parametrize("name", ["typiclust", "probcover"])
+def test_labels_of_one_kind_turn_the_query_to_the_other(name, tmp_path):
+    data = small_data(300, labeled=0)
+    data.labels[1:80:8] = 1
+    config = small_config(name, pretrain={"min_steps": 40}, coverage={"radius": 0.5})
+    method = trained(config, data, tmp_path)
+    picks = method.rank(data, 6, 0).picks
+    assert np.mean([pick % 2 == 0 for pick in picks]) > 0.6
+
+
+def test_the_encoder_is_trained_once_and_carried(tmp_path):
+    method = trained(small_config("typiclust"), small_data(), tmp_path)
+    assert method.carried == {"encoder", "decoder", "latent_discriminator", "image_discriminator"}
+    assert [p.name for p in method.learn(small_data(number=0))] == ["pretrain", "classifier"]
+    assert [p.name for p in method.learn(small_data(number=1))] == ["classifier"]
+
+
+def test_the_encoder_learns_the_same_whatever_is_labeled(tmp_path):
+    weights = [
+        trained(small_config("typiclust"), small_data(labeled=n), tmp_path / str(n))
+        .modules["encoder"]
+        .project.weight
+        for n in (0, 16)
+    ]
+    assert torch.equal(*weights)
