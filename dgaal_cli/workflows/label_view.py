@@ -90,6 +90,8 @@ class CurvePoint:
     labels: int
     accuracy: float
     """0..1."""
+    measured: int | None = None
+    """Images it was measured on; a few prove little and the screen says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,11 +184,13 @@ def _curve_point(path: Path) -> CurvePoint | None:
         metrics = cast("dict[str, Any]", read)
         labels, accuracy = int(metrics["labels"]), float(metrics["accuracy"])
         number = int(metrics.get("round", path.parent.name))
+        count = metrics.get("measured_count")
+        measured = int(count) if count is not None else None
     except (OSError, ValueError, KeyError, TypeError):
         return None  # a curve is decoration: a damaged point must not keep anyone from labeling
-    return (
-        CurvePoint(round=number, labels=labels, accuracy=accuracy) if 0 <= accuracy <= 1 else None
-    )
+    if not 0 <= accuracy <= 1:
+        return None
+    return CurvePoint(round=number, labels=labels, accuracy=accuracy, measured=measured)
 
 
 def given_of_event(event: EventRecord) -> Given:

@@ -256,6 +256,7 @@ def test_the_curve_skips_damaged_and_missing_points(make_workspace):
         '{"labels": 30}',
         '{"labels": 40, "accuracy": 7}',
     ]
+    contents += ['{"labels": 60, "accuracy": 1.0, "measured_count": 3, "round": 9}']
     contents += [
         '{"labels": 50, "accuracy": 0.9, "round": 4}',
         json.dumps([1]),
@@ -266,4 +267,5 @@ def test_the_curve_skips_damaged_and_missing_points(make_workspace):
         folder.mkdir(parents=True)
         (folder / "metrics.json").write_text(content)
     points = [(p.round, p.labels, p.accuracy) for p in learning_curve(workspace)]
-    assert points == [(0, 10, 0.5), (4, 50, 0.9)]
+    assert points == [(0, 10, 0.5), (9, 60, 1.0), (4, 50, 0.9)]
+    assert [p.measured for p in learning_curve(workspace)] == [None, 3, None]

@@ -30,6 +30,8 @@ from dgaal_cli.tui.widgets.lines import (
 )
 
 THUMB_GAP = 2
+FEW = 100
+"""An accuracy measured on fewer images is shown with their number."""
 _MOST_BAR = 22
 """Longer bars run away from their percentages."""
 Thumb = list[list[Segment]]
@@ -217,6 +219,9 @@ def _round_rows(model: PanelModel, width: int, *, is_short: bool) -> list[Strip]
             ("   model accuracy ", theme.DIM),
             (f"{view.curve[-1].accuracy:.1%}", theme.STRONG),
         ]
+        measured = view.curve[-1].measured
+        if measured is not None and measured < FEW:
+            second.append((f" on {measured}", theme.WARN))
     lines = [boxed(width, tuple(first)), boxed(width, tuple(second))]
     agreed, compared = view.agreed
     if not is_short:
