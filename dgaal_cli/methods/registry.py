@@ -15,6 +15,7 @@ METHODS = {
     "badge": "dgaal_cli.methods.badge:Badge",
     "bald": "dgaal_cli.methods.bayesian:Bald",
     "coreset": "dgaal_cli.methods.coreset:CoreSet",
+    "dal": "dgaal_cli.methods.discriminative:Dal",
     "dbal": "dgaal_cli.methods.bayesian:Dbal",
     "dgaal": "dgaal_cli.methods.dgaal.method:Dgaal",
     "ensemble": "dgaal_cli.methods.ensemble:Ensemble",

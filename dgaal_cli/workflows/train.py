@@ -13,11 +13,12 @@ import torch
 import dgaal_cli
 from dgaal_cli import atomic, events, interruption
 from dgaal_cli.config.schema import Config
-from dgaal_cli.errors import UsageError
+from dgaal_cli.errors import CheckpointError, UsageError
 from dgaal_cli.events import AnyEvent, Emit, RoundStarted, RoundTrained, Warned
 from dgaal_cli.ids import Row
 from dgaal_cli.methods.base import Method, can_learn_classes
 from dgaal_cli.methods.fresh import carry_over, fresh_method
+from dgaal_cli.methods.gauges import health_warnings
 from dgaal_cli.reports.round_plots import (
     write_image_sheet,
     write_learning_curve,
@@ -27,6 +28,7 @@ from dgaal_cli.rounds import (
     CHECKPOINT_NAME,
     METRICS_NAME,
     RUN_NAME,
+    last_trained,
     learning_curve,
     read_record,
     round_state,
@@ -100,6 +102,8 @@ def train(
 
 def _next_round(workspace: Workspace, store: LabelStore, *, is_fresh: bool) -> int:
     state = round_state(workspace, store)
+    if state.trained is None and state.damage and not is_fresh:
+        raise CheckpointError(f"{state.damage}; run 'dgaal train --fresh', no label is lost")
     query = store.open_query()
     if query is not None:
         store.close_query(query.round)
@@ -125,7 +129,7 @@ def _train_round(
     gathered = gather(workspace, config, store, number=number, device=device)
     data = gathered.data
     method = fresh_method(config, gathered.shape, number=number)
-    _carry_over(workspace, method, number)
+    _carry_over(workspace, method, number, emit)
     for module in method.modules.values():
         module.to(device)
     first, second = method.learn(data), method.adapt(data)
@@ -176,15 +180,26 @@ def _train_round(
     )
 
 
-def _carry_over(workspace: Workspace, method: Method, number: int) -> None:
-    """Take networks that learn from round to round from the round before."""
+def _carry_over(workspace: Workspace, method: Method, number: int, emit: Emit) -> None:
+    """Take networks that learn from round to round from the newest sound round before."""
     if number == 0 or not method.carried:
         return
-    before = workspace.round_path(number - 1)
+    newest = last_trained(workspace, before=number)
+    if newest != number - 1:
+        instead = "from scratch" if newest is None else f"from round {newest}"
+        emit(
+            Warned(
+                message=f"round {number - 1} has no sound checkpoint; the networks of "
+                f"round {number} begin {instead}"
+            )
+        )
+    if newest is None:
+        return
+    before = workspace.round_path(newest)
     run = read_record(before / RUN_NAME)
     if run["method"] != method.name:
         raise UsageError(
-            f"round {number - 1} was trained by '{run['method']}', whose networks '{method.name}' "
+            f"round {newest} was trained by '{run['method']}', whose networks '{method.name}' "
             "cannot go on from; keep the method, or begin another workspace"
         )
     tensors, _ = checkpoint.load(before / CHECKPOINT_NAME)
@@ -249,6 +264,8 @@ def _finish(
     if can_learn_classes(data):
         measured, where, count = accuracy(method.classifier, data)
     health = method.health(data)
+    for message in health_warnings(health):
+        emit(Warned(message=message))
     labels = int((data.labels >= 0).sum())
     metrics = {
         "round": number,

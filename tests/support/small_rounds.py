@@ -36,6 +36,18 @@ def small_config(method: str = "dgaal", **sections: Any) -> Config:
         "pretrain": {"epochs": 0, "min_steps": 6, "batch": 8},
         "coevolve": {"steps": 20, "batch": 16},
         "classifier": {"steps": 30, "batch": 16, "shift": 0},
+        "discriminative": {"hidden": 16, "epochs": 20, "lr": 5e-3},
+        "gaal": {
+            "latent": 8,
+            "width": 4,
+            "epochs": 0,
+            "min_steps": 8,
+            "batch": 16,
+            "descent_steps": 12,
+            "restarts": 2,
+            "atoms": 16,
+        },
+        "vaal": {"width": 4, "epochs": 0, "min_steps": 6, "batch": 8, "settle_steps": 20},
     }
     for name, values in sections.items():
         tree[name] = {**tree.get(name, {}), **values} if isinstance(values, dict) else values

@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor
 
 from dgaal_cli.config.schema import CoevolveConfig
-from dgaal_cli.methods.base import mean_ranks
+from dgaal_cli.methods.gauges import auc
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.training.losses import discriminator_loss
 from dgaal_cli.training.modes import evaluating
@@ -115,10 +115,3 @@ def held_out_auc(scores: np.ndarray, pools: Pools) -> float:
         if len(unlabeled) and len(labeled):
             values.append(auc(unlabeled, labeled))
     return float(np.mean(values)) if values else 0.5
-
-
-def auc(positive: np.ndarray, negative: np.ndarray) -> float:
-    """Probability that a positive outranks a negative, ties half (Mann-Whitney)."""
-    order = mean_ranks(np.concatenate([positive, negative]))[: len(positive)]
-    count = len(positive)
-    return float((order.sum() - count * (count + 1) / 2) / (count * len(negative)))

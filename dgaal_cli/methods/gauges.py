@@ -1,0 +1,103 @@
+"""Numbers that tell whether a sampler knows its pool, and what they mean in plain words."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from dgaal_cli.ids import ItemId
+from dgaal_cli.methods.base import mean_ranks
+
+ACTIVE_VARIANCE = 0.01
+"""A latent unit whose mean varies less over the pool carries nothing (Burda et al. 2016)."""
+SMALLEST_ACTIVE_SHARE = 0.25
+SMALLEST_R2 = 0.3
+SMALLEST_LABELED = 50
+"""With fewer labels none is held out: the gauge would be noise and each label counts."""
+LARGEST_ROWS = 2000
+"""Pool images, evenly spread, that gauges are measured on."""
+
+
+def auc(positive: np.ndarray, negative: np.ndarray) -> float:
+    """Probability that a positive outranks a negative, ties half (Mann-Whitney)."""
+    order = mean_ranks(np.concatenate([positive, negative]))[: len(positive)]
+    count = len(positive)
+    return float((order.sum() - count * (count + 1) / 2) / (count * len(negative)))
+
+
+def auc_error(positive: int, negative: int) -> float:
+    """Spread of an AUC where there is nothing to tell apart: sqrt((P + N + 1) / (12 P N))."""
+    return math.sqrt((positive + negative + 1) / (12.0 * positive * negative))
+
+
+def held_out_for_gauges(
+    item_ids: list[ItemId], share: float, *, number: int, labeled: int
+) -> np.ndarray:
+    """Mark images that this round's discriminator does not learn from, bool ``(N,)``.
+
+    Other images each round, so that none is a stranger to the discriminator for good: what it
+    learned by heart as "unlabeled" outranks what it has not seen. A hash of item and round decides.
+
+    Args:
+        item_ids: Of the pool.
+        share: To hold out, 0..1.
+        number: The round.
+        labeled: Labels there are; below ``SMALLEST_LABELED`` nothing is held out.
+    """
+    if labeled < SMALLEST_LABELED or not share:
+        return np.zeros(len(item_ids), dtype=bool)
+    offset = np.uint64((number + 1) * 0xD1B54A32D192ED03 % 2**64)
+    ids = np.asarray(item_ids, dtype=np.uint64) + offset  # arrays wrap around in silence
+    mixed = (ids ^ (ids >> np.uint64(31))) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+    return (mixed >> np.uint64(40)).astype(np.float64) / 2**24 < share
+
+
+def spread_rows(rows: np.ndarray) -> np.ndarray:
+    """Return at most ``LARGEST_ROWS`` of ``rows``, evenly spread."""
+    return rows[:: max(1, -(-len(rows) // LARGEST_ROWS))]
+
+
+def health_warnings(metrics: Mapping[str, float]) -> list[str]:
+    """Say in plain words what a method's ``health`` gives reason to warn of.
+
+    Args:
+        metrics: What ``Method.health`` returned; unknown and missing keys say nothing.
+    """
+    warnings: list[str] = []
+    broken = sorted(name for name, value in metrics.items() if not math.isfinite(value))
+    if broken:
+        warnings.append(f"{', '.join(broken)} is not a finite number: a network diverged")
+    active, units = metrics.get("active_units"), metrics.get("latent_units", 0.0)
+    is_collapsed = active is not None and active < SMALLEST_ACTIVE_SHARE * units
+    if is_collapsed and active is not None:
+        warnings.append(
+            f"the encoder has collapsed: {active:.0f} of {units:.0f} latent values differ between "
+            "images, so the discriminator sees next to nothing of them and the query is close to a "
+            "random one"
+        )
+    r2 = metrics.get("reconstruction_r2")
+    if r2 is not None and r2 < SMALLEST_R2 and not is_collapsed:
+        warnings.append(
+            f"the decoder explains {max(r2, 0.0):.0%} of what distinguishes the images; more steps "
+            "of selection training may help"
+        )
+    return warnings + _discriminator_warnings(metrics)
+
+
+def _discriminator_warnings(metrics: Mapping[str, float]) -> list[str]:
+    value, error = metrics.get("discriminator_auc"), metrics.get("discriminator_auc_error")
+    if value is None or error is None or not math.isfinite(value):
+        return []
+    if value > 0.5 + 1.64 * error:
+        return []
+    if value < 0.5 - 3.0 * error:
+        return [
+            f"the discriminator ranks held-out images the wrong way round (AUC {value:.2f}, chance "
+            "is 0.5): it learned single images by heart"
+        ]
+    return [
+        f"the discriminator cannot tell labeled from unlabeled images it has not seen (AUC "
+        f"{value:.2f} +- {error:.2f}, chance is 0.5): this method's query is close to a random "
+        "one; that is natural while the labels are a random part of the pool"
+    ]

@@ -1,0 +1,286 @@
+"""What VAAL and its successors share: the game's set-up, ranking, gauges, and what is exported."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.ids import Row
+from dgaal_cli.methods import gauges
+from dgaal_cli.methods.base import Ranking, TaskShape, can_learn_classes
+from dgaal_cli.methods.diversity import typical_points
+from dgaal_cli.methods.random_sampling import random_ranking
+from dgaal_cli.methods.stochastic import acquire, strategy_name
+from dgaal_cli.methods.task_model_only import TaskModelOnly
+from dgaal_cli.networks.vae import Vae
+from dgaal_cli.training.classifier import Prediction, predict
+from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.modes import batches, evaluating
+from dgaal_cli.training.phase import Phase
+from dgaal_cli.training.pool_game import GameRules, PoolGame, balanced_kappa
+from dgaal_cli.training.pool_phases import (
+    PoolDraws,
+    PoolRows,
+    encode_rows,
+    game_phase,
+    iterations,
+    settle_phase,
+)
+
+if TYPE_CHECKING:
+    from dgaal_cli.networks.pool_samplers import PoolSampler
+
+
+class PoolSampling(TaskModelOnly):
+    """T, a VAE and a discriminator D of labeled and unlabeled images; subclasses say how they play.
+
+    Args:
+        config: ``[vaal]`` and sizes.
+        shape: Of images and task.
+        vae: The autoencoder, or None where D sees images.
+        discriminator: D, or None where distances replace it.
+    """
+
+    name: str
+    needs_boundary = False
+    """Whether D is worth nothing before T knows two classes."""
+
+    def __init__(
+        self,
+        config: Config,
+        shape: TaskShape,
+        *,
+        vae: Vae | None,
+        discriminator: nn.Module | None,
+    ) -> None:
+        super().__init__(config, shape)
+        self.shape = shape
+        self.vae = vae
+        self.discriminator = discriminator
+        if vae is not None:
+            self.modules["vae"] = vae
+        if discriminator is not None:
+            self.modules["discriminator"] = discriminator
+
+    def sampler(self, data: RoundData) -> nn.Module:
+        """Build the module that scores images, a ``PoolSampler``."""
+        raise NotImplementedError
+
+    def learn(self, data: RoundData) -> list[Phase]:
+        """T on the labels of now, then the game over both pools."""
+        return [*super().learn(data), *self.pool_phases(data)]
+
+    def pool_phases(self, data: RoundData) -> list[Phase]:
+        """The game, then D alone on the encoder that it left."""
+        rows = self.rows_of(data)
+        phases = [self.game_phase(data, rows)]
+        if self.can_tell(data, rows) and self.config.vaal.settle_steps:
+            phases.append(self.settle_phase(data, rows, steps=self.config.vaal.settle_steps))
+        return phases
+
+    def rows_of(self, data: RoundData) -> PoolRows:
+        """Both pools without the images that gauge D."""
+        is_held_out = self._gauge_mask(data)
+        labeled, unlabeled = data.labeled_rows, data.unlabeled_rows
+        return PoolRows(
+            labeled=torch.from_numpy(labeled[~is_held_out[labeled]]),
+            unlabeled=torch.from_numpy(unlabeled[~is_held_out[unlabeled]]),
+        )
+
+    def can_tell(self, data: RoundData, rows: PoolRows) -> bool:
+        """Whether this round has what D learns from."""
+        return rows.has_both and (can_learn_classes(data) or not self.needs_boundary)
+
+    def rules(self, *, is_game: bool) -> GameRules:
+        """Return the configured weights; without a game the VAE learns alone."""
+        config = self.config.vaal
+        values = self.shape.image_size**2 * self.shape.channels
+        kappa = config.kappa or balanced_kappa(
+            decoder_variance=config.decoder_variance, beta=config.beta, values=values
+        )
+        return GameRules(
+            kappa=kappa,
+            adversary_weight=config.adversary_weight if is_game else 0.0,
+            vae_steps=config.vae_steps,
+            discriminator_steps=config.discriminator_steps if is_game else 0,
+        )
+
+    def game_phase(self, data: RoundData, rows: PoolRows) -> Phase:
+        """The VAE against D, or alone where there is nothing to tell apart."""
+        assert self.vae is not None
+        rules = self.rules(is_game=self.can_tell(data, rows))
+        optimizers = self.optimizers()
+        return game_phase(
+            PoolGame(self.vae, self.discriminator, rules, optimizers),
+            self.draws(data, rows, is_game=rules.is_game),
+            steps=self.steps(data),
+            per_step=rules.batches,
+            networks=self.players(),
+            optimizers=optimizers,
+        )
+
+    def settle_phase(self, data: RoundData, rows: PoolRows, *, steps: int) -> Phase:
+        """D on the means of the finished encoder."""
+        assert self.vae is not None
+        assert self.discriminator is not None
+        vae = self.vae
+
+        def encode() -> Tensor:
+            with evaluating(vae):
+                return encode_rows(vae, data.pixels, data.device)
+
+        return settle_phase(self.discriminator, rows, self.config.vaal, steps=steps, encode=encode)
+
+    def steps(self, data: RoundData) -> int:
+        """Iterations of the game."""
+        return iterations(
+            self.config.vaal, pool=int(data.is_usable.sum()), labeled=len(data.labeled_rows)
+        )
+
+    def draws(self, data: RoundData, rows: PoolRows, *, is_game: bool) -> PoolDraws:
+        """Streams of both pools."""
+        return PoolDraws(
+            data,
+            rows,
+            self.config.vaal,
+            self.config.classifier,
+            latent=0 if self.vae is None else self.vae.latent,
+            is_game=is_game,
+        )
+
+    def players(self) -> dict[str, nn.Module]:
+        """Networks of the game by name."""
+        return {name: m for name, m in self.modules.items() if name in ("vae", "discriminator")}
+
+    def optimizers(self) -> dict[str, torch.optim.Adam]:
+        """One Adam for each player, fused."""
+        names = {"vae": "autoencoder", "discriminator": "discriminator"}
+        return {
+            names[name]: torch.optim.Adam(m.parameters(), lr=self.config.vaal.lr, fused=True)
+            for name, m in self.players().items()
+        }
+
+    def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
+        """Rank by D; before there is anything to tell apart, show typical images."""
+        rows = data.unlabeled_rows
+        if not self.can_tell(data, self.rows_of(data)):
+            return self._first_query(data, rows, count, seed)
+        scores = self._judge(data, rows)[0]
+        config = self.config.acquisition
+        picks = acquire(scores, rows, count, config=config, seed=seed)
+        return Ranking(
+            rows=rows,
+            scores=scores,
+            picks=picks,
+            strategy=strategy_name(self.name, config),
+            reasons=dict.fromkeys(picks, "unlike the labeled images"),
+            prediction=self._prediction(data, rows),
+        )
+
+    def health(self, data: RoundData) -> dict[str, float]:
+        """Active units, KL divergence, reconstruction R2, and D's AUC on images it never saw."""
+        health: dict[str, float] = {}
+        if self.vae is not None:
+            health |= _autoencoder_health(self.vae, self._health_batches(data))
+        if self.discriminator is None or not self.can_tell(data, self.rows_of(data)):
+            return health
+        is_held_out = self._gauge_mask(data)
+        name = "discriminator_auc"
+        if not is_held_out.any():
+            is_held_out[:] = True
+            name = "discriminator_auc_seen"
+        unlabeled = data.unlabeled_rows[is_held_out[data.unlabeled_rows]]
+        labeled = data.labeled_rows[is_held_out[data.labeled_rows]]
+        if len(unlabeled) and len(labeled):
+            parts = [self._judge(data, side)[0] for side in (unlabeled, labeled)]
+            health[name] = gauges.auc(*parts)
+            health[f"{name}_error"] = gauges.auc_error(len(unlabeled), len(labeled))
+        return health
+
+    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
+        """The classifier, and a sampler that ranks as the queries of this round do."""
+        return super().deploy(data) | {"sampler": self.sampler(data)}
+
+    def condition(self, images: Tensor) -> Tensor | None:
+        """What the decoder sees beside z of normalized images ``(B, C, H, W)``; nothing here."""
+        return None
+
+    def _judge(self, data: RoundData, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return scores float32 ``(R,)`` and features ``(R, Z)`` of pool rows."""
+        sampler = self.sampler(data).to(data.device)
+        scores: list[np.ndarray] = [np.zeros(0, np.float32)]
+        features: list[np.ndarray] = []
+        with evaluating(sampler):
+            for x in batches(data.pixels[rows], data.device):
+                score, z = cast("PoolSampler", sampler).judge(x)
+                scores.append(score.float().cpu().numpy())
+                features.append(z.float().cpu().numpy())
+        return np.concatenate(scores), np.concatenate(features) if features else np.zeros((0, 1))
+
+    def _first_query(self, data: RoundData, rows: np.ndarray, count: int, seed: int) -> Ranking:
+        if self.vae is None or not len(rows):
+            return random_ranking(data, count, seed, strategy="random (nothing to tell apart yet)")
+        with evaluating(self.vae):
+            z = encode_rows(self.vae, data.pixels[rows], data.device).cpu().numpy()
+        positions = typical_points(z, count, seed=seed)
+        scores = np.zeros(len(rows), np.float32)
+        scores[positions] = np.linspace(1.0, 0.5, len(positions), dtype=np.float32)
+        picks = [Row(int(rows[i])) for i in positions]
+        return Ranking(
+            rows=rows,
+            scores=scores,
+            picks=picks,
+            strategy="typical images of clusters (nothing to tell apart yet)",
+            reasons=dict.fromkeys(picks, "typical of a cluster"),
+        )
+
+    def _prediction(self, data: RoundData, rows: np.ndarray) -> Prediction | None:
+        if not can_learn_classes(data):
+            return None
+        return predict(self.classifier, data.pixels[rows], data.device)
+
+    def _gauge_mask(self, data: RoundData) -> np.ndarray:
+        return gauges.held_out_for_gauges(
+            data.item_ids,
+            self.held_out_share,
+            number=data.number,
+            labeled=len(data.labeled_rows),
+        )
+
+    @property
+    def held_out_share(self) -> float:
+        """Share of both pools that D does not learn from."""
+        return self.config.vaal.held_out
+
+    def _health_batches(self, data: RoundData) -> Iterator[tuple[Tensor, Tensor | None]]:
+        rows = gauges.spread_rows(np.flatnonzero(data.is_usable))
+        for x in batches(data.pixels[rows], data.device):
+            yield x, self.condition(x)
+
+
+def _autoencoder_health(
+    vae: Vae, images: Iterator[tuple[Tensor, Tensor | None]]
+) -> dict[str, float]:
+    """Measure a VAE in eval mode on normalized images."""
+    means: list[Tensor] = []
+    log_variances: list[Tensor] = []
+    values: list[Tensor] = []
+    error = 0.0
+    with evaluating(vae):
+        for x, condition in images:
+            mean, log_variance = vae.encode(x)
+            error += float(((vae.decode(mean, condition) - x) ** 2).sum())
+            means.append(mean)
+            log_variances.append(log_variance)
+            values.append(x)
+    mean, log_variance, x = torch.cat(means), torch.cat(log_variances), torch.cat(values)
+    kl = -0.5 * (1.0 + log_variance - mean**2 - log_variance.exp()).sum(1).mean()
+    return {
+        "active_units": float((mean.var(0) > gauges.ACTIVE_VARIANCE).sum()),
+        "latent_units": float(mean.shape[1]),
+        "kl_per_image": float(kl),
+        "reconstruction_r2": 1.0 - error / max(float(((x - x.mean(0)) ** 2).sum()), 1e-9),
+    }

@@ -1,0 +1,89 @@
+"""VAAL with its scales put right, and its ablations by ``vaal.representation``."""
+
+import torch
+from torch import nn
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.methods.base import TaskShape
+from dgaal_cli.methods.pool_sampling import PoolSampling
+from dgaal_cli.networks.pool_samplers import CentroidSampler, ImageSampler, LatentSampler
+from dgaal_cli.networks.vae import ImagePoolDiscriminator, PoolDiscriminator, Vae
+from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.modes import batches, evaluating
+from dgaal_cli.training.phase import Phase
+from dgaal_cli.training.pool_game import GameRules
+from dgaal_cli.training.pool_phases import image_phase
+
+FROZEN_STEPS = 200
+"""Steps of D on a frozen encoder, where it is not to settle after a game."""
+
+
+class Vaal(PoolSampling):
+    """VAAL as its paper means it: an ELBO for each image, logits, both pools in one batch.
+
+    Beside that, D steps on the very forward pass that the VAE steps on, and settles on the finished
+    encoder; scoring runs the encoder only, in eval mode, and ranks by logits.
+    """
+
+    name = "vaal"
+
+    def __init__(self, config: Config, shape: TaskShape) -> None:
+        net, kind = config.network, config.vaal.representation
+        sizes = {
+            "channels": shape.channels,
+            "image_size": shape.image_size,
+            "width": config.vaal.width,
+        }
+        discriminator: nn.Module | None = PoolDiscriminator(
+            inputs=net.latent, hidden=net.latent_hidden
+        )
+        if kind == "image":
+            discriminator = ImagePoolDiscriminator(**sizes)
+        elif kind == "none":
+            discriminator = None
+        super().__init__(
+            config,
+            shape,
+            vae=None if kind == "image" else Vae(**sizes, latent=net.latent),
+            discriminator=discriminator,
+        )
+        self.kind = kind
+
+    def rules(self, *, is_game: bool) -> GameRules:
+        """Without the adversary where the representation is to stay as the images make it."""
+        return super().rules(is_game=is_game and self.kind == "vae")
+
+    def pool_phases(self, data: RoundData) -> list[Phase]:
+        """What the representation needs."""
+        config, rows = self.config.vaal, self.rows_of(data)
+        if self.kind == "image":
+            if not rows.has_both:
+                return []
+            assert self.discriminator is not None
+            draws = self.draws(data, rows, is_game=True)
+            return [image_phase(self.discriminator, draws, steps=self.steps(data), lr=config.lr)]
+        if self.kind == "none":
+            return [self.game_phase(data, rows)]
+        if self.kind == "frozen-vae" and rows.has_both:
+            steps = config.settle_steps or FROZEN_STEPS
+            return [self.game_phase(data, rows), self.settle_phase(data, rows, steps=steps)]
+        return super().pool_phases(data)
+
+    def sampler(self, data: RoundData) -> nn.Module:
+        """Score by D, or by the distance to the labeled centroid where there is none."""
+        if self.kind == "image":
+            assert self.discriminator is not None
+            return ImageSampler(self.discriminator, self.classifier)
+        assert self.vae is not None
+        if self.discriminator is not None:
+            return LatentSampler(self.vae, self.discriminator, self.classifier)
+        sampler = CentroidSampler(self.vae, self.classifier).to(data.device)
+        labeled = data.pixels[data.labeled_rows]
+        with evaluating(sampler):
+            parts = [torch.stack(sampler.posterior(x)) for x in batches(labeled, data.device)] or [
+                torch.zeros(2, 1, self.vae.latent, device=data.device)
+            ]
+        center = torch.cat(parts, 1).mean(1)
+        sampler.center_mean.copy_(center[0])
+        sampler.center_deviation.copy_(center[1])
+        return sampler

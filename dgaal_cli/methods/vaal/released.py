@@ -1,0 +1,76 @@
+"""VAAL as it was released, so that what its scales cost can be measured."""
+
+from torch import nn
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.methods.base import TaskShape
+from dgaal_cli.methods.pool_sampling import PoolSampling
+from dgaal_cli.networks.pool_samplers import LatentSampler
+from dgaal_cli.networks.vae import PoolDiscriminator, Vae
+from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.phase import Phase
+from dgaal_cli.training.pool_game import ReleasedGame
+from dgaal_cli.training.pool_phases import PoolRows, game_phase
+
+VAE_STEPS = 2
+
+
+class VaalReleased(PoolSampling):
+    """sinhasam/vaal of 2020-02-21: KL summed over the batch, sigmoids, separate batches, 2 : 1.
+
+    Its KL divergence is summed while its squared error is a mean, which amounts to a decoder
+    variance of ``batch * values / 2``: the posterior collapses and the queries are close to random.
+
+    Left out on purpose: T is trained apart and in train mode (the released one stays in eval mode
+    after its first step), images are scored in eval mode without mirroring (released: train mode,
+    mirrored at random), and D's target has D's shape. Lengths and sizes come from ``[vaal]``; its
+    ``paper`` preset has the released ones.
+    """
+
+    name = "vaal-released"
+
+    def __init__(self, config: Config, shape: TaskShape) -> None:
+        net = config.network
+        super().__init__(
+            config,
+            shape,
+            vae=Vae(
+                channels=shape.channels,
+                image_size=shape.image_size,
+                width=config.vaal.width,
+                latent=net.latent,
+            ),
+            discriminator=PoolDiscriminator(inputs=net.latent, hidden=net.latent_hidden),
+        )
+
+    @property
+    def held_out_share(self) -> float:
+        """Nothing is held out, so health tells D's AUC on images that it learned from."""
+        return 0.0
+
+    def pool_phases(self, data: RoundData) -> list[Phase]:
+        """The game and nothing after it."""
+        rows = self.rows_of(data)
+        return [self.game_phase(data, rows)]
+
+    def game_phase(self, data: RoundData, rows: PoolRows) -> Phase:
+        """The released iteration, or a VAE alone where there is nothing to tell apart."""
+        if not self.can_tell(data, rows):
+            return super().game_phase(data, rows)
+        assert self.vae is not None
+        assert self.discriminator is not None
+        optimizers = self.optimizers()
+        return game_phase(
+            ReleasedGame(self.vae, self.discriminator, optimizers),
+            self.draws(data, rows, is_game=True),
+            steps=self.steps(data),
+            per_step=VAE_STEPS,
+            networks=self.players(),
+            optimizers=optimizers,
+        )
+
+    def sampler(self, data: RoundData) -> nn.Module:
+        """One minus D's sigmoid."""
+        assert self.vae is not None
+        assert self.discriminator is not None
+        return LatentSampler(self.vae, self.discriminator, self.classifier, is_squashed=True)

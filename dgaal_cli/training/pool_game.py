@@ -1,0 +1,249 @@
+"""The game of VAAL: an autoencoder against a discriminator of labeled and unlabeled images.
+
+``PoolGame`` is the game with its scales put right; ``ReleasedGame`` is the released code's. Both do
+per iteration what a plain loop over both pools would do, with fewer passes; the tests hold them
+against such loops in float64.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from dgaal_cli.networks.split_norm import stacked
+from dgaal_cli.networks.vae import Vae
+from dgaal_cli.training.phase import Losses
+
+POOLS = 2
+LOG_VARIANCE_BOUND = 10.0
+LARGEST_GRADIENT = 10.0
+"""Norm at which the autoencoder's gradient is clipped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolBatch:
+    """As many images of both pools, the labeled ones first."""
+
+    images: Tensor
+    """float ``(2B, C, H, W)`` in [-1, 1]."""
+    is_labeled: Tensor
+    """float ``(2B,)``: what D shall say, 1 for labeled; SRAAL's targets lie between."""
+    noise: Tensor
+    """``(2B, Z)``, standard normal, of the sampled z."""
+    condition: Tensor | None = None
+    """``(2B, R)``: what decoder and D see beside z; TA-VAAL's rank."""
+    classes: Tensor | None = None
+    """int64 ``(B,)``: labels of the first half, where they are learned from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GameRules:
+    """Weights and step counts of an iteration."""
+
+    kappa: float
+    """Weight of the KL divergence of an image beside its mean squared error."""
+    adversary_weight: float
+    """Weight of D's verdict in the autoencoder's loss; 0 plays no game."""
+    vae_steps: int = 1
+    discriminator_steps: int = 1
+    reconstruction_weight: float = 1.0
+    """Weight of squared error and KL together."""
+    class_weight: float = 0.0
+    """Weight of the cross-entropy of a classifier on latents; 0 where there is none."""
+
+    @property
+    def batches(self) -> int:
+        """Batches that an iteration takes."""
+        return max(self.vae_steps, self.discriminator_steps)
+
+    @property
+    def is_game(self) -> bool:
+        """Whether D plays at all."""
+        return self.discriminator_steps > 0
+
+
+def balanced_kappa(*, decoder_variance: float, beta: float, values: int) -> float:
+    """Return the KL weight 2 sigma2 beta / P that makes mean squared error plus KL an ELBO.
+
+    A Gaussian decoder of variance sigma2 over P values has the loss ``sum of squares / (2 sigma2) +
+    KL`` an image. Multiplied by 2 sigma2 / P it is mean squared error plus kappa KL.
+
+    Args:
+        decoder_variance: sigma2; a latent direction is used if its variance in the data exceeds it.
+        beta: Further weight of the KL divergence.
+        values: P, numbers in an image.
+    """
+    return 2.0 * decoder_variance * beta / values
+
+
+def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(q(z|x) || N(0, I)) of each image in nats, ``(B,)``, for ``(B, Z)``."""
+    return -0.5 * (1.0 + log_variance - mean**2 - log_variance.exp()).sum(1)
+
+
+class PoolGame:
+    """VAAL with per-image scales, logits, joint batches, and one encoder pass for both players.
+
+    An iteration takes a batch; D steps on its means as they are, then the autoencoder steps on the
+    same forward pass against the D of now. The encoder does not change in between, so this is what
+    two passes would compute, at the price of one.
+
+    Args:
+        vae: The autoencoder.
+        discriminator: D, logits of P(labeled); None where the rules play no game.
+        rules: Weights and counts.
+        optimizers: ``autoencoder`` and ``discriminator``.
+        classifier: On the latents that the decoder does not see (SRAAL).
+    """
+
+    def __init__(
+        self,
+        vae: Vae,
+        discriminator: nn.Module | None,
+        rules: GameRules,
+        optimizers: Mapping[str, Optimizer],
+        *,
+        classifier: nn.Module | None = None,
+    ) -> None:
+        self.vae = vae
+        self.discriminator = discriminator
+        self.rules = rules
+        self.optimizers = optimizers
+        self.classifier = classifier
+        self.autocast: Callable[[], AbstractContextManager[object]] = nullcontext
+
+    def step(self, batches: Sequence[PoolBatch]) -> Losses:
+        """Play one iteration on ``rules.batches`` batches."""
+        losses: dict[str, Tensor] = {}
+        for number, batch in enumerate(batches):
+            if number < self.rules.vae_steps:
+                with self.autocast():
+                    mean, log_variance = self.vae.encode(batch.images)
+                if number < self.rules.discriminator_steps:
+                    losses["discriminator"] = self._discriminate(_wide(mean).detach(), batch)
+                losses |= self._autoencode(_wide(mean), _wide(log_variance), batch)
+            else:
+                with torch.no_grad(), self.autocast():
+                    mean = self.vae(batch.images)
+                losses["discriminator"] = self._discriminate(_wide(mean), batch)
+        return losses
+
+    def _discriminate(self, mean: Tensor, batch: PoolBatch) -> Tensor:
+        assert self.discriminator is not None
+        self.discriminator.requires_grad_(requires_grad=True)
+        logits = self.discriminator(_beside(mean, batch.condition))
+        loss = F.binary_cross_entropy_with_logits(logits, batch.is_labeled)
+        self.optimizers["discriminator"].zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizers["discriminator"].step()
+        return loss
+
+    def _autoencode(self, mean: Tensor, log_variance: Tensor, batch: PoolBatch) -> Losses:
+        rules = self.rules
+        log_variance = log_variance.clamp(-LOG_VARIANCE_BOUND, LOG_VARIANCE_BOUND)
+        with self.autocast():
+            z = mean + torch.exp(0.5 * log_variance) * batch.noise
+            redrawn = self.vae.decode(z, batch.condition)
+        error = F.mse_loss(_wide(redrawn), batch.images)
+        kl = kl_divergence(mean, log_variance).mean()
+        losses = {"reconstruction": error, "kl": kl}
+        loss = POOLS * rules.reconstruction_weight * (error + rules.kappa * kl)
+        if rules.adversary_weight and self.discriminator is not None:
+            self.discriminator.requires_grad_(requires_grad=False)
+            verdict = F.softplus(-self.discriminator(_beside(mean, batch.condition))).mean()
+            losses["adversary"] = verdict
+            loss = loss + POOLS * rules.adversary_weight * verdict
+        if self.classifier is not None and batch.classes is not None:
+            own = mean[: len(batch.classes), self.vae.decoded :]
+            losses["classes"] = F.cross_entropy(self.classifier(own), batch.classes)
+            loss = loss + rules.class_weight * losses["classes"]
+        optimizer = self.optimizers["autoencoder"]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.vae.parameters(), LARGEST_GRADIENT)
+        optimizer.step()
+        return losses
+
+
+class ReleasedGame:
+    """The released VAAL's iteration (sinhasam/vaal, 2020-02-21): its losses, order and scales.
+
+    Per pool a mean squared error, a KL divergence *summed* over the batch, sigmoids, and
+    BatchNorm statistics of its own; the autoencoder's steps each on new batches, then D on the last
+    ones. That is kept; only what costs time and changes nothing is not: both pools go through the
+    networks stacked, with split statistics, and D's step runs no decoder.
+
+    Args:
+        vae: The autoencoder.
+        discriminator: D, whose logit is squashed here.
+        optimizers: ``autoencoder`` and ``discriminator``.
+        beta: Weight of the KL divergence.
+        adversary_weight: lambda 2.
+    """
+
+    def __init__(
+        self,
+        vae: Vae,
+        discriminator: nn.Module,
+        optimizers: Mapping[str, Optimizer],
+        *,
+        beta: float = 1.0,
+        adversary_weight: float = 1.0,
+    ) -> None:
+        self.vae = vae
+        self.discriminator = discriminator
+        self.optimizers = optimizers
+        self.beta = beta
+        self.adversary_weight = adversary_weight
+        self.autocast: Callable[[], AbstractContextManager[object]] = nullcontext
+
+    def step(self, batches: Sequence[PoolBatch]) -> Losses:
+        """Step the autoencoder on each batch, then D on the last."""
+        losses: dict[str, Tensor] = {}
+        for batch in batches:
+            losses |= self._autoencode(batch)
+        return losses | {"discriminator": self._discriminate(batches[-1])}
+
+    def _autoencode(self, batch: PoolBatch) -> Losses:
+        with stacked(self.vae, POOLS), self.autocast():
+            mean, log_variance = self.vae.encode(batch.images)
+            mean, log_variance = _wide(mean), _wide(log_variance)
+            z = mean + torch.exp(0.5 * log_variance) * batch.noise
+            redrawn = self.vae.decode(z)
+        error = F.mse_loss(_wide(redrawn), batch.images)
+        kl = kl_divergence(mean, log_variance).sum()
+        self.discriminator.requires_grad_(requires_grad=False)
+        said = torch.sigmoid(self.discriminator(mean))
+        verdict = F.binary_cross_entropy(said, torch.ones_like(said))
+        # The published terms are a mean for each pool, added up: twice the mean over equal halves.
+        loss = POOLS * error + self.beta * kl + POOLS * self.adversary_weight * verdict
+        optimizer = self.optimizers["autoencoder"]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return {"reconstruction": error, "kl": kl, "adversary": verdict}
+
+    def _discriminate(self, batch: PoolBatch) -> Tensor:
+        with torch.no_grad(), stacked(self.vae, POOLS), self.autocast():
+            mean = self.vae(batch.images)
+        self.discriminator.requires_grad_(requires_grad=True)
+        said = torch.sigmoid(self.discriminator(_wide(mean)))
+        loss = POOLS * F.binary_cross_entropy(said, batch.is_labeled)
+        optimizer = self.optimizers["discriminator"]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+
+def _beside(mean: Tensor, condition: Tensor | None) -> Tensor:
+    return mean if condition is None else torch.cat([mean, condition], 1)
+
+
+def _wide(values: Tensor) -> Tensor:
+    """Losses and D are computed in float32 at least, whatever the networks ran in."""
+    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
