@@ -1,0 +1,235 @@
+"""Ask what can be told from the labeled images: discriminative active learning, without adversary.
+
+Gissin & Shalev-Shwartz 2019, "Discriminative active learning". A perceptron learns to tell labeled
+from unlabeled penultimate features of T; the images it is surest are unlabeled are asked, a part of
+the query at a time, and each part counts as labeled when the next is chosen. As in the paper: three
+hidden layers of 256, Adam at 2e-4, a fresh random part of the pool of at most ten times the labels
+for each network, and learning stops at 98 % accuracy, or membership would be learned by heart.
+
+Deviations: both sides weigh the same in loss and in the accuracy that stops (the authors' code
+computes class weights that come out equal, so nothing is balanced); features are standardized; the
+hidden layers are leaky; one logit replaces two softmax outputs, which is the same function.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+
+from dgaal_cli.config.schema import Config, DiscriminativeConfig
+from dgaal_cli.ids import Row
+from dgaal_cli.methods.base import Ranking, TaskShape, can_learn_classes
+from dgaal_cli.methods.by_score import COLD_START
+from dgaal_cli.methods.pool_encoder import by_identity
+from dgaal_cli.methods.random_sampling import random_ranking
+from dgaal_cli.methods.stochastic import acquire, strategy_name
+from dgaal_cli.methods.task_model_only import TaskModelOnly
+from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
+from dgaal_cli.networks.samplers import DiscriminativeSampler
+from dgaal_cli.training.classifier import predict
+from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.losses import discriminator_loss
+from dgaal_cli.training.modes import evaluating
+from dgaal_cli.training.phase import Losses, Phase, draw_rows
+from dgaal_cli.training.seeding import initializing, torch_generator
+
+SUB_BATCHES = 20
+LARGEST_RATIO = 10
+"""Unlabeled rows to labeled ones that a network learns from."""
+STOP_ACCURACY = 0.98
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sides:
+    """What a network tells apart."""
+
+    labeled: Tensor
+    """``(L, F)``."""
+    unlabeled: Tensor
+    """``(M, F)``."""
+
+
+class Dal(TaskModelOnly):
+    """T, and the perceptron of the query's first part, which is also the exported sampler."""
+
+    name = "dal"
+
+    def __init__(self, config: Config, shape: TaskShape) -> None:
+        super().__init__(config, shape)
+        self.discriminator = self._perceptron()
+        self.modules["discriminator"] = self.discriminator
+
+    def adapt(self, data: RoundData) -> list[Phase]:
+        """The perceptron learns the pools of now, on T's features."""
+        if not can_learn_classes(data) or not len(data.unlabeled_rows):
+            return []
+        labeled = len(data.labeled_rows)
+        drawn = min(LARGEST_RATIO * labeled, len(data.unlabeled_rows))
+        phase = perceptron_phase(
+            self.discriminator,
+            self.config.discriminative,
+            lambda: self._sides(data),
+            rows=labeled + drawn,
+        )
+        return [phase]
+
+    def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
+        """Fill the query part by part; score by the first perceptron."""
+        if not can_learn_classes(data):
+            return random_ranking(data, count, seed, strategy=COLD_START)
+        rows = data.unlabeled_rows
+        ordered = by_identity(data, rows)
+        own = self._features(data, ordered)
+        labeled = self._features(data, by_identity(data, data.labeled_rows))
+        config = self.config.acquisition
+        parts = max(1, min(config.sub_batches or SUB_BATCHES, count))
+        positions: list[int] = []
+        first = _unlabeled_logits(self.discriminator, own)
+        for part in range(parts):
+            left = np.setdiff1d(np.arange(len(own)), positions)
+            logits = first if part == 0 else self._next_logits(own, labeled, positions, seed)
+            positions += acquire(
+                logits[left],
+                left,
+                (count - len(positions)) // (parts - part),
+                config=replace(config, sub_batches=1),
+                seed=seed + part,
+            )
+        picks = [Row(int(ordered[i])) for i in positions]
+        scores = np.empty(len(rows), dtype=np.float32)
+        scores[np.searchsorted(rows, ordered)] = first
+        return Ranking(
+            rows=rows,
+            scores=scores,
+            picks=picks,
+            strategy=strategy_name(self.name, replace(config, sub_batches=parts)),
+            reasons=dict.fromkeys(picks, "unlike the labeled images"),
+            prediction=predict(self.classifier, data.pixels[rows], data.device),
+        )
+
+    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
+        """The classifier, and the first perceptron on its features."""
+        sampler = DiscriminativeSampler(self.classifier, self.discriminator)
+        return super().deploy(data) | {"sampler": sampler}
+
+    def _perceptron(self) -> LatentDiscriminator:
+        return LatentDiscriminator(
+            latent=self.classifier.feature_width, hidden=self.config.discriminative.hidden
+        )
+
+    def _features(self, data: RoundData, rows: np.ndarray) -> Tensor:
+        found = predict(self.classifier, data.pixels[rows], data.device).features
+        return torch.from_numpy(found).to(data.device)
+
+    def _sides(self, data: RoundData) -> Sides:
+        own = self._features(data, by_identity(data, data.unlabeled_rows))
+        labeled = self._features(data, by_identity(data, data.labeled_rows))
+        generator = torch_generator(data.seed, data.number, "pool part")
+        return drawn_sides(labeled, own, generator)
+
+    def _next_logits(self, own: Tensor, labeled: Tensor, asked: list[int], seed: int) -> np.ndarray:
+        """Train a network for which what is ``asked`` is labeled."""
+        is_asked = torch.zeros(len(own), dtype=torch.bool, device=own.device)
+        is_asked[asked] = True
+        sides = drawn_sides(
+            torch.cat([labeled, own[is_asked]]),
+            own[~is_asked],
+            torch_generator(seed, "pool part", len(asked)),
+        )
+        with initializing(seed, "perceptron", len(asked)):
+            network = self._perceptron()
+        network.to(own.device)
+        phase = perceptron_phase(
+            network,
+            self.config.discriminative,
+            lambda: sides,
+            rows=len(sides.labeled) + len(sides.unlabeled),
+        )
+        run_at_once(phase, seed, len(asked))
+        return _unlabeled_logits(network, own)
+
+
+def perceptron_phase(
+    network: LatentDiscriminator,
+    config: DiscriminativeConfig,
+    sides: Callable[[], Sides],
+    *,
+    rows: int,
+) -> Phase:
+    """Learn to tell the sides apart, until 98 % of each are told on average.
+
+    Args:
+        network: The perceptron.
+        config: Sizes and rates.
+        sides: Called when the phase begins, after everything before it.
+        rows: Of both sides, for the length of an epoch.
+    """
+    optimizer = torch.optim.Adam(network.parameters(), lr=config.lr)
+    epoch = math.ceil(rows / config.batch)
+    state: dict[str, Tensor] = {}
+    progress = {"step": 0}
+
+    def prepare() -> None:
+        now = sides()
+        state["labeled"], state["unlabeled"] = now.labeled, now.unlabeled
+        network.standardize_on(torch.cat([now.labeled, now.unlabeled]))
+
+    def step(number: int, generator: Generator) -> Losses:
+        progress["step"] = number + 1
+        logits: list[Tensor] = []
+        for side in ("labeled", "unlabeled"):
+            features = state[side]
+            # Each side gives its part of a batch; the loss then weighs the sides alike.
+            size = max(1, round(min(1.0, config.batch / rows) * len(features)))
+            picked = draw_rows(torch.arange(len(features)), size, generator)
+            logits.append(network(features[picked.to(features.device)]))
+        loss = discriminator_loss(*logits)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return {"perceptron": loss}
+
+    def is_done() -> bool:
+        if progress["step"] % epoch:
+            return False
+        with evaluating(network):
+            right = (network(state["labeled"]) > 0).float().mean()
+            right += (network(state["unlabeled"]) < 0).float().mean()
+        return float(right) / 2 > STOP_ACCURACY
+
+    return Phase(
+        name="perceptron",
+        title="telling labeled from unlabeled",
+        steps=config.epochs * epoch,
+        networks={"discriminator": network},
+        optimizers={"perceptron": optimizer},
+        step=step,
+        is_done=is_done,
+        prepare=prepare,
+        cost=0.1,
+    )
+
+
+def drawn_sides(labeled: Tensor, unlabeled: Tensor, generator: Generator) -> Sides:
+    """Keep at most ten times as many unlabeled rows as labeled ones, drawn at random."""
+    count = min(LARGEST_RATIO * len(labeled), len(unlabeled))
+    picked = torch.randperm(len(unlabeled), generator=generator)[:count]
+    return Sides(labeled=labeled, unlabeled=unlabeled[picked.to(unlabeled.device)])
+
+
+def run_at_once(phase: Phase, *seed: int | str) -> None:
+    """Run a short phase within a query: no events, no checkpoints."""
+    phase.prepare()
+    with torch.enable_grad():
+        for number in range(phase.steps):
+            phase.step(number, torch_generator(*seed, phase.name, number))
+            if phase.is_done():
+                return
+
+
+def _unlabeled_logits(network: LatentDiscriminator, features: Tensor) -> np.ndarray:
+    with evaluating(network):
+        return -network(features).cpu().numpy()

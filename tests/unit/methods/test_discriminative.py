@@ -1,0 +1,133 @@
+"""DAL: sides weighed alike, an early stop, parts that see each other, and what it asks."""
+
+import numpy as np
+import pytest
+import torch
+from small_rounds import small_config, small_data, trained
+
+from dgaal_cli.config.schema import DiscriminativeConfig
+from dgaal_cli.methods.discriminative import (
+    Sides,
+    drawn_sides,
+    perceptron_phase,
+    run_at_once,
+)
+from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
+from dgaal_cli.training.seeding import initializing, torch_generator
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def perceptron(sides, **changes):
+    with initializing(0, "test"):
+        network = LatentDiscriminator(latent=2, hidden=16)
+    rows = len(sides.labeled) + len(sides.unlabeled)
+    config = DiscriminativeConfig(**{"hidden": 16, "epochs": 200, "lr": 1e-2, **changes})
+    phase = perceptron_phase(network, config, lambda: sides, rows=rows)
+    seen = []
+    step = phase.step
+    phase.step = lambda number, generator: seen.append(number) or step(number, generator)
+    run_at_once(phase, 0)
+    return network, phase, len(seen)
+
+
+def overlapping(labeled, unlabeled):
+    """The same distribution on both sides, so the best guess is the sides' weight."""
+    generator = torch_generator(5)
+    return Sides(
+        labeled=torch.randn(labeled, 2, generator=generator),
+        unlabeled=torch.randn(unlabeled, 2, generator=generator),
+    )
+
+
+def test_ten_times_as_many_unlabeled_rows_do_not_win_by_number():
+    """With equal class weights for unequal sides every point would be called unlabeled."""
+    network, _, _ = perceptron(overlapping(100, 1000), epochs=5)
+    with torch.no_grad():
+        logits = network(torch.randn(500, 2, generator=torch_generator(6)))
+    assert abs(float(torch.sigmoid(logits).mean()) - 0.5) < 0.1
+
+
+def test_learning_stops_once_98_percent_are_told_apart():
+    apart = Sides(labeled=torch.randn(50, 2) + 20, unlabeled=torch.randn(200, 2) - 20)
+    _, phase, steps = perceptron(apart)
+    assert steps < 60 < phase.steps
+
+
+def test_learning_goes_on_where_nothing_can_be_told_apart():
+    _, phase, steps = perceptron(overlapping(60, 60), epochs=6)
+    assert steps == phase.steps == 6
+
+
+def test_an_epoch_of_many_rows_has_many_steps():
+    phase = perceptron_phase(
+        LatentDiscriminator(latent=2, hidden=4),
+        DiscriminativeConfig(epochs=3, batch=100),
+        lambda: overlapping(50, 401),
+        rows=451,
+    )
+    assert phase.steps == 3 * 5
+
+
+def test_at_most_ten_unlabeled_rows_a_label_are_learned_from():
+    sides = drawn_sides(torch.zeros(3, 2), torch.arange(100.0)[:, None], torch_generator(0))
+    assert len(sides.unlabeled) == len(sides.unlabeled.unique()) == 30
+    assert len(drawn_sides(torch.zeros(3, 2), torch.zeros(7, 2), torch_generator(0)).unlabeled) == 7
+
+
+def missing_darkest(count=240):
+    """Bright and mid-dark images are labeled; very dark ones have no labels at all."""
+    data = small_data(count, labeled=0)
+    truth = np.arange(count) % 2
+    data.pixels[::4] //= 4  # half of the dark
+    for row in range(count // 2):
+        if row % 4:
+            data.labels[row] = truth[row]
+    return data
+
+
+def test_a_region_without_labels_is_asked_first(tmp_path):
+    data = missing_darkest()
+    config = small_config("dal", discriminative={"epochs": 200}, classifier={"steps": 60})
+    ranking = trained(config, data, tmp_path).rank(data, 20, 0)
+    absent = data.unlabeled_rows % 4 == 0
+    base_rate = absent.mean()
+    share = np.mean([pick % 4 == 0 for pick in ranking.picks])
+    assert share >= 1.5 * base_rate
+    assert ranking.scores[absent].mean() > ranking.scores[~absent].mean()
+
+
+def test_one_part_is_the_top_of_the_scores_and_more_parts_differ(tmp_path):
+    data = missing_darkest()
+    whole = trained(small_config("dal", acquisition={"sub_batches": 1}), data, tmp_path / "a")
+    ranking = whole.rank(data, 20, 0)
+    top = ranking.rows[np.argsort(-ranking.scores, kind="stable")[:20]]
+    assert set(ranking.picks) == set(top.tolist())
+    split = trained(small_config("dal", acquisition={"sub_batches": 5}), data, tmp_path / "b")
+    picks = split.rank(data, 20, 0).picks
+    assert set(picks[:4]) <= set(ranking.picks)
+    assert set(picks) != set(ranking.picks)
+
+
+def test_twenty_parts_unless_told_otherwise(tmp_path):
+    data = small_data()
+    method = trained(small_config("dal"), data, tmp_path)
+    assert method.rank(data, 22, 0).strategy == "dal, 20 parts"
+    assert method.rank(data, 3, 0).strategy == "dal, 3 parts"
+
+
+def test_the_exported_sampler_scores_as_the_query_does(tmp_path):
+    data = small_data()
+    method = trained(small_config("dal"), data, tmp_path)
+    ranking = method.rank(data, 5, 0)
+    sampler = method.deploy(data)["sampler"].eval()
+    with torch.no_grad():
+        score, p_unlabeled, *_ = sampler(torch.from_numpy(data.pixels[ranking.rows]))
+    assert score.numpy() == pytest.approx(ranking.scores, abs=1e-5)
+    assert torch.equal(p_unlabeled, torch.sigmoid(score))
