@@ -1,1 +1,1 @@
-"""Oracles that answer from known labels."""
+"""Active learning with oracles that answer from known labels: trials, grids of them, statistics."""

@@ -1,0 +1,217 @@
+"""Methods times seeds: which trials are done, and running the others in several processes.
+
+A trial writes into ``seed-NNN.part`` and takes its name when it is whole. After a kill the finished
+ones are found by name; an unfinished one runs again and, seeds being counters, writes the same.
+"""
+
+import hashlib
+import multiprocessing
+import os
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+from dgaal_cli import atomic, interruption
+from dgaal_cli.errors import CheckFailedError, StorageError
+from dgaal_cli.harmless import show
+from dgaal_cli.simulation.phases import STOPPED
+from dgaal_cli.simulation.plan import FULL_DATA, Arm, Plan
+from dgaal_cli.simulation.pool import LabeledPool, load_pool
+from dgaal_cli.simulation.records import RoundRecord, encode, read_records
+
+TRIALS_NAME = "trials"
+CACHE_NAME = "cache"
+_LOOK_S = 0.5
+"""How often a waiting parent looks whether it was asked to stop."""
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One arm and seed; without an arm, T on all labels."""
+
+    arm: Arm | None
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """Name of the arm."""
+        return FULL_DATA if self.arm is None else self.arm.label
+
+
+def trials_of(plan: Plan) -> list[Trial]:
+    """List all trials, seed by seed, so that what is there can always be compared in pairs."""
+    arms: list[Arm | None] = [*plan.arms, *([None] if plan.full_data else [])]
+    return [Trial(arm=arm, seed=seed) for seed in plan.seeds for arm in arms]
+
+
+def trial_path(folder: Path, trial: Trial) -> Path:
+    """Where a finished trial's records lie."""
+    label = trial.label
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", label).strip("._") or "arm"
+    if name != label or len(name) > 60:
+        name = f"{name[:60]}-{hashlib.sha256(label.encode()).hexdigest()[:8]}"
+    return folder / TRIALS_NAME / name / f"seed-{trial.seed:03d}.jsonl"
+
+
+def finished(folder: Path, plan: Plan) -> dict[str, dict[int, list[RoundRecord]]]:
+    """Read the records of all finished trials of a plan, by arm and seed.
+
+    Raises:
+        DamagedError: A file is no record of a trial.
+    """
+    found: dict[str, dict[int, list[RoundRecord]]] = {}
+    for trial in trials_of(plan):
+        path = trial_path(folder, trial)
+        if path.is_file():
+            found.setdefault(trial.label, {})[trial.seed] = read_records(path)
+    return found
+
+
+def run_grid(plan: Plan, folder: Path, *, jobs: int, pool: LabeledPool, tell: Tell) -> None:
+    """Run all trials that are not finished yet.
+
+    Args:
+        plan: The simulation.
+        folder: Where records go.
+        jobs: Processes; 1 runs the trials in this one.
+        pool: Of the plan, for this process; the others read the cache beside the records.
+        tell: Told in words what is done.
+
+    Raises:
+        InterruptedRunError: A signal asked to stop.
+        CheckFailedError: A trial's process died, a loss is not finite, or a method is broken.
+    """
+    every = trials_of(plan)
+    left = [trial for trial in every if not trial_path(folder, trial).is_file()]
+    if len(left) < len(every):
+        tell(f"{len(every) - len(left)} of {len(every)} trials are finished already")
+    done = len(every) - len(left)
+    runs = (
+        _run_here(plan, folder, left, pool=pool)
+        if jobs == 1
+        else _run_in_processes(plan, folder, left, jobs=jobs)
+    )
+    for trial, last in runs:
+        done += 1
+        tell(
+            f"{done}/{len(every)}  {show(trial.label)}, seed {trial.seed}: "
+            f"{last.accuracy:.1%} at {last.annotations} labels"
+        )
+
+
+def _run_here(
+    plan: Plan, folder: Path, trials: Sequence[Trial], *, pool: LabeledPool
+) -> Iterator[tuple[Trial, RoundRecord]]:
+    for trial in trials:
+        interruption.check(STOPPED)
+        yield trial, run_to_file(plan, folder, trial, pool=pool)
+
+
+def run_to_file(plan: Plan, folder: Path, trial: Trial, *, pool: LabeledPool) -> RoundRecord:
+    """Run one trial, one line a round; returns the last record.
+
+    Raises:
+        StorageError: The records cannot be written.
+    """
+    from dgaal_cli.simulation.protocol import measure_full_data, run_trial
+
+    path = trial_path(folder, trial)
+    part = path.with_suffix(".part")
+    records = (
+        iter([measure_full_data(plan, seed=trial.seed, pool=pool)])
+        if trial.arm is None
+        else run_trial(plan, trial.arm, seed=trial.seed, pool=pool)
+    )
+    last: RoundRecord | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as stream:
+            for last in records:
+                stream.write(encode(last))
+                stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(part, path)  # noqa: PTH105 - same call as atomic's
+        atomic.sync_folder(path.parent)
+    except OSError as error:
+        raise StorageError(f"cannot write {show(str(path))}: {error.strerror or error}") from error
+    assert last is not None
+    return last
+
+
+def _run_in_processes(
+    plan: Plan, folder: Path, trials: Sequence[Trial], *, jobs: int
+) -> Iterator[tuple[Trial, RoundRecord]]:
+    # Spawned, not forked: torch's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(
+        max_workers=max(1, min(jobs, len(trials))),
+        mp_context=context,
+        initializer=_begin_worker,
+        initargs=(plan, folder),
+    )
+    waiting: dict[Future[RoundRecord], Trial] = {
+        executor.submit(_work, trial): trial for trial in trials
+    }
+    try:
+        while waiting:
+            done, _ = wait(waiting, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
+            interruption.check(STOPPED)
+            for future in done:
+                yield waiting.pop(future), future.result()
+    except BrokenProcessPool as error:
+        raise CheckFailedError(
+            "a trial's process died, perhaps for lack of memory; lower --jobs and run the same "
+            "command again: finished trials are kept"
+        ) from error
+    finally:
+        if waiting:  # stopped or failed: what runs now would only be thrown away
+            for process in list(getattr(executor, "_processes", None) or {}):
+                _stop(process)
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _stop(process_id: int) -> None:
+    """End one of our own workers; what it had not finished will run again."""
+    try:
+        os.kill(process_id, signal.SIGTERM)
+    except ProcessLookupError:
+        return
+
+
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    plan: Plan
+    folder: Path
+    pool: LabeledPool
+
+
+_worker: _Worker | None = None
+
+
+def _begin_worker(plan: Plan, folder: Path) -> None:
+    """Prepare a process: it reads the cached pixels once and ends when its parent does."""
+    global _worker  # noqa: PLW0603 - one a process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    pool = load_pool(plan, cache=folder / CACHE_NAME)
+    _worker = _Worker(plan, folder, pool)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(trial: Trial) -> RoundRecord:
+    assert _worker is not None
+    own = _worker
+    return run_to_file(own.plan, own.folder, trial, pool=own.pool)

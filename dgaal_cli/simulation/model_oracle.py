@@ -1,0 +1,63 @@
+"""Answers for synthesized images: a task model that learned every label of the pool.
+
+Nobody knows the true class of an image that a generator drew. A model stands in for a person; where
+it is not sure it "cannot tell", as a person would of an image that shows nothing.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.methods.base import TaskShape
+from dgaal_cli.methods.fresh import fresh_method
+from dgaal_cli.networks.classifier import Classifier
+from dgaal_cli.simulation.phases import run_phases
+from dgaal_cli.simulation.plan import REFERENCE
+from dgaal_cli.training.classifier import predict
+from dgaal_cli.training.data import RoundData
+
+STEPS_FACTOR = 4
+"""T on all labels gets this many times the steps of a round: there is more to learn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOracle:
+    """The model, and how sure it must be."""
+
+    network: Classifier
+    confidence: float
+    data: RoundData
+
+    def answer(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+        """Name the class of uint8 images ``(M, S, S, C)``; -1 where it cannot tell."""
+        probabilities = predict(self.network, pixels, self.data.device).probabilities
+        answers = probabilities.argmax(1).astype(np.int64)
+        answers[probabilities.max(1, initial=0.0) < self.confidence] = -1
+        return answers
+
+
+def train_on_all(
+    config: Config, data: RoundData, truth: npt.NDArray[np.int64], *, who: str
+) -> Classifier:
+    """Train T on every label of the pool, by the rule of a round and with more steps.
+
+    Args:
+        config: Of the simulation.
+        data: Any round of it.
+        truth: int64 (N,).
+        who: For messages.
+    """
+    steps = STEPS_FACTOR * config.classifier.steps
+    config = replace(config, method=REFERENCE, classifier=replace(config.classifier, steps=steps))
+    shape = TaskShape(
+        image_size=data.pixels.shape[1],
+        channels=data.pixels.shape[3],
+        classes=len(data.class_names),
+    )
+    everything = replace(data, labels=truth)
+    method = fresh_method(config, shape, number=data.number)
+    method.classifier.to(data.device)
+    run_phases(method.learn(everything), seed=config.seed, number=data.number, who=who)
+    return method.classifier

@@ -1,0 +1,202 @@
+"""Oracles that err: how often, towards which classes, or as people once did.
+
+A spec is one of ``uniform:RATE``, ``within:RATE:FILE`` (FILE is JSON: super-class to its classes)
+and ``recorded:KEY:FILE`` (FILE is an ``.npz`` of labels row for row with the pool's source).
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from dgaal_cli.errors import InputDataError, UsageError
+from dgaal_cli.harmless import show
+from dgaal_cli.ids import SampleId
+
+Labels = npt.NDArray[np.int64]
+
+_TRUTH_KEY = "clean_label"
+"""Array of a file of recorded labels that tells which number means which class."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """A noise spec, taken apart."""
+
+    kind: Literal["none", "uniform", "within", "recorded"]
+    rate: float = 0.0
+    key: str = ""
+    path: str = ""
+
+
+def parse_noise(spec: str) -> Noise:
+    """Read a noise spec; an empty one is no noise.
+
+    Raises:
+        UsageError: It is none of the known forms.
+    """
+    kind, _, rest = spec.partition(":")
+    if not spec:
+        return Noise(kind="none")
+    if kind == "uniform":
+        return Noise(kind="uniform", rate=_rate(rest, spec))
+    head, colon, path = rest.partition(":")
+    if kind == "within" and colon and path:
+        return Noise(kind="within", rate=_rate(head, spec), path=path)
+    if kind == "recorded" and colon and head and path:
+        return Noise(kind="recorded", key=head, path=path)
+    raise _not_understood(spec)
+
+
+def with_absolute_path(spec: str, base: Path) -> str:
+    """Return the spec with its file, if it has one, named from the root.
+
+    Raises:
+        UsageError: The spec is none of the known forms.
+    """
+    path = parse_noise(spec).path
+    return f"{spec.removesuffix(path)}{base.absolute() / path}" if path else spec
+
+
+def noisy_labels(
+    noise: Noise,
+    truth: Labels,
+    *,
+    ids: Sequence[SampleId],
+    class_names: Sequence[str],
+    generator: np.random.Generator,
+) -> Labels:
+    """Return what the oracle would answer for every image of the pool.
+
+    The answers are drawn once: an image asked by two methods of a seed gets the same one.
+
+    Args:
+        noise: How it errs.
+        truth: int64 (N,) indices into ``class_names``.
+        ids: N samples; recorded labels are found by the row in them.
+        class_names: K names.
+        generator: For the draws.
+
+    Raises:
+        InputDataError: A file is missing, or does not belong to this pool.
+    """
+    match noise.kind:
+        case "none":
+            return truth.copy()
+        case "uniform":
+            groups = [list(range(len(class_names)))]
+        case "within":
+            groups = _groups(Path(noise.path), class_names)
+        case "recorded":
+            return _recorded(Path(noise.path), noise.key, truth, ids, class_names)
+    others = {k: [o for o in group if o != k] for group in groups for k in group}
+    answers = truth.copy()
+    for row in np.flatnonzero(generator.random(len(truth)) < noise.rate):
+        choices = others.get(int(truth[row]), [])
+        place = int(generator.integers(max(1, len(choices))))
+        if choices:
+            answers[row] = choices[place]
+    return answers
+
+
+def _rate(text: str, spec: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        raise _not_understood(spec) from None
+    if not 0 <= rate <= 1:
+        raise UsageError(f"--noise {show(spec)!r}: the rate must lie between 0 and 1")
+    return rate
+
+
+def _not_understood(spec: str) -> UsageError:
+    return UsageError(
+        f"--noise {show(spec)!r} is not understood; write uniform:0.2, "
+        "within:0.2:super-classes.json or recorded:KEY:labels.npz"
+    )
+
+
+def _groups(path: Path, class_names: Sequence[str]) -> list[list[int]]:
+    try:
+        tree = json.loads(path.read_text("utf-8"))
+        groups = [[str(name) for name in members] for members in tree.values()]
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise InputDataError(
+            f"{show(str(path))} is no map of super-classes "
+            f'({show(str(error))[:120]}); write {{"animals": ["cat", "dog"], ...}}'
+        ) from error
+    named = [name for group in groups for name in group]
+    index = {name: k for k, name in enumerate(class_names)}
+    unknown = sorted(set(named) - set(index))
+    if unknown or len(set(named)) < len(named):
+        raise InputDataError(
+            f"{show(str(path))} names {'unknown classes: ' if unknown else 'a class twice'}"
+            f"{show(', '.join(unknown[:5]))}; classes are {show(', '.join(class_names))}"
+        )
+    return [[index[name] for name in group] for group in groups]
+
+
+def _recorded(
+    path: Path, key: str, truth: Labels, ids: Sequence[SampleId], class_names: Sequence[str]
+) -> Labels:
+    arrays = _read_arrays(path)
+    if key not in arrays:
+        raise InputDataError(
+            f"{show(str(path))} holds no array {show(key)}; it holds {show(', '.join(arrays))}"
+        )
+    rows = _rows(ids, len(arrays[key]), path)
+    answers = arrays[key][rows]
+    named = {name: k for k, name in enumerate(class_names)}
+    if _TRUTH_KEY in arrays:
+        meant = _meanings(arrays[_TRUTH_KEY][rows], truth, path)
+    else:
+        meant = {int(v): named[str(v)] for v in np.unique(answers).tolist() if str(v) in named}
+    lost = sorted({int(v) for v in np.unique(answers)} - set(meant))
+    if lost:
+        raise InputDataError(
+            f"{show(str(path))}: the label {lost[0]} of {show(key)} is no class of this pool"
+        )
+    return np.array([meant[int(value)] for value in answers], dtype=np.int64)
+
+
+def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            found = {key: cast("npt.NDArray[Any]", archive[key]) for key in archive.files}
+    except (OSError, ValueError, EOFError, AttributeError, TypeError) as error:
+        raise InputDataError(
+            f"cannot read recorded labels from {show(str(path))}: {show(str(error))[:160]}"
+        ) from error
+    return {k: v for k, v in found.items() if v.ndim == 1 and v.dtype.kind in "iu"}
+
+
+def _rows(ids: Sequence[SampleId], count: int, path: Path) -> Labels:
+    """Read the row from ids such as ``train/000012``: recorded labels follow the source's order."""
+    digits = [name.rpartition("/")[2] for name in ids]
+    if not all(text.isdecimal() for text in digits):
+        raise InputDataError(
+            f"recorded labels need a pool whose images are rows of an array; {show(ids[0])} is none"
+        )
+    rows = np.array([int(text) for text in digits], dtype=np.int64)
+    if rows.max(initial=0) >= count:
+        raise InputDataError(
+            f"{show(str(path))} holds {count} labels, the pool has a row {int(rows.max())}; "
+            "they do not belong together"
+        )
+    return rows
+
+
+def _meanings(numbers: npt.NDArray[Any], truth: Labels, path: Path) -> dict[int, int]:
+    """Learn which number means which class; a file of another data set contradicts itself here."""
+    meant: dict[int, int] = {}
+    for number, own in zip(numbers.tolist(), truth.tolist(), strict=True):
+        if meant.setdefault(int(number), own) != own:
+            raise InputDataError(
+                f"the true labels in {show(str(path))} contradict the pool's; they do not belong "
+                "together"
+            )
+    return meant

@@ -1,0 +1,213 @@
+"""What a simulation compares, and under which protocol: arms, seeds, rounds, oracle."""
+
+import hashlib
+from typing import Any, Literal, cast
+
+import msgspec
+
+from dgaal_cli.config.load import build_config, parse_assignment
+from dgaal_cli.config.schema import Config
+from dgaal_cli.errors import ConfigError, UsageError
+from dgaal_cli.harmless import show
+from dgaal_cli.methods.registry import check_method
+
+REFERENCE = "random"
+"""The arm that every other one is compared with."""
+FULL_DATA = "all-labels"
+"""Name of the reference line: T trained on every label of the pool."""
+
+Tree = dict[str, Any]
+
+
+class Arm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One contender: a method, perhaps with settings of its own."""
+
+    method: str
+    name: str = ""
+    """How tables call it; the method's name if empty."""
+    settings: tuple[str, ...] = ()
+    """``key.path=value`` laid over the simulation's configuration."""
+
+    @property
+    def label(self) -> str:
+        """The name that tables and files use."""
+        if self.name:
+            return self.name
+        return f"{self.method}[{';'.join(self.settings)}]" if self.settings else self.method
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A whole simulation."""
+
+    version: Literal[1] = 1
+    preset: str = ""
+    follows: str = ""
+    """Figure or table of which paper, in words."""
+    note: str = ""
+    """What differs from it, and why."""
+    pool: str = ""
+    """SOURCE of labeled images to choose from."""
+    test: str = ""
+    """SOURCE of labeled images to measure on; empty: a share of the pool is set apart."""
+    classes: tuple[str, ...] = ()
+    """Only images of these classes take part; empty: all."""
+    pool_size: int = 0
+    """Random images of the pool that take part, the same for every seed; 0: all."""
+    test_size: int = 0
+    """Likewise for the test images."""
+    test_share: float = 0.2
+    """Part of the pool set apart for measuring where there is no test source."""
+    arms: tuple[Arm, ...] = ()
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    rounds: int = 6
+    """Queries asked; accuracy is measured before the first, and after each."""
+    initial: int = 50
+    """Labels before the first query."""
+    start: Literal["random", "balanced"] = "random"
+    """How the first labels are drawn."""
+    query_size: int = 50
+    absent_classes: tuple[str, ...] = ()
+    """Classes that the first labels leave out."""
+    absent_count: int = 0
+    """Classes left out besides, drawn by the seed."""
+    imbalance: str = ""
+    """``NAME=SHARE,...`` or ``random:N=SHARE``: classes of which only a share stays in the pool."""
+    noise: str = ""
+    """How the oracle errs; see ``simulation.noise``."""
+    oracle_confidence: float = 0.8
+    """Below it the model oracle cannot tell what a synthesized image shows."""
+    full_data: bool = False
+    """Measure T on all labels of the pool too."""
+    image_size: int = 0
+    """Side in pixels at which the networks see an image: 8, 16, 32, 64; 0 lets the pool decide."""
+    channels: int = 0
+    """1 gray, 3 color; 0 lets the pool decide."""
+    config: Tree = {}
+    """Laid over dgaal's defaults: sizes, schedules, device."""
+
+    @property
+    def budget(self) -> int:
+        """Labels after the last query."""
+        return self.initial + self.rounds * self.query_size
+
+
+def parse_methods(text: str) -> tuple[Arm, ...]:
+    """Read ``random,dgaal,dgaal[generation.share=0;coevolve.folds=2]``.
+
+    Raises:
+        UsageError: A bracket is not closed, or a name is empty.
+        ConfigError: There is no method of that name.
+    """
+    arms: list[Arm] = []
+    for part in _split_outside_brackets(text):
+        name, bracket, inside = part.strip().partition("[")
+        if not name or (bracket and not inside.endswith("]")):
+            raise UsageError(
+                f"--methods {show(text)!r} is not understood; write random,margin or "
+                "dgaal[generation.share=0;coevolve.folds=2]"
+            )
+        check_method(name)
+        settings = tuple(s.strip() for s in inside.removesuffix("]").split(";") if s.strip())
+        arms.append(Arm(method=name, settings=settings))
+    return tuple(arms)
+
+
+def with_reference(plan: Plan) -> Plan:
+    """Put random first: without it nothing can be said about the others."""
+    own = [arm for arm in plan.arms if arm.label != REFERENCE]
+    return msgspec.structs.replace(plan, arms=(Arm(method=REFERENCE), *own))
+
+
+def check(plan: Plan) -> None:
+    """Check what can be checked without reading an image.
+
+    Raises:
+        UsageError: A value cannot work.
+        ConfigError: A method or configuration key is unknown.
+    """
+    labels = [arm.label for arm in plan.arms]
+    if len(set(labels)) < len(labels) or FULL_DATA in labels:
+        raise UsageError(f"each method may take part once: {show(', '.join(labels))}")
+    if not plan.seeds or len(set(plan.seeds)) < len(plan.seeds) or min(plan.seeds) < 0:
+        raise UsageError("--seeds needs a count above 0, or different seeds such as 0,1,2")
+    for name, value, least in (
+        ("rounds", plan.rounds, 0),
+        ("initial", plan.initial, 0),
+        ("query-size", plan.query_size, 1),
+        ("pool-size", plan.pool_size, 0),
+        ("test-size", plan.test_size, 0),
+    ):
+        if value < least:
+            raise UsageError(f"--{name} is {value}; it must be at least {least}")
+    if not 0 < plan.test_share < 1 or not 0 <= plan.oracle_confidence <= 1:
+        raise UsageError("the test share must lie between 0 and 1, and so must the confidence")
+    for arm in plan.arms:
+        check_method(arm.method)
+        config_of(plan, arm, seed=0, image_size=plan.image_size, channels=plan.channels)
+
+
+def config_of(plan: Plan, arm: Arm, *, seed: int, image_size: int, channels: int) -> Config:
+    """Build the configuration of one trial.
+
+    Raises:
+        ConfigError: A key or value is wrong.
+    """
+    tree: Tree = {"threads": 1, "preset": "tiny", **plan.config}
+    for setting in arm.settings:
+        tree = lay_over(tree, setting)
+    return build_config(
+        tree
+        | {
+            "method": arm.method,
+            "seed": seed,
+            "pool": {"source": plan.pool, "image_size": image_size, "channels": channels},
+            "query": {"size": plan.query_size, "budget": plan.budget},
+        }
+    )
+
+
+def lay_over(tree: Tree, assignment: str) -> Tree:
+    """Return the tree with one ``key.path=value`` laid over it.
+
+    Raises:
+        ConfigError: The simulation itself decides this key, or there is no ``=``.
+    """
+    keys, value = parse_assignment(assignment)
+    if keys[0] in ("method", "seed", "pool", "query", "name", "version"):
+        raise ConfigError(
+            f"'{show(keys[0])}' cannot be set for a simulation; it has options of its own: "
+            "--methods, --seeds, --query-size, --image-size"
+        )
+    return _put(tree, keys, value)
+
+
+def protocol_of(plan: Plan) -> Tree:
+    """Everything that all trials of a folder must share; arms and seeds may be added later."""
+    tree = cast("Tree", msgspec.to_builtins(plan))
+    for key in ("arms", "seeds", "preset", "follows", "note", "full_data"):
+        del tree[key]
+    return tree
+
+
+def digest_of(arm: Arm) -> str:
+    """Digest of what an arm runs, whatever it is called."""
+    return hashlib.sha256(repr((arm.method, arm.settings)).encode()).hexdigest()[:16]
+
+
+def _put(tree: Tree, keys: list[str], value: Any) -> Tree:
+    head, *rest = keys
+    if not rest:
+        return tree | {head: value}
+    below = tree.get(head, {})
+    return tree | {head: _put(cast("Tree", below) if isinstance(below, dict) else {}, rest, value)}
+
+
+def _split_outside_brackets(text: str) -> list[str]:
+    parts, depth = [""], 0
+    for character in text:
+        depth += {"[": 1, "]": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts

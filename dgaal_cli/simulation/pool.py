@@ -1,0 +1,249 @@
+"""The images of a simulation with their true labels: all of them, and one seed's part."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dgaal_cli.data.images import Pixels
+from dgaal_cli.data.pool import load_pixels, survey
+from dgaal_cli.data.pool_shape import natural_order, network_side
+from dgaal_cli.data.sources import open_source
+from dgaal_cli.data.sources.base import Source
+from dgaal_cli.errors import InputDataError, UsageError
+from dgaal_cli.harmless import show
+from dgaal_cli.ids import SampleId
+from dgaal_cli.simulation.plan import Arm, Plan, config_of
+from dgaal_cli.training.seeding import numpy_generator
+
+Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabeledPool:
+    """N images that may be asked, T that only measure."""
+
+    ids: list[SampleId]
+    pixels: Pixels
+    """uint8 ``(N, S, S, C)``."""
+    truth: Labels
+    """int64 ``(N,)``."""
+    class_names: list[str]
+    test_pixels: Pixels
+    test_labels: Labels
+    notes: tuple[str, ...] = ()
+    """What was left out, in words."""
+
+    @property
+    def image_size(self) -> int:
+        """Side S."""
+        return self.pixels.shape[1]
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return self.pixels.shape[3]
+
+
+def load_pool(plan: Plan, *, cache: Path | None) -> LabeledPool:
+    """Read pool and test images at the networks' size; images of any size are stretched to it.
+
+    Args:
+        plan: The simulation; its sources are found from anywhere.
+        cache: Folder for decoded pixels.
+
+    Raises:
+        InputDataError: A source is missing, carries no labels, or too few classes.
+    """
+    source = open_source(plan.pool, base=Path.cwd())
+    found, notes = _labeled(source, plan.classes)
+    size, channels, unreadable = _shape(plan, source)
+    if unreadable:
+        found = [(name, label) for name, label in found if name not in unreadable]
+        notes.append(f"{len(unreadable)} unreadable images left out")
+    found = _subset(found, plan.pool_size, "pool")
+    if plan.test:
+        test_source = open_source(plan.test, base=Path.cwd())
+        held, more = _labeled(test_source, plan.classes)
+        notes += [f"test: {note}" for note in more]
+    else:
+        test_source = source
+        held, found = _split(found, plan.test_share)
+        notes.append(f"{len(held)} images of the pool set apart for measuring")
+    held = _subset(held, plan.test_size, "test")
+    names = _class_names(plan, found, held)
+    index = {name: k for k, name in enumerate(names)}
+
+    def pixels(of: Source, rows: Sequence[tuple[SampleId, str]]) -> Pixels:
+        ids = [name for name, _ in rows]
+        return load_pixels(of, ids, size=size, channels=channels, cache=cache, workers=1)
+
+    missing = sorted(set(names) - {label for _, label in found}, key=names.index)
+    if missing:
+        notes.append(f"no image of the pool shows {show(', '.join(missing[:5]))}")
+    return LabeledPool(
+        ids=[name for name, _ in found],
+        pixels=pixels(source, found),
+        truth=np.array([index[label] for _, label in found], dtype=np.int64),
+        class_names=names,
+        test_pixels=pixels(test_source, held),
+        test_labels=np.array([index[label] for _, label in held], dtype=np.int64),
+        notes=tuple(notes),
+    )
+
+
+def rows_of_seed(plan: Plan, pool: LabeledPool, seed: int) -> Labels:
+    """Return the rows that take part in this seed's trials: all, or fewer of imbalanced classes.
+
+    Raises:
+        UsageError: The imbalance names no class of the pool.
+    """
+    keep = np.ones(len(pool.truth), dtype=bool)
+    for class_index, share in _shares(plan.imbalance, pool.class_names, seed).items():
+        own = np.flatnonzero(pool.truth == class_index)
+        order = numpy_generator(seed, "imbalance", class_index).permutation(len(own))
+        keep[own[order[max(1, round(share * len(own))) :]]] = False
+    return np.flatnonzero(keep).astype(np.int64)
+
+
+def absent_at_start(plan: Plan, pool: LabeledPool, seed: int) -> list[int]:
+    """Return the classes that the first labels leave out, by index, ascending.
+
+    Raises:
+        UsageError: A name is no class, or no class would be left.
+    """
+    unknown = [name for name in plan.absent_classes if name not in pool.class_names]
+    if unknown:
+        raise UsageError(
+            f"--absent-classes names {show(unknown[0])}, which is no class; classes are "
+            f"{show(', '.join(pool.class_names[:20]))}"
+        )
+    absent = {pool.class_names.index(name) for name in plan.absent_classes}
+    others = [k for k in range(len(pool.class_names)) if k not in absent]
+    drawn = numpy_generator(seed, "absent classes").permutation(others)[: plan.absent_count]
+    absent |= {int(k) for k in drawn}
+    if len(absent) == len(pool.class_names) and plan.initial:
+        raise UsageError("every class would be absent from the first labels; leave one in")
+    return sorted(absent)
+
+
+def first_rows(plan: Plan, truth: Labels, absent: Sequence[int], seed: int) -> Labels:
+    """Draw the first labeled rows, the same for every method of a seed.
+
+    Args:
+        plan: The simulation.
+        truth: int64 (N,) of the seed's pool.
+        absent: Classes left out.
+        seed: Of the trial.
+
+    Raises:
+        UsageError: Fewer images than ``initial`` can be drawn.
+    """
+    allowed = np.flatnonzero(~np.isin(truth, absent))
+    if len(allowed) < plan.initial:
+        raise UsageError(
+            f"asked for {plan.initial} first labels, {len(allowed)} images can be drawn; "
+            "lower --initial"
+        )
+    order = allowed[numpy_generator(seed, "first labels").permutation(len(allowed))]
+    if plan.start == "balanced":
+        # The n-th image of each class comes before the n+1-th of any.
+        seen: dict[int, int] = {}
+        turns: list[int] = []
+        for label in truth[order].tolist():
+            seen[label] = seen.get(label, 0) + 1
+            turns.append(seen[label])
+        order = order[np.argsort(turns, kind="stable")]
+    return order[: plan.initial].astype(np.int64)
+
+
+def _labeled(
+    source: Source, classes: Sequence[str]
+) -> tuple[list[tuple[SampleId, str]], list[str]]:
+    found: list[tuple[SampleId, str]] = []
+    unlabeled = other = 0
+    for entry in source.entries():
+        if entry.label is None:
+            unlabeled += 1
+        elif classes and entry.label not in classes:
+            other += 1
+        else:
+            found.append((entry.id, entry.label))
+    if not found:
+        raise InputDataError(
+            f"{show(source.spec)} carries no labels"
+            + (f" of {show(', '.join(classes))}" if other else "")
+            + ", so no oracle can answer from it; give class folders, a manifest with labels, "
+            "an .npz with y arrays or builtin:digits"
+        )
+    notes = [f"{unlabeled} images without a label left out"] if unlabeled else []
+    return found, notes
+
+
+def _shape(plan: Plan, source: Source) -> tuple[int, int, set[SampleId]]:
+    """Side and depth that the networks see, and what is unreadable where a pass was made."""
+    size, channels = plan.image_size, plan.channels
+    if size and channels:
+        return size, channels, set()
+    seen = survey(source, workers=1)
+    config = config_of(plan, Arm(method="random"), seed=0, image_size=8, channels=1)
+    side = network_side(seen.median_side, largest=config.network.max_image_size)
+    unreadable = {name for name, _ in seen.unreadable}
+    return size or side, channels or (3 if seen.is_color else 1), unreadable
+
+
+def _subset(found: list[tuple[SampleId, str]], count: int, what: str) -> list[tuple[SampleId, str]]:
+    if not count or count >= len(found):
+        return found
+    kept = numpy_generator("subset", what).permutation(len(found))[:count]
+    return [found[int(i)] for i in np.sort(kept)]
+
+
+def _split(
+    found: list[tuple[SampleId, str]], share: float
+) -> tuple[list[tuple[SampleId, str]], list[tuple[SampleId, str]]]:
+    order = numpy_generator("subset", "held out").permutation(len(found))
+    held = {int(i) for i in order[: max(1, round(share * len(found)))]}
+    return (
+        [pair for i, pair in enumerate(found) if i in held],
+        [pair for i, pair in enumerate(found) if i not in held],
+    )
+
+
+def _class_names(
+    plan: Plan, found: Sequence[tuple[SampleId, str]], held: Sequence[tuple[SampleId, str]]
+) -> list[str]:
+    carried = {label for _, label in found} | {label for _, label in held}
+    names = list(dict.fromkeys(plan.classes)) or sorted(carried, key=natural_order)
+    if len({label for _, label in found}) < 2:
+        raise InputDataError(
+            f"the pool shows one class only, {show(names[0])}; there is nothing to tell apart"
+        )
+    return names
+
+
+def _shares(text: str, names: Sequence[str], seed: int) -> dict[int, float]:
+    """Read ``cat=0.1,dog=0.5`` or ``random:3=0.1``."""
+    shares: dict[int, float] = {}
+    for part in filter(None, text.split(",")):
+        name, _, number = part.strip().rpartition("=")
+        try:
+            share = float(number)
+        except ValueError:
+            share = -1.0
+        if not name or not 0 < share <= 1:
+            raise UsageError(
+                f"--imbalance {show(text)!r} is not understood; write CLASS=SHARE,... or "
+                "random:3=0.1, shares above 0 and at most 1"
+            )
+        kind, colon, count = name.partition(":")
+        if kind == "random" and colon and count.isdecimal() and name not in names:
+            drawn = numpy_generator(seed, "rare classes").permutation(len(names))[: int(count)]
+            shares |= {int(k): share for k in drawn}
+        elif name in names:
+            shares[list(names).index(name)] = share
+        else:
+            raise UsageError(f"--imbalance names {show(name)}, which is no class")
+    return shares

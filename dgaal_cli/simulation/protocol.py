@@ -1,0 +1,380 @@
+"""One trial: one method, one seed, in memory, under the protocol that all methods share.
+
+Same first labels, same initial weights of T, same augmentation and number of steps, T from scratch
+each round, every label counted, test images that no method sees. It follows the fair-comparison
+rules of Munjal et al. 2022 and Lueth et al. 2023, and the order of a workspace's rounds.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.errors import CheckFailedError
+from dgaal_cli.ids import ItemId, Row
+from dgaal_cli.methods.base import Drawn, Method, Ranking, TaskShape, can_learn_classes
+from dgaal_cli.methods.fresh import carry_over, fresh_method
+from dgaal_cli.methods.inheritance import doubtful_copies
+from dgaal_cli.networks.classifier import Classifier
+from dgaal_cli.simulation.model_oracle import ModelOracle, train_on_all
+from dgaal_cli.simulation.noise import noisy_labels, parse_noise
+from dgaal_cli.simulation.phases import run_phases
+from dgaal_cli.simulation.plan import FULL_DATA, REFERENCE, Arm, Plan, config_of
+from dgaal_cli.simulation.pool import LabeledPool, absent_at_start, first_rows, rows_of_seed
+from dgaal_cli.simulation.records import Absent, RoundRecord, Seconds
+from dgaal_cli.simulation.synthetic import SyntheticPool
+from dgaal_cli.training import checkpoint
+from dgaal_cli.training.classifier import predict
+from dgaal_cli.training.data import RoundData, labeling_progress
+from dgaal_cli.training.device import pick_device, use_threads
+from dgaal_cli.training.phase import Phase
+from dgaal_cli.training.seeding import numpy_generator, seed_of
+
+if TYPE_CHECKING:
+    import torch
+
+Labels = npt.NDArray[np.int64]
+
+
+def run_trial(plan: Plan, arm: Arm, *, seed: int, pool: LabeledPool) -> Iterator[RoundRecord]:
+    """Run all rounds of one method and seed, one record each.
+
+    Raises:
+        UsageError: The pool is too small, or a class or setting is unknown.
+        InterruptedRunError: A signal asked to stop.
+        CheckFailedError: A loss is not finite, or a method asked what it must not.
+    """
+    trial = _Trial.begin(plan, arm, seed=seed, pool=pool)
+    for number in range(plan.rounds + 1):
+        record = trial.round(number)
+        yield record
+        if record.is_last:
+            return
+
+
+def measure_full_data(plan: Plan, *, seed: int, pool: LabeledPool) -> RoundRecord:
+    """Train T on all labels that the oracle would give, as the line that labeling can reach."""
+    trial = _Trial.begin(plan, Arm(method=REFERENCE), seed=seed, pool=pool)
+    began = time.perf_counter()
+    network = train_on_all(trial.config, trial.data(0), trial.answers, who=f"all labels {seed}")
+    seconds = time.perf_counter() - began
+    answers = predict(network, pool.test_pixels, trial.device).probabilities.argmax(1)
+    count = len(trial.truth)
+    return RoundRecord(
+        arm=FULL_DATA,
+        method=REFERENCE,
+        seed=seed,
+        round=0,
+        annotations=count,
+        labels=count,
+        inherited=0,
+        wrong_labels=int((trial.answers != trial.truth).sum()),
+        labels_by_class=_by_class(trial.answers, len(pool.class_names)),
+        accuracy=float((answers == pool.test_labels).mean()),
+        confusion=_confusion(pool, answers),
+        seconds=Seconds(classifier=seconds, networks=0.0, sampling=0.0),
+        is_last=True,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Trial:
+    """State that rounds hand on. Rows count the seed's pool."""
+
+    plan: Plan
+    arm: Arm
+    config: Config
+    base_config: Config
+    """Without the arm's own settings: T of the fair comparison is trained by it."""
+    pool: LabeledPool
+    kept: Labels
+    """Row of the whole pool for each row."""
+    pixels: npt.NDArray[np.uint8]
+    truth: Labels
+    answers: Labels
+    """What the oracle says of each row when it is asked."""
+    labels: Labels
+    """What it has been asked; -1 elsewhere."""
+    device: "torch.device"
+    shape: TaskShape
+    synthetic: SyntheticPool
+    absent: list[int]
+    annotations: int
+    last_query: list[Row] = field(default_factory=list[Row])
+    had_labels: bool = False
+    carried: "dict[str, torch.Tensor]" = field(default_factory=dict[str, "torch.Tensor"])
+    oracle: ModelOracle | None = None
+
+    @classmethod
+    def begin(cls, plan: Plan, arm: Arm, *, seed: int, pool: LabeledPool) -> "_Trial":
+        config, base_config = (
+            config_of(plan, each, seed=seed, image_size=pool.image_size, channels=pool.channels)
+            for each in (arm, Arm(method=REFERENCE))
+        )
+        use_threads(config.threads)
+        kept = rows_of_seed(plan, pool, seed)
+        truth = pool.truth[kept]
+        is_whole = len(kept) == len(pool.truth)
+        first = first_rows(plan, truth, absent_at_start(plan, pool, seed), seed)
+        answers = noisy_labels(
+            parse_noise(plan.noise),
+            truth,
+            ids=[pool.ids[int(row)] for row in kept],
+            class_names=pool.class_names,
+            generator=numpy_generator(seed, "noise"),
+        )
+        labels = np.full(len(truth), -1, dtype=np.int64)
+        labels[first] = answers[first]
+        count = len(pool.class_names)
+        shown, present = set(truth.tolist()), set(truth[first].tolist())
+        return cls(
+            plan=plan,
+            arm=arm,
+            config=config,
+            base_config=base_config,
+            pool=pool,
+            kept=kept,
+            pixels=pool.pixels if is_whole else pool.pixels[kept],
+            truth=truth,
+            answers=answers,
+            labels=labels,
+            device=pick_device(config.device),
+            shape=TaskShape(image_size=pool.image_size, channels=pool.channels, classes=count),
+            synthetic=SyntheticPool.empty(pool.image_size, pool.channels, first_id=len(truth) + 1),
+            absent=[k for k in range(count) if k in shown and k not in present],
+            annotations=len(first),
+        )
+
+    @property
+    def who(self) -> str:
+        return f"{self.arm.label}, seed {self.config.seed}"
+
+    def data(self, number: int) -> RoundData:
+        """What a method may see: never the truth, never the test images."""
+        return RoundData(
+            number=number,
+            seed=self.config.seed,
+            device=self.device,
+            item_ids=[ItemId(row + 1) for row in range(len(self.truth))],
+            pixels=self.pixels,
+            labels=self.labels.copy(),
+            is_usable=np.ones(len(self.truth), dtype=bool),
+            is_held_out=np.zeros(len(self.truth), dtype=bool),
+            class_names=self.pool.class_names,
+            synthetic=self.synthetic.images(),
+            is_first_labeled=bool((self.labels >= 0).any()) and not self.had_labels,
+            progress=labeling_progress(
+                number,
+                labeled=int((self.labels >= 0).sum()),
+                total=len(self.truth),
+                budget=self.plan.budget,
+            ),
+        )
+
+    def round(self, number: int) -> RoundRecord:
+        """Train, measure, and ask the next query unless this was the last round."""
+        data = self.data(number)
+        annotations, labeled = self.annotations, self.labels.copy()
+        inherited = self.synthetic.inherited_labels
+        learned = len(data.labeled_rows) + int(data.synthetic.is_labeled.sum())
+        method, seconds, is_plain = self._train(data)
+        own = self._answers_on_test(method.classifier, data)
+        fair = own if is_plain else self._answers_on_test(self._plain(data), data)
+        truth = self.pool.test_labels
+        left = len(data.unlabeled_rows)
+        is_last = number == self.plan.rounds or not left
+        health = method.health(data)
+        asked = _Asked() if is_last else self._ask(method, data, min(self.plan.query_size, left))
+        self.had_labels = self.had_labels or len(data.labeled_rows) > 0
+        self.carried = {
+            key: tensor.detach().clone()
+            for key, tensor in checkpoint.module_tensors(
+                {name: method.modules[name] for name in method.carried}
+            ).items()
+        }
+        return RoundRecord(
+            arm=self.arm.label,
+            method=self.arm.method,
+            seed=self.config.seed,
+            round=number,
+            annotations=annotations,
+            labels=learned,
+            inherited=inherited,
+            wrong_labels=int(((labeled >= 0) & (labeled != self.truth)).sum()),
+            labels_by_class=_by_class(labeled[labeled >= 0], len(self.pool.class_names)),
+            accuracy=float((fair == truth).mean()),
+            system_accuracy=None if is_plain else float((own == truth).mean()),
+            is_guessing=not can_learn_classes(data),
+            strategy=asked.strategy,
+            queried=[int(self.kept[row]) for row in asked.rows],
+            synthesized=asked.synthesized,
+            cannot_tell=asked.cannot_tell,
+            absent=self._enrichment(asked.rows, labeled) if number == 0 else None,
+            health={k: v if np.isfinite(v) else None for k, v in health.items()},
+            confusion=_confusion(self.pool, fair) if is_last else None,
+            seconds=replace_sampling(seconds, asked.seconds),
+            is_last=is_last,
+        )
+
+    def _train(self, data: RoundData) -> tuple[Method, Seconds, bool]:
+        """Train the method's networks; tells whether its T is the plain one of everybody."""
+        method = fresh_method(self.config, self.shape, number=data.number)
+        if data.number:
+            carry_over(method, self.carried)
+        for module in method.modules.values():
+            module.to(self.device)
+        first, second = method.learn(data), method.adapt(data)
+        phases = [*first, *second]
+        seconds = run_phases(first, seed=data.seed, number=data.number, who=self.who)
+        began = time.perf_counter()
+        self._redraw(method, data)
+        drawing = time.perf_counter() - began
+        seconds |= run_phases(second, seed=data.seed, number=data.number, who=self.who)
+        own = {p.name for p in phases if _touches(p, method.classifier)}
+        classifier = sum(value for name, value in seconds.items() if name in own)
+        networks = sum(seconds.values()) - classifier + drawing
+        is_plain = self._is_plain(method, phases) and not self.synthetic.inherited_labels
+        return method, Seconds(classifier=classifier, networks=networks, sampling=0.0), is_plain
+
+    def _is_plain(self, method: Method, phases: Sequence[Phase]) -> bool:
+        """Tell whether T went through everybody's phase, and through nothing else."""
+        own = [phase for phase in phases if _touches(phase, method.classifier)]
+        ours, theirs = self.config, self.base_config
+        same_rule = (ours.classifier, ours.network.classifier_width) == (
+            theirs.classifier,
+            theirs.network.classifier_width,
+        )
+        if not own:  # labels of fewer than two classes: nobody's T is trained
+            return same_rule
+        names = [name for phase in own for name in phase.networks]
+        return (
+            same_rule
+            and names == ["classifier"]
+            and own[0].name == "classifier"
+            and own[0].steps == theirs.classifier.steps
+        )
+
+    def _plain(self, data: RoundData) -> Classifier:
+        """Train everybody's T on the labels that were asked for: what selection alone is worth."""
+        method = fresh_method(self.base_config, self.shape, number=data.number)
+        method.classifier.to(self.device)
+        asked_only = replace(data, synthetic=self.synthetic.asked_images())
+        run_phases(
+            method.learn(asked_only), seed=data.seed, number=data.number, who=f"{self.who}, plain T"
+        )
+        return method.classifier
+
+    def _redraw(self, method: Method, data: RoundData) -> None:
+        """Redraw the images of the last query; copies that pass their check become candidates."""
+        if not can_learn_classes(data):
+            return
+        seed = seed_of(data.seed, data.number, "synthesis")
+        drawn = method.synthesize(data, sorted(self.last_query), seed)
+        if drawn is None or not len(drawn.pixels):
+            return
+        is_doubtful = doubtful_copies(
+            method, drawn, data, min_confidence=self.config.generation.min_confidence
+        )
+        self.synthetic.add_copies(drawn, data.labels, is_doubtful)
+        data.synthetic = self.synthetic.images()
+
+    def _ask(self, method: Method, data: RoundData, count: int) -> "_Asked":
+        began = time.perf_counter()
+        ranking = method.rank(data, count, seed_of(data.seed, data.number, "query"))
+        seconds = time.perf_counter() - began
+        drawn = ranking.synthesized
+        self._check_picks(ranking, data, count)
+        rows = np.asarray(ranking.picks, dtype=np.int64)
+        self.labels[rows] = self.answers[rows]
+        self.synthetic.promote(ranking.promoted)
+        cannot_tell = 0
+        if drawn is not None and len(drawn.pixels):
+            cannot_tell = self._ask_synthesized(drawn, data)
+        synthesized = 0 if drawn is None else len(drawn.pixels)
+        self.annotations += len(rows) + synthesized
+        self.last_query = list(ranking.picks)
+        return _Asked(
+            rows=list(ranking.picks),
+            strategy=ranking.strategy,
+            synthesized=synthesized,
+            cannot_tell=cannot_tell,
+            seconds=seconds,
+        )
+
+    def _ask_synthesized(self, drawn: Drawn, data: RoundData) -> int:
+        if self.oracle is None:
+            network = train_on_all(
+                replace(self.base_config, seed=0), self.data(0), self.truth, who="model oracle"
+            )
+            self.oracle = ModelOracle(
+                network=network, confidence=self.plan.oracle_confidence, data=data
+            )
+        answers = self.oracle.answer(drawn.pixels)
+        self.synthetic.add_answered(drawn, answers)
+        return int((answers < 0).sum())
+
+    def _check_picks(self, ranking: Ranking, data: RoundData, count: int) -> None:
+        drawn = 0 if ranking.synthesized is None else len(ranking.synthesized.pixels)
+        picks = set(map(int, ranking.picks))
+        if (
+            len(picks) < len(ranking.picks)
+            or not picks <= set(data.unlabeled_rows.tolist())
+            or len(picks) + drawn > count
+        ):
+            raise CheckFailedError(
+                f"{self.who} asked {len(ranking.picks)} pool images ({len(picks)} different) and "
+                f"{drawn} synthesized ones of {count}, or labeled ones again; this method is broken"
+            )
+
+    def _answers_on_test(self, network: Classifier, data: RoundData) -> Labels:
+        """T's answers; with labels of one class that class, without any the first: a guess."""
+        if not can_learn_classes(data):
+            present = data.present_classes
+            guess = int(present[0]) if len(present) else 0
+            return np.full(len(self.pool.test_labels), guess, dtype=np.int64)
+        probabilities = predict(network, self.pool.test_pixels, self.device).probabilities
+        return probabilities.argmax(1).astype(np.int64)
+
+    def _enrichment(self, rows: Sequence[Row], labeled: Labels) -> Absent | None:
+        if not self.absent or not len(rows):
+            return None
+        is_absent = np.isin(self.truth, self.absent)
+        return Absent(
+            classes=[self.pool.class_names[k] for k in self.absent],
+            share=float(is_absent[np.asarray(rows)].mean()),
+            base_rate=float(is_absent[labeled < 0].mean()),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """A query with its answers."""
+
+    rows: list[Row] = field(default_factory=list[Row])
+    strategy: str = ""
+    synthesized: int = 0
+    cannot_tell: int = 0
+    seconds: float = 0.0
+
+
+def replace_sampling(seconds: Seconds, sampling: float) -> Seconds:
+    """Return the times of a round with the time that its query took."""
+    return Seconds(classifier=seconds.classifier, networks=seconds.networks, sampling=sampling)
+
+
+def _touches(phase: Phase, network: Classifier) -> bool:
+    return any(module is network for module in phase.networks.values())
+
+
+def _by_class(labels: Labels, classes: int) -> list[int]:
+    return np.bincount(labels, minlength=classes).tolist()
+
+
+def _confusion(pool: LabeledPool, answers: Labels) -> list[list[int]]:
+    classes = len(pool.class_names)
+    cells = np.bincount(pool.test_labels * classes + answers, minlength=classes**2)
+    return cells.reshape(classes, classes).tolist()

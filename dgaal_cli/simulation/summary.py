@@ -1,0 +1,182 @@
+"""From records of rounds to what a person wants to know: is it better than random?"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dgaal_cli.simulation.plan import FULL_DATA, REFERENCE
+from dgaal_cli.simulation.records import RoundRecord
+from dgaal_cli.simulation.statistics import (
+    Curve,
+    Estimate,
+    annotations_at,
+    aubc,
+    estimate,
+    labels_saved,
+    mean_curve,
+    paired_difference,
+)
+
+Trials = Mapping[int, Sequence[RoundRecord]]
+"""Records of one arm by seed, rounds ascending."""
+
+ENOUGH_OF_FULL = 0.95
+"""Part of the accuracy on all labels that labeling usually aims at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One round, over the seeds."""
+
+    annotations: float
+    labels: float
+    """|L| of the method's own T."""
+    accuracy: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """One way to look at a method: with everybody's T, or with its own."""
+
+    aubc: Estimate
+    vs_random: Estimate | None
+    """Paired difference of AUBC; None for random itself and where random is missing."""
+    labels_saved: float | None
+    curve: tuple[Point, ...]
+    enough_at: float | None
+    """Annotations for ``ENOUGH_OF_FULL`` of the accuracy on all labels; None: not reached, or not
+    known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodSummary:
+    """One arm."""
+
+    name: str
+    method: str
+    seeds: tuple[int, ...]
+    selection: Effect
+    """T trained alike for all: what the choice of images is worth."""
+    system: Effect | None
+    """T as the method trains it, against random with plain T; None where they are the same."""
+    missing_class_enrichment: Estimate | None
+    """Share of absent classes in the first query, divided by their share in the pool."""
+    sampling_s: float
+    """Mean seconds to choose one query."""
+    training_s: float
+    """Mean seconds a round to train the method's networks, T included."""
+    cannot_tell: int
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """A whole simulation."""
+
+    methods: tuple[MethodSummary, ...]
+    full_data: Estimate | None
+    """Accuracy of T on all labels."""
+
+
+def summarize(trials: Mapping[str, Trials]) -> Summary:
+    """Summarize finished trials by arm; arms keep their order."""
+    full = trials.get(FULL_DATA)
+    reached = None if full is None else estimate([r[-1].accuracy for r in full.values()])
+    reference = trials.get(REFERENCE)
+    summaries = [
+        _summarize_arm(name, own, reference, reached)
+        for name, own in trials.items()
+        if name != FULL_DATA and own
+    ]
+    return Summary(methods=tuple(summaries), full_data=reached)
+
+
+def _summarize_arm(
+    name: str, own: Trials, reference: Trials | None, reached: Estimate | None
+) -> MethodSummary:
+    is_reference = name == REFERENCE
+    against = None if is_reference else reference
+    selection = _effect(own, against, reached, is_system=False)
+    records = [record for rounds in own.values() for record in rounds]
+    has_own_t = any(record.system_accuracy is not None for record in records)
+    system = _effect(own, reference, reached, is_system=True) if has_own_t else None
+    queries = [record.seconds.sampling for record in records if not record.is_last]
+    ratios = [
+        rounds[0].absent.share / rounds[0].absent.base_rate
+        for rounds in own.values()
+        if rounds[0].absent is not None and rounds[0].absent.base_rate > 0
+    ]
+    return MethodSummary(
+        name=name,
+        method=records[0].method,
+        seeds=tuple(sorted(own)),
+        selection=selection,
+        system=system,
+        missing_class_enrichment=estimate(ratios) if ratios else None,
+        sampling_s=float(np.mean(queries)) if queries else 0.0,
+        training_s=float(np.mean([r.seconds.classifier + r.seconds.networks for r in records])),
+        cannot_tell=sum(record.cannot_tell for record in records),
+        verdict="" if is_reference else verdict(selection.vs_random),
+    )
+
+
+def verdict(difference: Estimate | None) -> str:
+    """Say in words what an interval allows to say."""
+    if difference is None:
+        return "no random trial of the same seeds to compare with"
+    if difference.interval is None:
+        return "one seed: nothing can be said"
+    low, high = difference.interval
+    if low > 0:
+        return "beats random"
+    if high < 0:
+        return "is worse than random"
+    return "does not beat random: the interval holds zero"
+
+
+def _effect(
+    own: Trials, reference: Trials | None, reached: Estimate | None, *, is_system: bool
+) -> Effect:
+    curves = {seed: _curve(rounds, is_system=is_system) for seed, rounds in own.items()}
+    mean = mean_curve(list(curves.values()))
+    difference = saved = None
+    if reference:
+        theirs = {seed: _curve(rounds, is_system=False) for seed, rounds in reference.items()}
+        common = sorted(curves.keys() & theirs.keys())
+        difference = paired_difference(
+            {seed: aubc(curve) for seed, curve in curves.items()},
+            {seed: aubc(curve) for seed, curve in theirs.items()},
+        )
+        if common:
+            saved = labels_saved(
+                mean_curve([curves[s] for s in common]), mean_curve([theirs[s] for s in common])
+            )
+    return Effect(
+        aubc=estimate([aubc(curve) for curve in curves.values()]),
+        vs_random=difference,
+        labels_saved=saved,
+        curve=_points(own, curves, count=len(mean.annotations)),
+        enough_at=None if reached is None else annotations_at(mean, ENOUGH_OF_FULL * reached.mean),
+    )
+
+
+def _curve(rounds: Sequence[RoundRecord], *, is_system: bool) -> Curve:
+    return Curve(
+        annotations=tuple(float(r.annotations) for r in rounds),
+        accuracies=tuple(
+            r.system_accuracy if is_system and r.system_accuracy is not None else r.accuracy
+            for r in rounds
+        ),
+    )
+
+
+def _points(own: Trials, curves: Mapping[int, Curve], *, count: int) -> tuple[Point, ...]:
+    return tuple(
+        Point(
+            annotations=float(np.mean([rounds[i].annotations for rounds in own.values()])),
+            labels=float(np.mean([rounds[i].labels for rounds in own.values()])),
+            accuracy=estimate([curve.accuracies[i] for curve in curves.values()]),
+        )
+        for i in range(count)
+    )

@@ -1,0 +1,231 @@
+"""A simulation's result as a plain text, as Markdown, and as one JSON document."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from dgaal_cli.harmless import show
+from dgaal_cli.simulation.plan import Plan
+from dgaal_cli.simulation.statistics import CONFIDENCE, Estimate
+from dgaal_cli.simulation.summary import ENOUGH_OF_FULL, Effect, MethodSummary, Summary
+
+Rows = list[list[str]]
+"""A header and its rows, all of one length."""
+
+
+def accuracy_rows(summary: Summary) -> Rows:
+    """Accuracy in percent of every method at every label count, T trained alike for all."""
+    methods = summary.methods
+    longest = max(methods, key=lambda m: len(m.selection.curve), default=None)
+    rows: Rows = [["labels", *(show(m.name) for m in methods)]]
+    for i, point in enumerate(longest.selection.curve if longest else ()):
+        cells = [
+            _percent(m.selection.curve[i].accuracy) if i < len(m.selection.curve) else ""
+            for m in methods
+        ]
+        rows.append([f"{point.annotations:g}", *cells])
+    return rows
+
+
+def method_rows(summary: Summary) -> Rows:
+    """One line a method: AUBC, difference to random, labels saved, cost."""
+    has_absent = any(m.missing_class_enrichment for m in summary.methods)
+    header = ["method", "AUBC %", "vs random", "labels saved", "annotations / |L|", "sampling s"]
+    rows: Rows = [[*header, "training s", *(["absent classes"] if has_absent else [])]]
+    for m in summary.methods:
+        last = m.selection.curve[-1]
+        rows.append(
+            [
+                show(m.name),
+                _percent(m.selection.aubc),
+                _points(m.selection.vs_random),
+                "" if m.selection.labels_saved is None else f"{m.selection.labels_saved:+.0f}",
+                f"{last.annotations:g} / {last.labels:g}",
+                f"{m.sampling_s:.3f}",
+                f"{m.training_s:.2f}",
+                *([_ratio(m.missing_class_enrichment)] if has_absent else []),
+            ]
+        )
+    return rows
+
+
+def system_rows(summary: Summary) -> Rows:
+    """Methods whose own T is trained in another way, against random with plain T."""
+    rows: Rows = [["method", "system AUBC %", "vs random", "labels saved"]]
+    for m in summary.methods:
+        if m.system is not None:
+            saved = m.system.labels_saved
+            rows.append(
+                [
+                    show(m.name),
+                    _percent(m.system.aubc),
+                    _points(m.system.vs_random),
+                    "" if saved is None else f"{saved:+.0f}",
+                ]
+            )
+    return rows
+
+
+def sentences(summary: Summary) -> list[str]:
+    """Say what the numbers allow to say, a loss as plainly as a win."""
+    lines: list[str] = []
+    for m in summary.methods:
+        if m.verdict:
+            lines.append(f"{show(m.name)} {m.verdict}{_evidence(m.selection.vs_random)}.")
+        if m.system is not None:
+            lines.append(
+                f"{show(m.name)} with its own training of T, against random with plain T: "
+                f"{_points(m.system.vs_random) or 'nothing to compare with'} points."
+            )
+        if m.cannot_tell:
+            lines.append(f"{show(m.name)}: the oracle could not name {m.cannot_tell} images.")
+    if len(summary.methods) > 2:
+        lines.append(
+            f"{len(summary.methods) - 1} comparisons at {CONFIDENCE:.0%} each: one may look like "
+            "a win or a loss by chance."
+        )
+    lines += _full_data(summary)
+    return lines
+
+
+def text(plan: Plan, summary: Summary, *, test_images: int) -> str:
+    """Return the whole result for a terminal."""
+    parts = [
+        f"accuracy in % on {test_images} test images, mean of {len(plan.seeds)} "
+        f"seed{'' if len(plan.seeds) == 1 else 's'} ± half of the {CONFIDENCE:.0%} interval",
+        _aligned(accuracy_rows(summary)),
+        "selection: T is trained alike for every method; differences in points, paired by seed",
+        _aligned(method_rows(summary)),
+    ]
+    if any(m.system for m in summary.methods):
+        parts += ["system: T as the method itself trains it", _aligned(system_rows(summary))]
+    return "\n\n".join([*parts, "\n".join(sentences(summary))])
+
+
+def markdown_table(rows: Rows) -> str:
+    """Return a Markdown table; bars in names are escaped."""
+    safe = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    lines = [f"| {' | '.join(row)} |" for row in safe]
+    rule = f"| {' | '.join(['---', *['---:'] * (len(rows[0]) - 1)])} |"
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def markdown(summary: Summary, *, title: str, facts: Sequence[str]) -> str:
+    """Return the whole result as a Markdown page.
+
+    Args:
+        summary: The result.
+        title: Heading.
+        facts: Lines on machine, data and command.
+    """
+    parts = [f"# {title}", "\n".join(f"- {fact}" for fact in facts)]
+    parts += [
+        f"## Accuracy in % (± half of the {CONFIDENCE:.0%} interval)",
+        markdown_table(accuracy_rows(summary)),
+        "## Methods (T trained alike for all; differences in points, paired by seed)",
+        markdown_table(method_rows(summary)),
+    ]
+    if any(m.system for m in summary.methods):
+        parts += ["## Systems (T as the method trains it)", markdown_table(system_rows(summary))]
+    parts += ["## In words", "\n".join(f"- {line}" for line in sentences(summary))]
+    return "\n\n".join(parts) + "\n"
+
+
+def documents(summary: Summary) -> list[dict[str, Any]]:
+    """Return the ``methods`` of the JSON document; shares are 0..1, intervals ``[low, high]``."""
+    return [_document(m) for m in summary.methods]
+
+
+def _document(m: MethodSummary) -> dict[str, Any]:
+    enrichment = m.missing_class_enrichment
+    return {
+        "method": m.name,
+        **_effect(m.selection),
+        "missing_class_enrichment": None if enrichment is None else enrichment.mean,
+        "missing_class_enrichment_ci": _interval(enrichment),
+        "sampling_s": m.sampling_s,
+        "training_s": m.training_s,
+        "seeds": list(m.seeds),
+        "cannot_tell": m.cannot_tell,
+        "verdict": m.verdict,
+        "system": None if m.system is None else _effect(m.system),
+    }
+
+
+def _effect(effect: Effect) -> dict[str, Any]:
+    difference = effect.vs_random
+    return {
+        "aubc": effect.aubc.mean,
+        "aubc_ci": _interval(effect.aubc),
+        "vs_random": None if difference is None else difference.mean,
+        "vs_random_ci": _interval(difference),
+        "labels_saved": effect.labels_saved,
+        "enough_at": effect.enough_at,
+        "curve": [
+            {
+                "annotations": point.annotations,
+                "labels": point.labels,
+                "accuracy": point.accuracy.mean,
+                "accuracy_ci": _interval(point.accuracy),
+                "seeds": point.accuracy.count,
+            }
+            for point in effect.curve
+        ],
+    }
+
+
+def _interval(value: Estimate | None) -> list[float] | None:
+    return None if value is None or value.interval is None else list(value.interval)
+
+
+def _percent(value: Estimate) -> str:
+    if value.interval is None:
+        return f"{100 * value.mean:.1f}"
+    return f"{100 * value.mean:.1f} ±{50 * (value.interval[1] - value.interval[0]):.1f}"
+
+
+def _points(value: Estimate | None) -> str:
+    if value is None:
+        return ""
+    if value.interval is None:
+        return f"{100 * value.mean:+.1f}"
+    low, high = value.interval
+    return f"{100 * value.mean:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+
+
+def _ratio(value: Estimate | None) -> str:
+    if value is None:
+        return ""
+    if value.interval is None:
+        return f"x {value.mean:.2f}"
+    return f"x {value.mean:.2f} [{value.interval[0]:.2f}, {value.interval[1]:.2f}]"
+
+
+def _evidence(difference: Estimate | None) -> str:
+    return "" if difference is None else f" ({_points(difference)} points of AUBC)"
+
+
+def _full_data(summary: Summary) -> list[str]:
+    full = summary.full_data
+    if full is None:
+        return []
+    lines = [f"T on all labels of the pool reaches {_percent(full)} %."]
+    for m in summary.methods:
+        for effect, what in ((m.selection, ""), (m.system, " (system)")):
+            if effect is not None:
+                at = "not within this budget" if effect.enough_at is None else "at"
+                count = "" if effect.enough_at is None else f" {effect.enough_at:.0f} labels"
+                lines.append(
+                    f"{show(m.name)}{what} reaches {ENOUGH_OF_FULL:.0%} of that {at}{count}."
+                )
+    return lines
+
+
+def _aligned(rows: Rows) -> str:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )

@@ -1,0 +1,195 @@
+"""Methods times seeds: what is kept after a kill, what joins later, what is refused."""
+
+import json
+
+import msgspec
+import numpy as np
+import pytest
+from small_simulations import small_plan, write_pool
+
+from dgaal_cli.errors import BusyError, DamagedError, UsageError, WorkspaceError
+from dgaal_cli.simulation import grid, protocol
+from dgaal_cli.simulation.grid import Trial, trial_path, trials_of
+from dgaal_cli.simulation.plan import FULL_DATA, Arm
+from dgaal_cli.simulation.records import read_records, without_times
+from dgaal_cli.workflows.simulate import document, markdown, read_simulation, simulate, text
+from dgaal_cli.workspace import Workspace
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return write_pool(tmp_path_factory.mktemp("pool") / "pool.npz")
+
+
+def records_of(folder):
+    return {
+        str(file.relative_to(folder)): [without_times(r) for r in read_records(file)]
+        for file in sorted(folder.glob("trials/*/*.jsonl"))
+    }
+
+
+def run(plan, folder, **changes):
+    return simulate(plan, folder, **{"base": folder.parent, "jobs": 1, **changes})
+
+
+def test_one_line_a_round_and_one_file_a_trial(path, tmp_path):
+    result = run(small_plan(path), tmp_path / "out", command="dgaal simulate x")
+    files = records_of(tmp_path / "out")
+    assert sorted(files) == [
+        f"trials/{arm}/seed-{seed:03d}.jsonl" for arm in ("margin", "random") for seed in (0, 1)
+    ]
+    assert all([r.round for r in records] == [0, 1, 2] for records in files.values())
+    assert [m.name for m in result.summary.methods] == ["random", "margin"]
+    assert "test images" in text(result)
+    page = markdown(result)
+    assert "`dgaal simulate x`" in page
+    assert "seeds: 0, 1" in page
+    assert (
+        json.loads((tmp_path / "out/result.json").read_text())["methods"][1]["method"] == "margin"
+    )
+
+
+def test_a_killed_run_goes_on_and_writes_what_it_would_have_written(path, tmp_path, monkeypatch):
+    plan = small_plan(path, "random", "dgaal")
+    run(plan, tmp_path / "whole")
+    original = protocol.run_trial
+
+    def dies(own, arm, *, seed, pool):
+        for record in original(own, arm, seed=seed, pool=pool):
+            yield record
+            if (arm.method, seed, record.round) == ("dgaal", 0, 1):
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(protocol, "run_trial", dies)
+    with pytest.raises(KeyboardInterrupt):
+        run(plan, tmp_path / "killed")
+    left = list((tmp_path / "killed").glob("trials/*/*"))
+    assert sorted(f.name for f in left) == ["seed-000.jsonl", "seed-000.part"]
+    ran = []
+
+    def counts(own, arm, *, seed, pool):
+        ran.append((arm.method, seed))
+        return original(own, arm, seed=seed, pool=pool)
+
+    monkeypatch.setattr(protocol, "run_trial", counts)
+    run(plan, tmp_path / "killed")
+    assert ("random", 0) not in ran
+    assert records_of(tmp_path / "killed") == records_of(tmp_path / "whole")
+    ran.clear()
+    run(plan, tmp_path / "killed")
+    assert ran == []
+
+
+def test_seeds_and_methods_may_join_later(path, tmp_path):
+    run(small_plan(path, "random", seeds=(0,)), tmp_path / "out")
+    result = run(small_plan(path, "margin", seeds=(0, 1)), tmp_path / "out")
+    assert [m.name for m in result.summary.methods] == ["random", "margin"]
+    assert result.plan.seeds == (0, 1)
+    again = run(small_plan(path, "random", seeds=(1,)), tmp_path / "out")
+    assert [m.name for m in again.summary.methods] == ["random", "margin"]
+    assert again.summary.methods[1].selection.vs_random.count == 2
+    assert read_simulation(tmp_path / "out").plan == again.plan
+
+
+def test_another_protocol_pool_or_arm_needs_another_folder(path, tmp_path):
+    plan = small_plan(path, "random", seeds=(0,), rounds=0)
+    run(plan, tmp_path / "out")
+    with pytest.raises(UsageError, match="query_size = 6, not 7"):
+        run(msgspec.structs.replace(plan, query_size=7), tmp_path / "out")
+    named = msgspec.structs.replace(plan, arms=(Arm(method="dgaal", name="random"),))
+    assert run(named, tmp_path / "out").plan.arms[0].method == "random"  # random stays random
+    write_pool(path.with_name("other.npz"), count=60)
+    other = small_plan(path.with_name("other.npz"), "random", seeds=(0,), rounds=0)
+    with pytest.raises(UsageError, match="pool ="):
+        run(other, tmp_path / "out")
+
+
+def test_images_that_changed_are_noticed(tmp_path):
+    path = write_pool(tmp_path / "pool.npz")
+    plan = small_plan(path, "random", seeds=(0,), rounds=0)
+    run(plan, tmp_path / "out")
+    arrays = dict(np.load(path))
+    arrays["x_train"][5] = 255 - arrays["x_train"][5]
+    np.savez(path, **arrays)
+    with pytest.raises(UsageError, match="images changed"):
+        run(plan, tmp_path / "out")
+
+
+def test_a_folder_of_something_else_is_left_alone(path, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("x")
+    with pytest.raises(UsageError, match="no simulation"):
+        run(small_plan(path), tmp_path / "mine")
+    assert [f.name for f in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+    with pytest.raises(UsageError, match="is a file"):
+        run(small_plan(path), tmp_path / "mine" / "thesis.tex")
+    with pytest.raises(UsageError, match="holds no simulation"):
+        read_simulation(tmp_path / "mine")
+
+
+def test_damaged_files_are_named(path, tmp_path):
+    plan = small_plan(path, "random", seeds=(0,), rounds=0)
+    run(plan, tmp_path / "out")
+    file = next((tmp_path / "out").glob("trials/*/*.jsonl"))
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DamagedError, match="damaged"):
+        read_simulation(tmp_path / "out")
+    file.write_bytes(whole)
+    (tmp_path / "out" / "simulation.json").write_text('{"plan": {"version": 9}, "facts": {}}')
+    with pytest.raises(WorkspaceError, match="another version"):
+        run(plan, tmp_path / "out")
+
+
+def test_two_processes_do_not_simulate_into_one_folder(path, tmp_path):
+    plan = small_plan(path, "random", seeds=(0,), rounds=0)
+    run(plan, tmp_path / "out")
+    lock = Workspace(tmp_path / "out").lock("simulate", doing="a simulation")
+    with lock, pytest.raises(BusyError, match="a simulation"):
+        run(plan, tmp_path / "out")
+
+
+def test_a_budget_above_the_pool_is_said_before_the_first_trial(path, tmp_path):
+    told = []
+    run(
+        small_plan(path, "random", seeds=(0,), query_size=60),
+        tmp_path / "out",
+        tell=told.append,
+    )
+    assert any("128 labels were asked for and the pool holds 90" in line for line in told)
+    with pytest.raises(UsageError, match="lower --initial"):
+        run(small_plan(path, "random", seeds=(0,), initial=91), tmp_path / "other")
+
+
+def test_trials_run_seed_by_seed_with_the_reference_line_last(path):
+    plan = small_plan(path, full_data=True)
+    assert [(t.label, t.seed) for t in trials_of(plan)] == [
+        ("random", 0),
+        ("margin", 0),
+        (FULL_DATA, 0),
+        ("random", 1),
+        ("margin", 1),
+        (FULL_DATA, 1),
+    ]
+
+
+def test_file_names_of_arms_are_tame_and_never_shared(tmp_path):
+    labels = ["dgaal[a=1]", "dgaal[a=2]", "../../etc", "dgaal_a_1", "..", "x" * 300, "ä"]
+    paths = [
+        trial_path(tmp_path, Trial(arm=Arm(method="dgaal", name=name), seed=0)) for name in labels
+    ]
+    assert len(set(paths)) == len(labels)
+    for path in paths:
+        assert path.parent.parent == tmp_path / grid.TRIALS_NAME
+        assert len(path.parent.name) < 100
+
+
+def test_the_document_tells_machine_data_and_seeds(path, tmp_path):
+    result = run(small_plan(path, "random", seeds=(0,), rounds=0, full_data=True), tmp_path / "out")
+    found = document(result)
+    assert found["images"] == 90
+    assert found["test_images"] == 30
+    assert found["classes"] == ["0", "1", "2"]
+    assert found["machine"]["torch"]
+    assert 0 <= found["full_data"]["accuracy"] <= 1
+    assert found["methods"][0]["method"] == "random"

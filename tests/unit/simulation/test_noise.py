@@ -1,0 +1,106 @@
+"""How often and towards what the oracle errs."""
+
+import json
+
+import numpy as np
+import pytest
+
+from dgaal_cli.errors import InputDataError, UsageError
+from dgaal_cli.simulation.noise import noisy_labels, parse_noise, with_absolute_path
+
+NAMES = ["cat", "dog", "car", "bus"]
+
+
+def answers(spec, truth, *, seed=0, ids=None, names=NAMES):
+    return noisy_labels(
+        parse_noise(spec),
+        truth,
+        ids=ids or [f"train/{i:06d}" for i in range(len(truth))],
+        class_names=names,
+        generator=np.random.default_rng(seed),
+    )
+
+
+@pytest.fixture
+def truth():
+    return np.arange(4000) % 4
+
+
+def test_without_noise_the_truth_is_answered(truth):
+    assert (answers("", truth) == truth).all()
+
+
+def test_uniform_noise_hits_its_rate_and_every_other_class(truth):
+    found = answers("uniform:0.25", truth)
+    assert (found != truth).mean() == pytest.approx(0.25, abs=0.03)
+    wrong = found[(truth == 0) & (found != 0)]
+    assert set(wrong.tolist()) == {1, 2, 3}
+    assert (answers("uniform:1", truth) != truth).all()
+
+
+def test_the_same_seed_errs_alike(truth):
+    assert (answers("uniform:0.5", truth) == answers("uniform:0.5", truth)).all()
+    assert (answers("uniform:0.5", truth) != answers("uniform:0.5", truth, seed=1)).any()
+
+
+def test_noise_within_super_classes_never_leaves_them(truth, tmp_path):
+    path = tmp_path / "groups.json"
+    path.write_text(json.dumps({"animals": ["cat", "dog"], "alone": ["car"]}))
+    found = answers(f"within:0.5:{path}", truth)
+    assert set(found[truth == 0].tolist()) == {0, 1}
+    assert set(found[truth == 1].tolist()) == {0, 1}
+    assert (found[truth >= 2] == truth[truth >= 2]).all()
+
+
+@pytest.mark.parametrize(
+    "content", ['["cat"]', "{", '{"a": ["cat", "cat"]}', '{"a": ["cow\\u001b"]}']
+)
+def test_a_map_that_is_none_is_refused(content, truth, tmp_path):
+    path = tmp_path / "groups.json"
+    path.write_text(content)
+    with pytest.raises(InputDataError) as refused:
+        answers(f"within:0.5:{path}", truth)
+    assert "\x1b" not in str(refused.value)
+
+
+def test_recorded_labels_are_found_by_row_and_translated_by_the_clean_ones(tmp_path):
+    path = tmp_path / "people.npz"
+    # this file numbers bus 0, car 1, cat 2, dog 3
+    np.savez(path, clean_label=np.array([2, 3, 1, 0]), worse=np.array([3, 3, 0, 0]))
+    ids = ["train/000003", "train/000002", "train/000001", "train/000000"]
+    found = answers(f"recorded:worse:{path}", np.array([3, 2, 1, 0]), ids=ids)
+    assert found.tolist() == [3, 3, 1, 1]
+
+
+def test_recorded_labels_of_another_data_set_contradict_themselves(tmp_path):
+    path = tmp_path / "people.npz"
+    np.savez(path, clean_label=np.array([0, 0, 1]), worse=np.array([0, 0, 1]))
+    with pytest.raises(InputDataError, match="do not belong together"):
+        answers(f"recorded:worse:{path}", np.array([0, 1, 2]))
+
+
+def test_recorded_labels_need_the_key_the_rows_and_an_array_pool(tmp_path):
+    path = tmp_path / "people.npz"
+    np.savez(path, worse=np.array([0, 1]))
+    truth = np.array([0, 1, 2])
+    with pytest.raises(InputDataError, match="no array better"):
+        answers(f"recorded:better:{path}", truth)
+    with pytest.raises(InputDataError, match="holds 2 labels"):
+        answers(f"recorded:worse:{path}", truth)
+    with pytest.raises(InputDataError, match="rows of an array"):
+        answers(f"recorded:worse:{path}", truth, ids=["a.png", "b.png", "c.png"])
+    with pytest.raises(InputDataError, match="cannot read"):
+        answers(f"recorded:worse:{tmp_path / 'absent.npz'}", truth)
+
+
+@pytest.mark.parametrize(
+    "spec", ["uniform", "uniform:x", "uniform:2", "within:0.2", "people", "recorded:k"]
+)
+def test_a_spec_that_is_none_shows_the_forms(spec):
+    with pytest.raises(UsageError, match="noise"):
+        parse_noise(spec)
+
+
+def test_paths_are_named_from_the_root(tmp_path):
+    assert with_absolute_path("recorded:k:a.npz", tmp_path) == f"recorded:k:{tmp_path / 'a.npz'}"
+    assert with_absolute_path("uniform:0.2", tmp_path) == "uniform:0.2"

@@ -1,0 +1,103 @@
+"""What may be asked of a simulation."""
+
+import msgspec
+import pytest
+
+from dgaal_cli.errors import ConfigError, UsageError
+from dgaal_cli.simulation.plan import (
+    Arm,
+    Plan,
+    check,
+    config_of,
+    digest_of,
+    lay_over,
+    parse_methods,
+    protocol_of,
+    with_reference,
+)
+
+
+def test_methods_may_carry_settings_of_their_own():
+    random, plain, changed = parse_methods(
+        "random, dgaal,dgaal[generation.share=0; coevolve.folds=2]"
+    )
+    assert (random.label, plain.label) == ("random", "dgaal")
+    assert changed.settings == ("generation.share=0", "coevolve.folds=2")
+    assert changed.label == "dgaal[generation.share=0;coevolve.folds=2]"
+    config = config_of(Plan(pool="p"), changed, seed=3, image_size=8, channels=1)
+    assert (config.method, config.seed, config.coevolve.folds) == ("dgaal", 3, 2)
+    assert config.generation.share == 0
+
+
+@pytest.mark.parametrize("text", ["", "random,", "dgaal[generation.share=0", "[a=1]"])
+def test_a_list_of_methods_that_is_none_is_refused(text):
+    with pytest.raises(UsageError, match="methods"):
+        parse_methods(text)
+
+
+def test_an_unknown_method_names_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean 'margin'"):
+        parse_methods("random,margn")
+
+
+def test_random_takes_part_in_any_case_and_first():
+    plan = with_reference(Plan(arms=parse_methods("margin,dgaal")))
+    assert [arm.label for arm in plan.arms] == ["random", "margin", "dgaal"]
+    plan = with_reference(Plan(arms=parse_methods("margin,random")))
+    assert [arm.label for arm in plan.arms] == ["random", "margin"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"seeds": ()}, "--seeds"),
+        ({"seeds": (1, 1)}, "--seeds"),
+        ({"rounds": -1}, "--rounds is -1"),
+        ({"query_size": 0}, "--query-size is 0"),
+        ({"initial": -5}, "--initial is -5"),
+        ({"test_share": 1.0}, "share"),
+        ({"oracle_confidence": 1.5}, "confidence"),
+        ({"arms": parse_methods("margin,margin")}, "take part once"),
+        ({"arms": (Arm(method="random", name="all-labels"),)}, "take part once"),
+    ],
+)
+def test_values_that_cannot_work_are_refused(changes, said):
+    plan = msgspec.structs.replace(Plan(pool="p", arms=parse_methods("random")), **changes)
+    with pytest.raises(UsageError, match=said):
+        check(plan)
+
+
+def test_an_unknown_setting_of_an_arm_names_the_nearest_key():
+    plan = Plan(pool="p", arms=parse_methods("dgaal[generation.shre=0]"))
+    with pytest.raises(ConfigError, match=r"generation\.share"):
+        check(plan)
+
+
+@pytest.mark.parametrize(
+    "setting", ["seed=3", "method=margin", "query.size=9", "pool.image_size=8"]
+)
+def test_what_the_simulation_decides_cannot_be_set_behind_its_back(setting):
+    with pytest.raises(ConfigError, match="options of its own"):
+        lay_over({}, setting)
+
+
+def test_settings_lie_over_the_simulations_configuration():
+    plan = Plan(pool="p", config={"classifier": {"steps": 9, "batch": 4}})
+    config = config_of(
+        plan,
+        Arm(method="random", settings=("classifier.steps=7",)),
+        seed=0,
+        image_size=8,
+        channels=3,
+    )
+    assert (config.classifier.steps, config.classifier.batch) == (7, 4)
+    assert (config.query.budget, config.threads) == (plan.budget, 1)
+
+
+def test_arms_and_seeds_may_change_between_runs_and_nothing_else():
+    plan = Plan(pool="p", arms=parse_methods("random"))
+    more = msgspec.structs.replace(plan, arms=parse_methods("random,margin"), seeds=(9,))
+    assert protocol_of(plan) == protocol_of(more)
+    assert protocol_of(plan) != protocol_of(msgspec.structs.replace(plan, query_size=51))
+    same_name = Arm(method="dgaal", name="x"), Arm(method="dgaal", name="x", settings=("a=1",))
+    assert digest_of(same_name[0]) != digest_of(same_name[1])

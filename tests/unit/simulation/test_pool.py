@@ -1,0 +1,163 @@
+"""The images of a simulation: who takes part, who is drawn first, and odd pools."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_simulations import images, small_plan, small_pool, write_pool
+
+from dgaal_cli.errors import InputDataError, UsageError
+from dgaal_cli.simulation.plan import Plan
+from dgaal_cli.simulation.pool import absent_at_start, first_rows, load_pool, rows_of_seed
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write_pool(tmp_path / "pool.npz")
+
+
+def test_pool_and_test_images_are_the_sources(path):
+    pool = small_pool(path)
+    assert pool.truth.tolist() == [i % 3 for i in range(90)]
+    assert pool.class_names == ["0", "1", "2"]
+    assert (pool.pixels[..., 0] == images(np.arange(90) % 3)).all()
+    assert len(pool.test_labels) == 30
+    assert (pool.image_size, pool.channels) == (8, 1)
+
+
+def test_without_a_test_source_a_part_of_the_pool_is_set_apart_and_never_asked(path):
+    pool = small_pool(path, test="", test_share=0.2)
+    assert (len(pool.truth), len(pool.test_labels)) == (72, 18)
+    ours = {image.tobytes() for image in pool.pixels}
+    assert not ours & {image.tobytes() for image in pool.test_pixels}
+
+
+def test_a_smaller_pool_is_the_same_for_every_seed(path):
+    first, second = (
+        small_pool(path, pool_size=40, seeds=(0,)),
+        small_pool(path, pool_size=40, seeds=(5,)),
+    )
+    assert first.ids == second.ids
+    assert len(set(first.ids)) == 40
+
+
+def test_only_the_named_classes_take_part_in_their_order(path):
+    pool = small_pool(path, classes=("2", "0"))
+    assert pool.class_names == ["2", "0"]
+    assert len(pool.truth) == 60
+    assert pool.pixels[pool.truth == 0].mean() > pool.pixels[pool.truth == 1].mean()
+
+
+def test_images_of_different_sizes_are_stretched_to_one(tmp_path):
+    for name, level in (("dark", 20), ("bright", 220)):
+        for i, size in enumerate([(9, 30), (40, 12), (16, 16), (100, 80)]):
+            folder = tmp_path / "pool" / name
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full(size, level, np.uint8)).save(folder / f"{i}.png")
+    (tmp_path / "pool" / "dark" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    plan = Plan(pool=str(tmp_path / "pool"), test_share=0.25)
+    pool = load_pool(plan, cache=None)
+    assert pool.pixels.shape == (6, 16, 16, 1)
+    assert pool.test_pixels.shape == (2, 16, 16, 1)
+    assert any("1 unreadable" in note for note in pool.notes)
+    assert load_pool(Plan(pool=plan.pool, image_size=32), cache=None).pixels.shape[1] == 32
+
+
+def test_a_pool_without_labels_or_with_one_class_is_refused(tmp_path):
+    np.savez(tmp_path / "none.npz", x=np.zeros((4, 8, 8), np.uint8))
+    np.savez(tmp_path / "one.npz", x=np.zeros((4, 8, 8), np.uint8), y=np.zeros(4, np.int64))
+    with pytest.raises(InputDataError, match="no oracle can answer"):
+        load_pool(Plan(pool=str(tmp_path / "none.npz")), cache=None)
+    with pytest.raises(InputDataError, match="one class only"):
+        load_pool(Plan(pool=str(tmp_path / "one.npz")), cache=None)
+    with pytest.raises(InputDataError, match="carries no labels of 7"):
+        load_pool(Plan(pool=str(tmp_path / "one.npz"), classes=("7", "8")), cache=None)
+
+
+def test_a_class_that_no_pool_image_shows_is_noted(tmp_path):
+    y = np.array([0, 1, 0, 1])
+    np.savez(
+        tmp_path / "p.npz",
+        x_train=images(y),
+        y_train=y,
+        x_test=images(np.array([0, 1, 2])),
+        y_test=np.array([0, 1, 2]),
+    )
+    pool = small_pool(tmp_path / "p.npz")
+    assert pool.class_names == ["0", "1", "2"]
+    assert any("shows 2" in note for note in pool.notes)
+
+
+def test_packed_jpeg_pools_are_read(tmp_path):
+    files = []
+    for level in (30, 200, 30, 200, 30, 200):
+        buffer = io.BytesIO()
+        Image.fromarray(np.full((8, 8, 3), level, np.uint8)).save(buffer, "JPEG")
+        files.append(buffer.getvalue())
+    np.savez(
+        tmp_path / "p.npz",
+        x_train_jpeg=np.frombuffer(b"".join(files), np.uint8),
+        x_train_offsets=np.cumsum([0, *map(len, files)]),
+        y_train=np.array([0, 1, 0, 1, 0, 1]),
+    )
+    plan = Plan(pool=f"{tmp_path / 'p.npz'}#train", image_size=8, channels=3, test_share=0.34)
+    pool = load_pool(plan, cache=None)
+    assert pool.pixels.shape == (4, 8, 8, 3)
+    assert (pool.pixels.mean((1, 2, 3)) > 100).tolist() == (pool.truth == 1).tolist()
+
+
+def test_the_first_labels_are_the_seeds_and_nothing_elses():
+    truth = np.arange(200) % 4
+    plan = Plan(initial=20)
+    first = first_rows(plan, truth, [], 3)
+    assert first.tolist() == first_rows(plan, truth, [], 3).tolist()
+    assert set(first.tolist()) != set(first_rows(plan, truth, [], 4).tolist())
+    assert len(set(first.tolist())) == 20
+
+
+def test_a_balanced_start_shows_every_class_alike():
+    truth = np.array([0] * 100 + [1] * 10 + [2] * 5)
+    first = first_rows(Plan(initial=9, start="balanced"), truth, [], 0)
+    assert np.bincount(truth[first]).tolist() == [3, 3, 3]
+    more = first_rows(Plan(initial=20, start="balanced"), truth, [], 0)
+    assert np.bincount(truth[more]).tolist() == [8, 7, 5] or np.bincount(truth[more])[2] == 5
+
+
+def test_absent_classes_are_left_out_of_the_first_labels(path):
+    pool = small_pool(path)
+    plan = Plan(absent_classes=("1",), initial=30)
+    absent = absent_at_start(plan, pool, 0)
+    assert absent == [1]
+    assert 1 not in pool.truth[first_rows(plan, pool.truth, absent, 0)]
+    assert len(absent_at_start(Plan(absent_classes=("1",), absent_count=1), pool, 0)) == 2
+    drawn = {tuple(absent_at_start(Plan(absent_count=1), pool, seed)) for seed in range(20)}
+    assert drawn == {(0,), (1,), (2,)}
+
+
+def test_a_start_that_cannot_be_drawn_is_refused(path):
+    pool = small_pool(path)
+    with pytest.raises(UsageError, match="no class"):
+        absent_at_start(Plan(absent_classes=("cow\x1b",)), pool, 0)
+    with pytest.raises(UsageError, match="every class"):
+        absent_at_start(Plan(absent_classes=("0", "1", "2")), pool, 0)
+    with pytest.raises(UsageError, match="60 images can be drawn"):
+        first_rows(Plan(initial=61), pool.truth, [0], 0)
+
+
+def test_rare_classes_keep_their_share_by_name_or_by_draw(path):
+    pool = small_pool(path)
+    kept = rows_of_seed(Plan(imbalance="1=0.1"), pool, 0)
+    assert np.bincount(pool.truth[kept]).tolist() == [30, 3, 30]
+    drawn = {
+        tuple(np.bincount(pool.truth[rows_of_seed(Plan(imbalance="random:2=0.5"), pool, s)]))
+        for s in range(12)
+    }
+    assert drawn == {(30, 15, 15), (15, 30, 15), (15, 15, 30)}
+
+
+@pytest.mark.parametrize("text", ["1", "1=0", "1=2", "9=0.1", "random:2", "=0.5", "1=x"])
+def test_an_imbalance_that_is_none_is_refused(text, path):
+    with pytest.raises(UsageError, match="imbalance"):
+        rows_of_seed(small_plan(Path("p"), imbalance=text), small_pool(path), 0)

@@ -1,0 +1,242 @@
+"""One trial: what methods share, what they must not see, and starts that lack something."""
+
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from small_rounds import build, runner, small_config, small_data
+from small_simulations import CONFIG, small_plan, small_pool, write_pool
+
+from dgaal_cli.errors import CheckFailedError
+from dgaal_cli.methods.base import Drawn
+from dgaal_cli.methods.random_sampling import RandomSampling
+from dgaal_cli.methods.registry import METHODS
+from dgaal_cli.simulation.phases import run_phases
+from dgaal_cli.simulation.plan import Arm
+from dgaal_cli.simulation.protocol import measure_full_data, run_trial
+from dgaal_cli.simulation.records import read_records, without_times
+
+SEEN = []
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return write_pool(tmp_path_factory.mktemp("pool") / "pool.npz")
+
+
+@pytest.fixture(scope="module")
+def pool(path):
+    return small_pool(path)
+
+
+def run(path, pool, method="margin", seed=0, *, settings=(), **changes):
+    plan = small_plan(path, method, **changes)
+    return list(run_trial(plan, Arm(method=method, settings=settings), seed=seed, pool=pool))
+
+
+class Spy(RandomSampling):
+    """Random, and keeps what it was shown."""
+
+    name = "spy"
+
+    def rank(self, data, count, seed):
+        SEEN.append(data)
+        return super().rank(data, count, seed)
+
+
+class Repeater(RandomSampling):
+    """Asks an image that is labeled already."""
+
+    name = "repeater"
+
+    def rank(self, data, count, seed):
+        ranking = super().rank(data, count, seed)
+        return replace(ranking, picks=[int(data.labeled_rows[0]), *ranking.picks[1:]])
+
+
+class Dreamer(RandomSampling):
+    """Asks two pool images and synthesizes the rest of its query."""
+
+    name = "dreamer"
+
+    def rank(self, data, count, seed):
+        ranking = super().rank(data, 2, seed)
+        levels = np.linspace(30, 150, count - 2).astype(np.uint8)
+        pixels = np.zeros((count - 2, 8, 8, 1), np.uint8) + levels[:, None, None, None]
+        drawn = Drawn(
+            pixels=pixels,
+            parents=[-1] * (count - 2),
+            scores=np.ones(count - 2, np.float32),
+            reason="dreamed",
+        )
+        return replace(ranking, synthesized=drawn)
+
+
+@pytest.fixture(autouse=True)
+def _methods(monkeypatch):
+    SEEN.clear()
+    for kind in (Spy, Repeater, Dreamer):
+        monkeypatch.setitem(METHODS, kind.name, "a:b")
+    kinds = {kind.name: kind for kind in (Spy, Repeater, Dreamer)}
+    from dgaal_cli.methods import fresh, registry
+
+    def load(config, shape):
+        kind = kinds.get(config.method)
+        return kind(config, shape) if kind else registry.load_method(config, shape)
+
+    monkeypatch.setattr(fresh, "load_method", load)
+
+
+def test_a_trial_is_the_same_whenever_it_runs(path, pool):
+    first = [without_times(r) for r in run(path, pool, "dgaal")]
+    assert first == [without_times(r) for r in run(path, pool, "dgaal")]
+
+
+def test_every_method_starts_from_the_same_labels_and_the_same_accuracy(path, pool):
+    trials = [run(path, pool, name, rounds=0) for name in ("random", "margin", "dgaal")]
+    assert len({trial[0].accuracy for trial in trials}) == 1
+    assert len({tuple(trial[0].labels_by_class) for trial in trials}) == 1
+    other = run(path, pool, "random", seed=1, rounds=0)[0]
+    assert (
+        other.accuracy != trials[0][0].accuracy
+        or other.labels_by_class != trials[0][0].labels_by_class
+    )
+
+
+def test_labels_are_counted_round_by_round(path, pool):
+    records = run(path, pool)
+    assert [r.annotations for r in records] == [8, 14, 20]
+    assert [sum(r.labels_by_class) for r in records] == [8, 14, 20]
+    assert [r.is_last for r in records] == [False, False, True]
+    asked = [row for r in records for row in r.queried]
+    assert len(asked) == len(set(asked)) == 12
+    assert records[-1].queried == []
+    assert sum(map(sum, records[-1].confusion)) == 30
+    correct = sum(records[-1].confusion[k][k] for k in range(3))
+    assert records[-1].accuracy == pytest.approx(correct / 30)
+
+
+def test_a_method_sees_neither_the_test_images_nor_a_label_it_did_not_ask(path, pool):
+    records = run(path, pool, "spy")
+    assert len(SEEN) == 2
+    for data, record in zip(SEEN, records, strict=False):
+        assert data.test_pixels is None
+        assert data.test_labels is None
+        assert (data.labels >= 0).sum() == record.annotations
+    assert (SEEN[1].labels[SEEN[1].labels >= 0] == pool.truth[SEEN[1].labels >= 0]).all()
+
+
+def test_progress_follows_the_budget(path, pool):
+    run(path, pool, "spy")
+    assert [data.progress for data in SEEN] == [pytest.approx(8 / 20), pytest.approx(14 / 20)]
+
+
+def test_a_method_that_asks_labeled_images_again_is_called_broken(path, pool):
+    with pytest.raises(CheckFailedError, match="repeater, seed 0 asked"):
+        run(path, pool, "repeater")
+
+
+def test_phases_in_memory_compute_what_a_workspaces_runner_computes(tmp_path):
+    config, data = small_config("dgaal"), small_data()
+    ours, theirs = build(config), build(config)
+    run_phases([*ours.learn(data), *ours.adapt(data)], seed=0, number=0, who="test")
+    phases = [*theirs.learn(data), *theirs.adapt(data)]
+    runner(theirs, phases, tmp_path).run(phases)
+    for name, module in ours.modules.items():
+        for key, value in module.state_dict().items():
+            assert torch.equal(value, theirs.modules[name].state_dict()[key]), (name, key)
+
+
+def test_a_loss_that_is_not_finite_stops_the_trial_with_its_place(path, pool):
+    with pytest.raises(
+        CheckFailedError, match=r"margin\[.*\], seed 0, round 0, learning the labels, step"
+    ):
+        run(path, pool, settings=("classifier.lr=1e30",))
+
+
+def test_a_start_of_one_class_is_measured_as_a_guess(path, pool):
+    records = run(path, pool, absent_classes=("1", "2"), initial=4, query_size=10)
+    assert records[0].is_guessing
+    assert records[0].accuracy == pytest.approx(1 / 3)
+    assert not records[-1].is_guessing
+    assert records[0].absent.classes == ["1", "2"]
+    assert records[0].absent.base_rate == pytest.approx(60 / 86)
+    share = np.isin(pool.truth[records[0].queried], [1, 2]).mean()
+    assert records[0].absent.share == pytest.approx(share)
+
+
+def test_a_start_without_labels_uses_the_cold_start_rule(path, pool):
+    for method in ("random", "dgaal"):
+        records = run(path, pool, method, initial=0)
+        assert [r.annotations for r in records] == [0, 6, 12]
+        assert records[0].is_guessing
+
+
+def test_a_query_larger_than_what_is_left_ends_the_trial(path, pool):
+    records = run(path, pool, "random", query_size=50, rounds=9)
+    assert [r.annotations for r in records] == [8, 58, 90]
+    assert records[-1].is_last
+    assert records[-1].queried == []
+
+
+def test_noisy_answers_are_learned_and_counted(path, pool):
+    records = run(path, pool, "random", noise="uniform:0.5", query_size=30)
+    assert 20 <= records[-1].wrong_labels <= 50
+    other = run(path, pool, "margin", noise="uniform:0.5", query_size=30)
+    assert records[0].wrong_labels == other[0].wrong_labels
+
+
+def test_rare_classes_keep_rows_of_the_whole_pool(path, pool):
+    records = run(path, pool, "random", imbalance="2=0.1", initial=6, query_size=50, rounds=9)
+    asked = np.array([row for r in records for row in r.queried])
+    assert (pool.truth[asked] == 2).sum() <= 3
+    assert records[-1].annotations == 63
+
+
+def test_synthesized_queries_are_answered_by_the_model_and_counted(path, pool):
+    sure = run(path, pool, "dreamer", oracle_confidence=0.0)
+    assert [r.annotations for r in sure] == [8, 14, 20]
+    assert [r.synthesized for r in sure] == [4, 4, 0]
+    assert sure[0].cannot_tell == 0
+    assert [r.labels for r in sure] == [8, 14, 20]
+    assert [sum(r.labels_by_class) for r in sure] == [8, 10, 12]
+    assert all(r.inherited == 0 and r.system_accuracy is None for r in sure)
+    unsure = run(path, pool, "dreamer", oracle_confidence=1.0)
+    assert unsure[0].cannot_tell == 4
+    assert [r.annotations for r in unsure] == [8, 14, 20]
+    assert [r.labels for r in unsure] == [8, 10, 12]
+
+
+def test_a_method_that_trains_t_in_its_own_way_gets_two_accuracies(path, pool):
+    own = run(path, pool, "random", settings=("classifier.steps=40",))
+    plain = run(path, pool, "random")
+    assert [r.accuracy for r in own] == [r.accuracy for r in plain]
+    assert all(r.system_accuracy is not None for r in own)
+    assert all(r.system_accuracy is None for r in plain)
+
+
+def test_promoted_copies_count_as_labels_and_not_as_annotations(path, pool):
+    config = CONFIG | {"generation": {"share": 0.9, "min_confidence": 0.0}}
+    records = run(path, pool, "dgaal", rounds=4, config=config)
+    assert [r.annotations for r in records] == [8, 14, 20, 26, 32]
+    assert records[-1].inherited > 0
+    assert records[-1].labels == records[-1].annotations + records[-1].inherited
+    assert records[-1].system_accuracy is not None
+    assert records[0].system_accuracy is None
+
+
+def test_all_labels_give_the_reference_line(path, pool):
+    record = measure_full_data(small_plan(path), seed=0, pool=pool)
+    assert (record.annotations, record.is_last) == (90, True)
+    assert record.accuracy > run(path, pool, "random", rounds=0)[0].accuracy
+
+
+def test_records_survive_their_file(tmp_path, path, pool):
+    from dgaal_cli.simulation.records import encode
+
+    records = run(path, pool, "dgaal", absent_classes=("1",))
+    (tmp_path / "r.jsonl").write_bytes(b"".join(map(encode, records)))
+    assert read_records(tmp_path / "r.jsonl") == records
+    assert msgspec.json.decode(encode(records[0]))["arm"] == "dgaal"

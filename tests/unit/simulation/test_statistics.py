@@ -1,0 +1,91 @@
+"""Every statistic against a value worked out by hand."""
+
+import math
+
+import pytest
+
+from dgaal_cli.simulation.statistics import (
+    Curve,
+    annotations_at,
+    aubc,
+    estimate,
+    labels_saved,
+    mean_curve,
+    paired_difference,
+)
+
+
+def curve(*points):
+    return Curve(annotations=tuple(p[0] for p in points), accuracies=tuple(p[1] for p in points))
+
+
+def test_the_interval_of_three_values_is_students():
+    # mean 2, s = 1, t(0.975, 2) = 4.302653: half width 4.302653 / sqrt(3) = 2.484138
+    found = estimate([1.0, 2.0, 3.0])
+    assert found.mean == 2.0
+    assert found.interval == pytest.approx((2 - 2.484138, 2 + 2.484138), abs=1e-5)
+    assert found.count == 3
+
+
+def test_the_interval_of_five_values_uses_four_degrees_of_freedom():
+    # values 1..5: s = sqrt(2.5), t(0.975, 4) = 2.776445
+    low, high = estimate([1, 2, 3, 4, 5]).interval
+    assert (high - low) / 2 == pytest.approx(2.776445 * math.sqrt(2.5) / math.sqrt(5), abs=1e-5)
+
+
+def test_equal_values_have_an_interval_of_no_width():
+    assert estimate([0.5, 0.5]).interval == (0.5, 0.5)
+
+
+def test_one_value_has_no_interval():
+    assert estimate([0.7]).interval is None
+
+
+def test_aubc_is_the_trapezoid_over_the_range_of_labels():
+    # 10..20 at mean 0.5, 20..50 at mean 0.7: (10 * 0.5 + 30 * 0.7) / 40 = 0.65
+    assert aubc(curve((10, 0.4), (20, 0.6), (50, 0.8))) == pytest.approx(0.65)
+
+
+def test_aubc_of_a_flat_curve_is_its_height_wherever_it_begins():
+    assert aubc(curve((1000, 0.3), (1001, 0.3), (5000, 0.3))) == pytest.approx(0.3)
+
+
+def test_aubc_of_one_point_is_its_accuracy():
+    assert aubc(curve((50, 0.42))) == 0.42
+
+
+def test_a_paired_difference_is_taken_seed_by_seed():
+    # differences 0.1, 0.1, 0.1 although the seeds lie far apart: no spread is left
+    ours, theirs = {0: 0.9, 1: 0.5, 2: 0.2}, {0: 0.8, 1: 0.4, 2: 0.1}
+    found = paired_difference(ours, theirs)
+    assert found.mean == pytest.approx(0.1)
+    assert found.interval == pytest.approx((0.1, 0.1))
+
+
+def test_seeds_that_only_one_has_are_left_out_of_a_paired_difference():
+    found = paired_difference({0: 0.9, 7: 0.0}, {0: 0.8, 3: 1.0})
+    assert (found.mean, found.count) == (pytest.approx(0.1), 1)
+    assert paired_difference({1: 0.5}, {2: 0.5}) is None
+
+
+def test_an_accuracy_between_two_points_is_interpolated():
+    own = curve((100, 0.5), (200, 0.7), (300, 0.6), (400, 0.9))
+    assert annotations_at(own, 0.6) == pytest.approx(150)  # first reached, though it falls again
+    assert annotations_at(own, 0.8) == pytest.approx(300 + 100 * 2 / 3)
+    assert annotations_at(own, 0.4) == 100
+    assert annotations_at(own, 0.95) is None
+
+
+def test_labels_saved_counts_to_the_accuracy_that_both_reach():
+    random = curve((50, 0.5), (100, 0.6), (150, 0.7))
+    better = curve((50, 0.5), (100, 0.7), (150, 0.8))
+    # both reach 0.7: random at 150, the better at 100
+    assert labels_saved(better, random) == pytest.approx(50)
+    assert labels_saved(random, better) == pytest.approx(-50)
+    assert labels_saved(random, random) == 0
+
+
+def test_a_mean_curve_stops_where_the_shortest_trial_stopped():
+    mean = mean_curve([curve((10, 0.2), (20, 0.4), (30, 0.6)), curve((10, 0.4), (20, 0.8))])
+    assert mean.annotations == (10, 20)
+    assert mean.accuracies == pytest.approx((0.3, 0.6))

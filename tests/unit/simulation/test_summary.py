@@ -1,0 +1,151 @@
+"""From records to an answer, in numbers and in words."""
+
+import pytest
+
+from dgaal_cli.simulation import table
+from dgaal_cli.simulation.plan import FULL_DATA, Plan
+from dgaal_cli.simulation.records import Absent, RoundRecord, Seconds
+from dgaal_cli.simulation.summary import summarize
+
+
+def trial(arm, seed, accuracies, *, system=None, **changes):
+    """Records of one trial: 10 labels first, 10 more a round."""
+    last = len(accuracies) - 1
+    return [
+        RoundRecord(
+            **{
+                "arm": arm,
+                "method": arm,
+                "seed": seed,
+                "round": number,
+                "annotations": 10 * (number + 1),
+                "labels": 10 * (number + 1) + 2 * number,
+                "inherited": 2 * number,
+                "wrong_labels": 0,
+                "labels_by_class": [1, 2],
+                "accuracy": value,
+                "system_accuracy": None if system is None else system[number],
+                "seconds": Seconds(classifier=1, networks=2, sampling=0 if number == last else 4),
+                "is_last": number == last,
+                **changes,
+            }
+        )
+        for number, value in enumerate(accuracies)
+    ]
+
+
+def arms(**own):
+    """Two seeds an arm; the second lies 0.1 below the first."""
+    return {
+        name: {0: trial(name, 0, values), 1: trial(name, 1, [v - 0.1 for v in values])}
+        for name, values in own.items()
+    }
+
+
+def test_a_difference_that_every_seed_shows_beats_random():
+    found = summarize(arms(random=[0.5, 0.6], better=[0.5, 0.8], worse=[0.5, 0.5]))
+    random, better, worse = found.methods
+    assert random.verdict == ""
+    assert random.selection.vs_random is None
+    assert better.verdict == "beats random"
+    assert better.selection.vs_random.mean == pytest.approx(0.1)
+    assert worse.verdict == "is worse than random"
+    assert "worse is worse than random (-5.0 [-5.0, -5.0] points" in "\n".join(
+        table.sentences(found)
+    )
+
+
+def test_an_interval_that_holds_zero_is_said_in_words():
+    trials = arms(random=[0.5, 0.6], unsure=[0.5, 0.7])
+    trials["unsure"][1] = trial("unsure", 1, [0.4, 0.4])
+    [_, unsure] = summarize(trials).methods
+    assert unsure.selection.vs_random.mean == pytest.approx(0.0)
+    assert unsure.verdict == "does not beat random: the interval holds zero"
+
+
+def test_one_seed_allows_no_verdict():
+    own = {"random": {0: trial("random", 0, [0.5])}, "other": {0: trial("other", 0, [0.9])}}
+    assert summarize(own).methods[1].verdict == "one seed: nothing can be said"
+
+
+def test_without_random_nothing_is_compared():
+    [only] = summarize({"margin": {0: trial("margin", 0, [0.5, 0.6])}}).methods
+    assert only.selection.vs_random is None
+    assert "no random trial" in only.verdict
+
+
+def test_selection_and_system_are_told_apart():
+    trials = arms(random=[0.5, 0.6])
+    trials["dgaal"] = {
+        0: trial("dgaal", 0, [0.5, 0.6], system=[0.7, 0.8]),
+        1: trial("dgaal", 1, [0.4, 0.5], system=[0.6, 0.7]),
+    }
+    random, dgaal = summarize(trials).methods
+    assert random.system is None
+    assert dgaal.selection.vs_random.mean == pytest.approx(0.0)
+    assert dgaal.system.vs_random.mean == pytest.approx(0.2)
+    assert "against random with plain T: +20.0" in "\n".join(table.sentences(summarize(trials)))
+
+
+def test_annotations_and_labels_are_counted_apart():
+    [random] = summarize(arms(random=[0.5, 0.6])).methods
+    point = random.selection.curve[1]
+    assert (point.annotations, point.labels) == (20, 22)
+    assert table.method_rows(summarize(arms(random=[0.5, 0.6])))[1][4] == "20 / 22"
+
+
+def test_sampling_seconds_are_the_mean_of_queries_not_of_rounds():
+    [random] = summarize(arms(random=[0.5, 0.6, 0.7])).methods
+    assert random.sampling_s == 4.0
+    assert random.training_s == 3.0
+
+
+def test_enrichment_is_the_query_share_over_the_pool_share():
+    own = {
+        "random": {
+            seed: trial(
+                "random",
+                seed,
+                [0.5, 0.6],
+                absent=Absent(classes=["a"], share=share, base_rate=0.2),
+            )
+            for seed, share in ((0, 0.3), (1, 0.5))
+        }
+    }
+    [random] = summarize(own).methods
+    assert random.missing_class_enrichment.mean == pytest.approx((1.5 + 2.5) / 2)
+    assert table.method_rows(summarize(own))[1][-1].startswith("x 2.00")
+
+
+def test_labels_for_enough_of_the_full_accuracy_are_interpolated():
+    trials = arms(random=[0.5, 0.7])
+    trials[FULL_DATA] = {0: trial(FULL_DATA, 0, [0.6]), 1: trial(FULL_DATA, 1, [0.6])}
+    found = summarize(trials)
+    assert found.full_data.mean == pytest.approx(0.6)
+    # 95 % of 0.6 is 0.57; the mean curve runs from 0.45 at 10 to 0.65 at 20
+    assert found.methods[0].selection.enough_at == pytest.approx(16.0)
+    assert FULL_DATA not in [m.name for m in found.methods]
+
+
+def test_the_json_document_has_the_promised_keys():
+    found = summarize(arms(random=[0.5, 0.6], margin=[0.5, 0.8]))
+    promised = {"method", "aubc", "aubc_ci", "vs_random", "vs_random_ci", "labels_saved"}
+    promised |= {"missing_class_enrichment", "sampling_s", "curve"}
+    random, margin = table.documents(found)
+    assert promised <= random.keys()
+    assert margin["vs_random"] == pytest.approx(0.1)
+    assert margin["vs_random_ci"] == pytest.approx([0.1, 0.1])
+    assert random["vs_random"] is None
+    assert [point["annotations"] for point in margin["curve"]] == [10, 20]
+    assert margin["aubc"] == pytest.approx((0.65 + 0.55) / 2)
+
+
+def test_names_from_outside_cannot_steer_the_terminal_or_break_a_table():
+    own = arms(random=[0.5, 0.6])
+    own["a|b\x1b[31m"] = own["random"]
+    found = summarize(own)
+    shown = table.text(Plan(seeds=(0, 1)), found, test_images=5)
+    assert "\x1b" not in shown
+    page = table.markdown(found, title="t", facts=[])
+    assert "\x1b" not in page
+    assert "a\\|b" in page
