@@ -36,6 +36,8 @@ class Gathered:
     items: list[ItemRecord]
     """The pool's items, row by row."""
     labels: list[LabelRecord]
+    watermark: int | None
+    """Labels given after this event were left out; None took all."""
     dataset_digest: str
     """SHA-256 over the digests of all pool images."""
     labels_digest: str
@@ -49,8 +51,17 @@ def gather(
     *,
     number: int,
     device: torch.device,
+    watermark: int | None = None,
 ) -> Gathered:
     """Read everything that round ``number`` sees.
+
+    Args:
+        workspace: Where.
+        config: How.
+        store: The labels.
+        number: The round.
+        device: Where the networks are.
+        watermark: Labels given after this event are left out; None takes all.
 
     Raises:
         InputDataError: The pool is gone, or has no usable image.
@@ -61,8 +72,8 @@ def gather(
     items = [item for item in records if not item.is_synthetic]
     if not items:
         raise InputDataError("the pool has no readable image; see 'dgaal status'")
-    labels = store.labels()
-    cannot_tell = store.cannot_tell()
+    labels = store.labels(watermark=watermark)
+    cannot_tell = store.cannot_tell(watermark=watermark)
     size, channels = config.pool.image_size, config.pool.channels
     ids = [item.item_id for item in items]
     row_of = {item_id: row for row, item_id in enumerate(ids)}
@@ -89,7 +100,7 @@ def gather(
         is_usable=np.array([item_id not in cannot_tell for item_id in ids], dtype=bool),
         is_held_out=_held_out(config, own, ids, has_test=test_labels is not None),
         class_names=[record.name for record in classes],
-        synthetic=synthetic_images(workspace, config, store, row_of=row_of),
+        synthetic=synthetic_images(workspace, config, store, row_of=row_of, watermark=watermark),
         is_first_labeled=bool((own >= 0).any()) and not had_labels(workspace, number),
         progress=labeling_progress(
             number,
@@ -106,6 +117,7 @@ def gather(
         classes=classes,
         items=items,
         labels=labels,
+        watermark=watermark,
         dataset_digest=_digest(sorted(item.sha256.hex() for item in items)),
         labels_digest=_digest(
             [*(f"{r.item_id}={r.class_uid}" for r in labels), *map(str, sorted(cannot_tell))]
@@ -114,13 +126,19 @@ def gather(
 
 
 def synthetic_images(
-    workspace: Workspace, config: Config, store: LabelStore, *, row_of: dict[ItemId, int]
+    workspace: Workspace,
+    config: Config,
+    store: LabelStore,
+    *,
+    row_of: dict[ItemId, int],
+    watermark: int | None = None,
 ) -> SyntheticImages:
     """Read the workspace's synthesized images; those that nobody could name are left out."""
     classes = store.classes()
     index_of = {record.uid: index for index, record in enumerate(classes)}
-    cannot_tell = store.cannot_tell()
-    answered = {r.item_id: index_of[r.class_uid] for r in store.labels() if r.is_synthetic}
+    cannot_tell = store.cannot_tell(watermark=watermark)
+    labels_of_now = store.labels(watermark=watermark)
+    answered = {r.item_id: index_of[r.class_uid] for r in labels_of_now if r.is_synthetic}
     items = [
         item
         for item in store.items()

@@ -44,6 +44,8 @@ from dgaal_cli.workflows.synthesis import keep_redrawings
 from dgaal_cli.workspace import Workspace
 
 EVENTS_NAME = "events.jsonl"
+START_NAME = "start.json"
+"""Which labels a training began with; what goes on after an interruption reads it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,8 @@ def train(
 ) -> TrainResult:
     """Train the next round, or go on with one that was interrupted.
 
-    An open query is closed first: what is unanswered returns to the pool.
+    An open query is closed once the new round is trained: until then its unanswered images can
+    still be labeled, however the training ends.
 
     Args:
         workspace: Where.
@@ -97,17 +100,19 @@ def train(
                 record.flush()
                 emit(event)
 
-            return _train_round(workspace, config, store, number=number, emit=tell)
+            result = _train_round(workspace, config, store, number=number, emit=tell)
+        query = store.open_query()
+        if query is not None and query.round < number:
+            store.close_query(query.round)
+        return result
 
 
 def _next_round(workspace: Workspace, store: LabelStore, *, is_fresh: bool) -> int:
     state = round_state(workspace, store)
     if state.trained is None and state.damage and not is_fresh:
         raise CheckpointError(f"{state.damage}; run 'dgaal train --fresh', no label is lost")
-    query = store.open_query()
-    if query is not None:
-        store.close_query(query.round)
-        state = round_state(workspace, store)
+    if state.step == "label":
+        return state.number + 1
     if state.step == "train":
         return state.number
     run = read_record(workspace.round_path(state.number) / RUN_NAME)
@@ -125,8 +130,8 @@ def _train_round(
     began = time.perf_counter()
     threads = use_threads(config.threads)
     device = pick_device(config.device)
-    watermark = store.watermark()
-    gathered = gather(workspace, config, store, number=number, device=device)
+    watermark = _labels_up_to(workspace, store, number)
+    gathered = gather(workspace, config, store, number=number, device=device, watermark=watermark)
     data = gathered.data
     method = fresh_method(config, gathered.shape, number=number)
     _carry_over(workspace, method, number, emit)
@@ -178,6 +183,20 @@ def _train_round(
         },
         emit=emit,
     )
+
+
+def _labels_up_to(workspace: Workspace, store: LabelStore, number: int) -> int:
+    """Which labels the round learns: those of now, or those an interrupted training began with.
+
+    People may go on labeling while a round trains; their answers belong to the next round.
+    """
+    folder = workspace.round_path(number)
+    path = folder / START_NAME
+    if checkpoint.exists(folder / PROGRESS_NAME) and path.is_file():
+        return int(read_record(path)["watermark"])
+    watermark = store.watermark()
+    atomic.write_text(path, json.dumps({"watermark": watermark}) + "\n")
+    return watermark
 
 
 def _carry_over(workspace: Workspace, method: Method, number: int, emit: Emit) -> None:
@@ -243,7 +262,9 @@ def _synthesize(
     if drawn is None:
         return 0
     kept = keep_redrawings(workspace, config, store, gathered, method, drawn)
-    data.synthetic = synthetic_images(workspace, config, store, row_of=dict(row_of))
+    data.synthetic = synthetic_images(
+        workspace, config, store, row_of=dict(row_of), watermark=gathered.watermark
+    )
     return kept
 
 

@@ -1,0 +1,152 @@
+"""Rounds beside labeling: an open query stays open, an interrupted round keeps its labels."""
+
+import signal
+
+import pytest
+import torch
+
+from dgaal_cli.config.load import configuration
+from dgaal_cli.errors import InterruptedRunError, UsageError
+from dgaal_cli.events import StepDone
+from dgaal_cli.rounds import round_state
+from dgaal_cli.simulation.oracle import answer_items, true_labels
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.training import checkpoint
+from dgaal_cli.workflows.init import InitRequest, init
+from dgaal_cli.workflows.query import query
+from dgaal_cli.workflows.train import train
+
+POOL = "builtin:digits#test"  # 500 images
+FAST = ("pretrain.min_steps=8", "pretrain.epochs=0", "classifier.steps=20", "coevolve.steps=20")
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    made = init(
+        InitRequest(
+            root=tmp_path / "w",
+            pool=POOL,
+            base=tmp_path,
+            classes=[str(digit) for digit in range(10)],
+            preset="tiny",
+        )
+    ).workspace
+    label(made, 30)
+    return made
+
+
+def label(workspace, count):
+    """Answer the first images that have no label yet, in the open query if there is one."""
+    truth = true_labels(POOL, base=workspace.root)
+    with LabelStore.open(workspace.store_path) as store:
+        done = {record.item_id for record in store.labels()}
+        opened = store.open_query()
+        items = (
+            [e.item_id for e in opened.entries] if opened else [i.item_id for i in store.items()]
+        )
+        answer_items(store, [item for item in items if item not in done][:count], truth)
+
+
+def settings(workspace, *more):
+    return configuration(workspace, *FAST, "threads=1", *more)
+
+
+def state(workspace):
+    with LabelStore.open(workspace.store_path) as store:
+        return round_state(workspace, store)
+
+
+def interrupted_at(steps):
+    seen = {"steps": 0}
+
+    def listen(event):
+        if isinstance(event, StepDone):
+            seen["steps"] += 1
+            if seen["steps"] == steps:
+                signal.raise_signal(signal.SIGINT)
+
+    return listen
+
+
+def weights(workspace, number):
+    return checkpoint.load(workspace.round_path(number) / "checkpoint")[0]
+
+
+def test_an_interrupted_training_leaves_the_query_open_and_a_finished_one_closes_it(workspace):
+    train(workspace, settings(workspace))
+    query(workspace, settings(workspace), count=10)
+    label(workspace, 4)
+    with pytest.raises(InterruptedRunError):
+        train(workspace, settings(workspace), emit=interrupted_at(3))
+    assert (state(workspace).step, state(workspace).open_query.left) == ("label", 6)
+    label(workspace, 2)  # people go on while it rests
+    result = train(workspace, settings(workspace))
+    assert (result.round, result.labels) == (1, 34)  # the labels it began with
+    assert (state(workspace).number, state(workspace).step) == (1, "query")
+    with LabelStore.open(workspace.store_path) as store:
+        assert store.open_query() is None
+        assert store.counts().labeled == 36
+
+
+def test_going_on_gives_the_same_weights_as_no_interruption(workspace):
+    with pytest.raises(InterruptedRunError):
+        train(workspace, settings(workspace), emit=interrupted_at(20))
+    train(workspace, settings(workspace))
+    cut = weights(workspace, 0)
+    train(workspace, settings(workspace), is_fresh=True)
+    whole = weights(workspace, 0)
+    assert cut.keys() == whole.keys()
+    assert [name for name in cut if not torch.equal(cut[name], whole[name])] == []
+
+
+def test_nothing_new_to_learn_is_said(workspace):
+    train(workspace, settings(workspace))
+    with pytest.raises(UsageError, match="round 0 is trained on all 30 labels"):
+        train(workspace, settings(workspace))
+    label(workspace, 5)
+    assert train(workspace, settings(workspace)).labels == 35
+
+
+def test_copies_of_the_last_query_inherit_labels_once(workspace):
+    train(workspace, settings(workspace))
+    query(workspace, settings(workspace), count=10)
+    label(workspace, 10)
+    loose = settings(workspace, "generation.min_confidence=0")
+    first = train(workspace, loose)
+    assert first.synthesized == 10
+    with LabelStore.open(workspace.store_path) as store:
+        copies = [item for item in store.items() if item.is_synthetic]
+        labels = {record.item_id: record.class_uid for record in store.labels()}
+    assert len(copies) == 10
+    assert all(item.inherited == labels[item.parent] for item in copies)
+    train(workspace, loose, is_fresh=True)
+    with LabelStore.open(workspace.store_path) as store:
+        assert sum(item.is_synthetic for item in store.items()) == 10
+
+
+def test_doubtful_copies_are_set_aside(workspace):
+    train(workspace, settings(workspace))
+    query(workspace, settings(workspace), count=10)
+    label(workspace, 10)
+    strict = settings(workspace, "generation.min_confidence=0.999999", "classifier.steps=3")
+    assert train(workspace, strict).synthesized == 0
+    with LabelStore.open(workspace.store_path) as store:
+        copies = [item for item in store.items() if item.is_synthetic]
+        assert {item.state for item in copies} == {"quarantined"}
+
+
+def test_images_synthesized_at_the_boundary_are_asked_of_a_person(workspace):
+    train(workspace, settings(workspace))
+    result = query(workspace, settings(workspace), count=4, synthetic=3)
+    assert [item.is_synthetic for item in result.items] == [False] * 4 + [True] * 3
+    assert all(item.inherited is None for item in result.items)
+    assert all(entry.reason for entry in result.entries)
+
+
+def test_the_budget_is_kept(workspace):
+    train(workspace, settings(workspace))
+    with pytest.raises(UsageError, match="budget leaves 5"):
+        query(workspace, settings(workspace, "query.budget=35"), count=6)
+    with pytest.raises(UsageError, match="budget of 30 labels is spent"):
+        query(workspace, settings(workspace, "query.budget=30"))
+    assert len(query(workspace, settings(workspace, "query.budget=35")).entries) == 5
