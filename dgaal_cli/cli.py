@@ -30,6 +30,10 @@ COMMANDS = {
     "score": ("dgaal_cli.commands.score:score", "Score images offline with an exported sampler."),
     "generate": ("dgaal_cli.commands.generate:generate", "Draw images with an exported generator."),
     "labels": ("dgaal_cli.commands.labels:app", "Export and import labels; their history."),
+    "simulate": (
+        "dgaal_cli.commands.simulate:simulate",
+        "Compare methods: is it better than random?",
+    ),
     "status": ("dgaal_cli.commands.status:status", "Show where the workspace stands."),
     "doctor": ("dgaal_cli.commands.doctor:doctor", "Show versions, devices and what is missing."),
 }

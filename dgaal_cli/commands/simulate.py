@@ -1,0 +1,170 @@
+"""``dgaal simulate``."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dgaal_cli.commands._context import Context
+from dgaal_cli.commands._extras import needing
+from dgaal_cli.commands._options import Assignments
+from dgaal_cli.errors import UsageError
+from dgaal_cli.harmless import show
+
+if TYPE_CHECKING:
+    from dgaal_cli.simulation.plan import Plan
+
+DEFAULT_METHODS = "random,margin,dgaal"
+
+
+def simulate(
+    ctx: typer.Context,
+    source: Annotated[str, typer.Argument(help="Labeled images to choose from.")] = "",
+    preset: Annotated[str, typer.Option(help="Repeat a published experiment.")] = "",
+    lists_presets: Annotated[
+        bool, typer.Option("--list-presets", help="List the experiments and what they follow.")
+    ] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the preset's data files.", metavar="DIR")
+    ] = None,
+    test: Annotated[
+        str | None, typer.Option(help="Labeled images to measure on; else a part of the pool.")
+    ] = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(help="Such as random,margin,dgaal[generation.share=0;coevolve.folds=2]."),
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(help="How many, or which: 5 or 0,1,7.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Queries asked.")] = None,
+    initial: Annotated[int | None, typer.Option(help="Labels before the first query.")] = None,
+    query_size: Annotated[
+        int | None, typer.Option("--query-size", "-n", help="Labels asked a round.")
+    ] = None,
+    pool_size: Annotated[int | None, typer.Option(help="Random images that take part.")] = None,
+    test_size: Annotated[int | None, typer.Option(help="Random test images that count.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Side seen: 8, 16, 32 or 64.")] = None,
+    classes: Annotated[str | None, typer.Option(help="Only these classes take part: a,b.")] = None,
+    absent_classes: Annotated[
+        str | None, typer.Option(help="Classes that the first labels leave out: a,b.")
+    ] = None,
+    imbalance: Annotated[
+        str | None, typer.Option(help="Rare classes: cat=0.1,dog=0.5 or random:3=0.1.")
+    ] = None,
+    noise: Annotated[
+        str | None,
+        typer.Option(help="uniform:0.2, within:0.2:MAP.json or recorded:KEY:LABELS.npz."),
+    ] = None,
+    is_balanced: Annotated[
+        bool, typer.Option("--balanced-start", help="As many first labels of each class.")
+    ] = False,
+    measures_full: Annotated[
+        bool, typer.Option("--full-data", help="Measure T on all labels of the pool too.")
+    ] = False,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
+    extra: Assignments = [],  # noqa: B006 - Typer's way to say "may be repeated"
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder of the records.", metavar="DIR")
+    ] = Path("dgaal-simulation"),
+    jobs: Annotated[int, typer.Option(help="Processes, one thread each.", min=1)] = 1,
+) -> None:
+    """Answer "is it better than random?": methods x seeds with an oracle from known labels.
+
+    A run that was stopped goes on where it was; more seeds and methods may join later.
+    """
+    context: Context = ctx.obj
+    if lists_presets:
+        _list_presets(context)
+        return
+    begun = _begin(source, preset, context.base / (data or Path()))
+    changes: dict[str, Any] = {
+        "test": test,
+        "seeds": None if seeds is None else _seeds(seeds),
+        "rounds": rounds,
+        "initial": initial,
+        "query_size": query_size,
+        "pool_size": pool_size,
+        "test_size": test_size,
+        "image_size": image_size,
+        "classes": _names(classes),
+        "absent_classes": _names(absent_classes),
+        "imbalance": imbalance,
+        "noise": noise,
+        "start": "balanced" if is_balanced else None,
+        "full_data": True if measures_full else None,
+    }
+    plan = _changed(begun, changes, methods, [*extra, *([f"device={device}"] if device else [])])
+    with needing("train", command="dgaal simulate"):
+        from dgaal_cli.workflows.simulate import document, text
+        from dgaal_cli.workflows.simulate import simulate as run
+    result = run(
+        plan,
+        output,
+        base=context.base,
+        jobs=jobs,
+        command=f"dgaal {shlex.join(sys.argv[1:])}",
+        tell=context.note,
+    )
+    if context.json:
+        context.print_json(document(result))
+        return
+    print(text(result))
+    context.note(f"\nrecords in {show(str(result.folder))}; draw them with:")
+    context.note(f"  dgaal report {show(shlex.quote(str(output)))}")
+
+
+def _list_presets(context: Context) -> None:
+    from dgaal_cli.simulation.presets import load_preset, simulation_presets
+
+    plans = [load_preset(name) for name in simulation_presets()]
+    if context.json:
+        context.print_json(
+            [{"name": p.preset, "follows": p.follows, "note": p.note} for p in plans]
+        )
+        return
+    for plan in plans:
+        print(f"{plan.preset}\n    {plan.follows}")
+
+
+def _begin(source: str, preset: str, data: Path) -> "Plan":
+    import msgspec
+
+    from dgaal_cli.simulation.plan import Plan, parse_methods
+    from dgaal_cli.simulation.presets import load_preset
+
+    if not source and not preset:
+        raise UsageError(
+            "name the labeled images, or a preset: dgaal simulate builtin:digits#train "
+            "--test builtin:digits#test, or dgaal simulate --list-presets"
+        )
+    plan = load_preset(preset, data=data) if preset else Plan(arms=parse_methods(DEFAULT_METHODS))
+    # A preset's test images belong to its own pool.
+    return msgspec.structs.replace(plan, pool=source, test="") if source else plan
+
+
+def _changed(
+    plan: "Plan", changes: dict[str, Any], methods: str | None, assignments: list[str]
+) -> "Plan":
+    import msgspec
+
+    from dgaal_cli.simulation.plan import lay_over, parse_methods
+
+    given = {key: value for key, value in changes.items() if value is not None}
+    if methods is not None:
+        given["arms"] = parse_methods(methods)
+    config = plan.config
+    for assignment in assignments:
+        config = lay_over(config, assignment)
+    return msgspec.structs.replace(plan, **given, config=config)
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(filter(None, (name.strip() for name in text.split(","))))
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdecimal() for part in parts):
+        raise UsageError(f"--seeds {show(text)!r} is not understood; write 5 or 0,1,7")
+    return tuple(range(int(parts[0]))) if len(parts) == 1 else tuple(map(int, parts))
