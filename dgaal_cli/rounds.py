@@ -13,12 +13,12 @@ from dgaal_cli.errors import WorkspaceError
 from dgaal_cli.harmless import show
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import QueryProgress
+from dgaal_cli.training.checkpoint_folder import candidates, is_sound
 from dgaal_cli.workspace import Workspace
 
 CHECKPOINT_NAME = "checkpoint"
 RUN_NAME = "run.json"
 METRICS_NAME = "metrics.json"
-COMPLETE_MARK = f"{CHECKPOINT_NAME}/COMPLETE.json"
 
 Step = Literal["train", "query", "label"]
 
@@ -32,11 +32,13 @@ class RoundState:
     step: Step
     """What comes next."""
     trained: int | None
-    """Last round with a whole checkpoint."""
+    """Newest round with a whole and unchanged checkpoint."""
     open_query: QueryProgress | None
     """Of the query being labeled."""
     is_midway: bool
     """A training of ``number`` was interrupted and can go on."""
+    damage: str
+    """Which newer checkpoints are damaged, in words; empty where none is."""
 
 
 def round_state(workspace: Workspace, store: LabelStore) -> RoundState:
@@ -50,7 +52,7 @@ def round_state(workspace: Workspace, store: LabelStore) -> RoundState:
     if progress is not None and query is not None:
         number, step = query.round, "label"
     elif trained is None:
-        number, step = 0, "train"
+        number, step = max(trained_rounds(workspace), default=0), "train"
     elif query is not None and query.round >= trained:
         number, step = trained + 1, "train"
     else:
@@ -60,23 +62,43 @@ def round_state(workspace: Workspace, store: LabelStore) -> RoundState:
         step=step,
         trained=trained,
         open_query=progress,
+        damage=damage_report(workspace, newest=trained),
         is_midway=step == "train" and (workspace.round_path(number) / "progress").is_dir(),
     )
 
 
-def last_trained(workspace: Workspace) -> int | None:
-    """Number of the last round whose checkpoint is whole, None before the first."""
-    return max(trained_rounds(workspace), default=None)
+def last_trained(workspace: Workspace, *, before: int | None = None) -> int | None:
+    """Number of the newest round whose checkpoint is whole and unchanged, None if there is none.
+
+    Args:
+        workspace: Where.
+        before: Only rounds before this one count; None sets no limit.
+    """
+    for number in reversed(trained_rounds(workspace)):
+        is_early = before is None or number < before
+        if is_early and is_sound(workspace.round_path(number) / CHECKPOINT_NAME):
+            return number
+    return None
+
+
+def damage_report(workspace: Workspace, *, newest: int | None) -> str:
+    """Say which checkpoints are damaged and what is used instead; empty where none is."""
+    damaged = [n for n in trained_rounds(workspace) if newest is None or n > newest]
+    if not damaged:
+        return ""
+    rounds = f"round{'s' if len(damaged) > 1 else ''} {', '.join(map(str, damaged))}"
+    instead = "there is no older one" if newest is None else f"round {newest} is used instead"
+    return f"the checkpoint of {rounds} is damaged; {instead}"
 
 
 def trained_rounds(workspace: Workspace) -> list[int]:
-    """Numbers of all rounds whose checkpoint is whole, ascending."""
+    """Numbers of all rounds that were trained to their end, ascending."""
     if not workspace.rounds_path.is_dir():
         return []
     return sorted(
         int(folder.name)
         for folder in workspace.rounds_path.iterdir()
-        if folder.name.isdigit() and (folder / COMPLETE_MARK).is_file()
+        if folder.name.isdigit() and candidates(folder / CHECKPOINT_NAME)
     )
 
 

@@ -41,6 +41,8 @@ def status(ctx: typer.Context) -> None:
         print(f"  ... and {len(found.unreadable) - LISTED} more unreadable (--json lists all)")
     if found.artifacts:
         print(f"  artifacts: {', '.join(found.artifacts)}")
+    if found.state.damage:
+        print(f"  {found.state.damage}")
     if found.not_backed_up:
         print(
             f"  the last automatic backup failed: {found.not_backed_up:,} answers are in no copy; "
@@ -93,6 +95,7 @@ def _document(found: "Status") -> dict[str, Any]:
         "round": found.state.number,
         "step": found.state.step,
         "is_midway": found.state.is_midway,
+        "damage": found.state.damage,
         "query": None if query is None else {"size": query.size, "left": query.left},
         "rounds": list(found.curve),
         "unreadable": [{"id": show(i), "reason": show(r)} for i, r in found.unreadable],

@@ -4,6 +4,7 @@ A checkpoint is a folder that takes its name only when it is whole. Nothing is p
 one can run no code.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -22,10 +23,15 @@ from torch.optim import Optimizer
 from dgaal_cli.atomic import sync_folder, write_bytes
 from dgaal_cli.errors import CheckpointError, StorageError
 from dgaal_cli.harmless import show
+from dgaal_cli.training.checkpoint_folder import (
+    COMPLETE_NAME,
+    STATE_NAME,
+    TENSORS_NAME,
+    aside,
+    candidates,
+    read_parts,
+)
 
-TENSORS_NAME = "tensors.safetensors"
-STATE_NAME = "state.json"
-COMPLETE_NAME = "COMPLETE.json"
 FORMAT_VERSION = 1
 
 Tensors = dict[str, Tensor]
@@ -68,28 +74,43 @@ def save(folder: Path, tensors: Mapping[str, Tensor], state: State) -> None:
 def load(folder: Path) -> tuple[Tensors, State]:
     """Read a checkpoint after checking its hashes.
 
-    Falls back to the copy that an interrupted ``save`` may have left aside.
+    Falls back to the older copy that an interrupted ``save`` may have left aside.
 
     Raises:
         CheckpointError: It is missing, damaged, or of a newer version.
     """
-    for candidate in (folder, _aside(folder)):
-        if (candidate / COMPLETE_NAME).is_file():
+    found = candidates(folder)
+    if not found:
+        raise CheckpointError(
+            f"there is no complete checkpoint at {show(str(folder))}; run 'dgaal train'"
+        )
+    for candidate in found[:-1]:
+        with contextlib.suppress(CheckpointError):
             return _read(candidate)
-    raise CheckpointError(
-        f"there is no complete checkpoint at {show(str(folder))}; run 'dgaal train'"
-    )
+    return _read(found[-1])
+
+
+def weights_digest(folder: Path) -> bytes:
+    """SHA-256 of the tensors file that ``load`` reads.
+
+    Raises:
+        CheckpointError: As ``load``.
+    """
+    for candidate in candidates(folder):
+        with contextlib.suppress(CheckpointError):
+            return hashlib.sha256(read_parts(candidate)[TENSORS_NAME]).digest()
+    raise CheckpointError(f"the checkpoint {show(str(folder))} is missing or damaged")
 
 
 def exists(folder: Path) -> bool:
-    """Tell whether a whole checkpoint lies at ``folder`` (its hashes are checked by ``load``)."""
-    return any((place / COMPLETE_NAME).is_file() for place in (folder, _aside(folder)))
+    """Tell whether a checkpoint lies at ``folder`` (its hashes are checked by ``load``)."""
+    return bool(candidates(folder))
 
 
 def remove(folder: Path) -> None:
     """Delete a checkpoint that is no longer needed."""
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.rmtree(_aside(folder), ignore_errors=True)
+    shutil.rmtree(aside(folder), ignore_errors=True)
 
 
 def module_tensors(modules: Mapping[str, nn.Module]) -> Tensors:
@@ -151,21 +172,15 @@ def restore_optimizers(
 
 
 def _read(folder: Path) -> tuple[Tensors, State]:
-    damaged = CheckpointError(
-        f"the checkpoint {show(str(folder))} is damaged; train the round again with --fresh"
-    )
-    try:
-        hashes = cast("dict[str, str]", json.loads((folder / COMPLETE_NAME).read_bytes()))
-        parts = {name: (folder / name).read_bytes() for name in (TENSORS_NAME, STATE_NAME)}
-    except (OSError, ValueError) as error:
-        raise damaged from error
-    if any(hashlib.sha256(data).hexdigest() != hashes.get(name) for name, data in parts.items()):
-        raise damaged
+    parts = read_parts(folder)
     try:
         state = cast("State", json.loads(parts[STATE_NAME]))
         tensors = parse_tensors(parts[TENSORS_NAME])
-    except (ValueError, SafetensorError) as error:
-        raise damaged from error
+    except (ValueError, RecursionError, SafetensorError) as error:
+        raise CheckpointError(
+            f"the checkpoint {show(str(folder))} is none of dgaal's; "
+            "train the round again with --fresh"
+        ) from error
     if state.get("version") != FORMAT_VERSION:
         raise CheckpointError(
             f"the checkpoint {show(str(folder))} has version {show(str(state.get('version')))}, "
@@ -174,17 +189,18 @@ def _read(folder: Path) -> tuple[Tensors, State]:
     return tensors, state
 
 
-def _aside(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.old")
-
-
 def _swap(temporary: Path, folder: Path) -> None:
     """Rename folders; a kill between the two renames leaves the old one where load finds it."""
-    aside = _aside(folder)
+    older = aside(folder)
     sync_folder(temporary)
     if folder.exists():
-        shutil.rmtree(aside, ignore_errors=True)
-        os.replace(folder, aside)  # noqa: PTH105
-    os.replace(temporary, folder)  # noqa: PTH105
+        shutil.rmtree(older, ignore_errors=True)
+        os.replace(folder, older)  # noqa: PTH105
+    try:
+        os.replace(temporary, folder)  # noqa: PTH105
+    except OSError:
+        if older.exists():
+            os.replace(older, folder)  # noqa: PTH105
+        raise
     sync_folder(folder.parent)
-    shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(older, ignore_errors=True)

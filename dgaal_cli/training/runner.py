@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from dgaal_cli import interruption
 from dgaal_cli.errors import CheckFailedError, CheckpointError
-from dgaal_cli.events import CheckpointSaved, Emit, PhaseStarted, StepDone
+from dgaal_cli.events import CheckpointSaved, Emit, PhaseStarted, StepDone, Warned
 from dgaal_cli.training import checkpoint
+from dgaal_cli.training.checkpoint_folder import is_sound
 from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.seeding import torch_generator
 
@@ -64,6 +65,15 @@ class Runner:
             shutil.rmtree(leftover, ignore_errors=True)
         path = self.folder / PROGRESS_NAME
         if not checkpoint.exists(path):
+            return ""
+        if not is_sound(path):  # beginning anew leads to the same weights
+            self.emit(
+                Warned(
+                    message=f"the saved state of round {self.number} is damaged; "
+                    "the round begins anew"
+                )
+            )
+            checkpoint.remove(path)
             return ""
         tensors, state = checkpoint.load(path)
         changed = [k for k, v in self.identity.items() if state["identity"].get(k) != v]

@@ -80,7 +80,7 @@ def export(
         workspace.lock("train", doing="exporting"),
         LabelStore.open(workspace.store_path) as store,
     ):
-        trained = open_trained(workspace, config, store)
+        trained = open_trained(workspace, config, store, emit=listener)
         jobs = export_jobs(workspace, config, trained)
         folder = output or workspace.artifacts_path
         written = write_artifacts(

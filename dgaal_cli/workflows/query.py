@@ -9,7 +9,7 @@ import numpy as np
 
 from dgaal_cli import atomic, events, interruption
 from dgaal_cli.config.schema import Config
-from dgaal_cli.errors import UsageError
+from dgaal_cli.errors import CheckpointError, UsageError
 from dgaal_cli.events import Emit, QueryChosen, Warned
 from dgaal_cli.harmless import cell
 from dgaal_cli.ids import ClassUid, ItemId, Row
@@ -70,7 +70,7 @@ def query(
         LabelStore.open(workspace.store_path) as store,
     ):
         _check_turn(workspace, store)
-        trained = open_trained(workspace, config, store)
+        trained = open_trained(workspace, config, store, emit=emit)
         data = trained.gathered.data
         asked = _affordable(config, store, count, synthetic, left=len(data.unlabeled_rows))
         seed = seed_of(config.seed, trained.number, "query")
@@ -121,6 +121,10 @@ def _check_turn(workspace: Workspace, store: LabelStore) -> None:
             f"{state.open_query.size} images; label them with 'dgaal label', or close the query "
             "with 'dgaal train'"
         )
+    if state.damage and state.trained is None:
+        raise CheckpointError(f"{state.damage}; run 'dgaal train --fresh', no label is lost")
+    if state.step == "train" and state.damage:
+        raise UsageError(f"{state.damage}; run 'dgaal train' first")
     if state.step == "train":
         raise UsageError(
             "nothing is trained yet; run 'dgaal train' first"

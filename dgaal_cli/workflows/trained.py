@@ -1,14 +1,14 @@
 """The last trained round, opened for asking: its networks, and the pool as it stands now."""
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 from dgaal_cli.config.schema import Config
-from dgaal_cli.errors import UsageError
+from dgaal_cli.errors import CheckpointError, UsageError
+from dgaal_cli.events import Emit, Warned, ignore
 from dgaal_cli.methods.base import Method
 from dgaal_cli.methods.registry import load_method
-from dgaal_cli.rounds import CHECKPOINT_NAME, RUN_NAME, last_trained, read_record
+from dgaal_cli.rounds import CHECKPOINT_NAME, RUN_NAME, damage_report, last_trained, read_record
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.device import pick_device, use_threads
@@ -29,16 +29,23 @@ class Trained:
     """SHA-256 of the checkpoint's weights."""
 
 
-def open_trained(workspace: Workspace, config: Config, store: LabelStore) -> Trained:
-    """Load the last trained round.
+def open_trained(
+    workspace: Workspace, config: Config, store: LabelStore, *, emit: Emit = ignore
+) -> Trained:
+    """Load the newest trained round whose checkpoint is sound; warn of newer ones that are not.
 
     Raises:
         UsageError: Nothing is trained yet, or classes or the method changed since.
-        CheckpointError: The checkpoint is damaged or does not fit.
+        CheckpointError: No checkpoint is sound, or it does not fit.
     """
     number = last_trained(workspace)
+    damage = damage_report(workspace, newest=number)
+    if number is None and damage:
+        raise CheckpointError(f"{damage}; run 'dgaal train --fresh', no label is lost")
     if number is None:
         raise UsageError("nothing is trained yet; run 'dgaal train' first")
+    if damage:
+        emit(Warned(message=f"{damage}; 'dgaal train' makes a new one"))
     folder = workspace.round_path(number)
     run = read_record(folder / RUN_NAME)
     if run["method"] != config.method:
@@ -59,11 +66,10 @@ def open_trained(workspace: Workspace, config: Config, store: LabelStore) -> Tra
     checkpoint.restore_modules(method.modules, tensors)
     for module in method.modules.values():
         module.to(device).eval()
-    weights = (folder / CHECKPOINT_NAME / checkpoint.TENSORS_NAME).read_bytes()
     return Trained(
         number=number,
         method=method,
         gathered=gathered,
         run=run,
-        model_digest=hashlib.sha256(weights).digest(),
+        model_digest=checkpoint.weights_digest(folder / CHECKPOINT_NAME),
     )
