@@ -1,0 +1,64 @@
+"""Seeds of the harnesses: printed, and replayed with ``RELIABILITY_SEED=N pytest ...``."""
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FIXED_SEED = 20261121
+DRIVERS = Path(__file__).parent / "drivers"
+
+
+@pytest.fixture
+def seed() -> int:
+    """The seed of this run; ``RELIABILITY_SEED=random`` draws one."""
+    asked = os.environ.get("RELIABILITY_SEED", str(FIXED_SEED))
+    number = secrets.randbelow(2**31) if asked == "random" else int(asked)
+    print(f"RELIABILITY_SEED={number}")
+    return number
+
+
+@pytest.fixture
+def drive(seed: int) -> Callable[..., Any]:
+    """Run a driver in a process of its own, which may fork and kill; returns what it reports."""
+
+    def run(name: str, *arguments: object, timeout: float = 1200.0) -> Any:
+        done = subprocess.run(
+            [sys.executable, str(DRIVERS / f"{name}.py"), str(seed), *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+            env=quiet_environment(),
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+        report = json.loads(done.stdout.splitlines()[-1])
+        print(f"{name} {' '.join(map(str, arguments[1:]))}: {report}")
+        return report
+
+    return run
+
+
+def quiet_environment() -> dict[str, str]:
+    """One thread a process, and the folder of the tests' helpers on the path."""
+    support = str(Path(__file__).parents[1] / "support")
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    return {**os.environ, **threads, "PYTHONPATH": support}
+
+
+def is_traceable() -> bool:
+    """Tell whether strace is installed and may trace here."""
+    strace = shutil.which("strace")
+    return (
+        bool(strace)
+        and not subprocess.run(
+            [strace, "-o", "/dev/null", "true"], capture_output=True, check=False
+        ).returncode
+    )

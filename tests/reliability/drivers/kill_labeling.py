@@ -1,0 +1,89 @@
+"""Kill forked labelers at random moments; report what they had acknowledged.
+
+Arguments: seed, store, kills, variant. The variant ``early`` acknowledges before it commits: the
+negative control.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import NoReturn
+
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import Answer
+
+
+def label(path: Path, variant: str, told: int) -> NoReturn:
+    """Label for ever, writing the id of every answer that is on the disk."""
+    with LabelStore.open(path) as store:
+        classes = store.classes()
+        os.write(told, b"ready\n")
+        held: list[Answer] = []
+        task = store.next_task("sam", "s")
+        while task is not None:
+            answer = Answer(
+                op_id=uuid.uuid4().hex,
+                kind="label",
+                item_id=task.item.item_id,
+                class_uid=classes[task.item.item_id % 2].uid,
+            )
+            if variant == "sound":
+                receipt = store.submit(answer, annotator="sam", session="s", lease=task.lease)
+                os.write(told, f"{answer.op_id}\n".encode())
+                task = receipt.next_task
+                continue
+            held.append(answer)
+            os.write(told, f"{answer.op_id}\n".encode())
+            if len(held) == 5:
+                store.submit_many(held, annotator="sam", session="s")
+                held = []
+                task = store.next_task("sam", "s")
+    os._exit(0)
+
+
+def kill_once(path: Path, variant: str, rng: random.Random) -> list[str]:
+    """Fork a labeler, wait for some answers and a moment more, kill it."""
+    told, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(told)
+        label(path, variant, tell)
+    os.close(tell)
+    with os.fdopen(told, "rb") as stream:
+        wanted = rng.randrange(0, 6)
+        lines = [stream.readline() for _ in range(1 + wanted)]
+        time.sleep(rng.random() * 0.004)  # somewhere within a transaction
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        rest = b"".join(lines) + stream.read()
+    whole = rest[: rest.rfind(b"\n") + 1].split()
+    return [line.decode() for line in whole if line != b"ready"]
+
+
+def main() -> None:
+    """Run."""
+    seed, path, kills, variant = int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    rng = random.Random(seed)
+    told: list[str] = []
+    for _ in range(kills):
+        told += kill_once(path, variant, rng)
+    with LabelStore.open(path) as store:
+        events = list(store.events())
+        stored = [event.op_id for event in events]
+        report = {
+            "kills": kills,
+            "acknowledged": len(told),
+            "lost": len(set(told) - set(stored)),
+            "unacknowledged": len(set(stored) - set(told)),
+            "doubled": len(stored) - len({event.item_id for event in events}),
+            "problems": store.check(),
+        }
+    print(json.dumps(report))
+
+
+main()
