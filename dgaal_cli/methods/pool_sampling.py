@@ -22,6 +22,7 @@ from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.pool_game import GameRules, PoolGame, balanced_kappa
 from dgaal_cli.training.pool_phases import (
+    Extras,
     PoolDraws,
     PoolRows,
     encode_rows,
@@ -113,26 +114,47 @@ class PoolSampling(TaskModelOnly):
         assert self.vae is not None
         rules = self.rules(is_game=self.can_tell(data, rows))
         optimizers = self.optimizers()
+        draws = self.draws(data, rows, is_game=rules.is_game)
         return game_phase(
-            PoolGame(self.vae, self.discriminator, rules, optimizers),
-            self.draws(data, rows, is_game=rules.is_game),
+            PoolGame(
+                self.vae,
+                self.discriminator,
+                rules,
+                optimizers,
+                classifier=self.modules.get("latent_classifier"),
+            ),
+            draws,
             steps=self.steps(data),
             per_step=rules.batches,
             networks=self.players(),
             optimizers=optimizers,
+            prepare=lambda: self.prepare(data, draws.extras, is_game=rules.is_game),
         )
+
+    def prepare(self, data: RoundData, extras: Extras, *, is_game: bool) -> None:
+        """Fill in what batches carry beside images, once T is trained; nothing here."""
 
     def settle_phase(self, data: RoundData, rows: PoolRows, *, steps: int) -> Phase:
         """D on the means of the finished encoder."""
-        assert self.vae is not None
         assert self.discriminator is not None
-        vae = self.vae
+        return settle_phase(
+            self.discriminator,
+            rows,
+            self.config.vaal,
+            steps=steps,
+            encode=lambda: self.seen_by_discriminator(data),
+            targets=lambda: self.targets(data),
+        )
 
-        def encode() -> Tensor:
-            with evaluating(vae):
-                return encode_rows(vae, data.pixels, data.device)
+    def seen_by_discriminator(self, data: RoundData) -> Tensor:
+        """What D sees of every pool row, ``(N, Z)``, the encoder in eval mode."""
+        assert self.vae is not None
+        with evaluating(self.vae):
+            return encode_rows(self.vae, data.pixels, data.device)
 
-        return settle_phase(self.discriminator, rows, self.config.vaal, steps=steps, encode=encode)
+    def targets(self, data: RoundData) -> Tensor | None:
+        """What D shall say of every pool row, float ``(N,)``, where that is not 1 or 0."""
+        return None
 
     def steps(self, data: RoundData) -> int:
         """Iterations of the game."""
@@ -153,14 +175,18 @@ class PoolSampling(TaskModelOnly):
 
     def players(self) -> dict[str, nn.Module]:
         """Networks of the game by name."""
-        return {name: m for name, m in self.modules.items() if name in ("vae", "discriminator")}
+        names = ("vae", "latent_classifier", "discriminator")
+        return {name: m for name, m in self.modules.items() if name in names}
 
     def optimizers(self) -> dict[str, torch.optim.Adam]:
-        """One Adam for each player, fused."""
-        names = {"vae": "autoencoder", "discriminator": "discriminator"}
+        """One Adam for each player, fused; a classifier of latents is on the VAE's side."""
+        sides: dict[str, list[nn.Parameter]] = {}
+        for name, module in self.players().items():
+            side = "discriminator" if name == "discriminator" else "autoencoder"
+            sides.setdefault(side, []).extend(module.parameters())
         return {
-            names[name]: torch.optim.Adam(m.parameters(), lr=self.config.vaal.lr, fused=True)
-            for name, m in self.players().items()
+            side: torch.optim.Adam(parameters, lr=self.config.vaal.lr, fused=True)
+            for side, parameters in sides.items()
         }
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
@@ -195,14 +221,19 @@ class PoolSampling(TaskModelOnly):
         unlabeled = data.unlabeled_rows[is_held_out[data.unlabeled_rows]]
         labeled = data.labeled_rows[is_held_out[data.labeled_rows]]
         if len(unlabeled) and len(labeled):
-            parts = [self._judge(data, side)[0] for side in (unlabeled, labeled)]
-            health[name] = gauges.auc(*parts)
+            health[name] = gauges.auc(
+                self.unlikeness(data, unlabeled), self.unlikeness(data, labeled)
+            )
             health[f"{name}_error"] = gauges.auc_error(len(unlabeled), len(labeled))
         return health
 
     def deploy(self, data: RoundData) -> dict[str, nn.Module]:
         """The classifier, and a sampler that ranks as the queries of this round do."""
         return super().deploy(data) | {"sampler": self.sampler(data)}
+
+    def unlikeness(self, data: RoundData, rows: np.ndarray) -> np.ndarray:
+        """How little pool rows look like labeled ones, ``(R,)``: what D alone says."""
+        return self._judge(data, rows)[0]
 
     def condition(self, images: Tensor) -> Tensor | None:
         """What the decoder sees beside z of normalized images ``(B, C, H, W)``; nothing here."""

@@ -159,6 +159,7 @@ def settle_phase(
     *,
     steps: int,
     encode: Callable[[], Tensor],
+    targets: Callable[[], Tensor | None] = lambda: None,
 ) -> Phase:
     """D goes on alone, on the finished encoder's means as scoring will see them.
 
@@ -170,6 +171,8 @@ def settle_phase(
         config: Batch size.
         steps: Upper bound.
         encode: Returns what D sees of every pool row, ``(N, Z)``, when the phase begins.
+        targets: Returns what D shall say of every pool row, ``(N,)``, where that is not 1 or 0;
+            there is no accuracy to stop at then.
     """
     optimizer = torch.optim.Adam(network.parameters(), lr=SETTLE_LR, weight_decay=WEIGHT_DECAY)
     seen: dict[str, Tensor] = {}
@@ -178,21 +181,27 @@ def settle_phase(
     def prepare() -> None:
         network.requires_grad_(requires_grad=True)
         seen["all"] = encode()
+        soft = targets()
+        if soft is not None:
+            seen["targets"] = soft.to(seen["all"].device)
 
     def step(number: int, generator: Generator) -> Losses:
         progress["step"] = number + 1
-        z = seen["all"]
-        loss = discriminator_loss(
-            network(z[draw_rows(rows.labeled, config.batch, generator)]),
-            network(z[draw_rows(rows.unlabeled, config.batch, generator)]),
-        )
+        labeled = draw_rows(rows.labeled, config.batch, generator)
+        unlabeled = draw_rows(rows.unlabeled, config.batch, generator)
+        logits = network(seen["all"][torch.cat([labeled, unlabeled])])
+        if "targets" in seen:
+            said = seen["targets"][torch.cat([labeled, unlabeled])]
+            loss = F.binary_cross_entropy_with_logits(logits, said)
+        else:
+            loss = discriminator_loss(logits[: config.batch], logits[config.batch :])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         return {"discriminator": loss}
 
     def is_done() -> bool:
-        if progress["step"] % CHECK_STEPS:
+        if progress["step"] % CHECK_STEPS or "targets" in seen:
             return False
         z = seen["all"]
         with evaluating(network):

@@ -1,0 +1,130 @@
+"""TA-VAAL: a VAAL that knows on which images the task model loses (Kim et al. 2021)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.methods.base import TaskShape, can_learn_classes
+from dgaal_cli.methods.pool_sampling import PoolSampling
+from dgaal_cli.networks.classifier import Stages
+from dgaal_cli.networks.pool_samplers import LatentSampler
+from dgaal_cli.networks.ranker import Ranker
+from dgaal_cli.networks.vae import PoolDiscriminator, Vae
+from dgaal_cli.training.classifier import classifier_phase
+from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.modes import evaluating
+from dgaal_cli.training.phase import Phase
+from dgaal_cli.training.pool_phases import Extras, encode_rows
+
+UNKNOWN_RANK = 0.5
+
+
+class RankerBesideT:
+    """The ranker as a companion of T: of two images, which has the larger loss.
+
+    Args:
+        ranker: R.
+        lr: Peak rate; T's schedule applies.
+        weight_decay: L2 penalty.
+        shaping_steps: First steps in which R's gradient also reaches T.
+    """
+
+    def __init__(
+        self, ranker: Ranker, *, lr: float, weight_decay: float, shaping_steps: int
+    ) -> None:
+        self.ranker = ranker
+        self.networks: dict[str, nn.Module] = {"ranker": ranker}
+        self.optimizer: torch.optim.Optimizer = torch.optim.SGD(
+            ranker.parameters(), lr=lr, momentum=0.9, weight_decay=weight_decay
+        )
+        self.shaping_steps = shaping_steps
+
+    def loss(self, stages: Stages, losses: Tensor, step: int) -> Tensor:
+        """Return the ranking loss of a step."""
+        is_shaping = step < self.shaping_steps
+        maps = stages.maps if is_shaping else [m.detach() for m in stages.maps]
+        return ranking_loss(self.ranker(maps), losses)
+
+
+def ranking_loss(ranks: Tensor, losses: Tensor) -> Tensor:
+    """Cross-entropy of "image i has the larger loss than image B + 1 - i" (Kim et al. 2021).
+
+    Args:
+        ranks: ``(B,)`` of R, before any sigmoid.
+        losses: ``(B,)`` of T; an odd one in the middle has no partner.
+    """
+    half = len(ranks) // 2
+    if not half:
+        return 0.0 * ranks.sum()
+    gap = ranks[:half] - ranks.flip(0)[:half]
+    is_larger = (losses[:half] > losses.flip(0)[:half]).to(gap.dtype)
+    return F.binary_cross_entropy_with_logits(gap, is_larger)
+
+
+class TaVaal(PoolSampling):
+    """Decoder and D see the rank of T's loss beside z.
+
+    Put right: the KL divergence is weighted as in ``vaal`` (published: its mean over batch and
+    latents, which leaves about three usable directions), networks are in eval mode at scoring,
+    every method's T is trained alike unless ``vaal.ranking_share`` says otherwise (published: a
+    condition that is always true gave the ranker to all of them), and decoder and D see the same
+    rank in 0..1 (published: D saw it unbounded). The pool is not cut to a random subset first.
+    """
+
+    name = "ta-vaal"
+    needs_boundary = True
+
+    def __init__(self, config: Config, shape: TaskShape) -> None:
+        net = config.network
+        super().__init__(
+            config,
+            shape,
+            vae=Vae(
+                channels=shape.channels,
+                image_size=shape.image_size,
+                width=config.vaal.width,
+                latent=net.latent,
+                conditions=1,
+            ),
+            discriminator=PoolDiscriminator(inputs=net.latent + 1, hidden=net.latent_hidden),
+        )
+        self.ranker = Ranker(self.classifier.stage_widths)
+        self.modules["ranker"] = self.ranker
+
+    def learn(self, data: RoundData) -> list[Phase]:
+        """T with the ranker beside it, then the game."""
+        phases: list[Phase] = []
+        if can_learn_classes(data):
+            task = self.config.classifier
+            companion = RankerBesideT(
+                self.ranker,
+                lr=task.lr,
+                weight_decay=task.weight_decay,
+                shaping_steps=round(self.config.vaal.ranking_share * task.steps),
+            )
+            phases.append(classifier_phase(self.classifier, task, data, companion))
+        return phases + self.pool_phases(data)
+
+    def prepare(self, data: RoundData, extras: Extras, *, is_game: bool) -> None:
+        """Rank every image of the pool by the T of now."""
+        unknown = torch.full((len(data.labels), 1), UNKNOWN_RANK)
+        extras.condition = self._ranks(data) if is_game else unknown
+
+    def seen_by_discriminator(self, data: RoundData) -> Tensor:
+        """Means and ranks."""
+        return torch.cat([super().seen_by_discriminator(data), self._ranks(data)], 1)
+
+    def condition(self, images: Tensor) -> Tensor:
+        """The rank of normalized images, ``(B, 1)``."""
+        with evaluating(self.classifier, self.ranker):
+            return torch.sigmoid(self.ranker(self.classifier.stages(images).maps))[:, None]
+
+    def sampler(self, data: RoundData) -> nn.Module:
+        """D's negated logit on means and ranks."""
+        assert self.vae is not None
+        assert self.discriminator is not None
+        return LatentSampler(self.vae, self.discriminator, self.classifier, ranker=self.ranker)
+
+    def _ranks(self, data: RoundData) -> Tensor:
+        return encode_rows(self.condition, data.pixels, data.device)

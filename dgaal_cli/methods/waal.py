@@ -1,0 +1,98 @@
+"""WAAL's query rule: near-uniform predictions where a critic sees the unlabeled pool."""
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.methods.base import TaskShape
+from dgaal_cli.methods.pool_sampling import PoolSampling
+from dgaal_cli.networks.feature_critic import FeatureCritic
+from dgaal_cli.networks.pool_samplers import UniformCriticSampler
+from dgaal_cli.training.classifier import predict
+from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.modes import evaluating
+from dgaal_cli.training.phase import Losses, Phase, draw_rows
+from dgaal_cli.training.pool_phases import PoolRows
+
+CRITIC_WEIGHT = 10.0
+PENALTY_WEIGHT = 10.0
+
+
+class Waal(PoolSampling):
+    """A critic g on T's features, and the lowest of ``(|log p|_2 + |log p|_1) / 2 - 10 g``.
+
+    Only the query is WAAL's (Shui et al. 2020): T is the one that every method trains, where the
+    paper trains it semi-supervised against the critic. Put right: the gradient penalty is added to
+    the critic's loss (published: subtracted, so steep critics were rewarded), and both pools weigh
+    alike, as means do anyway (published: labeled ones times |L| / |U|, which a constant wins).
+    """
+
+    name = "waal"
+    needs_boundary = True
+
+    def __init__(self, config: Config, shape: TaskShape) -> None:
+        super().__init__(config, shape, vae=None, discriminator=None)
+        self.critic = FeatureCritic(inputs=self.classifier.feature_width)
+        self.discriminator = self.critic
+        self.modules["critic"] = self.critic
+
+    def pool_phases(self, data: RoundData) -> list[Phase]:
+        """The critic on the features of the finished T."""
+        rows = self.rows_of(data)
+        return [self._critic_phase(data, rows)] if self.can_tell(data, rows) else []
+
+    def sampler(self, data: RoundData) -> nn.Module:
+        """The query rule."""
+        return UniformCriticSampler(self.classifier, self.critic, critic_weight=CRITIC_WEIGHT)
+
+    def unlikeness(self, data: RoundData, rows: np.ndarray) -> np.ndarray:
+        """What the critic alone says."""
+        with evaluating(self.critic):
+            values: Tensor = self.critic(self._features(data)[torch.from_numpy(rows)])
+        return values.cpu().numpy()
+
+    def _features(self, data: RoundData) -> Tensor:
+        features = predict(self.classifier, data.pixels, data.device).features
+        return torch.from_numpy(features).to(data.device)
+
+    def _critic_phase(self, data: RoundData, rows: PoolRows) -> Phase:
+        config = self.config.vaal
+        optimizer = torch.optim.Adam(self.critic.parameters(), lr=config.lr)
+        seen: dict[str, Tensor] = {}
+
+        def prepare() -> None:
+            features = self._features(data)
+            self.critic.standardize_on(features[torch.cat([rows.labeled, rows.unlabeled])])
+            seen["all"] = self.critic.standardized(features)
+
+        def step(_number: int, generator: Generator) -> Losses:
+            labeled = seen["all"][draw_rows(rows.labeled, config.batch, generator)]
+            unlabeled = seen["all"][draw_rows(rows.unlabeled, config.batch, generator)]
+            mix = torch.rand(len(labeled), 1, generator=generator).to(labeled.device)
+            penalty = slope_penalty(self.critic, mix * labeled + (1 - mix) * unlabeled)
+            gap = self.critic.value(unlabeled).mean() - self.critic.value(labeled).mean()
+            optimizer.zero_grad(set_to_none=True)
+            (PENALTY_WEIGHT * penalty - gap).backward()
+            optimizer.step()
+            return {"critic": -gap, "penalty": penalty}
+
+        return Phase(
+            name="critic",
+            title="telling labeled from unlabeled",
+            steps=self.steps(data),
+            networks={"critic": self.critic},
+            optimizers={"critic": optimizer},
+            step=step,
+            prepare=prepare,
+            cost=0.2,
+        )
+
+
+def slope_penalty(critic: FeatureCritic, points: Tensor) -> Tensor:
+    """How much steeper than 1 the critic is at standardized ``points`` ``(B, F)``, mean square."""
+    inputs = points.detach().clone()
+    inputs.requires_grad = True
+    slope: Tensor = torch.autograd.grad(critic.value(inputs).sum(), inputs, create_graph=True)[0]
+    steepness = slope.square().sum(1).clamp_min(1e-12).sqrt()
+    return (steepness - 1.0).clamp_min(0.0).square().mean()
