@@ -73,8 +73,11 @@ def submit(
     lease: Lease | None,
     provenance: Provenance,
     take_next: bool,
+    next_item: ItemId | None = None,
 ) -> Receipt:
     """Store one answer and lease the next item, in the caller's transaction.
+
+    ``next_item`` is leased if it may be had, else the next by rank.
 
     Raises:
         UsageError: The answer contradicts itself, names something unknown, or its ``op_id``
@@ -97,8 +100,8 @@ def submit(
         event_id, counted = int(stored[0]), bool(stored[1])
     task: Task | None = None
     if take_next:
-        same = answer.item_id if answer.kind in ("flag", "unflag") else None
-        task = _take(connection, operator, item_id=same) or _take(connection, operator)
+        wanted = answer.item_id if answer.kind in ("flag", "unflag") else next_item
+        task = _take(connection, operator, item_id=wanted) or _take(connection, operator)
     return Receipt(event_id=event_id, is_counted=counted, next_task=task)
 
 

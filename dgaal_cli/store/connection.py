@@ -1,32 +1,27 @@
 """One durable SQLite connection: pragmas, write gate, transactions, errors in plain words.
 
-Every write transaction passes an advisory lock (flock) first: SQLite's own busy handler polls and
-starves, and the kernel frees a flock when its holder is killed. The rollback journal is the
+Every write transaction passes the store's gate first. The rollback journal is the
 default because SQLite 3.7.0 to 3.51.2 can corrupt a WAL database when two connections write and
 checkpoint at the same instant (sqlite.org/wal.html#walresetbug).
 """
 
 import contextlib
-import fcntl
 import os
 import secrets
 import signal
 import sqlite3
 import sys
 import threading
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from dgaal_cli.atomic import sync_folder
-from dgaal_cli.errors import BusyError, DgaalError, StorageError, UsageError, WorkspaceError
+from dgaal_cli.errors import DgaalError, StorageError, UsageError, WorkspaceError
 from dgaal_cli.harmless import show
 from dgaal_cli.store import schema
 from dgaal_cli.store.filesystem import network_filesystem
-
-GATE_DEADLINE_S = 8.0
-"""How long a writer waits for another process before it says who holds the store."""
+from dgaal_cli.store.gate import Gate, in_use
 
 _STORAGE = {
     sqlite3.SQLITE_FULL: "the disk is full",
@@ -53,7 +48,7 @@ class Database:
         self.is_read_only = is_read_only
         self._lock = threading.RLock()
         self._process = os.getpid()
-        self._gate = -1
+        self._gate = Gate(path)
         if not path.is_file():
             raise WorkspaceError(
                 f"there is no label store at {show(str(path))}; restore a copy from the folder "
@@ -116,7 +111,7 @@ class Database:
         """Run the block as one durable transaction: all of it is on the disk afterwards, or none.
 
         Raises:
-            BusyError: Another process held the store for ``GATE_DEADLINE_S``.
+            BusyError: Another process held the store for ``gate.DEADLINE_S``.
             StorageError: The disk is full or failing; nothing of the block was kept.
         """
         if self.is_read_only:
@@ -137,16 +132,14 @@ class Database:
     def gate(self) -> Generator[None]:
         """Keep every other dgaal process from writing while the block runs."""
         with self._lock:
-            if self._gate < 0:
-                self._gate = _open_gate(self.path)
             # A Ctrl-Z inside would stop this process while it holds what all others wait for.
             previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTSTP})
             try:
-                _pass_gate(self._gate, self.path)
+                self._gate.enter()
                 try:
                     yield
                 finally:
-                    fcntl.flock(self._gate, fcntl.LOCK_UN)
+                    self._gate.leave()
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
@@ -154,9 +147,7 @@ class Database:
         """Close the file; the object cannot be used afterwards."""
         with self._lock:
             self.connection.close()
-            if self._gate >= 0:
-                os.close(self._gate)
-                self._gate = -1
+            self._gate.close()
 
     def _check_process(self) -> None:
         if os.getpid() != self._process:  # sqlite.org/howtocorrupt.html#_carrying_an_open_database
@@ -265,73 +256,6 @@ def _set_pragmas(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _gate_path(path: Path) -> Path:
-    return path.parent / ".locks" / f"{path.name}.lock"
-
-
-def _open_gate(path: Path) -> int:
-    folder = _gate_path(path).parent
-    try:
-        folder.mkdir(exist_ok=True)
-        return os.open(_gate_path(path), os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write in {show(str(path.parent))}: {error.strerror}; "
-            "check the folder's permission and the disk"
-        ) from error
-
-
-def _pass_gate(gate: int, path: Path) -> None:
-    deadline = time.monotonic() + GATE_DEADLINE_S
-    pause = 0.001
-    while True:
-        try:
-            fcntl.flock(gate, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise _busy(_holder(gate), path) from None
-            time.sleep(pause)
-            pause = min(pause * 1.5, 0.01)
-    with contextlib.suppress(OSError):  # only for the message of others; a full disk is no reason
-        os.pwrite(gate, f"{os.getpid():<12d}".encode(), 0)
-
-
-def _busy(holder: str, path: Path) -> BusyError:
-    return BusyError(
-        f"{show(str(path))} is being written by process {holder or 'unknown'} for more than "
-        f"{GATE_DEADLINE_S:.0f} s; wait for it or stop it (a stopped one goes on with "
-        f"'kill -CONT {holder or 'PID'}'), then try again"
-    )
-
-
-def _holder(gate: int) -> str:
-    with contextlib.suppress(OSError):
-        return show(os.pread(gate, 32, 0)).strip()
-    return ""
-
-
-def _in_use(path: Path) -> BusyError:
-    """Say who holds SQLite's own lock: another dgaal within its commit, or a foreign program."""
-    foreign = BusyError(
-        f"{show(str(path))} is in use by another program, which is not dgaal; "
-        "try again when it is done"
-    )
-    try:
-        gate = os.open(_gate_path(path), os.O_RDONLY)
-    except OSError:
-        return foreign
-    try:
-        fcntl.flock(gate, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        holder = _holder(gate)
-        return foreign if holder == str(os.getpid()) else _busy(holder, path)
-    else:
-        return foreign
-    finally:
-        os.close(gate)
-
-
 @contextmanager
 def _plain_words(path: Path) -> Generator[None]:
     try:
@@ -354,7 +278,7 @@ def translate(error: sqlite3.Error, path: Path) -> DgaalError | None:
             "make room or fix the permission and try again"
         )
     if primary in _BUSY:
-        return _in_use(path)
+        return in_use(path)
     if primary in _DAMAGED:
         return WorkspaceError(
             f"{name} is damaged or no label store ({show(str(error))}); it was left untouched, "

@@ -29,6 +29,7 @@ from dgaal_cli.store.records import (
     NewSynthetic,
     Provenance,
     Query,
+    QueryEntry,
     Receipt,
     Task,
     Undone,
@@ -174,6 +175,17 @@ class LabelStore(StoreReader):
         with self._database.write() as connection:
             queries.save(connection, query, overlap=overlap, now_us=self._now_us())
 
+    def extend_query(self, entries: Sequence[QueryEntry]) -> int:
+        """Ask more images in the open query, after those it asks already; return how many.
+
+        Images that the query asks, or that have a verdict, are left out. Ranks are given anew.
+
+        Raises:
+            UsageError: No query is open, or an entry names an unknown image or class.
+        """
+        with self._database.write() as connection:
+            return queries.extend(connection, entries)
+
     def close_query(self, round: int) -> int:  # noqa: A002
         """Close the open query; its unanswered images, whose number is returned, stay in the pool.
 
@@ -182,10 +194,13 @@ class LabelStore(StoreReader):
         with self._database.write() as connection:
             return queries.close(connection, round, now_us=self._now_us())
 
-    def next_task(self, annotator: str, session: str) -> Task | None:
+    def next_task(
+        self, annotator: str, session: str, *, item_id: ItemId | None = None
+    ) -> Task | None:
         """Lease the next image of the open query; None if nothing is left for this annotator.
 
         Calling it again gives the same image, also from another session: one terminal a person.
+        ``item_id`` asks for one image; None if it is answered or with others.
         """
         operator = self._operator(annotator, session)
         with self._database.write() as connection:
@@ -195,6 +210,7 @@ class LabelStore(StoreReader):
                 session=session,
                 expires=operator.expires,
                 now=operator.now,
+                item_id=item_id,
             )
 
     def renew(self, lease: Lease) -> bool:
@@ -219,10 +235,12 @@ class LabelStore(StoreReader):
         lease: Lease | None = None,
         provenance: Provenance = "human",
         take_next: bool = True,
+        next_item: ItemId | None = None,
     ) -> Receipt:
         """Store one answer and lease the next image, in one transaction.
 
-        Giving the same answer again (same ``op_id``) stores nothing and succeeds.
+        Giving the same answer again (same ``op_id``) stores nothing and succeeds. ``next_item`` is
+        the image to lease if it may be had; without it, or where others have it, the next by rank.
 
         Raises:
             UsageError: The answer contradicts itself or its ``op_id`` belongs to another.
@@ -237,6 +255,7 @@ class LabelStore(StoreReader):
                 lease=lease,
                 provenance=provenance,
                 take_next=take_next,
+                next_item=next_item,
             )
         self._back_up_if_due(receipt.event_id - 1, receipt.event_id)
         return receipt

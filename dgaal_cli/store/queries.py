@@ -1,9 +1,11 @@
 """Queries: the ordered images of one round, and who is asked which of them next."""
 
+import dataclasses
 import json
 import math
 import secrets
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 from dgaal_cli.errors import UsageError
@@ -70,6 +72,39 @@ def save(connection: sqlite3.Connection, query: Query, *, overlap: int, now_us: 
     ).fetchall()
     for (item_id,) in changed:
         projection.refresh(connection, ItemId(item_id))
+
+
+def extend(connection: sqlite3.Connection, entries: Sequence[QueryEntry]) -> int:
+    """Add entries to the open query, after those it has.
+
+    Raises:
+        UsageError: No query is open, or an entry names an unknown image or class.
+    """
+    number = open_round(connection)
+    if number is None:
+        raise UsageError("no query is open; choose one with 'dgaal query'")
+    rows = connection.execute(
+        "SELECT item_id, rank FROM query_entry WHERE round = ?", (number,)
+    ).fetchall()
+    known = {item_id for item_id, _ in rows}
+    known |= {item_id for (item_id,) in connection.execute("SELECT item_id FROM verdict")}
+    rank = max((rank for _, rank in rows), default=0)
+    new = [entry for entry in entries if entry.item_id not in known]
+    if not new:
+        return 0
+    added = [dataclasses.replace(entry, rank=rank + i) for i, entry in enumerate(new, start=1)]
+    query = Query(round=number, strategy="", model_sha=None, entries=tuple(added))
+    _check_entries(query)
+    try:
+        connection.executemany(
+            "INSERT INTO query_entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (_entry_row(number, entry) for entry in added),
+        )
+    except sqlite3.IntegrityError as error:
+        raise UsageError(
+            f"the query of round {number} cannot take an unknown image or class, or one twice"
+        ) from error
+    return len(added)
 
 
 def open_round(connection: sqlite3.Connection) -> int | None:

@@ -175,7 +175,7 @@ class Shown:
     probability: float | None = None
     ui: ShownAs = "hidden"
     used_learner: bool = False
-    """The operator took the model's guess by the accept key."""
+    """The guess was the terminal's own learner's, updated within the round, not the query's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

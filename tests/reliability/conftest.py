@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,7 +20,7 @@ def seed() -> int:
     """The seed of this run; ``RELIABILITY_SEED=random`` draws one."""
     asked = os.environ.get("RELIABILITY_SEED", str(FIXED_SEED))
     number = secrets.randbelow(2**31) if asked == "random" else int(asked)
-    print(f"RELIABILITY_SEED={number}")
+    sys.stdout.write(f"RELIABILITY_SEED={number}\n")
     return number
 
 
@@ -40,7 +39,7 @@ def drive(seed: int) -> Callable[..., Any]:
         )
         assert done.returncode == 0, done.stderr[-4000:]
         report = json.loads(done.stdout.splitlines()[-1])
-        print(f"{name} {' '.join(map(str, arguments[1:]))}: {report}")
+        sys.stdout.write(f"{name} {' '.join(map(str, arguments[1:]))}: {report}\n")
         return report
 
     return run
@@ -51,14 +50,3 @@ def quiet_environment() -> dict[str, str]:
     support = str(Path(__file__).parents[1] / "support")
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     return {**os.environ, **threads, "PYTHONPATH": support}
-
-
-def is_traceable() -> bool:
-    """Tell whether strace is installed and may trace here."""
-    strace = shutil.which("strace")
-    return (
-        bool(strace)
-        and not subprocess.run(
-            [strace, "-o", "/dev/null", "true"], capture_output=True, check=False
-        ).returncode
-    )

@@ -49,7 +49,8 @@ def make_workspace(
         with open(path, "rb") as stream:  # noqa: PTH123
             new.append(_item(os.fsdecode(name), stream.read(), side=side))
     (root / "dgaal.toml").write_text(
-        f'version = 1\nname = "harmed"\n[pool]\nsource = "pool"\nimage_size = {side}\nchannels = 1\n'
+        'version = 1\nname = "harmed"\n'
+        f'[pool]\nsource = "pool"\nimage_size = {side}\nchannels = 1\n'
     )
     with LabelStore.create(root / "labels.db") as store:
         for name in classes:

@@ -83,7 +83,7 @@ def main() -> None:
             "doubled": len(stored) - len({event.item_id for event in events}),
             "problems": store.check(),
         }
-    print(json.dumps(report))
+    sys.stdout.write(json.dumps(report))
 
 
 main()

@@ -1,13 +1,15 @@
+import fcntl
 import os
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
 from dgaal_cli.errors import BusyError, StorageError, UsageError, WorkspaceError
-from dgaal_cli.store import connection as gate_module
+from dgaal_cli.store import gate as gate_module
 from dgaal_cli.store import schema
 from dgaal_cli.store.connection import Database, is_wal_safe
 from dgaal_cli.store.labels import LabelStore
@@ -168,7 +170,7 @@ sys.stdin.read()
 
 
 def test_a_second_writer_is_told_who_holds_the_store(store, path, monkeypatch):
-    monkeypatch.setattr(gate_module, "GATE_DEADLINE_S", 0.05)
+    monkeypatch.setattr(gate_module, "DEADLINE_S", 0.05)
     store.add_class("cat")
     gate = path.parent / ".locks" / "labels.db.lock"
     with subprocess.Popen(
@@ -276,3 +278,23 @@ def test_a_path_of_undecodable_bytes_opens(tmp_path):
     database = Database(folder / "labels.db")
     database.check()
     database.close()
+
+
+def test_a_writer_that_gave_up_does_not_take_the_lock_away_from_itself_later(
+    store, path, monkeypatch
+):
+    monkeypatch.setattr(gate_module, "DEADLINE_S", 0.05)
+    store.add_class("cat")
+    lock = os.open(gate_module.lock_path(path), os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    for _ in range(3):
+        with pytest.raises(BusyError):
+            store.add_class("dog")
+    fcntl.flock(lock, fcntl.LOCK_UN)
+    monkeypatch.setattr(gate_module, "DEADLINE_S", 5.0)
+    with store._database.gate():
+        time.sleep(0.1)  # the threads that gave up pass their turn on
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(lock)

@@ -4,7 +4,7 @@ import pytest
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.ids import ClassUid, ItemId
-from dgaal_cli.store.records import Query, QueryEntry, QueryProgress
+from dgaal_cli.store.records import Answer, Query, QueryEntry, QueryProgress
 
 
 def test_a_query_comes_back_as_it_was_saved(asked):
@@ -138,3 +138,31 @@ def test_unreadable_items_are_asked_no_more(asked):
     asked.store.set_state(ItemId(3), "missing")
     assert asked.store.next_task("sam", "s").item.item_id == 1
     assert asked.store.query_progress(0).left == 2
+
+
+def test_an_answer_may_name_the_image_to_show_next(asked):
+    store = asked.store
+    store.next_task("sam", "s")
+    answer = Answer(op_id="a", kind="label", item_id=ItemId(3), class_uid=asked.cat)
+    receipt = store.submit(answer, annotator="sam", session="s", next_item=ItemId(2))
+    assert receipt.next_task.item.item_id == 2
+    taken = store.next_task("eve", "e", item_id=ItemId(1))
+    assert taken.item.item_id == 1
+    answer = Answer(op_id="b", kind="skip", item_id=ItemId(2))
+    receipt = store.submit(answer, annotator="sam", session="s", next_item=ItemId(1))
+    assert receipt.next_task.item.item_id == 2  # image 1 is with eve
+
+
+def test_an_open_query_takes_more_images_after_its_own(asked):
+    store = asked.store
+    asked.say("sam", "label", 3, asked.cat)
+    more = [QueryEntry(item_id=ItemId(item), rank=1) for item in (3, 5, 1, 4)]
+    assert store.extend_query(more) == 2
+    assert [e.item_id for e in store.open_query().entries] == [3, 1, 2, 5, 4]
+    assert store.query_progress(0).size == 5
+    with pytest.raises(UsageError, match="unknown image"):
+        store.extend_query([QueryEntry(item_id=ItemId(99), rank=1)])
+    assert len(store.open_query().entries) == 5
+    store.close_query(0)
+    with pytest.raises(UsageError, match="no query is open"):
+        store.extend_query(more)

@@ -1,0 +1,168 @@
+"""Forked people label one query at once; report what got lost, doubled, refused, and how long.
+
+Arguments: seed, store, people, labels each wants at most, variant, seconds of thought.
+Variants: ``sound``; ``reading`` (another process reads all labels meanwhile). Negative controls:
+``leaseless`` (a pick sees nobody else's lease and every answer counts), ``deferred`` (no gate, a
+read transaction that becomes a write), ``sleepy`` (someone thinks within a transaction),
+``hoarding`` (a reader keeps writers out while it reads).
+"""
+
+import contextlib
+import json
+import os
+import random
+import sys
+import time
+import uuid
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from dgaal_cli.errors import DgaalError
+from dgaal_cli.store import answers, queries
+from dgaal_cli.store.connection import Database
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import Answer
+
+
+def break_store(variant: str) -> None:
+    """Make the store what the variant says."""
+    if variant == "leaseless":
+        answers._is_counted = lambda *_, **__: True
+        queries._CANDIDATES = queries._CANDIDATES.replace(
+            "AND l.annotator <> :me AND l.expires > :now) < i.need",
+            "AND l.annotator <> :me AND l.expires > :now AND 0) < i.need",
+        )
+    if variant == "deferred":
+
+        @contextlib.contextmanager
+        def write(self: Database) -> Generator[Any]:
+            with self.read() as connection:
+                connection.execute("PRAGMA busy_timeout = 0")
+                yield connection
+                connection.execute("COMMIT")
+
+        Database.write = write
+
+
+def person(
+    path: Path, who: str, variant: str, most: int, thought: float, rng: random.Random
+) -> Any:
+    """Label until nothing is left; count what went wrong."""
+    report: dict[str, Any] = {"acknowledged": [], "waits": [], "errors": []}
+    with LabelStore.open(path) as store:
+        uid = store.classes()[0].uid
+        began = time.perf_counter()
+        try:
+            task = store.next_task(who, who)
+        except DgaalError as error:
+            report["errors"].append(str(error)[:200])
+            return report
+        report["waits"].append(time.perf_counter() - began)
+        while task is not None and len(report["acknowledged"]) < most:
+            if thought:
+                time.sleep(rng.random() * 2 * thought)
+            answer = Answer(
+                op_id=uuid.uuid4().hex, kind="label", item_id=task.item.item_id, class_uid=uid
+            )
+            began = time.perf_counter()
+            if variant == "sleepy" and who == "p0" and len(report["acknowledged"]) == 3:
+                with store._database.write():
+                    time.sleep(1.5)
+            try:
+                receipt = store.submit(answer, annotator=who, session=who, lease=task.lease)
+            except DgaalError as error:
+                report["errors"].append(str(error)[:200])
+                if len(report["errors"]) > 50:
+                    break
+                continue
+            report["waits"].append(time.perf_counter() - began)
+            report["acknowledged"].append(answer.op_id)
+            task = receipt.next_task
+    return report
+
+
+def read_on(path: Path, variant: str) -> NoReturn:
+    """Read all labels again and again, as a trainer does, until killed."""
+    with LabelStore.open(path) as store:
+        while True:
+            if variant == "hoarding":
+                with store._database.write():
+                    store.labels()
+                    time.sleep(2.5)
+            watermark = store.watermark()
+            assert len(store.labels(watermark=watermark)) <= watermark
+            time.sleep(0.01)
+
+
+def start(task: Any) -> tuple[int, int]:
+    """Fork; the child waits for a byte, runs the task and sends its report."""
+    told, tell = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(tell)
+        return child, told
+    os.close(told)
+    try:
+        with os.fdopen(tell, "w") as stream:
+            stream.write(json.dumps(task()))
+        os._exit(0)
+    except BaseException as error:  # noqa: BLE001 - a child must never return into the driver
+        sys.stderr.write(f"child: {error!r}\n")
+        os._exit(1)
+
+
+def summary(path: Path, reports: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
+    """Compare what people were told with what is stored."""
+    told = [op for report in reports for op in report["acknowledged"]]
+    waits = sorted(wait for report in reports for wait in report["waits"])
+    with LabelStore.open(path) as store:
+        events = list(store.events())
+        counted = [event.item_id for event in events if event.is_counted]
+        return {
+            "acknowledged": len(told),
+            "labels": len(store.labels()),
+            "lost": len(set(told) - {event.op_id for event in events}),
+            "extra": len(events) - len(told),
+            "doubled": len(counted) - len(set(counted)),
+            "unlabeled": store.counts().unlabeled,
+            "errors": sum(len(report["errors"]) for report in reports),
+            "first_error": next((e for report in reports for e in report["errors"]), ""),
+            "worst_wait_s": round(waits[-1], 3),
+            "p99_wait_s": round(waits[int(len(waits) * 0.99)], 3),
+            "labels_per_s": round(len(told) / seconds, 1),
+            "problems": store.check(),
+            "journal": store._database.connection.execute("PRAGMA journal_mode").fetchone()[0],
+        }
+
+
+def main() -> None:
+    """Run."""
+    seed, path, people, most = int(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:5])
+    variant, thought = sys.argv[5], float(sys.argv[6])
+    break_store(variant)
+    reader = 0
+    if variant in ("reading", "hoarding"):
+        reader = os.fork()
+        if not reader:
+            read_on(path, variant)
+        time.sleep(0.5)
+    began = time.perf_counter()
+    children = [
+        start(lambda n=n: person(path, f"p{n}", variant, most, thought, random.Random(seed + n)))
+        for n in range(people)
+    ]
+    reports: list[dict[str, Any]] = []
+    for child, told in children:
+        with os.fdopen(told) as stream:
+            reports.append(json.loads(stream.read()))
+        assert os.waitpid(child, 0)[1] == 0
+    seconds = time.perf_counter() - began
+    if reader:
+        assert os.waitpid(reader, os.WNOHANG) == (0, 0), "the reader died"
+        os.kill(reader, 9)
+        os.waitpid(reader, 0)
+    sys.stdout.write(json.dumps(summary(path, reports, seconds)))
+
+
+main()

@@ -1,0 +1,79 @@
+"""strace as a test tool: is it there, and what did a program write and sync."""
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+_CALL = re.compile(
+    r"^\d+\s+(?P<call>\w+)\(\d+<(?P<file>[^>]*)>(?:, \"(?P<data>[^\"]*)\")?(?P<rest>.*)\)\s+= \d+"
+)
+
+
+@cache
+def is_traceable() -> bool:
+    """Tell whether strace is installed and may trace here."""
+    strace = shutil.which("strace")
+    if strace is None:
+        return False
+    tried = subprocess.run([strace, "-o", "/dev/null", "true"], capture_output=True, check=False)
+    return tried.returncode == 0
+
+
+needs_strace = pytest.mark.skipif(
+    not is_traceable(), reason="needs strace (apt-get install strace) and leave to trace"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One system call that changed or synced a file."""
+
+    name: str
+    file: str
+    """Last component; ``stdout`` for what was told to the user."""
+    data: bytes
+    number: int
+    """Offset or length."""
+
+
+def record(command: list[str], *, prefix: str, log: Path, typed: str = "") -> list[Call]:
+    """Run a command and return its writes and syncs of files whose names begin with ``prefix``.
+
+    Args:
+        command: What to run.
+        prefix: Of the files' names; locks are left out.
+        log: Scratch file.
+        typed: Standard input.
+    """
+    wanted = "trace=pwrite64,write,fsync,fdatasync,ftruncate"
+    done = subprocess.run(
+        ["strace", "-f", "-y", "-xx", "-s", "70000", "-o", str(log), "-e", wanted, *command],
+        input=typed,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: list[Call] = []
+    for line in log.read_text().splitlines():
+        match = _CALL.match(line)
+        if match is None:
+            continue
+        name = Path(_unescape(match["file"]).decode(errors="replace")).name
+        data = _unescape(match["data"] or "")
+        if match["call"] == "write" and data.startswith(b"saved:"):
+            found.append(Call("told", "stdout", data, 0))
+        elif name.startswith(prefix) and not name.endswith(".lock"):
+            numbers = re.findall(r"\d+", match["rest"])
+            number = int(numbers[-1]) if numbers else 0
+            found.append(Call(match["call"], name, data, number))
+    return found
+
+
+def _unescape(text: str) -> bytes:
+    return bytes.fromhex(text.replace("\\x", "")) if "\\x" in text else text.encode()
