@@ -34,6 +34,7 @@ COMMANDS = {
         "dgaal_cli.commands.simulate:simulate",
         "Compare methods: is it better than random?",
     ),
+    "report": ("dgaal_cli.commands.report:report", "Draw curves, queries and health as a page."),
     "status": ("dgaal_cli.commands.status:status", "Show where the workspace stands."),
     "doctor": ("dgaal_cli.commands.doctor:doctor", "Show versions, devices and what is missing."),
 }

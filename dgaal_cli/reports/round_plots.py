@@ -3,12 +3,13 @@
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from dgaal_cli import atomic
 from dgaal_cli.events import StepDone, decode
+from dgaal_cli.reports.figure import new_figure, save
 
 LARGEST_SHEET = 64
 SHEET_CELL = 48
@@ -25,7 +26,7 @@ def write_loss_plot(events_path: Path, target: Path) -> bool:
                 series.setdefault(event.phase, {}).setdefault(name, []).append((event.step, value))
     if not series:
         return False
-    figure = _figure(width=4.0 * len(series), height=3.2)
+    figure = new_figure(width=4.0 * len(series), height=3.2)
     for place, (phase, losses) in enumerate(series.items(), start=1):
         axes = figure.add_subplot(1, len(series), place)
         for name, points in losses.items():
@@ -34,7 +35,7 @@ def write_loss_plot(events_path: Path, target: Path) -> bool:
         axes.set_xlabel("step", fontsize=8)
         axes.tick_params(labelsize=7)
         axes.legend(fontsize=7)
-    _save(figure, target)
+    save(figure, target)
     return True
 
 
@@ -43,14 +44,14 @@ def write_learning_curve(curve: Sequence[Mapping[str, Any]], target: Path) -> bo
     points = [(m["labels"], m["accuracy"]) for m in curve if m["accuracy"] is not None]
     if not points:
         return False
-    figure = _figure(width=5.0, height=3.4)
+    figure = new_figure(width=5.0, height=3.4)
     axes = figure.add_subplot()
     axes.plot(*zip(*points, strict=True), marker="o", linewidth=1.4)
     axes.set_xlabel("labels", fontsize=9)
     axes.set_ylabel(f"accuracy on {curve[-1]['measured_on']}", fontsize=9)
     axes.set_ylim(0.0, 1.0)
     axes.grid(alpha=0.3)
-    _save(figure, target)
+    save(figure, target)
     return True
 
 
@@ -73,17 +74,3 @@ def write_image_sheet(pixels: np.ndarray, target: Path) -> bool:
     target.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_bytes(target, buffer.getvalue())
     return True
-
-
-def _figure(*, width: float, height: float) -> Any:
-    # The object interface needs no display and no global state, unlike pyplot.
-    from matplotlib import figure
-
-    return cast("Any", figure).Figure(figsize=(width, height), layout="constrained")
-
-
-def _save(figure: Any, target: Path) -> None:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write_bytes(target, buffer.getvalue())

@@ -237,26 +237,24 @@ class _Trial:
         own = {p.name for p in phases if _touches(p, method.classifier)}
         classifier = sum(value for name, value in seconds.items() if name in own)
         networks = sum(seconds.values()) - classifier + drawing
-        is_plain = self._is_plain(method, phases) and not self.synthetic.inherited_labels
+        is_plain = self._is_plain(method, phases, data) and not self.synthetic.inherited_labels
         return method, Seconds(classifier=classifier, networks=networks, sampling=0.0), is_plain
 
-    def _is_plain(self, method: Method, phases: Sequence[Phase]) -> bool:
-        """Tell whether T went through everybody's phase, and through nothing else."""
-        own = [phase for phase in phases if _touches(phase, method.classifier)]
-        ours, theirs = self.config, self.base_config
-        same_rule = (ours.classifier, ours.network.classifier_width) == (
-            theirs.classifier,
-            theirs.network.classifier_width,
-        )
-        if not own:  # labels of fewer than two classes: nobody's T is trained
-            return same_rule
-        names = [name for phase in own for name in phase.networks]
+    def _is_plain(self, method: Method, phases: Sequence[Phase], data: RoundData) -> bool:
+        """Tell whether T is everybody's network and went through everybody's phase alone."""
+        plain = fresh_method(self.base_config, self.shape, number=data.number)
+        reference = _marks(plain.classifier, plain.learn(data))
         return (
-            same_rule
-            and names == ["classifier"]
-            and own[0].name == "classifier"
-            and own[0].steps == theirs.classifier.steps
+            type(method.classifier) is type(plain.classifier)
+            and all(module is not method.classifier for module in self._carried_of(method))
+            and self.config.classifier == self.base_config.classifier
+            and self.config.network.classifier_width == self.base_config.network.classifier_width
+            and _marks(method.classifier, phases) == reference
         )
+
+    @staticmethod
+    def _carried_of(method: Method) -> "list[torch.nn.Module]":
+        return [method.modules[name] for name in method.carried]
 
     def _plain(self, data: RoundData) -> Classifier:
         """Train everybody's T on the labels that were asked for: what selection alone is worth."""
@@ -364,6 +362,12 @@ class _Asked:
 def replace_sampling(seconds: Seconds, sampling: float) -> Seconds:
     """Return the times of a round with the time that its query took."""
     return Seconds(classifier=seconds.classifier, networks=seconds.networks, sampling=sampling)
+
+
+def _marks(network: Classifier, phases: Sequence[Phase]) -> list[tuple[str, int, int]]:
+    """Name, steps and number of networks of the phases that train T."""
+    own = [phase for phase in phases if _touches(phase, network)]
+    return [(phase.name, phase.steps, len(phase.networks)) for phase in own]
 
 
 def _touches(phase: Phase, network: Classifier) -> bool:

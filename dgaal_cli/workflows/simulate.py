@@ -27,6 +27,7 @@ from dgaal_cli.simulation.pool import LabeledPool, absent_at_start, first_rows, 
 from dgaal_cli.simulation.pool import rows_of_seed as rows_of
 from dgaal_cli.simulation.records import RoundRecord
 from dgaal_cli.simulation.summary import Summary, summarize
+from dgaal_cli.training.device import pick_device
 from dgaal_cli.workspace import Workspace
 
 MARK = "simulation.json"
@@ -133,25 +134,30 @@ def text(result: SimulationResult) -> str:
 
 def markdown(result: SimulationResult) -> str:
     """Return the result as a Markdown page with machine, data, seeds and command."""
+    title = result.plan.preset or "Simulation"
+    return table.markdown(result.summary, title=title, facts=fact_lines(result))
+
+
+def fact_lines(result: SimulationResult) -> list[str]:
+    """Tell what was run on what, for whoever wants to run it again."""
     plan, facts = result.plan, result.facts
     machine = facts["machine"]
-    lines = [
+    processor = machine["gpu"] if facts["device"].startswith("cuda") else machine["processor"]
+    named = [("follows", plan.follows), ("differs", plan.note), ("oracle errs", plan.noise)]
+    named += [("rare classes", plan.imbalance), ("absent", ", ".join(plan.absent_classes))]
+    return [
+        *(f"{what}: {show(text)}" for what, text in named if text),
         f"pool: {facts['images']} images of {len(facts['classes'])} classes from "
-        f"`{Path(plan.pool).name}` at {facts['image_size']} x {facts['image_size']}, "
+        f"{show(Path(plan.pool).name)} at {facts['image_size']} x {facts['image_size']}, "
         f"{facts['test_images']} test images",
         f"protocol: {plan.initial} first labels ({plan.start}), {plan.rounds} queries of "
         f"{plan.query_size}; T from scratch each round",
         f"seeds: {', '.join(map(str, plan.seeds))}",
-        f"machine: {machine['processor']}, {machine['cores']} cores, device {facts['device']}, "
+        f"machine: {processor}, {machine['cores']} cores, device {facts['device']}, "
         f"{facts['threads']} thread(s) a trial; Python {machine['python']}, "
         f"torch {machine['torch']}, dgaal {machine['dgaal']}",
-        f"command: `{facts['command']}`",
+        f"command: {show(facts['command'])}",
     ]
-    if plan.follows:
-        lines.insert(0, f"follows: {plan.follows}")
-    if plan.note:
-        lines.insert(1, f"differs: {plan.note}")
-    return table.markdown(result.summary, title=plan.preset or "Simulation", facts=lines)
 
 
 def _anchored(plan: Plan, base: Path) -> Plan:
@@ -207,7 +213,7 @@ def _facts(plan: Plan, pool: LabeledPool, command: str) -> dict[str, Any]:
         "channels": pool.channels,
         "notes": list(pool.notes),
         "dataset_digest": digest.hexdigest(),
-        "device": str(plan.config.get("device", "auto")),
+        "device": str(pick_device(str(plan.config.get("device", "auto")))),
         "threads": int(plan.config.get("threads", 1)),
         "command": command,
         "machine": _machine(),

@@ -42,7 +42,7 @@ def test_one_line_a_round_and_one_file_a_trial(path, tmp_path):
     assert [m.name for m in result.summary.methods] == ["random", "margin"]
     assert "test images" in text(result)
     page = markdown(result)
-    assert "`dgaal simulate x`" in page
+    assert "command: dgaal simulate x" in page
     assert "seeds: 0, 1" in page
     assert (
         json.loads((tmp_path / "out/result.json").read_text())["methods"][1]["method"] == "margin"

@@ -1,0 +1,47 @@
+"""``dgaal report``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dgaal_cli.commands._context import Context
+from dgaal_cli.commands._extras import needing
+from dgaal_cli.harmless import show
+
+
+def report(
+    ctx: typer.Context,
+    simulation: Annotated[
+        Path | None, typer.Argument(help="Folder of a simulation; else the workspace is drawn.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for page and pictures.")
+    ] = None,
+) -> None:
+    """Draw curves, confusion, queries and sampler health: PNG files and one HTML page."""
+    context: Context = ctx.obj
+    if simulation is None:
+        workspace, config = context.workspace(), context.config()
+        with needing("train", command="dgaal report"):
+            from dgaal_cli.workflows.report import report_workspace
+
+            result = report_workspace(workspace, config, folder=output)
+    else:
+        with needing("train", command="dgaal report"):
+            from dgaal_cli.workflows.report import report_simulation
+
+            result = report_simulation(simulation, folder=output)
+    if context.json:
+        context.print_json(
+            {
+                "page": result.page,
+                "pictures": list(result.pictures),
+                "notes": [show(note) for note in result.notes],
+            }
+        )
+        return
+    print(show(str(result.page)))
+    for note in result.notes:
+        context.note(f"note: {show(note)}")
+    context.note(f"{len(result.pictures)} pictures beside it; open the page in any browser")

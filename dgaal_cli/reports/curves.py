@@ -1,0 +1,91 @@
+"""Accuracy over labels with its interval, and what remains of it beside random."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dgaal_cli.reports.figure import COLORS, MARKERS, new_figure, plain, png_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One line."""
+
+    name: str
+    labels: tuple[float, ...]
+    accuracies: tuple[float, ...]
+    """0..1."""
+    low: tuple[float, ...] = ()
+    """Lower end of each interval; empty without one."""
+    high: tuple[float, ...] = ()
+    is_dashed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One paired difference with its interval."""
+
+    name: str
+    mean: float
+    low: float
+    high: float
+
+
+def draw_curves(
+    series: Sequence[Series], *, ylabel: str, level: float | None = None, level_name: str = ""
+) -> bytes:
+    """Draw learning curves; returns a PNG.
+
+    Args:
+        series: Lines, the reference first.
+        ylabel: What is measured.
+        level: Height of a line across, 0..1.
+        level_name: What that line is.
+    """
+    figure = new_figure(width=7.0, height=4.4)
+    axes = figure.add_subplot()
+    for place, line in enumerate(series):
+        color = COLORS[place % len(COLORS)]
+        if line.low:
+            axes.fill_between(line.labels, line.low, line.high, color=color, alpha=0.13, lw=0)
+        axes.plot(
+            line.labels,
+            line.accuracies,
+            color=color,
+            marker=MARKERS[place % len(MARKERS)],
+            markersize=4,
+            linewidth=1.4,
+            linestyle="--" if line.is_dashed else "-",
+            label=plain(line.name),
+        )
+    if level is not None:
+        axes.axhline(level, color="black", linewidth=0.9, linestyle=":", label=plain(level_name))
+    axes.set_xlabel("annotations", fontsize=9)
+    axes.set_ylabel(plain(ylabel), fontsize=9)
+    axes.tick_params(labelsize=8)
+    axes.grid(alpha=0.3)
+    if series or level is not None:
+        axes.legend(fontsize=8)
+    return png_of(figure)
+
+
+def draw_differences(differences: Sequence[Difference]) -> bytes:
+    """Draw each method's difference to random in points of AUBC; zero is no difference."""
+    figure = new_figure(width=7.0, height=1.2 + 0.34 * len(differences))
+    axes = figure.add_subplot()
+    for place, own in enumerate(differences):
+        is_clear = own.low > 0 or own.high < 0
+        axes.plot([100 * own.low, 100 * own.high], [place, place], color="#0072b2", linewidth=2.2)
+        axes.plot(
+            100 * own.mean,
+            place,
+            marker="o",
+            color="#0072b2",
+            markerfacecolor="#0072b2" if is_clear else "white",
+        )
+    axes.axvline(0.0, color="black", linewidth=0.9)
+    axes.set_yticks(range(len(differences)), [plain(own.name) for own in differences], fontsize=8)
+    axes.set_ylim(len(differences) - 0.5, -0.5)  # first on top
+    axes.set_xlabel("points of AUBC above random, 95 % interval (hollow: holds zero)", fontsize=9)
+    axes.tick_params(labelsize=8)
+    axes.grid(alpha=0.3, axis="x")
+    return png_of(figure)

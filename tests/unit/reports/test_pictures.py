@@ -1,0 +1,92 @@
+"""Pictures hold what they are given, whatever it is called."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dgaal_cli.reports.confusion import draw_confusion
+from dgaal_cli.reports.contact_sheet import LARGEST, draw_sheet
+from dgaal_cli.reports.curves import Difference, Series, draw_curves, draw_differences
+from dgaal_cli.reports.figure import new_figure, plain, png_of
+from dgaal_cli.reports.health import draw_health
+
+NAMES = ["$\\frac{", "_hidden", "\x1b[31mred", "貓", "a" * 80]
+
+
+def opened(png):
+    return Image.open(io.BytesIO(png)).convert("RGB")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_can_be_drawn(name):
+    line = Series(name=name, labels=(1.0, 2.0), accuracies=(0.5, 0.6))
+    assert opened(draw_curves([line], ylabel=name, level=0.9, level_name=name)).width > 500
+    assert (
+        opened(draw_differences([Difference(name=name, mean=0.0, low=-0.1, high=0.1)])).width > 500
+    )
+    assert opened(draw_confusion(np.eye(2, dtype=np.int64), [name, "b"], title=name)).width > 100
+    assert opened(draw_health([(0, {name: 1.0})])).width > 100
+
+
+def test_names_become_letters():
+    assert plain("$x$") == r"\$x\$"
+    assert plain("_x") == " _x"
+    assert plain("\x1b") == "\\u{1b}"
+
+
+def test_a_curve_is_drawn_where_its_accuracies_are():
+    def ink_of(height):
+        series = Series(name="a", labels=(0.0, 10.0), accuracies=(height, height))
+        scale = Series(name="b", labels=(0.0, 10.0), accuracies=(0.0, 1.0))
+        pixels = np.asarray(opened(draw_curves([scale, series], ylabel="y"))).astype(int)
+        is_blue = (pixels[..., 2] > 120) & (pixels[..., 0] < 60)
+        return np.flatnonzero(is_blue.any(1)).mean()
+
+    assert ink_of(0.9) < ink_of(0.5) < ink_of(0.1)
+
+
+def test_a_confusion_matrix_is_dark_on_its_diagonal_only_if_the_answers_are_right():
+    right = opened(draw_confusion(np.diag([9, 9]), ["a", "b"], title="t"))
+    wrong = opened(draw_confusion(np.diag([9, 9])[::-1], ["a", "b"], title="t"))
+    assert right.size == wrong.size
+    where = (int(right.width * 0.4), int(right.height * 0.3))
+    assert sum(right.getpixel(where)) < sum(wrong.getpixel(where))
+
+
+def test_a_class_that_was_never_tested_has_an_empty_row():
+    png = draw_confusion(np.array([[0, 0], [1, 3]]), ["absent", "b"], title="t")
+    assert opened(png).width > 100
+
+
+def test_a_sheet_holds_its_images_in_order_at_one_size():
+    images = [
+        np.full((4, 4, 1), 250, np.uint8),
+        np.full((300, 100, 3), (200, 0, 0), np.uint8),
+        np.full((1, 90, 1), 120, np.uint8),
+    ]
+    sheet = opened(draw_sheet(images, ["1: a", "2: \x1b[0m", "3: 貓"]))
+    assert sheet.getpixel((6 + 32, 6 + 32)) == (250, 250, 250)
+    assert sheet.getpixel((76 + 32, 6 + 32)) == (200, 0, 0)
+    assert sheet.getpixel((76 + 4, 6 + 32)) == (24, 24, 24)  # tall images are not stretched
+    assert sheet.getpixel((146 + 32, 6 + 31)) == (120, 120, 120)
+
+
+def test_a_sheet_shows_so_many_and_no_more():
+    one = np.zeros((4, 4, 1), np.uint8)
+    full = opened(draw_sheet([one] * LARGEST, ["x"] * LARGEST))
+    assert opened(draw_sheet([one] * (LARGEST + 40), ["x"] * (LARGEST + 40))).size == full.size
+
+
+def test_gauges_that_are_missing_or_not_numbers_leave_a_gap():
+    assert draw_health([(0, {}), (1, {})]) is None
+    assert (
+        opened(draw_health([(0, {"r2": None}), (1, {"r2": 0.4}), (2, {"other": 1.0})])).width > 100
+    )
+
+
+def test_letters_that_the_font_lacks_are_no_warning():
+    figure = new_figure(width=2, height=1)
+    figure.text(0.1, 0.5, "貓")
+    assert opened(png_of(figure)).width > 100

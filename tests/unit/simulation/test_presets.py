@@ -1,0 +1,63 @@
+"""Published experiments that can be repeated by name."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dgaal_cli.errors import ConfigError
+from dgaal_cli.simulation.plan import check
+from dgaal_cli.simulation.presets import load_preset, simulation_presets
+
+EVERY = pytest.mark.parametrize("name", simulation_presets())
+PROMISED = (
+    "gaal-mnist-usps",
+    "gaal-mnist",
+    "gaal-cifar-auto-horse",
+    "vaal-cifar10",
+    "vaal-cifar10-bias",
+    "vaal-cifar10-noise",
+    "vaal-cifar10-budget",
+    "dgaal-cifar10",
+)
+
+
+def test_the_promised_experiments_are_there_and_three_ablations_of_dgaal():
+    names = simulation_presets()
+    assert set(PROMISED) <= set(names)
+    ablations = [n for n in names if re.fullmatch(r"dgaal-cifar10-(?!small)\w+", n)]
+    assert len(ablations) >= 3
+
+
+@EVERY
+def test_a_preset_can_run_and_names_what_it_follows(name):
+    plan = load_preset(name)
+    check(plan)
+    assert re.search(r"(Sinha|Guo|Zhu).* 20\d\d", plan.follows)
+    assert plan.note
+    assert plan.arms[0].label == "random"
+    assert plan.preset == name
+
+
+@EVERY
+def test_each_has_a_small_sibling_with_fewer_labels_of_a_smaller_pool(name):
+    if name.endswith("-small"):
+        assert load_preset(name.removesuffix("-small"))
+        return
+    full, small = load_preset(name), load_preset(f"{name}-small")
+    assert small.budget < full.budget
+    assert len(small.seeds) <= len(full.seeds)
+    assert 0 < small.pool_size <= 2000
+    assert (small.absent_count, bool(small.noise)) == (full.absent_count, bool(full.noise))
+
+
+def test_files_are_looked_for_in_the_users_folder():
+    plan = load_preset("vaal-cifar10-noise", data=Path("/data"))
+    assert plan.pool == "/data/cifar10_jpeg.npz#train"
+    assert plan.test == "/data/cifar10_jpeg.npz#test"
+    assert plan.noise == "recorded:random_label1:/data/cifar10n_labels.npz"
+
+
+def test_an_unknown_preset_names_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean 'gaal-mnist'"):
+        load_preset("gaal-mnst")
