@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -18,13 +18,18 @@ from dgaal_cli.data.worker import (
     ANSWER,
     FROM_BYTES,
     FROM_PATH,
+    HASHES,
     ITEM,
     LIMIT_S,
     READY,
+    REDUCES,
     REQUEST,
     RESULT,
 )
 from dgaal_cli.errors import DgaalError
+
+if TYPE_CHECKING:
+    import io
 
 _START = "import sys; sys.path[:0] = {paths!r}; from dgaal_cli.data.worker import main; main()"
 _PIPE_BYTES = 2**20
@@ -43,10 +48,27 @@ class Decoded:
     """uint8 (H, W, C), or None where it is unreadable."""
     reason: str
     """Why it is unreadable; empty where it is not."""
-    sha256: bytes
-    size_bytes: int
-    width: int
-    height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodedMany:
+    """What became of images at one size, a column a property."""
+
+    pixels: Pixels
+    """uint8 (n, side, side, C); zero where an image is unreadable."""
+    reasons: list[str]
+    """Why an image is unreadable; empty where it is not."""
+    sha256: list[bytes]
+    """Of the encoded bytes; empty unless asked for."""
+    sizes: list[int]
+    """Encoded bytes."""
+    widths: list[int]
+    """Of the upright originals, in pixels; 0 for unreadable images."""
+    heights: list[int]
+
+
+Payload = bytes | os.PathLike[str]
+"""Encoded bytes, or a path that the decoder process reads itself."""
 
 
 class Decoder:
@@ -55,44 +77,52 @@ class Decoder:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._finalizer: weakref.finalize[..., Decoder] | None = None
+        self._is_ready = False
 
-    def decode(
-        self,
-        payloads: Sequence[bytes | os.PathLike[str]],
-        *,
-        side: int = 0,
-        channels: int = 0,
-        max_pixels: int = 0,
-    ) -> list[Decoded]:
-        """Decode images one after another.
-
-        Args:
-            payloads: Encoded bytes, or paths that the process reads itself.
-            side: Stretch to this side in pixels; 0 keeps the size.
-            channels: 1 or 3; 0 keeps what an image has.
-            max_pixels: Shrink larger images to about this many pixels; 0 sets no cap.
+    def decode(self, payload: Payload, *, max_pixels: int = 0) -> Decoded:
+        """Decode one image at its own size, or shrunk to about ``max_pixels``.
 
         Raises:
             DecoderDiedError: The process died; the next call starts another.
         """
-        process = self._process or self._start()
-        requests, answers = _pipes(process)
-        try:
-            requests.write(REQUEST.pack(len(payloads), side, channels, max_pixels))
-            for payload in payloads:
-                kind = FROM_BYTES if isinstance(payload, bytes) else FROM_PATH
-                data = payload if isinstance(payload, bytes) else os.fsencode(payload)
-                requests.write(ITEM.pack(kind, len(data)))
-                requests.write(data)
-            requests.flush()
-            header = answers.read(ANSWER.size)
-            (length,) = ANSWER.unpack(header) if len(header) == ANSWER.size else (-1,)
-            answer = answers.read(length) if length >= 0 else b""
-        except OSError:  # it died while it was written to
-            length, answer = -1, b""
-        if length < 0 or len(answer) != length:
-            raise DecoderDiedError(self._bury(process))
-        return _unpack(answer, len(payloads))
+        results, reasons, flat = self._ask([payload], max_pixels=max_pixels)
+        _, _, width, height, channels, _, _, _ = results[0]
+        if reasons[0]:
+            return Decoded(pixels=None, reason=reasons[0])
+        return Decoded(pixels=flat.reshape(height, width, channels), reason="")
+
+    def decode_many(
+        self,
+        payloads: Sequence[Payload],
+        *,
+        side: int,
+        channels: int,
+        hashes: bool = True,
+        reduces: bool = False,
+    ) -> DecodedMany:
+        """Decode images one after another and stretch them to one size.
+
+        Args:
+            payloads: At least one.
+            side: In pixels.
+            channels: 1 or 3.
+            hashes: Whether the SHA-256 of the encoded bytes is needed.
+            reduces: Whether JPEG may be decoded at reduced size: see ``picture.REDUCING_GAP``.
+
+        Raises:
+            DecoderDiedError: The process died; the next call starts another.
+        """
+        flags = HASHES * hashes | REDUCES * reduces
+        results, reasons, flat = self._ask(payloads, side=side, channels=channels, flags=flags)
+        columns = list(zip(*results, strict=True))
+        return DecodedMany(
+            pixels=flat.reshape(len(payloads), side, side, channels),
+            reasons=reasons,
+            sha256=list(columns[7]) if hashes else [],
+            sizes=list(columns[6]),
+            widths=list(columns[0]),
+            heights=list(columns[1]),
+        )
 
     def close(self) -> None:
         """End the process, if it runs."""
@@ -100,12 +130,35 @@ class Decoder:
             self._process = None
             self._finalizer()
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _ask(
+        self,
+        payloads: Sequence[Payload],
+        *,
+        side: int = 0,
+        channels: int = 0,
+        max_pixels: int = 0,
+        flags: int = 0,
+    ) -> tuple[list[tuple[Any, ...]], list[str], Pixels]:
+        """Return unpacked ``RESULT``s, reasons, and all pixels as one flat array."""
+        process = self._process or self._launch()
+        self._await(process)
+        requests, answers = _pipes(process)
+        try:
+            requests.write(_request(payloads, side, channels, max_pixels, flags))
+            requests.flush()
+            told, pixels = _answer(answers)
+        except (OSError, EOFError):  # it died while it was written to or read from
+            raise DecoderDiedError(self._bury(process)) from None
+        size = len(payloads) * RESULT.size
+        results = list(RESULT.iter_unpack(told[:size]))
+        return results, _reasons(results, told[size:]), pixels
+
+    def _launch(self) -> subprocess.Popen[bytes]:
         package = str(Path(dgaal_cli.__file__).parent.parent)
         code = _START.format(paths=[package, *filter(None, sys.path)])
         threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
-            [sys.executable, "-I", "-c", code],
+            [sys.executable, "-I", "-S", "-c", code],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -113,16 +166,21 @@ class Decoder:
         )
         self._process = process
         self._finalizer = weakref.finalize(self, _end, process)
-        requests, answers = _pipes(process)
-        _widen(requests)
-        _widen(answers)
-        if answers.read(len(READY)) != READY:
+        for pipe in _pipes(process):
+            _widen(pipe)
+        self._is_ready = False
+        return process
+
+    def _await(self, process: subprocess.Popen[bytes]) -> None:
+        if self._is_ready:
+            return
+        if _pipes(process)[1].read(len(READY)) != READY:
             self.close()
             raise DgaalError(
                 "cannot start a process that decodes images; "
                 "run 'dgaal doctor' to see what is missing"
             )
-        return process
+        self._is_ready = True
 
     def _bury(self, process: subprocess.Popen[bytes]) -> str:
         _pipes(process)[1].close()
@@ -167,32 +225,44 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _unpack(answer: bytes, count: int) -> list[Decoded]:
-    results: list[Decoded] = []
-    offset = 0
-    for _ in range(count):
-        width, height, columns, rows, channels, length, size, digest = RESULT.unpack_from(
-            answer, offset
-        )
-        offset += RESULT.size
-        pixels: Pixels | None = None
-        reason = ""
-        if length:
-            reason = answer[offset : offset + length].decode()
-            offset += length
-        else:
-            size_sent = rows * columns * channels
-            flat = np.frombuffer(answer, np.uint8, size_sent, offset)
-            pixels = flat.reshape(rows, columns, channels)
-            offset += size_sent
-        results.append(
-            Decoded(
-                pixels=pixels,
-                reason=reason,
-                sha256=digest,
-                size_bytes=size,
-                width=width,
-                height=height,
-            )
-        )
-    return results
+def _request(
+    payloads: Sequence[Payload], side: int, channels: int, max_pixels: int, flags: int
+) -> bytes:
+    items: list[bytes] = []
+    contents: list[bytes] = []
+    for payload in payloads:
+        is_bytes = isinstance(payload, bytes)
+        data = payload if is_bytes else os.fsencode(payload)
+        items.append(ITEM.pack(FROM_BYTES if is_bytes else FROM_PATH, len(data)))
+        contents.append(data)
+    body = b"".join(items + contents)
+    return REQUEST.pack(len(payloads), side, channels, max_pixels, flags, len(body)) + body
+
+
+def _answer(answers: IO[bytes]) -> tuple[bytes, Pixels]:
+    """Read one answer.
+
+    Raises:
+        EOFError: It ends early.
+    """
+    header = answers.read(ANSWER.size)
+    if len(header) != ANSWER.size:
+        raise EOFError
+    length, size = ANSWER.unpack(header)
+    told = answers.read(length)
+    pixels = np.empty(size, np.uint8)
+    readable = cast("io.BufferedReader", answers)
+    if len(told) != length or readable.readinto(pixels.data) != size:
+        raise EOFError
+    return told, pixels
+
+
+def _reasons(results: list[tuple[Any, ...]], told: bytes) -> list[str]:
+    if not told:
+        return [""] * len(results)
+    reasons: list[str] = []
+    start = 0
+    for *_, length, _, _ in results:
+        reasons.append(told[start : start + length].decode())
+        start += length
+    return reasons

@@ -13,43 +13,34 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from dgaal_cli.data.decoder import Decoded, Decoder, DecoderDiedError
+from dgaal_cli.data.batches import Assembler, DecodedBatch, batch_of, joined
+from dgaal_cli.data.decoder import DecodedMany, Decoder, DecoderDiedError, Payload
 from dgaal_cli.data.images import Pixels, decode, resize
 from dgaal_cli.data.sources.base import Encoded, Entry, FileBytes
 from dgaal_cli.data.unreadable import UnreadableImageError, describe
 
 _TASK_BYTES = 8 * 2**20
 """Encoded bytes that one task carries at most, so that memory does not grow with the files."""
-_TASK_FILES = 32
-
-Payload = Encoded | FileBytes | UnreadableImageError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecodedBatch:
-    """Entries with their pixels at one size."""
-
-    entries: list[Entry]
-    pixels: Pixels
-    """uint8 (n, side, side, C); zero where an entry is unreadable."""
-    ok: npt.NDArray[np.bool_]
-    """(n,) whether an entry was decoded."""
-    errors: list[str]
-    """Why not; empty for readable entries."""
-    sha256: list[bytes]
-    """Of the encoded bytes; of an array's shape and bytes where a source holds pixels."""
-    widths: list[int]
-    """Of the upright originals, in pixels; 0 for unreadable entries."""
-    heights: list[int]
-    sizes: list[int]
-    """Bytes of the encoded files or arrays."""
+_TASK_FILES = 64
 
 
 @dataclass(slots=True)
 class _Task:
     entries: list[Entry] = field(default_factory=list[Entry])
-    payloads: list[Payload] = field(default_factory=list[Payload])
+    payloads: list[Encoded | FileBytes | UnreadableImageError] = field(
+        default_factory=list[Encoded | FileBytes | UnreadableImageError]
+    )
     size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """What becomes of every image."""
+
+    side: int
+    channels: int
+    hashes: bool
+    reduces: bool
 
 
 def worker_count(asked: int) -> int:
@@ -67,7 +58,8 @@ def decode_stream(
     channels: int,
     workers: int = 0,
     chunk: int = 64,
-    hashes_arrays: bool = True,
+    hashes: bool = True,
+    reduces: bool = False,
 ) -> Generator[DecodedBatch]:
     """Decode and resize entries in parallel; batches come in the order of the entries.
 
@@ -80,20 +72,19 @@ def decode_stream(
         channels: 1 or 3.
         workers: Decoder processes; 0 takes one a CPU. None start for sources of arrays.
         chunk: Entries a batch; the last one may have fewer.
-        hashes_arrays: Whether pixels from arrays need their digest; files always get theirs,
-            which costs a fiftieth of their decoding.
+        hashes: Whether digests are needed.
+        reduces: Whether JPEG may be decoded at reduced size: see ``picture.REDUCING_GAP``.
     """
-    with _Crew(worker_count(workers), size, channels, hashes_arrays=hashes_arrays) as crew:
-        pending: deque[Future[list[Decoded]]] = deque()
-        waiting: deque[list[Entry]] = deque()
-        assembler = _Assembler(size, channels, chunk)
+    shape = _Shape(side=size, channels=channels, hashes=hashes, reduces=reduces)
+    with _Crew(worker_count(workers), shape) as crew:
+        pending: deque[Future[DecodedBatch]] = deque()
+        assembler = Assembler(chunk)
         for task in _tasks(entries, min(chunk, _TASK_FILES)):
             pending.append(crew.submit(task))
-            waiting.append(task.entries)
             if len(pending) > crew.window:
-                yield from assembler.add(waiting.popleft(), pending.popleft().result())
+                yield from assembler.add(pending.popleft().result())
         while pending:
-            yield from assembler.add(waiting.popleft(), pending.popleft().result())
+            yield from assembler.add(pending.popleft().result())
         yield from assembler.rest()
 
 
@@ -112,7 +103,7 @@ def _tasks(entries: Iterable[Entry], files: int) -> Iterator[_Task]:
         yield task
 
 
-def _payload(entry: Entry) -> Payload:
+def _payload(entry: Entry) -> Encoded | FileBytes | UnreadableImageError:
     if isinstance(entry.read, FileBytes):
         return entry.read  # the process that decodes it also reads it
     try:
@@ -124,10 +115,8 @@ def _payload(entry: Entry) -> Payload:
 class _Crew:
     """Threads that each wait for one decoder process at a time."""
 
-    def __init__(self, workers: int, size: int, channels: int, *, hashes_arrays: bool) -> None:
-        self._size = size
-        self._hashes_arrays = hashes_arrays
-        self._channels = channels
+    def __init__(self, workers: int, shape: _Shape) -> None:
+        self._shape = shape
         self.window = workers * 3
         self._idle: queue.LifoQueue[Decoder] = queue.LifoQueue()
         self._all = [Decoder() for _ in range(workers)]
@@ -148,99 +137,71 @@ class _Crew:
         for decoder in self._all:
             decoder.close()
 
-    def submit(self, task: _Task) -> Future[list[Decoded]]:
+    def submit(self, task: _Task) -> Future[DecodedBatch]:
         return self._threads.submit(self._run, task)
 
-    def _run(self, task: _Task) -> list[Decoded]:
-        results: list[Decoded | None] = [None] * len(task.entries)
-        encoded: list[int] = []
+    def _run(self, task: _Task) -> DecodedBatch:
+        encoded: list[tuple[int, Payload]] = []
+        pictures: list[tuple[int, Pixels]] = []
+        refused: list[tuple[int, str]] = []
         for place, payload in enumerate(task.payloads):
-            if isinstance(payload, bytes | FileBytes):
-                encoded.append(place)
+            if isinstance(payload, FileBytes):
+                encoded.append((place, _PathText(payload.path)))
+            elif isinstance(payload, bytes):
+                encoded.append((place, payload))
             elif isinstance(payload, np.ndarray):
-                results[place] = self._from_array(payload)
+                pictures.append((place, payload))
             else:
-                results[place] = _unreadable(payload.reason)
-        if encoded:
-            found = self._decode([_portable(task.payloads[place]) for place in encoded])
-            for place, result in zip(encoded, found, strict=True):
-                results[place] = result
+                refused.append((place, payload.reason))
         task.payloads.clear()
-        return [result for result in results if result is not None]
+        return self._merge(task.entries, encoded, pictures, refused)
 
-    def _from_array(self, array: npt.NDArray[np.uint8]) -> Decoded:
-        shape = (self._size, self._size, self._channels)
-        pixels = array
-        try:
-            if array.shape != shape or array.dtype != np.uint8:
-                pixels = resize(decode(array), size=self._size, channels=self._channels)
-        except Exception as error:  # noqa: BLE001 - one image's trouble stays with that image
-            return _unreadable(describe(error))
-        return Decoded(
-            pixels=pixels,
-            reason="",
-            sha256=array_digest(array) if self._hashes_arrays else bytes(32),
-            size_bytes=array.nbytes,
-            width=array.shape[1],
-            height=array.shape[0],
-        )
+    def _merge(
+        self,
+        entries: list[Entry],
+        encoded: list[tuple[int, Payload]],
+        pictures: list[tuple[int, Pixels]],
+        refused: list[tuple[int, str]],
+    ) -> DecodedBatch:
+        parts: list[tuple[list[int], DecodedMany]] = []
+        if encoded:
+            places = [place for place, _ in encoded]
+            parts.append((places, self._decode([payload for _, payload in encoded])))
+        if pictures:
+            places = [place for place, _ in pictures]
+            parts.append((places, _from_arrays([array for _, array in pictures], self._shape)))
+        if refused:
+            places = [place for place, _ in refused]
+            parts.append((places, _unreadable([reason for _, reason in refused], self._shape)))
+        order = np.argsort([place for places, _ in parts for place in places])
+        return batch_of(entries, joined([part for _, part in parts], order.tolist()))
 
-    def _decode(self, payloads: list[bytes | os.PathLike[str]]) -> list[Decoded]:
+    def _decode(self, payloads: list[Payload]) -> DecodedMany:
         decoder = self._idle.get()
         try:
             return self._ask(decoder, payloads)
         except DecoderDiedError:
             # Which file did it is unknown: ask for each alone, so that only that one is lost.
-            return [self._ask_alone(decoder, payload) for payload in payloads]
+            parts = [self._ask_alone(decoder, payload) for payload in payloads]
+            return joined(parts, range(len(payloads)))
         finally:
             self._idle.put(decoder)
 
-    def _ask(self, decoder: Decoder, payloads: list[bytes | os.PathLike[str]]) -> list[Decoded]:
-        return decoder.decode(payloads, side=self._size, channels=self._channels)
-
-    def _ask_alone(self, decoder: Decoder, payload: bytes | os.PathLike[str]) -> Decoded:
-        try:
-            return self._ask(decoder, [payload])[0]
-        except DecoderDiedError as error:
-            return _unreadable(str(error))
-
-
-class _Assembler:
-    """Turns tasks of any length into batches of one length."""
-
-    def __init__(self, size: int, channels: int, chunk: int) -> None:
-        self._shape = (size, size, channels)
-        self._chunk = chunk
-        self._entries: list[Entry] = []
-        self._results: list[Decoded] = []
-
-    def add(self, entries: list[Entry], results: list[Decoded]) -> Iterator[DecodedBatch]:
-        self._entries += entries
-        self._results += results
-        while len(self._entries) >= self._chunk:
-            yield self._batch(self._chunk)
-
-    def rest(self) -> Iterator[DecodedBatch]:
-        if self._entries:
-            yield self._batch(len(self._entries))
-
-    def _batch(self, count: int) -> DecodedBatch:
-        entries, self._entries = self._entries[:count], self._entries[count:]
-        results, self._results = self._results[:count], self._results[count:]
-        pixels = np.zeros((count, *self._shape), np.uint8)
-        for row, result in enumerate(results):
-            if result.pixels is not None:
-                pixels[row] = result.pixels
-        return DecodedBatch(
-            entries=entries,
-            pixels=pixels,
-            ok=np.array([result.pixels is not None for result in results], np.bool_),
-            errors=[result.reason for result in results],
-            sha256=[result.sha256 for result in results],
-            widths=[result.width for result in results],
-            heights=[result.height for result in results],
-            sizes=[result.size_bytes for result in results],
+    def _ask(self, decoder: Decoder, payloads: list[Payload]) -> DecodedMany:
+        shape = self._shape
+        return decoder.decode_many(
+            payloads,
+            side=shape.side,
+            channels=shape.channels,
+            hashes=shape.hashes,
+            reduces=shape.reduces,
         )
+
+    def _ask_alone(self, decoder: Decoder, payload: Payload) -> DecodedMany:
+        try:
+            return self._ask(decoder, [payload])
+        except DecoderDiedError as error:
+            return _unreadable([str(error)], self._shape)
 
 
 class _PathText(os.PathLike[str]):
@@ -255,14 +216,6 @@ class _PathText(os.PathLike[str]):
         return self._text
 
 
-def _portable(payload: object) -> bytes | os.PathLike[str]:
-    if isinstance(payload, FileBytes):
-        return _PathText(payload.path)
-    if isinstance(payload, bytes):
-        return payload
-    raise TypeError(type(payload))
-
-
 def array_digest(array: npt.NDArray[np.uint8]) -> bytes:
     """SHA-256 of an array's shape and bytes."""
     digest = hashlib.sha256(repr(array.shape).encode())
@@ -270,5 +223,42 @@ def array_digest(array: npt.NDArray[np.uint8]) -> bytes:
     return digest.digest()
 
 
-def _unreadable(reason: str) -> Decoded:
-    return Decoded(pixels=None, reason=reason, sha256=bytes(32), size_bytes=0, width=0, height=0)
+def _from_arrays(arrays: list[Pixels], shape: _Shape) -> DecodedMany:
+    target = (shape.side, shape.side, shape.channels)
+    if all(array.shape == target and array.dtype == np.uint8 for array in arrays):
+        pixels, reasons = np.stack(arrays), [""] * len(arrays)
+    else:
+        fitted = [_from_array(array, shape) for array in arrays]
+        pixels, reasons = np.stack([one for one, _ in fitted]), [why for _, why in fitted]
+    sizes: list[tuple[int, int]] = [
+        (0, 0) if why else (array.shape[1], array.shape[0])
+        for array, why in zip(arrays, reasons, strict=True)
+    ]
+    return DecodedMany(
+        pixels=pixels,
+        reasons=reasons,
+        sha256=[array_digest(array) for array in arrays] if shape.hashes else [],
+        sizes=[array.nbytes for array in arrays],
+        widths=[width for width, _ in sizes],
+        heights=[height for _, height in sizes],
+    )
+
+
+def _from_array(array: Pixels, shape: _Shape) -> tuple[Pixels, str]:
+    try:
+        return resize(decode(array), size=shape.side, channels=shape.channels), ""
+    except Exception as error:  # noqa: BLE001 - one image's trouble stays with that image
+        return np.zeros((shape.side, shape.side, shape.channels), np.uint8), describe(error)
+
+
+def _unreadable(reasons: list[str], shape: _Shape) -> DecodedMany:
+    count = len(reasons)
+    nothing = [0] * count
+    return DecodedMany(
+        pixels=np.zeros((count, shape.side, shape.side, shape.channels), np.uint8),
+        reasons=reasons,
+        sha256=[bytes(32)] * count if shape.hashes else [],
+        sizes=nothing,
+        widths=nothing,
+        heights=nothing,
+    )

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from dgaal_cli import atomic, interruption
-from dgaal_cli.data.decoding import DecodedBatch, decode_stream
+from dgaal_cli.data.batches import DecodedBatch
+from dgaal_cli.data.decoding import decode_stream
 from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.sources.base import Entry, FileBytes, Source
 from dgaal_cli.errors import InputDataError
@@ -21,6 +22,8 @@ from dgaal_cli.ids import SampleId
 _FEW = 64
 """Up to this many samples are looked up one by one instead of in a pass over the source."""
 _KEPT_CACHES = 6
+_RULE = "whole-decode"
+"""How pixels are made: caches made otherwise do not count."""
 _SURVEY_SIDE = 32
 _COLOR_GAP = 16
 """Levels between two channels that JPEG's rounding of a gray image never reaches."""
@@ -69,7 +72,9 @@ def survey(
     items: list[Surveyed] = []
     unreadable: list[tuple[SampleId, str]] = []
     is_color = False
-    batches = decode_stream(source.entries(), size=_SURVEY_SIDE, channels=3, workers=workers)
+    batches = decode_stream(
+        source.entries(), size=_SURVEY_SIDE, channels=3, workers=workers, reduces=True
+    )
     with contextlib.closing(batches):
         for batch in batches:
             interruption.check("stopped while reading the pool; nothing was changed")
@@ -193,7 +198,9 @@ def _blocks(
 ) -> Iterator[tuple[int, Pixels]]:
     _, size, _, channels = shape
     start = 0
-    batches = decode_stream(entries, size=size, channels=channels, workers=workers, chunk=256)
+    batches = decode_stream(
+        entries, size=size, channels=channels, workers=workers, chunk=256, hashes=False
+    )
     with contextlib.closing(batches):
         for batch in batches:
             interruption.check("stopped while decoding the pool; nothing was changed")
@@ -208,7 +215,7 @@ def _blocks(
 
 
 def _digest(source: Source, entries: list[Entry], shape: tuple[int, ...]) -> str:
-    digest = hashlib.sha256(repr((shape, source.stamp())).encode())
+    digest = hashlib.sha256(repr((_RULE, shape, source.stamp())).encode())
     digest.update(os.fsencode(source.spec))
     for entry in entries:
         digest.update(b"\0" + os.fsencode(entry.id))

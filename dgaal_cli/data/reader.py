@@ -64,7 +64,7 @@ class ImageReader:
 
     def _decode(self, payload: bytes | Path) -> Pixels:
         try:
-            result = self._decoder.decode([payload], max_pixels=MAX_PIXELS)[0]
+            result = self._decoder.decode(payload, max_pixels=MAX_PIXELS)
         except DecoderDiedError as error:
             raise UnreadableImageError(str(error)) from None
         if result.pixels is None:

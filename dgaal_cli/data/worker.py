@@ -1,36 +1,48 @@
 """A decoder process: the only place where foreign bytes meet an image decoder on the main path.
 
 It may crash, hang or run out of memory; whoever started it then loses one file and starts another.
-It reads requests from standard input and answers on standard output until the input ends.
+It reads requests from standard input and answers on standard output until the input ends. It starts
+without numpy, dataclasses and site packages' hooks: two of them must not cost more than they save.
 """
 
 import contextlib
-import hashlib
 import os
 import signal
 import struct
 import sys
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from dgaal_cli.data.files import read_file
 from dgaal_cli.data.picture import load_picture, silence_decoders
 from dgaal_cli.data.unreadable import UnreadableImageError, describe
 
-REQUEST = struct.Struct("<IIII")
-"""How many items; side (0: keep the size); channels (0: keep); most pixels (0: no cap)."""
+REQUEST = struct.Struct("<IIIIIQ")
+"""How many items; side (0: keep the size); channels (0: keep); most pixels (0: no cap); flags;
+bytes that follow: ``ITEM`` of every item, then all their payloads."""
+HASHES, REDUCES = 1, 2
+"""Flags: digest every file; decode JPEG at reduced size."""
 ITEM = struct.Struct("<BQ")
 """Kind of payload and its length in bytes."""
 FROM_PATH, FROM_BYTES = 0, 1
-ANSWER = struct.Struct("<Q")
-"""Bytes of the whole answer that follows."""
+ANSWER = struct.Struct("<QQ")
+"""Bytes of what follows: ``RESULT`` of every item and all reasons; then bytes of all pixels. With a
+side given, unreadable items have pixels too (zeros), so that places follow from numbers."""
 RESULT = struct.Struct("<IIIIIIQ32s")
 """Original width, height; sent width, height, channels; length of the reason; bytes; sha256."""
-READY = b"dgaal-decoder-1\n"
+READY = b"dgaal-decoder-2\n"
 
 LIMIT_S = 10.0
 """Seconds one image may take."""
 MEMORY_BYTES = 2 * 2**30
 """Address space a decoder may take beyond what it has at start."""
+
+
+class _Wish(NamedTuple):
+    side: int | None
+    channels: int | None
+    max_pixels: int | None
+    hashes: bool
+    reduces: bool
 
 
 def main() -> None:
@@ -43,7 +55,7 @@ def main() -> None:
     os.dup2(silent, 2)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends this process even inside a C decoder
-    _warm_up()
+    silence_decoders()  # imports Pillow before memory is limited and time is taken
     _limit_memory()
     answers.write(READY)
     answers.flush()
@@ -53,51 +65,70 @@ def main() -> None:
 
 
 def _serve(requests: BinaryIO, answers: BinaryIO, header: bytes) -> None:
-    count, side, channels, max_pixels = REQUEST.unpack(header)
-    parts: list[bytes] = []
-    for _ in range(count):
-        kind, length = ITEM.unpack(requests.read(ITEM.size))
-        payload = requests.read(length)
+    count, side, channels, max_pixels, flags, length = REQUEST.unpack(header)
+    wish = _Wish(
+        side=side or None,
+        channels=channels or None,
+        max_pixels=max_pixels or None,
+        hashes=bool(flags & HASHES),
+        reduces=bool(flags & REDUCES),
+    )
+    body = requests.read(length)
+    start = count * ITEM.size
+    results: list[bytes] = []
+    reasons: list[bytes] = []
+    pixels: list[bytes] = []
+    for kind, size in ITEM.iter_unpack(body[:start]):
         signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
-        parts.extend(_answer(kind, payload, side or None, channels or None, max_pixels or None))
-        signal.setitimer(signal.ITIMER_REAL, 0)
-    answers.write(ANSWER.pack(sum(map(len, parts))))
-    answers.writelines(parts)
+        result, reason, sent = _answer(kind, body[start : start + size], wish)
+        start += size
+        results.append(result)
+        reasons.append(reason)
+        pixels.append(sent)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    told = b"".join(results + reasons)
+    shown = b"".join(pixels)
+    answers.write(ANSWER.pack(len(told), len(shown)) + told)
+    answers.write(shown)
     answers.flush()
 
 
-def _answer(
-    kind: int, payload: bytes, side: int | None, channels: int | None, max_pixels: int | None
-) -> tuple[bytes, bytes]:
+def _answer(kind: int, payload: bytes, wish: _Wish) -> tuple[bytes, bytes, bytes]:
+    """Return result, reason and pixels of one item."""
     data = b""
     digest = bytes(32)
     try:
         data = read_file(payload) if kind == FROM_PATH else payload
-        digest = hashlib.sha256(data).digest()
-        picture = load_picture(data, channels=channels, side=side, max_pixels=max_pixels)
+        digest = _digest(data) if wish.hashes else digest
+        picture = load_picture(
+            data,
+            channels=wish.channels,
+            side=wish.side,
+            max_pixels=wish.max_pixels,
+            reduces=wish.reduces,
+        )
         image = picture.image
         pixels = image.tobytes()
     except UnreadableImageError as error:
-        return _refuse(error.reason, data, digest)
+        return _refuse(error.reason, data, digest, wish)
     except Exception as error:  # noqa: BLE001 - one file's trouble of any kind stays with that file
-        return _refuse(describe(error), data, digest)
+        return _refuse(describe(error), data, digest, wish)
     width, height = image.size
     count = 1 if image.mode == "L" else 3
-    header = RESULT.pack(picture.width, picture.height, width, height, count, 0, len(data), digest)
-    return header, pixels
+    result = RESULT.pack(picture.width, picture.height, width, height, count, 0, len(data), digest)
+    return result, b"", pixels
 
 
-def _refuse(reason: str, data: bytes, digest: bytes) -> tuple[bytes, bytes]:
+def _refuse(reason: str, data: bytes, digest: bytes, wish: _Wish) -> tuple[bytes, bytes, bytes]:
     text = (reason or "damaged image").encode("utf-8", "replace")
-    return RESULT.pack(0, 0, 0, 0, 0, len(text), len(data), digest), text
+    result = RESULT.pack(0, 0, 0, 0, 0, len(text), len(data), digest)
+    return result, text, bytes((wish.side or 0) ** 2 * (wish.channels or 0))
 
 
-def _warm_up() -> None:
-    """Import the decoders before memory is limited and time is taken."""
-    from PIL import Image
+def _digest(data: bytes) -> bytes:
+    import hashlib  # loads OpenSSL, which most requests do not need
 
-    Image.init()
-    silence_decoders()
+    return hashlib.sha256(data).digest()
 
 
 def _limit_memory() -> None:

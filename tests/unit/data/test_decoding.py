@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from sample_images import bomb, encoded, pixels, png
 
+from dgaal_cli.data.batches import DecodedBatch
 from dgaal_cli.data.decoder import Decoder, DecoderDiedError
-from dgaal_cli.data.decoding import DecodedBatch, array_digest, decode_stream, worker_count
+from dgaal_cli.data.decoding import array_digest, decode_stream, worker_count
 from dgaal_cli.data.sources.base import Entry, FileBytes
 from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.ids import SampleId
@@ -159,14 +160,14 @@ def test_a_file_that_kills_or_hangs_its_decoder_costs_that_file_alone() -> None:
 def test_a_dead_process_is_replaced_at_the_next_call() -> None:
     decoder = Decoder()
     try:
-        decoder.decode([png(1)])
+        decoder.decode(png(1))
         process = decoder._process
         assert process is not None
         process.send_signal(signal.SIGKILL)
         process.wait()
         with pytest.raises(DecoderDiedError, match="SIGKILL"):
-            decoder.decode([png(1)])
-        np.testing.assert_array_equal(decoder.decode([png(2)])[0].pixels, pixels(2))
+            decoder.decode(png(1))
+        np.testing.assert_array_equal(decoder.decode(png(2)).pixels, pixels(2))
     finally:
         decoder.close()
 
@@ -194,13 +195,51 @@ def test_an_error_while_listing_ends_the_stream_with_that_error() -> None:
         decode_all(entries())  # type: ignore[arg-type]
 
 
-def test_a_decoder_process_imports_neither_numpy_nor_torch() -> None:
+def test_a_decoder_process_imports_only_what_it_needs() -> None:
     code = (
-        "import sys, dgaal_cli.data.worker as w; w._warm_up(); "
-        "print([m for m in ('numpy', 'torch', 'onnxruntime') if m in sys.modules])"
+        "import dgaal_cli.data.worker as w; w.silence_decoders(); "
+        "print([m for m in ('numpy', 'torch', 'onnxruntime', 'dataclasses', 'hashlib', "
+        "'PIL.WmfImagePlugin') if m in sys.modules])"
     )
-    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    found = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}; {code}"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     assert found.stdout.strip() == "[]"
+
+
+def test_digests_are_left_out_where_nobody_asks(tmp_path: Path) -> None:
+    entries = [data_entry("file", png(1)), data_entry("array", pixels(2)), entry("no", _refuse)]
+    (batch,) = decode_stream(entries, size=8, channels=3, workers=1, hashes=False)
+    assert batch.sha256 == []
+    assert batch.ok.tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 64, 200])
+def test_large_files_split_tasks_and_no_batch(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dgaal_cli.data.decoding._TASK_BYTES", 500)
+    entries = [data_entry(str(number), png(number)) for number in range(130)]
+    batches = decode_all(entries, chunk=chunk)
+    assert [len(batch.entries) for batch in batches[:-1]] == [chunk] * (len(batches) - 1)
+    found = np.concatenate([batch.pixels for batch in batches])
+    np.testing.assert_array_equal(found, np.stack([pixels(number) for number in range(130)]))
+    assert [d for batch in batches for d in batch.sha256] == [
+        sha256(png(number)).digest() for number in range(130)
+    ]
+
+
+def test_kinds_may_alternate_within_one_batch() -> None:
+    mixed = [data_entry(str(n), [png(n), pixels(n), b"text"][n % 3]) for n in range(20)]
+    mixed[7] = entry("7", _refuse)
+    (batch,) = decode_all(mixed, chunk=64)
+    for number in range(20):
+        is_ok = number % 3 != 2 and number != 7
+        assert batch.ok[number] == is_ok
+        expected = pixels(number) if is_ok else np.zeros((8, 8, 3))
+        np.testing.assert_array_equal(batch.pixels[number], expected)
+    assert batch.errors[7] == "said no"
 
 
 def test_worker_count_is_what_was_asked_or_the_usable_cpus() -> None:
