@@ -24,6 +24,11 @@ class Engine(Protocol):
         """Where it runs: ``"cpu"`` or ``"cuda:N"``; never ``"auto"``."""
         ...
 
+    @property
+    def calls(self) -> int:
+        """How many threads may call ``run`` at once and gain by it; 1 or more."""
+        ...
+
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Run one batch.
 

@@ -27,6 +27,11 @@ class EagerEngine:
         """Always the CPU: the reference must not depend on a GPU's rounding."""
         return "cpu"
 
+    @property
+    def calls(self) -> int:
+        """One: torch's threads share the work of each call."""
+        return 1
+
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Run one batch; see ``Engine.run``."""
         arrays = checked_inputs(self._manifest, inputs)

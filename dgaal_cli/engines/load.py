@@ -63,9 +63,14 @@ def start_engine(
     *,
     device: str = "auto",
     threads: int = 0,
+    calls: int = 1,
     is_trusted: IsTrusted = False,
 ) -> Engine:
-    """Start the engine of checked bytes; see ``load_engine``."""
+    """Start the engine of checked bytes; see ``load_engine``.
+
+    ``calls`` is the number of threads that will call ``Engine.run`` side by side, if the engine
+    gains by it: its ``calls`` says.
+    """
     if artifact.format == "torchscript":
         _require_trust(artifact, is_trusted)
     module, name = ENGINES[artifact.format].split(":")
@@ -75,7 +80,7 @@ def start_engine(
         if error.name != "torch":
             raise
         raise MissingExtraError(f"running {artifact.name}", "train", "torch") from error
-    return engine(artifact, device=device, threads=threads)
+    return engine(artifact, device=device, threads=threads, calls=calls)
 
 
 def _require_trust(artifact: CheckedArtifact, is_trusted: IsTrusted) -> None:

@@ -24,7 +24,12 @@ class OnnxEngine:
     """A sealed ONNX artifact in an inference session."""
 
     def __init__(
-        self, artifact: CheckedArtifact, *, device: str = "auto", threads: int = 0
+        self,
+        artifact: CheckedArtifact,
+        *,
+        device: str = "auto",
+        threads: int = 0,
+        calls: int = 1,
     ) -> None:
         """Start a session from checked bytes.
 
@@ -32,6 +37,9 @@ class OnnxEngine:
             artifact: What ``read_artifact`` returned.
             device: ``auto`` takes CUDA where it works and the CPU elsewhere, silently.
             threads: CPU threads; 0 takes what the process may use.
+            calls: Calls of ``run`` that will go side by side on a CPU and share its threads. Two
+                calls of one thread each take a tenth less of the CPU than one call of two threads,
+                which wait for one another at every layer.
 
         Raises:
             ArtifactError: The runtime refuses the model, or it is not what its manifest says.
@@ -39,7 +47,10 @@ class OnnxEngine:
         """
         onnxruntime.set_default_logger_severity(_FATAL)
         self._manifest = artifact.manifest
-        self._session, self._device = _start(artifact, parse_device(device), threads)
+        threads = threads or usable_cpus()
+        calls = max(1, min(calls, threads))
+        self._session, self._device = _start(artifact, parse_device(device), threads // calls)
+        self._calls = calls if self._device == str(CPU) else 1
         self._outputs = [info.name for info in artifact.manifest.outputs]
         promised = ([info.name for info in artifact.manifest.inputs], self._outputs)
         found = (
@@ -58,6 +69,11 @@ class OnnxEngine:
     def device(self) -> str:
         """``"cpu"`` or ``"cuda:N"``."""
         return self._device
+
+    @property
+    def calls(self) -> int:
+        """As asked on the CPU; one on a GPU, which orders them anyway."""
+        return self._calls
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Run one batch; see ``Engine.run``."""
@@ -108,7 +124,7 @@ def _session(
 ) -> Any:
     options = _runtime.SessionOptions()
     options.log_severity_level = _FATAL
-    options.intra_op_num_threads = threads or usable_cpus()
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     # Decoding runs beside inference; a thread that spins while it waits takes a core from it.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

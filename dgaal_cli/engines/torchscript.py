@@ -24,7 +24,12 @@ class TorchScriptEngine:
     """A sealed and trusted TorchScript artifact."""
 
     def __init__(
-        self, artifact: CheckedArtifact, *, device: str = "auto", threads: int = 0
+        self,
+        artifact: CheckedArtifact,
+        *,
+        device: str = "auto",
+        threads: int = 0,
+        calls: int = 1,  # noqa: ARG002 - other engines can use more
     ) -> None:
         """Load checked and trusted bytes.
 
@@ -32,6 +37,7 @@ class TorchScriptEngine:
             artifact: What ``read_artifact`` returned, after the question of trust.
             device: ``auto`` takes CUDA where torch sees it and the CPU elsewhere, silently.
             threads: CPU threads of the whole process; 0 leaves torch's setting.
+            calls: Not used: torch's threads share the work of each call.
 
         Raises:
             ArtifactError: torch cannot load it.
@@ -61,6 +67,11 @@ class TorchScriptEngine:
     def device(self) -> str:
         """``"cpu"`` or ``"cuda:N"``."""
         return str(self._device)
+
+    @property
+    def calls(self) -> int:
+        """One: torch's threads share the work of each call."""
+        return 1
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Run one batch; see ``Engine.run``."""

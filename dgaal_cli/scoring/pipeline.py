@@ -3,25 +3,30 @@
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from dgaal_cli.data.decoding import DecodedBatch, decode_stream
+from dgaal_cli.data.batches import DecodedBatch
+from dgaal_cli.data.decoding import decode_stream
 from dgaal_cli.data.sources.base import Entry
 from dgaal_cli.engines.base import Engine
 from dgaal_cli.errors import ArtifactError
 from dgaal_cli.harmless import show
-from dgaal_cli.scoring.rows import Row, scored, unreadable
+from dgaal_cli.scoring.rows import Row, scored_many, unreadable
 from exporters.manifest import Manifest
 
 _AHEAD = 3
 """Decoded batches that may wait for the engine."""
 
 FloatArray = npt.NDArray[np.float32]
+_Outputs = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +48,7 @@ def score_entries(
     batch: int,
     workers: int = 0,
     with_features: bool = False,
+    reduces: bool = False,
 ) -> Generator[ScoredBatch]:
     """Score a stream of entries.
 
@@ -53,28 +59,32 @@ def score_entries(
     Args:
         entries: What to score; read from a thread of its own.
         manifest: What the sampler artifact says of itself.
-        start_engine: Starts the engine; called while the first images are being decoded.
+        start_engine: Starts the engine; called while the first images are being decoded. Its
+            ``calls`` batches are run side by side.
         batch: Images a call.
         workers: Decoder processes; 0 takes one a CPU.
         with_features: Whether to keep the encoder's features.
+        reduces: Whether JPEG may be decoded at reduced size.
 
     Raises:
         ArtifactError: A score is not finite.
     """
-    with contextlib.closing(_ahead(entries, manifest, batch, workers)) as batches:
-        engine: Engine | None = None
-        for decoded in batches:
-            if engine is None:
-                engine = start_engine()
-            outputs = _run(engine, decoded, batch)
-            yield ScoredBatch(
-                entries=decoded.entries,
-                rows=_rows(decoded, outputs, manifest.classes),
-                features=_features(decoded, outputs) if with_features else None,
-            )
+    with _Ahead(entries, manifest, batch, workers, reduces=reduces) as batches:
+        engine = start_engine()
+        waiting: deque[tuple[DecodedBatch, Future[_Outputs]]] = deque()
+        with ThreadPoolExecutor(engine.calls, thread_name_prefix="dgaal-engine") as calls:
+            try:
+                for decoded in batches:
+                    waiting.append((decoded, calls.submit(_run, engine, decoded, batch)))
+                    if len(waiting) > engine.calls:
+                        yield _scored(*waiting.popleft(), manifest, with_features=with_features)
+                while waiting:
+                    yield _scored(*waiting.popleft(), manifest, with_features=with_features)
+            finally:
+                calls.shutdown(wait=True, cancel_futures=True)
 
 
-def _run(engine: Engine, decoded: DecodedBatch, batch: int) -> Mapping[str, npt.NDArray[Any]]:
+def _run(engine: Engine, decoded: DecodedBatch, batch: int) -> _Outputs:
     if not decoded.ok.any():
         return {}
     images = decoded.pixels
@@ -85,49 +95,60 @@ def _run(engine: Engine, decoded: DecodedBatch, batch: int) -> Mapping[str, npt.
     return engine.run({"images": images})
 
 
-def _rows(
-    decoded: DecodedBatch, outputs: Mapping[str, npt.NDArray[Any]], classes: tuple[str, ...]
-) -> list[Row]:
+def _scored(
+    decoded: DecodedBatch, call: Future[_Outputs], manifest: Manifest, *, with_features: bool
+) -> ScoredBatch:
+    outputs = call.result()
+    return ScoredBatch(
+        entries=decoded.entries,
+        rows=_rows(decoded, outputs, manifest.classes),
+        features=_features(decoded, outputs) if with_features else None,
+    )
+
+
+def _rows(decoded: DecodedBatch, outputs: _Outputs, classes: tuple[str, ...]) -> list[Row]:
     count = len(decoded.entries)
-    columns = _columns(outputs, classes, count)
-    rows: list[Row] = []
-    for entry, is_ok, reason, score, p_unlabeled, predicted, confidence in zip(
-        decoded.entries, decoded.ok.tolist(), decoded.errors, *columns, strict=True
-    ):
-        if not is_ok:
-            rows.append(unreadable(entry.id, entry.path, reason))
-            continue
-        if not np.isfinite(score):
-            raise ArtifactError(
-                f"the artifact gives {show(entry.id)} the score {score}, which is no number to "
-                "rank by; train and export it again"
-            )
-        rows.append(scored(entry.id, entry.path, score, p_unlabeled, (predicted, confidence)))
+    if not outputs:
+        return [
+            unreadable(entry.id, entry.path, reason)
+            for entry, reason in zip(decoded.entries, decoded.errors, strict=True)
+        ]
+    scores = np.asarray(outputs["score"], np.float32).reshape(-1)[:count]
+    _check_finite(scores, decoded)
+    ids = [entry.id for entry in decoded.entries]
+    paths = [entry.path for entry in decoded.entries]
+    columns = (scores, *_columns(outputs, classes, count))
+    rows = scored_many(ids, paths, *columns)
+    for place in np.flatnonzero(~decoded.ok).tolist():
+        rows[place] = unreadable(ids[place], paths[place], decoded.errors[place])
     return rows
 
 
+def _check_finite(scores: FloatArray, decoded: DecodedBatch) -> None:
+    wrong = np.flatnonzero(~np.isfinite(scores) & decoded.ok)
+    if wrong.size:
+        place = int(wrong[0])
+        raise ArtifactError(
+            f"the artifact gives {show(decoded.entries[place].id)} the score {scores[place]}, "
+            "which is no number to rank by; train and export it again"
+        )
+
+
 def _columns(
-    outputs: Mapping[str, npt.NDArray[Any]], classes: tuple[str, ...], count: int
-) -> tuple[list[float], list[float | None], list[str], list[float | None]]:
-    nothing: list[float | None] = [None] * count
-    if not outputs:
-        return [0.0] * count, nothing, [""] * count, nothing
-    scores: list[float] = _floats(outputs["score"], count)
-    p_unlabeled = _floats(outputs["p_unlabeled"], count) if "p_unlabeled" in outputs else nothing
+    outputs: _Outputs, classes: tuple[str, ...], count: int
+) -> tuple[FloatArray | None, list[str] | None, FloatArray | None]:
+    """Return P(unlabeled), class names and their probabilities, each None where there are none."""
+    p_unlabeled = None
+    if "p_unlabeled" in outputs:
+        p_unlabeled = np.asarray(outputs["p_unlabeled"], np.float32).reshape(-1)[:count]
     if "probabilities" not in outputs or not classes:
-        return scores, [*p_unlabeled], [""] * count, nothing
+        return p_unlabeled, None, None
     probabilities = np.asarray(outputs["probabilities"], np.float32)[:count]
     best = probabilities.argmax(axis=1)
-    confidence = _floats(probabilities[np.arange(count), best], count)
-    return scores, [*p_unlabeled], [classes[index] for index in best.tolist()], [*confidence]
+    return p_unlabeled, [classes[n] for n in best.tolist()], probabilities[np.arange(count), best]
 
 
-def _floats(values: npt.NDArray[Any], count: int) -> list[float]:
-    result: list[float] = np.asarray(values, np.float32).reshape(-1)[:count].tolist()
-    return result
-
-
-def _features(decoded: DecodedBatch, outputs: Mapping[str, npt.NDArray[Any]]) -> FloatArray:
+def _features(decoded: DecodedBatch, outputs: _Outputs) -> FloatArray:
     if not outputs:
         return np.empty((0, 0), np.float32)
     return np.asarray(outputs["features"], np.float32)[: len(decoded.entries)][decoded.ok]
@@ -138,53 +159,66 @@ class _Failure:
     error: BaseException
 
 
-def _ahead(
-    entries: Iterable[Entry], manifest: Manifest, batch: int, workers: int
-) -> Generator[DecodedBatch]:
-    """Decode in a thread of its own, a few batches ahead of whoever takes them."""
-    ready: queue.Queue[DecodedBatch | _Failure | None] = queue.Queue(_AHEAD)
-    stop = threading.Event()
+class _Ahead:
+    """Decodes in a thread of its own, a few batches ahead of whoever takes them."""
 
-    def produce() -> None:
-        stream = decode_stream(
+    def __init__(
+        self,
+        entries: Iterable[Entry],
+        manifest: Manifest,
+        batch: int,
+        workers: int,
+        *,
+        reduces: bool,
+    ) -> None:
+        self._stream = decode_stream(
             entries,
             size=manifest.input_size,
             channels=manifest.channels,
             workers=workers,
             chunk=batch,
-            hashes_arrays=False,
+            hashes=False,
+            reduces=reduces,
         )
-        last: _Failure | None = None
-        try:
-            with contextlib.closing(stream):
-                for decoded in stream:
-                    _put(ready, decoded, stop)
-                    if stop.is_set():
-                        return
-        except BaseException as error:  # noqa: BLE001 - it is raised again in the other thread
-            last = _Failure(error)
-        _put(ready, last, stop)
+        self._ready: queue.Queue[DecodedBatch | _Failure | None] = queue.Queue(_AHEAD)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._produce, name="dgaal-read", daemon=True)
 
-    thread = threading.Thread(target=produce, name="dgaal-read", daemon=True)
-    thread.start()
-    try:
-        while (item := ready.get()) is not None:
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def __iter__(self) -> Iterator[DecodedBatch]:
+        while (item := self._ready.get()) is not None:
             if isinstance(item, _Failure):
                 raise item.error
             yield item
-    finally:
-        stop.set()
-        thread.join()
 
-
-def _put(
-    ready: "queue.Queue[DecodedBatch | _Failure | None]",
-    item: DecodedBatch | _Failure | None,
-    stop: threading.Event,
-) -> None:
-    while not stop.is_set():
+    def _produce(self) -> None:
+        last: _Failure | None = None
         try:
-            ready.put(item, timeout=0.1)
-        except queue.Full:
-            continue
-        return
+            with contextlib.closing(self._stream) as stream:
+                for decoded in stream:
+                    self._put(decoded)
+                    if self._stop.is_set():
+                        return
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the other thread
+            last = _Failure(error)
+        self._put(last)
+
+    def _put(self, item: DecodedBatch | _Failure | None) -> None:
+        while not self._stop.is_set():
+            try:
+                self._ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return

@@ -2,9 +2,12 @@
 
 import functools
 from collections.abc import Iterable
+from itertools import repeat
 from typing import Any, NamedTuple, cast
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from dgaal_cli.ids import SampleId
 
@@ -63,6 +66,29 @@ def scored(
     )
 
 
+def scored_many(
+    ids: list[SampleId],
+    paths: list[str],
+    scores: npt.NDArray[np.float32],
+    p_unlabeled: npt.NDArray[np.float32] | None,
+    predicted: list[str] | None,
+    confidence: npt.NDArray[np.float32] | None,
+) -> list[Row]:
+    """Build the rows of images with scores, column by column: a third of the time of one by one."""
+    descending: list[float] = (-scores).tolist()
+    columns = (
+        [False] * len(ids),
+        descending,
+        ids,
+        paths,
+        repeat(None) if p_unlabeled is None else p_unlabeled.tolist(),
+        repeat("") if predicted is None else predicted,
+        repeat(None) if confidence is None else confidence.tolist(),
+        repeat(""),
+    )
+    return list(map(Row._make, zip(*columns, strict=False)))
+
+
 def unreadable(sample_id: SampleId, path: str, reason: str) -> Row:
     """Build the row of an image without a score."""
     return Row(
@@ -79,19 +105,20 @@ def unreadable(sample_id: SampleId, path: str, reason: str) -> Row:
 
 def pack(rows: Iterable[Row]) -> bytes:
     """Encode rows for a temporary file; names keep bytes that are no UTF-8."""
-    return _encoder().encode(
-        [(*row[:2], _bytes(row.id), _bytes(row.path), *row[4:]) for row in rows]
-    )
+    plain = list(rows)
+    try:
+        return _encoder().encode(plain)
+    except UnicodeEncodeError:
+        named = [(*row[:2], _bytes(row.id), _bytes(row.path), *row[4:]) for row in plain]
+        return _encoder().encode(named)
 
 
 def unpack(data: bytes) -> list[Row]:
     """Read ``pack``'s bytes back."""
     packed = cast("list[Any]", msgspec.msgpack.decode(data))
-    rows: list[Row] = []
-    for is_unreadable, descending, name, path, *rest in packed:
-        fields = (is_unreadable, descending, SampleId(_text(name)), _text(path), *rest)
-        rows.append(Row._make(fields))
-    return rows
+    if packed and isinstance(packed[0][2], bytes):
+        packed = [(*row[:2], SampleId(_text(row[2])), _text(row[3]), *row[4:]) for row in packed]
+    return list(map(Row._make, packed))
 
 
 @functools.cache

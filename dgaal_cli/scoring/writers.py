@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
@@ -17,7 +17,10 @@ from dgaal_cli.scoring.rows import COLUMNS, Row
 Record = dict[str, int | float | str | None]
 WriteTable = Callable[[BinaryIO, Iterable[Row]], None]
 
+_CSV_ROWS = 4_096
 _PARQUET_ROWS = 8_192
+
+_T = TypeVar("_T")
 
 
 def table_writer(path: Path) -> WriteTable:
@@ -52,7 +55,10 @@ def write_csv(stream: BinaryIO, rows: Iterable[Row]) -> None:
     try:
         table = csv.writer(text, lineterminator="\n")
         table.writerow(COLUMNS)
-        table.writerows(_csv_rows(rows))
+        rank = 1
+        for block in _blocks(iter(rows), _CSV_ROWS):
+            table.writerows(_csv_cells(block, rank))
+            rank += len(block)
         text.flush()
     finally:
         text.detach()  # the stream is the caller's to close
@@ -102,20 +108,30 @@ def records(rows: Iterable[Row]) -> Iterator[Record]:
         }
 
 
-def _csv_rows(rows: Iterable[Row]) -> Iterator[tuple[object, ...]]:
-    for rank, row in enumerate(rows, start=1):
-        is_ok = not row.is_unreadable
-        yield (
-            rank if is_ok else "",
-            cell(row.id),
-            cell(row.path),
-            _digits(row.score) if is_ok else "",
-            "" if row.p_unlabeled is None else _digits(row.p_unlabeled),
-            cell(row.predicted),
-            "" if row.confidence is None else _digits(row.confidence),
-            "ok" if is_ok else "unreadable",
-            cell(row.error),
-        )
+def _csv_cells(rows: list[Row], rank: int) -> Iterable[tuple[object, ...]]:
+    """Return the cells of rows, the first of which has this rank; unreadable ones stand last."""
+    count = sum(not row.is_unreadable for row in rows)
+    _, descending, ids, paths, p_unlabeled, predicted, confidence, errors = zip(*rows, strict=True)
+    left = len(rows) - count
+    scores = np.negative(np.array(descending[:count], np.float32))
+    return zip(
+        [*range(rank, rank + count), *[""] * left],
+        map(cell, ids),
+        map(cell, paths),
+        [*map(str, scores), *[""] * left],
+        _texts(p_unlabeled),
+        map(cell, predicted),
+        _texts(confidence),
+        [*["ok"] * count, *["unreadable"] * left],
+        map(cell, errors),
+        strict=True,
+    )
+
+
+def _texts(values: tuple[float | None, ...]) -> Iterable[str]:
+    if None in values:
+        return ["" if value is None else _digits(value) for value in values]
+    return map(str, np.array(values, np.float32))
 
 
 def _digits(value: float) -> str:
@@ -127,7 +143,7 @@ def _shortest(value: float | None) -> float | None:
     return None if value is None else float(_digits(value))
 
 
-def _blocks(items: Iterator[Record], size: int) -> Iterator[list[Record]]:
+def _blocks(items: Iterator[_T], size: int) -> Iterator[list[_T]]:
     while block := list(islice(items, size)):
         yield block
 

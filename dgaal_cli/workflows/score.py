@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from dgaal_cli import atomic, interruption
+from dgaal_cli.data.decoding import worker_count
 from dgaal_cli.data.sources import Source, open_source
 from dgaal_cli.engines.artifact import CheckedArtifact, read_artifact
 from dgaal_cli.engines.base import Engine
@@ -264,6 +265,7 @@ class _Run:
             self._artifact,
             device=self._options.device,
             threads=self._options.threads,
+            calls=self._options.threads or worker_count(0),
             is_trusted=self._options.is_trusted,
         )
         self._device = engine.device

@@ -38,6 +38,7 @@ class FakeSampler:
     """Implements ``Engine``; remembers the shape of every call."""
 
     device = "cpu"
+    calls = 1
 
     def __init__(self, *, is_broken: bool = False, **options: Any) -> None:
         self.manifest = manifest(**options)
