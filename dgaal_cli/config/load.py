@@ -9,7 +9,7 @@ import difflib
 import os
 import tomllib
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -181,6 +181,7 @@ _POSITIVE = (
     "coevolve.steps",
     "classifier.batch",
     "classifier.steps",
+    "classifier.penalty",
     "acquisition.passes",
     "acquisition.members",
     "discriminative.hidden",
@@ -192,7 +193,6 @@ _POSITIVE = (
     "gaal.batch",
     "gaal.lr",
     "gaal.descent_lr",
-    "gaal.penalty",
     "gaal.descent_steps",
     "gaal.restarts",
     "gaal.patience",
@@ -212,6 +212,7 @@ _NOT_NEGATIVE = (
     "label.gate_ms",
     "network.residual_blocks",
     "pretrain.epochs",
+    "classifier.epochs",
     "pretrain.min_steps",
     "pretrain.adversarial_weight",
     "pretrain.pool_weight",
@@ -236,11 +237,13 @@ _SHARES = (
     "generation.share",
     "generation.min_confidence",
     "evaluation.held_out",
+    "pretrain.stop_overlap",
     "classifier.dropout",
     "coverage.purity",
     "vaal.held_out",
     "gaal.momentum",
 )
+_PARTS = ("vaal.certainty_weight", "vaal.ranking_share")
 _CHOICES: dict[str, tuple[int, ...]] = {
     "pool.image_size": (0, 8, 16, 32, 64),
     "pool.channels": (0, 1, 3),
@@ -248,24 +251,25 @@ _CHOICES: dict[str, tuple[int, ...]] = {
 }
 
 
+_LIMITS: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
+    (_POSITIVE, lambda value: value > 0, "be above 0"),
+    (_NOT_NEGATIVE, lambda value: value >= 0, "not be negative"),
+    (_SHARES, lambda value: 0 <= value < 1, "be at least 0 and below 1"),
+    (_PARTS, lambda value: 0 <= value <= 1, "be between 0 and 1"),
+    (("coevolve.folds",), lambda value: value >= 2, "be at least 2"),
+)
+
+
 def _check_ranges(config: Config) -> None:
-    for key in _POSITIVE:
-        if _value(config, key) <= 0:
-            raise ConfigError(f"'{key}' is {_value(config, key)}; it must be above 0")
-    for key in _NOT_NEGATIVE:
-        if _value(config, key) < 0:
-            raise ConfigError(f"'{key}' is {_value(config, key)}; it must not be negative")
-    for key in _SHARES:
-        if not 0 <= _value(config, key) < 1:
-            raise ConfigError(
-                f"'{key}' is {_value(config, key)}; it must be at least 0 and below 1"
-            )
+    for keys, is_fine, demand in _LIMITS:
+        for key in keys:
+            value = _value(config, key)
+            if not is_fine(value):
+                raise ConfigError(f"'{key}' is {value}; it must {demand}")
     for key, allowed in _CHOICES.items():
         if _value(config, key) not in allowed:
             listed = ", ".join(map(str, allowed))
             raise ConfigError(f"'{key}' is {_value(config, key)}; choose one of {listed}")
-    if config.coevolve.folds < 2:
-        raise ConfigError(f"'coevolve.folds' is {config.coevolve.folds}; it must be at least 2")
 
 
 def _value(config: Config, key: str) -> Any:

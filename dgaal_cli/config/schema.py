@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 
+Init = Literal["scratch", "warm", "shrink_perturb"]
+"""How a network begins a round."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolConfig:
     """Where the images are."""
@@ -41,6 +45,11 @@ class LabelConfig:
     """Show the model's guess before the answer; it is recorded with each label."""
     gate_ms: int = 80
     """An image must have been on the screen this long before an answer to it is accepted."""
+    learner: bool = True
+    """Improve guesses and order within the round by the answers given, once the round's sampler is
+    exported; it is recorded with each label."""
+    max_junk: float = 0.5
+    """Share of synthetic images that nobody could name above which no new ones are asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +70,9 @@ class NetworkConfig:
     """Channels of the first block of the task model T."""
     max_image_size: int = 32
     """Upper bound for the side that ``pool.image_size = 0`` chooses."""
+    init: Init = "scratch"
+    """How networks that select begin a round, where their method does not carry them on anyway, as
+    dgaal does: anew, with the weights of the round before, or with those shrunk and perturbed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +80,14 @@ class PretrainConfig:
     """Before round 0: (G1, D1) and (G, D2) learn on the whole pool (Guo et al. 2021, Alg. 1)."""
 
     epochs: float = 50.0
-    """Passes over the pool."""
+    """Passes; a step counts ``2 * batch`` images."""
+    epoch_unit: Literal["pool", "labeled"] = "pool"
+    """What a pass is over: all images, or as many as have a label."""
     min_steps: int = 0
     """Steps taken however small the pool is."""
+    stop_overlap: float = 0.0
+    """Ends the games once the order of the pool is stable: this share of a probe's highest ranks
+    stays the same between looks, twice in a row. 0 takes all steps."""
     batch: int = 64
     """Images from each pool a step."""
     lr_latent: float = 1e-3
@@ -99,12 +116,20 @@ class CoevolveConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierConfig:
-    """The task model T, from scratch each round."""
+    """The task model T, from scratch each round unless ``init`` says otherwise."""
 
-    architecture: Literal["vgg-small", "vgg16-bn", "resnet18"] = "vgg-small"
-    """The network; ``network.classifier_width`` scales it, 64 as published."""
+    architecture: Literal["vgg-small", "vgg16-bn", "resnet18", "linear-svm"] = "vgg-small"
+    """The network, whose width ``network.classifier_width`` sets (64 as published), or GAAL's
+    linear support vector machine on pixels."""
+    init: Init = "scratch"
+    """Weights that a round begins with: new ones, those of the round before, or those shrunk and
+    perturbed. Warm starts cost accuracy (Ash & Adams 2020), which shrinking wins back in part."""
     steps: int = 2000
-    """Optimizer steps a round."""
+    """Optimizer steps a round, where ``epochs`` is 0."""
+    epochs: float = 0.0
+    """Passes instead of a number of steps."""
+    epoch_unit: Literal["pool", "labeled"] = "labeled"
+    """What a pass is over: the labeled images, or as many images as the pool has."""
     batch: int = 64
     """Labeled images a step."""
     lr: float = 0.05
@@ -115,6 +140,8 @@ class ClassifierConfig:
     """Largest random shift in pixels."""
     flip: bool = False
     """Mirror at random; wrong for digits and letters."""
+    penalty: float = 1.0
+    """C of the support vector machine, in GAAL's methods too; their paper does not state it."""
     dropout: float = 0.0
     """Share of the penultimate features dropped in training; dbal and bald score with it (with 0.5
     where it is 0)."""
@@ -190,12 +217,10 @@ class GaalConfig:
     """Images a step."""
     lr: float = 2e-4
     """Adam rate of both networks."""
-    penalty: float = 1.0
-    """The support vector machine's C; the paper does not state it."""
     descent_steps: int = 100
     """Steps of a descent."""
-    descent_lr: float = 0.1
-    """Rate of a descent, in units of z."""
+    descent_lr: float = 0.05
+    """First rate of a descent: how far each value of z moves in a step; it falls to zero."""
     momentum: float = 0.9
     """Of a descent."""
     restarts: int = 4
@@ -253,6 +278,9 @@ class VaalConfig:
     """Upper bound of D's steps on the finished encoder; 0 as published."""
     held_out: float = 0.1
     """Share of both pools that D never sees, to measure whether it knows anything."""
+    certainty_weight: float = 0.5
+    """SRAAL: how far T's certainty makes an unlabeled image count as labeled. 1 is published, and
+    never asks for what T is sure of and wrong about."""
     ranking_share: float = 0.0
     """TA-VAAL: share of T's steps in which the ranking loss shapes T too; 0.6 as published, which
     gives T a loss that no other method's T has."""
@@ -284,6 +312,12 @@ class Config:
     """auto, cpu, cuda, cuda:N or mps."""
     threads: int = 0
     """CPU threads; 0 takes what the process may use."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """What networks train in; auto is bf16 on a GPU that has it and fp32 elsewhere. Images are
+    scored in fp32 always."""
+    compile: Literal["auto", "off", "on"] = "off"
+    """Whether torch.compile fuses the networks' operations; auto does on a GPU. Off, as nobody has
+    measured what it gains here."""
     pool: PoolConfig
     query: QueryConfig = field(default_factory=QueryConfig)
     label: LabelConfig = field(default_factory=LabelConfig)

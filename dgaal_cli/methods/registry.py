@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dgaal_cli.methods.base import Method, TaskShape
 
 METHODS = {
+    "asal": "dgaal_cli.methods.gaal.pool_queries:Asal",
     "badge": "dgaal_cli.methods.badge:Badge",
     "bald": "dgaal_cli.methods.bayesian:Bald",
     "coreset": "dgaal_cli.methods.coreset:CoreSet",
@@ -20,14 +21,29 @@ METHODS = {
     "dgaal": "dgaal_cli.methods.dgaal.method:Dgaal",
     "ensemble": "dgaal_cli.methods.ensemble:Ensemble",
     "entropy": "dgaal_cli.methods.uncertainty:Entropy",
+    "gaal": "dgaal_cli.methods.gaal.synthesis:Gaal",
+    "gaal-deep": "dgaal_cli.methods.gaal.synthesis:GaalDeep",
+    "gaal-mixed": "dgaal_cli.methods.gaal.synthesis:GaalMixed",
     "least-confidence": "dgaal_cli.methods.uncertainty:LeastConfidence",
     "margin": "dgaal_cli.methods.uncertainty:Margin",
     "probcover": "dgaal_cli.methods.coverage:ProbCover",
     "random": "dgaal_cli.methods.random_sampling:RandomSampling",
+    "self-taught": "dgaal_cli.methods.gaal.pool_queries:SelfTaught",
+    "simple-gan": "dgaal_cli.methods.gaal.synthesis:SimpleGan",
+    "sraal": "dgaal_cli.methods.sraal:Sraal",
+    "svm-active": "dgaal_cli.methods.gaal.pool_queries:SvmActive",
+    "ta-vaal": "dgaal_cli.methods.ta_vaal:TaVaal",
     "typiclust": "dgaal_cli.methods.coverage:TypiClust",
     "vaal": "dgaal_cli.methods.vaal.method:Vaal",
     "vaal-released": "dgaal_cli.methods.vaal.released:VaalReleased",
+    "waal": "dgaal_cli.methods.waal:Waal",
 }
+
+SYNTHESIZING = frozenset({"gaal", "gaal-deep", "gaal-mixed", "simple-gan"})
+"""Methods that ask images which they draw themselves; a person or a model oracle names them."""
+
+OWN_LEARNER = frozenset({"self-taught"})
+"""Methods whose T is not the configured network; they are compared as systems, not as queries."""
 
 
 def check_method(name: str) -> None:

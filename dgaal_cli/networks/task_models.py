@@ -2,6 +2,7 @@
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.networks.classifier import Classifier, SmallVgg
+from dgaal_cli.networks.linear import LinearMachine
 from dgaal_cli.networks.resnet18 import ResNet18
 from dgaal_cli.networks.vgg16 import Vgg16
 
@@ -23,3 +24,5 @@ def build_classifier(config: Config, *, channels: int, image_size: int, classes:
             return Vgg16(channels=channels, image_size=image_size, classes=classes, width=width)
         case "resnet18":
             return ResNet18(channels=channels, classes=classes, width=width)
+        case "linear-svm":
+            return LinearMachine(channels=channels, image_size=image_size, classes=classes)

@@ -3,6 +3,7 @@
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,9 +11,11 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from dgaal_cli.config.schema import ClassifierConfig
-from dgaal_cli.networks.classifier import Classifier
+from dgaal_cli.networks.classifier import Classifier, Stages
+from dgaal_cli.networks.linear import LinearMachine
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.linear import machine_phase
 from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.phase import Losses, Phase, draw_rows
 from dgaal_cli.training.seeding import drawing_from
@@ -31,11 +34,38 @@ class Prediction:
     """float32 ``(N, F)``: penultimate features h."""
 
 
-def classifier_phase(network: Classifier, config: ClassifierConfig, data: RoundData) -> Phase:
+class Companion(Protocol):
+    """A network that learns beside T from what T computes, as TA-VAAL's ranker does."""
+
+    networks: dict[str, nn.Module]
+    optimizer: torch.optim.Optimizer
+
+    def loss(self, stages: Stages, losses: Tensor, step: int) -> Tensor:
+        """Return its loss for T's stages and T's loss ``(B,)`` on each image of a step."""
+        ...
+
+
+def classifier_phase(
+    network: Classifier,
+    config: ClassifierConfig,
+    data: RoundData,
+    companion: Companion | None = None,
+) -> Phase:
     """SGD with Nesterov momentum on the labeled images, promoted synthesized ones included.
 
-    Every method gets this very phase, so that a comparison of methods compares selections.
+    Every method gets this very phase, so that a comparison of methods compares selections. A
+    companion that detaches what it sees leaves T as it would have been without it. The linear
+    machine is fitted at once instead.
     """
+    if isinstance(network, LinearMachine):
+        return machine_phase(network, *_training_set(data), penalty=config.penalty)
+    return _descent_phase(network, config, data, companion)
+
+
+def _descent_phase(
+    network: Classifier, config: ClassifierConfig, data: RoundData, companion: Companion | None
+) -> Phase:
+    images, labels = _training_set(data)
     groups = network.parameter_groups()
     optimizer = torch.optim.SGD(
         [
@@ -46,37 +76,57 @@ def classifier_phase(network: Classifier, config: ClassifierConfig, data: RoundD
         momentum=0.9,
         nesterov=True,
     )
-    images, labels = _training_set(data)
     rows = torch.arange(len(labels))
     draws = any(isinstance(module, nn.Dropout) for module in network.modules())
 
-    def step(_step: int, generator: Generator) -> Losses:
+    optimizers: dict[str, torch.optim.Optimizer] = {"classifier": optimizer}
+    if companion is not None:
+        optimizers["companion"] = companion.optimizer
+
+    def step(number: int, generator: Generator) -> Losses:
         picked = draw_rows(rows, config.batch, generator)
         batch = augment(images[picked].to(data.device), config, generator)
         with drawing_from(generator, data.device) if draws else nullcontext():
-            logits, features = network(normalize(batch))
+            stages = _stages(network, normalize(batch), has_maps=companion is not None)
+        logits = stages.logits
         if config.dropout:
-            mask = dropout_mask(features.shape, config.dropout, generator)
-            logits = network.head(features * mask.to(data.device))
-        loss = F.cross_entropy(logits, labels[picked].to(data.device))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        return {"cross_entropy": loss}
+            mask = dropout_mask(stages.features.shape, config.dropout, generator)
+            logits = network.head(stages.features * mask.to(data.device))
+        each = F.cross_entropy(logits, labels[picked].to(data.device), reduction="none")
+        losses = {"cross_entropy": each.mean()}
+        if companion is not None:
+            losses["companion"] = companion.loss(stages, each.detach(), number)
+        for used in optimizers.values():
+            used.zero_grad(set_to_none=True)
+        torch.stack(list(losses.values())).sum().backward()
+        for used in optimizers.values():
+            used.step()
+        return losses
 
     def schedule(step: int) -> None:
+        factor = config.lr * one_cycle(step, config.steps)
         for group, rule in zip(optimizer.param_groups, groups, strict=True):
-            group["lr"] = config.lr * one_cycle(step, config.steps) * rule.lr_factor
+            group["lr"] = factor * rule.lr_factor
+        for group in companion.optimizer.param_groups if companion else []:
+            group["lr"] = factor
 
     return Phase(
         name="classifier",
         title="learning the labels",
         steps=config.steps,
-        networks={"classifier": network},
-        optimizers={"classifier": optimizer},
+        networks={"classifier": network} | (companion.networks if companion else {}),
+        optimizers=optimizers,
         step=step,
         schedule=schedule,
     )
+
+
+def _stages(network: Classifier, images: Tensor, *, has_maps: bool) -> Stages:
+    """Call the network as a module, hooks and all, unless its maps are asked for."""
+    if has_maps:
+        return network.stages(images)
+    logits, features = network(images)
+    return Stages(maps=[], logits=logits, features=features)
 
 
 def dropout_mask(shape: torch.Size, rate: float, generator: Generator) -> Tensor:

@@ -1,0 +1,103 @@
+"""What GAAL's methods share: T, a DCGAN trained once on the pool, and queries made of drawings."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.ids import Row
+from dgaal_cli.methods.base import Drawn, Ranking, TaskShape, can_learn_classes
+from dgaal_cli.methods.random_sampling import random_ranking
+from dgaal_cli.methods.task_model_only import TaskModelOnly
+from dgaal_cli.networks.dcgan import DcganDiscriminator, DcganGenerator, draw_prior
+from dgaal_cli.networks.pixels import denormalize, normalize
+from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.dcgan import dcgan_phase
+from dgaal_cli.training.modes import evaluating
+from dgaal_cli.training.phase import Phase
+from dgaal_cli.training.seeding import torch_generator
+
+GAUGED = 256
+NOTHING_TO_DESCEND = "random pool images (no labels of two classes, so no boundary to draw at)"
+
+
+class DrawingMethod(TaskModelOnly):
+    """Trains the DCGAN before round 0 and keeps it; T each round, as in every method."""
+
+    def __init__(self, config: Config, shape: TaskShape) -> None:
+        super().__init__(config, shape)
+        sizes = {"channels": shape.channels, "image_size": shape.image_size}
+        width = config.gaal.width
+        self.generator = DcganGenerator(**sizes, latent=config.gaal.latent, width=width)
+        self.discriminator = DcganDiscriminator(**sizes, width=width)
+        drawing: dict[str, nn.Module] = {
+            "dcgan_generator": self.generator,
+            "dcgan_discriminator": self.discriminator,
+        }
+        self.modules |= drawing
+        self.carried: frozenset[str] = frozenset(drawing)
+
+    def learn(self, data: RoundData) -> list[Phase]:
+        """The DCGAN before round 0, then T on the labels of now."""
+        first = (
+            [dcgan_phase(self.generator, self.discriminator, self.config.gaal, data)]
+            if data.number == 0
+            else []
+        )
+        return [*first, *super().learn(data)]
+
+    def health(self, data: RoundData) -> dict[str, float]:
+        """Whether drawings vary and pass for real.
+
+        ``drawn_spread`` is the mean deviation of a pixel over drawings, as a part of that over the
+        pool; near 0 the generator draws one image. ``drawn_passes`` is how often D takes a drawing
+        for real, ``real_passes`` how often a pool image.
+        """
+        draws = torch_generator(data.seed, data.number, "health")
+        rows = np.flatnonzero(data.is_usable)
+        rows = rows[:: max(1, -(-len(rows) // GAUGED))]
+        real = normalize(torch.from_numpy(np.array(data.pixels[rows])).to(data.device))
+        with evaluating(self.generator, self.discriminator):
+            drawn = self.generator(draw_prior(GAUGED, self.generator.latent, draws).to(data.device))
+            passes = [float((self.discriminator(x) > 0).float().mean()) for x in (drawn, real)]
+        spread = float(drawn.std(0).mean()) / max(float(real.std(0).mean()), 1e-9)
+        return {"drawn_spread": spread, "drawn_passes": passes[0], "real_passes": passes[1]}
+
+    def drawn_ranking(
+        self,
+        data: RoundData,
+        images: Tensor,
+        drawn_scores: np.ndarray,
+        *,
+        pool_scores: np.ndarray,
+        strategy: str,
+        reason: str,
+    ) -> Ranking:
+        """Ask drawings, and no pool image.
+
+        Args:
+            data: The round.
+            images: ``(M, C, H, W)`` in [-1, 1], in the order to ask.
+            drawn_scores: ``(M,)``.
+            pool_scores: ``(U,)`` of the unlabeled rows, by the same measure.
+            strategy: For the record.
+            reason: For the person who labels.
+        """
+        return Ranking(
+            rows=data.unlabeled_rows,
+            scores=pool_scores.astype(np.float32),
+            picks=[],
+            synthesized=Drawn(
+                pixels=denormalize(images).cpu().numpy(),
+                parents=[Row(-1)] * len(images),
+                scores=drawn_scores.astype(np.float32),
+                reason=reason,
+            ),
+            strategy=strategy,
+        )
+
+    def cold_start(self, data: RoundData, count: int, seed: int) -> Ranking | None:
+        """Ask random pool images, as the paper's first fifty, while there is no boundary."""
+        if can_learn_classes(data):
+            return None
+        return random_ranking(data, count, seed, strategy=NOTHING_TO_DESCEND)

@@ -1,0 +1,79 @@
+"""GAAL's learner: linear support vector machines on pixels, and how far an image is from them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dgaal_cli.networks.pixels import normalize
+from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.linear import fit_hyperplanes
+from dgaal_cli.training.modes import batches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hyperplanes:
+    """Decision values ``x W^T + b`` of flattened images in [-1, 1].
+
+    With two classes the difference of the two values is the machine's f. With more, the boundary
+    nearest to an image is the one between its two highest values.
+    """
+
+    weights: Tensor
+    """``(K, P)``."""
+    biases: Tensor
+    """``(K,)``."""
+
+    def values(self, images: Tensor) -> Tensor:
+        """Return ``(B, K)`` for images ``(B, C, H, W)``."""
+        return images.flatten(1) @ self.weights.T + self.biases
+
+    def gaps(self, images: Tensor) -> Tensor:
+        """Return the difference of the two highest decision values, ``(B,)``: |f| with two."""
+        top = self.values(images).topk(2, dim=1).values
+        return top[:, 0] - top[:, 1]
+
+    def distances(self, images: Tensor) -> Tensor:
+        """Return the root mean square change of a pixel to the nearest boundary, ``(B,)``.
+
+        ``|W x + b| / |W| / sqrt(P)``: GAAL's objective in units of a pixel's value, so that weights
+        and rates mean the same for every machine.
+        """
+        top = self.values(images).topk(2, dim=1)
+        normal = self.weights[top.indices[:, 0]] - self.weights[top.indices[:, 1]]
+        length = (normal**2).mean(1).sqrt().clamp_min(1e-12) * normal.shape[1]
+        return (top.values[:, 0] - top.values[:, 1]) / length
+
+    def pool_gaps(self, pixels: np.ndarray, device: torch.device) -> np.ndarray:
+        """Return the gaps of uint8 pixels ``(N, S, S, C)``, float64."""
+        with torch.no_grad():
+            parts = [self.gaps(images.double()).cpu().numpy() for images in batches(pixels, device)]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def learn_hyperplanes(data: RoundData, *, penalty: float) -> Hyperplanes:
+    """Fit the machine on all labels of now, drawn images that a person named included.
+
+    The fit is a function of the labels alone, so a query repeats it instead of storing it.
+
+    Args:
+        data: A round with labels of two classes at least.
+        penalty: C of the support vector machine.
+    """
+    images, labels = labeled_images(data)
+    weights, biases = fit_hyperplanes(
+        images.flatten(1).double().numpy(), labels, len(data.class_names), penalty=penalty
+    )
+    return Hyperplanes(
+        weights=torch.from_numpy(weights).to(data.device),
+        biases=torch.from_numpy(biases).to(data.device),
+    )
+
+
+def labeled_images(data: RoundData) -> tuple[Tensor, np.ndarray]:
+    """Return labeled images ``(L, C, H, W)`` in [-1, 1] on the CPU, and labels int64 ``(L,)``."""
+    rows, drawn = data.labeled_rows, data.synthetic.is_labeled
+    pixels = np.concatenate([data.pixels[rows], data.synthetic.pixels[drawn]])
+    labels = np.concatenate([data.labels[rows], data.synthetic.labels[drawn]])
+    return normalize(torch.from_numpy(pixels)), labels

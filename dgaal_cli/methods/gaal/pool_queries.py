@@ -1,0 +1,161 @@
+"""GAAL's comparators on real images: SVM active learning, self-taught learning, and ASAL."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.ids import Row
+from dgaal_cli.methods.base import Ranking, TaskShape, can_learn_classes
+from dgaal_cli.methods.by_score import COLD_START, ByScore
+from dgaal_cli.methods.gaal.hyperplanes import learn_hyperplanes
+from dgaal_cli.methods.gaal.synthesis import GaalDeep, closeness
+from dgaal_cli.methods.pool_encoder import by_identity
+from dgaal_cli.methods.random_sampling import random_ranking
+from dgaal_cli.methods.task_model_only import TaskModelOnly
+from dgaal_cli.networks.linear import CodedMachine
+from dgaal_cli.networks.samplers import HyperplaneSampler
+from dgaal_cli.networks.sparse_coder import SparseCoder
+from dgaal_cli.training.classifier import Prediction, predict
+from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.modes import batches, evaluating
+from dgaal_cli.training.phase import Phase
+from dgaal_cli.training.sparse_coding import coder_phase
+
+
+class SvmActive(ByScore):
+    """The pool image nearest the hyperplane (Tong & Koller 2001, simple margin).
+
+    More than two classes as in ``gaal``. It shows what GAAL loses or gains by drawing its images.
+    """
+
+    name = "svm-active"
+    reason = "near a class boundary of the linear learner"
+
+    def score(
+        self, data: RoundData, rows: np.ndarray, prediction: Prediction, seed: int
+    ) -> np.ndarray:
+        """``1 / (1 + |f|)``, or half the gap of the two highest decision values."""
+        planes = learn_hyperplanes(data, penalty=self.config.classifier.penalty)
+        return closeness(planes.pool_gaps(data.pixels[rows], data.device))
+
+    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
+        """The classifier, and the hyperplanes of now as the sampler."""
+        modules = super().deploy(data)
+        if not can_learn_classes(data):
+            return modules
+        planes = learn_hyperplanes(data, penalty=self.config.classifier.penalty)
+        sampler = HyperplaneSampler(
+            self.classifier, planes.weights.float().cpu(), planes.biases.float().cpu()
+        )
+        return modules | {"sampler": sampler}
+
+
+class SelfTaught(TaskModelOnly):
+    """Sparse codes learned on the unlabeled pool, then a linear SVM (Raina et al. 2007).
+
+    A way to learn, not to ask: the queries are random, and T is the machine on the codes instead of
+    the configured network. Raina et al. learn from images of other classes; as in GAAL's
+    comparison the pool itself serves.
+    """
+
+    name = "self-taught"
+
+    def __init__(self, config: Config, shape: TaskShape) -> None:
+        super().__init__(config, shape)
+        self.coder = SparseCoder(
+            inputs=shape.channels * shape.image_size**2,
+            atoms=config.gaal.atoms,
+            sparsity=config.gaal.sparsity,
+        )
+        self.classifier = CodedMachine(
+            self.coder,
+            channels=shape.channels,
+            image_size=shape.image_size,
+            classes=shape.classes,
+        )
+        self.modules = {"classifier": self.classifier}
+        # The dictionary is part of the machine; its hyperplanes are fitted anew each round.
+        self.carried: frozenset[str] = frozenset({"classifier"})
+
+    def learn(self, data: RoundData) -> list[Phase]:
+        """The dictionary before round 0, then the machine on the labels of now."""
+        first = [coder_phase(self.coder, self.config.gaal, data)] if data.number == 0 else []
+        return [*first, *super().learn(data)]
+
+    def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
+        """Ask at random."""
+        return random_ranking(data, count, seed, strategy="self-taught (random queries)")
+
+    def health(self, data: RoundData) -> dict[str, float]:
+        """How much of the pool the codes keep, and how many of a code's values are not zero."""
+        rows = np.flatnonzero(data.is_usable)[:1000]
+        error = total = used = 0.0
+        with evaluating(self.coder):
+            for images in batches(data.pixels[rows], data.device):
+                codes, flat = self.coder(images), images.flatten(1)
+                error += float(((flat - self.coder.reconstruct(codes)) ** 2).sum())
+                total += float(((flat - self.coder.mean) ** 2).sum())
+                used += float((codes != 0).float().mean(1).sum())
+        return {
+            "reconstruction_r2": 1.0 - error / max(total, 1e-9),
+            "active_codes": used / max(len(rows), 1),
+        }
+
+
+class Asal(GaalDeep):
+    """Draw an image where T hesitates, ask its nearest real neighbor (Mayer & Timofte 2020, ASAL).
+
+    Labels then belong to real images. Neighbors are found in the features of the DCGAN's
+    discriminator, one of the spaces that the paper compares; exact search, no PCA. Each image is
+    asked once: a second drawing with the same neighbor gets the next one.
+    """
+
+    name = "asal"
+
+    def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
+        """Match drawings to unlabeled images; score these by their distance to a drawing."""
+        if not can_learn_classes(data):
+            return random_ranking(data, count, seed, strategy=COLD_START)
+        rows = data.unlabeled_rows
+        ordered = by_identity(data, rows)
+        count = min(count, len(rows))
+        own = self._features(data.pixels[ordered], data.device)
+        picked: list[int] = []
+        nearest = np.zeros(len(rows))
+        if count:
+            found = self.found_at_boundary(data, count, seed)
+            with evaluating(self.discriminator):
+                drawn = self.discriminator.features(found.images).double().cpu()
+            gaps = torch.cdist(drawn, torch.from_numpy(own)).numpy()
+            picked = match_in_turn(gaps)
+            nearest = gaps.min(0)
+        picks = [Row(int(ordered[i])) for i in picked]
+        scores = np.empty(len(rows), dtype=np.float32)
+        scores[np.searchsorted(rows, ordered)] = 1.0 / (1.0 + nearest)
+        return Ranking(
+            rows=rows,
+            scores=scores,
+            picks=picks,
+            strategy=f"{self.name} ({self.config.gaal.objective})",
+            reasons=dict.fromkeys(picks, "resembles a drawing at a class boundary"),
+            prediction=predict(self.classifier, data.pixels[rows], data.device),
+        )
+
+    def _features(self, pixels: np.ndarray, device: torch.device) -> np.ndarray:
+        with evaluating(self.discriminator):
+            parts = [
+                self.discriminator.features(x).double().cpu().numpy()
+                for x in batches(pixels, device)
+            ]
+        return np.concatenate(parts)
+
+
+def match_in_turn(gaps: np.ndarray) -> list[int]:
+    """Give each row of ``(M, U)`` distances its nearest column that no row before it took."""
+    picked: list[int] = []
+    for row in gaps:
+        left = row.copy()
+        left[picked] = np.inf
+        picked.append(int(left.argmin()))
+    return picked

@@ -1,0 +1,95 @@
+"""DCGAN, the unconditional branch: z to images, and images to the logit of "real".
+
+Radford, Metz & Chintala 2016 in the form of its widely used TensorFlow code: 5 x 5 kernels of
+stride 2, BatchNorm except at both image ends, weights from N(0, 0.02). GAAL (Zhu & Bento 2017)
+trains it before there are labels, so the code's label-conditional branch for digits has no place.
+"""
+
+import math
+
+import torch
+from torch import Generator, Tensor, nn
+
+LARGEST_FACTOR = 8
+"""The deepest layers have so many times the channels of the widest resolution."""
+
+
+class DcganGenerator(nn.Module):
+    """z ``(B, Z)`` in [-1, 1] to images ``(B, C, H, W)`` in [-1, 1].
+
+    A linear layer to the smallest map, of H / 16 pixels a side and at least two, then doublings.
+
+    Args:
+        channels: Channels C of the images.
+        image_size: Side in pixels, a power of two from 8.
+        latent: Width Z of z.
+        width: Channels at half the full resolution; 64 in the paper.
+    """
+
+    def __init__(self, *, channels: int, image_size: int, latent: int, width: int) -> None:
+        super().__init__()
+        self.latent = latent
+        self.side, widths = _plan(image_size, width)
+        before = widths[-1]
+        self.project = nn.Linear(latent, before * self.side**2)
+        layers: list[nn.Module] = [nn.BatchNorm2d(before), nn.ReLU()]
+        for after in widths[-2::-1]:
+            layers += [_doubling(before, after), nn.BatchNorm2d(after), nn.ReLU()]
+            before = after
+        self.body = nn.Sequential(*layers, _doubling(before, channels), nn.Tanh())
+        self.apply(_initialize)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Draw images."""
+        start = self.project(z).view(len(z), -1, self.side, self.side)
+        return self.body(start)
+
+
+class DcganDiscriminator(nn.Module):
+    """Images ``(B, C, H, W)`` in [-1, 1] to logits of "real" ``(B,)``; arguments as above."""
+
+    def __init__(self, *, channels: int, image_size: int, width: int) -> None:
+        super().__init__()
+        side, widths = _plan(image_size, width)
+        layers: list[nn.Module] = []
+        before = channels
+        for depth, after in enumerate(widths):
+            layers.append(nn.Conv2d(before, after, 5, stride=2, padding=2))
+            if depth:
+                layers.append(nn.BatchNorm2d(after))
+            layers.append(nn.LeakyReLU(0.2))
+            before = after
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(before * side**2, 1)
+        self.apply(_initialize)
+
+    def features(self, images: Tensor) -> Tensor:
+        """The last map, averaged over its places, ``(B, F)``."""
+        return self.body(images).mean((2, 3))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits, never a sigmoid."""
+        return self.head(self.body(images).flatten(1)).squeeze(1)
+
+
+def draw_prior(count: int, latent: int, generator: Generator) -> Tensor:
+    """Draw z ``(count, latent)``, uniform in [-1, 1], on the CPU: one seed, one z everywhere."""
+    return 2.0 * torch.rand(count, latent, generator=generator) - 1.0
+
+
+def _plan(image_size: int, width: int) -> tuple[int, list[int]]:
+    """Side of the smallest map, and the channels after each halving, large maps first."""
+    side = max(2, image_size // 16)
+    halvings = round(math.log2(image_size / side))
+    return side, [width * min(2**depth, LARGEST_FACTOR) for depth in range(halvings)]
+
+
+def _doubling(before: int, after: int) -> nn.ConvTranspose2d:
+    return nn.ConvTranspose2d(before, after, 5, stride=2, padding=2, output_padding=1)
+
+
+def _initialize(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

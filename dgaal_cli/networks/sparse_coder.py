@@ -1,0 +1,59 @@
+"""Images as sparse sums of learned atoms, the representation of self-taught learning."""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+ITERATIONS = 50
+
+
+class SparseCoder(nn.Module):
+    """Codes a that minimize ``0.5 |x - mean - a D|^2 + sparsity |a|_1``.
+
+    Raina, Battle, Lee, Packer & Ng 2007, eq. 1 and 2, solved by FISTA (Beck & Teboulle 2009) in a
+    fixed number of steps, so that the module is a plain function that can be exported.
+
+    Args:
+        inputs: Values P of an image.
+        atoms: Rows A of the dictionary D, each of length one.
+        sparsity: Weight of the codes' absolute values, in units of an image's values.
+    """
+
+    mean: Tensor
+    lipschitz: Tensor
+
+    def __init__(self, *, inputs: int, atoms: int, sparsity: float) -> None:
+        super().__init__()
+        self.sparsity = sparsity
+        self.atoms = nn.Parameter(torch.randn(atoms, inputs))
+        self.register_buffer("mean", torch.zeros(inputs))
+        self.register_buffer("lipschitz", torch.ones(()))
+        self.settle()
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Scale atoms to length one and take the step size from them; after every change."""
+        lengths = (self.atoms**2).sum(1, keepdim=True).sqrt()
+        self.atoms.div_(lengths.clamp_min(1e-8))
+        largest = cast("Tensor", cast("Any", torch.linalg).matrix_norm(self.atoms, ord=2))
+        self.lipschitz.copy_(1.001 * largest**2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return codes ``(B, A)`` of images ``(B, C, H, W)`` in [-1, 1]."""
+        x = images.flatten(1) - self.mean
+        gram, target = self.atoms @ self.atoms.T, x @ self.atoms.T
+        threshold = self.sparsity / self.lipschitz
+        code = torch.zeros_like(target)
+        ahead, momentum = code, 1.0
+        for _ in range(ITERATIONS):
+            moved = ahead - (ahead @ gram - target) / self.lipschitz
+            following = torch.sign(moved) * torch.relu(moved.abs() - threshold)
+            faster = 0.5 * (1.0 + (1.0 + 4.0 * momentum**2) ** 0.5)
+            ahead = following + (momentum - 1.0) / faster * (following - code)
+            code, momentum = following, faster
+        return code
+
+    def reconstruct(self, codes: Tensor) -> Tensor:
+        """Return flattened images ``(B, P)``."""
+        return codes @ self.atoms + self.mean
