@@ -8,7 +8,6 @@ and a field below are the same word. A preset fills the fields of ``[network]``,
 from dataclasses import dataclass, field
 from typing import Literal
 
-
 Init = Literal["scratch", "warm", "shrink_perturb"]
 """How a network begins a round."""
 

@@ -40,4 +40,8 @@ class ImageDiscriminator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the critic's value ``(B,)`` for images ``(B, C, H, W)`` in [-1, 1]."""
-        return self.head(self.body(images)).squeeze(1)
+        return self.verdict(self.body(images))
+
+    def verdict(self, features: Tensor) -> Tensor:
+        """Return the critic's value ``(B,)`` for what ``body`` says."""
+        return self.head(features).squeeze(1)

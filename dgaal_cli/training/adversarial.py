@@ -1,6 +1,7 @@
 """The two games of DGAAL before round 0: (G1, D1) over features, (G, D2) over images."""
 
-import itertools
+from collections.abc import Mapping
+from contextlib import nullcontext
 
 import torch
 from torch import Generator, Tensor
@@ -12,22 +13,29 @@ from dgaal_cli.networks.image_discriminator import ImageDiscriminator
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.device import to_device
 from dgaal_cli.training.losses import (
     critic_loss,
     discriminator_loss,
     encoder_game_loss,
     reconstruction_loss,
 )
+from dgaal_cli.training.optimizers import adam
 from dgaal_cli.training.phase import Losses, Phase, draw_rows
+from dgaal_cli.training.precision import Autocast, widen
 
 ADAM_BETAS = (0.5, 0.99)
+
+Optimizers = Mapping[str, torch.optim.Adam]
 
 
 class Games:
     """Networks and optimizers of the pretraining phase, and its step.
 
-    Order of one step (Guo et al. 2021, Alg. 1): G1, D1, G, D2. The paper shares one loop and two
-    learning rates; G1 has an optimizer in each game, as there.
+    Guo et al. 2021, Alg. 1 alternates G1, D1, G, D2 in one loop; G1 has an optimizer in each game,
+    as there. Each game here begins with its discriminator: generator networks do not change in
+    between, so one forward pass serves both players and yet each plays against the other's newest
+    weights. It is the same alternation, and half the passes through encoder and decoder.
     """
 
     def __init__(
@@ -51,45 +59,32 @@ class Games:
         labeled = torch.from_numpy(data.labeled_rows)
         unlabeled = torch.from_numpy(data.unlabeled_rows)
         has_both = len(labeled) > 0 and len(unlabeled) > 0
-
-        def adam(parameters: itertools.chain[torch.nn.Parameter], lr: float) -> torch.optim.Adam:
-            return torch.optim.Adam(list(parameters), lr=lr, betas=ADAM_BETAS)
-
-        encoder_parameters = list(self.encoder.parameters())
-        optimizers = {
-            "latent_encoder": adam(itertools.chain(encoder_parameters), config.lr_latent),
-            "latent_discriminator": adam(
-                itertools.chain(self.latent_discriminator.parameters()), config.lr_latent
-            ),
-            "generator": adam(
-                itertools.chain(encoder_parameters, self.decoder.parameters()), config.lr_image
-            ),
-            "image_discriminator": adam(
-                itertools.chain(self.image_discriminator.parameters()), config.lr_image
-            ),
-        }
+        optimizers = self.optimizers(config)
 
         def step(_step: int, generator: Generator) -> Losses:
             losses: dict[str, Tensor] = {}
             if has_both:
-                x_l = data.images(draw_rows(labeled, config.batch, generator))
-                x_u = data.images(draw_rows(unlabeled, config.batch, generator))
-                losses |= self._feature_game(x_l, x_u, config, optimizers)
+                sides = [draw_rows(side, config.batch, generator) for side in (labeled, unlabeled)]
+                x = normalize(data.images(torch.cat(sides)))
+                losses |= self.feature_game(x, config, optimizers, autocast=data.autocast)
             x_r = normalize(data.images(draw_rows(rows, 2 * config.batch, generator)))
             noise = draw_noise(
                 len(x_r),
                 self.decoder.map_channels,
                 half_width=generation.noise,
                 generator=generator,
-            ).to(data.device)
-            losses |= self._image_game(x_r, noise, config, optimizers)
+            )
+            noise = to_device(noise, data.device)
+            losses |= self.image_game(x_r, noise, config, optimizers, autocast=data.autocast)
             return losses
 
-        passes = config.epochs * len(rows) / (2 * config.batch)
+        unit = len(rows) if config.epoch_unit == "pool" else max(1, len(labeled))
+        epoch = unit / (2 * config.batch)
         return Phase(
             name="pretrain",
             title="learning the pool",
-            steps=max(config.min_steps, round(passes), 1),
+            steps=max(config.min_steps, round(config.epochs * epoch), 1),
+            epoch_steps=max(1, round(epoch)),
             networks={
                 "encoder": self.encoder,
                 "decoder": self.decoder,
@@ -101,54 +96,87 @@ class Games:
             cost=5.0,
         )
 
-    def _feature_game(
-        self,
-        labeled: Tensor,
-        unlabeled: Tensor,
-        config: PretrainConfig,
-        optimizers: dict[str, torch.optim.Adam],
-    ) -> Losses:
-        """G1 and D1 step (eq. 4); both pools share one batch, so BatchNorm tells no pool."""
-        _, z = self.encoder(normalize(torch.cat([labeled, unlabeled])))
-        z_l, z_u = z[: len(labeled)], z[len(labeled) :]
+    def optimizers(self, config: PretrainConfig) -> Optimizers:
+        """Build the four optimizers; the networks must be on their device already."""
+        own = list(self.encoder.parameters())
+        latent = self.latent_discriminator.parameters()
+        both = [*own, *self.decoder.parameters()]
+        image = self.image_discriminator.parameters()
+        return {
+            "latent_encoder": adam(own, lr=config.lr_latent, betas=ADAM_BETAS),
+            "latent_discriminator": adam(latent, lr=config.lr_latent, betas=ADAM_BETAS),
+            "generator": adam(both, lr=config.lr_image, betas=ADAM_BETAS),
+            "image_discriminator": adam(image, lr=config.lr_image, betas=ADAM_BETAS),
+        }
 
-        self.latent_discriminator.requires_grad_(requires_grad=False)
-        game = encoder_game_loss(self.latent_discriminator(z_l), self.latent_discriminator(z_u))
-        optimizers["latent_encoder"].zero_grad(set_to_none=True)
-        (config.pool_weight * game).backward()
-        optimizers["latent_encoder"].step()
+    def feature_game(
+        self,
+        images: Tensor,
+        config: PretrainConfig,
+        optimizers: Optimizers,
+        *,
+        autocast: Autocast = nullcontext,
+    ) -> Losses:
+        """D1, then G1 take a step (eq. 4).
+
+        Args:
+            images: ``(2B, C, H, W)``, labeled ones first; both pools share one batch, so BatchNorm
+                tells no pool.
+            config: Weights.
+            optimizers: As ``optimizers`` builds them.
+            autocast: Precision of the encoder; D1 and the losses stay in the weights' own.
+        """
+        half = len(images) // 2
+        with autocast():
+            _, z = self.encoder(images)
+        z = widen(z)
 
         self.latent_discriminator.requires_grad_(requires_grad=True)
-        z_l, z_u = z_l.detach(), z_u.detach()
-        verdict = discriminator_loss(self.latent_discriminator(z_l), self.latent_discriminator(z_u))
-        optimizers["latent_discriminator"].zero_grad(set_to_none=True)
-        verdict.backward()
-        optimizers["latent_discriminator"].step()
+        said = self.latent_discriminator(z.detach())
+        verdict = discriminator_loss(said[:half], said[half:])
+        _update(optimizers["latent_discriminator"], verdict)
+
+        self.latent_discriminator.requires_grad_(requires_grad=False)
+        said = self.latent_discriminator(z)
+        game = encoder_game_loss(said[:half], said[half:])
+        _update(optimizers["latent_encoder"], config.pool_weight * game)
         return {"encoder_game": game, "latent_discriminator": verdict}
 
-    def _image_game(
+    def image_game(
         self,
         images: Tensor,
         noise: Tensor,
         config: PretrainConfig,
-        optimizers: dict[str, torch.optim.Adam],
+        optimizers: Optimizers,
+        *,
+        autocast: Autocast = nullcontext,
     ) -> Losses:
-        """G and D2 each take a step (eq. 6 and 8)."""
-        feature_map, _ = self.encoder(images)
-        redrawn = self.decoder(feature_map, noise)
+        """D2, then G take a step (eq. 6 and 8).
 
-        self.image_discriminator.requires_grad_(requires_grad=False)
+        D2 sees real and redrawn images in two passes: each is one power iteration of its spectral
+        normalization.
+        """
+        critic_of = self.image_discriminator
+        with autocast():
+            feature_map, _ = self.encoder(images)
+            redrawn = widen(self.decoder(feature_map, noise))
+
+        critic_of.requires_grad_(requires_grad=True)
+        with autocast():
+            real, drawn = critic_of.body(images), critic_of.body(redrawn.detach())
+        critic = critic_loss(critic_of.verdict(widen(real)), critic_of.verdict(widen(drawn)))
+        _update(optimizers["image_discriminator"], critic)
+
+        critic_of.requires_grad_(requires_grad=False)
         error = reconstruction_loss(images, redrawn)
-        realism = self.image_discriminator(redrawn).mean()
-        optimizers["generator"].zero_grad(set_to_none=True)
-        (error - config.adversarial_weight * realism).backward()
-        optimizers["generator"].step()
-
-        self.image_discriminator.requires_grad_(requires_grad=True)
-        critic = critic_loss(
-            self.image_discriminator(images), self.image_discriminator(redrawn.detach())
-        )
-        optimizers["image_discriminator"].zero_grad(set_to_none=True)
-        critic.backward()
-        optimizers["image_discriminator"].step()
+        with autocast():
+            drawn = critic_of.body(redrawn)
+        realism = critic_of.verdict(widen(drawn)).mean()
+        _update(optimizers["generator"], error - config.adversarial_weight * realism)
         return {"reconstruction": error, "critic": critic}
+
+
+def _update(optimizer: torch.optim.Adam, loss: Tensor) -> None:
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()

@@ -1,5 +1,6 @@
 """Everything one round of training sees, as arrays whose rows belong together."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -7,6 +8,11 @@ import torch
 from torch import Tensor
 
 from dgaal_cli.ids import ItemId
+from dgaal_cli.training.device import free_bytes, to_device
+from dgaal_cli.training.precision import Precision, autocast
+
+RESIDENT_SHARE = 0.4
+"""Part of the free memory that a pool's pixels may take; networks need the rest."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,7 +60,10 @@ class RoundData:
     """How far the labeling is, 0..1; the share of D1 in a query falls with it."""
     test_pixels: np.ndarray | None = None
     test_labels: np.ndarray | None = None
+    precision: Precision = "fp32"
+    """What convolutions and matrix products compute in; losses and optimizers stay float32."""
     _pool: Tensor | None = field(default=None, repr=False)
+    _fits: bool | None = field(default=None, repr=False)
 
     @property
     def labeled_rows(self) -> np.ndarray:
@@ -74,11 +83,26 @@ class RoundData:
     def images(self, rows: Tensor) -> Tensor:
         """Return uint8 pixels ``(B, S, S, C)`` of pool rows on the device.
 
-        The pool is copied to the device once; an index then costs no host transfer of pixels.
+        A pool that fits is copied to the device once, so that a batch costs one index. One that
+        does not stays where it is, usually memory-mapped, and batches are streamed; the values are
+        the same.
         """
-        if self._pool is None:
+        if self._pool is None and self.is_resident:
             self._pool = torch.from_numpy(np.array(self.pixels)).to(self.device)
-        return self._pool[rows.to(self.device)]
+        if self._pool is not None:
+            return self._pool[to_device(rows, self.device)]
+        return to_device(torch.from_numpy(self.pixels[rows.numpy()]), self.device)
+
+    @property
+    def is_resident(self) -> bool:
+        """Whether the pool's pixels take no more than their share of the device's free memory."""
+        if self._fits is None:
+            self._fits = self.pixels.nbytes <= RESIDENT_SHARE * free_bytes(self.device)
+        return self._fits
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Return the block in which networks run in this round's precision."""
+        return autocast(self.device, self.precision)
 
 
 def no_synthetic_images(size: int, channels: int) -> SyntheticImages:

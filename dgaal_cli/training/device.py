@@ -1,6 +1,7 @@
 """Which processor trains, and how many threads it may use."""
 
 import os
+from pathlib import Path
 
 import torch
 
@@ -36,3 +37,26 @@ def use_threads(count: int) -> int:
     threads = count or available or 1
     torch.set_num_threads(threads)
     return threads
+
+
+def to_device(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Send a tensor from the CPU to the device; towards a GPU nobody waits for it.
+
+    A copy from pageable memory would make the host wait, one from pinned memory does not.
+    """
+    if device.type == "cuda" and not values.is_cuda:
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Estimate the memory that is free on the device now; on a CPU, what Linux calls available."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+        return (
+            next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) * 1024
+        )
+    except (OSError, ValueError, StopIteration):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2

@@ -2,12 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 Losses = Mapping[str, Tensor]
+
+
+def never() -> bool:
+    """Say that a phase takes all its steps."""
+    return False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,14 +30,21 @@ class Phase:
     optimizers: dict[str, Optimizer]
     step: Callable[[int, Generator], Losses]
     """Takes the step's number and its generator, updates the networks, returns its losses."""
-    is_done: Callable[[], bool] = field(default=lambda: False)
+    is_done: Callable[[], bool] = never
     """Looked at after each step; True ends the phase early."""
     schedule: Callable[[int], None] = field(default=lambda _step: None)
     """Called before each step to set learning rates; a function of the step alone."""
     prepare: Callable[[], None] = field(default=lambda: None)
     """Called once before the phase starts or goes on, when everything before it has ended."""
     cost: float = 1.0
-    """Rough price of a step beside a task model's step; only the time left is guessed from it."""
+    """Rough price of a step beside a task model's step; time left and time budgets are guessed from
+    it."""
+    epoch_steps: int = 1
+    """Steps of one pass over what the phase learns from; no time budget may allow fewer."""
+    memory: dict[str, Any] = field(default_factory=dict[str, Any])
+    """JSON values that steps and ``is_done`` remember; a checkpoint keeps them."""
+    batch_key: str = ""
+    """The setting to lower where a step does not fit into memory, such as ``pretrain.batch``."""
 
 
 def draw_rows(rows: Tensor, count: int, generator: Generator) -> Tensor:
