@@ -1,0 +1,392 @@
+"""VAAL and its successors: values, ablations, gauges in words, and resuming to the bit."""
+
+import copy
+import re
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small_rounds import build, runner, small_config, small_data, trained
+
+from dgaal_cli import interruption
+from dgaal_cli.errors import ConfigError, InterruptedRunError
+from dgaal_cli.events import StepDone
+from dgaal_cli.methods import gauges
+from dgaal_cli.methods.sraal import uncertainty_indicator
+from dgaal_cli.methods.ta_vaal import RankerBesideT, ranking_loss
+from dgaal_cli.methods.waal import slope_penalty
+from dgaal_cli.networks.feature_critic import FeatureCritic
+from dgaal_cli.networks.pixels import normalize
+from dgaal_cli.networks.pool_samplers import CentroidSampler
+from dgaal_cli.networks.ranker import Ranker
+from dgaal_cli.training.checkpoint import module_tensors
+from dgaal_cli.training.classifier import predict
+from dgaal_cli.training.pool_phases import iterations
+
+FAMILY = ("vaal", "vaal-released", "ta-vaal", "sraal", "waal")
+REPRESENTATIONS = ("vae", "frozen-vae", "image", "none")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def phases_of(method, data):
+    return [*method.learn(data), *method.adapt(data)]
+
+
+def stop_after(steps):
+    seen = {"steps": 0}
+
+    def listen(event):
+        if isinstance(event, StepDone):
+            seen["steps"] += 1
+            if seen["steps"] == steps:
+                signal.raise_signal(signal.SIGINT)
+
+    return listen
+
+
+@pytest.mark.parametrize("name", FAMILY)
+@pytest.mark.parametrize("steps", [5, 34, 45])
+def test_going_on_after_an_interruption_gives_the_same_bits(name, steps, tmp_path):
+    config = small_config(name, classifier={"flip": True}, vaal={"min_steps": 12})
+    data = small_data()
+    whole = build(config)
+    phases = phases_of(whole, data)
+    runner(whole, phases, tmp_path / "whole").run(phases)
+
+    first = build(config)
+    phases = phases_of(first, data)
+    total = sum(phase.steps for phase in phases)
+    listener = stop_after(min(steps, total - 3))
+    with interruption.listening(), pytest.raises(InterruptedRunError):
+        runner(first, phases, tmp_path / "cut", emit=listener).run(phases)
+    second = build(config, number=1)  # other weights: everything must come from the saved state
+    phases = phases_of(second, data)
+    again = runner(second, phases, tmp_path / "cut")
+    assert again.resume()
+    again.run(phases)
+    ours, theirs = module_tensors(whole.modules), module_tensors(second.modules)
+    assert [key for key in ours if not torch.equal(ours[key], theirs[key])] == []
+
+
+def one_sided(labeled=24):
+    """Labels of dark images only, of two classes that have nothing to do with it."""
+    data = small_data(120)
+    truth = np.arange(120) % 2  # 1 is bright
+    labels = np.full(120, -1, dtype=np.int64)
+    dark = np.flatnonzero(truth == 0)[:labeled]
+    labels[dark] = np.arange(labeled) % 2
+    return replace(data, labels=labels), truth == 1
+
+
+SMALL_BUT_LEARNING = {"min_steps": 150, "batch": 16, "settle_steps": 100}
+
+
+@pytest.mark.parametrize("representation", REPRESENTATIONS)
+def test_every_representation_asks_for_what_the_labels_lack(representation, tmp_path):
+    data, is_bright = one_sided()
+    config = small_config("vaal", vaal={**SMALL_BUT_LEARNING, "representation": representation})
+    method = trained(config, data, tmp_path)
+    ranking = method.rank(data, 20, 0)
+    assert is_bright[ranking.picks].all()
+    assert set(ranking.picks) == set(ranking.rows[np.argsort(-ranking.scores)[:20]].tolist())
+    sampler = method.deploy(data)["sampler"].eval()
+    with torch.no_grad():
+        outputs = sampler(torch.from_numpy(data.pixels[ranking.rows]))
+    assert np.allclose(outputs[0].numpy(), ranking.scores, atol=1e-5)
+    assert len(outputs) == (3 if representation == "none" else 4)
+    if len(outputs) == 4:
+        assert torch.allclose(outputs[1], torch.sigmoid(outputs[0]))
+
+
+@pytest.mark.parametrize("name", ["ta-vaal", "sraal"])
+def test_successors_ask_for_what_the_labels_lack(name, tmp_path):
+    data, is_bright = one_sided()
+    method = trained(small_config(name, vaal=SMALL_BUT_LEARNING), data, tmp_path)
+    assert is_bright[method.rank(data, 20, 0).picks].mean() > 0.9
+
+
+def test_the_centroid_is_the_labeled_images_mean_posterior(tmp_path):
+    data, _ = one_sided()
+    config = small_config("vaal", vaal={**SMALL_BUT_LEARNING, "representation": "none"})
+    method = trained(config, data, tmp_path)
+    sampler = method.sampler(data)
+    assert isinstance(sampler, CentroidSampler)
+    method.vae.eval()
+    with torch.no_grad():
+        mean, log_variance = method.vae.encode(normalize(torch.from_numpy(data.pixels)))
+    labeled = data.labeled_rows
+    deviation = torch.exp(log_variance / 2)
+    gap = (mean - mean[labeled].mean(0)) ** 2 + (deviation - deviation[labeled].mean(0)) ** 2
+    ranking = method.rank(data, 5, 0)
+    assert ranking.scores == pytest.approx(gap.sum(1)[ranking.rows].numpy(), abs=1e-4)
+
+
+def test_a_discriminator_turned_round_asks_the_opposite(tmp_path):
+    data, is_bright = one_sided()
+    method = trained(small_config("vaal", vaal=SMALL_BUT_LEARNING), data, tmp_path)
+    last = method.discriminator.body[-1]
+    with torch.no_grad():
+        last.weight.neg_()
+        last.bias.neg_()
+    assert is_bright[method.rank(data, 20, 0).picks].mean() < 0.1
+
+
+def test_the_released_score_is_squashed_and_the_fixed_one_is_not(tmp_path):
+    data, _ = one_sided()
+    released = trained(small_config("vaal-released"), data, tmp_path / "a").rank(data, 5, 0)
+    assert released.scores.min() >= 0
+    assert released.scores.max() <= 1
+    method = build(small_config("vaal"))
+    with torch.no_grad():
+        method.discriminator.body[-1].weight.mul_(1e4)
+    scores = method.rank(data, 5, 0).scores
+    assert len(np.unique(scores)) == len(scores)  # a sigmoid would tie them at 0 and 1
+    assert scores.max() > 20
+
+
+def test_held_out_images_change_with_the_round_and_cover_everything():
+    ids = list(range(1, 2001))
+    masks = [gauges.held_out_for_gauges(ids, 0.1, number=n, labeled=100) for n in range(60)]
+    assert all(160 < int(mask.sum()) < 240 for mask in masks)
+    assert np.stack(masks).any(0).mean() > 0.99
+    assert 5 < int((masks[0] & masks[1]).sum()) < 40
+    order = np.random.default_rng(0).permutation(2000)
+    again = gauges.held_out_for_gauges([ids[i] for i in order], 0.1, number=0, labeled=100)
+    assert np.array_equal(again, masks[0][order])
+    assert not gauges.held_out_for_gauges(ids, 0.1, number=0, labeled=49).any()
+
+
+def test_the_discriminator_never_sees_held_out_images(tmp_path):
+    data = small_data(400, labeled=120)
+    method = build(small_config("vaal", vaal={"held_out": 0.3}))
+    rows = method.rows_of(data)
+    hidden = gauges.held_out_for_gauges(data.item_ids, 0.3, number=0, labeled=120)
+    assert hidden.any()
+    assert not hidden[rows.labeled].any()
+    assert not hidden[rows.unlabeled].any()
+    assert len(rows.labeled) + len(rows.unlabeled) + hidden.sum() == 400
+    released = build(small_config("vaal-released")).rows_of(data)
+    assert len(released.labeled) + len(released.unlabeled) == 400
+
+
+def test_the_auc_error_is_that_of_mann_whitney():
+    rng = np.random.default_rng(0)
+    values = [gauges.auc(rng.normal(size=40), rng.normal(size=25)) for _ in range(2000)]
+    assert gauges.auc_error(40, 25) == pytest.approx(np.std(values), rel=0.05)
+
+
+def test_epochs_count_the_pool_or_the_labels():
+    config = small_config("vaal", vaal={"epochs": 100.0, "batch": 128, "min_steps": 0}).vaal
+    assert iterations(config, pool=50_000, labeled=5_000) == 39_062  # the released code's number
+    labeled = replace(config, epoch_unit="labeled")
+    assert iterations(labeled, pool=50_000, labeled=5_000) == 3_906
+    assert iterations(replace(config, epochs=0.0), pool=10, labeled=1) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("representation", "gan", "representation"),
+        ("epoch_unit", "batch", "epoch_unit"),
+        ("batch", 0, "must be above 0"),
+        ("held_out", 1.0, "below 1"),
+        ("adversary_weight", -1.0, "not be negative"),
+        ("certainty_weight", 1.5, "between 0 and 1"),
+        ("kapa", 1, "did you mean 'vaal.kappa'"),
+    ],
+)
+def test_wrong_settings_are_named(key, value, message):
+    with pytest.raises(ConfigError, match=message):
+        small_config("vaal", vaal={key: value})
+
+
+def test_kappa_follows_the_decoder_variance_unless_it_is_given():
+    method = build(small_config("vaal", vaal={"decoder_variance": 0.25, "beta": 2.0}))
+    assert method.rules(is_game=True).kappa == 2 * 0.25 * 2.0 / 64
+    method = build(small_config("vaal", vaal={"kappa": 0.003}))
+    assert method.rules(is_game=True).kappa == 0.003
+    assert method.rules(is_game=False).adversary_weight == 0
+
+
+def test_the_uncertainty_indicator_on_known_vectors():
+    probabilities = np.array(
+        [
+            [1.0, 0.0, 0.0, 0.0],  # sure
+            [0.25, 0.25, 0.25, 0.25],  # knows nothing: both variances are zero
+            [0.7, 0.1, 0.1, 0.1],  # the rest spread evenly: least variance there is
+            [0.5, 0.5, 0.0, 0.0],  # two candidates
+        ]
+    )
+    least = ((0.5 - 0.25) ** 2 + 3 * (0.5 / 3 - 0.25) ** 2) / 4
+    expected = [0.0, 0.75, 0.3, 1 - 0.5 * least / 0.0625]
+    assert uncertainty_indicator(probabilities) == pytest.approx(expected)
+
+
+def test_two_classes_leave_one_minus_the_maximum():
+    probabilities = np.array([[0.9, 0.1], [0.35, 0.65]])
+    assert uncertainty_indicator(probabilities) == pytest.approx([0.1, 0.35])
+
+
+def test_sraal_counts_certain_images_as_labeled_by_degrees(tmp_path):
+    data = small_data()
+    method = trained(small_config("sraal", vaal={"certainty_weight": 1.0}), data, tmp_path)
+    said = method.targets(data).numpy()
+    assert (said[data.labeled_rows] == 1).all()
+    rows = data.unlabeled_rows
+    probabilities = predict(method.classifier, data.pixels[rows], data.device).probabilities
+    assert said[rows] == pytest.approx(1 - uncertainty_indicator(probabilities), abs=1e-6)
+    half = build(small_config("sraal", vaal={"certainty_weight": 0.5}))
+    half.classifier.load_state_dict(method.classifier.state_dict())
+    assert half.targets(data).numpy()[rows] == pytest.approx(0.5 * said[rows], abs=1e-6)
+
+
+def test_the_ranking_loss_pairs_the_first_with_the_last():
+    ranks = torch.tensor([2.0, -1.0, 9.0, 0.5, 0.0])
+    losses = torch.tensor([3.0, 0.1, 7.0, 0.2, 1.0])
+    first = torch.nn.functional.softplus(torch.tensor(-(2.0 - 0.0)))  # 3.0 > 1.0: rightly ranked
+    second = torch.nn.functional.softplus(torch.tensor(-1.0 - 0.5))  # 0.1 < 0.2: rightly ranked
+    assert ranking_loss(ranks, losses).item() == pytest.approx(((first + second) / 2).item())
+    assert ranking_loss(ranks[:1], losses[:1]).item() == 0
+
+
+def test_the_ranker_learns_which_losses_are_large(tmp_path):
+    method = build(small_config("ta-vaal"))
+    companion = RankerBesideT(method.ranker, lr=0.05, weight_decay=0.0, shaping_steps=0)
+    images = normalize(torch.from_numpy(small_data().pixels))
+    with torch.no_grad():
+        stages = method.classifier.eval().stages(images)
+    brightness = images.mean((1, 2, 3))
+    for step in range(150):
+        order = torch.randperm(60, generator=torch.Generator().manual_seed(step))
+        maps = [m[order] for m in stages.maps]
+        loss = companion.loss(replace(stages, maps=maps), brightness[order], step)
+        companion.optimizer.zero_grad()
+        loss.backward()
+        companion.optimizer.step()
+    ranks = method.ranker(stages.maps).detach().numpy()
+    is_bright = np.arange(60) % 2 == 1
+    assert gauges.auc(ranks[is_bright], ranks[~is_bright]) > 0.95
+
+
+def test_a_ranker_beside_t_leaves_t_as_every_method_trains_it(tmp_path):
+    data = small_data()
+    ours = trained(small_config("ta-vaal"), data, tmp_path / "a").classifier.state_dict()
+    plain = trained(small_config("random"), data, tmp_path / "b").classifier.state_dict()
+    assert [key for key in plain if not torch.equal(ours[key], plain[key])] == []
+    published = small_config("ta-vaal", vaal={"ranking_share": 0.6})
+    shaped = trained(published, data, tmp_path / "c").classifier.state_dict()
+    assert any(not torch.equal(shaped[key], plain[key]) for key in plain)
+
+
+def test_ta_vaal_ranks_by_mean_and_rank(tmp_path):
+    data = small_data()
+    method = trained(small_config("ta-vaal"), data, tmp_path)
+    before = method.rank(data, 5, 0).scores
+    changed = copy.deepcopy(method.ranker.state_dict())
+    with torch.no_grad():
+        method.ranker.head.weight.add_(1.0)
+    assert not np.array_equal(before, method.rank(data, 5, 0).scores)
+    method.ranker.load_state_dict(changed)
+    assert np.array_equal(before, method.rank(data, 5, 0).scores)
+
+
+def test_waals_rule_on_known_numbers(tmp_path):
+    data = small_data()
+    method = trained(small_config("waal"), data, tmp_path)
+    ranking = method.rank(data, 5, 0)
+    prediction = predict(method.classifier, data.pixels[ranking.rows], data.device)
+    log_p = np.log(prediction.probabilities)
+    with torch.no_grad():
+        critic = method.critic(torch.from_numpy(prediction.features)).numpy()
+    length = np.sqrt((log_p**2).sum(1))
+    expected = 10 * critic - 0.5 * length - 0.5 * np.abs(log_p).sum(1)
+    assert ranking.scores == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_steep_critic_is_punished_and_a_flat_one_is_not():
+    critic = FeatureCritic(inputs=3, hidden=2)
+    points = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for parameter in critic.parameters():
+            parameter.mul_(0.1)
+    assert slope_penalty(critic, points).item() == 0
+    with torch.no_grad():
+        critic.body[0].weight.copy_(torch.tensor([[9.0, 0, 0], [0, 9.0, 0]]))
+        critic.body[0].bias.copy_(torch.tensor([30.0, 30.0]))
+        critic.body[2].weight.copy_(torch.tensor([[2.0, 2.0]]))
+        critic.body[2].bias.copy_(torch.tensor([-120.0]))
+    penalty = slope_penalty(critic, 0.01 * points)  # slope 18 sqrt(2) / 4 in the middle
+    assert penalty.item() == pytest.approx((18 * 2**0.5 / 4 - 1) ** 2, rel=0.1)
+    penalty.backward()
+    assert critic.body[2].weight.grad.abs().sum() > 0
+
+
+def test_the_critic_is_higher_on_the_unlabeled_side(tmp_path):
+    data, is_bright = one_sided()
+    method = trained(small_config("waal", vaal=SMALL_BUT_LEARNING), data, tmp_path)
+    values = method.unlikeness(data, np.arange(120))
+    assert values[is_bright].mean() > values[data.labeled_rows].mean()
+
+
+def test_a_ranker_takes_the_stages_of_any_task_model():
+    ranker = Ranker((3, 5), hidden=4)
+    maps = [torch.ones(2, 3, 4, 4), torch.ones(2, 5, 1, 1)]
+    assert ranker(maps).shape == (2,)
+
+
+GOOD = {
+    "active_units": 12.0,
+    "latent_units": 16.0,
+    "kl_per_image": 9.0,
+    "reconstruction_r2": 0.6,
+    "discriminator_auc": 0.8,
+    "discriminator_auc_error": 0.05,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"active_units": 1.0}, "collapsed: 1 of 16 latent values"),
+        ({"reconstruction_r2": 0.1}, "explains 10% of what distinguishes"),
+        ({"reconstruction_r2": -3.0}, "explains 0% of"),
+        ({"discriminator_auc": 0.52}, r"AUC 0.52 \+- 0.05, chance is 0.5"),
+        ({"discriminator_auc": 0.2}, "the wrong way round"),
+        ({"kl_per_image": float("nan")}, "kl_per_image is not a finite number"),
+    ],
+)
+def test_a_bad_gauge_is_said_in_words(changes, words):
+    messages = gauges.health_warnings({**GOOD, **changes})
+    assert len(messages) == 1
+    assert re.search(words, messages[0])
+
+
+def test_good_gauges_and_missing_ones_say_nothing():
+    assert gauges.health_warnings(GOOD) == []
+    assert gauges.health_warnings({}) == []
+    assert gauges.health_warnings({"discriminator_auc": 0.5}) == []  # no error, no judgment
+
+
+def test_a_collapsed_vae_is_measured_as_one(tmp_path):
+    data = small_data(200, labeled=60)
+    healthy = trained(
+        small_config("vaal", vaal={**SMALL_BUT_LEARNING, "adversary_weight": 0.0}), data, tmp_path
+    ).health(data)
+    assert healthy["active_units"] >= healthy["latent_units"] / 4
+    assert healthy["kl_per_image"] > 0.5
+    collapsed = trained(
+        small_config("vaal", vaal={**SMALL_BUT_LEARNING, "kappa": 1000.0, "adversary_weight": 0.0}),
+        data,
+        tmp_path / "b",
+    ).health(data)
+    assert collapsed["active_units"] == 0
+    assert any("collapsed" in message for message in gauges.health_warnings(collapsed))
