@@ -30,7 +30,8 @@ def label(
     ] = False,
 ) -> None:
     """Label the open query in the terminal, or run the next round."""
-    from dgaal_cli.workflows.label import default_annotator, open_session
+    from dgaal_cli.workflows.annotators import default_annotator
+    from dgaal_cli.workflows.label import open_session
 
     context: Context = ctx.obj
     if images not in _IMAGES:

@@ -243,7 +243,7 @@ _SHARES = (
     "vaal.held_out",
     "gaal.momentum",
 )
-_PARTS = ("vaal.certainty_weight", "vaal.ranking_share")
+_PARTS = ("label.max_junk", "vaal.certainty_weight", "vaal.ranking_share")
 _CHOICES: dict[str, tuple[int, ...]] = {
     "pool.image_size": (0, 8, 16, 32, 64),
     "pool.channels": (0, 1, 3),

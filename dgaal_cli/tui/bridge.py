@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from dgaal_cli.workflows.label import LabelSession, new_op_id
+from dgaal_cli.workflows.annotators import new_op_id
+from dgaal_cli.workflows.label import LabelSession
 from dgaal_cli.workflows.label_view import (
     AnswerName,
     CurvePoint,

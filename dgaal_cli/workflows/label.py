@@ -5,52 +5,41 @@ one answer in flight and shows "saved" only when such a view has come back.
 """
 
 import dataclasses
-import getpass
-import os
 import secrets
 import time
-from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 
+from dgaal_cli.config.edit import set_values
 from dgaal_cli.config.schema import Config
-from dgaal_cli.errors import UsageError
-from dgaal_cli.ids import ItemId
+from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.rounds import round_state
 from dgaal_cli.store.labels import LabelStore
-from dgaal_cli.store.records import (
-    Answer,
-    AnswerKind,
-    ItemRecord,
-    Query,
-    QueryEntry,
-    QueryProgress,
-    Shown,
-    Task,
-)
+from dgaal_cli.store.records import Answer, AnswerKind, Query, QueryProgress, Shown, Task
+from dgaal_cli.workflows.annotators import check_annotator, new_op_id
+from dgaal_cli.workflows.label_ahead import Ahead
+from dgaal_cli.workflows.label_memory import RoundMemory
 from dgaal_cli.workflows.label_view import (
     CurvePoint,
     Given,
     LabelView,
+    LearnerState,
     NextStep,
     Press,
     State,
     Subject,
-    Tally,
     given_of_undone,
     learning_curve,
     standing_answers,
 )
+from dgaal_cli.workflows.live_guesses import LiveGuesses, load_guesses
+from dgaal_cli.workflows.rounds_report import RoundsReport, rounds_report
 from dgaal_cli.workspace import Workspace
 
 HISTORY = 200
-"""Answers of the round that a session remembers for display; undo knows them all."""
-LOOK_AHEAD = 4
-"""Images offered for decoding ahead."""
-IDLE_S = 30.0
-"""A longer pause is a pause, not a slow answer; it counts as this much in the rate."""
-BLIND_EVERY = 10
-"""With hints on, one item in this many is still asked without, to measure what hints do."""
+"""Answers of the round that a view carries for display; undo knows them all."""
+GRID_NOTE = "screen=grid"
+"""Stands in the note of every answer that was given on a page of the grid."""
 
 
 class LabelSession:
@@ -70,38 +59,47 @@ class LabelSession:
         self._workspace = workspace
         self._annotator = annotator
         self._session = secrets.token_hex(8)
-        self._clock = clock
         self._task: Task | None = None
         self._before: Given | None = None
         self._query: Query | None = None
-        self._history: list[Given] = []
-        self._paces: deque[float] = deque(maxlen=20)
-        self._last_answer_at: float | None = None
         self._curve: tuple[CurvePoint, ...] = ()
-        self._class_of: dict[ItemId, str] = {}
-        self._tally = Tally()
+        self._labels: dict[ItemId, tuple[ClassUid, str]] = {}
+        self._memory = RoundMemory(store, annotator, clock)
+        self._ahead = Ahead(store, annotator, self._describe)
+        self._learner: LiveGuesses | None = None
+        self._is_learner_on = config.label.learner
+        self._shown_next: ItemId | None = None
+        self._grid: dict[ItemId, Subject] = {}
+        self._pages: list[int] = []
+        self._extended = 0
 
     def open(self) -> LabelView:
         """Load the open query, remember this round's answers, and take the first task."""
-        self._query = self._store.open_query()
-        self._tally = Tally.of(self._store.counts())
-        self._history = self._remember()
+        query = self._store.open_query()
+        if self._query is None or query is None or query.round != self._query.round:
+            self._learner = self._ahead.guesses = None
+            self._extended = 0
+        self._query = query
+        self._memory.open(query)
         self._curve = learning_curve(self._workspace)
-        self._class_of = {r.item_id: r.class_name for r in self._store.labels()}
+        self._labels = {r.item_id: (r.class_uid, r.class_name) for r in self._store.labels()}
         self._before = None
+        self._pages = []
+        self._reload()
         self._take()
         return self.view()
 
     def view(self, *, note: str = "") -> LabelView:
         """Describe where the session stands, from the store."""
-        query, tally = self._query, self._tally
+        query, tally = self._query, self._memory.tally
         progress = (
             self._store.query_progress(query.round)
             if query
             else QueryProgress(size=0, labeled=0, cannot_tell=0, skipped=0, left=0)
         )
         subject = self._subject_of_task()
-        compared = [g for g in self._history if g.kind == "label" and g.predicted is not None]
+        upcoming = self._ahead.after(subject)
+        self._shown_next = upcoming[0].item_id if upcoming else None
         return LabelView(
             name=self._config.name or self._workspace.root.name,
             annotator=self._annotator,
@@ -111,7 +109,7 @@ class LabelSession:
             classes=tuple(self._store.classes()),
             subject=subject,
             before=self._before,
-            upcoming=self._upcoming(subject),
+            upcoming=upcoming,
             progress=progress,
             by_class=dict(tally.by_class),
             labeled=tally.labeled,
@@ -119,12 +117,16 @@ class LabelSession:
             next_step=self._next_step(),
             budget=self._config.query.budget,
             items=tally.items,
-            history=tuple(reversed(self._history[-HISTORY:])),
-            agreed=(sum(g.predicted == g.class_uid for g in compared), len(compared)),
-            answer_s=sum(self._paces) / len(self._paces) if len(self._paces) > 1 else None,
+            history=tuple(reversed(self._memory.history[-HISTORY:])),
+            agreed=self._memory.agreed,
+            answer_s=self._memory.answer_s,
             curve=self._curve,
+            learner=self._learner_state(),
+            extended=self._extended,
             note=note,
         )
+
+    # Answers
 
     def answer(self, press: Press) -> LabelView:
         """Store one answer and take the next task, in one transaction.
@@ -140,34 +142,21 @@ class LabelSession:
             annotator=self._annotator,
             session=self._session,
             lease=lease,
+            next_item=self._shown_next,
         )
         self._task, self._before = receipt.next_task, None
-        is_new = all(g.event_id != receipt.event_id for g in self._history)
-        if subject and subject.item_id == press.item_id and is_new:
-            self._tally.add(press, is_pool=not subject.is_synthetic and receipt.is_counted)
-            self._history = [g for g in self._history if g.item_id != press.item_id]
-            self._history.append(
-                Given(
-                    event_id=receipt.event_id,
-                    item_id=press.item_id,
-                    sample_id=subject.sample_id,
-                    is_synthetic=subject.is_synthetic,
-                    kind=press.kind,
-                    class_uid=press.class_uid,
-                    elapsed_ms=press.elapsed_ms,
-                    predicted=subject.predicted,
-                )
-            )
-        if self._tally.is_stale:
-            self._tally = Tally.of(self._store.counts())
-        self._measure_pace(press.elapsed_ms)
+        self._memory.add(press, subject, receipt)
+        self._memory.measure_pace(press.elapsed_ms)
+        self._learn(press.item_id, press.class_uid if press.kind == "label" else None)
+        self._ahead.drop(press.item_id, comes_back=press.kind == "skip")
+        self._ahead.rank()
         late = "" if receipt.is_counted else "kept, not counted: somebody else had answered it"
         return self.view(note=late)
 
     def undo(self) -> LabelView:
         """Take the newest answer of the round back and show its image again."""
         undone = self._store.undo(self._annotator, self._session)
-        self._tally = Tally.of(self._store.counts())
+        self._memory.recount()
         if undone is None:
             return self.view(note="nothing to undo in this round")
         self._task = undone.task
@@ -176,47 +165,21 @@ class LabelSession:
         if undone.kind not in ("label", "cannot_tell", "skip"):
             return self.view(note=f"took the {undone.kind} back")
         self._before = given_of_undone(undone)
-        self._history = self._remember()
+        self._relearn([undone.item.item_id])
         return self.view()
 
     def redo(self) -> LabelView:
         """Bring the last undone answer back."""
         redone = self._store.redo(self._annotator, self._session)
-        self._tally = Tally.of(self._store.counts())
+        self._memory.recount()
         if redone is None:
             return self.view(note="nothing to redo")
         self._before = None
-        self._history = self._remember()
+        self._relearn([redone.item.item_id])
         self._task = redone.task
         if redone.task is None:
             self._take()
         return self.view(note="" if redone.is_counted else "kept, not counted: others answered it")
-
-    def review(self) -> tuple[Given, ...]:
-        """Every answer of this annotator that stands, of all rounds, newest first."""
-        flagged = {item.item_id for item in self._store.flagged()}
-        answers = standing_answers(self._store.events(annotator=self._annotator))
-        return tuple(
-            dataclasses.replace(answer, is_flagged=answer.item_id in flagged)
-            for answer in reversed(answers)
-            if answer.kind != "skip"
-        )
-
-    def change(self, press: Press) -> LabelView:
-        """Answer an image again that was answered before; undo takes it back like any other.
-
-        Raises:
-            StorageError: Nothing was stored; the same press may be sent again.
-        """
-        self._store.submit(
-            self._stored_form(press, None),
-            annotator=self._annotator,
-            session=self._session,
-            take_next=False,
-        )
-        self._tally = Tally.of(self._store.counts())
-        self._history = self._remember()
-        return self.view()
 
     def flag(self) -> LabelView:
         """Mark or unmark the image on the screen for a second look."""
@@ -241,6 +204,159 @@ class LabelSession:
         added = self._store.add_class(name)
         return self.view(note=f"added class {added.name}")
 
+    # A page of answers
+
+    def grid(self) -> tuple[Subject, ...]:
+        """What may be confirmed by the page: the query's rest with its guesses.
+
+        Sorted by class, then the surest first. Images that are asked blind, synthetic ones and
+        those that were skipped want a look of their own.
+        """
+        place = {record.uid: record.position for record in self._store.classes()}
+        skipped = {g.item_id for g in self._memory.history if g.kind == "skip"}
+        rest = [
+            subject
+            for subject in self._ahead.rest()
+            if subject.predicted in place
+            and not (subject.is_blind or subject.is_synthetic or subject.item_id in skipped)
+        ]
+        rest.sort(key=lambda s: (place.get(s.predicted or ClassUid("")), -s.confidence, s.rank))
+        self._grid = {subject.item_id: subject for subject in rest}
+        return tuple(rest)
+
+    def answer_page(self, presses: Sequence[Press]) -> LabelView:
+        """Store a page of answers in one transaction, all or none.
+
+        Raises:
+            StorageError: Nothing was stored; the same presses may be sent again.
+        """
+        receipts = self._store.submit_many(
+            [self._stored_form(p, self._grid.get(p.item_id), note=GRID_NOTE) for p in presses],
+            annotator=self._annotator,
+            session=self._session,
+        )
+        for press, receipt in zip(presses, receipts, strict=True):
+            self._memory.add(press, self._grid.get(press.item_id), receipt)
+            self._learn(press.item_id, press.class_uid if press.kind == "label" else None)
+        self._memory.recount()
+        self._memory.measure_pace(None, answers=max(1, len(presses)))
+        self._pages.append(len(presses))
+        self._before = None
+        self._reload()
+        self._take()
+        late = sum(not receipt.is_counted for receipt in receipts)
+        note = f"{late} not counted: somebody else had answered them" if late else ""
+        return self.view(note=note)
+
+    def undo_page(self) -> LabelView:
+        """Take the newest page of this session back, answer by answer."""
+        if not self._pages:
+            return self.view(note="no page to undo; u on the label screen undoes single answers")
+        count = self._pages.pop()
+        items: list[ItemId] = []
+        for _ in range(count):
+            undone = self._store.undo(self._annotator, self._session)
+            if undone is None:
+                break
+            items.append(undone.item.item_id)
+        self._memory.recount()
+        self._relearn(items)
+        self._take()
+        return self.view(note=f"took {len(items)} answers back")
+
+    # Answers given before
+
+    def review(self) -> tuple[Given, ...]:
+        """Every answer of this annotator that stands, of all rounds, newest first."""
+        flagged = {item.item_id for item in self._store.flagged()}
+        answers = standing_answers(self._store.events(annotator=self._annotator))
+        return tuple(
+            dataclasses.replace(answer, is_flagged=answer.item_id in flagged)
+            for answer in reversed(answers)
+            if answer.kind != "skip"
+        )
+
+    def change(self, press: Press) -> LabelView:
+        """Answer an image again that was answered before; undo takes it back like any other.
+
+        Raises:
+            StorageError: Nothing was stored; the same press may be sent again.
+        """
+        self._store.submit(
+            self._stored_form(press, None),
+            annotator=self._annotator,
+            session=self._session,
+            take_next=False,
+        )
+        self._memory.recount()
+        self._relearn([press.item_id])
+        return self.view()
+
+    # The learner
+
+    def load_learner(self) -> LabelView:
+        """Start to learn within the round, if the exported sampler has been run over the pool."""
+        if self._query is not None and self._learner is None:
+            uids = [record.uid for record in self._store.classes()]
+            self._learner = load_guesses(self._workspace, round=self._query.round, classes=uids)
+            if self._learner is not None:
+                self._labels = {
+                    r.item_id: (r.class_uid, r.class_name) for r in self._store.labels()
+                }
+                self._learner.start({item: uid for item, (uid, _) in self._labels.items()})
+        self._reload()
+        return self.view()
+
+    def toggle_learner(self) -> LabelView:
+        """Use the learner's guesses and order, or those that came with the query."""
+        if self._learner is None:
+            return self.view(note="no learner yet: it needs the sampler exported after training")
+        self._is_learner_on = not self._is_learner_on
+        self._reload()
+        state = "on" if self._is_learner_on else "off"
+        return self.view(note=f"learner {state}; each label records whose guess was shown")
+
+    # Rounds
+
+    def report(self) -> RoundsReport:
+        """What the round screen shows."""
+        return rounds_report(self._workspace, self._config, self._store)
+
+    def set_config(self, values: dict[str, str | int | bool]) -> LabelView:
+        """Change keys of ``dgaal.toml``, for the rounds to come.
+
+        Raises:
+            ConfigError: The value is not possible; the file is untouched.
+        """
+        from dgaal_cli.methods.registry import check_method
+
+        if "method" in values:
+            check_method(str(values["method"]))
+        self._config = set_values(self._workspace.config_path, values)
+        words = ", ".join(f"{key} = {value}" for key, value in values.items())
+        return self.view(note=f"dgaal.toml now says {words}")
+
+    def keep_labeling(self) -> LabelView:
+        """Ask more images in the open query while the next round trains.
+
+        They are what the learner tells apart worst, by the sampler of the round before; the query
+        after training is chosen by the new networks and by nothing of this.
+        """
+        if self._query is None or self._learner is None:
+            return self.view(note="nothing to rank more images by; the next query comes soon")
+        budget = self._config.query.budget
+        room = budget - self._memory.tally.spent if budget else self._config.query.size
+        asked = {entry.item_id for entry in self._query.entries} | set(self._labels)
+        told = self._store.cannot_tell()
+        count = max(0, min(self._config.query.size, room))
+        added = self._store.extend_query(self._learner.doubtful(count, without=asked | told))
+        self._query = self._store.open_query()
+        self._extended += added
+        self._reload()
+        if self._task is None:
+            self._take()
+        return self.view(note=f"{added} more images, ranked by the round before")
+
     def finish_query(self) -> int:
         """Close the open query; images left unanswered return to the pool.
 
@@ -256,7 +372,37 @@ class LabelSession:
         self._store.close()
 
     def _take(self) -> None:
-        self._task = self._store.next_task(self._annotator, self._session) if self._query else None
+        self._task = None
+        if self._query is None:
+            return
+        first = self._ahead.first() if self._ahead.guesses else None
+        if first is not None:
+            self._task = self._store.next_task(self._annotator, self._session, item_id=first)
+        self._task = self._task or self._store.next_task(self._annotator, self._session)
+
+    def _reload(self) -> None:
+        self._ahead.guesses = self._learner if self._is_learner_on else None
+        skipped = [g.item_id for g in self._memory.history if g.kind == "skip"]
+        self._ahead.reload(put_off=skipped)
+
+    def _learn(self, item_id: ItemId, uid: ClassUid | None) -> None:
+        if self._learner is not None:
+            self._learner.set_label(item_id, uid)
+
+    def _relearn(self, items: Collection[ItemId]) -> None:
+        """Bring memory and learner in line with the store after answers were taken back."""
+        self._memory.reread()
+        for item in items:
+            earlier = self._labels.get(item)
+            is_new = any(g.item_id == item for g in self._memory.history)
+            uid = self._memory.label_of(item) if is_new else earlier[0] if earlier else None
+            self._learn(item, uid)
+        self._reload()
+
+    def _learner_state(self) -> LearnerState:
+        if self._learner is None:
+            return "none"
+        return "on" if self._is_learner_on else "off"
 
     def _state(self, subject: Subject | None, progress: QueryProgress) -> State:
         if subject:
@@ -270,7 +416,7 @@ class LabelSession:
             return "train"
         return "query" if round_state(self._workspace, self._store).step == "query" else "train"
 
-    def _stored_form(self, press: Press, subject: Subject | None) -> Answer:
+    def _stored_form(self, press: Press, subject: Subject | None, *, note: str = "") -> Answer:
         query = self._query
         shown = Shown(
             shown_id=press.op_id,
@@ -278,11 +424,9 @@ class LabelSession:
             round=query.round if query else None,
             model_sha=query.model_sha if query else None,
             predicted=subject.predicted if subject else None,
-            probability=dict(subject.probabilities).get(subject.predicted)
-            if subject and subject.predicted
-            else None,
+            probability=subject.confidence if subject and subject.probabilities else None,
             ui=press.ui,
-            used_learner=press.used_learner,
+            used_learner=bool(subject and subject.is_learned),
         )
         return Answer(
             op_id=press.op_id,
@@ -291,65 +435,18 @@ class LabelSession:
             class_uid=press.class_uid,
             shown=shown,
             elapsed_ms=press.elapsed_ms,
+            note=note,
         )
 
     def _subject_of_task(self) -> Subject | None:
         task = self._task
         if task is None:
             return None
-        return self._subject(task.item, task.entry, is_flagged=task.flagged)
+        return self._ahead.subject(task.item, task.entry, is_flagged=task.flagged)
 
-    def _subject(
-        self, item: ItemRecord, entry: QueryEntry | None, *, is_flagged: bool = False
-    ) -> Subject:
-        plain = Subject(
-            item_id=item.item_id,
-            sample_id=item.sample_id,
-            is_synthetic=item.is_synthetic,
-            is_flagged=is_flagged,
-            is_blind=item.item_id % BLIND_EVERY == 0,
-        )
-        if entry is None:
-            return plain
-        return dataclasses.replace(
-            plain,
-            rank=entry.rank,
-            reason=entry.reason,
-            score=entry.score,
-            percentile=entry.percentile,
-            nearest=self._describe(entry.nearest),
-            predicted=entry.predicted,
-            probabilities=entry.probabilities,
-        )
-
-    def _describe(self, item_id: ItemId | None) -> str:
-        if item_id is None:
-            return ""
-        name = self._class_of.get(item_id, "")
+    def _describe(self, item_id: ItemId) -> str:
+        name = self._labels[item_id][1] if item_id in self._labels else ""
         return f"{self._store.item(item_id).sample_id} {name}".strip()
-
-    def _upcoming(self, subject: Subject | None) -> tuple[Subject, ...]:
-        if subject is None:
-            return ()
-        ahead = self._store.upcoming(self._annotator, LOOK_AHEAD)
-        return tuple(
-            self._subject(u.item, u.entry) for u in ahead if u.item.item_id != subject.item_id
-        )
-
-    def _remember(self) -> list[Given]:
-        """This annotator's answers of the open round that stand."""
-        if self._query is None:
-            return []
-        events = self._store.events(annotator=self._annotator, round=self._query.round)
-        return standing_answers(events)
-
-    def _measure_pace(self, elapsed_ms: int | None) -> None:
-        now = self._clock()
-        if self._last_answer_at is not None:
-            self._paces.append(min(now - self._last_answer_at, IDLE_S))
-        elif elapsed_ms is not None:
-            self._paces.append(min(elapsed_ms / 1000, IDLE_S))
-        self._last_answer_at = now
 
 
 @contextmanager
@@ -370,27 +467,3 @@ def open_session(
             workspace=workspace,
             annotator=annotator,
         )
-
-
-def default_annotator() -> str:
-    """Name of the operating system's user."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid-{os.getuid()}"
-
-
-def check_annotator(name: str) -> None:
-    """Refuse names that are no file name, since a lock file carries them."""
-    if not name or name.startswith(".") or not all(c.isalnum() or c in "._-@+" for c in name):
-        raise UsageError(
-            "the annotator's name may hold letters, digits and . _ - @ +; "
-            "give another one with --annotator NAME"
-        )
-    if len(name.encode()) > 100:
-        raise UsageError("the annotator's name is longer than 100 bytes; give a shorter one")
-
-
-def new_op_id() -> str:
-    """Identity of one key press, made when the key is pressed."""
-    return secrets.token_hex(16)

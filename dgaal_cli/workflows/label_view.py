@@ -24,6 +24,8 @@ State = Literal["labeling", "answered", "waiting", "empty"]
 """``answered``: the query is done; ``waiting``: the rest is with others; ``empty``: no query."""
 NextStep = Literal["train", "query"]
 AnswerName = Literal["label", "cannot_tell", "skip"]
+LearnerState = Literal["none", "off", "on"]
+"""``none``: no exported sampler of this round, so the query's own guesses are shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +38,6 @@ class Press:
     class_uid: ClassUid | None = None
     elapsed_ms: int | None = None
     ui: ShownAs = "hidden"
-    used_learner: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,13 @@ class Subject:
     is_flagged: bool = False
     is_blind: bool = False
     """Asked without hints even when hints are on."""
+    is_learned: bool = False
+    """The guess is the terminal's own learner's, not the one that came with the query."""
+
+    @property
+    def confidence(self) -> float:
+        """Probability of the guess; 0 without one."""
+        return dict(self.probabilities).get(self.predicted, 0.0) if self.predicted else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +134,9 @@ class LabelView:
     answer_s: float | None
     """Mean seconds an answer, over the last 20; None before the second."""
     curve: tuple[CurvePoint, ...]
+    learner: LearnerState = "none"
+    extended: int = 0
+    """Images that this session added to the query to keep labeling while the next round trains."""
     note: str = ""
     """What the last call did, in words, where it is not plain from the rest."""
 

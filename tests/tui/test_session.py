@@ -6,12 +6,8 @@ import pytest
 
 from dgaal_cli.errors import BusyError, StorageError, UsageError
 from dgaal_cli.store.labels import LabelStore
-from dgaal_cli.workflows.label import (
-    LabelSession,
-    check_annotator,
-    new_op_id,
-    open_session,
-)
+from dgaal_cli.workflows.annotators import check_annotator, new_op_id
+from dgaal_cli.workflows.label import LabelSession, open_session
 from dgaal_cli.workflows.label_view import LabelView, Press, learning_curve
 
 
@@ -68,7 +64,7 @@ def test_the_first_view_asks_the_first_image_and_foresees_the_next(open_it):
 def test_an_answer_is_in_the_store_when_the_view_comes_back(open_it, make_workspace):
     workspace = make_workspace()
     session, view = open_it(workspace)
-    after = session.answer(press(view, "three", ui="probs", used_learner=True))
+    after = session.answer(press(view, "three", ui="probs"))
     with LabelStore.open(workspace.store_path, read_only=True) as other:
         (label,) = other.labels()
         (event,) = list(other.events())

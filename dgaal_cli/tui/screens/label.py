@@ -212,9 +212,7 @@ class LabelScreen(Screen[None]):
 
     # Answers
 
-    def answer(
-        self, kind: AnswerName, uid: ClassUid | None = None, *, used_learner: bool = False
-    ) -> None:
+    def answer(self, kind: AnswerName, uid: ClassUid | None = None) -> None:
         """Send one answer to the store and show the next image meanwhile."""
         subject = self.subject
         if self.view.state != "labeling" or subject is None:
@@ -233,7 +231,6 @@ class LabelScreen(Screen[None]):
             class_uid=uid,
             elapsed_ms=self.gate.elapsed_ms(),
             ui=self._ui(subject),
-            used_learner=used_learner,
         )
         self._flash = ()
         self._send()
@@ -340,7 +337,7 @@ class LabelScreen(Screen[None]):
         if self.view.state != "labeling":
             self.do_train()
         elif subject and subject.predicted is not None and self.scene().is_guess_visible:
-            self.answer("label", subject.predicted, used_learner=True)
+            self.answer("label", subject.predicted)
         else:
             self.warn("no guess is shown: press the key of a class", is_bell=True)
 
