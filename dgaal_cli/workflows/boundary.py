@@ -4,7 +4,7 @@ import numpy as np
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import can_learn_classes
+from dgaal_cli.methods.base import Drawn, Ranking, can_learn_classes
 from dgaal_cli.methods.uncertainty import boundary_closeness
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import QueryEntry
@@ -50,22 +50,78 @@ def synthesize_at_boundary(
         )
     scores = boundary_closeness(predict(network, drawn.pixels, data.device).probabilities)
     best = np.argsort(-scores, kind="stable")[:count]
+    return _asked(
+        workspace,
+        store,
+        trained,
+        Drawn(
+            pixels=drawn.pixels[best],
+            parents=[drawn.parents[int(i)] for i in best],
+            scores=scores[best].astype(np.float32),
+            reason="synthesized at the boundary",
+        ),
+        first_rank=first_rank,
+    )
+
+
+def keep_drawn(
+    workspace: Workspace,
+    store: LabelStore,
+    trained: Trained,
+    ranking: Ranking,
+    *,
+    first_rank: int,
+) -> list[QueryEntry]:
+    """Store the images that a method drew to be asked, placed among the pool by their scores.
+
+    Returns:
+        Entries whose items are synthetic, without an inherited label: a person names them.
+    """
+    assert ranking.synthesized is not None
+    return _asked(
+        workspace,
+        store,
+        trained,
+        ranking.synthesized,
+        first_rank=first_rank,
+        pool_scores=np.sort(ranking.scores),
+    )
+
+
+def _asked(
+    workspace: Workspace,
+    store: LabelStore,
+    trained: Trained,
+    drawn: Drawn,
+    *,
+    first_rank: int,
+    pool_scores: np.ndarray | None = None,
+) -> list[QueryEntry]:
+    ids = trained.gathered.data.item_ids
+    count = len(drawn.pixels)
     items = save_synthetic(
         workspace,
         store,
-        drawn.pixels[best],
+        drawn.pixels,
         number=trained.number,
-        parents=[data.item_ids[drawn.parents[int(i)]] for i in best],
-        inherited=[None] * len(best),
-        is_doubtful=[False] * len(best),
+        parents=[ids[row] if row >= 0 else None for row in drawn.parents],
+        inherited=[None] * count,
+        is_doubtful=[False] * count,
         kind="query",
     )
-    return [
-        QueryEntry(
-            item_id=item,
-            rank=first_rank + place,
-            score=float(scores[best[place]]),
-            reason="synthesized at the boundary",
+    entries: list[QueryEntry] = []
+    for place, item in enumerate(items):
+        score = float(drawn.scores[place])
+        percentile = None
+        if pool_scores is not None and len(pool_scores):
+            percentile = 100.0 * float(np.searchsorted(pool_scores, score)) / len(pool_scores)
+        entries.append(
+            QueryEntry(
+                item_id=item,
+                rank=first_rank + place,
+                score=score,
+                percentile=percentile,
+                reason=drawn.reason,
+            )
         )
-        for place, item in enumerate(items)
-    ]
+    return entries

@@ -14,18 +14,22 @@ from dgaal_cli.events import Emit, QueryChosen, Warned
 from dgaal_cli.harmless import cell
 from dgaal_cli.ids import ClassUid, ItemId, Row
 from dgaal_cli.methods.base import Ranking, can_learn_classes
+from dgaal_cli.methods.registry import SYNTHESIZING
 from dgaal_cli.rounds import round_state
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import ItemRecord, Query, QueryEntry
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.seeding import seed_of
-from dgaal_cli.workflows.boundary import synthesize_at_boundary
+from dgaal_cli.workflows.boundary import keep_drawn, synthesize_at_boundary
 from dgaal_cli.workflows.trained import Trained, open_trained
 from dgaal_cli.workspace import Workspace
 
 CSV_NAME = "query.csv"
 COLUMNS = ("rank", "id", "score", "percentile", "nearest", "predicted", "confidence", "reason")
 SHOWN_GUESSES = 5
+UNBOUNDED = 1_000_000_000
+"""A generator never runs out of images."""
+NOTHING_LEFT = "every image of the pool is answered; there is nothing left to ask"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,8 @@ def query(
         _check_turn(workspace, store)
         trained = open_trained(workspace, config, store, emit=emit)
         data = trained.gathered.data
-        asked = _affordable(config, store, count, synthetic, left=len(data.unlabeled_rows))
+        left = len(data.unlabeled_rows)
+        asked = _affordable(config, store, count, synthetic, left=left)
         seed = seed_of(config.seed, trained.number, "query")
         ranking = trained.method.rank(data, asked, seed)
         interruption.check("stopped before a query was stored; nothing was changed")
@@ -80,6 +85,10 @@ def query(
             [data.synthetic.item_ids[i] for i in ranking.promoted], trained.number
         )
         entries = _entries(trained, ranking)
+        if ranking.synthesized is not None:
+            entries += keep_drawn(workspace, store, trained, ranking, first_rank=len(entries) + 1)
+        if not entries and not synthetic:
+            raise UsageError(NOTHING_LEFT)
         if synthetic:
             entries += synthesize_at_boundary(
                 workspace, store, trained, count=synthetic, seed=seed, first_rank=len(entries) + 1
@@ -99,7 +108,7 @@ def query(
         QueryChosen(
             round=chosen.round,
             size=len(entries),
-            synthetic=synthetic,
+            synthetic=len(entries) - len(ranking.picks),
             strategy=chosen.strategy,
         )
     )
@@ -109,7 +118,7 @@ def query(
         entries=chosen.entries,
         items=items,
         promoted=promoted,
-        left=len(data.unlabeled_rows) - asked,
+        left=left - len(ranking.picks),
     )
 
 
@@ -136,9 +145,16 @@ def _check_turn(workspace: Workspace, store: LabelStore) -> None:
 def _affordable(
     config: Config, store: LabelStore, count: int | None, synthetic: int, *, left: int
 ) -> int:
-    """How many pool images may be asked; an explicit wish that cannot be met is an error."""
+    """How many images may be asked; an explicit wish that cannot be met is an error."""
+    if config.method in SYNTHESIZING:
+        if synthetic:
+            raise UsageError(
+                f"'{config.method}' draws the images that it asks by itself; say how many with -n "
+                "instead of --synthetic"
+            )
+        left = UNBOUNDED
     if left == 0 and not synthetic:
-        raise UsageError("every image of the pool is answered; there is nothing left to ask")
+        raise UsageError(NOTHING_LEFT)
     wanted = config.query.size if count is None else count
     budget = config.query.budget
     affordable = budget - store.counts().annotations - synthetic if budget else left
