@@ -85,6 +85,7 @@ class Games:
             title="learning the pool",
             steps=max(config.min_steps, round(config.epochs * epoch), 1),
             epoch_steps=max(1, round(epoch)),
+            batch_key="pretrain.batch",
             networks={
                 "encoder": self.encoder,
                 "decoder": self.decoder,

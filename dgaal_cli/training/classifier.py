@@ -15,9 +15,12 @@ from dgaal_cli.networks.classifier import Classifier, Stages
 from dgaal_cli.networks.linear import LinearMachine
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.device import to_device
 from dgaal_cli.training.linear import machine_phase
 from dgaal_cli.training.modes import batches, evaluating
+from dgaal_cli.training.optimizers import nesterov
 from dgaal_cli.training.phase import Losses, Phase, draw_rows
+from dgaal_cli.training.precision import widen
 from dgaal_cli.training.seeding import drawing_from
 
 WARM_UP = 0.2
@@ -65,18 +68,18 @@ def classifier_phase(
 def _descent_phase(
     network: Classifier, config: ClassifierConfig, data: RoundData, companion: Companion | None
 ) -> Phase:
-    images, labels = _training_set(data)
+    images, labels = (values.to(data.device) for values in _training_set(data))
     groups = network.parameter_groups()
-    optimizer = torch.optim.SGD(
+    optimizer = nesterov(
         [
             {"params": g.parameters, "weight_decay": config.weight_decay * g.decay_factor}
             for g in groups
         ],
         lr=config.lr,
         momentum=0.9,
-        nesterov=True,
     )
     rows = torch.arange(len(labels))
+    steps = classifier_steps(config, labeled=len(labels), pool=len(data.pixels))
     draws = any(isinstance(module, nn.Dropout) for module in network.modules())
 
     optimizers: dict[str, torch.optim.Optimizer] = {"classifier": optimizer}
@@ -84,15 +87,16 @@ def _descent_phase(
         optimizers["companion"] = companion.optimizer
 
     def step(number: int, generator: Generator) -> Losses:
-        picked = draw_rows(rows, config.batch, generator)
-        batch = augment(images[picked].to(data.device), config, generator)
-        with drawing_from(generator, data.device) if draws else nullcontext():
+        picked = to_device(draw_rows(rows, config.batch, generator), data.device)
+        batch = augment(images[picked], config, generator)
+        with drawing_from(generator, data.device) if draws else nullcontext(), data.autocast():
             stages = _stages(network, normalize(batch), has_maps=companion is not None)
+        stages = _wide(stages)
         logits = stages.logits
         if config.dropout:
             mask = dropout_mask(stages.features.shape, config.dropout, generator)
-            logits = network.head(stages.features * mask.to(data.device))
-        each = F.cross_entropy(logits, labels[picked].to(data.device), reduction="none")
+            logits = network.head(stages.features * to_device(mask, data.device))
+        each = F.cross_entropy(logits, labels[picked], reduction="none")
         losses = {"cross_entropy": each.mean()}
         if companion is not None:
             losses["companion"] = companion.loss(stages, each.detach(), number)
@@ -104,7 +108,7 @@ def _descent_phase(
         return losses
 
     def schedule(step: int) -> None:
-        factor = config.lr * one_cycle(step, config.steps)
+        factor = config.lr * one_cycle(step, steps)
         for group, rule in zip(optimizer.param_groups, groups, strict=True):
             group["lr"] = factor * rule.lr_factor
         for group in companion.optimizer.param_groups if companion else []:
@@ -113,11 +117,29 @@ def _descent_phase(
     return Phase(
         name="classifier",
         title="learning the labels",
-        steps=config.steps,
+        steps=steps,
+        epoch_steps=max(1, -(-len(labels) // config.batch)),
+        batch_key="classifier.batch",
         networks={"classifier": network} | (companion.networks if companion else {}),
         optimizers=optimizers,
         step=step,
         schedule=schedule,
+    )
+
+
+def classifier_steps(config: ClassifierConfig, *, labeled: int, pool: int) -> int:
+    """Return T's steps in a round: ``steps``, or as many as ``epochs`` passes take."""
+    if not config.epochs:
+        return config.steps
+    unit = pool if config.epoch_unit == "pool" else labeled
+    return max(1, round(config.epochs * unit / config.batch))
+
+
+def _wide(stages: Stages) -> Stages:
+    return Stages(
+        maps=[widen(each) for each in stages.maps],
+        logits=widen(stages.logits),
+        features=widen(stages.features),
     )
 
 
@@ -151,14 +173,15 @@ def augment(images: Tensor, config: ClassifierConfig, generator: Generator) -> T
     if config.shift:
         side = 2 * config.shift + 1
         padded = F.pad(images.permute(0, 3, 1, 2), [config.shift] * 4)
-        down, right = torch.randint(side, (2, count), generator=generator).to(images.device)
+        shifts = torch.randint(side, (2, count), generator=generator)
+        down, right = to_device(shifts, images.device)
         y = (down[:, None] + torch.arange(height, device=images.device))[:, None, :, None]
         x = (right[:, None] + torch.arange(width, device=images.device))[:, None, None, :]
         each = torch.arange(count, device=images.device)[:, None, None, None]
         channel = torch.arange(images.shape[3], device=images.device)[None, :, None, None]
         images = padded[each, channel, y, x].permute(0, 2, 3, 1)
     if config.flip:
-        is_flipped = torch.rand(count, generator=generator).to(images.device) < 0.5
+        is_flipped = to_device(torch.rand(count, generator=generator) < 0.5, images.device)
         images = torch.where(is_flipped[:, None, None, None], images.flip(2), images)
     return images
 
