@@ -13,10 +13,13 @@ from dgaal_cli.config.schema import ClassifierConfig, VaalConfig
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.classifier import augment
 from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.device import to_device
 from dgaal_cli.training.losses import discriminator_loss
 from dgaal_cli.training.modes import batches, evaluating
+from dgaal_cli.training.optimizers import adam
 from dgaal_cli.training.phase import Losses, Phase, draw_rows
 from dgaal_cli.training.pool_game import PoolBatch
+from dgaal_cli.training.precision import Autocast
 from dgaal_cli.training.streams import RowStream
 
 STOP_ACCURACY = 0.98
@@ -28,6 +31,8 @@ WEIGHT_DECAY = 1e-4
 
 class Game(Protocol):
     """An iteration over batches of both pools."""
+
+    autocast: Autocast
 
     def step(self, batches: Sequence[PoolBatch]) -> Losses:
         """Play one iteration."""
@@ -94,6 +99,7 @@ class PoolDraws:
         latent: int,
         is_game: bool,
     ) -> None:
+        self.autocast: Autocast = data.autocast
         self._data = data
         self._latent = latent
         self._augmentation = replace(augmentation, shift=0)
@@ -103,6 +109,8 @@ class PoolDraws:
         self._labeled = RowStream(sides[0], config.batch, *own, "labeled")
         self._unlabeled = RowStream(sides[1], config.batch, *own, "unlabeled")
         self.extras = Extras()
+        unit = every if config.epoch_unit == "pool" else rows.labeled
+        self.epoch_steps = max(1, round(len(unit) / config.batch))
 
     def at(self, position: int, generator: Generator) -> PoolBatch:
         """Return the batch at ``position`` of the streams; ``generator`` draws the rest."""
@@ -110,14 +118,14 @@ class PoolDraws:
         labeled, unlabeled = self._labeled.batch_at(position), self._unlabeled.batch_at(position)
         rows = torch.cat([labeled, unlabeled])
         images = augment(self._data.images(rows), self._augmentation, generator)
-        noise = torch.randn(len(rows), self._latent, generator=generator).to(device)
+        noise = to_device(torch.randn(len(rows), self._latent, generator=generator), device)
         if extras.is_labeled is None:
             target = torch.cat([torch.ones(len(labeled)), torch.zeros(len(unlabeled))])
         else:
             target = extras.is_labeled[rows]
         return PoolBatch(
             images=normalize(images),
-            is_labeled=target.to(device),
+            is_labeled=to_device(target, device),
             noise=noise,
             condition=None if extras.condition is None else extras.condition[rows].to(device),
             classes=None if extras.classes is None else extras.classes[labeled].to(device),
@@ -134,7 +142,8 @@ def game_phase(
     optimizers: Mapping[str, torch.optim.Optimizer],
     prepare: Callable[[], None] = lambda: None,
 ) -> Phase:
-    """Play ``steps`` iterations of ``per_step`` batches each."""
+    """Play ``steps`` iterations of ``per_step`` batches each, in the round's precision."""
+    game.autocast = draws.autocast
 
     def step(number: int, generator: Generator) -> Losses:
         first = number * per_step
@@ -149,6 +158,8 @@ def game_phase(
         step=step,
         prepare=prepare,
         cost=3.0,
+        epoch_steps=draws.epoch_steps,
+        batch_key="vaal.batch",
     )
 
 
@@ -174,7 +185,7 @@ def settle_phase(
         targets: Returns what D shall say of every pool row, ``(N,)``, where that is not 1 or 0;
             there is no accuracy to stop at then.
     """
-    optimizer = torch.optim.Adam(network.parameters(), lr=SETTLE_LR, weight_decay=WEIGHT_DECAY)
+    optimizer = adam(network.parameters(), lr=SETTLE_LR, weight_decay=WEIGHT_DECAY)
     seen: dict[str, Tensor] = {}
     progress = {"step": 0}
 
@@ -224,7 +235,7 @@ def settle_phase(
 
 def image_phase(network: nn.Module, draws: PoolDraws, *, steps: int, lr: float) -> Phase:
     """D on images, both pools in one batch; there is no autoencoder."""
-    optimizer = torch.optim.Adam(network.parameters(), lr=lr)
+    optimizer = adam(network.parameters(), lr=lr)
 
     def step(number: int, generator: Generator) -> Losses:
         batch = draws.at(number, generator)

@@ -17,6 +17,7 @@ from dgaal_cli.methods.gauges import auc
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.training.losses import discriminator_loss
 from dgaal_cli.training.modes import evaluating
+from dgaal_cli.training.optimizers import adam
 from dgaal_cli.training.phase import Losses, Phase, draw_rows
 
 STOP_ACCURACY = 0.98
@@ -51,7 +52,7 @@ def fold_phase(
     pools: Callable[[], Pools],
 ) -> Phase:
     """D1 of one fold learns the labels of now on the other folds (Guo et al. 2021, eq. 9)."""
-    optimizer = torch.optim.Adam(network.parameters(), lr=config.lr, weight_decay=1e-4)
+    optimizer = adam(network.parameters(), lr=config.lr, weight_decay=1e-4)
     rows: dict[str, Tensor] = {}
     progress = {"step": 0}
 
