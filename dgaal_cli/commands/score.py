@@ -32,13 +32,33 @@ def score(
         typer.Option("--output", "-o", help="Table: .csv, .jsonl or .parquet; else CSV on stdout."),
     ] = None,
     top: Annotated[int | None, typer.Option(help="Keep only the best.", min=1)] = None,
+    diverse: Annotated[
+        bool,
+        typer.Option(
+            "--diverse", help="Spread --top over the best, so that near-duplicates do not crowd in."
+        ),
+    ] = False,
     engine: Annotated[
         Literal["onnx", "torchscript"] | None, typer.Option(help="Format to run.")
     ] = None,
     device: Device = "auto",
     threads: Annotated[int, typer.Option(help="CPU threads of the engine; 0: all.", min=0)] = 0,
     workers: Annotated[int, typer.Option(help="Processes that decode; 0: one a CPU.", min=0)] = 0,
-    batch: Annotated[int, typer.Option(help="Images the engine sees at once.", min=1)] = 64,
+    batch: Annotated[int, typer.Option(help="Images the engine sees at once; 0: 64.", min=0)] = 0,
+    tune: Annotated[
+        bool,
+        typer.Option(
+            "--tune", help="Measure the best --threads and --batch first, for half a second."
+        ),
+    ] = False,
+    reduced_jpeg: Annotated[
+        bool,
+        typer.Option(
+            "--reduced-jpeg",
+            help="Decode large JPEG at a fraction of their size: faster, but pixels change by a "
+            "third of a level of 255 on average, by 10 at most, and scores change with them.",
+        ),
+    ] = False,
     files_from: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Read file names, one a line or NUL; - for stdin."),
@@ -50,7 +70,8 @@ def score(
         bool, typer.Option("--resume", help="Go on where a stopped run with the same -o was.")
     ] = False,
     features: Annotated[
-        Path | None, typer.Option(help="Also write the encoder's features to this .npz file.")
+        Path | None,
+        typer.Option(help="Also write the encoder's features to this .npz or .parquet."),
     ] = None,
     contact_sheet: Annotated[
         int, typer.Option(help="Also draw this many of the best into a PNG beside the table.")
@@ -74,6 +95,9 @@ def score(
         raise UsageError("name an exported sampler with -a")
     options = ScoreOptions(
         top=top,
+        diverse=diverse,
+        tune=tune,
+        reduced_jpeg=reduced_jpeg,
         device=device,
         threads=threads,
         workers=workers,
@@ -139,8 +163,13 @@ def _report(context: Context, result: "ScoreResult") -> None:
     kept = f" ({result.resumed:,} kept from the stopped run)" if result.resumed else ""
     context.note(
         f"scored {result.scored:,} images{kept} in {result.seconds:.1f} s "
-        f"({result.rate:,.0f} images/s on {result.device or 'no device'}){where}"
+        f"({result.rate:,.0f} images/s on {result.device or 'no device'}, "
+        f"{result.threads} threads, batches of {result.batch}){where}"
     )
+    if result.drift and result.drift.level == "none":
+        context.note(result.drift.sentence())
+    elif result.drift:
+        print(f"dgaal: {result.drift.sentence()}", file=sys.stderr)
     if result.contact_sheet:
         context.note(f"best images in {show(str(result.contact_sheet))}")
     if not result.unreadable:
@@ -154,6 +183,8 @@ def _report(context: Context, result: "ScoreResult") -> None:
 
 
 def _document(result: "ScoreResult") -> dict[str, Any]:
+    from dataclasses import asdict
+
     from dgaal_cli.scoring.writers import records
 
     document: dict[str, Any] = {
@@ -164,6 +195,9 @@ def _document(result: "ScoreResult") -> dict[str, Any]:
         "seconds": round(result.seconds, 3),
         "images_per_second": round(result.rate, 1),
         "device": result.device,
+        "threads": result.threads,
+        "batch": result.batch,
+        "drift": asdict(result.drift) if result.drift else None,
         "output": result.output,
         "contact_sheet": result.contact_sheet,
     }

@@ -1,12 +1,13 @@
 """Threads and batch size for this machine and this artifact, by a short measurement at start-up.
 
 The best pair depends on the processor, on what else it does and on the network; measuring half a
-second costs less than a bad guess on a large pool. Whoever needs the same settings everywhere asks
-for the fixed ones: a batch size may change the last bits of a score.
+second costs less than a bad guess on a large pool. It is done where asked for: without it the same
+settings are taken everywhere, for a batch size may change the last bits of a score.
 """
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,7 +72,9 @@ def start_tuned(
     """
 
     def start(count: int) -> Engine:
-        return start_engine(artifact, device=device, threads=count, is_trusted=is_trusted)
+        return start_engine(
+            artifact, device=device, threads=count, calls=count, is_trusted=is_trusted
+        )
 
     if not is_measured or (threads and batch):
         settings = fixed_settings(threads=threads, batch=batch)
@@ -120,13 +123,18 @@ def measure(
 def _rate(engine: Engine, batch: int, clock: Callable[[], float]) -> float:
     """Images a second at one batch size, the better of two runs after one that warms up."""
     inputs = _inputs(engine.manifest, batch)
-    engine.run(inputs)
-    shortest = float("inf")
-    for _ in range(_TIMED_RUNS):
-        before = clock()
+
+    def run(_: int) -> None:
         engine.run(inputs)
-        shortest = min(shortest, clock() - before)
-    return batch / max(shortest, 1e-9)
+
+    shortest = float("inf")
+    with ThreadPoolExecutor(engine.calls) as calls:
+        for turn in range(1 + _TIMED_RUNS):
+            before = clock()
+            list(calls.map(run, range(engine.calls)))
+            if turn:
+                shortest = min(shortest, clock() - before)
+    return batch * engine.calls / max(shortest, 1e-9)
 
 
 def _inputs(manifest: Manifest, batch: int) -> dict[str, NDArray[Any]]:

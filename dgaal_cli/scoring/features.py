@@ -1,5 +1,6 @@
-"""The encoder's features of every scored image, streamed into one ``.npz`` file."""
+"""The encoder's features of every scored image, streamed into one ``.npz`` or ``.parquet`` file."""
 
+import importlib
 import os
 import shutil
 import tempfile
@@ -7,15 +8,16 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 
 from dgaal_cli import atomic
 from dgaal_cli.errors import UsageError
-from dgaal_cli.harmless import show
+from dgaal_cli.harmless import show, spell
 from dgaal_cli.ids import SampleId
-from dgaal_cli.scoring.pipeline import FloatArray
+from dgaal_cli.scoring.ranking import FloatArray
+from dgaal_cli.scoring.writers import require_pyarrow
 
 _BLOCK_ROWS = 8_192
 
@@ -23,20 +25,25 @@ _BLOCK_ROWS = 8_192
 class FeatureFile:
     """Collects rows beside the file to be, and writes it when all are there.
 
-    The file holds ``features``, float32 (n, Z), and ``ids``, (n,) UTF-8 bytes, in the order of the
-    source.
+    A ``.npz`` file holds ``features``, float32 (n, Z), and ``ids``, (n,) UTF-8 bytes; a
+    ``.parquet`` file the columns ``id``, as the score table spells it, and ``features``, float32
+    lists of length Z. Both are in the order of the source.
     """
 
     def __init__(self, path: Path) -> None:
         """Begin without any row.
 
         Raises:
-            UsageError: The name does not end in ``.npz``.
+            UsageError: The name ends in neither ``.npz`` nor ``.parquet``.
+            MissingExtraError: Parquet without pyarrow.
         """
-        if path.suffix.lower() != ".npz":
+        if path.suffix.lower() not in (".npz", ".parquet"):
             raise UsageError(
-                f"cannot write features as {show(path.name)}; give a name that ends in .npz"
+                f"cannot write features as {show(path.name)}; "
+                "give a name that ends in .npz or .parquet"
             )
+        if path.suffix.lower() == ".parquet":
+            require_pyarrow("writing features as .parquet")
         self._path = path
         self._count = 0
         self._width = 0
@@ -73,9 +80,16 @@ class FeatureFile:
             self._ids.write(data + b"\0")
 
     def write(self) -> None:
-        """Write the ``.npz`` file under its name."""
-        with atomic.replacing(self._path) as stream, zipfile.ZipFile(stream, "w") as archive:
+        """Write the file under its name."""
+        with atomic.replacing(self._path) as stream:
             self._rows.seek(0)
+            if self._path.suffix.lower() == ".parquet":
+                self._write_parquet(stream)
+            else:
+                self._write_npz(stream)
+
+    def _write_npz(self, stream: BinaryIO) -> None:
+        with zipfile.ZipFile(stream, "w") as archive:
             shape = (self._count, self._width)
             with archive.open(zipfile.ZipInfo("features.npy"), "w", force_zip64=True) as member:
                 header = {"descr": "<f4", "fortran_order": False, "shape": shape}
@@ -87,6 +101,20 @@ class FeatureFile:
                 np.lib.format.write_array_header_1_0(member, header)
                 for block in self._id_blocks():
                     member.write(np.array(block, kind).tobytes())
+
+    def _write_parquet(self, stream: BinaryIO) -> None:
+        arrow: Any = importlib.import_module("pyarrow")
+        parquet: Any = importlib.import_module("pyarrow.parquet")
+        vector = arrow.list_(arrow.float32(), max(1, self._width))
+        schema = arrow.schema([("id", arrow.string()), ("features", vector)])
+        with parquet.ParquetWriter(stream, schema) as table:
+            for block in self._id_blocks():
+                names = [spell(name.decode("utf-8", "surrogateescape")) for name in block]
+                data = self._rows.read(len(block) * self._width * 4)
+                flat = arrow.array(np.frombuffer(data, np.float32))
+                vectors = arrow.FixedSizeListArray.from_arrays(flat, self._width)
+                columns = [arrow.array(names, arrow.string()), vectors]
+                table.write_table(arrow.Table.from_arrays(columns, schema=schema))
 
     def _id_blocks(self) -> Iterator[list[bytes]]:
         self._ids.seek(0)

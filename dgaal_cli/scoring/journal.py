@@ -25,7 +25,8 @@ from dgaal_cli import atomic
 from dgaal_cli.data.sources.base import Entry, FileBytes, Source
 from dgaal_cli.errors import BusyError, DgaalError, InterruptedRunError, StorageError
 from dgaal_cli.harmless import show
-from dgaal_cli.scoring.pipeline import FloatArray, ScoredBatch
+from dgaal_cli.scoring.pipeline import ScoredBatch
+from dgaal_cli.scoring.ranking import FloatArray
 from dgaal_cli.scoring.rows import Row, pack, unpack
 
 _VERSION = 1

@@ -19,13 +19,13 @@ from dgaal_cli.data.sources.base import Entry
 from dgaal_cli.engines.base import Engine
 from dgaal_cli.errors import ArtifactError
 from dgaal_cli.harmless import show
+from dgaal_cli.scoring.ranking import FloatArray
 from dgaal_cli.scoring.rows import Row, scored_many, unreadable
 from exporters.manifest import Manifest
 
 _AHEAD = 3
 """Decoded batches that may wait for the engine."""
 
-FloatArray = npt.NDArray[np.float32]
 _Outputs = Mapping[str, npt.NDArray[Any]]
 
 

@@ -9,6 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+import numpy as np
+import numpy.typing as npt
+
 from dgaal_cli.errors import StorageError
 from dgaal_cli.harmless import show
 from dgaal_cli.scoring.rows import Row, pack, unpack
@@ -20,12 +23,14 @@ _FAN_IN = 64
 _BLOCK_ROWS = 1_000
 _LENGTH = struct.Struct("<Q")
 
+FloatArray = npt.NDArray[np.float32]
+
 
 class Ranking(Protocol):
     """Takes rows in any order and gives them back in table order."""
 
-    def add(self, rows: Iterable[Row]) -> None:
-        """Take rows."""
+    def add(self, rows: Iterable[Row], features: FloatArray | None = None) -> None:
+        """Take rows, and (n, Z) features of the readable ones, which few rankings look at."""
         ...
 
     def ranked(self) -> Iterator[Row]:
@@ -40,7 +45,7 @@ class TopRanking:
         self._count = count
         self._rows: list[Row] = []
 
-    def add(self, rows: Iterable[Row]) -> None:
+    def add(self, rows: Iterable[Row], features: FloatArray | None = None) -> None:  # noqa: ARG002
         """Take rows, and forget those that cannot be among the best any more."""
         self._rows.extend(row for row in rows if not row.is_unreadable)
         # Cutting back at twice the size costs one sort a ``count`` rows.
@@ -87,7 +92,7 @@ class FullRanking:
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
-    def add(self, rows: Iterable[Row]) -> None:
+    def add(self, rows: Iterable[Row], features: FloatArray | None = None) -> None:  # noqa: ARG002
         """Take rows."""
         self._rows.extend(rows)
         if len(self._rows) >= self._limit:

@@ -10,7 +10,12 @@ from exporters.manifest import Manifest, TensorInfo
 SIZE = 8
 
 
-def manifest(*, classes: tuple[str, ...] = ("cat", "dog"), channels: int = 3) -> Manifest:
+def manifest(
+    *,
+    classes: tuple[str, ...] = ("cat", "dog"),
+    channels: int = 3,
+    score_quantiles: tuple[float, ...] = (),
+) -> Manifest:
     def info(name: str, *lengths: int, dtype: str = "float32") -> TensorInfo:
         return TensorInfo(name=name, shape=("N", *lengths), dtype=dtype, meaning=name)
 
@@ -25,6 +30,7 @@ def manifest(*, classes: tuple[str, ...] = ("cat", "dog"), channels: int = 3) ->
         inputs=(info("images", SIZE, SIZE, channels, dtype="uint8"),),
         outputs=tuple(outputs),
         classes=classes,
+        score_quantiles=score_quantiles,
         class_uids=tuple(f"uid-{name}" for name in classes),
     )
 

@@ -35,6 +35,7 @@ class PretendEngine:
     clock: Clock
     seconds: Mapping[tuple[int, int], float]
     device: str = "cpu"
+    calls: int = 1
     manifest: Manifest = field(default_factory=lambda: generator_case().spec.manifest)
     batches: list[int] = field(default_factory=list)
 

@@ -1,0 +1,256 @@
+"""One scoring run: from the source through the engine into table, features and contact sheet."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from dgaal_cli import atomic, interruption
+from dgaal_cli.data.sources.base import Source
+from dgaal_cli.engines.artifact import CheckedArtifact
+from dgaal_cli.engines.base import Engine
+from dgaal_cli.engines.load import start_engine
+from dgaal_cli.engines.tuning import Settings, fixed_settings, start_tuned
+from dgaal_cli.errors import UsageError
+from dgaal_cli.events import Emit, ScoreProgress
+from dgaal_cli.ids import SampleId
+from dgaal_cli.scoring.contact_sheet import write_contact_sheet
+from dgaal_cli.scoring.diverse import DiverseRanking
+from dgaal_cli.scoring.drift import DriftMeter
+from dgaal_cli.scoring.features import FeatureFile
+from dgaal_cli.scoring.journal import Journal, run_key
+from dgaal_cli.scoring.options import ScoreOptions, ScoreResult
+from dgaal_cli.scoring.pipeline import score_entries
+from dgaal_cli.scoring.ranking import FloatArray, FullRanking, Ranking, TopRanking
+from dgaal_cli.scoring.rows import Row
+from dgaal_cli.scoring.writers import WriteTable, write_csv
+
+_LISTED = 10
+"""Unreadable images that a result names; the table holds all of them."""
+_PROGRESS_S = 0.2
+
+
+@dataclass(slots=True)
+class _Tally:
+    scored: int = 0
+    unreadable: int = 0
+    first: list[tuple[SampleId, str]] = field(default_factory=list[tuple[SampleId, str]])
+
+    def add(self, rows: list[Row]) -> None:
+        for row in rows:
+            if not row.is_unreadable:
+                self.scored += 1
+                continue
+            self.unreadable += 1
+            if len(self.first) < _LISTED:
+                self.first.append((row.id, row.error))
+
+
+class ScoringRun:
+    """Sinks and counters of one run; ``run`` may be called once."""
+
+    def __init__(
+        self,
+        source: Source,
+        artifact: CheckedArtifact,
+        output: Path | BinaryIO | None,
+        options: ScoreOptions,
+        emit: Emit,
+    ) -> None:
+        self._source = source
+        self._artifact = artifact
+        self._output = output
+        self._options = options
+        self._emit = emit
+        self._tally = _Tally()
+        self._drift = DriftMeter(artifact.manifest.score_quantiles)
+        self._resumed = 0
+        self._device = ""
+        self._settings = fixed_settings(threads=options.threads, batch=options.batch)
+        self._tuned: Engine | None = None
+        self._best: list[Row] = []
+        self._started = time.perf_counter()
+        self._told = self._started
+
+    def run(self, write: WriteTable | None) -> ScoreResult:
+        """Score, rank and write.
+
+        Args:
+            write: Writes a table into a file; None where the output is no file.
+        """
+        if self._options.tune:
+            self._tuned, self._settings = self._measured()
+        with ExitStack() as stack:
+            journal = None
+            if isinstance(self._output, Path):
+                journal = stack.enter_context(Journal(self._output, self._key()))
+            features = None
+            if self._options.features is not None:
+                features = stack.enter_context(FeatureFile(self._options.features))
+            ranking = self._ranking(stack, journal)
+            if journal is not None:
+                self._recover(journal, ranking, features)
+            self._score(journal, ranking, features)
+            if features is not None:
+                features.write()
+            rows = self._finish(write, ranking)
+        return self._result(rows)
+
+    def _key(self) -> bytes:
+        return run_key(
+            (
+                self._artifact.sha256,
+                self._source.spec,
+                self._source.stamp(),
+                f"batch={self._settings.batch} features={self._keeps_features}",
+                f"device={self._options.device} reduced={self._options.reduced_jpeg}",
+            )
+        )
+
+    @property
+    def _keeps_features(self) -> bool:
+        return self._options.features is not None or self._options.diverse
+
+    def _ranking(self, stack: ExitStack, journal: Journal | None) -> Ranking:
+        if self._options.top is not None:
+            kind = DiverseRanking if self._options.diverse else TopRanking
+            return kind(self._options.top)
+        return stack.enter_context(FullRanking(journal.folder if journal else None))
+
+    def _recover(self, journal: Journal, ranking: Ranking, features: FeatureFile | None) -> None:
+        if not self._options.resume:
+            journal.clear()
+            return
+        for shard in journal.resume(self._source):
+            self._take(shard.rows, shard.features, ranking, features)
+        self._resumed = journal.done
+
+    def _score(
+        self, journal: Journal | None, ranking: Ranking, features: FeatureFile | None
+    ) -> None:
+        batches = score_entries(
+            islice(self._source.entries(), self._resumed, None),
+            self._artifact.manifest,
+            self._start_engine,
+            batch=self._settings.batch,
+            workers=self._options.workers,
+            with_features=self._keeps_features,
+            reduces=self._options.reduced_jpeg,
+        )
+        for scored in batches:
+            self._take(scored.rows, scored.features, ranking, features)
+            if journal is not None:
+                journal.add(scored)
+            self._tell()
+            if interruption.is_asked():
+                batches.close()
+                interruption.check(self._farewell(journal))
+        self._tell(is_last=True)
+
+    def _measured(self) -> tuple[Engine, Settings]:
+        return start_tuned(
+            self._artifact,
+            device=self._options.device,
+            threads=self._options.threads,
+            batch=self._options.batch,
+            is_trusted=self._options.is_trusted,
+        )
+
+    def _start_engine(self) -> Engine:
+        engine = self._tuned or start_engine(
+            self._artifact,
+            device=self._options.device,
+            threads=self._settings.threads,
+            calls=self._settings.threads,
+            is_trusted=self._options.is_trusted,
+        )
+        self._device = engine.device
+        return engine
+
+    def _take(
+        self,
+        rows: list[Row],
+        features: FloatArray | None,
+        ranking: Ranking,
+        file: FeatureFile | None,
+    ) -> None:
+        self._tally.add(rows)
+        readable = [row for row in rows if not row.is_unreadable]
+        self._drift.add(np.array([row.score for row in readable], np.float32))
+        ranking.add(rows, features)
+        if file is not None and features is not None:
+            file.add([row.id for row in readable], features)
+
+    def _finish(self, write: WriteTable | None, ranking: Ranking) -> tuple[Row, ...]:
+        ranked = self._remember_best(ranking.ranked())
+        rows: tuple[Row, ...] = ()
+        if isinstance(self._output, Path) and write is not None:
+            with atomic.replacing(self._output) as stream:
+                write(stream, ranked)
+        elif self._output is not None and not isinstance(self._output, Path):
+            write_csv(self._output, ranked)
+        else:
+            rows = tuple(ranked)
+        if self._best:
+            write_contact_sheet(self._sheet_path(), self._source, self._best)
+        return rows
+
+    def _remember_best(self, ranked: Iterator[Row]) -> Iterator[Row]:
+        for row in ranked:
+            if len(self._best) < self._options.contact_sheet and not row.is_unreadable:
+                self._best.append(row)
+            yield row
+
+    def _sheet_path(self) -> Path:
+        if not isinstance(self._output, Path):
+            raise UsageError("a contact sheet lies beside the table; name one with -o")
+        return self._output.with_suffix(".png")
+
+    def _tell(self, *, is_last: bool = False) -> None:
+        now = time.perf_counter()
+        if not is_last and now - self._told < _PROGRESS_S:
+            return
+        self._told = now
+        done = self._tally.scored + self._tally.unreadable
+        self._emit(
+            ScoreProgress(
+                done=done,
+                total=done if is_last else self._source.count(),
+                rate=(done - self._resumed) / max(now - self._started, 1e-9),
+                unreadable=self._tally.unreadable,
+            )
+        )
+
+    def _farewell(self, journal: Journal | None) -> str:
+        done = self._tally.scored + self._tally.unreadable
+        if journal is None:
+            return f"stopped after {done} images; nothing was written"
+        command = "the same command with --resume"
+        if self._tuned is not None:
+            command += f" --threads {self._settings.threads} --batch {self._settings.batch}"
+            command += " in place of --tune"
+        return f"stopped after {done} images, which are kept; {command} goes on"
+
+    def _result(self, rows: tuple[Row, ...]) -> ScoreResult:
+        seconds = time.perf_counter() - self._started
+        done = self._tally.scored + self._tally.unreadable
+        return ScoreResult(
+            scored=self._tally.scored,
+            unreadable=self._tally.unreadable,
+            unreadable_first=tuple(self._tally.first),
+            resumed=self._resumed,
+            seconds=seconds,
+            rate=(done - self._resumed) / max(seconds, 1e-9),
+            device=self._device,
+            threads=self._settings.threads,
+            batch=self._settings.batch,
+            drift=self._drift.result(),
+            output=self._output if isinstance(self._output, Path) else None,
+            contact_sheet=self._sheet_path() if self._best else None,
+            rows=rows,
+        )

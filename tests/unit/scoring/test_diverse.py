@@ -1,0 +1,69 @@
+"""Spreading the best images over feature space."""
+
+import numpy as np
+import pytest
+
+from dgaal_cli.ids import SampleId
+from dgaal_cli.scoring.diverse import CANDIDATES, DiverseRanking
+from dgaal_cli.scoring.rows import Row, scored, unreadable
+
+
+def row(number: int, score: float) -> Row:
+    return scored(SampleId(f"{number:05d}"), "", score, None, ("", None))
+
+
+def chosen(rows: list[Row], features: np.ndarray, count: int, *, block: int = 50) -> list[Row]:
+    ranking = DiverseRanking(count)
+    start = taken = 0
+    for start in range(0, len(rows), block):
+        some = rows[start : start + block]
+        readable = sum(not item.is_unreadable for item in some)
+        ranking.add(some, features[taken : taken + readable].astype(np.float32))
+        taken += readable
+    return list(ranking.ranked())
+
+
+def test_near_duplicates_of_the_best_do_not_crowd_in() -> None:
+    # Ten copies of each of five images; the best ten scores are all copies of the first.
+    features = np.repeat(np.eye(5), 10, axis=0) + 1e-3 * np.random.default_rng(0).random((50, 5))
+    rows = [row(number, 50.0 - number) for number in range(50)]
+    found = chosen(rows, features, 5)
+    groups = [int(item.id) // 10 for item in found]
+    # Twenty-five candidates hold three of the five groups.
+    assert sorted(set(groups)) == [0, 1, 2]
+    assert sorted({int(item.id) // 10 for item in chosen(rows, features, 10)}) == [0, 1, 2, 3, 4]
+
+
+def test_the_best_is_always_first_and_scores_descend() -> None:
+    generator = np.random.default_rng(1)
+    rows = [row(number, float(score)) for number, score in enumerate(generator.random(500))]
+    found = chosen(rows, generator.random((500, 8)), 40)
+    assert found[0] == min(rows)
+    assert found == sorted(found)
+    assert len({item.id for item in found}) == 40
+    best = sorted(rows)[: 40 * CANDIDATES]
+    assert set(found) <= set(best)
+
+
+@pytest.mark.parametrize("block", [1, 7, 3000])
+def test_the_choice_does_not_depend_on_how_rows_come(block: int) -> None:
+    generator = np.random.default_rng(2)
+    rows = [row(number, float(score)) for number, score in enumerate(generator.random(3000))]
+    features = generator.random((3000, 4))
+    assert chosen(rows, features, 10, block=block) == chosen(rows, features, 10)
+
+
+def test_memory_holds_candidates_only() -> None:
+    ranking = DiverseRanking(2)
+    for number in range(5_000):
+        ranking.add([row(number, float(number))], np.zeros((1, 3), np.float32))
+        assert len(ranking._rows) <= 2 * CANDIDATES * 2 + 1_001
+    assert next(ranking.ranked()).id == "04999"
+
+
+def test_unreadable_images_have_no_features_and_no_place() -> None:
+    rows = [unreadable(SampleId("bad"), "", "why"), row(1, 1.0), row(2, 2.0)]
+    assert [item.id for item in chosen(rows, np.eye(2), 9)] == ["00002", "00001"]
+    ranking = DiverseRanking(3)
+    ranking.add([rows[0]])
+    assert list(ranking.ranked()) == []
