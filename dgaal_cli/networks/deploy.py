@@ -14,6 +14,10 @@ from dgaal_cli.networks.encoder import Encoder
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.networks.pixels import denormalize, normalize
 
+LEAST_SPREAD = 1e-3
+"""Numbers that vary less over a pool say nothing, and dividing by less would only enlarge the
+rounding in which two runtimes differ; relative to the mean where that is larger than one."""
+
 
 class DeployedClassifier(nn.Module):
     """Task model: images to logits ``(N, K)`` and probabilities ``(N, K)``."""
@@ -54,7 +58,8 @@ class AdversarialSampler(nn.Module):
         discriminators: The folds of D1; their logits are averaged.
         classifier: T, or None before there were labels of two classes.
         share: Weight of D1 in the score, 0..1.
-        statistics: Mean and scale of u, mean and scale of m, over the training pool.
+        statistics: Mean and standard deviation of u, then of m, over the training pool.
+            Deviations below ``LEAST_SPREAD`` count as that.
     """
 
     statistics: Tensor
@@ -73,7 +78,9 @@ class AdversarialSampler(nn.Module):
         self.discriminators = nn.ModuleList(discriminators)
         self.classifier = classifier
         self.share = share
-        self.register_buffer("statistics", torch.tensor(statistics, dtype=torch.float32))
+        mean_u, spread_u, mean_m, spread_m = statistics
+        scales = (mean_u, _scale(mean_u, spread_u), mean_m, _scale(mean_m, spread_m))
+        self.register_buffer("statistics", torch.tensor(scales, dtype=torch.float32))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Score uint8 images ``(N, H, W, C)``.
@@ -109,6 +116,10 @@ class MarginSampler(nn.Module):
         """
         logits, features = self.classifier(normalize(images))
         return closeness(logits), torch.softmax(logits, dim=1), features
+
+
+def _scale(mean: float, spread: float) -> float:
+    return max(spread, LEAST_SPREAD * max(1.0, abs(mean)))
 
 
 def closeness(logits: Tensor) -> Tensor:

@@ -190,10 +190,7 @@ class Dgaal:
             self.discriminators,
             self.classifier,
             share=0.5,
-            statistics=[
-                *(unlabeled.mean(), max(unlabeled.std(), 1e-6)),
-                *(closeness.mean(), max(closeness.std(), 1e-6)),
-            ],
+            statistics=[unlabeled.mean(), unlabeled.std(), closeness.mean(), closeness.std()],
         )
         return modules
 
