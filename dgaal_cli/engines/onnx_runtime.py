@@ -17,7 +17,7 @@ from exporters.manifest import Manifest
 _runtime: Any = onnxruntime  # untyped
 _FATAL = 4
 _CUDA = "CUDAExecutionProvider"
-_INSTALL = "python -m pip install 'onnxruntime-gpu[cuda,cudnn]'"
+_INSTALL = "python -m pip install 'dgaal[cuda]'"
 
 
 class OnnxEngine:
@@ -94,15 +94,12 @@ def _start(artifact: CheckedArtifact, device: Device, threads: int) -> tuple[Any
 
 def _try_cuda(artifact: CheckedArtifact, device: Device, threads: int) -> tuple[Any, str]:
     """Return a session on the device, or None and why there is none."""
-    if _CUDA not in onnxruntime.get_available_providers():
+    if not has_cuda():
         return None, f"this onnxruntime has no CUDA; {_INSTALL}, or use --device cpu"
     present = count_cuda_devices()
     if device.index >= present:
         return None, f"the driver shows {present} CUDA devices; use --device cpu"
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-        # Finds the CUDA libraries in torch's and NVIDIA's wheels; prints what it misses.
-        onnxruntime.preload_dlls()
+    printed = preload_cuda()
     options = {
         "device_id": str(device.index),
         "use_tf32": "0",  # TF32 keeps ten bits of a product: not enough for 1e-4
@@ -114,9 +111,24 @@ def _try_cuda(artifact: CheckedArtifact, device: Device, threads: int) -> tuple[
     except ArtifactError as error:
         return None, f"{error}; use --device cpu"
     if _CUDA not in session.get_providers():
-        missing = show(" ".join(printed.getvalue().split())[:200])
-        return None, f"CUDA libraries are missing ({missing}); {_INSTALL}, or use --device cpu"
+        return None, f"CUDA libraries are missing ({printed}); {_INSTALL}, or use --device cpu"
     return session, ""
+
+
+def has_cuda() -> bool:
+    """Tell whether this onnxruntime was built with CUDA."""
+    return _CUDA in onnxruntime.get_available_providers()
+
+
+def preload_cuda() -> str:
+    """Find the CUDA libraries in torch's and NVIDIA's wheels; return what the runtime says of it.
+
+    It speaks only of what it misses.
+    """
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        onnxruntime.preload_dlls()
+    return show(" ".join(printed.getvalue().split())[:200])
 
 
 def _session(

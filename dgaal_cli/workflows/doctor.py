@@ -11,6 +11,7 @@ from importlib import metadata, util
 from typing import cast
 
 import dgaal_cli
+from dgaal_cli.engines.devices import count_cuda_devices
 from dgaal_cli.errors import DgaalError
 from dgaal_cli.workspace import Workspace
 
@@ -71,6 +72,7 @@ def doctor(environment: Mapping[str, str], workspace: Workspace | None = None) -
         _sqlite(),
         _torch_devices(),
         _onnx_devices(),
+        _onnx_cuda(),
         Finding(name="cpu threads", level="ok", found=str(_cpu_count())),
         _terminal(environment),
         *([] if workspace is None else [_file_system(workspace), _backups(workspace)]),
@@ -170,6 +172,27 @@ def _onnx_devices() -> Finding:
     providers = cast("list[str]", onnxruntime.get_available_providers())
     short = [name.removesuffix("ExecutionProvider") for name in providers]
     return Finding(name="onnx providers", level="ok", found=", ".join(short))
+
+
+def _onnx_cuda() -> Finding:
+    """Tell whether an NVIDIA GPU that is there can run artifacts."""
+    name = "onnx on cuda"
+    count = count_cuda_devices()
+    if not count:
+        return Finding(name=name, level="ok", found="the driver shows no CUDA device")
+    remedy = "python -m pip install 'dgaal[cuda]'"
+    if util.find_spec("onnxruntime") is None:
+        return Finding(name=name, level="missing", found="no onnxruntime", remedy=remedy)
+    from dgaal_cli.engines.onnx_runtime import has_cuda, preload_cuda
+
+    if not has_cuda():
+        found = f"{count} CUDA devices, but this onnxruntime has no CUDA"
+        return Finding(name=name, level="missing", found=found, remedy=remedy)
+    missing = preload_cuda()
+    if missing:
+        found = f"{count} CUDA devices, libraries are missing: {missing}"
+        return Finding(name=name, level="missing", found=found, remedy=remedy)
+    return Finding(name=name, level="ok", found=f"{count} CUDA devices")
 
 
 def _cpu_count() -> int:

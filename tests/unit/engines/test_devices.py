@@ -105,7 +105,7 @@ def test_cuda_is_asked_for_full_float32(pretended_gpu: list[list[Any]]) -> None:
 def test_cuda_by_name_says_what_is_missing_and_how_to_get_it(
     pretended_gpu: list[list[Any]],
 ) -> None:
-    with pytest.raises(UsageError, match=r"libcurand\.so\.10.*onnxruntime-gpu\[cuda,cudnn\]") as e:
+    with pytest.raises(UsageError, match=r"libcurand\.so\.10.*dgaal\[cuda\]") as e:
         load_engine_bytes(sealed("sampler", "onnx"), format="onnx", device="cuda")
     assert "\x1b" not in str(e.value)
 
