@@ -232,9 +232,9 @@ class GaalConfig:
     """Weight of the DCGAN discriminator's verdict; 0 is the paper's form."""
     objective: Literal["margin", "entropy"] = "margin"
     """What gaal-deep and asal seek in the task model's answer."""
-    atoms: int = 256
-    """Dictionary size of self-taught learning."""
-    sparsity: float = 0.1
+    atoms: int = 64
+    """Dictionary size of self-taught learning; larger ones need more labels before they pay."""
+    sparsity: float = 0.5
     """Weight of the codes' absolute values in self-taught learning."""
 
 

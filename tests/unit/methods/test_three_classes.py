@@ -1,0 +1,60 @@
+"""Every method with three classes, one of which may have no labels yet: K is never two by habit."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small_rounds import runner, small_config, small_data
+
+from dgaal_cli.methods.base import TaskShape
+from dgaal_cli.methods.registry import METHODS, SYNTHESIZING, load_method
+from dgaal_cli.training.seeding import initializing
+
+SHAPE = TaskShape(image_size=8, channels=1, classes=3)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def three_kinds(count=90, labeled=24):
+    """Dark, gray and bright images."""
+    truth = np.arange(count) % 3
+    noise = np.random.default_rng(0).integers(-30, 30, (count, 8, 8, 1))
+    pixels = (np.array([40, 128, 215])[truth][:, None, None, None] + noise).astype(np.uint8)
+    labels = np.where(np.arange(count) < labeled, truth, -1)
+    return replace(
+        small_data(count),
+        pixels=pixels,
+        labels=labels,
+        class_names=["dark", "gray", "bright"],
+        test_pixels=pixels,
+        test_labels=truth,
+    )
+
+
+@pytest.mark.parametrize("present", [(0, 1, 2), (0, 2)], ids=["all", "one-absent"])
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_three_classes_are_learned_ranked_and_deployed(name, present, tmp_path):
+    data = three_kinds()
+    data.labels[~np.isin(data.labels, present)] = -1
+    with initializing(0, "networks"):
+        method = load_method(small_config(name), SHAPE)
+    phases = [*method.learn(data), *method.adapt(data)]
+    runner(method, phases, tmp_path).run(phases)
+    ranking = method.rank(data, 9, 0)
+    drawn = 0 if ranking.synthesized is None else len(ranking.synthesized.pixels)
+    assert len(set(ranking.picks)) + drawn == 9
+    assert (drawn == 9) == (name in SYNTHESIZING)
+    assert np.isfinite(ranking.scores).all()
+    with torch.no_grad():
+        _, probabilities = method.deploy(data)["classifier"].eval()(
+            torch.from_numpy(data.pixels[:5])
+        )
+    assert probabilities.shape == (5, 3)
+    assert probabilities.sum(1).tolist() == pytest.approx([1.0] * 5, abs=1e-5)
