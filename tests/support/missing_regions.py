@@ -34,7 +34,7 @@ def digits(*, missing: tuple[int, ...], labels: int, seed: int = 0) -> Scene:
     return _scene(pixels, truth, is_missing, fresh=300, labels=labels, classes=10, seed=seed)
 
 
-def textures(*, labels: int, count: int = 1400, side: int = 16, seed: int = 0) -> Scene:
+def textures(*, labels: int, count: int = 1400, side: int = 8, seed: int = 0) -> Scene:
     """1/f textures with a brightness component; the labels are of bright images only.
 
     As in the scale check of the VAAL family: 62.5 % of the pool lies on the dark side.

@@ -1,0 +1,153 @@
+"""What every sampler that tells labeled from unlabeled images must show that it sees.
+
+A query rule that is blind to its data still returns images, and its curves still rise: only such
+scenes, where the right answer is known, tell it from random. The published VAAL fails here.
+"""
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from missing_regions import Scene, digits, textures
+from small_rounds import runner
+
+from dgaal_cli.config.load import build_config
+from dgaal_cli.methods.base import TaskShape
+from dgaal_cli.methods.fresh import fresh_method
+from dgaal_cli.methods.gauges import auc
+from dgaal_cli.methods.registry import METHODS
+
+SAMPLERS = [name for name in ("dal", "dgaal", "sraal", "ta-vaal", "vaal") if name in METHODS]
+GAUGED = [name for name in SAMPLERS if name != "dal"]  # its discriminator lives in the query only
+QUERY = 100
+
+EVERY = pytest.mark.parametrize("name", SAMPLERS)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@cache
+def scene_of(kind: str) -> Scene:
+    return {
+        "dark half missing": lambda: textures(labels=300),
+        "five classes missing": lambda: digits(missing=(0, 1, 2, 3, 4), labels=300),
+        "two classes missing": lambda: digits(missing=(3, 8), labels=400),
+        "random labels": lambda: digits(missing=(), labels=400),
+    }[kind]()
+
+
+@pytest.fixture(scope="module")
+def asked(learned):
+    """The methods' queries, each made once."""
+    return cache(lambda name, kind: learned(name, kind).rank(scene_of(kind).data, QUERY, 0))
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory):
+    """Methods trained with the ``tiny`` preset as a user would, each on a scene once."""
+
+    @cache
+    def learn(name: str, kind: str):
+        data = scene_of(kind).data
+        size, channels = data.pixels.shape[2:]
+        config = build_config(
+            {
+                "method": name,
+                "preset": "tiny",
+                "pool": {"source": "unused", "image_size": size, "channels": channels},
+                "acquisition": {"sub_batches": 4 if name == "dal" else 0},
+                "discriminative": {"epochs": 60},  # 20 parts of up to 500 epochs take a minute
+            }
+        )
+        shape = TaskShape(image_size=size, channels=channels, classes=len(data.class_names))
+        method = fresh_method(config, shape, number=0)
+        phases = [*method.learn(data), *method.adapt(data)]
+        runner(method, phases, tmp_path_factory.mktemp("round")).run(phases)
+        return method
+
+    return learn
+
+
+def unlikeness(method, scene: Scene) -> np.ndarray:
+    """What the exported discriminator says of images that are in no pool."""
+    sampler = method.deploy(scene.data)["sampler"].eval()
+    with torch.no_grad():
+        outputs = sampler(torch.from_numpy(scene.fresh))
+    return (outputs[1] if len(outputs) == 4 else outputs[0]).double().numpy()
+
+
+@pytest.mark.parametrize("kind", ["dark half missing", "five classes missing"])
+@EVERY
+def test_half_of_the_input_space_without_labels_is_told_from_the_rest(name, kind, learned):
+    scene = scene_of(kind)
+    values = unlikeness(learned(name, kind), scene)
+    is_missing = scene.is_fresh_missing
+    assert auc(values[is_missing], values[~is_missing]) >= 0.8
+
+
+@pytest.mark.parametrize("name", GAUGED)
+def test_random_labels_are_not_told_from_their_pool(name, learned):
+    """A discriminator that claims to would have learned single images by heart."""
+    health = learned(name, "random labels").health(scene_of("random labels").data)
+    assert health["discriminator_auc"] == pytest.approx(0.5, abs=0.12)  # 2 errors of 40 held out
+
+
+@pytest.mark.parametrize("name", GAUGED)
+def test_the_gauge_sees_missing_classes(name, learned):
+    kind = "five classes missing"
+    health = learned(name, kind).health(scene_of(kind).data)
+    assert health["discriminator_auc"] > 0.65  # 64 % of the pool differ: 0.82 is perfect
+
+
+@pytest.mark.parametrize("kind", ["dark half missing", "two classes missing", "random labels"])
+@pytest.mark.parametrize("name", GAUGED)
+def test_the_latents_carry_the_images(name, kind, learned):
+    health = learned(name, kind).health(scene_of(kind).data)
+    assert health["active_units"] >= health["latent_units"] / 4
+
+
+def enrichment(ranking, scene: Scene) -> float:
+    """Share of the missing part among the picks over its share in the unlabeled pool."""
+    picks = ranking.picks
+    return scene.is_missing[picks].mean() / scene.is_missing[scene.data.unlabeled_rows].mean()
+
+
+@EVERY
+def test_absent_classes_are_asked_for_more_than_they_are_there(name, asked):
+    kind = "two classes missing"
+    assert enrichment(asked(name, kind), scene_of(kind)) >= 1.5
+
+
+def test_a_random_query_has_absent_classes_as_they_are_there(asked):
+    """The yardstick of the test above."""
+    kind = "two classes missing"
+    assert enrichment(asked("random", kind), scene_of(kind)) == pytest.approx(1.0, abs=0.3)
+
+
+@EVERY
+def test_two_scoring_passes_are_identical(name, learned, asked):
+    kind = "two classes missing"
+    data = scene_of(kind).data
+    first, second = asked(name, kind), learned(name, kind).rank(data, QUERY, 0)
+    assert np.array_equal(first.scores, second.scores)
+    assert first.picks == second.picks
+    assert len(set(first.picks)) == QUERY
+    assert set(first.picks) <= set(data.unlabeled_rows.tolist())
+
+
+def test_the_published_scales_of_vaal_fail_here(learned, asked):
+    """Negative control: these tests would have caught the released loss."""
+    kind = "two classes missing"
+    scene = scene_of(kind)
+    method = learned("vaal-released", kind)
+    assert method.health(scene.data)["active_units"] == 0
+    assert enrichment(asked("vaal-released", kind), scene) < 1.5
+    values = unlikeness(method, scene)
+    assert auc(values[scene.is_fresh_missing], values[~scene.is_fresh_missing]) < 0.8
