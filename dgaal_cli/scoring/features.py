@@ -30,8 +30,13 @@ class FeatureFile:
     lists of length Z. Both are in the order of the source.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, folder: Path | None = None) -> None:
         """Begin without any row.
+
+        Args:
+            path: The file to be.
+            folder: Where rows are kept until then; None takes the folder of ``path``. Whoever gives
+                one removes what a killed process leaves there.
 
         Raises:
             UsageError: The name ends in neither ``.npz`` nor ``.parquet``.
@@ -45,13 +50,14 @@ class FeatureFile:
         if path.suffix.lower() == ".parquet":
             require_pyarrow("writing features as .parquet")
         self._path = path
+        self._parent = folder or path.parent
         self._count = 0
         self._width = 0
         self._longest = 1
 
     def __enter__(self) -> Self:
         """Open the temporary files."""
-        self._folder = Path(tempfile.mkdtemp(prefix=".dgaal-features-", dir=self._path.parent))
+        self._folder = Path(tempfile.mkdtemp(prefix=".dgaal-features-", dir=self._parent))
         self._rows: BinaryIO = (self._folder / "rows").open("w+b")
         self._ids: BinaryIO = (self._folder / "ids").open("w+b")
         return self

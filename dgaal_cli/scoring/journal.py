@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -217,6 +218,17 @@ def _chain(digest: "hashlib.blake2b", entries: Iterator[Entry], count: int) -> b
         stamp = entry.read.stamp() if isinstance(entry.read, FileBytes) else ""
         digest.update(entry.id.encode("utf-8", "surrogatepass") + f"\0{stamp}\0".encode())
     return True
+
+
+def sweep(path: Path | None) -> None:
+    """Remove what a killed process left of writing ``path``; call it under the journal's lock."""
+    if path is None:
+        return
+    leftover = re.compile(rf"\.{re.escape(path.name[:100])}\.[0-9a-f]{{12}}\.tmp")
+    with contextlib.suppress(OSError):
+        for other in path.parent.iterdir():
+            if leftover.fullmatch(other.name):
+                other.unlink(missing_ok=True)
 
 
 def run_key(parts: Iterable[bytes | str]) -> bytes:

@@ -1,5 +1,7 @@
 """One scoring run: from the source through the engine into table, features and contact sheet."""
 
+import contextlib
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,14 +18,14 @@ from dgaal_cli.engines.artifact import CheckedArtifact
 from dgaal_cli.engines.base import Engine
 from dgaal_cli.engines.load import start_engine
 from dgaal_cli.engines.tuning import Settings, fixed_settings, start_tuned
-from dgaal_cli.errors import UsageError
-from dgaal_cli.events import Emit, ScoreProgress
+from dgaal_cli.errors import DgaalError, UsageError
+from dgaal_cli.events import Emit, ScoreProgress, ignore
 from dgaal_cli.ids import SampleId
 from dgaal_cli.scoring.contact_sheet import write_contact_sheet
 from dgaal_cli.scoring.diverse import DiverseRanking
 from dgaal_cli.scoring.drift import DriftMeter
 from dgaal_cli.scoring.features import FeatureFile
-from dgaal_cli.scoring.journal import Journal, run_key
+from dgaal_cli.scoring.journal import Journal, run_key, sweep
 from dgaal_cli.scoring.options import ScoreOptions, ScoreResult
 from dgaal_cli.scoring.pipeline import score_entries
 from dgaal_cli.scoring.ranking import FloatArray, FullRanking, Ranking, TopRanking
@@ -74,6 +76,8 @@ class ScoringRun:
         self._settings = fixed_settings(threads=options.threads, batch=options.batch)
         self._tuned: Engine | None = None
         self._best: list[Row] = []
+        self._total = source.count()
+        self._is_over = False
         self._started = time.perf_counter()
         self._told = self._started
 
@@ -86,12 +90,18 @@ class ScoringRun:
         if self._options.tune:
             self._tuned, self._settings = self._measured()
         with ExitStack() as stack:
+            stack.callback(self._end)
+            if self._total is None and self._emit is not ignore:
+                threading.Thread(target=self._count, name="dgaal-count", daemon=True).start()
             journal = None
             if isinstance(self._output, Path):
                 journal = stack.enter_context(Journal(self._output, self._key()))
+                for path in (self._output, self._options.features):
+                    sweep(path)
             features = None
             if self._options.features is not None:
-                features = stack.enter_context(FeatureFile(self._options.features))
+                folder = journal.folder if journal else None
+                features = stack.enter_context(FeatureFile(self._options.features, folder=folder))
             ranking = self._ranking(stack, journal)
             if journal is not None:
                 self._recover(journal, ranking, features)
@@ -100,6 +110,19 @@ class ScoringRun:
                 features.write()
             rows = self._finish(write, ranking)
         return self._result(rows)
+
+    def _end(self) -> None:
+        self._is_over = True
+
+    def _count(self) -> None:
+        """Count the entries of a source that does not know, so that the time left can be told."""
+        count = 0
+        with contextlib.suppress(DgaalError):  # whoever reads the source meets it, too
+            for _ in self._source.entries():
+                count += 1
+                if self._is_over:
+                    return
+        self._total = count
 
     def _key(self) -> bytes:
         return run_key(
@@ -220,7 +243,7 @@ class ScoringRun:
         self._emit(
             ScoreProgress(
                 done=done,
-                total=done if is_last else self._source.count(),
+                total=done if is_last else self._total,
                 rate=(done - self._resumed) / max(now - self._started, 1e-9),
                 unreadable=self._tally.unreadable,
             )

@@ -346,6 +346,18 @@ def test_a_failed_run_leaves_the_old_table_and_nothing_else(
 
 
 @pytest.mark.usefixtures("engine")
+def test_what_a_killed_run_left_is_swept_and_nothing_else(pool: Path) -> None:
+    folder = pool.parent
+    left = [folder / ".scores.csv.0123456789ab.tmp", folder / ".f.npz.0123456789ab.tmp"]
+    kept = [folder / ".scores.csv.tmp", folder / ".other.csv.0123456789ab.tmp"]
+    for path in (*left, *kept):
+        path.touch()
+    run(pool, folder / "scores.csv", features=folder / "f.npz")
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in kept)
+
+
+@pytest.mark.usefixtures("engine")
 def test_progress_is_told_and_ends_at_the_total(pool: Path) -> None:
     told: list[AnyEvent] = []
     score(
@@ -356,6 +368,30 @@ def test_progress_is_told_and_ends_at_the_total(pool: Path) -> None:
     )
     assert isinstance(told[-1], ScoreProgress)
     assert (told[-1].done, told[-1].total, told[-1].unreadable) == (COUNT, COUNT, 2)
+
+
+@pytest.mark.usefixtures("engine")
+def test_files_of_a_folder_are_counted_ahead_so_that_the_time_left_is_known(
+    pool: Path, engine: FakeSampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[AnyEvent] = []
+    plain = engine.run
+
+    def slow(inputs: Any) -> Any:
+        time.sleep(0.05)
+        return plain(inputs)
+
+    monkeypatch.setattr(engine, "run", slow)
+    monkeypatch.setattr(run_module, "_PROGRESS_S", 0.0)
+    score(
+        pool.name,
+        artifact=Path("x"),
+        base=pool.parent,
+        options=ScoreOptions(batch=4, workers=1),
+        emit=told.append,
+    )
+    totals = [event.total for event in told if isinstance(event, ScoreProgress)]
+    assert set(totals[len(totals) // 2 :]) == {COUNT}
 
 
 @pytest.mark.usefixtures("engine")
