@@ -111,8 +111,9 @@ class DistanceSampler(nn.Module):
         logits, features = self.classifier(normalize(images))
         mean = self.centers.mean(0)  # distances of centered points lose fewer digits
         own, theirs = features - mean, self.centers - mean
-        squared = (own**2).sum(1, keepdim=True) + (theirs**2).sum(1) - 2.0 * own @ theirs.T
-        return squared.amin(1).clamp_min(0.0).sqrt(), torch.softmax(logits, dim=1), features
+        squared = (theirs**2).sum(1) - 2.0 * own @ theirs.T  # of each row less its own |own|^2
+        gaps = own - theirs[squared.argmin(1)]  # computed anew: near 0 the product cancels
+        return (gaps**2).sum(1).sqrt(), torch.softmax(logits, dim=1), features
 
 
 class GradientSampler(nn.Module):
