@@ -1,5 +1,6 @@
 """``dgaal train``."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -19,11 +20,35 @@ def train(
     ] = None,
     seed: Seed = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads; 0 takes all.", min=0)] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="auto, fp32 or bf16; auto is bf16 on a GPU that has it, else fp32."),
+    ] = None,
+    time_budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Finish the round within 90s, 10m or 1.5h, with fewer steps.", metavar="TIME"
+        ),
+    ] = None,
     is_fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin the round anew instead of going on.")
     ] = False,
     is_resumed: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted round (the default).")
+        bool,
+        typer.Option(
+            "--resume", help="Go on with an interrupted round; an error if there is none."
+        ),
+    ] = False,
+    is_inexact_allowed: Annotated[
+        bool,
+        typer.Option(
+            "--allow-inexact",
+            help="Go on with other threads, device, precision or versions than it began with.",
+        ),
+    ] = False,
+    has_event_files: Annotated[
+        bool,
+        typer.Option("--tensorboard", help="Write TensorBoard event files in the round's folder."),
     ] = False,
     extra: Assignments = [],  # noqa: B006 - Typer's way to say "may be repeated"
     prints_events: Events = False,
@@ -34,14 +59,26 @@ def train(
         raise UsageError("--fresh and --resume contradict each other; give one")
     workspace = context.workspace()
     config = context.config(
-        assignments({"device": device, "seed": seed, "threads": threads}, extra)
+        assignments(
+            {"device": device, "seed": seed, "threads": threads, "precision": precision}, extra
+        )
     )
     with needing("train", command="dgaal train"):
+        from dgaal_cli.training.budget import parse_duration
+        from dgaal_cli.training.runtime import is_first_process
         from dgaal_cli.workflows.train import train as run
 
-    listener = print_event if prints_events else context.listener()
-    result = run(workspace, config, emit=listener, is_fresh=is_fresh)
-    if prints_events:
+    result = run(
+        workspace,
+        config,
+        emit=print_event if prints_events else context.listener(),
+        is_fresh=is_fresh,
+        must_resume=is_resumed,
+        budget_s=None if time_budget is None else parse_duration(time_budget),
+        is_inexact_allowed=is_inexact_allowed,
+        has_event_files=has_event_files,
+    )
+    if prints_events or not is_first_process(os.environ):
         return
     if context.json:
         context.print_json(

@@ -31,10 +31,10 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def use_threads(count: int) -> int:
-    """Limit CPU threads to ``count``, or to what this process may use where it is 0."""
+def use_threads(count: int, *, processes: int = 1) -> int:
+    """Limit CPU threads to ``count``; 0 takes what ``processes`` on this host leave each other."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads = count or available or 1
+    threads = count or max(1, (available or 1) // processes)
     torch.set_num_threads(threads)
     return threads
 

@@ -1,7 +1,6 @@
 """Runs a round's phases: progress, checkpoints, stops, and going on where it stopped."""
 
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,19 +13,26 @@ from dgaal_cli import interruption
 from dgaal_cli.errors import CheckFailedError, CheckpointError
 from dgaal_cli.events import CheckpointSaved, Emit, PhaseStarted, StepDone, Warned
 from dgaal_cli.training import checkpoint
+from dgaal_cli.training.budget import TimeBudget
 from dgaal_cli.training.checkpoint_folder import is_sound
-from dgaal_cli.training.phase import Phase
+from dgaal_cli.training.clock import Clock
+from dgaal_cli.training.identity import differences
+from dgaal_cli.training.memory import StepTooLargeError, is_out_of_memory
+from dgaal_cli.training.phase import Phase, never
+from dgaal_cli.training.runtime import ProcessLostError, Runtime
 from dgaal_cli.training.seeding import torch_generator
+from dgaal_cli.training.watch import GameWatch
 
 PROGRESS_NAME = "progress"
 """Folder, in a round's folder, of the training state of an unfinished round."""
 
-EVENT_INTERVAL_S = 0.2
 RECORDED_POINTS = 40
 """At least this many losses a phase are told, however fast it runs; plots are drawn from them."""
-CHECKPOINT_INTERVAL_S = 15.0
 CUDA_CHECK_STEPS = 25
 """A look at a loss waits for the GPU, so there it happens only this often."""
+AGREE_STEPS = 10
+"""Several processes ask each other this often whether to stop; asking waits for the slowest."""
+LATE, ASKED = 1, 2
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,9 +41,13 @@ class Runner:
 
     Args:
         folder: The round's folder.
-        identity: What a saved state must agree with to be continued: labels, config, seed, threads.
+        identity: What a saved state must agree with to be continued: labels, pool, settings.
         modules: Every network of the method by name.
         phases: All phases of the round in order, for the time left.
+        runtime: The hardware, and the processes that share the work.
+        machine: What must agree for the same bits: threads, device, precision, versions.
+        is_inexact_allowed: Go on though ``machine`` differs; the result may differ in bits.
+        budget: Of wall-clock time; None sets no limit.
     """
 
     folder: Path
@@ -47,10 +57,23 @@ class Runner:
     seed: int
     number: int
     emit: Emit
+    runtime: Runtime = field(default_factory=lambda: Runtime(device=torch.device("cpu")))
+    machine: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    is_inexact_allowed: bool = False
+    budget: TimeBudget | None = None
+    limits: dict[str, int] = field(default_factory=dict[str, int])
+    """Steps that a time budget left of a phase's planned ones."""
+    ended_early: dict[str, int] = field(default_factory=dict[str, int])
+    """Step after which a phase said that it was done, where it was not its last."""
+    inexact: list[str] = field(default_factory=list[str])
+    """How the machine that began this round differed from the one that went on."""
+    _watch: GameWatch = field(default_factory=GameWatch)
+    _saved: str = "nothing"
     _done: list[str] = field(default_factory=list[str])
     _partial: tuple[str, int] | None = None
     _tensors: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     _scalars: dict[str, Any] = field(default_factory=dict[str, Any])
+    _memory: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def resume(self) -> str:
         """Load the saved state of this round, if there is one for the same identity.
@@ -59,7 +82,7 @@ class Runner:
             Where it goes on, in words; empty if it starts from the beginning.
 
         Raises:
-            CheckpointError: A saved state belongs to other labels or another config.
+            CheckpointError: A saved state belongs to other labels, settings or another machine.
         """
         for leftover in self.folder.glob(".*.tmp"):  # a kill in the middle of a save
             shutil.rmtree(leftover, ignore_errors=True)
@@ -76,30 +99,51 @@ class Runner:
             checkpoint.remove(path)
             return ""
         tensors, state = checkpoint.load(path)
-        changed = [k for k, v in self.identity.items() if state["identity"].get(k) != v]
-        if changed:
-            raise CheckpointError(
-                f"round {self.number} stopped midway and {', '.join(changed)} changed since; "
-                "put it back to go on, or start the round again with --fresh"
-            )
+        self._compare(state)
         checkpoint.restore_modules(self.modules, tensors)
         self._tensors, self._scalars = tensors, state["scalars"]
-        self._done = state["done"]
+        self._done, self._memory = state["done"], state["memory"]
+        self.limits, self.ended_early = state["limits"], state["ended_early"]
         if state["phase"]:
             self._partial = (state["phase"], state["step"])
             return f"step {state['step']} of {state['phase']}"
         return f"after {self._done[-1]}" if self._done else ""
 
+    def _compare(self, state: Mapping[str, Any]) -> None:
+        changed = differences(state["identity"], self.identity)
+        if changed:
+            raise CheckpointError(
+                f"round {self.number} stopped midway and cannot go on: {'; '.join(changed)}; "
+                "put it back, or start the round again with --fresh"
+            )
+        self.inexact = [*state["inexact"], *differences(state["machine"], self.machine)]
+        if len(self.inexact) > len(state["inexact"]) and not self.is_inexact_allowed:
+            raise CheckpointError(
+                f"round {self.number} stopped midway, and going on here would not lead to the same "
+                f"bits: {'; '.join(self.inexact)}; go on as it began, accept that with "
+                "--allow-inexact, or start the round again with --fresh"
+            )
+
     def run(self, phases: Sequence[Phase]) -> None:
         """Run phases that are not done yet, in order.
 
         Raises:
-            InterruptedRunError: A signal asked to stop; the state is saved.
+            InterruptedRunError: A signal asked to stop, or another process of this training ended;
+                the state is saved.
             CheckFailedError: A loss is not finite.
+            UsageError: A step does not fit into memory, or a pass not into the time budget.
         """
         for phase in phases:
-            if phase.name not in self._done:
+            if phase.name in self._done:
+                continue
+            try:
                 self._run_phase(phase)
+            except ProcessLostError as error:
+                raise ProcessLostError(
+                    f"another process of this training ended in round {self.number}, "
+                    f"{phase.title}; saved is {self._saved}, and the same command goes on from "
+                    "there"
+                ) from error
 
     def _run_phase(self, phase: Phase) -> None:
         phase.prepare()
@@ -107,7 +151,10 @@ class Runner:
         if self._partial and self._partial[0] == phase.name:
             first = self._partial[1]
             checkpoint.restore_optimizers(phase.optimizers, self._tensors, self._scalars)
+            phase.memory.update(self._memory)
         self._partial = None
+        self.runtime.share_gradients(phase.optimizers.values())
+        self.runtime.copy_from_main(checkpoint.module_tensors(self.modules).values())
         names = [p.name for p in self.phases]
         self.emit(
             PhaseStarted(
@@ -115,41 +162,82 @@ class Runner:
                 title=phase.title,
                 position=names.index(phase.name) + 1,
                 count=len(names),
-                steps=phase.steps,
+                steps=self.limits.get(phase.name, phase.steps),
             )
         )
+        for module in phase.networks.values():
+            module.train()
         self._loop(phase, first)
+        # BatchNorm saw other images in each process; scores must not depend on who is asked.
+        self.runtime.copy_from_main(checkpoint.module_tensors(self.modules).values())
         self._done.append(phase.name)
         self._save(None, 0)
 
     def _loop(self, phase: Phase, first: int) -> None:
-        began = last_event = last_save = time.perf_counter()
+        clock = Clock(self.budget, phase, self._later(phase), first, world=self.runtime.world)
+        if phase.name in self.limits:
+            clock.keep(self.limits[phase.name])
         every = max(1, phase.steps // RECORDED_POINTS)
-        for module in phase.networks.values():
-            module.train()
-        for step in range(first, phase.steps):
-            phase.schedule(step)
-            generator = torch_generator(self.seed, self.number, phase.name, step)
-            losses = phase.step(step, generator)
-            now = time.perf_counter()
-            is_last = step + 1 == phase.steps or phase.is_done()
-            is_due = now - last_event >= EVENT_INTERVAL_S or step % every == 0
-            is_reported = is_last or is_due
-            if is_reported or self._looks_at(losses, step):
+        step = first
+        while True:
+            losses = self._step(phase, step, clock.limit)
+            step += 1
+            clock.tick(step)
+            if clock.is_planning(step):
+                self.limits[phase.name] = self.runtime.from_main(clock.plan())
+                clock.keep(self.limits[phase.name])
+            is_last = step >= clock.limit or self._is_done(phase, step)
+            is_reported = is_last or clock.is_report_due() or (step - 1) % every == 0
+            if is_reported or self._looks_at(losses, step - 1):
                 values = self._checked(phase, step, losses)
                 if is_reported:
-                    last_event = now
-                    rate = (step + 1 - first) / max(now - began, 1e-9)
-                    self._report(phase, step + 1, rate, values)
-            if is_last:
+                    self._report(phase, step, clock, values)
+            if is_last or self._stops(phase, step, clock):
                 return
-            if interruption.is_asked() or now - last_save >= CHECKPOINT_INTERVAL_S:
-                last_save = now
-                self._save(phase, step + 1)
-                interruption.check(
-                    f"stopped in round {self.number}, {phase.title}, step {step + 1} of "
-                    f"{phase.steps}; everything is saved, 'dgaal train' goes on from there"
+
+    def _step(self, phase: Phase, step: int, limit: int) -> Mapping[str, Tensor]:
+        # With fewer steps than planned, the schedule is walked through in longer strides.
+        phase.schedule(step if limit >= phase.steps else step * phase.steps // limit)
+        parts = (self.seed, self.number, phase.name, step, *self.runtime.seed_parts())
+        try:
+            return phase.step(step, torch_generator(*parts))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        # Outside of the handler nothing holds on to the step's tensors any more.
+        raise StepTooLargeError(phase.name, phase.title, phase.batch_key)
+
+    def _is_done(self, phase: Phase, step: int) -> bool:
+        if phase.is_done is never:
+            return False
+        is_done = bool(self.runtime.from_main(int(phase.is_done())))
+        if is_done:
+            self.ended_early[phase.name] = step
+        return is_done
+
+    def _stops(self, phase: Phase, step: int, clock: Clock) -> bool:
+        """Look at signals and the clock, save where it is time; True ends the phase."""
+        if self.runtime.world > 1 and step % AGREE_STEPS:
+            return False
+        asked, late = interruption.is_asked(), clock.is_late()
+        wish = self.runtime.agree(ASKED if asked else LATE if late else 0)
+        if wish == ASKED or clock.is_save_due():
+            self._save(phase, step)
+        if wish == ASKED:
+            where = f"round {self.number}, {phase.title}, step {step} of {clock.limit}"
+            interruption.check(
+                f"stopped in {where}; everything is saved, 'dgaal train' goes on from there"
+            )
+            raise ProcessLostError(f"another process was asked to stop in {where}; it saved")
+        if wish == LATE:
+            self.limits[phase.name] = step
+            self.emit(
+                Warned(
+                    message=f"the time budget ended '{phase.title}' at step {step} of the "
+                    f"{clock.limit} that were to fit: steps became slower"
                 )
+            )
+        return wish == LATE
 
     @staticmethod
     def _looks_at(losses: Mapping[str, Tensor], step: int) -> bool:
@@ -162,26 +250,36 @@ class Runner:
             if value != value or abs(value) == float("inf"):  # noqa: PLR0124 - NaN
                 raise CheckFailedError(
                     f"the loss '{name}' became {value} in round {self.number}, {phase.title}, "
-                    f"step {step + 1}; lower its learning rate in [pretrain], [coevolve] or "
+                    f"step {step}; lower its learning rate in [pretrain], [coevolve] or "
                     "[classifier] and run 'dgaal train --fresh'"
                 )
         return values
 
-    def _report(self, phase: Phase, step: int, rate: float, losses: dict[str, float]) -> None:
-        later = self.phases[[p.name for p in self.phases].index(phase.name) + 1 :]
-        work = (phase.steps - step) * phase.cost + sum(p.steps * p.cost for p in later)
+    def _later(self, phase: Phase) -> Sequence[Phase]:
+        return self.phases[[p.name for p in self.phases].index(phase.name) + 1 :]
+
+    def _report(self, phase: Phase, step: int, clock: Clock, losses: dict[str, float]) -> None:
+        rate = clock.rate(step)
+        work = (clock.limit - step) * phase.cost + sum(
+            self.limits.get(p.name, p.steps) * p.cost for p in self._later(phase)
+        )
         self.emit(
             StepDone(
                 phase=phase.name,
                 step=step,
-                steps=phase.steps,
+                steps=clock.limit,
                 rate=rate,
                 left_s=work / (rate * phase.cost),
                 losses=losses,
             )
         )
+        for message in self._watch.look(phase.name, step, losses):
+            self.emit(Warned(message=message))
 
     def _save(self, phase: Phase | None, step: int) -> None:
+        self._saved = f"step {step} of {phase.title}" if phase else f"all of {self._done[-1]}"
+        if not self.runtime.is_main:
+            return
         tensors: dict[str, Tensor] = checkpoint.module_tensors(self.modules)
         scalars: dict[str, Any] = {}
         if phase is not None:
@@ -196,7 +294,11 @@ class Runner:
                 "phase": phase.name if phase else "",
                 "step": step,
                 "scalars": scalars,
-                "torch": torch.__version__,
+                "machine": dict(self.machine),
+                "inexact": list(self.inexact),
+                "limits": dict(self.limits),
+                "ended_early": dict(self.ended_early),
+                "memory": dict(phase.memory) if phase else {},
             },
         )
         self.emit(CheckpointSaved(phase=phase.name if phase else self._done[-1], step=step))

@@ -1,110 +1,153 @@
 """Train one round: networks and task model on the labels of now, and everything a query needs."""
 
-import hashlib
+import contextlib
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
-import dgaal_cli
 from dgaal_cli import atomic, events, interruption
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import CheckpointError, UsageError
-from dgaal_cli.events import AnyEvent, Emit, RoundStarted, RoundTrained, Warned
-from dgaal_cli.ids import Row
+from dgaal_cli.events import AnyEvent, Emit, RoundStarted
+from dgaal_cli.ids import ItemId, Row
 from dgaal_cli.methods.base import Method, can_learn_classes
-from dgaal_cli.methods.fresh import carry_over, fresh_method
-from dgaal_cli.methods.gauges import health_warnings
-from dgaal_cli.reports.round_plots import (
-    write_image_sheet,
-    write_learning_curve,
-    write_loss_plot,
-)
-from dgaal_cli.rounds import (
-    CHECKPOINT_NAME,
-    METRICS_NAME,
-    RUN_NAME,
-    last_trained,
-    learning_curve,
-    read_record,
-    round_state,
-)
+from dgaal_cli.methods.fresh import fresh_method
+from dgaal_cli.reports.event_files import EventFile
+from dgaal_cli.rounds import RUN_NAME, read_record, round_state
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.training import checkpoint
-from dgaal_cli.training.classifier import accuracy
-from dgaal_cli.training.device import pick_device, use_threads
+from dgaal_cli.training.budget import TimeBudget
+from dgaal_cli.training.compiling import compile_networks
+from dgaal_cli.training.identity import settings_of
+from dgaal_cli.training.memory import StepTooLargeError
 from dgaal_cli.training.runner import PROGRESS_NAME, Runner
+from dgaal_cli.training.runtime import Runtime, starting
 from dgaal_cli.training.seeding import seed_of
+from dgaal_cli.training.shares import share_of
+from dgaal_cli.workflows.fitting import explain
 from dgaal_cli.workflows.gather import Gathered, gather, synthetic_images
+from dgaal_cli.workflows.round_record import EVENTS_NAME, TrainResult, finish, read_result
+from dgaal_cli.workflows.round_start import begin_from_before, warn_of_missing
 from dgaal_cli.workflows.synthesis import keep_redrawings
 from dgaal_cli.workspace import Workspace
 
-EVENTS_NAME = "events.jsonl"
 START_NAME = "start.json"
 """Which labels a training began with; what goes on after an interruption reads it."""
+EVENT_FILES_NAME = "tensorboard"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainResult:
-    """One trained round."""
+class _Terms:
+    """What the user asked of this run, besides the configuration."""
 
-    round: int
-    labels: int
-    accuracy: float | None
-    measured_on: str
-    measured_count: int
-    seconds: float
-    synthesized: int
-    metrics: Mapping[str, float]
+    budget: TimeBudget | None
+    is_inexact_allowed: bool
 
 
 def train(
-    workspace: Workspace, config: Config, *, emit: Emit = events.ignore, is_fresh: bool = False
+    workspace: Workspace,
+    config: Config,
+    *,
+    emit: Emit = events.ignore,
+    is_fresh: bool = False,
+    must_resume: bool = False,
+    budget_s: float | None = None,
+    is_inexact_allowed: bool = False,
+    has_event_files: bool = False,
 ) -> TrainResult:
     """Train the next round, or go on with one that was interrupted.
 
     An open query is closed once the new round is trained: until then its unanswered images can
-    still be labeled, however the training ends.
+    still be labeled, however the training ends. Under ``torchrun`` every process calls this with
+    the same arguments; process 0 writes, and all return the same.
 
     Args:
         workspace: Where.
         config: How.
-        emit: Listener for progress.
+        emit: Listener for progress; told by process 0 alone.
         is_fresh: Forget an interrupted training of this round and begin it anew.
+        must_resume: There must be an interrupted training to go on with.
+        budget_s: Seconds that the round may take; steps are left out to keep it. None: no limit.
+        is_inexact_allowed: Go on with other threads, device, precision or versions than the round
+            began with, though the result may differ in bits.
+        has_event_files: Write losses and metrics as TensorBoard event files too.
 
     Raises:
-        UsageError: Nothing has changed since the last round was trained.
-        CheckpointError: An interrupted training belongs to other labels or another config.
+        UsageError: Nothing has changed since the last round was trained, there is nothing to go on
+            with, a batch does not fit into memory, or one pass not into the time.
+        CheckpointError: An interrupted training belongs to other labels, settings or machine.
         InterruptedRunError: A signal asked to stop; the state is saved.
         CheckFailedError: A loss became infinite or NaN.
         BusyError: Another process trains here.
     """
+    terms = _Terms(
+        budget=None if budget_s is None else TimeBudget(seconds=budget_s),
+        is_inexact_allowed=is_inexact_allowed,
+    )
     with (
-        workspace.lock("train", doing="training"),
+        starting(
+            device=config.device, precision=config.precision, threads=config.threads
+        ) as runtime,
+        workspace.lock("train", doing="training") if runtime.is_main else contextlib.nullcontext(),
         interruption.listening(),
-        LabelStore.open(workspace.store_path) as store,
+        LabelStore.open(workspace.store_path, read_only=not runtime.is_main) as store,
     ):
-        number = _next_round(workspace, store, is_fresh=is_fresh)
+        number = runtime.from_main(
+            _next_round(workspace, store, is_fresh=is_fresh) if runtime.is_main else 0
+        )
         folder = workspace.round_path(number)
-        folder.mkdir(parents=True, exist_ok=True)
-        if is_fresh:
-            checkpoint.remove(folder / PROGRESS_NAME)
-        with (folder / EVENTS_NAME).open("ab") as record:
-
-            def tell(event: AnyEvent) -> None:
-                record.write(events.encode(event) + b"\n")
-                record.flush()
-                emit(event)
-
-            result = _train_round(workspace, config, store, number=number, emit=tell)
+        if runtime.is_main:
+            _prepare(folder, is_fresh=is_fresh, must_resume=must_resume)
+        runtime.from_main(0)  # the others go on when the folder is as it shall be
+        if not runtime.is_main:
+            _train_round(
+                workspace, config, store, runtime, terms, number=number, emit=events.ignore
+            )
+            return read_result(workspace, number)
+        with _recording(folder, emit, has_event_files=has_event_files) as tell:
+            result = _train_round(
+                workspace, config, store, runtime, terms, number=number, emit=tell
+            )
         query = store.open_query()
         if query is not None and query.round < number:
             store.close_query(query.round)
         return result
+
+
+def _prepare(folder: Path, *, is_fresh: bool, must_resume: bool) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if is_fresh:
+        checkpoint.remove(folder / PROGRESS_NAME)
+    if must_resume and not checkpoint.exists(folder / PROGRESS_NAME):
+        raise UsageError(
+            f"no training of round {int(folder.name)} was interrupted; "
+            "'dgaal train' without --resume begins it"
+        )
+
+
+@contextmanager
+def _recording(folder: Path, emit: Emit, *, has_event_files: bool) -> Generator[Emit]:
+    """Write every event into the round's folder before the listener hears of it."""
+    with contextlib.ExitStack() as stack:
+        record = stack.enter_context((folder / EVENTS_NAME).open("ab"))
+        board = (
+            stack.enter_context(EventFile(folder / EVENT_FILES_NAME)) if has_event_files else None
+        )
+
+        def tell(event: AnyEvent) -> None:
+            record.write(events.encode(event) + b"\n")
+            record.flush()
+            if board is not None:
+                board.hear(event)
+            emit(event)
+
+        yield tell
 
 
 def _next_round(workspace: Workspace, store: LabelStore, *, is_fresh: bool) -> int:
@@ -125,64 +168,119 @@ def _next_round(workspace: Workspace, store: LabelStore, *, is_fresh: bool) -> i
 
 
 def _train_round(
-    workspace: Workspace, config: Config, store: LabelStore, *, number: int, emit: Emit
+    workspace: Workspace,
+    config: Config,
+    store: LabelStore,
+    runtime: Runtime,
+    terms: _Terms,
+    *,
+    number: int,
+    emit: Emit,
 ) -> TrainResult:
     began = time.perf_counter()
-    threads = use_threads(config.threads)
-    device = pick_device(config.device)
-    watermark = _labels_up_to(workspace, store, number)
-    gathered = gather(workspace, config, store, number=number, device=device, watermark=watermark)
+    gathered = _gather(workspace, config, store, runtime, number=number)
+    own = share_of(config, world=runtime.world)
+    learned, too_large = None, None
+    try:
+        learned = _learn(
+            workspace, (config, own), store, gathered, runtime, terms, emit=emit
+        )
+    except StepTooLargeError as error:
+        too_large = StepTooLargeError(error.phase, error.title, error.batch_key)
+    if too_large is not None:  # here, nothing holds on to the networks that did not fit
+        raise explain(too_large, own, gathered)
+    assert learned is not None
+    runner, method, facts = learned
+    facts["seconds"] = time.perf_counter() - began
+    if runtime.is_main:
+        finish(workspace, config, gathered, method, runner=runner, facts=facts, emit=emit)
+    runtime.from_main(0)  # the others read what process 0 wrote
+    return read_result(workspace, number)
+
+
+def _gather(
+    workspace: Workspace, config: Config, store: LabelStore, runtime: Runtime, *, number: int
+) -> Gathered:
+    """Read the round's data; process 0 first, which leaves decoded pixels for the others."""
+    watermark = runtime.from_main(_labels_up_to(workspace, store, number) if runtime.is_main else 0)
+    if not runtime.is_main:
+        runtime.from_main(0)
+    gathered = gather(
+        workspace, config, store, number=number, device=runtime.device, watermark=watermark
+    )
+    if runtime.is_main:
+        runtime.from_main(0)
+    else:
+        gathered.data.seed = seed_of(config.seed, *runtime.seed_parts())
+    gathered.data.precision = runtime.precision
+    return gathered
+
+
+def _learn(
+    workspace: Workspace,
+    configs: tuple[Config, Config],
+    store: LabelStore,
+    gathered: Gathered,
+    runtime: Runtime,
+    terms: _Terms,
+    *,
+    emit: Emit,
+) -> tuple[Runner, Method, dict[str, Any]]:
+    """Run all phases; the first configuration is the user's, the second this process's share."""
+    config, own = configs
     data = gathered.data
-    method = fresh_method(config, gathered.shape, number=number)
-    _carry_over(workspace, method, number, emit)
+    method = fresh_method(own, gathered.shape, number=data.number)
+    begin_from_before(workspace, config, method, gathered, emit)
     for module in method.modules.values():
-        module.to(device)
+        module.to(data.device)
+    is_compiled = compile_networks(method.modules, config.compile, data.device)
     first, second = method.learn(data), method.adapt(data)
     runner = Runner(
-        folder=workspace.round_path(number),
+        folder=workspace.round_path(data.number),
         identity={
             "labels": gathered.labels_digest,
             "pool": gathered.dataset_digest,
-            "configuration": _digest_of_config(config),
-            "CPU threads": threads,
-            "device": device.type,
+            "settings": settings_of(config),
+        },
+        machine={
+            "CPU threads": runtime.threads,
+            "device": data.device.type,
+            "precision": runtime.precision,
+            "processes": runtime.world,
+            "compiled": is_compiled,
+            "torch": torch.__version__,
         },
         modules=method.modules,
         phases=[*first, *second],
         seed=config.seed,
-        number=number,
+        number=data.number,
         emit=emit,
+        runtime=runtime,
+        budget=terms.budget,
+        is_inexact_allowed=terms.is_inexact_allowed,
     )
     resumed_at = runner.resume()
     emit(
         RoundStarted(
-            round=number,
+            round=data.number,
             method=config.method,
             labels=len(data.labeled_rows),
             pool=len(data.pixels),
-            device=str(device),
+            device=str(data.device),
             resumed_at=resumed_at,
         )
     )
-    _warn_of_missing(gathered, emit)
+    warn_of_missing(gathered, emit)
     runner.run(first)
-    kept = _synthesize(workspace, config, store, gathered, method)
+    kept = _synthesize(workspace, config, store, gathered, method, runtime)
     runner.run(second)
-    return _finish(
-        workspace,
-        config,
-        gathered,
-        method,
-        number=number,
-        facts={
-            "watermark": watermark,
-            "threads": threads,
-            "seconds": time.perf_counter() - began,
-            "synthesized": kept,
-            "resumed_at": resumed_at,
-        },
-        emit=emit,
-    )
+    facts = {
+        "watermark": gathered.watermark,
+        "synthesized": kept,
+        "resumed_at": resumed_at,
+        "compiled": is_compiled,
+    }
+    return runner, method, facts
 
 
 def _labels_up_to(workspace: Workspace, store: LabelStore, number: int) -> int:
@@ -199,51 +297,13 @@ def _labels_up_to(workspace: Workspace, store: LabelStore, number: int) -> int:
     return watermark
 
 
-def _carry_over(workspace: Workspace, method: Method, number: int, emit: Emit) -> None:
-    """Take networks that learn from round to round from the newest sound round before."""
-    if number == 0 or not method.carried:
-        return
-    newest = last_trained(workspace, before=number)
-    if newest != number - 1:
-        instead = "from scratch" if newest is None else f"from round {newest}"
-        emit(
-            Warned(
-                message=f"round {number - 1} has no sound checkpoint; the networks of "
-                f"round {number} begin {instead}"
-            )
-        )
-    if newest is None:
-        return
-    before = workspace.round_path(newest)
-    run = read_record(before / RUN_NAME)
-    if run["method"] != method.name:
-        raise UsageError(
-            f"round {newest} was trained by '{run['method']}', whose networks '{method.name}' "
-            "cannot go on from; keep the method, or begin another workspace"
-        )
-    tensors, _ = checkpoint.load(before / CHECKPOINT_NAME)
-    carry_over(method, tensors)
-
-
-def _warn_of_missing(gathered: Gathered, emit: Emit) -> None:
-    data = gathered.data
-    if not can_learn_classes(data):
-        emit(
-            Warned(
-                message=f"labels of {len(data.present_classes)} class"
-                f"{'' if len(data.present_classes) == 1 else 'es'} so far: the task model needs "
-                "two, so this round learns the images only and the next query shows typical ones"
-            )
-        )
-        return
-    absent = [n for i, n in enumerate(data.class_names) if i not in set(data.present_classes)]
-    if absent:
-        listed = ", ".join(absent[:8]) + (", ..." if len(absent) > 8 else "")
-        emit(Warned(message=f"no labels yet for {len(absent)} of the classes: {listed}"))
-
-
 def _synthesize(
-    workspace: Workspace, config: Config, store: LabelStore, gathered: Gathered, method: Method
+    workspace: Workspace,
+    config: Config,
+    store: LabelStore,
+    gathered: Gathered,
+    method: Method,
+    runtime: Runtime,
 ) -> int:
     """Redraw the images of the last query; the copies inherit its labels and become candidates.
 
@@ -252,105 +312,28 @@ def _synthesize(
     data = gathered.data
     if not can_learn_classes(data):
         return 0
-    have_copies = {item.parent for item in store.items() if item.inherited is not None}
     row_of = {item_id: Row(row) for row, item_id in enumerate(data.item_ids)}
-    asked = {
-        r.item_id for r in gathered.labels if r.round == data.number - 1 and not r.is_synthetic
-    }
-    parents = [row_of[i] for i in sorted(asked - have_copies) if i in row_of]
-    drawn = method.synthesize(data, parents, seed_of(config.seed, data.number, "synthesis"))
-    if drawn is None:
+    kept = -1  # no generator
+    if runtime.is_main:
+        parents = _parents(store, gathered, row_of)
+        drawn = method.synthesize(data, parents, seed_of(config.seed, data.number, "synthesis"))
+        if drawn is not None:
+            kept = keep_redrawings(workspace, config, store, gathered, method, drawn)
+    kept = runtime.agree(kept)
+    if kept < 0:
         return 0
-    kept = keep_redrawings(workspace, config, store, gathered, method, drawn)
     data.synthetic = synthetic_images(
         workspace, config, store, row_of=dict(row_of), watermark=gathered.watermark
     )
     return kept
 
 
-def _finish(
-    workspace: Workspace,
-    config: Config,
-    gathered: Gathered,
-    method: Method,
-    *,
-    number: int,
-    facts: dict[str, Any],
-    emit: Emit,
-) -> TrainResult:
-    """Measure, then save: records first, the checkpoint that makes the round count last."""
-    data = gathered.data
-    folder = workspace.round_path(number)
-    measured, where, count = None, "nothing", 0
-    if can_learn_classes(data):
-        measured, where, count = accuracy(method.classifier, data)
-    health = method.health(data)
-    for message in health_warnings(health):
-        emit(Warned(message=message))
-    labels = int((data.labels >= 0).sum())
-    metrics = {
-        "round": number,
-        "labels": labels,
-        "trained_on": len(data.labeled_rows),
-        "synthetic_labels": int(data.synthetic.is_labeled.sum()),
-        "accuracy": measured,
-        "measured_on": where,
-        "measured_count": count,
-        "health": health,
-        "seconds": facts["seconds"],
+def _parents(store: LabelStore, gathered: Gathered, row_of: dict[ItemId, Row]) -> list[Row]:
+    """Rows of the last query's labeled images that have no copy yet."""
+    have_copies = {item.parent for item in store.items() if item.inherited is not None}
+    asked = {
+        r.item_id
+        for r in gathered.labels
+        if r.round == gathered.data.number - 1 and not r.is_synthetic
     }
-    run = {
-        "round": number,
-        "method": config.method,
-        "preset": config.preset,
-        "config": asdict(config),
-        "labels": labels,
-        "class_uids": [record.uid for record in gathered.classes],
-        "class_names": [record.name for record in gathered.classes],
-        "dataset_digest": gathered.dataset_digest,
-        "labels_digest": gathered.labels_digest,
-        "device": str(data.device),
-        "versions": {"dgaal": dgaal_cli.__version__, "torch": torch.__version__},
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        **facts,
-    }
-    write_loss_plot(folder / EVENTS_NAME, folder / "plots" / "losses.png")
-    write_image_sheet(data.synthetic.pixels[::-1], folder / "plots" / "synthetic.png")
-    atomic.write_text(folder / METRICS_NAME, json.dumps(metrics, indent=1) + "\n")
-    atomic.write_text(folder / RUN_NAME, json.dumps(run, indent=1) + "\n")
-    checkpoint.save(
-        folder / CHECKPOINT_NAME,
-        checkpoint.module_tensors(method.modules),
-        {"round": number, "method": config.method, "class_uids": run["class_uids"]},
-    )
-    checkpoint.remove(folder / PROGRESS_NAME)
-    write_learning_curve(learning_curve(workspace), folder / "plots" / "learning_curve.png")
-    result = TrainResult(
-        round=number,
-        labels=labels,
-        accuracy=measured,
-        measured_on=where,
-        measured_count=count,
-        seconds=facts["seconds"],
-        synthesized=facts["synthesized"],
-        metrics=health,
-    )
-    emit(
-        RoundTrained(
-            round=number,
-            labels=result.labels,
-            accuracy=measured,
-            measured_on=where,
-            seconds=result.seconds,
-            metrics=dict(health),
-        )
-    )
-    return result
-
-
-def _digest_of_config(config: Config) -> str:
-    """Digest of everything in the configuration that changes what a training computes."""
-    tree = asdict(config)
-    for key in ("name", "label", "query", "device", "threads"):
-        del tree[key]
-    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
+    return [row_of[i] for i in sorted(asked - have_copies) if i in row_of]

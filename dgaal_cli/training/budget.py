@@ -1,0 +1,68 @@
+"""A limit on a round's wall-clock time, kept by taking fewer steps, not by cutting the last ones.
+
+Each phase gets a part of the time that is left, in proportion to its work. A few steps show how
+long one takes; then the number of steps is fixed and the whole learning-rate schedule runs in
+them, since a schedule that is cut off before its rate has fallen wastes what it learned.
+"""
+
+import math
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from dgaal_cli.errors import UsageError
+from dgaal_cli.harmless import show
+from dgaal_cli.training.phase import Phase
+
+PROBE_STEPS = 6
+"""Steps after which the time of one is known; the first one, which sets things up, not counted."""
+PLANNED_SHARE = 0.9
+"""Part of a phase's time that is planned; the rest absorbs slower steps."""
+RESERVE = 0.05
+"""Part of the whole that is left for measuring and saving."""
+UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_duration(text: str) -> float:
+    """Read ``90``, ``90s``, ``10m`` or ``1.5h`` as seconds.
+
+    Raises:
+        UsageError: It is none of these, or not above zero.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
+    seconds = float(match[1]) * UNITS[match[2]] if match else 0.0
+    if not seconds or not math.isfinite(seconds):
+        raise UsageError(f"'{show(text)}' is no time above zero; write 90s, 10m or 1.5h")
+    return seconds
+
+
+@dataclass(slots=True, kw_only=True)
+class TimeBudget:
+    """Seconds that a round may take from now on."""
+
+    seconds: float
+    began: float = field(default_factory=time.perf_counter)
+
+    def share(self, phase: Phase, later: Sequence[Phase]) -> float:
+        """Seconds that ``phase`` may take, if ``later`` ones are to have theirs."""
+        left = self.seconds * (1 - RESERVE) - (time.perf_counter() - self.began)
+        work = [each.steps * each.cost for each in (phase, *later)]
+        return max(0.0, left * work[0] / sum(work))
+
+    def limit(self, phase: Phase, *, share: float, step_s: float, world: int = 1) -> int:
+        """Return how many steps of ``step_s`` seconds fit into ``share``.
+
+        Raises:
+            UsageError: They are fewer than one pass.
+        """
+        fits = int(PLANNED_SHARE * share / step_s)
+        least = min(phase.steps, -(-phase.epoch_steps // world))
+        if fits < least:
+            takes = least * step_s / PLANNED_SHARE
+            needed = math.ceil(self.seconds * takes / max(share, 1e-3))
+            raise UsageError(
+                f"a time budget of {self.seconds:g} s leaves {share:.1f} s for '{phase.title}', "
+                f"and one pass of it takes about {takes:.1f} s here; give at least {needed} s"
+            )
+        return min(phase.steps, fits)

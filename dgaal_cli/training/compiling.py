@@ -1,0 +1,27 @@
+"""Hands networks to torch.compile where the user asked for it."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+
+def compile_networks(modules: Mapping[str, nn.Module], asked: str, device: torch.device) -> bool:
+    """Let torch compile each network's forward and backward pass; tells whether it was done.
+
+    Compilation happens in place, at a network's first call: names of weights stay, checkpoints fit
+    both ways. Shapes are static within a phase. What was compiled once serves every network of the
+    same form in this process, so the rounds of a simulation compile once. CUDA graphs are left
+    out: a game calls one network several times before a backward pass, whose outputs a replay
+    would overwrite.
+
+    Args:
+        modules: By name, already on the device.
+        asked: ``on``; ``auto``, which means on a GPU; or ``off``.
+        device: Where they run.
+    """
+    if asked == "off" or (asked == "auto" and device.type != "cuda"):
+        return False
+    for module in modules.values():
+        module.compile(dynamic=False)
+    return True

@@ -1,0 +1,57 @@
+"""What a saved training must agree with to be continued, and what differs, in words."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, TypeGuard, cast
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.harmless import show
+
+WITHOUT_EFFECT = ("version", "name", "label", "query", "device", "threads", "precision", "compile")
+"""Settings that change no training, or that ``Runtime`` answers for."""
+
+
+def settings_of(config: Config) -> dict[str, Any]:
+    """Return every setting that changes what a training computes, by its dotted key."""
+    tree = {key: value for key, value in asdict(config).items() if key not in WITHOUT_EFFECT}
+    return _flat(tree)
+
+
+def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Name what differs: settings with both values, digests by their name alone."""
+    found: list[str] = []
+    for key in sorted(saved.keys() | now.keys()):
+        before, after = saved.get(key), now.get(key)
+        if before == after:
+            continue
+        if _is_table(before) and _is_table(after):
+            found += differences(before, after)
+        elif _is_digest(before) or _is_digest(after) or key == "labels":
+            found.append(f"{key} changed since")
+        else:
+            found.append(f"{key} was {_said(before)}, is {_said(after)}")
+    return found
+
+
+def _flat(tree: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flat(cast("dict[str, Any]", value), f"{path}{key}.")
+        else:
+            flat[path + key] = value
+    return flat
+
+
+def _is_table(value: Any) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(value, Mapping)
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and len(value) == 64
+
+
+def _said(value: object) -> str:
+    if value is None:
+        return "not there"
+    return show(str(value).lower() if isinstance(value, bool) else str(value)) or "empty"
