@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from dgaal_cli.training.budget import PROBE_STEPS, TimeBudget
 from dgaal_cli.training.phase import Phase
 
-EVENT_INTERVAL_S = 0.2
-CHECKPOINT_INTERVAL_S = 15.0
-
 
 class Clock:
     """Times of one phase from step ``first`` on.
@@ -51,16 +48,16 @@ class Clock:
         """Steps a second so far."""
         return (step - self._first) / max(self._now - self._began, 1e-9)
 
-    def is_report_due(self) -> bool:
+    def is_report_due(self, interval_s: float) -> bool:
         """Tell whether the last report lies back long enough; if so, this one is now."""
-        is_due = self._now - self._told >= EVENT_INTERVAL_S
+        is_due = self._now - self._told >= interval_s
         if is_due:
             self._told = self._now
         return is_due
 
-    def is_save_due(self) -> bool:
+    def is_save_due(self, interval_s: float) -> bool:
         """Tell whether the last save lies back long enough; if so, this one is now."""
-        is_due = self._now - self._saved >= CHECKPOINT_INTERVAL_S
+        is_due = self._now - self._saved >= interval_s
         if is_due:
             self._saved = self._now
         return is_due

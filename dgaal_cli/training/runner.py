@@ -26,6 +26,8 @@ from dgaal_cli.training.watch import GameWatch
 PROGRESS_NAME = "progress"
 """Folder, in a round's folder, of the training state of an unfinished round."""
 
+EVENT_INTERVAL_S = 0.2
+CHECKPOINT_INTERVAL_S = 15.0
 RECORDED_POINTS = 40
 """At least this many losses a phase are told, however fast it runs; plots are drawn from them."""
 CUDA_CHECK_STEPS = 25
@@ -187,7 +189,9 @@ class Runner:
                 self.limits[phase.name] = self.runtime.from_main(clock.plan())
                 clock.keep(self.limits[phase.name])
             is_last = step >= clock.limit or self._is_done(phase, step)
-            is_reported = is_last or clock.is_report_due() or (step - 1) % every == 0
+            is_reported = (
+                is_last or clock.is_report_due(EVENT_INTERVAL_S) or (step - 1) % every == 0
+            )
             if is_reported or self._looks_at(losses, step - 1):
                 values = self._checked(phase, step, losses)
                 if is_reported:
@@ -221,7 +225,7 @@ class Runner:
             return False
         asked, late = interruption.is_asked(), clock.is_late()
         wish = self.runtime.agree(ASKED if asked else LATE if late else 0)
-        if wish == ASKED or clock.is_save_due():
+        if wish == ASKED or clock.is_save_due(CHECKPOINT_INTERVAL_S):
             self._save(phase, step)
         if wish == ASKED:
             where = f"round {self.number}, {phase.title}, step {step} of {clock.limit}"

@@ -10,7 +10,7 @@ from dgaal_cli import interruption
 from dgaal_cli.errors import CheckFailedError, CheckpointError, InterruptedRunError
 from dgaal_cli.events import PhaseStarted, StepDone
 from dgaal_cli.training import checkpoint
-from dgaal_cli.training import clock as clock_module
+from dgaal_cli.training import runner as runner_module
 from dgaal_cli.training.checkpoint import module_tensors
 from dgaal_cli.training.phase import Phase
 
@@ -110,7 +110,7 @@ def test_a_loss_that_is_no_number_stops_with_phase_and_step(tmp_path):
 
 
 def test_progress_counts_steps_and_time_left_shrinks(tmp_path, monkeypatch):
-    monkeypatch.setattr(clock_module, "EVENT_INTERVAL_S", 0.0)
+    monkeypatch.setattr(runner_module, "EVENT_INTERVAL_S", 0.0)
     events = []
     method, data = build(small_config("random")), small_data()
     phases = method.learn(data)
