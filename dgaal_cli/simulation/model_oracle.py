@@ -5,6 +5,7 @@ it is not sure it "cannot tell", as a person would of an image that shows nothin
 """
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,9 @@ from dgaal_cli.simulation.plan import REFERENCE
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
 
+if TYPE_CHECKING:
+    import torch
+
 STEPS_FACTOR = 4
 """T on all labels gets this many times the steps of a round: there is more to learn."""
 
@@ -28,14 +32,31 @@ class ModelOracle:
 
     network: Classifier
     confidence: float
-    data: RoundData
+    device: "torch.device"
 
     def answer(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
         """Name the class of uint8 images ``(M, S, S, C)``; -1 where it cannot tell."""
-        probabilities = predict(self.network, pixels, self.data.device).probabilities
+        probabilities = predict(self.network, pixels, self.device).probabilities
         answers = probabilities.argmax(1).astype(np.int64)
         answers[probabilities.max(1, initial=0.0) < self.confidence] = -1
         return answers
+
+
+def train_oracle(
+    config: Config, data: RoundData, truth: npt.NDArray[np.int64], *, confidence: float
+) -> ModelOracle:
+    """Train the model that answers, the same for every seed and method.
+
+    A person names an image better than a line between pixels does: where T is a linear machine, a
+    small network answers.
+    """
+    own = config.classifier
+    if own.architecture == "linear-svm":
+        own = replace(own, architecture="vgg-small")
+    network = train_on_all(
+        replace(config, seed=0, classifier=own), data, truth, who="the model oracle"
+    )
+    return ModelOracle(network=network, confidence=confidence, device=data.device)
 
 
 def train_on_all(
@@ -43,13 +64,15 @@ def train_on_all(
 ) -> Classifier:
     """Train T on every label of the pool, by the rule of a round and with more steps.
 
+    It gets ``STEPS_FACTOR`` times the steps of a round, and a pass over the pool at least.
+
     Args:
         config: Of the simulation.
         data: Any round of it.
         truth: int64 (N,).
         who: For messages.
     """
-    steps = STEPS_FACTOR * config.classifier.steps
+    steps = max(STEPS_FACTOR * config.classifier.steps, len(truth) // config.classifier.batch)
     config = replace(config, method=REFERENCE, classifier=replace(config.classifier, steps=steps))
     shape = TaskShape(
         image_size=data.pixels.shape[1],

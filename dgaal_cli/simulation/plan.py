@@ -141,9 +141,22 @@ def check(plan: Plan) -> None:
             raise UsageError(f"--{name} is {value}; it must be at least {least}")
     if not 0 < plan.test_share < 1 or not 0 <= plan.oracle_confidence <= 1:
         raise UsageError("the test share must lie between 0 and 1, and so must the confidence")
+    _check_protocol(plan)
     for arm in plan.arms:
         check_method(arm.method)
         config_of(plan, arm, seed=0, image_size=plan.image_size, channels=plan.channels)
+
+
+def _check_protocol(plan: Plan) -> None:
+    """T of everybody begins each round anew; an arm may do otherwise, and is shown as a system."""
+    config = config_of(
+        plan, Arm(method=REFERENCE), seed=0, image_size=plan.image_size, channels=plan.channels
+    )
+    if config.classifier.init != "scratch":
+        raise UsageError(
+            "classifier.init must stay 'scratch' for everybody, or rounds are not comparable; give "
+            "it to one method: --methods 'random,margin,margin[classifier.init=warm]'"
+        )
 
 
 def config_of(plan: Plan, arm: Arm, *, seed: int, image_size: int, channels: int) -> Config:

@@ -17,10 +17,10 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import CheckFailedError
 from dgaal_cli.ids import ItemId, Row
 from dgaal_cli.methods.base import Drawn, Method, Ranking, TaskShape, can_learn_classes
-from dgaal_cli.methods.fresh import carry_over, fresh_method
+from dgaal_cli.methods.fresh import begin_with, fresh_method, origins_of
 from dgaal_cli.methods.inheritance import doubtful_copies
 from dgaal_cli.networks.classifier import Classifier
-from dgaal_cli.simulation.model_oracle import ModelOracle, train_on_all
+from dgaal_cli.simulation.model_oracle import ModelOracle, train_on_all, train_oracle
 from dgaal_cli.simulation.noise import noisy_labels, parse_noise
 from dgaal_cli.simulation.phases import run_phases
 from dgaal_cli.simulation.plan import FULL_DATA, REFERENCE, Arm, Plan, config_of
@@ -106,7 +106,8 @@ class _Trial:
     annotations: int
     last_query: list[Row] = field(default_factory=list[Row])
     had_labels: bool = False
-    carried: "dict[str, torch.Tensor]" = field(default_factory=dict[str, "torch.Tensor"])
+    before: "dict[str, torch.Tensor]" = field(default_factory=dict[str, "torch.Tensor"])
+    """Weights at the end of the round before."""
     oracle: ModelOracle | None = None
 
     @classmethod
@@ -190,11 +191,9 @@ class _Trial:
         health = method.health(data)
         asked = _Asked() if is_last else self._ask(method, data, min(self.plan.query_size, left))
         self.had_labels = self.had_labels or len(data.labeled_rows) > 0
-        self.carried = {
+        self.before = {
             key: tensor.detach().clone()
-            for key, tensor in checkpoint.module_tensors(
-                {name: method.modules[name] for name in method.carried}
-            ).items()
+            for key, tensor in checkpoint.module_tensors(method.modules).items()
         }
         return RoundRecord(
             arm=self.arm.label,
@@ -224,7 +223,7 @@ class _Trial:
         """Train the method's networks; tells whether its T is the plain one of everybody."""
         method = fresh_method(self.config, self.shape, number=data.number)
         if data.number:
-            carry_over(method, self.carried)
+            begin_with(method, self.before, origins_of(method, self.config))
         for module in method.modules.values():
             module.to(self.device)
         first, second = method.learn(data), method.adapt(data)
@@ -291,7 +290,7 @@ class _Trial:
         self.synthetic.promote(ranking.promoted)
         cannot_tell = 0
         if drawn is not None and len(drawn.pixels):
-            cannot_tell = self._ask_synthesized(drawn, data)
+            cannot_tell = self._ask_synthesized(drawn)
         synthesized = 0 if drawn is None else len(drawn.pixels)
         self.annotations += len(rows) + synthesized
         self.last_query = list(ranking.picks)
@@ -303,13 +302,10 @@ class _Trial:
             seconds=seconds,
         )
 
-    def _ask_synthesized(self, drawn: Drawn, data: RoundData) -> int:
+    def _ask_synthesized(self, drawn: Drawn) -> int:
         if self.oracle is None:
-            network = train_on_all(
-                replace(self.base_config, seed=0), self.data(0), self.truth, who="model oracle"
-            )
-            self.oracle = ModelOracle(
-                network=network, confidence=self.plan.oracle_confidence, data=data
+            self.oracle = train_oracle(
+                self.base_config, self.data(0), self.truth, confidence=self.plan.oracle_confidence
             )
         answers = self.oracle.answer(drawn.pixels)
         self.synthetic.add_answered(drawn, answers)

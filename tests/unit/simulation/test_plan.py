@@ -101,3 +101,10 @@ def test_arms_and_seeds_may_change_between_runs_and_nothing_else():
     assert protocol_of(plan) != protocol_of(msgspec.structs.replace(plan, query_size=51))
     same_name = Arm(method="dgaal", name="x"), Arm(method="dgaal", name="x", settings=("a=1",))
     assert digest_of(same_name[0]) != digest_of(same_name[1])
+
+
+def test_everybodys_t_begins_each_round_anew():
+    arms = parse_methods("random,margin[classifier.init=warm]")
+    check(Plan(pool="p", arms=arms))
+    with pytest.raises(UsageError, match="must stay 'scratch'"):
+        check(Plan(pool="p", arms=arms, config={"classifier": {"init": "warm"}}))

@@ -240,3 +240,28 @@ def test_records_survive_their_file(tmp_path, path, pool):
     (tmp_path / "r.jsonl").write_bytes(b"".join(map(encode, records)))
     assert read_records(tmp_path / "r.jsonl") == records
     assert msgspec.json.decode(encode(records[0]))["arm"] == "dgaal"
+
+
+def test_a_t_that_goes_on_learning_is_a_system_and_not_a_selection(path, pool):
+    own = run(path, pool, "random", settings=("classifier.init=warm",))
+    plain = run(path, pool, "random")
+    assert [r.accuracy for r in own] == [r.accuracy for r in plain]
+    assert own[1].system_accuracy is not None
+    assert own[1].system_accuracy != own[1].accuracy or own[2].system_accuracy != own[2].accuracy
+
+
+def test_linear_learners_are_compared_like_any_other_t(path, pool):
+    config = CONFIG | {"classifier": CONFIG["classifier"] | {"architecture": "linear-svm"}}
+    for method in ("random", "svm-active"):
+        records = run(path, pool, method, config=config)
+        assert all(r.system_accuracy is None for r in records)
+        assert records[-1].accuracy > 0.4
+
+
+def test_a_method_with_a_learner_of_its_own_is_a_system(path, pool):
+    config = CONFIG | {"gaal": {"atoms": 16, "epochs": 0, "min_steps": 4}}
+    records = run(path, pool, "self-taught", config=config, rounds=1)
+    assert all(r.system_accuracy is not None for r in records)
+    assert [r.accuracy for r in records] == [
+        r.accuracy for r in run(path, pool, "random", rounds=1)
+    ]
