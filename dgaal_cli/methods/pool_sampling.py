@@ -19,6 +19,7 @@ from dgaal_cli.networks.vae import Vae
 from dgaal_cli.training.classifier import Prediction, predict
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import batches, evaluating
+from dgaal_cli.training.optimizers import adam
 from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.pool_game import GameRules, PoolGame, balanced_kappa
 from dgaal_cli.training.pool_phases import (
@@ -185,7 +186,7 @@ class PoolSampling(TaskModelOnly):
             side = "discriminator" if name == "discriminator" else "autoencoder"
             sides.setdefault(side, []).extend(module.parameters())
         return {
-            side: torch.optim.Adam(parameters, lr=self.config.vaal.lr, fused=True)
+            side: adam(parameters, lr=self.config.vaal.lr)
             for side, parameters in sides.items()
         }
 
