@@ -57,6 +57,16 @@ class ImageReader:
         with self._decoding:
             return self._decode(payload)
 
+    def file_of(self, sample_id: SampleId, *, is_synthetic: bool = False) -> str:
+        """Return the absolute path of the image's file; empty if it has none of its own.
+
+        Raises:
+            UnreadableImageError: The id is no synthetic image's.
+            InputDataError: The pool holds no such image.
+        """
+        entry = self._synthetic(sample_id) if is_synthetic else self._open().get(sample_id)
+        return str(Path(entry.read.path).absolute()) if isinstance(entry.read, FileBytes) else ""
+
     def close(self) -> None:
         """End the decoder process."""
         with self._decoding:

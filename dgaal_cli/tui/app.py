@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from textual.app import App
 from textual.binding import Binding
@@ -14,7 +14,6 @@ from textual.screen import Screen
 
 from dgaal_cli.tui.bridge import Bridge, LabelSession, LabelView
 from dgaal_cli.tui.screens.label import LabelScreen
-from dgaal_cli.tui.screens.review import ReviewScreen
 from dgaal_cli.tui.screens.training import TrainingDialog
 from dgaal_cli.tui.settings import Settings
 
@@ -22,13 +21,32 @@ INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 HUNG_UP = 128 + signal.SIGHUP
 
+if TYPE_CHECKING:
+    from textual.command import Provider
+
+
+@runtime_checkable
+class Gated(Protocol):
+    """A screen that takes answers only for what has been seen."""
+
+    def painted(self) -> None:
+        """Note that a frame has gone to the terminal."""
+        ...
+
+
+def _label_commands() -> "type[Provider]":
+    from dgaal_cli.tui.palette import LabelCommands
+
+    return LabelCommands
+
 
 class LabelApp(App[int]):
     """Textual around the label screen."""
 
     CSS_PATH = "app.tcss"
     TITLE = "dgaal label"
-    ENABLE_COMMAND_PALETTE = False
+    ENABLE_COMMAND_PALETTE = True
+    COMMANDS: ClassVar = {_label_commands}
     ALLOW_SELECT = False
     BINDINGS: ClassVar = [
         Binding("ctrl+c", "interrupt", "leave", priority=True),
@@ -61,8 +79,11 @@ class LabelApp(App[int]):
         """Tell the screens with a gate that a frame has gone out."""
         if self._label_screen.is_mounted:
             self._label_screen.painted()
-        if self._running and self.screen_stack and isinstance(self.screen, ReviewScreen):
-            self.screen.painted()
+        if not (self._running and self.screen_stack):
+            return
+        screen = self.screen
+        if screen is not self._label_screen and isinstance(screen, Gated):
+            screen.painted()
 
     def action_interrupt(self) -> None:
         """Ctrl-C: leave, everything is saved; a training that runs is canceled first."""
@@ -81,9 +102,8 @@ class LabelApp(App[int]):
         self.exit(8 if self._label_screen.save_state == "unsaved" else code)
 
     def stop_training(self) -> None:
-        """End a training process that would outlive its terminal."""
-        if self._label_screen.training:
-            self._label_screen.training.stop()
+        """End every process that would outlive its terminal."""
+        self._label_screen.stop_processes()
 
     def _hang_up(self) -> None:
         # The terminal is gone: nothing can be drawn or restored. Finish the commit and leave.

@@ -13,15 +13,19 @@ from dgaal_cli.workflows.label_view import (
     Press,
     Subject,
 )
+from dgaal_cli.workflows.rounds_report import JunkRow, RoundRow, RoundsReport
 
 __all__ = [
     "AnswerName",
     "Bridge",
     "CurvePoint",
     "Given",
+    "JunkRow",
     "LabelSession",
     "LabelView",
     "Press",
+    "RoundRow",
+    "RoundsReport",
     "Subject",
     "new_op_id",
 ]

@@ -1,8 +1,10 @@
 """What threads tell the screens."""
 
+from collections.abc import Sequence
+
 from textual.message import Message
 
-from dgaal_cli.tui.bridge import LabelView, Press
+from dgaal_cli.tui.bridge import LabelView, Press, RoundsReport, Subject
 from dgaal_cli.tui.prefetch import Want
 from dgaal_cli.tui.trainer import TrainingState
 
@@ -16,6 +18,16 @@ class Saved(Message):
         self.press = press
 
 
+class PageSaved(Message):
+    """A call of the grid came back, with what there is to confirm now."""
+
+    def __init__(self, view: LabelView, offered: Sequence[Subject], what: str) -> None:
+        super().__init__()
+        self.view = view
+        self.offered = offered
+        self.what = what
+
+
 class Changed(Message):
     """Undo, redo, flag or another call came back."""
 
@@ -23,6 +35,31 @@ class Changed(Message):
         super().__init__()
         self.view = view
         self.what = what
+
+
+class Learned(Message):
+    """Better guesses, or a better order, for the query at hand."""
+
+    def __init__(self, view: LabelView) -> None:
+        super().__init__()
+        self.view = view
+
+
+class Reported(Message):
+    """The rounds so far have been read."""
+
+    def __init__(self, view: LabelView, report: RoundsReport) -> None:
+        super().__init__()
+        self.view = view
+        self.report = report
+
+
+class FileFound(Message):
+    """Where the image lies that was to be opened outside; empty if in no file of its own."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
 
 
 class Refused(Message):

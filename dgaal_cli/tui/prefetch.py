@@ -34,6 +34,10 @@ class Reader(Protocol):
         """Return (H, W, C) uint8."""
         ...
 
+    def file_of(self, sample_id: SampleId, *, is_synthetic: bool = False) -> str:
+        """Return the absolute path of the image's file; empty if it has none of its own."""
+        ...
+
     def close(self) -> None:
         """Let go of processes and files."""
         ...
@@ -75,6 +79,7 @@ class Prefetcher:
         self._pictures: OrderedDict[Want, Picture] = OrderedDict()
         self._pixels: OrderedDict[ItemId, tuple[Pixels, str]] = OrderedDict()
         self._wants: list[Want] = []
+        self._errands: list[Callable[[], None]] = []
         self._wake = threading.Condition()
         self._is_stopped = False
         self._thread = threading.Thread(target=self._work, name="images", daemon=True)
@@ -99,6 +104,22 @@ class Prefetcher:
             self._wants = [want for want in wants if want not in self._pictures]
             self._wake.notify()
 
+    def find_file(
+        self, sample_id: SampleId, deliver: Callable[[str], None], *, is_synthetic: bool
+    ) -> None:
+        """Find an image's file in the thread; ``deliver`` gets its path, or nothing."""
+
+        def find() -> None:
+            try:
+                path = self._open_reader().file_of(sample_id, is_synthetic=is_synthetic)
+            except (DgaalError, OSError):
+                path = ""
+            deliver(path)
+
+        with self._wake:
+            self._errands.append(find)
+            self._wake.notify()
+
     def get(self, want: Want) -> Picture | None:
         """Return a picture if it is ready."""
         with self._wake:
@@ -110,11 +131,16 @@ class Prefetcher:
     def _work(self) -> None:
         while True:
             with self._wake:
-                while not self._wants and not self._is_stopped:
+                while not (self._wants or self._errands or self._is_stopped):
                     self._wake.wait()
                 if self._is_stopped:
                     return
-                want = self._wants.pop(0)
+                errands, self._errands = self._errands, []
+                want = self._wants.pop(0) if self._wants else None
+            for errand in errands:
+                errand()
+            if want is None:
+                continue
             picture = self._draw(want)
             with self._wake:
                 self._pictures[want] = picture
@@ -159,11 +185,14 @@ class Prefetcher:
         if known is not None:
             self._pixels.move_to_end(want.item_id)
             return known
-        if self._reader is None:
-            self._reader = self._make_reader()
-        image = self._reader.read(want.sample_id, is_synthetic=want.is_synthetic)
+        image = self._open_reader().read(want.sample_id, is_synthetic=want.is_synthetic)
         loaded = (shrink(image, side=KEEP_SIDE), f"{image.shape[1]}x{image.shape[0]}")
         self._pixels[want.item_id] = loaded
         while len(self._pixels) > MOST_PIXELS:
             self._pixels.popitem(last=False)
         return loaded
+
+    def _open_reader(self) -> Reader:
+        if self._reader is None:
+            self._reader = self._make_reader()
+        return self._reader

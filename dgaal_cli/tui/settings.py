@@ -20,3 +20,6 @@ class Settings:
     train_command: Callable[[Step], list[str]]
     clock: Callable[[], float] = field(default=time.monotonic)
     is_review_first: bool = False
+    is_learner_wanted: bool = True
+    has_sampler: Callable[[], bool] = field(default=lambda: False)
+    """Whether an exported sampler lies in the workspace."""

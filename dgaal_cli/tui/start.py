@@ -43,5 +43,7 @@ def start_screen(
         make_reader=make_reader,
         train_command=command_for(workspace.root),
         is_review_first=is_review_first,
+        is_learner_wanted=config.label.learner,
+        has_sampler=(workspace.artifacts_path / "sampler.onnx").is_file,
     )
     return run(opener, settings)

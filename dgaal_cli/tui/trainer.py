@@ -36,7 +36,8 @@ NICENESS = 10
 """The operator's keys come first."""
 
 Stage = Literal["running", "canceling", "done", "failed", "canceled"]
-Step = Literal["train", "query"]
+Step = str
+"""``train``, ``query``, ``query --synthetic N``, ``export`` or ``outlook``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,12 @@ def command_for(root: Path) -> Callable[[Step], list[str]]:
     """Return the function that names the process of each step."""
 
     def command(step: Step) -> list[str]:
-        return [sys.executable, "-m", "dgaal_cli", "-C", str(root), step, "--events"]
+        if step == "outlook":
+            return [sys.executable, "-m", "dgaal_cli.commands._outlook", str(root)]
+        dgaal = [sys.executable, "-m", "dgaal_cli", "-C", str(root)]
+        if step == "export":
+            return [*dgaal, "-q", "export", "--onnx"]
+        return [*dgaal, *step.split(" "), "--events"]
 
     return command
 
@@ -118,6 +124,7 @@ class Trainer:
         *,
         before_query: Callable[[], None],
         on_change: Callable[[TrainingState], None],
+        before_start: Callable[[], None] | None = None,
     ) -> None:
         """Prepare a run.
 
@@ -127,7 +134,9 @@ class Trainer:
             before_query: Called in the trainer's thread when training has succeeded: closes the
                 open query, so that it stays open if training fails or is canceled.
             on_change: Called in the trainer's thread.
+            before_start: Called in the trainer's thread before the first step.
         """
+        self._before_start = before_start
         self._command = command
         self._steps = tuple(steps)
         self._before_query = before_query
@@ -141,6 +150,11 @@ class Trainer:
     def start(self) -> None:
         """Begin."""
         self._thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the steps are under way."""
+        return self._thread.is_alive() and self.state.stage in ("running", "canceling")
 
     def cancel(self) -> None:
         """Ask the process to save its state and stop; a second call ends it at once."""
@@ -164,8 +178,10 @@ class Trainer:
 
     def _run(self) -> None:
         try:
+            if self._before_start:
+                self._before_start()
             for step in self._steps:
-                if step == "query":
+                if step.startswith("query"):
                     self._before_query()
                 if not self._run_step(step):
                     return

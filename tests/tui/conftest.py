@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from label_terminal import starter
 
 from dgaal_cli.config.load import build_config
 from dgaal_cli.config.schema import Config
@@ -40,6 +41,9 @@ class FakeReader:
             raise InputDataError("no image format that dgaal reads")
         seed = int.from_bytes(hashlib.sha256(sample_id.encode()).digest()[:4], "big")
         return np.random.default_rng(seed).integers(0, 256, (8, 8, 1), dtype=np.uint8)
+
+    def file_of(self, sample_id: SampleId, *, is_synthetic: bool = False) -> str:
+        return f"/pool/{sample_id}"
 
     def close(self) -> None:
         self.is_closed = True
@@ -118,3 +122,9 @@ def _synthetic(number: int) -> NewSynthetic:
         round=0,
         inherited=None,
     )
+
+
+@pytest.fixture
+def terminal(make_workspace, config, clock, fake_reader):
+    """Start a label terminal: ``async with terminal(...) as t``."""
+    return starter(make_workspace, config, clock, fake_reader)

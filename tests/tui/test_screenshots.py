@@ -52,6 +52,9 @@ class DigitReader:
             return (mixed // 10).astype(np.uint8)
         return pixels(stem)
 
+    def file_of(self, sample_id: SampleId, *, is_synthetic: bool = False) -> str:
+        return f"/pool/{sample_id}"
+
     def close(self) -> None:
         pass
 
@@ -158,7 +161,7 @@ def app(workspace, clock):
 
 async def ready(app, pilot) -> None:
     screen = app.label_screen
-    for _ in range(500):
+    for _ in range(3000):
         await pilot.pause(0.01)
         deck = screen.deck
         shown = screen.view.history[:5]

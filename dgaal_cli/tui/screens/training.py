@@ -17,8 +17,9 @@ from dgaal_cli.tui.widgets.lines import duration
 CLOSING_GUARD_S = 0.3
 """Enter does nothing this long after the dialog changed, so that a held Enter skips no result."""
 
-Closing = Literal["next", "back", "undo", "stay"]
-"""``next``: a new query is there; ``undo``: take the last answer back; else just close."""
+Closing = Literal["next", "back", "undo", "background", "review"]
+"""``next``: a new query is there; ``undo``: take the last answer back; ``background`` and
+``review``: training goes on beside the labeling; else just close."""
 MakeTrainer = Callable[[Sequence[Step], Callable[[TrainingState], None]], Trainer]
 _WIDTH = 66
 
@@ -35,6 +36,7 @@ class TrainingDialog(Dialog[Closing]):
         make_trainer: MakeTrainer,
         *,
         is_started: bool = False,
+        trainer: Trainer | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
@@ -45,8 +47,8 @@ class TrainingDialog(Dialog[Closing]):
         self._clock = clock
         self._changed_at = clock()
         self._started_at = clock()
-        self._trainer: Trainer | None = None
-        self._state: TrainingState | None = None
+        self._trainer = trainer
+        self._state: TrainingState | None = trainer.state if trainer else None
 
     @property
     def state(self) -> TrainingState | None:
@@ -74,6 +76,8 @@ class TrainingDialog(Dialog[Closing]):
         if stage in ("running", "canceling"):
             if event.key == "c":
                 self.cancel()
+            elif event.key in ("b", "r") and stage == "running":
+                self.dismiss("background" if event.key == "b" else "review")
             return
         is_early = self._clock() - self._changed_at < CLOSING_GUARD_S
         if event.key == "enter" and not is_early:
@@ -102,11 +106,6 @@ class TrainingDialog(Dialog[Closing]):
         """Ask the process to save its state and stop; a second call ends it at once."""
         if self._trainer:
             self._trainer.cancel()
-
-    def stop(self) -> None:
-        """End the process, if one runs, and wait for it."""
-        if self._trainer:
-            self._trainer.stop()
 
     def _enter(self, stage: str) -> None:
         if stage == "done":
@@ -144,7 +143,7 @@ class TrainingDialog(Dialog[Closing]):
 def offer_text(steps: Sequence[Step]) -> Content:
     """What Enter would do."""
     saved = ("All answers are saved. ", "#8be04a")
-    if "query" not in steps:
+    if not any(step.startswith("query") for step in steps):
         return text(saved, "The budget is spent: one last training shows what it bought.")
     if "train" not in steps:
         return text(saved, "Next: choose new images.")
@@ -161,7 +160,8 @@ def progress_text(state: TrainingState, *, elapsed_s: float) -> Content:
             ("Canceled; the state is saved and the next run goes on from there.", "#ffb454")
         )
     parts: list[str | tuple[str, str]] = []
-    what = "choosing the next images" if state.step == "query" else show(state.title)
+    is_asking = state.step.startswith("query")
+    what = "choosing the next images" if is_asking else show(state.title)
     place = f"  {state.position}/{state.count}" if state.count else ""
     if state.stage == "done":
         parts.append(("trained", "bold #8be04a"))
@@ -197,7 +197,14 @@ def keys_text(state: TrainingState | None) -> Content:
             " later",
         )
     if state.stage == "running":
-        return text((" c ", cap), " cancel; the state is saved")
+        return text(
+            (" b ", cap),
+            " label while it trains   ",
+            (" r ", cap),
+            " review   ",
+            (" c ", cap),
+            " cancel; the state is saved",
+        )
     if state.stage == "canceling":
         return text((" c ", cap), " again: end it at once")
     if state.stage == "done":

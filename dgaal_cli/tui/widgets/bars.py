@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from rich.style import Style
 from textual.strip import Strip
 
 from dgaal_cli.harmless import show
@@ -20,16 +19,21 @@ _FOOTER = (
     "skip",
     "undo",
     "help",
+    "grid",
     "hints",
-    "smooth",
     "flag",
     "train",
     "quit",
-    "add",
+    "rounds",
     "review",
     "search",
+    "smooth",
+    "learner",
+    "add",
+    "outside",
 )
 _MUST_SHOW = ("help", "quit")
+_WITHOUT_IMAGE = ("undo", "help", "add", "train", "quit", "review", "rounds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,8 @@ class StatusModel:
     view: LabelView
     save_state: SaveState
     is_rest_due: bool = False
+    background: str = ""
+    """What goes on beside labeling."""
 
 
 def status_line(model: StatusModel, width: int) -> Strip:
@@ -59,9 +65,8 @@ def status_line(model: StatusModel, width: int) -> Strip:
     )
     right = [mark]
     if view.round is None:
-        return line(
-            width, (*left, ("  no open query", theme.BAR_DIM)), tuple(right), theme.BAR_BASE
-        )
+        doing: Piece = (f"  {model.background or 'no open query'}", theme.BAR_DIM)
+        return line(width, (*left, doing), tuple(right), theme.BAR_BASE)
     p = view.progress
     answered = p.size - p.left
     left.append((f" round {view.round} ", theme.BAR_BASE))
@@ -82,6 +87,8 @@ def status_line(model: StatusModel, width: int) -> Strip:
 def _optional(model: StatusModel) -> list[Piece]:
     view = model.view
     pieces: list[Piece] = []
+    if model.background:
+        pieces.append((f" {model.background} ", theme.BAR_KEY))
     if model.is_rest_due:
         pieces.append((" take a break? ", theme.BAR_WARN))
     if view.budget:
@@ -114,7 +121,7 @@ def key_bar(keymap: Keymap, width: int, *, is_guess_visible: bool, is_labeling: 
         keys = keymap.keys_of(name)
         if not keys or (name == "accept" and not is_guess_visible):
             continue
-        if not is_labeling and name not in ("undo", "help", "add", "train", "quit", "review"):
+        if not is_labeling and name not in _WITHOUT_IMAGE:
             continue
         title = keymap.commands[keys[0]].title
         entries.append((name, _entry(spell_key(keys[0]), title)))
@@ -137,13 +144,3 @@ def _fitting(entries: list[tuple[str, list[Piece]]], width: int) -> list[tuple[s
         else:
             break
     return kept
-
-
-def flash_style(kind: Literal["good", "warn", "bad", "plain"]) -> Style:
-    """Style of the last-answer line."""
-    return {
-        "good": theme.GOOD,
-        "warn": theme.WARN,
-        "bad": theme.BAD,
-        "plain": theme.DIM,
-    }[kind]

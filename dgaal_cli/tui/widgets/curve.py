@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
+from rich.style import Style
+
 from dgaal_cli.tui import theme
 from dgaal_cli.tui.widgets.lines import Piece
 
@@ -11,7 +13,12 @@ _AXIS_WIDTH = 5
 
 
 def curve_lines(
-    points: Sequence[tuple[int, float]], *, width: int, height: int, most_labels: int
+    points: Sequence[tuple[int, float]],
+    *,
+    width: int,
+    height: int,
+    most_labels: int,
+    beside: Sequence[tuple[int, float]] = (),
 ) -> list[list[Piece]]:
     """Draw a learning curve.
 
@@ -20,23 +27,29 @@ def curve_lines(
         width: Cells of every line.
         height: Lines, at least 3; the last is the axis.
         most_labels: Right end of the axis; 0 lets the points decide.
+        beside: Points of another curve, drawn as rings that nothing connects.
 
     Returns:
         ``height`` lines of pieces.
     """
     columns, rows = width - _AXIS_WIDTH - 1, height - 1
-    low = _floor(min((a for _, a in points), default=0.5))
+    low = _floor(min((a for _, a in (*points, *beside)), default=0.5))
     first = points[0][0] if points else 0
-    last = max([most_labels, *(labels for labels, _ in points), first + 1])
+    beside = [point for point in beside if point[0] >= first]
+    last = max([most_labels, *(labels for labels, _ in (*points, *beside)), first + 1])
     canvas = _Canvas(columns, rows)
-    spots: list[tuple[int, int]] = []
-    for labels, accuracy in points:
+
+    def spot(labels: int, accuracy: float) -> tuple[int, int]:
         x = (labels - first) / (last - first) * (2 * columns - 2)
         y = (1 - (accuracy - low) / (1 - low)) * (4 * rows - 1)
-        spots.append((round(x), round(y)))
+        return round(x), round(y)
+
+    spots = [spot(*point) for point in points]
     for start, end in pairwise(spots):
         canvas.connect(start, end)
     lines = [_axis_label(y, rows, low) + canvas.pieces(y) for y in range(rows)]
+    for x, y in (spot(*point) for point in beside):
+        _put(lines[min(y // 4, rows - 1)], _AXIS_WIDTH + 1 + x // 2, "○", width, theme.WARN)
     for x, y in spots:
         _put(lines[min(y // 4, rows - 1)], _AXIS_WIDTH + 1 + x // 2, "●", width)
     if points:
@@ -77,12 +90,14 @@ def _caption(
     _put(lines[row], start, text, width)
 
 
-def _put(pieces: list[Piece], column: int, text: str, width: int) -> None:
+def _put(
+    pieces: list[Piece], column: int, text: str, width: int, style: Style = theme.CURVE_POINT
+) -> None:
     """Overwrite cells of one line; every character here is one cell wide."""
     cells = [(character, style) for part, style in pieces for character in part]
     for offset, character in enumerate(text):
         if column + offset < min(len(cells), width):
-            cells[column + offset] = (character, theme.CURVE_POINT)
+            cells[column + offset] = (character, style)
     pieces[:] = cells
 
 

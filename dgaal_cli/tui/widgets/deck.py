@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal
+from textual.geometry import Size
 from textual.widget import Widget
 
 from dgaal_cli.ids import ItemId
@@ -23,6 +24,8 @@ from dgaal_cli.tui.widgets.rows import Rows
 
 THUMB_COUNT = 6
 AHEAD = 3
+MOST_WAITS = 20
+"""Layouts to wait for after a resize before drawing into whatever size there is."""
 TALL = 30
 """From this many rows on the caption takes three lines."""
 
@@ -43,6 +46,7 @@ class Scene:
     are_hints_on: bool = False
     is_toggled: bool = False
     is_rest_due: bool = False
+    background: str = ""
 
     @property
     def is_guess_visible(self) -> bool:
@@ -62,6 +66,8 @@ class Deck(Widget):
         self._is_settled = False
         self._is_loading = False
         self._thumb_rows = 0
+        self._room = Size(0, 0)
+        self._waits = 0
         self._prefetcher = Prefetcher(make_reader, self._hear_image)
 
     def compose(self) -> ComposeResult:
@@ -80,9 +86,11 @@ class Deck(Widget):
     def on_resize(self, event: events.Resize) -> None:
         """Lay out for the new size and draw when the widgets know theirs."""
         width, height = event.size
-        self.query_one(Frame).styles.width = frame_width(width, height)
-        below = 1 + caption_rows(height)
+        columns, below = frame_width(width, height), 1 + caption_rows(height)
+        self.query_one(Frame).styles.width = columns
         self.query_one(ImageView).styles.margin = (1, 1, below, 1)
+        self._room = Size(columns - 2, height - 3 - below)
+        self._waits = 0
         self.call_after_refresh(self.redraw)
 
     def show(self, scene: Scene) -> None:
@@ -93,6 +101,10 @@ class Deck(Widget):
     def redraw(self) -> None:
         """Draw the present scene, as after a resize."""
         if self.is_mounted and self.display:
+            if self.query_one(ImageView).size != self._room and self._waits < MOST_WAITS:
+                self._waits += 1  # drawn for a size that will not stay, it would count as seen
+                self.call_after_refresh(self.redraw)
+                return
             self._ask_for_images()
             self._draw_image()
             self._draw_text()
@@ -102,6 +114,14 @@ class Deck(Widget):
         if not self._is_loading:
             self._is_loading = True
             self._prefetcher.start()
+
+    def fetch_file(self, subject: Subject, deliver: Callable[[str], None]) -> None:
+        """Find the file of an image; ``deliver`` gets its path in the image thread."""
+        self._prefetcher.find_file(subject.sample_id, deliver, is_synthetic=subject.is_synthetic)
+
+    def send_again(self) -> None:
+        """Send the image once more, so that a frame follows."""
+        self.query_one(ImageView).send_again()
 
     @property
     def is_judgeable(self) -> bool:
@@ -117,7 +137,12 @@ class Deck(Widget):
         scene, view = self._scene, self._scene.view
         status, bar = self.query_one("#status", Rows), self.query_one("#keys-bar", Rows)
         panel = self.query_one("#panel", Rows)
-        model = StatusModel(view=view, save_state=scene.save_state, is_rest_due=scene.is_rest_due)
+        model = StatusModel(
+            view=view,
+            save_state=scene.save_state,
+            is_rest_due=scene.is_rest_due,
+            background=scene.background,
+        )
         status.show_rows([status_line(model, status.size.width)])
         keys = key_bar(
             scene.keymap,

@@ -47,6 +47,11 @@ class ImageView(Widget):
         self._is_sent = False
         self.refresh()
 
+    def send_again(self) -> None:
+        """Send the present content once more, though it did not change."""
+        self._is_sent = False
+        self.refresh()
+
     @property
     def has_image(self) -> bool:
         """Whether strips are shown rather than text."""

@@ -47,6 +47,12 @@ def press_words(press: Press, view: LabelView, keymap: Keymap) -> str:
     return answer_words(press.kind, code, show(view.class_name(press.class_uid)))
 
 
+def resumed(count: int) -> Pieces:
+    """What a session that goes on says first."""
+    tail = f"resumed after {count} answer{'s' if count != 1 else ''}, nothing lost"
+    return ((" ✔ ", theme.GOOD_STRONG), (tail, theme.BASE))
+
+
 def saved_line(given: Given | None, view: LabelView, keymap: Keymap) -> Pieces:
     """The last answer, saved."""
     undo = spell_key(next(iter(keymap.keys_of("undo")), "u"))

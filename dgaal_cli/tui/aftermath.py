@@ -1,0 +1,92 @@
+"""What runs after a training and beside the labeling, in processes of its own: export, outlook.
+
+Nothing waits for it and nothing is lost without it: the terminal then shows the guesses that came
+with the query, and no learner.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from dgaal_cli.tui.trainer import NICENESS, Step
+
+
+class OnDone(Protocol):
+    """Hears in the aftermath's thread how it ended."""
+
+    def __call__(self, *, is_done: bool) -> None:
+        """Take the news."""
+        ...
+
+
+class Aftermath:
+    """Runs steps one after the other, quietly; the first that fails ends it."""
+
+    def __init__(
+        self, command: Callable[[Step], list[str]], steps: Sequence[Step], on_done: OnDone
+    ) -> None:
+        self._command = command
+        self._steps = tuple(steps)
+        self._on_done = on_done
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._is_stopped = False
+        self._thread = threading.Thread(target=self._run, name="aftermath", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is still at work."""
+        return self._thread.is_alive()
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """End it and wait: what it writes is written whole or not at all."""
+        with self._lock:
+            self._is_stopped = True
+            process = self._process
+        if process is not None and process.poll() is None:
+            _signal(process, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout_s)
+            _signal(process, signal.SIGKILL)
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        is_done = all(self._run_step(step) for step in self._steps)
+        with self._lock:
+            is_stopped = self._is_stopped
+        if not is_stopped:
+            self._on_done(is_done=is_done)
+
+    def _run_step(self, step: Step) -> bool:
+        with self._lock:
+            if self._is_stopped:
+                return False
+            try:
+                process = subprocess.Popen(  # noqa: S603 - our own command
+                    self._command(step),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            except (OSError, KeyError):
+                return False
+            self._process = process
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+        return process.wait() == 0
+
+
+def _signal(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)

@@ -1,0 +1,226 @@
+"""A page of guesses to confirm at a glance: the rules, without a screen.
+
+Images come sorted by class and confidence. What is not marked becomes a label with the guess; what
+is marked wrong is asked on the label screen; a class key says the right class at once.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from dgaal_cli.ids import ClassUid, ItemId
+from dgaal_cli.tui.bridge import Press, Subject
+
+SURE = 0.6
+"""Guesses below this are not offered by default: confirming is for the easy ones."""
+LARGEST_PAGE = 60
+"""Nobody takes in more at a glance."""
+
+MarkKind = Literal["guess", "wrong", "label", "cannot_tell"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What confirming the page will do with one image."""
+
+    kind: MarkKind
+    class_uid: ClassUid | None = None
+
+
+GUESS = Mark("guess")
+WRONG = Mark("wrong")
+CANNOT_TELL = Mark("cannot_tell")
+
+
+class GridModel:
+    """Pages, a cursor, and marks."""
+
+    def __init__(self) -> None:
+        self._offered: tuple[Subject, ...] = ()
+        self._aside: set[ItemId] = set()
+        self._marks: dict[ItemId, Mark] = {}
+        self._by_doubt: list[int] = []
+        self.columns = 1
+        self.rows = 1
+        self.page = 0
+        self.at = 0
+        self.is_doubtful_shown = False
+
+    def offer(self, subjects: Sequence[Subject]) -> None:
+        """Take what there is to confirm now; marks of images that are gone are dropped."""
+        self._offered = tuple(subjects)
+        known = {subject.item_id for subject in subjects}
+        self._marks = {item: mark for item, mark in self._marks.items() if item in known}
+        self._settle(0)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Fit pages to the screen; the image under the cursor stays under it."""
+        first = self.page * self.size
+        self.columns, self.rows = max(1, columns), max(1, rows)
+        while self.columns * self.rows > LARGEST_PAGE and self.rows > 1:
+            self.rows -= 1
+        at = first + self.at
+        self.page = at // self.size
+        self._settle(at % self.size)
+
+    @property
+    def size(self) -> int:
+        """Images a page."""
+        return self.columns * self.rows
+
+    @property
+    def listed(self) -> list[Subject]:
+        """Everything on all pages."""
+        return [
+            subject
+            for subject in self._offered
+            if subject.item_id not in self._aside
+            and (self.is_doubtful_shown or subject.confidence >= SURE)
+        ]
+
+    @property
+    def left_out(self) -> int:
+        """Images with a guess that is too unsure to be offered."""
+        return sum(s.confidence < SURE for s in self._offered) if not self.is_doubtful_shown else 0
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are."""
+        return -(-len(self.listed) // self.size)
+
+    @property
+    def cells(self) -> list[Subject]:
+        """Images of the page."""
+        first = self.page * self.size
+        return self.listed[first : first + self.size]
+
+    @property
+    def next_cells(self) -> list[Subject]:
+        """Images of the following page, for decoding ahead."""
+        first = (self.page + 1) * self.size
+        return self.listed[first : first + self.size]
+
+    @property
+    def marked(self) -> Subject | None:
+        """The image under the cursor."""
+        cells = self.cells
+        return cells[self.at] if self.at < len(cells) else None
+
+    def mark_of(self, item_id: ItemId) -> Mark:
+        """What confirming would do with an image."""
+        return self._marks.get(item_id, GUESS)
+
+    @property
+    def corrected(self) -> int:
+        """Images of the page that are not confirmed as guessed."""
+        return sum(self.mark_of(subject.item_id) is not GUESS for subject in self.cells)
+
+    # What keys do
+
+    def move(self, right: int, down: int) -> None:
+        """Move the cursor; it stays on the page."""
+        count = len(self.cells)
+        if not count:
+            return
+        column = min(max(self.at % self.columns + right, 0), self.columns - 1)
+        target = self.at // self.columns * self.columns + column + down * self.columns
+        if right and not down:
+            target = min(max(self.at + right, 0), count - 1)
+        if 0 <= target < count:
+            self.at = target
+
+    def to_doubt(self) -> None:
+        """Move to the least sure image of the page, then the next least sure, and so on."""
+        cells = self.cells
+        if not self._by_doubt:
+            self._by_doubt = sorted(range(len(cells)), key=lambda i: cells[i].confidence)
+        if self._by_doubt:
+            self.at = self._by_doubt.pop(0)
+
+    def toggle(self, mark: Mark) -> None:
+        """Set a mark on the image under the cursor, or take it off."""
+        subject = self.marked
+        if subject is None:
+            return
+        if self._marks.get(subject.item_id) == mark:
+            del self._marks[subject.item_id]
+        else:
+            self._marks[subject.item_id] = mark
+
+    def relabel(self, uid: ClassUid) -> None:
+        """Say the class of the image under the cursor and move on."""
+        subject = self.marked
+        if subject is None:
+            return
+        if subject.predicted == uid:
+            self._marks.pop(subject.item_id, None)
+        else:
+            self._marks[subject.item_id] = Mark("label", uid)
+        self.move(1, 0)
+
+    def toggle_all(self) -> None:
+        """Mark the whole page wrong, or nothing of it."""
+        items = [subject.item_id for subject in self.cells]
+        is_all = all(self.mark_of(item) is WRONG for item in items)
+        for item in items:
+            if is_all:
+                self._marks.pop(item, None)
+            else:
+                self._marks[item] = WRONG
+
+    def turn(self, pages: int) -> None:
+        """Look at another page; nothing is confirmed."""
+        target = min(max(self.page + pages, 0), max(0, self.pages - 1))
+        if target != self.page:
+            self.page = target
+            self._settle(0)
+
+    def toggle_doubtful(self) -> None:
+        """Offer unsure guesses too, or no longer."""
+        self.is_doubtful_shown = not self.is_doubtful_shown
+        self.page = 0
+        self._settle(0)
+
+    def presses(self, new_op_id: Callable[[], str], elapsed_ms: int | None) -> list[Press]:
+        """The answers that confirming the page gives; time is shared by its images."""
+        made: list[Press] = []
+        each = None if elapsed_ms is None else elapsed_ms // max(1, len(self.cells))
+        for subject in self.cells:
+            mark = self.mark_of(subject.item_id)
+            if mark.kind == "wrong":
+                continue
+            is_junk = mark.kind == "cannot_tell"
+            made.append(
+                Press(
+                    op_id=new_op_id(),
+                    kind="cannot_tell" if is_junk else "label",
+                    item_id=subject.item_id,
+                    class_uid=None if is_junk else mark.class_uid or subject.predicted,
+                    elapsed_ms=each,
+                    ui="prefilled",
+                )
+            )
+        return made
+
+    def leave_out(self, items: Sequence[ItemId]) -> None:
+        """Mark images that could not be shown: nobody confirms what nobody saw."""
+        for item in items:
+            self._marks[item] = WRONG
+
+    def put_aside(self) -> int:
+        """Take what is marked wrong off the pages: the label screen asks it; return how many."""
+        wrong = [s.item_id for s in self.cells if self.mark_of(s.item_id) is WRONG]
+        self._aside.update(wrong)
+        self._settle(0)
+        return len(wrong)
+
+    def bring_back(self) -> None:
+        """Offer again what was put aside, as after an undo."""
+        self._aside.clear()
+        self._marks.clear()
+        self._settle(0)
+
+    def _settle(self, at: int) -> None:
+        self.page = min(self.page, max(0, self.pages - 1))
+        self.at = min(at, max(0, len(self.cells) - 1))
+        self._by_doubt = []

@@ -1,0 +1,40 @@
+"""Open an image with the desktop's own viewer, where there is a desktop."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+
+from dgaal_cli.harmless import show
+
+
+def viewer(environment: Mapping[str, str]) -> str:
+    """The program that opens files here; empty without a desktop, as over SSH."""
+    if sys.platform == "darwin":
+        return shutil.which("open") or ""
+    has_desktop = environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")
+    return (shutil.which("xdg-open") or "") if has_desktop else ""
+
+
+def open_outside(path: str, environment: Mapping[str, str] | None = None) -> str:
+    """Open the file at ``path`` without waiting; return what to tell the operator.
+
+    The path is one argument of a list, absolute, and never goes through a shell.
+    """
+    program = viewer(os.environ if environment is None else environment)
+    if not path:
+        return "this image is in no file of its own"
+    if not program:
+        return f"no desktop here; the image is {show(path)}"
+    try:
+        subprocess.Popen(  # noqa: S603 - a fixed program and one absolute path
+            [program, os.path.abspath(path)],  # noqa: PTH100 - bytes that are no text stay
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as error:
+        return f"cannot open it: {error.strerror}"
+    return f"opened {show(os.path.basename(path))}"  # noqa: PTH119

@@ -1,0 +1,336 @@
+"""The grid: a page of guesses, the wrong ones marked, the rest confirmed by one key."""
+
+from collections.abc import Callable, Sequence
+
+from textual import events
+from textual.app import ComposeResult
+from textual.screen import Screen
+from textual.strip import Strip
+
+from dgaal_cli.errors import DgaalError
+from dgaal_cli.harmless import show
+from dgaal_cli.ids import ClassUid
+from dgaal_cli.tui import messages, theme
+from dgaal_cli.tui.bridge import Bridge, LabelSession, LabelView, Outcome, Press, Subject, new_op_id
+from dgaal_cli.tui.gate import Gate, Verdict
+from dgaal_cli.tui.grid import CANNOT_TELL, WRONG, GridModel
+from dgaal_cli.tui.keymap import Keymap, spell_key
+from dgaal_cli.tui.prefetch import Picture, Prefetcher, Want
+from dgaal_cli.tui.screens.dialogs import UnsavedDialog
+from dgaal_cli.tui.screens.keys import key_name
+from dgaal_cli.tui.settings import Settings
+from dgaal_cli.tui.widgets.grid_view import CellShape, GridScene, GridView, shape_for
+from dgaal_cli.tui.widgets.lines import Piece, Pieces, line
+from dgaal_cli.tui.widgets.rows import Rows
+
+PAGE_VISIBLE_S = 0.3
+"""A page must have been on the screen this long before it can be confirmed."""
+_MOVES = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+_LETTER_MOVES = {"h": (-1, 0), "l": (1, 0), "k": (0, -1), "j": (0, 1)}
+
+
+class GridScreen(Screen[LabelView]):
+    """Dismissed with the newest view; every page is one transaction."""
+
+    def __init__(self, bridge: Bridge, view: LabelView, keymap: Keymap, settings: Settings) -> None:
+        super().__init__()
+        self.bridge = bridge
+        self.view = view
+        self.keymap = keymap
+        self.model = GridModel()
+        self.gate = Gate(settings.clock, visible_s=max(settings.gate_s, PAGE_VISIBLE_S))
+        self.pending: list[Press] = []
+        """The page that is not saved yet."""
+        self.is_busy = True
+        """A call is under way; keys that change pages wait."""
+        self.note = ""
+        self._zoom = 0
+        self._shape: CellShape | None = None
+        self._mode = settings.mode
+        self._prefetcher = Prefetcher(settings.make_reader, self._hear_image)
+
+    def compose(self) -> ComposeResult:
+        """One line, one widget for all cells, one line."""
+        yield Rows(id="status")
+        yield GridView(id="grid")
+        yield Rows(id="keys-bar")
+
+    def on_mount(self) -> None:
+        """Ask what there is to confirm."""
+        self._prefetcher.start()
+        self._call(lambda session: session.view(), "")
+
+    def on_unmount(self) -> None:
+        """End the image thread."""
+        self._prefetcher.stop()
+
+    def on_resize(self) -> None:
+        """Lay out for the new size."""
+        self.call_after_refresh(self._lay_out)
+
+    def painted(self) -> None:
+        """Note that a frame has gone out: the page counts as seen when all its images are."""
+        if self.is_current and self._is_complete() and self.query_one(GridView).is_sent:
+            self.gate.paint()
+
+    def on_key(self, event: events.Key) -> None:
+        """Move, mark, confirm, or go back."""
+        event.stop()
+        key = key_name(event)
+        if self.pending:
+            return
+        command = self.keymap.commands.get(key)
+        name = command.name if command else ""
+        uid = self.keymap.codes.get(key)
+        if key in ("escape", "q", "Q") and uid is None:
+            self.dismiss(self.view)
+            return
+        is_answer = key == "enter"
+        verdict = self.gate.judge(key, is_answer=is_answer)
+        if verdict is Verdict.REPEATED and key in _MOVES:
+            verdict = Verdict.ACCEPTED  # held arrows are meant to run
+        if verdict is not Verdict.ACCEPTED:
+            self._say(verdict.value if not is_answer else "look at the page first")
+        elif is_answer:
+            self._confirm()
+        elif not self.is_busy:
+            self._act(key, uid, name)
+
+    def _act(self, key: str, uid: ClassUid | None, name: str) -> None:
+        self.note = ""
+        model = self.model
+        doing: dict[str, Callable[[], object]] = {
+            "space": lambda: model.toggle(WRONG),
+            "tab": model.to_doubt,
+            "n": model.to_doubt,
+            "a": model.toggle_all,
+            "A": model.toggle_all,
+            "c": self._toggle_doubtful,
+            "C": self._toggle_doubtful,
+            "pagedown": lambda: self._turn(1),
+            "]": lambda: self._turn(1),
+            "pageup": lambda: self._turn(-1),
+            "[": lambda: self._turn(-1),
+            "+": lambda: self._resize_cells(1),
+            "-": lambda: self._resize_cells(-1),
+        }
+        move = _MOVES.get(key) or (_LETTER_MOVES.get(key) if uid is None else None)
+        if move:
+            model.move(*move)
+        elif uid is not None:
+            model.relabel(uid)
+        elif name == "cannot_tell":
+            model.toggle(CANNOT_TELL)
+            model.move(1, 0)
+        elif name == "undo":
+            model.bring_back()
+            self._call(lambda session: session.undo_page(), "undo")
+        elif key in doing:
+            doing[key]()
+        self.draw()
+
+    def _toggle_doubtful(self) -> None:
+        self._look_again()
+        self.model.toggle_doubtful()
+
+    def _turn(self, pages: int) -> None:
+        self._look_again()
+        self.model.turn(pages)
+
+    def _resize_cells(self, step: int) -> None:
+        self._zoom += step
+        self._look_again()
+        self._lay_out()
+
+    def _look_again(self) -> None:
+        """The page counts as unseen until it has gone out once more."""
+        self.gate.hide()
+        self.query_one(GridView).send_again()
+
+    # The store
+
+    def _confirm(self) -> None:
+        if self.is_busy or not self.model.cells:
+            return
+        pictures = ((subject.item_id, self._picture(subject)) for subject in self.model.cells)
+        self.model.leave_out([item for item, shown in pictures if shown is None or shown.error])
+        presses = self.model.presses(new_op_id, self.gate.elapsed_ms())
+        wrong = self.model.put_aside()
+        self._look_again()
+        self.note = f"✔ {len(presses)} saved" + (
+            f", {wrong} left for single looks" if wrong else ""
+        )
+        if presses:
+            self.pending = presses
+            self._send()
+        self.draw()
+
+    def _send(self) -> None:
+        presses = self.pending
+        self._call(lambda session: session.answer_page(presses), "page")
+
+    def _call(self, work: Callable[[LabelSession], LabelView], what: str) -> None:
+        self.is_busy = True
+        offered: list[Subject] = []
+
+        def read(session: LabelSession) -> LabelView:
+            view = work(session)
+            offered.extend(session.grid())
+            return view
+
+        def deliver(outcome: Outcome) -> None:
+            if isinstance(outcome, LabelView):
+                self.post_message(messages.PageSaved(outcome, offered, what))
+            else:
+                self.post_message(messages.Refused(outcome, what))
+
+        self.bridge.call(read, deliver)
+
+    def on_page_saved(self, message: messages.PageSaved) -> None:
+        """COMMIT has returned; the next page may be confirmed."""
+        self.view = message.view
+        self.is_busy = False
+        self.pending = []
+        if message.view.note:
+            self.note = show(message.view.note)
+        self._look_again()
+        self.model.offer(message.offered)
+        if not self.model.listed and message.what == "page":
+            self.dismiss(self.view)
+            return
+        self._lay_out()
+
+    def on_refused(self, message: messages.Refused) -> None:
+        """Keep the page and block until it is saved; other calls only say why they failed."""
+        known = isinstance(message.error, DgaalError)
+        reason = str(message.error) if known else repr(message.error)
+        if message.what != "page":
+            self.is_busy = False
+            self._say(show(reason))
+            return
+
+        def decide(decision: str | None) -> None:
+            if decision == "quit":
+                self.app.exit(8)
+            else:
+                self._send()
+
+        words = f"a page of {len(self.pending)} answers"
+        self.app.push_screen(UnsavedDialog(reason, words), decide)
+
+    # Drawing
+
+    def _say(self, words: str) -> None:
+        self.note = words
+        self.draw()
+
+    def _lay_out(self) -> None:
+        if not self.query("#grid"):
+            return
+        size = self.query_one(GridView).size
+        self._shape = shape_for(size.width, size.height, zoom=self._zoom)
+        if self._shape is not None:
+            self.model.resize(*self._shape.count(size.width, size.height))
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw everything; what did not change is not sent."""
+        if not self.query("#keys-bar"):
+            return
+        status, bar = self.query_one("#status", Rows), self.query_one("#keys-bar", Rows)
+        status.show_rows([line(status.size.width, self._left(), self._right(), theme.BAR_BASE)])
+        bar.show_rows([line(bar.size.width, self._keys(bar.size.width), (), theme.BAR_BASE)])
+        grid = self.query_one(GridView)
+        if self._shape is None:
+            words = (("this terminal is too small for a grid; Esc goes back", theme.WARN),)
+            grid.show_rows([line(grid.size.width, words)])
+            return
+        wants = [self._want(s) for s in (*self.model.cells, *self.model.next_cells)]
+        self._prefetcher.want([want for want in wants if want])
+        if not self.model.listed:
+            grid.show_rows(self._nothing(grid.size.width))
+            return
+        scene = GridScene(
+            model=self.model, shape=self._shape, picture=self._picture, word=self._word
+        )
+        grid.show_scene(scene)
+
+    def _left(self) -> Pieces:
+        model = self.model
+        pieces: list[Piece] = [(" GRID ", theme.BRAND)]
+        if model.listed:
+            pieces.append((f"  page {model.page + 1}/{model.pages} ", theme.BAR_STRONG))
+            pieces.append((f" {len(model.listed)} to confirm ", theme.BAR_BASE))
+            if model.corrected:
+                pieces.append((f" {model.corrected} corrected ", theme.BAR_WARN))
+        if self.note:
+            pieces.append((f" {self.note} ", theme.BAR_STRONG))
+        return tuple(pieces)
+
+    def _right(self) -> Pieces:
+        if self.pending:
+            return ((" … saving ", theme.BAR_WARN),)
+        return ((" ✔ saved ", theme.BAR_GOOD),)
+
+    def _keys(self, width: int) -> Pieces:
+        entries = [("⏎", "Confirm page"), ("space", "Wrong"), ("arrows", "Move")]
+        if self.keymap.class_keys() and not self.keymap.is_two_key:
+            entries.append((self.keymap.class_keys(), "Relabel"))
+        can_not = spell_key(next(iter(self.keymap.keys_of("cannot_tell")), "x"))
+        undo = spell_key(next(iter(self.keymap.keys_of("undo")), "u"))
+        entries += [("tab", "Doubtful"), ("Esc", "Back"), (can_not, "Can't tell")]
+        entries += [(undo, "Undo page"), ("A", "All wrong"), ("C", "Unsure too")]
+        entries += [("+-", "Size"), ("[]", "Page")]
+        pieces: list[Piece] = []
+        for key, title in entries:
+            words: list[Piece] = [(f" {key}", theme.BAR_KEY), (f" {title} ", theme.BAR_BASE)]
+            if sum(len(text) for text, _ in (*pieces, *words)) <= width:
+                pieces += words
+        return tuple(pieces)
+
+    def _nothing(self, width: int) -> list[Strip]:
+        words: list[Pieces] = [(), (("  nothing to confirm at a glance", theme.STRONG),), ()]
+        if self.is_busy:
+            words[1] = (("  reading …", theme.DIM),)
+        elif self.model.left_out:
+            text = f"  {self.model.left_out} guesses are below 60 %: C offers them too"
+            words.append(((text, theme.BASE),))
+        else:
+            text = "  images without a guess, skipped, blind or synthetic ones are asked singly"
+            words.append(((text, theme.BASE),))
+        return [line(width, pieces) for pieces in words]
+
+    def _word(self, uid: ClassUid | None) -> str:
+        name = show(self.view.class_name(uid))
+        code = self.keymap.code_of.get(uid, "") if uid else ""
+        return name if code in ("", name) else f"{code} {name}"
+
+    def _want(self, subject: Subject) -> Want | None:
+        if self._shape is None:
+            return None
+        return Want(
+            item_id=subject.item_id,
+            sample_id=subject.sample_id,
+            is_synthetic=subject.is_synthetic,
+            columns=self._shape.side,
+            rows=self._shape.side // 2,
+            mode=self._mode,
+        )
+
+    def _picture(self, subject: Subject) -> Picture | None:
+        want = self._want(subject)
+        return self._prefetcher.get(want) if want else None
+
+    def _is_complete(self) -> bool:
+        cells: Sequence[Subject] = self.model.cells
+        return bool(cells) and all(self._picture(subject) is not None for subject in cells)
+
+    def _hear_image(self, want: Want) -> None:
+        if self.is_running:
+            self.post_message(messages.ImageReady(want))
+
+    def on_image_ready(self, message: messages.ImageReady) -> None:
+        """Show the page when its images are there, not one by one."""
+        shown = {subject.item_id for subject in self.model.cells}
+        if message.want.item_id in shown:
+            self.draw()

@@ -1,0 +1,178 @@
+"""Answers on their way to the store, and what comes back: never "saved" before COMMIT."""
+
+from collections.abc import Callable
+from typing import Literal
+
+from dgaal_cli.errors import DgaalError
+from dgaal_cli.ids import ClassUid
+from dgaal_cli.tui import messages
+from dgaal_cli.tui.bridge import (
+    AnswerName,
+    LabelSession,
+    LabelView,
+    Outcome,
+    Press,
+    Subject,
+    new_op_id,
+)
+from dgaal_cli.tui.keymap import make_keymap
+from dgaal_cli.tui.screens.dialogs import UnsavedDialog
+from dgaal_cli.tui.screens.label_base import LabelBase
+from dgaal_cli.tui.widgets import words
+
+STILL_SAVING = "the last answer is still being saved"
+
+
+class LabelAnswers(LabelBase):
+    """Sends answers one at a time and shows the next image meanwhile."""
+
+    def answer(self, kind: AnswerName, uid: ClassUid | None = None) -> None:
+        """Send one answer to the store and show the next image meanwhile."""
+        subject = self.subject
+        if self.view.state != "labeling" or subject is None:
+            self.warn("no image to answer")
+            return
+        if self.is_waiting():
+            return
+        if kind == "label" and not self.deck.has_image:
+            self.warn("no image to judge: can't tell, or skip")
+            return
+        self.pending = Press(
+            op_id=new_op_id(),
+            kind=kind,
+            item_id=subject.item_id,
+            class_uid=uid,
+            elapsed_ms=self.gate.elapsed_ms(),
+            ui=self._ui(subject),
+        )
+        self.note_time(self.pending.elapsed_ms)
+        self.clear_flash()
+        self._send()
+        if self.view.upcoming:
+            self.show_subject(self.view.upcoming[0])
+        else:
+            self.draw()
+
+    def is_waiting(self) -> bool:
+        """Whether something is on its way to the store; says so."""
+        if self.pending or self.busy:
+            self.warn(STILL_SAVING)
+            return True
+        return False
+
+    def show_subject(self, subject: Subject | None) -> None:
+        """Put an image on the screen; answers wait until it is painted."""
+        if subject is None or self.subject is None or subject.item_id != self.subject.item_id:
+            self.gate.hide()
+        self.subject = subject
+        self.draw()
+
+    def _ui(self, subject: Subject) -> Literal["hidden", "top1", "probs"]:
+        if not self.scene().is_guess_visible:
+            return "hidden"
+        return "probs" if subject.probabilities else "top1"
+
+    def _send(self) -> None:
+        press = self.pending
+        if press is None:
+            return
+
+        def deliver(outcome: Outcome) -> None:
+            if isinstance(outcome, LabelView):
+                self.post_message(messages.Saved(outcome, press))
+            else:
+                self.post_message(messages.SaveFailed(outcome, press))
+
+        self.bridge.call(lambda session: session.answer(press), deliver)
+
+    def on_saved(self, message: messages.Saved) -> None:
+        """COMMIT has returned: now it is saved, and the next answer may come."""
+        self.pending, self.is_failed = None, False
+        self.take_view(message.view)
+        if self.view.state == "answered":
+            self.round_answered()
+
+    def on_save_failed(self, message: messages.SaveFailed) -> None:
+        """Show the image again, with its answer kept, and let nothing else happen."""
+        self.is_failed = True
+        self.show_subject(self.view.subject)
+        spoken = words.press_words(message.press, self.view, self.keymap)
+        self.app.bell()
+        is_known = isinstance(message.error, DgaalError)
+        reason = str(message.error) if is_known else repr(message.error)
+        self.app.push_screen(UnsavedDialog(reason, spoken), self._after_unsaved)
+
+    def _after_unsaved(self, decision: str | None) -> None:
+        if decision == "quit":
+            self.app.exit(8)
+            return
+        self.is_failed = False
+        self._send()
+        self.draw()
+
+    def take_view(self, view: LabelView) -> None:
+        """Show what the store says."""
+        is_new_keymap = view.classes != self.view.classes
+        self.view = view
+        if is_new_keymap:
+            self.keymap = make_keymap(view.classes)
+        if view.note:
+            self.tell(view.note)
+        self.show_subject(view.subject)
+
+    def call(self, what: str, work: Callable[[LabelSession], LabelView]) -> None:
+        """Ask the store for something other than an answer; answers wait for it."""
+        if self.is_waiting():
+            return
+        self.busy = what
+
+        def deliver(outcome: Outcome) -> None:
+            if isinstance(outcome, LabelView):
+                self.post_message(messages.Changed(outcome, what))
+            else:
+                self.post_message(messages.Refused(outcome, what))
+
+        self.bridge.call(work, deliver)
+
+    def call_quietly(self, work: Callable[[LabelSession], LabelView]) -> None:
+        """Ask for something that answers need not wait for and that may fail."""
+
+        def deliver(outcome: Outcome) -> None:
+            if isinstance(outcome, LabelView):
+                self.post_message(messages.Learned(outcome))
+
+        self.bridge.call(work, deliver)
+
+    def on_learned(self, message: messages.Learned) -> None:
+        """Take better guesses, unless an answer is under way: its view brings them too."""
+        same = self.subject and message.view.subject
+        if not (self.pending or self.busy) and (not same or same.item_id == self._shown_item()):
+            self.take_view(message.view)
+
+    def _shown_item(self) -> int:
+        return self.subject.item_id if self.subject else -1
+
+    def on_changed(self, message: messages.Changed) -> None:
+        """Undo, redo, flag, a new class or a new query is in the store."""
+        self.busy = ""
+        if message.what in ("undo", "redo", "open"):
+            self.look_again()
+        self.clear_flash()
+        self.take_view(message.view)
+        if message.what == "redo" and self.view.state == "answered":
+            self.round_answered()
+        if message.what == "open":
+            self.query_opened()
+
+    def on_refused(self, message: messages.Refused) -> None:
+        """Say why nothing changed."""
+        self.busy = ""
+        is_known = isinstance(message.error, DgaalError)
+        self.warn(str(message.error) if is_known else repr(message.error), is_bell=True)
+
+    def round_answered(self) -> None:
+        """Nothing of the query is left."""
+        raise NotImplementedError
+
+    def query_opened(self) -> None:
+        """Another query may be there."""

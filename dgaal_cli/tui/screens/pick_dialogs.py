@@ -1,0 +1,127 @@
+"""Dialogs that ask for a number or for one of several names."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.widgets import Input, Static
+
+from dgaal_cli.harmless import show
+from dgaal_cli.tui.screens.dialogs import Dialog, text
+
+_CAP = "reverse bold"
+
+
+class NumberDialog(Dialog[int | None]):
+    """Asks for a whole number of at least one."""
+
+    BINDINGS: ClassVar = [("escape", "leave", "back")]
+
+    def __init__(self, heading: str, question: str, *, value: int, most: int = 100_000) -> None:
+        self.heading = f" {heading} "
+        super().__init__()
+        self._question = question
+        self._value = value
+        self._most = most
+
+    def body(self) -> Sequence[Static | Input]:
+        """Question, number, keys."""
+        return [
+            Static(text(self._question)),
+            Input(str(self._value), type="integer", max_length=6, id="number", classes="gap"),
+            Static(text((" ⏎ ", _CAP), " go   ", (" Esc ", _CAP), " back"), classes="gap"),
+        ]
+
+    def on_mount(self) -> None:
+        """Type at once; the number there is replaced."""
+        field = self.query_one(Input)
+        field.focus()
+        field.select_all()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Hand the number over, or wait for one that is possible."""
+        digits = event.value.strip()
+        number = int(digits) if digits.isascii() and digits.isdigit() else 0
+        if 1 <= number <= self._most:
+            self.dismiss(number)
+        else:
+            self.app.bell()
+
+    def action_leave(self) -> None:
+        """Go back."""
+        self.dismiss(None)
+
+
+class PickDialog(Dialog[str | None]):
+    """Type a part of a name; Enter takes the marked one."""
+
+    BINDINGS: ClassVar = [
+        ("escape", "leave", "back"),
+        ("down", "move(1)", "next"),
+        ("up", "move(-1)", "previous"),
+    ]
+    SHOWN = 10
+
+    def __init__(self, heading: str, names: Sequence[str], *, current: str) -> None:
+        self.heading = f" {heading} "
+        super().__init__()
+        self._names = list(names)
+        self._current = current
+        self._found = list(names)
+        self._at = self._found.index(current) if current in self._found else 0
+
+    def body(self) -> Sequence[Static | Input]:
+        """A line to type into and the names that fit."""
+        return [
+            Input(placeholder="part of the name", id="part"),
+            Static("", id="found", classes="gap"),
+            Static(
+                text(
+                    *((" ⏎ ", _CAP), " take ▸   "),
+                    *((" ↑↓ ", _CAP), " move   "),
+                    *((" Esc ", _CAP), " back"),
+                ),
+                classes="gap",
+            ),
+        ]
+
+    def on_mount(self) -> None:
+        """Type at once."""
+        self.query_one(Input).focus()
+        self._draw()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Narrow the list."""
+        part = event.value.casefold().strip()
+        if part:
+            self._found = [name for name in self._names if part in name.casefold()]
+            self._at = 0
+        else:
+            self._found = list(self._names)
+        self._draw()
+
+    def on_input_submitted(self) -> None:
+        """Take the marked name."""
+        if self._found:
+            self.dismiss(self._found[self._at])
+
+    def action_move(self, step: int) -> None:
+        """Mark another name."""
+        if self._found:
+            self._at = (self._at + step) % len(self._found)
+            self._draw()
+
+    def action_leave(self) -> None:
+        """Go back."""
+        self.dismiss(None)
+
+    def _draw(self) -> None:
+        first = max(0, min(self._at - self.SHOWN // 2, len(self._found) - self.SHOWN))
+        parts: list[str | tuple[str, str]] = []
+        for index, name in enumerate(self._found[first : first + self.SHOWN], start=first):
+            style = "bold" if index == self._at else ""
+            parts.append(("▸ " if index == self._at else "  ", "bold"))
+            parts.append((show(name), style))
+            parts.append(("  (now)\n" if name == self._current else "\n", "#8a95a3"))
+        if not self._found:
+            parts.append("nothing fits")
+        self.query_one("#found", Static).update(text(*parts))

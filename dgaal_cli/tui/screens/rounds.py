@@ -1,0 +1,181 @@
+"""The rounds so far in a table, accuracy beside random, and what to do next."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.screen import Screen
+
+from dgaal_cli.harmless import show
+from dgaal_cli.tui import theme
+from dgaal_cli.tui.bridge import LabelView, RoundsReport
+from dgaal_cli.tui.keymap import Keymap
+from dgaal_cli.tui.screens.keys import key_name
+from dgaal_cli.tui.screens.pick_dialogs import NumberDialog, PickDialog
+from dgaal_cli.tui.widgets.lines import Piece, Pieces, line
+from dgaal_cli.tui.widgets.round_table import curve_rows, table_rows
+from dgaal_cli.tui.widgets.rows import Rows
+
+SYNTHESIZED = 12
+"""Images suggested when synthesis is asked for."""
+WIDE = 100
+
+Kind = Literal["label", "train", "review", "grid", "export", "synthesize", "set"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What the operator wants next."""
+
+    kind: Kind
+    count: int = 0
+    """Images to synthesize."""
+    values: dict[str, str | int | bool] = field(default_factory=dict[str, "str | int | bool"])
+    """Keys of ``dgaal.toml``."""
+
+
+class RoundsScreen(Screen[Choice]):
+    """Dismissed with what to do next."""
+
+    def __init__(
+        self, view: LabelView, report: RoundsReport, keymap: Keymap, *, is_training: bool
+    ) -> None:
+        super().__init__()
+        self.view = view
+        self.report = report
+        self.keymap = keymap
+        self._is_training = is_training
+        self._note = ""
+
+    def compose(self) -> ComposeResult:
+        """Table and curve between two lines."""
+        yield Rows(id="status")
+        with Horizontal(id="middle"):
+            yield Rows(id="table")
+            yield Rows(id="curve")
+        yield Rows(id="keys-bar")
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Draw for the new size; a narrow terminal shows the table alone."""
+        is_wide = event.size.width >= WIDE
+        self.query_one("#table", Rows).styles.width = "62%" if is_wide else "100%"
+        self.query_one("#curve", Rows).display = is_wide
+        self.call_after_refresh(self.draw)
+
+    def on_key(self, event: events.Key) -> None:
+        """Go on, train, synthesize, change method or size, or leave."""
+        event.stop()
+        key = key_name(event)
+        self._note = ""
+        simple: dict[str, Kind] = {
+            "escape": "label",
+            "q": "label",
+            "h": "label",
+            "H": "label",
+            "t": "train",
+            "T": "train",
+            "r": "review",
+            "R": "review",
+            "g": "grid",
+            "G": "grid",
+            "e": "export",
+            "E": "export",
+        }
+        if key == "enter":
+            self.dismiss(Choice(kind="label" if self.view.state == "labeling" else "train"))
+        elif key in simple:
+            self.dismiss(Choice(kind=simple[key]))
+        elif key in ("s", "S"):
+            self._synthesize()
+        elif key in ("m", "M"):
+            self._pick_method()
+        elif key in ("n", "N"):
+            self._pick_size()
+        self.draw()
+
+    def _synthesize(self) -> None:
+        if self._is_training:
+            self._note = "a training runs; synthesize after it"
+            return
+        if self.report.is_paused:
+            self._note = (
+                f"paused: more than {self.report.max_junk:.0%} of the last synthetic images could "
+                "not be told; label more pool images and train, or raise label.max_junk"
+            )
+            self.app.bell()
+            return
+
+        def go(count: int | None) -> None:
+            if count:
+                self.dismiss(Choice(kind="synthesize", count=count))
+
+        question = (
+            "Images to draw at the class boundary and ask beside the pool's next ones. "
+            "They are marked SYNTHETIC; answer can't tell where no class fits."
+        )
+        dialog = NumberDialog("query by synthesis", question, value=SYNTHESIZED, most=1000)
+        self.app.push_screen(dialog, go)
+
+    def _pick_method(self) -> None:
+        if self.report.next_step == "query" or self._is_training:
+            self._note = (
+                "the method changes before a round is trained; ask this round's query first"
+            )
+            return
+
+        def go(name: str | None) -> None:
+            if name and name != self.report.method:
+                self.dismiss(Choice(kind="set", values={"method": name}))
+
+        dialog = PickDialog("method", self.report.methods, current=self.report.method)
+        self.app.push_screen(dialog, go)
+
+    def _pick_size(self) -> None:
+        def go(count: int | None) -> None:
+            if count and count != self.report.query_size:
+                self.dismiss(Choice(kind="set", values={"query.size": count}))
+
+        question = "Images asked in each round from the next query on."
+        self.app.push_screen(NumberDialog("query size", question, value=self.report.query_size), go)
+
+    def draw(self) -> None:
+        """Draw everything; unchanged rows are not sent."""
+        if not self.query("#keys-bar"):
+            return
+        status, bar = self.query_one("#status", Rows), self.query_one("#keys-bar", Rows)
+        status.show_rows([line(status.size.width, self._left(), self._right(), theme.BAR_BASE)])
+        bar.show_rows([line(bar.size.width, self._keys(bar.size.width), (), theme.BAR_BASE)])
+        table, curve = self.query_one("#table", Rows), self.query_one("#curve", Rows)
+        if table.size.width >= 36:
+            table.show_rows(
+                table_rows(self.report, self.view, table.size.width, table.size.height, self._note)
+            )
+        if curve.display and curve.size.width >= 30:
+            curve.show_rows(curve_rows(self.report, self.view, curve.size.width, curve.size.height))
+
+    def _left(self) -> Pieces:
+        return (
+            (" ROUNDS ", theme.BRAND),
+            (f"  {show(self.view.name)} ", theme.BAR_STRONG),
+            (f" method {show(self.report.method)} ", theme.BAR_BASE),
+            (f" {self.report.query_size} a query ", theme.BAR_BASE),
+        )
+
+    def _right(self) -> Pieces:
+        if self._is_training:
+            return ((" training ", theme.BAR_KEY), (" ✔ saved ", theme.BAR_GOOD))
+        return ((" ✔ saved ", theme.BAR_GOOD),)
+
+    def _keys(self, width: int) -> Pieces:
+        go = "Label" if self.view.state == "labeling" else "Next round"
+        entries = [("⏎", go), ("Esc", "Back"), ("t", "Train"), ("s", "Synthesize")]
+        entries += [("m", "Method"), ("n", "Query size"), ("r", "Review"), ("g", "Grid")]
+        entries += [("e", "Export")]
+        pieces: list[Piece] = []
+        for key, title in entries:
+            words: list[Piece] = [(f" {key}", theme.BAR_KEY), (f" {title} ", theme.BAR_BASE)]
+            if sum(len(text) for text, _ in (*pieces, *words)) <= width:
+                pieces += words
+        return tuple(pieces)

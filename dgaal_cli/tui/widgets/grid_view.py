@@ -1,0 +1,155 @@
+"""All cells of the grid in one widget: framed thumbnails with what they will be labeled as."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rich.style import Style
+from textual.geometry import Region
+from textual.strip import Strip
+
+from dgaal_cli.harmless import show
+from dgaal_cli.ids import ClassUid
+from dgaal_cli.tui import theme
+from dgaal_cli.tui.bridge import Subject
+from dgaal_cli.tui.grid import GridModel
+from dgaal_cli.tui.prefetch import Picture
+from dgaal_cli.tui.render.strips import join
+from dgaal_cli.tui.widgets.lines import Piece, box_bottom, box_top, line
+from dgaal_cli.tui.widgets.rows import Rows
+
+SIDES = (6, 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40)
+"""Widths of a thumbnail in cells; it is half as high."""
+_ENOUGH = 10
+"""Thumbnails shrink until a page holds this many,"""
+_MANY = 18
+"""or this many where they stay at least ``_CLEAR`` wide."""
+_CLEAR = 18
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellShape:
+    """Size of a cell, frame and caption included."""
+
+    side: int
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.side + 2
+
+    @property
+    def height(self) -> int:
+        """Rows: frame, image, caption, frame."""
+        return self.side // 2 + 3
+
+    def count(self, width: int, height: int) -> tuple[int, int]:
+        """Columns and rows of cells that fit."""
+        return width // self.width, height // self.height
+
+
+def shape_for(width: int, height: int, *, zoom: int = 0) -> CellShape | None:
+    """The largest cells that leave a page worth confirming; ``zoom`` steps away from that."""
+    fitting = [s for s in SIDES if min(CellShape(side=s).count(width, height)) >= 1]
+    if not fitting:
+        return None
+    counts = {s: CellShape(side=s).count(width, height) for s in fitting}
+    sizes = {s: columns * rows for s, (columns, rows) in counts.items()}
+    many = [s for s in fitting if sizes[s] >= _MANY and s >= _CLEAR]
+    enough = [s for s in fitting if sizes[s] >= _ENOUGH]
+    best = max(many or enough or fitting[:1])
+    at = min(max(fitting.index(best) + zoom, 0), len(fitting) - 1)
+    return CellShape(side=fitting[at])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridScene:
+    """What the widget draws."""
+
+    model: GridModel
+    shape: CellShape
+    picture: Callable[[Subject], Picture | None]
+    word: Callable[[ClassUid | None], str]
+    """Key and name of a class, harmless."""
+
+
+class GridView(Rows):
+    """One widget whatever the number of cells; thumbnails stay raw ANSI."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id)
+        self.is_sent = False
+        """Whether the compositor has asked for the present cells."""
+
+    def show_scene(self, scene: GridScene) -> None:
+        """Draw; cells that did not change are not sent again."""
+        self.show_rows(grid_rows(scene, self.size.width, self.size.height))
+
+    def send_again(self) -> None:
+        """Send all cells once more, though none changed."""
+        self.is_sent = False
+        self.refresh()
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Return rows of ``crop``; Textual's box model is left out, that is where the time goes."""
+        self.is_sent = True
+        rows = [self.render_line(y) for y in range(crop.y, crop.bottom)]
+        for line_filter in self.get_line_filters():  # NO_COLOR
+            rows = [row.apply_filter(line_filter, self.styles.background) for row in rows]
+        return [row.crop(crop.x, crop.right) for row in rows]
+
+
+def grid_rows(scene: GridScene, width: int, height: int) -> list[Strip]:
+    """Draw the page as rows of exactly ``width`` cells."""
+    model, shape = scene.model, scene.shape
+    cells = model.cells
+    gap = Strip.blank(width - model.columns * shape.width, theme.BASE)
+    empty = [Strip.blank(shape.width, theme.BASE)] * shape.height
+    rows: list[Strip] = []
+    for y in range(model.rows):
+        drawn = [
+            _cell(scene, cells[i], is_marked=i == model.at) if i < len(cells) else empty
+            for i in range(y * model.columns, (y + 1) * model.columns)
+        ]
+        rows += [join([*(cell[k] for cell in drawn), gap]) for k in range(shape.height)]
+    return rows[:height]
+
+
+def _cell(scene: GridScene, subject: Subject, *, is_marked: bool) -> list[Strip]:
+    shape = scene.shape
+    kind = scene.model.mark_of(subject.item_id).kind
+    frame = theme.WARN if kind != "guess" else theme.POOL_TITLE
+    image = _image(scene, subject)
+    caption = line(shape.side, _caption(scene, subject))
+    if not is_marked:
+        side = Strip.blank(1, theme.BASE)
+        blank = Strip.blank(shape.width, theme.BASE)
+        body = [join([side, part, side]) for part in (*image, caption)]
+        return [blank, *body, blank]
+    side = line(1, (("│", frame),))
+    body = [join([side, part, side]) for part in (*image, caption)]
+    return [box_top(shape.width, (), frame), *body, box_bottom(shape.width, (), frame)]
+
+
+def _image(scene: GridScene, subject: Subject) -> list[Strip]:
+    side = scene.shape.side
+    picture = scene.picture(subject)
+    if picture is not None and len(picture.strips) == side // 2:
+        return list(picture.strips)
+    words = "…" if picture is None else "no image"
+    lines = [Strip.blank(side, theme.BASE)] * (side // 2)
+    text = words[:side].center(side)
+    lines[side // 4] = line(side, ((text, theme.DIM if picture is None else theme.BAD),))
+    return lines
+
+
+def _caption(scene: GridScene, subject: Subject) -> tuple[Piece, ...]:
+    """What the image becomes: never by color alone."""
+    mark = scene.model.mark_of(subject.item_id)
+    guess = scene.word(subject.predicted)
+    if mark.kind == "wrong":
+        return (("x ", theme.BAD), (guess, theme.BAD + Style(strike=True)))
+    if mark.kind == "cannot_tell":
+        return (("✗ can't tell", theme.WARN),)
+    if mark.kind == "label":
+        return (("→ ", theme.WARN), (scene.word(mark.class_uid), theme.WARN))
+    return ((f"{show(guess)} ", theme.BASE), (f"{subject.confidence:.0%}", theme.DIM))

@@ -1,0 +1,139 @@
+"""The table and the curve of the round screen."""
+
+import textwrap
+
+from textual.strip import Strip
+
+from dgaal_cli.harmless import show
+from dgaal_cli.tui import theme
+from dgaal_cli.tui.bridge import LabelView, RoundRow, RoundsReport
+from dgaal_cli.tui.widgets.curve import curve_lines
+from dgaal_cli.tui.widgets.lines import Piece, Pieces, box_bottom, box_top, boxed, pad
+from dgaal_cli.tui.widgets.panel import FEW
+
+_COLUMNS = (
+    ("round", 5),
+    ("asked", 6),
+    ("labels", 7),
+    ("can't", 6),
+    ("junk", 7),
+    ("s each", 7),
+    ("accuracy", 9),
+    ("gain", 7),
+    ("random", 7),
+    ("method", 12),
+)
+
+
+def table_rows(
+    report: RoundsReport, view: LabelView, width: int, height: int, note: str
+) -> list[Strip]:
+    """Rounds, newest last; below them junk by class and what comes next."""
+    below = _below(report, view, width - 4, note)
+    room = max(1, height - 3 - len(below))
+    shown = report.rows[-room:]
+    rows = [box_top(width, ((" rounds ", theme.TITLE),), theme.LINE)]
+    rows.append(boxed(width, ((_cells([name for name, _ in _COLUMNS], width - 4), theme.DIM),)))
+    before: RoundRow | None = None
+    for row in report.rows:
+        if row in shown:
+            rows.append(boxed(width, _row(row, before, width - 4)))
+        before = row if row.accuracy is not None else before
+    if not report.rows:
+        rows.append(boxed(width, (("no round yet", theme.DIM),)))
+    rows += [boxed(width, ())] * (height - 1 - len(rows) - len(below))
+    rows += [boxed(width, pieces) for pieces in below]
+    rows.append(box_bottom(width, (), theme.LINE))
+    return rows[:height]
+
+
+def curve_rows(report: RoundsReport, view: LabelView, width: int, height: int) -> list[Strip]:
+    """Accuracy against labels, random beside it where it was measured."""
+    title: Pieces = ((" accuracy against labels ", theme.TITLE),)
+    rows = [box_top(width, title, theme.LINE)]
+    points = [(p.labels, p.accuracy) for p in view.curve]
+    room = min(height - 4, 22)
+    if points:
+        drawn = curve_lines(
+            points,
+            width=width - 4,
+            height=room,
+            most_labels=view.budget,
+            beside=report.baseline,
+        )
+        rows += [boxed(width, tuple(pieces)) for pieces in drawn]
+    else:
+        rows.append(boxed(width, (("appears when the first round is trained", theme.DIM),)))
+    legend: list[Piece] = [("● ", theme.CURVE_POINT), (f"{show(report.method)}   ", theme.BASE)]
+    if report.baseline:
+        legend += [("○ ", theme.WARN), ("random at the same labels", theme.BASE)]
+    else:
+        legend += [("○ random: none was run here", theme.FAINT)]
+    rows += [boxed(width, ())] * (height - 2 - len(rows))
+    rows += [boxed(width, tuple(legend)), box_bottom(width, (), theme.LINE)]
+    return rows[:height]
+
+
+def _row(row: RoundRow, before: RoundRow | None, width: int) -> Pieces:
+    gain = ""
+    if row.accuracy is not None and before is not None and before.accuracy is not None:
+        gain = f"{100 * (row.accuracy - before.accuracy):+.1f}"
+    accuracy = "" if row.accuracy is None else f"{row.accuracy:.1%}"
+    if row.measured is not None and row.measured < FEW:
+        accuracy += "?"
+    cells = [
+        ("▸ " if row.is_open else "  ") + str(row.number),
+        str(row.asked) if row.asked else "",
+        f"{row.labeled}" if row.asked else "",
+        f"{row.cannot_tell}" if row.asked else "",
+        f"{row.junk}/{row.synthetic}" if row.synthetic else "",
+        "" if row.median_s is None else f"{row.median_s:.1f}",
+        accuracy,
+        gain,
+        "" if row.random is None else f"{row.random:.1%}",
+        show(row.method),
+    ]
+    style = theme.STRONG if row.is_open else theme.BASE
+    return ((_cells(cells, width), style),)
+
+
+def _cells(cells: list[str], width: int) -> str:
+    text = ""
+    for cell, (name, size) in zip(cells, _COLUMNS, strict=True):
+        piece = (
+            f"  {pad(cell, size).rstrip()}" if name == "method" else pad(cell, size, is_right=True)
+        )
+        if len(text) + len(piece) > width:
+            break
+        text += piece
+    return text
+
+
+def _below(report: RoundsReport, view: LabelView, width: int, note: str) -> list[Pieces]:
+    lines: list[Pieces] = []
+    if any(row.measured is not None and row.measured < FEW for row in report.rows):
+        lines.append(((f"? measured on fewer than {FEW} images", theme.DIM),))
+    judged = [row for row in report.junk if row.judged]
+    if judged:
+        words = [
+            f"{show(row.name) or 'no guess'} {row.junk}/{row.judged}"
+            for row in sorted(judged, key=lambda row: -row.junk / row.judged)
+        ]
+        wrapped = textwrap.wrap("synthetic junk by class: " + ", ".join(words), width)[:3]
+        lines += [((part, theme.BASE),) for part in wrapped]
+    if report.is_paused:
+        text = f"synthesis is paused: over {report.max_junk:.0%} junk in the last round"
+        lines.append(((text, theme.WARN),))
+    if view.extended:
+        lines.append(((f"{view.extended} images kept labeling beside a training", theme.DIM),))
+    p = view.progress
+    if view.state == "labeling":
+        lines.append(
+            ((f"⏎ goes on with round {view.round}: {p.left} of {p.size} left", theme.GOOD),)
+        )
+    else:
+        what = "choose new images" if report.next_step == "query" else "train the next round"
+        lines.append(((f"⏎ {what}", theme.GOOD),))
+    if note:
+        lines += [((part, theme.WARN),) for part in textwrap.wrap(note, width)[:3]]
+    return [(), *lines]

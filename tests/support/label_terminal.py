@@ -1,0 +1,126 @@
+"""A label terminal under Textual's pilot, with a clock that the test moves."""
+
+import sys
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+
+from textual.pilot import Pilot
+from textual.widgets import Static
+
+from dgaal_cli.events import encode
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.tui.app import LabelApp
+from dgaal_cli.tui.bridge import Bridge
+from dgaal_cli.tui.render.choose import Mode
+from dgaal_cli.tui.screens.label import LabelScreen
+from dgaal_cli.tui.settings import Settings
+from dgaal_cli.tui.widgets.image_view import ImageView
+from dgaal_cli.tui.widgets.rows import Rows
+from dgaal_cli.workflows.label import LabelSession
+
+WIDE = (120, 40)
+
+
+class Terminal:
+    """An app under a pilot, with a clock that the test moves."""
+
+    def __init__(self, app: LabelApp, pilot: Pilot, clock, workspace) -> None:
+        self.app = app
+        self.pilot = pilot
+        self.clock = clock
+        self.workspace = workspace
+
+    @property
+    def screen(self) -> LabelScreen:
+        return self.app.label_screen
+
+    async def until(self, claim: Callable[[], object], what: str = "") -> None:
+        for _ in range(3000):
+            if claim():
+                return
+            await self.pilot.pause(0.01)
+        raise AssertionError(f"waited in vain {what}; screen says:\n{self.text()}")
+
+    async def settle(self) -> None:
+        """Wait until nothing is in flight and the image, if any, is on the screen."""
+        screen = self.screen
+        await self.until(lambda: not screen.pending and not screen.busy, "for the store")
+        if screen.is_current and screen.subject and not screen.has_class("-too-small"):
+            await self.until(lambda: screen.gate.is_painted, "for the image")
+
+    async def press(self, *keys: str) -> None:
+        for key in keys:
+            await self.settle()
+            self.clock.now += 1
+            await self.pilot.press(key)
+            await self.pilot.pause()
+        await self.settle()
+
+    def events(self) -> list[tuple[str, str, str | None]]:
+        with LabelStore.open(self.workspace.store_path, read_only=True) as store:
+            return [(e.kind, e.sample_id, e.class_name) for e in store.events()]
+
+    def labels(self) -> dict[str, str]:
+        with LabelStore.open(self.workspace.store_path, read_only=True) as store:
+            return {r.sample_id: r.class_name for r in store.labels()}
+
+    def text(self) -> str:
+        """All the words on the label screen."""
+        rows = [strip.text for widget in self.screen.query(Rows) for strip in widget._rows]
+        rows += ["".join(t for t, _ in p) for p in self.screen.query_one(ImageView)._lines]
+        return "\n".join(rows)
+
+    def dialog(self) -> str:
+        return "\n".join(str(s.content) for s in self.app.screen.query(Static))
+
+
+def starter(make_workspace, config, clock, fake_reader):
+    """Return a context manager that starts a terminal over a small workspace."""
+
+    @asynccontextmanager
+    async def start(
+        *,
+        workspace=None,
+        size=WIDE,
+        hints=False,
+        train: dict[str, list[str]] | None = None,
+        make_reader=fake_reader,
+        has_sampler=False,
+        **kwargs,
+    ):
+        workspace = workspace or make_workspace(**kwargs)
+
+        def opener() -> LabelSession:
+            store = LabelStore.open(workspace.store_path)
+            return LabelSession(
+                store, config=config, workspace=workspace, annotator="ann", clock=clock
+            )
+
+        settings = Settings(
+            mode=Mode.HALF,
+            gate_s=0.08,
+            hints=hints,
+            make_reader=make_reader,
+            train_command=lambda step: (train or {})[step],
+            clock=clock,
+            has_sampler=lambda: has_sampler,
+        )
+        bridge = Bridge(opener)
+        app = LabelApp(bridge, bridge.start(), settings)
+        try:
+            async with app.run_test(size=size) as pilot:
+                it = Terminal(app, pilot, clock, workspace)
+                await it.settle()
+                yield it
+        finally:
+            bridge.close()
+
+    return start
+
+
+def script(*lines: str) -> list[str]:
+    return [sys.executable, "-c", "\n".join(["import sys, time", *lines])]
+
+
+def saying(*events) -> str:
+    return "".join(f"print({encode(e).decode()!r}, flush=True);" for e in events)

@@ -1,0 +1,240 @@
+"""Confirming by the page: what is stored, what is refused, and what nobody saw."""
+
+import pytest
+
+from dgaal_cli.errors import StorageError
+from dgaal_cli.ids import ClassUid, ItemId, SampleId
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.tui.bridge import Subject
+from dgaal_cli.tui.grid import CANNOT_TELL, WRONG, GridModel
+from dgaal_cli.tui.screens.dialogs import UnsavedDialog
+from dgaal_cli.tui.screens.grid import GridScreen
+from dgaal_cli.tui.widgets.grid_view import shape_for
+
+
+def subject(number: int, *, share: float = 0.9, guess: str = "a") -> Subject:
+    return Subject(
+        item_id=ItemId(number),
+        sample_id=SampleId(f"{number}.png"),
+        is_synthetic=False,
+        rank=number,
+        predicted=ClassUid(guess),
+        probabilities=((ClassUid(guess), share), (ClassUid("z"), 1 - share)),
+    )
+
+
+def model(count: int = 10, columns: int = 3, rows: int = 2) -> GridModel:
+    grid = GridModel()
+    grid.offer([subject(i, share=0.95 - 0.01 * i) for i in range(count)])
+    grid.resize(columns, rows)
+    return grid
+
+
+def pressed(grid: GridModel) -> list[tuple[int, str, str | None]]:
+    ids = iter(range(1000))
+    return [(p.item_id, p.kind, p.class_uid) for p in grid.presses(lambda: str(next(ids)), 900)]
+
+
+def test_an_untouched_page_is_its_guesses_and_time_is_shared():
+    grid = model()
+    assert pressed(grid) == [(i, "label", "a") for i in range(6)]
+    assert {p.elapsed_ms for p in grid.presses(lambda: "x", 900)} == {150}
+    assert {p.ui for p in grid.presses(lambda: "x", None)} == {"prefilled"}
+
+
+def test_marks_change_what_is_stored():
+    grid = model()
+    grid.toggle(WRONG)
+    grid.move(1, 0)
+    grid.relabel(ClassUid("b"))
+    grid.toggle(CANNOT_TELL)
+    grid.move(0, 1)
+    grid.toggle(WRONG)
+    grid.toggle(WRONG)
+    assert pressed(grid) == [
+        (1, "label", "b"),
+        (2, "cannot_tell", None),
+        (3, "label", "a"),
+        (4, "label", "a"),
+        (5, "label", "a"),
+    ]
+    assert grid.corrected == 3
+    grid.at = 1
+    grid.relabel(ClassUid("a"))
+    assert grid.corrected == 2
+
+
+def test_wrong_images_are_put_aside_and_come_back_after_an_undo():
+    grid = model()
+    grid.toggle_all()
+    assert pressed(grid) == []
+    assert grid.put_aside() == 6
+    assert [s.item_id for s in grid.cells] == [6, 7, 8, 9]
+    grid.bring_back()
+    assert len(grid.listed) == 10
+    grid.toggle_all()
+    grid.toggle_all()
+    assert len(pressed(grid)) == 6
+
+
+def test_unsure_guesses_are_not_offered_until_asked_for():
+    grid = GridModel()
+    grid.offer([subject(1, share=0.59), subject(2, share=0.61)])
+    grid.resize(4, 4)
+    assert [s.item_id for s in grid.cells] == [2]
+    assert grid.left_out == 1
+    grid.toggle_doubtful()
+    assert [s.item_id for s in grid.cells] == [1, 2]
+    assert grid.left_out == 0
+
+
+def test_doubt_leads_to_the_least_sure_then_the_next():
+    grid = model()
+    grid.to_doubt()
+    assert grid.at == 5
+    grid.to_doubt()
+    assert grid.at == 4
+
+
+def test_the_cursor_stays_on_the_page_and_its_image_under_a_resize():
+    grid = model(8)
+    for _ in range(9):
+        grid.move(1, 0)
+    assert grid.at == 5
+    grid.move(0, 1)
+    assert grid.at == 5
+    grid.turn(1)
+    grid.move(1, 0)
+    grid.move(0, 1)
+    assert (grid.page, grid.at) == (1, 1)
+    grid.resize(2, 1)
+    assert grid.marked.item_id == 7
+    grid.resize(100, 100)
+    assert grid.size == 100
+    assert grid.marked.item_id == 7
+    grid.offer([])
+    assert grid.marked is None
+    grid.move(1, 0)
+    grid.toggle(WRONG)
+    grid.to_doubt()
+    assert pressed(grid) == []
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "side", "cells"),
+    [(120, 38, 18, 18), (80, 22, 14, 10), (60, 18, 10, 10), (200, 48, 24, 21), (40, 10, 6, 5)],
+)
+def test_cells_are_as_large_as_a_page_allows(width, height, side, cells):
+    shape = shape_for(width, height)
+    columns, rows = shape.count(width, height)
+    assert (shape.side, columns * rows) == (side, cells)
+    assert shape_for(width, height, zoom=-99).side == 6
+    assert shape_for(5, 5) is None
+
+
+async def open_grid(t) -> GridScreen:
+    await t.press("g")
+    await t.until(lambda: isinstance(t.app.screen, GridScreen), "for the grid")
+    grid = t.app.screen
+    await t.until(lambda: not grid.is_busy and grid._is_complete() and grid.gate.is_painted)
+    t.clock.now += 1
+    return grid
+
+
+async def press(t, grid: GridScreen, *keys: str) -> None:
+    for key in keys:
+        await t.pilot.press(key)
+        t.clock.now += 0.5
+        await t.pilot.pause()
+
+
+def stored(t) -> list[tuple[str, str, str | None, str | None, str]]:
+    with LabelStore.open(t.workspace.store_path, read_only=True) as store:
+        return [(e.kind, e.sample_id, e.class_name, e.ui, e.note) for e in store.events()]
+
+
+async def test_a_page_is_one_commit_and_each_label_says_that_it_came_prefilled(terminal):
+    async with terminal(guess=3, asked=6) as t:
+        grid = await open_grid(t)
+        await press(t, grid, "right", "5", "space", "enter")
+        await t.until(lambda: not isinstance(t.app.screen, GridScreen), "for the label screen")
+        assert stored(t) == [
+            ("label", "000.png", "three", "prefilled", "screen=grid"),
+            ("label", "001.png", "five", "prefilled", "screen=grid"),
+            ("label", "003.png", "three", "prefilled", "screen=grid"),
+            ("label", "004.png", "three", "prefilled", "screen=grid"),
+            ("label", "005.png", "three", "prefilled", "screen=grid"),
+        ]
+        await t.settle()
+        assert t.screen.subject.sample_id == "002.png"
+        assert t.screen.view.progress.left == 1
+        await t.press("7")
+        assert t.labels()["002.png"] == "seven"
+
+
+async def test_a_page_that_was_just_drawn_cannot_be_confirmed(terminal):
+    async with terminal(guess=3, asked=6) as t:
+        await t.press("g")
+        await t.until(lambda: isinstance(t.app.screen, GridScreen))
+        grid = t.app.screen
+        await t.pilot.press("enter")
+        await t.until(lambda: grid.gate.is_painted)
+        await t.pilot.press("enter")
+        await t.pilot.pause()
+        assert "look at the page first" in grid.note
+        assert stored(t) == []
+
+
+async def test_an_image_that_cannot_be_shown_is_not_confirmed(terminal):
+    names = ["broken.png", "one.png", "two.png"]
+    async with terminal(names=names, guess=3, asked=3) as t:
+        grid = await open_grid(t)
+        await press(t, grid, "enter")
+        await t.until(lambda: not isinstance(t.app.screen, GridScreen))
+        assert set(t.labels()) == {"one.png", "two.png"}
+
+
+async def test_a_page_that_cannot_be_saved_stays_and_is_stored_once(terminal, monkeypatch):
+    async with terminal(guess=3, asked=6) as t:
+        grid = await open_grid(t)
+        tries, real = [], LabelStore.submit_many
+
+        def full(self, given, **kwargs):
+            tries.append([answer.op_id for answer in given])
+            if len(tries) < 3:
+                raise StorageError("the disk is full")
+            return real(self, given, **kwargs)
+
+        monkeypatch.setattr(LabelStore, "submit_many", full)
+        await press(t, grid, "enter")
+        await t.until(lambda: isinstance(t.app.screen, UnsavedDialog))
+        assert "a page of 6 answers" in t.dialog()
+        await t.pilot.press("enter")
+        await t.until(lambda: len(tries) == 2 and isinstance(t.app.screen, UnsavedDialog))
+        await t.pilot.press("enter")
+        await t.until(lambda: not isinstance(t.app.screen, UnsavedDialog | GridScreen))
+        assert len(set(map(tuple, tries))) == 1
+        assert len(t.labels()) == 6
+
+
+async def test_undo_takes_the_page_back(terminal):
+    async with terminal(guess=3, asked=8) as t:
+        grid = await open_grid(t)
+        await press(t, grid, "space", "enter")
+        await t.until(lambda: not isinstance(t.app.screen, GridScreen))
+        assert len(t.labels()) == 7
+        grid = await open_grid(t)
+        await press(t, grid, "u")
+        await t.until(lambda: not grid.is_busy and len(grid.model.listed) == 8)
+        assert t.labels() == {}
+        assert "took 7 answers back" in grid.note
+
+
+async def test_without_guesses_the_grid_says_so_and_leads_back(terminal):
+    async with terminal() as t:
+        await t.press("g")
+        await t.until(lambda: isinstance(t.app.screen, GridScreen) and not t.app.screen.is_busy)
+        await t.pilot.press("enter")
+        await t.pilot.press("escape")
+        await t.until(lambda: t.screen.is_current)
+        assert stored(t) == []
