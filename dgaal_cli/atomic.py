@@ -39,7 +39,6 @@ def replacing(path: Path) -> Generator[BinaryIO]:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)  # noqa: PTH105 - same call, and the injectable name
-        sync_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise StorageError(
@@ -49,6 +48,13 @@ def replacing(path: Path) -> Generator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    try:
+        sync_folder(path.parent)
+    except OSError as error:
+        raise StorageError(
+            f"{show(str(path))} is written, but the disk did not confirm it "
+            f"({error.strerror or error}); check the disk and run the command again"
+        ) from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -73,7 +73,7 @@ def cut(before: Path, after: Path, calls: list[Call], rng: random.Random) -> int
 
 
 def survey(tmp_path: Path, program: list[str], *, cuts: int, seed: int) -> tuple[int, int]:
-    """Return how many cuts lost an answer that was told as saved, and how many damaged the store."""
+    """Return how many cuts lost an answer told as saved, and how many damaged the store."""
     root = make_workspace(tmp_path / "w", [f"{n:02d}.png" for n in range(ANSWERS + 4)])
     before = tmp_path / "before"
     before.mkdir()

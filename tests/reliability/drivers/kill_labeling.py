@@ -86,4 +86,5 @@ def main() -> None:
     sys.stdout.write(json.dumps(report))
 
 
-main()
+if __name__ == "__main__":
+    main()

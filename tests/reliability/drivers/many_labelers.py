@@ -165,4 +165,5 @@ def main() -> None:
     sys.stdout.write(json.dumps(summary(path, reports, seconds)))
 
 
-main()
+if __name__ == "__main__":
+    main()

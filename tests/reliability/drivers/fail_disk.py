@@ -1,0 +1,215 @@
+"""Let the disk fail at one call of a command, for every call; report what was not as promised.
+
+Arguments: seed, job (a JSON file), most calls to fail per kind (0: all). The job names the command,
+a pristine folder, modules to import once, and what to check afterwards. The command runs in a fork
+of this process, stopped until strace is attached to its main thread.
+"""
+
+import ctypes
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+CALLS = (
+    "openat",
+    "write",
+    "pwrite64",
+    "fsync",
+    "fdatasync",
+    "ftruncate",
+    "rename",
+    "mkdir",
+    "link",
+)
+_LINE = re.compile(r"^(?P<call>\w+)\((?P<rest>.*)")
+_DESCRIPTOR = re.compile(r"^\w+\(\d+<([^<>]*)>")
+_NAME = re.compile(r'"([^"]*)"')
+# What a lock's file says is only for messages; a failed automatic copy is told by 'dgaal status'.
+HARMLESS = (".locks", "backups")
+
+
+class Box:
+    """The folder that the command may write in."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self.job = job
+        self.pristine = Path(job["pristine"])
+        self.root = self.pristine.with_name("box")
+        self.scratch = self.pristine.with_name("scratch")
+        self.scratch.mkdir(exist_ok=True)
+
+    def refill(self) -> None:
+        """Put everything back as it was."""
+        shutil.rmtree(self.root, ignore_errors=True)
+        shutil.copytree(self.pristine, self.root, symlinks=True)
+
+    def run(self, strace: list[str]) -> tuple[int, str, str, list[str]]:
+        """Run the command under strace; return exit code, stdout, stderr and the trace."""
+        out, err, log = (self.scratch / name for name in ("out", "err", "log"))
+        log.unlink(missing_ok=True)
+        child = os.fork()
+        if child == 0:
+            self._work(out, err)
+        os.waitpid(child, os.WUNTRACED)
+        tracer = subprocess.Popen(
+            ["strace", "-y", "-o", str(log), "-p", str(child), *strace],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        first = tracer.stderr.readline()
+        assert "attached" in first, first
+        os.kill(child, signal.SIGCONT)
+        _, status = os.waitpid(child, 0)
+        tracer.communicate()
+        code = os.waitstatus_to_exitcode(status)
+        return code, out.read_text(), err.read_text(), log.read_text().splitlines()
+
+    def _work(self, out: Path, err: Path) -> NoReturn:
+        code = 1
+        try:
+            ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(2**64 - 1), 0, 0, 0)  # any tracer
+            os.chdir(self.root)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+            for number, path in ((1, out), (2, err)):
+                os.dup2(os.open(path, flags, 0o600), number)
+            typed = self.scratch / "in"
+            typed.write_text(self.job.get("typed", ""))
+            os.dup2(os.open(typed, os.O_RDONLY), 0)
+            sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
+            sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+            sys.argv = ["dgaal", *self.job["command"]]
+            os.kill(os.getpid(), signal.SIGSTOP)
+            from dgaal_cli.cli import main
+
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+        except BaseException:  # noqa: BLE001 - a child must never return into the driver
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            try:
+                sys.stdout.flush()
+                sys.stderr.flush()
+            finally:
+                os._exit(code or 0)
+
+    def path_of(self, line: str) -> str:
+        """Path within the box that a traced call changed; empty if it changed another."""
+        match = _DESCRIPTOR.match(line)
+        names = [match[1]] if match else _NAME.findall(line)
+        for name in names:
+            if name == str(self.root):
+                return "."
+            if name.startswith(f"{self.root}/"):
+                return name.removeprefix(f"{self.root}/")
+            if name and not name.startswith("/"):  # the command's folder is the box
+                return name
+        return ""
+
+
+def points(box: Box, lines: list[str]) -> dict[str, list[int]]:
+    """Numbers, by kind of call, of the calls that change something in the box."""
+    counts: dict[str, int] = {}
+    found: dict[str, list[int]] = {}
+    for line in lines:
+        match = _LINE.match(line)
+        if match is None or match["call"] not in CALLS:
+            continue
+        call = match["call"]
+        counts[call] = counts.get(call, 0) + 1
+        is_reading = call == "openat" and not re.search(r"O_WRONLY|O_RDWR|O_CREAT", line)
+        if not is_reading and box.path_of(line):
+            found.setdefault(call, []).append(counts[call])
+    return found
+
+
+def digest(root: Path) -> dict[str, Any]:
+    """What lies in the box, without the store's pages, locks and caches."""
+    skipped = ("labels.db", ".locks", "cache", "backups")
+    return {
+        str(path.relative_to(root)): path.read_bytes().hex()[:64] + str(path.stat().st_size)
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and not str(path.relative_to(root)).startswith(skipped)
+    }
+
+
+def leftovers(root: Path) -> list[str]:
+    """Temporary files that should not be there."""
+    return [
+        str(path.relative_to(root))
+        for path in root.rglob(".*")
+        if path.name.endswith(".tmp") or path.name.startswith(".init-")
+    ]
+
+
+def judge(box: Box, verify: Callable[..., str], told: tuple[int, str, str, list[str]]) -> str:
+    """Say what is wrong after one failure; empty if all is as promised."""
+    code, out, err, lines = told
+    hit = next((line for line in lines if "(INJECTED)" in line), "")
+    path = box.path_of(hit)
+    if not hit or not path:
+        return ""  # timing moved the calls: another file was hit, or none
+    problem = ""
+    # What could not be opened for writing may be read all the same, as by 'labels export'.
+    # SQLite ignores that a folder cannot be synced; it matters once, for a new journal's name.
+    is_sqlites = hit.startswith("fdatasync") and path == "."
+    # A folder that is there already need not be made.
+    may_succeed = path.startswith(HARMLESS) or hit.startswith(("openat", "mkdir")) or is_sqlites
+    if code != 8 and not (code == 0 and may_succeed):
+        problem = f"exit {code}: {err.strip()[-300:]}"
+    elif code == 8 and len(err.strip().splitlines()) > box.job.get("stderr_lines", 1):
+        problem = f"more than one sentence: {err.strip()[-300:]}"
+    elif left := leftovers(box.root):
+        problem = f"left behind: {left}"
+    else:
+        try:
+            problem = verify(box.root, box.job, code, out)
+        except Exception as error:  # noqa: BLE001 - whatever cannot be loaded is not complete
+            problem = f"cannot be loaded: {error!r}"
+    return f"{hit[:160]} -> {problem}" if problem else ""
+
+
+def main() -> None:
+    """Run."""
+    seed, job, most = int(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text()), int(sys.argv[3])
+    for module in job["imports"]:
+        import_module(module)
+    verify = getattr(import_module("failure_checks"), job["verify"])
+    box = Box(job)
+    rng = random.Random(seed)
+    for _ in range(2):  # once to fill caches
+        box.refill()
+        code, out, err, lines = box.run(["-e", f"trace={','.join(CALLS)}"])
+        assert code == job.get("code", 0), err
+    assert not (wrong := verify(box.root, job, 0, out)), wrong
+    tried, reached, wrong = 0, 0, []
+    for call, numbers in points(box, lines).items():
+        chosen = sorted(rng.sample(numbers, most)) if 0 < most < len(numbers) else numbers
+        for number in chosen:
+            error = ("ENOSPC", "EIO")[tried % 2] if most else None
+            for name in [error] if error else ["ENOSPC", "EIO"]:
+                box.refill()
+                inject = f"inject={call}:error={name}:when={number}"
+                told = box.run(["-e", f"trace={call}", "-e", inject])
+                tried += 1
+                reached += any("(INJECTED)" in line for line in told[3])
+                if problem := judge(box, verify, told):
+                    wrong.append(problem)
+    report = {"tried": tried, "reached": reached, "wrong": wrong, "calls": len(lines)}
+    sys.stdout.write("\n" + json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()

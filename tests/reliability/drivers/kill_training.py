@@ -1,0 +1,170 @@
+"""Kill ``dgaal train`` at random steps and within its saves; compare with uninterrupted runs.
+
+Arguments: seed, pristine workspace, runs, kills a run, variant. The variant ``forgetful`` resumes
+without the optimizers' moments: the negative control. torch is imported once, each attempt is a
+fork of this process that runs the command line's own ``main``.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import sklearn.datasets  # noqa: F401 - imported once for all forks
+import torch
+
+from dgaal_cli import cli
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.training import checkpoint, runner
+
+ROUND = "001"
+
+
+class Stepped:
+    """Standard output of a child that goes on only when the driver has read what it wrote."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self.buffer = self
+
+    def write(self, data: str | bytes) -> int:
+        """Send, and wait for leave to go on."""
+        self._channel.sendall(data.encode() if isinstance(data, str) else data)
+        self._channel.recv(1)
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+
+def start(root: Path, *arguments: str) -> tuple[int, socket.socket]:
+    """Fork ``dgaal``; return its process and the channel that it speaks and listens on."""
+    ours, theirs = socket.socketpair()
+    child = os.fork()
+    if child:
+        theirs.close()
+        return child, ours
+    ours.close()
+    code: Any = 1
+    try:
+        sys.stdout = Stepped(theirs)
+        sys.argv = ["dgaal", "-C", str(root), *arguments]
+        cli.main()
+        code = 0
+    except SystemExit as end:
+        code = end.code or 0
+    finally:
+        os._exit(code if isinstance(code, int) else 1)
+
+
+def finish(child: int, channel: socket.socket) -> int:
+    """Let a child go on to its end and return its exit code."""
+    with channel, contextlib.suppress(OSError):
+        while channel.recv(1 << 16):
+            channel.sendall(b".")
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def train(root: Path) -> None:
+    """Train to the end without a kill, then choose the next query."""
+    for arguments in (("train", "--events", "-q"), ("query", "-q")):
+        code = finish(*start(root, *arguments))
+        assert code == 0, (arguments, code)
+
+
+def kill_once(root: Path, rng: random.Random, lines: int) -> str:
+    """Start a training and kill it; return where it was hit, empty if it ended before."""
+    wants_save = rng.random() < 0.4
+    folder = root / "rounds" / ROUND
+    child, channel = start(root, "train", "--events", "-q")
+    with contextlib.suppress(OSError):
+        for _ in range(rng.randrange(1, lines)):
+            if not channel.recv(1 << 16):
+                break
+            channel.sendall(b".")
+    end = time.monotonic() + 1.0
+    while wants_save and time.monotonic() < end:
+        if any(name.startswith(".") for name in os.listdir(folder)):  # noqa: PTH208
+            break
+    time.sleep(rng.random() * 0.004)
+    os.kill(child, signal.SIGKILL)
+    code = finish(child, channel)
+    if code != -signal.SIGKILL:
+        assert code == 0, code
+        return ""
+    is_in_save = any(path.name.startswith(".") for path in folder.iterdir())
+    return "save" if is_in_save else "step"
+
+
+def outcome(root: Path) -> str:
+    """Digest of everything that the next query depends on, and of that query."""
+    digest = hashlib.sha256()
+    tensors, _ = checkpoint.load(root / "rounds" / ROUND / "checkpoint")
+    for name in sorted(tensors):
+        digest.update(name.encode() + tensors[name].contiguous().numpy().tobytes())
+    with LabelStore.open(root / "labels.db") as store:
+        query = store.open_query()
+        assert query is not None
+        assert query.round == int(ROUND)
+        for entry in query.entries:
+            digest.update(f"{entry.item_id} {entry.score!r} {entry.probabilities!r}".encode())
+        for item in store.items():
+            digest.update(item.sha256 if item.is_synthetic else b"")
+        assert store.check() == []
+    return digest.hexdigest()
+
+
+def run_once(pristine: Path, number: int, kills: int, rng: random.Random) -> dict[str, Any]:
+    """One workspace trained whole and once more with kills."""
+    results: list[str] = []
+    hits: list[str] = []
+    for name in ("whole", "killed"):
+        root = pristine.with_name(f"{name}-{number}")
+        shutil.copytree(pristine, root)
+        toml = root / "dgaal.toml"
+        toml.write_text(toml.read_text().replace("\nseed = 0", f"\nseed = {number}"))
+        lines = 120
+        while name == "killed" and len(hits) < kills:
+            hit = kill_once(root, rng, lines)
+            if not hit:  # it was through: begin this round again, with an earlier kill
+                shutil.rmtree(root)
+                shutil.copytree(pristine, root)
+                toml.write_text(toml.read_text().replace("\nseed = 0", f"\nseed = {number}"))
+                hits, lines = [], max(4, lines // 2)
+                continue
+            hits.append(hit)
+        train(root)
+        results.append(outcome(root))
+        shutil.rmtree(root)
+    return {"is_same": results[0] == results[1], "hits": hits}
+
+
+def main() -> None:
+    """Run."""
+    seed, pristine, runs, kills = int(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:5])
+    torch.set_num_threads(1)
+    runner.CHECKPOINT_INTERVAL_S = 0.0  # saves after every step; real runs every 15 s
+    if sys.argv[5] == "forgetful":
+        checkpoint.restore_optimizers = lambda *_: None
+    rng = random.Random(seed)
+    told = [run_once(pristine, number, kills, rng) for number in range(runs)]
+    hits = [hit for run in told for hit in run["hits"]]
+    report = {
+        "runs": runs,
+        "identical": sum(run["is_same"] for run in told),
+        "kills": len(hits),
+        "in_saves": hits.count("save"),
+    }
+    sys.stdout.write("\n" + json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""G10: ENOSPC and EIO at every call that changes a file, of every command that saves.
+
+Afterwards the old or the new state is there, whole; the command ends with exit code 8 and one
+sentence; nothing temporary is left.
+"""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from failure_checks import json_job
+from label_workspaces import DGAAL, make_workspace
+from tracing import needs_strace
+
+from dgaal_cli.store.labels import LabelStore
+
+Drive = Callable[..., Any]
+pytestmark = [pytest.mark.slow, needs_strace]
+
+CORE = ["dgaal_cli.cli", "numpy", "PIL.Image"]
+TRAIN = [*CORE, "dgaal_cli.workflows.train", "dgaal_cli.workflows.query", "sklearn.datasets"]
+SMALL = [
+    *("--set", "pretrain.min_steps=4", "--set", "pretrain.epochs=0", "--set", "coevolve.steps=6"),
+    *("--set", "classifier.steps=6", "--device", "cpu", "--threads", "1", "-q"),
+]
+
+
+def fail(drive: Drive, tmp_path: Path, most: int, **job: Any) -> None:
+    path = json_job(
+        tmp_path / "job.json", **{"imports": CORE, "pristine": str(tmp_path / "pristine"), **job}
+    )
+    report = drive("fail_disk", path, most)
+    # What is written by the clock (progress of a training) moves the calls after it.
+    assert report["reached"] > 0.3 * report["tried"]
+    assert report["wrong"] == []
+
+
+def dgaal(folder: Path, *arguments: str) -> None:
+    subprocess.run([*DGAAL, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def pristine(tmp_path: Path) -> Path:
+    """A workspace with some labels, and more of them to import."""
+    root = make_workspace(tmp_path / "pristine", [f"{n:02d}.png" for n in range(12)])
+    with LabelStore.open(root / "labels.db") as store:
+        for item in store.items()[:3]:
+            line = f"{item.sample_id},cat\n"
+            with (root / "more.csv").open("a") as stream:
+                stream.write(line if stream.tell() else "file_name,label\n" + line)
+    dgaal(root, "labels", "import", "more.csv", "--annotator", "ann")
+    return root
+
+
+MOST = pytest.mark.parametrize("most", [2, pytest.param(0, marks=pytest.mark.deep)])
+
+
+@MOST
+def test_init(drive: Drive, tmp_path: Path, most: int):
+    pool = tmp_path / "pristine"
+    make_workspace(pool / "other", ["cat.png", "dog.png", "owl.png"])
+    fail(
+        drive,
+        tmp_path,
+        most,
+        command=["init", "w", "--pool", "other/pool", "--classes", "cat,dog", "-q"],
+        verify="initialized",
+        counts=[3, 0],
+    )
+
+
+@MOST
+def test_labels_import(drive: Drive, tmp_path: Path, pristine: Path, most: int):
+    command = ["labels", "import", "more.csv", "--annotator", "bob"]
+    fail(drive, tmp_path, most, command=command, verify="imported", events=[3, 6])
+
+
+@MOST
+@pytest.mark.parametrize("name", ["jsonl", "csv"])
+def test_labels_export(drive: Drive, tmp_path: Path, pristine: Path, most: int, name: str):
+    (pristine / f"out.{name}").write_text("old")
+    command = ["labels", "export", "-q", "-o", f"out.{name}"]
+    fail(
+        drive,
+        tmp_path,
+        most,
+        command=command,
+        verify="written",
+        output=f"out.{name}",
+        old="old",
+        new="02.png",
+    )
+
+
+@MOST
+def test_labels_backup(drive: Drive, tmp_path: Path, pristine: Path, most: int):
+    fail(drive, tmp_path, most, command=["labels", "backup"], verify="backed_up")
+
+
+@MOST
+def test_label(drive: Drive, tmp_path: Path, pristine: Path, most: int):
+    fail(
+        drive,
+        tmp_path,
+        most,
+        command=["label", "--plain", "--annotator", "sam"],
+        typed="cat\nx\nu\ndog\nq\n",
+        verify="labeled",
+        events=3,
+        imports=[*CORE, "dgaal_cli.workflows.label", "dgaal_cli.tui.start", "dgaal_cli.tui.plain"],
+    )
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace of scikit-learn's digits with a trained round, an export and a query."""
+    root = tmp_path_factory.mktemp("digits") / "w"
+    dgaal(
+        root.parent,
+        *("init", "w", "--pool", "builtin:digits#test", "--preset", "tiny", "--query-size", "8"),
+        *("--labels-from-source", "-q"),
+    )
+    dgaal(root, "train", *SMALL)
+    dgaal(root, "export", "--onnx", "-q")
+    return root
+
+
+@pytest.fixture
+def trained(digits: Path, tmp_path: Path) -> Path:
+    """A copy to harm."""
+    shutil.copytree(digits, tmp_path / "pristine")
+    return tmp_path / "pristine"
+
+
+HEAVY = pytest.mark.parametrize("most", [1, pytest.param(0, marks=pytest.mark.deep)])
+
+
+@HEAVY
+def test_train(drive: Drive, tmp_path: Path, trained: Path, most: int):
+    command = ["train", "--fresh", *SMALL]
+    fail(drive, tmp_path, most, command=command, verify="trained", rounds=[0], imports=TRAIN)
+
+
+@HEAVY
+def test_score(drive: Drive, tmp_path: Path, trained: Path, most: int):
+    (trained / "scores.csv").write_text("old")
+    fail(
+        drive,
+        tmp_path,
+        most,
+        command=["score", "builtin:digits#test", "-o", "scores.csv", "-q"],
+        verify="scored",
+        old="old",
+        lines=501,
+        imports=[*CORE, "dgaal_cli.workflows.score", "onnxruntime", "sklearn.datasets"],
+    )
+
+
+@pytest.mark.parametrize(
+    "most", [pytest.param(1, marks=pytest.mark.deep), pytest.param(0, marks=pytest.mark.deep)]
+)
+def test_export(drive: Drive, tmp_path: Path, trained: Path, most: int):
+    fail(
+        drive,
+        tmp_path,
+        most,
+        command=["export", "--onnx", "-q"],
+        verify="exported",
+        artifacts=["sampler.onnx", "generator.onnx", "classifier.onnx"],
+        is_second=True,
+        imports=[*TRAIN, "dgaal_cli.workflows.export", "onnxruntime", "onnxscript", "torch.onnx"],
+    )
+
+
+def test_control_writing_in_place_is_caught(drive: Drive, tmp_path: Path, pristine: Path):
+    (pristine / "out.jsonl").write_text("old")
+    path = json_job(
+        tmp_path / "job.json",
+        imports=[*CORE, "naive_writes"],
+        pristine=str(pristine),
+        command=["labels", "export", "-q", "-o", "out.jsonl"],
+        verify="written",
+        output="out.jsonl",
+        old="old",
+        new="02.png",
+    )
+    report = drive("fail_disk", path, 0)
+    assert any("neither the old file nor the new one" in problem for problem in report["wrong"])

@@ -1,0 +1,95 @@
+"""G6: a training that was killed goes on to the very bits of one that was not, and so its query."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from label_workspaces import DGAAL
+
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import Answer
+
+Drive = Callable[..., Any]
+pytestmark = pytest.mark.slow
+
+SMALL = """
+[network]
+width = 4
+latent = 4
+residual_blocks = 1
+latent_hidden = 8
+critic_width = 4
+classifier_width = 4
+
+[pretrain]
+epochs = 0
+min_steps = 16
+batch = 8
+
+[coevolve]
+steps = 16
+batch = 16
+
+[classifier]
+steps = 16
+batch = 16
+"""
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace whose round 0 is trained and answered: round 1 also synthesizes."""
+    tmp_path = tmp_path_factory.mktemp("kills")
+    options = ("--preset", "tiny", "--query-size", "6", "-q")
+
+    def dgaal(*arguments: str) -> None:
+        done = subprocess.run(
+            [*DGAAL, *arguments], cwd=tmp_path, check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+
+    dgaal("init", "w", "--pool", "builtin:digits#test", *options, "--labels-from-source")
+    dgaal("init", "pristine", "--pool", "builtin:digits#test", *options)
+    root = tmp_path / "pristine"
+    toml = (root / "dgaal.toml").read_text()
+    (root / "dgaal.toml").write_text(f"{toml}\n{SMALL}".replace('"auto"', '"cpu"', 1))
+    with (
+        LabelStore.open(tmp_path / "w" / "labels.db") as source,
+        LabelStore.open(root / "labels.db") as store,
+    ):
+        truth = {label.sample_id: label.class_name for label in source.labels()}
+        uids = {name: store.add_class(name).uid for name in sorted(set(truth.values()))}
+
+        def answer(items: list[Any]) -> None:
+            given = [
+                Answer(
+                    op_id=f"op{item.item_id}",
+                    kind="label",
+                    item_id=item.item_id,
+                    class_uid=uids[truth[item.sample_id]],
+                )
+                for item in items
+            ]
+            store.submit_many(given, annotator="o", session="s", provenance="simulated")
+
+        answer(store.items()[:30])
+        dgaal("-C", "pristine", "train", "--threads", "1", "-q")
+        dgaal("-C", "pristine", "query", "-q")
+        asked = [store.item(entry.item_id) for entry in store.open_query().entries]
+        answer(asked)
+    toml = (root / "dgaal.toml").read_text()
+    (root / "dgaal.toml").write_text(f"threads = 1\n{toml}")
+    return root
+
+
+@pytest.mark.parametrize(("runs", "kills"), [(2, 3), pytest.param(20, 3, marks=pytest.mark.deep)])
+def test_killed_trainings_end_in_the_same_bits(drive: Drive, pristine: Path, runs: int, kills: int):
+    report = drive("kill_training", pristine, runs, kills, "sound")
+    assert (report["identical"], report["kills"]) == (runs, runs * kills)
+    assert report["in_saves"] > 0 or runs < 5
+
+
+def test_control_forgetting_the_optimizers_is_caught(drive: Drive, pristine: Path):
+    assert drive("kill_training", pristine, 1, 3, "forgetful")["identical"] == 0

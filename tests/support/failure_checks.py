@@ -1,0 +1,116 @@
+"""What must hold after a saving command met a failing disk: the old or the new state, whole."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from dgaal_cli.store.labels import LabelStore
+
+Job = dict[str, Any]
+
+
+def store_of(root: Path) -> LabelStore:
+    return LabelStore.open(root / "labels.db", read_only=True)
+
+
+def initialized(root: Path, job: Job, code: int, _out: str) -> str:
+    made = root / "w"
+    if code == 8:
+        return "a half-made workspace" if made.exists() else ""
+    with store_of(made) as store:
+        wanted = (store.counts().items, store.counts().labeled)
+        if store.check() or not (made / "dgaal.toml").is_file() or wanted != tuple(job["counts"]):
+            return f"not whole: {wanted}"
+    return ""
+
+
+def imported(root: Path, job: Job, code: int, _out: str) -> str:
+    before, after = job["events"]
+    with store_of(root) as store:
+        if store.check():
+            return str(store.check())
+        # A sync that fails after the commit's last write leaves the new state, too.
+        is_whole = store.watermark() == after or (code == 8 and store.watermark() == before)
+        return "" if is_whole else "a part of a file"
+
+
+def written(root: Path, job: Job, code: int, _out: str) -> str:
+    """One output file: the old or the new content after a failure, the new one without."""
+    content = (root / job["output"]).read_text()
+    if job["new"] in content or (code == 8 and content == job["old"]):
+        return ""
+    return f"neither the old file nor the new one: {content[:40]!r}"
+
+
+def backed_up(root: Path, _job: Job, code: int, _out: str) -> str:
+    from dgaal_cli.store import backups
+
+    for copy in backups.existing(root / "labels.db"):
+        backups.verify(copy)
+    with store_of(root) as store:
+        return str(store.check() or "")
+
+
+def labeled(root: Path, job: Job, _code: int, out: str) -> str:
+    told = sum(line.startswith("saved:") for line in out.splitlines())
+    with store_of(root) as store:
+        events = store.watermark() - job["events"]
+        if store.check() or not told <= events <= told + 1:
+            return f"{told} told, {events} stored"
+    return ""
+
+
+def trained(root: Path, job: Job, code: int, _out: str) -> str:
+    from dgaal_cli.rounds import last_trained, learning_curve
+    from dgaal_cli.training.checkpoint_folder import candidates, is_sound
+    from dgaal_cli.workspace import Workspace
+
+    workspace = Workspace(root)
+    if last_trained(workspace) not in job["rounds"]:
+        return f"trained: {last_trained(workspace)}"
+    learning_curve(workspace)
+    for folder in workspace.rounds_path.glob("*/progress"):
+        if candidates(folder) and not is_sound(folder):
+            return "a saved state that is not whole"
+    with store_of(root) as store:
+        return str(store.check() or "")
+
+
+def asked(root: Path, _job: Job, code: int, _out: str) -> str:
+    with store_of(root) as store:
+        query = store.open_query()
+        if store.check() or (query is not None and len(query.entries) != 8):
+            return "a part of a query"
+        return "nothing was stored" if code == 0 and query is None else ""
+
+
+def exported(root: Path, job: Job, code: int, _out: str) -> str:
+    """Every artifact is whole, and the list of digests fits if the command said so."""
+    import hashlib
+
+    from dgaal_cli.engines.artifact import read_artifact
+
+    folder = root / "artifacts"
+    names = [name for name in job["artifacts"] if (folder / name).is_file()]
+    for name in names:
+        read_artifact(folder / name)
+    if code == 0 or job.get("is_second"):
+        sums = dict(
+            reversed(line.split("  ")) for line in (folder / "SHA256SUMS").read_text().splitlines()
+        )
+        for name, digest in sums.items():
+            if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+                return f"{name} is not the one that SHA256SUMS lists"
+    return "" if code == 8 or len(names) == len(job["artifacts"]) else "not all were written"
+
+
+def scored(root: Path, job: Job, code: int, _out: str) -> str:
+    text = (root / "scores.csv").read_text()
+    if text.count("\n") == job["lines"] or (code == 8 and text == job["old"]):
+        return ""
+    return "neither the old table nor the new one"
+
+
+def json_job(path: Path, **job: Any) -> Path:
+    path.write_text(json.dumps(job))
+    return path
