@@ -21,6 +21,8 @@ PLANNED_SHARE = 0.9
 """Part of a phase's time that is planned; the rest absorbs slower steps."""
 RESERVE = 0.05
 """Part of the whole that is left for measuring and saving."""
+LATER_SHARE = 0.1
+"""Part of the time left that later phases keep, however little work they are beside this one."""
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -48,21 +50,31 @@ class TimeBudget:
         """Seconds that ``phase`` may take, if ``later`` ones are to have theirs."""
         left = self.seconds * (1 - RESERVE) - (time.perf_counter() - self.began)
         work = [each.steps * each.cost for each in (phase, *later)]
-        return max(0.0, left * work[0] / sum(work))
+        own = work[0] / sum(work)
+        return max(0.0, left * (min(own, 1 - LATER_SHARE) if later else own))
 
-    def limit(self, phase: Phase, *, share: float, step_s: float, world: int = 1) -> int:
-        """Return how many steps of ``step_s`` seconds fit into ``share``.
+    def limit(
+        self, phase: Phase, *, share: float, step_s: float, first: int = 0, world: int = 1
+    ) -> int:
+        """Return how many steps of ``step_s`` seconds the phase takes, to fit into ``share``.
+
+        Args:
+            phase: That runs.
+            share: Seconds from step ``first`` on.
+            step_s: Seconds a step takes.
+            first: Steps that were taken before this run.
+            world: Processes that share a pass.
 
         Raises:
             UsageError: They are fewer than one pass.
         """
-        fits = int(PLANNED_SHARE * share / step_s)
+        fits = first + int(PLANNED_SHARE * share / step_s)
         least = min(phase.steps, -(-phase.epoch_steps // world))
         if fits < least:
-            takes = least * step_s / PLANNED_SHARE
+            takes = (least - first) * step_s / PLANNED_SHARE
             needed = math.ceil(self.seconds * takes / max(share, 1e-3))
             raise UsageError(
-                f"a time budget of {self.seconds:g} s leaves {share:.1f} s for '{phase.title}', "
-                f"and one pass of it takes about {takes:.1f} s here; give at least {needed} s"
+                f"a time budget of {self.seconds:g} s leaves {share:.2g} s for '{phase.title}', "
+                f"and one pass of it takes about {takes:.2g} s here; give at least {needed} s"
             )
         return min(phase.steps, fits)

@@ -74,7 +74,9 @@ class Clock:
         """
         assert self._budget is not None
         step_s = (self._now - self._warm) / (PROBE_STEPS - 1)
-        return self._budget.limit(self._phase, share=self._share, step_s=step_s, world=self._world)
+        return self._budget.limit(
+            self._phase, share=self._share, step_s=step_s, first=self._first, world=self._world
+        )
 
     def is_late(self) -> bool:
         """Tell whether a budgeted phase has used up its time."""

@@ -1,0 +1,128 @@
+"""A time limit is kept by planning fewer steps, and refused where one pass does not fit."""
+
+import pytest
+import torch
+from small_rounds import runner
+
+from dgaal_cli.errors import UsageError
+from dgaal_cli.events import PhaseStarted, StepDone, Warned
+from dgaal_cli.training import budget as budget_module
+from dgaal_cli.training import clock as clock_module
+from dgaal_cli.training.budget import TimeBudget, parse_duration
+from dgaal_cli.training.phase import Phase
+
+
+class FakeTime:
+    """A clock that only steps move."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def perf_counter(self):
+        return self.now
+
+
+class Method:
+    def __init__(self):
+        self.modules = {"net": torch.nn.Linear(1, 1)}
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    fake = FakeTime()
+    monkeypatch.setattr(budget_module, "time", fake)
+    monkeypatch.setattr(clock_module, "time", fake)
+    return fake
+
+
+def phase_of(clock, name="a", *, steps=100, seconds=1.0, epoch_steps=10, cost=1.0, seen=None):
+    def step(number, _generator):
+        clock.now += seconds(number) if callable(seconds) else seconds
+        return {"loss": torch.tensor(1.0)}
+
+    return Phase(
+        name=name,
+        title=f"doing {name}",
+        steps=steps,
+        networks={},
+        optimizers={},
+        step=step,
+        schedule=(seen if seen is not None else []).append,
+        cost=cost,
+        epoch_steps=epoch_steps,
+    )
+
+
+def run(phases, folder, clock, seconds):
+    events = []
+    budget = TimeBudget(seconds=seconds, began=clock.now)
+    own = runner(Method(), phases, folder, emit=events.append, budget=budget)
+    own.run(phases)
+    return own, events
+
+
+def test_fewer_steps_walk_through_the_whole_schedule(clock, tmp_path):
+    seen = []
+    own, events = run([phase_of(clock, seen=seen)], tmp_path, clock, 60)
+    assert own.limits == {"a": 51}  # 0.9 of 0.95 of a minute
+    assert clock.now - 100 == 51
+    assert len(seen) == 51
+    assert seen[-1] >= 98  # the rate has fallen, as at the end of all 100
+    assert seen == sorted(seen)
+    assert [e.step for e in events if isinstance(e, StepDone)][-1] == 51
+
+
+def test_phases_share_the_time_by_their_work(clock, tmp_path):
+    phases = [
+        phase_of(clock, "a", steps=100, cost=3.0, seconds=3.0),
+        phase_of(clock, "b", steps=100),
+    ]
+    own, _ = run(phases, tmp_path, clock, 200)
+    assert own.limits["a"] == pytest.approx(0.9 * 0.95 * 200 * 0.75 / 3, abs=1)
+    assert clock.now - 100 <= 200
+
+
+def test_time_enough_changes_nothing(clock, tmp_path):
+    seen = []
+    own, _ = run([phase_of(clock, seen=seen)], tmp_path, clock, 10_000)
+    assert own.limits == {"a": 100}
+    assert seen == list(range(100))
+
+
+def test_less_than_one_pass_is_refused_with_what_it_takes(clock, tmp_path):
+    with pytest.raises(UsageError, match="one pass of it takes about 56 s here; give at least 59"):
+        run([phase_of(clock, epoch_steps=50)], tmp_path, clock, 20)
+
+
+def test_steps_that_become_slower_end_the_phase_in_time(clock, tmp_path):
+    slow = phase_of(clock, seconds=lambda number: 1.0 if number < 20 else 5.0)
+    own, events = run([slow], tmp_path, clock, 60)
+    assert clock.now - 100 <= 62
+    assert own.limits["a"] < 51
+    assert any("steps became slower" in e.message for e in events if isinstance(e, Warned))
+
+
+def test_a_resumed_phase_keeps_the_steps_that_were_planned(clock, tmp_path):
+    run([phase_of(clock)], tmp_path, clock, 60)
+    events = []
+    again = runner(
+        Method(), [phase_of(clock), phase_of(clock, "b", steps=7)], tmp_path, emit=events.append
+    )
+    assert again.resume() == "after a"
+    assert again.limits == {"a": 51}
+    again.run(again.phases)
+    assert [e.phase for e in events if isinstance(e, PhaseStarted)] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1.5h", 5400), (" 2 m ", 120)]
+)
+def test_durations(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0", "0s", "-5m", "ten", "10d", "1e3", "nan", "5m\x1b[2J"])
+def test_what_is_no_duration_is_refused_harmlessly(text):
+    with pytest.raises(UsageError, match="no time above zero") as refused:
+        parse_duration(text)
+    assert "\x1b" not in str(refused.value)
