@@ -3,16 +3,14 @@
 import os
 import signal
 import subprocess
-import sys
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-import dgaal_cli
+from dgaal_cli.data import processes
 from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.worker import (
     ANSWER,
@@ -30,10 +28,6 @@ from dgaal_cli.errors import DgaalError
 
 if TYPE_CHECKING:
     import io
-
-_START = "import sys; sys.path[:0] = {paths!r}; from dgaal_cli.data.worker import main; main()"
-_PIPE_BYTES = 2**20
-_SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of Linux; Python's fcntl names it in some builds only
 
 
 class DecoderDiedError(Exception):
@@ -142,7 +136,7 @@ class Decoder:
         """Return unpacked ``RESULT``s, reasons, and all pixels as one flat array."""
         process = self._process or self._launch()
         self._await(process)
-        requests, answers = _pipes(process)
+        requests, answers = processes.pipes(process)
         try:
             requests.write(_request(payloads, side, channels, max_pixels, flags))
             requests.flush()
@@ -154,27 +148,16 @@ class Decoder:
         return results, _reasons(results, told[size:]), pixels
 
     def _launch(self) -> subprocess.Popen[bytes]:
-        package = str(Path(dgaal_cli.__file__).parent.parent)
-        code = _START.format(paths=[package, *filter(None, sys.path)])
-        threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
-            [sys.executable, "-I", "-S", "-c", code],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, **threads},
-        )
+        process = processes.take()
         self._process = process
-        self._finalizer = weakref.finalize(self, _end, process)
-        for pipe in _pipes(process):
-            _widen(pipe)
+        self._finalizer = weakref.finalize(self, processes.end, process)
         self._is_ready = False
         return process
 
     def _await(self, process: subprocess.Popen[bytes]) -> None:
         if self._is_ready:
             return
-        if _pipes(process)[1].read(len(READY)) != READY:
+        if processes.pipes(process)[1].read(len(READY)) != READY:
             self.close()
             raise DgaalError(
                 "cannot start a process that decodes images; "
@@ -183,7 +166,7 @@ class Decoder:
         self._is_ready = True
 
     def _bury(self, process: subprocess.Popen[bytes]) -> str:
-        _pipes(process)[1].close()
+        processes.pipes(process)[1].close()
         self.close()
         code = process.returncode
         if code == -signal.SIGALRM:
@@ -191,31 +174,6 @@ class Decoder:
         if code is not None and code < 0:
             return f"crashed the decoder ({_signal_name(-code)})"
         return "crashed the decoder"
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    for stream in _pipes(process):
-        try:
-            stream.close()
-        except OSError:  # what was not sent to a dead process is lost with it
-            continue
-    process.wait()
-
-
-def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
-    return cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
-
-
-def _widen(stream: IO[bytes]) -> None:
-    """Let the kernel hold a whole request, so that neither side waits for the other."""
-    if not sys.platform.startswith("linux"):
-        return
-    import fcntl
-
-    try:
-        fcntl.fcntl(stream, _SET_PIPE_SIZE, _PIPE_BYTES)
-    except OSError:  # the user's share of pipe memory is used up; slower, not wrong
-        return
 
 
 def _signal_name(number: int) -> str:

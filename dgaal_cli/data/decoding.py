@@ -16,6 +16,7 @@ import numpy.typing as npt
 from dgaal_cli.data.batches import Assembler, DecodedBatch, batch_of, joined
 from dgaal_cli.data.decoder import DecodedMany, Decoder, DecoderDiedError, Payload
 from dgaal_cli.data.images import Pixels, decode, resize
+from dgaal_cli.data.processes import usable_cpus
 from dgaal_cli.data.sources.base import Encoded, Entry, FileBytes
 from dgaal_cli.data.unreadable import UnreadableImageError, describe
 
@@ -45,10 +46,7 @@ class _Shape:
 
 def worker_count(asked: int) -> int:
     """Processes to use: ``asked``, or for 0 the CPUs that this process may run on."""
-    if asked > 0:
-        return asked
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else (os.cpu_count() or 1)
+    return asked if asked > 0 else usable_cpus()
 
 
 def decode_stream(

@@ -27,6 +27,7 @@ difference 0.35 of 255 levels, largest 10, at 0.6 of the CPU time. With a gap of
 Scores move with the pixels, so nothing is reduced unless asked for.
 """
 
+_MODES = {1: "L", 3: "RGB"}
 _ORIENTATION = 0x0112
 _CARRIES_ORIENTATION = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
 
@@ -79,16 +80,16 @@ def load_picture(
 
 def stretch(image: "Image.Image", side: int) -> "Image.Image":
     """Stretch to a square of ``side`` pixels: antialiased bilinear, ``RESIZE_RULE``."""
-    from PIL import Image
-
     if image.size == (side, side):
         return image
+    from PIL import Image
+
     return image.resize((side, side), Image.Resampling.BILINEAR)
 
 
 def with_channels(image: "Image.Image", channels: int | None) -> "Image.Image":
     """Convert a gray or color image (mode L or RGB) to 1 or 3 channels."""
-    mode = {1: "L", 3: "RGB", None: image.mode}[channels]
+    mode = image.mode if channels is None else _MODES[channels]
     return image if image.mode == mode else image.convert(mode)
 
 

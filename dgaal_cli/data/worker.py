@@ -57,9 +57,9 @@ def main() -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends this process even inside a C decoder
     silence_decoders()  # imports Pillow before memory is limited and time is taken
     _limit_memory()
-    answers.write(READY)
-    answers.flush()
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(BrokenPipeError):  # whoever started this process is gone
+        answers.write(READY)
+        answers.flush()
         while header := requests.read(REQUEST.size):
             _serve(requests, answers, header)
 

@@ -21,8 +21,6 @@ from dgaal_cli.engines.tuning import Settings, fixed_settings, start_tuned
 from dgaal_cli.errors import DgaalError, UsageError
 from dgaal_cli.events import Emit, ScoreProgress, ignore
 from dgaal_cli.ids import SampleId
-from dgaal_cli.scoring.contact_sheet import write_contact_sheet
-from dgaal_cli.scoring.diverse import DiverseRanking
 from dgaal_cli.scoring.drift import DriftMeter
 from dgaal_cli.scoring.features import FeatureFile
 from dgaal_cli.scoring.journal import Journal, run_key, sweep
@@ -141,8 +139,11 @@ class ScoringRun:
 
     def _ranking(self, stack: ExitStack, journal: Journal | None) -> Ranking:
         if self._options.top is not None:
-            kind = DiverseRanking if self._options.diverse else TopRanking
-            return kind(self._options.top)
+            if not self._options.diverse:
+                return TopRanking(self._options.top)
+            from dgaal_cli.scoring.diverse import DiverseRanking  # few runs need it
+
+            return DiverseRanking(self._options.top)
         return stack.enter_context(FullRanking(journal.folder if journal else None))
 
     def _recover(self, journal: Journal, ranking: Ranking, features: FeatureFile | None) -> None:
@@ -220,6 +221,8 @@ class ScoringRun:
         else:
             rows = tuple(ranked)
         if self._best:
+            from dgaal_cli.scoring.contact_sheet import write_contact_sheet  # few runs need it
+
             write_contact_sheet(self._sheet_path(), self._source, self._best)
         return rows
 

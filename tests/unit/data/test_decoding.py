@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from sample_images import bomb, encoded, pixels, png
 
+from dgaal_cli.data import processes
 from dgaal_cli.data.batches import DecodedBatch
 from dgaal_cli.data.decoder import Decoder, DecoderDiedError
 from dgaal_cli.data.decoding import array_digest, decode_stream, worker_count
@@ -134,7 +135,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "worker.main()\n"
     )
     start = "import sys; sys.path[:0] = {paths!r}; import hostile_decoder"
-    monkeypatch.setattr("dgaal_cli.data.decoder._START", start)
+    monkeypatch.setattr("dgaal_cli.data.processes._START", start)
     monkeypatch.syspath_prepend(str(tmp_path))
 
 
@@ -170,6 +171,31 @@ def test_a_dead_process_is_replaced_at_the_next_call() -> None:
         np.testing.assert_array_equal(decoder.decode(png(2)).pixels, pixels(2))
     finally:
         decoder.close()
+
+
+def test_processes_started_ahead_are_taken_first() -> None:
+    processes.end_ahead()
+    processes.start_ahead(2)
+    waiting = {process.pid for process in processes._ahead}
+    decoders = [Decoder() for _ in range(3)]
+    try:
+        for decoder in decoders:
+            np.testing.assert_array_equal(decoder.decode(png(1)).pixels, pixels(1))
+        taken = [decoder._process.pid for decoder in decoders if decoder._process]
+        assert set(taken[:2]) == waiting
+        assert taken[2] not in waiting
+        assert processes._ahead == []
+    finally:
+        for decoder in decoders:
+            decoder.close()
+
+
+def test_processes_that_nobody_took_are_ended() -> None:
+    processes.start_ahead(1)
+    (waiting,) = processes._ahead
+    processes.end_ahead()
+    assert waiting.returncode == 0
+    assert processes._ahead == []
 
 
 def test_leaving_the_stream_early_ends_all_processes(tmp_path: Path) -> None:

@@ -1,0 +1,85 @@
+"""Decoder processes: starting them, also before they are needed, and ending them.
+
+Free of numpy: a command can let them start while it imports the rest of itself.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO, cast
+
+import dgaal_cli
+
+_START = "import sys; sys.path[:0] = {paths!r}; from dgaal_cli.data.worker import main; main()"
+_PIPE_BYTES = 2**20
+_SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of Linux; Python's fcntl names it in some builds only
+
+_ahead: list[subprocess.Popen[bytes]] = []
+
+
+def usable_cpus() -> int:
+    """Return how many CPUs this process may run on."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else (os.cpu_count() or 1)
+
+
+def start_ahead(count: int) -> None:
+    """Start processes for decoders to take; ``end_ahead`` those that none took."""
+    while len(_ahead) < count:
+        _ahead.append(launch())
+
+
+def end_ahead() -> None:
+    """End what was started ahead and not taken."""
+    while _ahead:
+        end(_ahead.pop())
+
+
+def take() -> subprocess.Popen[bytes]:
+    """Return a process that was started ahead, or start one."""
+    return _ahead.pop() if _ahead else launch()
+
+
+def launch() -> subprocess.Popen[bytes]:
+    """Start a process without waiting for it."""
+    package = str(Path(dgaal_cli.__file__).parent.parent)
+    code = _START.format(paths=[package, *filter(None, sys.path)])
+    threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
+        [sys.executable, "-I", "-S", "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **threads},
+    )
+    for pipe in pipes(process):
+        _widen(pipe)
+    return process
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Close its pipes, upon which it ends, and wait for it."""
+    for stream in pipes(process):
+        try:
+            stream.close()
+        except OSError:  # what was not sent to a dead process is lost with it
+            continue
+    process.wait()
+
+
+def pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    """Return where to write requests and where to read answers."""
+    return cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
+
+
+def _widen(stream: IO[bytes]) -> None:
+    """Let the kernel hold a whole request, so that neither side waits for the other."""
+    if not sys.platform.startswith("linux"):
+        return
+    import fcntl
+
+    try:
+        fcntl.fcntl(stream, _SET_PIPE_SIZE, _PIPE_BYTES)
+    except OSError:  # the user's share of pipe memory is used up; slower, not wrong
+        return
