@@ -234,10 +234,12 @@ _NOT_NEGATIVE = (
 )
 _SHARES = (
     "generation.noise",
+    "generation.last_noise",
     "generation.share",
     "generation.min_confidence",
     "evaluation.held_out",
     "pretrain.stop_overlap",
+    "vaal.stop_overlap",
     "classifier.dropout",
     "coverage.purity",
     "vaal.held_out",

@@ -147,11 +147,25 @@ class ClassifierConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SelectionConfig:
+    """How DGAAL fills a query."""
+
+    is_adaptive: bool = True
+    """Move D1's share to the class boundary as labels grow; False keeps it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationConfig:
     """Synthesized images."""
 
     noise: float = 0.05
     """Half width of the per-channel factor around 1 that the noise layer draws (paper: 0.05)."""
+    is_progressive: bool = True
+    """Let the noise grow to ``last_noise`` as labels grow; False keeps ``noise``."""
+    last_noise: float = 0.2
+    """Half width at the end of the labeling."""
+    is_balanced: bool = True
+    """Draw more copies of classes that labels and pseudo-labels show to be rare."""
     share: float = 0.1
     """Largest part of a query, beyond its size, that synthesized images may add to the labels."""
     per_parent: int = 1
@@ -257,6 +271,8 @@ class VaalConfig:
     the labeled images."""
     min_steps: int = 0
     """Iterations taken however small the pool is."""
+    stop_overlap: float = 0.0
+    """As in ``[pretrain]``: ends the game once the order of the pool is stable; 0 never does."""
     batch: int = 64
     """Images from each pool an iteration."""
     lr: float = 5e-4
@@ -324,6 +340,7 @@ class Config:
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     coevolve: CoevolveConfig = field(default_factory=CoevolveConfig)
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
+    selection: SelectionConfig = field(default_factory=SelectionConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)
     acquisition: AcquisitionConfig = field(default_factory=AcquisitionConfig)
     discriminative: DiscriminativeConfig = field(default_factory=DiscriminativeConfig)

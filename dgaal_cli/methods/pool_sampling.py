@@ -31,6 +31,7 @@ from dgaal_cli.training.pool_phases import (
     iterations,
     settle_phase,
 )
+from dgaal_cli.training.stability import probe_rows, stop_when_stable
 
 if TYPE_CHECKING:
     from dgaal_cli.networks.pool_samplers import PoolSampler
@@ -116,7 +117,7 @@ class PoolSampling(TaskModelOnly):
         rules = self.rules(is_game=self.can_tell(data, rows))
         optimizers = self.optimizers()
         draws = self.draws(data, rows, is_game=rules.is_game)
-        return game_phase(
+        phase = game_phase(
             PoolGame(
                 self.vae,
                 self.discriminator,
@@ -131,6 +132,11 @@ class PoolSampling(TaskModelOnly):
             optimizers=optimizers,
             prepare=lambda: self.prepare(data, draws.extras, is_game=rules.is_game),
         )
+        if rules.is_game:
+            probe = probe_rows(data.unlabeled_rows)
+            overlap = self.config.vaal.stop_overlap
+            stop_when_stable(phase, lambda: self.unlikeness(data, probe), overlap=overlap)
+        return phase
 
     def prepare(self, data: RoundData, extras: Extras, *, is_game: bool) -> None:
         """Fill in what batches carry beside images, once T is trained; nothing here."""
@@ -186,8 +192,7 @@ class PoolSampling(TaskModelOnly):
             side = "discriminator" if name == "discriminator" else "autoencoder"
             sides.setdefault(side, []).extend(module.parameters())
         return {
-            side: adam(parameters, lr=self.config.vaal.lr)
-            for side, parameters in sides.items()
+            side: adam(parameters, lr=self.config.vaal.lr) for side, parameters in sides.items()
         }
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:

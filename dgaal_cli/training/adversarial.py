@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import nullcontext
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
@@ -20,9 +21,11 @@ from dgaal_cli.training.losses import (
     encoder_game_loss,
     reconstruction_loss,
 )
+from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.optimizers import adam
 from dgaal_cli.training.phase import Losses, Phase, draw_rows
 from dgaal_cli.training.precision import Autocast, widen
+from dgaal_cli.training.stability import probe_rows, stop_when_stable
 
 ADAM_BETAS = (0.5, 0.99)
 
@@ -80,7 +83,7 @@ class Games:
 
         unit = len(rows) if config.epoch_unit == "pool" else max(1, len(labeled))
         epoch = unit / (2 * config.batch)
-        return Phase(
+        phase = Phase(
             name="pretrain",
             title="learning the pool",
             steps=max(config.min_steps, round(config.epochs * epoch), 1),
@@ -96,6 +99,17 @@ class Games:
             step=step,
             cost=5.0,
         )
+        if has_both:
+            probe = data.pixels[probe_rows(data.unlabeled_rows)]
+            stop_when_stable(phase, lambda: self._order(probe, data), overlap=config.stop_overlap)
+        return phase
+
+    def _order(self, probe: np.ndarray, data: RoundData) -> np.ndarray:
+        """Score images as D1 ranks them now: logits of "unlabeled"."""
+        encoder, discriminator = self.encoder, self.latent_discriminator
+        with evaluating(encoder, discriminator):
+            said = [discriminator(encoder(x)[1]) for x in batches(probe, data.device)]
+            return -torch.cat(said).cpu().numpy()
 
     def optimizers(self, config: PretrainConfig) -> Optimizers:
         """Build the four optimizers; the networks must be on their device already."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import Row
 from dgaal_cli.methods.base import Ranking, Redrawing, TaskShape, can_learn_classes
-from dgaal_cli.methods.dgaal import folds, rule
+from dgaal_cli.methods.dgaal import folds, rule, schedule
 from dgaal_cli.methods.diversity import typical_points
 from dgaal_cli.methods.uncertainty import boundary_closeness
 from dgaal_cli.networks.decoder import Decoder, draw_noise
@@ -34,6 +34,10 @@ class Dgaal:
     """Encoder G1, decoder G2, discriminators D1 (in folds) and D2, task model T."""
 
     name = "dgaal"
+    has_schedule = True
+    """Whether noise and copies follow ``schedule``."""
+    sampler_share = 0.5
+    """D1's weight in the exported score, beside T's closeness to the boundary."""
 
     def __init__(self, config: Config, shape: TaskShape) -> None:
         net = config.network
@@ -81,14 +85,16 @@ class Dgaal:
         return phases
 
     def synthesize(self, data: RoundData, parents: Sequence[Row], seed: int) -> Redrawing | None:
-        """Redraw labeled parents, each with noise of its own."""
-        copies = [row for row in parents for _ in range(self.config.generation.per_parent)]
+        """Redraw parents, each with noise of its own; rare classes more often."""
+        copies = self._copies(data, parents)
         if not copies:
             return None
+        generation = self.config.generation
+        width = schedule.noise_at(generation, data.progress if self.has_schedule else 0.0)
         noise = draw_noise(
             len(copies),
             self.decoder.map_channels,
-            half_width=self.config.generation.noise,
+            half_width=width,
             generator=torch_generator(seed, "synthesize"),
         )
         images = data.pixels[np.asarray(copies)]
@@ -101,6 +107,19 @@ class Dgaal:
                 drawn.append(denormalize(self.decoder(feature_map, factors)).cpu().numpy())
                 start += len(x)
         return Redrawing(pixels=np.concatenate(drawn), parents=copies)
+
+    def _copies(self, data: RoundData, parents: Sequence[Row]) -> list[Row]:
+        """Repeat each parent as often as it is to be redrawn."""
+        generation = self.config.generation
+        labels = data.labels[np.asarray(parents, dtype=np.int64)]
+        if not self.has_schedule or not generation.is_balanced or (labels < 0).any():
+            # Parents without a label (query by synthesis) belong to no class that could be rare.
+            return [row for row in parents for _ in range(generation.per_parent)]
+        rows = data.unlabeled_rows
+        guesses = predict(self.classifier, data.pixels[rows], data.device).probabilities.argmax(1)
+        known = np.concatenate([data.labels[data.labels >= 0], guesses])
+        counts = schedule.copies_per_parent(labels, known, generation)
+        return [row for row, count in zip(parents, counts, strict=True) for _ in range(int(count))]
 
     def adapt(self, data: RoundData) -> list[Phase]:
         """D1 learns the labels of now against pool and candidates, fold by fold (Alg. 2, 11-13)."""
@@ -130,7 +149,10 @@ class Dgaal:
             features=prediction.features,
             count=count,
             share=rule.discriminator_share(
-                auc=auc, labeled=len(data.labeled_rows), count=count, progress=data.progress
+                auc=auc,
+                labeled=len(data.labeled_rows),
+                count=count,
+                progress=data.progress if self.config.selection.is_adaptive else 0.0,
             ),
             generator=numpy_generator(seed, "seeding"),
         )
@@ -148,16 +170,26 @@ class Dgaal:
         )
 
     def health(self, data: RoundData) -> dict[str, float]:
-        """Active latent units, reconstruction R2, and D1's AUC on rows it did not train on."""
+        """Active latent units, reconstruction R2, and what the discriminators can tell.
+
+        ``realism_auc`` is D2's AUC of real against redrawn images: 0.5 where G fools it.
+        ``discriminator_auc`` is D1's of unlabeled against labeled rows that it did not train on.
+        """
         rows = np.flatnonzero(data.is_usable)[:2000]
         error = total = 0.0
         latents: list[Tensor] = []
+        real: list[Tensor] = []
+        redrawn: list[Tensor] = []
+        critic = self.games.image_discriminator
         mean = float(data.pixels[rows].mean()) / 127.5 - 1.0
-        with evaluating(self.encoder, self.decoder):
+        with evaluating(self.encoder, self.decoder, critic):
             for x in batches(data.pixels[rows], data.device):
                 feature_map, z = self.encoder(x)
                 noise = torch.ones(len(x), self.decoder.map_channels, device=data.device)
-                error += float(((self.decoder(feature_map, noise) - x) ** 2).sum())
+                drawn = self.decoder(feature_map, noise)
+                error += float(((drawn - x) ** 2).sum())
+                real.append(critic(x).cpu())
+                redrawn.append(critic(drawn).cpu())
                 total += float(((x - mean) ** 2).sum())
                 latents.append(z.cpu())
         variance = torch.cat(latents).var(0)
@@ -165,6 +197,7 @@ class Dgaal:
             "active_units": float((variance > ACTIVE_VARIANCE).sum()),
             "latent_units": float(len(variance)),
             "reconstruction_r2": 1.0 - error / max(total, 1e-9),
+            "realism_auc": folds.auc(torch.cat(real).numpy(), torch.cat(redrawn).numpy()),
         }
         if len(data.labeled_rows) and len(data.unlabeled_rows):
             pools = self._pools_of(data)
@@ -189,7 +222,7 @@ class Dgaal:
             self.encoder,
             self.discriminators,
             self.classifier,
-            share=0.5,
+            share=self.sampler_share,
             statistics=[unlabeled.mean(), unlabeled.std(), closeness.mean(), closeness.std()],
         )
         return modules
