@@ -19,6 +19,7 @@ METHODS = {
     "dal": "dgaal_cli.methods.discriminative:Dal",
     "dbal": "dgaal_cli.methods.bayesian:Dbal",
     "dgaal": "dgaal_cli.methods.dgaal.method:Dgaal",
+    "dgaal-paper": "dgaal_cli.methods.dgaal.published:PublishedDgaal",
     "ensemble": "dgaal_cli.methods.ensemble:Ensemble",
     "entropy": "dgaal_cli.methods.uncertainty:Entropy",
     "gaal": "dgaal_cli.methods.gaal.synthesis:Gaal",
