@@ -73,7 +73,9 @@ class Database:
             verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             orphan = connection.execute("PRAGMA foreign_key_check").fetchone()
             foreign = schema.objects(connection) ^ schema.expected_objects()
-        problem = ""
+            page_size = int(connection.execute("PRAGMA page_size").fetchone()[0])
+            is_cut = self.path.stat().st_size % page_size != 0  # SQLite fills up with zeros
+        problem = "its last page is cut short" if is_cut else ""
         if verdict != "ok":
             problem = show(str(verdict))
         elif orphan is not None:
@@ -222,7 +224,10 @@ def _connect(path: Path, *, is_read_only: bool) -> sqlite3.Connection:
 
 def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
     if connection.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
-        raise WorkspaceError(f"{show(str(path))} is no label store of dgaal; it was left untouched")
+        raise WorkspaceError(
+            f"{show(str(path))} is no label store of dgaal; it was left untouched, "
+            "run 'dgaal labels restore' to put the newest sound backup in its place"
+        )
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if not 1 <= version <= schema.latest_version():
         raise WorkspaceError(

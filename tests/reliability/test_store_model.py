@@ -1,4 +1,4 @@
-"""The store against a plain model: any order of answers, undos, retries, crashes and waits."""
+"""G5: the store against a plain model: any order of answers, undos, retries, crashes and waits."""
 
 import hashlib
 import tempfile

@@ -1,0 +1,121 @@
+"""Kill a store that is being brought up to date by a planted migration, at random moments.
+
+Arguments: seed, folder, SQL of a released store, kills, variant. The variant ``piecewise`` migrates
+outside a transaction: the negative control.
+"""
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+from dgaal_cli.store import schema
+from dgaal_cli.store.connection import Database
+from dgaal_cli.store.labels import LabelStore
+
+PLANTED = (
+    "ALTER TABLE item ADD COLUMN weight REAL NOT NULL DEFAULT 1.0",
+    "UPDATE item SET weight = 0.5 WHERE is_synthetic",
+    "CREATE TABLE remark(item_id INTEGER NOT NULL REFERENCES item, text TEXT NOT NULL) STRICT",
+    "INSERT INTO remark SELECT item_id, note FROM event",
+    "CREATE INDEX remark_item ON remark(item_id)",
+    "CREATE INDEX event_app ON event(app, at_us)",
+)
+PADDING = 3000
+
+
+def make(path: Path, sql: str) -> None:
+    """Build the released store, with enough images that its migration takes a while."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(sql)
+        connection.executemany(
+            "INSERT INTO item(sha256, sample, bytes, w, h) VALUES (?, ?, 1, 8, 8)",
+            ((b"%032d" % n, b"pad%d" % n) for n in range(PADDING)),
+        )
+        connection.commit()
+
+
+def state(path: Path) -> tuple[Any, ...]:
+    """Version, labels, and which tables there are; read without dgaal's own opening."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        labels = connection.execute("SELECT * FROM verdict ORDER BY item_id").fetchall()
+        events = connection.execute("SELECT * FROM event ORDER BY event_id").fetchall()
+        return version, schema.objects(connection), labels, events
+
+
+@contextlib.contextmanager
+def piecewise(self: Database) -> Generator[sqlite3.Connection]:
+    """Autocommit: every statement for itself."""
+    yield self.connection
+
+
+def upgrade(path: Path) -> float:
+    """Open the store in a fork and return how long that took; 0 if it failed."""
+    began = time.perf_counter()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            LabelStore.open(path).close()
+            code = 0
+        finally:
+            os._exit(code)
+    status = os.waitpid(child, 0)[1]
+    return time.perf_counter() - began if status == 0 else 0.0
+
+
+def kill_once(path: Path, after_s: float) -> None:
+    """Open the store in a fork and kill it some time later."""
+    child = os.fork()
+    if child == 0:
+        try:
+            LabelStore.open(path).close()
+        finally:
+            os._exit(0)
+    time.sleep(after_s)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def main() -> None:
+    """Run."""
+    seed, folder, kills = int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[4])
+    sql = Path(sys.argv[3]).read_text()
+    pristine = folder / "pristine.db"
+    make(pristine, sql)
+    old = state(pristine)
+    schema.MIGRATIONS = (*schema.MIGRATIONS[: old[0]], PLANTED)
+    if sys.argv[5] == "piecewise":
+        Database.write = piecewise
+    rng = random.Random(seed)
+    path = folder / "w" / "labels.db"
+    path.parent.mkdir()
+    shutil.copyfile(pristine, path)
+    seconds = upgrade(path)
+    new = state(path)
+    found = {"old": 0, "new": 0, "neither": 0, "stuck": 0}
+    for _ in range(kills):
+        shutil.rmtree(path.parent)
+        path.parent.mkdir()
+        shutil.copyfile(pristine, path)
+        kill_once(path, rng.random() * 1.3 * seconds)
+        left = state(path)
+        found["old" if left == old else "new" if left == new else "neither"] += 1
+        found["stuck"] += upgrade(path) == 0.0 or state(path) != new
+    sys.stdout.write(
+        json.dumps({**found, "versions": [old[0], new[0]], "is_same": new[2:] == old[2:]})
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""``dgaal labels check|backup|restore``: every damage is told, nothing is replaced silently."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from label_workspaces import DGAAL, make_workspace
+
+from dgaal_cli.store.labels import LabelStore
+
+LABELS = {"1.png": "cat", "2.png": "dog"}
+
+
+def dgaal(root: Path, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*DGAAL, "-C", str(root), *arguments],
+        input=typed,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    made = make_workspace(tmp_path, [f"{n}.png" for n in range(1, 6)])
+    assert dgaal(made, "label", "--plain", typed="cat\ndog\nq\n").returncode == 0
+    return made
+
+
+def flip_header(data: bytearray) -> bytes:
+    data[20] ^= 0xFF
+    return bytes(data)
+
+
+def overwrite_events(data: bytearray) -> bytes:
+    """Garbage in the page that holds the first answer."""
+    at = data.find(b"1.png") // 4096 * 4096
+    data[at : at + 4096] = b"\x5a" * 4096
+    return bytes(data)
+
+
+DAMAGES = {
+    "one page": overwrite_events,
+    "cut in half": lambda data: bytes(data[: len(data) // 2 // 4096 * 4096]),
+    "cut in a page": lambda data: bytes(data[:-100]),
+    "empty": lambda _: b"",
+    "another file": lambda _: b"not a database at all, but long enough" * 200,
+    "zeros": lambda data: bytes(len(data)),
+    "gone": None,
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_damage_is_told_left_as_it_is_and_mended_by_restore(root: Path, kind: str):
+    assert dgaal(root, "labels", "backup").returncode == 0
+    store, damage = root / "labels.db", DAMAGES[kind]
+    if damage is None:
+        store.unlink()
+    else:
+        store.write_bytes(damage(bytearray(store.read_bytes())))
+    before = store.read_bytes() if store.exists() else None
+    for arguments in (
+        ("labels", "check"),
+        ("status",),
+        ("labels", "backup"),
+        ("label", "--plain"),
+    ):
+        done = dgaal(root, *arguments)
+        assert done.returncode == 4, (arguments, done.stderr)
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert "restore" in done.stderr
+        assert (store.read_bytes() if store.exists() else None) == before
+    restored = dgaal(root, "labels", "restore", "--json")
+    assert restored.returncode == 0, restored.stderr
+    document = json.loads(restored.stdout)
+    assert document["events"] == 2
+    if before is not None:
+        assert Path(document["set_aside"]).read_bytes() == before
+    assert dgaal(root, "labels", "check").returncode == 0
+    with LabelStore.open(store) as opened:
+        assert {label.sample_id: label.class_name for label in opened.labels()} == LABELS
+    assert dgaal(root, "label", "--plain", typed="cat\nq\n").returncode == 0
+
+
+def test_a_damaged_backup_is_passed_over_for_an_older_sound_one(root: Path):
+    dgaal(root, "labels", "backup")
+    dgaal(root, "label", "--plain", typed="cat\nq\n")
+    newest = Path(dgaal(root, "labels", "backup").stdout.strip())
+    newest.write_bytes(newest.read_bytes()[:-4096])
+    assert json.loads(dgaal(root, "labels", "restore", "--json").stdout)["events"] == 2
+    for copy in (root / "backups").iterdir():
+        copy.write_bytes(b"none")
+    none = dgaal(root, "labels", "restore")
+    assert none.returncode == 4
+    assert dgaal(root, "labels", "check").returncode == 0  # what is there was not touched
+
+
+def test_a_foreign_trigger_is_found_and_a_lying_present_is_mended(root: Path):
+    import sqlite3
+
+    with sqlite3.connect(root / "labels.db") as connection:
+        connection.execute("DELETE FROM verdict")
+    connection.close()
+    assert dgaal(root, "labels", "check").returncode == 4
+    assert dgaal(root, "labels", "check", "--mend").returncode == 0
+    with sqlite3.connect(root / "labels.db") as connection:
+        connection.execute(
+            "CREATE TRIGGER evil AFTER INSERT ON event BEGIN DELETE FROM verdict; END"
+        )
+    connection.close()
+    done = dgaal(root, "label", "--plain", typed="cat\nq\n")
+    assert done.returncode == 4
+    assert "evil" in done.stderr

@@ -1,0 +1,73 @@
+"""G18: every released store opens; a kill within its migration leaves the old or the new one."""
+
+import contextlib
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dgaal_cli.errors import WorkspaceError
+from dgaal_cli.store import backups, schema
+from dgaal_cli.store.labels import LabelStore
+
+Drive = Callable[..., Any]
+RELEASED = sorted((Path(__file__).parent / "stores").glob("version-*.sql"))
+
+
+def build(sql: Path, path: Path) -> Path:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(sql.read_text())
+    return path
+
+
+def test_a_store_of_every_version_is_kept():
+    assert len(RELEASED) == schema.latest_version()
+
+
+@pytest.mark.parametrize("sql", RELEASED, ids=lambda sql: sql.stem)
+def test_a_released_store_opens_with_its_labels(sql: Path, tmp_path: Path):
+    with LabelStore.open(build(sql, tmp_path / "labels.db")) as store:
+        assert store.check() == []
+        assert {label.item_id: label.class_name for label in store.labels()} == {
+            1: "cat",
+            2: "\u56f3 [/x]",
+            5: "\u56f3 [/x]",
+        }
+        assert store.cannot_tell() == {3}
+        assert [item.item_id for item in store.flagged()] == [4]
+        assert store.quarantined() == [("caf\udce9.png", "0 bytes")]
+        assert store.watermark() == 9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sql", RELEASED, ids=lambda sql: sql.stem)
+def test_a_kill_within_a_migration_leaves_the_old_or_the_new(
+    drive: Drive, tmp_path: Path, sql: Path
+):
+    report = drive("kill_migration", tmp_path, sql, 100, "sound")
+    assert (report["neither"], report["stuck"], report["is_same"]) == (0, 0, True)
+    assert report["old"] > 0
+    assert report["new"] > 0
+
+
+def test_control_a_migration_without_a_transaction_is_caught(drive: Drive, tmp_path: Path):
+    assert drive("kill_migration", tmp_path, RELEASED[0], 20, "piecewise")["neither"] > 0
+
+
+def test_a_migration_is_preceded_by_a_backup_and_a_newer_store_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = build(RELEASED[0], tmp_path / "labels.db")
+    planted = (*schema.MIGRATIONS, ("CREATE TABLE planted(x INTEGER) STRICT",))
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", planted)
+        LabelStore.open(path).close()
+    (copy,) = backups.existing(path)
+    assert copy.name.endswith("-upgrade.db")
+    assert backups.verify(copy) == 9
+    before = path.read_bytes()
+    with pytest.raises(WorkspaceError, match="upgrade dgaal"):
+        LabelStore.open(path)
+    assert path.read_bytes() == before
