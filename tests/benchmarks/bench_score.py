@@ -1,23 +1,35 @@
-"""Scoring speed: ``dgaal score`` beside a plain PIL + ONNX Runtime loop, and beside its bound.
+"""Scoring speed: ``dgaal score`` beside other ways to score, and beside what the machine can do.
 
-Run on demand: ``python tests/benchmarks/bench_score.py [--images 20000] [--repeats 3]``. It makes
-small PNG files and a 4 MB sampler in a temporary folder (``--keep DIR`` uses them again). Every way
-is timed as a whole process, start-up included, in turn; the median counts. Ratios on one machine
-in one spell mean something, seconds do not.
+Run on demand::
+
+    python tests/benchmarks/bench_score.py [--images 20000] [--repeats 5] [--load 1.2] [--keep DIR]
+
+It makes small PNG files and a 4 MB sampler in a temporary folder (``--keep DIR`` uses them again).
+Every way is timed as a whole process, start-up included, in turn; the medians count. Ratios on one
+machine in one spell mean something, seconds do not. ``--load`` waits for a quiet spell first.
+
+The ways: ``plain`` is PIL and ONNX Runtime in one loop, batch 64, as anybody would write it;
+``eager`` is PyTorch with a DataLoader of two workers; ``score`` is the command on the folder and
+``score_npz`` on the same pixels in an array file; ``start`` is the command on one image.
+
+The bounds: ``decode`` and ``infer`` are the two stages alone, on all cores. A process that overlaps
+them perfectly needs the larger of the two where they do not share cores, and their sum where each
+of them fills all cores by itself, as here. ``decode_one`` and ``infer_one`` have one core each.
 """
 
 import argparse
+import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
+from making import machine, make_images, make_photographs, timed, wait_for_quiet
 
-SIDE = 32
-WIDTHS = (32, 64, 160, 256)
+MAKE = Path(__file__).with_name("small_sampler.py")
 
 PLAIN = """
 import sys, numpy as np, onnxruntime as ort
@@ -25,7 +37,7 @@ from pathlib import Path
 from PIL import Image
 folder, model = sys.argv[1:]
 session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
-paths = sorted(Path(folder).rglob("*.png"))
+paths = sorted(path for path in Path(folder).iterdir())
 scores = []
 for start in range(0, len(paths), 64):
     files = [Image.open(path) for path in paths[start : start + 64]]
@@ -34,26 +46,52 @@ for start in range(0, len(paths), 64):
 order = np.argsort(-np.concatenate(scores))
 print(len(order))
 """
+EAGER = """
+import sys, numpy as np, torch
+from pathlib import Path
+from PIL import Image
+sys.path.insert(0, sys.argv[2])
+from small_sampler import sampler
+paths = sorted(path for path in Path(sys.argv[1]).iterdir())
+class Images(torch.utils.data.Dataset):
+    def __len__(self):
+        return len(paths)
+    def __getitem__(self, place):
+        return torch.from_numpy(np.array(Image.open(paths[place]).convert("RGB").resize((32, 32))))
+model = sampler()
+loader = torch.utils.data.DataLoader(Images(), batch_size=64, num_workers=2)
+with torch.inference_mode():
+    scores = torch.cat([model(images)[0] for images in loader])
+print(len(scores.argsort(descending=True)))
+"""
 DECODE = """
 import sys, time
 from pathlib import Path
 from dgaal_cli.data.decoding import decode_stream
 from dgaal_cli.data.sources import open_source
 source = open_source(sys.argv[1], base=Path.cwd())
+workers = int(sys.argv[2])
+stream = decode_stream(source.entries(), size=32, channels=3, workers=workers, hashes=False)
+count = -len(next(stream).entries)  # the processes have started
 started = time.perf_counter()
-count = sum(len(b.entries) for b in decode_stream(source.entries(), size=32, channels=3, chunk=64))
+count += sum(len(batch.entries) for batch in stream)
 print(time.perf_counter() - started)
 """
 INFER = """
 import sys, time, numpy as np
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from dgaal_cli.engines.load import load_engine
-engine = load_engine(Path(sys.argv[1]), device="cpu")
+from dgaal_cli.engines.artifact import read_artifact
+from dgaal_cli.engines.load import start_engine
+threads, calls, count = map(int, sys.argv[2:])
+engine = start_engine(read_artifact(Path(sys.argv[1])), device="cpu", threads=threads, calls=calls)
 images = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), dtype=np.uint8)
-engine.run({"images": images})
-started = time.perf_counter()
-for _ in range(int(sys.argv[2]) // 64):
+def run(_):
     engine.run({"images": images})
+with ThreadPoolExecutor(engine.calls) as pool:
+    list(pool.map(run, range(4)))
+    started = time.perf_counter()
+    list(pool.map(run, range(count // 64)))
 print(time.perf_counter() - started)
 """
 
@@ -61,137 +99,104 @@ print(time.perf_counter() - started)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=20_000)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--load", type=float, default=0.0, help="wait for a load below this")
+    parser.add_argument("--without", nargs="*", default=[], help="ways to leave out")
+    parser.add_argument("--jpeg", type=int, default=0, help="also score so many 640x480 JPEG")
     parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
-        make_images(folder / "images", options.images)
-        make_arrays(folder / "images.npz", options.images)
-        make_sampler(folder / "sampler.onnx")
-        found = measure(folder, options.images, options.repeats)
-        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+        make_images(folder, options.images)
+        subprocess.run([sys.executable, MAKE, folder / "sampler.onnx"], check=True)
+        ways = png_ways(folder, options.images)
+        if options.jpeg:
+            make_photographs(folder / "photographs", options.jpeg)
+            ways |= jpeg_ways(folder)
+        ways = {name: way for name, way in ways.items() if name not in options.without}
+        found = measure(ways, options.repeats, options.load)
+    report = {"machine": machine(), "images": options.images, **found}
+    sys.stdout.write(json.dumps(report, indent=1) + "\n")
 
 
-def measure(folder: Path, count: int, repeats: int) -> dict[str, object]:
+def png_ways(folder: Path, count: int) -> dict[str, tuple[list[str], bool]]:
+    """Name to command, and whether the command tells its seconds itself."""
     images, model = str(folder / "images"), str(folder / "sampler.onnx")
-    score = [sys.executable, "-m", "dgaal_cli", "-q", "score", "-a", model, "--device", "cpu"]
-    table = ["-o", str(folder / "scores.csv")]
-    times: dict[str, list[float]] = {}
-    for _ in range(repeats):
-        for name, command in (
-            ("plain", [sys.executable, "-c", PLAIN, images, model]),
-            ("score", [*score, images, *table]),
-            ("score_npz", [*score, str(folder / "images.npz"), *table]),
-            ("start", [*score, f"{folder / 'one'}", *table]),
-        ):
-            times.setdefault(name, []).append(timed(command))
-        times.setdefault("decode", []).append(told([sys.executable, "-c", DECODE, images]))
-        infer = [sys.executable, "-c", INFER, model, str(count)]
-        times.setdefault("infer", []).append(told(infer))
-    seconds = {name: float(np.median(values)) for name, values in times.items()}
-    running = seconds["score"] - seconds["start"]
-    running_npz = seconds["score_npz"] - seconds["start"]
+    own, cores = str(Path(__file__).parent), str(os.cpu_count())
+    score = score_command(folder)
+    infer = [sys.executable, "-c", INFER, model]
     return {
-        "images": count,
-        "seconds": {name: round(value, 3) for name, value in seconds.items()},
-        "score / plain": round(seconds["score"] / seconds["plain"], 3),
-        "bound / score, running": round(max(seconds["decode"], seconds["infer"]) / running, 3),
-        "cpu bound / score, running": round(
-            cpu_bound(seconds["decode"], seconds["infer"]) / running, 3
-        ),
-        "infer / score npz, running": round(seconds["infer"] / running_npz, 3),
+        "plain": ([sys.executable, "-c", PLAIN, images, model], False),
+        "score": ([*score, images], False),
+        "score_npz": ([*score, str(folder / "images.npz")], False),
+        "start": ([*score, str(folder / "one")], False),
+        "eager": ([sys.executable, "-c", EAGER, images, own], False),
+        "decode": ([sys.executable, "-c", DECODE, images, cores], True),
+        "decode_one": ([sys.executable, "-c", DECODE, images, "1"], True),
+        "infer": ([*infer, cores, cores, str(count)], True),
+        "infer_as_one_call": ([*infer, cores, "1", str(count)], True),
+        "infer_one": ([*infer, "1", "1", str(count)], True),
     }
 
 
-def cpu_bound(decode: float, infer: float) -> float:
-    """Both stages use all cores when alone: beside each other they need the sum."""
-    return decode + infer
+def jpeg_ways(folder: Path) -> dict[str, tuple[list[str], bool]]:
+    images, model = str(folder / "photographs"), str(folder / "sampler.onnx")
+    score = score_command(folder)
+    return {
+        "jpeg_plain": ([sys.executable, "-c", PLAIN, images, model], False),
+        "jpeg_score": ([*score, images], False),
+        "jpeg_score_reduced": ([*score, images, "--reduced-jpeg"], False),
+    }
 
 
-def timed(command: list[str]) -> float:
-    started = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - started
+def score_command(folder: Path) -> list[str]:
+    table = str(folder / "scores.csv")
+    command = [sys.executable, "-m", "dgaal_cli", "-q", "score", "-o", table]
+    return [*command, "-a", str(folder / "sampler.onnx"), "--device", "cpu"]
 
 
-def told(command: list[str]) -> float:
-    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+def measure(
+    ways: dict[str, tuple[list[str], bool]], repeats: int, load: float
+) -> dict[str, object]:
+    wall: dict[str, list[float]] = {name: [] for name in ways}
+    cpu: dict[str, list[float]] = {name: [] for name in ways}
+    loads: list[float] = []
+    for _ in range(repeats):
+        for name, (command, tells) in ways.items():
+            loads.append(wait_for_quiet(load))
+            seconds, cpu_seconds = timed(command, tells=tells)
+            wall[name].append(seconds)
+            cpu[name].append(cpu_seconds)
+    seconds = {name: float(np.median(values)) for name, values in wall.items()}
+    return {
+        "repeats": repeats,
+        "load before a run": [round(min(loads), 2), round(max(loads), 2)],
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        "cpu seconds": {name: round(float(np.median(v)), 3) for name, v in cpu.items()},
+        **ratios(seconds),
+    }
 
 
-def make_images(folder: Path, count: int) -> None:
-    if folder.exists():
-        return
-    from PIL import Image
-
-    folder.mkdir(parents=True)
-    (folder.parent / "one").mkdir()
-    for number, pixels in enumerate(pictures(count)):
-        Image.fromarray(pixels).save(folder / f"{number:06d}.png")
-    Image.fromarray(pixels).save(folder.parent / "one" / "one.png")
-
-
-def make_arrays(path: Path, count: int) -> None:
-    if not path.exists():
-        np.savez(path, x=pictures(count))
+RATIOS = {
+    "score / plain": "score / plain",
+    "score / eager": "score / eager",
+    "max(decode, infer) / running": "max(decode, infer) / (score - start)",
+    "(decode + infer) / running": "(decode + infer) / (score - start)",
+    "max(one core each) / running": "max(decode_one, infer_one) / (score - start)",
+    "infer / running npz": "infer / (score_npz - start)",
+    "infer as one call / running npz": "infer_as_one_call / (score_npz - start)",
+    "jpeg score / plain": "jpeg_score / jpeg_plain",
+    "jpeg reduced / plain": "jpeg_score_reduced / jpeg_plain",
+}
+"""Name to a formula over the seconds of the ways."""
 
 
-def pictures(count: int) -> np.ndarray:
-    """Smooth color blobs with some noise: they compress as photographs do."""
-    generator = np.random.default_rng(0)
-    coarse = generator.integers(0, 256, (count, 4, 4, 3)).astype(np.float32)
-    smooth = coarse.repeat(SIDE // 4, axis=1).repeat(SIDE // 4, axis=2)
-    noise = generator.normal(0, 12, smooth.shape)
-    return np.clip(smooth + noise, 0, 255).astype(np.uint8)
-
-
-def make_sampler(path: Path) -> None:
-    if path.exists():
-        return
-    import torch
-    from torch import nn
-
-    from exporters import seal
-    from exporters.manifest import Manifest, TensorInfo
-    from exporters.registry import load_exporter
-    from exporters.spec import ExportSpec
-
-    class Sampler(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            layers: list[nn.Module] = []
-            for before, after in zip((3, *WIDTHS), WIDTHS, strict=False):
-                layers += [nn.Conv2d(before, after, 4, 2, 1), nn.BatchNorm2d(after), nn.ReLU()]
-            self.encoder = nn.Sequential(*layers, nn.Flatten(), nn.Linear(WIDTHS[-1] * 4, 32))
-            self.head = nn.Sequential(nn.Linear(32, 512), nn.ReLU(), nn.Linear(512, 1))
-
-        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            x = images.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1.0
-            score = self.head(self.encoder(x)).squeeze(1)
-            return score, torch.sigmoid(score)
-
-    sampler = Sampler().eval()
-    with torch.no_grad():
-        for number, weight in enumerate(sampler.parameters()):
-            steps = torch.arange(weight.numel(), dtype=torch.float64).reshape(weight.shape)
-            fan_in = max(1, weight.numel() // len(weight))
-            weight.copy_(torch.sin(steps * 1.7 + number) * (2 / fan_in) ** 0.5)
-    shape = ("N", SIDE, SIDE, 3)
-    images = TensorInfo(name="images", shape=shape, dtype="uint8", meaning="pixels")
-    outputs = tuple(
-        TensorInfo(name=name, shape=("N",), dtype="float32", meaning=name)
-        for name in ("score", "p_unlabeled")
-    )
-    manifest = Manifest(
-        role="sampler",
-        method="vaal",
-        input_size=SIDE,
-        channels=3,
-        inputs=(images,),
-        outputs=outputs,
-    )
-    data = load_exporter("onnx")(sampler, ExportSpec(manifest=manifest))
-    path.write_bytes(seal.seal(data, "onnx"))
+def ratios(seconds: dict[str, float]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, formula in RATIOS.items():
+        with contextlib.suppress(NameError):  # a way was left out
+            found[name] = round(eval(formula, {"max": max}, seconds), 3)
+    return found
 
 
 if __name__ == "__main__":
