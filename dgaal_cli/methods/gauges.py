@@ -14,6 +14,8 @@ SMALLEST_ACTIVE_SHARE = 0.25
 SMALLEST_R2 = 0.3
 SMALLEST_LABELED = 50
 """With fewer labels none is held out: the gauge would be noise and each label counts."""
+LARGEST_ERROR = 0.1
+"""An AUC that is less certain than this is no reason to warn."""
 LARGEST_ROWS = 2000
 """Pool images, evenly spread, that gauges are measured on."""
 
@@ -87,7 +89,7 @@ def health_warnings(metrics: Mapping[str, float]) -> list[str]:
 
 def _discriminator_warnings(metrics: Mapping[str, float]) -> list[str]:
     value, error = metrics.get("discriminator_auc"), metrics.get("discriminator_auc_error")
-    if value is None or error is None or not math.isfinite(value):
+    if value is None or error is None or not math.isfinite(value) or error > LARGEST_ERROR:
         return []
     if value > 0.5 + 1.64 * error:
         return []

@@ -52,6 +52,11 @@ class Waal(PoolSampling):
             values: Tensor = self.critic(self._features(data)[torch.from_numpy(rows)])
         return values.cpu().numpy()
 
+    def health(self, data: RoundData) -> dict[str, float]:
+        """The critic's AUC; without its error nobody is warned, for T's doubt ranks as well."""
+        health = super().health(data)
+        return {name: value for name, value in health.items() if not name.endswith("_error")}
+
     def _features(self, data: RoundData) -> Tensor:
         features = predict(self.classifier, data.pixels, data.device).features
         return torch.from_numpy(features).to(data.device)

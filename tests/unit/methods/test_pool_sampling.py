@@ -374,6 +374,8 @@ def test_good_gauges_and_missing_ones_say_nothing():
     assert gauges.health_warnings(GOOD) == []
     assert gauges.health_warnings({}) == []
     assert gauges.health_warnings({"discriminator_auc": 0.5}) == []  # no error, no judgment
+    vague = {"discriminator_auc": 0.5, "discriminator_auc_error": 0.15}
+    assert gauges.health_warnings({**GOOD, **vague}) == []
 
 
 def test_a_collapsed_vae_is_measured_as_one(tmp_path):
