@@ -130,9 +130,11 @@ def main() -> None:
     except MemoryError:
         _fail("out of memory; use a smaller batch or image size", 8, is_traced=is_traced)
     except OSError as error:
+        where = f" {show(str(error.filename))}" if error.filename else ""
+        if error.errno in _NAME_ERRORS:
+            _fail(f"cannot use{where}: {error.strerror}", 2, is_traced=is_traced)
         if error.errno not in _STORAGE_ERRORS:
             _bug(error, is_traced=is_traced)
-        where = f" {show(str(error.filename))}" if error.filename else ""
         _fail(f"cannot read or write{where}: {error.strerror}", 8, is_traced=is_traced)
     except Exception as error:  # noqa: BLE001 - the last wall before the user
         _bug(error, is_traced=is_traced)
@@ -147,6 +149,7 @@ _STORAGE_ERRORS = (
     errno.EPERM,
     errno.EFBIG,
 )
+_NAME_ERRORS = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR)
 _GLOBAL_FLAGS = ("--json", "-q", "--quiet", "-v", "-vv", "--verbose")
 
 

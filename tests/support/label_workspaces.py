@@ -1,6 +1,7 @@
 """Workspaces to harm: a store with an open query, with or without the images themselves."""
 
 import hashlib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,8 +33,6 @@ def make_workspace(
     side: int = 8,
 ) -> Path:
     """A workspace around real images of the given names, all of them asked; returns its folder."""
-    import os
-
     import numpy as np
     from PIL import Image
 
@@ -43,6 +42,7 @@ def make_workspace(
     new: list[NewItem] = []
     for name in names:
         path = os.path.join(os.fsencode(pool), os.fsencode(name))  # noqa: PTH118 - bytes
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
         image = Image.fromarray(generator.integers(0, 256, (side, side), dtype=np.uint8))
         with open(path, "wb") as stream:  # noqa: PTH123
             image.save(stream, "PNG")

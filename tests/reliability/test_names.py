@@ -1,0 +1,162 @@
+"""G11: a name from outside reaches no screen, log, error or export as it is.
+
+The program's own output is captured from pipes and from a pseudo-terminal.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hostile_names import NAMES, raw_controls, raw_marks
+from label_workspaces import DGAAL, make_workspace
+
+from dgaal_cli.store.exchange.registry import FORMATS
+from dgaal_cli.store.labels import LabelStore
+
+CLASSES = ("=cmd|' C'!A0", "[/x] \u56f3", "-1")
+FOLDERS = ("imagefolder", "hf")
+
+# The program with the one function switched off that makes names harmless.
+CARELESS = """
+import dgaal_cli.harmless as harmless
+harmless.show = lambda name: name if isinstance(name, str) else name.decode("utf-8", "replace")
+from dgaal_cli.cli import main
+main()
+"""
+
+
+def run(root: Path, *arguments: str, typed: str = "", program: list[str] = DGAAL):
+    return subprocess.run(
+        [*program, *arguments], input=typed.encode(), capture_output=True, check=False, cwd=root
+    )
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace of hostile names, also of two unreadable files and of folders."""
+    made = make_workspace(tmp_path_factory.mktemp("names"), list(NAMES.values()), classes=CLASSES)
+    with LabelStore.open(made / "labels.db") as store:
+        for number, name in enumerate(NAMES.values()):
+            bad = os.fsdecode(b"bad" + name)[:200]
+            store.mark_unreadable(bad, f"damaged image: \x1b]52;c;{number}\x07")
+    return made
+
+
+def lines_of_answers() -> str:
+    return "".join(("2\n", "3\n", "x\n", "f\n", "s\n")[n % 5] for n in range(3 * len(NAMES)))
+
+
+def test_line_by_line_labeling_and_every_report(root: Path):
+    answered = run(root, "label", "--plain", typed="1\n2\n" * 2 + lines_of_answers())
+    assert answered.returncode == 0, answered.stderr
+    assert answered.stdout.count(b"saved:") >= len(NAMES)
+    assert raw_controls(answered.stdout + answered.stderr) == []
+    for arguments in (
+        ("status",),
+        ("status", "--json"),
+        ("labels", "log", "--all"),
+        ("labels", "log", "--all", "--json"),
+        ("labels", "stats"),
+        ("labels", "stats", "--json"),
+        ("labels", "check"),
+        ("doctor",),
+    ):
+        done = run(root, *arguments)
+        assert done.returncode == 0, (arguments, done.stderr)
+        assert raw_controls(done.stdout + done.stderr) == [], arguments
+        if "--json" in arguments:
+            json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_export(root: Path, tmp_path: Path, name: str):
+    run(root, "label", "--plain", typed=lines_of_answers())
+    target = tmp_path / ("out" if name in FOLDERS else f"out.{name}")
+    done = run(root, "labels", "export", "-f", name, "-o", str(target))
+    assert done.returncode == 0, done.stderr
+    assert raw_controls(done.stdout + done.stderr) == []
+    texts = [target] if target.is_file() else [p for p in target.rglob("*") if not p.is_symlink()]
+    for path in texts:
+        if path.is_file() and path.suffix != ".png":
+            assert raw_controls(path.read_bytes()) == [], path
+
+
+FEW = ("OSC 52, BEL", "C1 in UTF-8", "no UTF-8", "markup")
+
+
+@pytest.mark.parametrize("kinds", [FEW, pytest.param(tuple(NAMES), marks=pytest.mark.deep)])
+def test_every_error_that_names_a_name(root: Path, tmp_path: Path, kinds: tuple[str, ...]):
+    for hostile in (NAMES[kind] for kind in kinds):
+        name = os.fsdecode(hostile)
+        rows = json.dumps({"file_name": f"no such {name}", "label": "x", "kind": "label"})
+        (tmp_path / "in.jsonl").write_text(rows + "\n")
+        (tmp_path / "pool.jsonl").write_text(rows + "\n")
+        for arguments in (
+            ("labels", "import", str(tmp_path / "in.jsonl")),
+            ("labels", "import", name + ".csv"),
+            ("labels", "import", f"pool/{name}", "-f", "csv"),
+            ("init", "made", "--pool", f"no{name}"),
+            ("init", "made", "--pool", str(tmp_path / "pool.jsonl")),
+            ("-C", f"no{name}", "status"),
+        ):
+            done = run(root, *arguments)
+            assert done.returncode in (2, 8), (arguments, done.stderr)
+            assert raw_controls(done.stdout + done.stderr) == [], arguments
+        assert not (root / "made").exists()
+
+
+@pytest.mark.slow
+def test_the_screen_in_a_terminal(tmp_path: Path):
+    pexpect = pytest.importorskip("pexpect")
+    made = make_workspace(tmp_path, list(NAMES.values()), classes=CLASSES)
+    child = pexpect.spawn(
+        DGAAL[0],
+        [*DGAAL[1:], "-C", str(made), "label", "--annotator", "ann"],
+        env={"TERM": "xterm-256color", "COLORTERM": "truecolor", "PATH": "/usr/bin:/bin"},
+        dimensions=(40, 140),
+        timeout=60,
+    )
+    output = b""
+
+    def pump(quiet: float) -> None:
+        nonlocal output
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            try:
+                output += child.read_nonblocking(1 << 16, timeout=quiet)
+            except pexpect.TIMEOUT:
+                return
+            except pexpect.EOF:
+                return
+
+    try:
+        while "▀".encode() not in output:
+            pump(1.0)
+            assert child.isalive(), output[-2000:]
+        for number in range(len(NAMES)):
+            pump(0.35)
+            child.send("123xfuii?"[number % 8])
+            if number % 8 == 7:
+                pump(0.3)
+                child.send("\x1b")
+        pump(0.5)
+        assert child.isalive(), output[-2000:]
+        child.send("q")
+        pump(1.0)
+    finally:
+        child.kill(signal.SIGKILL)
+        child.close(force=True)
+    with LabelStore.open(made / "labels.db") as store:
+        assert store.watermark() > 5
+    assert raw_marks(output) == []
+
+
+def test_control_showing_names_as_they_are_is_caught(root: Path):
+    done = run(root, "status", program=[sys.executable, "-c", CARELESS])
+    assert raw_controls(done.stdout + done.stderr) != []
+    assert raw_marks(done.stdout) + raw_marks(done.stderr) != []
