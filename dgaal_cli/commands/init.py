@@ -27,7 +27,12 @@ def init(
         Path | None, typer.Option(help="File with one class name a line.")
     ] = None,
     method: Annotated[str, typer.Option(help="dgaal, margin or random.")] = "dgaal",
-    preset: Annotated[str, typer.Option(help="Sizes and schedules: tiny, small, paper.")] = "small",
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="Sizes and schedules: tiny, small, cifar10-paper, cifar10-fast, imagenette."
+        ),
+    ] = "small",
     seed: Annotated[int, typer.Option(help="Source of all randomness.", min=0)] = 0,
     query_size: Annotated[int, typer.Option(help="Labels asked a round.", min=1)] = 24,
     budget: Annotated[int, typer.Option(help="Labels allowed in all; 0 sets no limit.", min=0)] = 0,

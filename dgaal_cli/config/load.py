@@ -22,6 +22,8 @@ from dgaal_cli.harmless import show
 from dgaal_cli.workspace import Workspace
 
 ENVIRONMENT_PREFIX = "DGAAL_"
+PRESET_ALIASES = {"paper": "cifar10-paper"}
+"""Names of older workspaces and simulations."""
 SCHEMA_VERSION = 1
 
 Tree = dict[str, Any]
@@ -81,6 +83,7 @@ def build_config(tree: Tree) -> Config:
     """
     _check_keys(tree, Config, where="the configuration")
     preset = tree.get("preset", "small")
+    preset = PRESET_ALIASES.get(preset, preset)
     if preset not in preset_names():
         raise ConfigError(
             f"unknown preset {show(repr(preset))}; choose one of {', '.join(preset_names())}"

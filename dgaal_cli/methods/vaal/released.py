@@ -24,7 +24,7 @@ class VaalReleased(PoolSampling):
     Left out on purpose: T is trained apart and in train mode (the released one stays in eval mode
     after its first step), images are scored in eval mode without mirroring (released: train mode,
     mirrored at random), and D's target has D's shape. Lengths and sizes come from ``[vaal]``; its
-    ``paper`` preset has the released ones.
+    ``cifar10-paper`` preset has the released ones.
     """
 
     name = "vaal-released"

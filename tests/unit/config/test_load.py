@@ -1,5 +1,7 @@
 """Configuration: precedence, and a clear sentence for each wrong input."""
 
+from importlib import resources
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,7 +46,10 @@ def test_command_line_beats_environment_beats_file_beats_preset(tmp_path):
         ({"seed": -1}, "'seed' is -1; it must not be negative"),
         ({"query": 3}, "'query' .* is a table; write \\[query\\]"),
         ({"query": {"size": 0}}, "'query.size' is 0; it must be above 0"),
-        ({"preset": "huge"}, "unknown preset 'huge'; choose one of paper, small, tiny"),
+        (
+            {"preset": "huge"},
+            "unknown preset 'huge'; choose one of cifar10-fast, cifar10-paper, imagenette, small, tiny",
+        ),
         ({"pool": {"source": "x", "image_size": 28}}, "choose one of 0, 8, 16, 32, 64"),
         ({"generation": {"share": 1.5}}, "at least 0 and below 1"),
         ({"coevolve": {"folds": 1}}, "must be at least 2"),
@@ -60,8 +65,29 @@ def test_an_integer_may_stand_for_a_number():
     assert build_config(POOL | {"classifier": {"lr": 1}}).classifier.lr == 1.0
 
 
+def test_every_preset_says_what_it_follows_and_what_it_costs():
+    folder = resources.files("dgaal_cli.config") / "presets"
+    for name in preset_names():
+        text = (folder / f"{name}.toml").read_text("utf-8")
+        comments = text.partition("\n[")[0]
+        assert all(line.startswith("#") for line in comments.splitlines()), name
+        assert "ollows" in comments or "as Guo et al." in comments, name
+        assert "Costs" in comments, name
+
+
+def test_an_older_name_of_a_preset_still_works():
+    old, new = (build_config(POOL | {"preset": name}) for name in ("paper", "cifar10-paper"))
+    assert (old.network, old.classifier, old.vaal) == (new.network, new.classifier, new.vaal)
+
+
 def test_every_preset_builds():
-    assert preset_names() == ["paper", "small", "tiny"]
+    assert preset_names() == [
+        "cifar10-fast",
+        "cifar10-paper",
+        "imagenette",
+        "small",
+        "tiny",
+    ]
     for name in preset_names():
         assert build_config(POOL | {"preset": name}).preset == name
 
