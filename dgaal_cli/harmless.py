@@ -6,6 +6,7 @@ neutralize terminal escapes, so a file name could clear a screen or write the cl
 
 import os
 import re
+from collections.abc import Iterable, Sequence
 
 # C0 and C1 controls, zero-width and bidirectional controls, line separators, lone surrogates.
 _UNSAFE = re.compile(
@@ -58,6 +59,15 @@ def cell(text: str) -> str:
     """
     spelled = spell(text)
     return f"'{spelled}" if spelled.startswith(_RUNS_IN_SPREADSHEETS) else spelled
+
+
+def cells(texts: Sequence[str]) -> Iterable[str]:
+    """Return ``cell`` of every text; usual names are looked at all at once."""
+    whole = "".join(texts)
+    is_usual = whole.isascii() and whole.isprintable() and "\\" not in whole
+    if is_usual and not any(text.startswith(_RUNS_IN_SPREADSHEETS) for text in texts):
+        return texts
+    return map(cell, texts)
 
 
 def uncell(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 
 from dgaal_cli.errors import MissingExtraError, UsageError
-from dgaal_cli.harmless import cell, show, spell
+from dgaal_cli.harmless import cells, show, spell
 from dgaal_cli.scoring.rows import COLUMNS, Row
 
 Record = dict[str, int | float | str | None]
@@ -57,7 +57,11 @@ def write_csv(stream: BinaryIO, rows: Iterable[Row]) -> None:
         table.writerow(COLUMNS)
         rank = 1
         for block in _blocks(iter(rows), _CSV_ROWS):
-            table.writerows(_csv_cells(block, rank))
+            lines = zip(*_csv_columns(block, rank), strict=True)
+            if _is_plain(block):  # what csv.writer would write, in half the time
+                text.write("".join([f"{','.join(line)}\n" for line in lines]))
+            else:
+                table.writerows(lines)
             rank += len(block)
         text.flush()
     finally:
@@ -108,24 +112,29 @@ def records(rows: Iterable[Row]) -> Iterator[Record]:
         }
 
 
-def _csv_cells(rows: list[Row], rank: int) -> Iterable[tuple[object, ...]]:
-    """Return the cells of rows, the first of which has this rank; unreadable ones stand last."""
+def _is_plain(rows: list[Row]) -> bool:
+    """Tell whether no text of these rows needs quotes."""
+    texts = "".join(text for row in rows for text in (row.id, row.path, row.predicted, row.error))
+    return not any(mark in texts for mark in ',"\r\n')
+
+
+def _csv_columns(rows: list[Row], rank: int) -> list[Iterable[str]]:
+    """Return columns of cells; the first row has this rank, and unreadable ones stand last."""
     count = sum(not row.is_unreadable for row in rows)
     _, descending, ids, paths, p_unlabeled, predicted, confidence, errors = zip(*rows, strict=True)
-    left = len(rows) - count
+    left = [""] * (len(rows) - count)
     scores = np.negative(np.array(descending[:count], np.float32))
-    return zip(
-        [*range(rank, rank + count), *[""] * left],
-        map(cell, ids),
-        map(cell, paths),
-        [*map(str, scores), *[""] * left],
+    return [
+        [*map(str, range(rank, rank + count)), *left],
+        cells(ids),
+        cells(paths),
+        [*map(str, scores), *left],
         _texts(p_unlabeled),
-        map(cell, predicted),
+        cells(predicted),
         _texts(confidence),
-        [*["ok"] * count, *["unreadable"] * left],
-        map(cell, errors),
-        strict=True,
-    )
+        [*["ok"] * count, *["unreadable" for _ in left]],
+        cells(errors),
+    ]
 
 
 def _texts(values: tuple[float | None, ...]) -> Iterable[str]:

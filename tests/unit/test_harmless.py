@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgaal_cli.harmless import cell, show, uncell
+from dgaal_cli.harmless import cell, cells, show, uncell
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,8 @@ def test_a_file_name_that_looks_spelled_is_no_control_character():
     assert cell("\\u{1b}") == "\\u{5c}u{1b}"
     assert uncell("\\u{110000}") == "\\u{110000}"
     assert uncell("C:\\x41") == "C:\\x41"
+
+
+@given(st.lists(st.text() | st.sampled_from(["=x", "a\\x41", "'a", "plain", "", "\x1b["])))
+def test_many_cells_at_once_are_those_one_by_one(names):
+    assert list(cells(names)) == [cell(name) for name in names]

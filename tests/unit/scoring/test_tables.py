@@ -132,6 +132,37 @@ def test_csv_has_exactly_the_columns_and_shortest_floats() -> None:
     assert not stream.closed
 
 
+@given(
+    st.lists(
+        st.text(alphabet="ab,\"\n\r;'=é\\ ") | st.sampled_from(ODD_NAMES) | st.just("plain"),
+        max_size=12,
+    )
+)
+def test_csv_is_what_the_standard_writer_writes_cell_by_cell(names: list[str]) -> None:
+    items = [row(name, 1.0 / (place + 3)) for place, name in enumerate(names)]
+    items.append(unreadable(SampleId(names[0] if names else "x"), "p", "why, though"))
+    expected, found = io.StringIO(), io.BytesIO()
+    table = csv.writer(expected, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for rank, item in enumerate(items[:-1], start=1):
+        score = str(np.float32(item.score))
+        numbers = (score, "0.25", "cat", "0.5", "ok", "")
+        table.writerow((rank, cell(item.id), cell(item.path), *numbers))
+    last = items[-1]
+    table.writerow(("", cell(last.id), "p", "", "", "", "", "unreadable", "why, though"))
+    write_csv(found, items)
+    assert found.getvalue().decode() == expected.getvalue()
+
+
+def test_blocks_of_csv_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, parts = io.BytesIO(), io.BytesIO()
+    items = expected(rows(300))
+    write_csv(whole, items)
+    monkeypatch.setattr("dgaal_cli.scoring.writers._CSV_ROWS", 7)
+    write_csv(parts, items)
+    assert parts.getvalue() == whole.getvalue()
+
+
 def test_csv_jsonl_and_parquet_hold_the_same_table(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     items = [row(name, 1.0 / (n + 3)) for n, name in enumerate(ODD_NAMES)]
