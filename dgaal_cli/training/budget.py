@@ -21,8 +21,8 @@ PLANNED_SHARE = 0.9
 """Part of a phase's time that is planned; the rest absorbs slower steps."""
 RESERVE = 0.05
 """Part of the whole that is left for measuring and saving."""
-LATER_SHARE = 0.1
-"""Part of the time left that later phases keep, however little work they are beside this one."""
+LEAST_SHARE = 0.25
+"""Part of an equal share of the time that every phase has, however little work it is."""
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -50,8 +50,9 @@ class TimeBudget:
         """Seconds that ``phase`` may take, if ``later`` ones are to have theirs."""
         left = self.seconds * (1 - RESERVE) - (time.perf_counter() - self.began)
         work = [each.steps * each.cost for each in (phase, *later)]
-        own = work[0] / sum(work)
-        return max(0.0, left * (min(own, 1 - LATER_SHARE) if later else own))
+        least = LEAST_SHARE / len(work)
+        own = min(max(work[0] / sum(work), least), 1.0 - least * len(later))
+        return max(0.0, left * own)
 
     def limit(
         self, phase: Phase, *, share: float, step_s: float, first: int = 0, world: int = 1

@@ -79,5 +79,6 @@ class Clock:
         )
 
     def is_late(self) -> bool:
-        """Tell whether a budgeted phase has used up its time."""
-        return self._budget is not None and self._now - self._began > self._share
+        """Tell whether a budgeted phase, once planned, has used up its time."""
+        is_limited = self._budget is not None and self._is_planned
+        return is_limited and self._now - self._began > self._share

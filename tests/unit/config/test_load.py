@@ -48,7 +48,7 @@ def test_command_line_beats_environment_beats_file_beats_preset(tmp_path):
         ({"query": {"size": 0}}, "'query.size' is 0; it must be above 0"),
         (
             {"preset": "huge"},
-            "unknown preset 'huge'; choose one of cifar10-fast, cifar10-paper, imagenette, small, tiny",
+            "unknown preset 'huge'; choose one of cifar10-fast, cifar10-paper, imagenette",
         ),
         ({"pool": {"source": "x", "image_size": 28}}, "choose one of 0, 8, 16, 32, 64"),
         ({"generation": {"share": 1.5}}, "at least 0 and below 1"),

@@ -1,0 +1,214 @@
+"""What ``dgaal train`` promises besides training: by name, in time, within memory, on record."""
+
+import json
+import signal
+
+import pytest
+import torch
+
+from dgaal_cli.config.load import configuration
+from dgaal_cli.errors import CheckpointError, InterruptedRunError, UsageError
+from dgaal_cli.events import StepDone, Warned
+from dgaal_cli.networks.classifier import SmallVgg
+from dgaal_cli.networks.encoder import Encoder
+from dgaal_cli.simulation.oracle import answer_items, true_labels
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.training import checkpoint
+from dgaal_cli.workflows import round_record
+from dgaal_cli.workflows.init import InitRequest, init
+from dgaal_cli.workflows.train import train
+
+POOL = "builtin:digits#test"  # 500 images
+FAST = ("pretrain.min_steps=8", "pretrain.epochs=0", "classifier.steps=20", "coevolve.steps=20")
+
+
+@pytest.fixture(autouse=True)
+def _no_plots(monkeypatch):
+    """They are other tests' concern, and take longer than the rounds."""
+    monkeypatch.setattr(round_record, "write_loss_plot", lambda *_: True)
+    monkeypatch.setattr(round_record, "write_learning_curve", lambda *_: True)
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    made = init(
+        InitRequest(
+            root=tmp_path / "w",
+            pool=POOL,
+            base=tmp_path,
+            classes=[str(digit) for digit in range(10)],
+            preset="tiny",
+            accepts_network_folder=True,
+        )
+    ).workspace
+    label(made, 30)
+    return made
+
+
+def label(workspace, count):
+    truth = true_labels(POOL, base=workspace.root)
+    with LabelStore.open(workspace.store_path) as store:
+        done = {record.item_id for record in store.labels()}
+        items = [item.item_id for item in store.items()]
+        answer_items(store, [item for item in items if item not in done][:count], truth)
+
+
+def settings(workspace, *more):
+    return configuration(workspace, *FAST, "threads=1", *more)
+
+
+def interrupt(workspace, *more):
+    seen = []
+
+    def listen(event):
+        seen.append(event)
+        if isinstance(event, StepDone):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(InterruptedRunError):
+        train(workspace, settings(workspace, *more), emit=listen)
+
+
+def record(workspace, number=0, name="run.json"):
+    return json.loads((workspace.round_path(number) / name).read_text())
+
+
+def test_another_setting_is_refused_by_its_name_and_the_saved_one_goes_on(workspace):
+    interrupt(workspace)
+    with pytest.raises(CheckpointError, match=r"classifier\.steps was 20, is 21") as refused:
+        train(workspace, settings(workspace, "classifier.steps=21"))
+    assert refused.value.exit_code == 4
+    assert train(workspace, settings(workspace, "query.size=7"), must_resume=True).round == 0
+
+
+def test_resume_needs_something_to_go_on_with(workspace):
+    with pytest.raises(UsageError, match="no training of round 0 was interrupted"):
+        train(workspace, settings(workspace), must_resume=True)
+
+
+def test_another_machine_is_refused_or_recorded(workspace, monkeypatch):
+    interrupt(workspace)
+    with pytest.raises(CheckpointError, match="CPU threads was 1, is 2"):
+        train(workspace, settings(workspace, "threads=2"))
+    began, now = torch.__version__, "9.9.9"
+    monkeypatch.setattr(torch, "__version__", now)
+    with pytest.raises(CheckpointError, match=r"torch was .*, is 9\.9\.9.*--allow-inexact"):
+        train(workspace, settings(workspace))
+    train(workspace, settings(workspace), is_inexact_allowed=True)
+    run = record(workspace)
+    assert run["bit_exact"]["holds"] is False
+    assert run["bit_exact"]["why"] == [f"it went on where torch was {began}, is {now}"]
+
+
+def test_the_record_says_what_the_round_ran_on(workspace):
+    train(workspace, settings(workspace))
+    run = record(workspace)
+    assert run["bit_exact"] == {"holds": True, "unless": "the same machine settings", "why": []}
+    assert (run["precision"], run["processes"], run["compiled"]) == ("fp32", 1, False)
+    assert run["steps"]["classifier"] == 20
+    assert run["versions"]["torch"] == torch.__version__
+
+
+def test_a_time_budget_shorter_than_one_pass_is_refused(workspace):
+    with pytest.raises(UsageError, match="one pass of it takes about") as refused:
+        train(workspace, settings(workspace, "pretrain.epochs=40"), budget_s=0.01)
+    assert refused.value.exit_code == 2
+
+
+def test_a_time_budget_is_recorded_with_the_steps_it_left(workspace):
+    train(workspace, settings(workspace, "classifier.steps=100000"), budget_s=6.0)
+    run = record(workspace)
+    assert run["steps"]["classifier"] < 100_000
+    assert "time budget" in run["bit_exact"]["why"][0]
+
+
+def test_a_batch_that_does_not_fit_is_answered_with_one_that_does(workspace, monkeypatch):
+    whole = Encoder.forward
+
+    def forward(self, images):
+        if self.training and len(images) > 20:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return whole(self, images)
+
+    monkeypatch.setattr(Encoder, "forward", forward)
+    with pytest.raises(
+        UsageError, match=r"'learning the pool' with pretrain\.batch = 32 .* 8 fits: --set pretrain"
+    ) as refused:
+        train(workspace, settings(workspace))
+    assert refused.value.exit_code == 2
+    assert train(workspace, settings(workspace, "pretrain.batch=8")).round == 0
+
+
+def test_a_network_that_never_fits_is_said(workspace, monkeypatch):
+    def forward(self, images):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(SmallVgg, "forward", forward)
+    with pytest.raises(UsageError, match=r"classifier\.batch = 64 .*no smaller batch does"):
+        train(workspace, settings(workspace))
+
+
+def test_event_files_are_written_when_asked(workspace):
+    train(workspace, settings(workspace), has_event_files=True)
+    (path,) = (workspace.round_path(0) / "tensorboard").iterdir()
+    data = path.read_bytes()
+    assert b"pretrain/reconstruction" in data
+    assert b"classifier/cross_entropy" in data
+    assert b"health/realism_auc" in data
+
+
+def weights(workspace, number, name="classifier"):
+    tensors, _ = checkpoint.load(workspace.round_path(number) / "checkpoint")
+    return {k: v for k, v in tensors.items() if k.startswith(f"module.{name}.")}
+
+
+@pytest.mark.parametrize("init_rule", ["scratch", "warm", "shrink_perturb"])
+def test_a_task_model_begins_as_configured(workspace, init_rule):
+    own = settings(workspace, f"classifier.init={init_rule}", "classifier.lr=1e-9")
+    train(workspace, own)
+    fake_next_round(workspace)
+    train(workspace, own)
+    before, after = weights(workspace, 0), weights(workspace, 1)
+    name = "module.classifier.head.weight"
+    fresh = fresh_weights(workspace, own, number=1)["head.weight"]
+    expected = {
+        "scratch": fresh,
+        "warm": before[name],
+        "shrink_perturb": 0.4 * before[name] + 0.1 * fresh,
+    }[init_rule]
+    assert torch.allclose(after[name], expected, atol=1e-6)
+    assert record(workspace, 1)["config"]["classifier"]["init"] == init_rule
+
+
+def fake_next_round(workspace):
+    from dgaal_cli.workflows.query import query
+
+    query(workspace, settings(workspace), count=5)
+    with LabelStore.open(workspace.store_path) as store:
+        opened = store.open_query()
+        answer_items(
+            store,
+            [entry.item_id for entry in opened.entries],
+            true_labels(POOL, base=workspace.root),
+        )
+
+
+def fresh_weights(workspace, config, *, number):
+    from dgaal_cli.methods.base import TaskShape
+    from dgaal_cli.methods.fresh import fresh_method
+
+    shape = TaskShape(image_size=8, channels=1, classes=10)
+    return fresh_method(config, shape, number=number).classifier.state_dict()
+
+
+def test_new_classes_begin_a_warm_task_model_anew(workspace):
+    own = settings(workspace, "classifier.init=warm")
+    train(workspace, own)
+    fake_next_round(workspace)
+    with LabelStore.open(workspace.store_path) as store:
+        store.add_class("ten")
+    events = []
+    train(workspace, own, emit=events.append)
+    told = [event.message for event in events if isinstance(event, Warned)]
+    assert "classes changed since round 0; the task model begins anew" in told
+    assert weights(workspace, 1)["module.classifier.head.weight"].shape[0] == 11
