@@ -24,7 +24,11 @@ from dgaal_cli.scoring.rows import Row, scored_many, unreadable
 from exporters.manifest import Manifest
 
 _AHEAD = 3
-"""Decoded batches that may wait for the engine."""
+"""Decoded batches that may wait to be handed to the engine."""
+_HANDED = 4
+"""Batches handed to the engine for each of its calls: enough work while a journal is synced."""
+_HANDED_BYTES = 32 * 2**20
+"""Pixels handed over at most, beyond the one batch that every call needs."""
 
 _Outputs = Mapping[str, npt.NDArray[Any]]
 
@@ -76,12 +80,18 @@ def score_entries(
             try:
                 for decoded in batches:
                     waiting.append((decoded, calls.submit(_run, engine, decoded, batch)))
-                    if len(waiting) > engine.calls:
+                    window = _window(engine, decoded)
+                    while waiting and (len(waiting) > window or waiting[0][1].done()):
                         yield _scored(*waiting.popleft(), manifest, with_features=with_features)
                 while waiting:
                     yield _scored(*waiting.popleft(), manifest, with_features=with_features)
             finally:
                 calls.shutdown(wait=True, cancel_futures=True)
+
+
+def _window(engine: Engine, decoded: DecodedBatch) -> int:
+    affordable = _HANDED_BYTES // max(1, decoded.pixels.nbytes)
+    return max(engine.calls, min(_HANDED * engine.calls, affordable))
 
 
 def _run(engine: Engine, decoded: DecodedBatch, batch: int) -> _Outputs:
