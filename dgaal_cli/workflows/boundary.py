@@ -13,6 +13,8 @@ from dgaal_cli.workflows.synthesis import save_synthetic
 from dgaal_cli.workflows.trained import Trained
 from dgaal_cli.workspace import Workspace
 
+SHOWN_GUESSES = 5
+"""What T takes a drawing for goes with it: junk is counted by class."""
 DRAWN_PER_KEPT = 4
 """Images drawn for each one kept; those nearest the boundary are."""
 
@@ -48,7 +50,8 @@ def synthesize_at_boundary(
         raise UsageError(
             f"the method '{trained.method.name}' has no generator; use --synthetic with dgaal"
         )
-    scores = boundary_closeness(predict(network, drawn.pixels, data.device).probabilities)
+    probabilities = predict(network, drawn.pixels, data.device).probabilities
+    scores = boundary_closeness(probabilities)
     best = np.argsort(-scores, kind="stable")[:count]
     return _asked(
         workspace,

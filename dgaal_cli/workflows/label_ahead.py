@@ -58,14 +58,8 @@ class Ahead:
         self._order = [*self._left]
         if self.guesses is None:
             return
-        guesses = self.guesses.guesses(self._order)
-
-        def key(item: ItemId) -> tuple[bool, float]:
-            found = guesses.get(item)
-            doubt = found[0][1] - found[1][1] if found and len(found) > 1 else 0.0
-            return item in self._put_off, doubt
-
-        self._order.sort(key=key)
+        gaps = self.guesses.doubts(self._order)
+        self._order.sort(key=lambda item: (item in self._put_off, gaps.get(item, 0.0)))
 
     def first(self) -> ItemId | None:
         """The image to ask first."""

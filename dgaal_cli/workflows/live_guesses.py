@@ -27,7 +27,7 @@ class LiveGuesses:
         self._outlook = outlook
         self._row_of = {ItemId(int(item)): row for row, item in enumerate(outlook.items)}
         self._uids = [ClassUid(uid) for uid in outlook.class_uids]
-        self._learner = QuickLearner(outlook.features, outlook.probabilities)
+        self._learner = QuickLearner(_columns(outlook), outlook.probabilities)
         self._learned: dict[ItemId, int] = {}
         for uid in classes:
             self._column(uid)
@@ -80,6 +80,19 @@ class LiveGuesses:
             for at, (item, columns) in enumerate(zip(known, best, strict=True))
         }
 
+    def doubts(self, items: Sequence[ItemId]) -> dict[ItemId, float]:
+        """Gap between the two likeliest classes: small is in doubt; unknown images are left out."""
+        import numpy as np
+
+        from dgaal_cli.scoring.quick_learner import margins
+
+        known = [item for item in items if item in self._row_of]
+        if not known or not self._uids:
+            return {}
+        rows = np.array([self._row_of[item] for item in known], np.int64)
+        gaps: list[float] = margins(self._learner.guess(rows)).tolist()
+        return dict(zip(known, gaps, strict=True))
+
     def doubtful(self, count: int, *, without: set[ItemId]) -> list[QueryEntry]:
         """Choose images of the whole pool that the learner tells apart worst.
 
@@ -118,6 +131,15 @@ class LiveGuesses:
             self._uids.append(uid)
             self._learner.grow()
         return self._uids.index(uid)
+
+
+def _columns(outlook: "Outlook") -> "np.ndarray":
+    """The sampler's features, and beside them the task model's answer: it knows the classes."""
+    import numpy as np
+
+    if outlook.probabilities.shape[1] > MOST_GUESSES:
+        return outlook.features
+    return np.hstack([outlook.features, np.log(np.maximum(outlook.probabilities, 1e-4))])
 
 
 def load_guesses(

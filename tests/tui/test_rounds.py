@@ -1,0 +1,261 @@
+"""The round screen, training beside the labeling, and what follows a training."""
+
+import json
+
+import pytest
+from label_terminal import saying, script
+
+from dgaal_cli.events import QueryChosen, RoundStarted, RoundTrained, StepDone
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import Answer, Query, QueryEntry
+from dgaal_cli.tui.screens.pick_dialogs import NumberDialog, PickDialog
+from dgaal_cli.tui.screens.rounds import RoundsScreen
+from dgaal_cli.tui.screens.training import TrainingDialog
+from dgaal_cli.tui.widgets.rows import Rows
+from dgaal_cli.workflows.rounds_report import RoundRow, is_junk
+
+
+def words(t) -> str:
+    return "\n".join(strip.text for rows in t.app.screen.query(Rows) for strip in rows._rows)
+
+
+def history(workspace, *, junk: int = 1, synthetic: int = 6) -> None:
+    """Round 0: four pool images and synthetic ones, some of them junk; round 1 asks two."""
+    with LabelStore.open(workspace.store_path) as store:
+        uids = [record.uid for record in store.classes()]
+        entries = store.open_query().entries
+        for place, entry in enumerate(entries):
+            is_made = store.item(entry.item_id).is_synthetic
+            is_junk_now = is_made and place >= len(entries) - junk
+            store.submit(
+                Answer(
+                    op_id=f"a{place}",
+                    kind="cannot_tell" if is_junk_now else "label",
+                    item_id=entry.item_id,
+                    class_uid=None if is_junk_now else uids[place % 10],
+                    elapsed_ms=1500,
+                ),
+                annotator="ann",
+                session="s",
+            )
+        store.close_query(0)
+        rest = [i for i in store.items() if not i.is_synthetic][4:6]
+        more = tuple(QueryEntry(item_id=i.item_id, rank=r) for r, i in enumerate(rest, start=1))
+        store.save_query(Query(round=1, strategy="dgaal", model_sha=None, entries=more))
+    for number, (labels, accuracy) in enumerate([(0, 0.1), (9, 0.8125)]):
+        folder = workspace.round_path(number)
+        folder.mkdir(parents=True)
+        metrics = {"labels": labels, "accuracy": accuracy, "measured_count": 500}
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+        (folder / "run.json").write_text('{"method": "dgaal"}')
+    beside = workspace.root / "baseline-random" / "rounds" / "001"
+    beside.mkdir(parents=True)
+    (beside / "metrics.json").write_text('{"labels": 9, "accuracy": 0.625}')
+
+
+async def open_rounds(t) -> RoundsScreen:
+    await t.press("h")
+    await t.until(lambda: isinstance(t.app.screen, RoundsScreen), "for the rounds")
+    await t.until(lambda: "rounds" in words(t))
+    return t.app.screen
+
+
+@pytest.fixture
+def workspace(make_workspace):
+    return make_workspace(synthetic=6, guess=3)
+
+
+async def test_the_table_shows_rounds_junk_and_random_beside(terminal, workspace):
+    history(workspace, junk=2)
+    async with terminal(workspace=workspace) as t:
+        await open_rounds(t)
+        shown = words(t)
+        assert "2/6" in shown
+        assert "81.2%" in shown
+        assert "+71.2" in shown
+        assert "62.5%" in shown
+        assert "three 2/6" in shown
+        assert "goes on with round 1: 2 of 2 left" in shown
+        await t.pilot.press("escape")
+        await t.until(lambda: t.screen.is_current)
+        await t.settle()
+        await t.press("4")
+        assert t.labels()["004.png"] == "four"
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 24), (60, 20), (44, 12)])
+async def test_nothing_of_the_round_screen_is_wider_than_its_place(terminal, workspace, size):
+    history(workspace)
+    async with terminal(workspace=workspace, size=size) as t:
+        await open_rounds(t)
+        for rows in t.app.screen.query(Rows):
+            assert all(strip.cell_length == rows.size.width for strip in rows._rows if rows.display)
+
+
+async def test_method_and_query_size_are_written_to_the_file_and_shown(terminal, workspace):
+    history(workspace)
+    async with terminal(workspace=workspace) as t:
+        await open_rounds(t)
+        await t.pilot.press("n")
+        await t.until(lambda: isinstance(t.app.screen, NumberDialog))
+        await t.pilot.press("3", "7", "enter")
+        await t.until(lambda: isinstance(t.app.screen, RoundsScreen))
+        await t.until(lambda: "37 a query" in words(t))
+        await t.pilot.press("m")
+        await t.until(lambda: isinstance(t.app.screen, PickDialog))
+        await t.pilot.press(*"marg", "enter")
+        await t.until(lambda: isinstance(t.app.screen, RoundsScreen) and "margin" in words(t))
+    text = workspace.config_path.read_text()
+    assert "size = 37" in text
+    assert 'method = "margin"' in text
+
+
+async def test_synthesis_is_asked_by_number_and_trains_first(terminal, workspace):
+    history(workspace)
+    steps = {
+        "train": script("sys.exit(0)"),
+        "query --synthetic 5": script(
+            saying(QueryChosen(round=2, size=7, synthetic=5, strategy="dgaal"))
+        ),
+    }
+    async with terminal(workspace=workspace, train=steps) as t:
+        await t.press("3", "4")
+        await t.until(lambda: isinstance(t.app.screen, TrainingDialog))
+        await t.pilot.press("escape")
+        await t.until(lambda: t.screen.is_current and not t.screen.busy)
+        await open_rounds(t)
+        await t.pilot.press("s")
+        await t.until(lambda: isinstance(t.app.screen, NumberDialog))
+        await t.pilot.press("5", "enter")
+        await t.until(lambda: isinstance(t.app.screen, TrainingDialog))
+        dialog = t.app.screen
+        await t.until(lambda: dialog.state and dialog.state.stage in ("done", "failed"))
+        assert dialog.state.stage == "done", dialog.state.reason
+        assert dialog.state.chosen == 7
+
+
+async def test_synthesis_pauses_by_itself_when_junk_passes_the_threshold(terminal, workspace):
+    history(workspace, junk=4)
+    async with terminal(workspace=workspace) as t:
+        await open_rounds(t)
+        await t.pilot.press("s")
+        await t.pilot.pause()
+        assert isinstance(t.app.screen, RoundsScreen)
+        assert "paused" in words(t)
+        assert "could not" in words(t)
+
+
+def test_junk_is_judged_on_the_newest_round_with_enough_images():
+    def row(number: int, junk: int, synthetic: int) -> RoundRow:
+        return RoundRow(number=number, method="", junk=junk, synthetic=synthetic)
+
+    assert not is_junk([], 0.5)
+    assert not is_junk([row(0, 4, 4)], 0.5)
+    assert is_junk([row(0, 4, 6)], 0.5)
+    assert is_junk([row(0, 4, 6), row(1, 0, 2)], 0.5)
+    assert not is_junk([row(0, 6, 6), row(1, 3, 6)], 0.5)
+
+
+TRAIN = script(
+    saying(RoundStarted(round=0, method="dgaal", labels=1, pool=12, device="cpu")),
+    saying(StepDone(phase="fit", step=5, steps=10, rate=1.0, left_s=9.0)),
+    "import pathlib",
+    "while not pathlib.Path(GO).exists(): time.sleep(0.02)",
+    saying(RoundTrained(round=0, labels=1, accuracy=0.75, measured_on="test images", seconds=1.0)),
+)
+
+
+async def test_labeling_goes_on_while_the_round_trains_and_its_query_opens_by_itself(
+    terminal, workspace, tmp_path
+):
+    history(workspace)
+    go = tmp_path / "go"
+    ask = script(
+        "from dgaal_cli.store.labels import LabelStore",
+        "from dgaal_cli.store.records import Query, QueryEntry",
+        f"store = LabelStore.open(__import__('pathlib').Path({str(workspace.store_path)!r}))",
+        "entries = (QueryEntry(item_id=store.items()[9].item_id, rank=1),)",
+        "store.save_query(Query(round=2, strategy='x', model_sha=None, entries=entries))",
+        saying(QueryChosen(round=2, size=1, synthetic=0, strategy="x")),
+    )
+    steps = {
+        "train": [*TRAIN[:2], f"GO = {str(go)!r}\n{TRAIN[2]}"],
+        "query": ask,
+        "export": script("sys.exit(0)"),
+        "outlook": script("sys.exit(0)"),
+    }
+    async with terminal(workspace=workspace, train=steps) as t:
+        await t.press("t")
+        await t.pilot.press("enter")
+        await t.until(lambda: isinstance(t.app.screen, TrainingDialog))
+        dialog = t.app.screen
+        await t.until(lambda: dialog.state and dialog.state.round == 0)
+        await t.pilot.press("b")
+        await t.until(lambda: t.screen.is_current)
+        await t.until(lambda: "training 50%" in t.text(), "for the progress")
+        await t.settle()
+        await t.press("4")
+        assert t.labels()["004.png"] == "four"
+        go.touch()
+        await t.until(lambda: t.screen.view.round == 2, "for the new query")
+        await t.until(lambda: not t.screen.is_training)
+        await t.settle()
+        await t.press("5")
+        assert t.labels()["009.png"] == "five"
+
+
+async def test_a_training_that_fails_in_the_background_costs_nothing(terminal, workspace):
+    history(workspace)
+    steps = {"train": script("time.sleep(0.5); sys.exit('no labels of two classes')")}
+    async with terminal(workspace=workspace, train=steps) as t:
+        await t.press("t")
+        await t.pilot.press("enter")
+        await t.until(lambda: isinstance(t.app.screen, TrainingDialog))
+        dialog = t.app.screen
+        await t.until(lambda: dialog.state is not None)
+        await t.pilot.press("b")
+        await t.until(lambda: t.screen.is_current)
+        await t.until(lambda: "training failed" in t.text(), "for the news")
+        await t.settle()
+        await t.press("4", "5")
+        assert {"004.png", "005.png"} <= set(t.labels())
+
+
+async def test_leaving_while_a_training_runs_asks_first(terminal, workspace, tmp_path):
+    history(workspace)
+    go = tmp_path / "never"
+    steps = {"train": [*TRAIN[:2], f"GO = {str(go)!r}\n{TRAIN[2]}"]}
+    async with terminal(workspace=workspace, train=steps) as t:
+        await t.press("t")
+        await t.pilot.press("enter")
+        await t.until(lambda: isinstance(t.app.screen, TrainingDialog))
+        await t.until(lambda: t.app.screen.state and t.app.screen.state.round == 0)
+        await t.pilot.press("b")
+        await t.until(lambda: t.screen.is_current)
+        await t.settle()
+        await t.press("q")
+        assert "A training runs" in t.dialog()
+        await t.pilot.press("enter")
+        await t.until(lambda: t.app.return_value == 0)
+        t.screen.stop_processes()
+        assert not t.screen.is_training
+
+
+async def test_the_palette_offers_every_command_by_name(terminal):
+    async with terminal() as t:
+        await t.press("3")
+        await t.pilot.press("ctrl+p")
+        await t.pilot.pause(0.3)
+        await t.pilot.press(*"undo")
+        await t.pilot.pause(0.6)
+        await t.pilot.press("enter")
+        await t.until(lambda: [k for k, _, _ in t.events()] == ["label", "undo"], "for undo")
+
+
+async def test_opening_outside_says_where_the_image_is_without_a_desktop(terminal, monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    async with terminal() as t:
+        await t.press("o")
+        await t.until(lambda: "no desktop here; the image is /pool/000.png" in t.text())
+        assert t.events() == []
