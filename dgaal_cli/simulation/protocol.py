@@ -30,8 +30,10 @@ from dgaal_cli.simulation.synthetic import SyntheticPool
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData, labeling_progress
+from dgaal_cli.training.compiling import compile_networks
 from dgaal_cli.training.device import pick_device, use_threads
 from dgaal_cli.training.phase import Phase
+from dgaal_cli.training.precision import pick_precision
 from dgaal_cli.training.seeding import numpy_generator, seed_of
 
 if TYPE_CHECKING:
@@ -160,6 +162,7 @@ class _Trial:
             number=number,
             seed=self.config.seed,
             device=self.device,
+            precision=pick_precision(self.config.precision, self.device),
             item_ids=[ItemId(row + 1) for row in range(len(self.truth))],
             pixels=self.pixels,
             labels=self.labels.copy(),
@@ -226,6 +229,7 @@ class _Trial:
             begin_with(method, self.before, origins_of(method, self.config))
         for module in method.modules.values():
             module.to(self.device)
+        compile_networks(method.modules, self.config.compile, self.device)
         first, second = method.learn(data), method.adapt(data)
         phases = [*first, *second]
         seconds = run_phases(first, seed=data.seed, number=data.number, who=self.who)
@@ -259,6 +263,7 @@ class _Trial:
         """Train everybody's T on the labels that were asked for: what selection alone is worth."""
         method = fresh_method(self.base_config, self.shape, number=data.number)
         method.classifier.to(self.device)
+        compile_networks({"classifier": method.classifier}, self.config.compile, self.device)
         asked_only = replace(data, synthetic=self.synthetic.asked_images())
         run_phases(
             method.learn(asked_only), seed=data.seed, number=data.number, who=f"{self.who}, plain T"

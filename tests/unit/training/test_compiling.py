@@ -1,0 +1,43 @@
+"""Networks under torch.compile: the same bits with a compiler that changes none, compiled once."""
+
+import pytest
+import torch
+from small_rounds import build, runner, small_config, small_data
+
+from dgaal_cli.training.checkpoint import module_tensors
+from dgaal_cli.training.compiling import compile_networks
+
+CPU = torch.device("cpu")
+
+
+def trained(folder, *, backend=None):
+    method, data = build(small_config()), small_data()
+    if backend is not None:
+        assert compile_networks(method.modules, "on", CPU, backend=backend)
+    phases = [*method.learn(data), *method.adapt(data)]
+    runner(method, phases, folder).run(phases)
+    return module_tensors(method.modules)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # torch's compiler warns of itself
+def test_compiled_networks_keep_names_and_bits_and_are_compiled_once(tmp_path):
+    from torch._dynamo.testing import CompileCounter
+
+    torch.set_num_threads(1)
+    counter = CompileCounter()
+    plain = trained(tmp_path / "plain")
+    compiled = trained(tmp_path / "compiled", backend=counter)
+    assert plain.keys() == compiled.keys()
+    assert [key for key in plain if not torch.equal(plain[key], compiled[key])] == []
+    assert counter.frame_count > 0
+    first = counter.frame_count
+    trained(tmp_path / "next round", backend=counter)
+    assert counter.frame_count == first
+
+
+@pytest.mark.parametrize(("asked", "device"), [("off", "cpu"), ("off", "cuda"), ("auto", "cpu")])
+def test_nothing_is_compiled_unasked(asked, device):
+    method = build(small_config())
+    assert not compile_networks(method.modules, asked, torch.device(device))
+    assert all(m._compiled_call_impl is None for m in method.modules.values())
