@@ -29,8 +29,8 @@ from dgaal_cli.simulation.records import Absent, RoundRecord, Seconds
 from dgaal_cli.simulation.synthetic import SyntheticPool
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.classifier import predict
-from dgaal_cli.training.data import RoundData, labeling_progress
 from dgaal_cli.training.compiling import compile_networks
+from dgaal_cli.training.data import RoundData, labeling_progress
 from dgaal_cli.training.device import pick_device, use_threads
 from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.precision import pick_precision
