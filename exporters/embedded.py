@@ -32,8 +32,8 @@ def read_manifest(data: bytes, format: str) -> Manifest:  # noqa: A002
     """
     try:
         document = _from_onnx(data) if format == "onnx" else _from_torchscript(data)
-    except (onnx_wire.WireError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise ManifestError(str(error) or "it is no archive") from error
+    except onnx_wire.WireError as error:
+        raise ManifestError(str(error)) from error
     return parse(document)
 
 
@@ -46,6 +46,15 @@ def _from_onnx(data: bytes) -> bytes:
 
 
 def _from_torchscript(data: bytes) -> bytes:
+    try:
+        return _extra_file(data)
+    except ManifestError:
+        raise
+    except Exception as error:  # on hostile bytes zipfile raises nearly anything
+        raise ManifestError("it is no whole archive") from error
+
+
+def _extra_file(data: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         found = [info for info in archive.infolist() if info.filename.endswith(f"/extra/{KEY}")]
         if len(found) != 1 or found[0].file_size > MAX_BYTES:

@@ -108,7 +108,7 @@ def parse_assignment(text: str) -> tuple[list[str], Any]:
         raise ConfigError(f"--set {show(text)!r} is no assignment; write --set key.path=value")
     try:
         value = tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = raw.strip()
     return [part.strip() for part in key.split(".")], value
 
@@ -122,7 +122,9 @@ def _read_toml(path: Path) -> Tree:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise StorageError(f"cannot read {show(str(path))}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise ConfigError(f"{show(str(path))} is no valid TOML: nested too deeply") from None
+    except ValueError as error:  # also a number or a date that Python cannot hold
         raise ConfigError(f"{show(str(path))} is no valid TOML: {show(str(error))}") from error
 
 

@@ -174,19 +174,22 @@ def restore_optimizers(
 def _read(folder: Path) -> tuple[Tensors, State]:
     parts = read_parts(folder)
     try:
-        state = cast("State", json.loads(parts[STATE_NAME]))
+        state: Any = json.loads(parts[STATE_NAME])
+        if not isinstance(state, dict):
+            raise ValueError("a state is an object")  # noqa: TRY301, TRY004
         tensors = parse_tensors(parts[TENSORS_NAME])
     except (ValueError, RecursionError, SafetensorError) as error:
         raise CheckpointError(
             f"the checkpoint {show(str(folder))} is none of dgaal's; "
             "train the round again with --fresh"
         ) from error
-    if state.get("version") != FORMAT_VERSION:
+    found = cast("State", state)
+    if found.get("version") != FORMAT_VERSION:
         raise CheckpointError(
-            f"the checkpoint {show(str(folder))} has version {show(str(state.get('version')))}, "
+            f"the checkpoint {show(str(folder))} has version {show(str(found.get('version')))}, "
             f"this dgaal reads {FORMAT_VERSION}; upgrade dgaal"
         )
-    return tensors, state
+    return tensors, found
 
 
 def _swap(temporary: Path, folder: Path) -> None:

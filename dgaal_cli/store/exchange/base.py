@@ -143,6 +143,8 @@ def convert(value: Any, kind: type[_T], *, where: str) -> _T:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise InputDataError(f"{where}: {show(str(error))}") from None
+    except UnicodeEncodeError:  # msgspec cannot look up such a key
+        raise InputDataError(f"{where}: a key is no Unicode text") from None
 
 
 def unreadable(path: Path, error: OSError) -> StorageError:

@@ -1,0 +1,209 @@
+"""G15: any bytes at all give a result or one of dgaal's own errors, never another exception."""
+
+import contextlib
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+from label_workspaces import make_store
+
+from dgaal_cli.config.load import load_config
+from dgaal_cli.engines.artifact import check_artifact
+from dgaal_cli.errors import ArtifactError, CheckpointError, DgaalError, InputDataError
+from dgaal_cli.store.exchange import csv_table
+from dgaal_cli.store.exchange.registry import load_format
+from dgaal_cli.store.exchange.resolve import resolve
+from dgaal_cli.store.labels import LabelStore
+
+Parse = Callable[[bytes], None]
+EXAMPLES = pytest.mark.parametrize("examples", [150, pytest.param(5000, marks=pytest.mark.deep)])
+GLUE = (
+    *(b"\x00", b"\xff", b"\xef\xbb\xbf", b"\n", b"\r", b'"', b"'", b"{", b"[", b"]", b"}", b","),
+    *(b"NaN", b"1e999", b"-1", b"9" * 400, b"\\ud800", b"[" * 3000, b'{"a":' * 3000, b"../", b"\t"),
+    *(b"\xc2\x9b", b"null", b"true", b'""', b"=", b"1979-05-27T07:32:00Z"),
+)
+
+CONFIG = (
+    b'version = 1\nname = "a"\nseed = 3\n[pool]\nsource = "p"\nimage_size = 8\n[query]\nsize = 4\n'
+)
+CSV = (
+    b"file_name,label,annotator,round,at\n"
+    b"000001.png,cat,ann,0,2023-11-14T22:13:20Z\n000002.png,dog,,,\n"
+)
+JSONL = (
+    b'{"file_name": "000001.png", "label": "cat", "kind": "label", "annotator": "a"}\n'
+    b'{"file_name": "000002.png", "kind": "cannot_tell", "elapsed_ms": 5}\n'
+)
+COCO = json.dumps(
+    {
+        "images": [{"id": 1, "file_name": "000001.png"}],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1}],
+    }
+).encode()
+STUDIO = json.dumps(
+    [
+        {
+            "data": {"image": "000001.png"},
+            "annotations": [
+                {
+                    "result": [
+                        {
+                            "type": "choices",
+                            "from_name": "label",
+                            "to_name": "image",
+                            "value": {"choices": ["cat"]},
+                        }
+                    ]
+                }
+            ],
+        }
+    ]
+).encode()
+
+
+@st.composite
+def spoiled(draw: st.DrawFn, valid: bytes) -> bytes:
+    """A valid document with pieces of it replaced, doubled or cut, or any bytes at all."""
+    if draw(st.integers(0, 9)) == 0:
+        return draw(st.binary(max_size=200))
+    data = bytearray(valid)
+    for _ in range(draw(st.integers(1, 5))):
+        at = draw(st.integers(0, len(data)))
+        end = min(len(data), at + draw(st.integers(0, 12)))
+        data[at:end] = draw(st.sampled_from(GLUE) | st.binary(max_size=6))
+    return bytes(data)
+
+
+def fuzz(parse: Parse, valid: bytes, allowed: type[DgaalError], *, examples: int, number: int):
+    """Parse spoiled documents; whatever is raised must be of the allowed kind."""
+    parse(valid)
+
+    @seed(number)
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(spoiled(valid))
+    def check(data: bytes) -> None:
+        with contextlib.suppress(allowed):
+            parse(data)
+
+    check()
+
+
+@EXAMPLES
+def test_configuration(tmp_path: Path, request: pytest.FixtureRequest, examples: int):
+    number = request.getfixturevalue("seed")
+    path = tmp_path / "dgaal.toml"
+
+    def parse(data: bytes) -> None:
+        path.write_bytes(data)
+        load_config(path, environment={})
+
+    fuzz(parse, CONFIG, DgaalError, examples=examples, number=number)
+
+
+LABELS = {"csv": CSV, "jsonl": JSONL, "coco": COCO, "labelstudio": STUDIO}
+
+
+def label_parser(tmp_path: Path, store: LabelStore, name: str) -> Parse:
+    path = tmp_path / f"in.{name}"
+
+    def parse(data: bytes) -> None:
+        path.write_bytes(data)
+        found = resolve(store, load_format(name).read(path), annotator="a", may_add_classes=True)
+        store.import_labels(found.labels, new_classes=found.new_classes, is_dry_run=True)
+
+    return parse
+
+
+@EXAMPLES
+@pytest.mark.parametrize("name", LABELS)
+def test_labels(tmp_path: Path, request: pytest.FixtureRequest, name: str, examples: int):
+    number = request.getfixturevalue("seed")
+    make_store(tmp_path / "labels.db", 4)
+    with LabelStore.open(tmp_path / "labels.db") as store:
+        parse = label_parser(tmp_path, store, name)
+        fuzz(parse, LABELS[name], DgaalError, examples=examples, number=number)
+        assert store.watermark() == 0
+
+
+@EXAMPLES
+def test_checkpoint_with_digests_that_fit(
+    tmp_path: Path, request: pytest.FixtureRequest, examples: int
+):
+    import hashlib
+
+    torch = pytest.importorskip("torch")
+    from dgaal_cli.training import checkpoint
+
+    number = request.getfixturevalue("seed")
+    checkpoint.save(tmp_path / "c", {"module.a": torch.ones(3)}, {"step": 1})
+    folder = tmp_path / "c"
+    for name in (checkpoint.STATE_NAME, checkpoint.TENSORS_NAME, checkpoint.COMPLETE_NAME):
+
+        def parse(data: bytes, name: str = name) -> None:
+            (folder / name).write_bytes(data)
+            if name != checkpoint.COMPLETE_NAME:
+                hashes = json.loads((folder / checkpoint.COMPLETE_NAME).read_bytes())
+                hashes[name] = hashlib.sha256(data).hexdigest()
+                (folder / checkpoint.COMPLETE_NAME).write_text(json.dumps(hashes))
+            checkpoint.load(folder)
+
+        valid = (folder / name).read_bytes()
+        fuzz(parse, valid, CheckpointError, examples=examples, number=number)
+        (folder / name).write_bytes(valid)
+        parse(valid)
+
+
+@EXAMPLES
+@pytest.mark.parametrize("format_", ["onnx", "torchscript"])
+def test_artifact_with_a_seal_that_fits(
+    request: pytest.FixtureRequest, format_: str, examples: int
+):
+    pytest.importorskip("torch")
+    from sealed_artifacts import sealed
+
+    from exporters import seal
+
+    body = seal.unseal(sealed("sampler", format_), format_)
+
+    def parse(data: bytes) -> None:
+        try:
+            whole = seal.seal(data, format_)
+        except seal.SealError:
+            return
+        check_artifact(whole, format_=format_)
+
+    number = request.getfixturevalue("seed")
+    document = body.rindex(b'"schema"')
+    rng = random.Random(number)
+    parse(body)
+    for _ in range(examples):
+        data = bytearray(body)
+        at = (
+            document + rng.randrange(-200, 1200) if rng.random() < 0.7 else rng.randrange(len(body))
+        )
+        at = max(0, min(at, len(data) - 1))
+        data[at : at + rng.randrange(6)] = rng.choice(GLUE)[:64]
+        with contextlib.suppress(ArtifactError):
+            parse(bytes(data))
+
+
+def test_control_a_parser_that_trusts_its_input_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+):
+    number = request.getfixturevalue("seed")
+    monkeypatch.setattr(csv_table, "_check_header", lambda row, _: [cell.strip() for cell in row])
+    make_store(tmp_path / "labels.db", 4)
+    with LabelStore.open(tmp_path / "labels.db") as store:
+        parse = label_parser(tmp_path, store, "csv")
+        with pytest.raises((KeyError, StopIteration, RuntimeError)):
+            fuzz(parse, CSV, InputDataError, examples=400, number=number)
