@@ -88,7 +88,7 @@ def _descent_phase(
 
     def step(number: int, generator: Generator) -> Losses:
         picked = to_device(draw_rows(rows, config.batch, generator), data.device)
-        batch = augment(images[picked], config, generator)
+        batch = augment(images.index_select(0, picked), config, generator)
         with drawing_from(generator, data.device) if draws else nullcontext(), data.autocast():
             stages = _stages(network, normalize(batch), has_maps=companion is not None)
         stages = _wide(stages)
@@ -168,22 +168,31 @@ def one_cycle(step: int, steps: int) -> float:
 
 
 def augment(images: Tensor, config: ClassifierConfig, generator: Generator) -> Tensor:
-    """Shift and mirror uint8 images ``(B, H, W, C)``, each by its own draw."""
-    count, height, width, _ = images.shape
-    if config.shift:
-        side = 2 * config.shift + 1
-        padded = F.pad(images.permute(0, 3, 1, 2), [config.shift] * 4)
-        shifts = torch.randint(side, (2, count), generator=generator)
-        down, right = to_device(shifts, images.device)
-        y = (down[:, None] + torch.arange(height, device=images.device))[:, None, :, None]
-        x = (right[:, None] + torch.arange(width, device=images.device))[:, None, None, :]
-        each = torch.arange(count, device=images.device)[:, None, None, None]
-        channel = torch.arange(images.shape[3], device=images.device)[None, :, None, None]
-        images = padded[each, channel, y, x].permute(0, 2, 3, 1)
+    """Shift and mirror uint8 images ``(B, H, W, C)``, each by its own draw.
+
+    Every row of a result is one run of bytes in the padded images or in their mirror images, so all
+    are fetched by one selection; indexing value by value took eight times as long.
+    """
+    count, height, width, channels = images.shape
+    margin = config.shift
+    if not margin and not config.flip:
+        return images
+    down, right = torch.zeros(2, count, dtype=torch.int64)
+    if margin:
+        down, right = torch.randint(2 * margin + 1, (2, count), generator=generator)
+        images = F.pad(images, [0, 0, margin, margin, margin, margin])
+    which = torch.arange(count)
     if config.flip:
-        is_flipped = to_device(torch.rand(count, generator=generator) < 0.5, images.device)
-        images = torch.where(is_flipped[:, None, None, None], images.flip(2), images)
-    return images
+        is_flipped = torch.rand(count, generator=generator) < 0.5
+        images = torch.cat([images, images.flip(2)])
+        which = which + count * is_flipped
+        right = torch.where(is_flipped, 2 * margin - right, right)
+    row_size = (width + 2 * margin) * channels
+    rows = (which * (height + 2 * margin) + down)[:, None] + torch.arange(height)
+    starts = to_device((rows * row_size + channels * right[:, None]).flatten(), images.device)
+    size = width * channels
+    runs = images.flatten().as_strided((images.numel() - size + 1, size), (1, 1))
+    return runs.index_select(0, starts).view(count, height, width, channels)
 
 
 def predict(network: Classifier, pixels: np.ndarray, device: torch.device) -> Prediction:

@@ -90,7 +90,7 @@ class RoundData:
         if self._pool is None and self.is_resident:
             self._pool = torch.from_numpy(np.array(self.pixels)).to(self.device)
         if self._pool is not None:
-            return self._pool[to_device(rows, self.device)]
+            return self._pool.index_select(0, to_device(rows, self.device))
         return to_device(torch.from_numpy(self.pixels[rows.numpy()]), self.device)
 
     @property

@@ -7,6 +7,7 @@ import pytest
 import torch
 from small_rounds import no_synthetic, small_config, small_data, trained
 
+from dgaal_cli.config.schema import ClassifierConfig
 from dgaal_cli.training.classifier import accuracy, augment, classifier_phase, one_cycle, predict
 from dgaal_cli.training.data import SyntheticImages
 from dgaal_cli.training.seeding import numpy_generator, seed_of, torch_generator
@@ -98,3 +99,33 @@ def test_seeds_depend_on_every_part_and_on_nothing_else():
     assert len({seed_of(1, "a", 2), seed_of(1, "a", 3), seed_of(1, "b", 2), seed_of(12, "a")}) == 4
     first, second = numpy_generator(3, "x"), numpy_generator(3, "x")
     assert first.integers(1 << 60) == second.integers(1 << 60)
+
+
+def plain_augment(images, *, shift, down, right, is_flipped):
+    """Pad, crop and mirror one image after the other."""
+    padded = torch.nn.functional.pad(images, [0, 0, shift, shift, shift, shift])
+    side = images.shape[1]
+    found = []
+    for image, y, x, mirrored in zip(padded, down, right, is_flipped, strict=True):
+        crop = image[y : y + side, x : x + side]
+        found.append(crop.flip(1) if mirrored else crop)
+    return torch.stack(found)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("shift", [0, 1, 4])
+@pytest.mark.parametrize("flip", [False, True])
+def test_augmenting_a_batch_at_once_equals_image_by_image(channels, shift, flip):
+    images = torch.randint(
+        256, (40, 8, 8, channels), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
+    )
+    config = ClassifierConfig(shift=shift, flip=flip)
+    draws = torch.Generator().manual_seed(7)
+    down, right = torch.zeros(2, 40, dtype=torch.int64)
+    if shift:
+        down, right = torch.randint(2 * shift + 1, (2, 40), generator=draws)
+    is_flipped = torch.rand(40, generator=draws) < 0.5 if flip else torch.zeros(40, dtype=bool)
+    expected = plain_augment(images, shift=shift, down=down, right=right, is_flipped=is_flipped)
+    ours = augment(images, config, torch.Generator().manual_seed(7))
+    assert ours.dtype == torch.uint8
+    assert torch.equal(ours, expected)
