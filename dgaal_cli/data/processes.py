@@ -11,7 +11,10 @@ from typing import IO, cast
 
 import dgaal_cli
 
-_START = "import sys; sys.path[:0] = {paths!r}; from dgaal_cli.data.worker import main; main()"
+_START = (
+    "import os, sys; sys.path[:0] = {paths!r}; from dgaal_cli.data.worker import main; main(); "
+    "os._exit(0)"  # taking the interpreter apart is a fifth of what its start costs
+)
 _PIPE_BYTES = 2**20
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of Linux; Python's fcntl names it in some builds only
 

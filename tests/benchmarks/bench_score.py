@@ -2,11 +2,11 @@
 
 Run on demand::
 
-    python tests/benchmarks/bench_score.py [--images 20000] [--repeats 5] [--load 1.2] [--keep DIR]
+    python tests/benchmarks/bench_score.py [--images 20000] [--repeats 5] [--patient] [--keep DIR]
 
 It makes small PNG files and a 4 MB sampler in a temporary folder (``--keep DIR`` uses them again).
 Every way is timed as a whole process, start-up included, in turn; the medians count. Ratios on one
-machine in one spell mean something, seconds do not. ``--load`` waits for a quiet spell first.
+machine in one spell mean something, seconds do not. ``--patient`` repeats what others disturbed.
 
 The ways: ``plain`` is PIL and ONNX Runtime in one loop, batch 64, as anybody would write it;
 ``eager`` is PyTorch with a DataLoader of two workers; ``score`` is the command on the folder and
@@ -27,7 +27,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from making import machine, make_images, make_photographs, timed, wait_for_quiet
+from making import Stopwatch, machine, make_images, make_photographs
 
 MAKE = Path(__file__).with_name("small_sampler.py")
 
@@ -100,7 +100,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--load", type=float, default=0.0, help="wait for a load below this")
+    parser.add_argument("--patient", action="store_true", help="count undisturbed runs only")
     parser.add_argument("--without", nargs="*", default=[], help="ways to leave out")
     parser.add_argument("--jpeg", type=int, default=0, help="also score so many 640x480 JPEG")
     parser.add_argument("--keep", type=Path)
@@ -114,7 +114,7 @@ def main() -> None:
             make_photographs(folder / "photographs", options.jpeg)
             ways |= jpeg_ways(folder)
         ways = {name: way for name, way in ways.items() if name not in options.without}
-        found = measure(ways, options.repeats, options.load)
+        found = measure(ways, options.repeats, Stopwatch(is_patient=options.patient))
     report = {"machine": machine(), "images": options.images, **found}
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
 
@@ -156,21 +156,19 @@ def score_command(folder: Path) -> list[str]:
 
 
 def measure(
-    ways: dict[str, tuple[list[str], bool]], repeats: int, load: float
+    ways: dict[str, tuple[list[str], bool]], repeats: int, watch: Stopwatch
 ) -> dict[str, object]:
     wall: dict[str, list[float]] = {name: [] for name in ways}
     cpu: dict[str, list[float]] = {name: [] for name in ways}
-    loads: list[float] = []
     for _ in range(repeats):
         for name, (command, tells) in ways.items():
-            loads.append(wait_for_quiet(load))
-            seconds, cpu_seconds = timed(command, tells=tells)
+            seconds, cpu_seconds = watch.time(command, tells=tells)
             wall[name].append(seconds)
             cpu[name].append(cpu_seconds)
     seconds = {name: float(np.median(values)) for name, values in wall.items()}
     return {
         "repeats": repeats,
-        "load before a run": [round(min(loads), 2), round(max(loads), 2)],
+        "others took at most": round(watch.disturbed, 3),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "cpu seconds": {name: round(float(np.median(v)), 3) for name, v in cpu.items()},
         **ratios(seconds),
