@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dgaal_cli.commands._context import Context
+from dgaal_cli.commands._extras import needing
 from dgaal_cli.errors import UsageError
 
 _IMAGES = ("auto", "half", "half5", "half256", "gray", "ascii")
@@ -28,6 +29,12 @@ def label(
     review: Annotated[
         bool, typer.Option("--review", help="Begin with the answers given so far.")
     ] = False,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Show the terminal in a browser on this machine.")
+    ] = False,
+    port: Annotated[
+        int, typer.Option(help="Port of --serve; 0 takes a free one.", min=0, max=65535)
+    ] = 8321,
 ) -> None:
     """Label the open query in the terminal, or run the next round."""
     from dgaal_cli.workflows.annotators import default_annotator
@@ -36,6 +43,9 @@ def label(
     context: Context = ctx.obj
     if images not in _IMAGES:
         raise UsageError(f"--images takes one of {', '.join(_IMAGES)}")
+    if serve:
+        _serve(context, annotator=annotator, images=images, port=port)
+        return
     is_plain = plain or os.environ.get("TERM", "").lower() in ("dumb", "unknown")
     if not is_plain and not _is_terminal():
         raise UsageError(
@@ -56,7 +66,31 @@ def label(
     raise typer.Exit(code)
 
 
+def _serve(context: Context, *, annotator: str, images: str, port: int) -> None:
+    """Serve this very command to a browser; each tab is one process."""
+    from dgaal_cli.workflows.annotators import check_annotator, default_annotator
+
+    root = context.workspace().root
+    name = annotator or default_annotator()
+    check_annotator(name)
+    with needing("serve", command="dgaal label --serve"):
+        server: Any = import_module("dgaal_cli.tui.serve.server")
+    mode = "half" if images == "auto" else images
+    argv = [sys.executable, "-m", "dgaal_cli", "-C", str(root), "label"]
+    argv += ["--annotator", name, "--images", mode]
+
+    def announce(address: str, port: int) -> None:
+        print(address, flush=True)
+        context.note("open it on this machine; to open it on yours, run there first:")
+        context.note(f"  ssh -L {port}:127.0.0.1:{port} THIS-HOST")
+        context.note(f"whoever has the address labels as {name}; Ctrl-C ends it")
+
+    server.serve(argv, port=port, announce=announce)
+
+
 def _is_terminal() -> bool:
     """Textual reads standard input and draws on standard error; standard output may be a file."""
+    if os.environ.get("TEXTUAL_DRIVER", "").endswith(":WebDriver"):
+        return True  # a tab of --serve: keys and screen come through pipes
     streams = (sys.__stdin__, sys.__stderr__)
     return all(stream is not None and stream.isatty() for stream in streams)

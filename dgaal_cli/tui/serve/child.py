@@ -1,0 +1,127 @@
+"""One terminal process behind a browser tab, in textual-serve's packets."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from dgaal_cli.harmless import show
+
+READY = b"__GANGLION__\n"
+LARGEST_PACKET = 16 * 2**20
+_KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
+_PATIENCE_S = 10.0
+
+
+def child_environment(environment: Mapping[str, str], *, width: int, height: int) -> dict[str, str]:
+    """What the process is given: no secret of the shell that started the server."""
+    kept = {name: environment[name] for name in _KEPT if name in environment}
+    kept |= {name: value for name, value in environment.items() if name.startswith("DGAAL_")}
+    return kept | {
+        "TEXTUAL_DRIVER": "textual.drivers.web_driver:WebDriver",
+        "TEXTUAL_FPS": "60",
+        "TEXTUAL_COLOR_SYSTEM": "truecolor",
+        "COLORTERM": "truecolor",
+        "TERM": "xterm-256color",
+        "TERM_PROGRAM": "textual",
+        "COLUMNS": str(width),
+        "ROWS": str(height),
+    }
+
+
+class Child:
+    """A process that draws for one tab; its output goes to ``send``."""
+
+    def __init__(self, argv: Sequence[str], send: Callable[[bytes], Awaitable[None]]) -> None:
+        self._argv = list(argv)
+        self._send = send
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self, width: int, height: int) -> None:
+        """Start the process: a list of arguments, never a shell's text."""
+        self._process = await asyncio.create_subprocess_exec(
+            *self._argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=child_environment(os.environ, width=width, height=height),
+            start_new_session=True,
+        )
+
+    async def relay(self) -> None:
+        """Hand output on until the process ends; if it never got ready, hand its reason on."""
+        process = self._process
+        if process is None or process.stdout is None or process.stderr is None:
+            return
+        errors = asyncio.create_task(process.stderr.read(64 * 1024))
+        try:
+            line = await process.stdout.readline()
+            if line == READY:
+                with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                    await self._relay_packets(process.stdout)
+            else:
+                words = (await errors).decode(errors="replace").strip() or "it did not start"
+                await self._send(show(words).encode() + b"\r\n")
+        finally:
+            errors.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await errors
+
+    async def _relay_packets(self, stream: asyncio.StreamReader) -> None:
+        while True:
+            head = await stream.readexactly(5)
+            size = int.from_bytes(head[1:], "big")
+            if size > LARGEST_PACKET:
+                return
+            payload = await stream.readexactly(size)
+            if head[:1] == b"D":
+                await self._send(payload)
+            elif head[:1] == b"M" and json.loads(payload).get("type") == "exit":
+                return
+            # Files and addresses that a page may ask a browser to open are dropped.
+
+    async def type(self, data: bytes) -> None:
+        """Hand keys to the process."""
+        await self._packet(b"D", data)
+
+    async def tell(self, **message: str | int) -> None:
+        """Hand a size or a change of focus to the process."""
+        await self._packet(b"M", json.dumps(message).encode())
+
+    async def stop(self) -> None:
+        """Ask it to end, then end it: an answer in flight is finished before."""
+        process = self._process
+        if process is None:
+            return
+        try:
+            with contextlib.suppress(ConnectionError, RuntimeError, TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self.tell(type="quit")
+            for number in (None, signal.SIGTERM, signal.SIGKILL):
+                _signal(process, number)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_PATIENCE_S):
+                        await process.communicate()  # reads the pipes to their end, too
+                        if process.stdin:
+                            process.stdin.close()
+                            with contextlib.suppress(ConnectionError):
+                                await process.stdin.wait_closed()
+                    return
+        except asyncio.CancelledError:  # the server itself ends: nobody waits any longer
+            _signal(process, signal.SIGKILL)
+            raise
+
+    async def _packet(self, kind: bytes, payload: bytes) -> None:
+        stream = self._process.stdin if self._process else None
+        if stream is None or stream.is_closing():
+            return
+        stream.write(kind + len(payload).to_bytes(4, "big") + payload)
+        await stream.drain()
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals | None) -> None:
+    if number is not None and process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
