@@ -61,7 +61,7 @@ class DecodedMany:
     heights: list[int]
 
 
-Payload = bytes | os.PathLike[str]
+Payload = bytes | str | os.PathLike[str]
 """Encoded bytes, or a path that the decoder process reads itself."""
 
 
@@ -186,14 +186,10 @@ def _signal_name(number: int) -> str:
 def _request(
     payloads: Sequence[Payload], side: int, channels: int, max_pixels: int, flags: int
 ) -> bytes:
-    items: list[bytes] = []
-    contents: list[bytes] = []
-    for payload in payloads:
-        is_bytes = isinstance(payload, bytes)
-        data = payload if is_bytes else os.fsencode(payload)
-        items.append(ITEM.pack(FROM_BYTES if is_bytes else FROM_PATH, len(data)))
-        contents.append(data)
-    body = b"".join(items + contents)
+    kinds = [FROM_BYTES if isinstance(payload, bytes) else FROM_PATH for payload in payloads]
+    contents = [os.fsencode(payload) for payload in payloads]  # bytes stay as they are
+    items = map(ITEM.pack, kinds, map(len, contents))
+    body = b"".join([*items, *contents])
     return REQUEST.pack(len(payloads), side, channels, max_pixels, flags, len(body)) + body
 
 

@@ -1,7 +1,6 @@
 """Decode many entries at once in several processes, in order; a bad file costs that file alone."""
 
 import hashlib
-import os
 import queue
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
@@ -144,7 +143,7 @@ class _Crew:
         refused: list[tuple[int, str]] = []
         for place, payload in enumerate(task.payloads):
             if isinstance(payload, FileBytes):
-                encoded.append((place, _PathText(payload.path)))
+                encoded.append((place, payload.path))
             elif isinstance(payload, bytes):
                 encoded.append((place, payload))
             elif isinstance(payload, np.ndarray):
@@ -200,18 +199,6 @@ class _Crew:
             return self._ask(decoder, [payload])
         except DecoderDiedError as error:
             return _unreadable([str(error)], self._shape)
-
-
-class _PathText(os.PathLike[str]):
-    """A path as a plain text: ``pathlib`` would parse every one of a million."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __fspath__(self) -> str:
-        return self._text
 
 
 def array_digest(array: npt.NDArray[np.uint8]) -> bytes:

@@ -90,9 +90,8 @@ def first_of(source: FolderSource) -> Entry:
 
 def _entry(path: str, name: str, refusal: Refusal | None = None) -> Entry:
     label, split = label_and_split(name)
-    return Entry(
-        id=SampleId(name), label=label, split=split, path=path, read=refusal or FileBytes(path)
-    )
+    # By position: names would take as long as all the rest.
+    return Entry(SampleId(name), refusal or FileBytes(path), label, split, path)
 
 
 def _special(item: os.DirEntry[str]) -> str:
