@@ -1,0 +1,75 @@
+"""The options of ``dgaal train``: refused in a sentence, or handed on."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from dgaal_cli import cli
+from dgaal_cli.errors import UsageError
+from dgaal_cli.workflows import train as workflow
+from dgaal_cli.workflows.round_record import TrainResult
+
+
+@pytest.fixture
+def calls(tmp_path, monkeypatch):
+    """What the workflow was asked, in place of doing it."""
+    asked = []
+
+    def pretend(workspace, config, **options):
+        asked.append({"precision": config.precision, "threads": config.threads, **options})
+        return TrainResult(
+            round=3,
+            labels=80,
+            accuracy=0.9,
+            measured_on="test images",
+            measured_count=500,
+            seconds=4.0,
+            synthesized=0,
+            metrics={"active_units": 9.0},
+        )
+
+    monkeypatch.setattr(workflow, "train", pretend)
+    (tmp_path / "dgaal.toml").write_text('version = 1\n[pool]\nsource = "pool"\n')
+    return asked
+
+
+def run(folder, *arguments, code=0):
+    done = CliRunner().invoke(cli.app, ["-C", str(folder), *arguments])
+    if code == 0:
+        assert done.exit_code == 0, done.output
+    return done
+
+
+def test_options_reach_the_workflow(calls, tmp_path):
+    run(tmp_path, "-q", "train", "--precision", "bf16", "--time-budget", "10m", "--tensorboard")
+    run(tmp_path, "-q", "train", "--resume", "--allow-inexact", "--threads", "2")
+    first, second = calls
+    assert (first["precision"], first["budget_s"], first["has_event_files"]) == ("bf16", 600, True)
+    assert (first["must_resume"], first["is_inexact_allowed"]) == (False, False)
+    assert (second["must_resume"], second["is_inexact_allowed"]) == (True, True)
+    assert (second["budget_s"], second["threads"]) == (None, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--time-budget", "ten"], "'ten' is no time above zero; write 90s, 10m or 1.5h"),
+        (["--fresh", "--resume"], "--fresh and --resume contradict each other"),
+        (["--precision", "fp8"], "precision"),
+    ],
+)
+def test_nonsense_is_refused_before_anything_is_trained(calls, tmp_path, arguments, said):
+    done = run(tmp_path, "-q", "train", *arguments, code=2)
+    assert isinstance(done.exception, UsageError | SystemExit)
+    assert said in f"{done.exception}{done.output}"
+    assert calls == []
+
+
+def test_only_the_first_of_several_processes_speaks(calls, tmp_path, monkeypatch):
+    for name, value in {"WORLD_SIZE": "2", "MASTER_ADDR": "x", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("RANK", "1")
+    assert run(tmp_path, "--json", "train").stdout == ""
+    monkeypatch.setenv("RANK", "0")
+    assert json.loads(run(tmp_path, "--json", "train").stdout)["round"] == 3
