@@ -3,9 +3,10 @@
 Recipe: exclusive temporary file in the same folder, write, fsync, rename, fsync of the folder.
 """
 
+import contextlib
 import os
 import secrets
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -32,7 +33,7 @@ def write_text(path: Path, text: str) -> None:
 @contextmanager
 def replacing(path: Path) -> Generator[BinaryIO]:
     """Open a stream whose content takes the name ``path`` only if the block ends without error."""
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.tmp")
+    temporary = _temporary(path)
     try:
         with _exclusive(temporary) as stream:
             yield stream
@@ -48,13 +49,49 @@ def replacing(path: Path) -> Generator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    _confirm(path.parent, path.name)
+
+
+def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Replace several files of a folder: all of them or, where the disk fails, none.
+
+    A process that is killed between two renames leaves a mixture; write a list of digests last.
+
+    Args:
+        folder: Where they lie.
+        files: Content by name, in the order in which they take their names.
+
+    Raises:
+        StorageError: The disk is full or the folder not writable; the old files are untouched.
+    """
+    new = {name: _temporary(folder / name) for name in files}
+    old = {name: _temporary(folder / name) for name in files}
+    taken: list[str] = []
     try:
-        sync_folder(path.parent)
-    except OSError as error:
+        for name, data in files.items():
+            with _exclusive(new[name]) as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            if (folder / name).exists():
+                os.link(folder / name, old[name])
+        for name, temporary in new.items():
+            os.replace(temporary, folder / name)  # noqa: PTH105 - same call, and the injectable name
+            taken.append(name)
+    except BaseException as error:
+        for name in reversed(taken):
+            _put_back(folder / name, old[name])
+        if not isinstance(error, OSError):
+            raise
         raise StorageError(
-            f"{show(str(path))} is written, but the disk did not confirm it "
-            f"({error.strerror or error}); check the disk and run the command again"
+            f"cannot write into {show(str(folder))}: {error.strerror or error}; "
+            "the previous files, if any, are unchanged"
         ) from error
+    finally:
+        for temporary in (*new.values(), *old.values()):
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+    _confirm(folder, f"{len(files)} files")
 
 
 def sync_folder(folder: Path) -> None:
@@ -64,6 +101,29 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _confirm(folder: Path, what: str) -> None:
+    try:
+        sync_folder(folder)
+    except OSError as error:
+        raise StorageError(
+            f"{show(what)} in {show(str(folder))} took the new content, but the disk did not "
+            f"confirm it ({error.strerror or error}); check the disk and run the command again"
+        ) from error
+
+
+def _put_back(path: Path, old: Path) -> None:
+    with contextlib.suppress(OSError):  # the first error is the one to tell
+        if old.exists():
+            os.replace(old, path)  # noqa: PTH105
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    # A name has up to 255 bytes, and a character up to four.
+    return path.with_name(f".{path.name[:40]}.{secrets.token_hex(6)}.tmp")
 
 
 def _exclusive(path: Path) -> BinaryIO:

@@ -63,7 +63,7 @@ class Journal:
             output: The table to be.
             key: Identity of the run: everything that a row depends on.
         """
-        self.folder = output.with_name(f".{output.name[:100]}.dgaal-score")
+        self.folder = output.with_name(f".{output.name[:40]}.dgaal-score")
         self._key = key
         self._lock = -1
         self._chain = hashlib.blake2b(digest_size=32)
@@ -224,7 +224,7 @@ def sweep(path: Path | None) -> None:
     """Remove what a killed process left of writing ``path``; call it under the journal's lock."""
     if path is None:
         return
-    leftover = re.compile(rf"\.{re.escape(path.name[:100])}\.[0-9a-f]{{12}}\.tmp")
+    leftover = re.compile(rf"\.{re.escape(path.name[:40])}\.[0-9a-f]{{12}}\.tmp")
     with contextlib.suppress(OSError):
         for other in path.parent.iterdir():
             if leftover.fullmatch(other.name):

@@ -163,7 +163,7 @@ def create_file(path: Path, meta: dict[str, str]) -> None:
         UsageError: The file exists.
         StorageError: The folder is not writable.
     """
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.tmp")
+    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(6)}.tmp")
     try:
         with _plain_words(path):
             _fill(temporary, meta)

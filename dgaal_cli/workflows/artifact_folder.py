@@ -2,15 +2,13 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
 from typing import Any
 
-from dgaal_cli.atomic import replacing
+from dgaal_cli.atomic import write_together
 from dgaal_cli.engines.artifact import CheckedArtifact, read_artifact
 from dgaal_cli.errors import ArtifactError, MissingExtraError, StorageError
 from dgaal_cli.events import ArtifactWritten, Emit, Warned, ignore
@@ -146,13 +144,7 @@ def _write_all(folder: Path, texts: dict[str, bytes], artifacts: dict[str, bytes
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"cannot make {show(str(folder))}: {error.strerror}") from error
-    with ExitStack() as stack:
-        # Names are taken in reverse order: SHA256SUMS was entered first and comes last.
-        for name, data in {**texts, **artifacts}.items():
-            stream = stack.enter_context(replacing(folder / name))
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
+    write_together(folder, {**artifacts, **dict(reversed(texts.items()))})  # SHA256SUMS is last
 
 
 def _written(folder: Path, item: Prepared) -> WrittenArtifact:

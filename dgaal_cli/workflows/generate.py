@@ -263,7 +263,7 @@ def _check(options: GenerateOptions, output: Path) -> None:
 def _folder(target: Path) -> Generator[Path]:
     """Fill a folder beside ``target`` that takes its name only if the block ends without error."""
     target = target.absolute()
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
+    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.tmp")
     try:
         temporary.mkdir(parents=True)
         yield temporary

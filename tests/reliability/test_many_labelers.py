@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,3 +91,24 @@ def test_control_broken_stores_are_caught(
 def _labels(path: Path) -> int:
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     return sum(line["kind"] == "label" for line in lines)
+
+
+def test_a_trainer_that_dies_is_reported_at_once(tmp_path: Path):
+    """By the very object that the label terminal has; the process is a real one, killed."""
+    from dgaal_cli.tui.trainer import Trainer
+
+    states: list[Any] = []
+    trainer = Trainer(
+        lambda _: ["sleep", "600"], ["train"], before_query=list, on_change=states.append
+    )
+    trainer.start()
+    end = time.monotonic() + 20
+    while (process := trainer._process) is None:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    process.kill()
+    killed = time.monotonic()
+    while trainer.state.stage != "failed":
+        assert time.monotonic() < killed + 5.0
+        time.sleep(0.01)
+    assert trainer.state.reason

@@ -55,3 +55,48 @@ def test_an_error_in_the_block_keeps_the_old_file(tmp_path):
 def test_a_missing_folder_is_a_storage_error(tmp_path):
     with pytest.raises(StorageError, match="cannot write"):
         atomic.write_text(tmp_path / "absent" / "a.txt", "x")
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+@pytest.mark.parametrize("call", ["replace", "link", "fsync"])
+def test_of_several_files_all_are_replaced_or_none(tmp_path, monkeypatch, call, at):
+    old = {"a": b"old a", "b": b"old b"}
+    new = {"a": b"new a", "new": b"new", "b": b"new b"}
+    for name, data in old.items():
+        (tmp_path / name).write_bytes(data)
+    sound, calls = getattr(os, call), []
+
+    def fail(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) == at + 1:
+            raise OSError(errno.EIO, "Input/output error")
+        return sound(*arguments, **options)
+
+    monkeypatch.setattr(os, call, fail)
+    if len(new) > at and (call != "link" or at < 2):
+        with pytest.raises(StorageError, match="Input/output error"):
+            atomic.write_together(tmp_path, new)
+        assert contents(tmp_path) == old
+    monkeypatch.undo()
+    atomic.write_together(tmp_path, new)
+    assert contents(tmp_path) == new
+
+
+def test_a_folder_that_cannot_be_synced_is_told_as_what_it_is(tmp_path, monkeypatch):
+    def fail(_folder):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(atomic, "sync_folder", fail)
+    with pytest.raises(StorageError, match="took the new content, but the disk did not confirm"):
+        atomic.write_bytes(tmp_path / "a", b"new")
+    assert contents(tmp_path) == {"a": b"new"}
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "\U0001f600" * 63, "\u56f3" * 85])
+def test_the_longest_names_leave_room_for_the_temporary_one(tmp_path, name):
+    atomic.write_bytes(tmp_path / name, b"new")
+    assert contents(tmp_path) == {name: b"new"}

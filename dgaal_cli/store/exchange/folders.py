@@ -25,7 +25,7 @@ def assembling(target: Path) -> Generator[Path]:
     """
     if target.is_symlink() or (target.exists() and not (target.is_dir() and not _listing(target))):
         raise UsageError(f"{show(str(target))} exists already; name a new or an empty folder")
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
+    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary.mkdir()
