@@ -38,4 +38,4 @@ def doctor(ctx: typer.Context) -> None:
     if remedies:
         print("\nto mend this:")
         for remedy in remedies:
-            print(f"  {remedy}")
+            print(f"  {show(remedy)}")

@@ -40,7 +40,7 @@ def status(ctx: typer.Context) -> None:
     if len(found.unreadable) > LISTED:
         print(f"  ... and {len(found.unreadable) - LISTED} more unreadable (--json lists all)")
     if found.artifacts:
-        print(f"  artifacts: {', '.join(found.artifacts)}")
+        print(f"  artifacts: {show(', '.join(found.artifacts))}")
     if found.state.damage:
         print(f"  {found.state.damage}")
     if found.not_backed_up:

@@ -33,7 +33,7 @@ def set_values(path: Path, values: Mapping[str, str | int | bool]) -> Config:
     try:
         old = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise StorageError(f"cannot read {show(str(path))}: {error}") from error
+        raise StorageError(f"cannot read {show(str(path))}: {show(str(error))}") from error
     text = old
     for key, value in values.items():
         text = _set(text, key, value)

@@ -272,11 +272,12 @@ def _check_ranges(config: Config) -> None:
         for key in keys:
             value = _value(config, key)
             if not is_fine(value):
-                raise ConfigError(f"'{key}' is {value}; it must {demand}")
+                raise ConfigError(f"'{key}' is {show(str(value))}; it must {demand}")
     for key, allowed in _CHOICES.items():
         if _value(config, key) not in allowed:
             listed = ", ".join(map(str, allowed))
-            raise ConfigError(f"'{key}' is {_value(config, key)}; choose one of {listed}")
+            value = show(str(_value(config, key)))
+            raise ConfigError(f"'{key}' is {value}; choose one of {listed}")
 
 
 def _value(config: Config, key: str) -> Any:

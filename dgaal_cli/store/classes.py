@@ -63,8 +63,10 @@ def nearest_words(known: Sequence[ClassRecord], name: str) -> str:
         return "there are no classes yet"
     names = {record.name.casefold(): record.name for record in known}
     close = difflib.get_close_matches(name.casefold(), names, n=1, cutoff=0.5)
-    shown = ", ".join(record.name for record in known[:12]) + (", ..." if len(known) > 12 else "")
-    return (f"did you mean '{names[close[0]]}'? " if close else "") + f"known: {shown}"
+    shown = ", ".join(show(record.name) for record in known[:12]) + (
+        ", ..." if len(known) > 12 else ""
+    )
+    return (f"did you mean '{show(names[close[0]])}'? " if close else "") + f"known: {shown}"
 
 
 def add(
