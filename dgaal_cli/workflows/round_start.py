@@ -3,6 +3,7 @@
 from dgaal_cli.config.schema import Config, Init
 from dgaal_cli.errors import UsageError
 from dgaal_cli.events import Emit, Warned
+from dgaal_cli.harmless import show
 from dgaal_cli.methods.base import Method, can_learn_classes
 from dgaal_cli.methods.fresh import begin_with, origins_of
 from dgaal_cli.rounds import CHECKPOINT_NAME, RUN_NAME, last_trained, read_record
@@ -33,7 +34,7 @@ def begin_from_before(
     run = read_record(before / RUN_NAME)
     if run["method"] != method.name and method.carried:
         raise UsageError(
-            f"round {newest} was trained by '{run['method']}', whose networks '{method.name}' "
+            f"round {newest} was trained by '{show(str(run['method']))}', whose networks '{method.name}' "
             "cannot go on from; keep the method, or begin another workspace"
         )
     has_new_classes = run["class_uids"] != [record.uid for record in gathered.classes]

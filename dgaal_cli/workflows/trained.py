@@ -6,6 +6,7 @@ from typing import Any
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import CheckpointError, UsageError
 from dgaal_cli.events import Emit, Warned, ignore
+from dgaal_cli.harmless import show
 from dgaal_cli.methods.base import Method
 from dgaal_cli.methods.registry import load_method
 from dgaal_cli.rounds import CHECKPOINT_NAME, RUN_NAME, damage_report, last_trained, read_record
@@ -50,7 +51,7 @@ def open_trained(
     run = read_record(folder / RUN_NAME)
     if run["method"] != config.method:
         raise UsageError(
-            f"round {number} was trained by '{run['method']}' and the method is now "
+            f"round {number} was trained by '{show(str(run['method']))}' and the method is now "
             f"'{config.method}'; run 'dgaal train --fresh'"
         )
     tensors, _ = checkpoint.load(folder / CHECKPOINT_NAME)
