@@ -34,8 +34,8 @@ def begin_from_before(
     run = read_record(before / RUN_NAME)
     if run["method"] != method.name and method.carried:
         raise UsageError(
-            f"round {newest} was trained by '{show(str(run['method']))}', whose networks '{method.name}' "
-            "cannot go on from; keep the method, or begin another workspace"
+            f"round {newest} was trained by '{show(str(run['method']))}', whose networks "
+            f"'{method.name}' cannot go on from; keep the method, or begin another workspace"
         )
     has_new_classes = run["class_uids"] != [record.uid for record in gathered.classes]
     if has_new_classes and config.classifier.init != "scratch":
