@@ -33,6 +33,8 @@ class DecodedBatch:
     heights: list[int]
     sizes: list[int]
     """Bytes of the encoded files or arrays."""
+    changed_at: list[int]
+    """Time of change of the file that was read, in nanoseconds; 0 where it is not known."""
 
 
 class Assembler:
@@ -79,6 +81,7 @@ def joined(parts: list[DecodedMany], order: Iterable[int]) -> DecodedMany:
         reasons=column(lambda part: part.reasons),
         sha256=column(lambda part: part.sha256),
         sizes=column(lambda part: part.sizes),
+        changed_at=column(lambda part: part.changed_at),
         widths=column(lambda part: part.widths),
         heights=column(lambda part: part.heights),
     )
@@ -96,6 +99,7 @@ def batch_of(entries: list[Entry], many: DecodedMany) -> DecodedBatch:
         widths=many.widths,
         heights=many.heights,
         sizes=many.sizes,
+        changed_at=many.changed_at,
     )
 
 
@@ -115,6 +119,7 @@ def _concatenated(parts: list[DecodedBatch]) -> DecodedBatch:
         widths=column(lambda part: part.widths),
         heights=column(lambda part: part.heights),
         sizes=column(lambda part: part.sizes),
+        changed_at=column(lambda part: part.changed_at),
     )
 
 
@@ -130,4 +135,5 @@ def _slice(batch: DecodedBatch, start: int, end: int) -> DecodedBatch:
         widths=batch.widths[start:end],
         heights=batch.heights[start:end],
         sizes=batch.sizes[start:end],
+        changed_at=batch.changed_at[start:end],
     )

@@ -56,6 +56,8 @@ class DecodedMany:
     """Of the encoded bytes; empty unless asked for."""
     sizes: list[int]
     """Encoded bytes."""
+    changed_at: list[int]
+    """Time of change of the file that was read, in nanoseconds; 0 where it is not known."""
     widths: list[int]
     """Of the upright originals, in pixels; 0 for unreadable images."""
     heights: list[int]
@@ -80,7 +82,7 @@ class Decoder:
             DecoderDiedError: The process died; the next call starts another.
         """
         results, reasons, flat = self._ask([payload], max_pixels=max_pixels)
-        _, _, width, height, channels, _, _, _ = results[0]
+        _, _, width, height, channels, *_ = results[0]
         if reasons[0]:
             return Decoded(pixels=None, reason=reasons[0])
         return Decoded(pixels=flat.reshape(height, width, channels), reason="")
@@ -112,8 +114,9 @@ class Decoder:
         return DecodedMany(
             pixels=flat.reshape(len(payloads), side, side, channels),
             reasons=reasons,
-            sha256=list(columns[7]) if hashes else [],
+            sha256=list(columns[8]) if hashes else [],
             sizes=list(columns[6]),
+            changed_at=list(columns[7]),
             widths=list(columns[0]),
             heights=list(columns[1]),
         )
@@ -216,7 +219,7 @@ def _reasons(results: list[tuple[Any, ...]], told: bytes) -> list[str]:
         return [""] * len(results)
     reasons: list[str] = []
     start = 0
-    for *_, length, _, _ in results:
+    for *_, length, _, _, _ in results:
         reasons.append(told[start : start + length].decode())
         start += length
     return reasons

@@ -224,6 +224,7 @@ def _from_arrays(arrays: list[Pixels], shape: _Shape) -> DecodedMany:
         reasons=reasons,
         sha256=[array_digest(array) for array in arrays] if shape.hashes else [],
         sizes=[array.nbytes for array in arrays],
+        changed_at=[0] * len(arrays),
         widths=[width for width, _ in sizes],
         heights=[height for _, height in sizes],
     )
@@ -244,6 +245,7 @@ def _unreadable(reasons: list[str], shape: _Shape) -> DecodedMany:
         reasons=reasons,
         sha256=[bytes(32)] * count if shape.hashes else [],
         sizes=nothing,
+        changed_at=nothing,
         widths=nothing,
         heights=nothing,
     )

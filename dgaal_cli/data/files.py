@@ -18,7 +18,12 @@ _FLAGS = (
 
 
 def read_file(path: bytes | str, *, limit: int = MAX_FILE_BYTES) -> bytes:
-    """Return the bytes of one regular file.
+    """Return the bytes of one regular file; see ``read_dated_file``."""
+    return read_dated_file(path, limit=limit)[0]
+
+
+def read_dated_file(path: bytes | str, *, limit: int = MAX_FILE_BYTES) -> tuple[bytes, int]:
+    """Return the bytes of one regular file, and its time of change in nanoseconds.
 
     Args:
         path: Where it lies; the last component is not followed if it is a symbolic link.
@@ -37,7 +42,7 @@ def read_file(path: bytes | str, *, limit: int = MAX_FILE_BYTES) -> bytes:
             raise UnreadableImageError(f"not a regular file ({kind_of(status.st_mode)})")
         if status.st_size > limit:
             raise UnreadableImageError(f"file larger than {limit // 2**20} MiB")
-        return _read_all(descriptor, status.st_size, limit)
+        return _read_all(descriptor, status.st_size, limit), status.st_mtime_ns
     except OSError as error:
         raise UnreadableImageError(
             f"cannot be read: {(error.strerror or 'i/o error').lower()}"

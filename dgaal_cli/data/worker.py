@@ -12,7 +12,7 @@ import struct
 import sys
 from typing import BinaryIO, NamedTuple
 
-from dgaal_cli.data.files import read_file
+from dgaal_cli.data.files import read_dated_file
 from dgaal_cli.data.picture import load_picture, silence_decoders
 from dgaal_cli.data.unreadable import UnreadableImageError, describe
 
@@ -27,9 +27,10 @@ FROM_PATH, FROM_BYTES = 0, 1
 ANSWER = struct.Struct("<QQ")
 """Bytes of what follows: ``RESULT`` of every item and all reasons; then bytes of all pixels. With a
 side given, unreadable items have pixels too (zeros), so that places follow from numbers."""
-RESULT = struct.Struct("<IIIIIIQ32s")
-"""Original width, height; sent width, height, channels; length of the reason; bytes; sha256."""
-READY = b"dgaal-decoder-2\n"
+RESULT = struct.Struct("<IIIIIIQq32s")
+"""Original width, height; sent width, height, channels; length of the reason; bytes of the file;
+its time of change in nanoseconds, 0 where it was not read here; sha256."""
+READY = b"dgaal-decoder-3\n"
 
 LIMIT_S = 10.0
 """Seconds one image may take."""
@@ -96,9 +97,10 @@ def _serve(requests: BinaryIO, answers: BinaryIO, header: bytes) -> None:
 def _answer(kind: int, payload: bytes, wish: _Wish) -> tuple[bytes, bytes, bytes]:
     """Return result, reason and pixels of one item."""
     data = b""
+    changed_at = 0
     digest = bytes(32)
     try:
-        data = read_file(payload) if kind == FROM_PATH else payload
+        data, changed_at = read_dated_file(payload) if kind == FROM_PATH else (payload, 0)
         digest = _digest(data) if wish.hashes else digest
         picture = load_picture(
             data,
@@ -110,18 +112,19 @@ def _answer(kind: int, payload: bytes, wish: _Wish) -> tuple[bytes, bytes, bytes
         image = picture.image
         pixels = image.tobytes()
     except UnreadableImageError as error:
-        return _refuse(error.reason, data, digest, wish)
+        return _refuse(error.reason, (len(data), changed_at, digest), wish)
     except Exception as error:  # noqa: BLE001 - one file's trouble of any kind stays with that file
-        return _refuse(describe(error), data, digest, wish)
+        return _refuse(describe(error), (len(data), changed_at, digest), wish)
     width, height = image.size
     count = 1 if image.mode == "L" else 3
-    result = RESULT.pack(picture.width, picture.height, width, height, count, 0, len(data), digest)
+    file = (len(data), changed_at, digest)
+    result = RESULT.pack(picture.width, picture.height, width, height, count, 0, *file)
     return result, b"", pixels
 
 
-def _refuse(reason: str, data: bytes, digest: bytes, wish: _Wish) -> tuple[bytes, bytes, bytes]:
+def _refuse(reason: str, file: tuple[int, int, bytes], wish: _Wish) -> tuple[bytes, bytes, bytes]:
     text = (reason or "damaged image").encode("utf-8", "replace")
-    result = RESULT.pack(0, 0, 0, 0, 0, len(text), len(data), digest)
+    result = RESULT.pack(0, 0, 0, 0, 0, len(text), *file)
     return result, text, bytes((wish.side or 0) ** 2 * (wish.channels or 0))
 
 

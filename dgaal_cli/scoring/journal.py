@@ -23,10 +23,10 @@ import msgspec
 import numpy as np
 
 from dgaal_cli import atomic
-from dgaal_cli.data.sources.base import Entry, FileBytes, Source
+from dgaal_cli.data.sources.base import Entry, Source
 from dgaal_cli.errors import BusyError, DgaalError, InterruptedRunError, StorageError
 from dgaal_cli.harmless import show
-from dgaal_cli.scoring.pipeline import ScoredBatch
+from dgaal_cli.scoring.pipeline import ScoredBatch, stamp_of
 from dgaal_cli.scoring.ranking import FloatArray
 from dgaal_cli.scoring.rows import Row, pack, unpack
 
@@ -160,7 +160,8 @@ class Journal:
             return
         rows = [row for batch in self._waiting for row in batch.rows]
         for batch in self._waiting:
-            _chain(self._chain, iter(batch.entries), len(batch.entries))
+            for entry, stamp in zip(batch.entries, batch.stamps, strict=True):
+                _mix(self._chain, entry, stamp)
         self._end += len(rows)
         kept = [batch.features for batch in self._waiting if batch.features is not None]
         features = np.concatenate([part for part in kept if part.size] or kept) if kept else None
@@ -215,9 +216,12 @@ def _chain(digest: "hashlib.blake2b", entries: Iterator[Entry], count: int) -> b
         entry = next(entries, None)
         if entry is None:
             return False
-        stamp = entry.read.stamp() if isinstance(entry.read, FileBytes) else ""
-        digest.update(entry.id.encode("utf-8", "surrogatepass") + f"\0{stamp}\0".encode())
+        _mix(digest, entry, stamp_of(entry))
     return True
+
+
+def _mix(digest: "hashlib.blake2b", entry: Entry, stamp: str) -> None:
+    digest.update(f"{entry.id}\0{stamp}\0".encode("utf-8", "surrogatepass"))
 
 
 def sweep(path: Path | None) -> None:

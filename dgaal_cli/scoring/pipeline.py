@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from dgaal_cli.data.batches import DecodedBatch
 from dgaal_cli.data.decoding import decode_stream
-from dgaal_cli.data.sources.base import Entry
+from dgaal_cli.data.sources.base import Entry, FileBytes
 from dgaal_cli.engines.base import Engine
 from dgaal_cli.errors import ArtifactError
 from dgaal_cli.harmless import show
@@ -42,6 +42,8 @@ class ScoredBatch:
     """One an entry."""
     features: FloatArray | None
     """(n, Z) of the readable entries; None unless asked for."""
+    stamps: list[str]
+    """Size and time of change of the file behind each entry, as it was when it was read."""
 
 
 def score_entries(
@@ -113,7 +115,20 @@ def _scored(
         entries=decoded.entries,
         rows=_rows(decoded, outputs, manifest.classes),
         features=_features(decoded, outputs) if with_features else None,
+        stamps=[
+            stamp_of(entry, size, changed_at)
+            for entry, size, changed_at in zip(
+                decoded.entries, decoded.sizes, decoded.changed_at, strict=True
+            )
+        ],
     )
+
+
+def stamp_of(entry: Entry, size: int = 0, changed_at: int = 0) -> str:
+    """Return what tells a changed file: from its decoder if it read it, else by looking now."""
+    if not isinstance(entry.read, FileBytes):
+        return ""
+    return f"{size}:{changed_at}" if changed_at else entry.read.stamp()
 
 
 def _rows(decoded: DecodedBatch, outputs: _Outputs, classes: tuple[str, ...]) -> list[Row]:

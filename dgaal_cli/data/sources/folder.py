@@ -74,18 +74,33 @@ class FolderSource:
                 yield _entry(other.path, prefix + name, Refusal(_special(other)))
 
 
-def first_of(source: FolderSource) -> Entry:
-    """Return the first entry.
+def check_not_empty(source: FolderSource) -> None:
+    """Look whether there is anything to list, without listing and sorting a large folder.
 
     Raises:
         InputDataError: The folder holds no file that could be an image.
     """
-    for entry in source.entries():
-        return entry
-    raise InputDataError(
-        f"the folder {show(source.spec)} holds no images; "
-        "name a folder with JPEG, PNG, WEBP, BMP, TIFF or GIF files (hidden files do not count)"
-    )
+    if not _holds_any(source.spec):
+        raise InputDataError(
+            f"the folder {show(source.spec)} holds no images; "
+            "name a folder with JPEG, PNG, WEBP, BMP, TIFF or GIF files (hidden files do not count)"
+        )
+
+
+def _holds_any(folder: str) -> bool:
+    inner: list[str] = []
+    try:
+        with os.scandir(folder) as listing:
+            for item in listing:
+                if item.name.startswith("."):
+                    continue
+                if item.is_dir(follow_symlinks=False):
+                    inner.append(item.path)
+                elif not item.is_file(follow_symlinks=False) or may_be_image(item.name):
+                    return True
+    except OSError:
+        return True  # it is listed as what it is
+    return any(map(_holds_any, inner))
 
 
 def _entry(path: str, name: str, refusal: Refusal | None = None) -> Entry:

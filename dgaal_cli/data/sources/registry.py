@@ -114,10 +114,10 @@ def _shards(spec: str, base: Path) -> Source | None:
 
 
 def _folder(path: Path) -> Source:
-    from dgaal_cli.data.sources.folder import FolderSource, first_of
+    from dgaal_cli.data.sources.folder import FolderSource, check_not_empty
 
     folder = FolderSource(path)
-    first_of(folder)
+    check_not_empty(folder)
     return folder
 
 

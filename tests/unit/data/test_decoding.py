@@ -236,6 +236,24 @@ def test_a_decoder_process_imports_only_what_it_needs() -> None:
     assert found.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("seconds", [1_700_000_000, -5])
+def test_a_batch_tells_when_the_files_that_it_read_were_changed(
+    tmp_path: Path, seconds: int
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png(1))
+    os.utime(path, (seconds, seconds))
+    (tmp_path / "bad.png").write_bytes(b"text")
+    os.utime(tmp_path / "bad.png", (seconds, seconds))
+    entries = [entry(name, FileBytes(str(tmp_path / name))) for name in ("a.png", "bad.png")]
+    entries += [data_entry("bytes", png(2)), entry("gone", FileBytes(str(tmp_path / "gone.png")))]
+    (batch,) = decode_all(entries, chunk=9)
+    assert batch.changed_at == [seconds * 10**9, seconds * 10**9, 0, 0]
+    for place in (0, 1):
+        stamp = f"{batch.sizes[place]}:{batch.changed_at[place]}"
+        assert stamp == entries[place].read.stamp()  # type: ignore[attr-defined]
+
+
 def test_digests_are_left_out_where_nobody_asks(tmp_path: Path) -> None:
     entries = [data_entry("file", png(1)), data_entry("array", pixels(2)), entry("no", _refuse)]
     (batch,) = decode_stream(entries, size=8, channels=3, workers=1, hashes=False)

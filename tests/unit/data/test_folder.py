@@ -11,6 +11,7 @@ from sample_images import png
 
 from dgaal_cli.data.sources import Entry, open_source
 from dgaal_cli.data.sources.files import FileListSource, open_list, read_names
+from dgaal_cli.data.sources.folder import FolderSource
 from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.ids import SampleId
@@ -132,6 +133,32 @@ def test_a_folder_without_images_is_refused(tmp_path: Path, names: list[str]) ->
     put(tmp_path, *names)
     with pytest.raises(InputDataError, match="holds no images"):
         open_source(str(tmp_path), base=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "is_refused"),
+    [
+        (["a/b/c/d.png"], False),
+        (["a/readme.txt", "b/.hidden/x.png"], True),
+        (["a/readme.txt", "b/x.bin"], False),
+    ],
+)
+def test_a_pool_is_empty_if_nothing_would_be_listed(
+    tmp_path: Path, names: list[str], is_refused: bool
+) -> None:
+    put(tmp_path, *names)
+    listed_any = any(True for _ in FolderSource(tmp_path).entries())
+    assert listed_any is not is_refused
+    if is_refused:
+        with pytest.raises(InputDataError, match="holds no images"):
+            open_source(str(tmp_path), base=tmp_path)
+    else:
+        assert open_source(str(tmp_path), base=tmp_path).spec == str(tmp_path)
+
+
+def test_a_folder_of_links_alone_is_a_pool_whose_links_are_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "link.png").symlink_to("/etc/passwd")
+    assert list(listed(tmp_path)) == ["link.png"]
 
 
 def test_a_file_list_keeps_its_order_and_drops_repeats(tmp_path: Path) -> None:
