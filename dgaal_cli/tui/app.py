@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
@@ -12,7 +11,7 @@ from textual.app import App
 from textual.binding import Binding
 from textual.screen import Screen
 
-from dgaal_cli.tui.bridge import Bridge, LabelSession, LabelView
+from dgaal_cli.tui.bridge import Bridge, LabelView
 from dgaal_cli.tui.screens.label import LabelScreen
 from dgaal_cli.tui.screens.training import TrainingDialog
 from dgaal_cli.tui.settings import Settings
@@ -112,11 +111,11 @@ class LabelApp(App[int]):
         os._exit(HUNG_UP)
 
 
-def run(opener: Callable[[], LabelSession], settings: Settings) -> int:
+def run(bridge: Bridge, settings: Settings) -> int:
     """Run the terminal until the operator leaves.
 
     Args:
-        opener: Opens the session; called in the store's own thread.
+        bridge: To the store, which may be opening.
         settings: How to draw, judge and train.
 
     Returns:
@@ -125,7 +124,6 @@ def run(opener: Callable[[], LabelSession], settings: Settings) -> int:
     Raises:
         DgaalError: The store cannot be opened.
     """
-    bridge = Bridge(opener)
     try:
         app = LabelApp(bridge, bridge.start(), settings)
         _drain_keys()

@@ -39,7 +39,12 @@ class Bridge:
     def __init__(self, opener: Callable[[], LabelSession]) -> None:
         self._opener = opener
         self._session: LabelSession | None = None
+        self._opening: Future[LabelView] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="labels")
+
+    def begin(self) -> None:
+        """Begin to open the store in its thread; ``start`` waits for it."""
+        self._opening = self._thread.submit(self._open)
 
     def start(self) -> LabelView:
         """Open the store in its thread and wait for the first view.
@@ -47,7 +52,11 @@ class Bridge:
         Raises:
             DgaalError: What kept the store from opening.
         """
-        return self._thread.submit(self._open).result()
+        if self._opening is None:
+            self.begin()
+        if self._opening is None:
+            raise RuntimeError("the store is not being opened")
+        return self._opening.result()
 
     def call(
         self, work: Callable[[LabelSession], LabelView], deliver: Callable[[Outcome], None]
@@ -74,6 +83,8 @@ class Bridge:
 
     def close(self) -> None:
         """Finish what is in flight, then close the store."""
+        if self._opening is not None:
+            self._opening.exception()  # waits; whoever called ``start`` has raised it
         if self._session is not None:
             self._thread.submit(self._session.close).result()
             self._session = None

@@ -26,6 +26,10 @@ def start_screen(
     is_review_first: bool,
 ) -> int:
     """Take over the terminal until the operator leaves; return the exit code."""
+    from dgaal_cli.tui.bridge import Bridge
+
+    bridge = Bridge(opener)
+    bridge.begin()  # the store is opened and the first image leased while Textual is imported
     from dgaal_cli.tui.app import run
     from dgaal_cli.tui.render.choose import choose_mode
     from dgaal_cli.tui.settings import Settings
@@ -46,4 +50,4 @@ def start_screen(
         is_learner_wanted=config.label.learner,
         has_sampler=(workspace.artifacts_path / "sampler.onnx").is_file,
     )
-    return run(opener, settings)
+    return run(bridge, settings)

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 
-from dgaal_cli.config.edit import set_values
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.rounds import round_state
@@ -328,6 +327,7 @@ class LabelSession:
         Raises:
             ConfigError: The value is not possible; the file is untouched.
         """
+        from dgaal_cli.config.edit import set_values
         from dgaal_cli.methods.registry import check_method
 
         if "method" in values:

@@ -149,7 +149,10 @@ def start(workspace: Path) -> Iterator[Callable[..., Terminal]]:
 
     yield start_
     for terminal in made:
-        terminal.child.close(force=True)
+        if terminal.child.isalive():
+            terminal.child.kill(signal.SIGKILL)  # what tests wait for, they wait for themselves
+            terminal.child.wait()
+        terminal.child.close()
 
 
 def events(root: Path) -> list[tuple[str, str, str | None]]:

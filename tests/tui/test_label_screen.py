@@ -11,8 +11,9 @@ from dgaal_cli.errors import StorageError
 from dgaal_cli.events import QueryChosen, RoundStarted, RoundTrained, StepDone
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.tui.app import LabelApp
-from dgaal_cli.tui.screens.dialogs import AddClassDialog, ConfirmDialog, UnsavedDialog
+from dgaal_cli.tui.screens.dialogs import ConfirmDialog, UnsavedDialog
 from dgaal_cli.tui.screens.help import HelpDialog
+from dgaal_cli.tui.screens.pick_dialogs import AddClassDialog
 from dgaal_cli.tui.screens.review import ReviewScreen
 from dgaal_cli.tui.screens.training import TrainingDialog
 from dgaal_cli.tui.widgets.image_view import ImageView

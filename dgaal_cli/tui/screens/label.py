@@ -11,8 +11,6 @@ from dgaal_cli.tui import messages
 from dgaal_cli.tui.bridge import Bridge, LabelSession, LabelView, Outcome, RoundsReport
 from dgaal_cli.tui.gate import Verdict
 from dgaal_cli.tui.outside import open_outside
-from dgaal_cli.tui.screens.dialogs import AddClassDialog, FindClassDialog
-from dgaal_cli.tui.screens.help import HelpDialog
 from dgaal_cli.tui.screens.keys import key_name
 from dgaal_cli.tui.screens.label_rounds import LabelRounds
 from dgaal_cli.tui.settings import Settings
@@ -176,10 +174,13 @@ class LabelScreen(LabelRounds):
 
     def do_help(self) -> None:
         """Keys."""
+        from dgaal_cli.tui.screens.help import HelpDialog
+
         self.app.push_screen(HelpDialog(self.keymap, self.view.classes))
 
     def do_add(self) -> None:
         """Add a class."""
+        from dgaal_cli.tui.screens.pick_dialogs import AddClassDialog
 
         def add(name: str | None) -> None:
             if name:
@@ -189,6 +190,8 @@ class LabelScreen(LabelRounds):
 
     def do_search(self) -> None:
         """Answer by a part of a class name."""
+        from dgaal_cli.tui.screens.pick_dialogs import FindClassDialog
+
         asked = self.subject
 
         def take(record: ClassRecord | None) -> None:

@@ -37,7 +37,7 @@ Reload the page to go on.</p></div></body></html>
 """
 _STYLE = """@font-face { font-family: "Roboto Mono";
   src: url("/static/RobotoMono-VariableFont_wght.ttf"); }
-html, body { margin: 0; height: 100%; background: #0e1116; }
+html, body { margin: 0; height: 100%; overflow: hidden; background: #0e1116; }
 .textual-terminal { position: absolute; inset: 0; }
 .closed-dialog { display: none; position: absolute; inset: auto 0 0 0; z-index: 10;
   color: #d7dde5; font: 16px "Roboto Mono", monospace; text-align: center;

@@ -66,6 +66,7 @@ class Deck(Widget):
         self._is_settled = False
         self._is_loading = False
         self._thumb_rows = 0
+        self._drawn_keys: tuple[object, ...] = ()
         self._room = Size(0, 0)
         self._waits = 0
         self._prefetcher = Prefetcher(make_reader, self._hear_image)
@@ -135,8 +136,7 @@ class Deck(Widget):
 
     def _draw_text(self) -> None:
         scene, view = self._scene, self._scene.view
-        status, bar = self.query_one("#status", Rows), self.query_one("#keys-bar", Rows)
-        panel = self.query_one("#panel", Rows)
+        status = self.query_one("#status", Rows)
         model = StatusModel(
             view=view,
             save_state=scene.save_state,
@@ -144,15 +144,29 @@ class Deck(Widget):
             background=scene.background,
         )
         status.show_rows([status_line(model, status.size.width)])
+        self._draw_keys()
+        self._draw_panel()
+        self._draw_frame()
+
+    def _draw_keys(self) -> None:
+        scene, bar = self._scene, self.query_one("#keys-bar", Rows)
+        is_labeling = scene.view.state == "labeling"
+        drawn = (scene.keymap, bar.size.width, scene.is_guess_visible, is_labeling)
+        if drawn == self._drawn_keys:
+            return
+        self._drawn_keys = drawn
         keys = key_bar(
             scene.keymap,
             bar.size.width,
             is_guess_visible=scene.is_guess_visible,
-            is_labeling=view.state == "labeling",
+            is_labeling=is_labeling,
         )
         bar.show_rows([keys])
-        drawn = PanelModel(
-            view=view,
+
+    def _draw_panel(self) -> None:
+        scene, panel = self._scene, self.query_one("#panel", Rows)
+        model = PanelModel(
+            view=scene.view,
             subject=scene.subject,
             keymap=scene.keymap,
             is_guess_visible=scene.is_guess_visible,
@@ -160,8 +174,7 @@ class Deck(Widget):
             thumb=self._thumb,
         )
         if panel.size.width >= 16:
-            panel.show_rows(panel_rows(drawn, width=panel.size.width, height=panel.size.height))
-        self._draw_frame()
+            panel.show_rows(panel_rows(model, width=panel.size.width, height=panel.size.height))
 
     def _draw_frame(self) -> None:
         scene, subject, picture = self._scene, self._scene.subject, self._picture()
@@ -250,7 +263,7 @@ class Deck(Widget):
         message.stop()
         subject = self._scene.subject
         if message.want.is_thumb:
-            self._draw_text()
+            self._draw_panel()
         elif subject and message.want == self._want(subject):
             self._draw_image()
             self._draw_text()

@@ -90,12 +90,9 @@ class GridView(Rows):
         self.refresh()
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """Return rows of ``crop``; Textual's box model is left out, that is where the time goes."""
+        """Return rows of ``crop`` and note that they go out."""
         self.is_sent = True
-        rows = [self.render_line(y) for y in range(crop.y, crop.bottom)]
-        for line_filter in self.get_line_filters():  # NO_COLOR
-            rows = [row.apply_filter(line_filter, self.styles.background) for row in rows]
-        return [row.crop(crop.x, crop.right) for row in rows]
+        return super().render_lines(crop)
 
 
 def grid_rows(scene: GridScene, width: int, height: int) -> list[Strip]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from textual.filter import ANSIToTruecolor
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -65,15 +66,17 @@ class ImageView(Widget):
     def render_lines(self, crop: Region) -> list[Strip]:
         """Return rows of ``crop``; Textual's box model is left out, that is where the time goes."""
         self._is_sent = True
-        return [self._row(y).crop(crop.x, crop.right) for y in range(crop.y, crop.bottom)]
-
-    def _row(self, y: int) -> Strip:
         width, height = self.size
+        rows = [self._row(y, width, height) for y in range(crop.y, crop.bottom)]
+        return [row.crop(crop.x, crop.right) for row in rows]
+
+    def _row(self, y: int, width: int, height: int) -> Strip:
         if self._strips and y < len(self._strips) and self._strips[y].cell_length == width:
             return self._strips[y]
         strip = self._words(y, width, height)
         for line_filter in self.get_line_filters():  # NO_COLOR; images obey it by their mode
-            strip = strip.apply_filter(line_filter, self.styles.background)
+            if not isinstance(line_filter, ANSIToTruecolor):
+                strip = strip.apply_filter(line_filter, self.styles.background)
         return strip
 
     def _words(self, y: int, width: int, height: int) -> Strip:

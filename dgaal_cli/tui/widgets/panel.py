@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
-from rich.style import Style
 from textual.strip import Strip
 
 from dgaal_cli.harmless import show
@@ -100,7 +100,8 @@ def _class_rows(model: PanelModel, width: int, height: int) -> list[Strip]:
     columns = min(4, -(-len(classes) // room)) if classes else 1
     if columns == 1:
         most = max([*view.by_class.values(), 1])
-        lines = [_class_line(model, c, width, most) for c in classes]
+        longest = max(cell_len(show(c.name)) for c in view.classes)
+        lines = [_class_line(model, c, width, most=most, longest=longest) for c in classes]
     else:
         lines = _class_columns(model, classes, width, room, columns)
     return [top, *lines[:room], bottom]
@@ -120,32 +121,53 @@ def _fits_prefix(model: PanelModel, c: ClassRecord) -> bool:
     return not model.prefix or model.keymap.code_of.get(c.uid, "").startswith(model.prefix)
 
 
-def _class_line(model: PanelModel, c: ClassRecord, width: int, most: int) -> Strip:
-    subject, inner = model.subject, width - 4
-    guesses = dict(subject.probabilities) if subject else {}
+def _class_line(model: PanelModel, c: ClassRecord, width: int, *, most: int, longest: int) -> Strip:
+    subject = model.subject
+    share = dict(subject.probabilities).get(c.uid) if subject else None
     is_top = model.is_guess_visible and subject is not None and subject.predicted == c.uid
-    code = model.keymap.code_of.get(c.uid, " ")
+    return _class_strip(
+        width,
+        code=model.keymap.code_of.get(c.uid, " "),
+        name=show(c.name),
+        longest=longest,
+        count=model.view.by_class.get(c.uid, 0),
+        most=most,
+        share=share if model.is_guess_visible else None,
+        is_guess_visible=model.is_guess_visible,
+        marker=(" ▸ ", theme.GOOD_STRONG) if is_top else _mark_of(model, c.uid),
+    )
+
+
+@lru_cache(maxsize=4096)
+def _class_strip(  # noqa: PLR0913 - everything that a line depends on, so that it can be cached
+    width: int,
+    *,
+    code: str,
+    name: str,
+    longest: int,
+    count: int,
+    most: int,
+    share: float | None,
+    is_guess_visible: bool,
+    marker: Piece,
+) -> Strip:
+    inner, is_top = width - 4, marker[0] == " ▸ "
     cap = theme.KEYCAP_TOP if is_top else theme.KEYCAP
-    count = model.view.by_class.get(c.uid, 0)
-    was = _mark_of(model, c.uid)
     name_style = theme.GOOD_STRONG if is_top else theme.BASE
-    marker: Piece = (" ▸ ", theme.GOOD_STRONG) if is_top else (f" {was[0]} ", was[1])
     left: list[Piece] = [(f" {code} ", cap), marker]
     counted = str(count).rjust(5)
     used = width_of(left) + len(counted)
     if inner < 32:
-        left.append((pad(show(c.name), inner - used), name_style))
+        left.append((pad(name, inner - used), name_style))
         return boxed(width, tuple(left), ((counted, theme.DIM),))
-    longest = max(cell_len(show(known.name)) for known in model.view.classes)
-    most_name = max(8, inner - used - 14 - (6 if model.is_guess_visible else 0))
+    most_name = max(8, inner - used - 14 - (6 if is_guess_visible else 0))
     name_width = min(longest, 16, most_name)
-    left.append((pad(show(c.name), name_width) + " ", name_style))
+    left.append((pad(name, name_width) + " ", name_style))
     room = inner - used - name_width - 1
-    if not model.is_guess_visible:
+    if not is_guess_visible:
         room = min(room - 1, _MOST_BAR)
         left.append((bar(count / most, room), theme.COUNT_BAR))
         return boxed(width, tuple(left), ((counted, theme.DIM),))
-    share = guesses.get(c.uid)
     room = min(room - 6, _MOST_BAR)
     bar_style = theme.GUESS_TOP if is_top else theme.GUESS_BAR
     left.append((bar(share or 0.0, room) if share is not None else " " * room, bar_style))
@@ -154,13 +176,13 @@ def _class_line(model: PanelModel, c: ClassRecord, width: int, most: int) -> Str
     return boxed(width, tuple(left), ((percent, percent_style), (counted, theme.DIM)))
 
 
-def _mark_of(model: PanelModel, uid: ClassUid) -> tuple[str, Style]:
+def _mark_of(model: PanelModel, uid: ClassUid) -> Piece:
     """``↶`` where an undone answer stood, so that a second thought starts from the first."""
     before = model.view.before
     subject = model.subject
     if before and subject and before.class_uid == uid and before.item_id == subject.item_id:
-        return "↶", theme.WARN
-    return " ", theme.BASE
+        return " ↶ ", theme.WARN
+    return "   ", theme.BASE
 
 
 def _class_columns(

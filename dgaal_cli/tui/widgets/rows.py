@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from textual.filter import ANSIToTruecolor
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -32,6 +33,20 @@ class Rows(Widget):
             self.refresh()
         elif changed:
             self.refresh(*(Region(0, y, self.size.width, 1) for y in changed))
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Return rows of ``crop``; Textual's box model is left out, that is where the time goes."""
+        width = self.size.width
+        blank = Strip.blank(width, theme.BASE)
+        known = self._rows[crop.y : crop.bottom]
+        rows = [row if row.cell_length == width else blank for row in known]
+        rows += [blank] * (crop.height - len(rows))
+        for line_filter in self.get_line_filters():
+            if not isinstance(line_filter, ANSIToTruecolor):  # nothing here has a palette color
+                rows = [row.apply_filter(line_filter, self.styles.background) for row in rows]
+        if crop.x == 0 and crop.right == width:
+            return rows
+        return [row.crop(crop.x, crop.right) for row in rows]
 
     def render_line(self, y: int) -> Strip:
         """Return one row, or a blank one."""
