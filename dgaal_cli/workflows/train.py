@@ -182,9 +182,7 @@ def _train_round(
     own = share_of(config, world=runtime.world)
     learned, too_large = None, None
     try:
-        learned = _learn(
-            workspace, (config, own), store, gathered, runtime, terms, emit=emit
-        )
+        learned = _learn(workspace, (config, own), store, gathered, runtime, terms, emit=emit)
     except StepTooLargeError as error:
         too_large = StepTooLargeError(error.phase, error.title, error.batch_key)
     if too_large is not None:  # here, nothing holds on to the networks that did not fit
@@ -315,7 +313,7 @@ def _synthesize(
     row_of = {item_id: Row(row) for row, item_id in enumerate(data.item_ids)}
     kept = -1  # no generator
     if runtime.is_main:
-        parents = _parents(store, gathered, row_of)
+        parents = _parents(workspace, store, gathered, row_of)
         drawn = method.synthesize(data, parents, seed_of(config.seed, data.number, "synthesis"))
         if drawn is not None:
             kept = keep_redrawings(workspace, config, store, gathered, method, drawn)
@@ -328,12 +326,23 @@ def _synthesize(
     return kept
 
 
-def _parents(store: LabelStore, gathered: Gathered, row_of: dict[ItemId, Row]) -> list[Row]:
-    """Rows of the last query's labeled images that have no copy yet."""
-    have_copies = {item.parent for item in store.items() if item.inherited is not None}
+def _parents(
+    workspace: Workspace, store: LabelStore, gathered: Gathered, row_of: dict[ItemId, Row]
+) -> list[Row]:
+    """Rows of the last query's labeled images that are yet to be redrawn.
+
+    A method may give a parent no copy at all, so where this round's copies exist already, only
+    labels that came after them are new.
+    """
+    number = gathered.data.number
+    copies = [item for item in store.items() if item.inherited is not None]
+    path = workspace.round_path(number) / RUN_NAME
+    seen = -1
+    if any(item.round == number for item in copies):
+        seen = int(read_record(path)["watermark"]) if path.is_file() else store.watermark()
     asked = {
         r.item_id
         for r in gathered.labels
-        if r.round == gathered.data.number - 1 and not r.is_synthetic
+        if r.round == number - 1 and not r.is_synthetic and r.event_id > seen
     }
-    return [row_of[i] for i in sorted(asked - have_copies) if i in row_of]
+    return [row_of[i] for i in sorted(asked - {item.parent for item in copies}) if i in row_of]

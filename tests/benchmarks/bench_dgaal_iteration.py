@@ -84,7 +84,9 @@ def main() -> None:
             times[name].append(cpu_seconds(run))
     for name, values in times.items():
         ratio = statistics.median(p / v for p, v in zip(times["plain loop"], values, strict=True))
-        print(f"{name:12} {1000 * statistics.median(values):8.1f} CPU-ms  {ratio:.2f} times as fast")
+        print(
+            f"{name:12} {1000 * statistics.median(values):8.1f} CPU-ms  {ratio:.2f} times as fast"
+        )
     print(f"{options}, torch {torch.__version__}, 1 thread, {platform.machine()}")
 
 

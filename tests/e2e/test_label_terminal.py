@@ -1,142 +1,20 @@
 """The installed ``dgaal label`` in a real pseudo-terminal: keys in, cells out, kill and resume."""
 
-import hashlib
-import os
 import re
-import shutil
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import pexpect
-import pyte
 import pytest
 from PIL import Image
-
-from dgaal_cli.ids import SampleId
-from dgaal_cli.store.labels import LabelStore
-from dgaal_cli.store.records import NewItem, Query, QueryEntry
-
-CLASSES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-# pyte knows neither private CSI sequences with < > = nor mode requests.
-UNKNOWN_TO_PYTE = re.compile(rb"\x1b\[[<>=][0-9;]*[A-Za-z]|\x1b\[\?[0-9;]*\$p|\x1b\[\d*(;\d+)*t")
-ENVIRONMENT = {
-    "PATH": os.environ.get("PATH", ""),
-    "HOME": os.environ.get("HOME", "/"),
-    "TERM": "xterm-256color",
-    "COLORTERM": "truecolor",
-    "LANG": "C.UTF-8",
-}
-
-
-def dgaal() -> str:
-    beside = Path(sys.executable).with_name("dgaal")
-    found = str(beside) if beside.exists() else shutil.which("dgaal")
-    if found is None:
-        pytest.skip("dgaal is not installed")
-    return found
+from pty_terminal import ENVIRONMENT, Terminal, dgaal, events, make_workspace
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    """Twelve images, ten classes, and an open query over all images."""
-    pool = tmp_path / "pool"
-    pool.mkdir()
-    (tmp_path / "dgaal.toml").write_text('name = "e2e"\n[pool]\nsource = "pool"\n')
-    rng = np.random.default_rng(7)
-    new: list[NewItem] = []
-    for i in range(12):
-        path = pool / f"{i:03d}.png"
-        Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(path)
-        data = path.read_bytes()
-        digest = hashlib.sha256(data).digest()
-        new.append(
-            NewItem(
-                sample_id=SampleId(path.name),
-                sha256=digest,
-                size_bytes=len(data),
-                width=8,
-                height=8,
-            )
-        )
-    with LabelStore.create(tmp_path / "labels.db") as store:
-        for name in CLASSES:
-            store.add_class(name)
-        store.add_items(new)
-        entries = tuple(
-            QueryEntry(item_id=item.item_id, rank=rank)
-            for rank, item in enumerate(store.items(), start=1)
-        )
-        store.save_query(Query(round=0, strategy="random", model_sha=None, entries=entries))
-    return tmp_path
-
-
-class Terminal:
-    """A child in a pseudo-terminal whose output is drawn on a pyte screen."""
-
-    def __init__(
-        self, root: Path, size: tuple[int, int], *options: str, **environment: str
-    ) -> None:
-        columns, rows = size
-        self.screen = pyte.Screen(columns, rows)
-        self.stream = pyte.ByteStream(self.screen)
-        self.output = b""
-        self.child = pexpect.spawn(
-            dgaal(),
-            ["-C", str(root), "label", "--annotator", "ann", *options],
-            env={**ENVIRONMENT, **environment},  # type: ignore[arg-type]
-            dimensions=(rows, columns),
-            timeout=5,
-        )
-        self._rest = b""
-
-    def text(self) -> str:
-        return "\n".join(self.screen.display)
-
-    def pump(self, seconds: float = 0.05) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            try:
-                data = self.child.read_nonblocking(1 << 16, timeout=0.02)
-            except pexpect.TIMEOUT:
-                continue
-            except pexpect.EOF:
-                return
-            self.output += data
-            data = self._rest + data
-            cut = data.rfind(b"\x1b", max(0, len(data) - 24))
-            data, self._rest = (data, b"") if cut < 0 else (data[:cut], data[cut:])
-            self.stream.feed(UNKNOWN_TO_PYTE.sub(b"", data))
-        if self._rest and not self._rest.endswith(b"\x1b"):
-            self.stream.feed(UNKNOWN_TO_PYTE.sub(b"", self._rest))
-            self._rest = b""
-
-    def until(self, claim: Callable[[str], object], seconds: float = 40.0) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self.pump()
-            if claim(self.text()):
-                return
-        raise AssertionError(f"waited in vain; the screen says:\n{self.text()}")
-
-    def until_image(self) -> None:
-        self.until(lambda text: "▀" in text and "POOL IMAGE" in text)
-        self.pump(0.2)  # the gate opens 80 ms after the paint
-
-    def press(self, keys: str) -> None:
-        self.child.send(keys)
-
-    def exit_code(self) -> int:
-        end = time.monotonic() + 20
-        while self.child.isalive() and time.monotonic() < end:
-            self.pump()
-        self.child.wait()
-        status = self.child.exitstatus
-        return status if status is not None else -(self.child.signalstatus or 0)
+    return make_workspace(tmp_path)
 
 
 @pytest.fixture
@@ -153,11 +31,6 @@ def start(workspace: Path) -> Iterator[Callable[..., Terminal]]:
             terminal.child.kill(signal.SIGKILL)  # what tests wait for, they wait for themselves
             terminal.child.wait()
         terminal.child.close()
-
-
-def events(root: Path) -> list[tuple[str, str, str | None]]:
-    with LabelStore.open(root / "labels.db", read_only=True) as store:
-        return [(e.kind, e.sample_id, e.class_name) for e in store.events()]
 
 
 @pytest.mark.parametrize("size", [(120, 40), (80, 24)])
@@ -315,3 +188,50 @@ def test_a_wrong_image_mode_names_the_right_ones(workspace):
     )
     assert done.returncode == 2
     assert "half256" in done.stderr
+
+
+def test_a_terminal_of_one_cell_and_back(start, workspace):
+    terminal = start((120, 40))
+    terminal.until_image()
+    for columns, rows in ((1, 1), (2, 50), (200, 1), (80, 24)):
+        terminal.screen.resize(rows, columns)
+        terminal.child.setwinsize(rows, columns)
+        terminal.pump(0.6)
+        if columns < 40 or rows < 12:
+            terminal.press("5")
+            terminal.pump(0.3)
+    assert events(workspace) == []
+    terminal.until_image()
+    terminal.press("4")
+    terminal.until(lambda text: "✔ 4 four" in text)
+
+
+def test_a_paste_of_a_megabyte_stores_nothing(start, workspace):
+    terminal = start()
+    terminal.until_image()
+    block = b"3" * 4096
+    terminal.child.send(b"\x1b[200~")
+    for _ in range(256):
+        terminal.child.send(block)
+        terminal.pump(0.01)
+    terminal.child.send(b"\x1b[201~")
+    terminal.until(lambda text: "pasted text is ignored" in text, seconds=60)
+    assert events(workspace) == []
+    terminal.pump(2.0)
+    terminal.until_image()
+    terminal.press("3")
+    terminal.until(lambda text: "✔ 3 three" in text)
+
+
+def test_images_that_vanished_can_be_passed(start, workspace):
+    for path in (workspace / "pool").glob("00[01].png"):
+        path.unlink()
+    terminal = start()
+    terminal.until(lambda text: "this image cannot be shown" in text)
+    terminal.pump(0.3)
+    terminal.press("3")
+    terminal.until(lambda text: "no image to judge" in text)
+    terminal.pump(0.3)
+    terminal.press("x")
+    terminal.until(lambda text: "✔ can't tell" in text and "1/12" in text)
+    assert events(workspace) == [("cannot_tell", "000.png", None)]
