@@ -10,7 +10,7 @@ import typer
 
 from dgaal_cli.commands._context import Context
 from dgaal_cli.errors import UsageError, WorkspaceError
-from dgaal_cli.harmless import show
+from dgaal_cli.harmless import show, spell
 
 if TYPE_CHECKING:
     from dgaal_cli.store.records import EventRecord
@@ -161,6 +161,49 @@ def stats_command(ctx: typer.Context) -> None:
         print(f"median time of an answer: {stats.median_ms / 1000:.1f} s")
 
 
+@app.command("disputes")
+def disputes_command(ctx: typer.Context) -> None:
+    """List images that people answered differently, with who said what and what counts so far."""
+    from dgaal_cli.workflows.disputes import disputes
+
+    context: Context = ctx.obj
+    found = disputes(context.workspace())
+    if context.json:
+        documents = [dataclasses.asdict(dispute) for dispute in found]
+        context.print_json([{**d, "sample_id": spell(d["sample_id"])} for d in documents])
+        return
+    for dispute in found:
+        said = "; ".join(f"{show(who)}: {_class(name)}" for who, name in dispute.answers)
+        print(f"{spell(dispute.sample_id)}  {said}  (counts: {_class(dispute.stands)})")
+    context.note(
+        f"{len(found):,} disputed"
+        + (f"; settle one with {context.dgaal} labels adjudicate IMAGE CLASS" if found else "")
+    )
+
+
+@app.command("adjudicate")
+def adjudicate_command(
+    ctx: typer.Context,
+    image: Annotated[str, typer.Argument(help="As 'dgaal labels disputes' names it.")],
+    class_name: Annotated[str, typer.Argument(metavar="CLASS", help="What it shows.")],
+    annotator: Annotated[str | None, typer.Option(help="Who decides.")] = None,
+    note: Annotated[str, typer.Option(help="Why, for the history.")] = "",
+) -> None:
+    """Give an image the class that counts, whatever others answered; their answers stay."""
+    from dgaal_cli.workflows.annotators import default_annotator
+    from dgaal_cli.workflows.disputes import adjudicate
+
+    context: Context = ctx.obj
+    who = annotator or default_annotator()
+    result = adjudicate(context.workspace(), image, class_name, annotator=who, note=note)
+    if context.json:
+        document = dataclasses.asdict(result)
+        context.print_json({**document, "sample_id": spell(result.sample_id)})
+        return
+    print(f"{spell(result.sample_id)} is {show(result.class_name)}, says {show(result.annotator)}")
+    context.note(f"{result.left:,} disputed images are left")
+
+
 @app.command("check")
 def check_command(
     ctx: typer.Context,
@@ -223,6 +266,10 @@ def _user() -> str:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # no user database, as in some containers
         return "import"
+
+
+def _class(name: str | None) -> str:
+    return "cannot tell" if name is None else show(name)
 
 
 def _event(event: "EventRecord") -> dict[str, Any]:

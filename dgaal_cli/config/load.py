@@ -176,6 +176,7 @@ def _check_keys(tree: Tree, schema: type, *, where: str, path: str = "") -> None
 
 _POSITIVE = (
     "query.size",
+    "query.overlap",
     "network.width",
     "network.latent",
     "network.latent_hidden",

@@ -34,6 +34,9 @@ class QueryConfig:
     """Labels asked a round."""
     budget: int = 0
     """Labels allowed in all; 0 sets no limit."""
+    overlap: int = 1
+    """People asked about each image; where they differ, the majority counts, else the earliest,
+    until somebody adjudicates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

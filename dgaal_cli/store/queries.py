@@ -65,17 +65,11 @@ def save(connection: sqlite3.Connection, query: Query, *, overlap: int, now_us: 
         raise UsageError(
             f"the query of round {query.round} names an unknown image or class, or one twice"
         ) from error
-    changed = connection.execute(
-        "UPDATE item SET need = ?1 WHERE need <> ?1 "
-        "AND item_id IN (SELECT item_id FROM query_entry WHERE round = ?2) RETURNING item_id",
-        (overlap, query.round),
-    ).fetchall()
-    for (item_id,) in changed:
-        projection.refresh(connection, ItemId(item_id))
+    _set_overlap(connection, query.round, overlap)
 
 
 def extend(connection: sqlite3.Connection, entries: Sequence[QueryEntry]) -> int:
-    """Add entries to the open query, after those it has.
+    """Add entries to the open query, after those it has, for as many people as those.
 
     Raises:
         UsageError: No query is open, or an entry names an unknown image or class.
@@ -84,11 +78,13 @@ def extend(connection: sqlite3.Connection, entries: Sequence[QueryEntry]) -> int
     if number is None:
         raise UsageError("no query is open; choose one with 'dgaal query'")
     rows = connection.execute(
-        "SELECT item_id, rank FROM query_entry WHERE round = ?", (number,)
+        "SELECT q.item_id, q.rank, i.need FROM query_entry q JOIN item i USING(item_id) "
+        "WHERE q.round = ?",
+        (number,),
     ).fetchall()
-    known = {item_id for item_id, _ in rows}
+    known = {item_id for item_id, _, _ in rows}
     known |= {item_id for (item_id,) in connection.execute("SELECT item_id FROM verdict")}
-    rank = max((rank for _, rank in rows), default=0)
+    rank = max((rank for _, rank, _ in rows), default=0)
     new = [entry for entry in entries if entry.item_id not in known]
     if not new:
         return 0
@@ -104,6 +100,7 @@ def extend(connection: sqlite3.Connection, entries: Sequence[QueryEntry]) -> int
         raise UsageError(
             f"the query of round {number} cannot take an unknown image or class, or one twice"
         ) from error
+    _set_overlap(connection, number, max((need for _, _, need in rows), default=1))
     return len(added)
 
 
@@ -258,6 +255,16 @@ def _candidates(
         return []
     values = {"me": annotator, "round": number, "now": now, "item": item_id, "count": count}
     return connection.execute(_CANDIDATES, values).fetchall()
+
+
+def _set_overlap(connection: sqlite3.Connection, number: int, overlap: int) -> None:
+    changed = connection.execute(
+        "UPDATE item SET need = ?1 WHERE need <> ?1 "
+        "AND item_id IN (SELECT item_id FROM query_entry WHERE round = ?2) RETURNING item_id",
+        (overlap, number),
+    ).fetchall()
+    for (item_id,) in changed:
+        projection.refresh(connection, ItemId(item_id))
 
 
 def _check_entries(query: Query) -> None:

@@ -25,6 +25,7 @@ from dgaal_cli.store.exchange.resolve import resolve
 from dgaal_cli.store.instants import system_clock, to_iso, to_microseconds
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import Counts, EventRecord
+from dgaal_cli.workflows.disputes import disputed
 from dgaal_cli.workspace import Workspace
 
 _MAGIC = ((b"\x89PNG", ".png"), (b"\xff\xd8", ".jpg"), (b"GIF8", ".gif"), (b"BM", ".bmp"))
@@ -66,7 +67,7 @@ class LabelStats:
     by_provenance: tuple[tuple[str, int], ...]
     """Effective labels by where they came from, synthetic ones included."""
     disagreements: int
-    """Images that two annotators answered differently."""
+    """Images that two annotators answered differently and nobody settled."""
     median_ms: int | None
     """Median time of an answer whose time was taken."""
 
@@ -198,10 +199,6 @@ def label_stats(workspace: Workspace) -> LabelStats:
         classes = store.classes()
         answers = [answer for answer in store.answers() if answer.kind != "flag"]
         labels = store.labels()
-    told: dict[int, set[str | None]] = {}
-    for answer in answers:
-        if answer.kind in ("label", "cannot_tell"):
-            told.setdefault(answer.item_id, set()).add(answer.class_uid)
     times = [answer.elapsed_ms for answer in answers if answer.elapsed_ms is not None]
     people = Counter(answer.annotator for answer in answers if answer.kind != "inherit")
     return LabelStats(
@@ -209,7 +206,7 @@ def label_stats(workspace: Workspace) -> LabelStats:
         by_class=tuple((record.name, counts.by_class.get(record.uid, 0)) for record in classes),
         by_annotator=tuple(people.most_common()),
         by_provenance=tuple(Counter(label.provenance for label in labels).most_common()),
-        disagreements=sum(len(said) > 1 for said in told.values()),
+        disagreements=len(disputed(answers)),
         median_ms=int(np.median(times)) if times else None,
     )
 

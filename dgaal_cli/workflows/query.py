@@ -99,7 +99,7 @@ def query(
             model_sha=trained.model_digest,
             entries=tuple(entries),
         )
-        store.save_query(chosen)
+        store.save_query(chosen, overlap=config.query.overlap)
         items = tuple(store.item(entry.item_id) for entry in entries)
         _write_csv(workspace, store, chosen, items)
     if promoted:
@@ -157,7 +157,9 @@ def _affordable(
         raise UsageError(NOTHING_LEFT)
     wanted = config.query.size if count is None else count
     budget = config.query.budget
-    affordable = budget - store.counts().annotations - synthetic if budget else left
+    # Every image costs as many labels as people are asked about it.
+    unspent = (budget - store.counts().annotations) // config.query.overlap
+    affordable = unspent - synthetic if budget else left
     if affordable < (0 if synthetic and not left else 1):
         raise UsageError(
             f"the budget of {budget} labels is spent; raise query.budget in dgaal.toml to go on"

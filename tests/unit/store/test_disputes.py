@@ -1,0 +1,120 @@
+"""Several people a query: who is asked, what counts, and the last word."""
+
+import json
+from pathlib import Path
+
+import pytest
+from label_workspaces import make_store, make_workspace
+from typer.testing import CliRunner
+
+from dgaal_cli.cli import app
+from dgaal_cli.ids import ItemId
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import Answer, NewItem, Query, QueryEntry
+from dgaal_cli.workflows.disputes import disputes
+from dgaal_cli.workspace import Workspace
+
+HOSTILE = "x\x1b]0;\x07\udcff.png"
+
+
+def run(root: Path, *words: str):
+    return CliRunner().invoke(app, ["-C", str(root), *words], catch_exceptions=True)
+
+
+def say(store: LabelStore, who: str, item: int, name: str | None) -> None:
+    answer = Answer(
+        op_id=f"{who}{item}{name}",
+        kind="cannot_tell" if name is None else "label",
+        item_id=ItemId(item),
+        class_uid=None if name is None else store.class_by_name(name).uid,
+    )
+    assert store.submit(answer, annotator=who, session=who, take_next=False).is_counted
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    made = make_workspace(tmp_path, [HOSTILE.encode("utf-8", "surrogateescape"), "2.png", "3.png"])
+    with LabelStore.open(made / "labels.db") as store:
+        store.close_query(0)
+        entries = tuple(QueryEntry(item_id=ItemId(n), rank=n) for n in (1, 2, 3))
+        store.save_query(Query(round=1, strategy="x", model_sha=None, entries=entries), overlap=3)
+        for item, said in ((1, "cat dog dog"), (2, "cat - cat"), (3, "dog dog dog")):
+            for who, name in zip(("ann", "bob", "eve"), said.split(), strict=True):
+                say(store, who, item, None if name == "-" else name)
+    return made
+
+
+def test_disputes_tell_who_said_what_and_what_counts(root: Path):
+    first, second = disputes(Workspace(root))
+    assert first.answers == (("ann", "cat"), ("bob", "dog"), ("eve", "dog"))
+    assert (first.sample_id, first.stands) == (HOSTILE, "dog")
+    assert second.answers == (("ann", "cat"), ("bob", None), ("eve", "cat"))
+    done = run(root, "labels", "disputes")
+    assert done.stdout.splitlines() == [
+        "x\\u{1b}]0;\\u{7}\\xff.png  ann: cat; bob: dog; eve: dog  (counts: dog)",
+        "2.png  ann: cat; bob: cannot tell; eve: cat  (counts: cat)",
+    ]
+    assert "2 disputed; settle one with" in done.stderr
+
+
+def test_the_last_word_counts_and_the_answers_stay(root: Path):
+    listed = json.loads(run(root, "--json", "labels", "disputes").stdout)
+    name = listed[0]["sample_id"]
+    done = run(root, "labels", "adjudicate", name, "cat", "--annotator", "rev", "--note", "ears")
+    assert done.exit_code == 0, done.output
+    assert done.stdout == f"{name} is cat, says rev\n"
+    with LabelStore.open(root / "labels.db") as store:
+        assert [label.class_name for label in store.labels()] == ["cat", "cat", "dog"]
+        (event,) = store.latest_events(1)
+        assert (event.kind, event.annotator, event.note) == ("adjudicate", "rev", "ears")
+        assert sum(answer.kind == "label" for answer in store.answers()) == 8
+        assert store.check() == []
+    assert len(disputes(Workspace(root))) == 1
+    assert json.loads(run(root, "--json", "labels", "stats").stdout)["disagreements"] == 1
+    later = run(root, "--json", "labels", "adjudicate", name, "dog", "--annotator", "rev2")
+    assert json.loads(later.stdout) == {
+        "sample_id": name,
+        "class_name": "dog",
+        "annotator": "rev2",
+        "settled": False,
+        "left": 1,
+    }
+    with LabelStore.open(root / "labels.db") as store:
+        assert store.labels()[0].class_name == "dog"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("no.png", "cat"), "there is no image no.png"),
+        (("2.png", "cta"), "did you mean 'cat'"),
+        (("2.png", "cat", "--annotator", "a/b"), "annotator's name"),
+    ],
+)
+def test_what_is_not_there_is_told_and_nothing_is_stored(root: Path, words, told: str):
+    with LabelStore.open(root / "labels.db") as store:
+        before = store.watermark()
+    done = run(root, "labels", "adjudicate", *words)
+    assert done.exit_code == 1  # the runner sees the exception; the program exits with 2
+    assert told in str(done.exception)
+    with LabelStore.open(root / "labels.db") as store:
+        assert store.watermark() == before
+
+
+def test_what_joins_a_query_is_asked_as_often_as_the_rest(tmp_path: Path):
+    make_store(tmp_path / "labels.db", 3, overlap=2)
+    with LabelStore.open(tmp_path / "labels.db") as store:
+        store.add_items(
+            [NewItem(sample_id="more.png", sha256=b"m" * 32, size_bytes=1, width=8, height=8)]
+        )
+        assert store.extend_query([QueryEntry(item_id=ItemId(4), rank=1)]) == 1
+        for item in (1, 2, 3, 4):
+            say(store, "ann", item, "cat")
+        assert store.next_task("ann", "s") is None
+        assert store.query_progress(0).left == 4
+        for item in (1, 2, 3):
+            say(store, "bob", item, "cat")
+        assert store.next_task("bob", "s").item.sample_id == "more.png"
+        say(store, "bob", 4, "cat")
+        assert store.query_progress(0).left == 0
+        assert store.next_task("eve", "s") is None
