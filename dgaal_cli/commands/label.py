@@ -11,7 +11,7 @@ from dgaal_cli.commands._context import Context
 from dgaal_cli.commands._extras import needing
 from dgaal_cli.errors import UsageError
 
-_IMAGES = ("auto", "half", "half5", "half256", "gray", "ascii")
+_IMAGES = ("auto", "half", "half5", "half256", "kitty", "gray", "ascii")
 
 
 def label(
@@ -21,7 +21,10 @@ def label(
         str, typer.Option(help="Who answers; the operating system's user if not given.")
     ] = "",
     images: Annotated[
-        str, typer.Option(help="auto, half, half5, half256, gray or ascii.", metavar="MODE")
+        str,
+        typer.Option(
+            help="auto, half, half5 (slow lines), half256, kitty, gray or ascii.", metavar="MODE"
+        ),
     ] = "auto",
     plain: Annotated[
         bool, typer.Option("--plain", help="Line by line, for screen readers and pipes.")
@@ -44,6 +47,8 @@ def label(
     if images not in _IMAGES:
         raise UsageError(f"--images takes one of {', '.join(_IMAGES)}")
     if serve:
+        if images == "kitty":
+            raise UsageError("a browser shows no kitty images; leave --images to --serve")
         _serve(context, annotator=annotator, images=images, port=port)
         return
     is_plain = plain or os.environ.get("TERM", "").lower() in ("dumb", "unknown")

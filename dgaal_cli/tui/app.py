@@ -56,6 +56,7 @@ class LabelApp(App[int]):
     def __init__(self, bridge: Bridge, view: LabelView, settings: Settings) -> None:
         super().__init__()
         self._label_screen = LabelScreen(bridge, view, settings)
+        self._gallery = settings.gallery
 
     def get_default_screen(self) -> Screen[None]:
         """Return the label screen, so that the first frame is already it."""
@@ -67,12 +68,19 @@ class LabelApp(App[int]):
         return self._label_screen
 
     def on_mount(self) -> None:
-        """Catch the signals that end a session."""
+        """Catch the signals that end a session; let images reach the terminal."""
+        if self._gallery is not None:
+            self._gallery.connect(self._send)
         loop = asyncio.get_running_loop()
         if not self.is_headless:
             loop.add_signal_handler(signal.SIGINT, partial(self._leave, INTERRUPTED))
             loop.add_signal_handler(signal.SIGTERM, partial(self._leave, TERMINATED))
             loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+
+    def _send(self, data: str) -> None:
+        """Write in order with the frames; the driver's queue takes it from any thread."""
+        if self._driver is not None:
+            self._driver.write(data)
 
     def post_display_hook(self) -> None:
         """Tell the screens with a gate that a frame has gone out."""

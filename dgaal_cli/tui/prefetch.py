@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from textual.strip import Strip
 
     from dgaal_cli.tui.render.fit import Pixels
+    from dgaal_cli.tui.render.kitty import Gallery
 
 MOST_PICTURES = 128
 MOST_PIXELS = 64
@@ -67,14 +68,29 @@ class Picture:
     note: str
     error: str = ""
     """Why there is no image; the strips are empty then."""
+    number: int = 0
+    """Of the image in the terminal's own memory, where it was sent there."""
 
 
 class Prefetcher:
     """One thread that works through the latest list of wants."""
 
-    def __init__(self, make_reader: Callable[[], Reader], on_ready: Callable[[Want], None]) -> None:
+    def __init__(
+        self,
+        make_reader: Callable[[], Reader],
+        on_ready: Callable[[Want], None],
+        gallery: "Gallery | None" = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            make_reader: Called in the thread, once.
+            on_ready: Called in the thread for every picture.
+            gallery: Where images are sent ahead of time, for terminals that show them themselves.
+        """
         self._make_reader = make_reader
         self._on_ready = on_ready
+        self._gallery = gallery
         self._reader: Reader | None = None
         self._pictures: OrderedDict[Want, Picture] = OrderedDict()
         self._pixels: OrderedDict[ItemId, tuple[Pixels, str]] = OrderedDict()
@@ -97,6 +113,8 @@ class Prefetcher:
             self._thread.join(1.0)
         if self._reader is not None and not self._thread.is_alive():
             self._reader.close()
+        for picture in self._pictures.values():
+            self._forget(picture)
 
     def want(self, wants: Sequence[Want]) -> None:
         """Replace the list of wants, most urgent first."""
@@ -144,11 +162,20 @@ class Prefetcher:
             picture = self._draw(want)
             with self._wake:
                 self._pictures[want] = picture
-                while len(self._pictures) > MOST_PICTURES:
-                    self._pictures.popitem(last=False)
+                dropped = self._too_many()
                 if self._is_stopped:
                     return
+            for old in dropped:
+                self._forget(old)
             self._on_ready(want)
+
+    def _too_many(self) -> list[Picture]:
+        count = len(self._pictures) - MOST_PICTURES
+        return [self._pictures.popitem(last=False)[1] for _ in range(count)]
+
+    def _forget(self, picture: Picture) -> None:
+        if self._gallery is not None and picture.number:
+            self._gallery.drop(picture.number)
 
     def _draw(self, want: Want) -> Picture:
         try:
@@ -175,6 +202,13 @@ class Prefetcher:
         rows = build(fitted, want.mode)
         if want.is_thumb:
             return Picture(strips=(), segments=tuple(to_segments(row) for row in rows), note="")
+        if self._gallery is not None and self._gallery.is_connected:
+            number = self._gallery.send(
+                pixels, columns=want.columns, rows=want.rows, is_crisp=want.is_toggled
+            )
+            strips = tuple(strip_of(row) for row in self._gallery.placeholders(rows, number))
+            how = "crisp" if want.is_toggled else "smooth"
+            return Picture(strips=strips, segments=(), note=f"{size} {how}", number=number)
         note = f"{size} {fitted.note.partition(' ')[2]}"
         return Picture(strips=tuple(strip_of(row) for row in rows), segments=(), note=note)
 

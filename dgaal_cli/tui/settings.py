@@ -3,10 +3,14 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from dgaal_cli.tui.prefetch import Reader
 from dgaal_cli.tui.render.choose import Mode
 from dgaal_cli.tui.trainer import Step
+
+if TYPE_CHECKING:
+    from dgaal_cli.tui.render.kitty import Gallery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,3 +27,7 @@ class Settings:
     is_learner_wanted: bool = True
     has_sampler: Callable[[], bool] = field(default=lambda: False)
     """Whether an exported sampler lies in the workspace."""
+    gallery: "Gallery | None" = None
+    """Images in the terminal's own memory, where it shows them itself."""
+    advice: str = ""
+    """A sentence on how this terminal could show more, for a first session."""

@@ -40,6 +40,11 @@ def start_screen(
 
         return ImageReader(workspace.root, config.pool.source)
 
+    gallery = None
+    if images == "kitty":
+        from dgaal_cli.tui.render.kitty import Gallery
+
+        gallery = Gallery(os.environ)
     settings = Settings(
         mode=choose_mode(images, os.environ),
         gate_s=config.label.gate_ms / 1000,
@@ -48,6 +53,7 @@ def start_screen(
         train_command=command_for(workspace.root),
         is_review_first=is_review_first,
         is_learner_wanted=config.label.learner,
+        gallery=gallery,
         has_sampler=(workspace.artifacts_path / "sampler.onnx").is_file,
     )
     return run(bridge, settings)

@@ -91,6 +91,29 @@ def test_the_image_on_the_screen_is_the_file(start, workspace):
     assert len(wanted - colors) == 0
 
 
+def test_kitty_images_are_in_the_terminal_before_the_key_that_shows_them(start, workspace):
+    terminal = start((80, 24), "--images", "kitty", TERM="xterm-kitty")
+
+    def shown() -> list[int]:
+        colors = re.findall(rb"\x1b\[0;38;2;(\d+);(\d+);(\d+)m\xf4\x8e\xbb\xae", terminal.output)
+        return [(int(r) << 16) + (int(g) << 8) + int(b) for r, g, b in colors]
+
+    def sent() -> list[int]:
+        return [int(number) for number in re.findall(rb"a=T[^;]*,i=(\d+)", terminal.output)]
+
+    terminal.until(lambda _: shown() and len(set(sent())) >= 4)  # this image and the next three
+    terminal.pump(0.3)
+    before, first = set(sent()), shown()[-1]
+    terminal.press("3")
+    terminal.until(lambda text: "✔ 3 three" in text)
+    assert shown()[-1] != first
+    assert shown()[-1] in before
+    terminal.press("q")
+    assert terminal.exit_code() == 0
+    assert {int(n) for n in re.findall(rb"a=d,d=I,i=(\d+)", terminal.output)} == set(sent())
+    assert events(workspace) == [("label", "000.png", "three")]
+
+
 def test_no_color_shows_grays_only(start):
     terminal = start((80, 24), NO_COLOR="1")
     terminal.until_image()

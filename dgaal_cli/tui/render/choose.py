@@ -6,7 +6,7 @@ A terminal is never asked: an answer that arrives late reads as key presses, tha
 from collections.abc import Mapping
 from enum import StrEnum
 
-OPTIONS = ("auto", "half", "half5", "half256", "gray", "ascii")
+OPTIONS = ("auto", "half", "half5", "half256", "kitty", "gray", "ascii")
 """What ``--images`` takes."""
 
 
@@ -43,6 +43,8 @@ def choose_mode(option: str, environment: Mapping[str, str]) -> Mode:
         if option == "auto" and is_dumb(environment):
             return Mode.ASCII
         return Mode.GRAY if has_truecolor(environment) else Mode.GRAY256
+    if option == "kitty":
+        return Mode.HALF  # for what lies under a dialog, thumbnails and the grid
     if option != "auto":
         return Mode(option)
     if is_dumb(environment):

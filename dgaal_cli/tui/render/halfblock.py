@@ -4,6 +4,7 @@ One row is built in tens of microseconds because colors that do not change are n
 style object is made. ``strips.py`` turns rows into what Textual's compositor takes.
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +23,17 @@ Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """Which part of an image in the terminal's own memory a row stands for; see ``kitty.py``."""
+
+    color: str
+    """The image's number as a color."""
+    row: int
+    column: int
+    """Where the row begins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CellRow:
     """One row of cells: per cell a color code for its upper and its lower half."""
 
@@ -31,10 +43,18 @@ class CellRow:
     mode: Mode
     ansi: str
     """The whole row as a terminal takes it."""
+    tile: Tile | None = None
 
     def crop(self, start: int, end: int) -> "CellRow":
         """Return cells ``start`` (inclusive) to ``end`` (exclusive)."""
-        return make_row(self.top[start:end], self.bottom[start:end], self.mode)
+        row = make_row(self.top[start:end], self.bottom[start:end], self.mode)
+        if self.tile is None:
+            return row
+        from dgaal_cli.tui.render.kitty import placeholder_row
+
+        tile = dataclasses.replace(self.tile, column=self.tile.column + start)
+        ansi = placeholder_row(tile.color, tile.row, tile.column, len(row.top))
+        return dataclasses.replace(row, ansi=ansi, tile=tile)
 
 
 def build(fitted: Fitted, mode: Mode) -> list[CellRow]:

@@ -56,7 +56,7 @@ class LabelBase(Screen[None]):
         self._rest_from = settings.clock()
         self._last_answer_at = self._rest_from
         self._times: list[int] = []
-        self.deck = Deck(self.scene(), settings.mode, settings.make_reader)
+        self.deck = Deck(self.scene(), settings.mode, settings.make_reader, settings.gallery)
 
     def compose(self) -> ComposeResult:
         """The deck, and a word for terminals that are too small for it."""

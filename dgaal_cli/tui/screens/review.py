@@ -81,7 +81,7 @@ class ReviewScreen(Screen[LabelView]):
         self.note = ""
         self._mode = settings.mode
         self._is_settled = False
-        self._prefetcher = Prefetcher(settings.make_reader, self._hear_image)
+        self._prefetcher = Prefetcher(settings.make_reader, self._hear_image, settings.gallery)
 
     def compose(self) -> ComposeResult:
         """List on the left, image on the right."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from textual import events
 from textual.app import ComposeResult
@@ -21,6 +22,9 @@ from dgaal_cli.tui.widgets.image_view import EDGE_ROWS, Frame, ImageView
 from dgaal_cli.tui.widgets.lines import Pieces
 from dgaal_cli.tui.widgets.panel import PanelModel, Thumb, panel_rows
 from dgaal_cli.tui.widgets.rows import Rows
+
+if TYPE_CHECKING:
+    from dgaal_cli.tui.render.kitty import Gallery
 
 THUMB_COUNT = 6
 AHEAD = 3
@@ -59,7 +63,13 @@ class Scene:
 class Deck(Widget):
     """Draws scenes; rows that did not change are not sent again."""
 
-    def __init__(self, scene: Scene, mode: Mode, make_reader: Callable[[], Reader]) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        mode: Mode,
+        make_reader: Callable[[], Reader],
+        gallery: "Gallery | None" = None,
+    ) -> None:
         super().__init__()
         self._scene = scene
         self._mode = mode
@@ -69,7 +79,7 @@ class Deck(Widget):
         self._drawn_keys: tuple[object, ...] = ()
         self._room = Size(0, 0)
         self._waits = 0
-        self._prefetcher = Prefetcher(make_reader, self._hear_image)
+        self._prefetcher = Prefetcher(make_reader, self._hear_image, gallery)
 
     def compose(self) -> ComposeResult:
         """Four widgets; the image lies in its frame."""

@@ -1,0 +1,184 @@
+"""Images for terminals that know kitty's Unicode placeholders: sent ahead, shown by swapping text.
+
+The pixels go out once, before their image is due; showing it then costs a few kilobytes of text:
+private-use characters that say "row 3, column 7 of image 42" and move like any other text, also
+through tmux (with ``set -g allow-passthrough on``). Nothing is ever asked of the terminal, and it
+is told to answer nothing (``q=2``): an answer would arrive as key presses.
+
+Source: kitty's graphics protocol, "Unicode placeholders"; its table of row and column marks is
+those 297 characters of Unicode 6.0 that stand above a letter and decompose into nothing.
+"""
+
+import base64
+import dataclasses
+import io
+import secrets
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dgaal_cli.tui.render.fit import Pixels
+    from dgaal_cli.tui.render.halfblock import CellRow
+
+PLACEHOLDER = "\U0010eeee"
+MOST_SIDE = 480
+"""Pixels sent on the longer side; 128 of these stay below what terminals keep."""
+CRISP_SIDE = 512
+"""Crisp images are repeated to about this side, for terminals smooth what they magnify."""
+_CHUNK = 4096
+"""Bytes of base64 in one command."""
+_MARKS = (
+    "0305 030D-030E 0310 0312 033D-033F 0346 034A-034C 0350-0352 0357 035B 0363-036F 0483-0487 "
+    "0592-0595 0597-0599 059C-05A1 05A8-05A9 05AB-05AC 05AF 05C4 0610-0617 0657-065B 065D-065E "
+    "06D6-06DC 06DF-06E2 06E4 06E7-06E8 06EB-06EC 0730 0732-0733 0735-0736 073A 073D 073F-0741 "
+    "0743 0745 0747 0749-074A 07EB-07F1 07F3 0816-0819 081B-0823 0825-0827 0829-082D 0951 "
+    "0953-0954 0F82-0F83 0F86-0F87 135D-135F 17DD 193A 1A17 1A75-1A7C 1B6B 1B6D-1B73 1CD0-1CD2 "
+    "1CDA-1CDB 1CE0 1DC0-1DC1 1DC3-1DC9 1DCB-1DCC 1DD1-1DE6 1DFE 20D0-20D1 20D4-20D7 20DB-20DC "
+    "20E1 20E7 20E9 20F0 2CEF-2CF1 2DE0-2DFF A66F A67C-A67D A6F0-A6F1 A8E0-A8F1 AAB0 AAB2-AAB3 "
+    "AAB7-AAB8 AABE-AABF AAC1 FE20-FE26 10A0F 10A38 1D185-1D189 1D1AA-1D1AD 1D242-1D244"
+)
+
+
+def _spread(marks: str) -> tuple[str, ...]:
+    ends = [part.partition("-") for part in marks.split()]
+    spans = [(int(first, 16), int(last or first, 16)) for first, _, last in ends]
+    return tuple(chr(code) for first, last in spans for code in range(first, last + 1))
+
+
+MARKS = _spread(_MARKS)
+"""``MARKS[n]`` says row or column ``n``."""
+
+
+class Gallery:
+    """The images that lie in the terminal's memory, by number. Safe from any thread."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._is_in_tmux = bool(environment.get("TMUX"))
+        # tmux may squeeze 24-bit colors, and the color is the number: stay within its palette.
+        self._highest = 255 if self._is_in_tmux else 0xFFFFFF
+        self._next = secrets.randbelow(self._highest) + 1
+        self._lock = threading.Lock()
+        self._used: set[int] = set()
+        self._write: Callable[[str], None] | None = None
+
+    def connect(self, write: Callable[[str], None]) -> None:
+        """Say how bytes reach the terminal, in order with its frames."""
+        self._write = write
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether images can be sent."""
+        return self._write is not None
+
+    def send(self, image: "Pixels", *, columns: int, rows: int, is_crisp: bool) -> int:
+        """Send an image and say in how many cells it will be shown.
+
+        Args:
+            image: (H, W, C) uint8 with C in {1, 3}.
+            columns: Width of the box in cells; the terminal keeps the image's proportions.
+            rows: Its height.
+            is_crisp: Repeat pixels, so that the terminal's smoothing does not show.
+
+        Returns:
+            Number of the image, for ``placeholders`` and ``drop``.
+        """
+        number = self._take_number()
+        data = base64.standard_b64encode(_png(image, is_crisp=is_crisp)).decode("ascii")
+        parts = [data[at : at + _CHUNK] for at in range(0, len(data), _CHUNK)]
+        head = f"a=T,U=1,f=100,t=d,i={number},c={columns},r={rows},C=1,q=2"
+        commands = [
+            f"{head if at == 0 else 'q=2'},m={int(at < len(parts) - 1)};{part}"
+            for at, part in enumerate(parts)
+        ]
+        self._say(commands)
+        return number
+
+    def drop(self, number: int) -> None:
+        """Free an image."""
+        with self._lock:
+            if number not in self._used:
+                return
+            self._used.discard(number)
+        self._say([f"a=d,d=I,i={number},q=2"])
+
+    def drop_all(self) -> None:
+        """Free every image that was sent."""
+        with self._lock:
+            numbers, self._used = sorted(self._used), set()
+        self._say([f"a=d,d=I,i={number},q=2" for number in numbers])
+
+    def placeholders(self, rows: "Sequence[CellRow]", number: int) -> "list[CellRow]":
+        """Return rows of half blocks that show image ``number`` where the terminal draws them.
+
+        Their cells stay half blocks: dimmed under a dialog, and in screenshots.
+        """
+        from dgaal_cli.tui.render.halfblock import Tile
+
+        if len(rows) > len(MARKS) or any(len(row.top) > len(MARKS) for row in rows):
+            return list(rows)
+        color = f"5;{number}" if self._is_in_tmux else _rgb(number)
+        return [
+            dataclasses.replace(
+                row,
+                ansi=placeholder_row(color, at, 0, len(row.top)),
+                tile=Tile(color=color, row=at, column=0),
+            )
+            for at, row in enumerate(rows)
+        ]
+
+    def _take_number(self) -> int:
+        with self._lock:
+            for _ in range(self._highest):
+                number, self._next = self._next, self._next % self._highest + 1
+                # A number of one byte reads as a palette color: keep the two kinds apart.
+                if number not in self._used and (self._is_in_tmux or number > 0xFF):
+                    self._used.add(number)
+                    return number
+        raise RuntimeError("every image number is in use")
+
+    def _say(self, commands: Sequence[str]) -> None:
+        if self._write is None or not commands:
+            return
+        # One write, so that no frame comes between the chunks of an image.
+        self._write("".join(self._wrapped(f"\x1b_G{command}\x1b\\") for command in commands))
+
+    def _wrapped(self, sequence: str) -> str:
+        if not self._is_in_tmux:
+            return sequence
+        doubled = sequence.replace("\x1b", "\x1b\x1b")
+        return f"\x1bPtmux;{doubled}\x1b\\"
+
+
+def placeholder_row(color: str, row: int, first: int, width: int) -> str:
+    """Build the text of one row: every cell names its own place, so that it can be redrawn alone.
+
+    Args:
+        color: What follows ``38;``: the image's number as a color.
+        row: Row within the image.
+        first: Column within the image at which the row begins.
+        width: Cells.
+    """
+    cells = (PLACEHOLDER + MARKS[row] + MARKS[first + at] for at in range(width))
+    return f"\x1b[0;38;{color}m{''.join(cells)}\x1b[0m"
+
+
+def _rgb(number: int) -> str:
+    return f"2;{number >> 16};{number >> 8 & 255};{number & 255}"
+
+
+def _png(image: "Pixels", *, is_crisp: bool) -> bytes:
+    import numpy as np
+    from PIL import Image
+
+    from dgaal_cli.tui.render.fit import shrink
+
+    small = shrink(image, side=MOST_SIDE)
+    longer = max(small.shape[:2])
+    if is_crisp and longer * 2 <= CRISP_SIDE:
+        factor = CRISP_SIDE // longer
+        small = small.repeat(factor, axis=0).repeat(factor, axis=1)
+    squeezed = small[:, :, 0] if small.shape[2] == 1 else small
+    out = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(squeezed)).save(out, "PNG", compress_level=3)
+    return out.getvalue()
