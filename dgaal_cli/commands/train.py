@@ -1,5 +1,6 @@
 """``dgaal train``."""
 
+import importlib
 import os
 import sys
 from typing import Annotated
@@ -67,6 +68,9 @@ def train(
         from dgaal_cli.training.budget import parse_duration
         from dgaal_cli.training.runtime import is_first_process
         from dgaal_cli.workflows.train import train as run
+    if has_event_files:
+        with needing("tensorboard", command="dgaal train --tensorboard"):
+            importlib.import_module("dgaal_cli.workflows.event_files")
 
     result = run(
         workspace,

@@ -18,7 +18,6 @@ from dgaal_cli.events import AnyEvent, Emit, RoundStarted
 from dgaal_cli.ids import ItemId, Row
 from dgaal_cli.methods.base import Method, can_learn_classes
 from dgaal_cli.methods.fresh import fresh_method
-from dgaal_cli.reports.event_files import EventFile
 from dgaal_cli.rounds import RUN_NAME, read_record, round_state
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.training import checkpoint
@@ -136,15 +135,16 @@ def _recording(folder: Path, emit: Emit, *, has_event_files: bool) -> Generator[
     """Write every event into the round's folder before the listener hears of it."""
     with contextlib.ExitStack() as stack:
         record = stack.enter_context((folder / EVENTS_NAME).open("ab"))
-        board = (
-            stack.enter_context(EventFile(folder / EVENT_FILES_NAME)) if has_event_files else None
-        )
+        board = events.ignore
+        if has_event_files:
+            from dgaal_cli.workflows.event_files import event_files  # an optional package
+
+            board = stack.enter_context(event_files(folder / EVENT_FILES_NAME))
 
         def tell(event: AnyEvent) -> None:
             record.write(events.encode(event) + b"\n")
             record.flush()
-            if board is not None:
-                board.hear(event)
+            board(event)
             emit(event)
 
         yield tell
@@ -256,6 +256,7 @@ def _learn(
         runtime=runtime,
         budget=terms.budget,
         is_inexact_allowed=terms.is_inexact_allowed,
+        name=lambda item: store.item(item).sample_id,
     )
     resumed_at = runner.resume()
     emit(

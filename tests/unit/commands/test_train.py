@@ -1,12 +1,13 @@
 """The options of ``dgaal train``: refused in a sentence, or handed on."""
 
 import json
+import sys
 
 import pytest
 from typer.testing import CliRunner
 
 from dgaal_cli import cli
-from dgaal_cli.errors import UsageError
+from dgaal_cli.errors import MissingExtraError, UsageError
 from dgaal_cli.workflows import train as workflow
 from dgaal_cli.workflows.round_record import TrainResult
 
@@ -63,6 +64,16 @@ def test_nonsense_is_refused_before_anything_is_trained(calls, tmp_path, argumen
     done = run(tmp_path, "-q", "train", *arguments, code=2)
     assert isinstance(done.exception, UsageError | SystemExit)
     assert said in f"{done.exception}{done.output}"
+    assert calls == []
+
+
+def test_event_files_without_their_package_name_the_extra(calls, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    for name in ("dgaal_cli.workflows.event_files", "torch.utils.tensorboard"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    done = run(tmp_path, "-q", "train", "--tensorboard", code=2)
+    assert isinstance(done.exception, MissingExtraError)
+    assert "dgaal[tensorboard]" in str(done.exception)
     assert calls == []
 
 

@@ -14,6 +14,7 @@ from dgaal_cli.networks.encoder import Encoder
 from dgaal_cli.simulation.oracle import answer_items, true_labels
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.training import checkpoint
+from dgaal_cli.training.budget import TimeBudget
 from dgaal_cli.workflows import round_record
 from dgaal_cli.workflows.init import InitRequest, init
 from dgaal_cli.workflows.train import train
@@ -115,10 +116,12 @@ def test_a_time_budget_shorter_than_one_pass_is_refused(workspace):
     assert refused.value.exit_code == 2
 
 
-def test_a_time_budget_is_recorded_with_the_steps_it_left(workspace):
-    train(workspace, settings(workspace, "classifier.steps=100000"), budget_s=6.0)
+def test_a_time_budget_is_recorded_with_the_steps_it_left(workspace, monkeypatch):
+    monkeypatch.setattr(TimeBudget, "share", lambda *_: 2.0)
+    own = settings(workspace, "method=random", "classifier.steps=10000000")
+    train(workspace, own, budget_s=3600.0)
     run = record(workspace)
-    assert run["steps"]["classifier"] < 100_000
+    assert run["steps"]["classifier"] < 10_000_000
     assert "time budget" in run["bit_exact"]["why"][0]
 
 

@@ -1,0 +1,46 @@
+"""A round's numbers as TensorBoard event files; ``tensorboard --logdir WORKSPACE/rounds`` shows it.
+
+Importing this needs the package ``tensorboard``.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
+
+from dgaal_cli.events import AnyEvent, Emit, RoundTrained, StepDone
+
+
+@contextmanager
+def event_files(folder: Path) -> Generator[Emit]:
+    """Yield a listener that writes losses by step and a round's metrics by its labels.
+
+    Args:
+        folder: Made if it is missing; TensorBoard reads all event files in it as one run.
+    """
+    writer = SummaryWriter(str(folder))
+
+    def hear(event: AnyEvent) -> None:
+        numbers, step = _numbers(event)
+        for name, value in numbers.items():
+            writer.add_scalar(name, value, step)
+
+    try:
+        yield hear
+    finally:
+        writer.close()
+
+
+def _numbers(event: AnyEvent) -> tuple[dict[str, float], int]:
+    match event:
+        case StepDone():
+            losses = {f"{event.phase}/{name}": value for name, value in event.losses.items()}
+            return losses | {f"{event.phase}/steps_per_s": event.rate}, event.step
+        case RoundTrained():
+            found = {f"health/{name}": value for name, value in event.metrics.items()}
+            if event.accuracy is not None:
+                found["round/accuracy"] = event.accuracy
+            return found | {"round/seconds": event.seconds}, event.labels
+        case _:
+            return {}, 0
