@@ -120,7 +120,7 @@ def main() -> None:
     # Imports make objects by the hundred thousand, none of them garbage; looking for some while
     # they are made, and once more at the end, takes a fifth of what a short command takes.
     gc.set_threshold(100_000, 20, 50)
-    atexit.register(gc.freeze)
+    atexit.register(_leave_garbage)
     arguments = _globals_first(sys.argv[1:])
     is_traced = arguments.count("-v") > 1 or "-vv" in arguments
     try:
@@ -155,6 +155,14 @@ _STORAGE_ERRORS = (
     errno.EPERM,
     errno.EFBIG,
 )
+
+
+def _leave_garbage() -> None:
+    # What PyTorch brings along reports on stderr each object of its own that nobody collected.
+    if "torch" not in sys.modules:
+        gc.freeze()
+
+
 _NAME_ERRORS = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR)
 _GLOBAL_FLAGS = ("--json", "-q", "--quiet", "-v", "-vv", "--verbose")
 

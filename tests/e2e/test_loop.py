@@ -34,6 +34,7 @@ def dgaal(*arguments, cwd, code=0, text_in=None):
     )
     assert done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr)
     assert "Traceback" not in done.stderr
+    assert "leaked" not in done.stderr  # a library's complaint at the end of the process
     return done.stdout, done.stderr
 
 
