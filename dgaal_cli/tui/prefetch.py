@@ -95,6 +95,7 @@ class Prefetcher:
         self._pictures: OrderedDict[Want, Picture] = OrderedDict()
         self._pixels: OrderedDict[ItemId, tuple[Pixels, str]] = OrderedDict()
         self._wants: list[Want] = []
+        self._at_work: Want | None = None
         self._errands: list[Callable[[], None]] = []
         self._wake = threading.Condition()
         self._is_stopped = False
@@ -119,7 +120,8 @@ class Prefetcher:
     def want(self, wants: Sequence[Want]) -> None:
         """Replace the list of wants, most urgent first."""
         with self._wake:
-            self._wants = [want for want in wants if want not in self._pictures]
+            found = {*self._pictures, self._at_work}  # what is being drawn comes by itself
+            self._wants = [want for want in dict.fromkeys(wants) if want not in found]
             self._wake.notify()
 
     def find_file(
@@ -154,14 +156,14 @@ class Prefetcher:
                 if self._is_stopped:
                     return
                 errands, self._errands = self._errands, []
-                want = self._wants.pop(0) if self._wants else None
+                want = self._at_work = self._wants.pop(0) if self._wants else None
             for errand in errands:
                 errand()
             if want is None:
                 continue
             picture = self._draw(want)
             with self._wake:
-                self._pictures[want] = picture
+                self._pictures[want], self._at_work = picture, None
                 dropped = self._too_many()
                 if self._is_stopped:
                     return
