@@ -8,6 +8,7 @@ import typer
 from dgaal_cli.commands._context import Context
 from dgaal_cli.errors import InputDataError, StorageError, UsageError
 from dgaal_cli.harmless import show
+from dgaal_cli.methods.registry import METHODS
 
 
 def init(
@@ -26,13 +27,16 @@ def init(
     classes_from: Annotated[
         Path | None, typer.Option(help="File with one class name a line.")
     ] = None,
-    method: Annotated[str, typer.Option(help="dgaal, margin or random.")] = "dgaal",
+    method: Annotated[
+        str, typer.Option(help=f"How images are chosen: {', '.join(METHODS)}.")
+    ] = "dgaal",
     preset: Annotated[
         str,
         typer.Option(
-            help="Sizes and schedules: tiny, small, cifar10-paper, cifar10-fast, imagenette."
+            help="Sizes and schedules: tiny, small, cifar10-paper, cifar10-fast, imagenette; "
+            "else tiny for gray pools and small for color."
         ),
-    ] = "small",
+    ] = "",
     seed: Annotated[int, typer.Option(help="Source of all randomness.", min=0)] = 0,
     query_size: Annotated[int, typer.Option(help="Labels asked a round.", min=1)] = 24,
     budget: Annotated[int, typer.Option(help="Labels allowed in all; 0 sets no limit.", min=0)] = 0,
@@ -79,6 +83,7 @@ def init(
         "duplicates": result.duplicates,
         "unreadable": [{"id": show(i), "reason": reason} for i, reason in result.unreadable],
         "classes": result.classes,
+        "preset": result.config.preset,
         "labels": result.labels,
         "image_size": result.config.pool.image_size,
         "channels": result.config.pool.channels,
@@ -93,7 +98,10 @@ def init(
 
 def _tell(context: Context, document: dict[str, Any], *, offered: int) -> None:
     root = show(str(document["workspace"]))
-    print(f"workspace {root}: {document['images']} images, {document['labels']} labels")
+    print(
+        f"workspace {root}: {document['images']} images, {document['labels']} labels, "
+        f"preset {document['preset']}"
+    )
     if document["duplicates"]:
         context.note(
             f"{document['duplicates']} files repeat the bytes of others; each is asked once"

@@ -34,7 +34,8 @@ class InitRequest:
     test: str = ""
     classes: Sequence[str] = ()
     method: str = "dgaal"
-    preset: str = "small"
+    preset: str = ""
+    """Sizes and schedules; empty picks what fits the pool."""
     name: str = ""
     seed: int = 0
     query_size: int = 24
@@ -80,10 +81,11 @@ def init(request: InitRequest, *, on_progress: Callable[[int], None] | None = No
         "test": _portable(request.test, request.base, workspace.root),
         "channels": 3 if found.is_color else 1,
     }
+    preset = request.preset or _fitting_preset(is_color=found.is_color)
     tree = {
         "name": request.name or workspace.root.name,
         "method": request.method,
-        "preset": request.preset,
+        "preset": preset,
         "seed": request.seed,
         "pool": pool,
         "query": {"size": request.query_size, "budget": request.budget},
@@ -104,7 +106,7 @@ def init(request: InitRequest, *, on_progress: Callable[[int], None] | None = No
 
 def _check_request(request: InitRequest) -> None:
     check_method(request.method)
-    if request.preset not in preset_names():
+    if request.preset and request.preset not in preset_names():
         known = ", ".join(preset_names())
         raise ConfigError(f"unknown preset '{show(request.preset)}'; choose one of {known}")
     root = request.root.absolute()
@@ -121,6 +123,11 @@ def _check_request(request: InitRequest) -> None:
             "choose another folder: dgaal never writes over labels"
         )
     _check_place(root, accepts_network_folder=request.accepts_network_folder)
+
+
+def _fitting_preset(*, is_color: bool) -> str:
+    """Name a preset that redraws the pool: gray strokes need a quarter of a photograph's width."""
+    return "small" if is_color else "tiny"
 
 
 def _check_place(root: Path, *, accepts_network_folder: bool) -> None:
@@ -241,7 +248,7 @@ def render_config(config: Config) -> str:
 # What a person edits. Precedence: command line, DGAAL_* environment, this file, preset, defaults.
 version = {config.version}
 name = {_quoted(config.name)}
-method = {_quoted(config.method)}   # how the next images are chosen: dgaal, margin, random
+method = {_quoted(config.method)}   # how the next images are chosen; 'dgaal init --help' names all
 preset = {_quoted(config.preset)}   # sizes and schedules: {", ".join(preset_names())}
 seed = {config.seed}
 device = {_quoted(config.device)}   # auto, cpu, cuda, cuda:N, mps

@@ -82,3 +82,13 @@ def test_doctor_tells_of_a_damaged_store(tmp_path, pool):
     workspace.store_path.write_bytes(b"none")
     told = {finding.name: finding for finding in doctor({}, workspace)}
     assert (told["labels"].level, told["labels"].remedy) == ("risk", "dgaal labels restore")
+
+
+def test_a_pool_gets_the_preset_that_fits_it_unless_one_is_named(tmp_path, pool):
+    assert init(request(tmp_path / "gray", pool)).config.preset == "tiny"
+    Image.fromarray(np.full((8, 8, 3), (200, 10, 10), np.uint8)).save(pool / "red.png")
+    assert init(request(tmp_path / "color", pool)).config.preset == "small"
+    assert load_config(tmp_path / "color" / "dgaal.toml", environment={}).preset == "small"
+    assert (
+        init(request(tmp_path / "asked", pool, preset="imagenette")).config.preset == "imagenette"
+    )
