@@ -50,6 +50,11 @@ class LabelConfig:
     learner: bool = True
     """Improve guesses and order within the round by the answers given, once the round's sampler is
     exported; it is recorded with each label."""
+    keys: dict[str, str | list[str]] = field(default_factory=dict[str, "str | list[str]"])
+    """Other keys for commands of the terminal: ``undo = "ctrl+z"``, ``skip = ["space", "n"]``."""
+    class_keys: str = ""
+    """Keys of the first classes, in order; empty: ``1234567890``. On a French keyboard
+    ``&é"'(-è_çà``, for the left hand ``asdfgqwert``."""
     max_junk: float = 0.5
     """Share of synthetic images that nobody could name above which no new ones are asked."""
 
@@ -147,6 +152,23 @@ class ClassifierConfig:
     dropout: float = 0.0
     """Share of the penultimate features dropped in training; dbal and bald score with it (with 0.5
     where it is 0)."""
+    semi_supervised: Literal["auto", "none", "fixmatch"] = "auto"
+    """Whether T learns from images without a label too: by FixMatch's confident pseudo-labels or
+    not at all; auto is fixmatch in dgaal and none in every other method."""
+    unlabeled_ratio: float = 1.0
+    """FixMatch: images of the pool a step for each labeled one."""
+    unlabeled_weight: float = 1.0
+    """FixMatch: weight of the pool's loss beside that of the labels."""
+    unlabeled_threshold: float = 0.95
+    """FixMatch: T's least probability of a class for it to count as a pseudo-label."""
+    unlabeled_steps: float = 2.0
+    """FixMatch: the steps of a round are multiplied by this."""
+    unlabeled_copies: bool = False
+    """FixMatch: synthesized candidates count as images of the pool; their inherited labels are not
+    looked at."""
+    distortion: float = 1.0
+    """FixMatch: how far an image is bent on which T must keep its answer; 1 turns it by up to 25
+    degrees, 0 not at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
+from textual import events
 from textual.app import App
 from textual.binding import Binding
 from textual.screen import Screen
@@ -99,6 +100,14 @@ class LabelApp(App[int]):
             screen.cancel()
         else:
             self._leave(INTERRUPTED)
+
+    def action_suspend_process(self) -> None:
+        """Ctrl-Z: job control, unless the operator's configuration gave it to a command."""
+        screen = self._label_screen
+        if "ctrl+z" in screen.keymap.commands and self.screen is screen:
+            screen.on_key(events.Key("ctrl+z", None))
+        else:
+            super().action_suspend_process()
 
     async def action_quit(self) -> None:
         """Ctrl-Q."""

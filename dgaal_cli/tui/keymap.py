@@ -4,10 +4,12 @@ Up to 10 classes take digits and leave letters to commands. 11 to 36 take digits
 commands move to capitals and punctuation. Up to 400 take two keys. Above that only search is left.
 """
 
-from collections.abc import Iterable, Sequence
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dgaal_cli.errors import UsageError
+from dgaal_cli.errors import ConfigError, UsageError
 from dgaal_cli.harmless import show
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.store.records import ClassRecord
@@ -18,6 +20,19 @@ GROUP_KEYS = "asdfgqwertzxcvb12345"
 MEMBER_KEYS = "jklhuiopynm67890asdf"
 MOST_LETTERS = 36
 MOST_CODES = len(GROUP_KEYS) * len(MEMBER_KEYS)
+_RESERVED = {
+    "escape": "goes back",
+    "ctrl+c": "leaves",
+    "ctrl+q": "leaves",
+    "ctrl+p": "opens the palette",
+    "ctrl+m": "is Enter to a terminal",
+    "ctrl+i": "is Tab to a terminal",
+    "ctrl+h": "is Backspace to many terminals",
+}
+_NAMED = re.compile(
+    r"(ctrl\+[a-z]|f[1-9]|f1[0-2]|enter|space|backspace|delete|insert|tab|home|end|pageup|pagedown"
+    r"|up|down|left|right)"
+)
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -231,26 +246,46 @@ class Keymap:
         return "".join(codes)
 
 
-def make_keymap(classes: Sequence[ClassRecord], *, without: Iterable[str] = ()) -> Keymap:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnKeys:
+    """What the operator's configuration says about keys."""
+
+    commands: Mapping[str, str | Sequence[str]] = field(default_factory=dict[str, str])
+    """Keys by name of the command."""
+    classes: str = ""
+    """One character a class; empty: the digits."""
+
+
+def make_keymap(
+    classes: Sequence[ClassRecord], *, without: Iterable[str] = (), own: OwnKeys | None = None
+) -> Keymap:
     """Give every class a key.
 
     Args:
         classes: In the order of the screen.
         without: Commands to leave out.
+        own: Keys of the operator's choice.
 
     Raises:
+        ConfigError: The operator's keys clash, or name no key or no command.
         UsageError: A class asks for a key that a command or another class has.
     """
-    is_letters = len(classes) > len(DIGITS)
-    left_out = set(without)
-    commands = {
-        key: command
-        for command in COMMANDS
-        if command.name not in left_out
-        for key in (command.letter_keys if is_letters else command.keys)
-    }
+    own = own or OwnKeys()
+    first = own.classes or DIGITS
+    _check_class_keys(first)
+    is_letters = len(classes) > len(first)
+    has_letters = is_letters or any(key in HOME_ROW for key in first)
+    of_classes = {*first, *DIGITS, *(HOME_ROW if is_letters else "")}
+    commands = _command_keys(own, of_classes, set(without), has_letters=has_letters)
+    for key in first:
+        if key in commands:
+            raise ConfigError(
+                f"label.class_keys has '{show(key)}', which means '{commands[key].title}' here; "
+                f"take another, or give that command one: label.keys.{commands[key].name}"
+            )
     if len(classes) <= MOST_LETTERS:
-        code_of = _single_keys(classes, commands, is_letters=is_letters)
+        free = [*first, *(key for key in DIGITS + HOME_ROW if is_letters and key not in first)]
+        code_of = _single_keys(classes, commands, free)
     elif len(classes) <= MOST_CODES:
         code_of = _two_keys(classes)
     else:
@@ -267,10 +302,59 @@ def spell_key(key: str) -> str:
     return _SPOKEN.get(key, key)
 
 
+def _command_keys(
+    own: OwnKeys, of_classes: set[str], without: set[str], *, has_letters: bool
+) -> dict[str, Command]:
+    """Every key of a command; where classes need a key that was chosen, the usual ones stay."""
+    known = {command.name for command in COMMANDS}
+    for name in own.commands:
+        if name not in known:
+            near = difflib.get_close_matches(name, sorted(known), n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known))}"
+            raise ConfigError(f"label.keys: no command is called '{show(name)}'; {hint}")
+    found: dict[str, Command] = {}
+    for command in COMMANDS:
+        if command.name in without:
+            continue
+        usual = command.letter_keys if has_letters else command.keys
+        for key in _chosen(own, command.name, of_classes) or usual:
+            if key in found:
+                raise ConfigError(
+                    f"label.keys: '{found[key].name}' and '{command.name}' both have the key "
+                    f"'{show(key)}'; give one of them another"
+                )
+            found[key] = command
+    return found
+
+
+def _chosen(own: OwnKeys, name: str, of_classes: set[str]) -> list[str]:
+    keys = own.commands.get(name, ())
+    keys = [keys] if isinstance(keys, str) else [*keys]
+    for key in keys:
+        if key in _RESERVED:
+            raise ConfigError(f"label.keys.{name}: {key} {_RESERVED[key]} and means nothing else")
+        is_character = len(key) == 1 and key.isprintable() and key != " "
+        if not is_character and not _NAMED.fullmatch(key):
+            raise ConfigError(
+                f"label.keys.{name}: '{show(key)}' is no key; write one character, or a name as "
+                "space, enter, f2, ctrl+z"
+            )
+        if key in DIGITS:
+            raise ConfigError(f"label.keys.{name}: digits are for classes; choose another key")
+    return [key for key in keys if key not in of_classes]
+
+
+def _check_class_keys(keys: str) -> None:
+    if len(set(keys)) != len(keys) or len(keys) < 2:
+        raise ConfigError(f"label.class_keys is '{show(keys)}'; give two or more different keys")
+    if not all(key.isprintable() and key != " " for key in keys):
+        raise ConfigError(f"label.class_keys is '{show(keys)}'; every key is a visible character")
+
+
 def _single_keys(
-    classes: Sequence[ClassRecord], commands: dict[str, Command], *, is_letters: bool
+    classes: Sequence[ClassRecord], commands: dict[str, Command], free: Sequence[str]
 ) -> dict[ClassUid, str]:
-    free = [*DIGITS, *(HOME_ROW if is_letters else "")]
+    free = [key for key in free if key not in commands]
     chosen = _own_keys(classes, commands)
     taken = set(chosen.values())
     names = {c.uid: show(c.name).casefold() for c in classes}
@@ -280,7 +364,7 @@ def _single_keys(
             if c.uid not in chosen and key in free and key not in taken:
                 chosen[c.uid] = key
                 taken.add(key)
-    if is_letters:
+    if all(letter in free for letter in HOME_ROW):
         initials = [name[:1] for name in names.values()]
         for c in classes:
             first = names[c.uid][:1]

@@ -1,10 +1,12 @@
 """What a terminal is started with."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from dgaal_cli.ids import SampleId
+from dgaal_cli.tui.keymap import OwnKeys
 from dgaal_cli.tui.prefetch import Reader
 from dgaal_cli.tui.render.choose import Mode
 from dgaal_cli.tui.trainer import Step
@@ -29,5 +31,9 @@ class Settings:
     """Whether an exported sampler lies in the workspace."""
     gallery: "Gallery | None" = None
     """Images in the terminal's own memory, where it shows them itself."""
+    keys: OwnKeys = field(default_factory=OwnKeys)
+    """Keys of the operator's choice."""
     advice: str = ""
     """A sentence on how this terminal could show more, for a first session."""
+    drawn_in: Callable[[int], Sequence[SampleId]] = field(default=lambda _round: ())
+    """The synthesized images of a round."""

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 from dgaal_cli.config.schema import Config
+from dgaal_cli.ids import SampleId
 from dgaal_cli.tui.bridge import LabelSession
 from dgaal_cli.tui.prefetch import Reader
 from dgaal_cli.workspace import Workspace
@@ -31,6 +32,7 @@ def start_screen(
     bridge = Bridge(opener)
     bridge.begin()  # the store is opened and the first image leased while Textual is imported
     from dgaal_cli.tui.app import run
+    from dgaal_cli.tui.keymap import OwnKeys
     from dgaal_cli.tui.render.choose import choose_mode
     from dgaal_cli.tui.settings import Settings
     from dgaal_cli.tui.trainer import command_for
@@ -39,6 +41,11 @@ def start_screen(
         from dgaal_cli.data.reader import ImageReader
 
         return ImageReader(workspace.root, config.pool.source)
+
+    def drawn_in(number: int) -> list[SampleId]:
+        folder = workspace.round_path(number) / "synthetic"
+        names = sorted(path.name for path in folder.glob("*.png"))
+        return [SampleId(f"synthetic/{number:03d}/{name}") for name in names]
 
     gallery = None
     if images == "kitty":
@@ -54,6 +61,8 @@ def start_screen(
         is_review_first=is_review_first,
         is_learner_wanted=config.label.learner,
         gallery=gallery,
+        keys=OwnKeys(commands=config.label.keys, classes=config.label.class_keys),
+        drawn_in=drawn_in,
         has_sampler=(workspace.artifacts_path / "sampler.onnx").is_file,
     )
     return run(bridge, settings)

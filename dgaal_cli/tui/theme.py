@@ -30,6 +30,8 @@ KEYCAP = Style.parse("bold #0e1116 on #d7dde5")
 KEYCAP_TOP = Style.parse("bold #0e1116 on #8be04a")
 KEYCAP_OFF = Style.parse("#8a95a3 on #232c38")
 
+DIALOG = Style.parse("#d7dde5 on #141a22")
+
 BAR_BASE = Style.parse(f"#c9d2dc on {BAR}")
 BAR_STRONG = Style.parse(f"bold #ffffff on {BAR}")
 BAR_DIM = Style.parse(f"#8593a3 on {BAR}")

@@ -32,6 +32,8 @@ from dgaal_cli.events import (
 )
 from dgaal_cli.harmless import show
 
+TRAIL = 24
+"""Recent values of a loss that are kept."""
 NICENESS = 10
 """The operator's keys come first."""
 
@@ -57,6 +59,10 @@ class TrainingState:
     rate: float = 0.0
     left_s: float | None = None
     losses: dict[str, float] = field(default_factory=dict[str, float])
+    trails: dict[str, tuple[float, ...]] = field(default_factory=dict[str, tuple[float, ...]])
+    """Recent values of each loss of the phase, oldest first."""
+    metrics: dict[str, float] = field(default_factory=dict[str, float])
+    """Gauges of the trained sampler."""
     accuracy: float | None = None
     measured_on: str = ""
     saved: str = ""
@@ -82,17 +88,21 @@ def fold(state: TrainingState, event: AnyEvent) -> TrainingState:
             changes = {"round": event.round, "labels": event.labels, "device": event.device}
         case PhaseStarted():
             changes = {"title": event.title, "position": event.position, "count": event.count}
-            changes |= {"done": 0, "steps": event.steps, "losses": {}}
+            changes |= {"done": 0, "steps": event.steps, "losses": {}, "trails": {}}
         case StepDone():
             changes = {"done": event.step, "steps": event.steps, "rate": event.rate}
             changes |= {"left_s": event.left_s, "losses": dict(event.losses)}
+            changes["trails"] = {
+                name: (*state.trails.get(name, ()), value)[-TRAIL:]
+                for name, value in event.losses.items()
+            }
         case CheckpointSaved():
             changes = {"saved": f"{event.phase}, step {event.step}"}
         case Warned():
             changes = {"warning": event.message}
         case RoundTrained():
             changes = {"accuracy": event.accuracy, "measured_on": event.measured_on}
-            changes |= {"left_s": None}
+            changes |= {"left_s": None, "metrics": dict(event.metrics)}
         case QueryChosen():
             changes = {"chosen": event.size}
         case _:

@@ -115,7 +115,7 @@ class LabelAnswers(LabelBase):
         is_new_keymap = view.classes != self.view.classes
         self.view = view
         if is_new_keymap:
-            self.keymap = make_keymap(view.classes)
+            self.keymap = make_keymap(view.classes, own=self.settings.keys)
         if view.note:
             self.tell(view.note)
         self.show_subject(view.subject)

@@ -37,7 +37,7 @@ class LabelBase(Screen[None]):
         self.bridge = bridge
         self.view = view
         self.settings = settings
-        self.keymap = make_keymap(view.classes)
+        self.keymap = make_keymap(view.classes, own=self.settings.keys)
         self.gate = Gate(settings.clock, visible_s=settings.gate_s)
         self.subject: Subject | None = view.subject
         self.pending: Press | None = None

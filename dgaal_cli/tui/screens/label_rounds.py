@@ -9,6 +9,7 @@ from dgaal_cli.tui.screens.label_answers import LabelAnswers
 from dgaal_cli.tui.screens.training import Closing, TrainingDialog
 from dgaal_cli.tui.trainer import Step, Trainer, TrainingState
 from dgaal_cli.tui.widgets import words
+from dgaal_cli.tui.widgets.sheet import Sheet
 
 LAST_PART = 5
 """When one in so many images of the query is left, the pool is looked at for what comes next."""
@@ -51,6 +52,8 @@ class LabelRounds(LabelAnswers):
             is_started=is_started and running is None,
             trainer=running,
             clock=self.settings.clock,
+            sheet=Sheet(self.settings.mode, self.settings.make_reader),
+            drawn_in=self.settings.drawn_in,
         )
         self.app.push_screen(self.training, self._after_dialog)
 

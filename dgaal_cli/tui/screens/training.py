@@ -6,13 +6,17 @@ from typing import Literal
 
 from textual.content import Content
 from textual.events import Key
+from textual.widget import Widget
 from textual.widgets import Static
 
 from dgaal_cli.harmless import show
+from dgaal_cli.ids import SampleId
 from dgaal_cli.tui.messages import TrainingNews
 from dgaal_cli.tui.screens.dialogs import Dialog, text
 from dgaal_cli.tui.trainer import Step, Trainer, TrainingState
+from dgaal_cli.tui.widgets.gauges import health_lines, loss_lines
 from dgaal_cli.tui.widgets.lines import duration
+from dgaal_cli.tui.widgets.sheet import Sheet
 
 CLOSING_GUARD_S = 0.3
 """Enter does nothing this long after the dialog changed, so that a held Enter skips no result."""
@@ -38,8 +42,24 @@ class TrainingDialog(Dialog[Closing]):
         is_started: bool = False,
         trainer: Trainer | None = None,
         clock: Callable[[], float] = time.monotonic,
+        sheet: Sheet | None = None,
+        drawn_in: Callable[[int], Sequence[SampleId]] = lambda _round: (),
     ) -> None:
+        """Prepare the dialog.
+
+        Args:
+            summary: What was answered.
+            steps: What would run.
+            make_trainer: Starts it.
+            is_started: Begin at once.
+            trainer: A run that is under way.
+            clock: Seconds.
+            sheet: Shows a sample of what the trained generator draws.
+            drawn_in: The synthesized images of a round.
+        """
         super().__init__()
+        self._sheet = sheet
+        self._drawn_in = drawn_in
         self._summary = [show(entry) for entry in summary]
         self._steps = steps
         self._make_trainer = make_trainer
@@ -55,11 +75,12 @@ class TrainingDialog(Dialog[Closing]):
         """The run's present state; None before it starts."""
         return self._state
 
-    def body(self) -> Sequence[Static]:
-        """Summary, progress, keys."""
+    def body(self) -> Sequence[Widget]:
+        """Summary, progress, what the generator draws, keys."""
         return [
             Static(text("\n".join(self._summary)), id="summary"),
             Static(offer_text(self._steps), id="progress", classes="gap"),
+            *((self._sheet,) if self._sheet else ()),
             Static(keys_text(None), id="keys", classes="gap"),
         ]
 
@@ -133,6 +154,8 @@ class TrainingDialog(Dialog[Closing]):
             else progress_text(state, elapsed_s=self._clock() - self._started_at)
         )
         self.query_one("#keys", Static).update(keys_text(state))
+        if self._sheet is not None and state is not None and state.round is not None:
+            self._sheet.show_samples(self._drawn_in(state.round))
         box = self.query_one("#box")
         title = Content(_heading(state))
         if box.border_title != title:
@@ -177,6 +200,7 @@ def progress_text(state: TrainingState, *, elapsed_s: float) -> Content:
         parts.append(("accuracy ", "#8a95a3"))
         parts.append((f"{state.accuracy:.1%}", "bold #8be04a"))
         parts.append((f" on {show(state.measured_on)}\n", "#8a95a3"))
+    parts += [(f"{line}\n", "#8a95a3") for line in health_lines(state.metrics)]
     if state.chosen is not None:
         parts.append((f"{state.chosen} new images chosen\n", ""))
     if state.warning:
@@ -199,11 +223,11 @@ def keys_text(state: TrainingState | None) -> Content:
     if state.stage == "running":
         return text(
             (" b ", cap),
-            " label while it trains   ",
+            " label meanwhile   ",
             (" r ", cap),
             " review   ",
             (" c ", cap),
-            " cancel; the state is saved",
+            " cancel, its state is saved",
         )
     if state.stage == "canceling":
         return text((" c ", cap), " again: end it at once")
@@ -241,5 +265,5 @@ def _numbers(state: TrainingState) -> str:
         words.append(f"{state.labels} labels")
     if state.device:
         words.append(show(state.device))
-    losses = [f"{show(name)} {value:.3f}" for name, value in list(state.losses.items())[:4]]
-    return "\n".join(" · ".join(line) for line in (words, losses) if line)
+    losses = loss_lines(state.losses, state.trails) if state.stage == "running" else []
+    return "\n".join([" · ".join(words), *losses])

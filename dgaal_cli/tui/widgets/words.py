@@ -85,13 +85,18 @@ def undone_line(before: Given, view: LabelView, keymap: Keymap) -> Pieces:
     )
 
 
+def labels(count: int) -> str:
+    """``1 label``, ``2 labels``."""
+    return f"{count} label{'' if count == 1 else 's'}"
+
+
 def round_summary(view: LabelView) -> list[str]:
     """The round in a few lines, for the training dialog."""
     p = view.progress
     lines: list[str] = []
     if view.round is not None:
         lines.append(
-            f"Round {view.round}: {p.labeled} labels, {p.cannot_tell} can't tell"
+            f"Round {view.round}: {labels(p.labeled)}, {p.cannot_tell} can't tell"
             + (f", {p.left} unanswered" if p.left else "")
         )
     times = [g.elapsed_ms for g in view.history if g.elapsed_ms is not None]
@@ -109,7 +114,7 @@ def round_summary(view: LabelView) -> list[str]:
         lines.append(f"You and the model agree on {view.agreed[0]} of {view.agreed[1]}")
     if view.budget:
         lines.append(f"Budget: {view.spent} of {view.budget} answers")
-    return lines or [f"{view.labeled} labels, {view.items} images in the pool"]
+    return lines or [f"{labels(view.labeled)}, {view.items} images in the pool"]
 
 
 def empty_lines(view: LabelView, keymap: Keymap) -> Sequence[Pieces]:
@@ -132,7 +137,7 @@ def empty_lines(view: LabelView, keymap: Keymap) -> Sequence[Pieces]:
             (("✔ ", theme.GOOD_STRONG), (f"Round {view.round} is answered.", theme.STRONG)),
             (
                 (
-                    f"{view.progress.labeled} labels, {view.progress.cannot_tell} can't tell",
+                    f"{labels(view.progress.labeled)}, {view.progress.cannot_tell} can't tell",
                     theme.DIM,
                 ),
             ),
@@ -142,7 +147,7 @@ def empty_lines(view: LabelView, keymap: Keymap) -> Sequence[Pieces]:
     first = "to choose new images" if view.next_step == "query" else "to train and choose images"
     return (
         (("No open query.", theme.STRONG),),
-        ((f"{view.labeled} labels, {view.items} images in the pool", theme.DIM),),
+        ((f"{labels(view.labeled)}, {view.items} images in the pool", theme.DIM),),
         (),
         ((*go, (f" {first}", theme.BASE))),
     )

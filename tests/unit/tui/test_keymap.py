@@ -1,13 +1,15 @@
 """Keys: every class has one, no class shadows a command."""
 
+import re
 import string
 
 import pytest
 
-from dgaal_cli.errors import UsageError
+from dgaal_cli.config.load import build_config
+from dgaal_cli.errors import ConfigError, UsageError
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.store.records import ClassRecord
-from dgaal_cli.tui.keymap import COMMANDS, MOST_CODES, make_keymap
+from dgaal_cli.tui.keymap import COMMANDS, MOST_CODES, OwnKeys, make_keymap
 
 
 def classes(*names: str, keys: dict[str, str] | None = None) -> list[ClassRecord]:
@@ -125,3 +127,78 @@ def test_no_two_commands_share_a_key(letters):
     assert len(keys) == len(set(keys))
     if letters:
         assert not set(keys) & set(string.ascii_lowercase + string.digits)
+
+
+def own(commands: dict | None = None, classes: str = "") -> OwnKeys:
+    return OwnKeys(commands=commands or {}, classes=classes)
+
+
+def test_a_command_takes_the_keys_that_were_chosen_and_gives_up_its_own():
+    keymap = make_keymap(
+        classes("a", "b"), own=own({"undo": "ctrl+z", "skip": ["n", "space"], "train": "f5"})
+    )
+    assert keymap.keys_of("undo") == ("ctrl+z",)
+    assert keymap.keys_of("skip") == ("n", "space")
+    assert "u" not in keymap.commands
+    assert keymap.keys_of("accept") == ("enter",)
+
+
+def test_where_classes_need_a_chosen_key_the_usual_one_stays():
+    twelve = classes(*(f"c{i}" for i in range(12)))
+    keymap = make_keymap(twelve, own=own({"skip": ["n", "space"], "undo": "n"}))
+    assert keymap.keys_of("skip") == ("space",)
+    assert keymap.keys_of("undo") == (".", "backspace")
+    assert not set(keymap.code_of.values()) & set(keymap.commands)
+
+
+@pytest.mark.parametrize(
+    ("commands", "words"),
+    [
+        ({"undoo": "z"}, "did you mean 'undo'"),
+        ({"undo": "z"}, "'undo' and 'smooth' both have the key 'z'"),
+        ({"undo": "3"}, "digits are for classes"),
+        ({"undo": "escape"}, "goes back"),
+        ({"undo": "ctrl+m"}, "Enter"),
+        ({"undo": ""}, "is no key"),
+        ({"undo": "\x1b]52"}, "is no key"),
+        ({"undo": ["ctrl+zz"]}, "is no key"),
+        ({"\x1b[2J": "n"}, "no command"),
+    ],
+)
+def test_a_key_that_cannot_be_is_refused_with_a_reason(commands, words):
+    with pytest.raises(ConfigError, match=re.escape(words)) as told:
+        make_keymap(classes("a", "b"), own=own(commands))
+    assert "\x1b" not in str(told.value)
+
+
+@pytest.mark.parametrize("keys", ["&é\"'(-è_çà", "asdfgqwert", "jk"])
+def test_classes_take_the_keys_that_were_chosen(keys):
+    names = [f"c{i}" for i in range(len(keys))]
+    keymap = make_keymap(classes(*names), own=own(classes=keys))
+    assert "".join(keymap.code_of.values()) == keys
+    assert not set(keys) & set(keymap.commands)
+    assert keymap.keys_of("undo")
+
+
+def test_one_class_more_than_chosen_keys_takes_letters():
+    keymap = make_keymap(classes("x0", "x1", "x2"), own=own(classes="jk"))
+    assert len(set(keymap.code_of.values())) == 3
+    assert {"j", "k"} < set(keymap.code_of.values())
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [("aa", "different"), ("a", "two or more"), ("a b", "visible"), ("ab?", "Help")],
+)
+def test_keys_for_classes_that_cannot_be_are_refused(keys, words):
+    with pytest.raises(ConfigError, match=words):
+        make_keymap(classes("a", "b"), own=own(classes=keys))
+
+
+def test_keys_come_from_the_configuration():
+    config = build_config(
+        {"pool": {"source": "p"}, "label": {"keys": {"undo": "n", "skip": ["m", "space"]}}}
+    )
+    assert config.label.keys == {"undo": "n", "skip": ["m", "space"]}
+    with pytest.raises(ConfigError, match=r"label\.keys"):
+        build_config({"pool": {"source": "p"}, "label": {"keys": {"undo": 3}}})

@@ -1,0 +1,102 @@
+"""A few of a round's synthesized images side by side, as a sample of what its generator draws."""
+
+from collections.abc import Callable, Sequence
+
+from rich.segment import Segment
+from textual.strip import Strip
+
+from dgaal_cli.ids import ItemId, SampleId
+from dgaal_cli.tui import messages, theme
+from dgaal_cli.tui.prefetch import Prefetcher, Reader, Want
+from dgaal_cli.tui.render.choose import Mode
+from dgaal_cli.tui.widgets.rows import Rows
+
+GAP = 1
+TALL = 36
+"""From this many terminal rows on the images take more room."""
+
+
+class Sheet(Rows):
+    """Decodes its images in a thread of its own; empty until there are some."""
+
+    def __init__(self, mode: Mode, make_reader: Callable[[], Reader]) -> None:
+        super().__init__(id="sheet")
+        self._mode = mode
+        self._samples: list[SampleId] = []
+        self._prefetcher = Prefetcher(make_reader, self._hear)
+        self._is_started = False
+        self.display = False
+
+    @property
+    def cell_rows(self) -> int:
+        """Height of one image in cells."""
+        return 8 if self.app.size.height >= TALL else 4
+
+    def show_samples(self, samples: Sequence[SampleId]) -> None:
+        """Show as many of ``samples`` as fit, spread over all of them."""
+        if list(samples) == self._samples:
+            return
+        self._samples = list(samples)
+        self.display = bool(samples)
+        self.styles.height = self.cell_rows
+        if samples and not self._is_started:
+            self._is_started = True
+            self._prefetcher.start()
+        self.call_after_refresh(self.draw)
+
+    def on_unmount(self) -> None:
+        """End the image thread."""
+        if self._is_started:
+            self._prefetcher.stop()
+
+    def on_resize(self) -> None:
+        """Lay out for the new width."""
+        self.styles.height = self.cell_rows
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw what is decoded, ask for the rest."""
+        wants = self._wants()
+        self._prefetcher.want(wants)
+        pictures = [self._prefetcher.get(want) for want in wants]
+        width, rows = self.size.width, self.cell_rows
+        strips: list[Strip] = []
+        for y in range(rows):
+            parts: list[Segment] = []
+            for picture in pictures:
+                is_there = picture is not None and len(picture.segments) == rows
+                parts += picture.segments[y] if picture and is_there else [_blank(2 * rows)]
+                parts.append(_blank(GAP))
+            strips.append(Strip(parts).adjust_cell_length(width, theme.DIALOG))
+        self.show_rows(strips)
+
+    def _wants(self) -> list[Want]:
+        rows = self.cell_rows
+        room = max(0, (self.size.width + GAP) // (2 * rows + GAP))
+        count = min(room, len(self._samples))
+        chosen = [self._samples[at * len(self._samples) // count] for at in range(count)]
+        return [
+            Want(
+                item_id=ItemId(-1 - at),  # these are looked at, not labeled
+                sample_id=sample,
+                is_synthetic=True,
+                columns=2 * rows,
+                rows=rows,
+                mode=self._mode,
+                is_thumb=True,
+            )
+            for at, sample in enumerate(chosen)
+        ]
+
+    def _hear(self, want: Want) -> None:
+        if self.is_running:
+            self.post_message(messages.ImageReady(want))
+
+    def on_image_ready(self, message: messages.ImageReady) -> None:
+        """Show what was decoded."""
+        message.stop()
+        self.draw()
+
+
+def _blank(width: int) -> Segment:
+    return Segment(" " * width, theme.DIALOG)
