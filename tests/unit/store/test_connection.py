@@ -9,6 +9,7 @@ import time
 import pytest
 
 from dgaal_cli.errors import BusyError, StorageError, UsageError, WorkspaceError
+from dgaal_cli.store import connection as connection_module
 from dgaal_cli.store import gate as gate_module
 from dgaal_cli.store import schema
 from dgaal_cli.store.connection import Database, is_wal_safe
@@ -306,3 +307,26 @@ def test_a_writer_that_gave_up_does_not_take_the_lock_away_from_itself_later(
         else:
             break
     os.close(lock)
+
+
+def test_a_reader_that_finds_no_gap_between_writers_waits_in_line_with_them(path, monkeypatch):
+    monkeypatch.setattr(connection_module, "_PATIENCE_MS", 0)  # else SQLite's luck may hide it
+    monkeypatch.setattr(connection_module, "_GLANCE_MS", 0)
+    LabelStore.create(path).close()
+    with LabelStore.open(path) as reader:
+        if pragma(reader, "journal_mode") == "wal":
+            pytest.skip("with a write-ahead log nobody keeps a reader waiting")
+        writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        writer.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(BusyError, match="another program"):
+            reader.watermark()
+        enter = reader._database._gate.enter
+
+        def wait_in_line() -> None:
+            writer.execute("ROLLBACK")  # the writer is done while the reader stands in line
+            enter()
+
+        monkeypatch.setattr(reader._database._gate, "enter", wait_in_line)
+        assert reader.watermark() == 0
+        assert not reader._database.connection.in_transaction
+        writer.close()
