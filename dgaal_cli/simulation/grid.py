@@ -4,6 +4,7 @@ A trial writes into ``seed-NNN.part`` and takes its name when it is whole. After
 ones are found by name; an unfinished one runs again and, seeds being counters, writes the same.
 """
 
+import contextlib
 import hashlib
 import multiprocessing
 import os
@@ -140,6 +141,8 @@ def run_to_file(plan: Plan, folder: Path, trial: Trial, *, pool: LabeledPool) ->
         os.replace(part, path)  # noqa: PTH105 - same call as atomic's
         atomic.sync_folder(path.parent)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise StorageError(f"cannot write {show(str(path))}: {error.strerror or error}") from error
     assert last is not None
     return last

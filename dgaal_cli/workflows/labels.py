@@ -252,24 +252,29 @@ def restore(workspace: Workspace, copy: Path | None = None) -> Restored:
         stamp = to_iso(to_microseconds(system_clock())).replace(":", "").replace("-", "")
         aside = store.with_name(f"{store.name}.before-restore-{stamp}")
         temporary = store.with_name(f".{store.name}.restoring.tmp")
+        moved: list[tuple[Path, Path]] = []
         try:
             temporary.write_bytes(chosen.read_bytes())
             _sync(temporary)
-            had_store = store.exists()
             for suffix in ("", "-journal", "-wal", "-shm"):
                 old = store.with_name(store.name + suffix)
                 if old.exists():
-                    old.rename(aside.with_name(aside.name + suffix))
+                    moved.append((old, aside.with_name(aside.name + suffix)))
+                    old.rename(moved[-1][1])
             temporary.rename(store)
             sync_folder(store.parent)
         except OSError as error:
+            if temporary.exists():  # the copy did not take the name: put all back as it was
+                for old, new in reversed(moved):
+                    with contextlib.suppress(OSError):
+                        new.rename(old)
             raise StorageError(
                 f"cannot restore {show(str(store))}: {error.strerror or error}"
             ) from error
         finally:
             temporary.unlink(missing_ok=True)
     LabelStore.open(store).close()
-    return Restored(backup=chosen, set_aside=aside if had_store else None, events=events)
+    return Restored(backup=chosen, set_aside=aside if aside.exists() else None, events=events)
 
 
 class _PoolImages:

@@ -16,6 +16,7 @@ from label_workspaces import DGAAL, make_workspace
 from tracing import needs_strace
 
 from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import Answer
 
 Drive = Callable[..., Any]
 pytestmark = [pytest.mark.slow, needs_strace]
@@ -101,6 +102,26 @@ def test_labels_backup(drive: Drive, tmp_path: Path, pristine: Path, most: int):
 
 
 @MOST
+def test_labels_export_as_a_folder(drive: Drive, tmp_path: Path, pristine: Path, most: int):
+    command = ["labels", "export", "-q", "-f", "imagefolder", "-o", "out"]
+    names = ["00.png", "01.png", "02.png"]
+    fail(drive, tmp_path, most, command=command, verify="linked", names=names)
+
+
+@MOST
+def test_labels_restore(drive: Drive, tmp_path: Path, pristine: Path, most: int):
+    dgaal(pristine, "labels", "backup")
+    with LabelStore.open(pristine / "labels.db") as store:
+        uid = store.classes()[0].uid
+        answer = Answer(
+            op_id="later", kind="label", item_id=store.items()[5].item_id, class_uid=uid
+        )
+        store.submit(answer, annotator="ann", session="s")
+    command = ["labels", "restore", "-q"]
+    fail(drive, tmp_path, most, command=command, verify="restored", events=[4, 3])
+
+
+@MOST
 def test_label(drive: Drive, tmp_path: Path, pristine: Path, most: int):
     fail(
         drive,
@@ -116,13 +137,19 @@ def test_label(drive: Drive, tmp_path: Path, pristine: Path, most: int):
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace of scikit-learn's digits with a trained round, an export and a query."""
+    """A workspace of scikit-learn's digits with 60 labels, a trained round and an export."""
+    from sklearn.datasets import load_digits
+
     root = tmp_path_factory.mktemp("digits") / "w"
     dgaal(
         root.parent,
         *("init", "w", "--pool", "builtin:digits#test", "--preset", "tiny", "--query-size", "8"),
-        *("--labels-from-source", "-q"),
+        *("--classes", "0,1,2,3,4,5,6,7,8,9", "-q"),
     )
+    truth = load_digits().target[1297:]
+    lines = [f"test/{number:06d},{truth[number]}\n" for number in range(60)]
+    (root / "some.csv").write_text("file_name,label\n" + "".join(lines))
+    dgaal(root, "labels", "import", "some.csv", "-q")
     dgaal(root, "train", *SMALL)
     dgaal(root, "export", "--onnx", "-q")
     return root
@@ -142,6 +169,36 @@ HEAVY = pytest.mark.parametrize("most", [1, pytest.param(0, marks=pytest.mark.de
 def test_train(drive: Drive, tmp_path: Path, trained: Path, most: int):
     command = ["train", "--fresh", *SMALL]
     fail(drive, tmp_path, most, command=command, verify="trained", rounds=[0], imports=TRAIN)
+
+
+@HEAVY
+def test_query(drive: Drive, tmp_path: Path, trained: Path, most: int):
+    fail(drive, tmp_path, most, command=["query", "-q"], verify="asked", imports=TRAIN)
+
+
+@HEAVY
+def test_generate(drive: Drive, tmp_path: Path, trained: Path, most: int):
+    command = ["generate", "-n", "5", "-o", "drawn", "--device", "cpu", "-q"]
+    imports = [*CORE, "dgaal_cli.workflows.generate", "onnxruntime", "sklearn.datasets"]
+    fail(drive, tmp_path, most, command=command, verify="drawn", count=5, imports=imports)
+
+
+@HEAVY
+def test_report(drive: Drive, tmp_path: Path, trained: Path, most: int):
+    imports = [*TRAIN, "dgaal_cli.workflows.report", "matplotlib.pyplot"]
+    fail(drive, tmp_path, most, command=["report", "-q"], verify="reported", imports=imports)
+
+
+@HEAVY
+def test_simulate(drive: Drive, tmp_path: Path, most: int):
+    (tmp_path / "pristine").mkdir()
+    command = [
+        *("simulate", "builtin:digits#test", "--methods", "random", "--seeds", "1", "-o", "sim"),
+        *("--rounds", "1", "--initial", "20", "-n", "5", "--pool-size", "60", "--test-size", "40"),
+        *("--set", "classifier.steps=6", "-q"),
+    ]
+    imports = [*TRAIN, "dgaal_cli.workflows.simulate"]
+    fail(drive, tmp_path, most, command=command, verify="simulated", imports=imports)
 
 
 @HEAVY

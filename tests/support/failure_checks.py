@@ -112,6 +112,71 @@ def scored(root: Path, job: Job, code: int, _out: str) -> str:
     return "neither the old table nor the new one"
 
 
+def restored(root: Path, job: Job, code: int, _out: str) -> str:
+    before, after = job["events"]
+    with store_of(root) as store:
+        found = store.watermark()
+        if store.check() or found not in (before, after) or (code == 0 and found != after):
+            return f"{found} events: {store.check()}"
+    return ""
+
+
+def drawn(root: Path, job: Job, code: int, _out: str) -> str:
+    """The folder is not there, or there with all that belongs to it."""
+    from PIL import Image
+
+    folder = root / "drawn"
+    if not folder.exists():
+        return "" if code == 8 else "nothing was drawn"
+    lines = (folder / "generated.jsonl").read_text().splitlines()
+    names = [json.loads(line)["file"] for line in lines]
+    for name in [*names, "contact_sheet.png"]:
+        with Image.open(folder / name) as image:
+            image.load()
+    return "" if len(names) == job["count"] else f"{len(names)} images"
+
+
+def linked(root: Path, job: Job, code: int, _out: str) -> str:
+    """A folder of links to the pool: not there, or there with all of them."""
+    folder = root / "out"
+    if not folder.exists():
+        return "" if code == 8 else "nothing was written"
+    found = sorted(path.name for path in folder.rglob("*.png") if path.is_file())
+    return "" if found == job["names"] else f"only {found}"
+
+
+def simulated(root: Path, _job: Job, code: int, _out: str) -> str:
+    """Every trial's file is whole; the table is there if the command said so."""
+    from dgaal_cli.simulation.records import read_records
+
+    folder = root / "sim"
+    for path in folder.rglob("*.jsonl"):
+        if not read_records(path)[-1].is_last:
+            return f"{path.name} is a part of a trial"
+    if list(folder.rglob("*.part")):
+        return "a part of a trial was left behind"
+    is_whole = (folder / "result.json").is_file() and json.loads(
+        (folder / "result.json").read_text()
+    )
+    return "" if code == 8 or is_whole else "no result"
+
+
+def reported(root: Path, _job: Job, code: int, _out: str) -> str:
+    """Every picture is a whole one, and so is the page."""
+    from PIL import Image
+
+    folder = root / "report"
+    pictures = list(folder.glob("*.png"))
+    for picture in pictures:
+        with Image.open(picture) as image:
+            image.load()
+    page = folder / "index.html"
+    text = page.read_text().rstrip() if page.exists() else ""
+    if text and not text.endswith("</html>"):
+        return "a part of a page"
+    return "" if code == 8 or (text and pictures) else "not drawn"
+
+
 def json_job(path: Path, **job: Any) -> Path:
     path.write_text(json.dumps(job))
     return path
