@@ -14,7 +14,15 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.rounds import round_state
 from dgaal_cli.store.labels import LabelStore
-from dgaal_cli.store.records import Answer, AnswerKind, Query, QueryProgress, Shown, Task
+from dgaal_cli.store.records import (
+    Answer,
+    AnswerKind,
+    Query,
+    QueryEntry,
+    QueryProgress,
+    Shown,
+    Task,
+)
 from dgaal_cli.workflows.annotators import check_annotator, new_op_id
 from dgaal_cli.workflows.label_ahead import Ahead
 from dgaal_cli.workflows.label_memory import RoundMemory
@@ -35,6 +43,8 @@ from dgaal_cli.workflows.live_guesses import LiveGuesses, load_guesses
 from dgaal_cli.workflows.rounds_report import RoundsReport, rounds_report
 from dgaal_cli.workspace import Workspace
 
+LAST_PART = 5
+"""When one in so many images of the query is left, what to ask next is ranked."""
 HISTORY = 200
 """Answers of the round that a view carries for display; undo knows them all."""
 GRID_NOTE = "screen=grid"
@@ -71,13 +81,14 @@ class LabelSession:
         self._grid: dict[ItemId, Subject] = {}
         self._pages: list[int] = []
         self._extended = 0
+        self._ranked: list[QueryEntry] = []
 
     def open(self) -> LabelView:
         """Load the open query, remember this round's answers, and take the first task."""
         query = self._store.open_query()
         if self._query is None or query is None or query.round != self._query.round:
             self._learner = self._ahead.guesses = None
-            self._extended = 0
+            self._extended, self._ranked = 0, []
         self._query = query
         self._memory.open(query)
         self._curve = learning_curve(self._workspace)
@@ -122,6 +133,7 @@ class LabelSession:
             curve=self._curve,
             learner=self._learner_state(),
             extended=self._extended,
+            ranked_ahead=len(self._ranked),
             note=note,
         )
 
@@ -344,18 +356,44 @@ class LabelSession:
         """
         if self._query is None or self._learner is None:
             return self.view(note="nothing to rank more images by; the next query comes soon")
-        budget = self._config.query.budget
-        room = budget - self._memory.tally.spent if budget else self._config.query.size
-        asked = {entry.item_id for entry in self._query.entries} | set(self._labels)
-        told = self._store.cannot_tell()
-        count = max(0, min(self._config.query.size, room))
-        added = self._store.extend_query(self._learner.doubtful(count, without=asked | told))
+        known = self._known()
+        if any(entry.item_id in known for entry in self._ranked):
+            self._ranked = []  # somebody else has answered meanwhile
+        entries = self._ranked or self._rank_more(known)
+        added, self._ranked = self._store.extend_query(entries), []
         self._query = self._store.open_query()
         self._extended += added
         self._reload()
         if self._task is None:
             self._take()
         return self.view(note=f"{added} more images, ranked by the round before")
+
+    def rank_ahead(self) -> LabelView:
+        """Rank what comes next while the last part of the query is answered.
+
+        Takes milliseconds in a small pool and a moment in a large one: for the pauses between
+        answers, so that ``keep_labeling`` need not wait.
+        """
+        query, learner = self._query, self._learner
+        if query is not None and learner is not None and not self._ranked:
+            left = self._store.query_progress(query.round).left
+            if left * LAST_PART <= len(query.entries):
+                rest = {subject.item_id for subject in self._ahead.rest()}
+                self._ranked = self._rank_more(self._known() | rest)
+        return self.view()
+
+    def _known(self) -> set[ItemId]:
+        asked = {entry.item_id for entry in self._query.entries} if self._query else set[ItemId]()
+        return asked | set(self._labels) | self._store.cannot_tell()
+
+    def _rank_more(self, known: set[ItemId]) -> list[QueryEntry]:
+        if self._learner is None:
+            return []
+        budget, size = self._config.query.budget, self._config.query.size
+        query = self._query
+        open_ = self._store.query_progress(query.round).left if query else 0
+        room = budget - self._memory.tally.spent - open_ if budget else size
+        return self._learner.doubtful(max(0, min(size, room)), without=known)
 
     def finish_query(self) -> int:
         """Close the open query; images left unanswered return to the pool.

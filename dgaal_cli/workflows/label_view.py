@@ -135,6 +135,8 @@ class LabelView:
     """Mean seconds an answer, over the last 20; None before the second."""
     curve: tuple[CurvePoint, ...]
     learner: LearnerState = "none"
+    ranked_ahead: int = 0
+    """Images ranked already to be asked while the next round trains."""
     extended: int = 0
     """Images that this session added to the query to keep labeling while the next round trains."""
     note: str = ""

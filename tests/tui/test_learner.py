@@ -226,10 +226,21 @@ def test_more_images_can_be_asked_while_the_next_round_trains(learned, open_it, 
     view = session.load_learner()
     assert view.learner == "on"
     right = truth(view)
+    asked: set[str] = set()
     while view.subject is not None:
+        asked.add(view.subject.sample_id)
         view = say(session, view, right[view.subject.sample_id])
+        view = session.rank_ahead()
+        is_last_part = 5 * view.progress.left <= 30
+        assert view.ranked_ahead == (24 if is_last_part else 0)
     assert view.state == "answered"
+    ranked = [entry.item_id for entry in session._ranked]
     view = session.keep_labeling()
+    assert view.ranked_ahead == 0
+    with LabelStore.open(workspace.store_path, read_only=True) as store:
+        added = [entry.item_id for entry in store.open_query().entries][30:]
+        assert added == ranked
+        assert not asked & {store.item(item).sample_id for item in added}
     assert view.state == "labeling"
     assert (view.extended, view.progress.left) == (24, 24)
     assert "trains" in view.subject.reason

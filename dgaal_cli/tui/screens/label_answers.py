@@ -91,6 +91,8 @@ class LabelAnswers(LabelBase):
         self.take_view(message.view)
         if self.view.state == "answered":
             self.round_answered()
+        else:
+            self.query_went_on()
 
     def on_save_failed(self, message: messages.SaveFailed) -> None:
         """Show the image again, with its answer kept, and let nothing else happen."""
@@ -172,6 +174,10 @@ class LabelAnswers(LabelBase):
 
     def round_answered(self) -> None:
         """Nothing of the query is left."""
+        raise NotImplementedError
+
+    def query_went_on(self) -> None:
+        """An answer is saved and images are left."""
         raise NotImplementedError
 
     def query_opened(self) -> None:

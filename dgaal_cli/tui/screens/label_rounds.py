@@ -12,7 +12,7 @@ from dgaal_cli.tui.widgets import words
 from dgaal_cli.tui.widgets.sheet import Sheet
 
 LAST_PART = 5
-"""When one in so many images of the query is left, the pool is looked at for what comes next."""
+"""When one in so many images of the query is left, what comes next is ranked."""
 
 
 class LabelRounds(LabelAnswers):
@@ -25,6 +25,8 @@ class LabelRounds(LabelAnswers):
     aftermath: Aftermath | None = None
     """Export and outlook after a training; nothing waits for them."""
     _handled: TrainingState | None = None
+    _ranked_for: int | None = None
+    """Round for which the next images were ranked."""
 
     @property
     def is_training(self) -> bool:
@@ -157,6 +159,7 @@ class LabelRounds(LabelAnswers):
         def done(*, is_done: bool) -> None:
             if is_done:
                 self.call_quietly(lambda session: session.load_learner())
+                self.call_quietly(lambda session: session.rank_ahead())
 
         self.aftermath = Aftermath(self.settings.train_command, steps, done)
         self.aftermath.start()
@@ -173,6 +176,17 @@ class LabelRounds(LabelAnswers):
         """Learn within the new round too, as soon as its sampler is exported."""
         if self.view.round is not None and self.settings.is_learner_wanted:
             self.call_quietly(lambda session: session.load_learner())
+
+    def query_went_on(self) -> None:
+        """Rank the next images while the last of this query are answered."""
+        p, number = self.view.progress, self.view.round
+        if self._ranked_for == number or p.left * LAST_PART > p.size:
+            return
+        self._ranked_for = number
+        if self.view.learner == "none" and self.settings.has_sampler():
+            self.start_aftermath(("outlook",))
+        else:
+            self.call_quietly(lambda session: session.rank_ahead())
 
     def do_train(self) -> None:
         """Finish the round."""

@@ -112,6 +112,8 @@ def round_summary(view: LabelView) -> list[str]:
         lines.append(f"Synthetic images: {junk} of {len(synthetic)} could not be told")
     if view.agreed[1]:
         lines.append(f"You and the model agree on {view.agreed[0]} of {view.agreed[1]}")
+    if view.ranked_ahead:
+        lines.append(f"{view.ranked_ahead} more are ranked: label them while it trains")
     if view.budget:
         lines.append(f"Budget: {view.spent} of {view.budget} answers")
     return lines or [f"{labels(view.labeled)}, {view.items} images in the pool"]
