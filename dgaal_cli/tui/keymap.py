@@ -80,7 +80,7 @@ COMMANDS = (
     Command(
         name="undo",
         title="Undo",
-        explanation="take the last answer back, again and again, also after a restart",
+        explanation="take the last answer back, again and again, even after restart",
         group="Answer",
         keys=("u", "backspace"),
         letter_keys=(".", "backspace"),
@@ -112,7 +112,7 @@ COMMANDS = (
     Command(
         name="hints",
         title="Hints",
-        explanation="show or hide the model's guess; each label records which it was",
+        explanation="show or hide the model's guess; each label records it",
         group="View",
         keys=("p",),
         letter_keys=("P",),
@@ -120,7 +120,7 @@ COMMANDS = (
     Command(
         name="learner",
         title="Learner",
-        explanation="guesses and order that learn from this round's answers, or as queried",
+        explanation="guesses and order learn from this round, or stay as queried",
         group="View",
         keys=("l",),
         letter_keys=("L",),
@@ -152,7 +152,7 @@ COMMANDS = (
     Command(
         name="grid",
         title="Grid",
-        explanation="confirm guesses by the page: mark the wrong ones, Enter takes the rest",
+        explanation="confirm guesses by the page: mark the wrong, take the rest",
         group="Round",
         keys=("g",),
         letter_keys=("G",),

@@ -519,11 +519,23 @@ async def test_review_filters_by_class_flag_and_disagreement(terminal):
             ("F", ["001.png"]),
             ("D", ["001.png"]),
             ("F", ["002.png", "001.png", "000.png"]),
+            ("H", []),
+            ("H", ["002.png", "001.png", "000.png"]),
             ("C", []),
         ):
             t.clock.now += 1
             await t.pilot.press(key)
             assert listed(review) == expected, key
+
+
+async def test_review_tells_hinted_answers_from_blind_ones(terminal):
+    async with terminal(guess=3) as t:
+        await t.press("3", "p", "4", "enter")
+        review = await open_review(t)
+        await t.pilot.press("H")
+        assert listed(review) == ["002.png", "001.png"]
+        bottom = review.query_one("#list")._rows[-1].text
+        assert "blind 1/1, hinted 1/2" in bottom
 
 
 async def test_review_takes_no_answer_for_an_image_that_was_not_seen(terminal):

@@ -1,5 +1,6 @@
 """The help page, generated from the live keymap so that it never drifts."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -12,6 +13,8 @@ from dgaal_cli.tui.keymap import Command, Keymap, spell_key
 from dgaal_cli.tui.screens.dialogs import Dialog, text
 
 _MOST_CLASSES = 40
+_WIDTH = 90
+_INDENT = 21
 
 
 class HelpDialog(Dialog[None]):
@@ -36,7 +39,7 @@ class HelpDialog(Dialog[None]):
         """The page."""
         return [
             Static(class_keys_text(self._keymap, self._known)),
-            Static(command_text(self._keymap), classes="gap"),
+            Static(command_text(self._keymap, self._room()), classes="gap"),
             Static(
                 text(
                     ("Every answer is saved before the next one is taken.", "italic"),
@@ -47,6 +50,10 @@ class HelpDialog(Dialog[None]):
                 classes="gap",
             ),
         ]
+
+    def _room(self) -> int:
+        """Columns inside the box."""
+        return min(_WIDTH, int(0.96 * self.app.size.width)) - 6
 
     def action_leave(self) -> None:
         """Go back."""
@@ -66,8 +73,8 @@ def class_keys_text(keymap: Keymap, classes: Sequence[ClassRecord]) -> Content:
     return text(*parts) if parts else text("No classes yet: add one.")
 
 
-def command_text(keymap: Keymap) -> Content:
-    """The commands by group, each with all its keys."""
+def command_text(keymap: Keymap, width: int) -> Content:
+    """The commands by group, each with all its keys; explanations stay in their column."""
     parts: list[str | tuple[str, str]] = []
     groups: dict[str, list[Command]] = {}
     for command in dict.fromkeys(keymap.commands.values()):
@@ -76,7 +83,8 @@ def command_text(keymap: Keymap) -> Content:
         parts.append((f"{group}\n", "bold #7cbcff"))
         for command in commands:
             keys = " ".join(spell_key(key) for key in keymap.keys_of(command.name))
-            parts.append((f"  {keys:<6}", "bold #ffb454"))
+            parts.append((f"  {keys:<7}", "bold #ffb454"))
             parts.append(f" {command.title:<11}")
-            parts.append((f"{command.explanation}\n", "#8a95a3"))
+            lines = textwrap.wrap(command.explanation, max(20, width - _INDENT))
+            parts.append((f"\n{' ' * _INDENT}".join(lines) + "\n", "#8a95a3"))
     return text(*parts)

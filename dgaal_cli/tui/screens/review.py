@@ -1,5 +1,6 @@
 """Answers looked at again: filter, see, change. A change is a new event; nothing is rewritten."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,6 +47,8 @@ class Filter:
     class_uid: ClassUid | None = None
     is_flagged: bool = False
     disagrees: bool = False
+    is_hinted: bool = False
+    """Given with the guess in sight."""
 
     def keeps(self, given: Given) -> bool:
         """Tell whether an answer is listed."""
@@ -53,6 +56,7 @@ class Filter:
             (self.class_uid is None or given.class_uid == self.class_uid)
             and (not self.is_flagged or given.is_flagged)
             and (not self.disagrees or given.disagrees)
+            and (not self.is_hinted or given.ui not in (None, "hidden"))
         )
 
 
@@ -175,14 +179,13 @@ class ReviewScreen(Screen[LabelView]):
         if key == "C":
             uids = [None, *(c.uid for c in self.view.classes)]
             after = uids[(uids.index(old.class_uid) + 1) % len(uids)]
-            self.filter = Filter(
-                class_uid=after, is_flagged=old.is_flagged, disagrees=old.disagrees
-            )
-        elif key in ("F", "D"):
-            self.filter = Filter(
-                class_uid=old.class_uid,
+            self.filter = dataclasses.replace(old, class_uid=after)
+        elif key in ("F", "D", "H"):
+            self.filter = dataclasses.replace(
+                old,
                 is_flagged=old.is_flagged != (key == "F"),
                 disagrees=old.disagrees != (key == "D"),
+                is_hinted=old.is_hinted != (key == "H"),
             )
         self._mark(0 if self.filter != old else self.at)
 
@@ -271,6 +274,7 @@ class ReviewScreen(Screen[LabelView]):
             words = ["all classes"]
         words += ["flagged"] if self.filter.is_flagged else []
         words += ["other than the model guessed"] if self.filter.disagrees else []
+        words += ["guess was shown"] if self.filter.is_hinted else []
         left: list[Piece] = [
             (" REVIEW ", theme.BRAND),
             (f"  {' · '.join(words)} ", theme.BAR_STRONG),
@@ -288,7 +292,24 @@ class ReviewScreen(Screen[LabelView]):
         if not shown:
             rows.append(boxed(width, (("no answer fits the filter", theme.DIM),)))
         rows += [boxed(width, ())] * (height - 1 - len(rows))
-        return [*rows, box_bottom(width, (), theme.LINE)]
+        return [*rows, box_bottom(width, self._agreement(width), theme.LINE)]
+
+    def _agreement(self, width: int) -> Pieces:
+        """How often answers agree with the guess, blind and hinted: what hints do to people."""
+        words: list[str] = []
+        for name, is_hinted in (("blind", False), ("hinted", True)):
+            compared = [
+                given
+                for given in self.answers
+                if given.kind == "label"
+                and given.predicted is not None
+                and (given.ui not in (None, "hidden")) == is_hinted
+            ]
+            if compared:
+                agreed = sum(not given.disagrees for given in compared)
+                words.append(f"{name} {agreed}/{len(compared)}")
+        said = f" agree with the model: {', '.join(words)} "
+        return ((said, theme.DIM),) if words and len(said) + 4 <= width else ()
 
     def _line(self, given: Given, *, is_marked: bool, width: int) -> tuple[Pieces, Pieces]:
         code = self.keymap.code_of.get(given.class_uid, "") if given.class_uid else ""
@@ -370,6 +391,7 @@ def _keys(keymap: Keymap) -> Pieces:
         entries.append((keymap.class_keys(), "Change"))
     entries += [(next(iter(keymap.keys_of("cannot_tell")), "x"), "Can't tell")]
     entries += [("Esc", "Back"), ("C", "Class"), ("F", "Flagged"), ("D", "Disagreeing")]
+    entries += [("H", "Hinted")]
     pieces: list[Piece] = []
     for key, title in entries:
         pieces += [(f" {key}", theme.BAR_KEY), (f" {title} ", theme.BAR_BASE)]

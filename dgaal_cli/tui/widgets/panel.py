@@ -285,7 +285,7 @@ def _history_rows(model: PanelModel, width: int, left: int) -> list[Strip]:
     title = box_top(width, ((" last answers, newest left ", theme.TITLE),), theme.LINE)
     bottom = box_bottom(width, (), theme.LINE)
     if not given:
-        hint = boxed(width, (("your answers appear here; u takes the last one back", theme.DIM),))
+        hint = boxed(width, (("your last answers appear here", theme.DIM),))
         return [title, hint, *[boxed(width, ())] * thumb_rows, bottom]
     thumbs = [model.thumb(g.item_id, thumb_rows) for g in given]
     blank = [Segment(" " * (cell - THUMB_GAP), theme.BASE)]
