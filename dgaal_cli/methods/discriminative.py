@@ -12,7 +12,7 @@ hidden layers are leaky; one logit replaces two softmax outputs, which is the sa
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +20,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from dgaal_cli.config.schema import Config, DiscriminativeConfig
-from dgaal_cli.ids import Row
+from dgaal_cli.ids import ItemId, Row
+from dgaal_cli.methods import gauges
 from dgaal_cli.methods.base import Ranking, TaskShape, can_learn_classes
 from dgaal_cli.methods.by_score import COLD_START
 from dgaal_cli.methods.pool_encoder import by_identity
@@ -33,13 +34,15 @@ from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.losses import discriminator_loss
 from dgaal_cli.training.modes import evaluating
-from dgaal_cli.training.phase import Losses, Phase, draw_rows
+from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
 from dgaal_cli.training.seeding import initializing, torch_generator
 
 SUB_BATCHES = 20
 LARGEST_RATIO = 10
 """Unlabeled rows to labeled ones that a network learns from."""
 STOP_ACCURACY = 0.98
+HELD_OUT = 0.1
+"""Share of both pools that the gauge's perceptron does not learn from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,8 @@ class Sides:
     """``(L, F)``."""
     unlabeled: Tensor
     """``(M, F)``."""
+    item_ids: Sequence[ItemId] = ()
+    """Of the labeled rows, then of the unlabeled ones; empty where nobody is to be told."""
 
 
 class Dal(TaskModelOnly):
@@ -110,6 +115,30 @@ class Dal(TaskModelOnly):
             prediction=predict(self.classifier, data.pixels[rows], data.device),
         )
 
+    def health(self, data: RoundData) -> dict[str, float]:
+        """AUC of a perceptron that a tenth of both pools was kept from, on that tenth.
+
+        None of the query's perceptrons is kept from anything, so this one is trained for the gauge.
+        """
+        health = super().health(data)
+        labeled, unlabeled = data.labeled_rows, data.unlabeled_rows
+        is_kept = gauges.held_out_for_gauges(
+            data.item_ids, HELD_OUT, number=data.number, labeled=len(labeled)
+        )
+        kept = [rows[is_kept[rows]] for rows in (labeled, unlabeled)]
+        if not can_learn_classes(data) or not all(map(len, kept)):
+            return health
+        learned = [by_identity(data, rows[~is_kept[rows]]) for rows in (labeled, unlabeled)]
+        generator = torch_generator(data.seed, data.number, "gauge")
+        own, new = (self._features(data, rows) for rows in learned)
+        sides = drawn_sides(own, new, generator)
+        network = self._learned(sides, data.seed, f"gauge {data.number}")
+        known, strange = (_unlabeled_logits(network, self._features(data, rows)) for rows in kept)
+        return health | {
+            "discriminator_auc": gauges.auc(strange, known),
+            "discriminator_auc_error": gauges.auc_error(len(strange), len(known)),
+        }
+
     def deploy(self, data: RoundData) -> dict[str, nn.Module]:
         """The classifier, and the first perceptron on its features."""
         sampler = DiscriminativeSampler(self.classifier, self.discriminator)
@@ -125,10 +154,13 @@ class Dal(TaskModelOnly):
         return torch.from_numpy(found).to(data.device)
 
     def _sides(self, data: RoundData) -> Sides:
-        own = self._features(data, by_identity(data, data.unlabeled_rows))
-        labeled = self._features(data, by_identity(data, data.labeled_rows))
-        generator = torch_generator(data.seed, data.number, "pool part")
-        return drawn_sides(labeled, own, generator)
+        labeled, own = (by_identity(data, r) for r in (data.labeled_rows, data.unlabeled_rows))
+        return drawn_sides(
+            self._features(data, labeled),
+            self._features(data, own),
+            torch_generator(data.seed, data.number, "pool part"),
+            item_ids=[data.item_ids[int(row)] for row in (*labeled, *own)],
+        )
 
     def _next_logits(self, own: Tensor, labeled: Tensor, asked: list[int], seed: int) -> np.ndarray:
         """Train a network for which what is ``asked`` is labeled."""
@@ -139,17 +171,21 @@ class Dal(TaskModelOnly):
             own[~is_asked],
             torch_generator(seed, "pool part", len(asked)),
         )
-        with initializing(seed, "perceptron", len(asked)):
+        return _unlabeled_logits(self._learned(sides, seed, len(asked)), own)
+
+    def _learned(self, sides: Sides, seed: int, part: int | str) -> LatentDiscriminator:
+        """Train a network of its own, beside the round's phases."""
+        with initializing(seed, "perceptron", part):
             network = self._perceptron()
-        network.to(own.device)
+        network.to(sides.labeled.device)
         phase = perceptron_phase(
             network,
             self.config.discriminative,
             lambda: sides,
             rows=len(sides.labeled) + len(sides.unlabeled),
         )
-        run_at_once(phase, seed, len(asked))
-        return _unlabeled_logits(network, own)
+        run_at_once(phase, seed, part)
+        return network
 
 
 def perceptron_phase(
@@ -170,22 +206,29 @@ def perceptron_phase(
     optimizer = torch.optim.Adam(network.parameters(), lr=config.lr)
     epoch = math.ceil(rows / config.batch)
     state: dict[str, Tensor] = {}
+    item_ids: list[ItemId] = []
+    last = LastBatch()
     progress = {"step": 0}
 
     def prepare() -> None:
         now = sides()
         state["labeled"], state["unlabeled"] = now.labeled, now.unlabeled
+        item_ids[:] = now.item_ids
         network.standardize_on(torch.cat([now.labeled, now.unlabeled]))
 
     def step(number: int, generator: Generator) -> Losses:
         progress["step"] = number + 1
         logits: list[Tensor] = []
+        drawn: list[Tensor] = []
         for side in ("labeled", "unlabeled"):
             features = state[side]
             # Each side gives its part of a batch; the loss then weighs the sides alike.
             size = max(1, round(min(1.0, config.batch / rows) * len(features)))
             picked = draw_rows(torch.arange(len(features)), size, generator)
             logits.append(network(features[picked.to(features.device)]))
+            drawn.append(picked)
+        if item_ids:
+            last.note(item_ids, drawn[0], drawn[1] + len(state["labeled"]))
         loss = discriminator_loss(*logits)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -207,17 +250,32 @@ def perceptron_phase(
         networks={"discriminator": network},
         optimizers={"perceptron": optimizer},
         step=step,
+        last=last,
         is_done=is_done,
         prepare=prepare,
         cost=0.1,
     )
 
 
-def drawn_sides(labeled: Tensor, unlabeled: Tensor, generator: Generator) -> Sides:
-    """Keep at most ten times as many unlabeled rows as labeled ones, drawn at random."""
+def drawn_sides(
+    labeled: Tensor, unlabeled: Tensor, generator: Generator, *, item_ids: Sequence[ItemId] = ()
+) -> Sides:
+    """Keep at most ten times as many unlabeled rows as labeled ones, drawn at random.
+
+    Args:
+        labeled: ``(L, F)``.
+        unlabeled: ``(U, F)``.
+        generator: Of the draw.
+        item_ids: Of all rows, labeled ones first, or none.
+    """
     count = min(LARGEST_RATIO * len(labeled), len(unlabeled))
     picked = torch.randperm(len(unlabeled), generator=generator)[:count]
-    return Sides(labeled=labeled, unlabeled=unlabeled[picked.to(unlabeled.device)])
+    own = len(labeled) + picked
+    return Sides(
+        labeled=labeled,
+        unlabeled=unlabeled[picked.to(unlabeled.device)],
+        item_ids=[*item_ids[: len(labeled)], *(item_ids[int(i)] for i in own if item_ids)],
+    )
 
 
 def run_at_once(phase: Phase, *seed: int | str) -> None:

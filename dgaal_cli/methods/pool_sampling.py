@@ -149,6 +149,7 @@ class PoolSampling(TaskModelOnly):
             rows,
             self.config.vaal,
             steps=steps,
+            item_ids=data.item_ids,
             encode=lambda: self.seen_by_discriminator(data),
             targets=lambda: self.targets(data),
         )

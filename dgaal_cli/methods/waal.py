@@ -12,7 +12,7 @@ from dgaal_cli.networks.pool_samplers import UniformCriticSampler
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import evaluating
-from dgaal_cli.training.phase import Losses, Phase, draw_rows
+from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
 from dgaal_cli.training.pool_phases import PoolRows
 
 CRITIC_WEIGHT = 10.0
@@ -65,6 +65,7 @@ class Waal(PoolSampling):
         config = self.config.vaal
         optimizer = torch.optim.Adam(self.critic.parameters(), lr=config.lr)
         seen: dict[str, Tensor] = {}
+        last = LastBatch()
 
         def prepare() -> None:
             features = self._features(data)
@@ -72,8 +73,9 @@ class Waal(PoolSampling):
             seen["all"] = self.critic.standardized(features)
 
         def step(_number: int, generator: Generator) -> Losses:
-            labeled = seen["all"][draw_rows(rows.labeled, config.batch, generator)]
-            unlabeled = seen["all"][draw_rows(rows.unlabeled, config.batch, generator)]
+            drawn = [draw_rows(r, config.batch, generator) for r in (rows.labeled, rows.unlabeled)]
+            last.note(data.item_ids, *drawn)
+            labeled, unlabeled = (seen["all"][picked] for picked in drawn)
             mix = torch.rand(len(labeled), 1, generator=generator).to(labeled.device)
             penalty = slope_penalty(self.critic, mix * labeled + (1 - mix) * unlabeled)
             gap = self.critic.value(unlabeled).mean() - self.critic.value(labeled).mean()
@@ -89,6 +91,7 @@ class Waal(PoolSampling):
             networks={"critic": self.critic},
             optimizers={"critic": optimizer},
             step=step,
+            last=last,
             prepare=prepare,
             cost=0.2,
         )

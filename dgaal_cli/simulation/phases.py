@@ -1,11 +1,11 @@
 """Runs a trial's phases in memory: the steps of a workspace's round, without its files."""
 
-import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dgaal_cli import interruption
-from dgaal_cli.errors import CheckFailedError
+from dgaal_cli.ids import ItemId
+from dgaal_cli.training.finite import broken, not_finite
 from dgaal_cli.training.phase import Losses, Phase
 from dgaal_cli.training.seeding import torch_generator
 
@@ -14,7 +14,14 @@ GPU_CHECK_STEPS = 25
 STOPPED = "stopped; finished trials are kept, the same command goes on with the others"
 
 
-def run_phases(phases: Sequence[Phase], *, seed: int, number: int, who: str) -> dict[str, float]:
+def run_phases(
+    phases: Sequence[Phase],
+    *,
+    seed: int,
+    number: int,
+    who: str,
+    name: Callable[[ItemId], str] = str,
+) -> dict[str, float]:
     """Run phases in order; every step draws what the same step of a workspace's round draws.
 
     Args:
@@ -22,6 +29,7 @@ def run_phases(phases: Sequence[Phase], *, seed: int, number: int, who: str) -> 
         seed: Of the trial.
         number: The round.
         who: Method and seed, for messages.
+        name: Tells an image's sample id, for messages.
 
     Returns:
         Seconds by phase name.
@@ -42,7 +50,8 @@ def run_phases(phases: Sequence[Phase], *, seed: int, number: int, who: str) -> 
             losses = phase.step(step, torch_generator(seed, number, phase.name, step))
             is_last = step + 1 == phase.steps or phase.is_done()
             if is_last or step % GPU_CHECK_STEPS == 0 or not _is_on_gpu(losses):
-                _check(losses, f"{who}, round {number}, {phase.title}, step {step + 1}")
+                where = f"{who}, round {number}, {phase.title}, step {step + 1}"
+                _check(losses, phase, where, name)
             if is_last:
                 break
         seconds[phase.name] = time.perf_counter() - began
@@ -53,9 +62,12 @@ def _is_on_gpu(losses: Losses) -> bool:
     return any(value.is_cuda for value in losses.values())
 
 
-def _check(losses: Losses, where: str) -> None:
-    for name, value in losses.items():
-        if not math.isfinite(number := float(value.detach())):
-            raise CheckFailedError(
-                f"the loss '{name}' became {number} in {where}; lower its learning rate with --set"
-            )
+def _check(losses: Losses, phase: Phase, where: str, name: Callable[[ItemId], str]) -> None:
+    found = broken({key: float(value.detach()) for key, value in losses.items()})
+    if found is not None:
+        raise not_finite(
+            *found,
+            where=where,
+            images=[name(item) for item in phase.last.items],
+            advice="lower its learning rate with --set",
+        )

@@ -232,11 +232,11 @@ class _Trial:
         compile_networks(method.modules, self.config.compile, self.device)
         first, second = method.learn(data), method.adapt(data)
         phases = [*first, *second]
-        seconds = run_phases(first, seed=data.seed, number=data.number, who=self.who)
+        seconds = self._run(first, data, who=self.who)
         began = time.perf_counter()
         self._redraw(method, data)
         drawing = time.perf_counter() - began
-        seconds |= run_phases(second, seed=data.seed, number=data.number, who=self.who)
+        seconds |= self._run(second, data, who=self.who)
         own = {p.name for p in phases if _touches(p, method.classifier)}
         classifier = sum(value for name, value in seconds.items() if name in own)
         networks = sum(seconds.values()) - classifier + drawing
@@ -265,10 +265,18 @@ class _Trial:
         method.classifier.to(self.device)
         compile_networks({"classifier": method.classifier}, self.config.compile, self.device)
         asked_only = replace(data, synthetic=self.synthetic.asked_images())
-        run_phases(
-            method.learn(asked_only), seed=data.seed, number=data.number, who=f"{self.who}, plain T"
-        )
+        self._run(method.learn(asked_only), data, who=f"{self.who}, plain T")
         return method.classifier
+
+    def _run(self, phases: Sequence[Phase], data: RoundData, *, who: str) -> dict[str, float]:
+        return run_phases(phases, seed=data.seed, number=data.number, who=who, name=self._name)
+
+    def _name(self, item: ItemId) -> str:
+        """Sample id of an image; synthesized ones are counted on from the pool's last."""
+        row = item - 1
+        if row >= len(self.kept):
+            return f"synthesized image {row - len(self.kept) + 1}"
+        return str(self.pool.ids[int(self.kept[row])])
 
     def _redraw(self, method: Method, data: RoundData) -> None:
         """Redraw the images of the last query; copies that pass their check become candidates."""
@@ -365,10 +373,10 @@ def replace_sampling(seconds: Seconds, sampling: float) -> Seconds:
     return Seconds(classifier=seconds.classifier, networks=seconds.networks, sampling=sampling)
 
 
-def _marks(network: Classifier, phases: Sequence[Phase]) -> list[tuple[str, int, int]]:
-    """Name, steps and number of networks of the phases that train T."""
+def _marks(network: Classifier, phases: Sequence[Phase]) -> list[tuple[str, str, int, int]]:
+    """Name, title, steps and number of networks of the phases that train T."""
     own = [phase for phase in phases if _touches(phase, network)]
-    return [(phase.name, phase.steps, len(phase.networks)) for phase in own]
+    return [(phase.name, phase.title, phase.steps, len(phase.networks)) for phase in own]
 
 
 def _touches(phase: Phase, network: Classifier) -> bool:

@@ -23,7 +23,7 @@ from dgaal_cli.training.losses import (
 )
 from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.optimizers import adam
-from dgaal_cli.training.phase import Losses, Phase, draw_rows
+from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
 from dgaal_cli.training.precision import Autocast, widen
 from dgaal_cli.training.stability import probe_rows, stop_when_stable
 
@@ -63,14 +63,18 @@ class Games:
         unlabeled = torch.from_numpy(data.unlabeled_rows)
         has_both = len(labeled) > 0 and len(unlabeled) > 0
         optimizers = self.optimizers(config)
+        last = LastBatch()
 
         def step(_step: int, generator: Generator) -> Losses:
             losses: dict[str, Tensor] = {}
+            sides: list[Tensor] = []
             if has_both:
                 sides = [draw_rows(side, config.batch, generator) for side in (labeled, unlabeled)]
                 x = normalize(data.images(torch.cat(sides)))
                 losses |= self.feature_game(x, config, optimizers, autocast=data.autocast)
-            x_r = normalize(data.images(draw_rows(rows, 2 * config.batch, generator)))
+            picked = draw_rows(rows, 2 * config.batch, generator)
+            last.note(data.item_ids, *sides, picked)
+            x_r = normalize(data.images(picked))
             noise = draw_noise(
                 len(x_r),
                 self.decoder.map_channels,
@@ -97,6 +101,7 @@ class Games:
             },
             optimizers=dict(optimizers),
             step=step,
+            last=last,
             cost=5.0,
         )
         if has_both:

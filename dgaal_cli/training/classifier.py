@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from dgaal_cli.config.schema import ClassifierConfig
+from dgaal_cli.ids import ItemId
 from dgaal_cli.networks.classifier import Classifier, Stages
 from dgaal_cli.networks.linear import LinearMachine
 from dgaal_cli.networks.pixels import normalize
@@ -19,7 +20,7 @@ from dgaal_cli.training.device import to_device
 from dgaal_cli.training.linear import machine_phase
 from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.optimizers import nesterov
-from dgaal_cli.training.phase import Losses, Phase, draw_rows
+from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
 from dgaal_cli.training.precision import widen
 from dgaal_cli.training.seeding import drawing_from
 
@@ -61,7 +62,10 @@ def classifier_phase(
     machine is fitted at once instead.
     """
     if isinstance(network, LinearMachine):
-        return machine_phase(network, *_training_set(data), penalty=config.penalty)
+        phase = machine_phase(network, *_training_set(data), penalty=config.penalty)
+        own_ids = _training_ids(data)
+        phase.last.note(own_ids, torch.arange(len(own_ids)))
+        return phase
     return _descent_phase(network, config, data, companion)
 
 
@@ -78,7 +82,7 @@ def _descent_phase(
         lr=config.lr,
         momentum=0.9,
     )
-    rows = torch.arange(len(labels))
+    rows, own_ids, last = torch.arange(len(labels)), _training_ids(data), LastBatch()
     steps = classifier_steps(config, labeled=len(labels), pool=len(data.pixels))
     draws = any(isinstance(module, nn.Dropout) for module in network.modules())
 
@@ -87,7 +91,9 @@ def _descent_phase(
         optimizers["companion"] = companion.optimizer
 
     def step(number: int, generator: Generator) -> Losses:
-        picked = to_device(draw_rows(rows, config.batch, generator), data.device)
+        drawn = draw_rows(rows, config.batch, generator)
+        last.note(own_ids, drawn)
+        picked = to_device(drawn, data.device)
         batch = augment(images.index_select(0, picked), config, generator)
         with drawing_from(generator, data.device) if draws else nullcontext(), data.autocast():
             stages = _stages(network, normalize(batch), has_maps=companion is not None)
@@ -123,6 +129,7 @@ def _descent_phase(
         networks={"classifier": network} | (companion.networks if companion else {}),
         optimizers=optimizers,
         step=step,
+        last=last,
         schedule=schedule,
     )
 
@@ -237,3 +244,10 @@ def _training_set(data: RoundData) -> tuple[Tensor, Tensor]:
     pixels = np.concatenate([data.pixels[rows], data.synthetic.pixels[chosen]])
     labels = np.concatenate([data.labels[rows], data.synthetic.labels[chosen]])
     return torch.from_numpy(pixels), torch.from_numpy(labels)
+
+
+def _training_ids(data: RoundData) -> list[ItemId]:
+    """Return what ``_training_set`` holds, in its order."""
+    chosen = np.flatnonzero(data.synthetic.is_labeled)
+    own = [data.item_ids[int(row)] for row in data.labeled_rows]
+    return own + [data.synthetic.item_ids[int(i)] for i in chosen]

@@ -8,7 +8,7 @@ from dgaal_cli.config.schema import GaalConfig
 from dgaal_cli.networks.dcgan import DcganDiscriminator, DcganGenerator, draw_prior
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.data import RoundData
-from dgaal_cli.training.phase import Losses, Phase, draw_rows
+from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
 
 BETAS = (0.5, 0.999)
 GENERATOR_STEPS = 2
@@ -31,11 +31,15 @@ def dcgan_phase(
         for name, network in (("generator", generator), ("discriminator", discriminator))
     }
 
+    last = LastBatch()
+
     def draw(rng: Generator) -> Tensor:
         return generator(draw_prior(config.batch, config.latent, rng).to(data.device))
 
     def step(_step: int, rng: Generator) -> Losses:
-        real = normalize(data.images(draw_rows(rows, config.batch, rng)))
+        drawn = draw_rows(rows, config.batch, rng)
+        last.note(data.item_ids, drawn)
+        real = normalize(data.images(drawn))
         discriminator.requires_grad_(requires_grad=True)
         fake = draw(rng).detach()
         verdict = F.softplus(-discriminator(real)).mean() + F.softplus(discriminator(fake)).mean()
@@ -60,5 +64,6 @@ def dcgan_phase(
         networks={"dcgan_generator": generator, "dcgan_discriminator": discriminator},
         optimizers=dict(optimizers),
         step=step,
+        last=last,
         cost=4.0,
     )

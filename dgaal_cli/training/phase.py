@@ -1,6 +1,6 @@
 """A phase: named networks and optimizers, and one visible step."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,12 +8,32 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
+from dgaal_cli.ids import ItemId
+
 Losses = Mapping[str, Tensor]
 
 
 def never() -> bool:
     """Say that a phase takes all its steps."""
     return False
+
+
+@dataclass(slots=True)
+class LastBatch:
+    """Which images the last step learned from, so that a loss that is not finite names them."""
+
+    _ids: Sequence[ItemId] = ()
+    _rows: tuple[Tensor, ...] = ()
+
+    def note(self, ids: Sequence[ItemId], *rows: Tensor) -> None:
+        """Remember a step's rows of ``ids``; it costs nothing until somebody asks."""
+        self._ids, self._rows = ids, rows
+
+    @property
+    def items(self) -> list[ItemId]:
+        """The images, each once, in the order they were drawn."""
+        rows = [int(row) for part in self._rows for row in part.flatten()]
+        return list(dict.fromkeys(self._ids[row] for row in rows))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,6 +63,8 @@ class Phase:
     """Steps of one pass over what the phase learns from; no time budget may allow fewer."""
     memory: dict[str, Any] = field(default_factory=dict[str, Any])
     """JSON values that steps and ``is_done`` remember; a checkpoint keeps them."""
+    last: LastBatch = field(default_factory=LastBatch)
+    """What the last step learned from; empty where a phase does not tell."""
     batch_key: str = ""
     """The setting to lower where a step does not fit into memory, such as ``pretrain.batch``."""
 

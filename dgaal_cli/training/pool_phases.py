@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from dgaal_cli.config.schema import ClassifierConfig, VaalConfig
+from dgaal_cli.ids import ItemId
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.classifier import augment
 from dgaal_cli.training.data import RoundData
@@ -17,7 +18,7 @@ from dgaal_cli.training.device import to_device
 from dgaal_cli.training.losses import discriminator_loss
 from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.optimizers import adam
-from dgaal_cli.training.phase import Losses, Phase, draw_rows
+from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
 from dgaal_cli.training.pool_game import PoolBatch
 from dgaal_cli.training.precision import Autocast
 from dgaal_cli.training.streams import RowStream
@@ -109,6 +110,7 @@ class PoolDraws:
         self._labeled = RowStream(sides[0], config.batch, *own, "labeled")
         self._unlabeled = RowStream(sides[1], config.batch, *own, "unlabeled")
         self.extras = Extras()
+        self.last = LastBatch()
         unit = every if config.epoch_unit == "pool" else rows.labeled
         self.epoch_steps = max(1, round(len(unit) / config.batch))
 
@@ -117,6 +119,7 @@ class PoolDraws:
         device, extras = self._data.device, self.extras
         labeled, unlabeled = self._labeled.batch_at(position), self._unlabeled.batch_at(position)
         rows = torch.cat([labeled, unlabeled])
+        self.last.note(self._data.item_ids, rows)
         images = augment(self._data.images(rows), self._augmentation, generator)
         noise = to_device(torch.randn(len(rows), self._latent, generator=generator), device)
         if extras.is_labeled is None:
@@ -156,6 +159,7 @@ def game_phase(
         networks=networks,
         optimizers=dict(optimizers),
         step=step,
+        last=draws.last,
         prepare=prepare,
         cost=3.0,
         epoch_steps=draws.epoch_steps,
@@ -169,6 +173,7 @@ def settle_phase(
     config: VaalConfig,
     *,
     steps: int,
+    item_ids: Sequence[ItemId],
     encode: Callable[[], Tensor],
     targets: Callable[[], Tensor | None] = lambda: None,
 ) -> Phase:
@@ -181,6 +186,7 @@ def settle_phase(
         rows: Of both pools.
         config: Batch size.
         steps: Upper bound.
+        item_ids: Of the pool's rows.
         encode: Returns what D sees of every pool row, ``(N, Z)``, when the phase begins.
         targets: Returns what D shall say of every pool row, ``(N,)``, where that is not 1 or 0;
             there is no accuracy to stop at then.
@@ -188,6 +194,7 @@ def settle_phase(
     optimizer = adam(network.parameters(), lr=SETTLE_LR, weight_decay=WEIGHT_DECAY)
     seen: dict[str, Tensor] = {}
     progress = {"step": 0}
+    last = LastBatch()
 
     def prepare() -> None:
         network.requires_grad_(requires_grad=True)
@@ -200,6 +207,7 @@ def settle_phase(
         progress["step"] = number + 1
         labeled = draw_rows(rows.labeled, config.batch, generator)
         unlabeled = draw_rows(rows.unlabeled, config.batch, generator)
+        last.note(item_ids, labeled, unlabeled)
         logits = network(seen["all"][torch.cat([labeled, unlabeled])])
         if "targets" in seen:
             said = seen["targets"][torch.cat([labeled, unlabeled])]
@@ -227,6 +235,7 @@ def settle_phase(
         networks={"discriminator": network},
         optimizers={"discriminator": optimizer},
         step=step,
+        last=last,
         is_done=is_done,
         prepare=prepare,
         cost=0.15,
@@ -252,6 +261,7 @@ def image_phase(network: nn.Module, draws: PoolDraws, *, steps: int, lr: float) 
         networks={"discriminator": network},
         optimizers={"discriminator": optimizer},
         step=step,
+        last=draws.last,
     )
 
 

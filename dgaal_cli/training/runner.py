@@ -1,7 +1,8 @@
 """Runs a round's phases: progress, checkpoints, stops, and going on where it stopped."""
 
+import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dgaal_cli import interruption
-from dgaal_cli.errors import CheckFailedError, CheckpointError
+from dgaal_cli import atomic, interruption
+from dgaal_cli.errors import CheckpointError
 from dgaal_cli.events import CheckpointSaved, Emit, PhaseStarted, StepDone, Warned
+from dgaal_cli.ids import ItemId
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.budget import TimeBudget
 from dgaal_cli.training.checkpoint_folder import is_sound
 from dgaal_cli.training.clock import Clock
+from dgaal_cli.training.finite import broken, not_finite
 from dgaal_cli.training.identity import differences
 from dgaal_cli.training.memory import StepTooLargeError, is_out_of_memory
 from dgaal_cli.training.phase import Phase, never
@@ -25,6 +28,9 @@ from dgaal_cli.training.watch import GameWatch
 
 PROGRESS_NAME = "progress"
 """Folder, in a round's folder, of the training state of an unfinished round."""
+
+BROKEN_NAME = "not-finite.json"
+"""File, in a round's folder, that names every image of the batch on which a loss broke."""
 
 EVENT_INTERVAL_S = 0.2
 CHECKPOINT_INTERVAL_S = 15.0
@@ -50,6 +56,7 @@ class Runner:
         machine: What must agree for the same bits: threads, device, precision, versions.
         is_inexact_allowed: Go on though ``machine`` differs; the result may differ in bits.
         budget: Of wall-clock time; None sets no limit.
+        name: Tells an image's sample id, for the report of a loss that is not finite.
     """
 
     folder: Path
@@ -63,6 +70,7 @@ class Runner:
     machine: Mapping[str, Any] = field(default_factory=dict[str, Any])
     is_inexact_allowed: bool = False
     budget: TimeBudget | None = None
+    name: Callable[[ItemId], str] = str
     limits: dict[str, int] = field(default_factory=dict[str, int])
     """Steps that a time budget left of a phase's planned ones."""
     ended_early: dict[str, int] = field(default_factory=dict[str, int])
@@ -250,14 +258,19 @@ class Runner:
 
     def _checked(self, phase: Phase, step: int, losses: Mapping[str, Tensor]) -> dict[str, float]:
         values = {name: float(value.detach()) for name, value in losses.items()}
-        for name, value in values.items():
-            if value != value or abs(value) == float("inf"):  # noqa: PLR0124 - NaN
-                raise CheckFailedError(
-                    f"the loss '{name}' became {value} in round {self.number}, {phase.title}, "
-                    f"step {step}; lower its learning rate in [pretrain], [coevolve] or "
-                    "[classifier] and run 'dgaal train --fresh'"
-                )
-        return values
+        found = broken(values)
+        if found is None:
+            return values
+        images = [self.name(item) for item in phase.last.items]
+        report = {"phase": phase.name, "step": step, "loss": found[0], "images": images}
+        atomic.write_text(self.folder / BROKEN_NAME, json.dumps(report, indent=1) + "\n")
+        raise not_finite(
+            *found,
+            where=f"round {self.number}, {phase.title}, step {step}",
+            images=images,
+            advice="look at these images, or lower a learning rate in [pretrain], [coevolve], "
+            "[vaal] or [classifier], and run 'dgaal train --fresh'",
+        )
 
     def _later(self, phase: Phase) -> Sequence[Phase]:
         return self.phases[[p.name for p in self.phases].index(phase.name) + 1 :]

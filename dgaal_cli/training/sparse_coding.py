@@ -8,7 +8,7 @@ from dgaal_cli.config.schema import GaalConfig
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.networks.sparse_coder import SparseCoder
 from dgaal_cli.training.data import RoundData
-from dgaal_cli.training.phase import Losses, Phase, draw_rows
+from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
 
 LR = 3e-3
 MEAN_SAMPLE = 4096
@@ -24,6 +24,7 @@ def coder_phase(coder: SparseCoder, config: GaalConfig, data: RoundData) -> Phas
     usable = np.flatnonzero(data.is_usable)
     rows = torch.from_numpy(usable)
     optimizer = torch.optim.Adam([coder.atoms], lr=LR)
+    last = LastBatch()
 
     def begin(generator: Generator) -> None:
         some = data.images(draw_rows(rows, MEAN_SAMPLE, generator))
@@ -38,7 +39,9 @@ def coder_phase(coder: SparseCoder, config: GaalConfig, data: RoundData) -> Phas
     def step(number: int, generator: Generator) -> Losses:
         if number == 0:
             begin(generator)
-        images = normalize(data.images(draw_rows(rows, config.batch, generator)))
+        drawn = draw_rows(rows, config.batch, generator)
+        last.note(data.item_ids, drawn)
+        images = normalize(data.images(drawn))
         with torch.no_grad():
             codes = coder(images)
         error = 0.5 * ((images.flatten(1) - coder.reconstruct(codes)) ** 2).sum(1).mean()
@@ -56,5 +59,6 @@ def coder_phase(coder: SparseCoder, config: GaalConfig, data: RoundData) -> Phas
         networks={"coder": coder},
         optimizers={"atoms": optimizer},
         step=step,
+        last=last,
         cost=2.0,
     )

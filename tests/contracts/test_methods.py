@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_rounds import build, small_config, small_data, trained
+from small_rounds import build, runner, small_config, small_data, trained
 
 from dgaal_cli.errors import ConfigError
 from dgaal_cli.methods.registry import METHODS, OWN_LEARNER, SYNTHESIZING, check_method
@@ -26,13 +26,35 @@ def _one_thread():
 
 
 @pytest.fixture(scope="module")
-def rounds(tmp_path_factory):
-    """Each method trained once on the same data."""
+def learned(tmp_path_factory):
+    """Each method trained once on the same data, with the phases that it went through."""
     data = small_data()
-    return {
-        name: (trained(small_config(name), data, tmp_path_factory.mktemp(name)), data)
-        for name in METHODS
-    }
+    found = {}
+    for name in METHODS:
+        method = build(small_config(name))
+        phases = [*method.learn(data), *method.adapt(data)]
+        runner(method, phases, tmp_path_factory.mktemp(name)).run(phases)
+        found[name] = method, phases, data
+    return found
+
+
+@pytest.fixture(scope="module")
+def rounds(learned):
+    return {name: (method, data) for name, (method, _, data) in learned.items()}
+
+
+@EVERY
+def test_a_phase_can_tell_which_images_its_last_step_learned_from(name, learned):
+    """Or nobody knows on which ones a loss broke."""
+    _, phases, data = learned[name]
+    drawn = {phase.name: phase.last.items for phase in phases}
+    for items in drawn.values():
+        assert items
+        assert len(set(items)) == len(items)
+        assert set(items) <= set(data.item_ids)
+    if "classifier" in drawn:
+        labeled = {data.item_ids[row] for row in data.labeled_rows}
+        assert set(drawn["classifier"]) <= labeled
 
 
 @ASKING_THE_POOL

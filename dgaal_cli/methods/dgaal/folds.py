@@ -5,7 +5,7 @@ membership by heart. Folds follow an image for life, so each fold's network may 
 round to round and still be a stranger to the images that it scores.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +13,13 @@ import torch
 from torch import Generator, Tensor
 
 from dgaal_cli.config.schema import CoevolveConfig
+from dgaal_cli.ids import ItemId
 from dgaal_cli.methods.gauges import auc
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.training.losses import discriminator_loss
 from dgaal_cli.training.modes import evaluating
 from dgaal_cli.training.optimizers import adam
-from dgaal_cli.training.phase import Losses, Phase, draw_rows
+from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
 
 STOP_ACCURACY = 0.98
 """Balanced accuracy at which learning stops (Gissin & Shalev-Shwartz 2019): more is memorizing."""
@@ -37,6 +38,8 @@ class Pools:
     """bool ``(R,)``: unlabeled or candidate; neither for images outside both pools."""
     folds: np.ndarray
     """int64 ``(R,)``."""
+    item_ids: Sequence[ItemId] = ()
+    """Of the rows."""
 
 
 def fold_of(item_ids: list[int], folds: int) -> np.ndarray:
@@ -55,6 +58,7 @@ def fold_phase(
     optimizer = adam(network.parameters(), lr=config.lr, weight_decay=1e-4)
     rows: dict[str, Tensor] = {}
     progress = {"step": 0}
+    last = LastBatch()
 
     def prepare() -> None:
         now = pools()
@@ -64,10 +68,11 @@ def fold_phase(
         network.standardize_on(now.z[torch.from_numpy(now.is_labeled | now.is_unlabeled)])
 
     def step(number: int, generator: Generator) -> Losses:
-        z = pools().z
+        now = pools()
         progress["step"] = number + 1
-        labeled = network(z[draw_rows(rows["labeled"], config.batch, generator)])
-        unlabeled = network(z[draw_rows(rows["unlabeled"], config.batch, generator)])
+        picked = [draw_rows(rows[s], config.batch, generator) for s in ("labeled", "unlabeled")]
+        last.note(now.item_ids, *picked)
+        labeled, unlabeled = (network(now.z[side]) for side in picked)
         loss = discriminator_loss(labeled, unlabeled)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -90,6 +95,7 @@ def fold_phase(
         networks={f"discriminator_{index}": network},
         optimizers={"discriminator": optimizer},
         step=step,
+        last=last,
         is_done=is_done,
         prepare=prepare,
         cost=0.15,

@@ -285,6 +285,7 @@ class Dgaal:
             is_labeled=np.concatenate([is_labeled, synthetic.is_labeled]),
             is_unlabeled=np.concatenate([is_unlabeled, synthetic.is_candidate]),
             folds=folds.fold_of([*data.item_ids, *synthetic.item_ids], self.config.coevolve.folds),
+            item_ids=[*data.item_ids, *synthetic.item_ids],
         )
         if is_cached:
             self._pools = pools

@@ -1,5 +1,6 @@
 """An interrupted training goes on to the bit; a changed one is refused."""
 
+import json
 import signal
 
 import pytest
@@ -9,10 +10,11 @@ from small_rounds import build, runner, small_config, small_data
 from dgaal_cli import interruption
 from dgaal_cli.errors import CheckFailedError, CheckpointError, InterruptedRunError
 from dgaal_cli.events import PhaseStarted, StepDone
+from dgaal_cli.ids import ItemId
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training import runner as runner_module
 from dgaal_cli.training.checkpoint import module_tensors
-from dgaal_cli.training.phase import Phase
+from dgaal_cli.training.phase import LastBatch, Phase
 
 
 @pytest.fixture(autouse=True)
@@ -107,6 +109,37 @@ def test_a_loss_that_is_no_number_stops_with_phase_and_step(tmp_path):
     )
     with pytest.raises(CheckFailedError, match="'loss' became nan in round 0, breaking, step 7"):
         runner(method, [phase], tmp_path).run([phase])
+
+
+def test_a_loss_that_is_no_number_names_the_images_of_its_batch(tmp_path):
+    """A file holds all of them; a message that named hundreds would hide what it says."""
+    method, last = build(small_config()), LastBatch()
+
+    def step(number, _generator):
+        items = [ItemId(i + 100) for i in range(30)]
+        last.note(items, torch.tensor([9, 9]), torch.arange(12) + 10 * (number == 0))
+        return {"loss": torch.tensor(float("inf") if number == 1 else 1.0)}
+
+    phase = Phase(
+        name="broken",
+        title="breaking",
+        steps=10,
+        networks={},
+        optimizers={},
+        step=step,
+        last=last,
+    )
+    own = runner(method, [phase], tmp_path, name=lambda item: f"cat\x1b{item}.png")
+    with pytest.raises(CheckFailedError) as caught:
+        own.run([phase])
+    assert "became inf in round 0, breaking, step 2; the batch held cat" in str(caught.value)
+    assert "109.png" in str(caught.value)
+    assert "and 2 more" in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+    report = json.loads((tmp_path / "not-finite.json").read_text())
+    assert report["phase"] == "broken"
+    assert report["step"] == 2
+    assert report["images"] == [f"cat\x1b{i + 100}.png" for i in (9, *range(9), 10, 11)]
 
 
 def test_progress_counts_steps_and_time_left_shrinks(tmp_path, monkeypatch):
