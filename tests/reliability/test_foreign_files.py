@@ -240,6 +240,8 @@ def test_control_extracting_an_archive_writes_outside_it(tmp_path: Path):
     inside = tmp_path / "inside"
     inside.mkdir()
     (inside / "parent.tar").write_bytes(ARCHIVES["parent.tar"]())
+    # Python before 3.11.4 trusts every archive and has no word for it
+    trusting = {"filter": "fully_trusted"} if hasattr(tarfile, "fully_trusted_filter") else {}
     with tarfile.open(inside / "parent.tar") as archive:
-        archive.extractall(inside, filter="fully_trusted")
+        archive.extractall(inside, **trusting)
     assert {path.name for path in tmp_path.iterdir()} == {"inside", "escaped.png"}

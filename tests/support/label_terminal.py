@@ -1,6 +1,7 @@
 """A label terminal under Textual's pilot, with a clock that the test moves."""
 
 import sys
+import time
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 
@@ -35,7 +36,8 @@ class Terminal:
         return self.app.label_screen
 
     async def until(self, claim: Callable[[], object], what: str = "") -> None:
-        for _ in range(3000):
+        end = time.monotonic() + 120.0
+        while time.monotonic() < end:
             if claim():
                 return
             await self.pilot.pause(0.01)
