@@ -25,8 +25,6 @@ from dgaal_cli.engines.load import load_engine
 from exporters import embedded, seal
 from exporters.registry import SUFFIXES
 
-SEED = 20261121
-
 # Loads every file it is given and tells exit code and message of each, and what got imported.
 REFUSALS = """
 import json, sys
@@ -61,8 +59,8 @@ def refusals(
     return outcomes, parsers
 
 
-def flips(data: bytes, count: int) -> Iterator[bytes]:
-    generator = random.Random(SEED)
+def flips(data: bytes, count: int, seed: int) -> Iterator[bytes]:
+    generator = random.Random(seed)
     for _ in range(count):
         position = generator.randrange(8 * len(data))
         damaged = bytearray(data)
@@ -101,9 +99,9 @@ def assert_all_refused(files: list[Path], codes: set[int], **options: Any) -> No
 @pytest.mark.parametrize("role", CASES_BY_ROLE)
 @pytest.mark.parametrize("count", [200, pytest.param(1000, marks=pytest.mark.deep)])
 def test_every_flipped_bit_is_refused_before_parsing(
-    format_: str, role: str, count: int, tmp_path: Path
+    format_: str, role: str, count: int, tmp_path: Path, seed: int
 ) -> None:
-    files = write_all(tmp_path, flips(sealed(role, format_), count), SUFFIXES[format_])
+    files = write_all(tmp_path, flips(sealed(role, format_), count, seed), SUFFIXES[format_])
     assert_all_refused(files, {4}, role=role)
 
 
@@ -185,11 +183,11 @@ def run_unguarded(files: list[Path]) -> list[list[float] | None]:
 
 @pytest.mark.parametrize("format_", SUFFIXES)
 def test_control_without_the_seal_damaged_files_load_and_are_silently_wrong(
-    format_: str, tmp_path: Path
+    format_: str, tmp_path: Path, seed: int
 ) -> None:
     """The same flips with the check switched off: the harness must notice them."""
     data = sealed("sampler", format_)
-    files = write_all(tmp_path, iter([data, *flips(data, 60)]), SUFFIXES[format_])
+    files = write_all(tmp_path, iter([data, *flips(data, 60, seed)]), SUFFIXES[format_])
     expected, *others = run_unguarded(files)
     assert expected is not None
     wrong = [scores for scores in others if scores is not None and scores != expected]
@@ -197,9 +195,11 @@ def test_control_without_the_seal_damaged_files_load_and_are_silently_wrong(
 
 
 @pytest.mark.parametrize("format_", SUFFIXES)
-def test_the_command_ends_with_exit_4_and_one_sentence(format_: str, tmp_path: Path) -> None:
+def test_the_command_ends_with_exit_4_and_one_sentence(
+    format_: str, tmp_path: Path, seed: int
+) -> None:
     path = tmp_path / f"sampler{SUFFIXES[format_]}"
-    path.write_bytes(next(flips(sealed("sampler", format_), 1)))
+    path.write_bytes(next(flips(sealed("sampler", format_), 1, seed)))
     done = subprocess.run(
         [*DGAAL, "score", "builtin:digits", "-a", str(path), "--trust-torchscript"],
         capture_output=True,
@@ -210,6 +210,42 @@ def test_the_command_ends_with_exit_4_and_one_sentence(format_: str, tmp_path: P
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
     assert "export it again" in done.stderr
+
+
+@pytest.mark.parametrize("count", [100, pytest.param(1000, marks=pytest.mark.deep)])
+def test_every_damage_to_a_checkpoint_is_refused_before_parsing(
+    tmp_path: Path, seed: int, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also a tensor file or state of another round; what is sound still loads afterwards."""
+    from dgaal_cli.errors import CheckpointError
+    from dgaal_cli.training import checkpoint
+
+    folder = tmp_path / "checkpoint"
+    for number, name in enumerate(("checkpoint", "other")):
+        tensors = {"classifier.weight": torch.arange(64.0) + number}
+        checkpoint.save(tmp_path / name, tensors, {"step": number})
+    parsed: list[str] = []
+    sound = checkpoint.parse_tensors
+    monkeypatch.setattr(
+        checkpoint, "parse_tensors", lambda data: (parsed.append(""), sound(data))[1]
+    )
+    names = (checkpoint.TENSORS_NAME, checkpoint.STATE_NAME, checkpoint.COMPLETE_NAME)
+    for name in names:
+        data = (folder / name).read_bytes()
+        other = (tmp_path / "other" / name).read_bytes()
+        for damaged in (*flips(data, count, seed), *truncations(data), *additions(data), other):
+            if name == checkpoint.COMPLETE_NAME and damaged.strip() == data:
+                continue  # a line end more says the same
+            (folder / name).write_bytes(damaged)
+            with pytest.raises(CheckpointError):
+                checkpoint.load(folder)
+        (folder / name).unlink()
+        with pytest.raises(CheckpointError):
+            checkpoint.load(folder)
+        (folder / name).write_bytes(data)
+    assert parsed == []
+    assert checkpoint.load(folder)[1]["step"] == 0
+    assert parsed == [""]
 
 
 # G13: models that would read or run something else

@@ -17,6 +17,7 @@ from label_workspaces import DGAAL, make_workspace
 
 from dgaal_cli.store.exchange.registry import FORMATS
 from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import Answer
 
 CLASSES = ("=cmd|' C'!A0", "[/x] \u56f3", "-1")
 FOLDERS = ("imagefolder", "hf")
@@ -108,6 +109,101 @@ def test_every_error_that_names_a_name(root: Path, tmp_path: Path, kinds: tuple[
             assert done.returncode in (2, 8), (arguments, done.stderr)
             assert raw_controls(done.stdout + done.stderr) == [], arguments
         assert not (root / "made").exists()
+
+
+TINY = """
+preset = "tiny"
+threads = 1
+name = "named \\u001b]52;c;eA==\\u0007 [/x] \\u202e"
+
+[network]
+width = 4
+latent = 4
+residual_blocks = 1
+latent_hidden = 8
+critic_width = 4
+classifier_width = 4
+
+[pretrain]
+epochs = 0
+min_steps = 4
+batch = 8
+
+[coevolve]
+steps = 4
+batch = 8
+
+[classifier]
+steps = 8
+batch = 8
+"""
+BINARY = {".png", ".npy", ".npz", ".db", ".onnx", ".ts", ".safetensors", ".lock"}
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in a folder of a hostile name, with answers to half of its hostile images."""
+    pytest.importorskip("torch")
+    base = os.fsencode(tmp_path_factory.mktemp("learned"))
+    place = Path(os.fsdecode(os.path.join(base, NAMES["OSC 52, BEL"])))  # noqa: PTH118 - bytes
+    made = make_workspace(place, list(NAMES.values()), classes=CLASSES)
+    toml = (made / "dgaal.toml").read_text().replace('name = "harmed"\n', TINY)
+    (made / "dgaal.toml").write_text(toml)
+    with LabelStore.open(made / "labels.db") as store:
+        uids = [record.uid for record in store.classes()]
+        for number, item in enumerate(store.items()[:14]):
+            answer = Answer(
+                op_id=str(number), kind="label", item_id=item.item_id, class_uid=uids[number % 3]
+            )
+            store.submit(answer, annotator="=an\u0301n", session="s", take_next=False)
+    return made
+
+
+def labeled_pool(root: Path) -> None:
+    """A manifest of the images whose names are text, with hostile classes."""
+    rows = [
+        {"file_name": f"pool/{name.decode()}", "label": CLASSES[number % 3]}
+        for number, name in enumerate(NAMES.values())
+        if name.decode("utf-8", "replace").isascii() and b"\xff" not in name
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (root / "labeled.jsonl").write_text(text)
+
+
+@pytest.mark.slow
+def test_every_other_command_and_every_file_that_it_writes(learned: Path):
+    labeled_pool(learned)
+    simulation = [
+        *("simulate", "labeled.jsonl", "--methods", "random,margin", "--seeds", "1"),
+        *("--rounds", "1", "--initial", "6", "-n", "2", "--test-size", "4", "-o", "sim"),
+        *("--set", "classifier.steps=4"),
+    ]
+    for arguments in (
+        ("train",),
+        ("query", "-n", "6"),
+        ("status",),
+        ("label", "--plain"),
+        ("export", "--onnx"),
+        ("score", "pool", "-o", "scores.csv"),
+        ("score", "pool", "-o", "scores.jsonl"),
+        ("score", "pool", "--top", "40"),
+        ("generate", "-n", "3", "-o", "drawn"),
+        simulation,
+        ("report",),
+        ("report", "sim"),
+    ):
+        done = run(learned, *arguments, typed="1\nx\nq\n")
+        assert done.returncode == 0, (arguments, done.stderr)
+        assert raw_controls(done.stdout + done.stderr) == [], arguments
+    texts = [path for path in learned.rglob("*") if path.is_file() and path.suffix not in BINARY]
+    written = {path.name for path in texts if "pool" not in path.parts}
+    assert {
+        *("query.csv", "scores.csv", "scores.jsonl", "run.json", "metrics.json", "events.jsonl"),
+        *("MODEL_CARD.md", "manifest.json", "index.html", "generated.jsonl", "result.json"),
+    } <= written
+    for path in texts:
+        if "pool" not in path.relative_to(learned).parts:
+            assert raw_controls(path.read_bytes()) == [], path
 
 
 @pytest.mark.slow

@@ -1,17 +1,25 @@
 """G15: any bytes at all give a result or one of dgaal's own errors, never another exception."""
 
 import contextlib
+import io
 import json
 import random
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from label_workspaces import make_store
+from sample_images import png
 
 from dgaal_cli.config.load import load_config
+from dgaal_cli.data.images import decode
+from dgaal_cli.data.sources import open_source
+from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.engines.artifact import check_artifact
 from dgaal_cli.errors import ArtifactError, CheckpointError, DgaalError, InputDataError
 from dgaal_cli.store.exchange import csv_table
@@ -20,7 +28,7 @@ from dgaal_cli.store.exchange.resolve import resolve
 from dgaal_cli.store.labels import LabelStore
 
 Parse = Callable[[bytes], None]
-EXAMPLES = pytest.mark.parametrize("examples", [150, pytest.param(5000, marks=pytest.mark.deep)])
+EXAMPLES = pytest.mark.parametrize("examples", [150, pytest.param(2000, marks=pytest.mark.deep)])
 GLUE = (
     *(b"\x00", b"\xff", b"\xef\xbb\xbf", b"\n", b"\r", b'"', b"'", b"{", b"[", b"]", b"}", b","),
     *(b"NaN", b"1e999", b"-1", b"9" * 400, b"\\ud800", b"[" * 3000, b'{"a":' * 3000, b"../", b"\t"),
@@ -64,6 +72,8 @@ STUDIO = json.dumps(
         }
     ]
 ).encode()
+
+FIFTYONE = b'{"classes": ["cat", "dog"], "labels": {"000001": 0, "000002": 1}}'
 
 
 @st.composite
@@ -133,6 +143,74 @@ def test_labels(tmp_path: Path, request: pytest.FixtureRequest, name: str, examp
         parse = label_parser(tmp_path, store, name)
         fuzz(parse, LABELS[name], DgaalError, examples=examples, number=number)
         assert store.watermark() == 0
+
+
+FILES = ("000001.png", "000002.png")
+
+
+@EXAMPLES
+@pytest.mark.parametrize("name", ["hf", "fiftyone"])
+def test_labels_in_folders(
+    tmp_path: Path, request: pytest.FixtureRequest, name: str, examples: int
+):
+    number = request.getfixturevalue("seed")
+    make_store(tmp_path / "labels.db", 4)
+    folder = tmp_path / "in"
+    (folder / "data").mkdir(parents=True)
+    for file in FILES:
+        (folder / "data" / file).touch()
+    path = folder / ("metadata.jsonl" if name == "hf" else "labels.json")
+    with LabelStore.open(tmp_path / "labels.db") as store:
+
+        def parse(data: bytes) -> None:
+            path.write_bytes(data)
+            read = load_format(name).read(folder)
+            found = resolve(store, read, annotator="a", may_add_classes=True)
+            store.import_labels(found.labels, new_classes=found.new_classes, is_dry_run=True)
+
+        fuzz(
+            parse, JSONL if name == "hf" else FIFTYONE, DgaalError, examples=examples, number=number
+        )
+
+
+def pools() -> dict[str, bytes]:
+    """Sound pools of two images, by file name."""
+    stream, packed, tape = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    np.savez(stream, x=np.zeros((2, 8, 8), np.uint8), y=np.array([0, 1]))
+    with zipfile.ZipFile(packed, "w") as archive:
+        for number, file in enumerate(FILES):
+            archive.writestr(file, png(number))
+    with tarfile.open(fileobj=tape, mode="w") as archive:
+        for number, file in enumerate(FILES):
+            info = tarfile.TarInfo(file)
+            info.size = len(png(number))
+            archive.addfile(info, io.BytesIO(png(number)))
+    rows = [{"file_name": file, "label": "cat", "split": "train", "id": file} for file in FILES]
+    table = "file_name,label,split,id\n" + "".join(f"{f},cat,train,{f}\n" for f in FILES)
+    return {
+        "pool.csv": table.encode(),
+        "pool.jsonl": "".join(json.dumps(row) + "\n" for row in rows).encode(),
+        "pool.npz": stream.getvalue(),
+        "pool.zip": packed.getvalue(),
+        "pool.tar": tape.getvalue(),
+    }
+
+
+@EXAMPLES
+@pytest.mark.parametrize("name", pools())
+def test_pools(tmp_path: Path, request: pytest.FixtureRequest, name: str, examples: int):
+    """Opened, listed and read to the end, as ``init`` and ``score`` do."""
+    number = request.getfixturevalue("seed")
+    for place, file in enumerate(FILES):
+        (tmp_path / file).write_bytes(png(place))
+
+    def parse(data: bytes) -> None:
+        (tmp_path / name).write_bytes(data)
+        for entry in open_source(name, base=tmp_path).entries():
+            with contextlib.suppress(UnreadableImageError):  # listed, not fatal
+                decode(entry.read())
+
+    fuzz(parse, pools()[name], DgaalError, examples=examples, number=number)
 
 
 @EXAMPLES
