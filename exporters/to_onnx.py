@@ -7,6 +7,7 @@ import torch
 
 from exporters.chatter import ExportError, contained
 from exporters.embedded import embed
+from exporters.small_maps import rewritten
 from exporters.spec import ExportSpec
 
 MAX_BYTES = 2**31 - 1
@@ -40,6 +41,8 @@ def export(module: torch.nn.Module, spec: ExportSpec) -> bytes:
 def _converted(module: torch.nn.Module, spec: ExportSpec) -> Any:
     # Three images: sizes 0 and 1 would be baked in as special cases.
     example = tuple(torch.from_numpy(array) for array in spec.example(3).values())
+    if spec.manifest.precision != "int8":  # which wants convolutions, on maps of every size
+        module = rewritten(module, example)
     batch = torch.export.Dim("batch")
     program = torch.onnx.export(
         module,

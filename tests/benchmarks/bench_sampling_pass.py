@@ -128,9 +128,11 @@ def write_artifacts(folder: Path, sampler: Sampler, pixels: np.ndarray) -> None:
         TensorInfo(name="score", shape=("N",), dtype="float32", meaning="score"),
         TensorInfo(name="features", shape=("N", 32), dtype="float32", meaning="latents"),
     )
-    body, manifest = write_sealed(folder / "float32.onnx", sampler, outputs, side=32)
+    write_sealed(folder / "float32.onnx", sampler, outputs, side=32)
+    int8 = folder / "int8.onnx"
+    body, manifest = write_sealed(int8, sampler, outputs, side=32, precision="int8")
     coarse = quantize(body, pixels[:256], input_name="images")
-    (folder / "int8.onnx").write_bytes(seal.seal(embed(coarse, manifest, "onnx"), "onnx"))
+    int8.write_bytes(seal.seal(embed(coarse, manifest, "onnx"), "onnx"))
 
 
 if __name__ == "__main__":

@@ -51,7 +51,12 @@ def make_sampler(path: Path) -> None:
 
 
 def write_sealed(
-    path: Path, module: nn.Module, outputs: tuple[TensorInfo, ...], *, side: int
+    path: Path,
+    module: nn.Module,
+    outputs: tuple[TensorInfo, ...],
+    *,
+    side: int,
+    precision: str = "float32",
 ) -> tuple[bytes, Manifest]:
     """Export a module that takes uint8 images of one side, as a sealed sampler.
 
@@ -66,6 +71,7 @@ def write_sealed(
         channels=3,
         inputs=(images,),
         outputs=outputs,
+        precision=precision,
     )
     body = load_exporter("onnx")(module, ExportSpec(manifest=manifest))
     path.write_bytes(seal.seal(body, "onnx"))
