@@ -3,7 +3,7 @@
 ``event`` is the truth and append-only. ``answer``, ``flagged``, ``verdict`` and ``item.done`` are
 projections of it, written in the transaction that appends the event and rebuilt by
 ``LabelStore.rebuild``. All tables are STRICT; file names are BLOBs, for a name need not be text.
-PostgreSQL takes the same tables once six words are replaced (tests/unit/store/test_schema_portable).
+PostgreSQL takes the same tables once six words are replaced (see ``test_schema_portable.py``).
 """
 
 import sqlite3
