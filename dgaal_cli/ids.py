@@ -13,6 +13,3 @@ Row = NewType("Row", int)
 
 ClassUid = NewType("ClassUid", str)
 """Identity of a class that survives renaming and reordering."""
-
-ClassIndex = NewType("ClassIndex", int)
-"""Position of a class in one trained model's output."""
