@@ -18,6 +18,10 @@ class ImageDiscriminator(nn.Module):
         width: Channels of the first pair.
     """
 
+    called_parts = ()
+    """Nothing to compile: torch's spectral normalization makes classes of its own for each
+    instance, which would be compiled anew in every round."""
+
     def __init__(self, *, channels: int, image_size: int, width: int) -> None:
         super().__init__()
         pairs = max(2, round(math.log2(image_size / 4)) + 1)

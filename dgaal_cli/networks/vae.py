@@ -6,6 +6,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from dgaal_cli.networks.chain import Chain
 from dgaal_cli.networks.split_norm import SplitBatchNorm2d
 
 MAP_SIDE = 2
@@ -29,6 +30,8 @@ class Vae(nn.Module):
             the others for its classifier.
         conditions: Values beside z that the decoder sees; TA-VAAL's rank.
     """
+
+    called_parts = ("body", "decoder")
 
     def __init__(
         self,
@@ -150,7 +153,7 @@ def _widths(image_size: int, width: int) -> list[int]:
     return [width * min(2**depth, 8) for depth in range(halvings)]
 
 
-def _halving(channels: int, widths: list[int]) -> nn.Sequential:
+def _halving(channels: int, widths: list[int]) -> Chain:
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise((channels, *widths)):
         layers += [
@@ -158,4 +161,4 @@ def _halving(channels: int, widths: list[int]) -> nn.Sequential:
             SplitBatchNorm2d(after),
             nn.ReLU(),
         ]
-    return nn.Sequential(*layers)
+    return Chain(*layers)

@@ -16,6 +16,9 @@ def compile_networks(
 ) -> bool:
     """Let torch compile each network's forward and backward pass; tells whether it was done.
 
+    A network whose parts are called one by one names them in ``called_parts``: a method other than
+    ``forward`` passes a compiled module by.
+
     Compilation happens in place, at a network's first call: names of weights stay, checkpoints fit
     both ways. Shapes are static within a phase. What was compiled once serves every network of the
     same form in this process, so the rounds of a simulation compile once. CUDA graphs are left
@@ -31,5 +34,7 @@ def compile_networks(
     if asked == "off" or (asked == "auto" and device.type != "cuda"):
         return False
     for module in modules.values():
-        module.compile(dynamic=False, backend=backend)
+        names: tuple[str, ...] = getattr(module, "called_parts", ("",))
+        for name in names:
+            module.get_submodule(name).compile(dynamic=False, backend=backend)
     return True

@@ -1,5 +1,7 @@
 """Networks under torch.compile: the same bits with a compiler that changes none, compiled once."""
 
+from collections import Counter
+
 import pytest
 import torch
 from small_rounds import build, runner, small_config, small_data
@@ -10,8 +12,8 @@ from dgaal_cli.training.compiling import compile_networks
 CPU = torch.device("cpu")
 
 
-def trained(folder, *, backend=None):
-    method, data = build(small_config()), small_data()
+def trained(folder, *, backend=None, name="dgaal"):
+    method, data = build(small_config(name)), small_data()
     if backend is not None:
         assert compile_networks(method.modules, "on", CPU, backend=backend)
     phases = [*method.learn(data), *method.adapt(data)]
@@ -34,6 +36,27 @@ def test_compiled_networks_keep_names_and_bits_and_are_compiled_once(tmp_path):
     first = counter.frame_count
     trained(tmp_path / "next round", backend=counter)
     assert counter.frame_count == first
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("dgaal", {"conv2d", "conv_transpose2d", "batch_norm"}),
+        ("vaal-released", {"conv2d", "conv_transpose2d"}),
+    ],
+)
+def test_what_the_games_call_is_what_is_compiled(name, kinds, tmp_path):
+    seen = Counter()
+
+    def backend(graph, _inputs):
+        seen.update(getattr(node.target, "__name__", "") for node in graph.graph.nodes)
+        return graph.forward
+
+    torch._dynamo.reset()
+    trained(tmp_path, backend=backend, name=name)
+    assert kinds <= seen.keys()
 
 
 @pytest.mark.parametrize(("asked", "device"), [("off", "cpu"), ("off", "cuda"), ("auto", "cpu")])
