@@ -14,7 +14,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,23 +23,33 @@ from torch.nn.functional import adaptive_avg_pool2d, binary_cross_entropy, cross
 
 from dgaal_cli.networks.vae import PoolDiscriminator, Vae
 from dgaal_cli.networks.vgg16 import COPIES, Vgg16
+from dgaal_cli.training.compiling import compile_networks
 from dgaal_cli.training.pool_game import PoolBatch, ReleasedGame
-from dgaal_cli.training.precision import has_bf16
+from dgaal_cli.training.precision import autocast, has_bf16
 from dgaal_cli.training.seeding import initializing
 
 CLASSES, LATENT, HIDDEN = 10, 32, 512
 LR_TASK, LR_POOLS, DECAY = 0.01, 5e-4, 5e-4
+CPU = torch.device("cpu")
 Iteration = Callable[[list[PoolBatch], Tensor], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """Of the networks; the defaults are the published ones."""
+
+    task: int = 64
+    vae: int = 128
 
 
 class WideVgg(nn.Module):
     """VGG16-BN with the published head."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        body = Vgg16(channels=3, image_size=32, classes=CLASSES)
+        body = Vgg16(channels=3, image_size=32, classes=CLASSES, width=width)
         self.stages = body.body
-        self.wide = nn.Linear(COPIES * 512, body.feature_width)
+        self.wide = nn.Linear(COPIES * 8 * width, body.feature_width)
         self.hidden, self.head = body.hidden, body.head
 
     def forward(self, images: Tensor) -> Tensor:
@@ -49,9 +59,9 @@ class WideVgg(nn.Module):
         return self.head(self.hidden(self.wide(adaptive_avg_pool2d(x, 7).flatten(1))))
 
 
-def plain() -> Iteration:
+def plain(sizes: Sizes = Sizes(), device: torch.device = CPU) -> Iteration:
     """The published iteration."""
-    task, vae, judge = WideVgg(), _vae(), _judge()
+    task, vae, judge = (m.to(device) for m in (WideVgg(sizes.task), _vae(sizes), _judge()))
     sgd = torch.optim.SGD(task.parameters(), lr=LR_TASK, momentum=0.9, weight_decay=DECAY)
     adam_vae = torch.optim.Adam(vae.parameters(), lr=LR_POOLS)
     adam_judge = torch.optim.Adam(judge.parameters(), lr=LR_POOLS)
@@ -68,7 +78,7 @@ def plain() -> Iteration:
         cross_entropy(task(sides(batches[0])[0][0]), labels).backward()
         sgd.step()
         for batch in batches:
-            loss = torch.zeros(())
+            loss = torch.zeros((), device=device)
             for images, noise, _ in sides(batch):
                 mean, log_variance = vae.encode(images)
                 redrawn = vae.decode(mean + torch.exp(0.5 * log_variance) * noise)
@@ -79,7 +89,7 @@ def plain() -> Iteration:
             adam_vae.zero_grad()
             loss.backward()
             adam_vae.step()
-        verdict = torch.zeros(())
+        verdict = torch.zeros((), device=device)
         for images, noise, truth in sides(batches[-1]):
             with torch.no_grad():
                 mean, log_variance = vae.encode(images)
@@ -93,9 +103,21 @@ def plain() -> Iteration:
     return iterate
 
 
-def ours(*, is_half: bool, is_channels_last: bool) -> Iteration:
+def ours(
+    *,
+    is_half: bool,
+    is_channels_last: bool,
+    sizes: Sizes = Sizes(),
+    device: torch.device = CPU,
+    is_compiled: bool = False,
+    is_captured: bool = False,
+) -> Iteration:
     """The same iteration as this package runs it."""
-    task, vae, judge = Vgg16(channels=3, image_size=32, classes=CLASSES), _vae(), _judge()
+    task = Vgg16(channels=3, image_size=32, classes=CLASSES, width=sizes.task).to(device)
+    vae, judge = _vae(sizes).to(device), _judge().to(device)
+    compile_networks(
+        {"task": task, "vae": vae, "judge": judge}, "on" if is_compiled else "off", device
+    )
     if is_channels_last:
         task.to(memory_format=torch.channels_last)
         vae.to(memory_format=torch.channels_last)
@@ -108,14 +130,15 @@ def ours(*, is_half: bool, is_channels_last: bool) -> Iteration:
         for group in task.parameter_groups()
     ]
     sgd = torch.optim.SGD(groups, momentum=0.9, fused=True)
+    options = {"lr": LR_POOLS, "fused": True, "capturable": is_captured}
     optimizers = {
-        "autoencoder": torch.optim.Adam(vae.parameters(), lr=LR_POOLS, fused=True),
-        "discriminator": torch.optim.Adam(judge.parameters(), lr=LR_POOLS, fused=True),
+        "autoencoder": torch.optim.Adam(vae.parameters(), **options),
+        "discriminator": torch.optim.Adam(judge.parameters(), **options),
     }
     game = ReleasedGame(vae, judge, optimizers)
 
     def context():
-        return torch.autocast("cpu", dtype=torch.bfloat16) if is_half else nullcontext()
+        return autocast(device, "bf16" if is_half else "fp32")
 
     game.autocast = context
 
@@ -134,8 +157,8 @@ def ours(*, is_half: bool, is_channels_last: bool) -> Iteration:
     return iterate
 
 
-def _vae() -> Vae:
-    return Vae(channels=3, image_size=32, width=128, latent=LATENT)
+def _vae(sizes: Sizes) -> Vae:
+    return Vae(channels=3, image_size=32, width=sizes.vae, latent=LATENT)
 
 
 def _judge() -> PoolDiscriminator:
