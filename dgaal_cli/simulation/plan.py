@@ -45,6 +45,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Figure or table of which paper, in words."""
     note: str = ""
     """What differs from it, and why."""
+    published: tuple[str, ...] = ()
+    """Numbers of the paper and of who measured again, one a line, to be shown beside ours."""
     pool: str = ""
     """SOURCE of labeled images to choose from."""
     test: str = ""
@@ -197,7 +199,7 @@ def lay_over(tree: Tree, assignment: str) -> Tree:
 def protocol_of(plan: Plan) -> Tree:
     """Everything that all trials of a folder must share; arms and seeds may be added later."""
     tree = cast("Tree", msgspec.to_builtins(plan))
-    for key in ("arms", "seeds", "preset", "follows", "note", "full_data"):
+    for key in ("arms", "seeds", "preset", "follows", "note", "published", "full_data"):
         del tree[key]
     return tree
 

@@ -113,13 +113,16 @@ def markdown_table(rows: Rows) -> str:
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
-def markdown(summary: Summary, *, title: str, facts: Sequence[str]) -> str:
+def markdown(
+    summary: Summary, *, title: str, facts: Sequence[str], published: Sequence[str] = ()
+) -> str:
     """Return the whole result as a Markdown page.
 
     Args:
         summary: The result.
         title: Heading.
         facts: Lines on machine, data and command.
+        published: Numbers of others on the same experiment; why ours differ is among the facts.
     """
     parts = [f"# {title}", "\n".join(f"- {fact}" for fact in facts)]
     parts += [
@@ -131,6 +134,9 @@ def markdown(summary: Summary, *, title: str, facts: Sequence[str]) -> str:
     if any(m.system for m in summary.methods):
         parts += ["## Systems (T as the method trains it)", markdown_table(system_rows(summary))]
     parts += ["## In words", "\n".join(f"- {line}" for line in sentences(summary))]
+    if published:
+        lines = [*(f"- {show(line)}" for line in published)]
+        parts += ["## Published, on the whole data and with other task models", "\n".join(lines)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -54,15 +54,23 @@ def warn_of_missing(gathered: Gathered, emit: Emit) -> None:
     """Tell which classes have no labels yet, and what that means for the round."""
     data = gathered.data
     if not can_learn_classes(data):
-        emit(
-            Warned(
-                message=f"labels of {len(data.present_classes)} class"
-                f"{'' if len(data.present_classes) == 1 else 'es'} so far: the task model needs "
-                "two, so this round learns the images only and the next query shows typical ones"
-            )
-        )
+        emit(Warned(message=_cold_start(len(data.present_classes))))
         return
     absent = [n for i, n in enumerate(data.class_names) if i not in set(data.present_classes)]
     if absent:
         listed = ", ".join(absent[:8]) + (", ..." if len(absent) > 8 else "")
         emit(Warned(message=f"no labels yet for {len(absent)} of the classes: {listed}"))
+
+
+def _cold_start(classes: int) -> str:
+    """Say what a round cannot learn, and by which rule the query after it asks."""
+    what = "labels of 1 class so far:"
+    if not classes:
+        what = (
+            "no labels yet: a sampler that tells labeled from unlabeled images has nothing to "
+            "learn, and"
+        )
+    return (
+        f"{what} the task model needs two classes; the next query shows images typical of "
+        "clusters, or random ones where the method learns nothing from images alone"
+    )

@@ -85,6 +85,12 @@ def simulate(
         pool = load_pool(plan, cache=folder / CACHE_NAME)
         for note in pool.notes:
             tell(f"note: {note}")
+        if not plan.initial:
+            tell(
+                "note: no first labels: a sampler that tells labeled from unlabeled images has "
+                "nothing to learn yet, so the first query shows images typical of clusters, or "
+                "random ones where the method learns nothing from images alone"
+            )
         _check_size(plan, pool, tell)
         whole = _register(plan, folder, _facts(plan, pool, command))
         run_grid(plan, folder, jobs=jobs, pool=pool, tell=tell)
@@ -112,6 +118,7 @@ def document(result: SimulationResult) -> dict[str, Any]:
     return {
         "preset": plan.preset,
         "follows": plan.follows,
+        "published": list(plan.published),
         "pool": plan.pool,
         "test": plan.test,
         "rounds": plan.rounds,
@@ -135,7 +142,12 @@ def text(result: SimulationResult) -> str:
 def markdown(result: SimulationResult) -> str:
     """Return the result as a Markdown page with machine, data, seeds and command."""
     title = result.plan.preset or "Simulation"
-    return table.markdown(result.summary, title=title, facts=fact_lines(result))
+    return table.markdown(
+        result.summary,
+        title=title,
+        facts=fact_lines(result),
+        published=result.plan.published,
+    )
 
 
 def fact_lines(result: SimulationResult) -> list[str]:

@@ -85,6 +85,13 @@ def test_the_table_says_in_words_whether_random_was_beaten(run, tmp_path):
     assert page.endswith("out/report/index.html")
 
 
+def test_without_first_labels_the_cold_start_rule_is_named(run, tmp_path):
+    write_pool(tmp_path / "p.npz")
+    code, _, err = run(*small("--methods", "random", "--initial", "0"))
+    assert code == 0
+    assert "has nothing to learn yet, so the first query shows images typical of clusters" in err
+
+
 def test_presets_are_listed_with_what_they_follow(run):
     code, out, _ = run("simulate", "--list-presets")
     assert code == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dgaal_cli.errors import ConfigError
-from dgaal_cli.simulation.plan import check
+from dgaal_cli.simulation.plan import check, config_of
 from dgaal_cli.simulation.presets import load_preset, simulation_presets
 
 EVERY = pytest.mark.parametrize("name", simulation_presets())
@@ -22,11 +22,30 @@ PROMISED = (
 )
 
 
-def test_the_promised_experiments_are_there_and_three_ablations_of_dgaal():
-    names = simulation_presets()
-    assert set(PROMISED) <= set(names)
-    ablations = [n for n in names if re.fullmatch(r"dgaal-cifar10-(?!small)\w+", n)]
-    assert len(ablations) >= 3
+def test_the_promised_experiments_are_there():
+    assert set(PROMISED) <= set(simulation_presets())
+
+
+@pytest.mark.parametrize(
+    ("name", "switch"),
+    [
+        ("adaptive", "selection.is_adaptive"),
+        ("progressive", "generation.is_progressive"),
+        ("balanced", "generation.is_balanced"),
+    ],
+)
+@pytest.mark.parametrize("size", ["", "-small"])
+def test_each_enhancement_of_dgaal_has_an_ablation_that_switches_it_off(name, switch, size):
+    plan = load_preset(f"dgaal-cifar10-{name}{size}")
+    plain, without = plan.arms[1:3]
+    assert (plain.method, plain.settings) == ("dgaal", ())
+    assert (without.method, without.settings) == ("dgaal", (f"{switch}=false",))
+    own, changed = (
+        config_of(plan, arm, seed=0, image_size=32, channels=3) for arm in plan.arms[1:3]
+    )
+    section, key = switch.split(".")
+    assert getattr(getattr(own, section), key)
+    assert not getattr(getattr(changed, section), key)
 
 
 @EVERY
@@ -35,6 +54,7 @@ def test_a_preset_can_run_and_names_what_it_follows(name):
     check(plan)
     assert re.search(r"(Sinha|Guo|Zhu).* 20\d\d", plan.follows)
     assert plan.note
+    assert plan.published
     assert plan.arms[0].label == "random"
     assert plan.preset == name
 

@@ -151,7 +151,9 @@ def test_phases_in_memory_compute_what_a_workspaces_runner_computes(tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_the_trial_with_its_place(path, pool):
     with pytest.raises(
-        CheckFailedError, match=r"margin\[.*\], seed 0, round 0, learning the labels, step"
+        CheckFailedError,
+        match=r"margin\[.*\], seed 0, round 0, learning the labels, step \d+; "
+        r"the batch held train/\d+, train/\d+.*; lower",
     ):
         run(path, pool, settings=("classifier.lr=1e30",))
 

@@ -140,6 +140,16 @@ def test_the_json_document_has_the_promised_keys():
     assert margin["aubc"] == pytest.approx((0.65 + 0.55) / 2)
 
 
+def test_published_numbers_stand_beside_ours():
+    summary = summarize({"random": {0: trial("random", 0, [0.5, 0.6])}})
+    page = table.markdown(summary, title="t", facts=["f"], published=["Guo: 80.6 %", "b\x1b"])
+    own, theirs = page.split("## Published")
+    assert "Guo" not in own
+    assert "- Guo: 80.6 %" in theirs
+    assert "\x1b" not in page
+    assert "Published" not in table.markdown(summary, title="t", facts=["f"])
+
+
 def test_names_from_outside_cannot_steer_the_terminal_or_break_a_table():
     own = arms(random=[0.5, 0.6])
     own["a|b\x1b[31m"] = own["random"]
