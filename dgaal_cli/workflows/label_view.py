@@ -100,6 +100,8 @@ class CurvePoint:
     """0..1."""
     measured: int | None = None
     """Images it was measured on; a few prove little and the screen says so."""
+    health: tuple[tuple[str, float], ...] = ()
+    """Gauges of the sampler: name, value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,11 +201,15 @@ def _curve_point(path: Path) -> CurvePoint | None:
         number = int(metrics.get("round", path.parent.name))
         count = metrics.get("measured_count")
         measured = int(count) if count is not None else None
-    except (OSError, ValueError, KeyError, TypeError):
+        gauges = cast("dict[str, float | None]", metrics.get("health") or {})
+        health = tuple((str(k), float(v)) for k, v in gauges.items() if v is not None)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # a curve is decoration: a damaged point must not keep anyone from labeling
     if not 0 <= accuracy <= 1:
         return None
-    return CurvePoint(round=number, labels=labels, accuracy=accuracy, measured=measured)
+    return CurvePoint(
+        round=number, labels=labels, accuracy=accuracy, measured=measured, health=health
+    )
 
 
 def given_of_event(event: EventRecord) -> Given:

@@ -389,8 +389,8 @@ def _keys(keymap: Keymap) -> Pieces:
     entries: list[tuple[str, str]] = [("↑↓", "Move")]
     if keymap.class_keys() and not keymap.is_two_key:
         entries.append((keymap.class_keys(), "Change"))
-    entries += [(next(iter(keymap.keys_of("cannot_tell")), "x"), "Can't tell")]
-    entries += [("Esc", "Back"), ("C", "Class"), ("F", "Flagged"), ("D", "Disagreeing")]
+    entries += [(next(iter(keymap.keys_of("cannot_tell")), "x"), "Can't")]
+    entries += [("Esc", "Back"), ("C", "Class"), ("F", "Flags"), ("D", "Differs")]
     entries += [("H", "Hinted")]
     pieces: list[Piece] = []
     for key, title in entries:

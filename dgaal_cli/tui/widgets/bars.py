@@ -12,6 +12,8 @@ from dgaal_cli.tui.keymap import Keymap, spell_key
 from dgaal_cli.tui.widgets.lines import Piece, line, pad, width_of
 
 SaveState = Literal["saved", "saving", "unsaved"]
+BRANDED = 56
+"""Columns below which the first line has no room for the program's name."""
 _LONGEST_NAME = 24
 _FOOTER = (
     "accept",
@@ -55,7 +57,7 @@ def status_line(model: StatusModel, width: int) -> Strip:
         "saving": (" … saving ", theme.BAR_WARN),
         "unsaved": (" ✖ NOT SAVED ", theme.BAR_BAD),
     }[model.save_state]
-    left: list[Piece] = [(" dgaal label ", theme.BRAND)]
+    left: list[Piece] = [(" dgaal label ", theme.BRAND)] if width >= BRANDED else []
     name = show(view.name)
     left.append(
         (

@@ -8,9 +8,11 @@ from dgaal_cli.harmless import show
 from dgaal_cli.tui import theme
 from dgaal_cli.tui.bridge import LabelView, RoundRow, RoundsReport
 from dgaal_cli.tui.widgets.curve import curve_lines
+from dgaal_cli.tui.widgets.gauges import health_lines
 from dgaal_cli.tui.widgets.lines import Piece, Pieces, box_bottom, box_top, boxed, pad
 from dgaal_cli.tui.widgets.panel import FEW
 
+MOST_GAUGES = 6
 _COLUMNS = (
     ("round", 5),
     ("asked", 6),
@@ -29,7 +31,7 @@ def table_rows(
     report: RoundsReport, view: LabelView, width: int, height: int, note: str
 ) -> list[Strip]:
     """Rounds, newest last; below them junk by class and what comes next."""
-    below = _below(report, view, width - 4, note)
+    below = _below(report, view, width - 4, note, has_gauges=height >= 24 + len(report.rows))
     room = max(1, height - 3 - len(below))
     shown = report.rows[-room:]
     rows = [box_top(width, ((" rounds ", theme.TITLE),), theme.LINE)]
@@ -109,8 +111,16 @@ def _cells(cells: list[str], width: int) -> str:
     return text
 
 
-def _below(report: RoundsReport, view: LabelView, width: int, note: str) -> list[Pieces]:
+def _below(
+    report: RoundsReport, view: LabelView, width: int, note: str, *, has_gauges: bool
+) -> list[Pieces]:
     lines: list[Pieces] = []
+    gauges = dict(view.curve[-1].health) if view.curve and has_gauges else {}
+    said = health_lines(gauges)[:MOST_GAUGES]
+    if said:
+        lines.append(((f"sampler of round {view.curve[-1].round}", theme.TITLE),))
+        lines += [((f"  {words}", theme.DIM),) for words in said]
+        lines.append(())
     if any(row.measured is not None and row.measured < FEW for row in report.rows):
         lines.append(((f"? measured on fewer than {FEW} images", theme.DIM),))
     judged = [row for row in report.junk if row.judged]
