@@ -188,6 +188,8 @@ _POSITIVE = (
     "classifier.batch",
     "classifier.steps",
     "classifier.penalty",
+    "classifier.unlabeled_ratio",
+    "classifier.unlabeled_steps",
     "acquisition.passes",
     "acquisition.members",
     "discriminative.hidden",
@@ -223,6 +225,8 @@ _NOT_NEGATIVE = (
     "pretrain.adversarial_weight",
     "pretrain.pool_weight",
     "classifier.shift",
+    "classifier.unlabeled_weight",
+    "classifier.distortion",
     "generation.per_parent",
     "acquisition.beta",
     "acquisition.sub_batches",
@@ -247,6 +251,7 @@ _SHARES = (
     "pretrain.stop_overlap",
     "vaal.stop_overlap",
     "classifier.dropout",
+    "classifier.unlabeled_threshold",
     "coverage.purity",
     "vaal.held_out",
     "gaal.momentum",
@@ -279,6 +284,12 @@ def _check_ranges(config: Config) -> None:
             listed = ", ".join(map(str, allowed))
             value = show(str(_value(config, key)))
             raise ConfigError(f"'{key}' is {value}; choose one of {listed}")
+    task = config.classifier
+    if task.architecture == "linear-svm" and task.semi_supervised == "fixmatch":
+        raise ConfigError(
+            "'classifier.semi_supervised' is fixmatch, but a linear-svm learns from labels alone; "
+            "use none, or another architecture"
+        )
 
 
 def _value(config: Config, key: str) -> Any:

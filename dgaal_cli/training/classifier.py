@@ -1,8 +1,8 @@
 """Training and asking the task model T: from scratch each round, the same rule for every method."""
 
 import math
-from contextlib import nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -12,20 +12,24 @@ from torch import Generator, Tensor, nn
 
 from dgaal_cli.config.schema import ClassifierConfig
 from dgaal_cli.ids import ItemId
-from dgaal_cli.networks.classifier import Classifier, Stages
+from dgaal_cli.networks.classifier import Classifier, ParameterGroup, Stages
 from dgaal_cli.networks.linear import LinearMachine
 from dgaal_cli.networks.pixels import normalize
+from dgaal_cli.training.augmentation import augment
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.device import to_device
 from dgaal_cli.training.linear import machine_phase
 from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.optimizers import nesterov
 from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
+from dgaal_cli.training.pool_lessons import PoolImages, consistency_loss
 from dgaal_cli.training.precision import widen
 from dgaal_cli.training.seeding import drawing_from
 
 WARM_UP = 0.2
 """Part of the steps in which the rate rises to its peak."""
+UNLABELED_COST = 1.3
+"""Price of an unlabeled image, seen twice and learned from once, beside a labeled one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +61,10 @@ def classifier_phase(
 ) -> Phase:
     """SGD with Nesterov momentum on the labeled images, promoted synthesized ones included.
 
-    Every method gets this very phase, so that a comparison of methods compares selections. A
+    Every method gets this very phase, so that a comparison of methods compares selections; with
+    ``semi_supervised`` "fixmatch" it learns from the pool too, and T is a part of the method. A
     companion that detaches what it sees leaves T as it would have been without it. The linear
-    machine is fitted at once instead.
+    machine is fitted at once instead, on the labels alone.
     """
     if isinstance(network, LinearMachine):
         phase = machine_phase(network, *_training_set(data), penalty=config.penalty)
@@ -72,74 +77,160 @@ def classifier_phase(
 def _descent_phase(
     network: Classifier, config: ClassifierConfig, data: RoundData, companion: Companion | None
 ) -> Phase:
-    images, labels = (values.to(data.device) for values in _training_set(data))
-    groups = network.parameter_groups()
-    optimizer = nesterov(
-        [
-            {"params": g.parameters, "weight_decay": config.weight_decay * g.decay_factor}
-            for g in groups
-        ],
-        lr=config.lr,
-        momentum=0.9,
-    )
-    rows, own_ids, last = torch.arange(len(labels)), _training_ids(data), LastBatch()
-    steps = classifier_steps(config, labeled=len(labels), pool=len(data.pixels))
-    draws = any(isinstance(module, nn.Dropout) for module in network.modules())
-
-    optimizers: dict[str, torch.optim.Optimizer] = {"classifier": optimizer}
-    if companion is not None:
-        optimizers["companion"] = companion.optimizer
-
-    def step(number: int, generator: Generator) -> Losses:
-        drawn = draw_rows(rows, config.batch, generator)
-        last.note(own_ids, drawn)
-        picked = to_device(drawn, data.device)
-        batch = augment(images.index_select(0, picked), config, generator)
-        with drawing_from(generator, data.device) if draws else nullcontext(), data.autocast():
-            stages = _stages(network, normalize(batch), has_maps=companion is not None)
-        stages = _wide(stages)
-        logits = stages.logits
-        if config.dropout:
-            mask = dropout_mask(stages.features.shape, config.dropout, generator)
-            logits = network.head(stages.features * to_device(mask, data.device))
-        each = F.cross_entropy(logits, labels[picked], reduction="none")
-        losses = {"cross_entropy": each.mean()}
-        if companion is not None:
-            losses["companion"] = companion.loss(stages, each.detach(), number)
-        for used in optimizers.values():
-            used.zero_grad(set_to_none=True)
-        torch.stack(list(losses.values())).sum().backward()
-        for used in optimizers.values():
-            used.step()
-        return losses
-
-    def schedule(step: int) -> None:
-        factor = config.lr * one_cycle(step, steps)
-        for group, rule in zip(optimizer.param_groups, groups, strict=True):
-            group["lr"] = factor * rule.lr_factor
-        for group in companion.optimizer.param_groups if companion else []:
-            group["lr"] = factor
-
+    descent = _Descent.of(network, config, data, companion)
+    pool = descent.pool
     return Phase(
         name="classifier",
-        title="learning the labels",
-        steps=steps,
-        epoch_steps=max(1, -(-len(labels) // config.batch)),
+        title="learning the labels and the pool" if pool else "learning the labels",
+        steps=descent.steps,
+        epoch_steps=max(1, -(-len(descent.labels) // config.batch)),
         batch_key="classifier.batch",
         networks={"classifier": network} | (companion.networks if companion else {}),
-        optimizers=optimizers,
-        step=step,
-        last=last,
-        schedule=schedule,
+        optimizers=descent.optimizers,
+        step=descent.step,
+        last=descent.last,
+        schedule=descent.schedule,
+        cost=1.0 + (UNLABELED_COST * config.unlabeled_ratio if pool else 0.0),
     )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Descent:
+    """What T's steps need, and the steps."""
+
+    network: Classifier
+    config: ClassifierConfig
+    data: RoundData
+    companion: Companion | None
+    images: Tensor
+    labels: Tensor
+    item_ids: list[ItemId]
+    pool: PoolImages | None
+    """What T learns from without labels."""
+    groups: list[ParameterGroup]
+    optimizers: dict[str, torch.optim.Optimizer]
+    steps: int
+    has_dropout: bool
+    last: LastBatch
+
+    @classmethod
+    def of(
+        cls,
+        network: Classifier,
+        config: ClassifierConfig,
+        data: RoundData,
+        companion: Companion | None,
+    ) -> "_Descent":
+        images, labels = (values.to(data.device) for values in _training_set(data))
+        groups = network.parameter_groups()
+        rules = [
+            {"params": g.parameters, "weight_decay": config.weight_decay * g.decay_factor}
+            for g in groups
+        ]
+        optimizers: dict[str, torch.optim.Optimizer] = {
+            "classifier": nesterov(rules, lr=config.lr, momentum=0.9)
+        }
+        if companion is not None:
+            optimizers["companion"] = companion.optimizer
+        return cls(
+            network=network,
+            config=config,
+            data=data,
+            companion=companion,
+            images=images,
+            labels=labels,
+            item_ids=_training_ids(data),
+            pool=PoolImages.of(data, config) if config.semi_supervised == "fixmatch" else None,
+            groups=groups,
+            optimizers=optimizers,
+            steps=classifier_steps(config, labeled=len(labels), pool=len(data.pixels)),
+            has_dropout=any(isinstance(module, nn.Dropout) for module in network.modules()),
+            last=LastBatch(),
+        )
+
+    def step(self, number: int, generator: Generator) -> Losses:
+        """Learn from one batch of labels and, where the pool teaches too, one of its images."""
+        drawn = draw_rows(torch.arange(len(self.labels)), self.config.batch, generator)
+        self.last.note(self.item_ids, drawn)
+        picked = to_device(drawn, self.data.device)
+        batch = normalize(augment(self.images.index_select(0, picked), self.config, generator))
+        views = self.pool.views(self.config, generator) if self.pool else None
+        said = self._said(views.weak, generator) if views else None
+        own = len(batch)
+        stages = self._stages(torch.cat([batch, views.strong]) if views else batch, generator)
+        each = F.cross_entropy(stages.logits[:own], self.labels[picked], reduction="none")
+        losses = {"cross_entropy": each.mean()}
+        gauges: dict[str, Tensor] = {}
+        if said is not None:
+            loss, gauges["pseudo_labeled"] = consistency_loss(
+                said, stages.logits[own:], self.config.unlabeled_threshold
+            )
+            losses["consistency"] = self.config.unlabeled_weight * loss
+        if self.companion is not None:
+            losses["companion"] = self.companion.loss(_first(stages, own), each.detach(), number)
+        for used in self.optimizers.values():
+            used.zero_grad(set_to_none=True)
+        torch.stack(list(losses.values())).sum().backward()
+        for used in self.optimizers.values():
+            used.step()
+        return losses | gauges
+
+    def schedule(self, step: int) -> None:
+        """Set the rates of a step."""
+        factor = self.config.lr * one_cycle(step, self.steps)
+        for group, rule in zip(
+            self.optimizers["classifier"].param_groups, self.groups, strict=True
+        ):
+            group["lr"] = factor * rule.lr_factor
+        for group in self.companion.optimizer.param_groups if self.companion else []:
+            group["lr"] = factor
+
+    def _said(self, images: Tensor, generator: Generator) -> Tensor:
+        """Return T's logits of weak views.
+
+        In a block of its own: autocast would keep the weights that it casts without gradients.
+        """
+        with torch.no_grad(), self._drawing(generator), self.data.autocast():
+            return widen(self.network(images)[0])
+
+    def _stages(self, images: Tensor, generator: Generator) -> Stages:
+        """Return what T computes, in full width; called as a module unless its maps are asked."""
+        with self._drawing(generator), self.data.autocast():
+            if self.companion is not None:
+                stages = self.network.stages(images)
+            else:
+                logits, features = self.network(images)
+                stages = Stages(maps=[], logits=logits, features=features)
+        stages = _wide(stages)
+        if not self.config.dropout:
+            return stages
+        mask = dropout_mask(stages.features.shape, self.config.dropout, generator)
+        masked = self.network.head(stages.features * to_device(mask, self.data.device))
+        return replace(stages, logits=masked)
+
+    def _drawing(self, generator: Generator) -> AbstractContextManager[None]:
+        return drawing_from(generator, self.data.device) if self.has_dropout else nullcontext()
 
 
 def classifier_steps(config: ClassifierConfig, *, labeled: int, pool: int) -> int:
-    """Return T's steps in a round: ``steps``, or as many as ``epochs`` passes take."""
+    """Return T's steps in a round: ``steps``, or as many as ``epochs`` passes take.
+
+    Learning from the pool multiplies them by ``unlabeled_steps``.
+    """
+    factor = config.unlabeled_steps if config.semi_supervised == "fixmatch" else 1.0
     if not config.epochs:
-        return config.steps
+        return max(1, round(factor * config.steps))
     unit = pool if config.epoch_unit == "pool" else labeled
-    return max(1, round(config.epochs * unit / config.batch))
+    return max(1, round(factor * config.epochs * unit / config.batch))
+
+
+def _first(stages: Stages, count: int) -> Stages:
+    """Return what T computes of the labeled images, which come first."""
+    return Stages(
+        maps=[each[:count] for each in stages.maps],
+        logits=stages.logits[:count],
+        features=stages.features[:count],
+    )
 
 
 def _wide(stages: Stages) -> Stages:
@@ -148,14 +239,6 @@ def _wide(stages: Stages) -> Stages:
         logits=widen(stages.logits),
         features=widen(stages.features),
     )
-
-
-def _stages(network: Classifier, images: Tensor, *, has_maps: bool) -> Stages:
-    """Call the network as a module, hooks and all, unless its maps are asked for."""
-    if has_maps:
-        return network.stages(images)
-    logits, features = network(images)
-    return Stages(maps=[], logits=logits, features=features)
 
 
 def dropout_mask(shape: torch.Size, rate: float, generator: Generator) -> Tensor:
@@ -172,34 +255,6 @@ def one_cycle(step: int, steps: int) -> float:
     if step < warm:
         return (step + 1) / warm
     return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
-
-
-def augment(images: Tensor, config: ClassifierConfig, generator: Generator) -> Tensor:
-    """Shift and mirror uint8 images ``(B, H, W, C)``, each by its own draw.
-
-    Every row of a result is one run of bytes in the padded images or in their mirror images, so all
-    are fetched by one selection; indexing value by value took eight times as long.
-    """
-    count, height, width, channels = images.shape
-    margin = config.shift
-    if not margin and not config.flip:
-        return images
-    down, right = torch.zeros(2, count, dtype=torch.int64)
-    if margin:
-        down, right = torch.randint(2 * margin + 1, (2, count), generator=generator)
-        images = F.pad(images, [0, 0, margin, margin, margin, margin])
-    which = torch.arange(count)
-    if config.flip:
-        is_flipped = torch.rand(count, generator=generator) < 0.5
-        images = torch.cat([images, images.flip(2)])
-        which = which + count * is_flipped
-        right = torch.where(is_flipped, 2 * margin - right, right)
-    row_size = (width + 2 * margin) * channels
-    rows = (which * (height + 2 * margin) + down)[:, None] + torch.arange(height)
-    starts = to_device((rows * row_size + channels * right[:, None]).flatten(), images.device)
-    size = width * channels
-    runs = images.flatten().as_strided((images.numel() - size + 1, size), (1, 1))
-    return runs.index_select(0, starts).view(count, height, width, channels)
 
 
 def predict(network: Classifier, pixels: np.ndarray, device: torch.device) -> Prediction:

@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 from dgaal_cli.config.schema import ClassifierConfig, VaalConfig
 from dgaal_cli.ids import ItemId
 from dgaal_cli.networks.pixels import normalize
-from dgaal_cli.training.classifier import augment
+from dgaal_cli.training.augmentation import augment
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.device import to_device
 from dgaal_cli.training.losses import discriminator_loss

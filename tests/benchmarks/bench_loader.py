@@ -25,7 +25,7 @@ from torchvision import transforms
 from dgaal_cli.config.schema import ClassifierConfig
 from dgaal_cli.ids import ItemId
 from dgaal_cli.networks.pixels import normalize
-from dgaal_cli.training.classifier import augment
+from dgaal_cli.training.augmentation import augment
 from dgaal_cli.training.data import RoundData, no_synthetic_images
 from dgaal_cli.training.phase import draw_rows
 

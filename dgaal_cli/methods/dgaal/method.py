@@ -1,6 +1,8 @@
 """The DGAAL method: networks, phases, synthesis, choice, and what is exported."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -36,6 +38,8 @@ class Dgaal:
     name = "dgaal"
     has_schedule = True
     """Whether noise and copies follow ``schedule``."""
+    default_learning: Literal["none", "fixmatch"] = "fixmatch"
+    """What ``classifier.semi_supervised`` "auto" means."""
     sampler_share = 0.5
     """D1's weight in the exported score, beside T's closeness to the boundary."""
 
@@ -59,6 +63,10 @@ class Dgaal:
             LatentDiscriminator(latent=net.latent, hidden=net.latent_hidden)
             for _ in range(config.coevolve.folds)
         ]
+        self.task = config.classifier
+        """How T learns; unlike most methods, from the pool too."""
+        if self.task.semi_supervised == "auto":
+            self.task = replace(self.task, semi_supervised=self.default_learning)
         self.classifier = build_classifier(config, **sizes, classes=shape.classes)
         carried: dict[str, nn.Module] = {
             "encoder": self.encoder,
@@ -81,7 +89,7 @@ class Dgaal:
         if data.number == 0 or data.is_first_labeled:
             phases.append(self.games.phase(self.config.pretrain, self.config.generation, data))
         if can_learn_classes(data):
-            phases.append(classifier_phase(self.classifier, self.config.classifier, data))
+            phases.append(classifier_phase(self.classifier, self.task, data))
         return phases
 
     def synthesize(self, data: RoundData, parents: Sequence[Row], seed: int) -> Redrawing | None:

@@ -23,6 +23,7 @@ class PublishedDgaal(Dgaal):
 
     name = "dgaal-paper"
     has_schedule = False
+    default_learning = "none"
     sampler_share = 1.0
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:

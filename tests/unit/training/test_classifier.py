@@ -8,7 +8,8 @@ import torch
 from small_rounds import no_synthetic, small_config, small_data, trained
 
 from dgaal_cli.config.schema import ClassifierConfig
-from dgaal_cli.training.classifier import accuracy, augment, classifier_phase, one_cycle, predict
+from dgaal_cli.training.augmentation import augment
+from dgaal_cli.training.classifier import accuracy, classifier_phase, one_cycle, predict
 from dgaal_cli.training.data import SyntheticImages
 from dgaal_cli.training.seeding import numpy_generator, seed_of, torch_generator
 

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 import torch
+from PIL import Image
 
 from dgaal_cli.config.load import configuration
 from dgaal_cli.errors import CheckpointError, InterruptedRunError, UsageError
@@ -106,8 +107,10 @@ def test_the_record_says_what_the_round_ran_on(workspace):
     run = record(workspace)
     assert run["bit_exact"] == {"holds": True, "unless": "the same machine settings", "why": []}
     assert (run["precision"], run["processes"], run["compiled"]) == ("fp32", 1, False)
-    assert run["steps"]["classifier"] == 20
+    assert run["steps"]["classifier"] == 40  # twice, for T learns from the pool too
     assert run["versions"]["torch"] == torch.__version__
+    with Image.open(workspace.round_path(0) / "plots" / "samples.png") as sheet:
+        assert sheet.width > 8 * sheet.height / 6
 
 
 def test_a_time_budget_shorter_than_one_pass_is_refused(workspace):

@@ -1,0 +1,329 @@
+"""FixMatch: its loss by the formula, what it may look at, and going on to the bit."""
+
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small_rounds import build, runner, small_config, small_data, trained
+
+from dgaal_cli import interruption
+from dgaal_cli.config.load import build_config
+from dgaal_cli.errors import ConfigError, InterruptedRunError
+from dgaal_cli.events import StepDone
+from dgaal_cli.ids import ItemId
+from dgaal_cli.training.checkpoint import module_tensors
+from dgaal_cli.training.classifier import accuracy, classifier_phase, predict
+from dgaal_cli.training.data import SyntheticImages
+from dgaal_cli.training.distortion import COVER, distort
+from dgaal_cli.training.pool_lessons import PoolImages, consistency_loss
+from dgaal_cli.training.seeding import torch_generator
+
+FIXMATCH = {"semi_supervised": "fixmatch", "unlabeled_threshold": 0.8}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def fixmatch_config(method="random", **classifier):
+    return small_config(method, classifier=FIXMATCH | classifier)
+
+
+def copies(*, labels=(0, 1, 1), is_candidate=(True, True, False)):
+    """Three synthesized images of brightness 77, 78 and 79, the last one set aside."""
+    pixels = np.full((3, 8, 8, 1), 77, np.uint8) + np.arange(3, dtype=np.uint8)[:, None, None, None]
+    return SyntheticImages(
+        item_ids=[ItemId(100 + i) for i in range(3)],
+        pixels=pixels,
+        parents=np.array([0, 1, 2]),
+        labels=np.array(labels),
+        is_labeled=np.zeros(3, dtype=bool),
+        is_candidate=np.array(is_candidate),
+    )
+
+
+def weights(method):
+    return {key: value.clone() for key, value in module_tensors(method.modules).items()}
+
+
+def differing(ours, theirs):
+    return [key for key in ours if not torch.equal(ours[key], theirs[key])]
+
+
+# The loss
+
+
+def test_the_loss_is_the_papers_equation():
+    weak = torch.tensor([[4.0, 0.0, 0.0], [0.0, 0.1, 0.0], [0.0, 0.0, 9.0]])
+    strong = torch.tensor([[1.0, 2.0, 0.5], [3.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    loss, part = consistency_loss(weak, strong, 0.9)
+    p = np.exp(strong.numpy().astype(np.float64))
+    p /= p.sum(1, keepdims=True)
+    # Image 0 is sure of class 0 (0.965), image 1 of nothing (0.36), image 2 of class 2 (0.9998).
+    expected = (-np.log(p[0, 0]) - np.log(p[2, 2])) / 3
+    assert float(loss) == pytest.approx(expected, rel=1e-6)
+    assert float(part) == pytest.approx(2 / 3)
+
+
+def test_images_below_the_threshold_move_nothing():
+    weak = torch.tensor([[4.0, 0.0], [0.2, 0.0]], requires_grad=True)
+    strong = torch.tensor([[0.5, 1.0], [0.5, 1.0]], requires_grad=True)
+    loss, _ = consistency_loss(weak, strong, 0.95)
+    loss.backward()
+    assert strong.grad is not None
+    assert strong.grad[0].abs().sum() > 0
+    assert torch.equal(strong.grad[1], torch.zeros(2))
+    assert weak.grad is None  # the guess is an answer, not a player
+
+
+def test_where_nothing_is_sure_the_loss_is_zero():
+    loss, part = consistency_loss(torch.zeros(4, 3), torch.randn(4, 3), 0.95)
+    assert (float(loss), float(part)) == (0.0, 0.0)
+
+
+# What it may look at
+
+
+def test_the_pool_gives_all_but_held_out_and_unusable_images():
+    data = small_data()
+    data.is_held_out[3] = True
+    data.is_usable[5] = False
+    data.synthetic = copies()
+    own = PoolImages.of(data, fixmatch_config().classifier)
+    assert set(range(60)) - set(own.rows.tolist()) == {3, 5}
+    assert len(own.extra) == 0
+    both = PoolImages.of(data, fixmatch_config(unlabeled_copies=True).classifier)
+    assert both.extra[:, 0, 0, 0].tolist() == [77, 78]
+    drawn = both.draw(4000, torch_generator(1))
+    assert drawn.shape == (4000, 8, 8, 1)
+    share = float(
+        ((drawn == 77).flatten(1).all(1) | (drawn == 78).flatten(1).all(1)).float().mean()
+    )
+    assert share == pytest.approx(2 / 60, abs=0.012)
+
+
+def test_no_answer_but_the_training_labels_changes_a_weight(tmp_path):
+    """Held-out labels, inherited labels of copies and the test's labels are never looked at."""
+    data = small_data()
+    data.is_held_out[:4] = True
+    data.synthetic = copies()
+    config = fixmatch_config(unlabeled_copies=True)
+    first = weights(trained(config, data, tmp_path / "a"))
+    labels = data.labels.copy()
+    labels[:4] = 1 - labels[:4]
+    other = replace(
+        data,
+        labels=labels,
+        synthetic=copies(labels=(1, 0, 0)),
+        test_labels=1 - data.test_labels,
+    )
+    assert differing(first, weights(trained(config, other, tmp_path / "b"))) == []
+    labels[10] = 1 - labels[10]
+    changed = weights(trained(config, replace(other, labels=labels), tmp_path / "c"))
+    assert differing(first, changed)  # the control
+
+
+def test_a_class_without_labels_breaks_nothing_and_is_never_guessed(tmp_path):
+    data = small_data()
+    is_gray = np.arange(60) >= 48
+    data.pixels[is_gray] = 128
+    data = replace(data, class_names=["dark", "bright", "gray"])
+    from dgaal_cli.methods.base import TaskShape
+    from dgaal_cli.methods.registry import load_method
+
+    method = load_method(fixmatch_config(steps=60), TaskShape(image_size=8, channels=1, classes=3))
+    phases = method.learn(data)
+    losses = []
+
+    def listen(event):
+        if isinstance(event, StepDone):
+            losses.append(event.losses)
+
+    runner(method, phases, tmp_path, emit=listen).run(phases)
+    assert np.isfinite([value for each in losses for value in each.values()]).all()
+    said = predict(method.classifier, data.pixels, data.device).probabilities
+    assert not (said.argmax(1) == 2).any()
+    known = said[~is_gray].argmax(1) == np.arange(48) % 2
+    assert known.mean() > 0.9
+
+
+# The phase
+
+
+def test_only_dgaal_learns_from_the_pool_unless_asked():
+    data = small_data()
+    titles = {
+        name: [p.title for p in build(small_config(name)).learn(data) if p.name == "classifier"]
+        for name in ("dgaal", "dgaal-paper", "random", "margin", "vaal")
+    }
+    own, plain = ["learning the labels and the pool"], ["learning the labels"]
+    assert titles == {
+        "dgaal": own,
+        "dgaal-paper": plain,
+        "random": plain,
+        "margin": plain,
+        "vaal": plain,
+    }
+    off = small_config("dgaal", classifier={"semi_supervised": "none"})
+    assert [p.title for p in build(off).learn(data)][-1:] == plain
+
+
+def test_steps_and_price_say_what_it_costs():
+    data = small_data()
+    config = fixmatch_config(steps=30, unlabeled_steps=2.5, unlabeled_ratio=2.0).classifier
+    network = build(small_config("random")).classifier
+    phase = classifier_phase(network, config, data)
+    assert (phase.steps, phase.cost) == (75, pytest.approx(3.6))
+    plain = classifier_phase(network, replace(config, semi_supervised="none"), data)
+    assert (plain.steps, plain.cost) == (30, 1.0)
+
+
+def test_a_step_tells_both_losses_and_how_many_were_sure():
+    method = build(fixmatch_config())
+    phase = classifier_phase(method.classifier, method.config.classifier, small_data())
+    losses = phase.step(0, torch_generator(0))
+    assert set(losses) == {"cross_entropy", "consistency", "pseudo_labeled"}
+    assert 0 <= float(losses["pseudo_labeled"]) <= 1
+
+
+def test_the_weight_scales_the_pools_loss():
+    data = small_data()
+    said = {}
+    for weight in (0.0, 0.5, 1.0):
+        method = build(fixmatch_config(unlabeled_weight=weight, unlabeled_threshold=0.0))
+        phase = classifier_phase(method.classifier, method.config.classifier, data)
+        said[weight] = float(phase.step(0, torch_generator(0))["consistency"].detach())
+    assert said[0.0] == 0.0
+    assert said[1.0] > 0
+    assert said[0.5] == pytest.approx(said[1.0] / 2)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_every_weight_gets_a_gradient(precision):
+    """Autocast would keep weights that the guess cast without one; then nothing would learn."""
+    data = replace(small_data(), precision=precision)
+    method = build(fixmatch_config())
+    phase = classifier_phase(method.classifier, method.config.classifier, data)
+    phase.step(0, torch_generator(0))
+    missing = [n for n, p in method.classifier.named_parameters() if p.grad is None]
+    assert missing == []
+
+
+def test_a_companion_sees_the_labeled_images_alone():
+    method = build(fixmatch_config("ta-vaal"))
+    seen = []
+    ranker = method.ranker.forward
+    method.ranker.forward = lambda maps: seen.append({len(m) for m in maps}) or ranker(maps)
+    [phase, *_] = method.learn(small_data())
+    losses = phase.step(0, torch_generator(0))
+    assert seen == [{16}]
+    assert {"companion", "consistency"} <= set(losses)
+
+
+def test_it_learns_what_labels_alone_teach(tmp_path):
+    data = small_data()
+    value, _, _ = accuracy(trained(fixmatch_config(), data, tmp_path).classifier, data)
+    assert value is not None
+    assert value > 0.95
+
+
+@pytest.mark.parametrize("steps", [2, 17, 40])
+def test_going_on_after_an_interruption_gives_the_same_bits(steps, tmp_path):
+    config, data = fixmatch_config(dropout=0.3, shift=1), small_data()
+    whole = build(config)
+    phases = whole.learn(data)
+    runner(whole, phases, tmp_path / "whole").run(phases)
+
+    def stop(event):
+        if isinstance(event, StepDone) and event.step == steps:
+            signal.raise_signal(signal.SIGINT)
+
+    first = build(config)
+    phases = first.learn(data)
+    with interruption.listening(), pytest.raises(InterruptedRunError):
+        runner(first, phases, tmp_path / "cut", emit=stop).run(phases)
+    second = build(config, number=1)
+    phases = second.learn(data)
+    again = runner(second, phases, tmp_path / "cut")
+    assert again.resume() == f"step {steps} of classifier"
+    again.run(phases)
+    assert differing(module_tensors(whole.modules), module_tensors(second.modules)) == []
+
+
+# Strong views
+
+
+def test_strong_views_are_drawn_image_by_image_and_repeat():
+    images = torch.rand(1, 1, 16, 16, generator=torch_generator(0)).repeat(40, 1, 1, 1) * 2 - 1
+    first = distort(images, 1.0, torch_generator(5))
+    assert torch.equal(first, distort(images, 1.0, torch_generator(5)))
+    assert first.shape == images.shape
+    assert float(first.abs().max()) <= 1.0
+    assert len({image.numpy().tobytes() for image in first}) == 40
+    alone = distort(images[:1], 1.0, torch_generator(5))
+    torch.testing.assert_close(alone[0], first[0])
+
+
+def test_strength_zero_changes_nothing():
+    images = torch.rand(3, 3, 8, 8) * 2 - 1
+    assert torch.equal(distort(images, 0.0, torch_generator(1)), images)
+    assert distort(images[:0], 1.0, torch_generator(1)).shape == (0, 3, 8, 8)
+
+
+def test_the_cover_is_a_gray_square_of_its_size_and_a_mark_stays_on_its_side():
+    white = torch.ones(200, 1, 32, 32)
+    covered = (distort(white, 1.0, torch_generator(2)) == 0.0).flatten(1).sum(1)
+    assert int(covered.max()) <= round(COVER * 32 + 1) ** 2
+    assert int(covered.min()) >= round(COVER * 32 / 2 - 1) ** 2  # a corner hides three quarters
+    mark = torch.full((200, 1, 32, 32), -1.0)
+    mark[:, :, 13:19, 24:28] = 1.0
+    is_mark = (distort(mark, 1.0, torch_generator(3))[:, 0] > 0.4).double()
+    is_mark = is_mark[is_mark.sum((1, 2)) > 4]  # some are covered
+    columns = (is_mark.sum(1) * torch.arange(32)).sum(1) / is_mark.sum((1, 2))
+    assert len(columns) > 150
+    assert float((columns > 15.5).double().mean()) == 1.0  # mirrored, half would have crossed
+
+
+def test_color_images_change_their_tint():
+    gray = torch.zeros(50, 3, 8, 8)
+    tinted = distort(gray, 1.0, torch_generator(4))
+    spread = tinted.amax((2, 3)).std(1)
+    assert float(spread.mean()) > 0.01
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("unlabeled_threshold", 1.0),
+        ("unlabeled_ratio", 0),
+        ("unlabeled_steps", 0),
+        ("unlabeled_weight", -1),
+        ("distortion", -0.1),
+        ("semi_supervised", "mixmatch"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(setting, value):
+    with pytest.raises(ConfigError, match=setting):
+        build_config({"pool": {"source": "x"}, "classifier": {setting: value}})
+
+
+def test_a_linear_machine_has_nothing_to_learn_from_the_pool():
+    tree = {"architecture": "linear-svm", "semi_supervised": "fixmatch"}
+    with pytest.raises(ConfigError, match="linear-svm learns from labels alone"):
+        build_config({"pool": {"source": "x"}, "classifier": tree})
+    build_config(
+        {
+            "pool": {"source": "x"},
+            "method": "dgaal",
+            "classifier": tree | {"semi_supervised": "auto"},
+        }
+    )
