@@ -6,7 +6,7 @@ import secrets
 import sqlite3
 from pathlib import Path
 
-from dgaal_cli.atomic import sync_folder
+from dgaal_cli.atomic import sync_file, sync_folder
 from dgaal_cli.errors import StorageError, WorkspaceError
 from dgaal_cli.harmless import show
 from dgaal_cli.store import schema
@@ -73,7 +73,7 @@ def make(database: Database, *, reason: str, stamp: str) -> Path:
         with database.gate():
             _copy(database.connection, temporary)
         verify(temporary)
-        _sync(temporary)
+        sync_file(temporary)
         os.replace(temporary, target)  # noqa: PTH105 - same call, and the injectable name
         sync_folder(folder)
     except OSError as error:
@@ -138,11 +138,3 @@ def _copy(source: sqlite3.Connection, target: Path) -> None:
         connection.execute("PRAGMA journal_mode = DELETE")
     finally:
         connection.close()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

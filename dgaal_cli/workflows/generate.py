@@ -268,7 +268,7 @@ def _folder(target: Path) -> Generator[Path]:
         temporary.mkdir(parents=True)
         yield temporary
         for path in temporary.iterdir():
-            _sync(path)
+            atomic.sync_file(path)
         atomic.sync_folder(temporary)
         os.replace(temporary, target)  # noqa: PTH105 - as in atomic; an empty folder may stand there
         atomic.sync_folder(target.parent)
@@ -278,11 +278,3 @@ def _folder(target: Path) -> Generator[Path]:
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

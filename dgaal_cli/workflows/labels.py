@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from dgaal_cli.atomic import replacing, sync_folder
+from dgaal_cli.atomic import replacing, sync_file, sync_folder
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.sources import Entry, FileBytes, Source, open_source
 from dgaal_cli.errors import InputDataError, StorageError, UsageError, WorkspaceError
@@ -255,7 +255,7 @@ def restore(workspace: Workspace, copy: Path | None = None) -> Restored:
         moved: list[tuple[Path, Path]] = []
         try:
             temporary.write_bytes(chosen.read_bytes())
-            _sync(temporary)
+            sync_file(temporary)
             for suffix in ("", "-journal", "-wal", "-shm"):
                 old = store.with_name(store.name + suffix)
                 if old.exists():
@@ -333,8 +333,3 @@ def _sound(store: Path, copy: Path | None) -> tuple[Path, int]:
         f"there is no sound backup in {show(str(backups.folder_of(store)))}; "
         "import an export with 'dgaal labels import' into a new workspace"
     )
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())

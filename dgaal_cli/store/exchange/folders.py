@@ -8,7 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from dgaal_cli.atomic import sync_folder, write_bytes
+from dgaal_cli.atomic import sync_file, sync_folder, write_bytes
 from dgaal_cli.errors import InputDataError, StorageError, UsageError
 from dgaal_cli.harmless import show
 from dgaal_cli.store.exchange.base import ExportJob
@@ -30,6 +30,8 @@ def assembling(target: Path) -> Generator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary.mkdir()
         yield temporary
+        for inside, _, _ in os.walk(temporary):
+            sync_folder(Path(inside))
         temporary.rename(target)
         sync_folder(target.parent)
     except OSError as error:
@@ -58,6 +60,7 @@ def place(answer: AnswerRecord, folder: Path, job: ExportJob) -> str:
         _hardlink(source, target)
     else:
         shutil.copyfile(source, target)
+        sync_file(target)
     return name
 
 
