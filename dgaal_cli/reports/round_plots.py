@@ -10,6 +10,7 @@ import numpy as np
 from dgaal_cli import atomic
 from dgaal_cli.events import StepDone, decode
 from dgaal_cli.reports.figure import new_figure, save
+from dgaal_cli.reports.pair_sheet import pair_sheet
 
 LARGEST_SHEET = 64
 SHEET_CELL = 48
@@ -53,6 +54,12 @@ def write_learning_curve(curve: Sequence[Mapping[str, Any]], target: Path) -> bo
     axes.grid(alpha=0.3)
     save(figure, target)
     return True
+
+
+def write_pair_sheet(parents: np.ndarray, drawings: np.ndarray, target: Path) -> None:
+    """Lay uint8 images ``(M, H, W, C)`` out, each drawing beside what it was drawn from."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    atomic.write_bytes(target, pair_sheet(list(zip(parents, drawings, strict=True))))
 
 
 def write_image_sheet(pixels: np.ndarray, target: Path) -> bool:

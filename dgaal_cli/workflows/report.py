@@ -204,6 +204,7 @@ def _workspace_pictures(workspace: Workspace) -> list[Section]:
         Picture(name=name, png=path.read_bytes(), caption=caption)
         for name, caption in (
             ("losses", "Losses of the last round"),
+            ("samples", "Images of the pool, and what the last round's generator makes of them"),
             ("synthetic", "Images synthesized so far, latest first"),
         )
         if (path := plots / f"{name}.png").is_file()

@@ -4,8 +4,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 import dgaal_cli
@@ -14,14 +16,17 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.events import Emit, RoundTrained, Warned
 from dgaal_cli.methods.base import Method, can_learn_classes
 from dgaal_cli.methods.gauges import health_warnings
+from dgaal_cli.methods.samples import sample_drawings
 from dgaal_cli.reports.round_plots import (
     write_image_sheet,
     write_learning_curve,
     write_loss_plot,
+    write_pair_sheet,
 )
 from dgaal_cli.rounds import CHECKPOINT_NAME, METRICS_NAME, RUN_NAME, learning_curve, read_record
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.classifier import accuracy
+from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.runner import PROGRESS_NAME, Runner
 from dgaal_cli.training.runtime import Runtime
 from dgaal_cli.workflows.gather import Gathered
@@ -77,6 +82,7 @@ def finish(
     run = _run_record(config, gathered, runner) | facts
     write_loss_plot(folder / EVENTS_NAME, folder / "plots" / "losses.png")
     write_image_sheet(data.synthetic.pixels[::-1], folder / "plots" / "synthetic.png")
+    _write_samples(method, data, folder / "plots" / "samples.png")
     atomic.write_text(folder / METRICS_NAME, json.dumps(metrics, indent=1) + "\n")
     atomic.write_text(folder / RUN_NAME, json.dumps(run, indent=1) + "\n")
     checkpoint.save(
@@ -130,6 +136,17 @@ def inexactness(runtime: Runtime, runner: Runner) -> list[str]:
     if runner.limits:
         reasons.append("a time budget chose the number of steps by the clock")
     return reasons
+
+
+def _write_samples(method: Method, data: RoundData, target: Path) -> None:
+    """Show what the round's generator makes of the same images as in every other round."""
+    drawn = sample_drawings(method, data)
+    if drawn is None or not len(drawn.pixels):
+        return
+    if min(drawn.parents) < 0:
+        write_image_sheet(drawn.pixels, target)
+    else:
+        write_pair_sheet(data.pixels[np.asarray(drawn.parents)], drawn.pixels, target)
 
 
 def _run_record(config: Config, gathered: Gathered, runner: Runner) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from small_rounds import build, runner, small_config, small_data, trained
 
 from dgaal_cli.errors import ConfigError
 from dgaal_cli.methods.registry import METHODS, OWN_LEARNER, SYNTHESIZING, check_method
+from dgaal_cli.methods.samples import SHOWN, sample_drawings
 from dgaal_cli.training.checkpoint import module_tensors
 
 EVERY = pytest.mark.parametrize("name", sorted(METHODS))
@@ -211,6 +212,22 @@ def test_deployed_modules_score_an_image_alike_alone_and_in_company(name, rounds
         alone = alone if isinstance(alone, tuple) else (alone,)
         for all_rows, one in zip(together, alone, strict=True):
             assert torch.allclose(all_rows[4].float(), one[0].float(), atol=1e-5), role
+
+
+@EVERY
+def test_what_a_method_draws_can_be_looked_at(name, rounds):
+    method, data = rounds[name]
+    draws = {"decoder", "vae", "dcgan_generator"} & method.modules.keys()
+    drawn, again = sample_drawings(method, data), sample_drawings(method, data)
+    assert (drawn is None) == (not draws)
+    if drawn is None:
+        return
+    assert drawn.pixels.dtype == np.uint8
+    assert drawn.pixels.shape[1:] == data.pixels.shape[1:]
+    assert len(drawn.pixels) == len(drawn.parents) <= SHOWN
+    assert np.array_equal(drawn.pixels, again.pixels)
+    is_from_noise = "dcgan_generator" in draws
+    assert set(drawn.parents) == {-1} if is_from_noise else len(set(drawn.parents)) > 10
 
 
 def _asked(ranking):
