@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,21 @@ def test_a_foreign_trigger_is_found_and_a_lying_present_is_mended(root: Path):
     done = dgaal(root, "label", "--plain", typed="cat\nq\n")
     assert done.returncode == 4
     assert "evil" in done.stderr
+
+
+CARELESS = """
+from dgaal_cli.store import projection
+projection.differences = lambda _: 0
+from dgaal_cli.cli import main
+main()
+"""
+
+
+def test_control_a_check_that_does_not_compare_is_caught(root: Path):
+    import sqlite3
+
+    with sqlite3.connect(root / "labels.db") as connection:
+        connection.execute("DELETE FROM verdict")
+    connection.close()
+    command = [sys.executable, "-c", CARELESS, "-C", str(root), "labels", "check"]
+    assert subprocess.run(command, capture_output=True, check=False).returncode != 4

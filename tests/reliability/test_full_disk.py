@@ -162,6 +162,7 @@ def trained(digits: Path, tmp_path: Path) -> Path:
     return tmp_path / "pristine"
 
 
+DEEP = pytest.mark.parametrize("most", [pytest.param(0, marks=pytest.mark.deep)])
 HEAVY = pytest.mark.parametrize("most", [1, pytest.param(0, marks=pytest.mark.deep)])
 
 
@@ -183,13 +184,13 @@ def test_generate(drive: Drive, tmp_path: Path, trained: Path, most: int):
     fail(drive, tmp_path, most, command=command, verify="drawn", count=5, imports=imports)
 
 
-@HEAVY
+@DEEP
 def test_report(drive: Drive, tmp_path: Path, trained: Path, most: int):
     imports = [*TRAIN, "dgaal_cli.workflows.report", "matplotlib.pyplot"]
     fail(drive, tmp_path, most, command=["report", "-q"], verify="reported", imports=imports)
 
 
-@HEAVY
+@DEEP
 def test_simulate(drive: Drive, tmp_path: Path, most: int):
     (tmp_path / "pristine").mkdir()
     command = [
@@ -216,9 +217,7 @@ def test_score(drive: Drive, tmp_path: Path, trained: Path, most: int):
     )
 
 
-@pytest.mark.parametrize(
-    "most", [pytest.param(1, marks=pytest.mark.deep), pytest.param(0, marks=pytest.mark.deep)]
-)
+@DEEP
 def test_export(drive: Drive, tmp_path: Path, trained: Path, most: int):
     fail(
         drive,

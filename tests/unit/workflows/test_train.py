@@ -150,3 +150,15 @@ def test_the_budget_is_kept(workspace):
     with pytest.raises(UsageError, match="budget of 30 labels is spent"):
         query(workspace, settings(workspace, "query.budget=30"))
     assert len(query(workspace, settings(workspace, "query.budget=35")).entries) == 5
+
+
+def test_two_people_are_asked_about_each_image_and_the_budget_counts_both(workspace):
+    train(workspace, settings(workspace))
+    shared = settings(workspace, "query.budget=37", "query.overlap=2")
+    asked = [entry.item_id for entry in query(workspace, shared).entries]
+    assert len(asked) == 3  # seven answers are left, two for each image
+    label(workspace, 3)
+    with LabelStore.open(workspace.store_path) as store:
+        assert store.query_progress(0).left == 3
+        assert store.next_task("bob", "s").item.item_id == asked[0]
+    assert state(workspace).step == "label"
