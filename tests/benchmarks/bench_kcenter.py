@@ -9,12 +9,10 @@ timed whole.
 """
 
 import argparse
-import os
-import platform
-import sys
 import time
 
 import numpy as np
+from making import Line, print_table
 from sklearn.metrics import pairwise_distances
 
 from dgaal_cli.methods.k_center import k_center
@@ -60,13 +58,21 @@ def main() -> None:
     began = time.perf_counter()
     ours = k_center(points, centers, options.count)
     seconds = time.perf_counter() - began
-    lines = [
-        f"{platform.machine()}, {os.cpu_count()} CPUs, numpy {np.__version__}",
-        f"scikit-learn: start {started:.2f} s, {1000 * each:.1f} ms a pick, all {whole:.1f} s",
-        f"dgaal:        all {seconds:.2f} s, {whole / seconds:.1f} times as fast",
-        f"first {len(theirs)} picks alike: {theirs == ours[: len(theirs)]}",
-    ]
-    sys.stdout.write("\n".join(lines) + "\n")
+    print_table(
+        f"{options.count:,} centers among {options.points:,} x {options.width}",
+        [
+            Line("scikit-learn / dgaal, seconds", whole / seconds, ">= 5"),
+            Line("dgaal, s", seconds),
+            Line("scikit-learn, s (extrapolated)", whole),
+            Line("scikit-learn, ms a pick", 1000 * each),
+            Line(f"alike among the first {len(theirs)}", agreeing(theirs, ours), ">= 1"),
+        ],
+    )
+
+
+def agreeing(theirs: list[int], ours: list[int]) -> float:
+    """Share of picks that are the same, place by place."""
+    return float(np.mean([a == b for a, b in zip(theirs, ours, strict=False)]))
 
 
 if __name__ == "__main__":

@@ -7,14 +7,13 @@ the engine's own is that of a run over 1,000 of them.
 """
 
 import argparse
-import json
 import resource
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from making import machine, make_images
+from making import Line, make_images, print_table
 
 LIMIT_MB = 400
 
@@ -68,16 +67,16 @@ def main() -> None:
         own, _ = peak(folder, 1_000)
         whole, decoders = peak(folder, options.images)
         lines = sum(1 for _ in (folder / "scores.csv").open("rb"))
-    report = {
-        "machine": machine(),
-        "images": options.images,
-        "lines of the table": lines,
-        "peak MB": round(whole),
-        "engine's own MB": round(own),
-        "beyond MB": round(whole - own),
-        "largest decoder process MB": round(decoders),
-    }
-    sys.stdout.write(json.dumps(report, indent=1) + "\n")
+    print_table(
+        f"{options.images:,} listed files into a CSV table, MB at the peak",
+        [
+            Line("dgaal score beyond the engine's own", whole - own, f"<= {LIMIT_MB}"),
+            Line("dgaal score", whole),
+            Line("the engine's own (1,000 files)", own),
+            Line("largest decoder process", decoders),
+            Line("lines of the table, less its header", lines - 1, f">= {options.images}"),
+        ],
+    )
     if whole - own > LIMIT_MB or lines != options.images + 1:
         raise SystemExit(1)
 

@@ -11,7 +11,6 @@ channels, 32 latents, discriminator 512-512-1.
 """
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from making import Stopwatch, machine, pictures
+from making import Line, Stopwatch, pictures, print_table
 from PIL import Image
 from small_sampler import write_sealed
 from torch import nn
@@ -90,15 +89,16 @@ def main() -> None:
             for name in ("float32", "int8"):
                 rates[name].append(ours(watch, folder, name, options.images))
     found = {name: float(np.median(values)) for name, values in rates.items()}
-    report = {
-        "machine": machine(),
-        "others took at most": round(watch.disturbed, 3),
-        "images a second": {name: round(rate, 1) for name, rate in found.items()},
-        "float32 / published": round(found["float32"] / found["published"], 2),
-        "int8 / published": round(found["int8"] / found["published"], 2),
-        "int8 / float32": round(found["int8"] / found["float32"], 2),
-    }
-    sys.stdout.write(json.dumps(report, indent=1) + "\n")
+    print_table(
+        f"{options.images:,} images through VAAL's encoder and D, images a second; "
+        f"others took at most {watch.disturbed:.0%} of the machine",
+        [
+            Line("float32 / published", found["float32"] / found["published"], ">= 10"),
+            Line("int8 / published", found["int8"] / found["published"], ">= 10"),
+            Line("int8 / float32", found["int8"] / found["float32"], ">= 1"),
+            *(Line(f"{name}, images/s", rate) for name, rate in found.items()),
+        ],
+    )
 
 
 def published(vae: Vae, discriminator: nn.Module, pixels: np.ndarray) -> float:

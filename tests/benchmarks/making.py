@@ -1,11 +1,14 @@
-"""What benchmarks share: images, and a stopwatch that waits for quiet; free of torch."""
+"""What benchmarks share: images, a stopwatch that waits for quiet, a table; free of torch."""
 
 import os
 import platform
 import resource
 import subprocess
+import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -59,6 +62,31 @@ def _own_s() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
+class Line(NamedTuple):
+    """One line of a benchmark's table."""
+
+    what: str
+    measured: float
+    goal: str = ""
+    """Such as ``>= 0.8`` or ``<= 400``; empty where there is none."""
+
+    @property
+    def holds(self) -> bool:
+        if not self.goal:
+            return True
+        sign, limit = self.goal.split()
+        return self.measured >= float(limit) if sign == ">=" else self.measured <= float(limit)
+
+
+def print_table(title: str, lines: Iterable[Line]) -> None:
+    """Print title, machine, and a line a figure with its goal and whether it was met."""
+    sys.stdout.write(f"{title}\n{machine()}\n")
+    for line in lines:
+        verdict = ("met" if line.holds else "MISSED") if line.goal else ""
+        figures = f"{line.measured:>12,.4g}  {line.goal:<9} {verdict}"
+        sys.stdout.write(f"  {line.what:<52} {figures.rstrip()}\n")
+
+
 def machine() -> str:
     names = [
         line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
@@ -69,14 +97,15 @@ def machine() -> str:
 def make_images(folder: Path, count: int) -> None:
     from PIL import Image
 
-    if (folder / "images.npz").exists():
+    if (folder / "one.npz").exists():
         return
-    (folder / "images").mkdir(parents=True)
-    (folder / "one").mkdir()
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    (folder / "one").mkdir(exist_ok=True)
     for number, pixels in enumerate(pictures(count)):
         Image.fromarray(pixels).save(folder / "images" / f"{number:06d}.png")
     Image.fromarray(pixels).save(folder / "one" / "one.png")
     np.savez(folder / "images.npz", x=pictures(count))
+    np.savez(folder / "one.npz", x=pixels[None])
 
 
 def make_photographs(folder: Path, count: int) -> None:
