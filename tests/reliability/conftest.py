@@ -49,4 +49,5 @@ def quiet_environment() -> dict[str, str]:
     """One thread a process, and the folder of the tests' helpers on the path."""
     support = str(Path(__file__).parents[1] / "support")
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    return {**os.environ, **threads, "PYTHONPATH": support}
+    path = os.pathsep.join(filter(None, (support, os.environ.get("PYTHONPATH"))))
+    return {**os.environ, **threads, "PYTHONPATH": path}

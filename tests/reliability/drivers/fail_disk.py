@@ -164,7 +164,8 @@ def judge(box: Box, verify: Callable[..., str], told: tuple[int, str, str, list[
     problem = ""
     # What could not be opened for writing may be read all the same, as by 'labels export'.
     # SQLite ignores that a folder cannot be synced; it matters once, for a new journal's name.
-    is_sqlites = hit.startswith("fdatasync") and path == "."
+    is_a_stores_folder = path == "." or Path(path).name.startswith(".init-")
+    is_sqlites = hit.startswith("fdatasync") and is_a_stores_folder
     # A folder that is there already need not be made.
     is_harmless = any(part in HARMLESS for part in Path(path).parts)
     may_succeed = is_harmless or hit.startswith(("openat", "mkdir")) or is_sqlites
