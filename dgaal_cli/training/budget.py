@@ -39,6 +39,17 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """A phase's part of a budget."""
+
+    seconds: float
+    part: float
+    """Of what was left when the phase began, 0..1."""
+    spent: float
+    """Seconds of the budget that were over by then."""
+
+
 @dataclass(slots=True, kw_only=True)
 class TimeBudget:
     """Seconds that a round may take from now on."""
@@ -46,22 +57,23 @@ class TimeBudget:
     seconds: float
     began: float = field(default_factory=time.perf_counter)
 
-    def share(self, phase: Phase, later: Sequence[Phase]) -> float:
-        """Seconds that ``phase`` may take, if ``later`` ones are to have theirs."""
-        left = self.seconds * (1 - RESERVE) - (time.perf_counter() - self.began)
+    def share(self, phase: Phase, later: Sequence[Phase]) -> Share:
+        """Return the time that ``phase`` may take, if ``later`` ones are to have theirs."""
+        spent = time.perf_counter() - self.began
         work = [each.steps * each.cost for each in (phase, *later)]
         least = LEAST_SHARE / len(work)
-        own = min(max(work[0] / sum(work), least), 1.0 - least * len(later))
-        return max(0.0, left * own)
+        part = min(max(work[0] / sum(work), least), 1.0 - least * len(later))
+        left = self.seconds * (1 - RESERVE) - spent
+        return Share(seconds=max(0.0, left * part), part=part, spent=spent)
 
     def limit(
-        self, phase: Phase, *, share: float, step_s: float, first: int = 0, world: int = 1
+        self, phase: Phase, *, share: Share, step_s: float, first: int = 0, world: int = 1
     ) -> int:
         """Return how many steps of ``step_s`` seconds the phase takes, to fit into ``share``.
 
         Args:
             phase: That runs.
-            share: Seconds from step ``first`` on.
+            share: Its time from step ``first`` on.
             step_s: Seconds a step takes.
             first: Steps that were taken before this run.
             world: Processes that share a pass.
@@ -69,13 +81,14 @@ class TimeBudget:
         Raises:
             UsageError: They are fewer than one pass.
         """
-        fits = first + int(PLANNED_SHARE * share / step_s)
+        fits = first + int(PLANNED_SHARE * share.seconds / step_s)
         least = min(phase.steps, -(-phase.epoch_steps // world))
         if fits < least:
             takes = (least - first) * step_s / PLANNED_SHARE
-            needed = math.ceil(self.seconds * takes / max(share, 1e-3))
+            needed = math.ceil((share.spent + takes / share.part) / (1 - RESERVE))
             raise UsageError(
-                f"a time budget of {self.seconds:g} s leaves {share:.2g} s for '{phase.title}', "
-                f"and one pass of it takes about {takes:.2g} s here; give at least {needed} s"
+                f"a time budget of {self.seconds:g} s leaves {share.seconds:.2g} s for "
+                f"'{phase.title}', and one pass of it takes about {takes:.2g} s here; "
+                f"give at least {needed} s"
             )
         return min(phase.steps, fits)

@@ -30,7 +30,7 @@ class Clock:
         self.limit = phase.steps
         self._budget, self._phase, self._first, self._world = budget, phase, first, world
         self._is_planned = budget is None
-        self._share = budget.share(phase, later) if budget is not None else 0.0
+        self._share = budget.share(phase, later) if budget is not None else None
         self._began = self._told = self._saved = time.perf_counter()
         self._warm = self._now = self._began
 
@@ -73,6 +73,7 @@ class Clock:
             UsageError: They are fewer than one pass.
         """
         assert self._budget is not None
+        assert self._share is not None
         step_s = (self._now - self._warm) / (PROBE_STEPS - 1)
         return self._budget.limit(
             self._phase, share=self._share, step_s=step_s, first=self._first, world=self._world
@@ -80,5 +81,6 @@ class Clock:
 
     def is_late(self) -> bool:
         """Tell whether a budgeted phase, once planned, has used up its time."""
-        is_limited = self._budget is not None and self._is_planned
-        return is_limited and self._now - self._began > self._share
+        if self._share is None or not self._is_planned:
+            return False
+        return self._now - self._began > self._share.seconds

@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from dgaal_cli.networks.split_norm import stacked
 from dgaal_cli.networks.vae import Vae
 from dgaal_cli.training.phase import Losses
+from dgaal_cli.training.precision import widen
 
 POOLS = 2
 LOG_VARIANCE_BOUND = 10.0
@@ -124,12 +125,12 @@ class PoolGame:
                 with self.autocast():
                     mean, log_variance = self.vae.encode(batch.images)
                 if number < self.rules.discriminator_steps:
-                    losses["discriminator"] = self._discriminate(_wide(mean).detach(), batch)
-                losses |= self._autoencode(_wide(mean), _wide(log_variance), batch)
+                    losses["discriminator"] = self._discriminate(widen(mean).detach(), batch)
+                losses |= self._autoencode(widen(mean), widen(log_variance), batch)
             else:
                 with torch.no_grad(), self.autocast():
                     mean = self.vae(batch.images)
-                losses["discriminator"] = self._discriminate(_wide(mean), batch)
+                losses["discriminator"] = self._discriminate(widen(mean), batch)
         return losses
 
     def _discriminate(self, mean: Tensor, batch: PoolBatch) -> Tensor:
@@ -148,7 +149,7 @@ class PoolGame:
         with self.autocast():
             z = mean + torch.exp(0.5 * log_variance) * batch.noise
             redrawn = self.vae.decode(z, batch.condition)
-        error = F.mse_loss(_wide(redrawn), batch.images)
+        error = F.mse_loss(widen(redrawn), batch.images)
         kl = kl_divergence(mean, log_variance).mean()
         losses = {"reconstruction": error, "kl": kl}
         loss = POOLS * rules.reconstruction_weight * (error + rules.kappa * kl)
@@ -211,10 +212,10 @@ class ReleasedGame:
     def _autoencode(self, batch: PoolBatch) -> Losses:
         with stacked(self.vae, POOLS), self.autocast():
             mean, log_variance = self.vae.encode(batch.images)
-            mean, log_variance = _wide(mean), _wide(log_variance)
+            mean, log_variance = widen(mean), widen(log_variance)
             z = mean + torch.exp(0.5 * log_variance) * batch.noise
             redrawn = self.vae.decode(z)
-        error = F.mse_loss(_wide(redrawn), batch.images)
+        error = F.mse_loss(widen(redrawn), batch.images)
         kl = kl_divergence(mean, log_variance).sum()
         self.discriminator.requires_grad_(requires_grad=False)
         said = torch.sigmoid(self.discriminator(mean))
@@ -231,7 +232,7 @@ class ReleasedGame:
         with torch.no_grad(), stacked(self.vae, POOLS), self.autocast():
             mean = self.vae(batch.images)
         self.discriminator.requires_grad_(requires_grad=True)
-        said = torch.sigmoid(self.discriminator(_wide(mean)))
+        said = torch.sigmoid(self.discriminator(widen(mean)))
         loss = POOLS * F.binary_cross_entropy(said, batch.is_labeled)
         optimizer = self.optimizers["discriminator"]
         optimizer.zero_grad(set_to_none=True)
@@ -242,8 +243,3 @@ class ReleasedGame:
 
 def _beside(mean: Tensor, condition: Tensor | None) -> Tensor:
     return mean if condition is None else torch.cat([mean, condition], 1)
-
-
-def _wide(values: Tensor) -> Tensor:
-    """Losses and D are computed in float32 at least, whatever the networks ran in."""
-    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values

@@ -1,6 +1,7 @@
 """What every method promises, over the whole registry."""
 
 import copy
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 import torch
 from small_rounds import build, runner, small_config, small_data, trained
 
-from dgaal_cli.errors import ConfigError
+from dgaal_cli import interruption
+from dgaal_cli.errors import ConfigError, InterruptedRunError
+from dgaal_cli.events import StepDone
 from dgaal_cli.methods.registry import METHODS, OWN_LEARNER, SYNTHESIZING, check_method
 from dgaal_cli.methods.samples import SHOWN, sample_drawings
 from dgaal_cli.training.checkpoint import module_tensors
@@ -212,6 +215,41 @@ def test_deployed_modules_score_an_image_alike_alone_and_in_company(name, rounds
         alone = alone if isinstance(alone, tuple) else (alone,)
         for all_rows, one in zip(together, alone, strict=True):
             assert torch.allclose(all_rows[4].float(), one[0].float(), atol=1e-5), role
+
+
+WITH_PHASES_OF_THEIR_OWN = ("asal", "bald", "dal", "ensemble", "gaal", "self-taught", "typiclust")
+"""Beside those of DGAAL and VAAL, which have such tests at many steps."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in WITH_PHASES_OF_THEIR_OWN else pytest.param(name, marks=pytest.mark.deep)
+        for name in sorted(METHODS)
+    ],
+)
+def test_a_training_that_was_cut_ends_in_the_same_bits(name, rounds, tmp_path):
+    whole, data = rounds[name]
+    config = small_config(name)
+    first = build(config)
+    phases = [*first.learn(data), *first.adapt(data)]
+    left = [sum(phase.steps for phase in phases) // 3]
+
+    def listen(event):
+        if isinstance(event, StepDone):
+            left[0] -= 1
+            if left[0] == 0:
+                signal.raise_signal(signal.SIGINT)
+
+    with interruption.listening(), pytest.raises(InterruptedRunError):
+        runner(first, phases, tmp_path, emit=listen).run(phases)
+    second = build(config, number=1)  # other weights: all must come from the saved state
+    phases = [*second.learn(data), *second.adapt(data)]
+    again = runner(second, phases, tmp_path)
+    assert again.resume()
+    again.run(phases)
+    ours, theirs = module_tensors(whole.modules), module_tensors(second.modules)
+    assert [key for key in ours if not torch.equal(ours[key], theirs[key])] == []
 
 
 @EVERY

@@ -94,6 +94,19 @@ def test_less_than_one_pass_is_refused_with_what_it_takes(clock, tmp_path):
         run([phase_of(clock, epoch_steps=50)], tmp_path, clock, 20)
 
 
+def test_what_was_spent_before_the_first_phase_is_asked_for_too(clock, tmp_path):
+    phases = [phase_of(clock, "a", epoch_steps=50), phase_of(clock, "b")]
+    budget = TimeBudget(seconds=10, began=clock.now)
+    clock.now += 30  # reading the pool
+    with pytest.raises(UsageError, match=r"a time budget of 10 s leaves 0 s .* at least 149 s"):
+        runner(Method(), phases, tmp_path, budget=budget).run(phases)
+    clock.now = 130.0
+    enough = TimeBudget(seconds=149, began=100.0)
+    own = runner(Method(), phases, tmp_path / "enough", budget=enough)
+    own.run(phases)
+    assert own.limits["a"] >= 50
+
+
 def test_steps_that_become_slower_end_the_phase_in_time(clock, tmp_path):
     slow = phase_of(clock, seconds=lambda number: 1.0 if number < 20 else 5.0)
     own, events = run([slow], tmp_path, clock, 60)

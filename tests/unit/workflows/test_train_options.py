@@ -15,7 +15,7 @@ from dgaal_cli.networks.encoder import Encoder
 from dgaal_cli.simulation.oracle import answer_items, true_labels
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.training import checkpoint
-from dgaal_cli.training.budget import TimeBudget
+from dgaal_cli.training.budget import Share, TimeBudget
 from dgaal_cli.workflows import round_record
 from dgaal_cli.workflows.init import InitRequest, init
 from dgaal_cli.workflows.train import train
@@ -120,7 +120,8 @@ def test_a_time_budget_shorter_than_one_pass_is_refused(workspace):
 
 
 def test_a_time_budget_is_recorded_with_the_steps_it_left(workspace, monkeypatch):
-    monkeypatch.setattr(TimeBudget, "share", lambda *_: 2.0)
+    two_seconds = Share(seconds=2.0, part=1.0, spent=0.0)
+    monkeypatch.setattr(TimeBudget, "share", lambda *_: two_seconds)
     own = settings(workspace, "method=random", "classifier.steps=10000000")
     train(workspace, own, budget_s=3600.0)
     run = record(workspace)
