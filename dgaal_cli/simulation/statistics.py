@@ -94,10 +94,17 @@ def annotations_at(curve: Curve, accuracy: float) -> float | None:
 def labels_saved(ours: Curve, theirs: Curve) -> float:
     """Return how many annotations ``ours`` needs less than ``theirs`` for the same accuracy.
 
-    The accuracy is the highest that both reach. Negative: it needs more.
+    The accuracy is the lower one of where both end, and each has reached it when it does not fall
+    below any more: a curve that falls after a lucky peak saves nothing. Negative: it needs more.
     """
-    target = min(max(ours.accuracies), max(theirs.accuracies))
-    own, other = annotations_at(ours, target), annotations_at(theirs, target)
-    assert own is not None
-    assert other is not None
-    return other - own
+    target = min(ours.accuracies[-1], theirs.accuracies[-1])
+    return _annotations_for_good(theirs, target) - _annotations_for_good(ours, target)
+
+
+def _annotations_for_good(curve: Curve, accuracy: float) -> float:
+    """Return from where on a curve that ends at ``accuracy`` or above never lies below it."""
+    x, y = curve.annotations, curve.accuracies
+    for i in range(len(y) - 2, -1, -1):
+        if y[i] < accuracy:
+            return x[i] + (x[i + 1] - x[i]) * (accuracy - y[i]) / (y[i + 1] - y[i])
+    return x[0]

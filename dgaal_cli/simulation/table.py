@@ -43,7 +43,7 @@ def method_rows(summary: Summary) -> Rows:
                 _percent(m.selection.aubc),
                 _points(m.selection.vs_random),
                 "" if m.selection.labels_saved is None else f"{m.selection.labels_saved:+.0f}",
-                f"{last.annotations:g} / {last.labels:g}",
+                f"{last.annotations:.1f} / {last.labels:.1f}".replace(".0", ""),
                 f"{m.sampling_s:.3f}",
                 f"{m.training_s:.2f}",
                 *([_ratio(m.missing_class_enrichment)] if has_absent else []),

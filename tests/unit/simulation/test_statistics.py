@@ -85,6 +85,21 @@ def test_labels_saved_counts_to_the_accuracy_that_both_reach():
     assert labels_saved(random, random) == 0
 
 
+def test_a_curve_that_falls_after_a_peak_saves_no_labels():
+    random = curve((50, 0.74), (60, 0.72), (100, 0.75), (150, 0.76))
+    falling = curve((50, 0.74), (60, 0.76), (100, 0.50), (150, 0.55))
+    # random never lies below 0.55; the other one has left it behind for good at the very end
+    assert labels_saved(falling, random) == pytest.approx(50 - 150)
+    assert labels_saved(random, falling) == pytest.approx(100)
+
+
+def test_two_curves_are_compared_from_where_they_stay_above():
+    bumpy = curve((10, 0.5), (20, 0.7), (30, 0.5), (40, 0.7))
+    steady = curve((10, 0.5), (20, 0.6), (30, 0.7), (40, 0.8))
+    # at 0.7 for good: 40 and 30
+    assert labels_saved(steady, bumpy) == pytest.approx(10)
+
+
 def test_a_mean_curve_stops_where_the_shortest_trial_stopped():
     mean = mean_curve([curve((10, 0.2), (20, 0.4), (30, 0.6)), curve((10, 0.4), (20, 0.8))])
     assert mean.annotations == (10, 20)
