@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import os
 import threading
+import time
 from pathlib import Path
 
 from dgaal_cli.errors import BusyError, StorageError
@@ -17,6 +18,10 @@ from dgaal_cli.harmless import show
 DEADLINE_S = 8.0
 """How long a writer waits for another process before it says who holds the store."""
 
+_COURTESY_S, _CROWDED_S = 0.003, 1.0
+"""Who had to wait lately lets others in first: the kernel must wake them, and whoever has just left
+would be back before they are up."""
+
 
 class Gate:
     """The lock of one store; for one thread at a time."""
@@ -24,6 +29,7 @@ class Gate:
     def __init__(self, store: Path) -> None:
         self._store = store
         self._descriptor = -1
+        self._crowded_until = 0.0
 
     def enter(self) -> None:
         """Wait for the lock.
@@ -34,9 +40,12 @@ class Gate:
         """
         if self._descriptor < 0:
             self._descriptor = _open(self._store)
+        if time.monotonic() < self._crowded_until:
+            time.sleep(_COURTESY_S)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            self._crowded_until = time.monotonic() + _CROWDED_S
             self._wait()
         with contextlib.suppress(OSError):  # only for others' messages; a full disk is no reason
             os.pwrite(self._descriptor, f"{os.getpid():<12d}".encode(), 0)

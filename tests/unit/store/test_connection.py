@@ -330,3 +330,23 @@ def test_a_reader_that_finds_no_gap_between_writers_waits_in_line_with_them(path
         assert reader.watermark() == 0
         assert not reader._database.connection.in_transaction
         writer.close()
+
+
+def test_who_had_to_wait_lets_others_in_first_next_time(path, monkeypatch):
+    slept: list[float] = []
+    monkeypatch.setattr(gate_module.time, "sleep", slept.append)
+    monkeypatch.setattr(gate_module, "DEADLINE_S", 0.01)
+    mine, other = gate_module.Gate(path), gate_module.Gate(path)
+    for _ in range(3):  # alone: no pause
+        mine.enter()
+        mine.leave()
+    other.enter()
+    with pytest.raises(BusyError):
+        mine.enter()
+    other.leave()
+    assert slept == []
+    mine.enter()
+    mine.leave()
+    assert slept == [gate_module._COURTESY_S]
+    for gate in (mine, other):
+        gate.close()
