@@ -33,6 +33,8 @@ CALLS = (
 _LINE = re.compile(r"^(?P<call>\w+)\((?P<rest>.*)")
 _DESCRIPTOR = re.compile(r"^\w+\(\d+<([^<>]*)>")
 _NAME = re.compile(r'"([^"]*)"')
+_DRAWN = re.compile(r"[0-9a-f]{8,}|(?<=\.init-)\w+")
+"""Names made up anew by each run."""
 # What a lock's file says is only for messages; a failed automatic copy is told by 'dgaal status'.
 HARMLESS = (".locks", "backups")
 
@@ -119,10 +121,14 @@ class Box:
         return ""
 
 
-def points(box: Box, lines: list[str]) -> dict[str, list[int]]:
-    """Numbers, by kind of call, of the calls that change something in the box."""
+def points(box: Box, lines: list[str], rng: random.Random) -> dict[str, list[int]]:
+    """Numbers, by kind of call, of the calls that change something in the box.
+
+    Where a job says so, of the calls alike (one kind, one file) only so many: the first, the last
+    and some between. A training appends hundreds of lines to one file.
+    """
     counts: dict[str, int] = {}
-    found: dict[str, list[int]] = {}
+    alike: dict[tuple[str, str], list[int]] = {}
     for line in lines:
         match = _LINE.match(line)
         if match is None or match["call"] not in CALLS:
@@ -130,8 +136,15 @@ def points(box: Box, lines: list[str]) -> dict[str, list[int]]:
         call = match["call"]
         counts[call] = counts.get(call, 0) + 1
         is_reading = call == "openat" and not re.search(r"O_WRONLY|O_RDWR|O_CREAT", line)
-        if not is_reading and box.path_of(line):
-            found.setdefault(call, []).append(counts[call])
+        if not is_reading and (path := box.path_of(line)):
+            alike.setdefault((call, _DRAWN.sub("*", path)), []).append(counts[call])
+    most = box.job.get("alike", 0)
+    found: dict[str, list[int]] = {}
+    for (call, _), numbers in alike.items():
+        if 2 < most < len(numbers):
+            between = rng.sample(numbers[1:-1], most - 2)
+            numbers = [numbers[0], *between, numbers[-1]]  # noqa: PLW2901
+        found[call] = sorted([*found.get(call, []), *numbers])
     return found
 
 
@@ -197,7 +210,7 @@ def main() -> None:
         assert code == job.get("code", 0), err
     assert not (wrong := verify(box.root, job, 0, out)), wrong
     tried, reached, wrong = 0, 0, []
-    for call, numbers in points(box, lines).items():
+    for call, numbers in points(box, lines, rng).items():
         chosen = sorted(rng.sample(numbers, most)) if 0 < most < len(numbers) else numbers
         for number in chosen:
             error = ("ENOSPC", "EIO")[tried % 2] if most else None
