@@ -22,7 +22,9 @@ TERMINATED = 128 + signal.SIGTERM
 HUNG_UP = 128 + signal.SIGHUP
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from textual.command import Provider
+    from textual.driver import Driver
 
 
 @runtime_checkable
@@ -58,6 +60,24 @@ class LabelApp(App[int]):
         super().__init__()
         self._label_screen = LabelScreen(bridge, view, settings)
         self._gallery = settings.gallery
+        self.has_panicked = False
+        """A thread of Textual has died; the terminal could not go on."""
+
+    def get_driver_class(self) -> "type[Driver]":
+        """Return Textual's choice, the steady one on terminals."""
+        from textual.drivers.linux_driver import LinuxDriver
+
+        chosen = super().get_driver_class()
+        if chosen is LinuxDriver:
+            from dgaal_cli.tui.driver import SteadyDriver
+
+            return SteadyDriver
+        return chosen
+
+    def panic(self, *renderables: "RenderableType") -> None:
+        """Remember that this was no orderly end."""
+        self.has_panicked = True
+        super().panic(*renderables)
 
     def get_default_screen(self) -> Screen[None]:
         """Return the label screen, so that the first frame is already it."""
@@ -136,7 +156,7 @@ def run(bridge: Bridge, settings: Settings) -> int:
         settings: How to draw, judge and train.
 
     Returns:
-        Exit code: 0, 8 with an answer that could not be saved, 130, 143.
+        Exit code: 0, 1 after a bug, 8 with an answer that could not be saved, 130, 143.
 
     Raises:
         DgaalError: The store cannot be opened.
@@ -146,6 +166,8 @@ def run(bridge: Bridge, settings: Settings) -> int:
         _drain_keys()
         code = app.run(mouse=False)
         app.stop_training()
+        if app.has_panicked:
+            return 1
         return code if code is not None else app.return_code or 0
     finally:
         bridge.close()

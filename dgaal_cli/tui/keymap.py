@@ -22,6 +22,7 @@ MOST_LETTERS = 36
 MOST_CODES = len(GROUP_KEYS) * len(MEMBER_KEYS)
 _RESERVED = {
     "escape": "goes back",
+    "^": "is what remains of a broken sequence",
     "ctrl+c": "leaves",
     "ctrl+q": "leaves",
     "ctrl+p": "opens the palette",
@@ -347,7 +348,7 @@ def _chosen(own: OwnKeys, name: str, of_classes: set[str]) -> list[str]:
 def _check_class_keys(keys: str) -> None:
     if len(set(keys)) != len(keys) or len(keys) < 2:
         raise ConfigError(f"label.class_keys is '{show(keys)}'; give two or more different keys")
-    if not all(key.isprintable() and key != " " for key in keys):
+    if not all(key.isprintable() and key not in " ^" for key in keys):
         raise ConfigError(f"label.class_keys is '{show(keys)}'; every key is a visible character")
 
 

@@ -258,3 +258,48 @@ def test_images_that_vanished_can_be_passed(start, workspace):
     terminal.press("x")
     terminal.until(lambda text: "✔ can't tell" in text and "1/12" in text)
     assert events(workspace) == [("cannot_tell", "000.png", None)]
+
+
+REPLY = b"\x1b[?62;4;22c"
+
+
+def test_a_terminals_late_reply_is_no_answer_wherever_it_is_cut(start, workspace):
+    terminal = start()
+    terminal.until_image()
+    for cut in range(1, len(REPLY)):
+        terminal.child.send(REPLY[:cut])
+        terminal.pump(0.15)  # longer than Textual waits for the rest of a sequence
+        terminal.child.send(REPLY[cut:])
+        terminal.pump(0.4)
+    assert events(workspace) == []
+    terminal.press("3")
+    terminal.until(lambda text: "✔ 3 three" in text)
+    assert len(events(workspace)) == 1
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        b"\xe9",
+        b"\xff\xfe\xc3\x28\x80\x00\x00",
+        b"\x1b[1114112u\x1b[99999999999999999999u\x1b[55296u",
+        b"\x1b[<0;5;5M\x1b[200~3\x1b[201~\x1bOP\x1b]52;c;MzMz\x07\x1bP1$r0m\x1b\\\x1b_Gi=1;OK\x1b\\",
+    ],
+    ids=["latin1", "bytes", "keycodes", "replies"],
+)
+def test_noise_on_the_line_neither_answers_nor_ends_the_session(start, workspace, noise):
+    terminal = start()
+    terminal.until_image()
+    terminal.child.send(noise)
+    terminal.pump(1.0)
+    assert terminal.child.isalive()
+    assert events(workspace) == []
+    terminal.press("\x1b")  # closes what the noise may have opened, as help
+    terminal.pump(0.7)
+    terminal.until_image()
+    terminal.press("3")
+    terminal.until(lambda text: "✔ 3 three" in text)
+    terminal.pump(0.3)
+    terminal.press("q")
+    assert terminal.exit_code() == 0
+    assert events(workspace) == [("label", "000.png", "three")]
