@@ -224,6 +224,7 @@ _NOT_NEGATIVE = (
     "pretrain.min_steps",
     "pretrain.adversarial_weight",
     "pretrain.pool_weight",
+    "pretrain.vicreg_weight",
     "classifier.shift",
     "classifier.unlabeled_weight",
     "classifier.distortion",
@@ -256,7 +257,12 @@ _SHARES = (
     "vaal.held_out",
     "gaal.momentum",
 )
-_PARTS = ("label.max_junk", "vaal.certainty_weight", "vaal.ranking_share")
+_PARTS = (
+    "label.max_junk",
+    "classifier.distorted_labels",
+    "vaal.certainty_weight",
+    "vaal.ranking_share",
+)
 _CHOICES: dict[str, tuple[int, ...]] = {
     "pool.image_size": (0, 8, 16, 32, 64),
     "pool.channels": (0, 1, 3),

@@ -105,6 +105,12 @@ class PretrainConfig:
     """Weight of the critic's value beside the mean squared error in G's loss."""
     pool_weight: float = 0.1
     """Weight of D1's verdict in G1's loss; large values erase what D1 ranks by."""
+    representation: Literal["games", "vicreg"] = "games"
+    """What G1 learns from: the two games, or VICReg beside them: that two distorted views show the
+    same image."""
+    vicreg_weight: float = 1.0
+    """Weight of VICReg's loss in G1's; 1 is 25 parts of likeness, 25 of variance, 1 of covariance,
+    all over 25."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +172,8 @@ class ClassifierConfig:
     unlabeled_copies: bool = False
     """FixMatch: synthesized candidates count as images of the pool; their inherited labels are not
     looked at."""
+    distorted_labels: float = 0.5
+    """FixMatch: share of a step's labeled images that are distorted too; 0 as published."""
     distortion: float = 1.0
     """FixMatch: how far an image is bent on which T must keep its answer; 1 turns it by up to 25
     degrees, 0 not at all."""

@@ -5,11 +5,12 @@ from contextlib import nullcontext
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from dgaal_cli.config.schema import GenerationConfig, PretrainConfig
 from dgaal_cli.networks.decoder import Decoder, draw_noise
 from dgaal_cli.networks.encoder import Encoder
+from dgaal_cli.networks.expander import Expander
 from dgaal_cli.networks.image_discriminator import ImageDiscriminator
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.networks.pixels import normalize
@@ -25,6 +26,7 @@ from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.optimizers import adam
 from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
 from dgaal_cli.training.precision import Autocast, widen
+from dgaal_cli.training.self_supervised import TwoViews
 from dgaal_cli.training.stability import probe_rows, stop_when_stable
 
 ADAM_BETAS = (0.5, 0.99)
@@ -47,11 +49,14 @@ class Games:
         decoder: Decoder,
         latent_discriminator: LatentDiscriminator,
         image_discriminator: ImageDiscriminator,
+        expander: Expander | None = None,
     ) -> None:
         self.encoder = encoder
         self.decoder = decoder
         self.latent_discriminator = latent_discriminator
         self.image_discriminator = image_discriminator
+        self.expander = expander
+        self.views = TwoViews(encoder, expander) if expander is not None else None
 
     def phase(self, config: PretrainConfig, generation: GenerationConfig, data: RoundData) -> Phase:
         """Build the phase for this round's pools.
@@ -83,6 +88,14 @@ class Games:
             )
             noise = to_device(noise, data.device)
             losses |= self.image_game(x_r, noise, config, optimizers, autocast=data.autocast)
+            if self.views is not None:
+                losses |= self.views.step(
+                    x_r,
+                    weight=config.vicreg_weight,
+                    optimizer=optimizers["views"],
+                    generator=generator,
+                    autocast=data.autocast,
+                )
             return losses
 
         unit = len(rows) if config.epoch_unit == "pool" else max(1, len(labeled))
@@ -98,11 +111,12 @@ class Games:
                 "decoder": self.decoder,
                 "latent_discriminator": self.latent_discriminator,
                 "image_discriminator": self.image_discriminator,
-            },
+            }
+            | self.learned_beside(),
             optimizers=dict(optimizers),
             step=step,
             last=last,
-            cost=5.0,
+            cost=5.0 if self.expander is None else 7.0,
         )
         if has_both:
             probe = data.pixels[probe_rows(data.unlabeled_rows)]
@@ -116,13 +130,20 @@ class Games:
             said = [discriminator(encoder(x)[1]) for x in batches(probe, data.device)]
             return -torch.cat(said).cpu().numpy()
 
+    def learned_beside(self) -> dict[str, nn.Module]:
+        """Name the network that only VICReg needs, where it takes part."""
+        return {} if self.expander is None else {"expander": self.expander}
+
     def optimizers(self, config: PretrainConfig) -> Optimizers:
-        """Build the four optimizers; the networks must be on their device already."""
+        """Build the four optimizers, and VICReg's; the networks must be on their device already."""
         own = list(self.encoder.parameters())
         latent = self.latent_discriminator.parameters()
         both = [*own, *self.decoder.parameters()]
         image = self.image_discriminator.parameters()
-        return {
+        views: dict[str, torch.optim.Adam] = {}
+        if self.expander is not None:
+            views["views"] = adam([*own, *self.expander.parameters()], lr=config.lr_latent)
+        return views | {
             "latent_encoder": adam(own, lr=config.lr_latent, betas=ADAM_BETAS),
             "latent_discriminator": adam(latent, lr=config.lr_latent, betas=ADAM_BETAS),
             "generator": adam(both, lr=config.lr_image, betas=ADAM_BETAS),

@@ -18,6 +18,7 @@ from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.augmentation import augment
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.device import to_device
+from dgaal_cli.training.distortion import distort
 from dgaal_cli.training.linear import machine_phase
 from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.optimizers import nesterov
@@ -157,7 +158,11 @@ class _Descent:
         views = self.pool.views(self.config, generator) if self.pool else None
         said = self._said(views.weak, generator) if views else None
         own = len(batch)
-        stages = self._stages(torch.cat([batch, views.strong]) if views else batch, generator)
+        if views:
+            bent = round(self.config.distorted_labels * own)
+            some = distort(batch[:bent], self.config.distortion, generator)
+            batch = torch.cat([some, batch[bent:], views.strong])
+        stages = self._stages(batch, generator)
         each = F.cross_entropy(stages.logits[:own], self.labels[picked], reduction="none")
         losses = {"cross_entropy": each.mean()}
         gauges: dict[str, Tensor] = {}

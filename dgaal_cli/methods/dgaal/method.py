@@ -17,6 +17,7 @@ from dgaal_cli.methods.uncertainty import boundary_closeness
 from dgaal_cli.networks.decoder import Decoder, draw_noise
 from dgaal_cli.networks.deploy import AdversarialSampler, DeployedClassifier, DeployedGenerator
 from dgaal_cli.networks.encoder import Encoder
+from dgaal_cli.networks.expander import Expander
 from dgaal_cli.networks.image_discriminator import ImageDiscriminator
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.networks.pixels import denormalize
@@ -33,7 +34,12 @@ ACTIVE_VARIANCE = 0.01
 
 
 class Dgaal:
-    """Encoder G1, decoder G2, discriminators D1 (in folds) and D2, task model T."""
+    """Encoder G1, decoder G2, discriminators D1 (in folds) and D2, task model T and its scout.
+
+    Beyond the paper: T learns from the pool too, by FixMatch (``training.pool_lessons``), unless
+    ``classifier.semi_supervised`` is "none"; then a scout, which learns the labels alone, decides
+    what to ask. G1 learns by VICReg beside its games (``training.self_supervised``) on demand.
+    """
 
     name = "dgaal"
     has_schedule = True
@@ -58,6 +64,7 @@ class Dgaal:
             self.decoder,
             LatentDiscriminator(latent=net.latent, hidden=net.latent_hidden),
             ImageDiscriminator(**sizes, width=net.critic_width),
+            Expander(latent=net.latent) if config.pretrain.representation == "vicreg" else None,
         )
         self.discriminators = [
             LatentDiscriminator(latent=net.latent, hidden=net.latent_hidden)
@@ -68,15 +75,23 @@ class Dgaal:
         if self.task.semi_supervised == "auto":
             self.task = replace(self.task, semi_supervised=self.default_learning)
         self.classifier = build_classifier(config, **sizes, classes=shape.classes)
+        self.scout = self.classifier
+        """By whose boundary is asked: T of the labels alone. In first trials on digits and MNIST,
+        labels asked by the margin of a T that had learned the pool were worth less than random ones
+        to a plain T: it doubts odd images, not those that labels would settle."""
         carried: dict[str, nn.Module] = {
             "encoder": self.encoder,
             "decoder": self.decoder,
             "latent_discriminator": self.games.latent_discriminator,
             "image_discriminator": self.games.image_discriminator,
         }
+        carried |= self.games.learned_beside()
         carried |= {f"discriminator_{i}": d for i, d in enumerate(self.discriminators)}
         self.carried = frozenset(carried)
         self.modules: dict[str, nn.Module] = carried | {"classifier": self.classifier}
+        if self.task.semi_supervised == "fixmatch":
+            self.scout = build_classifier(config, **sizes, classes=shape.classes)
+            self.modules["scout"] = self.scout
         self._pools: folds.Pools | None = None
 
     def learn(self, data: RoundData) -> list[Phase]:
@@ -88,9 +103,21 @@ class Dgaal:
         phases: list[Phase] = []
         if data.number == 0 or data.is_first_labeled:
             phases.append(self.games.phase(self.config.pretrain, self.config.generation, data))
-        if can_learn_classes(data):
-            phases.append(classifier_phase(self.classifier, self.task, data))
+        if not can_learn_classes(data):
+            return phases
+        if self.scout is not self.classifier:
+            phases.append(self._scout_phase(data))
+        phases.append(classifier_phase(self.classifier, self.task, data))
         return phases
+
+    def _scout_phase(self, data: RoundData) -> Phase:
+        """Everybody's T, beginning with everybody's weights."""
+        if self.task.init == "scratch":
+            self.scout.load_state_dict(self.classifier.state_dict())
+        plain = classifier_phase(self.scout, replace(self.task, semi_supervised="none"), data)
+        return replace(
+            plain, name="scout", title="learning where to ask", networks={"scout": self.scout}
+        )
 
     def synthesize(self, data: RoundData, parents: Sequence[Row], seed: int) -> Redrawing | None:
         """Redraw parents, each with noise of its own; rare classes more often."""
@@ -145,16 +172,16 @@ class Dgaal:
         rows = data.unlabeled_rows
         if not can_learn_classes(data):
             return self._first_query(data, rows, count, seed)
-        prediction = predict(self.classifier, data.pixels[rows], data.device)
+        doubt = predict(self.scout, data.pixels[rows], data.device)
         pools = self._pools_of(data)
         votes = folds.cross_scores(self.discriminators, pools)
-        closeness = boundary_closeness(prediction.probabilities)
+        closeness = boundary_closeness(doubt.probabilities)
         auc = folds.held_out_auc(votes, pools)
         choice = rule.choose(
             closeness=closeness,
             unlabeled_logits=votes[rows],
-            probabilities=prediction.probabilities,
-            features=prediction.features,
+            probabilities=doubt.probabilities,
+            features=doubt.features,
             count=count,
             share=rule.discriminator_share(
                 auc=auc,
@@ -174,7 +201,7 @@ class Dgaal:
             strategy=f"dgaal (D1 share {choice.share:.0%}, AUC {auc:.2f})",
             reasons=dict.fromkeys(near, "near a class boundary")
             | dict.fromkeys(unlike, "unlike the labeled images"),
-            prediction=prediction,
+            prediction=predict(self.classifier, data.pixels[rows], data.device),
         )
 
     def health(self, data: RoundData) -> dict[str, float]:
@@ -224,12 +251,12 @@ class Dgaal:
         with evaluating(*self.discriminators):
             votes = torch.stack([d(pools.z[rows]) for d in self.discriminators]).mean(0)
         unlabeled = -votes.double().cpu().numpy()
-        probabilities = predict(self.classifier, data.pixels[rows], data.device).probabilities
+        probabilities = predict(self.scout, data.pixels[rows], data.device).probabilities
         closeness = boundary_closeness(probabilities)
         modules["sampler"] = AdversarialSampler(
             self.encoder,
             self.discriminators,
-            self.classifier,
+            self.scout,
             share=self.sampler_share,
             statistics=[unlabeled.mean(), unlabeled.std(), closeness.mean(), closeness.std()],
         )
@@ -259,7 +286,7 @@ class Dgaal:
             return []
         rows = data.unlabeled_rows
         probabilities = predict(
-            self.classifier, data.synthetic.pixels[candidates], data.device
+            self.scout, data.synthetic.pixels[candidates], data.device
         ).probabilities
         own = np.concatenate([closeness, boundary_closeness(probabilities)])
         logits = np.concatenate([votes[rows], votes[len(data.pixels) :][candidates]])

@@ -327,3 +327,56 @@ def test_a_linear_machine_has_nothing_to_learn_from_the_pool():
             "classifier": tree | {"semi_supervised": "auto"},
         }
     )
+
+
+# DGAAL's two task models
+
+
+def test_dgaal_asks_by_the_t_of_the_labels_alone(tmp_path):
+    data = small_data()
+    method = trained(small_config("dgaal", classifier=FIXMATCH), data, tmp_path)
+    assert method.scout is not method.classifier
+    before = method.rank(data, 12, seed=1)
+    prediction = before.prediction
+    with torch.no_grad():
+        method.classifier.head.weight.neg_()
+    after = method.rank(data, 12, seed=1)
+    assert after.picks == before.picks
+    assert not np.array_equal(after.prediction.probabilities, prediction.probabilities)
+    with torch.no_grad():
+        method.scout.head.weight.mul_(torch.tensor([[3.0], [-1.0]]))
+    assert method.rank(data, 12, seed=1).picks != before.picks
+
+
+def test_the_scout_begins_as_everybodys_t_and_learns_no_pool():
+    data = small_data()
+    method = build(small_config("dgaal", classifier={"dropout": 0.0}))
+    phases = {phase.name: phase for phase in method.learn(data)}
+    ours, theirs = method.scout.state_dict(), method.classifier.state_dict()
+    assert differing(ours, theirs) == []
+    assert list(phases) == ["pretrain", "scout", "classifier"]
+    assert phases["scout"].steps == 30
+    assert set(phases["scout"].step(0, torch_generator(0))) == {"cross_entropy"}
+    assert differing(theirs, build(method.config).classifier.state_dict()) == []
+
+
+def test_without_semi_supervision_t_asks_itself():
+    method = build(small_config("dgaal", classifier={"semi_supervised": "none"}))
+    assert method.scout is method.classifier
+    assert "scout" not in method.modules
+
+
+def test_half_of_the_labeled_images_are_distorted_too():
+    data = small_data(labeled=2)
+    seen = {}
+    for share in (0.0, 0.5):
+        method = build(fixmatch_config(distorted_labels=share))
+        batches = []
+        method.classifier.register_forward_pre_hook(lambda _, a, to=batches: to.append(a[0]))
+        phase = classifier_phase(method.classifier, method.config.classifier, data)
+        phase.step(0, torch_generator(0))
+        originals = (torch.from_numpy(data.pixels[:2]).permute(0, 3, 1, 2) / 127.5) - 1
+        own = batches[1][:16]
+        gap = (own[:, None] - originals[None]).abs().amax((2, 3, 4)).amin(1)
+        seen[share] = int((gap > 1e-4).sum())
+    assert seen == {0.0: 0, 0.5: 8}

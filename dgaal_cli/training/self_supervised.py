@@ -1,0 +1,62 @@
+"""VICReg: what an encoder learns from images alone (Bardes, Ponce & LeCun 2022)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from dgaal_cli.networks.encoder import Encoder
+from dgaal_cli.networks.expander import Expander
+from dgaal_cli.training.distortion import distort
+from dgaal_cli.training.phase import Losses
+from dgaal_cli.training.precision import Autocast, widen
+
+INVARIANCE, VARIANCE, COVARIANCE = 25.0, 25.0, 1.0
+"""Weights of the paper's section 4.2; the whole is divided by the first, so that 1 is natural."""
+EPSILON = 1e-4
+
+
+class TwoViews:
+    """G1 and the expander learn that two distorted views show the same image."""
+
+    def __init__(self, encoder: Encoder, expander: Expander) -> None:
+        self.encoder = encoder
+        self.expander = expander
+
+    def step(
+        self,
+        images: Tensor,
+        *,
+        weight: float,
+        optimizer: torch.optim.Optimizer,
+        generator: Generator,
+        autocast: Autocast,
+    ) -> Losses:
+        """Take a step on images ``(B, C, H, W)``; both views share one batch."""
+        views = torch.cat([distort(images, 1.0, generator) for _ in range(2)])
+        with autocast():
+            _, z = self.encoder(views)
+        first, second = self.expander(widen(z)).chunk(2)
+        loss = vicreg_loss(first, second)
+        optimizer.zero_grad(set_to_none=True)
+        (weight * loss).backward()
+        optimizer.step()
+        return {"vicreg": loss}
+
+
+def vicreg_loss(first: Tensor, second: Tensor) -> Tensor:
+    """Return ``(25 s + 25 (v + v') + c + c') / 25`` of two views' embeddings ``(B, D)``.
+
+    ``s`` is their mean squared difference, a value (eq. 5, which the paper's code divides by D);
+    ``v`` the mean over dimensions of how far the deviation stays below 1 (eq. 1 and 2), so that
+    nothing collapses to a point; ``c`` the squared covariances of different dimensions over D
+    (eq. 3 and 4), so that they do not all say the same.
+    """
+    total = INVARIANCE * F.mse_loss(first, second)
+    for view in (first, second):
+        deviation = (view.var(0) + EPSILON).sqrt()
+        centered = view - view.mean(0)
+        covariance = centered.T @ centered / (len(view) - 1)
+        apart = covariance.square().sum() - covariance.diagonal().square().sum()
+        total = total + VARIANCE * F.relu(1.0 - deviation).mean()
+        total = total + COVARIANCE * apart / view.shape[1]
+    return total / INVARIANCE
