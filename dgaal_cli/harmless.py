@@ -64,9 +64,10 @@ def cell(text: str) -> str:
 def cells(texts: Sequence[str]) -> Iterable[str]:
     """Return ``cell`` of every text; usual names are looked at all at once."""
     whole = "".join(texts)
-    is_usual = whole.isascii() and whole.isprintable() and "\\" not in whole
-    if is_usual and not any(text.startswith(_RUNS_IN_SPREADSHEETS) for text in texts):
-        return texts
+    if whole.isascii() and whole.isprintable() and "\\" not in whole:
+        apart = "\0" + "\0".join(texts)  # in none of them: it cannot be printed
+        if not any(f"\0{mark}" in apart for mark in _RUNS_IN_SPREADSHEETS):
+            return texts
     return map(cell, texts)
 
 

@@ -15,6 +15,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -160,8 +161,7 @@ class Journal:
             return
         rows = [row for batch in self._waiting for row in batch.rows]
         for batch in self._waiting:
-            for entry, stamp in zip(batch.entries, batch.stamps, strict=True):
-                _mix(self._chain, entry, stamp)
+            _mix(self._chain, batch.entries, batch.stamps)
         self._end += len(rows)
         kept = [batch.features for batch in self._waiting if batch.features is not None]
         features = np.concatenate([part for part in kept if part.size] or kept) if kept else None
@@ -212,16 +212,15 @@ class Journal:
 
 def _chain(digest: "hashlib.blake2b", entries: Iterator[Entry], count: int) -> bool:
     """Take the identities of ``count`` entries into the digest; False if there are fewer."""
-    for _ in range(count):
-        entry = next(entries, None)
-        if entry is None:
-            return False
-        _mix(digest, entry, stamp_of(entry))
-    return True
+    taken = list(islice(entries, count))
+    _mix(digest, taken, map(stamp_of, taken))
+    return len(taken) == count
 
 
-def _mix(digest: "hashlib.blake2b", entry: Entry, stamp: str) -> None:
-    digest.update(f"{entry.id}\0{stamp}\0".encode("utf-8", "surrogatepass"))
+def _mix(digest: "hashlib.blake2b", entries: list[Entry], stamps: Iterable[str]) -> None:
+    pairs = zip(entries, stamps, strict=True)
+    identities = "".join([f"{entry.id}\0{stamp}\0" for entry, stamp in pairs])
+    digest.update(identities.encode("utf-8", "surrogatepass"))
 
 
 def sweep(path: Path | None) -> None:

@@ -41,14 +41,14 @@ class _Tally:
     unreadable: int = 0
     first: list[tuple[SampleId, str]] = field(default_factory=list[tuple[SampleId, str]])
 
-    def add(self, rows: list[Row]) -> None:
-        for row in rows:
-            if not row.is_unreadable:
-                self.scored += 1
-                continue
-            self.unreadable += 1
-            if len(self.first) < _LISTED:
-                self.first.append((row.id, row.error))
+    def add(self, rows: list[Row], readable: list[Row]) -> None:
+        self.scored += len(readable)
+        if len(readable) == len(rows):
+            return
+        self.unreadable += len(rows) - len(readable)
+        refused = (row for row in rows if row.is_unreadable)
+        for row in islice(refused, _LISTED - len(self.first)):
+            self.first.append((row.id, row.error))
 
 
 class ScoringRun:
@@ -203,15 +203,17 @@ class ScoringRun:
         ranking: Ranking,
         file: FeatureFile | None,
     ) -> None:
-        self._tally.add(rows)
         readable = [row for row in rows if not row.is_unreadable]
-        self._drift.add(np.array([row.score for row in readable], np.float32))
+        self._tally.add(rows, readable)
+        self._drift.add(np.negative(np.array([row.descending for row in readable], np.float32)))
         ranking.add(rows, features)
         if file is not None and features is not None:
             file.add([row.id for row in readable], features)
 
     def _finish(self, write: WriteTable | None, ranking: Ranking) -> tuple[Row, ...]:
-        ranked = self._remember_best(ranking.ranked())
+        ranked = ranking.ranked()
+        if self._options.contact_sheet:
+            ranked = self._remember_best(ranked)
         rows: tuple[Row, ...] = ()
         if isinstance(self._output, Path) and write is not None:
             with atomic.replacing(self._output) as stream:

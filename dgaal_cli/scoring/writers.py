@@ -57,8 +57,9 @@ def write_csv(stream: BinaryIO, rows: Iterable[Row]) -> None:
         table.writerow(COLUMNS)
         rank = 1
         for block in _blocks(iter(rows), _CSV_ROWS):
-            lines = zip(*_csv_columns(block, rank), strict=True)
-            if _is_plain(block):  # what csv.writer would write, in half the time
+            columns = _csv_columns(block, rank)
+            lines = zip(*columns, strict=True)
+            if _is_plain(columns):  # what csv.writer would write, in half the time
                 text.write("".join([f"{','.join(line)}\n" for line in lines]))
             else:
                 table.writerows(lines)
@@ -112,13 +113,12 @@ def records(rows: Iterable[Row]) -> Iterator[Record]:
         }
 
 
-def _is_plain(rows: list[Row]) -> bool:
-    """Tell whether no text of these rows needs quotes."""
-    texts = "".join(text for row in rows for text in (row.id, row.path, row.predicted, row.error))
-    return not any(mark in texts for mark in ',"\r\n')
+def _is_plain(columns: list[list[str]]) -> bool:
+    """Tell whether no cell needs quotes."""
+    return not any(mark in text for text in map("".join, columns) for mark in ',"\r\n')
 
 
-def _csv_columns(rows: list[Row], rank: int) -> list[Iterable[str]]:
+def _csv_columns(rows: list[Row], rank: int) -> list[list[str]]:
     """Return columns of cells; the first row has this rank, and unreadable ones stand last."""
     count = sum(not row.is_unreadable for row in rows)
     _, descending, ids, paths, p_unlabeled, predicted, confidence, errors = zip(*rows, strict=True)
@@ -126,21 +126,21 @@ def _csv_columns(rows: list[Row], rank: int) -> list[Iterable[str]]:
     scores = np.negative(np.array(descending[:count], np.float32))
     return [
         [*map(str, range(rank, rank + count)), *left],
-        cells(ids),
-        cells(paths),
+        list(cells(ids)),
+        list(cells(paths)),
         [*map(str, scores), *left],
         _texts(p_unlabeled),
-        cells(predicted),
+        list(cells(predicted)),
         _texts(confidence),
         [*["ok"] * count, *["unreadable" for _ in left]],
-        cells(errors),
+        list(cells(errors)),
     ]
 
 
-def _texts(values: tuple[float | None, ...]) -> Iterable[str]:
+def _texts(values: tuple[float | None, ...]) -> list[str]:
     if None in values:
         return ["" if value is None else _digits(value) for value in values]
-    return map(str, np.array(values, np.float32))
+    return list(map(str, np.array(values, np.float32)))
 
 
 def _digits(value: float) -> str:

@@ -44,6 +44,7 @@ class ArraySource:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._spec = str(path)
         self._loaded: dict[str, npt.NDArray[np.uint8]] = {}
         self._lock = threading.Lock()
         try:
@@ -57,7 +58,7 @@ class ArraySource:
     @property
     def spec(self) -> str:
         """Path of the file."""
-        return str(self._path)
+        return self._spec
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -93,13 +94,9 @@ class ArraySource:
 
     def _entry(self, member: _Member, row: int, image: npt.NDArray[np.uint8]) -> Entry:
         name = row_id(member.split, row)
-        return Entry(
-            id=name,
-            label=member.labels[row] if member.labels else None,
-            split=member.split,
-            path=f"{self._path}!{name}",
-            read=partial(_same, image),
-        )
+        label = member.labels[row] if member.labels else None
+        # By position: names would take as long as all the rest.
+        return Entry(name, partial(_same, image), label, member.split, f"{self._spec}!{name}")
 
     def _whole(self, member: _Member) -> npt.NDArray[np.uint8]:
         with self._lock:
