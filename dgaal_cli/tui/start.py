@@ -33,7 +33,7 @@ def start_screen(
     bridge.begin()  # the store is opened and the first image leased while Textual is imported
     from dgaal_cli.tui.app import run
     from dgaal_cli.tui.keymap import OwnKeys
-    from dgaal_cli.tui.render.choose import choose_mode
+    from dgaal_cli.tui.render.choose import Mode, choose_mode
     from dgaal_cli.tui.settings import Settings
     from dgaal_cli.tui.trainer import command_for
 
@@ -52,8 +52,11 @@ def start_screen(
         from dgaal_cli.tui.render.kitty import Gallery
 
         gallery = Gallery(os.environ)
+    mode = choose_mode(images, os.environ)
+    is_palette = images == "auto" and mode is Mode.HALF256
     settings = Settings(
-        mode=choose_mode(images, os.environ),
+        mode=mode,
+        advice="256 colors; more: set COLORTERM" if is_palette else "",
         gate_s=config.label.gate_ms / 1000,
         hints=config.label.hints,
         make_reader=make_reader,

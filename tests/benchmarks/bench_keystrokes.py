@@ -49,7 +49,8 @@ def build(root: Path, pixels: np.ndarray, labels: np.ndarray) -> None:
         InitRequest(
             root=root / "work",
             pool=str(root / "pool.npz"),
-            class_names=[str(k) for k in range(10)],
+            base=root,
+            classes=[str(k) for k in range(10)],
             preset="tiny",
         )
     ).workspace

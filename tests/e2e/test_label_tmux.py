@@ -151,6 +151,7 @@ def test_a_burst_of_keys_is_one_answer_and_a_kill_loses_none(pane):
 @pytest.mark.parametrize("term", ["tmux-256color", "screen-256color"])
 def test_without_colorterm_only_the_palette_is_used(pane, term):
     pane.start((80, 24), COLORTERM="", TERM=term)
+    pane.until(lambda text: "256 colors; more: set COLORTERM" in text)
     pane.until_image()
     image = [line for line in pane.styled().split("\n") if "▀" in line]
     assert re.search(r"[34]8;5;\d+", "\n".join(image))

@@ -37,6 +37,8 @@ class LabelScreen(LabelRounds):
         count = len(self.view.history)
         if count and self.view.subject:
             self.flash(words.resumed(count), seconds=4)
+        elif self.settings.advice:
+            self.tell(self.settings.advice, seconds=6)
         if self.settings.is_review_first:
             self.call_after_refresh(self.do_review)
         elif self.view.state == "answered":
