@@ -185,13 +185,13 @@ class _Trial:
         annotations, labeled = self.annotations, self.labels.copy()
         inherited = self.synthetic.inherited_labels
         learned = len(data.labeled_rows) + int(data.synthetic.is_labeled.sum())
-        method, seconds, is_plain = self._train(data)
+        is_last = number == self.plan.rounds or not len(data.unlabeled_rows)
+        method, seconds, is_plain = self._train(data, is_last=is_last)
         own = self._answers_on_test(method.classifier, data)
         fair = own if is_plain else self._answers_on_test(self._plain(data), data)
         truth = self.pool.test_labels
         left = len(data.unlabeled_rows)
-        is_last = number == self.plan.rounds or not left
-        health = method.health(data)
+        health = {} if is_last else method.health(data)
         asked = _Asked() if is_last else self._ask(method, data, min(self.plan.query_size, left))
         self.had_labels = self.had_labels or len(data.labeled_rows) > 0
         self.before = {
@@ -222,8 +222,11 @@ class _Trial:
             is_last=is_last,
         )
 
-    def _train(self, data: RoundData) -> tuple[Method, Seconds, bool]:
-        """Train the method's networks; tells whether its T is the plain one of everybody."""
+    def _train(self, data: RoundData, *, is_last: bool) -> tuple[Method, Seconds, bool]:
+        """Train the method's networks; tells whether its T is the plain one of everybody.
+
+        The last round asks nothing, so what would only choose is not trained: T is the same.
+        """
         method = fresh_method(self.config, self.shape, number=data.number)
         if data.number:
             begin_with(method, self.before, origins_of(method, self.config))
@@ -232,9 +235,12 @@ class _Trial:
         compile_networks(method.modules, self.config.compile, self.device)
         first, second = method.learn(data), method.adapt(data)
         phases = [*first, *second]
+        if is_last:
+            first, second = _until_classifier(first, method.classifier), []
         seconds = self._run(first, data, who=self.who)
         began = time.perf_counter()
-        self._redraw(method, data)
+        if not is_last:
+            self._redraw(method, data)
         drawing = time.perf_counter() - began
         seconds |= self._run(second, data, who=self.who)
         own = {p.name for p in phases if _touches(p, method.classifier)}
@@ -377,6 +383,12 @@ def _marks(network: Classifier, phases: Sequence[Phase]) -> list[tuple[str, str,
     """Name, title, steps and number of networks of the phases that train T."""
     own = [phase for phase in phases if _touches(phase, network)]
     return [(phase.name, phase.title, phase.steps, len(phase.networks)) for phase in own]
+
+
+def _until_classifier(phases: Sequence[Phase], network: Classifier) -> list[Phase]:
+    """Return the phases up to the last one that trains T: what T may depend on."""
+    last = max((i for i, phase in enumerate(phases) if _touches(phase, network)), default=-1)
+    return list(phases[: last + 1])
 
 
 def _touches(phase: Phase, network: Classifier) -> bool:

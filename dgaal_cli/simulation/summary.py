@@ -65,7 +65,7 @@ class MethodSummary:
     sampling_s: float
     """Mean seconds to choose one query."""
     training_s: float
-    """Mean seconds a round to train the method's networks, T included."""
+    """Mean seconds a round that asks to train the method's networks, T included."""
     cannot_tell: int
     verdict: str
 
@@ -101,7 +101,7 @@ def _summarize_arm(
     records = [record for rounds in own.values() for record in rounds]
     has_own_t = any(record.system_accuracy is not None for record in records)
     system = _effect(own, reference, reached, is_system=True) if has_own_t else None
-    queries = [record.seconds.sampling for record in records if not record.is_last]
+    asking = [record for record in records if not record.is_last]
     ratios = [
         rounds[0].absent.share / rounds[0].absent.base_rate
         for rounds in own.values()
@@ -114,11 +114,15 @@ def _summarize_arm(
         selection=selection,
         system=system,
         missing_class_enrichment=estimate(ratios) if ratios else None,
-        sampling_s=float(np.mean(queries)) if queries else 0.0,
-        training_s=float(np.mean([r.seconds.classifier + r.seconds.networks for r in records])),
+        sampling_s=_mean([r.seconds.sampling for r in asking]),
+        training_s=_mean([r.seconds.classifier + r.seconds.networks for r in asking or records]),
         cannot_tell=sum(record.cannot_tell for record in records),
         verdict="" if is_reference else verdict(selection.vs_random),
     )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else 0.0
 
 
 def verdict(difference: Estimate | None) -> str:

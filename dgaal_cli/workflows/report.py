@@ -310,7 +310,9 @@ def _simulation_health(result: SimulationResult) -> list[Section]:
         if png is not None:
             caption = f"{show(name)}, seed {seed}: gauges by round"
             pictures.append(Picture(name=f"health-{place}", png=png, caption=caption))
-            last = {k: math.nan if v is None else v for k, v in trials[seed][-1].health.items()}
+            # The last round chooses nothing, so there is nothing to gauge in it.
+            gauged = [record.health for record in trials[seed] if record.health]
+            last = {k: math.nan if v is None else v for k, v in gauged[-1].items()}
             lines += [f"{show(name)}: {said}" for said in health_warnings(last)]
     return [Section(title="Sampler health", lines=lines, pictures=pictures)] if pictures else []
 

@@ -13,6 +13,7 @@ from dgaal_cli.errors import CheckFailedError
 from dgaal_cli.methods.base import Drawn
 from dgaal_cli.methods.random_sampling import RandomSampling
 from dgaal_cli.methods.registry import METHODS
+from dgaal_cli.simulation import protocol
 from dgaal_cli.simulation.phases import run_phases
 from dgaal_cli.simulation.plan import Arm
 from dgaal_cli.simulation.protocol import measure_full_data, run_trial
@@ -267,3 +268,37 @@ def test_a_method_with_a_learner_of_its_own_is_a_system(path, pool):
     assert [r.accuracy for r in records] == [
         r.accuracy for r in run(path, pool, "random", rounds=1)
     ]
+
+
+@pytest.mark.parametrize("method", ["dgaal", "ta-vaal", "gaal"])
+def test_the_last_round_trains_only_what_its_accuracy_needs(path, pool, method, monkeypatch):
+    names = []
+
+    def spy(phases, **options):
+        names.extend(phase.name for phase in phases)
+        return run_phases(phases, **options)
+
+    monkeypatch.setattr(protocol, "run_phases", spy)
+    as_last = run(path, pool, method, rounds=1)[1]
+    shorter, names[:] = set(names), []
+    as_middle = run(path, pool, method, rounds=2)[1]
+    assert as_last.is_last
+    assert not as_middle.is_last
+    assert as_last.accuracy == as_middle.accuracy
+    assert as_last.system_accuracy == as_middle.system_accuracy
+    assert as_last.labels_by_class == as_middle.labels_by_class
+    assert as_middle.health
+    assert as_last.health == {}
+    assert shorter <= set(names)
+
+
+def test_selection_is_not_trained_where_nothing_is_asked(path, pool, monkeypatch):
+    names = []
+
+    def spy(phases, **options):
+        names.extend(phase.name for phase in phases)
+        return run_phases(phases, **options)
+
+    monkeypatch.setattr(protocol, "run_phases", spy)
+    run(path, pool, "vaal", rounds=0)
+    assert names == ["classifier"]
