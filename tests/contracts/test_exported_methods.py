@@ -1,0 +1,76 @@
+"""Every method leaves the house: trained, exported in both formats, proven, scored with.
+
+``deep`` but for one: some ten seconds a method.
+"""
+
+import numpy as np
+import pytest
+
+from dgaal_cli.config.load import configuration
+from dgaal_cli.methods.registry import METHODS, SYNTHESIZING
+from dgaal_cli.simulation.oracle import answer_items, true_labels
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.workflows.export import export
+from dgaal_cli.workflows.init import InitRequest, init
+from dgaal_cli.workflows.score import ScoreOptions, score
+from dgaal_cli.workflows.train import train
+from exporters.manifest import ROLES
+
+POOL = "builtin:digits#test"  # 500 images
+SMALL = (
+    "pretrain.min_steps=6",
+    "pretrain.epochs=0",
+    "coevolve.steps=10",
+    "classifier.steps=20",
+    "discriminative.epochs=10",
+    "vaal.epochs=0",
+    "vaal.min_steps=6",
+    "vaal.settle_steps=10",
+    "gaal.epochs=0",
+    "gaal.min_steps=6",
+    "gaal.atoms=16",
+    "threads=1",
+)
+QUICK = ("vaal",)
+UNSCORED = {"asal", "probcover", "random", "self-taught", "typiclust", *SYNTHESIZING}
+"""Methods that choose without a score of each image: they leave the task model alone."""
+WITHIN = 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in QUICK else pytest.mark.deep) for name in METHODS],
+)
+def test_artifacts_of_every_method_are_proven_and_score(name: str, tmp_path) -> None:
+    request = InitRequest(
+        root=tmp_path / "w",
+        pool=POOL,
+        base=tmp_path,
+        classes=[str(digit) for digit in range(10)],
+        preset="tiny",
+    )
+    workspace = init(request).workspace
+    with LabelStore.open(workspace.store_path) as store:
+        items = [item.item_id for item in store.items()][:40]
+        answer_items(store, items, true_labels(POOL, base=tmp_path))
+    config = configuration(workspace, f"method={name}", *SMALL)
+    train(workspace, config)
+    written = export(workspace, config, formats=["onnx", "torchscript"], device="cpu").artifacts
+    roles = {artifact.role for artifact in written}
+    assert "classifier" in roles
+    assert roles <= set(ROLES)
+    assert ("sampler" in roles) == (name not in UNSCORED)
+    assert len(written) == 2 * len(roles)
+    if name in UNSCORED:
+        return
+    ranked: list[dict[str, float]] = []
+    for suffix in (".onnx", ".ts"):
+        path = workspace.artifacts_path / f"sampler{suffix}"
+        options = ScoreOptions(device="cpu", is_trusted=True)
+        result = score(POOL, artifact=path, base=tmp_path, options=options)
+        assert (result.scored, result.unreadable) == (500, 0)
+        ranked.append({row.id: row.score for row in result.rows})
+    onnx, script = (np.array([scores[name] for name in sorted(scores)]) for scores in ranked)
+    assert np.abs(onnx - script).max() <= WITHIN
+    assert len(np.unique(onnx)) > 1
