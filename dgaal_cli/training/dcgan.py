@@ -8,6 +8,7 @@ from dgaal_cli.config.schema import GaalConfig
 from dgaal_cli.networks.dcgan import DcganDiscriminator, DcganGenerator, draw_prior
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.device import to_device
 from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
 
 BETAS = (0.5, 0.999)
@@ -34,7 +35,7 @@ def dcgan_phase(
     last = LastBatch()
 
     def draw(rng: Generator) -> Tensor:
-        return generator(draw_prior(config.batch, config.latent, rng).to(data.device))
+        return generator(to_device(draw_prior(config.batch, config.latent, rng), data.device))
 
     def step(_step: int, rng: Generator) -> Losses:
         drawn = draw_rows(rows, config.batch, rng)

@@ -130,8 +130,10 @@ class PoolDraws:
             images=normalize(images),
             is_labeled=to_device(target, device),
             noise=noise,
-            condition=None if extras.condition is None else extras.condition[rows].to(device),
-            classes=None if extras.classes is None else extras.classes[labeled].to(device),
+            condition=None
+            if extras.condition is None
+            else to_device(extras.condition[rows], device),
+            classes=None if extras.classes is None else to_device(extras.classes[labeled], device),
         )
 
 
@@ -208,9 +210,10 @@ def settle_phase(
         labeled = draw_rows(rows.labeled, config.batch, generator)
         unlabeled = draw_rows(rows.unlabeled, config.batch, generator)
         last.note(item_ids, labeled, unlabeled)
-        logits = network(seen["all"][torch.cat([labeled, unlabeled])])
+        picked = to_device(torch.cat([labeled, unlabeled]), seen["all"].device)
+        logits = network(seen["all"].index_select(0, picked))
         if "targets" in seen:
-            said = seen["targets"][torch.cat([labeled, unlabeled])]
+            said = seen["targets"].index_select(0, picked)
             loss = F.binary_cross_entropy_with_logits(logits, said)
         else:
             loss = discriminator_loss(logits[: config.batch], logits[config.batch :])

@@ -16,6 +16,7 @@ from dgaal_cli.config.schema import CoevolveConfig
 from dgaal_cli.ids import ItemId
 from dgaal_cli.methods.gauges import auc
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
+from dgaal_cli.training.device import to_device
 from dgaal_cli.training.losses import discriminator_loss
 from dgaal_cli.training.modes import evaluating
 from dgaal_cli.training.optimizers import adam
@@ -72,7 +73,9 @@ def fold_phase(
         progress["step"] = number + 1
         picked = [draw_rows(rows[s], config.batch, generator) for s in ("labeled", "unlabeled")]
         last.note(now.item_ids, *picked)
-        labeled, unlabeled = (network(now.z[side]) for side in picked)
+        labeled, unlabeled = (
+            network(now.z.index_select(0, to_device(side, now.z.device))) for side in picked
+        )
         loss = discriminator_loss(labeled, unlabeled)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
