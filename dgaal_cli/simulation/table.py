@@ -8,6 +8,8 @@ from dgaal_cli.simulation.plan import Plan
 from dgaal_cli.simulation.statistics import CONFIDENCE, Estimate
 from dgaal_cli.simulation.summary import ENOUGH_OF_FULL, Effect, MethodSummary, Summary
 
+PUBLISHED_TITLE = "Published, on the whole data and with other task models"
+
 Rows = list[list[str]]
 """A header and its rows, all of one length."""
 
@@ -136,7 +138,7 @@ def markdown(
     parts += ["## In words", "\n".join(f"- {line}" for line in sentences(summary))]
     if published:
         lines = [*(f"- {show(line)}" for line in published)]
-        parts += ["## Published, on the whole data and with other task models", "\n".join(lines)]
+        parts += [f"## {PUBLISHED_TITLE}", "\n".join(lines)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -97,6 +97,7 @@ def report_simulation(simulation: Path, *, folder: Path | None = None) -> Report
         Section(title="In words", lines=table.sentences(result.summary)),
         _simulation_curves(result),
         Section(title="Methods", table=table.method_rows(result.summary)),
+        *_systems_and_published(result),
         Section(title="Confusion after the last round", pictures=_confusions(result)),
         *_simulation_queries(result, notes),
         *_simulation_health(result),
@@ -210,6 +211,17 @@ def _workspace_pictures(workspace: Workspace) -> list[Section]:
         if (path := plots / f"{name}.png").is_file()
     ]
     return [Section(title="Last round", pictures=pictures)] if pictures else []
+
+
+def _systems_and_published(result: SimulationResult) -> list[Section]:
+    """Return what not every simulation has: another T of a method's own, numbers of a paper."""
+    sections: list[Section] = []
+    if any(m.system for m in result.summary.methods):
+        rows = table.system_rows(result.summary)
+        sections.append(Section(title="Systems: T as the method itself trains it", table=rows))
+    if result.plan.published:
+        sections.append(Section(title=table.PUBLISHED_TITLE, lines=result.plan.published))
+    return sections
 
 
 def _simulation_curves(result: SimulationResult) -> Section:

@@ -24,7 +24,9 @@ HOSTILE = "<b>dark"
 def simulation(tmp_path_factory):
     root = tmp_path_factory.mktemp("simulation")
     path = write_pool(root / "pool.npz")
-    plan = small_plan(path, "random", "dgaal", rounds=1, full_data=True)
+    plan = small_plan(
+        path, "random", "dgaal", rounds=1, full_data=True, published=("Guo: <b>80.6</b> %",)
+    )
     simulate(plan, root / "out", base=root)
     return root / "out"
 
@@ -74,6 +76,8 @@ def test_a_simulation_gets_curves_queries_and_confusion(simulation, tmp_path):
     assert html.count("<img ") == len(result.pictures)
     assert "random" in html
     assert "beats random" in html or "does not beat random" in html or "is worse" in html
+    assert "system AUBC %" in html  # dgaal trains T in its own way
+    assert "Guo: &lt;b&gt;80.6&lt;/b&gt; %" in html
     for path in result.pictures:
         Image.open(path).verify()
     assert result.notes == ()
