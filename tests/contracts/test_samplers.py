@@ -120,6 +120,8 @@ def test_the_gauge_sees_missing_classes(name, learned):
 def test_the_latents_carry_the_images(name, kind, learned):
     health = learned(name, kind).health(scene_of(kind).data)
     assert health["active_units"] >= health["latent_units"] / 4
+    if kind != "dark half missing":  # a texture is noise: few of its values can be foretold
+        assert health["reconstruction_r2"] >= 0.3
 
 
 def enrichment(ranking, scene: Scene) -> float:
