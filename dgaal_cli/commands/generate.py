@@ -29,29 +29,33 @@ def generate(
         str | None, typer.Option(help="Images to redraw: a SOURCE; else the workspace's pool.")
     ] = None,
     noise: Annotated[
-        float, typer.Option(help="Half width of the random factor around 1 a channel gets.")
-    ] = 0.05,
+        float | None,
+        typer.Option(
+            help="Redrawing: half width of the random factor around 1 a channel gets, else 0.05. "
+            "From the latent prior: its standard deviation, else 1."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Chooses parents and noise.", min=0)] = 0,
     device: Device = "auto",
     trust_torchscript: Annotated[
         bool, typer.Option("--trust-torchscript", help="Run foreign TorchScript, which is code.")
     ] = False,
 ) -> None:
-    """Draw images from parents with an exported generator; they keep their parent's class."""
+    """Draw images with an exported generator: from parents, whose class they keep, or its prior."""
     from dgaal_cli import interruption
-    from dgaal_cli.workflows.generate import GenerateOptions, default_generator
+    from dgaal_cli.workflows.generate import GenerateOptions, default_generator, redraws
     from dgaal_cli.workflows.generate import generate as run
     from dgaal_cli.workflows.score import trusted_by
 
     context: Context = ctx.obj
-    workspace = _workspace(context, is_needed=artifact is None or parents is None)
+    workspace = _workspace(context, is_needed=artifact is None)
     base = context.base
     if workspace is not None:
         artifact = artifact or default_generator(workspace.artifacts_path)
-        if parents is None:
-            parents, base = context.config().pool.source, workspace.root
-    if artifact is None or parents is None:
-        raise UsageError("name a generator with -a and its parents with --parents")
+    if artifact is None:
+        raise UsageError("name a generator with -a")
+    if parents is None and workspace is not None and redraws(artifact):
+        parents, base = context.config().pool.source, workspace.root
     options = GenerateOptions(
         count=count,
         noise=noise,
@@ -72,7 +76,7 @@ def generate(
             {
                 "folder": show(str(result.folder)),
                 "images": [
-                    {"file": file, "parent": show(parent)}
+                    {"file": file, "parent": None if parent is None else show(parent)}
                     for file, parent in zip(result.files, result.parents, strict=True)
                 ],
                 "unreadable": [

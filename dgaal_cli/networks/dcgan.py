@@ -41,8 +41,7 @@ class DcganGenerator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Draw images."""
-        start = self.project(z).view(len(z), -1, self.side, self.side)
-        return self.body(start)
+        return self.body(self.project(z).unflatten(1, (-1, self.side, self.side)))
 
 
 class DcganDiscriminator(nn.Module):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dgaal_cli.networks.classifier import Classifier
+from dgaal_cli.networks.dcgan import DcganGenerator
 from dgaal_cli.networks.decoder import Decoder
 from dgaal_cli.networks.encoder import Encoder
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
@@ -44,6 +45,22 @@ class DeployedGenerator(nn.Module):
         """Redraw uint8 parents ``(N, H, W, C)``."""
         feature_map, _ = self.encoder(normalize(images))
         return denormalize(self.decoder(feature_map, noise))
+
+
+class DeployedPrior(nn.Module):
+    """A DCGAN's generator: standard normal latents ``(N, Z)`` to uint8 images.
+
+    It was trained on values uniform in [-1, 1], which the error function makes of normal ones: so
+    whoever draws needs to know one prior only, and smaller latents give more typical images.
+    """
+
+    def __init__(self, generator: DcganGenerator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Draw images."""
+        return denormalize(self.generator(torch.erf(latents * 0.5**0.5)))
 
 
 class AdversarialSampler(nn.Module):

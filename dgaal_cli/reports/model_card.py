@@ -10,7 +10,7 @@ from exporters.manifest import Manifest
 
 _PURPOSES = {
     "sampler": "image to score: which images to label next (higher = ask first)",
-    "generator": "parent image and noise factors to a synthesized image",
+    "generator": "parents and noise factors, or latents alone, to synthesized images",
     "classifier": "image to class: the task model that the labels are for",
 }
 

@@ -8,32 +8,34 @@ from numpy.typing import NDArray
 
 _SIDE = 64
 _GAP = 8
-_PAIRS_A_ROW = 6
+_TILES_A_ROW = 12
 _BACKGROUND = (24, 24, 24)
 
 
-def pair_sheet(pairs: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> bytes:
+def pair_sheet(pairs: Sequence[tuple[NDArray[np.uint8], ...]]) -> bytes:
     """Draw each parent with its drawing to the right of it, enlarged without smoothing.
 
     Args:
-        pairs: uint8 (S, S, C) parent and drawing, at least one pair.
+        pairs: uint8 (S, S, C) parent and drawing, or a drawing alone where it has no parent; all
+            alike, at least one.
 
     Returns:
         A PNG file.
     """
     from PIL import Image
 
-    columns = min(_PAIRS_A_ROW, len(pairs))
+    tiles = len(pairs[0])
+    columns = min(_TILES_A_ROW // tiles, len(pairs))
     rows = -(-len(pairs) // columns)
-    width = columns * (2 * _SIDE + _GAP) + _GAP
+    width = columns * (tiles * _SIDE + _GAP) + _GAP
     sheet = Image.new("RGB", (width, rows * (_SIDE + _GAP) + _GAP), _BACKGROUND)
     for position, pair in enumerate(pairs):
         top = _GAP + position // columns * (_SIDE + _GAP)
-        left = _GAP + position % columns * (2 * _SIDE + _GAP)
-        for offset, pixels in zip((0, _SIDE), pair, strict=True):
+        left = _GAP + position % columns * (tiles * _SIDE + _GAP)
+        for offset, pixels in enumerate(pair):
             tile = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
             tile = tile.resize((_SIDE, _SIDE), Image.Resampling.NEAREST)
-            sheet.paste(tile, (left + offset, top))
+            sheet.paste(tile, (left + offset * _SIDE, top))
     return encode_png(np.asarray(sheet))
 
 

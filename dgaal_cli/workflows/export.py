@@ -15,6 +15,7 @@ from dgaal_cli.errors import UsageError
 from dgaal_cli.events import Emit, ignore
 from dgaal_cli.methods.base import can_learn_classes
 from dgaal_cli.networks.decoder import Decoder
+from dgaal_cli.networks.deploy import DeployedPrior
 from dgaal_cli.rounds import METRICS_NAME, read_record
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.training.modes import evaluating
@@ -38,7 +39,7 @@ _MEANINGS = {
     "logits": "one a class, before softmax",
     "probabilities": "one a class, sums to 1",
     "features": "latents for similarity",
-    "synthesized": "redrawn parents, 0..255",
+    "synthesized": "drawn images, 0..255",
 }
 
 
@@ -168,7 +169,13 @@ def _tensors(
     )
     inputs = (images,)
     example: tuple[torch.Tensor, ...] = (torch.from_numpy(np.array(data.pixels[:2])),)
-    if role == "generator":
+    if isinstance(module, DeployedPrior):
+        width = module.generator.latent
+        meaning = "from the latent prior: standard normal"
+        shape = ("N", width)
+        inputs = (TensorInfo(name="latents", shape=shape, dtype="float32", meaning=meaning),)
+        example = (torch.zeros(2, width),)
+    elif role == "generator":
         decoder = trained.method.modules["decoder"]
         assert isinstance(decoder, Decoder)
         width = decoder.map_channels

@@ -1,4 +1,4 @@
-"""Draw images with an exported generator: parents in, redrawn images out. ONNX needs no torch."""
+"""Draw images with an exported generator, from parents or its prior. ONNX needs no torch."""
 
 import json
 import os
@@ -30,10 +30,13 @@ from exporters.registry import SUFFIXES
 
 SHEET_NAME = "contact_sheet.png"
 LIST_NAME = "generated.jsonl"
-"""One line an image: file, parent, seed and noise; ids are escaped, never altered."""
+"""One line an image: file, parent (null without one), seed and noise; ids are escaped only."""
 
 SHEET_PAIRS = 60
 _BATCH = 32
+REDRAWING_NOISE = 0.05
+PRIOR_NOISE = 1.0
+MOST_PRIOR_NOISE = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +45,9 @@ class GenerateOptions:
 
     count: int = 24
     """Images to draw; parents are used again, with other noise, where there are fewer."""
-    noise: float = 0.05
-    """Half width S of the factor a channel, uniform in [1-S, 1+S] (DGAAL: 0.05); below 1."""
+    noise: float | None = None
+    """Redrawing parents: half width S of the factor a channel, uniform in [1-S, 1+S], below 1; else
+    DGAAL's 0.05. From the latent prior: its standard deviation, else 1."""
     seed: int = 0
     """Chooses parents and noise; image i is the same for every count."""
     device: str = "auto"
@@ -60,8 +64,8 @@ class GenerateResult:
 
     folder: Path
     files: tuple[str, ...]
-    parents: tuple[SampleId, ...]
-    """Of each file, in the same order."""
+    parents: tuple[SampleId | None, ...]
+    """Of each file, in the same order; None for images from the latent prior."""
     unreadable: tuple[tuple[SampleId, str], ...]
     """Parents that were passed over, and why."""
     device: str
@@ -69,19 +73,20 @@ class GenerateResult:
 
 
 def generate(
-    parents: str | Source,
+    parents: str | Source | None,
     *,
     artifact: Path,
     base: Path,
     output: Path,
     options: GenerateOptions | None = None,
 ) -> GenerateResult:
-    """Redraw images of a source and write them as PNG, with a contact sheet beside their parents.
+    """Draw images and write them as PNG, with a contact sheet that shows their parents, too.
 
     The folder appears when everything in it is written; until then it does not exist.
 
     Args:
-        parents: SOURCE text, or an open source, of images to redraw.
+        parents: SOURCE text, or an open source, of images to redraw; None for a generator that
+            draws from its latent prior: see ``redraws``.
         artifact: An exported generator, ``.onnx`` or ``.ts``.
         base: Folder that a relative SOURCE is relative to.
         output: Folder to write; must be missing or empty.
@@ -96,12 +101,13 @@ def generate(
     """
     options = options or GenerateOptions()
     started = time.perf_counter()
-    _check(options, output)
     checked = read_artifact(artifact, role="generator")
+    _check(options, output, is_redrawing=_redraws(checked))
+    _check_parents(parents, checked)
     source = open_source(parents, base=base) if isinstance(parents, str) else parents
     engine = start_engine(checked, device=options.device, is_trusted=options.is_trusted)
     with _folder(output) as folder:
-        drawn = _Drawing(folder, options)
+        drawn = _Drawing(folder, options, _noise(options, is_redrawing=source is not None))
         with closing(_parents(source, checked, options, drawn)) as stream:
             for batch in _batches(stream):
                 drawn.add(engine, batch)
@@ -117,6 +123,20 @@ def generate(
     )
 
 
+def redraws(artifact: Path) -> bool:
+    """Tell whether a generator redraws parents; else it draws from its latent prior.
+
+    Raises:
+        UsageError: There is no such file.
+        ArtifactError: It is damaged, foreign or no generator.
+    """
+    return _redraws(read_artifact(artifact, role="generator"))
+
+
+def _redraws(artifact: CheckedArtifact) -> bool:
+    return any(info.dtype == "uint8" for info in artifact.manifest.inputs)
+
+
 def default_generator(root: Path) -> Path:
     """Find the generator that a workspace exported into the folder ``root``.
 
@@ -128,35 +148,40 @@ def default_generator(root: Path) -> Path:
         if path.is_file():
             return path
     raise UsageError(
-        f"{show(str(root))} holds no generator; write one with 'dgaal export' (method dgaal), "
-        "or name a file with -a"
+        f"{show(str(root))} holds no generator; write one with 'dgaal export' (methods dgaal and "
+        "gaal), or name a file with -a"
     )
 
 
-Parent = tuple[SampleId, NDArray[np.uint8]]
+Parent = tuple[SampleId | None, NDArray[np.uint8] | None]
 
 
 class _Drawing:
     """Files of one run, in the order of drawing."""
 
-    def __init__(self, folder: Path, options: GenerateOptions) -> None:
+    def __init__(self, folder: Path, options: GenerateOptions, noise: float) -> None:
         self.files: list[str] = []
-        self.parents: list[SampleId] = []
+        self.parents: list[SampleId | None] = []
         self.unreadable: dict[SampleId, str] = {}
         self._folder = folder
         self._options = options
+        self._scale = noise
         # Rows of one stream: what image i gets depends neither on the count nor on the batch.
         self._noise = np.random.default_rng((options.seed, 1))
-        self._pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
+        self._pairs: list[tuple[NDArray[np.uint8], ...]] = []
         self._lines: list[str] = []
 
     def add(self, engine: Engine, batch: list[Parent]) -> None:
-        """Redraw some parents and write the images."""
-        images = np.stack([pixels for _, pixels in batch])
+        """Redraw some parents, or draw as many without any, and write the images."""
+        known = [pixels for _, pixels in batch if pixels is not None]
+        images = np.stack(known) if known else None
         feed: dict[str, NDArray[Any]] = {}
         for info in engine.manifest.inputs:
             shape = (len(batch), *(int(side) for side in info.shape[1:]))
-            feed[info.name] = images if info.dtype == "uint8" else self._factors(shape)
+            if images is None:
+                feed[info.name] = self._latents(shape)
+            else:
+                feed[info.name] = images if info.dtype == "uint8" else self._factors(shape)
         drawings = engine.run(feed)[engine.manifest.outputs[0].name]
         for (parent, pixels), drawing in zip(batch, drawings, strict=True):
             name = f"{len(self.files):06d}.png"
@@ -165,15 +190,15 @@ class _Drawing:
             self.files.append(name)
             self.parents.append(parent)
             if len(self._pairs) < SHEET_PAIRS:
-                self._pairs.append((pixels, drawing))
+                self._pairs.append((drawing,) if pixels is None else (pixels, drawing))
 
-    def finish(self, source: Source) -> None:
+    def finish(self, source: Source | None) -> None:
         """Write what goes with the images.
 
         Raises:
             InputDataError: Not one parent could be read.
         """
-        if not self.files:
+        if not self.files and source is not None:
             reasons = "; ".join(f"{show(i)}: {show(why)}" for i, why in self.unreadable.items())
             raise InputDataError(
                 f"{show(source.spec)} holds no readable image to redraw"
@@ -183,23 +208,28 @@ class _Drawing:
         (self._folder / SHEET_NAME).write_bytes(pair_sheet(self._pairs))
 
     def _factors(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        half_width = self._options.noise
-        return self._noise.uniform(1 - half_width, 1 + half_width, shape).astype(np.float32)
+        return self._noise.uniform(1 - self._scale, 1 + self._scale, shape).astype(np.float32)
 
-    def _line(self, name: str, parent: SampleId) -> str:
+    def _latents(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        return (self._scale * self._noise.standard_normal(shape)).astype(np.float32)
+
+    def _line(self, name: str, parent: SampleId | None) -> str:
         document = {
             "file": name,
             "parent": parent,
             "seed": self._options.seed,
-            "noise": self._options.noise,
+            "noise": self._scale,
         }
         return json.dumps(document) + "\n"
 
 
 def _parents(
-    source: Source, artifact: CheckedArtifact, options: GenerateOptions, drawn: _Drawing
+    source: Source | None, artifact: CheckedArtifact, options: GenerateOptions, drawn: _Drawing
 ) -> Generator[Parent]:
     """Yield ``count`` readable parents: shuffled, and from the start again when they run out."""
+    if source is None:
+        yield from repeat((None, None), options.count)
+        return
     entries = list(source.entries())
     order: list[int] = np.random.default_rng((options.seed, 0)).permutation(len(entries)).tolist()
     readable: list[Parent] = []
@@ -246,11 +276,27 @@ def _batches(parents: Iterator[Parent]) -> Iterator[list[Parent]]:
         yield batch
 
 
-def _check(options: GenerateOptions, output: Path) -> None:
+def _noise(options: GenerateOptions, *, is_redrawing: bool) -> float:
+    if options.noise is not None:
+        return options.noise
+    return REDRAWING_NOISE if is_redrawing else PRIOR_NOISE
+
+
+def _check_parents(parents: str | Source | None, artifact: CheckedArtifact) -> None:
+    if parents is None and _redraws(artifact):
+        raise UsageError(f"{artifact.name} redraws parents; name them with --parents")
+    if parents is not None and not _redraws(artifact):
+        raise UsageError(f"{artifact.name} draws from its latent prior; leave --parents out")
+
+
+def _check(options: GenerateOptions, output: Path, *, is_redrawing: bool) -> None:
     if options.count < 1:
         raise UsageError(f"--count {options.count} draws nothing; give 1 or more")
-    if not 0.0 <= options.noise < 1.0:
-        raise UsageError(f"--noise {options.noise} is out of range; give 0 or more, below 1")
+    noise = _noise(options, is_redrawing=is_redrawing)
+    if is_redrawing and not 0.0 <= noise < 1.0:
+        raise UsageError(f"--noise {noise} is out of range; give 0 or more, below 1")
+    if not 0.0 <= noise <= MOST_PRIOR_NOISE:
+        raise UsageError(f"--noise {noise} is out of range; give 0 to {MOST_PRIOR_NOISE:.0f}")
     try:
         is_used = output.exists() and (not output.is_dir() or any(output.iterdir()))
     except OSError as error:

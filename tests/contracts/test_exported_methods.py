@@ -11,6 +11,7 @@ from dgaal_cli.methods.registry import METHODS, SYNTHESIZING
 from dgaal_cli.simulation.oracle import answer_items, true_labels
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.workflows.export import export
+from dgaal_cli.workflows.generate import GenerateOptions, generate, redraws
 from dgaal_cli.workflows.init import InitRequest, init
 from dgaal_cli.workflows.score import ScoreOptions, score
 from dgaal_cli.workflows.train import train
@@ -33,7 +34,9 @@ SMALL = (
 )
 QUICK = ("vaal",)
 UNSCORED = {"asal", "probcover", "random", "self-taught", "typiclust", *SYNTHESIZING}
-"""Methods that choose without a score of each image: they leave the task model alone."""
+"""Methods that choose without a score of each image: no sampler."""
+DRAWING = {"asal", "dgaal", "dgaal-paper", *SYNTHESIZING}
+"""Methods with a generator."""
 WITHIN = 1e-4
 
 
@@ -62,6 +65,14 @@ def test_artifacts_of_every_method_are_proven_and_score(name: str, tmp_path) -> 
     assert roles <= set(ROLES)
     assert ("sampler" in roles) == (name not in UNSCORED)
     assert len(written) == 2 * len(roles)
+    if "generator" in roles:
+        path = workspace.artifacts_path / "generator.onnx"
+        parents = POOL if redraws(path) else None
+        options = GenerateOptions(count=3, device="cpu")
+        folder = tmp_path / "drawn"
+        result = generate(parents, artifact=path, base=tmp_path, output=folder, options=options)
+        assert len(result.files) == 3
+    assert ("generator" in roles) == (name in DRAWING)
     if name in UNSCORED:
         return
     ranked: list[dict[str, float]] = []

@@ -10,6 +10,7 @@ from dgaal_cli.methods.base import Drawn, Ranking, TaskShape, can_learn_classes
 from dgaal_cli.methods.random_sampling import random_ranking
 from dgaal_cli.methods.task_model_only import TaskModelOnly
 from dgaal_cli.networks.dcgan import DcganDiscriminator, DcganGenerator, draw_prior
+from dgaal_cli.networks.deploy import DeployedPrior
 from dgaal_cli.networks.pixels import denormalize, normalize
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.dcgan import dcgan_phase
@@ -45,6 +46,10 @@ class DrawingMethod(TaskModelOnly):
             else []
         )
         return [*first, *super().learn(data)]
+
+    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
+        """The classifier, and the DCGAN's generator."""
+        return super().deploy(data) | {"generator": DeployedPrior(self.generator)}
 
     def health(self, data: RoundData) -> dict[str, float]:
         """Whether drawings vary and pass for real.

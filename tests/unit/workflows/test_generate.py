@@ -2,12 +2,13 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from formula_nets import generator_case
+from formula_nets import generator_case, with_formula_weights
 from PIL import Image
 from sealed_artifacts import sealed
 
@@ -20,12 +21,19 @@ from dgaal_cli.errors import (
     TrustError,
     UsageError,
 )
+from dgaal_cli.networks.dcgan import DcganGenerator
+from dgaal_cli.networks.deploy import DeployedPrior
 from dgaal_cli.workflows.generate import (
     GenerateOptions,
     GenerateResult,
     default_generator,
     generate,
+    redraws,
 )
+from exporters.manifest import TensorInfo
+from exporters.registry import load_exporter
+from exporters.seal import seal
+from exporters.spec import ExportSpec
 
 
 @pytest.fixture
@@ -174,6 +182,62 @@ def test_another_role_is_refused(place: Path, role: str) -> None:
     (place / "generator.onnx").write_bytes(sealed(role, "onnx"))
     with pytest.raises(ArtifactError, match=f"is a {role}, a generator is needed"):
         run(place)
+
+
+def prior_generator(path: Path) -> Any:
+    """A generator that takes latents alone, and what it computes."""
+    module = with_formula_weights(
+        DeployedPrior(DcganGenerator(channels=3, image_size=8, latent=6, width=4))
+    ).eval()
+    described = replace(
+        generator_case().spec.manifest,
+        inputs=(TensorInfo(name="latents", shape=("N", 6), dtype="float32", meaning="prior"),),
+    )
+    data = load_exporter("onnx")(module, ExportSpec(manifest=described))
+    path.write_bytes(seal(data, "onnx"))
+    return EagerEngine(module, described)
+
+
+def drawn(place: Path, name: str, **options: Any) -> np.ndarray:
+    result = generate(
+        None,
+        artifact=place / "generator.onnx",
+        base=place,
+        output=place / name,
+        options=GenerateOptions(device="cpu", **options),
+    )
+    assert set(result.parents) == {None}
+    return np.stack([pixels(result.folder, file) for file in result.files])
+
+
+def test_a_generator_without_parents_draws_from_its_prior(place: Path) -> None:
+    eager = prior_generator(place / "generator.onnx")
+    images = drawn(place, "a", count=40, seed=3)
+    assert images.shape == (40, 8, 8, 3)
+    noise = np.random.default_rng((3, 1)).standard_normal((40, 6)).astype(np.float32)
+    (expected,) = eager.run({"latents": noise}).values()
+    assert np.abs(images.astype(int) - expected.astype(int)).max() <= 1
+    assert (drawn(place, "b", count=5, seed=3) == images[:5]).all()
+    still = drawn(place, "c", count=3, noise=0.0)
+    assert (still == still[0]).all()
+    told = (place / "c" / "generated.jsonl").read_text()
+    lines = [json.loads(line) for line in told.splitlines()]
+    assert [(line["parent"], line["noise"]) for line in lines] == [(None, 0.0)] * 3
+    with Image.open(place / "c" / "contact_sheet.png") as sheet:
+        assert sheet.size == (3 * 72 + 8, 80)
+
+
+def test_parents_go_with_generators_that_redraw_and_with_no_others(place: Path) -> None:
+    assert redraws(place / "generator.onnx")
+    with pytest.raises(UsageError, match="redraws parents; name them"):
+        drawn(place, "a")
+    prior_generator(place / "generator.onnx")
+    assert not redraws(place / "generator.onnx")
+    with pytest.raises(UsageError, match="leave --parents out"):
+        run(place)
+    with pytest.raises(UsageError, match=r"--noise 10\.5 .* 0 to 10"):
+        drawn(place, "a", noise=10.5)
+    assert not (place / "a").exists()
 
 
 def test_torchscript_needs_trust(place: Path) -> None:
