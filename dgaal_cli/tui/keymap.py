@@ -1,7 +1,8 @@
 """Which key means what: commands, and a key for every class, without a collision.
 
 Up to 10 classes take digits and leave letters to commands. 11 to 36 take digits and letters, and
-commands move to capitals and punctuation. Up to 400 take two keys. Above that only search is left.
+commands move to capitals and punctuation. More take two keys; above 400 the
+rest is found by search.
 """
 
 import difflib
@@ -287,10 +288,8 @@ def make_keymap(
     if len(classes) <= MOST_LETTERS:
         free = [*first, *(key for key in DIGITS + HOME_ROW if is_letters and key not in first)]
         code_of = _single_keys(classes, commands, free)
-    elif len(classes) <= MOST_CODES:
-        code_of = _two_keys(classes)
     else:
-        code_of = {}
+        code_of = _two_keys(classes[:MOST_CODES])
     return Keymap(
         commands=commands,
         codes={code: uid for uid, code in code_of.items()},

@@ -310,6 +310,19 @@ async def test_forty_classes_take_two_keys_and_nothing_is_stored_after_the_first
         assert "no class has the keys az" in t.text()
 
 
+async def test_four_hundred_classes_show_their_groups_and_one_group_whole(terminal):
+    names = [f"kind {i:03d}" for i in range(401)]
+    async with terminal(classes=names, size=(80, 24)) as t:
+        assert "a…  kind 000 … kind 019" in t.text()
+        assert "5…  kind 380 … kind 399" in t.text()
+        await t.press("d")
+        assert "kind 040" in t.text()
+        assert "kind 059" in t.text()
+        assert "kind 060" not in t.text()
+        await t.press("j")
+        assert t.labels() == {"000.png": "kind 040"}
+
+
 async def test_a_class_is_found_by_a_part_of_its_name(terminal):
     async with terminal() as t:
         await t.press("slash")
@@ -384,7 +397,7 @@ async def test_the_end_of_a_query_trains_and_goes_on_with_the_next(terminal, mak
         await t.pilot.press("3")
         await t.until(lambda: isinstance(t.app.screen, TrainingDialog), "for the dialog")
         dialog = t.app.screen
-        assert "Round 0: 1 labels" in t.dialog()
+        assert "Round 0: 1 label, " in t.dialog()
         await t.pilot.press("enter")
         await t.pilot.pause()
         assert dialog.state is None  # a held Enter starts nothing
@@ -393,7 +406,7 @@ async def test_the_end_of_a_query_trains_and_goes_on_with_the_next(terminal, mak
         await t.until(lambda: dialog.state and dialog.state.stage == "done", "for the training")
         await t.pilot.pause()
         assert "50.0%" in t.dialog()
-        assert "1 new images chosen" in t.dialog()
+        assert "1 new image chosen" in t.dialog()
         t.clock.now += 1
         await t.pilot.press("enter")
         await t.until(lambda: t.screen.is_current and t.screen.view.round == 1, "for the query")

@@ -62,6 +62,11 @@ class HelpDialog(Dialog[None]):
 
 def class_keys_text(keymap: Keymap, classes: Sequence[ClassRecord]) -> Content:
     """The classes and their keys in one paragraph."""
+    if keymap.is_two_key:
+        return text(
+            f"{len(classes)} classes, two keys each: ",
+            "the first shows what the second would answer.",
+        )
     parts: list[str | tuple[str, str]] = []
     for record in classes[:_MOST_CLASSES]:
         code = keymap.code_of.get(record.uid, "")

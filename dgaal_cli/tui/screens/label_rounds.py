@@ -101,6 +101,12 @@ class LabelRounds(LabelAnswers):
     def _label_meanwhile(self) -> None:
         self.look_again()
         self._tell_progress()
+        state = self.trainer.state if self.trainer else None
+        if state is not None and state.stage in ("failed", "canceled"):
+            self._tell_failure(state)  # it ended while the dialog was closing
+        elif state is not None and state.stage == "done":
+            self._open_next()
+            return
         if self.view.state != "labeling":
             self.call("more", lambda session: session.keep_labeling())
 
@@ -115,12 +121,15 @@ class LabelRounds(LabelAnswers):
         self._tell_progress()
         is_new_step = before is None or before.step != news.state.step
         if news.state.stage in ("failed", "canceled") and is_new_stage:
-            self.background = ""
-            self.warn(f"training {news.state.stage}; nothing is lost, t tells more", is_bell=True)
+            self._tell_failure(news.state)
         elif (is_new_stage and news.state.stage == "done") or (
             is_new_step and news.state.step.startswith("query")
         ):
             self._open_next()
+
+    def _tell_failure(self, state: TrainingState) -> None:
+        self.background = ""
+        self.warn(f"training {state.stage}; nothing is lost, t tells more", is_bell=True)
 
     def _open_next(self) -> None:
         if self.pending or self.busy:

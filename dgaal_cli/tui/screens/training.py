@@ -202,7 +202,8 @@ def progress_text(state: TrainingState, *, elapsed_s: float) -> Content:
         parts.append((f" on {show(state.measured_on)}\n", "#8a95a3"))
     parts += [(f"{line}\n", "#8a95a3") for line in health_lines(state.metrics)]
     if state.chosen is not None:
-        parts.append((f"{state.chosen} new images chosen\n", ""))
+        images = "image" if state.chosen == 1 else "images"
+        parts.append((f"{state.chosen} new {images} chosen\n", ""))
     if state.warning:
         parts.append((f"note: {show(state.warning)}\n", "#ffb454"))
     return text(*parts)

@@ -9,6 +9,7 @@ from dgaal_cli.harmless import show
 from dgaal_cli.tui import theme
 from dgaal_cli.tui.bridge import LabelView
 from dgaal_cli.tui.keymap import Keymap, spell_key
+from dgaal_cli.tui.phrases import labels
 from dgaal_cli.tui.widgets.lines import Piece, line, pad, width_of
 
 SaveState = Literal["saved", "saving", "unsaved"]
@@ -98,7 +99,7 @@ def _optional(model: StatusModel) -> list[Piece]:
         style = theme.BAR_WARN if is_spent else theme.BAR_BASE
         pieces.append((f" budget {view.spent}/{view.budget} ", style))
     else:
-        pieces.append((f" {view.labeled} labels ", theme.BAR_BASE))
+        pieces.append((f" {labels(view.labeled)} ", theme.BAR_BASE))
     if view.answer_s:
         pieces.append((f" {60 / view.answer_s:.0f}/min ", theme.BAR_BASE))
     return pieces

@@ -98,7 +98,9 @@ def _class_rows(model: PanelModel, width: int, height: int) -> list[Strip]:
     if not view.classes:
         return [top, *_no_classes(model, width), bottom][: max(2, height)]
     columns = min(4, -(-len(classes) // room)) if classes else 1
-    if columns == 1:
+    if columns > 1 and model.keymap.is_two_key and not model.prefix:
+        lines = _group_lines(model, width)
+    elif columns == 1:
         most = max([*view.by_class.values(), 1])
         longest = max(cell_len(show(c.name)) for c in view.classes)
         lines = [_class_line(model, c, width, most=most, longest=longest) for c in classes]
@@ -160,8 +162,8 @@ def _class_strip(  # noqa: PLR0913 - everything that a line depends on, so that 
     if inner < 32:
         left.append((pad(name, inner - used), name_style))
         return boxed(width, tuple(left), ((counted, theme.DIM),))
-    most_name = max(8, inner - used - 14 - (6 if is_guess_visible else 0))
-    name_width = min(longest, 16, most_name)
+    most_name = max(8, inner - used - 8 - (6 if is_guess_visible else 0))
+    name_width = min(longest, 24, most_name)
     left.append((pad(name, name_width) + " ", name_style))
     room = inner - used - name_width - 1
     if not is_guess_visible:
@@ -183,6 +185,31 @@ def _mark_of(model: PanelModel, uid: ClassUid) -> Piece:
     if before and subject and before.class_uid == uid and before.item_id == subject.item_id:
         return " ↶ ", theme.WARN
     return "   ", theme.BASE
+
+
+def _group_lines(model: PanelModel, width: int) -> list[Strip]:
+    """The first keys of two, each with the classes behind it; the guess has its own line on top."""
+    groups: dict[str, list[ClassRecord]] = {}
+    for c in model.view.classes:
+        groups.setdefault(model.keymap.code_of.get(c.uid, "")[:1], []).append(c)
+    lines: list[Strip] = []
+    subject = model.subject
+    if model.is_guess_visible and subject is not None and subject.predicted is not None:
+        code = model.keymap.code_of.get(subject.predicted, "")
+        name = show(model.view.class_name(subject.predicted))
+        cap: Piece = (f" {code} ", theme.KEYCAP_TOP)
+        lines.append(boxed(width, (cap, (" ▸ ", theme.GOOD_STRONG), (name, theme.GOOD_STRONG))))
+    room = max(4, (width - 4 - 4 - 5) // 2)
+    for key, members in groups.items():
+        first, last = (pad(show(c.name), room).rstrip() for c in (members[0], members[-1]))
+        if not key:
+            search = spell_key(next(iter(model.keymap.keys_of("search")), "/"))
+            words = f"{len(members)} more: {search} finds a class"
+            lines.append(boxed(width, ((words, theme.WARN),)))
+            continue
+        span = first if len(members) == 1 else f"{first} … {last}"
+        lines.append(boxed(width, ((f" {key}… ", theme.KEYCAP), (f" {span}", theme.BASE))))
+    return lines
 
 
 def _class_columns(
@@ -266,7 +293,7 @@ def _curve_rows(model: PanelModel, width: int, height: int) -> list[Strip]:
     title = box_top(width, ((" accuracy against labels ", theme.TITLE),), theme.LINE)
     bottom = box_bottom(width, (), theme.LINE)
     if not view.curve:
-        words = boxed(width, (("appears when the first round is trained", theme.DIM),))
+        words = boxed(width, (("appears after the first training", theme.DIM),))
         blank = boxed(width, ())
         return [title, words, *[blank] * (height - 3), bottom]
     points = [(p.labels, p.accuracy) for p in view.curve]

@@ -65,7 +65,7 @@ def curve_rows(report: RoundsReport, view: LabelView, width: int, height: int) -
         )
         rows += [boxed(width, tuple(pieces)) for pieces in drawn]
     else:
-        rows.append(boxed(width, (("appears when the first round is trained", theme.DIM),)))
+        rows.append(boxed(width, (("appears after the first training", theme.DIM),)))
     legend: list[Piece] = [("● ", theme.CURVE_POINT), (f"{show(report.method)}   ", theme.BASE)]
     if report.baseline:
         legend += [("○ ", theme.WARN), ("random at the same labels", theme.BASE)]

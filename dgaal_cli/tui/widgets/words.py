@@ -10,7 +10,7 @@ from dgaal_cli.harmless import show
 from dgaal_cli.tui import theme
 from dgaal_cli.tui.bridge import Given, LabelView, Press, Subject
 from dgaal_cli.tui.keymap import Keymap, spell_key
-from dgaal_cli.tui.phrases import answer_words
+from dgaal_cli.tui.phrases import answer_words, labels
 from dgaal_cli.tui.widgets.lines import Piece, Pieces
 
 HASTY_MS = 300
@@ -85,11 +85,6 @@ def undone_line(before: Given, view: LabelView, keymap: Keymap) -> Pieces:
     )
 
 
-def labels(count: int) -> str:
-    """``1 label``, ``2 labels``."""
-    return f"{count} label{'' if count == 1 else 's'}"
-
-
 def round_summary(view: LabelView) -> list[str]:
     """The round in a few lines, for the training dialog."""
     p = view.progress
@@ -146,7 +141,7 @@ def empty_lines(view: LabelView, keymap: Keymap) -> Sequence[Pieces]:
             (),
             ((*go, (" to train the next round", theme.BASE))),
         )
-    first = "to choose new images" if view.next_step == "query" else "to train and choose images"
+    first = "to choose images" if view.next_step == "query" else "to train and ask"
     return (
         (("No open query.", theme.STRONG),),
         ((f"{labels(view.labeled)}, {view.items} images in the pool", theme.DIM),),

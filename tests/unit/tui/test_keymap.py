@@ -80,10 +80,11 @@ def test_every_class_has_its_own_key_and_no_key_is_a_command(count):
         assert code[-1] not in keymap.commands
 
 
-def test_more_classes_than_codes_leave_search():
-    keymap = make_keymap(classes(*(f"c{i}" for i in range(MOST_CODES + 1))))
-    assert keymap.codes == {}
-    assert keymap.commands["/"].name == "search"
+def test_classes_beyond_the_codes_are_left_to_search():
+    many = classes(*(f"c{i}" for i in range(MOST_CODES + 3)))
+    keymap = make_keymap(many)
+    assert {*keymap.code_of} == {c.uid for c in many[:MOST_CODES]}
+    assert all(len(code) == 2 for code in keymap.codes)
 
 
 def test_the_first_of_two_keys_is_known_as_such():
