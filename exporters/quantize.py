@@ -1,8 +1,9 @@
 """float32 ONNX -> int8 convolutions, and how well the ranking survived.
 
-Only convolutions are quantized: heads and scores stay float32, for a rounded score ties images that
-were not equal. Ranges come from images of the pool, cut at a percentile, for single outliers would
-coarsen all other values.
+Only convolutions are quantized, and of those not the ones that see pixels, which are the cheapest
+and forgive least. Heads and scores stay float32, for a rounded score ties images that were not
+equal. Ranges come from images of the pool, cut at a percentile, for single outliers would coarsen
+all other values.
 """
 
 import tempfile
@@ -23,6 +24,7 @@ TOP_SHARE = 0.05
 """The part of the ranking that a query is likely to ask."""
 
 _CALIBRATION_BATCH = 64
+_PIXEL_CHANNELS = 3
 
 
 class AgreementError(ValueError):
@@ -126,6 +128,7 @@ def _quantize_file(model: Any, target: Path, feeds: Iterator[dict[str, Any]]) ->
         Reader(),
         quant_format=tools.QuantFormat.QDQ,
         op_types_to_quantize=["Conv"],
+        nodes_to_exclude=_seeing_pixels(model),
         per_channel=True,
         # Seven bits for weights: products of eight saturate on processors without VNNI, and the
         # host that scores need not be the host that compared rankings.
@@ -134,6 +137,17 @@ def _quantize_file(model: Any, target: Path, feeds: Iterator[dict[str, Any]]) ->
         weight_type=tools.QuantType.QInt8,
         calibrate_method=tools.CalibrationMethod.Percentile,
     )
+
+
+def _seeing_pixels(model: Any) -> list[str]:
+    """Name the convolutions that see pixels."""
+    depth = {tensor.name: tensor.dims[1] for tensor in model.graph.initializer if tensor.dims[1:]}
+    return [
+        node.name
+        for node in model.graph.node
+        if node.op_type == "Conv"
+        and depth.get(node.input[1], _PIXEL_CHANNELS + 1) <= _PIXEL_CHANNELS
+    ]
 
 
 def _feeds(images: NDArray[np.uint8], name: str) -> Iterator[dict[str, Any]]:

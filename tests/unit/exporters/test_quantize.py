@@ -29,10 +29,12 @@ def test_only_convolutions_become_int8_and_heads_stay_float() -> None:
     heads = [node for node in model.graph.node if node.op_type in ("Gemm", "MatMul")]
     assert len(convolutions) == 3
     assert len(heads) == 3
-    for node in convolutions:
+    names = {tensor.name: tensor for tensor in model.graph.initializer}
+    seeing_pixels, *others = convolutions
+    assert names[seeing_pixels.input[1]].data_type == onnx.TensorProto.FLOAT
+    for node in others:
         assert made_by[node.input[0]].op_type == "DequantizeLinear"
         assert made_by[node.input[1]].op_type == "DequantizeLinear"
-    names = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in heads:
         assert names[node.input[1]].data_type == onnx.TensorProto.FLOAT
 
