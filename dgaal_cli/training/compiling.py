@@ -1,10 +1,14 @@
 """Hands networks to torch.compile where the user asked for it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
+
+from dgaal_cli.errors import UsageError
+from dgaal_cli.harmless import show
 
 
 def compile_networks(
@@ -38,3 +42,22 @@ def compile_networks(
         for name in names:
             module.get_submodule(name).compile(dynamic=False, backend=backend)
     return True
+
+
+@contextmanager
+def explaining_compiler() -> Generator[None]:
+    """Turn a failure of torch's compiler in the block into a sentence.
+
+    Raises:
+        UsageError: It failed; the networks would run without it.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise
+        said = " ".join(str(error).splitlines()[:2]).strip()
+        raise UsageError(
+            f"torch.compile does not work on this host ({show(said)}); go on without it: "
+            "--set compile=off --allow-inexact"
+        ) from error

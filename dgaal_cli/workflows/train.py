@@ -22,7 +22,7 @@ from dgaal_cli.rounds import RUN_NAME, read_record, round_state
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.budget import TimeBudget
-from dgaal_cli.training.compiling import compile_networks
+from dgaal_cli.training.compiling import compile_networks, explaining_compiler
 from dgaal_cli.training.identity import settings_of
 from dgaal_cli.training.memory import StepTooLargeError
 from dgaal_cli.training.runner import PROGRESS_NAME, Runner
@@ -79,7 +79,8 @@ def train(
 
     Raises:
         UsageError: Nothing has changed since the last round was trained, there is nothing to go on
-            with, a batch does not fit into memory, or one pass not into the time.
+            with, a batch does not fit into memory, one pass not into the time, or torch's compiler
+            fails.
         CheckpointError: An interrupted training belongs to other labels, settings or machine.
         InterruptedRunError: A signal asked to stop; the state is saved.
         CheckFailedError: A loss became infinite or NaN.
@@ -95,6 +96,7 @@ def train(
         ) as runtime,
         workspace.lock("train", doing="training") if runtime.is_main else contextlib.nullcontext(),
         interruption.listening(),
+        explaining_compiler(),
         LabelStore.open(workspace.store_path, read_only=not runtime.is_main) as store,
     ):
         number = runtime.from_main(

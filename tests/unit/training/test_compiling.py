@@ -6,8 +6,9 @@ import pytest
 import torch
 from small_rounds import build, runner, small_config, small_data
 
+from dgaal_cli.errors import UsageError
 from dgaal_cli.training.checkpoint import module_tensors
-from dgaal_cli.training.compiling import compile_networks
+from dgaal_cli.training.compiling import compile_networks, explaining_compiler
 
 CPU = torch.device("cpu")
 
@@ -64,3 +65,21 @@ def test_nothing_is_compiled_unasked(asked, device):
     method = build(small_config())
     assert not compile_networks(method.modules, asked, torch.device(device))
     assert all(m._compiled_call_impl is None for m in method.modules.values())
+
+
+def test_a_compiler_that_fails_is_a_sentence():
+    def fail(_graph, _inputs):
+        raise ValueError("no C++ compiler\nat all")
+
+    layer = torch.nn.Linear(2, 2)
+    compile_networks({"layer": layer}, "on", CPU, backend=fail)
+    with (
+        pytest.raises(UsageError, match=r"torch\.compile does not work .*no C\+\+.*compile=off"),
+        explaining_compiler(),
+    ):
+        layer(torch.zeros(1, 2))
+
+
+def test_other_errors_stay_what_they_are():
+    with pytest.raises(RuntimeError, match="mat1"), explaining_compiler():
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
