@@ -114,8 +114,8 @@ def die(runtime, folder: Path) -> dict:
     try:
         runner(method, phases, folder / "round", runtime=runtime).run(phases)
     except InterruptedRunError as error:
-        return {"message": str(error), "code": error.exit_code}
-    return {"message": "", "code": 0}
+        return {"message": str(error), "code": error.exit_code, "title": phases[1].title}
+    return {"message": "", "code": 0, "title": ""}
 
 
 def main() -> None:

@@ -50,10 +50,8 @@ def test_a_killed_process_ends_the_others_with_what_was_saved(tmp_path):
     assert killed.returncode == -9
     (found,) = two_processes.results(tmp_path, [survivor])
     assert found["code"] == 143
-    assert (
-        "another process of this training ended in round 0, learning the labels"
-        in (found["message"])
-    )
+    where = f"round 0, {found['title']}"
+    assert f"another process of this training ended in {where}" in found["message"]
     assert "saved is all of pretrain" in found["message"]
     _, state = checkpoint.load(tmp_path / "round" / "progress")
     assert (state["done"], state["phase"]) == (["pretrain"], "")
