@@ -27,19 +27,20 @@ COVER = 0.3
 """Side of the covered square, as a part of the image's."""
 
 
-def distort(images: Tensor, strength: float, generator: Generator) -> Tensor:
+def distort(images: Tensor, strength: float, generator: Generator, *, light: float = 1.0) -> Tensor:
     """Return a strong view of each image, drawn by numbers of its own.
 
     Args:
         images: float ``(B, C, H, W)`` in [-1, 1], on any device.
         strength: 0 changes nothing, 1 draws within the limits above, more goes beyond.
         generator: Of the processor, whatever device the images are on.
+        light: Part of the strength that brightness, contrast and tint get.
     """
     if not strength or not len(images):
         return images
     draws = to_device(torch.rand(len(images), 13, generator=generator) * 2 - 1, images.device)
     bent = _bend(images, strength * draws[:, :6])
-    lit = _light(bent, strength * draws[:, 6:11])
+    lit = _light(bent, strength * light * draws[:, 6:11])
     return _cover(lit, draws[:, 11:], min(1.0, strength * COVER))
 
 

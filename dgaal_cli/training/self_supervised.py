@@ -31,8 +31,12 @@ class TwoViews:
         generator: Generator,
         autocast: Autocast,
     ) -> Losses:
-        """Take a step on images ``(B, C, H, W)``; both views share one batch."""
-        views = torch.cat([distort(images, 1.0, generator) for _ in range(2)])
+        """Take a step on images ``(B, C, H, W)``; both views share one batch.
+
+        Light stays as it is: an encoder that overlooks it cannot tell D1 that the labels lack dark
+        images.
+        """
+        views = torch.cat([distort(images, 1.0, generator, light=0.0) for _ in range(2)])
         with autocast():
             _, z = self.encoder(views)
         first, second = self.expander(widen(z)).chunk(2)

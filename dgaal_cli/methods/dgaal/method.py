@@ -38,7 +38,10 @@ class Dgaal:
 
     Beyond the paper: T learns from the pool too, by FixMatch (``training.pool_lessons``), unless
     ``classifier.semi_supervised`` is "none"; then a scout, which learns the labels alone, decides
-    what to ask. G1 learns by VICReg beside its games (``training.self_supervised``) on demand.
+    what to ask. With ``pretrain.representation`` "vicreg" G1 learns by VICReg beside its games
+    (``training.self_supervised``): with views that changed the light too, a linear learner of 40
+    labels on z then went from 66 to 92 % on the 8 x 8 digits (3 seeds), but D1 overlooked that the
+    labels lacked dark images. So views keep the light, and it is not the default yet.
     """
 
     name = "dgaal"
@@ -105,9 +108,9 @@ class Dgaal:
             phases.append(self.games.phase(self.config.pretrain, self.config.generation, data))
         if not can_learn_classes(data):
             return phases
+        phases.append(classifier_phase(self.classifier, self.task, data))
         if self.scout is not self.classifier:
             phases.append(self._scout_phase(data))
-        phases.append(classifier_phase(self.classifier, self.task, data))
         return phases
 
     def _scout_phase(self, data: RoundData) -> Phase:

@@ -222,6 +222,7 @@ def test_a_method_that_trains_t_in_its_own_way_gets_two_accuracies(path, pool):
 
 def test_promoted_copies_count_as_labels_and_not_as_annotations(path, pool):
     config = CONFIG | {"generation": {"share": 0.9, "min_confidence": 0.0}}
+    config["classifier"] = CONFIG["classifier"] | {"semi_supervised": "none"}
     records = run(path, pool, "dgaal", rounds=4, config=config)
     assert [r.annotations for r in records] == [8, 14, 20, 26, 32]
     assert records[-1].inherited > 0

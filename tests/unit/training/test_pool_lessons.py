@@ -354,7 +354,7 @@ def test_the_scout_begins_as_everybodys_t_and_learns_no_pool():
     phases = {phase.name: phase for phase in method.learn(data)}
     ours, theirs = method.scout.state_dict(), method.classifier.state_dict()
     assert differing(ours, theirs) == []
-    assert list(phases) == ["pretrain", "scout", "classifier"]
+    assert list(phases) == ["pretrain", "classifier", "scout"]
     assert phases["scout"].steps == 30
     assert set(phases["scout"].step(0, torch_generator(0))) == {"cross_entropy"}
     assert differing(theirs, build(method.config).classifier.state_dict()) == []

@@ -52,9 +52,9 @@ def test_a_collapsed_encoder_pays_the_full_variance_term():
 
 def test_only_the_switch_brings_the_expander():
     data = small_data()
-    plain = build(small_config())
-    assert "expander" not in plain.modules
-    assert "vicreg" not in plain.learn(data)[0].step(0, torch_generator(0))
+    for plain in (build(small_config()), build(small_config("dgaal-paper"))):
+        assert "expander" not in plain.modules
+        assert "vicreg" not in plain.learn(data)[0].step(0, torch_generator(0))
     method = build(small_config(pretrain={"representation": "vicreg"}))
     assert "expander" in method.modules
     assert "expander" in method.carried
