@@ -211,10 +211,17 @@ class Trainer:
         words: deque[str] = deque(maxlen=40)
         errors = threading.Thread(target=_collect, args=(process.stderr, words), daemon=True)
         errors.start()
-        with process:
+        with contextlib.ExitStack() as streams:
+            if process.stdout is not None:
+                streams.enter_context(process.stdout)
             for line in process.stdout or ():
                 self._hear(line)
-        errors.join(2.0)
+            process.wait()
+            errors.join(2.0)
+            # A stream that is read in another thread must not be closed under its hands; a child
+            # of the process may hold it open.
+            if process.stderr is not None and not errors.is_alive():
+                streams.enter_context(process.stderr)
         with self._lock:
             is_canceled = self._is_canceled
         if is_canceled:
