@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from dgaal_cli.errors import WorkspaceError
+from dgaal_cli.errors import StorageError, WorkspaceError
 from dgaal_cli.harmless import show
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import QueryProgress
@@ -107,13 +107,18 @@ def read_record(path: Path) -> dict[str, Any]:
 
     Raises:
         WorkspaceError: It is missing or damaged.
+        StorageError: It cannot be read.
     """
     try:
         return cast("dict[str, Any]", json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError) as error:
+    except (FileNotFoundError, ValueError) as error:
         raise WorkspaceError(
             f"{show(str(path))} is missing or damaged; train the round again with "
             "'dgaal train --fresh'"
+        ) from error
+    except OSError as error:
+        raise StorageError(
+            f"cannot read {show(str(path))}: {error.strerror or error}; check the disk"
         ) from error
 
 
