@@ -14,23 +14,13 @@ from numpy.typing import NDArray
 
 from dgaal_cli.tui.render.choose import Mode
 from dgaal_cli.tui.render.fit import Fitted, Pixels
+from dgaal_cli.tui.render.placeholders import Tile
 
 UPPER_HALF = "▀"
 ASCII_RAMP = " .:-=+*#%@"
 RESET = "\x1b[0m"
 
 Codes = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tile:
-    """Which part of an image in the terminal's own memory a row stands for; see ``kitty.py``."""
-
-    color: str
-    """The image's number as a color."""
-    row: int
-    column: int
-    """Where the row begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +40,8 @@ class CellRow:
         row = make_row(self.top[start:end], self.bottom[start:end], self.mode)
         if self.tile is None:
             return row
-        from dgaal_cli.tui.render.kitty import placeholder_row
-
         tile = dataclasses.replace(self.tile, column=self.tile.column + start)
-        ansi = placeholder_row(tile.color, tile.row, tile.column, len(row.top))
-        return dataclasses.replace(row, ansi=ansi, tile=tile)
+        return dataclasses.replace(row, ansi=tile.text(len(row.top)), tile=tile)
 
 
 def build(fitted: Fitted, mode: Mode) -> list[CellRow]:

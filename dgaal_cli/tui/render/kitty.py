@@ -4,9 +4,6 @@ The pixels go out once, before their image is due; showing it then costs a few k
 private-use characters that say "row 3, column 7 of image 42" and move like any other text, also
 through tmux (with ``set -g allow-passthrough on``). Nothing is ever asked of the terminal, and it
 is told to answer nothing (``q=2``): an answer would arrive as key presses.
-
-Source: kitty's graphics protocol, "Unicode placeholders"; its table of row and column marks is
-those 297 characters of Unicode 6.0 that stand above a letter and decompose into nothing.
 """
 
 import base64
@@ -17,37 +14,18 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from dgaal_cli.tui.render.placeholders import MARKS, Tile
+
 if TYPE_CHECKING:
     from dgaal_cli.tui.render.fit import Pixels
     from dgaal_cli.tui.render.halfblock import CellRow
 
-PLACEHOLDER = "\U0010eeee"
 MOST_SIDE = 480
 """Pixels sent on the longer side; 128 of these stay below what terminals keep."""
 CRISP_SIDE = 512
 """Crisp images are repeated to about this side, for terminals smooth what they magnify."""
 _CHUNK = 4096
 """Bytes of base64 in one command."""
-_MARKS = (
-    "0305 030D-030E 0310 0312 033D-033F 0346 034A-034C 0350-0352 0357 035B 0363-036F 0483-0487 "
-    "0592-0595 0597-0599 059C-05A1 05A8-05A9 05AB-05AC 05AF 05C4 0610-0617 0657-065B 065D-065E "
-    "06D6-06DC 06DF-06E2 06E4 06E7-06E8 06EB-06EC 0730 0732-0733 0735-0736 073A 073D 073F-0741 "
-    "0743 0745 0747 0749-074A 07EB-07F1 07F3 0816-0819 081B-0823 0825-0827 0829-082D 0951 "
-    "0953-0954 0F82-0F83 0F86-0F87 135D-135F 17DD 193A 1A17 1A75-1A7C 1B6B 1B6D-1B73 1CD0-1CD2 "
-    "1CDA-1CDB 1CE0 1DC0-1DC1 1DC3-1DC9 1DCB-1DCC 1DD1-1DE6 1DFE 20D0-20D1 20D4-20D7 20DB-20DC "
-    "20E1 20E7 20E9 20F0 2CEF-2CF1 2DE0-2DFF A66F A67C-A67D A6F0-A6F1 A8E0-A8F1 AAB0 AAB2-AAB3 "
-    "AAB7-AAB8 AABE-AABF AAC1 FE20-FE26 10A0F 10A38 1D185-1D189 1D1AA-1D1AD 1D242-1D244"
-)
-
-
-def _spread(marks: str) -> tuple[str, ...]:
-    ends = [part.partition("-") for part in marks.split()]
-    spans = [(int(first, 16), int(last or first, 16)) for first, _, last in ends]
-    return tuple(chr(code) for first, last in spans for code in range(first, last + 1))
-
-
-MARKS = _spread(_MARKS)
-"""``MARKS[n]`` says row or column ``n``."""
 
 
 class Gallery:
@@ -113,18 +91,13 @@ class Gallery:
 
         Their cells stay half blocks: dimmed under a dialog, and in screenshots.
         """
-        from dgaal_cli.tui.render.halfblock import Tile
-
         if len(rows) > len(MARKS) or any(len(row.top) > len(MARKS) for row in rows):
             return list(rows)
         color = f"5;{number}" if self._is_in_tmux else _rgb(number)
+        tiles = [Tile(color=color, row=at, column=0) for at in range(len(rows))]
         return [
-            dataclasses.replace(
-                row,
-                ansi=placeholder_row(color, at, 0, len(row.top)),
-                tile=Tile(color=color, row=at, column=0),
-            )
-            for at, row in enumerate(rows)
+            dataclasses.replace(row, ansi=tile.text(len(row.top)), tile=tile)
+            for row, tile in zip(rows, tiles, strict=True)
         ]
 
     def _take_number(self) -> int:
@@ -148,19 +121,6 @@ class Gallery:
             return sequence
         doubled = sequence.replace("\x1b", "\x1b\x1b")
         return f"\x1bPtmux;{doubled}\x1b\\"
-
-
-def placeholder_row(color: str, row: int, first: int, width: int) -> str:
-    """Build the text of one row: every cell names its own place, so that it can be redrawn alone.
-
-    Args:
-        color: What follows ``38;``: the image's number as a color.
-        row: Row within the image.
-        first: Column within the image at which the row begins.
-        width: Cells.
-    """
-    cells = (PLACEHOLDER + MARKS[row] + MARKS[first + at] for at in range(width))
-    return f"\x1b[0;38;{color}m{''.join(cells)}\x1b[0m"
 
 
 def _rgb(number: int) -> str:

@@ -12,7 +12,8 @@ from dgaal_cli.tui.prefetch import Prefetcher, Want
 from dgaal_cli.tui.render.choose import Mode, choose_mode
 from dgaal_cli.tui.render.fit import fit
 from dgaal_cli.tui.render.halfblock import build
-from dgaal_cli.tui.render.kitty import MARKS, PLACEHOLDER, Gallery
+from dgaal_cli.tui.render.kitty import Gallery
+from dgaal_cli.tui.render.placeholders import MARKS, PLACEHOLDER
 from dgaal_cli.tui.render.strips import strip_of, to_segments
 
 COMMAND = re.compile(r"\x1b_G([^;\x1b]*);?([^\x1b]*)\x1b\\")
