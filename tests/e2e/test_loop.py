@@ -360,7 +360,7 @@ def test_three_thousand_png_files_of_mnist(tmp_path):
     w = tmp_path / "w"
     write_labels(tmp_path / "l.csv", [(f"{i:05d}.png", labels[i]) for i in range(300)])
     dgaal("labels", "import", "../l.csv", cwd=w)
-    result = json.loads(dgaal("train", "--json", cwd=w)[0])
+    result = json.loads(dgaal("train", *FAST, "--json", cwd=w)[0])
     assert result["measured_on"] == "held-out labels"
     assert 40 <= result["measured_count"] <= 80
     assert result["accuracy"] > 0.6
