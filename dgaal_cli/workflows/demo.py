@@ -184,8 +184,12 @@ def _finish(workspace: Workspace, *, emit: Emit, tell: Callable[[str], None]) ->
 
 
 def _config(workspace: Workspace) -> Config:
-    """The demo's own configuration: the environment does not change what it shows."""
-    return load_config(workspace.config_path, environment={})
+    """The demo's own configuration: the environment does not change what it shows.
+
+    One thread: networks for 8 x 8 pixels gain nothing from more, and on a busy host threads that
+    wait for each other took twenty times as long.
+    """
+    return load_config(workspace.config_path, environment={}, assignments=["threads=1"])
 
 
 def _result(workspace: Workspace, baseline: Workspace, *, was_complete: bool) -> DemoResult:
