@@ -14,6 +14,7 @@ from dgaal_cli.errors import ConfigError, InterruptedRunError
 from dgaal_cli.events import StepDone
 from dgaal_cli.methods.registry import METHODS, OWN_LEARNER, SYNTHESIZING, check_method
 from dgaal_cli.methods.samples import SHOWN, sample_drawings
+from dgaal_cli.networks.deploy import DeployedGenerator, DeployedPrior
 from dgaal_cli.training.checkpoint import module_tensors
 
 EVERY = pytest.mark.parametrize("name", sorted(METHODS))
@@ -21,7 +22,7 @@ ASKING_THE_POOL = pytest.mark.parametrize("name", sorted(set(METHODS) - SYNTHESI
 DRAWING = pytest.mark.parametrize("name", sorted(SYNTHESIZING))
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _one_thread():
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -204,13 +205,14 @@ def test_deployed_modules_score_an_image_alike_alone_and_in_company(name, rounds
     method, data = rounds[name]
     for role, module in method.deploy(data).items():
         module.eval()
-        images = torch.from_numpy(data.pixels[:9])
-        extra = (
-            () if role != "generator" else (torch.ones(9, method.modules["decoder"].map_channels),)
-        )
+        inputs = [torch.from_numpy(data.pixels[:9])]
+        if isinstance(module, DeployedGenerator):
+            inputs.append(torch.ones(9, module.decoder.map_channels))
+        elif isinstance(module, DeployedPrior):
+            inputs = [torch.randn(9, module.generator.latent)]
         with torch.no_grad():
-            together = module(images, *extra)
-            alone = module(images[4:5], *(e[4:5] for e in extra))
+            together = module(*inputs)
+            alone = module(*(each[4:5] for each in inputs))
         together = together if isinstance(together, tuple) else (together,)
         alone = alone if isinstance(alone, tuple) else (alone,)
         for all_rows, one in zip(together, alone, strict=True):

@@ -106,8 +106,8 @@ def test_no_kill_changes_a_byte(request: pytest.FixtureRequest, seed: int, name:
             continue
         tables += 1
         assert_same(folder, whole, features)
-    if not (folder / "t.csv").exists():
-        assert not killed(folder, "t", 600.0)
+    # The last kill may have hit between the table's taking its name and the journal's end.
+    assert not killed(folder, "t", 600.0)
     tables += 1
     assert_same(folder, whole, features)
     sys.stdout.write(f"{done} kills, {tables} tables of {files} files, all the same\n")
