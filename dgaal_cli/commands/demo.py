@@ -35,6 +35,7 @@ def demo(
     if result.was_complete:
         context.note("this demo has run before; its results again:")
     print(f"accuracy on {result.test_images} test images (one seed: a demo, not evidence)")
+    print("dgaal's model learns from the unlabeled images too, random's from its labels alone")
     print("labels   dgaal  random")
     for row in result.rows:
         print(f"{row.labels:>6}  {row.dgaal:>6.1%}  {row.random:>6.1%}")

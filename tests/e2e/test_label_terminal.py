@@ -229,12 +229,13 @@ def test_a_terminal_of_one_cell_and_back(start, workspace):
     terminal.until(lambda text: "✔ 4 four" in text)
 
 
-def test_a_paste_of_a_megabyte_stores_nothing(start, workspace):
+@pytest.mark.parametrize("kibibytes", [64, pytest.param(1024, marks=pytest.mark.deep)])
+def test_a_long_paste_stores_nothing(start, workspace, kibibytes):
     terminal = start()
     terminal.until_image()
     block = b"3" * 4096
     terminal.child.send(b"\x1b[200~")
-    for _ in range(256):
+    for _ in range(kibibytes // 4):
         terminal.child.send(block)
         terminal.pump(0.01)
     terminal.child.send(b"\x1b[201~")

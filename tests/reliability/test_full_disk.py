@@ -166,7 +166,8 @@ DEEP = pytest.mark.parametrize("most", [pytest.param(0, marks=pytest.mark.deep)]
 HEAVY = pytest.mark.parametrize("most", [1, pytest.param(0, marks=pytest.mark.deep)])
 
 
-@HEAVY
+@pytest.mark.deep
+@pytest.mark.parametrize("most", [1, 0])
 def test_train(drive: Drive, tmp_path: Path, trained: Path, most: int):
     command = ["train", "--fresh", *SMALL]
     fail(drive, tmp_path, most, command=command, verify="trained", rounds=[0], imports=TRAIN)

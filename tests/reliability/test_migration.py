@@ -53,7 +53,7 @@ def test_a_kill_within_a_migration_leaves_the_old_or_the_new(
 
 
 def test_control_a_migration_without_a_transaction_is_caught(drive: Drive, tmp_path: Path):
-    assert drive("kill_migration", tmp_path, RELEASED[0], 20, "piecewise")["neither"] > 0
+    assert drive("kill_migration", tmp_path, RELEASED[0], 120, "piecewise")["neither"] > 0
 
 
 def test_a_migration_is_preceded_by_a_backup_and_a_newer_store_is_refused(
