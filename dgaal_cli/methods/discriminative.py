@@ -32,6 +32,7 @@ from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.networks.samplers import DiscriminativeSampler
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.finite import broken, not_finite
 from dgaal_cli.training.losses import discriminator_loss
 from dgaal_cli.training.modes import evaluating
 from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
@@ -279,11 +280,23 @@ def drawn_sides(
 
 
 def run_at_once(phase: Phase, *seed: int | str) -> None:
-    """Run a short phase within a query: no events, no checkpoints."""
+    """Run a short phase within a query: no events, no checkpoints.
+
+    Raises:
+        CheckFailedError: A loss is not finite.
+    """
     phase.prepare()
     with torch.enable_grad():
         for number in range(phase.steps):
-            phase.step(number, torch_generator(*seed, phase.name, number))
+            losses = phase.step(number, torch_generator(*seed, phase.name, number))
+            found = broken({name: float(loss.detach()) for name, loss in losses.items()})
+            if found is not None:
+                raise not_finite(
+                    *found,
+                    where=f"the query, {phase.title}, step {number + 1}",
+                    images=[],
+                    advice="lower discriminative.lr or classifier.lr, train and ask again",
+                )
             if phase.is_done():
                 return
 

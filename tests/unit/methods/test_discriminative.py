@@ -6,6 +6,7 @@ import torch
 from small_rounds import small_config, small_data, trained
 
 from dgaal_cli.config.schema import DiscriminativeConfig
+from dgaal_cli.errors import CheckFailedError
 from dgaal_cli.methods.discriminative import (
     Sides,
     drawn_sides,
@@ -52,6 +53,12 @@ def test_ten_times_as_many_unlabeled_rows_do_not_win_by_number():
     with torch.no_grad():
         logits = network(torch.randn(500, 2, generator=torch_generator(6)))
     assert abs(float(torch.sigmoid(logits).mean()) - 0.5) < 0.1
+
+
+def test_a_loss_that_is_not_finite_ends_the_query():
+    sides = Sides(labeled=torch.full((50, 2), float("inf")), unlabeled=torch.zeros(200, 2))
+    with pytest.raises(CheckFailedError, match=r"'perceptron' became nan in the query.*step 1;"):
+        perceptron(sides)
 
 
 def test_learning_stops_once_98_percent_are_told_apart():
