@@ -41,6 +41,21 @@ def numbers(module):
     return sum(p.numel() for p in module.parameters())
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_memory_format_changes_no_sum(architecture):
+    built = build_classifier(config_of(architecture), channels=3, image_size=32, classes=4).double()
+    plain = copy.deepcopy(built).to(memory_format=torch.contiguous_format)
+    assert built.state_dict().keys() == plain.state_dict().keys()
+    assert {p.stride() for p in built.parameters()} != {p.stride() for p in plain.parameters()}
+    images = torch.randn(6, 3, 32, 32, dtype=torch.float64, generator=torch_generator(0))
+    labels = torch.tensor([0, 1, 2, 3, 0, 1])
+    for network in (built, plain):
+        with drawing_from(torch_generator(1), torch.device("cpu")):  # VGG16 drops features
+            cross_entropy(network(images)[0], labels).backward()
+    for (name, ours), theirs in zip(built.named_parameters(), plain.parameters(), strict=True):
+        assert torch.allclose(ours.grad, theirs.grad, rtol=1e-12, atol=1e-12), name
+
+
 class Replicating(nn.Module):
     """The published head, restated: 49 copies of a 1 x 1 map, and a layer for all of them."""
 

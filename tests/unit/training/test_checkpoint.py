@@ -7,6 +7,7 @@ import torch
 
 from dgaal_cli.errors import CheckpointError
 from dgaal_cli.training import checkpoint
+from dgaal_cli.training.seeding import initializing
 
 TENSORS = {"module.a.weight": torch.arange(6.0).reshape(2, 3), "n": torch.tensor(7)}
 
@@ -86,3 +87,29 @@ def test_optimizers_come_back_with_their_moments():
         for i in before
         for key in before[i]
     )
+
+
+def test_moments_come_back_in_the_memory_format_of_their_parameter():
+    """Files hold plain order; fused steps walk parameter and moment as flat memory."""
+
+    def network_with_moments():
+        with initializing(0, "test"):
+            layer = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+        optimizer = torch.optim.SGD(layer.parameters(), lr=0.1, momentum=0.9, fused=True)
+        return layer, optimizer
+
+    def step(layer, optimizer):
+        optimizer.zero_grad()
+        layer(torch.randn(2, 3, 5, 5, generator=torch.Generator().manual_seed(1))).sum().backward()
+        optimizer.step()
+
+    straight, own = network_with_moments()
+    step(straight, own)
+    tensors, scalars = checkpoint.optimizer_tensors({"sgd": own})
+    saved = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    other, resumed = network_with_moments()
+    other.load_state_dict(straight.state_dict())
+    checkpoint.restore_optimizers({"sgd": resumed}, saved, scalars)
+    step(straight, own)
+    step(other, resumed)
+    assert torch.equal(straight.weight, other.weight)
