@@ -31,6 +31,8 @@ class _Task:
         default_factory=list[Encoded | FileBytes | UnreadableImageError]
     )
     size_bytes: int = 0
+    has_work: bool = False
+    """Whether anything has to be decoded, resized or hashed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,10 @@ class _Shape:
     channels: int
     hashes: bool
     reduces: bool
+
+    def fits(self, image: Pixels) -> bool:
+        """Tell whether there is nothing to do."""
+        return image.shape == (self.side, self.side, self.channels) and image.dtype == np.uint8
 
 
 def worker_count(asked: int) -> int:
@@ -76,7 +82,7 @@ def decode_stream(
     with _Crew(worker_count(workers), shape) as crew:
         pending: deque[Future[DecodedBatch]] = deque()
         assembler = Assembler(chunk)
-        for task in _tasks(entries, min(chunk, _TASK_FILES)):
+        for task in _tasks(entries, min(chunk, _TASK_FILES), shape):
             pending.append(crew.submit(task))
             if len(pending) > crew.window:
                 yield from assembler.add(pending.popleft().result())
@@ -85,7 +91,7 @@ def decode_stream(
         yield from assembler.rest()
 
 
-def _tasks(entries: Iterable[Entry], files: int) -> Iterator[_Task]:
+def _tasks(entries: Iterable[Entry], files: int, shape: _Shape) -> Iterator[_Task]:
     task = _Task()
     for entry in entries:
         payload = _payload(entry)
@@ -93,6 +99,8 @@ def _tasks(entries: Iterable[Entry], files: int) -> Iterator[_Task]:
         task.payloads.append(payload)
         if isinstance(payload, bytes):
             task.size_bytes += len(payload)
+        if shape.hashes or not (isinstance(payload, np.ndarray) and shape.fits(payload)):
+            task.has_work = True
         if len(task.entries) >= files or task.size_bytes >= _TASK_BYTES:
             yield task
             task = _Task()
@@ -135,7 +143,11 @@ class _Crew:
             decoder.close()
 
     def submit(self, task: _Task) -> Future[DecodedBatch]:
-        return self._threads.submit(self._run, task)
+        if task.has_work:
+            return self._threads.submit(self._run, task)
+        done: Future[DecodedBatch] = Future()  # to hand it to a thread would cost more
+        done.set_result(self._run(task))
+        return done
 
     def _run(self, task: _Task) -> DecodedBatch:
         encoded: list[tuple[int, Payload]] = []
@@ -209,22 +221,23 @@ def array_digest(array: npt.NDArray[np.uint8]) -> bytes:
 
 
 def _from_arrays(arrays: list[Pixels], shape: _Shape) -> DecodedMany:
-    target = (shape.side, shape.side, shape.channels)
-    if all(array.shape == target and array.dtype == np.uint8 for array in arrays):
-        pixels, reasons = np.stack(arrays), [""] * len(arrays)
+    count = len(arrays)
+    if all(map(shape.fits, arrays)):
+        pixels, reasons = np.stack(arrays), [""] * count
+        sizes = [(shape.side, shape.side)] * count
     else:
         fitted = [_from_array(array, shape) for array in arrays]
         pixels, reasons = np.stack([one for one, _ in fitted]), [why for _, why in fitted]
-    sizes: list[tuple[int, int]] = [
-        (0, 0) if why else (array.shape[1], array.shape[0])
-        for array, why in zip(arrays, reasons, strict=True)
-    ]
+        sizes = [
+            (0, 0) if why else (array.shape[1], array.shape[0])
+            for array, why in zip(arrays, reasons, strict=True)
+        ]
     return DecodedMany(
         pixels=pixels,
         reasons=reasons,
         sha256=[array_digest(array) for array in arrays] if shape.hashes else [],
         sizes=[array.nbytes for array in arrays],
-        changed_at=[0] * len(arrays),
+        changed_at=[0] * count,
         widths=[width for width, _ in sizes],
         heights=[height for _, height in sizes],
     )

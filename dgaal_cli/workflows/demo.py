@@ -19,6 +19,7 @@ from dgaal_cli.training.seeding import numpy_generator
 from dgaal_cli.workflows.export import export
 from dgaal_cli.workflows.init import InitRequest, init
 from dgaal_cli.workflows.query import query
+from dgaal_cli.workflows.random_beside import TWIN
 from dgaal_cli.workflows.score import score
 from dgaal_cli.workflows.train import train
 from dgaal_cli.workspace import CONFIG_NAME, Workspace
@@ -26,7 +27,6 @@ from exporters.registry import FORMATS
 
 MARK = "demo.json"
 """Tells a demo's folder from any other."""
-BASELINE = "baseline-random"
 POOL = "builtin:digits#train"
 TEST = "builtin:digits#test"
 FIRST_LABELS = 40
@@ -80,7 +80,7 @@ def demo(
         mark = _read_mark(root, seed)
         was_complete = bool(mark["is_complete"])
         workspace = _arm(root, "dgaal", mark["seed"])
-        baseline = _arm(root / BASELINE, "random", mark["seed"])
+        baseline = _arm(root / TWIN, "random", mark["seed"])
         if not was_complete:
             truth = true_labels(POOL, base=root)
             for arm, place in (("dgaal", workspace), ("random", baseline)):

@@ -12,10 +12,9 @@ from dgaal_cli.rounds import RUN_NAME, round_state
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import ItemRecord, Query
 from dgaal_cli.workflows.label_view import Given, learning_curve, standing_answers
+from dgaal_cli.workflows.random_beside import RandomCurve, random_beside
 from dgaal_cli.workspace import Workspace
 
-BASELINE = "baseline-random"
-"""Folder of the workspace in which ``dgaal demo`` runs random queries on the same pool."""
 FEW_JUDGED = 5
 """Fewer answered synthetic images say nothing about a generator."""
 
@@ -65,8 +64,7 @@ class RoundsReport:
     is_paused: bool
     """The last round's synthetic images were junk too often; no new ones are asked."""
     max_junk: float
-    baseline: tuple[tuple[int, float], ...]
-    """(labels, accuracy) of random queries; empty where none ran."""
+    baseline: RandomCurve
     method: str
     methods: tuple[str, ...]
     query_size: int
@@ -79,7 +77,7 @@ def rounds_report(workspace: Workspace, config: Config, store: LabelStore) -> Ro
     from dgaal_cli.methods.registry import METHODS
 
     items = {item.item_id: item for item in store.items()}
-    baseline = {p.labels: p.accuracy for p in learning_curve(Workspace(workspace.root / BASELINE))}
+    baseline = random_beside(workspace, config)
     points = {point.round: point for point in learning_curve(workspace)}
     opened = store.open_query()
     last = store.last_query()
@@ -115,7 +113,7 @@ def rounds_report(workspace: Workspace, config: Config, store: LabelStore) -> Ro
         junk=tuple(table),
         is_paused=is_junk(rows, config.label.max_junk),
         max_junk=config.label.max_junk,
-        baseline=tuple(sorted(baseline.items())),
+        baseline=baseline,
         method=config.method,
         methods=tuple(METHODS),
         query_size=config.query.size,
@@ -170,12 +168,12 @@ def _with_point(
     labels: int,
     accuracy: float,
     measured: int | None,
-    baseline: dict[int, float],
+    baseline: RandomCurve,
 ) -> RoundRow:
     from dataclasses import replace
 
     return replace(
-        row, labels=labels, accuracy=accuracy, measured=measured, random=baseline.get(labels)
+        row, labels=labels, accuracy=accuracy, measured=measured, random=baseline.at(labels)
     )
 
 

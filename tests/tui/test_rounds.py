@@ -1,6 +1,7 @@
 """The round screen, training beside the labeling, and what follows a training."""
 
 import json
+import shutil
 
 import pytest
 from label_terminal import saying, script
@@ -81,6 +82,38 @@ async def test_the_table_shows_rounds_junk_and_random_beside(terminal, workspace
         await t.settle()
         await t.press("4")
         assert t.labels()["004.png"] == "four"
+
+
+def simulated(workspace, *, pool="pool", method="random"):
+    points = [{"annotations": 5.0, "accuracy": 0.5}, {"annotations": 10.0, "accuracy": 0.75}]
+    methods = [{"method": method, "seeds": [0, 1, 2], "curve": points}]
+    folder = workspace.root / "dgaal-simulation"
+    folder.mkdir()
+    result = {"pool": str(workspace.root / pool), "test": "", "methods": methods}
+    (folder / "result.json").write_text(json.dumps(result))
+
+
+async def test_a_simulation_on_this_pool_stands_beside_between_its_points(terminal, workspace):
+    history(workspace)
+    shutil.rmtree(workspace.root / "baseline-random")
+    simulated(workspace)
+    async with terminal(workspace=workspace) as t:
+        await open_rounds(t)
+        assert "70.0%" in words(t)  # 9 labels, between 5 and 10
+        assert "random, simulated, 3 seeds" in words(t)
+
+
+@pytest.mark.parametrize("change", [{"pool": "others"}, {"method": "margin"}, None])
+async def test_a_simulation_of_something_else_does_not(terminal, workspace, change):
+    history(workspace)
+    shutil.rmtree(workspace.root / "baseline-random")
+    simulated(workspace, **change or {})
+    if change is None:
+        (workspace.root / "dgaal-simulation" / "result.json").write_text('{"pool": ')
+    async with terminal(workspace=workspace) as t:
+        await open_rounds(t)
+        assert "81.2%" in words(t)
+        assert "random: none was run here" in words(t)
 
 
 @pytest.mark.parametrize("size", [(120, 40), (80, 24), (60, 20), (44, 12)])
@@ -204,9 +237,15 @@ async def test_labeling_goes_on_while_the_round_trains_and_its_query_opens_by_it
         assert t.labels()["009.png"] == "five"
 
 
-async def test_a_training_that_fails_in_the_background_costs_nothing(terminal, workspace):
+async def test_a_training_that_fails_in_the_background_costs_nothing(terminal, workspace, tmp_path):
     history(workspace)
-    steps = {"train": script("time.sleep(0.5); sys.exit('no labels of two classes')")}
+    go = tmp_path / "go"
+    end = script(
+        "import pathlib",
+        f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.02)",
+        "sys.exit('no labels of two classes')",
+    )
+    steps = {"train": end}
     async with terminal(workspace=workspace, train=steps) as t:
         await t.press("t")
         await t.pilot.press("enter")
@@ -215,6 +254,7 @@ async def test_a_training_that_fails_in_the_background_costs_nothing(terminal, w
         await t.until(lambda: dialog.state is not None)
         await t.pilot.press("b")
         await t.until(lambda: t.screen.is_current)
+        go.touch()
         await t.until(lambda: "training failed" in t.text(), "for the news")
         await t.settle()
         await t.press("4", "5")

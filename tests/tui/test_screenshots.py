@@ -321,7 +321,7 @@ async def test_rounds(app, clock):
         shown = keep(app, "rounds")
     for said in (
         "ROUNDS",
-        "random at the same labels",
+        "random, measured beside it",
         "Synthesize",
         "1/1",
         "goes on with round 4",

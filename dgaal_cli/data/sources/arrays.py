@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import IO, Any
 
@@ -70,9 +71,20 @@ class ArraySource:
         for member in self._members:
             row = 0
             for block in self._blocks(member):
-                for image in block:
-                    yield self._entry(member, row, image)
-                    row += 1
+                yield from self._entries(member, row, block)
+                row += len(block)
+
+    def _entries(
+        self, member: _Member, first: int, block: npt.NDArray[np.uint8]
+    ) -> Iterator[Entry]:
+        """Name the rows of a block, column by column: half the time of one by one."""
+        rows = range(first, first + len(block))
+        names = [row_id(member.split, row) for row in rows]
+        reads = map(partial, repeat(_same), block)
+        labels = repeat(None) if member.labels is None else member.labels[first : rows.stop]
+        paths = [f"{self._spec}!{name}" for name in names]
+        # By position: names would take as long as all the rest.
+        return map(Entry, names, reads, labels, repeat(member.split), paths)
 
     def count(self) -> int | None:
         """Rows of all arrays."""
@@ -95,7 +107,6 @@ class ArraySource:
     def _entry(self, member: _Member, row: int, image: npt.NDArray[np.uint8]) -> Entry:
         name = row_id(member.split, row)
         label = member.labels[row] if member.labels else None
-        # By position: names would take as long as all the rest.
         return Entry(name, partial(_same, image), label, member.split, f"{self._spec}!{name}")
 
     def _whole(self, member: _Member) -> npt.NDArray[np.uint8]:

@@ -61,14 +61,14 @@ def curve_rows(report: RoundsReport, view: LabelView, width: int, height: int) -
             width=width - 4,
             height=room,
             most_labels=view.budget,
-            beside=report.baseline,
+            beside=report.baseline.points,
         )
         rows += [boxed(width, tuple(pieces)) for pieces in drawn]
     else:
         rows.append(boxed(width, (("appears after the first training", theme.DIM),)))
     legend: list[Piece] = [("● ", theme.CURVE_POINT), (f"{show(report.method)}   ", theme.BASE)]
-    if report.baseline:
-        legend += [("○ ", theme.WARN), ("random at the same labels", theme.BASE)]
+    if report.baseline.points:
+        legend += [("○ ", theme.WARN), (f"random, {report.baseline.origin}", theme.BASE)]
     else:
         legend += [("○ random: none was run here", theme.FAINT)]
     rows += [boxed(width, ())] * (height - 2 - len(rows))
