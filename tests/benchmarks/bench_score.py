@@ -88,13 +88,13 @@ from dgaal_cli.engines.artifact import read_artifact
 from dgaal_cli.engines.load import start_engine
 threads, calls, count = map(int, sys.argv[2:])
 engine = start_engine(read_artifact(Path(sys.argv[1])), device="cpu", threads=threads, calls=calls)
-images = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), dtype=np.uint8)
-def run(_):
-    engine.run({"images": images})
+images = np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+def run(start):
+    engine.run({"images": images[start : start + 64]})
 with ThreadPoolExecutor(engine.calls) as pool:
-    list(pool.map(run, range(4)))
+    list(pool.map(run, range(0, 256, 64)))
     started = time.perf_counter()
-    list(pool.map(run, range(count // 64)))
+    list(pool.map(run, range(0, count, 64)))
 print(time.perf_counter() - started)
 """
 
