@@ -150,11 +150,16 @@ class TarSource:
 
 
 class ShardSource:
-    """Several tar archives as one pool; ids begin with the shard's name."""
+    """Several tar archives as one pool; ids begin with the shard's name.
+
+    Where two shards have the same name, in different folders, theirs begin with those, too.
+    """
 
     def __init__(self, spec: str, paths: list[Path]) -> None:
         self._spec = spec
-        self._shards = {path.name: TarSource(path, prefix=f"{path.name}/") for path in paths}
+        self._shards = {
+            name: TarSource(path, prefix=f"{name}/") for name, path in _names(paths).items()
+        }
 
     @property
     def spec(self) -> str:
@@ -176,10 +181,12 @@ class ShardSource:
 
     def get(self, sample_id: SampleId) -> Entry:
         """Find one member by shard and name."""
-        shard = self._shards.get(sample_id.partition("/")[0])
-        if shard is None:
-            raise gone(sample_id, self._spec)
-        return shard.get(sample_id)
+        parts = sample_id.split("/")
+        for count in range(1, len(parts)):
+            shard = self._shards.get("/".join(parts[:count]))
+            if shard is not None:
+                return shard.get(sample_id)
+        raise gone(sample_id, self._spec)
 
 
 def expand_braces(pattern: str) -> list[str]:
@@ -207,6 +214,15 @@ def expand_braces(pattern: str) -> list[str]:
     if len(expanded) > _MAX_SHARDS:
         raise InputDataError(f"{show(pattern)} names over {_MAX_SHARDS:,} shards; name fewer")
     return expanded
+
+
+def _names(paths: list[Path]) -> dict[str, Path]:
+    """Name each shard once: by its file's name if they differ, else from their common folder on."""
+    different = list(dict.fromkeys(paths))  # overlapping braces may name a shard twice
+    if len({path.name for path in different}) == len(different):
+        return {path.name: path for path in different}
+    top = os.path.commonpath([path.parent for path in different])
+    return {path.relative_to(top).as_posix(): path for path in different}
 
 
 class _Forward:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sample_images import png
 
 from dgaal_cli.data.sources import open_source
-from dgaal_cli.data.sources.tar_archive import expand_braces
+from dgaal_cli.data.sources.tar_archive import ShardSource, expand_braces
 from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.ids import SampleId
@@ -312,6 +312,26 @@ def test_shards_are_one_pool_with_labels_beside_the_images(tmp_path: Path) -> No
     for name in ("p-02.tar/a.png", "p-01.tar/b.png", "a.png"):
         with pytest.raises(InputDataError, match="holds no image"):
             source.get(SampleId(name))
+
+
+def test_shards_of_one_name_in_several_folders_are_all_read(tmp_path: Path) -> None:
+    for day in range(3):
+        (tmp_path / f"day-{day}").mkdir()
+        make_tar(tmp_path / f"day-{day}/pool.tar", {"a.png": png(day), "b.png": png(day + 3)})
+    source = open_source("day-{0..2}/pool.tar", base=tmp_path)
+    assert source.count() == 6
+    names = [entry.id for entry in source.entries()]
+    assert names == [f"day-{day}/pool.tar/{name}.png" for day in range(3) for name in "ab"]
+    for number, name in enumerate(names):
+        assert source.get(name).read() == png(number // 2 + number % 2 * 3)
+    with pytest.raises(InputDataError, match="holds no image"):
+        source.get(SampleId("day-3/pool.tar/a.png"))
+
+
+def test_a_shard_named_twice_is_read_once(tmp_path: Path) -> None:
+    path = make_tar(tmp_path / "p.tar", {"a.png": png(1)})
+    source = ShardSource("p.tar", [path, path])
+    assert [entry.id for entry in source.entries()] == ["p.tar/a.png"]
 
 
 def test_a_missing_shard_is_named(tmp_path: Path) -> None:
