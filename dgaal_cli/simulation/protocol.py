@@ -174,6 +174,8 @@ class _Trial:
             progress=labeling_progress(
                 number,
                 labeled=int((self.labels >= 0).sum()),
+                first=self.plan.initial,
+                query_size=self.plan.query_size,
                 total=len(self.truth),
                 budget=self.plan.budget,
             ),

@@ -56,13 +56,44 @@ def aubc(curve: Curve) -> float:
     return float(np.trapezoid(y, x) / (x[-1] - x[0]))
 
 
-def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Estimate | None:
-    """Return the mean difference over the seeds that both have; None without one.
+def accuracy_at(curve: Curve, annotations: float) -> float | None:
+    """Return the accuracy at a count, between two points by line; None outside of the curve."""
+    x, y = curve.annotations, curve.accuracies
+    if not x[0] <= annotations <= x[-1]:
+        return None
+    return float(np.interp(annotations, x, y))
+
+
+def aubc_difference(ours: Curve, theirs: Curve) -> float | None:
+    """Return how much larger the AUBC of ``ours`` is, over the annotations that both curves have.
+
+    A method may spend less than its query size, and areas over other ranges say nothing together.
+    None where the curves have no annotations in common.
+    """
+    low = max(ours.annotations[0], theirs.annotations[0])
+    high = min(ours.annotations[-1], theirs.annotations[-1])
+    if low > high:
+        return None
+    return aubc(_between(ours, low, high)) - aubc(_between(theirs, low, high))
+
+
+def _between(curve: Curve, low: float, high: float) -> Curve:
+    inner = [(x, y) for x, y in zip(curve.annotations, curve.accuracies, strict=True)]
+    inner = [(x, y) for x, y in inner if low < x < high]
+    ends = [(x, float(np.interp(x, curve.annotations, curve.accuracies))) for x in (low, high)]
+    points = [ends[0], *inner, ends[1]]
+    return Curve(annotations=tuple(x for x, _ in points), accuracies=tuple(y for _, y in points))
+
+
+def paired_difference(ours: Mapping[int, Curve], theirs: Mapping[int, Curve]) -> Estimate | None:
+    """Return the mean difference in AUBC over the seeds that both have; None without one.
 
     Pairing takes the luck of the first labels out of the comparison.
     """
     common = sorted(ours.keys() & theirs.keys())
-    return estimate([ours[seed] - theirs[seed] for seed in common]) if common else None
+    found = [aubc_difference(ours[seed], theirs[seed]) for seed in common]
+    values = [value for value in found if value is not None]
+    return estimate(values) if values else None
 
 
 def mean_curve(curves: Sequence[Curve]) -> Curve:

@@ -10,6 +10,7 @@ from dgaal_cli.simulation.records import RoundRecord
 from dgaal_cli.simulation.statistics import (
     Curve,
     Estimate,
+    accuracy_at,
     annotations_at,
     aubc,
     estimate,
@@ -41,12 +42,21 @@ class Effect:
 
     aubc: Estimate
     vs_random: Estimate | None
-    """Paired difference of AUBC; None for random itself and where random is missing."""
+    """Paired difference of AUBC over the annotations that both have; None for random itself and
+    where random is missing."""
     labels_saved: float | None
     curve: tuple[Point, ...]
     enough_at: float | None
     """Annotations for ``ENOUGH_OF_FULL`` of the accuracy on all labels; None: not reached, or not
     known."""
+    trials: tuple[Curve, ...]
+    """One a seed."""
+
+    def accuracy_at(self, annotations: float) -> Estimate | None:
+        """Return the accuracy at a count of annotations; None where not all seeds reach it."""
+        found = [accuracy_at(trial, annotations) for trial in self.trials]
+        values = [value for value in found if value is not None]
+        return estimate(values) if len(values) == len(found) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,10 +158,7 @@ def _effect(
     if reference:
         theirs = {seed: _curve(rounds, is_system=False) for seed, rounds in reference.items()}
         common = sorted(curves.keys() & theirs.keys())
-        difference = paired_difference(
-            {seed: aubc(curve) for seed, curve in curves.items()},
-            {seed: aubc(curve) for seed, curve in theirs.items()},
-        )
+        difference = paired_difference(curves, theirs)
         if common:
             saved = labels_saved(
                 mean_curve([curves[s] for s in common]), mean_curve([theirs[s] for s in common])
@@ -161,6 +168,7 @@ def _effect(
         vs_random=difference,
         labels_saved=saved,
         curve=_points(own, curves, count=len(mean.annotations)),
+        trials=tuple(curves[seed] for seed in sorted(curves)),
         enough_at=None if reached is None else annotations_at(mean, ENOUGH_OF_FULL * reached.mean),
     )
 

@@ -15,15 +15,17 @@ Rows = list[list[str]]
 
 
 def accuracy_rows(summary: Summary) -> Rows:
-    """Accuracy in percent of every method at every label count, T trained alike for all."""
+    """Accuracy in percent of every method at every label count, T trained alike for all.
+
+    The counts are those of the method that asked most; where another one asked less than its query
+    size, its accuracy there lies between two of its rounds.
+    """
     methods = summary.methods
-    longest = max(methods, key=lambda m: len(m.selection.curve), default=None)
+    longest = max(methods, key=lambda m: m.selection.curve[-1].annotations, default=None)
     rows: Rows = [["labels", *(show(m.name) for m in methods)]]
-    for i, point in enumerate(longest.selection.curve if longest else ()):
-        cells = [
-            _percent(m.selection.curve[i].accuracy) if i < len(m.selection.curve) else ""
-            for m in methods
-        ]
+    for point in longest.selection.curve if longest else ():
+        found = [m.selection.accuracy_at(point.annotations) for m in methods]
+        cells = ["" if value is None else _percent(value) for value in found]
         rows.append([f"{point.annotations:g}", *cells])
     return rows
 
@@ -74,6 +76,7 @@ def system_rows(summary: Summary) -> Rows:
 def sentences(summary: Summary) -> list[str]:
     """Say what the numbers allow to say, a loss as plainly as a win."""
     lines: list[str] = []
+    most = max((m.selection.curve[-1].annotations for m in summary.methods), default=0.0)
     for m in summary.methods:
         if m.verdict:
             lines.append(f"{show(m.name)} {m.verdict}{_evidence(m.selection.vs_random)}.")
@@ -84,6 +87,12 @@ def sentences(summary: Summary) -> list[str]:
             )
         if m.cannot_tell:
             lines.append(f"{show(m.name)}: the oracle could not name {m.cannot_tell} images.")
+        asked = m.selection.curve[-1].annotations
+        if asked < most - 0.5:
+            lines.append(
+                f"{show(m.name)} asked {asked:.0f} labels where others asked {most:.0f}; it is "
+                "compared with random over the counts that both have."
+            )
     if len(summary.methods) > 2:
         lines.append(
             f"{len(summary.methods) - 1} comparisons at {CONFIDENCE:.0%} each: one may look like "

@@ -117,15 +117,24 @@ def no_synthetic_images(size: int, channels: int) -> SyntheticImages:
     )
 
 
-def labeling_progress(number: int, *, labeled: int, total: int, budget: int) -> float:
-    """Return how far the labeling is, 0..1: of the budget where there is one, else of ten rounds.
+def labeling_progress(
+    number: int, *, labeled: int, first: int, query_size: int, total: int, budget: int
+) -> float:
+    """Return how far the labeling is: 0 at the first query, 1 at the last one.
+
+    With a budget the last query is the one that spends it; without one the tenth counts as last.
 
     Args:
         number: The round.
         labeled: Pool images with a label.
+        first: Those of them that no query asked, such as imported labels.
+        query_size: Images a query.
         total: Pool images.
         budget: Labels allowed in all; 0 sets no limit.
     """
-    if budget:
-        return min(1.0, labeled / min(budget, total))
-    return min(1.0, number / 10)
+    if not budget:
+        return min(1.0, number / 10)
+    asked, before_last = labeled - first, min(budget, total) - query_size - first
+    if before_last <= 0:
+        return 0.0 if asked <= 0 else 1.0
+    return min(1.0, max(0.0, asked / before_last))

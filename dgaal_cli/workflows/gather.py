@@ -105,6 +105,8 @@ def gather(
         progress=labeling_progress(
             number,
             labeled=int((own >= 0).sum()),
+            first=sum(r.round is None and r.item_id in row_of for r in labels),
+            query_size=config.query.size,
             total=len(items),
             budget=config.query.budget,
         ),

@@ -131,7 +131,7 @@ def test_a_method_sees_neither_the_test_images_nor_a_label_it_did_not_ask(path, 
 
 def test_progress_follows_the_budget(path, pool):
     run(path, pool, "spy")
-    assert [data.progress for data in SEEN] == [pytest.approx(8 / 20), pytest.approx(14 / 20)]
+    assert [data.progress for data in SEEN] == [0.0, 1.0]  # 8 first labels, two queries of 6
 
 
 def test_a_method_that_asks_labeled_images_again_is_called_broken(path, pool):

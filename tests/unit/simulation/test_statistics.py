@@ -6,8 +6,10 @@ import pytest
 
 from dgaal_cli.simulation.statistics import (
     Curve,
+    accuracy_at,
     annotations_at,
     aubc,
+    aubc_difference,
     estimate,
     labels_saved,
     mean_curve,
@@ -17,6 +19,10 @@ from dgaal_cli.simulation.statistics import (
 
 def curve(*points):
     return Curve(annotations=tuple(p[0] for p in points), accuracies=tuple(p[1] for p in points))
+
+
+def flat(heights):
+    return {seed: curve((10, height), (20, height)) for seed, height in heights.items()}
 
 
 def test_the_interval_of_three_values_is_students():
@@ -56,16 +62,36 @@ def test_aubc_of_one_point_is_its_accuracy():
 
 def test_a_paired_difference_is_taken_seed_by_seed():
     # differences 0.1, 0.1, 0.1 although the seeds lie far apart: no spread is left
-    ours, theirs = {0: 0.9, 1: 0.5, 2: 0.2}, {0: 0.8, 1: 0.4, 2: 0.1}
+    ours, theirs = flat({0: 0.9, 1: 0.5, 2: 0.2}), flat({0: 0.8, 1: 0.4, 2: 0.1})
     found = paired_difference(ours, theirs)
     assert found.mean == pytest.approx(0.1)
     assert found.interval == pytest.approx((0.1, 0.1))
 
 
 def test_seeds_that_only_one_has_are_left_out_of_a_paired_difference():
-    found = paired_difference({0: 0.9, 7: 0.0}, {0: 0.8, 3: 1.0})
+    found = paired_difference(flat({0: 0.9, 7: 0.0}), flat({0: 0.8, 3: 1.0}))
     assert (found.mean, found.count) == (pytest.approx(0.1), 1)
-    assert paired_difference({1: 0.5}, {2: 0.5}) is None
+    assert paired_difference(flat({1: 0.5}), flat({2: 0.5})) is None
+
+
+def test_areas_are_compared_over_the_annotations_that_both_curves_have():
+    """A method that spends less would else be compared on its steep first part alone."""
+    random = curve((20, 0.2), (40, 0.4), (80, 0.8))
+    frugal = curve((20, 0.2), (30, 0.3), (60, 0.6))  # the same line, three quarters of the way
+    assert aubc(frugal) < aubc(random)
+    assert aubc_difference(frugal, random) == pytest.approx(0)
+    better = curve((20, 0.3), (30, 0.4), (60, 0.7))
+    assert aubc_difference(better, random) == pytest.approx(0.1)
+    assert aubc_difference(random, better) == pytest.approx(-0.1)
+    assert aubc_difference(curve((10, 0.5)), random) is None
+
+
+def test_an_accuracy_at_a_count_lies_on_the_line_and_nowhere_outside():
+    own = curve((20, 0.2), (40, 0.6))
+    assert accuracy_at(own, 25) == pytest.approx(0.3)
+    assert accuracy_at(own, 40) == 0.6
+    assert accuracy_at(own, 41) is None
+    assert accuracy_at(own, 19) is None
 
 
 def test_an_accuracy_between_two_points_is_interpolated():

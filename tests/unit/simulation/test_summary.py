@@ -1,6 +1,7 @@
 """From records to an answer, in numbers and in words."""
 
 import pytest
+from msgspec.structs import replace
 
 from dgaal_cli.simulation import table
 from dgaal_cli.simulation.plan import FULL_DATA, Plan
@@ -92,6 +93,22 @@ def test_annotations_and_labels_are_counted_apart():
     point = random.selection.curve[1]
     assert (point.annotations, point.labels) == (20, 22)
     assert table.method_rows(summarize(arms(random=[0.5, 0.6])))[1][4] == "20 / 22"
+
+
+def test_who_asked_less_stands_at_the_counts_that_it_reached():
+    trials = arms(random=[0.5, 0.6, 0.7])
+    trials["frugal"] = {
+        seed: [
+            replace(record, annotations=count)
+            for record, count in zip(trial("frugal", seed, [0.5, 0.7]), (10, 25), strict=True)
+        ]
+        for seed in (0, 1)
+    }
+    rows = table.accuracy_rows(summarize(trials))
+    assert [row[0] for row in rows] == ["labels", "10", "20", "30"]
+    assert [row[2] for row in rows[1:]] == ["50.0 ±0.0", "63.3 ±0.0", ""]
+    said = "\n".join(table.sentences(summarize(trials)))
+    assert "frugal asked 25 labels where others asked 30" in said
 
 
 def test_sampling_seconds_are_the_mean_of_queries_not_of_rounds():
