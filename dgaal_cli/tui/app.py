@@ -12,14 +12,18 @@ from textual.app import App
 from textual.binding import Binding
 from textual.screen import Screen
 
+from dgaal_cli.tui import messages
 from dgaal_cli.tui.bridge import Bridge, LabelView
 from dgaal_cli.tui.screens.label import LabelScreen
+from dgaal_cli.tui.screens.saving import UNSAVED_EXIT, Keeping
 from dgaal_cli.tui.screens.training import TrainingDialog
 from dgaal_cli.tui.settings import Settings
 
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 HUNG_UP = 128 + signal.SIGHUP
+WAIT_S = 0.02
+"""Between two looks at an answer that is being saved."""
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -133,9 +137,25 @@ class LabelApp(App[int]):
         """Ctrl-Q."""
         self._leave(0)
 
-    def _leave(self, code: int) -> None:
-        """End with ``code``, or with 8 where an answer could not be saved."""
-        self.exit(8 if self._label_screen.save_state == "unsaved" else code)
+    def on_leaving(self, message: messages.Leaving) -> None:
+        """A screen's wish to leave."""
+        self._leave(message.code)
+
+    def _leave(self, code: int, *, has_waited: bool = False) -> None:
+        """End with ``code``, or with 8 where an answer could not be saved.
+
+        An answer on its way to the disk is waited for; if it then cannot be saved, who wished to
+        leave is asked what to do with it, and who was told to leave by a signal ends with 8.
+        """
+        screens = (s for s in self.screen_stack if isinstance(s, Keeping))
+        states = {screen.save_state for screen in screens}
+        if "unsaved" in states:
+            if not (has_waited and code == 0):
+                self.exit(UNSAVED_EXIT)
+        elif "saving" in states:
+            self.set_timer(WAIT_S, partial(self._leave, code, has_waited=True))
+        else:
+            self.exit(code)
 
     def stop_training(self) -> None:
         """End every process that would outlive its terminal."""

@@ -80,6 +80,14 @@ class SaveFailed(Message):
         self.press = press
 
 
+class Leaving(Message):
+    """The operator wants to leave, once everything is saved."""
+
+    def __init__(self, code: int = 0) -> None:
+        super().__init__()
+        self.code = code
+
+
 class ImageReady(Message):
     """A wanted image is decoded, or is known to be unreadable."""
 

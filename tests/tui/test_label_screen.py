@@ -4,17 +4,15 @@ import asyncio
 import threading
 
 import pytest
-from label_terminal import Terminal, saying, script
+from label_terminal import saying, script
 from textual.widgets import Input, Static
 
-from dgaal_cli.errors import StorageError
 from dgaal_cli.events import QueryChosen, RoundStarted, RoundTrained, StepDone
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.tui.app import LabelApp
-from dgaal_cli.tui.screens.dialogs import ConfirmDialog, UnsavedDialog
+from dgaal_cli.tui.screens.dialogs import ConfirmDialog
 from dgaal_cli.tui.screens.help import HelpDialog
 from dgaal_cli.tui.screens.pick_dialogs import AddClassDialog
-from dgaal_cli.tui.screens.review import ReviewScreen
 from dgaal_cli.tui.screens.training import TrainingDialog
 from dgaal_cli.tui.widgets.image_view import ImageView
 from dgaal_cli.tui.widgets.rows import Rows
@@ -137,51 +135,6 @@ async def test_a_blind_image_is_asked_without_its_guess(terminal):
         await t.press("4")
         with LabelStore.open(t.workspace.store_path, read_only=True) as store:
             assert [e.ui for e in store.events()][-1] == "hidden"
-
-
-async def test_a_failed_save_keeps_the_answer_blocks_and_retries(terminal, monkeypatch):
-    async with terminal() as t:
-        presses, real = [], LabelStore.submit
-
-        def full(self, answer, **kwargs):
-            presses.append(answer)
-            if len(presses) < 3:
-                raise StorageError("the disk is full")
-            return real(self, answer, **kwargs)
-
-        monkeypatch.setattr(LabelStore, "submit", full)
-        t.clock.now += 1
-        await t.pilot.press("3")
-        await t.until(lambda: isinstance(t.app.screen, UnsavedDialog), "for the dialog")
-        assert "NOT SAVED" in t.text()
-        assert t.screen.subject.sample_id == "000.png"
-        assert "the disk is full" in t.dialog()
-        assert "3 three" in t.dialog()
-        await t.pilot.press("4")
-        assert isinstance(t.app.screen, UnsavedDialog)
-        await t.pilot.press("enter")
-        await t.until(lambda: len(presses) == 2 and isinstance(t.app.screen, UnsavedDialog))
-        await t.pilot.press("enter")
-        await t.until(lambda: not t.screen.pending)
-        await t.settle()
-        assert len({a.op_id for a in presses}) == 1
-        assert t.labels() == {"000.png": "three"}
-        assert "✔ saved" in t.text()
-
-
-async def test_leaving_with_an_unsaved_answer_says_so_by_its_code(terminal, monkeypatch):
-    async with terminal() as t:
-
-        def full(self, answer, **kwargs):
-            raise StorageError("the disk is full")
-
-        monkeypatch.setattr(LabelStore, "submit", full)
-        t.clock.now += 1
-        await t.pilot.press("3")
-        await t.until(lambda: isinstance(t.app.screen, UnsavedDialog))
-        await t.pilot.press("q")
-        await t.pilot.pause()
-        assert t.app.return_value == 8
 
 
 async def test_an_unreadable_image_can_be_passed_but_not_labeled(terminal):
@@ -487,94 +440,3 @@ async def test_a_resumed_session_says_so(terminal, make_workspace):
         await t.press("u")
         assert t.screen.subject.sample_id == "001.png"
         await asyncio.sleep(0)
-
-
-async def open_review(t: Terminal) -> ReviewScreen:
-    await t.press("r")
-    await t.until(lambda: isinstance(t.app.screen, ReviewScreen), "for the review")
-    review = t.app.screen
-    await t.until(lambda: review.answers and review.gate.is_painted, "for the list")
-    return review
-
-
-def listed(review: ReviewScreen) -> list[str]:
-    return [given.sample_id for given in review.shown]
-
-
-async def test_review_changes_an_answer_as_a_new_event_and_undo_takes_it_back(terminal):
-    async with terminal() as t:
-        await t.press("3", "x", "5")
-        review = await open_review(t)
-        assert listed(review) == ["002.png", "001.png", "000.png"]
-        await t.pilot.press("down", "down")
-        await t.until(lambda: review.gate.is_painted)
-        t.clock.now += 1
-        await t.pilot.press("4")
-        await t.until(lambda: not review.pending)
-        assert t.labels() == {"000.png": "four", "002.png": "five"}
-        assert [k for k, _, _ in t.events()] == ["label", "cannot_tell", "label", "label"]
-        t.clock.now += 1
-        await t.pilot.press("escape")
-        await t.until(lambda: t.screen.is_current)
-        await t.settle()
-        assert t.screen.subject.sample_id == "003.png"
-        await t.press("u")
-        assert t.labels() == {"000.png": "three", "002.png": "five"}
-
-
-async def test_review_filters_by_class_flag_and_disagreement(terminal):
-    async with terminal(guess=3) as t:
-        await t.press("3", "f", "4", "4")
-        review = await open_review(t)
-        assert len(listed(review)) == 3
-        for key, expected in (
-            ("D", ["002.png", "001.png"]),
-            ("F", ["001.png"]),
-            ("D", ["001.png"]),
-            ("F", ["002.png", "001.png", "000.png"]),
-            ("H", []),
-            ("H", ["002.png", "001.png", "000.png"]),
-            ("C", []),
-        ):
-            t.clock.now += 1
-            await t.pilot.press(key)
-            assert listed(review) == expected, key
-
-
-async def test_review_tells_hinted_answers_from_blind_ones(terminal):
-    async with terminal(guess=3) as t:
-        await t.press("3", "p", "4", "enter")
-        review = await open_review(t)
-        await t.pilot.press("H")
-        assert listed(review) == ["002.png", "001.png"]
-        bottom = review.query_one("#list")._rows[-1].text
-        assert "blind 1/1, hinted 1/2" in bottom
-
-
-async def test_review_takes_no_answer_for_an_image_that_was_not_seen(terminal):
-    async with terminal() as t:
-        await t.press("3", "5")
-        review = await open_review(t)
-        for key in ("down", "7"):
-            await t.pilot.press(key)
-        await t.pilot.pause()
-        assert review.pending is None
-        assert t.labels() == {"000.png": "three", "001.png": "five"}
-
-
-async def test_review_keeps_an_unsaved_change_on_the_screen(terminal, monkeypatch):
-    async with terminal() as t:
-        await t.press("3")
-        review = await open_review(t)
-
-        def full(self, answer, **kwargs):
-            raise StorageError("the disk is full")
-
-        with monkeypatch.context() as patched:
-            patched.setattr(LabelStore, "submit", full)
-            t.clock.now += 1
-            await t.pilot.press("4")
-            await t.until(lambda: isinstance(t.app.screen, UnsavedDialog))
-        await t.pilot.press("enter")
-        await t.until(lambda: not review.pending)
-        assert t.labels() == {"000.png": "four"}

@@ -1,6 +1,7 @@
 """Small dialogs over the label screen; text is plain ``Content``, never parsed as markup."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from textual.app import ComposeResult
@@ -14,6 +15,9 @@ from textual.widgets import Static
 from dgaal_cli.harmless import show
 
 Result = TypeVar("Result")
+
+LEAVING_GUARD_S = 0.5
+"""A key this soon after the dialog changed was meant for what was there before."""
 
 
 def text(*parts: str | tuple[str, str]) -> Content:
@@ -39,15 +43,24 @@ class Dialog(ModalScreen[Result], Generic[Result]):
 
 
 class UnsavedDialog(Dialog[str]):
-    """An answer could not be saved: the one event that stops labeling."""
+    """An answer could not be saved: the one event that stops labeling.
+
+    It comes up under the fingers of somebody who labels on, and ``q`` may be the key of a class:
+    leaving takes it twice, and neither the second nor the first counts when it comes at once.
+    """
 
     heading = " NOT SAVED "
     kind = "bad"
 
-    def __init__(self, reason: str, answer: str) -> None:
+    def __init__(
+        self, reason: str, answer: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         super().__init__()
         self._reason = show(reason)
         self._answer = show(answer)
+        self._clock = clock
+        self._changed_at = clock()
+        self._is_sure = False
 
     def body(self) -> Sequence[Static]:
         """Reason, what is at stake, keys."""
@@ -58,24 +71,26 @@ class UnsavedDialog(Dialog[str]):
                 text(("Everything before it is saved. ", ""), "It is kept here until it is."),
                 classes="gap",
             ),
-            Static(
-                text(
-                    (" ⏎ ", "reverse bold"),
-                    " try again   ",
-                    (" q ", "reverse bold"),
-                    " leave without it",
-                ),
-                classes="gap",
-            ),
+            Static(self._keys(), id="keys", classes="gap"),
         ]
 
+    def _keys(self) -> Content:
+        cap = "reverse bold"
+        drop = " again: lose it and leave" if self._is_sure else " leave without it"
+        return text((" ⏎ ", cap), " try again   ", (" q ", cap), drop)
+
     def on_key(self, event: Key) -> None:
-        """Retry or leave."""
+        """Retry, or leave at the second wish."""
         event.stop()
-        if event.key in ("enter", "r"):
+        if event.key == "enter":
             self.dismiss("retry")
-        elif event.key == "q":
+        elif event.key != "q" or self._clock() - self._changed_at < LEAVING_GUARD_S:
+            return
+        elif self._is_sure:
             self.dismiss("quit")
+        else:
+            self._is_sure, self._changed_at = True, self._clock()
+            self.query_one("#keys", Static).update(self._keys())
 
 
 class ConfirmDialog(Dialog[bool]):

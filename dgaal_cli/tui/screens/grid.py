@@ -7,7 +7,6 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.strip import Strip
 
-from dgaal_cli.errors import DgaalError
 from dgaal_cli.harmless import show
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.tui import messages, theme
@@ -16,9 +15,10 @@ from dgaal_cli.tui.gate import Gate, Verdict
 from dgaal_cli.tui.grid import CANNOT_TELL, WRONG, GridModel
 from dgaal_cli.tui.keymap import Keymap, spell_key
 from dgaal_cli.tui.prefetch import Picture, Prefetcher, Want
-from dgaal_cli.tui.screens.dialogs import UnsavedDialog
 from dgaal_cli.tui.screens.keys import key_name
+from dgaal_cli.tui.screens.saving import block_until_saved, reason_of
 from dgaal_cli.tui.settings import Settings
+from dgaal_cli.tui.widgets.bars import SaveState, save_mark
 from dgaal_cli.tui.widgets.grid_view import CellShape, GridScene, GridView, shape_for
 from dgaal_cli.tui.widgets.lines import Piece, Pieces, line
 from dgaal_cli.tui.widgets.rows import Rows
@@ -41,11 +41,16 @@ class GridScreen(Screen[LabelView]):
         self.gate = Gate(settings.clock, visible_s=max(settings.gate_s, PAGE_VISIBLE_S))
         self.pending: list[Press] = []
         """The page that is not saved yet."""
+        self.is_failed = False
+        """It could not be saved."""
         self.is_busy = True
         """A call is under way; keys that change pages wait."""
+        self._doing = ""
+        """The call that writes, if one is under way."""
         self.note = ""
         self._zoom = 0
         self._shape: CellShape | None = None
+        self._clock = settings.clock
         self._mode = settings.mode
         self._prefetcher = Prefetcher(settings.make_reader, self._hear_image)
 
@@ -77,7 +82,7 @@ class GridScreen(Screen[LabelView]):
         """Move, mark, confirm, or go back."""
         event.stop()
         key = key_name(event)
-        if self.pending:
+        if self._doing:
             return
         command = self.keymap.commands.get(key)
         name = command.name if command else ""
@@ -165,12 +170,19 @@ class GridScreen(Screen[LabelView]):
             self._send()
         self.draw()
 
+    @property
+    def save_state(self) -> SaveState:
+        """What the first line says about the disk."""
+        if self.is_failed:
+            return "unsaved"
+        return "saving" if self._doing else "saved"
+
     def _send(self) -> None:
-        presses = self.pending
+        presses, self.is_failed = self.pending, False
         self._call(lambda session: session.answer_page(presses), "page")
 
     def _call(self, work: Callable[[LabelSession], LabelView], what: str) -> None:
-        self.is_busy = True
+        self.is_busy, self._doing = True, what
         offered: list[Subject] = []
 
         def read(session: LabelSession) -> LabelView:
@@ -189,7 +201,7 @@ class GridScreen(Screen[LabelView]):
     def on_page_saved(self, message: messages.PageSaved) -> None:
         """COMMIT has returned; the next page may be confirmed."""
         self.view = message.view
-        self.is_busy = False
+        self.is_busy, self._doing = False, ""
         self.pending = []
         if message.view.note:
             self.note = show(message.view.note)
@@ -202,21 +214,14 @@ class GridScreen(Screen[LabelView]):
 
     def on_refused(self, message: messages.Refused) -> None:
         """Keep the page and block until it is saved; other calls only say why they failed."""
-        known = isinstance(message.error, DgaalError)
-        reason = str(message.error) if known else repr(message.error)
         if message.what != "page":
-            self.is_busy = False
-            self._say(show(reason))
+            self.is_busy, self._doing = False, ""
+            self._say(show(reason_of(message.error)))
             return
-
-        def decide(decision: str | None) -> None:
-            if decision == "quit":
-                self.app.exit(8)
-            else:
-                self._send()
-
+        self.is_failed = True
+        self.draw()
         words = f"a page of {len(self.pending)} answers"
-        self.app.push_screen(UnsavedDialog(reason, words), decide)
+        block_until_saved(self, message.error, words, clock=self._clock, retry=self._send)
 
     # Drawing
 
@@ -238,7 +243,9 @@ class GridScreen(Screen[LabelView]):
         if not self.query("#keys-bar"):
             return
         status, bar = self.query_one("#status", Rows), self.query_one("#keys-bar", Rows)
-        status.show_rows([line(status.size.width, self._left(), self._right(), theme.BAR_BASE)])
+        status.show_rows(
+            [line(status.size.width, self._left(), (save_mark(self.save_state),), theme.BAR_BASE)]
+        )
         bar.show_rows([line(bar.size.width, self._keys(bar.size.width), (), theme.BAR_BASE)])
         grid = self.query_one(GridView)
         if self._shape is None:
@@ -266,11 +273,6 @@ class GridScreen(Screen[LabelView]):
         if self.note:
             pieces.append((f" {self.note} ", theme.BAR_STRONG))
         return tuple(pieces)
-
-    def _right(self) -> Pieces:
-        if self.pending:
-            return ((" … saving ", theme.BAR_WARN),)
-        return ((" ✔ saved ", theme.BAR_GOOD),)
 
     def _keys(self, width: int) -> Pieces:
         entries = [("⏎", "Confirm page"), ("space", "Wrong"), ("arrows", "Move")]

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Literal
 
-from dgaal_cli.errors import DgaalError
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.tui import messages
 from dgaal_cli.tui.bridge import (
@@ -16,8 +15,8 @@ from dgaal_cli.tui.bridge import (
     new_op_id,
 )
 from dgaal_cli.tui.keymap import make_keymap
-from dgaal_cli.tui.screens.dialogs import UnsavedDialog
 from dgaal_cli.tui.screens.label_base import LabelBase
+from dgaal_cli.tui.screens.saving import block_until_saved, reason_of
 from dgaal_cli.tui.widgets import words
 
 STILL_SAVING = "the last answer is still being saved"
@@ -99,15 +98,9 @@ class LabelAnswers(LabelBase):
         self.is_failed = True
         self.show_subject(self.view.subject)
         spoken = words.press_words(message.press, self.view, self.keymap)
-        self.app.bell()
-        is_known = isinstance(message.error, DgaalError)
-        reason = str(message.error) if is_known else repr(message.error)
-        self.app.push_screen(UnsavedDialog(reason, spoken), self._after_unsaved)
+        block_until_saved(self, message.error, spoken, clock=self.settings.clock, retry=self._retry)
 
-    def _after_unsaved(self, decision: str | None) -> None:
-        if decision == "quit":
-            self.app.exit(8)
-            return
+    def _retry(self) -> None:
         self.is_failed = False
         self._send()
         self.draw()
@@ -169,8 +162,7 @@ class LabelAnswers(LabelBase):
     def on_refused(self, message: messages.Refused) -> None:
         """Say why nothing changed."""
         self.busy = ""
-        is_known = isinstance(message.error, DgaalError)
-        self.warn(str(message.error) if is_known else repr(message.error), is_bell=True)
+        self.warn(reason_of(message.error), is_bell=True)
 
     def round_answered(self) -> None:
         """Nothing of the query is left."""

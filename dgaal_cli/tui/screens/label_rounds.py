@@ -6,6 +6,7 @@ from dgaal_cli.tui import messages, theme
 from dgaal_cli.tui.aftermath import Aftermath
 from dgaal_cli.tui.screens.dialogs import ConfirmDialog
 from dgaal_cli.tui.screens.label_answers import LabelAnswers
+from dgaal_cli.tui.screens.saving import leave
 from dgaal_cli.tui.screens.training import Closing, TrainingDialog
 from dgaal_cli.tui.trainer import Step, Trainer, TrainingState
 from dgaal_cli.tui.widgets import words
@@ -229,12 +230,12 @@ class LabelRounds(LabelAnswers):
     def do_quit(self) -> None:
         """Leave; an answer in flight is waited for."""
         if not self.is_training:
-            self.app.exit(0)
+            leave(self)
             return
 
         def go(is_sure: bool | None) -> None:  # noqa: FBT001 - Textual's callback
             if is_sure:
-                self.app.exit(0)
+                leave(self)
 
         lines = ("A training runs. Leaving stops it; it goes on from there next time.",)
         self.app.push_screen(ConfirmDialog("leave now?", lines, "leave", "stay"), go)

@@ -11,7 +11,6 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.strip import Strip
 
-from dgaal_cli.errors import DgaalError
 from dgaal_cli.harmless import show
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.tui import messages, theme
@@ -29,9 +28,10 @@ from dgaal_cli.tui.gate import Gate, Verdict
 from dgaal_cli.tui.keymap import Keymap
 from dgaal_cli.tui.phrases import answer_words
 from dgaal_cli.tui.prefetch import Picture, Prefetcher, Want
-from dgaal_cli.tui.screens.dialogs import UnsavedDialog
 from dgaal_cli.tui.screens.keys import key_name
+from dgaal_cli.tui.screens.saving import block_until_saved
 from dgaal_cli.tui.settings import Settings
+from dgaal_cli.tui.widgets.bars import SaveState, save_mark
 from dgaal_cli.tui.widgets.image_view import Frame, ImageView
 from dgaal_cli.tui.widgets.lines import Piece, Pieces, box_bottom, box_top, boxed, line, pad
 from dgaal_cli.tui.widgets.rows import Rows
@@ -82,7 +82,10 @@ class ReviewScreen(Screen[LabelView]):
         self.filter = Filter()
         self.at = 0
         self.pending: Press | None = None
+        self.is_failed = False
+        """The pending answer could not be saved."""
         self.note = ""
+        self._clock = settings.clock
         self._mode = settings.mode
         self._is_settled = False
         self._prefetcher = Prefetcher(settings.make_reader, self._hear_image, settings.gallery)
@@ -216,8 +219,15 @@ class ReviewScreen(Screen[LabelView]):
         )
         self._send()
 
+    @property
+    def save_state(self) -> SaveState:
+        """What the first line says about the disk."""
+        if self.is_failed:
+            return "unsaved"
+        return "saving" if self.pending else "saved"
+
     def _send(self) -> None:
-        press = self.pending
+        press, self.is_failed = self.pending, False
         if press is None:
             return
 
@@ -233,7 +243,7 @@ class ReviewScreen(Screen[LabelView]):
     def on_saved(self, message: messages.Saved) -> None:
         """COMMIT has returned."""
         self.pending = None
-        press = message.press
+        self.view, press = message.view, message.press
         name = show(message.view.class_name(press.class_uid))
         self.note = f"✔ saved: {answer_words(press.kind, '', name)} · u on the label screen undoes"
         self.at += 1
@@ -241,18 +251,11 @@ class ReviewScreen(Screen[LabelView]):
 
     def on_save_failed(self, message: messages.SaveFailed) -> None:
         """Keep the answer and block until it is saved."""
+        self.is_failed = True
+        self.draw()
         name = show(self.view.class_name(message.press.class_uid))
-        known = isinstance(message.error, DgaalError)
-        reason = str(message.error) if known else repr(message.error)
-
-        def decide(decision: str | None) -> None:
-            if decision == "quit":
-                self.app.exit(8)
-            else:
-                self._send()
-
         words = answer_words(message.press.kind, "", name)
-        self.app.push_screen(UnsavedDialog(reason, words), decide)
+        block_until_saved(self, message.error, words, clock=self._clock, retry=self._send)
 
     # Drawing
 
@@ -280,8 +283,7 @@ class ReviewScreen(Screen[LabelView]):
             (f"  {' · '.join(words)} ", theme.BAR_STRONG),
             (f" {len(self.shown)} of {len(self.answers)} ", theme.BAR_BASE),
         ]
-        right = (" … saving ", theme.BAR_WARN) if self.pending else (" ✔ saved ", theme.BAR_GOOD)
-        return line(width, tuple(left), (right,), theme.BAR_BASE)
+        return line(width, tuple(left), (save_mark(self.save_state),), theme.BAR_BASE)
 
     def _list(self, width: int, height: int) -> list[Strip]:
         shown, room = self.shown, height - 2

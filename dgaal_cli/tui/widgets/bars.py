@@ -50,14 +50,18 @@ class StatusModel:
     """What goes on beside labeling."""
 
 
-def status_line(model: StatusModel, width: int) -> Strip:
-    """Name, round, progress, budget, rate and whether everything is saved, as space allows."""
-    view = model.view
-    mark: Piece = {
+def save_mark(state: SaveState) -> Piece:
+    """Whether everything is saved, in a word."""
+    return {
         "saved": (" ✔ saved ", theme.BAR_GOOD),
         "saving": (" … saving ", theme.BAR_WARN),
         "unsaved": (" ✖ NOT SAVED ", theme.BAR_BAD),
-    }[model.save_state]
+    }[state]
+
+
+def status_line(model: StatusModel, width: int) -> Strip:
+    """Name, round, progress, budget, rate and whether everything is saved, as space allows."""
+    view = model.view
     left: list[Piece] = [(" dgaal label ", theme.BRAND)] if width >= BRANDED else []
     name = show(view.name)
     left.append(
@@ -66,7 +70,7 @@ def status_line(model: StatusModel, width: int) -> Strip:
             theme.BAR_STRONG,
         )
     )
-    right = [mark]
+    right = [save_mark(model.save_state)]
     if view.round is None:
         doing: Piece = (f"  {model.background or 'no open query'}", theme.BAR_DIM)
         return line(width, (*left, doing), tuple(right), theme.BAR_BASE)

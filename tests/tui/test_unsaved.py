@@ -1,0 +1,209 @@
+"""An answer that cannot be saved: it stays in sight, and no way out passes it by in silence."""
+
+import threading
+
+import pytest
+from label_terminal import Terminal
+
+from dgaal_cli.errors import StorageError
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.tui.screens.dialogs import UnsavedDialog
+from dgaal_cli.tui.screens.grid import GridScreen
+from dgaal_cli.tui.screens.review import ReviewScreen
+
+
+class FullDisk:
+    """The store's writing, which waits until told and then fails until there is room."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.has_room = False
+        self.may_end = threading.Event()
+        self.tries = 0
+        for name in ("submit", "submit_many"):
+            monkeypatch.setattr(LabelStore, name, self._around(getattr(LabelStore, name)))
+
+    def _around(self, real):
+        def write(store, given, **kwargs):
+            self.tries += 1
+            self.may_end.wait(60)
+            if not self.has_room:
+                raise StorageError("the disk is full")
+            return real(store, given, **kwargs)
+
+        return write
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    full = FullDisk(monkeypatch)
+    yield full
+    full.may_end.set()
+
+
+async def answer(t: Terminal) -> None:
+    """Give the answer 3 on the label screen."""
+    t.clock.now += 1
+    await t.pilot.press("3")
+    t.clock.now += 1
+
+
+async def confirm_page(t: Terminal) -> None:
+    """Confirm a page of guesses in the grid."""
+    await t.press("g")
+    await t.until(lambda: isinstance(t.app.screen, GridScreen), "for the grid")
+    grid = t.app.screen
+    await t.until(lambda: grid.model.cells and grid.gate.is_painted)
+    t.clock.now += 1
+    await t.pilot.press("enter")
+    t.clock.now += 1
+
+
+async def change_in_review(t: Terminal) -> None:
+    """Change an answer in the review."""
+    await t.press("r")
+    await t.until(lambda: isinstance(t.app.screen, ReviewScreen), "for the review")
+    review = t.app.screen
+    await t.until(lambda: review.answers and review.gate.is_painted, "for the list")
+    t.clock.now += 1
+    await t.pilot.press("4")
+    t.clock.now += 1
+
+
+WRITERS = pytest.mark.parametrize("write", [answer, confirm_page, change_in_review])
+
+
+async def start(t: Terminal, disk: FullDisk, write) -> None:
+    """Give one answer while there is room, so that the review has one; then write."""
+    disk.has_room = True
+    disk.may_end.set()
+    await t.press("5")
+    disk.has_room = False
+    disk.may_end.clear()
+    disk.tries = 0
+    await write(t)
+    await t.until(lambda: disk.tries == 1, "for the write")
+
+
+async def dialog_of(t: Terminal) -> UnsavedDialog:
+    await t.until(lambda: isinstance(t.app.screen, UnsavedDialog), "for the dialog")
+    return t.app.screen
+
+
+async def test_a_failed_save_keeps_the_answer_blocks_and_retries(terminal, monkeypatch):
+    async with terminal() as t:
+        presses, real = [], LabelStore.submit
+
+        def full(self, answer, **kwargs):
+            presses.append(answer)
+            if len(presses) < 3:
+                raise StorageError("the disk is full")
+            return real(self, answer, **kwargs)
+
+        monkeypatch.setattr(LabelStore, "submit", full)
+        t.clock.now += 1
+        await t.pilot.press("3")
+        await t.until(lambda: isinstance(t.app.screen, UnsavedDialog), "for the dialog")
+        assert "NOT SAVED" in t.text()
+        assert t.screen.subject.sample_id == "000.png"
+        assert "the disk is full" in t.dialog()
+        assert "3 three" in t.dialog()
+        await t.pilot.press("4")
+        assert isinstance(t.app.screen, UnsavedDialog)
+        await t.pilot.press("enter")
+        await t.until(lambda: len(presses) == 2 and isinstance(t.app.screen, UnsavedDialog))
+        await t.pilot.press("enter")
+        await t.until(lambda: not t.screen.pending)
+        await t.settle()
+        assert len({a.op_id for a in presses}) == 1
+        assert t.labels() == {"000.png": "three"}
+        assert "✔ saved" in t.text()
+
+
+async def test_q_waits_for_the_answer_in_flight(terminal, disk):
+    async with terminal() as t:
+        disk.has_room = True
+        await answer(t)
+        await t.pilot.press("q")
+        await t.pilot.pause(0.1)
+        assert t.app.return_value is None
+        disk.may_end.set()
+        await t.until(lambda: t.app.return_value is not None, "for the end")
+        assert t.app.return_value == 0
+    assert t.labels() == {"000.png": "three"}
+
+
+async def test_q_before_a_save_that_fails_stays_with_the_answer(terminal, disk):
+    async with terminal() as t:
+        await answer(t)
+        await t.pilot.press("q")
+        disk.may_end.set()
+        await dialog_of(t)
+        await t.pilot.pause(0.05)
+        assert t.app.return_value is None
+        disk.has_room = True
+        await t.pilot.press("enter")
+        await t.settle()
+        assert t.labels() == {"000.png": "three"}
+
+
+@WRITERS
+@pytest.mark.parametrize("key", ["ctrl+q", "ctrl+c"])
+async def test_leaving_while_the_save_fails_is_never_silent(terminal, disk, write, key):
+    async with terminal(guess=3, asked=6) as t:
+        await start(t, disk, write)
+        await t.pilot.press(key)
+        await t.pilot.pause(0.05)
+        disk.may_end.set()
+        if key == "ctrl+c":
+            await t.until(lambda: t.app.return_value is not None, "for the end")
+            assert t.app.return_value == 8
+            return
+        await dialog_of(t)
+        assert t.app.return_value is None
+        disk.has_room = True
+        await t.pilot.press("enter")
+        await t.until(lambda: len(t.labels()) > 1 or t.labels()["000.png"] != "five")
+
+
+@WRITERS
+async def test_leaving_under_the_dialog_ends_with_8(terminal, disk, write):
+    async with terminal(guess=3, asked=6) as t:
+        await start(t, disk, write)
+        disk.may_end.set()
+        await dialog_of(t)
+        await t.pilot.press("ctrl+q")
+        await t.until(lambda: t.app.return_value is not None, "for the end")
+        assert t.app.return_value == 8
+
+
+async def test_keys_typed_ahead_neither_drop_the_answer_nor_leave(terminal, disk):
+    async with terminal(classes=list("abcdefghijklmnopqrst")) as t:
+        disk.may_end.set()
+        t.clock.now += 1
+        await t.pilot.press("c")
+        await dialog_of(t)
+        for key in ("q", "q", "r"):
+            await t.pilot.press(key)
+        t.clock.now += 1
+        await t.pilot.press("q")  # one alone is not enough either
+        for key in ("q", "q"):
+            await t.pilot.press(key)  # nor is a key that is held
+        assert "again: lose it and leave" in t.dialog()
+        assert isinstance(t.app.screen, UnsavedDialog)
+        assert t.app.return_value is None
+        disk.has_room = True
+        await t.pilot.press("enter")
+        await t.settle()
+        assert t.labels() == {"000.png": "c"}
+
+
+async def test_the_second_wish_to_leave_gives_the_answer_up_and_says_so_by_its_code(terminal, disk):
+    async with terminal() as t:
+        disk.may_end.set()
+        await answer(t)
+        await dialog_of(t)
+        for _ in range(2):
+            t.clock.now += 1
+            await t.pilot.press("q")
+        await t.pilot.pause()
+        assert t.app.return_value == 8
