@@ -126,7 +126,7 @@ def main() -> None:
     try:
         app(args=arguments, prog_name="dgaal")
     except DgaalError as error:
-        _fail(str(error), error.exit_code, is_traced=is_traced)
+        _fail(_told(str(error), error), error.exit_code, is_traced=is_traced)
     except KeyboardInterrupt:
         _fail("stopped; everything saved so far stays saved", 128 + signal.SIGINT, is_traced=False)
     except BrokenPipeError:
@@ -141,7 +141,8 @@ def main() -> None:
             _fail(f"cannot use{where}: {error.strerror}", 2, is_traced=is_traced)
         if error.errno not in _STORAGE_ERRORS:
             _bug(error, is_traced=is_traced)
-        _fail(f"cannot read or write{where}: {error.strerror}", 8, is_traced=is_traced)
+        text = f"cannot read or write{where}: {error.strerror}"
+        _fail(_told(text, error), 8, is_traced=is_traced)
     except Exception as error:  # noqa: BLE001 - the last wall before the user
         _bug(error, is_traced=is_traced)
 
@@ -184,6 +185,11 @@ def _globals_first(arguments: list[str]) -> list[str]:
         else:
             rest.append(argument)
     return own + rest
+
+
+def _told(text: str, error: BaseException) -> str:
+    """Add what was noted while the error was on its way, such as what was saved."""
+    return "; ".join([text, *getattr(error, "__notes__", [])])
 
 
 def _fail(message: str, exit_code: int, *, is_traced: bool) -> None:

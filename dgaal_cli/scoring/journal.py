@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -25,13 +25,13 @@ import numpy as np
 
 from dgaal_cli import atomic
 from dgaal_cli.data.sources.base import Entry, Source
-from dgaal_cli.errors import BusyError, DgaalError, InterruptedRunError, StorageError
+from dgaal_cli.errors import BusyError, InterruptedRunError, StorageError
 from dgaal_cli.harmless import show
 from dgaal_cli.scoring.pipeline import ScoredBatch, stamp_of
 from dgaal_cli.scoring.ranking import FloatArray
 from dgaal_cli.scoring.rows import Row, pack, unpack
 
-_VERSION = 1
+_VERSION = 2
 FLUSH_S = 1.0
 """Seconds between two files: a killed run loses at most this much work."""
 _FLUSH_ROWS = 20_000
@@ -57,15 +57,17 @@ class _Stored:
 class Journal:
     """The folder beside a table that is being made; one process at a time."""
 
-    def __init__(self, output: Path, key: bytes) -> None:
+    def __init__(self, output: Path, identity: Mapping[str, str]) -> None:
         """Name the folder; ``with`` makes it.
 
         Args:
             output: The table to be.
-            key: Identity of the run: everything that a row depends on.
+            identity: Everything that a row depends on, by the name that the user knows it by.
         """
         self.folder = output.with_name(f".{output.name[:40]}.dgaal-score")
-        self._key = key
+        self.other = ""
+        """What the stopped run had, in words, where nothing of it could be used."""
+        self._identity = dict(identity)
         self._lock = -1
         self._chain = hashlib.blake2b(digest_size=32)
         self._end = 0
@@ -105,14 +107,15 @@ class Journal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Save what is done if the run was stopped; else leave nothing behind."""
+        """Leave nothing behind; but if the run was stopped or failed, what is done."""
         try:
-            was_stopped = kind is not None and not issubclass(kind, DgaalError)
-            if was_stopped or isinstance(error, InterruptedRunError):
+            if error is not None:
                 with contextlib.suppress(StorageError):  # the first error is the one to tell
                     self._flush()
-            else:
+            if error is None or not self._paths():
                 shutil.rmtree(self.folder, ignore_errors=True)
+            elif not isinstance(error, InterruptedRunError):  # it says so itself
+                error.add_note("what was scored so far is kept for --resume")
         finally:
             os.close(self._lock)
 
@@ -129,7 +132,7 @@ class Journal:
     def resume(self, source: Source) -> Iterator[Shard]:
         """Give back the results that still hold, in order; ``done`` then says how many.
 
-        Whatever does not fit is removed.
+        Whatever does not fit is removed; ``other`` says why if that is all.
         """
         entries = source.entries()
         for stored in self._stored():
@@ -140,7 +143,10 @@ class Journal:
             self._chain, self._end = chain, stored.end
             self._number += 1
             yield stored.shard
-        for path in self._paths()[self._number :]:
+        paths = self._paths()
+        if paths and not self._number:
+            self.other = self._difference(paths[0])
+        for path in paths[self._number :]:
             path.unlink()
 
     @property
@@ -169,7 +175,7 @@ class Journal:
         body = msgspec.msgpack.encode(
             (
                 _VERSION,
-                self._key,
+                self._identity,
                 self._end,
                 self._chain.digest(),
                 pack(rows),
@@ -195,19 +201,39 @@ class Journal:
 
     def _read(self, path: Path) -> _Stored | None:
         """Read one file; None if it is damaged or belongs to another run."""
-        try:
-            data = path.read_bytes()
-        except OSError:
-            return None
-        if hashlib.sha256(data[32:]).digest() != data[:32]:
-            return None
-        fields = cast("tuple[Any, ...]", msgspec.msgpack.decode(data[32:]))
-        version, key = fields[:2]
-        if version != _VERSION or key != self._key:
+        fields = _fields(path)
+        if fields is None or fields[:2] != (_VERSION, self._identity):
             return None
         _, _, end, chain, rows, width, floats = fields
         features = np.frombuffer(floats, np.float32).reshape(-1, width) if width > 0 else None
         return _Stored(end=end, chain=chain, shard=Shard(rows=unpack(rows), features=features))
+
+    def _difference(self, path: Path) -> str:
+        """Say what an earlier run had that this one has not."""
+        fields = _fields(path)
+        if fields is None:
+            return "a damaged record"
+        if fields[0] != _VERSION:
+            return "another version of dgaal"
+        stored: dict[str, str] = fields[1]
+        return (
+            ", ".join(
+                f"{name} {stored.get(name)}" if name.startswith("--") else f"another {name}"
+                for name, value in self._identity.items()
+                if stored.get(name) != value
+            )
+            or "other images at its start"
+        )
+
+
+def _fields(path: Path) -> tuple[Any, ...] | None:
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    if hashlib.sha256(data[32:]).digest() != data[:32]:
+        return None
+    return tuple(cast("list[Any]", msgspec.msgpack.decode(data[32:])))
 
 
 def _chain(digest: "hashlib.blake2b", entries: Iterator[Entry], count: int) -> bool:
@@ -234,10 +260,6 @@ def sweep(path: Path | None) -> None:
                 other.unlink(missing_ok=True)
 
 
-def run_key(parts: Iterable[bytes | str]) -> bytes:
-    """Digest of everything that the rows of a run depend on."""
-    digest = hashlib.sha256()
-    for part in parts:
-        data = part if isinstance(part, bytes) else part.encode("utf-8", "surrogatepass")
-        digest.update(len(data).to_bytes(8) + data)
-    return digest.digest()
+def fingerprint(text: str) -> str:
+    """Stand for a text that may be long and hold any bytes."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -19,11 +19,11 @@ from dgaal_cli.engines.base import Engine
 from dgaal_cli.engines.load import start_engine
 from dgaal_cli.engines.tuning import Settings, fixed_settings, start_tuned
 from dgaal_cli.errors import DgaalError, UsageError
-from dgaal_cli.events import Emit, ScoreProgress, ignore
+from dgaal_cli.events import Emit, ScoreProgress, Warned, ignore
 from dgaal_cli.ids import SampleId
 from dgaal_cli.scoring.drift import DriftMeter
 from dgaal_cli.scoring.features import FeatureFile
-from dgaal_cli.scoring.journal import Journal, run_key, sweep
+from dgaal_cli.scoring.journal import Journal, fingerprint, sweep
 from dgaal_cli.scoring.options import ScoreOptions, ScoreResult
 from dgaal_cli.scoring.pipeline import score_entries
 from dgaal_cli.scoring.ranking import FloatArray, FullRanking, Ranking, TopRanking
@@ -93,7 +93,7 @@ class ScoringRun:
                 threading.Thread(target=self._count, name="dgaal-count", daemon=True).start()
             journal = None
             if isinstance(self._output, Path):
-                journal = stack.enter_context(Journal(self._output, self._key()))
+                journal = stack.enter_context(Journal(self._output, self._identity()))
                 for path in (self._output, self._options.features):
                     sweep(path)
             features = None
@@ -122,16 +122,17 @@ class ScoringRun:
                     return
         self._total = count
 
-    def _key(self) -> bytes:
-        return run_key(
-            (
-                self._artifact.sha256,
-                self._source.spec,
-                self._source.stamp(),
-                f"batch={self._settings.batch} features={self._keeps_features}",
-                f"device={self._options.device} reduced={self._options.reduced_jpeg}",
-            )
-        )
+    def _identity(self) -> dict[str, str]:
+        keeps = "kept" if self._keeps_features else ""
+        return {
+            "artifact": self._artifact.sha256.hex(),
+            "source": fingerprint(self._source.spec),
+            "size or time of change of the source": fingerprint(self._source.stamp()),
+            "--batch": str(self._settings.batch),
+            "--device": self._options.device,
+            "choice of --features or --diverse": keeps,
+            "choice of --reduced-jpeg": str(self._options.reduced_jpeg),
+        }
 
     @property
     def _keeps_features(self) -> bool:
@@ -153,6 +154,9 @@ class ScoringRun:
         for shard in journal.resume(self._source):
             self._take(shard.rows, shard.features, ranking, features)
         self._resumed = journal.done
+        if journal.other:
+            told = f"--resume begins again, for the stopped run had {journal.other}"
+            self._emit(Warned(message=told))
 
     def _score(
         self, journal: Journal | None, ranking: Ranking, features: FeatureFile | None

@@ -1,6 +1,7 @@
 """The whole offline run: table, resumption, refusals."""
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -19,12 +20,20 @@ from fake_sampler import FakeSampler, manifest, score_of
 from sample_images import encoded, pixels, png
 
 from dgaal_cli import interruption
+from dgaal_cli.cli import _told
 from dgaal_cli.data.images import decode, resize
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.engines.artifact import CheckedArtifact
 from dgaal_cli.engines.tuning import DEFAULT_BATCH, Settings, fixed_settings
-from dgaal_cli.errors import ArtifactError, BusyError, InterruptedRunError, TrustError, UsageError
-from dgaal_cli.events import AnyEvent, ScoreProgress
+from dgaal_cli.errors import (
+    ArtifactError,
+    BusyError,
+    InterruptedRunError,
+    StorageError,
+    TrustError,
+    UsageError,
+)
+from dgaal_cli.events import AnyEvent, ScoreProgress, Warned
 from dgaal_cli.harmless import unspell
 from dgaal_cli.scoring import run as run_module
 from dgaal_cli.scoring.journal import Journal
@@ -277,12 +286,12 @@ def journal(pool: Path, monkeypatch: pytest.MonkeyPatch) -> Journal:
     monkeypatch.setattr("dgaal_cli.scoring.journal.FLUSH_S", 0.0)
     fake = FakeSampler()
     entries = list(open_source(str(pool), base=pool).entries())[:20]
-    journal = Journal(pool.parent / "s.csv", b"key")
+    journal = Journal(pool.parent / "s.csv", {"--batch": "4", "artifact": "ab"})
     with contextlib.suppress(KeyboardInterrupt), journal:
         for batch in score_entries(entries, fake.manifest, lambda: fake, batch=4, workers=1):
             journal.add(batch)
         raise KeyboardInterrupt
-    return Journal(pool.parent / "s.csv", b"key")
+    return Journal(pool.parent / "s.csv", {"--batch": "4", "artifact": "ab"})
 
 
 def recovered(journal: Journal, pool: Path) -> int:
@@ -322,13 +331,31 @@ def test_a_new_file_in_between_ends_what_can_be_used(pool: Path, journal: Journa
 
 
 @pytest.mark.usefixtures("journal")
-def test_another_run_s_journal_is_not_used(pool: Path) -> None:
-    assert recovered(Journal(pool.parent / "s.csv", b"other"), pool) == 0
+@pytest.mark.parametrize(
+    ("identity", "other"),
+    [
+        ({"--batch": "8", "artifact": "ab"}, "--batch 4"),
+        ({"--batch": "4", "artifact": "cd"}, "another artifact"),
+        ({"--batch": "8", "artifact": "cd"}, "--batch 4, another artifact"),
+    ],
+)
+def test_another_run_s_journal_is_not_used(
+    pool: Path, identity: dict[str, str], other: str
+) -> None:
+    journal = Journal(pool.parent / "s.csv", identity)
+    assert recovered(journal, pool) == 0
+    assert journal.other == other
+
+
+def test_why_a_journal_of_the_same_run_is_not_used_is_told(pool: Path, journal: Journal) -> None:
+    (pool / "000.png").write_bytes(png(200) + b"x")
+    assert recovered(journal, pool) == 0
+    assert journal.other == "other images at its start"
 
 
 def test_two_runs_for_one_table_are_refused(pool: Path) -> None:
-    with Journal(pool.parent / "s.csv", b"k"), pytest.raises(BusyError, match="give another name"):
-        Journal(pool.parent / "s.csv", b"k").__enter__()
+    with Journal(pool.parent / "s.csv", {}), pytest.raises(BusyError, match="give another name"):
+        Journal(pool.parent / "s.csv", {}).__enter__()
 
 
 @pytest.mark.usefixtures("engine")
@@ -343,6 +370,82 @@ def test_a_failed_run_leaves_the_old_table_and_nothing_else(
         run(pool, output)
     assert output.read_text() == "old"
     assert sorted(path.name for path in pool.parent.iterdir()) == ["pool", "scores.csv"]
+
+
+class Breaking:
+    """Refuses to go on after some batches."""
+
+    def __init__(self, engine: FakeSampler, error: Exception, after: int) -> None:
+        self._run, self._error, self._left = engine.run, error, after
+
+    def __call__(self, inputs: Any) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise self._error
+        return self._run(inputs)
+
+
+@pytest.mark.parametrize("where", ["engine", "table"])
+def test_what_a_failed_run_has_scored_is_kept_for_resume(
+    pool: Path, engine: FakeSampler, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    whole, output = pool.parent / "whole.csv", pool.parent / "scores.csv"
+    run(pool, whole)
+    with monkeypatch.context() as patched:
+        if where == "engine":
+            broken = Breaking(engine, StorageError("no room"), 8)
+            patched.setattr(engine, "run", broken)
+        else:
+            full = Breaking(engine, OSError(errno.ENOSPC, "no room"), 0)
+            patched.setattr(workflow, "table_writer", lambda _: lambda *_: full(None))
+        with pytest.raises(StorageError, match="no room") as caught:
+            run(pool, output)
+    assert _told("no room", caught.value) == "no room; what was scored so far is kept for --resume"
+    assert sorted(path.name for path in pool.parent.iterdir()) == [
+        ".scores.csv.dgaal-score",
+        "pool",
+        "whole.csv",
+    ]
+    with monkeypatch.context() as patched:
+        patched.setattr(run_module, "start_engine", refuse_trust)
+        with pytest.raises(TrustError):
+            run(pool, output, resume=True)
+    result = run(pool, output, resume=True)
+    assert result.resumed == (COUNT if where == "table" else 32)
+    assert output.read_bytes() == whole.read_bytes()
+    assert sorted(path.name for path in pool.parent.iterdir()) == [
+        "pool",
+        "scores.csv",
+        "whole.csv",
+    ]
+
+
+def refuse_trust(*_: object, **__: object) -> None:
+    raise TrustError("foreign")
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_resumption_that_begins_again_says_why(
+    pool: Path, engine: FakeSampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = pool.parent / "scores.csv"
+    with monkeypatch.context() as patched:
+        patched.setattr(engine, "run", Breaking(engine, StorageError("no room"), 8))
+        with pytest.raises(StorageError):
+            run(pool, output)
+    told: list[AnyEvent] = []
+    options = ScoreOptions(batch=8, workers=1, resume=True)
+    result = score(
+        pool.name,
+        artifact=Path("x"),
+        base=pool.parent,
+        output=output,
+        options=options,
+        emit=told.append,
+    )
+    assert result.resumed == 0
+    sentence = "--resume begins again, for the stopped run had --batch 4"
+    assert told[0] == Warned(message=sentence)
 
 
 @pytest.mark.usefixtures("engine")
