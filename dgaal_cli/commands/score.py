@@ -32,7 +32,9 @@ def score(
         Path | None,
         typer.Option("--output", "-o", help="Table: .csv, .jsonl or .parquet; else CSV on stdout."),
     ] = None,
-    top: Annotated[int | None, typer.Option(help="Keep only the best.", min=1)] = None,
+    top: Annotated[
+        int | None, typer.Option(help="Keep only so many of the best, and unreadable ones.", min=1)
+    ] = None,
     diverse: Annotated[
         bool,
         typer.Option(

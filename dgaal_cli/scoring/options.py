@@ -15,7 +15,7 @@ class ScoreOptions:
     """How to score."""
 
     top: int | None = None
-    """Keep only this many of the best; unreadable images are then counted, not tabled."""
+    """Keep only this many of the best, and below them every unreadable image."""
     diverse: bool = False
     """Spread those over the best candidates' features, so that near-duplicates do not crowd in."""
     device: str = "auto"

@@ -5,6 +5,7 @@ import shutil
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -39,7 +40,7 @@ class Ranking(Protocol):
 
 
 class TopRanking:
-    """The best ``count`` scored images; unreadable ones have no rank and are left out."""
+    """The best ``count`` scored images, without unreadable ones: see ``BestThenUnreadable``."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -133,6 +134,24 @@ class FullRanking:
                 "free some space, or ask for less with --top"
             ) from error
         self._runs.append(path)
+
+
+class BestThenUnreadable:
+    """Some of the best, and below them every unreadable image, that none goes unnoticed."""
+
+    def __init__(self, best: Ranking, unreadable: FullRanking) -> None:
+        self._best = best
+        self._unreadable = unreadable
+
+    def add(self, rows: Iterable[Row], features: FloatArray | None = None) -> None:
+        """Take rows, and the features of the readable ones among them."""
+        rows = list(rows)
+        self._unreadable.add(row for row in rows if row.is_unreadable)
+        self._best.add(rows, features)
+
+    def ranked(self) -> Iterator[Row]:
+        """Give the best rows, then the unreadable ones in the order of their ids."""
+        return chain(self._best.ranked(), self._unreadable.ranked())
 
 
 def _blocks(rows: Iterable[Row]) -> Iterator[list[Row]]:

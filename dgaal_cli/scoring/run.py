@@ -26,7 +26,13 @@ from dgaal_cli.scoring.features import FeatureFile
 from dgaal_cli.scoring.journal import Journal, fingerprint, sweep
 from dgaal_cli.scoring.options import ScoreOptions, ScoreResult
 from dgaal_cli.scoring.pipeline import score_entries
-from dgaal_cli.scoring.ranking import FloatArray, FullRanking, Ranking, TopRanking
+from dgaal_cli.scoring.ranking import (
+    BestThenUnreadable,
+    FloatArray,
+    FullRanking,
+    Ranking,
+    TopRanking,
+)
 from dgaal_cli.scoring.rows import Row
 from dgaal_cli.scoring.writers import WriteTable, write_csv
 
@@ -139,13 +145,15 @@ class ScoringRun:
         return self._options.features is not None or self._options.diverse
 
     def _ranking(self, stack: ExitStack, journal: Journal | None) -> Ranking:
-        if self._options.top is not None:
-            if not self._options.diverse:
-                return TopRanking(self._options.top)
+        rows = stack.enter_context(FullRanking(journal.folder if journal else None))
+        if self._options.top is None:
+            return rows
+        best: Ranking = TopRanking(self._options.top)
+        if self._options.diverse:
             from dgaal_cli.scoring.diverse import DiverseRanking  # few runs need it
 
-            return DiverseRanking(self._options.top)
-        return stack.enter_context(FullRanking(journal.folder if journal else None))
+            best = DiverseRanking(self._options.top)
+        return BestThenUnreadable(best, rows)
 
     def _recover(self, journal: Journal, ranking: Ranking, features: FeatureFile | None) -> None:
         if not self._options.resume:

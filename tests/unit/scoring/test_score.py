@@ -108,18 +108,19 @@ def test_tables_are_byte_identical_whatever_batch_and_workers(
 
 
 @pytest.mark.usefixtures("engine")
-def test_the_best_are_the_head_of_the_whole_table(pool: Path) -> None:
+def test_the_best_are_the_head_of_the_whole_table_and_bad_files_its_end(pool: Path) -> None:
     whole, best = io.BytesIO(), io.BytesIO()
     run(pool, whole)
     result = run(pool, best, top=5)
-    assert best.getvalue().splitlines() == whole.getvalue().splitlines()[:6]
+    lines = whole.getvalue().splitlines()
+    assert best.getvalue().splitlines() == lines[:6] + lines[-2:]
     assert (result.scored, result.unreadable) == (COUNT - 2, 2)
 
 
 @pytest.mark.usefixtures("engine")
 def test_without_output_the_rows_are_returned(pool: Path) -> None:
     result = run(pool, top=3)
-    assert len(result.rows) == 3
+    assert [row.id for row in result.rows[3:]] == ["013.png", "027.png"]
     assert result.rows[0].score >= result.rows[1].score >= result.rows[2].score
 
 
@@ -173,7 +174,8 @@ def test_features_of_no_readable_image_are_an_empty_file(tmp_path: Path) -> None
 def test_the_diverse_best_come_from_the_best_and_survive_a_restart(pool: Path) -> None:
     output = pool.parent / "scores.csv"
     result = run(pool, top=5, diverse=True)
-    assert len({row.id for row in result.rows}) == 5
+    assert len({row.id for row in result.rows}) == 5 + 2
+    assert [row.is_unreadable for row in result.rows] == [False] * 5 + [True] * 2
     assert list(result.rows) == sorted(result.rows)
     assert set(result.rows) <= set(run(pool, top=25).rows)
     assert result.rows[0] == run(pool, top=1).rows[0]

@@ -15,7 +15,7 @@ from dgaal_cli.errors import MissingExtraError, StorageError, UsageError
 from dgaal_cli.harmless import cell, show, uncell, unspell
 from dgaal_cli.ids import SampleId
 from dgaal_cli.scoring import ranking as ranking_module
-from dgaal_cli.scoring.ranking import FullRanking, TopRanking
+from dgaal_cli.scoring.ranking import BestThenUnreadable, FullRanking, TopRanking
 from dgaal_cli.scoring.rows import COLUMNS, Row, pack, scored, unpack, unreadable
 from dgaal_cli.scoring.writers import table_writer, write_csv, write_jsonl
 
@@ -86,6 +86,18 @@ def test_the_best_are_the_head_of_the_full_table(count: int) -> None:
         assert len(table._rows) <= 2 * count + 1_050
     ok = [r for r in expected(items) if not r.is_unreadable]
     assert list(table.ranked()) == ok[:count]
+
+
+def test_unreadable_images_follow_the_best_within_bounded_memory(tmp_path: Path) -> None:
+    items = [unreadable(SampleId(f"{n:03d}"), "", "why") for n in range(500)] + rows(90)
+    with FullRanking(tmp_path, rows_in_memory=40) as bad:
+        table = BestThenUnreadable(TopRanking(3), bad)
+        for start in range(0, len(items), 9):
+            table.add(items[start : start + 9])
+            assert len(bad._rows) < 40
+        ordered = expected(items)
+        ok = [r for r in ordered if not r.is_unreadable]
+        assert list(table.ranked()) == ok[:3] + ordered[len(ok) :]
 
 
 def test_a_full_disk_while_sorting_is_a_storage_error(tmp_path: Path) -> None:
