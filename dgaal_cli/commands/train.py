@@ -2,8 +2,9 @@
 
 import importlib
 import os
+import shlex
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +13,10 @@ from dgaal_cli.commands._extras import needing
 from dgaal_cli.commands._options import Assignments, Events, Seed, assignments
 from dgaal_cli.errors import UsageError
 from dgaal_cli.events import AnyEvent, encode
+from dgaal_cli.harmless import show
+
+if TYPE_CHECKING:
+    from dgaal_cli.workflows.terms import Terms
 
 
 def train(
@@ -28,7 +33,8 @@ def train(
     time_budget: Annotated[
         str | None,
         typer.Option(
-            help="Finish the round within 90s, 10m or 1.5h, with fewer steps.", metavar="TIME"
+            help="Finish the round within 90s, 10m or 1.5h, stops not counted, with fewer steps.",
+            metavar="TIME",
         ),
     ] = None,
     is_fresh: Annotated[
@@ -37,7 +43,8 @@ def train(
     is_resumed: Annotated[
         bool,
         typer.Option(
-            "--resume", help="Go on with an interrupted round; an error if there is none."
+            "--resume",
+            help="Go on with an interrupted round as it began; an error if there is none.",
         ),
     ] = False,
     is_inexact_allowed: Annotated[
@@ -59,11 +66,16 @@ def train(
     if is_fresh and is_resumed:
         raise UsageError("--fresh and --resume contradict each other; give one")
     workspace = context.workspace()
-    config = context.config(
+    from dgaal_cli.workflows.terms import laid_over, newest_terms
+
+    begun = None if is_fresh else newest_terms(workspace)
+    own = laid_over(
+        begun,
         assignments(
             {"device": device, "seed": seed, "threads": threads, "precision": precision}, extra
-        )
+        ),
     )
+    config = context.config(own)
     with needing("train", command="dgaal train"):
         from dgaal_cli.training.budget import parse_duration
         from dgaal_cli.training.runtime import is_first_process
@@ -72,6 +84,9 @@ def train(
         with needing("tensorboard", command="dgaal train --tensorboard"):
             importlib.import_module("dgaal_cli.workflows.event_files")
 
+    speaks = not prints_events and is_first_process(os.environ)
+    if speaks and begun is not None and (begun.assignments or begun.budget_s):
+        context.note(f"as the round began: {_said(begun)}")
     result = run(
         workspace,
         config,
@@ -79,10 +94,11 @@ def train(
         is_fresh=is_fresh,
         must_resume=is_resumed,
         budget_s=None if time_budget is None else parse_duration(time_budget),
+        assignments=own,
         is_inexact_allowed=is_inexact_allowed,
         has_event_files=has_event_files,
     )
-    if prints_events or not is_first_process(os.environ):
+    if not speaks:
         return
     if context.json:
         context.print_json(
@@ -106,6 +122,13 @@ def train(
     if result.synthesized:
         context.note(f"{result.synthesized} synthesized images entered the candidate pool")
     context.note(f"next: {context.dgaal} query")
+
+
+def _said(begun: "Terms") -> str:
+    parts = [f"--set {shlex.quote(text)}" for text in begun.assignments]
+    if begun.budget_s is not None:
+        parts.append(f"--time-budget {begun.budget_s:g}s")
+    return show(" ".join(parts))
 
 
 def print_event(event: AnyEvent) -> None:

@@ -15,6 +15,8 @@ from dgaal_cli.harmless import show
 TENSORS_NAME = "tensors.safetensors"
 STATE_NAME = "state.json"
 COMPLETE_NAME = "COMPLETE.json"
+PROGRESS_NAME = "progress"
+"""Folder, in a round's folder, of the training state of an unfinished round."""
 
 
 def aside(folder: Path) -> Path:

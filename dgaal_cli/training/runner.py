@@ -16,7 +16,7 @@ from dgaal_cli.events import CheckpointSaved, Emit, PhaseStarted, StepDone, Warn
 from dgaal_cli.ids import ItemId
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.budget import TimeBudget
-from dgaal_cli.training.checkpoint_folder import is_sound
+from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME, is_sound
 from dgaal_cli.training.clock import Clock
 from dgaal_cli.training.finite import broken, not_finite
 from dgaal_cli.training.identity import differences
@@ -25,9 +25,6 @@ from dgaal_cli.training.phase import Phase, never
 from dgaal_cli.training.runtime import ProcessLostError, Runtime
 from dgaal_cli.training.seeding import torch_generator
 from dgaal_cli.training.watch import GameWatch
-
-PROGRESS_NAME = "progress"
-"""Folder, in a round's folder, of the training state of an unfinished round."""
 
 BROKEN_NAME = "not-finite.json"
 """File, in a round's folder, that names every image of the batch on which a loss broke."""

@@ -25,9 +25,10 @@ from dgaal_cli.reports.round_plots import (
 )
 from dgaal_cli.rounds import CHECKPOINT_NAME, METRICS_NAME, RUN_NAME, learning_curve, read_record
 from dgaal_cli.training import checkpoint
+from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME
 from dgaal_cli.training.classifier import accuracy
 from dgaal_cli.training.data import RoundData
-from dgaal_cli.training.runner import PROGRESS_NAME, Runner
+from dgaal_cli.training.runner import Runner
 from dgaal_cli.training.runtime import Runtime
 from dgaal_cli.workflows.gather import Gathered
 from dgaal_cli.workspace import Workspace

@@ -1,9 +1,8 @@
 """Train one round: networks and task model on the labels of now, and everything a query needs."""
 
 import contextlib
-import json
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import torch
 
-from dgaal_cli import atomic, events, interruption
+from dgaal_cli import events, interruption
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import CheckpointError, UsageError
 from dgaal_cli.events import AnyEvent, Emit, RoundStarted
@@ -22,10 +21,11 @@ from dgaal_cli.rounds import RUN_NAME, read_record, round_state
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.budget import TimeBudget
+from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME
 from dgaal_cli.training.compiling import compile_networks, explaining_compiler
 from dgaal_cli.training.identity import settings_of
 from dgaal_cli.training.memory import StepTooLargeError
-from dgaal_cli.training.runner import PROGRESS_NAME, Runner
+from dgaal_cli.training.runner import Runner
 from dgaal_cli.training.runtime import Runtime, starting
 from dgaal_cli.training.seeding import seed_of
 from dgaal_cli.training.shares import share_of
@@ -34,22 +34,22 @@ from dgaal_cli.workflows.gather import Gathered, gather, synthetic_images
 from dgaal_cli.workflows.round_record import EVENTS_NAME, TrainResult, finish, read_result
 from dgaal_cli.workflows.round_start import begin_from_before, warn_of_missing
 from dgaal_cli.workflows.synthesis import keep_redrawings
+from dgaal_cli.workflows.terms import Terms, begun_terms, newest_terms, save_terms
 from dgaal_cli.workspace import Workspace
 
-START_NAME = "start.json"
-"""Which labels a training began with; what goes on after an interruption reads it."""
 EVENT_FILES_NAME = "tensorboard"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Terms:
+class _Asked:
     """What the user asked of this run, besides the configuration."""
 
-    budget: TimeBudget | None
+    assignments: tuple[str, ...]
+    budget_s: float | None
     is_inexact_allowed: bool
 
 
-def train(
+def train(  # noqa: PLR0913 - all that a person may say of one training
     workspace: Workspace,
     config: Config,
     *,
@@ -57,6 +57,7 @@ def train(
     is_fresh: bool = False,
     must_resume: bool = False,
     budget_s: float | None = None,
+    assignments: Sequence[str] = (),
     is_inexact_allowed: bool = False,
     has_event_files: bool = False,
 ) -> TrainResult:
@@ -72,7 +73,10 @@ def train(
         emit: Listener for progress; told by process 0 alone.
         is_fresh: Forget an interrupted training of this round and begin it anew.
         must_resume: There must be an interrupted training to go on with.
-        budget_s: Seconds that the round may take; steps are left out to keep it. None: no limit.
+        budget_s: Seconds that the round may take, those before an interruption counted; steps are
+            left out to keep it. None: what the round began with, at first no limit.
+        assignments: What of ``config`` the command line gave, interrupted runs of this round
+            included; kept for whoever goes on.
         is_inexact_allowed: Go on with other threads, device, precision or versions than the round
             began with, though the result may differ in bits.
         has_event_files: Write losses and metrics as TensorBoard event files too.
@@ -86,13 +90,17 @@ def train(
         CheckFailedError: A loss became infinite or NaN.
         BusyError: Another process trains here.
     """
-    terms = _Terms(
-        budget=None if budget_s is None else TimeBudget(seconds=budget_s),
+    before = None if is_fresh else newest_terms(workspace)
+    asked = _Asked(
+        assignments=tuple(assignments),
+        budget_s=before.budget_s if before is not None and budget_s is None else budget_s,
         is_inexact_allowed=is_inexact_allowed,
     )
     with (
         starting(
-            device=config.device, precision=config.precision, threads=config.threads
+            device=config.device,
+            precision=config.precision,
+            threads=config.threads or (before.threads if before is not None else 0),
         ) as runtime,
         workspace.lock("train", doing="training") if runtime.is_main else contextlib.nullcontext(),
         interruption.listening(),
@@ -108,12 +116,12 @@ def train(
         runtime.from_main(0)  # the others go on when the folder is as it shall be
         if not runtime.is_main:
             _train_round(
-                workspace, config, store, runtime, terms, number=number, emit=events.ignore
+                workspace, config, store, runtime, asked, number=number, emit=events.ignore
             )
             return read_result(workspace, number)
         with _recording(folder, emit, has_event_files=has_event_files) as tell:
             result = _train_round(
-                workspace, config, store, runtime, terms, number=number, emit=tell
+                workspace, config, store, runtime, asked, number=number, emit=tell
             )
         query = store.open_query()
         if query is not None and query.round < number:
@@ -174,7 +182,7 @@ def _train_round(
     config: Config,
     store: LabelStore,
     runtime: Runtime,
-    terms: _Terms,
+    asked: _Asked,
     *,
     number: int,
     emit: Emit,
@@ -184,7 +192,7 @@ def _train_round(
     own = share_of(config, world=runtime.world)
     learned, too_large = None, None
     try:
-        learned = _learn(workspace, (config, own), store, gathered, runtime, terms, emit=emit)
+        learned = _learn(workspace, (config, own), store, gathered, runtime, asked, emit=emit)
     except StepTooLargeError as error:
         too_large = StepTooLargeError(error.phase, error.title, error.batch_key)
     if too_large is not None:  # here, nothing holds on to the networks that did not fit
@@ -222,7 +230,7 @@ def _learn(
     store: LabelStore,
     gathered: Gathered,
     runtime: Runtime,
-    terms: _Terms,
+    asked: _Asked,
     *,
     emit: Emit,
 ) -> tuple[Runner, Method, dict[str, Any]]:
@@ -256,11 +264,12 @@ def _learn(
         number=data.number,
         emit=emit,
         runtime=runtime,
-        budget=terms.budget,
-        is_inexact_allowed=terms.is_inexact_allowed,
+        budget=None if asked.budget_s is None else TimeBudget(seconds=asked.budget_s),
+        is_inexact_allowed=asked.is_inexact_allowed,
         name=lambda item: store.item(item).sample_id,
     )
     resumed_at = runner.resume()
+    _keep_terms(runner, asked, gathered)
     emit(
         RoundStarted(
             round=data.number,
@@ -284,18 +293,27 @@ def _learn(
     return runner, method, facts
 
 
+def _keep_terms(runner: Runner, asked: _Asked, gathered: Gathered) -> None:
+    """Write down what going on needs; only now it is known that nothing contradicts it."""
+    if not runner.runtime.is_main:
+        return
+    assert gathered.watermark is not None
+    terms = Terms(
+        watermark=gathered.watermark,
+        assignments=asked.assignments,
+        budget_s=asked.budget_s,
+        threads=runner.runtime.threads,
+    )
+    save_terms(runner.folder, terms)
+
+
 def _labels_up_to(workspace: Workspace, store: LabelStore, number: int) -> int:
     """Which labels the round learns: those of now, or those an interrupted training began with.
 
     People may go on labeling while a round trains; their answers belong to the next round.
     """
-    folder = workspace.round_path(number)
-    path = folder / START_NAME
-    if checkpoint.exists(folder / PROGRESS_NAME) and path.is_file():
-        return int(read_record(path)["watermark"])
-    watermark = store.watermark()
-    atomic.write_text(path, json.dumps({"watermark": watermark}) + "\n")
-    return watermark
+    before = begun_terms(workspace.round_path(number))
+    return store.watermark() if before is None else before.watermark
 
 
 def _synthesize(

@@ -6,9 +6,11 @@ import signal
 import pytest
 import torch
 from PIL import Image
+from typer.testing import CliRunner
 
+from dgaal_cli import cli
 from dgaal_cli.config.load import configuration
-from dgaal_cli.errors import CheckpointError, InterruptedRunError, UsageError
+from dgaal_cli.errors import CheckpointError, InterruptedRunError, UsageError, WorkspaceError
 from dgaal_cli.events import StepDone, Warned
 from dgaal_cli.networks.classifier import SmallVgg
 from dgaal_cli.networks.encoder import Encoder
@@ -18,6 +20,7 @@ from dgaal_cli.training import checkpoint
 from dgaal_cli.training.budget import Share, TimeBudget
 from dgaal_cli.workflows import round_record
 from dgaal_cli.workflows.init import InitRequest, init
+from dgaal_cli.workflows.terms import newest_terms
 from dgaal_cli.workflows.train import train
 
 POOL = "builtin:digits#test"  # 500 images
@@ -59,16 +62,17 @@ def settings(workspace, *more):
     return configuration(workspace, *FAST, "threads=1", *more)
 
 
-def interrupt(workspace, *more):
-    seen = []
-
+def interrupting():
     def listen(event):
-        seen.append(event)
         if isinstance(event, StepDone):
             signal.raise_signal(signal.SIGINT)
 
+    return listen
+
+
+def interrupt(workspace, *more):
     with pytest.raises(InterruptedRunError):
-        train(workspace, settings(workspace, *more), emit=listen)
+        train(workspace, settings(workspace, *more), emit=interrupting())
 
 
 def record(workspace, number=0, name="run.json"):
@@ -81,6 +85,52 @@ def test_another_setting_is_refused_by_its_name_and_the_saved_one_goes_on(worksp
         train(workspace, settings(workspace, "classifier.steps=21"))
     assert refused.value.exit_code == 4
     assert train(workspace, settings(workspace, "query.size=7"), must_resume=True).round == 0
+
+
+def test_a_round_goes_on_with_the_settings_of_its_command_line(workspace):
+    began = [*FAST, "threads=1", "classifier.steps=21", "query.size=7"]
+    with pytest.raises(InterruptedRunError):
+        train(
+            workspace,
+            configuration(workspace, *began),
+            emit=interrupting(),
+            assignments=began,
+        )
+    toml = workspace.config_path.read_text()
+    again = ["-C", str(workspace.root), "-q", "train", "--resume"]
+    other = CliRunner().invoke(cli.app, [*again, "--set", "classifier.steps=22"])
+    assert isinstance(other.exception, CheckpointError)
+    assert "classifier.steps was 21, is 22" in str(other.exception)
+    workspace.config_path.write_text(toml.replace("seed = 0", "seed = 5"))
+    edited = CliRunner().invoke(cli.app, again)
+    assert isinstance(edited.exception, CheckpointError)
+    assert "seed was 0, is 5" in str(edited.exception)
+    workspace.config_path.write_text(toml)
+    done = CliRunner().invoke(cli.app, [a for a in again if a != "-q"])
+    assert done.exit_code == 0, done.output
+    assert "as the round began: --set pretrain.min_steps=8" in done.stderr
+    config = record(workspace)["config"]
+    assert (config["classifier"]["steps"], config["query"]["size"]) == (21, 7)
+
+
+def test_a_new_round_and_a_fresh_one_begin_with_what_is_said_now(workspace):
+    began = [*FAST, "threads=1", "classifier.steps=21"]
+    with pytest.raises(InterruptedRunError):
+        train(workspace, configuration(workspace, *began), emit=interrupting(), assignments=began)
+    options = [f"--set={text}" for text in (*FAST, "threads=1")]
+    again = ["-C", str(workspace.root), "-q", "train", "--fresh", *options]
+    done = CliRunner().invoke(cli.app, again)
+    assert done.exit_code == 0, done.output
+    assert record(workspace)["config"]["classifier"]["steps"] == 20
+    assert newest_terms(workspace) is None
+
+
+def test_a_damaged_record_of_the_beginning_is_said(workspace):
+    interrupt(workspace)
+    (workspace.round_path(0) / "start.json").write_text('{"watermark": 1, "assignments": 3}')
+    with pytest.raises(WorkspaceError, match=r"start\.json is damaged; .*--fresh"):
+        train(workspace, settings(workspace))
+    assert train(workspace, settings(workspace), is_fresh=True).round == 0
 
 
 def test_resume_needs_something_to_go_on_with(workspace):
