@@ -4,6 +4,7 @@ Recipe: exclusive temporary file in the same folder, write, fsync, rename, fsync
 """
 
 import contextlib
+import hashlib
 import os
 import secrets
 from collections.abc import Generator, Mapping
@@ -13,6 +14,9 @@ from typing import BinaryIO
 
 from dgaal_cli.errors import StorageError
 from dgaal_cli.harmless import show
+
+_SHORT = 40
+"""Characters: each has up to four bytes, and a name has up to 255 of them."""
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -130,9 +134,16 @@ def _put_back(path: Path, old: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def short_name(path: Path) -> str:
+    """Name a file within a longer name beside it: its own name, or a start and a digest of that."""
+    if len(path.name) <= _SHORT:
+        return path.name
+    digest = hashlib.blake2b(os.fsencode(path.name), digest_size=4).hexdigest()
+    return f"{path.name[:_SHORT]}-{digest}"
+
+
 def _temporary(path: Path) -> Path:
-    # A name has up to 255 bytes, and a character up to four.
-    return path.with_name(f".{path.name[:40]}.{secrets.token_hex(6)}.tmp")
+    return path.with_name(f".{short_name(path)}.{secrets.token_hex(6)}.tmp")
 
 
 def _exclusive(path: Path) -> BinaryIO:

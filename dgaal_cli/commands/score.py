@@ -77,7 +77,11 @@ def score(
         typer.Option(help="Also write the encoder's features to this .npz or .parquet."),
     ] = None,
     contact_sheet: Annotated[
-        int, typer.Option(help="Also draw this many of the best into a PNG beside the table.")
+        int,
+        typer.Option(
+            help="Also draw this many of the best into a PNG with the table's name, replacing an "
+            "earlier sheet."
+        ),
     ] = 0,
     trust_torchscript: Annotated[
         bool, typer.Option("--trust-torchscript", help="Run foreign TorchScript, which is code.")

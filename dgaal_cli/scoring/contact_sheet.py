@@ -7,12 +7,38 @@ from pathlib import Path
 from dgaal_cli import atomic
 from dgaal_cli.data.pool import load_pixels
 from dgaal_cli.data.sources.base import Source
+from dgaal_cli.errors import UsageError
+from dgaal_cli.harmless import show
+from dgaal_cli.scoring.features import check_folder
 from dgaal_cli.scoring.rows import Row
 
 _SIDE = 96
 _GAP = 8
 _CAPTION = 14
 _COLUMNS = 10
+_MARK = b"dgaal contact sheet"
+_HEAD_BYTES = 1024
+
+
+def check_sheet(path: Path) -> None:
+    """Refuse to replace an image of the user's before any work is done.
+
+    Raises:
+        UsageError: There is a file that is no contact sheet, or none can be written.
+    """
+    check_folder(path)
+    try:
+        with path.open("rb") as stream:
+            is_ours = _MARK in stream.read(_HEAD_BYTES)
+    except FileNotFoundError:
+        return
+    except OSError:
+        is_ours = False
+    if not is_ours:
+        raise UsageError(
+            f"--contact-sheet would replace {show(str(path))}, which dgaal did not draw; "
+            "move it, or name another table with -o"
+        )
 
 
 def write_contact_sheet(path: Path, source: Source, rows: Sequence[Row]) -> None:
@@ -24,6 +50,7 @@ def write_contact_sheet(path: Path, source: Source, rows: Sequence[Row]) -> None
         rows: Scored rows, best first; at least one.
     """
     from PIL import Image, ImageDraw
+    from PIL.PngImagePlugin import PngInfo
 
     tiles = load_pixels(source, [row.id for row in rows], size=_SIDE, channels=3, workers=1)
     columns = min(_COLUMNS, len(rows))
@@ -39,5 +66,7 @@ def write_contact_sheet(path: Path, source: Source, rows: Sequence[Row]) -> None
         caption = f"{place + 1}  {row.score:.3g}"
         draw.text((left, top + _SIDE + 1), caption, fill=(220, 220, 220))
     data = io.BytesIO()
-    sheet.save(data, "PNG")
+    mark = PngInfo()
+    mark.add_text("Software", _MARK.decode())
+    sheet.save(data, "PNG", pnginfo=mark)
     atomic.write_bytes(path, data.getvalue())

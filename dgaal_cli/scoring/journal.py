@@ -64,7 +64,7 @@ class Journal:
             output: The table to be.
             identity: Everything that a row depends on, by the name that the user knows it by.
         """
-        self.folder = output.with_name(f".{output.name[:40]}.dgaal-score")
+        self.folder = output.with_name(f".{atomic.short_name(output)}.dgaal-score")
         self.other = ""
         """What the stopped run had, in words, where nothing of it could be used."""
         self._identity = dict(identity)
@@ -253,7 +253,7 @@ def sweep(path: Path | None) -> None:
     """Remove what a killed process left of writing ``path``; call it under the journal's lock."""
     if path is None:
         return
-    leftover = re.compile(rf"\.{re.escape(path.name[:40])}\.[0-9a-f]{{12}}\.tmp")
+    leftover = re.compile(rf"\.{re.escape(atomic.short_name(path))}\.[0-9a-f]{{12}}\.tmp")
     with contextlib.suppress(OSError):
         for other in path.parent.iterdir():
             if leftover.fullmatch(other.name):

@@ -38,7 +38,7 @@ class ScoreOptions:
     features: Path | None = None
     """Also write the encoder's features to this ``.npz`` or ``.parquet`` file."""
     contact_sheet: int = 0
-    """Also draw this many of the best images into a PNG beside the table."""
+    """Also draw this many of the best images: see ``sheet_path``."""
     is_trusted: IsTrusted = False
     """Whether a TorchScript artifact may run; ONNX needs no trust."""
 
@@ -70,6 +70,11 @@ class ScoreOptions:
                 "--tune may settle on another batch than the stopped run had; "
                 "give --threads and --batch as that run told, without --tune"
             )
+
+
+def sheet_path(table: Path) -> Path:
+    """Name the contact sheet beside a table; one that dgaal drew before is replaced."""
+    return table.with_suffix(".png")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

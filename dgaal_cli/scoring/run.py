@@ -24,7 +24,7 @@ from dgaal_cli.ids import SampleId
 from dgaal_cli.scoring.drift import DriftMeter
 from dgaal_cli.scoring.features import FeatureFile
 from dgaal_cli.scoring.journal import Journal, fingerprint, sweep
-from dgaal_cli.scoring.options import ScoreOptions, ScoreResult
+from dgaal_cli.scoring.options import ScoreOptions, ScoreResult, sheet_path
 from dgaal_cli.scoring.pipeline import score_entries
 from dgaal_cli.scoring.ranking import (
     BestThenUnreadable,
@@ -100,7 +100,8 @@ class ScoringRun:
             journal = None
             if isinstance(self._output, Path):
                 journal = stack.enter_context(Journal(self._output, self._identity()))
-                for path in (self._output, self._options.features):
+                sheet = self._sheet_path() if self._options.contact_sheet else None
+                for path in (self._output, self._options.features, sheet):
                     sweep(path)
             features = None
             if self._options.features is not None:
@@ -249,7 +250,7 @@ class ScoringRun:
     def _sheet_path(self) -> Path:
         if not isinstance(self._output, Path):
             raise UsageError("a contact sheet lies beside the table; name one with -o")
-        return self._output.with_suffix(".png")
+        return sheet_path(self._output)
 
     def _tell(self, *, is_last: bool = False) -> None:
         now = time.perf_counter()

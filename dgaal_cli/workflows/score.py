@@ -10,7 +10,7 @@ from dgaal_cli.errors import UsageError
 from dgaal_cli.events import Emit, ignore
 from dgaal_cli.harmless import show
 from dgaal_cli.scoring.features import check_folder
-from dgaal_cli.scoring.options import ScoreOptions, ScoreResult
+from dgaal_cli.scoring.options import ScoreOptions, ScoreResult, sheet_path
 from dgaal_cli.scoring.run import ScoringRun
 from dgaal_cli.scoring.writers import WriteTable, table_writer
 from dgaal_cli.workspace import Workspace
@@ -54,8 +54,14 @@ def score(
     if isinstance(output, Path):
         write = table_writer(output)
         check_folder(output)
+        if options.contact_sheet:
+            from dgaal_cli.scoring.contact_sheet import check_sheet  # few runs need it
+
+            check_sheet(sheet_path(output))
     if options.features is not None:
         check_folder(options.features)
+        if options.features == output:
+            raise UsageError("--features and -o name one file; give them different names")
     checked = read_artifact(artifact, role="sampler")
     wish = "--features" if options.features is not None else "--diverse"
     if (options.features is not None or options.diverse) and not _has_features(checked):

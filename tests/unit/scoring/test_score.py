@@ -19,7 +19,7 @@ import pytest
 from fake_sampler import FakeSampler, manifest, score_of
 from sample_images import encoded, pixels, png
 
-from dgaal_cli import interruption
+from dgaal_cli import atomic, interruption
 from dgaal_cli.cli import _told
 from dgaal_cli.data.images import decode, resize
 from dgaal_cli.data.sources import open_source
@@ -453,13 +453,45 @@ def test_a_resumption_that_begins_again_says_why(
 @pytest.mark.usefixtures("engine")
 def test_what_a_killed_run_left_is_swept_and_nothing_else(pool: Path) -> None:
     folder = pool.parent
-    left = [folder / ".scores.csv.0123456789ab.tmp", folder / ".f.npz.0123456789ab.tmp"]
+    names = ("scores.csv", "scores.png", "f.npz")
+    left = [folder / f".{name}.0123456789ab.tmp" for name in names]
     kept = [folder / ".scores.csv.tmp", folder / ".other.csv.0123456789ab.tmp"]
     for path in (*left, *kept):
         path.touch()
-    run(pool, folder / "scores.csv", features=folder / "f.npz")
+    run(pool, folder / "scores.csv", features=folder / "f.npz", contact_sheet=1)
     assert not any(path.exists() for path in left)
     assert all(path.exists() for path in kept)
+
+
+@pytest.mark.usefixtures("engine")
+def test_tables_whose_long_names_begin_alike_do_not_touch_each_other(pool: Path) -> None:
+    """The record, the lock and the temporary file of one are none of the other's."""
+    one, two = (pool.parent / f"{'x' * 60}-{number}.csv" for number in range(2))
+    with Journal(one, {}), atomic.replacing(one) as stream:
+        stream.write(b"one")
+        run(pool, two)
+    assert one.read_text() == "one"
+    assert len(two.read_text().splitlines()) == COUNT + 1
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_contact_sheet_replaces_an_earlier_one_and_no_other_image(pool: Path) -> None:
+    output, sheet = pool.parent / "scores.csv", pool.parent / "scores.png"
+    run(pool, output, contact_sheet=3)
+    first = sheet.read_bytes()
+    run(pool, output, contact_sheet=4)
+    assert sheet.read_bytes() != first
+    sheet.write_bytes(png(1))
+    with pytest.raises(UsageError, match=r"would replace .*scores\.png, which dgaal did not draw"):
+        run(pool, output, contact_sheet=3)
+    assert sheet.read_bytes() == png(1)
+    run(pool, output)
+
+
+@pytest.mark.usefixtures("engine")
+def test_features_and_table_need_two_names(pool: Path) -> None:
+    with pytest.raises(UsageError, match="different names"):
+        run(pool, pool.parent / "a.parquet", features=pool.parent / "a.parquet")
 
 
 @pytest.mark.usefixtures("engine")
