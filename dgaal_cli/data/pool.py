@@ -7,12 +7,13 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from dgaal_cli import atomic, interruption
 from dgaal_cli.data.batches import DecodedBatch
-from dgaal_cli.data.decoding import decode_stream
+from dgaal_cli.data.decoding import array_digest, decode_stream
 from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.sources.base import Entry, FileBytes, Source
 from dgaal_cli.errors import InputDataError
@@ -53,6 +54,26 @@ class Survey:
     """Median of the shorter sides, in pixels."""
     is_color: bool
     """Whether any image has real color."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """An image that is not what it was when the pool was surveyed."""
+
+    id: SampleId
+    kind: Literal["missing", "changed", "unreadable"]
+    """``changed``: it can be decoded, but it is another image."""
+    reason: str
+    """One or two sentences."""
+
+
+class ChangedPoolError(InputDataError):
+    """Images of the pool are gone, unreadable or replaced."""
+
+    def __init__(self, differences: Sequence[Difference]) -> None:
+        """Tell the first in the message and all in ``differences``."""
+        super().__init__(differences[0].reason)
+        self.differences = tuple(differences)
 
 
 def survey(
@@ -100,6 +121,7 @@ def load_pixels(
     channels: int,
     cache: Path | None = None,
     workers: int = 0,
+    sha256: Sequence[bytes] = (),
 ) -> Pixels:
     """Return the pixels of many samples at one size.
 
@@ -113,31 +135,42 @@ def load_pixels(
         channels: 1 or 3.
         cache: Folder for decoded pixels, made if missing; None decodes into memory.
         workers: Decoder processes; 0 takes one a CPU.
+        sha256: What the samples' encoded bytes must be; empty takes them as they are. A cache holds
+            pixels that were compared when it was written.
 
     Returns:
         uint8 (N, size, size, channels).
 
     Raises:
-        InputDataError: A sample is gone or not readable any more.
+        ChangedPoolError: Samples are gone, not readable any more, or others than ``sha256`` says.
         InterruptedRunError: A signal asked to stop.
     """
     entries = _find(source, ids)
     shape = (len(ids), size, size, channels)
     if cache is None or not ids:
         pixels = np.empty(shape, np.uint8)
-        for start, block in _blocks(entries, shape, workers):
+        for start, block in _blocks(entries, shape, workers, sha256):
             pixels[start : start + len(block)] = block
         return pixels
-    path = cache / f"pixels-{_digest(source, entries, shape)}.npy"
+    path = cache / f"pixels-{_digest(source, entries, shape, sha256)}.npy"
     mapped = _open_cache(path, shape)
     if mapped is None:
-        _write_cache(path, entries, shape, workers)
+        _write_cache(path, _blocks(entries, shape, workers, sha256), shape)
         mapped = _open_cache(path, shape)
     if mapped is None:
         raise InputDataError(
             f"the pixel cache {show(str(path))} changed while it was read; try again"
         )
     return mapped
+
+
+def digest_of(source: Source, sample_id: SampleId) -> bytes | None:
+    """Return the SHA-256 of a sample as ``survey`` does; None if it is gone or cannot be read."""
+    try:
+        data = source.get(sample_id).read()
+    except InputDataError:
+        return None
+    return array_digest(data) if isinstance(data, np.ndarray) else hashlib.sha256(data).digest()
 
 
 def _note(
@@ -176,46 +209,71 @@ def _nothing_readable(source: Source, unreadable: list[tuple[SampleId, str]]) ->
 
 
 def _find(source: Source, ids: Sequence[SampleId]) -> list[Entry]:
-    if len(ids) <= _FEW:
-        return [source.get(name) for name in ids]
-    wanted: dict[SampleId, Entry | None] = dict.fromkeys(ids)
-    left = len(wanted)
-    for entry in source.entries():
-        if entry.id in wanted and wanted[entry.id] is None:
-            wanted[entry.id] = entry
-            left -= 1
-            if not left:
-                break
-    found = [entry for entry in (wanted[name] for name in ids) if entry is not None]
-    if left:
-        source.get(next(name for name in ids if wanted[name] is None))  # raises with its sentence
-        raise InputDataError(f"the pool {show(source.spec)} changed while it was read; try again")
-    return found
+    found: dict[SampleId, Entry] = {}
+    if len(ids) > _FEW:
+        wanted = set(ids)
+        for entry in source.entries():
+            if entry.id in wanted:
+                found.setdefault(entry.id, entry)
+                if len(found) == len(wanted):
+                    break
+    missing: list[Difference] = []
+    for name in ids:
+        if name not in found:
+            try:
+                found[name] = source.get(name)
+            except InputDataError as error:
+                missing.append(Difference(id=name, kind="missing", reason=str(error)))
+    if missing:
+        raise ChangedPoolError(missing)
+    return [found[name] for name in ids]
 
 
 def _blocks(
-    entries: Iterable[Entry], shape: tuple[int, int, int, int], workers: int
+    entries: Iterable[Entry],
+    shape: tuple[int, int, int, int],
+    workers: int,
+    sha256: Sequence[bytes],
 ) -> Iterator[tuple[int, Pixels]]:
+    """Decode all entries; one that is not as it was ends it, but only after all were looked at."""
     _, size, _, channels = shape
     start = 0
+    found: list[Difference] = []
     batches = decode_stream(
-        entries, size=size, channels=channels, workers=workers, chunk=256, hashes=False
+        entries, size=size, channels=channels, workers=workers, chunk=256, hashes=bool(sha256)
     )
     with contextlib.closing(batches):
         for batch in batches:
             interruption.check("stopped while decoding the pool; nothing was changed")
-            if not batch.ok.all():
-                bad = int((~batch.ok).argmax())
-                raise InputDataError(
-                    f"the image {show(batch.entries[bad].id)} was readable and is not any more "
-                    f"({batch.errors[bad]}); restore it and try again"
-                )
-            yield start, batch.pixels
+            found += _differences(batch, sha256[start : start + len(batch.entries)])
+            if not found:
+                yield start, batch.pixels
             start += len(batch.entries)
+    if found:
+        raise ChangedPoolError(found)
 
 
-def _digest(source: Source, entries: list[Entry], shape: tuple[int, ...]) -> str:
-    digest = hashlib.sha256(repr((_RULE, shape, source.stamp())).encode())
+def _differences(batch: DecodedBatch, sha256: Sequence[bytes]) -> Iterator[Difference]:
+    for row, entry in enumerate(batch.entries):
+        if not batch.ok[row]:
+            reason = (
+                f"the image {show(entry.id)} was readable and is not any more "
+                f"({batch.errors[row]}); restore it and try again"
+            )
+            yield Difference(id=entry.id, kind="unreadable", reason=reason)
+        elif sha256 and batch.sha256[row] != sha256[row]:
+            reason = (
+                f"the image {show(entry.id)} is another one than when the workspace was made; "
+                "restore it and try again"
+            )
+            yield Difference(id=entry.id, kind="changed", reason=reason)
+
+
+def _digest(
+    source: Source, entries: list[Entry], shape: tuple[int, ...], sha256: Sequence[bytes]
+) -> str:
+    digest = hashlib.sha256(repr((_RULE, shape, source.stamp(), len(sha256))).encode())
+    digest.update(b"".join(sha256))
     digest.update(os.fsencode(source.spec))
     for entry in entries:
         digest.update(b"\0" + os.fsencode(entry.id))
@@ -233,7 +291,7 @@ def _open_cache(path: Path, shape: tuple[int, ...]) -> Pixels | None:
 
 
 def _write_cache(
-    path: Path, entries: list[Entry], shape: tuple[int, int, int, int], workers: int
+    path: Path, blocks: Iterator[tuple[int, Pixels]], shape: tuple[int, int, int, int]
 ) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -244,7 +302,7 @@ def _write_cache(
     with atomic.replacing(path) as stream:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(stream, header)
-        for _, block in _blocks(entries, shape, workers):
+        for _, block in blocks:
             stream.write(np.ascontiguousarray(block).data)
     _drop_old(path)
 

@@ -135,6 +135,11 @@ def set_state(connection: sqlite3.Connection, item_id: ItemId, state: ItemState)
     """Record that an image went missing, changed, or came back."""
     one(connection, item_id)
     connection.execute("UPDATE item SET state = ? WHERE item_id = ?", (state, item_id))
+    if state == "ok":
+        connection.execute(
+            "DELETE FROM unreadable WHERE path = (SELECT sample FROM item WHERE item_id = ?)",
+            (item_id,),
+        )
 
 
 def mark_unreadable(connection: sqlite3.Connection, sample_id: SampleId, reason: str) -> None:

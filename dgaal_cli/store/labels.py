@@ -6,7 +6,7 @@ use it, one at a time.
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn, Self
 
@@ -155,10 +155,11 @@ class LabelStore(StoreReader):
             for sample_id, reason in files:
                 items.mark_unreadable(connection, sample_id, reason)
 
-    def set_state(self, item_id: ItemId, state: ItemState) -> None:
-        """Record that an image went missing, changed, or came back."""
+    def set_states(self, states: Mapping[ItemId, ItemState]) -> None:
+        """Record in one transaction which images went missing, changed, or came back."""
         with self._database.write() as connection:
-            items.set_state(connection, item_id, state)
+            for item_id, state in states.items():
+                items.set_state(connection, item_id, state)
 
     # Queries
 

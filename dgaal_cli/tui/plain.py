@@ -53,6 +53,8 @@ class _Conversation:
     def run(self) -> int:
         view = self._session.open()
         self._say(self._opening(view))
+        if view.note:
+            self._told(view, "")
         while view.subject is not None:
             self._say(self._question(view, view.subject))
             asked_at = self._clock()
@@ -94,10 +96,11 @@ class _Conversation:
             elapsed_ms=elapsed_ms,
         )
         after = self._session.answer(press)
-        words = answer_words(press.kind, "", show(after.class_name(press.class_uid)))
-        p = after.progress
-        self._say(f"saved: {words}. {p.size - p.left} of {p.size}.")
-        return after
+        if not after.is_refused:
+            words = answer_words(press.kind, "", show(after.class_name(press.class_uid)))
+            p = after.progress
+            self._say(f"saved: {words}. {p.size - p.left} of {p.size}.")
+        return self._told(after, "") if after.note else after
 
     def _told(self, view: LabelView, words: str) -> LabelView:
         self._say(f"{show(view.note) or words}.")

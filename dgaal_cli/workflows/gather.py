@@ -13,6 +13,7 @@ from dgaal_cli.data.images import decode, resize
 from dgaal_cli.data.pool import load_pixels
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import InputDataError
+from dgaal_cli.events import Emit, ignore
 from dgaal_cli.harmless import show
 from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.methods.base import TaskShape
@@ -20,6 +21,7 @@ from dgaal_cli.rounds import had_labels
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import ClassRecord, ItemRecord, LabelRecord
 from dgaal_cli.training.data import RoundData, SyntheticImages, labeling_progress
+from dgaal_cli.workflows.pool_pixels import sound_pixels
 from dgaal_cli.workspace import Workspace
 
 SMALLEST_HELD_OUT = 20
@@ -52,6 +54,7 @@ def gather(
     number: int,
     device: torch.device,
     watermark: int | None = None,
+    emit: Emit = ignore,
 ) -> Gathered:
     """Read everything that round ``number`` sees.
 
@@ -62,16 +65,14 @@ def gather(
         number: The round.
         device: Where the networks are.
         watermark: Labels given after this event are left out; None takes all.
+        emit: Hears which images are no longer what they were, and are left out.
 
     Raises:
         InputDataError: The pool is gone, or has no usable image.
     """
     classes = store.classes()
     index_of = {record.uid: index for index, record in enumerate(classes)}
-    records = [item for item in store.items() if item.state == "ok"]
-    items = [item for item in records if not item.is_synthetic]
-    if not items:
-        raise InputDataError("the pool has no readable image; see 'dgaal status'")
+    items, pixels = sound_pixels(workspace, config, store, emit)
     labels = store.labels(watermark=watermark)
     cannot_tell = store.cannot_tell(watermark=watermark)
     size, channels = config.pool.image_size, config.pool.channels
@@ -88,14 +89,7 @@ def gather(
         seed=config.seed,
         device=device,
         item_ids=ids,
-        pixels=load_pixels(
-            open_source(config.pool.source, base=workspace.root),
-            [item.sample_id for item in items],
-            size=size,
-            channels=channels,
-            cache=workspace.cache_path,
-            workers=config.threads,
-        ),
+        pixels=pixels,
         labels=own,
         is_usable=np.array([item_id not in cannot_tell for item_id in ids], dtype=bool),
         is_held_out=_held_out(config, own, ids, has_test=test_labels is not None),

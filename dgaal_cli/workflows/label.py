@@ -9,8 +9,10 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from dgaal_cli.config.schema import Config
+from dgaal_cli.harmless import show
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.rounds import round_state
 from dgaal_cli.store.labels import LabelStore
@@ -43,6 +45,9 @@ from dgaal_cli.workflows.live_guesses import LiveGuesses, load_guesses
 from dgaal_cli.workflows.rounds_report import RoundsReport, rounds_report
 from dgaal_cli.workspace import Workspace
 
+if TYPE_CHECKING:
+    from dgaal_cli.workflows.label_watch import ImageWatch
+
 LAST_PART = 5
 """When one in so many images of the query is left, what to ask next is ranked."""
 HISTORY = 200
@@ -61,9 +66,12 @@ class LabelSession:
         config: Config,
         workspace: Workspace,
         annotator: str,
+        watch: "ImageWatch | None" = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
+        self._watch = watch
+        self._set_aside: list[str] = []
         self._config = config
         self._workspace = workspace
         self._annotator = annotator
@@ -95,12 +103,15 @@ class LabelSession:
         self._labels = {r.item_id: (r.class_uid, r.class_name) for r in self._store.labels()}
         self._before = None
         self._pages = []
+        self._take_back_in()
         self._reload()
         self._take()
         return self.view()
 
-    def view(self, *, note: str = "") -> LabelView:
+    def view(self, *, note: str = "", is_refused: bool = False) -> LabelView:
         """Describe where the session stands, from the store."""
+        self._pass_replaced()
+        aside, self._set_aside = self._set_aside, []
         query, tally = self._query, self._memory.tally
         progress = (
             self._store.query_progress(query.round)
@@ -134,7 +145,8 @@ class LabelSession:
             learner=self._learner_state(),
             extended=self._extended,
             ranked_ahead=len(self._ranked),
-            note=note,
+            note="; ".join(filter(None, [note, _told(aside)])),
+            is_refused=is_refused,
         )
 
     # Answers
@@ -145,6 +157,9 @@ class LabelSession:
         Raises:
             StorageError: Nothing was stored; the same press may be sent again.
         """
+        if not self._is_as_it_was(press.item_id):
+            self._take()
+            return self.view(note="not saved", is_refused=True)
         task = self._task
         subject = self._subject_of_task()
         lease = task.lease if task and task.item.item_id == press.item_id else None
@@ -241,6 +256,7 @@ class LabelSession:
         Raises:
             StorageError: Nothing was stored; the same presses may be sent again.
         """
+        presses = [press for press in presses if self._is_as_it_was(press.item_id)]
         receipts = self._store.submit_many(
             [self._stored_form(p, self._grid.get(p.item_id), note=GRID_NOTE) for p in presses],
             annotator=self._annotator,
@@ -293,6 +309,8 @@ class LabelSession:
         Raises:
             StorageError: Nothing was stored; the same press may be sent again.
         """
+        if not self._is_as_it_was(press.item_id):
+            return self.view(note="not saved", is_refused=True)
         self._store.submit(
             self._stored_form(press, None),
             annotator=self._annotator,
@@ -418,6 +436,28 @@ class LabelSession:
             self._task = self._store.next_task(self._annotator, self._session, item_id=first)
         self._task = self._task or self._store.next_task(self._annotator, self._session)
 
+    def _is_as_it_was(self, item_id: ItemId) -> bool:
+        """Compare an image's file with what the store knows; set it aside if it was replaced."""
+        item = self._store.item(item_id)
+        if self._watch is None or self._watch.state_of(item) != "changed":
+            return True
+        self._store.set_states({item_id: "changed"})
+        self._ahead.drop(item_id)
+        self._set_aside.append(item.sample_id)
+        return False
+
+    def _pass_replaced(self) -> None:
+        """Take another task until the file of the one at hand is the one that was chosen."""
+        while self._task is not None and not self._is_as_it_was(self._task.item.item_id):
+            self._take()
+
+    def _take_back_in(self) -> None:
+        """Ask images again whose old file is back."""
+        for entry in self._query.entries if self._query and self._watch else ():
+            item = self._store.item(entry.item_id)
+            if item.state == "changed" and self._watch and self._watch.state_of(item) == "ok":
+                self._store.set_states({entry.item_id: "ok"})
+
     def _reload(self) -> None:
         self._ahead.guesses = self._learner if self._is_learner_on else None
         skipped = [g.item_id for g in self._memory.history if g.kind == "skip"]
@@ -487,6 +527,13 @@ class LabelSession:
         return f"{self._store.item(item_id).sample_id} {name}".strip()
 
 
+def _told(replaced: Sequence[str]) -> str:
+    if not replaced:
+        return ""
+    names = ", ".join(show(name) for name in replaced[:3]) + (", ..." if replaced[3:] else "")
+    return f"set aside, replaced since 'dgaal init': {names}; put the old file back to be asked"
+
+
 @contextmanager
 def open_session(
     workspace: Workspace, config: Config, *, annotator: str
@@ -504,4 +551,11 @@ def open_session(
             config=config,
             workspace=workspace,
             annotator=annotator,
+            watch=_watch(workspace, config),
         )
+
+
+def _watch(workspace: Workspace, config: Config) -> "ImageWatch":
+    from dgaal_cli.workflows.label_watch import ImageWatch  # NumPy, after the first frame
+
+    return ImageWatch(workspace.root, config.pool.source)

@@ -143,6 +143,8 @@ class LabelView:
     """Images that this session added to the query to keep labeling while the next round trains."""
     note: str = ""
     """What the last call did, in words, where it is not plain from the rest."""
+    is_refused: bool = False
+    """The last answer was not stored, for the reason in ``note``; it is not to be sent again."""
 
     def class_name(self, uid: ClassUid | None) -> str:
         """Name of a class, or ``?`` if it is gone."""

@@ -53,6 +53,7 @@ def make_outlook(workspace: Workspace, config: Config, *, threads: int = 1) -> i
         channels=artifact.manifest.channels,
         cache=workspace.cache_path,
         workers=threads,
+        sha256=[item.sha256 for item in pool],
     )
     engine = start_engine(artifact, device="cpu", threads=threads)
     parts = [_run(engine, pixels[at : at + _BATCH]) for at in range(0, len(pixels), _BATCH)]

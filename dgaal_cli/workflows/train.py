@@ -188,7 +188,7 @@ def _train_round(
     emit: Emit,
 ) -> TrainResult:
     began = time.perf_counter()
-    gathered = _gather(workspace, config, store, runtime, number=number)
+    gathered = _gather(workspace, config, store, runtime, number=number, emit=emit)
     own = share_of(config, world=runtime.world)
     learned, too_large = None, None
     try:
@@ -207,14 +207,26 @@ def _train_round(
 
 
 def _gather(
-    workspace: Workspace, config: Config, store: LabelStore, runtime: Runtime, *, number: int
+    workspace: Workspace,
+    config: Config,
+    store: LabelStore,
+    runtime: Runtime,
+    *,
+    number: int,
+    emit: Emit,
 ) -> Gathered:
     """Read the round's data; process 0 first, which leaves decoded pixels for the others."""
     watermark = runtime.from_main(_labels_up_to(workspace, store, number) if runtime.is_main else 0)
     if not runtime.is_main:
         runtime.from_main(0)
     gathered = gather(
-        workspace, config, store, number=number, device=runtime.device, watermark=watermark
+        workspace,
+        config,
+        store,
+        number=number,
+        device=runtime.device,
+        watermark=watermark,
+        emit=emit,
     )
     if runtime.is_main:
         runtime.from_main(0)

@@ -57,7 +57,7 @@ def open_trained(
     tensors, _ = checkpoint.load(folder / CHECKPOINT_NAME)
     use_threads(config.threads)
     device = pick_device(config.device)
-    gathered = gather(workspace, config, store, number=number, device=device)
+    gathered = gather(workspace, config, store, number=number, device=device, emit=emit)
     if [record.uid for record in gathered.classes] != run["class_uids"]:
         raise UsageError(
             f"classes changed since round {number} was trained; run 'dgaal train --fresh' first"

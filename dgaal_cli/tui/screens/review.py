@@ -245,7 +245,11 @@ class ReviewScreen(Screen[LabelView]):
         self.pending = None
         self.view, press = message.view, message.press
         name = show(message.view.class_name(press.class_uid))
-        self.note = f"✔ saved: {answer_words(press.kind, '', name)} · u on the label screen undoes"
+        if self.view.is_refused:
+            self.note = show(self.view.note)
+        else:
+            words = answer_words(press.kind, "", name)
+            self.note = f"✔ saved: {words} · u on the label screen undoes"
         self.at += 1
         self.reload()
 

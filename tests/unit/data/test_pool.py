@@ -11,7 +11,7 @@ from sample_images import encoded, pixels, png
 
 from dgaal_cli import interruption
 from dgaal_cli.data.images import resize
-from dgaal_cli.data.pool import load_pixels, survey
+from dgaal_cli.data.pool import ChangedPoolError, digest_of, load_pixels, survey
 from dgaal_cli.data.sources import Source, open_source
 from dgaal_cli.errors import InputDataError, InterruptedRunError
 from dgaal_cli.ids import SampleId
@@ -137,3 +137,51 @@ def test_a_sample_that_is_gone_or_damaged_is_named(pool: Path, count: int) -> No
 
 def test_no_ids_give_no_pixels(pool: Path) -> None:
     assert load_pixels(source(pool), [], size=8, channels=3, cache=pool).shape == (0, 8, 8, 3)
+
+
+@pytest.mark.parametrize("is_cached", [False, True])
+def test_every_image_that_is_another_one_is_named(pool: Path, is_cached: bool) -> None:
+    ids = [SampleId(f"{number:03d}.png") for number in range(80)]
+    digests = [sha256(png(number)).digest() for number in range(80)]
+    cache = pool.parent / "cache" if is_cached else None
+
+    def load() -> np.ndarray:
+        return load_pixels(
+            source(pool), ids, size=8, channels=3, cache=cache, workers=1, sha256=digests
+        )
+
+    np.testing.assert_array_equal(load()[7], pixels(7))
+    (pool / "007.png").write_bytes(png(200))
+    (pool / "070.png").write_bytes(b"text")
+    with pytest.raises(ChangedPoolError, match=r"007\.png is another one") as caught:
+        load()
+    assert [(d.id, d.kind) for d in caught.value.differences] == [
+        ("007.png", "changed"),
+        ("070.png", "unreadable"),
+    ]
+    (pool / "003.png").unlink()
+    (pool / "004.png").unlink()
+    with pytest.raises(ChangedPoolError, match=r"holds no image 003\.png") as caught:
+        load()
+    assert [(d.id, d.kind) for d in caught.value.differences] == [
+        ("003.png", "missing"),
+        ("004.png", "missing"),
+    ]
+
+
+def test_pixels_cached_without_a_look_at_the_bytes_are_not_taken_for_compared(pool: Path) -> None:
+    name, cache = SampleId("001.png"), pool.parent / "cache"
+    load_pixels(source(pool), [name], size=8, channels=3, cache=cache, workers=1)
+    with pytest.raises(ChangedPoolError):
+        load_pixels(
+            source(pool), [name], size=8, channels=3, cache=cache, workers=1, sha256=[bytes(32)]
+        )
+
+
+def test_the_digest_of_a_file_or_an_array_is_that_of_the_survey(pool: Path) -> None:
+    assert digest_of(source(pool), SampleId("001.png")) == sha256(png(1)).digest()
+    assert digest_of(source(pool), SampleId("gone.png")) is None
+    np.savez(pool / "a.npz", x=np.stack([pixels(number) for number in range(3)]))
+    arrays = source(pool / "a.npz")
+    items = survey(arrays, workers=1).items
+    assert [digest_of(arrays, item.id) for item in items] == [item.sha256 for item in items]

@@ -135,7 +135,7 @@ def test_overlap_asks_several_people_and_each_only_once(asked):
 
 
 def test_unreadable_items_are_asked_no_more(asked):
-    asked.store.set_state(ItemId(3), "missing")
+    asked.store.set_states({ItemId(3): "missing"})
     assert asked.store.next_task("sam", "s").item.item_id == 1
     assert asked.store.query_progress(0).left == 2
 

@@ -1,0 +1,180 @@
+"""A label stands for the bytes that were looked at: other bytes are neither labeled nor learned."""
+
+import io
+
+import pytest
+import torch
+from label_workspaces import make_workspace
+
+from dgaal_cli.config.load import configuration
+from dgaal_cli.errors import InputDataError
+from dgaal_cli.ids import SampleId
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.tui.plain import run_plain
+from dgaal_cli.workflows.annotators import new_op_id
+from dgaal_cli.workflows.gather import gather
+from dgaal_cli.workflows.label import Press, open_session
+from dgaal_cli.workspace import Workspace
+
+NAMES = ["a.png", "b.png", "c.png", "d.png"]
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return Workspace(make_workspace(tmp_path / "w", NAMES))
+
+
+def config(workspace):
+    return configuration(workspace, "threads=1")
+
+
+def replace(workspace, name):
+    """Put the image of another pool in the place of one; return what was there."""
+    path = workspace.root / "pool" / name
+    before = path.read_bytes()
+    other = make_workspace(workspace.root.parent / f"other-{name}", [f"{i}.png" for i in range(9)])
+    path.write_bytes((other / "pool/8.png").read_bytes())
+    return before
+
+
+def states(workspace):
+    with LabelStore.open(workspace.store_path, read_only=True) as store:
+        return {item.sample_id: item.state for item in store.items()}
+
+
+def labels(workspace):
+    with LabelStore.open(workspace.store_path, read_only=True) as store:
+        return {record.sample_id: record.class_name for record in store.labels()}
+
+
+def talk(workspace, *lines):
+    sink = io.StringIO()
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        run_plain(opener, io.StringIO("".join(f"{line}\n" for line in lines)), sink)
+    return sink.getvalue()
+
+
+def label_all(workspace):
+    talk(workspace, "cat", "dog", "cat", "dog")
+    assert labels(workspace) == {
+        "a.png": "cat",
+        "b.png": "dog",
+        "c.png": "cat",
+        "d.png": "dog",
+    }
+
+
+def gathered(workspace):
+    told = []
+    with LabelStore.open(workspace.store_path) as store:
+        found = gather(
+            workspace,
+            config(workspace),
+            store,
+            number=0,
+            device=torch.device("cpu"),
+            emit=lambda event: told.append(event.message),
+        )
+    return found, told
+
+
+def test_a_replaced_image_is_not_asked_and_comes_back_with_its_bytes(workspace):
+    before = replace(workspace, "a.png")
+    said = talk(workspace, "dog", "q")
+    assert "set aside, replaced since 'dgaal init': a.png" in said
+    assert "image b.png" in said
+    assert labels(workspace) == {"b.png": "dog"}
+    assert states(workspace)["a.png"] == "changed"
+    (workspace.root / "pool/a.png").write_bytes(before)
+    talk(workspace, "cat", "q")
+    assert labels(workspace) == {"a.png": "cat", "b.png": "dog"}
+
+
+def test_an_answer_to_an_image_replaced_meanwhile_is_refused(workspace):
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        session = opener()
+        view = session.open()
+        replace(workspace, "a.png")
+        uid = view.classes[0].uid
+        item_id = view.subject.item_id
+        view = session.answer(
+            Press(op_id=new_op_id(), kind="label", item_id=item_id, class_uid=uid)
+        )
+        assert view.is_refused
+        assert view.note.startswith("not saved; set aside")
+        assert view.subject.sample_id == "b.png"
+        before = replace(workspace, "b.png")
+        page = [
+            Press(op_id=new_op_id(), kind="label", item_id=subject.item_id, class_uid=uid)
+            for subject in (view.subject, *view.upcoming)
+        ]
+        view = session.answer_page(page)
+        assert "b.png" in view.note
+        (workspace.root / "pool/b.png").write_bytes(before)
+        session.close()
+    assert labels(workspace) == {"c.png": "cat", "d.png": "cat"}
+
+
+def test_a_new_answer_to_a_replaced_image_is_refused(workspace):
+    label_all(workspace)
+    replace(workspace, "a.png")
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        session = opener()
+        view = session.open()
+        given = next(g for g in session.review() if g.sample_id == "a.png")
+        dog = view.classes[1].uid
+        view = session.change(
+            Press(op_id=new_op_id(), kind="label", item_id=given.item_id, class_uid=dog)
+        )
+        assert view.is_refused
+        session.close()
+    assert labels(workspace)["a.png"] == "cat"
+
+
+@pytest.mark.parametrize("is_cached", [False, True])
+def test_training_leaves_out_what_is_not_what_was_labeled(workspace, is_cached):
+    label_all(workspace)
+    if is_cached:
+        gathered(workspace)
+    before = replace(workspace, "a.png")
+    (workspace.root / "pool/b.png").write_bytes(b"text")
+    (workspace.root / "pool/c.png").rename(workspace.root / "c.png")
+    found, told = gathered(workspace)
+    assert [item.sample_id for item in found.items] == ["d.png"]
+    assert found.data.pixels.shape[0] == 1
+    assert found.data.labels.tolist() == [1]
+    assert len(told) == 1
+    assert (
+        "missing: 1 image (c.png); changed: 1 image (a.png); unreadable: 1 image (b.png)"
+        in (told[0])
+    )
+    assert states(workspace) == {
+        "a.png": "changed",
+        "b.png": "quarantined",
+        "c.png": "missing",
+        "d.png": "ok",
+    }
+    assert gathered(workspace)[1] == []
+    (workspace.root / "pool/a.png").write_bytes(before)
+    (workspace.root / "c.png").rename(workspace.root / "pool/c.png")
+    found, told = gathered(workspace)
+    assert [item.sample_id for item in found.items] == ["a.png", "c.png", "d.png"]
+    assert found.data.labels.tolist() == [0, 0, 1]
+    assert told == ["back as before: 2 images (a.png, c.png)"]
+    assert len(labels(workspace)) == 4
+
+
+def test_a_pool_that_is_gone_changes_no_state(workspace):
+    for name in NAMES:
+        (workspace.root / "pool" / name).rename(workspace.root / name)
+    (workspace.root / "pool/new.png").write_bytes((workspace.root / "a.png").read_bytes())
+    with pytest.raises(InputDataError, match=r"holds no image a\.png"):
+        gathered(workspace)
+    assert set(states(workspace).values()) == {"ok"}
+
+
+def test_images_that_are_not_files_are_asked_without_a_look(workspace):
+    (workspace.root / "dgaal.toml").write_text('[pool]\nsource = "builtin:digits"\n')
+    replace(workspace, "a.png")
+    talk(workspace, "dog", "q")
+    assert labels(workspace) == {SampleId("a.png"): "dog"}
