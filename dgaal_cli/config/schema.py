@@ -103,14 +103,14 @@ class PretrainConfig:
     """Adam rate of G and D2 in their game."""
     adversarial_weight: float = 0.02
     """Weight of the critic's value beside the mean squared error in G's loss."""
-    pool_weight: float = 0.1
-    """Weight of D1's verdict in G1's loss; large values erase what D1 ranks by."""
+    pool_weight: float = 1.0
+    """G1's rate in the game against D1, as a part of ``lr_latent``; 0 leaves the game out. Games
+    that last erase what D1 ranks by."""
     representation: Literal["games", "vicreg"] = "games"
     """What G1 learns from: the two games, or VICReg beside them: that two distorted views show the
     same image."""
     vicreg_weight: float = 1.0
-    """Weight of VICReg's loss in G1's; 1 is 25 parts of likeness, 25 of variance, 1 of covariance,
-    all over 25."""
+    """Rate of VICReg's steps, as a part of ``lr_latent``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

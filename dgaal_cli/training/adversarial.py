@@ -76,7 +76,7 @@ class Games:
             if has_both:
                 sides = [draw_rows(side, config.batch, generator) for side in (labeled, unlabeled)]
                 x = normalize(data.images(torch.cat(sides)))
-                losses |= self.feature_game(x, config, optimizers, autocast=data.autocast)
+                losses |= self.feature_game(x, optimizers, autocast=data.autocast)
             picked = draw_rows(rows, 2 * config.batch, generator)
             last.note(data.item_ids, *sides, picked)
             x_r = normalize(data.images(picked))
@@ -91,7 +91,6 @@ class Games:
             if self.views is not None:
                 losses |= self.views.step(
                     x_r,
-                    weight=config.vicreg_weight,
                     optimizer=optimizers["views"],
                     generator=generator,
                     autocast=data.autocast,
@@ -141,10 +140,14 @@ class Games:
         both = [*own, *self.decoder.parameters()]
         image = self.image_discriminator.parameters()
         views: dict[str, torch.optim.Adam] = {}
+        # Adam's steps do not grow with the loss: what weighs a game with an optimizer of its own is
+        # the rate.
         if self.expander is not None:
-            views["views"] = adam([*own, *self.expander.parameters()], lr=config.lr_latent)
+            rate = config.lr_latent * config.vicreg_weight
+            views["views"] = adam([*own, *self.expander.parameters()], lr=rate)
+        rate = config.lr_latent * config.pool_weight
         return views | {
-            "latent_encoder": adam(own, lr=config.lr_latent, betas=ADAM_BETAS),
+            "latent_encoder": adam(own, lr=rate, betas=ADAM_BETAS),
             "latent_discriminator": adam(latent, lr=config.lr_latent, betas=ADAM_BETAS),
             "generator": adam(both, lr=config.lr_image, betas=ADAM_BETAS),
             "image_discriminator": adam(image, lr=config.lr_image, betas=ADAM_BETAS),
@@ -153,7 +156,6 @@ class Games:
     def feature_game(
         self,
         images: Tensor,
-        config: PretrainConfig,
         optimizers: Optimizers,
         *,
         autocast: Autocast = nullcontext,
@@ -163,7 +165,6 @@ class Games:
         Args:
             images: ``(2B, C, H, W)``, labeled ones first; both pools share one batch, so BatchNorm
                 tells no pool.
-            config: Weights.
             optimizers: As ``optimizers`` builds them.
             autocast: Precision of the encoder; D1 and the losses stay in the weights' own.
         """
@@ -180,7 +181,7 @@ class Games:
         self.latent_discriminator.requires_grad_(requires_grad=False)
         said = self.latent_discriminator(z)
         game = encoder_game_loss(said[:half], said[half:])
-        _update(optimizers["latent_encoder"], config.pool_weight * game)
+        _update(optimizers["latent_encoder"], game)
         return {"encoder_game": game, "latent_discriminator": verdict}
 
     def image_game(

@@ -26,7 +26,6 @@ class TwoViews:
         self,
         images: Tensor,
         *,
-        weight: float,
         optimizer: torch.optim.Optimizer,
         generator: Generator,
         autocast: Autocast,
@@ -42,7 +41,7 @@ class TwoViews:
         first, second = self.expander(widen(z)).chunk(2)
         loss = vicreg_loss(first, second)
         optimizer.zero_grad(set_to_none=True)
-        (weight * loss).backward()
+        loss.backward()
         optimizer.step()
         return {"vicreg": loss}
 

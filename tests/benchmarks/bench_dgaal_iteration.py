@@ -54,7 +54,7 @@ def variants(preset: str, image_size: int, channels: int) -> dict[str, Callable[
     fp32, bf16 = games.optimizers(config.pretrain), half.optimizers(config.pretrain)
 
     def ours(own, optimizers, context) -> None:
-        own.feature_game(pools, config.pretrain, optimizers, autocast=context)
+        own.feature_game(pools, optimizers, autocast=context)
         own.image_game(images, noise, config.pretrain, optimizers, autocast=context)
 
     found: dict[str, Callable[[], object]] = {

@@ -46,7 +46,7 @@ def plain_iteration(games, pools, images, noise, config, optimizers, *, is_stale
     def feature_encoder():
         z = games.encoder(pools)[1]
         losses["encoder_game"] = all_labels(z[:half], z[half:], 1.0)
-        step("latent_encoder", config.pool_weight * losses["encoder_game"])
+        step("latent_encoder", losses["encoder_game"])
 
     for player in (
         (feature_encoder, feature_discriminator)

@@ -1,6 +1,7 @@
 """DGAAL's games with half the passes, against the loop that a paper's pseudo-code would give."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def test_one_forward_pass_for_both_players_computes_what_two_would(twins):
     ours, theirs, config, batches = twins
     own, plain = ours.optimizers(config), optimizers_of(theirs, config)
     for pools, images, noise in batches:
-        losses = ours.feature_game(pools, config, own)
+        losses = ours.feature_game(pools, own)
         losses |= ours.image_game(images, noise, config, own)
         expected = plain_iteration(theirs, pools, images, noise, config, plain)
         for name, value in expected.items():
@@ -87,7 +88,7 @@ def test_playing_against_yesterdays_discriminator_would_be_noticed(twins):
     ours, theirs, config, batches = twins
     own, plain = ours.optimizers(config), optimizers_of(theirs, config)
     for pools, images, noise in batches:
-        ours.feature_game(pools, config, own)
+        ours.feature_game(pools, own)
         ours.image_game(images, noise, config, own)
         plain_iteration(theirs, pools, images, noise, config, plain, is_stale=True)
     assert largest_difference(ours, theirs) > 1e-6
@@ -120,3 +121,19 @@ def test_a_memory_mapped_pool_is_streamed_without_a_copy_of_all(tmp_path):
     mapped._fits = False
     rows = torch.arange(0, 60, 7)
     assert torch.equal(mapped.images(rows), data.images(rows))
+
+
+def test_the_weight_of_the_pool_game_is_felt(twins):
+    """A factor on the loss would not be: Adam divides it out."""
+    games, _, config, batches = twins
+    pools = batches[0][0]
+    start = copy.deepcopy(games.encoder.state_dict())
+    moved = {}
+    for weight in (0.0, 0.1, 1.0):
+        games.encoder.load_state_dict(start)
+        own = games.optimizers(replace(config, pool_weight=weight))
+        games.feature_game(pools, own)
+        now = dict(games.encoder.named_parameters())
+        moved[weight] = sum(float((now[k].detach() - start[k]).abs().sum()) for k in now)
+    assert moved[0.0] == 0.0
+    assert moved[0.1] == pytest.approx(0.1 * moved[1.0], rel=1e-3)  # epsilon
