@@ -8,12 +8,16 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.harmless import show
 
 WITHOUT_EFFECT = ("version", "name", "label", "query", "device", "threads", "precision", "compile")
-"""Settings that change no training, or that ``Runtime`` answers for."""
+"""Settings that change no training, or that ``Runtime`` answers for; but see ``settings_of``."""
 
 
 def settings_of(config: Config) -> dict[str, Any]:
     """Return every setting that changes what a training computes, by its dotted key."""
     tree = {key: value for key, value in asdict(config).items() if key not in WITHOUT_EFFECT}
+    # How far the labeling is, which schedules go by, follows from a budget and the queries' size.
+    tree["query"] = {"budget": config.query.budget}
+    if config.query.budget:
+        tree["query"]["size"] = config.query.size
     return _flat(tree)
 
 

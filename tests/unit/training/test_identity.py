@@ -27,6 +27,20 @@ def test_settings_that_change_no_training_are_not_compared():
     assert settings_of(before) == settings_of(after)
 
 
+def test_what_tells_how_far_the_labeling_is_is_compared():
+    def settings(**query):
+        return settings_of(small_config(query=query))
+
+    assert differences(settings(size=24), settings(size=24, budget=40)) == [
+        "query.budget was 0, is 40",
+        "query.size was not there, is 24",
+    ]
+    assert differences(settings(budget=40), settings(budget=80)) == ["query.budget was 40, is 80"]
+    assert differences(settings(size=8, budget=40), settings(size=9, budget=40)) == [
+        "query.size was 8, is 9"
+    ]
+
+
 def test_a_setting_that_came_or_went_is_named():
     assert differences({"a": 1}, {"a": 1, "b": 2}) == ["b was not there, is 2"]
     assert differences({"a": 1, "b": ""}, {"a": 1, "b": "x"}) == ["b was empty, is x"]
