@@ -4,7 +4,7 @@ Ten keys sent 7 to 45 ms apart were once all stored against images nobody had se
 refused until its image has been visible for a moment, and a held key counts once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from enum import Enum
 
 REPEAT_S = 0.08
@@ -19,6 +19,7 @@ class Verdict(Enum):
     ACCEPTED = "accepted"
     REPEATED = "key held: counted once"
     TOO_EARLY = "too fast: the image was not yet on the screen"
+    NO_GUESS = "too fast: the guess was not yet on the screen"
     ESCAPED = "ignored: part of a terminal's reply"
 
 
@@ -29,6 +30,8 @@ class Gate:
         self._clock = clock
         self._visible_s = visible_s
         self._painted_at: float | None = None
+        self._guess: Hashable | None = None
+        self._guess_at = 0.0
         self._last_key = ""
         self._last_key_at = float("-inf")
         self._last_answer_at = float("-inf")
@@ -45,6 +48,11 @@ class Gate:
         if self._painted_at is None:
             self._painted_at = self._clock()
 
+    def paint_guess(self, guess: Hashable | None) -> None:
+        """Note which guess is on the terminal, if any; a new one has to be seen anew."""
+        if guess != self._guess:
+            self._guess, self._guess_at = guess, self._clock()
+
     @property
     def is_painted(self) -> bool:
         """Whether the image is on the screen."""
@@ -60,12 +68,21 @@ class Gate:
         """Note a lone escape character."""
         self._deaf_until = self._clock() + ESCAPE_S
 
-    def judge(self, key: str, *, is_answer: bool) -> Verdict:
-        """Judge one key press; call it once for every press, bound or not."""
+    def judge(self, key: str, *, is_answer: bool, guess: Hashable | None = None) -> Verdict:
+        """Judge one key press; call it once for every press, bound or not.
+
+        Args:
+            key: Its name.
+            is_answer: Whether it answers the image.
+            guess: What it would take as the answer: it must have been seen too.
+        """
         now = self._clock()
         is_repeat = key == self._last_key and now - self._last_key_at < REPEAT_S
         self._last_key, self._last_key_at = key, now
         verdict = self._judge(now, is_repeat=is_repeat, is_answer=is_answer)
+        if verdict is Verdict.ACCEPTED and guess is not None:
+            is_seen = guess == self._guess and now - self._guess_at >= self._visible_s
+            verdict = Verdict.ACCEPTED if is_seen else Verdict.NO_GUESS
         if verdict is not Verdict.ACCEPTED:
             self.dropped += 1
         return verdict

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 
 import pytest
 from label_terminal import saying, script
@@ -10,6 +11,7 @@ from textual.widgets import Input, Static
 from dgaal_cli.events import QueryChosen, RoundStarted, RoundTrained, StepDone
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.tui.app import LabelApp
+from dgaal_cli.tui.messages import Learned
 from dgaal_cli.tui.screens.dialogs import ConfirmDialog
 from dgaal_cli.tui.screens.help import HelpDialog
 from dgaal_cli.tui.screens.pick_dialogs import AddClassDialog
@@ -121,6 +123,47 @@ async def test_with_hints_enter_takes_the_guess_and_the_label_records_it(termina
         await t.press("p", "3")
         with LabelStore.open(t.workspace.store_path, read_only=True) as store:
             assert [e.ui for e in store.events()] == ["probs", "hidden"]
+
+
+async def test_enter_takes_no_guess_that_was_not_yet_on_the_screen(terminal):
+    async with terminal(guess=3) as t:
+        t.clock.now += 1
+        await t.pilot.press("p", "enter")
+        await t.pilot.pause()
+        assert t.events() == []
+        assert "the guess was not yet on the screen" in t.text()
+        await t.press("enter")
+        assert t.events() == [("label", "000.png", "three")]
+
+
+async def test_enter_takes_no_guess_that_has_just_changed(terminal):
+    async with terminal(guess=3, hints=True) as t:
+        t.clock.now += 1
+        view = t.screen.view
+        eight = view.classes[8].uid
+        better = replace(view.subject, predicted=eight, probabilities=((eight, 0.9),))
+        t.screen.post_message(Learned(replace(view, subject=better)))
+        await t.pilot.press("enter")
+        await t.pilot.pause()
+        assert t.events() == []
+        assert "▸ eight" in t.text()
+        await t.press("enter")
+        assert t.events() == [("label", "000.png", "eight")]
+
+
+async def test_a_class_key_need_not_wait_for_a_guess_that_changes(terminal):
+    async with terminal(guess=3) as t:
+        t.clock.now += 1
+        await t.pilot.press("p", "5")
+        await t.settle()
+        assert t.events() == [("label", "000.png", "five")]
+
+
+async def test_the_guess_is_named_where_its_class_is_not_listed(terminal):
+    names = [f"class {i:02d}" for i in range(36)]
+    async with terminal(classes=names, guess=35, hints=True, size=(40, 12)) as t:
+        panel = t.screen.query_one("#panel", Rows)
+        assert "⏎ ▸ class 35" in panel._rows[-1].text
 
 
 async def test_a_blind_image_is_asked_without_its_guess(terminal):

@@ -64,7 +64,8 @@ class LabelScreen(LabelRounds):
         uid = self.keymap.codes.get(self.prefix + key)
         name = "" if self.prefix else self._command_name(key)
         is_answer = self.view.state == "labeling" and (uid is not None or name in _ANSWERS)
-        verdict = self.gate.judge(key, is_answer=is_answer)
+        guess = self.scene().guess if name == "accept" else None
+        verdict = self.gate.judge(key, is_answer=is_answer, guess=guess)
         if verdict is not Verdict.ACCEPTED:
             if name or uid or self.keymap.starts_code(key):
                 self.warn(verdict.value)
@@ -114,11 +115,10 @@ class LabelScreen(LabelRounds):
 
     def do_accept(self) -> None:
         """Answer with the visible guess; without an image: go on with the round."""
-        subject = self.subject
         if self.view.state != "labeling":
             self.do_train()
-        elif subject and subject.predicted is not None and self.scene().is_guess_visible:
-            self.answer("label", subject.predicted)
+        elif guess := self.scene().guess:
+            self.answer("label", guess[1])
         else:
             self.warn("no guess is shown: press the key of a class", is_bell=True)
 

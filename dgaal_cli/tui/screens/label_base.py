@@ -102,6 +102,8 @@ class LabelBase(Screen[None]):
             self.gate.paint()
         elif is_whole:
             self.gate.hide()  # as after a resize: the image has to be drawn anew
+        if is_whole and self.deck.is_panel_sent:
+            self.gate.paint_guess(self.deck.drawn_guess)
 
     def look_again(self) -> None:
         """Take no answer until the image has gone out once more."""

@@ -10,7 +10,7 @@ from textual.containers import Horizontal
 from textual.geometry import Size
 from textual.widget import Widget
 
-from dgaal_cli.ids import ItemId
+from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.tui import messages, theme
 from dgaal_cli.tui.bridge import LabelView, Press, Subject
 from dgaal_cli.tui.keymap import Keymap
@@ -30,6 +30,8 @@ THUMB_COUNT = 6
 AHEAD = 3
 MOST_WAITS = 20
 """Layouts to wait for after a resize before drawing into whatever size there is."""
+Guess = tuple[ItemId, ClassUid]
+"""What is guessed of which image."""
 TALL = 30
 """From this many rows on the caption takes three lines."""
 
@@ -59,6 +61,14 @@ class Scene:
         has_guess = subject is not None and subject.predicted is not None and not subject.is_blind
         return self.are_hints_on and has_guess
 
+    @property
+    def guess(self) -> Guess | None:
+        """The visible guess; None without one."""
+        subject = self.subject
+        if subject is None or subject.predicted is None or not self.is_guess_visible:
+            return None
+        return subject.item_id, subject.predicted
+
 
 class Deck(Widget):
     """Draws scenes; rows that did not change are not sent again."""
@@ -76,6 +86,7 @@ class Deck(Widget):
         self._is_settled = False
         self._is_loading = False
         self._thumb_rows = 0
+        self._drawn_guess: Guess | None = None
         self._drawn_keys: tuple[object, ...] = ()
         self._room = Size(0, 0)
         self._waits = 0
@@ -140,6 +151,16 @@ class Deck(Widget):
         return self._is_settled and self.query_one(ImageView).is_sent
 
     @property
+    def is_panel_sent(self) -> bool:
+        """Whether the panel has been drawn as it is."""
+        return self.query_one("#panel", Rows).is_sent
+
+    @property
+    def drawn_guess(self) -> Guess | None:
+        """The guess that the panel shows."""
+        return self._drawn_guess
+
+    @property
     def has_image(self) -> bool:
         """Whether an image is on the screen rather than words."""
         return self.query_one(ImageView).has_image
@@ -183,8 +204,10 @@ class Deck(Widget):
             prefix=scene.prefix,
             thumb=self._thumb,
         )
+        self._drawn_guess = None
         if panel.size.width >= 16:
             panel.show_rows(panel_rows(model, width=panel.size.width, height=panel.size.height))
+            self._drawn_guess = scene.guess
 
     def _draw_frame(self) -> None:
         scene, subject, picture = self._scene, self._scene.subject, self._picture()

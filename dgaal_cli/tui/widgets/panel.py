@@ -94,8 +94,9 @@ def _class_rows(model: PanelModel, width: int, height: int) -> list[Strip]:
     label: Pieces = ()
     if model.is_guess_visible:
         label = ((" ⏎ accepts ▸ ", theme.GOOD),)
-    top, bottom = box_top(width, tuple(title), theme.LINE), box_bottom(width, label, theme.LINE)
+    top = box_top(width, tuple(title), theme.LINE)
     if not view.classes:
+        bottom = box_bottom(width, (), theme.LINE)
         return [top, *_no_classes(model, width), bottom][: max(2, height)]
     columns = min(4, -(-len(classes) // room)) if classes else 1
     if columns > 1 and model.keymap.is_two_key and not model.prefix:
@@ -106,7 +107,16 @@ def _class_rows(model: PanelModel, width: int, height: int) -> list[Strip]:
         lines = [_class_line(model, c, width, most=most, longest=longest) for c in classes]
     else:
         lines = _class_columns(model, classes, width, room, columns)
-    return [top, *lines[:room], bottom]
+        label = _accepts(model, width)  # by name: its class may be among those left out
+    return [top, *lines[:room], box_bottom(width, label, theme.LINE)]
+
+
+def _accepts(model: PanelModel, width: int) -> Pieces:
+    """What Enter takes, by name."""
+    if not (model.is_guess_visible and model.subject):
+        return ()
+    name = show(model.view.class_name(model.subject.predicted))
+    return ((f" ⏎ ▸ {pad(name, min(cell_len(name), width - 10))} ", theme.GOOD),)
 
 
 def _no_classes(model: PanelModel, width: int) -> list[Strip]:

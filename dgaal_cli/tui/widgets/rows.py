@@ -16,6 +16,8 @@ class Rows(Widget):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)
         self._rows: list[Strip] = []
+        self.is_sent = False
+        """Whether the compositor has asked for the present rows."""
 
     def show_rows(self, rows: Sequence[Strip]) -> None:
         """Replace the rows; equal ones are not sent to the terminal again."""
@@ -29,6 +31,8 @@ class Rows(Widget):
                 self._rows[y] = old[y]  # the old one has its bytes ready
             else:
                 changed.append(y)
+        if changed:
+            self.is_sent = False
         if len(changed) == count or self.size.width == 0:
             self.refresh()
         elif changed:
@@ -36,6 +40,7 @@ class Rows(Widget):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Return rows of ``crop``; Textual's box model is left out, that is where the time goes."""
+        self.is_sent = True
         width = self.size.width
         blank = Strip.blank(width, theme.BASE)
         known = self._rows[crop.y : crop.bottom]
