@@ -1,5 +1,7 @@
 """Confirming by the page: what is stored, what is refused, and what nobody saw."""
 
+import threading
+
 import pytest
 
 from dgaal_cli.errors import StorageError
@@ -10,6 +12,7 @@ from dgaal_cli.tui.grid import CANNOT_TELL, WRONG, GridModel
 from dgaal_cli.tui.screens.dialogs import UnsavedDialog
 from dgaal_cli.tui.screens.grid import GridScreen
 from dgaal_cli.tui.widgets.grid_view import shape_for
+from dgaal_cli.tui.widgets.rows import Rows
 
 
 def subject(number: int, *, share: float = 0.9, guess: str = "a") -> Subject:
@@ -183,6 +186,47 @@ async def test_a_page_that_was_just_drawn_cannot_be_confirmed(terminal):
         await t.pilot.pause()
         assert "look at the page first" in grid.note
         assert stored(t) == []
+
+
+async def test_a_resize_shows_the_page_anew_before_it_can_be_confirmed(terminal):
+    names = [f"{i:03d}.png" for i in range(60)]
+    async with terminal(names=names, guess=3, asked=60) as t:
+        grid = await open_grid(t)
+        seen = {subject.item_id for subject in grid.model.cells}
+        await t.until(lambda: all(grid._picture(s) for s in grid.model.next_cells))
+        await t.pilot.resize_terminal(140, 40)
+        await t.until(lambda: {subject.item_id for subject in grid.model.cells} != seen)
+        await t.pilot.press("enter")
+        await t.pilot.pause()
+        assert stored(t) == []
+        assert "look at the page first" in grid.note
+        await t.until(lambda: grid.gate.is_painted)
+        shown = len(grid.model.cells)
+        t.clock.now += 1
+        await press(t, grid, "enter")
+        await t.until(lambda: not grid.pending)
+        assert len(stored(t)) == shown
+
+
+async def test_a_page_is_called_saved_only_after_commit(terminal, monkeypatch):
+    async with terminal(guess=3, asked=8) as t:
+        grid = await open_grid(t)
+        may_end, real = threading.Event(), LabelStore.submit_many
+
+        def slow(self, given, **kwargs):
+            may_end.wait(60)
+            return real(self, given, **kwargs)
+
+        monkeypatch.setattr(LabelStore, "submit_many", slow)
+        try:
+            await press(t, grid, "space", "enter")
+            status = grid.query_one("#status", Rows)
+            assert "… saving" in status._rows[0].text
+            assert "7 saved" not in status._rows[0].text
+        finally:
+            may_end.set()
+        await t.until(lambda: not isinstance(t.app.screen, GridScreen))
+        assert grid.note == "✔ 7 saved, 1 left for single looks"
 
 
 async def test_an_image_that_cannot_be_shown_is_not_confirmed(terminal):

@@ -8,7 +8,7 @@ from textual.screen import Screen
 from textual.strip import Strip
 
 from dgaal_cli.harmless import show
-from dgaal_cli.ids import ClassUid
+from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.tui import messages, theme
 from dgaal_cli.tui.bridge import Bridge, LabelSession, LabelView, Outcome, Press, Subject, new_op_id
 from dgaal_cli.tui.gate import Gate, Verdict
@@ -48,7 +48,13 @@ class GridScreen(Screen[LabelView]):
         self._doing = ""
         """The call that writes, if one is under way."""
         self.note = ""
+        self._news = ""
+        """What to say when the page is saved."""
         self._zoom = 0
+        self._page: tuple[int, list[tuple[ItemId, ClassUid | None]]] = (0, [])
+        """Images and guesses that are drawn, and their size: to be seen before they count."""
+        self._is_whole = False
+        """All images of the page are drawn."""
         self._shape: CellShape | None = None
         self._clock = settings.clock
         self._mode = settings.mode
@@ -75,7 +81,7 @@ class GridScreen(Screen[LabelView]):
 
     def painted(self) -> None:
         """Note that a frame has gone out: the page counts as seen when all its images are."""
-        if self.is_current and self._is_complete() and self.query_one(GridView).is_sent:
+        if self.is_current and self._is_whole and self.query_one(GridView).is_sent:
             self.gate.paint()
 
     def on_key(self, event: events.Key) -> None:
@@ -110,12 +116,12 @@ class GridScreen(Screen[LabelView]):
             "n": model.to_doubt,
             "a": model.toggle_all,
             "A": model.toggle_all,
-            "c": self._toggle_doubtful,
-            "C": self._toggle_doubtful,
-            "pagedown": lambda: self._turn(1),
-            "]": lambda: self._turn(1),
-            "pageup": lambda: self._turn(-1),
-            "[": lambda: self._turn(-1),
+            "c": model.toggle_doubtful,
+            "C": model.toggle_doubtful,
+            "pagedown": lambda: model.turn(1),
+            "]": lambda: model.turn(1),
+            "pageup": lambda: model.turn(-1),
+            "[": lambda: model.turn(-1),
             "+": lambda: self._resize_cells(1),
             "-": lambda: self._resize_cells(-1),
         }
@@ -134,17 +140,8 @@ class GridScreen(Screen[LabelView]):
             doing[key]()
         self.draw()
 
-    def _toggle_doubtful(self) -> None:
-        self._look_again()
-        self.model.toggle_doubtful()
-
-    def _turn(self, pages: int) -> None:
-        self._look_again()
-        self.model.turn(pages)
-
     def _resize_cells(self, step: int) -> None:
         self._zoom += step
-        self._look_again()
         self._lay_out()
 
     def _look_again(self) -> None:
@@ -162,9 +159,8 @@ class GridScreen(Screen[LabelView]):
         presses = self.model.presses(new_op_id, self.gate.elapsed_ms())
         wrong = self.model.put_aside()
         self._look_again()
-        self.note = f"✔ {len(presses)} saved" + (
-            f", {wrong} left for single looks" if wrong else ""
-        )
+        tail = f", {wrong} left for single looks" if wrong else ""
+        self.note, self._news = tail.removeprefix(", "), f"✔ {len(presses)} saved{tail}"
         if presses:
             self.pending = presses
             self._send()
@@ -202,7 +198,8 @@ class GridScreen(Screen[LabelView]):
         """COMMIT has returned; the next page may be confirmed."""
         self.view = message.view
         self.is_busy, self._doing = False, ""
-        self.pending = []
+        if self.pending:
+            self.pending, self.note = [], self._news
         if message.view.note:
             self.note = show(message.view.note)
         self._look_again()
@@ -257,6 +254,11 @@ class GridScreen(Screen[LabelView]):
         if not self.model.listed:
             grid.show_rows(self._nothing(grid.size.width))
             return
+        page = (self._shape.side, [(s.item_id, s.predicted) for s in self.model.cells])
+        if page != self._page:  # another size of the terminal, too, brings other images
+            self._page = page
+            self._look_again()
+        self._is_whole = self._is_complete()
         scene = GridScene(
             model=self.model, shape=self._shape, picture=self._picture, word=self._word
         )

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rich.style import Style
-from textual.geometry import Region
 from textual.strip import Strip
 
 from dgaal_cli.harmless import show
@@ -75,11 +74,6 @@ class GridScene:
 class GridView(Rows):
     """One widget whatever the number of cells; thumbnails stay raw ANSI."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
-        super().__init__(id=id)
-        self.is_sent = False
-        """Whether the compositor has asked for the present cells."""
-
     def show_scene(self, scene: GridScene) -> None:
         """Draw; cells that did not change are not sent again."""
         self.show_rows(grid_rows(scene, self.size.width, self.size.height))
@@ -88,11 +82,6 @@ class GridView(Rows):
         """Send all cells once more, though none changed."""
         self.is_sent = False
         self.refresh()
-
-    def render_lines(self, crop: Region) -> list[Strip]:
-        """Return rows of ``crop`` and note that they go out."""
-        self.is_sent = True
-        return super().render_lines(crop)
 
 
 def grid_rows(scene: GridScene, width: int, height: int) -> list[Strip]:
