@@ -4,11 +4,16 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from dgaal_cli import atomic
-from dgaal_cli.data.pool import load_pixels
+from dgaal_cli.data.decoding import decode_stream
+from dgaal_cli.data.images import Pixels
+from dgaal_cli.data.picking import entries_named
 from dgaal_cli.data.sources.base import Source
 from dgaal_cli.errors import UsageError
 from dgaal_cli.harmless import show
+from dgaal_cli.ids import SampleId
 from dgaal_cli.scoring.features import check_folder
 from dgaal_cli.scoring.rows import Row
 
@@ -52,7 +57,7 @@ def write_contact_sheet(path: Path, source: Source, rows: Sequence[Row]) -> None
     from PIL import Image, ImageDraw
     from PIL.PngImagePlugin import PngInfo
 
-    tiles = load_pixels(source, [row.id for row in rows], size=_SIDE, channels=3, workers=1)
+    tiles = _tiles(source, [row.id for row in rows])
     columns = min(_COLUMNS, len(rows))
     lines = -(-len(rows) // columns)
     width = columns * (_SIDE + _GAP) + _GAP
@@ -70,3 +75,15 @@ def write_contact_sheet(path: Path, source: Source, rows: Sequence[Row]) -> None
     mark.add_text("Software", _MARK.decode())
     sheet.save(data, "PNG", pnginfo=mark)
     atomic.write_bytes(path, data.getvalue())
+
+
+def _tiles(source: Source, names: Sequence[SampleId]) -> list[Pixels]:
+    """Decode images by name; one that has become unreadable since it was scored stays black."""
+    black: Pixels = np.zeros((_SIDE, _SIDE, 3), np.uint8)
+    tiles = dict.fromkeys(names, black)
+    stream = decode_stream(
+        entries_named(source, names), size=_SIDE, channels=3, workers=1, chunk=16, hashes=False
+    )
+    for batch in stream:
+        tiles |= zip((entry.id for entry in batch.entries), batch.pixels, strict=True)
+    return [tiles[name] for name in names]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dgaal_cli import atomic, interruption
 from dgaal_cli.data.decoding import decode_stream
+from dgaal_cli.data.picking import entries_at
 from dgaal_cli.data.sources import Source, open_source
 from dgaal_cli.data.sources.base import Entry
 from dgaal_cli.engines.artifact import CheckedArtifact, read_artifact
@@ -230,18 +231,24 @@ def _parents(
     if source is None:
         yield from repeat((None, None), options.count)
         return
-    entries = list(source.entries())
-    order: list[int] = np.random.default_rng((options.seed, 0)).permutation(len(entries)).tolist()
+    total = source.count()
+    total = sum(1 for _ in source.entries()) if total is None else total
+    order: list[int] = np.random.default_rng((options.seed, 0)).permutation(total).tolist()
     readable: list[Parent] = []
     given = 0
-    shuffled = (entries[row] for row in order)
-    for parent in _decoded(shuffled, artifact, options, drawn):
-        if len(readable) < options.count:
-            readable.append(parent)
-        yield parent
-        given += 1
-        if given == options.count:
-            return
+    size = options.count
+    while order:
+        # As many as are wanted, in a pass over the source: a pool need not fit in memory.
+        entries = entries_at(source, order[:size])
+        del order[:size]
+        size *= 2  # many are unreadable
+        for parent in _decoded(iter(entries), artifact, options, drawn):
+            if len(readable) < options.count:
+                readable.append(parent)
+            yield parent
+            given += 1
+            if given == options.count:
+                return
     again = chain.from_iterable(repeat(readable)) if readable else iter(())
     yield from islice(again, options.count - given)
 

@@ -489,6 +489,23 @@ def test_a_contact_sheet_replaces_an_earlier_one_and_no_other_image(pool: Path) 
 
 
 @pytest.mark.usefixtures("engine")
+def test_the_contact_sheet_of_a_container_needs_no_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import Image
+
+    from dgaal_cli.data.sources.arrays import ArraySource
+
+    images = np.stack([np.full((8, 8, 3), 10 * n, np.uint8) for n in range(20)])
+    np.savez(tmp_path / "p.npz", x=images)
+    monkeypatch.delattr(ArraySource, "get")  # it loads the array whole
+    run(tmp_path / "p.npz", tmp_path / "scores.csv", contact_sheet=3)
+    with Image.open(tmp_path / "scores.png") as sheet:
+        found = [sheet.getpixel((8 + place * 104 + 48, 8 + 48)) for place in range(3)]
+    assert found == [(190,) * 3, (180,) * 3, (170,) * 3]
+
+
+@pytest.mark.usefixtures("engine")
 def test_features_and_table_need_two_names(pool: Path) -> None:
     with pytest.raises(UsageError, match="different names"):
         run(pool, pool.parent / "a.parquet", features=pool.parent / "a.parquet")

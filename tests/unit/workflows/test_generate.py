@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from formula_nets import generator_case, with_formula_weights
 from PIL import Image
 from sealed_artifacts import sealed
 
+from dgaal_cli.data.sources.folder import FolderSource
 from dgaal_cli.engines.eager import EagerEngine
 from dgaal_cli.errors import (
     ArtifactError,
@@ -103,6 +105,41 @@ def test_one_seed_draws_the_same_images_whatever_the_count(place: Path) -> None:
     for name in few.files:
         assert (few.folder / name).read_bytes() == (many.folder / name).read_bytes()
     assert other.parents[:5] != many.parents[:5]
+
+
+def test_one_image_of_a_large_pool_needs_little_memory(place: Path) -> None:
+    images = np.zeros((5_000, 64, 64, 3), np.uint8)
+    images[:, 0, 0, 0] = np.arange(5_000) % 251
+    np.savez_compressed(place / "large.npz", x=images)
+    del images
+    options = GenerateOptions(count=1, workers=1, device="cpu")
+    tracemalloc.start()
+    try:
+        result = generate(
+            "large.npz",
+            artifact=place / "generator.onnx",
+            base=place,
+            output=place / "large",
+            options=options,
+        )
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(result.files) == 1
+    assert peak < 20 * 2**20  # of 61 MB
+
+
+def test_many_unreadable_parents_are_passed_over_in_a_few_passes(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(200):
+        (place / "pool" / f"bad-{number}.png").write_bytes(b"text")
+    passes: list[Path] = []
+    plain = FolderSource.entries
+    monkeypatch.setattr(FolderSource, "entries", lambda self: passes.append(place) or plain(self))
+    result = run(place, count=1)
+    assert result.parents[0] in {f"{number}.png" for number in range(5)}
+    assert len(passes) <= 1 + 8  # to count; 1 + 2 + 4 + ... + 128 parents
 
 
 def test_parents_are_used_again_with_other_noise(place: Path) -> None:
