@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 Device = Annotated[
-    str, typer.Option(help="Processor: auto, cpu, cuda, cuda:N or mps.", metavar="DEVICE")
+    str, typer.Option(help="Processor: auto, cpu, cuda or cuda:N.", metavar="DEVICE")
 ]
+"""Of commands that run exported files: no engine of theirs runs on mps, unlike training."""
 Seed = Annotated[int | None, typer.Option(help="Source of all randomness.", min=0)]
 Assignments = Annotated[
     list[str],

@@ -8,6 +8,8 @@ import pytest
 
 from dgaal_cli import cli
 from dgaal_cli.cli import COMMANDS
+from dgaal_cli.engines.devices import parse_device
+from dgaal_cli.errors import UsageError
 
 EVERY = pytest.mark.parametrize("name", sorted(COMMANDS))
 NEEDS_WORKSPACE = ("train", "query", "export", "status")
@@ -35,6 +37,15 @@ def test_help_explains_the_command_and_exits_with_zero(name, flag, run):
     assert code == 0
     assert f"Usage: dgaal {name}" in out
     assert len(out.splitlines()) > 4
+
+
+@pytest.mark.parametrize("name", ["score", "generate", "export"])
+def test_help_names_the_devices_that_engines_take_and_no_other(name, run):
+    with pytest.raises(UsageError) as refused:
+        parse_device("mps")
+    known = str(refused.value).partition("; use ")[2]
+    assert known == "auto, cpu, cuda or cuda:N"
+    assert f"Processor: {known}." in " ".join(run(name, "--help")[1].split())
 
 
 @EVERY
