@@ -88,9 +88,10 @@ def make(database: Database, *, reason: str, stamp: str) -> Path:
 
 
 def prune(store: Path, *, keep: int = KEPT) -> None:
-    """Remove all but the newest copies."""
-    for old in existing(store)[keep:]:
-        old.unlink(missing_ok=True)
+    """Remove all but the newest copies; one that cannot be removed stays."""
+    with contextlib.suppress(OSError):
+        for old in existing(store)[keep:]:
+            old.unlink(missing_ok=True)
 
 
 def verify(copy: Path) -> int:

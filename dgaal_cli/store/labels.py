@@ -5,12 +5,13 @@ raises has changed nothing. One connection per process, opened after a fork; sev
 use it, one at a time.
 """
 
+import sqlite3
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn, Self
 
-from dgaal_cli.errors import StorageError, UsageError, WorkspaceError
+from dgaal_cli.errors import DgaalError, UsageError, WorkspaceError
 from dgaal_cli.harmless import show
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.store import answers, backups, classes, imports, items, projection, queries, schema
@@ -423,11 +424,11 @@ class LabelStore(StoreReader):
             self._back_up_quietly()
 
     def _back_up_quietly(self) -> None:
-        # The answer is saved; a full disk must not make it look lost.
+        # The answer is saved; a full disk or a busy store must not make it look lost.
         try:
             self.back_up("labels")
             self.backup_problem = ""
-        except (StorageError, WorkspaceError) as error:
+        except (DgaalError, OSError, sqlite3.Error) as error:
             self.backup_problem = str(error)
 
     def _operator(self, annotator: str, session: str) -> answers.Operator:

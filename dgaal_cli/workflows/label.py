@@ -88,6 +88,8 @@ class LabelSession:
         self._shown_next: ItemId | None = None
         self._grid: dict[ItemId, Subject] = {}
         self._pages: list[int] = []
+        self._unfinished = ("", "")
+        """An action that failed, and the id that it keeps until it succeeds."""
         self._extended = 0
         self._ranked: list[QueryEntry] = []
 
@@ -160,6 +162,7 @@ class LabelSession:
         if not self._is_as_it_was(press.item_id):
             self._take()
             return self.view(note="not saved", is_refused=True)
+        self._unfinished = ("", "")
         task = self._task
         subject = self._subject_of_task()
         lease = task.lease if task and task.item.item_id == press.item_id else None
@@ -180,8 +183,15 @@ class LabelSession:
         return self.view(note=late)
 
     def undo(self) -> LabelView:
-        """Take the newest answer of the round back and show its image again."""
-        undone = self._store.undo(self._annotator, self._session)
+        """Take the newest answer of the round back and show its image again.
+
+        Like every action below, it may be asked again after an error and is still done once.
+        """
+        with self._action("undo") as op_id:
+            return self._undo(op_id)
+
+    def _undo(self, op_id: str) -> LabelView:
+        undone = self._store.undo(self._annotator, self._session, op_id=op_id)
         self._memory.recount()
         if undone is None:
             return self.view(note="nothing to undo in this round")
@@ -196,7 +206,11 @@ class LabelSession:
 
     def redo(self) -> LabelView:
         """Bring the last undone answer back."""
-        redone = self._store.redo(self._annotator, self._session)
+        with self._action("redo") as op_id:
+            return self._redo(op_id)
+
+    def _redo(self, op_id: str) -> LabelView:
+        redone = self._store.redo(self._annotator, self._session, op_id=op_id)
         self._memory.recount()
         if redone is None:
             return self.view(note="nothing to redo")
@@ -212,12 +226,13 @@ class LabelSession:
         if self._task is None:
             return self.view(note="no image to flag")
         kind: AnswerKind = "unflag" if self._task.flagged else "flag"
-        receipt = self._store.submit(
-            Answer(op_id=new_op_id(), kind=kind, item_id=self._task.item.item_id),
-            annotator=self._annotator,
-            session=self._session,
-            lease=self._task.lease,
-        )
+        with self._action(kind) as op_id:
+            receipt = self._store.submit(
+                Answer(op_id=op_id, kind=kind, item_id=self._task.item.item_id),
+                annotator=self._annotator,
+                session=self._session,
+                lease=self._task.lease,
+            )
         self._task = receipt.next_task
         return self.view(note="flagged for a second look" if kind == "flag" else "flag removed")
 
@@ -256,6 +271,7 @@ class LabelSession:
         Raises:
             StorageError: Nothing was stored; the same presses may be sent again.
         """
+        self._unfinished = ("", "")
         presses = [press for press in presses if self._is_as_it_was(press.item_id)]
         receipts = self._store.submit_many(
             [self._stored_form(p, self._grid.get(p.item_id), note=GRID_NOTE) for p in presses],
@@ -279,13 +295,15 @@ class LabelSession:
         """Take the newest page of this session back, answer by answer."""
         if not self._pages:
             return self.view(note="no page to undo; u on the label screen undoes single answers")
-        count = self._pages.pop()
         items: list[ItemId] = []
-        for _ in range(count):
-            undone = self._store.undo(self._annotator, self._session)
+        while self._pages[-1]:
+            with self._action("undo page") as op_id:
+                undone = self._store.undo(self._annotator, self._session, op_id=op_id)
             if undone is None:
                 break
+            self._pages[-1] -= 1
             items.append(undone.item.item_id)
+        self._pages.pop()
         self._memory.recount()
         self._relearn(items)
         self._take()
@@ -311,6 +329,7 @@ class LabelSession:
         """
         if not self._is_as_it_was(press.item_id):
             return self.view(note="not saved", is_refused=True)
+        self._unfinished = ("", "")
         self._store.submit(
             self._stored_form(press, None),
             annotator=self._annotator,
@@ -435,6 +454,17 @@ class LabelSession:
         if first is not None:
             self._task = self._store.next_task(self._annotator, self._session, item_id=first)
         self._task = self._task or self._store.next_task(self._annotator, self._session)
+
+    @contextmanager
+    def _action(self, name: str) -> Generator[str]:
+        """Give an id for the history; the same again if the last action was this one and failed.
+
+        An error may come after COMMIT: without the id, asking again would undo a second answer.
+        """
+        if self._unfinished[0] != name:
+            self._unfinished = (name, new_op_id())
+        yield self._unfinished[1]
+        self._unfinished = ("", "")
 
     def _is_as_it_was(self, item_id: ItemId) -> bool:
         """Compare an image's file with what the store knows; set it aside if it was replaced."""

@@ -166,6 +166,80 @@ def test_a_flag_stays_with_the_image_and_is_toggled(open_it):
     assert not view.subject.is_flagged
 
 
+@pytest.fixture
+def failing_once(monkeypatch):
+    """Let a method of the store do its work, COMMIT and all, and then fail, once."""
+
+    def arm(name):
+        work = getattr(LabelStore, name)
+
+        def fail(self, *args, **kwargs):
+            monkeypatch.setattr(LabelStore, name, work)
+            work(self, *args, **kwargs)
+            raise BusyError("held by process 1")
+
+        monkeypatch.setattr(LabelStore, name, fail)
+
+    return arm
+
+
+def kinds(workspace):
+    with LabelStore.open(workspace.store_path, read_only=True) as store:
+        return [event.kind for event in store.events()]
+
+
+@pytest.mark.parametrize("way", ["undo", "redo", "flag"])
+def test_an_action_asked_again_after_an_error_is_done_once(
+    open_it, make_workspace, failing_once, way
+):
+    workspace = make_workspace()
+    session, view = open_it(workspace)
+    view = session.answer(press(view, "one"))
+    view = session.answer(press(view, "two"))
+    if way == "redo":
+        session.undo()
+        session.undo()
+    before = kinds(workspace)
+    failing_once("submit" if way == "flag" else way)
+    with pytest.raises(BusyError):
+        getattr(session, way)()
+    view = getattr(session, way)()
+    assert kinds(workspace) == [*before, way]
+    assert sample(view) == {"undo": "001.png", "redo": "001.png", "flag": "002.png"}[way]
+    if way != "flag":
+        getattr(session, way)()
+        assert kinds(workspace) == [*before, way, way]
+
+
+def test_an_action_after_another_one_is_a_new_one(open_it, make_workspace, failing_once):
+    workspace = make_workspace()
+    session, view = open_it(workspace)
+    session.answer(press(view, "one"))
+    failing_once("undo")
+    with pytest.raises(BusyError):
+        session.undo()
+    session.answer(press(session.view(), "two"))
+    session.undo()
+    assert kinds(workspace) == ["label", "undo", "label", "undo"]
+
+
+def test_taking_a_page_back_goes_on_after_an_error(open_it, make_workspace, failing_once):
+    workspace = make_workspace(guess=3)
+    session, view = open_it(workspace)
+    page = [
+        Press(op_id=new_op_id(), kind="label", item_id=s.item_id, class_uid=s.predicted)
+        for s in session.grid()
+    ]
+    assert len(page) >= 3
+    session.answer_page(page)
+    failing_once("undo")
+    with pytest.raises(BusyError):
+        session.undo_page()
+    view = session.undo_page()
+    assert kinds(workspace) == ["label"] * len(page) + ["undo"] * len(page)
+    assert view.labeled == 0
+
+
 def test_classes_can_be_added_from_none(open_it):
     session, view = open_it(classes=[])
     assert view.classes == ()

@@ -1,6 +1,9 @@
+import sqlite3
+from pathlib import Path
+
 import pytest
 
-from dgaal_cli.errors import StorageError, WorkspaceError
+from dgaal_cli.errors import BusyError, StorageError, WorkspaceError
 from dgaal_cli.store import backups, labels
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import ImportedLabel
@@ -59,6 +62,32 @@ def test_a_failing_backup_does_not_make_a_saved_answer_look_lost(asked, monkeypa
     assert "cannot write a backup" in asked.store.backup_problem
     with pytest.raises(StorageError):
         asked.store.back_up()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [BusyError("held by process 1"), OSError(5, "Input/output error"), sqlite3.OperationalError()],
+)
+def test_no_trouble_of_a_backup_makes_a_saved_answer_look_lost(asked, monkeypatch, error):
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(labels, "BACKUP_EVERY", 1)
+    monkeypatch.setattr(backups, "make", fail)
+    assert asked.say("sam", "label", 3, asked.cat).event_id == 1
+    assert asked.store.undo("sam", "s").event_id == 2
+    assert asked.store.backup_problem == str(error)
+
+
+def test_a_backup_stands_though_an_old_one_cannot_be_removed(asked, monkeypatch, clock):
+    def fail(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", fail)
+    for _ in range(backups.KEPT + 1):
+        clock.now += 1
+        made = asked.store.back_up()
+    assert backups.verify(made) == 0
 
 
 def test_a_damaged_copy_is_found_out(store):
