@@ -31,7 +31,7 @@ class Progress:
         self._console = Console(stderr=True, highlight=False)
         self._bars: Bars | None = None
         self._task = TaskID(0)
-        self._title, self._said_at = "", 0.0
+        self._title, self._said_at = "", time.perf_counter()
         self._is_live = sys.stderr.isatty() and self._console.is_terminal
 
     def __call__(self, event: AnyEvent) -> None:
@@ -77,9 +77,7 @@ class Progress:
         losses = "  ".join(f"{name} {value:.3g}" for name, value in event.losses.items())
         note = f"{event.rate:.0f}/s, {_duration(event.left_s)} left in the round  {losses}"
         if self._bars is None:
-            if time.perf_counter() - self._said_at >= PLAIN_INTERVAL_S:
-                self._said_at = time.perf_counter()
-                self._say(f"{self._title}, {event.step}/{event.steps}  {note}")
+            self._say_now_and_then(f"{self._title}, {event.step}/{event.steps}  {note}")
         else:
             self._bars.update(self._task, completed=event.step, note=note)
             if event.step == event.steps:
@@ -87,31 +85,43 @@ class Progress:
 
     def _count(self, event: ScoreProgress) -> None:
         if not self._is_live:
+            self._say_now_and_then(_images(event))
             return
         if self._bars is None:
             self._bars = Bars(
                 TextColumn("scoring"),
                 BarColumn(bar_width=24),
-                TextColumn("{task.completed} images  {task.fields[note]}"),
+                TextColumn("{task.fields[note]}"),
                 console=self._console,
                 transient=True,
             )
             self._bars.start()
-            self._task = self._bars.add_task("scoring", total=event.total, note="")
-        left = ""
-        if event.total is not None and event.rate > 0:
-            left = f", {_duration((event.total - event.done) / event.rate)} left"
-        bad = f", {event.unreadable} unreadable" if event.unreadable else ""
-        self._bars.update(
-            self._task, completed=event.done, note=f"{event.rate:.0f} images/s{left}{bad}"
-        )
+            self._task = self._bars.add_task("scoring", total=None, note="")
+        # The total may come later than the first images: files are counted meanwhile.
+        self._bars.update(self._task, completed=event.done, total=event.total, note=_images(event))
         if event.total is not None and event.done >= event.total:
             self._end()
+
+    def _say_now_and_then(self, text: str) -> None:
+        if time.perf_counter() - self._said_at >= PLAIN_INTERVAL_S:
+            self._said_at = time.perf_counter()
+            self._say(text)
 
     def _end(self) -> None:
         if self._bars is not None:
             self._bars.stop()
             self._bars = None
+
+
+def _images(event: ScoreProgress) -> str:
+    """Say how many images are scored, how fast, and how long the others will take."""
+    of = left = ""
+    if event.total is not None:
+        of = f" of {event.total:,}"
+        if event.rate > 0:
+            left = f", {_duration((event.total - event.done) / event.rate)} left"
+    bad = f", {event.unreadable:,} unreadable" if event.unreadable else ""
+    return f"{event.done:,}{of} images  {event.rate:,.0f} images/s{left}{bad}"
 
 
 def _round_line(event: RoundStarted) -> str:

@@ -1,0 +1,46 @@
+"""Progress of a scoring run: a live line in a terminal, plain lines elsewhere."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from dgaal_cli.commands import _listener
+from dgaal_cli.commands._listener import Progress
+from dgaal_cli.events import ScoreProgress
+
+
+def scored(done: int, total: int | None, unreadable: int = 0) -> ScoreProgress:
+    return ScoreProgress(done=done, total=total, rate=250.0, unreadable=unreadable)
+
+
+def test_without_a_terminal_a_plain_line_comes_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr(_listener.time, "perf_counter", lambda: now[0])
+    progress = Progress()
+    for second in range(65):
+        now[0] += 1
+        progress(scored(250 * second, 20_000 if second > 40 else None, unreadable=second // 59))
+    assert capsys.readouterr().err.splitlines() == [
+        "7,250 images  250 images/s",
+        "14,750 of 20,000 images  250 images/s, 0:21 left, 1 unreadable",
+    ]
+
+
+def test_the_bar_takes_a_total_that_becomes_known_later(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress()
+    progress._is_live = True
+    progress._console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    progress(scored(64, None))
+    bars = progress._bars
+    assert bars is not None
+    assert bars.tasks[0].total is None
+    progress(scored(128, 1_128))
+    task = bars.tasks[0]
+    assert (task.completed, task.total) == (128, 1_128)
+    assert task.fields["note"] == "128 of 1,128 images  250 images/s, 0:04 left"
+    progress(scored(1_128, 1_128))
+    assert progress._bars is None
+    assert capsys.readouterr().err == ""
