@@ -4,7 +4,7 @@ import importlib
 import os
 import shlex
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,9 +14,6 @@ from dgaal_cli.commands._options import Assignments, Events, Seed, assignments
 from dgaal_cli.errors import UsageError
 from dgaal_cli.events import AnyEvent, encode
 from dgaal_cli.harmless import show
-
-if TYPE_CHECKING:
-    from dgaal_cli.workflows.terms import Terms
 
 
 def train(
@@ -85,8 +82,9 @@ def train(
             importlib.import_module("dgaal_cli.workflows.event_files")
 
     speaks = not prints_events and is_first_process(os.environ)
-    if speaks and begun is not None and (begun.assignments or begun.budget_s):
-        context.note(f"as the round began: {_said(begun)}")
+    if speaks and begun is not None and begun.assignments:
+        began = " ".join(f"--set {shlex.quote(text)}" for text in begun.assignments)
+        context.note(f"as the round began: {show(began)}")
     result = run(
         workspace,
         config,
@@ -122,13 +120,6 @@ def train(
     if result.synthesized:
         context.note(f"{result.synthesized} synthesized images entered the candidate pool")
     context.note(f"next: {context.dgaal} query")
-
-
-def _said(begun: "Terms") -> str:
-    parts = [f"--set {shlex.quote(text)}" for text in begun.assignments]
-    if begun.budget_s is not None:
-        parts.append(f"--time-budget {begun.budget_s:g}s")
-    return show(" ".join(parts))
 
 
 def print_event(event: AnyEvent) -> None:

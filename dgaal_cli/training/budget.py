@@ -2,7 +2,12 @@
 
 Each phase gets a part of the time that is left, in proportion to its work. A few steps show how
 long one takes; then the number of steps is fixed and the whole learning-rate schedule runs in
-them, since a schedule that is cut off before its rate has fallen wastes what it learned.
+them, since a schedule that is cut off before its rate has fallen wastes what it learned. Where
+steps become slower the schedule is walked through in longer strides still.
+
+Kept are the last weights, the best that the time buys: the rate has fallen when it ends. Weights
+from in between, picked by what held-out labels say of them, are left alone: those few labels
+measure the round's accuracy, and would measure what they picked too well.
 """
 
 import math
@@ -51,15 +56,29 @@ class Share:
 
 
 @dataclass(slots=True, kw_only=True)
+class Stopwatch:
+    """Seconds that a round has taken; how long it rested between two runs does not count."""
+
+    before: float = 0.0
+    """Seconds of interrupted runs, as far as they were saved."""
+    began: float = field(default_factory=lambda: time.perf_counter())  # noqa: PLW0108 - tests turn it
+
+    @property
+    def seconds(self) -> float:
+        """All until now."""
+        return self.before + time.perf_counter() - self.began
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimeBudget:
-    """Seconds that a round may take from now on."""
+    """Seconds that a round may take."""
 
     seconds: float
-    began: float = field(default_factory=time.perf_counter)
+    stopwatch: Stopwatch
 
     def share(self, phase: Phase, later: Sequence[Phase]) -> Share:
         """Return the time that ``phase`` may take, if ``later`` ones are to have theirs."""
-        spent = time.perf_counter() - self.began
+        spent = self.stopwatch.seconds
         work = [each.steps * each.cost for each in (phase, *later)]
         least = LEAST_SHARE / len(work)
         part = min(max(work[0] / sum(work), least), 1.0 - least * len(later))

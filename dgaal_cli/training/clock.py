@@ -1,10 +1,15 @@
 """When a phase reports, saves and ends: the only place where training looks at a clock."""
 
 import time
+from collections import deque
 from collections.abc import Sequence
 
-from dgaal_cli.training.budget import PROBE_STEPS, TimeBudget
+from dgaal_cli.training.budget import PLANNED_SHARE, PROBE_STEPS, TimeBudget
 from dgaal_cli.training.phase import Phase
+
+RECENT_PART = 10
+"""The tenth of a phase before now says how long its next steps will take."""
+_NONE = ((0, 0.0), (0, 0.0))
 
 
 class Clock:
@@ -33,6 +38,7 @@ class Clock:
         self._share = budget.share(phase, later) if budget is not None else None
         self._began = self._told = self._saved = time.perf_counter()
         self._warm = self._now = self._began
+        self._marks: deque[tuple[int, float]] = deque()
 
     def keep(self, limit: int) -> None:
         """Take this number of steps; it was planned, now or before an interruption."""
@@ -43,6 +49,12 @@ class Clock:
         self._now = time.perf_counter()
         if step == self._first + 1:
             self._warm = self._now
+
+    def mark(self, step: int) -> None:
+        """Note that ``step`` steps are done on the device too, not only asked of it."""
+        self._marks.append((step, time.perf_counter()))
+        while step - self._marks[0][0] > max(PROBE_STEPS, self.limit // RECENT_PART):
+            self._marks.popleft()
 
     def rate(self, step: int) -> float:
         """Steps a second so far."""
@@ -79,8 +91,18 @@ class Clock:
             self._phase, share=self._share, step_s=step_s, first=self._first, world=self._world
         )
 
-    def is_late(self) -> bool:
-        """Tell whether a budgeted phase, once planned, has used up its time."""
-        if self._share is None or not self._is_planned:
-            return False
-        return self._now - self._began > self._share.seconds
+    def is_behind(self, step: int) -> bool:
+        """Tell whether a budgeted phase, once planned, would need more time than it has."""
+        return self._is_planned and self._fitting(step, part=1.0) < self.limit
+
+    def hasten(self, step: int) -> int:
+        """Return the number of steps that still fits; one more at least, to end the schedule."""
+        return max(step + 1, self._fitting(step, part=PLANNED_SHARE))
+
+    def _fitting(self, step: int, *, part: float) -> int:
+        """Steps that fit into ``part`` of the time left, if they go on as the recent ones."""
+        (first, then), (last, now) = (self._marks[0], self._marks[-1]) if self._marks else _NONE
+        if self._share is None or last - first < PROBE_STEPS - 1:
+            return self.limit
+        left = self._share.seconds - (time.perf_counter() - self._began)
+        return step + int(part * max(0.0, left) * (last - first) / max(now - then, 1e-9))

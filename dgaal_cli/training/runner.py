@@ -15,7 +15,7 @@ from dgaal_cli.errors import CheckpointError
 from dgaal_cli.events import CheckpointSaved, Emit, PhaseStarted, StepDone, Warned
 from dgaal_cli.ids import ItemId
 from dgaal_cli.training import checkpoint
-from dgaal_cli.training.budget import TimeBudget
+from dgaal_cli.training.budget import Stopwatch, TimeBudget
 from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME, is_sound
 from dgaal_cli.training.clock import Clock
 from dgaal_cli.training.finite import broken, not_finite
@@ -37,7 +37,7 @@ CUDA_CHECK_STEPS = 25
 """A look at a loss waits for the GPU, so there it happens only this often."""
 AGREE_STEPS = 10
 """Several processes ask each other this often whether to stop; asking waits for the slowest."""
-LATE, ASKED = 1, 2
+BEHIND, ASKED = 1, 2
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,7 +52,9 @@ class Runner:
         runtime: The hardware, and the processes that share the work.
         machine: What must agree for the same bits: threads, device, precision, versions.
         is_inexact_allowed: Go on though ``machine`` differs; the result may differ in bits.
-        budget: Of wall-clock time; None sets no limit.
+        budget_s: Seconds of wall-clock time for the round; None takes what it began with, at first
+            no limit.
+        stopwatch: Runs since the round began, or this run of it.
         name: Tells an image's sample id, for the report of a loss that is not finite.
     """
 
@@ -66,7 +68,8 @@ class Runner:
     runtime: Runtime = field(default_factory=lambda: Runtime(device=torch.device("cpu")))
     machine: Mapping[str, Any] = field(default_factory=dict[str, Any])
     is_inexact_allowed: bool = False
-    budget: TimeBudget | None = None
+    budget_s: float | None = None
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
     name: Callable[[ItemId], str] = str
     limits: dict[str, int] = field(default_factory=dict[str, int])
     """Steps that a time budget left of a phase's planned ones."""
@@ -76,6 +79,7 @@ class Runner:
     """How the machine that began this round differed from the one that went on."""
     _watch: GameWatch = field(default_factory=GameWatch)
     _saved: str = "nothing"
+    _hastened: set[str] = field(default_factory=set[str])
     _done: list[str] = field(default_factory=list[str])
     _partial: tuple[str, int] | None = None
     _tensors: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
@@ -111,10 +115,16 @@ class Runner:
         self._tensors, self._scalars = tensors, state["scalars"]
         self._done, self._memory = state["done"], state["memory"]
         self.limits, self.ended_early = state["limits"], state["ended_early"]
+        self.stopwatch.before += state["spent_s"]
+        where = f"after {self._done[-1]}" if self._done else ""
         if state["phase"]:
             self._partial = (state["phase"], state["step"])
-            return f"step {state['step']} of {state['phase']}"
-        return f"after {self._done[-1]}" if self._done else ""
+            where = f"step {state['step']} of {state['phase']}"
+        if self.budget_s is None:
+            self.budget_s = state["budget_s"]
+        if self.budget_s is not None:
+            where += f", {state['spent_s']:.0f} of {self.budget_s:g} s spent"
+        return where
 
     def _compare(self, state: Mapping[str, Any]) -> None:
         changed = differences(state["identity"], self.identity)
@@ -181,7 +191,10 @@ class Runner:
         self._save(None, 0)
 
     def _loop(self, phase: Phase, first: int) -> None:
-        clock = Clock(self.budget, phase, self._later(phase), first, world=self.runtime.world)
+        budget = None
+        if self.budget_s is not None:
+            budget = TimeBudget(seconds=self.budget_s, stopwatch=self.stopwatch)
+        clock = Clock(budget, phase, self._later(phase), first, world=self.runtime.world)
         if phase.name in self.limits:
             clock.keep(self.limits[phase.name])
         every = max(1, phase.steps // RECORDED_POINTS)
@@ -191,6 +204,8 @@ class Runner:
             step += 1
             clock.tick(step)
             if clock.is_planning(step):
+                self._checked(phase, step, losses)  # a GPU may not be through with them
+                clock.tick(step)
                 self.limits[phase.name] = self.runtime.from_main(clock.plan())
                 clock.keep(self.limits[phase.name])
             is_last = step >= clock.limit or self._is_done(phase, step)
@@ -199,6 +214,7 @@ class Runner:
             )
             if is_reported or self._looks_at(losses, step - 1):
                 values = self._checked(phase, step, losses)
+                clock.mark(step)
                 if is_reported:
                     self._report(phase, step, clock, values)
             if is_last or self._stops(phase, step, clock):
@@ -228,8 +244,8 @@ class Runner:
         """Look at signals and the clock, save where it is time; True ends the phase."""
         if self.runtime.world > 1 and step % AGREE_STEPS:
             return False
-        asked, late = interruption.is_asked(), clock.is_late()
-        wish = self.runtime.agree(ASKED if asked else LATE if late else 0)
+        is_asked, is_behind = interruption.is_asked(), clock.is_behind(step)
+        wish = self.runtime.agree(ASKED if is_asked else BEHIND if is_behind else 0)
         if wish == ASKED or clock.is_save_due(CHECKPOINT_INTERVAL_S):
             self._save(phase, step)
         if wish == ASKED:
@@ -238,15 +254,22 @@ class Runner:
                 f"stopped in {where}; everything is saved, 'dgaal train' goes on from there"
             )
             raise ProcessLostError(f"another process was asked to stop in {where}; it saved")
-        if wish == LATE:
-            self.limits[phase.name] = step
+        if wish == BEHIND:
+            self._hasten(phase, step, clock)
+        return False
+
+    def _hasten(self, phase: Phase, step: int, clock: Clock) -> None:
+        limit = self.runtime.from_main(clock.hasten(step))
+        if phase.name not in self._hastened:
+            self._hastened.add(phase.name)
             self.emit(
                 Warned(
-                    message=f"the time budget ended '{phase.title}' at step {step} of the "
-                    f"{clock.limit} that were to fit: steps became slower"
+                    message=f"steps became slower: to keep the time budget, '{phase.title}' "
+                    f"takes {limit} steps or fewer instead of {clock.limit}"
                 )
             )
-        return wish == LATE
+        self.limits[phase.name] = limit
+        clock.keep(limit)
 
     @staticmethod
     def _looks_at(losses: Mapping[str, Tensor], step: int) -> bool:
@@ -313,6 +336,8 @@ class Runner:
                 "limits": dict(self.limits),
                 "ended_early": dict(self.ended_early),
                 "memory": dict(phase.memory) if phase else {},
+                "spent_s": self.stopwatch.seconds,
+                "budget_s": self.budget_s,
             },
         )
         self.emit(CheckpointSaved(phase=phase.name if phase else self._done[-1], step=step))

@@ -8,12 +8,15 @@ import numpy as np
 
 from dgaal_cli import atomic
 from dgaal_cli.config.schema import Config
-from dgaal_cli.ids import ClassUid, ItemId, SampleId
-from dgaal_cli.methods.base import Method, Redrawing
+from dgaal_cli.ids import ClassUid, ItemId, Row, SampleId
+from dgaal_cli.methods.base import Method, Redrawing, can_learn_classes
 from dgaal_cli.methods.inheritance import doubtful_copies
+from dgaal_cli.rounds import RUN_NAME, read_record
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import NewSynthetic
-from dgaal_cli.workflows.gather import Gathered
+from dgaal_cli.training.runtime import Runtime
+from dgaal_cli.training.seeding import seed_of
+from dgaal_cli.workflows.gather import Gathered, synthetic_images
 from dgaal_cli.workspace import Workspace
 
 
@@ -113,3 +116,56 @@ def encode_png(image: np.ndarray, sample_id: SampleId) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", pnginfo=note)
     return buffer.getvalue()
+
+
+def synthesize(
+    workspace: Workspace,
+    config: Config,
+    store: LabelStore,
+    gathered: Gathered,
+    method: Method,
+    runtime: Runtime,
+) -> int:
+    """Redraw the images of the last query; the copies inherit its labels and become candidates.
+
+    Parents that have copies already are left out, so going on after a kill adds nothing twice.
+    """
+    data = gathered.data
+    if not can_learn_classes(data):
+        return 0
+    row_of = {item_id: Row(row) for row, item_id in enumerate(data.item_ids)}
+    kept = -1  # no generator
+    if runtime.is_main:
+        parents = _parents(workspace, store, gathered, row_of)
+        drawn = method.synthesize(data, parents, seed_of(config.seed, data.number, "synthesis"))
+        if drawn is not None:
+            kept = keep_redrawings(workspace, config, store, gathered, method, drawn)
+    kept = runtime.agree(kept)
+    if kept < 0:
+        return 0
+    data.synthetic = synthetic_images(
+        workspace, config, store, row_of=dict(row_of), watermark=gathered.watermark
+    )
+    return kept
+
+
+def _parents(
+    workspace: Workspace, store: LabelStore, gathered: Gathered, row_of: dict[ItemId, Row]
+) -> list[Row]:
+    """Rows of the last query's labeled images that are yet to be redrawn.
+
+    A method may give a parent no copy at all, so where this round's copies exist already, only
+    labels that came after them are new.
+    """
+    number = gathered.data.number
+    copies = [item for item in store.items() if item.inherited is not None]
+    path = workspace.round_path(number) / RUN_NAME
+    seen = -1
+    if any(item.round == number for item in copies):
+        seen = int(read_record(path)["watermark"]) if path.is_file() else store.watermark()
+    asked = {
+        r.item_id
+        for r in gathered.labels
+        if r.round == number - 1 and not r.is_synthetic and r.event_id > seen
+    }
+    return [row_of[i] for i in sorted(asked - {item.parent for item in copies}) if i in row_of]

@@ -27,8 +27,6 @@ class Terms:
     """Labels given after this event belong to the next round."""
     assignments: tuple[str, ...] = ()
     """``key.path=value`` of the command line, over ``dgaal.toml`` and the environment."""
-    budget_s: float | None = None
-    """Seconds that the round may take; None: no limit."""
     threads: int = 0
     """CPU threads that it began with; 0 where that is not known."""
 
@@ -38,7 +36,6 @@ def save_terms(folder: Path, terms: Terms) -> None:
     document = {
         "watermark": terms.watermark,
         "assignments": list(terms.assignments),
-        "budget_s": terms.budget_s,
         "threads": terms.threads,
     }
     atomic.write_text(folder / TERMS_NAME, json.dumps(document) + "\n")
@@ -54,12 +51,10 @@ def begun_terms(folder: Path) -> Terms | None:
     if not candidates(folder / PROGRESS_NAME) or not path.is_file():
         return None
     record = read_record(path)
-    budget = record.get("budget_s")
     try:
         return Terms(
             watermark=int(record["watermark"]),
             assignments=_texts(record.get("assignments", [])),
-            budget_s=None if budget is None else float(budget),
             threads=int(record.get("threads", 0)),
         )
     except (KeyError, TypeError, ValueError) as error:

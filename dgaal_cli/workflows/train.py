@@ -1,10 +1,9 @@
 """Train one round: networks and task model on the labels of now, and everything a query needs."""
 
 import contextlib
-import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,12 @@ from dgaal_cli import events, interruption
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import CheckpointError, UsageError
 from dgaal_cli.events import AnyEvent, Emit, RoundStarted
-from dgaal_cli.ids import ItemId, Row
-from dgaal_cli.methods.base import Method, can_learn_classes
+from dgaal_cli.methods.base import Method
 from dgaal_cli.methods.fresh import fresh_method
 from dgaal_cli.rounds import RUN_NAME, read_record, round_state
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.training import checkpoint
-from dgaal_cli.training.budget import TimeBudget
+from dgaal_cli.training.budget import Stopwatch
 from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME
 from dgaal_cli.training.compiling import compile_networks, explaining_compiler
 from dgaal_cli.training.identity import settings_of
@@ -30,10 +28,10 @@ from dgaal_cli.training.runtime import Runtime, starting
 from dgaal_cli.training.seeding import seed_of
 from dgaal_cli.training.shares import share_of
 from dgaal_cli.workflows.fitting import explain
-from dgaal_cli.workflows.gather import Gathered, gather, synthetic_images
+from dgaal_cli.workflows.gather import Gathered, gather
 from dgaal_cli.workflows.round_record import EVENTS_NAME, TrainResult, finish, read_result
 from dgaal_cli.workflows.round_start import begin_from_before, warn_of_missing
-from dgaal_cli.workflows.synthesis import keep_redrawings
+from dgaal_cli.workflows.synthesis import synthesize
 from dgaal_cli.workflows.terms import Terms, begun_terms, newest_terms, save_terms
 from dgaal_cli.workspace import Workspace
 
@@ -47,6 +45,7 @@ class _Asked:
     assignments: tuple[str, ...]
     budget_s: float | None
     is_inexact_allowed: bool
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
 
 def train(  # noqa: PLR0913 - all that a person may say of one training
@@ -73,8 +72,8 @@ def train(  # noqa: PLR0913 - all that a person may say of one training
         emit: Listener for progress; told by process 0 alone.
         is_fresh: Forget an interrupted training of this round and begin it anew.
         must_resume: There must be an interrupted training to go on with.
-        budget_s: Seconds that the round may take, those before an interruption counted; steps are
-            left out to keep it. None: what the round began with, at first no limit.
+        budget_s: Seconds that the round may take, those of interrupted runs counted; steps are left
+            out to keep it. None: what the round began with, at first no limit.
         assignments: What of ``config`` the command line gave, interrupted runs of this round
             included; kept for whoever goes on.
         is_inexact_allowed: Go on with other threads, device, precision or versions than the round
@@ -93,7 +92,7 @@ def train(  # noqa: PLR0913 - all that a person may say of one training
     before = None if is_fresh else newest_terms(workspace)
     asked = _Asked(
         assignments=tuple(assignments),
-        budget_s=before.budget_s if before is not None and budget_s is None else budget_s,
+        budget_s=budget_s,
         is_inexact_allowed=is_inexact_allowed,
     )
     with (
@@ -187,7 +186,6 @@ def _train_round(
     number: int,
     emit: Emit,
 ) -> TrainResult:
-    began = time.perf_counter()
     gathered = _gather(workspace, config, store, runtime, number=number, emit=emit)
     own = share_of(config, world=runtime.world)
     learned, too_large = None, None
@@ -199,7 +197,7 @@ def _train_round(
         raise explain(too_large, own, gathered)
     assert learned is not None
     runner, method, facts = learned
-    facts["seconds"] = time.perf_counter() - began
+    facts["seconds"] = runner.stopwatch.seconds
     if runtime.is_main:
         finish(workspace, config, gathered, method, runner=runner, facts=facts, emit=emit)
     runtime.from_main(0)  # the others read what process 0 wrote
@@ -276,7 +274,8 @@ def _learn(
         number=data.number,
         emit=emit,
         runtime=runtime,
-        budget=None if asked.budget_s is None else TimeBudget(seconds=asked.budget_s),
+        budget_s=asked.budget_s,
+        stopwatch=asked.stopwatch,
         is_inexact_allowed=asked.is_inexact_allowed,
         name=lambda item: store.item(item).sample_id,
     )
@@ -294,7 +293,7 @@ def _learn(
     )
     warn_of_missing(gathered, emit)
     runner.run(first)
-    kept = _synthesize(workspace, config, store, gathered, method, runtime)
+    kept = synthesize(workspace, config, store, gathered, method, runtime)
     runner.run(second)
     facts = {
         "watermark": gathered.watermark,
@@ -313,7 +312,6 @@ def _keep_terms(runner: Runner, asked: _Asked, gathered: Gathered) -> None:
     terms = Terms(
         watermark=gathered.watermark,
         assignments=asked.assignments,
-        budget_s=asked.budget_s,
         threads=runner.runtime.threads,
     )
     save_terms(runner.folder, terms)
@@ -326,56 +324,3 @@ def _labels_up_to(workspace: Workspace, store: LabelStore, number: int) -> int:
     """
     before = begun_terms(workspace.round_path(number))
     return store.watermark() if before is None else before.watermark
-
-
-def _synthesize(
-    workspace: Workspace,
-    config: Config,
-    store: LabelStore,
-    gathered: Gathered,
-    method: Method,
-    runtime: Runtime,
-) -> int:
-    """Redraw the images of the last query; the copies inherit its labels and become candidates.
-
-    Parents that have copies already are left out, so going on after a kill adds nothing twice.
-    """
-    data = gathered.data
-    if not can_learn_classes(data):
-        return 0
-    row_of = {item_id: Row(row) for row, item_id in enumerate(data.item_ids)}
-    kept = -1  # no generator
-    if runtime.is_main:
-        parents = _parents(workspace, store, gathered, row_of)
-        drawn = method.synthesize(data, parents, seed_of(config.seed, data.number, "synthesis"))
-        if drawn is not None:
-            kept = keep_redrawings(workspace, config, store, gathered, method, drawn)
-    kept = runtime.agree(kept)
-    if kept < 0:
-        return 0
-    data.synthetic = synthetic_images(
-        workspace, config, store, row_of=dict(row_of), watermark=gathered.watermark
-    )
-    return kept
-
-
-def _parents(
-    workspace: Workspace, store: LabelStore, gathered: Gathered, row_of: dict[ItemId, Row]
-) -> list[Row]:
-    """Rows of the last query's labeled images that are yet to be redrawn.
-
-    A method may give a parent no copy at all, so where this round's copies exist already, only
-    labels that came after them are new.
-    """
-    number = gathered.data.number
-    copies = [item for item in store.items() if item.inherited is not None]
-    path = workspace.round_path(number) / RUN_NAME
-    seen = -1
-    if any(item.round == number for item in copies):
-        seen = int(read_record(path)["watermark"]) if path.is_file() else store.watermark()
-    asked = {
-        r.item_id
-        for r in gathered.labels
-        if r.round == number - 1 and not r.is_synthetic and r.event_id > seen
-    }
-    return [row_of[i] for i in sorted(asked - {item.parent for item in copies}) if i in row_of]

@@ -1,14 +1,17 @@
 """A time limit is kept by planning fewer steps, and refused where one pass does not fit."""
 
+import signal
+
 import pytest
 import torch
 from small_rounds import runner
 
-from dgaal_cli.errors import UsageError
+from dgaal_cli import interruption
+from dgaal_cli.errors import InterruptedRunError, UsageError
 from dgaal_cli.events import PhaseStarted, StepDone, Warned
 from dgaal_cli.training import budget as budget_module
 from dgaal_cli.training import clock as clock_module
-from dgaal_cli.training.budget import TimeBudget, parse_duration
+from dgaal_cli.training.budget import Stopwatch, parse_duration
 from dgaal_cli.training.phase import Phase
 
 
@@ -55,8 +58,7 @@ def phase_of(clock, name="a", *, steps=100, seconds=1.0, epoch_steps=10, cost=1.
 
 def run(phases, folder, clock, seconds):
     events = []
-    budget = TimeBudget(seconds=seconds, began=clock.now)
-    own = runner(Method(), phases, folder, emit=events.append, budget=budget)
+    own = runner(Method(), phases, folder, emit=events.append, budget_s=seconds)
     own.run(phases)
     return own, events
 
@@ -96,32 +98,59 @@ def test_less_than_one_pass_is_refused_with_what_it_takes(clock, tmp_path):
 
 def test_what_was_spent_before_the_first_phase_is_asked_for_too(clock, tmp_path):
     phases = [phase_of(clock, "a", epoch_steps=50), phase_of(clock, "b")]
-    budget = TimeBudget(seconds=10, began=clock.now)
+    watch = Stopwatch()
     clock.now += 30  # reading the pool
     with pytest.raises(UsageError, match=r"a time budget of 10 s leaves 0 s .* at least 149 s"):
-        runner(Method(), phases, tmp_path, budget=budget).run(phases)
+        runner(Method(), phases, tmp_path, budget_s=10, stopwatch=watch).run(phases)
     clock.now = 130.0
-    enough = TimeBudget(seconds=149, began=100.0)
-    own = runner(Method(), phases, tmp_path / "enough", budget=enough)
+    own = runner(Method(), phases, tmp_path / "enough", budget_s=149, stopwatch=watch)
     own.run(phases)
     assert own.limits["a"] >= 50
 
 
 def test_steps_that_become_slower_end_the_phase_in_time(clock, tmp_path):
-    slow = phase_of(clock, seconds=lambda number: 1.0 if number < 20 else 5.0)
+    seen = []
+    slow = phase_of(clock, seconds=lambda number: 1.0 if number < 20 else 5.0, seen=seen)
     own, events = run([slow], tmp_path, clock, 60)
-    assert clock.now - 100 <= 62
-    assert own.limits["a"] < 51
-    assert any("steps became slower" in e.message for e in events if isinstance(e, Warned))
+    assert clock.now - 100 <= 60
+    assert own.limits["a"] == len(seen) < 51
+    assert seen == sorted(seen)
+    assert seen[-1] >= 95  # the rate has fallen all the same
+    told = [e.message for e in events if isinstance(e, Warned)]
+    assert len(told) == 1
+    assert "steps became slower: to keep the time budget, 'doing a' takes" in told[0]
+
+
+def test_a_budget_counts_interrupted_runs_but_not_the_rest_between_them(clock, tmp_path):
+    def phases():
+        return [phase_of(clock, "a"), phase_of(clock, "b")]
+
+    def stop(event):
+        if isinstance(event, StepDone) and (event.phase, event.step) == ("b", 12):
+            signal.raise_signal(signal.SIGINT)
+
+    first = phases()
+    with interruption.listening(), pytest.raises(InterruptedRunError):
+        runner(Method(), first, tmp_path, emit=stop, budget_s=120).run(first)
+    taken = clock.now - 100
+    clock.now += 10_000
+    second = phases()
+    again = runner(Method(), second, tmp_path)
+    assert again.resume() == "step 12 of b, 63 of 120 s spent"
+    assert again.stopwatch.seconds == taken
+    began = clock.now
+    again.run(second)
+    assert again.limits == {"a": 51, "b": 56}
+    assert taken + clock.now - began == 51 + 56
 
 
 def test_a_resumed_phase_keeps_the_steps_that_were_planned(clock, tmp_path):
     run([phase_of(clock)], tmp_path, clock, 60)
     events = []
     again = runner(
-        Method(), [phase_of(clock), phase_of(clock, "b", steps=7)], tmp_path, emit=events.append
+        Method(), [phase_of(clock), phase_of(clock, "b", steps=3)], tmp_path, emit=events.append
     )
-    assert again.resume() == "after a"
+    assert again.resume() == "after a, 51 of 60 s spent"
     assert again.limits == {"a": 51}
     again.run(again.phases)
     assert [e.phase for e in events if isinstance(e, PhaseStarted)] == ["b"]

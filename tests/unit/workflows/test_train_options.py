@@ -179,6 +179,17 @@ def test_a_time_budget_is_recorded_with_the_steps_it_left(workspace, monkeypatch
     assert "time budget" in run["bit_exact"]["why"][0]
 
 
+def test_an_interrupted_round_keeps_its_time_budget_unless_told_another(workspace):
+    with pytest.raises(InterruptedRunError):
+        train(workspace, settings(workspace), emit=interrupting(), budget_s=3600.0)
+    spent = checkpoint.load(workspace.round_path(0) / "progress")[1]["spent_s"]
+    with pytest.raises(UsageError, match=r"a time budget of 0\.01 s leaves 0 s"):
+        train(workspace, settings(workspace, "pretrain.epochs=0"), budget_s=0.01)
+    result = train(workspace, settings(workspace))
+    assert record(workspace)["time_budget_s"] == 3600.0
+    assert result.seconds > spent > 0
+
+
 def test_a_batch_that_does_not_fit_is_answered_with_one_that_does(workspace, monkeypatch):
     whole = Encoder.forward
 
