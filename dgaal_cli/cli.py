@@ -112,7 +112,13 @@ def _globals(
     ] = False,
 ) -> None:
     """Adversarial active learning for images, from the terminal."""
-    ctx.obj = Context(directory=directory, json=as_json, quiet=is_quiet, verbose=verbose)
+    ctx.obj = Context(
+        directory=directory,
+        json=as_json,
+        quiet=is_quiet,
+        verbose=verbose,
+        at_end=ctx.call_on_close,
+    )
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,8 @@ class Context:
     json: bool
     quiet: bool
     verbose: int
+    at_end: Callable[[Callable[[], None]], object]
+    """Takes what to call when the command ends, even by an error, before that is told."""
 
     @property
     def base(self) -> Path:
@@ -63,7 +65,9 @@ class Context:
             return ignore
         from dgaal_cli.commands._listener import Progress
 
-        return Progress()
+        progress = Progress()
+        self.at_end(progress.close)
+        return progress
 
 
 def _plain(value: Any) -> Any:

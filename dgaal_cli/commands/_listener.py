@@ -44,7 +44,7 @@ class Progress:
             case StepDone():
                 self._advance(event)
             case RoundTrained():
-                self._end()
+                self.close()
             case Warned():
                 self._say(f"[yellow]note:[/] {escape(show(event.message))}")
             case QueryChosen() | ArtifactWritten():
@@ -62,7 +62,7 @@ class Progress:
         if not self._is_live:
             self._title, self._said_at = title, time.perf_counter()
             return
-        self._end()
+        self.close()
         self._bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -81,7 +81,7 @@ class Progress:
         else:
             self._bars.update(self._task, completed=event.step, note=note)
             if event.step == event.steps:
-                self._end()
+                self.close()
 
     def _count(self, event: ScoreProgress) -> None:
         if not self._is_live:
@@ -100,14 +100,15 @@ class Progress:
         # The total may come later than the first images: files are counted meanwhile.
         self._bars.update(self._task, completed=event.done, total=event.total, note=_images(event))
         if event.total is not None and event.done >= event.total:
-            self._end()
+            self.close()
 
     def _say_now_and_then(self, text: str) -> None:
         if time.perf_counter() - self._said_at >= PLAIN_INTERVAL_S:
             self._said_at = time.perf_counter()
             self._say(text)
 
-    def _end(self) -> None:
+    def close(self) -> None:
+        """Remove the live line and show the cursor again."""
         if self._bars is not None:
             self._bars.stop()
             self._bars = None

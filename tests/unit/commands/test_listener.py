@@ -1,13 +1,19 @@
 """Progress of a scoring run: a live line in a terminal, plain lines elsewhere."""
 
 import io
+from typing import cast
 
 import pytest
+import typer
 from rich.console import Console
 
 from dgaal_cli.commands import _listener
+from dgaal_cli.commands._context import Context
 from dgaal_cli.commands._listener import Progress
+from dgaal_cli.errors import UsageError
 from dgaal_cli.events import ScoreProgress
+
+HIDDEN, SHOWN = "\x1b[?25l", "\x1b[?25h"
 
 
 def scored(done: int, total: int | None, unreadable: int = 0) -> ScoreProgress:
@@ -27,6 +33,29 @@ def test_without_a_terminal_a_plain_line_comes_now_and_then(
         "7,250 images  250 images/s",
         "14,750 of 20,000 images  250 images/s, 0:21 left, 1 unreadable",
     ]
+
+
+def test_a_command_that_fails_shows_the_cursor_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever presses Ctrl-C would type blindly."""
+    screen = io.StringIO()
+    app = typer.Typer()
+
+    @app.command()
+    def fail(ctx: typer.Context) -> None:
+        context = Context(
+            directory=None, json=False, quiet=False, verbose=0, at_end=ctx.call_on_close
+        )
+        progress = cast("Progress", context.listener())
+        progress._is_live = True
+        progress._console = Console(file=screen, force_terminal=True)
+        progress(scored(64, None))
+        assert HIDDEN in screen.getvalue()
+        assert SHOWN not in screen.getvalue()
+        raise UsageError("stopped")
+
+    with pytest.raises(UsageError):
+        app(args=[], standalone_mode=False)
+    assert screen.getvalue().count(SHOWN) == 1
 
 
 def test_the_bar_takes_a_total_that_becomes_known_later(capsys: pytest.CaptureFixture[str]) -> None:
