@@ -11,7 +11,7 @@ from dgaal_cli import __version__
 from dgaal_cli.errors import UsageError
 from dgaal_cli.harmless import show
 from dgaal_cli.ids import ClassUid, ItemId
-from dgaal_cli.store import items, projection, queries
+from dgaal_cli.store import classes, items, projection, queries
 from dgaal_cli.store.instants import to_microseconds
 from dgaal_cli.store.records import (
     Answer,
@@ -117,6 +117,12 @@ def redo(connection: sqlite3.Connection, operator: Operator, *, op_id: str | Non
     return _reverse(connection, operator, says="redo", stack=undone, op_id=op_id)
 
 
+def undoable(connection: sqlite3.Connection, annotator: str) -> list[int]:
+    """Event ids of what ``undo`` takes back, the next one last."""
+    done, _ = _stacks(connection, annotator)
+    return [event_id for event_id, _ in done]
+
+
 def append(connection: sqlite3.Connection, new: NewEvent, *, operator: Operator) -> int:
     """Append one event and bring its item's projections up to date."""
     sha = connection.execute(
@@ -204,12 +210,8 @@ def _check(connection: sqlite3.Connection, answer: Answer, operator: Operator) -
         raise UsageError(
             f"an answer of kind {answer.kind} " + ("needs a class" if needs_class else "has none")
         )
-    if answer.class_uid is not None:
-        known = connection.execute(
-            "SELECT 1 FROM class WHERE class_uid = ? AND retired_us IS NULL", (answer.class_uid,)
-        ).fetchone()
-        if known is None:
-            raise UsageError(f"there is no class with the uid {show(answer.class_uid)}")
+    if answer.class_uid is not None and not classes.is_active(connection, answer.class_uid):
+        raise UsageError(f"there is no class with the uid {show(answer.class_uid)}")
 
 
 def _is_counted(
@@ -351,7 +353,26 @@ def _append_reversal(
         ),
         operator=operator,
     )
+    _check_revived(connection, ItemId(row[0]), says=says)
     return event_id, counted
+
+
+def _check_revived(connection: sqlite3.Connection, item_id: ItemId, *, says: str) -> None:
+    """Refuse to bring an answer back whose class was removed meanwhile.
+
+    Raises:
+        UsageError: The caller's transaction must be rolled back.
+    """
+    gone = connection.execute(
+        "SELECT c.name FROM answer a JOIN class c USING(class_uid) "
+        "WHERE a.item_id = ? AND c.retired_us IS NOT NULL",
+        (item_id,),
+    ).fetchone()
+    if gone is not None:
+        raise UsageError(
+            f"cannot {says}: it would bring the class {show(gone[0])} back, which was removed; "
+            "label the image anew instead"
+        )
 
 
 def _take(

@@ -44,6 +44,14 @@ def active(connection: sqlite3.Connection) -> list[ClassRecord]:
     ]
 
 
+def is_active(connection: sqlite3.Connection, uid: ClassUid) -> bool:
+    """Tell whether a class is in use."""
+    row = connection.execute(
+        "SELECT 1 FROM class WHERE class_uid = ? AND retired_us IS NULL", (uid,)
+    ).fetchone()
+    return row is not None
+
+
 def by_name(known: Sequence[ClassRecord], name: str) -> ClassRecord:
     """Find a class by its exact name.
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.harmless import show
-from dgaal_cli.ids import ClassUid, ItemId
-from dgaal_cli.store import items
+from dgaal_cli.ids import ItemId
+from dgaal_cli.store import classes, items
 from dgaal_cli.store.answers import NewEvent, Operator, append
 from dgaal_cli.store.instants import from_iso
 from dgaal_cli.store.records import ImportedLabel, ImportReport
@@ -34,7 +34,7 @@ def promote_synthetic(
 ) -> int:
     """Turn inherited classes of synthetic images into labels that cost nobody an answer.
 
-    Skipped: images set aside, images without a class, images that have a verdict already.
+    Skipped: images set aside, without a class or of a removed one, or with a verdict already.
     """
     operator = Operator(annotator=INHERITING, session="", now=now, lease_s=0.0)
     made = 0
@@ -45,7 +45,8 @@ def promote_synthetic(
         judged = connection.execute(
             "SELECT 1 FROM verdict WHERE item_id = ?", (item_id,)
         ).fetchone()
-        if item.inherited is None or item.state != "ok" or judged is not None:
+        has_class = item.inherited is not None and classes.is_active(connection, item.inherited)
+        if not has_class or item.state != "ok" or judged is not None:
             continue
         append(
             connection,
@@ -104,15 +105,8 @@ def _check(connection: sqlite3.Connection, label: ImportedLabel) -> None:
         raise UsageError(f"the label of {name} needs the name of its annotator")
     if (label.kind in ("label", "adjudicate", "inherit")) != (label.class_uid is not None):
         raise UsageError(f"the {label.kind} line of {name} has a class too many or too few")
-    if label.class_uid is not None and not _is_active(connection, label.class_uid):
+    if label.class_uid is not None and not classes.is_active(connection, label.class_uid):
         raise UsageError(f"the label of {name} names an unknown class {show(label.class_uid)}")
-
-
-def _is_active(connection: sqlite3.Connection, uid: ClassUid) -> bool:
-    row = connection.execute(
-        "SELECT 1 FROM class WHERE class_uid = ? AND retired_us IS NULL", (uid,)
-    ).fetchone()
-    return row is not None
 
 
 def _instant(text: str) -> int:

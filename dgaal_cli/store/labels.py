@@ -297,6 +297,9 @@ class LabelStore(StoreReader):
             annotator: Who.
             session: Which terminal.
             op_id: Makes a retry safe; one is drawn if not given.
+
+        Raises:
+            UsageError: An earlier answer would come back whose class was removed.
         """
         with self._database.write() as connection:
             done = answers.undo(connection, self._operator(annotator, session), op_id=op_id)
@@ -311,6 +314,11 @@ class LabelStore(StoreReader):
         if done is not None:
             self._back_up_if_due(done.event_id - 1, done.event_id)
         return done
+
+    def undoable(self, annotator: str) -> list[int]:
+        """Return the ids of the answers and flags that ``undo`` takes back, the next one last."""
+        with self._database.read() as connection:
+            return answers.undoable(connection, annotator)
 
     def import_labels(
         self,
@@ -356,7 +364,7 @@ class LabelStore(StoreReader):
     def promote_synthetic(self, chosen: Sequence[ItemId], round: int) -> int:  # noqa: A002
         """Turn the inherited classes of synthetic images into labels; return how many.
 
-        Left out: images set aside, without a class, or with a verdict already.
+        Left out: images set aside, without a class or of a removed one, or with a verdict already.
         """
         before = self.watermark()
         with self._database.write() as connection:

@@ -73,7 +73,8 @@ def gather(
     classes = store.classes()
     index_of = {record.uid: index for index, record in enumerate(classes)}
     items, pixels = sound_pixels(workspace, config, store, emit)
-    labels = store.labels(watermark=watermark)
+    # A class may have been removed after the watermark, once its last label was taken back.
+    labels = [r for r in store.labels(watermark=watermark) if r.class_uid in index_of]
     cannot_tell = store.cannot_tell(watermark=watermark)
     size, channels = config.pool.image_size, config.pool.channels
     ids = [item.item_id for item in items]
@@ -133,14 +134,17 @@ def synthetic_images(
     classes = store.classes()
     index_of = {record.uid: index for index, record in enumerate(classes)}
     cannot_tell = store.cannot_tell(watermark=watermark)
-    labels_of_now = store.labels(watermark=watermark)
-    answered = {r.item_id: index_of[r.class_uid] for r in labels_of_now if r.is_synthetic}
+    answered = {
+        r.item_id: index_of[r.class_uid]
+        for r in store.labels(watermark=watermark)
+        if r.is_synthetic and r.class_uid in index_of
+    }
     items = [
         item
         for item in store.items()
         if item.is_synthetic and item.state == "ok" and item.item_id not in cannot_tell
     ]
-    inherited = [-1 if item.inherited is None else index_of[item.inherited] for item in items]
+    inherited = [-1 if i.inherited is None else index_of.get(i.inherited, -1) for i in items]
     labels = [answered.get(item.item_id, own) for item, own in zip(items, inherited, strict=True)]
     is_labeled = np.array([item.item_id in answered for item in items], dtype=bool)
     size, channels = config.pool.image_size, config.pool.channels

@@ -3,7 +3,8 @@ import sqlite3
 import pytest
 
 from dgaal_cli.errors import UsageError
-from dgaal_cli.ids import ClassUid
+from dgaal_cli.ids import ClassUid, ItemId, SampleId
+from dgaal_cli.store.records import NewSynthetic
 
 
 def names(store) -> list[str]:
@@ -94,3 +95,43 @@ def test_a_new_order_must_name_every_class_once(store):
     for order in ([cat.uid], [cat.uid, cat.uid], [cat.uid, ClassUid("zzz")]):
         with pytest.raises(UsageError, match="every class once"):
             store.reorder_classes(order)
+
+
+def test_redo_brings_no_removed_class_back(asked):
+    asked.say("sam", "label", 3, asked.cat)
+    asked.store.undo("sam", "s")
+    asked.store.retire_class(asked.cat)
+    with pytest.raises(UsageError, match="class cat back, which was removed"):
+        asked.store.redo("sam", "s")
+    assert asked.names() == {}
+    assert [event.kind for event in asked.store.events()] == ["label", "undo"]
+
+
+def test_undo_brings_no_answer_of_a_removed_class_back(asked):
+    asked.say("sam", "label", 3, asked.cat)
+    asked.say("sam", "label", 3, asked.dog)
+    asked.store.retire_class(asked.cat)
+    with pytest.raises(UsageError, match="class cat back, which was removed"):
+        asked.store.undo("sam", "s")
+    assert asked.names() == {3: "dog"}
+    assert asked.store.check() == []
+
+
+def test_no_synthetic_image_joins_under_a_removed_class(asked):
+    names = ("a", "b")
+    made = asked.store.add_synthetic(
+        NewSynthetic(
+            sample_id=SampleId(f"synthetic/000/{name}.png"),
+            sha256=name.encode() * 32,
+            size_bytes=9,
+            width=8,
+            height=8,
+            parent=ItemId(3),
+            round=0,
+            inherited=uid,
+        )
+        for name, uid in zip(names, (asked.cat, asked.dog), strict=True)
+    )
+    asked.store.retire_class(asked.cat)
+    assert asked.store.promote_synthetic(made, 0) == 1
+    assert asked.names() == {made[1]: "dog"}
