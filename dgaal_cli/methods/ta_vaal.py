@@ -11,7 +11,7 @@ from dgaal_cli.networks.classifier import Stages
 from dgaal_cli.networks.pool_samplers import LatentSampler
 from dgaal_cli.networks.ranker import Ranker
 from dgaal_cli.networks.vae import PoolDiscriminator, Vae
-from dgaal_cli.training.classifier import classifier_phase
+from dgaal_cli.training.classifier import classifier_phase, classifier_steps
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import evaluating
 from dgaal_cli.training.phase import Phase
@@ -101,10 +101,14 @@ class TaVaal(PoolSampling):
                 self.ranker,
                 lr=task.lr,
                 weight_decay=task.weight_decay,
-                shaping_steps=round(self.config.vaal.ranking_share * task.steps),
+                shaping_steps=round(self.config.vaal.ranking_share * self._task_steps(data)),
             )
             phases.append(classifier_phase(self.classifier, task, data, companion))
         return phases + self.pool_phases(data)
+
+    def _task_steps(self, data: RoundData) -> int:
+        labeled = len(data.labeled_rows) + int(data.synthetic.is_labeled.sum())
+        return classifier_steps(self.config.classifier, labeled=labeled, pool=len(data.pixels))
 
     def prepare(self, data: RoundData, extras: Extras, *, is_game: bool) -> None:
         """Rank every image of the pool by the T of now."""

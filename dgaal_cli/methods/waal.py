@@ -23,7 +23,8 @@ class Waal(PoolSampling):
     """A critic g on T's features, and the lowest of ``(|log p|_2 + |log p|_1) / 2 - 10 g``.
 
     Only the query is WAAL's (Shui et al. 2020): T is the one that every method trains, where the
-    paper trains it semi-supervised against the critic. Put right: the gradient penalty is added to
+    paper trains it semi-supervised against the critic; the critic has no dropout, and its slope is
+    pulled down to 1 only from above. Put right: the gradient penalty is added to
     the critic's loss (published: subtracted, so steep critics were rewarded), and both pools weigh
     alike, as means do anyway (published: labeled ones times |L| / |U|, which a constant wins).
     """

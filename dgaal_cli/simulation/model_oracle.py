@@ -64,7 +64,8 @@ def train_on_all(
 ) -> Classifier:
     """Train T on every label of the pool, by the rule of a round and with more steps.
 
-    It gets ``STEPS_FACTOR`` times the steps of a round, and a pass over the pool at least.
+    It gets ``STEPS_FACTOR`` times the steps of a round, and a pass over the pool at least; where T
+    learns for a number of passes over its labels, it has more steps by itself.
 
     Args:
         config: Of the simulation.

@@ -31,7 +31,7 @@ from dgaal_cli.training import checkpoint
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.compiling import compile_networks
 from dgaal_cli.training.data import RoundData, labeling_progress
-from dgaal_cli.training.device import pick_device, use_threads
+from dgaal_cli.training.device import pick_device, use_threads, useful_threads
 from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.precision import pick_precision
 from dgaal_cli.training.seeding import numpy_generator, seed_of
@@ -118,7 +118,7 @@ class _Trial:
             config_of(plan, each, seed=seed, image_size=pool.image_size, channels=pool.channels)
             for each in (arm, Arm(method=REFERENCE))
         )
-        use_threads(config.threads)
+        use_threads(config.threads, useful=useful_threads(config))
         kept = rows_of_seed(plan, pool, seed)
         truth = pool.truth[kept]
         is_whole = len(kept) == len(pool.truth)
@@ -328,9 +328,24 @@ class _Trial:
             self.oracle = train_oracle(
                 self.base_config, self.data(0), self.truth, confidence=self.plan.oracle_confidence
             )
-        answers = self.oracle.answer(drawn.pixels)
+        answers = self._erring(self.oracle.answer(drawn.pixels))
         self.synthetic.add_answered(drawn, answers)
         return int((answers < 0).sum())
+
+    def _erring(self, answers: Labels) -> Labels:
+        """Let the oracle err on drawings as on the pool; recorded labels know no drawings."""
+        noise, named = parse_noise(self.plan.noise), np.flatnonzero(answers >= 0)
+        if noise.kind in ("none", "recorded"):
+            return answers
+        erring = answers.copy()
+        erring[named] = noisy_labels(
+            noise,
+            answers[named],
+            ids=(),
+            class_names=self.pool.class_names,
+            generator=numpy_generator(self.config.seed, "noise of drawings", self.annotations),
+        )
+        return erring
 
     def _check_picks(self, ranking: Ranking, data: RoundData, count: int) -> None:
         drawn = 0 if ranking.synthesized is None else len(ranking.synthesized.pixels)

@@ -13,7 +13,7 @@ from small_rounds import build, runner, small_config, small_data, trained
 from dgaal_cli import interruption
 from dgaal_cli.errors import ConfigError, InterruptedRunError
 from dgaal_cli.events import StepDone
-from dgaal_cli.methods import gauges
+from dgaal_cli.methods import gauges, ta_vaal
 from dgaal_cli.methods.sraal import uncertainty_indicator
 from dgaal_cli.methods.ta_vaal import RankerBesideT, ranking_loss
 from dgaal_cli.methods.waal import slope_penalty
@@ -285,6 +285,21 @@ def test_a_ranker_beside_t_leaves_t_as_every_method_trains_it(tmp_path):
     published = small_config("ta-vaal", vaal={"ranking_share": 0.6})
     shaped = trained(published, data, tmp_path / "c").classifier.state_dict()
     assert any(not torch.equal(shaped[key], plain[key]) for key in plain)
+
+
+def test_the_ranker_shapes_t_for_a_share_of_the_steps_that_t_takes(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        ta_vaal,
+        "RankerBesideT",
+        lambda ranker, **given: seen.append(given) or RankerBesideT(ranker, **given),
+    )
+    passes = {"epochs": 30, "epoch_unit": "pool", "batch": 4}
+    config = small_config("ta-vaal", vaal={"ranking_share": 0.5}, classifier=passes)
+    data = small_data()
+    [classifier, *_] = build(config).learn(data)
+    assert classifier.steps == round(30 * len(data.pixels) / 4)
+    assert seen[0]["shaping_steps"] == classifier.steps / 2
 
 
 def test_ta_vaal_ranks_by_mean_and_rank(tmp_path):

@@ -63,6 +63,7 @@ class Dreamer(RandomSampling):
     name = "dreamer"
 
     def rank(self, data, count, seed):
+        SEEN.append(data)
         ranking = super().rank(data, 2, seed)
         levels = np.linspace(30, 150, count - 2).astype(np.uint8)
         pixels = np.zeros((count - 2, 8, 8, 1), np.uint8) + levels[:, None, None, None]
@@ -210,6 +211,15 @@ def test_synthesized_queries_are_answered_by_the_model_and_counted(path, pool):
     assert unsure[0].cannot_tell == 4
     assert [r.annotations for r in unsure] == [8, 14, 20]
     assert [r.labels for r in unsure] == [8, 10, 12]
+
+
+def test_the_oracle_errs_on_drawings_as_on_the_pool(path, pool):
+    run(path, pool, "dreamer", oracle_confidence=0.0)
+    run(path, pool, "dreamer", oracle_confidence=0.0, noise="uniform:1")
+    right, wrong = SEEN[1].synthetic, SEEN[3].synthetic
+    assert np.array_equal(right.pixels, wrong.pixels)
+    assert len(right.labels) == 4
+    assert (right.labels != wrong.labels).all()
 
 
 def test_a_method_that_trains_t_in_its_own_way_gets_two_accuracies(path, pool):
