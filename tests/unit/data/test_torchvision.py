@@ -46,6 +46,47 @@ def test_a_set_on_disk_has_two_splits_and_labels(tmp_path: Path) -> None:
             source.get(SampleId(name))
 
 
+class ChannelsFirst:
+    """Stands for SVHN and STL10, which hold ``data`` (N, 3, H, W) and ``labels``."""
+
+    classes = ("airplane", "bird")
+
+    def __init__(self, root: str, *, split: str, download: bool) -> None:
+        assert not download
+        assert Path(root).is_dir()
+        count = {"train": 2, "test": 1, "unlabeled": 3}[split]
+        self.data = np.stack([of_split(split, row).transpose(2, 0, 1) for row in range(count)])
+        self.labels = np.array([-1] * count if split == "unlabeled" else [1, 0][:count])
+
+
+def of_split(split: str, row: int) -> np.ndarray:
+    return pixels(10 * len(split) + row, height=6, width=5)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("SVHN", {"train": ["bird", "airplane"], "test": ["bird"]}),
+        (
+            "STL10",
+            {"train": ["bird", "airplane"], "test": ["bird"], "unlabeled": [None, None, None]},
+        ),
+    ],
+)
+def test_sets_that_keep_channels_first_are_turned(
+    name: str, labels: dict[str, list[str | None]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"torchvision.datasets.{name}", ChannelsFirst)
+    source = open_source(f"torchvision:{name}:.", base=tmp_path)
+    assert source.count() == sum(map(len, labels.values()))
+    for split, expected in labels.items():
+        part = open_source(f"torchvision:{name}:.#{split}", base=tmp_path)
+        assert [entry.label for entry in part.entries()] == expected
+        for row, entry in enumerate(part.entries()):
+            assert entry.id == f"{split}/{row:06d}"
+            np.testing.assert_array_equal(entry.read(), of_split(split, row))
+
+
 @pytest.mark.parametrize("name", ["CIFAR10", "MNIST", "SVHN", "STL10"])
 def test_a_missing_set_is_an_error_that_names_download(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -4,6 +4,7 @@ Real artifacts, real decoder processes, the real workflow.
 """
 
 import io
+import json
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -14,6 +15,8 @@ import pytest
 from sample_images import encoded
 
 from dgaal_cli.data.images import decode, resize
+from dgaal_cli.data.sources import Source
+from dgaal_cli.data.sources.files import open_list
 from dgaal_cli.workflows.score import ScoreOptions, score
 
 pytest.importorskip("torch")
@@ -53,6 +56,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
             archive.writestr(name, data)
     names = "\n".join(f"folder/{name}" for name in files)
     (folder / "pool.csv").write_text(f"file_name\n{names}\n")
+    (folder / "names.txt").write_text(names)
+    lines = (json.dumps({"file_name": f"folder/{name}"}) for name in files)
+    (folder / "pool.jsonl").write_text("\n".join(lines))
+    for shard in range(2):
+        part = {name: files[name] for name in list(files)[shard::2]}
+        _write_tar(folder / f"pool-{shard}.tar", part)
     stacked = np.stack([resize(decode(data), size=8, channels=3) for data in files.values()])
     np.savez(folder / "pool.npz", x=stacked)
     return folder
@@ -67,7 +76,7 @@ def _write_tar(path: Path, files: dict[str, bytes]) -> None:
 
 
 def scores(
-    place: Path, source: str = "folder", artifact: str = "sampler.onnx", **options: int
+    place: Path, source: str | Source = "folder", artifact: str = "sampler.onnx", **options: int
 ) -> dict[str, float]:
     chosen = ScoreOptions(device="cpu", is_trusted=True, **options)  # type: ignore[arg-type]
     result = score(source, artifact=place / artifact, base=place, options=chosen)
@@ -108,7 +117,9 @@ SOURCES: dict[str, Callable[[dict[str, float]], dict[str, float]]] = {
     "pool.tar": by_number,
     "pool.tar.gz": by_number,  # in reverse order
     "pool.zip": by_number,
+    "pool-{0..1}.tar": by_number,  # even numbers first
     "pool.csv": by_number,
+    "pool.jsonl": by_number,
     "pool.npz": by_row,
 }
 
@@ -117,6 +128,20 @@ SOURCES: dict[str, Callable[[dict[str, float]], dict[str, float]]] = {
 @pytest.mark.parametrize("source", SOURCES)
 def test_for_any_kind_of_source_and_order(place: Path, source: str) -> None:
     close(SOURCES[source](scores(place, source)), by_number(scores(place)))
+
+
+@pytest.mark.slow
+def test_for_parquet(place: Path) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = pa.table({"image": list(pictures().values())})
+    pq.write_table(table, place / "pool.parquet", row_group_size=16)
+    close(by_row(scores(place, "pool.parquet")), by_number(scores(place)))
+
+
+@pytest.mark.slow
+def test_for_a_list_of_files(place: Path) -> None:
+    listed = open_list("names.txt", base=place)
+    close(by_number(scores(place, listed)), by_number(scores(place)))
 
 
 @pytest.mark.slow
