@@ -123,6 +123,9 @@ def _globals(
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    # OpenMP's threads, torch's, spin while they wait; on a busy host that keeps the awaited thread
+    # from running. Read when torch is loaded, inherited by every process that starts from here.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Imports make objects by the hundred thousand, none of them garbage; looking for some while
     # they are made, and once more at the end, takes a fifth of what a short command takes.
     gc.set_threshold(100_000, 20, 50)

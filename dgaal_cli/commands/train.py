@@ -22,7 +22,10 @@ def train(
         str | None, typer.Option(help="Processor: auto, cpu, cuda, cuda:N or mps.")
     ] = None,
     seed: Seed = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads; 0 takes all.", min=0)] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(help="CPU threads; 0 takes as many as the networks gain by.", min=0),
+    ] = None,
     precision: Annotated[
         str | None,
         typer.Option(help="auto, fp32 or bf16; auto is bf16 on a GPU that has it, else fp32."),

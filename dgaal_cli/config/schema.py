@@ -359,7 +359,8 @@ class Config:
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
     threads: int = 0
-    """CPU threads; 0 takes what the process may use."""
+    """CPU threads; 0 takes as many of those that the process may use as a step's work is worth: one
+    for 8 x 8 images."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """What networks train in; auto is bf16 on a GPU that has it and fp32 elsewhere. Images are
     scored in fp32 always."""

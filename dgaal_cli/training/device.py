@@ -5,8 +5,12 @@ from pathlib import Path
 
 import torch
 
+from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import UsageError
 from dgaal_cli.harmless import show
+
+THREAD_WORK = 2**23
+"""Images x pixels x squared channels of a step that keep a thread busy."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -31,10 +35,31 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def use_threads(count: int, *, processes: int = 1) -> int:
-    """Limit CPU threads to ``count``; 0 takes what ``processes`` on this host leave each other."""
+def useful_threads(config: Config) -> int:
+    """Return how many CPU threads the configured networks are large enough for, 1 or more.
+
+    Every operation of a step is split among the threads, which then wait for each other: 8 x 8
+    digits are slower with two threads than with one (``tests/benchmarks/bench_threads.py``). The
+    work of T's step stands for that of all networks, which a preset sizes alike.
+    """
+    side = config.pool.image_size or config.network.max_image_size
+    work = config.classifier.batch * side**2 * config.network.classifier_width**2
+    return max(1, work // THREAD_WORK)
+
+
+def use_threads(count: int, *, useful: int | None = None, processes: int = 1) -> int:
+    """Limit CPU threads to ``count``, and return how many they are.
+
+    Args:
+        count: As many; 0 takes the ``useful`` ones of those that ``processes`` on this host leave
+            each other.
+        useful: More would only wait for each other; None: no number is too large.
+        processes: That train side by side here.
+    """
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = count or max(1, (available or 1) // processes)
+    if not count and useful is not None:
+        threads = min(threads, useful)
     torch.set_num_threads(threads)
     return threads
 

@@ -107,14 +107,21 @@ class Runtime:
 
 @contextmanager
 def starting(
-    *, device: str, precision: str, threads: int, environment: Mapping[str, str] = os.environ
+    *,
+    device: str,
+    precision: str,
+    threads: int,
+    useful_threads: int | None = None,
+    environment: Mapping[str, str] = os.environ,
 ) -> Generator[Runtime]:
     """Pick the hardware and, where ``torchrun`` started this process, meet the others.
 
     Args:
         device: auto, cpu, cuda, cuda:N or mps; each process of a host takes a GPU of its own.
         precision: auto, fp32 or bf16.
-        threads: CPU threads of this process; 0 takes its part of what the host offers.
+        threads: CPU threads of this process; 0 takes its part of what the host offers, as far as
+            they are of use.
+        useful_threads: How many are; None: all.
         environment: Where ``torchrun`` says who this process is.
 
     Raises:
@@ -130,7 +137,7 @@ def starting(
     runtime = Runtime(
         device=chosen,
         precision=pick_precision(precision, chosen),
-        threads=use_threads(threads, processes=here),
+        threads=use_threads(threads, useful=useful_threads, processes=here),
         rank=rank if world > 1 else 0,
         world=world,
     )

@@ -21,6 +21,7 @@ from dgaal_cli.training import checkpoint
 from dgaal_cli.training.budget import Stopwatch
 from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME
 from dgaal_cli.training.compiling import compile_networks, explaining_compiler
+from dgaal_cli.training.device import useful_threads
 from dgaal_cli.training.identity import settings_of
 from dgaal_cli.training.memory import StepTooLargeError
 from dgaal_cli.training.runner import Runner
@@ -100,6 +101,7 @@ def train(  # noqa: PLR0913 - all that a person may say of one training
             device=config.device,
             precision=config.precision,
             threads=config.threads or (before.threads if before is not None else 0),
+            useful_threads=useful_threads(config),
         ) as runtime,
         workspace.lock("train", doing="training") if runtime.is_main else contextlib.nullcontext(),
         interruption.listening(),

@@ -12,7 +12,7 @@ from dgaal_cli.methods.registry import load_method
 from dgaal_cli.rounds import CHECKPOINT_NAME, RUN_NAME, damage_report, last_trained, read_record
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.training import checkpoint
-from dgaal_cli.training.device import pick_device, use_threads
+from dgaal_cli.training.device import pick_device, use_threads, useful_threads
 from dgaal_cli.training.seeding import initializing
 from dgaal_cli.workflows.gather import Gathered, gather
 from dgaal_cli.workspace import Workspace
@@ -55,7 +55,7 @@ def open_trained(
             f"'{config.method}'; run 'dgaal train --fresh'"
         )
     tensors, _ = checkpoint.load(folder / CHECKPOINT_NAME)
-    use_threads(config.threads)
+    use_threads(config.threads, useful=useful_threads(config))
     device = pick_device(config.device)
     gathered = gather(workspace, config, store, number=number, device=device, emit=emit)
     if [record.uid for record in gathered.classes] != run["class_uids"]:

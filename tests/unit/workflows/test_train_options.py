@@ -1,6 +1,7 @@
 """What ``dgaal train`` promises besides training: by name, in time, within memory, on record."""
 
 import json
+import os
 import signal
 
 import pytest
@@ -19,6 +20,7 @@ from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.budget import Share, TimeBudget
 from dgaal_cli.workflows import round_record
+from dgaal_cli.workflows import train as workflow
 from dgaal_cli.workflows.init import InitRequest, init
 from dgaal_cli.workflows.terms import newest_terms
 from dgaal_cli.workflows.train import train
@@ -150,6 +152,18 @@ def test_another_machine_is_refused_or_recorded(workspace, monkeypatch):
     run = record(workspace)
     assert run["bit_exact"]["holds"] is False
     assert run["bit_exact"]["why"] == [f"it went on where torch was {began}, is {now}"]
+
+
+def test_threads_that_were_chosen_stay_on_a_host_with_others(workspace, monkeypatch):
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)  # two would fight here
+    monkeypatch.setattr(workflow, "useful_threads", lambda _: 2)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    chosen = configuration(workspace, *FAST)
+    with pytest.raises(InterruptedRunError):
+        train(workspace, chosen, emit=interrupting())
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
+    train(workspace, chosen)
+    assert (record(workspace)["threads"], record(workspace)["bit_exact"]["holds"]) == (2, True)
 
 
 def test_the_record_says_what_the_round_ran_on(workspace):
