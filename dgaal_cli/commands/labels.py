@@ -161,6 +161,49 @@ def stats_command(ctx: typer.Context) -> None:
         print(f"median time of an answer: {stats.median_ms / 1000:.1f} s")
 
 
+@app.command("classes")
+def classes_command(
+    ctx: typer.Context,
+    add: Annotated[str | None, typer.Option(metavar="NAME", help="Append a class.")] = None,
+    rename: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="OLD NEW", help="Give a class another name; its labels stay."),
+    ] = None,
+    order: Annotated[
+        str | None, typer.Option(metavar="A,B,...", help="Put these first, in this order.")
+    ] = None,
+    remove: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Take a class without labels off the list.")
+    ] = None,
+) -> None:
+    """List the classes, or change the list; all but --rename ask for 'dgaal train' before a query.
+
+    A class is told by a hidden number, so its labels stay with it under any name and in any place.
+    """
+    from dgaal_cli.workflows import class_list
+
+    context: Context = ctx.obj
+    if sum(option is not None for option in (add, rename, order, remove)) > 1:
+        raise UsageError("give one of --add, --rename, --order and --remove at a time")
+    workspace = context.workspace()
+    if add is not None:
+        found = class_list.add_class(workspace, add)
+    elif rename is not None:
+        found = class_list.rename_class(workspace, *rename)
+    elif order is not None:
+        found = class_list.order_classes(workspace, [n.strip() for n in order.split(",")])
+    elif remove is not None:
+        found = class_list.remove_class(workspace, remove)
+    else:
+        found = class_list.class_list(workspace)
+    if context.json:
+        context.print_json([dataclasses.asdict(listed) for listed in found])
+        return
+    for listed in found:
+        key = f"  (key {show(listed.key)})" if listed.key else ""
+        print(f"{listed.labels:>7,}  {show(listed.name)}{key}")
+
+
 @app.command("disputes")
 def disputes_command(ctx: typer.Context) -> None:
     """List images that people answered differently, with who said what and what counts so far."""

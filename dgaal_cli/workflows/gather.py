@@ -43,7 +43,8 @@ class Gathered:
     dataset_digest: str
     """SHA-256 over the digests of all pool images."""
     labels_digest: str
-    """SHA-256 over what is learned: items, classes, and images that nobody could name."""
+    """SHA-256 over what is learned: classes in their order, the labels of items, and images that
+    nobody could name."""
 
 
 def gather(
@@ -117,7 +118,11 @@ def gather(
         watermark=watermark,
         dataset_digest=_digest(sorted(item.sha256.hex() for item in items)),
         labels_digest=_digest(
-            [*(f"{r.item_id}={r.class_uid}" for r in labels), *map(str, sorted(cannot_tell))]
+            [
+                *index_of,
+                *(f"{r.item_id}={r.class_uid}" for r in labels),
+                *map(str, sorted(cannot_tell)),
+            ]
         ),
     )
 

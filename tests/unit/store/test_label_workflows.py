@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dgaal_cli.cli import app
-from dgaal_cli.errors import BusyError, WorkspaceError
+from dgaal_cli.errors import BusyError, UsageError, WorkspaceError
 from dgaal_cli.store import backups
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import Answer
@@ -206,3 +206,48 @@ def test_synthetic_images_go_out_only_when_asked_for(workspace, tmp_path):
     assert (target / "synthetic" / "000" / "000001.png").read_bytes() == b"drawn"
     lines = [json.loads(line) for line in (target / "metadata.jsonl").read_text().splitlines()]
     assert [line["provenance"] for line in lines] == ["human", "inherited"]
+
+
+def listed(done) -> list[tuple[str, int]]:
+    assert done.exit_code == 0, done.output
+    return [(entry["name"], entry["labels"]) for entry in json.loads(done.stdout)]
+
+
+def test_classes_are_listed_added_renamed_ordered_and_removed(workspace):
+    before = json.loads(run(workspace, "--json", "labels", "classes").stdout)
+    assert [(entry["name"], entry["labels"]) for entry in before] == [("cat", 1), ("dog", 0)]
+
+    def classes(*words: str) -> list[tuple[str, int]]:
+        return listed(run(workspace, "--json", "labels", "classes", *words))
+
+    assert classes("--add", "eel") == [("cat", 1), ("dog", 0), ("eel", 0)]
+    assert classes("--rename", "cat", "lynx") == [("lynx", 1), ("dog", 0), ("eel", 0)]
+    assert classes("--order", "eel, dog") == [("eel", 0), ("dog", 0), ("lynx", 1)]
+    assert classes("--remove", "dog") == [("eel", 0), ("lynx", 1)]
+    after = json.loads(run(workspace, "--json", "labels", "classes").stdout)
+    assert after[1]["uid"] == before[0]["uid"]
+    with LabelStore.open(workspace.store_path) as store:
+        assert [label.class_name for label in store.labels()] == ["lynx"]
+    said = run(workspace, "labels", "classes").stdout
+    assert said == "      0  eel\n      1  lynx\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--remove", "cat"], "1 answers name it"),
+        (["--rename", "cow", "bull"], "no class is named cow"),
+        (["--rename", "cat", "Dog"], "exists already as dog"),
+        (["--order", "dog,dog"], "named twice"),
+        (["--order", "dgo"], "did you mean 'dog'"),
+        (["--add", "a", "--remove", "b"], "one of --add"),
+    ],
+)
+def test_a_change_of_classes_that_cannot_be_is_refused_whole(workspace, words, why):
+    with pytest.raises(UsageError, match=why):
+        runner.invoke(
+            app,
+            ["-C", str(workspace.root), "labels", "classes", *words],
+            catch_exceptions=False,
+        )
+    assert listed(run(workspace, "--json", "labels", "classes")) == [("cat", 1), ("dog", 0)]

@@ -1,4 +1,4 @@
-"""What a round learns where a class was removed: nothing of it, and no error."""
+"""What a round learns after the class list changed."""
 
 import torch
 from label_workspaces import make_workspace
@@ -42,3 +42,24 @@ def test_labels_and_copies_of_a_class_that_was_removed_since_are_left_out(tmp_pa
     assert found.data.labels.tolist() == [-1, -1]
     assert found.data.synthetic.labels.tolist() == [-1]
     assert not found.data.synthetic.is_candidate.any()
+
+
+def test_a_round_under_another_order_of_classes_is_another_round(tmp_path):
+    workspace = Workspace(make_workspace(tmp_path / "w", ["a.png", "b.png"]))
+    config = configuration(workspace, "threads=1")
+
+    def gathered(store):
+        return gather(workspace, config, store, number=0, device=torch.device("cpu"))
+
+    with LabelStore.open(workspace.store_path) as store:
+        cat, dog = (record.uid for record in store.classes())
+        answer = Answer(op_id="1", kind="label", item_id=ItemId(1), class_uid=cat)
+        store.submit(answer, annotator="sam", session="s")
+        before = gathered(store)
+        store.rename_class(cat, "lynx")
+        renamed = gathered(store)
+        store.reorder_classes([dog, cat])
+        after = gathered(store)
+    assert before.data.labels.tolist() == [0, -1]
+    assert after.data.labels.tolist() == [1, -1]
+    assert renamed.labels_digest == before.labels_digest != after.labels_digest
