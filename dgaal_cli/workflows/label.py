@@ -87,7 +87,8 @@ class LabelSession:
         self._is_learner_on = config.label.learner
         self._shown_next: ItemId | None = None
         self._grid: dict[ItemId, Subject] = {}
-        self._pages: list[int] = []
+        self._pages: list[dict[int, ItemId]] = []
+        """Events of every page of the grid, with their images."""
         self._unfinished = ("", "")
         """An action that failed, and the id that it keeps until it succeeds."""
         self._extended = 0
@@ -283,7 +284,7 @@ class LabelSession:
             self._learn(press.item_id, press.class_uid if press.kind == "label" else None)
         self._memory.recount()
         self._memory.measure_pace(None, answers=max(1, len(presses)))
-        self._pages.append(len(presses))
+        self._pages.append({r.event_id: p.item_id for p, r in zip(presses, receipts, strict=True)})
         self._before = None
         self._reload()
         self._take()
@@ -292,22 +293,28 @@ class LabelSession:
         return self.view(note=note)
 
     def undo_page(self) -> LabelView:
-        """Take the newest page of this session back, answer by answer."""
+        """Take the newest page of this session back, and nothing that was done after it."""
+        standing = set(self._store.undoable(self._annotator))
+        self._pages = [page for page in self._pages if standing & page.keys()]
         if not self._pages:
             return self.view(note="no page to undo; u on the label screen undoes single answers")
-        items: list[ItemId] = []
-        while self._pages[-1]:
+        page = self._pages[-1]
+        count = len(standing & page.keys())
+        if self._next_undone() not in page:
+            note = "you did more after that page: u on the label screen takes it back first"
+            return self.view(note=note)
+        while self._next_undone() in page:
             with self._action("undo page") as op_id:
-                undone = self._store.undo(self._annotator, self._session, op_id=op_id)
-            if undone is None:
-                break
-            self._pages[-1] -= 1
-            items.append(undone.item.item_id)
+                self._store.undo(self._annotator, self._session, op_id=op_id)
         self._pages.pop()
         self._memory.recount()
-        self._relearn(items)
+        self._relearn(page.values())
         self._take()
-        return self.view(note=f"took {len(items)} answers back")
+        return self.view(note=f"took {count} answers back")
+
+    def _next_undone(self) -> int | None:
+        stack = self._store.undoable(self._annotator)
+        return stack[-1] if stack else None
 
     # Answers given before
 

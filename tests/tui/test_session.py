@@ -141,6 +141,61 @@ def test_undo_goes_back_to_the_start_and_redo_all_the_way_forth(open_it):
     assert session.redo().note == "nothing to redo"
 
 
+def confirm(session: LabelSession, count: int) -> list[str]:
+    """Confirm the first guesses as a page of the grid."""
+    page = session.grid()[:count]
+    presses = [
+        Press(
+            op_id=new_op_id(),
+            kind="label",
+            item_id=s.item_id,
+            class_uid=s.predicted,
+            ui="prefilled",
+        )
+        for s in page
+    ]
+    session.answer_page(presses)
+    return [s.sample_id for s in page]
+
+
+def labeled(session: LabelSession) -> set[str]:
+    return {record.sample_id for record in session._store.labels()}
+
+
+def test_undo_of_a_page_takes_back_nothing_that_came_after_it(open_it):
+    session, _ = open_it(asked=10, guess=3)
+    page = set(confirm(session, 4))
+    view = session.view()
+    singles = set[str]()
+    for _ in range(3):
+        singles.add(sample(view))
+        view = session.answer(press(view, "five"))
+    view = session.undo_page()
+    assert "you did more after that page" in view.note
+    assert labeled(session) == page | singles
+    for _ in range(3):
+        session.undo()
+    assert "took 4 answers back" in session.undo_page().note
+    assert labeled(session) == set()
+    assert "no page to undo" in session.undo_page().note
+
+
+def test_undo_of_a_page_takes_back_what_is_left_of_it(open_it):
+    session, _ = open_it(asked=10, guess=3)
+    first = set(confirm(session, 3))
+    confirm(session, 4)
+    session.undo()
+    assert "took 3 answers back" in session.undo_page().note
+    assert labeled(session) == first
+    session.flag()
+    assert "you did more" in session.undo_page().note
+    session.undo()
+    for _ in range(3):
+        session.undo()
+    assert "no page to undo" in session.undo_page().note
+    assert labeled(session) == set()
+
+
 def test_a_restart_remembers_answers_and_can_undo_them(open_it, make_workspace):
     workspace = make_workspace()
     session, view = open_it(workspace)
