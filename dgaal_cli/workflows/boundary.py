@@ -3,7 +3,7 @@
 import numpy as np
 
 from dgaal_cli.errors import UsageError
-from dgaal_cli.ids import Row
+from dgaal_cli.ids import ClassUid, Row
 from dgaal_cli.methods.base import Drawn, Ranking, can_learn_classes
 from dgaal_cli.methods.uncertainty import boundary_closeness
 from dgaal_cli.store.labels import LabelStore
@@ -13,8 +13,9 @@ from dgaal_cli.workflows.synthesis import save_synthetic
 from dgaal_cli.workflows.trained import Trained
 from dgaal_cli.workspace import Workspace
 
+Guesses = tuple[tuple[ClassUid, float], ...]
+"""Classes with their probabilities, the likeliest first."""
 SHOWN_GUESSES = 5
-"""What T takes a drawing for goes with it: junk is counted by class."""
 DRAWN_PER_KEPT = 4
 """Images drawn for each one kept; those nearest the boundary are."""
 
@@ -50,8 +51,7 @@ def synthesize_at_boundary(
         raise UsageError(
             f"the method '{trained.method.name}' has no generator; use --synthetic with dgaal"
         )
-    probabilities = predict(network, drawn.pixels, data.device).probabilities
-    scores = boundary_closeness(probabilities)
+    scores = boundary_closeness(predict(network, drawn.pixels, data.device).probabilities)
     best = np.argsort(-scores, kind="stable")[:count]
     return _asked(
         workspace,
@@ -112,6 +112,7 @@ def _asked(
         is_doubtful=[False] * count,
         kind="query",
     )
+    guesses = _guesses_of_drawn(trained, drawn)
     entries: list[QueryEntry] = []
     for place, item in enumerate(items):
         score = float(drawn.scores[place])
@@ -124,7 +125,25 @@ def _asked(
                 rank=first_rank + place,
                 score=score,
                 percentile=percentile,
+                predicted=guesses[place][0][0] if guesses[place] else None,
+                probabilities=guesses[place],
                 reason=drawn.reason,
             )
         )
     return entries
+
+
+def _guesses_of_drawn(trained: Trained, drawn: Drawn) -> list[Guesses]:
+    """What T takes each drawing for: junk is told by class, and hints may show it."""
+    data = trained.gathered.data
+    if not can_learn_classes(data):
+        return [()] * len(drawn.pixels)
+    told = predict(trained.method.classifier, drawn.pixels, data.device).probabilities
+    return [top_guesses(trained, row) for row in told]
+
+
+def top_guesses(trained: Trained, probabilities: np.ndarray) -> Guesses:
+    """The likeliest classes of one image, of T's probabilities (K,)."""
+    classes = trained.gathered.classes
+    order = np.argsort(-probabilities, kind="stable")[:SHOWN_GUESSES]
+    return tuple((classes[int(k)].uid, float(probabilities[k])) for k in order)

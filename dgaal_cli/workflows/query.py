@@ -12,7 +12,7 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import CheckpointError, UsageError
 from dgaal_cli.events import Emit, QueryChosen, Warned
 from dgaal_cli.harmless import cell
-from dgaal_cli.ids import ClassUid, ItemId, Row
+from dgaal_cli.ids import ItemId, Row
 from dgaal_cli.methods.base import Ranking, can_learn_classes
 from dgaal_cli.methods.registry import SYNTHESIZING
 from dgaal_cli.rounds import round_state
@@ -20,13 +20,18 @@ from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import ItemRecord, Query, QueryEntry
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.seeding import seed_of
-from dgaal_cli.workflows.boundary import keep_drawn, synthesize_at_boundary
+from dgaal_cli.workflows.boundary import (
+    Guesses,
+    keep_drawn,
+    synthesize_at_boundary,
+    top_guesses,
+)
+from dgaal_cli.workflows.junk import newest_junk
 from dgaal_cli.workflows.trained import Trained, open_trained
 from dgaal_cli.workspace import Workspace
 
 CSV_NAME = "query.csv"
 COLUMNS = ("rank", "id", "score", "percentile", "nearest", "predicted", "confidence", "reason")
-SHOWN_GUESSES = 5
 UNBOUNDED = 1_000_000_000
 """A generator never runs out of images."""
 NOTHING_LEFT = "every image of the pool is answered; there is nothing left to ask"
@@ -65,7 +70,8 @@ def query(
         emit: Listener.
 
     Raises:
-        UsageError: A query is open, nothing is trained, or more is asked than there is.
+        UsageError: A query is open, nothing is trained, more is asked than there is, or images
+            are to be synthesized though the last ones were mostly junk.
         BusyError: Another process trains here.
     """
     with (
@@ -74,6 +80,7 @@ def query(
         LabelStore.open(workspace.store_path) as store,
     ):
         _check_turn(workspace, store)
+        _check_junk(config, store, synthetic, emit)
         trained = open_trained(workspace, config, store, emit=emit)
         data = trained.gathered.data
         left = len(data.unlabeled_rows)
@@ -142,6 +149,21 @@ def _check_turn(workspace: Workspace, store: LabelStore) -> None:
         )
 
 
+def _check_junk(config: Config, store: LabelStore, synthetic: int, emit: Emit) -> None:
+    """Let a generator pause for one query when too many of its drawings could not be told."""
+    found, most = newest_junk(store), config.label.max_junk
+    if not found.is_over(most):
+        return
+    told = f"{found.junk} of the {found.judged} images drawn last could not be told"
+    if synthetic:
+        raise UsageError(
+            f"{told}: synthesis pauses for one query; ask this one without --synthetic, or raise "
+            f"label.max_junk, which is {most:g}"
+        )
+    if config.method in SYNTHESIZING:
+        emit(Warned(message=f"{told}; '{config.method}' asks nothing else: consider another"))
+
+
 def _affordable(
     config: Config, store: LabelStore, count: int | None, synthetic: int, *, left: int
 ) -> int:
@@ -183,9 +205,9 @@ def _entries(trained: Trained, ranking: Ranking) -> list[QueryEntry]:
     entries: list[QueryEntry] = []
     for rank, (row, at) in enumerate(zip(ranking.picks, picks, strict=True), start=1):
         score = float(ranking.scores[at])
-        guesses: tuple[tuple[ClassUid, float], ...] = ()
+        guesses: Guesses = ()
         if ranking.prediction is not None:
-            guesses = _guesses(trained, ranking.prediction.probabilities[at])
+            guesses = top_guesses(trained, ranking.prediction.probabilities[at])
         entries.append(
             QueryEntry(
                 item_id=data.item_ids[row],
@@ -199,12 +221,6 @@ def _entries(trained: Trained, ranking: Ranking) -> list[QueryEntry]:
             )
         )
     return entries
-
-
-def _guesses(trained: Trained, probabilities: np.ndarray) -> tuple[tuple[ClassUid, float], ...]:
-    classes = trained.gathered.classes
-    order = np.argsort(-probabilities, kind="stable")[:SHOWN_GUESSES]
-    return tuple((classes[int(k)].uid, float(probabilities[k])) for k in order)
 
 
 def _nearest_labeled(trained: Trained, picks: Sequence[Row]) -> dict[Row, ItemId]:

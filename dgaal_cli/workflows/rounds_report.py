@@ -11,12 +11,10 @@ from dgaal_cli.ids import ItemId
 from dgaal_cli.rounds import RUN_NAME, round_state
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import ItemRecord, Query
+from dgaal_cli.workflows.junk import newest_junk
 from dgaal_cli.workflows.label_view import Given, learning_curve, standing_answers
 from dgaal_cli.workflows.random_beside import RandomCurve, random_beside
 from dgaal_cli.workspace import Workspace
-
-FEW_JUDGED = 5
-"""Fewer answered synthetic images say nothing about a generator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +60,7 @@ class RoundsReport:
     rows: tuple[RoundRow, ...]
     junk: tuple[JunkRow, ...]
     is_paused: bool
-    """The last round's synthetic images were junk too often; no new ones are asked."""
+    """The newest query's synthetic images were junk too often; the next one asks none."""
     max_junk: float
     baseline: RandomCurve
     method: str
@@ -111,7 +109,7 @@ def rounds_report(workspace: Workspace, config: Config, store: LabelStore) -> Ro
     return RoundsReport(
         rows=tuple(rows),
         junk=tuple(table),
-        is_paused=is_junk(rows, config.label.max_junk),
+        is_paused=newest_junk(store).is_over(config.label.max_junk),
         max_junk=config.label.max_junk,
         baseline=baseline,
         method=config.method,
@@ -119,12 +117,6 @@ def rounds_report(workspace: Workspace, config: Config, store: LabelStore) -> Ro
         query_size=config.query.size,
         next_step=round_state(workspace, store).step,
     )
-
-
-def is_junk(rows: Sequence[RoundRow], max_junk: float) -> bool:
-    """Whether the newest round with enough judged synthetic images had too much junk."""
-    judged = [row for row in rows if row.synthetic >= FEW_JUDGED]
-    return bool(judged) and judged[-1].junk / judged[-1].synthetic > max_junk
 
 
 def _query(store: LabelStore, number: int) -> Query | None:

@@ -13,14 +13,14 @@ from dgaal_cli.tui.screens.pick_dialogs import NumberDialog, PickDialog
 from dgaal_cli.tui.screens.rounds import RoundsScreen
 from dgaal_cli.tui.screens.training import TrainingDialog
 from dgaal_cli.tui.widgets.rows import Rows
-from dgaal_cli.workflows.rounds_report import RoundRow, is_junk
+from dgaal_cli.workflows.junk import Junk
 
 
 def words(t) -> str:
     return "\n".join(strip.text for rows in t.app.screen.query(Rows) for strip in rows._rows)
 
 
-def history(workspace, *, junk: int = 1, synthetic: int = 6) -> None:
+def history(workspace, *, junk: int = 1, goes_on: bool = True) -> None:
     """Round 0: four pool images and synthetic ones, some of them junk; round 1 asks two."""
     with LabelStore.open(workspace.store_path) as store:
         uids = [record.uid for record in store.classes()]
@@ -39,6 +39,8 @@ def history(workspace, *, junk: int = 1, synthetic: int = 6) -> None:
                 annotator="ann",
                 session="s",
             )
+        if not goes_on:
+            return
         store.close_query(0)
         rest = [i for i in store.items() if not i.is_synthetic][4:6]
         more = tuple(QueryEntry(item_id=i.item_id, rank=r) for r, i in enumerate(rest, start=1))
@@ -168,8 +170,12 @@ async def test_synthesis_is_asked_by_number_and_trains_first(terminal, workspace
 
 
 async def test_synthesis_pauses_by_itself_when_junk_passes_the_threshold(terminal, workspace):
-    history(workspace, junk=4)
+    history(workspace, junk=4, goes_on=False)
     async with terminal(workspace=workspace) as t:
+        await t.until(lambda: isinstance(t.app.screen, TrainingDialog))
+        t.clock.now += 1
+        await t.pilot.press("escape")
+        await t.until(lambda: t.screen.is_current and not t.screen.busy)
         await open_rounds(t)
         await t.pilot.press("s")
         await t.pilot.pause()
@@ -178,15 +184,19 @@ async def test_synthesis_pauses_by_itself_when_junk_passes_the_threshold(termina
         assert "could not" in words(t)
 
 
-def test_junk_is_judged_on_the_newest_round_with_enough_images():
-    def row(number: int, junk: int, synthetic: int) -> RoundRow:
-        return RoundRow(number=number, method="", junk=junk, synthetic=synthetic)
+async def test_the_query_after_the_junk_brings_synthesis_back(terminal, workspace):
+    history(workspace, junk=4)
+    async with terminal(workspace=workspace) as t:
+        await open_rounds(t)
+        await t.pilot.press("s")
+        await t.until(lambda: isinstance(t.app.screen, NumberDialog))
 
-    assert not is_junk([], 0.5)
-    assert not is_junk([row(0, 4, 4)], 0.5)
-    assert is_junk([row(0, 4, 6)], 0.5)
-    assert is_junk([row(0, 4, 6), row(1, 0, 2)], 0.5)
-    assert not is_junk([row(0, 6, 6), row(1, 3, 6)], 0.5)
+
+@pytest.mark.parametrize(
+    ("judged", "junk", "is_over"), [(0, 0, False), (4, 4, False), (6, 3, False), (6, 4, True)]
+)
+def test_few_images_or_half_of_them_are_no_reason_to_pause(judged, junk, is_over):
+    assert Junk(judged=judged, junk=junk).is_over(0.5) is is_over
 
 
 TRAIN = script(

@@ -101,8 +101,8 @@ class RoundsScreen(Screen[Choice]):
             return
         if self.report.is_paused:
             self._note = (
-                f"paused: more than {self.report.max_junk:.0%} of the last synthetic images could "
-                "not be told; label more pool images and train, or raise label.max_junk"
+                f"paused: more than {self.report.max_junk:.0%} of this query's synthetic images "
+                "could not be told; the next query asks pool images only, then synthesis is back"
             )
             self.app.bell()
             return

@@ -132,7 +132,7 @@ def _below(
         wrapped = textwrap.wrap("synthetic junk by class: " + ", ".join(words), width)[:3]
         lines += [((part, theme.BASE),) for part in wrapped]
     if report.is_paused:
-        text = f"synthesis is paused: over {report.max_junk:.0%} junk in the last round"
+        text = f"synthesis pauses for one query: over {report.max_junk:.0%} junk in this one"
         lines.append(((text, theme.WARN),))
     if view.extended:
         lines.append(((f"{view.extended} images kept labeling beside a training", theme.DIM),))

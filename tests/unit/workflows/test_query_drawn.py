@@ -47,6 +47,7 @@ def test_drawn_images_are_asked_as_synthetic_and_learned_from(tmp_path):
     assert {item.inherited for item in result.items} == {None}
     assert [entry.rank for entry in result.entries] == list(range(1, 8))
     assert {entry.reason for entry in result.entries} == {"drawn at a class boundary"}
+    assert all(entry.predicted == entry.probabilities[0][0] for entry in result.entries)
     assert all(0.0 <= entry.percentile <= 100.0 for entry in result.entries)
     assert result.left == 470
     for item in result.items:

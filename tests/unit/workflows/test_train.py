@@ -1,6 +1,7 @@
 """Rounds beside labeling: an open query stays open, an interrupted round keeps its labels."""
 
 import signal
+from collections import Counter
 
 import pytest
 import torch
@@ -11,9 +12,12 @@ from dgaal_cli.events import StepDone
 from dgaal_cli.rounds import round_state
 from dgaal_cli.simulation.oracle import answer_items, true_labels
 from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import Answer
 from dgaal_cli.training import checkpoint
 from dgaal_cli.workflows.init import InitRequest, init
+from dgaal_cli.workflows.junk import Junk, newest_junk
 from dgaal_cli.workflows.query import query
+from dgaal_cli.workflows.rounds_report import rounds_report
 from dgaal_cli.workflows.train import train
 
 POOL = "builtin:digits#test"  # 500 images
@@ -141,6 +145,38 @@ def test_images_synthesized_at_the_boundary_are_asked_of_a_person(workspace):
     assert [item.is_synthetic for item in result.items] == [False] * 4 + [True] * 3
     assert all(item.inherited is None for item in result.items)
     assert all(entry.reason for entry in result.entries)
+
+
+def test_junk_is_told_by_the_class_it_was_taken_for_and_pauses_synthesis_for_one_query(workspace):
+    config = settings(workspace)
+    train(workspace, config)
+    entries = query(workspace, config, count=1, synthetic=6).entries
+    drawn = entries[1:]
+    assert all(len(entry.probabilities) == 5 for entry in drawn)
+    assert all(entry.predicted == entry.probabilities[0][0] for entry in drawn)
+    with LabelStore.open(workspace.store_path) as store:
+        names = {record.uid: record.name for record in store.classes()}
+        for entry in entries:
+            is_junk = entry in drawn[:4]
+            given = Answer(
+                op_id=f"answer{entry.rank}",
+                kind="cannot_tell" if is_junk else "label",
+                item_id=entry.item_id,
+                class_uid=None if is_junk else next(iter(names)),
+            )
+            store.submit(given, annotator="ann", session="s")
+        report = rounds_report(workspace, config, store)
+        assert newest_junk(store) == Junk(judged=6, junk=4)
+    taken = Counter(names[entry.predicted] for entry in drawn if entry.predicted)
+    assert {row.name: row.judged for row in report.junk} == dict(taken)
+    assert sum(row.junk for row in report.junk) == 4
+    assert report.is_paused
+    train(workspace, config)
+    with pytest.raises(UsageError, match=r"4 of the 6 .* pauses for one query"):
+        query(workspace, config, count=1, synthetic=2)
+    assert len(query(workspace, config, count=1).entries) == 1
+    with LabelStore.open(workspace.store_path) as store:
+        assert not newest_junk(store).is_over(0.5)
 
 
 def test_the_budget_is_kept(workspace):
