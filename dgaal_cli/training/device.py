@@ -1,6 +1,8 @@
 """Which processor trains, and how many threads it may use."""
 
+import contextlib
 import os
+import platform
 from pathlib import Path
 
 import torch
@@ -62,6 +64,15 @@ def use_threads(count: int, *, useful: int | None = None, processes: int = 1) ->
         threads = min(threads, useful)
     torch.set_num_threads(threads)
     return threads
+
+
+def processor_name() -> str:
+    """Name the CPU: Linux knows its model, other systems at least its architecture."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def to_device(values: torch.Tensor, device: torch.device) -> torch.Tensor:

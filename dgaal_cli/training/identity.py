@@ -4,8 +4,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, TypeGuard, cast
 
+import torch
+
 from dgaal_cli.config.schema import Config
 from dgaal_cli.harmless import show
+from dgaal_cli.training.device import processor_name
+from dgaal_cli.training.runtime import Runtime
 
 WITHOUT_EFFECT = ("version", "name", "label", "query", "device", "threads", "precision", "compile")
 """Settings that change no training, or that ``Runtime`` answers for; but see ``settings_of``."""
@@ -19,6 +23,28 @@ def settings_of(config: Config) -> dict[str, Any]:
     if config.query.budget:
         tree["query"]["size"] = config.query.size
     return _flat(tree)
+
+
+def machine_of(runtime: Runtime, *, is_compiled: bool) -> dict[str, Any]:
+    """Return what must agree, besides labels and settings, for a training to lead to the same bits.
+
+    Libraries pick their kernels by the processor: the same program on another one adds in another
+    order.
+    """
+    machine: dict[str, Any] = {
+        "CPU": f"{processor_name()} ({torch.backends.cpu.get_cpu_capability()})",
+        "CPU threads": runtime.threads,
+        "device": runtime.device.type,
+        "precision": runtime.precision,
+        "processes": runtime.world,
+        "compiled": is_compiled,
+        "torch": torch.__version__,
+    }
+    if runtime.device.type == "cuda":
+        machine["GPU"] = torch.cuda.get_device_name(runtime.device)
+        machine["CUDA"] = torch.version.cuda
+        machine["cuDNN"] = torch.backends.cudnn.version()
+    return machine
 
 
 def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

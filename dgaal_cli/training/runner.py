@@ -50,7 +50,7 @@ class Runner:
         modules: Every network of the method by name.
         phases: All phases of the round in order, for the time left.
         runtime: The hardware, and the processes that share the work.
-        machine: What must agree for the same bits: threads, device, precision, versions.
+        machine: What must agree for the same bits: processor, threads, precision, versions.
         is_inexact_allowed: Go on though ``machine`` differs; the result may differ in bits.
         budget_s: Seconds of wall-clock time for the round; None takes what it began with, at first
             no limit.
@@ -115,15 +115,15 @@ class Runner:
         self._tensors, self._scalars = tensors, state["scalars"]
         self._done, self._memory = state["done"], state["memory"]
         self.limits, self.ended_early = state["limits"], state["ended_early"]
-        self.stopwatch.before += state["spent_s"]
+        self.stopwatch.before += state.get("spent_s", 0.0)
         where = f"after {self._done[-1]}" if self._done else ""
         if state["phase"]:
             self._partial = (state["phase"], state["step"])
             where = f"step {state['step']} of {state['phase']}"
         if self.budget_s is None:
-            self.budget_s = state["budget_s"]
+            self.budget_s = state.get("budget_s")
         if self.budget_s is not None:
-            where += f", {state['spent_s']:.0f} of {self.budget_s:g} s spent"
+            where += f", {self.stopwatch.before:.0f} of {self.budget_s:g} s spent"
         return where
 
     def _compare(self, state: Mapping[str, Any]) -> None:

@@ -27,7 +27,7 @@ from dgaal_cli.simulation.pool import LabeledPool, absent_at_start, first_rows, 
 from dgaal_cli.simulation.pool import rows_of_seed as rows_of
 from dgaal_cli.simulation.records import RoundRecord
 from dgaal_cli.simulation.summary import Summary, summarize
-from dgaal_cli.training.device import pick_device
+from dgaal_cli.training.device import pick_device, processor_name
 from dgaal_cli.workspace import Workspace
 
 MARK = "simulation.json"
@@ -235,7 +235,7 @@ def _facts(plan: Plan, pool: LabeledPool, command: str) -> dict[str, Any]:
 def _machine() -> dict[str, Any]:
     affinity = getattr(os, "sched_getaffinity", None)
     return {
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": len(affinity(0)) if affinity else os.cpu_count(),
         "system": platform.system(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "",
@@ -245,16 +245,6 @@ def _machine() -> dict[str, Any]:
         "dgaal": dgaal_cli.__version__,
         "began": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def _register(plan: Plan, folder: Path, facts: dict[str, Any]) -> Plan:

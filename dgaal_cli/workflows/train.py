@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from dgaal_cli import events, interruption
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import CheckpointError, UsageError
@@ -22,7 +20,7 @@ from dgaal_cli.training.budget import Stopwatch
 from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME
 from dgaal_cli.training.compiling import compile_networks, explaining_compiler
 from dgaal_cli.training.device import useful_threads
-from dgaal_cli.training.identity import settings_of
+from dgaal_cli.training.identity import machine_of, settings_of
 from dgaal_cli.training.memory import StepTooLargeError
 from dgaal_cli.training.runner import Runner
 from dgaal_cli.training.runtime import Runtime, starting
@@ -77,8 +75,8 @@ def train(  # noqa: PLR0913 - all that a person may say of one training
             out to keep it. None: what the round began with, at first no limit.
         assignments: What of ``config`` the command line gave, interrupted runs of this round
             included; kept for whoever goes on.
-        is_inexact_allowed: Go on with other threads, device, precision or versions than the round
-            began with, though the result may differ in bits.
+        is_inexact_allowed: Go on with another processor, other threads, precision or versions than
+            the round began with, though the result may differ in bits.
         has_event_files: Write losses and metrics as TensorBoard event files too.
 
     Raises:
@@ -262,14 +260,7 @@ def _learn(
             "pool": gathered.dataset_digest,
             "settings": settings_of(config),
         },
-        machine={
-            "CPU threads": runtime.threads,
-            "device": data.device.type,
-            "precision": runtime.precision,
-            "processes": runtime.world,
-            "compiled": is_compiled,
-            "torch": torch.__version__,
-        },
+        machine=machine_of(runtime, is_compiled=is_compiled),
         modules=method.modules,
         phases=[*first, *second],
         seed=config.seed,

@@ -4,11 +4,15 @@ import signal
 from dataclasses import replace
 
 import pytest
+import torch
 from small_rounds import build, runner, small_config, small_data
 
 from dgaal_cli import interruption
 from dgaal_cli.errors import CheckpointError, InterruptedRunError
-from dgaal_cli.training.identity import differences, settings_of
+from dgaal_cli.training import identity
+from dgaal_cli.training.device import processor_name
+from dgaal_cli.training.identity import differences, machine_of, settings_of
+from dgaal_cli.training.runtime import Runtime
 
 
 def test_settings_are_named_with_both_values():
@@ -16,6 +20,29 @@ def test_settings_are_named_with_both_values():
     assert differences(settings_of(before), settings_of(after)) == [
         "classifier.flip was false, is true",
         "classifier.steps was 30, is 200",
+    ]
+
+
+def test_the_machine_is_known_by_its_processor(monkeypatch):
+    runtime = Runtime(device=torch.device("cpu"), threads=3)
+    here = machine_of(runtime, is_compiled=False)
+    assert here["CPU"] == f"{processor_name()} ({torch.backends.cpu.get_cpu_capability()})"
+    monkeypatch.setattr(identity, "processor_name", lambda: "Other CPU")
+    (said,) = differences(here, machine_of(runtime, is_compiled=False))
+    assert said == f"CPU was {here['CPU']}, is Other CPU ({here['CPU'].rpartition('(')[2]}"
+
+
+def test_a_gpu_is_known_by_its_name_and_its_libraries(monkeypatch):
+    runtime = Runtime(device=torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "GPU A")
+    monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91000)
+    before = machine_of(runtime, is_compiled=False)
+    assert (before["GPU"], before["cuDNN"]) == ("GPU A", 91000)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "GPU B")
+    monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 92000)
+    assert differences(before, machine_of(runtime, is_compiled=False)) == [
+        "GPU was GPU A, is GPU B",
+        "cuDNN was 91000, is 92000",
     ]
 
 

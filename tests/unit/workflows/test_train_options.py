@@ -173,6 +173,8 @@ def test_the_record_says_what_the_round_ran_on(workspace):
     assert (run["precision"], run["processes"], run["compiled"]) == ("fp32", 1, False)
     assert run["steps"]["classifier"] == 40  # twice, for T learns from the pool too
     assert run["versions"]["torch"] == torch.__version__
+    assert run["machine"]["CPU"].endswith(f"({torch.backends.cpu.get_cpu_capability()})")
+    assert run["machine"]["CPU threads"] == 1
     with Image.open(workspace.round_path(0) / "plots" / "samples.png") as sheet:
         assert sheet.width > 8 * sheet.height / 6
 
