@@ -188,7 +188,8 @@ def _report(context: Context, result: "ScoreResult") -> None:
     for name, reason in result.unreadable_first:
         print(f"  {show(name)}: {show(reason)}", file=sys.stderr)
     if result.unreadable > len(result.unreadable_first):
-        print(f"  ... {result.unreadable - len(result.unreadable_first):,} more", file=sys.stderr)
+        left = result.unreadable - len(result.unreadable_first)
+        print(f"  ... {left:,} more, all at the end of the table", file=sys.stderr)
     raise typer.Exit(EXIT_UNREADABLE)
 
 

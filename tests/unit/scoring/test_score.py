@@ -607,6 +607,13 @@ def test_the_command_scores_with_a_real_artifact_and_without_torch(pool: Path) -
     assert b"\x1b" not in table.stdout + table.stderr
     assert len(table.stdout.splitlines()) == COUNT + 2
     assert b"'=x\\u{1b}[2J.png" in table.stdout
+    for number in range(12):
+        (pool / f"bad-{number:02d}").write_bytes(b"text")
+    few = cli(pool, "-a", artifact, "--device", "cpu", "--top", 1)
+    assert few.stdout.count(b",unreadable,") == 14
+    assert b"... 4 more, all at the end of the table" in few.stderr
+    for path in pool.glob("bad-*"):
+        path.unlink()
     for number in (13, 27):
         (pool / f"{number:03d}.png").write_bytes(png(number))
     again = cli(pool, "-a", artifact, "--device", "cpu", "--batch", 5, "--workers", 1)
