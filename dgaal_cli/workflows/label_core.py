@@ -1,0 +1,261 @@
+"""What every call of a label session shares: its state, the view of it, the task at hand."""
+
+import secrets
+import time
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.harmless import show
+from dgaal_cli.ids import ClassUid, ItemId
+from dgaal_cli.rounds import round_state
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import (
+    Answer,
+    Query,
+    QueryEntry,
+    QueryProgress,
+    Shown,
+    Task,
+)
+from dgaal_cli.workflows.annotators import new_op_id
+from dgaal_cli.workflows.label_ahead import Ahead
+from dgaal_cli.workflows.label_memory import RoundMemory
+from dgaal_cli.workflows.label_view import (
+    CurvePoint,
+    Given,
+    LabelView,
+    LearnerState,
+    NextStep,
+    Press,
+    State,
+    Subject,
+    learning_curve,
+)
+from dgaal_cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dgaal_cli.workflows.label_watch import ImageWatch
+    from dgaal_cli.workflows.live_guesses import LiveGuesses
+
+HISTORY = 200
+"""Answers of the round that a view carries for display; undo knows them all."""
+
+
+class LabelCore:
+    """State of one annotator at one terminal."""
+
+    def __init__(
+        self,
+        store: LabelStore,
+        *,
+        config: Config,
+        workspace: Workspace,
+        annotator: str,
+        watch: "ImageWatch | None" = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._watch = watch
+        self._set_aside: list[str] = []
+        self._config = config
+        self._workspace = workspace
+        self._annotator = annotator
+        self._session = secrets.token_hex(8)
+        self._task: Task | None = None
+        self._before: Given | None = None
+        self._query: Query | None = None
+        self._curve: tuple[CurvePoint, ...] = ()
+        self._labels: dict[ItemId, tuple[ClassUid, str]] = {}
+        self._memory = RoundMemory(store, annotator, clock)
+        self._ahead = Ahead(store, annotator, self._describe)
+        self._learner: LiveGuesses | None = None
+        self._is_learner_on = config.label.learner
+        self._shown_next: ItemId | None = None
+        self._grid: dict[ItemId, Subject] = {}
+        self._pages: list[dict[int, ItemId]] = []
+        """Events of every page of the grid, with their images."""
+        self._unfinished = ("", "")
+        """An action that failed, and the id that it keeps until it succeeds."""
+        self._extended = 0
+        self._ranked: list[QueryEntry] = []
+
+    def open(self) -> LabelView:
+        """Load the open query, remember this round's answers, and take the first task."""
+        query = self._store.open_query()
+        if self._query is None or query is None or query.round != self._query.round:
+            self._learner = self._ahead.guesses = None
+            self._extended, self._ranked = 0, []
+        self._query = query
+        self._memory.open(query)
+        self._curve = learning_curve(self._workspace)
+        self._labels = {r.item_id: (r.class_uid, r.class_name) for r in self._store.labels()}
+        self._before = None
+        self._pages = []
+        self._take_back_in()
+        self._reload()
+        self._take()
+        return self.view()
+
+    def view(self, *, note: str = "", is_refused: bool = False) -> LabelView:
+        """Describe where the session stands, from the store."""
+        self._pass_replaced()
+        aside, self._set_aside = self._set_aside, []
+        query, tally = self._query, self._memory.tally
+        progress = (
+            self._store.query_progress(query.round)
+            if query
+            else QueryProgress(size=0, labeled=0, cannot_tell=0, skipped=0, left=0)
+        )
+        subject = self._subject_of_task()
+        upcoming = self._ahead.after(subject)
+        self._shown_next = upcoming[0].item_id if upcoming else None
+        return LabelView(
+            name=self._config.name or self._workspace.root.name,
+            annotator=self._annotator,
+            state=self._state(subject, progress),
+            round=query.round if query else None,
+            strategy=query.strategy if query else "",
+            classes=tuple(self._store.classes()),
+            subject=subject,
+            before=self._before,
+            upcoming=upcoming,
+            progress=progress,
+            by_class=dict(tally.by_class),
+            labeled=tally.labeled,
+            spent=tally.spent,
+            next_step=self._next_step(),
+            budget=self._config.query.budget,
+            items=tally.items,
+            history=tuple(reversed(self._memory.history[-HISTORY:])),
+            agreed=self._memory.agreed,
+            answer_s=self._memory.answer_s,
+            curve=self._curve,
+            learner=self._learner_state(),
+            extended=self._extended,
+            ranked_ahead=len(self._ranked),
+            note="; ".join(filter(None, [note, _told(aside)])),
+            is_refused=is_refused,
+        )
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+    def _take(self) -> None:
+        self._task = None
+        if self._query is None:
+            return
+        first = self._ahead.first() if self._ahead.guesses else None
+        if first is not None:
+            self._task = self._store.next_task(self._annotator, self._session, item_id=first)
+        self._task = self._task or self._store.next_task(self._annotator, self._session)
+
+    @contextmanager
+    def _action(self, name: str) -> Generator[str]:
+        """Give an id for the history; the same again if the last action was this one and failed.
+
+        An error may come after COMMIT: without the id, asking again would undo a second answer.
+        """
+        if self._unfinished[0] != name:
+            self._unfinished = (name, new_op_id())
+        yield self._unfinished[1]
+        self._unfinished = ("", "")
+
+    def _is_as_it_was(self, item_id: ItemId) -> bool:
+        """Compare an image's file with what the store knows; set it aside if it was replaced."""
+        item = self._store.item(item_id)
+        if self._watch is None or self._watch.state_of(item) != "changed":
+            return True
+        self._store.set_states({item_id: "changed"})
+        self._ahead.drop(item_id)
+        self._set_aside.append(item.sample_id)
+        return False
+
+    def _pass_replaced(self) -> None:
+        """Take another task until the file of the one at hand is the one that was chosen."""
+        while self._task is not None and not self._is_as_it_was(self._task.item.item_id):
+            self._take()
+
+    def _take_back_in(self) -> None:
+        """Ask images again whose old file is back."""
+        for entry in self._query.entries if self._query and self._watch else ():
+            item = self._store.item(entry.item_id)
+            if item.state == "changed" and self._watch and self._watch.state_of(item) == "ok":
+                self._store.set_states({entry.item_id: "ok"})
+
+    def _reload(self) -> None:
+        self._ahead.guesses = self._learner if self._is_learner_on else None
+        skipped = [g.item_id for g in self._memory.history if g.kind == "skip"]
+        self._ahead.reload(put_off=skipped)
+
+    def _learn(self, item_id: ItemId, uid: ClassUid | None) -> None:
+        if self._learner is not None:
+            self._learner.set_label(item_id, uid)
+
+    def _relearn(self, items: Collection[ItemId]) -> None:
+        """Bring memory and learner in line with the store after answers were taken back."""
+        self._memory.reread()
+        for item in items:
+            earlier = self._labels.get(item)
+            is_new = any(g.item_id == item for g in self._memory.history)
+            uid = self._memory.label_of(item) if is_new else earlier[0] if earlier else None
+            self._learn(item, uid)
+        self._reload()
+
+    def _learner_state(self) -> LearnerState:
+        if self._learner is None:
+            return "none"
+        return "on" if self._is_learner_on else "off"
+
+    def _state(self, subject: Subject | None, progress: QueryProgress) -> State:
+        if subject:
+            return "labeling"
+        if self._query is None:
+            return "empty"
+        return "waiting" if progress.left else "answered"
+
+    def _next_step(self) -> NextStep:
+        if self._query is not None:
+            return "train"
+        return "query" if round_state(self._workspace, self._store).step == "query" else "train"
+
+    def _stored_form(self, press: Press, subject: Subject | None, *, note: str = "") -> Answer:
+        query = self._query
+        shown = Shown(
+            shown_id=press.op_id,
+            item_id=press.item_id,
+            round=query.round if query else None,
+            model_sha=query.model_sha if query else None,
+            predicted=subject.predicted if subject else None,
+            probability=subject.confidence if subject and subject.probabilities else None,
+            ui=press.ui,
+            used_learner=bool(subject and subject.is_learned),
+        )
+        return Answer(
+            op_id=press.op_id,
+            kind=press.kind,
+            item_id=press.item_id,
+            class_uid=press.class_uid,
+            shown=shown,
+            elapsed_ms=press.elapsed_ms,
+            note=note,
+        )
+
+    def _subject_of_task(self) -> Subject | None:
+        task = self._task
+        if task is None:
+            return None
+        return self._ahead.subject(task.item, task.entry, is_flagged=task.flagged)
+
+    def _describe(self, item_id: ItemId) -> str:
+        name = self._labels[item_id][1] if item_id in self._labels else ""
+        return f"{self._store.item(item_id).sample_id} {name}".strip()
+
+
+def _told(replaced: Sequence[str]) -> str:
+    if not replaced:
+        return ""
+    names = ", ".join(show(name) for name in replaced[:3]) + (", ..." if replaced[3:] else "")
+    return f"set aside, replaced since 'dgaal init': {names}; put the old file back to be asked"
