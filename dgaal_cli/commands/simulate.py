@@ -62,6 +62,9 @@ def simulate(
     measures_full: Annotated[
         bool, typer.Option("--full-data", help="Measure T on all labels of the pool too.")
     ] = False,
+    measures_guesses: Annotated[
+        bool, typer.Option("--guesses", help="Count the keys that guesses save.")
+    ] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
     extra: Assignments = [],  # noqa: B006 - Typer's way to say "may be repeated"
     output: Annotated[
@@ -93,6 +96,7 @@ def simulate(
         "noise": noise,
         "start": "balanced" if is_balanced else None,
         "full_data": True if measures_full else None,
+        "guesses": True if measures_guesses else None,
     }
     plan = _changed(begun, changes, methods, [*extra, *([f"device={device}"] if device else [])])
     with needing("train", command="dgaal simulate"):

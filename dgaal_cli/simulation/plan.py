@@ -80,6 +80,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Below it the model oracle cannot tell what a synthesized image shows."""
     full_data: bool = False
     """Measure T on all labels of the pool too."""
+    guesses: bool = False
+    """Count how often guesses are right, and the keys that they save."""
     image_size: int = 0
     """Side in pixels at which the networks see an image: 8, 16, 32, 64; 0 lets the pool decide."""
     channels: int = 0

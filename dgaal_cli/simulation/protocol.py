@@ -20,12 +20,13 @@ from dgaal_cli.methods.base import Drawn, Method, Ranking, TaskShape, can_learn_
 from dgaal_cli.methods.fresh import begin_with, fresh_method, origins_of
 from dgaal_cli.methods.inheritance import doubtful_copies
 from dgaal_cli.networks.classifier import Classifier
+from dgaal_cli.simulation.guessing import measure_guesses
 from dgaal_cli.simulation.model_oracle import ModelOracle, train_on_all, train_oracle
 from dgaal_cli.simulation.noise import noisy_labels, parse_noise
 from dgaal_cli.simulation.phases import run_phases
 from dgaal_cli.simulation.plan import FULL_DATA, REFERENCE, Arm, Plan, config_of
 from dgaal_cli.simulation.pool import LabeledPool, absent_at_start, first_rows, rows_of_seed
-from dgaal_cli.simulation.records import Absent, RoundRecord, Seconds
+from dgaal_cli.simulation.records import Absent, Guesses, RoundRecord, Seconds
 from dgaal_cli.simulation.synthetic import SyntheticPool
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.classifier import predict
@@ -217,6 +218,7 @@ class _Trial:
             queried=[int(self.kept[row]) for row in asked.rows],
             synthesized=asked.synthesized,
             cannot_tell=asked.cannot_tell,
+            guesses=asked.guesses,
             absent=self._enrichment(asked.rows, labeled) if number == 0 else None,
             health={k: v if np.isfinite(v) else None for k, v in health.items()},
             confusion=_confusion(self.pool, fair) if is_last else None,
@@ -307,6 +309,7 @@ class _Trial:
         drawn = ranking.synthesized
         self._check_picks(ranking, data, count)
         rows = np.asarray(ranking.picks, dtype=np.int64)
+        guesses = self._guesses(method, data, ranking.picks) if self.plan.guesses else None
         self.labels[rows] = self.answers[rows]
         self.synthetic.promote(ranking.promoted)
         cannot_tell = 0
@@ -320,8 +323,15 @@ class _Trial:
             strategy=ranking.strategy,
             synthesized=synthesized,
             cannot_tell=cannot_tell,
+            guesses=guesses,
             seconds=seconds,
         )
+
+    def _guesses(self, method: Method, data: RoundData, picks: list[Row]) -> Guesses | None:
+        if not can_learn_classes(data):
+            return None
+        said = predict(method.classifier, data.pixels, data.device)
+        return measure_guesses(said, data.labels, picks, self.answers)
 
     def _ask_synthesized(self, drawn: Drawn) -> int:
         if self.oracle is None:
@@ -388,6 +398,7 @@ class _Asked:
     strategy: str = ""
     synthesized: int = 0
     cannot_tell: int = 0
+    guesses: Guesses | None = None
     seconds: float = 0.0
 
 

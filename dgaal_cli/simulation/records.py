@@ -29,6 +29,19 @@ class Absent(msgspec.Struct, frozen=True, kw_only=True):
     """Of the unlabeled pool that belongs to them."""
 
 
+class Guesses(msgspec.Struct, frozen=True, kw_only=True):
+    """Guesses over one query, in sight of whoever labels it."""
+
+    images: int
+    right: int
+    """Of T's guesses."""
+    right_live: int
+    """Of the learner's, each made before the image's own answer."""
+    keys: int
+    """On the grid, with T's guesses."""
+    keys_live: int
+
+
 class RoundRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One round: what T learned from, how well, and what was asked next."""
 
@@ -59,6 +72,8 @@ class RoundRecord(msgspec.Struct, frozen=True, kw_only=True):
     cannot_tell: int = 0
     """Of these, those that the model oracle could not name."""
     absent: Absent | None = None
+    guesses: Guesses | None = None
+    """Where ``Plan.guesses`` asked for it."""
     health: dict[str, float | None] = {}
     confusion: list[list[int]] | None = None
     """Last round only: true class by row, T's answer by column."""

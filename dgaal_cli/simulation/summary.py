@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dgaal_cli.simulation.plan import FULL_DATA, REFERENCE
-from dgaal_cli.simulation.records import RoundRecord
+from dgaal_cli.simulation.records import Guesses, RoundRecord
 from dgaal_cli.simulation.statistics import (
     Curve,
     Estimate,
@@ -77,7 +77,18 @@ class MethodSummary:
     training_s: float
     """Mean seconds a round that asks to train the method's networks, T included."""
     cannot_tell: int
+    guesses: "GuessSummary | None"
     verdict: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuessSummary:
+    """Guesses in sight of whoever labels, over all queries and seeds; ``live`` is the learner's."""
+
+    accuracy: float
+    accuracy_live: float
+    keys_per_label: float
+    keys_per_label_live: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +138,20 @@ def _summarize_arm(
         sampling_s=_mean([r.seconds.sampling for r in asking]),
         training_s=_mean([r.seconds.classifier + r.seconds.networks for r in asking or records]),
         cannot_tell=sum(record.cannot_tell for record in records),
+        guesses=_guesses([record.guesses for record in records if record.guesses is not None]),
         verdict="" if is_reference else verdict(selection.vs_random),
+    )
+
+
+def _guesses(found: Sequence[Guesses]) -> GuessSummary | None:
+    images = sum(each.images for each in found)
+    if not images:
+        return None
+    return GuessSummary(
+        accuracy=sum(each.right for each in found) / images,
+        accuracy_live=sum(each.right_live for each in found) / images,
+        keys_per_label=sum(each.keys for each in found) / images,
+        keys_per_label_live=sum(each.keys_live for each in found) / images,
     )
 
 

@@ -1,6 +1,7 @@
 """A simulation's result as a plain text, as Markdown, and as one JSON document."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from dgaal_cli.harmless import show
@@ -9,6 +10,8 @@ from dgaal_cli.simulation.statistics import CONFIDENCE, Estimate
 from dgaal_cli.simulation.summary import ENOUGH_OF_FULL, Effect, MethodSummary, Summary
 
 PUBLISHED_TITLE = "Published, on the whole data and with other task models"
+
+GUESSES_TITLE = "Guesses while labeling on the grid; without guesses a label takes one key"
 
 Rows = list[list[str]]
 """A header and its rows, all of one length."""
@@ -73,6 +76,19 @@ def system_rows(summary: Summary) -> Rows:
     return rows
 
 
+def guess_rows(summary: Summary) -> Rows:
+    """Guesses while labeling: T's, and those of the learner that learns from every answer."""
+    rows: Rows = [["method", "guess right %", "with learner", "keys a label", "with learner"]]
+    for m in summary.methods:
+        if m.guesses is not None:
+            shares = (m.guesses.accuracy, m.guesses.accuracy_live)
+            keys = (m.guesses.keys_per_label, m.guesses.keys_per_label_live)
+            rows.append(
+                [show(m.name), *(f"{100 * s:.1f}" for s in shares), *(f"{k:.2f}" for k in keys)]
+            )
+    return rows
+
+
 def sentences(summary: Summary) -> list[str]:
     """Say what the numbers allow to say, a loss as plainly as a win."""
     lines: list[str] = []
@@ -113,6 +129,8 @@ def text(plan: Plan, summary: Summary, *, test_images: int) -> str:
     ]
     if any(m.system for m in summary.methods):
         parts += ["system: T as the method itself trains it", _aligned(system_rows(summary))]
+    if any(m.guesses for m in summary.methods):
+        parts += [GUESSES_TITLE, _aligned(guess_rows(summary))]
     return "\n\n".join([*parts, "\n".join(sentences(summary))])
 
 
@@ -144,6 +162,8 @@ def markdown(
     ]
     if any(m.system for m in summary.methods):
         parts += ["## Systems (T as the method trains it)", markdown_table(system_rows(summary))]
+    if any(m.guesses for m in summary.methods):
+        parts += [f"## {GUESSES_TITLE}", markdown_table(guess_rows(summary))]
     parts += ["## In words", "\n".join(f"- {line}" for line in sentences(summary))]
     if published:
         lines = [*(f"- {show(line)}" for line in published)]
@@ -167,6 +187,7 @@ def _document(m: MethodSummary) -> dict[str, Any]:
         "training_s": m.training_s,
         "seeds": list(m.seeds),
         "cannot_tell": m.cannot_tell,
+        "guesses": None if m.guesses is None else asdict(m.guesses),
         "verdict": m.verdict,
         "system": None if m.system is None else _effect(m.system),
     }

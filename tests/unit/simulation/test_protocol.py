@@ -213,6 +213,15 @@ def test_synthesized_queries_are_answered_by_the_model_and_counted(path, pool):
     assert [r.labels for r in unsure] == [8, 10, 12]
 
 
+def test_guesses_are_measured_where_that_is_asked_and_change_nothing(path, pool):
+    plain = run(path, pool, "margin")
+    with_guesses = run(path, pool, "margin", guesses=True)
+    assert all(record.guesses is None for record in plain)
+    assert [r.guesses.images if r.guesses else 0 for r in with_guesses] == [6, 6, 0]
+    assert [r.queried for r in plain] == [r.queried for r in with_guesses]
+    assert [r.accuracy for r in plain] == [r.accuracy for r in with_guesses]
+
+
 def test_the_oracle_errs_on_drawings_as_on_the_pool(path, pool):
     run(path, pool, "dreamer", oracle_confidence=0.0)
     run(path, pool, "dreamer", oracle_confidence=0.0, noise="uniform:1")

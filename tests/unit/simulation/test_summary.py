@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from dgaal_cli.simulation import table
 from dgaal_cli.simulation.plan import FULL_DATA, Plan
-from dgaal_cli.simulation.records import Absent, RoundRecord, Seconds
+from dgaal_cli.simulation.records import Absent, Guesses, RoundRecord, Seconds
 from dgaal_cli.simulation.summary import summarize
 
 
@@ -93,6 +93,19 @@ def test_annotations_and_labels_are_counted_apart():
     point = random.selection.curve[1]
     assert (point.annotations, point.labels) == (20, 22)
     assert table.method_rows(summarize(arms(random=[0.5, 0.6])))[1][4] == "20 / 22"
+
+
+def test_guesses_are_counted_over_queries_and_seeds():
+    trials = arms(random=[0.5, 0.6])
+    for seed, right in ((0, 4), (1, 8)):
+        guesses = Guesses(images=10, right=right, right_live=9, keys=8, keys_live=5)
+        trials["random"][seed][0] = replace(trials["random"][seed][0], guesses=guesses)
+    found = summarize(trials)
+    assert table.guess_rows(found)[1] == ["random", "60.0", "90.0", "0.80", "0.50"]
+    assert "keys a label" in table.text(Plan(), found, test_images=9)
+    assert "keys a label" in table.markdown(found, title="t", facts=[])
+    [document] = table.documents(found)
+    assert document["guesses"]["accuracy_live"] == pytest.approx(0.9)
 
 
 def test_who_asked_less_stands_at_the_counts_that_it_reached():
