@@ -11,10 +11,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from dgaal_cli.atomic import replacing, sync_file, sync_folder
+from dgaal_cli.atomic import replacing, sync_folder
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.sources import Entry, FileBytes, Source, open_source
-from dgaal_cli.errors import InputDataError, StorageError, UsageError, WorkspaceError
+from dgaal_cli.errors import InputDataError, UsageError, WorkspaceError
 from dgaal_cli.harmless import show
 from dgaal_cli.ids import SampleId
 from dgaal_cli.store import backups
@@ -249,32 +249,57 @@ def restore(workspace: Workspace, copy: Path | None = None) -> Restored:
         for name in _held_locks(workspace):
             locks.enter_context(workspace.lock(name, doing="restoring the labels"))
         chosen, events = _sound(store, copy)
+        _settle(store)
         stamp = to_iso(to_microseconds(system_clock())).replace(":", "").replace("-", "")
         aside = store.with_name(f"{store.name}.before-restore-{stamp}")
-        temporary = store.with_name(f".{store.name}.restoring.tmp")
-        moved: list[tuple[Path, Path]] = []
+        linked: list[tuple[Path, Path]] = []
         try:
-            temporary.write_bytes(chosen.read_bytes())
-            sync_file(temporary)
-            for suffix in ("", "-journal", "-wal", "-shm"):
-                old = store.with_name(store.name + suffix)
-                if old.exists():
-                    moved.append((old, aside.with_name(aside.name + suffix)))
-                    old.rename(moved[-1][1])
-            temporary.rename(store)
-            sync_folder(store.parent)
-        except OSError as error:
-            if temporary.exists():  # the copy did not take the name: put all back as it was
-                for old, new in reversed(moved):
-                    with contextlib.suppress(OSError):
-                        new.rename(old)
-            raise StorageError(
-                f"cannot restore {show(str(store))}: {error.strerror or error}"
-            ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
+            # A kill at any moment leaves the old store or the new one under the store's name.
+            with replacing(store) as stream:
+                stream.write(chosen.read_bytes())
+                _set_aside(store, aside, linked)
+        except BaseException:
+            if not store.exists() or (aside.exists() and store.samefile(aside)):
+                _take_back(linked)
+            raise
     LabelStore.open(store).close()
     return Restored(backup=chosen, set_aside=aside if aside.exists() else None, events=events)
+
+
+def _settle(store: Path) -> None:
+    """Finish what a killed writer left in a journal, so that the store is whole without it."""
+    if any(path.exists() and path.stat().st_size for path in _journals(store)):
+        with contextlib.suppress(sqlite3.Error):  # damaged: its journal is kept beside it
+            connection = sqlite3.connect(f"{store.absolute().as_uri()}?mode=rw", uri=True)
+            with contextlib.closing(connection):
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+
+
+def _set_aside(store: Path, aside: Path, linked: list[tuple[Path, Path]]) -> None:
+    """Give a store and its journals second names, noted in ``linked``; take the journals away.
+
+    A journal that stayed would be played into the file that takes the store's name.
+    """
+    for old in (store, *_journals(store)):
+        if old.exists():
+            new = aside.with_name(old.name.replace(store.name, aside.name, 1))
+            os.link(old, new)
+            linked.append((old, new))
+    sync_folder(store.parent)
+    for journal in _journals(store):
+        journal.unlink(missing_ok=True)
+
+
+def _take_back(linked: list[tuple[Path, Path]]) -> None:
+    for old, new in linked:
+        with contextlib.suppress(OSError):
+            os.replace(new, old)  # noqa: PTH105 - where both are one file it does nothing
+            new.unlink(missing_ok=True)
+
+
+def _journals(store: Path) -> list[Path]:
+    return [store.with_name(store.name + suffix) for suffix in ("-journal", "-wal", "-shm")]
 
 
 class _PoolImages:

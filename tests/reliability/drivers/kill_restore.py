@@ -1,0 +1,112 @@
+"""Kill ``dgaal labels restore`` before each of its calls on files, one after another.
+
+Arguments: seed (unused: every call is tried), folder of a workspace with a backup, variant. The
+store's last process was killed within a transaction, so a journal lies beside it. The variant
+``renamed`` moves the store away before the copy takes its name: the negative control.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from dgaal_cli.errors import WorkspaceError
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.workflows import labels
+from dgaal_cli.workspace import Workspace
+
+EVENTS = {"open", "os.rename", "os.link", "os.remove", "os.truncate", "sqlite3.connect"}
+LIMIT = 200
+
+
+def leave_a_journal(path: Path) -> None:
+    """Be killed within a transaction that has reached the file."""
+    child = os.fork()
+    if child == 0:
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.execute("PRAGMA cache_size = 1")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("UPDATE item SET bytes = bytes + 1")
+        connection.executemany(
+            "INSERT INTO meta VALUES (?, ?)", ((f"filler {n}", "x" * 500) for n in range(100))
+        )
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    journal = path.with_name(path.name + "-journal")
+    assert journal.stat().st_size > 0
+
+
+def renamed(store: Path, aside: Path, linked: list[tuple[Path, Path]]) -> None:
+    """Set a store aside by its only name."""
+    for old in (store, store.with_name(store.name + "-journal")):
+        if old.exists():
+            old.rename(aside.with_name(old.name.replace(store.name, aside.name, 1)))
+
+
+def restore(root: Path, *, kill_at: int) -> bool:
+    """Restore in a fork that dies before its ``kill_at``-th call; tell whether it ended itself."""
+    child = os.fork()
+    if child == 0:
+        seen = 0
+
+        def listen(event: str, arguments: tuple[Any, ...]) -> None:
+            nonlocal seen
+            if event in EVENTS and str(root) in str(arguments):
+                seen += 1
+                if seen == kill_at:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(listen)
+        code = 1
+        try:
+            labels.restore(Workspace(root))
+            code = 0
+        except BaseException:  # noqa: BLE001 - a child must never return into the driver
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def state(root: Path) -> str:
+    """Which store lies there, and whether it is whole."""
+    if not (root / "labels.db").exists():
+        return "none"
+    try:
+        with LabelStore.open(root / "labels.db") as store:
+            return "changed" if store.check() else str(store.watermark())
+    except WorkspaceError:
+        return "damaged"
+
+
+def main() -> None:
+    """Run."""
+    pristine = Path(sys.argv[2])
+    if sys.argv[3] == "renamed":
+        labels._set_aside = renamed
+    leave_a_journal(pristine / "labels.db")
+    root = pristine.with_name("box")
+    found: dict[str, int] = {}
+    again: dict[str, int] = {}
+    kills = 0
+    while kills < LIMIT:
+        shutil.rmtree(root, ignore_errors=True)
+        shutil.copytree(pristine, root, symlinks=True)
+        if restore(root, kill_at=kills + 1):
+            break
+        kills += 1
+        left = state(root)
+        found[left] = found.get(left, 0) + 1
+        assert restore(root, kill_at=0)
+        left = state(root)
+        again[left] = again.get(left, 0) + 1
+    sys.stdout.write("\n" + json.dumps({"kills": kills, "found": found, "again": again}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""``dgaal labels restore`` killed at any of its calls leaves the old labels or the backup's."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from label_workspaces import make_workspace
+
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import Answer
+
+Drive = Callable[..., Any]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A workspace with three labels, of which a backup holds two."""
+    made = make_workspace(tmp_path / "w", [f"{n}.png" for n in range(1, 6)])
+    with LabelStore.open(made / "labels.db") as store:
+        uid = store.classes()[0].uid
+        for item in store.items()[:3]:
+            answer = Answer(
+                op_id=str(item.item_id), kind="label", item_id=item.item_id, class_uid=uid
+            )
+            store.submit(answer, annotator="ann", session="s")
+            if item.item_id == 2:
+                store.back_up()
+    return made
+
+
+def test_a_kill_at_any_call_leaves_the_old_store_or_the_new_one(drive: Drive, root: Path):
+    report = drive("kill_restore", root, "real")
+    assert set(report["found"]) == {"3", "2"}
+    assert report["again"] == {"2": report["kills"]}
+    assert report["kills"] > 10
+
+
+def test_control_a_store_that_loses_its_name_first_is_caught(drive: Drive, root: Path):
+    assert drive("kill_restore", root, "renamed")["found"].get("none", 0) > 0
