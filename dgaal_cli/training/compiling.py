@@ -25,9 +25,12 @@ def compile_networks(
 
     Compilation happens in place, at a network's first call: names of weights stay, checkpoints fit
     both ways. Shapes are static within a phase. What was compiled once serves every network of the
-    same form in this process, so the rounds of a simulation compile once. CUDA graphs are left
-    out: a game calls one network several times before a backward pass, whose outputs a replay
-    would overwrite.
+    same form in this process, so the rounds of a simulation compile once. Later processes, such as
+    the next ``dgaal train``, trace the networks again and take the code from torch's own cache: in
+    the folder for temporary files, or where ``TORCHINDUCTOR_CACHE_DIR`` says if it shall outlive a
+    restart. The workspace holds none of it, for whoever passes a workspace on could put code there.
+    CUDA graphs are left out: a game calls one network several times before a backward pass, whose
+    outputs a replay would overwrite.
 
     Args:
         modules: By name, already on the device.

@@ -1,5 +1,10 @@
 """Networks under torch.compile: the same bits with a compiler that changes none, compiled once."""
 
+import json
+import os
+import shutil
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -83,3 +88,34 @@ def test_a_compiler_that_fails_is_a_sentence():
 def test_other_errors_stay_what_they_are():
     with pytest.raises(RuntimeError, match="mat1"), explaining_compiler():
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+
+COMPILED = """
+import json, torch
+from torch._dynamo.utils import counters
+from dgaal_cli.training.compiling import compile_networks
+torch.set_num_threads(1)
+network = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Flatten())
+compile_networks({"network": network}, "on", torch.device("cpu"))
+network(torch.randn(2, 1, 8, 8)).sum().backward()
+print(json.dumps(counters["inductor"]))
+"""
+
+
+@pytest.mark.deep
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch's compiler needs one")
+def test_a_later_process_finds_what_was_compiled(tmp_path):
+    environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
+
+    def cache():
+        done = subprocess.run(
+            [sys.executable, "-c", COMPILED],
+            env=environment, check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        told = json.loads(done.stdout.splitlines()[-1])
+        return told.get("fxgraph_cache_miss", 0), told.get("fxgraph_cache_hit", 0)
+
+    missed, hit = cache()
+    assert missed > 0
+    assert hit == 0
+    assert cache() == (0, missed)
