@@ -1,11 +1,12 @@
-"""CPU seconds of ``tiny`` rounds on the embedded digits, each in a process of its own.
+"""CPU seconds of rounds on the embedded digits by preset and method, each in a process of its own.
 
-Run ``OMP_NUM_THREADS=1 python tests/benchmarks/bench_round.py [--rounds 3] [--method dgaal]``. A
-workspace starts with 40 labels; each round is one process that trains as ``dgaal train`` does, then
-40 more labels are asked and answered. Printed are the CPU seconds of all threads of that process
-and of processes that it started, as ``os.times`` has them: imports alone (matplotlib too, and
-torch's compiler, which its optimizers import at their first step), the round alone, both. Wall
-seconds stand beside them and depend on what else runs.
+Run ``OMP_NUM_THREADS=1 python tests/benchmarks/bench_round.py [--rounds 3] [--preset tiny,small]
+[--method dgaal,vaal] [--side 32]``. A workspace starts with 40 labels; each round is one process
+that trains as ``dgaal train`` does, then 40 more labels are asked and answered. ``--side`` enlarges
+the digits, in color from 32 pixels on: what a round costs depends on their size alone. Printed are
+the CPU seconds of all threads of that process and of processes that it started, as ``os.times`` has
+them: imports alone (matplotlib too, and torch's compiler, which its optimizers import at their
+first step), the round alone, both. Wall seconds stand beside them and depend on what else runs.
 """
 
 import argparse
@@ -17,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import numpy as np
 
 ONE_ROUND = """
 import json, os, sys
@@ -50,7 +53,7 @@ with LabelStore.open(workspace.store_path) as store:
         from dgaal_cli.workflows.query import query
         query(workspace, configuration(workspace))
         asked = [entry.item_id for entry in store.open_query().entries]
-    answer_items(store, asked, true_labels("builtin:digits#train", base=workspace.root))
+    answer_items(store, asked, true_labels(sys.argv[3], base=workspace.root))
 """
 
 
@@ -63,28 +66,62 @@ def python(source: str, *arguments: str) -> str:
     return done.stdout
 
 
+def pool_of(side: int, folder: Path) -> tuple[str, str]:
+    """Return the sources of pool and test images."""
+    if side == 8:
+        return "builtin:digits#train", "builtin:digits#test"
+    from dgaal_cli.data.images import resize
+    from dgaal_cli.data.sources import open_source
+
+    arrays = {}
+    for split in ("train", "test"):
+        entries = list(open_source(f"builtin:digits#{split}", base=folder).entries())
+        images = [entry.read().reshape(8, 8, 1) for entry in entries]
+        if side >= 32:
+            images = [np.repeat(image, 3, axis=2) for image in images]
+        channels = images[0].shape[2]
+        arrays[f"x_{split}"] = np.stack([resize(i, size=side, channels=channels) for i in images])
+        arrays[f"y_{split}"] = np.array([int(entry.label) for entry in entries])
+    np.savez(folder / "digits.npz", **arrays)
+    return f"{folder / 'digits.npz'}#train", f"{folder / 'digits.npz'}#test"
+
+
+def rounds_of(preset: str, method: str, options: argparse.Namespace) -> list[dict[str, float]]:
+    with tempfile.TemporaryDirectory() as folder:
+        pool, test = pool_of(options.side, Path(folder))
+        init = [sys.executable, "-m", "dgaal_cli", "init", folder + "/w", "--query-size", "40"]
+        init += ["--pool", pool, "--test", test, "--classes", ",".join("0123456789")]
+        init += ["--preset", preset, "--method", method]
+        subprocess.run(init, check=True, capture_output=True)
+        workspace = str(Path(folder) / "w")
+        rows = []
+        for _ in range(options.rounds):
+            python(ASK, workspace, "40", pool)
+            rows.append(json.loads(python(ONE_ROUND, workspace, *options.set)))
+            print({k: round(v, 2) for k, v in rows[-1].items()})
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--method", default="dgaal")
     parser.add_argument("--preset", default="tiny")
+    parser.add_argument("--side", type=int, choices=(8, 16, 32, 64), default=8)
     parser.add_argument("--set", action="append", default=[])
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        init = [sys.executable, "-m", "dgaal_cli", "init", folder + "/w", "--query-size", "40"]
-        init += ["--pool", "builtin:digits#train", "--test", "builtin:digits#test"]
-        init += ["--classes", ",".join("0123456789"), "--preset", options.preset]
-        subprocess.run([*init, "--method", options.method], check=True, capture_output=True)
-        workspace = str(Path(folder) / "w")
-        rows = []
-        for _ in range(options.rounds):
-            python(ASK, workspace, "40")
-            rows.append(json.loads(python(ONE_ROUND, workspace, *options.set)))
-            print({k: round(v, 2) for k, v in rows[-1].items()})
-    alone = statistics.mean(row["alone"] for row in rows)
-    whole = statistics.mean(row["whole"] for row in rows)
-    print(f"mean of {len(rows)}: {alone:.2f} CPU-s a round, {whole:.2f} with imports")
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {options.preset}")
+    found = {
+        (preset, method): rounds_of(preset, method, options)
+        for preset in options.preset.split(",")
+        for method in options.method.split(",")
+    }
+    print(f"CPU seconds a round, {options.side} px    first   later   with imports")
+    for (preset, method), rows in found.items():
+        first, *later = (row["alone"] for row in rows)
+        whole = statistics.mean(row["whole"] for row in rows)
+        rest = f"{statistics.mean(later):8.2f}" if later else "       -"
+        print(f"{preset:<14} {method:<14}{first:>11.2f}{rest}{whole:>15.2f}")
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
 
 
 if __name__ == "__main__":
