@@ -18,8 +18,8 @@ from dgaal_cli.tui.trainer import NICENESS, Step
 class OnDone(Protocol):
     """Hears in the aftermath's thread how it ended."""
 
-    def __call__(self, *, is_done: bool) -> None:
-        """Take the news."""
+    def __call__(self, *, is_done: bool, reason: str) -> None:
+        """Take the news; ``reason`` are the last words of a process that failed."""
         ...
 
 
@@ -35,6 +35,7 @@ class Aftermath:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._is_stopped = False
+        self._reason = ""
         self._thread = threading.Thread(target=self._run, name="aftermath", daemon=True)
 
     def start(self) -> None:
@@ -64,7 +65,7 @@ class Aftermath:
         with self._lock:
             is_stopped = self._is_stopped
         if not is_stopped:
-            self._on_done(is_done=is_done)
+            self._on_done(is_done=is_done, reason=self._reason)
 
     def _run_step(self, step: Step) -> bool:
         with self._lock:
@@ -75,15 +76,18 @@ class Aftermath:
                     self._command(step),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
                     start_new_session=True,
                 )
-            except (OSError, KeyError):
+            except (OSError, KeyError) as error:
+                self._reason = repr(error)
                 return False
             self._process = process
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
-        return process.wait() == 0
+        said = process.communicate()[1].decode(errors="replace").split("\n")
+        self._reason = next((words for words in reversed(said) if words.strip()), "")
+        return process.returncode == 0
 
 
 def _signal(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:

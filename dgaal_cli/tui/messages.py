@@ -80,6 +80,17 @@ class SaveFailed(Message):
         self.press = press
 
 
+class Exported(Message):
+    """What follows a training has ended: export, and the look at the pool."""
+
+    def __init__(self, reason: str, *, is_done: bool, is_asked: bool) -> None:
+        super().__init__()
+        self.reason = reason
+        self.is_done = is_done
+        self.is_asked = is_asked
+        """The operator asked for it and waits for the news."""
+
+
 class Leaving(Message):
     """The operator wants to leave, once everything is saved."""
 

@@ -34,6 +34,8 @@ from dgaal_cli.harmless import show
 
 TRAIL = 24
 """Recent values of a loss that are kept."""
+LOG_LINES = 500
+"""Last lines of a process that are kept: what is read if it fails."""
 NICENESS = 10
 """The operator's keys come first."""
 
@@ -208,7 +210,7 @@ class Trainer:
         if process is None:
             self._change(dataclasses.replace(self.state, stage="canceled"))
             return False
-        words: deque[str] = deque(maxlen=40)
+        words: deque[str] = deque(maxlen=LOG_LINES)
         errors = threading.Thread(target=_collect, args=(process.stderr, words), daemon=True)
         errors.start()
         with contextlib.ExitStack() as streams:

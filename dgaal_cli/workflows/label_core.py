@@ -80,6 +80,7 @@ class LabelCore:
         """An action that failed, and the id that it keeps until it succeeds."""
         self._extended = 0
         self._ranked: list[QueryEntry] = []
+        self._serial = 0
 
     def open(self) -> LabelView:
         """Load the open query, remember this round's answers, and take the first task."""
@@ -100,6 +101,7 @@ class LabelCore:
 
     def view(self, *, note: str = "", is_refused: bool = False) -> LabelView:
         """Describe where the session stands, from the store."""
+        self._serial += 1
         self._pass_replaced()
         aside, self._set_aside = self._set_aside, []
         query, tally = self._query, self._memory.tally
@@ -135,6 +137,7 @@ class LabelCore:
             learner=self._learner_state(),
             extended=self._extended,
             ranked_ahead=len(self._ranked),
+            serial=self._serial,
             note="; ".join(filter(None, [note, _told(aside)])),
             is_refused=is_refused,
         )

@@ -1,13 +1,12 @@
 """A label session from one round to the next: its learner, more images, what follows."""
 
+import random
+
 from dgaal_cli.ids import ItemId
-from dgaal_cli.store.records import (
-    QueryEntry,
-)
+from dgaal_cli.rounds import round_state
+from dgaal_cli.store.records import Query, QueryEntry
 from dgaal_cli.workflows.label_core import LabelCore
-from dgaal_cli.workflows.label_view import (
-    LabelView,
-)
+from dgaal_cli.workflows.label_view import LabelView
 from dgaal_cli.workflows.live_guesses import load_guesses
 from dgaal_cli.workflows.rounds_report import RoundsReport, rounds_report
 
@@ -59,6 +58,32 @@ class RoundCalls(LabelCore):
         words = ", ".join(f"{key} = {value}" for key, value in values.items())
         return self.view(note=f"dgaal.toml now says {words}")
 
+    def label_on(self) -> LabelView:
+        """Go on after a training that failed: with the rest of the query, else with more images.
+
+        Without a learner they are chosen at random. If training succeeded and choosing failed, they
+        are the query of the trained round.
+        """
+        if self._task is not None:
+            return self.view()
+        if self._learner is not None and self._query is not None:
+            return self.keep_labeling()
+        state = round_state(self._workspace, self._store)
+        if self._query is None and state.step != "query":
+            return self.view(note="nothing can be asked before a round is trained")
+        entries = self._random_images()
+        if not entries:
+            return self.view(note="no image is left to ask, or the budget is spent")
+        if self._query is not None:
+            self._store.extend_query(entries)
+        else:
+            chosen = Query(
+                round=state.number, strategy="random", model_sha=None, entries=tuple(entries)
+            )
+            self._store.save_query(chosen, overlap=self._config.query.overlap)
+        self.open()
+        return self.view(note=f"{len(entries)} images, chosen at random")
+
     def keep_labeling(self) -> LabelView:
         """Ask more images in the open query while the next round trains.
 
@@ -100,11 +125,26 @@ class RoundCalls(LabelCore):
     def _rank_more(self, known: set[ItemId]) -> list[QueryEntry]:
         if self._learner is None:
             return []
+        return self._learner.doubtful(self._room(), without=known)
+
+    def _random_images(self) -> list[QueryEntry]:
+        known = self._known()
+        free = [
+            item.item_id
+            for item in self._store.items()
+            if not item.is_synthetic and item.state == "ok" and item.item_id not in known
+        ]
+        drawn = random.SystemRandom().sample(free, min(self._room(), len(free)))
+        reason = "chosen at random, as training failed"
+        return [QueryEntry(item_id=i, rank=r, reason=reason) for r, i in enumerate(drawn, start=1)]
+
+    def _room(self) -> int:
+        """How many more images may be asked."""
         budget, size = self._config.query.budget, self._config.query.size
         query = self._query
         open_ = self._store.query_progress(query.round).left if query else 0
-        room = budget - self._memory.tally.spent - open_ if budget else size
-        return self._learner.doubtful(max(0, min(size, room)), without=known)
+        left = budget - self._memory.tally.spent - open_ if budget else size
+        return max(0, min(size, left))
 
     def finish_query(self) -> int:
         """Close the open query; images left unanswered return to the pool.

@@ -141,6 +141,8 @@ class LabelView:
     """Images ranked already to be asked while the next round trains."""
     extended: int = 0
     """Images that this session added to the query to keep labeling while the next round trains."""
+    serial: int = 0
+    """Counts the views of a session: a smaller number is older news."""
     note: str = ""
     """What the last call did, in words, where it is not plain from the rest."""
     is_refused: bool = False

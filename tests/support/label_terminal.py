@@ -88,6 +88,7 @@ def starter(make_workspace, config, clock, fake_reader):
         train: dict[str, list[str]] | None = None,
         make_reader=fake_reader,
         has_sampler=False,
+        learner=True,
         **kwargs,
     ):
         workspace = workspace or make_workspace(**kwargs)
@@ -106,6 +107,7 @@ def starter(make_workspace, config, clock, fake_reader):
             train_command=lambda step: (train or {})[step],
             clock=clock,
             has_sampler=lambda: has_sampler,
+            is_learner_wanted=learner,
         )
         bridge = Bridge(opener)
         app = LabelApp(bridge, bridge.start(), settings)

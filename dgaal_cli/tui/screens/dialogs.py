@@ -93,6 +93,36 @@ class UnsavedDialog(Dialog[str]):
             self.query_one("#keys", Static).update(self._keys())
 
 
+class LogDialog(Dialog[None]):
+    """Everything that a process said before it failed, newest at the end."""
+
+    heading = " what it said last "
+    kind = "wide"
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self._lines = [show(entry) for entry in words.splitlines()]
+
+    def body(self) -> Sequence[Static]:
+        """The lines, and how to leave."""
+        keys = text((" ↑↓ ", "reverse bold"), " scroll   ", (" Esc ", "reverse bold"), " back")
+        return [Static(text("\n".join(self._lines))), Static(keys, classes="gap")]
+
+    def on_mount(self) -> None:
+        """Begin at the end."""
+        self.query_one("#box").scroll_end(animate=False)
+
+    def on_key(self, event: Key) -> None:
+        """Scroll, or go back."""
+        event.stop()
+        box = self.query_one("#box")
+        pages = {"up": -1, "k": -1, "down": 1, "j": 1, "pageup": -10, "pagedown": 10}
+        if event.key in pages:
+            box.scroll_relative(y=pages[event.key], animate=False)
+        elif event.key in ("escape", "q", "l", "enter"):
+            self.dismiss()
+
+
 class ConfirmDialog(Dialog[bool]):
     """A question with a yes on Enter and a no on Escape."""
 

@@ -134,7 +134,6 @@ class GridScreen(Screen[LabelView]):
             model.toggle(CANNOT_TELL)
             model.move(1, 0)
         elif name == "undo":
-            model.bring_back()
             self._call(lambda session: session.undo_page(), "undo")
         elif key in doing:
             doing[key]()
@@ -196,6 +195,8 @@ class GridScreen(Screen[LabelView]):
 
     def on_page_saved(self, message: messages.PageSaved) -> None:
         """COMMIT has returned; the next page may be confirmed."""
+        if message.what == "undo" and message.view.progress.left > self.view.progress.left:
+            self.model.bring_back()
         self.view = message.view
         self.is_busy, self._doing = False, ""
         if self.pending:

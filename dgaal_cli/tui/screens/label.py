@@ -271,8 +271,7 @@ class LabelScreen(LabelRounds):
             else:
                 self.offer_training(is_started=True, steps=steps)
         elif choice.kind == "export":
-            self.start_aftermath(("export", "outlook"))
-            self.tell("exporting in the background")
+            self.export_now()
         else:
             self.do(choice.kind)
 

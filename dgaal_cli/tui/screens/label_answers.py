@@ -106,7 +106,9 @@ class LabelAnswers(LabelBase):
         self.draw()
 
     def take_view(self, view: LabelView) -> None:
-        """Show what the store says."""
+        """Show what the store says, unless newer news came first."""
+        if view.serial < self.view.serial:
+            return
         is_new_keymap = view.classes != self.view.classes
         self.view = view
         if is_new_keymap:

@@ -26,6 +26,8 @@ class LabelRounds(LabelAnswers):
     aftermath: Aftermath | None = None
     """Export and outlook after a training; nothing waits for them."""
     _handled: TrainingState | None = None
+    _is_failure_untold = False
+    """A training failed in the background; the next dialog says why."""
     _ranked_for: int | None = None
     """Round for which the next images were ranked."""
 
@@ -47,7 +49,9 @@ class LabelRounds(LabelAnswers):
         self, *, is_started: bool = False, steps: Sequence[Step] | None = None
     ) -> None:
         """Open the training dialog; on a training that runs already, if one does."""
-        running = self.trainer if self.is_training else None
+        is_told = is_started or not self._is_failure_untold
+        running = self.trainer if self.is_training or not is_told else None
+        self._is_failure_untold = False
         self.training = TrainingDialog(
             words.round_summary(self.view),
             steps or self.next_steps(),
@@ -94,7 +98,7 @@ class LabelRounds(LabelAnswers):
         elif closing == "background":
             self._label_meanwhile()
         elif closing == "review":
-            self._label_meanwhile()
+            self._tell_progress()
             self.do_review()
         else:
             self.call("open", lambda session: session.open())
@@ -102,13 +106,12 @@ class LabelRounds(LabelAnswers):
     def _label_meanwhile(self) -> None:
         self.look_again()
         self._tell_progress()
-        state = self.trainer.state if self.trainer else None
-        if state is not None and state.stage in ("failed", "canceled"):
-            self._tell_failure(state)  # it ended while the dialog was closing
-        elif state is not None and state.stage == "done":
+        stage = self.trainer.state.stage if self.trainer else "failed"
+        if stage == "done":
             self._open_next()
-            return
-        if self.view.state != "labeling":
+        elif stage in ("failed", "canceled"):
+            self.call("more", lambda session: session.label_on())
+        elif self.view.state != "labeling":
             self.call("more", lambda session: session.keep_labeling())
 
     def on_training_news(self, news: messages.TrainingNews) -> None:
@@ -130,6 +133,7 @@ class LabelRounds(LabelAnswers):
 
     def _tell_failure(self, state: TrainingState) -> None:
         self.background = ""
+        self._is_failure_untold = state.stage == "failed"
         self.warn(f"training {state.stage}; nothing is lost, t tells more", is_bell=True)
 
     def _open_next(self) -> None:
@@ -161,18 +165,42 @@ class LabelRounds(LabelAnswers):
 
     def start_aftermath(self, steps: Sequence[Step]) -> None:
         """Export and look at the pool in the background; failure costs nothing but the learner."""
-        if self.aftermath is not None and self.aftermath.is_running:
-            return
-        if not self.settings.is_learner_wanted:
-            return
+        if self.settings.is_learner_wanted and not self._is_exporting:
+            self._start_aftermath(steps, is_asked=False)
 
-        def done(*, is_done: bool) -> None:
-            if is_done:
-                self.call_quietly(lambda session: session.load_learner())
-                self.call_quietly(lambda session: session.rank_ahead())
+    def export_now(self) -> None:
+        """Export because the operator asks for it, who hears how it ends."""
+        if self.is_training:
+            self.warn("a training runs: export what it makes after it")
+        elif self._is_exporting:
+            self.warn("an export runs already, or the look at the pool after it: ask again later")
+        else:
+            self.tell("exporting in the background")
+            is_wanted = self.settings.is_learner_wanted
+            self._start_aftermath(
+                ("export", "outlook") if is_wanted else ("export",), is_asked=True
+            )
+
+    @property
+    def _is_exporting(self) -> bool:
+        return self.aftermath is not None and self.aftermath.is_running
+
+    def _start_aftermath(self, steps: Sequence[Step], *, is_asked: bool) -> None:
+        def done(*, is_done: bool, reason: str) -> None:
+            self.post_message(messages.Exported(reason, is_done=is_done, is_asked=is_asked))
 
         self.aftermath = Aftermath(self.settings.train_command, steps, done)
         self.aftermath.start()
+
+    def on_exported(self, message: messages.Exported) -> None:
+        """Learn by the new sampler; tell who waits for it."""
+        if message.is_done and self.settings.is_learner_wanted:
+            self.call_quietly(lambda session: session.load_learner())
+            self.call_quietly(lambda session: session.rank_ahead())
+        if message.is_asked and message.is_done:
+            self.tell("exported; the files are in the folder artifacts", seconds=5)
+        elif message.is_asked:
+            self.warn(f"not exported: {message.reason}", is_bell=True)
 
     def prepare_learner(self) -> None:
         """After the first frame: load the learner, or make what it needs if a sampler is there."""
@@ -200,7 +228,7 @@ class LabelRounds(LabelAnswers):
 
     def do_train(self) -> None:
         """Finish the round."""
-        if self.is_training:
+        if self.is_training or self._is_failure_untold:
             self.offer_training()
             return
         if self.view.state == "waiting":

@@ -12,7 +12,7 @@ from textual.widgets import Static
 from dgaal_cli.harmless import show
 from dgaal_cli.ids import SampleId
 from dgaal_cli.tui.messages import TrainingNews
-from dgaal_cli.tui.screens.dialogs import Dialog, text
+from dgaal_cli.tui.screens.dialogs import Dialog, LogDialog, text
 from dgaal_cli.tui.trainer import Step, Trainer, TrainingState
 from dgaal_cli.tui.widgets.gauges import health_lines, loss_lines
 from dgaal_cli.tui.widgets.lines import duration
@@ -22,8 +22,8 @@ CLOSING_GUARD_S = 0.3
 """Enter does nothing this long after the dialog changed, so that a held Enter skips no result."""
 
 Closing = Literal["next", "back", "undo", "background", "review"]
-"""``next``: a new query is there; ``undo``: take the last answer back; ``background`` and
-``review``: training goes on beside the labeling; else just close."""
+"""``next``: a new query is there; ``undo``: take the last answer back; ``background``: label on,
+beside the training or after one that failed; else just close."""
 MakeTrainer = Callable[[Sequence[Step], Callable[[TrainingState], None]], Trainer]
 _WIDTH = 66
 
@@ -87,6 +87,8 @@ class TrainingDialog(Dialog[Closing]):
     def on_mount(self) -> None:
         """Draw, and tick so that a silent phase is seen to be alive."""
         self.set_interval(0.5, self._draw)
+        if self._state is not None:
+            self._draw()
         if self._is_started:
             self._start()
 
@@ -105,8 +107,14 @@ class TrainingDialog(Dialog[Closing]):
             self._enter(stage)
         elif event.key in ("escape", "q"):
             self.dismiss("next" if stage == "done" else "back")
-        elif event.key in ("u", "backspace") and stage in ("offered", "failed", "canceled"):
+        elif event.key in ("u", "backspace") and stage != "done":
             self.dismiss("undo")
+        elif event.key == "r" and stage != "done":
+            self.dismiss("review")
+        elif event.key == "b" and stage in ("failed", "canceled"):
+            self.dismiss("background")
+        elif event.key == "l" and self._state is not None and self._state.reason:
+            self.app.push_screen(LogDialog(self._state.reason))
 
     def on_training_news(self, news: TrainingNews) -> None:
         """Take the newest state."""
@@ -218,6 +226,8 @@ def keys_text(state: TrainingState | None) -> Content:
             " go   ",
             (" u ", cap),
             " undo the last answer   ",
+            (" r ", cap),
+            " review   ",
             (" Esc ", cap),
             " later",
         )
@@ -234,7 +244,18 @@ def keys_text(state: TrainingState | None) -> Content:
         return text((" c ", cap), " again: end it at once")
     if state.stage == "done":
         return text((" ⏎ ", cap), " label the next images")
-    return text((" ⏎ ", cap), " try again   ", (" Esc ", cap), " back to the images")
+    log = ((" l ", cap), " log   ") if state.reason else ()
+    return text(
+        (" ⏎ ", cap),
+        " try again   ",
+        (" b ", cap),
+        " label on   ",
+        *log,
+        (" r ", cap),
+        " review   ",
+        (" Esc ", cap),
+        " back",
+    )
 
 
 def _heading(state: TrainingState | None) -> str:

@@ -1,0 +1,180 @@
+"""What a training leaves behind: a reason to read, images to go on with, exported files."""
+
+import hashlib
+import json
+
+import pytest
+from label_terminal import Terminal, saying, script
+
+from dgaal_cli.events import RoundStarted
+from dgaal_cli.rounds import CHECKPOINT_NAME, round_state
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.training.checkpoint_folder import COMPLETE_NAME, STATE_NAME, TENSORS_NAME
+from dgaal_cli.tui.screens.dialogs import ConfirmDialog, LogDialog
+from dgaal_cli.tui.screens.review import ReviewScreen
+from dgaal_cli.tui.screens.rounds import RoundsScreen
+from dgaal_cli.tui.screens.training import TrainingDialog
+
+STARTED = saying(RoundStarted(round=0, method="dgaal", labels=1, pool=12, device="cpu"))
+FAILING = script("[sys.stderr.write(f'line {i}\\n') for i in range(30)]", "sys.exit(2)")
+
+
+async def dialog_of(t: Terminal) -> TrainingDialog:
+    await t.until(lambda: isinstance(t.app.screen, TrainingDialog), "for the dialog")
+    t.clock.now += 1
+    return t.app.screen
+
+
+async def fail(t: Terminal) -> TrainingDialog:
+    """Answer the only image and let the training fail."""
+    t.clock.now += 1
+    await t.pilot.press("3")
+    dialog = await dialog_of(t)
+    await t.pilot.press("enter")
+    await t.until(lambda: dialog.state and dialog.state.stage == "failed", "for the failure")
+    await t.pilot.pause()
+    t.clock.now += 1
+    return dialog
+
+
+async def test_labeling_goes_on_after_a_training_that_failed(terminal):
+    async with terminal(asked=1, train={"train": FAILING}) as t:
+        await fail(t)
+        await t.pilot.press("b")
+        await t.until(lambda: t.screen.is_current and t.screen.subject, "for another image")
+        await t.settle()
+        assert t.screen.view.progress.left == 11  # all that the small pool has
+        assert "chosen at random" in t.text()
+        await t.press("4")
+        assert len(t.labels()) == 2
+
+
+async def test_what_a_failed_training_said_can_be_read(terminal):
+    async with terminal(asked=1, train={"train": FAILING}) as t:
+        await fail(t)
+        assert "line 29" in t.dialog()
+        assert "line 2\n" not in t.dialog()
+        await t.pilot.press("l")
+        await t.until(lambda: isinstance(t.app.screen, LogDialog))
+        assert "line 2\n" in t.dialog()
+        await t.pilot.press("escape")
+        assert isinstance(t.app.screen, TrainingDialog)
+
+
+async def test_a_failure_in_the_background_is_told_by_the_next_dialog(terminal, tmp_path):
+    go = tmp_path / "go"
+    end = script(
+        STARTED,
+        "import pathlib",
+        f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.02)",
+        "sys.exit('no labels of two classes')",
+    )
+    async with terminal(train={"train": end}) as t:
+        await t.press("3", "t")
+        assert isinstance(t.app.screen, ConfirmDialog)
+        await t.pilot.press("enter")
+        dialog = await dialog_of(t)
+        await t.until(lambda: dialog.state and dialog.state.round == 0)
+        await t.pilot.press("b")
+        await t.until(lambda: t.screen.is_current)
+        go.touch()
+        await t.until(lambda: "training failed" in t.text(), "for the news")
+        await t.press("t")
+        await dialog_of(t)
+        assert "no labels of two classes" in t.dialog()
+
+
+@pytest.fixture
+def workspace(make_workspace):
+    return make_workspace(asked=1)
+
+
+def seem_trained(workspace, number: int) -> None:
+    """Leave what a round leaves that was trained to its end."""
+    folder = workspace.round_path(number) / CHECKPOINT_NAME
+    folder.mkdir(parents=True)
+    for name in (TENSORS_NAME, STATE_NAME):
+        (folder / name).write_bytes(b"")
+    digest = hashlib.sha256(b"").hexdigest()
+    (folder / COMPLETE_NAME).write_text(json.dumps({TENSORS_NAME: digest, STATE_NAME: digest}))
+
+
+async def test_a_query_that_cannot_be_chosen_is_replaced_by_random_images(terminal, workspace):
+    steps = {"train": script("sys.exit(0)"), "query": script("sys.exit('no generator')")}
+    async with terminal(workspace=workspace, train=steps) as t:
+        dialog = await fail(t)
+        assert "no generator" in dialog.state.reason
+        seem_trained(workspace, 1)
+        await t.pilot.press("b")
+        await t.until(lambda: t.screen.is_current and t.screen.subject, "for an image")
+        await t.settle()
+        assert (t.screen.view.round, t.screen.view.strategy) == (1, "random")
+        await t.press("4")
+    with LabelStore.open(workspace.store_path) as store:
+        assert len(store.labels()) == 2
+        store.close_query(1)
+        after = round_state(workspace, store)
+        assert (after.step, after.number) == ("train", 2)
+
+
+@pytest.mark.parametrize("stage", ["offered", "failed"])
+async def test_r_in_the_dialog_looks_at_the_answers_again(terminal, stage):
+    async with terminal(asked=1, train={"train": FAILING}) as t:
+        if stage == "failed":
+            await fail(t)
+        else:
+            await t.press("3")
+            await dialog_of(t)
+        await t.pilot.press("r")
+        await t.until(lambda: isinstance(t.app.screen, ReviewScreen), "for the review")
+        await t.until(lambda: t.app.screen.answers)
+        await t.pilot.press("escape")
+        await dialog_of(t)
+        assert len(t.labels()) == 1
+
+
+async def export(t: Terminal) -> None:
+    await t.press("h")
+    await t.until(lambda: isinstance(t.app.screen, RoundsScreen), "for the rounds")
+    await t.pilot.press("e")
+    await t.until(lambda: t.screen.is_current)
+
+
+@pytest.mark.parametrize("learner", [True, False])
+async def test_export_is_done_and_told_with_and_without_the_learner(terminal, tmp_path, learner):
+    done = tmp_path / "done"
+    steps = {
+        "export": script("import pathlib", f"pathlib.Path({str(done)!r}).touch()"),
+        "outlook": script("sys.exit(0)"),
+    }
+    async with terminal(train=steps, learner=learner) as t:
+        await export(t)
+        await t.until(lambda: "exported; the files are in" in t.text(), "for the news")
+        assert done.exists()
+
+
+async def test_an_export_that_fails_says_why(terminal):
+    steps = {"export": script("sys.exit('nothing is trained')")}
+    async with terminal(train=steps) as t:
+        await export(t)
+        await t.until(lambda: "not exported: nothing is trained" in t.text(), "for the reason")
+
+
+async def test_an_export_beside_another_is_refused_aloud(terminal, tmp_path):
+    go = tmp_path / "go"
+    wait = f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.02)"
+    steps = {"export": script("import pathlib", wait), "outlook": script("sys.exit(0)")}
+    async with terminal(train=steps) as t:
+        await export(t)
+        await export(t)
+        assert "an export runs already" in t.text()
+        go.touch()
+        await t.until(lambda: "exported; the files are in" in t.text(), "for the first")
+
+
+async def test_an_older_view_does_not_replace_a_newer_one(terminal):
+    async with terminal() as t:
+        old = t.screen.view
+        await t.press("3")
+        t.screen.take_view(old)
+        assert t.screen.subject.sample_id == "001.png"
