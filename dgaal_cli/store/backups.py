@@ -72,7 +72,7 @@ def make(database: Database, *, reason: str, stamp: str) -> Path:
         folder.mkdir(exist_ok=True)
         with database.gate():
             _copy(database.connection, temporary)
-        verify(temporary)
+        _prove(temporary)
         sync_file(temporary)
         os.replace(temporary, target)  # noqa: PTH105 - same call, and the injectable name
         sync_folder(folder)
@@ -85,6 +85,16 @@ def make(database: Database, *, reason: str, stamp: str) -> Path:
     finally:
         discard(temporary)
     return target
+
+
+def _prove(made: Path) -> None:
+    try:
+        verify(made)
+    except WorkspaceError as error:  # the store is sound: what failed is the disk
+        raise StorageError(
+            f"a backup in {show(str(made.parent))} cannot be read back; "
+            "make room or check the disk and try again"
+        ) from error
 
 
 def prune(store: Path, *, keep: int = KEPT) -> None:

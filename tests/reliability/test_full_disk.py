@@ -4,7 +4,9 @@ Afterwards the old or the new state is there, whole; the command ends with exit 
 sentence; nothing temporary is left.
 """
 
+import contextlib
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -79,18 +81,25 @@ def test_labels_import(drive: Drive, tmp_path: Path, pristine: Path, most: int):
     fail(drive, tmp_path, most, command=command, verify="imported", events=[3, 6])
 
 
+FILES = (
+    "jsonl",
+    "csv",
+    *(pytest.param(n, marks=pytest.mark.deep) for n in ("coco", "labelstudio")),
+)
+
+
 @MOST
-@pytest.mark.parametrize("name", ["jsonl", "csv"])
+@pytest.mark.parametrize("name", FILES)
 def test_labels_export(drive: Drive, tmp_path: Path, pristine: Path, most: int, name: str):
-    (pristine / f"out.{name}").write_text("old")
-    command = ["labels", "export", "-q", "-o", f"out.{name}"]
+    (pristine / "out").write_text("old")
+    command = ["labels", "export", "-q", "-f", name, "-o", "out"]
     fail(
         drive,
         tmp_path,
         most,
         command=command,
         verify="written",
-        output=f"out.{name}",
+        output="out",
         old="old",
         new="02.png",
     )
@@ -98,14 +107,40 @@ def test_labels_export(drive: Drive, tmp_path: Path, pristine: Path, most: int, 
 
 @MOST
 def test_labels_backup(drive: Drive, tmp_path: Path, pristine: Path, most: int):
-    fail(drive, tmp_path, most, command=["labels", "backup"], verify="backed_up")
+    fail(drive, tmp_path, most, command=["labels", "backup"], verify="backed_up", events=3)
+
+
+FOLDERS = (
+    ("imagefolder", "copy"),
+    pytest.param("imagefolder", "symlink", marks=pytest.mark.deep),
+    pytest.param("imagefolder", "hardlink", marks=pytest.mark.deep),
+    ("hf", "symlink"),
+    pytest.param("fiftyone", "symlink", marks=pytest.mark.deep),
+)
 
 
 @MOST
-def test_labels_export_as_a_folder(drive: Drive, tmp_path: Path, pristine: Path, most: int):
-    command = ["labels", "export", "-q", "-f", "imagefolder", "-o", "out"]
+@pytest.mark.parametrize(("name", "link"), FOLDERS)
+def test_labels_export_as_a_folder(
+    drive: Drive, tmp_path: Path, pristine: Path, most: int, name: str, link: str
+):
+    command = ["labels", "export", "-q", "-f", name, "--link", link, "-o", "out"]
     names = ["00.png", "01.png", "02.png"]
     fail(drive, tmp_path, most, command=command, verify="linked", names=names)
+
+
+@MOST
+def test_labels_adjudicate(drive: Drive, tmp_path: Path, pristine: Path, most: int):
+    command = ["labels", "adjudicate", "01.png", "dog", "--annotator", "eve", "-q"]
+    told = {"image": "01.png", "old": "cat", "new": "dog"}
+    fail(drive, tmp_path, most, command=command, verify="adjudicated", **told)
+
+
+@MOST
+def test_labels_check_mend(drive: Drive, tmp_path: Path, pristine: Path, most: int):
+    with contextlib.closing(sqlite3.connect(pristine / "labels.db")) as connection, connection:
+        connection.execute("DELETE FROM verdict")
+    fail(drive, tmp_path, most, command=["labels", "check", "--mend"], verify="mended")
 
 
 @MOST

@@ -90,6 +90,16 @@ def test_a_backup_stands_though_an_old_one_cannot_be_removed(asked, monkeypatch,
     assert backups.verify(made) == 0
 
 
+def test_a_new_copy_that_cannot_be_read_back_is_the_disks_fault(asked, monkeypatch, path):
+    def fail(copy):
+        raise WorkspaceError(f"{copy} cannot be opened")
+
+    monkeypatch.setattr(backups, "verify", fail)
+    with pytest.raises(StorageError, match="cannot be read back"):
+        asked.store.back_up()
+    assert list(backups.folder_of(path).iterdir()) == []
+
+
 def test_a_damaged_copy_is_found_out(store):
     copy = store.back_up()
     data = bytearray(copy.read_bytes())
