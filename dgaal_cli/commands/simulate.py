@@ -32,6 +32,9 @@ def simulate(
     test: Annotated[
         str | None, typer.Option(help="Labeled images to measure on; else a part of the pool.")
     ] = None,
+    test_share: Annotated[
+        float | None, typer.Option(help="That part: above 0, below 1.", min=0.0, max=1.0)
+    ] = None,
     methods: Annotated[
         str | None,
         typer.Option(help="Such as random,margin,dgaal[generation.share=0;coevolve.folds=2]."),
@@ -49,12 +52,19 @@ def simulate(
     absent_classes: Annotated[
         str | None, typer.Option(help="Classes that the first labels leave out: a,b.")
     ] = None,
+    absent_count: Annotated[
+        int | None, typer.Option(help="So many more, drawn by the seed.", min=0)
+    ] = None,
     imbalance: Annotated[
         str | None, typer.Option(help="Rare classes: cat=0.1,dog=0.5 or random:3=0.1.")
     ] = None,
     noise: Annotated[
         str | None,
         typer.Option(help="uniform:0.2, within:0.2:MAP.json or recorded:KEY:LABELS.npz."),
+    ] = None,
+    oracle_confidence: Annotated[
+        float | None,
+        typer.Option(help="Below it the model oracle cannot name a drawing.", min=0.0, max=1.0),
     ] = None,
     is_balanced: Annotated[
         bool, typer.Option("--balanced-start", help="As many first labels of each class.")
@@ -83,6 +93,7 @@ def simulate(
     begun = _begin(source, preset, context.base / (data or Path()))
     changes: dict[str, Any] = {
         "test": test,
+        "test_share": test_share,
         "seeds": None if seeds is None else _seeds(seeds),
         "rounds": rounds,
         "initial": initial,
@@ -92,7 +103,9 @@ def simulate(
         "image_size": image_size,
         "classes": _names(classes),
         "absent_classes": _names(absent_classes),
+        "absent_count": absent_count,
         "imbalance": imbalance,
+        "oracle_confidence": oracle_confidence,
         "noise": noise,
         "start": "balanced" if is_balanced else None,
         "full_data": True if measures_full else None,

@@ -109,6 +109,13 @@ def query(
         store.save_query(chosen, overlap=config.query.overlap)
         items = tuple(store.item(entry.item_id) for entry in entries)
         _write_csv(workspace, store, chosen, items)
+    if not can_learn_classes(data) and config.method != "random":
+        emit(
+            Warned(
+                message=f"no labels of two classes yet, so {config.method} has nothing to learn "
+                f"from; this query: {ranking.strategy}"
+            )
+        )
     if promoted:
         emit(Warned(message=f"{promoted} synthesized images joined the labels as their parents"))
     emit(

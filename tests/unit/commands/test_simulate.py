@@ -92,6 +92,20 @@ def test_without_first_labels_the_cold_start_rule_is_named(run, tmp_path):
     assert "has nothing to learn yet, so the first query shows images typical of clusters" in err
 
 
+def test_options_of_the_protocol_reach_the_plan(run, tmp_path):
+    write_pool(tmp_path / "p.npz")
+    given = ["--absent-count", "1", "--oracle-confidence", "0.5", "--guesses", "--full-data"]
+    code, out, _ = run(*small("--methods", "random,margin", *given))
+    assert code == 0
+    plan = json.loads((tmp_path / "out" / "simulation.json").read_text())["plan"]
+    assert (plan["absent_count"], plan["oracle_confidence"], plan["guesses"]) == (1, 0.5, True)
+    assert "keys a label" in out
+    sources = ["simulate", "p.npz#train", "-o", "two", "--test-share", "0.25", "--seeds", "1"]
+    assert run(*sources, "--rounds", "0", "--methods", "random", *SETTINGS)[0] == 0
+    plan = json.loads((tmp_path / "two" / "simulation.json").read_text())["plan"]
+    assert plan["test_share"] == 0.25
+
+
 def test_presets_are_listed_with_what_they_follow(run):
     code, out, _ = run("simulate", "--list-presets")
     assert code == 0

@@ -7,6 +7,7 @@ from PIL import Image
 
 from dgaal_cli.config.load import configuration
 from dgaal_cli.errors import UsageError
+from dgaal_cli.events import Warned
 from dgaal_cli.simulation.oracle import answer_items, true_labels
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.workflows.gather import gather, synthetic_path
@@ -65,6 +66,24 @@ def test_drawn_images_are_asked_as_synthetic_and_learned_from(tmp_path):
     assert not data.synthetic.is_candidate.any()
     assert np.isfinite(train(workspace, config).accuracy or 0.0)
     assert query(workspace, config, count=3).round == 1
+
+
+def test_a_method_without_labels_says_that_it_has_nothing_to_learn_from(tmp_path):
+    made = init(
+        InitRequest(
+            root=tmp_path / "w", pool=POOL, base=tmp_path, classes=["a", "b"], preset="tiny"
+        )
+    ).workspace
+    config = configuration(made, *FAST, "pretrain.epochs=0", "pretrain.min_steps=2")
+    train(made, config)
+    heard = []
+    query(made, config, count=3, emit=heard.append)
+    said = [event.message for event in heard if isinstance(event, Warned)]
+    assert any(
+        "no labels of two classes yet, so dgaal has nothing to learn from; this query: typical"
+        in message
+        for message in said
+    )
 
 
 def test_asal_asks_images_of_the_pool(tmp_path):
