@@ -49,7 +49,9 @@ def label(
     if serve:
         if images == "kitty":
             raise UsageError("a browser shows no kitty images; leave --images to --serve")
-        _serve(context, annotator=annotator, images=images, port=port)
+        if plain:
+            raise UsageError("--serve shows the screen, --plain asks by lines; take one of them")
+        _serve(context, annotator=annotator, images=images, port=port, is_review_first=review)
         return
     is_plain = plain or os.environ.get("TERM", "").lower() in ("dumb", "unknown")
     if not is_plain and not _is_terminal():
@@ -71,7 +73,9 @@ def label(
     raise typer.Exit(code)
 
 
-def _serve(context: Context, *, annotator: str, images: str, port: int) -> None:
+def _serve(
+    context: Context, *, annotator: str, images: str, port: int, is_review_first: bool
+) -> None:
     """Serve this very command to a browser; each tab is one process."""
     from dgaal_cli.workflows.annotators import check_annotator, default_annotator
 
@@ -82,7 +86,7 @@ def _serve(context: Context, *, annotator: str, images: str, port: int) -> None:
         server: Any = import_module("dgaal_cli.tui.serve.server")
     mode = "half" if images == "auto" else images
     argv = [sys.executable, "-m", "dgaal_cli", "-C", str(root), "label"]
-    argv += ["--annotator", name, "--images", mode]
+    argv += ["--annotator", name, "--images", mode, *(["--review"] if is_review_first else [])]
 
     def announce(address: str, port: int) -> None:
         print(address, flush=True)

@@ -23,6 +23,7 @@ from dgaal_cli.workflows.annotators import new_op_id
 from dgaal_cli.workflows.label_ahead import Ahead
 from dgaal_cli.workflows.label_memory import RoundMemory
 from dgaal_cli.workflows.label_view import (
+    BLIND_NOTE,
     CurvePoint,
     Given,
     LabelView,
@@ -243,7 +244,7 @@ class LabelCore:
             class_uid=press.class_uid,
             shown=shown,
             elapsed_ms=press.elapsed_ms,
-            note=note,
+            note=note or (BLIND_NOTE if press.is_blind else ""),
         )
 
     def _subject_of_task(self) -> Subject | None:

@@ -91,4 +91,5 @@ def _given(press: Press, subject: Subject, receipt: Receipt) -> Given:
         elapsed_ms=press.elapsed_ms,
         predicted=subject.predicted,
         ui=press.ui,
+        is_blind=press.is_blind,
     )

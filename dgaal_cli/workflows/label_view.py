@@ -19,6 +19,8 @@ from dgaal_cli.workspace import Workspace
 
 RECOUNT_EVERY = 25
 """Answers after which the counts of the whole store are read anew."""
+BLIND_NOTE = "hints=blind"
+"""Stands in the note of an answer to an image that was asked blind though hints were on."""
 
 State = Literal["labeling", "answered", "waiting", "empty"]
 """``answered``: the query is done; ``waiting``: the rest is with others; ``empty``: no query."""
@@ -38,6 +40,8 @@ class Press:
     class_uid: ClassUid | None = None
     elapsed_ms: int | None = None
     ui: ShownAs = "hidden"
+    is_blind: bool = False
+    """Hints were on and this image was asked without, to measure what they do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +86,13 @@ class Given:
     """The model's guess at that time, whether or not it was shown."""
     round: int | None = None
     ui: ShownAs | None = None
+    is_blind: bool = False
     is_flagged: bool = False
+
+    @property
+    def is_hinted(self) -> bool:
+        """Whether the guess was in sight."""
+        return self.ui not in (None, "hidden")
 
     @property
     def disagrees(self) -> bool:
@@ -229,6 +239,7 @@ def given_of_event(event: EventRecord) -> Given:
         predicted=event.predicted,
         round=event.round,
         ui=event.ui,
+        is_blind=event.note == BLIND_NOTE,
     )
 
 

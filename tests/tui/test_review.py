@@ -67,7 +67,18 @@ async def test_review_tells_hinted_answers_from_blind_ones(terminal):
         await t.pilot.press("H")
         assert listed(review) == ["002.png", "001.png"]
         bottom = review.query_one("#list")._rows[-1].text
-        assert "blind 1/1, hinted 1/2" in bottom
+        assert "hinted 1/2, hints off 1/1" in bottom
+
+
+async def test_review_tells_blind_answers_from_those_without_hints(terminal):
+    async with terminal(asked=11, guess=3) as t:
+        await t.press("3", "p", *["3"] * 8, "4")
+        with LabelStore.open(t.workspace.store_path, read_only=True) as store:
+            notes = [event.note for event in store.events()]
+        assert notes == [*[""] * 9, "hints=blind"]
+        review = await open_review(t)
+        assert "blind 0/1, hinted 8/8, hints off 1/1" in review.query_one("#list")._rows[-1].text
+        assert [given.is_blind for given in review.shown] == [True, *[False] * 9]
 
 
 async def test_review_takes_no_answer_for_an_image_that_was_not_seen(terminal):

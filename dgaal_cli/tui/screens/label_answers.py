@@ -43,6 +43,7 @@ class LabelAnswers(LabelBase):
             class_uid=uid,
             elapsed_ms=self.gate.elapsed_ms(),
             ui=self._ui(subject),
+            is_blind=self.are_hints_on and subject.is_blind and subject.predicted is not None,
         )
         self.note_time(self.pending.elapsed_ms)
         self.clear_flash()

@@ -56,7 +56,7 @@ class Filter:
             (self.class_uid is None or given.class_uid == self.class_uid)
             and (not self.is_flagged or given.is_flagged)
             and (not self.disagrees or given.disagrees)
-            and (not self.is_hinted or given.ui not in (None, "hidden"))
+            and (not self.is_hinted or given.is_hinted)
         )
 
 
@@ -303,19 +303,21 @@ class ReviewScreen(Screen[LabelView]):
     def _agreement(self, width: int) -> Pieces:
         """How often answers agree with the guess, blind and hinted: what hints do to people."""
         words: list[str] = []
-        for name, is_hinted in (("blind", False), ("hinted", True)):
+        for name in ("blind", "hinted", "hints off"):
             compared = [
                 given
                 for given in self.answers
-                if given.kind == "label"
-                and given.predicted is not None
-                and (given.ui not in (None, "hidden")) == is_hinted
+                if given.kind == "label" and given.predicted is not None and _asked(given) == name
             ]
             if compared:
                 agreed = sum(not given.disagrees for given in compared)
                 words.append(f"{name} {agreed}/{len(compared)}")
-        said = f" agree with the model: {', '.join(words)} "
-        return ((said, theme.DIM),) if words and len(said) + 4 <= width else ()
+        while words:
+            said = f" as guessed: {', '.join(words)} "
+            if len(said) + 4 <= width:
+                return ((said, theme.DIM),)
+            words.pop()
+        return ()
 
     def _line(self, given: Given, *, is_marked: bool, width: int) -> tuple[Pieces, Pieces]:
         code = self.keymap.code_of.get(given.class_uid, "") if given.class_uid else ""
@@ -355,7 +357,7 @@ class ReviewScreen(Screen[LabelView]):
         if marked:
             if marked.elapsed_ms is not None:
                 facts.append(f"answered in {marked.elapsed_ms / 1000:.2f} s")
-            facts.append("guess was shown" if marked.ui not in (None, "hidden") else "blind")
+            facts.append(_asked(marked))
         words = self.note or " · ".join(facts)
         name = show(marked.sample_id) if marked else ""
         is_synthetic = bool(marked and marked.is_synthetic)
@@ -389,6 +391,11 @@ class ReviewScreen(Screen[LabelView]):
         marked = self.marked
         if marked and message.want == self._want(marked):
             self._draw_image()
+
+
+def _asked(given: Given) -> str:
+    """How the question was put."""
+    return "hinted" if given.is_hinted else "blind" if given.is_blind else "hints off"
 
 
 def _keys(keymap: Keymap) -> Pieces:
