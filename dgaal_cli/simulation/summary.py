@@ -166,6 +166,8 @@ def verdict(difference: Estimate | None) -> str:
     if difference.interval is None:
         return "one seed: nothing can be said"
     low, high = difference.interval
+    if low == high == 0:
+        return "asks what random asks"
     if low > 0:
         return "beats random"
     if high < 0:

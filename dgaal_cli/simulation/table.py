@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from dgaal_cli.harmless import show
-from dgaal_cli.simulation.plan import Plan
+from dgaal_cli.simulation.plan import REFERENCE, Plan
 from dgaal_cli.simulation.statistics import CONFIDENCE, Estimate
 from dgaal_cli.simulation.summary import ENOUGH_OF_FULL, Effect, MethodSummary, Summary
 
@@ -28,6 +28,20 @@ def accuracy_rows(summary: Summary) -> Rows:
     rows: Rows = [["labels", *(show(m.name) for m in methods)]]
     for point in longest.selection.curve if longest else ():
         found = [m.selection.accuracy_at(point.annotations) for m in methods]
+        cells = ["" if value is None else _percent(value) for value in found]
+        rows.append([f"{point.annotations:g}", *cells])
+    return rows
+
+
+def system_accuracy_rows(summary: Summary) -> Rows:
+    """Accuracy in percent with the methods' own T, random with plain T before them."""
+    own = [(f"{show(m.name)} (system)", m.system) for m in summary.methods if m.system]
+    plain = [(show(m.name), m.selection) for m in summary.methods if m.name == REFERENCE]
+    effects = [*plain, *own]
+    longest = max((e for _, e in effects), key=lambda e: e.curve[-1].annotations, default=None)
+    rows: Rows = [["labels", *(name for name, _ in effects)]]
+    for point in longest.curve if longest else ():
+        found = [effect.accuracy_at(point.annotations) for _, effect in effects]
         cells = ["" if value is None else _percent(value) for value in found]
         rows.append([f"{point.annotations:g}", *cells])
     return rows
@@ -128,7 +142,8 @@ def text(plan: Plan, summary: Summary, *, test_images: int) -> str:
         _aligned(method_rows(summary)),
     ]
     if any(m.system for m in summary.methods):
-        parts += ["system: T as the method itself trains it", _aligned(system_rows(summary))]
+        parts += ["system: T as the method itself trains it"]
+        parts += [_aligned(system_accuracy_rows(summary)), _aligned(system_rows(summary))]
     if any(m.guesses for m in summary.methods):
         parts += [GUESSES_TITLE, _aligned(guess_rows(summary))]
     return "\n\n".join([*parts, "\n".join(sentences(summary))])
@@ -161,7 +176,9 @@ def markdown(
         markdown_table(method_rows(summary)),
     ]
     if any(m.system for m in summary.methods):
-        parts += ["## Systems (T as the method trains it)", markdown_table(system_rows(summary))]
+        parts += ["## Systems (T as the method trains it)"]
+        parts += [markdown_table(system_accuracy_rows(summary))]
+        parts += [markdown_table(system_rows(summary))]
     if any(m.guesses for m in summary.methods):
         parts += [f"## {GUESSES_TITLE}", markdown_table(guess_rows(summary))]
     parts += ["## In words", "\n".join(f"- {line}" for line in sentences(summary))]

@@ -64,6 +64,12 @@ def test_an_interval_that_holds_zero_is_said_in_words():
     assert unsure.verdict == "does not beat random: the interval holds zero"
 
 
+def test_an_arm_that_differs_from_random_in_its_t_alone_is_not_said_to_lose():
+    trials = arms(random=[0.5, 0.6], taught=[0.5, 0.6])
+    [_, taught] = summarize(trials).methods
+    assert taught.verdict == "asks what random asks"
+
+
 def test_one_seed_allows_no_verdict():
     own = {"random": {0: trial("random", 0, [0.5])}, "other": {0: trial("other", 0, [0.9])}}
     assert summarize(own).methods[1].verdict == "one seed: nothing can be said"
@@ -85,6 +91,10 @@ def test_selection_and_system_are_told_apart():
     assert random.system is None
     assert dgaal.selection.vs_random.mean == pytest.approx(0.0)
     assert dgaal.system.vs_random.mean == pytest.approx(0.2)
+    rows = table.system_accuracy_rows(summarize(trials))
+    assert [row[0] for row in rows] == ["labels", "10", "20"]
+    assert [row[1][:4] for row in rows] == ["rand", "45.0", "55.0"]
+    assert [row[2][:4] for row in rows] == ["dgaa", "65.0", "75.0"]
     assert "against random with plain T: +20.0" in "\n".join(table.sentences(summarize(trials)))
 
 
