@@ -7,6 +7,7 @@ from typing import Any, TypeGuard, cast
 import torch
 
 from dgaal_cli.config.schema import Config
+from dgaal_cli.errors import CheckpointError
 from dgaal_cli.harmless import show
 from dgaal_cli.training.device import processor_name
 from dgaal_cli.training.runtime import Runtime
@@ -45,6 +46,45 @@ def machine_of(runtime: Runtime, *, is_compiled: bool) -> dict[str, Any]:
         machine["CUDA"] = torch.version.cuda
         machine["cuDNN"] = torch.backends.cudnn.version()
     return machine
+
+
+def check_same(
+    state: Mapping[str, Any],
+    *,
+    identity: Mapping[str, Any],
+    machine: Mapping[str, Any],
+    number: int,
+    is_inexact_allowed: bool,
+) -> list[str]:
+    """Compare a saved state with what wants to go on from it.
+
+    Args:
+        state: Of the saved training, with its own ``identity`` and ``machine``.
+        identity: Labels, pool and settings of now.
+        machine: Of now.
+        number: The round.
+        is_inexact_allowed: The machine may differ.
+
+    Returns:
+        How machines differed since the round began, in words.
+
+    Raises:
+        CheckpointError: It belongs to other labels or settings, or to another machine.
+    """
+    changed = differences(state["identity"], identity)
+    if changed:
+        raise CheckpointError(
+            f"round {number} stopped midway and cannot go on: {'; '.join(changed)}; "
+            "put it back, or start the round again with --fresh"
+        )
+    inexact = [*state["inexact"], *differences(state["machine"], machine)]
+    if len(inexact) > len(state["inexact"]) and not is_inexact_allowed:
+        raise CheckpointError(
+            f"round {number} stopped midway, and going on here would not lead to the same "
+            f"bits: {'; '.join(inexact)}; go on as it began, accept that with "
+            "--allow-inexact, or start the round again with --fresh"
+        )
+    return inexact
 
 
 def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

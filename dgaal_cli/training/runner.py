@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from dgaal_cli import atomic, interruption
-from dgaal_cli.errors import CheckpointError
 from dgaal_cli.events import CheckpointSaved, Emit, PhaseStarted, StepDone, Warned
 from dgaal_cli.ids import ItemId
 from dgaal_cli.training import checkpoint
@@ -19,7 +18,7 @@ from dgaal_cli.training.budget import Stopwatch, TimeBudget
 from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME, is_sound
 from dgaal_cli.training.clock import Clock
 from dgaal_cli.training.finite import broken, not_finite
-from dgaal_cli.training.identity import differences
+from dgaal_cli.training.identity import check_same
 from dgaal_cli.training.memory import StepTooLargeError, is_out_of_memory
 from dgaal_cli.training.phase import Phase, never
 from dgaal_cli.training.runtime import ProcessLostError, Runtime
@@ -110,7 +109,13 @@ class Runner:
             checkpoint.remove(path)
             return ""
         tensors, state = checkpoint.load(path)
-        self._compare(state)
+        self.inexact = check_same(
+            state,
+            identity=self.identity,
+            machine=self.machine,
+            number=self.number,
+            is_inexact_allowed=self.is_inexact_allowed,
+        )
         checkpoint.restore_modules(self.modules, tensors)
         self._tensors, self._scalars = tensors, state["scalars"]
         self._done, self._memory = state["done"], state["memory"]
@@ -125,21 +130,6 @@ class Runner:
         if self.budget_s is not None:
             where += f", {self.stopwatch.before:.0f} of {self.budget_s:g} s spent"
         return where
-
-    def _compare(self, state: Mapping[str, Any]) -> None:
-        changed = differences(state["identity"], self.identity)
-        if changed:
-            raise CheckpointError(
-                f"round {self.number} stopped midway and cannot go on: {'; '.join(changed)}; "
-                "put it back, or start the round again with --fresh"
-            )
-        self.inexact = [*state["inexact"], *differences(state["machine"], self.machine)]
-        if len(self.inexact) > len(state["inexact"]) and not self.is_inexact_allowed:
-            raise CheckpointError(
-                f"round {self.number} stopped midway, and going on here would not lead to the same "
-                f"bits: {'; '.join(self.inexact)}; go on as it began, accept that with "
-                "--allow-inexact, or start the round again with --fresh"
-            )
 
     def run(self, phases: Sequence[Phase]) -> None:
         """Run phases that are not done yet, in order.
