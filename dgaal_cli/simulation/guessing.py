@@ -79,8 +79,9 @@ def keys_on_grid(rows: Labels, answers: Labels, guess: Guess, learn: Learn | Non
         page = left[order]
         is_wrong = shares[order].argmax(1) != answers[page]
         keys += 1 + _keys_for_wrong(np.flatnonzero(is_wrong))
-        for row in page.tolist() if learn else ():
-            learn(row, int(answers[row]))
+        if learn is not None:
+            for row in page.tolist():
+                learn(row, int(answers[row]))
         left = np.delete(left, order)
     opened = _OPEN_AND_CLOSE if len(left) < len(rows) else 0
     return keys + opened + len(left)
