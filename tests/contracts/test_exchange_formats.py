@@ -4,16 +4,20 @@ import csv
 import hashlib
 import io
 import json
+import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dgaal_cli.errors import InputDataError, UsageError
 from dgaal_cli.harmless import cell, uncell
 from dgaal_cli.ids import ItemId, SampleId
-from dgaal_cli.store.exchange.base import ExportJob, FileFormat
+from dgaal_cli.store.exchange.base import Document, ExportJob, FileFormat
 from dgaal_cli.store.exchange.folders import assembling
 from dgaal_cli.store.exchange.registry import FORMATS, guess_format, load_format
 from dgaal_cli.store.exchange.resolve import resolve
@@ -548,3 +552,71 @@ def test_ambiguous_and_unknown_formats_are_errors_that_list_all(tmp_path):
     for call in (lambda: guess_format(tmp_path / "x.json"), lambda: load_format("xml")):
         with pytest.raises(UsageError, match="csv, jsonl, imagefolder, coco"):
             call()
+
+
+MISTAKES = {
+    "coco": (
+        {**COCO, "annotations": [*COCO["annotations"], {"image_id": 7, "category_id": 4}]},
+        ["annotations"],
+        1,
+        "annotations[1]: no category has the id 4",
+    ),
+    "labelstudio": (
+        [label_studio_task("a.png", "cat"), label_studio_task("x.png", "cat")],
+        [],
+        1,
+        "task 2, field file_name: there is no image x.png",
+    ),
+    "fiftyone": (
+        {"classes": ["cat", "cow"], "labels": {"a.png": 0, "deep/er/b.jpg": 1}},
+        ["labels"],
+        "deep/er/b.jpg",
+        "labels[deep/er/b.jpg], field label: no class is named cow",
+    ),
+}
+
+
+@pytest.mark.parametrize("indent", [None, 1, 4])
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes_in_json_documents_name_line_and_column(name, indent, other, tmp_path):
+    document, keys, child, words = MISTAKES[name]
+    other.add_class("cat")
+    text = json.dumps(document, indent=indent, ensure_ascii=False)
+    path = tmp_path / "in.json"
+    path.write_text("\ufeff" + text, encoding="utf-8")
+    with pytest.raises(InputDataError) as caught:
+        take_in(name, path, other, may_add_classes=False)
+    told = re.match(r"in\.json, line (\d+), column (\d+), (.*)", str(caught.value), re.DOTALL)
+    assert told[3].startswith(words)
+    line, column = int(told[1]), int(told[2])
+    rest = "\n".join(text.split("\n")[line - 1 :])[column - 1 :]
+    found, _ = json.JSONDecoder().raw_decode(rest)
+    for key in [*keys, child]:
+        document = document[key]
+    assert json.dumps(found) == json.dumps(document)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    value=st.recursive(
+        st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=20,
+    ),
+    indent=st.sampled_from([None, 0, 2]),
+)
+def test_every_child_of_a_json_document_is_found_where_it_is_said_to_be(value, indent):
+    document = {"a": 1, "children": value if isinstance(value, list | dict) else [value]}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "in.json")
+        path.write_text(json.dumps(document, indent=indent))
+        read = Document(path)
+    lines = json.dumps(document, indent=indent).split("\n")
+    children = document["children"]
+    names = list(range(len(children))) if isinstance(children, list) else list(children)
+    places = list(read.places("children"))
+    assert [name for name, _ in places] == names
+    for name, place in places:
+        line, column = map(int, re.findall(r"(?:line|column) (\d+)", place))
+        rest = "\n".join(lines[line - 1 :])[column - 1 :]
+        assert json.JSONDecoder().raw_decode(rest)[0] == children[name]

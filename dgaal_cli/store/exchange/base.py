@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ Link = Literal["symlink", "hardlink", "copy"]
 MAX_DOCUMENT_BYTES = 2**30
 MAX_LINE_BYTES = 2**20
 
+_DECODER = json.JSONDecoder()
+_SPACE = re.compile(r"[ \t\n\r]*")
 _T = TypeVar("_T")
 
 
@@ -57,6 +60,8 @@ class Parsed:
 
     where: str
     """File and place for an error message, made harmless."""
+    part: Literal["column", "field"] = "column"
+    """What the error message calls a part of it."""
     names: tuple[str, ...]
     """What the sample id may be, likeliest first."""
     labels: tuple[str, ...] = ()
@@ -101,21 +106,68 @@ class FolderFormat(Protocol):
         ...
 
 
-def load_json(path: Path) -> Any:
-    """Read a JSON document.
+class Document:
+    """A JSON file read whole, which tells where its parts stand."""
 
-    Raises:
-        InputDataError: Not JSON, too large or too deep; names line and column.
-    """
+    def __init__(self, path: Path) -> None:
+        """Read it.
+
+        Raises:
+            InputDataError: Not JSON, too large or too deep; names line and column.
+        """
+        self.name = show(path.name)
+        self._text = _text_of(path)
+        self.value: Any = parse_json(self._text, where=self.name)
+
+    def places(self, key: str | None = None) -> Iterator[tuple[int | str, str]]:
+        """Yield index or key of each child and its place, as ``FILE, line 3, column 5``.
+
+        Args:
+            key: Of the array or object whose children are meant; None means the whole document.
+        """
+        start = _skip(self._text, 0)
+        if key is not None:
+            start = dict(_children(self._text, start))[key]
+        line, newline, seen = 1, -1, 0
+        for child, at in _children(self._text, start):
+            line += self._text.count("\n", seen, at)
+            newline = max(newline, self._text.rfind("\n", seen, at))
+            seen = at
+            yield child, f"{self.name}, line {line}, column {at - newline}"
+
+
+def _text_of(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_DOCUMENT_BYTES:
             raise InputDataError(f"{show(path.name)} is larger than {MAX_DOCUMENT_BYTES >> 20} MiB")
-        text = path.read_bytes().decode("utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise unreadable(path, error) from error
     except UnicodeDecodeError as error:
         raise InputDataError(f"{show(path.name)}, byte {error.start}: not UTF-8") from None
-    return parse_json(text, where=show(path.name))
+
+
+def _children(text: str, start: int) -> Iterator[tuple[int | str, int]]:
+    """Yield key or index, and offset, of each child of the object or array at ``start``.
+
+    The text is known to be JSON.
+    """
+    at, index = _skip(text, start + 1), 0
+    while text[at] not in "]}":
+        child: int | str = index
+        if text[start] == "{":
+            child, end = _DECODER.raw_decode(text, at)
+            at = _skip(text, _skip(text, end) + 1)
+        yield child, at
+        at = _skip(text, _DECODER.raw_decode(text, at)[1])
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+        index += 1
+
+
+def _skip(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return found.end() if found else at
 
 
 def parse_json(text: str, *, where: str, line: int | None = None) -> Any:

@@ -8,8 +8,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.harmless import show
-from dgaal_cli.store.exchange.base import ExportJob, Parsed, convert, load_json
+from dgaal_cli.store.exchange.base import Document, ExportJob, Parsed, convert
 from dgaal_cli.store.records import Provenance
 
 
@@ -88,20 +87,22 @@ class Coco:
 
     def read(self, path: Path) -> Iterator[Parsed]:
         """Yield a label an annotation; boxes and masks beside the category are passed over."""
-        name = show(path.name)
-        file = convert(load_json(path), _File, where=name)
-        images = {
-            image.id: image.file_name
-            for number, value in enumerate(file.images)
-            for image in (convert(value, _Image, where=f"{name}, images[{number}]"),)
-        }
-        categories = {
-            category.id: category.name
-            for number, value in enumerate(file.categories)
-            for category in (convert(value, _Category, where=f"{name}, categories[{number}]"),)
-        }
-        for number, value in enumerate(file.annotations):
-            where = f"{name}, annotations[{number}]"
+        document = Document(path)
+        file = convert(document.value, _File, where=document.name)
+        images: dict[int | str, str] = {}
+        for value, (number, place) in zip(file.images, document.places("images"), strict=True):
+            image = convert(value, _Image, where=f"{place}, images[{number}]")
+            images[image.id] = image.file_name
+        categories: dict[int | str, str] = {}
+        for value, (number, place) in zip(
+            file.categories, document.places("categories"), strict=True
+        ):
+            category = convert(value, _Category, where=f"{place}, categories[{number}]")
+            categories[category.id] = category.name
+        for value, (number, place) in zip(
+            file.annotations, document.places("annotations"), strict=True
+        ):
+            where = f"{place}, annotations[{number}]"
             annotation = convert(value, _Annotation, where=where)
             if annotation.image_id not in images:
                 raise InputDataError(f"{where}: no image has the id {annotation.image_id}")
@@ -109,6 +110,7 @@ class Coco:
                 raise InputDataError(f"{where}: no category has the id {annotation.category_id}")
             yield Parsed(
                 where=where,
+                part="field",
                 names=(images[annotation.image_id],),
                 labels=(categories[annotation.category_id],),
                 annotator=annotation.attributes.annotator,

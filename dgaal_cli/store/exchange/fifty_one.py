@@ -10,7 +10,7 @@ import msgspec
 from dgaal_cli.atomic import write_text
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.harmless import show
-from dgaal_cli.store.exchange.base import ExportJob, Parsed, convert, load_json
+from dgaal_cli.store.exchange.base import Document, ExportJob, Parsed, convert
 from dgaal_cli.store.exchange.folders import place
 from dgaal_cli.store.exchange.image_folder import files_below
 
@@ -52,15 +52,16 @@ class FiftyOne:
     def read(self, path: Path) -> Iterator[Parsed]:
         """Yield the labels; images without a target are passed over."""
         table = path / "labels.json" if path.is_dir() else path
-        name = show(table.name)
-        document = convert(load_json(table), _Labels, where=name)
+        found = Document(table)
+        document = convert(found.value, _Labels, where=found.name)
+        places = dict(found.places("labels"))
         data = table.parent / "data"
         files = {
             _stem(file): file
-            for file in (found.relative_to(data).as_posix() for found in files_below(data))
+            for file in (file.relative_to(data).as_posix() for file in files_below(data))
         }
         for stem, target in document.labels.items():
-            where = f"{name}, labels[{show(stem)[:200]}]"
+            where = f"{places[stem]}, labels[{show(stem)[:200]}]"
             if target is None:
                 continue
             if isinstance(target, int):
@@ -70,6 +71,7 @@ class FiftyOne:
                 target = classes[target]  # noqa: PLW2901 - the same thing by its name
             yield Parsed(
                 where=where,
+                part="field",
                 names=tuple(dict.fromkeys((files.get(stem, stem), stem))),
                 labels=(target,),
             )

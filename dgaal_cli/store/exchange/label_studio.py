@@ -9,8 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.harmless import show
-from dgaal_cli.store.exchange.base import ExportJob, Parsed, convert, load_json
+from dgaal_cli.store.exchange.base import Document, ExportJob, Parsed, convert
 from dgaal_cli.store.records import AnswerRecord, Provenance
 
 
@@ -55,9 +54,11 @@ class LabelStudio:
 
     def read(self, path: Path) -> Iterator[Parsed]:
         """Yield a label a choice; skipped tasks and other kinds of results are passed over."""
-        name = show(path.name)
-        for number, value in enumerate(convert(load_json(path), list[Any], where=name)):
-            where = f"{name}, task {number + 1}"
+        document = Document(path)
+        tasks = convert(document.value, list[Any], where=document.name)
+        places = (place for _, place in document.places())
+        for number, (value, place) in enumerate(zip(tasks, places, strict=True), start=1):
+            where = f"{place}, task {number}"
             task = convert(value, _Task, where=where)
             meta = task.meta or _Meta()
             for annotation in task.annotations:
@@ -70,6 +71,7 @@ class LabelStudio:
                     )
                 yield Parsed(
                     where=where,
+                    part="field",
                     names=_names(task.data, where),
                     labels=(choices[0],),
                     annotator=meta.annotator,

@@ -89,17 +89,17 @@ class _Classes:
         name = line.labels[0]
         if not self.may_add:
             raise InputDataError(
-                f"{line.where}, column label: no class is named {show(name)}; "
+                f"{line.where}, {line.part} label: no class is named {show(name)}; "
                 f"{classes.nearest_words(self.active, name)}; --add-classes adds new ones"
             )
         try:
             clean = classes.clean_name(name)
         except UsageError as error:
-            raise InputDataError(f"{line.where}, column label: {error}") from None
+            raise InputDataError(f"{line.where}, {line.part} label: {error}") from None
         for record in self.active:
             if record.name.casefold() == clean.casefold():
                 raise InputDataError(
-                    f"{line.where}, column label: {show(clean)} differs from class "
+                    f"{line.where}, {line.part} label: {show(clean)} differs from class "
                     f"{show(record.name)} only in case"
                 )
         uid = ClassUid(secrets.token_hex(8))
@@ -125,12 +125,13 @@ def _item(store: StoreReader, line: Parsed) -> ItemRecord:
             continue
         if line.sha256 is not None and line.sha256 != item.sha256.hex():
             raise InputDataError(
-                f"{line.where}, column sha256: {show(name)} has other bytes here than the image "
-                "that was labeled"
+                f"{line.where}, {line.part} sha256: {show(name)} has other bytes here than the "
+                "image that was labeled"
             )
         return item
     raise InputDataError(
-        f"{line.where}, column file_name: there is no image {show(line.names[0])} in this workspace"
+        f"{line.where}, {line.part} file_name: there is no image {show(line.names[0])} in this "
+        "workspace"
     )
 
 
@@ -139,13 +140,13 @@ def _label(
 ) -> ImportedLabel:
     for column, number in (("round", line.round), ("elapsed_ms", line.elapsed_ms)):
         if number is not None and not 0 <= number < 2**31:
-            raise InputDataError(f"{line.where}, column {column}: {number} is out of range")
+            raise InputDataError(f"{line.where}, {line.part} {column}: {number} is out of range")
     if line.at is not None:
         try:
             from_iso(line.at)
         except (ValueError, OverflowError):
             raise InputDataError(
-                f"{line.where}, column at: {show(line.at[:60])} is no instant in ISO 8601"
+                f"{line.where}, {line.part} at: {show(line.at[:60])} is no instant in ISO 8601"
             ) from None
     return ImportedLabel(
         sample_id=item.sample_id,
