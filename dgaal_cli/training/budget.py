@@ -44,6 +44,19 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
+def check_left(budget_s: float, spent_s: float, *, number: int) -> None:
+    """Refuse to go on where no time is left: what is learned would be cut short for nothing.
+
+    Raises:
+        UsageError: It is spent.
+    """
+    if spent_s >= budget_s * (1 - RESERVE):
+        raise UsageError(
+            f"round {number} has taken {spent_s:.0f} s of a time budget of {budget_s:g} s; "
+            "give more with --time-budget"
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
     """A phase's part of a budget."""

@@ -14,7 +14,7 @@ from dgaal_cli import atomic, interruption
 from dgaal_cli.events import CheckpointSaved, Emit, PhaseStarted, StepDone, Warned
 from dgaal_cli.ids import ItemId
 from dgaal_cli.training import checkpoint
-from dgaal_cli.training.budget import Stopwatch, TimeBudget
+from dgaal_cli.training.budget import Stopwatch, TimeBudget, check_left
 from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME, is_sound
 from dgaal_cli.training.clock import Clock
 from dgaal_cli.training.finite import broken, not_finite
@@ -93,6 +93,7 @@ class Runner:
 
         Raises:
             CheckpointError: A saved state belongs to other labels, settings or another machine.
+            UsageError: Its time budget is spent.
         """
         for leftover in self.folder.glob(".*.tmp"):  # a kill in the middle of a save
             shutil.rmtree(leftover, ignore_errors=True)
@@ -128,6 +129,7 @@ class Runner:
         if self.budget_s is None:
             self.budget_s = state.get("budget_s")
         if self.budget_s is not None:
+            check_left(self.budget_s, self.stopwatch.before, number=self.number)
             where += f", {self.stopwatch.before:.0f} of {self.budget_s:g} s spent"
         return where
 

@@ -135,6 +135,9 @@ def test_a_budget_counts_interrupted_runs_but_not_the_rest_between_them(clock, t
     taken = clock.now - 100
     clock.now += 10_000
     second = phases()
+    late = runner(Method(), second, tmp_path, budget_s=60)
+    with pytest.raises(UsageError, match="round 0 has taken 63 s of a time budget of 60 s; give"):
+        late.resume()
     again = runner(Method(), second, tmp_path)
     assert again.resume() == "step 12 of b, 63 of 120 s spent"
     assert again.stopwatch.seconds == taken
