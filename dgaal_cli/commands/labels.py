@@ -253,12 +253,16 @@ def check_command(
     mend: Annotated[
         bool, typer.Option("--mend", help="Recompute the present state from the history.")
     ] = False,
+    i_know: Annotated[
+        bool,
+        typer.Option("--i-know", help="Allow a network file system, for one person on one host."),
+    ] = False,
 ) -> None:
     """Examine the store: pages, references, and whether the history explains the present state."""
     from dgaal_cli.workflows.labels import check
 
     context: Context = ctx.obj
-    result = check(context.workspace(), mends=mend)
+    result = check(context.workspace(), mends=mend, accepts_network_folder=i_know)
     if context.json:
         context.print_json(dataclasses.asdict(result))
     if result.problems:

@@ -16,6 +16,7 @@ from dgaal_cli.harmless import show
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.store import answers, backups, classes, imports, items, projection, queries, schema
 from dgaal_cli.store.connection import Database, create_file
+from dgaal_cli.store.filesystem import network_filesystem
 from dgaal_cli.store.instants import Clock, system_clock, to_iso, to_microseconds
 from dgaal_cli.store.reader import StoreReader
 from dgaal_cli.store.records import (
@@ -38,6 +39,9 @@ from dgaal_cli.store.records import (
 
 LEASE_S = 120.0
 """How long an image is promised to one annotator; an answer or a renewal prolongs nothing else."""
+
+_NETWORK = "network_folder"
+"""In ``meta``: that the owner accepted one."""
 
 BACKUP_EVERY = backups.EVERY
 """Events between two automatic copies."""
@@ -66,9 +70,14 @@ class LabelStore(StoreReader):
 
     @classmethod
     def create(
-        cls, path: Path, *, workspace_id: str | None = None, clock: Clock = system_clock
+        cls,
+        path: Path,
+        *,
+        workspace_id: str | None = None,
+        clock: Clock = system_clock,
+        accepts_network_folder: bool = False,
     ) -> Self:
-        """Make an empty store and open it.
+        """Make an empty store and open it; see ``open`` for network folders.
 
         Raises:
             UsageError: The file exists.
@@ -79,7 +88,7 @@ class LabelStore(StoreReader):
             "created": to_iso(to_microseconds(clock())),
         }
         create_file(path, meta)
-        return cls.open(path, clock=clock)
+        return cls.open(path, clock=clock, accepts_network_folder=accepts_network_folder)
 
     @classmethod
     def open(
@@ -89,16 +98,28 @@ class LabelStore(StoreReader):
         clock: Clock = system_clock,
         read_only: bool = False,
         lease_s: float = LEASE_S,
+        accepts_network_folder: bool = False,
     ) -> Self:
         """Open a store, examine it, and bring an older one up to date after a backup.
 
+        Args:
+            path: Its file.
+            clock: Unix seconds.
+            read_only: Write nothing, whatever is called.
+            lease_s: How long an image is promised to one annotator.
+            accepts_network_folder: Write on a network file system too, from now on: one person on
+                one host.
+
         Raises:
+            UsageError: It lies on a network file system, and nobody accepted that.
             WorkspaceError: Missing, damaged, no store, or written by a newer dgaal; the file is
                 left as it is and never replaced by an empty one.
         """
         database = Database(path, is_read_only=read_only)
         try:
             store = cls(database, clock=clock, lease_s=lease_s)
+            if not read_only:
+                store._check_place(is_accepted=accepts_network_folder)
             store._upgrade()
             database.check()
         except BaseException:
@@ -411,6 +432,20 @@ class LabelStore(StoreReader):
         made = backups.make(self._database, reason=reason, stamp=stamp)
         backups.prune(self._database.path)
         return made
+
+    def _check_place(self, *, is_accepted: bool) -> None:
+        """Refuse file systems on which SQLite's locks and syncs cannot be trusted."""
+        path = self._database.path
+        kind = network_filesystem(path)
+        if kind is None or self.meta().get(_NETWORK) == "accepted":
+            return
+        if not is_accepted:
+            raise UsageError(
+                f"{show(str(path))} lies on a network file system ({show(kind)}), where labels of "
+                "two people can damage each other; move the workspace to a local disk, or give "
+                "'dgaal labels check --i-know' once if only one person on one host labels here"
+            )
+        self.set_meta(_NETWORK, "accepted")
 
     def _upgrade(self) -> None:
         version = self._database.version()

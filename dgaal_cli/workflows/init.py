@@ -183,7 +183,9 @@ def _write(
 ) -> InitResult:
     with tempfile.TemporaryDirectory(prefix=".init-", dir=workspace.root) as scratch:
         path = Path(scratch) / workspace.store_path.name
-        with LabelStore.create(path) as store:
+        with LabelStore.create(
+            path, accepts_network_folder=request.accepts_network_folder
+        ) as store:
             for name in classes:
                 store.add_class(name)
             added = store.add_items(

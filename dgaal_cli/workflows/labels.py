@@ -211,13 +211,24 @@ def label_stats(workspace: Workspace) -> LabelStats:
     )
 
 
-def check(workspace: Workspace, *, mends: bool = False) -> StoreCheck:
+def check(
+    workspace: Workspace, *, mends: bool = False, accepts_network_folder: bool = False
+) -> StoreCheck:
     """Examine the store; with ``mends`` recompute a present state that lies.
+
+    Args:
+        workspace: Whose.
+        mends: Mend what a rebuild can mend.
+        accepts_network_folder: Let the store be written on a network file system from now on.
 
     Raises:
         WorkspaceError: It is damaged beyond what a rebuild can mend.
     """
-    with LabelStore.open(workspace.store_path, read_only=not mends) as store:
+    with LabelStore.open(
+        workspace.store_path,
+        read_only=not (mends or accepts_network_folder),
+        accepts_network_folder=accepts_network_folder,
+    ) as store:
         problems = tuple(store.check())
         mended = store.rebuild() if mends and problems else 0
         if mended:

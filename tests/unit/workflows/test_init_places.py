@@ -8,11 +8,12 @@ from PIL import Image
 
 from dgaal_cli.config.load import load_config
 from dgaal_cli.errors import StorageError, UsageError
-from dgaal_cli.store import backups
+from dgaal_cli.store import backups, labels
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.workflows import init as module
 from dgaal_cli.workflows.doctor import doctor
 from dgaal_cli.workflows.init import InitRequest, init
+from dgaal_cli.workflows.labels import check
 from dgaal_cli.workflows.status import status
 
 
@@ -38,6 +39,29 @@ def test_a_network_file_system_is_refused_unless_the_user_knows(tmp_path, pool, 
     assert refused.value.exit_code == 2
     assert not (tmp_path / "w").exists()
     assert init(request(tmp_path / "w", pool, accepts_network_folder=True)).images == 4
+
+
+def test_a_workspace_that_came_to_a_network_file_system_is_not_written(tmp_path, pool, monkeypatch):
+    workspace = init(request(tmp_path / "w", pool, classes=["cat"])).workspace
+    monkeypatch.setattr(labels, "network_filesystem", lambda _: "nfs4")
+    with pytest.raises(
+        UsageError, match=r"network file system \(nfs4\).*check --i-know"
+    ) as refused:
+        LabelStore.open(workspace.store_path)
+    assert refused.value.exit_code == 2
+    with LabelStore.open(workspace.store_path, read_only=True) as store:  # labels come out
+        assert store.counts().items == 4
+    check(workspace, accepts_network_folder=True)
+    with LabelStore.open(workspace.store_path) as store:
+        store.add_class("dog")
+
+
+def test_an_accepted_network_file_system_stays_accepted(tmp_path, pool, monkeypatch):
+    monkeypatch.setattr(module, "network_filesystem", lambda _: "nfs4")
+    monkeypatch.setattr(labels, "network_filesystem", lambda _: "nfs4")
+    accepted = request(tmp_path / "w", pool, accepts_network_folder=True)
+    with LabelStore.open(init(accepted).workspace.store_path) as store:
+        assert store.add_class("dog").name == "dog"
 
 
 def test_a_failed_init_leaves_a_folder_that_was_there_as_it_was(tmp_path, pool, monkeypatch):
