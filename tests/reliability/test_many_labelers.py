@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from label_workspaces import DGAAL, make_store
 
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import Query, QueryEntry
+
 Drive = Callable[..., Any]
 PEOPLE = 8
 SOUND = {"lost": 0, "extra": 0, "doubled": 0, "errors": 0, "problems": []}
@@ -70,6 +73,53 @@ def test_a_trainer_and_an_exporter_read_while_eight_label(drive: Drive, tmp_path
     assert len(counts) > 1
     assert counts == sorted(counts)
     assert 0 < counts[-1] <= count
+
+
+def init_digits(root: Path, *, labels: int) -> None:
+    """A workspace of 500 digits with some labels; all others are asked."""
+    from sklearn.datasets import load_digits
+
+    truth = load_digits().target[1297:]
+    lines = [f"test/{number:06d},{truth[number]}\n" for number in range(labels)]
+    table = root.with_name("some.csv")
+    table.write_text("file_name,label\n" + "".join(lines))
+    classes = ",".join("0123456789")
+    pool = ("--pool", "builtin:digits#test", "--preset", "tiny")
+    dgaal = [*DGAAL, "-q"]
+    subprocess.run([*dgaal, "init", str(root), *pool, "--classes", classes], check=True)
+    subprocess.run([*dgaal, "-C", str(root), "labels", "import", str(table)], check=True)
+    with LabelStore.open(root / "labels.db") as store:
+        rest = [item.item_id for item in store.items()][labels:]
+        entries = tuple(
+            QueryEntry(item_id=item_id, rank=rank) for rank, item_id in enumerate(rest, start=1)
+        )
+        store.save_query(Query(round=0, strategy="random", model_sha=None, entries=entries))
+
+
+@pytest.mark.slow
+def test_a_round_trains_while_eight_label(drive: Drive, tmp_path: Path):
+    """The program itself: it learns what was there when it began, and then closes the query."""
+    root, labels = tmp_path / "w", 30
+    init_digits(root, labels=labels)
+    steps = ("pretrain.min_steps=4", "pretrain.epochs=0", "coevolve.steps=6", "classifier.steps=6")
+    sets = [word for step in steps for word in ("--set", step)]
+    training = subprocess.Popen(
+        [*DGAAL, "-C", str(root), "-q", "train", "--device", "cpu", "--threads", "1", *sets],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    # They have work for half a minute; nothing is left for them once the query is closed.
+    report = label(drive, root / "labels.db", 0, "sound", thought=0.5)
+    assert training.wait(300) == 0, training.stderr.read()
+    training.communicate()
+    assert {key: report[key] for key in SOUND} == {**SOUND, "extra": labels}
+    run = json.loads((root / "rounds/001/run.json").read_text())
+    with LabelStore.open(root / "labels.db") as store:
+        assert store.open_query() is None
+        assert store.check() == []
+        assert len(store.labels()) == labels + report["acknowledged"]
+        assert len(store.labels(watermark=run["watermark"])) == run["labels"]
+        assert labels <= run["watermark"] < store.watermark()  # people labeled on meanwhile
 
 
 @pytest.mark.parametrize(
