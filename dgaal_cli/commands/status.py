@@ -1,5 +1,6 @@
 """``dgaal status``."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from dgaal_cli.workflows.status import Status
 
 LISTED = 5
+_SINCE_INIT = {"missing": "its file is gone", "changed": "its file was replaced"}
 
 
 def status(ctx: typer.Context) -> None:
@@ -35,10 +37,8 @@ def status(ctx: typer.Context) -> None:
     for record in found.classes:
         print(f"    {counts.by_class.get(record.uid, 0):>6}  {show(record.name)}")
     _print_rounds(found)
-    for sample_id, reason in found.unreadable[:LISTED]:
-        print(f"  unreadable: {show(sample_id)}: {show(reason)}")
-    if len(found.unreadable) > LISTED:
-        print(f"  ... and {len(found.unreadable) - LISTED} more unreadable (--json lists all)")
+    _print_some("unreadable", [f"{show(i)}: {show(reason)}" for i, reason in found.unreadable])
+    _print_some("left out", [f"{show(i)}: {_SINCE_INIT[state]}" for i, state in found.left_out])
     if found.artifacts:
         print(f"  artifacts: {show(', '.join(found.artifacts))}")
     if found.state.damage:
@@ -50,6 +50,13 @@ def status(ctx: typer.Context) -> None:
         )
     print(f"  {_where(found)}")
     print(f"next: {context.dgaal} {found.next_step}")
+
+
+def _print_some(what: str, lines: Sequence[str]) -> None:
+    for line in lines[:LISTED]:
+        print(f"  {what}: {line}")
+    if len(lines) > LISTED:
+        print(f"  ... and {len(lines) - LISTED} more {what} (--json lists all)")
 
 
 def _print_rounds(found: "Status") -> None:
@@ -99,6 +106,7 @@ def _document(found: "Status") -> dict[str, Any]:
         "query": None if query is None else {"size": query.size, "left": query.left},
         "rounds": list(found.curve),
         "unreadable": [{"id": show(i), "reason": show(r)} for i, r in found.unreadable],
+        "left_out": [{"id": show(i), "state": state} for i, state in found.left_out],
         "artifacts": list(found.artifacts),
         "not_backed_up": found.not_backed_up,
         "next": found.next_step,

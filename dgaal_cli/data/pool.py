@@ -65,6 +65,8 @@ class Difference:
     """``changed``: it can be decoded, but it is another image."""
     reason: str
     """One or two sentences."""
+    detail: str = ""
+    """Why it cannot be decoded, in a few words."""
 
 
 class ChangedPoolError(InputDataError):
@@ -260,7 +262,9 @@ def _differences(batch: DecodedBatch, sha256: Sequence[bytes]) -> Iterator[Diffe
                 f"the image {show(entry.id)} was readable and is not any more "
                 f"({batch.errors[row]}); restore it and try again"
             )
-            yield Difference(id=entry.id, kind="unreadable", reason=reason)
+            yield Difference(
+                id=entry.id, kind="unreadable", reason=reason, detail=batch.errors[row]
+            )
         elif sha256 and batch.sha256[row] != sha256[row]:
             reason = (
                 f"the image {show(entry.id)} is another one than when the workspace was made; "

@@ -158,6 +158,14 @@ def mark_unreadable(connection: sqlite3.Connection, sample_id: SampleId, reason:
     )
 
 
+def replaced(connection: sqlite3.Connection) -> list[tuple[SampleId, ItemState]]:
+    """Return images that are missing or changed, by name."""
+    rows = connection.execute(
+        "SELECT sample, state FROM item WHERE state IN ('missing', 'changed') ORDER BY sample"
+    )
+    return [(decode_path(path), state) for path, state in rows]
+
+
 def quarantined(connection: sqlite3.Connection) -> list[tuple[SampleId, str]]:
     """Return unreadable files and why, by name."""
     rows = connection.execute("SELECT path, reason FROM unreadable ORDER BY path")

@@ -17,6 +17,7 @@ from dgaal_cli.store.records import (
     Counts,
     EventRecord,
     ItemRecord,
+    ItemState,
     LabelRecord,
     Query,
     QueryProgress,
@@ -96,6 +97,11 @@ class StoreReader:
         """Return every path of an item's content, first seen first."""
         with self._database.read() as connection:
             return items.paths(connection, item_id)
+
+    def replaced(self) -> list[tuple[SampleId, ItemState]]:
+        """Return images whose file is gone or holds other bytes by now, by name."""
+        with self._database.read() as connection:
+            return items.replaced(connection)
 
     def quarantined(self) -> list[tuple[SampleId, str]]:
         """Return unreadable files and why, by name."""

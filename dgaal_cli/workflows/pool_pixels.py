@@ -79,7 +79,7 @@ def _note(
     states: dict[ItemId, ItemState] = {ids[d.id]: d.kind for d in lost if d.kind != "unreadable"}
     if states:
         store.set_states(states)
-    unreadable = [(d.id, d.reason) for d in lost if d.kind == "unreadable"]
+    unreadable = [(d.id, d.detail) for d in lost if d.kind == "unreadable"]
     if unreadable:
         store.mark_all_unreadable(unreadable)
 

@@ -8,7 +8,7 @@ from dgaal_cli.ids import SampleId
 from dgaal_cli.rounds import RoundState, learning_curve, round_state
 from dgaal_cli.store import backups
 from dgaal_cli.store.labels import LabelStore
-from dgaal_cli.store.records import ClassRecord, Counts
+from dgaal_cli.store.records import ClassRecord, Counts, ItemState
 from dgaal_cli.workspace import Workspace
 
 
@@ -25,6 +25,8 @@ class Status:
     """Metrics of every trained round."""
     budget: int
     unreadable: tuple[tuple[SampleId, str], ...]
+    left_out: tuple[tuple[SampleId, ItemState], ...]
+    """Images whose file is gone or was replaced: their labels wait for the old file."""
     artifacts: tuple[str, ...]
     not_backed_up: int
     """Events that no backup holds although one was due; 0 if the backups are as they should be."""
@@ -39,6 +41,7 @@ def status(workspace: Workspace, config: Config) -> Status:
         counts = store.counts()
         classes = tuple(store.classes())
         unreadable = tuple(store.quarantined())
+        left_out = tuple(store.replaced())
         events = store.watermark()
     artifacts = workspace.artifacts_path
     names = sorted(p.name for p in artifacts.iterdir()) if artifacts.is_dir() else []
@@ -51,6 +54,7 @@ def status(workspace: Workspace, config: Config) -> Status:
         curve=tuple(learning_curve(workspace)),
         budget=config.query.budget,
         unreadable=unreadable,
+        left_out=left_out,
         artifacts=tuple(name for name in names if name.endswith((".onnx", ".ts"))),
         not_backed_up=backups.overdue(workspace.store_path, events=events) or 0,
         next_step=state.step if counts.unlabeled or state.step != "query" else "export",

@@ -5,7 +5,9 @@ import io
 import pytest
 import torch
 from label_workspaces import make_workspace
+from typer.testing import CliRunner
 
+from dgaal_cli.cli import app
 from dgaal_cli.config.load import configuration
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.ids import SampleId
@@ -155,6 +157,10 @@ def test_training_leaves_out_what_is_not_what_was_labeled(workspace, is_cached):
         "d.png": "ok",
     }
     assert gathered(workspace)[1] == []
+    told = CliRunner().invoke(app, ["-C", str(workspace.root), "status"]).stdout
+    assert "  left out: a.png: its file was replaced\n" in told
+    assert "  left out: c.png: its file is gone\n" in told
+    assert "  unreadable: b.png: not a JPEG, PNG, WEBP, BMP, TIFF or GIF image\n" in told
     (workspace.root / "pool/a.png").write_bytes(before)
     (workspace.root / "c.png").rename(workspace.root / "pool/c.png")
     found, told = gathered(workspace)
