@@ -184,10 +184,10 @@ class LabelCore:
 
     def _take_back_in(self) -> None:
         """Ask images again whose old file is back."""
-        for entry in self._query.entries if self._query and self._watch else ():
-            item = self._store.item(entry.item_id)
-            if item.state == "changed" and self._watch and self._watch.state_of(item) == "ok":
-                self._store.set_states({entry.item_id: "ok"})
+        for sample_id, state in self._store.replaced() if self._watch else ():
+            item = self._store.item_by_sample(sample_id)
+            if item and state == "changed" and self._watch and self._watch.state_of(item) == "ok":
+                self._store.set_states({item.item_id: "ok"})
 
     def _reload(self) -> None:
         self._ahead.guesses = self._learner if self._is_learner_on else None
