@@ -9,7 +9,6 @@ from dgaal_cli.training.phase import Phase
 
 RECENT_PART = 10
 """The tenth of a phase before now says how long its next steps will take."""
-_NONE = ((0, 0.0), (0, 0.0))
 
 
 class Clock:
@@ -101,8 +100,10 @@ class Clock:
 
     def _fitting(self, step: int, *, part: float) -> int:
         """Steps that fit into ``part`` of the time left, if they go on as the recent ones."""
-        (first, then), (last, now) = (self._marks[0], self._marks[-1]) if self._marks else _NONE
-        if self._share is None or last - first < PROBE_STEPS - 1:
+        if self._share is None or not self._marks:
+            return self.limit
+        (first, then), (last, now) = self._marks[0], self._marks[-1]
+        if last - first < PROBE_STEPS - 1:  # too few to tell
             return self.limit
         left = self._share.seconds - (time.perf_counter() - self._began)
         return step + int(part * max(0.0, left) * (last - first) / max(now - then, 1e-9))
