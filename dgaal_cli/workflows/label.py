@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dgaal_cli.config.schema import Config
-from dgaal_cli.ids import ClassUid
+from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import (
     Answer,
@@ -208,11 +208,27 @@ class LabelSession(RoundCalls):
         """Every answer of this annotator that stands, of all rounds, newest first."""
         flagged = {item.item_id for item in self._store.flagged()}
         answers = standing_answers(self._store.events(annotator=self._annotator))
+        answers = [answer for answer in reversed(answers) if answer.kind != "skip"]
+        items = [answer.item_id for answer in answers]
+        today = self._learner.task_model(items) if self._learner else {}
         return tuple(
-            dataclasses.replace(answer, is_flagged=answer.item_id in flagged)
-            for answer in reversed(answers)
-            if answer.kind != "skip"
+            dataclasses.replace(
+                answer, is_flagged=answer.item_id in flagged, today=today.get(answer.item_id)
+            )
+            for answer in answers
         )
+
+    def flag_answer(self, item_id: ItemId, *, is_flagged: bool) -> LabelView:
+        """Flag an image that was answered before, or take its flag off."""
+        kind: AnswerKind = "flag" if is_flagged else "unflag"
+        with self._action(f"{kind} {item_id}") as op_id:
+            self._store.submit(
+                Answer(op_id=op_id, kind=kind, item_id=item_id),
+                annotator=self._annotator,
+                session=self._session,
+                take_next=False,
+            )
+        return self.view()
 
     def change(self, press: Press) -> LabelView:
         """Answer an image again that was answered before; undo takes it back like any other.

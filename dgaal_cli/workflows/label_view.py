@@ -84,6 +84,8 @@ class Given:
     elapsed_ms: int | None
     predicted: ClassUid | None
     """The model's guess at that time, whether or not it was shown."""
+    today: ClassUid | None = None
+    """What the newest exported model says, where it is known."""
     round: int | None = None
     ui: ShownAs | None = None
     is_blind: bool = False
@@ -95,9 +97,14 @@ class Given:
         return self.ui not in (None, "hidden")
 
     @property
+    def model_says(self) -> ClassUid | None:
+        """The newest guess there is."""
+        return self.today or self.predicted
+
+    @property
     def disagrees(self) -> bool:
-        """Whether the person said something else than the model guessed."""
-        return self.predicted is not None and self.predicted != self.class_uid
+        """Whether the person said something else than the model does."""
+        return self.model_says is not None and self.model_says != self.class_uid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

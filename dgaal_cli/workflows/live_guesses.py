@@ -65,6 +65,15 @@ class LiveGuesses:
             self._learner.learn(row, after)
             self._learned[item_id] = after
 
+    def task_model(self, items: Sequence[ItemId]) -> dict[ItemId, ClassUid]:
+        """What the task model of the last training takes images for, apart from the learner."""
+        known = [item for item in items if self.knows(item)]
+        if not known or not self._outlook.probabilities.shape[1]:
+            return {}
+        rows = [self._row_of[item] for item in known]
+        columns: list[int] = self._outlook.probabilities[rows].argmax(axis=1).tolist()
+        return {i: self._uids[column] for i, column in zip(known, columns, strict=True)}
+
     def guesses(self, items: Sequence[ItemId]) -> dict[ItemId, Guesses]:
         """Guess classes, the likeliest first; images without features are left out."""
         import numpy as np

@@ -261,6 +261,7 @@ async def test_a_terminal_too_small_for_the_image_takes_no_answer(terminal):
         assert t.events() == []
         assert "too small" in str(t.screen.query_one("#too-small", Static).content)
         await t.pilot.resize_terminal(80, 24)
+        await t.until(lambda: not t.screen.has_class("-too-small"))
         await t.press("4")
         assert t.labels() == {"000.png": "four"}
 

@@ -178,6 +178,23 @@ def test_undo_across_pages_leaves_what_was_known_before(learned, open_it):
     assert "12 answers" in view.note
 
 
+def test_review_differs_from_what_the_task_model_says_today(learned, open_it):
+    session = open_it(learned())
+    view = session.view()
+    right = truth(view)
+    for _ in range(12):
+        view = say(session, view, right[view.subject.sample_id])
+    assert {given.model_says for given in session.review()} == {view.classes[0].uid}  # the query's
+    session.load_learner()
+    prior = session._learner._outlook.probabilities.argmax(axis=1)
+    said = {given.sample_id: given for given in session.review()}
+    for name, given in said.items():
+        column = prior[int(name[:3])]
+        assert given.model_says == view.classes[column].uid
+        assert given.disagrees == (column != truth_of(int(name[:3])))
+    assert any(given.disagrees for given in said.values())
+
+
 @pytest.mark.parametrize("case", ["other round", "other sampler", "no sampler", "damaged"])
 def test_without_an_artifact_of_this_round_the_querys_guesses_stay(learned, open_it, case):
     workspace = learned(
@@ -254,5 +271,5 @@ def test_an_operator_who_knows_everything_needs_half_a_key_a_label(learned, open
     view = session.load_learner()
     effort = label_everything(session, truth(view), uses_grid=True, singly_first=40)
     assert effort.labels == effort.right == COUNT
-    assert effort.keys_per_correct_label <= 0.6
+    assert effort.keys_per_correct_label <= 0.5
     assert effort.guess_accuracy > 0.85

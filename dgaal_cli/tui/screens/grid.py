@@ -9,24 +9,26 @@ from textual.strip import Strip
 
 from dgaal_cli.harmless import show
 from dgaal_cli.ids import ClassUid, ItemId
+from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tui import messages, theme
+from dgaal_cli.tui.actions import GRID, ClassKeys, live, name_of
 from dgaal_cli.tui.bridge import Bridge, LabelSession, LabelView, Outcome, Press, Subject, new_op_id
 from dgaal_cli.tui.gate import Gate, Verdict
 from dgaal_cli.tui.grid import CANNOT_TELL, WRONG, GridModel
-from dgaal_cli.tui.keymap import Keymap, spell_key
+from dgaal_cli.tui.keymap import Keymap
 from dgaal_cli.tui.prefetch import Picture, Prefetcher, Want
 from dgaal_cli.tui.screens.keys import key_name
 from dgaal_cli.tui.screens.saving import block_until_saved, reason_of
 from dgaal_cli.tui.settings import Settings
-from dgaal_cli.tui.widgets.bars import SaveState, save_mark
+from dgaal_cli.tui.widgets.bars import SaveState, action_bar, save_mark
 from dgaal_cli.tui.widgets.grid_view import CellShape, GridScene, GridView, shape_for
 from dgaal_cli.tui.widgets.lines import Piece, Pieces, line
 from dgaal_cli.tui.widgets.rows import Rows
 
 PAGE_VISIBLE_S = 0.3
 """A page must have been on the screen this long before it can be confirmed."""
-_MOVES = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
-_LETTER_MOVES = {"h": (-1, 0), "l": (1, 0), "k": (0, -1), "j": (0, 1)}
+_ARROWS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+_MOVES = {**_ARROWS, "h": (-1, 0), "l": (1, 0), "k": (0, -1), "j": (0, 1)}
 
 
 class GridScreen(Screen[LabelView]):
@@ -37,6 +39,8 @@ class GridScreen(Screen[LabelView]):
         self.bridge = bridge
         self.view = view
         self.keymap = keymap
+        self.actions = live(GRID, keymap)
+        self._class_keys = ClassKeys(keymap, settings.clock)
         self.model = GridModel()
         self.gate = Gate(settings.clock, visible_s=max(settings.gate_s, PAGE_VISIBLE_S))
         self.pending: list[Press] = []
@@ -90,54 +94,62 @@ class GridScreen(Screen[LabelView]):
         key = key_name(event)
         if self._doing:
             return
-        command = self.keymap.commands.get(key)
-        name = command.name if command else ""
-        uid = self.keymap.codes.get(key)
-        if key in ("escape", "q", "Q") and uid is None:
+        taken = self._class_keys.take(key)
+        name = "" if taken else name_of(self.actions, key)
+        if name == "leave":
             self.dismiss(self.view)
             return
-        is_answer = key == "enter"
+        is_answer = name == "confirm"
         verdict = self.gate.judge(key, is_answer=is_answer)
-        if verdict is Verdict.REPEATED and key in _MOVES:
+        if verdict is Verdict.REPEATED and key in _ARROWS:
             verdict = Verdict.ACCEPTED  # held arrows are meant to run
         if verdict is not Verdict.ACCEPTED:
             self._say(verdict.value if not is_answer else "look at the page first")
         elif is_answer:
             self._confirm()
         elif not self.is_busy:
-            self._act(key, uid, name)
+            self.note = ""
+            if isinstance(taken, str):
+                self.model.relabel(taken)
+            elif name:
+                self._act(name, key)
+            self.draw()
 
-    def _act(self, key: str, uid: ClassUid | None, name: str) -> None:
-        self.note = ""
+    def _act(self, name: str, key: str) -> None:
         model = self.model
         doing: dict[str, Callable[[], object]] = {
-            "space": lambda: model.toggle(WRONG),
-            "tab": model.to_doubt,
-            "n": model.to_doubt,
-            "a": model.toggle_all,
-            "A": model.toggle_all,
-            "c": model.toggle_doubtful,
-            "C": model.toggle_doubtful,
-            "pagedown": lambda: model.turn(1),
-            "]": lambda: model.turn(1),
-            "pageup": lambda: model.turn(-1),
-            "[": lambda: model.turn(-1),
-            "+": lambda: self._resize_cells(1),
-            "-": lambda: self._resize_cells(-1),
+            "move": lambda: model.move(*_MOVES[key]),
+            "wrong": lambda: model.toggle(WRONG),
+            "cannot_tell": lambda: (model.toggle(CANNOT_TELL), model.move(1, 0)),
+            "doubt": model.to_doubt,
+            "all": model.toggle_all,
+            "unsure": model.toggle_doubtful,
+            "next": lambda: model.turn(1),
+            "previous": lambda: model.turn(-1),
+            "larger": lambda: self._resize_cells(1),
+            "smaller": lambda: self._resize_cells(-1),
+            "undo": lambda: self._call(lambda session: session.undo_page(), "undo"),
+            "search": self._search,
+            "help": self._help,
         }
-        move = _MOVES.get(key) or (_LETTER_MOVES.get(key) if uid is None else None)
-        if move:
-            model.move(*move)
-        elif uid is not None:
-            model.relabel(uid)
-        elif name == "cannot_tell":
-            model.toggle(CANNOT_TELL)
-            model.move(1, 0)
-        elif name == "undo":
-            self._call(lambda session: session.undo_page(), "undo")
-        elif key in doing:
-            doing[key]()
-        self.draw()
+        doing[name]()
+
+    def _search(self) -> None:
+        from dgaal_cli.tui.screens.pick_dialogs import FindClassDialog
+
+        marked = self.model.marked
+
+        def take(record: ClassRecord | None) -> None:
+            if record and marked and self.model.marked == marked:
+                self.model.relabel(record.uid)
+                self.draw()
+
+        self.app.push_screen(FindClassDialog(self.view.classes), take)
+
+    def _help(self) -> None:
+        from dgaal_cli.tui.screens.help import HelpDialog
+
+        self.app.push_screen(HelpDialog(self.keymap, self.view.classes, self.actions))
 
     def _resize_cells(self, step: int) -> None:
         self._zoom += step
@@ -244,7 +256,8 @@ class GridScreen(Screen[LabelView]):
         status.show_rows(
             [line(status.size.width, self._left(), (save_mark(self.save_state),), theme.BAR_BASE)]
         )
-        bar.show_rows([line(bar.size.width, self._keys(bar.size.width), (), theme.BAR_BASE)])
+        relabel = [(self.keymap.class_keys(), "Relabel")]
+        bar.show_rows([action_bar(self.actions, bar.size.width, first=relabel)])
         grid = self.query_one(GridView)
         if self._shape is None:
             words = (("this terminal is too small for a grid; Esc goes back", theme.WARN),)
@@ -273,24 +286,10 @@ class GridScreen(Screen[LabelView]):
             pieces.append((f" {len(model.listed)} to confirm ", theme.BAR_BASE))
             if model.corrected:
                 pieces.append((f" {model.corrected} corrected ", theme.BAR_WARN))
+        if prefix := self._class_keys.prefix:
+            pieces.append((f" {prefix}… second key ", theme.BAR_WARN))
         if self.note:
             pieces.append((f" {self.note} ", theme.BAR_STRONG))
-        return tuple(pieces)
-
-    def _keys(self, width: int) -> Pieces:
-        entries = [("⏎", "Confirm page"), ("space", "Wrong"), ("arrows", "Move")]
-        if self.keymap.class_keys() and not self.keymap.is_two_key:
-            entries.append((self.keymap.class_keys(), "Relabel"))
-        can_not = spell_key(next(iter(self.keymap.keys_of("cannot_tell")), "x"))
-        undo = spell_key(next(iter(self.keymap.keys_of("undo")), "u"))
-        entries += [("tab", "Doubtful"), ("Esc", "Back"), (can_not, "Can't tell")]
-        entries += [(undo, "Undo page"), ("A", "All wrong"), ("C", "Unsure too")]
-        entries += [("+-", "Size"), ("[]", "Page")]
-        pieces: list[Piece] = []
-        for key, title in entries:
-            words: list[Piece] = [(f" {key}", theme.BAR_KEY), (f" {title} ", theme.BAR_BASE)]
-            if sum(len(text) for text, _ in (*pieces, *words)) <= width:
-                pieces += words
         return tuple(pieces)
 
     def _nothing(self, width: int) -> list[Strip]:

@@ -9,6 +9,7 @@ from textual.widgets import Static
 
 from dgaal_cli.harmless import show
 from dgaal_cli.store.records import ClassRecord
+from dgaal_cli.tui.actions import Action
 from dgaal_cli.tui.keymap import Command, Keymap, spell_key
 from dgaal_cli.tui.screens.dialogs import Dialog, text
 
@@ -30,16 +31,32 @@ class HelpDialog(Dialog[None]):
         ("f1", "leave", "back"),
     ]
 
-    def __init__(self, keymap: Keymap, classes: Sequence[ClassRecord]) -> None:
+    def __init__(
+        self, keymap: Keymap, classes: Sequence[ClassRecord], actions: Sequence[Action] = ()
+    ) -> None:
+        """Prepare the page.
+
+        Args:
+            keymap: Live keys of the label screen.
+            classes: In the order of the screen.
+            actions: Live keys of another screen, shown instead of the label screen's commands.
+        """
         super().__init__()
         self._keymap = keymap
         self._known = classes
+        self._actions = actions
 
     def body(self) -> Sequence[Static]:
         """The page."""
+        room = self._room()
+        commands = (
+            text(*_lines(self._actions, room))
+            if self._actions
+            else command_text(self._keymap, room)
+        )
         return [
             Static(class_keys_text(self._keymap, self._known)),
-            Static(command_text(self._keymap, self._room()), classes="gap"),
+            Static(commands, classes="gap"),
             Static(
                 text(
                     ("Every answer is saved before the next one is taken.", "italic"),
@@ -86,10 +103,27 @@ def command_text(keymap: Keymap, width: int) -> Content:
         groups.setdefault(command.group, []).append(command)
     for group, commands in groups.items():
         parts.append((f"{group}\n", "bold #7cbcff"))
-        for command in commands:
-            keys = " ".join(spell_key(key) for key in keymap.keys_of(command.name))
-            parts.append((f"  {keys:<7}", "bold #ffb454"))
-            parts.append(f" {command.title:<11}")
-            lines = textwrap.wrap(command.explanation, max(20, width - _INDENT))
-            parts.append((f"\n{' ' * _INDENT}".join(lines) + "\n", "#8a95a3"))
+        parts += _lines(
+            [
+                Action(
+                    name=command.name,
+                    title=command.title,
+                    explanation=command.explanation,
+                    keys=keymap.keys_of(command.name),
+                )
+                for command in commands
+            ],
+            width,
+        )
     return text(*parts)
+
+
+def _lines(actions: Sequence[Action], width: int) -> list[str | tuple[str, str]]:
+    parts: list[str | tuple[str, str]] = []
+    for action in actions:
+        keys = action.spoken or " ".join(spell_key(key) for key in action.keys)
+        parts.append((f"  {keys:<7}", "bold #ffb454"))
+        parts.append(f" {action.title:<11}")
+        lines = textwrap.wrap(action.explanation, max(20, width - _INDENT))
+        parts.append((f"\n{' ' * _INDENT}".join(lines) + "\n", "#8a95a3"))
+    return parts

@@ -1,8 +1,7 @@
 """Answers looked at again: filter, see, change. A change is a new event; nothing is rewritten."""
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from textual import events
 from textual.app import ComposeResult
@@ -13,7 +12,9 @@ from textual.strip import Strip
 
 from dgaal_cli.harmless import show
 from dgaal_cli.ids import ClassUid
+from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tui import messages, theme
+from dgaal_cli.tui.actions import REVIEW, ClassKeys, live, name_of
 from dgaal_cli.tui.bridge import (
     AnswerName,
     Bridge,
@@ -29,35 +30,18 @@ from dgaal_cli.tui.keymap import Keymap
 from dgaal_cli.tui.phrases import answer_words
 from dgaal_cli.tui.prefetch import Picture, Prefetcher, Want
 from dgaal_cli.tui.screens.keys import key_name
-from dgaal_cli.tui.screens.saving import block_until_saved
+from dgaal_cli.tui.screens.saving import block_until_saved, reason_of
 from dgaal_cli.tui.settings import Settings
-from dgaal_cli.tui.widgets.bars import SaveState, save_mark
+from dgaal_cli.tui.widgets.bars import SaveState, action_bar, save_mark
 from dgaal_cli.tui.widgets.image_view import Frame, ImageView
-from dgaal_cli.tui.widgets.lines import Piece, Pieces, box_bottom, box_top, boxed, line, pad
+from dgaal_cli.tui.widgets.lines import Piece, line
+from dgaal_cli.tui.widgets.review_list import Filter, ReviewScene, asked, review_rows
 from dgaal_cli.tui.widgets.rows import Rows
 from dgaal_cli.tui.widgets.words import unreadable
 
-_MOVES = {"up": -1, "k": -1, "down": 1, "j": 1, "pageup": -10, "pagedown": 10}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
-    """Which answers are listed."""
-
-    class_uid: ClassUid | None = None
-    is_flagged: bool = False
-    disagrees: bool = False
-    is_hinted: bool = False
-    """Given with the guess in sight."""
-
-    def keeps(self, given: Given) -> bool:
-        """Tell whether an answer is listed."""
-        return (
-            (self.class_uid is None or given.class_uid == self.class_uid)
-            and (not self.is_flagged or given.is_flagged)
-            and (not self.disagrees or given.disagrees)
-            and (not self.is_hinted or given.is_hinted)
-        )
+_FAR = 1_000_000_000
+_STEPS = {"up": -1, "k": -1, "down": 1, "j": 1, "pageup": -10, "pagedown": 10}
+_MOVES = {**_STEPS, "home": -_FAR, "end": _FAR}
 
 
 class Listed(Message):
@@ -77,6 +61,8 @@ class ReviewScreen(Screen[LabelView]):
         self.bridge = bridge
         self.view = view
         self.keymap = keymap
+        self.actions = live(REVIEW, keymap)
+        self._class_keys = ClassKeys(keymap, settings.clock)
         self.gate = Gate(settings.clock, visible_s=settings.gate_s)
         self.answers: list[Given] = []
         self.filter = Filter()
@@ -84,6 +70,7 @@ class ReviewScreen(Screen[LabelView]):
         self.pending: Press | None = None
         self.is_failed = False
         """The pending answer could not be saved."""
+        self._is_flagging = False
         self.note = ""
         self._clock = settings.clock
         self._mode = settings.mode
@@ -131,21 +118,34 @@ class ReviewScreen(Screen[LabelView]):
 
     def reload(self) -> None:
         """Read the list from the store."""
+        self._read(lambda session: session.view())
+
+    def _read(self, work: Callable[[LabelSession], LabelView]) -> None:
+        """Do something in the store, then read the list."""
+        found: list[Given] = []
 
         def deliver(outcome: Outcome) -> None:
             if isinstance(outcome, LabelView):
                 self.post_message(Listed(outcome, found))
-
-        found: list[Given] = []
+            else:
+                self.post_message(messages.Refused(outcome, "list"))
 
         def read(session: LabelSession) -> LabelView:
+            view = work(session)
             found.extend(session.review())
-            return session.view()
+            return view
 
         self.bridge.call(read, deliver)
 
+    def on_refused(self, message: messages.Refused) -> None:
+        """Say why the list is as it was."""
+        self._is_flagging = False
+        self.note = show(reason_of(message.error))
+        self.draw()
+
     def on_listed(self, message: Listed) -> None:
         """Show what was read."""
+        self._is_flagging = False
         self.view, self.answers = message.view, list(message.answers)
         self._mark(self.at)
 
@@ -155,42 +155,68 @@ class ReviewScreen(Screen[LabelView]):
         """Move, filter, change, or go back."""
         event.stop()
         key = key_name(event)
-        uid = self.keymap.codes.get(key)
-        kind = self._kind(key, uid)
-        if kind is not None:
+        taken = self._class_keys.take(key)
+        name = "" if taken else name_of(self.actions, key)
+        if isinstance(taken, str) or name == "cannot_tell":
             if self.gate.judge(key, is_answer=True) is Verdict.ACCEPTED:
-                self.change(kind, uid)
+                uid = taken if isinstance(taken, str) else None
+                self.change("label" if uid else "cannot_tell", uid)
             return
         self.note = ""
-        if key in ("escape", "q", "Q") and not self.pending:
-            self.dismiss(self.view)
-        elif key in _MOVES:
+        if name == "move":
             self._mark(self.at + _MOVES[key])
-        elif key in ("home", "end"):
-            self._mark(0 if key == "home" else len(self.shown) - 1)
-        else:
-            self._narrow(key)
+        elif name in ("class", "flagged", "differs", "hinted"):
+            self._narrow(name)
+        elif name == "help":
+            self._help()
+        elif self.pending or self._is_flagging:
+            pass  # what follows waits for COMMIT
+        elif name == "leave":
+            self.dismiss(self.view)
+        elif name == "flag":
+            self._flag()
+        elif name == "search":
+            self._search()
+        self.draw()
 
-    def _kind(self, key: str, uid: ClassUid | None) -> AnswerName | None:
-        if uid is not None:
-            return "label"
-        command = self.keymap.commands.get(key)
-        return "cannot_tell" if command and command.name == "cannot_tell" else None
-
-    def _narrow(self, key: str) -> None:
+    def _narrow(self, name: str) -> None:
         old = self.filter
-        if key == "C":
+        if name == "class":
             uids = [None, *(c.uid for c in self.view.classes)]
             after = uids[(uids.index(old.class_uid) + 1) % len(uids)]
             self.filter = dataclasses.replace(old, class_uid=after)
-        elif key in ("F", "D", "H"):
+        else:
             self.filter = dataclasses.replace(
                 old,
-                is_flagged=old.is_flagged != (key == "F"),
-                disagrees=old.disagrees != (key == "D"),
-                is_hinted=old.is_hinted != (key == "H"),
+                is_flagged=old.is_flagged != (name == "flagged"),
+                disagrees=old.disagrees != (name == "differs"),
+                is_hinted=old.is_hinted != (name == "hinted"),
             )
-        self._mark(0 if self.filter != old else self.at)
+        self._mark(0)
+
+    def _help(self) -> None:
+        from dgaal_cli.tui.screens.help import HelpDialog
+
+        self.app.push_screen(HelpDialog(self.keymap, self.view.classes, self.actions))
+
+    def _search(self) -> None:
+        from dgaal_cli.tui.screens.pick_dialogs import FindClassDialog
+
+        asked = self.marked
+
+        def take(record: ClassRecord | None) -> None:
+            if record and asked and self.marked == asked:
+                self.change("label", record.uid)
+
+        self.app.push_screen(FindClassDialog(self.view.classes), take)
+
+    def _flag(self) -> None:
+        marked = self.marked
+        if marked is None:
+            return
+        self._is_flagging = True
+        is_flagged = not marked.is_flagged
+        self._read(lambda session: session.flag_answer(marked.item_id, is_flagged=is_flagged))
 
     def _mark(self, at: int) -> None:
         before = self.marked
@@ -224,7 +250,7 @@ class ReviewScreen(Screen[LabelView]):
         """What the first line says about the disk."""
         if self.is_failed:
             return "unsaved"
-        return "saving" if self.pending else "saved"
+        return "saving" if self.pending or self._is_flagging else "saved"
 
     def _send(self) -> None:
         press, self.is_failed = self.pending, False
@@ -269,10 +295,18 @@ class ReviewScreen(Screen[LabelView]):
             return
         status, bar = self.query_one("#status", Rows), self.query_one("#keys-bar", Rows)
         status.show_rows([self._status(status.size.width)])
-        bar.show_rows([line(bar.size.width, _keys(self.keymap), (), theme.BAR_BASE)])
+        change = [(self.keymap.class_keys(), "Change")]
+        bar.show_rows([action_bar(self.actions, bar.size.width, first=change)])
         listing = self.query_one("#list", Rows)
         if listing.size.width >= 16:
-            listing.show_rows(self._list(listing.size.width, listing.size.height))
+            scene = ReviewScene(
+                shown=self.shown,
+                answers=self.answers,
+                at=self.at,
+                view=self.view,
+                keymap=self.keymap,
+            )
+            listing.show_rows(review_rows(scene, listing.size.width, listing.size.height))
         self._draw_image()
 
     def _status(self, width: int) -> Strip:
@@ -280,58 +314,16 @@ class ReviewScreen(Screen[LabelView]):
         if self.filter.class_uid is None:
             words = ["all classes"]
         words += ["flagged"] if self.filter.is_flagged else []
-        words += ["other than the model guessed"] if self.filter.disagrees else []
+        words += ["other than the model says"] if self.filter.disagrees else []
         words += ["guess was shown"] if self.filter.is_hinted else []
         left: list[Piece] = [
             (" REVIEW ", theme.BRAND),
             (f"  {' · '.join(words)} ", theme.BAR_STRONG),
             (f" {len(self.shown)} of {len(self.answers)} ", theme.BAR_BASE),
         ]
+        if prefix := self._class_keys.prefix:
+            left.append((f" {prefix}… second key ", theme.BAR_WARN))
         return line(width, tuple(left), (save_mark(self.save_state),), theme.BAR_BASE)
-
-    def _list(self, width: int, height: int) -> list[Strip]:
-        shown, room = self.shown, height - 2
-        first = max(0, min(self.at - room // 2, len(shown) - room))
-        rows = [box_top(width, ((" answers, newest first ", theme.TITLE),), theme.LINE)]
-        for index, given in enumerate(shown[first : first + room], start=first):
-            rows.append(boxed(width, *self._line(given, is_marked=index == self.at, width=width)))
-        if not shown:
-            rows.append(boxed(width, (("no answer fits the filter", theme.DIM),)))
-        rows += [boxed(width, ())] * (height - 1 - len(rows))
-        return [*rows, box_bottom(width, self._agreement(width), theme.LINE)]
-
-    def _agreement(self, width: int) -> Pieces:
-        """How often answers agree with the guess, blind and hinted: what hints do to people."""
-        words: list[str] = []
-        for name in ("blind", "hinted", "hints off"):
-            compared = [
-                given
-                for given in self.answers
-                if given.kind == "label" and given.predicted is not None and _asked(given) == name
-            ]
-            if compared:
-                agreed = sum(not given.disagrees for given in compared)
-                words.append(f"{name} {agreed}/{len(compared)}")
-        while words:
-            said = f" as guessed: {', '.join(words)} "
-            if len(said) + 4 <= width:
-                return ((said, theme.DIM),)
-            words.pop()
-        return ()
-
-    def _line(self, given: Given, *, is_marked: bool, width: int) -> tuple[Pieces, Pieces]:
-        code = self.keymap.code_of.get(given.class_uid, "") if given.class_uid else ""
-        name = show(self.view.class_name(given.class_uid))
-        said = "✗ can't tell" if given.kind == "cannot_tell" else f"{code} {name}".strip()
-        style = theme.STRONG if is_marked else theme.BASE
-        left: list[Piece] = [("▸ " if is_marked else "  ", theme.GOOD_STRONG)]
-        left += [("⚑ " if given.is_flagged else "  ", theme.WARN), (pad(said, 14), style)]
-        if given.disagrees:
-            left.append((f" model: {show(self.view.class_name(given.predicted))}", theme.WARN))
-        if width >= 50:
-            left.append((f"  {show(given.sample_id)}", theme.FAINT))
-        number = f" r{given.round}" if given.round is not None else ""
-        return tuple(left), ((number, theme.DIM),)
 
     def _draw_image(self) -> None:
         image, marked = self.query_one(ImageView), self.marked
@@ -357,7 +349,7 @@ class ReviewScreen(Screen[LabelView]):
         if marked:
             if marked.elapsed_ms is not None:
                 facts.append(f"answered in {marked.elapsed_ms / 1000:.2f} s")
-            facts.append(_asked(marked))
+            facts.append(asked(marked))
         words = self.note or " · ".join(facts)
         name = show(marked.sample_id) if marked else ""
         is_synthetic = bool(marked and marked.is_synthetic)
@@ -391,21 +383,3 @@ class ReviewScreen(Screen[LabelView]):
         marked = self.marked
         if marked and message.want == self._want(marked):
             self._draw_image()
-
-
-def _asked(given: Given) -> str:
-    """How the question was put."""
-    return "hinted" if given.is_hinted else "blind" if given.is_blind else "hints off"
-
-
-def _keys(keymap: Keymap) -> Pieces:
-    entries: list[tuple[str, str]] = [("↑↓", "Move")]
-    if keymap.class_keys() and not keymap.is_two_key:
-        entries.append((keymap.class_keys(), "Change"))
-    entries += [(next(iter(keymap.keys_of("cannot_tell")), "x"), "Can't")]
-    entries += [("Esc", "Back"), ("C", "Class"), ("F", "Flags"), ("D", "Differs")]
-    entries += [("H", "Hinted")]
-    pieces: list[Piece] = []
-    for key, title in entries:
-        pieces += [(f" {key}", theme.BAR_KEY), (f" {title} ", theme.BAR_BASE)]
-    return tuple(pieces)

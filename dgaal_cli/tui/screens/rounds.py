@@ -1,7 +1,7 @@
 """The rounds so far in a table, accuracy beside random, and what to do next."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from textual import events
 from textual.app import ComposeResult
@@ -10,13 +10,18 @@ from textual.screen import Screen
 
 from dgaal_cli.harmless import show
 from dgaal_cli.tui import theme
+from dgaal_cli.tui.actions import ROUNDS, name_of
 from dgaal_cli.tui.bridge import LabelView, RoundsReport
 from dgaal_cli.tui.keymap import Keymap
 from dgaal_cli.tui.screens.keys import key_name
 from dgaal_cli.tui.screens.pick_dialogs import NumberDialog, PickDialog
-from dgaal_cli.tui.widgets.lines import Piece, Pieces, line
+from dgaal_cli.tui.widgets.bars import action_bar
+from dgaal_cli.tui.widgets.lines import Pieces, line
 from dgaal_cli.tui.widgets.round_table import curve_rows, table_rows
 from dgaal_cli.tui.widgets.rows import Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SYNTHESIZED = 12
 """Images suggested when synthesis is asked for."""
@@ -67,33 +72,31 @@ class RoundsScreen(Screen[Choice]):
     def on_key(self, event: events.Key) -> None:
         """Go on, train, synthesize, change method or size, or leave."""
         event.stop()
-        key = key_name(event)
         self._note = ""
-        simple: dict[str, Kind] = {
-            "escape": "label",
-            "q": "label",
-            "h": "label",
-            "H": "label",
-            "t": "train",
-            "T": "train",
-            "r": "review",
-            "R": "review",
-            "g": "grid",
-            "G": "grid",
-            "e": "export",
-            "E": "export",
+        doing: dict[str, Callable[[], object]] = {
+            "go": lambda: self._choose("label" if self.view.state == "labeling" else "train"),
+            "label": lambda: self._choose("label"),
+            "train": lambda: self._choose("train"),
+            "review": lambda: self._choose("review"),
+            "grid": lambda: self._choose("grid"),
+            "export": lambda: self._choose("export"),
+            "synthesize": self._synthesize,
+            "method": self._pick_method,
+            "size": self._pick_size,
+            "help": self._help,
         }
-        if key == "enter":
-            self.dismiss(Choice(kind="label" if self.view.state == "labeling" else "train"))
-        elif key in simple:
-            self.dismiss(Choice(kind=simple[key]))
-        elif key in ("s", "S"):
-            self._synthesize()
-        elif key in ("m", "M"):
-            self._pick_method()
-        elif key in ("n", "N"):
-            self._pick_size()
+        name = name_of(ROUNDS, key_name(event))
+        if name:
+            doing[name]()
         self.draw()
+
+    def _choose(self, kind: Kind) -> None:
+        self.dismiss(Choice(kind=kind))
+
+    def _help(self) -> None:
+        from dgaal_cli.tui.screens.help import HelpDialog
+
+        self.app.push_screen(HelpDialog(self.keymap, self.view.classes, ROUNDS))
 
     def _synthesize(self) -> None:
         if self._is_training:
@@ -146,7 +149,7 @@ class RoundsScreen(Screen[Choice]):
             return
         status, bar = self.query_one("#status", Rows), self.query_one("#keys-bar", Rows)
         status.show_rows([line(status.size.width, self._left(), self._right(), theme.BAR_BASE)])
-        bar.show_rows([line(bar.size.width, self._keys(bar.size.width), (), theme.BAR_BASE)])
+        bar.show_rows([action_bar(ROUNDS, bar.size.width)])
         table, curve = self.query_one("#table", Rows), self.query_one("#curve", Rows)
         if table.size.width >= 36:
             table.show_rows(
@@ -167,15 +170,3 @@ class RoundsScreen(Screen[Choice]):
         if self._is_training:
             return ((" training ", theme.BAR_KEY), (" ✔ saved ", theme.BAR_GOOD))
         return ((" ✔ saved ", theme.BAR_GOOD),)
-
-    def _keys(self, width: int) -> Pieces:
-        go = "Label" if self.view.state == "labeling" else "Next round"
-        entries = [("⏎", go), ("Esc", "Back"), ("t", "Train"), ("s", "Synthesize")]
-        entries += [("m", "Method"), ("n", "Query size"), ("r", "Review"), ("g", "Grid")]
-        entries += [("e", "Export")]
-        pieces: list[Piece] = []
-        for key, title in entries:
-            words: list[Piece] = [(f" {key}", theme.BAR_KEY), (f" {title} ", theme.BAR_BASE)]
-            if sum(len(text) for text, _ in (*pieces, *words)) <= width:
-                pieces += words
-        return tuple(pieces)

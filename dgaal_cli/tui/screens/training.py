@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from rich.cells import cell_len
 from textual.content import Content
 from textual.events import Key
 from textual.widget import Widget
@@ -15,7 +16,7 @@ from dgaal_cli.tui.messages import TrainingNews
 from dgaal_cli.tui.screens.dialogs import Dialog, LogDialog, text
 from dgaal_cli.tui.trainer import Step, Trainer, TrainingState
 from dgaal_cli.tui.widgets.gauges import health_lines, loss_lines
-from dgaal_cli.tui.widgets.lines import duration
+from dgaal_cli.tui.widgets.lines import duration, pad
 from dgaal_cli.tui.widgets.sheet import Sheet
 
 CLOSING_GUARD_S = 0.3
@@ -25,6 +26,8 @@ Closing = Literal["next", "back", "undo", "background", "review"]
 """``next``: a new query is there; ``undo``: take the last answer back; ``background``: label on,
 beside the training or after one that failed; else just close."""
 MakeTrainer = Callable[[Sequence[Step], Callable[[TrainingState], None]], Trainer]
+TOLD_LINES = 6
+"""Last lines of a failed process in the dialog; the log has more."""
 _WIDTH = 66
 
 
@@ -159,7 +162,11 @@ class TrainingDialog(Dialog[Closing]):
         self.query_one("#progress", Static).update(
             offer_text(self._steps)
             if state is None
-            else progress_text(state, elapsed_s=self._clock() - self._started_at)
+            else progress_text(
+                state,
+                elapsed_s=self._clock() - self._started_at,
+                width=min(_WIDTH, int(0.96 * self.app.size.width) - 7),
+            )
         )
         self.query_one("#keys", Static).update(keys_text(state))
         if self._sheet is not None and state is not None and state.round is not None:
@@ -181,10 +188,11 @@ def offer_text(steps: Sequence[Step]) -> Content:
     return text(saved, "Next: train, then choose new images.")
 
 
-def progress_text(state: TrainingState, *, elapsed_s: float) -> Content:
+def progress_text(state: TrainingState, *, elapsed_s: float, width: int = _WIDTH) -> Content:
     """Phase, bar, rate, time left, losses; or the result; or the reason of a failure."""
     if state.stage == "failed":
-        tail = "\n".join(state.reason.splitlines()[-6:])
+        last = state.reason.splitlines()[-TOLD_LINES:]
+        tail = "\n".join(pad(entry, min(cell_len(entry), width)) for entry in last)
         return text(("Training failed; your labels are safe.\n", "bold #ff6b6b"), (tail, "#d7dde5"))
     if state.stage == "canceled":
         return text(

@@ -1,5 +1,6 @@
 """The first and the last line of the label screen."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,6 +8,7 @@ from textual.strip import Strip
 
 from dgaal_cli.harmless import show
 from dgaal_cli.tui import theme
+from dgaal_cli.tui.actions import Action
 from dgaal_cli.tui.bridge import LabelView
 from dgaal_cli.tui.keymap import Keymap, spell_key
 from dgaal_cli.tui.phrases import labels
@@ -35,7 +37,7 @@ _FOOTER = (
     "add",
     "outside",
 )
-_MUST_SHOW = ("help", "quit")
+_MUST_SHOW = ("help", "quit", "leave", "label")
 _WITHOUT_IMAGE = ("undo", "help", "add", "train", "quit", "review", "rounds")
 
 
@@ -134,6 +136,20 @@ def key_bar(keymap: Keymap, width: int, *, is_guess_visible: bool, is_labeling: 
         entries.append((name, _entry(spell_key(keys[0]), title)))
     entries = _fitting(entries, width)
     pieces = tuple(piece for _, entry in entries for piece in entry)
+    return line(width, pieces, (), theme.BAR_BASE)
+
+
+def action_bar(
+    actions: Sequence[Action], width: int, *, first: Sequence[tuple[str, str]] = ()
+) -> Strip:
+    """The keys of another screen, as many as fit; help and the way back always."""
+    entries = [(title, _entry(key, title)) for key, title in first if key]
+    entries += [
+        (action.name, _entry(action.spoken or spell_key(action.keys[0]), action.title))
+        for action in actions
+        if action.keys
+    ]
+    pieces = tuple(piece for _, entry in _fitting(entries, width) for piece in entry)
     return line(width, pieces, (), theme.BAR_BASE)
 
 

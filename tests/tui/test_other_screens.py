@@ -1,0 +1,171 @@
+"""What grid, review, rounds and the training dialog have in common: keys, help, their room."""
+
+import pytest
+from label_terminal import Terminal, script
+from textual.widgets import Static
+
+from dgaal_cli.tui.screens.grid import GridScreen
+from dgaal_cli.tui.screens.help import HelpDialog
+from dgaal_cli.tui.screens.pick_dialogs import FindClassDialog
+from dgaal_cli.tui.screens.review import ReviewScreen
+from dgaal_cli.tui.screens.rounds import RoundsScreen
+from dgaal_cli.tui.screens.training import TrainingDialog
+from dgaal_cli.tui.trainer import TrainingState
+from dgaal_cli.tui.widgets.rows import Rows
+
+FORTY = [f"class {i:02d}" for i in range(40)]
+KEY_OF = {GridScreen: "g", ReviewScreen: "r", RoundsScreen: "h"}
+SIZES = pytest.mark.parametrize("size", [(80, 24), (60, 20)])
+SCREENS = pytest.mark.parametrize("kind", list(KEY_OF))
+
+
+async def open_screen(t: Terminal, kind: type):
+    """Open it by the key that the label screen has for it."""
+    command = {GridScreen: "grid", ReviewScreen: "review", RoundsScreen: "rounds"}[kind]
+    await t.press(t.screen.keymap.keys_of(command)[0])
+    await t.until(lambda: isinstance(t.app.screen, kind), "for the screen")
+    screen = t.app.screen
+    if kind is not RoundsScreen:
+        await t.until(lambda: screen.gate.is_painted, "for its images")
+    await t.until(lambda: screen.query_one("#keys-bar", Rows)._rows)
+    t.clock.now += 1
+    return screen
+
+
+async def keys(t: Terminal, *names: str) -> None:
+    for name in names:
+        t.clock.now += 0.5
+        await t.pilot.press(name)
+        await t.pilot.pause()
+
+
+def words(t: Terminal) -> str:
+    return "\n".join(strip.text for rows in t.app.screen.query(Rows) for strip in rows._rows)
+
+
+async def test_two_keys_relabel_in_the_grid(terminal):
+    async with terminal(classes=FORTY, guess=3, asked=4) as t:
+        grid = await open_screen(t, GridScreen)
+        code = grid.keymap.code_of[grid.view.classes[17].uid]
+        await keys(t, code[0])
+        assert f"{code[0]}… second key" in words(t)
+        await keys(t, code[1])
+        assert grid.model.corrected == 1
+        await keys(t, code[0], "backspace", code[1])  # a first key that is taken back
+        assert grid.model.corrected == 1
+        t.clock.now += 1
+        await keys(t, "enter")
+        await t.until(lambda: len(t.labels()) == 4)
+        assert t.labels()["000.png"] == "class 17"
+        assert t.labels()["001.png"] == "class 03"
+
+
+async def test_a_class_is_found_by_name_in_the_grid(terminal):
+    async with terminal(classes=FORTY, guess=3, asked=4) as t:
+        grid = await open_screen(t, GridScreen)
+        await keys(t, "/")
+        assert isinstance(t.app.screen, FindClassDialog)
+        await keys(t, *"29", "enter")
+        await t.until(lambda: grid.is_current)
+        assert grid.model.corrected == 1
+        assert "class 29" in words(t)
+
+
+async def test_two_keys_and_a_name_change_an_answer_in_review(terminal):
+    async with terminal(classes=FORTY) as t:
+        code = t.screen.keymap.code_of[t.screen.view.classes[5].uid]
+        await t.press(code[0])
+        await t.press(code[1])
+        assert t.labels() == {"000.png": "class 05"}
+        review = await open_screen(t, ReviewScreen)
+        other = review.keymap.code_of[review.view.classes[30].uid]
+        await keys(t, other[0])
+        assert f"{other[0]}… second key" in words(t)
+        assert review.pending is None
+        await keys(t, other[1])
+        await t.until(lambda: t.labels() == {"000.png": "class 30"})
+        await t.until(lambda: not review.pending and review.gate.is_painted)
+        await keys(t, "/")
+        await t.until(lambda: isinstance(t.app.screen, FindClassDialog))
+        await keys(t, *"12", "enter")
+        await t.until(lambda: t.labels() == {"000.png": "class 12"})
+
+
+async def test_review_flags_and_takes_the_flag_off(terminal):
+    async with terminal() as t:
+        await t.press("3")
+        review = await open_screen(t, ReviewScreen)
+        for expected in (True, False):
+            await keys(t, "f")
+            await t.until(
+                lambda wanted=expected: review.marked and review.marked.is_flagged is wanted
+            )
+        await keys(t, "escape")
+        await t.until(lambda: t.screen.is_current)
+    assert [kind for kind, _, _ in t.events()] == ["label", "flag", "unflag"]
+
+
+@SCREENS
+async def test_every_screen_has_a_help_of_its_own_keys(terminal, kind):
+    async with terminal(guess=3) as t:
+        await t.press("3")
+        screen = await open_screen(t, kind)
+        bar = screen.query_one("#keys-bar", Rows)._rows[0].text
+        await keys(t, "?")
+        await t.until(lambda: isinstance(t.app.screen, HelpDialog), "for the help")
+        page = "\n".join(str(part.content) for part in t.app.screen.query(Static))
+        for title in ("Help", "Back"):
+            assert title in bar
+            assert title in page
+        assert ("Doubtful" in page) == (kind is GridScreen)
+        assert ("Synthesize" in page) == (kind is RoundsScreen)
+        await keys(t, "escape")
+        await t.until(lambda: screen.is_current)
+
+
+@SIZES
+@SCREENS
+async def test_everything_fits_and_help_and_the_way_back_are_told(terminal, kind, size):
+    async with terminal(guess=3, asked=12, size=size) as t:
+        await t.press("3")
+        screen = await open_screen(t, kind)
+        for rows in screen.query(Rows):
+            assert rows.region.right <= size[0]
+            assert rows.region.bottom <= size[1]
+            assert all(strip.cell_length == rows.size.width for strip in rows._rows if rows.display)
+        bar = screen.query_one("#keys-bar", Rows)._rows[0].text
+        assert "? Help" in bar
+        assert "Back" in bar
+        assert "saved" in screen.query_one("#status", Rows)._rows[0].text
+
+
+@SIZES
+async def test_the_training_dialog_shows_its_keys_in_a_small_terminal(terminal, size):
+    failing = script("[sys.stderr.write('x' * 300 + '\\n') for _ in range(9)]", "sys.exit(2)")
+    async with terminal(asked=1, train={"train": failing}, size=size) as t:
+        await t.press("3")
+        await t.until(lambda: isinstance(t.app.screen, TrainingDialog))
+        dialog = t.app.screen
+        await keys(t, "enter")
+        await t.until(lambda: dialog.state and dialog.state.stage == "failed")
+        await t.pilot.pause()
+        box = dialog.query_one("#box")
+        assert box.region.right <= size[0]
+        assert box.region.bottom <= size[1]
+        assert dialog.query_one("#keys").region.bottom < box.region.bottom
+        losses = dict.fromkeys(("encoder", "generator", "critic", "total"), 0.5)
+        dialog._state = TrainingState(
+            round=4,
+            labels=12,
+            device="cpu",
+            title="co-evolution",
+            position=2,
+            count=4,
+            losses=losses,
+            trails=dict.fromkeys(losses, (0.1, 0.5, 0.3)),
+            metrics={"reconstruction_r2": 0.85, "discriminator_auc": 0.64},
+            warning="something is odd",
+        )
+        dialog._draw()
+        await t.pilot.pause()
+        assert dialog.query_one("#keys").region.bottom < box.region.bottom
