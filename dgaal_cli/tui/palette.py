@@ -1,15 +1,32 @@
-"""The command palette: every command of the label screen by name, with its keys."""
+"""The command palette: what the screen at hand can do, by name, with its keys."""
 
+from collections.abc import Sequence
 from functools import partial
+from typing import Protocol, runtime_checkable
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
+from dgaal_cli.tui.actions import Action
 from dgaal_cli.tui.keymap import Command, spell_key
 from dgaal_cli.tui.screens.label import LabelScreen
 
+JUDGED = ("move", "confirm", "cannot_tell")
+"""Not offered beside the label screen: they answer what is seen, or need a direction."""
+
+
+@runtime_checkable
+class Acting(Protocol):
+    """A screen beside the label screen."""
+
+    actions: tuple[Action, ...]
+
+    def act(self, name: str) -> None:
+        """Do one of them."""
+        ...
+
 
 class LabelCommands(Provider):
-    """Offers what the keymap offers; empty on screens that have keys of their own."""
+    """Offers what the keymap offers, or the actions of another screen."""
 
     async def discover(self) -> Hits:
         """List everything."""
@@ -32,18 +49,23 @@ class LabelCommands(Provider):
                     help=command.explanation,
                 )
 
-    def _commands(self) -> list[Command]:
+    def _commands(self) -> Sequence[Command | Action]:
         screen = self.screen
-        if not isinstance(screen, LabelScreen):
-            return []
-        return list(dict.fromkeys(screen.keymap.commands.values()))
+        if isinstance(screen, LabelScreen):
+            return list(dict.fromkeys(screen.keymap.commands.values()))
+        if isinstance(screen, Acting):
+            return [action for action in screen.actions if action.name not in JUDGED]
+        return []
 
-    def _words(self, command: Command) -> str:
+    def _words(self, command: Command | Action) -> str:
         screen = self.screen
-        keys = screen.keymap.keys_of(command.name) if isinstance(screen, LabelScreen) else ()
+        is_main = isinstance(screen, LabelScreen)
+        keys = screen.keymap.keys_of(command.name) if is_main else command.keys
         return f"{command.title}   {' '.join(spell_key(key) for key in keys)}"
 
     def _run(self, name: str) -> None:
         screen = self.screen
         if isinstance(screen, LabelScreen):
             screen.do(name)
+        elif isinstance(screen, Acting):
+            screen.act(name)

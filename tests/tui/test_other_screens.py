@@ -4,6 +4,7 @@ import pytest
 from label_terminal import Terminal, script
 from textual.widgets import Static
 
+from dgaal_cli.tui.palette import LabelCommands
 from dgaal_cli.tui.screens.grid import GridScreen
 from dgaal_cli.tui.screens.help import HelpDialog
 from dgaal_cli.tui.screens.pick_dialogs import FindClassDialog
@@ -121,6 +122,16 @@ async def test_every_screen_has_a_help_of_its_own_keys(terminal, kind):
         assert ("Synthesize" in page) == (kind is RoundsScreen)
         await keys(t, "escape")
         await t.until(lambda: screen.is_current)
+
+
+async def test_the_palette_offers_what_the_grid_can_do_but_not_the_answers(terminal):
+    async with terminal(guess=3, asked=4) as t:
+        grid = await open_screen(t, GridScreen)
+        offered = [command.name for command in LabelCommands(grid)._commands()]
+        assert "doubt" in offered
+        assert not {"confirm", "cannot_tell"} & set(offered)
+        LabelCommands(grid)._run("all")
+        assert grid.model.corrected == 4
 
 
 @SIZES

@@ -111,14 +111,19 @@ class GridScreen(Screen[LabelView]):
             self.note = ""
             if isinstance(taken, str):
                 self.model.relabel(taken)
+            elif name == "move":
+                self.model.move(*_MOVES[key])
             elif name:
-                self._act(name, key)
+                self.act(name)
             self.draw()
 
-    def _act(self, name: str, key: str) -> None:
+    def act(self, name: str) -> None:
+        """Do one of the actions that need no look at the page first."""
+        if self.is_busy:
+            return
         model = self.model
         doing: dict[str, Callable[[], object]] = {
-            "move": lambda: model.move(*_MOVES[key]),
+            "leave": lambda: self.dismiss(self.view),
             "wrong": lambda: model.toggle(WRONG),
             "cannot_tell": lambda: (model.toggle(CANNOT_TELL), model.move(1, 0)),
             "doubt": model.to_doubt,
@@ -133,6 +138,7 @@ class GridScreen(Screen[LabelView]):
             "help": self._help,
         }
         doing[name]()
+        self.draw()
 
     def _search(self) -> None:
         from dgaal_cli.tui.screens.pick_dialogs import FindClassDialog

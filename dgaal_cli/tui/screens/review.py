@@ -165,7 +165,13 @@ class ReviewScreen(Screen[LabelView]):
         self.note = ""
         if name == "move":
             self._mark(self.at + _MOVES[key])
-        elif name in ("class", "flagged", "differs", "hinted"):
+        elif name:
+            self.act(name)
+        self.draw()
+
+    def act(self, name: str) -> None:
+        """Do one of the actions that need no look at the image first."""
+        if name in ("class", "flagged", "differs", "hinted"):
             self._narrow(name)
         elif name == "help":
             self._help()

@@ -51,6 +51,7 @@ class RoundsScreen(Screen[Choice]):
         self.view = view
         self.report = report
         self.keymap = keymap
+        self.actions = ROUNDS
         self._is_training = is_training
         self._note = ""
 
@@ -73,6 +74,13 @@ class RoundsScreen(Screen[Choice]):
         """Go on, train, synthesize, change method or size, or leave."""
         event.stop()
         self._note = ""
+        name = name_of(self.actions, key_name(event))
+        if name:
+            self.act(name)
+        self.draw()
+
+    def act(self, name: str) -> None:
+        """Do one of the actions."""
         doing: dict[str, Callable[[], object]] = {
             "go": lambda: self._choose("label" if self.view.state == "labeling" else "train"),
             "label": lambda: self._choose("label"),
@@ -85,9 +93,7 @@ class RoundsScreen(Screen[Choice]):
             "size": self._pick_size,
             "help": self._help,
         }
-        name = name_of(ROUNDS, key_name(event))
-        if name:
-            doing[name]()
+        doing[name]()
         self.draw()
 
     def _choose(self, kind: Kind) -> None:
