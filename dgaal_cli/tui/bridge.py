@@ -92,7 +92,7 @@ class Bridge:
 
     def _open(self) -> LabelView:
         self._session = self._opener()
-        return self._session.open()
+        return self._session.open(is_hurried=True)
 
     def _run(self, work: Callable[[LabelSession], LabelView]) -> LabelView:
         if self._session is None:

@@ -267,7 +267,7 @@ def open_session(
             config=config,
             workspace=workspace,
             annotator=annotator,
-            watch=_watch(workspace, config),
+            watch=lambda: _watch(workspace, config),
         )
 
 

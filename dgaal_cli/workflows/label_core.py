@@ -4,6 +4,7 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from dgaal_cli.config.schema import Config
@@ -54,11 +55,11 @@ class LabelCore:
         config: Config,
         workspace: Workspace,
         annotator: str,
-        watch: "ImageWatch | None" = None,
+        watch: "Callable[[], ImageWatch] | None" = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
-        self._watch = watch
+        self._make_watch = watch
         self._set_aside: list[str] = []
         self._config = config
         self._workspace = workspace
@@ -83,8 +84,13 @@ class LabelCore:
         self._ranked: list[QueryEntry] = []
         self._serial = 0
 
-    def open(self) -> LabelView:
-        """Load the open query, remember this round's answers, and take the first task."""
+    def open(self, *, is_hurried: bool = False) -> LabelView:
+        """Load the open query, remember this round's answers, and take the first task.
+
+        Args:
+            is_hurried: Leave comparing the first image's file to its answer; what that needs takes
+                longer to import than a terminal's first frame may.
+        """
         query = self._store.open_query()
         if self._query is None or query is None or query.round != self._query.round:
             self._learner = self._ahead.guesses = None
@@ -98,12 +104,15 @@ class LabelCore:
         self._take_back_in()
         self._reload()
         self._take()
-        return self.view()
+        return self._described() if is_hurried else self.view()
 
     def view(self, *, note: str = "", is_refused: bool = False) -> LabelView:
-        """Describe where the session stands, from the store."""
-        self._serial += 1
+        """Describe where the session stands, from the store; replaced images are passed over."""
         self._pass_replaced()
+        return self._described(note=note, is_refused=is_refused)
+
+    def _described(self, *, note: str = "", is_refused: bool = False) -> LabelView:
+        self._serial += 1
         aside, self._set_aside = self._set_aside, []
         query, tally = self._query, self._memory.tally
         progress = (
@@ -167,10 +176,15 @@ class LabelCore:
         yield self._unfinished[1]
         self._unfinished = ("", "")
 
+    @cached_property
+    def _watch(self) -> "ImageWatch":
+        assert self._make_watch is not None, "this session compares no files"
+        return self._make_watch()
+
     def _is_as_it_was(self, item_id: ItemId) -> bool:
         """Compare an image's file with what the store knows; set it aside if it was replaced."""
         item = self._store.item(item_id)
-        if self._watch is None or self._watch.state_of(item) != "changed":
+        if self._make_watch is None or self._watch.state_of(item) != "changed":
             return True
         self._store.set_states({item_id: "changed"})
         self._ahead.drop(item_id)
@@ -184,9 +198,9 @@ class LabelCore:
 
     def _take_back_in(self) -> None:
         """Ask images again whose old file is back."""
-        for sample_id, state in self._store.replaced() if self._watch else ():
+        for sample_id, state in self._store.replaced() if self._make_watch else ():
             item = self._store.item_by_sample(sample_id)
-            if item and state == "changed" and self._watch and self._watch.state_of(item) == "ok":
+            if item and state == "changed" and self._watch.state_of(item) == "ok":
                 self._store.set_states({item.item_id: "ok"})
 
     def _reload(self) -> None:
