@@ -1,7 +1,9 @@
 """Task model T: the classifier that the labels are for, and the small one of our own."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 
@@ -24,6 +26,22 @@ class ParameterGroup:
     parameters: list[nn.Parameter]
     lr_factor: float = 1.0
     decay_factor: float = 1.0
+
+
+def draw(weight: Tensor, initializer: Callable[[Tensor], Tensor]) -> None:
+    """Draw a weight anew: the same one whatever its memory format.
+
+    Initializers fill memory in its order, so the same seed would give a ``channels_last`` network
+    other weights than a plain one.
+    """
+    plain = torch.empty(weight.shape, dtype=weight.dtype, device=weight.device)
+    with torch.no_grad():
+        weight.copy_(initializer(plain))
+
+
+def he_normal(weight: Tensor) -> Tensor:
+    """Fill a convolution's weight as He et al. 2015 do, by its outputs."""
+    return nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu")
 
 
 class Classifier(nn.Module):
@@ -109,6 +127,6 @@ class SmallVgg(Classifier):
 
 def _initialize(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.xavier_uniform_(module.weight)
+        draw(module.weight, nn.init.xavier_uniform_)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

@@ -5,7 +5,7 @@ import itertools
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dgaal_cli.networks.classifier import Classifier, Stages
+from dgaal_cli.networks.classifier import Classifier, Stages, draw, he_normal
 
 
 class ResNet18(Classifier):
@@ -38,7 +38,7 @@ class ResNet18(Classifier):
         """Draw the weights anew: He for convolutions, the framework's default for the head."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                draw(module.weight, he_normal)
             elif isinstance(module, nn.BatchNorm2d):
                 nn.init.ones_(module.weight)
                 nn.init.zeros_(module.bias)

@@ -5,7 +5,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from dgaal_cli.networks.classifier import Classifier, ParameterGroup, Stages
+from dgaal_cli.networks.classifier import Classifier, ParameterGroup, Stages, draw, he_normal
 
 LAYOUT = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))
 """Channels of each stage's convolutions (Simonyan & Zisserman 2015, D), in units of ``width``."""
@@ -73,7 +73,7 @@ class Vgg16(Classifier):
         """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                draw(module.weight, he_normal)
                 nn.init.zeros_(cast("Tensor", module.bias))
             elif isinstance(module, nn.BatchNorm2d):
                 nn.init.ones_(module.weight)

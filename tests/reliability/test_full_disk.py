@@ -59,6 +59,7 @@ def pristine(tmp_path: Path) -> Path:
 
 
 MOST = pytest.mark.parametrize("most", [2, pytest.param(0, marks=pytest.mark.deep)])
+DEEP = pytest.mark.parametrize("most", [pytest.param(0, marks=pytest.mark.deep)])
 
 
 @MOST
@@ -114,7 +115,7 @@ FOLDERS = (
     ("imagefolder", "copy"),
     pytest.param("imagefolder", "symlink", marks=pytest.mark.deep),
     pytest.param("imagefolder", "hardlink", marks=pytest.mark.deep),
-    ("hf", "symlink"),
+    pytest.param("hf", "symlink", marks=pytest.mark.deep),
     pytest.param("fiftyone", "symlink", marks=pytest.mark.deep),
 )
 
@@ -129,14 +130,14 @@ def test_labels_export_as_a_folder(
     fail(drive, tmp_path, most, command=command, verify="linked", names=names)
 
 
-@MOST
+@DEEP
 def test_labels_adjudicate(drive: Drive, tmp_path: Path, pristine: Path, most: int):
     command = ["labels", "adjudicate", "01.png", "dog", "--annotator", "eve", "-q"]
     told = {"image": "01.png", "old": "cat", "new": "dog"}
     fail(drive, tmp_path, most, command=command, verify="adjudicated", **told)
 
 
-@MOST
+@DEEP
 def test_labels_check_mend(drive: Drive, tmp_path: Path, pristine: Path, most: int):
     with contextlib.closing(sqlite3.connect(pristine / "labels.db")) as connection, connection:
         connection.execute("DELETE FROM verdict")
@@ -197,10 +198,6 @@ def trained(digits: Path, tmp_path: Path) -> Path:
     return tmp_path / "pristine"
 
 
-DEEP = pytest.mark.parametrize("most", [pytest.param(0, marks=pytest.mark.deep)])
-HEAVY = pytest.mark.parametrize("most", [1, pytest.param(0, marks=pytest.mark.deep)])
-
-
 @pytest.mark.deep
 @pytest.mark.parametrize("most", [1, 0])
 def test_train(drive: Drive, tmp_path: Path, trained: Path, most: int):
@@ -208,12 +205,12 @@ def test_train(drive: Drive, tmp_path: Path, trained: Path, most: int):
     fail(drive, tmp_path, most, command=command, verify="trained", rounds=[0], imports=TRAIN)
 
 
-@HEAVY
+@DEEP
 def test_query(drive: Drive, tmp_path: Path, trained: Path, most: int):
     fail(drive, tmp_path, most, command=["query", "-q"], verify="asked", imports=TRAIN)
 
 
-@HEAVY
+@DEEP
 def test_generate(drive: Drive, tmp_path: Path, trained: Path, most: int):
     command = ["generate", "-n", "5", "-o", "drawn", "--device", "cpu", "-q"]
     imports = [*CORE, "dgaal_cli.workflows.generate", "onnxruntime", "sklearn.datasets"]
@@ -238,7 +235,7 @@ def test_simulate(drive: Drive, tmp_path: Path, most: int):
     fail(drive, tmp_path, most, command=command, verify="simulated", imports=imports)
 
 
-@HEAVY
+@DEEP
 def test_score(drive: Drive, tmp_path: Path, trained: Path, most: int):
     (trained / "scores.csv").write_text("old")
     fail(

@@ -103,6 +103,7 @@ def test_others_are_told_who_holds_the_store_and_all_goes_on_after_it_resumes(ro
         assert store.check() == []
 
 
+@pytest.mark.deep
 def test_control_waiting_without_an_end_is_caught(root, stopped):
     with pytest.raises(subprocess.TimeoutExpired):
         label(root, "bob", code=PATIENT + MAIN, patience=12)

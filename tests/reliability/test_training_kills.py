@@ -119,5 +119,6 @@ def test_killed_trainings_of_other_methods_do_too(drive: Drive, tmp_path: Path, 
     assert (report["identical"], report["kills"]) == (3, 9)
 
 
+@pytest.mark.deep
 def test_control_forgetting_the_optimizers_is_caught(drive: Drive, pristine: Path):
     assert drive("kill_training", pristine, 1, 3, "forgetful")["identical"] == 0

@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.tui import messages, theme
-from dgaal_cli.tui.bridge import LabelView, Press, Subject
+from dgaal_cli.tui.bridge import Given, LabelView, Press, Subject
 from dgaal_cli.tui.keymap import Keymap
 from dgaal_cli.tui.prefetch import Picture, Prefetcher, Reader, Want
 from dgaal_cli.tui.render.choose import Mode
@@ -284,7 +284,10 @@ class Deck(Widget):
             for g in view.history[:1]  # where undo leads
         ]
         wants: Sequence[Want | None] = [self._want(subject) for subject in subjects]
-        thumbs = [self._thumb_want(g.item_id) for g in view.history[:THUMB_COUNT]]
+        # The image on the screen will be the newest answer: without a small picture made beforehand
+        # a frame of its own would follow every answer.
+        small = [*subjects[:2], *view.history[:THUMB_COUNT]] if self._thumb_rows else []
+        thumbs = [self._thumb_want(each) for each in small]
         self._prefetcher.want([want for want in (*wants, *thumbs) if want])
 
     def _hear_image(self, want: Want) -> None:
@@ -296,7 +299,9 @@ class Deck(Widget):
         message.stop()
         subject = self._scene.subject
         if message.want.is_thumb:
-            self._draw_panel()
+            shown = self._scene.view.history[:THUMB_COUNT]
+            if any(given.item_id == message.want.item_id for given in shown):
+                self._draw_panel()
         elif subject and message.want == self._want(subject):
             self._draw_image()
             self._draw_text()
@@ -305,19 +310,15 @@ class Deck(Widget):
         if rows != self._thumb_rows:
             self._thumb_rows = rows
             self.call_after_refresh(self._ask_for_images)
-        want = self._thumb_want(item_id)
-        picture = self._prefetcher.get(want) if want else None
+        given = next((g for g in self._scene.view.history if g.item_id == item_id), None)
+        picture = self._prefetcher.get(self._thumb_want(given)) if given and rows else None
         return list(picture.segments) if picture and picture.segments else None
 
-    def _thumb_want(self, item_id: ItemId) -> Want | None:
-        history = self._scene.view.history
-        given = next((g for g in history if g.item_id == item_id), None)
-        if given is None or not self._thumb_rows:
-            return None
+    def _thumb_want(self, image: Subject | Given) -> Want:
         return Want(
-            item_id=item_id,
-            sample_id=given.sample_id,
-            is_synthetic=given.is_synthetic,
+            item_id=image.item_id,
+            sample_id=image.sample_id,
+            is_synthetic=image.is_synthetic,
             columns=2 * self._thumb_rows,
             rows=self._thumb_rows,
             mode=self._mode,

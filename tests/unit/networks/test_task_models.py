@@ -56,6 +56,17 @@ def test_the_memory_format_changes_no_sum(architecture):
         assert torch.allclose(ours.grad, theirs.grad, rtol=1e-12, atol=1e-12), name
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_memory_format_changes_no_draw(architecture):
+    built = build_classifier(config_of(architecture), channels=3, image_size=32, classes=4)
+    plain = copy.deepcopy(built).to(memory_format=torch.contiguous_format)
+    for network in (built, plain):
+        with initializing(3, "test"):
+            network.initialize()
+    for (name, ours), theirs in zip(built.named_parameters(), plain.parameters(), strict=True):
+        assert torch.equal(ours, theirs), name
+
+
 class Replicating(nn.Module):
     """The published head, restated: 49 copies of a 1 x 1 map, and a layer for all of them."""
 

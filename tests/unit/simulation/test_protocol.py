@@ -290,7 +290,9 @@ def test_a_method_with_a_learner_of_its_own_is_a_system(path, pool):
     ]
 
 
-@pytest.mark.parametrize("method", ["dgaal", "ta-vaal", "gaal"])
+@pytest.mark.parametrize(
+    "method", ["dgaal", "ta-vaal", pytest.param("gaal", marks=pytest.mark.deep)]
+)
 def test_the_last_round_trains_only_what_its_accuracy_needs(path, pool, method, monkeypatch):
     names = []
 

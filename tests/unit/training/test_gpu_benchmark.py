@@ -17,7 +17,7 @@ def run(*arguments):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_the_smoke_run_reports_everything():
     done = run("--smoke", "--processes", "1")
     assert done.returncode == 0, done.stderr

@@ -228,8 +228,8 @@ def test_a_network_that_never_fits_is_said(workspace, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr(SmallVgg, "forward", forward)
-    with pytest.raises(UsageError, match=r"classifier\.batch = 64 .*no smaller batch does"):
-        train(workspace, settings(workspace))
+    with pytest.raises(UsageError, match=r"classifier\.batch = 4 .*no smaller batch does"):
+        train(workspace, settings(workspace, "classifier.batch=4"))
 
 
 def test_event_files_are_written_when_asked(workspace):
