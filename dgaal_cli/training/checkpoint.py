@@ -109,9 +109,13 @@ def exists(folder: Path) -> bool:
 
 
 def remove(folder: Path) -> None:
-    """Delete a checkpoint that is no longer needed."""
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.rmtree(aside(folder), ignore_errors=True)
+    """Delete a checkpoint that is no longer needed; where the disk refuses, it stays whole."""
+    for each in (folder, aside(folder)):
+        try:
+            (each / COMPLETE_NAME).unlink(missing_ok=True)  # without it the rest counts as nothing
+        except OSError:
+            continue
+        shutil.rmtree(each, ignore_errors=True)
 
 
 def module_tensors(modules: Mapping[str, nn.Module]) -> Tensors:

@@ -113,3 +113,18 @@ def test_moments_come_back_in_the_memory_format_of_their_parameter():
     step(straight, own)
     step(other, resumed)
     assert torch.equal(straight.weight, other.weight)
+
+
+def test_a_checkpoint_that_cannot_be_removed_stays_whole(tmp_path, monkeypatch):
+    checkpoint.save(tmp_path / "progress", {"x": torch.zeros(2)}, {"step": 1})
+
+    def refuse(path, missing_ok=False):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pathlib.Path.unlink", refuse)
+        checkpoint.remove(tmp_path / "progress")
+    assert checkpoint.load(tmp_path / "progress")[1]["step"] == 1
+    checkpoint.remove(tmp_path / "progress")
+    assert not checkpoint.exists(tmp_path / "progress")
+    assert list(tmp_path.iterdir()) == []
