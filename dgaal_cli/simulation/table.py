@@ -18,28 +18,24 @@ Rows = list[list[str]]
 
 
 def accuracy_rows(summary: Summary) -> Rows:
-    """Accuracy in percent of every method at every label count, T trained alike for all.
-
-    The counts are those of the method that asked most; where another one asked less than its query
-    size, its accuracy there lies between two of its rounds.
-    """
-    methods = summary.methods
-    longest = max(methods, key=lambda m: m.selection.curve[-1].annotations, default=None)
-    rows: Rows = [["labels", *(show(m.name) for m in methods)]]
-    for point in longest.selection.curve if longest else ():
-        found = [m.selection.accuracy_at(point.annotations) for m in methods]
-        cells = ["" if value is None else _percent(value) for value in found]
-        rows.append([f"{point.annotations:g}", *cells])
-    return rows
+    """Accuracy in percent of every method at every label count, T trained alike for all."""
+    return _accuracies([(show(m.name), m.selection) for m in summary.methods])
 
 
 def system_accuracy_rows(summary: Summary) -> Rows:
     """Accuracy in percent with the methods' own T, random with plain T before them."""
-    own = [(f"{show(m.name)} (system)", m.system) for m in summary.methods if m.system]
     plain = [(show(m.name), m.selection) for m in summary.methods if m.name == REFERENCE]
-    effects = [*plain, *own]
-    longest = max((e for _, e in effects), key=lambda e: e.curve[-1].annotations, default=None)
+    own = [(f"{show(m.name)} (system)", m.system) for m in summary.methods if m.system]
+    return _accuracies([*plain, *own])
+
+
+def _accuracies(effects: Sequence[tuple[str, Effect]]) -> Rows:
+    """Lay curves beside each other, at the counts of the one that asked most.
+
+    Where another one asked less than its query size, its accuracy lies between two of its rounds.
+    """
     rows: Rows = [["labels", *(name for name, _ in effects)]]
+    longest = max((e for _, e in effects), key=lambda e: e.curve[-1].annotations, default=None)
     for point in longest.curve if longest else ():
         found = [effect.accuracy_at(point.annotations) for _, effect in effects]
         cells = ["" if value is None else _percent(value) for value in found]
