@@ -15,7 +15,8 @@ from dgaal_cli.tui.screens.dialogs import Dialog, text
 
 _MOST_CLASSES = 40
 _WIDTH = 90
-_INDENT = 21
+_KEYS, _TITLE = 10, 13
+_INDENT = 2 + _KEYS + 1 + _TITLE
 
 
 class HelpDialog(Dialog[None]):
@@ -122,8 +123,8 @@ def _lines(actions: Sequence[Action], width: int) -> list[str | tuple[str, str]]
     parts: list[str | tuple[str, str]] = []
     for action in actions:
         keys = action.spoken or " ".join(spell_key(key) for key in action.keys)
-        parts.append((f"  {keys:<7}", "bold #ffb454"))
-        parts.append(f" {action.title:<11}")
+        parts.append((f"  {keys:<{_KEYS}}", "bold #ffb454"))
+        parts.append(f" {action.title:<{_TITLE}}")
         lines = textwrap.wrap(action.explanation, max(20, width - _INDENT))
         parts.append((f"\n{' ' * _INDENT}".join(lines) + "\n", "#8a95a3"))
     return parts
