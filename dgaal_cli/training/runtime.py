@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -144,6 +145,9 @@ def starting(
     if world == 1:
         yield runtime
         return
+    # Its functions take the group of the moment of their import as a default and would keep it
+    # alive, threads and all, into the interpreter's end, which such a thread can abort.
+    import_module("torch.distributed.nn")
     options: dict[str, Any] = {"device_id": chosen} if chosen.type == "cuda" else {}
     with _listening_to_others():
         dist.init_process_group(

@@ -44,12 +44,20 @@ def test_two_processes_hold_equal_weights_after_every_step(pair):
 
 
 @pytest.mark.slow
+def test_nothing_of_the_group_runs_on_after_the_training(pair):
+    """A thread of it that wants the interpreter's lock while that ends would abort the process."""
+    (first, second), _ = pair
+    assert (first["threads"], second["threads"]) == ([], [])
+
+
+@pytest.mark.slow
 def test_a_killed_process_ends_the_others_with_what_was_saved(tmp_path):
     survivor, killed = two_processes.start(tmp_path, "die")
     killed.communicate(timeout=120)
     assert killed.returncode == -9
     (found,) = two_processes.results(tmp_path, [survivor])
     assert found["code"] == 143
+    assert found["threads"] == []
     where = f"round 0, {found['title']}"
     assert f"another process of this training ended in {where}" in found["message"]
     assert "saved is all of pretrain" in found["message"]
