@@ -335,7 +335,7 @@ async def test_help_names_every_live_key(terminal):
     async with terminal() as t:
         await t.press("question_mark")
         assert isinstance(t.app.screen, HelpDialog)
-        shown = t.dialog()
+        shown = " ".join(t.dialog().split())  # a long explanation takes two lines
         for command in set(t.screen.keymap.commands.values()):
             assert command.explanation in shown
         for name in ("zero", "nine"):
