@@ -15,11 +15,34 @@ MARKERS = "osD^v<>P"
 
 
 def new_figure(*, width: float, height: float) -> Any:
-    """Return an empty figure of this size in inches."""
+    """Return an empty figure of this size in inches, whose parts make room for each other."""
+    return _figure(width, height, layout="constrained")
+
+
+def new_row(panels: int, *, width: float, height: float) -> Any:
+    """Return an empty figure for a row of panels, each of this size in inches.
+
+    The margins fit plain labels and ticks. Unlike ``new_figure`` nothing has to be drawn once to
+    measure it, which is half the time of a picture.
+    """
+    left, right, bottom, top = 0.62, 0.12, 0.48, 0.3
+    whole = panels * width
+    drawn = _figure(whole, height)
+    drawn.subplots_adjust(
+        left=left / whole,
+        right=1 - right / whole,
+        bottom=bottom / height,
+        top=1 - top / height,
+        wspace=(left + right) / (width - left - right),
+    )
+    return drawn
+
+
+def _figure(width: float, height: float, **options: Any) -> Any:
     # The object interface needs no display and no global state, unlike pyplot.
     from matplotlib import figure
 
-    return cast("Any", figure).Figure(figsize=(width, height), layout="constrained")
+    return cast("Any", figure).Figure(figsize=(width, height), **options)
 
 
 def plain(name: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from dgaal_cli import atomic
 from dgaal_cli.events import StepDone, decode
-from dgaal_cli.reports.figure import new_figure, save
+from dgaal_cli.reports.figure import new_row, save
 from dgaal_cli.reports.pair_sheet import pair_sheet
 
 LARGEST_SHEET = 64
@@ -27,7 +27,7 @@ def write_loss_plot(events_path: Path, target: Path) -> bool:
                 series.setdefault(event.phase, {}).setdefault(name, []).append((event.step, value))
     if not series:
         return False
-    figure = new_figure(width=4.0 * len(series), height=3.2)
+    figure = new_row(len(series), width=4.0, height=3.2)
     for place, (phase, losses) in enumerate(series.items(), start=1):
         axes = figure.add_subplot(1, len(series), place)
         for name, points in losses.items():
@@ -45,7 +45,7 @@ def write_learning_curve(curve: Sequence[Mapping[str, Any]], target: Path) -> bo
     points = [(m["labels"], m["accuracy"]) for m in curve if m["accuracy"] is not None]
     if not points:
         return False
-    figure = new_figure(width=5.0, height=3.4)
+    figure = new_row(1, width=5.0, height=3.4)
     axes = figure.add_subplot()
     axes.plot(*zip(*points, strict=True), marker="o", linewidth=1.4)
     axes.set_xlabel("labels", fontsize=9)
