@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual.content import Content
 from textual.widgets import Static
 
@@ -56,7 +57,7 @@ class HelpDialog(Dialog[None]):
             else command_text(self._keymap, room)
         )
         return [
-            Static(class_keys_text(self._keymap, self._known)),
+            Static(class_keys_text(self._keymap, self._known, room)),
             Static(commands, classes="gap"),
             Static(
                 text(
@@ -70,27 +71,32 @@ class HelpDialog(Dialog[None]):
         ]
 
     def _room(self) -> int:
-        """Columns inside the box."""
-        return min(_WIDTH, int(0.96 * self.app.size.width)) - 6
+        """Columns inside the box, beside a scroll bar."""
+        return min(_WIDTH, int(0.96 * self.app.size.width)) - 8
 
     def action_leave(self) -> None:
         """Go back."""
         self.dismiss(None)
 
 
-def class_keys_text(keymap: Keymap, classes: Sequence[ClassRecord]) -> Content:
-    """The classes and their keys in one paragraph."""
+def class_keys_text(keymap: Keymap, classes: Sequence[ClassRecord], width: int) -> Content:
+    """The classes and their keys in lines of at most ``width``, a key never without its class."""
     if keymap.is_two_key:
         return text(
             f"{len(classes)} classes, two keys each: ",
             "the first shows what the second would answer.",
         )
     parts: list[str | tuple[str, str]] = []
+    used = 0
     for record in classes[:_MOST_CLASSES]:
         code = keymap.code_of.get(record.uid, "")
-        if code:
-            parts.append((f" {code} ", "reverse bold"))
-        parts.append(f" {show(record.name)}   ")
+        cap, name = f" {code} " if code else "", f" {show(record.name)}"
+        cells = cell_len(cap + name)
+        if used and used + cells > width:
+            parts.append("\n")
+            used = 0
+        parts += [(cap, "reverse bold"), f"{name}   "]
+        used += cells + 3
     if len(classes) > _MOST_CLASSES:
         parts.append(f"… and {len(classes) - _MOST_CLASSES} more")
     return text(*parts) if parts else text("No classes yet: add one.")

@@ -209,7 +209,7 @@ def progress_text(state: TrainingState, *, elapsed_s: float, width: int = _WIDTH
     else:
         parts.append((f"{what}{place}", "bold"))
     parts.append((f"   {duration(elapsed_s)}\n" if state.stage != "done" else "\n", "#8a95a3"))
-    parts += _bar_parts(state.share)
+    parts += _bar_parts(state.share, width)
     parts.append((f" {state.share:4.0%}\n", "bold"))
     parts.append((_numbers(state) + "\n", "#8a95a3"))
     if state.accuracy is not None:
@@ -273,8 +273,8 @@ def _heading(state: TrainingState | None) -> str:
     return f" training{number} "
 
 
-def _bar_parts(share: float) -> list[tuple[str, str]]:
-    room = _WIDTH - 8
+def _bar_parts(share: float, width: int) -> list[tuple[str, str]]:
+    room = width - 8
     done = int(share * room)
     rest = room - done
     parts = [("━" * done, "#8be04a")]
