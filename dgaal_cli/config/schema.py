@@ -51,7 +51,8 @@ class LabelConfig:
     """Improve guesses and order within the round by the answers given, once the round's sampler is
     exported; it is recorded with each label."""
     keys: dict[str, str | list[str]] = field(default_factory=dict[str, "str | list[str]"])
-    """Other keys for commands of the terminal: ``undo = "ctrl+z"``, ``skip = ["space", "n"]``."""
+    """Other keys for commands of the terminal: ``undo = "ctrl+z"``, ``skip = ["space", "n"]``, on
+    other screens ``"grid.wrong" = "w"``."""
     class_keys: str = ""
     """Keys of the first classes, in order; empty: ``1234567890``. On a French keyboard
     ``&é"'(-è_çà``, for the left hand ``asdfgqwert``."""

@@ -1,14 +1,17 @@
 """What the screens beside the label screen can do, and by which keys: footer and help follow it.
 
 Keys of a class come first: a letter that is one, or begins one, does nothing else. Where these
-screens share a command with the label screen, they share its keys, the operator's own too.
+screens share a command with the label screen, they share its keys, the operator's own too; their
+other commands take keys of the operator's choice under names as ``grid.confirm``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from dgaal_cli.errors import ConfigError
+from dgaal_cli.harmless import show
 from dgaal_cli.ids import ClassUid
-from dgaal_cli.tui.keymap import Keymap
+from dgaal_cli.tui.keymap import Keymap, OwnKeys, check_name, chosen_keys
 
 CODE_S = 1.5
 """The first key of two is forgotten after this."""
@@ -140,19 +143,65 @@ ROUNDS = (
 )
 
 
-def live(actions: Sequence[Action], keymap: Keymap) -> tuple[Action, ...]:
-    """The actions with the keys that they have beside those of the classes."""
-    return tuple(
-        replace(
-            action,
-            keys=tuple(
-                key
-                for key in action.keys or keymap.keys_of(action.name)
-                if key not in keymap.codes and not keymap.starts_code(key)
-            ),
-        )
-        for action in actions
+SCREENS: Mapping[str, tuple[Action, ...]] = {"grid": GRID, "review": REVIEW, "rounds": ROUNDS}
+
+
+def live(screen: str, keymap: Keymap) -> tuple[Action, ...]:
+    """The actions of a screen with the keys that they have beside those of the classes."""
+    own = {action.name: _own(screen, action, keymap.own) for action in SCREENS[screen]}
+    taken = {key for keys in own.values() for key in keys}
+    found: list[Action] = []
+    for action in SCREENS[screen]:
+        usual = action.keys or keymap.keys_of(action.name)
+        keys = [*own[action.name], *(key for key in usual if _stays(key, own[action.name], taken))]
+        if screen != "rounds":  # No class is named there.
+            keys = [k for k in keys if k not in keymap.codes and not keymap.starts_code(k)]
+        is_renamed = bool(own[action.name]) and keys[:1] == own[action.name][:1]
+        found.append(replace(action, keys=tuple(keys), spoken="" if is_renamed else action.spoken))
+    return tuple(found)
+
+
+def check_screen_keys(own: OwnKeys) -> None:
+    """Refuse keys of the operator's choice that no screen could follow.
+
+    Raises:
+        ConfigError: Names no screen or command, gives a key twice, or to what keeps its keys.
+    """
+    for full_name in own.commands:
+        if "." in full_name:
+            check_name(full_name, [_full(s, a) for s, known in SCREENS.items() for a in known])
+    for screen, known in SCREENS.items():
+        found: dict[str, str] = {}
+        for action in known:
+            name = _full(screen, action)
+            keys = chosen_keys(own, name)
+            if keys and action.name == "move":
+                raise ConfigError(
+                    f"label.keys: '{name}' keeps its keys, the arrows and their letters"
+                )
+            for key in keys:
+                if key in found:
+                    raise ConfigError(
+                        f"label.keys: '{found[key]}' and '{name}' both have the key '{show(key)}'; "
+                        "give one of them another"
+                    )
+                found[key] = name
+
+
+def _own(screen: str, action: Action, own: OwnKeys) -> list[str]:
+    """The operator's keys of an action, or of the label screen's command that it shares."""
+    return chosen_keys(own, _full(screen, action)) or (
+        [] if action.keys else chosen_keys(own, action.name)
     )
+
+
+def _full(screen: str, action: Action) -> str:
+    return f"{screen}.{action.name}"
+
+
+def _stays(key: str, own: Sequence[str], taken: set[str]) -> bool:
+    """Whether a usual key of an action stays its own: Esc always leads back."""
+    return key == "escape" or (not own and key not in taken)
 
 
 def name_of(actions: Sequence[Action], key: str) -> str:

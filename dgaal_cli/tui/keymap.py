@@ -211,6 +211,16 @@ _SPOKEN = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnKeys:
+    """What the operator's configuration says about keys."""
+
+    commands: Mapping[str, str | Sequence[str]] = field(default_factory=dict[str, str])
+    """Keys by name of the command, of another screen's as ``grid.confirm``."""
+    classes: str = ""
+    """One character a class; empty: the digits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Keymap:
     """The live meaning of keys; footer and help are drawn from it."""
 
@@ -219,6 +229,8 @@ class Keymap:
     codes: dict[str, ClassUid]
     """By key, or by two keys in a row."""
     code_of: dict[ClassUid, str] = field(default_factory=dict[ClassUid, str])
+    own: OwnKeys = field(default_factory=OwnKeys)
+    """What the operator chose, for the other screens too."""
 
     @property
     def is_two_key(self) -> bool:
@@ -246,16 +258,6 @@ class Keymap:
         if len(codes) > 6:
             return f"{ordered[0]}…{ordered[-1]}"
         return "".join(codes)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnKeys:
-    """What the operator's configuration says about keys."""
-
-    commands: Mapping[str, str | Sequence[str]] = field(default_factory=dict[str, str])
-    """Keys by name of the command."""
-    classes: str = ""
-    """One character a class; empty: the digits."""
 
 
 def make_keymap(
@@ -294,6 +296,7 @@ def make_keymap(
         commands=commands,
         codes={code: uid for uid, code in code_of.items()},
         code_of=code_of,
+        own=own,
     )
 
 
@@ -308,10 +311,8 @@ def _command_keys(
     """Every key of a command; where classes need a key that was chosen, the usual ones stay."""
     known = {command.name for command in COMMANDS}
     for name in own.commands:
-        if name not in known:
-            near = difflib.get_close_matches(name, sorted(known), n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known))}"
-            raise ConfigError(f"label.keys: no command is called '{show(name)}'; {hint}")
+        if "." not in name:
+            check_name(name, known)
     found: dict[str, Command] = {}
     for command in COMMANDS:
         if command.name in without:
@@ -327,7 +328,29 @@ def _command_keys(
     return found
 
 
+def check_name(name: str, known: Iterable[str]) -> None:
+    """Refuse a name of a command that nobody knows.
+
+    Raises:
+        ConfigError: It is not among ``known``.
+    """
+    names = sorted(known)
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
+        raise ConfigError(f"label.keys: no command is called '{show(name)}'; {hint}")
+
+
 def _chosen(own: OwnKeys, name: str, of_classes: set[str]) -> list[str]:
+    return [key for key in chosen_keys(own, name) if key not in of_classes]
+
+
+def chosen_keys(own: OwnKeys, name: str) -> list[str]:
+    """Return the operator's keys for a command; empty: the usual ones.
+
+    Raises:
+        ConfigError: One of them is no key, or means something that cannot be changed.
+    """
     keys = own.commands.get(name, ())
     keys = [keys] if isinstance(keys, str) else [*keys]
     for key in keys:
@@ -341,7 +364,7 @@ def _chosen(own: OwnKeys, name: str, of_classes: set[str]) -> list[str]:
             )
         if key in DIGITS:
             raise ConfigError(f"label.keys.{name}: digits are for classes; choose another key")
-    return [key for key in keys if key not in of_classes]
+    return keys
 
 
 def _check_class_keys(keys: str) -> None:

@@ -12,6 +12,7 @@ from dgaal_cli.events import encode
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.tui.app import LabelApp
 from dgaal_cli.tui.bridge import Bridge
+from dgaal_cli.tui.keymap import OwnKeys
 from dgaal_cli.tui.render.choose import Mode
 from dgaal_cli.tui.screens.label import LabelScreen
 from dgaal_cli.tui.settings import Settings
@@ -89,6 +90,7 @@ def starter(make_workspace, config, clock, fake_reader):
         make_reader=fake_reader,
         has_sampler=False,
         learner=True,
+        keys: dict[str, str | list[str]] | None = None,
         **kwargs,
     ):
         workspace = workspace or make_workspace(**kwargs)
@@ -108,6 +110,7 @@ def starter(make_workspace, config, clock, fake_reader):
             clock=clock,
             has_sampler=lambda: has_sampler,
             is_learner_wanted=learner,
+            keys=OwnKeys(commands=keys or {}),
         )
         bridge = Bridge(opener)
         app = LabelApp(bridge, bridge.start(), settings)

@@ -175,6 +175,20 @@ async def test_a_page_is_one_commit_and_each_label_says_that_it_came_prefilled(t
         assert t.labels()["002.png"] == "seven"
 
 
+async def test_the_keys_of_the_grid_are_the_operators_own(terminal):
+    own = {"grid.confirm": "f5", "grid.wrong": "w"}
+    async with terminal(guess=3, asked=6, keys=own) as t:
+        grid = await open_grid(t)
+        shown = grid.query_one("#keys-bar", Rows)._rows[0].text
+        assert "f5 Confirm page" in shown
+        assert "w Wrong" in shown
+        await press(t, grid, "enter", "right", "w")
+        assert stored(t) == []
+        await press(t, grid, "f5")
+        await t.until(lambda: not isinstance(t.app.screen, GridScreen), "for the label screen")
+        assert [event[1] for event in stored(t)] == [f"00{i}.png" for i in (0, 2, 3, 4, 5)]
+
+
 async def test_a_page_that_was_just_drawn_cannot_be_confirmed(terminal):
     async with terminal(guess=3, asked=6) as t:
         await t.press("g")

@@ -11,7 +11,7 @@ from dgaal_cli.harmless import show
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tui import messages, theme
-from dgaal_cli.tui.actions import GRID, ClassKeys, live, name_of
+from dgaal_cli.tui.actions import ClassKeys, live, name_of
 from dgaal_cli.tui.bridge import Bridge, LabelSession, LabelView, Outcome, Press, Subject, new_op_id
 from dgaal_cli.tui.gate import Gate, Verdict
 from dgaal_cli.tui.grid import CANNOT_TELL, WRONG, GridModel
@@ -39,7 +39,7 @@ class GridScreen(Screen[LabelView]):
         self.bridge = bridge
         self.view = view
         self.keymap = keymap
-        self.actions = live(GRID, keymap)
+        self.actions = live("grid", keymap)
         self._class_keys = ClassKeys(keymap, settings.clock)
         self.model = GridModel()
         self.gate = Gate(settings.clock, visible_s=max(settings.gate_s, PAGE_VISIBLE_S))

@@ -9,6 +9,7 @@ from textual.widgets import Static
 
 from dgaal_cli.harmless import show
 from dgaal_cli.tui import theme
+from dgaal_cli.tui.actions import check_screen_keys
 from dgaal_cli.tui.bridge import Bridge, LabelView, Press, Subject
 from dgaal_cli.tui.gate import Gate
 from dgaal_cli.tui.keymap import make_keymap
@@ -37,7 +38,8 @@ class LabelBase(Screen[None]):
         self.bridge = bridge
         self.view = view
         self.settings = settings
-        self.keymap = make_keymap(view.classes, own=self.settings.keys)
+        check_screen_keys(settings.keys)
+        self.keymap = make_keymap(view.classes, own=settings.keys)
         self.gate = Gate(settings.clock, visible_s=settings.gate_s)
         self.subject: Subject | None = view.subject
         self.pending: Press | None = None

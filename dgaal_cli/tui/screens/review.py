@@ -14,7 +14,7 @@ from dgaal_cli.harmless import show
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tui import messages, theme
-from dgaal_cli.tui.actions import REVIEW, ClassKeys, live, name_of
+from dgaal_cli.tui.actions import ClassKeys, live, name_of
 from dgaal_cli.tui.bridge import (
     AnswerName,
     Bridge,
@@ -61,7 +61,7 @@ class ReviewScreen(Screen[LabelView]):
         self.bridge = bridge
         self.view = view
         self.keymap = keymap
-        self.actions = live(REVIEW, keymap)
+        self.actions = live("review", keymap)
         self._class_keys = ClassKeys(keymap, settings.clock)
         self.gate = Gate(settings.clock, visible_s=settings.gate_s)
         self.answers: list[Given] = []

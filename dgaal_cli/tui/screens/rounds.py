@@ -10,7 +10,7 @@ from textual.screen import Screen
 
 from dgaal_cli.harmless import show
 from dgaal_cli.tui import theme
-from dgaal_cli.tui.actions import ROUNDS, name_of
+from dgaal_cli.tui.actions import live, name_of
 from dgaal_cli.tui.bridge import LabelView, RoundsReport
 from dgaal_cli.tui.keymap import Keymap
 from dgaal_cli.tui.screens.keys import key_name
@@ -51,7 +51,7 @@ class RoundsScreen(Screen[Choice]):
         self.view = view
         self.report = report
         self.keymap = keymap
-        self.actions = ROUNDS
+        self.actions = live("rounds", keymap)
         self._is_training = is_training
         self._note = ""
 
@@ -102,7 +102,7 @@ class RoundsScreen(Screen[Choice]):
     def _help(self) -> None:
         from dgaal_cli.tui.screens.help import HelpDialog
 
-        self.app.push_screen(HelpDialog(self.keymap, self.view.classes, ROUNDS))
+        self.app.push_screen(HelpDialog(self.keymap, self.view.classes, self.actions))
 
     def _synthesize(self) -> None:
         if self._is_training:
@@ -155,7 +155,7 @@ class RoundsScreen(Screen[Choice]):
             return
         status, bar = self.query_one("#status", Rows), self.query_one("#keys-bar", Rows)
         status.show_rows([line(status.size.width, self._left(), self._right(), theme.BAR_BASE)])
-        bar.show_rows([action_bar(ROUNDS, bar.size.width)])
+        bar.show_rows([action_bar(self.actions, bar.size.width)])
         table, curve = self.query_one("#table", Rows), self.query_one("#curve", Rows)
         if table.size.width >= 36:
             table.show_rows(
