@@ -120,9 +120,13 @@ class Prefetcher:
     def want(self, wants: Sequence[Want]) -> None:
         """Replace the list of wants, most urgent first."""
         with self._wake:
-            found = {*self._pictures, self._at_work}  # what is being drawn comes by itself
-            self._wants = [want for want in dict.fromkeys(wants) if want not in found]
-            self._wake.notify()
+            self._wants = [
+                want
+                for want in dict.fromkeys(wants)
+                if want not in self._pictures and want != self._at_work  # that comes by itself
+            ]
+            if self._wants:
+                self._wake.notify()
 
     def find_file(
         self, sample_id: SampleId, deliver: Callable[[str], None], *, is_synthetic: bool

@@ -72,7 +72,12 @@ def text_of(app: LabelApp) -> str:
     """Return what the terminal shows, without the blanks at the ends of lines."""
     width, height = app.size
     console = Console(
-        width=width, height=height, file=io.StringIO(), force_terminal=True, record=True
+        width=width,
+        height=height,
+        file=io.StringIO(),
+        force_terminal=True,
+        color_system="truecolor",  # a style keeps what it first became, also for later tests
+        record=True,
     )
     console.print(app.screen._compositor.render_update(full=True))
     lines = console.export_text(styles=False).splitlines()

@@ -4,7 +4,10 @@ import statistics
 
 from textual import events, timer
 from textual.app import ComposeResult
+from textual.filter import ANSIToTruecolor
+from textual.geometry import Region
 from textual.screen import Screen
+from textual.strip import Strip
 from textual.widgets import Static
 
 from dgaal_cli.harmless import show
@@ -17,6 +20,7 @@ from dgaal_cli.tui.settings import Settings
 from dgaal_cli.tui.widgets.bars import SaveState
 from dgaal_cli.tui.widgets.deck import Deck, Scene
 from dgaal_cli.tui.widgets.lines import Pieces
+from dgaal_cli.tui.widgets.rows import blank
 
 SMALLEST = (40, 12)
 FLASH_S = 1.5
@@ -75,6 +79,12 @@ class LabelBase(Screen[None]):
             note = f"{width}x{height} is too small for an image and its keys:\n"
             note += f"make it {SMALLEST[0]}x{SMALLEST[1]}"
             self.query_one("#too-small", Static).update(note)
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Return empty rows: the deck covers them, and Textual asks for them with every frame."""
+        if any(not isinstance(each, ANSIToTruecolor) for each in self.get_line_filters()):
+            return super().render_lines(crop)
+        return [blank(crop.width)] * crop.height
 
     def scene(self) -> Scene:
         """What is to be seen now."""

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 from textual import events
 from textual.app import ComposeResult
-from textual.containers import Horizontal
 from textual.geometry import Size
-from textual.widget import Widget
 
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.tui import messages, theme
@@ -21,7 +19,7 @@ from dgaal_cli.tui.widgets.bars import SaveState, StatusModel, key_bar, status_l
 from dgaal_cli.tui.widgets.image_view import EDGE_ROWS, Frame, ImageView
 from dgaal_cli.tui.widgets.lines import Pieces
 from dgaal_cli.tui.widgets.panel import PanelModel, Thumb, panel_rows
-from dgaal_cli.tui.widgets.rows import Rows
+from dgaal_cli.tui.widgets.rows import Covered, Rows
 
 if TYPE_CHECKING:
     from dgaal_cli.tui.render.kitty import Gallery
@@ -70,7 +68,7 @@ class Scene:
         return subject.item_id, subject.predicted
 
 
-class Deck(Widget):
+class Deck(Covered):
     """Draws scenes; rows that did not change are not sent again."""
 
     def __init__(
@@ -95,7 +93,7 @@ class Deck(Widget):
     def compose(self) -> ComposeResult:
         """Four widgets; the image lies in its frame."""
         yield Rows(id="status")
-        with Horizontal(id="middle"):
+        with Covered(id="middle"):
             with Frame(id="frame"):
                 yield ImageView(id="image")
             yield Rows(id="panel")
@@ -258,16 +256,16 @@ class Deck(Widget):
             image.show_strips(picture.strips)
             self._is_settled = True
 
-    def _want(self, subject: Subject) -> Want | None:
-        size = self.query_one(ImageView).size
-        if size.width < 1 or size.height < 1:
+    def _want(self, subject: Subject, room: Size | None = None) -> Want | None:
+        columns, rows = room or self.query_one(ImageView).size
+        if columns < 1 or rows < 1:
             return None
         return Want(
             item_id=subject.item_id,
             sample_id=subject.sample_id,
             is_synthetic=subject.is_synthetic,
-            columns=size.width,
-            rows=size.height,
+            columns=columns,
+            rows=rows,
             mode=self._mode,
             is_toggled=self._scene.is_toggled,
         )
@@ -283,7 +281,8 @@ class Deck(Widget):
             Subject(item_id=g.item_id, sample_id=g.sample_id, is_synthetic=g.is_synthetic)
             for g in view.history[:1]  # where undo leads
         ]
-        wants: Sequence[Want | None] = [self._want(subject) for subject in subjects]
+        room = self.query_one(ImageView).size
+        wants: Sequence[Want | None] = [self._want(subject, room) for subject in subjects]
         # The image on the screen will be the newest answer: without a small picture made beforehand
         # a frame of its own would follow every answer.
         small = [*subjects[:2], *view.history[:THUMB_COUNT]] if self._thumb_rows else []

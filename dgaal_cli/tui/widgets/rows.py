@@ -1,6 +1,7 @@
 """A widget that is a list of ready strips and repaints only those that changed."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from textual.filter import ANSIToTruecolor
 from textual.geometry import Region
@@ -8,6 +9,23 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from dgaal_cli.tui import theme
+
+
+@lru_cache(maxsize=8)
+def blank(width: int) -> Strip:
+    """Return an empty row; the same one each time, for a strip keeps what it was cut into."""
+    return Strip.blank(width, theme.BASE)
+
+
+class Covered(Widget):
+    """A container that its children cover whole, so that there is nothing of it to draw.
+
+    Textual would draw it for every frame, row by row, and then find each cell taken.
+    """
+
+    def render_lines(self, crop: Region) -> list[Strip]:  # noqa: ARG002 - Textual's signature
+        """Return no rows: where no child lies, what is below shows."""
+        return []
 
 
 class Rows(Widget):
@@ -42,10 +60,10 @@ class Rows(Widget):
         """Return rows of ``crop``; Textual's box model is left out, that is where the time goes."""
         self.is_sent = True
         width = self.size.width
-        blank = Strip.blank(width, theme.BASE)
+        empty = blank(width)
         known = self._rows[crop.y : crop.bottom]
-        rows = [row if row.cell_length == width else blank for row in known]
-        rows += [blank] * (crop.height - len(rows))
+        rows = [row if row.cell_length == width else empty for row in known]
+        rows += [empty] * (crop.height - len(rows))
         for line_filter in self.get_line_filters():
             if not isinstance(line_filter, ANSIToTruecolor):  # nothing here has a palette color
                 rows = [row.apply_filter(line_filter, self.styles.background) for row in rows]
@@ -58,4 +76,4 @@ class Rows(Widget):
         width = self.size.width
         if y < len(self._rows) and self._rows[y].cell_length == width:
             return self._rows[y]
-        return Strip.blank(width, theme.BASE)
+        return blank(width)
