@@ -22,10 +22,36 @@ from dgaal_cli.training.classifier import predict
 
 SAMPLERS = ["dal", "dgaal", "dgaal-paper", "sraal", "ta-vaal", "vaal", "waal"]
 """All methods that tell labeled from unlabeled images, but for the one that is known to fail."""
-WITH_LATENTS = [name for name in SAMPLERS if name not in ("dal", "waal")]  # those see T's features
+ABLATIONS = {
+    "vaal-frozen": ("vaal", {"vaal": {"representation": "frozen-vae"}}),
+    "vaal-images": ("vaal", {"vaal": {"representation": "image"}}),
+    "dgaal-vicreg": ("dgaal", {"pretrain": {"representation": "vicreg"}}),
+    "vaal-centroid": ("vaal", {"vaal": {"representation": "none"}}),
+}
+"""Switches that change what the sampler sees; each must see as much but for the last, which has no
+discriminator."""
 QUERY = 100
 
-EVERY = pytest.mark.parametrize("name", SAMPLERS)
+
+def each(*names: str):
+    return [
+        *(name for name in names if name not in ABLATIONS),
+        *(pytest.param(name, marks=pytest.mark.deep) for name in names if name in ABLATIONS),
+    ]
+
+
+EVERY = pytest.mark.parametrize(
+    "name", each(*SAMPLERS, *(name for name in ABLATIONS if name != "vaal-centroid"))
+)
+WITH_LATENTS = pytest.mark.parametrize(
+    "name",
+    each(
+        *(name for name in SAMPLERS if name not in ("dal", "waal")),  # those see T's features
+        "vaal-frozen",
+        "vaal-centroid",
+        "dgaal-vicreg",
+    ),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -60,15 +86,17 @@ def learned(tmp_path_factory):
     def learn(name: str, kind: str, seed: int = 0):
         data = replace(scene_of(kind).data, seed=seed)
         size, channels = data.pixels.shape[2:]
+        method_name, settings = ABLATIONS.get(name, (name, {}))
         config = build_config(
             {
-                "method": name,
+                "method": method_name,
                 "seed": seed,
                 "preset": "tiny",
                 "pool": {"source": "unused", "image_size": size, "channels": channels},
                 "acquisition": {"sub_batches": 4 if name == "dal" else 0},
                 "discriminative": {"epochs": 60},  # 20 parts of up to 500 epochs take a minute
             }
+            | settings
         )
         shape = TaskShape(image_size=size, channels=channels, classes=len(data.class_names))
         method = fresh_method(config, shape, number=0)
@@ -118,7 +146,7 @@ def test_the_gauge_sees_missing_classes(name, learned):
 
 
 @pytest.mark.parametrize("kind", ["dark half missing", "two classes missing", "random labels"])
-@pytest.mark.parametrize("name", WITH_LATENTS)
+@WITH_LATENTS
 def test_the_latents_carry_the_images(name, kind, learned):
     health = learned(name, kind).health(scene_of(kind).data)
     assert health["active_units"] >= health["latent_units"] / 4
@@ -179,3 +207,10 @@ def test_the_published_scales_of_vaal_fail_here(learned, asked):
     assert enrichment(asked("vaal-released", kind), scene) < 1.5
     values = unlikeness(method, scene)
     assert auc(values[scene.is_fresh_missing], values[~scene.is_fresh_missing]) < 0.8
+
+
+@pytest.mark.deep
+def test_the_distance_to_the_labeled_centroid_does_not_find_absent_classes(asked):
+    """Why VAAL has a discriminator: digits that are absent lie no farther out than others."""
+    kind = "two classes missing"
+    assert enrichment(asked("vaal-centroid", kind), scene_of(kind)) < 1.5
