@@ -91,12 +91,12 @@ def init(
     if context.json:
         context.print_json(document)
     else:
-        _tell(context, document, offered=result.offered)
+        _tell(context, document, offered=result.offered, note=result.note)
     if result.unreadable:
         raise typer.Exit(3)
 
 
-def _tell(context: Context, document: dict[str, Any], *, offered: int) -> None:
+def _tell(context: Context, document: dict[str, Any], *, offered: int, note: str) -> None:
     root = show(str(document["workspace"]))
     print(
         f"workspace {root}: {document['images']} images, {document['labels']} labels, "
@@ -111,6 +111,8 @@ def _tell(context: Context, document: dict[str, Any], *, offered: int) -> None:
         context.note(f"unreadable: {entry['id']}: {entry['reason']}")
     if len(unreadable) > 5:
         context.note(f"... and {len(unreadable) - 5} more; 'dgaal status --json' lists all")
+    if note:
+        context.note(note)
     if offered:
         context.note(
             f"the source carries labels of {offered} images; they were not read into the workspace "

@@ -55,6 +55,10 @@ class Survey:
     is_color: bool
     """Whether any image has real color."""
 
+    def sizes(self) -> list[tuple[int, int]]:
+        """Width and height of each readable image, in pixels."""
+        return [(item.width, item.height) for item in self.items]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dgaal_cli.data.images import Pixels
-from dgaal_cli.data.pool import load_pixels, survey
-from dgaal_cli.data.pool_shape import natural_order, network_side
+from dgaal_cli.data.pool import Survey, load_pixels, survey
+from dgaal_cli.data.pool_shape import natural_order, network_side, stretch_note
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.data.sources.base import Source
 from dgaal_cli.errors import InputDataError, UsageError
@@ -59,10 +59,14 @@ def load_pool(plan: Plan, *, cache: Path | None) -> LabeledPool:
     """
     source = open_source(plan.pool, base=Path.cwd())
     found, notes = _labeled(source, plan.classes)
-    size, channels, unreadable = _shape(plan, source)
-    if unreadable:
+    size, channels, seen = _shape(plan, source)
+    if seen is not None:
+        unreadable = {name for name, _ in seen.unreadable}
         found = [(name, label) for name, label in found if name not in unreadable]
-        notes.append(f"{len(unreadable)} unreadable images left out")
+        if unreadable:
+            notes.append(f"{len(unreadable)} unreadable images left out")
+        if note := stretch_note(seen.sizes(), size):
+            notes.append(note)
     found = _subset(found, plan.pool_size, "pool")
     if plan.test:
         test_source = open_source(plan.test, base=Path.cwd())
@@ -182,16 +186,15 @@ def _labeled(
     return found, notes
 
 
-def _shape(plan: Plan, source: Source) -> tuple[int, int, set[SampleId]]:
-    """Side and depth that the networks see, and what is unreadable where a pass was made."""
+def _shape(plan: Plan, source: Source) -> tuple[int, int, Survey | None]:
+    """Side and depth that the networks see, and what a pass found where one was made."""
     size, channels = plan.image_size, plan.channels
     if size and channels:
-        return size, channels, set()
+        return size, channels, None
     seen = survey(source, workers=1)
     config = config_of(plan, Arm(method="random"), seed=0, image_size=8, channels=1)
     side = network_side(seen.median_side, largest=config.network.max_image_size)
-    unreadable = {name for name, _ in seen.unreadable}
-    return size or side, channels or (3 if seen.is_color else 1), unreadable
+    return size or side, channels or (3 if seen.is_color else 1), seen
 
 
 def _subset(found: list[tuple[SampleId, str]], count: int, what: str) -> list[tuple[SampleId, str]]:

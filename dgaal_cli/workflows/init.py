@@ -11,7 +11,7 @@ from dgaal_cli import atomic
 from dgaal_cli.config.load import build_config, preset_names
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.pool import Survey, survey
-from dgaal_cli.data.pool_shape import natural_order, network_side
+from dgaal_cli.data.pool_shape import natural_order, network_side, stretch_note
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import ConfigError, InputDataError, UsageError
 from dgaal_cli.harmless import show
@@ -59,6 +59,8 @@ class InitResult:
     labels: int
     offered: int
     """Labels that the source carries and that were not taken."""
+    note: str
+    """What becomes of images that are not square, or not of one size; empty if none is."""
 
 
 def init(request: InitRequest, *, on_progress: Callable[[int], None] | None = None) -> InitResult:
@@ -210,6 +212,7 @@ def _write(
         classes=classes,
         labels=labels,
         offered=0 if request.takes_labels else sum(i.label is not None for i in found.items),
+        note=stretch_note(found.sizes(), config.pool.image_size),
     )
 
 

@@ -62,6 +62,7 @@ def test_images_of_different_sizes_are_stretched_to_one(tmp_path):
     assert pool.pixels.shape == (6, 16, 16, 1)
     assert pool.test_pixels.shape == (2, 16, 16, 1)
     assert any("1 unreadable" in note for note in pool.notes)
+    assert any("from 16 x 16 to 80 x 100 pixels" in note for note in pool.notes)
     assert load_pool(Plan(pool=plan.pool, image_size=32), cache=None).pixels.shape[1] == 32
 
 
