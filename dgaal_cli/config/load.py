@@ -6,6 +6,7 @@ are errors that name the nearest key; msgspec alone would let them pass on datac
 
 import dataclasses
 import difflib
+import math
 import os
 import tomllib
 import typing
@@ -276,6 +277,7 @@ _LIMITS: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
     (_SHARES, lambda value: 0 <= value < 1, "be at least 0 and below 1"),
     (_PARTS, lambda value: 0 <= value <= 1, "be between 0 and 1"),
     (("coevolve.folds",), lambda value: value >= 2, "be at least 2"),
+    (("selection.spread",), lambda value: 1 <= value < math.inf, "be at least 1"),
 )
 
 

@@ -192,6 +192,7 @@ class Dgaal:
                 count=count,
                 progress=data.progress if self.config.selection.is_adaptive else 0.0,
             ),
+            spread=self.config.selection.spread,
             generator=numpy_generator(seed, "seeding"),
         )
         near = [Row(int(rows[i])) for i in choice.by_margin]

@@ -60,6 +60,7 @@ def choose(
     features: np.ndarray,
     count: int,
     share: float,
+    spread: float,
     generator: np.random.Generator,
 ) -> Choice:
     """Fill a query from the boundary and, for D1's share, from a diverse mix of both.
@@ -71,24 +72,30 @@ def choose(
         features: ``(U, F)`` penultimate features of T.
         count: Query size, at most U.
         share: D1's part, 0..1.
+        spread: The boundary's part is seeded among this many times its size of the nearest images,
+            so that they differ from one another; 1 takes the nearest.
         generator: For the seeding.
     """
+
+    def seeded(top: np.ndarray, wanted: int) -> list[int]:
+        picked = gradient_seeding(
+            probabilities[top], features[top], min(wanted, len(top)), first=0, generator=generator
+        )
+        return [int(top[position]) for position in picked]
+
     mixed = 0.5 * ranks(closeness) + 0.5 * ranks(unlabeled_logits)
     order = np.argsort(-closeness, kind="stable")
     asked_of_d1 = round(share * count)
-    by_margin = [int(row) for row in order[: count - asked_of_d1]]
+    near = count - asked_of_d1
+    nearest = order[: max(near, round(spread * near))]
+    by_margin = [int(row) for row in nearest]
+    if len(nearest) > near > 0:
+        by_margin = seeded(nearest, near)
     by_discriminator: list[int] = []
     if asked_of_d1:
-        rest = order[count - asked_of_d1 :]
+        rest = order[~np.isin(order, by_margin)]
         top = rest[np.argsort(-mixed[rest], kind="stable")[: POOL_FACTOR * asked_of_d1]]
-        seeded = gradient_seeding(
-            probabilities[top],
-            features[top],
-            min(asked_of_d1, len(top)),
-            first=0,
-            generator=generator,
-        )
-        by_discriminator = [int(top[position]) for position in seeded]
+        by_discriminator = seeded(top, asked_of_d1)
     return Choice(
         by_margin=by_margin,
         by_discriminator=by_discriminator,

@@ -68,9 +68,8 @@ def test_small_queries_and_few_labels_give_the_discriminator_no_share():
     assert rule.discriminator_share(auc=1.0, labeled=29, count=50, progress=0) == 0
 
 
-def _choose(share, unlabeled_logits=None):
+def _choose(share, unlabeled_logits=None, *, spread=1.0, count=100):
     rng = np.random.default_rng(0)
-    count = 100
     near = np.linspace(1.0, 0.0, count)  # row 0 is nearest the boundary
     logits = np.zeros(count) if unlabeled_logits is None else unlabeled_logits
     probabilities = rng.dirichlet(np.ones(3), count)
@@ -81,6 +80,7 @@ def _choose(share, unlabeled_logits=None):
         features=rng.normal(size=(count, 5)),
         count=20,
         share=share,
+        spread=spread,
         generator=np.random.default_rng(1),
     )
 
@@ -99,6 +99,47 @@ def test_the_share_is_filled_with_unlabeled_looking_images_outside_the_margin_pa
     assert len(set(choice.by_discriminator)) == 5
     assert set(choice.by_discriminator) <= set(range(15, 65))
     assert choice.by_discriminator[0] == 20  # the best mix: unlabeled-looking and nearest
+
+
+def test_a_spread_query_lies_near_the_boundary_and_begins_at_it():
+    choice = _choose(0.0, spread=3.0)
+    assert choice.by_margin[0] == 0
+    assert len(set(choice.by_margin)) == 20
+    assert set(choice.by_margin) < set(range(60))
+    assert set(choice.by_margin) != set(range(20))
+    assert len(_choose(0.0, spread=50.0).by_margin) == 20  # more than there are
+    assert sorted(_choose(0.0, spread=3.0, count=20).by_margin) == list(range(20))
+
+
+def test_a_spread_query_asks_for_no_image_twice():
+    logits = np.zeros(100)
+    logits[10:60] = 10.0
+    choice = _choose(0.25, logits, spread=2.0)
+    assert len({*choice.by_margin, *choice.by_discriminator}) == 20
+    assert set(choice.by_margin) < set(range(30))
+
+
+def test_a_spread_query_takes_fewer_of_the_alike():
+    """Half of the nearest are one image over and over, which plain margin asks again and again."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(100, 5))
+    features[:20:2] = features[0]
+    probabilities = np.tile([0.4, 0.35, 0.25], (100, 1))
+    common = {
+        "closeness": np.linspace(1.0, 0.0, 100),
+        "unlabeled_logits": np.zeros(100),
+        "probabilities": probabilities,
+        "features": features,
+        "count": 10,
+        "share": 0.0,
+    }
+
+    def alike(spread):
+        choice = rule.choose(**common, spread=spread, generator=np.random.default_rng(1))
+        return len(set(choice.by_margin) & set(range(0, 20, 2)))
+
+    assert alike(1.0) == 5
+    assert alike(2.0) == 1
 
 
 def test_a_flipped_discriminator_changes_the_choice():
