@@ -187,8 +187,8 @@ class SelectionConfig:
     is_adaptive: bool = True
     """Move D1's share to the class boundary as labels grow; False keeps it."""
     spread: float = 1.0
-    """Batch diversity: images at the boundary are chosen, unlike one another in T's gradients, among
-    this many times as many nearest ones; 1 takes the nearest."""
+    """Batch diversity: the boundary's images are chosen, unlike one another in T's gradients, among
+    this many times as many; 1 takes the nearest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
