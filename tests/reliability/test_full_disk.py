@@ -35,7 +35,7 @@ def fail(drive: Drive, tmp_path: Path, most: int, **job: Any) -> None:
     alike = 6 if job.get("imports", CORE)[: len(TRAIN)] == TRAIN else 0  # each run takes seconds
     told = {"imports": CORE, "pristine": str(tmp_path / "pristine"), "alike": alike, **job}
     path = json_job(tmp_path / "job.json", **told)
-    report = drive("fail_disk", path, most)
+    report = drive("fail_disk", path, most, timeout=3600)  # all calls of an export: half an hour
     # What is written by the clock (progress of a training) moves the calls after it.
     assert report["reached"] > 0.3 * report["tried"]
     assert report["wrong"] == []
