@@ -14,10 +14,31 @@ from dgaal_cli.ids import ClassUid
 from dgaal_cli.tui.bridge import LabelSession, LabelView, Press, Subject, new_op_id
 from dgaal_cli.tui.phrases import answer_words
 
-_HELP = (
-    "type a class name or its number, or: x can't tell, s skip, u undo, redo, f flag, "
-    "+NAME add a class, ? this help, q quit"
-)
+_ACTIONS = {
+    "x": "cannot_tell",
+    "s": "skip",
+    "skip": "skip",
+    "u": "undo",
+    "undo": "undo",
+    "redo": "redo",
+    "f": "flag",
+    "flag": "flag",
+    "?": "help",
+    "help": "help",
+    "q": "quit",
+    "quit": "quit",
+}
+_SPOKEN = {
+    "x": "x can't tell",
+    "s": "s skip",
+    "u": "u undo",
+    "redo": "redo",
+    "f": "f flag",
+    "+": "+NAME add a class",
+    "?": "? this help",
+    "q": "q quit",
+}
+"""The actions as the help names them, by their word."""
 
 
 def run_plain(
@@ -60,13 +81,17 @@ class _Conversation:
             asked_at = self._clock()
             line = self._source.readline()
             word = line.strip()
-            if not line or word in ("q", "quit"):
+            uid, action = _meaning(view, word)
+            if not line or action == "quit":
                 break
             if not word:
                 continue
             elapsed_ms = round((self._clock() - asked_at) * 1000)
             try:
-                view = self._act(view, view.subject, word, elapsed_ms)
+                if uid is None and action not in ("cannot_tell", "skip"):
+                    view = self._act(view, word, action)
+                else:
+                    view = self._answer(view.subject, uid, action, elapsed_ms)
             except UsageError as error:
                 self._say(str(error))
             except DgaalError as error:
@@ -75,24 +100,32 @@ class _Conversation:
         self._say(self._closing(view))
         return 0
 
-    def _act(self, view: LabelView, subject: Subject, word: str, elapsed_ms: int) -> LabelView:
-        if word in ("?", "help"):
-            self._say(_HELP)
-            return view
-        if word in ("u", "undo"):
-            return self._told(self._session.undo(), "taken back")
-        if word == "redo":
-            return self._told(self._session.redo(), "brought back")
-        if word in ("f", "flag"):
-            return self._told(self._session.flag(), "done")
-        if word.startswith("+"):
-            return self._told(self._session.add_class(word[1:].strip()), "done")
-        kind = {"x": "cannot_tell", "s": "skip", "skip": "skip"}.get(word)
+    def _act(self, view: LabelView, word: str, action: str) -> LabelView:
+        """Do what is no answer."""
+        match action:
+            case "help":
+                self._say(f"{_help(view)}.")
+                return view
+            case "undo":
+                return self._told(self._session.undo(), "taken back")
+            case "redo":
+                return self._told(self._session.redo(), "brought back")
+            case "flag":
+                return self._told(self._session.flag(), "done")
+            case "add":
+                name = word.removeprefix(_mark(view)).strip().removeprefix("+").strip()
+                return self._told(self._session.add_class(name), "done")
+            case _:
+                raise UsageError(f"no class '{show(word)}'; {_help(view)}")
+
+    def _answer(
+        self, subject: Subject, uid: ClassUid | None, action: str, elapsed_ms: int
+    ) -> LabelView:
         press = Press(
             op_id=new_op_id(),
-            kind="label" if kind is None else "cannot_tell" if kind == "cannot_tell" else "skip",
+            kind="label" if uid else "skip" if action == "skip" else "cannot_tell",
             item_id=subject.item_id,
-            class_uid=_class_of(view, word) if kind is None else None,
+            class_uid=uid,
             elapsed_ms=elapsed_ms,
         )
         after = self._session.answer(press)
@@ -111,14 +144,16 @@ class _Conversation:
             return "no image to label: run 'dgaal train' and 'dgaal query' for the next ones."
         names = ", ".join(f"{i} {show(c.name)}" for i, c in enumerate(view.classes, start=1))
         p = view.progress
-        start = f"{show(view.name)}, round {view.round}, {p.left} of {p.size} images left. {_HELP}."
-        return f"{start}\nclasses: {names or 'none yet; add one with +NAME'}."
+        start = f"{show(view.name)}, round {view.round}, {p.left} of {p.size} images left."
+        return f"{start} {_help(view)}.\nclasses: {names or 'none yet; add one with +NAME'}."
 
     def _question(self, view: LabelView, subject: Subject) -> str:
         what = "synthetic image" if subject.is_synthetic else "image"
         why = f", {show(subject.reason)}" if subject.reason else ""
         number = view.progress.size - view.progress.left + 1
-        return f"{number}. {what} {show(subject.sample_id)}{why}. class?"
+        marked = [_spoken(view, word) for word in _SPOKEN if _is_class(view, word)]
+        also = f" (or {', '.join(marked)})" if marked else ""
+        return f"{number}. {what} {show(subject.sample_id)}{why}. class{also}?"
 
     def _closing(self, view: LabelView) -> str:
         p = view.progress
@@ -131,14 +166,50 @@ class _Conversation:
         self._sink.flush()
 
 
-def _class_of(view: LabelView, word: str) -> ClassUid:
+def _meaning(view: LabelView, word: str) -> tuple[ClassUid | None, str]:
+    """The class that a line names, or the action; neither if it means nothing.
+
+    A class comes first, whatever it is called; with a mark before it, a word is always an action.
+    """
+    uid = _class_of(view, word)
+    if uid is not None:
+        return uid, ""
+    rest = word.removeprefix(_mark(view)).strip()
+    return None, "add" if rest.startswith("+") else _ACTIONS.get(rest, "")
+
+
+def _class_of(view: LabelView, word: str) -> ClassUid | None:
     """A class by its exact name first, for names that are numbers; then by its place."""
     for record in view.classes:
         if record.name == word:
             return record.uid
     for record in view.classes:
-        if record.name.casefold() == word.casefold() or record.key == word:
+        if word and (record.name.casefold() == word.casefold() or record.key == word):
             return record.uid
     if word.isascii() and word.isdecimal() and 1 <= int(word) <= len(view.classes):
         return view.classes[int(word) - 1].uid
-    raise UsageError(f"no class '{show(word)}'; {_HELP}")
+    return None
+
+
+def _is_class(view: LabelView, word: str) -> bool:
+    """Whether a class has the word of an action; ``+`` stands for every name behind one."""
+    if word == "+":
+        return any(record.name.startswith("+") for record in view.classes)
+    return _class_of(view, word) is not None
+
+
+def _mark(view: LabelView) -> str:
+    """What makes an action of any word: colons, as many as no class begins with."""
+    mark = ":"
+    while any(record.name.startswith(mark) for record in view.classes):
+        mark += ":"
+    return mark
+
+
+def _spoken(view: LabelView, word: str) -> str:
+    return f"{_mark(view) if _is_class(view, word) else ''}{_SPOKEN[word]}"
+
+
+def _help(view: LabelView) -> str:
+    actions = ", ".join(_spoken(view, word) for word in _SPOKEN)
+    return f"type a class name or its number, or: {actions}"

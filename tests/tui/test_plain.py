@@ -78,3 +78,28 @@ def test_hostile_names_reach_the_output_spelled_out(talk):
 
 def test_no_query_says_what_to_run(talk):
     assert "dgaal query" in talk(asked=0)[1]
+
+
+def test_a_class_comes_before_the_command_of_its_name(talk):
+    code, said, labels = talk("x", "s", "u", "q", classes=["s", "u", "x", "q"])
+    assert code == 0
+    assert [name for _, name in labels] == ["x", "s", "u", "q"]
+    assert "f flag, +NAME add a class, ? this help, :q quit." in said
+    assert "class (or :x can't tell, :s skip, :u undo, :q quit)?" in said
+
+
+def test_a_mark_makes_a_command_of_every_word(talk):
+    said, labels = talk(":x", ":s", "X", ":u", "u", ": quit", "s", classes=["s", "u", "x"])[1:]
+    assert labels == [("002.png", "u")]
+    assert "saved: can't tell. 1 of 4." in said
+    assert "everything is saved; 2 of 4 images are left." in said
+
+
+def test_a_mark_before_a_command_that_needs_none_is_heard_too(talk):
+    assert talk(":?", ":help", "help", ":x")[1].count("this help") == 4
+
+
+def test_the_mark_is_one_that_no_class_begins_with(talk):
+    _, said, labels = talk(":x", "+x", "::x", ":: +y", "y", classes=[":x", "+x"])
+    assert [name for _, name in labels] == [":x", "+x", "y"]
+    assert "::+NAME add a class" in said
