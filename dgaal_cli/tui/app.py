@@ -40,6 +40,15 @@ class Gated(Protocol):
         ...
 
 
+@runtime_checkable
+class Keyed(Protocol):
+    """A screen that reads keys by itself."""
+
+    def on_key(self, event: events.Key) -> None:
+        """Do what a key means here."""
+        ...
+
+
 def _label_commands() -> "type[Provider]":
     from dgaal_cli.tui.palette import LabelCommands
 
@@ -126,12 +135,14 @@ class LabelApp(App[int]):
             self._leave(INTERRUPTED)
 
     def action_suspend_process(self) -> None:
-        """Ctrl-Z: job control, unless the operator's configuration gave it to a command."""
-        screen = self._label_screen
-        if "ctrl+z" in screen.keymap.commands and self.screen is screen:
-            screen.on_key(events.Key("ctrl+z", None))
-        else:
+        """Ctrl-Z: job control, unless the operator's configuration gave it to a command.
+
+        Then it is a key as others, and on a screen without that command it does nothing.
+        """
+        if "ctrl+z" not in self._label_screen.settings.keys.chosen():
             super().action_suspend_process()
+        elif isinstance(self.screen, Keyed):
+            self.screen.on_key(events.Key("ctrl+z", None))
 
     async def action_quit(self) -> None:
         """Ctrl-Q."""

@@ -7,8 +7,15 @@ refused until its image has been visible for a moment, and a held key counts onc
 from collections.abc import Callable, Hashable
 from enum import Enum
 
-REPEAT_S = 0.08
-"""The same key again within this time is the keyboard repeating, not a person."""
+REPEAT_S = 0.11
+"""The same key again within this time is the keyboard repeating, not a person; a keyboard that
+nobody tuned repeats every 33 to 90 ms."""
+HOLD_DELAY_S = 0.9
+"""Before it repeats, a keyboard waits for a quarter to two thirds of a second: the same key again
+within this time may be held."""
+STARTLED_S = 1.0
+"""An image that came by itself must have been on the screen this long: a key that was on its way
+was meant for the one before."""
 ESCAPE_S = 0.3
 """After a lone escape character: how long what follows may be a terminal's late reply."""
 
@@ -20,15 +27,30 @@ class Verdict(Enum):
     REPEATED = "key held: counted once"
     TOO_EARLY = "too fast: the image was not yet on the screen"
     NO_GUESS = "too fast: the guess was not yet on the screen"
+    STARTLED = "this image came by itself: look at it first"
     ESCAPED = "ignored: part of a terminal's reply"
 
 
 class Gate:
     """Judges key presses by an injected clock in seconds."""
 
-    def __init__(self, clock: Callable[[], float], *, visible_s: float) -> None:
+    def __init__(
+        self, clock: Callable[[], float], *, visible_s: float, is_patient: bool = False
+    ) -> None:
+        """Close the gate until something is painted.
+
+        Args:
+            clock: Seconds.
+            visible_s: How long an image must have been visible before an answer counts.
+            is_patient: Whether the same key as an answer again is refused for as long as it may be
+                held, as nobody judges what is answered here that fast.
+        """
         self._clock = clock
         self._visible_s = visible_s
+        self._answer_repeat_s = HOLD_DELAY_S if is_patient else REPEAT_S
+        self._startled_s = 0.0
+        self.may_be_held = False
+        """Whether the last key may be a held key's first repetition; the next one will tell."""
         self._painted_at: float | None = None
         self._guess: Hashable | None = None
         self._guess_at = 0.0
@@ -42,6 +64,10 @@ class Gate:
     def hide(self) -> None:
         """Note that the image changes; no answer counts until ``paint``."""
         self._painted_at = None
+
+    def startle(self) -> None:
+        """Note that the image that comes now was not asked for; the next answer ends that."""
+        self._startled_s = STARTLED_S
 
     def paint(self) -> None:
         """Note that the image has gone to the terminal; later frames of it do not count."""
@@ -77,7 +103,9 @@ class Gate:
             guess: What it would take as the answer: it must have been seen too.
         """
         now = self._clock()
-        is_repeat = key == self._last_key and now - self._last_key_at < REPEAT_S
+        gap = now - self._last_key_at if key == self._last_key else float("inf")
+        is_repeat = gap < (self._answer_repeat_s if is_answer else REPEAT_S)
+        self.may_be_held = gap < HOLD_DELAY_S
         self._last_key, self._last_key_at = key, now
         verdict = self._judge(now, is_repeat=is_repeat, is_answer=is_answer)
         if verdict is Verdict.ACCEPTED and guess is not None:
@@ -95,8 +123,12 @@ class Gate:
             return Verdict.REPEATED
         if not is_answer:
             return Verdict.ACCEPTED
+        if self._painted_at is not None and now - self._painted_at < self._startled_s:
+            return Verdict.STARTLED
         # A refused key holds the gate too, so that a burst of keys is one answer, not every fifth.
         since = max(self._last_answer_at, self._painted_at or now)
         self._last_answer_at = now
-        is_late_enough = self._painted_at is not None and now - since >= self._visible_s
-        return Verdict.ACCEPTED if is_late_enough else Verdict.TOO_EARLY
+        if self._painted_at is None or now - since < self._visible_s:
+            return Verdict.TOO_EARLY
+        self._startled_s = 0.0
+        return Verdict.ACCEPTED

@@ -219,6 +219,11 @@ class OwnKeys:
     classes: str = ""
     """One character a class; empty: the digits."""
 
+    def chosen(self) -> set[str]:
+        """All keys that commands of any screen were given."""
+        given = self.commands.values()
+        return {key for keys in given for key in ([keys] if isinstance(keys, str) else keys)}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keymap:
@@ -261,7 +266,11 @@ class Keymap:
 
 
 def make_keymap(
-    classes: Sequence[ClassRecord], *, without: Iterable[str] = (), own: OwnKeys | None = None
+    classes: Sequence[ClassRecord],
+    *,
+    without: Iterable[str] = (),
+    own: OwnKeys | None = None,
+    known: Mapping[ClassUid, str] | None = None,
 ) -> Keymap:
     """Give every class a key.
 
@@ -269,6 +278,7 @@ def make_keymap(
         classes: In the order of the screen.
         without: Commands to leave out.
         own: Keys of the operator's choice.
+        known: Keys that the classes had until now; they keep them as far as they can.
 
     Raises:
         ConfigError: The operator's keys clash, or name no key or no command.
@@ -289,7 +299,7 @@ def make_keymap(
             )
     if len(classes) <= MOST_LETTERS:
         free = [*first, *(key for key in DIGITS + HOME_ROW if is_letters and key not in first)]
-        code_of = _single_keys(classes, commands, free)
+        code_of = _single_keys(classes, commands, free, known or {})
     else:
         code_of = _two_keys(classes[:MOST_CODES])
     return Keymap(
@@ -298,6 +308,16 @@ def make_keymap(
         code_of=code_of,
         own=own,
     )
+
+
+def moved_keys(before: Keymap, after: Keymap) -> list[str]:
+    """Return the keys that meant something before and mean something else, or nothing, now.
+
+    A key of a class that is gone and of nothing else now counts as well: a finger may know it.
+    """
+    codes = [code for code, uid in before.codes.items() if after.codes.get(code) != uid]
+    names = {key: command.name for key, command in after.commands.items()}
+    return codes + [key for key, c in before.commands.items() if names.get(key) != c.name]
 
 
 def spell_key(key: str) -> str:
@@ -375,15 +395,19 @@ def _check_class_keys(keys: str) -> None:
 
 
 def _single_keys(
-    classes: Sequence[ClassRecord], commands: dict[str, Command], free: Sequence[str]
+    classes: Sequence[ClassRecord],
+    commands: dict[str, Command],
+    free: Sequence[str],
+    known: Mapping[ClassUid, str],
 ) -> dict[ClassUid, str]:
     free = [key for key in free if key not in commands]
     chosen = _own_keys(classes, commands)
     taken = set(chosen.values())
     names = {c.uid: show(c.name).casefold() for c in classes}
-    if all(_natural(names[c.uid]) for c in classes):
-        for c in classes:  # classes that are numbers or single letters: 7 stays 7
-            key = _natural(names[c.uid])
+    natural = {c.uid: _natural(names[c.uid]) for c in classes}  # 7 for 7, and for seven
+    for wished in (known, natural):
+        for c in classes:
+            key = wished.get(c.uid, "")
             if c.uid not in chosen and key in free and key not in taken:
                 chosen[c.uid] = key
                 taken.add(key)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from label_terminal import saying, script
+from textual.app import App
 from textual.widgets import Input, Static
 
 from dgaal_cli.events import QueryChosen, RoundStarted, RoundTrained, StepDone
@@ -13,7 +14,8 @@ from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.tui.app import LabelApp
 from dgaal_cli.tui.messages import Learned
 from dgaal_cli.tui.screens.dialogs import ConfirmDialog
-from dgaal_cli.tui.screens.help import HelpDialog
+from dgaal_cli.tui.screens.grid import GridScreen
+from dgaal_cli.tui.screens.help import HelpDialog, NewKeysDialog
 from dgaal_cli.tui.screens.pick_dialogs import AddClassDialog
 from dgaal_cli.tui.screens.training import TrainingDialog
 from dgaal_cli.tui.widgets.image_view import ImageView
@@ -484,3 +486,100 @@ async def test_a_resumed_session_says_so(terminal, make_workspace):
         await t.press("u")
         assert t.screen.subject.sample_id == "001.png"
         await asyncio.sleep(0)
+
+
+async def hold(t, key: str, *, delay: float, repeats: int) -> None:
+    """Press a key and keep it down: it repeats after a delay, then 30 times a second."""
+    await t.settle()
+    t.clock.now += 1
+    await t.pilot.press(key)
+    await t.settle()
+    t.clock.now += delay
+    for _ in range(repeats):
+        await t.pilot.press(key)
+        t.clock.now += 0.033
+    await t.pilot.pause(0.2)
+    await t.settle()
+
+
+@pytest.mark.parametrize("key", ["3", "x", "space"])
+async def test_a_held_key_counts_once_however_late_it_begins_to_repeat(terminal, key):
+    async with terminal() as t:
+        await hold(t, key, delay=0.5, repeats=6)
+        assert [event[1] for event in t.events()] == ["000.png"]
+        assert t.screen.subject.sample_id == "001.png"
+        await t.press("5")
+        assert t.labels()["001.png"] == "five"
+
+
+async def test_the_same_class_twice_within_a_second_is_two_answers(terminal):
+    async with terminal() as t:
+        await hold(t, "3", delay=0.4, repeats=1)
+        assert t.labels() == {"000.png": "three", "001.png": "three"}
+
+
+async def test_another_key_shows_that_the_one_before_was_not_held(terminal):
+    async with terminal() as t:
+        await t.press("3")
+        t.clock.now += 0.4
+        await t.pilot.press("3")
+        assert t.screen.subject.sample_id == "002.png"
+        t.clock.now += 0.05
+        await t.pilot.press("f1")
+        await t.until(lambda: not t.screen.pending, "for the store")
+        assert t.labels() == {"000.png": "three", "001.png": "three"}
+
+
+async def test_leaving_at_once_keeps_an_answer_that_may_have_been_held(terminal):
+    async with terminal() as t:
+        await t.press("3")
+        t.clock.now += 0.4
+        await t.pilot.press("3", "q")
+        await t.until(lambda: not t.app.is_running or t.app._exit, "for the end")
+    assert t.labels() == {"000.png": "three", "001.png": "three"}
+
+
+async def test_an_eleventh_class_moves_no_digit_and_the_moved_commands_are_seen_first(terminal):
+    async with terminal() as t:
+        await t.press("a")
+        t.app.screen.query_one(Input).value = "ten"
+        await t.pilot.press("enter")
+        await t.until(lambda: isinstance(t.app.screen, NewKeysDialog), "for the new keys")
+        await t.pilot.press("3", "enter")  # on its way: neither an answer nor "seen"
+        assert isinstance(t.app.screen, NewKeysDialog)
+        t.clock.now += 1
+        await t.pilot.press("enter")
+        await t.until(lambda: t.screen.is_current)
+        await t.press("3")
+        assert t.labels() == {"000.png": "three"}
+        assert t.screen.keymap.keys_of("train") == ("T",)
+
+
+async def test_a_class_that_somebody_else_added_moves_no_key_unseen(terminal):
+    async with terminal() as t:
+        with LabelStore.open(t.workspace.store_path) as store:
+            store.add_class("ten")
+        await t.press("3")
+        await t.until(lambda: isinstance(t.app.screen, NewKeysDialog), "for the new keys")
+        t.clock.now += 1
+        await t.pilot.press("enter")
+        await t.until(lambda: t.screen.is_current)
+        await t.press("3")
+        assert t.labels() == {"000.png": "three", "001.png": "three"}
+
+
+async def test_control_z_is_what_the_operator_made_it_on_every_screen(terminal, monkeypatch):
+    suspended = []
+    monkeypatch.setattr(App, "action_suspend_process", lambda _: suspended.append(1))
+    async with terminal(keys={"undo": "ctrl+z"}, guess=3) as t:
+        await t.press("3", "ctrl+z")
+        assert t.labels() == {}
+        await t.press("g")
+        await t.until(lambda: isinstance(t.app.screen, GridScreen) and t.app.screen.gate.is_painted)
+        t.clock.now += 1
+        await t.pilot.press("ctrl+z")
+        await t.pilot.pause()
+        assert not suspended
+    async with terminal(workspace=t.workspace) as t:
+        await t.pilot.press("ctrl+z")
+        assert suspended

@@ -243,6 +243,11 @@ async def test_labeling_goes_on_while_the_round_trains_and_its_query_opens_by_it
         await t.until(lambda: t.screen.view.round == 2, "for the new query")
         await t.until(lambda: not t.screen.is_training)
         await t.settle()
+        t.clock.now += 0.15
+        await t.pilot.press("5")  # meant for the image that was there a moment ago
+        await t.pilot.pause()
+        assert "009.png" not in t.labels()
+        assert "look at it first" in t.text()
         await t.press("5")
         assert t.labels()["009.png"] == "five"
 

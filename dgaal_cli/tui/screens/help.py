@@ -1,7 +1,7 @@
 """The help page, generated from the live keymap so that it never drifts."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -12,7 +12,7 @@ from dgaal_cli.harmless import show
 from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tui.actions import Action
 from dgaal_cli.tui.keymap import Command, Keymap, spell_key
-from dgaal_cli.tui.screens.dialogs import Dialog, text
+from dgaal_cli.tui.screens.dialogs import LEAVING_GUARD_S, Dialog, text
 
 _MOST_CLASSES = 40
 _WIDTH = 90
@@ -77,6 +77,34 @@ class HelpDialog(Dialog[None]):
     def action_leave(self) -> None:
         """Go back."""
         self.dismiss(None)
+
+
+class NewKeysDialog(HelpDialog, inherit_bindings=False):
+    """Keys mean something else now: labeling goes on when somebody has said that they saw it."""
+
+    heading = " keys have moved "
+    BINDINGS: ClassVar = [("enter", "leave", "go on"), ("escape", "leave", "go on")]
+
+    def __init__(
+        self,
+        keymap: Keymap,
+        classes: Sequence[ClassRecord],
+        *,
+        clock: Callable[[], float],
+    ) -> None:
+        super().__init__(keymap, classes)
+        self._clock = clock
+        self._opened_at = clock()
+
+    def body(self) -> Sequence[Static]:
+        """What happened, then the page."""
+        told = "Classes came or went, and with them keys moved. Look before you go on:"
+        return [Static(text((told, "bold #ffb454"))), *super().body()]
+
+    def action_leave(self) -> None:
+        """Go on, but not by a key that was on its way."""
+        if self._clock() - self._opened_at >= LEAVING_GUARD_S:
+            super().action_leave()
 
 
 def class_keys_text(keymap: Keymap, classes: Sequence[ClassRecord], width: int) -> Content:

@@ -66,6 +66,10 @@ class LabelScreen(LabelRounds):
         is_answer = self.view.state == "labeling" and (uid is not None or name in _ANSWERS)
         guess = self.scene().guess if name == "accept" else None
         verdict = self.gate.judge(key, is_answer=is_answer, guess=guess)
+        if verdict is Verdict.REPEATED:
+            self.take_held_back()
+        else:
+            self.send_held()
         if verdict is not Verdict.ACCEPTED:
             if name or uid or self.keymap.starts_code(key):
                 self.warn(verdict.value)

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Literal
 
+from textual import timer
+
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.tui import messages
 from dgaal_cli.tui.bridge import (
@@ -14,7 +16,8 @@ from dgaal_cli.tui.bridge import (
     Subject,
     new_op_id,
 )
-from dgaal_cli.tui.keymap import make_keymap
+from dgaal_cli.tui.gate import REPEAT_S
+from dgaal_cli.tui.keymap import make_keymap, moved_keys
 from dgaal_cli.tui.screens.label_base import LabelBase
 from dgaal_cli.tui.screens.saving import block_until_saved, reason_of
 from dgaal_cli.tui.widgets import words
@@ -24,6 +27,9 @@ STILL_SAVING = "the last answer is still being saved"
 
 class LabelAnswers(LabelBase):
     """Sends answers one at a time and shows the next image meanwhile."""
+
+    _held: timer.Timer | None = None
+    """Runs while an answer waits to see whether its key is held."""
 
     def answer(self, kind: AnswerName, uid: ClassUid | None = None) -> None:
         """Send one answer to the store and show the next image meanwhile."""
@@ -47,11 +53,28 @@ class LabelAnswers(LabelBase):
         )
         self.note_time(self.pending.elapsed_ms)
         self.clear_flash()
-        self._send()
+        if self.gate.may_be_held:
+            self._held = self.set_timer(REPEAT_S, self.send_held)
+        else:
+            self._send()
         if self.view.upcoming:
             self.show_subject(self.view.upcoming[0])
         else:
             self.draw()
+
+    def send_held(self) -> None:
+        """Send the answer that waited to see whether its key is held: it is not."""
+        if self._held is not None:
+            self._held.stop()
+            self._held = None
+            self._send()
+
+    def take_held_back(self) -> None:
+        """Drop the answer of a held key, which nobody gave, and show its image again."""
+        if self._held is not None:
+            self._held.stop()
+            self._held = self.pending = None
+            self.show_subject(self.view.subject)
 
     def is_waiting(self) -> bool:
         """Whether something is on its way to the store; says so."""
@@ -110,13 +133,24 @@ class LabelAnswers(LabelBase):
         """Show what the store says, unless newer news came first."""
         if view.serial < self.view.serial:
             return
-        is_new_keymap = view.classes != self.view.classes
+        old = self.view
         self.view = view
-        if is_new_keymap:
-            self.keymap = make_keymap(view.classes, own=self.settings.keys)
+        if view.classes != old.classes:
+            self._take_classes()
         if view.note:
             self.tell(view.note)
         self.show_subject(view.subject)
+
+    def _take_classes(self) -> None:
+        """Give new classes keys; where others moved, labeling waits until that was seen."""
+        old = self.keymap
+        self.keymap = make_keymap(self.view.classes, own=self.settings.keys, known=old.code_of)
+        if moved_keys(old, self.keymap):
+            from dgaal_cli.tui.screens.help import NewKeysDialog
+
+            self.gate.hide()
+            dialog = NewKeysDialog(self.keymap, self.view.classes, clock=self.settings.clock)
+            self.app.push_screen(dialog, lambda _: self.look_again())
 
     def call(self, what: str, work: Callable[[LabelSession], LabelView]) -> None:
         """Ask the store for something other than an answer; answers wait for it."""
@@ -153,13 +187,16 @@ class LabelAnswers(LabelBase):
     def on_changed(self, message: messages.Changed) -> None:
         """Undo, redo, flag, a new class or a new query is in the store."""
         self.busy = ""
-        if message.what in ("undo", "redo", "open"):
+        if message.what in ("undo", "redo", "open", "next"):
             self.look_again()
-        self.clear_flash()
+        if message.what != "next":  # its news is the flash
+            self.clear_flash()
         self.take_view(message.view)
+        if message.what == "next":
+            self.gate.startle()
         if message.what == "redo" and self.view.state == "answered":
             self.round_answered()
-        if message.what == "open":
+        if message.what in ("open", "next"):
             self.query_opened()
 
     def on_refused(self, message: messages.Refused) -> None:

@@ -140,7 +140,7 @@ class LabelRounds(LabelAnswers):
         if self.pending or self.busy:
             self.set_timer(0.1, self._open_next)
             return
-        self.call("open", lambda session: session.open())
+        self.call("next", lambda session: session.open())
         state = self.trainer.state if self.trainer else None
         if state and state.stage == "done":
             self.background = ""

@@ -63,7 +63,7 @@ class ReviewScreen(Screen[LabelView]):
         self.keymap = keymap
         self.actions = live("review", keymap)
         self._class_keys = ClassKeys(keymap, settings.clock)
-        self.gate = Gate(settings.clock, visible_s=settings.gate_s)
+        self.gate = Gate(settings.clock, visible_s=settings.gate_s, is_patient=True)
         self.answers: list[Given] = []
         self.filter = Filter()
         self.at = 0

@@ -94,3 +94,52 @@ def test_a_terminals_late_reply_is_no_answer(gate, clock):
         assert gate.judge(key, is_answer=True) is Verdict.ESCAPED
     clock.now += 0.31
     assert gate.judge("3", is_answer=True) is Verdict.ACCEPTED
+
+
+def test_the_same_key_again_may_be_held_until_a_keyboards_longest_delay_is_over(gate, clock):
+    gate.paint()
+    clock.now += 1
+    gate.judge("3", is_answer=True)
+    assert not gate.may_be_held
+    clock.now += 0.5
+    assert gate.judge("3", is_answer=True) is Verdict.ACCEPTED
+    assert gate.may_be_held
+    clock.now += 0.09
+    assert gate.judge("3", is_answer=True) is Verdict.REPEATED
+    clock.now += 0.5
+    gate.judge("4", is_answer=True)
+    assert not gate.may_be_held
+    clock.now += 0.9
+    gate.judge("4", is_answer=True)
+    assert not gate.may_be_held
+
+
+def test_a_patient_gate_takes_no_held_key_for_an_answer(clock):
+    gate = Gate(clock, visible_s=0.3, is_patient=True)
+    gate.paint()
+    clock.now += 1
+    assert gate.judge("enter", is_answer=True) is Verdict.ACCEPTED
+    gate.hide()
+    gate.paint()
+    for _ in range(20):  # held: a first repetition after half a second, then thirty a second
+        clock.now += 0.5 if not gate.may_be_held else 0.033
+        assert gate.judge("enter", is_answer=True) is Verdict.REPEATED
+    clock.now += 0.5
+    assert gate.judge("space", is_answer=False) is Verdict.ACCEPTED
+    clock.now += 0.2
+    assert gate.judge("space", is_answer=False) is Verdict.ACCEPTED  # marks are no answers
+
+
+def test_an_image_that_came_by_itself_has_to_be_looked_at_for_longer(gate, clock):
+    gate.hide()
+    gate.startle()
+    gate.paint()
+    for _ in range(9):  # a finger that goes on does not hold the gate
+        clock.now += 0.11
+        assert gate.judge("3", is_answer=True) in (Verdict.STARTLED, Verdict.REPEATED)
+    clock.now += 0.12
+    assert gate.judge("4", is_answer=True) is Verdict.ACCEPTED
+    gate.hide()
+    gate.paint()
+    clock.now += 0.2
+    assert gate.judge("5", is_answer=True) is Verdict.ACCEPTED  # the next one came by an answer

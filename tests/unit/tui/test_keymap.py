@@ -9,7 +9,7 @@ from dgaal_cli.config.load import build_config
 from dgaal_cli.errors import ConfigError, UsageError
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.store.records import ClassRecord
-from dgaal_cli.tui.keymap import COMMANDS, MOST_CODES, OwnKeys, make_keymap
+from dgaal_cli.tui.keymap import COMMANDS, MOST_CODES, OwnKeys, make_keymap, moved_keys
 
 
 def classes(*names: str, keys: dict[str, str] | None = None) -> list[ClassRecord]:
@@ -38,6 +38,32 @@ def test_up_to_ten_classes_take_digits_from_one_and_zero_last():
 def test_classes_that_are_digits_keep_their_own(names):
     records = classes(*names)
     assert list(keys_by_name(records, make_keymap(records)).values()) == list("0123456789")
+
+
+def test_a_class_that_is_no_digit_leaves_the_digits_where_they_are():
+    records = classes("0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "ten")
+    found = keys_by_name(records, make_keymap(records))
+    assert all(found[str(digit)] == str(digit) for digit in range(10))
+    assert found["ten"] == "t"
+
+
+@pytest.mark.parametrize("count", [2, 9, 10, 11, 20, 35])
+def test_one_class_more_moves_no_class_that_has_a_key(count):
+    names = [f"{chr(ord('a') + i % 26)}{i} kind" for i in range(count + 1)]
+    before = make_keymap(classes(*names[:count]))
+    after = make_keymap(classes(*names), known=before.code_of)
+    assert before.code_of.items() < after.code_of.items()
+    moved = moved_keys(before, after)
+    assert bool(moved) == (count == 10)  # commands leave the letters to classes
+    assert not set(moved) & set(before.codes)
+    assert ("t" in moved) == (count == 10)
+
+
+def test_two_keys_in_place_of_one_have_moved():
+    many = classes(*(f"kind {i}" for i in range(37)))
+    before = make_keymap(many[:36])
+    moved = moved_keys(before, make_keymap(many, known=before.code_of))
+    assert set(before.codes) <= set(moved)
 
 
 def test_letters_of_the_alphabet_keep_their_own():
