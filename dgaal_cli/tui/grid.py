@@ -5,7 +5,7 @@ is marked wrong is asked on the label screen; a class key says the right class a
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from dgaal_cli.ids import ClassUid, ItemId
@@ -32,12 +32,38 @@ WRONG = Mark("wrong")
 CANNOT_TELL = Mark("cannot_tell")
 
 
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """A page that was confirmed."""
+
+    answered: frozenset[ItemId]
+    wrong: frozenset[ItemId]
+
+
+@dataclass(slots=True)
+class GridMemory:
+    """What was said on the pages of a round: an undo brings a page back as it was confirmed."""
+
+    round: int | None = None
+    said: dict[ItemId, Mark] = field(default_factory=dict[ItemId, Mark])
+    """Marks of images that were confirmed otherwise than guessed."""
+    pages: list[Confirmed] = field(default_factory=list[Confirmed])
+
+    def begin(self, round_: int | None) -> None:
+        """Forget other rounds: their images may be asked again, with other guesses."""
+        if round_ != self.round:
+            self.round = round_
+            self.said.clear()
+            self.pages.clear()
+
+
 class GridModel:
     """Pages, a cursor, and marks."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: GridMemory | None = None) -> None:
+        self._memory = memory or GridMemory()
         self._offered: tuple[Subject, ...] = ()
-        self._aside: set[ItemId] = set()
+        self._aside = {item for page in self._memory.pages for item in page.wrong}
         self._marks: dict[ItemId, Mark] = {}
         self._by_doubt: list[int] = []
         self.columns = 1
@@ -47,10 +73,16 @@ class GridModel:
         self.is_doubtful_shown = False
 
     def offer(self, subjects: Sequence[Subject]) -> None:
-        """Take what there is to confirm now; marks of images that are gone are dropped."""
+        """Take what there is to confirm now.
+
+        Marks of images that are gone are dropped; images that come back have theirs again.
+        """
+        before = {subject.item_id for subject in self._offered}
         self._offered = tuple(subjects)
         known = {subject.item_id for subject in subjects}
+        back = self._memory.said.keys() & known - before
         self._marks = {item: mark for item, mark in self._marks.items() if item in known}
+        self._marks |= {item: self._memory.said[item] for item in back - self._aside}
         self._settle(0)
 
     def resize(self, columns: int, rows: int) -> None:
@@ -114,6 +146,11 @@ class GridModel:
     def corrected(self) -> int:
         """Images of the page that are not confirmed as guessed."""
         return sum(self.mark_of(subject.item_id) is not GUESS for subject in self.cells)
+
+    @property
+    def unconfirmed(self) -> int:
+        """Images of any page with a mark that no confirmed page has stored."""
+        return len(self._marks)
 
     # What keys do
 
@@ -208,17 +245,34 @@ class GridModel:
             self._marks[item] = WRONG
 
     def put_aside(self) -> int:
-        """Take what is marked wrong off the pages: the label screen asks it; return how many."""
-        wrong = [s.item_id for s in self.cells if self.mark_of(s.item_id) is WRONG]
-        self._aside.update(wrong)
+        """Take what is marked wrong off the pages: the label screen asks it; return how many.
+
+        The page counts as confirmed from now on.
+        """
+        said = {s.item_id: self._marks.pop(s.item_id, GUESS) for s in self.cells}
+        wrong = frozenset(item for item, mark in said.items() if mark is WRONG)
+        for item, mark in said.items():
+            self._memory.said.pop(item, None)
+            if mark is not GUESS:
+                self._memory.said[item] = mark
+        self._memory.pages.append(Confirmed(frozenset(said) - wrong, wrong))
+        self._aside |= wrong
         self._settle(0)
         return len(wrong)
 
-    def bring_back(self) -> None:
-        """Offer again what was put aside, as after an undo."""
-        self._aside.clear()
-        self._marks.clear()
-        self._settle(0)
+    def bring_back(self, subjects: Sequence[Subject]) -> None:
+        """Take what there is to confirm after an undo: the page comes back as it was confirmed.
+
+        So do pages after it of which nothing was stored, as all of them was wrong.
+        """
+        known = {subject.item_id for subject in subjects}
+        pages = self._memory.pages
+        undone = next((at for at, page in enumerate(pages) if page.answered & known), len(pages))
+        for page in pages[undone:]:
+            self._aside -= page.wrong
+            self._marks |= dict.fromkeys(page.wrong & known, WRONG)
+        del pages[undone:]
+        self.offer(subjects)
 
     def _settle(self, at: int) -> None:
         self.page = min(self.page, max(0, self.pages - 1))

@@ -8,7 +8,7 @@ from dgaal_cli.errors import StorageError
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.tui.bridge import Subject
-from dgaal_cli.tui.grid import CANNOT_TELL, WRONG, GridModel
+from dgaal_cli.tui.grid import CANNOT_TELL, GUESS, WRONG, GridMemory, GridModel
 from dgaal_cli.tui.screens.dialogs import UnsavedDialog
 from dgaal_cli.tui.screens.grid import GridScreen
 from dgaal_cli.tui.widgets.grid_view import shape_for
@@ -67,17 +67,97 @@ def test_marks_change_what_is_stored():
     assert grid.corrected == 2
 
 
-def test_wrong_images_are_put_aside_and_come_back_after_an_undo():
+def confirm(grid: GridModel, left: list[int]) -> None:
+    """Confirm the page; of ten images, ``left`` are still to be answered."""
+    grid.put_aside()
+    grid.offer([subject(i) for i in left])
+
+
+def marks(grid: GridModel) -> dict[int, str]:
+    found = {s.item_id: grid.mark_of(s.item_id) for s in grid.listed}
+    return {item: mark.class_uid or mark.kind for item, mark in found.items() if mark != GUESS}
+
+
+def test_wrong_images_are_put_aside_and_no_page_offers_them():
     grid = model()
     grid.toggle_all()
     assert pressed(grid) == []
     assert grid.put_aside() == 6
+    assert grid.unconfirmed == 0
     assert [s.item_id for s in grid.cells] == [6, 7, 8, 9]
-    grid.bring_back()
-    assert len(grid.listed) == 10
+
+
+def test_an_undone_page_comes_back_as_it_was_confirmed():
+    grid = model()
+    grid.toggle(WRONG)
+    grid.move(1, 0)
+    grid.relabel(ClassUid("b"))
+    grid.toggle(CANNOT_TELL)
+    before = pressed(grid)
+    confirm(grid, [0, 6, 7, 8, 9])
+    assert [s.item_id for s in grid.listed] == [6, 7, 8, 9]
+    grid.bring_back([subject(i) for i in range(10)])
+    assert marks(grid) == {0: "wrong", 1: "b", 2: "cannot_tell"}
+    assert pressed(grid) == before
+    assert grid.unconfirmed == 3
+
+
+def test_undo_brings_one_page_back_and_leaves_the_wrong_ones_of_others_aside():
+    grid = model()
+    grid.toggle(WRONG)
+    confirm(grid, [0, 6, 7, 8, 9])
+    grid.relabel(ClassUid("b"))
+    grid.toggle(WRONG)
+    confirm(grid, [0, 7])
+    assert grid.listed == []
+    grid.bring_back([subject(i) for i in (0, 6, 7, 8, 9)])
+    assert marks(grid) == {6: "b", 7: "wrong"}
+    assert [s.item_id for s in grid.listed] == [6, 7, 8, 9]
+
+
+def test_undo_of_a_page_brings_those_after_it_of_which_nothing_was_stored():
+    grid = model()
+    confirm(grid, [6, 7, 8, 9])
     grid.toggle_all()
-    grid.toggle_all()
-    assert len(pressed(grid)) == 6
+    confirm(grid, [6, 7, 8, 9])
+    assert grid.listed == []
+    grid.bring_back([subject(i) for i in range(10)])
+    assert marks(grid) == dict.fromkeys([6, 7, 8, 9], "wrong")
+
+
+def test_a_memory_tells_the_next_grid_of_the_round_what_was_said():
+    memory = GridMemory()
+    memory.begin(3)
+    first = GridModel(memory)
+    first.offer([subject(i) for i in range(6)])
+    first.resize(3, 2)
+    first.toggle(WRONG)
+    first.move(1, 0)
+    first.relabel(ClassUid("b"))
+    confirm(first, [0])
+    memory.begin(3)
+    again = GridModel(memory)
+    again.resize(3, 2)
+    again.offer([subject(0), subject(1), subject(5)])  # two answers were taken back singly
+    assert marks(again) == {1: "b"}
+    assert [s.item_id for s in again.listed] == [1, 5]
+    memory.begin(4)
+    other = GridModel(memory)
+    other.resize(3, 2)
+    other.offer([subject(0), subject(1)])
+    assert marks(other) == {}
+    assert len(other.listed) == 2
+
+
+def test_an_image_confirmed_as_guessed_has_no_mark_when_it_comes_back():
+    grid = model(6)
+    grid.relabel(ClassUid("b"))
+    confirm(grid, [])
+    grid.bring_back([subject(i) for i in range(6)])
+    grid.relabel(ClassUid("a"))
+    confirm(grid, [])
+    grid.bring_back([subject(i) for i in range(6)])
+    assert marks(grid) == {}
 
 
 def test_unsure_guesses_are_not_offered_until_asked_for():
@@ -281,11 +361,101 @@ async def test_undo_takes_the_page_back(terminal):
         await press(t, grid, "space", "enter")
         await t.until(lambda: not isinstance(t.app.screen, GridScreen))
         assert len(t.labels()) == 7
-        grid = await open_grid(t)
+        await t.press("g")
+        await t.until(lambda: isinstance(t.app.screen, GridScreen) and not t.app.screen.is_busy)
+        grid = t.app.screen
+        assert grid.model.listed == []  # what was marked wrong is asked singly
         await press(t, grid, "u")
         await t.until(lambda: not grid.is_busy and len(grid.model.listed) == 8)
         assert t.labels() == {}
         assert "took 7 answers back" in grid.note
+
+
+CORRECTED = ("space", "right", "5", "x")
+"""Wrong, a five, can't tell."""
+
+
+async def test_an_undone_page_is_stored_again_as_it_was_corrected(terminal):
+    names = [f"{i:03d}.png" for i in range(60)]
+    async with terminal(names=names, guess=3, asked=60) as t:
+        grid = await open_grid(t)
+        shown = [s.sample_id for s in grid.model.cells]
+        await press(t, grid, *CORRECTED, "enter")
+        await t.until(lambda: not grid.is_busy)
+        given = t.labels()
+        assert (shown[0] in given, given[shown[1]], shown[2] in given) == (False, "five", False)
+        await press(t, grid, "u")
+        await t.until(lambda: not grid.is_busy and grid.model.cells[0].sample_id == shown[0])
+        assert t.labels() == {}
+        assert "3 not stored" in grid.query_one("#status", Rows)._rows[0].text
+        await t.until(lambda: grid._is_complete() and grid.gate.is_painted)
+        t.clock.now += 1
+        await press(t, grid, "enter")
+        await t.until(lambda: not grid.is_busy)
+        assert t.labels() == given
+        assert [kind for kind, *_ in stored(t)].count("cannot_tell") == 2
+
+
+async def test_answers_undone_on_the_label_screen_come_back_to_the_grid_corrected(terminal):
+    async with terminal(guess=3, asked=6) as t:
+        grid = await open_grid(t)
+        await press(t, grid, *CORRECTED, "enter")
+        await t.until(lambda: not isinstance(t.app.screen, GridScreen))
+        await t.press("u", "u", "u", "u", "u")
+        grid = await open_grid(t)
+        assert [s.sample_id for s in grid.model.cells] == [f"00{i}.png" for i in range(1, 6)]
+        await press(t, grid, "enter")
+        await t.until(lambda: not isinstance(t.app.screen, GridScreen))
+        assert t.labels()["001.png"] == "five"
+        assert t.labels().keys() == {"001.png", "003.png", "004.png", "005.png"}
+
+
+def status_of(grid: GridScreen) -> str:
+    return grid.query_one("#status", Rows)._rows[0].text
+
+
+@pytest.mark.parametrize("key", ["escape", "q"])
+async def test_leaving_with_corrections_takes_a_second_wish_that_was_not_on_its_way(terminal, key):
+    async with terminal(guess=3, asked=6, size=(60, 20)) as t:
+        grid = await open_grid(t)
+        assert "✔ saved" in status_of(grid)
+        await press(t, grid, *CORRECTED)
+        assert "3 not stored" in status_of(grid)
+        assert "saved" not in status_of(grid)
+        asked = " 3 not stored: ⏎ stores the page, Esc again drops them "
+        for _ in range(9):  # a held key, or a nervous one
+            await t.pilot.press(key)
+            t.clock.now += 0.3
+            await t.pilot.pause()
+            assert status_of(grid).strip() == asked.strip()
+        await press(t, grid, "left")  # thought better of it
+        assert "GRID" in status_of(grid)
+        await press(t, grid, key)
+        assert t.app.screen is grid
+        await press(t, grid, key)
+        await t.until(lambda: t.screen.is_current)
+        assert stored(t) == []
+        grid = await open_grid(t)
+        assert grid.model.unconfirmed == 0
+
+
+async def test_corrections_that_leaving_would_lose_can_still_be_stored(terminal):
+    async with terminal(guess=3, asked=6) as t:
+        grid = await open_grid(t)
+        await press(t, grid, "5", "escape")
+        assert "1 correction not stored: ⏎ stores the page, Esc again drops it" in status_of(grid)
+        await press(t, grid, "enter")
+        await t.until(lambda: t.screen.is_current)
+        assert t.labels()["000.png"] == "five"
+        assert len(t.labels()) == 6
+
+
+async def test_without_corrections_one_key_leaves(terminal):
+    async with terminal(guess=3, asked=6) as t:
+        grid = await open_grid(t)
+        await press(t, grid, "space", "space", "5", "left", "3", "escape")
+        await t.until(lambda: t.screen.is_current)
+        assert stored(t) == []
 
 
 async def test_without_guesses_the_grid_says_so_and_leads_back(terminal):

@@ -14,9 +14,10 @@ from dgaal_cli.tui import messages, theme
 from dgaal_cli.tui.actions import ClassKeys, live, name_of
 from dgaal_cli.tui.bridge import Bridge, LabelSession, LabelView, Outcome, Press, Subject, new_op_id
 from dgaal_cli.tui.gate import Gate, Verdict
-from dgaal_cli.tui.grid import CANNOT_TELL, WRONG, GridModel
-from dgaal_cli.tui.keymap import Keymap
+from dgaal_cli.tui.grid import CANNOT_TELL, WRONG, GridMemory, GridModel
+from dgaal_cli.tui.keymap import Keymap, spell_key
 from dgaal_cli.tui.prefetch import Picture, Prefetcher, Want
+from dgaal_cli.tui.screens.dialogs import LEAVING_GUARD_S
 from dgaal_cli.tui.screens.keys import key_name
 from dgaal_cli.tui.screens.saving import block_until_saved, reason_of
 from dgaal_cli.tui.settings import Settings
@@ -34,15 +35,35 @@ _MOVES = {**_ARROWS, "h": (-1, 0), "l": (1, 0), "k": (0, -1), "j": (0, 1)}
 class GridScreen(Screen[LabelView]):
     """Dismissed with the newest view; every page is one transaction."""
 
-    def __init__(self, bridge: Bridge, view: LabelView, keymap: Keymap, settings: Settings) -> None:
+    def __init__(
+        self,
+        bridge: Bridge,
+        view: LabelView,
+        keymap: Keymap,
+        settings: Settings,
+        memory: GridMemory | None = None,
+    ) -> None:
+        """Prepare the screen.
+
+        Args:
+            bridge: To the store.
+            view: What the label screen knows.
+            keymap: Live keys of the label screen.
+            settings: How to draw and judge.
+            memory: Of the pages that were confirmed before, for when one is taken back.
+        """
         super().__init__()
         self.bridge = bridge
         self.view = view
         self.keymap = keymap
         self.actions = live("grid", keymap)
         self._class_keys = ClassKeys(keymap, settings.clock)
-        self.model = GridModel()
-        self.gate = Gate(settings.clock, visible_s=max(settings.gate_s, PAGE_VISIBLE_S))
+        memory = memory or GridMemory()
+        memory.begin(view.round)
+        self.model = GridModel(memory)
+        self.gate = Gate(
+            settings.clock, visible_s=max(settings.gate_s, PAGE_VISIBLE_S), is_patient=True
+        )
         self.pending: list[Press] = []
         """The page that is not saved yet."""
         self.is_failed = False
@@ -51,6 +72,8 @@ class GridScreen(Screen[LabelView]):
         """A call is under way; keys that change pages wait."""
         self._doing = ""
         """The call that writes, if one is under way."""
+        self._leaving_at: float | None = None
+        """When the operator wished to leave marks behind that are not stored."""
         self.note = ""
         self._news = ""
         """What to say when the page is saved."""
@@ -97,8 +120,9 @@ class GridScreen(Screen[LabelView]):
         taken = self._class_keys.take(key)
         name = "" if taken else name_of(self.actions, key)
         if name == "leave":
-            self.dismiss(self.view)
+            self._leave()
             return
+        self._leaving_at = None
         is_answer = name == "confirm"
         verdict = self.gate.judge(key, is_answer=is_answer)
         if verdict is Verdict.REPEATED and key in _ARROWS:
@@ -121,9 +145,11 @@ class GridScreen(Screen[LabelView]):
         """Do one of the actions that need no look at the page first."""
         if self.is_busy:
             return
+        if name != "leave":
+            self._leaving_at = None
         model = self.model
         doing: dict[str, Callable[[], object]] = {
-            "leave": lambda: self.dismiss(self.view),
+            "leave": self._leave,
             "wrong": lambda: model.toggle(WRONG),
             "cannot_tell": lambda: (model.toggle(CANNOT_TELL), model.move(1, 0)),
             "doubt": model.to_doubt,
@@ -138,6 +164,15 @@ class GridScreen(Screen[LabelView]):
             "help": self._help,
         }
         doing[name]()
+        self.draw()
+
+    def _leave(self) -> None:
+        """Go back; with marks that are not stored at the second wish, and not by a held key."""
+        count, now, asked_at = self.model.unconfirmed, self._clock(), self._leaving_at
+        if not count or (asked_at is not None and now - asked_at >= LEAVING_GUARD_S):
+            self.dismiss(self.view)
+            return
+        self._leaving_at = now
         self.draw()
 
     def _search(self) -> None:
@@ -213,8 +248,9 @@ class GridScreen(Screen[LabelView]):
 
     def on_page_saved(self, message: messages.PageSaved) -> None:
         """COMMIT has returned; the next page may be confirmed."""
-        if message.what == "undo" and message.view.progress.left > self.view.progress.left:
-            self.model.bring_back()
+        has_come_back = message.what == "undo" and (
+            message.view.progress.left > self.view.progress.left
+        )
         self.view = message.view
         self.is_busy, self._doing = False, ""
         if self.pending:
@@ -222,8 +258,11 @@ class GridScreen(Screen[LabelView]):
         if message.view.note:
             self.note = show(message.view.note)
         self._look_again()
-        self.model.offer(message.offered)
-        if not self.model.listed and message.what == "page":
+        if has_come_back:
+            self.model.bring_back(message.offered)
+        else:
+            self.model.offer(message.offered)
+        if not (self.model.listed or self.model.unconfirmed) and message.what == "page":
             self.dismiss(self.view)
             return
         self._lay_out()
@@ -259,9 +298,8 @@ class GridScreen(Screen[LabelView]):
         if not self.query("#keys-bar"):
             return
         status, bar = self.query_one("#status", Rows), self.query_one("#keys-bar", Rows)
-        status.show_rows(
-            [line(status.size.width, self._left(), (save_mark(self.save_state),), theme.BAR_BASE)]
-        )
+        width = status.size.width
+        status.show_rows([line(width, self._left(width), self._mark(), theme.BAR_BASE)])
         relabel = [(self.keymap.class_keys(), "Relabel")]
         bar.show_rows([action_bar(self.actions, bar.size.width, first=relabel)])
         grid = self.query_one(GridView)
@@ -284,7 +322,25 @@ class GridScreen(Screen[LabelView]):
         )
         grid.show_scene(scene)
 
-    def _left(self) -> Pieces:
+    def _mark(self) -> Pieces:
+        """Whether everything is saved: marks are not until their page is confirmed."""
+        count, state = self.model.unconfirmed, self.save_state
+        if not count or state != "saved":
+            return (save_mark(state),)
+        return () if self._leaving_at is not None else ((f" {count} not stored ", theme.BAR_WARN),)
+
+    def _asking(self, width: int) -> str:
+        """What leaving would lose, and both ways on."""
+        count = self.model.unconfirmed
+        keys = {a.name: a.spoken or spell_key(a.keys[0]) for a in self.actions if a.keys}
+        stores = f"{keys['confirm']} stores the page, " if "confirm" in keys else ""
+        tail = f"not stored: {stores}{keys['leave']} again drops {'it' if count == 1 else 'them'} "
+        words = f" {count} correction{'' if count == 1 else 's'} {tail}"
+        return words if len(words) <= width else f" {count} {tail}"
+
+    def _left(self, width: int) -> Pieces:
+        if self._leaving_at is not None:
+            return ((self._asking(width), theme.BAR_WARN),)
         model = self.model
         pieces: list[Piece] = [(" GRID ", theme.BRAND)]
         if model.listed:
@@ -306,7 +362,7 @@ class GridScreen(Screen[LabelView]):
             text = f"  {self.model.left_out} guesses are below 60 %: C offers them too"
             words.append(((text, theme.BASE),))
         else:
-            text = "  images without a guess, skipped, blind or synthetic ones are asked singly"
+            text = "  images marked wrong, unguessed, skipped, blind or synthetic are asked singly"
             words.append(((text, theme.BASE),))
         return [line(width, pieces) for pieces in words]
 

@@ -10,6 +10,7 @@ from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tui import messages
 from dgaal_cli.tui.bridge import Bridge, LabelSession, LabelView, Outcome, RoundsReport
 from dgaal_cli.tui.gate import Verdict
+from dgaal_cli.tui.grid import GridMemory
 from dgaal_cli.tui.outside import open_outside
 from dgaal_cli.tui.screens.keys import key_name
 from dgaal_cli.tui.screens.label_rounds import LabelRounds
@@ -30,6 +31,7 @@ class LabelScreen(LabelRounds):
     def __init__(self, bridge: Bridge, view: LabelView, settings: Settings) -> None:
         super().__init__(bridge, view, settings)
         self._code_timer: timer.Timer | None = None
+        self._grid_memory = GridMemory()
         self._is_prepared = False
 
     def on_mount(self) -> None:
@@ -221,7 +223,9 @@ class LabelScreen(LabelRounds):
         if self.view.state != "labeling":
             self.warn("no image to confirm")
         elif not self.is_waiting():
-            screen = GridScreen(self.bridge, self.view, self.keymap, self.settings)
+            screen = GridScreen(
+                self.bridge, self.view, self.keymap, self.settings, self._grid_memory
+            )
             self.app.push_screen(screen, self._back)
 
     def _back(self, view: LabelView | None) -> None:
