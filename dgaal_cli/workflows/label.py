@@ -60,7 +60,7 @@ class LabelSession(RoundCalls):
             lease=lease,
             next_item=self._shown_next,
         )
-        self._task, self._before = receipt.next_task, None
+        self._task, self._before, self._on_screen = receipt.next_task, None, None
         self._memory.add(press, subject, receipt)
         self._memory.measure_pace(press.elapsed_ms)
         self._learn(press.item_id, press.class_uid if press.kind == "label" else None)
@@ -142,9 +142,12 @@ class LabelSession(RoundCalls):
         """
         place = {record.uid: record.position for record in self._store.classes()}
         skipped = {g.item_id for g in self._memory.history if g.kind == "skip"}
+        left = self._ahead.rest()
+        if self._files.drop_gone(left):
+            left = self._ahead.rest()
         rest = [
             subject
-            for subject in self._ahead.rest()
+            for subject in left
             if subject.predicted in place
             and not (subject.is_blind or subject.is_synthetic or subject.item_id in skipped)
         ]
@@ -159,7 +162,7 @@ class LabelSession(RoundCalls):
             StorageError: Nothing was stored; the same presses may be sent again.
         """
         self._unfinished = ("", "")
-        presses = [press for press in presses if self._is_as_it_was(press.item_id)]
+        presses = [p for p in presses if self._is_as_it_was(p.item_id, is_seen=True)]
         receipts = self._store.submit_many(
             [self._stored_form(p, self._grid.get(p.item_id), note=GRID_NOTE) for p in presses],
             annotator=self._annotator,
@@ -236,7 +239,7 @@ class LabelSession(RoundCalls):
         Raises:
             StorageError: Nothing was stored; the same press may be sent again.
         """
-        if not self._is_as_it_was(press.item_id):
+        if not self._is_as_it_was(press.item_id, is_seen=True):
             return self.view(note="not saved", is_refused=True)
         self._unfinished = ("", "")
         self._store.submit(

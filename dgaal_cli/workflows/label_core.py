@@ -2,13 +2,11 @@
 
 import secrets
 import time
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from dgaal_cli.config.schema import Config
-from dgaal_cli.harmless import show
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.rounds import round_state
 from dgaal_cli.store.labels import LabelStore
@@ -22,6 +20,7 @@ from dgaal_cli.store.records import (
 )
 from dgaal_cli.workflows.annotators import new_op_id
 from dgaal_cli.workflows.label_ahead import Ahead
+from dgaal_cli.workflows.label_files import AskedFiles
 from dgaal_cli.workflows.label_memory import RoundMemory
 from dgaal_cli.workflows.label_view import (
     BLIND_NOTE,
@@ -59,8 +58,8 @@ class LabelCore:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
-        self._make_watch = watch
-        self._set_aside: list[str] = []
+        self._on_screen: ItemId | None = None
+        """Image of the last view; its file was there then. If it is lost now, it was seen."""
         self._config = config
         self._workspace = workspace
         self._annotator = annotator
@@ -72,6 +71,7 @@ class LabelCore:
         self._labels: dict[ItemId, tuple[ClassUid, str]] = {}
         self._memory = RoundMemory(store, annotator, clock)
         self._ahead = Ahead(store, annotator, self._describe)
+        self._files = AskedFiles(store, self._ahead, watch)
         self._learner: LiveGuesses | None = None
         self._is_learner_on = config.label.learner
         self._shown_next: ItemId | None = None
@@ -101,27 +101,33 @@ class LabelCore:
         self._labels = {r.item_id: (r.class_uid, r.class_name) for r in self._store.labels()}
         self._before = None
         self._pages = []
-        self._take_back_in()
+        self._files.take_back_in(query)
         self._reload()
         self._take()
-        return self._described() if is_hurried else self.view()
+        is_hurried = is_hurried and self._seems_there()
+        return self._described(is_hurried=True) if is_hurried else self.view()
 
     def view(self, *, note: str = "", is_refused: bool = False) -> LabelView:
-        """Describe where the session stands, from the store; replaced images are passed over."""
-        self._pass_replaced()
+        """Describe where the session stands, from the store; lost images are passed over."""
+        self._pass_lost()
         return self._described(note=note, is_refused=is_refused)
 
-    def _described(self, *, note: str = "", is_refused: bool = False) -> LabelView:
+    def _described(
+        self, *, note: str = "", is_refused: bool = False, is_hurried: bool = False
+    ) -> LabelView:
         self._serial += 1
-        aside, self._set_aside = self._set_aside, []
         query, tally = self._query, self._memory.tally
+        subject = self._subject_of_task()
+        upcoming = self._ahead.after(subject)
+        if not is_hurried:
+            while self._files.drop_gone(upcoming):
+                upcoming = self._ahead.after(subject)
+            self._on_screen = subject.item_id if subject else None
         progress = (
             self._store.query_progress(query.round)
             if query
             else QueryProgress(size=0, labeled=0, cannot_tell=0, skipped=0, left=0)
         )
-        subject = self._subject_of_task()
-        upcoming = self._ahead.after(subject)
         self._shown_next = upcoming[0].item_id if upcoming else None
         return LabelView(
             name=self._config.name or self._workspace.root.name,
@@ -148,7 +154,7 @@ class LabelCore:
             extended=self._extended,
             ranked_ahead=len(self._ranked),
             serial=self._serial,
-            note="; ".join(filter(None, [note, _told(aside)])),
+            note="; ".join(filter(None, [note, self._files.told()])),
             is_refused=is_refused,
         )
 
@@ -176,32 +182,17 @@ class LabelCore:
         yield self._unfinished[1]
         self._unfinished = ("", "")
 
-    @cached_property
-    def _watch(self) -> "ImageWatch":
-        assert self._make_watch is not None, "this session compares no files"
-        return self._make_watch()
+    def _seems_there(self) -> bool:
+        root, spec = self._workspace.root, self._config.pool.source
+        return self._task is None or self._files.seems_there(self._task.item, root, spec)
 
-    def _is_as_it_was(self, item_id: ItemId) -> bool:
-        """Compare an image's file with what the store knows; set it aside if it was replaced."""
-        item = self._store.item(item_id)
-        if self._make_watch is None or self._watch.state_of(item) != "changed":
-            return True
-        self._store.set_states({item_id: "changed"})
-        self._ahead.drop(item_id)
-        self._set_aside.append(item.sample_id)
-        return False
+    def _is_as_it_was(self, item_id: ItemId, *, is_seen: bool = False) -> bool:
+        return self._files.is_as_it_was(item_id, is_seen=is_seen or item_id == self._on_screen)
 
-    def _pass_replaced(self) -> None:
+    def _pass_lost(self) -> None:
         """Take another task until the file of the one at hand is the one that was chosen."""
         while self._task is not None and not self._is_as_it_was(self._task.item.item_id):
             self._take()
-
-    def _take_back_in(self) -> None:
-        """Ask images again whose old file is back."""
-        for sample_id, state in self._store.replaced() if self._make_watch else ():
-            item = self._store.item_by_sample(sample_id)
-            if item and state == "changed" and self._watch.state_of(item) == "ok":
-                self._store.set_states({item.item_id: "ok"})
 
     def _reload(self) -> None:
         self._ahead.guesses = self._learner if self._is_learner_on else None
@@ -270,10 +261,3 @@ class LabelCore:
     def _describe(self, item_id: ItemId) -> str:
         name = self._labels[item_id][1] if item_id in self._labels else ""
         return f"{self._store.item(item_id).sample_id} {name}".strip()
-
-
-def _told(replaced: Sequence[str]) -> str:
-    if not replaced:
-        return ""
-    names = ", ".join(show(name) for name in replaced[:3]) + (", ..." if replaced[3:] else "")
-    return f"set aside, replaced since 'dgaal init': {names}; put the old file back to be asked"

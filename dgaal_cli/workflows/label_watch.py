@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from dgaal_cli.data.pool import digest_of
+from dgaal_cli.data.presence import folder_of, is_gone
 from dgaal_cli.data.sources import FileBytes, Source, open_source
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.store.records import ItemRecord
 
 if TYPE_CHECKING:
-    from dgaal_cli.ids import ItemId
+    from dgaal_cli.ids import ItemId, SampleId
 
 _MANIFESTS = (".csv", ".jsonl")
 
@@ -53,6 +54,27 @@ class ImageWatch:
         if seen[1] is None:
             return None
         return "ok" if seen[1] == item.sha256 else "changed"
+
+    def is_gone(self, sample_id: "SampleId") -> bool:
+        """Tell whether a pool image is a file that is no longer there, though its pool is.
+
+        One look at the file system, whatever the size of the pool.
+        """
+        folder = folder_of(self._root, self._spec)
+        if folder is not None:
+            return is_gone(os.path.join(folder, sample_id), beside=folder)  # noqa: PTH118 - any bytes
+        try:
+            source = self._open()
+            read = source.get(sample_id).read if source else None
+        except InputDataError:  # the manifest names it no more, or is gone itself
+            return False
+        if not source or not isinstance(read, FileBytes):
+            return False
+        manifest = Path(source.spec).parent.resolve()
+        path = Path(read.path)
+        # The images' own folder, which may be a disk of its own, unlike the manifest's.
+        parts = path.relative_to(manifest).parts if path.is_relative_to(manifest) else ()
+        return is_gone(path, beside=manifest.joinpath(*parts[:-1][:1]))
 
     def _open(self) -> Source | None:
         if self._source is None and self._is_of_files():

@@ -92,6 +92,139 @@ def test_a_replaced_image_is_not_asked_and_comes_back_with_its_bytes(workspace):
     assert labels(workspace) == {"a.png": "cat", "b.png": "dog"}
 
 
+def remove(workspace, *names):
+    """Take files out of the pool; return a function that puts them back."""
+    away = workspace.root / "away"
+    away.mkdir(exist_ok=True)
+    for name in names:
+        (workspace.root / "pool" / name).rename(away / name)
+    return lambda: [(away / name).rename(workspace.root / "pool" / name) for name in names]
+
+
+def test_an_image_whose_file_is_gone_is_not_asked_and_comes_back_with_it(workspace):
+    put_back = remove(workspace, "a.png", "c.png")
+    said = talk(workspace, "cat", "dog", "q")
+    assert "set aside, its file is gone: a.png" in said
+    assert labels(workspace) == {"b.png": "cat", "d.png": "dog"}
+    assert states(workspace) == {
+        "a.png": "missing",
+        "b.png": "ok",
+        "c.png": "missing",
+        "d.png": "ok",
+    }
+    told = CliRunner().invoke(app, ["-C", str(workspace.root), "status"]).stdout
+    assert "  left out: a.png: its file is gone\n" in told
+    put_back()
+    replace(workspace, "c.png")
+    said = talk(workspace, "dog", "q")
+    assert labels(workspace) == {"a.png": "dog", "b.png": "cat", "d.png": "dog"}
+    assert states(workspace)["c.png"] == "changed"
+
+
+@pytest.mark.parametrize("is_hurried", [False, True])
+def test_a_gone_image_is_neither_first_nor_announced_as_the_next(workspace, is_hurried):
+    remove(workspace, "a.png", "c.png")
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        session = opener()
+        view = session.open(is_hurried=is_hurried)
+        assert view.subject.sample_id == "b.png"
+        assert [subject.sample_id for subject in view.upcoming] == ["d.png"]
+        assert view.progress.left == 2
+        remove(workspace, "d.png")
+        session.grid()
+        assert states(workspace)["d.png"] == "missing"
+        assert session.view().upcoming == ()
+        session.close()
+
+
+class NoGuesses:
+    """A learner that knows nothing: the query's order."""
+
+    def doubts(self, items):
+        return {}
+
+    def guesses(self, items):
+        return {}
+
+
+def test_lost_images_leave_the_order_of_a_learner(workspace):
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        session = opener()
+        session.open()
+        session._learner = NoGuesses()
+        session._reload()
+        replace(workspace, "a.png")
+        remove(workspace, "c.png")
+        view = session.view()
+        assert view.subject.sample_id == "b.png"
+        assert [subject.sample_id for subject in view.upcoming] == ["d.png"]
+        session.close()
+
+
+def test_an_image_that_vanishes_on_the_screen_keeps_its_answer(workspace):
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        session = opener()
+        view = session.open()
+        remove(workspace, "a.png", "b.png")
+        assert session.view().subject.sample_id == "a.png"
+        press = Press(
+            op_id=new_op_id(),
+            kind="label",
+            item_id=view.subject.item_id,
+            class_uid=view.classes[0].uid,
+        )
+        view = session.answer(press)
+        assert not view.is_refused
+        assert view.subject.sample_id == "c.png"
+        session.close()
+    assert labels(workspace) == {"a.png": "cat"}
+
+
+def test_what_vanished_before_anybody_saw_it_cannot_be_answered(workspace):
+    (workspace.root / "pool/list.csv").write_text("file_name\n" + "\n".join(NAMES))
+    text = (workspace.root / "dgaal.toml").read_text()
+    (workspace.root / "dgaal.toml").write_text(text.replace('"pool"', '"pool/list.csv"'))
+    remove(workspace, "a.png")
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        session = opener()
+        view = session.open(is_hurried=True)
+        assert view.subject.sample_id == "a.png"  # a list is not read before the first frame
+        press = Press(op_id=new_op_id(), kind="cannot_tell", item_id=view.subject.item_id)
+        view = session.answer(press)
+        assert view.is_refused
+        assert view.note.startswith("not saved; set aside, its file is gone: a.png")
+        assert view.subject.sample_id == "b.png"
+        session.close()
+
+
+@pytest.mark.parametrize("is_folder_kept", [False, True])
+def test_a_disk_that_is_not_there_sets_nothing_aside(workspace, is_folder_kept):
+    pool = workspace.root / "pool"
+    pool.rename(workspace.root / "away")
+    if is_folder_kept:
+        pool.mkdir()
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        session = opener()
+        assert session.open().subject.sample_id == "a.png"
+        session.close()
+    assert set(states(workspace).values()) == {"ok"}
+
+
+def test_images_of_a_list_on_a_disk_that_is_not_there_are_kept(workspace):
+    (workspace.root / "list.csv").write_text(
+        "file_name,id\n" + "".join(f"pool/{name},{name}\n" for name in NAMES)
+    )
+    text = (workspace.root / "dgaal.toml").read_text()
+    (workspace.root / "dgaal.toml").write_text(text.replace('"pool"', '"list.csv"'))
+    put_back = remove(workspace, *NAMES)
+    talk(workspace, "q")
+    assert set(states(workspace).values()) == {"ok"}
+    put_back()
+    remove(workspace, "b.png")
+    talk(workspace, "cat", "q")
+    assert states(workspace)["b.png"] == "missing"
+
+
 def test_an_answer_to_an_image_replaced_meanwhile_is_refused(workspace):
     with open_session(workspace, config(workspace), annotator="ann") as opener:
         session = opener()
