@@ -188,7 +188,8 @@ class SelectionConfig:
     """Move D1's share to the class boundary as labels grow; False keeps it."""
     spread: float = 1.0
     """Batch diversity: the boundary's images are chosen, unlike one another in T's gradients, among
-    this many times as many; 1 takes the nearest."""
+    this many times as many; 1 takes the nearest. On digits (queries of 40 and 80, eight seeds) and
+    MNIST with rare classes (four) 2 and 4 were worth what 1 is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
