@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -137,6 +138,7 @@ class Trainer:
         before_query: Callable[[], None],
         on_change: Callable[[TrainingState], None],
         before_start: Callable[[], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare a run.
 
@@ -147,7 +149,10 @@ class Trainer:
                 open query, so that it stays open if training fails or is canceled.
             on_change: Called in the trainer's thread.
             before_start: Called in the trainer's thread before the first step.
+            clock: Seconds.
         """
+        self._clock = clock
+        self._started_at = clock()
         self._before_start = before_start
         self._command = command
         self._steps = tuple(steps)
@@ -161,7 +166,13 @@ class Trainer:
 
     def start(self) -> None:
         """Begin."""
+        self._started_at = self._clock()
         self._thread.start()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since it began."""
+        return self._clock() - self._started_at
 
     @property
     def is_running(self) -> bool:

@@ -252,6 +252,38 @@ async def test_labeling_goes_on_while_the_round_trains_and_its_query_opens_by_it
         assert t.labels()["009.png"] == "five"
 
 
+async def test_a_training_dialog_that_was_left_and_opened_again_follows_to_the_end(
+    terminal, workspace, tmp_path
+):
+    history(workspace)
+    go = tmp_path / "go"
+    steps = {
+        "train": [*TRAIN[:2], f"GO = {str(go)!r}\n{TRAIN[2]}"],
+        "query": script(saying(QueryChosen(round=2, size=1, synthetic=0, strategy="x"))),
+        "export": script("sys.exit(0)"),
+        "outlook": script("sys.exit(0)"),
+    }
+    async with terminal(workspace=workspace, train=steps) as t:
+        await t.press("t")
+        await t.pilot.press("enter")
+        await t.until(lambda: isinstance(t.app.screen, TrainingDialog))
+        await t.until(lambda: t.app.screen.state and t.app.screen.state.round == 0)
+        await t.pilot.press("b")
+        await t.until(lambda: t.screen.is_current)
+        await t.settle()
+        t.clock.now += 300
+        await t.press("t")
+        await t.until(lambda: isinstance(t.app.screen, TrainingDialog))
+        dialog = t.app.screen
+        await t.until(lambda: "5:0" in t.dialog(), "for the time since it began")
+        go.touch()
+        await t.until(lambda: dialog.state.stage == "done", "for the end")
+        await t.until(lambda: "accuracy 75.0%" in t.dialog(), "for the result")
+        t.clock.now += 1
+        await t.pilot.press("enter")
+        await t.until(lambda: t.screen.is_current)
+
+
 async def test_a_training_that_fails_in_the_background_costs_nothing(terminal, workspace, tmp_path):
     history(workspace)
     go = tmp_path / "go"

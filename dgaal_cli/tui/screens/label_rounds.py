@@ -1,6 +1,6 @@
 """From one round to the next: training in a dialog or beside the labeling, and what follows it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from dgaal_cli.tui import messages, theme
 from dgaal_cli.tui.aftermath import Aftermath
@@ -72,13 +72,10 @@ class LabelRounds(LabelAnswers):
         is_spent = 0 < self.view.budget <= self.view.spent
         return ("train",) if is_spent else ("train", ask)
 
-    def _make_trainer(
-        self, steps: Sequence[Step], on_change: Callable[[TrainingState], None]
-    ) -> Trainer:
+    def _make_trainer(self, steps: Sequence[Step]) -> Trainer:
         aftermath, self.aftermath = self.aftermath, None
 
         def hear(state: TrainingState) -> None:
-            on_change(state)
             self.post_message(messages.TrainingNews(state))
 
         self._handled = None
@@ -88,6 +85,7 @@ class LabelRounds(LabelAnswers):
             before_query=self.bridge.finish_query,
             on_change=hear,
             before_start=aftermath.stop if aftermath else None,
+            clock=self.settings.clock,
         )
         return self.trainer
 
@@ -121,6 +119,7 @@ class LabelRounds(LabelAnswers):
         if is_new_stage and news.state.stage == "done":
             self.start_aftermath(("export", "outlook"))
         if self.training is not None:
+            self.training.follow()
             return
         self._tell_progress()
         is_new_step = before is None or before.step != news.state.step

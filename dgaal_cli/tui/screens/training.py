@@ -12,7 +12,6 @@ from textual.widgets import Static
 
 from dgaal_cli.harmless import show
 from dgaal_cli.ids import SampleId
-from dgaal_cli.tui.messages import TrainingNews
 from dgaal_cli.tui.screens.dialogs import Dialog, LogDialog, text
 from dgaal_cli.tui.trainer import Step, Trainer, TrainingState
 from dgaal_cli.tui.widgets.gauges import health_lines, loss_lines
@@ -25,7 +24,7 @@ CLOSING_GUARD_S = 0.3
 Closing = Literal["next", "back", "undo", "background", "review"]
 """``next``: a new query is there; ``undo``: take the last answer back; ``background``: label on,
 beside the training or after one that failed; else just close."""
-MakeTrainer = Callable[[Sequence[Step], Callable[[TrainingState], None]], Trainer]
+MakeTrainer = Callable[[Sequence[Step]], Trainer]
 TOLD_LINES = 6
 """Last lines of a failed process in the dialog; the log has more."""
 _WIDTH = 66
@@ -53,7 +52,7 @@ class TrainingDialog(Dialog[Closing]):
         Args:
             summary: What was answered.
             steps: What would run.
-            make_trainer: Starts it.
+            make_trainer: Prepares it.
             is_started: Begin at once.
             trainer: A run that is under way.
             clock: Seconds.
@@ -69,7 +68,6 @@ class TrainingDialog(Dialog[Closing]):
         self._is_started = is_started
         self._clock = clock
         self._changed_at = clock()
-        self._started_at = clock()
         self._trainer = trainer
         self._state: TrainingState | None = trainer.state if trainer else None
 
@@ -89,9 +87,8 @@ class TrainingDialog(Dialog[Closing]):
 
     def on_mount(self) -> None:
         """Draw, and tick so that a silent phase is seen to be alive."""
-        self.set_interval(0.5, self._draw)
-        if self._state is not None:
-            self._draw()
+        self.set_interval(0.5, self.follow)
+        self.follow()
         if self._is_started:
             self._start()
 
@@ -119,13 +116,13 @@ class TrainingDialog(Dialog[Closing]):
         elif event.key == "l" and self._state is not None and self._state.reason:
             self.app.push_screen(LogDialog(self._state.reason))
 
-    def on_training_news(self, news: TrainingNews) -> None:
-        """Take the newest state."""
-        news.stop()
-        old, self._state = self._state, news.state
-        if old is None or old.stage != news.state.stage:
+    def follow(self) -> None:
+        """Show the newest state of the training, whichever dialog started it."""
+        old, new = self._state, self._trainer.state if self._trainer else self._state
+        self._state = new
+        if new is not None and (old is None or old.stage != new.stage):
             self._changed_at = self._clock()
-            if news.state.stage in ("done", "failed"):
+            if new.stage in ("done", "failed"):
                 self.app.bell()
         self._draw()
 
@@ -146,14 +143,11 @@ class TrainingDialog(Dialog[Closing]):
             self._start()
 
     def _start(self) -> None:
-        self._started_at = self._changed_at = self._clock()
-        self._trainer = self._make_trainer(self._steps, self._hear)
+        self._changed_at = self._clock()
+        self._trainer = self._make_trainer(self._steps)
         self._state = self._trainer.state
         self._trainer.start()
         self._draw()
-
-    def _hear(self, state: TrainingState) -> None:
-        self.post_message(TrainingNews(state))
 
     def _draw(self) -> None:
         if not self.query("#keys"):
@@ -164,7 +158,7 @@ class TrainingDialog(Dialog[Closing]):
             if state is None
             else progress_text(
                 state,
-                elapsed_s=self._clock() - self._started_at,
+                elapsed_s=self._trainer.elapsed_s if self._trainer else 0.0,
                 width=min(_WIDTH, int(0.96 * self.app.size.width) - 7),
             )
         )
