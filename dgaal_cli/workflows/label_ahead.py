@@ -20,7 +20,7 @@ class Ahead:
     """Turns the store's queue into subjects; with a learner, in the order that it would ask."""
 
     def __init__(
-        self, store: LabelStore, annotator: str, describe: Callable[[ItemId], str]
+        self, store: LabelStore, annotator: str, describe: Callable[[ItemId], tuple[str, str]]
     ) -> None:
         self._store = store
         self._annotator = annotator
@@ -110,13 +110,15 @@ class Ahead:
         )
         if entry is None:
             return plain
+        nearest = ("", "") if entry.nearest is None else self._describe(entry.nearest)
         return dataclasses.replace(
             plain,
             rank=entry.rank,
             reason=entry.reason,
             score=entry.score,
             percentile=entry.percentile,
-            nearest="" if entry.nearest is None else self._describe(entry.nearest),
+            nearest=nearest[0],
+            nearest_class=nearest[1],
             predicted=entry.predicted,
             probabilities=entry.probabilities,
         )

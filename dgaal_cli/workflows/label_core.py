@@ -91,6 +91,11 @@ class LabelCore:
             is_hurried: Leave comparing the first image's file to its answer; what that needs takes
                 longer to import than a terminal's first frame may.
         """
+        self._load()
+        is_hurried = is_hurried and self._seems_there()
+        return self._described(is_hurried=True) if is_hurried else self.view()
+
+    def _load(self) -> None:
         query = self._store.open_query()
         if self._query is None or query is None or query.round != self._query.round:
             self._learner = self._ahead.guesses = None
@@ -104,8 +109,17 @@ class LabelCore:
         self._files.take_back_in(query)
         self._reload()
         self._take()
-        is_hurried = is_hurried and self._seems_there()
-        return self._described(is_hurried=True) if is_hurried else self.view()
+
+    def _follow_round(self) -> str:
+        """Go over to the query that is open by now if somebody else trained; tell it.
+
+        Between two queries the old one stays: there is nothing yet to go over to.
+        """
+        number = self._store.open_round()
+        if number is None or (self._query is not None and number == self._query.round):
+            return ""
+        self._load()
+        return f"somebody else trained: these are the images of round {number}"
 
     def view(self, *, note: str = "", is_refused: bool = False) -> LabelView:
         """Describe where the session stands, from the store; lost images are passed over."""
@@ -258,6 +272,7 @@ class LabelCore:
             return None
         return self._ahead.subject(task.item, task.entry, is_flagged=task.flagged)
 
-    def _describe(self, item_id: ItemId) -> str:
+    def _describe(self, item_id: ItemId) -> tuple[str, str]:
+        """Return the name of an image and its class, empty without one."""
         name = self._labels[item_id][1] if item_id in self._labels else ""
-        return f"{self._store.item(item_id).sample_id} {name}".strip()
+        return self._store.item(item_id).sample_id, name

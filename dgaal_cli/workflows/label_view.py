@@ -56,7 +56,9 @@ class Subject:
     score: float | None = None
     percentile: float | None = None
     nearest: str = ""
-    """Sample id and class of the nearest labeled image; empty if unknown."""
+    """Sample id of the nearest labeled image; empty if unknown."""
+    nearest_class: str = ""
+    """What that one was labeled: a guess, and to be seen only where guesses are."""
     predicted: ClassUid | None = None
     probabilities: tuple[tuple[ClassUid, float], ...] = ()
     is_flagged: bool = False

@@ -219,7 +219,11 @@ class Deck(Covered):
             marks.append("blind: answer without a guess")
         frame = self.query_one(Frame)
         captions = words.why_lines(
-            subject, scene.view, count=caption_rows(self.size.height) - 1, width=frame.size.width
+            subject,
+            scene.view,
+            count=caption_rows(self.size.height) - 1,
+            width=frame.size.width,
+            is_guess_visible=scene.is_guess_visible,
         )
         frame.show_frame(
             title=title,

@@ -17,8 +17,13 @@ HASTY_MS = 300
 """Faster answers are counted for a second look."""
 
 
-def why_lines(subject: Subject | None, view: LabelView, *, count: int, width: int) -> list[Pieces]:
-    """Which image this is and why it is asked, in ``count`` lines: one or two."""
+def why_lines(
+    subject: Subject | None, view: LabelView, *, count: int, width: int, is_guess_visible: bool
+) -> list[Pieces]:
+    """Which image this is and why it is asked, in ``count`` lines: one or two.
+
+    The class of the nearest labeled image is a guess too: it shows with guesses, or not at all.
+    """
     if subject is None:
         return [()] * count
     name = show(subject.sample_id)
@@ -35,7 +40,8 @@ def why_lines(subject: Subject | None, view: LabelView, *, count: int, width: in
     if subject.percentile is not None:
         numbers.append(f"above {subject.percentile:.1f}% of the pool")
     if subject.nearest:
-        numbers.append(f"nearest {show(subject.nearest)}")
+        guess = f" {show(subject.nearest_class)}" if is_guess_visible else ""
+        numbers.append(f"nearest {show(subject.nearest)}{guess}".rstrip())
     if count == 1:
         return [(*head, ("  " + " · ".join([reason, *numbers]), theme.DIM))]
     return [(*head, (f"  {reason}", theme.BASE)), ((f" {' · '.join(numbers)}", theme.DIM),)]

@@ -1,0 +1,37 @@
+"""What the caption tells: nothing of a class where no guess may be seen."""
+
+import pytest
+from digit_terminal import answer, label_app, make_workspace, press, ready
+
+from dgaal_cli.tui.widgets.image_view import Frame
+
+
+def caption(app) -> str:
+    return "\n".join(strip.text for strip in app.label_screen.query_one(Frame)._rows)
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return make_workspace(tmp_path)
+
+
+async def test_the_class_of_the_nearest_image_is_a_guess_and_shows_with_guesses(workspace, clock):
+    with label_app(workspace, clock, hints=False) as app:
+        async with app.run_test(size=(200, 50)) as pilot:
+            await ready(app, pilot)
+            assert "nearest zero-0000.png " in caption(app)
+            assert "nearest zero-0000.png zero" not in caption(app)
+            await press(app, pilot, clock, "p")
+            assert app.label_screen.scene().is_guess_visible
+            assert "nearest zero-0000.png zero" in caption(app)
+
+
+async def test_a_blind_image_hides_the_class_of_its_nearest_too(workspace, clock):
+    with label_app(workspace, clock) as app:
+        async with app.run_test(size=(200, 50)) as pilot:
+            await ready(app, pilot)
+            while not app.label_screen.subject.is_blind:
+                assert "nearest zero-0000.png zero" in caption(app)
+                await answer(app, pilot, clock, 1)
+            assert "nearest zero-0000.png " in caption(app)
+            assert "nearest zero-0000.png zero" not in caption(app)
