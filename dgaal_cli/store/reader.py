@@ -108,6 +108,11 @@ class StoreReader:
         with self._database.read() as connection:
             return items.quarantined(connection)
 
+    def open_round(self) -> int | None:
+        """Return the round whose query waits for answers."""
+        with self._database.read() as connection:
+            return queries.open_round(connection)
+
     def open_query(self) -> Query | None:
         """Return the query that waits for answers."""
         with self._database.read() as connection:

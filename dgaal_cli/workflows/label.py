@@ -67,7 +67,7 @@ class LabelSession(RoundCalls):
         self._ahead.drop(press.item_id, comes_back=press.kind == "skip")
         self._ahead.rank()
         late = "" if receipt.is_counted else "kept, not counted: somebody else had answered it"
-        return self.view(note=late)
+        return self.view(note=_joined(late, self._follow_round()))
 
     def undo(self) -> LabelView:
         """Take the newest answer of the round back and show its image again.
@@ -78,18 +78,19 @@ class LabelSession(RoundCalls):
             return self._undo(op_id)
 
     def _undo(self, op_id: str) -> LabelView:
+        told = self._follow_round()
         undone = self._store.undo(self._annotator, self._session, op_id=op_id)
         self._memory.recount()
         if undone is None:
-            return self.view(note="nothing to undo in this round")
+            return self.view(note=_joined("nothing to undo in this round", told))
         self._task = undone.task
         if undone.task is None:
             self._take()
         if undone.kind not in ("label", "cannot_tell", "skip"):
-            return self.view(note=f"took the {undone.kind} back")
+            return self.view(note=_joined(f"took the {undone.kind} back", told))
         self._before = given_of_undone(undone)
         self._relearn([undone.item.item_id])
-        return self.view()
+        return self.view(note=told)
 
     def redo(self) -> LabelView:
         """Bring the last undone answer back."""
@@ -97,16 +98,18 @@ class LabelSession(RoundCalls):
             return self._redo(op_id)
 
     def _redo(self, op_id: str) -> LabelView:
+        told = self._follow_round()
         redone = self._store.redo(self._annotator, self._session, op_id=op_id)
         self._memory.recount()
         if redone is None:
-            return self.view(note="nothing to redo")
+            return self.view(note=_joined("nothing to redo", told))
         self._before = None
         self._relearn([redone.item.item_id])
         self._task = redone.task
         if redone.task is None:
             self._take()
-        return self.view(note="" if redone.is_counted else "kept, not counted: others answered it")
+        late = "" if redone.is_counted else "kept, not counted: others answered it"
+        return self.view(note=_joined(late, told))
 
     def flag(self) -> LabelView:
         """Mark or unmark the image on the screen for a second look."""
@@ -173,13 +176,14 @@ class LabelSession(RoundCalls):
             self._learn(press.item_id, press.class_uid if press.kind == "label" else None)
         self._memory.recount()
         self._memory.measure_pace(None, answers=max(1, len(presses)))
+        told = self._follow_round()
         self._pages.append({r.event_id: p.item_id for p, r in zip(presses, receipts, strict=True)})
         self._before = None
         self._reload()
         self._take()
         late = sum(not receipt.is_counted for receipt in receipts)
         note = f"{late} not counted: somebody else had answered them" if late else ""
-        return self.view(note=note)
+        return self.view(note=_joined(note, told))
 
     def undo_page(self) -> LabelView:
         """Take the newest page of this session back, and nothing that was done after it."""
@@ -272,6 +276,10 @@ def open_session(
             annotator=annotator,
             watch=lambda: _watch(workspace, config),
         )
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(filter(None, notes))
 
 
 def _watch(workspace: Workspace, config: Config) -> "ImageWatch":

@@ -111,7 +111,7 @@ class LabelCore:
         self._take()
 
     def _follow_round(self) -> str:
-        """Go over to the query that is open by now if somebody else trained; tell it.
+        """Go over to the query that is open by now, as after somebody else's training; tell it.
 
         Between two queries the old one stays: there is nothing yet to go over to.
         """
@@ -119,7 +119,7 @@ class LabelCore:
         if number is None or (self._query is not None and number == self._query.round):
             return ""
         self._load()
-        return f"somebody else trained: these are the images of round {number}"
+        return f"another query was opened: these are the images of round {number}"
 
     def view(self, *, note: str = "", is_refused: bool = False) -> LabelView:
         """Describe where the session stands, from the store; lost images are passed over."""

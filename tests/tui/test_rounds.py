@@ -14,6 +14,7 @@ from dgaal_cli.tui.screens.rounds import RoundsScreen
 from dgaal_cli.tui.screens.training import TrainingDialog
 from dgaal_cli.tui.widgets.rows import Rows
 from dgaal_cli.workflows.junk import Junk
+from dgaal_cli.workflows.label import LabelSession
 
 
 def words(t) -> str:
@@ -326,6 +327,29 @@ async def test_leaving_while_a_training_runs_asks_first(terminal, workspace, tmp
         await t.until(lambda: t.app.return_value == 0)
         t.screen.stop_processes()
         assert not t.screen.is_training
+
+
+async def test_a_round_that_somebody_else_trained_is_gone_over_to(terminal, workspace, monkeypatch):
+    asked = []
+    load = LabelSession.load_learner
+
+    def noting(session):
+        asked.append(session._query.round)
+        return load(session)
+
+    monkeypatch.setattr(LabelSession, "load_learner", noting)
+    async with terminal(workspace=workspace) as t:
+        await t.until(lambda: asked == [0], "for the learner")
+        with LabelStore.open(workspace.store_path) as store:
+            rest = [item for item in store.items() if not item.is_synthetic][8:10]
+            store.close_query(0)
+            more = tuple(QueryEntry(item_id=i.item_id, rank=r) for r, i in enumerate(rest, 1))
+            store.save_query(Query(round=1, strategy="margin", model_sha=None, entries=more))
+        await t.press("3")
+        assert t.labels() == {"000.png": "three"}
+        assert "round 1" in t.text()
+        assert "008.png" in t.text()
+        await t.until(lambda: asked == [0, 1], "for the learner of the new round")
 
 
 async def test_the_palette_offers_every_command_by_name(terminal):

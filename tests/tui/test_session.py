@@ -6,6 +6,7 @@ import pytest
 
 from dgaal_cli.errors import BusyError, StorageError, UsageError
 from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import Query, QueryEntry
 from dgaal_cli.workflows.annotators import check_annotator, new_op_id
 from dgaal_cli.workflows.label import LabelSession, open_session
 from dgaal_cli.workflows.label_view import LabelView, Press, learning_curve
@@ -315,6 +316,57 @@ def test_images_left_to_others_are_waited_for(open_it, make_workspace):
     open_it(workspace, annotator="ann")
     _, view = open_it(workspace, annotator="bob")
     assert view.state == "waiting"
+
+
+def ask_next(workspace, *places: int) -> None:
+    """What somebody else's training does: close the query, open that of the next round."""
+    with LabelStore.open(workspace.store_path) as store:
+        number = store.open_query().round
+        store.close_query(number)
+        items = store.items()
+        entries = tuple(
+            QueryEntry(item_id=items[place].item_id, rank=rank)
+            for rank, place in enumerate(places, start=1)
+        )
+        store.save_query(
+            Query(round=number + 1, strategy="margin", model_sha=None, entries=entries)
+        )
+
+
+def test_a_session_follows_the_round_that_somebody_else_began(open_it, make_workspace):
+    workspace = make_workspace()
+    session, view = open_it(workspace)
+    view = session.answer(press(view, "three"))
+    ask_next(workspace, 7, 8, 9)
+    late = press(view, "four")
+    view = session.answer(late)
+    assert sample(view) == "007.png"
+    assert (view.round, view.strategy) == (1, "margin")
+    assert (view.progress.size, view.progress.left) == (3, 3)
+    assert "the images of round 1" in view.note
+    assert view.labeled == 2
+    view = session.answer(press(view, "five"))
+    assert (view.note, view.progress.left) == ("", 2)
+    ask_next(workspace, 10)
+    view = session.undo()
+    assert (view.round, sample(view)) == (2, "010.png")
+    assert view.labeled == 3
+
+
+def test_a_page_that_was_open_while_somebody_else_trained_is_stored_and_followed(
+    open_it, make_workspace
+):
+    workspace = make_workspace(guess=3)
+    session, _ = open_it(workspace)
+    ids = [subject.item_id for subject in session.grid()]
+    ask_next(workspace, 7, 8)
+    uid = session.view().classes[3].uid
+    view = session.answer_page(
+        [Press(op_id=new_op_id(), kind="label", item_id=i, class_uid=uid) for i in ids]
+    )
+    assert (view.round, sample(view), view.labeled) == (1, "007.png", 4)
+    view = session.undo_page()
+    assert (view.round, view.labeled) == (1, 0)
 
 
 def test_finishing_returns_what_is_left_to_the_pool(open_it):

@@ -30,6 +30,8 @@ class LabelRounds(LabelAnswers):
     """A training failed in the background; the next dialog says why."""
     _ranked_for: int | None = None
     """Round for which the next images were ranked."""
+    _learner_for: int | None = None
+    """Round for which the learner was asked for."""
 
     @property
     def is_training(self) -> bool:
@@ -203,6 +205,7 @@ class LabelRounds(LabelAnswers):
 
     def prepare_learner(self) -> None:
         """After the first frame: load the learner, or make what it needs if a sampler is there."""
+        self._learner_for = self.view.round
         if self.view.round is None or not self.settings.is_learner_wanted:
             return
         self.call_quietly(lambda session: session.load_learner())
@@ -211,12 +214,15 @@ class LabelRounds(LabelAnswers):
 
     def query_opened(self) -> None:
         """Learn within the new round too, as soon as its sampler is exported."""
+        self._learner_for = self.view.round
         if self.view.round is not None and self.settings.is_learner_wanted:
             self.call_quietly(lambda session: session.load_learner())
 
     def query_went_on(self) -> None:
         """Rank the next images while the last of this query are answered."""
         p, number = self.view.progress, self.view.round
+        if number != self._learner_for:  # somebody else has trained
+            self.query_opened()
         if self._ranked_for == number or p.left * LAST_PART > p.size:
             return
         self._ranked_for = number
