@@ -247,18 +247,22 @@ def test_a_long_paste_stores_nothing(start, workspace, kibibytes):
     terminal.until(lambda text: "✔ 3 three" in text)
 
 
-def test_images_that_vanished_can_be_passed(start, workspace):
-    for path in (workspace / "pool").glob("00[01].png"):
+def test_images_that_vanished_are_passed_over_and_come_back(start, workspace):
+    kept = {path: path.read_bytes() for path in (workspace / "pool").glob("00[01].png")}
+    for path in kept:
         path.unlink()
     terminal = start()
-    terminal.until(lambda text: "this image cannot be shown" in text)
-    terminal.pump(0.3)
+    terminal.until(lambda text: "002.png" in text)
+    terminal.until_image()
     terminal.press("3")
-    terminal.until(lambda text: "no image to judge" in text)
-    terminal.pump(0.3)
-    terminal.press("x")
-    terminal.until(lambda text: "✔ can't tell" in text and "1/12" in text)
-    assert events(workspace) == [("cannot_tell", "000.png", None)]
+    terminal.until(lambda text: "✔ 3 three" in text and "left 9" in text)
+    terminal.press("q")
+    assert terminal.exit_code() == 0
+    assert events(workspace) == [("label", "002.png", "three")]
+    for path, data in kept.items():
+        path.write_bytes(data)
+    terminal = start()
+    terminal.until(lambda text: "000.png" in text)
 
 
 REPLY = b"\x1b[?62;4;22c"
