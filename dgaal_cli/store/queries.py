@@ -158,18 +158,24 @@ def close(connection: sqlite3.Connection, number: int, *, now_us: int) -> int:
 
 
 def progress(connection: sqlite3.Connection, number: int) -> QueryProgress:
-    """Count what became of a query's items."""
+    """Count what became of a query's items in its round.
+
+    An item that went back to the pool unanswered and was asked again belongs to the later query:
+    here it stays unanswered, so that each answer is counted in one round.
+    """
     row = connection.execute(
         """
         SELECT count(*), ifnull(sum(done AND class_uid IS NOT NULL), 0),
             ifnull(sum(done AND class_uid IS NULL), 0),
             ifnull(sum(NOT done AND askable AND skipped), 0), ifnull(sum(NOT done AND askable), 0)
-        FROM (SELECT i.done >= i.need AS done, v.class_uid AS class_uid,
+        FROM (SELECT i.done >= i.need AND q.item_id NOT IN
+                (SELECT item_id FROM query_entry WHERE round > ?1) AS done,
+            v.class_uid AS class_uid,
             i.state = 'ok' OR (i.is_synthetic AND i.state = 'quarantined') AS askable,
             EXISTS (SELECT 1 FROM answer a WHERE a.item_id = q.item_id AND a.says = 'skip'
                     AND a.round = q.round) AS skipped
             FROM query_entry q JOIN item i USING(item_id) LEFT JOIN verdict v USING(item_id)
-            WHERE q.round = ?)
+            WHERE q.round = ?1)
         """,
         (number,),
     ).fetchone()

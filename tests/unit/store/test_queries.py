@@ -84,6 +84,48 @@ def test_closing_returns_the_unanswered_items_to_the_pool(asked):
     assert asked.store.counts().unlabeled == 4
 
 
+def ask(asked, number: int, *items: int, overlap: int = 1) -> None:
+    entries = tuple(QueryEntry(item_id=ItemId(i), rank=r) for r, i in enumerate(items, start=1))
+    query = Query(round=number, strategy="x", model_sha=None, entries=entries)
+    asked.store.save_query(query, overlap=overlap)
+
+
+def counted(asked, number: int) -> tuple[int, int, int]:
+    p = asked.store.query_progress(number)
+    return p.labeled, p.cannot_tell, p.left
+
+
+def test_an_answer_counts_in_the_round_that_asked_for_it_last(asked):
+    asked.say("ann", "label", 3, asked.cat)
+    asked.store.close_query(0)
+    ask(asked, 1, 1, 2, 4)
+    assert counted(asked, 0) == (1, 0, 2)
+    asked.say("ann", "label", 1, asked.cat)
+    asked.say("ann", "cannot_tell", 2)
+    assert counted(asked, 0) == (1, 0, 2)
+    assert counted(asked, 1) == (1, 1, 1)
+    asked.store.undo("ann", "ann-1")
+    assert counted(asked, 0) == (1, 0, 2)
+    assert counted(asked, 1) == (1, 0, 2)
+    asked.say("ann", "label", 3, asked.dog)  # the answer of round 0, corrected in round 1
+    assert counted(asked, 0) == (1, 0, 2)
+    asked.store.close_query(1)
+    ask(asked, 2, 2, 4)
+    asked.say("bob", "label", 2, asked.dog)
+    assert [counted(asked, n) for n in (0, 1, 2)] == [(1, 0, 2), (1, 0, 2), (1, 0, 1)]
+
+
+def test_an_item_that_two_people_finished_over_two_rounds_counts_once(asked):
+    asked.store.close_query(0)
+    ask(asked, 1, 4, 5, overlap=2)
+    asked.say("ann", "label", 4, asked.cat)
+    asked.store.close_query(1)
+    ask(asked, 2, 4, overlap=2)
+    assert (counted(asked, 1), counted(asked, 2)) == ((0, 0, 2), (0, 0, 1))
+    asked.say("bob", "label", 4, asked.cat)
+    assert (counted(asked, 1), counted(asked, 2)) == ((0, 0, 2), (1, 0, 0))
+
+
 def test_a_skip_of_an_earlier_round_does_not_put_an_item_off(asked):
     asked.say("sam", "skip", 3)
     asked.store.close_query(0)
