@@ -135,7 +135,8 @@ class RoundCalls(LabelCore):
             if not item.is_synthetic and item.state == "ok" and item.item_id not in known
         ]
         drawn = random.SystemRandom().sample(free, min(self._room(), len(free)))
-        reason = "chosen at random, as training failed"
+        why = "the method chose none" if self._query is None else "the round is not trained"
+        reason = f"chosen at random, as {why}"
         return [QueryEntry(item_id=i, rank=r, reason=reason) for r, i in enumerate(drawn, start=1)]
 
     def _room(self) -> int:

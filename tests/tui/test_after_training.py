@@ -44,7 +44,7 @@ async def test_labeling_goes_on_after_a_training_that_failed(terminal):
         await t.until(lambda: t.screen.is_current and t.screen.subject, "for another image")
         await t.settle()
         assert t.screen.view.progress.left == 11  # all that the small pool has
-        assert "chosen at random" in t.text()
+        assert "chosen at random, as the round is not trained" in t.text()
         await t.press("4")
         assert len(t.labels()) == 2
 
@@ -52,6 +52,7 @@ async def test_labeling_goes_on_after_a_training_that_failed(terminal):
 async def test_what_a_failed_training_said_can_be_read(terminal):
     async with terminal(asked=1, train={"train": FAILING}) as t:
         await fail(t)
+        assert "Training failed; your labels are safe" in t.dialog()
         assert "line 29" in t.dialog()
         assert "line 2\n" not in t.dialog()
         await t.pilot.press("l")
@@ -104,11 +105,13 @@ async def test_a_query_that_cannot_be_chosen_is_replaced_by_random_images(termin
     async with terminal(workspace=workspace, train=steps) as t:
         dialog = await fail(t)
         assert "no generator" in dialog.state.reason
+        assert "The round is trained, but no images were chosen" in t.dialog()
         seem_trained(workspace, 1)
         await t.pilot.press("b")
         await t.until(lambda: t.screen.is_current and t.screen.subject, "for an image")
         await t.settle()
         assert (t.screen.view.round, t.screen.view.strategy) == (1, "random")
+        assert t.screen.subject.reason == "chosen at random, as the method chose none"
         await t.press("4")
     with LabelStore.open(workspace.store_path) as store:
         assert len(store.labels()) == 2

@@ -170,6 +170,42 @@ async def test_synthesis_is_asked_by_number_and_trains_first(terminal, workspace
         assert dialog.state.chosen == 7
 
 
+async def test_synthesis_is_refused_before_two_classes_have_labels(terminal):
+    async with terminal() as t:
+        await t.press("3", "3")
+        await open_rounds(t)
+        await t.pilot.press("s")
+        await t.pilot.pause()
+        assert isinstance(t.app.screen, RoundsScreen)
+        assert "synthesis draws at the boundary between classes" in words(t)
+        await t.pilot.press("escape")
+        await t.until(lambda: t.screen.is_current)
+        await t.press("4")
+        await open_rounds(t)
+        await t.pilot.press("s")
+        await t.until(lambda: isinstance(t.app.screen, NumberDialog))
+
+
+async def test_a_query_that_fails_in_the_background_is_no_failed_training(
+    terminal, workspace, tmp_path
+):
+    history(workspace)
+    go = tmp_path / "go"
+    steps = {
+        "train": [*TRAIN[:2], f"GO = {str(go)!r}\n{TRAIN[2]}"],
+        "query": script("sys.exit('no generator')"),
+    }
+    async with terminal(workspace=workspace, train=steps) as t:
+        await t.press("t")
+        await t.pilot.press("enter")
+        await t.until(lambda: isinstance(t.app.screen, TrainingDialog))
+        await t.until(lambda: t.app.screen.state and t.app.screen.state.round == 0)
+        await t.pilot.press("b")
+        await t.until(lambda: t.screen.is_current)
+        go.touch()
+        await t.until(lambda: "choosing images failed" in t.text(), "for the news")
+
+
 async def test_synthesis_pauses_by_itself_when_junk_passes_the_threshold(terminal, workspace):
     history(workspace, junk=4, goes_on=False)
     async with terminal(workspace=workspace) as t:

@@ -135,7 +135,8 @@ class LabelRounds(LabelAnswers):
     def _tell_failure(self, state: TrainingState) -> None:
         self.background = ""
         self._is_failure_untold = state.stage == "failed"
-        self.warn(f"training {state.stage}; nothing is lost, t tells more", is_bell=True)
+        what = "choosing images" if state.step.startswith("query") else "training"
+        self.warn(f"{what} {state.stage}; nothing is lost, t tells more", is_bell=True)
 
     def _open_next(self) -> None:
         if self.pending or self.busy:

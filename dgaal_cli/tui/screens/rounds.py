@@ -116,6 +116,13 @@ class RoundsScreen(Screen[Choice]):
             self.app.bell()
             return
 
+        if sum(count > 0 for count in self.view.by_class.values()) < 2:
+            self._note = (
+                "synthesis draws at the boundary between classes: label images of two classes first"
+            )
+            self.app.bell()
+            return
+
         def go(count: int | None) -> None:
             if count:
                 self.dismiss(Choice(kind="synthesize", count=count))

@@ -187,7 +187,11 @@ def progress_text(state: TrainingState, *, elapsed_s: float, width: int = _WIDTH
     if state.stage == "failed":
         last = state.reason.splitlines()[-TOLD_LINES:]
         tail = "\n".join(pad(entry, min(cell_len(entry), width)) for entry in last)
-        return text(("Training failed; your labels are safe.\n", "bold #ff6b6b"), (tail, "#d7dde5"))
+        is_trained = state.step.startswith("query")
+        what = (
+            "The round is trained, but no images were chosen" if is_trained else "Training failed"
+        )
+        return text((f"{what}; your labels are safe.\n", "bold #ff6b6b"), (tail, "#d7dde5"))
     if state.stage == "canceled":
         return text(
             ("Canceled; the state is saved and the next run goes on from there.", "#ffb454")
