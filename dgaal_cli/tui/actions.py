@@ -93,7 +93,12 @@ REVIEW = (
     replace(_CANNOT_TELL, title="Can't"),
     _BACK,
     _HELP,
-    Action(name="flag", title="Flag", explanation="flag the answer for later, or not", keys=("f",)),
+    Action(
+        name="flag",
+        title="Flag",
+        explanation="flag the answer for later, or not",
+        keys=("f", "*"),  # with classes on letters f is one of them, or begins one
+    ),
     Action(name="class", title="Class", explanation="answers of one class only", keys=("C",)),
     Action(name="flagged", title="Flags", explanation="flagged answers only", keys=("F",)),
     Action(

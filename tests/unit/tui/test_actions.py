@@ -1,6 +1,7 @@
 """Keys of the grid, the review and the rounds: as usual, the operator's own, and refused ones."""
 
 import re
+from collections.abc import Sequence
 
 import pytest
 
@@ -11,7 +12,7 @@ from dgaal_cli.tui.actions import SCREENS, check_screen_keys, live, name_of
 from dgaal_cli.tui.keymap import Keymap, OwnKeys, make_keymap
 
 
-def keymap(own: dict | None = None, names: str = "ab") -> Keymap:
+def keymap(own: dict | None = None, names: Sequence[str] = "ab") -> Keymap:
     classes = [
         ClassRecord(uid=ClassUid(name), name=name, key="", position=at)
         for at, name in enumerate(names)
@@ -19,9 +20,12 @@ def keymap(own: dict | None = None, names: str = "ab") -> Keymap:
     return make_keymap(classes, own=OwnKeys(commands=own or {}))
 
 
+@pytest.mark.parametrize("count", [0, 2, 10, 11, 20, 36, 37, 100, 400, 500])
 @pytest.mark.parametrize("screen", SCREENS)
-def test_no_key_means_two_things(screen):
-    keys = [key for action in live(screen, keymap()) for key in action.keys]
+def test_every_action_has_a_key_and_no_key_means_two_things(screen, count):
+    actions = live(screen, keymap(names=[f"class {at}" for at in range(count)]))
+    assert [action.name for action in actions if not action.keys] == []
+    keys = [key for action in actions for key in action.keys]
     assert len(keys) == len(set(keys))
 
 
