@@ -12,6 +12,7 @@ from dgaal_cli.tui.screens.review import ReviewScreen
 from dgaal_cli.tui.screens.rounds import RoundsScreen
 from dgaal_cli.tui.screens.training import TrainingDialog
 from dgaal_cli.tui.trainer import TrainingState
+from dgaal_cli.tui.widgets.image_view import ImageView
 from dgaal_cli.tui.widgets.rows import Rows
 
 FORTY = [f"class {i:02d}" for i in range(40)]
@@ -72,6 +73,39 @@ async def test_a_class_is_found_by_name_in_the_grid(terminal):
         assert "class 29" in words(t)
 
 
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (120, 40), (200, 50)])
+@pytest.mark.parametrize("where", ["label", "review"])
+async def test_the_image_stays_in_sight_while_its_class_is_looked_up(terminal, size, where):
+    async with terminal(size=size) as t:
+        await t.press("3")
+        screen = t.screen if where == "label" else await open_screen(t, ReviewScreen)
+        await keys(t, "/")
+        await t.until(lambda: isinstance(t.app.screen, FindClassDialog))
+        dialog = t.app.screen
+        box = dialog.query_one("#box").region
+        assert box.area
+        assert box.bottom <= size[1]
+        assert not box.overlaps(screen.query_one(ImageView).region)
+        assert dialog.styles.background.a == 0  # nor is it dimmed
+
+
+async def test_the_box_of_the_classes_leaves_the_marked_cell_of_the_grid_alone(terminal):
+    names = [f"{i:03d}.png" for i in range(12)]
+    async with terminal(names=names, guess=3, asked=12, size=(80, 24)) as t:
+        grid = await open_screen(t, GridScreen)
+        width = grid._shape.width
+        for column in (0, grid.model.columns - 1):
+            grid.model.at = column
+            await keys(t, "/")
+            await t.until(lambda: isinstance(t.app.screen, FindClassDialog))
+            box = t.app.screen.query_one("#box").region
+            assert not set(range(box.x, box.right)) & set(
+                range(column * width, (column + 1) * width)
+            )
+            await keys(t, "escape")
+            await t.until(lambda: grid.is_current)
+
+
 async def test_two_keys_and_a_name_change_an_answer_in_review(terminal):
     async with terminal(classes=FORTY) as t:
         code = t.screen.keymap.code_of[t.screen.view.classes[5].uid]
@@ -92,12 +126,37 @@ async def test_two_keys_and_a_name_change_an_answer_in_review(terminal):
         await t.until(lambda: t.labels() == {"000.png": "class 12"})
 
 
-async def test_review_flags_and_takes_the_flag_off(terminal):
-    async with terminal() as t:
-        await t.press("3")
+async def test_of_many_classes_review_lists_one_by_its_name_and_all_again(terminal):
+    async with terminal(classes=FORTY) as t:
+        for number in (5, 30):
+            for key in t.screen.keymap.code_of[t.screen.view.classes[number].uid]:
+                await t.press(key)
         review = await open_screen(t, ReviewScreen)
+        await t.until(lambda: len(review.shown) == 2)
+        await keys(t, "C")
+        await t.until(lambda: isinstance(t.app.screen, FindClassDialog))
+        assert "list only ▸" in t.dialog()
+        await keys(t, *"30", "enter")
+        await t.until(lambda: review.is_current)
+        assert "class class 30" in words(t)
+        assert [given.sample_id for given in review.shown] == ["001.png"]
+        await keys(t, "C")
+        assert review.is_current
+        assert len(review.shown) == 2
+        await keys(t, "C", "escape")
+        await t.until(lambda: review.is_current)
+        assert len(review.shown) == 2
+        assert len(t.events()) == 2
+
+
+@pytest.mark.parametrize(("classes", "key"), [(["one", "two"], "f"), (FORTY[:20], "*")])
+async def test_review_flags_and_takes_the_flag_off(terminal, classes, key):
+    async with terminal(classes=classes) as t:
+        await t.press("1")
+        review = await open_screen(t, ReviewScreen)
+        assert f"{key} Flag" in review.query_one("#keys-bar", Rows)._rows[0].text
         for expected in (True, False):
-            await keys(t, "f")
+            await keys(t, key)
             await t.until(
                 lambda wanted=expected: review.marked and review.marked.is_flagged is wanted
             )

@@ -20,6 +20,7 @@ from digit_terminal import (
     open_review,
     open_rounds,
     open_training,
+    press,
     ready,
     until,
 )
@@ -98,6 +99,14 @@ async def test_a_label_screen_without_hints_is_as_recorded(tmp_path, clock, snap
         async with app.run_test(size=(80, 24)) as pilot:
             await open_pool_image(app, pilot, clock)
             snapshot(app, "no-hints-80x24")
+
+
+async def test_finding_a_class_beside_its_image_is_as_recorded(tmp_path, clock, snapshot):
+    with label_app(make_workspace(tmp_path), clock) as app:
+        async with app.run_test(size=(80, 24)) as pilot:
+            await open_pool_image(app, pilot, clock)
+            await press(app, pilot, clock, "slash", "e")
+            snapshot(app, "find-80x24")
 
 
 async def test_a_small_terminal_says_so_and_comes_back(tmp_path, clock, snapshot):

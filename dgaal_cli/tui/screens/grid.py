@@ -185,7 +185,11 @@ class GridScreen(Screen[LabelView]):
                 self.model.relabel(record.uid)
                 self.draw()
 
-        self.app.push_screen(FindClassDialog(self.view.classes), take)
+        is_left = self.model.at % self.model.columns < self.model.columns / 2
+        dialog = FindClassDialog(
+            self.view.classes, verb="relabel as", side="right" if is_left else "left"
+        )
+        self.app.push_screen(dialog, take)
 
     def _help(self) -> None:
         from dgaal_cli.tui.screens.help import HelpDialog

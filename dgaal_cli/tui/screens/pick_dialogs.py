@@ -1,7 +1,7 @@
 """Dialogs to type into: a class, a number, one of several names."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from textual.widgets import Input, Static
 
@@ -159,7 +159,10 @@ class AddClassDialog(Dialog[str | None]):
 
 
 class FindClassDialog(Dialog[ClassRecord | None]):
-    """Type a part of a class name; Enter takes the first that fits."""
+    """Type a part of a class name; Enter takes the first that fits.
+
+    The image that is asked about stays in sight: the box keeps to one side of the screen.
+    """
 
     heading = " find a class "
     BINDINGS: ClassVar = [
@@ -169,8 +172,22 @@ class FindClassDialog(Dialog[ClassRecord | None]):
     ]
     SHOWN = 8
 
-    def __init__(self, classes: Sequence[ClassRecord]) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        classes: Sequence[ClassRecord],
+        *,
+        verb: str = "answer with",
+        side: Literal["left", "right"] = "right",
+    ) -> None:
+        """Prepare the dialog.
+
+        Args:
+            classes: What can be found, in the order of the screen.
+            verb: What Enter does with a class.
+            side: Where the box is, away from the image.
+        """
+        super().__init__(classes=f"-{side}")
+        self._verb = verb
         self._known = list(classes)
         self._found = list(classes)
         self._at = 0
@@ -179,17 +196,16 @@ class FindClassDialog(Dialog[ClassRecord | None]):
         """A line to type into and the classes that fit."""
         return [
             Input(placeholder="part of the name", id="part"),
-            Static("", id="found", classes="gap"),
+            Static("", id="found"),
             Static(
                 text(
                     (" ⏎ ", "reverse bold"),
-                    " answer with ▸   ",
+                    f" {self._verb} ▸\n",
                     (" ↑↓ ", "reverse bold"),
                     " move   ",
                     (" Esc ", "reverse bold"),
                     " back",
-                ),
-                classes="gap",
+                )
             ),
         ]
 

@@ -39,6 +39,8 @@ from dgaal_cli.tui.widgets.review_list import Filter, ReviewScene, asked, review
 from dgaal_cli.tui.widgets.rows import Rows
 from dgaal_cli.tui.widgets.words import unreadable
 
+STEPPED = 10
+"""Up to this many classes a key steps through them; beyond, one is picked by its name."""
 _FAR = 1_000_000_000
 _STEPS = {"up": -1, "k": -1, "down": 1, "j": 1, "pageup": -10, "pagedown": 10}
 _MOVES = {**_STEPS, "home": -_FAR, "end": _FAR}
@@ -187,7 +189,9 @@ class ReviewScreen(Screen[LabelView]):
 
     def _narrow(self, name: str) -> None:
         old = self.filter
-        if name == "class":
+        if name == "class" and len(self.view.classes) > STEPPED:
+            self._pick_class()
+        elif name == "class":
             uids = [None, *(c.uid for c in self.view.classes)]
             after = uids[(uids.index(old.class_uid) + 1) % len(uids)]
             self.filter = dataclasses.replace(old, class_uid=after)
@@ -199,6 +203,21 @@ class ReviewScreen(Screen[LabelView]):
                 is_hinted=old.is_hinted != (name == "hinted"),
             )
         self._mark(0)
+
+    def _pick_class(self) -> None:
+        """List all classes again, or one that is picked by its name."""
+        from dgaal_cli.tui.screens.pick_dialogs import FindClassDialog
+
+        def take(record: ClassRecord | None) -> None:
+            if record is not None:
+                self.filter = dataclasses.replace(self.filter, class_uid=record.uid)
+                self._mark(0)
+
+        if self.filter.class_uid is not None:
+            self.filter = dataclasses.replace(self.filter, class_uid=None)
+        else:
+            dialog = FindClassDialog(self.view.classes, verb="list only", side="left")
+            self.app.push_screen(dialog, take)
 
     def _help(self) -> None:
         from dgaal_cli.tui.screens.help import HelpDialog
@@ -214,7 +233,8 @@ class ReviewScreen(Screen[LabelView]):
             if record and asked and self.marked == asked:
                 self.change("label", record.uid)
 
-        self.app.push_screen(FindClassDialog(self.view.classes), take)
+        dialog = FindClassDialog(self.view.classes, verb="change to", side="left")
+        self.app.push_screen(dialog, take)
 
     def _flag(self) -> None:
         marked = self.marked
