@@ -583,3 +583,20 @@ async def test_control_z_is_what_the_operator_made_it_on_every_screen(terminal, 
     async with terminal(workspace=t.workspace) as t:
         await t.pilot.press("ctrl+z")
         assert suspended
+
+
+async def test_an_image_in_place_of_the_one_that_somebody_took_has_to_be_looked_at(terminal):
+    async with terminal() as t:
+        with LabelStore.open(t.workspace.store_path) as store:
+            assert store.next_task("bob", "bob's").item.sample_id == "001.png"
+            t.clock.now += 1
+            await t.pilot.press("3")
+            await t.until(lambda: not t.screen.pending, "for the store")
+        await t.settle()
+        assert t.screen.subject.sample_id == "002.png"
+        t.clock.now += 0.3
+        await t.pilot.press("4")
+        await t.pilot.pause()
+        assert "look at it first" in t.text()
+        await t.press("5")
+        assert t.labels() == {"000.png": "three", "002.png": "five"}

@@ -5,7 +5,7 @@ from typing import Literal
 
 from textual import timer
 
-from dgaal_cli.ids import ClassUid
+from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.tui import messages
 from dgaal_cli.tui.bridge import (
     AnswerName,
@@ -30,6 +30,8 @@ class LabelAnswers(LabelBase):
 
     _held: timer.Timer | None = None
     """Runs while an answer waits to see whether its key is held."""
+    _foreseen: ItemId | None = None
+    """Image that is shown while the answer to the one before is being saved."""
 
     def answer(self, kind: AnswerName, uid: ClassUid | None = None) -> None:
         """Send one answer to the store and show the next image meanwhile."""
@@ -58,8 +60,10 @@ class LabelAnswers(LabelBase):
         else:
             self._send()
         if self.view.upcoming:
+            self._foreseen = self.view.upcoming[0].item_id
             self.show_subject(self.view.upcoming[0])
         else:
+            self._foreseen = None
             self.draw()
 
     def send_held(self) -> None:
@@ -112,6 +116,8 @@ class LabelAnswers(LabelBase):
         """COMMIT has returned: now it is saved, and the next answer may come."""
         self.pending, self.is_failed = None, False
         self.take_view(message.view)
+        if self._foreseen not in (None, self._shown_item()):
+            self.gate.startle()  # somebody else has it, or has trained
         if self.view.state == "answered":
             self.round_answered()
         else:
