@@ -2,12 +2,12 @@
 
 import pytest
 from label_terminal import Terminal, script
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from dgaal_cli.tui.palette import LabelCommands
 from dgaal_cli.tui.screens.grid import GridScreen
 from dgaal_cli.tui.screens.help import HelpDialog
-from dgaal_cli.tui.screens.pick_dialogs import FindClassDialog
+from dgaal_cli.tui.screens.pick_dialogs import FindClassDialog, NumberDialog
 from dgaal_cli.tui.screens.review import ReviewScreen
 from dgaal_cli.tui.screens.rounds import RoundsScreen
 from dgaal_cli.tui.screens.training import TrainingDialog
@@ -242,3 +242,15 @@ async def test_the_training_dialog_shows_its_keys_in_a_small_terminal(terminal, 
         dialog._draw()
         await t.pilot.pause()
         assert dialog.query_one("#keys").region.bottom < box.region.bottom
+
+
+@pytest.mark.parametrize("typed", ["0", "1001", "-5"])
+async def test_a_number_that_cannot_be_is_told_which_can(terminal, typed):
+    async with terminal() as t:
+        given = []
+        t.app.push_screen(NumberDialog("size", "how many?", value=5, most=1000), given.append)
+        await t.until(lambda: isinstance(t.app.screen, NumberDialog) and t.app.screen.query(Input))
+        assert "from 1 to" not in t.dialog()
+        await keys(t, *typed, "enter")
+        await t.until(lambda: "from 1 to 1,000" in t.dialog())
+        assert given == []

@@ -29,6 +29,7 @@ class NumberDialog(Dialog[int | None]):
         return [
             Static(text(self._question)),
             Input(str(self._value), type="integer", max_length=6, id="number", classes="gap"),
+            Static("", id="range"),
             Static(text((" ⏎ ", _CAP), " go   ", (" Esc ", _CAP), " back"), classes="gap"),
         ]
 
@@ -46,6 +47,8 @@ class NumberDialog(Dialog[int | None]):
             self.dismiss(number)
         else:
             self.app.bell()
+            told = f"a number from 1 to {self._most:,}, please"
+            self.query_one("#range", Static).update(text((told, "#ffb454")))
 
     def action_leave(self) -> None:
         """Go back."""
