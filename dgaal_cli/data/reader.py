@@ -8,8 +8,10 @@ import numpy as np
 
 from dgaal_cli.data.decoder import Decoder, DecoderDiedError
 from dgaal_cli.data.images import Pixels, decode
+from dgaal_cli.data.presence import folder_of, is_gone
 from dgaal_cli.data.sources import Entry, FileBytes, Source, open_source
 from dgaal_cli.data.unreadable import UnreadableImageError
+from dgaal_cli.errors import InputDataError
 from dgaal_cli.ids import SampleId
 
 MAX_PIXELS = 4_000_000
@@ -58,13 +60,19 @@ class ImageReader:
             return self._decode(payload)
 
     def file_of(self, sample_id: SampleId, *, is_synthetic: bool = False) -> str:
-        """Return the absolute path of the image's file; empty if it has none of its own.
+        """Return the absolute path of the image's file, or where it was; empty if it has none.
 
         Raises:
             UnreadableImageError: The id is no synthetic image's.
             InputDataError: The pool holds no such image.
         """
-        entry = self._synthetic(sample_id) if is_synthetic else self._open().get(sample_id)
+        try:
+            entry = self._synthetic(sample_id) if is_synthetic else self._open().get(sample_id)
+        except InputDataError:
+            folder = None if is_synthetic else folder_of(self._root, self._spec)
+            if folder is None or not is_gone(folder / sample_id, beside=folder):
+                raise
+            return str((folder / sample_id).absolute())
         return str(Path(entry.read.path).absolute()) if isinstance(entry.read, FileBytes) else ""
 
     def close(self) -> None:

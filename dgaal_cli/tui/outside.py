@@ -25,6 +25,8 @@ def open_outside(path: str, environment: Mapping[str, str] | None = None) -> str
     program = viewer(os.environ if environment is None else environment)
     if not path:
         return "this image is in no file of its own"
+    if not os.path.lexists(path):
+        return f"its file is gone: {show(path)}"
     if not program:
         return f"no desktop here; the image is {show(path)}"
     try:

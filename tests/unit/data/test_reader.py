@@ -45,6 +45,21 @@ def test_arrays_are_read_without_a_process(tmp_path: Path) -> None:
     assert reader._decoder._process is None
 
 
+def test_the_place_of_a_file_is_told_even_where_it_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "pool").mkdir()
+    (tmp_path / "pool/a.png").write_bytes(png(1))
+    (tmp_path / "list.csv").write_text("file_name\npool/b.png\n")
+    np.savez(tmp_path / "p.npz", x=np.stack([pixels(1)]))
+    reader = ImageReader(tmp_path, "pool")
+    assert reader.file_of(SampleId("a.png")) == str(tmp_path / "pool/a.png")
+    assert reader.file_of(SampleId("b.png")) == str(tmp_path / "pool/b.png")
+    with pytest.raises(InputDataError):
+        reader.file_of(SampleId("../list.csv"))
+    listed = ImageReader(tmp_path, "list.csv").file_of(SampleId("pool/b.png"))
+    assert listed == str(tmp_path / "pool/b.png")
+    assert ImageReader(tmp_path, "p.npz").file_of(SampleId("000000")) == ""
+
+
 def test_huge_images_are_shrunk(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(encoded(np.zeros((3000, 2500, 1), np.uint8)))
     reader = ImageReader(tmp_path, "a.png")
