@@ -63,6 +63,8 @@ class Ranking:
     """Positions among the synthesized images that join the labels with their inherited label."""
     strategy: str = ""
     """What was done, for the record."""
+    is_random: bool = False
+    """The scores are a random order: they say nothing of an image."""
     reasons: Mapping[Row, str] = field(default_factory=dict[Row, str])
     """Why a pick was picked, in a few words."""
     prediction: Prediction | None = None

@@ -24,4 +24,4 @@ def random_ranking(data: RoundData, count: int, seed: int, *, strategy: str) -> 
     order = numpy_generator(seed, "random").permutation(len(rows))
     scores = (order / max(len(rows), 1)).astype(np.float32)
     picks = select_top(scores, rows, count)
-    return Ranking(rows=rows, scores=scores, picks=picks, strategy=strategy)
+    return Ranking(rows=rows, scores=scores, picks=picks, strategy=strategy, is_random=True)

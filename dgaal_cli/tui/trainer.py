@@ -66,6 +66,8 @@ class TrainingState:
     """Recent values of each loss of the phase, oldest first."""
     metrics: dict[str, float] = field(default_factory=dict[str, float])
     """Gauges of the trained sampler."""
+    is_trained: bool = False
+    """The round is; what is left is to choose the next images."""
     accuracy: float | None = None
     measured_on: str = ""
     saved: str = ""
@@ -77,7 +79,7 @@ class TrainingState:
     @property
     def share(self) -> float:
         """How much of all phases is done, 0..1."""
-        if self.stage == "done":
+        if self.stage == "done" or (self.is_trained and self.step.startswith("query")):
             return 1.0
         inside = self.done / self.steps if self.steps else 0.0
         return (max(0, self.position - 1) + inside) / self.count if self.count else inside
@@ -105,7 +107,7 @@ def fold(state: TrainingState, event: AnyEvent) -> TrainingState:
             changes = {"warning": event.message}
         case RoundTrained():
             changes = {"accuracy": event.accuracy, "measured_on": event.measured_on}
-            changes |= {"left_s": None, "metrics": dict(event.metrics)}
+            changes |= {"left_s": None, "metrics": dict(event.metrics), "is_trained": True}
         case QueryChosen():
             changes = {"chosen": event.size}
         case _:
@@ -242,7 +244,7 @@ class Trainer:
             return False
         if process.returncode in (0, 3):
             return True
-        reason = "\n".join(words).strip() or f"the process ended with {process.returncode}"
+        reason = "\n".join([*words, *_ending(process.returncode, is_silent=not words)])
         self._change(dataclasses.replace(self.state, stage="failed", reason=reason))
         return False
 
@@ -281,6 +283,19 @@ class Trainer:
 def _signal_group(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
+
+
+def _ending(code: int, *, is_silent: bool) -> list[str]:
+    """Say how a process ended, where it was killed or said nothing itself."""
+    if code >= 0:
+        return [f"the process ended with exit code {code} and said nothing"] if is_silent else []
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    if name == "SIGKILL":
+        return ["the process was killed (SIGKILL), as the system does when memory runs out"]
+    return [f"the process was ended from outside or crashed ({name})"]
 
 
 def _collect(stream: IO[bytes] | None, words: "deque[str]") -> None:

@@ -211,7 +211,8 @@ def _entries(trained: Trained, ranking: Ranking) -> list[QueryEntry]:
     nearest = _nearest_labeled(trained, ranking.picks)
     entries: list[QueryEntry] = []
     for rank, (row, at) in enumerate(zip(ranking.picks, picks, strict=True), start=1):
-        score = float(ranking.scores[at])
+        score = None if ranking.is_random else float(ranking.scores[at])
+        share = None if score is None else float(np.searchsorted(ordered, score)) / len(ordered)
         guesses: Guesses = ()
         if ranking.prediction is not None:
             guesses = top_guesses(trained, ranking.prediction.probabilities[at])
@@ -220,7 +221,7 @@ def _entries(trained: Trained, ranking: Ranking) -> list[QueryEntry]:
                 item_id=data.item_ids[row],
                 rank=rank,
                 score=score,
-                percentile=100.0 * float(np.searchsorted(ordered, score)) / len(ordered),
+                percentile=None if share is None else 100.0 * share,
                 nearest=nearest.get(row),
                 predicted=guesses[0][0] if guesses else None,
                 probabilities=guesses,

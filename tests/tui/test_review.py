@@ -6,6 +6,7 @@ from dgaal_cli.errors import StorageError
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.tui.screens.dialogs import UnsavedDialog
 from dgaal_cli.tui.screens.review import ReviewScreen
+from dgaal_cli.tui.widgets.rows import Rows
 
 
 async def open_review(t: Terminal) -> ReviewScreen:
@@ -39,6 +40,14 @@ async def test_review_changes_an_answer_as_a_new_event_and_undo_takes_it_back(te
         assert t.screen.subject.sample_id == "003.png"
         await t.press("u")
         assert t.labels() == {"000.png": "three", "002.png": "five"}
+
+
+async def test_a_review_without_answers_says_so(terminal):
+    async with terminal() as t:
+        await t.press("r")
+        await t.until(lambda: isinstance(t.app.screen, ReviewScreen), "for the review")
+        rows = t.app.screen.query(Rows)
+        await t.until(lambda: any("no answer yet" in s.text for r in rows for s in r._rows))
 
 
 async def test_review_filters_by_class_flag_and_disagreement(terminal):

@@ -1,6 +1,7 @@
 """The round screen, training beside the labeling, and what follows a training."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -9,6 +10,7 @@ from label_terminal import saying, script
 from dgaal_cli.events import QueryChosen, RoundStarted, RoundTrained, StepDone
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import Answer, Query, QueryEntry
+from dgaal_cli.tui.screens.help import HelpDialog
 from dgaal_cli.tui.screens.pick_dialogs import NumberDialog, PickDialog
 from dgaal_cli.tui.screens.rounds import RoundsScreen
 from dgaal_cli.tui.screens.training import TrainingDialog
@@ -144,6 +146,52 @@ async def test_method_and_query_size_are_written_to_the_file_and_shown(terminal,
     text = workspace.config_path.read_text()
     assert "size = 37" in text
     assert 'method = "margin"' in text
+
+
+async def test_the_curve_names_what_was_measured_not_what_is_set(terminal, workspace):
+    history(workspace)
+    async with terminal(workspace=workspace) as t:
+        await open_rounds(t)
+        await t.pilot.press("m")
+        await t.until(lambda: isinstance(t.app.screen, PickDialog))
+        await t.pilot.press(*"random", "enter")
+        await t.until(
+            lambda: isinstance(t.app.screen, RoundsScreen) and "method random" in words(t)
+        )
+        assert "● dgaal " in words(t)
+    (workspace.round_path(1) / "run.json").write_text('{"method": "margin"}')
+    async with terminal(workspace=workspace) as t:
+        await open_rounds(t)
+        assert "● dgaal, then margin " in words(t)
+
+
+async def test_the_method_waits_for_a_training(terminal, workspace, tmp_path):
+    history(workspace)
+    steps = {"train": [*TRAIN[:2], f"GO = {str(tmp_path / 'never')!r}\n{TRAIN[2]}"]}
+    async with terminal(workspace=workspace, train=steps) as t:
+        await t.press("t")
+        await t.pilot.press("enter")
+        await t.until(lambda: isinstance(t.app.screen, TrainingDialog))
+        await t.until(lambda: t.app.screen.state and t.app.screen.state.round == 0)
+        await t.pilot.press("b")
+        await t.until(lambda: t.screen.is_current)
+        await t.settle()
+        await open_rounds(t)
+        await t.pilot.press("m")
+        await t.pilot.pause()
+        assert "a training runs; change the method after it" in words(t)
+        t.screen.stop_processes()
+
+
+async def test_the_help_of_the_rounds_lists_no_keys_of_classes(terminal, workspace):
+    history(workspace)
+    async with terminal(workspace=workspace) as t:
+        await open_rounds(t)
+        await t.pilot.press("question_mark")
+        await t.until(lambda: isinstance(t.app.screen, HelpDialog))
+        assert "Synthesize" in t.dialog()
+        assert "seven" not in t.dialog()
+        assert "No classes" not in t.dialog()
 
 
 async def test_synthesis_is_asked_by_number_and_trains_first(terminal, workspace):
@@ -402,6 +450,7 @@ async def test_the_palette_offers_every_command_by_name(terminal):
 async def test_opening_outside_says_where_the_image_is_without_a_desktop(terminal, monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr(os.path, "lexists", lambda _: True)
     async with terminal() as t:
         await t.press("o")
         await t.until(lambda: "no desktop here; the image is /pool/000.png" in t.text())

@@ -40,7 +40,7 @@ class HelpDialog(Dialog[None]):
 
         Args:
             keymap: Live keys of the label screen.
-            classes: In the order of the screen.
+            classes: In the order of the screen; none for another screen where they have no keys.
             actions: Live keys of another screen, shown instead of the label screen's commands.
         """
         super().__init__()
@@ -56,8 +56,9 @@ class HelpDialog(Dialog[None]):
             if self._actions
             else command_text(self._keymap, room)
         )
+        class_keys = class_keys_text(self._keymap, self._known, room)
         return [
-            Static(class_keys_text(self._keymap, self._known, room)),
+            *([] if self._actions and not self._known else [Static(class_keys)]),
             Static(commands, classes="gap"),
             Static(
                 text(

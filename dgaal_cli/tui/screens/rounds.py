@@ -102,7 +102,7 @@ class RoundsScreen(Screen[Choice]):
     def _help(self) -> None:
         from dgaal_cli.tui.screens.help import HelpDialog
 
-        self.app.push_screen(HelpDialog(self.keymap, self.view.classes, self.actions))
+        self.app.push_screen(HelpDialog(self.keymap, (), self.actions))
 
     def _synthesize(self) -> None:
         if self._is_training:
@@ -135,7 +135,10 @@ class RoundsScreen(Screen[Choice]):
         self.app.push_screen(dialog, go)
 
     def _pick_method(self) -> None:
-        if self.report.next_step == "query" or self._is_training:
+        if self._is_training:
+            self._note = "a training runs; change the method after it"
+            return
+        if self.report.next_step == "query":
             self._note = (
                 "the method changes before a round is trained; ask this round's query first"
             )

@@ -58,7 +58,8 @@ def review_rows(scene: ReviewScene, width: int, height: int) -> list[Strip]:
     for index, given in enumerate(shown[first : first + room], start=first):
         rows.append(boxed(width, *_line(scene, given, is_marked=index == scene.at, width=width)))
     if not shown:
-        rows.append(boxed(width, (("no answer fits the filter", theme.DIM),)))
+        told = "no answer fits the filter" if scene.answers else "no answer yet"
+        rows.append(boxed(width, ((told, theme.DIM),)))
     rows += [boxed(width, ())] * (height - 1 - len(rows))
     return [*rows, box_bottom(width, _agreement(scene.answers, width), theme.LINE)]
 

@@ -66,7 +66,10 @@ def curve_rows(report: RoundsReport, view: LabelView, width: int, height: int) -
         rows += [boxed(width, tuple(pieces)) for pieces in drawn]
     else:
         rows.append(boxed(width, (("appears after the first training", theme.DIM),)))
-    legend: list[Piece] = [("● ", theme.CURVE_POINT), (f"{show(report.method)}   ", theme.BASE)]
+    # What was measured, which need not be what the next round is set to.
+    ran = [row.method for row in report.rows if row.accuracy is not None and row.method]
+    methods = ", then ".join(map(show, dict.fromkeys(ran or [report.method])))
+    legend: list[Piece] = [("● ", theme.CURVE_POINT), (f"{methods}   ", theme.BASE)]
     if report.baseline.points:
         legend += [("○ ", theme.WARN), (f"random, {report.baseline.origin}", theme.BASE)]
     else:

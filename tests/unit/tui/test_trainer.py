@@ -1,6 +1,7 @@
 """Training beside the terminal: progress, failure, cancel, and never a lost query."""
 
 import os
+import re
 import sys
 import time
 
@@ -102,6 +103,26 @@ def test_a_silent_death_is_told_by_its_code():
     run = Run({"train": script("os._exit(9)")})
     run.trainer.start()
     assert "9" in run.wait_for("failed").reason
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [("KILL", r"was killed \(SIGKILL\), as .* memory"), ("SEGV", r"crashed \(SIGSEGV\)")],
+)
+def test_a_process_that_is_killed_is_told_in_words(number, told):
+    words = "sys.stderr.write('step 7\\n'); sys.stderr.flush()"
+    run = Run({"train": script(words, f"os.kill(os.getpid(), signal.SIG{number})")})
+    run.trainer.start()
+    assert re.search(f"step 7\n.*{told}", run.wait_for("failed").reason)
+
+
+def test_the_bar_stays_full_while_the_next_images_are_chosen():
+    go = [*printing(*EVENTS)]
+    run = Run({"train": script(*go), "query": script()})
+    run.trainer.start()
+    run.wait_for("done")
+    assert {state.share for state in run.states if state.step == "query"} == {1.0}
+    assert TrainingState(step="query").share == 0.0
 
 
 def test_a_missing_program_is_a_failure_not_a_crash():

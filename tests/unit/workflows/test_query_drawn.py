@@ -101,6 +101,15 @@ def test_a_method_that_draws_needs_no_wish_for_synthesis(tmp_path):
     assert len(query(workspace, config, count=600).entries) == 600  # more than the pool has
 
 
+def test_a_random_order_is_no_score(tmp_path):
+    workspace, config = workspace_of("random", tmp_path)
+    train(workspace, config)
+    result = query(workspace, config, count=4)
+    assert {(entry.score, entry.percentile) for entry in result.entries} == {(None, None)}
+    table = (workspace.round_path(result.round) / "query.csv").read_text().splitlines()
+    assert table[1].split(",")[2:4] == ["", ""]
+
+
 def test_a_budget_binds_drawings_too(tmp_path):
     workspace, config = workspace_of("simple-gan", tmp_path)
     config = configuration(workspace, *FAST, "query.budget=35")
