@@ -16,7 +16,11 @@ from dgaal_cli.errors import BusyError, StorageError
 from dgaal_cli.harmless import show
 
 DEADLINE_S = 8.0
-"""How long a writer waits for another process before it says who holds the store."""
+"""How long one process may hold the store before who waits for it is told its number."""
+LONGEST_S = 60.0
+"""How long to wait in a crowd, where the store goes from hand to hand all the time."""
+_LOOK_S = 0.25
+"""Between two looks at who holds it."""
 
 _COURTESY_S, _CROWDED_S = 0.003, 1.0
 """Who had to wait lately lets others in first: the kernel must wake them, and whoever has just left
@@ -35,7 +39,8 @@ class Gate:
         """Wait for the lock.
 
         Raises:
-            BusyError: Another process held it for ``DEADLINE_S``; the message names the process.
+            BusyError: Another process held it for ``DEADLINE_S``, or many did for ``LONGEST_S``;
+                the message names the process.
             StorageError: The lock's file cannot be made.
         """
         if self._descriptor < 0:
@@ -62,14 +67,22 @@ class Gate:
 
     def _wait(self) -> None:
         waiter = _Waiter(self._descriptor)
+        began = since = time.monotonic()
+        holder = _holder(self._store)
         try:
-            if waiter.wait(DEADLINE_S):
+            while not waiter.wait(min(_LOOK_S, DEADLINE_S)):
+                now, latest = time.monotonic(), _holder(self._store)
+                if latest != holder:  # it goes round: nobody is stuck
+                    holder, since = latest, now
+                if now - since >= DEADLINE_S or now - began >= LONGEST_S:
+                    break
+            else:
                 return
         except BaseException:
             self._abandon(waiter)
             raise
         if self._abandon(waiter):
-            raise _busy(_holder(self._store), self._store)
+            raise _busy(holder, self._store, time.monotonic() - began)
 
     def _abandon(self, waiter: "_Waiter") -> bool:
         """Stop waiting; False if the lock came at the last moment."""
@@ -129,7 +142,7 @@ def in_use(store: Path) -> BusyError:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         holder = _holder(store)
-        return foreign if holder == str(os.getpid()) else _busy(holder, store)
+        return foreign if holder == str(os.getpid()) else _busy(holder, store, DEADLINE_S)
     else:
         return foreign
     finally:
@@ -153,10 +166,10 @@ def _open(store: Path) -> int:
         ) from error
 
 
-def _busy(holder: str, store: Path) -> BusyError:
+def _busy(holder: str, store: Path, seconds: float) -> BusyError:
     return BusyError(
         f"{show(str(store))} is being written by process {holder or 'unknown'} for more than "
-        f"{DEADLINE_S:.0f} s; wait for it or stop it (a stopped one goes on with "
+        f"{seconds:.0f} s; wait for it or stop it (a stopped one goes on with "
         f"'kill -CONT {holder or 'PID'}'), then try again"
     )
 

@@ -1,5 +1,6 @@
 """G3, G4, G19: many people label at once, also while others read; nothing lost, doubled or late."""
 
+import contextlib
 import json
 import os
 import signal
@@ -63,7 +64,8 @@ def test_a_trainer_and_an_exporter_read_while_eight_label(drive: Drive, tmp_path
         report = label(drive, path, count, "reading")
         assert exporting.poll() is None, exporting.stderr.read()
     finally:
-        os.killpg(exporting.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(exporting.pid, signal.SIGKILL)
         exporting.communicate()
     assert {key: report[key] for key in SOUND} == SOUND
     assert report["acknowledged"] == count

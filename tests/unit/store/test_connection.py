@@ -350,3 +350,36 @@ def test_who_had_to_wait_lets_others_in_first_next_time(path, monkeypatch):
     assert slept == [gate_module._COURTESY_S]
     for gate in (mine, other):
         gate.close()
+
+
+ROUND = """
+import fcntl, os, sys, time
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+fcntl.flock(fd, fcntl.LOCK_EX)
+print("held", flush=True)
+for number in range(int(sys.argv[2])):
+    os.pwrite(fd, f"{1000 + number % int(sys.argv[3]):<12d}".encode(), 0)
+    time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize(("longest_s", "is_patient"), [(60.0, True), (0.5, False)])
+def test_where_the_store_goes_from_hand_to_hand_who_waits_is_patient(
+    store, path, monkeypatch, longest_s, is_patient
+):
+    """Eight people who label without a pause on a busy host kept an export out for 8 s."""
+    monkeypatch.setattr(gate_module, "DEADLINE_S", 0.3)
+    monkeypatch.setattr(gate_module, "LONGEST_S", longest_s)
+    monkeypatch.setattr(gate_module, "_LOOK_S", 0.06)
+    store.add_class("cat")
+    gate = str(gate_module.lock_path(path))
+    with subprocess.Popen(
+        [sys.executable, "-c", ROUND, gate, "30", "7"], stdout=subprocess.PIPE, text=True
+    ) as others:
+        assert others.stdout.readline() == "held\n"
+        if is_patient:
+            assert store.add_class("dog").position == 1
+        else:
+            with pytest.raises(BusyError, match="is being written by process 100"):
+                store.add_class("dog")
+        others.kill()
