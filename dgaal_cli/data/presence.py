@@ -9,13 +9,15 @@ _NOTHING_THERE = (FileNotFoundError, NotADirectoryError)
 def folder_of(root: Path, spec: str) -> Path | None:
     """Return the folder that a pool consists of; None for pools of another kind.
 
+    A folder that cannot be looked at, as after an error of its disk, is None as well.
+
     Args:
         root: What a relative SOURCE is relative to.
         spec: SOURCE, perhaps with ``#split``.
     """
     for part in (spec, spec.rpartition("#")[0]):
         path = root / os.path.expanduser(part)  # noqa: PTH111 - "~nobody" is a name, no error
-        if part and path.is_dir():
+        if part and os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises what stat does
             return path
     return None
 
@@ -37,6 +39,20 @@ def is_gone(path: str | os.PathLike[str], *, beside: str | os.PathLike[str]) -> 
     except (OSError, ValueError):
         return False
     return False
+
+
+def is_gone_from(folder: Path, sample_id: str) -> bool:
+    """Tell whether an image of a folder pool is gone although its part of the pool is there.
+
+    Its part is the first folder on the way to it, which may be a disk of its own.
+
+    Args:
+        folder: The pool.
+        sample_id: The image's path inside.
+    """
+    first, slash, _ = sample_id.partition("/")
+    beside = os.path.join(folder, first) if slash else folder  # noqa: PTH118 - any bytes
+    return is_gone(os.path.join(folder, sample_id), beside=beside)  # noqa: PTH118
 
 
 def _holds_any(folder: str | os.PathLike[str]) -> bool:

@@ -92,8 +92,12 @@ class LabelCore:
                 longer to import than a terminal's first frame may.
         """
         self._load()
-        is_hurried = is_hurried and self._seems_there()
-        return self._described(is_hurried=True) if is_hurried else self.view()
+        seems_there = self._seems_there() if is_hurried else False
+        if seems_there is False:
+            return self.view()
+        if seems_there and self._task is not None:
+            self._on_screen = self._task.item.item_id
+        return self._described(is_hurried=True)
 
     def _load(self) -> None:
         query = self._store.open_query()
@@ -196,9 +200,9 @@ class LabelCore:
         yield self._unfinished[1]
         self._unfinished = ("", "")
 
-    def _seems_there(self) -> bool:
+    def _seems_there(self) -> bool | None:
         root, spec = self._workspace.root, self._config.pool.source
-        return self._task is None or self._files.seems_there(self._task.item, root, spec)
+        return self._files.seems_there(self._task.item, root, spec) if self._task else None
 
     def _is_as_it_was(self, item_id: ItemId, *, is_seen: bool = False) -> bool:
         return self._files.is_as_it_was(item_id, is_seen=is_seen or item_id == self._on_screen)

@@ -1,12 +1,11 @@
 """Which images a session may ask: those whose file still is the one that was chosen."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dgaal_cli.data.presence import folder_of, is_gone
+from dgaal_cli.data.presence import folder_of, is_gone_from
 from dgaal_cli.harmless import show
 from dgaal_cli.ids import ItemId
 from dgaal_cli.store.labels import LabelStore
@@ -37,12 +36,12 @@ class AskedFiles:
         self._make_watch = make_watch
         self._told: list[tuple[str, ItemState]] = []
 
-    def seems_there(self, item: ItemRecord, root: Path, spec: str) -> bool:
-        """Whether an image's file is there, as far as one look without any import tells."""
+    def seems_there(self, item: ItemRecord, root: Path, spec: str) -> bool | None:
+        """Whether an image's file is there; None where one look without any import cannot tell."""
         folder = folder_of(root, spec)
         if self._make_watch is None or item.is_synthetic or folder is None:
-            return True
-        return not is_gone(os.path.join(folder, item.sample_id), beside=folder)  # noqa: PTH118
+            return None
+        return not is_gone_from(folder, item.sample_id)
 
     def is_as_it_was(self, item_id: ItemId, *, is_seen: bool) -> bool:
         """Compare an image's file with what the store knows; set it aside if it is lost.

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from dgaal_cli.data.pool import digest_of
-from dgaal_cli.data.presence import folder_of, is_gone
+from dgaal_cli.data.presence import folder_of, is_gone, is_gone_from
 from dgaal_cli.data.sources import FileBytes, Source, open_source
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.store.records import ItemRecord
@@ -43,7 +43,7 @@ class ImageWatch:
         try:
             source = self._open()
             read = source.get(item.sample_id).read if source else None
-        except InputDataError:
+        except (InputDataError, OSError):
             return None
         stamp = read.stamp() if isinstance(read, FileBytes) else ""
         if not source or not stamp:
@@ -58,16 +58,25 @@ class ImageWatch:
     def is_gone(self, sample_id: "SampleId") -> bool:
         """Tell whether a pool image is a file that is no longer there, though its pool is.
 
-        One look at the file system, whatever the size of the pool.
+        One look at the file system, whatever the size of the pool. Where that fails, it is not
+        known to be gone.
         """
         folder = folder_of(self._root, self._spec)
         if folder is not None:
-            return is_gone(os.path.join(folder, sample_id), beside=folder)  # noqa: PTH118 - any bytes
+            return is_gone_from(folder, sample_id)
         try:
-            source = self._open()
-            read = source.get(sample_id).read if source else None
-        except InputDataError:  # the manifest names it no more, or is gone itself
+            return self._is_gone_from_list(sample_id)
+        except (InputDataError, OSError, RuntimeError):  # RuntimeError: links in a circle
             return False
+
+    def _is_gone_from_list(self, sample_id: "SampleId") -> bool:
+        """Do the same for a manifest.
+
+        Raises:
+            InputDataError: The manifest names the image no more, or is gone itself.
+        """
+        source = self._open()
+        read = source.get(sample_id).read if source else None
         if not source or not isinstance(read, FileBytes):
             return False
         manifest = Path(source.spec).parent.resolve()
@@ -84,4 +93,4 @@ class ImageWatch:
     def _is_of_files(self) -> bool:
         specs = (self._spec, self._spec.rpartition("#")[0])
         paths = [self._root / os.path.expanduser(spec) for spec in specs if spec]  # noqa: PTH111
-        return any(path.is_dir() or path.suffix.lower() in _MANIFESTS for path in paths)
+        return any(p.suffix.lower() in _MANIFESTS or os.path.isdir(p) for p in paths)  # noqa: PTH112

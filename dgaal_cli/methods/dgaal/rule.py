@@ -87,7 +87,7 @@ def choose(
     order = np.argsort(-closeness, kind="stable")
     asked_of_d1 = round(share * count)
     near = count - asked_of_d1
-    nearest = order[: max(near, round(spread * near))]
+    nearest = order[: max(near, round(min(spread * near, len(order))))]
     by_margin = [int(row) for row in nearest]
     if len(nearest) > near > 0:
         by_margin = seeded(nearest, near)

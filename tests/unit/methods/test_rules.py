@@ -108,6 +108,7 @@ def test_a_spread_query_lies_near_the_boundary_and_begins_at_it():
     assert set(choice.by_margin) < set(range(60))
     assert set(choice.by_margin) != set(range(20))
     assert len(_choose(0.0, spread=50.0).by_margin) == 20  # more than there are
+    assert len(_choose(0.0, spread=1e308).by_margin) == 20
     assert sorted(_choose(0.0, spread=3.0, count=20).by_margin) == list(range(20))
 
 

@@ -1,6 +1,8 @@
 """A label stands for the bytes that were looked at: other bytes are neither labeled nor learned."""
 
+import errno
 import io
+import os
 
 import pytest
 import torch
@@ -178,6 +180,79 @@ def test_an_image_that_vanishes_on_the_screen_keeps_its_answer(workspace):
         assert view.subject.sample_id == "c.png"
         session.close()
     assert labels(workspace) == {"a.png": "cat"}
+
+
+def test_the_first_image_of_a_hurried_start_keeps_its_answer_too(workspace):
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        session = opener()
+        view = session.open(is_hurried=True)
+        remove(workspace, "a.png")
+        assert not session.answer(first_class(view)).is_refused
+        session.close()
+    assert labels(workspace) == {"a.png": "cat"}
+
+
+def first_class(view):
+    return Press(
+        op_id=new_op_id(),
+        kind="label",
+        item_id=view.subject.item_id,
+        class_uid=view.classes[0].uid,
+    )
+
+
+@pytest.mark.parametrize("source", ["pool", "pool/list.csv"])
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.EACCES])
+@pytest.mark.parametrize("is_opened", [False, True])
+def test_a_pool_that_cannot_be_looked_at_keeps_no_answer_from_being_saved(
+    workspace, monkeypatch, source, code, is_opened
+):
+    (workspace.root / "pool/list.csv").write_text("file_name\n" + "\n".join(NAMES))
+    text = (workspace.root / "dgaal.toml").read_text()
+    (workspace.root / "dgaal.toml").write_text(text.replace('"pool"', f'"{source}"'))
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        session = opener()
+        view = session.open(is_hurried=not is_opened)
+        fail_at(monkeypatch, workspace.root / "pool", code)
+        view = session.answer(first_class(view))
+        assert view.subject.sample_id == "b.png"
+        session.answer(first_class(view))
+        session.close()
+    monkeypatch.undo()
+    assert labels(workspace) == {"a.png": "cat", "b.png": "cat"}
+    assert set(states(workspace).values()) == {"ok"}
+
+
+def fail_at(monkeypatch, place, code):
+    """Let every look at a folder and at what is in it fail."""
+
+    def failing(real):
+        def look(path, *args, **kwargs):
+            if not isinstance(path, int) and os.fsdecode(path).startswith(str(place)):
+                raise OSError(code, os.strerror(code), str(path))
+            return real(path, *args, **kwargs)
+
+        return look
+
+    for name in ("stat", "lstat"):
+        monkeypatch.setattr(os, name, failing(getattr(os, name)))
+
+
+@pytest.mark.parametrize("is_folder_kept", [False, True])
+def test_images_on_a_disk_inside_the_pool_that_is_not_there_are_kept(tmp_path, is_folder_kept):
+    names = ["disk1/a.png", "disk1/b.png", "disk2/c.png", "disk2/d.png"]
+    workspace = Workspace(make_workspace(tmp_path / "w", names))
+    pool = workspace.root / "pool"
+    (pool / "disk1").rename(workspace.root / "away")
+    if is_folder_kept:
+        (pool / "disk1").mkdir()
+    (pool / "disk2/c.png").unlink()
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        session = opener()
+        assert session.open().subject.sample_id == "disk1/a.png"
+        session.grid()
+        session.close()
+    assert [name for name, state in states(workspace).items() if state != "ok"] == ["disk2/c.png"]
 
 
 def test_what_vanished_before_anybody_saw_it_cannot_be_answered(workspace):
