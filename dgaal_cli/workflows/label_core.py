@@ -138,9 +138,9 @@ class LabelCore:
         subject = self._subject_of_task()
         upcoming = self._ahead.after(subject)
         if not is_hurried:
-            while self._files.drop_gone(upcoming):
-                upcoming = self._ahead.after(subject)
             self._on_screen = subject.item_id if subject else None
+            while self._files.drop_gone(upcoming, on_screen=self._on_screen):
+                upcoming = self._ahead.after(subject)
         progress = (
             self._store.query_progress(query.round)
             if query
@@ -205,7 +205,8 @@ class LabelCore:
         return self._files.seems_there(self._task.item, root, spec) if self._task else None
 
     def _is_as_it_was(self, item_id: ItemId, *, is_seen: bool = False) -> bool:
-        return self._files.is_as_it_was(item_id, is_seen=is_seen or item_id == self._on_screen)
+        is_seen = is_seen or item_id == self._on_screen
+        return self._files.is_as_it_was(item_id, is_seen=is_seen, on_screen=self._on_screen)
 
     def _pass_lost(self) -> None:
         """Take another task until the file of the one at hand is the one that was chosen."""

@@ -43,32 +43,39 @@ class AskedFiles:
             return None
         return not is_gone_from(folder, item.sample_id)
 
-    def is_as_it_was(self, item_id: ItemId, *, is_seen: bool) -> bool:
+    def is_as_it_was(
+        self, item_id: ItemId, *, is_seen: bool, on_screen: ItemId | None = None
+    ) -> bool:
         """Compare an image's file with what the store knows; set it aside if it is lost.
 
         Args:
             item_id: The image.
             is_seen: It was on a screen: that its file is gone since does not matter.
+            on_screen: The image that is on it now.
         """
         if self._make_watch is None:
             return True
         item = self._store.item(item_id)
         if not is_seen and not item.is_synthetic and self._watch.is_gone(item.sample_id):
-            self._put_aside({item_id: item.sample_id}, "missing")
+            self._put_gone_aside({item_id: item.sample_id}, on_screen)
             return False
         if self._watch.state_of(item) == "changed":
             self._put_aside({item_id: item.sample_id}, "changed")
             return False
         return True
 
-    def drop_gone(self, subjects: Sequence[Subject]) -> bool:
-        """Set those aside whose file is gone; tell whether there were any."""
+    def drop_gone(self, subjects: Sequence[Subject], *, on_screen: ItemId | None = None) -> bool:
+        """Set those aside whose file is gone; tell whether there were any.
+
+        Args:
+            subjects: What is looked at; where one is gone, the rest of the query as well.
+            on_screen: An image of the rest that stays.
+        """
         if self._make_watch is None:
             return False
-        names = {s.item_id: s.sample_id for s in subjects if not s.is_synthetic}
-        gone = {item: name for item, name in names.items() if self._watch.is_gone(name)}
+        gone = self._gone(subjects)
         if gone:
-            self._put_aside(gone, "missing")
+            self._put_gone_aside(gone, on_screen)
         return bool(gone)
 
     def take_back_in(self, query: Query | None) -> None:
@@ -101,6 +108,16 @@ class AskedFiles:
     def _watch(self) -> "ImageWatch":
         assert self._make_watch is not None, "this session compares no files"
         return self._make_watch()
+
+    def _gone(self, subjects: Sequence[Subject]) -> dict[ItemId, str]:
+        names = {s.item_id: s.sample_id for s in subjects if not s.is_synthetic}
+        return {item: name for item, name in names.items() if self._watch.is_gone(name)}
+
+    def _put_gone_aside(self, gone: Mapping[ItemId, str], on_screen: ItemId | None) -> None:
+        """Do so together with all of the rest that is gone: one write, not one an image."""
+        known = {*gone, on_screen}
+        rest = [s for s in self._ahead.rest() if s.item_id not in known]
+        self._put_aside({**gone, **self._gone(rest)}, "missing")
 
     def _put_aside(self, names: Mapping[ItemId, str], state: ItemState) -> None:
         self._store.set_states(dict.fromkeys(names, state))

@@ -255,6 +255,43 @@ def test_images_on_a_disk_inside_the_pool_that_is_not_there_are_kept(tmp_path, i
     assert [name for name, state in states(workspace).items() if state != "ok"] == ["disk2/c.png"]
 
 
+@pytest.mark.parametrize("is_next_gone", [False, True])
+def test_many_gone_images_are_set_aside_in_one_write(tmp_path, monkeypatch, is_next_gone):
+    names = [f"{number:02d}.png" for number in range(30)]
+    workspace = Workspace(make_workspace(tmp_path / "w", names))
+    writes = []
+    real = LabelStore.set_states
+    monkeypatch.setattr(
+        LabelStore, "set_states", lambda self, states: (writes.append(states), real(self, states))
+    )
+    first = 1 if is_next_gone else 2
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        session = opener()
+        view = session.open()
+        remove(workspace, *names[first:-1])
+        view = session.answer(first_class(view))
+        assert view.subject.sample_id == names[-1 if is_next_gone else 1]
+        assert len(writes) == 1
+        assert view.progress.left == 30 - 1 - len(names[first:-1])
+        assert "set aside, its file is gone: " in view.note
+        session.close()
+    gone = {name for name, state in states(workspace).items() if state == "missing"}
+    assert gone == {*names[first:-1]}
+
+
+def test_the_image_on_the_screen_stays_while_others_are_set_aside(workspace):
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        session = opener()
+        view = session.open()
+        remove(workspace, "a.png", "c.png")
+        assert session.view().subject.sample_id == "a.png"
+        assert states(workspace)["a.png"] == "ok"
+        assert states(workspace)["c.png"] == "missing"
+        assert not session.answer(first_class(view)).is_refused
+        session.close()
+    assert labels(workspace) == {"a.png": "cat"}
+
+
 def test_what_vanished_before_anybody_saw_it_cannot_be_answered(workspace):
     (workspace.root / "pool/list.csv").write_text("file_name\n" + "\n".join(NAMES))
     text = (workspace.root / "dgaal.toml").read_text()
