@@ -33,6 +33,8 @@ class ImageWatch:
         self._root = root
         self._spec = source_spec
         self._source: Source | None = None
+        self._folder: Path | None = None
+        self._manifests_folder: Path | None = None
         self._seen: dict[ItemId, tuple[str, bytes | None]] = {}
         """Size and time of change of a file when its bytes were read, and their digest."""
 
@@ -61,9 +63,10 @@ class ImageWatch:
         One look at the file system, whatever the size of the pool. Where that fails, it is not
         known to be gone.
         """
-        folder = folder_of(self._root, self._spec)
-        if folder is not None:
-            return is_gone_from(folder, sample_id)
+        if self._folder is None and self._manifests_folder is None:
+            self._folder = folder_of(self._root, self._spec)
+        if self._folder is not None:
+            return is_gone_from(self._folder, sample_id)
         try:
             return self._is_gone_from_list(sample_id)
         except (InputDataError, OSError, RuntimeError):  # RuntimeError: links in a circle
@@ -79,7 +82,9 @@ class ImageWatch:
         read = source.get(sample_id).read if source else None
         if not source or not isinstance(read, FileBytes):
             return False
-        manifest = Path(source.spec).parent.resolve()
+        if self._manifests_folder is None:
+            self._manifests_folder = Path(source.spec).parent.resolve()
+        manifest = self._manifests_folder
         path = Path(read.path)
         # The images' own folder, which may be a disk of its own, unlike the manifest's.
         parts = path.relative_to(manifest).parts if path.is_relative_to(manifest) else ()

@@ -18,6 +18,7 @@ from dgaal_cli.tui.plain import run_plain
 from dgaal_cli.workflows.annotators import new_op_id
 from dgaal_cli.workflows.gather import gather
 from dgaal_cli.workflows.label import Press, open_session
+from dgaal_cli.workflows.label_watch import ImageWatch
 from dgaal_cli.workspace import Workspace
 
 NAMES = ["a.png", "b.png", "c.png", "d.png"]
@@ -253,6 +254,28 @@ def test_images_on_a_disk_inside_the_pool_that_is_not_there_are_kept(tmp_path, i
         session.grid()
         session.close()
     assert [name for name, state in states(workspace).items() if state != "ok"] == ["disk2/c.png"]
+
+
+@pytest.mark.parametrize("source", ["pool", "pool/list.csv"])
+def test_a_look_for_an_image_is_one_call_of_the_file_system(workspace, monkeypatch, source):
+    (workspace.root / "pool/list.csv").write_text("file_name\n" + "\n".join(NAMES))
+    remove(workspace, "b.png")
+    watch = ImageWatch(workspace.root, source)
+    assert not watch.is_gone(SampleId("a.png"))
+    calls = []
+    for name in ("stat", "lstat"):
+        real = getattr(os, name)
+        monkeypatch.setattr(
+            os,
+            name,
+            lambda path, *args, _real=real, **kwargs: (
+                calls.append(path) or _real(path, *args, **kwargs)
+            ),
+        )
+    assert not watch.is_gone(SampleId("c.png"))
+    assert watch.is_gone(SampleId("b.png"))
+    monkeypatch.undo()
+    assert len(calls) == 2
 
 
 @pytest.mark.parametrize("is_next_gone", [False, True])
