@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
@@ -14,6 +15,7 @@ from textual.screen import Screen
 
 from dgaal_cli.tui import messages
 from dgaal_cli.tui.bridge import Bridge, LabelView
+from dgaal_cli.tui.screens.keys import key_name
 from dgaal_cli.tui.screens.label import LabelScreen
 from dgaal_cli.tui.screens.saving import UNSAVED_EXIT, Keeping
 from dgaal_cli.tui.screens.training import TrainingDialog
@@ -22,6 +24,8 @@ from dgaal_cli.tui.settings import Settings
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 HUNG_UP = 128 + signal.SIGHUP
+STALL_S = 0.02
+"""A key that was heard of this much later than it was pressed is judged by its own time."""
 WAIT_S = 0.02
 """Between two looks at an answer that is being saved."""
 
@@ -140,9 +144,19 @@ class LabelApp(App[int]):
         Then it is a key as others, and on a screen without that command it does nothing.
         """
         if "ctrl+z" not in self._label_screen.settings.keys.chosen():
+            self._label_screen.send_held()
             super().action_suspend_process()
         elif isinstance(self.screen, Keyed):
             self.screen.on_key(events.Key("ctrl+z", None))
+
+    async def on_event(self, event: events.Event) -> None:
+        """Note every key press when it was made, for the gates, before any screen hears of it."""
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            settings = self._label_screen.settings
+            lag = time.monotonic() - event.time
+            at = settings.clock() - (lag if lag > STALL_S else 0.0)
+            settings.trail.hear(event, key_name(event), at)
+        await super().on_event(event)
 
     async def action_quit(self) -> None:
         """Ctrl-Q."""
@@ -175,6 +189,7 @@ class LabelApp(App[int]):
     def _hang_up(self) -> None:
         # The terminal is gone: nothing can be drawn or restored. Finish the commit and leave.
         self.stop_training()
+        self._label_screen.send_held()
         self._label_screen.bridge.close()
         os._exit(HUNG_UP)
 

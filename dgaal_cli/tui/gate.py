@@ -4,7 +4,9 @@ Ten keys sent 7 to 45 ms apart were once all stored against images nobody had se
 refused until its image has been visible for a moment, and a held key counts once.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from enum import Enum
 
 REPEAT_S = 0.11
@@ -20,6 +22,9 @@ ESCAPE_S = 0.3
 """After a lone escape character: how long what follows may be a terminal's late reply."""
 
 
+_REMEMBERED = 64
+
+
 class Verdict(Enum):
     """What becomes of a key press."""
 
@@ -31,11 +36,49 @@ class Verdict(Enum):
     ESCAPED = "ignored: part of a terminal's reply"
 
 
+@dataclass(frozen=True, slots=True)
+class KeyPress:
+    """When a key was pressed."""
+
+    at: float
+    gap: float
+    """Seconds since the press before, if that was of the same key; else endless."""
+
+
+class KeyTrail:
+    """All key presses of a program: a held key goes on over dialogs and screens."""
+
+    def __init__(self) -> None:
+        self._key = ""
+        self._at = float("-inf")
+        self._heard: OrderedDict[int, KeyPress] = OrderedDict()
+
+    def note(self, key: str, at: float) -> KeyPress:
+        """Note a press when it was made, which may be earlier than it is heard of."""
+        gap = at - self._at if key == self._key else float("inf")
+        self._key, self._at = key, at
+        return KeyPress(at, gap)
+
+    def hear(self, event: object, key: str, at: float) -> None:
+        """Note the press of an event that a screen may ask for later."""
+        self._heard[id(event)] = self.note(key, at)
+        if len(self._heard) > _REMEMBERED:
+            self._heard.popitem(last=False)
+
+    def press_of(self, event: object) -> KeyPress | None:
+        """Return the press of an event that was heard."""
+        return self._heard.pop(id(event), None)
+
+
 class Gate:
     """Judges key presses by an injected clock in seconds."""
 
     def __init__(
-        self, clock: Callable[[], float], *, visible_s: float, is_patient: bool = False
+        self,
+        clock: Callable[[], float],
+        *,
+        visible_s: float,
+        is_patient: bool = False,
     ) -> None:
         """Close the gate until something is painted.
 
@@ -46,6 +89,7 @@ class Gate:
                 held, as nobody judges what is answered here that fast.
         """
         self._clock = clock
+        self._trail = KeyTrail()
         self._visible_s = visible_s
         self._answer_repeat_s = HOLD_DELAY_S if is_patient else REPEAT_S
         self._startled_s = 0.0
@@ -54,8 +98,6 @@ class Gate:
         self._painted_at: float | None = None
         self._guess: Hashable | None = None
         self._guess_at = 0.0
-        self._last_key = ""
-        self._last_key_at = float("-inf")
         self._last_answer_at = float("-inf")
         self._deaf_until = float("-inf")
         self.dropped = 0
@@ -94,19 +136,26 @@ class Gate:
         """Note a lone escape character."""
         self._deaf_until = self._clock() + ESCAPE_S
 
-    def judge(self, key: str, *, is_answer: bool, guess: Hashable | None = None) -> Verdict:
-        """Judge one key press; call it once for every press, bound or not.
+    def judge(
+        self,
+        key: str,
+        *,
+        is_answer: bool,
+        guess: Hashable | None = None,
+        press: KeyPress | None = None,
+    ) -> Verdict:
+        """Judge one key press.
 
         Args:
             key: Its name.
             is_answer: Whether it answers the image.
             guess: What it would take as the answer: it must have been seen too.
+            press: When it was made; without it: now, after those that this gate has judged.
         """
-        now = self._clock()
-        gap = now - self._last_key_at if key == self._last_key else float("inf")
-        is_repeat = gap < (self._answer_repeat_s if is_answer else REPEAT_S)
-        self.may_be_held = gap < HOLD_DELAY_S
-        self._last_key, self._last_key_at = key, now
+        press = press or self._trail.note(key, self._clock())
+        now = press.at
+        self.may_be_held = press.gap < HOLD_DELAY_S
+        is_repeat = press.gap < (self._answer_repeat_s if is_answer else REPEAT_S)
         verdict = self._judge(now, is_repeat=is_repeat, is_answer=is_answer)
         if verdict is Verdict.ACCEPTED and guess is not None:
             is_seen = guess == self._guess and now - self._guess_at >= self._visible_s
@@ -124,6 +173,7 @@ class Gate:
         if not is_answer:
             return Verdict.ACCEPTED
         if self._painted_at is not None and now - self._painted_at < self._startled_s:
+            self._last_answer_at = now
             return Verdict.STARTLED
         # A refused key holds the gate too, so that a burst of keys is one answer, not every fifth.
         since = max(self._last_answer_at, self._painted_at or now)

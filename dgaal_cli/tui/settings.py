@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dgaal_cli.ids import SampleId
+from dgaal_cli.tui.gate import KeyTrail
 from dgaal_cli.tui.keymap import OwnKeys
 from dgaal_cli.tui.prefetch import Reader
 from dgaal_cli.tui.render.choose import Mode
@@ -33,6 +34,8 @@ class Settings:
     """Images in the terminal's own memory, where it shows them itself."""
     keys: OwnKeys = field(default_factory=OwnKeys)
     """Keys of the operator's choice."""
+    trail: KeyTrail = field(default_factory=KeyTrail)
+    """Every key press, whichever screen it went to."""
     advice: str = ""
     """A sentence on how this terminal could show more, for a first session."""
     drawn_in: Callable[[int], Sequence[SampleId]] = field(default=lambda _round: ())

@@ -425,13 +425,14 @@ async def test_leaving_with_corrections_takes_a_second_wish_that_was_not_on_its_
         asked = " 3 not stored: ⏎ stores the page, Esc again drops them "
         for _ in range(9):  # a held key, or a nervous one
             await t.pilot.press(key)
-            t.clock.now += 0.3
+            t.clock.now += 0.66  # the longest that a keyboard waits before it repeats
             await t.pilot.pause()
             assert status_of(grid).strip() == asked.strip()
         await press(t, grid, "left")  # thought better of it
         assert "GRID" in status_of(grid)
         await press(t, grid, key)
         assert t.app.screen is grid
+        t.clock.now += 0.5
         await press(t, grid, key)
         await t.until(lambda: t.screen.is_current)
         assert stored(t) == []

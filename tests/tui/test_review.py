@@ -117,3 +117,28 @@ async def test_review_keeps_an_unsaved_change_on_the_screen(terminal, monkeypatc
         await t.pilot.press("enter")
         await t.until(lambda: not review.pending)
         assert t.labels() == {"000.png": "four"}
+
+
+async def test_two_answers_changed_to_one_class_at_a_good_pace_are_two_changes(terminal):
+    async with terminal() as t:
+        await t.press("1", "2", "4")
+        t.clock.now += 2
+        await t.pilot.press("r")
+        await t.until(lambda: isinstance(t.app.screen, ReviewScreen))
+        review = t.app.screen
+        await t.until(lambda: review.answers and review.gate.is_painted)
+        t.clock.now += 2
+        await t.pilot.press("9")
+        await t.until(lambda: not review.pending)
+        first = review.marked
+        t.clock.now += 0.3
+        await t.pilot.press("down")
+        await t.until(lambda: review.gate.is_painted and review.marked != first)
+        t.clock.now += 0.3
+        await t.pilot.press("9")
+        await t.until(lambda: not review.pending)
+        await t.until(lambda: list(t.labels().values()).count("nine") == 2)
+        t.clock.now += 0.3
+        await t.pilot.press("9")  # held, perhaps
+        await t.pilot.pause()
+        assert "key held" in review.note

@@ -13,11 +13,10 @@ from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tui import messages, theme
 from dgaal_cli.tui.actions import ClassKeys, live, name_of
 from dgaal_cli.tui.bridge import Bridge, LabelSession, LabelView, Outcome, Press, Subject, new_op_id
-from dgaal_cli.tui.gate import Gate, Verdict
+from dgaal_cli.tui.gate import HOLD_DELAY_S, Gate, Verdict
 from dgaal_cli.tui.grid import CANNOT_TELL, WRONG, GridMemory, GridModel
 from dgaal_cli.tui.keymap import Keymap, spell_key
 from dgaal_cli.tui.prefetch import Picture, Prefetcher, Want
-from dgaal_cli.tui.screens.dialogs import LEAVING_GUARD_S
 from dgaal_cli.tui.screens.keys import key_name
 from dgaal_cli.tui.screens.saving import block_until_saved, reason_of
 from dgaal_cli.tui.settings import Settings
@@ -58,6 +57,7 @@ class GridScreen(Screen[LabelView]):
         self.keymap = keymap
         self.actions = live("grid", keymap)
         self._class_keys = ClassKeys(keymap, settings.clock)
+        self._trail = settings.trail
         memory = memory or GridMemory()
         memory.begin(view.round)
         self.model = GridModel(memory)
@@ -124,9 +124,7 @@ class GridScreen(Screen[LabelView]):
             return
         self._leaving_at = None
         is_answer = name == "confirm"
-        verdict = self.gate.judge(key, is_answer=is_answer)
-        if verdict is Verdict.REPEATED and key in _ARROWS:
-            verdict = Verdict.ACCEPTED  # held arrows are meant to run
+        verdict = self._judge(event, key, name)
         if verdict is not Verdict.ACCEPTED:
             self._say(verdict.value if not is_answer else "look at the page first")
         elif is_answer:
@@ -140,6 +138,15 @@ class GridScreen(Screen[LabelView]):
             elif name:
                 self.act(name)
             self.draw()
+
+    def _judge(self, event: events.Key, key: str, name: str) -> Verdict:
+        press = self._trail.press_of(event)
+        verdict = self.gate.judge(key, is_answer=name == "confirm", press=press)
+        if verdict is Verdict.REPEATED and key in _ARROWS:
+            return Verdict.ACCEPTED  # held arrows are meant to run
+        if verdict is Verdict.ACCEPTED and name == "undo" and self.gate.may_be_held:
+            return Verdict.REPEATED
+        return verdict
 
     def act(self, name: str) -> None:
         """Do one of the actions that need no look at the page first."""
@@ -169,7 +176,7 @@ class GridScreen(Screen[LabelView]):
     def _leave(self) -> None:
         """Go back; with marks that are not stored at the second wish, and not by a held key."""
         count, now, asked_at = self.model.unconfirmed, self._clock(), self._leaving_at
-        if not count or (asked_at is not None and now - asked_at >= LEAVING_GUARD_S):
+        if not count or (asked_at is not None and now - asked_at >= HOLD_DELAY_S):
             self.dismiss(self.view)
             return
         self._leaving_at = now

@@ -11,8 +11,9 @@ from textual.widgets import Static
 from dgaal_cli.harmless import show
 from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tui.actions import Action
+from dgaal_cli.tui.gate import HOLD_DELAY_S
 from dgaal_cli.tui.keymap import Command, Keymap, spell_key
-from dgaal_cli.tui.screens.dialogs import LEAVING_GUARD_S, Dialog, text
+from dgaal_cli.tui.screens.dialogs import Dialog, text
 
 _MOST_CLASSES = 40
 _WIDTH = 90
@@ -95,7 +96,7 @@ class NewKeysDialog(HelpDialog, inherit_bindings=False):
     ) -> None:
         super().__init__(keymap, classes)
         self._clock = clock
-        self._opened_at = clock()
+        self._pressed_at = clock()
 
     def body(self) -> Sequence[Static]:
         """What happened, then the page."""
@@ -103,8 +104,9 @@ class NewKeysDialog(HelpDialog, inherit_bindings=False):
         return [Static(text((told, "bold #ffb454"))), *super().body()]
 
     def action_leave(self) -> None:
-        """Go on, but not by a key that was on its way."""
-        if self._clock() - self._opened_at >= LEAVING_GUARD_S:
+        """Go on, but not by a key that was on its way, or that is held."""
+        before, self._pressed_at = self._pressed_at, self._clock()
+        if self._pressed_at - before >= HOLD_DELAY_S:
             super().action_leave()
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 CODE_S = 1.5
 """The first key of two is forgotten after this."""
 _ANSWERS = ("accept", "cannot_tell", "skip")
+_TWICE = ("undo", "redo", "flag")
+"""Commands that do more, or the contrary, the second time."""
 
 
 class LabelScreen(LabelRounds):
@@ -67,7 +69,8 @@ class LabelScreen(LabelRounds):
         name = "" if self.prefix else self._command_name(key)
         is_answer = self.view.state == "labeling" and (uid is not None or name in _ANSWERS)
         guess = self.scene().guess if name == "accept" else None
-        verdict = self.gate.judge(key, is_answer=is_answer, guess=guess)
+        press = self.settings.trail.press_of(event)
+        verdict = self.gate.judge(key, is_answer=is_answer, guess=guess, press=press)
         if verdict is Verdict.REPEATED:
             self.take_held_back()
         else:
@@ -95,6 +98,8 @@ class LabelScreen(LabelRounds):
             self._set_prefix("")
         elif self.keymap.starts_code(key) and self.view.state == "labeling":
             self._set_prefix(key)
+        elif name in _TWICE and self.gate.may_be_held:
+            self.hold(lambda: self.do(name))
         elif name:
             self.do(name)
 

@@ -29,7 +29,8 @@ class LabelAnswers(LabelBase):
     """Sends answers one at a time and shows the next image meanwhile."""
 
     _held: timer.Timer | None = None
-    """Runs while an answer waits to see whether its key is held."""
+    """Runs while an answer or a command waits to see whether its key is held."""
+    _held_do: Callable[[], None]
     _foreseen: ItemId | None = None
     """Image that is shown while the answer to the one before is being saved."""
 
@@ -56,7 +57,7 @@ class LabelAnswers(LabelBase):
         self.note_time(self.pending.elapsed_ms)
         self.clear_flash()
         if self.gate.may_be_held:
-            self._held = self.set_timer(REPEAT_S, self.send_held)
+            self.hold(self._send)
         else:
             self._send()
         if self.view.upcoming:
@@ -66,19 +67,30 @@ class LabelAnswers(LabelBase):
             self._foreseen = None
             self.draw()
 
+    def hold(self, do: Callable[[], None]) -> None:
+        """Do what a key means when it has shown that it is not held."""
+        self._held_do = do
+        self._held = self.set_timer(REPEAT_S, self._let_go)
+
+    def _let_go(self) -> None:
+        # After a stall repetitions may wait in the queues of the program and of this screen.
+        self.app.call_later(self.call_later, self.send_held)
+
     def send_held(self) -> None:
-        """Send the answer that waited to see whether its key is held: it is not."""
+        """Do what waited to see whether its key is held: it is not."""
         if self._held is not None:
             self._held.stop()
             self._held = None
-            self._send()
+            self._held_do()
 
     def take_held_back(self) -> None:
-        """Drop the answer of a held key, which nobody gave, and show its image again."""
+        """Drop what a held key would do, which nobody meant; an image answered so comes back."""
         if self._held is not None:
             self._held.stop()
-            self._held = self.pending = None
-            self.show_subject(self.view.subject)
+            self._held = None
+            if self.pending is not None:
+                self.pending = None
+                self.show_subject(self.view.subject)
 
     def is_waiting(self) -> bool:
         """Whether something is on its way to the store; says so."""
@@ -197,8 +209,11 @@ class LabelAnswers(LabelBase):
             self.look_again()
         if message.what != "next":  # its news is the flash
             self.clear_flash()
+        shown, round_ = self._shown_item(), self.view.round
         self.take_view(message.view)
-        if message.what == "next":
+        is_another_round = message.what in ("undo", "redo") and self.view.round != round_
+        is_asked_for = message.what in ("undo", "redo", "open", "more") and not is_another_round
+        if shown != self._shown_item() and not is_asked_for:
             self.gate.startle()
         if message.what == "redo" and self.view.state == "answered":
             self.round_answered()

@@ -65,6 +65,7 @@ class ReviewScreen(Screen[LabelView]):
         self.keymap = keymap
         self.actions = live("review", keymap)
         self._class_keys = ClassKeys(keymap, settings.clock)
+        self._trail = settings.trail
         self.gate = Gate(settings.clock, visible_s=settings.gate_s, is_patient=True)
         self.answers: list[Given] = []
         self.filter = Filter()
@@ -160,9 +161,13 @@ class ReviewScreen(Screen[LabelView]):
         taken = self._class_keys.take(key)
         name = "" if taken else name_of(self.actions, key)
         if isinstance(taken, str) or name == "cannot_tell":
-            if self.gate.judge(key, is_answer=True) is Verdict.ACCEPTED:
+            verdict = self.gate.judge(key, is_answer=True, press=self._trail.press_of(event))
+            if verdict is Verdict.ACCEPTED:
                 uid = taken if isinstance(taken, str) else None
                 self.change("label" if uid else "cannot_tell", uid)
+            else:
+                self.note = verdict.value
+                self.draw()
             return
         self.note = ""
         if name == "move":
