@@ -85,8 +85,16 @@ def text_of(app: LabelApp) -> str:
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("name", SCREENS)
+def _cases():
+    """Every screen at every size; the largest one is left to the deep runs but for two screens."""
+    for name in SCREENS:
+        for size in SIZES:
+            is_deep = size == SIZES[-1] and name not in ("label", "grid")
+            marks = [pytest.mark.deep] if is_deep else []
+            yield pytest.param(name, size, id=f"{name}-{size[0]}x{size[1]}", marks=marks)
+
+
+@pytest.mark.parametrize(("name", "size"), _cases())
 async def test_a_screen_is_as_recorded(tmp_path, clock, snapshot, name, size):
     with label_app(make_workspace(tmp_path), clock) as app:
         async with app.run_test(size=size) as pilot:
