@@ -20,9 +20,8 @@ STARTLED_S = 1.0
 was meant for the one before."""
 ESCAPE_S = 0.3
 """After a lone escape character: how long what follows may be a terminal's late reply."""
-
-
 _REMEMBERED = 64
+"""Presses that no screen has asked for, as dialogs do not."""
 
 
 class Verdict(Enum):
@@ -51,7 +50,8 @@ class KeyTrail:
     def __init__(self) -> None:
         self._key = ""
         self._at = float("-inf")
-        self._heard: OrderedDict[int, KeyPress] = OrderedDict()
+        # With the events themselves: the number of one that is gone would be given to another.
+        self._heard: OrderedDict[int, tuple[object, KeyPress]] = OrderedDict()
 
     def note(self, key: str, at: float) -> KeyPress:
         """Note a press when it was made, which may be earlier than it is heard of."""
@@ -61,13 +61,14 @@ class KeyTrail:
 
     def hear(self, event: object, key: str, at: float) -> None:
         """Note the press of an event that a screen may ask for later."""
-        self._heard[id(event)] = self.note(key, at)
+        self._heard[id(event)] = event, self.note(key, at)
         if len(self._heard) > _REMEMBERED:
             self._heard.popitem(last=False)
 
     def press_of(self, event: object) -> KeyPress | None:
         """Return the press of an event that was heard."""
-        return self._heard.pop(id(event), None)
+        _, press = self._heard.pop(id(event), (None, None))
+        return press
 
 
 class Gate:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dgaal_cli.tui.gate import Gate, Verdict
+from dgaal_cli.tui.gate import Gate, KeyTrail, Verdict
 
 
 class Clock:
@@ -143,3 +143,15 @@ def test_an_image_that_came_by_itself_has_to_be_looked_at_for_longer(gate, clock
     gate.paint()
     clock.now += 0.2
     assert gate.judge("5", is_answer=True) is Verdict.ACCEPTED  # the next one came by an answer
+
+
+def test_an_event_that_nobody_heard_has_no_press_whatever_was_heard_before():
+    """An object that is gone leaves its number to the next one, which is another event."""
+    trail = KeyTrail()
+    for number in range(50):
+        trail.hear(object(), "a", float(number))
+    assert all(trail.press_of(event) is None for event in [object() for _ in range(200)])
+    heard = object()
+    trail.hear(heard, "a", 50.5)
+    assert trail.press_of(heard).gap == 1.5
+    assert trail.press_of(heard) is None
