@@ -100,7 +100,7 @@ class NewKeysDialog(HelpDialog, inherit_bindings=False):
 
     def body(self) -> Sequence[Static]:
         """What happened, then the page."""
-        told = "Classes came or went, and with them keys moved. Look before you go on:"
+        told = "Classes came or went, and with them keys moved. Look, then Enter goes on:"
         return [Static(text((told, "bold #ffb454"))), *super().body()]
 
     def action_leave(self) -> None:
