@@ -94,7 +94,7 @@ def _cases():
             yield pytest.param(name, size, id=f"{name}-{size[0]}x{size[1]}", marks=marks)
 
 
-@pytest.mark.parametrize(("name", "size"), _cases())
+@pytest.mark.parametrize(("name", "size"), list(_cases()))
 async def test_a_screen_is_as_recorded(tmp_path, clock, snapshot, name, size):
     with label_app(make_workspace(tmp_path), clock) as app:
         async with app.run_test(size=size) as pilot:
