@@ -64,10 +64,9 @@ def cell(text: str) -> str:
 def cells(texts: Sequence[str]) -> Iterable[str]:
     """Return ``cell`` of every text; usual names are looked at all at once."""
     whole = "".join(texts)
-    if whole.isascii() and whole.isprintable() and "\\" not in whole:
-        apart = "\0" + "\0".join(texts)  # in none of them: it cannot be printed
-        if not any(f"\0{mark}" in apart for mark in _RUNS_IN_SPREADSHEETS):
-            return texts
+    is_plain = whole.isascii() and whole.isprintable() and "\\" not in whole
+    if is_plain and {text[:1] for text in texts}.isdisjoint(_RUNS_IN_SPREADSHEETS):
+        return texts
     return map(cell, texts)
 
 

@@ -8,7 +8,7 @@ import typer
 
 from dgaal_cli.commands._context import Context
 from dgaal_cli.commands._options import Device
-from dgaal_cli.data.processes import end_ahead, start_ahead, usable_cpus
+from dgaal_cli.data.processes import end_ahead, start_ahead, worker_count
 from dgaal_cli.errors import UsageError
 from dgaal_cli.harmless import show
 from dgaal_cli.workspace import Workspace
@@ -90,7 +90,7 @@ def score(
     """Score images offline with an exported sampler; higher score = ask first."""
     if source is not None and Path(source).is_dir():  # they start while the rest is imported
         ctx.call_on_close(end_ahead)
-        start_ahead(workers or usable_cpus())
+        start_ahead(worker_count(workers))
     from dgaal_cli import interruption
     from dgaal_cli.workflows.score import ScoreOptions, default_artifact, trusted_by
     from dgaal_cli.workflows.score import score as run

@@ -15,21 +15,21 @@ import numpy.typing as npt
 from dgaal_cli.data.batches import Assembler, DecodedBatch, batch_of, joined
 from dgaal_cli.data.decoder import DecodedMany, Decoder, DecoderDiedError, Payload
 from dgaal_cli.data.images import Pixels, decode, resize
-from dgaal_cli.data.processes import usable_cpus
-from dgaal_cli.data.sources.base import Encoded, Entry, FileBytes
+from dgaal_cli.data.processes import worker_count
+from dgaal_cli.data.sources.base import BlockRow, Encoded, Entry, FileBytes
 from dgaal_cli.data.unreadable import UnreadableImageError, describe
 
 _TASK_BYTES = 8 * 2**20
 """Encoded bytes that one task carries at most, so that memory does not grow with the files."""
 _TASK_FILES = 64
 
+_Payload = Encoded | FileBytes | BlockRow | UnreadableImageError
+
 
 @dataclass(slots=True)
 class _Task:
     entries: list[Entry] = field(default_factory=list[Entry])
-    payloads: list[Encoded | FileBytes | UnreadableImageError] = field(
-        default_factory=list[Encoded | FileBytes | UnreadableImageError]
-    )
+    payloads: list[_Payload] = field(default_factory=list[_Payload])
     size_bytes: int = 0
     has_work: bool = False
     """Whether anything has to be decoded, resized or hashed."""
@@ -44,14 +44,10 @@ class _Shape:
     hashes: bool
     reduces: bool
 
-    def fits(self, image: Pixels) -> bool:
-        """Tell whether there is nothing to do."""
-        return image.shape == (self.side, self.side, self.channels) and image.dtype == np.uint8
-
-
-def worker_count(asked: int) -> int:
-    """Processes to use: ``asked``, or for 0 the CPUs that this process may run on."""
-    return asked if asked > 0 else usable_cpus()
+    def fits(self, images: Pixels) -> bool:
+        """Tell whether there is nothing to do for an image, or for each of a block."""
+        is_sized = images.shape[-3:] == (self.side, self.side, self.channels)
+        return is_sized and images.dtype == np.uint8
 
 
 def decode_stream(
@@ -93,13 +89,18 @@ def decode_stream(
 
 def _tasks(entries: Iterable[Entry], files: int, shape: _Shape) -> Iterator[_Task]:
     task = _Task()
+    block, is_fitting = None, False
     for entry in entries:
         payload = _payload(entry)
         task.entries.append(entry)
         task.payloads.append(payload)
         if isinstance(payload, bytes):
             task.size_bytes += len(payload)
-        if shape.hashes or not (isinstance(payload, np.ndarray) and shape.fits(payload)):
+        if isinstance(payload, BlockRow):
+            if payload.block is not block:
+                block, is_fitting = payload.block, shape.fits(payload.block)
+            task.has_work |= not is_fitting or shape.hashes
+        elif shape.hashes or not (isinstance(payload, np.ndarray) and shape.fits(payload)):
             task.has_work = True
         if len(task.entries) >= files or task.size_bytes >= _TASK_BYTES:
             yield task
@@ -108,9 +109,9 @@ def _tasks(entries: Iterable[Entry], files: int, shape: _Shape) -> Iterator[_Tas
         yield task
 
 
-def _payload(entry: Entry) -> Encoded | FileBytes | UnreadableImageError:
-    if isinstance(entry.read, FileBytes):
-        return entry.read  # the process that decodes it also reads it
+def _payload(entry: Entry) -> _Payload:
+    if isinstance(entry.read, FileBytes | BlockRow):
+        return entry.read  # a file is read by the process that decodes it
     try:
         return entry.read()
     except UnreadableImageError as error:
@@ -146,7 +147,7 @@ class _Crew:
         if task.has_work:
             return self._threads.submit(self._run, task)
         done: Future[DecodedBatch] = Future()  # to hand it to a thread would cost more
-        done.set_result(self._run(task))
+        done.set_result(batch_of(task.entries, _untouched(task.payloads, self._shape)))
         return done
 
     def _run(self, task: _Task) -> DecodedBatch:
@@ -160,6 +161,8 @@ class _Crew:
                 encoded.append((place, payload))
             elif isinstance(payload, np.ndarray):
                 pictures.append((place, payload))
+            elif isinstance(payload, BlockRow):
+                pictures.append((place, payload()))
             else:
                 refused.append((place, payload.reason))
         task.payloads.clear()
@@ -220,20 +223,42 @@ def array_digest(array: npt.NDArray[np.uint8]) -> bytes:
     return digest.digest()
 
 
+def _untouched(payloads: list[_Payload], shape: _Shape) -> DecodedMany:
+    """Put images together that need neither resizing nor hashing."""
+    count = len(payloads)
+    return DecodedMany(
+        pixels=_side_by_side(payloads),
+        reasons=[""] * count,
+        sha256=[],
+        sizes=[shape.side * shape.side * shape.channels] * count,
+        changed_at=[0] * count,
+        widths=[shape.side] * count,
+        heights=[shape.side] * count,
+    )
+
+
+def _side_by_side(payloads: list[_Payload]) -> Pixels:
+    """Return (n, H, W, C): neighbors in one block as they lie there, others as a copy."""
+    rows = [payload for payload in payloads if isinstance(payload, BlockRow)]
+    if len(rows) == len(payloads):
+        block, first = rows[0]
+        places = [place for other, place in rows if other is block]
+        if places == list(range(first, first + len(payloads))):
+            return block[first : first + len(payloads)]
+    arrays = [payload() if isinstance(payload, BlockRow) else payload for payload in payloads]
+    return np.stack([array for array in arrays if isinstance(array, np.ndarray)])
+
+
 def _from_arrays(arrays: list[Pixels], shape: _Shape) -> DecodedMany:
     count = len(arrays)
-    if all(map(shape.fits, arrays)):
-        pixels, reasons = np.stack(arrays), [""] * count
-        sizes = [(shape.side, shape.side)] * count
-    else:
-        fitted = [_from_array(array, shape) for array in arrays]
-        pixels, reasons = np.stack([one for one, _ in fitted]), [why for _, why in fitted]
-        sizes = [
-            (0, 0) if why else (array.shape[1], array.shape[0])
-            for array, why in zip(arrays, reasons, strict=True)
-        ]
+    fitted = [_from_array(array, shape) for array in arrays]
+    reasons = [why for _, why in fitted]
+    sizes = [
+        (0, 0) if why else (array.shape[1], array.shape[0])
+        for array, why in zip(arrays, reasons, strict=True)
+    ]
     return DecodedMany(
-        pixels=pixels,
+        pixels=np.stack([one for one, _ in fitted]),
         reasons=reasons,
         sha256=[array_digest(array) for array in arrays] if shape.hashes else [],
         sizes=[array.nbytes for array in arrays],
@@ -244,6 +269,8 @@ def _from_arrays(arrays: list[Pixels], shape: _Shape) -> DecodedMany:
 
 
 def _from_array(array: Pixels, shape: _Shape) -> tuple[Pixels, str]:
+    if shape.fits(array):
+        return array, ""
     try:
         return resize(decode(array), size=shape.side, channels=shape.channels), ""
     except Exception as error:  # noqa: BLE001 - one image's trouble stays with that image

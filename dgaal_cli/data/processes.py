@@ -15,6 +15,7 @@ _START = (
     "import os, sys; sys.path[:0] = {paths!r}; from dgaal_cli.data.worker import main; main(); "
     "os._exit(0)"  # taking the interpreter apart is a fifth of what its start costs
 )
+_MOST_WORKERS = 64
 _PIPE_BYTES = 2**20
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of Linux; Python's fcntl names it in some builds only
 
@@ -25,6 +26,15 @@ def usable_cpus() -> int:
     """Return how many CPUs this process may run on."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else (os.cpu_count() or 1)
+
+
+def worker_count(asked: int) -> int:
+    """Return how many processes to use: ``asked``, or for 0 one a CPU.
+
+    Never more than could be of use: thousands would take the host's memory and decode no faster.
+    """
+    cpus = usable_cpus()
+    return min(asked, max(_MOST_WORKERS, 4 * cpus)) if asked > 0 else cpus
 
 
 def start_ahead(count: int) -> None:

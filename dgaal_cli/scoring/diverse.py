@@ -1,12 +1,11 @@
 """The best images, spread out: near-duplicates of a good image do not take the places of others."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from dgaal_cli.methods.k_center import k_center
-from dgaal_cli.scoring.ranking import FloatArray
-from dgaal_cli.scoring.rows import Row
+from dgaal_cli.scoring.rows import FloatArray, Rows
 
 CANDIDATES = 5
 """Images considered for each one chosen."""
@@ -21,33 +20,35 @@ class DiverseRanking:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._rows: list[Row] = []
+        self._parts: list[Rows] = []
         self._features: list[FloatArray] = []
+        self._kept = 0
 
-    def add(self, rows: Iterable[Row], features: FloatArray | None = None) -> None:
+    def add(self, rows: Rows, features: FloatArray | None = None) -> None:
         """Take rows, and the features (n, Z) of the readable ones among them."""
-        readable = [row for row in rows if not row.is_unreadable]
-        if not readable:
+        readable = rows.readable()
+        if not len(readable):
             return
         assert features is not None, "features were not kept"
         assert len(features) == len(readable)
-        self._rows += readable
+        self._parts.append(readable)
         self._features.append(features)
-        if len(self._rows) > 2 * CANDIDATES * self._count + _SLACK:
+        self._kept += len(readable)
+        if self._kept > 2 * CANDIDATES * self._count + _SLACK:
             self._cut()
 
-    def ranked(self) -> Iterator[Row]:
+    def ranked(self) -> Iterator[Rows]:
         """Give the chosen rows, best score first."""
-        if not self._rows:
+        if not self._parts:
             return iter(())
-        self._cut()
-        features = self._features[0]
-        others = k_center(features[1:], features[:1], min(self._count, len(self._rows)) - 1)
-        return iter([self._rows[0], *(self._rows[1 + place] for place in sorted(others))])
+        rows, features = self._cut()
+        others = k_center(features[1:], features[:1], min(self._count, len(rows)) - 1)
+        return iter([rows.take(np.array([0, *(1 + place for place in sorted(others))], np.intp))])
 
-    def _cut(self) -> None:
+    def _cut(self) -> tuple[Rows, FloatArray]:
         """Keep the best candidates, sorted."""
-        order = sorted(range(len(self._rows)), key=self._rows.__getitem__)
-        order = order[: CANDIDATES * self._count]
-        self._rows = [self._rows[place] for place in order]
-        self._features = [np.concatenate(self._features)[order]]
+        rows = Rows.joined(self._parts)
+        order = rows.order()[: CANDIDATES * self._count]
+        best, features = rows.take(order), np.concatenate(self._features)[order]
+        self._parts, self._features, self._kept = [best], [features], len(best)
+        return best, features

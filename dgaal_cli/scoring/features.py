@@ -16,7 +16,7 @@ from dgaal_cli import atomic
 from dgaal_cli.errors import UsageError
 from dgaal_cli.harmless import show, spell
 from dgaal_cli.ids import SampleId
-from dgaal_cli.scoring.ranking import FloatArray
+from dgaal_cli.scoring.rows import FloatArray
 from dgaal_cli.scoring.writers import require_pyarrow
 
 _BLOCK_ROWS = 8_192

@@ -28,10 +28,9 @@ from dgaal_cli.data.sources.base import Entry, Source
 from dgaal_cli.errors import BusyError, InterruptedRunError, StorageError
 from dgaal_cli.harmless import show
 from dgaal_cli.scoring.pipeline import ScoredBatch, stamp_of
-from dgaal_cli.scoring.ranking import FloatArray
-from dgaal_cli.scoring.rows import Row, pack, unpack
+from dgaal_cli.scoring.rows import FloatArray, Rows, pack, unpack
 
-_VERSION = 2
+_VERSION = 3
 FLUSH_S = 1.0
 """Seconds between two files: a killed run loses at most this much work."""
 _FLUSH_ROWS = 20_000
@@ -41,7 +40,7 @@ _FLUSH_ROWS = 20_000
 class Shard:
     """Results of a stretch of the source."""
 
-    rows: list[Row]
+    rows: Rows
     features: FloatArray | None
     """(n, Z) of the readable rows, in their order."""
 
@@ -165,7 +164,7 @@ class Journal:
     def _flush(self) -> None:
         if not self._waiting:
             return
-        rows = [row for batch in self._waiting for row in batch.rows]
+        rows = Rows.joined([batch.rows for batch in self._waiting])
         for batch in self._waiting:
             _mix(self._chain, batch.entries, batch.stamps)
         self._end += len(rows)

@@ -9,6 +9,8 @@ from dgaal_cli.ids import SampleId
 from dgaal_cli.scoring.drift import Drift
 from dgaal_cli.scoring.rows import Row
 
+_MOST_THREADS = 1024
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreOptions:
@@ -23,7 +25,7 @@ class ScoreOptions:
     threads: int = 0
     """CPU threads of the engine; 0 takes what the process may use."""
     workers: int = 0
-    """Decoder processes; 0 takes one a CPU."""
+    """Decoder processes; 0 takes one a CPU. More than could be of use are never started."""
     batch: int = 0
     """Images the engine sees at once; 0 takes ``engines.tuning.DEFAULT_BATCH``."""
     tune: bool = False
@@ -60,6 +62,8 @@ class ScoreOptions:
         ):
             if value < least:
                 raise UsageError(f"{name} is {value}; it must be at least {least}")
+        if self.threads > _MOST_THREADS:
+            raise UsageError(f"--threads is {self.threads}; it must be at most {_MOST_THREADS}")
         if not has_file and (self.contact_sheet or self.resume):
             what = "--contact-sheet" if self.contact_sheet else "--resume"
             raise UsageError(f"{what} needs a table in a file; name one with -o")

@@ -19,8 +19,7 @@ from dgaal_cli.data.sources.base import Entry, FileBytes
 from dgaal_cli.engines.base import Engine
 from dgaal_cli.errors import ArtifactError
 from dgaal_cli.harmless import show
-from dgaal_cli.scoring.ranking import FloatArray
-from dgaal_cli.scoring.rows import Row, scored_many, unreadable
+from dgaal_cli.scoring.rows import FloatArray, Rows
 from exporters.manifest import Manifest
 
 _AHEAD = 3
@@ -38,7 +37,7 @@ class ScoredBatch:
     """Some entries of a source, in its order."""
 
     entries: list[Entry]
-    rows: list[Row]
+    rows: Rows
     """One an entry."""
     features: FloatArray | None
     """(n, Z) of the readable entries; None unless asked for."""
@@ -115,38 +114,57 @@ def _scored(
         entries=decoded.entries,
         rows=_rows(decoded, outputs, manifest.classes),
         features=_features(decoded, outputs) if with_features else None,
-        stamps=[
-            stamp_of(entry, size, changed_at)
-            for entry, size, changed_at in zip(
-                decoded.entries, decoded.sizes, decoded.changed_at, strict=True
-            )
-        ],
+        stamps=_stamps(decoded),
     )
 
 
-def stamp_of(entry: Entry, size: int = 0, changed_at: int = 0) -> str:
+def stamp_of(entry: Entry) -> str:
+    """Return what tells a changed file, by looking now; empty for what is no file."""
+    return entry.read.stamp() if isinstance(entry.read, FileBytes) else ""
+
+
+def _stamps(decoded: DecodedBatch) -> list[str]:
     """Return what tells a changed file: from its decoder if it read it, else by looking now."""
-    if not isinstance(entry.read, FileBytes):
-        return ""
-    return f"{size}:{changed_at}" if changed_at else entry.read.stamp()
+    if not any(isinstance(entry.read, FileBytes) for entry in decoded.entries):
+        return [""] * len(decoded.entries)
+    columns = zip(decoded.entries, decoded.sizes, decoded.changed_at, strict=True)
+    return [
+        f"{size}:{changed_at}" if changed_at else stamp_of(entry)
+        for entry, size, changed_at in columns
+    ]
 
 
-def _rows(decoded: DecodedBatch, outputs: _Outputs, classes: tuple[str, ...]) -> list[Row]:
+def _rows(decoded: DecodedBatch, outputs: _Outputs, classes: tuple[str, ...]) -> Rows:
     count = len(decoded.entries)
-    if not outputs:
-        return [
-            unreadable(entry.id, entry.path, reason)
-            for entry, reason in zip(decoded.entries, decoded.errors, strict=True)
-        ]
-    scores = np.asarray(outputs["score"], np.float32).reshape(-1)[:count]
-    _check_finite(scores, decoded)
-    ids = [entry.id for entry in decoded.entries]
-    paths = [entry.path for entry in decoded.entries]
-    columns = (scores, *_columns(outputs, classes, count))
-    rows = scored_many(ids, paths, *columns)
-    for place in np.flatnonzero(~decoded.ok).tolist():
-        rows[place] = unreadable(ids[place], paths[place], decoded.errors[place])
-    return rows
+    scores, p_unlabeled = np.zeros(count, np.float32), np.full(count, np.nan, np.float32)
+    predicted: list[str] = [""] * count
+    confidence = p_unlabeled
+    if outputs:
+        scores = np.asarray(outputs["score"], np.float32).reshape(-1)[:count]
+        _check_finite(scores, decoded)
+    if "p_unlabeled" in outputs:
+        p_unlabeled = np.asarray(outputs["p_unlabeled"], np.float32).reshape(-1)[:count]
+    if "probabilities" in outputs and classes:
+        probabilities = np.asarray(outputs["probabilities"], np.float32)[:count]
+        best = probabilities.argmax(axis=1)
+        predicted = [classes[n] for n in best.tolist()]
+        confidence = probabilities[np.arange(count), best]
+    if not decoded.ok.all():  # a place without an image has outputs, too, that mean nothing
+        scores = np.where(decoded.ok, scores, np.float32(0))
+        p_unlabeled = np.where(decoded.ok, p_unlabeled, np.float32(np.nan))
+        confidence = np.where(decoded.ok, confidence, np.float32(np.nan))
+        for place in np.flatnonzero(~decoded.ok).tolist():
+            predicted[place] = ""
+    return Rows(
+        is_unreadable=~decoded.ok,
+        scores=scores,
+        ids=[entry.id for entry in decoded.entries],
+        paths=[entry.path for entry in decoded.entries],
+        p_unlabeled=p_unlabeled,
+        predicted=predicted,
+        confidence=confidence,
+        errors=decoded.errors,
+    )
 
 
 def _check_finite(scores: FloatArray, decoded: DecodedBatch) -> None:
@@ -157,20 +175,6 @@ def _check_finite(scores: FloatArray, decoded: DecodedBatch) -> None:
             f"the artifact gives {show(decoded.entries[place].id)} the score {scores[place]}, "
             "which is no number to rank by; train and export it again"
         )
-
-
-def _columns(
-    outputs: _Outputs, classes: tuple[str, ...], count: int
-) -> tuple[FloatArray | None, list[str] | None, FloatArray | None]:
-    """Return P(unlabeled), class names and their probabilities, each None where there are none."""
-    p_unlabeled = None
-    if "p_unlabeled" in outputs:
-        p_unlabeled = np.asarray(outputs["p_unlabeled"], np.float32).reshape(-1)[:count]
-    if "probabilities" not in outputs or not classes:
-        return p_unlabeled, None, None
-    probabilities = np.asarray(outputs["probabilities"], np.float32)[:count]
-    best = probabilities.argmax(axis=1)
-    return p_unlabeled, [classes[n] for n in best.tolist()], probabilities[np.arange(count), best]
 
 
 def _features(decoded: DecodedBatch, outputs: _Outputs) -> FloatArray:

@@ -5,37 +5,32 @@ import shutil
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-import numpy as np
-import numpy.typing as npt
-
 from dgaal_cli.errors import StorageError
 from dgaal_cli.harmless import show
-from dgaal_cli.scoring.rows import Row, pack, unpack
+from dgaal_cli.scoring.rows import FloatArray, Row, Rows, pack, unpack
 
 ROWS_IN_MEMORY = 100_000
-"""About 60 MB of rows; a larger table is sorted in runs that lie in temporary files."""
+"""A larger table is sorted in runs that lie in temporary files."""
 _FAN_IN = 64
 """Runs merged at once: more would meet the limit of open files."""
-_BLOCK_ROWS = 1_000
+_BLOCK_ROWS = 4_096
 _LENGTH = struct.Struct("<Q")
-
-FloatArray = npt.NDArray[np.float32]
 
 
 class Ranking(Protocol):
     """Takes rows in any order and gives them back in table order."""
 
-    def add(self, rows: Iterable[Row], features: FloatArray | None = None) -> None:
+    def add(self, rows: Rows, features: FloatArray | None = None) -> None:
         """Take rows, and (n, Z) features of the readable ones, which few rankings look at."""
         ...
 
-    def ranked(self) -> Iterator[Row]:
-        """Give all rows in table order; once, after the last ``add``."""
+    def ranked(self) -> Iterator[Rows]:
+        """Give all rows in table order, some at a time; once, after the last ``add``."""
         ...
 
 
@@ -44,23 +39,26 @@ class TopRanking:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._rows: list[Row] = []
+        self._parts: list[Rows] = []
+        self._kept = 0
 
-    def add(self, rows: Iterable[Row], features: FloatArray | None = None) -> None:  # noqa: ARG002
+    def add(self, rows: Rows, features: FloatArray | None = None) -> None:  # noqa: ARG002
         """Take rows, and forget those that cannot be among the best any more."""
-        self._rows.extend(row for row in rows if not row.is_unreadable)
+        self._parts.append(rows.readable())
+        self._kept += len(self._parts[-1])
         # Cutting back at twice the size costs one sort a ``count`` rows.
-        if len(self._rows) > 2 * self._count + _BLOCK_ROWS:
+        if self._kept > 2 * self._count + _BLOCK_ROWS:
             self._cut()
 
-    def ranked(self) -> Iterator[Row]:
+    def ranked(self) -> Iterator[Rows]:
         """Give the best rows, best first."""
-        self._cut()
-        return iter(self._rows)
+        return iter([self._cut()])
 
-    def _cut(self) -> None:
-        self._rows.sort()
-        del self._rows[self._count :]
+    def _cut(self) -> Rows:
+        rows = Rows.joined(self._parts)
+        best = rows.take(rows.order()[: self._count])
+        self._parts, self._kept = [best], len(best)
+        return best
 
 
 class FullRanking:
@@ -75,7 +73,8 @@ class FullRanking:
         """
         self._folder = folder
         self._limit = rows_in_memory
-        self._rows: list[Row] = []
+        self._parts: list[Rows] = []
+        self._held = 0
         self._runs: list[Path] = []
         self._written = 0
         self._temporary: Path | None = None
@@ -93,37 +92,41 @@ class FullRanking:
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
-    def add(self, rows: Iterable[Row], features: FloatArray | None = None) -> None:  # noqa: ARG002
+    def add(self, rows: Rows, features: FloatArray | None = None) -> None:  # noqa: ARG002
         """Take rows."""
-        self._rows.extend(rows)
-        if len(self._rows) >= self._limit:
-            self._rows.sort()
-            self._spill(self._rows)
-            self._rows = []
+        self._parts.append(rows)
+        self._held += len(rows)
+        if self._held >= self._limit:
+            self._spill(self._sorted())
+            self._parts, self._held = [], 0
             if len(self._runs) >= _FAN_IN:
                 self._merge_runs()
 
-    def ranked(self) -> Iterator[Row]:
+    def ranked(self) -> Iterator[Rows]:
         """Give all rows, best first, unreadable ones last."""
-        self._rows.sort()
         if not self._runs:
-            return iter(self._rows)
-        return heapq.merge(*map(_read_run, self._runs), self._rows)
+            return self._sorted()
+        held = (row for rows in self._sorted() for row in rows)
+        return _blocks(heapq.merge(*map(_read_run, self._runs), held))
+
+    def _sorted(self) -> Iterator[Rows]:
+        rows = Rows.joined(self._parts)
+        return rows.blocks(rows.order(), _BLOCK_ROWS)
 
     def _merge_runs(self) -> None:
         runs, self._runs = self._runs, []
-        self._spill(heapq.merge(*map(_read_run, runs)))
+        self._spill(_blocks(heapq.merge(*map(_read_run, runs))))
         for run in runs:
             run.unlink()
 
-    def _spill(self, rows: Iterable[Row]) -> None:
+    def _spill(self, blocks: Iterable[Rows]) -> None:
         try:
             if self._temporary is None:
                 self._temporary = Path(tempfile.mkdtemp(prefix=".dgaal-sort-", dir=self._folder))
             path = self._temporary / f"{self._written:06d}.run"
             self._written += 1
             with path.open("wb") as stream:
-                for block in _blocks(rows):
+                for block in blocks:
                     data = pack(block)
                     stream.write(_LENGTH.pack(len(data)))
                     stream.write(data)
@@ -143,26 +146,20 @@ class BestThenUnreadable:
         self._best = best
         self._unreadable = unreadable
 
-    def add(self, rows: Iterable[Row], features: FloatArray | None = None) -> None:
+    def add(self, rows: Rows, features: FloatArray | None = None) -> None:
         """Take rows, and the features of the readable ones among them."""
-        rows = list(rows)
-        self._unreadable.add(row for row in rows if row.is_unreadable)
+        if rows.is_unreadable.any():
+            self._unreadable.add(rows.unreadable())
         self._best.add(rows, features)
 
-    def ranked(self) -> Iterator[Row]:
+    def ranked(self) -> Iterator[Rows]:
         """Give the best rows, then the unreadable ones in the order of their ids."""
         return chain(self._best.ranked(), self._unreadable.ranked())
 
 
-def _blocks(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    block: list[Row] = []
-    for row in rows:
-        block.append(row)
-        if len(block) == _BLOCK_ROWS:
-            yield block
-            block = []
-    if block:
-        yield block
+def _blocks(rows: Iterator[Row]) -> Iterator[Rows]:
+    while block := list(islice(rows, _BLOCK_ROWS)):
+        yield Rows.of(block)
 
 
 def _read_run(path: Path) -> Iterator[Row]:

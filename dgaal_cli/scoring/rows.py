@@ -1,9 +1,9 @@
-"""One line of the score table, in the shape that sorts itself."""
+"""Lines of the score table: single ones, which sort themselves, and many, column by column."""
 
 import functools
-from collections.abc import Iterable
-from itertools import repeat
-from typing import Any, NamedTuple, cast
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self, cast
 
 import msgspec
 import numpy as np
@@ -22,6 +22,9 @@ COLUMNS = (
     "status",
     "error",
 )
+
+FloatArray = npt.NDArray[np.float32]
+Places = npt.NDArray[np.intp]
 
 
 class Row(NamedTuple):
@@ -66,29 +69,6 @@ def scored(
     )
 
 
-def scored_many(
-    ids: list[SampleId],
-    paths: list[str],
-    scores: npt.NDArray[np.float32],
-    p_unlabeled: npt.NDArray[np.float32] | None,
-    predicted: list[str] | None,
-    confidence: npt.NDArray[np.float32] | None,
-) -> list[Row]:
-    """Build the rows of images with scores, column by column: a third of the time of one by one."""
-    descending: list[float] = (-scores).tolist()
-    columns = (
-        [False] * len(ids),
-        descending,
-        ids,
-        paths,
-        repeat(None) if p_unlabeled is None else p_unlabeled.tolist(),
-        repeat("") if predicted is None else predicted,
-        repeat(None) if confidence is None else confidence.tolist(),
-        repeat(""),
-    )
-    return list(map(Row._make, zip(*columns, strict=False)))
-
-
 def unreadable(sample_id: SampleId, path: str, reason: str) -> Row:
     """Build the row of an image without a score."""
     return Row(
@@ -103,22 +83,150 @@ def unreadable(sample_id: SampleId, path: str, reason: str) -> Row:
     )
 
 
-def pack(rows: Iterable[Row]) -> bytes:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rows:
+    """Rows as columns of one length: scoring, ranking and writing then cost little an image."""
+
+    is_unreadable: npt.NDArray[np.bool_]
+    scores: FloatArray
+    """0 for unreadable images."""
+    ids: list[SampleId]
+    paths: list[str]
+    p_unlabeled: FloatArray
+    """NaN where there is none; in ``confidence``, too."""
+    predicted: list[str]
+    confidence: FloatArray
+    errors: list[str]
+
+    @classmethod
+    def of(cls, rows: Iterable[Row]) -> Self:
+        """Turn single rows into columns."""
+        columns = list(zip(*rows, strict=True)) or [()] * len(Row._fields)
+        is_unreadable, descending, ids, paths, p_unlabeled, predicted, confidence, errors = columns
+        return cls(
+            is_unreadable=np.array(is_unreadable, np.bool_),
+            scores=np.negative(np.array(descending, np.float32)),
+            ids=list(ids),
+            paths=list(paths),
+            p_unlabeled=np.array(p_unlabeled, np.float32),  # None becomes NaN
+            predicted=list(predicted),
+            confidence=np.array(confidence, np.float32),
+            errors=list(errors),
+        )
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Rows]") -> "Rows":
+        """Put parts behind one another."""
+        if len(parts) == 1:
+            return parts[0]
+        empty = cls.of(())
+        parts = [empty, *parts]  # no column is without any part
+        return cls(
+            is_unreadable=np.concatenate([part.is_unreadable for part in parts]),
+            scores=np.concatenate([part.scores for part in parts]),
+            ids=[name for part in parts for name in part.ids],
+            paths=[path for part in parts for path in part.paths],
+            p_unlabeled=np.concatenate([part.p_unlabeled for part in parts]),
+            predicted=[name for part in parts for name in part.predicted],
+            confidence=np.concatenate([part.confidence for part in parts]),
+            errors=[error for part in parts for error in part.errors],
+        )
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[Row]:
+        """Give single rows."""
+        columns = (
+            self.is_unreadable.tolist(),
+            np.negative(self.scores).tolist(),
+            self.ids,
+            self.paths,
+            _optional(self.p_unlabeled),
+            self.predicted,
+            _optional(self.confidence),
+            self.errors,
+        )
+        return map(Row._make, zip(*columns, strict=True))
+
+    def take(self, places: Places) -> "Rows":
+        """Return the rows at these places, in this order."""
+        wanted = places.tolist()
+        return Rows(
+            is_unreadable=self.is_unreadable[places],
+            scores=self.scores[places],
+            ids=list(map(self.ids.__getitem__, wanted)),
+            paths=list(map(self.paths.__getitem__, wanted)),
+            p_unlabeled=self.p_unlabeled[places],
+            predicted=list(map(self.predicted.__getitem__, wanted)),
+            confidence=self.confidence[places],
+            errors=list(map(self.errors.__getitem__, wanted)),
+        )
+
+    def readable(self) -> "Rows":
+        """Return the rows with a score."""
+        if not self.is_unreadable.any():
+            return self
+        return self.take(np.flatnonzero(~self.is_unreadable))
+
+    def unreadable(self) -> "Rows":
+        """Return the rows without a score."""
+        return self.take(np.flatnonzero(self.is_unreadable))
+
+    def order(self) -> Places:
+        """Return the places in table order: best score first, equal ones by id, unreadable last."""
+        order = np.lexsort((-self.scores, self.is_unreadable))
+        scores, last = self.scores[order], self.is_unreadable[order]
+        is_tied = (scores[1:] == scores[:-1]) & (last[1:] == last[:-1])
+        if is_tied.any():
+            # Where a run of equal rows begins, and where it ends.
+            edges = np.flatnonzero(np.diff(np.concatenate([[False], is_tied, [False]])))
+            for start, end in edges.reshape(-1, 2).tolist():
+                tied = sorted(order[start : end + 1].tolist(), key=self.ids.__getitem__)
+                order[start : end + 1] = tied
+        return order
+
+    def blocks(self, places: Places, size: int) -> "Iterator[Rows]":
+        """Give the rows at these places in parts of at most ``size``."""
+        for start in range(0, len(places), size):
+            yield self.take(places[start : start + size])
+
+
+def pack(rows: Rows) -> bytes:
     """Encode rows for a temporary file; names keep bytes that are no UTF-8."""
-    plain = list(rows)
+    arrays = (rows.is_unreadable, rows.scores, rows.p_unlabeled, rows.confidence)
+    numbers = [array.tobytes() for array in arrays]
     try:
-        return _encoder().encode(plain)
+        return _encoder().encode((numbers, rows.ids, rows.paths, rows.predicted, rows.errors))
     except UnicodeEncodeError:
-        named = [(*row[:2], _bytes(row.id), _bytes(row.path), *row[4:]) for row in plain]
-        return _encoder().encode(named)
+        ids, paths = list(map(_bytes, rows.ids)), list(map(_bytes, rows.paths))
+        return _encoder().encode((numbers, ids, paths, rows.predicted, rows.errors))
 
 
-def unpack(data: bytes) -> list[Row]:
+def unpack(data: bytes) -> Rows:
     """Read ``pack``'s bytes back."""
     packed = cast("list[Any]", msgspec.msgpack.decode(data))
-    if packed and isinstance(packed[0][2], bytes):
-        packed = [(*row[:2], SampleId(_text(row[2])), _text(row[3]), *row[4:]) for row in packed]
-    return list(map(Row._make, packed))
+    (is_unreadable, scores, p_unlabeled, confidence), ids, paths, predicted, errors = packed
+    if ids and isinstance(ids[0], bytes):
+        ids, paths = [SampleId(_text(name)) for name in ids], list(map(_text, paths))
+    return Rows(
+        is_unreadable=np.frombuffer(is_unreadable, np.bool_),
+        scores=np.frombuffer(scores, np.float32),
+        ids=ids,
+        paths=paths,
+        p_unlabeled=np.frombuffer(p_unlabeled, np.float32),
+        predicted=predicted,
+        confidence=np.frombuffer(confidence, np.float32),
+        errors=errors,
+    )
+
+
+def _optional(values: FloatArray) -> list[float | None]:
+    found: list[float | None] = values.tolist()
+    for place in np.flatnonzero(np.isnan(values)).tolist():
+        found[place] = None
+    return found
 
 
 @functools.cache

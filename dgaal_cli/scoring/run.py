@@ -10,8 +10,6 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-
 from dgaal_cli import atomic, interruption
 from dgaal_cli.data.sources.base import Source
 from dgaal_cli.engines.artifact import CheckedArtifact
@@ -26,14 +24,8 @@ from dgaal_cli.scoring.features import FeatureFile
 from dgaal_cli.scoring.journal import Journal, fingerprint, sweep
 from dgaal_cli.scoring.options import ScoreOptions, ScoreResult, sheet_path
 from dgaal_cli.scoring.pipeline import score_entries
-from dgaal_cli.scoring.ranking import (
-    BestThenUnreadable,
-    FloatArray,
-    FullRanking,
-    Ranking,
-    TopRanking,
-)
-from dgaal_cli.scoring.rows import Row
+from dgaal_cli.scoring.ranking import BestThenUnreadable, FullRanking, Ranking, TopRanking
+from dgaal_cli.scoring.rows import FloatArray, Row, Rows
 from dgaal_cli.scoring.writers import WriteTable, write_csv
 
 _LISTED = 10
@@ -47,14 +39,14 @@ class _Tally:
     unreadable: int = 0
     first: list[tuple[SampleId, str]] = field(default_factory=list[tuple[SampleId, str]])
 
-    def add(self, rows: list[Row], readable: list[Row]) -> None:
+    def add(self, rows: Rows, readable: Rows) -> None:
         self.scored += len(readable)
         if len(readable) == len(rows):
             return
-        self.unreadable += len(rows) - len(readable)
-        refused = (row for row in rows if row.is_unreadable)
-        for row in islice(refused, _LISTED - len(self.first)):
-            self.first.append((row.id, row.error))
+        refused = rows.unreadable()
+        self.unreadable += len(refused)
+        named = zip(refused.ids, refused.errors, strict=True)
+        self.first.extend(islice(named, _LISTED - len(self.first)))
 
 
 class ScoringRun:
@@ -211,17 +203,17 @@ class ScoringRun:
 
     def _take(
         self,
-        rows: list[Row],
+        rows: Rows,
         features: FloatArray | None,
         ranking: Ranking,
         file: FeatureFile | None,
     ) -> None:
-        readable = [row for row in rows if not row.is_unreadable]
+        readable = rows.readable()
         self._tally.add(rows, readable)
-        self._drift.add(np.negative(np.array([row.descending for row in readable], np.float32)))
+        self._drift.add(readable.scores)
         ranking.add(rows, features)
         if file is not None and features is not None:
-            file.add([row.id for row in readable], features)
+            file.add(readable.ids, features)
 
     def _finish(self, write: WriteTable | None, ranking: Ranking) -> tuple[Row, ...]:
         ranked = ranking.ranked()
@@ -234,18 +226,18 @@ class ScoringRun:
         elif self._output is not None and not isinstance(self._output, Path):
             write_csv(self._output, ranked)
         else:
-            rows = tuple(ranked)
+            rows = tuple(row for block in ranked for row in block)
         if self._best:
             from dgaal_cli.scoring.contact_sheet import write_contact_sheet  # few runs need it
 
             write_contact_sheet(self._sheet_path(), self._source, self._best)
         return rows
 
-    def _remember_best(self, ranked: Iterator[Row]) -> Iterator[Row]:
-        for row in ranked:
-            if len(self._best) < self._options.contact_sheet and not row.is_unreadable:
-                self._best.append(row)
-            yield row
+    def _remember_best(self, ranked: Iterator[Rows]) -> Iterator[Rows]:
+        for rows in ranked:
+            room = self._options.contact_sheet - len(self._best)
+            self._best.extend(islice(rows.readable(), room))
+            yield rows
 
     def _sheet_path(self) -> Path:
         if not isinstance(self._output, Path):

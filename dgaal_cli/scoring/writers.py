@@ -4,23 +4,20 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice, repeat
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from dgaal_cli.errors import MissingExtraError, UsageError
 from dgaal_cli.harmless import cells, show, spell
-from dgaal_cli.scoring.rows import COLUMNS, Row
+from dgaal_cli.scoring.rows import COLUMNS, FloatArray, Row, Rows
 
 Record = dict[str, int | float | str | None]
-WriteTable = Callable[[BinaryIO, Iterable[Row]], None]
+WriteTable = Callable[[BinaryIO, Iterable[Rows]], None]
 
-_CSV_ROWS = 4_096
 _PARQUET_ROWS = 8_192
-
-_T = TypeVar("_T")
 
 
 def table_writer(path: Path) -> WriteTable:
@@ -49,33 +46,33 @@ def require_pyarrow(what: str) -> None:
         raise MissingExtraError(what, "parquet", "pyarrow")
 
 
-def write_csv(stream: BinaryIO, rows: Iterable[Row]) -> None:
+def write_csv(stream: BinaryIO, blocks: Iterable[Rows]) -> None:
     """Write UTF-8 CSV with a header; texts are what ``harmless.cell`` makes of them."""
     text = io.TextIOWrapper(stream, "utf-8", newline="", write_through=False)
     try:
         table = csv.writer(text, lineterminator="\n")
         table.writerow(COLUMNS)
         rank = 1
-        for block in _blocks(iter(rows), _CSV_ROWS):
-            columns = _csv_columns(block, rank)
-            lines = zip(*columns, strict=True)
-            if _is_plain(columns):  # what csv.writer would write, in half the time
-                text.write("".join([f"{','.join(line)}\n" for line in lines]))
+        for rows in blocks:
+            names = [list(cells(of)) for of in (rows.ids, rows.paths, rows.predicted, rows.errors)]
+            lines = zip(*_csv_columns(rows, rank, *names), strict=True)
+            if _is_plain(names):  # what csv.writer would write, in half the time
+                text.write("".join([f"{line}\n" for line in map(",".join, lines)]))
             else:
                 table.writerows(lines)
-            rank += len(block)
+            rank += len(rows)
         text.flush()
     finally:
         text.detach()  # the stream is the caller's to close
 
 
-def write_jsonl(stream: BinaryIO, rows: Iterable[Row]) -> None:
+def write_jsonl(stream: BinaryIO, blocks: Iterable[Rows]) -> None:
     r"""Write one JSON object a line: lossless; bytes that are no UTF-8 stand as ``\udcNN``."""
-    for record in records(rows):
+    for record in records(chain.from_iterable(blocks)):
         stream.write(json.dumps(record, ensure_ascii=True, allow_nan=False).encode() + b"\n")
 
 
-def write_parquet(stream: BinaryIO, rows: Iterable[Row]) -> None:
+def write_parquet(stream: BinaryIO, blocks: Iterable[Rows]) -> None:
     """Write Parquet: rank int64, numbers float32, texts as ``harmless.spell`` writes them."""
     import importlib
 
@@ -85,7 +82,8 @@ def write_parquet(stream: BinaryIO, rows: Iterable[Row]) -> None:
     kinds = {"rank": arrow.int64(), **dict.fromkeys(numbers, arrow.float32())}
     schema = arrow.schema([(name, kinds.get(name, arrow.string())) for name in COLUMNS])
     with parquet.ParquetWriter(stream, schema) as table:
-        for block in _blocks(records(rows), _PARQUET_ROWS):
+        lines = records(chain.from_iterable(blocks))
+        while block := list(islice(lines, _PARQUET_ROWS)):
             spelled = [
                 {
                     name: spell(value) if isinstance(value, str) else value
@@ -118,29 +116,28 @@ def _is_plain(columns: list[list[str]]) -> bool:
     return not any(mark in text for text in map("".join, columns) for mark in ',"\r\n')
 
 
-def _csv_columns(rows: list[Row], rank: int) -> list[list[str]]:
-    """Return columns of cells; the first row has this rank, and unreadable ones stand last."""
-    count = sum(not row.is_unreadable for row in rows)
-    _, descending, ids, paths, p_unlabeled, predicted, confidence, errors = zip(*rows, strict=True)
+def _csv_columns(
+    rows: Rows, rank: int, ids: list[str], paths: list[str], predicted: list[str], errors: list[str]
+) -> Iterator[Iterable[str]]:
+    """Give the columns' cells; the first row has this rank, and unreadable ones stand last."""
+    count = len(rows) - int(rows.is_unreadable.sum())
     left = [""] * (len(rows) - count)
-    scores = np.negative(np.array(descending[:count], np.float32))
-    return [
-        [*map(str, range(rank, rank + count)), *left],
-        list(cells(ids)),
-        list(cells(paths)),
-        [*map(str, scores), *left],
-        _texts(p_unlabeled),
-        list(cells(predicted)),
-        _texts(confidence),
-        [*["ok"] * count, *["unreadable" for _ in left]],
-        list(cells(errors)),
-    ]
+    yield chain(map(str, range(rank, rank + count)), left)
+    yield ids
+    yield paths
+    yield chain(_texts(rows.scores[:count]), left)
+    yield _texts(rows.p_unlabeled)
+    yield predicted
+    yield _texts(rows.confidence)
+    yield chain(repeat("ok", count), repeat("unreadable", len(left)))
+    yield errors
 
 
-def _texts(values: tuple[float | None, ...]) -> list[str]:
-    if None in values:
-        return ["" if value is None else _digits(value) for value in values]
-    return list(map(str, np.array(values, np.float32)))
+def _texts(values: FloatArray) -> Iterable[str]:
+    """Return ``_digits`` of every number, and nothing for NaN."""
+    if np.isnan(values).any():
+        return ["" if np.isnan(value) else str(value) for value in values]
+    return map(str, values)
 
 
 def _digits(value: float) -> str:
@@ -150,11 +147,6 @@ def _digits(value: float) -> str:
 
 def _shortest(value: float | None) -> float | None:
     return None if value is None else float(_digits(value))
-
-
-def _blocks(items: Iterator[_T], size: int) -> Iterator[list[_T]]:
-    while block := list(islice(items, size)):
-        yield block
 
 
 _WRITERS: dict[str, WriteTable] = {

@@ -78,6 +78,18 @@ class FileBytes(NamedTuple):
         return file_stamp(self.path)
 
 
+class BlockRow(NamedTuple):
+    """One image of a block. A value, too: neighbors are taken from their block all at once."""
+
+    block: npt.NDArray[np.uint8]
+    """(N, H, W) or (N, H, W, C)."""
+    row: int
+
+    def __call__(self) -> npt.NDArray[np.uint8]:
+        """Return the image's pixels."""
+        return self.block[self.row]
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Stands for the bytes of an entry that must not be opened."""

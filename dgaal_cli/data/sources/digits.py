@@ -3,14 +3,13 @@
 import gzip
 import importlib.util
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from dgaal_cli.data.sources.base import Entry, gone, row_id
+from dgaal_cli.data.sources.base import BlockRow, Entry, gone, row_id
 from dgaal_cli.errors import MissingExtraError
 from dgaal_cli.ids import SampleId
 
@@ -69,11 +68,8 @@ class DigitsSource:
             label=self._labels[row],
             split=split,
             path=f"{SPEC}!{name}",
-            read=partial(self._image, row),
+            read=BlockRow(self._images, row),
         )
-
-    def _image(self, row: int) -> npt.NDArray[np.uint8]:
-        return self._images[row]
 
 
 def _table() -> npt.NDArray[np.float64]:

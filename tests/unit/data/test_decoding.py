@@ -16,7 +16,8 @@ from sample_images import bomb, encoded, pixels, png
 from dgaal_cli.data import processes
 from dgaal_cli.data.batches import DecodedBatch
 from dgaal_cli.data.decoder import Decoder, DecoderDiedError
-from dgaal_cli.data.decoding import array_digest, decode_stream, worker_count
+from dgaal_cli.data.decoding import array_digest, decode_stream
+from dgaal_cli.data.processes import worker_count
 from dgaal_cli.data.sources.base import Entry, FileBytes
 from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.ids import SampleId
@@ -289,3 +290,4 @@ def test_kinds_may_alternate_within_one_batch() -> None:
 def test_worker_count_is_what_was_asked_or_the_usable_cpus() -> None:
     assert worker_count(3) == 3
     assert worker_count(0) == len(os.sched_getaffinity(0))
+    assert worker_count(10**6) == max(64, 4 * len(os.sched_getaffinity(0)))

@@ -5,11 +5,11 @@ import pytest
 
 from dgaal_cli.ids import SampleId
 from dgaal_cli.scoring.diverse import CANDIDATES, DiverseRanking
-from dgaal_cli.scoring.rows import Row, scored, unreadable
+from dgaal_cli.scoring.rows import Row, Rows, scored, unreadable
 
 
 def row(number: int, score: float) -> Row:
-    return scored(SampleId(f"{number:05d}"), "", score, None, ("", None))
+    return scored(SampleId(f"{number:05d}"), "", float(np.float32(score)), None, ("", None))
 
 
 def chosen(rows: list[Row], features: np.ndarray, count: int, *, block: int = 50) -> list[Row]:
@@ -18,9 +18,9 @@ def chosen(rows: list[Row], features: np.ndarray, count: int, *, block: int = 50
     for start in range(0, len(rows), block):
         some = rows[start : start + block]
         readable = sum(not item.is_unreadable for item in some)
-        ranking.add(some, features[taken : taken + readable].astype(np.float32))
+        ranking.add(Rows.of(some), features[taken : taken + readable].astype(np.float32))
         taken += readable
-    return list(ranking.ranked())
+    return [row for block in ranking.ranked() for row in block]
 
 
 def test_near_duplicates_of_the_best_do_not_crowd_in() -> None:
@@ -56,14 +56,14 @@ def test_the_choice_does_not_depend_on_how_rows_come(block: int) -> None:
 def test_memory_holds_candidates_only() -> None:
     ranking = DiverseRanking(2)
     for number in range(5_000):
-        ranking.add([row(number, float(number))], np.zeros((1, 3), np.float32))
-        assert len(ranking._rows) <= 2 * CANDIDATES * 2 + 1_001
-    assert next(ranking.ranked()).id == "04999"
+        ranking.add(Rows.of([row(number, float(number))]), np.zeros((1, 3), np.float32))
+        assert sum(map(len, ranking._parts)) <= 2 * CANDIDATES * 2 + 1_001
+    assert next(ranking.ranked()).ids[0] == "04999"
 
 
 def test_unreadable_images_have_no_features_and_no_place() -> None:
     rows = [unreadable(SampleId("bad"), "", "why"), row(1, 1.0), row(2, 2.0)]
     assert [item.id for item in chosen(rows, np.eye(2), 9)] == ["00002", "00001"]
     ranking = DiverseRanking(3)
-    ranking.add([rows[0]])
+    ranking.add(Rows.of([rows[0]]))
     assert list(ranking.ranked()) == []

@@ -554,6 +554,7 @@ def test_files_of_a_folder_are_counted_ahead_so_that_the_time_left_is_known(
     [
         (None, {"top": 0}, "--top is 0"),
         (None, {"batch": -1}, "--batch is -1"),
+        (None, {"threads": 5000}, "--threads is 5000; it must be at most 1024"),
         (None, {"diverse": True}, "--diverse chooses among the best"),
         ("s.csv", {"tune": True, "resume": True}, "--tune may settle"),
         (None, {"resume": True}, "--resume needs a table"),

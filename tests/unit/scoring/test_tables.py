@@ -15,8 +15,14 @@ from dgaal_cli.errors import MissingExtraError, StorageError, UsageError
 from dgaal_cli.harmless import cell, show, uncell, unspell
 from dgaal_cli.ids import SampleId
 from dgaal_cli.scoring import ranking as ranking_module
-from dgaal_cli.scoring.ranking import BestThenUnreadable, FullRanking, TopRanking
-from dgaal_cli.scoring.rows import COLUMNS, Row, pack, scored, unpack, unreadable
+from dgaal_cli.scoring.ranking import (
+    _BLOCK_ROWS,
+    BestThenUnreadable,
+    FullRanking,
+    Ranking,
+    TopRanking,
+)
+from dgaal_cli.scoring.rows import COLUMNS, Row, Rows, pack, scored, unpack, unreadable
 from dgaal_cli.scoring.writers import table_writer, write_csv, write_jsonl
 
 ODD_NAMES = [
@@ -49,6 +55,10 @@ def expected(items: list[Row]) -> list[Row]:
     return ok + sorted((r for r in items if r.is_unreadable), key=lambda r: r.id)
 
 
+def ranked(table: Ranking) -> list[Row]:
+    return [row for block in table.ranked() for row in block]
+
+
 def test_rows_stand_by_score_descending_then_id_and_unreadable_ones_last() -> None:
     items = [
         unreadable(SampleId("a"), "", "x"),
@@ -58,8 +68,22 @@ def test_rows_stand_by_score_descending_then_id_and_unreadable_ones_last() -> No
         row("a2", 0.5),
     ]
     with FullRanking() as table:
-        table.add(items)
-        assert [item.id for item in table.ranked()] == ["d", "a2", "c", "b", "a"]
+        table.add(Rows.of(items))
+        assert [item.id for item in ranked(table)] == ["d", "a2", "c", "b", "a"]
+
+
+@given(st.lists(st.tuples(st.sampled_from([None, -1.0, 0.0, -0.0, 0.5]), st.text("abc"))))
+def test_columns_are_ordered_as_single_rows_sort(items: list[tuple[float | None, str]]) -> None:
+    single = [
+        unreadable(SampleId(f"{name}{n}"), "", "x") if score is None else row(f"{name}{n}", score)
+        for n, (score, name) in enumerate(items)
+    ]
+    rows = Rows.of(single)
+    assert list(rows) == single
+    assert list(rows.take(rows.order())) == sorted(single)
+    assert list(rows.readable()) + list(rows.unreadable()) == sorted(
+        single, key=lambda one: one.is_unreadable
+    )
 
 
 @pytest.mark.parametrize("in_memory", [1, 10, 100, 10_000])
@@ -71,8 +95,8 @@ def test_a_table_sorted_through_files_equals_one_sorted_in_memory(
     items = rows(400)
     with FullRanking(tmp_path, rows_in_memory=in_memory) as table:
         for start in range(0, len(items), 9):
-            table.add(items[start : start + 9])
-        assert list(table.ranked()) == expected(items)
+            table.add(Rows.of(items[start : start + 9]))
+        assert ranked(table) == expected(items)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -82,10 +106,10 @@ def test_the_best_are_the_head_of_the_full_table(count: int) -> None:
     items = [r._replace(id=SampleId(f"{n}-{r.id}")) for n, r in enumerate(items)]
     table = TopRanking(count)
     for start in range(0, len(items), 50):
-        table.add(items[start : start + 50])
-        assert len(table._rows) <= 2 * count + 1_050
+        table.add(Rows.of(items[start : start + 50]))
+        assert sum(map(len, table._parts)) <= 2 * count + _BLOCK_ROWS + 50
     ok = [r for r in expected(items) if not r.is_unreadable]
-    assert list(table.ranked()) == ok[:count]
+    assert ranked(table) == ok[:count]
 
 
 def test_unreadable_images_follow_the_best_within_bounded_memory(tmp_path: Path) -> None:
@@ -93,24 +117,25 @@ def test_unreadable_images_follow_the_best_within_bounded_memory(tmp_path: Path)
     with FullRanking(tmp_path, rows_in_memory=40) as bad:
         table = BestThenUnreadable(TopRanking(3), bad)
         for start in range(0, len(items), 9):
-            table.add(items[start : start + 9])
-            assert len(bad._rows) < 40
+            table.add(Rows.of(items[start : start + 9]))
+            assert sum(map(len, bad._parts)) < 40
         ordered = expected(items)
         ok = [r for r in ordered if not r.is_unreadable]
-        assert list(table.ranked()) == ok[:3] + ordered[len(ok) :]
+        assert ranked(table) == ok[:3] + ordered[len(ok) :]
 
 
 def test_a_full_disk_while_sorting_is_a_storage_error(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     with FullRanking(gone, rows_in_memory=1) as table, pytest.raises(StorageError, match="--top"):
-        table.add([row("a")])
+        table.add(Rows.of([row("a")]))
 
 
 def test_packed_rows_keep_every_name_and_bit() -> None:
     score = float(np.float32(0.1))
     items = [row(name, score) for name in ODD_NAMES] + [unreadable(SampleId("x"), "p", "why")]
-    assert unpack(pack(items)) == items
-    assert unpack(pack(items))[0].score.hex() == score.hex()
+    found = list(unpack(pack(Rows.of(items))))
+    assert found == items
+    assert found[0].score.hex() == score.hex()
 
 
 @given(st.text() | st.binary().map(os.fsdecode) | st.sampled_from(ODD_NAMES))
@@ -134,7 +159,7 @@ def test_csv_has_exactly_the_columns_and_shortest_floats() -> None:
         scored(SampleId("=x"), "/p/=x", -1e-12, float(np.float32(1 / 3)), ("@cat", 1.0)),
         unreadable(SampleId("z\n"), "/p/z", "empty file"),
     ]
-    write_csv(stream, items)
+    write_csv(stream, [Rows.of(items)])
     assert stream.getvalue().decode() == (
         "rank,id,path,score,p_unlabeled,predicted,confidence,status,error\n"
         '1,"a,b","/p/a,b",0.1,,,,ok,\n'
@@ -162,16 +187,15 @@ def test_csv_is_what_the_standard_writer_writes_cell_by_cell(names: list[str]) -
         table.writerow((rank, cell(item.id), cell(item.path), *numbers))
     last = items[-1]
     table.writerow(("", cell(last.id), "p", "", "", "", "", "unreadable", "why, though"))
-    write_csv(found, items)
+    write_csv(found, [Rows.of(items)])
     assert found.getvalue().decode() == expected.getvalue()
 
 
-def test_blocks_of_csv_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_of_csv_join_without_a_seam() -> None:
     whole, parts = io.BytesIO(), io.BytesIO()
     items = expected(rows(300))
-    write_csv(whole, items)
-    monkeypatch.setattr("dgaal_cli.scoring.writers._CSV_ROWS", 7)
-    write_csv(parts, items)
+    write_csv(whole, [Rows.of(items)])
+    write_csv(parts, (Rows.of(items[start : start + 7]) for start in range(0, len(items), 7)))
     assert parts.getvalue() == whole.getvalue()
 
 
@@ -183,7 +207,7 @@ def test_csv_jsonl_and_parquet_hold_the_same_table(tmp_path: Path) -> None:
     for suffix in (".csv", ".jsonl", ".parquet"):
         files[suffix] = tmp_path / f"t{suffix}"
         with files[suffix].open("wb") as stream:
-            table_writer(files[suffix])(stream, iter(items))
+            table_writer(files[suffix])(stream, iter([Rows.of(items)]))
     lines = [json.loads(line) for line in files[".jsonl"].read_text().splitlines()]
     assert [line["id"] for line in lines] == [item.id for item in items]
     assert all(tuple(line) == COLUMNS for line in lines)
@@ -200,7 +224,7 @@ def test_csv_jsonl_and_parquet_hold_the_same_table(tmp_path: Path) -> None:
 
 def test_jsonl_is_plain_ascii() -> None:
     stream = io.BytesIO()
-    write_jsonl(stream, [row(name) for name in ODD_NAMES])
+    write_jsonl(stream, [Rows.of(row(name) for name in ODD_NAMES)])
     assert stream.getvalue().replace(b"\n", b"").decode("ascii").isprintable()
 
 
