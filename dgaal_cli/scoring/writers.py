@@ -8,11 +8,10 @@ from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-
 from dgaal_cli.errors import MissingExtraError, UsageError
 from dgaal_cli.harmless import cells, show, spell
-from dgaal_cli.scoring.rows import COLUMNS, FloatArray, Row, Rows
+from dgaal_cli.scoring.numerals import numeral, numerals
+from dgaal_cli.scoring.rows import COLUMNS, Row, Rows
 
 Record = dict[str, int | float | str | None]
 WriteTable = Callable[[BinaryIO, Iterable[Rows]], None]
@@ -102,7 +101,7 @@ def records(rows: Iterable[Row]) -> Iterator[Record]:
             "rank": rank if is_ok else None,
             "id": row.id,
             "path": row.path,
-            "score": float(_digits(row.score)) if is_ok else None,
+            "score": float(numeral(row.score)) if is_ok else None,
             "p_unlabeled": _shortest(row.p_unlabeled),
             "predicted": row.predicted or None,
             "confidence": _shortest(row.confidence),
@@ -125,28 +124,16 @@ def _csv_columns(
     yield chain(map(str, range(rank, rank + count)), left)
     yield ids
     yield paths
-    yield chain(_texts(rows.scores[:count]), left)
-    yield _texts(rows.p_unlabeled)
+    yield chain(numerals(rows.scores[:count]), left)
+    yield numerals(rows.p_unlabeled)
     yield predicted
-    yield _texts(rows.confidence)
+    yield numerals(rows.confidence)
     yield chain(repeat("ok", count), repeat("unreadable", len(left)))
     yield errors
 
 
-def _texts(values: FloatArray) -> Iterable[str]:
-    """Return ``_digits`` of every number, and nothing for NaN."""
-    if np.isnan(values).any():
-        return ["" if np.isnan(value) else str(value) for value in values]
-    return map(str, values)
-
-
-def _digits(value: float) -> str:
-    """Fewest digits that give the same float32 again: the same text on every run."""
-    return str(np.float32(value))
-
-
 def _shortest(value: float | None) -> float | None:
-    return None if value is None else float(_digits(value))
+    return None if value is None else float(numeral(value))
 
 
 _WRITERS: dict[str, WriteTable] = {

