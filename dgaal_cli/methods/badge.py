@@ -48,7 +48,6 @@ class Badge(TaskModelOnly):
             picks=picks,
             strategy=self.name,
             reasons=dict.fromkeys(picks, "would change the model, unlike the other picks"),
-            prediction=prediction,
         )
 
     def deploy(self, data: RoundData) -> dict[str, nn.Module]:

@@ -9,7 +9,6 @@ from torch import nn
 
 from dgaal_cli.ids import Row
 from dgaal_cli.networks.classifier import Classifier
-from dgaal_cli.training.classifier import Prediction
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.phase import Phase
 
@@ -45,7 +44,7 @@ class Drawn(Redrawing):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
-    """A method's answer to "which next?".
+    """A method's answer to "which next?", and no more than choosing takes: it is timed.
 
     Rows count the whole pool; ``scores`` follow ``rows``.
     """
@@ -67,8 +66,6 @@ class Ranking:
     """The scores are a random order: they say nothing of an image."""
     reasons: Mapping[Row, str] = field(default_factory=dict[Row, str])
     """Why a pick was picked, in a few words."""
-    prediction: Prediction | None = None
-    """What T says of ``rows``, where it was asked."""
 
 
 class Method(Protocol):

@@ -18,7 +18,7 @@ from dgaal_cli.methods.by_score import ByScore
 from dgaal_cli.methods.uncertainty import entropy
 from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.networks.samplers import DropoutSampler
-from dgaal_cli.training.classifier import Prediction, dropout_mask
+from dgaal_cli.training.classifier import dropout_mask
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.seeding import torch_generator
 
@@ -30,11 +30,10 @@ class DropoutMethod(ByScore):
 
     is_mutual: bool
 
-    def score(
-        self, data: RoundData, rows: np.ndarray, prediction: Prediction, seed: int
-    ) -> np.ndarray:
+    def score(self, data: RoundData, rows: np.ndarray, seed: int) -> np.ndarray:
         """Entropy of the mean, less the mean entropy of the passes for BALD."""
-        mean, within = dropout_passes(self.classifier, prediction.features, self._masks(seed))
+        features = self.said(data, rows).features
+        mean, within = dropout_passes(self.classifier, features, self._masks(seed))
         return np.maximum(entropy(mean) - within, 0.0) if self.is_mutual else entropy(mean)
 
     def deploy(self, data: RoundData) -> dict[str, nn.Module]:

@@ -1,4 +1,4 @@
-"""What methods share that rank by a number a row: ask T, score, fill the query by the switch."""
+"""What methods share that rank by a number a row: score, fill the query by the switch."""
 
 import numpy as np
 
@@ -19,26 +19,26 @@ class ByScore(TaskModelOnly):
     reason: str
     """Why a pick is picked, in a few words."""
 
-    def score(
-        self, data: RoundData, rows: np.ndarray, prediction: Prediction, seed: int
-    ) -> np.ndarray:
+    def score(self, data: RoundData, rows: np.ndarray, seed: int) -> np.ndarray:
         """Return ``(U,)`` finite numbers, higher = ask first.
 
         Args:
             data: The round.
             rows: int64 ``(U,)``: the unlabeled rows.
-            prediction: T's answer on them.
             seed: Of whatever is drawn.
         """
         raise NotImplementedError
+
+    def said(self, data: RoundData, rows: np.ndarray) -> Prediction:
+        """Ask T about pool rows, for scores that need it."""
+        return predict(self.classifier, data.pixels[rows], data.device)
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
         """Fill the query by score; without labels of two classes, at random."""
         if not can_learn_classes(data):
             return random_ranking(data, count, seed, strategy=COLD_START)
         rows = data.unlabeled_rows
-        prediction = predict(self.classifier, data.pixels[rows], data.device)
-        scores = self.score(data, rows, prediction, seed).astype(np.float32)
+        scores = self.score(data, rows, seed).astype(np.float32)
         config = self.config.acquisition
         picks = acquire(scores, rows, count, config=config, seed=seed)
         return Ranking(
@@ -47,5 +47,4 @@ class ByScore(TaskModelOnly):
             picks=picks,
             strategy=strategy_name(self.name, config),
             reasons=dict.fromkeys(picks, self.reason),
-            prediction=prediction,
         )

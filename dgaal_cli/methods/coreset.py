@@ -39,7 +39,6 @@ class CoreSet(TaskModelOnly):
             picks=picks,
             strategy=self.name,
             reasons=dict.fromkeys(picks, "far from every labeled image"),
-            prediction=prediction,
         )
 
     def deploy(self, data: RoundData) -> dict[str, nn.Module]:

@@ -10,11 +10,10 @@ import numpy as np
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import Ranking, TaskShape, can_learn_classes
+from dgaal_cli.methods.base import Ranking, TaskShape
 from dgaal_cli.methods.k_center import k_center
 from dgaal_cli.methods.pool_encoder import PoolEncoder, by_identity
 from dgaal_cli.methods.task_model_only import TaskModelOnly
-from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.phase import Phase
 
@@ -52,7 +51,7 @@ class CoverageMethod(TaskModelOnly):
         return [*first, *super().learn(data)]
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
-        """Choose in the features' space; T is asked only for what the operator sees."""
+        """Choose in the features' space, without T."""
         rows = data.unlabeled_rows
         ordered = by_identity(data, rows)
         unlabeled = self.pool_encoder.features(data.pixels[ordered], data.device)
@@ -64,16 +63,12 @@ class CoverageMethod(TaskModelOnly):
         picks = [Row(int(ordered[i])) for i in positions]
         scores = np.empty(len(rows), dtype=np.float32)
         scores[np.searchsorted(rows, ordered)] = values
-        prediction = None
-        if can_learn_classes(data):
-            prediction = predict(self.classifier, data.pixels[rows], data.device)
         return Ranking(
             rows=rows,
             scores=scores,
             picks=picks,
             strategy=self.name,
             reasons=dict.fromkeys(picks, self.reason),
-            prediction=prediction,
         )
 
     def choose(

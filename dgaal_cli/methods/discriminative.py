@@ -38,6 +38,7 @@ from dgaal_cli.training.modes import evaluating
 from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
 from dgaal_cli.training.seeding import initializing, torch_generator
 
+NO_SIDES = "random (no image of the pool has a label)"
 SUB_BATCHES = 20
 LARGEST_RATIO = 10
 """Unlabeled rows to labeled ones that a network learns from."""
@@ -70,7 +71,7 @@ class Dal(TaskModelOnly):
 
     def adapt(self, data: RoundData) -> list[Phase]:
         """The perceptron learns the pools of now, on T's features."""
-        if not can_learn_classes(data) or not len(data.unlabeled_rows):
+        if not _has_sides(data) or not len(data.unlabeled_rows):
             return []
         labeled = len(data.labeled_rows)
         drawn = min(LARGEST_RATIO * labeled, len(data.unlabeled_rows))
@@ -84,8 +85,9 @@ class Dal(TaskModelOnly):
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
         """Fill the query part by part; score by the first perceptron."""
-        if not can_learn_classes(data):
-            return random_ranking(data, count, seed, strategy=COLD_START)
+        if not _has_sides(data):
+            why = NO_SIDES if can_learn_classes(data) else COLD_START
+            return random_ranking(data, count, seed, strategy=why)
         rows = data.unlabeled_rows
         ordered = by_identity(data, rows)
         own = self._features(data, ordered)
@@ -113,7 +115,6 @@ class Dal(TaskModelOnly):
             picks=picks,
             strategy=strategy_name(self.name, replace(config, sub_batches=parts)),
             reasons=dict.fromkeys(picks, "unlike the labeled images"),
-            prediction=predict(self.classifier, data.pixels[rows], data.device),
         )
 
     def health(self, data: RoundData) -> dict[str, float]:
@@ -141,7 +142,9 @@ class Dal(TaskModelOnly):
         }
 
     def deploy(self, data: RoundData) -> dict[str, nn.Module]:
-        """The classifier, and the first perceptron on its features."""
+        """The classifier, and the first perceptron on its features, where it learned any."""
+        if not _has_sides(data):
+            return super().deploy(data)
         sampler = DiscriminativeSampler(self.classifier, self.discriminator)
         return super().deploy(data) | {"sampler": sampler}
 
@@ -187,6 +190,11 @@ class Dal(TaskModelOnly):
         )
         run_at_once(phase, seed, part)
         return network
+
+
+def _has_sides(data: RoundData) -> bool:
+    """Tell whether T has features, and the pool labeled images: drawings are no side of it."""
+    return can_learn_classes(data) and len(data.labeled_rows) > 0
 
 
 def perceptron_phase(

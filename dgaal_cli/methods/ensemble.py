@@ -10,7 +10,7 @@ from dgaal_cli.methods.base import TaskShape
 from dgaal_cli.methods.by_score import ByScore
 from dgaal_cli.networks.samplers import CommitteeSampler
 from dgaal_cli.networks.task_models import build_classifier
-from dgaal_cli.training.classifier import Prediction, classifier_phase, predict
+from dgaal_cli.training.classifier import classifier_phase, predict
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.phase import Phase
 
@@ -54,14 +54,13 @@ class Ensemble(ByScore):
             )
         return phases
 
-    def score(
-        self, data: RoundData, rows: np.ndarray, prediction: Prediction, seed: int
-    ) -> np.ndarray:
+    def score(self, data: RoundData, rows: np.ndarray, seed: int) -> np.ndarray:
         """Variation ratio of all members."""
-        theirs = [
-            predict(member, data.pixels[rows], data.device).probabilities for member in self.others
+        votes = [
+            predict(member, data.pixels[rows], data.device).probabilities
+            for member in (self.classifier, *self.others)
         ]
-        return variation_ratio(np.stack([prediction.probabilities, *theirs]))
+        return variation_ratio(np.stack(votes))
 
     def deploy(self, data: RoundData) -> dict[str, nn.Module]:
         """T, and the committee as the sampler."""

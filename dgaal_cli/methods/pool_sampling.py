@@ -16,7 +16,6 @@ from dgaal_cli.methods.random_sampling import random_ranking
 from dgaal_cli.methods.stochastic import acquire, strategy_name
 from dgaal_cli.methods.task_model_only import TaskModelOnly
 from dgaal_cli.networks.vae import Vae
-from dgaal_cli.training.classifier import Prediction, predict
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.optimizers import adam
@@ -210,7 +209,6 @@ class PoolSampling(TaskModelOnly):
             picks=picks,
             strategy=strategy_name(self.name, config),
             reasons=dict.fromkeys(picks, "unlike the labeled images"),
-            prediction=self._prediction(data, rows),
         )
 
     def health(self, data: RoundData) -> dict[str, float]:
@@ -235,8 +233,12 @@ class PoolSampling(TaskModelOnly):
         return health
 
     def deploy(self, data: RoundData) -> dict[str, nn.Module]:
-        """The classifier, and a sampler that ranks as the queries of this round do."""
-        return super().deploy(data) | {"sampler": self.sampler(data)}
+        """The classifier, and a sampler that ranks as the queries of this round do.
+
+        Where only drawings have labels, no image of the pool is a labeled one, and D knows nothing.
+        """
+        modules = super().deploy(data)
+        return modules | {"sampler": self.sampler(data)} if len(data.labeled_rows) else modules
 
     def unlikeness(self, data: RoundData, rows: np.ndarray) -> np.ndarray:
         """How little pool rows look like labeled ones, ``(R,)``: what D alone says."""
@@ -274,11 +276,6 @@ class PoolSampling(TaskModelOnly):
             strategy="typical images of clusters (nothing to tell apart yet)",
             reasons=dict.fromkeys(picks, "typical of a cluster"),
         )
-
-    def _prediction(self, data: RoundData, rows: np.ndarray) -> Prediction | None:
-        if not can_learn_classes(data):
-            return None
-        return predict(self.classifier, data.pixels[rows], data.device)
 
     def _gauge_mask(self, data: RoundData) -> np.ndarray:
         return gauges.held_out_for_gauges(

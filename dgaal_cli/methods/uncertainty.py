@@ -6,7 +6,6 @@ from torch import nn
 from dgaal_cli.methods.by_score import ByScore
 from dgaal_cli.networks.deploy import MarginSampler
 from dgaal_cli.networks.samplers import ConfidenceSampler, EntropySampler
-from dgaal_cli.training.classifier import Prediction
 from dgaal_cli.training.data import RoundData
 
 
@@ -16,11 +15,9 @@ class Margin(ByScore):
     name = "margin"
     reason = "near a class boundary"
 
-    def score(
-        self, data: RoundData, rows: np.ndarray, prediction: Prediction, seed: int
-    ) -> np.ndarray:
+    def score(self, data: RoundData, rows: np.ndarray, seed: int) -> np.ndarray:
         """One minus the margin."""
-        return boundary_closeness(prediction.probabilities)
+        return boundary_closeness(self.said(data, rows).probabilities)
 
     def deploy(self, data: RoundData) -> dict[str, nn.Module]:
         """The classifier, and a sampler that ranks by its margin."""
@@ -34,11 +31,9 @@ class LeastConfidence(ByScore):
     name = "least-confidence"
     reason = "no class is likely"
 
-    def score(
-        self, data: RoundData, rows: np.ndarray, prediction: Prediction, seed: int
-    ) -> np.ndarray:
+    def score(self, data: RoundData, rows: np.ndarray, seed: int) -> np.ndarray:
         """``1 - max_k p_k``, as the sum of all that is not the largest: exact near zero."""
-        return remainder(prediction.probabilities)
+        return remainder(self.said(data, rows).probabilities)
 
     def deploy(self, data: RoundData) -> dict[str, nn.Module]:
         """The classifier, and a sampler that ranks by its confidence."""
@@ -51,11 +46,9 @@ class Entropy(ByScore):
     name = "entropy"
     reason = "the classes are evenly likely"
 
-    def score(
-        self, data: RoundData, rows: np.ndarray, prediction: Prediction, seed: int
-    ) -> np.ndarray:
+    def score(self, data: RoundData, rows: np.ndarray, seed: int) -> np.ndarray:
         """``-sum_k p_k log p_k`` in nats."""
-        return entropy(prediction.probabilities)
+        return entropy(self.said(data, rows).probabilities)
 
     def deploy(self, data: RoundData) -> dict[str, nn.Module]:
         """The classifier, and a sampler that ranks by its entropy."""

@@ -18,7 +18,7 @@ from dgaal_cli.methods.registry import SYNTHESIZING
 from dgaal_cli.rounds import round_state
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import ItemRecord, Query, QueryEntry
-from dgaal_cli.training.classifier import predict
+from dgaal_cli.training.classifier import Prediction, predict
 from dgaal_cli.training.seeding import seed_of
 from dgaal_cli.workflows.boundary import (
     Guesses,
@@ -208,14 +208,15 @@ def _entries(trained: Trained, ranking: Ranking) -> list[QueryEntry]:
     position = {int(row): i for i, row in enumerate(ranking.rows)}
     ordered = np.sort(ranking.scores)
     picks = [position[row] for row in ranking.picks]
-    nearest = _nearest_labeled(trained, ranking.picks)
+    said = _asked_of_t(trained, ranking.picks)
+    nearest = {} if said is None else _nearest_labeled(trained, ranking.picks, said.features)
     entries: list[QueryEntry] = []
     for rank, (row, at) in enumerate(zip(ranking.picks, picks, strict=True), start=1):
         score = None if ranking.is_random else float(ranking.scores[at])
         share = None if score is None else float(np.searchsorted(ordered, score)) / len(ordered)
         guesses: Guesses = ()
-        if ranking.prediction is not None:
-            guesses = top_guesses(trained, ranking.prediction.probabilities[at])
+        if said is not None and not ranking.is_random:
+            guesses = top_guesses(trained, said.probabilities[rank - 1])
         entries.append(
             QueryEntry(
                 item_id=data.item_ids[row],
@@ -231,15 +232,21 @@ def _entries(trained: Trained, ranking: Ranking) -> list[QueryEntry]:
     return entries
 
 
-def _nearest_labeled(trained: Trained, picks: Sequence[Row]) -> dict[Row, ItemId]:
+def _asked_of_t(trained: Trained, picks: Sequence[Row]) -> Prediction | None:
+    """What T says of the picks, and of nothing else: methods that need no T take no pass of it."""
+    data = trained.gathered.data
+    if not picks or not can_learn_classes(data):
+        return None
+    return predict(trained.method.classifier, data.pixels[np.asarray(picks)], data.device)
+
+
+def _nearest_labeled(trained: Trained, picks: Sequence[Row], ours: np.ndarray) -> dict[Row, ItemId]:
     """Nearest labeled image of each pick in T's features: what the operator may compare with."""
     data = trained.gathered.data
     labeled = np.flatnonzero(data.labels >= 0)
-    if not len(labeled) or not picks or not can_learn_classes(data):
+    if not len(labeled):  # only drawings have labels
         return {}
-    network = trained.method.classifier
-    ours = predict(network, data.pixels[np.asarray(picks)], data.device).features
-    theirs = predict(network, data.pixels[labeled], data.device).features
+    theirs = predict(trained.method.classifier, data.pixels[labeled], data.device).features
     gaps = (ours**2).sum(1)[:, None] + (theirs**2).sum(1)[None] - 2.0 * ours @ theirs.T
     return {
         row: data.item_ids[int(labeled[at])] for row, at in zip(picks, gaps.argmin(1), strict=True)

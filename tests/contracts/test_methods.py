@@ -155,6 +155,39 @@ def test_ranking_changes_neither_modes_nor_weights_nor_global_randomness(name, r
     assert np.array_equal(numpy_state, np.random.get_state()[1])  # noqa: NPY002
 
 
+WITHOUT_T = {
+    "dgaal",
+    "dgaal-paper",
+    "probcover",
+    "random",
+    "self-taught",
+    "simple-gan",
+    "sraal",
+    "svm-active",
+    "typiclust",
+    "vaal",
+    "vaal-released",
+}
+"""What chooses without the task model; "dgaal" asks its own, which learns from labels alone."""
+
+
+@pytest.mark.parametrize("name", sorted(set(METHODS) - {"asal"} - SYNTHESIZING | {"simple-gan"}))
+def test_ranking_asks_t_of_each_image_once_and_only_where_choosing_needs_it(name, rounds):
+    """Its time is published as the time to choose: what else is shown is not asked of T here."""
+    method, data = rounds[name]
+    asked = []
+    handle = method.classifier.head.register_forward_hook(
+        lambda _module, inputs, _output: asked.append(len(inputs[0]))
+    )
+    try:
+        method.rank(data, 5, 0)
+    finally:
+        handle.remove()
+    left, labeled = len(data.unlabeled_rows), len(data.labeled_rows)
+    needs_labeled = name in {"coreset", "dal"}
+    assert sum(asked) == (0 if name in WITHOUT_T else left + needs_labeled * labeled)
+
+
 @pytest.mark.parametrize("name", sorted(set(METHODS) - {"random", "self-taught", "simple-gan"}))
 def test_shuffling_the_pool_permutes_the_scores(name, rounds):
     method, data = rounds[name]

@@ -205,7 +205,6 @@ class Dgaal:
             strategy=f"dgaal (D1 share {choice.share:.0%}, AUC {auc:.2f})",
             reasons=dict.fromkeys(near, "near a class boundary")
             | dict.fromkeys(unlike, "unlike the labeled images"),
-            prediction=predict(self.classifier, data.pixels[rows], data.device),
         )
 
     def health(self, data: RoundData) -> dict[str, float]:

@@ -16,7 +16,6 @@ from dgaal_cli.methods.task_model_only import TaskModelOnly
 from dgaal_cli.networks.linear import CodedMachine
 from dgaal_cli.networks.samplers import HyperplaneSampler
 from dgaal_cli.networks.sparse_coder import SparseCoder
-from dgaal_cli.training.classifier import Prediction, predict
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.phase import Phase
@@ -32,9 +31,7 @@ class SvmActive(ByScore):
     name = "svm-active"
     reason = "near a class boundary of the linear learner"
 
-    def score(
-        self, data: RoundData, rows: np.ndarray, prediction: Prediction, seed: int
-    ) -> np.ndarray:
+    def score(self, data: RoundData, rows: np.ndarray, seed: int) -> np.ndarray:
         """``1 / (1 + |f|)``, or half the gap of the two highest decision values."""
         planes = learn_hyperplanes(data, penalty=self.config.classifier.penalty)
         return closeness(planes.pool_gaps(data.pixels[rows], data.device))
@@ -139,7 +136,6 @@ class Asal(GaalDeep):
             picks=picks,
             strategy=f"{self.name} ({self.config.gaal.objective})",
             reasons=dict.fromkeys(picks, "resembles a drawing at a class boundary"),
-            prediction=predict(self.classifier, data.pixels[rows], data.device),
         )
 
     def _features(self, pixels: np.ndarray, device: torch.device) -> np.ndarray:

@@ -337,12 +337,10 @@ def test_dgaal_asks_by_the_t_of_the_labels_alone(tmp_path):
     method = trained(small_config("dgaal", classifier=FIXMATCH), data, tmp_path)
     assert method.scout is not method.classifier
     before = method.rank(data, 12, seed=1)
-    prediction = before.prediction
     with torch.no_grad():
         method.classifier.head.weight.neg_()
     after = method.rank(data, 12, seed=1)
     assert after.picks == before.picks
-    assert not np.array_equal(after.prediction.probabilities, prediction.probabilities)
     with torch.no_grad():
         method.scout.head.weight.mul_(torch.tensor([[3.0], [-1.0]]))
     assert method.rank(data, 12, seed=1).picks != before.picks
