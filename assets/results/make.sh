@@ -15,7 +15,7 @@ export OMP_NUM_THREADS=1
 
 pool_learner="random[classifier.semi_supervised=fixmatch]" # T learns from the pool, nobody chooses
 digits="builtin:digits#train --test builtin:digits#test --initial 40 --query-size 40 --seeds 5 \
---full-data --methods random,margin,entropy,dgaal,$pool_learner"
+--full-data --methods random,margin,entropy,badge,coreset,dgaal,$pool_learner"
 mnist="data/mnist.npz#train --test data/mnist.npz#test --pool-size 5000 --test-size 2000 \
 --image-size 16 --initial 30 --query-size 30 --rounds 8 --seeds 5 \
 --full-data --methods random,margin,dgaal,$pool_learner"

@@ -43,6 +43,14 @@ METHODS = {
 SYNTHESIZING = frozenset({"gaal", "gaal-deep", "gaal-mixed", "simple-gan"})
 """Methods that ask images which they draw themselves; a person or a model oracle names them."""
 
+CLASSIC = frozenset(
+    {
+        *("random", "margin", "entropy", "least-confidence", "badge", "bald", "dbal", "ensemble"),
+        *("coreset", "typiclust", "probcover", "svm-active"),
+    }
+)
+"""Baselines without an adversary or a generator: what a method must not lose to."""
+
 OWN_LEARNER = frozenset({"self-taught"})
 """Methods whose T is not the configured network; they are compared as systems, not as queries."""
 

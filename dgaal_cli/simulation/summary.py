@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dgaal_cli.methods.registry import CLASSIC
 from dgaal_cli.simulation.plan import FULL_DATA, REFERENCE
 from dgaal_cli.simulation.records import Guesses, RoundRecord
 from dgaal_cli.simulation.statistics import (
@@ -22,6 +23,8 @@ from dgaal_cli.simulation.statistics import (
 Trials = Mapping[int, Sequence[RoundRecord]]
 """Records of one arm by seed, rounds ascending."""
 
+NO_MORE_THAN = 0.005
+"""Half a point of AUBC: a loss to the best baseline that the project allows itself."""
 ENOUGH_OF_FULL = 0.95
 """Part of the accuracy on all labels that labeling usually aims at."""
 
@@ -37,6 +40,18 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BestBaseline:
+    """The classic baseline of this simulation that a method finds hardest, itself aside.
+
+    It is found on the very trials that it is compared in, so its luck counts against the method.
+    """
+
+    name: str
+    difference: Estimate
+    """How much larger the method's AUBC is, paired by seed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
     """One way to look at a method: with everybody's T, or with its own."""
 
@@ -44,6 +59,8 @@ class Effect:
     vs_random: Estimate | None
     """Paired difference of AUBC over the annotations that both have; None for random itself and
     where random is missing."""
+    vs_best_baseline: BestBaseline | None
+    """As a system, against the baselines as systems; None where no other classic one took part."""
     labels_saved: float | None
     curve: tuple[Point, ...]
     enough_at: float | None
@@ -105,23 +122,38 @@ def summarize(trials: Mapping[str, Trials]) -> Summary:
     full = trials.get(FULL_DATA)
     reached = None if full is None else estimate([r[-1].accuracy for r in full.values()])
     reference = trials.get(REFERENCE)
+    baselines = {
+        name: own
+        for name, own in trials.items()
+        if name != FULL_DATA and own and method_of(own) in CLASSIC
+    }
     summaries = [
-        _summarize_arm(name, own, reference, reached)
+        _summarize_arm(name, own, reference, baselines, reached)
         for name, own in trials.items()
         if name != FULL_DATA and own
     ]
     return Summary(methods=tuple(summaries), full_data=reached)
 
 
+def method_of(own: Trials) -> str:
+    """Return the method that an arm runs, whatever the arm is called."""
+    return next(iter(own.values()))[0].method
+
+
 def _summarize_arm(
-    name: str, own: Trials, reference: Trials | None, reached: Estimate | None
+    name: str,
+    own: Trials,
+    reference: Trials | None,
+    baselines: Mapping[str, Trials],
+    reached: Estimate | None,
 ) -> MethodSummary:
     is_reference = name == REFERENCE
     against = None if is_reference else reference
-    selection = _effect(own, against, reached, is_system=False)
+    others = {label: theirs for label, theirs in baselines.items() if label != name}
+    selection = _effect(own, against, others, reached, is_system=False)
     records = [record for rounds in own.values() for record in rounds]
     has_own_t = any(record.system_accuracy is not None for record in records)
-    system = _effect(own, reference, reached, is_system=True) if has_own_t else None
+    system = _effect(own, reference, others, reached, is_system=True) if has_own_t else None
     asking = [record for record in records if not record.is_last]
     ratios = [
         rounds[0].absent.share / rounds[0].absent.base_rate
@@ -130,7 +162,7 @@ def _summarize_arm(
     ]
     return MethodSummary(
         name=name,
-        method=records[0].method,
+        method=method_of(own),
         seeds=tuple(sorted(own)),
         selection=selection,
         system=system,
@@ -175,14 +207,44 @@ def verdict(difference: Estimate | None) -> str:
     return "does not beat random: the interval holds zero"
 
 
+def baseline_verdict(difference: Estimate) -> str:
+    """Say whether the best baseline is out of reach, by the whole interval."""
+    if difference.interval is None:
+        return "one seed: nothing can be said"
+    low, high = difference.interval
+    if low > 0:
+        return "beats it"
+    if low >= -NO_MORE_THAN:
+        return "is at most half a point worse"
+    if high < -NO_MORE_THAN:
+        return "is more than half a point worse"
+    return "may be more than half a point worse"
+
+
+def _best_baseline(
+    curves: Mapping[int, Curve], others: Mapping[str, Trials], *, is_system: bool
+) -> BestBaseline | None:
+    found = [
+        BestBaseline(name=name, difference=difference)
+        for name, trials in others.items()
+        if (difference := paired_difference(curves, _curves(trials, is_system=is_system)))
+    ]
+    return min(found, key=lambda each: each.difference.mean, default=None)
+
+
 def _effect(
-    own: Trials, reference: Trials | None, reached: Estimate | None, *, is_system: bool
+    own: Trials,
+    reference: Trials | None,
+    baselines: Mapping[str, Trials],
+    reached: Estimate | None,
+    *,
+    is_system: bool,
 ) -> Effect:
-    curves = {seed: _curve(rounds, is_system=is_system) for seed, rounds in own.items()}
+    curves = _curves(own, is_system=is_system)
     mean = mean_curve(list(curves.values()))
     difference = saved = None
     if reference:
-        theirs = {seed: _curve(rounds, is_system=False) for seed, rounds in reference.items()}
+        theirs = _curves(reference, is_system=False)
         common = sorted(curves.keys() & theirs.keys())
         difference = paired_difference(curves, theirs)
         if common:
@@ -192,11 +254,16 @@ def _effect(
     return Effect(
         aubc=estimate([aubc(curve) for curve in curves.values()]),
         vs_random=difference,
+        vs_best_baseline=_best_baseline(curves, baselines, is_system=is_system),
         labels_saved=saved,
         curve=_points(own, curves, count=len(mean.annotations)),
         trials=tuple(curves[seed] for seed in sorted(curves)),
         enough_at=None if reached is None else annotations_at(mean, ENOUGH_OF_FULL * reached.mean),
     )
+
+
+def _curves(trials: Trials, *, is_system: bool) -> dict[int, Curve]:
+    return {seed: _curve(rounds, is_system=is_system) for seed, rounds in trials.items()}
 
 
 def _curve(rounds: Sequence[RoundRecord], *, is_system: bool) -> Curve:

@@ -5,11 +5,22 @@ from dataclasses import asdict
 from typing import Any
 
 from dgaal_cli.harmless import show
+from dgaal_cli.methods.registry import CLASSIC
 from dgaal_cli.simulation.plan import REFERENCE, Plan
 from dgaal_cli.simulation.statistics import CONFIDENCE, Estimate
-from dgaal_cli.simulation.summary import ENOUGH_OF_FULL, Effect, MethodSummary, Summary
+from dgaal_cli.simulation.summary import (
+    ENOUGH_OF_FULL,
+    Effect,
+    MethodSummary,
+    Summary,
+    baseline_verdict,
+)
 
 PUBLISHED_TITLE = "Published, on the whole data and with other task models"
+
+BASELINES_TITLE = (
+    "Against the best classic baseline of these trials; differences in points of AUBC, by seed"
+)
 
 GUESSES_TITLE = "Guesses while labeling on the grid; without guesses a label takes one key"
 
@@ -86,6 +97,19 @@ def system_rows(summary: Summary) -> Rows:
     return rows
 
 
+def baseline_rows(summary: Summary) -> Rows:
+    """What is no classic baseline, beside the best of those; systems beside them as systems."""
+    rows: Rows = [["method", "best baseline", "difference", "in words"]]
+    for m in summary.methods:
+        selection = None if m.method in CLASSIC else m.selection
+        for name, effect in ((m.name, selection), (f"{m.name} (system)", m.system)):
+            best = None if effect is None else effect.vs_best_baseline
+            if best is not None:
+                said = baseline_verdict(best.difference)
+                rows.append([show(name), show(best.name), _points(best.difference), said])
+    return rows
+
+
 def guess_rows(summary: Summary) -> Rows:
     """Guesses while labeling: T's, and those of the learner that learns from every answer."""
     rows: Rows = [["method", "guess right %", "with learner", "keys a label", "with learner"]]
@@ -140,6 +164,8 @@ def text(plan: Plan, summary: Summary, *, test_images: int) -> str:
     if any(m.system for m in summary.methods):
         parts += ["system: T as the method itself trains it"]
         parts += [_aligned(system_accuracy_rows(summary)), _aligned(system_rows(summary))]
+    if len(rows := baseline_rows(summary)) > 1:
+        parts += [BASELINES_TITLE, _aligned(rows)]
     if any(m.guesses for m in summary.methods):
         parts += [GUESSES_TITLE, _aligned(guess_rows(summary))]
     return "\n\n".join([*parts, "\n".join(sentences(summary))])
@@ -175,6 +201,8 @@ def markdown(
         parts += ["## Systems (T as the method trains it)"]
         parts += [markdown_table(system_accuracy_rows(summary))]
         parts += [markdown_table(system_rows(summary))]
+    if len(rows := baseline_rows(summary)) > 1:
+        parts += [f"## {BASELINES_TITLE}", markdown_table(rows)]
     if any(m.guesses for m in summary.methods):
         parts += [f"## {GUESSES_TITLE}", markdown_table(guess_rows(summary))]
     parts += ["## In words", "\n".join(f"- {line}" for line in sentences(summary))]
@@ -207,12 +235,15 @@ def _document(m: MethodSummary) -> dict[str, Any]:
 
 
 def _effect(effect: Effect) -> dict[str, Any]:
-    difference = effect.vs_random
+    difference, best = effect.vs_random, effect.vs_best_baseline
     return {
         "aubc": effect.aubc.mean,
         "aubc_ci": _interval(effect.aubc),
         "vs_random": None if difference is None else difference.mean,
         "vs_random_ci": _interval(difference),
+        "best_baseline": None if best is None else best.name,
+        "vs_best_baseline": None if best is None else best.difference.mean,
+        "vs_best_baseline_ci": None if best is None else _interval(best.difference),
         "labels_saved": effect.labels_saved,
         "enough_at": effect.enough_at,
         "curve": [

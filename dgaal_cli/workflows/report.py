@@ -214,11 +214,13 @@ def _workspace_pictures(workspace: Workspace) -> list[Section]:
 
 
 def _systems_and_published(result: SimulationResult) -> list[Section]:
-    """Return what not every simulation has: another T of a method's own, numbers of a paper."""
+    """Return what not every simulation has: a T of a method's own, baselines, numbers of papers."""
     sections: list[Section] = []
     if any(m.system for m in result.summary.methods):
         rows = table.system_rows(result.summary)
         sections.append(Section(title="Systems: T as the method itself trains it", table=rows))
+    if len(rows := table.baseline_rows(result.summary)) > 1:
+        sections.append(Section(title=table.BASELINES_TITLE, table=rows))
     if result.plan.published:
         sections.append(Section(title=table.PUBLISHED_TITLE, lines=result.plan.published))
     return sections

@@ -6,7 +6,8 @@ from msgspec.structs import replace
 from dgaal_cli.simulation import table
 from dgaal_cli.simulation.plan import FULL_DATA, Plan
 from dgaal_cli.simulation.records import Absent, Guesses, RoundRecord, Seconds
-from dgaal_cli.simulation.summary import summarize
+from dgaal_cli.simulation.statistics import Estimate
+from dgaal_cli.simulation.summary import baseline_verdict, summarize
 
 
 def trial(arm, seed, accuracies, *, system=None, **changes):
@@ -199,3 +200,76 @@ def test_names_from_outside_cannot_steer_the_terminal_or_break_a_table():
     page = table.markdown(found, title="t", facts=[])
     assert "\x1b" not in page
     assert "a\\|b" in page
+
+
+def as_system(name, method, accuracies, system):
+    return {
+        seed: trial(
+            name,
+            seed,
+            [a - 0.1 * seed for a in accuracies],
+            system=[a - 0.1 * seed for a in system],
+            method=method,
+        )
+        for seed in (0, 1)
+    }
+
+
+def test_methods_are_paired_with_the_best_classic_baseline_but_themselves():
+    own = arms(random=[0.5, 0.6], margin=[0.5, 0.8], coreset=[0.5, 0.7], vaal=[0.5, 0.9])
+    own["dgaal"] = as_system("dgaal", "dgaal", [0.5, 0.75], [0.7, 0.8])
+    own["mine"] = as_system("mine", "random", [0.5, 0.6], [0.8, 0.9])  # T learns from the pool
+    found = summarize(own)
+    best = {m.name: m.selection.vs_best_baseline for m in found.methods}
+    assert {name: each.name for name, each in best.items()} == {
+        "random": "margin",
+        "margin": "coreset",
+        "coreset": "margin",
+        "vaal": "margin",
+        "dgaal": "margin",
+        "mine": "margin",
+    }
+    assert best["dgaal"].difference.mean == pytest.approx(-0.025)
+    assert best["dgaal"].difference.interval == pytest.approx((-0.025, -0.025))
+    assert best["margin"].difference.mean == pytest.approx(0.05)
+    system = found.methods[4].system.vs_best_baseline
+    assert system.name == "mine"
+    assert system.difference.mean == pytest.approx(-0.1)
+    assert table.baseline_rows(found)[1:] == [
+        ["vaal", "margin", "+5.0 [+5.0, +5.0]", "beats it"],
+        ["dgaal", "margin", "-2.5 [-2.5, -2.5]", "is more than half a point worse"],
+        ["dgaal (system)", "mine", "-10.0 [-10.0, -10.0]", "is more than half a point worse"],
+        ["mine (system)", "margin", "+20.0 [+20.0, +20.0]", "beats it"],
+    ]
+    for page in (
+        table.text(Plan(), found, test_images=5),
+        table.markdown(found, title="", facts=[]),
+    ):
+        assert "Against the best classic baseline" in page
+    dgaal = table.documents(found)[4]
+    assert dgaal["best_baseline"] == "margin"
+    assert dgaal["vs_best_baseline"] == pytest.approx(-0.025)
+    assert dgaal["vs_best_baseline_ci"] == pytest.approx([-0.025, -0.025])
+    assert dgaal["system"]["best_baseline"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("interval", "said"),
+    [
+        ((0.001, 0.02), "beats it"),
+        ((-0.004, 0.02), "is at most half a point worse"),
+        ((-0.02, 0.02), "may be more than half a point worse"),
+        ((-0.02, -0.006), "is more than half a point worse"),
+        (None, "one seed: nothing can be said"),
+    ],
+)
+def test_half_a_point_is_judged_by_the_whole_interval(interval, said):
+    assert baseline_verdict(Estimate(mean=0.0, interval=interval, count=5)) == said
+
+
+def test_without_another_classic_baseline_nothing_is_said_of_it():
+    [random] = summarize(arms(random=[0.5, 0.6])).methods
+    assert random.selection.vs_best_baseline is None
+    [document] = table.documents(summarize(arms(random=[0.5, 0.6])))
+    assert (document["best_baseline"], document["vs_best_baseline_ci"]) == (None, None)
+    assert "Against" not in table.markdown(summarize(arms(random=[0.5, 0.6])), title="", facts=[])
