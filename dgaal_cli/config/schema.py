@@ -118,6 +118,9 @@ class PretrainConfig:
 class CoevolveConfig:
     """Each round: D1 learns the labels of now (Alg. 2, eq. 9)."""
 
+    is_on: bool = True
+    """False leaves D1 as the first labels made it, the ablation without co-evolution; dgaal-paper
+    only, for the D1s of dgaal begin anew each round."""
     steps: int = 120
     """Upper bound of steps a fold."""
     batch: int = 128

@@ -48,8 +48,8 @@ class PublishedDgaal(Dgaal):
     def adapt(self, data: RoundData) -> list[Phase]:
         """D1 goes on with the labels of now against pool and candidates (Alg. 2, 11-13)."""
         measuring = super().adapt(data)
-        if not measuring:
-            return []
+        if not measuring or not (self.config.coevolve.is_on or data.is_first_labeled):
+            return measuring
         return [self.discriminator_phase(data, None, self.discriminator), *measuring]
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:

@@ -48,6 +48,40 @@ def test_each_enhancement_of_dgaal_has_an_ablation_that_switches_it_off(name, sw
     assert not getattr(getattr(changed, section), key)
 
 
+@pytest.mark.parametrize("size", ["", "-small"])
+def test_the_published_ablation_runs_the_published_rule_beside_the_figures_own_numbers(size):
+    plan = load_preset(f"dgaal-cifar10-generation{size}")
+    assert "Fig. 3" in plan.follows
+    arms = {arm.label: arm for arm in plan.arms}
+    own = {
+        name: config_of(plan, arm, seed=0, image_size=32, channels=3)
+        for name, arm in arms.items()
+        if arm.method == "dgaal-paper"
+    }
+    assert {
+        name: (config.coevolve.is_on, config.generation.per_parent) for name, config in own.items()
+    } == {"dgaal-paper": (True, 1), "co-evolution alone": (True, 0), "neither": (False, 0)}
+    assert [
+        name for name, arm in arms.items() if arm.method == "dgaal" and "ours" not in name
+    ] == []
+    for line, last in (
+        ("'neither')", "79.0"),
+        ("'co-evolution alone')", "79.1"),
+        ("(here dgaal-paper)", "80.6"),
+    ):
+        _, _, figures = plan.published[0].partition(line)
+        assert figures.partition(" %")[0].endswith(last)
+
+
+@pytest.mark.parametrize("name", ["adversary", "adaptive", "progressive", "balanced"])
+@pytest.mark.parametrize("size", ["", "-small"])
+def test_what_no_paper_shows_is_not_said_to_follow_one(name, size):
+    plan = load_preset(f"dgaal-cifar10-{name}{size}")
+    assert "this package's dgaal" in plan.note
+    assert ("our own" in plan.follows) == (name == "adversary")
+    assert "dgaal-paper" not in [arm.method for arm in plan.arms]
+
+
 @EVERY
 def test_a_preset_can_run_and_names_what_it_follows(name):
     plan = load_preset(name)
