@@ -31,6 +31,8 @@ def synthesize_at_boundary(
 ) -> list[QueryEntry]:
     """Redraw pool images near T's boundary and keep the drawings nearest to it.
 
+    None is redrawn whose label is for measuring: T could not learn from what people say of it.
+
     Returns:
         Entries whose items are synthetic, without an inherited label: a person names them.
 
@@ -43,7 +45,7 @@ def synthesize_at_boundary(
         raise UsageError(
             "synthesizing at the boundary needs labels of two classes; label a first query first"
         )
-    rows = np.flatnonzero(data.is_usable)
+    rows = np.flatnonzero(data.is_usable & ~trained.gathered.is_to_measure)
     closeness = boundary_closeness(predict(network, data.pixels[rows], data.device).probabilities)
     nearest = rows[np.argsort(-closeness, kind="stable")[: DRAWN_PER_KEPT * count]]
     drawn = trained.method.synthesize(data, [Row(int(row)) for row in nearest], seed)

@@ -38,6 +38,9 @@ class Gathered:
     items: list[ItemRecord]
     """The pool's items, row by row."""
     labels: list[LabelRecord]
+    is_to_measure: np.ndarray
+    """bool ``(N,)``: rows whose label is kept for measuring, or will be; nothing is drawn from
+    them."""
     watermark: int | None
     """Labels given after this event were left out; None took all."""
     dataset_digest: str
@@ -86,6 +89,8 @@ def gather(
         if record.item_id in row_of:
             own[row_of[record.item_id]] = index_of[record.class_uid]
     test_pixels, test_labels = _test_images(workspace, config, classes)
+    is_to_measure = _to_measure(config, ids, has_test=test_labels is not None)
+    is_held_out = _held_out(own, is_to_measure)
     data = RoundData(
         number=number,
         seed=config.seed,
@@ -94,9 +99,16 @@ def gather(
         pixels=pixels,
         labels=own,
         is_usable=np.array([item_id not in cannot_tell for item_id in ids], dtype=bool),
-        is_held_out=_held_out(config, own, ids, has_test=test_labels is not None),
+        is_held_out=is_held_out,
         class_names=[record.name for record in classes],
-        synthetic=synthetic_images(workspace, config, store, row_of=row_of, watermark=watermark),
+        synthetic=synthetic_images(
+            workspace,
+            config,
+            store,
+            row_of=row_of,
+            is_held_out=is_held_out,
+            watermark=watermark,
+        ),
         is_first_labeled=bool((own >= 0).any()) and not had_labels(workspace, number),
         progress=labeling_progress(
             number,
@@ -115,6 +127,7 @@ def gather(
         classes=classes,
         items=items,
         labels=labels,
+        is_to_measure=is_to_measure,
         watermark=watermark,
         dataset_digest=_digest(sorted(item.sha256.hex() for item in items)),
         labels_digest=_digest(
@@ -133,9 +146,22 @@ def synthetic_images(
     store: LabelStore,
     *,
     row_of: dict[ItemId, int],
+    is_held_out: np.ndarray,
     watermark: int | None = None,
 ) -> SyntheticImages:
-    """Read the workspace's synthesized images; those that nobody could name are left out."""
+    """Read the workspace's synthesized images; those that nobody could name are left out.
+
+    A copy is nearly its parent. Where the parent is measured on, which it may not have been when
+    the copy was made, nothing learns from the copy, whoever gave it its label.
+
+    Args:
+        workspace: Where.
+        config: How large.
+        store: The labels.
+        row_of: The pool's rows.
+        is_held_out: bool ``(N,)`` of these rows: kept for measuring now.
+        watermark: Labels given after this event are left out; None takes all.
+    """
     classes = store.classes()
     index_of = {record.uid: index for index, record in enumerate(classes)}
     cannot_tell = store.cannot_tell(watermark=watermark)
@@ -151,7 +177,11 @@ def synthetic_images(
     ]
     inherited = [-1 if i.inherited is None else index_of.get(i.inherited, -1) for i in items]
     labels = [answered.get(item.item_id, own) for item, own in zip(items, inherited, strict=True)]
-    is_labeled = np.array([item.item_id in answered for item in items], dtype=bool)
+    parents = np.array(
+        [-1 if item.parent is None else row_of.get(item.parent, -1) for item in items], np.int64
+    )
+    may_teach = (parents < 0) | ~np.append(is_held_out, False)[parents]
+    is_answered = np.array([item.item_id in answered for item in items], dtype=bool)
     size, channels = config.pool.image_size, config.pool.channels
     pixels = [
         resize(
@@ -164,12 +194,10 @@ def synthetic_images(
     return SyntheticImages(
         item_ids=[item.item_id for item in items],
         pixels=np.stack(pixels) if pixels else np.zeros((0, size, size, channels), np.uint8),
-        parents=np.array(
-            [-1 if item.parent is None else row_of.get(item.parent, -1) for item in items], np.int64
-        ),
+        parents=parents,
         labels=np.array(labels, dtype=np.int64),
-        is_labeled=is_labeled,
-        is_candidate=~is_labeled & (np.array(inherited, dtype=np.int64) >= 0),
+        is_labeled=is_answered & may_teach,
+        is_candidate=~is_answered & may_teach & (np.array(inherited, dtype=np.int64) >= 0),
     )
 
 
@@ -210,16 +238,21 @@ def _test_images(
     return pixels, np.array([index_of[label] for _, label in entries], dtype=np.int64)
 
 
-def _held_out(
-    config: Config, labels: np.ndarray, ids: Sequence[ItemId], *, has_test: bool
-) -> np.ndarray:
-    """Keep a share of the labels for measuring; an item's side is fixed for life by its id."""
-    is_labeled = labels >= 0
-    if has_test or is_labeled.sum() < SMALLEST_HELD_OUT:
-        return np.zeros(len(labels), dtype=bool)
+def _to_measure(config: Config, ids: Sequence[ItemId], *, has_test: bool) -> np.ndarray:
+    """Choose whose labels are for measuring; an item's side is fixed for life by its id."""
+    if has_test:
+        return np.zeros(len(ids), dtype=bool)
     mixed = np.asarray(ids, dtype=np.uint64) * np.uint64(0xD6E8FEB86659FD93)
     position = (mixed >> np.uint64(32)).astype(np.float64) / 2**32
-    return is_labeled & (position < config.evaluation.held_out)
+    return position < config.evaluation.held_out
+
+
+def _held_out(labels: np.ndarray, is_to_measure: np.ndarray) -> np.ndarray:
+    """Keep those labels for measuring, once there are enough to measure on."""
+    is_labeled = labels >= 0
+    if is_labeled.sum() < SMALLEST_HELD_OUT:
+        return np.zeros(len(labels), dtype=bool)
+    return is_labeled & is_to_measure
 
 
 def _digest(lines: Sequence[str]) -> str:

@@ -144,7 +144,12 @@ def synthesize(
     if kept < 0:
         return 0
     data.synthetic = synthetic_images(
-        workspace, config, store, row_of=dict(row_of), watermark=gathered.watermark
+        workspace,
+        config,
+        store,
+        row_of=dict(row_of),
+        is_held_out=data.is_held_out,
+        watermark=gathered.watermark,
     )
     return kept
 
@@ -152,8 +157,10 @@ def synthesize(
 def _parents(
     workspace: Workspace, store: LabelStore, gathered: Gathered, row_of: dict[ItemId, Row]
 ) -> list[Row]:
-    """Rows of the last query's labeled images that are yet to be redrawn.
+    """Rows of the last query's training labels that are yet to be redrawn.
 
+    What T is measured on, now or once there are labels enough, is no parent: T would learn it from
+    the copies.
     A method may give a parent no copy at all, so where this round's copies exist already, only
     labels that came after them are new.
     """
@@ -168,4 +175,5 @@ def _parents(
         for r in gathered.labels
         if r.round == number - 1 and not r.is_synthetic and r.event_id > seen
     }
-    return [row_of[i] for i in sorted(asked - {item.parent for item in copies}) if i in row_of]
+    left = sorted(asked - {item.parent for item in copies})
+    return [row_of[i] for i in left if i in row_of and not gathered.is_to_measure[row_of[i]]]

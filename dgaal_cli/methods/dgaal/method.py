@@ -155,7 +155,7 @@ class Dgaal:
             return [row for row in parents for _ in range(generation.per_parent)]
         rows = data.unlabeled_rows
         guesses = predict(self.classifier, data.pixels[rows], data.device).probabilities.argmax(1)
-        known = np.concatenate([data.labels[data.labels >= 0], guesses])
+        known = np.concatenate([data.labels[data.labeled_rows], guesses])
         counts = schedule.copies_per_parent(labels, known, generation)
         return [row for row, count in zip(parents, counts, strict=True) for _ in range(int(count))]
 

@@ -1,10 +1,11 @@
 """The three enhancements of ``dgaal``, each by its switch, and the published rule."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_rounds import small_config, small_data, trained
+from small_rounds import build, small_config, small_data, trained
 
 from dgaal_cli.config.schema import GenerationConfig
 from dgaal_cli.ids import Row
@@ -49,6 +50,19 @@ def test_balance_looks_at_labels_and_guesses_only(tmp_path):
     after = method.synthesize(data, parents, 1)
     assert before.parents == after.parents
     assert np.array_equal(before.pixels, after.pixels)
+
+
+@pytest.mark.parametrize("held_out", [0, 1])
+def test_balance_does_not_look_at_labels_that_are_measured_on(held_out):
+    data = small_data()
+    method = build(small_config(generation={"per_parent": 8}))
+    data.is_held_out[4:16] = True
+    counts = []
+    for value in (held_out, -1):
+        data.labels[4:16] = value
+        data.is_usable[4:16] = value >= 0  # neither labeled nor unlabeled
+        counts.append(Counter(method.synthesize(data, [Row(0), Row(1)], 1).parents))
+    assert counts[0] == counts[1]
 
 
 def test_later_copies_stray_further_from_their_parents(tmp_path):

@@ -3,6 +3,7 @@
 import signal
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from dgaal_cli.simulation.oracle import answer_items, true_labels
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import Answer
 from dgaal_cli.training import checkpoint
+from dgaal_cli.workflows.gather import gather
 from dgaal_cli.workflows.init import InitRequest, init
 from dgaal_cli.workflows.junk import Junk, newest_junk
 from dgaal_cli.workflows.query import query
@@ -117,15 +119,18 @@ def test_copies_of_the_last_query_inherit_labels_once(workspace):
     label(workspace, 10)
     loose = settings(workspace, "generation.min_confidence=0")
     first = train(workspace, loose)
-    assert first.synthesized == 10
     with LabelStore.open(workspace.store_path) as store:
+        found = gather(workspace, loose, store, number=1, device=torch.device("cpu"))
+        asked = {record.item_id for record in found.labels if record.round == 0}
+        measured = {found.data.item_ids[row] for row in np.flatnonzero(found.is_to_measure)}
         copies = [item for item in store.items() if item.is_synthetic]
         labels = {record.item_id: record.class_uid for record in store.labels()}
-    assert len(copies) == 10
+    assert len(copies) == len(asked - measured) == first.synthesized
+    assert {item.parent for item in copies} <= asked - measured
     assert all(item.inherited == labels[item.parent] for item in copies)
     train(workspace, loose, is_fresh=True)
     with LabelStore.open(workspace.store_path) as store:
-        assert sum(item.is_synthetic for item in store.items()) == 10
+        assert sum(item.is_synthetic for item in store.items()) == len(copies)
 
 
 def test_doubtful_copies_are_set_aside(workspace):
