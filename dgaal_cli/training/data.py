@@ -77,8 +77,9 @@ class RoundData:
 
     @property
     def present_classes(self) -> np.ndarray:
-        """Indices of classes with at least one training label, ascending."""
-        return np.unique(self.labels[self.labeled_rows])
+        """Indices of classes with a training label, ascending; drawings that have one count."""
+        drawn = self.synthetic.labels[self.synthetic.is_labeled]
+        return np.unique(np.concatenate([self.labels[self.labeled_rows], drawn]))
 
     def images(self, rows: Tensor) -> Tensor:
         """Return uint8 pixels ``(B, S, S, C)`` of pool rows on the device.

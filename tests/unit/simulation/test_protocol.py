@@ -61,27 +61,35 @@ class Dreamer(RandomSampling):
     """Asks two pool images and synthesizes the rest of its query."""
 
     name = "dreamer"
+    asked = 2
 
     def rank(self, data, count, seed):
         SEEN.append(data)
-        ranking = super().rank(data, 2, seed)
-        levels = np.linspace(30, 150, count - 2).astype(np.uint8)
-        pixels = np.zeros((count - 2, 8, 8, 1), np.uint8) + levels[:, None, None, None]
-        drawn = Drawn(
+        ranking, drawn = super().rank(data, self.asked, seed), count - self.asked
+        levels = np.linspace(30, 150, drawn).astype(np.uint8)
+        pixels = np.zeros((drawn, 8, 8, 1), np.uint8) + levels[:, None, None, None]
+        dreams = Drawn(
             pixels=pixels,
-            parents=[-1] * (count - 2),
-            scores=np.ones(count - 2, np.float32),
+            parents=[-1] * drawn,
+            scores=np.ones(drawn, np.float32),
             reason="dreamed",
         )
-        return replace(ranking, synthesized=drawn)
+        return replace(ranking, synthesized=dreams)
+
+
+class Painter(Dreamer):
+    """Asks nothing of the pool."""
+
+    name = "painter"
+    asked = 0
 
 
 @pytest.fixture(autouse=True)
 def _methods(monkeypatch):
     SEEN.clear()
-    for kind in (Spy, Repeater, Dreamer):
-        monkeypatch.setitem(METHODS, kind.name, "a:b")
-    kinds = {kind.name: kind for kind in (Spy, Repeater, Dreamer)}
+    kinds = {kind.name: kind for kind in (Spy, Repeater, Dreamer, Painter)}
+    for name in kinds:
+        monkeypatch.setitem(METHODS, name, "a:b")
     from dgaal_cli.methods import fresh, registry
 
     def load(config, shape):
@@ -211,6 +219,19 @@ def test_synthesized_queries_are_answered_by_the_model_and_counted(path, pool):
     assert unsure[0].cannot_tell == 4
     assert [r.annotations for r in unsure] == [8, 14, 20]
     assert [r.labels for r in unsure] == [8, 10, 12]
+
+
+def test_labels_that_only_drawings_carry_teach(path, pool):
+    config = CONFIG | {"classifier": CONFIG["classifier"] | {"steps": 40}}
+    records = run(
+        path, pool, "painter", initial=0, query_size=12, oracle_confidence=0.0, config=config
+    )
+    assert [r.is_guessing for r in records] == [True, False, False]
+    assert [r.labels for r in records] == [0, 12, 24]
+    assert [sum(r.labels_by_class) for r in records] == [0, 0, 0]
+    named = np.sum(records[-1].confusion, axis=0)
+    assert (named > 0).sum() >= 2  # of one class alone, every answer would be that class
+    assert records[-1].accuracy > records[0].accuracy + 0.15
 
 
 def test_guesses_are_measured_where_that_is_asked_and_change_nothing(path, pool):

@@ -7,7 +7,7 @@ from PIL import Image
 
 from dgaal_cli.config.load import configuration
 from dgaal_cli.errors import UsageError
-from dgaal_cli.events import Warned
+from dgaal_cli.events import PhaseStarted, RoundStarted, Warned
 from dgaal_cli.simulation.oracle import answer_items, true_labels
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.workflows.gather import gather, synthetic_path
@@ -22,7 +22,7 @@ FAST = (
 )
 
 
-def workspace_of(method, folder):
+def workspace_of(method, folder, *, labeled=30):
     made = init(
         InitRequest(
             root=folder / "w",
@@ -35,7 +35,7 @@ def workspace_of(method, folder):
     ).workspace
     truth = true_labels(POOL, base=made.root)
     with LabelStore.open(made.store_path) as store:
-        answer_items(store, [item.item_id for item in store.items()[:30]], truth)
+        answer_items(store, [item.item_id for item in store.items()[:labeled]], truth)
     return made, configuration(made, *FAST)
 
 
@@ -66,6 +66,28 @@ def test_drawn_images_are_asked_as_synthetic_and_learned_from(tmp_path):
     assert not data.synthetic.is_candidate.any()
     assert np.isfinite(train(workspace, config).accuracy or 0.0)
     assert query(workspace, config, count=3).round == 1
+
+
+def test_labels_that_only_drawings_carry_teach_and_serve_other_methods(tmp_path):
+    workspace, config = workspace_of("simple-gan", tmp_path, labeled=0)
+    train(workspace, config)
+    drawn = query(workspace, config, count=6).items
+    with LabelStore.open(workspace.store_path) as store:
+        answer_items(
+            store,
+            [item.item_id for item in drawn],
+            {item.sample_id: str(i % 2) for i, item in enumerate(drawn)},
+        )
+        data = gather(workspace, config, store, number=1, device=torch.device("cpu")).data
+    assert data.present_classes.tolist() == [0, 1]
+    heard = []
+    margin = configuration(workspace, *FAST, "method=margin")
+    train(workspace, margin, emit=heard.append)
+    assert [event.labels for event in heard if isinstance(event, RoundStarted)] == [6]
+    assert [event.phase for event in heard if isinstance(event, PhaseStarted)] == ["classifier"]
+    asked = query(workspace, margin, count=3)
+    assert [entry.nearest for entry in asked.entries] == [None] * 3
+    assert all(len(entry.probabilities) == 5 for entry in asked.entries)
 
 
 def test_a_method_without_labels_says_that_it_has_nothing_to_learn_from(tmp_path):

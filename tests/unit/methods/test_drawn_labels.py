@@ -1,0 +1,65 @@
+"""Labels that only drawings carry: T learns from them; what tells pools apart waits."""
+
+import numpy as np
+import pytest
+import torch
+from small_rounds import small_config, small_data, trained
+
+from dgaal_cli.ids import ItemId
+from dgaal_cli.methods.base import can_learn_classes
+from dgaal_cli.training.classifier import accuracy
+from dgaal_cli.training.data import SyntheticImages
+
+WAITING = ("dal", "sraal", "ta-vaal", "vaal")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def drawn_only(count=16):
+    """A pool without labels, and drawings of both classes that people named."""
+    source = small_data(count, seed=3)
+    data = small_data(40, labeled=0)
+    data.synthetic = SyntheticImages(
+        item_ids=[ItemId(100 + i) for i in range(count)],
+        pixels=source.pixels,
+        parents=np.full(count, -1),
+        labels=source.labels,
+        is_labeled=np.ones(count, dtype=bool),
+        is_candidate=np.zeros(count, dtype=bool),
+    )
+    return data
+
+
+def test_classes_are_present_by_named_drawings_and_not_by_candidates():
+    data = drawn_only()
+    assert data.present_classes.tolist() == [0, 1]
+    data.synthetic.is_labeled[1::2] = False
+    data.synthetic.is_candidate[1::2] = True
+    assert data.present_classes.tolist() == [0]
+    data.labels[3] = 1
+    assert data.present_classes.tolist() == [0, 1]
+    data.is_held_out[3] = True
+    assert data.present_classes.tolist() == [0]
+
+
+@pytest.mark.parametrize("name", [*WAITING, "coreset", "gaal-deep", "random", "svm-active"])
+def test_t_learns_and_samplers_without_a_labeled_image_wait(name, tmp_path):
+    data = drawn_only()
+    assert can_learn_classes(data)
+    method = trained(small_config(name), data, tmp_path)
+    assert accuracy(method.classifier, data)[0] > 0.9
+    ranking = method.rank(data, 5, 0)
+    assert np.isfinite(ranking.scores).all()
+    assert len(ranking.picks) == (0 if name == "gaal-deep" else 5)
+    assert np.isfinite(list(method.health(data).values())).all()
+    if name in WAITING:
+        assert "typical" in ranking.strategy or "no image of the pool" in ranking.strategy
+        assert sorted(method.deploy(data)) == ["classifier"]
+    if name in ("coreset", "svm-active"):
+        assert "sampler" in method.deploy(data)
