@@ -10,6 +10,8 @@ from typing import BinaryIO
 
 from dgaal_cli.data.files import MAX_FILE_BYTES
 from dgaal_cli.data.sources.naming import refused
+from dgaal_cli.errors import InputDataError
+from dgaal_cli.harmless import show
 
 _BLOCK = 512
 _MAX_TEXT_BYTES = 2**20
@@ -83,10 +85,16 @@ class TarStream:
         self._at += len(header)
         if is_first and len(header) < _BLOCK:
             raise self._refused("it is no tar file")
-        if not header.strip(b"\0"):  # two zero blocks end an archive, and so does its end
-            return None
+        if not header:
+            raise InputDataError(
+                f"the archive {show(self._archive)} has no end mark, so it may have been cut "
+                "short; make it again from the images, or if it is whole and not packed, add one: "
+                f"truncate -s +1024 {show(self._archive)}"
+            )
         if len(header) < _BLOCK:
             raise self._refused("it ends within a header")
+        if not header.strip(b"\0"):  # two zero blocks end an archive; one is enough here
+            return None
         if not _is_sound(header):
             raise self._refused("it is no tar file" if is_first else "a header is damaged")
         return header

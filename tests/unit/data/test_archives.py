@@ -263,9 +263,16 @@ def test_every_strange_tar_header_refuses_the_archive(
             opened(tmp_path / name)
 
 
-def test_an_archive_that_ends_without_zero_blocks_is_whole(tmp_path: Path) -> None:
-    (tmp_path / "a.tar").write_bytes(header())
-    assert opened(tmp_path / "a.tar") == [("a.png", None, "")]
+def test_an_archive_cut_between_two_members_is_refused_and_told_how_to_end_one(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.tar"
+    path.write_bytes(header())
+    with pytest.raises(InputDataError, match=r"cut short; .* truncate -s \+1024 .*a\.tar$"):
+        opened(path)
+    with path.open("ab") as stream:
+        stream.truncate(len(header()) + 1024)
+    assert opened(path) == [("a.png", None, "")]
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
