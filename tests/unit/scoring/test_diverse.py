@@ -29,8 +29,7 @@ def test_near_duplicates_of_the_best_do_not_crowd_in() -> None:
     rows = [row(number, 50.0 - number) for number in range(50)]
     found = chosen(rows, features, 5)
     groups = [int(item.id) // 10 for item in found]
-    # Twenty-five candidates hold three of the five groups.
-    assert sorted(set(groups)) == [0, 1, 2]
+    assert groups == [0, 1, 2, 3, 4]
     assert sorted({int(item.id) // 10 for item in chosen(rows, features, 10)}) == [0, 1, 2, 3, 4]
 
 
@@ -53,11 +52,24 @@ def test_the_choice_does_not_depend_on_how_rows_come(block: int) -> None:
     assert chosen(rows, features, 10, block=block) == chosen(rows, features, 10)
 
 
-def test_memory_holds_candidates_only() -> None:
+def test_copies_beyond_every_candidate_leave_places_for_others() -> None:
+    generator = np.random.default_rng(3)
+    copies = np.ones((300, 8)) + 1e-3 * generator.random((300, 8))
+    others = generator.normal(size=(40, 8))
+    rows = [row(number, 500.0 - number) for number in range(340)]
+    found = chosen(rows, np.concatenate([copies, others]), 10)
+    assert [int(item.id) for item in found if int(item.id) < 300] == [0]
+    # Where there are fewer different images than places, copies fill them, best first.
+    found = chosen(rows, np.concatenate([copies, others]), 60)
+    assert [int(item.id) for item in found] == [*range(20), *range(300, 340)]
+
+
+def test_memory_holds_candidates_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dgaal_cli.scoring.diverse.HELD", 100)
     ranking = DiverseRanking(2)
     for number in range(5_000):
         ranking.add(Rows.of([row(number, float(number))]), np.zeros((1, 3), np.float32))
-        assert sum(map(len, ranking._parts)) <= 2 * CANDIDATES * 2 + 1_001
+        assert sum(map(len, ranking._parts)) <= 2 * 100 + 1
     assert next(ranking.ranked()).ids[0] == "04999"
 
 
