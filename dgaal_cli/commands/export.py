@@ -57,7 +57,8 @@ def export(
     context.note(f"in {show(str(result.folder))}, with manifest.json, MODEL_CARD.md and SHA256SUMS")
     if "torchscript" in formats:
         context.note(DEPRECATION)
-    context.note(f"next: {context.dgaal} score SOURCE")
+    gives_scores = any(artifact.path.stem == "sampler" for artifact in result.artifacts)
+    context.note(f"next: {context.dgaal} {'score SOURCE' if gives_scores else 'generate'}")
 
 
 def _line(artifact: "WrittenArtifact") -> str:

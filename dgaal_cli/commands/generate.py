@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from dgaal_cli.commands._options import Device
 from dgaal_cli.errors import UsageError
 from dgaal_cli.harmless import show
 from dgaal_cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dgaal_cli.data.sources import Source
 
 EXIT_UNREADABLE = 3
 LISTED = 10
@@ -26,7 +29,10 @@ def generate(
     ] = None,
     count: Annotated[int, typer.Option("--count", "-n", help="Images to draw.", min=1)] = 24,
     parents: Annotated[
-        str | None, typer.Option(help="Images to redraw: a SOURCE; else the workspace's pool.")
+        str | None,
+        typer.Option(
+            help="Images to redraw: a SOURCE, or - for names on stdin; else the workspace's pool."
+        ),
     ] = None,
     noise: Annotated[
         float | None,
@@ -56,6 +62,11 @@ def generate(
         raise UsageError("name a generator with -a")
     if parents is None and workspace is not None and redraws(artifact):
         parents, base = context.config().pool.source, workspace.root
+    source: str | Source | None = parents
+    if parents == "-":
+        from dgaal_cli.data.sources.files import open_list
+
+        source = open_list("-", base=base)
     options = GenerateOptions(
         count=count,
         noise=noise,
@@ -65,7 +76,7 @@ def generate(
     )
     with interruption.listening():
         result = run(
-            parents,
+            source,
             artifact=artifact,
             base=base,
             output=context.base / output,

@@ -1,5 +1,6 @@
 """The encoder's features of every scored image, streamed into one ``.npz`` or ``.parquet`` file."""
 
+import contextlib
 import importlib
 import os
 import shutil
@@ -8,7 +9,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, cast
 
 import numpy as np
 
@@ -35,8 +36,7 @@ class FeatureFile:
 
         Args:
             path: The file to be.
-            folder: Where rows are kept until then; None takes the folder of ``path``. Whoever gives
-                one removes what a killed process leaves there.
+            folder: Where rows are kept until then; None takes the folder of ``path``.
 
         Raises:
             UsageError: The name ends in neither ``.npz`` nor ``.parquet``.
@@ -56,10 +56,9 @@ class FeatureFile:
         self._longest = 1
 
     def __enter__(self) -> Self:
-        """Open the temporary files."""
-        self._folder = Path(tempfile.mkdtemp(prefix=".dgaal-features-", dir=self._parent))
-        self._rows: BinaryIO = (self._folder / "rows").open("w+b")
-        self._ids: BinaryIO = (self._folder / "ids").open("w+b")
+        """Open the temporary files, which have no names: a kill leaves nothing of them."""
+        self._rows = cast("BinaryIO", tempfile.TemporaryFile(dir=self._parent))
+        self._ids = cast("BinaryIO", tempfile.TemporaryFile(dir=self._parent))
         return self
 
     def __exit__(
@@ -69,9 +68,9 @@ class FeatureFile:
         trace: TracebackType | None,
     ) -> None:
         """Remove the temporary files."""
-        self._rows.close()
-        self._ids.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        for file in (self._rows, self._ids):
+            with contextlib.suppress(OSError):  # what a full disk did not take
+                file.close()
 
     def add(self, ids: Sequence[SampleId], features: FloatArray) -> None:
         """Take the features (n, Z) of n images."""

@@ -118,8 +118,9 @@ class Journal:
         finally:
             os.close(self._lock)
 
-    def clear(self) -> None:
-        """Forget earlier runs."""
+    def clear(self) -> int:
+        """Forget earlier runs; return how many images they had done."""
+        last = _fields(paths[-1]) if (paths := self._paths()) else None
         for path in self.folder.iterdir():
             if path.name == "lock":
                 continue
@@ -127,6 +128,7 @@ class Journal:
                 shutil.rmtree(path, ignore_errors=True)  # runs of a sort that was killed
             else:
                 path.unlink(missing_ok=True)
+        return int(last[2]) if last is not None and last[0] == _VERSION else 0
 
     def resume(self, source: Source) -> Iterator[Shard]:
         """Give back the results that still hold, in order; ``done`` then says how many.

@@ -1,14 +1,14 @@
 """Put rows in table order within bounded memory: keep the best N, or sort through files."""
 
+import contextlib
 import heapq
-import shutil
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import BinaryIO, Protocol, Self, cast
 
 from dgaal_cli.errors import StorageError
 from dgaal_cli.harmless import show
@@ -62,7 +62,7 @@ class TopRanking:
 
 
 class FullRanking:
-    """All rows; beyond ``rows_in_memory`` through sorted runs in a temporary folder."""
+    """All rows; beyond ``rows_in_memory`` through sorted runs in files without names."""
 
     def __init__(self, folder: Path | None = None, *, rows_in_memory: int = ROWS_IN_MEMORY) -> None:
         """Begin without any row.
@@ -75,9 +75,7 @@ class FullRanking:
         self._limit = rows_in_memory
         self._parts: list[Rows] = []
         self._held = 0
-        self._runs: list[Path] = []
-        self._written = 0
-        self._temporary: Path | None = None
+        self._runs: list[BinaryIO] = []
 
     def __enter__(self) -> Self:
         """Return itself; leaving the block removes the runs."""
@@ -89,8 +87,9 @@ class FullRanking:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
+        for run in self._runs:
+            with contextlib.suppress(OSError):  # what a full disk did not take
+                run.close()
 
     def add(self, rows: Rows, features: FloatArray | None = None) -> None:  # noqa: ARG002
         """Take rows."""
@@ -117,26 +116,23 @@ class FullRanking:
         runs, self._runs = self._runs, []
         self._spill(_blocks(heapq.merge(*map(_read_run, runs))))
         for run in runs:
-            run.unlink()
+            run.close()
 
     def _spill(self, blocks: Iterable[Rows]) -> None:
         try:
-            if self._temporary is None:
-                self._temporary = Path(tempfile.mkdtemp(prefix=".dgaal-sort-", dir=self._folder))
-            path = self._temporary / f"{self._written:06d}.run"
-            self._written += 1
-            with path.open("wb") as stream:
-                for block in blocks:
-                    data = pack(block)
-                    stream.write(_LENGTH.pack(len(data)))
-                    stream.write(data)
+            run = cast("BinaryIO", tempfile.TemporaryFile(dir=self._folder))  # noqa: SIM115
+            self._runs.append(run)
+            for block in blocks:
+                data = pack(block)
+                run.write(_LENGTH.pack(len(data)))
+                run.write(data)
+            run.flush()
         except OSError as error:
             where = show(str(self._folder or tempfile.gettempdir()))
             raise StorageError(
                 f"cannot sort the table in {where}: {error.strerror or error}; "
                 "free some space, or ask for less with --top"
             ) from error
-        self._runs.append(path)
 
 
 class BestThenUnreadable:
@@ -162,7 +158,7 @@ def _blocks(rows: Iterator[Row]) -> Iterator[Rows]:
         yield Rows.of(block)
 
 
-def _read_run(path: Path) -> Iterator[Row]:
-    with path.open("rb") as stream:
-        while header := stream.read(_LENGTH.size):
-            yield from unpack(stream.read(_LENGTH.unpack(header)[0]))
+def _read_run(run: BinaryIO) -> Iterator[Row]:
+    run.seek(0)
+    while header := run.read(_LENGTH.size):
+        yield from unpack(run.read(_LENGTH.unpack(header)[0]))

@@ -150,7 +150,11 @@ class ScoringRun:
 
     def _recover(self, journal: Journal, ranking: Ranking, features: FeatureFile | None) -> None:
         if not self._options.resume:
-            journal.clear()
+            if discarded := journal.clear():
+                told = (
+                    f"a stopped run had scored {discarded:,} images; --resume would have kept them"
+                )
+                self._emit(Warned(message=told))
             return
         for shard in journal.resume(self._source):
             self._take(shard.rows, shard.features, ranking, features)

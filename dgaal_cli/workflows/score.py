@@ -82,6 +82,12 @@ def default_artifact(workspace: Workspace, engine: EngineName | None) -> Path:
         path = workspace.artifacts_path / f"sampler{SUFFIXES[name]}"
         if path.is_file():
             return path
+    if (workspace.artifacts_path / "manifest.json").is_file() and engine is None:
+        raise UsageError(
+            "the last 'dgaal export' wrote no sampler: a round without labels has none yet, and "
+            "methods that only draw images, such as gaal, have none at all; label and train, or "
+            "name another artifact with -a"
+        )
     missing = " or ".join(f"artifacts/sampler{SUFFIXES[name]}" for name in wanted)
     raise UsageError(
         f"{show(str(workspace.root))} has no sampler yet ({missing}); "

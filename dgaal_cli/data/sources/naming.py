@@ -13,9 +13,11 @@ NO_IMAGES = frozenset(
     for suffix in (
         *("txt", "csv", "tsv", "json", "jsonl", "xml", "yaml", "yml", "toml", "cls"),
         *("md", "rst", "html", "ini", "db", "log", "py"),
+        *("npz", "parquet", "onnx", "ts"),
     )
 )
-"""Text files that commonly lie beside images; every other name is judged by its content."""
+"""Files that commonly lie beside images, dgaal's own among them; every other name is judged by its
+content."""
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 _LONGEST = 4096

@@ -171,7 +171,10 @@ def test_features_of_no_readable_image_are_an_empty_file(tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("engine")
-def test_the_diverse_best_come_from_the_best_and_survive_a_restart(pool: Path) -> None:
+def test_the_diverse_best_come_from_the_best_and_survive_a_restart(
+    pool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dgaal_cli.scoring.diverse.NEAR", 0.0)  # on a line all are close
     output = pool.parent / "scores.csv"
     result = run(pool, top=5, diverse=True)
     assert len({row.id for row in result.rows}) == 5 + 2
@@ -280,6 +283,24 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(
     assert output.read_bytes() == whole.read_bytes()
     assert (pool.parent / "f.npz").read_bytes() == (pool.parent / "whole.npz").read_bytes()
     assert not list(pool.parent.glob(".*"))
+
+
+@pytest.mark.usefixtures("journal")
+def test_a_new_run_tells_of_the_stopped_one_that_it_discards(
+    pool: Path, engine: FakeSampler
+) -> None:
+    told: list[object] = []
+    score(
+        pool.name,
+        artifact=Path("x"),
+        base=pool.parent,
+        output=pool.parent / "s.csv",
+        options=ScoreOptions(batch=4, workers=1),
+        emit=told.append,
+    )
+    messages = [event.message for event in told if isinstance(event, Warned)]
+    assert messages == ["a stopped run had scored 20 images; --resume would have kept them"]
+    assert len(engine.batches) == COUNT // 4
 
 
 @pytest.fixture
@@ -576,6 +597,9 @@ def test_the_default_artifact_is_the_exported_sampler_and_nothing_else(tmp_path:
     workspace.artifacts_path.mkdir()
     (workspace.artifacts_path / "classifier.onnx").touch()
     with pytest.raises(UsageError, match=r"has no sampler yet .*dgaal export"):
+        default_artifact(workspace, None)
+    (workspace.artifacts_path / "manifest.json").touch()
+    with pytest.raises(UsageError, match=r"the last 'dgaal export' wrote no sampler: .*label and"):
         default_artifact(workspace, None)
     (workspace.artifacts_path / "sampler.ts").touch()
     assert default_artifact(workspace, None).name == "sampler.ts"

@@ -336,3 +336,19 @@ def test_the_command_draws_without_torch_and_without_a_workspace(place: Path) ->
     document = json.loads(done.stdout)
     assert [image["file"] for image in document["images"]] == ["000000.png", "000001.png"]
     assert (place / "drawn" / "contact_sheet.png").is_file()
+
+
+def test_the_command_takes_the_names_of_parents_from_standard_input(place: Path) -> None:
+    names = "pool/3.png\npool/1.png\n"
+    command = [sys.executable, "-m", "dgaal_cli", "generate", "-a", "generator.onnx", "-n", "2"]
+    done = subprocess.run(
+        [*command, "--parents", "-", "-o", "out", "--device", "cpu"],
+        input=names.encode(),
+        cwd=place,
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr.decode()) == (0, "")
+    lines = (place / "out" / "generated.jsonl").read_text().splitlines()
+    assert sorted(json.loads(line)["parent"] for line in lines) == sorted(names.split())
