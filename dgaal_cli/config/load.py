@@ -93,9 +93,24 @@ def build_config(tree: Tree) -> Config:
     try:
         config = msgspec.convert(merged, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"wrong value in the configuration: {show(str(error))}") from error
+        raise ConfigError(_wrong_value(str(error), merged)) from error
     _check_ranges(config)
     return config
+
+
+def _wrong_value(message: str, tree: Tree) -> str:
+    """Name the values that a key may take, where msgspec only says that it must not have its own."""
+    path = message.rpartition("`$.")[2].removesuffix("`").split(".")
+    schema, value = cast("Any", Config), cast("Any", tree)
+    for key in path:
+        schema = (
+            typing.get_type_hints(schema).get(key) if dataclasses.is_dataclass(schema) else None
+        )
+        value = value.get(key) if isinstance(value, dict) else None
+    if typing.get_origin(schema) is not typing.Literal:
+        return f"wrong value in the configuration: {show(message)}"
+    allowed = ", ".join(map(str, typing.get_args(schema)))
+    return f"{'.'.join(path)} cannot be {show(repr(value))}; choose one of {allowed}"
 
 
 def parse_assignment(text: str) -> tuple[list[str], Any]:
@@ -248,7 +263,6 @@ _SHARES = (
     "generation.noise",
     "generation.last_noise",
     "generation.share",
-    "generation.min_confidence",
     "evaluation.held_out",
     "pretrain.stop_overlap",
     "vaal.stop_overlap",
@@ -277,6 +291,11 @@ _LIMITS: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
     (_SHARES, lambda value: 0 <= value < 1, "be at least 0 and below 1"),
     (_PARTS, lambda value: 0 <= value <= 1, "be between 0 and 1"),
     (("coevolve.folds",), lambda value: value >= 2, "be at least 2"),
+    (
+        ("generation.min_confidence",),
+        lambda value: 0 <= value < 1 or value == -1,
+        "be at least 0 and below 1, or -1",
+    ),
     (("selection.spread",), lambda value: 1 <= value < math.inf, "be at least 1"),
 )
 

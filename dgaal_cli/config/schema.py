@@ -128,7 +128,12 @@ class CoevolveConfig:
     lr: float = 2e-3
     """Adam rate."""
     folds: int = 3
-    """A pool image is scored only by networks that did not train on it."""
+    """Networks of D1: a pool image is scored only by one that did not train on it. In dgaal-paper
+    they only measure what a D1 can know; its one D1 trains on all images, as published."""
+    copies: bool = True
+    """D1 learns synthesized images as well, as published: candidates as unlabeled, chosen ones as
+    labeled. False keeps them out, so that no trace of the generator can pass for what labels lack;
+    health says by ``copies_auc`` whether D1 would rather have copies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,8 +216,12 @@ class GenerationConfig:
     """Largest part of a query, beyond its size, that synthesized images may add to the labels."""
     per_parent: int = 1
     """Copies of one labeled image that may enter the candidate pool."""
-    min_confidence: float = 0.5
-    """T's least probability of the inherited label; below it a copy is set aside."""
+    copies_of_copies: bool = False
+    """Redraw copies that a query took as labels, too, as published: what G got wrong compounds.
+    False redraws images of the pool only, in dgaal-paper a chosen copy's parent once more."""
+    min_confidence: float = -1.0
+    """T's least probability of the inherited label; below it a copy is set aside, at 0 none is; -1
+    leaves it to the method: 0.5, in dgaal-paper 0, as published."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

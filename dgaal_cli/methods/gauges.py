@@ -14,8 +14,12 @@ SMALLEST_ACTIVE_SHARE = 0.25
 SMALLEST_R2 = 0.3
 SMALLEST_LABELED = 50
 """With fewer labels none is held out: the gauge would be noise and each label counts."""
+SMALLEST_SHARE = 0.5
+"""Of a query that the discriminator chooses: below it a query is not random if it knows nothing."""
 LARGEST_ERROR = 0.1
 """An AUC that is less certain than this is no reason to warn."""
+PREFERRED_COPIES = 0.75
+"""From this AUC of copies against unlabeled images on, a discriminator plainly prefers copies."""
 LARGEST_ROWS = 2000
 """Pool images, evenly spread, that gauges are measured on."""
 
@@ -84,7 +88,20 @@ def health_warnings(metrics: Mapping[str, float]) -> list[str]:
             f"the decoder explains {max(r2, 0.0):.0%} of what distinguishes the images; more steps "
             "of selection training may help"
         )
-    return warnings + _discriminator_warnings(metrics)
+    return warnings + _discriminator_warnings(metrics) + _copies_warnings(metrics)
+
+
+def _copies_warnings(metrics: Mapping[str, float]) -> list[str]:
+    value, error = metrics.get("copies_auc"), metrics.get("copies_auc_error")
+    if value is None or error is None or not math.isfinite(value) or error > LARGEST_ERROR:
+        return []
+    if value < PREFERRED_COPIES:
+        return []
+    return [
+        f"the discriminator prefers synthesized copies to images of the pool (AUC {value:.2f}, "
+        "alike is 0.5), though each has a labeled parent: it may go by traces of the generator; "
+        "coevolve.copies = false keeps copies out of its training"
+    ]
 
 
 def _discriminator_warnings(metrics: Mapping[str, float]) -> list[str]:
@@ -98,6 +115,8 @@ def _discriminator_warnings(metrics: Mapping[str, float]) -> list[str]:
             f"the discriminator ranks held-out images the wrong way round (AUC {value:.2f}, chance "
             "is 0.5): it learned single images by heart"
         ]
+    if metrics.get("discriminator_share", 1.0) < SMALLEST_SHARE:
+        return []  # the rest of the query goes by something else, and does not need it
     return [
         f"the discriminator cannot tell labeled from unlabeled images it has not seen (AUC "
         f"{value:.2f} +- {error:.2f}, chance is 0.5): this method's query is close to a random "

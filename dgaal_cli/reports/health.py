@@ -27,7 +27,7 @@ def draw_health(rounds: Sequence[tuple[int, Health]]) -> bytes | None:
         points = [(n, value) for n, h in rounds if (value := h.get(name)) is not None]
         if points:
             axes.plot(*zip(*points, strict=True), marker="o", markersize=3, color=COLORS[1])
-        if name == "discriminator_auc":
+        if name in ("discriminator_auc", "copies_auc"):
             axes.axhline(0.5, color="black", linewidth=0.8, linestyle=":")  # chance
         axes.set_title(plain(name.replace("_", " ")), fontsize=8)
         axes.set_xlabel("round", fontsize=7)

@@ -18,7 +18,7 @@ from dgaal_cli.errors import CheckFailedError
 from dgaal_cli.ids import ItemId, Row
 from dgaal_cli.methods.base import Drawn, Method, Ranking, TaskShape, can_learn_classes
 from dgaal_cli.methods.fresh import begin_with, fresh_method, origins_of
-from dgaal_cli.methods.inheritance import doubtful_copies
+from dgaal_cli.methods.inheritance import doubtful_copies, parents_of_promoted
 from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.simulation.guessing import measure_guesses
 from dgaal_cli.simulation.model_oracle import ModelOracle, train_on_all, train_oracle
@@ -108,6 +108,8 @@ class _Trial:
     absent: list[int]
     annotations: int
     last_query: list[Row] = field(default_factory=list[Row])
+    last_promoted: list[int] = field(default_factory=list[int])
+    """Positions among the synthesized images."""
     had_labels: bool = False
     before: "dict[str, torch.Tensor]" = field(default_factory=dict[str, "torch.Tensor"])
     """Weights at the end of the round before."""
@@ -293,12 +295,11 @@ class _Trial:
         if not can_learn_classes(data):
             return
         seed = seed_of(data.seed, data.number, "synthesis")
-        drawn = method.synthesize(data, sorted(self.last_query), seed)
+        again = parents_of_promoted(self.config, data, self.last_promoted)
+        drawn = method.synthesize(data, [*sorted(self.last_query), *again], seed)
         if drawn is None or not len(drawn.pixels):
             return
-        is_doubtful = doubtful_copies(
-            method, drawn, data, min_confidence=self.config.generation.min_confidence
-        )
+        is_doubtful = doubtful_copies(method, drawn, data, self.config)
         self.synthetic.add_copies(drawn, data.labels, is_doubtful)
         data.synthetic = self.synthetic.images()
 
@@ -317,7 +318,7 @@ class _Trial:
             cannot_tell = self._ask_synthesized(drawn)
         synthesized = 0 if drawn is None else len(drawn.pixels)
         self.annotations += len(rows) + synthesized
-        self.last_query = list(ranking.picks)
+        self.last_query, self.last_promoted = list(ranking.picks), list(ranking.promoted)
         return _Asked(
             rows=list(ranking.picks),
             strategy=ranking.strategy,

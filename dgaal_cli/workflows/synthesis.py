@@ -10,7 +10,7 @@ from dgaal_cli import atomic
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import ClassUid, ItemId, Row, SampleId
 from dgaal_cli.methods.base import Method, Redrawing, can_learn_classes
-from dgaal_cli.methods.inheritance import doubtful_copies
+from dgaal_cli.methods.inheritance import doubtful_copies, parents_of_promoted
 from dgaal_cli.rounds import RUN_NAME, read_record
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import NewSynthetic
@@ -37,9 +37,7 @@ def keep_redrawings(
         How many entered the candidate pool.
     """
     data = gathered.data
-    is_doubtful = doubtful_copies(
-        method, drawn, data, min_confidence=config.generation.min_confidence
-    )
+    is_doubtful = doubtful_copies(method, drawn, data, config)
     save_synthetic(
         workspace,
         store,
@@ -137,6 +135,8 @@ def synthesize(
     kept = -1  # no generator
     if runtime.is_main:
         parents = _parents(workspace, store, gathered, row_of)
+        promoted = _promoted(workspace, store, gathered)
+        parents += parents_of_promoted(config, data, promoted)
         drawn = method.synthesize(data, parents, seed_of(config.seed, data.number, "synthesis"))
         if drawn is not None:
             kept = keep_redrawings(workspace, config, store, gathered, method, drawn)
@@ -166,10 +166,7 @@ def _parents(
     """
     number = gathered.data.number
     copies = [item for item in store.items() if item.inherited is not None]
-    path = workspace.round_path(number) / RUN_NAME
-    seen = -1
-    if any(item.round == number for item in copies):
-        seen = int(read_record(path)["watermark"]) if path.is_file() else store.watermark()
+    seen = _drawn_until(workspace, store, number)
     asked = {
         r.item_id
         for r in gathered.labels
@@ -177,3 +174,26 @@ def _parents(
     }
     left = sorted(asked - {item.parent for item in copies})
     return [row_of[i] for i in left if i in row_of and not gathered.is_to_measure[row_of[i]]]
+
+
+def _promoted(workspace: Workspace, store: LabelStore, gathered: Gathered) -> list[int]:
+    """Positions of the copies that the last query took as labels and that are yet to be redrawn.
+
+    None of those that must teach nothing, as T is measured on their parents.
+    """
+    number, own = gathered.data.number, gathered.data.synthetic
+    seen = _drawn_until(workspace, store, number)
+    taken = {
+        r.item_id
+        for r in gathered.labels
+        if r.round == number - 1 and r.provenance == "inherited" and r.event_id > seen
+    }
+    return [i for i, item in enumerate(own.item_ids) if item in taken and own.is_labeled[i]]
+
+
+def _drawn_until(workspace: Workspace, store: LabelStore, number: int) -> int:
+    """Up to which event this round's labels were redrawn already; -1 for none."""
+    if not any(item.round == number and item.inherited is not None for item in store.items()):
+        return -1
+    path = workspace.round_path(number) / RUN_NAME
+    return int(read_record(path)["watermark"]) if path.is_file() else store.watermark()

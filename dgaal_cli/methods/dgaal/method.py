@@ -10,9 +10,12 @@ from torch import Tensor, nn
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import Row
+from dgaal_cli.methods import gauges
 from dgaal_cli.methods.base import Ranking, Redrawing, TaskShape, can_learn_classes
 from dgaal_cli.methods.dgaal import folds, rule, schedule
+from dgaal_cli.methods.dgaal.pictures import picture_health
 from dgaal_cli.methods.diversity import typical_points
+from dgaal_cli.methods.inheritance import images_and_roots
 from dgaal_cli.methods.uncertainty import boundary_closeness
 from dgaal_cli.networks.decoder import Decoder, draw_noise
 from dgaal_cli.networks.deploy import AdversarialSampler, DeployedClassifier, DeployedGenerator
@@ -29,12 +32,12 @@ from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.seeding import numpy_generator, torch_generator
 
-ACTIVE_VARIANCE = 0.01
-"""A latent unit whose variance over the pool is below this carries nothing."""
-
 
 class Dgaal:
     """Encoder G1, decoder G2, discriminators D1 (in folds) and D2, task model T and its scout.
+
+    D1 is cross-validated: each round K networks begin anew, each on all folds but the one that it
+    scores, so that its AUC, by which rule R trusts it, is that on images it never saw.
 
     Beyond the paper: T learns from the pool too, by FixMatch (``training.pool_lessons``), unless
     ``classifier.semi_supervised`` is "none"; then a scout, which learns the labels alone, decides
@@ -73,6 +76,7 @@ class Dgaal:
             LatentDiscriminator(latent=net.latent, hidden=net.latent_hidden)
             for _ in range(config.coevolve.folds)
         ]
+        """One a fold, new each round."""
         self.task = config.classifier
         """How T learns; unlike most methods, from the pool too."""
         if self.task.semi_supervised == "auto":
@@ -89,9 +93,9 @@ class Dgaal:
             "image_discriminator": self.games.image_discriminator,
         }
         carried |= self.games.learned_beside()
-        carried |= {f"discriminator_{i}": d for i, d in enumerate(self.discriminators)}
-        self.carried = frozenset(carried)
+        self.carried: frozenset[str] = frozenset(carried)
         self.modules: dict[str, nn.Module] = carried | {"classifier": self.classifier}
+        self.modules |= {f"discriminator_{i}": d for i, d in enumerate(self.discriminators)}
         if self.task.semi_supervised == "fixmatch":
             self.scout = build_classifier(config, **sizes, classes=shape.classes)
             self.modules["scout"] = self.scout
@@ -123,7 +127,11 @@ class Dgaal:
         )
 
     def synthesize(self, data: RoundData, parents: Sequence[Row], seed: int) -> Redrawing | None:
-        """Redraw parents, each with noise of its own; rare classes more often."""
+        """Redraw parents, each with noise of its own; rare classes more often.
+
+        Rows from ``len(data.pixels)`` on count the synthesized images; a copy of a copy descends
+        from the same pool image.
+        """
         copies = self._copies(data, parents)
         if not copies:
             return None
@@ -135,7 +143,7 @@ class Dgaal:
             half_width=width,
             generator=torch_generator(seed, "synthesize"),
         )
-        images = data.pixels[np.asarray(copies)]
+        images, roots = images_and_roots(data, copies)
         drawn: list[np.ndarray] = []
         start = 0
         with evaluating(self.encoder, self.decoder):
@@ -144,12 +152,12 @@ class Dgaal:
                 factors = noise[start : start + len(x)].to(data.device)
                 drawn.append(denormalize(self.decoder(feature_map, factors)).cpu().numpy())
                 start += len(x)
-        return Redrawing(pixels=np.concatenate(drawn), parents=copies)
+        return Redrawing(pixels=np.concatenate(drawn), parents=[Row(int(root)) for root in roots])
 
     def _copies(self, data: RoundData, parents: Sequence[Row]) -> list[Row]:
         """Repeat each parent as often as it is to be redrawn."""
         generation = self.config.generation
-        labels = data.labels[np.asarray(parents, dtype=np.int64)]
+        labels = data.labels[images_and_roots(data, parents)[1]]
         if not self.has_schedule or not generation.is_balanced or (labels < 0).any():
             # Parents without a label (query by synthesis) belong to no class that could be rare.
             return [row for row in parents for _ in range(generation.per_parent)]
@@ -161,14 +169,20 @@ class Dgaal:
 
     def adapt(self, data: RoundData) -> list[Phase]:
         """D1 learns the labels of now against pool and candidates, fold by fold (Alg. 2, 11-13)."""
-        if not len(data.labeled_rows) or not len(data.unlabeled_rows):
+        if not folds.has_both(data):
             return []
         return [
-            folds.fold_phase(
-                index, network, self.config.coevolve, lambda: self._pools_of(data, is_cached=True)
-            )
+            self.discriminator_phase(data, index, network)
             for index, network in enumerate(self.discriminators)
         ]
+
+    def discriminator_phase(
+        self, data: RoundData, index: int | None, network: LatentDiscriminator
+    ) -> Phase:
+        """One network of D1, on all folds but ``index``."""
+        return folds.fold_phase(
+            index, network, self.config.coevolve, lambda: self.pools_of(data, is_cached=True)
+        )
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
         """Rule R over the unlabeled pool; typical points while there is nothing to learn."""
@@ -176,7 +190,7 @@ class Dgaal:
         if not can_learn_classes(data):
             return self._first_query(data, rows, count, seed)
         doubt = predict(self.scout, data.pixels[rows], data.device)
-        pools = self._pools_of(data)
+        pools = self.pools_of(data)
         votes = folds.cross_scores(self.discriminators, pools)
         closeness = boundary_closeness(doubt.probabilities)
         auc = folds.held_out_auc(votes, pools)
@@ -186,12 +200,7 @@ class Dgaal:
             probabilities=doubt.probabilities,
             features=doubt.features,
             count=count,
-            share=rule.discriminator_share(
-                auc=auc,
-                labeled=len(data.labeled_rows),
-                count=count,
-                progress=data.progress if self.config.selection.is_adaptive else 0.0,
-            ),
+            share=self.discriminator_share(data, auc, count),
             spread=self.config.selection.spread,
             generator=numpy_generator(seed, "seeding"),
         )
@@ -210,38 +219,47 @@ class Dgaal:
     def health(self, data: RoundData) -> dict[str, float]:
         """Active latent units, reconstruction R2, and what the discriminators can tell.
 
-        ``realism_auc`` is D2's AUC of real against redrawn images: 0.5 where G fools it.
-        ``discriminator_auc`` is D1's of unlabeled against labeled rows that it did not train on.
+        ``redrawn_auc`` is D2's AUC of real images against themselves redrawn without noise: 0.5
+        where G fools it. ``discriminator_auc`` is D1's of unlabeled against labeled images that it
+        did not train on, ``discriminator_share`` its part of a query, and ``copies_auc`` its AUC of
+        candidate copies against unlabeled images: above 0.5 it would rather have copies.
         """
-        rows = np.flatnonzero(data.is_usable)[:2000]
-        error = total = 0.0
-        latents: list[Tensor] = []
-        real: list[Tensor] = []
-        redrawn: list[Tensor] = []
-        critic = self.games.image_discriminator
-        mean = float(data.pixels[rows].mean()) / 127.5 - 1.0
-        with evaluating(self.encoder, self.decoder, critic):
-            for x in batches(data.pixels[rows], data.device):
-                feature_map, z = self.encoder(x)
-                noise = torch.ones(len(x), self.decoder.map_channels, device=data.device)
-                drawn = self.decoder(feature_map, noise)
-                error += float(((drawn - x) ** 2).sum())
-                real.append(critic(x).cpu())
-                redrawn.append(critic(drawn).cpu())
-                total += float(((x - mean) ** 2).sum())
-                latents.append(z.cpu())
-        variance = torch.cat(latents).var(0)
-        health = {
-            "active_units": float((variance > ACTIVE_VARIANCE).sum()),
-            "latent_units": float(len(variance)),
-            "reconstruction_r2": 1.0 - error / max(total, 1e-9),
-            "realism_auc": folds.auc(torch.cat(real).numpy(), torch.cat(redrawn).numpy()),
-        }
-        if len(data.labeled_rows) and len(data.unlabeled_rows):
-            pools = self._pools_of(data)
-            votes = folds.cross_scores(self.discriminators, pools)
-            health["discriminator_auc"] = folds.held_out_auc(votes, pools)
+        health = picture_health(self.games, data)
+        if folds.has_both(data):
+            pools = self.pools_of(data)
+            health |= self.discriminator_health(data, pools)
+            drawn = np.flatnonzero(data.synthetic.is_candidate) + len(data.pixels)
+            votes = self.votes(pools)
+            health |= folds.tell_apart("copies_auc", votes[drawn], votes[data.unlabeled_rows])
         return health
+
+    @property
+    def scoring(self) -> list[LatentDiscriminator]:
+        """Networks whose mean an exported sampler asks."""
+        return self.discriminators
+
+    def votes(self, pools: folds.Pools) -> np.ndarray:
+        """D1's logit of "unlabeled" for each row, float64 ``(R,)``."""
+        return folds.cross_scores(self.discriminators, pools)
+
+    def discriminator_health(self, data: RoundData, pools: folds.Pools) -> dict[str, float]:
+        """Measure D1 on images that it never saw, whoever chose them."""
+        auc = folds.held_out_auc(folds.cross_scores(self.discriminators, pools), pools)
+        labeled, unlabeled = len(data.labeled_rows), len(data.unlabeled_rows)
+        return {
+            "discriminator_auc": auc,
+            "discriminator_auc_error": gauges.auc_error(labeled, unlabeled),
+            "discriminator_share": self.discriminator_share(data, auc, self.config.query.size),
+        }
+
+    def discriminator_share(self, data: RoundData, auc: float, count: int) -> float:
+        """D1's part of a query of ``count``, 0..1."""
+        return rule.discriminator_share(
+            auc=auc,
+            labeled=len(data.labeled_rows),
+            count=count,
+            progress=data.progress if self.config.selection.is_adaptive else 0.0,
+        )
 
     def deploy(self, data: RoundData) -> dict[str, nn.Module]:
         """The generator; with labels of two classes also the classifier and the sampler."""
@@ -250,15 +268,15 @@ class Dgaal:
             return modules
         modules["classifier"] = DeployedClassifier(self.classifier)
         rows = data.unlabeled_rows if len(data.unlabeled_rows) else np.flatnonzero(data.is_usable)
-        pools = self._pools_of(data)
-        with evaluating(*self.discriminators):
-            votes = torch.stack([d(pools.z[rows]) for d in self.discriminators]).mean(0)
+        pools = self.pools_of(data)
+        with evaluating(*self.scoring):
+            votes = torch.stack([d(pools.z[rows]) for d in self.scoring]).mean(0)
         unlabeled = -votes.double().cpu().numpy()
         probabilities = predict(self.scout, data.pixels[rows], data.device).probabilities
         closeness = boundary_closeness(probabilities)
         modules["sampler"] = AdversarialSampler(
             self.encoder,
-            self.discriminators,
+            self.scoring,
             self.scout,
             share=self.sampler_share,
             statistics=[unlabeled.mean(), unlabeled.std(), closeness.mean(), closeness.std()],
@@ -304,7 +322,7 @@ class Dgaal:
             parts = [self.encoder(x)[1] for x in batches(pixels, device)]
         return torch.cat(parts) if parts else torch.zeros(0, self.config.network.latent)
 
-    def _pools_of(self, data: RoundData, *, is_cached: bool = False) -> folds.Pools:
+    def pools_of(self, data: RoundData, *, is_cached: bool = False) -> folds.Pools:
         """Latents and memberships: real rows first, then synthesized ones."""
         if is_cached and self._pools is not None:
             return self._pools
@@ -313,6 +331,9 @@ class Dgaal:
         is_labeled[data.labeled_rows] = True
         is_unlabeled = np.zeros(len(data.pixels), dtype=bool)
         is_unlabeled[data.unlabeled_rows] = True
+        kin = zip(synthetic.item_ids, synthetic.parents.tolist(), strict=True)
+        families = [*data.item_ids]
+        families += [own if parent < 0 else data.item_ids[parent] for own, parent in kin]
         pools = folds.Pools(
             z=torch.cat(
                 [
@@ -322,7 +343,8 @@ class Dgaal:
             ),
             is_labeled=np.concatenate([is_labeled, synthetic.is_labeled]),
             is_unlabeled=np.concatenate([is_unlabeled, synthetic.is_candidate]),
-            folds=folds.fold_of([*data.item_ids, *synthetic.item_ids], self.config.coevolve.folds),
+            is_drawn=np.arange(len(data.pixels) + len(synthetic.pixels)) >= len(data.pixels),
+            folds=folds.fold_of(families, self.config.coevolve.folds, number=data.number),
             item_ids=[*data.item_ids, *synthetic.item_ids],
         )
         if is_cached:

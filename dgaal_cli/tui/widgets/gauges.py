@@ -42,7 +42,8 @@ def health_lines(metrics: Mapping[str, float | None]) -> list[str]:
     for name, meaning in (
         ("discriminator_auc", "labeled told from pool"),
         ("discriminator_auc_seen", "labeled told from pool, on images it learned"),
-        ("realism_auc", "drawn told from real"),
+        ("redrawn_auc", "redrawn told from real"),
+        ("copies_auc", "copies preferred to the pool"),
     ):
         value = known.pop(name, None)
         error = known.pop(f"{name}_error", None)

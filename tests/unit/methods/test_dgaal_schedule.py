@@ -9,7 +9,6 @@ from small_rounds import build, small_config, small_data, trained
 
 from dgaal_cli.config.schema import GenerationConfig
 from dgaal_cli.ids import Row
-from dgaal_cli.methods.dgaal import folds
 from dgaal_cli.methods.dgaal.schedule import copies_per_parent, noise_at
 from dgaal_cli.training.data import SyntheticImages
 
@@ -110,7 +109,7 @@ def test_the_published_rule_takes_the_least_labeled_members_of_the_candidate_poo
     method = trained(small_config("dgaal-paper"), data, tmp_path)
     ranking = method.rank(data, 10, 0)
     assert len(ranking.picks) + len(ranking.promoted) == 10
-    votes = folds.cross_scores(method.discriminators, method._pools_of(data))
+    votes = method.votes(method.pools_of(data))
     lowest = min(votes[row] for row in ranking.picks)
     others = [row for row in data.unlabeled_rows if row not in ranking.picks]
     assert all(votes[row] <= lowest for row in others)

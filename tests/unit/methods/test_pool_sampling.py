@@ -377,6 +377,8 @@ GOOD = {
         ({"discriminator_auc": 0.52}, r"AUC 0.52 \+- 0.05, chance is 0.5"),
         ({"discriminator_auc": 0.2}, "the wrong way round"),
         ({"kl_per_image": float("nan")}, "kl_per_image is not a finite number"),
+        ({"copies_auc": 0.9, "copies_auc_error": 0.03}, "prefers synthesized copies .*AUC 0.90"),
+        ({"discriminator_auc": 0.2, "discriminator_share": 0.1}, "the wrong way round"),
     ],
 )
 def test_a_bad_gauge_is_said_in_words(changes, words):
@@ -391,6 +393,10 @@ def test_good_gauges_and_missing_ones_say_nothing():
     assert gauges.health_warnings({"discriminator_auc": 0.5}) == []  # no error, no judgment
     vague = {"discriminator_auc": 0.5, "discriminator_auc_error": 0.15}
     assert gauges.health_warnings({**GOOD, **vague}) == []
+    small_share = {"discriminator_auc": 0.5, "discriminator_share": 0.1}
+    assert gauges.health_warnings({**GOOD, **small_share}) == []  # the boundary chooses the rest
+    alike = {"copies_auc": 0.6, "copies_auc_error": 0.03}
+    assert gauges.health_warnings({**GOOD, **alike}) == []
 
 
 def test_a_collapsed_vae_is_measured_as_one(tmp_path):

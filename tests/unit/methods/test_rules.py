@@ -3,15 +3,35 @@
 import numpy as np
 import pytest
 import torch
-from small_rounds import small_config, small_data, trained
+from small_rounds import build, small_config, small_data, trained
 
+from dgaal_cli.methods import gauges
 from dgaal_cli.methods.base import mean_ranks, ranks, select_top
 from dgaal_cli.methods.dgaal import rule
 from dgaal_cli.methods.dgaal.folds import Pools, auc, cross_scores, fold_of, held_out_auc
+from dgaal_cli.methods.dgaal.pictures import picture_health
 from dgaal_cli.methods.diversity import gradient_seeding, typical_points
+from dgaal_cli.methods.fresh import begin_with, origins_of
 from dgaal_cli.methods.uncertainty import boundary_closeness
 from dgaal_cli.networks.deploy import closeness
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
+from dgaal_cli.simulation.phases import run_phases
+from dgaal_cli.training.checkpoint import module_tensors
+from dgaal_cli.training.data import SyntheticImages
+
+
+def with_copies(data, parents):
+    """Add each parent's own pixels to the candidate pool."""
+    rows = np.asarray(list(parents))
+    data.synthetic = SyntheticImages(
+        item_ids=[len(data.pixels) + 1 + i for i in range(len(rows))],
+        pixels=data.pixels[rows].copy(),
+        parents=rows,
+        labels=data.labels[rows],
+        is_labeled=np.zeros(len(rows), bool),
+        is_candidate=np.ones(len(rows), bool),
+    )
+    return data
 
 
 def test_closeness_is_one_minus_the_margin():
@@ -185,11 +205,91 @@ def test_auc_counts_pairs_and_halves_ties():
     assert auc(np.array([2.0, 3.0]), np.array([1.0, 2.0])) == pytest.approx(3.5 / 4)
 
 
-def test_folds_are_even_and_belong_to_the_item_for_life():
+def test_folds_are_even_and_dealt_anew_each_round():
     ids = list(range(1, 3001))
-    folds = fold_of(ids, 3)
+    folds, later = fold_of(ids, 3, number=4), fold_of(ids, 3, number=5)
     assert np.bincount(folds).min() > 900
-    assert fold_of(ids[100:], 3).tolist() == folds[100:].tolist()
+    assert fold_of(ids[100:], 3, number=4).tolist() == folds[100:].tolist()
+    assert np.bincount(3 * folds + later).min() > 250  # of 333, as independent as can be
+
+
+def test_no_fold_is_without_something_to_learn():
+    """One label lies in some fold, whose network would have none."""
+    for labeled in (1, 2):
+        data = small_data(40, labeled=labeled)
+        method = build(small_config("dgaal-paper", coevolve={"steps": 2}))
+        run_phases(method.adapt(data), seed=0, number=0, who="test")
+        assert np.isfinite(method.votes(method.pools_of(data))).all()
+
+
+def test_copies_are_scored_in_their_parents_fold_and_do_not_blur_the_gauge():
+    data = with_copies(small_data(60, labeled=20), parents=range(20))
+    pools = build(small_config()).pools_of(data)
+    assert pools.folds[60:].tolist() == pools.folds[:20].tolist()
+    assert pools.is_drawn.tolist() == [False] * 60 + [True] * 20
+    scores = pools.is_unlabeled.astype(float)  # all unlabeled images above all labeled ones
+    scores[60:] = -1.0
+    assert held_out_auc(scores, pools) == 1.0
+
+
+def test_copies_can_be_kept_out_of_d1s_training():
+    data = with_copies(small_data(60, labeled=20), parents=range(20))
+    for is_learned in (True, False):
+        config = small_config(coevolve={"steps": 2, "batch": 64, "copies": is_learned})
+        method = build(config)
+        phase = method.adapt(data)[0]
+        run_phases([phase], seed=0, number=0, who="test")
+        assert any(item > 60 for item in phase.last.items) == is_learned
+
+
+def test_the_published_d1_learns_its_own_picks_and_folds_do_not_go_on():
+    """In folds for life the network that chose an image was the only one to miss its label."""
+    data = small_data(60, labeled=20)
+    method = build(small_config("dgaal-paper", coevolve={"steps": 2, "batch": 64}))
+    phase = method.adapt(data)[0]
+    run_phases([phase], seed=0, number=0, who="test")
+    assert set(phase.last.items) >= {data.item_ids[row] for row in data.labeled_rows}
+    assert phase.networks == {"discriminator_all": method.discriminator}
+    assert "discriminator_all" in method.carried
+    assert not {f"discriminator_{i}" for i in range(3)} & method.carried
+    assert not {f"discriminator_{i}" for i in range(3)} & build(small_config()).carried
+
+
+def test_an_auc_on_labels_that_d1_chose_stays_honest(tmp_path):
+    """Three rounds of the published query: the gauge was below 0.3 then, without a warning."""
+    count = 240
+    before, data = None, small_data(count, labeled=20)
+    for number in range(3):
+        data.number = number
+        method = build(small_config("dgaal-paper", coevolve={"steps": 120}), number=number)
+        if before is not None:
+            begin_with(method, before, origins_of(method, method.config))
+        run_phases([*method.learn(data), *method.adapt(data)], seed=0, number=number, who="test")
+        health = method.health(data)
+        before = module_tensors(method.modules)
+        picks = method.rank(data, 30, number).picks
+        data.labels[picks] = np.asarray(picks) % 2
+    assert health["discriminator_auc"] > 0.5 - 3 * health["discriminator_auc_error"]
+    assert health["discriminator_auc_seen"] > 0.6
+
+
+def test_drawing_the_mean_image_explains_nothing_and_rows_are_spread(monkeypatch):
+    data = small_data(200, labeled=0)
+    data.pixels[:, :4] = 20  # the images differ by their lower half alone
+    data.pixels = data.pixels[np.argsort(data.pixels.mean((1, 2, 3)))]  # as sorted by class
+    monkeypatch.setattr(gauges, "LARGEST_ROWS", 40)
+    method = build(small_config())
+    seen = []
+
+    def mean_image(feature_map, noise):
+        seen.append(len(feature_map))
+        drawn = torch.from_numpy(data.pixels.astype(np.float32).mean(0) / 127.5 - 1.0)
+        return drawn.permute(2, 0, 1).expand(len(feature_map), -1, -1, -1)
+
+    monkeypatch.setattr(method.games.decoder, "forward", mean_image)
+    health = picture_health(method.games, data)
+    assert sum(seen) == 40
+    assert health["reconstruction_r2"] == pytest.approx(0.0, abs=0.02)
 
 
 def test_each_row_is_scored_by_its_own_folds_network_as_unlabeled():
@@ -202,6 +302,7 @@ def test_each_row_is_scored_by_its_own_folds_network_as_unlabeled():
         z=torch.zeros(4, 1),
         is_labeled=np.array([True, False, True, False]),
         is_unlabeled=np.array([False, True, False, True]),
+        is_drawn=np.zeros(4, bool),
         folds=np.array([0, 0, 1, 1]),
     )
     assert cross_scores(networks, pools).tolist() == [-1.0, -1.0, 2.0, 2.0]
@@ -231,6 +332,7 @@ def test_held_out_auc_without_one_side_is_chance():
         z=torch.zeros(3, 1),
         is_labeled=np.zeros(3, bool),
         is_unlabeled=np.ones(3, bool),
+        is_drawn=np.zeros(3, bool),
         folds=np.zeros(3, np.int64),
     )
     assert held_out_auc(np.arange(3.0), pools) == 0.5

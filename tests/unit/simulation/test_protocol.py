@@ -11,6 +11,7 @@ from small_simulations import CONFIG, small_plan, small_pool, write_pool
 
 from dgaal_cli.errors import CheckFailedError
 from dgaal_cli.methods.base import Drawn
+from dgaal_cli.methods.dgaal.published import PublishedDgaal
 from dgaal_cli.methods.random_sampling import RandomSampling
 from dgaal_cli.methods.registry import METHODS
 from dgaal_cli.simulation import protocol
@@ -269,6 +270,34 @@ def test_promoted_copies_count_as_labels_and_not_as_annotations(path, pool):
     assert records[-1].labels == records[-1].annotations + records[-1].inherited
     assert records[-1].system_accuracy is not None
     assert records[0].system_accuracy is None
+
+
+@pytest.mark.parametrize("also_of_copies", [False, True])
+def test_the_published_candidate_pool_keeps_its_size(path, pool, monkeypatch, also_of_copies):
+    """Each chosen member, image or copy, is replaced by a copy, however doubtful."""
+    sizes, redrawn = [], []
+    rank, synthesize = PublishedDgaal.rank, PublishedDgaal.synthesize
+
+    def seen_rank(self, data, count, seed):
+        sizes.append(len(data.unlabeled_rows) + int(data.synthetic.is_candidate.sum()))
+        found = rank(self, data, count, seed)
+        drawn = np.flatnonzero(data.synthetic.is_candidate)[:2].tolist()
+        return replace(found, picks=found.picks[: count - len(drawn)], promoted=drawn)
+
+    def seen_synthesize(self, data, parents, seed):
+        redrawn.append([row >= len(data.pixels) for row in parents])
+        drawn = synthesize(self, data, parents, seed)
+        if drawn is not None:  # as before the first query
+            assert all(row < len(data.pixels) and data.labels[row] >= 0 for row in drawn.parents)
+        return drawn
+
+    monkeypatch.setattr(PublishedDgaal, "rank", seen_rank)
+    monkeypatch.setattr(PublishedDgaal, "synthesize", seen_synthesize)
+    setting = f"generation.copies_of_copies={str(also_of_copies).lower()}"
+    records = run(path, pool, "dgaal-paper", rounds=4, settings=(setting,))
+    assert sizes == [90 - 8] * 4
+    assert records[-1].inherited == 6
+    assert sum(map(sum, redrawn)) == (4 if also_of_copies else 0)  # of queries 1 and 2
 
 
 def test_all_labels_give_the_reference_line(path, pool):

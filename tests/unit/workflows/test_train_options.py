@@ -238,7 +238,7 @@ def test_event_files_are_written_when_asked(workspace):
     data = path.read_bytes()
     assert b"pretrain/reconstruction" in data
     assert b"classifier/cross_entropy" in data
-    assert b"health/realism_auc" in data
+    assert b"health/redrawn_auc" in data
 
 
 def weights(workspace, number, name="classifier"):

@@ -1,0 +1,45 @@
+"""What G and D2 know of the pool's images."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dgaal_cli.methods import gauges
+from dgaal_cli.training.adversarial import Games
+from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.modes import batches, evaluating
+
+
+def picture_health(games: Games, data: RoundData) -> dict[str, float]:
+    """Measure encoder, decoder and critic on images spread over the pool, however it is sorted.
+
+    Returns:
+        ``active_units`` of ``latent_units``; ``reconstruction_r2``, whose zero is the mean image:
+        drawing nothing but that explains half of what tells the digits from gray; ``redrawn_auc``,
+        D2's AUC of real images against themselves redrawn without noise, 0.5 where G fools it.
+    """
+    rows = gauges.spread_rows(np.flatnonzero(data.is_usable))
+    error = 0.0
+    values: list[Tensor] = []
+    latents: list[Tensor] = []
+    real: list[Tensor] = []
+    redrawn: list[Tensor] = []
+    critic = games.image_discriminator
+    with evaluating(games.encoder, games.decoder, critic):
+        for x in batches(data.pixels[rows], data.device):
+            feature_map, z = games.encoder(x)
+            noise = torch.ones(len(x), games.decoder.map_channels, device=data.device)
+            drawn = games.decoder(feature_map, noise)
+            error += float(((drawn - x) ** 2).sum())
+            real.append(critic(x).cpu())
+            redrawn.append(critic(drawn).cpu())
+            values.append(x.cpu())
+            latents.append(z.cpu())
+    x, variance = torch.cat(values), torch.cat(latents).var(0)
+    total = float(((x - x.mean(0)) ** 2).sum())
+    return {
+        "active_units": float((variance > gauges.ACTIVE_VARIANCE).sum()),
+        "latent_units": float(len(variance)),
+        "reconstruction_r2": 1.0 - error / max(total, 1e-9),
+        "redrawn_auc": gauges.auc(torch.cat(real).numpy(), torch.cat(redrawn).numpy()),
+    }
