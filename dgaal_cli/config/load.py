@@ -245,6 +245,7 @@ _NOT_NEGATIVE = (
     "classifier.unlabeled_weight",
     "classifier.distortion",
     "generation.per_parent",
+    "selection.cover",
     "acquisition.beta",
     "acquisition.sub_batches",
     "coverage.radius",

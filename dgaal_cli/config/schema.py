@@ -198,6 +198,11 @@ class SelectionConfig:
     """Batch diversity: the boundary's images are chosen, unlike one another in T's gradients, among
     this many times as many; 1 takes the nearest. On digits (queries of 40 and 80, eight seeds) and
     MNIST with rare classes (four) 2 and 4 were worth what 1 is."""
+    cover: int = 0
+    """First queries of dgaal that ask typical points of clusters without labels on G1's latents,
+    whatever T and D1 say. Off: in a first study on MNIST (350 labels, two seeds) queries of typical
+    images before margin cost 1.0 point of the area under the curve against margin from the start.
+    Where no two classes have labels yet, clusters are asked anyway."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

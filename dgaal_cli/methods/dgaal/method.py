@@ -13,8 +13,8 @@ from dgaal_cli.ids import Row
 from dgaal_cli.methods import gauges
 from dgaal_cli.methods.base import Ranking, Redrawing, TaskShape, can_learn_classes
 from dgaal_cli.methods.dgaal import folds, rule, schedule
+from dgaal_cli.methods.dgaal.clusters import ask_clusters
 from dgaal_cli.methods.dgaal.pictures import picture_health
-from dgaal_cli.methods.diversity import typical_points
 from dgaal_cli.methods.inheritance import images_and_roots
 from dgaal_cli.methods.uncertainty import boundary_closeness
 from dgaal_cli.networks.decoder import Decoder, draw_noise
@@ -185,10 +185,10 @@ class Dgaal:
         )
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
-        """Rule R over the unlabeled pool; typical points while there is nothing to learn."""
+        """Rule R over the unlabeled pool; clusters without labels while nothing can be learned."""
         rows = data.unlabeled_rows
-        if not can_learn_classes(data):
-            return self._first_query(data, rows, count, seed)
+        if not can_learn_classes(data) or data.number < self.config.selection.cover:
+            return self.first_query(data, count, seed)
         doubt = predict(self.scout, data.pixels[rows], data.device)
         pools = self.pools_of(data)
         votes = folds.cross_scores(self.discriminators, pools)
@@ -283,18 +283,10 @@ class Dgaal:
         )
         return modules
 
-    def _first_query(self, data: RoundData, rows: np.ndarray, count: int, seed: int) -> Ranking:
-        z = self._latents(data.pixels[rows], data.device).cpu().numpy()
-        positions = typical_points(z, count, seed=seed)
-        scores = np.zeros(len(rows), np.float32)
-        scores[positions] = np.linspace(1.0, 0.5, len(positions), dtype=np.float32)
-        picks = [Row(int(rows[i])) for i in positions]
-        return Ranking(
-            rows=rows,
-            scores=scores,
-            picks=picks,
-            strategy="typical images of clusters (no labels of two classes yet)",
-            reasons=dict.fromkeys(picks, "typical of a cluster"),
+    def first_query(self, data: RoundData, count: int, seed: int) -> Ranking:
+        """Typical points of clusters in G1's latents; with labels, of clusters that have none."""
+        return ask_clusters(
+            data, lambda rows: self._latents(data.pixels[rows], data.device), count, seed=seed
         )
 
     def _promote(

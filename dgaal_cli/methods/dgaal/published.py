@@ -56,7 +56,7 @@ class PublishedDgaal(Dgaal):
         """Take the highest logits of "unlabeled" in C; typical points while nobody has labeled."""
         rows = data.unlabeled_rows
         if not len(data.labeled_rows):
-            return self._first_query(data, rows, count, seed)
+            return self.first_query(data, count, seed)
         votes = self.votes(self.pools_of(data))
         candidates = np.flatnonzero(data.synthetic.is_candidate)
         drawn = votes[len(data.pixels) :][candidates]

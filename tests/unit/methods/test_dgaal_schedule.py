@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from small_rounds import build, small_config, small_data, trained
 
 from dgaal_cli.config.schema import GenerationConfig
 from dgaal_cli.ids import Row
+from dgaal_cli.methods.dgaal.clusters import ask_clusters
 from dgaal_cli.methods.dgaal.schedule import copies_per_parent, noise_at
 from dgaal_cli.training.data import SyntheticImages
 
@@ -116,3 +118,33 @@ def test_the_published_rule_takes_the_least_labeled_members_of_the_candidate_poo
     everything = method.rank(data, len(data.unlabeled_rows) + 1, 0)
     assert everything.promoted == [0]  # a copy is chosen like any other member, at no annotation
     assert len(everything.picks) == len(data.unlabeled_rows)
+
+
+def test_first_queries_can_cover_clusters_without_labels_and_do_not_unless_asked(tmp_path):
+    data = small_data(120, labeled=60)
+    for cover, number, words in (
+        (0, 0, "dgaal (D1 share"),
+        (1, 0, "typical images of clusters (first queries)"),
+        (1, 1, "dgaal (D1 share"),
+    ):
+        data.number = number
+        method = build(small_config(selection={"cover": cover}), number=number)
+        ranking = method.rank(data, 20, 0)
+        assert ranking.strategy.startswith(words)
+        assert len(set(ranking.picks)) == 20
+
+
+def test_covering_queries_go_where_no_labels_are():
+    """Labels of one class alone: typical points of all clusters would ask it again."""
+    data = small_data(120, labeled=0)
+    data.pixels[1::2] = np.clip(data.pixels[1::2].astype(int) + 40, 0, 255)  # two clear clusters
+    data.labels[0:60:2] = 0
+
+    def brightness(rows):
+        values = data.pixels[rows].reshape(len(rows), -1).astype(np.float32)
+        return torch.from_numpy(np.sort(values, axis=1)[:, ::8] if len(rows) else values[:, ::8])
+
+    ranking = ask_clusters(data, brightness, 8, seed=0)
+    assert sum(row % 2 for row in ranking.picks) >= 7
+    assert set(ranking.reasons.values()) == {"typical of a cluster without labels"}
+    assert not set(ranking.picks) & set(data.labeled_rows.tolist())
