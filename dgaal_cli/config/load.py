@@ -99,14 +99,12 @@ def build_config(tree: Tree) -> Config:
 
 
 def _wrong_value(message: str, tree: Tree) -> str:
-    """Name the values that a key may take, where msgspec only says that it must not have its own."""
+    """Name the values that a key may take, where msgspec names the wrong one alone."""
     path = message.rpartition("`$.")[2].removesuffix("`").split(".")
     schema, value = cast("Any", Config), cast("Any", tree)
     for key in path:
-        schema = (
-            typing.get_type_hints(schema).get(key) if dataclasses.is_dataclass(schema) else None
-        )
-        value = value.get(key) if isinstance(value, dict) else None
+        schema = typing.get_type_hints(schema).get(key) if dataclasses.is_dataclass(schema) else 0
+        value = cast("Any", value[key] if key in value else {})  # noqa: SIM401 - of unknown type
     if typing.get_origin(schema) is not typing.Literal:
         return f"wrong value in the configuration: {show(message)}"
     allowed = ", ".join(map(str, typing.get_args(schema)))

@@ -53,6 +53,11 @@ def test_command_line_beats_environment_beats_file_beats_preset(tmp_path):
         ({"pool": {"source": "x", "image_size": 28}}, "choose one of 0, 8, 16, 32, 64"),
         ({"generation": {"share": 1.5}}, "at least 0 and below 1"),
         ({"coevolve": {"folds": 1}}, "must be at least 2"),
+        ({"precision": "foo"}, "^precision cannot be 'foo'; choose one of auto, fp32, bf16$"),
+        (
+            {"classifier": {"init": 3}},
+            r"^classifier\.init cannot be 3; choose one of scratch, warm, shrink_perturb$",
+        ),
     ],
 )
 def test_wrong_values_are_named(tree, message):
