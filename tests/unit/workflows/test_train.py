@@ -203,3 +203,31 @@ def test_two_people_are_asked_about_each_image_and_the_budget_counts_both(worksp
         assert store.query_progress(0).left == 3
         assert store.next_task("bob", "s").item.item_id == asked[0]
     assert state(workspace).step == "label"
+
+
+@pytest.mark.parametrize("also_of_copies", [False, True])
+def test_a_chosen_copy_is_replaced_once_in_the_published_candidate_pool(workspace, also_of_copies):
+    """By its parent's next copy, or by its own; a restart of the round adds none."""
+    chosen = f"generation.copies_of_copies={str(also_of_copies).lower()}"
+    config = settings(workspace, "method=dgaal-paper", "evaluation.held_out=0", chosen)
+    train(workspace, config)
+    query(workspace, config, count=6)
+    label(workspace, 6)
+    assert train(workspace, config).synthesized == 6  # however much T doubts them
+    with LabelStore.open(workspace.store_path) as store:
+        copies = [item for item in store.items() if item.is_synthetic]
+        store.promote_synthetic([copies[0].item_id], 1)
+    query(workspace, config, count=4)
+    label(workspace, 4)
+    with LabelStore.open(workspace.store_path) as store:
+        taken = [r for r in store.labels() if r.provenance == "inherited"]
+        human = [r for r in store.labels() if r.round == 1 and not r.is_synthetic]
+        parents = {item.item_id: item.parent for item in copies}
+    expected = Counter([r.item_id for r in human] + [parents[r.item_id] for r in taken])
+    assert train(workspace, config).synthesized == sum(expected.values())
+    train(workspace, config, is_fresh=True)
+    with LabelStore.open(workspace.store_path) as store:
+        made = [item for item in store.items() if item.is_synthetic and item.round == 2]
+        classes = {record.item_id: record.class_uid for record in store.labels()}
+    assert Counter(item.parent for item in made) == expected
+    assert all(item.inherited == classes[item.parent] for item in made)
