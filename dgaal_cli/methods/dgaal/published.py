@@ -19,7 +19,8 @@ class PublishedDgaal(Dgaal):
     with its inherited label and costs no annotation, so that a query asks fewer than N images of a
     person. C keeps its size: for each of its members that was chosen a copy comes in, which nobody
     doubts unless ``generation.min_confidence`` says so; it shrinks only by images that a person
-    could not tell or skipped. Noise and copies follow no schedule.
+    could not tell or skipped and, in a workspace, by those that T is measured on. Noise and copies
+    follow no schedule.
 
     One D1 goes on from round to round and learns all labels, those of its own picks too, against
     the C that it scores. Beside it D1s in folds, new each round, only measure what a D1 can know of
