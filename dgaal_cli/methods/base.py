@@ -78,6 +78,8 @@ class Method(Protocol):
     """Every network by name; a checkpoint holds them all."""
     carried: frozenset[str]
     """Names of networks that go on learning from round to round; the others start anew."""
+    renewed: frozenset[str]
+    """Names of networks that start anew even where ``network.init`` keeps weights."""
 
     def learn(self, data: RoundData) -> list[Phase]:
         """Phases that learn from this round's labels and pool."""

@@ -41,6 +41,8 @@ def origins_of(method: Method, config: Config) -> dict[str, Init]:
     for name in method.modules:
         own = config.classifier.init if name == "classifier" else config.network.init
         origins[name] = "warm" if name in method.carried else own
+        if name in method.renewed:
+            origins[name] = "scratch"
     return origins
 
 

@@ -18,6 +18,7 @@ class TaskModelOnly:
     """Trains T each round; subclasses add ``name`` and ``rank``, and a sampler if they have one."""
 
     carried: frozenset[str] = frozenset()
+    renewed: frozenset[str] = frozenset()
 
     def __init__(self, config: Config, shape: TaskShape) -> None:
         self.config = config

@@ -95,7 +95,10 @@ class Dgaal:
         carried |= self.games.learned_beside()
         self.carried: frozenset[str] = frozenset(carried)
         self.modules: dict[str, nn.Module] = carried | {"classifier": self.classifier}
-        self.modules |= {f"discriminator_{i}": d for i, d in enumerate(self.discriminators)}
+        in_folds = {f"discriminator_{i}": d for i, d in enumerate(self.discriminators)}
+        self.modules |= in_folds
+        self.renewed = frozenset(in_folds)
+        """Weights of the round before know images that are held out now."""
         if self.task.semi_supervised == "fixmatch":
             self.scout = build_classifier(config, **sizes, classes=shape.classes)
             self.modules["scout"] = self.scout

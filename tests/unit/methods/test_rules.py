@@ -252,7 +252,8 @@ def test_the_published_d1_learns_its_own_picks_and_folds_do_not_go_on():
     assert phase.networks == {"discriminator_all": method.discriminator}
     assert "discriminator_all" in method.carried
     assert not {f"discriminator_{i}" for i in range(3)} & method.carried
-    assert not {f"discriminator_{i}" for i in range(3)} & build(small_config()).carried
+    warm = small_config(network={"init": "warm"})
+    assert {origins_of(build(warm), warm)[f"discriminator_{i}"] for i in range(3)} == {"scratch"}
 
 
 def test_an_auc_on_labels_that_d1_chose_stays_honest(tmp_path):
