@@ -8,11 +8,9 @@ import torch
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import UsageError
 from dgaal_cli.methods.fresh import fresh_method
-from dgaal_cli.training.memory import StepTooLargeError, largest_fitting
+from dgaal_cli.training.memory import StepTooLargeError, largest_fitting, size_of
 from dgaal_cli.training.seeding import torch_generator
 from dgaal_cli.workflows.gather import Gathered
-
-GIB = 1024**3
 
 
 def explain(error: StepTooLargeError, config: Config, gathered: Gathered) -> UsageError:
@@ -34,10 +32,7 @@ def explain(error: StepTooLargeError, config: Config, gathered: Gathered) -> Usa
         _one_step(replace(config, **{section: smaller}), gathered, error.phase)
 
     fitting = largest_fitting(asked, attempt)
-    device = gathered.data.device
-    where = str(device)
-    if device.type == "cuda":
-        where += f" with {torch.cuda.get_device_properties(device).total_memory / GIB:.1f} GiB"
+    where = size_of(gathered.data.device)
     does_not = f"'{error.title}' with {error.batch_key} = {asked} does not fit on {where}"
     if not fitting:
         return UsageError(f"{does_not}, and no smaller batch does; lower the sizes in [network]")
