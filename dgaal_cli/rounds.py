@@ -13,12 +13,14 @@ from dgaal_cli.errors import StorageError, WorkspaceError
 from dgaal_cli.harmless import show
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import QueryProgress
-from dgaal_cli.training.checkpoint_folder import candidates, is_sound
+from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME, candidates, is_sound, read_state
 from dgaal_cli.workspace import Workspace
 
 CHECKPOINT_NAME = "checkpoint"
 RUN_NAME = "run.json"
 METRICS_NAME = "metrics.json"
+START_NAME = "start.json"
+"""File, in a round's folder, of what an unfinished training began with."""
 
 Step = Literal["train", "query", "label"]
 
@@ -39,6 +41,11 @@ class RoundState:
     """A training of ``number`` was interrupted and can go on."""
     damage: str
     """Which newer checkpoints are damaged, in words; empty where none is."""
+
+    @property
+    def to_train(self) -> int:
+        """The round that a training of now belongs to."""
+        return self.number + 1 if self.step == "label" else self.number
 
 
 def round_state(workspace: Workspace, store: LabelStore) -> RoundState:
@@ -63,7 +70,7 @@ def round_state(workspace: Workspace, store: LabelStore) -> RoundState:
         trained=trained,
         open_query=progress,
         damage=damage_report(workspace, newest=trained),
-        is_midway=step == "train" and (workspace.round_path(number) / "progress").is_dir(),
+        is_midway=step == "train" and is_unfinished(workspace.round_path(number)),
     )
 
 
@@ -79,6 +86,25 @@ def last_trained(workspace: Workspace, *, before: int | None = None) -> int | No
         if is_early and is_sound(workspace.round_path(number) / CHECKPOINT_NAME):
             return number
     return None
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Tell whether a training of this round began that did not reach its end.
+
+    Its end is the final checkpoint, which names the training that it is of. A kill after it was
+    saved may leave the training's own files behind, and they count as nothing. A round that is
+    trained anew has the older training's checkpoint all the while.
+    """
+    path = folder / START_NAME
+    if not path.is_file():
+        return False
+    try:
+        training = read_record(path).get("training")
+    except WorkspaceError:
+        return True
+    if training is None:  # of a dgaal whose checkpoints named no training
+        return bool(candidates(folder / PROGRESS_NAME))
+    return read_state(folder / CHECKPOINT_NAME).get("training") != training
 
 
 def damage_report(workspace: Workspace, *, newest: int | None) -> str:

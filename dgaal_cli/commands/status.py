@@ -75,10 +75,14 @@ def _where(found: "Status") -> str:
     if state.open_query is not None:
         query = state.open_query
         return f"round {state.number} is being labeled: {query.size - query.left} of {query.size}"
+    if found.hindrance:
+        return f"training of round {state.number} was interrupted; {found.hindrance}"
     if state.is_midway:
         return f"training of round {state.number} was interrupted and can go on"
     if state.step == "query":
         return f"round {state.number} is trained and has asked nothing yet"
+    if state.damage and state.trained is None:
+        return f"round {state.number} must be trained again; no label is lost"
     return f"round {state.number} is ready to be trained"
 
 
@@ -102,6 +106,7 @@ def _document(found: "Status") -> dict[str, Any]:
         "round": found.state.number,
         "step": found.state.step,
         "is_midway": found.state.is_midway,
+        "hindrance": found.hindrance,
         "damage": found.state.damage,
         "query": None if query is None else {"size": query.size, "left": query.left},
         "rounds": list(found.curve),

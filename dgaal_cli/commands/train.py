@@ -85,9 +85,12 @@ def train(
             importlib.import_module("dgaal_cli.workflows.event_files")
 
     speaks = not prints_events and is_first_process(os.environ)
-    if speaks and begun is not None and begun.assignments:
-        began = " ".join(f"--set {shlex.quote(text)}" for text in begun.assignments)
-        context.note(f"as the round began: {show(began)}")
+    if speaks and begun is not None:
+        began = [f"--set {shlex.quote(text)}" for text in begun.assignments]
+        if begun.budget_s is not None and time_budget is None:
+            began.append(f"--time-budget {begun.budget_s:g}s")
+        if began:
+            context.note(f"as the round began: {show(' '.join(began))}")
     result = run(
         workspace,
         config,

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from dgaal_cli import atomic
-from dgaal_cli.events import StepDone, decode
+from dgaal_cli.events import CheckpointSaved, RoundStarted, StepDone, decode
 from dgaal_cli.reports.figure import new_row, save
 from dgaal_cli.reports.pair_sheet import pair_sheet
 
@@ -17,14 +18,38 @@ SHEET_CELL = 48
 """Side in pixels of one image on the sheet."""
 
 
+def counted_steps(events_path: Path) -> list[StepDone]:
+    """Read the steps that the round's weights went through, from the log of its training.
+
+    Left out are steps after the last save before an interruption, which were taken again, and what
+    was trained before the round began anew.
+    """
+    steps: list[StepDone] = []
+    saved = 0
+    for line in events_path.read_bytes().splitlines():
+        try:
+            event = decode(line)
+        except msgspec.DecodeError:  # a line that a power cut tore
+            continue
+        match event:
+            case StepDone():
+                steps.append(event)
+            case CheckpointSaved():
+                saved = len(steps)
+            case RoundStarted():
+                saved = saved if event.resumed_at else 0
+                del steps[saved:]
+            case _:
+                pass
+    return steps
+
+
 def write_loss_plot(events_path: Path, target: Path) -> bool:
     """Draw every phase's losses over its steps; False where nothing was recorded."""
     series: dict[str, dict[str, list[tuple[int, float]]]] = {}
-    for line in events_path.read_bytes().splitlines():
-        event = decode(line)
-        if isinstance(event, StepDone):
-            for name, value in event.losses.items():
-                series.setdefault(event.phase, {}).setdefault(name, []).append((event.step, value))
+    for event in counted_steps(events_path):
+        for name, value in event.losses.items():
+            series.setdefault(event.phase, {}).setdefault(name, []).append((event.step, value))
     if not series:
         return False
     figure = new_row(len(series), width=4.0, height=3.2)

@@ -3,11 +3,12 @@
 ``dgaal status`` and the label terminal ask this too, and must start without it.
 """
 
+import contextlib
 import hashlib
 import json
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from dgaal_cli.errors import CheckpointError
 from dgaal_cli.harmless import show
@@ -32,6 +33,18 @@ def candidates(folder: Path) -> list[Path]:
 def is_sound(folder: Path) -> bool:
     """Tell whether some whole and unchanged checkpoint lies at ``folder``."""
     return any(_is_whole(place, _stamps(place)) for place in candidates(folder))
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """Read what the newest whole and unchanged checkpoint at ``folder`` says beside its tensors.
+
+    Returns:
+        Its JSON values; empty where no such checkpoint lies.
+    """
+    for place in candidates(folder):
+        with contextlib.suppress(CheckpointError, ValueError, RecursionError):
+            return cast("dict[str, Any]", json.loads(read_parts(place)[STATE_NAME]))
+    return {}
 
 
 def read_parts(folder: Path) -> dict[str, bytes]:

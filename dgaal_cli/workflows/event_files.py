@@ -3,7 +3,8 @@
 Importing this needs the package ``tensorboard``.
 """
 
-from collections.abc import Generator
+import shutil
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,19 +14,25 @@ from dgaal_cli.events import AnyEvent, Emit, RoundTrained, StepDone
 
 
 @contextmanager
-def event_files(folder: Path) -> Generator[Emit]:
+def event_files(folder: Path, *, earlier: Iterable[StepDone] = ()) -> Generator[Emit]:
     """Yield a listener that writes losses by step and a round's metrics by its labels.
 
     Args:
-        folder: Made if it is missing; TensorBoard reads all event files in it as one run.
+        folder: TensorBoard reads all event files in it as one run, so older ones, whose last steps
+            may have been taken again, are deleted.
+        earlier: Steps of interrupted trainings that the round went on from; they are written first.
     """
-    writer = SummaryWriter(str(folder))
+    shutil.rmtree(folder, ignore_errors=True)
+    # A TensorBoard that read the older files forgets their points, all from step 0 on.
+    writer = SummaryWriter(str(folder), purge_step=0)
 
     def hear(event: AnyEvent) -> None:
         numbers, step = _numbers(event)
         for name, value in numbers.items():
             writer.add_scalar(name, value, step)
 
+    for event in earlier:
+        hear(event)
     try:
         yield hear
     finally:

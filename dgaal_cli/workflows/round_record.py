@@ -31,6 +31,7 @@ from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.runner import Runner
 from dgaal_cli.training.runtime import Runtime
 from dgaal_cli.workflows.gather import Gathered
+from dgaal_cli.workflows.terms import forget_terms
 from dgaal_cli.workspace import Workspace
 
 EVENTS_NAME = "events.jsonl"
@@ -89,9 +90,15 @@ def finish(
     checkpoint.save(
         folder / CHECKPOINT_NAME,
         checkpoint.module_tensors(method.modules),
-        {"round": data.number, "method": config.method, "class_uids": run["class_uids"]},
+        {
+            "round": data.number,
+            "method": config.method,
+            "class_uids": run["class_uids"],
+            "training": run["training"],
+        },
     )
     checkpoint.remove(folder / PROGRESS_NAME)
+    forget_terms(folder)
     write_learning_curve(learning_curve(workspace), folder / "plots" / "learning_curve.png")
     result = read_result(workspace, data.number)
     emit(

@@ -1,14 +1,17 @@
 """Where a workspace stands."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dgaal_cli.config.schema import Config
+from dgaal_cli.errors import WorkspaceError
 from dgaal_cli.ids import SampleId
 from dgaal_cli.rounds import RoundState, learning_curve, round_state
 from dgaal_cli.store import backups
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import ClassRecord, Counts, ItemState
+from dgaal_cli.workflows.terms import class_changes
 from dgaal_cli.workspace import Workspace
 
 
@@ -30,6 +33,8 @@ class Status:
     artifacts: tuple[str, ...]
     not_backed_up: int
     """Events that no backup holds although one was due; 0 if the backups are as they should be."""
+    hindrance: str
+    """Why an interrupted training cannot go on, in words; empty if it can or there is none."""
     next_step: str
     """The command to type next, without ``dgaal``."""
 
@@ -43,6 +48,7 @@ def status(workspace: Workspace, config: Config) -> Status:
         unreadable = tuple(store.quarantined())
         left_out = tuple(store.replaced())
         events = store.watermark()
+    hindrance = _hindrance(workspace, state, classes)
     artifacts = workspace.artifacts_path
     names = sorted(p.name for p in artifacts.iterdir()) if artifacts.is_dir() else []
     return Status(
@@ -57,5 +63,23 @@ def status(workspace: Workspace, config: Config) -> Status:
         left_out=left_out,
         artifacts=tuple(name for name in names if name.endswith((".onnx", ".ts"))),
         not_backed_up=backups.overdue(workspace.store_path, events=events) or 0,
-        next_step=state.step if counts.unlabeled or state.step != "query" else "export",
+        hindrance=hindrance,
+        next_step=_next_step(state, counts, hindrance=hindrance),
     )
+
+
+def _hindrance(workspace: Workspace, state: RoundState, classes: Sequence[ClassRecord]) -> str:
+    if not state.is_midway:
+        return ""
+    try:
+        return "; ".join(class_changes(workspace.round_path(state.number), classes))
+    except WorkspaceError:
+        return "the record of its beginning is damaged"
+
+
+def _next_step(state: RoundState, counts: Counts, *, hindrance: str) -> str:
+    """Name what succeeds: 'train' refuses what only ``--fresh`` can begin."""
+    is_lost = bool(state.damage) and state.trained is None and not state.is_midway
+    if hindrance or (state.step == "train" and is_lost):
+        return "train --fresh"
+    return "export" if state.step == "query" and not counts.unlabeled else state.step

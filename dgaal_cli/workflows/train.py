@@ -1,40 +1,48 @@
 """Train one round: networks and task model on the labels of now, and everything a query needs."""
 
 import contextlib
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from dgaal_cli import events, interruption
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import CheckpointError, UsageError
-from dgaal_cli.events import AnyEvent, Emit, RoundStarted
+from dgaal_cli.events import Emit, RoundStarted
 from dgaal_cli.methods.base import Method
 from dgaal_cli.methods.fresh import fresh_method
-from dgaal_cli.rounds import RUN_NAME, read_record, round_state
+from dgaal_cli.rounds import RUN_NAME, is_unfinished, read_record, round_state
 from dgaal_cli.store.labels import LabelStore
-from dgaal_cli.training import checkpoint
 from dgaal_cli.training.budget import Stopwatch
-from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME
 from dgaal_cli.training.compiling import compile_networks, explaining_compiler
 from dgaal_cli.training.device import useful_threads
 from dgaal_cli.training.identity import machine_of, settings_of
-from dgaal_cli.training.memory import StepTooLargeError
+from dgaal_cli.training.memory import StepTooLargeError, fitting
 from dgaal_cli.training.runner import Runner
 from dgaal_cli.training.runtime import Runtime, starting
 from dgaal_cli.training.seeding import seed_of
 from dgaal_cli.training.shares import share_of
 from dgaal_cli.workflows.fitting import explain
 from dgaal_cli.workflows.gather import Gathered, gather
-from dgaal_cli.workflows.round_record import EVENTS_NAME, TrainResult, finish, read_result
+from dgaal_cli.workflows.round_folder import prepare, recording
+from dgaal_cli.workflows.round_record import TrainResult, finish, read_result
 from dgaal_cli.workflows.round_start import begin_from_before, warn_of_missing
 from dgaal_cli.workflows.synthesis import synthesize
-from dgaal_cli.workflows.terms import Terms, begun_terms, newest_terms, save_terms
+from dgaal_cli.workflows.terms import (
+    Terms,
+    beginning,
+    begun_terms,
+    named_classes,
+    newest_terms,
+    save_terms,
+)
 from dgaal_cli.workspace import Workspace
 
-EVENT_FILES_NAME = "tensorboard"
+SMALLER = "lower the sizes in [network], or free memory there and run 'dgaal train' again"
+ELSEWHERE = (
+    "what it learned is saved: free memory there and run 'dgaal train' again, or go on with "
+    "'dgaal train --device cpu --allow-inexact'"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +99,7 @@ def train(  # noqa: PLR0913 - all that a person may say of one training
     before = None if is_fresh else newest_terms(workspace)
     asked = _Asked(
         assignments=tuple(assignments),
-        budget_s=budget_s,
+        budget_s=before.budget_s if budget_s is None and before is not None else budget_s,
         is_inexact_allowed=is_inexact_allowed,
     )
     with (
@@ -111,14 +119,24 @@ def train(  # noqa: PLR0913 - all that a person may say of one training
         )
         folder = workspace.round_path(number)
         if runtime.is_main:
-            _prepare(folder, is_fresh=is_fresh, must_resume=must_resume)
+            prepare(workspace, store, number, is_fresh=is_fresh, must_resume=must_resume)
         runtime.from_main(0)  # the others go on when the folder is as it shall be
         if not runtime.is_main:
             _train_round(
                 workspace, config, store, runtime, asked, number=number, emit=events.ignore
             )
             return read_result(workspace, number)
-        with _recording(folder, emit, has_event_files=has_event_files) as tell:
+        terms = Terms(
+            watermark=store.watermark(),
+            assignments=asked.assignments,
+            threads=runtime.threads,
+            budget_s=asked.budget_s,
+            classes=named_classes(store.classes()),
+        )
+        with (
+            beginning(folder, terms),
+            recording(folder, emit, has_event_files=has_event_files) as tell,
+        ):
             result = _train_round(
                 workspace, config, store, runtime, asked, number=number, emit=tell
             )
@@ -128,52 +146,21 @@ def train(  # noqa: PLR0913 - all that a person may say of one training
         return result
 
 
-def _prepare(folder: Path, *, is_fresh: bool, must_resume: bool) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    if is_fresh:
-        checkpoint.remove(folder / PROGRESS_NAME)
-    if must_resume and not checkpoint.exists(folder / PROGRESS_NAME):
-        raise UsageError(
-            f"no training of round {int(folder.name)} was interrupted; "
-            "'dgaal train' without --resume begins it"
-        )
-
-
-@contextmanager
-def _recording(folder: Path, emit: Emit, *, has_event_files: bool) -> Generator[Emit]:
-    """Write every event into the round's folder before the listener hears of it."""
-    with contextlib.ExitStack() as stack:
-        record = stack.enter_context((folder / EVENTS_NAME).open("ab"))
-        board = events.ignore
-        if has_event_files:
-            from dgaal_cli.workflows.event_files import event_files  # an optional package
-
-            board = stack.enter_context(event_files(folder / EVENT_FILES_NAME))
-
-        def tell(event: AnyEvent) -> None:
-            record.write(events.encode(event) + b"\n")
-            record.flush()
-            board(event)
-            emit(event)
-
-        yield tell
-
-
 def _next_round(workspace: Workspace, store: LabelStore, *, is_fresh: bool) -> int:
     state = round_state(workspace, store)
-    if state.trained is None and state.damage and not is_fresh:
+    folder = workspace.round_path(state.to_train)
+    if is_fresh or is_unfinished(folder):
+        return state.to_train
+    if state.trained is None and state.damage:
         raise CheckpointError(f"{state.damage}; run 'dgaal train --fresh', no label is lost")
-    if state.step == "label":
-        return state.number + 1
-    if state.step == "train":
-        return state.number
-    run = read_record(workspace.round_path(state.number) / RUN_NAME)
-    if store.watermark() == run["watermark"] and not is_fresh:
-        raise UsageError(
-            f"round {state.number} is trained on all {run['labels']} labels there are; "
-            "choose the next images with 'dgaal query', or train it again with --fresh"
-        )
-    return state.number
+    if state.step == "query":
+        run = read_record(folder / RUN_NAME)
+        if store.watermark() == run["watermark"]:
+            raise UsageError(
+                f"round {state.number} is trained on all {run['labels']} labels there are; "
+                "choose the next images with 'dgaal query', or train it again with --fresh"
+            )
+    return state.to_train
 
 
 def _train_round(
@@ -190,7 +177,8 @@ def _train_round(
     own = share_of(config, world=runtime.world)
     learned, too_large = None, None
     try:
-        learned = _learn(workspace, (config, own), store, gathered, runtime, asked, emit=emit)
+        with fitting(f"round {number}", runtime.device, advice=SMALLER):
+            learned = _learn(workspace, (config, own), store, gathered, runtime, asked, emit=emit)
     except StepTooLargeError as error:
         too_large = StepTooLargeError(error.phase, error.title, error.batch_key)
     if too_large is not None:  # here, nothing holds on to the networks that did not fit
@@ -199,7 +187,8 @@ def _train_round(
     runner, method, facts = learned
     facts["seconds"] = runner.stopwatch.seconds
     if runtime.is_main:
-        finish(workspace, config, gathered, method, runner=runner, facts=facts, emit=emit)
+        with fitting(f"measuring round {number}", runtime.device, advice=ELSEWHERE):
+            finish(workspace, config, gathered, method, runner=runner, facts=facts, emit=emit)
     runtime.from_main(0)  # the others read what process 0 wrote
     return read_result(workspace, number)
 
@@ -273,7 +262,7 @@ def _learn(
         name=lambda item: store.item(item).sample_id,
     )
     resumed_at = runner.resume()
-    _keep_terms(runner, asked, gathered)
+    training = _keep_terms(runner, asked, gathered)
     emit(
         RoundStarted(
             round=data.number,
@@ -290,6 +279,7 @@ def _learn(
     runner.run(second)
     facts = {
         "watermark": gathered.watermark,
+        "training": training,
         "synthesized": kept,
         "resumed_at": resumed_at,
         "compiled": is_compiled,
@@ -297,17 +287,23 @@ def _learn(
     return runner, method, facts
 
 
-def _keep_terms(runner: Runner, asked: _Asked, gathered: Gathered) -> None:
-    """Write down what going on needs; only now it is known that nothing contradicts it."""
+def _keep_terms(runner: Runner, asked: _Asked, gathered: Gathered) -> str:
+    """Write down what going on needs, as nothing contradicts it; return the training's name."""
     if not runner.runtime.is_main:
-        return
+        return ""
+    begun = begun_terms(runner.folder)
+    assert begun is not None
     assert gathered.watermark is not None
     terms = Terms(
         watermark=gathered.watermark,
         assignments=asked.assignments,
         threads=runner.runtime.threads,
+        budget_s=runner.budget_s,
+        classes=named_classes(gathered.classes),
+        training=begun.training,
     )
     save_terms(runner.folder, terms)
+    return terms.training
 
 
 def _labels_up_to(workspace: Workspace, store: LabelStore, number: int) -> int:

@@ -48,11 +48,18 @@ def test_a_round_without_accuracy_has_no_point(tmp_path):
     assert [tag for tag, _, _ in scalars(tmp_path)] == ["round/seconds"]
 
 
-def test_a_training_that_goes_on_continues_the_run(tmp_path):
-    for step in (1, 2):
-        with event_files(tmp_path) as hear:
-            hear(StepDone(phase="x", step=step, steps=2, rate=1.0, left_s=0, losses={"l": step}))
-    assert [s for s in scalars(tmp_path) if s[0] == "x/l"] == [("x/l", 1, 1.0), ("x/l", 2, 2.0)]
+def test_a_training_that_goes_on_continues_the_run_from_what_counts_of_it(tmp_path):
+    one, two, other = (
+        StepDone(phase="x", step=step, steps=2, rate=1.0, left_s=0, losses={"l": value})
+        for step, value in ((1, 1.0), (2, 2.0), (2, 3.0))
+    )
+    with event_files(tmp_path) as hear:
+        hear(one)
+        hear(two)
+    with event_files(tmp_path, earlier=[one]) as hear:
+        hear(other)
+    assert [s for s in scalars(tmp_path) if s[0] == "x/l"] == [("x/l", 1, 1.0), ("x/l", 2, 3.0)]
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_what_was_heard_before_an_error_is_written(tmp_path):

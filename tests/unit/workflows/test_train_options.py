@@ -232,6 +232,27 @@ def test_a_network_that_never_fits_is_said(workspace, monkeypatch):
         train(workspace, settings(workspace, "classifier.batch=4"))
 
 
+@pytest.mark.parametrize(
+    ("patched", "said"),
+    [
+        (
+            (SmallVgg, "to"),
+            r"^round 0 does not fit on cpu; lower the sizes in \[network\], or free",
+        ),
+        ((round_record, "accuracy"), r"^measuring round 0 does not fit on cpu; what it learned is"),
+    ],
+)
+def test_memory_that_lacks_outside_of_a_step_is_said(workspace, monkeypatch, patched, said):
+    def lacking(*_, **__):
+        raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*patched, lacking)
+        with pytest.raises(UsageError, match=said):
+            train(workspace, settings(workspace, "method=random"))
+    assert train(workspace, settings(workspace, "method=random")).round == 0
+
+
 def test_event_files_are_written_when_asked(workspace):
     train(workspace, settings(workspace), has_event_files=True)
     (path,) = (workspace.round_path(0) / "tensorboard").iterdir()
