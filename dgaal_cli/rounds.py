@@ -36,7 +36,7 @@ class RoundState:
     trained: int | None
     """Newest round with a whole and unchanged checkpoint."""
     open_query: QueryProgress | None
-    """Of the query being labeled."""
+    """Of the query being labeled; None for one that a later round has learned from."""
     is_midway: bool
     """A training of ``number`` was interrupted and can go on."""
     damage: str
@@ -52,7 +52,9 @@ def round_state(workspace: Workspace, store: LabelStore) -> RoundState:
     """Read where the workspace stands."""
     trained = last_trained(workspace)
     query = store.last_query()
-    is_open = store.open_query() is not None
+    # The round after a query's closes it when it is trained, unless a kill comes first.
+    is_over = query is not None and trained is not None and query.round < trained
+    is_open = store.open_query() is not None and not is_over
     progress = store.query_progress(query.round) if query is not None and is_open else None
     if progress is not None and progress.left == 0:
         progress = None

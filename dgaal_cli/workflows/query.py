@@ -106,6 +106,9 @@ def query(
             model_sha=trained.model_digest,
             entries=tuple(entries),
         )
+        before = store.open_query()
+        if before is not None and before.round < chosen.round:  # its training was killed at the end
+            store.close_query(before.round)
         store.save_query(chosen, overlap=config.query.overlap)
         items = tuple(store.item(entry.item_id) for entry in entries)
         _write_csv(workspace, store, chosen, items)

@@ -1,4 +1,7 @@
-"""G6: a training that was killed goes on to the very bits of one that was not, and so its query."""
+"""G6: a training that was killed goes on to the very bits of one that was not, and so its query.
+
+So does its ``--set``, wherever the kill falls; one after the final checkpoint hands it to nobody.
+"""
 
 import subprocess
 from collections.abc import Callable
@@ -109,6 +112,7 @@ def answered_round(tmp_path: Path, method: str) -> Path:
 def test_killed_trainings_end_in_the_same_bits(drive: Drive, pristine: Path, runs: int, kills: int):
     report = drive("kill_training", pristine, runs, kills, "sound")
     assert (report["identical"], report["kills"]) == (runs, runs * kills)
+    assert report["handed_on"] == 0
     assert report["in_saves"] > 0 or runs < 5
 
 

@@ -3,6 +3,9 @@
 Arguments: seed, pristine workspace, runs, kills a run, variant. The variant ``forgetful`` resumes
 without the optimizers' moments: the negative control. torch is imported once, each attempt is a
 fork of this process that runs the command line's own ``main``.
+
+Only the first attempt at a round has a ``--set``; whoever goes on must remember it. The last one is
+killed once more, between its final checkpoint and the end, and must hand nothing on.
 """
 
 import contextlib
@@ -24,8 +27,11 @@ import torch
 from dgaal_cli import cli
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.training import checkpoint, runner
+from dgaal_cli.workflows.terms import newest_terms
+from dgaal_cli.workspace import Workspace
 
 ROUND = "001"
+SETTING = ("--set", "classifier.lr=0.0015")
 
 
 class Stepped:
@@ -45,8 +51,14 @@ class Stepped:
         """Nothing is kept back."""
 
 
-def start(root: Path, *arguments: str) -> tuple[int, socket.socket]:
-    """Fork ``dgaal``; return its process and the channel that it speaks and listens on."""
+def start(root: Path, *arguments: str, dies_saved: bool = False) -> tuple[int, socket.socket]:
+    """Fork ``dgaal``; return its process and the channel that it speaks and listens on.
+
+    Args:
+        root: The workspace.
+        *arguments: Of the command line.
+        dies_saved: Kill it where it has saved its final checkpoint and cleans up.
+    """
     ours, theirs = socket.socketpair()
     child = os.fork()
     if child:
@@ -55,6 +67,8 @@ def start(root: Path, *arguments: str) -> tuple[int, socket.socket]:
     ours.close()
     code: Any = 1
     try:
+        if dies_saved:
+            checkpoint.remove = die_saved
         sys.stdout = Stepped(theirs)
         sys.argv = ["dgaal", "-C", str(root), *arguments]
         cli.main()
@@ -65,6 +79,12 @@ def start(root: Path, *arguments: str) -> tuple[int, socket.socket]:
         os._exit(code if isinstance(code, int) else 1)
 
 
+def die_saved(folder: Path) -> None:
+    """Take the place of ``checkpoint.remove``, which also clears up before a training."""
+    if checkpoint.exists(folder.with_name("checkpoint")) and folder.parent.name == ROUND:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def finish(child: int, channel: socket.socket) -> int:
     """Let a child go on to its end and return its exit code."""
     with channel, contextlib.suppress(OSError):
@@ -73,18 +93,28 @@ def finish(child: int, channel: socket.socket) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def train(root: Path) -> None:
+def train(root: Path, *options: str) -> None:
     """Train to the end without a kill, then choose the next query."""
-    for arguments in (("train", "--events", "-q"), ("query", "-q")):
+    for arguments in (("train", "--events", "-q", *options), ("query", "-q")):
         code = finish(*start(root, *arguments))
         assert code == 0, (arguments, code)
 
 
-def kill_once(root: Path, rng: random.Random, lines: int) -> str:
+def train_and_die(root: Path) -> bool:
+    """Go on to the final checkpoint, die after it, then query; True if anything is handed on."""
+    code = finish(*start(root, "train", "--events", "-q", dies_saved=True))
+    assert code == -signal.SIGKILL, code
+    is_left = newest_terms(Workspace(root)) is not None
+    code = finish(*start(root, "query", "-q"))
+    assert code == 0, code
+    return is_left or newest_terms(Workspace(root)) is not None
+
+
+def kill_once(root: Path, rng: random.Random, lines: int, options: tuple[str, ...]) -> str:
     """Start a training and kill it; return where it was hit, empty if it ended before."""
     wants_save = rng.random() < 0.4
     folder = root / "rounds" / ROUND
-    child, channel = start(root, "train", "--events", "-q")
+    child, channel = start(root, "train", "--events", "-q", *options)
     with contextlib.suppress(OSError):
         for _ in range(rng.randrange(1, lines)):
             if not channel.recv(1 << 16):
@@ -126,6 +156,7 @@ def run_once(pristine: Path, number: int, kills: int, rng: random.Random) -> dic
     """One workspace trained whole and once more with kills."""
     results: list[str] = []
     hits: list[str] = []
+    hands_on = False
     for name in ("whole", "killed"):
         root = pristine.with_name(f"{name}-{number}")
         shutil.copytree(pristine, root)
@@ -133,7 +164,7 @@ def run_once(pristine: Path, number: int, kills: int, rng: random.Random) -> dic
         toml.write_text(toml.read_text().replace("\nseed = 0", f"\nseed = {number}"))
         lines = 120
         while name == "killed" and len(hits) < kills:
-            hit = kill_once(root, rng, lines)
+            hit = kill_once(root, rng, lines, () if hits else SETTING)
             if not hit:  # it was through: begin this round again, with an earlier kill
                 shutil.rmtree(root)
                 shutil.copytree(pristine, root)
@@ -141,10 +172,13 @@ def run_once(pristine: Path, number: int, kills: int, rng: random.Random) -> dic
                 hits, lines = [], max(4, lines // 2)
                 continue
             hits.append(hit)
-        train(root)
+        if name == "whole":
+            train(root, *SETTING)
+        else:
+            hands_on = train_and_die(root)
         results.append(outcome(root))
         shutil.rmtree(root)
-    return {"is_same": results[0] == results[1], "hits": hits}
+    return {"is_same": results[0] == results[1], "hits": hits, "hands_on": hands_on}
 
 
 def main() -> None:
@@ -161,6 +195,7 @@ def main() -> None:
         "runs": runs,
         "identical": sum(run["is_same"] for run in told),
         "kills": len(hits),
+        "handed_on": sum(run["hands_on"] for run in told),
         "in_saves": hits.count("save"),
     }
     sys.stdout.write("\n" + json.dumps(report))

@@ -105,16 +105,12 @@ def events_of(workspace, number=0):
     return [decode(line) for line in lines]
 
 
-def state_files(workspace, number=0):
-    folder = workspace.round_path(number)
-    return {name for name in ("progress", "start.json") if (folder / name).exists()}
-
-
-def test_a_kill_after_the_last_save_hands_nothing_on_to_the_next_round(workspace, monkeypatch):
+def die_saved(workspace, monkeypatch, number):
+    """Train, and die between the final checkpoint and what is cleared up after it."""
     remove = checkpoint.remove
 
     def killed(folder: Path):
-        if checkpoint.exists(folder.with_name("checkpoint")):
+        if checkpoint.exists(folder.with_name("checkpoint")) and int(folder.parent.name) == number:
             raise Killed
         remove(folder)
 
@@ -122,6 +118,15 @@ def test_a_kill_after_the_last_save_hands_nothing_on_to_the_next_round(workspace
         patch.setattr(checkpoint, "remove", killed)
         with pytest.raises(Killed):
             begin(workspace)
+
+
+def state_files(workspace, number=0):
+    folder = workspace.round_path(number)
+    return {name for name in ("progress", "start.json") if (folder / name).exists()}
+
+
+def test_a_kill_after_the_last_save_hands_nothing_on_to_the_next_round(workspace, monkeypatch):
+    die_saved(workspace, monkeypatch, 0)
     assert state_files(workspace) == {"progress", "start.json"}
     assert newest_terms(workspace) is None
     assert status(workspace, settings(workspace)).next_step == "query"
@@ -131,6 +136,19 @@ def test_a_kill_after_the_last_save_hands_nothing_on_to_the_next_round(workspace
         train(workspace, settings(workspace), must_resume=True)
     train(workspace, settings(workspace))
     assert state_files(workspace, 0) == state_files(workspace, 1) == set()
+
+
+@pytest.mark.parametrize("answered", [2, 4])
+def test_a_kill_after_the_last_save_leaves_no_query_in_the_way(workspace, monkeypatch, answered):
+    train(workspace, settings(workspace))
+    query(workspace, settings(workspace), count=4)
+    label(workspace, answered)
+    die_saved(workspace, monkeypatch, 1)
+    shown = status(workspace, settings(workspace))
+    assert (shown.state.open_query, shown.next_step) == (None, "query")
+    assert query(workspace, settings(workspace), count=4).round == 1
+    with LabelStore.open(workspace.store_path) as store:
+        assert store.counts().labeled == 12 + answered
 
 
 def test_a_round_that_was_left_untrained_hands_nothing_on_either(workspace):
