@@ -8,8 +8,10 @@ from typer.testing import CliRunner
 
 from dgaal_cli import cli
 from dgaal_cli.errors import MissingExtraError, UsageError
+from dgaal_cli.workflows import terms
 from dgaal_cli.workflows import train as workflow
 from dgaal_cli.workflows.round_record import TrainResult
+from dgaal_cli.workflows.terms import Terms
 
 
 @pytest.fixture
@@ -52,12 +54,22 @@ def test_options_reach_the_workflow(calls, tmp_path):
     assert (second["budget_s"], second["threads"]) == (None, 2)
 
 
+def test_what_the_round_began_with_is_said_and_given_to_the_workflow(calls, tmp_path, monkeypatch):
+    begun = Terms(watermark=1, assignments=("threads=2",), budget_s=600.0)
+    monkeypatch.setattr(terms, "newest_terms", lambda _: begun)
+    said = run(tmp_path, "train", "--set", "seed=3").stderr
+    assert "as the round began: --set threads=2 --time-budget 600s\n" in said
+    assert calls[0]["assignments"] == ["threads=2", "seed=3"]
+    assert "--time-budget" not in run(tmp_path, "train", "--time-budget", "5m").stderr
+    assert "as the round began" not in run(tmp_path, "train", "--fresh").stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--time-budget", "ten"], "'ten' is no time above zero; write 90s, 10m or 1.5h"),
         (["--fresh", "--resume"], "--fresh and --resume contradict each other"),
-        (["--precision", "fp8"], "precision"),
+        (["--precision", "fp8"], "precision cannot be 'fp8'; choose one of auto, fp32, bf16"),
     ],
 )
 def test_nonsense_is_refused_before_anything_is_trained(calls, tmp_path, arguments, said):
