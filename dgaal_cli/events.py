@@ -20,11 +20,13 @@ class RoundStarted(Event, frozen=True):
     round: int
     method: str
     labels: int
-    """Labeled images this round learns from."""
+    """Labeled images of the pool that this round learns from."""
     pool: int
     device: str
     resumed_at: str = ""
     """Where an interrupted run goes on, in words; empty for a fresh start."""
+    drawn_labels: int = 0
+    """Labeled drawings that it learns from: people named them, or they inherited a label."""
 
 
 class PhaseStarted(Event, frozen=True):

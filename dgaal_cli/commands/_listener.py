@@ -127,9 +127,10 @@ def _images(event: ScoreProgress) -> str:
 
 def _round_line(event: RoundStarted) -> str:
     going_on = f", going on {event.resumed_at}" if event.resumed_at else ""
+    drawn = f" ({event.drawn_labels} more of drawn images)" if event.drawn_labels else ""
     return (
-        f"round {event.round}: {event.method} on {event.labels} labels and {event.pool} images, "
-        f"{event.device}{going_on}"
+        f"round {event.round}: {event.method} on {event.labels} labels{drawn} and {event.pool} "
+        f"images, {event.device}{going_on}"
     )
 
 

@@ -267,7 +267,8 @@ def _learn(
         RoundStarted(
             round=data.number,
             method=config.method,
-            labels=len(data.labeled_rows) + int(data.synthetic.is_labeled.sum()),
+            labels=len(data.labeled_rows),
+            drawn_labels=int(data.synthetic.is_labeled.sum()),
             pool=len(data.pixels),
             device=str(data.device),
             resumed_at=resumed_at,

@@ -11,7 +11,7 @@ from dgaal_cli.commands import _listener
 from dgaal_cli.commands._context import Context
 from dgaal_cli.commands._listener import Progress
 from dgaal_cli.errors import UsageError
-from dgaal_cli.events import ScoreProgress
+from dgaal_cli.events import RoundStarted, ScoreProgress
 
 HIDDEN, SHOWN = "\x1b[?25l", "\x1b[?25h"
 
@@ -33,6 +33,16 @@ def test_without_a_terminal_a_plain_line_comes_now_and_then(
         "7,250 images  250 images/s",
         "14,750 of 20,000 images  250 images/s, 0:21 left, 1 unreadable",
     ]
+
+
+def test_labels_of_drawn_images_are_told_apart_from_those_of_the_pool() -> None:
+    began = RoundStarted(round=4, method="dgaal", labels=200, pool=1297, device="cpu")
+    drawn = RoundStarted(
+        round=4, method="dgaal", labels=200, pool=1297, device="cpu", drawn_labels=12
+    )
+    told = "round 4: dgaal on 200 labels{} and 1297 images, cpu"
+    assert _listener._round_line(began) == told.format("")
+    assert _listener._round_line(drawn) == told.format(" (12 more of drawn images)")
 
 
 def test_a_command_that_fails_shows_the_cursor_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,8 @@ def test_labels_that_only_drawings_carry_teach_and_serve_other_methods(tmp_path)
     heard = []
     margin = configuration(workspace, *FAST, "method=margin")
     train(workspace, margin, emit=heard.append)
-    assert [event.labels for event in heard if isinstance(event, RoundStarted)] == [6]
+    (began,) = [event for event in heard if isinstance(event, RoundStarted)]
+    assert (began.labels, began.drawn_labels) == (0, 6)
     assert [event.phase for event in heard if isinstance(event, PhaseStarted)] == ["classifier"]
     asked = query(workspace, margin, count=3)
     assert [entry.nearest for entry in asked.entries] == [None] * 3
