@@ -57,8 +57,11 @@ def export(
     context.note(f"in {show(str(result.folder))}, with manifest.json, MODEL_CARD.md and SHA256SUMS")
     if "torchscript" in formats:
         context.note(DEPRECATION)
-    gives_scores = any(artifact.path.stem == "sampler" for artifact in result.artifacts)
-    context.note(f"next: {context.dgaal} {'score SOURCE' if gives_scores else 'generate'}")
+    written = {artifact.path.stem for artifact in result.artifacts}
+    if "sampler" in written:
+        context.note(f"next: {context.dgaal} score SOURCE")
+    elif "generator" in written:
+        context.note(f"next: {context.dgaal} generate -o DIR")
 
 
 def _line(artifact: "WrittenArtifact") -> str:

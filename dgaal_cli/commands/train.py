@@ -88,7 +88,7 @@ def train(
     if speaks and begun is not None:
         began = [f"--set {shlex.quote(text)}" for text in begun.assignments]
         if begun.budget_s is not None and time_budget is None:
-            began.append(f"--time-budget {begun.budget_s:g}s")
+            began.append(f"--time-budget {begun.budget_s:.12g}s")
         if began:
             context.note(f"as the round began: {show(' '.join(began))}")
     result = run(

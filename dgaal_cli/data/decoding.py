@@ -44,10 +44,9 @@ class _Shape:
     hashes: bool
     reduces: bool
 
-    def fits(self, images: Pixels) -> bool:
-        """Tell whether there is nothing to do for an image, or for each of a block."""
-        is_sized = images.shape[-3:] == (self.side, self.side, self.channels)
-        return is_sized and images.dtype == np.uint8
+    def fits(self, image: Pixels) -> bool:
+        """Tell whether there is nothing to do."""
+        return image.shape == (self.side, self.side, self.channels) and image.dtype == np.uint8
 
 
 def decode_stream(
@@ -98,7 +97,7 @@ def _tasks(entries: Iterable[Entry], files: int, shape: _Shape) -> Iterator[_Tas
             task.size_bytes += len(payload)
         if isinstance(payload, BlockRow):
             if payload.block is not block:
-                block, is_fitting = payload.block, shape.fits(payload.block)
+                block, is_fitting = payload.block, shape.fits(payload())
             task.has_work |= not is_fitting or shape.hashes
         elif shape.hashes or not (isinstance(payload, np.ndarray) and shape.fits(payload)):
             task.has_work = True

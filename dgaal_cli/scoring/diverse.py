@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from dgaal_cli.methods.k_center import k_center, nearest_distances
-from dgaal_cli.scoring.rows import FloatArray, Places, Rows
+from dgaal_cli.scoring.rows import BLOCK_ROWS, FloatArray, Places, Rows
 
 CANDIDATES = 5
 """Different images considered for each one chosen."""
@@ -49,7 +49,9 @@ class DiverseRanking:
             return iter(())
         rows, features = self._cut()
         different = _different(features, CANDIDATES * self._count)
-        if len(different) < self._count:  # so many copies that some must be shown, best first
+        if self._count == 1:
+            chosen = different[:1]
+        elif len(different) < self._count:  # so many copies that some must be shown, best first
             others = np.setdiff1d(np.arange(len(rows)), different)
             chosen = np.sort([*different, *others[: self._count - len(different)]])
         else:
@@ -57,7 +59,7 @@ class DiverseRanking:
             chosen = different[
                 [0, *(1 + n for n in k_center(spread[1:], spread[:1], self._count - 1))]
             ]
-        return iter([rows.take(np.sort(chosen).astype(np.intp))])
+        return rows.blocks(np.sort(chosen).astype(np.intp), BLOCK_ROWS)
 
     def _cut(self) -> tuple[Rows, FloatArray]:
         """Keep the best, sorted."""

@@ -119,7 +119,7 @@ class Journal:
             os.close(self._lock)
 
     def clear(self) -> int:
-        """Forget earlier runs; return how many images they had done."""
+        """Forget earlier runs; return how many images ``resume`` would have found done."""
         last = _fields(paths[-1]) if (paths := self._paths()) else None
         for path in self.folder.iterdir():
             if path.name == "lock":
@@ -127,8 +127,10 @@ class Journal:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)  # runs of a sort that was killed
             else:
-                path.unlink(missing_ok=True)
-        return int(last[2]) if last is not None and last[0] == _VERSION else 0
+                with contextlib.suppress(OSError if path.suffix != ".shard" else FileNotFoundError):
+                    path.unlink()  # network file systems keep the names of open files for a while
+        is_ours = last is not None and last[:2] == (_VERSION, self._identity)
+        return int(last[2]) if last is not None and is_ours else 0
 
     def resume(self, source: Source) -> Iterator[Shard]:
         """Give back the results that still hold, in order; ``done`` then says how many.

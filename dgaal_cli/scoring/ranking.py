@@ -10,15 +10,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self, cast
 
+import numpy as np
+
 from dgaal_cli.errors import StorageError
 from dgaal_cli.harmless import show
-from dgaal_cli.scoring.rows import FloatArray, Row, Rows, pack, unpack
+from dgaal_cli.scoring.rows import BLOCK_ROWS, FloatArray, Row, Rows, pack, unpack
 
 ROWS_IN_MEMORY = 100_000
 """A larger table is sorted in runs that lie in temporary files."""
 _FAN_IN = 64
 """Runs merged at once: more would meet the limit of open files."""
-_BLOCK_ROWS = 4_096
+_PARTS = 2_000
+"""Parts held one by one: columns of few rows weigh more than those rows."""
 _LENGTH = struct.Struct("<Q")
 
 
@@ -44,15 +47,19 @@ class TopRanking:
 
     def add(self, rows: Rows, features: FloatArray | None = None) -> None:  # noqa: ARG002
         """Take rows, and forget those that cannot be among the best any more."""
-        self._parts.append(rows.readable())
-        self._kept += len(self._parts[-1])
+        readable = rows.readable()
+        if not len(readable):
+            return
+        self._parts.append(readable)
+        self._kept += len(readable)
         # Cutting back at twice the size costs one sort a ``count`` rows.
-        if self._kept > 2 * self._count + _BLOCK_ROWS:
+        if self._kept > 2 * self._count + BLOCK_ROWS:
             self._cut()
 
     def ranked(self) -> Iterator[Rows]:
         """Give the best rows, best first."""
-        return iter([self._cut()])
+        best = self._cut()
+        return best.blocks(np.arange(len(best)), BLOCK_ROWS)
 
     def _cut(self) -> Rows:
         rows = Rows.joined(self._parts)
@@ -95,6 +102,8 @@ class FullRanking:
         """Take rows."""
         self._parts.append(rows)
         self._held += len(rows)
+        if len(self._parts) > _PARTS:
+            self._parts = [Rows.joined(self._parts)]
         if self._held >= self._limit:
             self._spill(self._sorted())
             self._parts, self._held = [], 0
@@ -110,7 +119,7 @@ class FullRanking:
 
     def _sorted(self) -> Iterator[Rows]:
         rows = Rows.joined(self._parts)
-        return rows.blocks(rows.order(), _BLOCK_ROWS)
+        return rows.blocks(rows.order(), BLOCK_ROWS)
 
     def _merge_runs(self) -> None:
         runs, self._runs = self._runs, []
@@ -154,7 +163,7 @@ class BestThenUnreadable:
 
 
 def _blocks(rows: Iterator[Row]) -> Iterator[Rows]:
-    while block := list(islice(rows, _BLOCK_ROWS)):
+    while block := list(islice(rows, BLOCK_ROWS)):
         yield Rows.of(block)
 
 

@@ -23,6 +23,9 @@ COLUMNS = (
     "error",
 )
 
+BLOCK_ROWS = 1_000
+"""Rows that are written or sorted at once."""
+
 FloatArray = npt.NDArray[np.float32]
 Places = npt.NDArray[np.intp]
 

@@ -151,10 +151,8 @@ class ScoringRun:
     def _recover(self, journal: Journal, ranking: Ranking, features: FeatureFile | None) -> None:
         if not self._options.resume:
             if discarded := journal.clear():
-                told = (
-                    f"a stopped run had scored {discarded:,} images; --resume would have kept them"
-                )
-                self._emit(Warned(message=told))
+                told = f"a stopped run had scored {discarded:,} images, which are discarded"
+                self._emit(Warned(message=f"{told}; --resume keeps them"))
             return
         for shard in journal.resume(self._source):
             self._take(shard.rows, shard.features, ranking, features)

@@ -85,8 +85,8 @@ def default_artifact(workspace: Workspace, engine: EngineName | None) -> Path:
     if (workspace.artifacts_path / "manifest.json").is_file() and engine is None:
         raise UsageError(
             "the last 'dgaal export' wrote no sampler: a round without labels has none yet, and "
-            "methods that only draw images, such as gaal, have none at all; label and train, or "
-            "name another artifact with -a"
+            "random, typiclust, probcover, self-taught and gaal have none at all; label and train, "
+            "choose another method, or name an artifact with -a"
         )
     missing = " or ".join(f"artifacts/sampler{SUFFIXES[name]}" for name in wanted)
     raise UsageError(

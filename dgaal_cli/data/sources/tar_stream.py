@@ -4,6 +4,7 @@ Ours rather than the standard library's: pools need regular files alone, every s
 forward whatever the header says, and a strange member must refuse the archive, not be skipped.
 """
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -86,10 +87,12 @@ class TarStream:
         if is_first and len(header) < _BLOCK:
             raise self._refused("it is no tar file")
         if not header:
+            shown = show(self._archive)
+            file = shlex.quote(shown) if shown == self._archive else "FILE"
             raise InputDataError(
-                f"the archive {show(self._archive)} has no end mark, so it may have been cut "
-                "short; make it again from the images, or if it is whole and not packed, add one: "
-                f"truncate -s +1024 {show(self._archive)}"
+                f"the archive {shown} has no end mark, so it may have been cut short; make it "
+                "again from the images, or if it is whole and not packed, add one: "
+                f"truncate -s +1024 {file}"
             )
         if len(header) < _BLOCK:
             raise self._refused("it ends within a header")

@@ -97,6 +97,31 @@ def test_each_artifact_has_a_line_with_size_check_and_time(
     assert "Spearman 0.9987, top-5% overlap 0.96" in coarse
 
 
+@pytest.mark.parametrize(
+    ("role", "told"),
+    [("sampler", "score SOURCE"), ("generator", "generate -o DIR"), ("classifier", "")],
+)
+def test_what_comes_next_is_what_the_artifacts_can_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: str, told: str
+) -> None:
+    artifact = WrittenArtifact(
+        path=tmp_path / f"{role}.onnx",
+        role=role,  # type: ignore[arg-type]
+        format="onnx",
+        size_bytes=1,
+        sha256=bytes(32),
+        largest_difference=0.0,
+        agreement=None,
+        seconds=0.1,
+    )
+    result = workflow.ExportResult(folder=tmp_path, artifacts=(artifact,))
+    monkeypatch.setattr(workflow, "export", lambda *_, **__: result)
+    (tmp_path / "dgaal.toml").write_text(TOML)
+    lines = [line for line in run(tmp_path, "export").output.splitlines() if "next:" in line]
+    assert len(lines) == bool(told)
+    assert all(line.endswith(told) for line in lines)
+
+
 def test_the_deprecation_of_torchscript_is_told_once_and_only_where_it_matters(
     calls: list[dict[str, Any]], tmp_path: Path
 ) -> None:

@@ -266,9 +266,9 @@ def test_every_strange_tar_header_refuses_the_archive(
 def test_an_archive_cut_between_two_members_is_refused_and_told_how_to_end_one(
     tmp_path: Path,
 ) -> None:
-    path = tmp_path / "a.tar"
+    path = tmp_path / "my pool.tar"
     path.write_bytes(header())
-    with pytest.raises(InputDataError, match=r"cut short; .* truncate -s \+1024 .*a\.tar$"):
+    with pytest.raises(InputDataError, match=r"cut short; .* truncate -s \+1024 '.*my pool\.tar'$"):
         opened(path)
     with path.open("ab") as stream:
         stream.truncate(len(header()) + 1024)

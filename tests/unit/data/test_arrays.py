@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from sample_images import pixels
 
+from dgaal_cli.data.decoding import decode_stream
+from dgaal_cli.data.images import decode, resize
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.ids import SampleId
@@ -127,3 +129,17 @@ def test_digits_are_two_splits_of_gray_levels_over_the_full_range() -> None:
     for name in ("test/000500", "train/001297", "test/3", "000001"):
         with pytest.raises(InputDataError):
             source.get(SampleId(name))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_block_of_gray_images_is_none_of_color_though_its_shape_says_so(
+    tmp_path: Path, channels: int
+) -> None:
+    """32 images of 32 x 3 have the shape of one color image of 32 x 32."""
+    narrow = np.random.default_rng(0).integers(0, 256, (32, 32, channels), np.uint8)
+    np.savez(tmp_path / "a.npz", x=narrow)
+    source = open_source(str(tmp_path / "a.npz"), base=tmp_path)
+    stream = decode_stream(source.entries(), size=32, channels=channels, hashes=False)
+    found = np.concatenate([batch.pixels for batch in stream])
+    wide = [resize(decode(image), size=32, channels=channels) for image in narrow]
+    np.testing.assert_array_equal(found, np.stack(wide))

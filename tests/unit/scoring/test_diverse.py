@@ -64,6 +64,11 @@ def test_copies_beyond_every_candidate_leave_places_for_others() -> None:
     assert [int(item.id) for item in found] == [*range(20), *range(300, 340)]
 
 
+def test_one_of_many_copies_is_the_best_of_them() -> None:
+    rows = [row(number, float(number)) for number in range(6)]
+    assert [item.id for item in chosen(rows, np.ones((6, 3)), 1)] == ["00005"]
+
+
 def test_memory_holds_candidates_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dgaal_cli.scoring.diverse.HELD", 100)
     ranking = DiverseRanking(2)

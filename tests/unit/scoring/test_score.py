@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -285,22 +286,29 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(
     assert not list(pool.parent.glob(".*"))
 
 
-@pytest.mark.usefixtures("journal")
+@pytest.mark.parametrize("batch", [4, 5])
 def test_a_new_run_tells_of_the_stopped_one_that_it_discards(
-    pool: Path, engine: FakeSampler
+    pool: Path, engine: FakeSampler, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[object] = []
+    monkeypatch.setattr("dgaal_cli.scoring.journal.FLUSH_S", 0.0)
+    plain = engine.run
+    monkeypatch.setattr(engine, "run", Stopper(engine, 9))
+    with interruption.listening(), pytest.raises(InterruptedRunError):
+        run(pool, pool.parent / "s.csv")
+    monkeypatch.setattr(engine, "run", plain)
+    told: list[AnyEvent] = []
     score(
         pool.name,
         artifact=Path("x"),
         base=pool.parent,
         output=pool.parent / "s.csv",
-        options=ScoreOptions(batch=4, workers=1),
+        options=ScoreOptions(batch=batch, workers=1),
         emit=told.append,
     )
     messages = [event.message for event in told if isinstance(event, Warned)]
-    assert messages == ["a stopped run had scored 20 images; --resume would have kept them"]
-    assert len(engine.batches) == COUNT // 4
+    # --resume could not have gone on with other batches.
+    assert len(messages) == (batch == 4)
+    assert all(re.search(r"had scored \d+ images.*--resume keeps them", m) for m in messages)
 
 
 @pytest.fixture

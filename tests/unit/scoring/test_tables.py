@@ -17,13 +17,12 @@ from dgaal_cli.ids import SampleId
 from dgaal_cli.scoring import ranking as ranking_module
 from dgaal_cli.scoring.numerals import numeral, numerals
 from dgaal_cli.scoring.ranking import (
-    _BLOCK_ROWS,
     BestThenUnreadable,
     FullRanking,
     Ranking,
     TopRanking,
 )
-from dgaal_cli.scoring.rows import COLUMNS, Row, Rows, pack, scored, unpack, unreadable
+from dgaal_cli.scoring.rows import BLOCK_ROWS, COLUMNS, Row, Rows, pack, scored, unpack, unreadable
 from dgaal_cli.scoring.writers import table_writer, write_csv, write_jsonl
 
 ODD_NAMES = [
@@ -92,7 +91,8 @@ def test_a_table_sorted_through_files_equals_one_sorted_in_memory(
     tmp_path: Path, in_memory: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ranking_module, "_FAN_IN", 5)
-    monkeypatch.setattr(ranking_module, "_BLOCK_ROWS", 7)
+    monkeypatch.setattr(ranking_module, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(ranking_module, "_PARTS", 3)
     items = rows(400)
     with FullRanking(tmp_path, rows_in_memory=in_memory) as table:
         for start in range(0, len(items), 9):
@@ -108,9 +108,19 @@ def test_the_best_are_the_head_of_the_full_table(count: int) -> None:
     table = TopRanking(count)
     for start in range(0, len(items), 50):
         table.add(Rows.of(items[start : start + 50]))
-        assert sum(map(len, table._parts)) <= 2 * count + _BLOCK_ROWS + 50
+        assert sum(map(len, table._parts)) <= 2 * count + BLOCK_ROWS + 50
     ok = [r for r in expected(items) if not r.is_unreadable]
+    parts = len(table._parts)
+    table.add(Rows.of([unreadable(SampleId("bad"), "", "why")]))
+    assert len(table._parts) == parts  # images without a score leave nothing
     assert ranked(table) == ok[:count]
+
+
+def test_the_best_are_written_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranking_module, "BLOCK_ROWS", 10)
+    table = TopRanking(25)
+    table.add(Rows.of(rows(100)))
+    assert [len(block) for block in table.ranked()] == [10, 10, 5]
 
 
 def test_unreadable_images_follow_the_best_within_bounded_memory(tmp_path: Path) -> None:
