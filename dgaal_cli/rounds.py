@@ -102,7 +102,7 @@ def is_unfinished(folder: Path) -> bool:
         return False
     try:
         training = read_record(path).get("training")
-    except WorkspaceError:
+    except (WorkspaceError, AttributeError):  # no JSON, or no JSON object
         return True
     if training is None:  # of a dgaal whose checkpoints named no training
         return bool(candidates(folder / PROGRESS_NAME))

@@ -311,10 +311,10 @@ def _check_ranges(config: Config) -> None:
             value = show(str(_value(config, key)))
             raise ConfigError(f"'{key}' is {value}; choose one of {listed}")
     _check_rule(config)
-    if not config.coevolve.is_on and config.method != "dgaal-paper":
+    if not config.coevolve.is_on and config.method == "dgaal":
         raise ConfigError(
-            f"'coevolve.is_on' is false, but {config.method} has no discriminator that goes on "
-            "from round to round beside the labels; leave it out, or choose dgaal-paper"
+            "'coevolve.is_on' is false, but dgaal has no discriminator that goes on from round to "
+            "round beside the labels; leave it out, or choose dgaal-paper"
         )
     task = config.classifier
     if task.architecture == "linear-svm" and config.method == "ta-vaal":

@@ -45,7 +45,9 @@ def parents_of_promoted(config: Config, data: RoundData, promoted: Sequence[int]
     Returns:
         Rows; those from ``len(data.pixels)`` on count the synthesized images.
     """
-    known = [i for i in promoted if data.synthetic.parents[i] >= 0]
+    # A parent's label may have been taken back since: its copies would inherit a label of nobody's.
+    can_pass_on = np.append((data.labels >= 0) & data.is_usable, False)
+    known = [i for i in promoted if can_pass_on[data.synthetic.parents[i]]]
     if config.generation.copies_of_copies:
         return [Row(len(data.pixels) + i) for i in known]
     if config.method == PUBLISHED:

@@ -293,7 +293,11 @@ def _keep_terms(runner: Runner, asked: _Asked, gathered: Gathered) -> str:
     if not runner.runtime.is_main:
         return ""
     begun = begun_terms(runner.folder)
-    assert begun is not None
+    if begun is None:
+        raise CheckpointError(
+            "the saved state of this round was an older dgaal's, and damaged; it is set aside, "
+            "and 'dgaal train' begins the round again"
+        )
     assert gathered.watermark is not None
     terms = Terms(
         watermark=gathered.watermark,

@@ -17,10 +17,10 @@ class PublishedDgaal(Dgaal):
 
     C holds the unlabeled images and the copies of earlier queries. A chosen copy joins the labels
     with its inherited label and costs no annotation, so that a query asks fewer than N images of a
-    person. C keeps its size: for each of its members that was chosen a copy comes in, which nobody
-    doubts unless ``generation.min_confidence`` says so; it shrinks only by images that a person
-    could not tell or skipped and, in a workspace, by those that T is measured on. Noise and copies
-    follow no schedule.
+    person, but one at least. C keeps its size: for each of its members that was chosen a copy comes
+    in, which nobody doubts unless ``generation.min_confidence`` says so; it shrinks only by images
+    that a person could not tell or skipped and, in a workspace, by those that T is measured on.
+    Noise and copies follow no schedule.
 
     One D1 goes on from round to round and learns all labels, those of its own picks too, against
     the C that it scores. Beside it D1s in folds, new each round, only measure what a D1 can know of
@@ -61,7 +61,11 @@ class PublishedDgaal(Dgaal):
         votes = self.votes(self.pools_of(data))
         candidates = np.flatnonzero(data.synthetic.is_candidate)
         drawn = votes[len(data.pixels) :][candidates]
-        order = np.argsort(-np.concatenate([votes[rows], drawn]), kind="stable")[:count]
+        whole = np.argsort(-np.concatenate([votes[rows], drawn]), kind="stable")
+        order = whole[:count].copy()
+        if len(rows) and (order >= len(rows)).all():
+            # A query of copies alone would ask nobody, and no labels would begin the next round.
+            order[-1] = whole[whole < len(rows)][0]
         picks = [Row(int(rows[i])) for i in order if i < len(rows)]
         return Ranking(
             rows=rows,

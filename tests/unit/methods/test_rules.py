@@ -1,5 +1,7 @@
 """Values, not shapes: what the rules choose on data where the right choice is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from dgaal_cli.methods.dgaal.folds import Pools, auc, cross_scores, fold_of, hel
 from dgaal_cli.methods.dgaal.pictures import picture_health
 from dgaal_cli.methods.diversity import gradient_seeding, typical_points
 from dgaal_cli.methods.fresh import begin_with, origins_of
+from dgaal_cli.methods.inheritance import parents_of_promoted
 from dgaal_cli.methods.uncertainty import boundary_closeness
 from dgaal_cli.networks.deploy import closeness
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
@@ -230,6 +233,27 @@ def test_copies_are_scored_in_their_parents_fold_and_do_not_blur_the_gauge():
     scores = pools.is_unlabeled.astype(float)  # all unlabeled images above all labeled ones
     scores[60:] = -1.0
     assert held_out_auc(scores, pools) == 1.0
+
+
+def test_a_query_that_copies_would_fill_still_asks_a_person(monkeypatch):
+    data = with_copies(small_data(60, labeled=20), parents=range(20))
+    method = build(small_config("dgaal-paper"))
+    votes = np.arange(80.0)  # every copy above every image of the pool
+    monkeypatch.setattr(method, "votes", lambda _: votes)
+    ranking = method.rank(data, 5, seed=0)
+    assert ranking.picks == [int(data.unlabeled_rows[-1])]
+    assert ranking.promoted == [19, 18, 17, 16]
+    assert method.rank(data, 40, seed=0).picks != ranking.picks
+
+
+def test_copies_whose_parents_lost_their_label_are_not_redrawn():
+    data = with_copies(small_data(60, labeled=20), parents=range(20))
+    config = small_config("dgaal-paper")
+    parents = parents_of_promoted(config, data, [3, 4, 5])
+    labels = data.labels.copy()
+    labels[parents[0]] = -1
+    data.is_usable[parents[1]] = False
+    assert parents_of_promoted(config, replace(data, labels=labels), [3, 4, 5]) == parents[2:]
 
 
 def test_copies_can_be_kept_out_of_d1s_training():

@@ -8,9 +8,10 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dgaal_cli.config.load import configuration
-from dgaal_cli.errors import CheckpointError, InterruptedRunError, UsageError
+from dgaal_cli.errors import CheckpointError, InterruptedRunError, UsageError, WorkspaceError
 from dgaal_cli.events import CheckpointSaved, RoundStarted, StepDone, decode
 from dgaal_cli.reports.round_plots import counted_steps
+from dgaal_cli.rounds import is_unfinished
 from dgaal_cli.simulation.oracle import answer_items, true_labels
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.training import checkpoint, runner
@@ -19,7 +20,7 @@ from dgaal_cli.workflows import train as workflow
 from dgaal_cli.workflows.init import InitRequest, init
 from dgaal_cli.workflows.query import query
 from dgaal_cli.workflows.status import status
-from dgaal_cli.workflows.terms import newest_terms
+from dgaal_cli.workflows.terms import begun_terms, newest_terms
 from dgaal_cli.workflows.train import train
 
 POOL = "builtin:digits#test"  # 500 images
@@ -232,6 +233,15 @@ def test_steps_that_were_taken_again_are_drawn_once(workspace, monkeypatch):
     points = [(point.step, point.value) for point in run.Scalars("classifier/cross_entropy")]
     assert points == [(e.step, pytest.approx(e.losses["cross_entropy"])) for e in steps]
     assert len(run.Scalars("round/seconds")) == 1
+
+
+def test_a_record_that_is_no_object_is_an_interrupted_training(workspace):
+    folder = workspace.round_path(0)
+    folder.mkdir(parents=True)
+    (folder / "start.json").write_text("[]")
+    assert is_unfinished(folder)
+    with pytest.raises(WorkspaceError, match="--fresh"):
+        begun_terms(folder)
 
 
 def test_a_torn_line_of_the_log_is_left_out(tmp_path):
