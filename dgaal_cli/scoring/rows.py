@@ -52,40 +52,6 @@ class Row(NamedTuple):
         return -self.descending
 
 
-def scored(
-    sample_id: SampleId,
-    path: str,
-    score: float,
-    p_unlabeled: float | None,
-    prediction: tuple[str, float | None],
-) -> Row:
-    """Build the row of an image with a score; ``prediction`` is class name and probability."""
-    return Row(
-        is_unreadable=False,
-        descending=-score,
-        id=sample_id,
-        path=path,
-        p_unlabeled=p_unlabeled,
-        predicted=prediction[0],
-        confidence=prediction[1],
-        error="",
-    )
-
-
-def unreadable(sample_id: SampleId, path: str, reason: str) -> Row:
-    """Build the row of an image without a score."""
-    return Row(
-        is_unreadable=True,
-        descending=0.0,
-        id=sample_id,
-        path=path,
-        p_unlabeled=None,
-        predicted="",
-        confidence=None,
-        error=reason,
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rows:
     """Rows as columns of one length: scoring, ranking and writing then cost little an image."""

@@ -80,7 +80,7 @@ def beginning(folder: Path, terms: Terms) -> Generator[None]:
         yield
     except InterruptedRunError:
         raise
-    except Exception:
+    except Exception:  # whatever it was, nothing was saved, and it is raised again
         if is_unfinished(folder) and not candidates(folder / PROGRESS_NAME):
             forget_terms(folder) if before is None else save_terms(folder, before)
         raise

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from score_rows import scored, unreadable
 
 from dgaal_cli.ids import SampleId
 from dgaal_cli.scoring.diverse import CANDIDATES, DiverseRanking
-from dgaal_cli.scoring.rows import Row, Rows, scored, unreadable
+from dgaal_cli.scoring.rows import Row, Rows
 
 
 def row(number: int, score: float) -> Row:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from score_rows import scored, unreadable
 
 from dgaal_cli.errors import MissingExtraError, StorageError, UsageError
 from dgaal_cli.harmless import cell, show, uncell, unspell
@@ -22,7 +23,7 @@ from dgaal_cli.scoring.ranking import (
     Ranking,
     TopRanking,
 )
-from dgaal_cli.scoring.rows import BLOCK_ROWS, COLUMNS, Row, Rows, pack, scored, unpack, unreadable
+from dgaal_cli.scoring.rows import BLOCK_ROWS, COLUMNS, Row, Rows, pack, unpack
 from dgaal_cli.scoring.writers import table_writer, write_csv, write_jsonl
 
 ODD_NAMES = [
