@@ -3,7 +3,8 @@
 Only convolutions are quantized, and of those not the ones that see pixels, which are the cheapest
 and forgive least. Heads and scores stay float32, for a rounded score ties images that were not
 equal. Ranges come from images of the pool, cut at a percentile, for single outliers would coarsen
-all other values.
+all other values. A ReLU behind such a convolution is rounded with it: rounding before it as well
+costs precision, half of it for values that are about to become zero.
 """
 
 import tempfile
@@ -122,13 +123,14 @@ def _quantize_file(model: Any, target: Path, feeds: Iterator[dict[str, Any]]) ->
         def get_next(self) -> Any:
             return next(feeds, None)
 
+    seeing_pixels = _seeing_pixels(model)
     tools.quantize_static(
         model,
         target,
         Reader(),
         quant_format=tools.QuantFormat.QDQ,
-        op_types_to_quantize=["Conv"],
-        nodes_to_exclude=_seeing_pixels(model),
+        op_types_to_quantize=["Conv", "Relu"],
+        nodes_to_exclude=[*seeing_pixels, *_other_relus(model, seeing_pixels)],
         per_channel=True,
         # Seven bits for weights: products of eight saturate on processors without VNNI, and the
         # host that scores need not be the host that compared rankings.
@@ -147,6 +149,18 @@ def _seeing_pixels(model: Any) -> list[str]:
         for node in model.graph.node
         if node.op_type == "Conv"
         and depth.get(node.input[1], _PIXEL_CHANNELS + 1) <= _PIXEL_CHANNELS
+    ]
+
+
+def _other_relus(model: Any, left_out: list[str]) -> list[str]:
+    """Name the ReLUs that do not stand behind a convolution that is quantized."""
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    quantized = [n.name for n in model.graph.node if n.op_type == "Conv" and n.name not in left_out]
+    return [
+        node.name
+        for node in model.graph.node
+        if node.op_type == "Relu"
+        and (node.input[0] not in made_by or made_by[node.input[0]].name not in quantized)
     ]
 
 

@@ -4,8 +4,10 @@ import logging
 import numpy as np
 import onnx
 import pytest
-from formula_nets import Fragile, sampler_case
+import torch
+from formula_nets import Fragile, Sampler, sampler_case
 from sealed_artifacts import engine_of
+from torch import Tensor, nn
 
 from exporters import onnx_wire
 from exporters.chatter import ExportError
@@ -37,6 +39,35 @@ def test_only_convolutions_become_int8_and_heads_stay_float() -> None:
         assert made_by[node.input[1]].op_type == "DequantizeLinear"
     for node in heads:
         assert names[node.input[1]].data_type == onnx.TensorProto.FLOAT
+
+
+class Rectified(Sampler):
+    """A ReLU behind a convolution, and one in the head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide = nn.Conv2d(6, 4, 3)
+        self.dense = nn.Linear(4, 3)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        _, *others = super().forward(images)
+        pixels = images.permute(0, 3, 1, 2).to(torch.float32) / 255.0
+        x = torch.relu(self.wide(torch.cat([pixels, 1.0 - pixels], 1)))
+        return torch.relu(self.dense(x.mean((2, 3)))).sum(1), *others
+
+
+def test_a_relu_behind_a_convolution_is_rounded_with_it_and_one_of_the_head_not_at_all() -> None:
+    case = dataclasses.replace(sampler_case(), module=Rectified())
+    model = onnx.load_from_string(quantize(export(case.module, case.spec), pictures(100)))
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    takers = {name: node for node in model.graph.node for name in node.input}
+    relus = [node for node in model.graph.node if node.op_type == "Relu"]
+    for node in relus:
+        assert made_by[node.input[0]].op_type in ("Gemm", "Conv")
+    dense = [n for n in relus if made_by[n.input[0]].op_type == "Gemm"]
+    assert [takers[node.output[0]].op_type for node in dense] == ["ReduceSum"]
+    # The other convolution with a ReLU sees pixels and stays as it is.
+    assert len(relus) - len(dense) == 1
 
 
 def test_the_quantized_model_is_complete_in_itself_and_says_nothing_of_the_host() -> None:
