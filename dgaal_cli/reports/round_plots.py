@@ -44,12 +44,26 @@ def counted_steps(events_path: Path) -> list[StepDone]:
     return steps
 
 
+def loss_series(steps: Sequence[StepDone]) -> dict[str, dict[str, list[tuple[int, float]]]]:
+    """Return the points of every line by the panel it belongs to: losses over steps.
+
+    Phases that only a number tells apart, such as the folds of D1 or an ensemble's members, share
+    a panel and are told apart in it.
+    """
+    series: dict[str, dict[str, list[tuple[int, float]]]] = {}
+    for event in steps:
+        panel, dash, number = event.phase.rpartition("-")
+        is_one_of_several = bool(dash) and number.isdecimal()
+        for name, value in event.losses.items():
+            line = f"{name} {number}" if is_one_of_several else name
+            lines = series.setdefault(panel if is_one_of_several else event.phase, {})
+            lines.setdefault(line, []).append((event.step, value))
+    return series
+
+
 def write_loss_plot(events_path: Path, target: Path) -> bool:
     """Draw every phase's losses over its steps; False where nothing was recorded."""
-    series: dict[str, dict[str, list[tuple[int, float]]]] = {}
-    for event in counted_steps(events_path):
-        for name, value in event.losses.items():
-            series.setdefault(event.phase, {}).setdefault(name, []).append((event.step, value))
+    series = loss_series(counted_steps(events_path))
     if not series:
         return False
     figure = new_row(len(series), width=4.0, height=3.2)

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dgaal_cli.events import StepDone
 from dgaal_cli.reports.confusion import draw_confusion
 from dgaal_cli.reports.contact_sheet import LARGEST, draw_sheet
 from dgaal_cli.reports.curves import Difference, Series, draw_curves, draw_differences
 from dgaal_cli.reports.figure import new_figure, plain, png_of
 from dgaal_cli.reports.health import draw_health
+from dgaal_cli.reports.round_plots import loss_series
 
 NAMES = ["$\\frac{", "_hidden", "\x1b[31mred", "貓", "a" * 80]
 
@@ -45,6 +47,19 @@ def test_a_curve_is_drawn_where_its_accuracies_are():
         return np.flatnonzero(is_blue.any(1)).mean()
 
     assert ink_of(0.9) < ink_of(0.5) < ink_of(0.1)
+
+
+def test_losses_of_numbered_phases_share_a_panel():
+    def done(phase, step, value):
+        losses = {"cross_entropy": value}
+        return StepDone(phase=phase, step=step, steps=2, rate=1.0, left_s=0.0, losses=losses)
+
+    told = [("scout", 1, 0.5), ("fold-0", 1, 0.25), ("fold-1", 1, 2.0), ("fold-1", 2, 1.0)]
+    assert loss_series([done(*each) for each in told] + [done("fold-all", 1, 4.0)]) == {
+        "scout": {"cross_entropy": [(1, 0.5)]},
+        "fold": {"cross_entropy 0": [(1, 0.25)], "cross_entropy 1": [(1, 2.0), (2, 1.0)]},
+        "fold-all": {"cross_entropy": [(1, 4.0)]},
+    }
 
 
 def test_a_confusion_matrix_is_dark_on_its_diagonal_only_if_the_answers_are_right():
