@@ -24,6 +24,10 @@ MIN_SPEARMAN = 0.99
 TOP_SHARE = 0.05
 """The part of the ranking that a query is likely to ask."""
 
+GOOD_OVERLAP = 0.97
+"""Overlap of the best 5 % with which a quantized sampler asks nearly what the float32 one asks."""
+
+_CALIBRATION_IMAGES = 512
 _CALIBRATION_BATCH = 64
 _PIXEL_CHANNELS = 3
 
@@ -56,7 +60,7 @@ def quantize(data: bytes, images: NDArray[np.uint8], *, input_name: str = "image
 
     Args:
         data: An unsealed float32 ONNX file with one image input.
-        images: (M, H, W, C) images of the pool to take ranges from, M >= 1.
+        images: (M, H, W, C) images of the pool, M >= 1; ranges come from some, spread over all.
         input_name: Name of the image input.
 
     Raises:
@@ -98,17 +102,15 @@ def compare_rankings(
 
 
 def split_pool(
-    images: NDArray[np.uint8], *, calibration: int = 512, held_out: int = 2000
+    images: NDArray[np.uint8], *, most: int = 2000
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Take two disjoint samples, each spread over the whole pool.
+    """Take two disjoint samples, each spread over the whole pool: to quantize by, and to judge by.
 
     Args:
         images: (M, H, W, C) images of the pool, in any order, M >= 2.
-        calibration: Most images to take ranges from.
-        held_out: Most images to compare rankings on.
+        most: Most images of a sample.
     """
-    even, odd = images[::2], images[1::2]
-    return _spread(even, calibration), _spread(odd, held_out)
+    return _spread(images[::2], most), _spread(images[1::2], most)
 
 
 def _spread(images: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
@@ -166,6 +168,7 @@ def _other_relus(model: Any, left_out: list[str]) -> list[str]:
 
 def _feeds(images: NDArray[np.uint8], name: str) -> Iterator[dict[str, Any]]:
     # The collector stacks what it saw, so all batches must be of one size; a rest is left out.
+    images = _spread(images, _CALIBRATION_IMAGES)
     size = min(_CALIBRATION_BATCH, len(images))
     for start in range(0, len(images) - size + 1, size):
         yield {name: images[start : start + size]}

@@ -22,7 +22,15 @@ from exporters.chatter import ExportError
 from exporters.embedded import embed
 from exporters.manifest import Manifest
 from exporters.parity import ParityError, ParityReport, measure
-from exporters.quantize import Agreement, AgreementError, compare_rankings, quantize, split_pool
+from exporters.quantize import (
+    GOOD_OVERLAP,
+    MIN_SPEARMAN,
+    Agreement,
+    AgreementError,
+    compare_rankings,
+    quantize,
+    split_pool,
+)
 from exporters.registry import SUFFIXES, load_exporter
 from exporters.seal import seal
 from exporters.spec import ExportSpec
@@ -105,18 +113,15 @@ def prepare_int8(job: ExportJob, *, device: str) -> Prepared:
             f"int8 needs at least {INT8_MIN_POOL} images of the pool to calibrate and compare "
             f"on, there are {0 if job.pool is None else len(job.pool)}; leave --int8 out"
         )
-    calibration, held_out = split_pool(job.pool)
+    seen, held_out = split_pool(job.pool)
     manifest = replace(_dated(job.spec.manifest), precision="int8")
     # Values differ visibly and may; what must hold is the ranking.
     unbounded = {info.name: float("inf") for info in manifest.outputs}
     spec = replace(job.spec, manifest=manifest, tolerances=unbounded)
     try:
-        exact = load_exporter("onnx")(job.module, spec)
-        body = quantize(exact, calibration, input_name=manifest.inputs[0].name)
-        agreement = compare_rankings(
-            _scores(_engine(embed(exact, manifest, "onnx"), device), held_out),
-            _scores(_engine(embed(body, manifest, "onnx"), device), held_out),
-        )
+        exact = load_exporter("onnx")(job.module, job.spec)
+        body = _quantized(job, spec, exact, seen, device=device)
+        agreement = _compared(exact, body, manifest, held_out, device=device)
         spec = replace(spec, manifest=replace(manifest, agreement=agreement.as_document()))
         artifact, largest = _proven(job, spec, body, format_="onnx", device=device)
     except (ExportError, ParityError, AgreementError, ArtifactError) as error:
@@ -128,6 +133,44 @@ def prepare_int8(job: ExportJob, *, device: str) -> Prepared:
         agreement=agreement,
         seconds=perf_counter() - start,
     )
+
+
+def _quantized(
+    job: ExportJob, spec: ExportSpec, exact: bytes, seen: NDArray[np.uint8], *, device: str
+) -> bytes:
+    """Make int8 of all convolutions; of fewer, if then too few of the best stay the best.
+
+    Left out are the convolutions onto maps of a few pixels. They come last: nothing behind them
+    averages what they round. In float32 they are products already, so they cost little time.
+    """
+
+    def overlap(body: bytes) -> float:
+        compared = _compared(exact, body, spec.manifest, seen, device=device, least=-1.0)
+        return compared.top_overlap
+
+    name = spec.manifest.inputs[0].name
+    whole = quantize(load_exporter("onnx")(job.module, spec), seen, input_name=name)
+    reached = overlap(whole)
+    if reached >= GOOD_OVERLAP:
+        return whole
+    partial = quantize(exact, seen, input_name=name)
+    return partial if overlap(partial) > reached else whole
+
+
+def _compared(
+    exact: bytes,
+    coarse: bytes,
+    manifest: Manifest,
+    images: NDArray[np.uint8],
+    *,
+    device: str,
+    least: float = MIN_SPEARMAN,
+) -> Agreement:
+    """Compare the rankings of two unsealed models through the engine that users run."""
+    left, right = (
+        _scores(_engine(embed(body, manifest, "onnx"), device), images) for body in (exact, coarse)
+    )
+    return compare_rankings(left, right, least=least)
 
 
 def _proven(

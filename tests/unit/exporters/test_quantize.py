@@ -137,17 +137,16 @@ def test_scores_that_are_all_equal_are_refused() -> None:
         compare_rankings(scores, np.ones(10, np.float32))
 
 
-def test_calibration_and_comparison_see_different_images_of_the_whole_pool() -> None:
+def test_quantizing_and_comparing_see_different_images_of_the_whole_pool() -> None:
     pool = np.arange(5000, dtype=np.uint16).view(np.uint8).reshape(5000, 1, 2, 1)
-    calibration, held_out = (
+    seen, held_out = (
         part.reshape(len(part), 2).copy().view(np.uint16)[:, 0] for part in split_pool(pool)
     )
-    assert len(calibration) == 512
-    assert len(held_out) == 2000
-    assert not set(calibration) & set(held_out)
-    assert calibration.max() > 4900
+    assert (len(seen), len(held_out)) == (2000, 2000)
+    assert not set(seen) & set(held_out)
+    assert seen.max() > 4900
     assert held_out.max() > 4900
-    assert (calibration.min(), held_out.min()) == (0, 1)
+    assert (seen.min(), held_out.min()) == (0, 1)
 
 
 def test_a_network_that_int8_spoils_is_refused() -> None:

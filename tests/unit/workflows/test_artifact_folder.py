@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from formula_nets import Case, Fragile, Sampler, classifier_case, generator_case, sampler_case
+from sealed_artifacts import engine_of
 from torch import nn
 
 from dgaal_cli.engines.eager import EagerEngine
@@ -19,8 +20,10 @@ from dgaal_cli.errors import CheckFailedError, StorageError, UsageError
 from dgaal_cli.events import ArtifactWritten, Warned
 from dgaal_cli.workflows.artifact_folder import WrittenArtifact, write_artifacts
 from dgaal_cli.workflows.proof import ExportJob
+from exporters import to_onnx
 from exporters.manifest import parse
 from exporters.parity import measure
+from exporters.quantize import compare_rankings, quantize
 
 
 def job(case: Case) -> ExportJob:
@@ -270,6 +273,42 @@ def test_a_network_that_int8_spoils_leaves_no_file_at_all(tmp_path: Path) -> Non
     with pytest.raises(CheckFailedError, match=r"sampler\.int8\.onnx was not written.*Spearman"):
         write_int8(tmp_path / "new", case, pool(400))
     assert not (tmp_path / "new").exists()
+
+
+class FragileAtTheEnd(Fragile):
+    """What int8 would spoil sees a map of 2 x 2 pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Conv2d(6, 2, 3, padding=1, bias=False)
+        with torch.no_grad():
+            self.last.weight.copy_(self.wide.weight.expand(-1, -1, 3, 3) / 9)
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        _, *others = super().forward(images)
+        pixels = images.permute(0, 3, 1, 2).to(torch.float32) / 255.0
+        small = nn.functional.avg_pool2d(pixels, 4)
+        x = self.last(torch.cat([small, 1.0 - small], 1))
+        return x[:, 1].mean((1, 2)), *others
+
+
+def test_where_the_best_would_change_small_maps_stay_float(tmp_path: Path) -> None:
+    case = dataclasses.replace(sampler_case(), module=FragileAtTheEnd())
+    *_, quantized = write_int8(tmp_path, case, pool(400))
+    assert quantized.agreement is not None
+    assert quantized.agreement.top_overlap >= 0.97
+    whole = quantize(
+        to_onnx.export(
+            case.module,
+            dataclasses.replace(
+                case.spec, manifest=dataclasses.replace(case.spec.manifest, precision="int8")
+            ),
+        ),
+        pool(400),
+    )
+    spoiled = engine_of(whole, case.spec.manifest).run({"images": pool(400)})["score"]
+    exact = EagerEngine(case.module, case.spec.manifest).run({"images": pool(400)})["score"]
+    assert compare_rankings(exact, spoiled, least=-1).top_overlap < 0.97
 
 
 @pytest.mark.parametrize("images", [None, pool(99)])
