@@ -72,7 +72,7 @@ class Manifest:
     seed: int = 0
     round: int = 0
     labels: int = 0
-    """Labeled images that the networks learned from."""
+    """Images that somebody named and the networks learned from or were measured on."""
     accuracy: float | None = None
     """0..1 of the task model on images it did not learn from."""
     precision: str = "float32"

@@ -43,6 +43,7 @@ class TrainResult:
 
     round: int
     labels: int
+    """Images of the pool and drawings that somebody named."""
     accuracy: float | None
     measured_on: str
     measured_count: int
@@ -72,7 +73,7 @@ def finish(
         emit(Warned(message=message))
     metrics = {
         "round": data.number,
-        "labels": int((data.labels >= 0).sum()),
+        "labels": labels_given(gathered),
         "trained_on": len(data.labeled_rows),
         "synthetic_labels": int(data.synthetic.is_labeled.sum()),
         "accuracy": measured,
@@ -112,6 +113,12 @@ def finish(
         )
     )
     return result
+
+
+def labels_given(gathered: Gathered) -> int:
+    """Count the images of the pool and the drawings that somebody named; no inherited labels."""
+    named = sum(r.is_synthetic and r.provenance != "inherited" for r in gathered.labels)
+    return int((gathered.data.labels >= 0).sum()) + named
 
 
 def read_result(workspace: Workspace, number: int) -> TrainResult:
@@ -165,7 +172,7 @@ def _run_record(config: Config, gathered: Gathered, runner: Runner) -> dict[str,
         "method": config.method,
         "preset": config.preset,
         "config": asdict(config),
-        "labels": int((data.labels >= 0).sum()),
+        "labels": labels_given(gathered),
         "class_uids": [record.uid for record in gathered.classes],
         "class_names": [record.name for record in gathered.classes],
         "dataset_digest": gathered.dataset_digest,

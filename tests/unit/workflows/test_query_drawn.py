@@ -64,7 +64,9 @@ def test_drawn_images_are_asked_as_synthetic_and_learned_from(tmp_path):
     assert data.synthetic.labels.tolist() == list(range(7))
     assert data.synthetic.parents.tolist() == [-1] * 7
     assert not data.synthetic.is_candidate.any()
-    assert np.isfinite(train(workspace, config).accuracy or 0.0)
+    trained = train(workspace, config)
+    assert trained.labels == 30 + 7
+    assert np.isfinite(trained.accuracy or 0.0)
     assert query(workspace, config, count=3).round == 1
 
 

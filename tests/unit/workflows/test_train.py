@@ -224,7 +224,10 @@ def test_a_chosen_copy_is_replaced_once_in_the_published_candidate_pool(workspac
         human = [r for r in store.labels() if r.round == 1 and not r.is_synthetic]
         parents = {item.item_id: item.parent for item in copies}
     expected = Counter([r.item_id for r in human] + [parents[r.item_id] for r in taken])
-    assert train(workspace, config).synthesized == sum(expected.values())
+    trained = train(workspace, config)
+    assert trained.synthesized == sum(expected.values())
+    with LabelStore.open(workspace.store_path) as store:
+        assert trained.labels == len(store.labels()) - len(taken)
     train(workspace, config, is_fresh=True)
     with LabelStore.open(workspace.store_path) as store:
         made = [item for item in store.items() if item.is_synthetic and item.round == 2]
