@@ -70,6 +70,7 @@ class RoundTrained(Event, frozen=True):
 
     round: int
     labels: int
+    """Images of the pool and drawings that somebody had named."""
     accuracy: float | None
     """0..1 on ``measured_on``; None where there is nothing to measure on."""
     measured_on: str

@@ -72,11 +72,11 @@ class Manifest:
     seed: int = 0
     round: int = 0
     labels: int = 0
-    """Images that somebody named and the networks learned from or were measured on."""
+    """Images of the pool and drawings that somebody had named."""
     accuracy: float | None = None
     """0..1 of the task model on images it did not learn from."""
     precision: str = "float32"
-    """``"float32"``, or ``"int8"`` for quantized convolutions."""
+    """``"float32"``, or ``"int8"`` where convolutions are quantized."""
     agreement: Mapping[str, float] = field(default_factory=dict[str, float])
     """How a quantized artifact ranks held-out images beside the float32 one."""
     parity: Mapping[str, Mapping[str, float]] = field(

@@ -41,7 +41,7 @@ def export(module: torch.nn.Module, spec: ExportSpec) -> bytes:
 def _converted(module: torch.nn.Module, spec: ExportSpec) -> Any:
     # Three images: sizes 0 and 1 would be baked in as special cases.
     example = tuple(torch.from_numpy(array) for array in spec.example(3).values())
-    if spec.manifest.precision != "int8":  # which wants convolutions, on maps of every size
+    if spec.manifest.precision != "int8":  # whose quantizer looks for convolutions
         module = rewritten(module, example)
     batch = torch.export.Dim("batch")
     program = torch.onnx.export(

@@ -111,8 +111,9 @@ def _agreement(name: str, m: Manifest) -> str:
     overlap = m.agreement.get("top_5_percent_overlap", float("nan"))
     images = m.agreement.get("images", 0.0)
     return (
-        f"## Ranking of `{name}`\n\nIts convolutions are int8. Beside the float32 sampler, on "
-        f"{images:.0f} images of the pool that it\nwas not calibrated on: Spearman "
+        f"## Ranking of `{name}`\n\nIts convolutions are int8, but those that see pixels and, "
+        "where the best images would\nchange, those onto maps of a few pixels. Beside the float32 "
+        f"sampler, on {images:.0f} images of the\npool that it was not quantized by: Spearman "
         f"{spearman:.4f}, overlap of the best 5 %: {overlap:.2f}.\n"
     )
 

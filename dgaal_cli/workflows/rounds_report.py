@@ -34,7 +34,7 @@ class RoundRow:
     """Those of them that nobody could name."""
     median_s: float | None = None
     labels: int | None = None
-    """Labels that its networks learned from."""
+    """Images of the pool and drawings that somebody had named when it began."""
     accuracy: float | None = None
     """0..1."""
     measured: int | None = None

@@ -60,7 +60,24 @@ def twins():
         )
         for _ in range(4)
     ]
-    return ours, copy.deepcopy(ours), config.pretrain, batches
+    theirs = copy.deepcopy(ours)
+    for network in (theirs.encoder, theirs.decoder, theirs.image_discriminator):
+        network.to(memory_format=torch.contiguous_format)
+    return ours, theirs, config.pretrain, batches
+
+
+def test_only_our_networks_lie_channels_last(twins):
+    def strides(games):
+        return [
+            weight.stride()
+            for network in networks_of(games).values()
+            for weight in network.parameters()
+            if weight.ndim == 4 and weight.shape[1] > 1 and weight.shape[2] > 1
+        ]
+
+    ours, theirs, *_ = twins
+    assert {stride[1] for stride in strides(ours)} == {1}
+    assert 1 not in {stride[1] for stride in strides(theirs)}
 
 
 def largest_difference(ours, theirs):
