@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import ClassUid, ItemId
-from dgaal_cli.rounds import round_state
+from dgaal_cli.rounds import round_state, trained_rounds
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import (
     Answer,
@@ -245,8 +245,10 @@ class LabelCore:
         return "waiting" if progress.left else "answered"
 
     def _next_step(self) -> NextStep:
-        if self._query is not None:
+        newest = max(trained_rounds(self._workspace), default=-1)
+        if self._query is not None and newest <= self._query.round:
             return "train"
+        # A round that was killed after its training has asked nothing yet.
         return "query" if round_state(self._workspace, self._store).step == "query" else "train"
 
     def _stored_form(self, press: Press, subject: Subject | None, *, note: str = "") -> Answer:

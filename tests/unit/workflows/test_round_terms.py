@@ -18,6 +18,7 @@ from dgaal_cli.training import checkpoint, runner
 from dgaal_cli.workflows import round_record
 from dgaal_cli.workflows import train as workflow
 from dgaal_cli.workflows.init import InitRequest, init
+from dgaal_cli.workflows.label_core import LabelCore
 from dgaal_cli.workflows.query import query
 from dgaal_cli.workflows.status import status
 from dgaal_cli.workflows.terms import begun_terms, newest_terms
@@ -147,6 +148,10 @@ def test_a_kill_after_the_last_save_leaves_no_query_in_the_way(workspace, monkey
     die_saved(workspace, monkeypatch, 1)
     shown = status(workspace, settings(workspace))
     assert (shown.state.open_query, shown.next_step) == (None, "query")
+    with LabelStore.open(workspace.store_path) as store:
+        config = settings(workspace)
+        terminal = LabelCore(store, config=config, workspace=workspace, annotator="ann")
+        assert terminal.open().next_step == "query"
     assert query(workspace, settings(workspace), count=4).round == 1
     with LabelStore.open(workspace.store_path) as store:
         assert store.counts().labeled == 12 + answered
