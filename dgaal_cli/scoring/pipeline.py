@@ -1,14 +1,12 @@
 """Source -> decode -> engine -> rows, as a stream: decoding runs ahead while the engine works."""
 
 import contextlib
-import queue
-import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from itertools import chain, islice
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +20,6 @@ from dgaal_cli.harmless import show
 from dgaal_cli.scoring.rows import FloatArray, Rows
 from exporters.manifest import Manifest
 
-_AHEAD = 3
-"""Decoded batches that may wait to be handed to the engine."""
 _HANDED = 4
 """Batches handed to the engine for each of its calls: enough work while a journal is synced."""
 _HANDED_BYTES = 32 * 2**20
@@ -62,7 +58,7 @@ def score_entries(
     order of the source alone, not on workers or on which neighbors could be read.
 
     Args:
-        entries: What to score; read from a thread of its own.
+        entries: What to score.
         manifest: What the sampler artifact says of itself.
         start_engine: Starts the engine; called while the first images are being decoded. Its
             ``calls`` batches are run side by side.
@@ -74,8 +70,17 @@ def score_entries(
     Raises:
         ArtifactError: A score is not finite.
     """
-    with _Ahead(entries, manifest, batch, workers, reduces=reduces) as batches:
-        engine = start_engine()
+    stream = decode_stream(
+        entries,
+        size=manifest.input_size,
+        channels=manifest.channels,
+        workers=workers,
+        chunk=batch,
+        hashes=False,
+        reduces=reduces,
+    )
+    with contextlib.closing(stream):
+        engine, batches = _started(start_engine, stream)
         waiting: deque[tuple[DecodedBatch, Future[_Outputs]]] = deque()
         with ThreadPoolExecutor(engine.calls, thread_name_prefix="dgaal-engine") as calls:
             try:
@@ -88,6 +93,16 @@ def score_entries(
                     yield _scored(*waiting.popleft(), manifest, with_features=with_features)
             finally:
                 calls.shutdown(wait=True, cancel_futures=True)
+
+
+def _started(
+    start_engine: Callable[[], Engine], stream: Generator[DecodedBatch]
+) -> tuple[Engine, Iterable[DecodedBatch]]:
+    """Start the engine while the first batch is decoded; return it, and all batches."""
+    with ThreadPoolExecutor(1, thread_name_prefix="dgaal-start") as starter:
+        starting = starter.submit(start_engine)
+        first = list(islice(stream, 1))
+        return starting.result(), chain(first, stream)
 
 
 def _window(engine: Engine, decoded: DecodedBatch) -> int:
@@ -181,73 +196,3 @@ def _features(decoded: DecodedBatch, outputs: _Outputs) -> FloatArray:
     if not outputs:
         return np.empty((0, 0), np.float32)
     return np.asarray(outputs["features"], np.float32)[: len(decoded.entries)][decoded.ok]
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    error: BaseException
-
-
-class _Ahead:
-    """Decodes in a thread of its own, a few batches ahead of whoever takes them."""
-
-    def __init__(
-        self,
-        entries: Iterable[Entry],
-        manifest: Manifest,
-        batch: int,
-        workers: int,
-        *,
-        reduces: bool,
-    ) -> None:
-        self._stream = decode_stream(
-            entries,
-            size=manifest.input_size,
-            channels=manifest.channels,
-            workers=workers,
-            chunk=batch,
-            hashes=False,
-            reduces=reduces,
-        )
-        self._ready: queue.Queue[DecodedBatch | _Failure | None] = queue.Queue(_AHEAD)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._produce, name="dgaal-read", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def __iter__(self) -> Iterator[DecodedBatch]:
-        while (item := self._ready.get()) is not None:
-            if isinstance(item, _Failure):
-                raise item.error
-            yield item
-
-    def _produce(self) -> None:
-        last: _Failure | None = None
-        try:
-            with contextlib.closing(self._stream) as stream:
-                for decoded in stream:
-                    self._put(decoded)
-                    if self._stop.is_set():
-                        return
-        except BaseException as error:  # noqa: BLE001 - it is raised again in the other thread
-            last = _Failure(error)
-        self._put(last)
-
-    def _put(self, item: DecodedBatch | _Failure | None) -> None:
-        while not self._stop.is_set():
-            try:
-                self._ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return
