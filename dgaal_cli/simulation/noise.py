@@ -62,6 +62,12 @@ def with_absolute_path(spec: str, base: Path) -> str:
     return f"{spec.removesuffix(path)}{base.absolute() / path}" if path else spec
 
 
+def without_folder(spec: str) -> str:
+    """Return the spec with its file, if it has one, by its name alone, as a page shows it."""
+    path = parse_noise(spec).path
+    return f"{spec.removesuffix(path)}{Path(path).name}" if path else spec
+
+
 def noisy_labels(
     noise: Noise,
     truth: Labels,

@@ -21,7 +21,7 @@ from dgaal_cli.errors import StorageError, UsageError, WorkspaceError
 from dgaal_cli.harmless import show
 from dgaal_cli.simulation import table
 from dgaal_cli.simulation.grid import CACHE_NAME, finished, run_grid
-from dgaal_cli.simulation.noise import with_absolute_path
+from dgaal_cli.simulation.noise import with_absolute_path, without_folder
 from dgaal_cli.simulation.plan import Plan, check, digest_of, protocol_of, with_reference
 from dgaal_cli.simulation.pool import LabeledPool, absent_at_start, first_rows, load_pool
 from dgaal_cli.simulation.pool import rows_of_seed as rows_of
@@ -155,7 +155,11 @@ def fact_lines(result: SimulationResult) -> list[str]:
     plan, facts = result.plan, result.facts
     machine = facts["machine"]
     processor = machine["gpu"] if facts["device"].startswith("cuda") else machine["processor"]
-    named = [("follows", plan.follows), ("differs", plan.note), ("oracle errs", plan.noise)]
+    named = [
+        ("follows", plan.follows),
+        ("differs", plan.note),
+        ("oracle errs", without_folder(plan.noise)),
+    ]
     named += [("rare classes", plan.imbalance), ("absent", ", ".join(plan.absent_classes))]
     return [
         *(f"{what}: {show(text)}" for what, text in named if text),

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from dgaal_cli.errors import InputDataError, UsageError
-from dgaal_cli.simulation.noise import noisy_labels, parse_noise, with_absolute_path
+from dgaal_cli.simulation.noise import (
+    noisy_labels,
+    parse_noise,
+    with_absolute_path,
+    without_folder,
+)
 
 NAMES = ["cat", "dog", "car", "bus"]
 
@@ -104,3 +109,15 @@ def test_a_spec_that_is_none_shows_the_forms(spec):
 def test_paths_are_named_from_the_root(tmp_path):
     assert with_absolute_path("recorded:k:a.npz", tmp_path) == f"recorded:k:{tmp_path / 'a.npz'}"
     assert with_absolute_path("uniform:0.2", tmp_path) == "uniform:0.2"
+
+
+@pytest.mark.parametrize(
+    ("spec", "shown"),
+    [
+        ("recorded:people:/somewhere/else/labels.npz", "recorded:people:labels.npz"),
+        ("uniform:0.2", "uniform:0.2"),
+        ("", ""),
+    ],
+)
+def test_a_page_names_the_file_of_the_answers_and_no_folder_of_this_machine(spec, shown):
+    assert without_folder(spec) == shown
