@@ -16,25 +16,25 @@ __version__ = "0.1.0"
 _API = {
     "open_workspace": "dgaal_cli.workspace:open_workspace",
     "configuration": "dgaal_cli.config.load:configuration",
-    "init": "dgaal_cli.workflows.init:init",
-    "InitRequest": "dgaal_cli.workflows.init:InitRequest",
-    "train": "dgaal_cli.workflows.train:train",
-    "query": "dgaal_cli.workflows.query:query",
-    "export": "dgaal_cli.workflows.export:export",
-    "score": "dgaal_cli.workflows.score:score",
-    "status": "dgaal_cli.workflows.status:status",
+    "init": "dgaal_cli.api.init:init",
+    "InitRequest": "dgaal_cli.api.init:InitRequest",
+    "train": "dgaal_cli.api.train:train",
+    "query": "dgaal_cli.api.query:query",
+    "export": "dgaal_cli.api.export:export",
+    "score": "dgaal_cli.api.score:score",
+    "status": "dgaal_cli.api.status:status",
 }
 """Public name to ``module:object``; importing the package imports none of them."""
 
 if TYPE_CHECKING:
+    from dgaal_cli.api.export import export as export
+    from dgaal_cli.api.init import InitRequest as InitRequest
+    from dgaal_cli.api.init import init as init
+    from dgaal_cli.api.query import query as query
+    from dgaal_cli.api.score import score as score
+    from dgaal_cli.api.status import status as status
+    from dgaal_cli.api.train import train as train
     from dgaal_cli.config.load import configuration as configuration
-    from dgaal_cli.workflows.export import export as export
-    from dgaal_cli.workflows.init import InitRequest as InitRequest
-    from dgaal_cli.workflows.init import init as init
-    from dgaal_cli.workflows.query import query as query
-    from dgaal_cli.workflows.score import score as score
-    from dgaal_cli.workflows.status import status as status
-    from dgaal_cli.workflows.train import train as train
     from dgaal_cli.workspace import open_workspace as open_workspace
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dgaal_cli.errors import StorageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 _SHORT = 40
 """Characters: each has up to four bytes, and a name has up to 255 of them."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dgaal_cli.errors import BusyError, StorageError, UsageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 CONFIG_NAME = "dgaal.toml"
 

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 
+from dgaal_cli.escaping import show
 from dgaal_cli.events import (
     AnyEvent,
     ArtifactWritten,
@@ -19,7 +20,6 @@ from dgaal_cli.events import (
     StepDone,
     Warned,
 )
-from dgaal_cli.harmless import show
 
 PLAIN_INTERVAL_S = 30.0
 

@@ -14,7 +14,7 @@ from dgaal_cli.workspace import open_workspace
 
 def main(arguments: list[str]) -> int:
     """Make the outlook of the workspace named by the only argument; return the exit code."""
-    from dgaal_cli.workflows.outlook import make_outlook
+    from dgaal_cli.labeling.pool_predictions import make_outlook
 
     try:
         os.nice(10)

@@ -7,7 +7,7 @@ import typer
 
 from dgaal_cli.commands._context import Context
 from dgaal_cli.commands._extras import needing
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 
 def demo(
@@ -18,7 +18,7 @@ def demo(
     """Run the whole loop, unattended, on embedded digits, beside random at the same labels."""
     context: Context = ctx.obj
     with needing("train", command="dgaal demo"):
-        from dgaal_cli.workflows.demo import demo as run
+        from dgaal_cli.api.demo import demo as run
     result = run(directory, seed=seed, emit=context.listener(), tell=context.note)
     if context.json:
         context.print_json(

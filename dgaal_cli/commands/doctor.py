@@ -6,14 +6,14 @@ import typer
 
 from dgaal_cli.commands._context import Context
 from dgaal_cli.errors import UsageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 MARKS = {"ok": "ok     ", "missing": "missing", "old": "too old", "risk": "at risk"}
 
 
 def doctor(ctx: typer.Context) -> None:
     """Show versions, devices and what is missing, with the command that installs it."""
-    from dgaal_cli.workflows.doctor import doctor as examine
+    from dgaal_cli.api.doctor import doctor as examine
 
     context: Context = ctx.obj
     try:

@@ -8,11 +8,11 @@ import typer
 from dgaal_cli.commands._context import Context
 from dgaal_cli.commands._extras import needing
 from dgaal_cli.commands._options import Device
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 if TYPE_CHECKING:
-    from dgaal_cli.workflows.artifact_folder import WrittenArtifact
-    from dgaal_cli.workflows.export import ExportResult
+    from dgaal_cli.api.export import ExportResult
+    from dgaal_cli.artifacts.folder import WrittenArtifact
 
 DEPRECATION = "TorchScript still runs, but PyTorch deprecates it since 2.11; prefer the .onnx files"
 
@@ -36,7 +36,7 @@ def export(
     workspace = context.workspace()
     config = context.config()
     with needing("train", command="dgaal export"):
-        from dgaal_cli.workflows.export import export as run
+        from dgaal_cli.api.export import export as run
 
     chosen = {"onnx": onnx, "torchscript": torchscript}
     formats = [name for name, is_asked in chosen.items() if is_asked] or list(chosen)

@@ -9,7 +9,7 @@ import typer
 from dgaal_cli.commands._context import Context
 from dgaal_cli.commands._options import Device
 from dgaal_cli.errors import UsageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ def generate(
 ) -> None:
     """Draw images with an exported generator: from parents, whose class they keep, or its prior."""
     from dgaal_cli import interruption
-    from dgaal_cli.workflows.generate import GenerateOptions, default_generator, redraws
-    from dgaal_cli.workflows.generate import generate as run
-    from dgaal_cli.workflows.score import trusted_by
+    from dgaal_cli.api.generate import GenerateOptions, default_generator, redraws
+    from dgaal_cli.api.generate import generate as run
+    from dgaal_cli.api.score import trusted_by
 
     context: Context = ctx.obj
     workspace = _workspace(context, is_needed=artifact is None)

@@ -7,7 +7,7 @@ import typer
 
 from dgaal_cli.commands._context import Context
 from dgaal_cli.errors import InputDataError, StorageError, UsageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.methods.registry import METHODS
 
 
@@ -51,8 +51,8 @@ def init(
 ) -> None:
     """Make a workspace around a pool of images."""
     from dgaal_cli import interruption
-    from dgaal_cli.workflows.init import InitRequest
-    from dgaal_cli.workflows.init import init as make
+    from dgaal_cli.api.init import InitRequest
+    from dgaal_cli.api.init import init as make
 
     context: Context = ctx.obj
     if not pool:

@@ -40,8 +40,8 @@ def label(
     ] = 8321,
 ) -> None:
     """Label the open query in the terminal, or run the next round."""
-    from dgaal_cli.workflows.annotators import default_annotator
-    from dgaal_cli.workflows.label import open_session
+    from dgaal_cli.api.label import open_session
+    from dgaal_cli.labeling.annotators import default_annotator
 
     context: Context = ctx.obj
     if images not in _IMAGES:
@@ -77,7 +77,7 @@ def _serve(
     context: Context, *, annotator: str, images: str, port: int, is_review_first: bool
 ) -> None:
     """Serve this very command to a browser; each tab is one process."""
-    from dgaal_cli.workflows.annotators import check_annotator, default_annotator
+    from dgaal_cli.labeling.annotators import check_annotator, default_annotator
 
     root = context.workspace().root
     name = annotator or default_annotator()

@@ -10,7 +10,7 @@ import typer
 
 from dgaal_cli.commands._context import Context
 from dgaal_cli.errors import UsageError, WorkspaceError
-from dgaal_cli.harmless import show, spell
+from dgaal_cli.escaping import show, spell
 
 if TYPE_CHECKING:
     from dgaal_cli.store.records import EventRecord
@@ -46,8 +46,8 @@ def export_command(
     ] = False,
 ) -> None:
     """Write the labels; jsonl is lossless, the other formats hold one label an image."""
+    from dgaal_cli.api.labels import export_labels
     from dgaal_cli.store.exchange.registry import guess_format
-    from dgaal_cli.workflows.labels import export_labels
 
     context: Context = ctx.obj
     if output is None and context.json:
@@ -91,7 +91,7 @@ def import_command(
     ] = False,
 ) -> None:
     """Take over labels: all in one transaction, or none and a message that names the line."""
-    from dgaal_cli.workflows.labels import import_labels
+    from dgaal_cli.api.labels import import_labels
 
     context: Context = ctx.obj
     result = import_labels(
@@ -122,7 +122,7 @@ def log_command(
     annotator: Annotated[str | None, typer.Option(help="Only this person's.")] = None,
 ) -> None:
     """Show what was answered, undone and imported, newest first."""
-    from dgaal_cli.workflows.labels import label_log
+    from dgaal_cli.api.labels import label_log
 
     context: Context = ctx.obj
     events = label_log(context.workspace(), count=None if is_all else count, annotator=annotator)
@@ -136,7 +136,7 @@ def log_command(
 @app.command("stats")
 def stats_command(ctx: typer.Context) -> None:
     """Count labels by class, person and provenance."""
-    from dgaal_cli.workflows.labels import label_stats
+    from dgaal_cli.api.labels import label_stats
 
     context: Context = ctx.obj
     stats = label_stats(context.workspace())
@@ -180,7 +180,7 @@ def classes_command(
 
     A class is told by a hidden number, so its labels stay with it under any name and in any place.
     """
-    from dgaal_cli.workflows import class_list
+    from dgaal_cli.labeling import class_list
 
     context: Context = ctx.obj
     if sum(option is not None for option in (add, rename, order, remove)) > 1:
@@ -207,7 +207,7 @@ def classes_command(
 @app.command("disputes")
 def disputes_command(ctx: typer.Context) -> None:
     """List images that people answered differently, with who said what and what counts so far."""
-    from dgaal_cli.workflows.disputes import disputes
+    from dgaal_cli.labeling.disputes import disputes
 
     context: Context = ctx.obj
     found = disputes(context.workspace())
@@ -233,8 +233,8 @@ def adjudicate_command(
     note: Annotated[str, typer.Option(help="Why, for the history.")] = "",
 ) -> None:
     """Give an image the class that counts, whatever others answered; their answers stay."""
-    from dgaal_cli.workflows.annotators import default_annotator
-    from dgaal_cli.workflows.disputes import adjudicate
+    from dgaal_cli.labeling.annotators import default_annotator
+    from dgaal_cli.labeling.disputes import adjudicate
 
     context: Context = ctx.obj
     who = annotator or default_annotator()
@@ -259,7 +259,7 @@ def check_command(
     ] = False,
 ) -> None:
     """Examine the store: pages, references, and whether the history explains the present state."""
-    from dgaal_cli.workflows.labels import check
+    from dgaal_cli.api.labels import check
 
     context: Context = ctx.obj
     result = check(context.workspace(), mends=mend, accepts_network_folder=i_know)
@@ -278,7 +278,7 @@ def check_command(
 @app.command("backup")
 def backup_command(ctx: typer.Context) -> None:
     """Write a verified copy of the store and print where it lies; the newest five are kept."""
-    from dgaal_cli.workflows.labels import backup
+    from dgaal_cli.api.labels import backup
 
     context: Context = ctx.obj
     made = backup(context.workspace())
@@ -296,7 +296,7 @@ def restore_command(
     ] = None,
 ) -> None:
     """Put a backup in the place of the store, which is set aside, never deleted."""
-    from dgaal_cli.workflows.labels import restore
+    from dgaal_cli.api.labels import restore
 
     context: Context = ctx.obj
     result = restore(context.workspace(), copy)

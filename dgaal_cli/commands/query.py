@@ -8,10 +8,10 @@ from dgaal_cli.commands._context import Context
 from dgaal_cli.commands._extras import needing
 from dgaal_cli.commands._options import Assignments, Events, assignments
 from dgaal_cli.commands.train import print_event
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 if TYPE_CHECKING:
-    from dgaal_cli.workflows.query import QueryResult
+    from dgaal_cli.api.query import QueryResult
 
 LISTED = 10
 
@@ -33,7 +33,7 @@ def query(
     workspace = context.workspace()
     config = context.config(assignments({"device": device}, extra))
     with needing("train", command="dgaal query"):
-        from dgaal_cli.workflows.query import query as choose
+        from dgaal_cli.api.query import query as choose
     listener = print_event if prints_events else context.listener()
     result = choose(workspace, config, count=count, synthetic=synthetic, emit=listener)
     if prints_events:

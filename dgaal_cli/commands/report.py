@@ -7,7 +7,7 @@ import typer
 
 from dgaal_cli.commands._context import Context
 from dgaal_cli.commands._extras import needing
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 
 def report(
@@ -24,12 +24,12 @@ def report(
     if simulation is None:
         workspace, config = context.workspace(), context.config()
         with needing("train", command="dgaal report"):
-            from dgaal_cli.workflows.report import report_workspace
+            from dgaal_cli.api.report import report_workspace
 
             result = report_workspace(workspace, config, folder=output)
     else:
         with needing("train", command="dgaal report"):
-            from dgaal_cli.workflows.report import report_simulation
+            from dgaal_cli.api.report import report_simulation
 
             result = report_simulation(simulation, folder=output)
     if context.json:

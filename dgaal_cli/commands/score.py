@@ -10,12 +10,12 @@ from dgaal_cli.commands._context import Context
 from dgaal_cli.commands._options import Device
 from dgaal_cli.data.processes import end_ahead, start_ahead, worker_count
 from dgaal_cli.errors import UsageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.workspace import Workspace
 
 if TYPE_CHECKING:
+    from dgaal_cli.api.score import ScoreResult
     from dgaal_cli.data.sources import Source
-    from dgaal_cli.workflows.score import ScoreResult
 
 EXIT_UNREADABLE = 3
 
@@ -92,8 +92,8 @@ def score(
         ctx.call_on_close(end_ahead)
         start_ahead(worker_count(workers))
     from dgaal_cli import interruption
-    from dgaal_cli.workflows.score import ScoreOptions, default_artifact, trusted_by
-    from dgaal_cli.workflows.score import score as run
+    from dgaal_cli.api.score import ScoreOptions, default_artifact, trusted_by
+    from dgaal_cli.api.score import score as run
 
     context: Context = ctx.obj
     workspace = _workspace(context, is_needed=artifact is None)

@@ -11,7 +11,7 @@ from dgaal_cli.commands._context import Context
 from dgaal_cli.commands._extras import needing
 from dgaal_cli.commands._options import Assignments
 from dgaal_cli.errors import UsageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 if TYPE_CHECKING:
     from dgaal_cli.simulation.plan import Plan
@@ -113,8 +113,8 @@ def simulate(
     }
     plan = _changed(begun, changes, methods, [*extra, *([f"device={device}"] if device else [])])
     with needing("train", command="dgaal simulate"):
-        from dgaal_cli.workflows.simulate import document, text
-        from dgaal_cli.workflows.simulate import simulate as run
+        from dgaal_cli.api.simulate import document, text
+        from dgaal_cli.api.simulate import simulate as run
     result = run(
         plan,
         output,

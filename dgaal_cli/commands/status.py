@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from dgaal_cli.commands._context import Context
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 if TYPE_CHECKING:
-    from dgaal_cli.workflows.status import Status
+    from dgaal_cli.api.status import Status
 
 LISTED = 5
 _SINCE_INIT = {"missing": "its file is gone", "changed": "its file was replaced"}
@@ -17,7 +17,7 @@ _SINCE_INIT = {"missing": "its file is gone", "changed": "its file was replaced"
 
 def status(ctx: typer.Context) -> None:
     """Show where the workspace stands and what comes next."""
-    from dgaal_cli.workflows.status import status as read
+    from dgaal_cli.api.status import status as read
 
     context: Context = ctx.obj
     workspace = context.workspace()

@@ -12,8 +12,8 @@ from dgaal_cli.commands._context import Context
 from dgaal_cli.commands._extras import needing
 from dgaal_cli.commands._options import Assignments, Events, Seed, assignments
 from dgaal_cli.errors import UsageError
+from dgaal_cli.escaping import show
 from dgaal_cli.events import AnyEvent, encode
-from dgaal_cli.harmless import show
 
 
 def train(
@@ -66,7 +66,7 @@ def train(
     if is_fresh and is_resumed:
         raise UsageError("--fresh and --resume contradict each other; give one")
     workspace = context.workspace()
-    from dgaal_cli.workflows.terms import laid_over, newest_terms
+    from dgaal_cli.rounds.resume_state import laid_over, newest_terms
 
     begun = None if is_fresh else newest_terms(workspace)
     own = laid_over(
@@ -77,12 +77,12 @@ def train(
     )
     config = context.config(own)
     with needing("train", command="dgaal train"):
+        from dgaal_cli.api.train import train as run
         from dgaal_cli.training.budget import parse_duration
         from dgaal_cli.training.runtime import is_first_process
-        from dgaal_cli.workflows.train import train as run
     if has_event_files:
         with needing("tensorboard", command="dgaal train --tensorboard"):
-            importlib.import_module("dgaal_cli.workflows.event_files")
+            importlib.import_module("dgaal_cli.rounds.event_files")
 
     speaks = not prints_events and is_first_process(os.environ)
     if speaks and begun is not None:

@@ -10,7 +10,7 @@ from dgaal_cli import atomic
 from dgaal_cli.config.load import load_config
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import ConfigError, StorageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 _HEADER = re.compile(r"\s*\[")
 

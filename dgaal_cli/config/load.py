@@ -19,7 +19,7 @@ import msgspec
 
 from dgaal_cli.config.schema import AcquisitionConfig, Config
 from dgaal_cli.errors import ConfigError, StorageError, WorkspaceError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.workspace import Workspace
 
 ENVIRONMENT_PREFIX = "DGAAL_"

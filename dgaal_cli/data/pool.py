@@ -17,7 +17,7 @@ from dgaal_cli.data.decoding import array_digest, decode_stream
 from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.sources.base import Entry, FileBytes, Source
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
 _FEW = 64

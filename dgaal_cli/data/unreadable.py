@@ -3,7 +3,7 @@
 import re
 
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 _ADDRESS = re.compile(r"<[^<>]* at 0x[0-9a-fA-F]+>|0x[0-9a-fA-F]{6,}")
 _LONGEST = 120

@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from dgaal_cli.errors import ConfigError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 if TYPE_CHECKING:
     from dgaal_cli.config.schema import Config

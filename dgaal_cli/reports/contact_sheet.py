@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 LARGEST = 60
 _SIDE, _GAP, _CAPTION, _COLUMNS = 64, 6, 13, 12

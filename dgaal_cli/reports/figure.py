@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from dgaal_cli import atomic
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 DOTS_PER_INCH = 110
 COLORS = ("#444444", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f5f00")

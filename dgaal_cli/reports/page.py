@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 _STYLE = """
 :root { color-scheme: light dark; }

@@ -12,7 +12,7 @@ from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.picking import entries_named
 from dgaal_cli.data.sources.base import Source
 from dgaal_cli.errors import UsageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 from dgaal_cli.scoring.features import check_folder
 from dgaal_cli.scoring.rows import Row

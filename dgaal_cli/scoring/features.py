@@ -15,7 +15,7 @@ import numpy as np
 
 from dgaal_cli import atomic
 from dgaal_cli.errors import UsageError
-from dgaal_cli.harmless import show, spell
+from dgaal_cli.escaping import show, spell
 from dgaal_cli.ids import SampleId
 from dgaal_cli.scoring.rows import FloatArray
 from dgaal_cli.scoring.writers import require_pyarrow

@@ -26,7 +26,7 @@ import numpy as np
 from dgaal_cli import atomic
 from dgaal_cli.data.sources.base import Entry, Source
 from dgaal_cli.errors import BusyError, InterruptedRunError, StorageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.scoring.pipeline import ScoredBatch, stamp_of
 from dgaal_cli.scoring.rows import FloatArray, Rows, pack, unpack
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from dgaal_cli.engines.load import IsTrusted
+from dgaal_cli.artifacts.engines.load import IsTrusted
 from dgaal_cli.errors import UsageError
 from dgaal_cli.ids import SampleId
 from dgaal_cli.scoring.drift import Drift

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dgaal_cli.artifacts.engines.base import Engine
 from dgaal_cli.data.batches import DecodedBatch
 from dgaal_cli.data.decoding import decode_stream
 from dgaal_cli.data.sources.base import Entry, FileBytes
-from dgaal_cli.engines.base import Engine
 from dgaal_cli.errors import ArtifactError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.scoring.rows import FloatArray, Rows
 from exporters.manifest import Manifest
 

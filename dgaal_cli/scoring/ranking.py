@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol, Self, cast
 import numpy as np
 
 from dgaal_cli.errors import StorageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.scoring.rows import BLOCK_ROWS, FloatArray, Row, Rows, pack, unpack
 
 ROWS_IN_MEMORY = 100_000

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dgaal_cli import atomic, interruption
+from dgaal_cli.artifacts.artifact_bytes import CheckedArtifact
+from dgaal_cli.artifacts.engines.base import Engine
+from dgaal_cli.artifacts.engines.load import start_engine
+from dgaal_cli.artifacts.engines.tuning import Settings, fixed_settings, start_tuned
 from dgaal_cli.data.sources.base import Source
-from dgaal_cli.engines.artifact import CheckedArtifact
-from dgaal_cli.engines.base import Engine
-from dgaal_cli.engines.load import start_engine
-from dgaal_cli.engines.tuning import Settings, fixed_settings, start_tuned
 from dgaal_cli.errors import DgaalError, UsageError
 from dgaal_cli.events import Emit, ScoreProgress, Warned, ignore
 from dgaal_cli.ids import SampleId

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from dgaal_cli.errors import MissingExtraError, UsageError
-from dgaal_cli.harmless import cells, show, spell
+from dgaal_cli.escaping import cells, show, spell
 from dgaal_cli.scoring.numerals import numeral, numerals
 from dgaal_cli.scoring.rows import COLUMNS, Row, Rows
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from dgaal_cli import atomic, interruption
 from dgaal_cli.errors import CheckFailedError, StorageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.simulation.phases import STOPPED
 from dgaal_cli.simulation.plan import FULL_DATA, Arm, Plan
 from dgaal_cli.simulation.pool import LabeledPool, load_pool

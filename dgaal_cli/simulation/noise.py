@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dgaal_cli.errors import InputDataError, UsageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
 Labels = npt.NDArray[np.int64]

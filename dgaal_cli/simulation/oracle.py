@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import Answer

@@ -8,7 +8,7 @@ import msgspec
 from dgaal_cli.config.load import build_config, parse_assignment
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import ConfigError, UsageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.methods.registry import check_method
 
 REFERENCE = "random"

@@ -13,7 +13,7 @@ from dgaal_cli.data.pool_shape import natural_order, network_side, stretch_note
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.data.sources.base import Source
 from dgaal_cli.errors import InputDataError, UsageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 from dgaal_cli.simulation.plan import Arm, Plan, config_of
 from dgaal_cli.training.seeding import numpy_generator

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from dgaal_cli.errors import DamagedError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 
 class Seconds(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.methods.registry import CLASSIC
 from dgaal_cli.simulation.plan import REFERENCE, Plan
 from dgaal_cli.simulation.statistics import CONFIDENCE, Estimate

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from dgaal_cli import __version__
 from dgaal_cli.errors import UsageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.store import classes, items, projection, queries
 from dgaal_cli.store.instants import to_microseconds

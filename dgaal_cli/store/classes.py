@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from dgaal_cli.errors import UsageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.store.records import ClassRecord
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from dgaal_cli.atomic import sync_folder
 from dgaal_cli.errors import DgaalError, StorageError, UsageError, WorkspaceError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.store import schema
 from dgaal_cli.store.filesystem import network_filesystem
 from dgaal_cli.store.gate import Gate, in_use

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from dgaal_cli.errors import BusyError, StorageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 DEADLINE_S = 8.0
 """How long one process may hold the store before who waits for it is told its number."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from dgaal_cli.errors import UsageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import ItemId
 from dgaal_cli.store import classes, items
 from dgaal_cli.store.answers import NewEvent, Operator, append

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 from dgaal_cli.errors import UsageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.store.records import AddedItems, ItemRecord, ItemState, NewItem, NewSynthetic
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn, Self
 
 from dgaal_cli.errors import DgaalError, UsageError, WorkspaceError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.store import answers, backups, classes, imports, items, projection, queries, schema
 from dgaal_cli.store.connection import Database, create_file

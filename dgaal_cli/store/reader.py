@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Self
 
 from dgaal_cli.errors import UsageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.store import classes, history, items, projection, queries
 from dgaal_cli.store.connection import Database

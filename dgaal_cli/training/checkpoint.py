@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 
 from dgaal_cli.atomic import sync_folder, write_bytes
 from dgaal_cli.errors import CheckpointError, StorageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.training.checkpoint_folder import (
     COMPLETE_NAME,
     STATE_NAME,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from dgaal_cli.errors import CheckpointError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 TENSORS_NAME = "tensors.safetensors"
 STATE_NAME = "state.json"

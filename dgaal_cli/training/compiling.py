@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from dgaal_cli.errors import UsageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 
 def compile_networks(

@@ -9,7 +9,7 @@ import torch
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import UsageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 THREAD_WORK = 2**23
 """Images x pixels x squared channels of a step that keep a thread busy."""
@@ -41,7 +41,7 @@ def useful_threads(config: Config) -> int:
     """Return how many CPU threads the configured networks are large enough for, 1 or more.
 
     Every operation of a step is split among the threads, which then wait for each other: 8 x 8
-    digits are slower with two threads than with one (``tests/benchmarks/bench_threads.py``). The
+    digits are slower with two threads than with one (``benchmarks/bench_threads.py``). The
     work of T's step stands for that of all networks, which a preset sizes alike.
     """
     side = config.pool.image_size or config.network.max_image_size

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from dgaal_cli.errors import CheckFailedError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 SHOWN = 10
 """Images that a message names; a batch may hold hundreds."""

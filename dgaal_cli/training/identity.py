@@ -8,7 +8,7 @@ import torch
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import CheckpointError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.training.device import processor_name
 from dgaal_cli.training.runtime import Runtime
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dgaal_cli.errors import ConfigError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.tui.keymap import Keymap, OwnKeys, check_name, chosen_keys
 

@@ -3,29 +3,24 @@
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from dgaal_cli.workflows.annotators import new_op_id
-from dgaal_cli.workflows.label import LabelSession
-from dgaal_cli.workflows.label_view import (
-    AnswerName,
-    CurvePoint,
-    Given,
-    LabelView,
-    Press,
-    Subject,
-)
-from dgaal_cli.workflows.rounds_report import JunkRow, RoundRow, RoundsReport
+from dgaal_cli.api.label import LabelSession
+from dgaal_cli.labeling.annotators import new_op_id
+from dgaal_cli.labeling.rounds_report import JunkRow, RoundRow, RoundsReport
+from dgaal_cli.labeling.view import AnswerName, LabelView, Press, Subject
+from dgaal_cli.rounds.learning_curve import CurvePoint
+from dgaal_cli.store.standing_answers import StandingAnswer
 
 __all__ = [
     "AnswerName",
     "Bridge",
     "CurvePoint",
-    "Given",
     "JunkRow",
     "LabelSession",
     "LabelView",
     "Press",
     "RoundRow",
     "RoundsReport",
+    "StandingAnswer",
     "Subject",
     "new_op_id",
 ]

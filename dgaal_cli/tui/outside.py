@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 
 def viewer(environment: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from dgaal_cli.errors import DgaalError, UsageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.tui.bridge import LabelSession, LabelView, Press, Subject, new_op_id
 from dgaal_cli.tui.phrases import answer_words

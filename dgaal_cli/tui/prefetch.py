@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from dgaal_cli.errors import DgaalError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.tui import theme
 from dgaal_cli.tui.render.choose import Mode

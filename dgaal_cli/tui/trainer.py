@@ -20,6 +20,7 @@ from typing import IO, Any, Literal
 
 import msgspec
 
+from dgaal_cli.escaping import show
 from dgaal_cli.events import (
     AnyEvent,
     CheckpointSaved,
@@ -31,7 +32,6 @@ from dgaal_cli.events import (
     Warned,
     decode,
 )
-from dgaal_cli.harmless import show
 
 TRAIL = 24
 """Recent values of a loss that are kept."""

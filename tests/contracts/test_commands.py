@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from dgaal_cli import cli
+from dgaal_cli.artifacts.engines.devices import parse_device
 from dgaal_cli.cli import COMMANDS
-from dgaal_cli.engines.devices import parse_device
 from dgaal_cli.errors import UsageError
 
 EVERY = pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -107,7 +107,7 @@ def test_doctor_reports_json_and_needs_no_workspace(run):
 
 def test_a_bug_is_called_one_and_its_traceback_shown_only_on_demand(run, monkeypatch):
     monkeypatch.setattr(
-        "dgaal_cli.workflows.doctor.doctor", lambda *_: (_ for _ in ()).throw(KeyError("\x1bboo"))
+        "dgaal_cli.api.doctor.doctor", lambda *_: (_ for _ in ()).throw(KeyError("\x1bboo"))
     )
     code, _, err = run("doctor")
     assert code == 1

@@ -7,9 +7,9 @@ import pytest
 from formula_nets import CASES_BY_ROLE, Case
 from sealed_artifacts import sealed
 
-from dgaal_cli.engines.base import Engine
-from dgaal_cli.engines.eager import EagerEngine
-from dgaal_cli.engines.load import ENGINES, load_engine, load_engine_bytes
+from dgaal_cli.artifacts.engines.base import Engine
+from dgaal_cli.artifacts.engines.eager import EagerEngine
+from dgaal_cli.artifacts.engines.load import ENGINES, load_engine, load_engine_bytes
 from dgaal_cli.errors import ArtifactError, UsageError
 from exporters.registry import FORMATS, SUFFIXES
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dgaal_cli.errors import InputDataError, UsageError
-from dgaal_cli.harmless import cell, uncell
+from dgaal_cli.escaping import cell, uncell
 from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.store.exchange.base import Document, ExportJob, FileFormat
 from dgaal_cli.store.exchange.folders import assembling

@@ -6,15 +6,15 @@
 import numpy as np
 import pytest
 
+from dgaal_cli.api.export import export
+from dgaal_cli.api.generate import GenerateOptions, generate, redraws
+from dgaal_cli.api.init import InitRequest, init
+from dgaal_cli.api.score import ScoreOptions, score
+from dgaal_cli.api.train import train
 from dgaal_cli.config.load import configuration
 from dgaal_cli.methods.registry import METHODS, SYNTHESIZING
 from dgaal_cli.simulation.oracle import answer_items, true_labels
 from dgaal_cli.store.labels import LabelStore
-from dgaal_cli.workflows.export import export
-from dgaal_cli.workflows.generate import GenerateOptions, generate, redraws
-from dgaal_cli.workflows.init import InitRequest, init
-from dgaal_cli.workflows.score import ScoreOptions, score
-from dgaal_cli.workflows.train import train
 from exporters.manifest import ROLES
 
 POOL = "builtin:digits#test"  # 500 images

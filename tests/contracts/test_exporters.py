@@ -11,8 +11,8 @@ import torch
 from formula_nets import Case, all_cases, info, manifest, sampler_case
 from torch import nn
 
-from dgaal_cli.engines.eager import EagerEngine
-from dgaal_cli.engines.load import load_engine_bytes
+from dgaal_cli.artifacts.engines.eager import EagerEngine
+from dgaal_cli.artifacts.engines.load import load_engine_bytes
 from exporters import seal
 from exporters.chatter import ExportError
 from exporters.embedded import embed, read_manifest

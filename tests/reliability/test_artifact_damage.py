@@ -21,7 +21,7 @@ from formula_nets import CASES_BY_ROLE, info, manifest
 from onnx import TensorProto, helper
 from sealed_artifacts import sealed
 
-from dgaal_cli.engines.load import load_engine
+from dgaal_cli.artifacts.engines.load import load_engine
 from exporters import embedded, seal
 from exporters.registry import SUFFIXES
 
@@ -29,7 +29,7 @@ from exporters.registry import SUFFIXES
 REFUSALS = """
 import json, sys
 from pathlib import Path
-from dgaal_cli.engines.load import load_engine
+from dgaal_cli.artifacts.engines.load import load_engine
 from dgaal_cli.errors import DgaalError
 outcomes = []
 for line in sys.stdin:
@@ -150,7 +150,7 @@ import json, sys
 from pathlib import Path
 import numpy as np
 from exporters import seal
-from dgaal_cli.engines.load import load_engine
+from dgaal_cli.artifacts.engines.load import load_engine
 seal.check = lambda data, format_: None
 images = np.arange(7 * 192, dtype=np.uint8).reshape(7, 8, 8, 3)
 for line in sys.stdin:

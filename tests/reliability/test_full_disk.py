@@ -24,7 +24,7 @@ Drive = Callable[..., Any]
 pytestmark = [pytest.mark.slow, needs_strace]
 
 CORE = ["dgaal_cli.cli", "numpy", "PIL.Image"]
-TRAIN = [*CORE, "dgaal_cli.workflows.train", "dgaal_cli.workflows.query", "sklearn.datasets"]
+TRAIN = [*CORE, "dgaal_cli.api.train", "dgaal_cli.api.query", "sklearn.datasets"]
 SMALL = [
     *("--set", "pretrain.min_steps=4", "--set", "pretrain.epochs=0", "--set", "coevolve.steps=6"),
     *("--set", "classifier.steps=6", "--device", "cpu", "--threads", "1", "-q"),
@@ -167,7 +167,7 @@ def test_label(drive: Drive, tmp_path: Path, pristine: Path, most: int):
         typed="cat\nx\nu\ndog\nq\n",
         verify="labeled",
         events=3,
-        imports=[*CORE, "dgaal_cli.workflows.label", "dgaal_cli.tui.start", "dgaal_cli.tui.plain"],
+        imports=[*CORE, "dgaal_cli.api.label", "dgaal_cli.tui.start", "dgaal_cli.tui.plain"],
     )
 
 
@@ -213,13 +213,13 @@ def test_query(drive: Drive, tmp_path: Path, trained: Path, most: int):
 @DEEP
 def test_generate(drive: Drive, tmp_path: Path, trained: Path, most: int):
     command = ["generate", "-n", "5", "-o", "drawn", "--device", "cpu", "-q"]
-    imports = [*CORE, "dgaal_cli.workflows.generate", "onnxruntime", "sklearn.datasets"]
+    imports = [*CORE, "dgaal_cli.api.generate", "onnxruntime", "sklearn.datasets"]
     fail(drive, tmp_path, most, command=command, verify="drawn", count=5, imports=imports)
 
 
 @DEEP
 def test_report(drive: Drive, tmp_path: Path, trained: Path, most: int):
-    imports = [*TRAIN, "dgaal_cli.workflows.report", "matplotlib.pyplot"]
+    imports = [*TRAIN, "dgaal_cli.api.report", "matplotlib.pyplot"]
     fail(drive, tmp_path, most, command=["report", "-q"], verify="reported", imports=imports)
 
 
@@ -231,7 +231,7 @@ def test_simulate(drive: Drive, tmp_path: Path, most: int):
         *("--rounds", "1", "--initial", "20", "-n", "5", "--pool-size", "60", "--test-size", "40"),
         *("--set", "classifier.steps=6", "-q"),
     ]
-    imports = [*TRAIN, "dgaal_cli.workflows.simulate"]
+    imports = [*TRAIN, "dgaal_cli.api.simulate"]
     fail(drive, tmp_path, most, command=command, verify="simulated", imports=imports)
 
 
@@ -246,7 +246,7 @@ def test_score(drive: Drive, tmp_path: Path, trained: Path, most: int):
         verify="scored",
         old="old",
         lines=501,
-        imports=[*CORE, "dgaal_cli.workflows.score", "onnxruntime", "sklearn.datasets"],
+        imports=[*CORE, "dgaal_cli.api.score", "onnxruntime", "sklearn.datasets"],
     )
 
 
@@ -260,7 +260,7 @@ def test_export(drive: Drive, tmp_path: Path, trained: Path, most: int):
         verify="exported",
         artifacts=["sampler.onnx", "generator.onnx", "classifier.onnx"],
         is_second=True,
-        imports=[*TRAIN, "dgaal_cli.workflows.export", "onnxruntime", "onnxscript", "torch.onnx"],
+        imports=[*TRAIN, "dgaal_cli.api.export", "onnxruntime", "onnxscript", "torch.onnx"],
     )
 
 

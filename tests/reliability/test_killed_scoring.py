@@ -24,7 +24,7 @@ from pathlib import Path
 import dgaal_cli.scoring.journal as journal
 journal.FLUSH_S = 0.0  # a file a batch: more moments at which a kill can do harm
 {sabotage}
-from dgaal_cli.workflows.score import ScoreOptions, score
+from dgaal_cli.api.score import ScoreOptions, score
 options = ScoreOptions(device="cpu", resume=True, features=Path(sys.argv[2]))
 score("pool", artifact=Path("sampler.onnx"), base=Path.cwd(), output=Path(sys.argv[1]),
       options=options)

@@ -24,7 +24,7 @@ FOLDERS = ("imagefolder", "hf")
 
 # The program with the one function switched off that makes names harmless.
 CARELESS = """
-import dgaal_cli.harmless as harmless
+import dgaal_cli.escaping as harmless
 harmless.show = lambda name: name if isinstance(name, str) else name.decode("utf-8", "replace")
 from dgaal_cli.cli import main
 main()

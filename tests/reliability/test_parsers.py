@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from label_workspaces import make_store
 from sample_images import png
 
+from dgaal_cli.artifacts.artifact_bytes import check_artifact
 from dgaal_cli.config.load import load_config
 from dgaal_cli.data.images import decode
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.data.unreadable import UnreadableImageError
-from dgaal_cli.engines.artifact import check_artifact
 from dgaal_cli.errors import ArtifactError, CheckpointError, DgaalError, InputDataError
 from dgaal_cli.store.exchange import csv_table
 from dgaal_cli.store.exchange.registry import load_format

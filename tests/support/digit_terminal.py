@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dgaal_cli.api.label import LabelSession
 from dgaal_cli.config.load import build_config
 from dgaal_cli.ids import SampleId
 from dgaal_cli.store.labels import LabelStore
@@ -28,7 +29,6 @@ from dgaal_cli.tui.settings import Settings
 from dgaal_cli.tui.trainer import TrainingState
 from dgaal_cli.tui.widgets.rows import Rows
 from dgaal_cli.tui.widgets.sheet import Sheet
-from dgaal_cli.workflows.label import LabelSession
 from dgaal_cli.workspace import Workspace
 
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]

@@ -87,7 +87,7 @@ def labeled(root: Path, job: Job, _code: int, out: str) -> str:
 
 
 def trained(root: Path, job: Job, code: int, _out: str) -> str:
-    from dgaal_cli.rounds import last_trained, learning_curve
+    from dgaal_cli.rounds.state import last_trained, learning_curve
     from dgaal_cli.training.checkpoint_folder import candidates, is_sound
     from dgaal_cli.workspace import Workspace
 
@@ -114,7 +114,7 @@ def exported(root: Path, job: Job, code: int, _out: str) -> str:
     """Every artifact is whole, and the list of digests fits if the command said so."""
     import hashlib
 
-    from dgaal_cli.engines.artifact import read_artifact
+    from dgaal_cli.artifacts.artifact_bytes import read_artifact
 
     folder = root / "artifacts"
     names = [name for name in job["artifacts"] if (folder / name).is_file()]

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from textual.pilot import Pilot
 from textual.widgets import Static
 
+from dgaal_cli.api.label import LabelSession
 from dgaal_cli.events import encode
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.tui.app import LabelApp
@@ -18,7 +19,6 @@ from dgaal_cli.tui.screens.label import LabelScreen
 from dgaal_cli.tui.settings import Settings
 from dgaal_cli.tui.widgets.image_view import ImageView
 from dgaal_cli.tui.widgets.rows import Rows
-from dgaal_cli.workflows.label import LabelSession
 
 WIDE = (120, 40)
 

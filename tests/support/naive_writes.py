@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dgaal_cli import atomic
-from dgaal_cli.workflows import labels
+from dgaal_cli.api import labels
 
 
 @contextmanager

@@ -4,8 +4,8 @@ from functools import cache
 
 from formula_nets import CASES_BY_ROLE
 
-from dgaal_cli.engines.base import Engine
-from dgaal_cli.engines.load import load_engine_bytes
+from dgaal_cli.artifacts.engines.base import Engine
+from dgaal_cli.artifacts.engines.load import load_engine_bytes
 from exporters import seal
 from exporters.embedded import embed
 from exporters.manifest import Manifest

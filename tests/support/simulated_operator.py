@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dgaal_cli.api.label import LabelSession
 from dgaal_cli.ids import ClassUid, SampleId
+from dgaal_cli.labeling.annotators import new_op_id
+from dgaal_cli.labeling.view import LabelView, Press
 from dgaal_cli.tui.grid import GridModel
-from dgaal_cli.workflows.annotators import new_op_id
-from dgaal_cli.workflows.label import LabelSession
-from dgaal_cli.workflows.label_view import LabelView, Press
 
 MOVES = ((1, 0), (-1, 0), (0, 1), (0, -1))
 

@@ -7,7 +7,7 @@ import pytest
 from label_terminal import Terminal, saying, script
 
 from dgaal_cli.events import RoundStarted
-from dgaal_cli.rounds import CHECKPOINT_NAME, round_state
+from dgaal_cli.rounds.state import CHECKPOINT_NAME, round_state
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.training.checkpoint_folder import COMPLETE_NAME, STATE_NAME, TENSORS_NAME
 from dgaal_cli.tui.screens.dialogs import ConfirmDialog, LogDialog

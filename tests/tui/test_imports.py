@@ -12,7 +12,7 @@ HEAVY = ("torch", "torchvision", "sklearn", "onnx", "onnxruntime", "matplotlib",
     ("module", "forbidden"),
     [
         ("dgaal_cli.commands.label", (*HEAVY, "textual", "numpy", "PIL")),
-        ("dgaal_cli.workflows.label", (*HEAVY, "textual", "numpy", "PIL")),
+        ("dgaal_cli.api.label", (*HEAVY, "textual", "numpy", "PIL")),
         ("dgaal_cli.tui.start", (*HEAVY, "textual", "numpy", "PIL")),
         ("dgaal_cli.tui.plain", (*HEAVY, "textual", "numpy", "PIL")),
         ("dgaal_cli.tui.keymap", (*HEAVY, "textual", "numpy", "PIL")),

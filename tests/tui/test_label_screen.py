@@ -9,6 +9,7 @@ from label_terminal import saying, script
 from textual.app import App
 from textual.widgets import Input, Static
 
+from dgaal_cli.api.label import LabelSession
 from dgaal_cli.events import QueryChosen, RoundStarted, RoundTrained, StepDone
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.tui.app import LabelApp
@@ -20,7 +21,6 @@ from dgaal_cli.tui.screens.pick_dialogs import AddClassDialog
 from dgaal_cli.tui.screens.training import TrainingDialog
 from dgaal_cli.tui.widgets.image_view import ImageView
 from dgaal_cli.tui.widgets.rows import Rows
-from dgaal_cli.workflows.label import LabelSession
 
 
 async def test_one_key_is_one_saved_label_and_the_next_image(terminal):

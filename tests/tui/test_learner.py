@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from simulated_operator import label_everything
 
+from dgaal_cli.api.label import LabelSession
+from dgaal_cli.labeling.annotators import new_op_id
+from dgaal_cli.labeling.view import Press
 from dgaal_cli.scoring.outlook import NAME, Outlook
 from dgaal_cli.store.labels import LabelStore
-from dgaal_cli.workflows.annotators import new_op_id
-from dgaal_cli.workflows.label import LabelSession
-from dgaal_cli.workflows.label_view import Press
 from exporters import seal
 from exporters.embedded import embed
 
@@ -266,7 +266,7 @@ def test_more_images_can_be_asked_while_the_next_round_trains(learned, open_it, 
 
 
 def test_an_operator_who_knows_everything_needs_half_a_key_a_label(learned, open_it):
-    """The full measurement is ``tests/benchmarks/bench_keystrokes.py``."""
+    """The full measurement is ``benchmarks/bench_keystrokes.py``."""
     session = open_it(learned())
     view = session.load_learner()
     effort = label_everything(session, truth(view), uses_grid=True, singly_first=40)

@@ -4,9 +4,9 @@ import io
 
 import pytest
 
+from dgaal_cli.api.label import LabelSession
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.tui.plain import run_plain
-from dgaal_cli.workflows.label import LabelSession
 
 
 @pytest.fixture

@@ -7,7 +7,9 @@ import shutil
 import pytest
 from label_terminal import saying, script
 
+from dgaal_cli.api.label import LabelSession
 from dgaal_cli.events import QueryChosen, RoundStarted, RoundTrained, StepDone
+from dgaal_cli.rounds.unlabelable_synthetics import Junk
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import Answer, Query, QueryEntry
 from dgaal_cli.tui.screens.help import HelpDialog
@@ -15,8 +17,6 @@ from dgaal_cli.tui.screens.pick_dialogs import NumberDialog, PickDialog
 from dgaal_cli.tui.screens.rounds import RoundsScreen
 from dgaal_cli.tui.screens.training import TrainingDialog
 from dgaal_cli.tui.widgets.rows import Rows
-from dgaal_cli.workflows.junk import Junk
-from dgaal_cli.workflows.label import LabelSession
 
 
 def words(t) -> str:

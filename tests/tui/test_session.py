@@ -4,12 +4,13 @@ import json
 
 import pytest
 
+from dgaal_cli.api.label import LabelSession, open_session
 from dgaal_cli.errors import BusyError, StorageError, UsageError
+from dgaal_cli.labeling.annotators import check_annotator, new_op_id
+from dgaal_cli.labeling.view import LabelView, Press
+from dgaal_cli.rounds.learning_curve import learning_curve
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import Query, QueryEntry
-from dgaal_cli.workflows.annotators import check_annotator, new_op_id
-from dgaal_cli.workflows.label import LabelSession, open_session
-from dgaal_cli.workflows.label_view import LabelView, Press, learning_curve
 
 
 @pytest.fixture

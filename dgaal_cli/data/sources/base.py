@@ -11,7 +11,7 @@ import numpy.typing as npt
 from dgaal_cli.data.files import read_file
 from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
 Encoded = bytes | npt.NDArray[np.uint8]

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from dgaal_cli.data.sources.base import Entry, FileBytes, gone
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
 _LONGEST_NAME = 65_536

@@ -8,7 +8,7 @@ from dgaal_cli.data.files import kind_of
 from dgaal_cli.data.sources.base import Entry, FileBytes, Refusal, gone
 from dgaal_cli.data.sources.naming import label_and_split, may_be_image
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
 

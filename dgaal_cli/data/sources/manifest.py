@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 from dgaal_cli.data.sources.base import Entry, FileBytes, file_stamp, gone
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
 COLUMNS = ("file_name", "label", "split", "id")

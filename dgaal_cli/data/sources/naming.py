@@ -3,7 +3,7 @@
 import re
 
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 SPLITS = frozenset({"train", "val", "valid", "validation", "test"})
 """Top folders of these names are parts of a data set, not classes."""

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from dgaal_cli.data.sources.base import Entry, file_stamp, gone, row_id
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
 _BYTES, _OFFSETS = "_jpeg", "_offsets"

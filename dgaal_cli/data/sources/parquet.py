@@ -14,7 +14,7 @@ from typing import Any, cast
 from dgaal_cli.data.files import MAX_FILE_BYTES
 from dgaal_cli.data.sources.base import Entry, FileBytes, Refusal, file_stamp, gone
 from dgaal_cli.errors import InputDataError, MissingExtraError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
 IMAGE_COLUMNS = ("image", "img", "image_bytes", "bytes", "jpg", "png", "file_name", "path")

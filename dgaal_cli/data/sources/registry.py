@@ -8,7 +8,7 @@ from pathlib import Path
 from dgaal_cli.data.files import kind_of
 from dgaal_cli.data.sources.base import Source
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 KINDS = (
     "a folder, an image, a .csv or .jsonl manifest, .npz, .zip, .tar, .parquet, shards such as "

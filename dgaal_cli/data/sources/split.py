@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from dgaal_cli.data.sources.base import Entry, Source, gone
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
 

@@ -24,7 +24,7 @@ from dgaal_cli.data.sources.tar_stream import Member, TarStream
 from dgaal_cli.data.sources.zip_archive import MAX_RATIO, MAX_TOTAL_BYTES
 from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
 _MAX_LABEL_BYTES = 2**16

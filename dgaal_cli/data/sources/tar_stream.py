@@ -12,7 +12,7 @@ from typing import BinaryIO
 from dgaal_cli.data.files import MAX_FILE_BYTES
 from dgaal_cli.data.sources.naming import refused
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 _BLOCK = 512
 _MAX_TEXT_BYTES = 2**20

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from dgaal_cli.data.sources.base import Entry, gone, row_id
 from dgaal_cli.errors import InputDataError, MissingExtraError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
 PREFIX = "torchvision:"

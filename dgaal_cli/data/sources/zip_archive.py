@@ -13,7 +13,7 @@ from dgaal_cli.data.sources.base import Entry, file_stamp, gone
 from dgaal_cli.data.sources.naming import Names, is_hidden, label_and_split, may_be_image, refused
 from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
 MAX_RATIO = 100

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from dgaal_cli.errors import ConfigError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.simulation.noise import with_absolute_path
 from dgaal_cli.simulation.plan import Plan
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Literal, Protocol, TypeVar, runtime_checkable
 import msgspec
 
 from dgaal_cli.errors import InputDataError, StorageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 from dgaal_cli.store.records import AnswerRecord, ClassRecord, Provenance, Verdict
 

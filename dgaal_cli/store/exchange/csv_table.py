@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import BinaryIO, cast, get_args
 
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.harmless import cell as cell_of
-from dgaal_cli.harmless import show, uncell
+from dgaal_cli.escaping import cell as cell_of
+from dgaal_cli.escaping import show, uncell
 from dgaal_cli.store.exchange.base import MAX_LINE_BYTES, ExportJob, Parsed, unreadable
 from dgaal_cli.store.records import Provenance
 

@@ -9,7 +9,7 @@ import msgspec
 
 from dgaal_cli.atomic import write_text
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.store.exchange.base import Document, ExportJob, Parsed, convert
 from dgaal_cli.store.exchange.folders import place
 from dgaal_cli.store.exchange.image_folder import files_below

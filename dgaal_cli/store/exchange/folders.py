@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from dgaal_cli.atomic import sync_file, sync_folder, write_bytes
 from dgaal_cli.errors import InputDataError, StorageError, UsageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.store.exchange.base import ExportJob
 from dgaal_cli.store.records import AnswerRecord
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.store.exchange.base import ExportJob, Parsed, with_and_without_suffix
 from dgaal_cli.store.exchange.folders import place
 

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import msgspec
 
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.store.exchange.base import (
     MAX_LINE_BYTES,
     ExportJob,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import cast
 
 from dgaal_cli.errors import UsageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.store.exchange.base import FileFormat, FolderFormat
 
 FORMATS = {

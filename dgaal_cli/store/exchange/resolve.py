@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dgaal_cli.errors import InputDataError, UsageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid, SampleId
 from dgaal_cli.store import classes
 from dgaal_cli.store.exchange.base import Parsed

@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Static
 
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 Result = TypeVar("Result")
 

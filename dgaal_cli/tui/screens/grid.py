@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.strip import Strip
 
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tui import messages, theme

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from textual.content import Content
 from textual.widgets import Static
 
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tui.actions import Action
 from dgaal_cli.tui.gate import HOLD_DELAY_S

@@ -10,7 +10,7 @@ from textual.screen import Screen
 from textual.strip import Strip
 from textual.widgets import Static
 
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.tui import theme
 from dgaal_cli.tui.actions import check_screen_keys
 from dgaal_cli.tui.bridge import Bridge, LabelView, Press, Subject

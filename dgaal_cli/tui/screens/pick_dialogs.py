@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from textual.widgets import Input, Static
 
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tui.screens.dialogs import Dialog, text
 

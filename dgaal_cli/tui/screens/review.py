@@ -10,7 +10,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.strip import Strip
 
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tui import messages, theme
@@ -18,11 +18,11 @@ from dgaal_cli.tui.actions import ClassKeys, live, name_of
 from dgaal_cli.tui.bridge import (
     AnswerName,
     Bridge,
-    Given,
     LabelSession,
     LabelView,
     Outcome,
     Press,
+    StandingAnswer,
     new_op_id,
 )
 from dgaal_cli.tui.gate import Gate, Verdict
@@ -49,7 +49,7 @@ _MOVES = {**_STEPS, "home": -_FAR, "end": _FAR}
 class Listed(Message):
     """The answers that stand, read from the store."""
 
-    def __init__(self, view: LabelView, answers: Sequence[Given]) -> None:
+    def __init__(self, view: LabelView, answers: Sequence[StandingAnswer]) -> None:
         super().__init__()
         self.view = view
         self.answers = answers
@@ -67,7 +67,7 @@ class ReviewScreen(Screen[LabelView]):
         self._class_keys = ClassKeys(keymap, settings.clock)
         self._trail = settings.trail
         self.gate = Gate(settings.clock, visible_s=settings.gate_s, is_patient=True)
-        self.answers: list[Given] = []
+        self.answers: list[StandingAnswer] = []
         self.filter = Filter()
         self.at = 0
         self.pending: Press | None = None
@@ -109,12 +109,12 @@ class ReviewScreen(Screen[LabelView]):
             self.gate.paint()
 
     @property
-    def shown(self) -> list[Given]:
+    def shown(self) -> list[StandingAnswer]:
         """The answers that the filter keeps."""
         return [given for given in self.answers if self.filter.keeps(given)]
 
     @property
-    def marked(self) -> Given | None:
+    def marked(self) -> StandingAnswer | None:
         """The answer under the cursor."""
         shown = self.shown
         return shown[min(self.at, len(shown) - 1)] if shown else None
@@ -125,7 +125,7 @@ class ReviewScreen(Screen[LabelView]):
 
     def _read(self, work: Callable[[LabelSession], LabelView]) -> None:
         """Do something in the store, then read the list."""
-        found: list[Given] = []
+        found: list[StandingAnswer] = []
 
         def deliver(outcome: Outcome) -> None:
             if isinstance(outcome, LabelView):
@@ -375,7 +375,7 @@ class ReviewScreen(Screen[LabelView]):
             image.show_strips(picture.strips)
         self._draw_frame(marked, picture)
 
-    def _draw_frame(self, marked: Given | None, picture: Picture | None) -> None:
+    def _draw_frame(self, marked: StandingAnswer | None, picture: Picture | None) -> None:
         facts: list[str] = []
         if marked:
             if marked.elapsed_ms is not None:
@@ -392,7 +392,7 @@ class ReviewScreen(Screen[LabelView]):
             captions=(((f" {name}", theme.BASE),), ((f" {words}", theme.DIM),)),
         )
 
-    def _want(self, given: Given) -> Want | None:
+    def _want(self, given: StandingAnswer) -> Want | None:
         size = self.query_one(ImageView).size
         if size.width < 1 or size.height < 1:
             return None

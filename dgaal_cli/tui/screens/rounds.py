@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.screen import Screen
 
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.tui import theme
 from dgaal_cli.tui.actions import live, name_of
 from dgaal_cli.tui.bridge import LabelView, RoundsReport

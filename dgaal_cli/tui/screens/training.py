@@ -10,7 +10,7 @@ from textual.events import Key
 from textual.widget import Widget
 from textual.widgets import Static
 
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 from dgaal_cli.tui.screens.dialogs import Dialog, LogDialog, text
 from dgaal_cli.tui.trainer import Step, Trainer, TrainingState

@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 READY = b"__GANGLION__\n"
 LARGEST_PACKET = 16 * 2**20

@@ -15,7 +15,7 @@ from typing import Any, cast
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from dgaal_cli.errors import BusyError, UsageError
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.tui.serve.child import Child
 from dgaal_cli.tui.serve.guard import COOKIE, MOST_BYTES, Guard, Rate, Refusal, response_headers
 

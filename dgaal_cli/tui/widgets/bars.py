@@ -6,7 +6,7 @@ from typing import Literal
 
 from textual.strip import Strip
 
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.tui import theme
 from dgaal_cli.tui.actions import Action
 from dgaal_cli.tui.bridge import LabelView

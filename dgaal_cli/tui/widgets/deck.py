@@ -10,7 +10,7 @@ from textual.geometry import Size
 
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.tui import messages, theme
-from dgaal_cli.tui.bridge import Given, LabelView, Press, Subject
+from dgaal_cli.tui.bridge import LabelView, Press, StandingAnswer, Subject
 from dgaal_cli.tui.keymap import Keymap
 from dgaal_cli.tui.prefetch import Picture, Prefetcher, Reader, Want
 from dgaal_cli.tui.render.choose import Mode
@@ -317,7 +317,7 @@ class Deck(Covered):
         picture = self._prefetcher.get(self._thumb_want(given)) if given and rows else None
         return list(picture.segments) if picture and picture.segments else None
 
-    def _thumb_want(self, image: Subject | Given) -> Want:
+    def _thumb_want(self, image: Subject | StandingAnswer) -> Want:
         return Want(
             item_id=image.item_id,
             sample_id=image.sample_id,

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 
 MOST_LOSSES = 4
 _STEPS = "▁▂▃▄▅▆▇█"

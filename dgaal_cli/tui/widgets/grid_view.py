@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rich.style import Style
 from textual.strip import Strip
 
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.tui import theme
 from dgaal_cli.tui.bridge import Subject

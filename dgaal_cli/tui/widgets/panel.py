@@ -8,11 +8,11 @@ from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from textual.strip import Strip
 
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tui import theme
-from dgaal_cli.tui.bridge import Given, LabelView, Subject
+from dgaal_cli.tui.bridge import LabelView, StandingAnswer, Subject
 from dgaal_cli.tui.keymap import Keymap, spell_key
 from dgaal_cli.tui.widgets.curve import curve_lines
 from dgaal_cli.tui.widgets.lines import (
@@ -347,7 +347,7 @@ def _fill(parts: list[Segment], width: int, used: int) -> Strip:
     return boxed_segments(width, [*parts[:-1], Segment(" " * (rest + THUMB_GAP), theme.BASE)])
 
 
-def _caption(model: PanelModel, given: Given, width: int) -> Piece:
+def _caption(model: PanelModel, given: StandingAnswer, width: int) -> Piece:
     if given.kind == "label":
         code = model.keymap.code_of.get(given.class_uid, "") if given.class_uid else ""
         name = show(model.view.class_name(given.class_uid))

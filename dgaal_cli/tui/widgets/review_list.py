@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from textual.strip import Strip
 
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.tui import theme
-from dgaal_cli.tui.bridge import Given, LabelView
+from dgaal_cli.tui.bridge import LabelView, StandingAnswer
 from dgaal_cli.tui.keymap import Keymap
 from dgaal_cli.tui.widgets.lines import Piece, Pieces, box_bottom, box_top, boxed, pad
 
@@ -23,7 +23,7 @@ class Filter:
     is_hinted: bool = False
     """Given with the guess in sight."""
 
-    def keeps(self, given: Given) -> bool:
+    def keeps(self, given: StandingAnswer) -> bool:
         """Tell whether an answer is listed."""
         return (
             (self.class_uid is None or given.class_uid == self.class_uid)
@@ -37,15 +37,15 @@ class Filter:
 class ReviewScene:
     """What the list shows."""
 
-    shown: Sequence[Given]
-    answers: Sequence[Given]
+    shown: Sequence[StandingAnswer]
+    answers: Sequence[StandingAnswer]
     """Shown or not."""
     at: int
     view: LabelView
     keymap: Keymap
 
 
-def asked(given: Given) -> str:
+def asked(given: StandingAnswer) -> str:
     """How the question was put."""
     return "hinted" if given.is_hinted else "blind" if given.is_blind else "hints off"
 
@@ -64,7 +64,7 @@ def review_rows(scene: ReviewScene, width: int, height: int) -> list[Strip]:
     return [*rows, box_bottom(width, _agreement(scene.answers, width), theme.LINE)]
 
 
-def _agreement(answers: Sequence[Given], width: int) -> Pieces:
+def _agreement(answers: Sequence[StandingAnswer], width: int) -> Pieces:
     """How often answers agree with the guess, blind and hinted: what hints do to people."""
     words: list[str] = []
     for name in ("blind", "hinted", "hints off"):
@@ -85,7 +85,7 @@ def _agreement(answers: Sequence[Given], width: int) -> Pieces:
 
 
 def _line(
-    scene: ReviewScene, given: Given, *, is_marked: bool, width: int
+    scene: ReviewScene, given: StandingAnswer, *, is_marked: bool, width: int
 ) -> tuple[Pieces, Pieces]:
     code = scene.keymap.code_of.get(given.class_uid, "") if given.class_uid else ""
     name = show(scene.view.class_name(given.class_uid))

@@ -4,7 +4,7 @@ import textwrap
 
 from textual.strip import Strip
 
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.tui import theme
 from dgaal_cli.tui.bridge import LabelView, RoundRow, RoundsReport
 from dgaal_cli.tui.widgets.curve import curve_lines

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from dgaal_cli.harmless import show
+from dgaal_cli.escaping import show
 from dgaal_cli.tui import theme
-from dgaal_cli.tui.bridge import Given, LabelView, Press, Subject
+from dgaal_cli.tui.bridge import LabelView, Press, StandingAnswer, Subject
 from dgaal_cli.tui.keymap import Keymap, spell_key
 from dgaal_cli.tui.phrases import answer_words, labels
 from dgaal_cli.tui.widgets.lines import Piece, Pieces
@@ -59,7 +59,7 @@ def resumed(count: int) -> Pieces:
     return ((" ✔ ", theme.GOOD_STRONG), (tail, theme.BASE))
 
 
-def saved_line(given: Given | None, view: LabelView, keymap: Keymap) -> Pieces:
+def saved_line(given: StandingAnswer | None, view: LabelView, keymap: Keymap) -> Pieces:
     """The last answer, saved."""
     undo = spell_key(next(iter(keymap.keys_of("undo")), "u"))
     if given is None:
@@ -76,7 +76,7 @@ def saved_line(given: Given | None, view: LabelView, keymap: Keymap) -> Pieces:
     )
 
 
-def undone_line(before: Given, view: LabelView, keymap: Keymap) -> Pieces:
+def undone_line(before: StandingAnswer, view: LabelView, keymap: Keymap) -> Pieces:
     """What was taken back."""
     code = keymap.code_of.get(before.class_uid, "") if before.class_uid else ""
     words = answer_words(before.kind, code, show(view.class_name(before.class_uid)))

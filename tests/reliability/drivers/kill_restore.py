@@ -15,9 +15,9 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from dgaal_cli.api import labels
 from dgaal_cli.errors import WorkspaceError
 from dgaal_cli.store.labels import LabelStore
-from dgaal_cli.workflows import labels
 from dgaal_cli.workspace import Workspace
 
 EVENTS = {"open", "os.rename", "os.link", "os.remove", "os.truncate", "sqlite3.connect"}

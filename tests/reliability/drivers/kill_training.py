@@ -25,9 +25,9 @@ import sklearn.datasets  # noqa: F401 - imported once for all forks
 import torch
 
 from dgaal_cli import cli
+from dgaal_cli.rounds.resume_state import newest_terms
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.training import checkpoint, runner
-from dgaal_cli.workflows.terms import newest_terms
 from dgaal_cli.workspace import Workspace
 
 ROUND = "001"

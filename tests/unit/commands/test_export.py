@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from dgaal_cli import cli
-from dgaal_cli.workflows import export as workflow
-from dgaal_cli.workflows.artifact_folder import WrittenArtifact
+from dgaal_cli.api import export as workflow
+from dgaal_cli.artifacts.folder import WrittenArtifact
 from exporters.quantize import Agreement
 
 TOML = 'version = 1\n[pool]\nsource = "pool"\n'

@@ -7,11 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 from dgaal_cli import cli
+from dgaal_cli.api import train as workflow
 from dgaal_cli.errors import MissingExtraError, UsageError
-from dgaal_cli.workflows import terms
-from dgaal_cli.workflows import train as workflow
-from dgaal_cli.workflows.round_record import TrainResult
-from dgaal_cli.workflows.terms import Terms
+from dgaal_cli.rounds import resume_state as terms
+from dgaal_cli.rounds.record import TrainResult
+from dgaal_cli.rounds.resume_state import Terms
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_nonsense_is_refused_before_anything_is_trained(calls, tmp_path, argumen
 
 def test_event_files_without_their_package_name_the_extra(calls, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
-    for name in ("dgaal_cli.workflows.event_files", "torch.utils.tensorboard"):
+    for name in ("dgaal_cli.rounds.event_files", "torch.utils.tensorboard"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     done = run(tmp_path, "-q", "train", "--tensorboard", code=2)
     assert isinstance(done.exception, MissingExtraError)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dgaal_cli.engines.load import load_engine_bytes
+from dgaal_cli.artifacts.engines.load import load_engine_bytes
 from dgaal_cli.networks.deploy import LEAST_SPREAD, AdversarialSampler
 from exporters import seal
 from exporters.embedded import embed

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from sample_images import encoded
 
+from dgaal_cli.api.score import ScoreOptions, score
 from dgaal_cli.data.images import decode, resize
 from dgaal_cli.data.sources import Source
 from dgaal_cli.data.sources.files import open_list
-from dgaal_cli.workflows.score import ScoreOptions, score
 
 pytest.importorskip("torch")
 
@@ -165,7 +165,7 @@ def test_for_any_engine(place: Path) -> None:
 def test_as_the_eager_network_computes_it(place: Path) -> None:
     from formula_nets import sampler_case
 
-    from dgaal_cli.engines.eager import EagerEngine
+    from dgaal_cli.artifacts.engines.eager import EagerEngine
 
     case = sampler_case()
     engine = EagerEngine(case.module, case.spec.manifest)

@@ -21,11 +21,13 @@ from fake_sampler import FakeSampler, manifest, score_of
 from sample_images import encoded, pixels, png
 
 from dgaal_cli import atomic, interruption
+from dgaal_cli.api import score as workflow
+from dgaal_cli.api.score import ScoreOptions, ScoreResult, default_artifact, score
+from dgaal_cli.artifacts.artifact_bytes import CheckedArtifact
+from dgaal_cli.artifacts.engines.tuning import DEFAULT_BATCH, Settings, fixed_settings
 from dgaal_cli.cli import _told
 from dgaal_cli.data.images import decode, resize
 from dgaal_cli.data.sources import open_source
-from dgaal_cli.engines.artifact import CheckedArtifact
-from dgaal_cli.engines.tuning import DEFAULT_BATCH, Settings, fixed_settings
 from dgaal_cli.errors import (
     ArtifactError,
     BusyError,
@@ -34,13 +36,11 @@ from dgaal_cli.errors import (
     TrustError,
     UsageError,
 )
+from dgaal_cli.escaping import unspell
 from dgaal_cli.events import AnyEvent, ScoreProgress, Warned
-from dgaal_cli.harmless import unspell
 from dgaal_cli.scoring import run as run_module
 from dgaal_cli.scoring.journal import Journal
 from dgaal_cli.scoring.pipeline import score_entries
-from dgaal_cli.workflows import score as workflow
-from dgaal_cli.workflows.score import ScoreOptions, ScoreResult, default_artifact, score
 from dgaal_cli.workspace import Workspace
 
 COUNT = 60
@@ -658,7 +658,7 @@ def test_the_command_scores_with_a_real_artifact_and_without_torch(pool: Path) -
     assert document["scored"] == 61
     assert len(document["table"]) == 3
     code = (
-        "import sys; from pathlib import Path; from dgaal_cli.workflows.score import score\n"
+        "import sys; from pathlib import Path; from dgaal_cli.api.score import score\n"
         f"r = score({str(pool)!r}, artifact=Path({str(artifact)!r}), base=Path('/'))\n"
         "print(r.scored, 'torch' in sys.modules)"
     )
@@ -689,7 +689,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(pool: Path) -> None:
     code = (
         "import sys; from pathlib import Path; import dgaal_cli.scoring.journal as j\n"
         "j.FLUSH_S = 0.0\n"
-        "from dgaal_cli.workflows.score import score, ScoreOptions\n"
+        "from dgaal_cli.api.score import score, ScoreOptions\n"
         f"score('p.npz', artifact=Path('sampler.onnx'), base=Path({str(pool.parent)!r}),"
         " output=Path(sys.argv[1]), options=ScoreOptions(batch=8, device='cpu', resume=True))"
     )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from score_rows import scored, unreadable
 
 from dgaal_cli.errors import MissingExtraError, StorageError, UsageError
-from dgaal_cli.harmless import cell, show, uncell, unspell
+from dgaal_cli.escaping import cell, show, uncell, unspell
 from dgaal_cli.ids import SampleId
 from dgaal_cli.scoring import ranking as ranking_module
 from dgaal_cli.scoring.numerals import numeral, numerals

@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from dgaal_cli.cli import app
 from dgaal_cli.ids import ItemId
+from dgaal_cli.labeling.disputes import disputes
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import Answer, NewItem, Query, QueryEntry
-from dgaal_cli.workflows.disputes import disputes
 from dgaal_cli.workspace import Workspace
 
 HOSTILE = "x\x1b]0;\x07\udcff.png"

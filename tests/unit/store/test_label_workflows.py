@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from dgaal_cli.api import labels as workflow
 from dgaal_cli.cli import app
 from dgaal_cli.errors import BusyError, UsageError, WorkspaceError
 from dgaal_cli.store import backups
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import Answer
-from dgaal_cli.workflows import labels as workflow
 from dgaal_cli.workspace import Workspace
 
 runner = CliRunner()

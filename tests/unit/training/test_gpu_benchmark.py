@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "bench_gpu.py"
+SCRIPT = Path(__file__).parents[3] / "benchmarks" / "bench_gpu.py"
 
 
 def run(*arguments):

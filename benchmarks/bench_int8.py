@@ -1,0 +1,116 @@
+"""An int8 sampler beside its float32 twin: rank agreement, top 5 % and speed, after real training.
+
+Run ``python benchmarks/bench_int8.py [--pool SOURCE] [--method vaal] [--preset tiny]``. A
+workspace is made around the pool (the embedded digits where none is named), some images get their
+true labels, ``dgaal train`` and ``dgaal export --onnx --int8`` run, and both files score the whole
+pool, blocks of each in turn, in CPU time of one thread. SOURCE must know its labels.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from making import Line, print_table
+
+DGAAL = [sys.executable, "-m", "dgaal_cli", "-q"]
+BATCH = 64
+ANSWER = """
+import sys
+from pathlib import Path
+from dgaal_cli.simulation.oracle import answer_items, true_labels
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.training.seeding import numpy_generator
+from dgaal_cli.workspace import Workspace
+root, pool, count = sys.argv[1:]
+with LabelStore.open(Workspace(Path(root)).store_path) as store:
+    items = store.items()
+    picked = numpy_generator(0, "first labels").permutation(len(items))[: int(count)]
+    answer_items(store, [items[i].item_id for i in picked], true_labels(pool, base=Path(root)))
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pool", default="builtin:digits#train")
+    parser.add_argument("--classes", default="0,1,2,3,4,5,6,7,8,9")
+    parser.add_argument("--method", default="vaal")
+    parser.add_argument("--preset", default="tiny")
+    parser.add_argument("--labels", type=int, default=200)
+    parser.add_argument("--work", type=Path, help="keep the workspace here, and use it again")
+    parser.add_argument("--set", action="append", default=[], help="as for dgaal train")
+    options = parser.parse_args()
+    pool = options.pool
+    if not pool.startswith("builtin:"):
+        pool = str(Path(pool).absolute())
+    with tempfile.TemporaryDirectory() as folder:
+        work = options.work or Path(folder) / "work"
+        if not work.exists():
+            build(work, pool, options)
+        run([*DGAAL, "-C", str(work), "export", "--onnx", "--int8"])
+        artifacts = work / "artifacts"
+        lines = compared(artifacts / "sampler.onnx", artifacts / "sampler.int8.onnx", pool)
+    title = f"{options.method}, preset {options.preset}, {options.labels} labels, {options.pool}"
+    print_table(title, lines)
+
+
+def build(work: Path, pool: str, options: argparse.Namespace) -> None:
+    init = ["init", str(work), "--pool", pool, "--classes", options.classes]
+    init += ["--method", options.method, "--preset", options.preset]
+    run([*DGAAL, *init])
+    run([sys.executable, "-c", ANSWER, str(work), pool, str(options.labels)])
+    settings = [part for value in options.set for part in ("--set", value)]
+    run([*DGAAL, "-C", str(work), "train", *settings])
+
+
+def run(command: list[str]) -> None:
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command[:8])} ...\n{done.stdout}{done.stderr}")
+
+
+def compared(exact: Path, coarse: Path, pool: str) -> list[Line]:
+    from dgaal_cli.artifacts.engines.load import load_engine
+    from exporters.quantize import compare_rankings
+
+    engines = [load_engine(path, device="cpu", threads=1) for path in (exact, coarse)]
+    manifest = engines[0].manifest
+    images = pixels(pool, manifest.input_size, manifest.channels)
+    scores: list[list[np.ndarray]] = [[], []]
+    seconds: list[list[float]] = [[], []]
+    for start in range(0, len(images) - BATCH + 1, BATCH):
+        block = images[start : start + BATCH]
+        for place, engine in enumerate(engines):
+            engine.run({"images": block})
+            began = time.thread_time()
+            scores[place].append(engine.run({"images": block})["score"])
+            seconds[place].append(time.thread_time() - began)
+    agreement = compare_rankings(*(np.concatenate(part) for part in scores), least=-1.0)
+    float32, int8 = (1e6 * float(np.median(part)) / BATCH for part in seconds)
+    return [
+        Line(f"Spearman over {agreement.images:,} images", agreement.spearman, ">= 0.99"),
+        Line("overlap of the best 5 %", agreement.top_overlap, ">= 0.97"),
+        Line("float32 / int8, CPU time of the engine", float32 / int8, ">= 1"),
+        Line("float32, microseconds an image", float32),
+        Line("int8, microseconds an image", int8),
+        Line("float32, MB", exact.stat().st_size / 1e6),
+        Line("int8, MB", coarse.stat().st_size / 1e6),
+    ]
+
+
+def pixels(pool: str, side: int, channels: int) -> np.ndarray:
+    from dgaal_cli.data.decoding import decode_stream
+    from dgaal_cli.data.sources import open_source
+
+    entries = open_source(pool, base=Path.cwd()).entries()
+    stream = decode_stream(entries, size=side, channels=channels, hashes=False)
+    return np.concatenate([batch.pixels for batch in stream])
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))
+    main()

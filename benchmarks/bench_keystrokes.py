@@ -1,0 +1,168 @@
+"""Keys per correct label on a 2,000-image MNIST pool, with and without grid and learner.
+
+Run: ``python benchmarks/bench_keystrokes.py MNIST.npz``. It makes a workspace, labels 160
+images in two rounds by the true labels, trains and exports, and then lets an operator with perfect
+knowledge answer one query over all that is left, with the terminal's own session and grid.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+
+from simulated_operator import label_everything
+
+import dgaal_cli as dgaal
+from dgaal_cli.api.label import LabelSession
+from dgaal_cli.labeling.pool_predictions import make_outlook
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import Answer
+from dgaal_cli.workspace import Workspace
+
+COUNT = 2000
+FIRST = (60, 100)
+CONFIG = """name = "mnist"
+method = "margin"
+preset = "tiny"
+[pool]
+source = "pool.npz"
+image_size = 16
+channels = 1
+"""
+
+
+def build(root: Path, pixels: np.ndarray, labels: np.ndarray) -> None:
+    """Two rounds by true labels, a third trained and exported, its query over all that is left."""
+    from dgaal_cli.api.export import export
+    from dgaal_cli.api.init import InitRequest, init
+
+    np.savez(root / "pool.npz", x=pixels)
+    workspace = init(
+        InitRequest(
+            root=root / "work",
+            pool=str(root / "pool.npz"),
+            base=root,
+            classes=[str(k) for k in range(10)],
+            preset="tiny",
+        )
+    ).workspace
+    values = ("method=margin", "pool.image_size=16")
+    config = dgaal.configuration(workspace, *values)
+    for count in (*FIRST, COUNT - sum(FIRST)):
+        dgaal.train(workspace, config)
+        query = dgaal.query(workspace, config, count=count)
+        if count in FIRST:
+            answer(workspace, query, labels)
+    export(workspace, config, formats=["onnx"])
+    make_outlook(workspace, config)
+
+
+def answer(workspace: Workspace, query, labels: np.ndarray) -> None:
+    with LabelStore.open(workspace.store_path) as store:
+        uids = {record.name: record.uid for record in store.classes()}
+        store.submit_many(
+            [
+                Answer(
+                    op_id=f"{query.round}-{item.item_id}",
+                    kind="label",
+                    item_id=item.item_id,
+                    class_uid=uids[str(labels[row_of(item.sample_id)])],
+                )
+                for item in query.items
+            ],
+            annotator="truth",
+            session="bench",
+            provenance="simulated",
+        )
+
+
+def row_of(sample_id: str) -> int:
+    return int(sample_id.rpartition("/")[2])
+
+
+def measure(root: Path, labels: np.ndarray, *, uses_grid: bool, uses_learner: bool) -> dict:
+    """One operator on a copy of the workspace."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "work"
+        shutil.copytree(root, copy)
+        workspace = Workspace(copy)
+        config = dgaal.configuration(workspace, f"label.learner={str(uses_learner).lower()}")
+        store = LabelStore.open(workspace.store_path)
+        session = LabelSession(store, config=config, workspace=workspace, annotator="op")
+        session.open()
+        view = session.load_learner()
+        assert view.learner == ("on" if uses_learner else "off"), view.learner
+        names = {record.name: record.uid for record in view.classes}
+        truth = {
+            item.sample_id: names[str(labels[row_of(item.sample_id)])] for item in store.items()
+        }
+        times: list[float] = []
+        if uses_learner:
+            time_updates(session, times)
+        began = time.perf_counter()
+        effort = label_everything(session, truth, uses_grid=uses_grid)
+        session.close()
+    row = {
+        "grid": uses_grid,
+        "learner": uses_learner,
+        "labels": effort.labels,
+        "keys": effort.keys,
+        "keys_per_correct_label": round(effort.keys_per_correct_label, 3),
+        "guess_accuracy": round(effort.guess_accuracy, 4),
+        "by_page": effort.by_page,
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+    if times:
+        row["update_ms_median"] = round(1e3 * statistics.median(times), 3)
+        row["update_ms_p95"] = round(1e3 * statistics.quantiles(times, n=20)[-1], 3)
+    return row
+
+
+def time_updates(session: LabelSession, times: list[float]) -> None:
+    """Time the learner's share of every answer: one step, and new guesses for all that is left."""
+    learner, ahead = session._learner, session._ahead
+    assert learner is not None
+    learn, rank = learner.set_label, ahead.rank
+
+    def timed_learn(*given) -> None:
+        began = time.perf_counter()
+        learn(*given)
+        times.append(time.perf_counter() - began)
+
+    def timed_rank() -> None:
+        began = time.perf_counter()
+        rank()
+        if times:
+            times[-1] += time.perf_counter() - began
+
+    learner.set_label = timed_learn  # type: ignore[method-assign]
+    ahead.rank = timed_rank  # type: ignore[method-assign]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("mnist", type=Path)
+    parser.add_argument("--workspace", type=Path, help="Use this one instead of making it.")
+    parsed = parser.parse_args()
+    with np.load(parsed.mnist) as file:
+        pixels, labels = file["x_train"][:COUNT], file["y_train"][:COUNT]
+    with tempfile.TemporaryDirectory() as folder:
+        root = parsed.workspace
+        if root is None:
+            build(Path(folder), pixels, labels)
+            root = Path(folder) / "work"
+        for uses_grid, uses_learner in ((False, False), (False, True), (True, False), (True, True)):
+            row = measure(root, labels, uses_grid=uses_grid, uses_learner=uses_learner)
+            print(json.dumps(row), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""The whole loop, unattended, on the embedded digits: dgaal and random at the same label counts."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dgaal_cli import atomic, events, interruption
+from dgaal_cli.api.export import export
+from dgaal_cli.api.init import InitRequest, init
+from dgaal_cli.api.query import query
+from dgaal_cli.api.score import score
+from dgaal_cli.api.train import train
+from dgaal_cli.config.load import load_config
+from dgaal_cli.config.schema import Config
+from dgaal_cli.errors import UsageError
+from dgaal_cli.escaping import show
+from dgaal_cli.events import Emit
+from dgaal_cli.ids import SampleId
+from dgaal_cli.rounds.random_baseline import TWIN
+from dgaal_cli.rounds.state import learning_curve, round_state
+from dgaal_cli.simulation.oracle import answer_items, true_labels
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.training.seeding import numpy_generator
+from dgaal_cli.workspace import CONFIG_NAME, Workspace
+from exporters.registry import FORMATS
+
+MARK = "demo.json"
+"""Tells a demo's folder from any other."""
+POOL = "builtin:digits#train"
+TEST = "builtin:digits#test"
+FIRST_LABELS = 40
+QUERY_SIZE = 40
+ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoRow:
+    """Both accuracies at one label count."""
+
+    labels: int
+    dgaal: float
+    random: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoResult:
+    """What the demo measured and wrote."""
+
+    workspace: Workspace
+    rows: tuple[DemoRow, ...]
+    test_images: int
+    paths: tuple[Path, ...]
+    was_complete: bool
+    """The demo had run before; nothing was computed again."""
+
+
+def demo(
+    root: Path,
+    *,
+    seed: int = 0,
+    emit: Emit = events.ignore,
+    tell: Callable[[str], None] = lambda _text: None,
+) -> DemoResult:
+    """Run the loop, or go on with one that was interrupted; a finished one is only shown again.
+
+    Args:
+        root: Folder of the demo.
+        seed: Of first labels and training.
+        emit: Listener for progress.
+        tell: Told in words what happens next.
+
+    Raises:
+        UsageError: The folder holds something that is no demo.
+        InterruptedRunError: A signal asked to stop; the next call goes on.
+    """
+    root = root.absolute()
+    _check_folder(root)
+    with interruption.listening():
+        mark = _read_mark(root, seed)
+        was_complete = bool(mark["is_complete"])
+        workspace = _arm(root, "dgaal", mark["seed"])
+        baseline = _arm(root / TWIN, "random", mark["seed"])
+        if not was_complete:
+            truth = true_labels(POOL, base=root)
+            for arm, place in (("dgaal", workspace), ("random", baseline)):
+                tell(f"{arm}: {ROUNDS} rounds, {FIRST_LABELS} labels first, then {QUERY_SIZE} each")
+                _run_rounds(place, truth, emit=emit)
+            _finish(workspace, emit=emit, tell=tell)
+            atomic.write_text(root / MARK, json.dumps({**mark, "is_complete": True}) + "\n")
+    return _result(workspace, baseline, was_complete=was_complete)
+
+
+def _check_folder(root: Path) -> None:
+    if root.exists() and not root.is_dir():
+        raise UsageError(f"{show(str(root))} is a file; name a folder for the demo")
+    if root.is_dir() and any(root.iterdir()) and not (root / MARK).is_file():
+        raise UsageError(
+            f"{show(str(root))} is not empty and no demo of dgaal; name another folder: "
+            "dgaal demo DIR"
+        )
+
+
+def _read_mark(root: Path, seed: int) -> dict[str, int]:
+    path = root / MARK
+    if not path.is_file():
+        root.mkdir(parents=True, exist_ok=True)
+        atomic.write_text(path, json.dumps({"seed": seed, "is_complete": False}) + "\n")
+    try:
+        mark = json.loads(path.read_text("utf-8"))
+        return {"seed": int(mark["seed"]), "is_complete": bool(mark["is_complete"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{show(str(path))} is damaged; name another folder: dgaal demo DIR"
+        ) from error
+
+
+def _arm(root: Path, method: str, seed: int) -> Workspace:
+    if not (root / CONFIG_NAME).is_file():
+        init(
+            InitRequest(
+                root=root,
+                pool=POOL,
+                base=root,
+                test=TEST,
+                classes=[str(digit) for digit in range(10)],
+                method=method,
+                preset="tiny",
+                name="digits",
+                seed=seed,
+                query_size=QUERY_SIZE,
+                accepts_network_folder=True,  # nobody's work: it can be made again
+            )
+        )
+    return Workspace(root)
+
+
+def _run_rounds(workspace: Workspace, truth: dict[SampleId, str], *, emit: Emit) -> None:
+    """Take whatever step comes next until the last round is trained."""
+    config = _config(workspace)
+    while True:
+        interruption.check("the demo stopped; run the same command to go on")
+        with LabelStore.open(workspace.store_path) as store:
+            if not store.watermark():
+                items = store.items()
+                picked = numpy_generator(config.seed, "first labels").permutation(len(items))
+                answer_items(store, [items[i].item_id for i in picked[:FIRST_LABELS]], truth)
+            state = round_state(workspace, store)
+            if state.trained == ROUNDS - 1:
+                return
+            if state.step == "label":
+                _answer_query(store, truth)
+                continue
+        if state.step == "train":
+            train(workspace, config, emit=emit)
+        else:
+            query(workspace, config)
+
+
+def _answer_query(store: LabelStore, truth: dict[SampleId, str]) -> None:
+    opened = store.open_query()
+    assert opened is not None
+    answered = {record.item_id for record in store.labels()}
+    left = [entry.item_id for entry in opened.entries if entry.item_id not in answered]
+    answer_items(store, left, truth)
+
+
+def _finish(workspace: Workspace, *, emit: Emit, tell: Callable[[str], None]) -> None:
+    """Export, score the pool with the exported sampler, and leave a query for a person to label."""
+    config = _config(workspace)
+    tell("exporting sampler, generator and classifier")
+    export(workspace, config, formats=tuple(FORMATS), listener=emit)
+    tell("scoring the pool with the exported sampler")
+    score(
+        POOL,
+        artifact=workspace.artifacts_path / "sampler.onnx",
+        base=workspace.root,
+        output=workspace.root / "scores.csv",
+    )
+    with LabelStore.open(workspace.store_path) as store:
+        state = round_state(workspace, store)
+    if state.step == "query":
+        query(workspace, config)
+
+
+def _config(workspace: Workspace) -> Config:
+    """The demo's own configuration: the environment does not change what it shows.
+
+    One thread: networks for 8 x 8 pixels gain nothing from more, and on a busy host threads that
+    wait for each other took twenty times as long.
+    """
+    return load_config(workspace.config_path, environment={}, assignments=["threads=1"])
+
+
+def _result(workspace: Workspace, baseline: Workspace, *, was_complete: bool) -> DemoResult:
+    ours, theirs = learning_curve(workspace)[:ROUNDS], learning_curve(baseline)[:ROUNDS]
+    rows = [
+        DemoRow(labels=own["labels"], dgaal=own["accuracy"], random=other["accuracy"])
+        for own, other in zip(ours, theirs, strict=True)
+    ]
+    return DemoResult(
+        workspace=workspace,
+        rows=tuple(rows),
+        test_images=ours[0]["measured_count"],
+        paths=(workspace.artifacts_path, workspace.root / "scores.csv", workspace.rounds_path),
+        was_complete=was_complete,
+    )

@@ -1,0 +1,205 @@
+"""What this host has, what is missing, and the command that installs it."""
+
+import os
+import platform
+import shlex
+import sqlite3
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata, util
+from typing import cast
+
+import dgaal_cli
+from dgaal_cli.artifacts.engines.devices import count_cuda_devices
+from dgaal_cli.errors import DgaalError
+from dgaal_cli.workspace import Workspace
+
+Level = str
+"""``ok``, ``missing``, ``old`` or ``risk``."""
+
+FLOORS = {
+    "numpy": (2, 0),
+    "pillow": (13, 0),
+    "textual": (8, 2),
+    "onnxruntime": (1, 24),
+    "safetensors": (0, 5),
+    "torch": (2, 11),
+    "torchvision": (0, 26),
+    "onnx": (1, 21),
+    "onnxscript": (0, 5, 4),
+    "scikit-learn": (1, 6),
+    "matplotlib": (3, 10),
+    "pyarrow": (18,),
+}
+"""Oldest version of each package that is safe to use; below it, known faults."""
+EXTRAS = {
+    "torch": "train",
+    "torchvision": "train",
+    "onnx": "train",
+    "onnxscript": "train",
+    "scikit-learn": "train",
+    "matplotlib": "train",
+    "pyarrow": "parquet",
+}
+_ALIASES = {"onnxruntime": ("onnxruntime-gpu", "onnxruntime")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of the report."""
+
+    name: str
+    level: Level
+    found: str
+    remedy: str = ""
+    """The command that mends it; empty where there is nothing to mend."""
+
+
+def doctor(environment: Mapping[str, str], workspace: Workspace | None = None) -> list[Finding]:
+    """Look at versions, devices and the terminal; imports torch and onnxruntime if present.
+
+    Args:
+        environment: Variables of the process.
+        workspace: Its file system and backups are examined too.
+    """
+    return [
+        Finding(name="dgaal", level="ok", found=dgaal_cli.__version__),
+        Finding(
+            name="python", level="ok", found=f"{platform.python_version()} at {sys.executable}"
+        ),
+        *(_package(name) for name in FLOORS),
+        _sqlite(),
+        _torch_devices(),
+        _onnx_devices(),
+        _onnx_cuda(),
+        Finding(name="cpu threads", level="ok", found=str(_cpu_count())),
+        _terminal(environment),
+        *([] if workspace is None else [_file_system(workspace), _backups(workspace)]),
+    ]
+
+
+def _package(name: str) -> Finding:
+    version = _version(name)
+    extra = EXTRAS.get(name)
+    install = f"python -m pip install 'dgaal[{extra}]'" if extra else "python -m pip install dgaal"
+    if version is None:
+        return Finding(name=name, level="missing", found="not installed", remedy=install)
+    if _numbers(version) < FLOORS[name]:
+        floor = ".".join(map(str, FLOORS[name]))
+        upgrade = f"python -m pip install --upgrade '{name}>={floor}'"
+        return Finding(name=name, level="old", found=version, remedy=upgrade)
+    return Finding(name=name, level="ok", found=version)
+
+
+def _version(name: str) -> str | None:
+    for distribution in _ALIASES.get(name, (name,)):
+        try:
+            return metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    parts: list[int] = []
+    for part in version.split("+", 1)[0].split("."):
+        if not part.isdigit():
+            break
+        parts.append(int(part))
+    return tuple(parts)
+
+
+def _sqlite() -> Finding:
+    from dgaal_cli.store.connection import is_wal_safe
+
+    mode = "WAL" if is_wal_safe() else "rollback journal (this version's WAL has a known fault)"
+    return Finding(name="sqlite", level="ok", found=f"{sqlite3.sqlite_version}, {mode}")
+
+
+def _file_system(workspace: Workspace) -> Finding:
+    from dgaal_cli.store.filesystem import network_filesystem
+
+    kind = network_filesystem(workspace.root)
+    if kind is None:
+        return Finding(name="file system", level="ok", found="local")
+    return Finding(
+        name="file system",
+        level="risk",
+        found=f"{kind}, over a network: one person on one host only",
+        remedy=f"cp -a {shlex.quote(str(workspace.root))} LOCAL_FOLDER",
+    )
+
+
+def _backups(workspace: Workspace) -> Finding:
+    from dgaal_cli.store import backups
+    from dgaal_cli.store.labels import LabelStore
+
+    try:
+        with LabelStore.open(workspace.store_path, read_only=True) as store:
+            events = store.watermark()
+    except DgaalError as error:
+        return Finding(name="labels", level="risk", found=str(error), remedy="dgaal labels restore")
+    missing = backups.overdue(workspace.store_path, events=events)
+    if missing is None:
+        count = len(backups.existing(workspace.store_path))
+        return Finding(name="backups", level="ok", found=f"{count} of {events} events")
+    return Finding(
+        name="backups",
+        level="risk",
+        found=f"the last automatic one failed: {missing} events are in no copy",
+        remedy="dgaal labels backup",
+    )
+
+
+def _torch_devices() -> Finding:
+    if util.find_spec("torch") is None:
+        return Finding(name="torch devices", level="ok", found="torch is not installed")
+    import torch
+
+    count = torch.cuda.device_count()
+    names = [torch.cuda.get_device_name(i) for i in range(count)]
+    if torch.backends.mps.is_available():
+        names.append("mps")
+    return Finding(name="torch devices", level="ok", found=", ".join(["cpu", *names]))
+
+
+def _onnx_devices() -> Finding:
+    if util.find_spec("onnxruntime") is None:
+        return Finding(name="onnx providers", level="ok", found="onnxruntime is not installed")
+    import onnxruntime
+
+    providers = cast("list[str]", onnxruntime.get_available_providers())
+    short = [name.removesuffix("ExecutionProvider") for name in providers]
+    return Finding(name="onnx providers", level="ok", found=", ".join(short))
+
+
+def _onnx_cuda() -> Finding:
+    """Tell whether an NVIDIA GPU that is there can run artifacts."""
+    name = "onnx on cuda"
+    count = count_cuda_devices()
+    if not count:
+        return Finding(name=name, level="ok", found="the driver shows no CUDA device")
+    remedy = "python -m pip install 'dgaal[cuda]'"
+    if util.find_spec("onnxruntime") is None:
+        return Finding(name=name, level="missing", found="no onnxruntime", remedy=remedy)
+    from dgaal_cli.artifacts.engines.onnx_runtime import has_cuda, preload_cuda
+
+    if not has_cuda():
+        found = f"{count} CUDA devices, but this onnxruntime has no CUDA"
+        return Finding(name=name, level="missing", found=found, remedy=remedy)
+    missing = preload_cuda()
+    if missing:
+        found = f"{count} CUDA devices, libraries are missing: {missing}"
+        return Finding(name=name, level="missing", found=found, remedy=remedy)
+    return Finding(name=name, level="ok", found=f"{count} CUDA devices")
+
+
+def _cpu_count() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _terminal(environment: Mapping[str, str]) -> Finding:
+    term = environment.get("TERM", "unset")
+    color = environment.get("COLORTERM", "unset")
+    return Finding(name="terminal", level="ok", found=f"TERM={term}, COLORTERM={color}")

@@ -1,0 +1,222 @@
+"""Export the networks of the last trained round: which modules, and what their files say."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from dgaal_cli.artifacts.folder import WrittenArtifact, write_artifacts
+from dgaal_cli.artifacts.verify_artifact import ExportJob
+from dgaal_cli.config.schema import Config
+from dgaal_cli.data.images import RESIZE_RULE
+from dgaal_cli.errors import UsageError
+from dgaal_cli.events import Emit, ignore
+from dgaal_cli.methods.base import can_learn_classes
+from dgaal_cli.networks.decoder import Decoder
+from dgaal_cli.networks.deploy import DeployedPrior
+from dgaal_cli.rounds.load_round import Trained, open_trained
+from dgaal_cli.rounds.state import METRICS_NAME, read_record
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.training.modes import evaluating
+from dgaal_cli.workspace import Workspace
+from exporters.manifest import Manifest, Role, TensorInfo
+from exporters.spec import ExportSpec
+
+QUANTILES = 101
+LARGEST_SAMPLE = 20_000
+"""Pool images, evenly spread, whose scores make the reference quantiles."""
+COMPARED_IMAGES = 64
+"""Pool images at hand for the parity check."""
+SCORED_AT_ONCE = 512
+
+_MEANINGS = {
+    "score": "higher = ask first",
+    "p_unlabeled": "the latent discriminators' probability that the image is not labeled yet",
+    "logits": "one a class, before softmax",
+    "probabilities": "one a class, sums to 1",
+    "features": "latents for similarity",
+    "synthesized": "drawn images, 0..255",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportResult:
+    """What an export left behind."""
+
+    folder: Path
+    artifacts: tuple[WrittenArtifact, ...]
+
+
+def export(
+    workspace: Workspace,
+    config: Config,
+    *,
+    formats: Sequence[str],
+    is_quantized: bool = False,
+    output: Path | None = None,
+    device: str = "auto",
+    listener: Emit = ignore,
+) -> ExportResult:
+    """Write the artifacts of the last trained round.
+
+    Args:
+        workspace: Where.
+        config: How it was trained.
+        formats: Names of ``exporters.registry.FORMATS``.
+        is_quantized: Also write an int8 sampler, calibrated on the pool.
+        output: Folder to write; None takes the workspace's ``artifacts``.
+        device: Where the exported files are run for the comparison with the eager model.
+        listener: Receives ``ArtifactWritten``.
+
+    Raises:
+        UsageError: Nothing is trained, or the round learned nothing that can be exported.
+        CheckFailedError: An exported file does not compute what the network does.
+        BusyError: Another process trains here.
+    """
+    with (
+        workspace.lock("train", doing="exporting"),
+        LabelStore.open(workspace.store_path) as store,
+    ):
+        trained = open_trained(workspace, config, store, emit=listener)
+        jobs = export_jobs(workspace, config, trained)
+        folder = output or workspace.artifacts_path
+        written = write_artifacts(
+            jobs,
+            formats=formats,
+            folder=folder,
+            record_artifact=lambda digest, role, name: store.record_artifact(
+                digest, role, name, trained.number
+            ),
+            is_quantized=is_quantized,
+            listener=listener,
+            device=device,
+        )
+    return ExportResult(folder=folder, artifacts=tuple(written))
+
+
+def export_jobs(workspace: Workspace, config: Config, trained: Trained) -> list[ExportJob]:
+    """List modules and specifications of what the round learned.
+
+    Raises:
+        UsageError: It learned nothing that can be exported.
+    """
+    data = trained.gathered.data
+    modules = trained.method.deploy(data)
+    if not can_learn_classes(data):  # an untrained task model is nothing to hand out
+        modules = {role: module for role, module in modules.items() if role == "generator"}
+    if not modules:
+        raise UsageError(
+            "nothing to export yet: the task model needs labels of two classes; label a query, "
+            "then run 'dgaal train'"
+        )
+    step = max(1, len(data.pixels) // COMPARED_IMAGES)
+    images = np.ascontiguousarray(data.pixels[::step][:COMPARED_IMAGES])
+    return [
+        ExportJob(
+            module=module.cpu().eval(),
+            spec=ExportSpec(
+                manifest=_manifest(workspace, config, trained, role, module), images=images
+            ),
+            pool=data.pixels,
+        )
+        for role, module in modules.items()
+    ]
+
+
+def _manifest(
+    workspace: Workspace, config: Config, trained: Trained, role: str, module: nn.Module
+) -> Manifest:
+    gathered = trained.gathered
+    metrics = read_record(workspace.round_path(trained.number) / METRICS_NAME)
+    has_classes = role != "generator"
+    inputs, outputs = _tensors(trained, role, module)
+    return Manifest(
+        role=_role(role),
+        method=config.method,
+        input_size=config.pool.image_size,
+        channels=config.pool.channels,
+        inputs=inputs,
+        outputs=outputs,
+        resize_rule=RESIZE_RULE,
+        classes=tuple(r.name for r in gathered.classes) if has_classes else (),
+        class_uids=tuple(r.uid for r in gathered.classes) if has_classes else (),
+        score_quantiles=_quantiles(trained, module) if role == "sampler" else (),
+        dataset_digest=gathered.dataset_digest,
+        seed=config.seed,
+        round=trained.number,
+        labels=metrics["labels"],
+        accuracy=metrics["accuracy"],
+    )
+
+
+def _role(name: str) -> Role:
+    assert name in ("sampler", "generator", "classifier")
+    return name
+
+
+def _tensors(
+    trained: Trained, role: str, module: nn.Module
+) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
+    """Name inputs and outputs, and read their shapes off one forward pass."""
+    data = trained.gathered.data
+    size, channels = data.pixels.shape[2], data.pixels.shape[3]
+    images = TensorInfo(
+        name="images", shape=("N", size, size, channels), dtype="uint8", meaning="0..255, RGB"
+    )
+    inputs = (images,)
+    example: tuple[torch.Tensor, ...] = (torch.from_numpy(np.array(data.pixels[:2])),)
+    if isinstance(module, DeployedPrior):
+        width = module.generator.latent
+        meaning = "from the latent prior: standard normal"
+        shape = ("N", width)
+        inputs = (TensorInfo(name="latents", shape=shape, dtype="float32", meaning=meaning),)
+        example = (torch.zeros(2, width),)
+    elif role == "generator":
+        decoder = trained.method.modules["decoder"]
+        assert isinstance(decoder, Decoder)
+        width = decoder.map_channels
+        inputs += (
+            TensorInfo(
+                name="noise",
+                shape=("N", width),
+                dtype="float32",
+                meaning="factor a channel, around 1; 1 redraws without noise",
+            ),
+        )
+        example += (torch.ones(len(example[0]), width),)
+    names = {
+        "generator": ("synthesized",),
+        "classifier": ("logits", "probabilities"),
+        "sampler": ("score", "p_unlabeled", "probabilities", "features"),
+    }[role]
+    with evaluating(module):
+        answer = module.cpu()(*example)
+    results = cast("tuple[torch.Tensor, ...]", answer if isinstance(answer, tuple) else (answer,))
+    if role == "sampler" and len(results) == len(names) - 1:
+        names = tuple(name for name in names if name != "p_unlabeled")
+    return inputs, tuple(
+        TensorInfo(
+            name=name,
+            shape=("N", *result.shape[1:]),
+            dtype=str(result.dtype).removeprefix("torch."),
+            meaning=_MEANINGS[name],
+        )
+        for name, result in zip(names, results, strict=True)
+    )
+
+
+def _quantiles(trained: Trained, sampler: nn.Module) -> tuple[float, ...]:
+    """Percentiles of the pool's scores, for telling later whether another pool has drifted."""
+    pixels = trained.gathered.data.pixels
+    pixels = pixels[:: max(1, -(-len(pixels) // LARGEST_SAMPLE))]
+    scores: list[np.ndarray] = []
+    with evaluating(sampler):
+        for start in range(0, len(pixels), SCORED_AT_ONCE):
+            chunk = np.array(pixels[start : start + SCORED_AT_ONCE])
+            scores.append(sampler.cpu()(torch.from_numpy(chunk))[0].numpy())
+    levels = np.linspace(0.0, 1.0, QUANTILES)
+    return tuple(float(q) for q in np.quantile(np.concatenate(scores), levels))

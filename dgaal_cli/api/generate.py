@@ -1,0 +1,333 @@
+"""Draw images with an exported generator, from parents or its prior. ONNX needs no torch."""
+
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice, repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgaal_cli import atomic, interruption
+from dgaal_cli.artifacts.artifact_bytes import CheckedArtifact, read_artifact
+from dgaal_cli.artifacts.engines.base import Engine
+from dgaal_cli.artifacts.engines.load import IsTrusted, start_engine
+from dgaal_cli.data.decoding import decode_stream
+from dgaal_cli.data.picking import entries_at
+from dgaal_cli.data.sources import Source, open_source
+from dgaal_cli.data.sources.base import Entry
+from dgaal_cli.errors import InputDataError, StorageError, UsageError
+from dgaal_cli.escaping import show
+from dgaal_cli.ids import SampleId
+from dgaal_cli.reports.pair_sheet import encode_png, pair_sheet
+from exporters.registry import SUFFIXES
+
+SHEET_NAME = "contact_sheet.png"
+LIST_NAME = "generated.jsonl"
+"""One line an image: file, parent (null without one), seed and noise; ids are escaped only."""
+
+SHEET_PAIRS = 60
+_BATCH = 32
+REDRAWING_NOISE = 0.05
+PRIOR_NOISE = 1.0
+MOST_PRIOR_NOISE = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateOptions:
+    """How to draw."""
+
+    count: int = 24
+    """Images to draw; parents are used again, with other noise, where there are fewer."""
+    noise: float | None = None
+    """Redrawing parents: half width S of the factor a channel, uniform in [1-S, 1+S], below 1; else
+    DGAAL's 0.05. From the latent prior: its standard deviation, else 1."""
+    seed: int = 0
+    """Chooses parents and noise; image i is the same for every count."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    workers: int = 0
+    """Decoder processes; 0 takes one a CPU."""
+    is_trusted: IsTrusted = False
+    """Whether a TorchScript artifact may run; ONNX needs no trust."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateResult:
+    """What was drawn."""
+
+    folder: Path
+    files: tuple[str, ...]
+    parents: tuple[SampleId | None, ...]
+    """Of each file, in the same order; None for images from the latent prior."""
+    unreadable: tuple[tuple[SampleId, str], ...]
+    """Parents that were passed over, and why."""
+    device: str
+    seconds: float
+
+
+def generate(
+    parents: str | Source | None,
+    *,
+    artifact: Path,
+    base: Path,
+    output: Path,
+    options: GenerateOptions | None = None,
+) -> GenerateResult:
+    """Draw images and write them as PNG, with a contact sheet that shows their parents, too.
+
+    The folder appears when everything in it is written; until then it does not exist.
+
+    Args:
+        parents: SOURCE text, or an open source, of images to redraw; None for a generator that
+            draws from its latent prior: see ``redraws``.
+        artifact: An exported generator, ``.onnx`` or ``.ts``.
+        base: Folder that a relative SOURCE is relative to.
+        output: Folder to write; must be missing or empty.
+        options: How to draw.
+
+    Raises:
+        UsageError: An option out of range, or a folder that is in use.
+        InputDataError: The source holds no readable image.
+        ArtifactError: The artifact is damaged, foreign or no generator.
+        TrustError: TorchScript that nobody vouches for.
+        StorageError: The folder cannot be written.
+    """
+    options = options or GenerateOptions()
+    started = time.perf_counter()
+    checked = read_artifact(artifact, role="generator")
+    _check(options, output, is_redrawing=_redraws(checked))
+    _check_parents(parents, checked)
+    source = open_source(parents, base=base) if isinstance(parents, str) else parents
+    engine = start_engine(checked, device=options.device, is_trusted=options.is_trusted)
+    with _folder(output) as folder:
+        drawn = _Drawing(folder, options, _noise(options, is_redrawing=source is not None))
+        with closing(_parents(source, checked, options, drawn)) as stream:
+            for batch in _batches(stream):
+                drawn.add(engine, batch)
+                interruption.check("stopped; nothing was written")
+        drawn.finish(source)
+    return GenerateResult(
+        folder=output,
+        files=tuple(drawn.files),
+        parents=tuple(drawn.parents),
+        unreadable=tuple(drawn.unreadable.items()),
+        device=engine.device,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def redraws(artifact: Path) -> bool:
+    """Tell whether a generator redraws parents; else it draws from its latent prior.
+
+    Raises:
+        UsageError: There is no such file.
+        ArtifactError: It is damaged, foreign or no generator.
+    """
+    return _redraws(read_artifact(artifact, role="generator"))
+
+
+def _redraws(artifact: CheckedArtifact) -> bool:
+    return any(info.dtype == "uint8" for info in artifact.manifest.inputs)
+
+
+def default_generator(root: Path) -> Path:
+    """Find the generator that a workspace exported into the folder ``root``.
+
+    Raises:
+        UsageError: There is none.
+    """
+    for suffix in SUFFIXES.values():
+        path = root / f"generator{suffix}"
+        if path.is_file():
+            return path
+    raise UsageError(
+        f"{show(str(root))} holds no generator; write one with 'dgaal export' (methods dgaal and "
+        "gaal), or name a file with -a"
+    )
+
+
+Parent = tuple[SampleId | None, NDArray[np.uint8] | None]
+
+
+class _Drawing:
+    """Files of one run, in the order of drawing."""
+
+    def __init__(self, folder: Path, options: GenerateOptions, noise: float) -> None:
+        self.files: list[str] = []
+        self.parents: list[SampleId | None] = []
+        self.unreadable: dict[SampleId, str] = {}
+        self._folder = folder
+        self._options = options
+        self._scale = noise
+        # Rows of one stream: what image i gets depends neither on the count nor on the batch.
+        self._noise = np.random.default_rng((options.seed, 1))
+        self._pairs: list[tuple[NDArray[np.uint8], ...]] = []
+        self._lines: list[str] = []
+
+    def add(self, engine: Engine, batch: list[Parent]) -> None:
+        """Redraw some parents, or draw as many without any, and write the images."""
+        known = [pixels for _, pixels in batch if pixels is not None]
+        images = np.stack(known) if known else None
+        feed: dict[str, NDArray[Any]] = {}
+        for info in engine.manifest.inputs:
+            shape = (len(batch), *(int(side) for side in info.shape[1:]))
+            if images is None:
+                feed[info.name] = self._latents(shape)
+            else:
+                feed[info.name] = images if info.dtype == "uint8" else self._factors(shape)
+        drawings = engine.run(feed)[engine.manifest.outputs[0].name]
+        for (parent, pixels), drawing in zip(batch, drawings, strict=True):
+            name = f"{len(self.files):06d}.png"
+            (self._folder / name).write_bytes(encode_png(drawing))
+            self._lines.append(self._line(name, parent))
+            self.files.append(name)
+            self.parents.append(parent)
+            if len(self._pairs) < SHEET_PAIRS:
+                self._pairs.append((drawing,) if pixels is None else (pixels, drawing))
+
+    def finish(self, source: Source | None) -> None:
+        """Write what goes with the images.
+
+        Raises:
+            InputDataError: Not one parent could be read.
+        """
+        if not self.files and source is not None:
+            reasons = "; ".join(f"{show(i)}: {show(why)}" for i, why in self.unreadable.items())
+            raise InputDataError(
+                f"{show(source.spec)} holds no readable image to redraw"
+                + (f" ({reasons[:300]})" if reasons else "")
+            )
+        (self._folder / LIST_NAME).write_text("".join(self._lines), "utf-8")
+        (self._folder / SHEET_NAME).write_bytes(pair_sheet(self._pairs))
+
+    def _factors(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        return self._noise.uniform(1 - self._scale, 1 + self._scale, shape).astype(np.float32)
+
+    def _latents(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        return (self._scale * self._noise.standard_normal(shape)).astype(np.float32)
+
+    def _line(self, name: str, parent: SampleId | None) -> str:
+        document = {
+            "file": name,
+            "parent": parent,
+            "seed": self._options.seed,
+            "noise": self._scale,
+        }
+        return json.dumps(document) + "\n"
+
+
+def _parents(
+    source: Source | None, artifact: CheckedArtifact, options: GenerateOptions, drawn: _Drawing
+) -> Generator[Parent]:
+    """Yield ``count`` readable parents: shuffled, and from the start again when they run out."""
+    if source is None:
+        yield from repeat((None, None), options.count)
+        return
+    total = source.count()
+    total = sum(1 for _ in source.entries()) if total is None else total
+    order: list[int] = np.random.default_rng((options.seed, 0)).permutation(total).tolist()
+    readable: list[Parent] = []
+    given = 0
+    size = options.count
+    while order:
+        # As many as are wanted, in a pass over the source: a pool need not fit in memory.
+        entries = entries_at(source, order[:size])
+        del order[:size]
+        size *= 2  # many are unreadable
+        for parent in _decoded(iter(entries), artifact, options, drawn):
+            if len(readable) < options.count:
+                readable.append(parent)
+            yield parent
+            given += 1
+            if given == options.count:
+                return
+    again = chain.from_iterable(repeat(readable)) if readable else iter(())
+    yield from islice(again, options.count - given)
+
+
+def _decoded(
+    entries: Iterator[Entry],
+    artifact: CheckedArtifact,
+    options: GenerateOptions,
+    drawn: _Drawing,
+) -> Generator[Parent]:
+    manifest = artifact.manifest
+    stream = decode_stream(
+        entries,
+        size=manifest.input_size,
+        channels=manifest.channels,
+        workers=options.workers,
+        chunk=min(_BATCH, options.count),
+    )
+    with closing(stream):
+        for decoded in stream:
+            for entry, pixels, is_ok, why in zip(
+                decoded.entries, decoded.pixels, decoded.ok, decoded.errors, strict=True
+            ):
+                if is_ok:
+                    yield entry.id, pixels
+                else:
+                    drawn.unreadable[entry.id] = why
+
+
+def _batches(parents: Iterator[Parent]) -> Iterator[list[Parent]]:
+    while batch := list(islice(parents, _BATCH)):
+        yield batch
+
+
+def _noise(options: GenerateOptions, *, is_redrawing: bool) -> float:
+    if options.noise is not None:
+        return options.noise
+    return REDRAWING_NOISE if is_redrawing else PRIOR_NOISE
+
+
+def _check_parents(parents: str | Source | None, artifact: CheckedArtifact) -> None:
+    if parents is None and _redraws(artifact):
+        raise UsageError(f"{artifact.name} redraws parents; name them with --parents")
+    if parents is not None and not _redraws(artifact):
+        raise UsageError(f"{artifact.name} draws from its latent prior; leave --parents out")
+
+
+def _check(options: GenerateOptions, output: Path, *, is_redrawing: bool) -> None:
+    if options.count < 1:
+        raise UsageError(f"--count {options.count} draws nothing; give 1 or more")
+    noise = _noise(options, is_redrawing=is_redrawing)
+    if is_redrawing and not 0.0 <= noise < 1.0:
+        raise UsageError(f"--noise {noise} is out of range; give 0 or more, below 1")
+    if not 0.0 <= noise <= MOST_PRIOR_NOISE:
+        raise UsageError(f"--noise {noise} is out of range; give 0 to {MOST_PRIOR_NOISE:.0f}")
+    try:
+        is_used = output.exists() and (not output.is_dir() or any(output.iterdir()))
+    except OSError as error:
+        raise StorageError(f"cannot read {show(str(output))}: {error.strerror}") from error
+    if is_used:
+        raise UsageError(f"{show(str(output))} is not empty; name a new folder with -o")
+
+
+@contextmanager
+def _folder(target: Path) -> Generator[Path]:
+    """Fill a folder beside ``target`` that takes its name only if the block ends without error."""
+    target = target.absolute()
+    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        for path in temporary.iterdir():
+            atomic.sync_file(path)
+        atomic.sync_folder(temporary)
+        os.replace(temporary, target)  # noqa: PTH105 - as in atomic; an empty folder may stand there
+        atomic.sync_folder(target.parent)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {show(str(target))}: {error.strerror or error}; nothing was kept"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

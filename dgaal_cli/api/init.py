@@ -1,0 +1,290 @@
+"""Make a workspace around a pool; no image is copied, renamed or moved."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dgaal_cli import atomic
+from dgaal_cli.config.load import build_config, preset_names
+from dgaal_cli.config.schema import Config
+from dgaal_cli.data.pool import Survey, survey
+from dgaal_cli.data.pool_shape import natural_order, network_side, stretch_note
+from dgaal_cli.data.sources import open_source
+from dgaal_cli.errors import ConfigError, InputDataError, UsageError
+from dgaal_cli.escaping import show
+from dgaal_cli.ids import SampleId
+from dgaal_cli.methods.registry import check_method
+from dgaal_cli.store.filesystem import network_filesystem
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import ImportedLabel, NewItem
+from dgaal_cli.workspace import CONFIG_NAME, Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitRequest:
+    """What the user asked for."""
+
+    root: Path
+    pool: str
+    base: Path
+    """Folder that a relative ``pool`` or ``test`` is relative to."""
+    test: str = ""
+    classes: Sequence[str] = ()
+    method: str = "dgaal"
+    preset: str = ""
+    """Sizes and schedules; empty picks what fits the pool."""
+    name: str = ""
+    seed: int = 0
+    query_size: int = 24
+    budget: int = 0
+    takes_labels: bool = False
+    """Import the labels that the source carries."""
+    accepts_network_folder: bool = False
+    """Make it on a network file system too; one person at a time then, the labels at their risk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitResult:
+    """What was made."""
+
+    workspace: Workspace
+    config: Config
+    images: int
+    duplicates: int
+    unreadable: tuple[tuple[SampleId, str], ...]
+    classes: list[str]
+    labels: int
+    offered: int
+    """Labels that the source carries and that were not taken."""
+    note: str
+    """What becomes of images that are not square, or not of one size; empty if none is."""
+
+
+def init(request: InitRequest, *, on_progress: Callable[[int], None] | None = None) -> InitResult:
+    """Survey the pool, then write the store and, last, ``dgaal.toml``.
+
+    Raises:
+        UsageError: There is a workspace already, or a name is unknown.
+        InputDataError: The pool is missing, empty or unreadable.
+        InterruptedRunError: A signal asked to stop; nothing was left behind.
+    """
+    _check_request(request)
+    source = open_source(request.pool, base=request.base)
+    if request.test:
+        open_source(request.test, base=request.base)
+    found = survey(source, on_progress=on_progress)
+    classes = _classes(request, found)
+    workspace = Workspace(request.root.absolute())
+    pool = {
+        "source": _portable(request.pool, request.base, workspace.root),
+        "test": _portable(request.test, request.base, workspace.root),
+        "channels": 3 if found.is_color else 1,
+    }
+    preset = request.preset or _fitting_preset(is_color=found.is_color)
+    tree = {
+        "name": request.name or workspace.root.name,
+        "method": request.method,
+        "preset": preset,
+        "seed": request.seed,
+        "pool": pool,
+        "query": {"size": request.query_size, "budget": request.budget},
+    }
+    largest = build_config(tree).network.max_image_size
+    side = network_side(found.median_side, largest=largest)
+    config = build_config({**tree, "pool": {**pool, "image_size": side}})
+    made_root = not workspace.root.exists()
+    try:
+        workspace.root.mkdir(parents=True, exist_ok=True)
+        result = _write(workspace, config, request, found, classes)
+    except BaseException:
+        if made_root:
+            shutil.rmtree(workspace.root, ignore_errors=True)
+        raise
+    return result
+
+
+def _check_request(request: InitRequest) -> None:
+    check_method(request.method)
+    if request.preset and request.preset not in preset_names():
+        known = ", ".join(preset_names())
+        raise ConfigError(f"unknown preset '{show(request.preset)}'; choose one of {known}")
+    root = request.root.absolute()
+    if root.exists() and not root.is_dir():
+        raise UsageError(f"{show(str(root))} is a file; name a folder for the workspace")
+    if (root / CONFIG_NAME).exists():
+        raise UsageError(
+            f"{show(str(root))} is a workspace already; use another folder, or go on with "
+            "'dgaal status'"
+        )
+    if Workspace(root).store_path.exists():
+        raise UsageError(
+            f"{show(str(root))} holds a labels.db but no {CONFIG_NAME}; put {CONFIG_NAME} back, or "
+            "choose another folder: dgaal never writes over labels"
+        )
+    _check_place(root, accepts_network_folder=request.accepts_network_folder)
+
+
+def _fitting_preset(*, is_color: bool) -> str:
+    """Name a preset that redraws the pool: gray strokes need a quarter of a photograph's width."""
+    return "small" if is_color else "tiny"
+
+
+def _check_place(root: Path, *, accepts_network_folder: bool) -> None:
+    """Refuse file systems on which SQLite's locks and syncs cannot be trusted."""
+    kind = None if accepts_network_folder else network_filesystem(root)
+    if kind is not None:
+        raise UsageError(
+            f"{show(str(root))} lies on a network file system ({show(kind)}), where labels of two "
+            "people can damage each other; choose a folder on a local disk, or give --i-know if "
+            "only one person on one host will ever label here"
+        )
+
+
+def _classes(request: InitRequest, found: Survey) -> list[str]:
+    """Classes that were named; else, where labels are taken, those of the source."""
+    names = list(dict.fromkeys(name.strip() for name in request.classes))
+    if "" in names:
+        raise InputDataError("a class name is empty; write --classes cat,dog")
+    if not request.takes_labels:
+        return names
+    carried = {item.label for item in found.items if item.label is not None}
+    if not carried:
+        raise InputDataError(
+            f"asked for the labels of {show(request.pool)}, which carries none; "
+            "leave --labels-from-source out"
+        )
+    if names and (unknown := sorted(carried - set(names))):
+        raise InputDataError(
+            f"the source has labels that are not in --classes: {show(', '.join(unknown[:5]))}"
+        )
+    return names or sorted(carried, key=natural_order)
+
+
+def _portable(spec: str, base: Path, root: Path) -> str:
+    """Write a path relative to the workspace it lies in, any other absolute; keep names."""
+    path_text, mark, split = spec.rpartition("#")
+    if not mark or (base / spec).exists():
+        path_text, mark, split = spec, "", ""
+    path = base / path_text
+    if not spec or ":" in path_text.partition("/")[0] or not _names_files(path):
+        return spec
+    path = path.absolute()
+    inside = path.is_relative_to(root)
+    return (str(path.relative_to(root)) if inside else os.path.normpath(path)) + mark + split
+
+
+def _names_files(path: Path) -> bool:
+    return path.exists() or "{" in path.name
+
+
+def _write(
+    workspace: Workspace, config: Config, request: InitRequest, found: Survey, classes: list[str]
+) -> InitResult:
+    with tempfile.TemporaryDirectory(prefix=".init-", dir=workspace.root) as scratch:
+        path = Path(scratch) / workspace.store_path.name
+        with LabelStore.create(
+            path, accepts_network_folder=request.accepts_network_folder
+        ) as store:
+            for name in classes:
+                store.add_class(name)
+            added = store.add_items(
+                NewItem(
+                    sample_id=item.id,
+                    sha256=item.sha256,
+                    size_bytes=item.size_bytes,
+                    width=item.width,
+                    height=item.height,
+                )
+                for item in found.items
+            )
+            store.mark_all_unreadable(found.unreadable)
+            labels = _take_labels(store, found) if request.takes_labels else 0
+        _move_in(path, workspace, render_config(config))
+    return InitResult(
+        workspace=workspace,
+        config=config,
+        images=added.new,
+        duplicates=added.duplicates,
+        unreadable=found.unreadable,
+        classes=classes,
+        labels=labels,
+        offered=0 if request.takes_labels else sum(i.label is not None for i in found.items),
+        note=stretch_note(found.sizes(), config.pool.image_size),
+    )
+
+
+def _move_in(made: Path, workspace: Workspace, config_text: str) -> None:
+    """Give the store its place and, last, write the file that makes the folder a workspace."""
+    backups = made.parent / "backups"
+    moved: list[Path] = []
+    try:
+        for source, target in (
+            (backups, workspace.root / backups.name),
+            (made, workspace.store_path),
+        ):
+            if source.exists():
+                os.rename(source, target)  # noqa: PTH104 - same call as atomic's
+                moved.append(target)
+        atomic.sync_folder(workspace.root)
+        atomic.write_text(workspace.config_path, config_text)
+    except BaseException:  # without the last file the next init would refuse the first ones
+        for target in moved:
+            shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+        raise
+
+
+def _take_labels(store: LabelStore, found: Survey) -> int:
+    uids = {record.name: record.uid for record in store.classes()}
+    labels = [
+        ImportedLabel(sample_id=item.id, class_uid=uids[item.label], annotator="source")
+        for item in found.items
+        if item.label is not None
+    ]
+    return store.import_labels(labels).added
+
+
+def render_config(config: Config) -> str:
+    """Write the part of a configuration that a person edits, with a word on each key."""
+    pool, query = config.pool, config.query
+    return f"""\
+# What a person edits. Precedence: command line, DGAAL_* environment, this file, preset, defaults.
+version = {config.version}
+name = {_quoted(config.name)}
+method = {_quoted(config.method)}   # how the next images are chosen; 'dgaal init --help' names all
+preset = {_quoted(config.preset)}   # sizes and schedules: {", ".join(preset_names())}
+seed = {config.seed}
+device = {_quoted(config.device)}   # auto, cpu, cuda, cuda:N, mps
+
+[pool]
+source = {_quoted(pool.source)}
+test = {_quoted(pool.test)}   # labeled images that only measure accuracy; "": held-out labels
+image_size = {pool.image_size}   # side in pixels that the networks see: 8, 16, 32 or 64
+channels = {pool.channels}   # 1 gray, 3 color
+
+[query]
+size = {query.size}   # labels asked a round
+budget = {query.budget}   # labels allowed in all; 0 sets no limit
+"""
+
+
+def _quoted(text: str) -> str:
+    r"""Write a TOML basic string; surrogates of undecodable path bytes cannot be written.
+
+    Raises:
+        InputDataError: The text holds bytes that TOML cannot carry.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputDataError(
+            f"the path {show(text)} is no valid UTF-8, so dgaal.toml cannot name it; rename the "
+            "folder or link to it"
+        ) from error
+    escaped = "".join(
+        f"\\u{ord(c):04x}" if c < " " or c == "\x7f" else {"\\": "\\\\", '"': '\\"'}.get(c, c)
+        for c in text
+    )
+    return f'"{escaped}"'

@@ -1,0 +1,371 @@
+"""Labels out and in, their history, and the care of the store that holds them."""
+
+import contextlib
+import io
+import os
+import sqlite3
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from dgaal_cli.atomic import replacing, sync_folder
+from dgaal_cli.config.schema import Config
+from dgaal_cli.data.sources import Entry, FileBytes, Source, open_source
+from dgaal_cli.errors import InputDataError, UsageError, WorkspaceError
+from dgaal_cli.escaping import show
+from dgaal_cli.ids import SampleId
+from dgaal_cli.labeling.disputes import disputed
+from dgaal_cli.store import backups
+from dgaal_cli.store.exchange.base import ExportJob, FileFormat, Link
+from dgaal_cli.store.exchange.folders import assembling
+from dgaal_cli.store.exchange.registry import guess_format, load_format
+from dgaal_cli.store.exchange.resolve import resolve
+from dgaal_cli.store.instants import system_clock, to_iso, to_microseconds
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import Counts, EventRecord
+from dgaal_cli.workspace import Workspace
+
+_MAGIC = ((b"\x89PNG", ".png"), (b"\xff\xd8", ".jpg"), (b"GIF8", ".gif"), (b"BM", ".bmp"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportedLabels:
+    """What ``export_labels`` wrote."""
+
+    format: str
+    path: Path | None
+    """None for a stream."""
+    count: int
+    left_out: int
+    """Synthetic images that would have needed ``--include-synthetic``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedLabels:
+    """What ``import_labels`` changed, or would change in a dry run."""
+
+    format: str
+    added: int
+    replaced: int
+    unchanged: int
+    new_classes: tuple[str, ...]
+    is_dry_run: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelStats:
+    """The labels of now in numbers."""
+
+    counts: Counts
+    by_class: tuple[tuple[str, int], ...]
+    """Pool labels a class, in the order of the classes."""
+    by_annotator: tuple[tuple[str, int], ...]
+    """Present answers a person, most first."""
+    by_provenance: tuple[tuple[str, int], ...]
+    """Effective labels by where they came from, synthetic ones included."""
+    disagreements: int
+    """Images that two annotators answered differently and nobody settled."""
+    median_ms: int | None
+    """Median time of an answer whose time was taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreCheck:
+    """What ``check`` found."""
+
+    problems: tuple[str, ...]
+    mended: int
+    """Rows of the present state that were recomputed."""
+    events: int
+    backups: tuple[Path, ...]
+    """Newest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """What ``restore`` did."""
+
+    backup: Path
+    set_aside: Path | None
+    """The store that was there before; None if there was none."""
+    events: int
+
+
+def export_labels(
+    workspace: Workspace,
+    config: Config,
+    *,
+    format: str,  # noqa: A002 - the option's own word
+    target: Path | BinaryIO,
+    link: Link = "symlink",
+    include_synthetic: bool = False,
+) -> ExportedLabels:
+    """Write the labels in an exchange format; the file or folder appears whole or not at all.
+
+    Args:
+        workspace: Whose labels.
+        config: Names the pool, for formats that show its images.
+        format: A name of ``store.exchange.registry.FORMATS``.
+        target: File or new folder; a stream for formats that are one file.
+        link: How folder formats show images that are files.
+        include_synthetic: Generated images too.
+
+    Raises:
+        UsageError: No such format, or the target exists where it may not.
+    """
+    chosen = load_format(format)
+    with LabelStore.open(workspace.store_path, read_only=True) as store:
+        answers = store.answers()
+        classes = store.classes()
+    kept = [answer for answer in answers if include_synthetic or not answer.is_synthetic]
+    job = ExportJob(answers=kept, classes=classes, images=_PoolImages(workspace, config), link=link)
+    path = target if isinstance(target, Path) else None
+    if isinstance(chosen, FileFormat):
+        if isinstance(target, Path):
+            with replacing(target) as stream:
+                count = chosen.write(stream, job)
+        else:
+            count = chosen.write(target, job)
+    else:
+        if path is None:
+            raise UsageError(f"the format {format} is a folder; name it with -o")
+        with assembling(path) as folder:
+            count = chosen.fill(folder, job)
+    return ExportedLabels(format=format, path=path, count=count, left_out=len(answers) - len(kept))
+
+
+def import_labels(
+    workspace: Workspace,
+    path: Path,
+    *,
+    format: str | None = None,  # noqa: A002 - the option's own word
+    annotator: str = "import",
+    add_classes: bool = False,
+    is_dry_run: bool = False,
+) -> ImportedLabels:
+    """Take over labels from a file or folder: all of them in one transaction, or none.
+
+    Args:
+        workspace: Where they go.
+        path: What to read.
+        format: A name of ``store.exchange.registry.FORMATS``; None tells it by the suffix.
+        annotator: Whose labels they are where the file does not say.
+        add_classes: Unknown class names become new classes instead of an error.
+        is_dry_run: Check everything and keep nothing.
+
+    Raises:
+        InputDataError: Something in the file is wrong; names file, line and column.
+    """
+    if not path.exists():
+        raise InputDataError(f"there is no {show(str(path))} to import")
+    name = format or guess_format(path)
+    chosen = load_format(name)
+    with LabelStore.open(workspace.store_path) as store:
+        found = resolve(store, chosen.read(path), annotator=annotator, may_add_classes=add_classes)
+        report = store.import_labels(
+            found.labels, new_classes=found.new_classes, is_dry_run=is_dry_run
+        )
+    return ImportedLabels(
+        format=name,
+        added=report.added,
+        replaced=report.replaced,
+        unchanged=report.unchanged + found.repeated,
+        new_classes=tuple(record.name for record in found.new_classes),
+        is_dry_run=is_dry_run,
+    )
+
+
+def label_log(
+    workspace: Workspace, *, count: int | None = None, annotator: str | None = None
+) -> list[EventRecord]:
+    """Return the history, newest first.
+
+    Args:
+        workspace: Whose.
+        count: How many events; None for all.
+        annotator: Only this person's.
+    """
+    with LabelStore.open(workspace.store_path, read_only=True) as store:
+        return store.latest_events(2**62 if count is None else count, annotator=annotator)
+
+
+def label_stats(workspace: Workspace) -> LabelStats:
+    """Count labels by class, person and provenance."""
+    with LabelStore.open(workspace.store_path, read_only=True) as store:
+        counts = store.counts()
+        classes = store.classes()
+        answers = [answer for answer in store.answers() if answer.kind != "flag"]
+        labels = store.labels()
+    times = [answer.elapsed_ms for answer in answers if answer.elapsed_ms is not None]
+    people = Counter(answer.annotator for answer in answers if answer.kind != "inherit")
+    return LabelStats(
+        counts=counts,
+        by_class=tuple((record.name, counts.by_class.get(record.uid, 0)) for record in classes),
+        by_annotator=tuple(people.most_common()),
+        by_provenance=tuple(Counter(label.provenance for label in labels).most_common()),
+        disagreements=len(disputed(answers)),
+        median_ms=int(np.median(times)) if times else None,
+    )
+
+
+def check(
+    workspace: Workspace, *, mends: bool = False, accepts_network_folder: bool = False
+) -> StoreCheck:
+    """Examine the store; with ``mends`` recompute a present state that lies.
+
+    Args:
+        workspace: Whose.
+        mends: Mend what a rebuild can mend.
+        accepts_network_folder: Let the store be written on a network file system from now on.
+
+    Raises:
+        WorkspaceError: It is damaged beyond what a rebuild can mend.
+    """
+    with LabelStore.open(
+        workspace.store_path,
+        read_only=not (mends or accepts_network_folder),
+        accepts_network_folder=accepts_network_folder,
+    ) as store:
+        problems = tuple(store.check())
+        mended = store.rebuild() if mends and problems else 0
+        if mended:
+            problems = tuple(store.check())
+        events = store.watermark()
+    copies = tuple(backups.existing(workspace.store_path))
+    return StoreCheck(problems=problems, mended=mended, events=events, backups=copies)
+
+
+def backup(workspace: Workspace) -> Path:
+    """Write a verified copy of the store and return where it lies."""
+    with LabelStore.open(workspace.store_path) as store:
+        return store.back_up()
+
+
+def restore(workspace: Workspace, copy: Path | None = None) -> Restored:
+    """Put a backup in the place of the store, which is set aside, never deleted.
+
+    Args:
+        workspace: Whose.
+        copy: Which backup; None takes the newest sound one.
+
+    Raises:
+        BusyError: A terminal or a training run uses the store.
+        WorkspaceError: No backup is sound.
+    """
+    store = workspace.store_path
+    with contextlib.ExitStack() as locks:
+        for name in _held_locks(workspace):
+            locks.enter_context(workspace.lock(name, doing="restoring the labels"))
+        chosen, events = _sound(store, copy)
+        _settle(store)
+        stamp = to_iso(to_microseconds(system_clock())).replace(":", "").replace("-", "")
+        aside = store.with_name(f"{store.name}.before-restore-{stamp}")
+        linked: list[tuple[Path, Path]] = []
+        try:
+            # A kill at any moment leaves the old store or the new one under the store's name.
+            with replacing(store) as stream:
+                stream.write(chosen.read_bytes())
+                _set_aside(store, aside, linked)
+        except BaseException:
+            if not store.exists() or (aside.exists() and store.samefile(aside)):
+                _take_back(linked)
+            raise
+    LabelStore.open(store).close()
+    return Restored(backup=chosen, set_aside=aside if aside.exists() else None, events=events)
+
+
+def _settle(store: Path) -> None:
+    """Finish what a killed writer left in a journal, so that the store is whole without it."""
+    if any(path.exists() and path.stat().st_size for path in _journals(store)):
+        with contextlib.suppress(sqlite3.Error):  # damaged: its journal is kept beside it
+            connection = sqlite3.connect(f"{store.absolute().as_uri()}?mode=rw", uri=True)
+            with contextlib.closing(connection):
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+
+
+def _set_aside(store: Path, aside: Path, linked: list[tuple[Path, Path]]) -> None:
+    """Give a store and its journals second names, noted in ``linked``; take the journals away.
+
+    A journal that stayed would be played into the file that takes the store's name.
+    """
+    for old in (store, *_journals(store)):
+        if old.exists():
+            new = aside.with_name(old.name.replace(store.name, aside.name, 1))
+            os.link(old, new)
+            linked.append((old, new))
+    sync_folder(store.parent)
+    for journal in _journals(store):
+        journal.unlink(missing_ok=True)
+
+
+def _take_back(linked: list[tuple[Path, Path]]) -> None:
+    for old, new in linked:
+        with contextlib.suppress(OSError):
+            os.replace(new, old)  # noqa: PTH105 - where both are one file it does nothing
+            new.unlink(missing_ok=True)
+
+
+def _journals(store: Path) -> list[Path]:
+    return [store.with_name(store.name + suffix) for suffix in ("-journal", "-wal", "-shm")]
+
+
+class _PoolImages:
+    """The workspace's images for folder formats; opens the pool when the first one is wanted."""
+
+    def __init__(self, workspace: Workspace, config: Config) -> None:
+        self._workspace = workspace
+        self._spec = config.pool.source
+        self._source: Source | None = None
+
+    def path(self, sample_id: SampleId, *, is_synthetic: bool) -> Path | None:
+        """Return the image's own file, or None if it lies in an archive or array."""
+        if is_synthetic:
+            _, number, name = sample_id.split("/")
+            return self._workspace.round_path(int(number)) / "synthetic" / name
+        entry = self._entry(sample_id)
+        return Path(os.fsdecode(entry.read.path)) if isinstance(entry.read, FileBytes) else None
+
+    def content(self, sample_id: SampleId, *, is_synthetic: bool) -> tuple[bytes, str]:
+        """Return an encoded image and the suffix that its sample id lacks."""
+        if is_synthetic:
+            raise InputDataError(f"synthetic image {show(sample_id)} is gone")
+        data = self._entry(sample_id).read()
+        if isinstance(data, np.ndarray):
+            from PIL import Image
+
+            stream = io.BytesIO()
+            squeezed = data[..., 0] if data.ndim == 3 and data.shape[2] == 1 else data
+            Image.fromarray(squeezed).save(stream, "PNG")
+            return stream.getvalue(), ".png"
+        if Path(sample_id).suffix:
+            return data, ""
+        return data, next((end for magic, end in _MAGIC if data.startswith(magic)), "")
+
+    def _entry(self, sample_id: SampleId) -> Entry:
+        if self._source is None:
+            self._source = open_source(self._spec, base=self._workspace.root)
+        return self._source.get(sample_id)
+
+
+def _held_locks(workspace: Workspace) -> list[str]:
+    # The store's own gate lies in the same folder and is named after its file.
+    store_gate = workspace.store_path.name
+    folder = workspace.root / ".locks"
+    found = {path.stem for path in folder.glob("label-*.lock")} if folder.is_dir() else set[str]()
+    return [*sorted(found | {"train"}), store_gate]
+
+
+def _sound(store: Path, copy: Path | None) -> tuple[Path, int]:
+    if copy is not None:
+        return copy, backups.verify(copy)
+    for candidate in backups.existing(store):
+        with contextlib.suppress(WorkspaceError, sqlite3.Error):
+            return candidate, backups.verify(candidate)
+    raise WorkspaceError(
+        f"there is no sound backup in {show(str(backups.folder_of(store)))}; "
+        "import an export with 'dgaal labels import' into a new workspace"
+    )

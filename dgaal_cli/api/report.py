@@ -1,0 +1,350 @@
+"""Draw a workspace or a simulation as PNG files and one self-contained HTML page."""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dgaal_cli import atomic
+from dgaal_cli.api.query import CSV_NAME
+from dgaal_cli.api.simulate import SimulationResult, fact_lines, read_simulation
+from dgaal_cli.config.schema import Config
+from dgaal_cli.data.reader import ImageReader
+from dgaal_cli.data.unreadable import UnreadableImageError
+from dgaal_cli.errors import InputDataError, StorageError, UsageError
+from dgaal_cli.escaping import show, uncell
+from dgaal_cli.ids import SampleId
+from dgaal_cli.methods.gauges import health_warnings
+from dgaal_cli.reports.confusion import draw_confusion
+from dgaal_cli.reports.contact_sheet import LARGEST, draw_sheet
+from dgaal_cli.reports.curves import Difference, Series, draw_curves, draw_differences
+from dgaal_cli.reports.health import draw_health
+from dgaal_cli.reports.page import Picture, Section, render
+from dgaal_cli.rounds.state import learning_curve, trained_rounds
+from dgaal_cli.simulation import table
+from dgaal_cli.simulation.grid import CACHE_NAME
+from dgaal_cli.simulation.plan import FULL_DATA, REFERENCE
+from dgaal_cli.simulation.pool import LabeledPool, load_pool
+from dgaal_cli.simulation.records import RoundRecord
+from dgaal_cli.simulation.summary import Effect
+from dgaal_cli.workspace import Workspace
+
+REPORT_NAME = "report"
+PAGE_NAME = "index.html"
+LARGEST_SHEETS = 8
+"""Queries shown, the latest of a workspace."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportResult:
+    """What was drawn."""
+
+    page: Path
+    pictures: tuple[Path, ...]
+    notes: tuple[str, ...]
+    """What could not be drawn, and why."""
+
+
+def report_workspace(
+    workspace: Workspace, config: Config, *, folder: Path | None = None
+) -> ReportResult:
+    """Draw curve, confusion, queries and health of a workspace's rounds.
+
+    Args:
+        workspace: Where.
+        config: Of it.
+        folder: For page and pictures; None takes ``report`` in the workspace.
+
+    Raises:
+        UsageError: Nothing is trained yet.
+        StorageError: The folder cannot be written.
+    """
+    if not trained_rounds(workspace):
+        raise UsageError("nothing is trained yet, so there is nothing to draw; run 'dgaal train'")
+    notes: list[str] = []
+    curve = learning_curve(workspace)
+    sections = [
+        _workspace_curve(curve),
+        *_workspace_confusion(workspace, config, notes),
+        *_workspace_health(curve),
+        *_workspace_queries(workspace, config, notes),
+        *_workspace_pictures(workspace),
+    ]
+    title = config.name or workspace.root.name
+    return _write(title, sections, folder or workspace.root / REPORT_NAME, notes)
+
+
+def report_simulation(simulation: Path, *, folder: Path | None = None) -> ReportResult:
+    """Draw curves, differences, confusion, first queries and health of a simulation.
+
+    Args:
+        simulation: Its folder.
+        folder: For page and pictures; None takes ``report`` in it.
+
+    Raises:
+        UsageError: It is no simulation, or no trial is finished.
+        StorageError: The folder cannot be written.
+    """
+    result = read_simulation(simulation)
+    notes: list[str] = []
+    sections = [
+        Section(title="What was run", lines=fact_lines(result)),
+        Section(title="In words", lines=table.sentences(result.summary)),
+        _simulation_curves(result),
+        Section(title="Methods", table=table.method_rows(result.summary)),
+        *_systems_and_published(result),
+        Section(title="Confusion after the last round", pictures=_confusions(result)),
+        *_simulation_queries(result, notes),
+        *_simulation_health(result),
+    ]
+    title = f"dgaal simulation {result.plan.preset}".strip()
+    return _write(title, sections, folder or result.folder / REPORT_NAME, notes)
+
+
+def _workspace_curve(curve: Sequence[Mapping[str, Any]]) -> Section:
+    measured = [m for m in curve if m["accuracy"] is not None]
+    rows = [["round", "labels", "accuracy", "measured on", "seconds"]]
+    for m in curve:
+        value = "" if m["accuracy"] is None else f"{m['accuracy']:.1%}"
+        where = f"{m['measured_count']} {m['measured_on']}"
+        rows.append([str(m["round"]), str(m["labels"]), value, where, f"{m['seconds']:.1f}"])
+    pictures: list[Picture] = []
+    if measured:
+        line = Series(
+            name="accuracy",
+            labels=tuple(float(m["labels"]) for m in measured),
+            accuracies=tuple(float(m["accuracy"]) for m in measured),
+        )
+        png = draw_curves([line], ylabel=f"accuracy on {measured[-1]['measured_on']}")
+        pictures = [Picture(name="curve", png=png, caption="Accuracy over labels")]
+    return Section(title="Learning curve", table=rows, pictures=pictures)
+
+
+def _workspace_confusion(workspace: Workspace, config: Config, notes: list[str]) -> list[Section]:
+    """T's answers on the test images, or on the labels kept for measuring."""
+    from dgaal_cli.rounds.load_round import open_trained
+    from dgaal_cli.store.labels import LabelStore
+    from dgaal_cli.training.classifier import predict
+
+    try:
+        with LabelStore.open(workspace.store_path) as store:
+            trained = open_trained(workspace, config, store)
+    except UsageError as error:  # the pool is gone, or classes changed since
+        notes.append(f"no confusion matrix: {error}")
+        return []
+    data = trained.gathered.data
+    pixels, truth = data.test_pixels, data.test_labels
+    if pixels is None or truth is None:
+        rows = np.flatnonzero(data.is_held_out & (data.labels >= 0))
+        pixels, truth = data.pixels[rows], data.labels[rows]
+    if not len(truth) or len(data.present_classes) < 2:
+        notes.append("no confusion matrix: there are no images to measure on yet")
+        return []
+    answers = predict(trained.method.classifier, pixels, data.device).probabilities.argmax(1)
+    classes = len(data.class_names)
+    counts = np.bincount(truth * classes + answers, minlength=classes**2)
+    png = draw_confusion(
+        counts.reshape(classes, classes), data.class_names, title=f"round {trained.number}"
+    )
+    caption = f"{len(truth)} images that T did not learn from; rows are shares of a class"
+    picture = Picture(name="confusion", png=png, caption=caption)
+    return [Section(title="Confusion", pictures=[picture])]
+
+
+def _workspace_health(curve: Sequence[Mapping[str, Any]]) -> list[Section]:
+    png = draw_health([(int(m["round"]), m["health"]) for m in curve])
+    if png is None:
+        return []
+    said = health_warnings(curve[-1]["health"]) or ["no gauge is off"]
+    picture = Picture(name="health", png=png, caption="Gauges of the sampler by round")
+    return [Section(title="Sampler health", lines=said, pictures=[picture])]
+
+
+def _workspace_queries(workspace: Workspace, config: Config, notes: list[str]) -> list[Section]:
+    reader = ImageReader(workspace.root, config.pool.source)
+    pictures: list[Picture] = []
+    try:
+        for path in sorted(workspace.rounds_path.glob(f"*/{CSV_NAME}"))[-LARGEST_SHEETS:]:
+            picture = _query_sheet(path, reader, notes)
+            if picture is not None:
+                pictures.append(picture)
+    finally:
+        reader.close()
+    return [Section(title="Queries", pictures=pictures)] if pictures else []
+
+
+def _query_sheet(path: Path, reader: ImageReader, notes: list[str]) -> Picture | None:
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    images: list[npt.NDArray[np.uint8]] = []
+    captions: list[str] = []
+    for row in rows[:LARGEST]:
+        name = SampleId(uncell(row["id"]))
+        try:
+            images.append(reader.read(name, is_synthetic=name.startswith("synthetic/")))
+        except (UnreadableImageError, InputDataError, OSError) as error:
+            notes.append(f"{show(name)} is missing on a sheet: {show(str(error))}")
+            continue
+        captions.append(f"{row['rank']}: {uncell(row['predicted'])}")
+    if not images:
+        return None
+    number = path.parent.name
+    caption = f"Round {int(number)}: first {len(images)} of {len(rows)} images, rank and T's guess"
+    return Picture(name=f"query-{number}", png=draw_sheet(images, captions), caption=caption)
+
+
+def _workspace_pictures(workspace: Workspace) -> list[Section]:
+    """What training drew of its last round."""
+    plots = workspace.round_path(trained_rounds(workspace)[-1]) / "plots"
+    pictures = [
+        Picture(name=name, png=path.read_bytes(), caption=caption)
+        for name, caption in (
+            ("losses", "Losses of the last round"),
+            ("samples", "Images of the pool, and what the last round's generator makes of them"),
+            ("synthetic", "Images synthesized so far, latest first"),
+        )
+        if (path := plots / f"{name}.png").is_file()
+    ]
+    return [Section(title="Last round", pictures=pictures)] if pictures else []
+
+
+def _systems_and_published(result: SimulationResult) -> list[Section]:
+    """Return what not every simulation has: a T of a method's own, baselines, numbers of papers."""
+    sections: list[Section] = []
+    if any(m.system for m in result.summary.methods):
+        rows = table.system_rows(result.summary)
+        sections.append(Section(title="Systems: T as the method itself trains it", table=rows))
+    if len(rows := table.baseline_rows(result.summary)) > 1:
+        sections.append(Section(title=table.BASELINES_TITLE, table=rows))
+    if result.plan.published:
+        sections.append(Section(title=table.PUBLISHED_TITLE, lines=result.plan.published))
+    return sections
+
+
+def _simulation_curves(result: SimulationResult) -> Section:
+    methods, full = result.summary.methods, result.summary.full_data
+    series = [_series(m.name, m.selection) for m in methods]
+    level = None if full is None else full.mean
+    name = "all labels"
+    pictures = [
+        Picture(
+            name="curves",
+            png=draw_curves(series, ylabel="accuracy", level=level, level_name=name),
+            caption="Accuracy over annotations, T trained alike for all; bands are 95 % intervals",
+        )
+    ]
+    differences = [
+        Difference(name=m.name, mean=d.mean, low=d.interval[0], high=d.interval[1])
+        for m in methods
+        if (d := m.selection.vs_random) is not None and d.interval is not None
+    ]
+    if differences:
+        caption = "Paired differences to random in the area under the budget curve"
+        png = draw_differences(differences)
+        pictures.append(Picture(name="differences", png=png, caption=caption))
+    systems = [_series(f"{m.name} (system)", m.system) for m in methods if m.system is not None]
+    if systems:
+        reference = [_series(m.name, m.selection) for m in methods if m.name == REFERENCE]
+        lines = [*reference, *systems]
+        png = draw_curves(lines, ylabel="accuracy", level=level, level_name=name)
+        caption = "Systems: T as each method trains it, against random with plain T"
+        pictures.append(Picture(name="systems", png=png, caption=caption))
+    rows = table.accuracy_rows(result.summary)
+    return Section(title="Accuracy in %", table=rows, pictures=pictures)
+
+
+def _series(name: str, effect: Effect) -> Series:
+    points = effect.curve
+    has_band = all(point.accuracy.interval is not None for point in points)
+    ends = [point.accuracy.interval or (0.0, 0.0) for point in points] if has_band else []
+    return Series(
+        name=name,
+        labels=tuple(point.annotations for point in points),
+        accuracies=tuple(point.accuracy.mean for point in points),
+        low=tuple(low for low, _ in ends),
+        high=tuple(high for _, high in ends),
+    )
+
+
+def _confusions(result: SimulationResult) -> list[Picture]:
+    pictures: list[Picture] = []
+    for place, (name, trials) in enumerate(result.trials.items()):
+        counts = [rounds[-1].confusion for rounds in trials.values()]
+        whole = np.sum([c for c in counts if c is not None], axis=0)
+        png = draw_confusion(whole, list(result.facts["classes"]), title=name)
+        caption = f"{show(name)}: test images of {len(counts)} seeds"
+        pictures.append(Picture(name=f"confusion-{place}", png=png, caption=caption))
+    return pictures
+
+
+def _simulation_queries(result: SimulationResult, notes: list[str]) -> list[Section]:
+    """First query of the first seed, method by method: the same start, other questions."""
+    first = {
+        name: rounds[0]
+        for name, trials in result.trials.items()
+        if name != FULL_DATA and (rounds := trials[min(trials)])[0].queried
+    }
+    if not first:
+        return []
+    try:
+        pool = load_pool(result.plan, cache=result.folder / CACHE_NAME)
+    except InputDataError as error:
+        notes.append(f"no query sheets: {error}")
+        return []
+    pictures = [
+        Picture(
+            name=f"query-{place}",
+            png=_sheet_of(record, pool),
+            caption=f"{show(name)}, seed {record.seed}: first query, rank and true class",
+        )
+        for place, (name, record) in enumerate(first.items())
+    ]
+    return [Section(title="First queries", pictures=pictures)]
+
+
+def _sheet_of(record: RoundRecord, pool: LabeledPool) -> bytes:
+    rows = record.queried[:LARGEST]
+    captions = [
+        f"{place}: {pool.class_names[int(pool.truth[row])]}" for place, row in enumerate(rows, 1)
+    ]
+    return draw_sheet([np.asarray(pool.pixels[row]) for row in rows], captions)
+
+
+def _simulation_health(result: SimulationResult) -> list[Section]:
+    lines: list[str] = []
+    pictures: list[Picture] = []
+    for place, (name, trials) in enumerate(result.trials.items()):
+        seed = min(trials)
+        png = draw_health([(record.round, record.health) for record in trials[seed]])
+        if png is not None:
+            caption = f"{show(name)}, seed {seed}: gauges by round"
+            pictures.append(Picture(name=f"health-{place}", png=png, caption=caption))
+            # The last round chooses nothing, so there is nothing to gauge in it.
+            gauged = [record.health for record in trials[seed] if record.health]
+            last = {k: math.nan if v is None else v for k, v in gauged[-1].items()}
+            lines += [f"{show(name)}: {said}" for said in health_warnings(last)]
+    return [Section(title="Sampler health", lines=lines, pictures=pictures)] if pictures else []
+
+
+def _write(
+    title: str, sections: Sequence[Section], folder: Path, notes: Sequence[str]
+) -> ReportResult:
+    folder = folder.absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot make {show(str(folder))}: {error.strerror}") from error
+    paths: list[Path] = []
+    for picture in (picture for section in sections for picture in section.pictures):
+        paths.append(folder / f"{picture.name}.png")
+        atomic.write_bytes(paths[-1], picture.png)
+    if notes:
+        sections = [*sections, Section(title="Not drawn", lines=notes)]
+    page = folder / PAGE_NAME
+    atomic.write_text(page, render(title, sections))
+    return ReportResult(page=page, pictures=tuple(paths), notes=tuple(notes))

@@ -1,0 +1,334 @@
+"""Compare methods under one protocol, with an oracle that answers from known labels."""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+
+import dgaal_cli
+from dgaal_cli import atomic, interruption
+from dgaal_cli.data.sources import open_source
+from dgaal_cli.errors import StorageError, UsageError, WorkspaceError
+from dgaal_cli.escaping import show
+from dgaal_cli.simulation import table
+from dgaal_cli.simulation.grid import CACHE_NAME, finished, run_grid
+from dgaal_cli.simulation.noise import with_absolute_path, without_folder
+from dgaal_cli.simulation.plan import Plan, check, digest_of, protocol_of, with_reference
+from dgaal_cli.simulation.pool import LabeledPool, absent_at_start, first_rows, load_pool
+from dgaal_cli.simulation.pool import rows_of_seed as rows_of
+from dgaal_cli.simulation.records import RoundRecord
+from dgaal_cli.simulation.summary import Summary, summarize
+from dgaal_cli.training.device import pick_device, processor_name
+from dgaal_cli.workspace import Workspace
+
+MARK = "simulation.json"
+"""Tells a simulation's folder from any other; written first."""
+TABLE_NAME = "table.md"
+RESULT_NAME = "result.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulationResult:
+    """What the trials of a folder say so far."""
+
+    folder: Path
+    plan: Plan
+    """Of the folder: arms and seeds of all runs into it."""
+    facts: dict[str, Any]
+    """Machine, versions, and what the pool is."""
+    trials: Mapping[str, Mapping[int, list[RoundRecord]]]
+    summary: Summary
+
+
+def simulate(
+    plan: Plan,
+    folder: Path,
+    *,
+    base: Path,
+    jobs: int = 1,
+    command: str = "",
+    tell: Callable[[str], None] = lambda _text: None,
+) -> SimulationResult:
+    """Run what is missing of a plan's trials and summarize the folder.
+
+    Random takes part in any case: nothing can be said without it.
+
+    Args:
+        plan: What to compare.
+        folder: For records; trials that are finished there are kept.
+        base: Folder that relative sources are relative to.
+        jobs: Processes.
+        command: What the user typed, for the record.
+        tell: Told in words what is done.
+
+    Raises:
+        UsageError: The plan cannot work, or the folder holds another simulation.
+        InputDataError: A source is missing or carries no labels.
+        BusyError: Another process simulates here.
+        InterruptedRunError: A signal asked to stop; the next call goes on.
+    """
+    plan = _anchored(with_reference(plan), base)
+    check(plan)
+    folder = folder.absolute()
+    _check_folder(folder)
+    with Workspace(folder).lock("simulate", doing="a simulation"), interruption.listening():
+        tell("reading the pool")
+        pool = load_pool(plan, cache=folder / CACHE_NAME)
+        for note in pool.notes:
+            tell(f"note: {note}")
+        if not plan.initial:
+            tell(
+                "note: no first labels: a sampler that tells labeled from unlabeled images has "
+                "nothing to learn yet, so the first query shows images typical of clusters, or "
+                "random ones where the method learns nothing from images alone"
+            )
+        _check_size(plan, pool, tell)
+        whole = _register(plan, folder, _facts(plan, pool, command))
+        run_grid(plan, folder, jobs=jobs, pool=pool, tell=tell)
+        result = _result(whole, folder)
+        _write_tables(result)
+    return result
+
+
+def read_simulation(folder: Path) -> SimulationResult:
+    """Read a simulation's folder; works while it still runs.
+
+    Raises:
+        UsageError: It is none.
+        DamagedError: A file in it is damaged.
+    """
+    folder = folder.absolute()
+    if not (folder / MARK).is_file():
+        raise UsageError(f"{show(str(folder))} holds no simulation; make one with 'dgaal simulate'")
+    return _result(_read_mark(folder)[0], folder)
+
+
+def document(result: SimulationResult) -> dict[str, Any]:
+    """Return the JSON document of a simulation."""
+    plan, full = result.plan, result.summary.full_data
+    return {
+        "preset": plan.preset,
+        "follows": plan.follows,
+        "published": list(plan.published),
+        "pool": plan.pool,
+        "test": plan.test,
+        "rounds": plan.rounds,
+        "initial": plan.initial,
+        "query_size": plan.query_size,
+        "seeds": list(plan.seeds),
+        "folder": str(result.folder),
+        **result.facts,
+        "full_data": None
+        if full is None
+        else {"accuracy": full.mean, "accuracy_ci": list(full.interval) if full.interval else None},
+        "methods": table.documents(result.summary),
+    }
+
+
+def text(result: SimulationResult) -> str:
+    """Return the result for a terminal."""
+    return table.text(result.plan, result.summary, test_images=result.facts["test_images"])
+
+
+def markdown(result: SimulationResult) -> str:
+    """Return the result as a Markdown page with machine, data, seeds and command."""
+    title = result.plan.preset or "Simulation"
+    return table.markdown(
+        result.summary,
+        title=title,
+        facts=fact_lines(result),
+        published=result.plan.published,
+    )
+
+
+def fact_lines(result: SimulationResult) -> list[str]:
+    """Tell what was run on what, for whoever wants to run it again."""
+    plan, facts = result.plan, result.facts
+    machine = facts["machine"]
+    processor = machine["gpu"] if facts["device"].startswith("cuda") else machine["processor"]
+    named = [
+        ("follows", plan.follows),
+        ("differs", plan.note),
+        ("oracle errs", without_folder(plan.noise)),
+    ]
+    named += [("rare classes", plan.imbalance), ("absent", ", ".join(plan.absent_classes))]
+    return [
+        *(f"{what}: {show(text)}" for what, text in named if text),
+        f"pool: {facts['images']} images of {len(facts['classes'])} classes from "
+        f"{show(Path(plan.pool).name)} at {facts['image_size']} x {facts['image_size']}, "
+        f"{facts['test_images']} test images",
+        f"protocol: {plan.initial} first labels ({plan.start}), {plan.rounds} queries of "
+        f"{plan.query_size}; T from scratch each round",
+        f"seeds: {', '.join(map(str, plan.seeds))}",
+        f"machine: {processor}, {machine['cores']} cores, device {facts['device']}, "
+        f"{facts['threads']} thread(s) a trial; Python {machine['python']}, "
+        f"torch {machine['torch']}, dgaal {machine['dgaal']}",
+        f"command: {show(facts['command'])}",
+    ]
+
+
+def _anchored(plan: Plan, base: Path) -> Plan:
+    """Name every file from the root, so that any process finds it."""
+    changes: dict[str, Any] = {
+        "pool": open_source(plan.pool, base=base).spec,
+        "test": open_source(plan.test, base=base).spec if plan.test else "",
+        "noise": with_absolute_path(plan.noise, base),
+    }
+    return msgspec.structs.replace(plan, **changes)
+
+
+def _check_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{show(str(folder))} is a file; name a folder with -o")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).is_file():
+        raise UsageError(
+            f"{show(str(folder))} is not empty and no simulation of dgaal; name another folder "
+            "with -o"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # The mark comes first, so that whatever is killed later can go on.
+        if not (folder / MARK).is_file():
+            atomic.write_text(folder / MARK, "{}\n")
+    except OSError as error:
+        raise StorageError(f"cannot make {show(str(folder))}: {error.strerror}") from error
+
+
+def _check_size(plan: Plan, pool: LabeledPool, tell: Callable[[str], None]) -> None:
+    """Find out before the first trial what would stop the last one."""
+    smallest = len(pool.truth)
+    for seed in plan.seeds:
+        rows = rows_of(plan, pool, seed)
+        first_rows(plan, pool.truth[rows], absent_at_start(plan, pool, seed), seed)
+        smallest = min(smallest, len(rows))
+    if plan.budget > smallest:
+        tell(
+            f"note: {plan.budget} labels were asked for and the pool holds {smallest}; "
+            "the last queries are cut short"
+        )
+
+
+def _facts(plan: Plan, pool: LabeledPool, command: str) -> dict[str, Any]:
+    digest = hashlib.sha256(json.dumps([pool.ids, pool.class_names]).encode())
+    for array in (pool.truth, pool.test_labels, pool.pixels, pool.test_pixels):
+        digest.update(np.ascontiguousarray(array).data)
+    return {
+        "images": len(pool.ids),
+        "test_images": len(pool.test_labels),
+        "classes": pool.class_names,
+        "image_size": pool.image_size,
+        "channels": pool.channels,
+        "notes": list(pool.notes),
+        "dataset_digest": digest.hexdigest(),
+        "device": str(pick_device(str(plan.config.get("device", "auto")))),
+        "threads": int(plan.config.get("threads", 1)),
+        "command": command,
+        "machine": _machine(),
+    }
+
+
+def _machine() -> dict[str, Any]:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return {
+        "processor": processor_name(),
+        "cores": len(affinity(0)) if affinity else os.cpu_count(),
+        "system": platform.system(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "dgaal": dgaal_cli.__version__,
+        "began": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _register(plan: Plan, folder: Path, facts: dict[str, Any]) -> Plan:
+    """Note what runs here; arms and seeds join those of earlier runs, all else must agree.
+
+    Raises:
+        UsageError: The folder holds trials of another protocol, pool or arm of the same name.
+    """
+    whole = plan
+    if (folder / MARK).read_bytes().strip() != b"{}":
+        before, old_facts = _read_mark(folder)
+        _check_same(before, plan, folder)
+        if old_facts["dataset_digest"] != facts["dataset_digest"]:
+            raise UsageError(
+                f"the images changed since {show(str(folder))} was begun; name another folder "
+                "with -o"
+            )
+        known = {arm.label for arm in plan.arms}
+        whole = msgspec.structs.replace(
+            plan,
+            arms=(*plan.arms, *(arm for arm in before.arms if arm.label not in known)),
+            seeds=tuple(sorted({*plan.seeds, *before.seeds})),
+            full_data=plan.full_data or before.full_data,
+        )
+    content = {"plan": msgspec.to_builtins(whole), "facts": facts}
+    atomic.write_text(folder / MARK, json.dumps(content, indent=1) + "\n")
+    return whole
+
+
+def _check_same(before: Plan, now: Plan, folder: Path) -> None:
+    old, new = protocol_of(before), protocol_of(now)
+    for key in new:
+        if old[key] != new[key]:
+            raise UsageError(
+                f"{show(str(folder))} holds a simulation with {key} = {show(repr(old[key]))}, "
+                f"not {show(repr(new[key]))}; name another folder with -o"
+            )
+    theirs = {arm.label: digest_of(arm) for arm in before.arms}
+    for arm in now.arms:
+        if theirs.get(arm.label, digest_of(arm)) != digest_of(arm):
+            raise UsageError(
+                f"{show(arm.label)} has other settings in {show(str(folder))}; name another "
+                "folder with -o"
+            )
+
+
+def _read_mark(folder: Path) -> tuple[Plan, dict[str, Any]]:
+    path = folder / MARK
+    try:
+        tree = json.loads(path.read_text("utf-8"))
+        return msgspec.convert(tree["plan"], Plan), dict(tree["facts"])
+    except (OSError, ValueError, KeyError, TypeError, msgspec.ValidationError) as error:
+        raise WorkspaceError(
+            f"{show(str(path))} is damaged or of another version; name another folder with -o"
+        ) from error
+
+
+def _result(plan: Plan, folder: Path) -> SimulationResult:
+    trials = finished(folder, plan)
+    if not trials:
+        raise UsageError(f"no trial in {show(str(folder))} is finished yet")
+    return SimulationResult(
+        folder=folder,
+        plan=plan,
+        facts=_read_mark(folder)[1],
+        trials=trials,
+        summary=summarize(_in_order(plan, trials)),
+    )
+
+
+def _in_order(
+    plan: Plan, trials: Mapping[str, Mapping[int, list[RoundRecord]]]
+) -> dict[str, Mapping[int, list[RoundRecord]]]:
+    names = [arm.label for arm in plan.arms]
+    return {
+        name: trials[name] for name in [*names, *sorted(set(trials) - set(names))] if name in trials
+    }
+
+
+def _write_tables(result: SimulationResult) -> None:
+    atomic.write_text(result.folder / TABLE_NAME, markdown(result))
+    content = json.dumps(document(result), indent=1) + "\n"
+    atomic.write_text(result.folder / RESULT_NAME, content)

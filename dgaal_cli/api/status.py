@@ -1,0 +1,85 @@
+"""Where a workspace stands."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.errors import WorkspaceError
+from dgaal_cli.ids import SampleId
+from dgaal_cli.rounds.resume_state import class_changes
+from dgaal_cli.rounds.state import RoundState, learning_curve, round_state
+from dgaal_cli.store import backups
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import ClassRecord, Counts, ItemState
+from dgaal_cli.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Everything ``dgaal status`` shows."""
+
+    name: str
+    method: str
+    counts: Counts
+    classes: tuple[ClassRecord, ...]
+    state: RoundState
+    curve: tuple[dict[str, Any], ...]
+    """Metrics of every trained round."""
+    budget: int
+    unreadable: tuple[tuple[SampleId, str], ...]
+    left_out: tuple[tuple[SampleId, ItemState], ...]
+    """Images whose file is gone or was replaced: their labels wait for the old file."""
+    artifacts: tuple[str, ...]
+    not_backed_up: int
+    """Events that no backup holds although one was due; 0 if the backups are as they should be."""
+    hindrance: str
+    """Why an interrupted training cannot go on, in words; empty if it can or there is none."""
+    next_step: str
+    """The command to type next, without ``dgaal``."""
+
+
+def status(workspace: Workspace, config: Config) -> Status:
+    """Read the workspace; changes nothing."""
+    with LabelStore.open(workspace.store_path, read_only=True) as store:
+        state = round_state(workspace, store)
+        counts = store.counts()
+        classes = tuple(store.classes())
+        unreadable = tuple(store.quarantined())
+        left_out = tuple(store.replaced())
+        events = store.watermark()
+    hindrance = _hindrance(workspace, state, classes)
+    artifacts = workspace.artifacts_path
+    names = sorted(p.name for p in artifacts.iterdir()) if artifacts.is_dir() else []
+    return Status(
+        name=config.name or workspace.root.name,
+        method=config.method,
+        counts=counts,
+        classes=classes,
+        state=state,
+        curve=tuple(learning_curve(workspace)),
+        budget=config.query.budget,
+        unreadable=unreadable,
+        left_out=left_out,
+        artifacts=tuple(name for name in names if name.endswith((".onnx", ".ts"))),
+        not_backed_up=backups.overdue(workspace.store_path, events=events) or 0,
+        hindrance=hindrance,
+        next_step=_next_step(state, counts, hindrance=hindrance),
+    )
+
+
+def _hindrance(workspace: Workspace, state: RoundState, classes: Sequence[ClassRecord]) -> str:
+    if not state.is_midway:
+        return ""
+    try:
+        return "; ".join(class_changes(workspace.round_path(state.number), classes))
+    except WorkspaceError:
+        return "the record of its beginning is damaged"
+
+
+def _next_step(state: RoundState, counts: Counts, *, hindrance: str) -> str:
+    """Name what succeeds: 'train' refuses what only ``--fresh`` can begin."""
+    is_lost = bool(state.damage) and state.trained is None and not state.is_midway
+    if hindrance or (state.step == "train" and is_lost):
+        return "train --fresh"
+    return "export" if state.step == "query" and not counts.unlabeled else state.step

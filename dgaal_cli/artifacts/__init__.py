@@ -1,0 +1,1 @@
+"""Exported models: reading, running, writing and verifying them."""

@@ -1,0 +1,63 @@
+"""Where an engine runs: parse what the user asked, find out quietly what is there."""
+
+import ctypes
+import os
+import sys
+from dataclasses import dataclass
+
+from dgaal_cli.errors import UsageError
+from dgaal_cli.escaping import show
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """``auto``, ``cpu`` or one CUDA device."""
+
+    kind: str
+    index: int = 0
+
+    def __str__(self) -> str:
+        return f"cuda:{self.index}" if self.kind == "cuda" else self.kind
+
+
+CPU = Device("cpu")
+
+
+def parse_device(text: str) -> Device:
+    """Read ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    kind, colon, index = text.partition(":")
+    if not colon and kind in ("auto", "cpu", "cuda"):
+        return Device(kind)
+    if kind == "cuda" and index.isascii() and index.isdigit() and len(index) <= 3:
+        return Device(kind, int(index))
+    raise UsageError(
+        f"device {show(text)!r} is unknown to the engines; use auto, cpu, cuda or cuda:N"
+    )
+
+
+def count_cuda_devices() -> int:
+    """Ask the driver, without torch or a runtime, and without a word on the terminal.
+
+    The driver library is absent on hosts without a GPU; starting a runtime to find that out
+    would print errors from C++.
+    """
+    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        driver = ctypes.CDLL(name)
+        count = ctypes.c_int(0)
+        if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+            return 0
+    except (OSError, AttributeError):
+        return 0
+    return count.value
+
+
+def usable_cpus() -> int:
+    """Return how many CPUs this process may use; containers often allow fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return max(1, os.cpu_count() or 1)

@@ -1,0 +1,43 @@
+"""A module that is still Python, behind the same door as exported ones: parity's reference."""
+
+import copy
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from dgaal_cli.artifacts.engines.base import Arrays, checked_inputs, named_outputs, writable
+from exporters.manifest import Manifest
+
+
+class EagerEngine:
+    """A copy of a module on the CPU, in evaluation mode; the original is left as it is."""
+
+    def __init__(self, module: torch.nn.Module, manifest: Manifest) -> None:
+        self._module = copy.deepcopy(module).to("cpu").eval()
+        self._manifest = manifest
+
+    @property
+    def manifest(self) -> Manifest:
+        """What an export of the module would say of itself."""
+        return self._manifest
+
+    @property
+    def device(self) -> str:
+        """Always the CPU: the reference must not depend on a GPU's rounding."""
+        return "cpu"
+
+    @property
+    def calls(self) -> int:
+        """One: torch's threads share the work of each call."""
+        return 1
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        """Run one batch; see ``Engine.run``."""
+        arrays = checked_inputs(self._manifest, inputs)
+        with torch.inference_mode():
+            outputs: Any = self._module(
+                *(torch.from_numpy(writable(array)) for array in arrays.values())
+            )
+        named = named_outputs(self._manifest, outputs)
+        return {name: value.numpy() for name, value in named.items()}

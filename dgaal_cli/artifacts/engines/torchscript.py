@@ -1,0 +1,100 @@
+"""TorchScript, deprecated since PyTorch 2.11: contained in this file and its exporter.
+
+A TorchScript file is code. ``load_engine`` starts this engine only for trusted bytes.
+"""
+
+import io
+import warnings
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from dgaal_cli.artifacts.artifact_bytes import CheckedArtifact
+from dgaal_cli.artifacts.engines.base import Arrays, checked_inputs, named_outputs, writable
+from dgaal_cli.artifacts.engines.devices import CPU, Device, parse_device
+from dgaal_cli.errors import ArtifactError, UsageError
+from dgaal_cli.escaping import show
+from exporters.manifest import Manifest
+
+_jit: Any = torch.jit  # partly untyped
+
+
+class TorchScriptEngine:
+    """A sealed and trusted TorchScript artifact."""
+
+    def __init__(
+        self,
+        artifact: CheckedArtifact,
+        *,
+        device: str = "auto",
+        threads: int = 0,
+        calls: int = 1,  # noqa: ARG002 - other engines can use more
+    ) -> None:
+        """Load checked and trusted bytes.
+
+        Args:
+            artifact: What ``read_artifact`` returned, after the question of trust.
+            device: ``auto`` takes CUDA where torch sees it and the CPU elsewhere, silently.
+            threads: CPU threads of the whole process; 0 leaves torch's setting.
+            calls: Not used: torch's threads share the work of each call.
+
+        Raises:
+            ArtifactError: torch cannot load it.
+            UsageError: CUDA was asked for and torch sees no such device.
+        """
+        self._manifest = artifact.manifest
+        self._device = _choose(parse_device(device), artifact.name)
+        if threads:
+            torch.set_num_threads(threads)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the deprecation, which 'dgaal export' explains
+                module = _jit.load(io.BytesIO(artifact.data), map_location="cpu")
+                self._module = module.to(str(self._device))
+        except Exception as error:  # the loader raises unrelated types
+            reason = show(str(error).strip().splitlines()[0][:200] if str(error).strip() else "?")
+            raise ArtifactError(
+                f"{artifact.name} is whole, but torch {torch.__version__} cannot load it: {reason}"
+            ) from error
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the artifact says of itself."""
+        return self._manifest
+
+    @property
+    def device(self) -> str:
+        """``"cpu"`` or ``"cuda:N"``."""
+        return str(self._device)
+
+    @property
+    def calls(self) -> int:
+        """One: torch's threads share the work of each call."""
+        return 1
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        """Run one batch; see ``Engine.run``."""
+        arrays = checked_inputs(self._manifest, inputs)
+        tensors = [
+            torch.from_numpy(writable(array)).to(str(self._device)) for array in arrays.values()
+        ]
+        # Convolutions use TF32 by default on recent GPUs: too coarse for scores.
+        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+            outputs = named_outputs(self._manifest, self._module(*tensors))
+        return {name: value.cpu().numpy() for name, value in outputs.items()}
+
+
+def _choose(device: Device, name: str) -> Device:
+    if device.kind == "cpu":
+        return CPU
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.index < count:
+        return Device("cuda", device.index)
+    if device.kind == "cuda":
+        raise UsageError(
+            f"device {device} cannot run {name}: torch sees {count} CUDA devices; use --device cpu"
+        )
+    return CPU

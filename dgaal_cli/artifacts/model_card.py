@@ -1,0 +1,163 @@
+"""MODEL_CARD.md: what lies in an artifact folder, what it is good for, and how to run it.
+
+Everything in it comes from the manifests; names of classes are data and are spelled out harmlessly.
+"""
+
+from collections.abc import Mapping
+
+from dgaal_cli.escaping import show
+from exporters.manifest import Manifest
+
+_PURPOSES = {
+    "sampler": "image to score: which images to label next (higher = ask first)",
+    "generator": "parents and noise factors, or latents alone, to synthesized images",
+    "classifier": "image to class: the task model that the labels are for",
+}
+
+_LIMITS = """\
+## Limits
+
+- A score ranks images of the pool's kind. It is no probability, and it says nothing of images
+  from elsewhere.
+- The sampler knows the labels of its round. After more labels, train and export again.
+- Synthesized images inherit their parent's label; look at them before you train on them.
+- The seal inside each file proves that its bytes are whole, not who made them. Keep a copy of
+  `SHA256SUMS` where the files are not. TorchScript is code: run it only if you trust its maker.
+
+## License
+
+The weights were learned from your images and labels. Whether they may be passed on depends on the
+license of those images; the software that made them is under the MIT license.
+"""
+
+
+def model_card(manifests: Mapping[str, Manifest]) -> str:
+    """Return the card as Markdown.
+
+    Args:
+        manifests: File name -> manifest of every artifact in the folder, at least one.
+    """
+    # The sampler is what the folder is for; without one any manifest tells of the training.
+    chosen = next((m for m in manifests.values() if m.role == "sampler"), None)
+    main = chosen or next(iter(manifests.values()))
+    sections = [
+        f"# Artifacts of {_code(main.method)}, round {main.round}\n",
+        _contents(manifests),
+        _training(main),
+        _inputs(main),
+        _parity(manifests),
+        *(_agreement(name, m) for name, m in manifests.items() if m.agreement),
+        *(_usage(name, m) for name, m in manifests.items() if name.endswith(".onnx")),
+        _LIMITS,
+    ]
+    return "\n".join(sections)
+
+
+def _contents(manifests: Mapping[str, Manifest]) -> str:
+    rows = [
+        f"| `{name}` | {_PURPOSES[m.role]} | {m.precision} | {m.round} |"
+        for name, m in manifests.items()
+    ]
+    head = "| file | what it does | precision | round |\n| --- | --- | --- | --- |\n"
+    return head + "\n".join(rows) + "\n"
+
+
+def _training(main: Manifest) -> str:
+    accuracy = "not measured" if main.accuracy is None else f"{100 * main.accuracy:.1f} %"
+    classes = ", ".join(_code(name) for name in main.classes) or "none"
+    versions = ", ".join(f"{_plain(key)} {_plain(value)}" for key, value in main.versions.items())
+    return f"""\
+## Training
+
+- Method: {_code(main.method)}, seed {main.seed}, round {main.round}
+- Labeled images: {main.labels}
+- Accuracy of the task model on images it did not learn from: {accuracy}
+- Classes, in the order of the probabilities: {classes}
+- Digest of the pool: {_code(main.dataset_digest or "unknown")}
+- Made: {_plain(main.created)} with {versions}
+"""
+
+
+def _inputs(main: Manifest) -> str:
+    kind = "gray" if main.channels == 1 else "color (RGB)"
+    side = main.input_size
+    return f"""\
+## Input
+
+uint8, shape (N, {side}, {side}, {main.channels}), values 0..255, {kind}; any N. Images of another
+size are stretched to {side}x{side} with Pillow's antialiased bilinear filter. Normalization is
+inside the graph.
+"""
+
+
+def _parity(manifests: Mapping[str, Manifest]) -> str:
+    rows = [
+        f"| `{name}` | {_code(output)} | {batch} | {difference:.2g} |"
+        for name, m in manifests.items()
+        for batch, outputs in m.parity.items()
+        for output, difference in outputs.items()
+    ]
+    return (
+        "## Parity\n\nLargest absolute difference from the eager model, measured through the "
+        "engine that `dgaal score`\nruns, on these very files.\n\n"
+        "| file | output | batch size | difference |\n| --- | --- | --- | --- |\n"
+        + "\n".join(rows)
+        + "\n"
+    )
+
+
+def _agreement(name: str, m: Manifest) -> str:
+    spearman = m.agreement.get("spearman", float("nan"))
+    overlap = m.agreement.get("top_5_percent_overlap", float("nan"))
+    images = m.agreement.get("images", 0.0)
+    return (
+        f"## Ranking of `{name}`\n\nIts convolutions are int8, but those that see pixels and, "
+        "where the best images would\nchange, those onto maps of a few pixels. Beside the float32 "
+        f"sampler, on {images:.0f} images of the\npool that it was not quantized by: Spearman "
+        f"{spearman:.4f}, overlap of the best 5 %: {overlap:.2f}.\n"
+    )
+
+
+def _usage(name: str, m: Manifest) -> str:
+    mode, suffix = ("L", "[..., None]") if m.channels == 1 else ("RGB", "")
+    size = (m.input_size, m.input_size)
+    feed = ['"images": images']
+    lines = [
+        "import numpy as np",
+        "import onnxruntime",
+        "from PIL import Image",
+        "",
+        f'session = onnxruntime.InferenceSession("{name}", providers=["CPUExecutionProvider"])',
+        f'picture = Image.open("image.png").convert("{mode}")',
+        f"picture = picture.resize({size}, Image.Resampling.BILINEAR)",
+        f"images = np.asarray(picture, dtype=np.uint8){suffix}[None]",
+    ]
+    for info in m.inputs[1:]:
+        width = info.shape[1]
+        lines.append(
+            f"{info.name} = np.random.default_rng(0).uniform("
+            f"0.95, 1.05, (1, {width})).astype(np.float32)"
+        )
+        feed.append(f'"{info.name}": {info.name}')
+    outputs = [info.name for info in m.outputs]
+    lines += [
+        f"values = session.run({outputs}, {{{', '.join(feed)}}})",
+        f"result = dict(zip({outputs}, values))",
+    ]
+    meanings = "\n".join(f"- `{_plain(i.name)}`: {_plain(i.meaning)}" for i in m.outputs)
+    code = "\n".join(lines)
+    return f"## Use `{name}` from Python\n\n```python\n{code}\n```\n\n{meanings}\n"
+
+
+def _code(text: str) -> str:
+    """Return a code span that its content cannot leave."""
+    harmless = show(text).replace("`", "'").replace("|", "\\|")
+    return f"`{harmless}`" if harmless.strip() else "(empty)"
+
+
+def _plain(text: str) -> str:
+    """Return text without Markdown or HTML that would act."""
+    harmless = show(text)
+    for mark in "\\`*_[]<>|#":
+        harmless = harmless.replace(mark, f"\\{mark}" if mark != "<" else "&lt;")
+    return harmless

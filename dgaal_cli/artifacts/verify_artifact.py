@@ -1,0 +1,217 @@
+"""One network -> the bytes of one artifact, compared with the eager model before anyone has them.
+
+Exported and sealed, loaded by the engine that users run, measured, given its parity report, sealed
+again, loaded and measured once more: the second measurement is of the very bytes users get.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from importlib import metadata
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgaal_cli.artifacts.artifact_bytes import CheckedArtifact, check_artifact
+from dgaal_cli.artifacts.engines.base import Engine
+from dgaal_cli.artifacts.engines.load import load_engine_bytes
+from dgaal_cli.errors import ArtifactError, CheckFailedError, UsageError
+from dgaal_cli.escaping import show
+from exporters.chatter import ExportError
+from exporters.embedded import embed
+from exporters.manifest import Manifest
+from exporters.parity import ParityError, ParityReport, measure
+from exporters.quantize import (
+    GOOD_OVERLAP,
+    MIN_SPEARMAN,
+    Agreement,
+    AgreementError,
+    compare_rankings,
+    quantize,
+    split_pool,
+)
+from exporters.registry import SUFFIXES, load_exporter
+from exporters.seal import seal
+from exporters.spec import ExportSpec
+
+if TYPE_CHECKING:
+    import torch
+
+INT8_SUFFIX = ".int8.onnx"
+INT8_ROLE = "sampler"
+"""Only scores are worth the speed, and only a ranking forgives the coarseness."""
+INT8_MIN_POOL = 100
+"""Fewer images say too little of ranges and rankings."""
+
+_PACKAGES = ("torch", "onnx", "onnxruntime-gpu", "onnxruntime", "numpy")
+_SCORING_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportJob:
+    """One network to export."""
+
+    module: "torch.nn.Module"
+    """Takes and returns what ``spec.manifest`` says; see ``networks/deploy.py``."""
+    spec: ExportSpec
+    """Its manifest says everything but parity, versions and date, which are filled in here."""
+    pool: NDArray[np.uint8] | None = None
+    """(M, H, W, C) images of the pool; int8 takes its ranges and its check from them."""
+
+    @property
+    def role(self) -> str:
+        """``"sampler"``, ``"generator"`` or ``"classifier"``; the file's name."""
+        return self.spec.manifest.role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A finished file that has no name on disk yet."""
+
+    file_name: str
+    artifact: CheckedArtifact
+    largest_difference: float
+    agreement: Agreement | None
+    seconds: float = field(compare=False)
+
+
+def prepare(job: ExportJob, format_: str, *, device: str) -> Prepared:
+    """Export a network and prove the file.
+
+    Raises:
+        CheckFailedError: It cannot be exported, or the file does not compute what it does.
+    """
+    start = perf_counter()
+    file_name = f"{job.role}{SUFFIXES[format_]}"
+    spec = replace(job.spec, manifest=_dated(job.spec.manifest))
+    try:
+        body = load_exporter(format_)(job.module, spec)
+        artifact, largest = _proven(job, spec, body, format_=format_, device=device)
+    except (ExportError, ParityError, ArtifactError) as error:
+        raise _failed(file_name, error) from error
+    return Prepared(
+        file_name=file_name,
+        artifact=replace(artifact, name=file_name),
+        largest_difference=largest,
+        agreement=None,
+        seconds=perf_counter() - start,
+    )
+
+
+def prepare_int8(job: ExportJob, *, device: str) -> Prepared:
+    """Export the sampler with int8 convolutions and prove that it ranks as float32 does.
+
+    Raises:
+        UsageError: The pool is too small to calibrate and compare on.
+        CheckFailedError: It cannot be quantized, or ranks held-out images differently.
+    """
+    start = perf_counter()
+    file_name = f"{job.role}{INT8_SUFFIX}"
+    if job.pool is None or len(job.pool) < INT8_MIN_POOL:
+        raise UsageError(
+            f"int8 needs at least {INT8_MIN_POOL} images of the pool to calibrate and compare "
+            f"on, there are {0 if job.pool is None else len(job.pool)}; leave --int8 out"
+        )
+    seen, held_out = split_pool(job.pool)
+    manifest = replace(_dated(job.spec.manifest), precision="int8")
+    # Values differ visibly and may; what must hold is the ranking.
+    unbounded = {info.name: float("inf") for info in manifest.outputs}
+    spec = replace(job.spec, manifest=manifest, tolerances=unbounded)
+    try:
+        exact = load_exporter("onnx")(job.module, job.spec)
+        body = _quantized(job, spec, exact, seen, device=device)
+        agreement = compare_rankings(
+            _scores(_engine(embed(exact, manifest, "onnx"), device), held_out),
+            _scores(_engine(embed(body, manifest, "onnx"), device), held_out),
+        )
+        spec = replace(spec, manifest=replace(manifest, agreement=agreement.as_document()))
+        artifact, largest = _proven(job, spec, body, format_="onnx", device=device)
+    except (ExportError, ParityError, AgreementError, ArtifactError) as error:
+        raise _failed(file_name, error) from error
+    return Prepared(
+        file_name=file_name,
+        artifact=replace(artifact, name=file_name),
+        largest_difference=largest,
+        agreement=agreement,
+        seconds=perf_counter() - start,
+    )
+
+
+def _quantized(
+    job: ExportJob, spec: ExportSpec, exact: bytes, seen: NDArray[np.uint8], *, device: str
+) -> bytes:
+    """Make int8 of all convolutions; of fewer, if the ranking then differs less from float32.
+
+    Left out are the convolutions onto maps of a few pixels, as VAAL's encoder and the deeper task
+    models end in. They come last: nothing behind them averages what they round. ``exact`` has them
+    as products already, which cost little time in float32.
+    """
+    name = spec.manifest.inputs[0].name
+    expected = _scores(_engine(embed(exact, spec.manifest, "onnx"), device), seen)
+
+    def agreement(body: bytes) -> Agreement:
+        got = _scores(_engine(embed(body, spec.manifest, "onnx"), device), seen)
+        return compare_rankings(expected, got, least=-1.0)
+
+    convolutional = load_exporter("onnx")(job.module, spec)
+    whole = quantize(convolutional, seen, input_name=name)
+    reached = agreement(whole)
+    is_good = reached.spearman >= MIN_SPEARMAN and reached.top_overlap >= GOOD_OVERLAP
+    if is_good or embed(exact, spec.manifest, "onnx") == convolutional:
+        return whole
+    partial = quantize(exact, seen, input_name=name)
+    return max((whole, reached), (partial, agreement(partial)), key=_merit)[0]
+
+
+def _merit(candidate: tuple[bytes, Agreement]) -> tuple[bool, float]:
+    """Order quantized samplers: those that may be handed out first, then by the best they keep."""
+    _, reached = candidate
+    return reached.spearman >= MIN_SPEARMAN, reached.top_overlap
+
+
+def _proven(
+    job: ExportJob, spec: ExportSpec, body: bytes, *, format_: str, device: str
+) -> tuple[CheckedArtifact, float]:
+    from dgaal_cli.artifacts.engines.eager import EagerEngine
+
+    reference = EagerEngine(job.module, spec.manifest)
+
+    def compare(content: bytes) -> tuple[bytes, ParityReport]:
+        sealed = seal(content, format_)
+        engine = load_engine_bytes(sealed, format=format_, device=device, is_trusted=True)
+        return sealed, measure(reference.run, engine.run, spec)
+
+    _, first = compare(embed(body, spec.manifest, format_))
+    proven = replace(spec.manifest, parity=first.differences)
+    sealed, second = compare(embed(body, proven, format_))
+    artifact = check_artifact(sealed, format_=format_)
+    return artifact, max(first.largest, second.largest)
+
+
+def _engine(body: bytes, device: str) -> Engine:
+    return load_engine_bytes(seal(body, "onnx"), format="onnx", device=device)
+
+
+def _scores(engine: Engine, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    name = engine.manifest.inputs[0].name
+    parts: list[NDArray[Any]] = [
+        engine.run({name: images[start : start + _SCORING_BATCH]})["score"]
+        for start in range(0, len(images), _SCORING_BATCH)
+    ]
+    return np.concatenate(parts)
+
+
+def _dated(manifest: Manifest) -> Manifest:
+    versions = {"dgaal": metadata.version("dgaal"), **manifest.versions}
+    for package in _PACKAGES:
+        try:
+            versions.setdefault(package, metadata.version(package))
+        except metadata.PackageNotFoundError:
+            continue
+    created = manifest.created or datetime.now(UTC).isoformat(timespec="seconds")
+    return replace(manifest, versions=versions, created=created)
+
+
+def _failed(file_name: str, error: Exception) -> CheckFailedError:
+    return CheckFailedError(f"{file_name} was not written: {show(str(error))}; no file was changed")

@@ -1,0 +1,73 @@
+"""The class list and its changes; a class keeps its labels under any name and in any place."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dgaal_cli.errors import UsageError
+from dgaal_cli.escaping import show
+from dgaal_cli.ids import ClassUid
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedClass:
+    """One class."""
+
+    uid: ClassUid
+    name: str
+    key: str
+    labels: int
+    """Pool images that are labeled with it."""
+
+
+def class_list(workspace: Workspace) -> list[ListedClass]:
+    """Return the classes in their order."""
+    with LabelStore.open(workspace.store_path, read_only=True) as store:
+        return _listed(store)
+
+
+def add_class(workspace: Workspace, name: str) -> list[ListedClass]:
+    """Append a class; ``UsageError`` if the name is bad or taken."""
+    return _changed(workspace, lambda store: store.add_class(name))
+
+
+def rename_class(workspace: Workspace, old: str, new: str) -> list[ListedClass]:
+    """Give a class another name; ``UsageError`` if there is none of the old one."""
+    return _changed(workspace, lambda store: store.rename_class(store.class_by_name(old).uid, new))
+
+
+def remove_class(workspace: Workspace, name: str) -> list[ListedClass]:
+    """Take a class off the list; ``UsageError`` while answers name it."""
+    return _changed(workspace, lambda store: store.retire_class(store.class_by_name(name).uid))
+
+
+def order_classes(workspace: Workspace, names: Sequence[str]) -> list[ListedClass]:
+    """Put classes first, in the order given; the others follow as they were.
+
+    Raises:
+        UsageError: A class is unknown or named twice.
+    """
+
+    def order(store: LabelStore) -> None:
+        first = [store.class_by_name(name).uid for name in names]
+        if len(set(first)) < len(first):
+            raise UsageError(f"a class is named twice in {show(', '.join(names))}")
+        rest = [record.uid for record in store.classes() if record.uid not in first]
+        store.reorder_classes([*first, *rest])
+
+    return _changed(workspace, order)
+
+
+def _changed(workspace: Workspace, change: Callable[[LabelStore], object]) -> list[ListedClass]:
+    with LabelStore.open(workspace.store_path) as store:
+        change(store)
+        return _listed(store)
+
+
+def _listed(store: LabelStore) -> list[ListedClass]:
+    by_class = store.counts().by_class
+    return [
+        ListedClass(uid=r.uid, name=r.name, key=r.key, labels=by_class.get(r.uid, 0))
+        for r in store.classes()
+    ]

@@ -1,0 +1,109 @@
+"""Images that people answered differently, and the last word on them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dgaal_cli.errors import UsageError
+from dgaal_cli.escaping import show, unspell
+from dgaal_cli.ids import ItemId, SampleId
+from dgaal_cli.labeling.annotators import check_annotator, new_op_id
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import Answer, AnswerRecord, ItemRecord
+from dgaal_cli.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispute:
+    """One image with different answers that nobody has settled."""
+
+    item_id: ItemId
+    sample_id: SampleId
+    answers: tuple[tuple[str, str | None], ...]
+    """Annotator and class, None for "cannot tell"; oldest first."""
+    stands: str | None
+    """What counts meanwhile: the majority's answer, else the earliest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjudicated:
+    """The last word on one image."""
+
+    sample_id: SampleId
+    class_name: str
+    annotator: str
+    settled: bool
+    """People had answered it differently before."""
+    left: int
+    """Images that are still disputed."""
+
+
+def disputed(answers: Iterable[AnswerRecord]) -> list[Dispute]:
+    """Find the disputes in everybody's present answers, by number of the image."""
+    by_item: dict[ItemId, list[AnswerRecord]] = {}
+    for answer in answers:
+        if answer.kind in ("label", "cannot_tell", "adjudicate"):
+            by_item.setdefault(answer.item_id, []).append(answer)
+    return [
+        Dispute(
+            item_id=item_id,
+            sample_id=given[0].sample_id,
+            answers=tuple((answer.annotator, answer.class_name) for answer in given),
+            stands=next((answer.class_name for answer in given if answer.is_effective), None),
+        )
+        for item_id, given in sorted(by_item.items())
+        if len({answer.class_uid for answer in given}) > 1
+        and all(answer.kind != "adjudicate" for answer in given)
+    ]
+
+
+def disputes(workspace: Workspace) -> list[Dispute]:
+    """Return what two people answered differently and nobody has settled."""
+    with LabelStore.open(workspace.store_path, read_only=True) as store:
+        return disputed(store.answers())
+
+
+def adjudicate(
+    workspace: Workspace, sample: str, class_name: str, *, annotator: str, note: str = ""
+) -> Adjudicated:
+    """Give an image the class that counts, whatever others answered; their answers stay.
+
+    Args:
+        workspace: Where.
+        sample: The image as the pool or ``dgaal labels disputes`` names it.
+        class_name: Of a class of the workspace.
+        annotator: Who decides; a later word of anybody replaces it.
+        note: Why, for the history.
+
+    Raises:
+        UsageError: No such image or class.
+    """
+    check_annotator(annotator)
+    with LabelStore.open(workspace.store_path) as store:
+        item = _find(store, sample)
+        record = store.class_by_name(class_name)
+        before = {dispute.item_id for dispute in disputed(store.answers())}
+        answer = Answer(
+            op_id=new_op_id(),
+            kind="adjudicate",
+            item_id=item.item_id,
+            class_uid=record.uid,
+            note=note,
+        )
+        store.submit(answer, annotator=annotator, session="adjudicate", take_next=False)
+        left = len(disputed(store.answers()))
+    return Adjudicated(
+        sample_id=item.sample_id,
+        class_name=record.name,
+        annotator=annotator,
+        settled=item.item_id in before,
+        left=left,
+    )
+
+
+def _find(store: LabelStore, sample: str) -> ItemRecord:
+    """Look an image up by its name, else by its name as ``harmless.spell`` writes it."""
+    for name in dict.fromkeys((sample, unspell(sample))):
+        item = store.item_by_sample(SampleId(name))
+        if item is not None:
+            return item
+    raise UsageError(f"there is no image {show(sample)} in this workspace")

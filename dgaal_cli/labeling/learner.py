@@ -1,0 +1,194 @@
+"""Guesses that improve with every answer, and what they are good for: hints, order, more images."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from dgaal_cli.ids import ClassUid, ItemId
+from dgaal_cli.store.records import QueryEntry
+from dgaal_cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dgaal_cli.scoring.outlook import Outlook
+
+MOST_GUESSES = 40
+"""With more classes only the best of them are handed on."""
+
+Guesses = tuple[tuple[ClassUid, float], ...]
+
+
+class LiveGuesses:
+    """The learner of one session over the images that the outlook knows. NumPy, no torch."""
+
+    def __init__(self, outlook: "Outlook", classes: Sequence[ClassUid]) -> None:
+        from dgaal_cli.scoring.quick_learner import QuickLearner
+
+        self._outlook = outlook
+        self._row_of = {ItemId(int(item)): row for row, item in enumerate(outlook.items)}
+        self._uids = [ClassUid(uid) for uid in outlook.class_uids]
+        self._learner = QuickLearner(_columns(outlook), outlook.probabilities)
+        self._learned: dict[ItemId, int] = {}
+        for uid in classes:
+            self._column(uid)
+
+    @property
+    def round(self) -> int:
+        """Round that the sampler was trained in."""
+        return self._outlook.round
+
+    def knows(self, item_id: ItemId) -> bool:
+        """Tell whether there are features for an image."""
+        return item_id in self._row_of
+
+    def start(self, labels: Mapping[ItemId, ClassUid]) -> None:
+        """Learn the labels that are there."""
+        import numpy as np
+
+        known = [(item, uid) for item, uid in labels.items() if self.knows(item)]
+        self._learned = {item: self._column(uid) for item, uid in known}
+        rows = np.array([self._row_of[item] for item in self._learned], np.int64)
+        self._learner.fit(rows, np.array([*self._learned.values()], np.int64))
+
+    def set_label(self, item_id: ItemId, uid: ClassUid | None) -> None:
+        """Learn an answer, another one than before, or that there is none any more."""
+        row = self._row_of.get(item_id)
+        if row is None:
+            return
+        before = self._learned.get(item_id)
+        after = None if uid is None else self._column(uid)
+        if before == after:
+            return
+        if before is not None:
+            self._learner.forget(row, self._learned.pop(item_id))
+        if after is not None:
+            self._learner.learn(row, after)
+            self._learned[item_id] = after
+
+    def task_model(self, items: Sequence[ItemId]) -> dict[ItemId, ClassUid]:
+        """What the task model of the last training takes images for, apart from the learner."""
+        known = [item for item in items if self.knows(item)]
+        if not known or not self._outlook.probabilities.shape[1]:
+            return {}
+        rows = [self._row_of[item] for item in known]
+        columns: list[int] = self._outlook.probabilities[rows].argmax(axis=1).tolist()
+        return {i: self._uids[column] for i, column in zip(known, columns, strict=True)}
+
+    def guesses(self, items: Sequence[ItemId]) -> dict[ItemId, Guesses]:
+        """Guess classes, the likeliest first; images without features are left out."""
+        import numpy as np
+
+        known = [item for item in items if self.knows(item)]
+        if not known or not self._uids:
+            return {}
+        shares = self._learner.guess(np.array([self._row_of[item] for item in known], np.int64))
+        order = np.argsort(-shares, axis=1, kind="stable")[:, :MOST_GUESSES]
+        best: list[list[int]] = order.tolist()
+        return {
+            item: tuple((self._uids[column], float(shares[at, column])) for column in columns)
+            for at, (item, columns) in enumerate(zip(known, best, strict=True))
+        }
+
+    def doubts(self, items: Sequence[ItemId]) -> dict[ItemId, float]:
+        """Gap between the two likeliest classes: small is in doubt; unknown images are left out."""
+        import numpy as np
+
+        from dgaal_cli.scoring.quick_learner import margins
+
+        known = [item for item in items if item in self._row_of]
+        if not known or not self._uids:
+            return {}
+        rows = np.array([self._row_of[item] for item in known], np.int64)
+        gaps: list[float] = margins(self._learner.guess(rows)).tolist()
+        return dict(zip(known, gaps, strict=True))
+
+    def doubtful(self, count: int, *, without: set[ItemId]) -> list[QueryEntry]:
+        """Choose images of the whole pool that the learner tells apart worst.
+
+        These are provisional: the networks that train meanwhile would choose others. An image is
+        taken only if no image taken before it is nearly the same to the sampler.
+        """
+        import numpy as np
+
+        from dgaal_cli.scoring.quick_learner import margins
+
+        taken = without | set(self._learned)
+        free = np.array([row for item, row in self._row_of.items() if item not in taken], np.int64)
+        if not len(free):
+            return []
+        shares = self._learner.guess(free)
+        margin = margins(shares)
+        order = np.argsort(margin, kind="stable")[: 4 * count]
+        chosen = _spread(self._outlook.features[free[order]], count)
+        names = self.guesses([ItemId(int(self._outlook.items[free[order[at]]])) for at in chosen])
+        return [
+            QueryEntry(
+                item_id=item,
+                rank=rank,
+                score=1.0 - float(margin[order[at]]),
+                predicted=guess[0][0],
+                probabilities=guess[:5],
+                reason="kept labeling while the next round trains",
+            )
+            for rank, (at, (item, guess)) in enumerate(
+                zip(chosen, names.items(), strict=True), start=1
+            )
+        ]
+
+    def _column(self, uid: ClassUid) -> int:
+        if uid not in self._uids:
+            self._uids.append(uid)
+            self._learner.grow()
+        return self._uids.index(uid)
+
+
+def _columns(outlook: "Outlook") -> "np.ndarray":
+    """The sampler's features, and beside them the task model's answer: it knows the classes."""
+    import numpy as np
+
+    if outlook.probabilities.shape[1] > MOST_GUESSES:
+        return outlook.features
+    return np.hstack([outlook.features, np.log(np.maximum(outlook.probabilities, 1e-4))])
+
+
+def load_guesses(
+    workspace: Workspace,
+    *,
+    round: int | None,  # noqa: A002
+    classes: Sequence[ClassUid],
+) -> LiveGuesses | None:
+    """Open the outlook of the sampler that was exported in ``round``.
+
+    Returns:
+        None where there is none, it is of another sampler than the exported one, or of another
+        round: the guesses that came with the query are the better ones then.
+    """
+    from dgaal_cli.artifacts.artifact_bytes import read_artifact
+    from dgaal_cli.errors import DgaalError
+    from dgaal_cli.labeling.pool_predictions import SAMPLER
+    from dgaal_cli.scoring.outlook import NAME, load_outlook
+
+    outlook = load_outlook(workspace.cache_path / NAME)
+    if outlook is None or round is None or outlook.round != round:
+        return None
+    try:
+        artifact = read_artifact(workspace.artifacts_path / SAMPLER, role="sampler")
+    except DgaalError:
+        return None
+    return LiveGuesses(outlook, classes) if artifact.sha256.hex() == outlook.sampler_sha else None
+
+
+def _spread(features: "np.ndarray", count: int) -> list[int]:
+    """Greedy choice in the given order that passes over near copies of what it has."""
+    import numpy as np
+
+    if len(features) <= count:
+        return list(range(len(features)))
+    gaps = ((features[:, None] - features[None]) ** 2).sum(axis=2)
+    near = 0.1 * float(np.median(gaps[gaps > 0])) if (gaps > 0).any() else 0.0
+    chosen: list[int] = []
+    for at in range(len(features)):
+        if len(chosen) < count and all(gaps[at, other] > near for other in chosen):
+            chosen.append(at)
+    rest = [at for at in range(len(features)) if at not in chosen]
+    return sorted([*chosen, *rest[: count - len(chosen)]])

@@ -1,0 +1,86 @@
+"""Run the exported sampler over the workspace's images, beside a terminal in which a person labels.
+
+Without torch, in a process of its own. What it finds lets the terminal's learner learn within the
+round and rank images while the next round trains. Nothing depends on it: it may fail or be late.
+"""
+
+import numpy as np
+
+from dgaal_cli import interruption
+from dgaal_cli.artifacts.artifact_bytes import CheckedArtifact, read_artifact
+from dgaal_cli.artifacts.engines.base import Engine
+from dgaal_cli.artifacts.engines.load import start_engine
+from dgaal_cli.config.schema import Config
+from dgaal_cli.data.pool import load_pixels
+from dgaal_cli.data.sources import open_source
+from dgaal_cli.errors import ArtifactError
+from dgaal_cli.scoring.outlook import NAME, Outlook, load_outlook
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.workspace import Workspace
+
+SAMPLER = "sampler.onnx"
+_BATCH = 256
+
+
+def make_outlook(workspace: Workspace, config: Config, *, threads: int = 1) -> int:
+    """Write ``cache/outlook.npz`` for the sampler in ``artifacts``, unless it is there.
+
+    Args:
+        workspace: Where.
+        config: Its configuration.
+        threads: CPU threads; the person who labels comes first.
+
+    Returns:
+        Images it covers.
+
+    Raises:
+        UsageError: There is no exported sampler.
+        ArtifactError: It is damaged, or lacks guesses or features.
+    """
+    artifact = read_artifact(workspace.artifacts_path / SAMPLER, role="sampler")
+    path = workspace.cache_path / NAME
+    with LabelStore.open(workspace.store_path, read_only=True) as store:
+        pool = [item for item in store.items() if item.state == "ok" and not item.is_synthetic]
+    known = load_outlook(path)
+    if known is not None and known.sampler_sha == artifact.sha256.hex():
+        return len(known.items)
+    _check(artifact)
+    # The same call as training's: the pixels it cached are found again.
+    pixels = load_pixels(
+        open_source(config.pool.source, base=workspace.root),
+        [item.sample_id for item in pool],
+        size=artifact.manifest.input_size,
+        channels=artifact.manifest.channels,
+        cache=workspace.cache_path,
+        workers=threads,
+        sha256=[item.sha256 for item in pool],
+    )
+    engine = start_engine(artifact, device="cpu", threads=threads)
+    parts = [_run(engine, pixels[at : at + _BATCH]) for at in range(0, len(pixels), _BATCH)]
+    scores, probabilities, features = (
+        np.concatenate([part[i] for part in parts]).astype(np.float32) for i in range(3)
+    )
+    items = np.array([item.item_id for item in pool], np.int64)
+    order = np.argsort(items)
+    Outlook(
+        items=items[order],
+        scores=scores.reshape(-1)[order],
+        probabilities=probabilities[order],
+        features=features[order],
+        class_uids=tuple(artifact.manifest.class_uids),
+        sampler_sha=artifact.sha256.hex(),
+        round=artifact.manifest.round,
+    ).save(path)
+    return len(items)
+
+
+def _check(artifact: CheckedArtifact) -> None:
+    outputs = {info.name for info in artifact.manifest.outputs}
+    if not {"score", "probabilities", "features"} <= outputs:
+        raise ArtifactError(f"{artifact.name} gives no features or guesses to learn from")
+
+
+def _run(engine: Engine, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    interruption.check("stopped; nothing was written")
+    out = engine.run({"images": np.ascontiguousarray(pixels)})
+    return out["score"], out["probabilities"], out["features"]

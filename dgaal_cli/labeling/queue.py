@@ -1,0 +1,130 @@
+"""What a session will ask: the rest of the query in the order of asking, as subjects to show."""
+
+import dataclasses
+from collections.abc import Callable, Collection
+
+from dgaal_cli.ids import ItemId
+from dgaal_cli.labeling.learner import Guesses, LiveGuesses
+from dgaal_cli.labeling.view import Subject
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import ItemRecord, QueryEntry, Upcoming
+
+LOOK_AHEAD = 4
+"""Images offered for decoding ahead."""
+BLIND_EVERY = 10
+"""With hints on, one item in this many is still asked without, to measure what hints do."""
+_ALL = 1_000_000
+
+
+class Ahead:
+    """Turns the store's queue into subjects; with a learner, in the order that it would ask."""
+
+    def __init__(
+        self, store: LabelStore, annotator: str, describe: Callable[[ItemId], tuple[str, str]]
+    ) -> None:
+        self._store = store
+        self._annotator = annotator
+        self._describe = describe
+        self._left: dict[ItemId, Upcoming] = {}
+        self._order: list[ItemId] = []
+        self._put_off: set[ItemId] = set()
+        self.guesses: LiveGuesses | None = None
+        """The learner, where there is one and it is on."""
+
+    def reload(self, *, put_off: Collection[ItemId] = ()) -> None:
+        """Read the rest of the query anew.
+
+        Args:
+            put_off: Images that were skipped and come last.
+        """
+        self._left, self._put_off = {}, set(put_off)
+        if self.guesses is not None:
+            rest = self._store.upcoming(self._annotator, _ALL)
+            self._left = {u.item.item_id: u for u in rest}
+        self.rank()
+
+    def drop(self, item_id: ItemId, *, comes_back: bool = False) -> None:
+        """Take an answered image out, or put a skipped one at the end."""
+        found = self._left.pop(item_id, None)
+        if found is not None and comes_back:
+            self._left[item_id] = found
+            self._put_off.add(item_id)
+
+    def rank(self) -> None:
+        """Order the rest by doubt: what is left for the end is what the grid confirms at a glance.
+
+        Skipped images stay last, and images without features keep the query's order before those.
+        """
+        self._order = [*self._left]
+        if self.guesses is None:
+            return
+        gaps = self.guesses.doubts(self._order)
+        self._order.sort(key=lambda item: (item in self._put_off, gaps.get(item, 0.0)))
+
+    def first(self) -> ItemId | None:
+        """The image to ask first."""
+        return self._order[0] if self._order else None
+
+    def after(self, subject: Subject | None) -> tuple[Subject, ...]:
+        """What follows the image on the screen, as far as it can be foreseen."""
+        if subject is None:
+            return ()
+        if self.guesses is None:
+            ahead = self._store.upcoming(self._annotator, LOOK_AHEAD)
+        else:
+            ahead = [self._left[item] for item in self._order[: LOOK_AHEAD + 1]]
+        ahead = [u for u in ahead if u.item.item_id != subject.item_id]
+        return tuple(self.subject(u.item, u.entry) for u in ahead)
+
+    def rest(self) -> list[Subject]:
+        """Every image of the query that wants this annotator's answer."""
+        return self.subjects(self._store.upcoming(self._annotator, _ALL))
+
+    def subjects(self, ahead: list[Upcoming]) -> list[Subject]:
+        """Subjects with the best guesses there are, in one go."""
+        plain = [self._plain(u.item, u.entry) for u in ahead]
+        if self.guesses is None:
+            return plain
+        found = self.guesses.guesses([subject.item_id for subject in plain])
+        return [_with_guess(s, found[s.item_id]) if s.item_id in found else s for s in plain]
+
+    def subject(
+        self, item: ItemRecord, entry: QueryEntry | None, *, is_flagged: bool = False
+    ) -> Subject:
+        """One image as the terminal shows it, with the best guess there is."""
+        subject = self._plain(item, entry, is_flagged=is_flagged)
+        if self.guesses is None:
+            return subject
+        found = self.guesses.guesses([item.item_id]).get(item.item_id)
+        return _with_guess(subject, found) if found else subject
+
+    def _plain(
+        self, item: ItemRecord, entry: QueryEntry | None, *, is_flagged: bool = False
+    ) -> Subject:
+        plain = Subject(
+            item_id=item.item_id,
+            sample_id=item.sample_id,
+            is_synthetic=item.is_synthetic,
+            is_flagged=is_flagged,
+            is_blind=item.item_id % BLIND_EVERY == 0,
+        )
+        if entry is None:
+            return plain
+        nearest = ("", "") if entry.nearest is None else self._describe(entry.nearest)
+        return dataclasses.replace(
+            plain,
+            rank=entry.rank,
+            reason=entry.reason,
+            score=entry.score,
+            percentile=entry.percentile,
+            nearest=nearest[0],
+            nearest_class=nearest[1],
+            predicted=entry.predicted,
+            probabilities=entry.probabilities,
+        )
+
+
+def _with_guess(subject: Subject, guesses: Guesses) -> Subject:
+    return dataclasses.replace(
+        subject, predicted=guesses[0][0], probabilities=guesses, is_learned=True
+    )

@@ -1,0 +1,96 @@
+"""What a session remembers of its round between two looks into the store: answers, counts, pace."""
+
+from collections import deque
+from collections.abc import Callable
+
+from dgaal_cli.ids import ClassUid, ItemId
+from dgaal_cli.labeling.view import Press, Subject, Tally
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import Query, Receipt
+from dgaal_cli.store.standing_answers import StandingAnswer, standing_answers
+
+IDLE_S = 30.0
+"""A longer pause is a pause, not a slow answer; it counts as this much in the rate."""
+
+
+class RoundMemory:
+    """Answers of one annotator in the open round, counts of the store, and the pace."""
+
+    def __init__(self, store: LabelStore, annotator: str, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._annotator = annotator
+        self._clock = clock
+        self._paces: deque[float] = deque(maxlen=20)
+        self._last_answer_at: float | None = None
+        self._query: Query | None = None
+        self.history: list[StandingAnswer] = []
+        """Oldest first, one an image."""
+        self.tally = Tally()
+
+    def open(self, query: Query | None) -> None:
+        """Read what stands in the store."""
+        self._query = query
+        self.recount()
+        self.reread()
+
+    def recount(self) -> None:
+        """Read the counts anew."""
+        self.tally = Tally.of(self._store.counts())
+
+    def reread(self) -> None:
+        """Read this annotator's answers of the open round that stand."""
+        self.history = []
+        if self._query is not None:
+            events = self._store.events(annotator=self._annotator, round=self._query.round)
+            self.history = standing_answers(events)
+
+    def add(self, press: Press, subject: Subject | None, receipt: Receipt) -> None:
+        """Note an answer that was just stored; a retry of one that was noted changes nothing."""
+        is_new = all(given.event_id != receipt.event_id for given in self.history)
+        if subject and subject.item_id == press.item_id and is_new:
+            is_pool = not subject.is_synthetic and receipt.is_counted
+            self.tally.add(press, is_pool=is_pool)
+            self.history = [given for given in self.history if given.item_id != press.item_id]
+            self.history.append(_given(press, subject, receipt))
+        if self.tally.is_stale:
+            self.recount()
+
+    def measure_pace(self, elapsed_ms: int | None, *, answers: int = 1) -> None:
+        """Note the time since the last answer; a page of answers shares it."""
+        now = self._clock()
+        if self._last_answer_at is not None:
+            each = min(now - self._last_answer_at, IDLE_S) / answers
+            self._paces.extend([each] * answers)
+        elif elapsed_ms is not None:
+            self._paces.append(min(elapsed_ms / 1000, IDLE_S))
+        self._last_answer_at = now
+
+    @property
+    def answer_s(self) -> float | None:
+        """Mean seconds an answer; None before the second."""
+        return sum(self._paces) / len(self._paces) if len(self._paces) > 1 else None
+
+    @property
+    def agreed(self) -> tuple[int, int]:
+        """Labels that equal the model's guess, and labels given where it had one."""
+        compared = [g for g in self.history if g.kind == "label" and g.predicted is not None]
+        return sum(g.predicted == g.class_uid for g in compared), len(compared)
+
+    def label_of(self, item_id: ItemId) -> ClassUid | None:
+        """The class that this annotator's standing answer of the round gives an image."""
+        return next((g.class_uid for g in self.history if g.item_id == item_id), None)
+
+
+def _given(press: Press, subject: Subject, receipt: Receipt) -> StandingAnswer:
+    return StandingAnswer(
+        event_id=receipt.event_id,
+        item_id=press.item_id,
+        sample_id=subject.sample_id,
+        is_synthetic=subject.is_synthetic,
+        kind=press.kind,
+        class_uid=press.class_uid,
+        elapsed_ms=press.elapsed_ms,
+        predicted=subject.predicted,
+        ui=press.ui,
+        is_blind=press.is_blind,
+    )

@@ -1,0 +1,82 @@
+"""The last trained round, opened for asking: its networks, and the pool as it stands now."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.errors import CheckpointError, UsageError
+from dgaal_cli.escaping import show
+from dgaal_cli.events import Emit, Warned, ignore
+from dgaal_cli.methods.base import Method
+from dgaal_cli.methods.registry import load_method
+from dgaal_cli.rounds.dataset import Gathered, gather
+from dgaal_cli.rounds.state import (
+    CHECKPOINT_NAME,
+    RUN_NAME,
+    damage_report,
+    last_trained,
+    read_record,
+)
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.training import checkpoint
+from dgaal_cli.training.device import pick_device, use_threads, useful_threads
+from dgaal_cli.training.seeding import initializing
+from dgaal_cli.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """Networks of the last trained round, on its device, with the data of now."""
+
+    number: int
+    method: Method
+    gathered: Gathered
+    run: dict[str, Any]
+    model_digest: bytes
+    """SHA-256 of the checkpoint's weights."""
+
+
+def open_trained(
+    workspace: Workspace, config: Config, store: LabelStore, *, emit: Emit = ignore
+) -> Trained:
+    """Load the newest trained round whose checkpoint is sound; warn of newer ones that are not.
+
+    Raises:
+        UsageError: Nothing is trained yet, or classes or the method changed since.
+        CheckpointError: No checkpoint is sound, or it does not fit.
+    """
+    number = last_trained(workspace)
+    damage = damage_report(workspace, newest=number)
+    if number is None and damage:
+        raise CheckpointError(f"{damage}; run 'dgaal train --fresh', no label is lost")
+    if number is None:
+        raise UsageError("nothing is trained yet; run 'dgaal train' first")
+    if damage:
+        emit(Warned(message=f"{damage}; 'dgaal train' makes a new one"))
+    folder = workspace.round_path(number)
+    run = read_record(folder / RUN_NAME)
+    if run["method"] != config.method:
+        raise UsageError(
+            f"round {number} was trained by '{show(str(run['method']))}' and the method is now "
+            f"'{config.method}'; run 'dgaal train --fresh'"
+        )
+    tensors, _ = checkpoint.load(folder / CHECKPOINT_NAME)
+    use_threads(config.threads, useful=useful_threads(config))
+    device = pick_device(config.device)
+    gathered = gather(workspace, config, store, number=number, device=device, emit=emit)
+    if [record.uid for record in gathered.classes] != run["class_uids"]:
+        raise UsageError(
+            f"classes changed since round {number} was trained; run 'dgaal train --fresh' first"
+        )
+    with initializing(config.seed, number, "networks"):
+        method = load_method(config, gathered.shape)
+    checkpoint.restore_modules(method.modules, tensors)
+    for module in method.modules.values():
+        module.to(device).eval()
+    return Trained(
+        number=number,
+        method=method,
+        gathered=gathered,
+        run=run,
+        model_digest=checkpoint.weights_digest(folder / CHECKPOINT_NAME),
+    )

@@ -1,0 +1,99 @@
+"""The pool's pixels for a round; images that are not what they were are left out, and told."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, get_args
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.data.images import Pixels
+from dgaal_cli.data.pool import ChangedPoolError, Difference, digest_of, load_pixels
+from dgaal_cli.data.sources import open_source
+from dgaal_cli.errors import InputDataError
+from dgaal_cli.escaping import show
+from dgaal_cli.events import Emit, Warned
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import ItemRecord, ItemState
+from dgaal_cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dgaal_cli.ids import ItemId
+
+_Kind = Literal["missing", "changed", "unreadable"]
+_NAMED = 5
+
+
+def sound_pixels(
+    workspace: Workspace, config: Config, store: LabelStore, emit: Emit
+) -> tuple[list[ItemRecord], Pixels]:
+    """Return the images that still are what was labeled, with their pixels, row by row.
+
+    A label belongs to the bytes that were on the screen: never do other pixels train under it. What
+    is left out is marked in the store, and takes part again when the old file is back.
+
+    Raises:
+        InputDataError: The pool is gone, or has no usable image; the store is as it was.
+    """
+    source = open_source(config.pool.source, base=workspace.root)
+    pool = [item for item in store.items() if not item.is_synthetic]
+    not_ok = [item for item in pool if item.state != "ok"]
+    back = {i.item_id for i in not_ok if digest_of(source, i.sample_id) == i.sha256}
+    items = [item for item in pool if item.state == "ok" or item.item_id in back]
+    if not items:
+        raise InputDataError("the pool has no readable image; see 'dgaal status'")
+    lost: list[Difference] = []
+    while True:
+        try:
+            pixels = load_pixels(
+                source,
+                [item.sample_id for item in items],
+                size=config.pool.image_size,
+                channels=config.pool.channels,
+                cache=workspace.cache_path,
+                workers=config.threads,
+                sha256=[item.sha256 for item in items],
+            )
+            break
+        except ChangedPoolError as error:
+            names = {difference.id for difference in error.differences}
+            items = [item for item in items if item.sample_id not in names]
+            if not items:
+                raise
+            lost += error.differences
+    returned = [item for item in items if item.item_id in back]
+    _note(store, pool, lost, returned)
+    if lost:
+        emit(Warned(message=_told(lost)))
+    if returned:
+        emit(Warned(message=f"back as before: {_named([i.sample_id for i in returned])}"))
+    return items, pixels
+
+
+def _note(
+    store: LabelStore,
+    pool: Sequence[ItemRecord],
+    lost: Sequence[Difference],
+    back: Sequence[ItemRecord],
+) -> None:
+    ids = {item.sample_id: item.item_id for item in pool}
+    if back:
+        store.set_states({item.item_id: "ok" for item in back})
+    states: dict[ItemId, ItemState] = {ids[d.id]: d.kind for d in lost if d.kind != "unreadable"}
+    if states:
+        store.set_states(states)
+    unreadable = [(d.id, d.detail) for d in lost if d.kind == "unreadable"]
+    if unreadable:
+        store.mark_all_unreadable(unreadable)
+
+
+def _told(lost: Sequence[Difference]) -> str:
+    kinds = ((kind, [d.id for d in lost if d.kind == kind]) for kind in get_args(_Kind))
+    parts = "; ".join(f"{kind}: {_named(names)}" for kind, names in kinds if names)
+    return (
+        f"left out, as they are not what they were at 'dgaal init': {parts}; their labels are kept "
+        "and count again when the old files are back"
+    )
+
+
+def _named(names: Sequence[str]) -> str:
+    listed = ", ".join(show(name) for name in names[:_NAMED])
+    more = ", ..." if len(names) > _NAMED else ""
+    return f"{len(names):,} image{'s' * (len(names) != 1)} ({listed}{more})"

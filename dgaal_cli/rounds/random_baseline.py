@@ -1,0 +1,74 @@
+"""How random queries would have done: a demo's twin, or a simulation that lies in the workspace."""
+
+import json
+import os
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.rounds.learning_curve import learning_curve
+from dgaal_cli.workspace import Workspace
+
+TWIN = "baseline-random"
+"""Folder of the workspace in which ``dgaal demo`` runs random queries on the same pool."""
+SIMULATION = "dgaal-simulation"
+"""Where ``dgaal simulate`` puts its records unless it is told otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RandomCurve:
+    """Accuracy of random queries."""
+
+    points: tuple[tuple[int, float], ...] = ()
+    """(labels, accuracy 0..1), ascending; empty where nothing is known."""
+    origin: str = ""
+    """Where it was measured, in words."""
+
+    def at(self, labels: int) -> float | None:
+        """Return the accuracy at a number of labels, between points by line; None beyond them."""
+        known = dict(self.points)
+        if labels in known:
+            return known[labels]
+        for (left, below), (right, above) in pairwise(self.points):
+            if left < labels < right:
+                return below + (above - below) * (labels - left) / (right - left)
+        return None
+
+
+def random_beside(workspace: Workspace, config: Config) -> RandomCurve:
+    """Find the curve; nothing found, or nothing that can be read, is no error.
+
+    A simulation counts if it played on this workspace's pool or was measured on its test images:
+    anything else would be compared with other pictures.
+    """
+    twin = learning_curve(Workspace(workspace.root / TWIN))
+    if twin:
+        points = tuple(sorted((point.labels, point.accuracy) for point in twin))
+        return RandomCurve(points=points, origin="measured beside it")
+    try:
+        result = json.loads((workspace.root / SIMULATION / "result.json").read_bytes())
+        return _simulated(result, workspace, config)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return RandomCurve()
+
+
+def _simulated(result: dict[str, Any], workspace: Workspace, config: Config) -> RandomCurve:
+    own = {_rooted(spec, workspace) for spec in (config.pool.source, config.pool.test) if spec}
+    played = {os.path.normpath(spec) for spec in (result["pool"], result["test"]) if spec}
+    random = next((row for row in result["methods"] if row["method"] == "random"), None)
+    if random is None or not own & played:
+        return RandomCurve()
+    points = [(round(p["annotations"]), float(p["accuracy"])) for p in random["curve"]]
+    count = len(random["seeds"])
+    return RandomCurve(
+        points=tuple(sorted(p for p in points if 0 <= p[1] <= 1)),
+        origin=f"simulated, {count} seed{'s' if count > 1 else ''}",
+    )
+
+
+def _rooted(spec: str, workspace: Workspace) -> str:
+    """Return a SOURCE as simulations record it: paths from the root."""
+    if spec.startswith(("builtin:", "torchvision:")):
+        return spec
+    return os.path.normpath(workspace.root.absolute() / os.path.expanduser(spec))  # noqa: PTH111

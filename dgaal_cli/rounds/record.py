@@ -1,0 +1,197 @@
+"""The end of a round: measured, written down, and saved so that it counts."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import dgaal_cli
+from dgaal_cli import atomic
+from dgaal_cli.config.schema import Config
+from dgaal_cli.events import Emit, RoundTrained, Warned
+from dgaal_cli.methods.base import Method, can_learn_classes
+from dgaal_cli.methods.gauges import health_warnings
+from dgaal_cli.methods.samples import sample_drawings
+from dgaal_cli.reports.round_plots import (
+    write_image_sheet,
+    write_learning_curve,
+    write_loss_plot,
+    write_pair_sheet,
+)
+from dgaal_cli.rounds.dataset import Gathered
+from dgaal_cli.rounds.resume_state import forget_terms
+from dgaal_cli.rounds.state import (
+    CHECKPOINT_NAME,
+    METRICS_NAME,
+    RUN_NAME,
+    learning_curve,
+    read_record,
+)
+from dgaal_cli.training import checkpoint
+from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME
+from dgaal_cli.training.classifier import accuracy
+from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.runner import Runner
+from dgaal_cli.training.runtime import Runtime
+from dgaal_cli.workspace import Workspace
+
+EVENTS_NAME = "events.jsonl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainResult:
+    """One trained round."""
+
+    round: int
+    labels: int
+    """Images of the pool and drawings that somebody named."""
+    accuracy: float | None
+    measured_on: str
+    measured_count: int
+    seconds: float
+    synthesized: int
+    metrics: Mapping[str, float]
+
+
+def finish(
+    workspace: Workspace,
+    config: Config,
+    gathered: Gathered,
+    method: Method,
+    *,
+    runner: Runner,
+    facts: dict[str, Any],
+    emit: Emit,
+) -> TrainResult:
+    """Measure, then save: records first, the checkpoint that makes the round count last."""
+    data = gathered.data
+    folder = workspace.round_path(data.number)
+    measured, where, count = None, "nothing", 0
+    if can_learn_classes(data):
+        measured, where, count = accuracy(method.classifier, data)
+    health = method.health(data)
+    for message in health_warnings(health):
+        emit(Warned(message=message))
+    metrics = {
+        "round": data.number,
+        "labels": labels_given(gathered),
+        "trained_on": len(data.labeled_rows),
+        "synthetic_labels": int(data.synthetic.is_labeled.sum()),
+        "accuracy": measured,
+        "measured_on": where,
+        "measured_count": count,
+        "health": health,
+        "seconds": facts["seconds"],
+    }
+    run = _run_record(config, gathered, runner) | facts
+    write_loss_plot(folder / EVENTS_NAME, folder / "plots" / "losses.png")
+    write_image_sheet(data.synthetic.pixels[::-1], folder / "plots" / "synthetic.png")
+    _write_samples(method, data, folder / "plots" / "samples.png")
+    atomic.write_text(folder / METRICS_NAME, json.dumps(metrics, indent=1) + "\n")
+    atomic.write_text(folder / RUN_NAME, json.dumps(run, indent=1) + "\n")
+    checkpoint.save(
+        folder / CHECKPOINT_NAME,
+        checkpoint.module_tensors(method.modules),
+        {
+            "round": data.number,
+            "method": config.method,
+            "class_uids": run["class_uids"],
+            "training": run["training"],
+        },
+    )
+    checkpoint.remove(folder / PROGRESS_NAME)
+    forget_terms(folder)
+    write_learning_curve(learning_curve(workspace), folder / "plots" / "learning_curve.png")
+    result = read_result(workspace, data.number)
+    emit(
+        RoundTrained(
+            round=result.round,
+            labels=result.labels,
+            accuracy=measured,
+            measured_on=where,
+            seconds=result.seconds,
+            metrics=dict(health),
+        )
+    )
+    return result
+
+
+def labels_given(gathered: Gathered) -> int:
+    """Count the images of the pool and the drawings that somebody named; no inherited labels."""
+    named = sum(r.is_synthetic and r.provenance != "inherited" for r in gathered.labels)
+    return int((gathered.data.labels >= 0).sum()) + named
+
+
+def read_result(workspace: Workspace, number: int) -> TrainResult:
+    """Read what a trained round measured.
+
+    Raises:
+        WorkspaceError: A record is missing or damaged.
+    """
+    folder = workspace.round_path(number)
+    metrics, run = read_record(folder / METRICS_NAME), read_record(folder / RUN_NAME)
+    return TrainResult(
+        round=number,
+        labels=metrics["labels"],
+        accuracy=metrics["accuracy"],
+        measured_on=metrics["measured_on"],
+        measured_count=metrics["measured_count"],
+        seconds=metrics["seconds"],
+        synthesized=run["synthesized"],
+        metrics=metrics["health"],
+    )
+
+
+def inexactness(runtime: Runtime, runner: Runner) -> list[str]:
+    """Say why training this round again would perhaps not lead to the same bits."""
+    reasons: list[str] = []
+    if runtime.device.type != "cpu":
+        reasons.append(f"{runtime.device.type} adds in an order of its own")
+    if runner.inexact:
+        reasons.append(f"it went on where {'; '.join(runner.inexact)}")
+    if runner.limits:
+        reasons.append("a time budget chose the number of steps by the clock")
+    return reasons
+
+
+def _write_samples(method: Method, data: RoundData, target: Path) -> None:
+    """Show what the round's generator makes of the same images as in every other round."""
+    drawn = sample_drawings(method, data)
+    if drawn is None or not len(drawn.pixels):
+        return
+    if min(drawn.parents) < 0:
+        write_image_sheet(drawn.pixels, target)
+    else:
+        write_pair_sheet(data.pixels[np.asarray(drawn.parents)], drawn.pixels, target)
+
+
+def _run_record(config: Config, gathered: Gathered, runner: Runner) -> dict[str, Any]:
+    data, runtime = gathered.data, runner.runtime
+    reasons = inexactness(runtime, runner)
+    return {
+        "round": data.number,
+        "method": config.method,
+        "preset": config.preset,
+        "config": asdict(config),
+        "labels": labels_given(gathered),
+        "class_uids": [record.uid for record in gathered.classes],
+        "class_names": [record.name for record in gathered.classes],
+        "dataset_digest": gathered.dataset_digest,
+        "labels_digest": gathered.labels_digest,
+        "device": str(data.device),
+        "threads": runtime.threads,
+        "precision": runtime.precision,
+        "processes": runtime.world,
+        "bit_exact": {"holds": not reasons, "unless": "the same machine settings", "why": reasons},
+        "machine": dict(runner.machine),
+        "steps": {p.name: runner.limits.get(p.name, p.steps) for p in runner.phases},
+        "time_budget_s": runner.budget_s,
+        "ended_early": dict(runner.ended_early),
+        "versions": {"dgaal": dgaal_cli.__version__, "torch": torch.__version__},
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

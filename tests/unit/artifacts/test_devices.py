@@ -1,0 +1,141 @@
+import ctypes
+import os
+import sys
+from typing import Any
+
+import pytest
+from sealed_artifacts import sealed
+
+from dgaal_cli.artifacts.engines import devices, onnx_runtime
+from dgaal_cli.artifacts.engines.devices import (
+    Device,
+    count_cuda_devices,
+    parse_device,
+    usable_cpus,
+)
+from dgaal_cli.artifacts.engines.load import load_engine_bytes
+from dgaal_cli.errors import UsageError
+
+
+def test_devices_are_read_and_written() -> None:
+    assert parse_device("auto") == Device("auto")
+    assert str(parse_device("cuda")) == "cuda:0"
+    assert str(parse_device("cuda:3")) == "cuda:3"
+    assert str(parse_device("cpu")) == "cpu"
+
+
+def test_usable_cpus_are_those_this_process_may_use() -> None:
+    assert usable_cpus() == len(os.sched_getaffinity(0))
+
+
+class FakeDriver:
+    def __init__(self, count: int, init: int = 0) -> None:
+        self.count, self.init = count, init
+
+    def cuInit(self, flags: int) -> int:  # noqa: N802 - the driver's name
+        return self.init
+
+    def cuDeviceGetCount(self, pointer: Any) -> int:  # noqa: N802
+        pointer._obj.value = self.count
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("driver", "expected"),
+    [(FakeDriver(2), 2), (FakeDriver(2, init=100), 0), (object(), 0)],
+    ids=["two", "no device", "no driver API"],
+)
+def test_the_driver_is_asked_for_its_devices(
+    driver: object, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: driver)
+    assert count_cuda_devices() == expected
+
+
+def test_a_host_without_a_driver_has_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> object:
+        raise OSError("cannot open shared object file")
+
+    monkeypatch.setattr(ctypes, "CDLL", absent)
+    assert devices.count_cuda_devices() == 0
+
+
+@pytest.fixture
+def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> list[list[Any]]:
+    """A driver that shows one GPU, and a runtime that tells which providers it was given."""
+    asked: list[list[Any]] = []
+    real = onnx_runtime._runtime.InferenceSession
+
+    class Recorder:
+        SessionOptions = onnx_runtime._runtime.SessionOptions
+
+        @staticmethod
+        def InferenceSession(data: bytes, options: Any, *, providers: Any, **more: Any) -> Any:  # noqa: N802
+            asked.append(providers)
+            return real(data, options, providers=["CPUExecutionProvider"], **more)
+
+    monkeypatch.setattr(onnx_runtime, "_runtime", Recorder)
+    monkeypatch.setattr(onnx_runtime, "count_cuda_devices", lambda: 1)
+    monkeypatch.setattr(
+        onnx_runtime.onnxruntime,
+        "get_available_providers",
+        lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"],
+    )
+    monkeypatch.setattr(
+        onnx_runtime.onnxruntime,
+        "preload_dlls",
+        lambda: sys.stdout.write("Failed to load libcurand.so.10: \x1b[2J no such file"),
+    )
+    return asked
+
+
+def test_auto_falls_back_to_the_cpu_in_silence_when_cuda_libraries_are_missing(
+    pretended_gpu: list[list[Any]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    engine = load_engine_bytes(sealed("sampler", "onnx"), format="onnx", device="auto")
+    assert engine.device == "cpu"
+    assert [providers[0][0] for providers in pretended_gpu] == [
+        "CUDAExecutionProvider",
+        "CPUExecutionProvider",
+    ]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_cuda_is_asked_for_full_float32(pretended_gpu: list[list[Any]]) -> None:
+    load_engine_bytes(sealed("sampler", "onnx"), format="onnx", device="auto")
+    assert pretended_gpu[0][0][1]["use_tf32"] == "0"
+    assert pretended_gpu[0][0][1]["device_id"] == "0"
+
+
+def test_cuda_by_name_says_what_is_missing_and_how_to_get_it(
+    pretended_gpu: list[list[Any]],
+) -> None:
+    with pytest.raises(UsageError, match=r"libcurand\.so\.10.*dgaal\[cuda\]") as e:
+        load_engine_bytes(sealed("sampler", "onnx"), format="onnx", device="cuda")
+    assert "\x1b" not in str(e.value)
+
+
+def test_a_build_without_cuda_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        onnx_runtime.onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"]
+    )
+    with pytest.raises(UsageError, match="this onnxruntime has no CUDA"):
+        load_engine_bytes(sealed("sampler", "onnx"), format="onnx", device="cuda")
+
+
+def test_threads_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    real = onnx_runtime._runtime.InferenceSession
+
+    class Recorder:
+        SessionOptions = onnx_runtime._runtime.SessionOptions
+
+        @staticmethod
+        def InferenceSession(data: bytes, options: Any, **more: Any) -> Any:  # noqa: N802
+            seen.append(options.intra_op_num_threads)
+            return real(data, options, **more)
+
+    monkeypatch.setattr(onnx_runtime, "_runtime", Recorder)
+    for threads in (0, 1, 3):
+        load_engine_bytes(sealed("sampler", "onnx"), format="onnx", device="cpu", threads=threads)
+    assert seen == [usable_cpus(), 1, 3]

@@ -1,0 +1,193 @@
+"""What is refused, in which order, and that no runtime was imported for it."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from formula_nets import sampler_case
+from sealed_artifacts import sealed
+
+from dgaal_cli.artifacts.artifact_bytes import check_artifact, read_artifact
+from dgaal_cli.artifacts.engines.load import load_engine, load_engine_bytes
+from dgaal_cli.errors import ArtifactError, StorageError, TrustError, UsageError
+from exporters import seal
+from exporters.embedded import KEY
+from exporters.registry import SUFFIXES
+from exporters.to_onnx import export
+
+# Prints the error's exit code, its text and which heavy modules a refusal had imported.
+PROBE = """
+import json, sys
+from pathlib import Path
+from dgaal_cli.artifacts.engines.load import load_engine
+from dgaal_cli.errors import DgaalError
+try:
+    load_engine(Path(sys.argv[1]), role=sys.argv[2], is_trusted=sys.argv[3] == "trusted")
+    outcome = [0, ""]
+except DgaalError as error:
+    outcome = [error.exit_code, str(error)]
+heavy = {"torch", "onnxruntime", "onnx", "numpy.ma", "PIL"} & set(sys.modules)
+print(json.dumps([*outcome, sorted(heavy)]))
+"""
+
+
+def probe(path: Path, role: str = "sampler", trust: str = "") -> tuple[int, str, list[str]]:
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, str(path), role, trust],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert done.stderr == ""
+    code, text, heavy = json.loads(done.stdout)
+    return code, text, heavy
+
+
+def flipped(data: bytes, position: int) -> bytes:
+    return data[:position] + bytes((data[position] ^ 1,)) + data[position + 1 :]
+
+
+def future(format_: str) -> bytes:
+    document = json.loads(sampler_case().spec.manifest.to_json()) | {"schema": 2}
+    text = json.dumps(document, sort_keys=True).encode()
+    body = seal.unseal(sealed("sampler", format_), format_)
+    if format_ == "onnx":
+        from exporters.onnx_wire import with_metadata
+
+        return seal.seal(with_metadata(body, KEY, text), format_)
+    from exporters.embedded import _repacked
+
+    return seal.seal(_repacked(body, text), format_)
+
+
+DAMAGES = {
+    "flipped": lambda data, format_: flipped(data, len(data) // 2),
+    "cut": lambda data, format_: data[:-1],
+    "extra": lambda data, format_: data + b"\0",
+    "empty": lambda data, format_: b"",
+    "unsealed": seal.unseal,
+    "foreign": lambda data, format_: b"\x80\x04cos\nsystem\n",
+    "future": lambda data, format_: future(format_),
+    "role": lambda data, format_: sealed("generator", format_),
+}
+
+
+@pytest.mark.parametrize("format_", SUFFIXES)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_bad_file_ends_with_exit_4_and_no_runtime_imported(
+    format_: str, damage: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"sampler{SUFFIXES[format_]}"
+    path.write_bytes(DAMAGES[damage](sealed("sampler", format_), format_))
+    code, text, heavy = probe(path, trust="trusted")
+    assert (code, heavy) == (4, [])
+    assert "sampler" in text
+    if damage == "future":
+        assert "schema 2, this version reads up to 1" in text
+
+
+def test_torchscript_without_trust_ends_with_exit_7_and_no_torch_imported(tmp_path: Path) -> None:
+    path = tmp_path / "sampler.ts"
+    path.write_bytes(sealed("sampler", "torchscript"))
+    code, text, heavy = probe(path)
+    assert (code, heavy) == (7, [])
+    assert "--trust-torchscript" in text
+
+
+def test_an_onnx_file_is_run_without_torch_and_without_a_word(tmp_path: Path) -> None:
+    path = tmp_path / "sampler.onnx"
+    path.write_bytes(sealed("sampler", "onnx"))
+    code, _, heavy = probe(path)
+    assert code == 0
+    assert "onnxruntime" in heavy
+    assert not {"torch", "onnx"} & set(heavy)
+
+
+def test_trust_is_asked_for_the_digest_of_the_whole_file() -> None:
+    data, asked = sealed("sampler", "torchscript"), []
+
+    def vouch(digest: bytes) -> bool:
+        asked.append(digest)
+        return True
+
+    load_engine_bytes(data, format="torchscript", device="cpu", is_trusted=vouch)
+    assert asked == [hashlib.sha256(data).digest()]
+    with pytest.raises(TrustError):
+        load_engine_bytes(data, format="torchscript", is_trusted=lambda digest: False)
+    load_engine_bytes(sealed("sampler", "onnx"), format="onnx", is_trusted=pytest.fail)
+
+
+def test_a_damaged_file_is_refused_before_anybody_is_asked_to_trust_it() -> None:
+    with pytest.raises(ArtifactError):
+        load_engine_bytes(
+            sealed("sampler", "torchscript")[:-1], format="torchscript", is_trusted=pytest.fail
+        )
+
+
+def test_one_format_under_the_name_of_the_other_is_refused(tmp_path: Path) -> None:
+    for name, format_ in (("a.onnx", "torchscript"), ("b.ts", "onnx")):
+        path = tmp_path / name
+        path.write_bytes(sealed("sampler", format_))
+        with pytest.raises(ArtifactError, match="not written by 'dgaal export'"):
+            load_engine(path, is_trusted=True)
+
+
+def test_paths_that_are_no_artifact_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no file"):
+        read_artifact(tmp_path / "absent.onnx")
+    (tmp_path / "folder.onnx").mkdir()
+    with pytest.raises(ArtifactError, match="is a folder"):
+        read_artifact(tmp_path / "folder.onnx")
+    os.mkfifo(tmp_path / "pipe.onnx")
+    with pytest.raises(ArtifactError, match="is no file"):
+        read_artifact(tmp_path / "pipe.onnx")
+    (tmp_path / "weights.pt").write_bytes(b"PK")
+    with pytest.raises(ArtifactError, match=r"give a \.onnx or \.ts file"):
+        read_artifact(tmp_path / "weights.pt")
+    loop = tmp_path / "loop.onnx"
+    loop.symlink_to(loop)
+    with pytest.raises(StorageError, match="cannot read"):
+        read_artifact(loop)
+
+
+def test_a_hostile_file_name_is_spelled_out(tmp_path: Path) -> None:
+    path = tmp_path / "\x1b]52;c;QQ==\x07[b].onnx"
+    path.write_bytes(b"")
+    with pytest.raises(ArtifactError) as caught:
+        read_artifact(path)
+    assert "\\u{1b}]52" in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
+def test_a_sealed_file_whose_inputs_differ_from_its_manifest_is_refused() -> None:
+    case = sampler_case()
+    outputs = tuple(reversed(case.spec.manifest.outputs))
+    lying = dataclasses.replace(case.spec.manifest, outputs=outputs)
+    from exporters.embedded import embed
+
+    data = seal.seal(embed(export(case.module, case.spec), lying, "onnx"), "onnx")
+    with pytest.raises(ArtifactError, match="other inputs or outputs"):
+        load_engine_bytes(data, format="onnx", device="cpu")
+
+
+def test_a_sealed_file_that_the_runtime_refuses_is_an_artifact_error() -> None:
+    from exporters.onnx_wire import with_metadata
+
+    manifest = sampler_case().spec.manifest.to_json().encode()
+    data = seal.seal(with_metadata(b"\x08\x0a", KEY, manifest), "onnx")
+    with pytest.raises(ArtifactError, match="is whole, but onnxruntime"):
+        load_engine_bytes(data, format="onnx", device="cpu")
+
+
+def test_a_checked_artifact_knows_its_digest_and_manifest() -> None:
+    data = sealed("classifier", "onnx")
+    artifact = check_artifact(data, format_="onnx", role="classifier")
+    assert artifact.sha256 == hashlib.sha256(data).digest()
+    assert artifact.manifest.classes == ("cat", "dog", "owl", "[/b]")
+    assert repr(data[:20]) not in repr(artifact)

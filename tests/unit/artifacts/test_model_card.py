@@ -1,0 +1,53 @@
+import dataclasses
+import re
+
+from formula_nets import generator_case, sampler_case
+
+from dgaal_cli.artifacts.model_card import model_card
+
+
+def test_the_card_states_what_the_manifest_says() -> None:
+    manifest = sampler_case(
+        accuracy=0.917, seed=5, parity={"7": {"score": 1.24e-6}}, round=3, labels=88
+    ).spec.manifest
+    card = model_card({"sampler.onnx": manifest})
+    assert "# Artifacts of `dgaal`, round 3" in card
+    assert "Labeled images: 88" in card
+    assert "did not learn from: 91.7 %" in card
+    assert "`cat`, `dog`, `owl`, `[/b]`" in card
+    assert "`" + "ab" * 32 + "`" in card
+    assert "| `sampler.onnx` | `score` | 7 | 1.2e-06 |" in card
+    assert "(N, 8, 8, 3)" in card
+
+
+def test_an_accuracy_that_was_not_measured_is_not_claimed() -> None:
+    card = model_card({"generator.onnx": generator_case().spec.manifest})
+    assert "not measured" in card
+    assert "%" not in card
+
+
+def test_the_sampler_tells_of_the_training_where_there_is_one() -> None:
+    card = model_card(
+        {
+            "generator.onnx": generator_case(round=1).spec.manifest,
+            "sampler.onnx": sampler_case(round=4).spec.manifest,
+        }
+    )
+    assert "# Artifacts of `dgaal`, round 4" in card
+
+
+def test_hostile_names_neither_act_nor_break_out() -> None:
+    hostile = ("\x1b]52;c;QQ\x07", "`<script>`", "a|b", "\u202e\n# Title")
+    manifest = dataclasses.replace(
+        sampler_case().spec.manifest,
+        classes=hostile,
+        method="``x",
+        versions={"<b>": "[link](evil)\n# x"},
+    )
+    card = model_card({"sampler.onnx": manifest})
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", card)
+    assert "`'<script>'`" in card
+    assert "a\\|b" in card
+    assert "\n# Title" not in card
+    assert "&lt;b" in card
+    assert "\\[link\\](evil)" in card

@@ -1,0 +1,143 @@
+"""Images that T is measured on stay out of its training, by way of copies too."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from label_workspaces import make_workspace
+
+from dgaal_cli.config.load import configuration
+from dgaal_cli.errors import UsageError
+from dgaal_cli.rounds import boundary_synthesis as boundary
+from dgaal_cli.rounds.dataset import SMALLEST_HELD_OUT, gather
+from dgaal_cli.rounds.synthesis import encode_png, synthesize
+from dgaal_cli.simulation.oracle import answer_items
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import NewSynthetic
+from dgaal_cli.training.runtime import Runtime
+from dgaal_cli.workspace import Workspace
+
+CPU = torch.device("cpu")
+COUNT = 60
+NAMES = [f"{i:03d}.png" for i in range(COUNT)]
+TRUTH = {name: ("cat", "dog")[i % 2] for i, name in enumerate(NAMES)}
+
+
+class Redrawer:
+    """Draws nothing, and keeps which parents it was asked to redraw."""
+
+    name = "redrawer"
+    classifier = None
+
+    def __init__(self):
+        self.parents = []
+
+    def synthesize(self, data, parents, seed):
+        self.parents = list(parents)
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return Workspace(make_workspace(tmp_path / "w", NAMES))
+
+
+def gathered(workspace, store, *assignments):
+    config = configuration(workspace, "threads=1", "evaluation.held_out=0.4", *assignments)
+    return config, gather(workspace, config, store, number=1, device=CPU)
+
+
+def label(store, items):
+    answer_items(store, [item.item_id for item in items], TRUTH)
+
+
+def add_copies(workspace, store):
+    """One copy of each labeled image; every second one is promoted."""
+    labels = {record.item_id: record.class_uid for record in store.labels()}
+    folder = workspace.rounds_path / "000/synthetic"
+    folder.mkdir(parents=True)
+    new = []
+    for item_id, uid in labels.items():
+        name = f"copy-{item_id:06d}.png"
+        content = encode_png(np.full((8, 8, 1), item_id, np.uint8), name)
+        (folder / name).write_bytes(content)
+        new.append(
+            NewSynthetic(
+                sample_id=f"synthetic/000/{name}",
+                sha256=int(item_id).to_bytes(32),
+                size_bytes=len(content),
+                width=8,
+                height=8,
+                parent=item_id,
+                round=0,
+                inherited=uid,
+            )
+        )
+    copies = store.add_synthetic(new)
+    store.promote_synthetic(copies[::2], 0)
+
+
+def test_no_copy_is_made_of_an_image_that_is_measured_on_now_or_later(workspace):
+    with LabelStore.open(workspace.store_path) as store:
+        items = store.items()
+        for done, count in ((0, SMALLEST_HELD_OUT - 2), (SMALLEST_HELD_OUT - 2, COUNT)):
+            label(store, items[done:count])
+            config, found = gathered(workspace, store)
+            is_held_out = found.data.is_held_out
+            assert is_held_out.any() == (count == COUNT)  # few labels are all learned from
+            method = Redrawer()
+            synthesize(workspace, config, store, found, method, Runtime(device=CPU))
+            expected = set(np.flatnonzero(~found.is_to_measure)) & set(range(count))
+            assert set(method.parents) == expected
+            assert 0 < len(expected) < count
+
+
+def test_copies_from_before_their_parents_were_measured_on_teach_nothing(workspace):
+    with LabelStore.open(workspace.store_path) as store:
+        items = store.items()
+        label(store, items[: SMALLEST_HELD_OUT - 2])
+        add_copies(workspace, store)
+        before = gathered(workspace, store)[1].data.synthetic
+        assert before.is_labeled.tolist() == [True, False] * 9
+        assert before.is_candidate.tolist() == [False, True] * 9
+        label(store, items[SMALLEST_HELD_OUT - 2 :])
+        data = gathered(workspace, store)[1].data
+        now = data.synthetic
+    is_measured = data.is_held_out[now.parents]
+    for was, used in (
+        (before.is_labeled, now.is_labeled),
+        (before.is_candidate, now.is_candidate),
+    ):
+        assert (was & is_measured).any()
+        assert used.tolist() == (was & ~is_measured).tolist()
+
+
+def test_with_a_test_source_every_copy_teaches(workspace):
+    test = workspace.root / "test"
+    for name in ("cat", "dog"):
+        (test / name).mkdir(parents=True)
+        (test / name / "1.png").write_bytes((workspace.root / "pool" / NAMES[0]).read_bytes())
+    with LabelStore.open(workspace.store_path) as store:
+        label(store, store.items())
+        add_copies(workspace, store)
+        _, found = gathered(workspace, store, "pool.test=test")
+    assert not found.is_to_measure.any()
+    assert found.data.synthetic.is_labeled.tolist() == [True, False] * (COUNT // 2)
+    assert found.data.synthetic.is_candidate.tolist() == [False, True] * (COUNT // 2)
+
+
+def test_people_name_no_drawing_of_an_image_to_measure_on(workspace, monkeypatch):
+    def told(network, pixels, device):
+        return SimpleNamespace(probabilities=np.full((len(pixels), 2), 0.5))
+
+    monkeypatch.setattr(boundary, "predict", told)
+    method = Redrawer()
+    with LabelStore.open(workspace.store_path) as store:
+        label(store, store.items()[:30])
+        _, found = gathered(workspace, store)
+        trained = SimpleNamespace(gathered=found, method=method, number=1)
+        with pytest.raises(UsageError, match="'redrawer' has no generator"):
+            boundary.synthesize_at_boundary(
+                workspace, store, trained, count=COUNT, seed=0, first_rank=1
+            )
+    assert sorted(method.parents) == np.flatnonzero(~found.is_to_measure).tolist()

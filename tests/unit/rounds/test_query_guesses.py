@@ -1,0 +1,53 @@
+"""What T says of the asked images: shown with every method's query, asked of these images alone."""
+
+import numpy as np
+import pytest
+
+from dgaal_cli.api.init import InitRequest, init
+from dgaal_cli.api.query import query
+from dgaal_cli.api.train import train
+from dgaal_cli.config.load import configuration
+from dgaal_cli.rounds.load_round import open_trained
+from dgaal_cli.simulation.oracle import answer_items, true_labels
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.training.classifier import predict
+
+POOL = "builtin:digits#test"  # 500 images
+FAST = (
+    *("threads=1", "classifier.steps=20", "classifier.semi_supervised=none"),
+    *("vaal.epochs=0", "vaal.min_steps=5", "vaal.settle_steps=5", "vaal.width=4"),
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "is_told"), [("vaal", True), ("margin", True), ("random", False)]
+)
+def test_guesses_are_ts_own_whatever_chose_the_images(tmp_path, method, is_told):
+    workspace = init(
+        InitRequest(
+            root=tmp_path / "w",
+            pool=POOL,
+            base=tmp_path,
+            classes=[str(digit) for digit in range(10)],
+            method=method,
+            preset="tiny",
+        )
+    ).workspace
+    config = configuration(workspace, *FAST)
+    truth = true_labels(POOL, base=workspace.root)
+    with LabelStore.open(workspace.store_path) as store:
+        answer_items(store, [item.item_id for item in store.items()[:30]], truth)
+    train(workspace, config)
+    with LabelStore.open(workspace.store_path) as store:
+        trained = open_trained(workspace, config, store)
+    result = query(workspace, config, count=6)
+    data = trained.gathered.data
+    said = predict(trained.method.classifier, data.pixels, data.device).probabilities
+    uids = [record.uid for record in trained.gathered.classes]
+    rows = {item: row for row, item in enumerate(data.item_ids)}
+    for entry in result.entries:
+        own = said[rows[entry.item_id]]
+        assert entry.nearest is not None
+        assert entry.predicted == (uids[int(own.argmax())] if is_told else None)
+        shown = [probability for _, probability in entry.probabilities]
+        assert shown == pytest.approx(np.sort(own)[::-1][:5] if is_told else [], abs=1e-5)

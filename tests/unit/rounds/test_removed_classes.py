@@ -1,0 +1,65 @@
+"""What a round learns after the class list changed."""
+
+import torch
+from label_workspaces import make_workspace
+
+from dgaal_cli.config.load import configuration
+from dgaal_cli.ids import ItemId, SampleId
+from dgaal_cli.rounds.dataset import gather
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import Answer, NewSynthetic
+from dgaal_cli.workspace import Workspace
+
+
+def test_labels_and_copies_of_a_class_that_was_removed_since_are_left_out(tmp_path):
+    workspace = Workspace(make_workspace(tmp_path / "w", ["a.png", "b.png"]))
+    copy = workspace.rounds_path / "000/synthetic/1.png"
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes((workspace.root / "pool/a.png").read_bytes())
+    with LabelStore.open(workspace.store_path) as store:
+        cat = store.class_by_name("cat").uid
+        answer = Answer(op_id="1", kind="label", item_id=ItemId(1), class_uid=cat)
+        store.submit(answer, annotator="sam", session="s")
+        store.add_synthetic(
+            [
+                NewSynthetic(
+                    sample_id=SampleId("synthetic/000/1.png"),
+                    sha256=bytes(32),
+                    size_bytes=9,
+                    width=8,
+                    height=8,
+                    parent=ItemId(1),
+                    round=0,
+                    inherited=cat,
+                )
+            ]
+        )
+        store.undo("sam", "s")
+        store.retire_class(cat)
+        config = configuration(workspace, "threads=1")
+        found = gather(workspace, config, store, number=0, device=torch.device("cpu"), watermark=1)
+    assert found.data.class_names == ["dog"]
+    assert found.data.labels.tolist() == [-1, -1]
+    assert found.data.synthetic.labels.tolist() == [-1]
+    assert not found.data.synthetic.is_candidate.any()
+
+
+def test_a_round_under_another_order_of_classes_is_another_round(tmp_path):
+    workspace = Workspace(make_workspace(tmp_path / "w", ["a.png", "b.png"]))
+    config = configuration(workspace, "threads=1")
+
+    def gathered(store):
+        return gather(workspace, config, store, number=0, device=torch.device("cpu"))
+
+    with LabelStore.open(workspace.store_path) as store:
+        cat, dog = (record.uid for record in store.classes())
+        answer = Answer(op_id="1", kind="label", item_id=ItemId(1), class_uid=cat)
+        store.submit(answer, annotator="sam", session="s")
+        before = gathered(store)
+        store.rename_class(cat, "lynx")
+        renamed = gathered(store)
+        store.reorder_classes([dog, cat])
+        after = gathered(store)
+    assert before.data.labels.tolist() == [0, -1]
+    assert after.data.labels.tolist() == [1, -1]
+    assert renamed.labels_digest == before.labels_digest != after.labels_digest

@@ -1,0 +1,454 @@
+"""A label stands for the bytes that were looked at: other bytes are neither labeled nor learned."""
+
+import errno
+import io
+import os
+
+import pytest
+import torch
+from label_workspaces import make_workspace
+from typer.testing import CliRunner
+
+from dgaal_cli.api.label import Press, open_session
+from dgaal_cli.cli import app
+from dgaal_cli.config.load import configuration
+from dgaal_cli.errors import InputDataError
+from dgaal_cli.ids import SampleId
+from dgaal_cli.labeling.annotators import new_op_id
+from dgaal_cli.labeling.file_changes import ImageWatch
+from dgaal_cli.rounds.dataset import gather
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.tui.plain import run_plain
+from dgaal_cli.workspace import Workspace
+
+NAMES = ["a.png", "b.png", "c.png", "d.png"]
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return Workspace(make_workspace(tmp_path / "w", NAMES))
+
+
+def config(workspace):
+    return configuration(workspace, "threads=1")
+
+
+def replace(workspace, name):
+    """Put the image of another pool in the place of one; return what was there."""
+    path = workspace.root / "pool" / name
+    before = path.read_bytes()
+    other = make_workspace(workspace.root.parent / f"other-{name}", [f"{i}.png" for i in range(9)])
+    path.write_bytes((other / "pool/8.png").read_bytes())
+    return before
+
+
+def states(workspace):
+    with LabelStore.open(workspace.store_path, read_only=True) as store:
+        return {item.sample_id: item.state for item in store.items()}
+
+
+def labels(workspace):
+    with LabelStore.open(workspace.store_path, read_only=True) as store:
+        return {record.sample_id: record.class_name for record in store.labels()}
+
+
+def talk(workspace, *lines):
+    sink = io.StringIO()
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        run_plain(opener, io.StringIO("".join(f"{line}\n" for line in lines)), sink)
+    return sink.getvalue()
+
+
+def label_all(workspace):
+    talk(workspace, "cat", "dog", "cat", "dog")
+    assert labels(workspace) == {
+        "a.png": "cat",
+        "b.png": "dog",
+        "c.png": "cat",
+        "d.png": "dog",
+    }
+
+
+def gathered(workspace):
+    told = []
+    with LabelStore.open(workspace.store_path) as store:
+        found = gather(
+            workspace,
+            config(workspace),
+            store,
+            number=0,
+            device=torch.device("cpu"),
+            emit=lambda event: told.append(event.message),
+        )
+    return found, told
+
+
+def test_a_replaced_image_is_not_asked_and_comes_back_with_its_bytes(workspace):
+    before = replace(workspace, "a.png")
+    said = talk(workspace, "dog", "q")
+    assert "set aside, replaced since 'dgaal init': a.png" in said
+    assert "image b.png" in said
+    assert labels(workspace) == {"b.png": "dog"}
+    assert states(workspace)["a.png"] == "changed"
+    (workspace.root / "pool/a.png").write_bytes(before)
+    talk(workspace, "cat", "q")
+    assert labels(workspace) == {"a.png": "cat", "b.png": "dog"}
+
+
+def remove(workspace, *names):
+    """Take files out of the pool; return a function that puts them back."""
+    away = workspace.root / "away"
+    away.mkdir(exist_ok=True)
+    for name in names:
+        (workspace.root / "pool" / name).rename(away / name)
+    return lambda: [(away / name).rename(workspace.root / "pool" / name) for name in names]
+
+
+def test_an_image_whose_file_is_gone_is_not_asked_and_comes_back_with_it(workspace):
+    put_back = remove(workspace, "a.png", "c.png")
+    said = talk(workspace, "cat", "dog", "q")
+    assert "set aside, its file is gone: a.png" in said
+    assert labels(workspace) == {"b.png": "cat", "d.png": "dog"}
+    assert states(workspace) == {
+        "a.png": "missing",
+        "b.png": "ok",
+        "c.png": "missing",
+        "d.png": "ok",
+    }
+    told = CliRunner().invoke(app, ["-C", str(workspace.root), "status"]).stdout
+    assert "  left out: a.png: its file is gone\n" in told
+    put_back()
+    replace(workspace, "c.png")
+    said = talk(workspace, "dog", "q")
+    assert labels(workspace) == {"a.png": "dog", "b.png": "cat", "d.png": "dog"}
+    assert states(workspace)["c.png"] == "changed"
+
+
+@pytest.mark.parametrize("is_hurried", [False, True])
+def test_a_gone_image_is_neither_first_nor_announced_as_the_next(workspace, is_hurried):
+    remove(workspace, "a.png", "c.png")
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        session = opener()
+        view = session.open(is_hurried=is_hurried)
+        assert view.subject.sample_id == "b.png"
+        assert [subject.sample_id for subject in view.upcoming] == ["d.png"]
+        assert view.progress.left == 2
+        remove(workspace, "d.png")
+        session.grid()
+        assert states(workspace)["d.png"] == "missing"
+        assert session.view().upcoming == ()
+        session.close()
+
+
+class NoGuesses:
+    """A learner that knows nothing: the query's order."""
+
+    def doubts(self, items):
+        return {}
+
+    def guesses(self, items):
+        return {}
+
+
+def test_lost_images_leave_the_order_of_a_learner(workspace):
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        session = opener()
+        session.open()
+        session._learner = NoGuesses()
+        session._reload()
+        replace(workspace, "a.png")
+        remove(workspace, "c.png")
+        view = session.view()
+        assert view.subject.sample_id == "b.png"
+        assert [subject.sample_id for subject in view.upcoming] == ["d.png"]
+        session.close()
+
+
+def test_an_image_that_vanishes_on_the_screen_keeps_its_answer(workspace):
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        session = opener()
+        view = session.open()
+        remove(workspace, "a.png", "b.png")
+        assert session.view().subject.sample_id == "a.png"
+        press = Press(
+            op_id=new_op_id(),
+            kind="label",
+            item_id=view.subject.item_id,
+            class_uid=view.classes[0].uid,
+        )
+        view = session.answer(press)
+        assert not view.is_refused
+        assert view.subject.sample_id == "c.png"
+        session.close()
+    assert labels(workspace) == {"a.png": "cat"}
+
+
+def test_the_first_image_of_a_hurried_start_keeps_its_answer_too(workspace):
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        session = opener()
+        view = session.open(is_hurried=True)
+        remove(workspace, "a.png")
+        assert not session.answer(first_class(view)).is_refused
+        session.close()
+    assert labels(workspace) == {"a.png": "cat"}
+
+
+def first_class(view):
+    return Press(
+        op_id=new_op_id(),
+        kind="label",
+        item_id=view.subject.item_id,
+        class_uid=view.classes[0].uid,
+    )
+
+
+@pytest.mark.parametrize("source", ["pool", "pool/list.csv"])
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.EACCES])
+@pytest.mark.parametrize("is_opened", [False, True])
+def test_a_pool_that_cannot_be_looked_at_keeps_no_answer_from_being_saved(
+    workspace, monkeypatch, source, code, is_opened
+):
+    (workspace.root / "pool/list.csv").write_text("file_name\n" + "\n".join(NAMES))
+    text = (workspace.root / "dgaal.toml").read_text()
+    (workspace.root / "dgaal.toml").write_text(text.replace('"pool"', f'"{source}"'))
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        session = opener()
+        view = session.open(is_hurried=not is_opened)
+        fail_at(monkeypatch, workspace.root / "pool", code)
+        view = session.answer(first_class(view))
+        assert view.subject.sample_id == "b.png"
+        session.answer(first_class(view))
+        session.close()
+    monkeypatch.undo()
+    assert labels(workspace) == {"a.png": "cat", "b.png": "cat"}
+    assert set(states(workspace).values()) == {"ok"}
+
+
+def fail_at(monkeypatch, place, code):
+    """Let every look at a folder and at what is in it fail."""
+
+    def failing(real):
+        def look(path, *args, **kwargs):
+            if not isinstance(path, int) and os.fsdecode(path).startswith(str(place)):
+                raise OSError(code, os.strerror(code), str(path))
+            return real(path, *args, **kwargs)
+
+        return look
+
+    for name in ("stat", "lstat"):
+        monkeypatch.setattr(os, name, failing(getattr(os, name)))
+
+
+@pytest.mark.parametrize("is_folder_kept", [False, True])
+def test_images_on_a_disk_inside_the_pool_that_is_not_there_are_kept(tmp_path, is_folder_kept):
+    names = ["disk1/a.png", "disk1/b.png", "disk2/c.png", "disk2/d.png"]
+    workspace = Workspace(make_workspace(tmp_path / "w", names))
+    pool = workspace.root / "pool"
+    (pool / "disk1").rename(workspace.root / "away")
+    if is_folder_kept:
+        (pool / "disk1").mkdir()
+    (pool / "disk2/c.png").unlink()
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        session = opener()
+        assert session.open().subject.sample_id == "disk1/a.png"
+        session.grid()
+        session.close()
+    assert [name for name, state in states(workspace).items() if state != "ok"] == ["disk2/c.png"]
+
+
+@pytest.mark.parametrize("source", ["pool", "pool/list.csv"])
+def test_a_look_for_an_image_is_one_call_of_the_file_system(workspace, monkeypatch, source):
+    (workspace.root / "pool/list.csv").write_text("file_name\n" + "\n".join(NAMES))
+    remove(workspace, "b.png")
+    watch = ImageWatch(workspace.root, source)
+    assert not watch.is_gone(SampleId("a.png"))
+    calls = []
+    for name in ("stat", "lstat"):
+        real = getattr(os, name)
+        monkeypatch.setattr(
+            os,
+            name,
+            lambda path, *args, _real=real, **kwargs: (
+                calls.append(path) or _real(path, *args, **kwargs)
+            ),
+        )
+    assert not watch.is_gone(SampleId("c.png"))
+    assert watch.is_gone(SampleId("b.png"))
+    monkeypatch.undo()
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("is_next_gone", [False, True])
+def test_many_gone_images_are_set_aside_in_one_write(tmp_path, monkeypatch, is_next_gone):
+    names = [f"{number:02d}.png" for number in range(30)]
+    workspace = Workspace(make_workspace(tmp_path / "w", names))
+    writes = []
+    real = LabelStore.set_states
+    monkeypatch.setattr(
+        LabelStore, "set_states", lambda self, states: (writes.append(states), real(self, states))
+    )
+    first = 1 if is_next_gone else 2
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        session = opener()
+        view = session.open()
+        remove(workspace, *names[first:-1])
+        view = session.answer(first_class(view))
+        assert view.subject.sample_id == names[-1 if is_next_gone else 1]
+        assert len(writes) == 1
+        assert view.progress.left == 30 - 1 - len(names[first:-1])
+        assert "set aside, its file is gone: " in view.note
+        session.close()
+    gone = {name for name, state in states(workspace).items() if state == "missing"}
+    assert gone == {*names[first:-1]}
+
+
+def test_the_image_on_the_screen_stays_while_others_are_set_aside(workspace):
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        session = opener()
+        view = session.open()
+        remove(workspace, "a.png", "c.png")
+        assert session.view().subject.sample_id == "a.png"
+        assert states(workspace)["a.png"] == "ok"
+        assert states(workspace)["c.png"] == "missing"
+        assert not session.answer(first_class(view)).is_refused
+        session.close()
+    assert labels(workspace) == {"a.png": "cat"}
+
+
+def test_what_vanished_before_anybody_saw_it_cannot_be_answered(workspace):
+    (workspace.root / "pool/list.csv").write_text("file_name\n" + "\n".join(NAMES))
+    text = (workspace.root / "dgaal.toml").read_text()
+    (workspace.root / "dgaal.toml").write_text(text.replace('"pool"', '"pool/list.csv"'))
+    remove(workspace, "a.png")
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        session = opener()
+        view = session.open(is_hurried=True)
+        assert view.subject.sample_id == "a.png"  # a list is not read before the first frame
+        press = Press(op_id=new_op_id(), kind="cannot_tell", item_id=view.subject.item_id)
+        view = session.answer(press)
+        assert view.is_refused
+        assert view.note.startswith("not saved; set aside, its file is gone: a.png")
+        assert view.subject.sample_id == "b.png"
+        session.close()
+
+
+@pytest.mark.parametrize("is_folder_kept", [False, True])
+def test_a_disk_that_is_not_there_sets_nothing_aside(workspace, is_folder_kept):
+    pool = workspace.root / "pool"
+    pool.rename(workspace.root / "away")
+    if is_folder_kept:
+        pool.mkdir()
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        session = opener()
+        assert session.open().subject.sample_id == "a.png"
+        session.close()
+    assert set(states(workspace).values()) == {"ok"}
+
+
+def test_images_of_a_list_on_a_disk_that_is_not_there_are_kept(workspace):
+    (workspace.root / "list.csv").write_text(
+        "file_name,id\n" + "".join(f"pool/{name},{name}\n" for name in NAMES)
+    )
+    text = (workspace.root / "dgaal.toml").read_text()
+    (workspace.root / "dgaal.toml").write_text(text.replace('"pool"', '"list.csv"'))
+    put_back = remove(workspace, *NAMES)
+    talk(workspace, "q")
+    assert set(states(workspace).values()) == {"ok"}
+    put_back()
+    remove(workspace, "b.png")
+    talk(workspace, "cat", "q")
+    assert states(workspace)["b.png"] == "missing"
+
+
+def test_an_answer_to_an_image_replaced_meanwhile_is_refused(workspace):
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        session = opener()
+        view = session.open()
+        replace(workspace, "a.png")
+        uid = view.classes[0].uid
+        item_id = view.subject.item_id
+        view = session.answer(
+            Press(op_id=new_op_id(), kind="label", item_id=item_id, class_uid=uid)
+        )
+        assert view.is_refused
+        assert view.note.startswith("not saved; set aside")
+        assert view.subject.sample_id == "b.png"
+        before = replace(workspace, "b.png")
+        page = [
+            Press(op_id=new_op_id(), kind="label", item_id=subject.item_id, class_uid=uid)
+            for subject in (view.subject, *view.upcoming)
+        ]
+        view = session.answer_page(page)
+        assert "b.png" in view.note
+        (workspace.root / "pool/b.png").write_bytes(before)
+        session.close()
+    assert labels(workspace) == {"c.png": "cat", "d.png": "cat"}
+
+
+def test_a_new_answer_to_a_replaced_image_is_refused(workspace):
+    label_all(workspace)
+    replace(workspace, "a.png")
+    with open_session(workspace, config(workspace), annotator="ann") as opener:
+        session = opener()
+        view = session.open()
+        given = next(g for g in session.review() if g.sample_id == "a.png")
+        dog = view.classes[1].uid
+        view = session.change(
+            Press(op_id=new_op_id(), kind="label", item_id=given.item_id, class_uid=dog)
+        )
+        assert view.is_refused
+        session.close()
+    assert labels(workspace)["a.png"] == "cat"
+
+
+@pytest.mark.parametrize("is_cached", [False, True])
+def test_training_leaves_out_what_is_not_what_was_labeled(workspace, is_cached):
+    label_all(workspace)
+    if is_cached:
+        gathered(workspace)
+    before = replace(workspace, "a.png")
+    (workspace.root / "pool/b.png").write_bytes(b"text")
+    (workspace.root / "pool/c.png").rename(workspace.root / "c.png")
+    found, told = gathered(workspace)
+    assert [item.sample_id for item in found.items] == ["d.png"]
+    assert found.data.pixels.shape[0] == 1
+    assert found.data.labels.tolist() == [1]
+    assert len(told) == 1
+    assert (
+        "missing: 1 image (c.png); changed: 1 image (a.png); unreadable: 1 image (b.png)"
+        in (told[0])
+    )
+    assert states(workspace) == {
+        "a.png": "changed",
+        "b.png": "quarantined",
+        "c.png": "missing",
+        "d.png": "ok",
+    }
+    assert gathered(workspace)[1] == []
+    told = CliRunner().invoke(app, ["-C", str(workspace.root), "status"]).stdout
+    assert "  left out: a.png: its file was replaced\n" in told
+    assert "  left out: c.png: its file is gone\n" in told
+    assert "  unreadable: b.png: not a JPEG, PNG, WEBP, BMP, TIFF or GIF image\n" in told
+    (workspace.root / "pool/a.png").write_bytes(before)
+    (workspace.root / "c.png").rename(workspace.root / "pool/c.png")
+    found, told = gathered(workspace)
+    assert [item.sample_id for item in found.items] == ["a.png", "c.png", "d.png"]
+    assert found.data.labels.tolist() == [0, 0, 1]
+    assert told == ["back as before: 2 images (a.png, c.png)"]
+    assert len(labels(workspace)) == 4
+
+
+def test_a_pool_that_is_gone_changes_no_state(workspace):
+    for name in NAMES:
+        (workspace.root / "pool" / name).rename(workspace.root / name)
+    (workspace.root / "pool/new.png").write_bytes((workspace.root / "a.png").read_bytes())
+    with pytest.raises(InputDataError, match=r"holds no image a\.png"):
+        gathered(workspace)
+    assert set(states(workspace).values()) == {"ok"}
+
+
+def test_images_that_are_not_files_are_asked_without_a_look(workspace):
+    (workspace.root / "dgaal.toml").write_text('[pool]\nsource = "builtin:digits"\n')
+    replace(workspace, "a.png")
+    talk(workspace, "dog", "q")
+    assert labels(workspace) == {SampleId("a.png"): "dog"}

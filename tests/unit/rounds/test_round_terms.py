@@ -1,0 +1,290 @@
+"""What a training began with holds until its round is trained, and no longer, kills or not."""
+
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from dgaal_cli.api import train as workflow
+from dgaal_cli.api.init import InitRequest, init
+from dgaal_cli.api.query import query
+from dgaal_cli.api.status import status
+from dgaal_cli.api.train import train
+from dgaal_cli.config.load import configuration
+from dgaal_cli.errors import CheckpointError, InterruptedRunError, UsageError, WorkspaceError
+from dgaal_cli.events import CheckpointSaved, RoundStarted, StepDone, decode
+from dgaal_cli.labeling.session import LabelCore
+from dgaal_cli.reports.round_plots import counted_steps
+from dgaal_cli.rounds import record as round_record
+from dgaal_cli.rounds.resume_state import begun_terms, newest_terms
+from dgaal_cli.rounds.state import is_unfinished
+from dgaal_cli.simulation.oracle import answer_items, true_labels
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.training import checkpoint, runner
+
+POOL = "builtin:digits#test"  # 500 images
+FAST = ("method=random", "classifier.steps=6", "classifier.batch=8", "threads=1")
+BEGAN = (*FAST, "classifier.lr=0.002")
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of the program handles it."""
+
+
+@pytest.fixture(autouse=True)
+def _no_plots(monkeypatch):
+    for name in ("write_loss_plot", "write_learning_curve", "write_image_sheet", "_write_samples"):
+        monkeypatch.setattr(round_record, name, lambda *_: True)
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    made = init(
+        InitRequest(
+            root=tmp_path / "w",
+            pool=POOL,
+            base=tmp_path,
+            classes=[str(digit) for digit in range(10)],
+            preset="tiny",
+        )
+    ).workspace
+    label(made, 12)
+    return made
+
+
+def label(workspace, count):
+    truth = true_labels(POOL, base=workspace.root)
+    with LabelStore.open(workspace.store_path) as store:
+        done = {record.item_id for record in store.labels()}
+        opened = store.open_query()
+        items = (
+            [e.item_id for e in opened.entries] if opened else [i.item_id for i in store.items()]
+        )
+        answer_items(store, [item for item in items if item not in done][:count], truth)
+
+
+def settings(workspace, *more):
+    return configuration(workspace, *FAST, *more)
+
+
+def begin(workspace, *, emit=lambda _: None, **options):
+    """Train with one more ``--set`` than the other trainings have."""
+    own = configuration(workspace, *BEGAN)
+    return train(workspace, own, emit=emit, assignments=BEGAN, **options)
+
+
+def at(kind, how, *, count=1):
+    """Return a listener that kills, or asks to stop, when it hears this kind of event."""
+    left = [count]
+
+    def listen(event):
+        if isinstance(event, kind):
+            left[0] -= 1
+            if left[0] == 0:
+                how()
+
+    return listen
+
+
+def kill():
+    raise Killed
+
+
+def stop():
+    signal.raise_signal(signal.SIGINT)
+
+
+def next_round_of(workspace):
+    """Ask and answer a query, so that the next training is another round's."""
+    query(workspace, settings(workspace), count=4)
+    label(workspace, 4)
+
+
+def events_of(workspace, number=0):
+    lines = (workspace.round_path(number) / "events.jsonl").read_bytes().splitlines()
+    return [decode(line) for line in lines]
+
+
+def die_saved(workspace, monkeypatch, number):
+    """Train, and die between the final checkpoint and what is cleared up after it."""
+    remove = checkpoint.remove
+
+    def killed(folder: Path):
+        if checkpoint.exists(folder.with_name("checkpoint")) and int(folder.parent.name) == number:
+            raise Killed
+        remove(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "remove", killed)
+        with pytest.raises(Killed):
+            begin(workspace)
+
+
+def state_files(workspace, number=0):
+    folder = workspace.round_path(number)
+    return {name for name in ("progress", "start.json") if (folder / name).exists()}
+
+
+def test_a_kill_after_the_last_save_hands_nothing_on_to_the_next_round(workspace, monkeypatch):
+    die_saved(workspace, monkeypatch, 0)
+    assert state_files(workspace) == {"progress", "start.json"}
+    assert newest_terms(workspace) is None
+    assert status(workspace, settings(workspace)).next_step == "query"
+    next_round_of(workspace)
+    assert newest_terms(workspace) is None
+    with pytest.raises(UsageError, match="no training of round 1 was interrupted"):
+        train(workspace, settings(workspace), must_resume=True)
+    train(workspace, settings(workspace))
+    assert state_files(workspace, 0) == state_files(workspace, 1) == set()
+
+
+@pytest.mark.parametrize("answered", [2, 4])
+def test_a_kill_after_the_last_save_leaves_no_query_in_the_way(workspace, monkeypatch, answered):
+    train(workspace, settings(workspace))
+    query(workspace, settings(workspace), count=4)
+    label(workspace, answered)
+    die_saved(workspace, monkeypatch, 1)
+    shown = status(workspace, settings(workspace))
+    assert (shown.state.open_query, shown.next_step) == (None, "query")
+    with LabelStore.open(workspace.store_path) as store:
+        config = settings(workspace)
+        terminal = LabelCore(store, config=config, workspace=workspace, annotator="ann")
+        assert terminal.open().next_step == "query"
+    assert query(workspace, settings(workspace), count=4).round == 1
+    with LabelStore.open(workspace.store_path) as store:
+        assert store.counts().labeled == 12 + answered
+
+
+def test_a_round_that_was_left_untrained_hands_nothing_on_either(workspace):
+    train(workspace, settings(workspace))
+    label(workspace, 4)
+    with pytest.raises(Killed):  # round 0 again, on more labels; then its query comes instead
+        begin(workspace, emit=at(CheckpointSaved, kill))
+    assert newest_terms(workspace).assignments == BEGAN
+    next_round_of(workspace)
+    assert newest_terms(workspace) is None
+    train(workspace, settings(workspace))
+    assert state_files(workspace, 0) == set()
+
+
+@pytest.mark.parametrize("where", ["gathering", "started"])
+def test_a_kill_before_the_first_save_forgets_nothing(workspace, monkeypatch, where):
+    with monkeypatch.context() as patch:
+        if where == "gathering":
+            patch.setattr(workflow, "gather", lambda *_, **__: kill())
+        with pytest.raises(Killed):
+            begin(workspace, emit=at(RoundStarted, kill), budget_s=3600.0)
+    assert state_files(workspace) == {"start.json"}
+    assert status(workspace, settings(workspace)).state.is_midway
+    terms = newest_terms(workspace)
+    assert (terms.assignments, terms.budget_s) == (BEGAN, 3600.0)
+    label(workspace, 3)  # nothing was learned of the labels of then
+    own = configuration(workspace, *terms.assignments)
+    result = train(workspace, own, assignments=terms.assignments, must_resume=True)
+    run = round_record.read_record(workspace.round_path(0) / "run.json")
+    assert (result.labels, run["time_budget_s"]) == (15, 3600.0)
+    assert newest_terms(workspace) is None
+
+
+def test_an_error_before_the_first_save_leaves_what_held_before(workspace):
+    def too_short():
+        with pytest.raises(UsageError, match="one pass of it takes about"):
+            train(workspace, settings(workspace, "classifier.epochs=40"), budget_s=0.01)
+
+    too_short()
+    assert newest_terms(workspace) is None
+    with pytest.raises(Killed):
+        begin(workspace, emit=at(RoundStarted, kill))
+    too_short()
+    assert newest_terms(workspace).assignments == BEGAN
+
+
+def test_a_round_that_was_being_trained_again_goes_on(workspace):
+    train(workspace, settings(workspace))
+    with pytest.raises(InterruptedRunError):
+        begin(workspace, emit=at(StepDone, stop), is_fresh=True)
+    assert newest_terms(workspace).assignments == BEGAN
+    begin(workspace, must_resume=True)
+    run = round_record.read_record(workspace.round_path(0) / "run.json")
+    assert (run["resumed_at"], run["config"]["classifier"]["lr"]) == ("step 1 of classifier", 0.002)
+
+
+def test_what_was_begun_anew_is_in_no_log(workspace):
+    with pytest.raises(InterruptedRunError):
+        begin(workspace, emit=at(StepDone, stop, count=4), has_event_files=True)
+    train(workspace, settings(workspace), is_fresh=True)
+    assert sum(isinstance(event, RoundStarted) for event in events_of(workspace)) == 1
+    assert not (workspace.round_path(0) / "tensorboard").exists()
+    label(workspace, 2)
+    train(workspace, settings(workspace))
+    assert sum(isinstance(event, RoundStarted) for event in events_of(workspace)) == 1
+
+
+def test_steps_that_were_taken_again_are_drawn_once(workspace, monkeypatch):
+    monkeypatch.setattr(runner, "CHECKPOINT_INTERVAL_S", 1e9)
+    began = settings(workspace, "classifier.steps=8")
+    with pytest.raises(InterruptedRunError):
+        train(workspace, began, emit=at(StepDone, stop, count=2), has_event_files=True)
+    with pytest.raises(Killed):
+        train(workspace, began, emit=at(StepDone, kill, count=3), has_event_files=True)
+    train(workspace, began, has_event_files=True)
+    told = [event.step for event in events_of(workspace) if isinstance(event, StepDone)]
+    assert max(Counter(told).values()) == 2  # the log itself leaves nothing out
+    steps = counted_steps(workspace.round_path(0) / "events.jsonl")
+    assert [event.step for event in steps] == list(range(1, steps[-1].step + 1))
+    run = EventAccumulator(str(workspace.round_path(0) / "tensorboard")).Reload()
+    points = [(point.step, point.value) for point in run.Scalars("classifier/cross_entropy")]
+    assert points == [(e.step, pytest.approx(e.losses["cross_entropy"])) for e in steps]
+    assert len(run.Scalars("round/seconds")) == 1
+
+
+def test_a_record_that_is_no_object_is_an_interrupted_training(workspace):
+    folder = workspace.round_path(0)
+    folder.mkdir(parents=True)
+    (folder / "start.json").write_text("[]")
+    assert is_unfinished(folder)
+    with pytest.raises(WorkspaceError, match="--fresh"):
+        begun_terms(folder)
+
+
+def test_a_torn_line_of_the_log_is_left_out(tmp_path):
+    (tmp_path / "log").write_bytes(b'{"event":"StepDone","phase":"x","st\n\0\0\0\n')
+    assert counted_steps(tmp_path / "log") == []
+
+
+def test_a_class_added_since_is_named_and_taken_back_it_goes_on(workspace):
+    with pytest.raises(InterruptedRunError):
+        begin(workspace, emit=at(StepDone, stop))
+    with LabelStore.open(workspace.store_path) as store:
+        added = store.add_class("eleven").uid
+    with pytest.raises(CheckpointError, match=r"cannot go on: class eleven was added since; take"):
+        begin(workspace)
+    shown = status(workspace, settings(workspace))
+    assert (shown.hindrance, shown.next_step) == ("class eleven was added since", "train --fresh")
+    with LabelStore.open(workspace.store_path) as store:
+        store.retire_class(added)
+        uids = [record.uid for record in store.classes()]
+        store.rename_class(uids[0], "null")
+        store.reorder_classes(uids[::-1])
+    with pytest.raises(CheckpointError, match="the order of the classes changed since"):
+        begin(workspace)
+    with LabelStore.open(workspace.store_path) as store:
+        store.reorder_classes(uids)
+    assert status(workspace, settings(workspace)).next_step == "train"
+    assert begin(workspace).round == 0
+
+
+def test_status_says_what_only_fresh_can_begin(workspace):
+    train(workspace, settings(workspace))
+    path = workspace.round_path(0) / "checkpoint" / "tensors.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert status(workspace, settings(workspace)).next_step == "train --fresh"
+    with pytest.raises(CheckpointError, match="run 'dgaal train --fresh', no label is lost"):
+        begin(workspace)
+    with pytest.raises(InterruptedRunError):
+        begin(workspace, emit=at(StepDone, stop), is_fresh=True)
+    assert status(workspace, settings(workspace)).next_step == "train"
+    begin(workspace, must_resume=True)
+    assert status(workspace, settings(workspace)).next_step == "query"
