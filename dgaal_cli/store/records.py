@@ -33,6 +33,25 @@ class ClassRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """What an answer states about an image, encoded by the workspace's task.
+
+    The store keeps, compares and counts labels without looking into the payload.
+    """
+
+    payload: bytes
+    """Canonical: two labels that mean the same have the same bytes."""
+    version: int
+    """Version of the payload's encoding, from 1."""
+    classes: tuple[ClassUid, ...]
+    """Classes that the payload names, sorted, each once."""
+
+    def __post_init__(self) -> None:
+        if list(self.classes) != sorted(set(self.classes)):
+            raise ValueError("the classes of a label must be sorted and distinct")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewItem:
     """One readable image of the pool."""
 

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol, TypeVar, runtime_checkable
@@ -12,8 +12,8 @@ import msgspec
 
 from dgaal_cli.errors import InputDataError, StorageError
 from dgaal_cli.escaping import show
-from dgaal_cli.ids import SampleId
-from dgaal_cli.store.records import AnswerRecord, ClassRecord, Provenance, Verdict
+from dgaal_cli.ids import ClassUid, SampleId
+from dgaal_cli.store.records import AnswerRecord, ClassRecord, Label, Provenance, Verdict
 
 Link = Literal["symlink", "hardlink", "copy"]
 """How a folder format shows the pool's images."""
@@ -35,6 +35,37 @@ class Images(Protocol):
 
     def content(self, sample_id: SampleId, *, is_synthetic: bool) -> tuple[bytes, str]:
         """Return an encoded image and the suffix that its sample id lacks (often none)."""
+        ...
+
+
+class LabelText(Protocol):
+    """How a task writes a label into one text field of a file, and reads it back."""
+
+    def to_text(self, label: Label, names: Mapping[ClassUid, str]) -> str:
+        """Return the label as text that ``from_text`` reads back exactly.
+
+        Args:
+            label: Of this task.
+            names: Name of each class that the label may name.
+        """
+        ...
+
+    def from_text(
+        self, texts: Sequence[str], find_class: Callable[[Sequence[str]], ClassUid]
+    ) -> Label:
+        """Read a label.
+
+        Args:
+            texts: What the field may mean, likeliest first, at least one.
+            find_class: Finds a class by what its name may be, likeliest first.
+
+        Raises:
+            ValueError: The text is no label of this task; the message says why.
+        """
+        ...
+
+    def single_class(self, label: Label) -> ClassUid | None:
+        """Return the class that stands for the whole image, or None if the label says more."""
         ...
 
 

@@ -1,0 +1,1 @@
+"""What the labels of a workspace mean, one folder a task; ``registry`` lists them."""

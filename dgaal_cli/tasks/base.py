@@ -1,0 +1,41 @@
+"""What a task is: the one place that knows what a label means.
+
+The store keeps labels as opaque payloads and exchange formats as text; a task has a codec for
+each. Both codecs import neither torch nor numpy, because labeling hosts have neither.
+"""
+
+from typing import Protocol, TypeVar
+
+from dgaal_cli.store.exchange.base import LabelText
+from dgaal_cli.store.records import Label
+
+Value = TypeVar("Value")
+"""What a label is in memory, for instance the uid of a class or a mask."""
+
+
+class LabelCodec(Protocol[Value]):
+    """Between the value that a task works with and the payload that the store keeps."""
+
+    version: int
+    """Version of the payloads that ``encode`` writes; ``decode`` reads it and all before it."""
+
+    def encode(self, value: Value) -> Label:
+        """Return the label of a value; equal values have equal labels."""
+        ...
+
+    def decode(self, label: Label) -> Value:
+        """Return the value of a label.
+
+        Raises:
+            WorkspaceError: The payload is damaged, of another task, or of a newer version.
+        """
+        ...
+
+
+class Task(Protocol[Value]):
+    """One kind of label with everything that depends on it."""
+
+    name: str
+    """The word in ``dgaal.toml``."""
+    labels: LabelCodec[Value]
+    text: LabelText

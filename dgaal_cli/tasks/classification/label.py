@@ -1,0 +1,40 @@
+"""The label of classification: the uid of one class, as its UTF-8 bytes."""
+
+from dgaal_cli.errors import WorkspaceError
+from dgaal_cli.ids import ClassUid
+from dgaal_cli.store.records import Label
+
+VERSION = 1
+
+
+def class_label(uid: ClassUid) -> Label:
+    """Return the label that names one class."""
+    return Label(payload=uid.encode(), version=VERSION, classes=(uid,))
+
+
+def class_of(label: Label) -> ClassUid:
+    """Return the class that a label names.
+
+    Raises:
+        WorkspaceError: It is no label of classification, or of a newer dgaal.
+    """
+    if label.version != VERSION or [label.payload] != [uid.encode() for uid in label.classes]:
+        raise WorkspaceError(
+            f"a label in this workspace is not one class per image (version {label.version}); "
+            "upgrade dgaal, or check the task in dgaal.toml"
+        )
+    return label.classes[0]
+
+
+class ClassLabels:
+    """The codec of classification for code that works with any task."""
+
+    version = VERSION
+
+    def encode(self, value: ClassUid) -> Label:
+        """Return the label that names one class."""
+        return class_label(value)
+
+    def decode(self, label: Label) -> ClassUid:
+        """Return the class that a label names; ``WorkspaceError`` if it is not exactly one."""
+        return class_of(label)
