@@ -14,7 +14,7 @@ import numpy as np
 
 SIDE = 32
 PATIENCE_S = 3600.0
-MOST_OTHERS = 0.05
+MAX_OTHERS = 0.05
 """Share of all cores that others may take during a run that counts as undisturbed."""
 
 
@@ -39,7 +39,7 @@ class Stopwatch:
             wall = time.perf_counter() - started
             spent = _own_s() - own
             others = (_busy_s() - busy - spent) / (wall * (os.cpu_count() or 1))
-            if others <= MOST_OTHERS or time.monotonic() >= self._deadline:
+            if others <= MAX_OTHERS or time.monotonic() >= self._deadline:
                 self.disturbed = max(self.disturbed, others)
                 return (float(done.stdout) if tells else wall), spent
 
@@ -47,7 +47,7 @@ class Stopwatch:
         while time.monotonic() < self._deadline:
             busy = _busy_s()
             time.sleep(0.3)
-            if _busy_s() - busy <= 0.3 * MOST_OTHERS * (os.cpu_count() or 1):
+            if _busy_s() - busy <= 0.3 * MAX_OTHERS * (os.cpu_count() or 1):
                 return
 
 

@@ -11,7 +11,7 @@ The Python API is the workflows, loaded when first used::
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from dgaal_cli.version import __version__ as __version__
 
 _API = {
     "open_workspace": "dgaal_cli.workspace:open_workspace",

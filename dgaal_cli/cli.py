@@ -14,10 +14,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from dgaal_cli import __version__
 from dgaal_cli.commands._context import Context
 from dgaal_cli.errors import DgaalError
 from dgaal_cli.escaping import show
+from dgaal_cli.version import __version__
 
 COMMANDS = {
     "demo": ("dgaal_cli.commands.demo:demo", "Run the whole loop, unattended, on embedded digits."),

@@ -60,17 +60,6 @@ def check(data: bytes, format: str) -> None:  # noqa: A002
         raise SealError("its content differs from what was exported")
 
 
-def unseal(data: bytes, format: str) -> bytes:  # noqa: A002
-    """Check the trailer and take it off.
-
-    Raises:
-        SealError: As ``check``.
-    """
-    check(data, format)
-    body = data[: -_HEX_LENGTH - len(_MARKS[format])]
-    return body[:-2] + b"\0\0" if format == "torchscript" else body
-
-
 def _with_comment_length(data: bytes) -> bytes:
     end = data[-_ZIP_END_LENGTH:]
     if not end.startswith(_ZIP_END) or end[-2:] != b"\0\0":

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-MOST_PIXELS = 4
+MAX_MAP_PIXELS = 4
 """Pixels of the output map up to which a convolution is rewritten; at 4 x 4 both are as fast."""
 
 
@@ -44,7 +44,7 @@ class PatchProduct(nn.Module):
 
 
 def rewritten(
-    module: nn.Module, example: Sequence[Tensor], *, most: int = MOST_PIXELS
+    module: nn.Module, example: Sequence[Tensor], *, most: int = MAX_MAP_PIXELS
 ) -> nn.Module:
     """Return the module with its convolutions onto small maps rewritten; the same in value.
 

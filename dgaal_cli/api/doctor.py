@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from importlib import metadata, util
 from typing import cast
 
-import dgaal_cli
 from dgaal_cli.artifacts.engines.devices import count_cuda_devices
 from dgaal_cli.errors import DgaalError
+from dgaal_cli.version import __version__
 from dgaal_cli.workspace import Workspace
 
 Level = str
@@ -64,7 +64,7 @@ def doctor(environment: Mapping[str, str], workspace: Workspace | None = None) -
         workspace: Its file system and backups are examined too.
     """
     return [
-        Finding(name="dgaal", level="ok", found=dgaal_cli.__version__),
+        Finding(name="dgaal", level="ok", found=__version__),
         Finding(
             name="python", level="ok", found=f"{platform.python_version()} at {sys.executable}"
         ),

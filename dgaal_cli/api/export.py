@@ -27,7 +27,7 @@ from exporters.manifest import Manifest, Role, TensorInfo
 from exporters.spec import ExportSpec
 
 QUANTILES = 101
-LARGEST_SAMPLE = 20_000
+MAX_SAMPLE = 20_000
 """Pool images, evenly spread, whose scores make the reference quantiles."""
 COMPARED_IMAGES = 64
 """Pool images at hand for the parity check."""
@@ -212,7 +212,7 @@ def _tensors(
 def _quantiles(trained: Trained, sampler: nn.Module) -> tuple[float, ...]:
     """Percentiles of the pool's scores, for telling later whether another pool has drifted."""
     pixels = trained.gathered.data.pixels
-    pixels = pixels[:: max(1, -(-len(pixels) // LARGEST_SAMPLE))]
+    pixels = pixels[:: max(1, -(-len(pixels) // MAX_SAMPLE))]
     scores: list[np.ndarray] = []
     with evaluating(sampler):
         for start in range(0, len(pixels), SCORED_AT_ONCE):

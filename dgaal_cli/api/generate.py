@@ -37,7 +37,7 @@ SHEET_PAIRS = 60
 _BATCH = 32
 REDRAWING_NOISE = 0.05
 PRIOR_NOISE = 1.0
-MOST_PRIOR_NOISE = 10.0
+MAX_PRIOR_NOISE = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,8 +302,8 @@ def _check(options: GenerateOptions, output: Path, *, is_redrawing: bool) -> Non
     noise = _noise(options, is_redrawing=is_redrawing)
     if is_redrawing and not 0.0 <= noise < 1.0:
         raise UsageError(f"--noise {noise} is out of range; give 0 or more, below 1")
-    if not 0.0 <= noise <= MOST_PRIOR_NOISE:
-        raise UsageError(f"--noise {noise} is out of range; give 0 to {MOST_PRIOR_NOISE:.0f}")
+    if not 0.0 <= noise <= MAX_PRIOR_NOISE:
+        raise UsageError(f"--noise {noise} is out of range; give 0 to {MAX_PRIOR_NOISE:.0f}")
     try:
         is_used = output.exists() and (not output.is_dir() or any(output.iterdir()))
     except OSError as error:

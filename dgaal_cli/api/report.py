@@ -21,7 +21,7 @@ from dgaal_cli.escaping import show, uncell
 from dgaal_cli.ids import SampleId
 from dgaal_cli.methods.gauges import health_warnings
 from dgaal_cli.reports.confusion import draw_confusion
-from dgaal_cli.reports.contact_sheet import LARGEST, draw_sheet
+from dgaal_cli.reports.contact_sheet import MAX_CELLS, draw_sheet
 from dgaal_cli.reports.curves import Difference, Series, draw_curves, draw_differences
 from dgaal_cli.reports.health import draw_health
 from dgaal_cli.reports.page import Picture, Section, render
@@ -36,7 +36,7 @@ from dgaal_cli.workspace import Workspace
 
 REPORT_NAME = "report"
 PAGE_NAME = "index.html"
-LARGEST_SHEETS = 8
+MAX_SHEETS = 8
 """Queries shown, the latest of a workspace."""
 
 
@@ -169,7 +169,7 @@ def _workspace_queries(workspace: Workspace, config: Config, notes: list[str]) -
     reader = ImageReader(workspace.root, config.pool.source)
     pictures: list[Picture] = []
     try:
-        for path in sorted(workspace.rounds_path.glob(f"*/{CSV_NAME}"))[-LARGEST_SHEETS:]:
+        for path in sorted(workspace.rounds_path.glob(f"*/{CSV_NAME}"))[-MAX_SHEETS:]:
             picture = _query_sheet(path, reader, notes)
             if picture is not None:
                 pictures.append(picture)
@@ -183,7 +183,7 @@ def _query_sheet(path: Path, reader: ImageReader, notes: list[str]) -> Picture |
         rows = list(csv.DictReader(stream))
     images: list[npt.NDArray[np.uint8]] = []
     captions: list[str] = []
-    for row in rows[:LARGEST]:
+    for row in rows[:MAX_CELLS]:
         name = SampleId(uncell(row["id"]))
         try:
             images.append(reader.read(name, is_synthetic=name.startswith("synthetic/")))
@@ -308,7 +308,7 @@ def _simulation_queries(result: SimulationResult, notes: list[str]) -> list[Sect
 
 
 def _sheet_of(record: RoundRecord, pool: LabeledPool) -> bytes:
-    rows = record.queried[:LARGEST]
+    rows = record.queried[:MAX_CELLS]
     captions = [
         f"{place}: {pool.class_names[int(pool.truth[row])]}" for place, row in enumerate(rows, 1)
     ]

@@ -14,7 +14,6 @@ import msgspec
 import numpy as np
 import torch
 
-import dgaal_cli
 from dgaal_cli import atomic, interruption
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import StorageError, UsageError, WorkspaceError
@@ -28,6 +27,7 @@ from dgaal_cli.simulation.pool import rows_of_seed as rows_of
 from dgaal_cli.simulation.records import RoundRecord
 from dgaal_cli.simulation.summary import Summary, summarize
 from dgaal_cli.training.device import pick_device, processor_name
+from dgaal_cli.version import __version__
 from dgaal_cli.workspace import Workspace
 
 MARK = "simulation.json"
@@ -246,7 +246,7 @@ def _machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
-        "dgaal": dgaal_cli.__version__,
+        "dgaal": __version__,
         "began": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

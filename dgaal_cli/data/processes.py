@@ -15,7 +15,7 @@ _START = (
     "import os, sys; sys.path[:0] = {paths!r}; from dgaal_cli.data.worker import main; main(); "
     "os._exit(0)"  # taking the interpreter apart is a fifth of what its start costs
 )
-_MOST_WORKERS = 64
+_MAX_WORKERS = 64
 _PIPE_BYTES = 2**20
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of Linux; Python's fcntl names it in some builds only
 
@@ -34,7 +34,7 @@ def worker_count(asked: int) -> int:
     Never more than could be of use: thousands would take the host's memory and decode no faster.
     """
     cpus = usable_cpus()
-    return min(asked, max(_MOST_WORKERS, 4 * cpus)) if asked > 0 else cpus
+    return min(asked, max(_MAX_WORKERS, 4 * cpus)) if asked > 0 else cpus
 
 
 def start_ahead(count: int) -> None:

@@ -6,7 +6,7 @@ from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
 
 _ADDRESS = re.compile(r"<[^<>]* at 0x[0-9a-fA-F]+>|0x[0-9a-fA-F]{6,}")
-_LONGEST = 120
+_MAX_LENGTH = 120
 
 
 class UnreadableImageError(InputDataError):
@@ -27,5 +27,5 @@ def describe(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read: {error.strerror.lower()}"
     # Pillow puts object addresses into messages; a table must be byte-identical on every run.
-    message = show(_ADDRESS.sub("", " ".join(str(error).split()))).strip()[:_LONGEST]
+    message = show(_ADDRESS.sub("", " ".join(str(error).split()))).strip()[:_MAX_LENGTH]
     return f"damaged image: {message or type(error).__name__}"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from dgaal_cli.scoring.outlook import Outlook
 
-MOST_GUESSES = 40
+MAX_GUESSES = 40
 """With more classes only the best of them are handed on."""
 
 Guesses = tuple[tuple[ClassUid, float], ...]
@@ -82,7 +82,7 @@ class LiveGuesses:
         if not known or not self._uids:
             return {}
         shares = self._learner.guess(np.array([self._row_of[item] for item in known], np.int64))
-        order = np.argsort(-shares, axis=1, kind="stable")[:, :MOST_GUESSES]
+        order = np.argsort(-shares, axis=1, kind="stable")[:, :MAX_GUESSES]
         best: list[list[int]] = order.tolist()
         return {
             item: tuple((self._uids[column], float(shares[at, column])) for column in columns)
@@ -146,7 +146,7 @@ def _columns(outlook: "Outlook") -> "np.ndarray":
     """The sampler's features, and beside them the task model's answer: it knows the classes."""
     import numpy as np
 
-    if outlook.probabilities.shape[1] > MOST_GUESSES:
+    if outlook.probabilities.shape[1] > MAX_GUESSES:
         return outlook.features
     return np.hstack([outlook.features, np.log(np.maximum(outlook.probabilities, 1e-4))])
 

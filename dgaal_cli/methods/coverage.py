@@ -18,12 +18,12 @@ from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.phase import Phase
 
 ROWS_AT_ONCE = 1024
-MOST_CLUSTERS = 500
-SMALLEST_CLUSTER = 6
+MAX_CLUSTERS = 500
+MIN_CLUSTER = 6
 NEIGHBORS = 20
 EXACT_CLUSTERS = 50
 """Up to so many clusters k-means is run on all points, beyond it on batches of 5,000."""
-LARGEST_PURITY_SAMPLE = 10_000
+MAX_PURITY_SAMPLE = 10_000
 
 Chosen = tuple[list[int], np.ndarray]
 """Positions among the unlabeled points, and their scores."""
@@ -130,14 +130,14 @@ def typical_of_clusters(
     if not len(unlabeled):
         return [], scores
     points = np.concatenate([unlabeled, labeled])
-    clusters = k_means(points, min(len(labeled) + max(count, 1), MOST_CLUSTERS), seed=seed)
+    clusters = k_means(points, min(len(labeled) + max(count, 1), MAX_CLUSTERS), seed=seed)
     own, theirs = clusters[: len(unlabeled)], clusters[len(unlabeled) :]
     number = int(clusters.max()) + 1
     sizes, known = np.bincount(clusters, minlength=number), np.bincount(theirs, minlength=number)
     members = [np.flatnonzero(own == cluster) for cluster in range(number)]
     for rows in members:
         scores[rows] = typicality(unlabeled[rows])
-    is_small = sizes < SMALLEST_CLUSTER
+    is_small = sizes < MIN_CLUSTER
     order = [int(c) for c in np.lexsort((-sizes, known, is_small))]
     picked: list[int] = []
     for group in (
@@ -181,7 +181,7 @@ def purity_radius(points: np.ndarray, classes: int, *, purity: float, seed: int)
     ``1 - purity`` quantile of those distances; no search is needed. Measured on at most 10,000
     points.
     """
-    step = max(1, -(-len(points) // LARGEST_PURITY_SAMPLE))
+    step = max(1, -(-len(points) // MAX_PURITY_SAMPLE))
     points = points[::step]
     clusters = k_means(points, max(2, classes), seed=seed)
     gaps = np.full(len(points), np.inf)

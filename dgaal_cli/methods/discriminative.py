@@ -40,7 +40,7 @@ from dgaal_cli.training.seeding import initializing, torch_generator
 
 NO_SIDES = "random (no image of the pool has a label)"
 SUB_BATCHES = 20
-LARGEST_RATIO = 10
+MAX_UNLABELED_RATIO = 10
 """Unlabeled rows to labeled ones that a network learns from."""
 STOP_ACCURACY = 0.98
 HELD_OUT = 0.1
@@ -74,7 +74,7 @@ class Dal(TaskModelOnly):
         if not _has_sides(data) or not len(data.unlabeled_rows):
             return []
         labeled = len(data.labeled_rows)
-        drawn = min(LARGEST_RATIO * labeled, len(data.unlabeled_rows))
+        drawn = min(MAX_UNLABELED_RATIO * labeled, len(data.unlabeled_rows))
         phase = perceptron_phase(
             self.discriminator,
             self.config.discriminative,
@@ -277,7 +277,7 @@ def drawn_sides(
         generator: Of the draw.
         item_ids: Of all rows, labeled ones first, or none.
     """
-    count = min(LARGEST_RATIO * len(labeled), len(unlabeled))
+    count = min(MAX_UNLABELED_RATIO * len(labeled), len(unlabeled))
     picked = torch.randperm(len(unlabeled), generator=generator)[:count]
     own = len(labeled) + picked
     return Sides(

@@ -10,17 +10,17 @@ from dgaal_cli.methods.base import mean_ranks
 
 ACTIVE_VARIANCE = 0.01
 """A latent unit whose mean varies less over the pool carries nothing (Burda et al. 2016)."""
-SMALLEST_ACTIVE_SHARE = 0.25
-SMALLEST_R2 = 0.3
-SMALLEST_LABELED = 50
+MIN_ACTIVE_SHARE = 0.25
+MIN_R2 = 0.3
+MIN_LABELED_TO_HOLD_OUT = 50
 """With fewer labels none is held out: the gauge would be noise and each label counts."""
-SMALLEST_SHARE = 0.5
+MIN_DISCRIMINATOR_SHARE = 0.5
 """Of a query that the discriminator chooses: below it a query is not random if it knows nothing."""
-LARGEST_ERROR = 0.1
+MAX_ERROR = 0.1
 """An AUC that is less certain than this is no reason to warn."""
 PREFERRED_COPIES = 0.75
 """From this AUC of copies against unlabeled images on, a discriminator plainly prefers copies."""
-LARGEST_ROWS = 2000
+MAX_ROWS = 2000
 """Pool images, evenly spread, that gauges are measured on."""
 
 
@@ -48,9 +48,9 @@ def held_out_for_gauges(
         item_ids: Of the pool.
         share: To hold out, 0..1.
         number: The round.
-        labeled: Labels there are; below ``SMALLEST_LABELED`` nothing is held out.
+        labeled: Labels there are; below ``MIN_LABELED_TO_HOLD_OUT`` nothing is held out.
     """
-    if labeled < SMALLEST_LABELED or not share:
+    if labeled < MIN_LABELED_TO_HOLD_OUT or not share:
         return np.zeros(len(item_ids), dtype=bool)
     offset = np.uint64((number + 1) * 0xD1B54A32D192ED03 % 2**64)
     ids = np.asarray(item_ids, dtype=np.uint64) + offset  # arrays wrap around in silence
@@ -60,8 +60,8 @@ def held_out_for_gauges(
 
 
 def spread_rows(rows: np.ndarray) -> np.ndarray:
-    """Return at most ``LARGEST_ROWS`` of ``rows``, evenly spread."""
-    return rows[:: max(1, -(-len(rows) // LARGEST_ROWS))]
+    """Return at most ``MAX_ROWS`` of ``rows``, evenly spread."""
+    return rows[:: max(1, -(-len(rows) // MAX_ROWS))]
 
 
 def health_warnings(metrics: Mapping[str, float]) -> list[str]:
@@ -75,7 +75,7 @@ def health_warnings(metrics: Mapping[str, float]) -> list[str]:
     if broken:
         warnings.append(f"{', '.join(broken)} is not a finite number: a network diverged")
     active, units = metrics.get("active_units"), metrics.get("latent_units", 0.0)
-    is_collapsed = active is not None and active < SMALLEST_ACTIVE_SHARE * units
+    is_collapsed = active is not None and active < MIN_ACTIVE_SHARE * units
     if is_collapsed and active is not None:
         warnings.append(
             f"the encoder has collapsed: {active:.0f} of {units:.0f} latent values differ between "
@@ -83,7 +83,7 @@ def health_warnings(metrics: Mapping[str, float]) -> list[str]:
             "random one"
         )
     r2 = metrics.get("reconstruction_r2")
-    if r2 is not None and r2 < SMALLEST_R2 and not is_collapsed:
+    if r2 is not None and r2 < MIN_R2 and not is_collapsed:
         warnings.append(
             f"the decoder explains {max(r2, 0.0):.0%} of what distinguishes the images; more steps "
             "of selection training may help"
@@ -93,7 +93,7 @@ def health_warnings(metrics: Mapping[str, float]) -> list[str]:
 
 def _copies_warnings(metrics: Mapping[str, float]) -> list[str]:
     value, error = metrics.get("copies_auc"), metrics.get("copies_auc_error")
-    if value is None or error is None or not math.isfinite(value) or error > LARGEST_ERROR:
+    if value is None or error is None or not math.isfinite(value) or error > MAX_ERROR:
         return []
     if value < PREFERRED_COPIES:
         return []
@@ -106,7 +106,7 @@ def _copies_warnings(metrics: Mapping[str, float]) -> list[str]:
 
 def _discriminator_warnings(metrics: Mapping[str, float]) -> list[str]:
     value, error = metrics.get("discriminator_auc"), metrics.get("discriminator_auc_error")
-    if value is None or error is None or not math.isfinite(value) or error > LARGEST_ERROR:
+    if value is None or error is None or not math.isfinite(value) or error > MAX_ERROR:
         return []
     if value > 0.5 + 1.64 * error:
         return []
@@ -115,7 +115,7 @@ def _discriminator_warnings(metrics: Mapping[str, float]) -> list[str]:
             f"the discriminator ranks held-out images the wrong way round (AUC {value:.2f}, chance "
             "is 0.5): it learned single images by heart"
         ]
-    if metrics.get("discriminator_share", 1.0) < SMALLEST_SHARE:
+    if metrics.get("discriminator_share", 1.0) < MIN_DISCRIMINATOR_SHARE:
         return []  # the rest of the query goes by something else, and does not need it
     return [
         f"the discriminator cannot tell labeled from unlabeled images it has not seen (AUC "

@@ -11,7 +11,7 @@ from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
 
 PUBLISHED = "dgaal-paper"
-LEAST_CONFIDENCE = 0.5
+MIN_CONFIDENCE = 0.5
 
 
 def doubtful_copies(
@@ -27,7 +27,7 @@ def doubtful_copies(
     """
     least = config.generation.min_confidence
     if least < 0:
-        least = 0.0 if config.method == PUBLISHED else LEAST_CONFIDENCE
+        least = 0.0 if config.method == PUBLISHED else MIN_CONFIDENCE
     inherited = data.labels[drawn.parents]
     probabilities = predict(method.classifier, drawn.pixels, data.device).probabilities
     return probabilities[np.arange(len(inherited)), inherited] < least

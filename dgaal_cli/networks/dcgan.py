@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Generator, Tensor, nn
 
-LARGEST_FACTOR = 8
+MAX_FACTOR = 8
 """The deepest layers have so many times the channels of the widest resolution."""
 
 
@@ -80,7 +80,7 @@ def _plan(image_size: int, width: int) -> tuple[int, list[int]]:
     """Side of the smallest map, and the channels after each halving, large maps first."""
     side = max(2, image_size // 16)
     halvings = round(math.log2(image_size / side))
-    return side, [width * min(2**depth, LARGEST_FACTOR) for depth in range(halvings)]
+    return side, [width * min(2**depth, MAX_FACTOR) for depth in range(halvings)]
 
 
 def _doubling(before: int, after: int) -> nn.ConvTranspose2d:

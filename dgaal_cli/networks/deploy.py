@@ -15,7 +15,7 @@ from dgaal_cli.networks.encoder import Encoder
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.networks.pixels import denormalize, normalize
 
-LEAST_SPREAD = 1e-3
+MIN_SPREAD = 1e-3
 """Numbers that vary less over a pool say nothing, and dividing by less would only enlarge the
 rounding in which two runtimes differ; relative to the mean where that is larger than one."""
 
@@ -76,7 +76,7 @@ class AdversarialSampler(nn.Module):
         classifier: T, or None before there were labels of two classes.
         share: Weight of D1 in the score, 0..1.
         statistics: Mean and standard deviation of u, then of m, over the training pool.
-            Deviations below ``LEAST_SPREAD`` count as that.
+            Deviations below ``MIN_SPREAD`` count as that.
     """
 
     statistics: Tensor
@@ -136,7 +136,7 @@ class MarginSampler(nn.Module):
 
 
 def _scale(mean: float, spread: float) -> float:
-    return max(spread, LEAST_SPREAD * max(1.0, abs(mean)))
+    return max(spread, MIN_SPREAD * max(1.0, abs(mean)))
 
 
 def closeness(logits: Tensor) -> Tensor:

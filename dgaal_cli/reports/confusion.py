@@ -8,7 +8,7 @@ from dgaal_cli.reports.figure import new_figure, plain, png_of
 _WRITTEN_UP_TO = 15
 """More classes than this leave no room for numbers in the cells."""
 _NAMED_UP_TO = 40
-_LONGEST_NAME = 18
+_MAX_NAME = 18
 
 
 def draw_confusion(counts: npt.NDArray[np.int64], class_names: list[str], *, title: str) -> bytes:
@@ -41,4 +41,4 @@ def draw_confusion(counts: npt.NDArray[np.int64], class_names: list[str], *, tit
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"

@@ -8,14 +8,14 @@ import numpy.typing as npt
 
 from dgaal_cli.escaping import show
 
-LARGEST = 60
+MAX_CELLS = 60
 _SIDE, _GAP, _CAPTION, _COLUMNS = 64, 6, 13, 12
 _BACKGROUND, _INK = (24, 24, 24), (220, 220, 220)
-_LONGEST_CAPTION = 11
+_MAX_CAPTION = 11
 
 
 def draw_sheet(images: Sequence[npt.NDArray[np.uint8]], captions: Sequence[str]) -> bytes:
-    """Draw up to ``LARGEST`` images with a line below each; returns a PNG.
+    """Draw up to ``MAX_CELLS`` images with a line below each; returns a PNG.
 
     Args:
         images: uint8 (H, W, C) each, of any size, at least one; small ones are enlarged without
@@ -24,7 +24,7 @@ def draw_sheet(images: Sequence[npt.NDArray[np.uint8]], captions: Sequence[str])
     """
     from PIL import Image, ImageDraw
 
-    shown = list(zip(images, captions, strict=True))[:LARGEST]
+    shown = list(zip(images, captions, strict=True))[:MAX_CELLS]
     columns = min(_COLUMNS, len(shown))
     lines = -(-len(shown) // columns)
     width = columns * (_SIDE + _GAP) + _GAP
@@ -42,7 +42,7 @@ def draw_sheet(images: Sequence[npt.NDArray[np.uint8]], captions: Sequence[str])
         size = (max(1, round(tile.width * scale)), max(1, round(tile.height * scale)))
         tile = tile.convert("RGB").resize(size, rule)
         sheet.paste(tile, (left + (_SIDE - size[0]) // 2, top + (_SIDE - size[1]) // 2))
-        text = show(caption)[:_LONGEST_CAPTION].encode("latin-1", "replace").decode("latin-1")
+        text = show(caption)[:_MAX_CAPTION].encode("latin-1", "replace").decode("latin-1")
         draw.text((left, top + _SIDE + 1), text, fill=_INK)
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")

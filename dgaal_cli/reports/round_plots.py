@@ -13,7 +13,7 @@ from dgaal_cli.events import CheckpointSaved, RoundStarted, StepDone, decode
 from dgaal_cli.reports.figure import new_row, save
 from dgaal_cli.reports.pair_sheet import pair_sheet
 
-LARGEST_SHEET = 64
+MAX_SHEET_IMAGES = 64
 SHEET_CELL = 48
 """Side in pixels of one image on the sheet."""
 
@@ -105,7 +105,7 @@ def write_image_sheet(pixels: np.ndarray, target: Path) -> bool:
     """Lay uint8 images ``(M, H, W, C)`` out in a square; False where there are none."""
     from PIL import Image
 
-    shown = pixels[:LARGEST_SHEET]
+    shown = pixels[:MAX_SHEET_IMAGES]
     if not len(shown):
         return False
     columns = int(np.ceil(np.sqrt(len(shown))))

@@ -24,7 +24,7 @@ from dgaal_cli.store.records import ClassRecord, ItemRecord, LabelRecord
 from dgaal_cli.training.data import RoundData, SyntheticImages, labeling_progress
 from dgaal_cli.workspace import Workspace
 
-SMALLEST_HELD_OUT = 20
+MIN_HELD_OUT = 20
 """Fewer labels than this are all learned from; a share of them would measure nothing."""
 
 
@@ -250,7 +250,7 @@ def _to_measure(config: Config, ids: Sequence[ItemId], *, has_test: bool) -> np.
 def _held_out(labels: np.ndarray, is_to_measure: np.ndarray) -> np.ndarray:
     """Keep those labels for measuring, once there are enough to measure on."""
     is_labeled = labels >= 0
-    if is_labeled.sum() < SMALLEST_HELD_OUT:
+    if is_labeled.sum() < MIN_HELD_OUT:
         return np.zeros(len(labels), dtype=bool)
     return is_labeled & is_to_measure
 

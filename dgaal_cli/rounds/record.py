@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 
-import dgaal_cli
 from dgaal_cli import atomic
 from dgaal_cli.config.schema import Config
 from dgaal_cli.events import Emit, RoundTrained, Warned
@@ -38,6 +37,7 @@ from dgaal_cli.training.classifier import accuracy
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.runner import Runner
 from dgaal_cli.training.runtime import Runtime
+from dgaal_cli.version import __version__
 from dgaal_cli.workspace import Workspace
 
 EVENTS_NAME = "events.jsonl"
@@ -192,6 +192,6 @@ def _run_record(config: Config, gathered: Gathered, runner: Runner) -> dict[str,
         "steps": {p.name: runner.limits.get(p.name, p.steps) for p in runner.phases},
         "time_budget_s": runner.budget_s,
         "ended_early": dict(runner.ended_early),
-        "versions": {"dgaal": dgaal_cli.__version__, "torch": torch.__version__},
+        "versions": {"dgaal": __version__, "torch": torch.__version__},
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }

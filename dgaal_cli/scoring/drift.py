@@ -15,7 +15,7 @@ Level = Literal["none", "some", "strong"]
 SOME, STRONG = 0.1, 0.25
 """Population stability index at which credit scoring, where it comes from, looks closer and acts
 (Siddiqi 2006)."""
-LEAST_IMAGES = 50
+MIN_IMAGES = 50
 _EDGES = range(10, 100, 10)
 """Percentiles between which images are counted for the index."""
 
@@ -75,7 +75,7 @@ class DriftMeter:
     def result(self) -> Drift | None:
         """Compare; None where there is nothing to compare with, or too little to compare."""
         images = int(self._up_to.sum())
-        if not self._bounds.size or images < LEAST_IMAGES:
+        if not self._bounds.size or images < MIN_IMAGES:
             return None
         up_to = np.cumsum(self._up_to)[:-1]
         below = np.cumsum(self._below)[:-1]

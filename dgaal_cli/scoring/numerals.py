@@ -7,7 +7,7 @@ from dgaal_cli.scoring.rows import FloatArray
 
 _DIGITS = (6, 7, 8, 9)
 """Nine significant digits tell any two float32 numbers apart."""
-_LEAST, _MOST = 1e-4, 1e6
+_MIN_PLAIN, _MAX_PLAIN = 1e-4, 1e6
 """Within these, numbers are written without an exponent."""
 _POWERS = np.array([float(10**power) for power in range(16)])  # exact, as np.power need not be
 
@@ -24,7 +24,7 @@ def numerals(values: FloatArray) -> list[str]:
     digits; such texts are written all at once.
     """
     exact = values.astype(np.float64)
-    is_easy = (np.abs(exact) >= _LEAST) & (np.abs(exact) < _MOST)
+    is_easy = (np.abs(exact) >= _MIN_PLAIN) & (np.abs(exact) < _MAX_PLAIN)
     easy = np.flatnonzero(is_easy)
     magnitude = np.floor(np.log10(np.abs(exact[easy]))).astype(np.intp)
     left = np.arange(len(easy))

@@ -9,7 +9,7 @@ from dgaal_cli.ids import SampleId
 from dgaal_cli.scoring.drift import Drift
 from dgaal_cli.scoring.rows import Row
 
-_MOST_THREADS = 1024
+_MAX_THREADS = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +62,8 @@ class ScoreOptions:
         ):
             if value < least:
                 raise UsageError(f"{name} is {value}; it must be at least {least}")
-        if self.threads > _MOST_THREADS:
-            raise UsageError(f"--threads is {self.threads}; it must be at most {_MOST_THREADS}")
+        if self.threads > _MAX_THREADS:
+            raise UsageError(f"--threads is {self.threads}; it must be at most {_MAX_THREADS}")
         if not has_file and (self.contact_sheet or self.resume):
             what = "--contact-sheet" if self.contact_sheet else "--resume"
             raise UsageError(f"{what} needs a table in a file; name one with -o")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
 
-LARGEST_WIDTH = 128
+MAX_WIDTH = 128
 """Wider features are projected at random to this many."""
 _MEMORY = 0.97
 """How much of the evidence for either guesser outlives an answer."""
@@ -154,8 +154,8 @@ def _map(features: NDArray[np.float32], count: int, seed: int) -> Matrix:
     """Standardize, project if wide, and add random Fourier features and a constant."""
     rng = np.random.default_rng(seed)
     x = features.astype(np.float64)
-    if x.shape[1] > LARGEST_WIDTH:
-        x = x @ (rng.normal(size=(x.shape[1], LARGEST_WIDTH)) / np.sqrt(LARGEST_WIDTH))
+    if x.shape[1] > MAX_WIDTH:
+        x = x @ (rng.normal(size=(x.shape[1], MAX_WIDTH)) / np.sqrt(MAX_WIDTH))
     spread = x.std(axis=0)
     x = (x - x.mean(axis=0)) / np.where(spread > 1e-9, spread, 1.0)
     scale = np.sqrt(x.shape[1])

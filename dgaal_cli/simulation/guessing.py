@@ -18,7 +18,7 @@ from dgaal_cli.training.classifier import Prediction
 
 COLUMNS, LINES = 6, 3
 PAGE = COLUMNS * LINES
-_SMALLEST = PAGE // 2
+_MIN_PAGE = PAGE // 2
 """Fewer images are answered singly: opening the grid costs keys, too."""
 _OPEN_AND_CLOSE = 2
 
@@ -73,7 +73,7 @@ def keys_on_grid(rows: Labels, answers: Labels, guess: Guess, learn: Learn | Non
         learn: Told every answer; None where nobody learns meanwhile.
     """
     left, keys = rows, 0
-    while len(left) >= _SMALLEST:
+    while len(left) >= _MIN_PAGE:
         shares = guess(left)
         order = np.argsort(-shares.max(1), kind="stable")[:PAGE]
         page = left[order]

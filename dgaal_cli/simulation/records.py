@@ -100,8 +100,3 @@ def read_records(path: Path) -> list[RoundRecord]:
             f"{show(str(path))} is missing or damaged ({show(str(error))[:120]}); "
             "remove it and run the same simulation again"
         ) from error
-
-
-def without_times(record: RoundRecord) -> RoundRecord:
-    """Return the record as any machine would write it, for comparing two runs."""
-    return msgspec.structs.replace(record, seconds=Seconds(classifier=0, networks=0, sampling=0))

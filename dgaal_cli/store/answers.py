@@ -7,7 +7,6 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any, cast
 
-from dgaal_cli import __version__
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid, ItemId
@@ -23,6 +22,7 @@ from dgaal_cli.store.records import (
     Task,
     Undone,
 )
+from dgaal_cli.version import __version__
 
 _UNDOABLE = "('label','cannot_tell','skip','flag','unflag','adjudicate')"
 

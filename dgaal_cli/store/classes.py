@@ -110,16 +110,6 @@ def rename(connection: sqlite3.Connection, uid: ClassUid, name: str, *, now_us: 
     return new
 
 
-def set_key(connection: sqlite3.Connection, uid: ClassUid, key: str, *, now_us: int) -> ClassRecord:
-    """Change the key that stands for a class in the terminal."""
-    old = _one(connection, uid)
-    others = [record for record in active(connection) if record.uid != uid]
-    new = ClassRecord(uid=uid, name=old.name, key=_free_key(others, key), position=old.position)
-    connection.execute("UPDATE class SET key = ? WHERE class_uid = ?", (new.key, uid))
-    _log(connection, "key", new, now_us)
-    return new
-
-
 def reorder(
     connection: sqlite3.Connection, uids: Sequence[ClassUid], *, now_us: int
 ) -> list[ClassRecord]:

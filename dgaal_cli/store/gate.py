@@ -17,7 +17,7 @@ from dgaal_cli.escaping import show
 
 DEADLINE_S = 8.0
 """How long one process may hold the store before who waits for it is told its number."""
-LONGEST_S = 60.0
+MAX_WAIT_S = 60.0
 """How long to wait in a crowd, where the store goes from hand to hand all the time."""
 _LOOK_S = 0.25
 """Between two looks at who holds it."""
@@ -39,7 +39,7 @@ class Gate:
         """Wait for the lock.
 
         Raises:
-            BusyError: Another process held it for ``DEADLINE_S``, or many did for ``LONGEST_S``;
+            BusyError: Another process held it for ``DEADLINE_S``, or many did for ``MAX_WAIT_S``;
                 the message names the process.
             StorageError: The lock's file cannot be made.
         """
@@ -74,7 +74,7 @@ class Gate:
                 now, latest = time.monotonic(), _holder(self._store)
                 if latest != holder:  # it goes round: nobody is stuck
                     holder, since = latest, now
-                if now - since >= DEADLINE_S or now - began >= LONGEST_S:
+                if now - since >= DEADLINE_S or now - began >= MAX_WAIT_S:
                     break
             else:
                 return

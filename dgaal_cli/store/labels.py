@@ -139,11 +139,6 @@ class LabelStore(StoreReader):
         with self._database.write() as connection:
             return classes.rename(connection, uid, name, now_us=self._now_us())
 
-    def set_class_key(self, uid: ClassUid, key: str) -> ClassRecord:
-        """Change the key that stands for a class in the terminal."""
-        with self._database.write() as connection:
-            return classes.set_key(connection, uid, key, now_us=self._now_us())
-
     def reorder_classes(self, uids: Sequence[ClassUid]) -> list[ClassRecord]:
         """Give the classes a new order; every class once."""
         with self._database.write() as connection:

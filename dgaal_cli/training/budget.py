@@ -26,7 +26,7 @@ PLANNED_SHARE = 0.9
 """Part of a phase's time that is planned; the rest absorbs slower steps."""
 RESERVE = 0.05
 """Part of the whole that is left for measuring and saving."""
-LEAST_SHARE = 0.25
+MIN_TIME_SHARE = 0.25
 """Part of an equal share of the time that every phase has, however little work it is."""
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -93,7 +93,7 @@ class TimeBudget:
         """Return the time that ``phase`` may take, if ``later`` ones are to have theirs."""
         spent = self.stopwatch.seconds
         work = [each.steps * each.cost for each in (phase, *later)]
-        least = LEAST_SHARE / len(work)
+        least = MIN_TIME_SHARE / len(work)
         part = min(max(work[0] / sum(work), least), 1.0 - least * len(later))
         left = self.seconds * (1 - RESERVE) - spent
         return Share(seconds=max(0.0, left * part), part=part, spent=spent)

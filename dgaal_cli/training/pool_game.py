@@ -21,7 +21,7 @@ from dgaal_cli.training.precision import widen
 
 POOLS = 2
 LOG_VARIANCE_BOUND = 10.0
-LARGEST_GRADIENT = 10.0
+MAX_GRADIENT = 10.0
 """Norm at which the autoencoder's gradient is clipped."""
 
 
@@ -165,7 +165,7 @@ class PoolGame:
         optimizer = self.optimizers["autoencoder"]
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.vae.parameters(), LARGEST_GRADIENT)
+        nn.utils.clip_grad_norm_(self.vae.parameters(), MAX_GRADIENT)
         optimizer.step()
         return losses
 

@@ -7,18 +7,18 @@ from torch import Generator
 
 from dgaal_cli.training.phase import Losses, Phase
 
-LARGEST_PROBE = 2000
+MAX_PROBE = 2000
 """Pool images, evenly spread, whose order is watched."""
 TOP_SHARE = 0.1
-LEAST_STEPS = 20
+MIN_STEPS = 20
 """Steps between two looks, where a pass is shorter."""
 LOOKS = 2
 """Stable looks in a row that end the phase."""
 
 
 def probe_rows(rows: np.ndarray) -> np.ndarray:
-    """Return at most ``LARGEST_PROBE`` of ``rows``, evenly spread."""
-    return rows[:: max(1, -(-len(rows) // LARGEST_PROBE))]
+    """Return at most ``MAX_PROBE`` of ``rows``, evenly spread."""
+    return rows[:: max(1, -(-len(rows) // MAX_PROBE))]
 
 
 def stop_when_stable(phase: Phase, score: Callable[[], np.ndarray], *, overlap: float) -> None:
@@ -34,7 +34,7 @@ def stop_when_stable(phase: Phase, score: Callable[[], np.ndarray], *, overlap: 
     """
     if not overlap:
         return
-    inner, every = phase.step, max(LEAST_STEPS, phase.epoch_steps)
+    inner, every = phase.step, max(MIN_STEPS, phase.epoch_steps)
     progress = {"step": 0}
 
     def step(number: int, generator: Generator) -> Losses:

@@ -11,10 +11,7 @@ from dataclasses import dataclass, replace
 from dgaal_cli.errors import ConfigError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid
-from dgaal_cli.tui.keymap import Keymap, OwnKeys, check_name, chosen_keys
-
-CODE_S = 1.5
-"""The first key of two is forgotten after this."""
+from dgaal_cli.tui.keymap import CODE_S, Keymap, OwnKeys, check_name, chosen_keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

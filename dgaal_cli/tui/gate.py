@@ -18,7 +18,7 @@ within this time may be held."""
 STARTLED_S = 1.0
 """An image that came by itself must have been on the screen this long: a key that was on its way
 was meant for the one before."""
-ESCAPE_S = 0.3
+LATE_REPLY_S = 0.3
 """After a lone escape character: how long what follows may be a terminal's late reply."""
 _REMEMBERED = 64
 """Presses that no screen has asked for, as dialogs do not."""
@@ -122,11 +122,6 @@ class Gate:
         if guess != self._guess:
             self._guess, self._guess_at = guess, self._clock()
 
-    @property
-    def is_painted(self) -> bool:
-        """Whether the image is on the screen."""
-        return self._painted_at is not None
-
     def elapsed_ms(self) -> int | None:
         """Milliseconds since the image appeared."""
         if self._painted_at is None:
@@ -135,7 +130,7 @@ class Gate:
 
     def hear_escape(self) -> None:
         """Note a lone escape character."""
-        self._deaf_until = self._clock() + ESCAPE_S
+        self._deaf_until = self._clock() + LATE_REPLY_S
 
     def judge(
         self,
@@ -167,7 +162,7 @@ class Gate:
 
     def _judge(self, now: float, *, is_repeat: bool, is_answer: bool) -> Verdict:
         if now < self._deaf_until:
-            self._deaf_until = now + ESCAPE_S
+            self._deaf_until = now + LATE_REPLY_S
             return Verdict.ESCAPED
         if is_repeat:
             return Verdict.REPEATED

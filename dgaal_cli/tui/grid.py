@@ -13,7 +13,7 @@ from dgaal_cli.tui.bridge import Press, Subject
 
 SURE = 0.6
 """Guesses below this are not offered by default: confirming is for the easy ones."""
-LARGEST_PAGE = 60
+MAX_PAGE = 60
 """Nobody takes in more at a glance."""
 
 MarkKind = Literal["guess", "wrong", "label", "cannot_tell"]
@@ -89,7 +89,7 @@ class GridModel:
         """Fit pages to the screen; the image under the cursor stays under it."""
         first = self.page * self.size
         self.columns, self.rows = max(1, columns), max(1, rows)
-        while self.columns * self.rows > LARGEST_PAGE and self.rows > 1:
+        while self.columns * self.rows > MAX_PAGE and self.rows > 1:
             self.rows -= 1
         at = first + self.at
         self.page = at // self.size

@@ -19,8 +19,10 @@ DIGITS = "1234567890"
 HOME_ROW = "asdfghjklqwertyuiopzxcvbnm"
 GROUP_KEYS = "asdfgqwertzxcvb12345"
 MEMBER_KEYS = "jklhuiopynm67890asdf"
-MOST_LETTERS = 36
-MOST_CODES = len(GROUP_KEYS) * len(MEMBER_KEYS)
+MAX_LETTERS = 36
+MAX_CODES = len(GROUP_KEYS) * len(MEMBER_KEYS)
+CODE_S = 1.5
+"""Seconds after which the first key of a two-key code is forgotten."""
 _RESERVED = {
     "escape": "goes back",
     "^": "is what remains of a broken sequence",
@@ -297,11 +299,11 @@ def make_keymap(
                 f"label.class_keys has '{show(key)}', which means '{commands[key].title}' here; "
                 f"take another, or give that command one: label.keys.{commands[key].name}"
             )
-    if len(classes) <= MOST_LETTERS:
+    if len(classes) <= MAX_LETTERS:
         free = [*first, *(key for key in DIGITS + HOME_ROW if is_letters and key not in first)]
         code_of = _single_keys(classes, commands, free, known or {})
     else:
-        code_of = _two_keys(classes[:MOST_CODES])
+        code_of = _two_keys(classes[:MAX_CODES])
     return Keymap(
         commands=commands,
         codes={code: uid for uid, code in code_of.items()},

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from dgaal_cli.tui.render.fit import Pixels
     from dgaal_cli.tui.render.kitty import Gallery
 
-MOST_PICTURES = 128
-MOST_PIXELS = 64
+MAX_PICTURES = 128
+MAX_PREVIEWS = 64
 KEEP_SIDE = 640
 """Decoded images are kept at most this wide and high; no terminal shows more."""
 
@@ -176,7 +176,7 @@ class Prefetcher:
             self._on_ready(want)
 
     def _too_many(self) -> list[Picture]:
-        count = len(self._pictures) - MOST_PICTURES
+        count = len(self._pictures) - MAX_PICTURES
         return [self._pictures.popitem(last=False)[1] for _ in range(count)]
 
     def _forget(self, picture: Picture) -> None:
@@ -228,7 +228,7 @@ class Prefetcher:
         image = self._open_reader().read(want.sample_id, is_synthetic=want.is_synthetic)
         loaded = (shrink(image, side=KEEP_SIDE), f"{image.shape[1]}x{image.shape[0]}")
         self._pixels[want.item_id] = loaded
-        while len(self._pixels) > MOST_PIXELS:
+        while len(self._pixels) > MAX_PREVIEWS:
             self._pixels.popitem(last=False)
         return loaded
 

@@ -8,7 +8,7 @@ no sequence that Textual would type out because it does not know it.
 from collections.abc import Callable
 
 ESC = "\x1b"
-ESCAPE_S = 0.1
+LONE_ESCAPE_S = 0.1
 """Alone for so long, an escape character is the Esc key."""
 SILENCE_S = 0.3
 """So long without a byte, a broken sequence is over."""
@@ -45,7 +45,7 @@ class ReplyCutter:
 
     def tick(self, now: float) -> bool:
         """Tell once whether an escape character was the Esc key; end what has gone silent."""
-        if self._held == ESC and now - self._heard_at >= ESCAPE_S:
+        if self._held == ESC and now - self._heard_at >= LONE_ESCAPE_S:
             self._held = ""
             self._escape_at = self._heard_at
             return True

@@ -28,7 +28,6 @@ GUESS_TOP = Style.parse(f"#8be04a on {BACK}")
 COUNT_BAR = Style.parse(f"#2f4a63 on {BACK}")
 KEYCAP = Style.parse("bold #0e1116 on #d7dde5")
 KEYCAP_TOP = Style.parse("bold #0e1116 on #8be04a")
-KEYCAP_OFF = Style.parse("#8a95a3 on #232c38")
 
 DIALOG = Style.parse("#d7dde5 on #141a22")
 

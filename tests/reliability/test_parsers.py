@@ -248,10 +248,11 @@ def test_artifact_with_a_seal_that_fits(
 ):
     pytest.importorskip("torch")
     from sealed_artifacts import sealed
+    from unsealing import unsealed
 
     from exporters import seal
 
-    body = seal.unseal(sealed("sampler", format_), format_)
+    body = unsealed(sealed("sampler", format_), format_)
 
     def parse(data: bytes) -> None:
         try:

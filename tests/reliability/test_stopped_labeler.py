@@ -27,7 +27,7 @@ def submit(*arguments, **options):
 answers.submit = submit
 """
 MAIN = "from dgaal_cli.cli import main; main()"
-PATIENT = "import dgaal_cli.store.gate as gate; gate.DEADLINE_S = gate.LONGEST_S = 1e6\n"
+PATIENT = "import dgaal_cli.store.gate as gate; gate.DEADLINE_S = gate.MAX_WAIT_S = 1e6\n"
 
 
 def is_stopped(process: subprocess.Popen[str]) -> bool:

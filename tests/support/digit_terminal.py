@@ -191,7 +191,12 @@ async def ready(app, pilot) -> None:
         deck = screen.deck
         shown = screen.view.history[:5] if deck._thumb_rows else ()
         thumbs = [g for g in shown if deck._thumb(g.item_id, deck._thumb_rows) is None]
-        if screen.gate.is_painted and not screen.pending and not screen._flash and not thumbs:
+        if (
+            screen.gate.elapsed_ms() is not None
+            and not screen.pending
+            and not screen._flash
+            and not thumbs
+        ):
             return
     raise AssertionError("the screen never settled")
 
@@ -225,7 +230,7 @@ async def open_grid(app: LabelApp, pilot, clock) -> None:
     await answer(app, pilot, clock, 2)
     await press(app, pilot, clock, "g")
     await until(pilot, lambda: isinstance(app.screen, GridScreen) and app.screen.model.cells)
-    await until(pilot, lambda: app.screen.gate.is_painted)
+    await until(pilot, lambda: app.screen.gate.elapsed_ms() is not None)
     await press(app, pilot, clock, "right", "right", "space", "right", "4", "down")
 
 
@@ -240,7 +245,7 @@ async def open_review(app: LabelApp, pilot, clock) -> None:
     await press(app, pilot, clock, "r")
     await until(pilot, lambda: isinstance(app.screen, ReviewScreen) and app.screen.answers)
     await press(app, pilot, clock, "down", "down", "down", "down")
-    await until(pilot, lambda: app.screen.gate.is_painted)
+    await until(pilot, lambda: app.screen.gate.elapsed_ms() is not None)
 
 
 async def open_rounds(app: LabelApp, pilot, clock) -> None:

@@ -49,7 +49,7 @@ class Terminal:
         screen = self.screen
         await self.until(lambda: not screen.pending and not screen.busy, "for the store")
         if screen.is_current and screen.subject and not screen.has_class("-too-small"):
-            await self.until(lambda: screen.gate.is_painted, "for the image")
+            await self.until(lambda: screen.gate.elapsed_ms() is not None, "for the image")
 
     async def press(self, *keys: str) -> None:
         for key in keys:

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from dgaal_cli.simulation.plan import Arm, Plan
 from dgaal_cli.simulation.pool import LabeledPool, load_pool
+from dgaal_cli.simulation.records import RoundRecord, Seconds
 
 CONFIG = {
     "preset": "tiny",
@@ -65,3 +67,8 @@ def small_plan(path: Path, *methods: str, **changes: Any) -> Plan:
 
 def small_pool(path: Path, **changes: Any) -> LabeledPool:
     return load_pool(small_plan(path, **changes), cache=None)
+
+
+def without_times(record: RoundRecord) -> RoundRecord:
+    """The record as any machine would write it, for comparing two runs."""
+    return msgspec.structs.replace(record, seconds=Seconds(classifier=0, networks=0, sampling=0))

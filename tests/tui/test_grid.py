@@ -219,7 +219,9 @@ async def open_grid(t) -> GridScreen:
     await t.press("g")
     await t.until(lambda: isinstance(t.app.screen, GridScreen), "for the grid")
     grid = t.app.screen
-    await t.until(lambda: not grid.is_busy and grid._is_complete() and grid.gate.is_painted)
+    await t.until(
+        lambda: not grid.is_busy and grid._is_complete() and grid.gate.elapsed_ms() is not None
+    )
     t.clock.now += 1
     return grid
 
@@ -275,7 +277,7 @@ async def test_a_page_that_was_just_drawn_cannot_be_confirmed(terminal):
         await t.until(lambda: isinstance(t.app.screen, GridScreen))
         grid = t.app.screen
         await t.pilot.press("enter")
-        await t.until(lambda: grid.gate.is_painted)
+        await t.until(lambda: grid.gate.elapsed_ms() is not None)
         await t.pilot.press("enter")
         await t.pilot.pause()
         assert "look at the page first" in grid.note
@@ -294,7 +296,7 @@ async def test_a_resize_shows_the_page_anew_before_it_can_be_confirmed(terminal)
         await t.pilot.pause()
         assert stored(t) == []
         assert "look at the page first" in grid.note
-        await t.until(lambda: grid.gate.is_painted)
+        await t.until(lambda: grid.gate.elapsed_ms() is not None)
         shown = len(grid.model.cells)
         t.clock.now += 1
         await press(t, grid, "enter")
@@ -388,7 +390,7 @@ async def test_an_undone_page_is_stored_again_as_it_was_corrected(terminal):
         await t.until(lambda: not grid.is_busy and grid.model.cells[0].sample_id == shown[0])
         assert t.labels() == {}
         assert "3 not stored" in grid.query_one("#status", Rows)._rows[0].text
-        await t.until(lambda: grid._is_complete() and grid.gate.is_painted)
+        await t.until(lambda: grid._is_complete() and grid.gate.elapsed_ms() is not None)
         t.clock.now += 1
         await press(t, grid, "enter")
         await t.until(lambda: not grid.is_busy)

@@ -35,7 +35,7 @@ async def open_grid(t) -> GridScreen:
     await t.pilot.press("g")
     await t.until(lambda: isinstance(t.app.screen, GridScreen))
     grid = t.app.screen
-    await t.until(lambda: not grid.is_busy and grid.gate.is_painted)
+    await t.until(lambda: not grid.is_busy and grid.gate.elapsed_ms() is not None)
     t.clock.now += 2
     return grid
 

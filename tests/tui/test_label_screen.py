@@ -48,7 +48,7 @@ async def test_saved_is_shown_only_after_commit_and_no_second_answer_before(term
         assert "… saving" in t.text()
         assert "✔ saved" not in t.text()
         assert t.events() == []
-        await t.until(lambda: t.screen.gate.is_painted)
+        await t.until(lambda: t.screen.gate.elapsed_ms() is not None)
         t.clock.now += 1
         await t.pilot.press("4")
         await t.pilot.pause()
@@ -576,7 +576,11 @@ async def test_control_z_is_what_the_operator_made_it_on_every_screen(terminal, 
         await t.press("3", "ctrl+z")
         assert t.labels() == {}
         await t.press("g")
-        await t.until(lambda: isinstance(t.app.screen, GridScreen) and t.app.screen.gate.is_painted)
+        await t.until(
+            lambda: (
+                isinstance(t.app.screen, GridScreen) and t.app.screen.gate.elapsed_ms() is not None
+            )
+        )
         t.clock.now += 1
         await t.pilot.press("ctrl+z")
         await t.pilot.pause()

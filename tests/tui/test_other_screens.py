@@ -28,7 +28,7 @@ async def open_screen(t: Terminal, kind: type):
     await t.until(lambda: isinstance(t.app.screen, kind), "for the screen")
     screen = t.app.screen
     if kind is not RoundsScreen:
-        await t.until(lambda: screen.gate.is_painted, "for its images")
+        await t.until(lambda: screen.gate.elapsed_ms() is not None, "for its images")
     await t.until(lambda: screen.query_one("#keys-bar", Rows)._rows)
     t.clock.now += 1
     return screen
@@ -119,7 +119,7 @@ async def test_two_keys_and_a_name_change_an_answer_in_review(terminal):
         assert review.pending is None
         await keys(t, other[1])
         await t.until(lambda: t.labels() == {"000.png": "class 30"})
-        await t.until(lambda: not review.pending and review.gate.is_painted)
+        await t.until(lambda: not review.pending and review.gate.elapsed_ms() is not None)
         await keys(t, "/")
         await t.until(lambda: isinstance(t.app.screen, FindClassDialog))
         await keys(t, *"12", "enter")

@@ -13,7 +13,7 @@ async def open_review(t: Terminal) -> ReviewScreen:
     await t.press("r")
     await t.until(lambda: isinstance(t.app.screen, ReviewScreen), "for the review")
     review = t.app.screen
-    await t.until(lambda: review.answers and review.gate.is_painted, "for the list")
+    await t.until(lambda: review.answers and review.gate.elapsed_ms() is not None, "for the list")
     return review
 
 
@@ -27,7 +27,7 @@ async def test_review_changes_an_answer_as_a_new_event_and_undo_takes_it_back(te
         review = await open_review(t)
         assert listed(review) == ["002.png", "001.png", "000.png"]
         await t.pilot.press("down", "down")
-        await t.until(lambda: review.gate.is_painted)
+        await t.until(lambda: review.gate.elapsed_ms() is not None)
         t.clock.now += 1
         await t.pilot.press("4")
         await t.until(lambda: not review.pending)
@@ -126,14 +126,14 @@ async def test_two_answers_changed_to_one_class_at_a_good_pace_are_two_changes(t
         await t.pilot.press("r")
         await t.until(lambda: isinstance(t.app.screen, ReviewScreen))
         review = t.app.screen
-        await t.until(lambda: review.answers and review.gate.is_painted)
+        await t.until(lambda: review.answers and review.gate.elapsed_ms() is not None)
         t.clock.now += 2
         await t.pilot.press("9")
         await t.until(lambda: not review.pending)
         first = review.marked
         t.clock.now += 0.3
         await t.pilot.press("down")
-        await t.until(lambda: review.gate.is_painted and review.marked != first)
+        await t.until(lambda: review.gate.elapsed_ms() is not None and review.marked != first)
         t.clock.now += 0.3
         await t.pilot.press("9")
         await t.until(lambda: not review.pending)

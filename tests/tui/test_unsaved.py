@@ -52,7 +52,7 @@ async def confirm_page(t: Terminal) -> None:
     await t.press("g")
     await t.until(lambda: isinstance(t.app.screen, GridScreen), "for the grid")
     grid = t.app.screen
-    await t.until(lambda: grid.model.cells and grid.gate.is_painted)
+    await t.until(lambda: grid.model.cells and grid.gate.elapsed_ms() is not None)
     t.clock.now += 1
     await t.pilot.press("enter")
     t.clock.now += 1
@@ -63,7 +63,7 @@ async def change_in_review(t: Terminal) -> None:
     await t.press("r")
     await t.until(lambda: isinstance(t.app.screen, ReviewScreen), "for the review")
     review = t.app.screen
-    await t.until(lambda: review.answers and review.gate.is_painted, "for the list")
+    await t.until(lambda: review.answers and review.gate.elapsed_ms() is not None, "for the list")
     t.clock.now += 1
     await t.pilot.press("4")
     t.clock.now += 1

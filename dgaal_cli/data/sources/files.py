@@ -11,7 +11,7 @@ from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
-_LONGEST_NAME = 65_536
+_MAX_NAME = 65_536
 
 
 class FileListSource:
@@ -86,8 +86,8 @@ def read_names(stream: BinaryIO, *, spec: str) -> Iterator[bytes]:
     rest = b""
     while block:
         *names, rest = (rest + block).split(separator)
-        if len(rest) > _LONGEST_NAME:
-            raise InputDataError(f"{show(spec)} holds a name of over {_LONGEST_NAME} bytes")
+        if len(rest) > _MAX_NAME:
+            raise InputDataError(f"{show(spec)} holds a name of over {_MAX_NAME} bytes")
         yield from _clean(names, separator)
         block = stream.read(2**16)
     yield from _clean([rest], separator)

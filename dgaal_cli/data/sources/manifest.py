@@ -16,7 +16,7 @@ from dgaal_cli.ids import SampleId
 
 COLUMNS = ("file_name", "label", "split", "id")
 MAX_LINE_BYTES = 2**20
-_LONGEST_TEXT = 4096
+_MAX_TEXT = 4096
 
 
 class ManifestSource:
@@ -144,7 +144,7 @@ class ManifestSource:
             raise self._wrong(line, "file_name is empty")
         if not all(map(_is_sound, row.values())):
             raise self._wrong(
-                line, f"a text with a NUL, with half a character or over {_LONGEST_TEXT} long"
+                line, f"a text with a NUL, with half a character or over {_MAX_TEXT} long"
             )
         path = self._folder / name
         # The resolved path counts: "a/../../x" and a link that leads out both end outside.
@@ -167,7 +167,7 @@ def _is_sound(text: str) -> bool:
         os.fsencode(text)
     except UnicodeEncodeError:  # half of a surrogate pair is the name of no file
         return False
-    return "\0" not in text and len(text) <= _LONGEST_TEXT
+    return "\0" not in text and len(text) <= _MAX_TEXT
 
 
 def _refuse_constant(name: str) -> float:

@@ -20,7 +20,7 @@ NO_IMAGES = frozenset(
 content."""
 
 _DRIVE = re.compile(r"[A-Za-z]:")
-_LONGEST = 4096
+_MAX_LENGTH = 4096
 
 
 def may_be_image(name: str) -> bool:
@@ -67,7 +67,7 @@ def check_member(name: str, archive: str) -> None:
     is_bad = (
         not name
         or "\0" in name
-        or len(name) > _LONGEST
+        or len(name) > _MAX_LENGTH
         or parts[0] == ""
         or ".." in parts
         or _DRIVE.match(name) is not None

@@ -13,9 +13,9 @@ from dgaal_cli.methods.base import ranks
 from dgaal_cli.methods.diversity import gradient_seeding
 
 BASE_SHARE = 0.1
-LARGEST_GATE = 0.2
-SMALLEST_QUERY = 10
-SMALLEST_LABELED = 30
+MAX_GATE = 0.2
+MIN_QUERY = 10
+MIN_LABELED_FOR_D1 = 30
 """Below these D1's folds are too small to mean anything, and it gets no share."""
 POOL_FACTOR = 10
 """D1's part of a query is seeded among this many times its size."""
@@ -45,10 +45,10 @@ def discriminator_share(*, auc: float, labeled: int, count: int, progress: float
         count: Query size.
         progress: t, how far the labeling is, 0..1.
     """
-    if count < SMALLEST_QUERY or labeled < SMALLEST_LABELED:
+    if count < MIN_QUERY or labeled < MIN_LABELED_FOR_D1:
         return 0.0
     chance = 0.29 / np.sqrt(labeled)
-    gate = min(LARGEST_GATE, max(0.0, 2.0 * (auc - 0.5 - 1.64 * chance)))
+    gate = min(MAX_GATE, max(0.0, 2.0 * (auc - 0.5 - 1.64 * chance)))
     return float((1.0 - progress) * (BASE_SHARE + gate))
 
 

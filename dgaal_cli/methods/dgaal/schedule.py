@@ -4,7 +4,7 @@ import numpy as np
 
 from dgaal_cli.config.schema import GenerationConfig
 
-LARGEST_MULTIPLE = 3
+MAX_MULTIPLE = 3
 """No parent gets more than this many times ``per_parent`` copies, however rare its class is."""
 
 
@@ -42,9 +42,9 @@ def copies_per_parent(
     frequency = np.bincount(known, minlength=int(parents.max()) + 1)[parents]
     weight = 1.0 / np.maximum(frequency, 1)
     total = int(even.sum())
-    wished = np.minimum(weight / weight.sum() * total, LARGEST_MULTIPLE * config.per_parent)
+    wished = np.minimum(weight / weight.sum() * total, MAX_MULTIPLE * config.per_parent)
     copies = np.floor(wished).astype(np.int64)
     left = round(float(wished.sum())) - int(copies.sum())
     order = np.argsort(-(wished - copies), kind="stable")
     copies[order[:left]] += 1
-    return np.minimum(copies, LARGEST_MULTIPLE * config.per_parent)
+    return np.minimum(copies, MAX_MULTIPLE * config.per_parent)

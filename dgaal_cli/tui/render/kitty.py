@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dgaal_cli.tui.render.fit import Pixels
     from dgaal_cli.tui.render.halfblock import CellRow
 
-MOST_SIDE = 480
+MAX_SIDE = 480
 """Pixels sent on the longer side; 128 of these stay below what terminals keep."""
 CRISP_SIDE = 512
 """Crisp images are repeated to about this side, for terminals smooth what they magnify."""
@@ -80,12 +80,6 @@ class Gallery:
             self._used.discard(number)
         self._say([f"a=d,d=I,i={number},q=2"])
 
-    def drop_all(self) -> None:
-        """Free every image that was sent."""
-        with self._lock:
-            numbers, self._used = sorted(self._used), set()
-        self._say([f"a=d,d=I,i={number},q=2" for number in numbers])
-
     def placeholders(self, rows: "Sequence[CellRow]", number: int) -> "list[CellRow]":
         """Return rows of half blocks that show image ``number`` where the terminal draws them.
 
@@ -133,7 +127,7 @@ def _png(image: "Pixels", *, is_crisp: bool) -> bytes:
 
     from dgaal_cli.tui.render.fit import shrink
 
-    small = shrink(image, side=MOST_SIDE)
+    small = shrink(image, side=MAX_SIDE)
     longer = max(small.shape[:2])
     if is_crisp and longer * 2 <= CRISP_SIDE:
         factor = CRISP_SIDE // longer

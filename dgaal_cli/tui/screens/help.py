@@ -15,7 +15,7 @@ from dgaal_cli.tui.gate import HOLD_DELAY_S
 from dgaal_cli.tui.keymap import Command, Keymap, spell_key
 from dgaal_cli.tui.screens.dialogs import Dialog, text
 
-_MOST_CLASSES = 40
+_MAX_CLASSES = 40
 _WIDTH = 90
 _KEYS, _TITLE = 10, 13
 _INDENT = 2 + _KEYS + 1 + _TITLE
@@ -119,7 +119,7 @@ def class_keys_text(keymap: Keymap, classes: Sequence[ClassRecord], width: int) 
         )
     parts: list[str | tuple[str, str]] = []
     used = 0
-    for record in classes[:_MOST_CLASSES]:
+    for record in classes[:_MAX_CLASSES]:
         code = keymap.code_of.get(record.uid, "")
         cap, name = f" {code} " if code else "", f" {show(record.name)}"
         cells = cell_len(cap + name)
@@ -128,8 +128,8 @@ def class_keys_text(keymap: Keymap, classes: Sequence[ClassRecord], width: int) 
             used = 0
         parts += [(cap, "reverse bold"), f"{name}   "]
         used += cells + 3
-    if len(classes) > _MOST_CLASSES:
-        parts.append(f"… and {len(classes) - _MOST_CLASSES} more")
+    if len(classes) > _MAX_CLASSES:
+        parts.append(f"… and {len(classes) - _MAX_CLASSES} more")
     return text(*parts) if parts else text("No classes yet: add one.")
 
 

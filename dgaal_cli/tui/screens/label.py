@@ -11,6 +11,7 @@ from dgaal_cli.tui import messages
 from dgaal_cli.tui.bridge import Bridge, LabelSession, LabelView, Outcome, RoundsReport
 from dgaal_cli.tui.gate import Verdict
 from dgaal_cli.tui.grid import GridMemory
+from dgaal_cli.tui.keymap import CODE_S
 from dgaal_cli.tui.outside import open_outside
 from dgaal_cli.tui.screens.keys import key_name
 from dgaal_cli.tui.screens.label_rounds import LabelRounds
@@ -20,8 +21,6 @@ from dgaal_cli.tui.widgets import words
 if TYPE_CHECKING:
     from dgaal_cli.tui.screens.rounds import Choice
 
-CODE_S = 1.5
-"""The first key of two is forgotten after this."""
 _ANSWERS = ("accept", "cannot_tell", "skip")
 _TWICE = ("undo", "redo", "flag")
 """Commands that do more, or the contrary, the second time."""

@@ -22,7 +22,7 @@ from dgaal_cli.tui.widgets.deck import Deck, Scene
 from dgaal_cli.tui.widgets.lines import Pieces
 from dgaal_cli.tui.widgets.rows import blank
 
-SMALLEST = (40, 12)
+MIN_SIZE = (40, 12)
 FLASH_S = 1.5
 REST_S = 25 * 60
 """After so long without a pause the status line suggests one,"""
@@ -72,12 +72,12 @@ class LabelBase(Screen[None]):
     def on_resize(self, event: events.Resize) -> None:
         """Hide the deck where it does not fit; no answer counts then."""
         width, height = event.size
-        is_too_small = width < SMALLEST[0] or height < SMALLEST[1]
+        is_too_small = width < MIN_SIZE[0] or height < MIN_SIZE[1]
         self.set_class(is_too_small, "-too-small")
         if is_too_small:
             self.gate.hide()
             note = f"{width}x{height} is too small for an image and its keys:\n"
-            note += f"make it {SMALLEST[0]}x{SMALLEST[1]}"
+            note += f"make it {MIN_SIZE[0]}x{MIN_SIZE[1]}"
             self.query_one("#too-small", Static).update(note)
 
     def render_lines(self, crop: Region) -> list[Strip]:

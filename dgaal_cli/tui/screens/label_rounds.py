@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from dgaal_cli.labeling.round_session import LAST_PART
 from dgaal_cli.tui import messages, theme
 from dgaal_cli.tui.aftermath import Aftermath
 from dgaal_cli.tui.screens.dialogs import ConfirmDialog
@@ -11,9 +12,6 @@ from dgaal_cli.tui.screens.training import Closing, TrainingDialog
 from dgaal_cli.tui.trainer import Step, Trainer, TrainingState
 from dgaal_cli.tui.widgets import words
 from dgaal_cli.tui.widgets.sheet import Sheet
-
-LAST_PART = 5
-"""When one in so many images of the query is left, what comes next is ranked."""
 
 
 class LabelRounds(LabelAnswers):

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dgaal_cli.escaping import show
 
 READY = b"__GANGLION__\n"
-LARGEST_PACKET = 16 * 2**20
+MAX_PACKET_BYTES = 16 * 2**20
 _KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 _PATIENCE_S = 10.0
 
@@ -73,7 +73,7 @@ class Child:
         while True:
             head = await stream.readexactly(5)
             size = int.from_bytes(head[1:], "big")
-            if size > LARGEST_PACKET:
+            if size > MAX_PACKET_BYTES:
                 return
             payload = await stream.readexactly(size)
             if head[:1] == b"D":

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 
 COOKIE = "dgaal"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-MOST_SESSIONS = 4
-MOST_BYTES = 64 * 1024
+MAX_SESSIONS = 4
+MAX_MESSAGE_BYTES = 64 * 1024
 """Of one message from the browser; a paste is longer and is refused."""
-MOST_MESSAGES = 400
+MAX_MESSAGES = 400
 """A second, in bursts of as many."""
 
 _CONTENT = (
@@ -79,8 +79,8 @@ class Guard:
 
     def enter(self) -> Refusal | None:
         """Take one of the sessions; give it back with ``leave``."""
-        if self.open_sessions >= MOST_SESSIONS:
-            return Refusal(status=503, reason=f"{MOST_SESSIONS} terminals are open already")
+        if self.open_sessions >= MAX_SESSIONS:
+            return Refusal(status=503, reason=f"{MAX_SESSIONS} terminals are open already")
         self.open_sessions += 1
         return None
 
@@ -94,13 +94,13 @@ class Rate:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._left = float(MOST_MESSAGES)
+        self._left = float(MAX_MESSAGES)
         self._at = clock()
 
     def take(self) -> bool:
         """Tell whether one more message is within the rate."""
         now = self._clock()
-        self._left = min(MOST_MESSAGES, self._left + (now - self._at) * MOST_MESSAGES)
+        self._left = min(MAX_MESSAGES, self._left + (now - self._at) * MAX_MESSAGES)
         self._at = now
         self._left -= 1
         return self._left >= 0

@@ -17,7 +17,14 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from dgaal_cli.errors import BusyError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.tui.serve.child import Child
-from dgaal_cli.tui.serve.guard import COOKIE, MOST_BYTES, Guard, Rate, Refusal, response_headers
+from dgaal_cli.tui.serve.guard import (
+    COOKIE,
+    MAX_MESSAGE_BYTES,
+    Guard,
+    Rate,
+    Refusal,
+    response_headers,
+)
 
 HOST = "127.0.0.1"
 _FILES = {
@@ -115,7 +122,7 @@ class LabelServer:
             self._guard.leave()
 
     async def _session(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(heartbeat=15, max_msg_size=MOST_BYTES)
+        socket = web.WebSocketResponse(heartbeat=15, max_msg_size=MAX_MESSAGE_BYTES)
         await socket.prepare(request)
         child = Child(self._argv, socket.send_bytes)
         try:

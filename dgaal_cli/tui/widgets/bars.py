@@ -17,7 +17,7 @@ from dgaal_cli.tui.widgets.lines import Piece, line, pad, width_of
 SaveState = Literal["saved", "saving", "unsaved"]
 BRANDED = 56
 """Columns below which the first line has no room for the program's name."""
-_LONGEST_NAME = 24
+_MAX_NAME = 24
 _FOOTER = (
     "accept",
     "cannot_tell",
@@ -68,7 +68,7 @@ def status_line(model: StatusModel, width: int) -> Strip:
     name = show(view.name)
     left.append(
         (
-            f"  {pad(name, _LONGEST_NAME).rstrip() if len(name) > _LONGEST_NAME else name} ",
+            f"  {pad(name, _MAX_NAME).rstrip() if len(name) > _MAX_NAME else name} ",
             theme.BAR_STRONG,
         )
     )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 THUMB_COUNT = 6
 AHEAD = 3
-MOST_WAITS = 20
+MAX_WAITS = 20
 """Layouts to wait for after a resize before drawing into whatever size there is."""
 Guess = tuple[ItemId, ClassUid]
 """What is guessed of which image."""
@@ -121,7 +121,7 @@ class Deck(Covered):
     def redraw(self) -> None:
         """Draw the present scene, as after a resize."""
         if self.is_mounted and self.display:
-            if self.query_one(ImageView).size != self._room and self._waits < MOST_WAITS:
+            if self.query_one(ImageView).size != self._room and self._waits < MAX_WAITS:
                 self._waits += 1  # drawn for a size that will not stay, it would count as seen
                 self.call_after_refresh(self.redraw)
                 return

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from dgaal_cli.escaping import show
 
-MOST_LOSSES = 4
+MAX_LOSSES = 4
 _STEPS = "▁▂▃▄▅▆▇█"
 
 
@@ -21,7 +21,7 @@ def spark(values: Sequence[float]) -> str:
 
 def loss_lines(losses: Mapping[str, float], trails: Mapping[str, Sequence[float]]) -> list[str]:
     """One line a loss: name, value, course."""
-    shown = list(losses.items())[:MOST_LOSSES]
+    shown = list(losses.items())[:MAX_LOSSES]
     width = max((len(_plain(name)) for name, _ in shown), default=0)
     return [
         f"{_plain(name):<{width}} {value:8.3f}  {spark(trails.get(name, ()))}".rstrip()

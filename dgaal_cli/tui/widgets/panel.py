@@ -32,7 +32,7 @@ from dgaal_cli.tui.widgets.lines import (
 THUMB_GAP = 2
 FEW = 100
 """An accuracy measured on fewer images is shown with their number."""
-_MOST_BAR = 22
+_MAX_BAR = 22
 """Longer bars run away from their percentages."""
 Thumb = list[list[Segment]]
 
@@ -177,10 +177,10 @@ def _class_strip(  # noqa: PLR0913 - everything that a line depends on, so that 
     left.append((pad(name, name_width) + " ", name_style))
     room = inner - used - name_width - 1
     if not is_guess_visible:
-        room = min(room - 1, _MOST_BAR)
+        room = min(room - 1, _MAX_BAR)
         left.append((bar(count / most, room), theme.COUNT_BAR))
         return boxed(width, tuple(left), ((counted, theme.DIM),))
-    room = min(room - 6, _MOST_BAR)
+    room = min(room - 6, _MAX_BAR)
     bar_style = theme.GUESS_TOP if is_top else theme.GUESS_BAR
     left.append((bar(share or 0.0, room) if share is not None else " " * room, bar_style))
     percent = f"{share:.0%}".rjust(5) if share is not None else " " * 5

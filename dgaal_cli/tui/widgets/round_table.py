@@ -12,7 +12,7 @@ from dgaal_cli.tui.widgets.gauges import health_lines
 from dgaal_cli.tui.widgets.lines import Piece, Pieces, box_bottom, box_top, boxed, pad
 from dgaal_cli.tui.widgets.panel import FEW
 
-MOST_GAUGES = 6
+MAX_GAUGES = 6
 _COLUMNS = (
     ("round", 5),
     ("asked", 6),
@@ -119,7 +119,7 @@ def _below(
 ) -> list[Pieces]:
     lines: list[Pieces] = []
     gauges = dict(view.curve[-1].health) if view.curve and has_gauges else {}
-    said = health_lines(gauges)[:MOST_GAUGES]
+    said = health_lines(gauges)[:MAX_GAUGES]
     if said:
         lines.append(((f"sampler of round {view.curve[-1].round}", theme.TITLE),))
         lines += [((f"  {words}", theme.DIM),) for words in said]

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from dgaal_cli.tui.serve.child import child_environment
-from dgaal_cli.tui.serve.guard import COOKIE, MOST_MESSAGES, MOST_SESSIONS, Guard, Rate
+from dgaal_cli.tui.serve.guard import COOKIE, MAX_MESSAGES, MAX_SESSIONS, Guard, Rate
 
 aiohttp = pytest.importorskip("aiohttp")
 pytest.importorskip("textual_serve")
@@ -154,13 +154,13 @@ async def test_a_bad_message_ends_the_session_and_no_key_arrives(served, recorde
 async def test_the_fifth_terminal_is_refused(served, recorder):
     async with served() as (server, guard), aiohttp.ClientSession() as session:
         headers = ws(server, Cookie=cookie(guard))
-        sockets = [await connect(session, server, headers) for _ in range(MOST_SESSIONS)]
+        sockets = [await connect(session, server, headers) for _ in range(MAX_SESSIONS)]
         for socket in sockets:
             assert (await socket.receive()).data == b"hello"
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await connect(session, server, headers)
         assert refused.value.status == 503
-        assert recorder.count("start") == MOST_SESSIONS
+        assert recorder.count("start") == MAX_SESSIONS
         for socket in sockets:
             await socket.close()
 
@@ -206,7 +206,7 @@ def test_the_process_inherits_no_secret():
 def test_messages_faster_than_the_rate_are_too_many():
     now = [0.0]
     rate = Rate(lambda: now[0])
-    assert all(rate.take() for _ in range(MOST_MESSAGES))
+    assert all(rate.take() for _ in range(MAX_MESSAGES))
     assert not rate.take()
     now[0] += 1.0
     assert rate.take()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from formula_nets import sampler_case
 from sealed_artifacts import sealed
+from unsealing import unsealed
 
 from dgaal_cli.artifacts.artifact_bytes import check_artifact, read_artifact
 from dgaal_cli.artifacts.engines.load import load_engine, load_engine_bytes
@@ -56,7 +57,7 @@ def flipped(data: bytes, position: int) -> bytes:
 def future(format_: str) -> bytes:
     document = json.loads(sampler_case().spec.manifest.to_json()) | {"schema": 2}
     text = json.dumps(document, sort_keys=True).encode()
-    body = seal.unseal(sealed("sampler", format_), format_)
+    body = unsealed(sealed("sampler", format_), format_)
     if format_ == "onnx":
         from exporters.onnx_wire import with_metadata
 
@@ -71,7 +72,7 @@ DAMAGES = {
     "cut": lambda data, format_: data[:-1],
     "extra": lambda data, format_: data + b"\0",
     "empty": lambda data, format_: b"",
-    "unsealed": seal.unseal,
+    "unsealed": unsealed,
     "foreign": lambda data, format_: b"\x80\x04cos\nsystem\n",
     "future": lambda data, format_: future(format_),
     "role": lambda data, format_: sealed("generator", format_),

@@ -302,7 +302,7 @@ def test_drawing_the_mean_image_explains_nothing_and_rows_are_spread(monkeypatch
     data = small_data(200, labeled=0)
     data.pixels[:, :4] = 20  # the images differ by their lower half alone
     data.pixels = data.pixels[np.argsort(data.pixels.mean((1, 2, 3)))]  # as sorted by class
-    monkeypatch.setattr(gauges, "LARGEST_ROWS", 40)
+    monkeypatch.setattr(gauges, "MAX_ROWS", 40)
     method = build(small_config())
     seen = []
 

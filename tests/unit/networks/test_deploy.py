@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dgaal_cli.artifacts.engines.load import load_engine_bytes
-from dgaal_cli.networks.deploy import LEAST_SPREAD, AdversarialSampler
+from dgaal_cli.networks.deploy import MIN_SPREAD, AdversarialSampler
 from exporters import seal
 from exporters.embedded import embed
 from exporters.manifest import Manifest, TensorInfo
@@ -96,7 +96,7 @@ def _in_double(module: AdversarialSampler, batch: Tensor) -> Tensor:
 
 def test_the_floor_grows_with_the_mean_and_leaves_real_spreads_alone() -> None:
     statistics = sampler(0.0).statistics
-    assert float(statistics[1]) == pytest.approx(37 * LEAST_SPREAD)
+    assert float(statistics[1]) == pytest.approx(37 * MIN_SPREAD)
     assert float(statistics[3]) == pytest.approx(0.2)
     assert float(sampler(2.5).statistics[1]) == pytest.approx(2.5)
 

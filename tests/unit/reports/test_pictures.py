@@ -8,7 +8,7 @@ from PIL import Image
 
 from dgaal_cli.events import StepDone
 from dgaal_cli.reports.confusion import draw_confusion
-from dgaal_cli.reports.contact_sheet import LARGEST, draw_sheet
+from dgaal_cli.reports.contact_sheet import MAX_CELLS, draw_sheet
 from dgaal_cli.reports.curves import Difference, Series, draw_curves, draw_differences
 from dgaal_cli.reports.figure import new_figure, plain, png_of
 from dgaal_cli.reports.health import draw_health
@@ -90,8 +90,8 @@ def test_a_sheet_holds_its_images_in_order_at_one_size():
 
 def test_a_sheet_shows_so_many_and_no_more():
     one = np.zeros((4, 4, 1), np.uint8)
-    full = opened(draw_sheet([one] * LARGEST, ["x"] * LARGEST))
-    assert opened(draw_sheet([one] * (LARGEST + 40), ["x"] * (LARGEST + 40))).size == full.size
+    full = opened(draw_sheet([one] * MAX_CELLS, ["x"] * MAX_CELLS))
+    assert opened(draw_sheet([one] * (MAX_CELLS + 40), ["x"] * (MAX_CELLS + 40))).size == full.size
 
 
 def test_gauges_that_are_missing_or_not_numbers_leave_a_gap():

@@ -10,7 +10,7 @@ from label_workspaces import make_workspace
 from dgaal_cli.config.load import configuration
 from dgaal_cli.errors import UsageError
 from dgaal_cli.rounds import boundary_synthesis as boundary
-from dgaal_cli.rounds.dataset import SMALLEST_HELD_OUT, gather
+from dgaal_cli.rounds.dataset import MIN_HELD_OUT, gather
 from dgaal_cli.rounds.synthesis import encode_png, synthesize
 from dgaal_cli.simulation.oracle import answer_items
 from dgaal_cli.store.labels import LabelStore
@@ -80,7 +80,7 @@ def add_copies(workspace, store):
 def test_no_copy_is_made_of_an_image_that_is_measured_on_now_or_later(workspace):
     with LabelStore.open(workspace.store_path) as store:
         items = store.items()
-        for done, count in ((0, SMALLEST_HELD_OUT - 2), (SMALLEST_HELD_OUT - 2, COUNT)):
+        for done, count in ((0, MIN_HELD_OUT - 2), (MIN_HELD_OUT - 2, COUNT)):
             label(store, items[done:count])
             config, found = gathered(workspace, store)
             is_held_out = found.data.is_held_out
@@ -95,12 +95,12 @@ def test_no_copy_is_made_of_an_image_that_is_measured_on_now_or_later(workspace)
 def test_copies_from_before_their_parents_were_measured_on_teach_nothing(workspace):
     with LabelStore.open(workspace.store_path) as store:
         items = store.items()
-        label(store, items[: SMALLEST_HELD_OUT - 2])
+        label(store, items[: MIN_HELD_OUT - 2])
         add_copies(workspace, store)
         before = gathered(workspace, store)[1].data.synthetic
         assert before.is_labeled.tolist() == [True, False] * 9
         assert before.is_candidate.tolist() == [False, True] * 9
-        label(store, items[SMALLEST_HELD_OUT - 2 :])
+        label(store, items[MIN_HELD_OUT - 2 :])
         data = gathered(workspace, store)[1].data
         now = data.synthetic
     is_measured = data.is_held_out[now.parents]

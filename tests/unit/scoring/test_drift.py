@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgaal_cli.scoring.drift import LEAST_IMAGES, Drift, DriftMeter
+from dgaal_cli.scoring.drift import MIN_IMAGES, Drift, DriftMeter
 
 
 def quantiles(scores: np.ndarray) -> tuple[float, ...]:
@@ -80,7 +80,7 @@ def test_the_result_does_not_depend_on_how_scores_come() -> None:
 
 
 def test_without_percentiles_or_with_few_images_nothing_is_said() -> None:
-    assert measure(POOL, POOL[: LEAST_IMAGES - 1]) is None
+    assert measure(POOL, POOL[: MIN_IMAGES - 1]) is None
     meter = DriftMeter(())
     meter.add(POOL)
     assert meter.result() is None

@@ -5,14 +5,14 @@ import json
 import msgspec
 import numpy as np
 import pytest
-from small_simulations import small_plan, write_pool
+from small_simulations import small_plan, without_times, write_pool
 
 from dgaal_cli.api.simulate import document, markdown, read_simulation, simulate, text
 from dgaal_cli.errors import BusyError, DamagedError, UsageError, WorkspaceError
 from dgaal_cli.simulation import grid, protocol
 from dgaal_cli.simulation.grid import Trial, trial_path, trials_of
 from dgaal_cli.simulation.plan import FULL_DATA, Arm
-from dgaal_cli.simulation.records import read_records, without_times
+from dgaal_cli.simulation.records import read_records
 from dgaal_cli.workspace import Workspace
 
 

@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from small_simulations import CONFIG, small_plan, write_pool
+from small_simulations import CONFIG, small_plan, without_times, write_pool
 
 from dgaal_cli.api.simulate import simulate
-from dgaal_cli.simulation.records import read_records, without_times
+from dgaal_cli.simulation.records import read_records
 
 SETTINGS = [
     f"--set={section}.{key}={value}"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from small_rounds import build, runner, small_config, small_data
-from small_simulations import CONFIG, small_plan, small_pool, write_pool
+from small_simulations import CONFIG, small_plan, small_pool, without_times, write_pool
 
 from dgaal_cli.errors import CheckFailedError
 from dgaal_cli.methods.base import Drawn
@@ -18,7 +18,7 @@ from dgaal_cli.simulation import protocol
 from dgaal_cli.simulation.phases import run_phases
 from dgaal_cli.simulation.plan import Arm
 from dgaal_cli.simulation.protocol import measure_full_data, run_trial
-from dgaal_cli.simulation.records import read_records, without_times
+from dgaal_cli.simulation.records import read_records
 
 SEEN = []
 

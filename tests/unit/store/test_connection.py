@@ -369,7 +369,7 @@ def test_where_the_store_goes_from_hand_to_hand_who_waits_is_patient(
 ):
     """Eight people who label without a pause on a busy host kept an export out for 8 s."""
     monkeypatch.setattr(gate_module, "DEADLINE_S", 0.3)
-    monkeypatch.setattr(gate_module, "LONGEST_S", longest_s)
+    monkeypatch.setattr(gate_module, "MAX_WAIT_S", longest_s)
     monkeypatch.setattr(gate_module, "_LOOK_S", 0.06)
     store.add_class("cat")
     gate = str(gate_module.lock_path(path))

@@ -10,7 +10,7 @@ from torch.nn.functional import binary_cross_entropy, cross_entropy, mse_loss
 from dgaal_cli.networks.split_norm import SplitBatchNorm2d, stacked
 from dgaal_cli.networks.vae import PoolDiscriminator, Vae
 from dgaal_cli.training.pool_game import (
-    LARGEST_GRADIENT,
+    MAX_GRADIENT,
     GameRules,
     PoolBatch,
     PoolGame,
@@ -223,7 +223,7 @@ def plain_game(vae, discriminator, rules, optimizers, batches, head=None):
             total = total + rules.class_weight * cross_entropy(head(own), batch.classes)
         optimizers["autoencoder"].zero_grad()
         total.backward()
-        nn.utils.clip_grad_norm_(vae.parameters(), LARGEST_GRADIENT)
+        nn.utils.clip_grad_norm_(vae.parameters(), MAX_GRADIENT)
         optimizers["autoencoder"].step()
 
 

@@ -9,7 +9,7 @@ from dgaal_cli.config.load import build_config
 from dgaal_cli.errors import ConfigError, UsageError
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.store.records import ClassRecord
-from dgaal_cli.tui.keymap import COMMANDS, MOST_CODES, OwnKeys, make_keymap, moved_keys
+from dgaal_cli.tui.keymap import COMMANDS, MAX_CODES, OwnKeys, make_keymap, moved_keys
 
 
 def classes(*names: str, keys: dict[str, str] | None = None) -> list[ClassRecord]:
@@ -107,9 +107,9 @@ def test_every_class_has_its_own_key_and_no_key_is_a_command(count):
 
 
 def test_classes_beyond_the_codes_are_left_to_search():
-    many = classes(*(f"c{i}" for i in range(MOST_CODES + 3)))
+    many = classes(*(f"c{i}" for i in range(MAX_CODES + 3)))
     keymap = make_keymap(many)
-    assert {*keymap.code_of} == {c.uid for c in many[:MOST_CODES]}
+    assert {*keymap.code_of} == {c.uid for c in many[:MAX_CODES]}
     assert all(len(code) == 2 for code in keymap.codes)
 
 
