@@ -103,7 +103,7 @@ def compared(exact: Path, coarse: Path, pool: str) -> list[Line]:
 
 
 def pixels(pool: str, side: int, channels: int) -> np.ndarray:
-    from dgaal_cli.data.decoding import decode_stream
+    from dgaal_cli.data.decode_stream import decode_stream
     from dgaal_cli.data.sources import open_source
 
     entries = open_source(pool, base=Path.cwd()).entries()

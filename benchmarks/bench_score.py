@@ -70,7 +70,7 @@ print(len(scores.argsort(descending=True)))
 DECODE = """
 import sys, time
 from pathlib import Path
-from dgaal_cli.data.decoding import decode_stream
+from dgaal_cli.data.decode_stream import decode_stream
 from dgaal_cli.data.sources import open_source
 source = open_source(sys.argv[1], base=Path.cwd())
 workers = int(sys.argv[2])

@@ -19,10 +19,10 @@ from dgaal_cli import atomic, interruption
 from dgaal_cli.artifacts.artifact_bytes import CheckedArtifact, read_artifact
 from dgaal_cli.artifacts.engines.base import Engine
 from dgaal_cli.artifacts.engines.load import IsTrusted, start_engine
-from dgaal_cli.data.decoding import decode_stream
-from dgaal_cli.data.picking import entries_at
+from dgaal_cli.data.decode_stream import decode_stream
 from dgaal_cli.data.sources import Source, open_source
 from dgaal_cli.data.sources.base import Entry
+from dgaal_cli.data.sources.selection import entries_at
 from dgaal_cli.errors import InputDataError, StorageError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId

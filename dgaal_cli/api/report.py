@@ -14,7 +14,7 @@ from dgaal_cli import atomic
 from dgaal_cli.api.query import CSV_NAME
 from dgaal_cli.api.simulate import SimulationResult, fact_lines, read_simulation
 from dgaal_cli.config.schema import Config
-from dgaal_cli.data.reader import ImageReader
+from dgaal_cli.data.image_reader import ImageReader
 from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.errors import InputDataError, StorageError, UsageError
 from dgaal_cli.escaping import show, uncell

@@ -8,7 +8,7 @@ import typer
 
 from dgaal_cli.commands._context import Context
 from dgaal_cli.commands._options import Device
-from dgaal_cli.data.processes import end_ahead, start_ahead, worker_count
+from dgaal_cli.data.decoders.launch import end_ahead, start_ahead, worker_count
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.workspace import Workspace

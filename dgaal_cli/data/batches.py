@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from dgaal_cli.data.decoder import DecodedMany
+from dgaal_cli.data.decoders.process import DecodedMany
 from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.sources.base import Entry
 

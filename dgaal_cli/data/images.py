@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from dgaal_cli.data.picture import (
+from dgaal_cli.data.decoders.load import (
     MAX_PIXELS,
     RESIZE_RULE,
     load_picture,

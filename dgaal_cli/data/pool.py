@@ -13,7 +13,7 @@ import numpy as np
 
 from dgaal_cli import atomic, interruption
 from dgaal_cli.data.batches import DecodedBatch
-from dgaal_cli.data.decoding import array_digest, decode_stream
+from dgaal_cli.data.decode_stream import array_digest, decode_stream
 from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.sources.base import Entry, FileBytes, Source
 from dgaal_cli.errors import InputDataError

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from dgaal_cli import atomic
-from dgaal_cli.data.decoding import decode_stream
+from dgaal_cli.data.decode_stream import decode_stream
 from dgaal_cli.data.images import Pixels
-from dgaal_cli.data.picking import entries_named
 from dgaal_cli.data.sources.base import Source
+from dgaal_cli.data.sources.selection import entries_named
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId

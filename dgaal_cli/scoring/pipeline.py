@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from dgaal_cli.artifacts.engines.base import Engine
 from dgaal_cli.data.batches import DecodedBatch
-from dgaal_cli.data.decoding import decode_stream
+from dgaal_cli.data.decode_stream import decode_stream
 from dgaal_cli.data.sources.base import Entry, FileBytes
 from dgaal_cli.errors import ArtifactError
 from dgaal_cli.escaping import show

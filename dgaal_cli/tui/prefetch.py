@@ -29,7 +29,7 @@ KEEP_SIDE = 640
 
 
 class Reader(Protocol):
-    """Where pixels come from: ``data.reader.ImageReader``."""
+    """Where pixels come from: ``data.image_reader.ImageReader``."""
 
     def read(self, sample_id: SampleId, *, is_synthetic: bool = False) -> "Pixels":
         """Return (H, W, C) uint8."""

@@ -38,7 +38,7 @@ def start_screen(
     from dgaal_cli.tui.trainer import command_for
 
     def make_reader() -> Reader:
-        from dgaal_cli.data.reader import ImageReader
+        from dgaal_cli.data.image_reader import ImageReader
 
         return ImageReader(workspace.root, config.pool.source)
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from sample_images import encoded, pixels
 
-from dgaal_cli.data.decoding import decode_stream
-from dgaal_cli.data.reader import ImageReader
+from dgaal_cli.data.decode_stream import decode_stream
+from dgaal_cli.data.image_reader import ImageReader
 from dgaal_cli.data.sources import Entry, Source, open_source
 from dgaal_cli.data.sources.files import open_list
 from dgaal_cli.data.sources.registry import _BY_SUFFIX

@@ -19,7 +19,7 @@ HEAVY = ("torch", "torchvision", "sklearn", "onnx", "onnxruntime", "matplotlib",
         ("dgaal_cli.tui.gate", (*HEAVY, "textual", "numpy", "PIL")),
         ("dgaal_cli.tui.trainer", (*HEAVY, "textual", "numpy", "PIL")),
         ("dgaal_cli.tui.app", (*HEAVY, "numpy", "PIL", "textual_image")),
-        ("dgaal_cli.data.reader", HEAVY),
+        ("dgaal_cli.data.image_reader", HEAVY),
     ],
 )
 def test_the_module_stays_light(module, forbidden):

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from dgaal_cli.data.files import read_file
+from dgaal_cli.data.regular_files import read_file
 from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show

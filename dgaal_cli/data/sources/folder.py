@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from dgaal_cli.data.files import kind_of
+from dgaal_cli.data.regular_files import kind_of
 from dgaal_cli.data.sources.base import Entry, FileBytes, Refusal, gone
 from dgaal_cli.data.sources.naming import label_and_split, may_be_image
 from dgaal_cli.errors import InputDataError

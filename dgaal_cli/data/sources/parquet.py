@@ -11,7 +11,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, cast
 
-from dgaal_cli.data.files import MAX_FILE_BYTES
+from dgaal_cli.data.regular_files import MAX_FILE_BYTES
 from dgaal_cli.data.sources.base import Entry, FileBytes, Refusal, file_stamp, gone
 from dgaal_cli.errors import InputDataError, MissingExtraError
 from dgaal_cli.escaping import show

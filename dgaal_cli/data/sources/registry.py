@@ -5,7 +5,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from dgaal_cli.data.files import kind_of
+from dgaal_cli.data.regular_files import kind_of
 from dgaal_cli.data.sources.base import Source
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show

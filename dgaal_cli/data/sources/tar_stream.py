@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from dgaal_cli.data.files import MAX_FILE_BYTES
+from dgaal_cli.data.regular_files import MAX_FILE_BYTES
 from dgaal_cli.data.sources.naming import refused
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from dgaal_cli.data.files import MAX_FILE_BYTES
+from dgaal_cli.data.regular_files import MAX_FILE_BYTES
 from dgaal_cli.data.sources.base import Entry, file_stamp, gone
 from dgaal_cli.data.sources.naming import Names, is_hidden, label_and_split, may_be_image, refused
 from dgaal_cli.data.unreadable import UnreadableImageError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sample_images import pixels
 
-from dgaal_cli.data.decoding import decode_stream
+from dgaal_cli.data.decode_stream import decode_stream
 from dgaal_cli.data.images import decode, resize
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import InputDataError

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 from sample_images import bomb, encoded, pixels, png
 
+from dgaal_cli.data.decoders.load import load_picture, silence_decoders
 from dgaal_cli.data.images import UnreadableImageError, decode, resize
-from dgaal_cli.data.picture import load_picture, silence_decoders
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP", "GIF", "JPEG"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dgaal_cli.data.decoding import decode_stream
+from dgaal_cli.data.decode_stream import decode_stream
 from dgaal_cli.data.sources import open_source
 
 ARCHIVE = Path(__file__).parents[3] / "../shared/data/odd_images.zip"

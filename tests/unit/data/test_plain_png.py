@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 from sample_images import bomb, encoded, pixels
 
-from dgaal_cli.data.plain_png import read_plain_png
+from dgaal_cli.data.decoders.plain_png import read_plain_png
 
 MAX = 64_000_000
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sample_images import encoded, pixels, png
 
-from dgaal_cli.data.reader import MAX_PIXELS, ImageReader
+from dgaal_cli.data.image_reader import MAX_PIXELS, ImageReader
 from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.ids import SampleId
@@ -94,6 +94,6 @@ def test_threads_may_read_at_the_same_time(tmp_path: Path) -> None:
 
 
 def test_the_reader_needs_no_torch() -> None:
-    code = "import sys, dgaal_cli.data.reader; print('torch' in sys.modules)"
+    code = "import sys, dgaal_cli.data.image_reader; print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert found.stdout.strip() == "False"

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dgaal_cli.data.batches import Assembler, DecodedBatch, batch_of, joined
-from dgaal_cli.data.decoder import DecodedMany, Decoder, DecoderDiedError, Payload
+from dgaal_cli.data.decoders.launch import worker_count
+from dgaal_cli.data.decoders.process import DecodedMany, DecoderDiedError, DecoderProcess, Payload
 from dgaal_cli.data.images import Pixels, decode, resize
-from dgaal_cli.data.processes import worker_count
 from dgaal_cli.data.sources.base import BlockRow, Encoded, Entry, FileBytes
 from dgaal_cli.data.unreadable import UnreadableImageError, describe
 
@@ -71,7 +71,7 @@ def decode_stream(
         workers: Decoder processes; 0 takes one a CPU. None start for sources of arrays.
         chunk: Entries a batch; the last one may have fewer.
         hashes: Whether digests are needed.
-        reduces: Whether JPEG may be decoded at reduced size: see ``picture.REDUCING_GAP``.
+        reduces: Whether JPEG may be decoded at reduced size: see ``decoders.load.REDUCING_GAP``.
     """
     shape = _Shape(side=size, channels=channels, hashes=hashes, reduces=reduces)
     with _Crew(worker_count(workers), shape) as crew:
@@ -123,8 +123,8 @@ class _Crew:
     def __init__(self, workers: int, shape: _Shape) -> None:
         self._shape = shape
         self.window = workers * 3
-        self._idle: queue.LifoQueue[Decoder] = queue.LifoQueue()
-        self._all = [Decoder() for _ in range(workers)]
+        self._idle: queue.LifoQueue[DecoderProcess] = queue.LifoQueue()
+        self._all = [DecoderProcess() for _ in range(workers)]
         for decoder in self._all:
             self._idle.put(decoder)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="dgaal-decode")
@@ -198,7 +198,7 @@ class _Crew:
         finally:
             self._idle.put(decoder)
 
-    def _ask(self, decoder: Decoder, payloads: list[Payload]) -> DecodedMany:
+    def _ask(self, decoder: DecoderProcess, payloads: list[Payload]) -> DecodedMany:
         shape = self._shape
         return decoder.decode_many(
             payloads,
@@ -208,7 +208,7 @@ class _Crew:
             reduces=shape.reduces,
         )
 
-    def _ask_alone(self, decoder: Decoder, payload: Payload) -> DecodedMany:
+    def _ask_alone(self, decoder: DecoderProcess, payload: Payload) -> DecodedMany:
         try:
             return self._ask(decoder, [payload])
         except DecoderDiedError as error:

@@ -12,8 +12,8 @@ import struct
 import sys
 from typing import BinaryIO, NamedTuple
 
-from dgaal_cli.data.files import read_dated_file
-from dgaal_cli.data.picture import load_picture, silence_decoders
+from dgaal_cli.data.decoders.load import load_picture, silence_decoders
+from dgaal_cli.data.regular_files import read_dated_file
 from dgaal_cli.data.unreadable import UnreadableImageError, describe
 
 REQUEST = struct.Struct("<IIIIIQ")

@@ -8,7 +8,7 @@ as 16-bit, floating-point samples as 0..1. Of an animation the first frame count
 import io
 from typing import TYPE_CHECKING, NamedTuple
 
-from dgaal_cli.data.plain_png import read_plain_png
+from dgaal_cli.data.decoders.plain_png import read_plain_png
 from dgaal_cli.data.unreadable import UnreadableImageError, describe
 
 if TYPE_CHECKING:

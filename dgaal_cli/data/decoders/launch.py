@@ -1,6 +1,6 @@
-"""Decoder processes: starting them, also before they are needed, and ending them.
+"""Start decoder processes, also before they are needed, and end them.
 
-Free of numpy: a command can let them start while it imports the rest of itself.
+Free of numpy: a command can start them while it imports the rest of itself.
 """
 
 import os
@@ -9,13 +9,14 @@ import sys
 from pathlib import Path
 from typing import IO, cast
 
-import dgaal_cli
-
 _START = (
-    "import os, sys; sys.path[:0] = {paths!r}; from dgaal_cli.data.worker import main; main(); "
+    "import os, sys; sys.path[:0] = {paths!r}; "
+    "from dgaal_cli.data.decoders.worker import main; main(); "
     "os._exit(0)"  # taking the interpreter apart is a fifth of what its start costs
 )
 _MAX_WORKERS = 64
+_ROOT = str(Path(__file__).parents[3])
+"""Folder that holds the package."""
 _PIPE_BYTES = 2**20
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of Linux; Python's fcntl names it in some builds only
 
@@ -29,35 +30,34 @@ def usable_cpus() -> int:
 
 
 def worker_count(asked: int) -> int:
-    """Return how many processes to use: ``asked``, or for 0 one a CPU.
+    """Return how many processes to use: ``asked``, or for 0 one per CPU.
 
-    Never more than could be of use: thousands would take the host's memory and decode no faster.
+    The number is capped: thousands would use up the host's memory and decode no faster.
     """
     cpus = usable_cpus()
     return min(asked, max(_MAX_WORKERS, 4 * cpus)) if asked > 0 else cpus
 
 
 def start_ahead(count: int) -> None:
-    """Start processes for decoders to take; ``end_ahead`` those that none took."""
+    """Start processes that ``take`` returns later; ``end_ahead`` ends those left over."""
     while len(_ahead) < count:
-        _ahead.append(launch())
+        _ahead.append(start())
 
 
 def end_ahead() -> None:
-    """End what was started ahead and not taken."""
+    """End the processes that were started ahead and not taken."""
     while _ahead:
         end(_ahead.pop())
 
 
 def take() -> subprocess.Popen[bytes]:
     """Return a process that was started ahead, or start one."""
-    return _ahead.pop() if _ahead else launch()
+    return _ahead.pop() if _ahead else start()
 
 
-def launch() -> subprocess.Popen[bytes]:
+def start() -> subprocess.Popen[bytes]:
     """Start a process without waiting for it."""
-    package = str(Path(dgaal_cli.__file__).parent.parent)
-    code = _START.format(paths=[package, *filter(None, sys.path)])
+    code = _START.format(paths=[_ROOT, *filter(None, sys.path)])
     threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
         [sys.executable, "-I", "-S", "-c", code],
@@ -72,7 +72,7 @@ def launch() -> subprocess.Popen[bytes]:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Close its pipes, upon which it ends, and wait for it."""
+    """Close the pipes, so that the process ends, and wait for it."""
     for stream in pipes(process):
         try:
             stream.close()

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from sample_images import bomb, encoded, pixels, png
 
-from dgaal_cli.data import processes
 from dgaal_cli.data.batches import DecodedBatch
-from dgaal_cli.data.decoder import Decoder, DecoderDiedError
-from dgaal_cli.data.decoding import array_digest, decode_stream
-from dgaal_cli.data.processes import worker_count
+from dgaal_cli.data.decode_stream import array_digest, decode_stream
+from dgaal_cli.data.decoders import launch
+from dgaal_cli.data.decoders.launch import worker_count
+from dgaal_cli.data.decoders.process import DecoderDiedError, DecoderProcess
 from dgaal_cli.data.sources.base import Entry, FileBytes
 from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.ids import SampleId
@@ -121,7 +121,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     module = tmp_path / "hostile_decoder.py"
     module.write_text(
         "import os, signal, time\n"
-        "from dgaal_cli.data import worker\n"
+        "from dgaal_cli.data.decoders import worker\n"
         "worker.LIMIT_S = 0.5\n"
         "real = worker.load_picture\n"
         "def load_picture(data, **options):\n"
@@ -136,7 +136,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "worker.main()\n"
     )
     start = "import sys; sys.path[:0] = {paths!r}; import hostile_decoder"
-    monkeypatch.setattr("dgaal_cli.data.processes._START", start)
+    monkeypatch.setattr("dgaal_cli.data.decoders.launch._START", start)
     monkeypatch.syspath_prepend(str(tmp_path))
 
 
@@ -160,7 +160,7 @@ def test_a_file_that_kills_or_hangs_its_decoder_costs_that_file_alone() -> None:
 
 
 def test_a_dead_process_is_replaced_at_the_next_call() -> None:
-    decoder = Decoder()
+    decoder = DecoderProcess()
     try:
         decoder.decode(png(1))
         process = decoder._process
@@ -175,28 +175,28 @@ def test_a_dead_process_is_replaced_at_the_next_call() -> None:
 
 
 def test_processes_started_ahead_are_taken_first() -> None:
-    processes.end_ahead()
-    processes.start_ahead(2)
-    waiting = {process.pid for process in processes._ahead}
-    decoders = [Decoder() for _ in range(3)]
+    launch.end_ahead()
+    launch.start_ahead(2)
+    waiting = {process.pid for process in launch._ahead}
+    decoders = [DecoderProcess() for _ in range(3)]
     try:
         for decoder in decoders:
             np.testing.assert_array_equal(decoder.decode(png(1)).pixels, pixels(1))
         taken = [decoder._process.pid for decoder in decoders if decoder._process]
         assert set(taken[:2]) == waiting
         assert taken[2] not in waiting
-        assert processes._ahead == []
+        assert launch._ahead == []
     finally:
         for decoder in decoders:
             decoder.close()
 
 
 def test_processes_that_nobody_took_are_ended() -> None:
-    processes.start_ahead(1)
-    (waiting,) = processes._ahead
-    processes.end_ahead()
+    launch.start_ahead(1)
+    (waiting,) = launch._ahead
+    launch.end_ahead()
     assert waiting.returncode == 0
-    assert processes._ahead == []
+    assert launch._ahead == []
 
 
 def test_leaving_the_stream_early_ends_all_processes(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_leaving_the_stream_early_ends_all_processes(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert "dgaal_cli.data.worker" not in listing.stdout
+    assert "dgaal_cli.data.decoders.worker" not in listing.stdout
 
 
 def test_an_error_while_listing_ends_the_stream_with_that_error() -> None:
@@ -224,7 +224,7 @@ def test_an_error_while_listing_ends_the_stream_with_that_error() -> None:
 
 def test_a_decoder_process_imports_only_what_it_needs() -> None:
     code = (
-        "import dgaal_cli.data.worker as w; w.silence_decoders(); "
+        "import dgaal_cli.data.decoders.worker as w; w.silence_decoders(); "
         "print([m for m in ('numpy', 'torch', 'onnxruntime', 'dataclasses', 'hashlib', "
         "'PIL.WmfImagePlugin') if m in sys.modules])"
     )
@@ -264,7 +264,7 @@ def test_digests_are_left_out_where_nobody_asks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("chunk", [1, 3, 64, 200])
 def test_large_files_split_tasks_and_no_batch(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dgaal_cli.data.decoding._TASK_BYTES", 500)
+    monkeypatch.setattr("dgaal_cli.data.decode_stream._TASK_BYTES", 500)
     entries = [data_entry(str(number), png(number)) for number in range(130)]
     batches = decode_all(entries, chunk=chunk)
     assert [len(batch.entries) for batch in batches[:-1]] == [chunk] * (len(batches) - 1)

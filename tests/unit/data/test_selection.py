@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sample_images import encoded, pixels
 
-from dgaal_cli.data.picking import detached, entries_at, entries_named
 from dgaal_cli.data.sources import Source, open_source
+from dgaal_cli.data.sources.selection import detached, entries_at, entries_named
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.ids import SampleId
 

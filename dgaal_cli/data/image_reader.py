@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dgaal_cli.data.decoder import Decoder, DecoderDiedError
+from dgaal_cli.data.decoders.process import DecoderDiedError, DecoderProcess
 from dgaal_cli.data.images import Pixels, decode
 from dgaal_cli.data.presence import folder_of, is_gone
 from dgaal_cli.data.sources import Entry, FileBytes, Source, open_source
@@ -33,7 +33,7 @@ class ImageReader:
         self._root = root
         self._spec = source_spec
         self._source: Source | None = None
-        self._decoder = Decoder()
+        self._decoder = DecoderProcess()
         self._opening = threading.Lock()
         self._decoding = threading.Lock()
 

@@ -10,9 +10,8 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from dgaal_cli.data import processes
-from dgaal_cli.data.images import Pixels
-from dgaal_cli.data.worker import (
+from dgaal_cli.data.decoders import launch
+from dgaal_cli.data.decoders.worker import (
     ANSWER,
     FROM_BYTES,
     FROM_PATH,
@@ -24,6 +23,7 @@ from dgaal_cli.data.worker import (
     REQUEST,
     RESULT,
 )
+from dgaal_cli.data.images import Pixels
 from dgaal_cli.errors import DgaalError
 
 if TYPE_CHECKING:
@@ -67,12 +67,12 @@ Payload = bytes | str | os.PathLike[str]
 """Encoded bytes, or a path that the decoder process reads itself."""
 
 
-class Decoder:
+class DecoderProcess:
     """One process that decodes images; not for use by two threads at once."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._finalizer: weakref.finalize[..., Decoder] | None = None
+        self._finalizer: weakref.finalize[..., DecoderProcess] | None = None
         self._is_ready = False
 
     def decode(self, payload: Payload, *, max_pixels: int = 0) -> Decoded:
@@ -103,7 +103,7 @@ class Decoder:
             side: In pixels.
             channels: 1 or 3.
             hashes: Whether the SHA-256 of the encoded bytes is needed.
-            reduces: Whether JPEG may be decoded at reduced size: see ``picture.REDUCING_GAP``.
+            reduces: Whether JPEG may be decoded at reduced size: see ``load.REDUCING_GAP``.
 
         Raises:
             DecoderDiedError: The process died; the next call starts another.
@@ -139,28 +139,28 @@ class Decoder:
         """Return unpacked ``RESULT``s, reasons, and all pixels as one flat array."""
         process = self._process or self._launch()
         self._await(process)
-        requests, answers = processes.pipes(process)
+        requests, answers = launch.pipes(process)
         try:
             requests.write(_request(payloads, side, channels, max_pixels, flags))
             requests.flush()
             told, pixels = _answer(answers)
         except (OSError, EOFError):  # it died while it was written to or read from
-            raise DecoderDiedError(self._bury(process)) from None
+            raise DecoderDiedError(self._reap(process)) from None
         size = len(payloads) * RESULT.size
         results = list(RESULT.iter_unpack(told[:size]))
         return results, _reasons(results, told[size:]), pixels
 
     def _launch(self) -> subprocess.Popen[bytes]:
-        process = processes.take()
+        process = launch.take()
         self._process = process
-        self._finalizer = weakref.finalize(self, processes.end, process)
+        self._finalizer = weakref.finalize(self, launch.end, process)
         self._is_ready = False
         return process
 
     def _await(self, process: subprocess.Popen[bytes]) -> None:
         if self._is_ready:
             return
-        if processes.pipes(process)[1].read(len(READY)) != READY:
+        if launch.pipes(process)[1].read(len(READY)) != READY:
             self.close()
             raise DgaalError(
                 "cannot start a process that decodes images; "
@@ -168,8 +168,8 @@ class Decoder:
             )
         self._is_ready = True
 
-    def _bury(self, process: subprocess.Popen[bytes]) -> str:
-        processes.pipes(process)[1].close()
+    def _reap(self, process: subprocess.Popen[bytes]) -> str:
+        launch.pipes(process)[1].close()
         self.close()
         code = process.returncode
         if code == -signal.SIGALRM:
