@@ -32,6 +32,7 @@ from dgaal_cli.training.compiling import compile_networks, explaining_compiler
 from dgaal_cli.training.device import useful_threads
 from dgaal_cli.training.identity import machine_of, settings_of
 from dgaal_cli.training.memory import StepTooLargeError, fitting
+from dgaal_cli.training.progress_saver import ProgressSaver
 from dgaal_cli.training.runner import Runner
 from dgaal_cli.training.runtime import Runtime, starting
 from dgaal_cli.training.seeding import seed_of
@@ -42,6 +43,10 @@ SMALLER = "lower the sizes in [network], or free memory there and run 'dgaal tra
 ELSEWHERE = (
     "what it learned is saved: free memory there and run 'dgaal train' again, or go on with "
     "'dgaal train --device cpu --allow-inexact'"
+)
+NOT_FINITE_ADVICE = (
+    "look at these images, or lower a learning rate in [pretrain], [coevolve], [vaal] or "
+    "[classifier], and run 'dgaal train --fresh'"
 )
 
 
@@ -243,13 +248,16 @@ def _learn(
     is_compiled = compile_networks(method.modules, config.compile, data.device)
     first, second = method.learn(data), method.adapt(data)
     runner = Runner(
-        folder=workspace.round_path(data.number),
-        identity={
-            "labels": gathered.labels_digest,
-            "pool": gathered.dataset_digest,
-            "settings": settings_of(config),
-        },
-        machine=machine_of(runtime, is_compiled=is_compiled),
+        saver=ProgressSaver(
+            folder=workspace.round_path(data.number),
+            identity={
+                "labels": gathered.labels_digest,
+                "pool": gathered.dataset_digest,
+                "settings": settings_of(config),
+            },
+            machine=machine_of(runtime, is_compiled=is_compiled),
+            is_inexact_allowed=asked.is_inexact_allowed,
+        ),
         modules=method.modules,
         phases=[*first, *second],
         seed=config.seed,
@@ -258,8 +266,9 @@ def _learn(
         runtime=runtime,
         budget_s=asked.budget_s,
         stopwatch=asked.stopwatch,
-        is_inexact_allowed=asked.is_inexact_allowed,
         name=lambda item: store.item(item).sample_id,
+        advice=NOT_FINITE_ADVICE,
+        after_stop="everything is saved, 'dgaal train' goes on from there",
     )
     resumed_at = runner.resume()
     training = _keep_terms(runner, asked, gathered)
@@ -292,7 +301,9 @@ def _keep_terms(runner: Runner, asked: _Asked, gathered: Gathered) -> str:
     """Write down what going on needs, as nothing contradicts it; return the training's name."""
     if not runner.runtime.is_main:
         return ""
-    begun = begun_terms(runner.folder)
+    assert runner.saver is not None
+    folder = runner.saver.folder
+    begun = begun_terms(folder)
     if begun is None:
         raise CheckpointError(
             "the saved state of this round was an older dgaal's, and damaged; it is set aside, "
@@ -307,7 +318,7 @@ def _keep_terms(runner: Runner, asked: _Asked, gathered: Gathered) -> str:
         classes=named_classes(gathered.classes),
         training=begun.training,
     )
-    save_terms(runner.folder, terms)
+    save_terms(folder, terms)
     return terms.training
 
 

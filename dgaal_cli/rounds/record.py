@@ -152,8 +152,8 @@ def inexactness(runtime: Runtime, runner: Runner) -> list[str]:
     reasons: list[str] = []
     if runtime.device.type != "cpu":
         reasons.append(f"{runtime.device.type} adds in an order of its own")
-    if runner.inexact:
-        reasons.append(f"it went on where {'; '.join(runner.inexact)}")
+    if runner.saver and runner.saver.inexact:
+        reasons.append(f"it went on where {'; '.join(runner.saver.inexact)}")
     if runner.limits:
         reasons.append("a time budget chose the number of steps by the clock")
     return reasons
@@ -188,7 +188,7 @@ def _run_record(config: Config, gathered: Gathered, runner: Runner) -> dict[str,
         "precision": runtime.precision,
         "processes": runtime.world,
         "bit_exact": {"holds": not reasons, "unless": "the same machine settings", "why": reasons},
-        "machine": dict(runner.machine),
+        "machine": dict(runner.saver.machine) if runner.saver else {},
         "steps": {p.name: runner.limits.get(p.name, p.steps) for p in runner.phases},
         "time_budget_s": runner.budget_s,
         "ended_early": dict(runner.ended_early),

@@ -20,13 +20,13 @@ from pathlib import Path
 from dgaal_cli import atomic, interruption
 from dgaal_cli.errors import CheckFailedError, StorageError
 from dgaal_cli.escaping import show
-from dgaal_cli.simulation.phases import STOPPED
 from dgaal_cli.simulation.plan import FULL_DATA, Arm, Plan
 from dgaal_cli.simulation.pool import LabeledPool, load_pool
 from dgaal_cli.simulation.records import RoundRecord, encode, read_records
 
 TRIALS_NAME = "trials"
 CACHE_NAME = "cache"
+STOPPED = "stopped; finished trials are kept, the same command goes on with the others"
 _LOOK_S = 0.5
 """How often a waiting parent looks whether it was asked to stop."""
 

@@ -23,7 +23,6 @@ from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.simulation.guessing import measure_guesses
 from dgaal_cli.simulation.model_oracle import ModelOracle, train_on_all, train_oracle
 from dgaal_cli.simulation.noise import noisy_labels, parse_noise
-from dgaal_cli.simulation.phases import run_phases
 from dgaal_cli.simulation.plan import FULL_DATA, REFERENCE, Arm, Plan, config_of
 from dgaal_cli.simulation.pool import LabeledPool, absent_at_start, first_rows, rows_of_seed
 from dgaal_cli.simulation.records import Absent, Guesses, RoundRecord, Seconds
@@ -35,12 +34,14 @@ from dgaal_cli.training.data import RoundData, labeling_progress
 from dgaal_cli.training.device import pick_device, use_threads, useful_threads
 from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.precision import pick_precision
+from dgaal_cli.training.runner import run_phases
 from dgaal_cli.training.seeding import numpy_generator, seed_of
 
 if TYPE_CHECKING:
     import torch
 
 Labels = npt.NDArray[np.int64]
+AFTER_STOP = "finished trials are kept, the same command goes on with the others"
 
 
 def run_trial(plan: Plan, arm: Arm, *, seed: int, pool: LabeledPool) -> Iterator[RoundRecord]:
@@ -281,7 +282,14 @@ class _Trial:
         return method.classifier
 
     def _run(self, phases: Sequence[Phase], data: RoundData, *, who: str) -> dict[str, float]:
-        return run_phases(phases, seed=data.seed, number=data.number, who=who, name=self._name)
+        return run_phases(
+            phases,
+            seed=data.seed,
+            number=data.number,
+            who=who,
+            name=self._name,
+            after_stop=AFTER_STOP,
+        )
 
     def _name(self, item: ItemId) -> str:
         """Sample id of an image; synthesized ones are counted on from the pool's last."""

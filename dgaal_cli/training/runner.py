@@ -1,32 +1,26 @@
-"""Runs a round's phases: progress, checkpoints, stops, and going on where it stopped."""
+"""The loop over a round's phases: in memory, or saved so that a later process resumes it."""
 
-import json
-import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dgaal_cli import atomic, interruption
+from dgaal_cli import events, interruption
 from dgaal_cli.events import CheckpointSaved, Emit, PhaseStarted, StepDone, Warned
 from dgaal_cli.ids import ItemId
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.budget import Stopwatch, TimeBudget, check_left
-from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME, is_sound
 from dgaal_cli.training.clock import Clock
 from dgaal_cli.training.finite import broken, not_finite
-from dgaal_cli.training.identity import check_same
 from dgaal_cli.training.memory import StepTooLargeError, is_out_of_memory
 from dgaal_cli.training.phase import Phase, never
+from dgaal_cli.training.progress_saver import ProgressSaver
 from dgaal_cli.training.runtime import ProcessLostError, Runtime
 from dgaal_cli.training.seeding import torch_generator
 from dgaal_cli.training.watch import GameWatch
-
-BROKEN_NAME = "not-finite.json"
-"""File, in a round's folder, that names every image of the batch on which a loss broke."""
 
 EVENT_INTERVAL_S = 0.2
 CHECKPOINT_INTERVAL_S = 15.0
@@ -41,41 +35,44 @@ BEHIND, ASKED = 1, 2
 
 @dataclass(slots=True, kw_only=True)
 class Runner:
-    """One round's training, resumable at any step.
+    """One round's training: the order of its steps, their seeds, and what is checked after each.
 
     Args:
-        folder: The round's folder.
-        identity: What a saved state must agree with to be continued: labels, pool, settings.
-        modules: Every network of the method by name.
         phases: All phases of the round in order, for the time left.
+        modules: Every network of the method by name.
+        seed: Of the run.
+        number: The round.
+        saver: Saves the state at intervals and after each phase; None trains in memory alone.
+        emit: Listener for progress.
         runtime: The hardware, and the processes that share the work.
-        machine: What must agree for the same bits: processor, threads, precision, versions.
-        is_inexact_allowed: Go on though ``machine`` differs; the result may differ in bits.
         budget_s: Seconds of wall-clock time for the round; None takes what it began with, at first
             no limit.
         stopwatch: Runs since the round began, or this run of it.
-        name: Tells an image's sample id, for the report of a loss that is not finite.
+        who: Method and seed in messages, where several are trained in turn.
+        name: Maps an image to its sample id, for the report of a loss that is not finite.
+        advice: What to do about such a loss.
+        after_stop: What a stop by a signal leaves behind, and how to continue.
     """
 
-    folder: Path
-    identity: Mapping[str, Any]
-    modules: Mapping[str, nn.Module]
     phases: Sequence[Phase]
+    modules: Mapping[str, nn.Module] = field(default_factory=dict[str, nn.Module])
     seed: int
     number: int
-    emit: Emit
+    saver: ProgressSaver | None = None
+    emit: Emit = events.ignore
     runtime: Runtime = field(default_factory=lambda: Runtime(device=torch.device("cpu")))
-    machine: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    is_inexact_allowed: bool = False
     budget_s: float | None = None
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    who: str = ""
     name: Callable[[ItemId], str] = str
+    advice: str = "lower its learning rate with --set"
+    after_stop: str = "nothing of this training is saved"
     limits: dict[str, int] = field(default_factory=dict[str, int])
     """Steps that a time budget left of a phase's planned ones."""
     ended_early: dict[str, int] = field(default_factory=dict[str, int])
     """Step after which a phase said that it was done, where it was not its last."""
-    inexact: list[str] = field(default_factory=list[str])
-    """How the machine that began this round differed from the one that went on."""
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
+    """Wall-clock time by the name of each phase that this process ran."""
     _watch: GameWatch = field(default_factory=GameWatch)
     _saved: str = "nothing"
     _hastened: set[str] = field(default_factory=set[str])
@@ -95,30 +92,12 @@ class Runner:
             CheckpointError: A saved state belongs to other labels, settings or another machine.
             UsageError: Its time budget is spent.
         """
-        for leftover in self.folder.glob(".*.tmp"):  # a kill in the middle of a save
-            shutil.rmtree(leftover, ignore_errors=True)
-        path = self.folder / PROGRESS_NAME
-        if not checkpoint.exists(path):
+        loaded = self.saver.load(self.number, self.emit) if self.saver else None
+        if loaded is None:
             return ""
-        if not is_sound(path):  # beginning anew leads to the same weights
-            self.emit(
-                Warned(
-                    message=f"the saved state of round {self.number} is damaged; "
-                    "the round begins anew"
-                )
-            )
-            checkpoint.remove(path)
-            return ""
-        tensors, state = checkpoint.load(path)
-        self.inexact = check_same(
-            state,
-            identity=self.identity,
-            machine=self.machine,
-            number=self.number,
-            is_inexact_allowed=self.is_inexact_allowed,
-        )
-        checkpoint.restore_modules(self.modules, tensors)
-        self._tensors, self._scalars = tensors, state["scalars"]
+        self._tensors, state = loaded
+        checkpoint.restore_modules(self.modules, self._tensors)
+        self._scalars = state["scalars"]
         self._done, self._memory = state["done"], state["memory"]
         self.limits, self.ended_early = state["limits"], state["ended_early"]
         self.stopwatch.before += state.get("spent_s", 0.0)
@@ -138,7 +117,7 @@ class Runner:
 
         Raises:
             InterruptedRunError: A signal asked to stop, or another process of this training ended;
-                the state is saved.
+                with a saver, the state is saved.
             CheckFailedError: A loss is not finite.
             UsageError: A step does not fit into memory, or a pass not into the time budget.
         """
@@ -155,6 +134,7 @@ class Runner:
                 ) from error
 
     def _run_phase(self, phase: Phase) -> None:
+        began = time.perf_counter()
         phase.prepare()
         first = 0
         if self._partial and self._partial[0] == phase.name:
@@ -181,6 +161,7 @@ class Runner:
         self.runtime.copy_from_main(checkpoint.module_tensors(self.modules).values())
         self._done.append(phase.name)
         self._save(None, 0)
+        self.seconds[phase.name] = time.perf_counter() - began
 
     def _loop(self, phase: Phase, first: int) -> None:
         budget = None
@@ -191,7 +172,7 @@ class Runner:
             clock.keep(self.limits[phase.name])
         every = max(1, phase.steps // RECORDED_POINTS)
         step = first
-        while True:
+        while step < clock.limit:
             losses = self._step(phase, step, clock.limit)
             step += 1
             clock.tick(step)
@@ -241,10 +222,8 @@ class Runner:
         if wish == ASKED or clock.is_save_due(CHECKPOINT_INTERVAL_S):
             self._save(phase, step)
         if wish == ASKED:
-            where = f"round {self.number}, {phase.title}, step {step} of {clock.limit}"
-            interruption.check(
-                f"stopped in {where}; everything is saved, 'dgaal train' goes on from there"
-            )
+            where = f"{self._where(phase, step)} of {clock.limit}"
+            interruption.check(f"stopped in {where}; {self.after_stop}")
             raise ProcessLostError(f"another process was asked to stop in {where}; it saved")
         if wish == BEHIND:
             self._hasten(phase, step, clock)
@@ -274,15 +253,13 @@ class Runner:
         if found is None:
             return values
         images = [self.name(item) for item in phase.last.items]
-        report = {"phase": phase.name, "step": step, "loss": found[0], "images": images}
-        atomic.write_text(self.folder / BROKEN_NAME, json.dumps(report, indent=1) + "\n")
-        raise not_finite(
-            *found,
-            where=f"round {self.number}, {phase.title}, step {step}",
-            images=images,
-            advice="look at these images, or lower a learning rate in [pretrain], [coevolve], "
-            "[vaal] or [classifier], and run 'dgaal train --fresh'",
-        )
+        if self.saver is not None:
+            self.saver.report_broken(phase=phase.name, step=step, loss=found[0], images=images)
+        raise not_finite(*found, where=self._where(phase, step), images=images, advice=self.advice)
+
+    def _where(self, phase: Phase, step: int) -> str:
+        who = f"{self.who}, " if self.who else ""
+        return f"{who}round {self.number}, {phase.title}, step {step}"
 
     def _later(self, phase: Phase) -> Sequence[Phase]:
         return self.phases[[p.name for p in self.phases].index(phase.name) + 1 :]
@@ -307,24 +284,20 @@ class Runner:
 
     def _save(self, phase: Phase | None, step: int) -> None:
         self._saved = f"step {step} of {phase.title}" if phase else f"all of {self._done[-1]}"
-        if not self.runtime.is_main:
+        if self.saver is None or not self.runtime.is_main:
             return
         tensors: dict[str, Tensor] = checkpoint.module_tensors(self.modules)
         scalars: dict[str, Any] = {}
         if phase is not None:
             moments, scalars = checkpoint.optimizer_tensors(phase.optimizers)
             tensors |= moments
-        checkpoint.save(
-            self.folder / PROGRESS_NAME,
+        self.saver.save(
             tensors,
             {
-                "identity": dict(self.identity),
                 "done": list(self._done),
                 "phase": phase.name if phase else "",
                 "step": step,
                 "scalars": scalars,
-                "machine": dict(self.machine),
-                "inexact": list(self.inexact),
                 "limits": dict(self.limits),
                 "ended_early": dict(self.ended_early),
                 "memory": dict(phase.memory) if phase else {},
@@ -333,3 +306,24 @@ class Runner:
             },
         )
         self.emit(CheckpointSaved(phase=phase.name if phase else self._done[-1], step=step))
+
+
+def run_phases(
+    phases: Sequence[Phase],
+    *,
+    seed: int,
+    number: int,
+    who: str = "",
+    name: Callable[[ItemId], str] = str,
+    after_stop: str = "nothing of this training is saved",
+) -> dict[str, float]:
+    """Run phases in memory, outside of any round; see ``Runner``.
+
+    Returns:
+        Seconds by phase name.
+    """
+    runner = Runner(
+        phases=phases, seed=seed, number=number, who=who, name=name, after_stop=after_stop
+    )
+    runner.run(phases)
+    return runner.seconds

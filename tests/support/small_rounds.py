@@ -13,6 +13,7 @@ from dgaal_cli.methods.base import Method, TaskShape
 from dgaal_cli.methods.registry import load_method
 from dgaal_cli.training.data import RoundData, SyntheticImages
 from dgaal_cli.training.phase import Phase
+from dgaal_cli.training.progress_saver import ProgressSaver
 from dgaal_cli.training.runner import Runner
 from dgaal_cli.training.seeding import initializing
 
@@ -98,14 +99,17 @@ def build(config: Config, *, number: int = 0) -> Method:
 
 
 def runner(method: Method, phases: list[Phase], folder: Path, **changes: Any) -> Runner:
+    own = ("identity", "machine", "is_inexact_allowed")
+    saver = ProgressSaver(
+        **{"folder": folder, "identity": {"labels": "a"}}
+        | {name: changes.pop(name) for name in own if name in changes}
+    )
     values: dict[str, Any] = {
-        "folder": folder,
-        "identity": {"labels": "a"},
+        "saver": saver,
         "modules": method.modules,
         "phases": phases,
         "seed": 0,
         "number": 0,
-        "emit": lambda event: None,
     }
     return Runner(**{**values, **changes})
 

@@ -18,9 +18,9 @@ from dgaal_cli.methods.inheritance import parents_of_promoted
 from dgaal_cli.methods.uncertainty import boundary_closeness
 from dgaal_cli.networks.deploy import closeness
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
-from dgaal_cli.simulation.phases import run_phases
 from dgaal_cli.training.checkpoint import module_tensors
 from dgaal_cli.training.data import SyntheticImages
+from dgaal_cli.training.runner import run_phases
 
 
 def with_copies(data, parents):

@@ -15,10 +15,10 @@ from dgaal_cli.methods.dgaal.published import PublishedDgaal
 from dgaal_cli.methods.random_sampling import RandomSampling
 from dgaal_cli.methods.registry import METHODS
 from dgaal_cli.simulation import protocol
-from dgaal_cli.simulation.phases import run_phases
 from dgaal_cli.simulation.plan import Arm
 from dgaal_cli.simulation.protocol import measure_full_data, run_trial
 from dgaal_cli.simulation.records import read_records
+from dgaal_cli.training.runner import run_phases
 
 SEEN = []
 

@@ -113,9 +113,9 @@ def test_another_machine_is_refused_until_it_is_allowed(tmp_path):
         runner(method, phases, tmp_path, machine=elsewhere).resume()
     allowed = runner(method, phases, tmp_path, machine=elsewhere, is_inexact_allowed=True)
     assert allowed.resume()
-    assert allowed.inexact == ["CPU threads was 1, is 2"]
+    assert allowed.saver.inexact == ["CPU threads was 1, is 2"]
     allowed.run(phases)
     # Even where it goes on as it began, the round is remembered to have been elsewhere.
     back = runner(method, phases, tmp_path, machine=elsewhere)
     back.resume()
-    assert back.inexact == ["CPU threads was 1, is 2"]
+    assert back.saver.inexact == ["CPU threads was 1, is 2"]

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from dgaal_cli import rounds
 from dgaal_cli.errors import CheckpointError
 from dgaal_cli.events import Warned
+from dgaal_cli.rounds import state as rounds
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.checkpoint_folder import is_sound
 from dgaal_cli.workspace import Workspace
