@@ -39,6 +39,7 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import ItemId
 from dgaal_cli.methods.base import Method, TaskShape
 from dgaal_cli.methods.fresh import fresh_method
+from dgaal_cli.tasks.classification.model import ClassLearning
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.data import RoundData, no_synthetic_images
 from dgaal_cli.training.phase import Phase
@@ -72,11 +73,13 @@ def data_of(device: torch.device, *, images: int, labeled: int, side: int = 32) 
         precision="bf16" if has_bf16(device) else "fp32",
         item_ids=[ItemId(i) for i in range(images)],
         pixels=rng.integers(256, size=(images, side, side, 3), dtype=np.uint8),
-        labels=labels,
+        task=ClassLearning(10),
+        targets=labels,
+        is_labeled=labels >= 0,
         is_usable=np.ones(images, dtype=bool),
         is_held_out=np.zeros(images, dtype=bool),
         class_names=[str(k) for k in range(10)],
-        synthetic=no_synthetic_images(side, 3),
+        synthetic=no_synthetic_images(side, 3, ClassLearning(10)),
     )
 
 
@@ -92,7 +95,7 @@ class Drawing:
         self._draws = PoolDraws(
             data, rows, config.vaal, config.classifier, latent=LATENT, is_game=True
         )
-        self._draws.extras.classes = torch.from_numpy(data.labels)
+        self._draws.extras.classes = torch.from_numpy(data.targets)
 
     def at(self, number: int) -> tuple[list[PoolBatch], Tensor]:
         generator = torch_generator(0, number)

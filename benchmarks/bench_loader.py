@@ -25,6 +25,7 @@ from torchvision import transforms
 from dgaal_cli.config.schema import ClassifierConfig
 from dgaal_cli.ids import ItemId
 from dgaal_cli.networks.pixels import normalize
+from dgaal_cli.tasks.classification.model import ClassLearning
 from dgaal_cli.training.augmentation import augment
 from dgaal_cli.training.data import RoundData, no_synthetic_images
 from dgaal_cli.training.phase import draw_rows
@@ -65,11 +66,13 @@ def resident(pixels: np.ndarray, batch: int) -> Callable[[], torch.Tensor]:
         device=torch.device("cpu"),
         item_ids=[ItemId(i) for i in range(count)],
         pixels=pixels,
-        labels=np.full(count, -1),
+        task=ClassLearning(1),
+        targets=np.full(count, -1),
+        is_labeled=np.zeros(count, bool),
         is_usable=np.ones(count, dtype=bool),
         is_held_out=np.zeros(count, dtype=bool),
         class_names=[],
-        synthetic=no_synthetic_images(side, 3),
+        synthetic=no_synthetic_images(side, 3, ClassLearning(1)),
     )
     rows, generator = torch.arange(count), torch.Generator().manual_seed(0)
 

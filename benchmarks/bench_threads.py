@@ -25,6 +25,7 @@ def steps(preset: str, side: int) -> dict[str, Callable[[int], object]]:
     from dgaal_cli.config.load import build_config
     from dgaal_cli.methods.base import TaskShape
     from dgaal_cli.methods.fresh import fresh_method
+    from dgaal_cli.tasks.classification.model import ClassLearning
     from dgaal_cli.training.data import RoundData, SyntheticImages
     from dgaal_cli.training.device import pick_device
     from dgaal_cli.training.seeding import torch_generator
@@ -42,7 +43,9 @@ def steps(preset: str, side: int) -> dict[str, Callable[[int], object]]:
         device=pick_device("cpu"),
         item_ids=list(range(count)),
         pixels=rng.integers(0, 256, (count, side, side, channels), dtype=np.uint8),
-        labels=labels,
+        task=ClassLearning(10),
+        targets=labels,
+        is_labeled=labels >= 0,
         is_usable=np.ones(count, bool),
         is_held_out=np.zeros(count, bool),
         class_names=list("0123456789"),
@@ -50,7 +53,7 @@ def steps(preset: str, side: int) -> dict[str, Callable[[int], object]]:
             item_ids=[],
             pixels=np.zeros((0, side, side, channels), np.uint8),
             parents=np.zeros(0, int),
-            labels=np.zeros(0, int),
+            targets=np.zeros(0, int),
             is_labeled=np.zeros(0, bool),
             is_candidate=np.zeros(0, bool),
         ),

@@ -15,7 +15,6 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.data.images import RESIZE_RULE
 from dgaal_cli.errors import UsageError
 from dgaal_cli.events import Emit, ignore
-from dgaal_cli.methods.base import can_learn_classes
 from dgaal_cli.networks.decoder import Decoder
 from dgaal_cli.networks.deploy import DeployedPrior
 from dgaal_cli.rounds.load_round import Trained, open_trained
@@ -106,7 +105,7 @@ def export_jobs(workspace: Workspace, config: Config, trained: Trained) -> list[
     """
     data = trained.gathered.data
     modules = trained.method.deploy(data)
-    if not can_learn_classes(data):  # an untrained task model is nothing to hand out
+    if not data.can_learn:  # an untrained task model is nothing to hand out
         modules = {role: module for role, module in modules.items() if role == "generator"}
     if not modules:
         raise UsageError(

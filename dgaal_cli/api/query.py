@@ -13,7 +13,7 @@ from dgaal_cli.errors import CheckpointError, UsageError
 from dgaal_cli.escaping import cell
 from dgaal_cli.events import Emit, QueryChosen, Warned
 from dgaal_cli.ids import ItemId, Row
-from dgaal_cli.methods.base import Ranking, can_learn_classes
+from dgaal_cli.methods.base import Ranking
 from dgaal_cli.methods.registry import SYNTHESIZING
 from dgaal_cli.rounds.boundary_synthesis import (
     Guesses,
@@ -26,8 +26,9 @@ from dgaal_cli.rounds.state import round_state
 from dgaal_cli.rounds.unlabelable_synthetics import newest_junk
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import ItemRecord, Query, QueryEntry
-from dgaal_cli.training.classifier import Prediction, predict
+from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.seeding import seed_of
+from dgaal_cli.training.task import Prediction
 from dgaal_cli.workspace import Workspace
 
 CSV_NAME = "query.csv"
@@ -112,7 +113,7 @@ def query(
         store.save_query(chosen, overlap=config.query.overlap)
         items = tuple(store.item(entry.item_id) for entry in entries)
         _write_csv(workspace, store, chosen, items)
-    if not can_learn_classes(data) and config.method != "random":
+    if not data.can_learn and config.method != "random":
         emit(
             Warned(
                 message=f"no labels of two classes yet, so {config.method} has nothing to learn "
@@ -238,7 +239,7 @@ def _entries(trained: Trained, ranking: Ranking) -> list[QueryEntry]:
 def _asked_of_t(trained: Trained, picks: Sequence[Row]) -> Prediction | None:
     """What T says of the picks, and of nothing else: methods that need no T take no pass of it."""
     data = trained.gathered.data
-    if not picks or not can_learn_classes(data):
+    if not picks or not data.can_learn:
         return None
     return predict(trained.method.classifier, data.pixels[np.asarray(picks)], data.device)
 
@@ -246,7 +247,7 @@ def _asked_of_t(trained: Trained, picks: Sequence[Row]) -> Prediction | None:
 def _nearest_labeled(trained: Trained, picks: Sequence[Row], ours: np.ndarray) -> dict[Row, ItemId]:
     """Nearest labeled image of each pick in T's features: what the operator may compare with."""
     data = trained.gathered.data
-    labeled = np.flatnonzero(data.labels >= 0)
+    labeled = np.flatnonzero(data.is_labeled)
     if not len(labeled):  # only drawings have labels
         return {}
     theirs = predict(trained.method.classifier, data.pixels[labeled], data.device).features

@@ -129,7 +129,7 @@ def _workspace_confusion(workspace: Workspace, config: Config, notes: list[str])
     """T's answers on the test images, or on the labels kept for measuring."""
     from dgaal_cli.rounds.load_round import open_trained
     from dgaal_cli.store.labels import LabelStore
-    from dgaal_cli.training.classifier import predict
+    from dgaal_cli.training.classifier import measure
 
     try:
         with LabelStore.open(workspace.store_path) as store:
@@ -138,20 +138,13 @@ def _workspace_confusion(workspace: Workspace, config: Config, notes: list[str])
         notes.append(f"no confusion matrix: {error}")
         return []
     data = trained.gathered.data
-    pixels, truth = data.test_pixels, data.test_labels
-    if pixels is None or truth is None:
-        rows = np.flatnonzero(data.is_held_out & (data.labels >= 0))
-        pixels, truth = data.pixels[rows], data.labels[rows]
-    if not len(truth) or len(data.present_classes) < 2:
+    found = measure(trained.method.classifier, data) if data.can_learn else None
+    if found is None:
         notes.append("no confusion matrix: there are no images to measure on yet")
         return []
-    answers = predict(trained.method.classifier, pixels, data.device).probabilities.argmax(1)
-    classes = len(data.class_names)
-    counts = np.bincount(truth * classes + answers, minlength=classes**2)
-    png = draw_confusion(
-        counts.reshape(classes, classes), data.class_names, title=f"round {trained.number}"
-    )
-    caption = f"{len(truth)} images that T did not learn from; rows are shares of a class"
+    counts = data.task.confusion(found.targets, found.predicted)
+    png = draw_confusion(counts, data.class_names, title=f"round {trained.number}")
+    caption = f"{len(found.targets)} images that T did not learn from; rows are shares of a class"
     picture = Picture(name="confusion", png=png, caption=caption)
     return [Section(title="Confusion", pictures=[picture])]
 

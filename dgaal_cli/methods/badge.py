@@ -4,7 +4,7 @@ import numpy as np
 from torch import nn
 
 from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import Ranking, can_learn_classes
+from dgaal_cli.methods.base import Ranking
 from dgaal_cli.methods.by_score import COLD_START
 from dgaal_cli.methods.diversity import gradient_seeding
 from dgaal_cli.methods.random_sampling import random_ranking
@@ -27,7 +27,7 @@ class Badge(TaskModelOnly):
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
         """Seed the query in gradient space; score by the gradient's length."""
-        if not can_learn_classes(data):
+        if not data.can_learn:
             return random_ranking(data, count, seed, strategy=COLD_START)
         rows = data.unlabeled_rows
         prediction = predict(self.classifier, data.pixels[rows], data.device)

@@ -106,11 +106,6 @@ class Method(Protocol):
         ...
 
 
-def can_learn_classes(data: RoundData) -> bool:
-    """Tell whether there is something to tell apart: labels of two classes at least."""
-    return len(data.present_classes) >= 2
-
-
 def select_top(scores: np.ndarray, rows: np.ndarray, count: int) -> list[Row]:
     """Return the ``count`` rows of highest score; equal scores keep the order of ``rows``."""
     order = np.argsort(-scores, kind="stable")[:count]

@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from dgaal_cli.methods.base import Ranking, can_learn_classes
+from dgaal_cli.methods.base import Ranking
 from dgaal_cli.methods.random_sampling import random_ranking
 from dgaal_cli.methods.stochastic import acquire, strategy_name
 from dgaal_cli.methods.task_model_only import TaskModelOnly
-from dgaal_cli.training.classifier import Prediction, predict
+from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.task import Prediction
 
 COLD_START = "random (no labels of two classes)"
 
@@ -35,7 +36,7 @@ class ByScore(TaskModelOnly):
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
         """Fill the query by score; without labels of two classes, at random."""
-        if not can_learn_classes(data):
+        if not data.can_learn:
             return random_ranking(data, count, seed, strategy=COLD_START)
         rows = data.unlabeled_rows
         scores = self.score(data, rows, seed).astype(np.float32)

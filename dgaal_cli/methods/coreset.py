@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import Ranking, can_learn_classes
+from dgaal_cli.methods.base import Ranking
 from dgaal_cli.methods.by_score import COLD_START
 from dgaal_cli.methods.k_center import k_center, nearest_distances
 from dgaal_cli.methods.random_sampling import random_ranking
@@ -26,7 +26,7 @@ class CoreSet(TaskModelOnly):
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
         """Pick the farthest from every labeled and picked image; score by the first distance."""
-        if not can_learn_classes(data):
+        if not data.can_learn:
             return random_ranking(data, count, seed, strategy=COLD_START)
         rows = data.unlabeled_rows
         prediction = predict(self.classifier, data.pixels[rows], data.device)
@@ -44,7 +44,7 @@ class CoreSet(TaskModelOnly):
     def deploy(self, data: RoundData) -> dict[str, nn.Module]:
         """The classifier, and a sampler that ranks by the distance to the labeled images of now."""
         modules = super().deploy(data)
-        if not can_learn_classes(data):
+        if not data.can_learn:
             return modules
         centers = torch.from_numpy(self._centers(data))
         return modules | {"sampler": DistanceSampler(self.classifier, centers)}

@@ -22,7 +22,7 @@ from torch import Generator, Tensor, nn
 from dgaal_cli.config.schema import Config, DiscriminativeConfig
 from dgaal_cli.ids import ItemId, Row
 from dgaal_cli.methods import gauges
-from dgaal_cli.methods.base import Ranking, TaskShape, can_learn_classes
+from dgaal_cli.methods.base import Ranking, TaskShape
 from dgaal_cli.methods.by_score import COLD_START
 from dgaal_cli.methods.pool_encoder import by_identity
 from dgaal_cli.methods.random_sampling import random_ranking
@@ -86,7 +86,7 @@ class Dal(TaskModelOnly):
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
         """Fill the query part by part; score by the first perceptron."""
         if not _has_sides(data):
-            why = NO_SIDES if can_learn_classes(data) else COLD_START
+            why = NO_SIDES if data.can_learn else COLD_START
             return random_ranking(data, count, seed, strategy=why)
         rows = data.unlabeled_rows
         ordered = by_identity(data, rows)
@@ -128,7 +128,7 @@ class Dal(TaskModelOnly):
             data.item_ids, HELD_OUT, number=data.number, labeled=len(labeled)
         )
         kept = [rows[is_kept[rows]] for rows in (labeled, unlabeled)]
-        if not can_learn_classes(data) or not all(map(len, kept)):
+        if not data.can_learn or not all(map(len, kept)):
             return health
         learned = [by_identity(data, rows[~is_kept[rows]]) for rows in (labeled, unlabeled)]
         generator = torch_generator(data.seed, data.number, "gauge")
@@ -194,7 +194,7 @@ class Dal(TaskModelOnly):
 
 def _has_sides(data: RoundData) -> bool:
     """Tell whether T has features, and the pool labeled images: drawings are no side of it."""
-    return can_learn_classes(data) and len(data.labeled_rows) > 0
+    return data.can_learn and len(data.labeled_rows) > 0
 
 
 def perceptron_phase(

@@ -28,9 +28,8 @@ def doubtful_copies(
     least = config.generation.min_confidence
     if least < 0:
         least = 0.0 if config.method == PUBLISHED else MIN_CONFIDENCE
-    inherited = data.labels[drawn.parents]
-    probabilities = predict(method.classifier, drawn.pixels, data.device).probabilities
-    return probabilities[np.arange(len(inherited)), inherited] < least
+    prediction = predict(method.classifier, drawn.pixels, data.device)
+    return data.task.agreement(prediction, data.targets[drawn.parents]) < least
 
 
 def parents_of_promoted(config: Config, data: RoundData, promoted: Sequence[int]) -> list[Row]:
@@ -46,7 +45,7 @@ def parents_of_promoted(config: Config, data: RoundData, promoted: Sequence[int]
         Rows; those from ``len(data.pixels)`` on count the synthesized images.
     """
     # A parent's label may have been taken back since: its copies would inherit a label of nobody's.
-    can_pass_on = np.append((data.labels >= 0) & data.is_usable, False)
+    can_pass_on = np.append(data.is_labeled & data.is_usable, False)
     known = [i for i in promoted if can_pass_on[data.synthetic.parents[i]]]
     if config.generation.copies_of_copies:
         return [Row(len(data.pixels) + i) for i in known]

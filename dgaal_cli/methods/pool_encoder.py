@@ -6,8 +6,6 @@ self-taught encoder this tool trains; labels play no part in it. They are weaker
 natural images, so the gains that those papers report are not to be expected there.
 """
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -53,8 +51,7 @@ class PoolEncoder:
 
     def phase(self, data: RoundData) -> Phase:
         """The image game over the whole pool; without labels there is no game over features."""
-        unlabeled = replace(data, labels=np.full_like(data.labels, -1))
-        return self.games.phase(self.config.pretrain, self.config.generation, unlabeled)
+        return self.games.phase(self.config.pretrain, self.config.generation, data.without_labels())
 
     def features(self, pixels: np.ndarray, device: torch.device) -> np.ndarray:
         """Encode uint8 ``(N, S, S, C)`` to unit vectors, float32 ``(N, 4 M)``.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import Row
 from dgaal_cli.methods import gauges
-from dgaal_cli.methods.base import Ranking, TaskShape, can_learn_classes
+from dgaal_cli.methods.base import Ranking, TaskShape
 from dgaal_cli.methods.diversity import typical_points
 from dgaal_cli.methods.random_sampling import random_ranking
 from dgaal_cli.methods.stochastic import acquire, strategy_name
@@ -94,7 +94,7 @@ class PoolSampling(TaskModelOnly):
 
     def can_tell(self, data: RoundData, rows: PoolRows) -> bool:
         """Whether this round has what D learns from."""
-        return rows.has_both and (can_learn_classes(data) or not self.needs_boundary)
+        return rows.has_both and (data.can_learn or not self.needs_boundary)
 
     def rules(self, *, is_game: bool) -> GameRules:
         """Return the configured weights; without a game the VAE learns alone."""

@@ -75,13 +75,13 @@ class Sraal(PoolSampling):
         """Take T's uncertainty on the pool, and the labels."""
         if is_game:
             extras.is_labeled = self.targets(data)
-            extras.classes = torch.from_numpy(data.labels)
+            extras.classes = torch.from_numpy(data.targets)
 
     def targets(self, data: RoundData) -> Tensor | None:
         """What D shall say of every pool row: 1 for labeled ones, else w (1 - u) of T."""
         unlabeled = data.unlabeled_rows
         probabilities = predict(self.classifier, data.pixels[unlabeled], data.device).probabilities
-        said = np.ones(len(data.labels), np.float32)
+        said = np.ones(len(data.pixels), np.float32)
         certainty = 1.0 - uncertainty_indicator(probabilities)
         said[unlabeled] = self.config.vaal.certainty_weight * certainty
         return torch.from_numpy(said)

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dgaal_cli.config.schema import Config
-from dgaal_cli.methods.base import TaskShape, can_learn_classes
+from dgaal_cli.methods.base import TaskShape
 from dgaal_cli.methods.pool_sampling import PoolSampling
 from dgaal_cli.networks.classifier import Stages
 from dgaal_cli.networks.pool_samplers import LatentSampler
@@ -95,7 +95,7 @@ class TaVaal(PoolSampling):
     def learn(self, data: RoundData) -> list[Phase]:
         """T with the ranker beside it, then the game."""
         phases: list[Phase] = []
-        if can_learn_classes(data):
+        if data.can_learn:
             task = self.config.classifier
             companion = RankerBesideT(
                 self.ranker,
@@ -112,7 +112,7 @@ class TaVaal(PoolSampling):
 
     def prepare(self, data: RoundData, extras: Extras, *, is_game: bool) -> None:
         """Rank every image of the pool by the T of now."""
-        unknown = torch.full((len(data.labels), 1), UNKNOWN_RANK)
+        unknown = torch.full((len(data.pixels), 1), UNKNOWN_RANK)
         extras.condition = self._ranks(data) if is_game else unknown
 
     def seen_by_discriminator(self, data: RoundData) -> Tensor:

@@ -6,7 +6,7 @@ from torch import nn
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import Redrawing, TaskShape, can_learn_classes
+from dgaal_cli.methods.base import Redrawing, TaskShape
 from dgaal_cli.networks.deploy import DeployedClassifier
 from dgaal_cli.networks.task_models import build_classifier
 from dgaal_cli.training.classifier import classifier_phase
@@ -32,7 +32,7 @@ class TaskModelOnly:
 
     def learn(self, data: RoundData) -> list[Phase]:
         """T on the labels of now."""
-        if not can_learn_classes(data):
+        if not data.can_learn:
             return []
         return [classifier_phase(self.classifier, self.config.classifier, data)]
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.ids import ClassUid, Row
-from dgaal_cli.methods.base import Drawn, Ranking, can_learn_classes
+from dgaal_cli.methods.base import Drawn, Ranking
 from dgaal_cli.methods.uncertainty import boundary_closeness
 from dgaal_cli.rounds.load_round import Trained
 from dgaal_cli.rounds.synthesis import save_synthetic
@@ -41,7 +41,7 @@ def synthesize_at_boundary(
     """
     data = trained.gathered.data
     network = trained.method.classifier
-    if not can_learn_classes(data):
+    if not data.can_learn:
         raise UsageError(
             "synthesizing at the boundary needs labels of two classes; label a first query first"
         )
@@ -138,7 +138,7 @@ def _asked(
 def _guesses_of_drawn(trained: Trained, drawn: Drawn) -> list[Guesses]:
     """What T takes each drawing for: junk is told by class, and hints may show it."""
     data = trained.gathered.data
-    if not can_learn_classes(data):
+    if not data.can_learn:
         return [()] * len(drawn.pixels)
     told = predict(trained.method.classifier, drawn.pixels, data.device).probabilities
     return [top_guesses(trained, row) for row in told]

@@ -21,6 +21,7 @@ from dgaal_cli.rounds.pool_pixels import sound_pixels
 from dgaal_cli.rounds.state import had_labels
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import ClassRecord, ItemRecord, LabelRecord
+from dgaal_cli.tasks.classification.model import ClassLearning
 from dgaal_cli.training.data import RoundData, SyntheticImages, labeling_progress
 from dgaal_cli.workspace import Workspace
 
@@ -84,20 +85,24 @@ def gather(
     ids = [item.item_id for item in items]
     row_of = {item_id: row for row, item_id in enumerate(ids)}
 
-    own = np.full(len(items), -1, dtype=np.int64)
+    task = ClassLearning(max(1, len(classes)))
+    targets, is_labeled = task.blank(len(items)), np.zeros(len(items), dtype=bool)
     for record in labels:
         if record.item_id in row_of:
-            own[row_of[record.item_id]] = index_of[record.class_uid]
-    test_pixels, test_labels = _test_images(workspace, config, classes)
-    is_to_measure = _to_measure(config, ids, has_test=test_labels is not None)
-    is_held_out = _held_out(own, is_to_measure)
+            row = row_of[record.item_id]
+            targets[row], is_labeled[row] = index_of[record.class_uid], True
+    test_pixels, test_targets = _test_images(workspace, config, classes)
+    is_to_measure = _to_measure(config, ids, has_test=test_targets is not None)
+    is_held_out = _held_out(is_labeled, is_to_measure)
     data = RoundData(
         number=number,
         seed=config.seed,
         device=device,
         item_ids=ids,
         pixels=pixels,
-        labels=own,
+        task=task,
+        targets=targets,
+        is_labeled=is_labeled,
         is_usable=np.array([item_id not in cannot_tell for item_id in ids], dtype=bool),
         is_held_out=is_held_out,
         class_names=[record.name for record in classes],
@@ -109,17 +114,17 @@ def gather(
             is_held_out=is_held_out,
             watermark=watermark,
         ),
-        is_first_labeled=bool((own >= 0).any()) and not had_labels(workspace, number),
+        is_first_labeled=bool(is_labeled.any()) and not had_labels(workspace, number),
         progress=labeling_progress(
             number,
-            labeled=int((own >= 0).sum()),
+            labeled=int(is_labeled.sum()),
             first=sum(r.round is None and r.item_id in row_of for r in labels),
             query_size=config.query.size,
             total=len(items),
             budget=config.query.budget,
         ),
         test_pixels=test_pixels,
-        test_labels=test_labels,
+        test_targets=test_targets,
     )
     return Gathered(
         data=data,
@@ -195,7 +200,7 @@ def synthetic_images(
         item_ids=[item.item_id for item in items],
         pixels=np.stack(pixels) if pixels else np.zeros((0, size, size, channels), np.uint8),
         parents=parents,
-        labels=np.array(labels, dtype=np.int64),
+        targets=np.array(labels, dtype=np.int64),
         is_labeled=is_answered & may_teach,
         is_candidate=~is_answered & may_teach & (np.array(inherited, dtype=np.int64) >= 0),
     )
@@ -247,11 +252,10 @@ def _to_measure(config: Config, ids: Sequence[ItemId], *, has_test: bool) -> np.
     return position < config.evaluation.held_out
 
 
-def _held_out(labels: np.ndarray, is_to_measure: np.ndarray) -> np.ndarray:
+def _held_out(is_labeled: np.ndarray, is_to_measure: np.ndarray) -> np.ndarray:
     """Keep those labels for measuring, once there are enough to measure on."""
-    is_labeled = labels >= 0
     if is_labeled.sum() < MIN_HELD_OUT:
-        return np.zeros(len(labels), dtype=bool)
+        return np.zeros(len(is_labeled), dtype=bool)
     return is_labeled & is_to_measure
 
 

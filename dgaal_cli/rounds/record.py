@@ -13,7 +13,7 @@ import torch
 from dgaal_cli import atomic
 from dgaal_cli.config.schema import Config
 from dgaal_cli.events import Emit, RoundTrained, Warned
-from dgaal_cli.methods.base import Method, can_learn_classes
+from dgaal_cli.methods.base import Method
 from dgaal_cli.methods.gauges import health_warnings
 from dgaal_cli.methods.samples import sample_drawings
 from dgaal_cli.reports.round_plots import (
@@ -72,7 +72,7 @@ def finish(
     data = gathered.data
     folder = workspace.round_path(data.number)
     measured, where, count = None, "nothing", 0
-    if can_learn_classes(data):
+    if data.can_learn:
         measured, where, count = accuracy(method.classifier, data)
     health = method.health(data)
     for message in health_warnings(health):
@@ -124,7 +124,7 @@ def finish(
 def labels_given(gathered: Gathered) -> int:
     """Count the images of the pool and the drawings that somebody named; no inherited labels."""
     named = sum(r.is_synthetic and r.provenance != "inherited" for r in gathered.labels)
-    return int((gathered.data.labels >= 0).sum()) + named
+    return int(gathered.data.is_labeled.sum()) + named
 
 
 def read_result(workspace: Workspace, number: int) -> TrainResult:

@@ -4,7 +4,7 @@ from dgaal_cli.config.schema import Config, Init
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.events import Emit, Warned
-from dgaal_cli.methods.base import Method, can_learn_classes
+from dgaal_cli.methods.base import Method
 from dgaal_cli.methods.fresh import begin_with, origins_of
 from dgaal_cli.rounds.dataset import Gathered
 from dgaal_cli.rounds.state import CHECKPOINT_NAME, RUN_NAME, last_trained, read_record
@@ -51,26 +51,6 @@ def begin_from_before(
 
 
 def warn_of_missing(gathered: Gathered, emit: Emit) -> None:
-    """Tell which classes have no labels yet, and what that means for the round."""
-    data = gathered.data
-    if not can_learn_classes(data):
-        emit(Warned(message=_cold_start(len(data.present_classes))))
-        return
-    absent = [n for i, n in enumerate(data.class_names) if i not in set(data.present_classes)]
-    if absent:
-        listed = ", ".join(absent[:8]) + (", ..." if len(absent) > 8 else "")
-        emit(Warned(message=f"no labels yet for {len(absent)} of the classes: {listed}"))
-
-
-def _cold_start(classes: int) -> str:
-    """Say what a round cannot learn, and by which rule the query after it asks."""
-    what = "labels of 1 class so far:"
-    if not classes:
-        what = (
-            "no labels yet: a sampler that tells labeled from unlabeled images has nothing to "
-            "learn, and"
-        )
-    return (
-        f"{what} the task model needs two classes; the next query shows images typical of "
-        "clusters, or random ones where the method learns nothing from images alone"
-    )
+    """Say what the labels lack, and what that means for the round."""
+    for message in gathered.data.task.gaps(gathered.data):
+        emit(Warned(message=message))

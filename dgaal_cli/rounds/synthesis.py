@@ -9,7 +9,7 @@ import numpy as np
 from dgaal_cli import atomic
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import ClassUid, ItemId, Row, SampleId
-from dgaal_cli.methods.base import Method, Redrawing, can_learn_classes
+from dgaal_cli.methods.base import Method, Redrawing
 from dgaal_cli.methods.inheritance import doubtful_copies, parents_of_promoted
 from dgaal_cli.rounds.dataset import Gathered, synthetic_images
 from dgaal_cli.rounds.state import RUN_NAME, read_record
@@ -44,7 +44,7 @@ def keep_redrawings(
         drawn.pixels,
         number=data.number,
         parents=[data.item_ids[row] for row in drawn.parents],
-        inherited=[gathered.classes[int(data.labels[row])].uid for row in drawn.parents],
+        inherited=[gathered.classes[int(data.targets[row])].uid for row in drawn.parents],
         is_doubtful=is_doubtful.tolist(),
         kind="copy",
     )
@@ -129,7 +129,7 @@ def synthesize(
     Parents that have copies already are left out, so going on after a kill adds nothing twice.
     """
     data = gathered.data
-    if not can_learn_classes(data):
+    if not data.can_learn:
         return 0
     row_of = {item_id: Row(row) for row, item_id in enumerate(data.item_ids)}
     kept = -1  # no generator

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from dgaal_cli.ids import Row
 from dgaal_cli.scoring.quick_learner import QuickLearner
 from dgaal_cli.simulation.records import Guesses
-from dgaal_cli.training.classifier import Prediction
+from dgaal_cli.training.task import Prediction
 
 COLUMNS, LINES = 6, 3
 PAGE = COLUMNS * LINES

@@ -5,7 +5,7 @@ it is not sure it "cannot tell", as a person would of an image that shows nothin
 """
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,12 @@ from dgaal_cli.simulation.plan import REFERENCE
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.runner import run_phases
+from dgaal_cli.training.task import LearningTask
 
 if TYPE_CHECKING:
     import torch
+
+Targets = npt.NDArray[Any]
 
 STEPS_FACTOR = 4
 """T on all labels gets this many times the steps of a round: there is more to learn."""
@@ -31,19 +34,19 @@ class ModelOracle:
     """The model, and how sure it must be."""
 
     network: Classifier
+    task: LearningTask
     confidence: float
     device: "torch.device"
 
-    def answer(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-        """Name the class of uint8 images ``(M, S, S, C)``; -1 where it cannot tell."""
-        probabilities = predict(self.network, pixels, self.device).probabilities
-        answers = probabilities.argmax(1).astype(np.int64)
-        answers[probabilities.max(1, initial=0.0) < self.confidence] = -1
-        return answers
+    def answer(self, pixels: npt.NDArray[np.uint8]) -> tuple[Targets, npt.NDArray[np.bool_]]:
+        """Label uint8 images ``(M, S, S, C)``: targets ``(M, ...)``, and bool ``(M,)`` if sure."""
+        prediction = predict(self.network, pixels, self.device)
+        answers = self.task.decide(prediction)
+        return answers, self.task.agreement(prediction, answers) >= self.confidence
 
 
 def train_oracle(
-    config: Config, data: RoundData, truth: npt.NDArray[np.int64], *, confidence: float
+    config: Config, data: RoundData, truth: Targets, *, confidence: float
 ) -> ModelOracle:
     """Train the model that answers, the same for every seed and method.
 
@@ -56,12 +59,10 @@ def train_oracle(
     network = train_on_all(
         replace(config, seed=0, classifier=own), data, truth, who="the model oracle"
     )
-    return ModelOracle(network=network, confidence=confidence, device=data.device)
+    return ModelOracle(network=network, task=data.task, confidence=confidence, device=data.device)
 
 
-def train_on_all(
-    config: Config, data: RoundData, truth: npt.NDArray[np.int64], *, who: str
-) -> Classifier:
+def train_on_all(config: Config, data: RoundData, truth: Targets, *, who: str) -> Classifier:
     """Train T on every label of the pool, by the rule of a round and with more steps.
 
     It gets ``STEPS_FACTOR`` times the steps of a round, and a pass over the pool at least; where T
@@ -70,7 +71,7 @@ def train_on_all(
     Args:
         config: Of the simulation.
         data: Any round of it.
-        truth: int64 (N,).
+        truth: (N, ...).
         who: For messages.
     """
     steps = max(STEPS_FACTOR * config.classifier.steps, len(truth) // config.classifier.batch)
@@ -80,7 +81,7 @@ def train_on_all(
         channels=data.pixels.shape[3],
         classes=len(data.class_names),
     )
-    everything = replace(data, labels=truth)
+    everything = replace(data, targets=truth, is_labeled=np.ones(len(truth), dtype=bool))
     method = fresh_method(config, shape, number=data.number)
     method.classifier.to(data.device)
     run_phases(method.learn(everything), seed=config.seed, number=data.number, who=who)

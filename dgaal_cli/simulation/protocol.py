@@ -8,7 +8,7 @@ rules of Munjal et al. 2022 and Lueth et al. 2023, and the order of a workspace'
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import CheckFailedError
 from dgaal_cli.ids import ItemId, Row
-from dgaal_cli.methods.base import Drawn, Method, Ranking, TaskShape, can_learn_classes
+from dgaal_cli.methods.base import Drawn, Method, Ranking, TaskShape
 from dgaal_cli.methods.fresh import begin_with, fresh_method, origins_of
 from dgaal_cli.methods.inheritance import doubtful_copies, parents_of_promoted
 from dgaal_cli.networks.classifier import Classifier
@@ -27,6 +27,7 @@ from dgaal_cli.simulation.plan import FULL_DATA, REFERENCE, Arm, Plan, config_of
 from dgaal_cli.simulation.pool import LabeledPool, absent_at_start, first_rows, rows_of_seed
 from dgaal_cli.simulation.records import Absent, Guesses, RoundRecord, Seconds
 from dgaal_cli.simulation.synthetic import SyntheticPool
+from dgaal_cli.tasks.classification.model import ClassLearning
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.compiling import compile_networks
@@ -36,11 +37,12 @@ from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.precision import pick_precision
 from dgaal_cli.training.runner import run_phases
 from dgaal_cli.training.seeding import numpy_generator, seed_of
+from dgaal_cli.training.task import LearningTask
 
 if TYPE_CHECKING:
     import torch
 
-Labels = npt.NDArray[np.int64]
+Targets = npt.NDArray[Any]
 AFTER_STOP = "finished trials are kept, the same command goes on with the others"
 
 
@@ -66,7 +68,8 @@ def measure_full_data(plan: Plan, *, seed: int, pool: LabeledPool) -> RoundRecor
     began = time.perf_counter()
     network = train_on_all(trial.config, trial.data(0), trial.answers, who=f"all labels {seed}")
     seconds = time.perf_counter() - began
-    answers = predict(network, pool.test_pixels, trial.device).probabilities.argmax(1)
+    task = trial.task
+    answers = task.decide(predict(network, pool.test_pixels, trial.device))
     count = len(trial.truth)
     return RoundRecord(
         arm=FULL_DATA,
@@ -76,10 +79,10 @@ def measure_full_data(plan: Plan, *, seed: int, pool: LabeledPool) -> RoundRecor
         annotations=count,
         labels=count,
         inherited=0,
-        wrong_labels=int((trial.answers != trial.truth).sum()),
-        labels_by_class=_by_class(trial.answers, len(pool.class_names)),
-        accuracy=float((answers == pool.test_labels).mean()),
-        confusion=_confusion(pool, answers),
+        wrong_labels=int((~task.is_equal(trial.answers, trial.truth)).sum()),
+        labels_by_class=task.class_counts(trial.answers).tolist(),
+        accuracy=task.measure(answers, pool.test_labels),
+        confusion=task.confusion(pool.test_labels, answers).tolist(),
         seconds=Seconds(classifier=seconds, networks=0.0, sampling=0.0),
         is_last=True,
     )
@@ -95,14 +98,16 @@ class _Trial:
     base_config: Config
     """Without the arm's own settings: T of the fair comparison is trained by it."""
     pool: LabeledPool
-    kept: Labels
+    kept: npt.NDArray[np.int64]
     """Row of the whole pool for each row."""
     pixels: npt.NDArray[np.uint8]
-    truth: Labels
-    answers: Labels
+    truth: Targets
+    answers: Targets
     """What the oracle says of each row when it is asked."""
-    labels: Labels
-    """What it has been asked; -1 elsewhere."""
+    task: LearningTask
+    targets: Targets
+    """What it has been asked; blank elsewhere."""
+    is_labeled: npt.NDArray[np.bool_]
     device: "torch.device"
     shape: TaskShape
     synthetic: SyntheticPool
@@ -134,9 +139,10 @@ class _Trial:
             class_names=pool.class_names,
             generator=numpy_generator(seed, "noise"),
         )
-        labels = np.full(len(truth), -1, dtype=np.int64)
-        labels[first] = answers[first]
         count = len(pool.class_names)
+        task = ClassLearning(count)
+        targets, is_labeled = task.blank(len(truth)), np.zeros(len(truth), dtype=bool)
+        targets[first], is_labeled[first] = answers[first], True
         shown, present = set(truth.tolist()), set(truth[first].tolist())
         return cls(
             plan=plan,
@@ -148,10 +154,14 @@ class _Trial:
             pixels=pool.pixels if is_whole else pool.pixels[kept],
             truth=truth,
             answers=answers,
-            labels=labels,
+            task=task,
+            targets=targets,
+            is_labeled=is_labeled,
             device=pick_device(config.device),
             shape=TaskShape(image_size=pool.image_size, channels=pool.channels, classes=count),
-            synthetic=SyntheticPool.empty(pool.image_size, pool.channels, first_id=len(truth) + 1),
+            synthetic=SyntheticPool.empty(
+                pool.image_size, pool.channels, task, first_id=len(truth) + 1
+            ),
             absent=[k for k in range(count) if k in shown and k not in present],
             annotations=len(first),
         )
@@ -169,15 +179,17 @@ class _Trial:
             precision=pick_precision(self.config.precision, self.device),
             item_ids=[ItemId(row + 1) for row in range(len(self.truth))],
             pixels=self.pixels,
-            labels=self.labels.copy(),
+            task=self.task,
+            targets=self.targets.copy(),
+            is_labeled=self.is_labeled.copy(),
             is_usable=np.ones(len(self.truth), dtype=bool),
             is_held_out=np.zeros(len(self.truth), dtype=bool),
             class_names=self.pool.class_names,
             synthetic=self.synthetic.images(),
-            is_first_labeled=bool((self.labels >= 0).any()) and not self.had_labels,
+            is_first_labeled=bool(self.is_labeled.any()) and not self.had_labels,
             progress=labeling_progress(
                 number,
-                labeled=int((self.labels >= 0).sum()),
+                labeled=int(self.is_labeled.sum()),
                 first=self.plan.initial,
                 query_size=self.plan.query_size,
                 total=len(self.truth),
@@ -188,11 +200,12 @@ class _Trial:
     def round(self, number: int) -> RoundRecord:
         """Train, measure, and ask the next query unless this was the last round."""
         data = self.data(number)
-        annotations, labeled = self.annotations, self.labels.copy()
+        annotations, task = self.annotations, self.task
         inherited = self.synthetic.inherited_labels
         learned = len(data.labeled_rows) + int(data.synthetic.is_labeled.sum())
         is_last = number == self.plan.rounds or not len(data.unlabeled_rows)
         method, seconds, is_plain = self._train(data, is_last=is_last)
+        is_wrong = data.is_labeled & ~task.is_equal(data.targets, self.truth)
         own = self._answers_on_test(method.classifier, data)
         fair = own if is_plain else self._answers_on_test(self._plain(data), data)
         truth = self.pool.test_labels
@@ -212,19 +225,19 @@ class _Trial:
             annotations=annotations,
             labels=learned,
             inherited=inherited,
-            wrong_labels=int(((labeled >= 0) & (labeled != self.truth)).sum()),
-            labels_by_class=_by_class(labeled[labeled >= 0], len(self.pool.class_names)),
-            accuracy=float((fair == truth).mean()),
-            system_accuracy=None if is_plain else float((own == truth).mean()),
-            is_guessing=not can_learn_classes(data),
+            wrong_labels=int(is_wrong.sum()),
+            labels_by_class=task.class_counts(data.targets[data.is_labeled]).tolist(),
+            accuracy=task.measure(fair, truth),
+            system_accuracy=None if is_plain else task.measure(own, truth),
+            is_guessing=not data.can_learn,
             strategy=asked.strategy,
             queried=[int(self.kept[row]) for row in asked.rows],
             synthesized=asked.synthesized,
             cannot_tell=asked.cannot_tell,
             guesses=asked.guesses,
-            absent=self._enrichment(asked.rows, labeled) if number == 0 else None,
+            absent=self._enrichment(asked.rows, data.is_labeled) if number == 0 else None,
             health={k: v if np.isfinite(v) else None for k, v in health.items()},
-            confusion=_confusion(self.pool, fair) if is_last else None,
+            confusion=task.confusion(truth, fair).tolist() if is_last else None,
             seconds=replace_sampling(seconds, asked.seconds),
             is_last=is_last,
         )
@@ -300,7 +313,7 @@ class _Trial:
 
     def _redraw(self, method: Method, data: RoundData) -> None:
         """Redraw the images of the last query; copies that pass their check become candidates."""
-        if not can_learn_classes(data):
+        if not data.can_learn:
             return
         seed = seed_of(data.seed, data.number, "synthesis")
         again = parents_of_promoted(self.config, data, self.last_promoted)
@@ -308,7 +321,7 @@ class _Trial:
         if drawn is None or not len(drawn.pixels):
             return
         is_doubtful = doubtful_copies(method, drawn, data, self.config)
-        self.synthetic.add_copies(drawn, data.labels, is_doubtful)
+        self.synthetic.add_copies(drawn, data.targets, is_doubtful)
         data.synthetic = self.synthetic.images()
 
     def _ask(self, method: Method, data: RoundData, count: int) -> "_Asked":
@@ -319,7 +332,7 @@ class _Trial:
         self._check_picks(ranking, data, count)
         rows = np.asarray(ranking.picks, dtype=np.int64)
         guesses = self._guesses(method, data, ranking.picks) if self.plan.guesses else None
-        self.labels[rows] = self.answers[rows]
+        self.targets[rows], self.is_labeled[rows] = self.answers[rows], True
         self.synthetic.promote(ranking.promoted)
         cannot_tell = 0
         if drawn is not None and len(drawn.pixels):
@@ -337,23 +350,23 @@ class _Trial:
         )
 
     def _guesses(self, method: Method, data: RoundData, picks: list[Row]) -> Guesses | None:
-        if not can_learn_classes(data):
+        if not data.can_learn:
             return None
         said = predict(method.classifier, data.pixels, data.device)
-        return measure_guesses(said, data.labels, picks, self.answers)
+        return measure_guesses(said, data.targets, picks, self.answers)
 
     def _ask_synthesized(self, drawn: Drawn) -> int:
         if self.oracle is None:
             self.oracle = train_oracle(
                 self.base_config, self.data(0), self.truth, confidence=self.plan.oracle_confidence
             )
-        answers = self._erring(self.oracle.answer(drawn.pixels))
-        self.synthetic.add_answered(drawn, answers)
-        return int((answers < 0).sum())
+        answers, is_told = self.oracle.answer(drawn.pixels)
+        self.synthetic.add_answered(drawn, self._erring(answers, is_told), is_told)
+        return int((~is_told).sum())
 
-    def _erring(self, answers: Labels) -> Labels:
+    def _erring(self, answers: Targets, is_told: npt.NDArray[np.bool_]) -> Targets:
         """Let the oracle err on drawings as on the pool; recorded labels know no drawings."""
-        noise, named = parse_noise(self.plan.noise), np.flatnonzero(answers >= 0)
+        noise, named = parse_noise(self.plan.noise), np.flatnonzero(is_told)
         if noise.kind in ("none", "recorded"):
             return answers
         erring = answers.copy()
@@ -379,23 +392,20 @@ class _Trial:
                 f"{drawn} synthesized ones of {count}, or labeled ones again; this method is broken"
             )
 
-    def _answers_on_test(self, network: Classifier, data: RoundData) -> Labels:
-        """T's answers; with labels of one class that class, without any the first: a guess."""
-        if not can_learn_classes(data):
-            present = data.present_classes
-            guess = int(present[0]) if len(present) else 0
-            return np.full(len(self.pool.test_labels), guess, dtype=np.int64)
-        probabilities = predict(network, self.pool.test_pixels, self.device).probabilities
-        return probabilities.argmax(1).astype(np.int64)
+    def _answers_on_test(self, network: Classifier, data: RoundData) -> Targets:
+        """T's answers, or a guess while T cannot learn."""
+        if not data.can_learn:
+            return self.task.guess(data, len(self.pool.test_labels))
+        return self.task.decide(predict(network, self.pool.test_pixels, self.device))
 
-    def _enrichment(self, rows: Sequence[Row], labeled: Labels) -> Absent | None:
+    def _enrichment(self, rows: Sequence[Row], is_labeled: npt.NDArray[np.bool_]) -> Absent | None:
         if not self.absent or not len(rows):
             return None
         is_absent = np.isin(self.truth, self.absent)
         return Absent(
             classes=[self.pool.class_names[k] for k in self.absent],
             share=float(is_absent[np.asarray(rows)].mean()),
-            base_rate=float(is_absent[labeled < 0].mean()),
+            base_rate=float(is_absent[~is_labeled].mean()),
         )
 
 
@@ -430,13 +440,3 @@ def _until_classifier(phases: Sequence[Phase], network: Classifier) -> list[Phas
 
 def _touches(phase: Phase, network: Classifier) -> bool:
     return any(module is network for module in phase.networks.values())
-
-
-def _by_class(labels: Labels, classes: int) -> list[int]:
-    return np.bincount(labels, minlength=classes).tolist()
-
-
-def _confusion(pool: LabeledPool, answers: Labels) -> list[list[int]]:
-    classes = len(pool.class_names)
-    cells = np.bincount(pool.test_labels * classes + answers, minlength=classes**2)
-    return cells.reshape(classes, classes).tolist()

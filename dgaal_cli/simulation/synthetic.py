@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,8 +10,9 @@ import numpy.typing as npt
 from dgaal_cli.ids import ItemId
 from dgaal_cli.methods.base import Redrawing
 from dgaal_cli.training.data import SyntheticImages, no_synthetic_images
+from dgaal_cli.training.task import LearningTask
 
-Labels = npt.NDArray[np.int64]
+Targets = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 
 
@@ -25,15 +27,18 @@ class SyntheticPool:
     _empty: SyntheticImages = field(repr=False)
 
     @classmethod
-    def empty(cls, size: int, channels: int, *, first_id: int) -> "SyntheticPool":
+    def empty(
+        cls, size: int, channels: int, task: LearningTask, *, first_id: int
+    ) -> "SyntheticPool":
         """Begin with nothing.
 
         Args:
             size: Side of the images.
             channels: 1 or 3.
+            task: What a target is.
             first_id: Above every id of a pool image.
         """
-        nothing = no_synthetic_images(size, channels)
+        nothing = no_synthetic_images(size, channels, task)
         return cls(
             _images=nothing, _is_answered=np.zeros(0, bool), _next_id=first_id, _empty=nothing
         )
@@ -55,26 +60,26 @@ class SyntheticPool:
             item_ids=[item for item, keep in zip(own.item_ids, kept, strict=True) if keep],
             pixels=own.pixels[kept],
             parents=own.parents[kept],
-            labels=own.labels[kept],
+            targets=own.targets[kept],
             is_labeled=own.is_labeled[kept],
             is_candidate=own.is_candidate[kept],
         )
 
-    def add_copies(self, drawn: Redrawing, labels: Labels, is_doubtful: Mask) -> None:
+    def add_copies(self, drawn: Redrawing, targets: Targets, is_doubtful: Mask) -> None:
         """Take copies of labeled pool images as candidates; doubtful ones are dropped.
 
         Args:
             drawn: M images with their parents.
-            labels: (N,) of the pool.
+            targets: (N, ...) of the pool.
             is_doubtful: (M,).
         """
         keep = ~is_doubtful
         parents = np.asarray(drawn.parents, dtype=np.int64)[keep]
-        self._add(drawn.pixels[keep], parents, labels[parents], is_answered=False)
+        self._add(drawn.pixels[keep], parents, targets[parents], is_answered=False)
 
-    def add_answered(self, drawn: Redrawing, answers: Labels) -> None:
-        """Take images that the oracle named; -1 among ``answers`` (M,) is "cannot tell"."""
-        keep = answers >= 0
+    def add_answered(self, drawn: Redrawing, answers: Targets, is_told: Mask) -> None:
+        """Take images that the oracle labeled: those of ``is_told`` (M,) among ``answers``."""
+        keep = is_told
         parents = np.asarray(drawn.parents, dtype=np.int64)[keep]
         self._add(drawn.pixels[keep], parents, answers[keep], is_answered=True)
 
@@ -90,7 +95,12 @@ class SyntheticPool:
         )
 
     def _add(
-        self, pixels: npt.NDArray[np.uint8], parents: Labels, labels: Labels, *, is_answered: bool
+        self,
+        pixels: npt.NDArray[np.uint8],
+        parents: Targets,
+        targets: Targets,
+        *,
+        is_answered: bool,
     ) -> None:
         count, own = len(pixels), self._images
         ids = [ItemId(self._next_id + i) for i in range(count)]
@@ -99,7 +109,7 @@ class SyntheticPool:
             item_ids=[*own.item_ids, *ids],
             pixels=np.concatenate([own.pixels, pixels]),
             parents=np.concatenate([own.parents, parents]),
-            labels=np.concatenate([own.labels, labels]),
+            targets=np.concatenate([own.targets, targets]),
             is_labeled=np.concatenate([own.is_labeled, np.full(count, is_answered)]),
             is_candidate=np.concatenate([own.is_candidate, np.full(count, not is_answered)]),
         )

@@ -7,7 +7,6 @@ from typing import Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from dgaal_cli.config.schema import ClassifierConfig
@@ -26,21 +25,12 @@ from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
 from dgaal_cli.training.pool_lessons import PoolImages, consistency_loss
 from dgaal_cli.training.precision import widen
 from dgaal_cli.training.seeding import drawing_from
+from dgaal_cli.training.task import Prediction
 
 WARM_UP = 0.2
 """Part of the steps in which the rate rises to its peak."""
 UNLABELED_COST = 1.3
 """Price of an unlabeled image, seen twice and learned from once, beside a labeled one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prediction:
-    """What T says of N images, on the CPU."""
-
-    probabilities: np.ndarray
-    """float64 ``(N, K)``."""
-    features: np.ndarray
-    """float32 ``(N, F)``: penultimate features h."""
 
 
 class Companion(Protocol):
@@ -69,8 +59,7 @@ def classifier_phase(
     """
     if isinstance(network, LinearMachine):
         phase = machine_phase(network, *_training_set(data), penalty=config.penalty)
-        own_ids = _training_ids(data)
-        phase.last.note(own_ids, torch.arange(len(own_ids)))
+        phase.last.note(data.training_ids, torch.arange(len(data.training_targets)))
         return phase
     return _descent_phase(network, config, data, companion)
 
@@ -84,7 +73,7 @@ def _descent_phase(
         name="classifier",
         title="learning the labels and the pool" if pool else "learning the labels",
         steps=descent.steps,
-        epoch_steps=max(1, -(-len(descent.labels) // config.batch)),
+        epoch_steps=max(1, -(-len(descent.targets) // config.batch)),
         batch_key="classifier.batch",
         networks={"classifier": network} | (companion.networks if companion else {}),
         optimizers=descent.optimizers,
@@ -104,7 +93,7 @@ class _Descent:
     data: RoundData
     companion: Companion | None
     images: Tensor
-    labels: Tensor
+    targets: Tensor
     item_ids: list[ItemId]
     pool: PoolImages | None
     """What T learns from without labels."""
@@ -122,7 +111,7 @@ class _Descent:
         data: RoundData,
         companion: Companion | None,
     ) -> "_Descent":
-        images, labels = (values.to(data.device) for values in _training_set(data))
+        images, targets = (values.to(data.device) for values in _training_set(data))
         groups = network.parameter_groups()
         rules = [
             {"params": g.parameters, "weight_decay": config.weight_decay * g.decay_factor}
@@ -139,36 +128,36 @@ class _Descent:
             data=data,
             companion=companion,
             images=images,
-            labels=labels,
-            item_ids=_training_ids(data),
+            targets=targets,
+            item_ids=data.training_ids,
             pool=PoolImages.of(data, config) if config.semi_supervised == "fixmatch" else None,
             groups=groups,
             optimizers=optimizers,
-            steps=classifier_steps(config, labeled=len(labels), pool=len(data.pixels)),
+            steps=classifier_steps(config, labeled=len(targets), pool=len(data.pixels)),
             has_dropout=any(isinstance(module, nn.Dropout) for module in network.modules()),
             last=LastBatch(),
         )
 
     def step(self, number: int, generator: Generator) -> Losses:
         """Learn from one batch of labels and, where the pool teaches too, one of its images."""
-        drawn = draw_rows(torch.arange(len(self.labels)), self.config.batch, generator)
+        drawn = draw_rows(torch.arange(len(self.targets)), self.config.batch, generator)
         self.last.note(self.item_ids, drawn)
         picked = to_device(drawn, self.data.device)
         batch = normalize(augment(self.images.index_select(0, picked), self.config, generator))
         views = self.pool.views(self.config, generator) if self.pool else None
-        said = self._said(views.weak, generator) if views else None
+        weak = self._weak_outputs(views.weak, generator) if views else None
         own = len(batch)
         if views:
             bent = round(self.config.distorted_labels * own)
             some = distort(batch[:bent], self.config.distortion, generator)
             batch = torch.cat([some, batch[bent:], views.strong])
         stages = self._stages(batch, generator)
-        each = F.cross_entropy(stages.logits[:own], self.labels[picked], reduction="none")
+        each = self.data.task.losses(stages.logits[:own], self.targets[picked])
         losses = {"cross_entropy": each.mean()}
         gauges: dict[str, Tensor] = {}
-        if said is not None:
+        if weak is not None:
             loss, gauges["pseudo_labeled"] = consistency_loss(
-                said, stages.logits[own:], self.config.unlabeled_threshold
+                self.data.task, weak, stages.logits[own:], self.config.unlabeled_threshold
             )
             losses["consistency"] = self.config.unlabeled_weight * loss
         if self.companion is not None:
@@ -190,8 +179,8 @@ class _Descent:
         for group in self.companion.optimizer.param_groups if self.companion else []:
             group["lr"] = factor
 
-    def _said(self, images: Tensor, generator: Generator) -> Tensor:
-        """Return T's logits of weak views.
+    def _weak_outputs(self, images: Tensor, generator: Generator) -> Tensor:
+        """Return T's outputs on weak views.
 
         In a block of its own: autocast would keep the weights that it casts without gradients.
         """
@@ -280,34 +269,44 @@ def predict(network: Classifier, pixels: np.ndarray, device: torch.device) -> Pr
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What T predicts of the images that it is measured on."""
+
+    predicted: np.ndarray
+    """``(M, ...)`` targets."""
+    targets: np.ndarray
+    """``(M, ...)``."""
+    where: str
+    """``test images`` or ``held-out labels``."""
+
+
+def measure(network: Classifier, data: RoundData) -> Measured | None:
+    """Predict the test source, or the held-out labels where there is none; None without either."""
+    if data.test_pixels is not None and data.test_targets is not None and len(data.test_targets):
+        pixels, targets, where = data.test_pixels, data.test_targets, "test images"
+    else:
+        rows = np.flatnonzero(data.is_held_out & data.is_labeled)
+        pixels, targets, where = data.pixels[rows], data.targets[rows], "held-out labels"
+    if not len(targets):
+        return None
+    predicted = data.task.decide(predict(network, pixels, data.device))
+    return Measured(predicted=predicted, targets=targets, where=where)
+
+
 def accuracy(network: Classifier, data: RoundData) -> tuple[float | None, str, int]:
-    """Measure T on the test source, or on the held-out labels where there is none.
+    """Measure T by its task's metric.
 
     Returns:
-        Accuracy 0..1 or None, what it was measured on, and on how many images.
+        The metric 0..1 or None, what it was measured on, and on how many images.
     """
-    if data.test_pixels is not None and data.test_labels is not None and len(data.test_labels):
-        pixels, labels, where = data.test_pixels, data.test_labels, "test images"
-    else:
-        rows = np.flatnonzero(data.is_held_out & (data.labels >= 0))
-        if not len(rows):
-            return None, "nothing", 0
-        pixels, labels, where = data.pixels[rows], data.labels[rows], "held-out labels"
-    guesses = predict(network, pixels, data.device).probabilities.argmax(1)
-    return float((guesses == labels).mean()), where, len(labels)
+    found = measure(network, data)
+    if found is None:
+        return None, "nothing", 0
+    value = data.task.measure(found.predicted, found.targets)
+    return value, found.where, len(found.targets)
 
 
 def _training_set(data: RoundData) -> tuple[Tensor, Tensor]:
-    """Return uint8 images ``(L, S, S, C)`` and labels ``(L,)``, real ones first."""
-    rows = data.labeled_rows
-    chosen = data.synthetic.is_labeled
-    pixels = np.concatenate([data.pixels[rows], data.synthetic.pixels[chosen]])
-    labels = np.concatenate([data.labels[rows], data.synthetic.labels[chosen]])
-    return torch.from_numpy(pixels), torch.from_numpy(labels)
-
-
-def _training_ids(data: RoundData) -> list[ItemId]:
-    """Return what ``_training_set`` holds, in its order."""
-    chosen = np.flatnonzero(data.synthetic.is_labeled)
-    own = [data.item_ids[int(row)] for row in data.labeled_rows]
-    return own + [data.synthetic.item_ids[int(i)] for i in chosen]
+    """Return uint8 images ``(L, S, S, C)`` and targets ``(L, ...)``, real ones first."""
+    return torch.from_numpy(data.training_pixels), torch.from_numpy(data.training_targets)

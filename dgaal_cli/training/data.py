@@ -1,7 +1,7 @@
 """Everything one round of training sees, as arrays whose rows belong together."""
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from dgaal_cli.ids import ItemId
 from dgaal_cli.training.device import free_bytes, to_device
 from dgaal_cli.training.precision import Precision, autocast
+from dgaal_cli.training.task import LearningTask
 
 RESIDENT_SHARE = 0.4
 """Part of the free memory that a pool's pixels may take; networks need the rest."""
@@ -24,8 +25,8 @@ class SyntheticImages:
     """uint8 ``(M, S, S, C)``."""
     parents: np.ndarray
     """int64 ``(M,)``: pool row of each image's parent, -1 for none."""
-    labels: np.ndarray
-    """int64 ``(M,)``: class inherited or answered, -1 for none."""
+    targets: np.ndarray
+    """``(M, ...)``: inherited or answered, as the round's task encodes it."""
     is_labeled: np.ndarray
     """bool ``(M,)``: in the labeled pool, by promotion or by a person."""
     is_candidate: np.ndarray
@@ -34,9 +35,9 @@ class SyntheticImages:
 
 @dataclass(slots=True, kw_only=True)
 class RoundData:
-    """The pool, its labels of now, and the synthesized images beside it.
+    """The pool, its current labels, and the synthesized images beside it.
 
-    Rows of ``pixels``, ``labels`` and the masks are the same N images in the same order.
+    Rows of ``pixels``, ``targets`` and the masks are the same N images in the same order.
     """
 
     number: int
@@ -46,8 +47,12 @@ class RoundData:
     item_ids: list[ItemId]
     pixels: np.ndarray
     """uint8 ``(N, S, S, C)``, possibly memory-mapped."""
-    labels: np.ndarray
-    """int64 ``(N,)``: index into ``class_names``, -1 without a label."""
+    task: LearningTask
+    """What a target is, and how it is learned."""
+    targets: np.ndarray
+    """``(N, ...)``: what T learns of each image, as ``task`` encodes it; blank without a label."""
+    is_labeled: np.ndarray
+    """bool ``(N,)``."""
     is_usable: np.ndarray
     """bool ``(N,)``: False for images that nobody could name; they leave every pool."""
     is_held_out: np.ndarray
@@ -59,7 +64,7 @@ class RoundData:
     progress: float = 0.0
     """How far the labeling is, 0..1; the share of D1 in a query falls with it."""
     test_pixels: np.ndarray | None = None
-    test_labels: np.ndarray | None = None
+    test_targets: np.ndarray | None = None
     precision: Precision = "fp32"
     """What convolutions and matrix products compute in; losses and optimizers stay float32."""
     _pool: Tensor | None = field(default=None, repr=False)
@@ -68,18 +73,41 @@ class RoundData:
     @property
     def labeled_rows(self) -> np.ndarray:
         """Rows that training may learn the label of."""
-        return np.flatnonzero((self.labels >= 0) & ~self.is_held_out & self.is_usable)
+        return np.flatnonzero(self.is_labeled & ~self.is_held_out & self.is_usable)
 
     @property
     def unlabeled_rows(self) -> np.ndarray:
         """Rows that may be queried."""
-        return np.flatnonzero((self.labels < 0) & self.is_usable)
+        return np.flatnonzero(~self.is_labeled & self.is_usable)
 
     @property
-    def present_classes(self) -> np.ndarray:
-        """Indices of classes with a training label, ascending; drawings that have one count."""
-        drawn = self.synthetic.labels[self.synthetic.is_labeled]
-        return np.unique(np.concatenate([self.labels[self.labeled_rows], drawn]))
+    def can_learn(self) -> bool:
+        """Whether the labels suffice to train T."""
+        return self.task.can_learn(self)
+
+    @property
+    def training_pixels(self) -> np.ndarray:
+        """uint8 ``(L, S, S, C)``: the images with a training label, real ones first."""
+        drawn = self.synthetic.pixels[self.synthetic.is_labeled]
+        return np.concatenate([self.pixels[self.labeled_rows], drawn])
+
+    @property
+    def training_targets(self) -> np.ndarray:
+        """``(L, ...)``: the targets of ``training_pixels``, in their order."""
+        drawn = self.synthetic.targets[self.synthetic.is_labeled]
+        return np.concatenate([self.targets[self.labeled_rows], drawn])
+
+    @property
+    def training_ids(self) -> list[ItemId]:
+        """The items of ``training_pixels``, in their order."""
+        drawn = np.flatnonzero(self.synthetic.is_labeled)
+        own = [self.item_ids[int(row)] for row in self.labeled_rows]
+        return own + [self.synthetic.item_ids[int(i)] for i in drawn]
+
+    def without_labels(self) -> "RoundData":
+        """Return the same round as if nobody had labeled anything of the pool."""
+        blank, is_labeled = self.task.blank(len(self.targets)), np.zeros_like(self.is_labeled)
+        return replace(self, targets=blank, is_labeled=is_labeled)
 
     def images(self, rows: Tensor) -> Tensor:
         """Return uint8 pixels ``(B, S, S, C)`` of pool rows on the device.
@@ -106,13 +134,13 @@ class RoundData:
         return autocast(self.device, self.precision)
 
 
-def no_synthetic_images(size: int, channels: int) -> SyntheticImages:
+def no_synthetic_images(size: int, channels: int, task: LearningTask) -> SyntheticImages:
     """Nothing synthesized yet, for images of this side and depth."""
     return SyntheticImages(
         item_ids=[],
         pixels=np.zeros((0, size, size, channels), np.uint8),
         parents=np.zeros(0, np.int64),
-        labels=np.zeros(0, np.int64),
+        targets=task.blank(0),
         is_labeled=np.zeros(0, bool),
         is_candidate=np.zeros(0, bool),
     )

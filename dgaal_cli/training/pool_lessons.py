@@ -8,7 +8,6 @@ never looked at here, those of labeled images neither.
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from dgaal_cli.config.schema import ClassifierConfig
@@ -17,6 +16,7 @@ from dgaal_cli.training.augmentation import augment
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.device import to_device
 from dgaal_cli.training.distortion import distort
+from dgaal_cli.training.task import LearningTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,9 @@ class PoolImages:
         return Views(weak=weak, strong=distort(again, config.distortion, generator))
 
 
-def consistency_loss(weak: Tensor, strong: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+def consistency_loss(
+    task: LearningTask, weak: Tensor, strong: Tensor, threshold: float
+) -> tuple[Tensor, Tensor]:
     """Return FixMatch's loss of the unlabeled images, and the part of them that it counts.
 
     Sohn et al. 2020, eq. 4: ``1/M sum_b 1(max q_b >= threshold) H(argmax q_b, p_b)`` with ``q`` of
@@ -70,11 +72,12 @@ def consistency_loss(weak: Tensor, strong: Tensor, threshold: float) -> tuple[Te
     the threshold count as zero, so that the loss grows as T becomes sure.
 
     Args:
-        weak: ``(M, K)`` logits of weakly changed images.
-        strong: ``(M, K)`` logits of their strong views.
+        task: What T learns.
+        weak: ``(M, ...)`` outputs of T for weakly changed images.
+        strong: ``(M, ...)`` outputs for their strong views.
         threshold: Least probability of a pseudo-label.
     """
-    confidence, guess = torch.softmax(weak.detach(), dim=1).max(1)
+    guess, confidence = task.pseudo_targets(weak.detach())
     is_sure = (confidence >= threshold).to(strong.dtype)
-    each = F.cross_entropy(strong, guess, reduction="none")
+    each = task.losses(strong, guess)
     return (each * is_sure).mean(), is_sure.mean()

@@ -99,7 +99,7 @@ def test_the_same_seed_draws_the_same_and_another_seed_does_not(name, rounds):
 @DRAWING
 def test_more_can_be_drawn_than_the_pool_has_left(name, rounds):
     method, data = rounds[name]
-    few = replace(data, is_usable=data.labels >= 0)
+    few = replace(data, is_usable=data.is_labeled)
     few.is_usable[-2:] = True
     assert len(method.rank(few, 70, 0).synthesized.pixels) == 70
 
@@ -191,11 +191,12 @@ def test_ranking_asks_t_of_each_image_once_and_only_where_choosing_needs_it(name
 @pytest.mark.parametrize("name", sorted(set(METHODS) - {"random", "self-taught", "simple-gan"}))
 def test_shuffling_the_pool_permutes_the_scores(name, rounds):
     method, data = rounds[name]
-    order = np.random.default_rng(3).permutation(len(data.labels))
+    order = np.random.default_rng(3).permutation(len(data.pixels))
     shuffled = replace(
         data,
         pixels=data.pixels[order],
-        labels=data.labels[order],
+        targets=data.targets[order],
+        is_labeled=data.is_labeled[order],
         item_ids=[data.item_ids[i] for i in order],
         is_usable=data.is_usable[order],
         is_held_out=data.is_held_out[order],
@@ -221,7 +222,7 @@ def test_a_pool_without_labels_is_ranked_by_the_cold_start_rule(name, tmp_path):
 @EVERY
 def test_labels_of_one_class_are_no_error(name, tmp_path):
     data = small_data()
-    one_class = replace(data, labels=np.where(data.labels == 1, 1, -1))
+    one_class = replace(data, is_labeled=data.targets == 1)
     method = trained(small_config(name), one_class, tmp_path)
     assert _asked(method.rank(one_class, 4, 0)) == 4
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from dgaal_cli.ids import ItemId
+from dgaal_cli.tasks.classification.model import ClassLearning
 from dgaal_cli.training.data import RoundData, no_synthetic_images
 
 
@@ -58,6 +59,7 @@ def _scene(pixels, truth, is_missing, *, fresh, labels, classes, seed) -> Scene:
     own = np.full(len(rest), -1, dtype=np.int64)
     known = np.flatnonzero(~is_missing[rest])[:labels]
     own[known] = truth[rest][known]
+    task = ClassLearning(classes)
     return Scene(
         data=RoundData(
             number=0,
@@ -65,13 +67,15 @@ def _scene(pixels, truth, is_missing, *, fresh, labels, classes, seed) -> Scene:
             device=torch.device("cpu"),
             item_ids=[ItemId(i + 1) for i in range(len(rest))],
             pixels=pixels[rest],
-            labels=own,
+            task=task,
+            targets=own,
+            is_labeled=own >= 0,
             is_usable=np.ones(len(rest), dtype=bool),
             is_held_out=np.zeros(len(rest), dtype=bool),
             class_names=[str(c) for c in range(classes)],
-            synthetic=no_synthetic_images(*pixels.shape[2:]),
+            synthetic=no_synthetic_images(*pixels.shape[2:], task),
             test_pixels=pixels[:fresh],
-            test_labels=truth[:fresh],
+            test_targets=truth[:fresh],
         ),
         is_missing=is_missing[rest],
         fresh=pixels[:fresh],

@@ -1,5 +1,6 @@
 """A round's data small enough to train on in a second, without torch's or dgaal's files."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import ItemId
 from dgaal_cli.methods.base import Method, TaskShape
 from dgaal_cli.methods.registry import load_method
-from dgaal_cli.training.data import RoundData, SyntheticImages
+from dgaal_cli.tasks.classification.model import ClassLearning
+from dgaal_cli.training.data import RoundData, SyntheticImages, no_synthetic_images
 from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.progress_saver import ProgressSaver
 from dgaal_cli.training.runner import Runner
 from dgaal_cli.training.seeding import initializing
 
+TASK = ClassLearning(2)
 SHAPE = TaskShape(image_size=8, channels=1, classes=2)
 
 
@@ -69,25 +72,31 @@ def small_data(count: int = 60, labeled: int = 16, *, number: int = 0, seed: int
         device=torch.device("cpu"),
         item_ids=[ItemId(i + 1) for i in range(count)],
         pixels=(level + noise).clip(0, 255).astype(np.uint8),
-        labels=labels,
+        task=TASK,
+        targets=labels,
+        is_labeled=labels >= 0,
         is_usable=np.ones(count, dtype=bool),
         is_held_out=np.zeros(count, dtype=bool),
         class_names=["dark", "bright"],
         synthetic=no_synthetic(),
         test_pixels=(level + noise).clip(0, 255).astype(np.uint8),
-        test_labels=truth.astype(np.int64),
+        test_targets=truth.astype(np.int64),
     )
+
+
+def relabeled(data: RoundData, labels: np.ndarray) -> RoundData:
+    """The round with other labels, -1 for none."""
+    return replace(data, targets=labels, is_labeled=labels >= 0)
+
+
+def give(data: RoundData, rows: Any, classes: Any) -> None:
+    """Label ``rows`` of the round in place."""
+    data.targets[rows] = classes
+    data.is_labeled[rows] = True
 
 
 def no_synthetic() -> SyntheticImages:
-    return SyntheticImages(
-        item_ids=[],
-        pixels=np.zeros((0, 8, 8, 1), np.uint8),
-        parents=np.zeros(0, np.int64),
-        labels=np.zeros(0, np.int64),
-        is_labeled=np.zeros(0, bool),
-        is_candidate=np.zeros(0, bool),
-    )
+    return no_synthetic_images(8, 1, TASK)
 
 
 def build(config: Config, *, number: int = 0) -> Method:

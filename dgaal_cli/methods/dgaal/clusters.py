@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import Ranking, can_learn_classes
+from dgaal_cli.methods.base import Ranking
 from dgaal_cli.methods.coverage import typical_of_clusters
 from dgaal_cli.methods.diversity import typical_points
 from dgaal_cli.methods.pool_encoder import by_identity
@@ -36,7 +36,7 @@ def ask_clusters(
     picks = [Row(int(rows[i])) for i in positions]
     scores = np.zeros(len(data.pixels), np.float32)
     scores[picks] = np.linspace(1.0, 0.5, len(picks), dtype=np.float32)
-    why = "first queries" if can_learn_classes(data) else "no labels of two classes yet"
+    why = "first queries" if data.can_learn else "no labels of two classes yet"
     return Ranking(
         rows=data.unlabeled_rows,
         scores=scores[data.unlabeled_rows],

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import Row
 from dgaal_cli.methods import gauges
-from dgaal_cli.methods.base import Ranking, Redrawing, TaskShape, can_learn_classes
+from dgaal_cli.methods.base import Ranking, Redrawing, TaskShape
 from dgaal_cli.methods.dgaal import folds, rule, schedule
 from dgaal_cli.methods.dgaal.clusters import ask_clusters
 from dgaal_cli.methods.dgaal.pictures import picture_health
@@ -113,7 +113,7 @@ class Dgaal:
         phases: list[Phase] = []
         if data.number == 0 or data.is_first_labeled:
             phases.append(self.games.phase(self.config.pretrain, self.config.generation, data))
-        if not can_learn_classes(data):
+        if not data.can_learn:
             return phases
         phases.append(classifier_phase(self.classifier, self.task, data))
         if self.scout is not self.classifier:
@@ -160,14 +160,16 @@ class Dgaal:
     def _copies(self, data: RoundData, parents: Sequence[Row]) -> list[Row]:
         """Repeat each parent as often as it is to be redrawn."""
         generation = self.config.generation
-        labels = data.labels[images_and_roots(data, parents)[1]]
-        if not self.has_schedule or not generation.is_balanced or (labels < 0).any():
-            # Parents without a label (query by synthesis) belong to no class that could be rare.
+        roots = images_and_roots(data, parents)[1]
+        is_even = not self.has_schedule or not generation.is_balanced
+        if is_even or not data.is_labeled[roots].all():
+            # Parents without a label (query by synthesis) belong to no group that could be rare.
             return [row for row in parents for _ in range(generation.per_parent)]
         rows = data.unlabeled_rows
-        guesses = predict(self.classifier, data.pixels[rows], data.device).probabilities.argmax(1)
-        known = np.concatenate([data.labels[data.labeled_rows], guesses])
-        counts = schedule.copies_per_parent(labels, known, generation)
+        guesses = data.task.decide(predict(self.classifier, data.pixels[rows], data.device))
+        known = np.concatenate([data.targets[data.labeled_rows], guesses])
+        groups = data.task.groups
+        counts = schedule.copies_per_parent(groups(data.targets[roots]), groups(known), generation)
         return [row for row, count in zip(parents, counts, strict=True) for _ in range(int(count))]
 
     def adapt(self, data: RoundData) -> list[Phase]:
@@ -190,7 +192,7 @@ class Dgaal:
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
         """Rule R over the unlabeled pool; clusters without labels while nothing can be learned."""
         rows = data.unlabeled_rows
-        if not can_learn_classes(data) or data.number < self.config.selection.cover:
+        if not data.can_learn or data.number < self.config.selection.cover:
             return self.first_query(data, count, seed)
         doubt = predict(self.scout, data.pixels[rows], data.device)
         pools = self.pools_of(data)
@@ -267,7 +269,7 @@ class Dgaal:
     def deploy(self, data: RoundData) -> dict[str, nn.Module]:
         """The generator; with labels of two classes also the classifier and the sampler."""
         modules: dict[str, nn.Module] = {"generator": DeployedGenerator(self.encoder, self.decoder)}
-        if not can_learn_classes(data):
+        if not data.can_learn:
             return modules
         modules["classifier"] = DeployedClassifier(self.classifier)
         rows = data.unlabeled_rows if len(data.unlabeled_rows) else np.flatnonzero(data.is_usable)

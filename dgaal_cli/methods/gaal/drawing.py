@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import Drawn, Ranking, TaskShape, can_learn_classes
+from dgaal_cli.methods.base import Drawn, Ranking, TaskShape
 from dgaal_cli.methods.random_sampling import random_ranking
 from dgaal_cli.methods.task_model_only import TaskModelOnly
 from dgaal_cli.networks.dcgan import DcganDiscriminator, DcganGenerator, draw_prior
@@ -103,6 +103,6 @@ class DrawingMethod(TaskModelOnly):
 
     def cold_start(self, data: RoundData, count: int, seed: int) -> Ranking | None:
         """Ask random pool images, as the paper's first fifty, while there is no boundary."""
-        if can_learn_classes(data):
+        if data.can_learn:
             return None
         return random_ranking(data, count, seed, strategy=NOTHING_TO_DESCEND)

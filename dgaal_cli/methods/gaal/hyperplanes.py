@@ -63,7 +63,7 @@ def learn_hyperplanes(data: RoundData, *, penalty: float) -> Hyperplanes:
     """
     images, labels = labeled_images(data)
     weights, biases = fit_hyperplanes(
-        images.flatten(1).double().numpy(), labels, len(data.class_names), penalty=penalty
+        images.flatten(1).double().numpy(), labels, data.task.outputs, penalty=penalty
     )
     return Hyperplanes(
         weights=torch.from_numpy(weights).to(data.device),
@@ -73,7 +73,4 @@ def learn_hyperplanes(data: RoundData, *, penalty: float) -> Hyperplanes:
 
 def labeled_images(data: RoundData) -> tuple[Tensor, np.ndarray]:
     """Return labeled images ``(L, C, H, W)`` in [-1, 1] on the CPU, and labels int64 ``(L,)``."""
-    rows, drawn = data.labeled_rows, data.synthetic.is_labeled
-    pixels = np.concatenate([data.pixels[rows], data.synthetic.pixels[drawn]])
-    labels = np.concatenate([data.labels[rows], data.synthetic.labels[drawn]])
-    return normalize(torch.from_numpy(pixels)), labels
+    return normalize(torch.from_numpy(data.training_pixels)), data.training_targets

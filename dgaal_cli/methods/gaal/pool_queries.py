@@ -6,7 +6,7 @@ from torch import nn
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import Ranking, TaskShape, can_learn_classes
+from dgaal_cli.methods.base import Ranking, TaskShape
 from dgaal_cli.methods.by_score import COLD_START, ByScore
 from dgaal_cli.methods.gaal.hyperplanes import learn_hyperplanes
 from dgaal_cli.methods.gaal.synthesis import GaalDeep, closeness
@@ -39,7 +39,7 @@ class SvmActive(ByScore):
     def deploy(self, data: RoundData) -> dict[str, nn.Module]:
         """The classifier, and the hyperplanes of now as the sampler."""
         modules = super().deploy(data)
-        if not can_learn_classes(data):
+        if not data.can_learn:
             return modules
         planes = learn_hyperplanes(data, penalty=self.config.classifier.penalty)
         sampler = HyperplaneSampler(
@@ -112,7 +112,7 @@ class Asal(GaalDeep):
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
         """Match drawings to unlabeled images; score these by their distance to a drawing."""
-        if not can_learn_classes(data):
+        if not data.can_learn:
             return random_ranking(data, count, seed, strategy=COLD_START)
         rows = data.unlabeled_rows
         ordered = by_identity(data, rows)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from small_rounds import small_config, small_data, trained
+from small_rounds import give, small_config, small_data, trained
 
 from dgaal_cli.methods import coverage
 from dgaal_cli.methods.coverage import (
@@ -148,7 +148,7 @@ def test_the_first_query_sees_both_kinds_without_a_label(name, tmp_path):
 @pytest.mark.parametrize("name", ["typiclust", "probcover"])
 def test_labels_of_one_kind_turn_the_query_to_the_other(name, tmp_path):
     data = small_data(300, labeled=0)
-    data.labels[1:80:8] = 1
+    give(data, slice(1, 80, 8), 1)
     config = small_config(name, pretrain={"min_steps": 40}, coverage={"radius": 0.5})
     method = trained(config, data, tmp_path)
     picks = method.rank(data, 6, 0).picks

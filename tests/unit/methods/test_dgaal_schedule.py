@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_rounds import build, small_config, small_data, trained
+from small_rounds import build, give, small_config, small_data, trained
 
 from dgaal_cli.config.schema import GenerationConfig
 from dgaal_cli.ids import Row
@@ -47,7 +47,7 @@ def test_balance_looks_at_labels_and_guesses_only(tmp_path):
     method = trained(small_config(), data, tmp_path)
     parents = [Row(0), Row(1), Row(2)]
     before = method.synthesize(data, parents, 1)
-    data.test_labels = 1 - data.test_labels
+    data.test_targets = 1 - data.test_targets
     after = method.synthesize(data, parents, 1)
     assert before.parents == after.parents
     assert np.array_equal(before.pixels, after.pixels)
@@ -60,7 +60,7 @@ def test_balance_does_not_look_at_labels_that_are_measured_on(held_out):
     data.is_held_out[4:16] = True
     counts = []
     for value in (held_out, -1):
-        data.labels[4:16] = value
+        data.targets[4:16] = value
         data.is_usable[4:16] = value >= 0  # neither labeled nor unlabeled
         counts.append(Counter(method.synthesize(data, [Row(0), Row(1)], 1).parents))
     assert counts[0] == counts[1]
@@ -99,7 +99,7 @@ def with_candidate(data, pixels):
         item_ids=[1000],
         pixels=pixels[None],
         parents=np.array([0]),
-        labels=np.array([0]),
+        targets=np.array([0]),
         is_labeled=np.array([False]),
         is_candidate=np.array([True]),
     )
@@ -138,7 +138,7 @@ def test_covering_queries_go_where_no_labels_are():
     """Labels of one class alone: typical points of all clusters would ask it again."""
     data = small_data(120, labeled=0)
     data.pixels[1::2] = np.clip(data.pixels[1::2].astype(int) + 40, 0, 255)  # two clear clusters
-    data.labels[0:60:2] = 0
+    give(data, slice(0, 60, 2), 0)
 
     def brightness(rows):
         values = data.pixels[rows].reshape(len(rows), -1).astype(np.float32)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from small_rounds import small_config, small_data, trained
+from small_rounds import give, small_config, small_data, trained
 
 from dgaal_cli.ids import ItemId
-from dgaal_cli.methods.base import can_learn_classes
+from dgaal_cli.tasks.classification.model import present_classes
 from dgaal_cli.training.classifier import accuracy
 from dgaal_cli.training.data import SyntheticImages
 
@@ -29,7 +29,7 @@ def drawn_only(count=16):
         item_ids=[ItemId(100 + i) for i in range(count)],
         pixels=source.pixels,
         parents=np.full(count, -1),
-        labels=source.labels,
+        targets=source.targets,
         is_labeled=np.ones(count, dtype=bool),
         is_candidate=np.zeros(count, dtype=bool),
     )
@@ -38,20 +38,20 @@ def drawn_only(count=16):
 
 def test_classes_are_present_by_named_drawings_and_not_by_candidates():
     data = drawn_only()
-    assert data.present_classes.tolist() == [0, 1]
+    assert present_classes(data).tolist() == [0, 1]
     data.synthetic.is_labeled[1::2] = False
     data.synthetic.is_candidate[1::2] = True
-    assert data.present_classes.tolist() == [0]
-    data.labels[3] = 1
-    assert data.present_classes.tolist() == [0, 1]
+    assert present_classes(data).tolist() == [0]
+    give(data, 3, 1)
+    assert present_classes(data).tolist() == [0, 1]
     data.is_held_out[3] = True
-    assert data.present_classes.tolist() == [0]
+    assert present_classes(data).tolist() == [0]
 
 
 @pytest.mark.parametrize("name", [*WAITING, "coreset", "gaal-deep", "random", "svm-active"])
 def test_t_learns_and_samplers_without_a_labeled_image_wait(name, tmp_path):
     data = drawn_only()
-    assert can_learn_classes(data)
+    assert data.can_learn
     method = trained(small_config(name), data, tmp_path)
     assert accuracy(method.classifier, data)[0] > 0.9
     ranking = method.rank(data, 5, 0)

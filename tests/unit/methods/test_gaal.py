@@ -150,7 +150,7 @@ def test_drawings_lie_nearer_the_svm_than_random_ones(tmp_path):
     ranking = method.rank(data, 10, 0)
     rows = data.labeled_rows
     flat = lambda pixels: pixels.transpose(0, 3, 1, 2).reshape(len(pixels), -1) / 127.5 - 1  # noqa: E731
-    machine = SVC(kernel="linear", C=1.0).fit(flat(data.pixels[rows]), data.labels[rows])
+    machine = SVC(kernel="linear", C=1.0).fit(flat(data.pixels[rows]), data.targets[rows])
     asked = np.abs(machine.decision_function(flat(ranking.synthesized.pixels)))
     simple, _ = drawn_to_learn("simple-gan", tmp_path / "simple")
     random = np.abs(machine.decision_function(flat(simple.rank(data, 40, 0).synthesized.pixels)))
@@ -167,7 +167,7 @@ def test_the_hyperplanes_learn_from_named_drawings_too(tmp_path):
         item_ids=[900, 901],
         pixels=np.full((2, 8, 8, 1), 90, np.uint8),
         parents=np.array([-1, -1]),
-        labels=np.array([1, 0]),
+        targets=np.array([1, 0]),
         is_labeled=np.array([True, False]),
         is_candidate=np.array([False, False]),
     )
@@ -266,6 +266,6 @@ def test_self_taught_learning_classifies_codes_and_asks_at_random(tmp_path):
     module = method.deploy(data)["classifier"].eval()
     with torch.no_grad():
         _, probabilities = module(torch.from_numpy(data.test_pixels))
-    assert (probabilities.argmax(1).numpy() == data.test_labels).mean() > 0.9
+    assert (probabilities.argmax(1).numpy() == data.test_targets).mean() > 0.9
     assert method.rank(data, 5, 0).picks != method.rank(data, 5, 1).picks
     assert [p.name for p in method.learn(replace(data, number=1))] == ["classifier"]

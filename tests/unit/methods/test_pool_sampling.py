@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_rounds import build, runner, small_config, small_data, trained
+from small_rounds import build, relabeled, runner, small_config, small_data, trained
 
 from dgaal_cli import interruption
 from dgaal_cli.errors import ConfigError, InterruptedRunError
@@ -84,7 +84,7 @@ def one_sided(labeled=24):
     labels = np.full(120, -1, dtype=np.int64)
     dark = np.flatnonzero(truth == 0)[:labeled]
     labels[dark] = np.arange(labeled) % 2
-    return replace(data, labels=labels), truth == 1
+    return relabeled(data, labels), truth == 1
 
 
 SMALL_BUT_LEARNING = {"min_steps": 150, "batch": 16, "settle_steps": 100}

@@ -1,11 +1,9 @@
 """Values, not shapes: what the rules choose on data where the right choice is known."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
-from small_rounds import build, small_config, small_data, trained
+from small_rounds import build, give, relabeled, small_config, small_data, trained
 
 from dgaal_cli.methods import gauges
 from dgaal_cli.methods.base import mean_ranks, ranks, select_top
@@ -30,7 +28,7 @@ def with_copies(data, parents):
         item_ids=[len(data.pixels) + 1 + i for i in range(len(rows))],
         pixels=data.pixels[rows].copy(),
         parents=rows,
-        labels=data.labels[rows],
+        targets=data.targets[rows],
         is_labeled=np.zeros(len(rows), bool),
         is_candidate=np.ones(len(rows), bool),
     )
@@ -250,10 +248,10 @@ def test_copies_whose_parents_lost_their_label_are_not_redrawn():
     data = with_copies(small_data(60, labeled=20), parents=range(20))
     config = small_config("dgaal-paper")
     parents = parents_of_promoted(config, data, [3, 4, 5])
-    labels = data.labels.copy()
+    labels = data.targets.copy()
     labels[parents[0]] = -1
     data.is_usable[parents[1]] = False
-    assert parents_of_promoted(config, replace(data, labels=labels), [3, 4, 5]) == parents[2:]
+    assert parents_of_promoted(config, relabeled(data, labels), [3, 4, 5]) == parents[2:]
 
 
 def test_copies_can_be_kept_out_of_d1s_training():
@@ -293,7 +291,7 @@ def test_an_auc_on_labels_that_d1_chose_stays_honest(tmp_path):
         health = method.health(data)
         before = module_tensors(method.modules)
         picks = method.rank(data, 30, number).picks
-        data.labels[picks] = np.asarray(picks) % 2
+        give(data, picks, np.asarray(picks) % 2)
     assert health["discriminator_auc"] > 0.5 - 3 * health["discriminator_auc_error"]
     assert health["discriminator_auc_seen"] > 0.6
 
@@ -339,12 +337,12 @@ def test_the_held_out_auc_is_chance_for_random_labels_and_high_for_a_missing_hal
     random_half = small_data(count, labeled=0)
     truth = np.arange(count) % 2
     chosen = np.random.default_rng(5).permutation(count)[:120]
-    random_half.labels[chosen] = truth[chosen]
+    give(random_half, chosen, truth[chosen])
     method = trained(config, random_half, tmp_path / "random")
     knows_nothing = method.health(random_half)["discriminator_auc"]
 
     bright_only = small_data(count, labeled=0)
-    bright_only.labels[1:240:4] = 1
+    give(bright_only, slice(1, 240, 4), 1)
     method = trained(config, bright_only, tmp_path / "half")
     knows = method.health(bright_only)["discriminator_auc"]
     assert abs(knows_nothing - 0.5) < 0.12

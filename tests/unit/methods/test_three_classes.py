@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_rounds import runner, small_config, small_data
+from small_rounds import relabeled, runner, small_config, small_data
 
 from dgaal_cli.methods.base import TaskShape
 from dgaal_cli.methods.registry import METHODS, SYNTHESIZING, load_method
+from dgaal_cli.tasks.classification.model import ClassLearning
 from dgaal_cli.training.seeding import initializing
 
 SHAPE = TaskShape(image_size=8, channels=1, classes=3)
@@ -29,12 +30,12 @@ def three_kinds(count=90, labeled=24):
     pixels = (np.array([40, 128, 215])[truth][:, None, None, None] + noise).astype(np.uint8)
     labels = np.where(np.arange(count) < labeled, truth, -1)
     return replace(
-        small_data(count),
+        relabeled(small_data(count), labels),
+        task=ClassLearning(3),
         pixels=pixels,
-        labels=labels,
         class_names=["dark", "gray", "bright"],
         test_pixels=pixels,
-        test_labels=truth,
+        test_targets=truth,
     )
 
 
@@ -42,7 +43,7 @@ def three_kinds(count=90, labeled=24):
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_three_classes_are_learned_ranked_and_deployed(name, present, tmp_path):
     data = three_kinds()
-    data.labels[~np.isin(data.labels, present)] = -1
+    data.is_labeled &= np.isin(data.targets, present)
     with initializing(0, "networks"):
         method = load_method(small_config(name), SHAPE)
     phases = [*method.learn(data), *method.adapt(data)]

@@ -14,6 +14,7 @@ from dgaal_cli.events import PhaseStarted, RoundStarted, Warned
 from dgaal_cli.rounds.dataset import gather, synthetic_path
 from dgaal_cli.simulation.oracle import answer_items, true_labels
 from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.tasks.classification.model import present_classes
 
 POOL = "builtin:digits#test"  # 500 images
 FAST = (
@@ -61,7 +62,7 @@ def test_drawn_images_are_asked_as_synthetic_and_learned_from(tmp_path):
         answer_items(store, [item.item_id for item in result.items], drawn)
         data = gather(workspace, config, store, number=1, device=torch.device("cpu")).data
     assert data.synthetic.is_labeled.tolist() == [True] * 7
-    assert data.synthetic.labels.tolist() == list(range(7))
+    assert data.synthetic.targets.tolist() == list(range(7))
     assert data.synthetic.parents.tolist() == [-1] * 7
     assert not data.synthetic.is_candidate.any()
     trained = train(workspace, config)
@@ -81,7 +82,7 @@ def test_labels_that_only_drawings_carry_teach_and_serve_other_methods(tmp_path)
             {item.sample_id: str(i % 2) for i, item in enumerate(drawn)},
         )
         data = gather(workspace, config, store, number=1, device=torch.device("cpu")).data
-    assert data.present_classes.tolist() == [0, 1]
+    assert present_classes(data).tolist() == [0, 1]
     heard = []
     margin = configuration(workspace, *FAST, "method=margin")
     train(workspace, margin, emit=heard.append)

@@ -39,8 +39,8 @@ def test_labels_and_copies_of_a_class_that_was_removed_since_are_left_out(tmp_pa
         config = configuration(workspace, "threads=1")
         found = gather(workspace, config, store, number=0, device=torch.device("cpu"), watermark=1)
     assert found.data.class_names == ["dog"]
-    assert found.data.labels.tolist() == [-1, -1]
-    assert found.data.synthetic.labels.tolist() == [-1]
+    assert found.data.targets.tolist() == [-1, -1]
+    assert found.data.synthetic.targets.tolist() == [-1]
     assert not found.data.synthetic.is_candidate.any()
 
 
@@ -60,6 +60,6 @@ def test_a_round_under_another_order_of_classes_is_another_round(tmp_path):
         renamed = gathered(store)
         store.reorder_classes([dog, cat])
         after = gathered(store)
-    assert before.data.labels.tolist() == [0, -1]
-    assert after.data.labels.tolist() == [1, -1]
+    assert before.data.targets.tolist() == [0, -1]
+    assert after.data.targets.tolist() == [1, -1]
     assert renamed.labels_digest == before.labels_digest != after.labels_digest

@@ -412,7 +412,7 @@ def test_training_leaves_out_what_is_not_what_was_labeled(workspace, is_cached):
     found, told = gathered(workspace)
     assert [item.sample_id for item in found.items] == ["d.png"]
     assert found.data.pixels.shape[0] == 1
-    assert found.data.labels.tolist() == [1]
+    assert found.data.targets.tolist() == [1]
     assert len(told) == 1
     assert (
         "missing: 1 image (c.png); changed: 1 image (a.png); unreadable: 1 image (b.png)"
@@ -433,7 +433,7 @@ def test_training_leaves_out_what_is_not_what_was_labeled(workspace, is_cached):
     (workspace.root / "c.png").rename(workspace.root / "pool/c.png")
     found, told = gathered(workspace)
     assert [item.sample_id for item in found.items] == ["a.png", "c.png", "d.png"]
-    assert found.data.labels.tolist() == [0, 0, 1]
+    assert found.data.targets.tolist() == [0, 0, 1]
     assert told == ["back as before: 2 images (a.png, c.png)"]
     assert len(labels(workspace)) == 4
 

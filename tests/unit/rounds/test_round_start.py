@@ -22,7 +22,7 @@ def test_without_labels_a_sampler_has_nothing_to_learn_and_the_cold_start_rule_i
 
 def test_labels_of_one_class_give_the_task_model_nothing_to_learn():
     data = small_data(40, labeled=0)
-    data.labels[:6] = 1
+    data.targets[:6] = 1
     [message] = said(data)
     assert message.startswith("labels of 1 class so far: the task model needs two classes")
 

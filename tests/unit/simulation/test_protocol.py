@@ -134,9 +134,9 @@ def test_a_method_sees_neither_the_test_images_nor_a_label_it_did_not_ask(path, 
     assert len(SEEN) == 2
     for data, record in zip(SEEN, records, strict=False):
         assert data.test_pixels is None
-        assert data.test_labels is None
-        assert (data.labels >= 0).sum() == record.annotations
-    assert (SEEN[1].labels[SEEN[1].labels >= 0] == pool.truth[SEEN[1].labels >= 0]).all()
+        assert data.test_targets is None
+        assert data.is_labeled.sum() == record.annotations
+    assert (SEEN[1].targets == pool.truth)[SEEN[1].is_labeled].all()
 
 
 def test_progress_follows_the_budget(path, pool):
@@ -249,8 +249,8 @@ def test_the_oracle_errs_on_drawings_as_on_the_pool(path, pool):
     run(path, pool, "dreamer", oracle_confidence=0.0, noise="uniform:1")
     right, wrong = SEEN[1].synthetic, SEEN[3].synthetic
     assert np.array_equal(right.pixels, wrong.pixels)
-    assert len(right.labels) == 4
-    assert (right.labels != wrong.labels).all()
+    assert len(right.targets) == 4
+    assert (right.targets != wrong.targets).all()
 
 
 def test_a_method_that_trains_t_in_its_own_way_gets_two_accuracies(path, pool):
@@ -288,7 +288,7 @@ def test_the_published_candidate_pool_keeps_its_size(path, pool, monkeypatch, al
         redrawn.append([row >= len(data.pixels) for row in parents])
         drawn = synthesize(self, data, parents, seed)
         if drawn is not None:  # as before the first query
-            assert all(row < len(data.pixels) and data.labels[row] >= 0 for row in drawn.parents)
+            assert all(row < len(data.pixels) and data.is_labeled[row] for row in drawn.parents)
         return drawn
 
     monkeypatch.setattr(PublishedDgaal, "rank", seen_rank)

@@ -57,7 +57,7 @@ def test_a_trained_model_tells_bright_from_dark(tmp_path):
 def test_without_a_test_source_held_out_labels_measure(tmp_path):
     held = np.zeros(60, dtype=bool)
     held[:4] = True
-    data = replace(small_data(), is_held_out=held, test_pixels=None, test_labels=None)
+    data = replace(small_data(), is_held_out=held, test_pixels=None, test_targets=None)
     assert not set(data.labeled_rows) & {0, 1, 2, 3}
     method = trained(small_config("random"), data, tmp_path)
     assert accuracy(method.classifier, data)[1:] == ("held-out labels", 4)
@@ -71,7 +71,7 @@ def test_promoted_synthetic_images_are_learned_from():
         item_ids=[100, 101],
         pixels=np.full((2, 8, 8, 1), 77, np.uint8),
         parents=np.array([0, 1]),
-        labels=np.array([0, 1]),
+        targets=np.array([0, 1]),
         is_labeled=np.array([True, False]),
         is_candidate=np.array([False, True]),
     )

@@ -71,7 +71,7 @@ def test_any_method_can_use_the_machine_as_its_task_model(tmp_path):
     assert accuracy(method.classifier, data)[0] > 0.95
     rows = data.labeled_rows
     x = data.pixels[rows].transpose(0, 3, 1, 2).reshape(len(rows), -1) / 127.5 - 1.0
-    f = SVC(kernel="linear", C=1.0).fit(x, data.labels[rows]).decision_function(x)
+    f = SVC(kernel="linear", C=1.0).fit(x, data.targets[rows]).decision_function(x)
     probabilities = predict(method.classifier, data.pixels[rows], data.device).probabilities
     assert np.log(probabilities[:, 1] / probabilities[:, 0]) == pytest.approx(f, abs=1e-2)
     assert len(method.rank(data, 5, 0).picks) == 5

@@ -13,6 +13,7 @@ from dgaal_cli.config.load import build_config
 from dgaal_cli.errors import ConfigError, InterruptedRunError
 from dgaal_cli.events import StepDone
 from dgaal_cli.ids import ItemId
+from dgaal_cli.tasks.classification.model import ClassLearning
 from dgaal_cli.training.checkpoint import module_tensors
 from dgaal_cli.training.classifier import accuracy, classifier_phase, predict
 from dgaal_cli.training.data import SyntheticImages
@@ -42,7 +43,7 @@ def copies(*, labels=(0, 1, 1), is_candidate=(True, True, False)):
         item_ids=[ItemId(100 + i) for i in range(3)],
         pixels=pixels,
         parents=np.array([0, 1, 2]),
-        labels=np.array(labels),
+        targets=np.array(labels),
         is_labeled=np.zeros(3, dtype=bool),
         is_candidate=np.array(is_candidate),
     )
@@ -62,7 +63,7 @@ def differing(ours, theirs):
 def test_the_loss_is_the_papers_equation():
     weak = torch.tensor([[4.0, 0.0, 0.0], [0.0, 0.1, 0.0], [0.0, 0.0, 9.0]])
     strong = torch.tensor([[1.0, 2.0, 0.5], [3.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-    loss, part = consistency_loss(weak, strong, 0.9)
+    loss, part = consistency_loss(ClassLearning(3), weak, strong, 0.9)
     p = np.exp(strong.numpy().astype(np.float64))
     p /= p.sum(1, keepdims=True)
     # Image 0 is sure of class 0 (0.965), image 1 of nothing (0.36), image 2 of class 2 (0.9998).
@@ -74,7 +75,7 @@ def test_the_loss_is_the_papers_equation():
 def test_images_below_the_threshold_move_nothing():
     weak = torch.tensor([[4.0, 0.0], [0.2, 0.0]], requires_grad=True)
     strong = torch.tensor([[0.5, 1.0], [0.5, 1.0]], requires_grad=True)
-    loss, _ = consistency_loss(weak, strong, 0.95)
+    loss, _ = consistency_loss(ClassLearning(3), weak, strong, 0.95)
     loss.backward()
     assert strong.grad is not None
     assert strong.grad[0].abs().sum() > 0
@@ -115,17 +116,17 @@ def test_no_answer_but_the_training_labels_changes_a_weight(tmp_path):
     data.synthetic = copies()
     config = fixmatch_config(unlabeled_copies=True)
     first = weights(trained(config, data, tmp_path / "a"))
-    labels = data.labels.copy()
+    labels = data.targets.copy()
     labels[:4] = 1 - labels[:4]
     other = replace(
         data,
-        labels=labels,
+        targets=labels,
         synthetic=copies(labels=(1, 0, 0)),
-        test_labels=1 - data.test_labels,
+        test_targets=1 - data.test_targets,
     )
     assert differing(first, weights(trained(config, other, tmp_path / "b"))) == []
     labels[10] = 1 - labels[10]
-    changed = weights(trained(config, replace(other, labels=labels), tmp_path / "c"))
+    changed = weights(trained(config, replace(other, targets=labels), tmp_path / "c"))
     assert differing(first, changed)  # the control
 
 

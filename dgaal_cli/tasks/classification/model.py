@@ -1,0 +1,101 @@
+"""Classification for training: a target is one class index, -1 where there is no label."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.task import Prediction
+
+NO_CLASS = -1
+
+
+@dataclass(frozen=True, slots=True)
+class ClassLearning:
+    """Cross-entropy over K classes; T is measured by its accuracy. See ``training.task``."""
+
+    outputs: int
+    """Number of classes K, at least 1."""
+
+    def blank(self, count: int) -> np.ndarray:
+        """int64 ``(count,)`` of ``NO_CLASS``."""
+        return np.full(count, NO_CLASS, dtype=np.int64)
+
+    def can_learn(self, data: RoundData) -> bool:
+        """Whether there are labels of two classes at least."""
+        return len(present_classes(data)) >= 2
+
+    def gaps(self, data: RoundData) -> list[str]:
+        """Name the classes without labels, and what that means for the round."""
+        present = set(present_classes(data).tolist())
+        if len(present) < 2:
+            return [_cold_start(len(present))]
+        absent = [name for k, name in enumerate(data.class_names) if k not in present]
+        if not absent:
+            return []
+        listed = ", ".join(absent[:8]) + (", ..." if len(absent) > 8 else "")
+        return [f"no labels yet for {len(absent)} of the classes: {listed}"]
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy in nats."""
+        return F.cross_entropy(outputs, targets, reduction="none")
+
+    def pseudo_targets(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """The likeliest class and its probability."""
+        confidence, classes = torch.softmax(outputs, dim=1).max(1)
+        return classes, confidence
+
+    def decide(self, prediction: Prediction) -> np.ndarray:
+        """The likeliest class."""
+        return prediction.probabilities.argmax(1).astype(np.int64)
+
+    def guess(self, data: RoundData, count: int) -> np.ndarray:
+        """The only class with labels, or the first where there is none."""
+        present = present_classes(data)
+        return np.full(count, int(present[0]) if len(present) else 0, dtype=np.int64)
+
+    def measure(self, predicted: np.ndarray, targets: np.ndarray) -> float:
+        """Accuracy."""
+        return float((predicted == targets).mean())
+
+    def is_equal(self, ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+        """Whether the classes are the same."""
+        return ours == theirs
+
+    def class_counts(self, targets: np.ndarray) -> np.ndarray:
+        """Images of each class."""
+        return np.bincount(targets, minlength=self.outputs)
+
+    def confusion(self, targets: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+        """Images by class and predicted class."""
+        cells = np.bincount(targets * self.outputs + predicted, minlength=self.outputs**2)
+        return cells.reshape(self.outputs, self.outputs)
+
+    def agreement(self, prediction: Prediction, targets: np.ndarray) -> np.ndarray:
+        """T's probability of the target's class."""
+        return prediction.probabilities[np.arange(len(targets)), targets]
+
+    def groups(self, targets: np.ndarray) -> np.ndarray:
+        """The classes themselves."""
+        return targets
+
+
+def present_classes(data: RoundData) -> np.ndarray:
+    """Return the classes with a training label, ascending; labeled synthetic images count."""
+    return np.unique(data.training_targets)
+
+
+def _cold_start(classes: int) -> str:
+    what = "labels of 1 class so far:"
+    if not classes:
+        what = (
+            "no labels yet: a sampler that tells labeled from unlabeled images has nothing to "
+            "learn, and"
+        )
+    return (
+        f"{what} the task model needs two classes; the next query shows images typical of "
+        "clusters, or random ones where the method learns nothing from images alone"
+    )
