@@ -84,7 +84,7 @@ def test_images_below_the_threshold_move_nothing():
 
 
 def test_where_nothing_is_sure_the_loss_is_zero():
-    loss, part = consistency_loss(torch.zeros(4, 3), torch.randn(4, 3), 0.95)
+    loss, part = consistency_loss(ClassLearning(3), torch.zeros(4, 3), torch.randn(4, 3), 0.95)
     assert (float(loss), float(part)) == (0.0, 0.0)
 
 
