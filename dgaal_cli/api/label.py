@@ -13,7 +13,7 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.labeling.annotators import check_annotator
 from dgaal_cli.labeling.round_session import RoundCalls
-from dgaal_cli.labeling.view import LabelView, Press, Subject
+from dgaal_cli.labeling.view import LabelView, Press, QueryImage
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import (
     Answer,
@@ -45,17 +45,17 @@ class LabelSession(RoundCalls):
             return self.view(note="not saved", is_refused=True)
         self._unfinished = ("", "")
         task = self._task
-        subject = self._subject_of_task()
+        image = self._current_image()
         lease = task.lease if task and task.item.item_id == press.item_id else None
         receipt = self._store.submit(
-            self._stored_form(press, subject),
+            self._stored_form(press, image),
             annotator=self._annotator,
             session=self._session,
             lease=lease,
             next_item=self._shown_next,
         )
         self._task, self._before, self._on_screen = receipt.next_task, None, None
-        self._memory.add(press, subject, receipt)
+        self._memory.add(press, image, receipt)
         self._memory.measure_pace(press.elapsed_ms)
         self._learn(press.item_id, press.class_uid if press.kind == "label" else None)
         self._ahead.drop(press.item_id, comes_back=press.kind == "skip")
@@ -131,7 +131,7 @@ class LabelSession(RoundCalls):
 
     # A page of answers
 
-    def grid(self) -> tuple[Subject, ...]:
+    def grid(self) -> tuple[QueryImage, ...]:
         """What may be confirmed by the page: the query's rest with its guesses.
 
         Sorted by class, then the surest first. Images that are asked blind, synthetic ones and
@@ -143,13 +143,13 @@ class LabelSession(RoundCalls):
         if self._files.drop_gone(left):
             left = self._ahead.rest()
         rest = [
-            subject
-            for subject in left
-            if subject.predicted in place
-            and not (subject.is_blind or subject.is_synthetic or subject.item_id in skipped)
+            image
+            for image in left
+            if image.predicted in place
+            and not (image.is_blind or image.is_synthetic or image.item_id in skipped)
         ]
         rest.sort(key=lambda s: (place.get(s.predicted or ClassUid("")), -s.confidence, s.rank))
-        self._grid = {subject.item_id: subject for subject in rest}
+        self._grid = {image.item_id: image for image in rest}
         return tuple(rest)
 
     def answer_page(self, presses: Sequence[Press]) -> LabelView:

@@ -9,7 +9,7 @@ from dgaal_cli.data.presence import folder_of, is_gone_from
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ItemId
 from dgaal_cli.labeling.queue import Ahead
-from dgaal_cli.labeling.view import Subject
+from dgaal_cli.labeling.view import QueryImage
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import ItemRecord, ItemState, Query
 
@@ -64,16 +64,16 @@ class AskedFiles:
             return False
         return True
 
-    def drop_gone(self, subjects: Sequence[Subject], *, on_screen: ItemId | None = None) -> bool:
+    def drop_gone(self, images: Sequence[QueryImage], *, on_screen: ItemId | None = None) -> bool:
         """Set those aside whose file is gone; tell whether there were any.
 
         Args:
-            subjects: What is looked at; where one is gone, the rest of the query as well.
+            images: What is looked at; where one is gone, the rest of the query as well.
             on_screen: An image of the rest that stays.
         """
         if self._make_watch is None:
             return False
-        gone = self._gone(subjects)
+        gone = self._gone(images)
         if gone:
             self._put_gone_aside(gone, on_screen)
         return bool(gone)
@@ -109,8 +109,8 @@ class AskedFiles:
         assert self._make_watch is not None, "this session compares no files"
         return self._make_watch()
 
-    def _gone(self, subjects: Sequence[Subject]) -> dict[ItemId, str]:
-        names = {s.item_id: s.sample_id for s in subjects if not s.is_synthetic}
+    def _gone(self, images: Sequence[QueryImage]) -> dict[ItemId, str]:
+        names = {s.item_id: s.sample_id for s in images if not s.is_synthetic}
         return {item: name for item, name in names.items() if self._watch.is_gone(name)}
 
     def _put_gone_aside(self, gone: Mapping[ItemId, str], on_screen: ItemId | None) -> None:

@@ -1,11 +1,11 @@
-"""What a session will ask: the rest of the query in the order of asking, as subjects to show."""
+"""What a session will ask: the rest of the query in the order of asking, as images to show."""
 
 import dataclasses
 from collections.abc import Callable, Collection
 
 from dgaal_cli.ids import ItemId
 from dgaal_cli.labeling.learner import Guesses, LiveGuesses
-from dgaal_cli.labeling.view import Subject
+from dgaal_cli.labeling.view import QueryImage
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import ItemRecord, QueryEntry, Upcoming
 
@@ -17,7 +17,7 @@ _ALL = 1_000_000
 
 
 class Ahead:
-    """Turns the store's queue into subjects; with a learner, in the order that it would ask."""
+    """Turns the store's queue into images; with a learner, in the order that it would ask."""
 
     def __init__(
         self, store: LabelStore, annotator: str, describe: Callable[[ItemId], tuple[str, str]]
@@ -65,43 +65,43 @@ class Ahead:
         """The image to ask first."""
         return self._order[0] if self._order else None
 
-    def after(self, subject: Subject | None) -> tuple[Subject, ...]:
+    def after(self, image: QueryImage | None) -> tuple[QueryImage, ...]:
         """What follows the image on the screen, as far as it can be foreseen."""
-        if subject is None:
+        if image is None:
             return ()
         if self.guesses is None:
             ahead = self._store.upcoming(self._annotator, LOOK_AHEAD)
         else:
             ahead = [self._left[item] for item in self._order[: LOOK_AHEAD + 1]]
-        ahead = [u for u in ahead if u.item.item_id != subject.item_id]
-        return tuple(self.subject(u.item, u.entry) for u in ahead)
+        ahead = [u for u in ahead if u.item.item_id != image.item_id]
+        return tuple(self.image(u.item, u.entry) for u in ahead)
 
-    def rest(self) -> list[Subject]:
+    def rest(self) -> list[QueryImage]:
         """Every image of the query that wants this annotator's answer."""
-        return self.subjects(self._store.upcoming(self._annotator, _ALL))
+        return self.images(self._store.upcoming(self._annotator, _ALL))
 
-    def subjects(self, ahead: list[Upcoming]) -> list[Subject]:
-        """Subjects with the best guesses there are, in one go."""
+    def images(self, ahead: list[Upcoming]) -> list[QueryImage]:
+        """Images with the best guesses there are, in one go."""
         plain = [self._plain(u.item, u.entry) for u in ahead]
         if self.guesses is None:
             return plain
-        found = self.guesses.guesses([subject.item_id for subject in plain])
+        found = self.guesses.guesses([image.item_id for image in plain])
         return [_with_guess(s, found[s.item_id]) if s.item_id in found else s for s in plain]
 
-    def subject(
+    def image(
         self, item: ItemRecord, entry: QueryEntry | None, *, is_flagged: bool = False
-    ) -> Subject:
+    ) -> QueryImage:
         """One image as the terminal shows it, with the best guess there is."""
-        subject = self._plain(item, entry, is_flagged=is_flagged)
+        image = self._plain(item, entry, is_flagged=is_flagged)
         if self.guesses is None:
-            return subject
+            return image
         found = self.guesses.guesses([item.item_id]).get(item.item_id)
-        return _with_guess(subject, found) if found else subject
+        return _with_guess(image, found) if found else image
 
     def _plain(
         self, item: ItemRecord, entry: QueryEntry | None, *, is_flagged: bool = False
-    ) -> Subject:
-        plain = Subject(
+    ) -> QueryImage:
+        plain = QueryImage(
             item_id=item.item_id,
             sample_id=item.sample_id,
             is_synthetic=item.is_synthetic,
@@ -124,7 +124,7 @@ class Ahead:
         )
 
 
-def _with_guess(subject: Subject, guesses: Guesses) -> Subject:
+def _with_guess(image: QueryImage, guesses: Guesses) -> QueryImage:
     return dataclasses.replace(
-        subject, predicted=guesses[0][0], probabilities=guesses, is_learned=True
+        image, predicted=guesses[0][0], probabilities=guesses, is_learned=True
     )

@@ -114,7 +114,7 @@ class RoundCalls(LabelCore):
         if query is not None and learner is not None and not self._ranked:
             left = self._store.query_progress(query.round).left
             if left * LAST_PART <= len(query.entries):
-                rest = {subject.item_id for subject in self._ahead.rest()}
+                rest = {image.item_id for image in self._ahead.rest()}
                 self._ranked = self._rank_more(self._known() | rest)
         return self.view()
 

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 
 from dgaal_cli.ids import ClassUid, ItemId
-from dgaal_cli.labeling.view import Press, Subject, Tally
+from dgaal_cli.labeling.view import Press, QueryImage, Tally
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import Query, Receipt
 from dgaal_cli.store.standing_answers import StandingAnswer, standing_answers
@@ -44,14 +44,14 @@ class RoundMemory:
             events = self._store.events(annotator=self._annotator, round=self._query.round)
             self.history = standing_answers(events)
 
-    def add(self, press: Press, subject: Subject | None, receipt: Receipt) -> None:
+    def add(self, press: Press, image: QueryImage | None, receipt: Receipt) -> None:
         """Note an answer that was just stored; a retry of one that was noted changes nothing."""
         is_new = all(given.event_id != receipt.event_id for given in self.history)
-        if subject and subject.item_id == press.item_id and is_new:
-            is_pool = not subject.is_synthetic and receipt.is_counted
+        if image and image.item_id == press.item_id and is_new:
+            is_pool = not image.is_synthetic and receipt.is_counted
             self.tally.add(press, is_pool=is_pool)
             self.history = [given for given in self.history if given.item_id != press.item_id]
-            self.history.append(_given(press, subject, receipt))
+            self.history.append(_given(press, image, receipt))
         if self.tally.is_stale:
             self.recount()
 
@@ -81,16 +81,16 @@ class RoundMemory:
         return next((g.class_uid for g in self.history if g.item_id == item_id), None)
 
 
-def _given(press: Press, subject: Subject, receipt: Receipt) -> StandingAnswer:
+def _given(press: Press, image: QueryImage, receipt: Receipt) -> StandingAnswer:
     return StandingAnswer(
         event_id=receipt.event_id,
         item_id=press.item_id,
-        sample_id=subject.sample_id,
-        is_synthetic=subject.is_synthetic,
+        sample_id=image.sample_id,
+        is_synthetic=image.is_synthetic,
         kind=press.kind,
         class_uid=press.class_uid,
         elapsed_ms=press.elapsed_ms,
-        predicted=subject.predicted,
+        predicted=image.predicted,
         ui=press.ui,
         is_blind=press.is_blind,
     )

@@ -12,7 +12,7 @@ from dgaal_cli.labeling.annotators import new_op_id
 from dgaal_cli.labeling.missing_files import AskedFiles
 from dgaal_cli.labeling.queue import Ahead
 from dgaal_cli.labeling.round_stats import RoundMemory
-from dgaal_cli.labeling.view import LabelView, LearnerState, NextStep, Press, State, Subject
+from dgaal_cli.labeling.view import LabelView, LearnerState, NextStep, Press, QueryImage, State
 from dgaal_cli.rounds.learning_curve import CurvePoint, learning_curve
 from dgaal_cli.rounds.state import round_state, trained_rounds
 from dgaal_cli.store.labels import LabelStore
@@ -66,7 +66,7 @@ class LabelCore:
         self._learner: LiveGuesses | None = None
         self._is_learner_on = config.label.learner
         self._shown_next: ItemId | None = None
-        self._grid: dict[ItemId, Subject] = {}
+        self._grid: dict[ItemId, QueryImage] = {}
         self._pages: list[dict[int, ItemId]] = []
         """Events of every page of the grid, with their images."""
         self._unfinished = ("", "")
@@ -126,12 +126,12 @@ class LabelCore:
     ) -> LabelView:
         self._serial += 1
         query, tally = self._query, self._memory.tally
-        subject = self._subject_of_task()
-        upcoming = self._ahead.after(subject)
+        image = self._current_image()
+        upcoming = self._ahead.after(image)
         if not is_hurried:
-            self._on_screen = subject.item_id if subject else None
+            self._on_screen = image.item_id if image else None
             while self._files.drop_gone(upcoming, on_screen=self._on_screen):
-                upcoming = self._ahead.after(subject)
+                upcoming = self._ahead.after(image)
         progress = (
             self._store.query_progress(query.round)
             if query
@@ -141,11 +141,11 @@ class LabelCore:
         return LabelView(
             name=self._config.name or self._workspace.root.name,
             annotator=self._annotator,
-            state=self._state(subject, progress),
+            state=self._state(image, progress),
             round=query.round if query else None,
             strategy=query.strategy if query else "",
             classes=tuple(self._store.classes()),
-            subject=subject,
+            image=image,
             before=self._before,
             upcoming=upcoming,
             progress=progress,
@@ -228,8 +228,8 @@ class LabelCore:
             return "none"
         return "on" if self._is_learner_on else "off"
 
-    def _state(self, subject: Subject | None, progress: QueryProgress) -> State:
-        if subject:
+    def _state(self, image: QueryImage | None, progress: QueryProgress) -> State:
+        if image:
             return "labeling"
         if self._query is None:
             return "empty"
@@ -242,17 +242,17 @@ class LabelCore:
         # A round that was killed after its training has asked nothing yet.
         return "query" if round_state(self._workspace, self._store).step == "query" else "train"
 
-    def _stored_form(self, press: Press, subject: Subject | None, *, note: str = "") -> Answer:
+    def _stored_form(self, press: Press, image: QueryImage | None, *, note: str = "") -> Answer:
         query = self._query
         shown = Shown(
             shown_id=press.op_id,
             item_id=press.item_id,
             round=query.round if query else None,
             model_sha=query.model_sha if query else None,
-            predicted=subject.predicted if subject else None,
-            probability=subject.confidence if subject and subject.probabilities else None,
+            predicted=image.predicted if image else None,
+            probability=image.confidence if image and image.probabilities else None,
             ui=press.ui,
-            used_learner=bool(subject and subject.is_learned),
+            used_learner=bool(image and image.is_learned),
         )
         return Answer(
             op_id=press.op_id,
@@ -264,11 +264,11 @@ class LabelCore:
             note=note or (BLIND_NOTE if press.is_blind else ""),
         )
 
-    def _subject_of_task(self) -> Subject | None:
+    def _current_image(self) -> QueryImage | None:
         task = self._task
         if task is None:
             return None
-        return self._ahead.subject(task.item, task.entry, is_flagged=task.flagged)
+        return self._ahead.image(task.item, task.entry, is_flagged=task.flagged)
 
     def _describe(self, item_id: ItemId) -> tuple[str, str]:
         """Return the name of an image and its class, empty without one."""

@@ -39,7 +39,7 @@ class Press:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class QueryImage:
     """The image a person looks at, and what is known about it."""
 
     item_id: ItemId
@@ -77,11 +77,11 @@ class LabelView:
     round: int | None
     strategy: str
     classes: tuple[ClassRecord, ...]
-    subject: Subject | None
+    image: QueryImage | None
     before: StandingAnswer | None
-    """The answer that was just taken back from this very subject."""
-    upcoming: tuple[Subject, ...]
-    """What follows the subject, as far as it can be foreseen."""
+    """The answer that was just taken back from this very image."""
+    upcoming: tuple[QueryImage, ...]
+    """What follows the image, as far as it can be foreseen."""
     progress: QueryProgress
     by_class: dict[ClassUid, int]
     labeled: int

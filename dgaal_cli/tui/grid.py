@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from dgaal_cli.ids import ClassUid, ItemId
-from dgaal_cli.tui.bridge import Press, Subject
+from dgaal_cli.tui.bridge import Press, QueryImage
 
 SURE = 0.6
 """Guesses below this are not offered by default: confirming is for the easy ones."""
@@ -62,7 +62,7 @@ class GridModel:
 
     def __init__(self, memory: GridMemory | None = None) -> None:
         self._memory = memory or GridMemory()
-        self._offered: tuple[Subject, ...] = ()
+        self._offered: tuple[QueryImage, ...] = ()
         self._aside = {item for page in self._memory.pages for item in page.wrong}
         self._marks: dict[ItemId, Mark] = {}
         self._by_doubt: list[int] = []
@@ -72,14 +72,14 @@ class GridModel:
         self.at = 0
         self.is_doubtful_shown = False
 
-    def offer(self, subjects: Sequence[Subject]) -> None:
+    def offer(self, images: Sequence[QueryImage]) -> None:
         """Take what there is to confirm now.
 
         Marks of images that are gone are dropped; images that come back have theirs again.
         """
-        before = {subject.item_id for subject in self._offered}
-        self._offered = tuple(subjects)
-        known = {subject.item_id for subject in subjects}
+        before = {image.item_id for image in self._offered}
+        self._offered = tuple(images)
+        known = {image.item_id for image in images}
         back = self._memory.said.keys() & known - before
         self._marks = {item: mark for item, mark in self._marks.items() if item in known}
         self._marks |= {item: self._memory.said[item] for item in back - self._aside}
@@ -101,13 +101,13 @@ class GridModel:
         return self.columns * self.rows
 
     @property
-    def listed(self) -> list[Subject]:
+    def listed(self) -> list[QueryImage]:
         """Everything on all pages."""
         return [
-            subject
-            for subject in self._offered
-            if subject.item_id not in self._aside
-            and (self.is_doubtful_shown or subject.confidence >= SURE)
+            image
+            for image in self._offered
+            if image.item_id not in self._aside
+            and (self.is_doubtful_shown or image.confidence >= SURE)
         ]
 
     @property
@@ -121,19 +121,19 @@ class GridModel:
         return -(-len(self.listed) // self.size)
 
     @property
-    def cells(self) -> list[Subject]:
+    def cells(self) -> list[QueryImage]:
         """Images of the page."""
         first = self.page * self.size
         return self.listed[first : first + self.size]
 
     @property
-    def next_cells(self) -> list[Subject]:
+    def next_cells(self) -> list[QueryImage]:
         """Images of the following page, for decoding ahead."""
         first = (self.page + 1) * self.size
         return self.listed[first : first + self.size]
 
     @property
-    def marked(self) -> Subject | None:
+    def marked(self) -> QueryImage | None:
         """The image under the cursor."""
         cells = self.cells
         return cells[self.at] if self.at < len(cells) else None
@@ -145,7 +145,7 @@ class GridModel:
     @property
     def corrected(self) -> int:
         """Images of the page that are not confirmed as guessed."""
-        return sum(self.mark_of(subject.item_id) is not GUESS for subject in self.cells)
+        return sum(self.mark_of(image.item_id) is not GUESS for image in self.cells)
 
     @property
     def unconfirmed(self) -> int:
@@ -176,28 +176,28 @@ class GridModel:
 
     def toggle(self, mark: Mark) -> None:
         """Set a mark on the image under the cursor, or take it off."""
-        subject = self.marked
-        if subject is None:
+        image = self.marked
+        if image is None:
             return
-        if self._marks.get(subject.item_id) == mark:
-            del self._marks[subject.item_id]
+        if self._marks.get(image.item_id) == mark:
+            del self._marks[image.item_id]
         else:
-            self._marks[subject.item_id] = mark
+            self._marks[image.item_id] = mark
 
     def relabel(self, uid: ClassUid) -> None:
         """Say the class of the image under the cursor and move on."""
-        subject = self.marked
-        if subject is None:
+        image = self.marked
+        if image is None:
             return
-        if subject.predicted == uid:
-            self._marks.pop(subject.item_id, None)
+        if image.predicted == uid:
+            self._marks.pop(image.item_id, None)
         else:
-            self._marks[subject.item_id] = Mark("label", uid)
+            self._marks[image.item_id] = Mark("label", uid)
         self.move(1, 0)
 
     def toggle_all(self) -> None:
         """Mark the whole page wrong, or nothing of it."""
-        items = [subject.item_id for subject in self.cells]
+        items = [image.item_id for image in self.cells]
         is_all = all(self.mark_of(item) is WRONG for item in items)
         for item in items:
             if is_all:
@@ -222,8 +222,8 @@ class GridModel:
         """The answers that confirming the page gives; time is shared by its images."""
         made: list[Press] = []
         each = None if elapsed_ms is None else elapsed_ms // max(1, len(self.cells))
-        for subject in self.cells:
-            mark = self.mark_of(subject.item_id)
+        for image in self.cells:
+            mark = self.mark_of(image.item_id)
             if mark.kind == "wrong":
                 continue
             is_junk = mark.kind == "cannot_tell"
@@ -231,8 +231,8 @@ class GridModel:
                 Press(
                     op_id=new_op_id(),
                     kind="cannot_tell" if is_junk else "label",
-                    item_id=subject.item_id,
-                    class_uid=None if is_junk else mark.class_uid or subject.predicted,
+                    item_id=image.item_id,
+                    class_uid=None if is_junk else mark.class_uid or image.predicted,
                     elapsed_ms=each,
                     ui="prefilled",
                 )
@@ -260,19 +260,19 @@ class GridModel:
         self._settle(0)
         return len(wrong)
 
-    def bring_back(self, subjects: Sequence[Subject]) -> None:
+    def bring_back(self, images: Sequence[QueryImage]) -> None:
         """Take what there is to confirm after an undo: the page comes back as it was confirmed.
 
         So do pages after it of which nothing was stored, as all of them was wrong.
         """
-        known = {subject.item_id for subject in subjects}
+        known = {image.item_id for image in images}
         pages = self._memory.pages
         undone = next((at for at, page in enumerate(pages) if page.answered & known), len(pages))
         for page in pages[undone:]:
             self._aside -= page.wrong
             self._marks |= dict.fromkeys(page.wrong & known, WRONG)
         del pages[undone:]
-        self.offer(subjects)
+        self.offer(images)
 
     def _settle(self, at: int) -> None:
         self.page = min(self.page, max(0, self.pages - 1))

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from textual.message import Message
 
-from dgaal_cli.tui.bridge import LabelView, Press, RoundsReport, Subject
-from dgaal_cli.tui.prefetch import Want
+from dgaal_cli.tui.bridge import LabelView, Press, QueryImage, RoundsReport
+from dgaal_cli.tui.prefetch import ImageRequest
 from dgaal_cli.tui.trainer import TrainingState
 
 
@@ -21,7 +21,7 @@ class Saved(Message):
 class PageSaved(Message):
     """A call of the grid came back, with what there is to confirm now."""
 
-    def __init__(self, view: LabelView, offered: Sequence[Subject], what: str) -> None:
+    def __init__(self, view: LabelView, offered: Sequence[QueryImage], what: str) -> None:
         super().__init__()
         self.view = view
         self.offered = offered
@@ -102,9 +102,9 @@ class Leaving(Message):
 class ImageReady(Message):
     """A wanted image is decoded, or is known to be unreadable."""
 
-    def __init__(self, want: Want) -> None:
+    def __init__(self, request: ImageRequest) -> None:
         super().__init__()
-        self.want = want
+        self.request = request
 
 
 class TrainingNews(Message):

@@ -11,7 +11,7 @@ from typing import TextIO
 from dgaal_cli.errors import DgaalError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid
-from dgaal_cli.tui.bridge import LabelSession, LabelView, Press, Subject, new_op_id
+from dgaal_cli.tui.bridge import LabelSession, LabelView, Press, QueryImage, new_op_id
 from dgaal_cli.tui.phrases import answer_words
 
 _ACTIONS = {
@@ -76,8 +76,8 @@ class _Conversation:
         self._say(self._opening(view))
         if view.note:
             self._told(view, "")
-        while view.subject is not None:
-            self._say(self._question(view, view.subject))
+        while view.image is not None:
+            self._say(self._question(view, view.image))
             asked_at = self._clock()
             line = self._source.readline()
             word = line.strip()
@@ -91,7 +91,7 @@ class _Conversation:
                 if uid is None and action not in ("cannot_tell", "skip"):
                     view = self._act(view, word, action)
                 else:
-                    view = self._answer(view.subject, uid, action, elapsed_ms)
+                    view = self._answer(view.image, uid, action, elapsed_ms)
             except UsageError as error:
                 self._say(str(error))
             except DgaalError as error:
@@ -119,12 +119,12 @@ class _Conversation:
                 raise UsageError(f"no class '{show(word)}'; {_help(view)}")
 
     def _answer(
-        self, subject: Subject, uid: ClassUid | None, action: str, elapsed_ms: int
+        self, image: QueryImage, uid: ClassUid | None, action: str, elapsed_ms: int
     ) -> LabelView:
         press = Press(
             op_id=new_op_id(),
             kind="label" if uid else "skip" if action == "skip" else "cannot_tell",
-            item_id=subject.item_id,
+            item_id=image.item_id,
             class_uid=uid,
             elapsed_ms=elapsed_ms,
         )
@@ -140,20 +140,20 @@ class _Conversation:
         return view
 
     def _opening(self, view: LabelView) -> str:
-        if view.subject is None:
+        if view.image is None:
             return "no image to label: run 'dgaal train' and 'dgaal query' for the next ones."
         names = ", ".join(f"{i} {show(c.name)}" for i, c in enumerate(view.classes, start=1))
         p = view.progress
         start = f"{show(view.name)}, round {view.round}, {p.left} of {p.size} images left."
         return f"{start} {_help(view)}.\nclasses: {names or 'none yet; add one with +NAME'}."
 
-    def _question(self, view: LabelView, subject: Subject) -> str:
-        what = "synthetic image" if subject.is_synthetic else "image"
-        why = f", {show(subject.reason)}" if subject.reason else ""
+    def _question(self, view: LabelView, image: QueryImage) -> str:
+        what = "synthetic image" if image.is_synthetic else "image"
+        why = f", {show(image.reason)}" if image.reason else ""
         number = view.progress.size - view.progress.left + 1
         marked = [_spoken(view, word) for word in _SPOKEN if _is_class(view, word)]
         also = f" (or {', '.join(marked)})" if marked else ""
-        return f"{number}. {what} {show(subject.sample_id)}{why}. class{also}?"
+        return f"{number}. {what} {show(image.sample_id)}{why}. class{also}?"
 
     def _closing(self, view: LabelView) -> str:
         p = view.progress

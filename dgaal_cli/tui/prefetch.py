@@ -45,7 +45,7 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Want:
+class ImageRequest:
     """One image at one size; equal wants share one picture."""
 
     item_id: ItemId
@@ -78,7 +78,7 @@ class Prefetcher:
     def __init__(
         self,
         make_reader: Callable[[], Reader],
-        on_ready: Callable[[Want], None],
+        on_ready: Callable[[ImageRequest], None],
         gallery: "Gallery | None" = None,
     ) -> None:
         """Prepare.
@@ -92,10 +92,10 @@ class Prefetcher:
         self._on_ready = on_ready
         self._gallery = gallery
         self._reader: Reader | None = None
-        self._pictures: OrderedDict[Want, Picture] = OrderedDict()
+        self._pictures: OrderedDict[ImageRequest, Picture] = OrderedDict()
         self._pixels: OrderedDict[ItemId, tuple[Pixels, str]] = OrderedDict()
-        self._wants: list[Want] = []
-        self._at_work: Want | None = None
+        self._requests: list[ImageRequest] = []
+        self._at_work: ImageRequest | None = None
         self._errands: list[Callable[[], None]] = []
         self._wake = threading.Condition()
         self._is_stopped = False
@@ -117,15 +117,16 @@ class Prefetcher:
         for picture in self._pictures.values():
             self._forget(picture)
 
-    def want(self, wants: Sequence[Want]) -> None:
+    def request(self, requests: Sequence[ImageRequest]) -> None:
         """Replace the list of wants, most urgent first."""
         with self._wake:
-            self._wants = [
-                want
-                for want in dict.fromkeys(wants)
-                if want not in self._pictures and want != self._at_work  # that comes by itself
+            self._requests = [
+                request
+                for request in dict.fromkeys(requests)
+                if request not in self._pictures
+                and request != self._at_work  # that comes by itself
             ]
-            if self._wants:
+            if self._requests:
                 self._wake.notify()
 
     def find_file(
@@ -144,36 +145,36 @@ class Prefetcher:
             self._errands.append(find)
             self._wake.notify()
 
-    def get(self, want: Want) -> Picture | None:
+    def get(self, request: ImageRequest) -> Picture | None:
         """Return a picture if it is ready."""
         with self._wake:
-            picture = self._pictures.get(want)
+            picture = self._pictures.get(request)
             if picture is not None:
-                self._pictures.move_to_end(want)
+                self._pictures.move_to_end(request)
             return picture
 
     def _work(self) -> None:
         while True:
             with self._wake:
-                while not (self._wants or self._errands or self._is_stopped):
+                while not (self._requests or self._errands or self._is_stopped):
                     self._wake.wait()
                 if self._is_stopped:
                     return
                 errands, self._errands = self._errands, []
-                want = self._at_work = self._wants.pop(0) if self._wants else None
+                request = self._at_work = self._requests.pop(0) if self._requests else None
             for errand in errands:
                 errand()
-            if want is None:
+            if request is None:
                 continue
-            picture = self._draw(want)
+            picture = self._draw(request)
             with self._wake:
-                self._pictures[want], self._at_work = picture, None
+                self._pictures[request], self._at_work = picture, None
                 dropped = self._too_many()
                 if self._is_stopped:
                     return
             for old in dropped:
                 self._forget(old)
-            self._on_ready(want)
+            self._on_ready(request)
 
     def _too_many(self) -> list[Picture]:
         count = len(self._pictures) - MAX_PICTURES
@@ -183,51 +184,51 @@ class Prefetcher:
         if self._gallery is not None and picture.number:
             self._gallery.drop(picture.number)
 
-    def _draw(self, want: Want) -> Picture:
+    def _draw(self, request: ImageRequest) -> Picture:
         try:
-            return self._paint(want)
+            return self._paint(request)
         except (DgaalError, OSError) as error:
             reason = str(error) if isinstance(error, DgaalError) else error.strerror or "I/O error"
             return Picture(strips=(), segments=(), note="", error=show(reason))
         except Exception as error:  # noqa: BLE001 - a decoder's bug must not take the session down
             return Picture(strips=(), segments=(), note="", error=show(repr(error)[:300]))
 
-    def _paint(self, want: Want) -> Picture:
+    def _paint(self, request: ImageRequest) -> Picture:
         from dgaal_cli.tui.render.fit import fit
         from dgaal_cli.tui.render.halfblock import build
         from dgaal_cli.tui.render.strips import strip_of, to_segments
 
-        pixels, size = self._load(want)
+        pixels, size = self._load(request)
         fitted = fit(
             pixels,
-            columns=want.columns,
-            rows=want.rows,
-            is_toggled=want.is_toggled,
+            columns=request.columns,
+            rows=request.rows,
+            is_toggled=request.is_toggled,
             background=theme.BACK_RGB,
         )
-        rows = build(fitted, want.mode)
-        if want.is_thumb:
+        rows = build(fitted, request.mode)
+        if request.is_thumb:
             return Picture(strips=(), segments=tuple(to_segments(row) for row in rows), note="")
         if self._gallery is not None and self._gallery.is_connected:
             number = self._gallery.send(
-                pixels, columns=want.columns, rows=want.rows, is_crisp=want.is_toggled
+                pixels, columns=request.columns, rows=request.rows, is_crisp=request.is_toggled
             )
             strips = tuple(strip_of(row) for row in self._gallery.placeholders(rows, number))
-            how = "crisp" if want.is_toggled else "smooth"
+            how = "crisp" if request.is_toggled else "smooth"
             return Picture(strips=strips, segments=(), note=f"{size} {how}", number=number)
         note = f"{size} {fitted.note.partition(' ')[2]}"
         return Picture(strips=tuple(strip_of(row) for row in rows), segments=(), note=note)
 
-    def _load(self, want: Want) -> "tuple[Pixels, str]":
+    def _load(self, request: ImageRequest) -> "tuple[Pixels, str]":
         from dgaal_cli.tui.render.fit import shrink
 
-        known = self._pixels.get(want.item_id)
+        known = self._pixels.get(request.item_id)
         if known is not None:
-            self._pixels.move_to_end(want.item_id)
+            self._pixels.move_to_end(request.item_id)
             return known
-        image = self._open_reader().read(want.sample_id, is_synthetic=want.is_synthetic)
+        image = self._open_reader().read(request.sample_id, is_synthetic=request.is_synthetic)
         loaded = (shrink(image, side=KEEP_SIDE), f"{image.shape[1]}x{image.shape[0]}")
-        self._pixels[want.item_id] = loaded
+        self._pixels[request.item_id] = loaded
         while len(self._pixels) > MAX_PREVIEWS:
             self._pixels.popitem(last=False)
         return loaded

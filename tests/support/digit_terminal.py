@@ -188,9 +188,9 @@ async def ready(app, pilot) -> None:
     screen = app.label_screen
     for _ in range(3000):
         await pilot.pause(0.01)
-        deck = screen.deck
-        shown = screen.view.history[:5] if deck._thumb_rows else ()
-        thumbs = [g for g in shown if deck._thumb(g.item_id, deck._thumb_rows) is None]
+        scene_view = screen.scene_view
+        shown = screen.view.history[:5] if scene_view._thumb_rows else ()
+        thumbs = [g for g in shown if scene_view._thumb(g.item_id, scene_view._thumb_rows) is None]
         if (
             screen.gate.elapsed_ms() is not None
             and not screen.pending
@@ -212,7 +212,7 @@ async def answer(app, pilot, clock, count: int) -> None:
     """Answer as the names say; the synthetic image is a three or a nine."""
     for _ in range(count):
         await ready(app, pilot)
-        name = Path(app.label_screen.subject.sample_id).stem.partition("-")[0]
+        name = Path(app.label_screen.image.sample_id).stem.partition("-")[0]
         await press(app, pilot, clock, str(NAMES.index(name) if name in NAMES else 3))
     await ready(app, pilot)
 
@@ -304,7 +304,7 @@ async def open_training(app: LabelApp, pilot, clock) -> None:
     )
     dialog._draw()
     sheet = dialog.query_one(Sheet)
-    await until(pilot, lambda: all(map(sheet._prefetcher.get, sheet._wants())))
+    await until(pilot, lambda: all(map(sheet._prefetcher.get, sheet._requests())))
     await pilot.pause()
     sheet.draw()
     await pilot.pause()

@@ -48,7 +48,7 @@ class Terminal:
         """Wait until nothing is in flight and the image, if any, is on the screen."""
         screen = self.screen
         await self.until(lambda: not screen.pending and not screen.busy, "for the store")
-        if screen.is_current and screen.subject and not screen.has_class("-too-small"):
+        if screen.is_current and screen.image and not screen.has_class("-too-small"):
             await self.until(lambda: screen.gate.elapsed_ms() is not None, "for the image")
 
     async def press(self, *keys: str) -> None:

@@ -50,7 +50,7 @@ def label_everything(
     effort = Effort()
     view = session.view()
     until_grid = singly_first
-    while view.subject is not None:
+    while view.image is not None:
         if uses_grid and until_grid <= 0:
             view = _confirm_pages(session, view, truth, effort, page)
             until_grid = singly_between
@@ -63,15 +63,15 @@ def label_everything(
 def _answer_singly(
     session: LabelSession, view: LabelView, truth: Mapping[SampleId, ClassUid], effort: Effort
 ) -> LabelView:
-    subject = view.subject
-    assert subject is not None
-    uid = truth[subject.sample_id]
-    _note_guess(effort, subject.predicted, uid)
+    image = view.image
+    assert image is not None
+    uid = truth[image.sample_id]
+    _note_guess(effort, image.predicted, uid)
     effort.keys += 1  # Enter where the guess is shown and right, else the class's key
     effort.labels += 1
     effort.right += 1
-    ui = "hidden" if subject.is_blind else "probs"
-    press = Press(op_id=new_op_id(), kind="label", item_id=subject.item_id, class_uid=uid, ui=ui)
+    ui = "hidden" if image.is_blind else "probs"
+    press = Press(op_id=new_op_id(), kind="label", item_id=image.item_id, class_uid=uid, ui=ui)
     return session.answer(press)
 
 
@@ -89,10 +89,10 @@ def _confirm_pages(
         return _answer_singly(session, view, truth, effort)
     effort.keys += 2  # g, and Esc at the end
     while len(model.listed) >= model.size // 2:
-        for at, subject in enumerate(model.cells):
-            uid = truth[subject.sample_id]
-            _note_guess(effort, subject.predicted, uid)
-            if subject.predicted != uid:
+        for at, image in enumerate(model.cells):
+            uid = truth[image.sample_id]
+            _note_guess(effort, image.predicted, uid)
+            if image.predicted != uid:
                 effort.keys += _steps(model, at) + 1
                 model.at = at
                 model.relabel(uid)

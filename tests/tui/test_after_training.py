@@ -41,7 +41,7 @@ async def test_labeling_goes_on_after_a_training_that_failed(terminal):
     async with terminal(asked=1, train={"train": FAILING}) as t:
         await fail(t)
         await t.pilot.press("b")
-        await t.until(lambda: t.screen.is_current and t.screen.subject, "for another image")
+        await t.until(lambda: t.screen.is_current and t.screen.image, "for another image")
         await t.settle()
         assert t.screen.view.progress.left == 11  # all that the small pool has
         assert "chosen at random, as the round is not trained" in t.text()
@@ -108,10 +108,10 @@ async def test_a_query_that_cannot_be_chosen_is_replaced_by_random_images(termin
         assert "The round is trained, but no images were chosen" in t.dialog()
         seem_trained(workspace, 1)
         await t.pilot.press("b")
-        await t.until(lambda: t.screen.is_current and t.screen.subject, "for an image")
+        await t.until(lambda: t.screen.is_current and t.screen.image, "for an image")
         await t.settle()
         assert (t.screen.view.round, t.screen.view.strategy) == (1, "random")
-        assert t.screen.subject.reason == "chosen at random, as the method chose none"
+        assert t.screen.image.reason == "chosen at random, as the method chose none"
         await t.press("4")
     with LabelStore.open(workspace.store_path) as store:
         assert len(store.labels()) == 2
@@ -180,4 +180,4 @@ async def test_an_older_view_does_not_replace_a_newer_one(terminal):
         old = t.screen.view
         await t.press("3")
         t.screen.take_view(old)
-        assert t.screen.subject.sample_id == "001.png"
+        assert t.screen.image.sample_id == "001.png"

@@ -30,7 +30,7 @@ async def test_a_blind_image_hides_the_class_of_its_nearest_too(workspace, clock
     with label_app(workspace, clock) as app:
         async with app.run_test(size=(200, 50)) as pilot:
             await ready(app, pilot)
-            while not app.label_screen.subject.is_blind:
+            while not app.label_screen.image.is_blind:
                 assert "nearest zero-0000.png zero" in caption(app)
                 await answer(app, pilot, clock, 1)
             assert "nearest zero-0000.png " in caption(app)

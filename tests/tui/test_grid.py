@@ -7,7 +7,7 @@ import pytest
 from dgaal_cli.errors import StorageError
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.store.labels import LabelStore
-from dgaal_cli.tui.bridge import Subject
+from dgaal_cli.tui.bridge import QueryImage
 from dgaal_cli.tui.grid import CANNOT_TELL, GUESS, WRONG, GridMemory, GridModel
 from dgaal_cli.tui.screens.dialogs import UnsavedDialog
 from dgaal_cli.tui.screens.grid import GridScreen
@@ -15,8 +15,8 @@ from dgaal_cli.tui.widgets.grid_view import shape_for
 from dgaal_cli.tui.widgets.rows import Rows
 
 
-def subject(number: int, *, share: float = 0.9, guess: str = "a") -> Subject:
-    return Subject(
+def image(number: int, *, share: float = 0.9, guess: str = "a") -> QueryImage:
+    return QueryImage(
         item_id=ItemId(number),
         sample_id=SampleId(f"{number}.png"),
         is_synthetic=False,
@@ -28,7 +28,7 @@ def subject(number: int, *, share: float = 0.9, guess: str = "a") -> Subject:
 
 def model(count: int = 10, columns: int = 3, rows: int = 2) -> GridModel:
     grid = GridModel()
-    grid.offer([subject(i, share=0.95 - 0.01 * i) for i in range(count)])
+    grid.offer([image(i, share=0.95 - 0.01 * i) for i in range(count)])
     grid.resize(columns, rows)
     return grid
 
@@ -70,7 +70,7 @@ def test_marks_change_what_is_stored():
 def confirm(grid: GridModel, left: list[int]) -> None:
     """Confirm the page; of ten images, ``left`` are still to be answered."""
     grid.put_aside()
-    grid.offer([subject(i) for i in left])
+    grid.offer([image(i) for i in left])
 
 
 def marks(grid: GridModel) -> dict[int, str]:
@@ -96,7 +96,7 @@ def test_an_undone_page_comes_back_as_it_was_confirmed():
     before = pressed(grid)
     confirm(grid, [0, 6, 7, 8, 9])
     assert [s.item_id for s in grid.listed] == [6, 7, 8, 9]
-    grid.bring_back([subject(i) for i in range(10)])
+    grid.bring_back([image(i) for i in range(10)])
     assert marks(grid) == {0: "wrong", 1: "b", 2: "cannot_tell"}
     assert pressed(grid) == before
     assert grid.unconfirmed == 3
@@ -110,7 +110,7 @@ def test_undo_brings_one_page_back_and_leaves_the_wrong_ones_of_others_aside():
     grid.toggle(WRONG)
     confirm(grid, [0, 7])
     assert grid.listed == []
-    grid.bring_back([subject(i) for i in (0, 6, 7, 8, 9)])
+    grid.bring_back([image(i) for i in (0, 6, 7, 8, 9)])
     assert marks(grid) == {6: "b", 7: "wrong"}
     assert [s.item_id for s in grid.listed] == [6, 7, 8, 9]
 
@@ -121,7 +121,7 @@ def test_undo_of_a_page_brings_those_after_it_of_which_nothing_was_stored():
     grid.toggle_all()
     confirm(grid, [6, 7, 8, 9])
     assert grid.listed == []
-    grid.bring_back([subject(i) for i in range(10)])
+    grid.bring_back([image(i) for i in range(10)])
     assert marks(grid) == dict.fromkeys([6, 7, 8, 9], "wrong")
 
 
@@ -129,7 +129,7 @@ def test_a_memory_tells_the_next_grid_of_the_round_what_was_said():
     memory = GridMemory()
     memory.begin(3)
     first = GridModel(memory)
-    first.offer([subject(i) for i in range(6)])
+    first.offer([image(i) for i in range(6)])
     first.resize(3, 2)
     first.toggle(WRONG)
     first.move(1, 0)
@@ -138,13 +138,13 @@ def test_a_memory_tells_the_next_grid_of_the_round_what_was_said():
     memory.begin(3)
     again = GridModel(memory)
     again.resize(3, 2)
-    again.offer([subject(0), subject(1), subject(5)])  # two answers were taken back singly
+    again.offer([image(0), image(1), image(5)])  # two answers were taken back singly
     assert marks(again) == {1: "b"}
     assert [s.item_id for s in again.listed] == [1, 5]
     memory.begin(4)
     other = GridModel(memory)
     other.resize(3, 2)
-    other.offer([subject(0), subject(1)])
+    other.offer([image(0), image(1)])
     assert marks(other) == {}
     assert len(other.listed) == 2
 
@@ -153,16 +153,16 @@ def test_an_image_confirmed_as_guessed_has_no_mark_when_it_comes_back():
     grid = model(6)
     grid.relabel(ClassUid("b"))
     confirm(grid, [])
-    grid.bring_back([subject(i) for i in range(6)])
+    grid.bring_back([image(i) for i in range(6)])
     grid.relabel(ClassUid("a"))
     confirm(grid, [])
-    grid.bring_back([subject(i) for i in range(6)])
+    grid.bring_back([image(i) for i in range(6)])
     assert marks(grid) == {}
 
 
 def test_unsure_guesses_are_not_offered_until_asked_for():
     grid = GridModel()
-    grid.offer([subject(1, share=0.59), subject(2, share=0.61)])
+    grid.offer([image(1, share=0.59), image(2, share=0.61)])
     grid.resize(4, 4)
     assert [s.item_id for s in grid.cells] == [2]
     assert grid.left_out == 1
@@ -251,7 +251,7 @@ async def test_a_page_is_one_commit_and_each_label_says_that_it_came_prefilled(t
             ("label", "005.png", "three", "prefilled", "screen=grid"),
         ]
         await t.settle()
-        assert t.screen.subject.sample_id == "002.png"
+        assert t.screen.image.sample_id == "002.png"
         assert t.screen.view.progress.left == 1
         await t.press("7")
         assert t.labels()["002.png"] == "seven"
@@ -288,10 +288,10 @@ async def test_a_resize_shows_the_page_anew_before_it_can_be_confirmed(terminal)
     names = [f"{i:03d}.png" for i in range(60)]
     async with terminal(names=names, guess=3, asked=60) as t:
         grid = await open_grid(t)
-        seen = {subject.item_id for subject in grid.model.cells}
+        seen = {image.item_id for image in grid.model.cells}
         await t.until(lambda: all(grid._picture(s) for s in grid.model.next_cells))
         await t.pilot.resize_terminal(140, 40)
-        await t.until(lambda: {subject.item_id for subject in grid.model.cells} != seen)
+        await t.until(lambda: {image.item_id for image in grid.model.cells} != seen)
         await t.pilot.press("enter")
         await t.pilot.pause()
         assert stored(t) == []

@@ -27,7 +27,7 @@ async def test_one_key_is_one_saved_label_and_the_next_image(terminal):
     async with terminal() as t:
         await t.press("3")
         assert t.labels() == {"000.png": "three"}
-        assert t.screen.subject.sample_id == "001.png"
+        assert t.screen.image.sample_id == "001.png"
         assert "✔ saved" in t.text()
         assert "✔ 3 three  1.00 s" in t.text()
         assert "1/4" in t.text()
@@ -44,7 +44,7 @@ async def test_saved_is_shown_only_after_commit_and_no_second_answer_before(term
         monkeypatch.setattr(LabelSession, "answer", slow)
         t.clock.now += 1
         await t.pilot.press("3")
-        await t.until(lambda: t.screen.subject.sample_id == "001.png", "for the next image")
+        await t.until(lambda: t.screen.image.sample_id == "001.png", "for the next image")
         assert "… saving" in t.text()
         assert "✔ saved" not in t.text()
         assert t.events() == []
@@ -64,13 +64,13 @@ async def test_skip_cannot_tell_undo_and_redo(terminal):
         await t.press("space", "x", "5")
         assert [k for k, _, _ in t.events()] == ["skip", "cannot_tell", "label"]
         await t.press("u")
-        assert t.screen.subject.sample_id == "002.png"
+        assert t.screen.image.sample_id == "002.png"
         assert "taken back: 5 five" in t.text()
         await t.press("backspace")
-        assert t.screen.subject.sample_id == "001.png"
+        assert t.screen.image.sample_id == "001.png"
         await t.press("U", "U", "6")
         assert t.labels() == {"002.png": "five", "003.png": "six"}
-        assert t.screen.subject.sample_id == "000.png"
+        assert t.screen.image.sample_id == "000.png"
 
 
 async def test_undo_with_nothing_to_undo_says_so(terminal):
@@ -143,8 +143,8 @@ async def test_enter_takes_no_guess_that_has_just_changed(terminal):
         t.clock.now += 1
         view = t.screen.view
         eight = view.classes[8].uid
-        better = replace(view.subject, predicted=eight, probabilities=((eight, 0.9),))
-        t.screen.post_message(Learned(replace(view, subject=better)))
+        better = replace(view.image, predicted=eight, probabilities=((eight, 0.9),))
+        t.screen.post_message(Learned(replace(view, image=better)))
         await t.pilot.press("enter")
         await t.pilot.pause()
         assert t.events() == []
@@ -172,7 +172,7 @@ async def test_a_blind_image_is_asked_without_its_guess(terminal):
     async with terminal(guess=3, asked=11, hints=True) as t:
         for _ in range(9):
             await t.press("enter")
-        assert t.screen.subject.is_blind
+        assert t.screen.image.is_blind
         assert "blind" in t.text()
         assert "91%" not in t.text()
         await t.press("enter")
@@ -221,7 +221,7 @@ async def test_the_first_frame_goes_out_before_any_image_is_opened(terminal, fak
         async with terminal(make_reader=Reader) as t:
             assert made[0] == 0
             assert frames_at_open == [True]
-            assert t.screen.deck.has_image
+            assert t.screen.scene_view.has_image
     finally:
         LabelApp.post_display_hook = real
 
@@ -245,7 +245,7 @@ async def test_resizing_down_and_up_keeps_working(terminal):
     async with terminal() as t:
         for size in ((80, 24), (60, 20), (200, 50), (40, 12), (120, 40)):
             await t.pilot.resize_terminal(*size)
-            await t.until(lambda: t.screen.deck.is_judgeable, f"at {size}")
+            await t.until(lambda: t.screen.scene_view.is_judgeable, f"at {size}")
             await t.settle()
             for rows in t.screen.query(Rows):
                 assert all(s.cell_length == rows.size.width for s in rows._rows), (size, rows)
@@ -426,7 +426,7 @@ async def test_a_failed_training_shows_why_and_the_answers_can_still_be_undone(t
         await t.pilot.pause()
         assert "only one class has labels" in t.dialog()
         await t.pilot.press("u")
-        await t.until(lambda: t.screen.is_current and t.screen.subject)
+        await t.until(lambda: t.screen.is_current and t.screen.image)
         await t.press("4")
         await t.until(lambda: t.labels() == {"000.png": "four"})
 
@@ -482,9 +482,9 @@ async def test_a_resumed_session_says_so(terminal, make_workspace):
         await t.press("3", "4")
     async with terminal(workspace=workspace) as t:
         assert "resumed after 2 answers" in t.text()
-        assert t.screen.subject.sample_id == "002.png"
+        assert t.screen.image.sample_id == "002.png"
         await t.press("u")
-        assert t.screen.subject.sample_id == "001.png"
+        assert t.screen.image.sample_id == "001.png"
         await asyncio.sleep(0)
 
 
@@ -507,7 +507,7 @@ async def test_a_held_key_counts_once_however_late_it_begins_to_repeat(terminal,
     async with terminal() as t:
         await hold(t, key, delay=0.5, repeats=6)
         assert [event[1] for event in t.events()] == ["000.png"]
-        assert t.screen.subject.sample_id == "001.png"
+        assert t.screen.image.sample_id == "001.png"
         await t.press("5")
         assert t.labels()["001.png"] == "five"
 
@@ -523,7 +523,7 @@ async def test_another_key_shows_that_the_one_before_was_not_held(terminal):
         await t.press("3")
         t.clock.now += 0.4
         await t.pilot.press("3")
-        assert t.screen.subject.sample_id == "002.png"
+        assert t.screen.image.sample_id == "002.png"
         t.clock.now += 0.05
         await t.pilot.press("f1")
         await t.until(lambda: not t.screen.pending, "for the store")
@@ -598,7 +598,7 @@ async def test_an_image_in_place_of_the_one_that_somebody_took_has_to_be_looked_
             await t.pilot.press("3")
             await t.until(lambda: not t.screen.pending, "for the store")
         await t.settle()
-        assert t.screen.subject.sample_id == "002.png"
+        assert t.screen.image.sample_id == "002.png"
         t.clock.now += 0.3
         await t.pilot.press("4")
         await t.pilot.pause()

@@ -81,7 +81,7 @@ def open_it(config, clock):
 
 def say(session: LabelSession, view, uid, **more) -> object:
     press = Press(
-        op_id=new_op_id(), kind="label", item_id=view.subject.item_id, class_uid=uid, **more
+        op_id=new_op_id(), kind="label", item_id=view.image.item_id, class_uid=uid, **more
     )
     return session.answer(press)
 
@@ -102,20 +102,20 @@ def test_guesses_improve_with_the_answers_and_each_label_says_whose_guess_it_was
     assert session.view().learner == "none"
     view = session.load_learner()
     assert view.learner == "on"
-    assert view.subject.is_learned
+    assert view.image.is_learned
     right = truth(view)
     hits = []
     for _ in range(120):
-        hits.append(view.subject.predicted == right[view.subject.sample_id])
-        view = say(session, view, right[view.subject.sample_id])
+        hits.append(view.image.predicted == right[view.image.sample_id])
+        view = say(session, view, right[view.image.sample_id])
     rest = session.grid()
     assert np.mean([s.predicted == right[s.sample_id] for s in rest]) > 0.9
     assert np.mean(hits[-40:]) > np.mean(hits[:40])
     assert all(flag == 1 for flag, _ in used(workspace))
     view = session.toggle_learner()
     assert view.learner == "off"
-    assert not view.subject.is_learned
-    say(session, view, right[view.subject.sample_id])
+    assert not view.image.is_learned
+    say(session, view, right[view.image.sample_id])
     assert used(workspace)[-1][0] == 0
 
 
@@ -125,8 +125,8 @@ def test_the_image_foreseen_is_the_image_asked_and_doubt_comes_first(learned, op
     right = truth(view)
     for _ in range(30):
         foreseen = view.upcoming[0].item_id
-        view = say(session, view, right[view.subject.sample_id])
-        assert view.subject.item_id == foreseen
+        view = say(session, view, right[view.image.sample_id])
+        assert view.image.item_id == foreseen
     left = {s.item_id: s for s in session._ahead.rest()}
     sure = sorted(s.confidence for s in left.values())
     assert view.upcoming[-1].confidence < sure[len(sure) // 2]
@@ -136,16 +136,16 @@ def test_skipped_images_come_last_and_undo_brings_image_and_knowledge_back(learn
     session = open_it(learned())
     view = session.load_learner()
     right = truth(view)
-    first = view.subject.item_id
+    first = view.image.item_id
     view = session.answer(Press(op_id=new_op_id(), kind="skip", item_id=first))
     for _ in range(20):
-        view = say(session, view, right[view.subject.sample_id])
+        view = say(session, view, right[view.image.sample_id])
     assert session._ahead._order[-1] == first
     weights = session._learner._learner._weights.copy()
-    shown = view.subject.item_id
-    say(session, view, right[view.subject.sample_id])
+    shown = view.image.item_id
+    say(session, view, right[view.image.sample_id])
     view = session.undo()
-    assert view.subject.item_id == shown
+    assert view.image.item_id == shown
     np.testing.assert_allclose(session._learner._learner._weights, weights, atol=1e-8)
     view = session.redo()
     assert session._learner._learner.count == 21
@@ -156,7 +156,7 @@ def test_undo_across_pages_leaves_what_was_known_before(learned, open_it):
     view = session.load_learner()
     right = truth(view)
     for _ in range(40):
-        view = say(session, view, right[view.subject.sample_id])
+        view = say(session, view, right[view.image.sample_id])
     count = session._learner._learner.count
     page = session.grid()[:12]
     presses = [
@@ -183,7 +183,7 @@ def test_review_differs_from_what_the_task_model_says_today(learned, open_it):
     view = session.view()
     right = truth(view)
     for _ in range(12):
-        view = say(session, view, right[view.subject.sample_id])
+        view = say(session, view, right[view.image.sample_id])
     assert {given.model_says for given in session.review()} == {view.classes[0].uid}  # the query's
     session.load_learner()
     prior = session._learner._outlook.probabilities.argmax(axis=1)
@@ -208,7 +208,7 @@ def test_without_an_artifact_of_this_round_the_querys_guesses_stay(learned, open
     session = open_it(workspace)
     view = session.load_learner()
     assert view.learner == "none"
-    assert view.subject.predicted == view.classes[0].uid
+    assert view.image.predicted == view.classes[0].uid
     assert "no learner yet" in session.toggle_learner().note
 
 
@@ -219,7 +219,7 @@ def test_a_class_added_on_the_way_is_learned_too(learned, open_it):
     uid = next(c.uid for c in view.classes if c.name == "five")
     for _ in range(3):
         view = say(session, view, uid)
-    assert uid in dict(view.subject.probabilities)
+    assert uid in dict(view.image.probabilities)
 
 
 def test_more_images_can_be_asked_while_the_next_round_trains(learned, open_it, make_workspace):
@@ -244,9 +244,9 @@ def test_more_images_can_be_asked_while_the_next_round_trains(learned, open_it, 
     assert view.learner == "on"
     right = truth(view)
     asked: set[str] = set()
-    while view.subject is not None:
-        asked.add(view.subject.sample_id)
-        view = say(session, view, right[view.subject.sample_id])
+    while view.image is not None:
+        asked.add(view.image.sample_id)
+        view = say(session, view, right[view.image.sample_id])
         view = session.rank_ahead()
         is_last_part = 5 * view.progress.left <= 30
         assert view.ranked_ahead == (24 if is_last_part else 0)
@@ -260,8 +260,8 @@ def test_more_images_can_be_asked_while_the_next_round_trains(learned, open_it, 
         assert not asked & {store.item(item).sample_id for item in added}
     assert view.state == "labeling"
     assert (view.extended, view.progress.left) == (24, 24)
-    assert "trains" in view.subject.reason
-    view = say(session, view, right[view.subject.sample_id])
+    assert "trains" in view.image.reason
+    view = say(session, view, right[view.image.sample_id])
     assert view.progress.labeled == 31
 
 

@@ -38,12 +38,12 @@ def open_it(make_workspace, config, clock):
 
 
 def press(view: LabelView, name: str | None = None, kind: str = "label", **more) -> Press:
-    assert view.subject is not None
+    assert view.image is not None
     uid = next(c.uid for c in view.classes if c.name == name) if name else None
     return Press(
         op_id=new_op_id(),
         kind=kind,  # type: ignore[arg-type]
-        item_id=view.subject.item_id,
+        item_id=view.image.item_id,
         class_uid=uid,
         elapsed_ms=500,
         **more,
@@ -51,7 +51,7 @@ def press(view: LabelView, name: str | None = None, kind: str = "label", **more)
 
 
 def sample(view: LabelView) -> str:
-    return view.subject.sample_id if view.subject else ""
+    return view.image.sample_id if view.image else ""
 
 
 def test_the_first_view_asks_the_first_image_and_foresees_the_next(open_it):
@@ -215,12 +215,12 @@ def test_a_restart_remembers_answers_and_can_undo_them(open_it, make_workspace):
 def test_a_flag_stays_with_the_image_and_is_toggled(open_it):
     session, view = open_it()
     view = session.flag()
-    assert view.subject is not None
-    assert view.subject.is_flagged
+    assert view.image is not None
+    assert view.image.is_flagged
     assert sample(view) == "000.png"
     view = session.flag()
-    assert view.subject is not None
-    assert not view.subject.is_flagged
+    assert view.image is not None
+    assert not view.image.is_flagged
 
 
 @pytest.fixture
@@ -309,7 +309,7 @@ def test_classes_can_be_added_from_none(open_it):
 
 def test_without_a_query_the_view_says_so(open_it):
     _, view = open_it(asked=0)
-    assert (view.state, view.subject, view.round) == ("empty", None, None)
+    assert (view.state, view.image, view.round) == ("empty", None, None)
 
 
 def test_images_left_to_others_are_waited_for(open_it, make_workspace):
@@ -359,7 +359,7 @@ def test_a_page_that_was_open_while_somebody_else_trained_is_stored_and_followed
 ):
     workspace = make_workspace(guess=3)
     session, _ = open_it(workspace)
-    ids = [subject.item_id for subject in session.grid()]
+    ids = [image.item_id for image in session.grid()]
     ask_next(workspace, 7, 8)
     uid = session.view().classes[3].uid
     view = session.answer_page(

@@ -104,7 +104,7 @@ async def test_a_failed_save_keeps_the_answer_blocks_and_retries(terminal, monke
         await t.pilot.press("3")
         await t.until(lambda: isinstance(t.app.screen, UnsavedDialog), "for the dialog")
         assert "NOT SAVED" in t.text()
-        assert t.screen.subject.sample_id == "000.png"
+        assert t.screen.image.sample_id == "000.png"
         assert "the disk is full" in t.dialog()
         assert "3 three" in t.dialog()
         await t.pilot.press("4")

@@ -12,11 +12,19 @@ from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tui import messages, theme
 from dgaal_cli.tui.actions import ClassKeys, live, name_of
-from dgaal_cli.tui.bridge import Bridge, LabelSession, LabelView, Outcome, Press, Subject, new_op_id
+from dgaal_cli.tui.bridge import (
+    Bridge,
+    LabelSession,
+    LabelView,
+    Outcome,
+    Press,
+    QueryImage,
+    new_op_id,
+)
 from dgaal_cli.tui.gate import HOLD_DELAY_S, Gate, Verdict
 from dgaal_cli.tui.grid import CANNOT_TELL, WRONG, GridMemory, GridModel
 from dgaal_cli.tui.keymap import Keymap, spell_key
-from dgaal_cli.tui.prefetch import Picture, Prefetcher, Want
+from dgaal_cli.tui.prefetch import ImageRequest, Picture, Prefetcher
 from dgaal_cli.tui.screens.keys import key_name
 from dgaal_cli.tui.screens.saving import block_until_saved, reason_of
 from dgaal_cli.tui.settings import Settings
@@ -85,7 +93,7 @@ class GridScreen(Screen[LabelView]):
         self._shape: CellShape | None = None
         self._clock = settings.clock
         self._mode = settings.mode
-        self._prefetcher = Prefetcher(settings.make_reader, self._hear_image)
+        self._prefetcher = Prefetcher(settings.make_reader, self._on_image_drawn)
 
     def compose(self) -> ComposeResult:
         """One line, one widget for all cells, one line."""
@@ -217,7 +225,7 @@ class GridScreen(Screen[LabelView]):
     def _confirm(self) -> None:
         if self.is_busy or not self.model.cells:
             return
-        pictures = ((subject.item_id, self._picture(subject)) for subject in self.model.cells)
+        pictures = ((image.item_id, self._picture(image)) for image in self.model.cells)
         self.model.leave_out([item for item, shown in pictures if shown is None or shown.error])
         presses = self.model.presses(new_op_id, self.gate.elapsed_ms())
         wrong = self.model.put_aside()
@@ -242,7 +250,7 @@ class GridScreen(Screen[LabelView]):
 
     def _call(self, work: Callable[[LabelSession], LabelView], what: str) -> None:
         self.is_busy, self._doing = True, what
-        offered: list[Subject] = []
+        offered: list[QueryImage] = []
 
         def read(session: LabelSession) -> LabelView:
             view = work(session)
@@ -318,8 +326,8 @@ class GridScreen(Screen[LabelView]):
             words = (("this terminal is too small for a grid; Esc goes back", theme.WARN),)
             grid.show_rows([line(grid.size.width, words)])
             return
-        wants = [self._want(s) for s in (*self.model.cells, *self.model.next_cells)]
-        self._prefetcher.want([want for want in wants if want])
+        requests = [self._request_for(s) for s in (*self.model.cells, *self.model.next_cells)]
+        self._prefetcher.request([request for request in requests if request])
         if not self.model.listed:
             grid.show_rows(self._nothing(grid.size.width))
             return
@@ -382,32 +390,32 @@ class GridScreen(Screen[LabelView]):
         code = self.keymap.code_of.get(uid, "") if uid else ""
         return name if code in ("", name) else f"{code} {name}"
 
-    def _want(self, subject: Subject) -> Want | None:
+    def _request_for(self, image: QueryImage) -> ImageRequest | None:
         if self._shape is None:
             return None
-        return Want(
-            item_id=subject.item_id,
-            sample_id=subject.sample_id,
-            is_synthetic=subject.is_synthetic,
+        return ImageRequest(
+            item_id=image.item_id,
+            sample_id=image.sample_id,
+            is_synthetic=image.is_synthetic,
             columns=self._shape.side,
             rows=self._shape.side // 2,
             mode=self._mode,
         )
 
-    def _picture(self, subject: Subject) -> Picture | None:
-        want = self._want(subject)
-        return self._prefetcher.get(want) if want else None
+    def _picture(self, image: QueryImage) -> Picture | None:
+        request = self._request_for(image)
+        return self._prefetcher.get(request) if request else None
 
     def _is_complete(self) -> bool:
-        cells: Sequence[Subject] = self.model.cells
-        return bool(cells) and all(self._picture(subject) is not None for subject in cells)
+        cells: Sequence[QueryImage] = self.model.cells
+        return bool(cells) and all(self._picture(image) is not None for image in cells)
 
-    def _hear_image(self, want: Want) -> None:
+    def _on_image_drawn(self, request: ImageRequest) -> None:
         if self.is_running:
-            self.post_message(messages.ImageReady(want))
+            self.post_message(messages.ImageReady(request))
 
     def on_image_ready(self, message: messages.ImageReady) -> None:
         """Show the page when its images are there, not one by one."""
-        shown = {subject.item_id for subject in self.model.cells}
-        if message.want.item_id in shown:
+        shown = {image.item_id for image in self.model.cells}
+        if message.request.item_id in shown:
             self.draw()

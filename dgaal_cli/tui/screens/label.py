@@ -38,7 +38,7 @@ class LabelScreen(LabelRounds):
     def on_mount(self) -> None:
         """Say what was resumed; offer the next round where nothing is left."""
         count = len(self.view.history)
-        if count and self.view.subject:
+        if count and self.view.image:
             self.flash(words.resumed(count), seconds=4)
         elif self.settings.advice:
             self.tell(self.settings.advice, seconds=6)
@@ -155,7 +155,7 @@ class LabelScreen(LabelRounds):
     def do_hints(self) -> None:
         """Show or hide the model's guess."""
         self.are_hints_on = not self.are_hints_on
-        has_guess = self.subject is not None and self.subject.predicted is not None
+        has_guess = self.image is not None and self.image.predicted is not None
         state = "on" if self.are_hints_on else "off"
         tail = "" if has_guess or not self.are_hints_on else "; there is no guess for this image"
         self.tell(f"hints {state}; each label records it{tail}")
@@ -171,14 +171,14 @@ class LabelScreen(LabelRounds):
 
     def do_outside(self) -> None:
         """Open the image in the desktop's viewer."""
-        if self.subject is None:
+        if self.image is None:
             self.warn("no image to open")
         else:
 
             def deliver(path: str) -> None:
                 self.post_message(messages.FileFound(path))
 
-            self.deck.fetch_file(self.subject, deliver)
+            self.scene_view.fetch_file(self.image, deliver)
 
     def on_file_found(self, message: messages.FileFound) -> None:
         """Open it, or say where it lies."""
@@ -204,10 +204,10 @@ class LabelScreen(LabelRounds):
         """Answer by a part of a class name."""
         from dgaal_cli.tui.screens.pick_dialogs import FindClassDialog
 
-        asked = self.subject
+        asked = self.image
 
         def take(record: ClassRecord | None) -> None:
-            if record and asked and self.subject and asked.item_id == self.subject.item_id:
+            if record and asked and self.image and asked.item_id == self.image.item_id:
                 self.answer("label", record.uid)
 
         self.app.push_screen(FindClassDialog(self.view.classes), take)

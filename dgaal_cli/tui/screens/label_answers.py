@@ -13,7 +13,7 @@ from dgaal_cli.tui.bridge import (
     LabelView,
     Outcome,
     Press,
-    Subject,
+    QueryImage,
     new_op_id,
 )
 from dgaal_cli.tui.gate import REPEAT_S
@@ -36,23 +36,23 @@ class LabelAnswers(LabelBase):
 
     def answer(self, kind: AnswerName, uid: ClassUid | None = None) -> None:
         """Send one answer to the store and show the next image meanwhile."""
-        subject = self.subject
-        if self.view.state != "labeling" or subject is None:
+        image = self.image
+        if self.view.state != "labeling" or image is None:
             self.warn("no image to answer")
             return
         if self.is_waiting():
             return
-        if kind == "label" and not self.deck.has_image:
+        if kind == "label" and not self.scene_view.has_image:
             self.warn("no image to judge: can't tell, or skip")
             return
         self.pending = Press(
             op_id=new_op_id(),
             kind=kind,
-            item_id=subject.item_id,
+            item_id=image.item_id,
             class_uid=uid,
             elapsed_ms=self.gate.elapsed_ms(),
-            ui=self._ui(subject),
-            is_blind=self.are_hints_on and subject.is_blind and subject.predicted is not None,
+            ui=self._ui(image),
+            is_blind=self.are_hints_on and image.is_blind and image.predicted is not None,
         )
         self.note_time(self.pending.elapsed_ms)
         self.clear_flash()
@@ -62,7 +62,7 @@ class LabelAnswers(LabelBase):
             self._send()
         if self.view.upcoming:
             self._foreseen = self.view.upcoming[0].item_id
-            self.show_subject(self.view.upcoming[0])
+            self.show_image(self.view.upcoming[0])
         else:
             self._foreseen = None
             self.draw()
@@ -90,7 +90,7 @@ class LabelAnswers(LabelBase):
             self._held = None
             if self.pending is not None:
                 self.pending = None
-                self.show_subject(self.view.subject)
+                self.show_image(self.view.image)
 
     def is_waiting(self) -> bool:
         """Whether something is on its way to the store; says so."""
@@ -99,17 +99,17 @@ class LabelAnswers(LabelBase):
             return True
         return False
 
-    def show_subject(self, subject: Subject | None) -> None:
+    def show_image(self, image: QueryImage | None) -> None:
         """Put an image on the screen; answers wait until it is painted."""
-        if subject is None or self.subject is None or subject.item_id != self.subject.item_id:
+        if image is None or self.image is None or image.item_id != self.image.item_id:
             self.gate.hide()
-        self.subject = subject
+        self.image = image
         self.draw()
 
-    def _ui(self, subject: Subject) -> Literal["hidden", "top1", "probs"]:
+    def _ui(self, image: QueryImage) -> Literal["hidden", "top1", "probs"]:
         if not self.scene().is_guess_visible:
             return "hidden"
-        return "probs" if subject.probabilities else "top1"
+        return "probs" if image.probabilities else "top1"
 
     def _send(self) -> None:
         press = self.pending
@@ -138,7 +138,7 @@ class LabelAnswers(LabelBase):
     def on_save_failed(self, message: messages.SaveFailed) -> None:
         """Show the image again, with its answer kept, and let nothing else happen."""
         self.is_failed = True
-        self.show_subject(self.view.subject)
+        self.show_image(self.view.image)
         spoken = words.press_words(message.press, self.view, self.keymap)
         block_until_saved(self, message.error, spoken, clock=self.settings.clock, retry=self._retry)
 
@@ -157,7 +157,7 @@ class LabelAnswers(LabelBase):
             self._take_classes()
         if view.note:
             self.tell(view.note)
-        self.show_subject(view.subject)
+        self.show_image(view.image)
 
     def _take_classes(self) -> None:
         """Give new classes keys; where others moved, labeling waits until that was seen."""
@@ -195,12 +195,12 @@ class LabelAnswers(LabelBase):
 
     def on_learned(self, message: messages.Learned) -> None:
         """Take better guesses, unless an answer is under way: its view brings them too."""
-        same = self.subject and message.view.subject
+        same = self.image and message.view.image
         if not (self.pending or self.busy) and (not same or same.item_id == self._shown_item()):
             self.take_view(message.view)
 
     def _shown_item(self) -> int:
-        return self.subject.item_id if self.subject else -1
+        return self.image.item_id if self.image else -1
 
     def on_changed(self, message: messages.Changed) -> None:
         """Undo, redo, flag, a new class or a new query is in the store."""

@@ -13,14 +13,14 @@ from textual.widgets import Static
 from dgaal_cli.escaping import show
 from dgaal_cli.tui import theme
 from dgaal_cli.tui.actions import check_screen_keys
-from dgaal_cli.tui.bridge import Bridge, LabelView, Press, Subject
+from dgaal_cli.tui.bridge import Bridge, LabelView, Press, QueryImage
 from dgaal_cli.tui.gate import Gate
 from dgaal_cli.tui.keymap import make_keymap
 from dgaal_cli.tui.settings import Settings
 from dgaal_cli.tui.widgets.bars import SaveState
-from dgaal_cli.tui.widgets.deck import Deck, Scene
 from dgaal_cli.tui.widgets.lines import Pieces
 from dgaal_cli.tui.widgets.rows import blank
+from dgaal_cli.tui.widgets.scene_view import Scene, SceneView
 
 MIN_SIZE = (40, 12)
 FLASH_S = 1.5
@@ -45,7 +45,7 @@ class LabelBase(Screen[None]):
         check_screen_keys(settings.keys)
         self.keymap = make_keymap(view.classes, own=settings.keys)
         self.gate = Gate(settings.clock, visible_s=settings.gate_s)
-        self.subject: Subject | None = view.subject
+        self.image: QueryImage | None = view.image
         self.pending: Press | None = None
         """The one answer that is not saved yet."""
         self.busy = ""
@@ -62,15 +62,17 @@ class LabelBase(Screen[None]):
         self._rest_from = settings.clock()
         self._last_answer_at = self._rest_from
         self._times: list[int] = []
-        self.deck = Deck(self.scene(), settings.mode, settings.make_reader, settings.gallery)
+        self.scene_view = SceneView(
+            self.scene(), settings.mode, settings.make_reader, settings.gallery
+        )
 
     def compose(self) -> ComposeResult:
-        """The deck, and a word for terminals that are too small for it."""
-        yield self.deck
+        """The scene, and a word for terminals that are too small for it."""
+        yield self.scene_view
         yield Static("", id="too-small", markup=False)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Hide the deck where it does not fit; no answer counts then."""
+        """Hide the scene where it does not fit; no answer counts then."""
         width, height = event.size
         is_too_small = width < MIN_SIZE[0] or height < MIN_SIZE[1]
         self.set_class(is_too_small, "-too-small")
@@ -81,7 +83,7 @@ class LabelBase(Screen[None]):
             self.query_one("#too-small", Static).update(note)
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """Return empty rows: the deck covers them, and Textual asks for them with every frame."""
+        """Return empty rows: the scene covers them, and Textual asks for them with every frame."""
         if any(not isinstance(each, ANSIToTruecolor) for each in self.get_line_filters()):
             return super().render_lines(crop)
         return [blank(crop.width)] * crop.height
@@ -90,7 +92,7 @@ class LabelBase(Screen[None]):
         """What is to be seen now."""
         return Scene(
             view=self.view,
-            subject=self.subject,
+            image=self.image,
             keymap=self.keymap,
             save_state=self.save_state,
             pending=self.pending,
@@ -104,23 +106,23 @@ class LabelBase(Screen[None]):
 
     def draw(self) -> None:
         """Draw everything; rows that did not change are not sent."""
-        self.deck.show(self.scene())
+        self.scene_view.show(self.scene())
 
     def painted(self) -> None:
         """Note that a frame has gone to the terminal."""
-        self.deck.start_loading()
+        self.scene_view.start_loading()
         is_whole = self.is_current and not self.has_class("-too-small")
-        if is_whole and self.deck.is_judgeable:
+        if is_whole and self.scene_view.is_judgeable:
             self.gate.paint()
         elif is_whole:
             self.gate.hide()  # as after a resize: the image has to be drawn anew
-        if is_whole and self.deck.is_panel_sent:
-            self.gate.paint_guess(self.deck.drawn_guess)
+        if is_whole and self.scene_view.is_panel_sent:
+            self.gate.paint_guess(self.scene_view.drawn_guess)
 
     def look_again(self) -> None:
         """Take no answer until the image has gone out once more."""
         self.gate.hide()
-        self.deck.send_again()
+        self.scene_view.send_again()
 
     @property
     def save_state(self) -> SaveState:

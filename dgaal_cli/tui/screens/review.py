@@ -28,7 +28,7 @@ from dgaal_cli.tui.bridge import (
 from dgaal_cli.tui.gate import Gate, Verdict
 from dgaal_cli.tui.keymap import Keymap
 from dgaal_cli.tui.phrases import answer_words
-from dgaal_cli.tui.prefetch import Picture, Prefetcher, Want
+from dgaal_cli.tui.prefetch import ImageRequest, Picture, Prefetcher
 from dgaal_cli.tui.screens.keys import key_name
 from dgaal_cli.tui.screens.saving import block_until_saved, reason_of
 from dgaal_cli.tui.settings import Settings
@@ -78,7 +78,7 @@ class ReviewScreen(Screen[LabelView]):
         self._clock = settings.clock
         self._mode = settings.mode
         self._is_settled = False
-        self._prefetcher = Prefetcher(settings.make_reader, self._hear_image, settings.gallery)
+        self._prefetcher = Prefetcher(settings.make_reader, self._on_image_drawn, settings.gallery)
 
     def compose(self) -> ComposeResult:
         """List on the left, image on the right."""
@@ -358,12 +358,12 @@ class ReviewScreen(Screen[LabelView]):
 
     def _draw_image(self) -> None:
         image, marked = self.query_one(ImageView), self.marked
-        want = self._want(marked) if marked else None
+        request = self._request_for(marked) if marked else None
         shown = self.shown
         around = (*shown[self.at + 1 : self.at + 3], *shown[max(0, self.at - 1) : self.at])
-        wants = [want, *(self._want(given) for given in around)]
-        self._prefetcher.want([w for w in wants if w])
-        picture = self._prefetcher.get(want) if want else None
+        requests = [request, *(self._request_for(given) for given in around)]
+        self._prefetcher.request([w for w in requests if w])
+        picture = self._prefetcher.get(request) if request else None
         self._is_settled = picture is not None
         if marked is None:
             image.show_lines(((("nothing to review", theme.DIM),),))
@@ -392,11 +392,11 @@ class ReviewScreen(Screen[LabelView]):
             captions=(((f" {name}", theme.BASE),), ((f" {words}", theme.DIM),)),
         )
 
-    def _want(self, given: StandingAnswer) -> Want | None:
+    def _request_for(self, given: StandingAnswer) -> ImageRequest | None:
         size = self.query_one(ImageView).size
         if size.width < 1 or size.height < 1:
             return None
-        return Want(
+        return ImageRequest(
             item_id=given.item_id,
             sample_id=given.sample_id,
             is_synthetic=given.is_synthetic,
@@ -405,12 +405,12 @@ class ReviewScreen(Screen[LabelView]):
             mode=self._mode,
         )
 
-    def _hear_image(self, want: Want) -> None:
+    def _on_image_drawn(self, request: ImageRequest) -> None:
         if self.is_running:
-            self.post_message(messages.ImageReady(want))
+            self.post_message(messages.ImageReady(request))
 
     def on_image_ready(self, message: messages.ImageReady) -> None:
         """Show what was waited for."""
         marked = self.marked
-        if marked and message.want == self._want(marked):
+        if marked and message.request == self._request_for(marked):
             self._draw_image()

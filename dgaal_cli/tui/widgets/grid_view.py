@@ -9,7 +9,7 @@ from textual.strip import Strip
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.tui import theme
-from dgaal_cli.tui.bridge import Subject
+from dgaal_cli.tui.bridge import QueryImage
 from dgaal_cli.tui.grid import GridModel
 from dgaal_cli.tui.prefetch import Picture
 from dgaal_cli.tui.render.strips import join
@@ -66,7 +66,7 @@ class GridScene:
 
     model: GridModel
     shape: CellShape
-    picture: Callable[[Subject], Picture | None]
+    picture: Callable[[QueryImage], Picture | None]
     word: Callable[[ClassUid | None], str]
     """Key and name of a class, harmless."""
 
@@ -100,25 +100,25 @@ def grid_rows(scene: GridScene, width: int, height: int) -> list[Strip]:
     return rows[:height]
 
 
-def _cell(scene: GridScene, subject: Subject, *, is_marked: bool) -> list[Strip]:
+def _cell(scene: GridScene, image: QueryImage, *, is_marked: bool) -> list[Strip]:
     shape = scene.shape
-    kind = scene.model.mark_of(subject.item_id).kind
+    kind = scene.model.mark_of(image.item_id).kind
     frame = theme.WARN if kind != "guess" else theme.POOL_TITLE
-    image = _image(scene, subject)
-    caption = line(shape.side, _caption(scene, subject))
+    picture = _image(scene, image)
+    caption = line(shape.side, _caption(scene, image))
     if not is_marked:
         side = Strip.blank(1, theme.BASE)
         blank = Strip.blank(shape.width, theme.BASE)
-        body = [join([side, part, side]) for part in (*image, caption)]
+        body = [join([side, part, side]) for part in (*picture, caption)]
         return [blank, *body, blank]
     side = line(1, (("│", frame),))
-    body = [join([side, part, side]) for part in (*image, caption)]
+    body = [join([side, part, side]) for part in (*picture, caption)]
     return [box_top(shape.width, (), frame), *body, box_bottom(shape.width, (), frame)]
 
 
-def _image(scene: GridScene, subject: Subject) -> list[Strip]:
+def _image(scene: GridScene, image: QueryImage) -> list[Strip]:
     side = scene.shape.side
-    picture = scene.picture(subject)
+    picture = scene.picture(image)
     if picture is not None and len(picture.strips) == side // 2:
         return list(picture.strips)
     words = "…" if picture is None else "no image"
@@ -128,14 +128,14 @@ def _image(scene: GridScene, subject: Subject) -> list[Strip]:
     return lines
 
 
-def _caption(scene: GridScene, subject: Subject) -> tuple[Piece, ...]:
+def _caption(scene: GridScene, image: QueryImage) -> tuple[Piece, ...]:
     """What the image becomes: never by color alone."""
-    mark = scene.model.mark_of(subject.item_id)
-    guess = scene.word(subject.predicted)
+    mark = scene.model.mark_of(image.item_id)
+    guess = scene.word(image.predicted)
     if mark.kind == "wrong":
         return (("x ", theme.BAD), (guess, theme.BAD + Style(strike=True)))
     if mark.kind == "cannot_tell":
         return (("✗ can't tell", theme.WARN),)
     if mark.kind == "label":
         return (("→ ", theme.WARN), (scene.word(mark.class_uid), theme.WARN))
-    return ((f"{show(guess)} ", theme.BASE), (f"{subject.confidence:.0%}", theme.DIM))
+    return ((f"{show(guess)} ", theme.BASE), (f"{image.confidence:.0%}", theme.DIM))

@@ -12,7 +12,7 @@ from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tui import theme
-from dgaal_cli.tui.bridge import LabelView, StandingAnswer, Subject
+from dgaal_cli.tui.bridge import LabelView, QueryImage, StandingAnswer
 from dgaal_cli.tui.keymap import Keymap, spell_key
 from dgaal_cli.tui.widgets.curve import curve_lines
 from dgaal_cli.tui.widgets.lines import (
@@ -42,7 +42,7 @@ class PanelModel:
     """What the panel draws."""
 
     view: LabelView
-    subject: Subject | None
+    image: QueryImage | None
     """The image on the screen; ahead of ``view`` while an answer is being saved."""
     keymap: Keymap
     is_guess_visible: bool
@@ -113,9 +113,9 @@ def _class_rows(model: PanelModel, width: int, height: int) -> list[Strip]:
 
 def _accepts(model: PanelModel, width: int) -> Pieces:
     """What Enter takes, by name."""
-    if not (model.is_guess_visible and model.subject):
+    if not (model.is_guess_visible and model.image):
         return ()
-    name = show(model.view.class_name(model.subject.predicted))
+    name = show(model.view.class_name(model.image.predicted))
     return ((f" ⏎ ▸ {pad(name, min(cell_len(name), width - 10))} ", theme.GOOD),)
 
 
@@ -134,9 +134,9 @@ def _fits_prefix(model: PanelModel, c: ClassRecord) -> bool:
 
 
 def _class_line(model: PanelModel, c: ClassRecord, width: int, *, most: int, longest: int) -> Strip:
-    subject = model.subject
-    share = dict(subject.probabilities).get(c.uid) if subject else None
-    is_top = model.is_guess_visible and subject is not None and subject.predicted == c.uid
+    image = model.image
+    share = dict(image.probabilities).get(c.uid) if image else None
+    is_top = model.is_guess_visible and image is not None and image.predicted == c.uid
     return _class_strip(
         width,
         code=model.keymap.code_of.get(c.uid, " "),
@@ -191,8 +191,8 @@ def _class_strip(  # noqa: PLR0913 - everything that a line depends on, so that 
 def _mark_of(model: PanelModel, uid: ClassUid) -> Piece:
     """``↶`` where an undone answer stood, so that a second thought starts from the first."""
     before = model.view.before
-    subject = model.subject
-    if before and subject and before.class_uid == uid and before.item_id == subject.item_id:
+    image = model.image
+    if before and image and before.class_uid == uid and before.item_id == image.item_id:
         return " ↶ ", theme.WARN
     return "   ", theme.BASE
 
@@ -203,10 +203,10 @@ def _group_lines(model: PanelModel, width: int) -> list[Strip]:
     for c in model.view.classes:
         groups.setdefault(model.keymap.code_of.get(c.uid, "")[:1], []).append(c)
     lines: list[Strip] = []
-    subject = model.subject
-    if model.is_guess_visible and subject is not None and subject.predicted is not None:
-        code = model.keymap.code_of.get(subject.predicted, "")
-        name = show(model.view.class_name(subject.predicted))
+    image = model.image
+    if model.is_guess_visible and image is not None and image.predicted is not None:
+        code = model.keymap.code_of.get(image.predicted, "")
+        name = show(model.view.class_name(image.predicted))
         cap: Piece = (f" {code} ", theme.KEYCAP_TOP)
         lines.append(boxed(width, (cap, (" ▸ ", theme.GOOD_STRONG), (name, theme.GOOD_STRONG))))
     room = max(4, (width - 4 - 4 - 5) // 2)
@@ -240,8 +240,8 @@ def _class_columns(
             code = model.keymap.code_of.get(c.uid, "")
             is_top = (
                 model.is_guess_visible
-                and model.subject is not None
-                and model.subject.predicted == c.uid
+                and model.image is not None
+                and model.image.predicted == c.uid
             )
             cap = theme.KEYCAP_TOP if is_top else theme.KEYCAP
             if code:

@@ -7,7 +7,7 @@ from textual.strip import Strip
 
 from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.tui import messages, theme
-from dgaal_cli.tui.prefetch import Prefetcher, Reader, Want
+from dgaal_cli.tui.prefetch import ImageRequest, Prefetcher, Reader
 from dgaal_cli.tui.render.choose import Mode
 from dgaal_cli.tui.widgets.rows import Rows
 
@@ -56,9 +56,9 @@ class Sheet(Rows):
 
     def draw(self) -> None:
         """Draw what is decoded, ask for the rest."""
-        wants = self._wants()
-        self._prefetcher.want(wants)
-        pictures = [self._prefetcher.get(want) for want in wants]
+        requests = self._requests()
+        self._prefetcher.request(requests)
+        pictures = [self._prefetcher.get(request) for request in requests]
         width, rows = self.size.width, self.cell_rows
         strips: list[Strip] = []
         for y in range(rows):
@@ -70,13 +70,13 @@ class Sheet(Rows):
             strips.append(Strip(parts).adjust_cell_length(width, theme.DIALOG))
         self.show_rows(strips)
 
-    def _wants(self) -> list[Want]:
+    def _requests(self) -> list[ImageRequest]:
         rows = self.cell_rows
         room = max(0, (self.size.width + GAP) // (2 * rows + GAP))
         count = min(room, len(self._samples))
         chosen = [self._samples[at * len(self._samples) // count] for at in range(count)]
         return [
-            Want(
+            ImageRequest(
                 item_id=ItemId(-1 - at),  # these are looked at, not labeled
                 sample_id=sample,
                 is_synthetic=True,
@@ -88,9 +88,9 @@ class Sheet(Rows):
             for at, sample in enumerate(chosen)
         ]
 
-    def _hear(self, want: Want) -> None:
+    def _hear(self, request: ImageRequest) -> None:
         if self.is_running:
-            self.post_message(messages.ImageReady(want))
+            self.post_message(messages.ImageReady(request))
 
     def on_image_ready(self, message: messages.ImageReady) -> None:
         """Show what was decoded."""

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from dgaal_cli.escaping import show
 from dgaal_cli.tui import theme
-from dgaal_cli.tui.bridge import LabelView, Press, StandingAnswer, Subject
+from dgaal_cli.tui.bridge import LabelView, Press, QueryImage, StandingAnswer
 from dgaal_cli.tui.keymap import Keymap, spell_key
 from dgaal_cli.tui.phrases import answer_words, labels
 from dgaal_cli.tui.widgets.lines import Piece, Pieces
@@ -18,30 +18,30 @@ HASTY_MS = 300
 
 
 def why_lines(
-    subject: Subject | None, view: LabelView, *, count: int, width: int, is_guess_visible: bool
+    image: QueryImage | None, view: LabelView, *, count: int, width: int, is_guess_visible: bool
 ) -> list[Pieces]:
     """Which image this is and why it is asked, in ``count`` lines: one or two.
 
     The class of the nearest labeled image is a guess too: it shows with guesses, or not at all.
     """
-    if subject is None:
+    if image is None:
         return [()] * count
-    name = show(subject.sample_id)
+    name = show(image.sample_id)
     if cell_len(name) > width // 3:
-        name = show(subject.sample_id.rpartition("/")[2])
-    head: list[Piece] = [(f" #{subject.rank}", theme.STRONG)] if subject.rank else []
+        name = show(image.sample_id.rpartition("/")[2])
+    head: list[Piece] = [(f" #{image.rank}", theme.STRONG)] if image.rank else []
     head.append((f" {name}", theme.BASE))
-    reason = show(subject.reason)
+    reason = show(image.reason)
     if not reason and view.strategy:
         reason = f"asked by {show(view.strategy)}"
     numbers: list[str] = []
-    if subject.score is not None:
-        numbers.append(f"score {subject.score:.3f}")
-    if subject.percentile is not None:
-        numbers.append(f"above {subject.percentile:.1f}% of the pool")
-    if subject.nearest:
-        guess = f" {show(subject.nearest_class)}" if is_guess_visible else ""
-        numbers.append(f"nearest {show(subject.nearest)}{guess}".rstrip())
+    if image.score is not None:
+        numbers.append(f"score {image.score:.3f}")
+    if image.percentile is not None:
+        numbers.append(f"above {image.percentile:.1f}% of the pool")
+    if image.nearest:
+        guess = f" {show(image.nearest_class)}" if is_guess_visible else ""
+        numbers.append(f"nearest {show(image.nearest)}{guess}".rstrip())
     if count == 1:
         return [(*head, ("  " + " · ".join([reason, *numbers]), theme.DIM))]
     return [(*head, (f"  {reason}", theme.BASE)), ((f" {' · '.join(numbers)}", theme.DIM),)]

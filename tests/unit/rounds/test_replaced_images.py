@@ -130,8 +130,8 @@ def test_a_gone_image_is_neither_first_nor_announced_as_the_next(workspace, is_h
     with open_session(workspace, config(workspace), annotator="ann") as opener:
         session = opener()
         view = session.open(is_hurried=is_hurried)
-        assert view.subject.sample_id == "b.png"
-        assert [subject.sample_id for subject in view.upcoming] == ["d.png"]
+        assert view.image.sample_id == "b.png"
+        assert [image.sample_id for image in view.upcoming] == ["d.png"]
         assert view.progress.left == 2
         remove(workspace, "d.png")
         session.grid()
@@ -159,8 +159,8 @@ def test_lost_images_leave_the_order_of_a_learner(workspace):
         replace(workspace, "a.png")
         remove(workspace, "c.png")
         view = session.view()
-        assert view.subject.sample_id == "b.png"
-        assert [subject.sample_id for subject in view.upcoming] == ["d.png"]
+        assert view.image.sample_id == "b.png"
+        assert [image.sample_id for image in view.upcoming] == ["d.png"]
         session.close()
 
 
@@ -169,16 +169,16 @@ def test_an_image_that_vanishes_on_the_screen_keeps_its_answer(workspace):
         session = opener()
         view = session.open()
         remove(workspace, "a.png", "b.png")
-        assert session.view().subject.sample_id == "a.png"
+        assert session.view().image.sample_id == "a.png"
         press = Press(
             op_id=new_op_id(),
             kind="label",
-            item_id=view.subject.item_id,
+            item_id=view.image.item_id,
             class_uid=view.classes[0].uid,
         )
         view = session.answer(press)
         assert not view.is_refused
-        assert view.subject.sample_id == "c.png"
+        assert view.image.sample_id == "c.png"
         session.close()
     assert labels(workspace) == {"a.png": "cat"}
 
@@ -197,7 +197,7 @@ def first_class(view):
     return Press(
         op_id=new_op_id(),
         kind="label",
-        item_id=view.subject.item_id,
+        item_id=view.image.item_id,
         class_uid=view.classes[0].uid,
     )
 
@@ -216,7 +216,7 @@ def test_a_pool_that_cannot_be_looked_at_keeps_no_answer_from_being_saved(
         view = session.open(is_hurried=not is_opened)
         fail_at(monkeypatch, workspace.root / "pool", code)
         view = session.answer(first_class(view))
-        assert view.subject.sample_id == "b.png"
+        assert view.image.sample_id == "b.png"
         session.answer(first_class(view))
         session.close()
     monkeypatch.undo()
@@ -250,7 +250,7 @@ def test_images_on_a_disk_inside_the_pool_that_is_not_there_are_kept(tmp_path, i
     (pool / "disk2/c.png").unlink()
     with open_session(workspace, config(workspace), annotator="ann") as opener:
         session = opener()
-        assert session.open().subject.sample_id == "disk1/a.png"
+        assert session.open().image.sample_id == "disk1/a.png"
         session.grid()
         session.close()
     assert [name for name, state in states(workspace).items() if state != "ok"] == ["disk2/c.png"]
@@ -293,7 +293,7 @@ def test_many_gone_images_are_set_aside_in_one_write(tmp_path, monkeypatch, is_n
         view = session.open()
         remove(workspace, *names[first:-1])
         view = session.answer(first_class(view))
-        assert view.subject.sample_id == names[-1 if is_next_gone else 1]
+        assert view.image.sample_id == names[-1 if is_next_gone else 1]
         assert len(writes) == 1
         assert view.progress.left == 30 - 1 - len(names[first:-1])
         assert "set aside, its file is gone: " in view.note
@@ -307,7 +307,7 @@ def test_the_image_on_the_screen_stays_while_others_are_set_aside(workspace):
         session = opener()
         view = session.open()
         remove(workspace, "a.png", "c.png")
-        assert session.view().subject.sample_id == "a.png"
+        assert session.view().image.sample_id == "a.png"
         assert states(workspace)["a.png"] == "ok"
         assert states(workspace)["c.png"] == "missing"
         assert not session.answer(first_class(view)).is_refused
@@ -323,12 +323,12 @@ def test_what_vanished_before_anybody_saw_it_cannot_be_answered(workspace):
     with open_session(workspace, config(workspace), annotator="ann") as opener:
         session = opener()
         view = session.open(is_hurried=True)
-        assert view.subject.sample_id == "a.png"  # a list is not read before the first frame
-        press = Press(op_id=new_op_id(), kind="cannot_tell", item_id=view.subject.item_id)
+        assert view.image.sample_id == "a.png"  # a list is not read before the first frame
+        press = Press(op_id=new_op_id(), kind="cannot_tell", item_id=view.image.item_id)
         view = session.answer(press)
         assert view.is_refused
         assert view.note.startswith("not saved; set aside, its file is gone: a.png")
-        assert view.subject.sample_id == "b.png"
+        assert view.image.sample_id == "b.png"
         session.close()
 
 
@@ -340,7 +340,7 @@ def test_a_disk_that_is_not_there_sets_nothing_aside(workspace, is_folder_kept):
         pool.mkdir()
     with open_session(workspace, config(workspace), annotator="ann") as opener:
         session = opener()
-        assert session.open().subject.sample_id == "a.png"
+        assert session.open().image.sample_id == "a.png"
         session.close()
     assert set(states(workspace).values()) == {"ok"}
 
@@ -366,17 +366,17 @@ def test_an_answer_to_an_image_replaced_meanwhile_is_refused(workspace):
         view = session.open()
         replace(workspace, "a.png")
         uid = view.classes[0].uid
-        item_id = view.subject.item_id
+        item_id = view.image.item_id
         view = session.answer(
             Press(op_id=new_op_id(), kind="label", item_id=item_id, class_uid=uid)
         )
         assert view.is_refused
         assert view.note.startswith("not saved; set aside")
-        assert view.subject.sample_id == "b.png"
+        assert view.image.sample_id == "b.png"
         before = replace(workspace, "b.png")
         page = [
-            Press(op_id=new_op_id(), kind="label", item_id=subject.item_id, class_uid=uid)
-            for subject in (view.subject, *view.upcoming)
+            Press(op_id=new_op_id(), kind="label", item_id=image.item_id, class_uid=uid)
+            for image in (view.image, *view.upcoming)
         ]
         view = session.answer_page(page)
         assert "b.png" in view.note

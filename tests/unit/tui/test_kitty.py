@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dgaal_cli.tui.prefetch import Prefetcher, Want
+from dgaal_cli.tui.prefetch import ImageRequest, Prefetcher
 from dgaal_cli.tui.render.choose import Mode, choose_mode
 from dgaal_cli.tui.render.fit import fit
 from dgaal_cli.tui.render.halfblock import build
@@ -144,7 +144,7 @@ def test_a_box_beyond_the_table_stays_half_blocks():
 
 def test_images_are_in_the_terminal_before_they_are_wanted_on_the_screen_and_freed_at_the_end():
     gallery, kitty = connected()
-    pictures: list[Want] = []
+    pictures: list[ImageRequest] = []
 
     class Reader:
         def read(self, sample_id, *, is_synthetic=False):
@@ -160,14 +160,14 @@ def test_images_are_in_the_terminal_before_they_are_wanted_on_the_screen_and_fre
 
     is_all = threading.Event()
 
-    def hear(want: Want) -> None:
-        pictures.append(want)
+    def hear(request: ImageRequest) -> None:
+        pictures.append(request)
         if len(pictures) == 3:
             is_all.set()
 
     prefetcher = Prefetcher(Reader, hear, gallery)
-    wants = [
-        Want(
+    requests = [
+        ImageRequest(
             item_id=at,
             sample_id=f"{at}.png",
             is_synthetic=False,
@@ -178,10 +178,10 @@ def test_images_are_in_the_terminal_before_they_are_wanted_on_the_screen_and_fre
         )
         for at in (1, 2, 3)
     ]
-    prefetcher.want(wants)
+    prefetcher.request(requests)
     prefetcher.start()
     assert is_all.wait(20)
-    shown = [prefetcher.get(want) for want in wants]
+    shown = [prefetcher.get(request) for request in requests]
     assert [picture.number in kitty.images for picture in shown] == [True, True, False]
     assert shown[0].note == "8x8 smooth"
     assert shown[2].segments  # thumbnails share their rows with words: half blocks

@@ -10,9 +10,9 @@ from textual.geometry import Size
 
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.tui import messages, theme
-from dgaal_cli.tui.bridge import LabelView, Press, StandingAnswer, Subject
+from dgaal_cli.tui.bridge import LabelView, Press, QueryImage, StandingAnswer
 from dgaal_cli.tui.keymap import Keymap
-from dgaal_cli.tui.prefetch import Picture, Prefetcher, Reader, Want
+from dgaal_cli.tui.prefetch import ImageRequest, Picture, Prefetcher, Reader
 from dgaal_cli.tui.render.choose import Mode
 from dgaal_cli.tui.widgets import words
 from dgaal_cli.tui.widgets.bars import SaveState, StatusModel, key_bar, status_line
@@ -39,7 +39,7 @@ class Scene:
     """What is to be seen."""
 
     view: LabelView
-    subject: Subject | None
+    image: QueryImage | None
     """The image on the screen; ahead of ``view`` while an answer is being saved."""
     keymap: Keymap
     save_state: SaveState = "saved"
@@ -55,20 +55,20 @@ class Scene:
     @property
     def is_guess_visible(self) -> bool:
         """Whether the model's guess for the image on the screen may be seen."""
-        subject = self.subject
-        has_guess = subject is not None and subject.predicted is not None and not subject.is_blind
+        image = self.image
+        has_guess = image is not None and image.predicted is not None and not image.is_blind
         return self.are_hints_on and has_guess
 
     @property
     def guess(self) -> Guess | None:
         """The visible guess; None without one."""
-        subject = self.subject
-        if subject is None or subject.predicted is None or not self.is_guess_visible:
+        image = self.image
+        if image is None or image.predicted is None or not self.is_guess_visible:
             return None
-        return subject.item_id, subject.predicted
+        return image.item_id, image.predicted
 
 
-class Deck(Covered):
+class SceneView(Covered):
     """Draws scenes; rows that did not change are not sent again."""
 
     def __init__(
@@ -88,7 +88,7 @@ class Deck(Covered):
         self._drawn_keys: tuple[object, ...] = ()
         self._room = Size(0, 0)
         self._waits = 0
-        self._prefetcher = Prefetcher(make_reader, self._hear_image, gallery)
+        self._prefetcher = Prefetcher(make_reader, self._on_image_drawn, gallery)
 
     def compose(self) -> ComposeResult:
         """Four widgets; the image lies in its frame."""
@@ -135,9 +135,9 @@ class Deck(Covered):
             self._is_loading = True
             self._prefetcher.start()
 
-    def fetch_file(self, subject: Subject, deliver: Callable[[str], None]) -> None:
+    def fetch_file(self, image: QueryImage, deliver: Callable[[str], None]) -> None:
         """Find the file of an image; ``deliver`` gets its path in the image thread."""
-        self._prefetcher.find_file(subject.sample_id, deliver, is_synthetic=subject.is_synthetic)
+        self._prefetcher.find_file(image.sample_id, deliver, is_synthetic=image.is_synthetic)
 
     def send_again(self) -> None:
         """Send the image once more, so that a frame follows."""
@@ -196,7 +196,7 @@ class Deck(Covered):
         scene, panel = self._scene, self.query_one("#panel", Rows)
         model = PanelModel(
             view=scene.view,
-            subject=scene.subject,
+            image=scene.image,
             keymap=scene.keymap,
             is_guess_visible=scene.is_guess_visible,
             prefix=scene.prefix,
@@ -208,18 +208,18 @@ class Deck(Covered):
             self._drawn_guess = scene.guess
 
     def _draw_frame(self) -> None:
-        scene, subject, picture = self._scene, self._scene.subject, self._picture()
+        scene, image, picture = self._scene, self._scene.image, self._picture()
         title = "POOL IMAGE"
-        if subject is None:
+        if image is None:
             title = "ROUND"
-        elif subject.is_synthetic:
+        elif image.is_synthetic:
             title = "◇ SYNTHETIC IMAGE ◇"
-        marks = ["⚑ flagged"] if subject and subject.is_flagged else []
-        if scene.are_hints_on and subject and subject.is_blind:
+        marks = ["⚑ flagged"] if image and image.is_flagged else []
+        if scene.are_hints_on and image and image.is_blind:
             marks.append("blind: answer without a guess")
         frame = self.query_one(Frame)
         captions = words.why_lines(
-            subject,
+            image,
             scene.view,
             count=caption_rows(self.size.height) - 1,
             width=frame.size.width,
@@ -229,7 +229,7 @@ class Deck(Covered):
             title=title,
             mark=" · ".join(marks),
             note=picture.note if picture else "",
-            is_synthetic=bool(subject and subject.is_synthetic),
+            is_synthetic=bool(image and image.is_synthetic),
             captions=(*captions, self._answer_line()),
         )
 
@@ -240,34 +240,34 @@ class Deck(Covered):
         if scene.pending:
             spoken = words.press_words(scene.pending, view, scene.keymap)
             return ((" … ", theme.WARN), (spoken, theme.STRONG), ("  saving", theme.DIM))
-        before, subject = view.before, scene.subject
-        if before and subject and before.item_id == subject.item_id:
+        before, image = view.before, scene.image
+        if before and image and before.item_id == image.item_id:
             return words.undone_line(before, view, scene.keymap)
         return words.saved_line(view.history[0] if view.history else None, view, scene.keymap)
 
     def _draw_image(self) -> None:
-        image, picture = self.query_one(ImageView), self._picture()
+        canvas, picture = self.query_one(ImageView), self._picture()
         scene = self._scene
         self._is_settled = False
-        if scene.subject is None:
-            image.show_lines(words.empty_lines(scene.view, scene.keymap))
+        if scene.image is None:
+            canvas.show_lines(words.empty_lines(scene.view, scene.keymap))
         elif picture is None:
-            image.show_lines(((("loading image …", theme.DIM),),))
+            canvas.show_lines(((("loading image …", theme.DIM),),))
         elif picture.error:
-            image.show_lines(words.unreadable(picture.error, image.size.width, scene.keymap))
+            canvas.show_lines(words.unreadable(picture.error, canvas.size.width, scene.keymap))
             self._is_settled = True
         else:
-            image.show_strips(picture.strips)
+            canvas.show_strips(picture.strips)
             self._is_settled = True
 
-    def _want(self, subject: Subject, room: Size | None = None) -> Want | None:
+    def _request_for(self, image: QueryImage, room: Size | None = None) -> ImageRequest | None:
         columns, rows = room or self.query_one(ImageView).size
         if columns < 1 or rows < 1:
             return None
-        return Want(
-            item_id=subject.item_id,
-            sample_id=subject.sample_id,
-            is_synthetic=subject.is_synthetic,
+        return ImageRequest(
+            item_id=image.item_id,
+            sample_id=image.sample_id,
+            is_synthetic=image.is_synthetic,
             columns=columns,
             rows=rows,
             mode=self._mode,
@@ -275,37 +275,39 @@ class Deck(Covered):
         )
 
     def _picture(self) -> Picture | None:
-        want = self._want(self._scene.subject) if self._scene.subject else None
-        return self._prefetcher.get(want) if want else None
+        request = self._request_for(self._scene.image) if self._scene.image else None
+        return self._prefetcher.get(request) if request else None
 
     def _ask_for_images(self) -> None:
         view = self._scene.view
-        subjects = [s for s in (self._scene.subject, *view.upcoming[:AHEAD]) if s]
-        subjects += [
-            Subject(item_id=g.item_id, sample_id=g.sample_id, is_synthetic=g.is_synthetic)
+        images = [s for s in (self._scene.image, *view.upcoming[:AHEAD]) if s]
+        images += [
+            QueryImage(item_id=g.item_id, sample_id=g.sample_id, is_synthetic=g.is_synthetic)
             for g in view.history[:1]  # where undo leads
         ]
         room = self.query_one(ImageView).size
-        wants: Sequence[Want | None] = [self._want(subject, room) for subject in subjects]
+        requests: Sequence[ImageRequest | None] = [
+            self._request_for(image, room) for image in images
+        ]
         # The image on the screen will be the newest answer: without a small picture made beforehand
         # a frame of its own would follow every answer.
-        small = [*subjects[:2], *view.history[:THUMB_COUNT]] if self._thumb_rows else []
-        thumbs = [self._thumb_want(each) for each in small]
-        self._prefetcher.want([want for want in (*wants, *thumbs) if want])
+        small = [*images[:2], *view.history[:THUMB_COUNT]] if self._thumb_rows else []
+        thumbs = [self._thumb_request(each) for each in small]
+        self._prefetcher.request([request for request in (*requests, *thumbs) if request])
 
-    def _hear_image(self, want: Want) -> None:
+    def _on_image_drawn(self, request: ImageRequest) -> None:
         if self.is_running:
-            self.post_message(messages.ImageReady(want))
+            self.post_message(messages.ImageReady(request))
 
     def on_image_ready(self, message: messages.ImageReady) -> None:
         """Show what was waited for."""
         message.stop()
-        subject = self._scene.subject
-        if message.want.is_thumb:
+        image = self._scene.image
+        if message.request.is_thumb:
             shown = self._scene.view.history[:THUMB_COUNT]
-            if any(given.item_id == message.want.item_id for given in shown):
+            if any(given.item_id == message.request.item_id for given in shown):
                 self._draw_panel()
-        elif subject and message.want == self._want(subject):
+        elif image and message.request == self._request_for(image):
             self._draw_image()
             self._draw_text()
 
@@ -314,11 +316,11 @@ class Deck(Covered):
             self._thumb_rows = rows
             self.call_after_refresh(self._ask_for_images)
         given = next((g for g in self._scene.view.history if g.item_id == item_id), None)
-        picture = self._prefetcher.get(self._thumb_want(given)) if given and rows else None
+        picture = self._prefetcher.get(self._thumb_request(given)) if given and rows else None
         return list(picture.segments) if picture and picture.segments else None
 
-    def _thumb_want(self, image: Subject | StandingAnswer) -> Want:
-        return Want(
+    def _thumb_request(self, image: QueryImage | StandingAnswer) -> ImageRequest:
+        return ImageRequest(
             item_id=image.item_id,
             sample_id=image.sample_id,
             is_synthetic=image.is_synthetic,
