@@ -89,7 +89,7 @@ def compared(exact: Path, coarse: Path, pool: str) -> list[Line]:
             began = time.thread_time()
             scores[place].append(engine.run({"images": block})["score"])
             seconds[place].append(time.thread_time() - began)
-    agreement = compare_rankings(*(np.concatenate(part) for part in scores), least=-1.0)
+    agreement = compare_rankings(*(np.concatenate(part) for part in scores), min_spearman=-1.0)
     float32, int8 = (1e6 * float(np.median(part)) / BATCH for part in seconds)
     return [
         Line(f"Spearman over {agreement.images:,} images", agreement.spearman, ">= 0.99"),

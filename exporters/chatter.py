@@ -1,4 +1,4 @@
-"""Keeps what exporters print, warn and log away from the user's terminal."""
+"""Capture output, warnings and log records of the export libraries."""
 
 import contextlib
 import io
@@ -8,15 +8,15 @@ from collections.abc import Generator
 
 
 class ExportError(RuntimeError):
-    """A module cannot be brought into a format."""
+    """A module cannot be exported to a format."""
 
 
 @contextlib.contextmanager
 def contained() -> Generator[io.StringIO]:
-    """Swallow output, warnings and log records of the block; yields what was printed.
+    """Suppress output, warnings and log records of the block; yield the printed text.
 
-    Exporters try several ways and tell of each on stdout, and TorchScript announces its own
-    deprecation at every call. Whoever calls an exporter says once what a user should know.
+    Exporters try several strategies and print about each, and TorchScript warns of its deprecation
+    at every call. The caller reports once what the user needs to know.
     """
     printed = io.StringIO()
     disabled = logging.root.manager.disable

@@ -1,4 +1,4 @@
-"""The manifest inside an artifact: put in at export, read before a runtime is started.
+"""The manifest inside an artifact: written at export, read before a runtime starts.
 
 Standard library only. The bytes given to ``read_manifest`` must have passed ``seal.check``.
 """
@@ -16,7 +16,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def embed(data: bytes, manifest: Manifest, format: str) -> bytes:  # noqa: A002
-    """Return the unsealed file with this manifest in it, replacing an older one."""
+    """Return the unsealed file with this manifest; an older manifest is replaced."""
     document = manifest.to_json().encode()
     if format == "onnx":
         return onnx_wire.with_metadata(data, KEY, document)
@@ -24,11 +24,11 @@ def embed(data: bytes, manifest: Manifest, format: str) -> bytes:  # noqa: A002
 
 
 def read_manifest(data: bytes, format: str) -> Manifest:  # noqa: A002
-    """Read the manifest and make sure that the file needs nothing besides itself.
+    """Read the manifest and check that the model refers to no other file.
 
     Raises:
-        ManifestError: There is no manifest, it is of a later schema, or the model refers to
-            other files.
+        ManifestError: The manifest is missing or has a later schema, or the model refers to other
+            files.
     """
     try:
         document = _from_onnx(data) if format == "onnx" else _from_torchscript(data)
@@ -40,7 +40,7 @@ def read_manifest(data: bytes, format: str) -> Manifest:  # noqa: A002
 def _from_onnx(data: bytes) -> bytes:
     documents = [value for key, value in onnx_wire.metadata(data) if key == KEY]
     if len(documents) != 1:
-        raise ManifestError("it does not hold exactly one manifest")
+        raise ManifestError("it does not contain exactly one manifest")
     onnx_wire.refuse_dependencies(data)
     return documents[0]
 
@@ -50,21 +50,21 @@ def _from_torchscript(data: bytes) -> bytes:
         return _extra_file(data)
     except ManifestError:
         raise
-    except Exception as error:  # on hostile bytes zipfile raises nearly anything
-        raise ManifestError("it is no whole archive") from error
+    except Exception as error:  # zipfile raises almost any error on hostile bytes
+        raise ManifestError("it is not a complete archive") from error
 
 
 def _extra_file(data: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         found = [info for info in archive.infolist() if info.filename.endswith(f"/extra/{KEY}")]
         if len(found) != 1 or found[0].file_size > MAX_BYTES:
-            raise ManifestError("it does not hold exactly one manifest")
+            raise ManifestError("it does not contain exactly one manifest")
         with archive.open(found[0]) as stream:
             return stream.read(MAX_BYTES + 1)
 
 
 def _repacked(data: bytes, document: bytes) -> bytes:
-    """Copy the archive without debug records: they hold source paths of the exporting host."""
+    """Copy the archive without debug records, which contain source paths of the exporting host."""
     target = io.BytesIO()
     with (
         zipfile.ZipFile(io.BytesIO(data)) as old,

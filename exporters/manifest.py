@@ -1,7 +1,7 @@
-"""What an artifact says of itself: everything a scorer needs, as one JSON document.
+"""The manifest of an artifact: everything that scoring needs, as one JSON document.
 
-The document is embedded in every exported file and lies beside it as ``manifest.json``. Only the
-standard library is used, so that a scoring host reads it before any runtime is imported.
+The document is embedded in every exported file, and written next to it as ``manifest.json``. This
+module uses only the standard library, so that it can be read before a runtime is imported.
 """
 
 import json
@@ -11,23 +11,23 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, cast, get_args
 
 SCHEMA = 1
-"""Version of the document that this code writes; larger ones are refused."""
+"""Version of the document that this code writes; later versions are refused."""
 
 Role = Literal["sampler", "generator", "classifier"]
 ROLES: tuple[Role, ...] = get_args(Role)
 """image -> score, image -> new image, image -> class."""
 
 RESIZE_RULES = ("stretch-bilinear",)
-"""How an image of another size is brought to the input size."""
+"""How an image of another size is resized to the input size."""
 
 SCORE_DIRECTION = "higher = ask first"
 
 MAX_BYTES = 8 * 1024 * 1024
-"""A larger document is not one of ours."""
+"""Upper bound of the size in bytes; dgaal never writes a larger document."""
 
 
 class ManifestError(ValueError):
-    """The document is missing, malformed or of a later version."""
+    """The document is missing, malformed, or has a later version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class TensorInfo:
 
     name: str
     shape: tuple[int | str, ...]
-    """``"N"`` is the number of images of a batch; everything else is fixed."""
+    """``"N"`` is the batch size; all other lengths are fixed."""
     dtype: str
     """``"uint8"`` or ``"float32"``."""
     meaning: str
@@ -48,7 +48,7 @@ class Manifest:
 
     role: Role
     method: str
-    """Name of the active-learning method whose networks these are."""
+    """Name of the active-learning method that trained the networks."""
     input_size: int
     """Side of the square input in pixels."""
     channels: int
@@ -58,27 +58,27 @@ class Manifest:
     layout: str = "NHWC"
     dtype: str = "uint8"
     value_range: tuple[int, int] = (0, 255)
-    """Pixels go in as they are decoded: normalization is inside the graph."""
+    """Pixels are passed as decoded; normalization is inside the graph."""
     resize_rule: str = "stretch-bilinear"
     classes: tuple[str, ...] = ()
-    """Class names in the order of the probabilities; empty where there is no task model."""
+    """Class names in the order of the probabilities; empty without a task model."""
     class_uids: tuple[str, ...] = ()
-    """Identities of the classes, same order; they survive a renaming."""
+    """Class uids in the same order; a renamed class keeps its uid."""
     score_direction: str = SCORE_DIRECTION
     score_quantiles: tuple[float, ...] = ()
-    """101 percentiles of the training pool's scores, ascending; empty where unknown."""
+    """101 percentiles of the training pool's scores, ascending; empty if unknown."""
     dataset_digest: str = ""
-    """Identity of the pool that the networks learned from."""
+    """Digest of the pool that the networks were trained on."""
     seed: int = 0
     round: int = 0
     labels: int = 0
-    """Images of the pool and drawings that somebody had named."""
+    """Labeled images, pool and synthetic."""
     accuracy: float | None = None
-    """0..1 of the task model on images it did not learn from."""
+    """0..1, of the task model on images that were not used for training."""
     precision: str = "float32"
-    """``"float32"``, or ``"int8"`` where convolutions are quantized."""
+    """``"float32"``, or ``"int8"`` if convolutions are quantized."""
     agreement: Mapping[str, float] = field(default_factory=dict[str, float])
-    """How a quantized artifact ranks held-out images beside the float32 one."""
+    """Rank agreement of a quantized artifact with the float32 one on held-out images."""
     parity: Mapping[str, Mapping[str, float]] = field(
         default_factory=dict[str, Mapping[str, float]]
     )
@@ -92,7 +92,7 @@ class Manifest:
         _check(self)
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """Return the document; the same manifest gives the same text."""
+        """Return the document; equal manifests give equal text."""
         return json.dumps(asdict(self), sort_keys=True, indent=indent, allow_nan=False)
 
 
@@ -100,14 +100,14 @@ def parse(text: bytes | str) -> Manifest:
     """Read a document back.
 
     Raises:
-        ManifestError: It is malformed, inconsistent or of a later schema.
+        ManifestError: It is malformed, inconsistent, or has a later schema.
     """
     if len(text) > MAX_BYTES:
-        raise ManifestError("its manifest is larger than any that dgaal writes")
+        raise ManifestError("its manifest is too large")
     try:
         document: object = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise ManifestError("its manifest is no JSON document") from error
+        raise ManifestError("its manifest is not a JSON document") from error
     fields = _Fields(document)
     schema = fields.integer("schema")
     if schema > SCHEMA:
@@ -156,7 +156,7 @@ def _check(manifest: Manifest) -> None:
         (manifest.precision not in ("float32", "int8"), "its precision is unknown"),
         (len(manifest.classes) != len(manifest.class_uids), "its class list is inconsistent"),
         (len(set(manifest.class_uids)) != len(manifest.class_uids), "it names a class twice"),
-        (not _is_scale(manifest.score_quantiles), "its score quantiles are no ascending scale"),
+        (not _is_scale(manifest.score_quantiles), "its score quantiles are not ascending"),
         (not _are_distinct(manifest.inputs), "its inputs are missing or badly named"),
         (not _are_distinct(manifest.outputs), "its outputs are missing or badly named"),
         (
@@ -166,7 +166,7 @@ def _check(manifest: Manifest) -> None:
     )
     for is_wrong, what in problems:
         if is_wrong:
-            raise ManifestError(f"its manifest cannot be right: {what}")
+            raise ManifestError(f"its manifest is invalid: {what}")
 
 
 def _is_scale(quantiles: Sequence[float]) -> bool:
@@ -178,7 +178,7 @@ def _is_scale(quantiles: Sequence[float]) -> bool:
 
 def _are_distinct(tensors: Sequence[TensorInfo]) -> bool:
     names = [tensor.name for tensor in tensors]
-    # Names enter generated code (the model card), so nothing but identifiers will do.
+    # Names are written into generated code (the model card), so they must be identifiers.
     are_names = all(name.isascii() and name.isidentifier() for name in names)
     return bool(names) and are_names and len(set(names)) == len(names)
 
@@ -191,10 +191,10 @@ def _tensor(fields: "_Fields") -> TensorInfo:
     shape = tuple(fields.items("shape"))
     is_batched = len(shape) > 0 and shape[0] == "N"
     if not is_batched or not all(_is_length(side) for side in shape[1:]):
-        raise ManifestError("its manifest cannot be right: a shape is not (N, fixed lengths)")
+        raise ManifestError("its manifest is invalid: a shape is not (N, fixed lengths)")
     dtype = fields.text("dtype")
     if dtype not in ("uint8", "float32"):
-        raise ManifestError("its manifest cannot be right: a data type is unknown")
+        raise ManifestError("its manifest is invalid: a data type is unknown")
     return TensorInfo(
         name=fields.text("name"),
         shape=cast("tuple[int | str, ...]", shape),
@@ -208,7 +208,7 @@ def _is_length(side: object) -> bool:
 
 
 class _Fields:
-    """Typed access to a JSON object; every surprise is a ManifestError that names the key."""
+    """Typed access to a JSON object; a wrong type raises a ManifestError that names the key."""
 
     def __init__(self, document: object) -> None:
         self._document = _object(document)
@@ -246,7 +246,7 @@ class _Fields:
 
 def _object(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ManifestError("its manifest holds a list or a value where an object belongs")
+        raise ManifestError("its manifest has a list or a value instead of an object")
     return cast("dict[str, Any]", value)
 
 
@@ -264,13 +264,13 @@ def _integer(value: object, key: str) -> int:
 
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ManifestError("its manifest holds something else where a number belongs")
+        raise ManifestError("its manifest has another value instead of a number")
     try:
         number = float(value)
     except OverflowError as error:
-        raise ManifestError("its manifest holds a number beyond all measure") from error
+        raise ManifestError("its manifest has a number that is too large") from error
     if not math.isfinite(number):
-        raise ManifestError("its manifest holds a number that is not finite")
+        raise ManifestError("its manifest has a number that is not finite")
     return number
 
 

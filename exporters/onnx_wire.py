@@ -1,7 +1,7 @@
-"""Just enough of the ONNX wire format to look into a file without a parser that can be hurt.
+"""A minimal reader of the ONNX wire format, safe on hostile files.
 
-Reads the metadata, and answers whether a model is complete in itself: no tensor that lies in
-another file, no operator outside the standard set. Field numbers are those of ``onnx.proto3``.
+Reads the metadata, and checks that a model is self-contained: no tensor in another file, no
+operator outside the standard set. Field numbers are those of ``onnx.proto3``.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _MODEL_GRAPH, _MODEL_OPSET, _MODEL_METADATA, _MODEL_TRAINING, _MODEL_FUNCTION = 
 _TENSOR_EXTERNAL, _TENSOR_LOCATION = 13, 14
 
 _Kind = str
-# Message -> field -> message that lies there. What is not listed cannot contain a tensor.
+# Message -> field -> type of the nested message. Fields that are not listed cannot contain tensors.
 _CHILDREN: dict[_Kind, dict[int, _Kind]] = {
     "model": {_MODEL_GRAPH: "graph", _MODEL_FUNCTION: "function", _MODEL_OPSET: "opset"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
@@ -33,14 +33,14 @@ _DOMAIN_FIELD = {"opset": 1, "node": 7}
 
 
 class WireError(ValueError):
-    """The bytes are no ONNX model, or one that dgaal never writes."""
+    """The bytes are not an ONNX model, or a model that dgaal never writes."""
 
 
 def metadata(data: bytes) -> list[tuple[str, bytes]]:
-    """Return the model's metadata entries in file order; a key may stand more than once.
+    """Return the model's metadata entries in file order; keys can repeat.
 
     Raises:
-        WireError: The bytes are no protobuf message.
+        WireError: The bytes are not a protobuf message.
     """
     entries: list[tuple[str, bytes]] = []
     for number, value in _fields(memoryview(data)):
@@ -51,7 +51,7 @@ def metadata(data: bytes) -> list[tuple[str, bytes]]:
 
 
 def with_metadata(data: bytes, key: str, value: bytes) -> bytes:
-    """Return the model with the metadata ``key`` set to ``value``, replacing older entries."""
+    """Return the model with the metadata ``key`` set to ``value``; older entries are removed."""
     kept = [
         data[start:end]
         for number, content, start, end in _spans(memoryview(data))
@@ -62,23 +62,23 @@ def with_metadata(data: bytes, key: str, value: bytes) -> bytes:
 
 
 def refuse_dependencies(data: bytes) -> None:
-    """Make sure that the model needs nothing but its own bytes and standard operators.
+    """Check that the model needs no other file and only standard operators.
 
     Raises:
-        WireError: A tensor lies in another file, or an operator is not a standard one.
+        WireError: A tensor is in another file, or an operator is not standard.
     """
     _visit("model", memoryview(data), 0)
 
 
 def _visit(kind: _Kind, message: memoryview, depth: int) -> None:
     if depth > _MAX_DEPTH:
-        raise WireError("its graph is nested deeper than any that dgaal writes")
+        raise WireError("its graph is nested too deeply")
     children = _CHILDREN[kind]
     for number, value in _fields(message):
         if kind == "tensor" and number in (_TENSOR_EXTERNAL, _TENSOR_LOCATION) and value != 0:
             raise WireError("it keeps weights in another file, which is never read")
         if kind == "model" and number == _MODEL_TRAINING:
-            raise WireError("it holds training instructions, which are never run")
+            raise WireError("it contains training instructions, which are never run")
         if number == _DOMAIN_FIELD.get(kind) and _text(value) not in _STANDARD_DOMAINS:
             raise WireError("it needs operators outside the ONNX standard")
         if number in children:
@@ -95,7 +95,7 @@ def _text(value: Value) -> bytes:
 
 def _message(value: Value) -> memoryview:
     if isinstance(value, int):
-        raise WireError("it is no ONNX model")
+        raise WireError("it is not an ONNX model")
     return value
 
 
@@ -122,10 +122,10 @@ def _spans(message: memoryview) -> Iterator[tuple[int, Value, int, int]]:
             position += 4 if wire_type == _FIXED32 else 8
             value = 0
         else:
-            raise WireError("it is no ONNX model")
-        # A parser that keeps 32 bits of a tag would see another field than this one.
+            raise WireError("it is not an ONNX model")
+        # A parser that keeps only 32 bits of a tag would read another field.
         if position > size or not 0 < number < _MAX_FIELD:
-            raise WireError("it is no ONNX model")
+            raise WireError("it is not an ONNX model")
         yield number, value, start, position
 
 
@@ -139,7 +139,7 @@ def _varint(message: memoryview, position: int) -> tuple[int, int]:
         result |= (byte & 0x7F) << shift
         if byte < 0x80:
             return result, position
-    raise WireError("it is no ONNX model")
+    raise WireError("it is not an ONNX model")
 
 
 def _field(number: int, content: bytes) -> bytes:

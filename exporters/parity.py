@@ -1,6 +1,6 @@
-"""Agreement of an exported artifact with the eager model, measured and judged.
+"""The parity check: compare an exported artifact with the eager model.
 
-Receives two callables, so it tests the engine that users run without knowing it.
+It receives two callables, so that it does not depend on the engine that it tests.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,19 +19,19 @@ BATCH_SIZES = (1, 2, 7)
 
 
 class ParityError(ValueError):
-    """The artifact does not compute what the eager model does."""
+    """The artifact computes other outputs than the eager model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParityReport:
-    """Largest absolute differences, all within tolerance."""
+    """Maximum absolute differences, all within tolerance."""
 
     differences: dict[str, dict[str, float]]
-    """Batch size -> output -> largest absolute difference."""
+    """Batch size -> output -> maximum absolute difference."""
 
     @property
     def largest(self) -> float:
-        """Largest of all differences."""
+        """Maximum of all differences."""
         return max(value for row in self.differences.values() for value in row.values())
 
 
@@ -42,7 +42,7 @@ def measure(
     *,
     batch_sizes: Sequence[int] = BATCH_SIZES,
 ) -> ParityReport:
-    """Run both on the same images and compare every output.
+    """Run both callables on the same images and compare every output.
 
     Raises:
         ParityError: An output is missing, has another shape or type, is not finite, or differs
@@ -59,7 +59,7 @@ def measure(
             if not difference <= limit:
                 raise ParityError(
                     f"output {output.name!r} differs by {difference:.3g} at batch size {batch}, "
-                    f"allowed is {limit:.3g}"
+                    f"the limit is {limit:.3g}"
                 )
             row[output.name] = difference
     return ParityReport(differences=differences)
@@ -78,11 +78,11 @@ def _difference(
     promised = (batch, *output.shape[1:])
     if left.shape != promised or right.shape != promised:
         raise ParityError(
-            f"{where} has shape {right.shape}, the eager model {left.shape}, promised {promised}"
+            f"{where} has shape {right.shape}, the eager model {left.shape}, expected {promised}"
         )
     if str(left.dtype) != output.dtype or str(right.dtype) != output.dtype:
         raise ParityError(
-            f"{where} is {right.dtype}, the eager model's {left.dtype}, promised {output.dtype}"
+            f"{where} is {right.dtype}, the eager model's {left.dtype}, expected {output.dtype}"
         )
     if not (np.isfinite(left).all() and np.isfinite(right).all()):
         raise ParityError(f"{where} is not finite everywhere")

@@ -1,10 +1,10 @@
-"""float32 ONNX -> int8 convolutions, and how well the ranking survived.
+"""Quantize the convolutions of an ONNX model to int8, and measure the change of the ranking.
 
-Only convolutions are quantized, and of those not the ones that see pixels, which are the cheapest
-and forgive least. Heads and scores stay float32, for a rounded score ties images that were not
-equal. Ranges come from images of the pool, cut at a percentile, for single outliers would coarsen
-all other values. A ReLU behind such a convolution is rounded with it: rounding before it as well
-costs precision, half of it for values that are about to become zero.
+Only convolutions are quantized, and not those on pixels, which are the cheapest and the most
+sensitive. Heads and scores stay float32, since rounded scores would give equal values to different
+images. Ranges come from images of the pool and are cut at a percentile, since single outliers would
+make all other values coarser. A ReLU after a quantized convolution is rounded together with it:
+rounding before the ReLU as well loses precision.
 """
 
 import tempfile
@@ -22,10 +22,10 @@ MIN_SPEARMAN = 0.99
 """Rank agreement with float32 below which a quantized sampler is refused."""
 
 TOP_SHARE = 0.05
-"""The part of the ranking that a query is likely to ask."""
+"""The share of the ranking that a query is likely to select from."""
 
 GOOD_OVERLAP = 0.97
-"""Overlap of the best 5 % with which a quantized sampler asks nearly what the float32 one asks."""
+"""Overlap of the best 5 % from which queries of both samplers are nearly the same."""
 
 _CALIBRATION_IMAGES = 512
 _CALIBRATION_BATCH = 64
@@ -38,7 +38,7 @@ class AgreementError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """How a quantized sampler ranks images beside the float32 one."""
+    """Rank agreement of a quantized sampler with the float32 one."""
 
     spearman: float
     """Rank correlation, -1..1."""
@@ -47,7 +47,7 @@ class Agreement:
     images: int
 
     def as_document(self) -> dict[str, float]:
-        """Return what goes into the manifest."""
+        """Return the values for the manifest."""
         return {
             "spearman": self.spearman,
             "top_5_percent_overlap": self.top_overlap,
@@ -60,7 +60,7 @@ def quantize(data: bytes, images: NDArray[np.uint8], *, input_name: str = "image
 
     Args:
         data: An unsealed float32 ONNX file with one image input.
-        images: (M, H, W, C) images of the pool, M >= 1; ranges come from some, spread over all.
+        images: (M, H, W, C) images of the pool, M >= 1; an evenly spaced subset sets the ranges.
         input_name: Name of the image input.
 
     Raises:
@@ -80,12 +80,12 @@ def quantize(data: bytes, images: NDArray[np.uint8], *, input_name: str = "image
 
 
 def compare_rankings(
-    expected: NDArray[np.float32], got: NDArray[np.float32], *, least: float = MIN_SPEARMAN
+    expected: NDArray[np.float32], got: NDArray[np.float32], *, min_spearman: float = MIN_SPEARMAN
 ) -> Agreement:
     """Compare two score arrays of shape (M,), M >= 2, of the same images.
 
     Raises:
-        AgreementError: They rank differently, or a score is not finite.
+        AgreementError: The rankings differ too much, or a score is not finite.
     """
     if not (np.isfinite(expected).all() and np.isfinite(got).all()):
         raise AgreementError("a quantized score is not finite")
@@ -93,24 +93,25 @@ def compare_rankings(
     count = max(1, round(TOP_SHARE * len(expected)))
     best = set(np.argsort(-expected, kind="stable")[:count].tolist())
     overlap = len(best & set(np.argsort(-got, kind="stable")[:count].tolist())) / count
-    if not spearman >= least:
+    if not spearman >= min_spearman:
         raise AgreementError(
-            f"int8 scores rank {len(expected)} images with Spearman {spearman:.4f} beside "
-            f"float32, at least {least} is needed (top-5% overlap {overlap:.2f})"
+            f"int8 scores rank {len(expected)} images with Spearman {spearman:.4f} "
+            f"compared with float32; at least {min_spearman} is required "
+            f"(top-5% overlap {overlap:.2f})"
         )
     return Agreement(spearman=spearman, top_overlap=overlap, images=len(expected))
 
 
 def split_pool(
-    images: NDArray[np.uint8], *, most: int = 2000
+    images: NDArray[np.uint8], *, max_images: int = 2000
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Take two disjoint samples, each spread over the whole pool: to quantize by, and to judge by.
+    """Return two disjoint, evenly spaced samples of the pool: for calibration and comparison.
 
     Args:
         images: (M, H, W, C) images of the pool, in any order, M >= 2.
-        most: Most images of a sample.
+        max_images: Maximum images in a sample.
     """
-    return _spread(images[::2], most), _spread(images[1::2], most)
+    return _spread(images[::2], max_images), _spread(images[1::2], max_images)
 
 
 def _spread(images: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
@@ -125,17 +126,17 @@ def _quantize_file(model: Any, target: Path, feeds: Iterator[dict[str, Any]]) ->
         def get_next(self) -> Any:
             return next(feeds, None)
 
-    seeing_pixels = _seeing_pixels(model)
+    on_pixels = _pixel_convolutions(model)
     tools.quantize_static(
         model,
         target,
         Reader(),
         quant_format=tools.QuantFormat.QDQ,
         op_types_to_quantize=["Conv", "Relu"],
-        nodes_to_exclude=[*seeing_pixels, *_other_relus(model, seeing_pixels)],
+        nodes_to_exclude=[*on_pixels, *_other_relus(model, on_pixels)],
         per_channel=True,
-        # Seven bits for weights: products of eight saturate on processors without VNNI, and the
-        # host that scores need not be the host that compared rankings.
+        # Seven bits for weights: products of eight bits saturate on processors without VNNI, and
+        # scoring may run on another host than the comparison of rankings.
         reduce_range=True,
         activation_type=tools.QuantType.QUInt8,
         weight_type=tools.QuantType.QInt8,
@@ -143,8 +144,8 @@ def _quantize_file(model: Any, target: Path, feeds: Iterator[dict[str, Any]]) ->
     )
 
 
-def _seeing_pixels(model: Any) -> list[str]:
-    """Name the convolutions that see pixels."""
+def _pixel_convolutions(model: Any) -> list[str]:
+    """Return the names of convolutions whose input has at most three channels."""
     depth = {tensor.name: tensor.dims[1] for tensor in model.graph.initializer if tensor.dims[1:]}
     return [
         node.name
@@ -155,7 +156,7 @@ def _seeing_pixels(model: Any) -> list[str]:
 
 
 def _other_relus(model: Any, left_out: list[str]) -> list[str]:
-    """Name the ReLUs that do not stand behind a convolution that is quantized."""
+    """Return the names of ReLUs that do not follow a quantized convolution."""
     made_by = {name: node for node in model.graph.node for name in node.output}
     quantized = [n.name for n in model.graph.node if n.op_type == "Conv" and n.name not in left_out]
     return [
@@ -167,7 +168,7 @@ def _other_relus(model: Any, left_out: list[str]) -> list[str]:
 
 
 def _feeds(images: NDArray[np.uint8], name: str) -> Iterator[dict[str, Any]]:
-    # The collector stacks what it saw, so all batches must be of one size; a rest is left out.
+    # The collector stacks its batches, so all must have one size; a remainder is left out.
     images = _spread(images, _CALIBRATION_IMAGES)
     size = min(_CALIBRATION_BATCH, len(images))
     for start in range(0, len(images) - size + 1, size):
@@ -182,7 +183,7 @@ def _spearman(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
 
 
 def _mean_ranks(values: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Ranks from 0; equal values share their mean rank."""
+    """Return ranks from 0; equal values share their mean rank."""
     _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts) - 1.0
     return (last - (counts - 1) / 2.0)[group]

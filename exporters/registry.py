@@ -1,4 +1,4 @@
-"""Export formats by name, as strings, so that listing them imports nothing."""
+"""Export formats by name, as strings: listing them imports nothing."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ SUFFIXES = {"onnx": ".onnx", "torchscript": ".ts"}
 
 
 def load_exporter(format: str) -> "Exporter":  # noqa: A002
-    """Import the function that turns (module, spec) into an unsealed file with its manifest.
+    """Import the function that exports (module, spec) to an unsealed file with its manifest.
 
     Raises:
         KeyError: The format is unknown.

@@ -1,9 +1,9 @@
-"""A digest at the end of every artifact, checked before any parser sees a byte.
+"""A digest at the end of every artifact, checked before the file is parsed.
 
-No model format detects damage by itself: after one flipped bit most files still load and are
-silently wrong. The trailer holds the SHA-256 of everything before it in a place that the format
-tolerates, so the sealed file is still a plain ONNX or TorchScript file for everyone else. It
-proves that the bytes are whole, not who made them.
+No model format detects damage: after one flipped bit, most files still load and give wrong
+results without an error. The trailer contains the SHA-256 of all bytes before it, in a place that
+the format ignores, so a sealed file is still a valid ONNX or TorchScript file. The seal proves
+that the bytes are unchanged, not who wrote them.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ _HEX_LENGTH = 64
 _ENTRY = bytes((0x0A, len(_KEY))) + _KEY + bytes((0x12, _HEX_LENGTH))
 _ONNX_MARK = bytes((0x72, len(_ENTRY) + _HEX_LENGTH)) + _ENTRY
 
-# The comment of a zip archive: its length stands in the last two bytes of the end record.
+# The comment of a zip archive: its length is in the last two bytes of the end record.
 _ZIP_END = b"PK\x05\x06"
 _ZIP_END_LENGTH = 22
 _ZIP_MARK = _KEY + b"="
@@ -25,7 +25,7 @@ _MARKS = {"onnx": _ONNX_MARK, "torchscript": _ZIP_MARK}
 
 
 class SealError(ValueError):
-    """The bytes are not the whole and unchanged content of a sealed file."""
+    """The bytes are not the complete and unchanged content of a sealed file."""
 
 
 def seal(data: bytes, format: str) -> bytes:  # noqa: A002 - the word users know
@@ -36,7 +36,7 @@ def seal(data: bytes, format: str) -> bytes:  # noqa: A002 - the word users know
         format: ``"onnx"`` or ``"torchscript"``.
 
     Raises:
-        SealError: The bytes end in a way that leaves no place for the trailer.
+        SealError: The end of the file has no place for the trailer.
     """
     if format == "torchscript":
         data = _with_comment_length(data)
@@ -45,25 +45,25 @@ def seal(data: bytes, format: str) -> bytes:  # noqa: A002 - the word users know
 
 
 def check(data: bytes, format: str) -> None:  # noqa: A002
-    """Make sure that every byte is the one that was sealed.
+    """Check that no byte has changed since the file was sealed.
 
     Raises:
-        SealError: Any byte was changed, lost or added, or the file was never sealed.
+        SealError: A byte was changed, removed or added, or the file was never sealed.
     """
     mark = _MARKS[format]
     body, digest = data[:-_HEX_LENGTH], data[-_HEX_LENGTH:]
     if not body.endswith(mark):
-        raise SealError("it is cut short, or was not written by 'dgaal export'")
+        raise SealError("it is truncated, or was not written by 'dgaal export'")
     if format == "torchscript" and not _has_comment_length(body):
-        raise SealError("it is cut short, or was not written by 'dgaal export'")
+        raise SealError("it is truncated, or was not written by 'dgaal export'")
     if hashlib.sha256(body).hexdigest().encode() != digest:
-        raise SealError("its content differs from what was exported")
+        raise SealError("its content has changed since the export")
 
 
 def _with_comment_length(data: bytes) -> bytes:
     end = data[-_ZIP_END_LENGTH:]
     if not end.startswith(_ZIP_END) or end[-2:] != b"\0\0":
-        raise SealError("it does not end as a zip archive without a comment does")
+        raise SealError("it does not end like a zip archive without a comment")
     return data[:-2] + _ZIP_COMMENT_LENGTH.to_bytes(2, "little")
 
 

@@ -1,8 +1,8 @@
-"""Convolutions onto maps of a few pixels, written as one matrix product over patches.
+"""Convolutions with small output maps, rewritten as one matrix product over patches.
 
-Encoders end in maps of 2 x 2 pixels, where ONNX Runtime's convolution for processors, which works
-along the rows of a map, reaches a quarter of the speed of its matrix product. The patches of all
-images of a batch make one large product instead.
+Encoders end in maps of 2 x 2 pixels. There the CPU convolution of ONNX Runtime, which works along
+the rows of a map, reaches a quarter of the speed of its matrix product. The patches of all images
+of a batch form one large product instead.
 """
 
 import copy
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 MAX_MAP_PIXELS = 4
-"""Pixels of the output map up to which a convolution is rewritten; at 4 x 4 both are as fast."""
+"""Largest output map in pixels that is rewritten; at 4 x 4 both forms are equally fast."""
 
 
 class PatchProduct(nn.Module):
@@ -24,7 +24,7 @@ class PatchProduct(nn.Module):
         super().__init__()
         self.kernel = convolution.kernel_size
         self.stride = convolution.stride
-        assert not isinstance(convolution.padding, str), "is_rewritable was asked before"
+        assert not isinstance(convolution.padding, str), "callers check is_rewritable first"
         self.padding = convolution.padding
         weight = convolution.weight.detach()
         self.weight = nn.Parameter(weight.permute(2, 3, 1, 0).flatten(0, 2).contiguous())
@@ -44,16 +44,16 @@ class PatchProduct(nn.Module):
 
 
 def rewritten(
-    module: nn.Module, example: Sequence[Tensor], *, most: int = MAX_MAP_PIXELS
+    module: nn.Module, example: Sequence[Tensor], *, max_pixels: int = MAX_MAP_PIXELS
 ) -> nn.Module:
-    """Return the module with its convolutions onto small maps rewritten; the same in value.
+    """Return the module with convolutions to small maps rewritten; its outputs stay equal.
 
     Args:
-        module: In evaluation mode; left as it is.
-        example: Inputs that show how large the maps are.
-        most: Pixels of the largest map that counts as small.
+        module: In evaluation mode; it is not changed.
+        example: Inputs, to measure the size of the maps.
+        max_pixels: Largest map that counts as small.
     """
-    small = _small(module, example, most)
+    small = _small(module, example, max_pixels)
     if not small:
         return module
     changed = copy.deepcopy(module)
@@ -64,8 +64,8 @@ def rewritten(
     return changed
 
 
-def _small(module: nn.Module, example: Sequence[Tensor], most: int) -> list[str]:
-    """Name the convolutions of which no output has more pixels than ``most``."""
+def _small(module: nn.Module, example: Sequence[Tensor], max_pixels: int) -> list[str]:
+    """Return the names of convolutions of which no output has more pixels than ``max_pixels``."""
     pixels: dict[str, int] = {}
 
     def watch(name: str) -> Any:
@@ -86,16 +86,16 @@ def _small(module: nn.Module, example: Sequence[Tensor], most: int) -> list[str]
     finally:
         for hook in hooks:
             hook.remove()
-    return [name for name, count in pixels.items() if count <= most]
+    return [name for name, count in pixels.items() if count <= max_pixels]
 
 
 def is_rewritable(layer: nn.Conv2d) -> bool:
-    """Tell whether a convolution is a plain one: all channels, no gaps, zeros around."""
+    """Return whether a convolution has one group, no dilation, and zero padding."""
     is_plain = layer.groups == 1 and layer.dilation == (1, 1) and layer.padding_mode == "zeros"
     return is_plain and not isinstance(layer.padding, str) and layer.kernel_size != (1, 1)
 
 
 def _places(length: int, kernel: int, stride: int) -> list[slice]:
-    """Where each column of a kernel falls along one padded axis."""
+    """Return the input positions of each kernel column along one padded axis."""
     reach = (length - kernel) // stride * stride + 1
     return [slice(start, start + reach, stride) for start in range(kernel)]

@@ -1,4 +1,4 @@
-"""What an exporter and the parity check need to know of a module besides its weights."""
+"""What an exporter and the parity check need besides the module."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,29 +11,29 @@ from exporters.manifest import Manifest, TensorInfo
 AnyArray = NDArray[np.uint8] | NDArray[np.float32]
 
 DEFAULT_TOLERANCE = 1e-4
-"""Largest absolute difference of a score, probability or feature from the eager model."""
+"""Maximum absolute difference of a score, probability or feature from the eager model."""
 
 PIXEL_TOLERANCE = 1.0
-"""Rounding to the next gray level may fall on either side."""
+"""Rounding to the next gray level may go either way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportSpec:
-    """The manifest to embed, examples to run and how far outputs may differ."""
+    """The manifest to embed, example inputs, and the allowed differences of outputs."""
 
     manifest: Manifest
     """Its parity field is filled in after the measurement."""
     images: NDArray[np.uint8] | None = None
-    """(M, H, W, C) images of the pool to compare on, M >= 1; None: images from a formula."""
+    """(M, H, W, C) images of the pool to compare on, M >= 1; None: computed images."""
     tolerances: Mapping[str, float] = field(default_factory=dict[str, float])
-    """Output name -> largest absolute difference, where the default does not suit."""
+    """Output name -> maximum absolute difference, where it differs from the default."""
 
     def example(self, batch: int) -> dict[str, AnyArray]:
-        """Return inputs for ``batch`` images; image i is the same whatever the batch size."""
+        """Return inputs for ``batch`` images; image i is the same for every batch size."""
         return {info.name: self._input(info, batch) for info in self.manifest.inputs}
 
     def tolerance(self, output: TensorInfo) -> float:
-        """Return the largest absolute difference that ``output`` may show."""
+        """Return the maximum absolute difference allowed for ``output``."""
         default = PIXEL_TOLERANCE if output.dtype == "uint8" else DEFAULT_TOLERANCE
         return self.tolerances.get(output.name, default)
 
@@ -54,7 +54,7 @@ def _factors(shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 
 def _pictures(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Speckle, ramps, black and white in turn: every pixel value and both extremes occur."""
+    """Return noise, ramps, black and white images: every pixel value occurs."""
     count, *sides = shape
     positions = np.arange(np.prod(sides), dtype=np.uint32).reshape(sides)
     pictures = np.empty(shape, dtype=np.uint8)

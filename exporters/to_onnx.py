@@ -1,4 +1,4 @@
-"""Module -> ONNX: one file, dynamic batch, no traces of the exporting host."""
+"""Export a module to ONNX: one file, dynamic batch size, no paths of the exporting host."""
 
 import copy
 from typing import Any
@@ -15,12 +15,12 @@ MAX_BYTES = 2**31 - 1
 
 
 def export(module: torch.nn.Module, spec: ExportSpec) -> bytes:
-    """Return an unsealed ONNX file with the spec's manifest in it.
+    """Return an unsealed ONNX file that contains the manifest.
 
-    The module itself is left as it is: a copy on the CPU in evaluation mode is exported.
+    The module is not changed: a copy on the CPU in evaluation mode is exported.
 
     Raises:
-        ExportError: The module cannot be exported, not with a dynamic batch, or is too large.
+        ExportError: The module cannot be exported with a dynamic batch size, or is too large.
     """
     frozen_copy = copy.deepcopy(module).to("cpu").eval().requires_grad_(requires_grad=False)
     with contained():
@@ -29,19 +29,19 @@ def export(module: torch.nn.Module, spec: ExportSpec) -> bytes:
         except Exception as error:
             first_line = str(error).strip().splitlines()[:1]
             raise ExportError(
-                f"PyTorch cannot express {type(module).__name__} in ONNX: {first_line}"
+                f"PyTorch cannot export {type(module).__name__} to ONNX: {first_line}"
             ) from error
     _strip(model)
     _refuse_frozen_batch(model)
     if model.ByteSize() > MAX_BYTES:
-        raise ExportError("the model exceeds 2 GiB, the most that one ONNX file can hold")
+        raise ExportError("the model exceeds 2 GiB, the limit of one ONNX file")
     return embed(model.SerializeToString(deterministic=True), spec.manifest, "onnx")
 
 
 def _converted(module: torch.nn.Module, spec: ExportSpec) -> Any:
-    # Three images: sizes 0 and 1 would be baked in as special cases.
+    # Three images: the exporter treats sizes 0 and 1 as constants.
     example = tuple(torch.from_numpy(array) for array in spec.example(3).values())
-    if spec.manifest.precision != "int8":  # whose quantizer looks for convolutions
+    if spec.manifest.precision != "int8":  # the quantizer looks for convolutions
         module = rewritten(module, example)
     batch = torch.export.Dim("batch")
     program = torch.onnx.export(
@@ -60,7 +60,7 @@ def _converted(module: torch.nn.Module, spec: ExportSpec) -> Any:
 
 
 def _strip(model: Any) -> None:
-    """Drop stack traces and source paths; what remains depends on the module alone."""
+    """Remove stack traces and source paths, so that the file depends only on the module."""
     del model.metadata_props[:]
     graphs = [model.graph, *model.functions]
     for graph in graphs:

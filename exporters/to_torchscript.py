@@ -1,6 +1,6 @@
-"""Module -> TorchScript: scripted where the code allows, traced where not, then frozen.
+"""Export a module to TorchScript: scripted if possible, else traced, then frozen.
 
-TorchScript is deprecated since PyTorch 2.11 and still works; this file and one engine contain it.
+TorchScript is deprecated since PyTorch 2.11 and still works. Only this file and one engine use it.
 """
 
 import copy
@@ -15,9 +15,9 @@ from exporters.spec import ExportSpec
 
 
 def export(module: torch.nn.Module, spec: ExportSpec) -> bytes:
-    """Return an unsealed TorchScript file with the spec's manifest in it.
+    """Return an unsealed TorchScript file that contains the manifest.
 
-    The module itself is left as it is: a copy on the CPU in evaluation mode is exported.
+    The module is not changed: a copy on the CPU in evaluation mode is exported.
 
     Raises:
         ExportError: The module can neither be scripted nor traced.
@@ -33,8 +33,8 @@ def export(module: torch.nn.Module, spec: ExportSpec) -> bytes:
 def _scripted(module: torch.nn.Module, spec: ExportSpec) -> torch.jit.ScriptModule:
     try:
         return _as_script(torch.jit.script(module))
-    except Exception:  # noqa: BLE001 - whatever the compiler dislikes, tracing may take
-        # A trace holds for the branches that one batch took; parity at other sizes is the proof.
+    except Exception:  # noqa: BLE001 - tracing may work for any code that cannot be scripted
+        # A trace is valid for the branches that one batch took; the parity check tests other sizes.
         example = tuple(torch.from_numpy(array) for array in spec.example(2).values())
         try:
             return _as_script(torch.jit.trace(module, example, check_trace=False))
@@ -46,5 +46,5 @@ def _scripted(module: torch.nn.Module, spec: ExportSpec) -> torch.jit.ScriptModu
 
 def _as_script(compiled: Any) -> torch.jit.ScriptModule:
     if not isinstance(compiled, torch.jit.ScriptModule):
-        raise TypeError(f"{type(compiled).__name__} is no script module")
+        raise TypeError(f"{type(compiled).__name__} is not a script module")
     return compiled

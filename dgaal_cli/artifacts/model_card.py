@@ -1,6 +1,6 @@
-"""MODEL_CARD.md: what lies in an artifact folder, what it is good for, and how to run it.
+"""MODEL_CARD.md: the files of an artifact folder, their purpose, and how to run them.
 
-Everything in it comes from the manifests; names of classes are data and are spelled out harmlessly.
+Its content comes from the manifests. Class names are data and are escaped.
 """
 
 from collections.abc import Mapping
@@ -17,17 +17,17 @@ _PURPOSES = {
 _LIMITS = """\
 ## Limits
 
-- A score ranks images of the pool's kind. It is no probability, and it says nothing of images
-  from elsewhere.
+- A score ranks images that are similar to the pool. It is not a probability, and it is not valid
+  for other kinds of images.
 - The sampler knows the labels of its round. After more labels, train and export again.
-- Synthesized images inherit their parent's label; look at them before you train on them.
+- Synthetic images inherit the label of their parent; look at them before you train on them.
 - The seal inside each file proves that its bytes are whole, not who made them. Keep a copy of
-  `SHA256SUMS` where the files are not. TorchScript is code: run it only if you trust its maker.
+  `SHA256SUMS` in another place. TorchScript is code: run it only if you trust its maker.
 
 ## License
 
-The weights were learned from your images and labels. Whether they may be passed on depends on the
-license of those images; the software that made them is under the MIT license.
+The weights were learned from your images and labels. Whether you may share them depends on the
+license of those images. The software that produced them is under the MIT license.
 """
 
 
@@ -37,7 +37,7 @@ def model_card(manifests: Mapping[str, Manifest]) -> str:
     Args:
         manifests: File name -> manifest of every artifact in the folder, at least one.
     """
-    # The sampler is what the folder is for; without one any manifest tells of the training.
+    # The sampler is the main artifact; without one, any manifest describes the training.
     chosen = next((m for m in manifests.values() if m.role == "sampler"), None)
     main = chosen or next(iter(manifests.values()))
     sections = [
@@ -111,9 +111,9 @@ def _agreement(name: str, m: Manifest) -> str:
     overlap = m.agreement.get("top_5_percent_overlap", float("nan"))
     images = m.agreement.get("images", 0.0)
     return (
-        f"## Ranking of `{name}`\n\nIts convolutions are int8, but those that see pixels and, "
-        "where the best images would\nchange, those onto maps of a few pixels. Beside the float32 "
-        f"sampler, on {images:.0f} images of the\npool that it was not quantized by: Spearman "
+        f"## Ranking of `{name}`\n\nIts convolutions are int8, except those on pixels and, "
+        "where the best images would\nchange, those on small feature maps. Compared with the "
+        f"float32 sampler on {images:.0f} images of\nthe pool that were not used to quantize it: Spearman "
         f"{spearman:.4f}, overlap of the best 5 %: {overlap:.2f}.\n"
     )
 
@@ -150,13 +150,13 @@ def _usage(name: str, m: Manifest) -> str:
 
 
 def _code(text: str) -> str:
-    """Return a code span that its content cannot leave."""
+    """Return the text as a Markdown code span that its content cannot end."""
     harmless = show(text).replace("`", "'").replace("|", "\\|")
     return f"`{harmless}`" if harmless.strip() else "(empty)"
 
 
 def _plain(text: str) -> str:
-    """Return text without Markdown or HTML that would act."""
+    """Return the text with Markdown and HTML escaped."""
     harmless = show(text)
     for mark in "\\`*_[]<>|#":
         harmless = harmless.replace(mark, f"\\{mark}" if mark != "<" else "&lt;")

@@ -152,7 +152,7 @@ def _quantized(
 
     def agreement(body: bytes) -> Agreement:
         got = _scores(_engine(embed(body, spec.manifest, "onnx"), device), seen)
-        return compare_rankings(expected, got, least=-1.0)
+        return compare_rankings(expected, got, min_spearman=-1.0)
 
     convolutional = load_exporter("onnx")(job.module, spec)
     whole = quantize(convolutional, seen, input_name=name)

@@ -1,4 +1,4 @@
-"""Which classes a task model takes for which."""
+"""Confusion matrices of a task model."""
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +12,12 @@ _MAX_NAME = 18
 
 
 def draw_confusion(counts: npt.NDArray[np.int64], class_names: list[str], *, title: str) -> bytes:
-    """Draw a confusion matrix, rows scaled to shares; returns a PNG.
+    """Draw a confusion matrix, rows scaled to shares; return a PNG.
 
     Args:
         counts: (K, K), true class by row, answer by column.
         class_names: K names.
-        title: Above it.
+        title: Title of the figure.
     """
     classes = len(class_names)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)

@@ -1,4 +1,4 @@
-"""The images of a query side by side, in the order in which they were asked."""
+"""A contact sheet of the images of one query, in query order."""
 
 import io
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ _MAX_CAPTION = 11
 
 
 def draw_sheet(images: Sequence[npt.NDArray[np.uint8]], captions: Sequence[str]) -> bytes:
-    """Draw up to ``MAX_CELLS`` images with a line below each; returns a PNG.
+    """Draw up to ``MAX_CELLS`` images with a line below each; return a PNG.
 
     Args:
         images: uint8 (H, W, C) each, of any size, at least one; small ones are enlarged without
             smoothing.
-        captions: As many; cut to what fits.
+        captions: One per image, cut to the width of the cell.
     """
     from PIL import Image, ImageDraw
 

@@ -1,4 +1,4 @@
-"""Accuracy over labels with its interval, and what remains of it beside random."""
+"""Learning curves with intervals, and paired differences to random queries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,13 +33,13 @@ class Difference:
 def draw_curves(
     series: Sequence[Series], *, ylabel: str, level: float | None = None, level_name: str = ""
 ) -> bytes:
-    """Draw learning curves; returns a PNG.
+    """Draw learning curves; return a PNG.
 
     Args:
         series: Lines, the reference first.
         ylabel: What is measured.
-        level: Height of a line across, 0..1.
-        level_name: What that line is.
+        level: Height of a horizontal line, 0..1; None draws none.
+        level_name: Legend entry of that line.
     """
     figure = new_figure(width=7.0, height=4.4)
     axes = figure.add_subplot()
@@ -69,7 +69,7 @@ def draw_curves(
 
 
 def draw_differences(differences: Sequence[Difference]) -> bytes:
-    """Draw each method's difference to random in points of AUBC; zero is no difference."""
+    """Draw the difference of each method to random queries, in points of AUBC; return a PNG."""
     figure = new_figure(width=7.0, height=1.2 + 0.34 * len(differences))
     axes = figure.add_subplot()
     for place, own in enumerate(differences):
@@ -85,7 +85,9 @@ def draw_differences(differences: Sequence[Difference]) -> bytes:
     axes.axvline(0.0, color="black", linewidth=0.9)
     axes.set_yticks(range(len(differences)), [plain(own.name) for own in differences], fontsize=8)
     axes.set_ylim(len(differences) - 0.5, -0.5)  # first on top
-    axes.set_xlabel("points of AUBC above random, 95 % interval (hollow: holds zero)", fontsize=9)
+    axes.set_xlabel(
+        "points of AUBC above random, 95 % interval (hollow: contains zero)", fontsize=9
+    )
     axes.tick_params(labelsize=8)
     axes.grid(alpha=0.3, axis="x")
     return png_of(figure)

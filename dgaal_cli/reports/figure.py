@@ -1,4 +1,4 @@
-"""Figures without a display: made, named in plain text, written as PNG."""
+"""Matplotlib figures without a display, saved as PNG."""
 
 import io
 import warnings
@@ -10,20 +10,20 @@ from dgaal_cli.escaping import show
 
 DOTS_PER_INCH = 110
 COLORS = ("#444444", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f5f00")
-"""Told apart by color-blind readers too (Okabe & Ito); the first one is the reference's."""
+"""Distinguishable for color-blind readers (Okabe & Ito); the first color is for the reference."""
 MARKERS = "osD^v<>P"
 
 
 def new_figure(*, width: float, height: float) -> Any:
-    """Return an empty figure of this size in inches, whose parts make room for each other."""
+    """Return an empty figure of this size in inches with an automatic layout."""
     return _figure(width, height, layout="constrained")
 
 
 def new_row(panels: int, *, width: float, height: float) -> Any:
     """Return an empty figure for a row of panels, each of this size in inches.
 
-    The margins fit plain labels and ticks. Unlike ``new_figure`` nothing has to be drawn once to
-    measure it, which is half the time of a picture.
+    The margins are fixed and fit plain labels and ticks. The automatic layout of ``new_figure``
+    draws a figure once to measure it, which takes half of the time.
     """
     left, right, bottom, top = 0.62, 0.12, 0.48, 0.3
     whole = panels * width
@@ -46,19 +46,19 @@ def _figure(width: float, height: float, **options: Any) -> Any:
 
 
 def plain(name: str) -> str:
-    """Return a foreign name as matplotlib draws it letter by letter.
+    """Return a name from outside so that matplotlib draws it literally.
 
-    A ``$`` would begin a formula, and a name that begins with ``_`` would vanish from legends.
+    A ``$`` would start a formula, and matplotlib leaves names with a leading ``_`` out of legends.
     """
     text = show(name).replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text
 
 
 def png_of(figure: Any) -> bytes:
-    """Draw a figure."""
+    """Return the figure as a PNG file."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        # Letters that the font lacks are drawn as boxes; that is no reason to talk on stderr.
+        # Characters that the font lacks are drawn as boxes; a warning on stderr would not help.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Whether a sampler's networks learned what the method needs, round by round."""
+"""Plots of the health values of the sampler's networks over the rounds."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,10 @@ _COLUMNS = 3
 
 
 def draw_health(rounds: Sequence[tuple[int, Health]]) -> bytes | None:
-    """Draw every gauge over the rounds, each in its own scale; None where nothing was gauged.
+    """Draw each health value over the rounds, each with its own scale; None if there are no values.
 
     Args:
-        rounds: Number and gauges of each round, ascending.
+        rounds: Number and health values of each round, ascending.
     """
     names = list(dict.fromkeys(name for _, health in rounds for name in health))
     if not names:

@@ -1,4 +1,4 @@
-"""One self-contained HTML page: pictures inlined, names escaped, no network, no script."""
+"""One self-contained HTML page: inline pictures, escaped names, no network access, no script."""
 
 import base64
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ figure { margin: 1rem 0; } figcaption { font-size: .9rem; opacity: .8; }
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """One PNG with its words."""
+    """One PNG with its caption."""
 
     name: str
     """File name without suffix."""
@@ -36,17 +36,17 @@ class Section:
 
     title: str
     lines: Sequence[str] = ()
-    """Said as a list."""
+    """Shown as a list."""
     table: Sequence[Sequence[str]] = ()
     """A header and its rows."""
     pictures: Sequence[Picture] = ()
 
 
 def render(title: str, sections: Sequence[Section]) -> str:
-    """Return the page.
+    """Return the page as HTML.
 
-    The policy in its head forbids loading anything, so that a name that slipped through could not
-    either.
+    Its content security policy forbids loading anything, as a second protection against names that
+    contain markup.
     """
     body = "\n".join(_section(section) for section in sections)
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"

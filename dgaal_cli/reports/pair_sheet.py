@@ -1,4 +1,4 @@
-"""Parents and what was drawn from them, side by side as one PNG: is the class still to be seen?"""
+"""Parent images next to their synthetic copies, to check that the class is still visible."""
 
 import io
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ _BACKGROUND = (24, 24, 24)
 
 
 def pair_sheet(pairs: Sequence[tuple[NDArray[np.uint8], ...]]) -> bytes:
-    """Draw each parent with its drawing to the right of it, enlarged without smoothing.
+    """Draw each parent with its synthetic copy to the right, enlarged without smoothing.
 
     Args:
-        pairs: uint8 (S, S, C) parent and drawing, or a drawing alone where it has no parent; all
-            alike, at least one.
+        pairs: uint8 (S, S, C) parent and copy, or one synthetic image without a parent; all of the
+            same kind, at least one.
 
     Returns:
         A PNG file.

@@ -1,4 +1,4 @@
-"""Pictures of one round: losses, the learning curve so far, and a sheet of synthesized images."""
+"""Plots of one round: losses, the learning curve so far, and a sheet of synthetic images."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -19,17 +19,17 @@ SHEET_CELL = 48
 
 
 def counted_steps(events_path: Path) -> list[StepDone]:
-    """Read the steps that the round's weights went through, from the log of its training.
+    """Read the training steps that led to the final weights of a round from its event log.
 
-    Left out are steps after the last save before an interruption, which were taken again, and what
-    was trained before the round began anew.
+    Steps after the last save before an interruption are left out, since they were repeated; so is
+    everything before the round was restarted from scratch.
     """
     steps: list[StepDone] = []
     saved = 0
     for line in events_path.read_bytes().splitlines():
         try:
             event = decode(line)
-        except msgspec.DecodeError:  # a line that a power cut tore
+        except msgspec.DecodeError:  # an incomplete line after a power cut
             continue
         match event:
             case StepDone():
@@ -45,10 +45,10 @@ def counted_steps(events_path: Path) -> list[StepDone]:
 
 
 def loss_series(steps: Sequence[StepDone]) -> dict[str, dict[str, list[tuple[int, float]]]]:
-    """Return the points of every line by the panel it belongs to: losses over steps.
+    """Return the loss over steps as ``{panel: {line: [(step, loss)]}}``.
 
-    Phases that only a number tells apart, such as the folds of D1 or an ensemble's members, share
-    a panel and are told apart in it.
+    Phases whose names differ only in a number, such as the folds of D1 or the members of an
+    ensemble, share one panel.
     """
     series: dict[str, dict[str, list[tuple[int, float]]]] = {}
     for event in steps:
@@ -62,7 +62,7 @@ def loss_series(steps: Sequence[StepDone]) -> dict[str, dict[str, list[tuple[int
 
 
 def write_loss_plot(events_path: Path, target: Path) -> bool:
-    """Draw every phase's losses over its steps; False where nothing was recorded."""
+    """Plot the losses of each phase over its steps; False if nothing was recorded."""
     series = loss_series(counted_steps(events_path))
     if not series:
         return False
@@ -80,7 +80,7 @@ def write_loss_plot(events_path: Path, target: Path) -> bool:
 
 
 def write_learning_curve(curve: Sequence[Mapping[str, Any]], target: Path) -> bool:
-    """Draw accuracy over labeled count; False while nothing was measured."""
+    """Plot accuracy over the number of labels; False if nothing was measured."""
     points = [(m["labels"], m["accuracy"]) for m in curve if m["accuracy"] is not None]
     if not points:
         return False
@@ -95,14 +95,14 @@ def write_learning_curve(curve: Sequence[Mapping[str, Any]], target: Path) -> bo
     return True
 
 
-def write_pair_sheet(parents: np.ndarray, drawings: np.ndarray, target: Path) -> None:
-    """Lay uint8 images ``(M, H, W, C)`` out, each drawing beside what it was drawn from."""
+def write_pair_sheet(parents: np.ndarray, copies: np.ndarray, target: Path) -> None:
+    """Write a sheet of uint8 images ``(M, H, W, C)``: each parent next to its synthetic copy."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write_bytes(target, pair_sheet(list(zip(parents, drawings, strict=True))))
+    atomic.write_bytes(target, pair_sheet(list(zip(parents, copies, strict=True))))
 
 
 def write_image_sheet(pixels: np.ndarray, target: Path) -> bool:
-    """Lay uint8 images ``(M, H, W, C)`` out in a square; False where there are none."""
+    """Write uint8 images ``(M, H, W, C)`` as a square sheet; False if there are none."""
     from PIL import Image
 
     shown = pixels[:MAX_SHEET_IMAGES]

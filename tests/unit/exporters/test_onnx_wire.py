@@ -140,7 +140,7 @@ def test_deep_nesting_ends_in_an_error_not_in_the_stack() -> None:
         graph = helper.make_graph([node], "graph", [], [])
     proto = model()
     proto.graph.CopyFrom(graph)
-    with pytest.raises(WireError, match="deeper"):
+    with pytest.raises(WireError, match="too deeply"):
         onnx_wire.refuse_dependencies(proto.SerializeToString())
 
 

@@ -108,7 +108,7 @@ def test_spearman_is_the_textbook_value_with_ties() -> None:
     left = np.array([1, 2, 2, 4, 5, 9, 7], np.float32)
     right = np.array([1, 3, 2, 2, 6, 7, 7], np.float32)
     expected = stats.spearmanr(left, right).statistic
-    assert compare_rankings(left, right, least=-1).spearman == pytest.approx(expected)
+    assert compare_rankings(left, right, min_spearman=-1).spearman == pytest.approx(expected)
 
 
 def test_a_reversed_ranking_is_refused_with_its_figures() -> None:

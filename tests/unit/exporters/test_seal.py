@@ -88,5 +88,5 @@ def test_a_comment_whose_length_lies_is_refused() -> None:
     sealed = seal.seal(body("torchscript"), "torchscript")
     mark = sealed.rindex(b"dgaal.seal.sha256=")
     forged = sealed[: mark - 2] + b"\x01\x00" + sealed[mark:-64]
-    with pytest.raises(seal.SealError, match="cut short"):
+    with pytest.raises(seal.SealError, match="truncated"):
         seal.check(forged + hashlib.sha256(forged).hexdigest().encode(), "torchscript")
