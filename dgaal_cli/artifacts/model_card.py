@@ -113,8 +113,8 @@ def _agreement(name: str, m: Manifest) -> str:
     return (
         f"## Ranking of `{name}`\n\nIts convolutions are int8, except those on pixels and, "
         "where the best images would\nchange, those on small feature maps. Compared with the "
-        f"float32 sampler on {images:.0f} images of\nthe pool that were not used to quantize it: Spearman "
-        f"{spearman:.4f}, overlap of the best 5 %: {overlap:.2f}.\n"
+        f"float32 sampler on {images:.0f} images of\nthe pool that were not used to quantize it: "
+        f"Spearman {spearman:.4f}, overlap of the best 5 %: {overlap:.2f}.\n"
     )
 
 
