@@ -20,9 +20,9 @@ import torch
 from plain_games import plain_iteration
 
 from dgaal_cli.config.load import build_config
+from dgaal_cli.methods.adversarial_encoder.games import ADAM_BETAS
 from dgaal_cli.methods.base import TaskShape
 from dgaal_cli.methods.dgaal.method import Dgaal
-from dgaal_cli.training.adversarial import ADAM_BETAS
 from dgaal_cli.training.precision import autocast, has_bf16
 from dgaal_cli.training.seeding import initializing
 

@@ -39,12 +39,12 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import ItemId
 from dgaal_cli.methods.base import Method, TaskShape
 from dgaal_cli.methods.fresh import fresh_method
+from dgaal_cli.methods.vaal_family.game import PoolBatch
+from dgaal_cli.methods.vaal_family.phases import PoolDraws, PoolRows, iterations
 from dgaal_cli.tasks.classification.model import ClassLearning
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.data import RoundData, no_synthetic_images
 from dgaal_cli.training.phase import Phase
-from dgaal_cli.training.pool_game import PoolBatch
-from dgaal_cli.training.pool_phases import PoolDraws, PoolRows, iterations
 from dgaal_cli.training.precision import has_bf16
 from dgaal_cli.training.seeding import initializing, torch_generator
 

@@ -27,7 +27,7 @@ from small_sampler import write_sealed
 from torch import nn
 from torchvision import transforms
 
-from dgaal_cli.networks.vae import PoolDiscriminator, Vae
+from dgaal_cli.methods.vaal_family.vae import PoolDiscriminator, Vae
 from exporters import seal
 from exporters.embedded import embed
 from exporters.manifest import TensorInfo

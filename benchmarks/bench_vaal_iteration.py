@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, binary_cross_entropy, cross_entropy, mse_loss
 
-from dgaal_cli.networks.vae import PoolDiscriminator, Vae
+from dgaal_cli.methods.vaal_family.game import PoolBatch, ReleasedGame
+from dgaal_cli.methods.vaal_family.vae import PoolDiscriminator, Vae
 from dgaal_cli.networks.vgg16 import COPIES, Vgg16
 from dgaal_cli.training.compiling import compile_networks
-from dgaal_cli.training.pool_game import PoolBatch, ReleasedGame
 from dgaal_cli.training.precision import autocast, has_bf16
 from dgaal_cli.training.seeding import initializing
 

@@ -15,8 +15,8 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.data.images import RESIZE_RULE
 from dgaal_cli.errors import UsageError
 from dgaal_cli.events import Emit, ignore
-from dgaal_cli.networks.decoder import Decoder
-from dgaal_cli.networks.deploy import DeployedPrior
+from dgaal_cli.methods.adversarial_encoder.decoder import Decoder
+from dgaal_cli.methods.gaal.deploy import DeployedPrior
 from dgaal_cli.rounds.load_round import Trained, open_trained
 from dgaal_cli.rounds.state import METRICS_NAME, read_record
 from dgaal_cli.store.labels import LabelStore

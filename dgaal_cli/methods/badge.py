@@ -1,15 +1,17 @@
 """Ask where the gradient would be long, and not twice in the same direction: BADGE."""
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import Ranking
+from dgaal_cli.methods.base import Ranking, random_ranking
 from dgaal_cli.methods.by_score import COLD_START
 from dgaal_cli.methods.diversity import gradient_seeding
-from dgaal_cli.methods.random_sampling import random_ranking
 from dgaal_cli.methods.task_model_only import TaskModelOnly
-from dgaal_cli.networks.samplers import GradientSampler
+from dgaal_cli.networks.classifier import Classifier
+from dgaal_cli.networks.deploy import Scored
+from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.seeding import numpy_generator
@@ -60,3 +62,20 @@ def gradient_lengths(probabilities: np.ndarray, features: np.ndarray) -> np.ndar
     others = np.sort(probabilities, axis=1)[:, :-1]
     residual = others.sum(1) ** 2 + (others**2).sum(1)
     return np.sqrt(residual * (features.astype(np.float64) ** 2).sum(1))
+
+
+class GradientSampler(nn.Module):
+    """Length of BADGE's hallucinated gradient, the score of its first pick."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, images: Tensor) -> Scored:
+        """Score images."""
+        logits, features = self.classifier(normalize(images))
+        probabilities = torch.softmax(logits, dim=1)
+        descending = torch.sort(probabilities, dim=1, descending=True).values
+        others = descending[:, 1:]
+        residual = others.sum(1) ** 2 + (others**2).sum(1)
+        return (residual * (features**2).sum(1)).sqrt(), probabilities, features

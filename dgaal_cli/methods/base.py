@@ -11,6 +11,7 @@ from dgaal_cli.ids import Row
 from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.phase import Phase
+from dgaal_cli.training.seeding import numpy_generator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,3 +125,18 @@ def mean_ranks(values: np.ndarray) -> np.ndarray:
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return (last - (counts - 1) / 2)[place]
+
+
+def random_ranking(data: RoundData, count: int, seed: int, *, strategy: str) -> Ranking:
+    """Rank the unlabeled rows at random, scores evenly spaced in [0, 1)."""
+    rows = data.unlabeled_rows
+    order = numpy_generator(seed, "random").permutation(len(rows))
+    scores = (order / max(len(rows), 1)).astype(np.float32)
+    picks = select_top(scores, rows, count)
+    return Ranking(rows=rows, scores=scores, picks=picks, strategy=strategy, is_random=True)
+
+
+def by_identity(data: RoundData, rows: np.ndarray) -> np.ndarray:
+    """Return ``rows`` in the order of their items, so that no clustering depends on the pool's."""
+    ids = np.asarray(data.item_ids, dtype=np.int64)
+    return rows[np.argsort(ids[rows], kind="stable")]

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from dgaal_cli.methods.by_score import ByScore
-from dgaal_cli.methods.uncertainty import entropy
+from dgaal_cli.methods.informativeness import entropy
 from dgaal_cli.networks.classifier import Classifier
-from dgaal_cli.networks.samplers import DropoutSampler
+from dgaal_cli.networks.deploy import Scored, entropy_of
+from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.classifier import dropout_mask
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.seeding import torch_generator
@@ -91,3 +92,31 @@ def dropout_passes(
         mean += probabilities / len(masks)
         within += entropy(probabilities) / len(masks)
     return mean, within
+
+
+class DropoutSampler(nn.Module):
+    """Monte Carlo dropout with fixed masks, so that an exported score repeats.
+
+    Args:
+        classifier: T.
+        masks: ``(M, F)`` factors of the penultimate features.
+        is_mutual: Whether to rank by BALD's mutual information instead of the mean's entropy.
+    """
+
+    masks: Tensor
+
+    def __init__(self, classifier: Classifier, masks: Tensor, *, is_mutual: bool) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.is_mutual = is_mutual
+        self.register_buffer("masks", masks)
+
+    def forward(self, images: Tensor) -> Scored:
+        """Score images; the probabilities are the mean over the masks."""
+        _, features = self.classifier(normalize(images))
+        logits = self.classifier.head(features[None] * self.masks[:, None])  # (M, N, K)
+        probabilities = torch.softmax(logits, dim=-1).mean(0)
+        score = -(probabilities * probabilities.clamp_min(1e-30).log()).sum(-1)
+        if self.is_mutual:
+            score = score - entropy_of(logits).mean(0)
+        return score, probabilities, features

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from dgaal_cli.methods.base import Ranking
-from dgaal_cli.methods.random_sampling import random_ranking
+from dgaal_cli.methods.base import Ranking, random_ranking
 from dgaal_cli.methods.stochastic import acquire, strategy_name
 from dgaal_cli.methods.task_model_only import TaskModelOnly
 from dgaal_cli.training.classifier import predict

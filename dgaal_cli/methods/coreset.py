@@ -2,15 +2,16 @@
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import Ranking
+from dgaal_cli.methods.base import Ranking, random_ranking
 from dgaal_cli.methods.by_score import COLD_START
 from dgaal_cli.methods.k_center import k_center, nearest_distances
-from dgaal_cli.methods.random_sampling import random_ranking
 from dgaal_cli.methods.task_model_only import TaskModelOnly
-from dgaal_cli.networks.samplers import DistanceSampler
+from dgaal_cli.networks.classifier import Classifier
+from dgaal_cli.networks.deploy import Scored
+from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
 
@@ -57,3 +58,28 @@ class CoreSet(TaskModelOnly):
                 predict(self.classifier, drawn, data.device).features,
             ]
         )
+
+
+class DistanceSampler(nn.Module):
+    """Distance of the penultimate features to the nearest of given centers.
+
+    Args:
+        classifier: T.
+        centers: ``(L, F)`` features of the labeled images.
+    """
+
+    centers: Tensor
+
+    def __init__(self, classifier: Classifier, centers: Tensor) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.register_buffer("centers", centers)
+
+    def forward(self, images: Tensor) -> Scored:
+        """Score images."""
+        logits, features = self.classifier(normalize(images))
+        mean = self.centers.mean(0)  # distances of centered points lose fewer digits
+        own, theirs = features - mean, self.centers - mean
+        squared = (theirs**2).sum(1) - 2.0 * own @ theirs.T  # of each row less its own |own|^2
+        gaps = own - theirs[squared.argmin(1)]  # computed anew: near 0 the product cancels
+        return (gaps**2).sum(1).sqrt(), torch.softmax(logits, dim=1), features

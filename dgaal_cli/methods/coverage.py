@@ -4,29 +4,26 @@ Both see the labeled images as covered and need no task model; they work from th
 """
 
 from collections.abc import Callable
-from typing import Any, cast
 
 import numpy as np
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import Ranking, TaskShape
+from dgaal_cli.methods.adversarial_encoder.pool_encoder import PoolEncoder
+from dgaal_cli.methods.base import Ranking, TaskShape, by_identity
+from dgaal_cli.methods.clustering import (
+    ROWS_AT_ONCE,
+    Chosen,
+    k_means,
+    squared_distances,
+    typical_of_clusters,
+)
 from dgaal_cli.methods.k_center import k_center
-from dgaal_cli.methods.pool_encoder import PoolEncoder, by_identity
 from dgaal_cli.methods.task_model_only import TaskModelOnly
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.phase import Phase
 
-ROWS_AT_ONCE = 1024
-MAX_CLUSTERS = 500
-MIN_CLUSTER = 6
-NEIGHBORS = 20
-EXACT_CLUSTERS = 50
-"""Up to so many clusters k-means is run on all points, beyond it on batches of 5,000."""
 MAX_PURITY_SAMPLE = 10_000
-
-Chosen = tuple[list[int], np.ndarray]
-"""Positions among the unlabeled points, and their scores."""
 
 
 class CoverageMethod(TaskModelOnly):
@@ -108,71 +105,6 @@ class ProbCover(CoverageMethod):
         return greedy_cover(unlabeled, labeled, count, radius=radius)
 
 
-def typical_of_clusters(
-    unlabeled: np.ndarray, labeled: np.ndarray, count: int, *, seed: int
-) -> Chosen:
-    """Visit clusters by fewest labels, then size, and take the most typical point of each.
-
-    As in the authors' code: clusters of five points or fewer are left aside, typicality is measured
-    among a cluster's unlabeled points, and the visits go round again where there are more picks
-    than clusters. Beyond that code, small clusters come in where the large ones are used up.
-
-    Args:
-        unlabeled: ``(U, Z)``.
-        labeled: ``(L, Z)``.
-        count: Points to pick, at most U.
-        seed: Of k-means.
-
-    Returns:
-        Positions in ``unlabeled``, and each point's typicality in its cluster before any pick.
-    """
-    scores = np.zeros(len(unlabeled), dtype=np.float32)
-    if not len(unlabeled):
-        return [], scores
-    points = np.concatenate([unlabeled, labeled])
-    clusters = k_means(points, min(len(labeled) + max(count, 1), MAX_CLUSTERS), seed=seed)
-    own, theirs = clusters[: len(unlabeled)], clusters[len(unlabeled) :]
-    number = int(clusters.max()) + 1
-    sizes, known = np.bincount(clusters, minlength=number), np.bincount(theirs, minlength=number)
-    members = [np.flatnonzero(own == cluster) for cluster in range(number)]
-    for rows in members:
-        scores[rows] = typicality(unlabeled[rows])
-    is_small = sizes < MIN_CLUSTER
-    order = [int(c) for c in np.lexsort((-sizes, known, is_small))]
-    picked: list[int] = []
-    for group in (
-        [c for c in order if not is_small[c]],
-        [c for c in order if is_small[c]],
-    ):
-        while len(picked) < count and any(len(members[c]) for c in group):
-            for cluster in group:
-                rows = members[cluster]
-                if len(rows) and len(picked) < count:
-                    best = int(typicality(unlabeled[rows]).argmax())
-                    picked.append(int(rows[best]))
-                    members[cluster] = np.delete(rows, best)
-    return picked, scores
-
-
-def typicality(points: np.ndarray) -> np.ndarray:
-    """Return the inverse of the mean distance to the nearest neighbors, ``(N,)``.
-
-    ``1 / (mean distance to min(20, N // 2) neighbors + 1e-5)``, at least one neighbor; 0 for a
-    point by itself.
-    """
-    count = max(1, min(NEIGHBORS, len(points) // 2))
-    result = np.zeros(len(points))
-    if len(points) < 2:
-        return result
-    for start in range(0, len(points), ROWS_AT_ONCE):
-        rows = np.arange(start, min(start + ROWS_AT_ONCE, len(points)))
-        squared = _squared_distances(points[rows], points)
-        squared[np.arange(len(rows)), rows] = np.inf  # a point is no neighbor of its own
-        nearest = np.partition(squared, count - 1, axis=1)[:, :count]
-        result[rows] = 1.0 / (np.sqrt(nearest).mean(1) + 1e-5)
-    return result
-
-
 def purity_radius(points: np.ndarray, classes: int, *, purity: float, seed: int) -> float:
     """Return the largest radius at which ``purity`` of all balls lie within one cluster.
 
@@ -187,7 +119,7 @@ def purity_radius(points: np.ndarray, classes: int, *, purity: float, seed: int)
     gaps = np.full(len(points), np.inf)
     for start in range(0, len(points), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
-        squared = _squared_distances(points[rows], points)
+        squared = squared_distances(points[rows], points)
         squared[clusters[rows, None] == clusters] = np.inf
         gaps[rows] = np.sqrt(squared.min(1))
     finite = gaps[np.isfinite(gaps)]
@@ -245,24 +177,6 @@ def greedy_cover(
     return picked, scores
 
 
-def k_means(points: np.ndarray, count: int, *, seed: int) -> np.ndarray:
-    """Cluster ``(N, Z)`` into at most ``count`` clusters; int64 ``(N,)``.
-
-    As in TypiClust's code: all points up to 50 clusters, batches of 5,000 beyond.
-    """
-    from sklearn import cluster as sklearn_cluster
-
-    count = min(count, len({point.tobytes() for point in points}))  # more would warn
-    library = cast("Any", sklearn_cluster)
-    if count <= EXACT_CLUSTERS:
-        model = library.KMeans(n_clusters=count, random_state=seed % 2**32, n_init=3)
-    else:
-        model = library.MiniBatchKMeans(
-            n_clusters=count, random_state=seed % 2**32, n_init=3, batch_size=5000
-        )
-    return cast("np.ndarray", model.fit(points).labels_).astype(np.int64)
-
-
 def _for_balls(
     points: np.ndarray,
     centers: np.ndarray,
@@ -278,10 +192,4 @@ def _for_balls(
 
 
 def _within(centers: np.ndarray, points: np.ndarray, radius: float) -> np.ndarray:
-    return _squared_distances(centers, points) < radius**2
-
-
-def _squared_distances(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    """Squared distances ``(N, M)``, never below zero, in the points' own precision."""
-    squared = (ours**2).sum(1)[:, None] + (theirs**2).sum(1) - 2.0 * (ours @ theirs.T)
-    return np.maximum(squared, 0.0)
+    return squared_distances(centers, points) < radius**2

@@ -1,14 +1,18 @@
 """Ask where task models of different seeds disagree: query by committee, deep."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.methods.base import TaskShape
 from dgaal_cli.methods.by_score import ByScore
-from dgaal_cli.networks.samplers import CommitteeSampler
+from dgaal_cli.networks.classifier import Classifier
+from dgaal_cli.networks.deploy import Scored
+from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.networks.task_models import build_classifier
 from dgaal_cli.training.classifier import classifier_phase, predict
 from dgaal_cli.training.data import RoundData
@@ -78,3 +82,23 @@ def variation_ratio(votes: np.ndarray) -> np.ndarray:
     share = np.stack([(choices == k).mean(0) for k in range(classes)]).max(0)
     doubt = 1.0 - votes.mean(0).max(1)
     return 1.0 - share + 0.5 / members * doubt
+
+
+class CommitteeSampler(nn.Module):
+    """Variation ratio of several task models, ties broken by their mean's lack of confidence."""
+
+    def __init__(self, members: Sequence[Classifier]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, images: Tensor) -> Scored:
+        """Score images; the features are the first member's."""
+        x = normalize(images)
+        answers = [member(x) for member in self.members]
+        each = torch.stack([torch.softmax(logits, dim=1) for logits, _ in answers])  # (E, N, K)
+        probabilities = each.mean(0)
+        classes = torch.arange(probabilities.shape[1], device=x.device)
+        votes = (each.argmax(2)[:, :, None] == classes).float().mean(0)  # (N, K)
+        doubt = 1.0 - probabilities.amax(1)
+        score = 1.0 - votes.amax(1) + 0.5 / len(self.members) * doubt
+        return score, probabilities, answers[0][1]

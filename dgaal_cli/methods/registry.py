@@ -16,7 +16,7 @@ METHODS = {
     "badge": "dgaal_cli.methods.badge:Badge",
     "bald": "dgaal_cli.methods.bayesian:Bald",
     "coreset": "dgaal_cli.methods.coreset:CoreSet",
-    "dal": "dgaal_cli.methods.discriminative:Dal",
+    "dal": "dgaal_cli.methods.dal.method:Dal",
     "dbal": "dgaal_cli.methods.bayesian:Dbal",
     "dgaal": "dgaal_cli.methods.dgaal.method:Dgaal",
     "dgaal-paper": "dgaal_cli.methods.dgaal.published:PublishedDgaal",
@@ -31,13 +31,13 @@ METHODS = {
     "random": "dgaal_cli.methods.random_sampling:RandomSampling",
     "self-taught": "dgaal_cli.methods.gaal.pool_queries:SelfTaught",
     "simple-gan": "dgaal_cli.methods.gaal.synthesis:SimpleGan",
-    "sraal": "dgaal_cli.methods.sraal:Sraal",
+    "sraal": "dgaal_cli.methods.sraal.method:Sraal",
     "svm-active": "dgaal_cli.methods.gaal.pool_queries:SvmActive",
-    "ta-vaal": "dgaal_cli.methods.ta_vaal:TaVaal",
+    "ta-vaal": "dgaal_cli.methods.ta_vaal.method:TaVaal",
     "typiclust": "dgaal_cli.methods.coverage:TypiClust",
     "vaal": "dgaal_cli.methods.vaal.method:Vaal",
     "vaal-released": "dgaal_cli.methods.vaal.released:VaalReleased",
-    "waal": "dgaal_cli.methods.waal:Waal",
+    "waal": "dgaal_cli.methods.waal.method:Waal",
 }
 
 SYNTHESIZING = frozenset({"gaal", "gaal-deep", "gaal-mixed", "simple-gan"})

@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 
 from dgaal_cli.ids import Row
+from dgaal_cli.methods.adversarial_encoder.decoder import Decoder
 from dgaal_cli.methods.base import Method, Redrawing
-from dgaal_cli.methods.pool_sampling import PoolSampling
-from dgaal_cli.networks.dcgan import DcganGenerator, draw_prior
-from dgaal_cli.networks.decoder import Decoder
+from dgaal_cli.methods.gaal.dcgan import DcganGenerator, draw_prior
+from dgaal_cli.methods.vaal_family.method import PoolSampling
 from dgaal_cli.networks.encoder import Encoder
 from dgaal_cli.networks.pixels import denormalize, normalize
 from dgaal_cli.training.data import RoundData

@@ -1,11 +1,14 @@
 """Ask where the task model hesitates: least confidence, margin, entropy."""
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from dgaal_cli.methods.by_score import ByScore
-from dgaal_cli.networks.deploy import MarginSampler
-from dgaal_cli.networks.samplers import ConfidenceSampler, EntropySampler
+from dgaal_cli.methods.informativeness import boundary_closeness, entropy, remainder
+from dgaal_cli.networks.classifier import Classifier
+from dgaal_cli.networks.deploy import Scored, closeness, entropy_of
+from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.data import RoundData
 
 
@@ -55,20 +58,46 @@ class Entropy(ByScore):
         return super().deploy(data) | {"sampler": EntropySampler(self.classifier)}
 
 
-def boundary_closeness(probabilities: np.ndarray) -> np.ndarray:
-    """Return one minus the margin p1 - p2 of ``(N, K)`` probabilities, shape ``(N,)``.
+class MarginSampler(nn.Module):
+    """The task model alone: images near a class boundary score high."""
 
-    Written as in ``networks.deploy.closeness``: p2 plus all that is not p1, exact near zero.
-    """
-    descending = -np.sort(-probabilities, axis=1)
-    return descending[:, 1] + descending[:, 1:].sum(1)
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Score uint8 images ``(N, H, W, C)``.
+
+        Returns:
+            Score ``(N,)``, probabilities ``(N, K)``, penultimate features h ``(N, F)``.
+        """
+        logits, features = self.classifier(normalize(images))
+        return closeness(logits), torch.softmax(logits, dim=1), features
 
 
-def remainder(probabilities: np.ndarray) -> np.ndarray:
-    """Return one minus the largest of ``(N, K)`` probabilities, shape ``(N,)``."""
-    return np.sort(probabilities, axis=1)[:, :-1].sum(1)
+class ConfidenceSampler(nn.Module):
+    """One minus the probability of the likeliest class."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, images: Tensor) -> Scored:
+        """Score images."""
+        logits, features = self.classifier(normalize(images))
+        probabilities = torch.softmax(logits, dim=1)
+        descending = torch.sort(probabilities, dim=1, descending=True).values
+        return descending[:, 1:].sum(1), probabilities, features
 
 
-def entropy(probabilities: np.ndarray) -> np.ndarray:
-    """Return the entropy over the last axis in nats; ``0 log 0`` is 0."""
-    return -(probabilities * np.log(np.maximum(probabilities, 1e-300))).sum(-1)
+class EntropySampler(nn.Module):
+    """Entropy of the prediction, in nats."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, images: Tensor) -> Scored:
+        """Score images."""
+        logits, features = self.classifier(normalize(images))
+        return entropy_of(logits), torch.softmax(logits, dim=1), features

@@ -1,10 +1,8 @@
 """The task model of GAAL's experiments: one hyperplane a class, on pixels or on given features."""
 
-import torch
 from torch import Tensor, nn
 
 from dgaal_cli.networks.classifier import Classifier, Stages
-from dgaal_cli.networks.sparse_coder import SparseCoder
 
 
 class LinearMachine(Classifier):
@@ -39,19 +37,3 @@ class LinearMachine(Classifier):
         """Classify; the images themselves are the only stage."""
         features = self.represent(images)
         return Stages(maps=[images], logits=self.head(features), features=features)
-
-
-class CodedMachine(LinearMachine):
-    """The same on sparse codes that were learned without labels (Raina et al. 2007)."""
-
-    def __init__(self, coder: SparseCoder, *, channels: int, image_size: int, classes: int) -> None:
-        super().__init__(channels=channels, image_size=image_size, classes=classes)
-        self.coder = coder
-        self.feature_width = coder.atoms.shape[0]
-        self.head = nn.Linear(self.feature_width, classes)
-        self.initialize()
-
-    def represent(self, images: Tensor) -> Tensor:
-        """The codes' values, the mean image taken off."""
-        with torch.no_grad():
-            return self.coder(images)

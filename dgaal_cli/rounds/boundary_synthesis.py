@@ -5,7 +5,7 @@ import numpy as np
 from dgaal_cli.errors import UsageError
 from dgaal_cli.ids import ClassUid, Row
 from dgaal_cli.methods.base import Drawn, Ranking
-from dgaal_cli.methods.uncertainty import boundary_closeness
+from dgaal_cli.methods.informativeness import boundary_closeness
 from dgaal_cli.rounds.load_round import Trained
 from dgaal_cli.rounds.synthesis import save_synthetic
 from dgaal_cli.store.labels import LabelStore

@@ -4,9 +4,7 @@
   part is ``checkpoint_folder``) and ``identity`` let it go on, ``clock`` and ``budget`` keep it in
   time, ``watch``, ``finite`` and ``memory`` say what went wrong, ``stability`` ends a game early.
 - What it runs on: ``runtime`` (processes), ``device``, ``precision``, ``compiling``, ``shares``.
-- What a step sees: ``data``, ``streams`` (order), ``seeding`` (all randomness), ``augmentation``,
-  ``distortion``.
-- What is learned: ``classifier``, ``pool_lessons`` and ``linear`` (T), ``adversarial`` and
-  ``self_supervised`` (DGAAL), ``pool_game`` and ``pool_phases`` (VAAL), ``dcgan`` and
-  ``sparse_coding`` (GAAL); they share ``losses``, ``modes`` and ``optimizers``.
+- What a step sees: ``data``, ``seeding`` (all randomness), ``augmentation``, ``distortion``.
+- What is learned: ``classifier``, ``pool_lessons`` and ``linear`` (T); what only some methods learn
+  lies in their folders under ``methods``. All share ``losses``, ``modes`` and ``optimizers``.
 """

@@ -12,9 +12,10 @@ from small_rounds import build, runner, small_config, small_data, trained
 from dgaal_cli import interruption
 from dgaal_cli.errors import ConfigError, InterruptedRunError
 from dgaal_cli.events import StepDone
+from dgaal_cli.methods.dgaal.deploy import DeployedGenerator
+from dgaal_cli.methods.gaal.deploy import DeployedPrior
 from dgaal_cli.methods.registry import METHODS, OWN_LEARNER, SYNTHESIZING, check_method
 from dgaal_cli.methods.samples import SHOWN, sample_drawings
-from dgaal_cli.networks.deploy import DeployedGenerator, DeployedPrior
 from dgaal_cli.training.checkpoint import module_tensors
 
 EVERY = pytest.mark.parametrize("name", sorted(METHODS))

@@ -17,7 +17,7 @@ from dgaal_cli.config.load import build_config
 from dgaal_cli.methods.base import TaskShape
 from dgaal_cli.methods.fresh import fresh_method
 from dgaal_cli.methods.gauges import auc
-from dgaal_cli.methods.waal import Waal
+from dgaal_cli.methods.waal.method import Waal
 from dgaal_cli.training.classifier import predict
 
 SAMPLERS = ["dal", "dgaal", "dgaal-paper", "sraal", "ta-vaal", "vaal", "waal"]

@@ -6,10 +6,9 @@ import numpy as np
 from torch import Tensor
 
 from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import Ranking
-from dgaal_cli.methods.coverage import typical_of_clusters
+from dgaal_cli.methods.base import Ranking, by_identity
+from dgaal_cli.methods.clustering import typical_of_clusters
 from dgaal_cli.methods.diversity import typical_points
-from dgaal_cli.methods.pool_encoder import by_identity
 from dgaal_cli.training.data import RoundData
 
 

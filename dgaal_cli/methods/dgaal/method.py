@@ -11,21 +11,22 @@ from torch import Tensor, nn
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import Row
 from dgaal_cli.methods import gauges
+from dgaal_cli.methods.adversarial_encoder.decoder import Decoder, draw_noise
+from dgaal_cli.methods.adversarial_encoder.expander import Expander
+from dgaal_cli.methods.adversarial_encoder.games import Games
+from dgaal_cli.methods.adversarial_encoder.image_discriminator import ImageDiscriminator
 from dgaal_cli.methods.base import Ranking, Redrawing, TaskShape
 from dgaal_cli.methods.dgaal import folds, rule, schedule
 from dgaal_cli.methods.dgaal.clusters import ask_clusters
+from dgaal_cli.methods.dgaal.deploy import AdversarialSampler, DeployedGenerator
 from dgaal_cli.methods.dgaal.pictures import picture_health
+from dgaal_cli.methods.informativeness import boundary_closeness
 from dgaal_cli.methods.inheritance import images_and_roots
-from dgaal_cli.methods.uncertainty import boundary_closeness
-from dgaal_cli.networks.decoder import Decoder, draw_noise
-from dgaal_cli.networks.deploy import AdversarialSampler, DeployedClassifier, DeployedGenerator
+from dgaal_cli.networks.deploy import DeployedClassifier
 from dgaal_cli.networks.encoder import Encoder
-from dgaal_cli.networks.expander import Expander
-from dgaal_cli.networks.image_discriminator import ImageDiscriminator
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.networks.pixels import denormalize
 from dgaal_cli.networks.task_models import build_classifier
-from dgaal_cli.training.adversarial import Games
 from dgaal_cli.training.classifier import classifier_phase, predict
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import batches, evaluating
@@ -42,7 +43,7 @@ class Dgaal:
     Beyond the paper: T learns from the pool too, by FixMatch (``training.pool_lessons``), unless
     ``classifier.semi_supervised`` is "none"; then a scout, which learns the labels alone, decides
     what to ask. With ``pretrain.representation`` "vicreg" G1 learns by VICReg beside its games
-    (``training.self_supervised``): with views that changed the light too, a linear learner of 40
+    (``adversarial_encoder.vicreg``): with views that changed the light too, a linear learner of 40
     labels on z then went from 66 to 92 % on the 8 x 8 digits (3 seeds), but D1 overlooked that the
     labels lacked dark images. So views keep the light, and it is not the default yet.
     """

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from dgaal_cli.methods import gauges
-from dgaal_cli.training.adversarial import Games
+from dgaal_cli.methods.adversarial_encoder.games import Games
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import batches, evaluating
 

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from dgaal_cli.config.schema import GaalConfig
-from dgaal_cli.networks.dcgan import DcganDiscriminator, DcganGenerator, draw_prior
+from dgaal_cli.methods.gaal.dcgan import DcganDiscriminator, DcganGenerator, draw_prior
 from dgaal_cli.training.modes import evaluating
 
 GAIN = 1e-4

@@ -6,14 +6,13 @@ from torch import Tensor, nn
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import Drawn, Ranking, TaskShape
-from dgaal_cli.methods.random_sampling import random_ranking
+from dgaal_cli.methods.base import Drawn, Ranking, TaskShape, random_ranking
+from dgaal_cli.methods.gaal.dcgan import DcganDiscriminator, DcganGenerator, draw_prior
+from dgaal_cli.methods.gaal.dcgan_phase import dcgan_phase
+from dgaal_cli.methods.gaal.deploy import DeployedPrior
 from dgaal_cli.methods.task_model_only import TaskModelOnly
-from dgaal_cli.networks.dcgan import DcganDiscriminator, DcganGenerator, draw_prior
-from dgaal_cli.networks.deploy import DeployedPrior
 from dgaal_cli.networks.pixels import denormalize, normalize
 from dgaal_cli.training.data import RoundData
-from dgaal_cli.training.dcgan import dcgan_phase
 from dgaal_cli.training.modes import evaluating
 from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.seeding import torch_generator

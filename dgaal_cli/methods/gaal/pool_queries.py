@@ -6,20 +6,22 @@ from torch import nn
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import Ranking, TaskShape
+from dgaal_cli.methods.base import (
+    Ranking,
+    TaskShape,
+    by_identity,
+    random_ranking,
+)
 from dgaal_cli.methods.by_score import COLD_START, ByScore
+from dgaal_cli.methods.gaal.deploy import HyperplaneSampler
 from dgaal_cli.methods.gaal.hyperplanes import learn_hyperplanes
+from dgaal_cli.methods.gaal.sparse_coder import CodedMachine, SparseCoder
+from dgaal_cli.methods.gaal.sparse_coding import coder_phase
 from dgaal_cli.methods.gaal.synthesis import GaalDeep, closeness
-from dgaal_cli.methods.pool_encoder import by_identity
-from dgaal_cli.methods.random_sampling import random_ranking
 from dgaal_cli.methods.task_model_only import TaskModelOnly
-from dgaal_cli.networks.linear import CodedMachine
-from dgaal_cli.networks.samplers import HyperplaneSampler
-from dgaal_cli.networks.sparse_coder import SparseCoder
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.phase import Phase
-from dgaal_cli.training.sparse_coding import coder_phase
 
 
 class SvmActive(ByScore):

@@ -4,14 +4,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dgaal_cli.methods.base import Ranking
+from dgaal_cli.methods.base import Ranking, random_ranking
+from dgaal_cli.methods.gaal.dcgan import draw_prior
 from dgaal_cli.methods.gaal.descent import Found, Goal, descend
 from dgaal_cli.methods.gaal.drawing import DrawingMethod
 from dgaal_cli.methods.gaal.hyperplanes import labeled_images, learn_hyperplanes
-from dgaal_cli.methods.random_sampling import random_ranking
-from dgaal_cli.methods.uncertainty import boundary_closeness, entropy
-from dgaal_cli.networks.dcgan import draw_prior
-from dgaal_cli.networks.samplers import entropy_of
+from dgaal_cli.methods.informativeness import boundary_closeness, entropy
+from dgaal_cli.networks.deploy import entropy_of
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import evaluating

@@ -5,14 +5,15 @@ from torch import nn
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.methods.base import TaskShape
-from dgaal_cli.methods.pool_sampling import PoolSampling
-from dgaal_cli.networks.pool_samplers import CentroidSampler, ImageSampler, LatentSampler
-from dgaal_cli.networks.vae import ImagePoolDiscriminator, PoolDiscriminator, Vae
+from dgaal_cli.methods.vaal.samplers import CentroidSampler, ImageSampler
+from dgaal_cli.methods.vaal_family.game import GameRules
+from dgaal_cli.methods.vaal_family.method import PoolSampling
+from dgaal_cli.methods.vaal_family.phases import image_phase
+from dgaal_cli.methods.vaal_family.samplers import LatentSampler
+from dgaal_cli.methods.vaal_family.vae import ImagePoolDiscriminator, PoolDiscriminator, Vae
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.phase import Phase
-from dgaal_cli.training.pool_game import GameRules
-from dgaal_cli.training.pool_phases import image_phase
 
 FROZEN_STEPS = 200
 """Steps of D on a frozen encoder, where it is not to settle after a game."""

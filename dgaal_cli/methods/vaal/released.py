@@ -4,13 +4,13 @@ from torch import nn
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.methods.base import TaskShape
-from dgaal_cli.methods.pool_sampling import PoolSampling
-from dgaal_cli.networks.pool_samplers import LatentSampler
-from dgaal_cli.networks.vae import PoolDiscriminator, Vae
+from dgaal_cli.methods.vaal_family.game import ReleasedGame
+from dgaal_cli.methods.vaal_family.method import PoolSampling
+from dgaal_cli.methods.vaal_family.phases import PoolRows, game_phase
+from dgaal_cli.methods.vaal_family.samplers import LatentSampler
+from dgaal_cli.methods.vaal_family.vae import PoolDiscriminator, Vae
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.phase import Phase
-from dgaal_cli.training.pool_game import ReleasedGame
-from dgaal_cli.training.pool_phases import PoolRows, game_phase
 
 VAE_STEPS = 2
 

@@ -30,8 +30,8 @@ from dgaal_cli.errors import (
     TrustError,
     UsageError,
 )
-from dgaal_cli.networks.dcgan import DcganGenerator
-from dgaal_cli.networks.deploy import DeployedPrior
+from dgaal_cli.methods.gaal.dcgan import DcganGenerator
+from dgaal_cli.methods.gaal.deploy import DeployedPrior
 from exporters.manifest import TensorInfo
 from exporters.registry import load_exporter
 from exporters.seal import seal

@@ -6,13 +6,8 @@ import torch
 from small_rounds import give, small_config, small_data, trained
 
 from dgaal_cli.methods import coverage
-from dgaal_cli.methods.coverage import (
-    greedy_cover,
-    k_means,
-    purity_radius,
-    typical_of_clusters,
-    typicality,
-)
+from dgaal_cli.methods.clustering import k_means, typical_of_clusters, typicality
+from dgaal_cli.methods.coverage import greedy_cover, purity_radius
 
 
 @pytest.fixture(autouse=True)

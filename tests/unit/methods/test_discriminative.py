@@ -7,7 +7,7 @@ from small_rounds import give, small_config, small_data, trained
 
 from dgaal_cli.config.schema import DiscriminativeConfig
 from dgaal_cli.errors import CheckFailedError
-from dgaal_cli.methods.discriminative import (
+from dgaal_cli.methods.dal.method import (
     Sides,
     drawn_sides,
     perceptron_phase,

@@ -8,11 +8,11 @@ import torch
 from sklearn.svm import SVC
 from small_rounds import small_config, small_data, trained
 
+from dgaal_cli.methods.gaal.dcgan import DcganDiscriminator, DcganGenerator
 from dgaal_cli.methods.gaal.descent import Goal, descend
 from dgaal_cli.methods.gaal.hyperplanes import Hyperplanes, labeled_images, learn_hyperplanes
 from dgaal_cli.methods.gaal.pool_queries import match_in_turn
 from dgaal_cli.methods.gaal.synthesis import closeness
-from dgaal_cli.networks.dcgan import DcganDiscriminator, DcganGenerator
 from dgaal_cli.training.seeding import initializing, torch_generator
 
 

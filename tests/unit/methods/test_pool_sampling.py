@@ -13,17 +13,18 @@ from small_rounds import build, relabeled, runner, small_config, small_data, tra
 from dgaal_cli import interruption
 from dgaal_cli.errors import ConfigError, InterruptedRunError
 from dgaal_cli.events import StepDone
-from dgaal_cli.methods import gauges, ta_vaal
-from dgaal_cli.methods.sraal import uncertainty_indicator
-from dgaal_cli.methods.ta_vaal import RankerBesideT, ranking_loss
-from dgaal_cli.methods.waal import slope_penalty
-from dgaal_cli.networks.feature_critic import FeatureCritic
+from dgaal_cli.methods import gauges
+from dgaal_cli.methods.sraal.method import uncertainty_indicator
+from dgaal_cli.methods.ta_vaal import method as ta_vaal
+from dgaal_cli.methods.ta_vaal.method import RankerBesideT, ranking_loss
+from dgaal_cli.methods.ta_vaal.ranker import Ranker
+from dgaal_cli.methods.vaal.samplers import CentroidSampler
+from dgaal_cli.methods.vaal_family.phases import iterations
+from dgaal_cli.methods.waal.critic import FeatureCritic
+from dgaal_cli.methods.waal.method import slope_penalty
 from dgaal_cli.networks.pixels import normalize
-from dgaal_cli.networks.pool_samplers import CentroidSampler
-from dgaal_cli.networks.ranker import Ranker
 from dgaal_cli.training.checkpoint import module_tensors
 from dgaal_cli.training.classifier import predict
-from dgaal_cli.training.pool_phases import iterations
 
 FAMILY = ("vaal", "vaal-released", "ta-vaal", "sraal", "waal")
 REPRESENTATIONS = ("vae", "frozen-vae", "image", "none")

@@ -12,8 +12,8 @@ from dgaal_cli.methods.dgaal.folds import Pools, auc, cross_scores, fold_of, hel
 from dgaal_cli.methods.dgaal.pictures import picture_health
 from dgaal_cli.methods.diversity import gradient_seeding, typical_points
 from dgaal_cli.methods.fresh import begin_with, origins_of
+from dgaal_cli.methods.informativeness import boundary_closeness
 from dgaal_cli.methods.inheritance import parents_of_promoted
-from dgaal_cli.methods.uncertainty import boundary_closeness
 from dgaal_cli.networks.deploy import closeness
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.training.checkpoint import module_tensors

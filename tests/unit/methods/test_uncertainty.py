@@ -7,7 +7,7 @@ from small_rounds import build, small_config, small_data, trained
 
 from dgaal_cli.methods.bayesian import dropout_passes
 from dgaal_cli.methods.ensemble import variation_ratio
-from dgaal_cli.methods.uncertainty import entropy, remainder
+from dgaal_cli.methods.informativeness import entropy, remainder
 from dgaal_cli.training.classifier import dropout_mask, predict
 from dgaal_cli.training.seeding import torch_generator
 

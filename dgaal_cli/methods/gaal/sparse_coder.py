@@ -5,6 +5,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from dgaal_cli.networks.linear import LinearMachine
+
 ITERATIONS = 50
 
 
@@ -57,3 +59,19 @@ class SparseCoder(nn.Module):
     def reconstruct(self, codes: Tensor) -> Tensor:
         """Return flattened images ``(B, P)``."""
         return codes @ self.atoms + self.mean
+
+
+class CodedMachine(LinearMachine):
+    """The same on sparse codes that were learned without labels (Raina et al. 2007)."""
+
+    def __init__(self, coder: SparseCoder, *, channels: int, image_size: int, classes: int) -> None:
+        super().__init__(channels=channels, image_size=image_size, classes=classes)
+        self.coder = coder
+        self.feature_width = coder.atoms.shape[0]
+        self.head = nn.Linear(self.feature_width, classes)
+        self.initialize()
+
+    def represent(self, images: Tensor) -> Tensor:
+        """The codes' values, the mean image taken off."""
+        with torch.no_grad():
+            return self.coder(images)

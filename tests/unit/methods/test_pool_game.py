@@ -7,9 +7,7 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy, cross_entropy, mse_loss
 
-from dgaal_cli.networks.split_norm import SplitBatchNorm2d, stacked
-from dgaal_cli.networks.vae import PoolDiscriminator, Vae
-from dgaal_cli.training.pool_game import (
+from dgaal_cli.methods.vaal_family.game import (
     MAX_GRADIENT,
     GameRules,
     PoolBatch,
@@ -18,6 +16,8 @@ from dgaal_cli.training.pool_game import (
     balanced_kappa,
     kl_divergence,
 )
+from dgaal_cli.methods.vaal_family.split_norm import SplitBatchNorm2d, stacked
+from dgaal_cli.methods.vaal_family.vae import PoolDiscriminator, Vae
 from dgaal_cli.training.seeding import initializing, torch_generator
 
 HALF, LATENT = 6, 5

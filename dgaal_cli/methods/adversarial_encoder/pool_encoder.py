@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from dgaal_cli.config.schema import Config
+from dgaal_cli.methods.adversarial_encoder.decoder import Decoder
+from dgaal_cli.methods.adversarial_encoder.games import Games
+from dgaal_cli.methods.adversarial_encoder.image_discriminator import ImageDiscriminator
 from dgaal_cli.methods.base import TaskShape
-from dgaal_cli.networks.decoder import Decoder
 from dgaal_cli.networks.encoder import Encoder
-from dgaal_cli.networks.image_discriminator import ImageDiscriminator
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
-from dgaal_cli.training.adversarial import Games
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.phase import Phase
@@ -66,9 +66,3 @@ class PoolEncoder:
                 parts.append(F.normalize(cells, dim=1).cpu().numpy())
         width = self.encoder.map_channels * CELLS**2
         return np.concatenate(parts) if parts else np.zeros((0, width), np.float32)
-
-
-def by_identity(data: RoundData, rows: np.ndarray) -> np.ndarray:
-    """Return ``rows`` in the order of their items, so that no clustering depends on the pool's."""
-    ids = np.asarray(data.item_ids, dtype=np.int64)
-    return rows[np.argsort(ids[rows], kind="stable")]

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.methods.base import TaskShape
-from dgaal_cli.methods.pool_sampling import PoolSampling
-from dgaal_cli.networks.pool_samplers import LatentSampler
-from dgaal_cli.networks.vae import PoolDiscriminator, Vae
+from dgaal_cli.methods.vaal_family.game import GameRules
+from dgaal_cli.methods.vaal_family.method import PoolSampling
+from dgaal_cli.methods.vaal_family.phases import Extras
+from dgaal_cli.methods.vaal_family.samplers import LatentSampler
+from dgaal_cli.methods.vaal_family.vae import PoolDiscriminator, Vae
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
-from dgaal_cli.training.pool_game import GameRules
-from dgaal_cli.training.pool_phases import Extras
 
 RECONSTRUCTION_WEIGHT = 5.0
 CLASS_WEIGHT = 5.0

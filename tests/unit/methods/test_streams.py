@@ -2,7 +2,7 @@
 
 import torch
 
-from dgaal_cli.training.streams import RowStream
+from dgaal_cli.methods.vaal_family.streams import RowStream
 
 ROWS = torch.arange(100, 123)
 

@@ -22,14 +22,17 @@ from torch import Generator, Tensor, nn
 from dgaal_cli.config.schema import Config, DiscriminativeConfig
 from dgaal_cli.ids import ItemId, Row
 from dgaal_cli.methods import gauges
-from dgaal_cli.methods.base import Ranking, TaskShape
+from dgaal_cli.methods.base import (
+    Ranking,
+    TaskShape,
+    by_identity,
+    random_ranking,
+)
 from dgaal_cli.methods.by_score import COLD_START
-from dgaal_cli.methods.pool_encoder import by_identity
-from dgaal_cli.methods.random_sampling import random_ranking
+from dgaal_cli.methods.dal.sampler import DiscriminativeSampler
 from dgaal_cli.methods.stochastic import acquire, strategy_name
 from dgaal_cli.methods.task_model_only import TaskModelOnly
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
-from dgaal_cli.networks.samplers import DiscriminativeSampler
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.finite import broken, not_finite

@@ -10,18 +10,12 @@ from torch import Tensor, nn
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import Row
 from dgaal_cli.methods import gauges
-from dgaal_cli.methods.base import Ranking, TaskShape
+from dgaal_cli.methods.base import Ranking, TaskShape, random_ranking
 from dgaal_cli.methods.diversity import typical_points
-from dgaal_cli.methods.random_sampling import random_ranking
 from dgaal_cli.methods.stochastic import acquire, strategy_name
 from dgaal_cli.methods.task_model_only import TaskModelOnly
-from dgaal_cli.networks.vae import Vae
-from dgaal_cli.training.data import RoundData
-from dgaal_cli.training.modes import batches, evaluating
-from dgaal_cli.training.optimizers import adam
-from dgaal_cli.training.phase import Phase
-from dgaal_cli.training.pool_game import GameRules, PoolGame, balanced_kappa
-from dgaal_cli.training.pool_phases import (
+from dgaal_cli.methods.vaal_family.game import GameRules, PoolGame, balanced_kappa
+from dgaal_cli.methods.vaal_family.phases import (
     Extras,
     PoolDraws,
     PoolRows,
@@ -30,10 +24,15 @@ from dgaal_cli.training.pool_phases import (
     iterations,
     settle_phase,
 )
+from dgaal_cli.methods.vaal_family.vae import Vae
+from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.modes import batches, evaluating
+from dgaal_cli.training.optimizers import adam
+from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.stability import probe_rows, stop_when_stable
 
 if TYPE_CHECKING:
-    from dgaal_cli.networks.pool_samplers import PoolSampler
+    from dgaal_cli.methods.vaal_family.samplers import PoolSampler
 
 
 class PoolSampling(TaskModelOnly):

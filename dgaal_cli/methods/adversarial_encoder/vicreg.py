@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from dgaal_cli.methods.adversarial_encoder.expander import Expander
 from dgaal_cli.networks.encoder import Encoder
-from dgaal_cli.networks.expander import Expander
 from dgaal_cli.training.distortion import distort
 from dgaal_cli.training.phase import Losses
 from dgaal_cli.training.precision import Autocast, widen

@@ -6,16 +6,16 @@ from torch import Tensor, nn
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.methods.base import TaskShape
-from dgaal_cli.methods.pool_sampling import PoolSampling
+from dgaal_cli.methods.ta_vaal.ranker import Ranker
+from dgaal_cli.methods.ta_vaal.sampler import RankedLatentSampler
+from dgaal_cli.methods.vaal_family.method import PoolSampling
+from dgaal_cli.methods.vaal_family.phases import Extras, encode_rows
+from dgaal_cli.methods.vaal_family.vae import PoolDiscriminator, Vae
 from dgaal_cli.networks.classifier import Stages
-from dgaal_cli.networks.pool_samplers import LatentSampler
-from dgaal_cli.networks.ranker import Ranker
-from dgaal_cli.networks.vae import PoolDiscriminator, Vae
 from dgaal_cli.training.classifier import classifier_phase, classifier_steps
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import evaluating
 from dgaal_cli.training.phase import Phase
-from dgaal_cli.training.pool_phases import Extras, encode_rows
 
 UNKNOWN_RANK = 0.5
 
@@ -128,7 +128,7 @@ class TaVaal(PoolSampling):
         """D's negated logit on means and ranks."""
         assert self.vae is not None
         assert self.discriminator is not None
-        return LatentSampler(self.vae, self.discriminator, self.classifier, ranker=self.ranker)
+        return RankedLatentSampler(self.vae, self.discriminator, self.classifier, self.ranker)
 
     def _ranks(self, data: RoundData) -> Tensor:
         return encode_rows(self.condition, data.pixels, data.device)

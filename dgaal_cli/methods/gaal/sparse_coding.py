@@ -5,8 +5,8 @@ import torch
 from torch import Generator
 
 from dgaal_cli.config.schema import GaalConfig
+from dgaal_cli.methods.gaal.sparse_coder import SparseCoder
 from dgaal_cli.networks.pixels import normalize
-from dgaal_cli.networks.sparse_coder import SparseCoder
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
 

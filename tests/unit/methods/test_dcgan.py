@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from dgaal_cli.networks.dcgan import DcganDiscriminator, DcganGenerator, draw_prior
-from dgaal_cli.networks.linear import CodedMachine, LinearMachine
-from dgaal_cli.networks.sparse_coder import SparseCoder
+from dgaal_cli.methods.gaal.dcgan import DcganDiscriminator, DcganGenerator, draw_prior
+from dgaal_cli.methods.gaal.sparse_coder import CodedMachine, SparseCoder
+from dgaal_cli.networks.linear import LinearMachine
 from dgaal_cli.training.seeding import initializing, torch_generator
 
 

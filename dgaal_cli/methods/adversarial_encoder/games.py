@@ -8,10 +8,11 @@ import torch
 from torch import Generator, Tensor, nn
 
 from dgaal_cli.config.schema import GenerationConfig, PretrainConfig
-from dgaal_cli.networks.decoder import Decoder, draw_noise
+from dgaal_cli.methods.adversarial_encoder.decoder import Decoder, draw_noise
+from dgaal_cli.methods.adversarial_encoder.expander import Expander
+from dgaal_cli.methods.adversarial_encoder.image_discriminator import ImageDiscriminator
+from dgaal_cli.methods.adversarial_encoder.vicreg import TwoViews
 from dgaal_cli.networks.encoder import Encoder
-from dgaal_cli.networks.expander import Expander
-from dgaal_cli.networks.image_discriminator import ImageDiscriminator
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.data import RoundData
@@ -26,7 +27,6 @@ from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.optimizers import adam
 from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
 from dgaal_cli.training.precision import Autocast, widen
-from dgaal_cli.training.self_supervised import TwoViews
 from dgaal_cli.training.stability import probe_rows, stop_when_stable
 
 ADAM_BETAS = (0.5, 0.99)

@@ -6,8 +6,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from dgaal_cli.networks.chain import Chain
-from dgaal_cli.networks.split_norm import SplitBatchNorm2d
+from dgaal_cli.methods.vaal_family.chain import Chain
+from dgaal_cli.methods.vaal_family.split_norm import SplitBatchNorm2d
 
 MAP_SIDE = 2
 """Side in pixels of the encoder's last map; the decoder begins at twice that."""

@@ -11,6 +11,8 @@ from torch import Generator, Tensor, nn
 
 from dgaal_cli.config.schema import ClassifierConfig, VaalConfig
 from dgaal_cli.ids import ItemId
+from dgaal_cli.methods.vaal_family.game import PoolBatch
+from dgaal_cli.methods.vaal_family.streams import RowStream
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.augmentation import augment
 from dgaal_cli.training.data import RoundData
@@ -19,9 +21,7 @@ from dgaal_cli.training.losses import discriminator_loss
 from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.optimizers import adam
 from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
-from dgaal_cli.training.pool_game import PoolBatch
 from dgaal_cli.training.precision import Autocast
-from dgaal_cli.training.streams import RowStream
 
 STOP_ACCURACY = 0.98
 """Balanced accuracy at which settling stops (Gissin & Shalev-Shwartz 2019): more is memorizing."""

@@ -10,7 +10,7 @@ from plain_games import plain_iteration
 from small_rounds import build, small_config, small_data
 from torch.nn import Module
 
-from dgaal_cli.training import adversarial
+from dgaal_cli.methods.adversarial_encoder.games import ADAM_BETAS
 
 
 def optimizers_of(games, config):
@@ -20,7 +20,7 @@ def optimizers_of(games, config):
         name: torch.optim.Adam(
             [p for group in optimizer.param_groups for p in group["params"]],
             lr=optimizer.param_groups[0]["lr"],
-            betas=adversarial.ADAM_BETAS,
+            betas=ADAM_BETAS,
         )
         for name, optimizer in fused.items()
     }

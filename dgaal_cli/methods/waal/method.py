@@ -6,14 +6,14 @@ from torch import Generator, Tensor, nn
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.methods.base import TaskShape
-from dgaal_cli.methods.pool_sampling import PoolSampling
-from dgaal_cli.networks.feature_critic import FeatureCritic
-from dgaal_cli.networks.pool_samplers import UniformCriticSampler
+from dgaal_cli.methods.vaal_family.method import PoolSampling
+from dgaal_cli.methods.vaal_family.phases import PoolRows
+from dgaal_cli.methods.waal.critic import FeatureCritic
+from dgaal_cli.methods.waal.sampler import UniformCriticSampler
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import evaluating
 from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
-from dgaal_cli.training.pool_phases import PoolRows
 
 CRITIC_WEIGHT = 10.0
 PENALTY_WEIGHT = 10.0

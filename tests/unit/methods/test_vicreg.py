@@ -11,9 +11,9 @@ from dgaal_cli import interruption
 from dgaal_cli.config.load import build_config
 from dgaal_cli.errors import ConfigError, InterruptedRunError
 from dgaal_cli.events import StepDone
+from dgaal_cli.methods.adversarial_encoder.vicreg import vicreg_loss
 from dgaal_cli.training.checkpoint import module_tensors
 from dgaal_cli.training.seeding import torch_generator
-from dgaal_cli.training.self_supervised import vicreg_loss
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dgaal_cli.artifacts.engines.load import load_engine_bytes
-from dgaal_cli.networks.deploy import MIN_SPREAD, AdversarialSampler
+from dgaal_cli.methods.dgaal.deploy import MIN_SPREAD, AdversarialSampler
 from exporters import seal
 from exporters.embedded import embed
 from exporters.manifest import Manifest, TensorInfo

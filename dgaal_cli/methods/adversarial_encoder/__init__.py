@@ -1,0 +1,1 @@
+"""DGAAL's adversarial encoder and its games, shared with methods that need features of the pool."""

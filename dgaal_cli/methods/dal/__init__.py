@@ -1,0 +1,1 @@
+"""DAL (Gissin & Shalev-Shwartz 2019): discriminative active learning."""

@@ -1,0 +1,53 @@
+"""GAAL's export wrappers: a generator that draws from its prior, and a linear learner's sampler."""
+
+import torch
+from torch import Tensor, nn
+
+from dgaal_cli.methods.gaal.dcgan import DcganGenerator
+from dgaal_cli.networks.classifier import Classifier
+from dgaal_cli.networks.deploy import Scored
+from dgaal_cli.networks.pixels import denormalize, normalize
+
+
+class DeployedPrior(nn.Module):
+    """A DCGAN's generator: standard normal latents ``(N, Z)`` to uint8 images.
+
+    It was trained on values uniform in [-1, 1], which the error function makes of normal ones: so
+    whoever draws needs to know one prior only, and smaller latents give more typical images.
+    """
+
+    def __init__(self, generator: DcganGenerator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Draw images."""
+        return denormalize(self.generator(torch.erf(latents * 0.5**0.5)))
+
+
+class HyperplaneSampler(nn.Module):
+    """Closeness to the boundary of a linear learner on pixels: 1 / (1 + distance).
+
+    Args:
+        classifier: T, for the probabilities and features beside the score.
+        weights: ``(J, P)`` of the learner's J decision values.
+        biases: ``(J,)``.
+    """
+
+    weights: Tensor
+    biases: Tensor
+
+    def __init__(self, classifier: Classifier, weights: Tensor, biases: Tensor) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.register_buffer("weights", weights)
+        self.register_buffer("biases", biases)
+
+    def forward(self, images: Tensor) -> Scored:
+        """Score images."""
+        x = normalize(images)
+        logits, features = self.classifier(x)
+        values = x.flatten(1) @ self.weights.T + self.biases
+        top = torch.sort(values, dim=1, descending=True).values
+        gap = 0.5 * (top[:, 0] - top[:, 1])
+        return 1.0 / (1.0 + gap), torch.softmax(logits, dim=1), features

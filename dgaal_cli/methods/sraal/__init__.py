@@ -1,0 +1,1 @@
+"""SRAAL (Zhang, Li, Yang, Wang, Zha & Huang 2020): state relabeling."""
