@@ -13,6 +13,7 @@ import numpy as np
 
 from dgaal_cli.atomic import replacing, sync_folder
 from dgaal_cli.config.schema import Config
+from dgaal_cli.data.decoders.registry import find_format
 from dgaal_cli.data.sources import Entry, FileBytes, Source, open_source
 from dgaal_cli.errors import InputDataError, UsageError, WorkspaceError
 from dgaal_cli.escaping import show
@@ -27,8 +28,6 @@ from dgaal_cli.store.instants import system_clock, to_iso, to_microseconds
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import Counts, EventRecord
 from dgaal_cli.workspace import Workspace
-
-_MAGIC = ((b"\x89PNG", ".png"), (b"\xff\xd8", ".jpg"), (b"GIF8", ".gif"), (b"BM", ".bmp"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -343,7 +342,8 @@ class _PoolImages:
             return stream.getvalue(), ".png"
         if Path(sample_id).suffix:
             return data, ""
-        return data, next((end for magic, end in _MAGIC if data.startswith(magic)), "")
+        kind = find_format(data)
+        return data, kind.suffixes[0] if kind else ""
 
     def _entry(self, sample_id: SampleId) -> Entry:
         if self._source is None:

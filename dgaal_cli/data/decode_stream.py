@@ -71,7 +71,7 @@ def decode_stream(
         workers: Decoder processes; 0 takes one a CPU. None start for sources of arrays.
         chunk: Entries a batch; the last one may have fewer.
         hashes: Whether digests are needed.
-        reduces: Whether JPEG may be decoded at reduced size: see ``decoders.load.REDUCING_GAP``.
+        reduces: Whether JPEG may be decoded at reduced size: see ``decoders.pillow.REDUCING_GAP``.
     """
     shape = _Shape(side=size, channels=channels, hashes=hashes, reduces=reduces)
     with _Crew(worker_count(workers), shape) as crew:

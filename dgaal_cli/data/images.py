@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from dgaal_cli.data.decoders.base import MAX_PIXELS, Target
 from dgaal_cli.data.decoders.load import (
-    MAX_PIXELS,
     RESIZE_RULE,
     load_picture,
     silence_decoders,
@@ -32,8 +32,8 @@ def decode(data: bytes | npt.NDArray[Any], *, channels: int | None = None) -> Pi
     """Return the upright pixels of one image.
 
     Args:
-        data: An encoded file (JPEG, PNG, WEBP, BMP, TIFF or GIF by content), or uint8 pixels of
-            shape (H, W) or (H, W, C) with C in 1, 3, 4.
+        data: An encoded file of a format in ``decoders.registry``, or uint8 pixels of shape
+            (H, W) or (H, W, C) with C in 1, 3, 4.
         channels: 1 gray, 3 color; None keeps what the image has.
 
     Returns:
@@ -46,7 +46,7 @@ def decode(data: bytes | npt.NDArray[Any], *, channels: int | None = None) -> Pi
         return _with_channels(_from_array(data), channels)
     with _filters, warnings.catch_warnings():
         silence_decoders()
-        return _to_array(load_picture(data, channels=channels).image)
+        return _to_array(load_picture(data, Target(channels=channels)).image)
 
 
 def resize(image: Pixels, *, size: int, channels: int) -> Pixels:

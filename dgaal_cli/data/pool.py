@@ -14,6 +14,7 @@ import numpy as np
 from dgaal_cli import atomic, interruption
 from dgaal_cli.data.batches import DecodedBatch
 from dgaal_cli.data.decode_stream import array_digest, decode_stream
+from dgaal_cli.data.decoders.registry import format_names, is_missing_package
 from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.sources.base import Entry, FileBytes, Source
 from dgaal_cli.errors import InputDataError
@@ -207,11 +208,13 @@ def _nothing_readable(source: Source, unreadable: list[tuple[SampleId, str]]) ->
     if not unreadable:
         return f"the pool {show(source.spec)} is empty; name one that holds images"
     name, reason = unreadable[0]
-    return (
-        f"none of the {len(unreadable)} files in the pool {show(source.spec)} is a readable image "
-        f"(the first, {show(name)}: {reason}); "
-        "name a pool of JPEG, PNG, WEBP, BMP, TIFF or GIF images"
+    what = (
+        f"none of the {len(unreadable)} files in the pool {show(source.spec)} is a readable image"
     )
+    lacking = next((why for _, why in unreadable if is_missing_package(why)), "")
+    if lacking:
+        return f"{what}: {lacking}"
+    return f"{what} (the first, {show(name)}: {reason}); name a pool of {format_names()} images"
 
 
 def _find(source: Source, ids: Sequence[SampleId]) -> list[Entry]:

@@ -32,7 +32,7 @@ class ScoreOptions:
     """Measure threads and batch first where they are 0; the last bits of scores may then differ
     from host to host."""
     reduced_jpeg: bool = False
-    """Decode large JPEG at a fraction of their size: see ``data.decoders.load.REDUCING_GAP``."""
+    """Decode large JPEG at a fraction of their size: see ``data.decoders.pillow.REDUCING_GAP``."""
     download: bool = False
     """Whether a source may fetch what it lacks."""
     resume: bool = False

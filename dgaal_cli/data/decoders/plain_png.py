@@ -7,6 +7,8 @@ pixels that could change them. Every other file, and every doubt, is left to the
 import zlib
 from typing import TYPE_CHECKING
 
+from dgaal_cli.data.decoders.base import MAX_PIXELS, DecodedImage, Target
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -16,6 +18,16 @@ _KINDS = {b"\x08\x00\x00\x00\x00": "L", b"\x08\x02\x00\x00\x00": "RGB"}
 """Depth, color type, compression, filter and interlace method, to Pillow's mode."""
 _WITHOUT_EFFECT = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"pHYs": 9, b"tIME": 7}
 """Chunks that Pillow reads and that change no pixel, with the length they must have."""
+
+
+def decode(data: bytes, kind: str, target: Target) -> DecodedImage:
+    """Decode one PNG file: see ``base.Decoder``."""
+    image = read_plain_png(data, max_pixels=MAX_PIXELS)
+    if image is None:
+        from dgaal_cli.data.decoders import pillow
+
+        return pillow.decode(data, kind, target)
+    return DecodedImage(image, *image.size)
 
 
 def read_plain_png(data: bytes, *, max_pixels: int) -> "Image.Image | None":

@@ -103,7 +103,7 @@ class DecoderProcess:
             side: In pixels.
             channels: 1 or 3.
             hashes: Whether the SHA-256 of the encoded bytes is needed.
-            reduces: Whether JPEG may be decoded at reduced size: see ``load.REDUCING_GAP``.
+            reduces: Whether JPEG may be decoded at reduced size: see ``pillow.REDUCING_GAP``.
 
         Raises:
             DecoderDiedError: The process died; the next call starts another.
@@ -143,12 +143,12 @@ class DecoderProcess:
         try:
             requests.write(_request(payloads, side, channels, max_pixels, flags))
             requests.flush()
-            told, pixels = _answer(answers)
+            head, pixels = _answer(answers)
         except (OSError, EOFError):  # it died while it was written to or read from
             raise DecoderDiedError(self._reap(process)) from None
         size = len(payloads) * RESULT.size
-        results = list(RESULT.iter_unpack(told[:size]))
-        return results, _reasons(results, told[size:]), pixels
+        results = list(RESULT.iter_unpack(head[:size]))
+        return results, _reasons(results, head[size:]), pixels
 
     def _launch(self) -> subprocess.Popen[bytes]:
         process = launch.take()
@@ -206,20 +206,20 @@ def _answer(answers: IO[bytes]) -> tuple[bytes, Pixels]:
     if len(header) != ANSWER.size:
         raise EOFError
     length, size = ANSWER.unpack(header)
-    told = answers.read(length)
+    head = answers.read(length)
     pixels = np.empty(size, np.uint8)
     readable = cast("io.BufferedReader", answers)
-    if len(told) != length or readable.readinto(pixels.data) != size:
+    if len(head) != length or readable.readinto(pixels.data) != size:
         raise EOFError
-    return told, pixels
+    return head, pixels
 
 
-def _reasons(results: list[tuple[Any, ...]], told: bytes) -> list[str]:
-    if not told:
+def _reasons(results: list[tuple[Any, ...]], texts: bytes) -> list[str]:
+    if not texts:
         return [""] * len(results)
     reasons: list[str] = []
     start = 0
     for *_, length, _, _, _ in results:
-        reasons.append(told[start : start + length].decode())
+        reasons.append(texts[start : start + length].decode())
         start += length
     return reasons

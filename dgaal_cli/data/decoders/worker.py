@@ -10,8 +10,9 @@ import os
 import signal
 import struct
 import sys
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
+from dgaal_cli.data.decoders.base import Target
 from dgaal_cli.data.decoders.load import load_picture, silence_decoders
 from dgaal_cli.data.regular_files import read_dated_file
 from dgaal_cli.data.unreadable import UnreadableImageError, describe
@@ -38,14 +39,6 @@ MEMORY_BYTES = 2 * 2**30
 """Address space a decoder may take beyond what it has at start."""
 
 
-class _Wish(NamedTuple):
-    side: int | None
-    channels: int | None
-    max_pixels: int | None
-    hashes: bool
-    reduces: bool
-
-
 def main() -> None:
     """Serve until standard input ends."""
     requests = sys.stdin.buffer
@@ -67,13 +60,7 @@ def main() -> None:
 
 def _serve(requests: BinaryIO, answers: BinaryIO, header: bytes) -> None:
     count, side, channels, max_pixels, flags, length = REQUEST.unpack(header)
-    wish = _Wish(
-        side=side or None,
-        channels=channels or None,
-        max_pixels=max_pixels or None,
-        hashes=bool(flags & HASHES),
-        reduces=bool(flags & REDUCES),
-    )
+    target = Target(side or None, channels or None, max_pixels or None, bool(flags & REDUCES))
     body = requests.read(length)
     start = count * ITEM.size
     results: list[bytes] = []
@@ -81,40 +68,38 @@ def _serve(requests: BinaryIO, answers: BinaryIO, header: bytes) -> None:
     pixels: list[bytes] = []
     for kind, size in ITEM.iter_unpack(body[:start]):
         signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
-        result, reason, sent = _answer(kind, body[start : start + size], wish)
+        result, reason, sent = _answer(
+            kind, body[start : start + size], target, hashes=bool(flags & HASHES)
+        )
         start += size
         results.append(result)
         reasons.append(reason)
         pixels.append(sent)
     signal.setitimer(signal.ITIMER_REAL, 0)
-    told = b"".join(results + reasons)
-    shown = b"".join(pixels)
-    answers.write(ANSWER.pack(len(told), len(shown)) + told)
-    answers.write(shown)
+    head = b"".join(results + reasons)
+    body = b"".join(pixels)
+    answers.write(ANSWER.pack(len(head), len(body)) + head)
+    answers.write(body)
     answers.flush()
 
 
-def _answer(kind: int, payload: bytes, wish: _Wish) -> tuple[bytes, bytes, bytes]:
+def _answer(
+    kind: int, payload: bytes, target: Target, *, hashes: bool
+) -> tuple[bytes, bytes, bytes]:
     """Return result, reason and pixels of one item."""
     data = b""
     changed_at = 0
     digest = bytes(32)
     try:
         data, changed_at = read_dated_file(payload) if kind == FROM_PATH else (payload, 0)
-        digest = _digest(data) if wish.hashes else digest
-        picture = load_picture(
-            data,
-            channels=wish.channels,
-            side=wish.side,
-            max_pixels=wish.max_pixels,
-            reduces=wish.reduces,
-        )
+        digest = _digest(data) if hashes else digest
+        picture = load_picture(data, target)
         image = picture.image
         pixels = image.tobytes()
     except UnreadableImageError as error:
-        return _refuse(error.reason, (len(data), changed_at, digest), wish)
+        return _refuse(error.reason, (len(data), changed_at, digest), target)
     except Exception as error:  # noqa: BLE001 - one file's trouble of any kind stays with that file
-        return _refuse(describe(error), (len(data), changed_at, digest), wish)
+        return _refuse(describe(error), (len(data), changed_at, digest), target)
     width, height = image.size
     count = 1 if image.mode == "L" else 3
     file = (len(data), changed_at, digest)
@@ -122,10 +107,12 @@ def _answer(kind: int, payload: bytes, wish: _Wish) -> tuple[bytes, bytes, bytes
     return result, b"", pixels
 
 
-def _refuse(reason: str, file: tuple[int, int, bytes], wish: _Wish) -> tuple[bytes, bytes, bytes]:
+def _refuse(
+    reason: str, file: tuple[int, int, bytes], target: Target
+) -> tuple[bytes, bytes, bytes]:
     text = (reason or "damaged image").encode("utf-8", "replace")
     result = RESULT.pack(0, 0, 0, 0, 0, len(text), *file)
-    return result, text, bytes((wish.side or 0) ** 2 * (wish.channels or 0))
+    return result, text, bytes((target.side or 0) ** 2 * (target.channels or 0))
 
 
 def _digest(data: bytes) -> bytes:

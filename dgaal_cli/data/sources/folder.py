@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from dgaal_cli.data.decoders.registry import format_names
 from dgaal_cli.data.regular_files import kind_of
 from dgaal_cli.data.sources.base import Entry, FileBytes, Refusal, gone
 from dgaal_cli.data.sources.naming import label_and_split, may_be_image
@@ -83,7 +84,7 @@ def check_not_empty(source: FolderSource) -> None:
     if not _holds_any(source.spec):
         raise InputDataError(
             f"the folder {show(source.spec)} holds no images; "
-            "name a folder with JPEG, PNG, WEBP, BMP, TIFF or GIF files (hidden files do not count)"
+            f"name a folder with {format_names()} files (hidden files do not count)"
         )
 
 

@@ -5,6 +5,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+from dgaal_cli.data.decoders.registry import SUFFIXES
 from dgaal_cli.data.regular_files import kind_of
 from dgaal_cli.data.sources.base import Source
 from dgaal_cli.errors import InputDataError
@@ -165,5 +166,5 @@ _BY_SUFFIX: tuple[tuple[tuple[str, ...], Callable[[Path], Source]], ...] = (
     ((".zip",), _zip),
     (_TAR_SUFFIXES, _tar),
     ((".parquet",), _parquet),
-    ((".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"), _single),
+    (SUFFIXES, _single),
 )

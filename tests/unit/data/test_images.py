@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 from sample_images import bomb, encoded, pixels, png
 
+from dgaal_cli.data.decoders.base import Target
 from dgaal_cli.data.decoders.load import load_picture, silence_decoders
 from dgaal_cli.data.images import UnreadableImageError, decode, resize
 
@@ -45,7 +46,7 @@ def test_exif_orientation_turns_the_pixels(kind: str, orientation: int, expected
     exif[0x0112] = orientation
     data = encoded(image, kind, exif=exif)
     np.testing.assert_array_equal(decode(data)[:, :, 0], np.array(expected) * 40)
-    picture = load_picture(data)
+    picture = load_picture(data, Target())
     assert (picture.height, picture.width) == np.array(expected).shape
 
 
@@ -183,15 +184,17 @@ def test_reduced_decoding_of_a_jpeg_stays_within_ten_levels() -> None:
     image = np.stack([x * 255 // 640, y * 255 // 480, (x + y) % 256], axis=2).astype(np.uint8)
     data = encoded(image, "JPEG", quality=92)
     full = resize(decode(data), size=32, channels=3).astype(int)
-    reduced = np.asarray(load_picture(data, channels=3, side=32, reduces=True).image).astype(int)
+    reduced = np.asarray(
+        load_picture(data, Target(channels=3, side=32, reduces=True)).image
+    ).astype(int)
     assert np.abs(full - reduced).max() <= 10
     assert np.abs(full - reduced).mean() < 1
-    picture = load_picture(data, side=32)
+    picture = load_picture(data, Target(side=32))
     assert (picture.width, picture.height) == (640, 480)
 
 
 def test_large_images_can_be_shrunk_to_a_cap() -> None:
-    picture = load_picture(encoded(pixels(1, height=300, width=200)), max_pixels=10_000)
+    picture = load_picture(encoded(pixels(1, height=300, width=200)), Target(max_pixels=10_000))
     width, height = picture.image.size
     assert width * height <= 10_000
     assert (picture.width, picture.height) == (200, 300)

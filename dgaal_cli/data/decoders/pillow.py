@@ -1,0 +1,121 @@
+"""Formats that Pillow reads: JPEG, PNG, WEBP, BMP, TIFF, GIF.
+
+Transparent pixels are laid over black. 16-bit gray samples keep their depth, 32-bit integers count
+as 16-bit, floating-point samples as 0..1. Of an animation the first frame counts.
+"""
+
+import io
+from typing import TYPE_CHECKING
+
+from dgaal_cli.data.decoders.base import TOO_LARGE, DecodedImage, Target, check_size
+from dgaal_cli.data.decoders.registry import not_an_image
+from dgaal_cli.data.unreadable import UnreadableImageError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+REDUCING_GAP = 3
+"""Where asked, a JPEG is decoded at 1/2, 1/4 or 1/8 of its size while this many times the wanted
+side remains.
+
+Measured on 2,000 photographs of 224x224 (Imagenette) at side 32 against a full decode: mean
+difference 0.35 of 255 levels, largest 10, at 0.6 of the CPU time. With a gap of 1 it is 1.2 and 22.
+Scores move with the pixels, so nothing is reduced unless asked for.
+"""
+
+_ORIENTATION = 0x0112
+_CARRIES_ORIENTATION = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
+
+
+def decode(data: bytes, kind: str, target: Target) -> DecodedImage:
+    """Decode one image with Pillow's plugin named ``kind``: see ``base.Decoder``."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(data), formats=(kind,)) as image:
+            return _decode(image, target)
+    except UnidentifiedImageError:
+        raise not_an_image() from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise UnreadableImageError(TOO_LARGE) from None
+
+
+def _decode(image: "Image.Image", target: Target) -> DecodedImage:
+    width, height = image.size
+    check_size(width, height)
+    if target.reduces and target.side is not None:
+        image.draft(None, (target.side * REDUCING_GAP, target.side * REDUCING_GAP))
+    elif target.max_pixels is not None:
+        _ask_for_less(image, target.max_pixels)
+    image.load()
+    orientation = _orientation(image)
+    if image.format == "TIFF" and image.size == (height, width):
+        width, height = image.size  # Pillow turned it while loading
+    if orientation >= 5:
+        width, height = height, width
+    upright = _turn(_plain(image), orientation)
+    if upright.mode in ("L", "RGB"):
+        return DecodedImage(upright, width, height)
+    import numpy as np  # rare kinds of files only: it would double a decoder's start-up time
+
+    is_float = upright.mode == "F"
+    return DecodedImage(
+        np.asarray(upright),
+        width,
+        height,
+        depth=32 if is_float else 16,
+        value_range=(0, 1) if is_float else (0, 65535),
+    )
+
+
+def _ask_for_less(image: "Image.Image", max_pixels: int) -> None:
+    """Let libjpeg decode at a fraction of the size where the cap leaves no more."""
+    if image.width * image.height > max_pixels:
+        scale = (max_pixels / (image.width * image.height)) ** 0.5
+        image.draft(None, (max(1, int(image.width * scale)), max(1, int(image.height * scale))))
+
+
+def _plain(image: "Image.Image") -> "Image.Image":
+    """Return the image in mode L or RGB, or as it is where its samples have more than 8 bits."""
+    from PIL import Image
+
+    if image.mode == "L" and "transparency" not in image.info:
+        return image
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.has_transparency_data:
+        is_gray = image.mode in ("1", "L", "LA", "La", "I;16")
+        colored = image.convert("RGBA")
+        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        return Image.alpha_composite(black, colored).convert("L" if is_gray else "RGB")
+    if image.mode.startswith(("I", "F")):
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _orientation(image: "Image.Image") -> int:
+    """EXIF orientation, 1..8; damaged metadata counts as upright, for the pixels are sound."""
+    if not any(key in image.info for key in _CARRIES_ORIENTATION):
+        return 1
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # noqa: BLE001 - hostile metadata raises nearly anything
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _turn(image: "Image.Image", orientation: int) -> "Image.Image":
+    from PIL import Image
+
+    turn = Image.Transpose
+    methods = {
+        2: turn.FLIP_LEFT_RIGHT,
+        3: turn.ROTATE_180,
+        4: turn.FLIP_TOP_BOTTOM,
+        5: turn.TRANSPOSE,
+        6: turn.ROTATE_270,
+        7: turn.TRANSVERSE,
+        8: turn.ROTATE_90,
+    }
+    method = methods.get(orientation)
+    return image if method is None else image.transpose(method)

@@ -1,0 +1,103 @@
+"""The image formats that dgaal reads: the only list of them, without importing any decoder."""
+
+from importlib import import_module
+from typing import NamedTuple
+
+from dgaal_cli.data.decoders.base import Decoder
+from dgaal_cli.data.unreadable import UnreadableImageError
+
+
+class Format(NamedTuple):
+    """One format of image files."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    """Usual endings of file names, the commonest first; only content decides what a file is."""
+    magic: tuple[tuple[int, bytes], ...]
+    """Where in the file, counted in bytes, and which bytes; one pair that fits is enough."""
+    decoder: str
+    """``module:function``, a ``base.Decoder``; imported when the first such file is decoded."""
+    package: str = ""
+    """What the decoder imports beyond the core install."""
+    extra: str = ""
+    """The extra of dgaal that installs ``package``."""
+
+    def matches(self, head: bytes) -> bool:
+        """Tell whether a file that starts with these bytes is of this format."""
+        for offset, magic in self.magic:  # noqa: SIM110 - a generator takes four times as long
+            if head.startswith(magic, offset):
+                return True
+        return False
+
+    @property
+    def missing_package(self) -> str:
+        """Reason of an image whose decoder's package is not installed."""
+        return (
+            f"{self.name} needs {self.package}, which is not installed; "
+            f"run: python -m pip install 'dgaal[{self.extra}]'"
+        )
+
+
+_PILLOW = "dgaal_cli.data.decoders.pillow:decode"
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"II\0*", b"MM*\0")
+
+FORMATS = (
+    Format("JPEG", (".jpg", ".jpeg", ".jfif"), ((0, b"\xff\xd8\xff"),), _PILLOW),
+    Format(
+        "PNG",
+        (".png",),
+        ((0, b"\x89PNG\r\n\x1a\n"),),
+        "dgaal_cli.data.decoders.plain_png:decode",
+    ),
+    Format("WEBP", (".webp",), ((0, b"RIFF"),), _PILLOW),
+    Format("BMP", (".bmp",), ((0, b"BM"),), _PILLOW),
+    Format("TIFF", (".tif", ".tiff"), tuple((0, magic) for magic in _TIFF), _PILLOW),
+    Format("GIF", (".gif",), ((0, b"GIF87a"), (0, b"GIF89a")), _PILLOW),
+)
+"""The first format that matches a file decodes it."""
+
+_loaded: dict[str, Decoder] = {}
+
+SUFFIXES = tuple(suffix for one in FORMATS for suffix in one.suffixes)
+
+
+def format_names() -> str:
+    """Return the names of all formats as they stand in a sentence."""
+    *names, last = (one.name for one in FORMATS)
+    return f"{', '.join(names)} or {last}"
+
+
+def not_an_image() -> UnreadableImageError:
+    """Return the error for a file of no known format."""
+    return UnreadableImageError(f"not a {format_names()} image")
+
+
+def find_format(data: bytes) -> Format | None:
+    """Return the format of a file by its first bytes; None if it is none of ``FORMATS``."""
+    for one in FORMATS:
+        if one.matches(data):
+            return one
+    return None
+
+
+def is_missing_package(reason: str) -> bool:
+    """Tell whether an image is unreadable because its decoder's package is not installed."""
+    return any(one.package and reason == one.missing_package for one in FORMATS)
+
+
+def load_decoder(kind: Format) -> Decoder:
+    """Return a format's decoder, imported when it is first used.
+
+    Raises:
+        UnreadableImageError: The package that it needs is not installed.
+    """
+    known = _loaded.get(kind.decoder)
+    if known is not None:
+        return known
+    module, _, function = kind.decoder.partition(":")
+    try:
+        return _loaded.setdefault(kind.decoder, getattr(import_module(module), function))
+    except ModuleNotFoundError as error:
+        if kind.package and (error.name or "").partition(".")[0] == kind.package:
+            raise UnreadableImageError(kind.missing_package) from None
+        raise

@@ -1,0 +1,187 @@
+"""What every image format of the registry promises, each over files of its own."""
+
+import io
+import struct
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pytest
+from PIL import Image
+from sample_images import bomb, encoded, pixels
+
+from dgaal_cli.data.decoders.base import MAX_PIXELS, TOO_LARGE, DecodedImage, Decoder, Target
+from dgaal_cli.data.decoders.load import load_picture
+from dgaal_cli.data.decoders.process import DecoderProcess
+from dgaal_cli.data.decoders.registry import (
+    FORMATS,
+    SUFFIXES,
+    Format,
+    find_format,
+    format_names,
+    is_missing_package,
+    load_decoder,
+)
+from dgaal_cli.data.unreadable import UnreadableImageError
+
+IMAGE = pixels(5, height=12, width=20)
+SAMPLES = {
+    "JPEG": encoded(IMAGE, "JPEG", quality=90),
+    "PNG": encoded(IMAGE, "PNG"),
+    "WEBP": encoded(IMAGE, "WEBP", lossless=True),
+    "BMP": encoded(IMAGE, "BMP"),
+    "TIFF": encoded(IMAGE, "TIFF"),
+    "GIF": encoded(Image.fromarray(IMAGE).convert("P"), "GIF"),
+}
+"""A file of each format, of the size of ``IMAGE``."""
+
+
+def claiming(data: bytes, old: bytes, new: bytes) -> bytes:
+    """Change a size in a file's header."""
+    assert data.count(old) == 1
+    return data.replace(old, new)
+
+
+def tiff_bomb() -> bytes:
+    data = SAMPLES["TIFF"]
+    for tag, size in ((256, 20), (257, 12)):
+        (kind,) = (k for k in (3, 4) if struct.pack("<HHII", tag, k, 1, size) in data)
+        old = struct.pack("<HHII", tag, kind, 1, size)
+        data = claiming(data, old, struct.pack("<HHII", tag, 4, 1, 20_000))
+    return data
+
+
+BOMBS = {
+    "JPEG": claiming(SAMPLES["JPEG"], struct.pack(">BHH", 8, 12, 20), b"\x08\xff\x00\xff\x00"),
+    "PNG": bomb(),
+    "WEBP": claiming(
+        SAMPLES["WEBP"], struct.pack("<BI", 0x2F, 19 | 11 << 14), b"\x2f\xff\xff\xff\x0f"
+    ),
+    "BMP": claiming(SAMPLES["BMP"], struct.pack("<ii", 20, 12), struct.pack("<ii", 20_000, 20_000)),
+    "TIFF": tiff_bomb(),
+    "GIF": SAMPLES["GIF"][:6] + b"\xff\xff\xff\xff" + SAMPLES["GIF"][10:],
+}
+"""The same files, claiming more pixels than are allowed."""
+
+each_format = pytest.mark.parametrize("kind", FORMATS, ids=lambda one: one.name)
+
+
+def reference(data: bytes) -> np.ndarray:
+    """Pixels by Pillow alone."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def check_sniffing(formats: Sequence[Format], samples: Mapping[str, bytes]) -> None:
+    for name, data in samples.items():
+        assert [one.name for one in formats if one.matches(data[:512])] == [name]
+
+
+def check_image(decode: Decoder, kind: str) -> None:
+    found = decode(SAMPLES[kind], kind, Target())
+    np.testing.assert_array_equal(np.asarray(found.pixels), reference(SAMPLES[kind]))
+    assert (found.width, found.height) == (20, 12)
+    assert (found.channels, found.depth, found.value_range) == (3, 8, (0, 255))
+
+
+def check_limit(decode: Callable[[bytes], object], data: bytes) -> None:
+    with pytest.raises(UnreadableImageError) as caught:
+        decode(data)
+    assert caught.value.reason == TOO_LARGE
+
+
+def test_the_suite_covers_every_format() -> None:
+    assert set(SAMPLES) == set(BOMBS) == {one.name for one in FORMATS}
+
+
+def test_suffixes_belong_to_one_format_each() -> None:
+    assert len(set(SUFFIXES)) == len(SUFFIXES)
+    assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in SUFFIXES)
+    assert format_names() == "JPEG, PNG, WEBP, BMP, TIFF or GIF"
+
+
+def test_each_format_recognizes_its_own_files_and_no_others() -> None:
+    check_sniffing(FORMATS, SAMPLES)
+    assert find_format(b"text") is find_format(b"") is None
+
+
+@each_format
+def test_pixels_equal_the_reference(kind: Format) -> None:
+    check_image(load_decoder(kind), kind.name)
+
+
+@each_format
+def test_the_decoder_process_returns_the_same_pixels(kind: Format) -> None:
+    process = DecoderProcess()
+    try:
+        found = process.decode(SAMPLES[kind.name])
+    finally:
+        process.close()
+    np.testing.assert_array_equal(found.pixels, reference(SAMPLES[kind.name]))
+
+
+@each_format
+def test_damage_is_one_clear_reason_or_an_image(kind: Format) -> None:
+    data = SAMPLES[kind.name]
+    generator = np.random.default_rng(0)
+    reasons: list[str] = []
+    for number in range(200):
+        changed = bytearray(data)
+        for place in generator.integers(0, len(data), 3):
+            changed[place] = int(generator.integers(256))
+        cut = len(data) if number % 2 else int(generator.integers(0, len(data)))
+        try:
+            load_picture(bytes(changed[:cut]), Target())
+        except UnreadableImageError as error:
+            reasons.append(error.reason)
+    assert len(reasons) > 20
+    assert all(reason.isprintable() and 0 < len(reason) <= 150 for reason in reasons)
+
+
+@each_format
+def test_a_file_cut_short_in_its_header_is_refused(kind: Format) -> None:
+    with pytest.raises(UnreadableImageError):
+        load_picture(SAMPLES[kind.name][:12], Target())
+
+
+@each_format
+def test_images_of_too_many_pixels_are_refused(kind: Format) -> None:
+    check_limit(lambda data: load_picture(data, Target()), BOMBS[kind.name])
+
+
+def test_the_checks_see_broken_decoders() -> None:
+    """Negative control."""
+    greedy = Format("ANY", (".any",), ((0, b""),), "nowhere:decode")
+    with pytest.raises(AssertionError):
+        check_sniffing((greedy, *FORMATS), SAMPLES)
+
+    def inverted(data: bytes, kind: str, target: Target) -> DecodedImage:
+        return DecodedImage(255 - reference(data), 20, 12)
+
+    def deep(data: bytes, kind: str, target: Target) -> DecodedImage:
+        return DecodedImage(reference(data), 20, 12, depth=12)
+
+    for decode in (inverted, deep):
+        with pytest.raises(AssertionError):
+            check_image(decode, "PNG")
+    with pytest.raises(pytest.fail.Exception):
+        check_limit(lambda data: load_picture(data, Target()), SAMPLES["PNG"])
+    assert MAX_PIXELS < 20_000**2
+
+
+def test_a_missing_package_is_a_reason_that_names_the_install_line() -> None:
+    kind = Format(
+        "DICOM",
+        (".dcm",),
+        ((128, b"DICM"),),
+        "no_such_package.any:decode",
+        "no_such_package",
+        "dicom",
+    )
+    with pytest.raises(UnreadableImageError, match=r"pip install 'dgaal\[dicom\]'") as caught:
+        load_decoder(kind)
+    assert caught.value.reason == kind.missing_package
+    assert not is_missing_package("not a JPEG image")
+    assert not is_missing_package("")
+    broken = kind._replace(package="another")
+    with pytest.raises(ModuleNotFoundError):
+        load_decoder(broken)

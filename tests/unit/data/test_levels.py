@@ -1,0 +1,46 @@
+"""Samples of any depth become uint8 by one rule."""
+
+import numpy as np
+import pytest
+
+from dgaal_cli.data.decoders.levels import to_uint8
+from dgaal_cli.data.unreadable import UnreadableImageError
+
+
+@pytest.mark.parametrize("depth", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32])
+def test_integers_of_their_whole_depth_keep_their_high_byte(depth: int, dtype: type) -> None:
+    values = np.arange(2**depth).astype(dtype)
+    found = to_uint8(values, depth=depth, value_range=(0, 2**depth - 1))
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, np.arange(2**depth) >> (depth - 8))
+
+
+def test_other_ranges_are_spread_over_all_levels_and_rounded() -> None:
+    values = np.array([[-100, 0, 100, 300]], np.int16)
+    found = to_uint8(values, depth=12, value_range=(-100, 300))
+    np.testing.assert_array_equal(found, [[0, 64, 128, 255]])
+    few = np.array([0, 1, 2, 3], np.uint8)
+    np.testing.assert_array_equal(to_uint8(few, depth=2, value_range=(0, 3)), [0, 85, 170, 255])
+
+
+def test_floating_point_samples_are_rounded() -> None:
+    values = np.array([0.0, 0.5, 1.0, 0.999], np.float32)
+    found = to_uint8(values, depth=32, value_range=(0, 1))
+    np.testing.assert_array_equal(found, [0, 128, 255, 255])
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (np.array([0.5, np.nan], np.float32), "floating-point"),
+        (np.array([1.5], np.float32), "floating-point"),
+        (np.array([-1], np.int32), "32-bit"),
+        (np.array([70_000], np.int32), "32-bit"),
+    ],
+)
+def test_samples_outside_the_range_are_refused(values: np.ndarray, kind: str) -> None:
+    high = 1 if kind == "floating-point" else 65535
+    message = rf"^{kind} samples outside 0\.\.{high} have no defined brightness$"
+    with pytest.raises(UnreadableImageError, match=message):
+        to_uint8(values, depth=16, value_range=(0, high))
