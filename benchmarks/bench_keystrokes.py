@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from simulated_operator import label_everything
 
 import dgaal_cli as dgaal
-from dgaal_cli.api.label import LabelSession
 from dgaal_cli.labeling.pool_predictions import make_outlook
+from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import Answer
 from dgaal_cli.workspace import Workspace
@@ -128,9 +128,9 @@ def measure(root: Path, labels: np.ndarray, *, uses_grid: bool, uses_learner: bo
 
 def time_updates(session: LabelSession, times: list[float]) -> None:
     """Time the learner's share of every answer: one step, and new guesses for all that is left."""
-    learner, ahead = session._learner, session._ahead
+    learner, queue = session._round.learner.guesses, session._round.queue
     assert learner is not None
-    learn, rank = learner.set_label, ahead.rank
+    learn, rank = learner.set_label, queue.rank
 
     def timed_learn(*given) -> None:
         began = time.perf_counter()
@@ -144,7 +144,7 @@ def time_updates(session: LabelSession, times: list[float]) -> None:
             times[-1] += time.perf_counter() - began
 
     learner.set_label = timed_learn  # type: ignore[method-assign]
-    ahead.rank = timed_rank  # type: ignore[method-assign]
+    queue.rank = timed_rank  # type: ignore[method-assign]
 
 
 def main() -> None:

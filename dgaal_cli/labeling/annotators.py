@@ -1,8 +1,10 @@
-"""Who answers, and what one key press is called."""
+"""Who answers, and the identities of what they do."""
 
 import getpass
 import os
 import secrets
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from dgaal_cli.errors import UsageError
 
@@ -29,3 +31,25 @@ def check_annotator(name: str) -> None:
 def new_op_id() -> str:
     """Identity of one key press, made when the key is pressed."""
     return secrets.token_hex(16)
+
+
+class OperationIds:
+    """Ids of actions: an action that failed and is asked for again keeps its id.
+
+    An error may come after COMMIT: with another id, asking again would undo a second answer.
+    """
+
+    def __init__(self) -> None:
+        self._unfinished = ("", "")
+
+    def forget(self) -> None:
+        """Something else was done since: what failed is over."""
+        self._unfinished = ("", "")
+
+    @contextmanager
+    def same_until_done(self, action: str) -> Generator[str]:
+        """Give an id; the same again if the last action was this one and failed."""
+        if self._unfinished[0] != action:
+            self._unfinished = (action, new_op_id())
+        yield self._unfinished[1]
+        self.forget()

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dgaal_cli.ids import ClassUid, ItemId
+from dgaal_cli.labeling.view import Guesses, LearnerState
 from dgaal_cli.store.records import QueryEntry
 from dgaal_cli.workspace import Workspace
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
 MAX_GUESSES = 40
 """With more classes only the best of them are handed on."""
-
-Guesses = tuple[tuple[ClassUid, float], ...]
 
 
 class LiveGuesses:
@@ -140,6 +139,33 @@ class LiveGuesses:
             self._uids.append(uid)
             self._learner.grow()
         return self._uids.index(uid)
+
+
+class SessionLearner:
+    """The learner of a session, where there is one, which the annotator may switch off."""
+
+    def __init__(self, *, is_on: bool) -> None:
+        self.guesses: LiveGuesses | None = None
+        self.is_on = is_on
+
+    @property
+    def active(self) -> LiveGuesses | None:
+        """The learner, where there is one and it is on."""
+        return self.guesses if self.is_on else None
+
+    @property
+    def state(self) -> LearnerState:
+        """For the view."""
+        return "none" if self.guesses is None else "on" if self.is_on else "off"
+
+    def set_label(self, item_id: ItemId, uid: ClassUid | None) -> None:
+        """Learn an answer, switched on or not; None where there is none any more."""
+        if self.guesses is not None:
+            self.guesses.set_label(item_id, uid)
+
+    def task_model(self, items: Sequence[ItemId]) -> dict[ItemId, ClassUid]:
+        """What the task model of the last training predicts; empty without a learner."""
+        return self.guesses.task_model(items) if self.guesses else {}
 
 
 def _columns(outlook: "Outlook") -> "np.ndarray":

@@ -1,11 +1,11 @@
-"""What a session will ask: the rest of the query in the order of asking, as images to show."""
+"""The rest of the query, as images to show, in the order in which they are asked."""
 
 import dataclasses
 from collections.abc import Callable, Collection
 
 from dgaal_cli.ids import ItemId
-from dgaal_cli.labeling.learner import Guesses, LiveGuesses
-from dgaal_cli.labeling.view import QueryImage
+from dgaal_cli.labeling.learner import SessionLearner
+from dgaal_cli.labeling.view import Guesses, QueryImage
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import ItemRecord, QueryEntry, Upcoming
 
@@ -16,29 +16,40 @@ BLIND_EVERY = 10
 _ALL = 1_000_000
 
 
-class Ahead:
+class Queue:
     """Turns the store's queue into images; with a learner, in the order that it would ask."""
 
     def __init__(
-        self, store: LabelStore, annotator: str, describe: Callable[[ItemId], tuple[str, str]]
+        self,
+        store: LabelStore,
+        annotator: str,
+        learner: SessionLearner,
+        describe: Callable[[ItemId], tuple[str, str]],
     ) -> None:
+        """Start empty.
+
+        Args:
+            store: Where the query is.
+            annotator: Whose queue.
+            learner: Orders and guesses, while it is active.
+            describe: Gives an image's name and the name of its class.
+        """
         self._store = store
         self._annotator = annotator
+        self._learner = learner
         self._describe = describe
         self._left: dict[ItemId, Upcoming] = {}
         self._order: list[ItemId] = []
         self._put_off: set[ItemId] = set()
-        self.guesses: LiveGuesses | None = None
-        """The learner, where there is one and it is on."""
 
     def reload(self, *, put_off: Collection[ItemId] = ()) -> None:
-        """Read the rest of the query anew.
+        """Read the rest of the query again.
 
         Args:
             put_off: Images that were skipped and come last.
         """
         self._left, self._put_off = {}, set(put_off)
-        if self.guesses is not None:
+        if self._learner.active is not None:
             rest = self._store.upcoming(self._annotator, _ALL)
             self._left = {u.item.item_id: u for u in rest}
         self.rank()
@@ -56,9 +67,9 @@ class Ahead:
         Skipped images stay last, and images without features keep the query's order before those.
         """
         self._order = [*self._left]
-        if self.guesses is None:
+        if self._learner.active is None:
             return
-        gaps = self.guesses.doubts(self._order)
+        gaps = self._learner.active.doubts(self._order)
         self._order.sort(key=lambda item: (item in self._put_off, gaps.get(item, 0.0)))
 
     def first(self) -> ItemId | None:
@@ -69,7 +80,7 @@ class Ahead:
         """What follows the image on the screen, as far as it can be foreseen."""
         if image is None:
             return ()
-        if self.guesses is None:
+        if self._learner.active is None:
             ahead = self._store.upcoming(self._annotator, LOOK_AHEAD)
         else:
             ahead = [self._left[item] for item in self._order[: LOOK_AHEAD + 1]]
@@ -83,9 +94,9 @@ class Ahead:
     def images(self, ahead: list[Upcoming]) -> list[QueryImage]:
         """Images with the best guesses there are, in one go."""
         plain = [self._plain(u.item, u.entry) for u in ahead]
-        if self.guesses is None:
+        if self._learner.active is None:
             return plain
-        found = self.guesses.guesses([image.item_id for image in plain])
+        found = self._learner.active.guesses([image.item_id for image in plain])
         return [_with_guess(s, found[s.item_id]) if s.item_id in found else s for s in plain]
 
     def image(
@@ -93,9 +104,9 @@ class Ahead:
     ) -> QueryImage:
         """One image as the terminal shows it, with the best guess there is."""
         image = self._plain(item, entry, is_flagged=is_flagged)
-        if self.guesses is None:
+        if self._learner.active is None:
             return image
-        found = self.guesses.guesses([item.item_id]).get(item.item_id)
+        found = self._learner.active.guesses([item.item_id]).get(item.item_id)
         return _with_guess(image, found) if found else image
 
     def _plain(

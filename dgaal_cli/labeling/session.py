@@ -1,42 +1,46 @@
-"""What every call of a label session shares: its state, the view of it, the task at hand."""
+"""One annotator at one terminal: opens the round, passes calls on, and describes where it stands.
+
+Every method returns after COMMIT; what it returns is a whole new view. The terminal keeps at most
+one answer in flight and shows "saved" only when such a view has come back.
+"""
 
 import secrets
 import time
-from collections.abc import Callable, Collection, Generator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 from dgaal_cli.config.schema import Config
-from dgaal_cli.ids import ClassUid, ItemId
-from dgaal_cli.labeling.annotators import new_op_id
-from dgaal_cli.labeling.missing_files import AskedFiles
-from dgaal_cli.labeling.queue import Ahead
-from dgaal_cli.labeling.round_stats import RoundMemory
-from dgaal_cli.labeling.view import LabelView, LearnerState, NextStep, Press, QueryImage, State
-from dgaal_cli.rounds.learning_curve import CurvePoint, learning_curve
+from dgaal_cli.ids import ItemId
+from dgaal_cli.labeling.annotators import OperationIds
+from dgaal_cli.labeling.answers import Answers
+from dgaal_cli.labeling.files import FileChecker
+from dgaal_cli.labeling.more_images import MoreImages
+from dgaal_cli.labeling.open_round import OpenRound
+from dgaal_cli.labeling.pages import Pages
+from dgaal_cli.labeling.rounds_report import RoundsReport, rounds_report
+from dgaal_cli.labeling.view import (
+    LabelView,
+    NextStep,
+    Press,
+    QueryImage,
+    State,
+    join_notices,
+)
 from dgaal_cli.rounds.state import round_state, trained_rounds
 from dgaal_cli.store.labels import LabelStore
-from dgaal_cli.store.records import (
-    Answer,
-    Query,
-    QueryEntry,
-    QueryProgress,
-    Shown,
-    Task,
-)
-from dgaal_cli.store.standing_answers import BLIND_NOTE, StandingAnswer
+from dgaal_cli.store.records import QueryProgress
+from dgaal_cli.store.standing_answers import StandingAnswer
 from dgaal_cli.workspace import Workspace
 
-if TYPE_CHECKING:
-    from dgaal_cli.labeling.file_changes import ImageWatch
-    from dgaal_cli.labeling.learner import LiveGuesses
-
-HISTORY = 200
+MAX_HISTORY = 200
 """Answers of the round that a view carries for display; undo knows them all."""
 
 
-class LabelCore:
-    """State of one annotator at one terminal."""
+class LabelSession:
+    """What a front end calls. Not thread-safe: call it from one thread.
+
+    A method that writes raises ``StorageError`` where nothing was stored; the same call, with the
+    same press, may then be made again and is done once.
+    """
 
     def __init__(
         self,
@@ -45,232 +49,234 @@ class LabelCore:
         config: Config,
         workspace: Workspace,
         annotator: str,
-        watch: "Callable[[], ImageWatch] | None" = None,
+        checker: FileChecker | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Prepare a session; ``open`` begins it.
+
+        Args:
+            store: Open for writing; closed by ``close``.
+            config: Of the workspace.
+            workspace: Where.
+            annotator: Who answers.
+            checker: Compares the files of the images that are asked; None compares none.
+            clock: Seconds, for the pace of answers.
+        """
         self._store = store
-        self._on_screen: ItemId | None = None
-        """Image of the last view; its file was there then. If it is lost now, it was seen."""
         self._config = config
         self._workspace = workspace
-        self._annotator = annotator
-        self._session = secrets.token_hex(8)
-        self._task: Task | None = None
-        self._before: StandingAnswer | None = None
-        self._query: Query | None = None
-        self._curve: tuple[CurvePoint, ...] = ()
-        self._labels: dict[ItemId, tuple[ClassUid, str]] = {}
-        self._memory = RoundMemory(store, annotator, clock)
-        self._ahead = Ahead(store, annotator, self._describe)
-        self._files = AskedFiles(store, self._ahead, watch)
-        self._learner: LiveGuesses | None = None
-        self._is_learner_on = config.label.learner
-        self._shown_next: ItemId | None = None
-        self._grid: dict[ItemId, QueryImage] = {}
-        self._pages: list[dict[int, ItemId]] = []
-        """Events of every page of the grid, with their images."""
-        self._unfinished = ("", "")
-        """An action that failed, and the id that it keeps until it succeeds."""
-        self._extended = 0
-        self._ranked: list[QueryEntry] = []
+        ids = OperationIds()
+        self._round = OpenRound(
+            store,
+            workspace,
+            annotator=annotator,
+            session_id=secrets.token_hex(8),
+            clock=clock,
+            checker=checker,
+            is_learner_on=config.label.learner,
+        )
+        self._answers = Answers(self._round, ids)
+        self._pages = Pages(self._round, ids)
+        self._more = MoreImages(self._round, workspace, lambda: self._config)
         self._serial = 0
 
     def open(self, *, is_hurried: bool = False) -> LabelView:
-        """Load the open query, remember this round's answers, and take the first task.
+        """Load the open query, remember this round's answers, and take the first image.
 
         Args:
             is_hurried: Leave comparing the first image's file to its answer; what that needs takes
                 longer to import than a terminal's first frame may.
         """
-        self._load()
-        seems_there = self._seems_there() if is_hurried else False
-        if seems_there is False:
+        self._round.load()
+        task = self._round.task
+        is_there = self._round.files.seems_there(task.item) if is_hurried and task else None
+        if not is_hurried or is_there is False:
             return self.view()
-        if seems_there and self._task is not None:
-            self._on_screen = self._task.item.item_id
+        if is_there and task:
+            self._round.on_screen = task.item.item_id
         return self._described(is_hurried=True)
-
-    def _load(self) -> None:
-        query = self._store.open_query()
-        if self._query is None or query is None or query.round != self._query.round:
-            self._learner = self._ahead.guesses = None
-            self._extended, self._ranked = 0, []
-        self._query = query
-        self._memory.open(query)
-        self._curve = learning_curve(self._workspace)
-        self._labels = {r.item_id: (r.class_uid, r.class_name) for r in self._store.labels()}
-        self._before = None
-        self._pages = []
-        self._files.take_back_in(query)
-        self._reload()
-        self._take()
-
-    def _follow_round(self) -> str:
-        """Go over to the query that is open by now, as after somebody else's training; tell it.
-
-        Between two queries the old one stays: there is nothing yet to go over to.
-        """
-        number = self._store.open_round()
-        if number is None or (self._query is not None and number == self._query.round):
-            return ""
-        self._load()
-        return f"another query was opened: these are the images of round {number}"
-
-    def view(self, *, note: str = "", is_refused: bool = False) -> LabelView:
-        """Describe where the session stands, from the store; lost images are passed over."""
-        self._pass_lost()
-        return self._described(note=note, is_refused=is_refused)
-
-    def _described(
-        self, *, note: str = "", is_refused: bool = False, is_hurried: bool = False
-    ) -> LabelView:
-        self._serial += 1
-        query, tally = self._query, self._memory.tally
-        image = self._current_image()
-        upcoming = self._ahead.after(image)
-        if not is_hurried:
-            self._on_screen = image.item_id if image else None
-            while self._files.drop_gone(upcoming, on_screen=self._on_screen):
-                upcoming = self._ahead.after(image)
-        progress = (
-            self._store.query_progress(query.round)
-            if query
-            else QueryProgress(size=0, labeled=0, cannot_tell=0, skipped=0, left=0)
-        )
-        self._shown_next = upcoming[0].item_id if upcoming else None
-        return LabelView(
-            name=self._config.name or self._workspace.root.name,
-            annotator=self._annotator,
-            state=self._state(image, progress),
-            round=query.round if query else None,
-            strategy=query.strategy if query else "",
-            classes=tuple(self._store.classes()),
-            image=image,
-            before=self._before,
-            upcoming=upcoming,
-            progress=progress,
-            by_class=dict(tally.by_class),
-            labeled=tally.labeled,
-            spent=tally.spent,
-            next_step=self._next_step(),
-            budget=self._config.query.budget,
-            items=tally.items,
-            history=tuple(reversed(self._memory.history[-HISTORY:])),
-            agreed=self._memory.agreed,
-            answer_s=self._memory.answer_s,
-            curve=self._curve,
-            learner=self._learner_state(),
-            extended=self._extended,
-            ranked_ahead=len(self._ranked),
-            serial=self._serial,
-            note="; ".join(filter(None, [note, self._files.told()])),
-            is_refused=is_refused,
-        )
 
     def close(self) -> None:
         """Close the store."""
         self._store.close()
 
-    def _take(self) -> None:
-        self._task = None
-        if self._query is None:
-            return
-        first = self._ahead.first() if self._ahead.guesses else None
-        if first is not None:
-            self._task = self._store.next_task(self._annotator, self._session, item_id=first)
-        self._task = self._task or self._store.next_task(self._annotator, self._session)
+    def view(self, *, note: str = "", is_refused: bool = False) -> LabelView:
+        """Describe where the session stands, from the store; lost images are passed over."""
+        self._round.pass_lost()
+        return self._described(note=note, is_refused=is_refused)
 
-    @contextmanager
-    def _action(self, name: str) -> Generator[str]:
-        """Give an id for the history; the same again if the last action was this one and failed.
+    # Answers
 
-        An error may come after COMMIT: without the id, asking again would undo a second answer.
+    def answer(self, press: Press) -> LabelView:
+        """Store one answer and take the next image, in one transaction."""
+        if not self._round.is_unchanged(press.item_id):
+            self._round.take()
+            return self.view(note="not saved", is_refused=True)
+        return self.view(note=self._answers.give(press))
+
+    def undo(self) -> LabelView:
+        """Take the newest answer of the round back and show its image again."""
+        return self.view(note=self._answers.undo())
+
+    def redo(self) -> LabelView:
+        """Bring the last undone answer back."""
+        return self.view(note=self._answers.redo())
+
+    def flag(self) -> LabelView:
+        """Mark or unmark the image on the screen for a second look."""
+        return self.view(note=self._answers.flag())
+
+    def add_class(self, name: str) -> LabelView:
+        """Add a class on the way; ``UsageError`` if the name is taken or not usable."""
+        return self.view(note=f"added class {self._store.add_class(name).name}")
+
+    def review(self) -> tuple[StandingAnswer, ...]:
+        """Every answer of this annotator that stands, of all rounds, newest first."""
+        return self._answers.given()
+
+    def flag_answer(self, item_id: ItemId, *, is_flagged: bool) -> LabelView:
+        """Flag an image that was answered before, or take its flag off."""
+        self._answers.flag_given(item_id, is_flagged=is_flagged)
+        return self.view()
+
+    def change(self, press: Press) -> LabelView:
+        """Answer an image again that was answered before."""
+        if not self._round.is_unchanged(press.item_id, is_seen=True):
+            return self.view(note="not saved", is_refused=True)
+        self._answers.change(press)
+        return self.view()
+
+    def grid(self) -> tuple[QueryImage, ...]:
+        """What may be confirmed by the page, by class, the surest first."""
+        return self._pages.offer()
+
+    def answer_page(self, presses: Sequence[Press]) -> LabelView:
+        """Store a page of answers in one transaction, all or none."""
+        return self.view(note=self._pages.answer(presses))
+
+    def undo_page(self) -> LabelView:
+        """Take the newest page of this session back, and nothing that was done after it."""
+        return self.view(note=self._pages.undo())
+
+    # Learner
+
+    def load_learner(self) -> LabelView:
+        """Start to learn within the round, if the exported sampler has been run over the pool."""
+        self._round.load_learner()
+        return self.view()
+
+    def toggle_learner(self) -> LabelView:
+        """Use the learner's guesses and order, or those that came with the query."""
+        learner = self._round.learner
+        if learner.guesses is None:
+            return self.view(note="no learner yet: it needs the sampler exported after training")
+        learner.is_on = not learner.is_on
+        self._round.reload()
+        return self.view(note=f"learner {learner.state}; each label records whose guess was shown")
+
+    # Rounds
+
+    def report(self) -> RoundsReport:
+        """What the round screen shows."""
+        return rounds_report(self._workspace, self._config, self._store)
+
+    def set_config(self, values: dict[str, str | int | bool]) -> LabelView:
+        """Change keys of ``dgaal.toml``, for the rounds to come.
+
+        Raises:
+            ConfigError: The value is not possible; the file is untouched.
         """
-        if self._unfinished[0] != name:
-            self._unfinished = (name, new_op_id())
-        yield self._unfinished[1]
-        self._unfinished = ("", "")
+        from dgaal_cli.config.edit import set_values
+        from dgaal_cli.methods.registry import check_method
 
-    def _seems_there(self) -> bool | None:
-        root, spec = self._workspace.root, self._config.pool.source
-        return self._files.seems_there(self._task.item, root, spec) if self._task else None
+        if "method" in values:
+            check_method(str(values["method"]))
+        self._config = set_values(self._workspace.config_path, values)
+        words = ", ".join(f"{key} = {value}" for key, value in values.items())
+        return self.view(note=f"dgaal.toml now says {words}")
 
-    def _is_as_it_was(self, item_id: ItemId, *, is_seen: bool = False) -> bool:
-        is_seen = is_seen or item_id == self._on_screen
-        return self._files.is_as_it_was(item_id, is_seen=is_seen, on_screen=self._on_screen)
+    def label_on(self) -> LabelView:
+        """Continue after a training that failed: with the rest of the query, else more images."""
+        return self.view(note=self._more.after_failure())
 
-    def _pass_lost(self) -> None:
-        """Take another task until the file of the one at hand is the one that was chosen."""
-        while self._task is not None and not self._is_as_it_was(self._task.item.item_id):
-            self._take()
+    def keep_labeling(self) -> LabelView:
+        """Ask more images in the open query while the next round trains."""
+        return self.view(note=self._more.during_training())
 
-    def _reload(self) -> None:
-        self._ahead.guesses = self._learner if self._is_learner_on else None
-        skipped = [g.item_id for g in self._memory.history if g.kind == "skip"]
-        self._ahead.reload(put_off=skipped)
+    def rank_ahead(self) -> LabelView:
+        """Rank what comes next while the last part of the query is answered."""
+        self._more.rank_ahead()
+        return self.view()
 
-    def _learn(self, item_id: ItemId, uid: ClassUid | None) -> None:
-        if self._learner is not None:
-            self._learner.set_label(item_id, uid)
+    def finish_query(self) -> int:
+        """Close the open query; images left unanswered return to the pool.
 
-    def _relearn(self, items: Collection[ItemId]) -> None:
-        """Bring memory and learner in line with the store after answers were taken back."""
-        self._memory.reread()
-        for item in items:
-            earlier = self._labels.get(item)
-            is_new = any(g.item_id == item for g in self._memory.history)
-            uid = self._memory.label_of(item) if is_new else earlier[0] if earlier else None
-            self._learn(item, uid)
-        self._reload()
+        Returns:
+            How many returned.
+        """
+        query = self._store.open_query()
+        self._round.task = None
+        return self._store.close_query(query.round) if query else 0
 
-    def _learner_state(self) -> LearnerState:
-        if self._learner is None:
-            return "none"
-        return "on" if self._is_learner_on else "off"
+    # The view
+
+    def _described(
+        self, *, note: str = "", is_refused: bool = False, is_hurried: bool = False
+    ) -> LabelView:
+        self._serial += 1
+        open_round, stats, query = self._round, self._round.stats, self._round.query
+        image = open_round.image
+        upcoming = open_round.queue.after(image)
+        if not is_hurried:
+            open_round.on_screen = image.item_id if image else None
+            while open_round.files.drop_gone(upcoming, on_screen=open_round.on_screen):
+                upcoming = open_round.queue.after(image)
+        open_round.announced = upcoming[0].item_id if upcoming else None
+        progress = (
+            self._store.query_progress(query.round)
+            if query
+            else QueryProgress(size=0, labeled=0, cannot_tell=0, skipped=0, left=0)
+        )
+        return LabelView(
+            name=self._config.name or self._workspace.root.name,
+            annotator=open_round.annotator,
+            state=self._state(image, progress),
+            round=query.round if query else None,
+            strategy=query.strategy if query else "",
+            classes=tuple(self._store.classes()),
+            image=image,
+            before=open_round.taken_back,
+            upcoming=upcoming,
+            progress=progress,
+            by_class=dict(stats.tally.by_class),
+            labeled=stats.tally.labeled,
+            spent=stats.tally.spent,
+            next_step=self._next_step(),
+            budget=self._config.query.budget,
+            items=stats.tally.items,
+            history=tuple(reversed(stats.history[-MAX_HISTORY:])),
+            agreed=stats.agreed,
+            answer_s=stats.answer_s,
+            curve=open_round.curve,
+            learner=open_round.learner.state,
+            extended=open_round.added,
+            ranked_ahead=len(open_round.ranked),
+            serial=self._serial,
+            note=join_notices(note, open_round.files.pop_notices()),
+            is_refused=is_refused,
+        )
 
     def _state(self, image: QueryImage | None, progress: QueryProgress) -> State:
         if image:
             return "labeling"
-        if self._query is None:
+        if self._round.query is None:
             return "empty"
         return "waiting" if progress.left else "answered"
 
     def _next_step(self) -> NextStep:
+        query = self._round.query
         newest = max(trained_rounds(self._workspace), default=-1)
-        if self._query is not None and newest <= self._query.round:
+        if query is not None and newest <= query.round:
             return "train"
         # A round that was killed after its training has asked nothing yet.
         return "query" if round_state(self._workspace, self._store).step == "query" else "train"
-
-    def _stored_form(self, press: Press, image: QueryImage | None, *, note: str = "") -> Answer:
-        query = self._query
-        shown = Shown(
-            shown_id=press.op_id,
-            item_id=press.item_id,
-            round=query.round if query else None,
-            model_sha=query.model_sha if query else None,
-            predicted=image.predicted if image else None,
-            probability=image.confidence if image and image.probabilities else None,
-            ui=press.ui,
-            used_learner=bool(image and image.is_learned),
-        )
-        return Answer(
-            op_id=press.op_id,
-            kind=press.kind,
-            item_id=press.item_id,
-            class_uid=press.class_uid,
-            shown=shown,
-            elapsed_ms=press.elapsed_ms,
-            note=note or (BLIND_NOTE if press.is_blind else ""),
-        )
-
-    def _current_image(self) -> QueryImage | None:
-        task = self._task
-        if task is None:
-            return None
-        return self._ahead.image(task.item, task.entry, is_flagged=task.flagged)
-
-    def _describe(self, item_id: ItemId) -> tuple[str, str]:
-        """Return the name of an image and its class, empty without one."""
-        name = self._labels[item_id][1] if item_id in self._labels else ""
-        return self._store.item(item_id).sample_id, name

@@ -1,25 +1,23 @@
-"""What the label terminal is told: values, and how they follow from the store's records."""
+"""What a front end shows of a labeling session, and the answers that it sends: values only."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.rounds.learning_curve import CurvePoint
 from dgaal_cli.store.records import (
     ClassRecord,
-    Counts,
     QueryProgress,
     ShownAs,
 )
 from dgaal_cli.store.standing_answers import StandingAnswer
 
-RECOUNT_EVERY = 25
-"""Answers after which the counts of the whole store are read anew."""
-
 State = Literal["labeling", "answered", "waiting", "empty"]
 """``answered``: the query is done; ``waiting``: the rest is with others; ``empty``: no query."""
 NextStep = Literal["train", "query"]
 AnswerName = Literal["label", "cannot_tell", "skip"]
+Guesses = tuple[tuple[ClassUid, float], ...]
+"""Classes with their probabilities, the likeliest first."""
 LearnerState = Literal["none", "off", "on"]
 """``none``: no exported sampler of this round, so the query's own guesses are shown."""
 
@@ -54,7 +52,7 @@ class QueryImage:
     nearest_class: str = ""
     """What that one was labeled: a guess, and to be seen only where guesses are."""
     predicted: ClassUid | None = None
-    probabilities: tuple[tuple[ClassUid, float], ...] = ()
+    probabilities: Guesses = ()
     is_flagged: bool = False
     is_blind: bool = False
     """Asked without hints even when hints are on."""
@@ -116,37 +114,6 @@ class LabelView:
         return next((c.name for c in self.classes if c.uid == uid), "?")
 
 
-@dataclass(slots=True, kw_only=True)
-class Tally:
-    """Counts of the whole store, kept up by hand: counting 50,000 images takes 40 ms a key."""
-
-    by_class: dict[ClassUid, int] = field(default_factory=dict[ClassUid, int])
-    labeled: int = 0
-    spent: int = 0
-    items: int = 0
-    age: int = 0
-
-    @classmethod
-    def of(cls, counts: Counts) -> "Tally":
-        """Start from what the store says."""
-        return cls(
-            by_class=dict(counts.by_class),
-            labeled=counts.labeled,
-            spent=counts.annotations,
-            items=counts.items,
-        )
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether others may have answered enough since to ask the store again."""
-        return self.age >= RECOUNT_EVERY
-
-    def add(self, press: Press, *, is_pool: bool) -> None:
-        """Count one new answer."""
-        self.age += 1
-        if press.kind == "skip":
-            return
-        self.spent += 1
-        if press.class_uid is not None and is_pool:
-            self.labeled += 1
-            self.by_class[press.class_uid] = self.by_class.get(press.class_uid, 0) + 1
+def join_notices(*notices: str) -> str:
+    """Several notices as one."""
+    return "; ".join(filter(None, notices))

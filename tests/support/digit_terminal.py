@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dgaal_cli.api.label import LabelSession
 from dgaal_cli.config.load import build_config
 from dgaal_cli.ids import SampleId
+from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import Answer, NewItem, NewSynthetic, Query, QueryEntry
 from dgaal_cli.tui.app import LabelApp

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from dgaal_cli.api.label import LabelSession
 from dgaal_cli.events import encode
+from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.tui.app import LabelApp
 from dgaal_cli.tui.bridge import Bridge

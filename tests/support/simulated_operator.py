@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dgaal_cli.api.label import LabelSession
 from dgaal_cli.ids import ClassUid, SampleId
 from dgaal_cli.labeling.annotators import new_op_id
+from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.labeling.view import LabelView, Press
 from dgaal_cli.tui.grid import GridModel
 

@@ -9,8 +9,8 @@ from label_terminal import saying, script
 from textual.app import App
 from textual.widgets import Input, Static
 
-from dgaal_cli.api.label import LabelSession
 from dgaal_cli.events import QueryChosen, RoundStarted, RoundTrained, StepDone
+from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.tui.app import LabelApp
 from dgaal_cli.tui.messages import Learned

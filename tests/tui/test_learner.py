@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from simulated_operator import label_everything
 
-from dgaal_cli.api.label import LabelSession
 from dgaal_cli.labeling.annotators import new_op_id
+from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.labeling.view import Press
 from dgaal_cli.scoring.outlook import NAME, Outlook
 from dgaal_cli.store.labels import LabelStore
@@ -127,7 +127,7 @@ def test_the_image_foreseen_is_the_image_asked_and_doubt_comes_first(learned, op
         foreseen = view.upcoming[0].item_id
         view = say(session, view, right[view.image.sample_id])
         assert view.image.item_id == foreseen
-    left = {s.item_id: s for s in session._ahead.rest()}
+    left = {s.item_id: s for s in session._round.queue.rest()}
     sure = sorted(s.confidence for s in left.values())
     assert view.upcoming[-1].confidence < sure[len(sure) // 2]
 
@@ -140,15 +140,15 @@ def test_skipped_images_come_last_and_undo_brings_image_and_knowledge_back(learn
     view = session.answer(Press(op_id=new_op_id(), kind="skip", item_id=first))
     for _ in range(20):
         view = say(session, view, right[view.image.sample_id])
-    assert session._ahead._order[-1] == first
-    weights = session._learner._learner._weights.copy()
+    assert session._round.queue._order[-1] == first
+    weights = session._round.learner.guesses._learner._weights.copy()
     shown = view.image.item_id
     say(session, view, right[view.image.sample_id])
     view = session.undo()
     assert view.image.item_id == shown
-    np.testing.assert_allclose(session._learner._learner._weights, weights, atol=1e-8)
+    np.testing.assert_allclose(session._round.learner.guesses._learner._weights, weights, atol=1e-8)
     view = session.redo()
-    assert session._learner._learner.count == 21
+    assert session._round.learner.guesses._learner.count == 21
 
 
 def test_undo_across_pages_leaves_what_was_known_before(learned, open_it):
@@ -157,7 +157,7 @@ def test_undo_across_pages_leaves_what_was_known_before(learned, open_it):
     right = truth(view)
     for _ in range(40):
         view = say(session, view, right[view.image.sample_id])
-    count = session._learner._learner.count
+    count = session._round.learner.guesses._learner.count
     page = session.grid()[:12]
     presses = [
         Press(
@@ -170,10 +170,10 @@ def test_undo_across_pages_leaves_what_was_known_before(learned, open_it):
         for s in page
     ]
     view = session.answer_page(presses)
-    assert session._learner._learner.count == count + 12
+    assert session._round.learner.guesses._learner.count == count + 12
     assert view.progress.labeled == 52
     view = session.undo_page()
-    assert session._learner._learner.count == count
+    assert session._round.learner.guesses._learner.count == count
     assert view.progress.labeled == 40
     assert "12 answers" in view.note
 
@@ -186,7 +186,7 @@ def test_review_differs_from_what_the_task_model_says_today(learned, open_it):
         view = say(session, view, right[view.image.sample_id])
     assert {given.model_says for given in session.review()} == {view.classes[0].uid}  # the query's
     session.load_learner()
-    prior = session._learner._outlook.probabilities.argmax(axis=1)
+    prior = session._round.learner.guesses._outlook.probabilities.argmax(axis=1)
     said = {given.sample_id: given for given in session.review()}
     for name, given in said.items():
         column = prior[int(name[:3])]
@@ -251,7 +251,7 @@ def test_more_images_can_be_asked_while_the_next_round_trains(learned, open_it, 
         is_last_part = 5 * view.progress.left <= 30
         assert view.ranked_ahead == (24 if is_last_part else 0)
     assert view.state == "answered"
-    ranked = [entry.item_id for entry in session._ranked]
+    ranked = [entry.item_id for entry in session._round.ranked]
     view = session.keep_labeling()
     assert view.ranked_ahead == 0
     with LabelStore.open(workspace.store_path, read_only=True) as store:

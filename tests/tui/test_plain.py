@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from dgaal_cli.api.label import LabelSession
+from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.tui.plain import run_plain
 

@@ -7,8 +7,8 @@ import shutil
 import pytest
 from label_terminal import saying, script
 
-from dgaal_cli.api.label import LabelSession
 from dgaal_cli.events import QueryChosen, RoundStarted, RoundTrained, StepDone
+from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.rounds.unlabelable_synthetics import Junk
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.store.records import Answer, Query, QueryEntry
@@ -418,7 +418,7 @@ async def test_a_round_that_somebody_else_trained_is_gone_over_to(terminal, work
     load = LabelSession.load_learner
 
     def noting(session):
-        asked.append(session._query.round)
+        asked.append(session._round.query.round)
         return load(session)
 
     monkeypatch.setattr(LabelSession, "load_learner", noting)

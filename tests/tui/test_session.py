@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from dgaal_cli.api.label import LabelSession, open_session
+from dgaal_cli.api.label import open_session
 from dgaal_cli.errors import BusyError, StorageError, UsageError
 from dgaal_cli.labeling.annotators import check_annotator, new_op_id
+from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.labeling.view import LabelView, Press
 from dgaal_cli.rounds.learning_curve import learning_curve
 from dgaal_cli.store.labels import LabelStore

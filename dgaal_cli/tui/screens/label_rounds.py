@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from dgaal_cli.labeling.round_session import LAST_PART
+from dgaal_cli.labeling.more_images import LAST_PART
 from dgaal_cli.tui import messages, theme
 from dgaal_cli.tui.aftermath import Aftermath
 from dgaal_cli.tui.screens.dialogs import ConfirmDialog

@@ -9,13 +9,14 @@ import torch
 from label_workspaces import make_workspace
 from typer.testing import CliRunner
 
-from dgaal_cli.api.label import Press, open_session
+from dgaal_cli.api.label import open_session
 from dgaal_cli.cli import app
 from dgaal_cli.config.load import configuration
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.ids import SampleId
 from dgaal_cli.labeling.annotators import new_op_id
-from dgaal_cli.labeling.file_changes import ImageWatch
+from dgaal_cli.labeling.files import FileChecker
+from dgaal_cli.labeling.view import Press
 from dgaal_cli.rounds.dataset import gather
 from dgaal_cli.store.labels import LabelStore
 from dgaal_cli.tui.plain import run_plain
@@ -154,8 +155,8 @@ def test_lost_images_leave_the_order_of_a_learner(workspace):
     with open_session(workspace, config(workspace), annotator="ann") as opener:
         session = opener()
         session.open()
-        session._learner = NoGuesses()
-        session._reload()
+        session._round.learner.guesses = NoGuesses()
+        session._round.reload()
         replace(workspace, "a.png")
         remove(workspace, "c.png")
         view = session.view()
@@ -260,7 +261,7 @@ def test_images_on_a_disk_inside_the_pool_that_is_not_there_are_kept(tmp_path, i
 def test_a_look_for_an_image_is_one_call_of_the_file_system(workspace, monkeypatch, source):
     (workspace.root / "pool/list.csv").write_text("file_name\n" + "\n".join(NAMES))
     remove(workspace, "b.png")
-    watch = ImageWatch(workspace.root, source)
+    watch = FileChecker(workspace.root, source)
     assert not watch.is_gone(SampleId("a.png"))
     calls = []
     for name in ("stat", "lstat"):

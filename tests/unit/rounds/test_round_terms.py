@@ -15,7 +15,7 @@ from dgaal_cli.api.train import train
 from dgaal_cli.config.load import configuration
 from dgaal_cli.errors import CheckpointError, InterruptedRunError, UsageError, WorkspaceError
 from dgaal_cli.events import CheckpointSaved, RoundStarted, StepDone, decode
-from dgaal_cli.labeling.session import LabelCore
+from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.reports.round_plots import counted_steps
 from dgaal_cli.rounds import record as round_record
 from dgaal_cli.rounds.resume_state import begun_terms, newest_terms
@@ -150,7 +150,7 @@ def test_a_kill_after_the_last_save_leaves_no_query_in_the_way(workspace, monkey
     assert (shown.state.open_query, shown.next_step) == (None, "query")
     with LabelStore.open(workspace.store_path) as store:
         config = settings(workspace)
-        terminal = LabelCore(store, config=config, workspace=workspace, annotator="ann")
+        terminal = LabelSession(store, config=config, workspace=workspace, annotator="ann")
         assert terminal.open().next_step == "query"
     assert query(workspace, settings(workspace), count=4).round == 1
     with LabelStore.open(workspace.store_path) as store:

@@ -1,0 +1,222 @@
+"""Which images a session may ask: those whose file still is the one that was chosen.
+
+What compares files is imported at the first need: it takes NumPy.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from dgaal_cli.data.presence import folder_of, is_gone, is_gone_from
+from dgaal_cli.errors import InputDataError
+from dgaal_cli.escaping import show
+from dgaal_cli.ids import ItemId, SampleId
+from dgaal_cli.labeling.queue import Queue
+from dgaal_cli.labeling.view import QueryImage
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import ItemRecord, ItemState, Query
+
+if TYPE_CHECKING:
+    from dgaal_cli.data.sources import Source
+
+_MANIFESTS = (".csv", ".jsonl")
+
+
+class FileChecker:
+    """Compares files with the digests under which their labels are kept; each state only once.
+
+    Images inside of archives and arrays are not compared here, since finding one may take a pass
+    over all; training compares every image of the pool.
+    """
+
+    def __init__(self, root: Path, source_spec: str) -> None:
+        """Remember where the pool is; nothing is opened yet.
+
+        Args:
+            root: Folder of the workspace.
+            source_spec: SOURCE of its pool; a relative path is relative to ``root``.
+        """
+        self._root = root
+        self._spec = source_spec
+        self._source: Source | None = None
+        self._folder: Path | None = None
+        self._manifests_folder: Path | None = None
+        self._seen: dict[ItemId, tuple[str, bytes | None]] = {}
+        """Size and time of change of a file when its bytes were read, and their digest."""
+
+    def seems_there(self, item: ItemRecord) -> bool | None:
+        """Whether an image's file is there; None where one look without any import cannot tell."""
+        folder = folder_of(self._root, self._spec)
+        if item.is_synthetic or folder is None:
+            return None
+        return not is_gone_from(folder, item.sample_id)
+
+    def state_of(self, item: ItemRecord) -> Literal["ok", "changed"] | None:
+        """Tell whether a file holds the bytes it had; None where none can be read or it is none."""
+        if item.is_synthetic:
+            return None
+        from dgaal_cli.data.pool import digest_of
+        from dgaal_cli.data.sources import FileBytes
+
+        try:
+            source = self._open()
+            read = source.get(item.sample_id).read if source else None
+        except (InputDataError, OSError):
+            return None
+        stamp = read.stamp() if isinstance(read, FileBytes) else ""
+        if not source or not stamp:
+            return None
+        seen = self._seen.get(item.item_id)
+        if seen is None or seen[0] != stamp:
+            seen = self._seen[item.item_id] = (stamp, digest_of(source, item.sample_id))
+        if seen[1] is None:
+            return None
+        return "ok" if seen[1] == item.sha256 else "changed"
+
+    def is_gone(self, sample_id: SampleId) -> bool:
+        """Tell whether a pool image is a file that is no longer there, though its pool is.
+
+        One look at the file system, whatever the size of the pool. Where that fails, it is not
+        known to be gone.
+        """
+        if self._folder is None and self._manifests_folder is None:
+            self._folder = folder_of(self._root, self._spec)
+        if self._folder is not None:
+            return is_gone_from(self._folder, sample_id)
+        try:
+            return self._is_gone_from_list(sample_id)
+        except (InputDataError, OSError, RuntimeError):  # RuntimeError: links in a circle
+            return False
+
+    def _is_gone_from_list(self, sample_id: SampleId) -> bool:
+        """Do the same for a manifest.
+
+        Raises:
+            InputDataError: The manifest names the image no more, or is gone itself.
+        """
+        from dgaal_cli.data.sources import FileBytes
+
+        source = self._open()
+        read = source.get(sample_id).read if source else None
+        if not source or not isinstance(read, FileBytes):
+            return False
+        if self._manifests_folder is None:
+            self._manifests_folder = Path(source.spec).parent.resolve()
+        manifest = self._manifests_folder
+        path = Path(read.path)
+        # The images' own folder, which may be a disk of its own, unlike the manifest's.
+        parts = path.relative_to(manifest).parts if path.is_relative_to(manifest) else ()
+        return is_gone(path, beside=manifest.joinpath(*parts[:-1][:1]))
+
+    def _open(self) -> "Source | None":
+        if self._source is None and self._is_of_files():
+            from dgaal_cli.data.sources import open_source
+
+            self._source = open_source(self._spec, base=self._root)
+        return self._source
+
+    def _is_of_files(self) -> bool:
+        specs = (self._spec, self._spec.rpartition("#")[0])
+        paths = [self._root / os.path.expanduser(spec) for spec in specs if spec]  # noqa: PTH111
+        return any(p.suffix.lower() in _MANIFESTS or os.path.isdir(p) for p in paths)  # noqa: PTH112
+
+
+class QueryFiles:
+    """Sets images aside in the store whose file was replaced or is gone, and takes them back in."""
+
+    def __init__(self, store: LabelStore, queue: Queue, checker: FileChecker | None) -> None:
+        """Remember what to look at.
+
+        Args:
+            store: Where the images' states are.
+            queue: What will be asked; lost images leave it.
+            checker: Compares files. Without it every image is as it was.
+        """
+        self._store = store
+        self._queue = queue
+        self._checker = checker
+        self._aside: list[tuple[str, ItemState]] = []
+
+    def seems_there(self, item: ItemRecord) -> bool | None:
+        """Whether an image's file is there; None where one look without any import cannot tell."""
+        return self._checker.seems_there(item) if self._checker else None
+
+    def is_unchanged(
+        self, item_id: ItemId, *, is_seen: bool, on_screen: ItemId | None = None
+    ) -> bool:
+        """Compare an image's file with what the store knows; set it aside if it is lost.
+
+        Args:
+            item_id: The image.
+            is_seen: It was on a screen: that its file is gone since does not matter.
+            on_screen: The image that is on it now.
+        """
+        if self._checker is None:
+            return True
+        item = self._store.item(item_id)
+        if not is_seen and not item.is_synthetic and self._checker.is_gone(item.sample_id):
+            self._put_gone_aside({item_id: item.sample_id}, on_screen)
+            return False
+        if self._checker.state_of(item) == "changed":
+            self._put_aside({item_id: item.sample_id}, "changed")
+            return False
+        return True
+
+    def drop_gone(self, images: Sequence[QueryImage], *, on_screen: ItemId | None = None) -> bool:
+        """Set those aside whose file is gone; tell whether there were any.
+
+        Args:
+            images: What is looked at; where one is gone, the rest of the query as well.
+            on_screen: An image of the rest that stays.
+        """
+        gone = self._gone(images)
+        if gone:
+            self._put_gone_aside(gone, on_screen)
+        return bool(gone)
+
+    def restore(self, query: Query | None) -> None:
+        """Ask images again whose old file is back."""
+        if self._checker is None:
+            return
+        lost = self._store.replaced()
+        changed = [self._store.item_by_sample(name) for name, state in lost if state == "changed"]
+        # Training may have missed a whole disk: only those that would be asked are looked for.
+        asked = query.entries if query and len(lost) > len(changed) else ()
+        missing = [item for e in asked if (item := self._store.item(e.item_id)).state == "missing"]
+        for item in (*filter(None, changed), *missing):
+            state = self._checker.state_of(item)
+            if state is not None and state != item.state:
+                self._store.set_states({item.item_id: state})
+
+    def pop_notices(self) -> str:
+        """Say what was set aside since the last call."""
+        set_aside, self._aside = self._aside, []
+        parts: list[str] = []
+        for state, what, remedy in (
+            ("changed", "replaced since 'dgaal init'", "put the old file back to be asked"),
+            ("missing", "its file is gone", "put it back to be asked"),
+        ):
+            names = [show(name) for name, found in set_aside if found == state]
+            if names:
+                listed = ", ".join(names[:3]) + (", ..." if names[3:] else "")
+                parts.append(f"set aside, {what}: {listed}; {remedy}")
+        return "; ".join(parts)
+
+    def _gone(self, images: Sequence[QueryImage]) -> dict[ItemId, str]:
+        names = {s.item_id: s.sample_id for s in images if not s.is_synthetic}
+        checker = self._checker
+        return {i: name for i, name in names.items() if checker and checker.is_gone(name)}
+
+    def _put_gone_aside(self, gone: Mapping[ItemId, str], on_screen: ItemId | None) -> None:
+        """Do so together with all of the rest that is gone: one write, not one an image."""
+        known = {*gone, on_screen}
+        rest = [s for s in self._queue.rest() if s.item_id not in known]
+        self._put_aside({**gone, **self._gone(rest)}, "missing")
+
+    def _put_aside(self, names: Mapping[ItemId, str], state: ItemState) -> None:
+        self._store.set_states(dict.fromkeys(names, state))
+        for item_id, name in names.items():
+            self._queue.drop(item_id)
+            self._aside.append((name, state))
+        self._queue.rank()

@@ -1,0 +1,175 @@
+"""The round that is open for one annotator: its query, the order of asking, the image at hand."""
+
+from collections.abc import Callable, Collection
+
+from dgaal_cli.ids import ClassUid, ItemId
+from dgaal_cli.labeling.files import FileChecker, QueryFiles
+from dgaal_cli.labeling.learner import SessionLearner, load_guesses
+from dgaal_cli.labeling.queue import Queue
+from dgaal_cli.labeling.round_stats import RoundStats
+from dgaal_cli.labeling.view import Press, QueryImage
+from dgaal_cli.rounds.learning_curve import CurvePoint, learning_curve
+from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.records import Answer, Query, QueryEntry, Shown, Task
+from dgaal_cli.store.standing_answers import BLIND_NOTE, StandingAnswer
+from dgaal_cli.workspace import Workspace
+
+
+class OpenRound:
+    """State that answers, pages and the choice of more images share."""
+
+    def __init__(
+        self,
+        store: LabelStore,
+        workspace: Workspace,
+        *,
+        annotator: str,
+        session_id: str,
+        clock: Callable[[], float],
+        checker: FileChecker | None,
+        is_learner_on: bool,
+    ) -> None:
+        self.store = store
+        self._workspace = workspace
+        self.annotator = annotator
+        self.session_id = session_id
+        self.query: Query | None = None
+        self.task: Task | None = None
+        """The image to answer now."""
+        self.labels: dict[ItemId, tuple[ClassUid, str]] = {}
+        """Every label of the store when the round was loaded: class and its name."""
+        self.taken_back: StandingAnswer | None = None
+        """The answer that undo has just taken back from the image at hand."""
+        self.on_screen: ItemId | None = None
+        """Image of the last view; its file was there then. If it is lost now, it was seen."""
+        self.announced: ItemId | None = None
+        """Image that the last view showed as the next one."""
+        self.pages: list[dict[int, ItemId]] = []
+        """Events of every page of answers since the round was loaded, with their images."""
+        self.ranked: list[QueryEntry] = []
+        """Images ranked already to be asked while the next round trains."""
+        self.added = 0
+        """Images that this session added to the query."""
+        self.curve: tuple[CurvePoint, ...] = ()
+        self.stats = RoundStats(store, annotator, clock)
+        self.learner = SessionLearner(is_on=is_learner_on)
+        self.queue = Queue(store, annotator, self.learner, self._describe)
+        self.files = QueryFiles(store, self.queue, checker)
+
+    def load(self) -> None:
+        """Read the open query and this annotator's answers in it, and take the first image."""
+        query = self.store.open_query()
+        if self.query is None or query is None or query.round != self.query.round:
+            self.learner.guesses = None
+            self.added, self.ranked = 0, []
+        self.query = query
+        self.stats.open(query)
+        self._read_labels()
+        self.curve = learning_curve(self._workspace)
+        self.taken_back = None
+        self.pages = []
+        self.files.restore(query)
+        self.reload()
+        self.take()
+
+    def follow(self) -> str:
+        """Switch to the currently open query, as after somebody else's training; return a notice.
+
+        Between two queries the old one stays: there is nothing yet to switch to.
+        """
+        number = self.store.open_round()
+        if number is None or (self.query is not None and number == self.query.round):
+            return ""
+        self.load()
+        return f"another query was opened: these are the images of round {number}"
+
+    def take(self) -> None:
+        """Take the next image to answer."""
+        self.task = None
+        if self.query is None:
+            return
+        first = self.queue.first() if self.learner.active else None
+        if first is not None:
+            self.task = self.store.next_task(self.annotator, self.session_id, item_id=first)
+        self.task = self.task or self.store.next_task(self.annotator, self.session_id)
+
+    def pass_lost(self) -> None:
+        """Take another image until the file of the one at hand is the one that was chosen."""
+        while self.task is not None and not self.is_unchanged(self.task.item.item_id):
+            self.take()
+
+    def is_unchanged(self, item_id: ItemId, *, is_seen: bool = False) -> bool:
+        """Compare an image's file with the store; an image that was seen may be gone since."""
+        is_seen = is_seen or item_id == self.on_screen
+        return self.files.is_unchanged(item_id, is_seen=is_seen, on_screen=self.on_screen)
+
+    @property
+    def image(self) -> QueryImage | None:
+        """The image to answer now, as the terminal shows it."""
+        task = self.task
+        if task is None:
+            return None
+        return self.queue.image(task.item, task.entry, is_flagged=task.flagged)
+
+    def stored_form(self, press: Press, image: QueryImage | None, *, note: str = "") -> Answer:
+        """A press as the store keeps it, with what was shown beside the image."""
+        query = self.query
+        shown = Shown(
+            shown_id=press.op_id,
+            item_id=press.item_id,
+            round=query.round if query else None,
+            model_sha=query.model_sha if query else None,
+            predicted=image.predicted if image else None,
+            probability=image.confidence if image and image.probabilities else None,
+            ui=press.ui,
+            used_learner=bool(image and image.is_learned),
+        )
+        return Answer(
+            op_id=press.op_id,
+            kind=press.kind,
+            item_id=press.item_id,
+            class_uid=press.class_uid,
+            shown=shown,
+            elapsed_ms=press.elapsed_ms,
+            note=note or (BLIND_NOTE if press.is_blind else ""),
+        )
+
+    # Statistics and learner
+
+    def reload(self) -> None:
+        """Read the rest of the query again and order it."""
+        skipped = [answer.item_id for answer in self.stats.history if answer.kind == "skip"]
+        self.queue.reload(put_off=skipped)
+
+    def learn(self, press: Press) -> None:
+        """Let the learner know an answer."""
+        self.learner.set_label(press.item_id, press.class_uid if press.kind == "label" else None)
+
+    def relearn(self, items: Collection[ItemId]) -> None:
+        """Bring statistics and learner in line with the store after answers were taken back."""
+        self.stats.reread()
+        for item in items:
+            earlier = self.labels.get(item)
+            is_new = any(answer.item_id == item for answer in self.stats.history)
+            uid = self.stats.label_of(item) if is_new else earlier[0] if earlier else None
+            self.learner.set_label(item, uid)
+        self.reload()
+
+    def load_learner(self) -> None:
+        """Start to learn within the round, if the exported sampler has been run over the pool."""
+        if self.query is not None and self.learner.guesses is None:
+            uids = [record.uid for record in self.store.classes()]
+            guesses = load_guesses(self._workspace, round=self.query.round, classes=uids)
+            if guesses is not None:
+                self._read_labels()
+                guesses.start({item: uid for item, (uid, _) in self.labels.items()})
+                self.learner.guesses = guesses
+        self.reload()
+
+    def _read_labels(self) -> None:
+        self.labels = {r.item_id: (r.class_uid, r.class_name) for r in self.store.labels()}
+
+    def _describe(self, item_id: ItemId) -> tuple[str, str]:
+        """Return the name of an image and its class, empty without one."""
+        name = self.labels[item_id][1] if item_id in self.labels else ""
+        return self.store.item(item_id).sample_id, name

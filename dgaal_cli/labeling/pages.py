@@ -1,0 +1,96 @@
+"""Pages of the grid: what is offered, a page of answers at once, and taking a page back."""
+
+from collections.abc import Sequence
+
+from dgaal_cli.ids import ClassUid, ItemId
+from dgaal_cli.labeling.annotators import OperationIds
+from dgaal_cli.labeling.open_round import OpenRound
+from dgaal_cli.labeling.view import Press, QueryImage, join_notices
+
+GRID_NOTE = "screen=grid"
+"""Stands in the note of every answer that was given on a page of the grid."""
+
+
+class Pages:
+    """Answers given by the page, in a session."""
+
+    def __init__(self, open_round: OpenRound, ids: OperationIds) -> None:
+        self._round = open_round
+        self._store = open_round.store
+        self._ids = ids
+        self._offered: dict[ItemId, QueryImage] = {}
+
+    def offer(self) -> tuple[QueryImage, ...]:
+        """What may be confirmed by the page: the query's rest with its guesses.
+
+        Sorted by class, then the surest first. Images that are asked blind, synthetic ones and
+        those that were skipped want a look of their own.
+        """
+        open_round = self._round
+        place = {record.uid: record.position for record in self._store.classes()}
+        skipped = {a.item_id for a in open_round.stats.history if a.kind == "skip"}
+        left = open_round.queue.rest()
+        if open_round.files.drop_gone(left):
+            left = open_round.queue.rest()
+        rest = [
+            image
+            for image in left
+            if image.predicted in place
+            and not (image.is_blind or image.is_synthetic or image.item_id in skipped)
+        ]
+        rest.sort(key=lambda s: (place.get(s.predicted or ClassUid("")), -s.confidence, s.rank))
+        self._offered = {image.item_id: image for image in rest}
+        return tuple(rest)
+
+    def answer(self, presses: Sequence[Press]) -> str:
+        """Store a page of answers in one transaction, all or none; images that changed are left."""
+        open_round = self._round
+        self._ids.forget()
+        presses = [p for p in presses if open_round.is_unchanged(p.item_id, is_seen=True)]
+        images = [self._offered.get(press.item_id) for press in presses]
+        receipts = self._store.submit_many(
+            [
+                open_round.stored_form(press, image, note=GRID_NOTE)
+                for press, image in zip(presses, images, strict=True)
+            ],
+            annotator=open_round.annotator,
+            session=open_round.session_id,
+        )
+        for press, image, receipt in zip(presses, images, receipts, strict=True):
+            open_round.stats.add(press, image, receipt)
+            open_round.learn(press)
+        open_round.stats.recount()
+        open_round.stats.measure_pace(None, answers=max(1, len(presses)))
+        notice = open_round.follow()
+        events = {r.event_id: p.item_id for p, r in zip(presses, receipts, strict=True)}
+        open_round.pages.append(events)
+        open_round.taken_back = None
+        open_round.reload()
+        open_round.take()
+        late = sum(not receipt.is_counted for receipt in receipts)
+        counted = f"{late} not counted: somebody else had answered them" if late else ""
+        return join_notices(counted, notice)
+
+    def undo(self) -> str:
+        """Take the newest page of this session back, and nothing that was done after it."""
+        open_round = self._round
+        standing = set(self._store.undoable(open_round.annotator))
+        open_round.pages = [page for page in open_round.pages if standing & page.keys()]
+        if not open_round.pages:
+            return "no page to undo; single answers are undone on the label screen"
+        page = open_round.pages[-1]
+        count = len(standing & page.keys())
+        if self._next_undone() not in page:
+            return "you did more after that page: undo that first, on the label screen"
+        while self._next_undone() in page:
+            with self._ids.same_until_done("undo page") as op_id:
+                self._store.undo(open_round.annotator, open_round.session_id, op_id=op_id)
+        open_round.pages.pop()
+        open_round.stats.recount()
+        open_round.relearn(page.values())
+        open_round.take()
+        return f"took {count} answers back"
+
+    def _next_undone(self) -> int | None:
+        stack = self._store.undoable(self._round.annotator)
+        return stack[-1] if stack else None
