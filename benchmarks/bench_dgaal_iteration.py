@@ -20,9 +20,11 @@ import torch
 from plain_games import plain_iteration
 
 from dgaal_cli.config.load import build_config
+from dgaal_cli.encoders.registry import load_encoder
 from dgaal_cli.methods.adversarial_encoder.games import ADAM_BETAS
 from dgaal_cli.methods.base import TaskShape
 from dgaal_cli.methods.dgaal.method import Dgaal
+from dgaal_cli.tasks.classification.model import ClassLearning
 from dgaal_cli.training.precision import autocast, has_bf16
 from dgaal_cli.training.seeding import initializing
 
@@ -37,7 +39,13 @@ def variants(preset: str, image_size: int, channels: int) -> dict[str, Callable[
     tree = {"source": "unused", "image_size": image_size, "channels": channels}
     config = build_config({"preset": preset, "pool": tree})
     with initializing(0, "bench"):
-        games = Dgaal(config, TaskShape(image_size=image_size, channels=channels, classes=10)).games
+        games = Dgaal(
+            config,
+            TaskShape(
+                encoder=load_encoder("pixels", image_size=image_size, channels=channels),
+                task=ClassLearning(10),
+            ),
+        ).games
     batch = config.pretrain.batch
     generator = torch.Generator().manual_seed(0)
     shape = (2 * batch, channels, image_size, image_size)

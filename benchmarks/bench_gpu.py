@@ -36,6 +36,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dgaal_cli.config.load import build_config
 from dgaal_cli.config.schema import Config
+from dgaal_cli.encoders.registry import load_encoder
 from dgaal_cli.ids import ItemId
 from dgaal_cli.methods.base import Method, TaskShape
 from dgaal_cli.methods.fresh import fresh_method
@@ -251,7 +252,13 @@ def resumes(device: torch.device, name: str, *, side: int) -> dict[str, Any]:
     data = data_of(device, images=400, labeled=80, side=side)
 
     def begin() -> tuple[Method, list[Phase]]:
-        method = fresh_method(config, TaskShape(image_size=side, channels=3, classes=10), number=0)
+        method = fresh_method(
+            config,
+            TaskShape(
+                encoder=load_encoder("pixels", image_size=side, channels=3), task=ClassLearning(10)
+            ),
+            number=0,
+        )
         for module in method.modules.values():
             module.to(device)
         return method, [*method.learn(data), *method.adapt(data)]

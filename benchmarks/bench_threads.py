@@ -23,6 +23,7 @@ def steps(preset: str, side: int) -> dict[str, Callable[[int], object]]:
     import numpy as np
 
     from dgaal_cli.config.load import build_config
+    from dgaal_cli.encoders.registry import load_encoder
     from dgaal_cli.methods.base import TaskShape
     from dgaal_cli.methods.fresh import fresh_method
     from dgaal_cli.tasks.classification.model import ClassLearning
@@ -59,7 +60,9 @@ def steps(preset: str, side: int) -> dict[str, Callable[[int], object]]:
         ),
         is_first_labeled=True,
     )
-    shape = TaskShape(image_size=side, channels=channels, classes=10)
+    shape = TaskShape(
+        encoder=load_encoder("pixels", image_size=side, channels=channels), task=ClassLearning(10)
+    )
     method = fresh_method(config, shape, number=0)
     found = {}
     for phase in method.learn(data):

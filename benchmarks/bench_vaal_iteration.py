@@ -24,6 +24,7 @@ from torch.nn.functional import adaptive_avg_pool2d, binary_cross_entropy, cross
 from dgaal_cli.methods.vaal_family.game import PoolBatch, ReleasedGame
 from dgaal_cli.methods.vaal_family.vae import PoolDiscriminator, Vae
 from dgaal_cli.networks.vgg16 import COPIES, Vgg16
+from dgaal_cli.tasks.classification.model import ClassLearning
 from dgaal_cli.training.compiling import compile_networks
 from dgaal_cli.training.precision import autocast, has_bf16
 from dgaal_cli.training.seeding import initializing
@@ -47,7 +48,7 @@ class WideVgg(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        body = Vgg16(channels=3, image_size=32, classes=CLASSES, width=width)
+        body = Vgg16(channels=3, image_size=32, head=ClassLearning(CLASSES).head, width=width)
         self.stages = body.body
         self.wide = nn.Linear(COPIES * 8 * width, body.feature_width)
         self.hidden, self.head = body.hidden, body.head
@@ -113,7 +114,9 @@ def ours(
     is_captured: bool = False,
 ) -> Iteration:
     """The same iteration as this package runs it."""
-    task = Vgg16(channels=3, image_size=32, classes=CLASSES, width=sizes.task).to(device)
+    task = Vgg16(channels=3, image_size=32, head=ClassLearning(CLASSES).head, width=sizes.task).to(
+        device
+    )
     vae, judge = _vae(sizes).to(device), _judge().to(device)
     compile_networks(
         {"task": task, "vae": vae, "judge": judge}, "on" if is_compiled else "off", device

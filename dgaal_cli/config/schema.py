@@ -27,6 +27,14 @@ class PoolConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderConfig:
+    """What turns images into the features that the task model sees."""
+
+    source: str = "pixels"
+    """``pixels`` trains the task model on the images themselves, from scratch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueryConfig:
     """How much is asked."""
 
@@ -393,6 +401,7 @@ class Config:
     pool: PoolConfig
     query: QueryConfig = field(default_factory=QueryConfig)
     label: LabelConfig = field(default_factory=LabelConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     coevolve: CoevolveConfig = field(default_factory=CoevolveConfig)

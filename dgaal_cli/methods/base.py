@@ -7,20 +7,36 @@ from typing import Protocol
 import numpy as np
 from torch import nn
 
+from dgaal_cli.config.schema import Config
+from dgaal_cli.encoders.base import Encoder
 from dgaal_cli.ids import Row
 from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.seeding import numpy_generator
+from dgaal_cli.training.task import LearningTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskShape:
     """What the networks must fit."""
 
-    image_size: int
-    channels: int
-    classes: int
+    encoder: Encoder
+    task: LearningTask
+
+    @property
+    def image_size(self) -> int:
+        """Side of the images in pixels."""
+        return self.encoder.image_size
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images."""
+        return self.encoder.channels
+
+    def task_model(self, config: Config) -> Classifier:
+        """Build a task model T with fresh weights."""
+        return self.encoder.task_model(config, self.task.head)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

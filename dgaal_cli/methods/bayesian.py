@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from dgaal_cli.methods.by_score import ByScore
 from dgaal_cli.methods.informativeness import entropy
-from dgaal_cli.networks.classifier import Classifier
+from dgaal_cli.networks.classifier import Classifier, linear_head
 from dgaal_cli.networks.deploy import Scored, entropy_of
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.classifier import dropout_mask
@@ -80,8 +80,9 @@ def dropout_passes(
         Mean probabilities ``mean_m p_m``, float64 ``(N, K)``, and the mean entropy
         ``mean_m H(p_m)`` in nats, ``(N,)``. BALD is the entropy of the first less the second.
     """
-    weight = network.head.weight.detach().double().cpu().numpy()
-    bias = network.head.bias.detach().double().cpu().numpy()
+    head = linear_head(network)
+    weight = head.weight.detach().double().cpu().numpy()
+    bias = head.bias.detach().double().cpu().numpy()
     h = features.astype(np.float64)
     mean = np.zeros((len(h), len(bias)))
     within = np.zeros(len(h))

@@ -13,7 +13,6 @@ from dgaal_cli.methods.by_score import ByScore
 from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.networks.deploy import Scored
 from dgaal_cli.networks.pixels import normalize
-from dgaal_cli.networks.task_models import build_classifier
 from dgaal_cli.training.classifier import classifier_phase, predict
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.phase import Phase
@@ -33,15 +32,7 @@ class Ensemble(ByScore):
 
     def __init__(self, config: Config, shape: TaskShape) -> None:
         super().__init__(config, shape)
-        self.others = [
-            build_classifier(
-                config,
-                channels=shape.channels,
-                image_size=shape.image_size,
-                classes=shape.classes,
-            )
-            for _ in range(config.acquisition.members - 1)
-        ]
+        self.others = [shape.task_model(config) for _ in range(config.acquisition.members - 1)]
         self.modules |= {f"member_{i}": member for i, member in enumerate(self.others, start=1)}
 
     def learn(self, data: RoundData) -> list[Phase]:

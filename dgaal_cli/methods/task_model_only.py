@@ -8,7 +8,6 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import Row
 from dgaal_cli.methods.base import Redrawing, TaskShape
 from dgaal_cli.networks.deploy import DeployedClassifier
-from dgaal_cli.networks.task_models import build_classifier
 from dgaal_cli.training.classifier import classifier_phase
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.phase import Phase
@@ -22,12 +21,7 @@ class TaskModelOnly:
 
     def __init__(self, config: Config, shape: TaskShape) -> None:
         self.config = config
-        self.classifier = build_classifier(
-            config,
-            channels=shape.channels,
-            image_size=shape.image_size,
-            classes=shape.classes,
-        )
+        self.classifier = shape.task_model(config)
         self.modules: dict[str, nn.Module] = {"classifier": self.classifier}
 
     def learn(self, data: RoundData) -> list[Phase]:

@@ -1,20 +1,23 @@
-"""Task model T: the classifier that the labels are for, and the small one of our own."""
+"""Task model T, which learns what the labels are for, and the small one of our own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from dgaal_cli.errors import UsageError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stages:
-    """What T computes on the way to its logits."""
+    """What T computes on the way to its outputs."""
 
     maps: list[Tensor]
     """Outputs of the stages, each ``(B, M, H, W)``, early first."""
-    logits: Tensor
-    """``(B, K)``."""
+    outputs: Tensor
+    """``(B, ...)`` of the head: logits ``(B, K)`` in classification."""
     features: Tensor
     """``(B, F)``: penultimate features h."""
 
@@ -44,31 +47,47 @@ def he_normal(weight: Tensor) -> Tensor:
     return nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu")
 
 
+class Head(Protocol):
+    """What a task puts on T's features; a module, which learns with T."""
+
+    def __call__(self, features: Tensor, maps: Sequence[Tensor] = (), /) -> Tensor:
+        """Return outputs ``(B, ...)`` for features ``(B, F)`` and the maps of T's stages."""
+        ...
+
+    def probabilities(self, outputs: Tensor, /) -> Tensor:
+        """Return the probabilities ``(B, K)`` or ``(B, P, K)`` that outputs stand for."""
+        ...
+
+
+HeadFactory = Callable[[int, tuple[int, ...]], Head]
+"""Builds a head for F features and for maps of as many channels."""
+
+
 class Classifier(nn.Module):
-    """What every task model is; ``networks.task_models`` builds the configured one."""
+    """What every task model is; an encoder builds the configured one."""
 
     feature_width: int
     """Width F of the penultimate features."""
     stage_widths: tuple[int, ...]
     """Channels of the stages' outputs."""
-    head: nn.Linear
+    head: Head
 
     def initialize(self) -> None:
         """Draw the weights anew."""
         raise NotImplementedError
 
     def stages(self, images: Tensor) -> Stages:
-        """Classify images ``(B, C, H, W)`` in [-1, 1] and keep what lies between."""
+        """Predict images ``(B, C, H, W)`` in [-1, 1] and keep what lies between."""
         raise NotImplementedError
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Classify images ``(B, C, H, W)`` in [-1, 1].
+        """Predict images ``(B, C, H, W)`` in [-1, 1].
 
         Returns:
-            Logits ``(B, K)`` and penultimate features h ``(B, F)``.
+            The head's outputs ``(B, ...)`` and penultimate features h ``(B, F)``.
         """
         stages = self.stages(images)
-        return stages.logits, stages.features
+        return stages.outputs, stages.features
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """What the optimizer gets; one group unless an architecture says otherwise."""
@@ -81,11 +100,11 @@ class SmallVgg(Classifier):
     Args:
         channels: Channels C of the images.
         image_size: Side in pixels, a power of two of at least 8.
-        classes: Number of classes K.
+        head: Builds the head.
         width: Channels of the first pair; later pairs have up to four times as many.
     """
 
-    def __init__(self, *, channels: int, image_size: int, classes: int, width: int) -> None:
+    def __init__(self, *, channels: int, image_size: int, head: HeadFactory, width: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         widths: list[int] = []
@@ -107,25 +126,40 @@ class SmallVgg(Classifier):
         self.body = nn.Sequential(
             *layers, nn.Flatten(), nn.Linear(before * side**2, self.feature_width), nn.ReLU()
         )
-        self.head = nn.Linear(self.feature_width, classes)
+        self.head = head(self.feature_width, self.stage_widths)
         self.initialize()
 
     def initialize(self) -> None:
         """Draw the weights anew: Xavier (Glorot & Bengio 2010), as VAAL and DGAAL state for T."""
-        self.apply(_initialize)
+        self.apply(initialize_xavier)
 
     def stages(self, images: Tensor) -> Stages:
-        """Classify; a stage ends where the map is halved."""
+        """Predict; a stage ends where the map is halved."""
         maps: list[Tensor] = []
         features = images
         for layer in self.body:
             features = layer(features)
             if isinstance(layer, nn.MaxPool2d):
                 maps.append(features)
-        return Stages(maps=maps, logits=self.head(features), features=features)
+        return Stages(maps=maps, outputs=self.head(features, maps), features=features)
 
 
-def _initialize(module: nn.Module) -> None:
+def linear_head(network: Classifier) -> nn.Linear:
+    """Return T's head where it is a single linear layer.
+
+    Raises:
+        UsageError: The task's head is another.
+    """
+    if not isinstance(network.head, nn.Linear):
+        raise UsageError(
+            "this method or architecture needs a task model with one linear layer on its "
+            "features, as in classification; choose another"
+        )
+    return network.head
+
+
+def initialize_xavier(module: nn.Module) -> None:
+    """Draw a layer's weights anew (Glorot & Bengio 2010), biases zero; other modules stay."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         draw(module.weight, nn.init.xavier_uniform_)
         if module.bias is not None:

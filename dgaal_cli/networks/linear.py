@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from dgaal_cli.networks.classifier import Classifier, Stages
+from dgaal_cli.networks.classifier import Classifier, HeadFactory, Stages, linear_head
 
 
 class LinearMachine(Classifier):
@@ -14,20 +14,21 @@ class LinearMachine(Classifier):
     Args:
         channels: Channels C of the images.
         image_size: Side in pixels.
-        classes: Number of classes K.
+        head: Builds the head, one linear layer.
     """
 
-    def __init__(self, *, channels: int, image_size: int, classes: int) -> None:
+    def __init__(self, *, channels: int, image_size: int, head: HeadFactory) -> None:
         super().__init__()
         self.feature_width = channels * image_size**2
         self.stage_widths = (channels,)
-        self.head = nn.Linear(self.feature_width, classes)
+        self.head = head(self.feature_width, self.stage_widths)
         self.initialize()
 
     def initialize(self) -> None:
         """Every image lies on every boundary until the machine is fitted."""
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        head = linear_head(self)
+        nn.init.zeros_(head.weight)
+        nn.init.zeros_(head.bias)
 
     def represent(self, images: Tensor) -> Tensor:
         """What the hyperplanes see, ``(B, F)``: pixels in [-1, 1], channel by channel."""
@@ -36,4 +37,4 @@ class LinearMachine(Classifier):
     def stages(self, images: Tensor) -> Stages:
         """Classify; the images themselves are the only stage."""
         features = self.represent(images)
-        return Stages(maps=[images], logits=self.head(features), features=features)
+        return Stages(maps=[images], outputs=self.head(features), features=features)

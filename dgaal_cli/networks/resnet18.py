@@ -5,7 +5,7 @@ import itertools
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dgaal_cli.networks.classifier import Classifier, Stages, draw, he_normal
+from dgaal_cli.networks.classifier import Classifier, HeadFactory, Stages, draw, he_normal
 
 
 class ResNet18(Classifier):
@@ -15,11 +15,11 @@ class ResNet18(Classifier):
 
     Args:
         channels: Channels C of the images.
-        classes: Number of classes K.
+        head: Builds the head.
         width: Channels of the first stage; 64 as published.
     """
 
-    def __init__(self, *, channels: int, classes: int, width: int = 64) -> None:
+    def __init__(self, *, channels: int, head: HeadFactory, width: int = 64) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
@@ -31,7 +31,7 @@ class ResNet18(Classifier):
             stages.append(nn.Sequential(_Block(before, after, stride), _Block(after, after, 1)))
         self.body = nn.ModuleList(stages)
         self.feature_width = self.stage_widths[-1]
-        self.head = nn.Linear(self.feature_width, classes)
+        self.head = head(self.feature_width, self.stage_widths)
         self.initialize()
 
     def initialize(self) -> None:
@@ -42,17 +42,18 @@ class ResNet18(Classifier):
             elif isinstance(module, nn.BatchNorm2d):
                 nn.init.ones_(module.weight)
                 nn.init.zeros_(module.bias)
-        self.head.reset_parameters()
+            elif isinstance(module, nn.Linear):
+                module.reset_parameters()
 
     def stages(self, images: Tensor) -> Stages:
-        """Classify; the stages are the four of the paper."""
+        """Predict; the stages are the four of the paper."""
         maps: list[Tensor] = []
         x = self.stem(images)
         for stage in self.body:
             x = stage(x)
             maps.append(x)
         features = x.mean((2, 3))
-        return Stages(maps=maps, logits=self.head(features), features=features)
+        return Stages(maps=maps, outputs=self.head(features, maps), features=features)
 
 
 class _Block(nn.Module):

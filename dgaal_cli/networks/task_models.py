@@ -3,13 +3,15 @@
 import torch
 
 from dgaal_cli.config.schema import Config
-from dgaal_cli.networks.classifier import Classifier, SmallVgg
+from dgaal_cli.networks.classifier import Classifier, HeadFactory, SmallVgg
 from dgaal_cli.networks.linear import LinearMachine
 from dgaal_cli.networks.resnet18 import ResNet18
 from dgaal_cli.networks.vgg16 import Vgg16
 
 
-def build_classifier(config: Config, *, channels: int, image_size: int, classes: int) -> Classifier:
+def build_classifier(
+    config: Config, *, channels: int, image_size: int, head: HeadFactory
+) -> Classifier:
     """Build T as ``classifier.architecture`` and ``network.classifier_width`` say.
 
     Its convolutions lie in memory as ``channels_last``: the same sums, and on CPUs a training step
@@ -19,20 +21,20 @@ def build_classifier(config: Config, *, channels: int, image_size: int, classes:
         config: Whose method it serves does not matter.
         channels: Channels C of the images.
         image_size: Side in pixels, a power of two of at least 8.
-        classes: Number of classes K.
+        head: Builds what the task puts on the features.
     """
-    classifier = _built(config, channels=channels, image_size=image_size, classes=classes)
+    classifier = _built(config, channels=channels, image_size=image_size, head=head)
     return classifier.to(memory_format=torch.channels_last)
 
 
-def _built(config: Config, *, channels: int, image_size: int, classes: int) -> Classifier:
+def _built(config: Config, *, channels: int, image_size: int, head: HeadFactory) -> Classifier:
     width = config.network.classifier_width
     match config.classifier.architecture:
         case "vgg-small":
-            return SmallVgg(channels=channels, image_size=image_size, classes=classes, width=width)
+            return SmallVgg(channels=channels, image_size=image_size, head=head, width=width)
         case "vgg16-bn":
-            return Vgg16(channels=channels, image_size=image_size, classes=classes, width=width)
+            return Vgg16(channels=channels, image_size=image_size, head=head, width=width)
         case "resnet18":
-            return ResNet18(channels=channels, classes=classes, width=width)
+            return ResNet18(channels=channels, head=head, width=width)
         case "linear-svm":
-            return LinearMachine(channels=channels, image_size=image_size, classes=classes)
+            return LinearMachine(channels=channels, image_size=image_size, head=head)

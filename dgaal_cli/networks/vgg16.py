@@ -5,7 +5,14 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from dgaal_cli.networks.classifier import Classifier, ParameterGroup, Stages, draw, he_normal
+from dgaal_cli.networks.classifier import (
+    Classifier,
+    HeadFactory,
+    ParameterGroup,
+    Stages,
+    draw,
+    he_normal,
+)
 
 LAYOUT = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))
 """Channels of each stage's convolutions (Simonyan & Zisserman 2015, D), in units of ``width``."""
@@ -25,7 +32,7 @@ class Vgg16(Classifier):
     Args:
         channels: Channels C of the images.
         image_size: Side in pixels, a power of two of at least 8.
-        classes: Number of classes K.
+        head: Builds the head.
         width: Channels of the first stage; 64 as published. Hidden layers are 64 times as wide.
         dropout: Probability in both hidden layers.
     """
@@ -35,7 +42,7 @@ class Vgg16(Classifier):
         *,
         channels: int,
         image_size: int,
-        classes: int,
+        head: HeadFactory,
         width: int = 64,
         dropout: float = 0.5,
     ) -> None:
@@ -63,7 +70,7 @@ class Vgg16(Classifier):
             nn.ReLU(),
             nn.Dropout(dropout),
         )
-        self.head = nn.Linear(self.feature_width, classes)
+        self.head = head(self.feature_width, self.stage_widths)
         self.initialize()
 
     def initialize(self) -> None:
@@ -86,14 +93,14 @@ class Vgg16(Classifier):
                 nn.init.zeros_(module.bias)
 
     def stages(self, images: Tensor) -> Stages:
-        """Classify; a stage ends where the map is halved."""
+        """Predict; a stage ends where the map is halved."""
         maps: list[Tensor] = []
         x = images
         for stage in self.body:
             x = stage(x)
             maps.append(x)
         features = self.hidden(self.collapsed(x.mean((2, 3))))
-        return Stages(maps=maps, logits=self.head(features), features=features)
+        return Stages(maps=maps, outputs=self.head(features, maps), features=features)
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """The collapsed weight apart: one step of it is the sum of 49 equal steps."""

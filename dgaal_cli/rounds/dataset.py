@@ -12,6 +12,7 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.data.images import decode, resize
 from dgaal_cli.data.pool import load_pixels
 from dgaal_cli.data.sources import open_source
+from dgaal_cli.encoders.registry import load_encoder
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
 from dgaal_cli.events import Emit, ignore
@@ -128,7 +129,10 @@ def gather(
     )
     return Gathered(
         data=data,
-        shape=TaskShape(image_size=size, channels=channels, classes=max(1, len(classes))),
+        shape=TaskShape(
+            encoder=load_encoder(config.encoder.source, image_size=size, channels=channels),
+            task=task,
+        ),
         classes=classes,
         items=items,
         labels=labels,

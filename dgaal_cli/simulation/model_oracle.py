@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dgaal_cli.config.schema import Config
+from dgaal_cli.encoders.registry import load_encoder
 from dgaal_cli.methods.base import TaskShape
 from dgaal_cli.methods.fresh import fresh_method
 from dgaal_cli.networks.classifier import Classifier
@@ -76,11 +77,10 @@ def train_on_all(config: Config, data: RoundData, truth: Targets, *, who: str) -
     """
     steps = max(STEPS_FACTOR * config.classifier.steps, len(truth) // config.classifier.batch)
     config = replace(config, method=REFERENCE, classifier=replace(config.classifier, steps=steps))
-    shape = TaskShape(
-        image_size=data.pixels.shape[1],
-        channels=data.pixels.shape[3],
-        classes=len(data.class_names),
+    encoder = load_encoder(
+        config.encoder.source, image_size=data.pixels.shape[1], channels=data.pixels.shape[3]
     )
+    shape = TaskShape(encoder=encoder, task=data.task)
     everything = replace(data, targets=truth, is_labeled=np.ones(len(truth), dtype=bool))
     method = fresh_method(config, shape, number=data.number)
     method.classifier.to(data.device)

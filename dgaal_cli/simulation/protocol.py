@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dgaal_cli.config.schema import Config
+from dgaal_cli.encoders.registry import load_encoder
 from dgaal_cli.errors import CheckFailedError
 from dgaal_cli.ids import ItemId, Row
 from dgaal_cli.methods.base import Drawn, Method, Ranking, TaskShape
@@ -158,7 +159,12 @@ class _Trial:
             targets=targets,
             is_labeled=is_labeled,
             device=pick_device(config.device),
-            shape=TaskShape(image_size=pool.image_size, channels=pool.channels, classes=count),
+            shape=TaskShape(
+                encoder=load_encoder(
+                    config.encoder.source, image_size=pool.image_size, channels=pool.channels
+                ),
+                task=task,
+            ),
             synthetic=SyntheticPool.empty(
                 pool.image_size, pool.channels, task, first_id=len(truth) + 1
             ),

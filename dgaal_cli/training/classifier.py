@@ -152,12 +152,12 @@ class _Descent:
             some = distort(batch[:bent], self.config.distortion, generator)
             batch = torch.cat([some, batch[bent:], views.strong])
         stages = self._stages(batch, generator)
-        each = self.data.task.losses(stages.logits[:own], self.targets[picked])
+        each = self.data.task.losses(stages.outputs[:own], self.targets[picked])
         losses = {"cross_entropy": each.mean()}
         gauges: dict[str, Tensor] = {}
         if weak is not None:
             loss, gauges["pseudo_labeled"] = consistency_loss(
-                self.data.task, weak, stages.logits[own:], self.config.unlabeled_threshold
+                self.data.task, weak, stages.outputs[own:], self.config.unlabeled_threshold
             )
             losses["consistency"] = self.config.unlabeled_weight * loss
         if self.companion is not None:
@@ -194,13 +194,13 @@ class _Descent:
                 stages = self.network.stages(images)
             else:
                 logits, features = self.network(images)
-                stages = Stages(maps=[], logits=logits, features=features)
+                stages = Stages(maps=[], outputs=logits, features=features)
         stages = _wide(stages)
         if not self.config.dropout:
             return stages
         mask = dropout_mask(stages.features.shape, self.config.dropout, generator)
         masked = self.network.head(stages.features * to_device(mask, self.data.device))
-        return replace(stages, logits=masked)
+        return replace(stages, outputs=masked)
 
     def _drawing(self, generator: Generator) -> AbstractContextManager[None]:
         return drawing_from(generator, self.data.device) if self.has_dropout else nullcontext()
@@ -222,7 +222,7 @@ def _first(stages: Stages, count: int) -> Stages:
     """Return what T computes of the labeled images, which come first."""
     return Stages(
         maps=[each[:count] for each in stages.maps],
-        logits=stages.logits[:count],
+        outputs=stages.outputs[:count],
         features=stages.features[:count],
     )
 
@@ -230,7 +230,7 @@ def _first(stages: Stages, count: int) -> Stages:
 def _wide(stages: Stages) -> Stages:
     return Stages(
         maps=[widen(each) for each in stages.maps],
-        logits=widen(stages.logits),
+        outputs=widen(stages.outputs),
         features=widen(stages.features),
     )
 
@@ -257,13 +257,15 @@ def predict(network: Classifier, pixels: np.ndarray, device: torch.device) -> Pr
     features: list[np.ndarray] = []
     with evaluating(network):
         for images in batches(pixels, device):
-            logits, h = network(images)
-            probabilities.append(torch.softmax(logits.double(), dim=1).cpu().numpy())
+            outputs, h = network(images)
+            probabilities.append(network.head.probabilities(outputs.double()).cpu().numpy())
             features.append(h.cpu().numpy())
     if not probabilities:
-        classes = network.head.out_features
-        empty = np.zeros((0, network.feature_width), np.float32)
-        return Prediction(probabilities=np.zeros((0, classes)), features=empty)
+        nothing = torch.zeros(0, *pixels.shape[1:], dtype=torch.uint8, device=device)
+        with evaluating(network):
+            outputs, h = network(normalize(nothing))
+        probabilities = [network.head.probabilities(outputs.double()).cpu().numpy()]
+        features = [h.cpu().numpy()]
     return Prediction(
         probabilities=np.concatenate(probabilities), features=np.concatenate(features)
     )

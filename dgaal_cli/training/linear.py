@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from dgaal_cli.networks.classifier import linear_head
 from dgaal_cli.networks.linear import LinearMachine
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.phase import Losses, Phase
@@ -25,21 +26,22 @@ def machine_phase(
         labels: int64 ``(L,)``.
         penalty: C.
     """
+    head = linear_head(network)
 
     def step(_step: int, _generator: Generator) -> Losses:
-        device = network.head.weight.device
+        device = head.weight.device
         with torch.no_grad():
             features = network.represent(normalize(images.to(device)))
         weights, biases = fit_hyperplanes(
             features.double().cpu().numpy(),
             labels.numpy(),
-            network.head.out_features,
+            head.out_features,
             penalty=penalty,
         )
         with torch.no_grad():
-            network.head.weight.copy_(torch.from_numpy(weights))
-            network.head.bias.copy_(torch.from_numpy(biases))
-            values = network.head(features)
+            head.weight.copy_(torch.from_numpy(weights))
+            head.bias.copy_(torch.from_numpy(biases))
+            values = head(features)
             own = labels.to(device)[:, None]
             others = values.scatter(1, own, NEVER * 10).amax(1)
             hinge = (1.0 - values.gather(1, own).squeeze(1) + others).clamp_min(0.0).mean()

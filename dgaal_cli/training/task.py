@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from torch import Tensor
 
+from dgaal_cli.networks.classifier import Head
+
 if TYPE_CHECKING:
     from dgaal_cli.training.data import RoundData
 
@@ -35,6 +37,10 @@ class LearningTask(Protocol):
     @property
     def outputs(self) -> int:
         """Width K of what T predicts at one place."""
+        ...
+
+    def head(self, features: int, stage_widths: tuple[int, ...]) -> Head:
+        """Build what T puts on F features and on the maps of its stages."""
         ...
 
     def blank(self, count: int) -> np.ndarray:

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 import torch
 from missing_regions import Scene, digits, textures
-from small_rounds import runner
+from small_rounds import runner, shape_of
 
 from dgaal_cli.config.load import build_config
-from dgaal_cli.methods.base import TaskShape
 from dgaal_cli.methods.fresh import fresh_method
 from dgaal_cli.methods.gauges import auc
 from dgaal_cli.methods.waal.method import Waal
@@ -98,7 +97,7 @@ def learned(tmp_path_factory):
             }
             | settings
         )
-        shape = TaskShape(image_size=size, channels=channels, classes=len(data.class_names))
+        shape = shape_of(len(data.class_names), image_size=size, channels=channels)
         method = fresh_method(config, shape, number=0)
         phases = [*method.learn(data), *method.adapt(data)]
         runner(method, phases, tmp_path_factory.mktemp("round"), seed=seed).run(phases)

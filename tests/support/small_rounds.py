@@ -9,6 +9,7 @@ import torch
 
 from dgaal_cli.config.load import build_config
 from dgaal_cli.config.schema import Config
+from dgaal_cli.encoders.registry import load_encoder
 from dgaal_cli.ids import ItemId
 from dgaal_cli.methods.base import Method, TaskShape
 from dgaal_cli.methods.registry import load_method
@@ -20,7 +21,15 @@ from dgaal_cli.training.runner import Runner
 from dgaal_cli.training.seeding import initializing
 
 TASK = ClassLearning(2)
-SHAPE = TaskShape(image_size=8, channels=1, classes=2)
+
+
+def shape_of(classes: int, *, image_size: int = 8, channels: int = 1) -> TaskShape:
+    """What networks must fit that classify images with today's networks."""
+    encoder = load_encoder("pixels", image_size=image_size, channels=channels)
+    return TaskShape(encoder=encoder, task=ClassLearning(classes))
+
+
+SHAPE = shape_of(2)
 
 
 def small_config(method: str = "dgaal", **sections: Any) -> Config:

@@ -26,7 +26,6 @@ from dgaal_cli.networks.deploy import DeployedClassifier
 from dgaal_cli.networks.encoder import Encoder
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.networks.pixels import denormalize
-from dgaal_cli.networks.task_models import build_classifier
 from dgaal_cli.training.classifier import classifier_phase, predict
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import batches, evaluating
@@ -82,7 +81,7 @@ class Dgaal:
         """How T learns; unlike most methods, from the pool too."""
         if self.task.semi_supervised == "auto":
             self.task = replace(self.task, semi_supervised=self.default_learning)
-        self.classifier = build_classifier(config, **sizes, classes=shape.classes)
+        self.classifier = shape.task_model(config)
         self.scout = self.classifier
         """By whose boundary is asked: T of the labels alone. In first trials on digits and MNIST,
         labels asked by the margin of a T that had learned the pool were worth less than random ones
@@ -101,7 +100,7 @@ class Dgaal:
         self.renewed = frozenset(in_folds)
         """Weights of the round before know images that are held out now."""
         if self.task.semi_supervised == "fixmatch":
-            self.scout = build_classifier(config, **sizes, classes=shape.classes)
+            self.scout = shape.task_model(config)
             self.modules["scout"] = self.scout
         self._pools: folds.Pools | None = None
 

@@ -71,7 +71,7 @@ class SelfTaught(TaskModelOnly):
             self.coder,
             channels=shape.channels,
             image_size=shape.image_size,
-            classes=shape.classes,
+            head=shape.task.head,
         )
         self.modules = {"classifier": self.classifier}
         # The dictionary is part of the machine; its hyperplanes are fitted anew each round.

@@ -5,6 +5,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from dgaal_cli.networks.classifier import HeadFactory
 from dgaal_cli.networks.linear import LinearMachine
 
 ITERATIONS = 50
@@ -64,11 +65,13 @@ class SparseCoder(nn.Module):
 class CodedMachine(LinearMachine):
     """The same on sparse codes that were learned without labels (Raina et al. 2007)."""
 
-    def __init__(self, coder: SparseCoder, *, channels: int, image_size: int, classes: int) -> None:
-        super().__init__(channels=channels, image_size=image_size, classes=classes)
+    def __init__(
+        self, coder: SparseCoder, *, channels: int, image_size: int, head: HeadFactory
+    ) -> None:
+        super().__init__(channels=channels, image_size=image_size, head=head)
         self.coder = coder
         self.feature_width = coder.atoms.shape[0]
-        self.head = nn.Linear(self.feature_width, classes)
+        self.head = head(self.feature_width, self.stage_widths)
         self.initialize()
 
     def represent(self, images: Tensor) -> Tensor:

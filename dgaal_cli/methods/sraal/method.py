@@ -60,7 +60,7 @@ class Sraal(PoolSampling):
             nn.ReLU(),
             nn.Linear(2 * hidden, max(1, hidden // 2)),
             nn.ReLU(),
-            nn.Linear(max(1, hidden // 2), shape.classes),
+            nn.Linear(max(1, hidden // 2), shape.task.outputs),
         )
 
     def rules(self, *, is_game: bool) -> GameRules:

@@ -1,16 +1,29 @@
 """Classification for training: a target is one class index, -1 where there is no label."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.task import Prediction
 
 NO_CLASS = -1
+
+
+class ClassHead(nn.Linear):
+    """One logit a class."""
+
+    def forward(self, input: Tensor, maps: Sequence[Tensor] = ()) -> Tensor:  # noqa: A002, ARG002
+        """Return logits ``(B, K)`` of features ``(B, F)``."""
+        return super().forward(input)
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Return the softmax of logits."""
+        return torch.softmax(outputs, dim=-1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +32,10 @@ class ClassLearning:
 
     outputs: int
     """Number of classes K, at least 1."""
+
+    def head(self, features: int, stage_widths: tuple[int, ...]) -> ClassHead:  # noqa: ARG002
+        """One linear layer."""
+        return ClassHead(features, self.outputs)
 
     def blank(self, count: int) -> np.ndarray:
         """int64 ``(count,)`` of ``NO_CLASS``."""

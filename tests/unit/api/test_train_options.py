@@ -299,11 +299,11 @@ def fake_next_round(workspace):
 
 
 def fresh_weights(workspace, config, *, number):
-    from dgaal_cli.methods.base import TaskShape
+    from small_rounds import shape_of
+
     from dgaal_cli.methods.fresh import fresh_method
 
-    shape = TaskShape(image_size=8, channels=1, classes=10)
-    return fresh_method(config, shape, number=number).classifier.state_dict()
+    return fresh_method(config, shape_of(10), number=number).classifier.state_dict()
 
 
 def test_new_classes_begin_a_warm_task_model_anew(workspace):

@@ -7,6 +7,7 @@ import torch
 from dgaal_cli.methods.gaal.dcgan import DcganDiscriminator, DcganGenerator, draw_prior
 from dgaal_cli.methods.gaal.sparse_coder import CodedMachine, SparseCoder
 from dgaal_cli.networks.linear import LinearMachine
+from dgaal_cli.tasks.classification.model import ClassLearning
 from dgaal_cli.training.seeding import initializing, torch_generator
 
 
@@ -76,11 +77,11 @@ def test_atoms_have_length_one_after_settling():
 
 def test_a_linear_machine_sees_pixels_and_a_coded_one_codes():
     images = 2 * torch.rand(3, 1, 4, 4, generator=torch_generator(2)) - 1
-    machine = LinearMachine(channels=1, image_size=4, classes=3)
+    machine = LinearMachine(channels=1, image_size=4, head=ClassLearning(3).head)
     logits, features = machine(images)
     assert torch.equal(features, images.flatten(1))
     assert torch.equal(logits, torch.zeros(3, 3))
     coder = SparseCoder(inputs=16, atoms=7, sparsity=0.1)
-    coded = CodedMachine(coder, channels=1, image_size=4, classes=3)
+    coded = CodedMachine(coder, channels=1, image_size=4, head=ClassLearning(3).head)
     assert torch.equal(coded(images)[1], coder(images))
     assert coded.head.in_features == 7

@@ -5,14 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_rounds import relabeled, runner, small_config, small_data
+from small_rounds import relabeled, runner, shape_of, small_config, small_data
 
-from dgaal_cli.methods.base import TaskShape
 from dgaal_cli.methods.registry import METHODS, SYNTHESIZING, load_method
 from dgaal_cli.tasks.classification.model import ClassLearning
 from dgaal_cli.training.seeding import initializing
 
-SHAPE = TaskShape(image_size=8, channels=1, classes=3)
+SHAPE = shape_of(3)
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ from dgaal_cli.methods.registry import METHODS, OWN_LEARNER, load_method
 from dgaal_cli.networks.resnet18 import ResNet18
 from dgaal_cli.networks.task_models import build_classifier
 from dgaal_cli.networks.vgg16 import COPIES, Vgg16
+from dgaal_cli.tasks.classification.model import ClassLearning
 from dgaal_cli.training.checkpoint import module_tensors
 from dgaal_cli.training.classifier import accuracy, classifier_phase
 from dgaal_cli.training.seeding import drawing_from, initializing, torch_generator
@@ -43,7 +44,9 @@ def numbers(module):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_memory_format_changes_no_sum(architecture):
-    built = build_classifier(config_of(architecture), channels=3, image_size=32, classes=4).double()
+    built = build_classifier(
+        config_of(architecture), channels=3, image_size=32, head=ClassLearning(4).head
+    ).double()
     plain = copy.deepcopy(built).to(memory_format=torch.contiguous_format)
     assert built.state_dict().keys() == plain.state_dict().keys()
     assert {p.stride() for p in built.parameters()} != {p.stride() for p in plain.parameters()}
@@ -58,7 +61,9 @@ def test_the_memory_format_changes_no_sum(architecture):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_memory_format_changes_no_draw(architecture):
-    built = build_classifier(config_of(architecture), channels=3, image_size=32, classes=4)
+    built = build_classifier(
+        config_of(architecture), channels=3, image_size=32, head=ClassLearning(4).head
+    )
     plain = copy.deepcopy(built).to(memory_format=torch.contiguous_format)
     for network in (built, plain):
         with initializing(3, "test"):
@@ -125,7 +130,7 @@ def losses_of(forward, optimizer, steps=12):
 def pair():
     torch.set_default_dtype(torch.float64)
     with initializing(3):
-        ours = Vgg16(channels=3, image_size=32, classes=5, width=2)
+        ours = Vgg16(channels=3, image_size=32, head=ClassLearning(5).head, width=2)
         published = Replicating(ours)
     torch.set_default_dtype(torch.float32)
     return ours.double(), published.double()
@@ -151,8 +156,8 @@ def test_without_its_own_rate_the_collapsed_head_would_differ(pair):
 
 def test_the_published_sizes():
     with torch.device("meta"):
-        vgg = Vgg16(channels=3, image_size=32, classes=10)
-        resnet = ResNet18(channels=3, classes=10)
+        vgg = Vgg16(channels=3, image_size=32, head=ClassLearning(10).head)
+        resnet = ResNet18(channels=3, head=ClassLearning(10).head)
     saved = (COPIES - 1) * 512 * 4096
     assert numbers(vgg) + saved == 134_309_962
     assert numbers(resnet) == 11_173_962
@@ -162,7 +167,7 @@ def test_the_published_sizes():
 
 def test_the_collapsed_layer_is_drawn_like_a_sum_of_49():
     with initializing(0):
-        network = Vgg16(channels=1, image_size=32, classes=2, width=8)
+        network = Vgg16(channels=1, image_size=32, head=ClassLearning(2).head, width=8)
     assert float(network.collapsed.weight.detach().std()) == pytest.approx(0.07, rel=0.02)
     assert float(network.hidden[2].weight.detach().std()) == pytest.approx(0.01, rel=0.02)
 
@@ -170,13 +175,15 @@ def test_the_collapsed_layer_is_drawn_like_a_sum_of_49():
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("size", [8, 16, 32, 64])
 def test_every_architecture_takes_every_size(architecture, size):
-    network = build_classifier(config_of(architecture), channels=3, image_size=size, classes=4)
+    network = build_classifier(
+        config_of(architecture), channels=3, image_size=size, head=ClassLearning(4).head
+    )
     images = torch.randn(2, 3, size, size)
     stages = network.stages(images)
-    assert stages.logits.shape == (2, 4)
+    assert stages.outputs.shape == (2, 4)
     assert stages.features.shape == (2, network.feature_width)
     assert tuple(m.shape[1] for m in stages.maps) == network.stage_widths
-    assert network.head(stages.features).equal(stages.logits)
+    assert network.head(stages.features).equal(stages.outputs)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -222,5 +229,5 @@ def _sizes():
     return {
         "channels": SHAPE.channels,
         "image_size": SHAPE.image_size,
-        "classes": SHAPE.classes,
+        "head": SHAPE.task.head,
     }

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from small_rounds import small_data
+from small_rounds import give, small_data
 
 from dgaal_cli.rounds.start import warn_of_missing
 
@@ -22,7 +22,7 @@ def test_without_labels_a_sampler_has_nothing_to_learn_and_the_cold_start_rule_i
 
 def test_labels_of_one_class_give_the_task_model_nothing_to_learn():
     data = small_data(40, labeled=0)
-    data.targets[:6] = 1
+    give(data, slice(6), 1)
     [message] = said(data)
     assert message.startswith("labels of 1 class so far: the task model needs two classes")
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_rounds import build, runner, small_config, small_data, trained
+from small_rounds import build, runner, shape_of, small_config, small_data, trained
 
 from dgaal_cli import interruption
 from dgaal_cli.config.load import build_config
@@ -135,10 +135,9 @@ def test_a_class_without_labels_breaks_nothing_and_is_never_guessed(tmp_path):
     is_gray = np.arange(60) >= 48
     data.pixels[is_gray] = 128
     data = replace(data, class_names=["dark", "bright", "gray"])
-    from dgaal_cli.methods.base import TaskShape
     from dgaal_cli.methods.registry import load_method
 
-    method = load_method(fixmatch_config(steps=60), TaskShape(image_size=8, channels=1, classes=3))
+    method = load_method(fixmatch_config(steps=60), shape_of(3))
     phases = method.learn(data)
     losses = []
 

@@ -1,0 +1,1 @@
+"""What turns images into the features that task models and query rules see."""

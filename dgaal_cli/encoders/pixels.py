@@ -1,0 +1,59 @@
+"""The images themselves as features: networks are trained on them from scratch."""
+
+import hashlib
+from typing import TYPE_CHECKING, ClassVar
+
+from dgaal_cli.encoders.base import Features, Normalization
+from dgaal_cli.errors import ConfigError
+from dgaal_cli.escaping import show
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dgaal_cli.config.schema import Config
+    from dgaal_cli.networks.classifier import Classifier, HeadFactory
+
+
+class PixelsEncoder:
+    """Pixels in [-1, 1] as a map and as its values in a row; there are no weights.
+
+    T is the network that ``classifier.architecture`` names.
+    """
+
+    sides: ClassVar[tuple[int, ...]] = (8, 16, 32, 64)
+    packages: ClassVar[tuple[str, ...]] = ("torch",)
+    extra: ClassVar[str] = "train"
+    name: str = "pixels"
+
+    def __init__(self, argument: str = "", *, image_size: int, channels: int) -> None:
+        if argument:
+            raise ConfigError(f"encoder 'pixels' takes nothing after a colon, not {show(argument)}")
+        self.image_size = image_size
+        self.channels = channels
+        self.normalization = Normalization(mean=(0.5,) * channels, deviation=(0.5,) * channels)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of name, side, channels and normalization."""
+        parts = (self.name, self.image_size, self.channels, self.normalization)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+    @property
+    def dimension(self) -> int:
+        """Values of an image."""
+        return self.channels * self.image_size**2
+
+    def features(self, pixels: "Tensor") -> Features:
+        """Normalize uint8 pixels ``(N, S, S, C)``."""
+        from dgaal_cli.networks.pixels import normalize
+
+        images = normalize(pixels)
+        return Features(vector=images.flatten(1), map=images)
+
+    def task_model(self, config: "Config", head: "HeadFactory") -> "Classifier":
+        """Build the configured network."""
+        from dgaal_cli.networks.task_models import build_classifier
+
+        return build_classifier(
+            config, channels=self.channels, image_size=self.image_size, head=head
+        )
