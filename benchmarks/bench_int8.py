@@ -23,11 +23,11 @@ ANSWER = """
 import sys
 from pathlib import Path
 from dgaal_cli.simulation.oracle import answer_items, true_labels
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.training.seeding import numpy_generator
 from dgaal_cli.workspace import Workspace
 root, pool, count = sys.argv[1:]
-with LabelStore.open(Workspace(Path(root)).store_path) as store:
+with open_store(Workspace(Path(root)).store_path) as store:
     items = store.items()
     picked = numpy_generator(0, "first labels").permutation(len(items))[: int(count)]
     answer_items(store, [items[i].item_id for i in picked], true_labels(pool, base=Path(root)))

@@ -23,7 +23,7 @@ from simulated_operator import label_everything
 import dgaal_cli as dgaal
 from dgaal_cli.labeling.pool_predictions import make_outlook
 from dgaal_cli.labeling.session import LabelSession
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer
 from dgaal_cli.workspace import Workspace
 
@@ -66,7 +66,7 @@ def build(root: Path, pixels: np.ndarray, labels: np.ndarray) -> None:
 
 
 def answer(workspace: Workspace, query, labels: np.ndarray) -> None:
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         uids = {record.name: record.uid for record in store.classes()}
         store.submit_many(
             [
@@ -95,7 +95,7 @@ def measure(root: Path, labels: np.ndarray, *, uses_grid: bool, uses_learner: bo
         shutil.copytree(root, copy)
         workspace = Workspace(copy)
         config = dgaal.configuration(workspace, f"label.learner={str(uses_learner).lower()}")
-        store = LabelStore.open(workspace.store_path)
+        store = open_store(workspace.store_path)
         session = LabelSession(store, config=config, workspace=workspace, annotator="op")
         session.open()
         view = session.load_learner()

@@ -40,10 +40,10 @@ import sys
 from pathlib import Path
 from dgaal_cli.config.load import configuration
 from dgaal_cli.simulation.oracle import answer_items, true_labels
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.workspace import Workspace
 workspace, count = Workspace(Path(sys.argv[1])), int(sys.argv[2])
-with LabelStore.open(workspace.store_path) as store:
+with open_store(workspace.store_path) as store:
     if not store.watermark():
         from dgaal_cli.training.seeding import numpy_generator
         items = store.items()

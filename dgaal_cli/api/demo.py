@@ -20,7 +20,8 @@ from dgaal_cli.ids import SampleId
 from dgaal_cli.rounds.random_baseline import TWIN
 from dgaal_cli.rounds.state import learning_curve, round_state
 from dgaal_cli.simulation.oracle import answer_items, true_labels
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.training.seeding import numpy_generator
 from dgaal_cli.workspace import CONFIG_NAME, Workspace
 from exporters.registry import FORMATS
@@ -140,7 +141,7 @@ def _run_rounds(workspace: Workspace, truth: dict[SampleId, str], *, emit: Emit)
     config = _config(workspace)
     while True:
         interruption.check("the demo stopped; run the same command to go on")
-        with LabelStore.open(workspace.store_path) as store:
+        with open_store(workspace.store_path) as store:
             if not store.watermark():
                 items = store.items()
                 picked = numpy_generator(config.seed, "first labels").permutation(len(items))
@@ -157,7 +158,7 @@ def _run_rounds(workspace: Workspace, truth: dict[SampleId, str], *, emit: Emit)
             query(workspace, config)
 
 
-def _answer_query(store: LabelStore, truth: dict[SampleId, str]) -> None:
+def _answer_query(store: Store, truth: dict[SampleId, str]) -> None:
     opened = store.open_query()
     assert opened is not None
     answered = {record.item_id for record in store.labels()}
@@ -177,7 +178,7 @@ def _finish(workspace: Workspace, *, emit: Emit, tell: Callable[[str], None]) ->
         base=workspace.root,
         output=workspace.root / "scores.csv",
     )
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         state = round_state(workspace, store)
     if state.step == "query":
         query(workspace, config)

@@ -3,7 +3,6 @@
 import os
 import platform
 import shlex
-import sqlite3
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from typing import cast
 
 from dgaal_cli.artifacts.engines.devices import count_cuda_devices
 from dgaal_cli.errors import DgaalError
+from dgaal_cli.store.open import store_location
+from dgaal_cli.store.protocol import StoreLocation
 from dgaal_cli.version import __version__
 from dgaal_cli.workspace import Workspace
 
@@ -63,19 +64,20 @@ def doctor(environment: Mapping[str, str], workspace: Workspace | None = None) -
         environment: Variables of the process.
         workspace: Its file system and backups are examined too.
     """
+    location = store_location(workspace.store_path if workspace else "labels.db")
     return [
         Finding(name="dgaal", level="ok", found=__version__),
         Finding(
             name="python", level="ok", found=f"{platform.python_version()} at {sys.executable}"
         ),
         *(_package(name) for name in FLOORS),
-        _sqlite(),
+        _database(location),
         _torch_devices(),
         _onnx_devices(),
         _onnx_cuda(),
         Finding(name="cpu threads", level="ok", found=str(_cpu_count())),
         _terminal(environment),
-        *([] if workspace is None else [_file_system(workspace), _backups(workspace)]),
+        *([] if workspace is None else [_file_system(workspace, location), _backups(location)]),
     ]
 
 
@@ -110,17 +112,13 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(parts)
 
 
-def _sqlite() -> Finding:
-    from dgaal_cli.store.connection import is_wal_safe
-
-    mode = "WAL" if is_wal_safe() else "rollback journal (this version's WAL has a known fault)"
-    return Finding(name="sqlite", level="ok", found=f"{sqlite3.sqlite_version}, {mode}")
+def _database(location: StoreLocation) -> Finding:
+    name, found = location.engine()
+    return Finding(name=name, level="ok", found=found)
 
 
-def _file_system(workspace: Workspace) -> Finding:
-    from dgaal_cli.store.filesystem import network_filesystem
-
-    kind = network_filesystem(workspace.root)
+def _file_system(workspace: Workspace, location: StoreLocation) -> Finding:
+    kind = location.network_filesystem()
     if kind is None:
         return Finding(name="file system", level="ok", found="local")
     return Finding(
@@ -131,18 +129,15 @@ def _file_system(workspace: Workspace) -> Finding:
     )
 
 
-def _backups(workspace: Workspace) -> Finding:
-    from dgaal_cli.store import backups
-    from dgaal_cli.store.labels import LabelStore
-
+def _backups(location: StoreLocation) -> Finding:
     try:
-        with LabelStore.open(workspace.store_path, read_only=True) as store:
+        with location.open(read_only=True) as store:
             events = store.watermark()
     except DgaalError as error:
         return Finding(name="labels", level="risk", found=str(error), remedy="dgaal labels restore")
-    missing = backups.overdue(workspace.store_path, events=events)
+    missing = location.overdue(events)
     if missing is None:
-        count = len(backups.existing(workspace.store_path))
+        count = len(location.backups())
         return Finding(name="backups", level="ok", found=f"{count} of {events} events")
     return Finding(
         name="backups",

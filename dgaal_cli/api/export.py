@@ -19,7 +19,7 @@ from dgaal_cli.methods.adversarial_encoder.decoder import Decoder
 from dgaal_cli.methods.gaal.deploy import DeployedPrior
 from dgaal_cli.rounds.load_round import Trained, open_trained
 from dgaal_cli.rounds.state import METRICS_NAME, read_record
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.training.modes import evaluating
 from dgaal_cli.workspace import Workspace
 from exporters.manifest import Manifest, Role, TensorInfo
@@ -78,7 +78,7 @@ def export(
     """
     with (
         workspace.lock("train", doing="exporting"),
-        LabelStore.open(workspace.store_path) as store,
+        open_store(workspace.store_path) as store,
     ):
         trained = open_trained(workspace, config, store, emit=listener)
         jobs = export_jobs(workspace, config, trained)

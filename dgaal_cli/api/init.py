@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,8 @@ from dgaal_cli.errors import ConfigError, InputDataError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 from dgaal_cli.methods.registry import check_method
-from dgaal_cli.store.filesystem import network_filesystem
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import store_location
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ImportedLabel, NewItem
 from dgaal_cli.workspace import CONFIG_NAME, Workspace
 
@@ -119,7 +118,7 @@ def _check_request(request: InitRequest) -> None:
             f"{show(str(root))} is a workspace already; use another folder, or go on with "
             "'dgaal status'"
         )
-    if Workspace(root).store_path.exists():
+    if store_location(Workspace(root).store_path).exists():
         raise UsageError(
             f"{show(str(root))} holds a labels.db but no {CONFIG_NAME}; put {CONFIG_NAME} back, or "
             "choose another folder: dgaal never writes over labels"
@@ -133,8 +132,9 @@ def _fitting_preset(*, is_color: bool) -> str:
 
 
 def _check_place(root: Path, *, accepts_network_folder: bool) -> None:
-    """Refuse file systems on which SQLite's locks and syncs cannot be trusted."""
-    kind = None if accepts_network_folder else network_filesystem(root)
+    """Refuse a place where the store's locks and syncs cannot be trusted."""
+    location = store_location(Workspace(root).store_path)
+    kind = None if accepts_network_folder else location.network_filesystem()
     if kind is not None:
         raise UsageError(
             f"{show(str(root))} lies on a network file system ({show(kind)}), where labels of two "
@@ -183,26 +183,24 @@ def _names_files(path: Path) -> bool:
 def _write(
     workspace: Workspace, config: Config, request: InitRequest, found: Survey, classes: list[str]
 ) -> InitResult:
-    with tempfile.TemporaryDirectory(prefix=".init-", dir=workspace.root) as scratch:
-        path = Path(scratch) / workspace.store_path.name
-        with LabelStore.create(
-            path, accepts_network_folder=request.accepts_network_folder
-        ) as store:
-            for name in classes:
-                store.add_class(name)
-            added = store.add_items(
-                NewItem(
-                    sample_id=item.id,
-                    sha256=item.sha256,
-                    size_bytes=item.size_bytes,
-                    width=item.width,
-                    height=item.height,
-                )
-                for item in found.items
+    with store_location(workspace.store_path).build(
+        then=lambda: atomic.write_text(workspace.config_path, render_config(config)),
+        accepts_network_folder=request.accepts_network_folder,
+    ) as store:
+        for name in classes:
+            store.add_class(name)
+        added = store.add_items(
+            NewItem(
+                sample_id=item.id,
+                sha256=item.sha256,
+                size_bytes=item.size_bytes,
+                width=item.width,
+                height=item.height,
             )
-            store.mark_all_unreadable(found.unreadable)
-            labels = _take_labels(store, found) if request.takes_labels else 0
-        _move_in(path, workspace, render_config(config))
+            for item in found.items
+        )
+        store.mark_unreadable(found.unreadable)
+        labels = _take_labels(store, found) if request.takes_labels else 0
     return InitResult(
         workspace=workspace,
         config=config,
@@ -216,27 +214,7 @@ def _write(
     )
 
 
-def _move_in(made: Path, workspace: Workspace, config_text: str) -> None:
-    """Give the store its place and, last, write the file that makes the folder a workspace."""
-    backups = made.parent / "backups"
-    moved: list[Path] = []
-    try:
-        for source, target in (
-            (backups, workspace.root / backups.name),
-            (made, workspace.store_path),
-        ):
-            if source.exists():
-                os.rename(source, target)  # noqa: PTH104 - same call as atomic's
-                moved.append(target)
-        atomic.sync_folder(workspace.root)
-        atomic.write_text(workspace.config_path, config_text)
-    except BaseException:  # without the last file the next init would refuse the first ones
-        for target in moved:
-            shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
-        raise
-
-
-def _take_labels(store: LabelStore, found: Survey) -> int:
+def _take_labels(store: Store, found: Survey) -> int:
     uids = {record.name: record.uid for record in store.classes()}
     labels = [
         ImportedLabel(sample_id=item.id, class_uid=uids[item.label], annotator="source")

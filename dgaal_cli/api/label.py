@@ -7,7 +7,7 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.labeling.annotators import check_annotator, default_annotator
 from dgaal_cli.labeling.files import FileChecker
 from dgaal_cli.labeling.session import LabelSession
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.workspace import Workspace
 
 
@@ -48,7 +48,7 @@ def open_session(
     check_annotator(annotator)
     with workspace.lock(f"label-{annotator}", doing=f"dgaal label as {annotator}"):
         yield lambda: LabelSession(
-            LabelStore.open(workspace.store_path),
+            open_store(workspace.store_path),
             config=config,
             workspace=workspace,
             annotator=annotator,

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-import sqlite3
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,22 +10,20 @@ from typing import BinaryIO
 
 import numpy as np
 
-from dgaal_cli.atomic import replacing, sync_folder
+from dgaal_cli.atomic import replacing
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.decoders.registry import find_format
 from dgaal_cli.data.sources import Entry, FileBytes, Source, open_source
-from dgaal_cli.errors import InputDataError, UsageError, WorkspaceError
+from dgaal_cli.errors import InputDataError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 from dgaal_cli.labeling.disputes import disputed
-from dgaal_cli.store import backups
 from dgaal_cli.store.exchange.base import ExportJob, FileFormat, Link
 from dgaal_cli.store.exchange.folders import assembling
 from dgaal_cli.store.exchange.registry import guess_format, load_format
 from dgaal_cli.store.exchange.resolve import resolve
-from dgaal_cli.store.instants import system_clock, to_iso, to_microseconds
-from dgaal_cli.store.labels import LabelStore
-from dgaal_cli.store.records import Counts, EventRecord
+from dgaal_cli.store.open import open_store, store_location
+from dgaal_cli.store.records import Counts, EventRecord, Restored
 from dgaal_cli.workspace import Workspace
 
 
@@ -83,16 +80,6 @@ class StoreCheck:
     """Newest first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Restored:
-    """What ``restore`` did."""
-
-    backup: Path
-    set_aside: Path | None
-    """The store that was there before; None if there was none."""
-    events: int
-
-
 def export_labels(
     workspace: Workspace,
     config: Config,
@@ -116,7 +103,7 @@ def export_labels(
         UsageError: No such format, or the target exists where it may not.
     """
     chosen = load_format(format)
-    with LabelStore.open(workspace.store_path, read_only=True) as store:
+    with open_store(workspace.store_path, read_only=True) as store:
         answers = store.answers()
         classes = store.classes()
     kept = [answer for answer in answers if include_synthetic or not answer.is_synthetic]
@@ -162,7 +149,7 @@ def import_labels(
         raise InputDataError(f"there is no {show(str(path))} to import")
     name = format or guess_format(path)
     chosen = load_format(name)
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         found = resolve(store, chosen.read(path), annotator=annotator, may_add_classes=add_classes)
         report = store.import_labels(
             found.labels, new_classes=found.new_classes, is_dry_run=is_dry_run
@@ -187,13 +174,13 @@ def label_log(
         count: How many events; None for all.
         annotator: Only this person's.
     """
-    with LabelStore.open(workspace.store_path, read_only=True) as store:
+    with open_store(workspace.store_path, read_only=True) as store:
         return store.latest_events(2**62 if count is None else count, annotator=annotator)
 
 
 def label_stats(workspace: Workspace) -> LabelStats:
     """Count labels by class, person and provenance."""
-    with LabelStore.open(workspace.store_path, read_only=True) as store:
+    with open_store(workspace.store_path, read_only=True) as store:
         counts = store.counts()
         classes = store.classes()
         answers = [answer for answer in store.answers() if answer.kind != "flag"]
@@ -223,7 +210,7 @@ def check(
     Raises:
         WorkspaceError: It is damaged beyond what a rebuild can mend.
     """
-    with LabelStore.open(
+    with open_store(
         workspace.store_path,
         read_only=not (mends or accepts_network_folder),
         accepts_network_folder=accepts_network_folder,
@@ -233,13 +220,13 @@ def check(
         if mended:
             problems = tuple(store.check())
         events = store.watermark()
-    copies = tuple(backups.existing(workspace.store_path))
+    copies = tuple(store_location(workspace.store_path).backups())
     return StoreCheck(problems=problems, mended=mended, events=events, backups=copies)
 
 
 def backup(workspace: Workspace) -> Path:
     """Write a verified copy of the store and return where it lies."""
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         return store.back_up()
 
 
@@ -254,62 +241,10 @@ def restore(workspace: Workspace, copy: Path | None = None) -> Restored:
         BusyError: A terminal or a training run uses the store.
         WorkspaceError: No backup is sound.
     """
-    store = workspace.store_path
     with contextlib.ExitStack() as locks:
         for name in _held_locks(workspace):
             locks.enter_context(workspace.lock(name, doing="restoring the labels"))
-        chosen, events = _sound(store, copy)
-        _settle(store)
-        stamp = to_iso(to_microseconds(system_clock())).replace(":", "").replace("-", "")
-        aside = store.with_name(f"{store.name}.before-restore-{stamp}")
-        linked: list[tuple[Path, Path]] = []
-        try:
-            # A kill at any moment leaves the old store or the new one under the store's name.
-            with replacing(store) as stream:
-                stream.write(chosen.read_bytes())
-                _set_aside(store, aside, linked)
-        except BaseException:
-            if not store.exists() or (aside.exists() and store.samefile(aside)):
-                _take_back(linked)
-            raise
-    LabelStore.open(store).close()
-    return Restored(backup=chosen, set_aside=aside if aside.exists() else None, events=events)
-
-
-def _settle(store: Path) -> None:
-    """Finish what a killed writer left in a journal, so that the store is whole without it."""
-    if any(path.exists() and path.stat().st_size for path in _journals(store)):
-        with contextlib.suppress(sqlite3.Error):  # damaged: its journal is kept beside it
-            connection = sqlite3.connect(f"{store.absolute().as_uri()}?mode=rw", uri=True)
-            with contextlib.closing(connection):
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-
-
-def _set_aside(store: Path, aside: Path, linked: list[tuple[Path, Path]]) -> None:
-    """Give a store and its journals second names, noted in ``linked``; take the journals away.
-
-    A journal that stayed would be played into the file that takes the store's name.
-    """
-    for old in (store, *_journals(store)):
-        if old.exists():
-            new = aside.with_name(old.name.replace(store.name, aside.name, 1))
-            os.link(old, new)
-            linked.append((old, new))
-    sync_folder(store.parent)
-    for journal in _journals(store):
-        journal.unlink(missing_ok=True)
-
-
-def _take_back(linked: list[tuple[Path, Path]]) -> None:
-    for old, new in linked:
-        with contextlib.suppress(OSError):
-            os.replace(new, old)  # noqa: PTH105 - where both are one file it does nothing
-            new.unlink(missing_ok=True)
-
-
-def _journals(store: Path) -> list[Path]:
-    return [store.with_name(store.name + suffix) for suffix in ("-journal", "-wal", "-shm")]
+        return store_location(workspace.store_path).restore(copy)
 
 
 class _PoolImages:
@@ -352,20 +287,6 @@ class _PoolImages:
 
 
 def _held_locks(workspace: Workspace) -> list[str]:
-    # The store's own gate lies in the same folder and is named after its file.
-    store_gate = workspace.store_path.name
     folder = workspace.root / ".locks"
     found = {path.stem for path in folder.glob("label-*.lock")} if folder.is_dir() else set[str]()
-    return [*sorted(found | {"train"}), store_gate]
-
-
-def _sound(store: Path, copy: Path | None) -> tuple[Path, int]:
-    if copy is not None:
-        return copy, backups.verify(copy)
-    for candidate in backups.existing(store):
-        with contextlib.suppress(WorkspaceError, sqlite3.Error):
-            return candidate, backups.verify(candidate)
-    raise WorkspaceError(
-        f"there is no sound backup in {show(str(backups.folder_of(store)))}; "
-        "import an export with 'dgaal labels import' into a new workspace"
-    )
+    return sorted(found | {"train"})

@@ -24,7 +24,8 @@ from dgaal_cli.rounds.boundary_synthesis import (
 from dgaal_cli.rounds.load_round import Trained, open_trained
 from dgaal_cli.rounds.state import round_state
 from dgaal_cli.rounds.unlabelable_synthetics import newest_junk
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ItemRecord, Query, QueryEntry
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.seeding import seed_of
@@ -78,7 +79,7 @@ def query(
     with (
         workspace.lock("train", doing="choosing a query"),
         interruption.listening(),
-        LabelStore.open(workspace.store_path) as store,
+        open_store(workspace.store_path) as store,
     ):
         _check_turn(workspace, store)
         _check_junk(config, store, synthetic, emit)
@@ -140,7 +141,7 @@ def query(
     )
 
 
-def _check_turn(workspace: Workspace, store: LabelStore) -> None:
+def _check_turn(workspace: Workspace, store: Store) -> None:
     state = round_state(workspace, store)
     if state.step == "label" and state.open_query is not None:
         raise UsageError(
@@ -160,7 +161,7 @@ def _check_turn(workspace: Workspace, store: LabelStore) -> None:
         )
 
 
-def _check_junk(config: Config, store: LabelStore, synthetic: int, emit: Emit) -> None:
+def _check_junk(config: Config, store: Store, synthetic: int, emit: Emit) -> None:
     """Let a generator pause for one query when too many of its drawings could not be told."""
     found, most = newest_junk(store), config.label.max_junk
     if not found.is_over(most):
@@ -176,7 +177,7 @@ def _check_junk(config: Config, store: LabelStore, synthetic: int, emit: Emit) -
 
 
 def _affordable(
-    config: Config, store: LabelStore, count: int | None, synthetic: int, *, left: int
+    config: Config, store: Store, count: int | None, synthetic: int, *, left: int
 ) -> int:
     """How many images may be asked; an explicit wish that cannot be met is an error."""
     if config.method in SYNTHESIZING:
@@ -258,7 +259,7 @@ def _nearest_labeled(trained: Trained, picks: Sequence[Row], ours: np.ndarray) -
 
 
 def _write_csv(
-    workspace: Workspace, store: LabelStore, chosen: Query, items: Sequence[ItemRecord]
+    workspace: Workspace, store: Store, chosen: Query, items: Sequence[ItemRecord]
 ) -> None:
     names = {record.uid: record.name for record in store.classes()}
     buffer = io.StringIO(newline="")

@@ -128,11 +128,11 @@ def _workspace_curve(curve: Sequence[Mapping[str, Any]]) -> Section:
 def _workspace_confusion(workspace: Workspace, config: Config, notes: list[str]) -> list[Section]:
     """T's answers on the test images, or on the labels kept for measuring."""
     from dgaal_cli.rounds.load_round import open_trained
-    from dgaal_cli.store.labels import LabelStore
+    from dgaal_cli.store.open import open_store
     from dgaal_cli.training.classifier import measure
 
     try:
-        with LabelStore.open(workspace.store_path) as store:
+        with open_store(workspace.store_path) as store:
             trained = open_trained(workspace, config, store)
     except UsageError as error:  # the pool is gone, or classes changed since
         notes.append(f"no confusion matrix: {error}")

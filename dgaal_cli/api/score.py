@@ -99,11 +99,11 @@ def trusted_by(workspace: Workspace) -> Callable[[bytes], bool]:
     """Ask a workspace's label store whether it exported an artifact itself."""
 
     def knows(sha256: bytes) -> bool:
-        from dgaal_cli.store.labels import LabelStore
+        from dgaal_cli.store.open import open_store
 
         if not workspace.store_path.is_file():
             return False
-        with LabelStore.open(workspace.store_path, read_only=True) as store:
+        with open_store(workspace.store_path, read_only=True) as store:
             return store.knows_artifact(sha256)
 
     return knows

@@ -9,8 +9,7 @@ from dgaal_cli.errors import WorkspaceError
 from dgaal_cli.ids import SampleId
 from dgaal_cli.rounds.resume_state import class_changes
 from dgaal_cli.rounds.state import RoundState, learning_curve, round_state
-from dgaal_cli.store import backups
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import store_location
 from dgaal_cli.store.records import ClassRecord, Counts, ItemState
 from dgaal_cli.workspace import Workspace
 
@@ -41,7 +40,8 @@ class Status:
 
 def status(workspace: Workspace, config: Config) -> Status:
     """Read the workspace; changes nothing."""
-    with LabelStore.open(workspace.store_path, read_only=True) as store:
+    location = store_location(workspace.store_path)
+    with location.open(read_only=True) as store:
         state = round_state(workspace, store)
         counts = store.counts()
         classes = tuple(store.classes())
@@ -62,7 +62,7 @@ def status(workspace: Workspace, config: Config) -> Status:
         unreadable=unreadable,
         left_out=left_out,
         artifacts=tuple(name for name in names if name.endswith((".onnx", ".ts"))),
-        not_backed_up=backups.overdue(workspace.store_path, events=events) or 0,
+        not_backed_up=location.overdue(events) or 0,
         hindrance=hindrance,
         next_step=_next_step(state, counts, hindrance=hindrance),
     )

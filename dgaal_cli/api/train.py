@@ -26,7 +26,8 @@ from dgaal_cli.rounds.resume_state import (
 from dgaal_cli.rounds.start import begin_from_before, warn_of_missing
 from dgaal_cli.rounds.state import RUN_NAME, is_unfinished, read_record, round_state
 from dgaal_cli.rounds.synthesis import synthesize
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.training.budget import Stopwatch
 from dgaal_cli.training.compiling import compile_networks, explaining_compiler
 from dgaal_cli.training.device import useful_threads
@@ -117,7 +118,7 @@ def train(  # noqa: PLR0913 - all that a person may say of one training
         workspace.lock("train", doing="training") if runtime.is_main else contextlib.nullcontext(),
         interruption.listening(),
         explaining_compiler(),
-        LabelStore.open(workspace.store_path, read_only=not runtime.is_main) as store,
+        open_store(workspace.store_path, read_only=not runtime.is_main) as store,
     ):
         number = runtime.from_main(
             _next_round(workspace, store, is_fresh=is_fresh) if runtime.is_main else 0
@@ -151,7 +152,7 @@ def train(  # noqa: PLR0913 - all that a person may say of one training
         return result
 
 
-def _next_round(workspace: Workspace, store: LabelStore, *, is_fresh: bool) -> int:
+def _next_round(workspace: Workspace, store: Store, *, is_fresh: bool) -> int:
     state = round_state(workspace, store)
     folder = workspace.round_path(state.to_train)
     if is_fresh or is_unfinished(folder):
@@ -171,7 +172,7 @@ def _next_round(workspace: Workspace, store: LabelStore, *, is_fresh: bool) -> i
 def _train_round(
     workspace: Workspace,
     config: Config,
-    store: LabelStore,
+    store: Store,
     runtime: Runtime,
     asked: _Asked,
     *,
@@ -201,7 +202,7 @@ def _train_round(
 def _gather(
     workspace: Workspace,
     config: Config,
-    store: LabelStore,
+    store: Store,
     runtime: Runtime,
     *,
     number: int,
@@ -231,7 +232,7 @@ def _gather(
 def _learn(
     workspace: Workspace,
     configs: tuple[Config, Config],
-    store: LabelStore,
+    store: Store,
     gathered: Gathered,
     runtime: Runtime,
     asked: _Asked,
@@ -322,7 +323,7 @@ def _keep_terms(runner: Runner, asked: _Asked, gathered: Gathered) -> str:
     return terms.training
 
 
-def _labels_up_to(workspace: Workspace, store: LabelStore, number: int) -> int:
+def _labels_up_to(workspace: Workspace, store: Store, number: int) -> int:
     """Which labels the round learns: those of now, or those an interrupted training began with.
 
     People may go on labeling while a round trains; their answers belong to the next round.

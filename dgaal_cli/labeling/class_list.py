@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.workspace import Workspace
 
 
@@ -23,7 +24,7 @@ class ListedClass:
 
 def class_list(workspace: Workspace) -> list[ListedClass]:
     """Return the classes in their order."""
-    with LabelStore.open(workspace.store_path, read_only=True) as store:
+    with open_store(workspace.store_path, read_only=True) as store:
         return _listed(store)
 
 
@@ -49,7 +50,7 @@ def order_classes(workspace: Workspace, names: Sequence[str]) -> list[ListedClas
         UsageError: A class is unknown or named twice.
     """
 
-    def order(store: LabelStore) -> None:
+    def order(store: Store) -> None:
         first = [store.class_by_name(name).uid for name in names]
         if len(set(first)) < len(first):
             raise UsageError(f"a class is named twice in {show(', '.join(names))}")
@@ -59,13 +60,13 @@ def order_classes(workspace: Workspace, names: Sequence[str]) -> list[ListedClas
     return _changed(workspace, order)
 
 
-def _changed(workspace: Workspace, change: Callable[[LabelStore], object]) -> list[ListedClass]:
-    with LabelStore.open(workspace.store_path) as store:
+def _changed(workspace: Workspace, change: Callable[[Store], object]) -> list[ListedClass]:
+    with open_store(workspace.store_path) as store:
         change(store)
         return _listed(store)
 
 
-def _listed(store: LabelStore) -> list[ListedClass]:
+def _listed(store: Store) -> list[ListedClass]:
     by_class = store.counts().by_class
     return [
         ListedClass(uid=r.uid, name=r.name, key=r.key, labels=by_class.get(r.uid, 0))

@@ -7,7 +7,8 @@ from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show, unspell
 from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.labeling.annotators import check_annotator, new_op_id
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Answer, AnswerRecord, ItemRecord
 from dgaal_cli.workspace import Workspace
 
@@ -58,7 +59,7 @@ def disputed(answers: Iterable[AnswerRecord]) -> list[Dispute]:
 
 def disputes(workspace: Workspace) -> list[Dispute]:
     """Return what two people answered differently and nobody has settled."""
-    with LabelStore.open(workspace.store_path, read_only=True) as store:
+    with open_store(workspace.store_path, read_only=True) as store:
         return disputed(store.answers())
 
 
@@ -78,7 +79,7 @@ def adjudicate(
         UsageError: No such image or class.
     """
     check_annotator(annotator)
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         item = _find(store, sample)
         record = store.class_by_name(class_name)
         before = {dispute.item_id for dispute in disputed(store.answers())}
@@ -100,7 +101,7 @@ def adjudicate(
     )
 
 
-def _find(store: LabelStore, sample: str) -> ItemRecord:
+def _find(store: Store, sample: str) -> ItemRecord:
     """Look an image up by its name, else by its name as ``harmless.spell`` writes it."""
     for name in dict.fromkeys((sample, unspell(sample))):
         item = store.item_by_sample(SampleId(name))

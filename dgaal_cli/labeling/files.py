@@ -14,7 +14,7 @@ from dgaal_cli.escaping import show
 from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.labeling.queue import Queue
 from dgaal_cli.labeling.view import QueryImage
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ItemRecord, ItemState, Query
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class FileChecker:
 class QueryFiles:
     """Sets images aside in the store whose file was replaced or is gone, and takes them back in."""
 
-    def __init__(self, store: LabelStore, queue: Queue, checker: FileChecker | None) -> None:
+    def __init__(self, store: Store, queue: Queue, checker: FileChecker | None) -> None:
         """Remember what to look at.
 
         Args:

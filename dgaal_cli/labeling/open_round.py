@@ -9,7 +9,7 @@ from dgaal_cli.labeling.queue import Queue
 from dgaal_cli.labeling.round_stats import RoundStats
 from dgaal_cli.labeling.view import Press, QueryImage
 from dgaal_cli.rounds.learning_curve import CurvePoint, learning_curve
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Answer, Query, QueryEntry, Shown, Task
 from dgaal_cli.store.standing_answers import BLIND_NOTE, StandingAnswer
 from dgaal_cli.workspace import Workspace
@@ -20,7 +20,7 @@ class OpenRound:
 
     def __init__(
         self,
-        store: LabelStore,
+        store: Store,
         workspace: Workspace,
         *,
         annotator: str,

@@ -15,7 +15,7 @@ from dgaal_cli.data.pool import load_pixels
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import ArtifactError
 from dgaal_cli.scoring.outlook import NAME, Outlook, load_outlook
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.workspace import Workspace
 
 SAMPLER = "sampler.onnx"
@@ -39,7 +39,7 @@ def make_outlook(workspace: Workspace, config: Config, *, threads: int = 1) -> i
     """
     artifact = read_artifact(workspace.artifacts_path / SAMPLER, role="sampler")
     path = workspace.cache_path / NAME
-    with LabelStore.open(workspace.store_path, read_only=True) as store:
+    with open_store(workspace.store_path, read_only=True) as store:
         pool = [item for item in store.items() if item.state == "ok" and not item.is_synthetic]
     known = load_outlook(path)
     if known is not None and known.sampler_sha == artifact.sha256.hex():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dgaal_cli.ids import ItemId
 from dgaal_cli.labeling.learner import SessionLearner
 from dgaal_cli.labeling.view import Guesses, QueryImage
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ItemRecord, QueryEntry, Upcoming
 
 LOOK_AHEAD = 4
@@ -21,7 +21,7 @@ class Queue:
 
     def __init__(
         self,
-        store: LabelStore,
+        store: Store,
         annotator: str,
         learner: SessionLearner,
         describe: Callable[[ItemId], tuple[str, str]],

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.labeling.view import Press, QueryImage
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Counts, Query, Receipt
 from dgaal_cli.store.standing_answers import StandingAnswer, standing_answers
 
@@ -55,7 +55,7 @@ class Tally:
 class RoundStats:
     """Answers of one annotator in the open round, counts of the store, and the pace."""
 
-    def __init__(self, store: LabelStore, annotator: str, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Store, annotator: str, clock: Callable[[], float]) -> None:
         self._store = store
         self._annotator = annotator
         self._clock = clock

@@ -12,7 +12,7 @@ from dgaal_cli.rounds.learning_curve import learning_curve
 from dgaal_cli.rounds.random_baseline import RandomCurve, random_beside
 from dgaal_cli.rounds.state import RUN_NAME, round_state
 from dgaal_cli.rounds.unlabelable_synthetics import newest_junk
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ItemRecord, Query
 from dgaal_cli.store.standing_answers import StandingAnswer, standing_answers
 from dgaal_cli.workspace import Workspace
@@ -71,7 +71,7 @@ class RoundsReport:
     """``train``, ``query`` or ``label``."""
 
 
-def rounds_report(workspace: Workspace, config: Config, store: LabelStore) -> RoundsReport:
+def rounds_report(workspace: Workspace, config: Config, store: Store) -> RoundsReport:
     """Read rounds, their queries and answers; changes nothing."""
     from dgaal_cli.methods.registry import METHODS
 
@@ -120,7 +120,7 @@ def rounds_report(workspace: Workspace, config: Config, store: LabelStore) -> Ro
     )
 
 
-def _query(store: LabelStore, number: int) -> Query | None:
+def _query(store: Store, number: int) -> Query | None:
     from dgaal_cli.errors import UsageError
 
     try:
@@ -131,7 +131,7 @@ def _query(store: LabelStore, number: int) -> Query | None:
 
 def _row(
     workspace: Workspace,
-    store: LabelStore,
+    store: Store,
     number: int,
     query: Query | None,
     answers: Sequence[StandingAnswer],
@@ -177,7 +177,7 @@ def _opened(row: RoundRow) -> RoundRow:
 
 
 def _synthetic_guesses(
-    query: Query | None, items: dict[ItemId, ItemRecord], store: LabelStore
+    query: Query | None, items: dict[ItemId, ItemRecord], store: Store
 ) -> dict[ItemId, str]:
     if query is None:
         return {}

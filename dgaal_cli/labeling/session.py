@@ -26,7 +26,7 @@ from dgaal_cli.labeling.view import (
     join_notices,
 )
 from dgaal_cli.rounds.state import round_state, trained_rounds
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import QueryProgress
 from dgaal_cli.store.standing_answers import StandingAnswer
 from dgaal_cli.workspace import Workspace
@@ -44,7 +44,7 @@ class LabelSession:
 
     def __init__(
         self,
-        store: LabelStore,
+        store: Store,
         *,
         config: Config,
         workspace: Workspace,

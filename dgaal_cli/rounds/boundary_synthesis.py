@@ -8,7 +8,7 @@ from dgaal_cli.methods.base import Drawn, Ranking
 from dgaal_cli.methods.informativeness import boundary_closeness
 from dgaal_cli.rounds.load_round import Trained
 from dgaal_cli.rounds.synthesis import save_synthetic
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import QueryEntry
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.workspace import Workspace
@@ -22,7 +22,7 @@ DRAWN_PER_KEPT = 4
 
 def synthesize_at_boundary(
     workspace: Workspace,
-    store: LabelStore,
+    store: Store,
     trained: Trained,
     *,
     count: int,
@@ -71,7 +71,7 @@ def synthesize_at_boundary(
 
 def keep_drawn(
     workspace: Workspace,
-    store: LabelStore,
+    store: Store,
     trained: Trained,
     ranking: Ranking,
     *,
@@ -95,7 +95,7 @@ def keep_drawn(
 
 def _asked(
     workspace: Workspace,
-    store: LabelStore,
+    store: Store,
     trained: Trained,
     drawn: Drawn,
     *,

@@ -20,7 +20,7 @@ from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.methods.base import TaskShape
 from dgaal_cli.rounds.pool_pixels import sound_pixels
 from dgaal_cli.rounds.state import had_labels
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ClassRecord, ItemRecord, LabelRecord
 from dgaal_cli.tasks.classification.model import ClassLearning
 from dgaal_cli.training.data import RoundData, SyntheticImages, labeling_progress
@@ -55,7 +55,7 @@ class Gathered:
 def gather(
     workspace: Workspace,
     config: Config,
-    store: LabelStore,
+    store: Store,
     *,
     number: int,
     device: torch.device,
@@ -152,7 +152,7 @@ def gather(
 def synthetic_images(
     workspace: Workspace,
     config: Config,
-    store: LabelStore,
+    store: Store,
     *,
     row_of: dict[ItemId, int],
     is_held_out: np.ndarray,

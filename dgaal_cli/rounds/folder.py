@@ -12,7 +12,7 @@ from dgaal_cli.events import AnyEvent, Emit, RoundStarted
 from dgaal_cli.reports.round_plots import counted_steps
 from dgaal_cli.rounds.record import EVENTS_NAME
 from dgaal_cli.rounds.resume_state import begun_terms, class_changes, forget_terms
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME
 from dgaal_cli.workspace import Workspace
@@ -21,7 +21,7 @@ EVENT_FILES_NAME = "tensorboard"
 
 
 def prepare(
-    workspace: Workspace, store: LabelStore, number: int, *, is_fresh: bool, must_resume: bool
+    workspace: Workspace, store: Store, number: int, *, is_fresh: bool, must_resume: bool
 ) -> None:
     """Make the folder of a round ready for its training, to go on or to begin.
 

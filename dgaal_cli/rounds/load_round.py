@@ -17,7 +17,7 @@ from dgaal_cli.rounds.state import (
     last_trained,
     read_record,
 )
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.device import pick_device, use_threads, useful_threads
 from dgaal_cli.training.seeding import initializing
@@ -37,7 +37,7 @@ class Trained:
 
 
 def open_trained(
-    workspace: Workspace, config: Config, store: LabelStore, *, emit: Emit = ignore
+    workspace: Workspace, config: Config, store: Store, *, emit: Emit = ignore
 ) -> Trained:
     """Load the newest trained round whose checkpoint is sound; warn of newer ones that are not.
 

@@ -10,7 +10,7 @@ from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
 from dgaal_cli.events import Emit, Warned
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ItemRecord, ItemState
 from dgaal_cli.workspace import Workspace
 
@@ -22,7 +22,7 @@ _NAMED = 5
 
 
 def sound_pixels(
-    workspace: Workspace, config: Config, store: LabelStore, emit: Emit
+    workspace: Workspace, config: Config, store: Store, emit: Emit
 ) -> tuple[list[ItemRecord], Pixels]:
     """Return the images that still are what was labeled, with their pixels, row by row.
 
@@ -68,7 +68,7 @@ def sound_pixels(
 
 
 def _note(
-    store: LabelStore,
+    store: Store,
     pool: Sequence[ItemRecord],
     lost: Sequence[Difference],
     back: Sequence[ItemRecord],
@@ -81,7 +81,7 @@ def _note(
         store.set_states(states)
     unreadable = [(d.id, d.detail) for d in lost if d.kind == "unreadable"]
     if unreadable:
-        store.mark_all_unreadable(unreadable)
+        store.mark_unreadable(unreadable)
 
 
 def _told(lost: Sequence[Difference]) -> str:

@@ -16,7 +16,7 @@ from dgaal_cli import atomic
 from dgaal_cli.errors import InterruptedRunError, WorkspaceError
 from dgaal_cli.escaping import show
 from dgaal_cli.rounds.state import START_NAME, is_unfinished, read_record, round_state
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME, candidates
 from dgaal_cli.workspace import Workspace
@@ -120,7 +120,7 @@ def newest_terms(workspace: Workspace) -> Terms | None:
     """
     if not any(workspace.rounds_path.glob(f"*/{START_NAME}")):
         return None
-    with LabelStore.open(workspace.store_path, read_only=True) as store:
+    with open_store(workspace.store_path, read_only=True) as store:
         number = round_state(workspace, store).to_train
     return begun_terms(workspace.round_path(number))
 

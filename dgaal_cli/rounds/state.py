@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 
 from dgaal_cli.errors import StorageError, WorkspaceError
 from dgaal_cli.escaping import show
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import QueryProgress
 from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME, candidates, is_sound, read_state
 from dgaal_cli.workspace import Workspace
@@ -48,7 +48,7 @@ class RoundState:
         return self.number + 1 if self.step == "label" else self.number
 
 
-def round_state(workspace: Workspace, store: LabelStore) -> RoundState:
+def round_state(workspace: Workspace, store: Store) -> RoundState:
     """Read where the workspace stands."""
     trained = last_trained(workspace)
     query = store.last_query()

@@ -13,7 +13,7 @@ from dgaal_cli.methods.base import Method, Redrawing
 from dgaal_cli.methods.inheritance import doubtful_copies, parents_of_promoted
 from dgaal_cli.rounds.dataset import Gathered, synthetic_images
 from dgaal_cli.rounds.state import RUN_NAME, read_record
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import NewSynthetic
 from dgaal_cli.training.runtime import Runtime
 from dgaal_cli.training.seeding import seed_of
@@ -23,7 +23,7 @@ from dgaal_cli.workspace import Workspace
 def keep_redrawings(
     workspace: Workspace,
     config: Config,
-    store: LabelStore,
+    store: Store,
     gathered: Gathered,
     method: Method,
     drawn: Redrawing,
@@ -53,7 +53,7 @@ def keep_redrawings(
 
 def save_synthetic(
     workspace: Workspace,
-    store: LabelStore,
+    store: Store,
     pixels: np.ndarray,
     *,
     number: int,
@@ -119,7 +119,7 @@ def encode_png(image: np.ndarray, sample_id: SampleId) -> bytes:
 def synthesize(
     workspace: Workspace,
     config: Config,
-    store: LabelStore,
+    store: Store,
     gathered: Gathered,
     method: Method,
     runtime: Runtime,
@@ -155,7 +155,7 @@ def synthesize(
 
 
 def _parents(
-    workspace: Workspace, store: LabelStore, gathered: Gathered, row_of: dict[ItemId, Row]
+    workspace: Workspace, store: Store, gathered: Gathered, row_of: dict[ItemId, Row]
 ) -> list[Row]:
     """Rows of the last query's training labels that are yet to be redrawn.
 
@@ -176,7 +176,7 @@ def _parents(
     return [row_of[i] for i in left if i in row_of and not gathered.is_to_measure[row_of[i]]]
 
 
-def _promoted(workspace: Workspace, store: LabelStore, gathered: Gathered) -> list[int]:
+def _promoted(workspace: Workspace, store: Store, gathered: Gathered) -> list[int]:
     """Positions of the copies that the last query took as labels and that are yet to be redrawn.
 
     None of those that must teach nothing, as T is measured on their parents.
@@ -191,7 +191,7 @@ def _promoted(workspace: Workspace, store: LabelStore, gathered: Gathered) -> li
     return [i for i, item in enumerate(own.item_ids) if item in taken and own.is_labeled[i]]
 
 
-def _drawn_until(workspace: Workspace, store: LabelStore, number: int) -> int:
+def _drawn_until(workspace: Workspace, store: Store, number: int) -> int:
     """Up to which event this round's labels were redrawn already; -1 for none."""
     if not any(item.round == number and item.inherited is not None for item in store.items()):
         return -1

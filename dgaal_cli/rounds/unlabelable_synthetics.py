@@ -7,7 +7,7 @@ nothing but what they draw cannot pause: they are warned about.
 
 from dataclasses import dataclass
 
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Query
 from dgaal_cli.store.standing_answers import standing_answers
 
@@ -29,13 +29,13 @@ class Junk:
         return self.judged >= FEW_JUDGED and self.junk > most * self.judged
 
 
-def newest_junk(store: LabelStore) -> Junk:
+def newest_junk(store: Store) -> Junk:
     """Judge the newest query, open or closed."""
     query = store.last_query()
     return _junk_of(store, query) if query is not None else Junk()
 
 
-def _junk_of(store: LabelStore, query: Query) -> Junk:
+def _junk_of(store: Store, query: Query) -> Junk:
     asked = {entry.item_id for entry in query.entries}
     drawn = {item.item_id for item in store.items() if item.is_synthetic} & asked
     answers = standing_answers(store.events(round=query.round)) if drawn else []

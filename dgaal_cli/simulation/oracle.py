@@ -8,7 +8,7 @@ from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ItemId, SampleId
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Answer
 
 ANNOTATOR = "oracle"
@@ -27,7 +27,7 @@ def true_labels(spec: str, *, base: Path) -> dict[SampleId, str]:
     return labels
 
 
-def answer_items(store: LabelStore, items: list[ItemId], labels: Mapping[SampleId, str]) -> int:
+def answer_items(store: Store, items: list[ItemId], labels: Mapping[SampleId, str]) -> int:
     """Answer items as a person would, each by its own event; returns how many."""
     uids = {record.name: record.uid for record in store.classes()}
     answers = [

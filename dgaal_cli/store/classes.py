@@ -1,14 +1,11 @@
-"""The class list: stable uids, a recorded history, names checked at entry."""
+"""Names of classes: checked at entry, looked up, and the nearest one named in errors."""
 
 import difflib
-import secrets
-import sqlite3
 import unicodedata
 from collections.abc import Sequence
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
-from dgaal_cli.ids import ClassUid
 from dgaal_cli.store.records import ClassRecord
 
 MAX_NAME = 64
@@ -30,26 +27,6 @@ def clean_name(name: str) -> str:
     if not clean.isprintable() or show(clean) != clean:
         raise UsageError(f"class name {show(clean)} has characters that cannot be printed")
     return clean
-
-
-def active(connection: sqlite3.Connection) -> list[ClassRecord]:
-    """Return the classes in use, by position."""
-    rows = connection.execute(
-        "SELECT class_uid, name, key, position FROM class WHERE retired_us IS NULL "
-        "ORDER BY position, class_uid"
-    )
-    return [
-        ClassRecord(uid=ClassUid(uid), name=name, key=key, position=position)
-        for uid, name, key, position in rows
-    ]
-
-
-def is_active(connection: sqlite3.Connection, uid: ClassUid) -> bool:
-    """Tell whether a class is in use."""
-    row = connection.execute(
-        "SELECT 1 FROM class WHERE class_uid = ? AND retired_us IS NULL", (uid,)
-    ).fetchone()
-    return row is not None
 
 
 def by_name(known: Sequence[ClassRecord], name: str) -> ClassRecord:
@@ -75,108 +52,3 @@ def nearest_words(known: Sequence[ClassRecord], name: str) -> str:
         ", ..." if len(known) > 12 else ""
     )
     return (f"did you mean '{show(names[close[0]])}'? " if close else "") + f"known: {shown}"
-
-
-def add(
-    connection: sqlite3.Connection, name: str, *, key: str, now_us: int, uid: ClassUid | None = None
-) -> ClassRecord:
-    """Append a class to the list.
-
-    Raises:
-        UsageError: The name is bad or taken (upper and lower case count as equal), the key taken.
-    """
-    known = active(connection)
-    record = ClassRecord(
-        uid=uid or ClassUid(secrets.token_hex(8)),
-        name=_free_name(known, name),
-        key=_free_key(known, key),
-        position=known[-1].position + 1 if known else 0,
-    )
-    connection.execute(
-        "INSERT INTO class VALUES (?, ?, ?, ?, NULL)",
-        (record.uid, record.name, record.key, record.position),
-    )
-    _log(connection, "add", record, now_us)
-    return record
-
-
-def rename(connection: sqlite3.Connection, uid: ClassUid, name: str, *, now_us: int) -> ClassRecord:
-    """Change a class's name; its labels stay with it."""
-    old = _one(connection, uid)
-    others = [record for record in active(connection) if record.uid != uid]
-    new = ClassRecord(uid=uid, name=_free_name(others, name), key=old.key, position=old.position)
-    connection.execute("UPDATE class SET name = ? WHERE class_uid = ?", (new.name, uid))
-    _log(connection, "rename", new, now_us)
-    return new
-
-
-def reorder(
-    connection: sqlite3.Connection, uids: Sequence[ClassUid], *, now_us: int
-) -> list[ClassRecord]:
-    """Give the classes a new order.
-
-    Raises:
-        UsageError: ``uids`` is not exactly the classes in use, each once.
-    """
-    known = {record.uid: record for record in active(connection)}
-    if len(uids) != len(known) or set(uids) != set(known):
-        raise UsageError("a new order must name every class once")
-    for position, uid in enumerate(uids):
-        if known[uid].position == position:
-            continue
-        old = known[uid]
-        new = ClassRecord(uid=uid, name=old.name, key=old.key, position=position)
-        connection.execute("UPDATE class SET position = ? WHERE class_uid = ?", (position, uid))
-        _log(connection, "reorder", new, now_us)
-    return active(connection)
-
-
-def retire(connection: sqlite3.Connection, uid: ClassUid, *, now_us: int) -> None:
-    """Take a class off the list.
-
-    Raises:
-        UsageError: Images are labeled with it.
-    """
-    record = _one(connection, uid)
-    labeled = connection.execute(
-        "SELECT count(*) FROM answer WHERE class_uid = ?", (uid,)
-    ).fetchone()[0]
-    if labeled:
-        raise UsageError(
-            f"class {show(record.name)} cannot be removed: {labeled} answers name it; "
-            "relabel those images first, or rename the class"
-        )
-    connection.execute("UPDATE class SET retired_us = ? WHERE class_uid = ?", (now_us, uid))
-    _log(connection, "retire", record, now_us)
-
-
-def _one(connection: sqlite3.Connection, uid: ClassUid) -> ClassRecord:
-    for record in active(connection):
-        if record.uid == uid:
-            return record
-    raise UsageError(f"there is no class with the uid {show(uid)}")
-
-
-def _free_name(others: Sequence[ClassRecord], name: str) -> str:
-    clean = clean_name(name)
-    for other in others:
-        if other.name.casefold() == clean.casefold():
-            raise UsageError(f"class {show(clean)} exists already as {show(other.name)}")
-    return clean
-
-
-def _free_key(others: Sequence[ClassRecord], key: str) -> str:
-    if len(key) > 16 or not key.isprintable() or show(key) != key:
-        raise UsageError(f"{show(key[:16])} cannot be the key of a class")
-    for other in others:
-        if key and other.key == key:
-            raise UsageError(f"key {show(key)} belongs to class {show(other.name)} already")
-    return key
-
-
-def _log(connection: sqlite3.Connection, kind: str, record: ClassRecord, now_us: int) -> None:
-    connection.execute(
-        "INSERT INTO class_event(kind, class_uid, name, key, position, at_us) "
-        "VALUES (?, ?, ?, ?, ?, ?)",
-        (kind, record.uid, record.name, record.key, record.position, now_us),
-    )

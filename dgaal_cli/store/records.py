@@ -1,6 +1,7 @@
 """What goes into the label store and what comes out: plain frozen values, standard library only."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
@@ -76,7 +77,7 @@ class NewSynthetic:
     """Item it was made from; None if it was made from noise alone."""
     round: int
     inherited: ClassUid | None
-    """Class of the parent, not yet a label: see ``LabelStore.promote_synthetic``."""
+    """Class of the parent, not yet a label: see ``Store.promote_synthetic``."""
     is_quarantined: bool = False
     """Set aside, for instance because the task model doubts the inherited class."""
 
@@ -356,3 +357,13 @@ class EventRecord:
     predicted: ClassUid | None
     """The model's guess at that time, whether or not it was on the screen."""
     ui: ShownAs | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """What restoring a backup did."""
+
+    backup: Path
+    set_aside: Path | None
+    """The store that was there before; None if there was none."""
+    events: int

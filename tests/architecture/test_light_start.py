@@ -44,7 +44,7 @@ def test_help_and_errors_load_nothing_heavy(arguments):
     [
         ("dgaal_cli", (*HEAVY, "numpy", "typer", "rich")),
         ("dgaal_cli.methods.registry", (*HEAVY, "numpy")),
-        ("dgaal_cli.store.labels", (*HEAVY, "numpy")),
+        ("dgaal_cli.store.sqlite.location", (*HEAVY, "numpy")),
         ("dgaal_cli.tasks.classification.task", (*HEAVY, "numpy")),
         ("dgaal_cli.api.status", HEAVY),
         ("dgaal_cli.api.label", HEAVY),

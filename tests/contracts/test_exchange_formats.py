@@ -21,7 +21,8 @@ from dgaal_cli.store.exchange.base import Document, ExportJob, FileFormat
 from dgaal_cli.store.exchange.folders import assembling
 from dgaal_cli.store.exchange.registry import FORMATS, guess_format, load_format
 from dgaal_cli.store.exchange.resolve import resolve
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import create_store
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Answer, ImportReport, NewItem, NewSynthetic, Query, QueryEntry
 
 NAMES = [
@@ -85,14 +86,14 @@ def pool(tmp_path: Path) -> Path:
     return root
 
 
-def new_store(path: Path, names: list[str] | None = None) -> LabelStore:
-    store = LabelStore.create(path, clock=lambda: 1_700_000_000.25)
+def new_store(path: Path, names: list[str] | None = None) -> Store:
+    store = create_store(path, clock=lambda: 1_700_000_000.25)
     store.add_items(item_of(name) for name in (NAMES if names is None else names))
     return store
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[LabelStore]:
+def store(tmp_path: Path) -> Iterator[Store]:
     with new_store(tmp_path / "one.db") as opened:
         uids = [opened.add_class(name).uid for name in CLASSES]
         for number, item in enumerate(opened.items()):
@@ -109,12 +110,12 @@ def store(tmp_path: Path) -> Iterator[LabelStore]:
 
 
 @pytest.fixture
-def other(tmp_path: Path) -> Iterator[LabelStore]:
+def other(tmp_path: Path) -> Iterator[Store]:
     with new_store(tmp_path / "two.db", list(reversed(NAMES))) as opened:
         yield opened
 
 
-def job_of(store: LabelStore, images: Any, **changes: Any) -> ExportJob:
+def job_of(store: Store, images: Any, **changes: Any) -> ExportJob:
     return ExportJob(
         **{"answers": store.answers(), "classes": store.classes(), "images": images, **changes}
     )
@@ -134,13 +135,13 @@ def write(name: str, job: ExportJob, folder: Path, stem: str = "labels") -> Path
     return target
 
 
-def take_in(name: str, path: Path, store: LabelStore, **options: Any) -> ImportReport:
+def take_in(name: str, path: Path, store: Store, **options: Any) -> ImportReport:
     options = {"annotator": "ext", "may_add_classes": True, **options}
     found = resolve(store, load_format(name).read(path), **options)
     return store.import_labels(found.labels, new_classes=found.new_classes)
 
 
-def names_of(store: LabelStore) -> dict[str, str]:
+def names_of(store: Store) -> dict[str, str]:
     return {label.sample_id: label.class_name for label in store.labels()}
 
 
@@ -266,7 +267,7 @@ def test_fiftyone_refuses_names_that_its_layout_cannot_tell_apart(tmp_path):
             write("fiftyone", job_of(store, Arrays()), tmp_path)
 
 
-def rich_store(path: Path) -> LabelStore:
+def rich_store(path: Path) -> Store:
     """Answers of every kind by several people, corrections, undos, a synthetic image."""
     store = new_store(path)
     cat, dog = (store.add_class(name).uid for name in ("cat", "dog"))

@@ -14,7 +14,7 @@ from dgaal_cli.api.train import train
 from dgaal_cli.config.load import configuration
 from dgaal_cli.methods.registry import METHODS, SYNTHESIZING
 from dgaal_cli.simulation.oracle import answer_items, true_labels
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from exporters.manifest import ROLES
 
 POOL = "builtin:digits#test"  # 500 images
@@ -54,7 +54,7 @@ def test_artifacts_of_every_method_are_proven_and_score(name: str, tmp_path) -> 
         preset="tiny",
     )
     workspace = init(request).workspace
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         items = [item.item_id for item in store.items()][:40]
         answer_items(store, items, true_labels(POOL, base=tmp_path))
     config = configuration(workspace, f"method={name}", *SMALL)

@@ -13,7 +13,7 @@ from dgaal_cli.simulation.oracle import answer_items
 from dgaal_cli.simulation.plan import Arm, config_of
 from dgaal_cli.simulation.pool import absent_at_start, first_rows
 from dgaal_cli.simulation.protocol import run_trial
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 
 ROUNDS = 3
 COPIES = {
@@ -38,7 +38,7 @@ def workspace_picks(folder, plan, pool, arm):
         )
     ).workspace
     truth = dict(zip(pool.ids, [pool.class_names[k] for k in pool.truth], strict=True))
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         by_id = {item.sample_id: item.item_id for item in store.items()}
         first = first_rows(plan, pool.truth, absent_at_start(plan, pool, 0), 0)
         answer_items(store, [by_id[pool.ids[int(row)]] for row in first], truth)
@@ -47,7 +47,7 @@ def workspace_picks(folder, plan, pool, arm):
         accuracies.append(train(workspace, config).accuracy)
         items = query(workspace, config).items
         asked.append([item.sample_id for item in items])
-        with LabelStore.open(workspace.store_path) as store:
+        with open_store(workspace.store_path) as store:
             answer_items(store, [item.item_id for item in items], truth)
     return asked, accuracies
 

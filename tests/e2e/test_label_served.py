@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from dgaal_cli.ids import SampleId
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import create_store, open_store
 from dgaal_cli.store.records import NewItem, Query, QueryEntry
 
 aiohttp = pytest.importorskip("aiohttp")
@@ -67,7 +67,7 @@ def workspace(tmp_path: Path) -> Path:
     pool = tmp_path / "pool"
     pool.mkdir()
     (tmp_path / "dgaal.toml").write_text('name = "web"\n[pool]\nsource = "pool"\n')
-    with LabelStore.create(tmp_path / "labels.db") as store:
+    with create_store(tmp_path / "labels.db") as store:
         for name in "0123456789":
             store.add_class(name)
         for i in range(6):
@@ -129,7 +129,7 @@ def devtools(tmp_path: Path):
 
 
 def events(root: Path) -> list[tuple[str, str, str | None]]:
-    with LabelStore.open(root / "labels.db", read_only=True) as store:
+    with open_store(root / "labels.db", read_only=True) as store:
         return [(e.kind, e.sample_id, e.class_name) for e in store.events()]
 
 

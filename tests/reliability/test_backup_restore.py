@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from label_workspaces import DGAAL, make_workspace
 
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 
 LABELS = {"1.png": "cat", "2.png": "dog"}
 
@@ -80,7 +80,7 @@ def test_damage_is_told_left_as_it_is_and_mended_by_restore(root: Path, kind: st
     if before is not None:
         assert Path(document["set_aside"]).read_bytes() == before
     assert dgaal(root, "labels", "check").returncode == 0
-    with LabelStore.open(store) as opened:
+    with open_store(store) as opened:
         assert {label.sample_id: label.class_name for label in opened.labels()} == LABELS
     assert dgaal(root, "label", "--plain", typed="cat\nq\n").returncode == 0
 
@@ -117,7 +117,7 @@ def test_a_foreign_trigger_is_found_and_a_lying_present_is_mended(root: Path):
 
 
 CARELESS = """
-from dgaal_cli.store import projection
+from dgaal_cli.store.sqlite import projection
 projection.differences = lambda _: 0
 from dgaal_cli.cli import main
 main()

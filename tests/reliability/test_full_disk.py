@@ -17,7 +17,7 @@ from failure_checks import json_job
 from label_workspaces import DGAAL, make_workspace
 from tracing import needs_strace
 
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer
 
 Drive = Callable[..., Any]
@@ -49,7 +49,7 @@ def dgaal(folder: Path, *arguments: str) -> None:
 def pristine(tmp_path: Path) -> Path:
     """A workspace with some labels, and more of them to import."""
     root = make_workspace(tmp_path / "pristine", [f"{n:02d}.png" for n in range(12)])
-    with LabelStore.open(root / "labels.db") as store:
+    with open_store(root / "labels.db") as store:
         for item in store.items()[:3]:
             line = f"{item.sample_id},cat\n"
             with (root / "more.csv").open("a") as stream:
@@ -147,7 +147,7 @@ def test_labels_check_mend(drive: Drive, tmp_path: Path, pristine: Path, most: i
 @MOST
 def test_labels_restore(drive: Drive, tmp_path: Path, pristine: Path, most: int):
     dgaal(pristine, "labels", "backup")
-    with LabelStore.open(pristine / "labels.db") as store:
+    with open_store(pristine / "labels.db") as store:
         uid = store.classes()[0].uid
         answer = Answer(
             op_id="later", kind="label", item_id=store.items()[5].item_id, class_uid=uid

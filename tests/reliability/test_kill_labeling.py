@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from label_workspaces import DGAAL, make_store, make_workspace
 
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 
 Drive = Callable[..., Any]
 
@@ -61,7 +61,7 @@ def test_the_program_killed_while_it_labels_line_by_line(tmp_path: Path, seed: i
         child.stdin.close()
         child.stdout.close()
         acknowledged += sum(line.startswith("saved:") for line in lines)
-    with LabelStore.open(root / "labels.db") as store:
+    with open_store(root / "labels.db") as store:
         events = list(store.events())
         assert acknowledged <= len(events) <= acknowledged + kills
         assert len({event.item_id for event in events}) == len(events)
@@ -98,7 +98,7 @@ def test_the_screen_never_says_saved_too_early(tmp_path: Path, seed: int, kills:
         finally:
             child.kill(signal.SIGKILL)
             child.close(force=True)
-    with LabelStore.open(root / "labels.db") as store:
+    with open_store(root / "labels.db") as store:
         events = list(store.events())
         assert shown <= len(events) <= shown + kills
         assert len({event.item_id for event in events}) == len(events)
@@ -117,5 +117,5 @@ def _until_quiet(child: Any) -> None:
 
 
 def _stored(root: Path) -> int:
-    with LabelStore.open(root / "labels.db", read_only=True) as store:
+    with open_store(root / "labels.db", read_only=True) as store:
         return store.watermark()

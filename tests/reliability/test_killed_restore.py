@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from label_workspaces import make_workspace
 
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer
 
 Drive = Callable[..., Any]
@@ -17,7 +17,7 @@ Drive = Callable[..., Any]
 def root(tmp_path: Path) -> Path:
     """A workspace with three labels, of which a backup holds two."""
     made = make_workspace(tmp_path / "w", [f"{n}.png" for n in range(1, 6)])
-    with LabelStore.open(made / "labels.db") as store:
+    with open_store(made / "labels.db") as store:
         uid = store.classes()[0].uid
         for item in store.items()[:3]:
             answer = Answer(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from label_workspaces import DGAAL, make_store
 
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Query, QueryEntry
 
 Drive = Callable[..., Any]
@@ -90,7 +90,7 @@ def init_digits(root: Path, *, labels: int) -> None:
     dgaal = [*DGAAL, "-q"]
     subprocess.run([*dgaal, "init", str(root), *pool, "--classes", classes], check=True)
     subprocess.run([*dgaal, "-C", str(root), "labels", "import", str(table)], check=True)
-    with LabelStore.open(root / "labels.db") as store:
+    with open_store(root / "labels.db") as store:
         rest = [item.item_id for item in store.items()][labels:]
         entries = tuple(
             QueryEntry(item_id=item_id, rank=rank) for rank, item_id in enumerate(rest, start=1)
@@ -116,7 +116,7 @@ def test_a_round_trains_while_eight_label(drive: Drive, tmp_path: Path):
     training.communicate()
     assert {key: report[key] for key in SOUND} == {**SOUND, "extra": labels}
     run = json.loads((root / "rounds/001/run.json").read_text())
-    with LabelStore.open(root / "labels.db") as store:
+    with open_store(root / "labels.db") as store:
         assert store.open_query() is None
         assert store.check() == []
         assert len(store.labels()) == labels + report["acknowledged"]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from dgaal_cli.errors import WorkspaceError
-from dgaal_cli.store import backups, schema
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
+from dgaal_cli.store.sqlite import backups, schema
 
 Drive = Callable[..., Any]
 RELEASED = sorted((Path(__file__).parent / "stores").glob("version-*.sql"))
@@ -28,7 +28,7 @@ def test_a_store_of_every_version_is_kept():
 
 @pytest.mark.parametrize("sql", RELEASED, ids=lambda sql: sql.stem)
 def test_a_released_store_opens_with_its_labels(sql: Path, tmp_path: Path):
-    with LabelStore.open(build(sql, tmp_path / "labels.db")) as store:
+    with open_store(build(sql, tmp_path / "labels.db")) as store:
         assert store.check() == []
         assert {label.item_id: label.class_name for label in store.labels()} == {
             1: "cat",
@@ -63,11 +63,11 @@ def test_a_migration_is_preceded_by_a_backup_and_a_newer_store_is_refused(
     planted = (*schema.MIGRATIONS, ("CREATE TABLE planted(x INTEGER) STRICT",))
     with monkeypatch.context() as patch:
         patch.setattr(schema, "MIGRATIONS", planted)
-        LabelStore.open(path).close()
+        open_store(path).close()
     (copy,) = backups.existing(path)
     assert copy.name.endswith("-upgrade.db")
     assert backups.verify(copy) == 9
     before = path.read_bytes()
     with pytest.raises(WorkspaceError, match="upgrade dgaal"):
-        LabelStore.open(path)
+        open_store(path)
     assert path.read_bytes() == before

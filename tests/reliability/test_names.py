@@ -16,7 +16,7 @@ from hostile_names import NAMES, raw_controls, raw_marks
 from label_workspaces import DGAAL, make_workspace
 
 from dgaal_cli.store.exchange.registry import FORMATS
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer
 
 CLASSES = ("=cmd|' C'!A0", "[/x] \u56f3", "-1")
@@ -41,10 +41,10 @@ def run(root: Path, *arguments: str, typed: str = "", program: list[str] = DGAAL
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace of hostile names, also of two unreadable files and of folders."""
     made = make_workspace(tmp_path_factory.mktemp("names"), list(NAMES.values()), classes=CLASSES)
-    with LabelStore.open(made / "labels.db") as store:
+    with open_store(made / "labels.db") as store:
         for number, name in enumerate(NAMES.values()):
             bad = os.fsdecode(b"bad" + name)[:200]
-            store.mark_unreadable(bad, f"damaged image: \x1b]52;c;{number}\x07")
+            store.mark_unreadable([(bad, f"damaged image: \x1b]52;c;{number}\x07")])
     return made
 
 
@@ -149,7 +149,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = make_workspace(place, list(NAMES.values()), classes=CLASSES)
     toml = (made / "dgaal.toml").read_text().replace('name = "harmed"\n', TINY)
     (made / "dgaal.toml").write_text(toml)
-    with LabelStore.open(made / "labels.db") as store:
+    with open_store(made / "labels.db") as store:
         uids = [record.uid for record in store.classes()]
         for number, item in enumerate(store.items()[:14]):
             answer = Answer(
@@ -247,7 +247,7 @@ def test_the_screen_in_a_terminal(tmp_path: Path):
     finally:
         child.kill(signal.SIGKILL)
         child.close(force=True)
-    with LabelStore.open(made / "labels.db") as store:
+    with open_store(made / "labels.db") as store:
         assert store.watermark() > 5
     assert raw_marks(output) == []
 

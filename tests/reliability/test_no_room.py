@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from label_workspaces import DGAAL, make_workspace
 
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 
 # Everything happens in a name space of its own; what is left there is copied out.
 IN_NAMESPACE = """
@@ -71,7 +71,7 @@ def test_labeling_until_the_disk_is_full_loses_nothing_and_goes_on_with_more_roo
     assert 20 < told < 490
     said = (tmp_path / "out").read_text() + (tmp_path / "err").read_text()
     assert "the disk is full" in said
-    with LabelStore.open(tmp_path / "after" / "labels.db") as store:
+    with open_store(tmp_path / "after" / "labels.db") as store:
         assert store.watermark() == told
         assert store.check() == []
     more = subprocess.run(
@@ -83,7 +83,7 @@ def test_labeling_until_the_disk_is_full_loses_nothing_and_goes_on_with_more_roo
         check=False,
     )
     assert more.returncode == 0, more.stderr
-    with LabelStore.open(tmp_path / "after" / "labels.db") as store:
+    with open_store(tmp_path / "after" / "labels.db") as store:
         assert store.watermark() == told + 1
 
 

@@ -25,7 +25,8 @@ from dgaal_cli.errors import ArtifactError, CheckpointError, DgaalError, InputDa
 from dgaal_cli.store.exchange import csv_table
 from dgaal_cli.store.exchange.registry import load_format
 from dgaal_cli.store.exchange.resolve import resolve
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
+from dgaal_cli.store.protocol import Store
 
 Parse = Callable[[bytes], None]
 EXAMPLES = pytest.mark.parametrize("examples", [150, pytest.param(2000, marks=pytest.mark.deep)])
@@ -123,7 +124,7 @@ def test_configuration(tmp_path: Path, request: pytest.FixtureRequest, examples:
 LABELS = {"csv": CSV, "jsonl": JSONL, "coco": COCO, "labelstudio": STUDIO}
 
 
-def label_parser(tmp_path: Path, store: LabelStore, name: str) -> Parse:
+def label_parser(tmp_path: Path, store: Store, name: str) -> Parse:
     path = tmp_path / f"in.{name}"
 
     def parse(data: bytes) -> None:
@@ -139,7 +140,7 @@ def label_parser(tmp_path: Path, store: LabelStore, name: str) -> Parse:
 def test_labels(tmp_path: Path, request: pytest.FixtureRequest, name: str, examples: int):
     number = request.getfixturevalue("seed")
     make_store(tmp_path / "labels.db", 4)
-    with LabelStore.open(tmp_path / "labels.db") as store:
+    with open_store(tmp_path / "labels.db") as store:
         parse = label_parser(tmp_path, store, name)
         fuzz(parse, LABELS[name], DgaalError, examples=examples, number=number)
         assert store.watermark() == 0
@@ -160,7 +161,7 @@ def test_labels_in_folders(
     for file in FILES:
         (folder / "data" / file).touch()
     path = folder / ("metadata.jsonl" if name == "hf" else "labels.json")
-    with LabelStore.open(tmp_path / "labels.db") as store:
+    with open_store(tmp_path / "labels.db") as store:
 
         def parse(data: bytes) -> None:
             path.write_bytes(data)
@@ -282,7 +283,7 @@ def test_control_a_parser_that_trusts_its_input_is_caught(
     number = request.getfixturevalue("seed")
     monkeypatch.setattr(csv_table, "_check_header", lambda row, _: [cell.strip() for cell in row])
     make_store(tmp_path / "labels.db", 4)
-    with LabelStore.open(tmp_path / "labels.db") as store:
+    with open_store(tmp_path / "labels.db") as store:
         parse = label_parser(tmp_path, store, "csv")
         with pytest.raises((KeyError, StopIteration, RuntimeError)):
             fuzz(parse, CSV, InputDataError, examples=400, number=number)

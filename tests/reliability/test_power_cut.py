@@ -14,7 +14,7 @@ import pytest
 from label_workspaces import DGAAL, make_workspace
 from tracing import Call, needs_strace, record
 
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 
 pytestmark = [pytest.mark.slow, needs_strace]
 
@@ -23,7 +23,7 @@ FILES = ("labels.db", "labels.db-journal", "labels.db-wal")
 
 # The program with one line changed: it never waits for the disk.
 UNSYNCED = """
-import dgaal_cli.store.connection as module
+import dgaal_cli.store.sqlite.connection as module
 sound = module._set_pragmas
 def unsound(connection, path):
     sound(connection, path)
@@ -93,7 +93,7 @@ def survey(tmp_path: Path, program: list[str], *, cuts: int, seed: int) -> tuple
     for _ in range(cuts):
         told = cut(before, tmp_path / "after", calls, rng)
         try:
-            with LabelStore.open(tmp_path / "after" / "labels.db") as store:
+            with open_store(tmp_path / "after" / "labels.db") as store:
                 answered = sum(event.kind != "undo" for event in store.events())
                 damaged += store.check() != []
         except Exception:  # noqa: BLE001 - whatever keeps the store from opening is damage

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from label_workspaces import DGAAL, make_store, make_workspace
 
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
+from dgaal_cli.store.protocol import Store
 
 # The program, which stops itself once, before or within the commit of its first answer.
 STOPPING = """
 import os, signal
-from dgaal_cli.store import answers
+from dgaal_cli.store.sqlite import answers
 sound = answers.submit
 def submit(*arguments, **options):
     receipt = sound(*arguments, **options)
@@ -27,7 +28,7 @@ def submit(*arguments, **options):
 answers.submit = submit
 """
 MAIN = "from dgaal_cli.cli import main; main()"
-PATIENT = "import dgaal_cli.store.gate as gate; gate.DEADLINE_S = gate.MAX_WAIT_S = 1e6\n"
+PATIENT = "import dgaal_cli.store.sqlite.gate as gate; gate.DEADLINE_S = gate.MAX_WAIT_S = 1e6\n"
 
 
 def is_stopped(process: subprocess.Popen[str]) -> bool:
@@ -97,7 +98,7 @@ def test_others_are_told_who_holds_the_store_and_all_goes_on_after_it_resumes(ro
     assert stopped.returncode == 0
     assert "saved: cat" in out
     assert label(root, "bob").returncode == 0
-    with LabelStore.open(root / "labels.db") as store:
+    with open_store(root / "labels.db") as store:
         said = [(event.annotator, event.class_name) for event in store.events()]
         assert said == [("ann", "cat"), ("bob", "dog")]
         assert store.check() == []
@@ -112,13 +113,14 @@ def test_control_waiting_without_an_end_is_caught(root, stopped):
 LEAVING = """
 import sys, time
 from pathlib import Path
-from dgaal_cli.store import answers
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.sqlite import answers
+from dgaal_cli.store.open import open_store
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Answer
 
 if sys.argv[2] == "careless":  # as if whoever answers last were right
     answers._is_counted = lambda *_, **__: True
-with LabelStore.open(Path(sys.argv[1]), lease_s=1.0) as store:
+with open_store(Path(sys.argv[1]), lease_s=1.0) as store:
     task = store.next_task("ann", "s")
     print(task.item.item_id, time.monotonic(), flush=True)
     sys.stdin.readline()
@@ -143,7 +145,7 @@ def leave_an_image(tmp_path: Path, variant: str) -> tuple[float, list[bool]]:
             stdout=subprocess.PIPE,
             text=True,
         ) as ann,
-        LabelStore.open(path) as store,
+        open_store(path) as store,
     ):
         item, taken = ann.stdout.readline().split()
         while (task := store.next_task("bob", "t")) is None:
@@ -157,7 +159,7 @@ def leave_an_image(tmp_path: Path, variant: str) -> tuple[float, list[bool]]:
         return waited, [event.is_counted for event in store.events()]
 
 
-def _answer(store: LabelStore, name: str, item: int):
+def _answer(store: Store, name: str, item: int):
     from dgaal_cli.ids import ItemId
     from dgaal_cli.store.records import Answer
 

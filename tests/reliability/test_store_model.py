@@ -5,6 +5,7 @@ import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -20,9 +21,9 @@ from hypothesis.stateful import (
 )
 
 from dgaal_cli.ids import ItemId
-from dgaal_cli.store import answers as answers_module
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import create_store, open_store
 from dgaal_cli.store.records import Answer, NewItem, Query, QueryEntry
+from dgaal_cli.store.sqlite import answers as answers_module
 
 PEOPLE = ("ann", "bob", "eve")
 NAMES = ("a.png", "\udcff.png", "new\nline", "[/red]")
@@ -125,11 +126,11 @@ class StoreMachine(RuleBasedStateMachine):
         self.now = 1000.0
         self.last: tuple[Answer, str, int, bool] | None = None
         self.tasks: dict[str, object] = {}
-        self.crashed: list[LabelStore] = []
+        self.crashed: list[Any] = []
 
     @initialize(need=st.integers(1, 2))
     def start(self, need: int) -> None:
-        self.store = LabelStore.create(self.path, clock=lambda: self.now)
+        self.store = create_store(self.path, clock=lambda: self.now)
         self.reopen()
         self.classes = {name: self.store.add_class(name).uid for name in ("cat", "dog")}
         self.store.add_items(
@@ -245,12 +246,12 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         self.store.close()
-        self.store = LabelStore.open(self.path, clock=lambda: self.now, lease_s=LEASE_S)
+        self.store = open_store(self.path, clock=lambda: self.now, lease_s=LEASE_S)
 
     @rule()
     def crash(self) -> None:
         self.crashed.append(self.store)  # its connection stays open, as a killed one's file does
-        self.store = LabelStore.open(self.path, clock=lambda: self.now, lease_s=LEASE_S)
+        self.store = open_store(self.path, clock=lambda: self.now, lease_s=LEASE_S)
 
     @invariant()
     def agrees(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from label_workspaces import DGAAL
 
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer
 
 Drive = Callable[..., Any]
@@ -79,8 +79,8 @@ def answered_round(tmp_path: Path, method: str) -> Path:
     toml = (root / "dgaal.toml").read_text()
     (root / "dgaal.toml").write_text(f"{toml}\n{SMALL}".replace('"auto"', '"cpu"', 1))
     with (
-        LabelStore.open(tmp_path / "w" / "labels.db") as source,
-        LabelStore.open(root / "labels.db") as store,
+        open_store(tmp_path / "w" / "labels.db") as source,
+        open_store(root / "labels.db") as store,
     ):
         truth = {label.sample_id: label.class_name for label in source.labels()}
         uids = {name: store.add_class(name).uid for name in sorted(set(truth.values()))}

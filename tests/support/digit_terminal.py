@@ -15,7 +15,7 @@ import numpy as np
 from dgaal_cli.config.load import build_config
 from dgaal_cli.ids import SampleId
 from dgaal_cli.labeling.session import LabelSession
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import create_store, open_store
 from dgaal_cli.store.records import Answer, NewItem, NewSynthetic, Query, QueryEntry
 from dgaal_cli.tui.app import LabelApp
 from dgaal_cli.tui.bridge import Bridge
@@ -68,7 +68,7 @@ class DigitReader:
 def make_workspace(root: Path) -> Workspace:
     """Make a workspace after four rounds, with the fifth's query open."""
     found = Workspace(root)
-    with LabelStore.create(found.store_path) as store:
+    with create_store(found.store_path) as store:
         classes = {n: store.add_class(n).uid for n in NAMES}
         names = scans()[1]
         store.add_items(_item(name) for name in names)
@@ -161,7 +161,7 @@ def label_app(workspace: Workspace, clock, *, hints: bool = True) -> Iterator[La
     config = build_config({"pool": {"source": "pool"}, "name": "digits", "query": {"budget": 240}})
     bridge = Bridge(
         lambda: LabelSession(
-            LabelStore.open(workspace.store_path),
+            open_store(workspace.store_path),
             config=config,
             workspace=workspace,
             annotator="ann",

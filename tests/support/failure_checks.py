@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
+from dgaal_cli.store.protocol import Store
 
 Job = dict[str, Any]
 
 
-def store_of(root: Path) -> LabelStore:
-    return LabelStore.open(root / "labels.db", read_only=True)
+def store_of(root: Path) -> Store:
+    return open_store(root / "labels.db", read_only=True)
 
 
 def initialized(root: Path, job: Job, code: int, _out: str) -> str:
@@ -53,7 +54,7 @@ def backed_up(root: Path, job: Job, code: int, _out: str) -> str:
 
 def _copies(root: Path, wanted: list[int]) -> str:
     """Every backup is sound; there are those that hold so many events."""
-    from dgaal_cli.store import backups
+    from dgaal_cli.store.sqlite import backups
 
     found = [backups.verify(copy) for copy in backups.existing(root / "labels.db")]
     return "" if set(wanted) <= set(found) else f"backups of {found} events, wanted {wanted}"

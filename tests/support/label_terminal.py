@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from dgaal_cli.events import encode
 from dgaal_cli.labeling.session import LabelSession
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.tui.app import LabelApp
 from dgaal_cli.tui.bridge import Bridge
 from dgaal_cli.tui.keymap import OwnKeys
@@ -60,11 +60,11 @@ class Terminal:
         await self.settle()
 
     def events(self) -> list[tuple[str, str, str | None]]:
-        with LabelStore.open(self.workspace.store_path, read_only=True) as store:
+        with open_store(self.workspace.store_path, read_only=True) as store:
             return [(e.kind, e.sample_id, e.class_name) for e in store.events()]
 
     def labels(self) -> dict[str, str]:
-        with LabelStore.open(self.workspace.store_path, read_only=True) as store:
+        with open_store(self.workspace.store_path, read_only=True) as store:
             return {r.sample_id: r.class_name for r in store.labels()}
 
     def text(self) -> str:
@@ -96,7 +96,7 @@ def starter(make_workspace, config, clock, fake_reader):
         workspace = workspace or make_workspace(**kwargs)
 
         def opener() -> LabelSession:
-            store = LabelStore.open(workspace.store_path)
+            store = open_store(workspace.store_path)
             return LabelSession(
                 store, config=config, workspace=workspace, annotator="ann", clock=clock
             )

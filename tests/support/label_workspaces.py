@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dgaal_cli.ids import ItemId, SampleId
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import create_store
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import NewItem, Query, QueryEntry
 
 DGAAL = [sys.executable, "-c", "from dgaal_cli.cli import main; main()"]
@@ -18,7 +19,7 @@ def make_store(
     path: Path, count: int, *, classes: Sequence[str] = ("cat", "dog"), overlap: int = 1
 ) -> None:
     """A store of ``count`` images that exist by name only, all of them asked."""
-    with LabelStore.create(path) as store:
+    with create_store(path) as store:
         for name in classes:
             store.add_class(name)
         store.add_items(_item(f"{number:06d}.png", b"%d" % number) for number in range(count))
@@ -52,7 +53,7 @@ def make_workspace(
         'version = 1\nname = "harmed"\n'
         f'[pool]\nsource = "pool"\nimage_size = {side}\nchannels = 1\n'
     )
-    with LabelStore.create(root / "labels.db") as store:
+    with create_store(root / "labels.db") as store:
         for name in classes:
             store.add_class(name)
         store.add_items(new)
@@ -60,7 +61,7 @@ def make_workspace(
     return root
 
 
-def ask_all(store: LabelStore, *, overlap: int = 1) -> None:
+def ask_all(store: Store, *, overlap: int = 1) -> None:
     """Open the query of round 0 over every image."""
     entries = tuple(
         QueryEntry(item_id=ItemId(item.item_id), rank=rank)

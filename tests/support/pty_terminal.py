@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from dgaal_cli.ids import SampleId
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import create_store, open_store
 from dgaal_cli.store.records import NewItem, Query, QueryEntry
 
 CLASSES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -60,7 +60,7 @@ def make_workspace(tmp_path: Path, count: int = 12) -> Path:
                 height=8,
             )
         )
-    with LabelStore.create(tmp_path / "labels.db") as store:
+    with create_store(tmp_path / "labels.db") as store:
         for name in CLASSES:
             store.add_class(name)
         store.add_items(new)
@@ -137,5 +137,5 @@ class Terminal:
 
 
 def events(root: Path) -> list[tuple[str, str, str | None]]:
-    with LabelStore.open(root / "labels.db", read_only=True) as store:
+    with open_store(root / "labels.db", read_only=True) as store:
         return [(e.kind, e.sample_id, e.class_name) for e in store.events()]

@@ -8,7 +8,7 @@ from label_terminal import Terminal, saying, script
 
 from dgaal_cli.events import RoundStarted
 from dgaal_cli.rounds.state import CHECKPOINT_NAME, round_state
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.training.checkpoint_folder import COMPLETE_NAME, STATE_NAME, TENSORS_NAME
 from dgaal_cli.tui.screens.dialogs import ConfirmDialog, LogDialog
 from dgaal_cli.tui.screens.review import ReviewScreen
@@ -113,7 +113,7 @@ async def test_a_query_that_cannot_be_chosen_is_replaced_by_random_images(termin
         assert (t.screen.view.round, t.screen.view.strategy) == (1, "random")
         assert t.screen.image.reason == "chosen at random, as the method chose none"
         await t.press("4")
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         assert len(store.labels()) == 2
         store.close_query(1)
         after = round_state(workspace, store)

@@ -6,7 +6,9 @@ import pytest
 
 from dgaal_cli.errors import StorageError
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
+from dgaal_cli.store.protocol import Store
+from dgaal_cli.store.sqlite.store import SqliteStore
 from dgaal_cli.tui.bridge import QueryImage
 from dgaal_cli.tui.grid import CANNOT_TELL, GUESS, WRONG, GridMemory, GridModel
 from dgaal_cli.tui.screens.dialogs import UnsavedDialog
@@ -234,7 +236,7 @@ async def press(t, grid: GridScreen, *keys: str) -> None:
 
 
 def stored(t) -> list[tuple[str, str, str | None, str | None, str]]:
-    with LabelStore.open(t.workspace.store_path, read_only=True) as store:
+    with open_store(t.workspace.store_path, read_only=True) as store:
         return [(e.kind, e.sample_id, e.class_name, e.ui, e.note) for e in store.events()]
 
 
@@ -307,13 +309,13 @@ async def test_a_resize_shows_the_page_anew_before_it_can_be_confirmed(terminal)
 async def test_a_page_is_called_saved_only_after_commit(terminal, monkeypatch):
     async with terminal(guess=3, asked=8) as t:
         grid = await open_grid(t)
-        may_end, real = threading.Event(), LabelStore.submit_many
+        may_end, real = threading.Event(), SqliteStore.submit_many
 
         def slow(self, given, **kwargs):
             may_end.wait(60)
             return real(self, given, **kwargs)
 
-        monkeypatch.setattr(LabelStore, "submit_many", slow)
+        monkeypatch.setattr(Store, "submit_many", slow)
         try:
             await press(t, grid, "space", "enter")
             status = grid.query_one("#status", Rows)
@@ -337,7 +339,7 @@ async def test_an_image_that_cannot_be_shown_is_not_confirmed(terminal):
 async def test_a_page_that_cannot_be_saved_stays_and_is_stored_once(terminal, monkeypatch):
     async with terminal(guess=3, asked=6) as t:
         grid = await open_grid(t)
-        tries, real = [], LabelStore.submit_many
+        tries, real = [], SqliteStore.submit_many
 
         def full(self, given, **kwargs):
             tries.append([answer.op_id for answer in given])
@@ -345,7 +347,7 @@ async def test_a_page_that_cannot_be_saved_stays_and_is_stored_once(terminal, mo
                 raise StorageError("the disk is full")
             return real(self, given, **kwargs)
 
-        monkeypatch.setattr(LabelStore, "submit_many", full)
+        monkeypatch.setattr(Store, "submit_many", full)
         await press(t, grid, "enter")
         await t.until(lambda: isinstance(t.app.screen, UnsavedDialog))
         assert "a page of 6 answers" in t.dialog()

@@ -10,7 +10,7 @@ from label_terminal import starter
 from textual import events
 from textual.widgets import Input
 
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Query, QueryEntry
 from dgaal_cli.tui.screens.grid import GridScreen
 from dgaal_cli.tui.screens.help import NewKeysDialog
@@ -96,7 +96,7 @@ async def test_escape_that_asked_about_corrections_drops_none(terminal):
 
 async def test_enter_that_brought_moved_keys_does_not_say_they_were_seen(terminal):
     async with terminal(guess=3, hints=True) as t:
-        with LabelStore.open(t.workspace.store_path) as store:
+        with open_store(t.workspace.store_path) as store:
             store.add_class("ten")
         t.clock.now += 1
         await t.pilot.press("enter")
@@ -131,7 +131,7 @@ async def test_undo_again_and_again_takes_one_answer_each(terminal):
 async def test_a_correction_after_an_undo_that_found_another_round_has_to_look_first(terminal):
     async with terminal() as t:
         await t.press("1", "2")
-        with LabelStore.open(t.workspace.store_path) as store:
+        with open_store(t.workspace.store_path) as store:
             ids = {item.sample_id: item.item_id for item in store.items()}
             store.close_query(0)
             names = [f"{number:03d}.png" for number in range(6, 10)]

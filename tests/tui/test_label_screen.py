@@ -11,7 +11,7 @@ from textual.widgets import Input, Static
 
 from dgaal_cli.events import QueryChosen, RoundStarted, RoundTrained, StepDone
 from dgaal_cli.labeling.session import LabelSession
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.tui.app import LabelApp
 from dgaal_cli.tui.messages import Learned
 from dgaal_cli.tui.screens.dialogs import ConfirmDialog
@@ -123,7 +123,7 @@ async def test_with_hints_enter_takes_the_guess_and_the_label_records_it(termina
         await t.press("enter")
         assert t.labels() == {"000.png": "three"}
         await t.press("p", "3")
-        with LabelStore.open(t.workspace.store_path, read_only=True) as store:
+        with open_store(t.workspace.store_path, read_only=True) as store:
             assert [e.ui for e in store.events()] == ["probs", "hidden"]
 
 
@@ -178,7 +178,7 @@ async def test_a_blind_image_is_asked_without_its_guess(terminal):
         await t.press("enter")
         assert len(t.labels()) == 9
         await t.press("4")
-        with LabelStore.open(t.workspace.store_path, read_only=True) as store:
+        with open_store(t.workspace.store_path, read_only=True) as store:
             assert [e.ui for e in store.events()][-1] == "hidden"
 
 
@@ -368,9 +368,9 @@ async def test_flag_marks_the_frame(terminal):
 
 NEXT_QUERY = """
 from pathlib import Path
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Query, QueryEntry
-with LabelStore.open(Path({path!r})) as s:
+with open_store(Path({path!r})) as s:
     items = s.items()
     entries = (QueryEntry(item_id=items[7].item_id, rank=1),)
     s.save_query(Query(round=1, strategy='x', model_sha=None, entries=entries))
@@ -558,7 +558,7 @@ async def test_an_eleventh_class_moves_no_digit_and_the_moved_commands_are_seen_
 
 async def test_a_class_that_somebody_else_added_moves_no_key_unseen(terminal):
     async with terminal() as t:
-        with LabelStore.open(t.workspace.store_path) as store:
+        with open_store(t.workspace.store_path) as store:
             store.add_class("ten")
         await t.press("3")
         await t.until(lambda: isinstance(t.app.screen, NewKeysDialog), "for the new keys")
@@ -592,7 +592,7 @@ async def test_control_z_is_what_the_operator_made_it_on_every_screen(terminal, 
 
 async def test_an_image_in_place_of_the_one_that_somebody_took_has_to_be_looked_at(terminal):
     async with terminal() as t:
-        with LabelStore.open(t.workspace.store_path) as store:
+        with open_store(t.workspace.store_path) as store:
             assert store.next_task("bob", "bob's").item.sample_id == "001.png"
             t.clock.now += 1
             await t.pilot.press("3")

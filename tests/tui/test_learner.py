@@ -13,7 +13,7 @@ from dgaal_cli.labeling.annotators import new_op_id
 from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.labeling.view import Press
 from dgaal_cli.scoring.outlook import NAME, Outlook
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from exporters import seal
 from exporters.embedded import embed
 
@@ -38,7 +38,7 @@ def learned(make_workspace):
         prior = np.full((COUNT, len(CLASSES)), 0.1, np.float32)
         said = np.where(rng.random(COUNT) < 0.5, labels, rng.integers(0, len(CLASSES), COUNT))
         prior[np.arange(COUNT), said] = 0.7
-        with LabelStore.open(workspace.store_path) as store:
+        with open_store(workspace.store_path) as store:
             uids = tuple(record.uid for record in store.classes())
             items = np.array([item.item_id for item in store.items()])
         manifest = dataclasses.replace(
@@ -66,7 +66,7 @@ def open_it(config, clock):
     opened: list[LabelSession] = []
 
     def open_(workspace, *, config=config) -> LabelSession:
-        store = LabelStore.open(workspace.store_path)
+        store = open_store(workspace.store_path)
         session = LabelSession(
             store, config=config, workspace=workspace, annotator="ann", clock=clock
         )
@@ -224,7 +224,7 @@ def test_a_class_added_on_the_way_is_learned_too(learned, open_it):
 
 def test_more_images_can_be_asked_while_the_next_round_trains(learned, open_it, make_workspace):
     workspace = learned()
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         store.close_query(0)
         query = store.last_query()
         few = dataclasses.replace(query, round=1, entries=query.entries[:30])
@@ -254,7 +254,7 @@ def test_more_images_can_be_asked_while_the_next_round_trains(learned, open_it, 
     ranked = [entry.item_id for entry in session._round.ranked]
     view = session.keep_labeling()
     assert view.ranked_ahead == 0
-    with LabelStore.open(workspace.store_path, read_only=True) as store:
+    with open_store(workspace.store_path, read_only=True) as store:
         added = [entry.item_id for entry in store.open_query().entries][30:]
         assert added == ranked
         assert not asked & {store.item(item).sample_id for item in added}

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from dgaal_cli.labeling.session import LabelSession
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.tui.plain import run_plain
 
 
@@ -15,7 +15,7 @@ def talk(make_workspace, config, clock):
         workspace = make_workspace(**kwargs)
 
         def opener() -> LabelSession:
-            store = LabelStore.open(workspace.store_path)
+            store = open_store(workspace.store_path)
             return LabelSession(
                 store, config=config, workspace=workspace, annotator="ann", clock=clock
             )
@@ -24,7 +24,7 @@ def talk(make_workspace, config, clock):
         code = run_plain(
             opener, io.StringIO("".join(f"{line}\n" for line in lines)), sink, clock=clock
         )
-        with LabelStore.open(workspace.store_path, read_only=True) as store:
+        with open_store(workspace.store_path, read_only=True) as store:
             labels = [(r.sample_id, r.class_name) for r in store.labels()]
         return code, sink.getvalue(), labels
 

@@ -3,7 +3,8 @@
 from label_terminal import Terminal
 
 from dgaal_cli.errors import StorageError
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.tui.screens.dialogs import UnsavedDialog
 from dgaal_cli.tui.screens.review import ReviewScreen
 from dgaal_cli.tui.widgets.rows import Rows
@@ -82,7 +83,7 @@ async def test_review_tells_hinted_answers_from_blind_ones(terminal):
 async def test_review_tells_blind_answers_from_those_without_hints(terminal):
     async with terminal(asked=11, guess=3) as t:
         await t.press("3", "p", *["3"] * 8, "4")
-        with LabelStore.open(t.workspace.store_path, read_only=True) as store:
+        with open_store(t.workspace.store_path, read_only=True) as store:
             notes = [event.note for event in store.events()]
         assert notes == [*[""] * 9, "hints=blind"]
         review = await open_review(t)
@@ -110,7 +111,7 @@ async def test_review_keeps_an_unsaved_change_on_the_screen(terminal, monkeypatc
             raise StorageError("the disk is full")
 
         with monkeypatch.context() as patched:
-            patched.setattr(LabelStore, "submit", full)
+            patched.setattr(Store, "submit", full)
             t.clock.now += 1
             await t.pilot.press("4")
             await t.until(lambda: isinstance(t.app.screen, UnsavedDialog))

@@ -10,7 +10,7 @@ from label_terminal import saying, script
 from dgaal_cli.events import QueryChosen, RoundStarted, RoundTrained, StepDone
 from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.rounds.unlabelable_synthetics import Junk
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer, Query, QueryEntry
 from dgaal_cli.tui.screens.help import HelpDialog
 from dgaal_cli.tui.screens.pick_dialogs import NumberDialog, PickDialog
@@ -25,7 +25,7 @@ def words(t) -> str:
 
 def history(workspace, *, junk: int = 1, goes_on: bool = True) -> None:
     """Round 0: four pool images and synthetic ones, some of them junk; round 1 asks two."""
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         uids = [record.uid for record in store.classes()]
         entries = store.open_query().entries
         for place, entry in enumerate(entries):
@@ -299,9 +299,9 @@ async def test_labeling_goes_on_while_the_round_trains_and_its_query_opens_by_it
     history(workspace)
     go = tmp_path / "go"
     ask = script(
-        "from dgaal_cli.store.labels import LabelStore",
+        "from dgaal_cli.store.open import open_store",
         "from dgaal_cli.store.records import Query, QueryEntry",
-        f"store = LabelStore.open(__import__('pathlib').Path({str(workspace.store_path)!r}))",
+        f"store = open_store(__import__('pathlib').Path({str(workspace.store_path)!r}))",
         "entries = (QueryEntry(item_id=store.items()[9].item_id, rank=1),)",
         "store.save_query(Query(round=2, strategy='x', model_sha=None, entries=entries))",
         saying(QueryChosen(round=2, size=1, synthetic=0, strategy="x")),
@@ -424,7 +424,7 @@ async def test_a_round_that_somebody_else_trained_is_gone_over_to(terminal, work
     monkeypatch.setattr(LabelSession, "load_learner", noting)
     async with terminal(workspace=workspace) as t:
         await t.until(lambda: asked == [0], "for the learner")
-        with LabelStore.open(workspace.store_path) as store:
+        with open_store(workspace.store_path) as store:
             rest = [item for item in store.items() if not item.is_synthetic][8:10]
             store.close_query(0)
             more = tuple(QueryEntry(item_id=i.item_id, rank=r) for r, i in enumerate(rest, 1))

@@ -10,7 +10,8 @@ from dgaal_cli.labeling.annotators import check_annotator, new_op_id
 from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.labeling.view import LabelView, Press
 from dgaal_cli.rounds.learning_curve import learning_curve
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Query, QueryEntry
 
 
@@ -24,7 +25,7 @@ def open_it(make_workspace, config, clock):
     ) -> tuple[LabelSession, LabelView]:
         workspace = workspace or make_workspace(**kwargs)
         session = LabelSession(
-            LabelStore.open(workspace.store_path),
+            open_store(workspace.store_path),
             config=config,
             workspace=workspace,
             annotator=annotator,
@@ -68,7 +69,7 @@ def test_an_answer_is_in_the_store_when_the_view_comes_back(open_it, make_worksp
     workspace = make_workspace()
     session, view = open_it(workspace)
     after = session.answer(press(view, "three", ui="probs"))
-    with LabelStore.open(workspace.store_path, read_only=True) as other:
+    with open_store(workspace.store_path, read_only=True) as other:
         (label,) = other.labels()
         (event,) = list(other.events())
     assert (label.sample_id, label.class_name, label.annotator) == ("000.png", "three", "ann")
@@ -229,20 +230,20 @@ def failing_once(monkeypatch):
     """Let a method of the store do its work, COMMIT and all, and then fail, once."""
 
     def arm(name):
-        work = getattr(LabelStore, name)
+        work = getattr(Store, name)
 
         def fail(self, *args, **kwargs):
-            monkeypatch.setattr(LabelStore, name, work)
+            monkeypatch.setattr(Store, name, work)
             work(self, *args, **kwargs)
             raise BusyError("held by process 1")
 
-        monkeypatch.setattr(LabelStore, name, fail)
+        monkeypatch.setattr(Store, name, fail)
 
     return arm
 
 
 def kinds(workspace):
-    with LabelStore.open(workspace.store_path, read_only=True) as store:
+    with open_store(workspace.store_path, read_only=True) as store:
         return [event.kind for event in store.events()]
 
 
@@ -322,7 +323,7 @@ def test_images_left_to_others_are_waited_for(open_it, make_workspace):
 
 def ask_next(workspace, *places: int) -> None:
     """What somebody else's training does: close the query, open that of the next round."""
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         number = store.open_query().round
         store.close_query(number)
         items = store.items()
@@ -402,7 +403,7 @@ def test_a_failing_store_raises_and_the_same_press_goes_through_later(open_it, m
         raise StorageError("the disk is full")
 
     with monkeypatch.context() as patched:
-        patched.setattr(LabelStore, "submit", full)
+        patched.setattr(Store, "submit", full)
         with pytest.raises(StorageError):
             session.answer(once)
     assert sample(session.view()) == "000.png"

@@ -6,7 +6,8 @@ import pytest
 from label_terminal import Terminal
 
 from dgaal_cli.errors import StorageError
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.protocol import Store
+from dgaal_cli.store.sqlite.store import SqliteStore
 from dgaal_cli.tui.screens.dialogs import UnsavedDialog
 from dgaal_cli.tui.screens.grid import GridScreen
 from dgaal_cli.tui.screens.review import ReviewScreen
@@ -20,7 +21,7 @@ class FullDisk:
         self.may_end = threading.Event()
         self.tries = 0
         for name in ("submit", "submit_many"):
-            monkeypatch.setattr(LabelStore, name, self._around(getattr(LabelStore, name)))
+            monkeypatch.setattr(Store, name, self._around(getattr(Store, name)))
 
     def _around(self, real):
         def write(store, given, **kwargs):
@@ -91,7 +92,7 @@ async def dialog_of(t: Terminal) -> UnsavedDialog:
 
 async def test_a_failed_save_keeps_the_answer_blocks_and_retries(terminal, monkeypatch):
     async with terminal() as t:
-        presses, real = [], LabelStore.submit
+        presses, real = [], SqliteStore.submit
 
         def full(self, answer, **kwargs):
             presses.append(answer)
@@ -99,7 +100,7 @@ async def test_a_failed_save_keeps_the_answer_blocks_and_retries(terminal, monke
                 raise StorageError("the disk is full")
             return real(self, answer, **kwargs)
 
-        monkeypatch.setattr(LabelStore, "submit", full)
+        monkeypatch.setattr(Store, "submit", full)
         t.clock.now += 1
         await t.pilot.press("3")
         await t.until(lambda: isinstance(t.app.screen, UnsavedDialog), "for the dialog")

@@ -12,7 +12,7 @@ from dgaal_cli.ids import ClassUid, SampleId
 from dgaal_cli.store import classes
 from dgaal_cli.store.exchange.base import Parsed
 from dgaal_cli.store.instants import from_iso
-from dgaal_cli.store.reader import StoreReader
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ClassRecord, ImportedLabel, ItemRecord
 
 _UID = re.compile("[0-9a-f]{16}")
@@ -29,7 +29,7 @@ class Resolved:
 
 
 def resolve(
-    store: StoreReader, parsed: Iterable[Parsed], *, annotator: str, may_add_classes: bool
+    store: Store, parsed: Iterable[Parsed], *, annotator: str, may_add_classes: bool
 ) -> Resolved:
     """Look up every sample and class of a file.
 
@@ -64,7 +64,7 @@ def resolve(
 
 
 class _Classes:
-    def __init__(self, store: StoreReader, *, may_add: bool) -> None:
+    def __init__(self, store: Store, *, may_add: bool) -> None:
         self.store = store
         self.active = store.classes()
         self.may_add = may_add
@@ -115,7 +115,7 @@ class _Classes:
         return uid
 
 
-def _item(store: StoreReader, line: Parsed) -> ItemRecord:
+def _item(store: Store, line: Parsed) -> ItemRecord:
     for name in line.names:
         try:
             item = store.item_by_sample(SampleId(name))

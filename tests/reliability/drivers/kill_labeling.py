@@ -14,13 +14,13 @@ import uuid
 from pathlib import Path
 from typing import NoReturn
 
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer
 
 
 def label(path: Path, variant: str, told: int) -> NoReturn:
     """Label for ever, writing the id of every answer that is on the disk."""
-    with LabelStore.open(path) as store:
+    with open_store(path) as store:
         classes = store.classes()
         os.write(told, b"ready\n")
         held: list[Answer] = []
@@ -72,7 +72,7 @@ def main() -> None:
     told: list[str] = []
     for _ in range(kills):
         told += kill_once(path, variant, rng)
-    with LabelStore.open(path) as store:
+    with open_store(path) as store:
         events = list(store.events())
         stored = [event.op_id for event in events]
         report = {

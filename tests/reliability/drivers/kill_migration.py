@@ -17,9 +17,9 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from dgaal_cli.store import schema
-from dgaal_cli.store.connection import Database
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
+from dgaal_cli.store.sqlite import schema
+from dgaal_cli.store.sqlite.connection import Database
 
 PLANTED = (
     "ALTER TABLE item ADD COLUMN weight REAL NOT NULL DEFAULT 1.0",
@@ -66,7 +66,7 @@ def upgrade(path: Path) -> float:
     if child == 0:
         code = 1
         try:
-            LabelStore.open(path).close()
+            open_store(path).close()
             code = 0
         finally:
             os._exit(code)
@@ -79,7 +79,7 @@ def kill_once(path: Path, after_s: float) -> None:
     child = os.fork()
     if child == 0:
         try:
-            LabelStore.open(path).close()
+            open_store(path).close()
         finally:
             os._exit(0)
     time.sleep(after_s)

@@ -17,7 +17,8 @@ from typing import Any
 
 from dgaal_cli.api import labels
 from dgaal_cli.errors import WorkspaceError
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
+from dgaal_cli.store.sqlite import restore as sqlite_restore
 from dgaal_cli.workspace import Workspace
 
 EVENTS = {"open", "os.rename", "os.link", "os.remove", "os.truncate", "sqlite3.connect"}
@@ -78,7 +79,7 @@ def state(root: Path) -> str:
     if not (root / "labels.db").exists():
         return "none"
     try:
-        with LabelStore.open(root / "labels.db") as store:
+        with open_store(root / "labels.db") as store:
             return "changed" if store.check() else str(store.watermark())
     except WorkspaceError:
         return "damaged"
@@ -88,7 +89,7 @@ def main() -> None:
     """Run."""
     pristine = Path(sys.argv[2])
     if sys.argv[3] == "renamed":
-        labels._set_aside = renamed
+        sqlite_restore._set_aside = renamed
     leave_a_journal(pristine / "labels.db")
     root = pristine.with_name("box")
     found: dict[str, int] = {}

@@ -26,7 +26,7 @@ import torch
 
 from dgaal_cli import cli
 from dgaal_cli.rounds.resume_state import newest_terms
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.training import checkpoint, runner
 from dgaal_cli.workspace import Workspace
 
@@ -140,7 +140,7 @@ def outcome(root: Path) -> str:
     tensors, _ = checkpoint.load(root / "rounds" / ROUND / "checkpoint")
     for name in sorted(tensors):
         digest.update(name.encode() + tensors[name].contiguous().numpy().tobytes())
-    with LabelStore.open(root / "labels.db") as store:
+    with open_store(root / "labels.db") as store:
         query = store.open_query()
         assert query is not None
         assert query.round == int(ROUND)

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from dgaal_cli.errors import DgaalError
-from dgaal_cli.store import answers, queries
-from dgaal_cli.store.connection import Database
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer
+from dgaal_cli.store.sqlite import answers, queries
+from dgaal_cli.store.sqlite.connection import Database
 
 
 def break_store(variant: str) -> None:
@@ -50,7 +50,7 @@ def person(
 ) -> Any:
     """Label until nothing is left; count what went wrong."""
     report: dict[str, Any] = {"acknowledged": [], "waits": [], "errors": []}
-    with LabelStore.open(path) as store:
+    with open_store(path) as store:
         uid = store.classes()[0].uid
         began = time.perf_counter()
         try:
@@ -85,7 +85,7 @@ def person(
 
 def read_on(path: Path, variant: str) -> NoReturn:
     """Read all labels again and again, as a trainer does, until killed."""
-    with LabelStore.open(path) as store:
+    with open_store(path) as store:
         while True:
             if variant == "hoarding":
                 with store._database.write():
@@ -117,7 +117,7 @@ def summary(path: Path, reports: list[dict[str, Any]], seconds: float) -> dict[s
     """Compare what people were told with what is stored."""
     told = [op for report in reports for op in report["acknowledged"]]
     waits = sorted(wait for report in reports for wait in report["waits"])
-    with LabelStore.open(path) as store:
+    with open_store(path) as store:
         events = list(store.events())
         counted = [event.item_id for event in events if event.is_counted]
         return {

@@ -13,8 +13,8 @@ from dgaal_cli.api.labels import check
 from dgaal_cli.api.status import status
 from dgaal_cli.config.load import load_config
 from dgaal_cli.errors import StorageError, UsageError
-from dgaal_cli.store import backups, labels
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
+from dgaal_cli.store.sqlite import backups, filesystem
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def request(root: Path, pool: Path, **changes: object) -> InitRequest:
 
 
 def test_a_network_file_system_is_refused_unless_the_user_knows(tmp_path, pool, monkeypatch):
-    monkeypatch.setattr(module, "network_filesystem", lambda _: "nfs4")
+    monkeypatch.setattr(filesystem, "network_filesystem", lambda _: "nfs4")
     with pytest.raises(UsageError, match=r"network file system \(nfs4\).*--i-know") as refused:
         init(request(tmp_path / "w", pool))
     assert refused.value.exit_code == 2
@@ -43,24 +43,23 @@ def test_a_network_file_system_is_refused_unless_the_user_knows(tmp_path, pool, 
 
 def test_a_workspace_that_came_to_a_network_file_system_is_not_written(tmp_path, pool, monkeypatch):
     workspace = init(request(tmp_path / "w", pool, classes=["cat"])).workspace
-    monkeypatch.setattr(labels, "network_filesystem", lambda _: "nfs4")
+    monkeypatch.setattr(filesystem, "network_filesystem", lambda _: "nfs4")
     with pytest.raises(
         UsageError, match=r"network file system \(nfs4\).*check --i-know"
     ) as refused:
-        LabelStore.open(workspace.store_path)
+        open_store(workspace.store_path)
     assert refused.value.exit_code == 2
-    with LabelStore.open(workspace.store_path, read_only=True) as store:  # labels come out
+    with open_store(workspace.store_path, read_only=True) as store:  # labels come out
         assert store.counts().items == 4
     check(workspace, accepts_network_folder=True)
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         store.add_class("dog")
 
 
 def test_an_accepted_network_file_system_stays_accepted(tmp_path, pool, monkeypatch):
-    monkeypatch.setattr(module, "network_filesystem", lambda _: "nfs4")
-    monkeypatch.setattr(labels, "network_filesystem", lambda _: "nfs4")
+    monkeypatch.setattr(filesystem, "network_filesystem", lambda _: "nfs4")
     accepted = request(tmp_path / "w", pool, accepts_network_folder=True)
-    with LabelStore.open(init(accepted).workspace.store_path) as store:
+    with open_store(init(accepted).workspace.store_path) as store:
         assert store.add_class("dog").name == "dog"
 
 
@@ -82,7 +81,7 @@ def test_a_failed_init_leaves_a_folder_that_was_there_as_it_was(tmp_path, pool, 
 
 def test_unreadable_files_are_kept_with_their_reason(tmp_path, pool):
     result = init(request(tmp_path / "w", pool))
-    with LabelStore.open(result.workspace.store_path) as store:
+    with open_store(result.workspace.store_path) as store:
         assert store.quarantined() == list(result.unreadable)
         assert [name for name, _ in store.quarantined()] == ["cat/bad.png"]
 
@@ -95,7 +94,7 @@ def test_status_and_doctor_tell_of_a_backup_that_failed(tmp_path, pool, monkeypa
     told = {finding.name: finding for finding in doctor({}, workspace)}
     assert (told["backups"].level, told["backups"].remedy) == ("risk", "dgaal labels backup")
     assert "4 events are in no copy" in told["backups"].found
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         store.back_up()
     assert status(workspace, config).not_backed_up == 0
     assert {finding.name: finding for finding in doctor({}, workspace)}["backups"].level == "ok"

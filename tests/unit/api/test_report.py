@@ -15,7 +15,7 @@ from dgaal_cli.api.train import train
 from dgaal_cli.config.load import build_config
 from dgaal_cli.errors import UsageError
 from dgaal_cli.simulation.oracle import answer_items, true_labels
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 
 HOSTILE = "<b>dark"
 
@@ -46,7 +46,7 @@ def trained(tmp_path_factory):
         )
     )
     truth = true_labels("pool", base=root)
-    with LabelStore.open(made.workspace.store_path) as store:
+    with open_store(made.workspace.store_path) as store:
         answer_items(store, [item.item_id for item in store.items()][::2], truth)
     config = build_config(
         {

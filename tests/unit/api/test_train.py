@@ -18,7 +18,7 @@ from dgaal_cli.rounds.dataset import gather
 from dgaal_cli.rounds.state import round_state
 from dgaal_cli.rounds.unlabelable_synthetics import Junk, newest_junk
 from dgaal_cli.simulation.oracle import answer_items, true_labels
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer
 from dgaal_cli.training import checkpoint
 
@@ -44,7 +44,7 @@ def workspace(tmp_path):
 def label(workspace, count):
     """Answer the first images that have no label yet, in the open query if there is one."""
     truth = true_labels(POOL, base=workspace.root)
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         done = {record.item_id for record in store.labels()}
         opened = store.open_query()
         items = (
@@ -58,7 +58,7 @@ def settings(workspace, *more):
 
 
 def state(workspace):
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         return round_state(workspace, store)
 
 
@@ -89,7 +89,7 @@ def test_an_interrupted_training_leaves_the_query_open_and_a_finished_one_closes
     result = train(workspace, settings(workspace))
     assert (result.round, result.labels) == (1, 34)  # the labels it began with
     assert (state(workspace).number, state(workspace).step) == (1, "query")
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         assert store.open_query() is None
         assert store.counts().labeled == 36
 
@@ -119,7 +119,7 @@ def test_copies_of_the_last_query_inherit_labels_once(workspace):
     label(workspace, 10)
     loose = settings(workspace, "generation.min_confidence=0")
     first = train(workspace, loose)
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         found = gather(workspace, loose, store, number=1, device=torch.device("cpu"))
         asked = {record.item_id for record in found.labels if record.round == 0}
         measured = {found.data.item_ids[row] for row in np.flatnonzero(found.is_to_measure)}
@@ -129,7 +129,7 @@ def test_copies_of_the_last_query_inherit_labels_once(workspace):
     assert {item.parent for item in copies} <= asked - measured
     assert all(item.inherited == labels[item.parent] for item in copies)
     train(workspace, loose, is_fresh=True)
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         assert sum(item.is_synthetic for item in store.items()) == len(copies)
 
 
@@ -139,7 +139,7 @@ def test_doubtful_copies_are_set_aside(workspace):
     label(workspace, 10)
     strict = settings(workspace, "generation.min_confidence=0.999999", "classifier.steps=3")
     assert train(workspace, strict).synthesized == 0
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         copies = [item for item in store.items() if item.is_synthetic]
         assert {item.state for item in copies} == {"quarantined"}
 
@@ -159,7 +159,7 @@ def test_junk_is_told_by_the_class_it_was_taken_for_and_pauses_synthesis_for_one
     drawn = entries[1:]
     assert all(len(entry.probabilities) == 5 for entry in drawn)
     assert all(entry.predicted == entry.probabilities[0][0] for entry in drawn)
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         names = {record.uid: record.name for record in store.classes()}
         for entry in entries:
             is_junk = entry in drawn[:4]
@@ -180,7 +180,7 @@ def test_junk_is_told_by_the_class_it_was_taken_for_and_pauses_synthesis_for_one
     with pytest.raises(UsageError, match=r"4 of the 6 .* pauses for one query"):
         query(workspace, config, count=1, synthetic=2)
     assert len(query(workspace, config, count=1).entries) == 1
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         assert not newest_junk(store).is_over(0.5)
 
 
@@ -199,7 +199,7 @@ def test_two_people_are_asked_about_each_image_and_the_budget_counts_both(worksp
     asked = [entry.item_id for entry in query(workspace, shared).entries]
     assert len(asked) == 3  # seven answers are left, two for each image
     label(workspace, 3)
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         assert store.query_progress(0).left == 3
         assert store.next_task("bob", "s").item.item_id == asked[0]
     assert state(workspace).step == "label"
@@ -214,22 +214,22 @@ def test_a_chosen_copy_is_replaced_once_in_the_published_candidate_pool(workspac
     query(workspace, config, count=6)
     label(workspace, 6)
     assert train(workspace, config).synthesized == 6  # however much T doubts them
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         copies = [item for item in store.items() if item.is_synthetic]
         store.promote_synthetic([copies[0].item_id], 1)
     query(workspace, config, count=4)
     label(workspace, 4)
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         taken = [r for r in store.labels() if r.provenance == "inherited"]
         human = [r for r in store.labels() if r.round == 1 and not r.is_synthetic]
         parents = {item.item_id: item.parent for item in copies}
     expected = Counter([r.item_id for r in human] + [parents[r.item_id] for r in taken])
     trained = train(workspace, config)
     assert trained.synthesized == sum(expected.values())
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         assert trained.labels == len(store.labels()) - len(taken)
     train(workspace, config, is_fresh=True)
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         made = [item for item in store.items() if item.is_synthetic and item.round == 2]
         classes = {record.item_id: record.class_uid for record in store.labels()}
     assert Counter(item.parent for item in made) == expected

@@ -21,7 +21,7 @@ from dgaal_cli.networks.encoder import Encoder
 from dgaal_cli.rounds import record as round_record
 from dgaal_cli.rounds.resume_state import newest_terms
 from dgaal_cli.simulation.oracle import answer_items, true_labels
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.budget import Share, TimeBudget
 
@@ -54,7 +54,7 @@ def workspace(tmp_path):
 
 def label(workspace, count):
     truth = true_labels(POOL, base=workspace.root)
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         done = {record.item_id for record in store.labels()}
         items = [item.item_id for item in store.items()]
         answer_items(store, [item for item in items if item not in done][:count], truth)
@@ -289,7 +289,7 @@ def fake_next_round(workspace):
     from dgaal_cli.api.query import query
 
     query(workspace, settings(workspace), count=5)
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         opened = store.open_query()
         answer_items(
             store,
@@ -310,7 +310,7 @@ def test_new_classes_begin_a_warm_task_model_anew(workspace):
     own = settings(workspace, "classifier.init=warm")
     train(workspace, own)
     fake_next_round(workspace)
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         store.add_class("ten")
     events = []
     train(workspace, own, emit=events.append)

@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dgaal_cli import cli
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import create_store
 from dgaal_cli.tui.serve import server
 
 pytest.importorskip("textual_serve")
@@ -14,7 +14,7 @@ pytest.importorskip("textual_serve")
 def served(tmp_path, monkeypatch):
     """Run ``dgaal label`` in a workspace; collect what would be served."""
     (tmp_path / "dgaal.toml").write_text('[pool]\nsource = "pool"\n')
-    LabelStore.create(tmp_path / "labels.db").close()
+    create_store(tmp_path / "labels.db").close()
     found: list[list[str]] = []
     monkeypatch.setattr(server, "serve", lambda argv, **_: found.append(argv))
 

@@ -13,7 +13,7 @@ from dgaal_cli.rounds import boundary_synthesis as boundary
 from dgaal_cli.rounds.dataset import MIN_HELD_OUT, gather
 from dgaal_cli.rounds.synthesis import encode_png, synthesize
 from dgaal_cli.simulation.oracle import answer_items
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import NewSynthetic
 from dgaal_cli.training.runtime import Runtime
 from dgaal_cli.workspace import Workspace
@@ -78,7 +78,7 @@ def add_copies(workspace, store):
 
 
 def test_no_copy_is_made_of_an_image_that_is_measured_on_now_or_later(workspace):
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         items = store.items()
         for done, count in ((0, MIN_HELD_OUT - 2), (MIN_HELD_OUT - 2, COUNT)):
             label(store, items[done:count])
@@ -93,7 +93,7 @@ def test_no_copy_is_made_of_an_image_that_is_measured_on_now_or_later(workspace)
 
 
 def test_copies_from_before_their_parents_were_measured_on_teach_nothing(workspace):
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         items = store.items()
         label(store, items[: MIN_HELD_OUT - 2])
         add_copies(workspace, store)
@@ -117,7 +117,7 @@ def test_with_a_test_source_every_copy_teaches(workspace):
     for name in ("cat", "dog"):
         (test / name).mkdir(parents=True)
         (test / name / "1.png").write_bytes((workspace.root / "pool" / NAMES[0]).read_bytes())
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         label(store, store.items())
         add_copies(workspace, store)
         _, found = gathered(workspace, store, "pool.test=test")
@@ -132,7 +132,7 @@ def test_people_name_no_drawing_of_an_image_to_measure_on(workspace, monkeypatch
 
     monkeypatch.setattr(boundary, "predict", told)
     method = Redrawer()
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         label(store, store.items()[:30])
         _, found = gathered(workspace, store)
         trained = SimpleNamespace(gathered=found, method=method, number=1)

@@ -13,7 +13,7 @@ from dgaal_cli.errors import UsageError
 from dgaal_cli.events import PhaseStarted, RoundStarted, Warned
 from dgaal_cli.rounds.dataset import gather, synthetic_path
 from dgaal_cli.simulation.oracle import answer_items, true_labels
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.tasks.classification.model import present_classes
 
 POOL = "builtin:digits#test"  # 500 images
@@ -35,7 +35,7 @@ def workspace_of(method, folder, *, labeled=30):
         )
     ).workspace
     truth = true_labels(POOL, base=made.root)
-    with LabelStore.open(made.store_path) as store:
+    with open_store(made.store_path) as store:
         answer_items(store, [item.item_id for item in store.items()[:labeled]], truth)
     return made, configuration(made, *FAST)
 
@@ -57,7 +57,7 @@ def test_drawn_images_are_asked_as_synthetic_and_learned_from(tmp_path):
             assert picture.size == (8, 8)
 
     drawn = {item.sample_id: str(i) for i, item in enumerate(result.items)}
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         assert store.next_task("ann", "one").item.is_synthetic
         answer_items(store, [item.item_id for item in result.items], drawn)
         data = gather(workspace, config, store, number=1, device=torch.device("cpu")).data
@@ -75,7 +75,7 @@ def test_labels_that_only_drawings_carry_teach_and_serve_other_methods(tmp_path)
     workspace, config = workspace_of("simple-gan", tmp_path, labeled=0)
     train(workspace, config)
     drawn = query(workspace, config, count=6).items
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         answer_items(
             store,
             [item.item_id for item in drawn],

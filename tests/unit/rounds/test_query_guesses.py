@@ -9,7 +9,7 @@ from dgaal_cli.api.train import train
 from dgaal_cli.config.load import configuration
 from dgaal_cli.rounds.load_round import open_trained
 from dgaal_cli.simulation.oracle import answer_items, true_labels
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.training.classifier import predict
 
 POOL = "builtin:digits#test"  # 500 images
@@ -35,10 +35,10 @@ def test_guesses_are_ts_own_whatever_chose_the_images(tmp_path, method, is_told)
     ).workspace
     config = configuration(workspace, *FAST)
     truth = true_labels(POOL, base=workspace.root)
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         answer_items(store, [item.item_id for item in store.items()[:30]], truth)
     train(workspace, config)
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         trained = open_trained(workspace, config, store)
     result = query(workspace, config, count=6)
     data = trained.gathered.data

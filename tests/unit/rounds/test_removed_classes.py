@@ -6,7 +6,7 @@ from label_workspaces import make_workspace
 from dgaal_cli.config.load import configuration
 from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.rounds.dataset import gather
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer, NewSynthetic
 from dgaal_cli.workspace import Workspace
 
@@ -16,7 +16,7 @@ def test_labels_and_copies_of_a_class_that_was_removed_since_are_left_out(tmp_pa
     copy = workspace.rounds_path / "000/synthetic/1.png"
     copy.parent.mkdir(parents=True)
     copy.write_bytes((workspace.root / "pool/a.png").read_bytes())
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         cat = store.class_by_name("cat").uid
         answer = Answer(op_id="1", kind="label", item_id=ItemId(1), class_uid=cat)
         store.submit(answer, annotator="sam", session="s")
@@ -51,7 +51,7 @@ def test_a_round_under_another_order_of_classes_is_another_round(tmp_path):
     def gathered(store):
         return gather(workspace, config, store, number=0, device=torch.device("cpu"))
 
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         cat, dog = (record.uid for record in store.classes())
         answer = Answer(op_id="1", kind="label", item_id=ItemId(1), class_uid=cat)
         store.submit(answer, annotator="sam", session="s")

@@ -18,7 +18,9 @@ from dgaal_cli.labeling.annotators import new_op_id
 from dgaal_cli.labeling.files import FileChecker
 from dgaal_cli.labeling.view import Press
 from dgaal_cli.rounds.dataset import gather
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
+from dgaal_cli.store.protocol import Store
+from dgaal_cli.store.sqlite.store import SqliteStore
 from dgaal_cli.tui.plain import run_plain
 from dgaal_cli.workspace import Workspace
 
@@ -44,12 +46,12 @@ def replace(workspace, name):
 
 
 def states(workspace):
-    with LabelStore.open(workspace.store_path, read_only=True) as store:
+    with open_store(workspace.store_path, read_only=True) as store:
         return {item.sample_id: item.state for item in store.items()}
 
 
 def labels(workspace):
-    with LabelStore.open(workspace.store_path, read_only=True) as store:
+    with open_store(workspace.store_path, read_only=True) as store:
         return {record.sample_id: record.class_name for record in store.labels()}
 
 
@@ -72,7 +74,7 @@ def label_all(workspace):
 
 def gathered(workspace):
     told = []
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         found = gather(
             workspace,
             config(workspace),
@@ -284,9 +286,9 @@ def test_many_gone_images_are_set_aside_in_one_write(tmp_path, monkeypatch, is_n
     names = [f"{number:02d}.png" for number in range(30)]
     workspace = Workspace(make_workspace(tmp_path / "w", names))
     writes = []
-    real = LabelStore.set_states
+    real = SqliteStore.set_states
     monkeypatch.setattr(
-        LabelStore, "set_states", lambda self, states: (writes.append(states), real(self, states))
+        Store, "set_states", lambda self, states: (writes.append(states), real(self, states))
     )
     first = 1 if is_next_gone else 2
     with open_session(workspace, config(workspace), annotator="ann") as opener:

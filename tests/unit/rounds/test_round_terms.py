@@ -21,7 +21,7 @@ from dgaal_cli.rounds import record as round_record
 from dgaal_cli.rounds.resume_state import begun_terms, newest_terms
 from dgaal_cli.rounds.state import is_unfinished
 from dgaal_cli.simulation.oracle import answer_items, true_labels
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.training import checkpoint, runner
 
 POOL = "builtin:digits#test"  # 500 images
@@ -56,7 +56,7 @@ def workspace(tmp_path):
 
 def label(workspace, count):
     truth = true_labels(POOL, base=workspace.root)
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         done = {record.item_id for record in store.labels()}
         opened = store.open_query()
         items = (
@@ -148,12 +148,12 @@ def test_a_kill_after_the_last_save_leaves_no_query_in_the_way(workspace, monkey
     die_saved(workspace, monkeypatch, 1)
     shown = status(workspace, settings(workspace))
     assert (shown.state.open_query, shown.next_step) == (None, "query")
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         config = settings(workspace)
         terminal = LabelSession(store, config=config, workspace=workspace, annotator="ann")
         assert terminal.open().next_step == "query"
     assert query(workspace, settings(workspace), count=4).round == 1
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         assert store.counts().labeled == 12 + answered
 
 
@@ -257,20 +257,20 @@ def test_a_torn_line_of_the_log_is_left_out(tmp_path):
 def test_a_class_added_since_is_named_and_taken_back_it_goes_on(workspace):
     with pytest.raises(InterruptedRunError):
         begin(workspace, emit=at(StepDone, stop))
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         added = store.add_class("eleven").uid
     with pytest.raises(CheckpointError, match=r"cannot go on: class eleven was added since; take"):
         begin(workspace)
     shown = status(workspace, settings(workspace))
     assert (shown.hindrance, shown.next_step) == ("class eleven was added since", "train --fresh")
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         store.retire_class(added)
         uids = [record.uid for record in store.classes()]
         store.rename_class(uids[0], "null")
         store.reorder_classes(uids[::-1])
     with pytest.raises(CheckpointError, match="the order of the classes changed since"):
         begin(workspace)
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         store.reorder_classes(uids)
     assert status(workspace, settings(workspace)).next_step == "train"
     assert begin(workspace).round == 0

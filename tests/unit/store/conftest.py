@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import create_store
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Answer, NewItem, Query, QueryEntry
 
 
@@ -36,8 +37,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(path: Path, clock: FakeClock) -> Iterator[LabelStore]:
-    with LabelStore.create(path, workspace_id="w", clock=clock) as opened:
+def store(path: Path, clock: FakeClock) -> Iterator[Store]:
+    with create_store(path, workspace_id="w", clock=clock) as opened:
         yield opened
 
 
@@ -50,7 +51,7 @@ def make_item() -> Callable[..., NewItem]:
 class Asked:
     """A store with classes cat and dog, items 1..5 and an open query of items 3, 1, 2."""
 
-    store: LabelStore
+    store: Store
     cat: ClassUid
     dog: ClassUid
     number: int = 0
@@ -74,7 +75,7 @@ class Asked:
 
 
 @pytest.fixture
-def asked(store: LabelStore) -> Asked:
+def asked(store: Store) -> Asked:
     cat, dog = store.add_class("cat", "1"), store.add_class("dog", "2")
     store.add_items(new_item(f"{number}.png") for number in range(1, 6))
     entries = tuple(

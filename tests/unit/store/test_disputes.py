@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 from dgaal_cli.cli import app
 from dgaal_cli.ids import ItemId
 from dgaal_cli.labeling.disputes import disputes
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Answer, NewItem, Query, QueryEntry
 from dgaal_cli.workspace import Workspace
 
@@ -21,7 +22,7 @@ def run(root: Path, *words: str):
     return CliRunner().invoke(app, ["-C", str(root), *words], catch_exceptions=True)
 
 
-def say(store: LabelStore, who: str, item: int, name: str | None) -> None:
+def say(store: Store, who: str, item: int, name: str | None) -> None:
     answer = Answer(
         op_id=f"{who}{item}{name}",
         kind="cannot_tell" if name is None else "label",
@@ -34,7 +35,7 @@ def say(store: LabelStore, who: str, item: int, name: str | None) -> None:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     made = make_workspace(tmp_path, [HOSTILE.encode("utf-8", "surrogateescape"), "2.png", "3.png"])
-    with LabelStore.open(made / "labels.db") as store:
+    with open_store(made / "labels.db") as store:
         store.close_query(0)
         entries = tuple(QueryEntry(item_id=ItemId(n), rank=n) for n in (1, 2, 3))
         store.save_query(Query(round=1, strategy="x", model_sha=None, entries=entries), overlap=3)
@@ -63,7 +64,7 @@ def test_the_last_word_counts_and_the_answers_stay(root: Path):
     done = run(root, "labels", "adjudicate", name, "cat", "--annotator", "rev", "--note", "ears")
     assert done.exit_code == 0, done.output
     assert done.stdout == f"{name} is cat, says rev\n"
-    with LabelStore.open(root / "labels.db") as store:
+    with open_store(root / "labels.db") as store:
         assert [label.class_name for label in store.labels()] == ["cat", "cat", "dog"]
         (event,) = store.latest_events(1)
         assert (event.kind, event.annotator, event.note) == ("adjudicate", "rev", "ears")
@@ -79,7 +80,7 @@ def test_the_last_word_counts_and_the_answers_stay(root: Path):
         "settled": False,
         "left": 1,
     }
-    with LabelStore.open(root / "labels.db") as store:
+    with open_store(root / "labels.db") as store:
         assert store.labels()[0].class_name == "dog"
 
 
@@ -92,18 +93,18 @@ def test_the_last_word_counts_and_the_answers_stay(root: Path):
     ],
 )
 def test_what_is_not_there_is_told_and_nothing_is_stored(root: Path, words, told: str):
-    with LabelStore.open(root / "labels.db") as store:
+    with open_store(root / "labels.db") as store:
         before = store.watermark()
     done = run(root, "labels", "adjudicate", *words)
     assert done.exit_code == 1  # the runner sees the exception; the program exits with 2
     assert told in str(done.exception)
-    with LabelStore.open(root / "labels.db") as store:
+    with open_store(root / "labels.db") as store:
         assert store.watermark() == before
 
 
 def test_what_joins_a_query_is_asked_as_often_as_the_rest(tmp_path: Path):
     make_store(tmp_path / "labels.db", 3, overlap=2)
-    with LabelStore.open(tmp_path / "labels.db") as store:
+    with open_store(tmp_path / "labels.db") as store:
         store.add_items(
             [NewItem(sample_id="more.png", sha256=b"m" * 32, size_bytes=1, width=8, height=8)]
         )

@@ -24,7 +24,7 @@ def test_files_with_equal_bytes_share_one_item(store, make_item):
     added = store.add_items([make_item("a", "x"), make_item("b", "x"), make_item("c", "y")])
     assert added == AddedItems(new=2, duplicates=1, known=0, changed=0)
     assert [i.sample_id for i in store.items()] == ["a", "c"]
-    assert store.paths(ItemId(1)) == ["a", "b"]
+    assert store.item_by_sample(SampleId("a")).item_id == 1
     assert store.item_by_sample(SampleId("b")).item_id == 1
 
 
@@ -64,10 +64,10 @@ def test_a_name_that_no_file_can_have_is_refused(store, make_item):
 
 def test_an_unreadable_file_is_listed_and_its_item_set_aside(store, make_item):
     store.add_items([make_item("a", "x"), make_item("b", "x")])
-    store.mark_unreadable(SampleId("new"), "0 bytes")
-    store.mark_unreadable(SampleId("a"), "gone")
+    store.mark_unreadable([(SampleId("new"), "0 bytes")])
+    store.mark_unreadable([(SampleId("a"), "gone")])
     assert store.item(ItemId(1)).state == "ok"  # b still shows the same content
-    store.mark_unreadable(SampleId("b"), "gone too")
+    store.mark_unreadable([(SampleId("b"), "gone too")])
     assert store.item(ItemId(1)).state == "quarantined"
     assert store.quarantined() == [("a", "gone"), ("b", "gone too"), ("new", "0 bytes")]
     store.add_items([make_item("a", "x")])

@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 from dgaal_cli.api import labels as workflow
 from dgaal_cli.cli import app
 from dgaal_cli.errors import BusyError, UsageError, WorkspaceError
-from dgaal_cli.store import backups
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import create_store, open_store
 from dgaal_cli.store.records import Answer
+from dgaal_cli.store.sqlite import backups
 from dgaal_cli.workspace import Workspace
 
 runner = CliRunner()
@@ -28,7 +28,7 @@ def workspace(tmp_path: Path) -> Workspace:
     root = tmp_path / "ws"
     (root / "pool").mkdir(parents=True)
     (root / "dgaal.toml").write_text('version = 1\n[pool]\nsource = "pool"\n')
-    with LabelStore.create(root / "labels.db") as store:
+    with create_store(root / "labels.db") as store:
         uid = store.add_class("cat").uid
         store.add_class("dog")
         for number in range(3):
@@ -65,7 +65,7 @@ def test_labels_go_out_to_stdout_and_come_back(workspace, tmp_path):
         "new_classes": [],
         "is_dry_run": False,
     }
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         assert [(r.sample_id, r.class_name, r.annotator) for r in store.labels()] == [
             ("0.png", "cat", "sam"),
             ("1.png", "dog", "eve"),
@@ -91,7 +91,7 @@ def test_arrays_are_written_as_images(workspace, tmp_path):
     from dgaal_cli.store.records import NewItem
 
     entry = next(iter(open_source("pool.npz", base=workspace.root).entries()))
-    with LabelStore.create(workspace.store_path) as store:
+    with create_store(workspace.store_path) as store:
         uid = store.add_class("cat").uid
         store.add_items(
             [NewItem(sample_id=entry.id, sha256=b"x" * 32, size_bytes=1, width=4, height=4)]
@@ -106,7 +106,7 @@ def test_arrays_are_written_as_images(workspace, tmp_path):
 
 
 def test_the_log_tells_what_happened_newest_first(workspace):
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         store.undo("sam", "s")
     lines = run(workspace, "labels", "log").stdout.splitlines()
     assert lines[0].endswith("sam  undo of #1  0.png")
@@ -127,7 +127,7 @@ def test_stats_count_classes_people_and_provenance(workspace):
 
 def test_check_mends_what_the_history_explains(workspace):
     assert run(workspace, "labels", "check").stdout.startswith("sound: 1 events")
-    with LabelStore.open(workspace.store_path) as store, store._database.write() as connection:
+    with open_store(workspace.store_path) as store, store._database.write() as connection:
         connection.execute("DELETE FROM verdict")
     with pytest.raises(WorkspaceError, match="do not follow"):
         runner.invoke(
@@ -146,11 +146,11 @@ def test_a_backup_can_be_restored_and_the_damaged_store_is_kept(workspace):
     garbage = b"\xa5" * 9000
     workspace.store_path.write_bytes(garbage)
     with pytest.raises(WorkspaceError):
-        LabelStore.open(workspace.store_path)
+        open_store(workspace.store_path)
     restored = workflow.restore(workspace)
     assert (restored.backup, restored.events) == (made, 1)
     assert restored.set_aside.read_bytes() == garbage
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         assert [label.class_name for label in store.labels()] == ["cat"]
     assert not list(workspace.root.glob(".*tmp"))
 
@@ -182,7 +182,7 @@ def test_synthetic_images_go_out_only_when_asked_for(workspace, tmp_path):
     folder = workspace.round_path(0) / "synthetic"
     folder.mkdir(parents=True)
     (folder / "000001.png").write_bytes(b"drawn")
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         made = store.add_synthetic(
             [
                 NewSynthetic(
@@ -226,7 +226,7 @@ def test_classes_are_listed_added_renamed_ordered_and_removed(workspace):
     assert classes("--remove", "dog") == [("eel", 0), ("lynx", 1)]
     after = json.loads(run(workspace, "--json", "labels", "classes").stdout)
     assert after[1]["uid"] == before[0]["uid"]
-    with LabelStore.open(workspace.store_path) as store:
+    with open_store(workspace.store_path) as store:
         assert [label.class_name for label in store.labels()] == ["lynx"]
     said = run(workspace, "labels", "classes").stdout
     assert said == "      0  eel\n      1  lynx\n"

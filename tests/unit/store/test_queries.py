@@ -141,20 +141,11 @@ def test_two_people_are_never_offered_the_same_item(asked):
 
 
 def test_an_abandoned_item_is_offered_again_when_its_lease_ends(asked, clock):
-    lease = asked.store.next_task("ann", "a").lease
+    asked.store.next_task("ann", "a")
     clock.now += 119.9
     assert asked.store.next_task("bob", "b").item.item_id == 1
     clock.now += 0.2
     assert asked.store.next_task("bob", "b").item.item_id == 3
-    assert asked.store.renew(lease) is False
-
-
-def test_a_renewed_lease_lasts(asked, clock):
-    lease = asked.store.next_task("ann", "a").lease
-    clock.now += 100
-    assert asked.store.renew(lease) is True
-    clock.now += 100
-    assert asked.store.next_task("bob", "b").item.item_id == 1
 
 
 def test_a_restarted_terminal_gets_the_image_it_was_closed_on(asked):

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from dgaal_cli.errors import BusyError, StorageError, WorkspaceError
-from dgaal_cli.store import backups, labels
-from dgaal_cli.store.labels import LabelStore
+from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import ImportedLabel
+from dgaal_cli.store.sqlite import backups
 
 
 def test_a_backup_is_a_sound_store_of_its_own(asked, clock):
@@ -15,7 +15,7 @@ def test_a_backup_is_a_sound_store_of_its_own(asked, clock):
     assert copy.name == "labels-20231114T221320-000000Z-manual.db"
     assert backups.verify(copy) == 1
     asked.say("sam", "label", 1, asked.dog)
-    with LabelStore.open(copy, clock=clock) as old:
+    with open_store(copy, clock=clock) as old:
         assert {label.item_id for label in old.labels()} == {3}
         assert old.open_query().round == 0
 
@@ -42,7 +42,7 @@ def test_an_import_is_preceded_by_a_backup_of_what_was_there(asked):
 
 
 def test_answers_are_backed_up_every_so_often(asked, monkeypatch, path):
-    monkeypatch.setattr(labels, "BACKUP_EVERY", 2)
+    monkeypatch.setattr(backups, "EVERY", 2)
     asked.say("sam", "label", 3, asked.cat)
     assert backups.existing(path) == []
     asked.say("sam", "label", 1, asked.cat)
@@ -55,7 +55,7 @@ def test_answers_are_backed_up_every_so_often(asked, monkeypatch, path):
 
 
 def test_a_failing_backup_does_not_make_a_saved_answer_look_lost(asked, monkeypatch, path):
-    monkeypatch.setattr(labels, "BACKUP_EVERY", 1)
+    monkeypatch.setattr(backups, "EVERY", 1)
     (path.parent / "backups").write_text("in the way")
     receipt = asked.say("sam", "label", 3, asked.cat)
     assert receipt.event_id == 1
@@ -72,7 +72,7 @@ def test_no_trouble_of_a_backup_makes_a_saved_answer_look_lost(asked, monkeypatc
     def fail(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(labels, "BACKUP_EVERY", 1)
+    monkeypatch.setattr(backups, "EVERY", 1)
     monkeypatch.setattr(backups, "make", fail)
     assert asked.say("sam", "label", 3, asked.cat).event_id == 1
     assert asked.store.undo("sam", "s").event_id == 2
@@ -130,7 +130,7 @@ def test_check_and_rebuild_find_and_mend_a_present_state_that_lies(asked):
 
 @pytest.mark.parametrize("last", ["undo", "import"])
 def test_whatever_event_is_the_due_one_makes_the_copy(asked, monkeypatch, path, last):
-    monkeypatch.setattr(labels, "BACKUP_EVERY", 2)
+    monkeypatch.setattr(backups, "EVERY", 2)
     asked.say("sam", "label", 3, asked.cat)
     if last == "undo":
         asked.store.undo("sam", "s")
@@ -142,7 +142,6 @@ def test_whatever_event_is_the_due_one_makes_the_copy(asked, monkeypatch, path, 
 
 def test_a_copy_that_was_not_made_is_noticed_whatever_kept_it(asked, monkeypatch, path):
     monkeypatch.setattr(backups, "EVERY", 2)
-    monkeypatch.setattr(labels, "BACKUP_EVERY", 2)
     asked.say("sam", "label", 3, asked.cat)
     assert backups.overdue(path, events=1) is None
     asked.say("sam", "label", 1, asked.cat)

@@ -10,7 +10,6 @@ from typing import Any
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.ids import ClassUid, ItemId
-from dgaal_cli.store import items, projection
 from dgaal_cli.store.records import (
     Lease,
     Query,
@@ -19,6 +18,7 @@ from dgaal_cli.store.records import (
     Task,
     Upcoming,
 )
+from dgaal_cli.store.sqlite import items, projection
 
 _ENTRY = (
     "q.item_id, q.rank, q.score, q.percentile, q.nearest, q.predicted, q.probabilities, q.reason"
@@ -225,15 +225,6 @@ def take(
         "SELECT 1 FROM flagged WHERE item_id = ? AND annotator = ?", (item.item_id, annotator)
     ).fetchone()
     return Task(lease=lease, item=item, entry=_entry(rows[0][8:]), flagged=flagged is not None)
-
-
-def renew(connection: sqlite3.Connection, lease: Lease, *, expires: float, now: float) -> bool:
-    """Prolong a lease that has not run out."""
-    cursor = connection.execute(
-        "UPDATE lease SET expires = ? WHERE token = ? AND fence = ? AND expires > ?",
-        (expires, lease.token, lease.fence, now),
-    )
-    return cursor.rowcount == 1
 
 
 def is_live(

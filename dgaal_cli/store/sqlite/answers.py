@@ -10,7 +10,6 @@ from typing import Any, cast
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid, ItemId
-from dgaal_cli.store import classes, items, projection, queries
 from dgaal_cli.store.instants import to_microseconds
 from dgaal_cli.store.records import (
     Answer,
@@ -22,6 +21,7 @@ from dgaal_cli.store.records import (
     Task,
     Undone,
 )
+from dgaal_cli.store.sqlite import classes, items, projection, queries
 from dgaal_cli.version import __version__
 
 _UNDOABLE = "('label','cannot_tell','skip','flag','unflag','adjudicate')"

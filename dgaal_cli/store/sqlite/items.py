@@ -76,12 +76,6 @@ def every(connection: sqlite3.Connection) -> Iterator[ItemRecord]:
         yield record(row)
 
 
-def paths(connection: sqlite3.Connection, item_id: ItemId) -> list[SampleId]:
-    """Return every path at which the content was seen, first seen first."""
-    rows = connection.execute("SELECT path FROM path WHERE item_id = ? ORDER BY rowid", (item_id,))
-    return [decode_path(path) for (path,) in rows]
-
-
 def add(connection: sqlite3.Connection, new: Iterable[NewItem]) -> AddedItems:
     """Add pool images; equal bytes become one item with several paths."""
     told = Counter(_add_one(connection, item) for item in new)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ItemId
-from dgaal_cli.store import classes, items
-from dgaal_cli.store.answers import NewEvent, Operator, append
 from dgaal_cli.store.instants import from_iso
 from dgaal_cli.store.records import ImportedLabel, ImportReport
+from dgaal_cli.store.sqlite import classes, items
+from dgaal_cli.store.sqlite.answers import NewEvent, Operator, append
 
 INHERITING = "dgaal"
 """Annotator of inherited labels; no person has it on account."""

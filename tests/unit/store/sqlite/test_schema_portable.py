@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dgaal_cli.store import schema
+from dgaal_cli.store.sqlite import schema
 
 WORDS = (
     (r"INTEGER PRIMARY KEY AUTOINCREMENT", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),

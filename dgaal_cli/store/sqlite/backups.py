@@ -9,8 +9,8 @@ from pathlib import Path
 from dgaal_cli.atomic import sync_file, sync_folder
 from dgaal_cli.errors import StorageError, WorkspaceError
 from dgaal_cli.escaping import show
-from dgaal_cli.store import schema
-from dgaal_cli.store.connection import Database, discard, translate
+from dgaal_cli.store.sqlite import schema
+from dgaal_cli.store.sqlite.connection import Database, discard, translate
 
 KEPT = 5
 """Automatic copies kept; older ones are removed."""

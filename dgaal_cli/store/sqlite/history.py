@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from dgaal_cli.ids import ClassUid, ItemId
-from dgaal_cli.store import projection
 from dgaal_cli.store.instants import to_iso
-from dgaal_cli.store.items import decode_path
 from dgaal_cli.store.records import (
     AnswerRecord,
     Counts,
@@ -18,6 +16,8 @@ from dgaal_cli.store.records import (
     ShownAs,
     Verdict,
 )
+from dgaal_cli.store.sqlite import projection
+from dgaal_cli.store.sqlite.items import decode_path
 
 _LABEL = """SELECT i.item_id, i.sample, e.class_uid, c.name, e.provenance, e.annotator, e.round,
     e.event_id, ifnull(e.made_us, e.at_us), i.is_synthetic, i.parent

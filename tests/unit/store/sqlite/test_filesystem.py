@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dgaal_cli.store import filesystem
-from dgaal_cli.store.filesystem import is_remote, network_filesystem
+from dgaal_cli.store.sqlite import filesystem
+from dgaal_cli.store.sqlite.filesystem import is_remote, network_filesystem
 
 TABLE = rb"""22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
 40 22 0:40 / /home rw shared:2 - nfs4 host:/home rw,vers=4.2

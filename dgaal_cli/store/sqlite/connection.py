@@ -19,9 +19,9 @@ from pathlib import Path
 from dgaal_cli.atomic import sync_folder
 from dgaal_cli.errors import DgaalError, StorageError, UsageError, WorkspaceError
 from dgaal_cli.escaping import show
-from dgaal_cli.store import schema
-from dgaal_cli.store.filesystem import network_filesystem
-from dgaal_cli.store.gate import Gate, in_use
+from dgaal_cli.store.sqlite import schema
+from dgaal_cli.store.sqlite.filesystem import network_filesystem
+from dgaal_cli.store.sqlite.gate import Gate, in_use
 
 _STORAGE = {
     sqlite3.SQLITE_FULL: "the disk is full",

@@ -1,0 +1,66 @@
+"""From a URL to a store: which kind keeps the labels is decided here and nowhere else."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+from dgaal_cli.errors import UsageError
+from dgaal_cli.escaping import show
+from dgaal_cli.store.instants import Clock, system_clock
+from dgaal_cli.store.protocol import LEASE_S, Store, StoreLocation
+
+KINDS = {"sqlite": "dgaal_cli.store.sqlite.location:SqliteLocation"}
+"""Scheme of the URL to ``module:class``; a module is imported only when its kind is used."""
+
+_SCHEME = re.compile("([A-Za-z][A-Za-z0-9+.-]*):")
+
+
+def store_location(url: str | Path) -> StoreLocation:
+    """Return where a URL points, without opening anything.
+
+    Args:
+        url: ``sqlite:PATH``, or a path alone.
+
+    Raises:
+        UsageError: No such kind of store.
+    """
+    scheme = _SCHEME.match(url) if isinstance(url, str) else None
+    kind = scheme[1].lower() if scheme else "sqlite"
+    if kind not in KINDS:
+        raise UsageError(
+            f"there is no store of the kind {show(kind)}; use {' or '.join(KINDS)}:PATH"
+        )
+    module, _, attribute = KINDS[kind].partition(":")
+    place = url[scheme.end() :] if scheme and isinstance(url, str) else str(url)
+    return cast("StoreLocation", getattr(import_module(module), attribute)(place))
+
+
+def open_store(
+    url: str | Path,
+    *,
+    clock: Clock = system_clock,
+    read_only: bool = False,
+    lease_s: float = LEASE_S,
+    accepts_network_folder: bool = False,
+) -> Store:
+    """Open an existing store; see ``StoreLocation.open``."""
+    return store_location(url).open(
+        clock=clock,
+        read_only=read_only,
+        lease_s=lease_s,
+        accepts_network_folder=accepts_network_folder,
+    )
+
+
+def create_store(
+    url: str | Path,
+    *,
+    workspace_id: str | None = None,
+    clock: Clock = system_clock,
+    accepts_network_folder: bool = False,
+) -> Store:
+    """Make an empty store and open it; see ``StoreLocation.create``."""
+    return store_location(url).create(
+        workspace_id=workspace_id, clock=clock, accepts_network_folder=accepts_network_folder
+    )

@@ -1,0 +1,147 @@
+"""A SQLite store before it is opened: made, upgraded, backed up, restored."""
+
+import os
+import shutil
+import sqlite3
+import tempfile
+import uuid
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dgaal_cli.atomic import sync_folder
+from dgaal_cli.errors import UsageError, WorkspaceError
+from dgaal_cli.escaping import show
+from dgaal_cli.store.instants import Clock, system_clock, to_iso, to_microseconds
+from dgaal_cli.store.protocol import LEASE_S
+from dgaal_cli.store.records import Restored
+from dgaal_cli.store.sqlite import backups, filesystem, restore, schema
+from dgaal_cli.store.sqlite.connection import Database, create_file, is_wal_safe
+from dgaal_cli.store.sqlite.store import SqliteStore
+
+_NETWORK = "network_folder"
+"""In ``meta``: that the owner accepted one."""
+
+
+class SqliteLocation:
+    """A ``StoreLocation``; ``store.protocol`` documents the methods."""
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+
+    def exists(self) -> bool:
+        return self.path.exists()
+
+    def create(
+        self,
+        *,
+        workspace_id: str | None = None,
+        clock: Clock = system_clock,
+        accepts_network_folder: bool = False,
+    ) -> SqliteStore:
+        meta = {
+            "workspace_id": workspace_id or uuid.uuid4().hex,
+            "created": to_iso(to_microseconds(clock())),
+        }
+        create_file(self.path, meta)
+        return self.open(clock=clock, accepts_network_folder=accepts_network_folder)
+
+    @contextmanager
+    def build(
+        self, *, then: Callable[[], object], accepts_network_folder: bool = False
+    ) -> Generator[SqliteStore]:
+        with tempfile.TemporaryDirectory(prefix=".init-", dir=self.path.parent) as scratch:
+            made = SqliteLocation(str(Path(scratch, self.path.name)))
+            with made.create(accepts_network_folder=accepts_network_folder) as store:
+                yield store
+            moved: list[Path] = []
+            try:
+                for source, target in (
+                    (backups.folder_of(made.path), backups.folder_of(self.path)),
+                    (made.path, self.path),
+                ):
+                    if source.exists():
+                        os.rename(source, target)  # noqa: PTH104 - same call as atomic's
+                        moved.append(target)
+                sync_folder(self.path.parent)
+                then()
+            except BaseException:  # what stayed would make the next attempt refuse
+                for target in moved:
+                    shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+                raise
+
+    def open(
+        self,
+        *,
+        clock: Clock = system_clock,
+        read_only: bool = False,
+        lease_s: float = LEASE_S,
+        accepts_network_folder: bool = False,
+    ) -> SqliteStore:
+        database = Database(self.path, is_read_only=read_only)
+        try:
+            store = SqliteStore(database, clock=clock, lease_s=lease_s)
+            if not read_only:
+                _check_place(database, is_accepted=accepts_network_folder)
+            _upgrade(database, store)
+            database.check()
+        except BaseException:
+            database.close()
+            raise
+        return store
+
+    def backups(self) -> list[Path]:
+        return backups.existing(self.path)
+
+    def overdue(self, events: int) -> int | None:
+        return backups.overdue(self.path, events=events)
+
+    def restore(self, copy: Path | None = None) -> Restored:
+        restored = restore.restore(self.path, copy)
+        self.open().close()
+        return restored
+
+    def network_filesystem(self) -> str | None:
+        return filesystem.network_filesystem(self.path)
+
+    def engine(self) -> tuple[str, str]:
+        mode = "WAL" if is_wal_safe() else "rollback journal (this version's WAL has a known fault)"
+        return "sqlite", f"{sqlite3.sqlite_version}, {mode}"
+
+
+def _check_place(database: Database, *, is_accepted: bool) -> None:
+    """Refuse file systems on which SQLite's locks and syncs cannot be trusted."""
+    kind = filesystem.network_filesystem(database.path)
+    if kind is None:
+        return
+    with database.read() as connection:
+        row = connection.execute("SELECT value FROM meta WHERE key = ?", (_NETWORK,)).fetchone()
+    if row is not None and row[0] == "accepted":
+        return
+    if not is_accepted:
+        raise UsageError(
+            f"{show(str(database.path))} lies on a network file system ({show(kind)}), where "
+            "labels of two people can damage each other; move the workspace to a local disk, or "
+            "give 'dgaal labels check --i-know' once if only one person on one host labels here"
+        )
+    with database.write() as connection:
+        connection.execute(
+            "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT(key) DO UPDATE SET value = ?2",
+            (_NETWORK, "accepted"),
+        )
+
+
+def _upgrade(database: Database, store: SqliteStore) -> None:
+    version = database.version()
+    if version == schema.latest_version():
+        return
+    if database.is_read_only:
+        raise WorkspaceError(
+            f"{show(str(database.path))} has the older version {version}; "
+            "run 'dgaal labels check' once to bring it up to date"
+        )
+    store.back_up("upgrade")
+    with database.write() as connection:
+        # Another process may have upgraded it while this one waited at the gate.
+        found = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        schema.migrate(connection, version=found)

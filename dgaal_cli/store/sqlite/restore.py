@@ -1,0 +1,88 @@
+"""Putting a backup in the place of a store, which is set aside and never deleted."""
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+
+from dgaal_cli.atomic import replacing, sync_folder
+from dgaal_cli.errors import WorkspaceError
+from dgaal_cli.escaping import show
+from dgaal_cli.store.instants import system_clock, to_iso, to_microseconds
+from dgaal_cli.store.records import Restored
+from dgaal_cli.store.sqlite import backups
+from dgaal_cli.workspace import Workspace
+
+
+def restore(store: Path, copy: Path | None) -> Restored:
+    """Restore a backup; None takes the newest sound one.
+
+    Raises:
+        BusyError: Another process writes the store.
+        WorkspaceError: No backup is sound.
+    """
+    # The gate of the store is a lock of the workspace, named after the store's file.
+    with Workspace(store.parent).lock(store.name, doing="restoring the labels"):
+        chosen, events = _sound(store, copy)
+        _settle(store)
+        stamp = to_iso(to_microseconds(system_clock())).replace(":", "").replace("-", "")
+        aside = store.with_name(f"{store.name}.before-restore-{stamp}")
+        linked: list[tuple[Path, Path]] = []
+        try:
+            # A kill at any moment leaves the old store or the new one under the store's name.
+            with replacing(store) as stream:
+                stream.write(chosen.read_bytes())
+                _set_aside(store, aside, linked)
+        except BaseException:
+            if not store.exists() or (aside.exists() and store.samefile(aside)):
+                _take_back(linked)
+            raise
+    return Restored(backup=chosen, set_aside=aside if aside.exists() else None, events=events)
+
+
+def _settle(store: Path) -> None:
+    """Finish what a killed writer left in a journal, so that the store is whole without it."""
+    if any(path.exists() and path.stat().st_size for path in _journals(store)):
+        with contextlib.suppress(sqlite3.Error):  # damaged: its journal is kept beside it
+            connection = sqlite3.connect(f"{store.absolute().as_uri()}?mode=rw", uri=True)
+            with contextlib.closing(connection):
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+
+
+def _set_aside(store: Path, aside: Path, linked: list[tuple[Path, Path]]) -> None:
+    """Give a store and its journals second names, noted in ``linked``; take the journals away.
+
+    A journal that stayed would be played into the file that takes the store's name.
+    """
+    for old in (store, *_journals(store)):
+        if old.exists():
+            new = aside.with_name(old.name.replace(store.name, aside.name, 1))
+            os.link(old, new)
+            linked.append((old, new))
+    sync_folder(store.parent)
+    for journal in _journals(store):
+        journal.unlink(missing_ok=True)
+
+
+def _take_back(linked: list[tuple[Path, Path]]) -> None:
+    for old, new in linked:
+        with contextlib.suppress(OSError):
+            os.replace(new, old)  # noqa: PTH105 - where both are one file it does nothing
+            new.unlink(missing_ok=True)
+
+
+def _journals(store: Path) -> list[Path]:
+    return [store.with_name(store.name + suffix) for suffix in ("-journal", "-wal", "-shm")]
+
+
+def _sound(store: Path, copy: Path | None) -> tuple[Path, int]:
+    if copy is not None:
+        return copy, backups.verify(copy)
+    for candidate in backups.existing(store):
+        with contextlib.suppress(WorkspaceError, sqlite3.Error):
+            return candidate, backups.verify(candidate)
+    raise WorkspaceError(
+        f"there is no sound backup in {show(str(backups.folder_of(store)))}; "
+        "import an export with 'dgaal labels import' into a new workspace"
+    )
