@@ -87,8 +87,8 @@ def test_unreadable_files_are_kept_with_their_reason(tmp_path, pool):
 
 
 def test_status_and_doctor_tell_of_a_backup_that_failed(tmp_path, pool, monkeypatch):
-    monkeypatch.setattr(backups, "EVERY", 2)
     workspace = init(request(tmp_path / "w", pool, takes_labels=True)).workspace
+    monkeypatch.setattr(backups, "EVERY", 2)  # now the fourth event should have made one
     config = load_config(workspace.config_path, environment={})
     assert status(workspace, config).not_backed_up == 4
     told = {finding.name: finding for finding in doctor({}, workspace)}
