@@ -34,7 +34,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("dgaal_cli", "exporters"):
         shutil.copytree(ROOT / name, folder / name)
     page = (ROOT / "docs" / "add-a-format.md").read_text()
-    decoder, entry = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    decoder, entry = re.findall(r"```(?:python|text)\n(.*?)```", page, re.DOTALL)
     decoders = folder / "dgaal_cli" / "data" / "decoders"
     (decoders / "dgtest.py").write_text(decoder)
     registry = (decoders / "registry.py").read_text()
