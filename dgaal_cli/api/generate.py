@@ -26,6 +26,7 @@ from dgaal_cli.data.sources.selection import entries_at
 from dgaal_cli.errors import InputDataError, StorageError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
+from dgaal_cli.methods.registry import method_names
 from dgaal_cli.reports.pair_sheet import encode_png, pair_sheet
 from exporters.registry import SUFFIXES
 
@@ -149,8 +150,8 @@ def default_generator(root: Path) -> Path:
         if path.is_file():
             return path
     raise UsageError(
-        f"{show(str(root))} holds no generator; write one with 'dgaal export' (methods dgaal and "
-        "gaal), or name a file with -a"
+        f"{show(str(root))} holds no generator; write one with 'dgaal export' (methods "
+        f"{', '.join(method_names(lambda info: info.generator))}), or name a file with -a"
     )
 
 

@@ -15,7 +15,7 @@ from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import ConfigError, InputDataError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
-from dgaal_cli.methods.registry import check_method
+from dgaal_cli.methods.registry import check_method, method_info
 from dgaal_cli.store.open import store_location
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ImportedLabel, NewItem
@@ -94,6 +94,7 @@ def init(request: InitRequest, *, on_progress: Callable[[int], None] | None = No
     largest = build_config(tree).network.max_image_size
     side = network_side(found.median_side, largest=largest)
     config = build_config({**tree, "pool": {**pool, "image_size": side}})
+    check_method(config)
     made_root = not workspace.root.exists()
     try:
         workspace.root.mkdir(parents=True, exist_ok=True)
@@ -106,7 +107,7 @@ def init(request: InitRequest, *, on_progress: Callable[[int], None] | None = No
 
 
 def _check_request(request: InitRequest) -> None:
-    check_method(request.method)
+    method_info(request.method)
     if request.preset and request.preset not in preset_names():
         known = ", ".join(preset_names())
         raise ConfigError(f"unknown preset '{show(request.preset)}'; choose one of {known}")

@@ -14,7 +14,7 @@ from dgaal_cli.escaping import cell
 from dgaal_cli.events import Emit, QueryChosen, Warned
 from dgaal_cli.ids import ItemId, Row
 from dgaal_cli.methods.base import Ranking
-from dgaal_cli.methods.registry import SYNTHESIZING
+from dgaal_cli.methods.registry import METHODS
 from dgaal_cli.rounds.boundary_synthesis import (
     Guesses,
     keep_drawn,
@@ -114,7 +114,7 @@ def query(
         store.save_query(chosen, overlap=config.query.overlap)
         items = tuple(store.item(entry.item_id) for entry in entries)
         _write_csv(workspace, store, chosen, items)
-    if not data.can_learn and config.method != "random":
+    if not data.can_learn and METHODS[config.method].needs_labels:
         emit(
             Warned(
                 message=f"no labels of two classes yet, so {config.method} has nothing to learn "
@@ -172,7 +172,7 @@ def _check_junk(config: Config, store: Store, synthetic: int, emit: Emit) -> Non
             f"{told}: synthesis pauses for one query; ask this one without --synthetic, or raise "
             f"label.max_junk, which is {most:g}"
         )
-    if config.method in SYNTHESIZING:
+    if METHODS[config.method].draws_queries:
         emit(Warned(message=f"{told}; '{config.method}' asks nothing else: consider another"))
 
 
@@ -180,7 +180,7 @@ def _affordable(
     config: Config, store: Store, count: int | None, synthetic: int, *, left: int
 ) -> int:
     """How many images may be asked; an explicit wish that cannot be met is an error."""
-    if config.method in SYNTHESIZING:
+    if METHODS[config.method].draws_queries:
         if synthetic:
             raise UsageError(
                 f"'{config.method}' draws the images that it asks by itself; say how many with -n "

@@ -20,6 +20,7 @@ from dgaal_cli.errors import InputDataError, StorageError, UsageError
 from dgaal_cli.escaping import show, uncell
 from dgaal_cli.ids import SampleId
 from dgaal_cli.methods.gauges import health_warnings
+from dgaal_cli.methods.registry import REFERENCE
 from dgaal_cli.reports.confusion import draw_confusion
 from dgaal_cli.reports.contact_sheet import MAX_CELLS, draw_sheet
 from dgaal_cli.reports.curves import Difference, Series, draw_curves, draw_differences
@@ -28,7 +29,7 @@ from dgaal_cli.reports.page import Picture, Section, render
 from dgaal_cli.rounds.state import learning_curve, trained_rounds
 from dgaal_cli.simulation import table
 from dgaal_cli.simulation.grid import CACHE_NAME
-from dgaal_cli.simulation.plan import FULL_DATA, REFERENCE
+from dgaal_cli.simulation.plan import FULL_DATA
 from dgaal_cli.simulation.pool import LabeledPool, load_pool
 from dgaal_cli.simulation.records import RoundRecord
 from dgaal_cli.simulation.summary import Effect

@@ -45,8 +45,11 @@ class Context:
     def config(self, assignments: Iterable[str] = ()) -> "Config":
         """Read the workspace's configuration with ``--set`` values laid over it."""
         from dgaal_cli.config.load import configuration  # a third of the start of --help
+        from dgaal_cli.methods.registry import check_method
 
-        return configuration(self.workspace(), *assignments)
+        config = configuration(self.workspace(), *assignments)
+        check_method(config)
+        return config
 
     def note(self, text: str) -> None:
         """Tell the user something on stderr; silent with ``-q``."""

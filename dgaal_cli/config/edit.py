@@ -3,7 +3,7 @@
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dgaal_cli import atomic
@@ -15,12 +15,15 @@ from dgaal_cli.escaping import show
 _HEADER = re.compile(r"\s*\[")
 
 
-def set_values(path: Path, values: Mapping[str, str | int | bool]) -> Config:
+def set_values(
+    path: Path, values: Mapping[str, str | int | bool], *, check: Callable[[Config], None]
+) -> Config:
     """Set keys in a configuration file, or leave it exactly as it is.
 
     Args:
         path: The file.
         values: By dotted key of at most one section: ``{"method": "margin", "query.size": 50}``.
+        check: Raises ``ConfigError`` where the result cannot work for another reason.
 
     Returns:
         The configuration as it is now, environment included.
@@ -41,6 +44,7 @@ def set_values(path: Path, values: Mapping[str, str | int | bool]) -> Config:
     try:
         atomic.write_text(draft, text)
         config = load_config(draft, environment=os.environ)
+        check(config)
     finally:
         draft.unlink(missing_ok=True)
     if text != old:

@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import msgspec
 
-from dgaal_cli.config.schema import AcquisitionConfig, Config
+from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import ConfigError, StorageError, WorkspaceError
 from dgaal_cli.escaping import show
 from dgaal_cli.workspace import Workspace
@@ -310,18 +310,7 @@ def _check_ranges(config: Config) -> None:
             listed = ", ".join(map(str, allowed))
             value = show(str(_value(config, key)))
             raise ConfigError(f"'{key}' is {value}; choose one of {listed}")
-    _check_rule(config)
-    if not config.coevolve.is_on and config.method == "dgaal":
-        raise ConfigError(
-            "'coevolve.is_on' is false, but dgaal has no discriminator that goes on from round to "
-            "round beside the labels; leave it out, or choose dgaal-paper"
-        )
     task = config.classifier
-    if task.architecture == "linear-svm" and config.method == "ta-vaal":
-        raise ConfigError(
-            "'classifier.architecture' is linear-svm, whose training has no losses for ta-vaal's "
-            "ranker to learn from; choose another architecture or method"
-        )
     if task.architecture == "linear-svm" and task.semi_supervised == "fixmatch":
         raise ConfigError(
             "'classifier.semi_supervised' is fixmatch, but a linear-svm learns from labels alone; "
@@ -334,21 +323,3 @@ def _value(config: Config, key: str) -> Any:
     for part in key.split("."):
         node = getattr(node, part)
     return node
-
-
-_OWN_RULE = (
-    *("asal", "badge", "coreset", "dgaal", "dgaal-paper", "gaal", "gaal-deep", "gaal-mixed"),
-    *("probcover", "simple-gan", "typiclust"),
-)
-"""Methods that fill a query by a rule of their own rather than from scores."""
-
-
-def _check_rule(config: Config) -> None:
-    asked, usual = config.acquisition, AcquisitionConfig()
-    for key in ("rule", "beta", "sub_batches"):
-        if config.method in _OWN_RULE and getattr(asked, key) != getattr(usual, key):
-            raise ConfigError(
-                f"'acquisition.{key}' is {show(str(getattr(asked, key)))}, but {config.method} "
-                "fills its queries by a rule of its own; leave it out, or choose a method that "
-                "ranks by a score"
-            )

@@ -189,9 +189,7 @@ class LabelSession:
         from dgaal_cli.config.edit import set_values
         from dgaal_cli.methods.registry import check_method
 
-        if "method" in values:
-            check_method(str(values["method"]))
-        self._config = set_values(self._workspace.config_path, values)
+        self._config = set_values(self._workspace.config_path, values, check=check_method)
         words = ", ".join(f"{key} = {value}" for key, value in values.items())
         return self.view(note=f"dgaal.toml now says {words}")
 

@@ -73,8 +73,8 @@ class Ranking:
     picks: list[Row]
     """Rows to ask, first pick first; unique, all unlabeled."""
     synthesized: Drawn | None = None
-    """Images to ask besides ``picks``, which they count with; only from methods that the registry
-    lists as ``SYNTHESIZING``."""
+    """Images to ask besides ``picks``, which they count with; only from methods whose
+    ``MethodInfo.draws_queries`` is set."""
     promoted: list[int] = field(default_factory=list[int])
     """Positions among the synthesized images that join the labels with their inherited label."""
     strategy: str = ""

@@ -7,11 +7,9 @@ import numpy as np
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import Row
 from dgaal_cli.methods.base import Method, Redrawing
+from dgaal_cli.methods.registry import METHODS
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
-
-PUBLISHED = "dgaal-paper"
-MIN_CONFIDENCE = 0.5
 
 
 def doubtful_copies(
@@ -27,7 +25,7 @@ def doubtful_copies(
     """
     least = config.generation.min_confidence
     if least < 0:
-        least = 0.0 if config.method == PUBLISHED else MIN_CONFIDENCE
+        least = METHODS[config.method].min_confidence
     prediction = predict(method.classifier, drawn.pixels, data.device)
     return data.task.agreement(prediction, data.targets[drawn.parents]) < least
 
@@ -49,7 +47,7 @@ def parents_of_promoted(config: Config, data: RoundData, promoted: Sequence[int]
     known = [i for i in promoted if can_pass_on[data.synthetic.parents[i]]]
     if config.generation.copies_of_copies:
         return [Row(len(data.pixels) + i) for i in known]
-    if config.method == PUBLISHED:
+    if METHODS[config.method].keeps_candidate_count:
         return [Row(int(data.synthetic.parents[i])) for i in known]
     return []
 

@@ -1,74 +1,203 @@
-"""Names of the methods, without importing any: a dict of strings costs no torch."""
+"""All methods and what is true of each, without importing any: names cost no torch."""
 
 import difflib
+from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from dgaal_cli.errors import ConfigError
 from dgaal_cli.escaping import show
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from dgaal_cli.config.schema import Config
     from dgaal_cli.methods.base import Method, TaskShape
 
+REFERENCE = "random"
+"""The method that every other one is compared with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodInfo:
+    """What is known of a method before it is built; the contract tests check each fact."""
+
+    factory: str
+    """``package.module:Class`` below ``dgaal_cli.methods``."""
+    is_classic: bool = False
+    """A baseline without an adversary or a generator: what other methods must not lose to."""
+    has_sampler: bool = True
+    """Scores each image by itself, so that a sampler can be exported."""
+    generator: Literal["", "parents", "prior"] = ""
+    """What an exported generator draws from: parent images or a latent prior; "" for none."""
+    draws_queries: bool = False
+    """Queries consist of synthesized images; a person or a model oracle labels them."""
+    has_own_query_rule: bool = False
+    """Fills a query by its own rule, not from scores by ``[acquisition]``."""
+    has_own_task_model: bool = False
+    """The task model T is not the configured network."""
+    needs_labels: bool = True
+    """Ranks at random, or by typical images, until there are labels of two classes."""
+    min_confidence: float = 0.5
+    """What ``generation.min_confidence`` -1 means: the least probability that T must give the label
+    that a synthesized copy inherits, 0..1."""
+    keeps_candidate_count: bool = False
+    """Redraws the parents of copies that joined the labels, so that candidates do not run out."""
+    refuses: "Mapping[tuple[str, object], str]" = field(
+        default_factory=dict[tuple[str, object], str]
+    )
+    """Settings that cannot work with it: (key, value) and how the sentence about it goes on."""
+
+
 METHODS = {
-    "asal": "dgaal_cli.methods.gaal.pool_queries:Asal",
-    "badge": "dgaal_cli.methods.badge:Badge",
-    "bald": "dgaal_cli.methods.bayesian:Bald",
-    "coreset": "dgaal_cli.methods.coreset:CoreSet",
-    "dal": "dgaal_cli.methods.dal.method:Dal",
-    "dbal": "dgaal_cli.methods.bayesian:Dbal",
-    "dgaal": "dgaal_cli.methods.dgaal.method:Dgaal",
-    "dgaal-paper": "dgaal_cli.methods.dgaal.published:PublishedDgaal",
-    "ensemble": "dgaal_cli.methods.ensemble:Ensemble",
-    "entropy": "dgaal_cli.methods.uncertainty:Entropy",
-    "gaal": "dgaal_cli.methods.gaal.synthesis:Gaal",
-    "gaal-deep": "dgaal_cli.methods.gaal.synthesis:GaalDeep",
-    "gaal-mixed": "dgaal_cli.methods.gaal.synthesis:GaalMixed",
-    "least-confidence": "dgaal_cli.methods.uncertainty:LeastConfidence",
-    "margin": "dgaal_cli.methods.uncertainty:Margin",
-    "probcover": "dgaal_cli.methods.coverage:ProbCover",
-    "random": "dgaal_cli.methods.random_sampling:RandomSampling",
-    "self-taught": "dgaal_cli.methods.gaal.pool_queries:SelfTaught",
-    "simple-gan": "dgaal_cli.methods.gaal.synthesis:SimpleGan",
-    "sraal": "dgaal_cli.methods.sraal.method:Sraal",
-    "svm-active": "dgaal_cli.methods.gaal.pool_queries:SvmActive",
-    "ta-vaal": "dgaal_cli.methods.ta_vaal.method:TaVaal",
-    "typiclust": "dgaal_cli.methods.coverage:TypiClust",
-    "vaal": "dgaal_cli.methods.vaal.method:Vaal",
-    "vaal-released": "dgaal_cli.methods.vaal.released:VaalReleased",
-    "waal": "dgaal_cli.methods.waal.method:Waal",
+    "asal": MethodInfo(
+        factory="gaal.pool_queries:Asal",
+        has_sampler=False,
+        generator="prior",
+        has_own_query_rule=True,
+    ),
+    "badge": MethodInfo(factory="badge:Badge", is_classic=True, has_own_query_rule=True),
+    "bald": MethodInfo(factory="bayesian:Bald", is_classic=True),
+    "coreset": MethodInfo(factory="coreset:CoreSet", is_classic=True, has_own_query_rule=True),
+    "dal": MethodInfo(factory="dal.method:Dal"),
+    "dbal": MethodInfo(factory="bayesian:Dbal", is_classic=True),
+    "dgaal": MethodInfo(
+        factory="dgaal.method:Dgaal",
+        generator="parents",
+        has_own_query_rule=True,
+        refuses={
+            ("coevolve.is_on", False): ", but dgaal has no discriminator that goes on from round "
+            "to round beside the labels; leave it out, or choose dgaal-paper"
+        },
+    ),
+    "dgaal-paper": MethodInfo(
+        factory="dgaal.published:PublishedDgaal",
+        generator="parents",
+        has_own_query_rule=True,
+        min_confidence=0.0,
+        keeps_candidate_count=True,
+    ),
+    "ensemble": MethodInfo(factory="ensemble:Ensemble", is_classic=True),
+    "entropy": MethodInfo(factory="uncertainty:Entropy", is_classic=True),
+    "gaal": MethodInfo(
+        factory="gaal.synthesis:Gaal",
+        has_sampler=False,
+        generator="prior",
+        draws_queries=True,
+        has_own_query_rule=True,
+    ),
+    "gaal-deep": MethodInfo(
+        factory="gaal.synthesis:GaalDeep",
+        has_sampler=False,
+        generator="prior",
+        draws_queries=True,
+        has_own_query_rule=True,
+    ),
+    "gaal-mixed": MethodInfo(
+        factory="gaal.synthesis:GaalMixed",
+        has_sampler=False,
+        generator="prior",
+        draws_queries=True,
+        has_own_query_rule=True,
+    ),
+    "least-confidence": MethodInfo(factory="uncertainty:LeastConfidence", is_classic=True),
+    "margin": MethodInfo(factory="uncertainty:Margin", is_classic=True),
+    "probcover": MethodInfo(
+        factory="coverage:ProbCover",
+        is_classic=True,
+        has_sampler=False,
+        has_own_query_rule=True,
+        needs_labels=False,
+    ),
+    "random": MethodInfo(
+        factory="random_sampling:RandomSampling",
+        is_classic=True,
+        has_sampler=False,
+        needs_labels=False,
+    ),
+    "self-taught": MethodInfo(
+        factory="gaal.pool_queries:SelfTaught", has_sampler=False, has_own_task_model=True
+    ),
+    "simple-gan": MethodInfo(
+        factory="gaal.synthesis:SimpleGan",
+        has_sampler=False,
+        generator="prior",
+        draws_queries=True,
+        has_own_query_rule=True,
+        needs_labels=False,
+    ),
+    "sraal": MethodInfo(factory="sraal.method:Sraal"),
+    "svm-active": MethodInfo(factory="gaal.pool_queries:SvmActive", is_classic=True),
+    "ta-vaal": MethodInfo(
+        factory="ta_vaal.method:TaVaal",
+        refuses={
+            ("classifier.architecture", "linear-svm"): ", whose training has no losses for "
+            "ta-vaal's ranker to learn from; choose another architecture or method"
+        },
+    ),
+    "typiclust": MethodInfo(
+        factory="coverage:TypiClust",
+        is_classic=True,
+        has_sampler=False,
+        has_own_query_rule=True,
+        needs_labels=False,
+    ),
+    "vaal": MethodInfo(factory="vaal.method:Vaal"),
+    "vaal-released": MethodInfo(factory="vaal.released:VaalReleased"),
+    "waal": MethodInfo(factory="waal.method:Waal"),
 }
 
-SYNTHESIZING = frozenset({"gaal", "gaal-deep", "gaal-mixed", "simple-gan"})
-"""Methods that ask images which they draw themselves; a person or a model oracle names them."""
 
-CLASSIC = frozenset(
-    {
-        *("random", "margin", "entropy", "least-confidence", "badge", "bald", "dbal", "ensemble"),
-        *("coreset", "typiclust", "probcover", "svm-active"),
-    }
-)
-"""Baselines without an adversary or a generator: what a method must not lose to."""
-
-OWN_LEARNER = frozenset({"self-taught"})
-"""Methods whose T is not the configured network; they are compared as systems, not as queries."""
+def method_names(is_wanted: "Callable[[MethodInfo], object]") -> list[str]:
+    """Names of the methods of which ``is_wanted`` is true, in alphabetical order."""
+    return [name for name, info in METHODS.items() if is_wanted(info)]
 
 
-def check_method(name: str) -> None:
-    """Raise ``ConfigError`` with the nearest name unless ``name`` is a method."""
+def method_info(name: str) -> MethodInfo:
+    """Look a method up.
+
+    Raises:
+        ConfigError: There is no method of that name; the nearest is named.
+    """
     if name not in METHODS:
         near = difflib.get_close_matches(name, METHODS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(METHODS)}"
         raise ConfigError(f"unknown method '{show(name)}'; {hint}")
+    return METHODS[name]
+
+
+def check_method(config: "Config") -> None:
+    """Check that the configured method exists and can work with the settings.
+
+    Raises:
+        ConfigError: It does not, or it cannot.
+    """
+    from dgaal_cli.config.schema import AcquisitionConfig
+
+    info = method_info(config.method)
+    for (key, value), why in info.refuses.items():
+        section, _, name = key.partition(".")
+        if getattr(getattr(config, section), name) == value:
+            raise ConfigError(f"'{key}' is {str(value).lower()}{why}")
+    if not info.has_own_query_rule:
+        return
+    for name in ("rule", "beta", "sub_batches"):
+        value = getattr(config.acquisition, name)
+        if value != getattr(AcquisitionConfig(), name):
+            raise ConfigError(
+                f"'acquisition.{name}' is {show(str(value))}, but {config.method} fills its "
+                "queries by a rule of its own; leave it out, or choose a method that ranks by a "
+                "score"
+            )
 
 
 def load_method(config: "Config", shape: "TaskShape") -> "Method":
     """Build the configured method with freshly initialized networks; imports torch.
 
     Raises:
-        ConfigError: There is no method of that name.
+        ConfigError: There is no method of that name, or the settings do not fit it.
     """
-    check_method(config.method)
-    module, _, name = METHODS[config.method].partition(":")
-    return cast("Method", getattr(import_module(module), name)(config, shape))
+    check_method(config)
+    module, _, name = METHODS[config.method].factory.partition(":")
+    factory = getattr(import_module(f"dgaal_cli.methods.{module}"), name)
+    return cast("Method", factory(config, shape))

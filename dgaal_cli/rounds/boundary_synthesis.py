@@ -6,6 +6,7 @@ from dgaal_cli.errors import UsageError
 from dgaal_cli.ids import ClassUid, Row
 from dgaal_cli.methods.base import Drawn, Ranking
 from dgaal_cli.methods.informativeness import boundary_closeness
+from dgaal_cli.methods.registry import method_names
 from dgaal_cli.rounds.load_round import Trained
 from dgaal_cli.rounds.synthesis import save_synthetic
 from dgaal_cli.store.protocol import Store
@@ -51,7 +52,8 @@ def synthesize_at_boundary(
     drawn = trained.method.synthesize(data, [Row(int(row)) for row in nearest], seed)
     if drawn is None:
         raise UsageError(
-            f"the method '{trained.method.name}' has no generator; use --synthetic with dgaal"
+            f"the method '{trained.method.name}' redraws no images; use --synthetic with "
+            + " or ".join(method_names(lambda info: info.generator == "parents"))
         )
     scores = boundary_closeness(predict(network, drawn.pixels, data.device).probabilities)
     best = np.argsort(-scores, kind="stable")[:count]

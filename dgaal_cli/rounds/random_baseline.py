@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from dgaal_cli.config.schema import Config
+from dgaal_cli.methods.registry import REFERENCE
 from dgaal_cli.rounds.learning_curve import learning_curve
 from dgaal_cli.workspace import Workspace
 
@@ -56,7 +57,7 @@ def random_beside(workspace: Workspace, config: Config) -> RandomCurve:
 def _simulated(result: dict[str, Any], workspace: Workspace, config: Config) -> RandomCurve:
     own = {_rooted(spec, workspace) for spec in (config.pool.source, config.pool.test) if spec}
     played = {os.path.normpath(spec) for spec in (result["pool"], result["test"]) if spec}
-    random = next((row for row in result["methods"] if row["method"] == "random"), None)
+    random = next((row for row in result["methods"] if row["method"] == REFERENCE), None)
     if random is None or not own & played:
         return RandomCurve()
     points = [(round(p["annotations"]), float(p["accuracy"])) for p in random["curve"]]

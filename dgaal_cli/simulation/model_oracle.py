@@ -14,8 +14,8 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.encoders.registry import load_encoder
 from dgaal_cli.methods.base import TaskShape
 from dgaal_cli.methods.fresh import fresh_method
+from dgaal_cli.methods.registry import REFERENCE
 from dgaal_cli.networks.classifier import Classifier
-from dgaal_cli.simulation.plan import REFERENCE
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.runner import run_phases

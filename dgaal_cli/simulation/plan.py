@@ -9,10 +9,8 @@ from dgaal_cli.config.load import build_config, parse_assignment
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import ConfigError, UsageError
 from dgaal_cli.escaping import show
-from dgaal_cli.methods.registry import check_method
+from dgaal_cli.methods.registry import REFERENCE, check_method, method_info
 
-REFERENCE = "random"
-"""The arm that every other one is compared with."""
 FULL_DATA = "all-labels"
 """Name of the reference line: T trained on every label of the pool."""
 
@@ -110,7 +108,7 @@ def parse_methods(text: str) -> tuple[Arm, ...]:
                 f"--methods {show(text)!r} is not understood; write random,margin or "
                 "dgaal[generation.share=0;coevolve.folds=2]"
             )
-        check_method(name)
+        method_info(name)
         settings = tuple(s.strip() for s in inside.removesuffix("]").split(";") if s.strip())
         arms.append(Arm(method=name, settings=settings))
     return tuple(arms)
@@ -147,8 +145,10 @@ def check(plan: Plan) -> None:
         raise UsageError("the test share must lie between 0 and 1, and so must the confidence")
     _check_protocol(plan)
     for arm in plan.arms:
-        check_method(arm.method)
-        config_of(plan, arm, seed=0, image_size=plan.image_size, channels=plan.channels)
+        method_info(arm.method)
+        check_method(
+            config_of(plan, arm, seed=0, image_size=plan.image_size, channels=plan.channels)
+        )
 
 
 def _check_protocol(plan: Plan) -> None:

@@ -20,11 +20,12 @@ from dgaal_cli.ids import ItemId, Row
 from dgaal_cli.methods.base import Drawn, Method, Ranking, TaskShape
 from dgaal_cli.methods.fresh import begin_with, fresh_method, origins_of
 from dgaal_cli.methods.inheritance import doubtful_copies, parents_of_promoted
+from dgaal_cli.methods.registry import REFERENCE
 from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.simulation.guessing import measure_guesses
 from dgaal_cli.simulation.model_oracle import ModelOracle, train_on_all, train_oracle
 from dgaal_cli.simulation.noise import noisy_labels, parse_noise
-from dgaal_cli.simulation.plan import FULL_DATA, REFERENCE, Arm, Plan, config_of
+from dgaal_cli.simulation.plan import FULL_DATA, Arm, Plan, config_of
 from dgaal_cli.simulation.pool import LabeledPool, absent_at_start, first_rows, rows_of_seed
 from dgaal_cli.simulation.records import Absent, Guesses, RoundRecord, Seconds
 from dgaal_cli.simulation.synthetic import SyntheticPool

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dgaal_cli.methods.registry import CLASSIC
-from dgaal_cli.simulation.plan import FULL_DATA, REFERENCE
+from dgaal_cli.methods.registry import REFERENCE, method_names
+from dgaal_cli.simulation.plan import FULL_DATA
 from dgaal_cli.simulation.records import Guesses, RoundRecord
 from dgaal_cli.simulation.statistics import (
     Curve,
@@ -19,6 +19,9 @@ from dgaal_cli.simulation.statistics import (
     mean_curve,
     paired_difference,
 )
+
+CLASSIC = frozenset(method_names(lambda info: info.is_classic))
+"""Baselines: a record may name a method that this version does not have."""
 
 Trials = Mapping[int, Sequence[RoundRecord]]
 """Records of one arm by seed, rounds ascending."""

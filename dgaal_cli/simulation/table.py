@@ -5,10 +5,11 @@ from dataclasses import asdict
 from typing import Any
 
 from dgaal_cli.escaping import show
-from dgaal_cli.methods.registry import CLASSIC
-from dgaal_cli.simulation.plan import REFERENCE, Plan
+from dgaal_cli.methods.registry import REFERENCE
+from dgaal_cli.simulation.plan import Plan
 from dgaal_cli.simulation.statistics import CONFIDENCE, Estimate
 from dgaal_cli.simulation.summary import (
+    CLASSIC,
     ENOUGH_OF_FULL,
     Effect,
     MethodSummary,

@@ -10,15 +10,16 @@ import torch
 from small_rounds import build, runner, small_config, small_data, trained
 
 from dgaal_cli import interruption
-from dgaal_cli.errors import ConfigError, InterruptedRunError
+from dgaal_cli.errors import InterruptedRunError
 from dgaal_cli.events import StepDone
 from dgaal_cli.methods.dgaal.deploy import DeployedGenerator
 from dgaal_cli.methods.gaal.deploy import DeployedPrior
-from dgaal_cli.methods.registry import METHODS, OWN_LEARNER, SYNTHESIZING, check_method
+from dgaal_cli.methods.registry import METHODS, method_names
 from dgaal_cli.methods.samples import SHOWN, sample_drawings
 from dgaal_cli.training.checkpoint import module_tensors
 
 EVERY = pytest.mark.parametrize("name", sorted(METHODS))
+SYNTHESIZING = set(method_names(lambda info: info.draws_queries))
 ASKING_THE_POOL = pytest.mark.parametrize("name", sorted(set(METHODS) - SYNTHESIZING))
 DRAWING = pytest.mark.parametrize("name", sorted(SYNTHESIZING))
 
@@ -228,7 +229,7 @@ def test_labels_of_one_class_are_no_error(name, tmp_path):
     assert _asked(method.rank(one_class, 4, 0)) == 4
 
 
-@pytest.mark.parametrize("name", sorted(set(METHODS) - OWN_LEARNER))
+@pytest.mark.parametrize("name", method_names(lambda info: not info.has_own_task_model))
 def test_the_task_model_starts_from_the_same_weights_whatever_the_method(name):
     reference = build(small_config("random")).classifier.state_dict()
     ours = build(small_config(name)).classifier.state_dict()
@@ -309,8 +310,3 @@ def _asked(ranking):
     """Different images asked, whatever their kind."""
     drawn = 0 if ranking.synthesized is None else len(ranking.synthesized.pixels)
     return len(set(ranking.picks)) + drawn
-
-
-def test_an_unknown_method_names_the_nearest():
-    with pytest.raises(ConfigError, match="did you mean 'dgaal'"):
-        check_method("dgall")

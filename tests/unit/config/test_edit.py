@@ -4,6 +4,7 @@ import pytest
 
 from dgaal_cli.config.edit import set_values
 from dgaal_cli.errors import ConfigError
+from dgaal_cli.methods.registry import check_method
 
 TEXT = """# mine
 method = "dgaal"  # keep
@@ -28,7 +29,7 @@ def path(tmp_path):
 
 
 def test_values_change_and_everything_else_stays(path):
-    config = set_values(path, {"query.size": 50, "method": "margin"})
+    config = set_values(path, {"query.size": 50, "method": "margin"}, check=check_method)
     assert (config.query.size, config.method) == (50, "margin")
     expected = TEXT.replace("size = 24   #", "size = 50   #").replace('"dgaal"', '"margin"')
     assert path.read_text() == expected
@@ -37,7 +38,7 @@ def test_values_change_and_everything_else_stays(path):
 
 def test_missing_keys_and_sections_are_added_where_they_belong(path):
     path.write_text('[pool]\nsource = "x"\n\n[label]\ngate_ms = 90\n')
-    set_values(path, {"query.size": 7, "method": "random", "label.hints": True})
+    set_values(path, {"query.size": 7, "method": "random", "label.hints": True}, check=check_method)
     assert path.read_text() == (
         'method = "random"\n[pool]\nsource = "x"\n\n[label]\ngate_ms = 90\nhints = true\n\n'
         "[query]\nsize = 7\n"
@@ -47,9 +48,15 @@ def test_missing_keys_and_sections_are_added_where_they_belong(path):
 @pytest.mark.parametrize("size", [0, -3])
 def test_a_value_out_of_range_leaves_the_file(path, size):
     with pytest.raises(ConfigError):
-        set_values(path, {"query.size": size})
+        set_values(path, {"query.size": size}, check=check_method)
     assert path.read_text() == TEXT
     assert [p.name for p in path.parent.iterdir()] == ["dgaal.toml"]
+
+
+def test_settings_that_the_method_cannot_take_leave_the_file(path):
+    with pytest.raises(ConfigError, match="rule of its own"):
+        set_values(path, {"method": "badge", "acquisition.beta": 2}, check=check_method)
+    assert path.read_text() == TEXT
 
 
 @pytest.mark.parametrize(
@@ -63,5 +70,5 @@ def test_a_value_out_of_range_leaves_the_file(path, size):
 def test_a_file_written_another_way_is_left_to_its_author(path, text):
     path.write_text(text)
     with pytest.raises(ConfigError, match="by hand"):
-        set_values(path, {"query.size": 9})
+        set_values(path, {"query.size": 9}, check=check_method)
     assert path.read_text() == text

@@ -134,17 +134,3 @@ def test_no_assignment_text_raises_anything_but_a_config_error(text):
     except ConfigError:
         return
     assert keys
-
-
-@pytest.mark.parametrize("key", [{"rule": "power"}, {"beta": 0.5}, {"sub_batches": 4}])
-@pytest.mark.parametrize("method", ["dgaal", "dgaal-paper", "badge", "coreset", "gaal-mixed"])
-def test_a_switch_over_scores_is_refused_by_a_method_without_them(method, key):
-    with pytest.raises(ConfigError, match=f"{method} fills its queries by a rule of its own"):
-        build_config(POOL | {"method": method, "acquisition": key})
-    assert build_config(POOL | {"method": "margin", "acquisition": key}).method == "margin"
-
-
-def test_a_linear_machine_has_no_losses_for_a_ranker():
-    tree = POOL | {"method": "ta-vaal", "classifier": {"architecture": "linear-svm"}}
-    with pytest.raises(ConfigError, match="no losses for ta-vaal's ranker"):
-        build_config(tree)

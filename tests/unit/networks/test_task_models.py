@@ -10,7 +10,7 @@ from torch.nn.functional import adaptive_avg_pool2d, cross_entropy
 
 from dgaal_cli.config.load import build_config
 from dgaal_cli.errors import ConfigError
-from dgaal_cli.methods.registry import METHODS, OWN_LEARNER, load_method
+from dgaal_cli.methods.registry import load_method, method_names
 from dgaal_cli.networks.resnet18 import ResNet18
 from dgaal_cli.networks.task_models import build_classifier
 from dgaal_cli.networks.vgg16 import COPIES, Vgg16
@@ -210,7 +210,7 @@ def test_every_architecture_learns_and_resumes_to_the_bit(architecture, tmp_path
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("name", sorted(set(METHODS) - OWN_LEARNER))
+@pytest.mark.parametrize("name", method_names(lambda info: not info.has_own_task_model))
 def test_every_method_builds_the_configured_task_model(name, architecture):
     config = small_config(name, classifier={"architecture": architecture})
     method = load_method(config, SHAPE)

@@ -1,0 +1,87 @@
+"""What the registry knows of methods without importing them."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import grimp
+import pytest
+
+from dgaal_cli.config.load import build_config
+from dgaal_cli.errors import ConfigError
+from dgaal_cli.methods.registry import METHODS, check_method, method_info, method_names
+
+POOL = {"pool": {"source": "unused"}}
+README = Path(__file__).parents[3] / "README.md"
+
+
+@pytest.mark.parametrize("key", [{"rule": "power"}, {"beta": 0.5}, {"sub_batches": 4}])
+@pytest.mark.parametrize("method", ["dgaal", "dgaal-paper", "badge", "coreset", "gaal-mixed"])
+def test_a_switch_over_scores_is_refused_by_a_method_without_them(method, key):
+    with pytest.raises(ConfigError, match=f"{method} fills its queries by a rule of its own"):
+        check_method(build_config(POOL | {"method": method, "acquisition": key}))
+    check_method(build_config(POOL | {"method": "margin", "acquisition": key}))
+
+
+def test_a_linear_machine_has_no_losses_for_a_ranker():
+    tree = POOL | {"method": "ta-vaal", "classifier": {"architecture": "linear-svm"}}
+    with pytest.raises(ConfigError, match="no losses for ta-vaal's ranker"):
+        check_method(build_config(tree))
+    check_method(build_config(tree | {"method": "vaal"}))
+
+
+def test_dgaal_needs_its_discriminator_beside_the_labels():
+    tree = POOL | {"coevolve": {"is_on": False}}
+    with pytest.raises(ConfigError, match=r"'coevolve\.is_on' is false, but dgaal .* dgaal-paper"):
+        check_method(build_config(tree | {"method": "dgaal"}))
+    check_method(build_config(tree | {"method": "dgaal-paper"}))
+
+
+def test_an_unknown_method_names_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean 'dgaal'"):
+        method_info("dgall")
+    with pytest.raises(ConfigError, match="unknown method 'gal'"):
+        check_method(build_config(POOL | {"method": "gal"}))
+
+
+def test_the_readme_table_names_every_method_once():
+    rows = [line for line in README.read_text().splitlines() if line.startswith("| ")]
+    start = rows.index("| family | methods |")
+    named = re.findall(r"`([a-z-]+)`", " ".join(rows[start + 2 : start + 8]))
+    assert sorted(named) == sorted(METHODS)
+
+
+def test_methods_are_listed_by_fact():
+    assert method_names(lambda info: info.generator == "parents") == ["dgaal", "dgaal-paper"]
+    assert method_names(lambda _info: True) == sorted(METHODS)
+
+
+def test_listing_methods_imports_neither_torch_nor_numpy():
+    code = (
+        "import sys; import dgaal_cli.methods.registry as r; assert len(r.METHODS) > 20; "
+        "sys.exit(bool({'torch', 'numpy', 'msgspec'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def foreign_imports(graph: grimp.ImportGraph) -> set[tuple[str, str]]:
+    """Imports between the files or folders of two methods."""
+    owners = {info.factory.split(".")[0].split(":")[0] for info in METHODS.values()}
+    found = set()
+    for owner in owners:
+        own = f"dgaal_cli.methods.{owner}"
+        for module in {own, *graph.find_descendants(own)}:
+            for other in graph.find_modules_directly_imported_by(module):
+                parts = other.split(".")
+                if parts[:2] == ["dgaal_cli", "methods"] and len(parts) > 2:
+                    found |= {(module, other)} if parts[2] in owners - {owner} else set()
+    return found
+
+
+def test_methods_do_not_import_each_other():
+    graph = grimp.build_graph("dgaal_cli", cache_dir=None)
+    assert foreign_imports(graph) == set()
+    planted = ("dgaal_cli.methods.waal.method", "dgaal_cli.methods.vaal.samplers")
+    graph.add_import(importer=planted[0], imported=planted[1])
+    assert foreign_imports(graph) == {planted}
