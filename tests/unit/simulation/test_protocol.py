@@ -13,7 +13,7 @@ from dgaal_cli.errors import CheckFailedError
 from dgaal_cli.methods.base import Drawn
 from dgaal_cli.methods.dgaal.published import PublishedDgaal
 from dgaal_cli.methods.random_sampling import RandomSampling
-from dgaal_cli.methods.registry import METHODS
+from dgaal_cli.methods.registry import METHODS, MethodInfo
 from dgaal_cli.simulation import protocol
 from dgaal_cli.simulation.plan import Arm
 from dgaal_cli.simulation.protocol import measure_full_data, run_trial
@@ -90,7 +90,7 @@ def _methods(monkeypatch):
     SEEN.clear()
     kinds = {kind.name: kind for kind in (Spy, Repeater, Dreamer, Painter)}
     for name in kinds:
-        monkeypatch.setitem(METHODS, name, "a:b")
+        monkeypatch.setitem(METHODS, name, MethodInfo(factory="a:b"))
     from dgaal_cli.methods import fresh, registry
 
     def load(config, shape):
