@@ -33,11 +33,12 @@ class Badge(TaskModelOnly):
             return random_ranking(data, count, seed, strategy=COLD_START)
         rows = data.unlabeled_rows
         prediction = predict(self.classifier, data.pixels[rows], data.device)
-        lengths = gradient_lengths(prediction.probabilities, prediction.features)
+        probabilities = prediction.image_probabilities
+        lengths = gradient_lengths(probabilities, prediction.features)
         positions: list[int] = []
         if count and len(rows):
             positions = gradient_seeding(
-                prediction.probabilities,
+                probabilities,
                 prediction.features,
                 min(count, len(rows)),
                 first=int(lengths.argmax()),

@@ -52,7 +52,7 @@ class Ensemble(ByScore):
     def score(self, data: RoundData, rows: np.ndarray, seed: int) -> np.ndarray:
         """Variation ratio of all members."""
         votes = [
-            predict(member, data.pixels[rows], data.device).probabilities
+            predict(member, data.pixels[rows], data.device).image_probabilities
             for member in (self.classifier, *self.others)
         ]
         return variation_ratio(np.stack(votes))

@@ -101,7 +101,7 @@ def test_the_same_seed_draws_the_same_and_another_seed_does_not(name, rounds):
 @DRAWING
 def test_more_can_be_drawn_than_the_pool_has_left(name, rounds):
     method, data = rounds[name]
-    few = replace(data, is_usable=data.is_labeled)
+    few = replace(data, is_usable=data.is_labeled.copy())
     few.is_usable[-2:] = True
     assert len(method.rank(few, 70, 0).synthesized.pixels) == 70
 

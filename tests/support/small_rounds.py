@@ -108,9 +108,9 @@ def no_synthetic() -> SyntheticImages:
     return no_synthetic_images(8, 1, TASK)
 
 
-def build(config: Config, *, number: int = 0) -> Method:
+def build(config: Config, *, number: int = 0, shape: TaskShape = SHAPE) -> Method:
     with initializing(config.seed, number, "networks"):
-        method = load_method(config, SHAPE)
+        method = load_method(config, shape)
     with initializing(config.seed, number, "classifier"):
         method.classifier.initialize()
     return method
@@ -132,10 +132,10 @@ def runner(method: Method, phases: list[Phase], folder: Path, **changes: Any) ->
     return Runner(**{**values, **changes})
 
 
-def trained(config: Config, data: RoundData, folder: Path) -> Method:
+def trained(config: Config, data: RoundData, folder: Path, *, shape: TaskShape = SHAPE) -> Method:
     """Train one round of the configured method."""
     folder.mkdir(parents=True, exist_ok=True)
-    method = build(config, number=data.number)
+    method = build(config, number=data.number, shape=shape)
     phases = [*method.learn(data), *method.adapt(data)]
     runner(method, phases, folder).run(phases)
     return method

@@ -202,7 +202,7 @@ class Dgaal:
         choice = rule.choose(
             closeness=closeness,
             unlabeled_logits=votes[rows],
-            probabilities=doubt.probabilities,
+            probabilities=doubt.image_probabilities,
             features=doubt.features,
             count=count,
             share=self.discriminator_share(data, auc, count),

@@ -80,9 +80,9 @@ class Sraal(PoolSampling):
     def targets(self, data: RoundData) -> Tensor | None:
         """What D shall say of every pool row: 1 for labeled ones, else w (1 - u) of T."""
         unlabeled = data.unlabeled_rows
-        probabilities = predict(self.classifier, data.pixels[unlabeled], data.device).probabilities
+        prediction = predict(self.classifier, data.pixels[unlabeled], data.device)
         said = np.ones(len(data.pixels), np.float32)
-        certainty = 1.0 - uncertainty_indicator(probabilities)
+        certainty = 1.0 - uncertainty_indicator(prediction.image_probabilities)
         said[unlabeled] = self.config.vaal.certainty_weight * certainty
         return torch.from_numpy(said)
 

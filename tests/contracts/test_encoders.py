@@ -1,0 +1,187 @@
+"""Every encoder of the registry, and one that is none of it, keeps what ``encoders.base`` says."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small_encoders import LINE, ProjectionEncoder
+from small_rounds import TASK, small_config, small_data, trained
+from torch import Tensor
+
+from dgaal_cli.encoders.base import Encoder, Features, Normalization
+from dgaal_cli.encoders.registry import ENCODERS, check_side, load_encoder, side_for
+from dgaal_cli.errors import ConfigError, MissingExtraError
+from dgaal_cli.methods.base import TaskShape
+from dgaal_cli.networks.classifier import Classifier
+from dgaal_cli.training.classifier import accuracy
+
+
+@pytest.fixture(autouse=True)
+def _projection_is_registered(monkeypatch):
+    for kind, target in LINE.items():
+        monkeypatch.setitem(ENCODERS, kind, target)
+
+
+EVERY = pytest.mark.parametrize("source", [*ENCODERS, *LINE])
+
+
+def pixels_for(encoder: Encoder, count: int = 5) -> Tensor:
+    side, channels = encoder.image_size, encoder.channels
+    values = np.random.default_rng(3).integers(256, size=(count, side, side, channels))
+    return torch.from_numpy(values.astype(np.uint8))
+
+
+def load(source: str, *, channels: int = 3) -> Encoder:
+    return load_encoder(source, image_size=8, channels=channels)
+
+
+def check_batches(encoder: Encoder) -> None:
+    """Neither neighbors nor their number change an image's features, and nothing is drawn."""
+    pixels = pixels_for(encoder)
+    whole, again = encoder.features(pixels), encoder.features(pixels)
+    assert torch.equal(whole.vector, again.vector)
+    for row in range(len(pixels)):
+        alone = encoder.features(pixels[row : row + 1])
+        assert torch.allclose(alone.vector[0], whole.vector[row], atol=1e-5)
+        if whole.map is not None and alone.map is not None:
+            assert torch.allclose(alone.map[0], whole.map[row], atol=1e-5)
+
+
+def check_normalization(encoder: Encoder) -> None:
+    """Stored bytes are normalized inside, and how belongs to the digest and to the features."""
+    own = encoder.normalization
+    assert len(own.mean) == len(own.deviation) == encoder.channels
+    assert all(0 <= value <= 1 for value in own.mean)
+    assert all(value > 0 for value in own.deviation)
+    other = copy.deepcopy(encoder)
+    other.normalization = Normalization(mean=own.mean, deviation=(0.1,) * encoder.channels)
+    assert other.digest != encoder.digest
+
+
+@EVERY
+@pytest.mark.parametrize("channels", [1, 3])
+def test_features_have_the_promised_shapes(source, channels):
+    encoder = load(source, channels=channels)
+    for count in (0, 1, 5):
+        found = encoder.features(pixels_for(encoder, count))
+        assert found.vector.shape == (count, encoder.dimension)
+        assert found.vector.dtype == torch.float32
+        if found.map is not None:
+            assert found.map.shape[0] == count
+            assert found.map.ndim == 4
+    assert torch.isfinite(found.vector).all()
+
+
+@EVERY
+def test_features_depend_on_their_own_image_alone(source):
+    check_batches(load(source))
+
+
+@EVERY
+def test_normalization_is_inside_and_part_of_the_digest(source):
+    check_normalization(load(source))
+
+
+@EVERY
+def test_the_digest_is_of_what_features_depend_on(source):
+    one, same = load(source), load(source)
+    assert one.digest == same.digest
+    assert len(bytes.fromhex(one.digest)) == 32
+    assert load(source, channels=1).digest != one.digest
+
+
+def test_other_weights_have_another_digest():
+    one, other = load("projection:a"), load("projection:bb")
+    assert one.digest != other.digest
+    pixels = pixels_for(one)
+    assert not torch.equal(one.features(pixels).vector, other.features(pixels).vector)
+
+
+@EVERY
+def test_a_task_model_takes_normalized_images(source):
+    network = shape_on(source).task_model(small_config())
+    assert isinstance(network, Classifier)
+    outputs, features = network(torch.zeros(2, 1, 8, 8))
+    assert outputs.shape == (2, 2)
+    assert features.shape == (2, network.feature_width)
+
+
+def shape_on(source: str) -> TaskShape:
+    return TaskShape(encoder=load(source, channels=1), task=TASK)
+
+
+class Neighborly(ProjectionEncoder):
+    """A broken encoder: centers each batch."""
+
+    def features(self, pixels: Tensor) -> Features:
+        found = super().features(pixels)
+        return Features(vector=found.vector - found.vector.mean(0), map=found.map)
+
+
+class Careless(ProjectionEncoder):
+    """A broken encoder: its digest is its name's."""
+
+    digest = "00" * 32
+
+
+def test_an_encoder_that_sees_neighbors_is_caught():
+    with pytest.raises(AssertionError):
+        check_batches(Neighborly(image_size=8, channels=3))
+
+
+def test_an_encoder_whose_digest_is_blind_is_caught():
+    with pytest.raises(AssertionError):
+        check_normalization(Careless(image_size=8, channels=3))
+
+
+def test_an_unknown_encoder_names_the_nearest_and_exits_with_2():
+    with pytest.raises(
+        ConfigError, match="unknown encoder 'pixel'; did you mean 'pixels'"
+    ) as found:
+        load_encoder("pixel", image_size=8, channels=1)
+    assert found.value.exit_code == 2
+    with pytest.raises(ConfigError, match="known: pixels"):
+        load_encoder("zzz:resnet", image_size=8, channels=1)
+    with pytest.raises(ConfigError, match="takes nothing after a colon"):
+        load_encoder("pixels:fine", image_size=8, channels=1)
+
+
+def test_a_missing_package_names_the_install_line_and_exits_with_2(monkeypatch):
+    monkeypatch.setitem(ENCODERS, "elsewhere", "small_encoders:Elsewhere")
+    expected = r"a_package_of_nobody.*python -m pip install 'dgaal\[timm\]'"
+    with pytest.raises(MissingExtraError, match=expected) as found:
+        load_encoder("elsewhere:x", image_size=8, channels=1)
+    assert found.value.exit_code == 2
+
+
+def test_sides_are_the_encoders():
+    assert side_for("pixels", 20, limit=64) == 32
+    assert side_for("pixels", 100, limit=32) == 32
+    assert side_for("projection", 9, limit=12) == 12
+    check_side("projection", 12)
+    with pytest.raises(ConfigError, match=r"'pool.image_size' is 12; encoder 'pixels' takes 8, 16"):
+        check_side("pixels", 12)
+
+
+@pytest.mark.parametrize("name", ["margin", "coreset", "badge", "dgaal"])
+def test_a_round_runs_on_an_encoder_with_frozen_weights(name, tmp_path):
+    """Two rounds in memory: learn, rank, answer, learn again."""
+    shape = shape_on("projection:x")
+    data = small_data(labeled=8)
+    before = shape.encoder.digest
+    method = trained(small_config(name), data, tmp_path / "0", shape=shape)
+    picks = method.rank(data, 6, 0).picks
+    assert len(set(picks)) == 6
+    assert set(picks) <= set(data.unlabeled_rows.tolist())
+    truth = np.asarray(data.test_targets)
+    data = replace(data, number=1)
+    data.targets[picks], data.is_labeled[picks] = truth[picks], True
+    method = trained(small_config(name), data, tmp_path / "1", shape=shape)
+    value, _, count = accuracy(method.classifier, data)
+    assert value is not None
+    assert value > 0.9  # chance is 0.5
+    assert count == len(truth)
+    assert shape.encoder.digest == before
+    assert not [key for key in method.modules["classifier"].state_dict() if "head" not in key]
