@@ -7,11 +7,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("name", [".github/workflows/ci.yml", "README.md"])
-def test_deep_tests_run_wherever_they_lie(name):
-    (line,) = (line for line in (ROOT / name).read_text().splitlines() if "pytest -m deep" in line)
-    folders = [word for word in line.split() if word.startswith("tests")]
-    deep = [path for path in (ROOT / "tests").rglob("test_*.py") if "mark.deep" in path.read_text()]
-    assert len(deep) > 10
-    for path in deep:
-        assert any(path.is_relative_to(ROOT / folder) for folder in folders), path
+@pytest.mark.parametrize("name", [".github/workflows/ci.yml", "README.md", "CONTRIBUTING.md"])
+def test_deep_tests_run_wherever_they_lie(name: str):
+    """No command names a folder, a file or a keyword, which would leave deep tests out."""
+    lines = [line for line in (ROOT / name).read_text().splitlines() if "pytest -m deep" in line]
+    assert lines
+    for line in lines:
+        words = line.partition("pytest -m deep")[2].split()
+        assert not any(word.startswith(("tests", "-k", "--ignore", "--deselect")) for word in words)

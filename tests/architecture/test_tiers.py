@@ -16,7 +16,16 @@ ROOT = Path(__file__).parents[2]
 
 def collected(selection: str) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--collect-only", "-n0", "-m", selection, "tests"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "--collect-only",
+            "-n0",
+            "-m",
+            selection or "slow or not slow",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -40,7 +49,13 @@ def test_every_line_of_the_table_names_a_test():
 
 def test_control_a_line_that_names_no_test_is_found():
     nodes = ["tests/a.py::test_b[x-1]", "tests/a.py::TestC::test_d"]
-    lines = ["tests/a.py::test_b", "tests/a.py::test", "tests/a.py::TestC", "tests/b.py", "tests/a.py"]
+    lines = [
+        "tests/a.py::test_b",
+        "tests/a.py::test",
+        "tests/a.py::TestC",
+        "tests/b.py",
+        "tests/a.py",
+    ]
     assert unused_lines(lines, nodes) == ["tests/a.py::test", "tests/b.py"]
 
 
@@ -89,7 +104,16 @@ class TestPlugins:
         file = suite.path / "durations.json"
         file.write_text(json.dumps(recorded))
         done = suite.runpytest_inprocess(
-            "-p", "durations", "-p", "shards", f"--durations-file={file}", "-p", "no:xdist", "-p", "no:asyncio", *more
+            "-p",
+            "durations",
+            "-p",
+            "shards",
+            f"--durations-file={file}",
+            "-p",
+            "no:xdist",
+            "-p",
+            "no:asyncio",
+            *more,
         )
         return done.stdout.str()
 

@@ -96,7 +96,9 @@ class Durations:
         if slower:
             terminalreporter.section("tests of the fast tier that take far longer than recorded")
             for name, share, old in slower:
-                terminalreporter.line(f"{share:.0f} loops of {self._loop_s:.2f} CPU-s instead of {old:.0f}: {name}")
+                terminalreporter.line(
+                    f"{share:.0f} loops of {self._loop_s:.2f} CPU-s instead of {old:.0f}: {name}"
+                )
         if self._is_recording:
             text = json.dumps(merged(recorded, self._shares), indent=0)
             self._file.write_text(f"{text}\n", "utf-8")
@@ -105,8 +107,14 @@ class Durations:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("durations")
-    group.addoption("--record-durations", action="store_true", help="Write tests' shares of a calibration loop into the file.")
-    group.addoption("--durations-file", type=Path, default=FILE, help="Recorded shares; tests/durations.json.")
+    group.addoption(
+        "--record-durations",
+        action="store_true",
+        help="Write tests' shares of a calibration loop into the file.",
+    )
+    group.addoption(
+        "--durations-file", type=Path, default=FILE, help="Recorded shares; tests/durations.json."
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

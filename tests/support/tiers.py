@@ -1,9 +1,13 @@
 """The three tiers: fast tests carry no mark, ``slow`` ones run in CI too, ``deep`` ones on demand.
 
+``pytest`` alone runs the fast tier. Files and tests that are named on the command line run whether
+they are slow or not; deep ones run with ``-m deep`` only.
+
 A test is slow by a mark beside it, by a line of ``tests/slow_tests.txt``, or because it runs a
 method that the fast tier leaves out in a suite over all methods.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -12,6 +16,9 @@ import pytest
 FILE = Path(__file__).parents[1] / "slow_tests.txt"
 FAST_METHODS = frozenset({"random", "margin", "vaal", "dgaal", "gaal"})
 """Suites over all methods run these in the fast tier and the others in the slow one."""
+
+MAX_PROCESSES = 4
+"""Each imports torch; more of them wait for one another."""
 
 
 def slow_lines(text: str) -> list[str]:
@@ -35,6 +42,23 @@ def runs_other_method(item: pytest.Item, methods: Iterable[str]) -> bool:
     call = getattr(item, "callspec", None)
     values = call.params.values() if call else ()
     return any(isinstance(v, str) and v in methods and v not in FAST_METHODS for v in values)
+
+
+def is_whole_suite(config: pytest.Config) -> bool:
+    """Whether no file, folder or test was named."""
+    return config.args_source is pytest.Config.ArgsSource.TESTPATHS
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the tier where ``-m`` does not."""
+    if not config.option.markexpr:
+        whole = is_whole_suite(config)
+        config.option.markexpr = "not slow and not deep" if whole else "not deep"
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run the whole suite in parallel, and what was named in this process."""
+    return min(MAX_PROCESSES, len(os.sched_getaffinity(0))) if is_whole_suite(config) else 0
 
 
 @pytest.hookimpl(tryfirst=True)
