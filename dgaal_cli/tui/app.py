@@ -16,7 +16,7 @@ from textual.screen import Screen
 from dgaal_cli.tui import messages
 from dgaal_cli.tui.bridge import Bridge, LabelView
 from dgaal_cli.tui.screens.keys import key_name
-from dgaal_cli.tui.screens.label import LabelScreen
+from dgaal_cli.tui.screens.registry import TaskScreen, load_screen
 from dgaal_cli.tui.screens.saving import UNSAVED_EXIT, Keeping
 from dgaal_cli.tui.screens.training import TrainingDialog
 from dgaal_cli.tui.settings import Settings
@@ -75,7 +75,11 @@ class LabelApp(App[int]):
 
     def __init__(self, bridge: Bridge, view: LabelView, settings: Settings) -> None:
         super().__init__()
-        self._label_screen = LabelScreen(bridge, view, settings)
+        self._bridge = bridge
+        self._settings = settings
+        screen = load_screen(settings.task)(bridge, view, settings)
+        self._first_screen: Screen[None] = screen
+        self._label_screen: TaskScreen = screen
         self._gallery = settings.gallery
         self.has_panicked = False
         """A thread of Textual has died; the terminal could not go on."""
@@ -98,10 +102,10 @@ class LabelApp(App[int]):
 
     def get_default_screen(self) -> Screen[None]:
         """Return the label screen, so that the first frame is already it."""
-        return self._label_screen
+        return self._first_screen
 
     @property
-    def label_screen(self) -> LabelScreen:
+    def label_screen(self) -> TaskScreen:
         """The screen below all dialogs."""
         return self._label_screen
 
@@ -122,12 +126,12 @@ class LabelApp(App[int]):
 
     def post_display_hook(self) -> None:
         """Tell the screens with a gate that a frame has gone out."""
-        if self._label_screen.is_mounted:
+        if self._first_screen.is_mounted:
             self._label_screen.painted()
         if not (self._running and self.screen_stack):
             return
         screen = self.screen
-        if screen is not self._label_screen and isinstance(screen, Gated):
+        if screen is not self._first_screen and isinstance(screen, Gated):
             screen.painted()
 
     def action_interrupt(self) -> None:
@@ -143,8 +147,8 @@ class LabelApp(App[int]):
 
         Then it is a key as others, and on a screen without that command it does nothing.
         """
-        if "ctrl+z" not in self._label_screen.settings.keys.chosen():
-            self._label_screen.send_held()
+        if "ctrl+z" not in self._settings.keys.chosen():
+            self._label_screen.release_held()
             super().action_suspend_process()
         elif isinstance(self.screen, Keyed):
             self.screen.on_key(events.Key("ctrl+z", None))
@@ -152,7 +156,7 @@ class LabelApp(App[int]):
     async def on_event(self, event: events.Event) -> None:
         """Note every key press when it was made, for the gates, before any screen hears of it."""
         if isinstance(event, events.Key) and not event.is_forwarded:
-            settings = self._label_screen.settings
+            settings = self._settings
             lag = time.monotonic() - event.time
             at = settings.clock() - (lag if lag > STALL_S else 0.0)
             settings.trail.hear(event, key_name(event), at)
@@ -189,8 +193,8 @@ class LabelApp(App[int]):
     def _hang_up(self) -> None:
         # The terminal is gone: nothing can be drawn or restored. Finish the commit and leave.
         self.stop_training()
-        self._label_screen.send_held()
-        self._label_screen.bridge.close()
+        self._label_screen.release_held()
+        self._bridge.close()
         os._exit(HUNG_UP)
 
 

@@ -54,7 +54,7 @@ class Bridge:
         return self._opening.result()
 
     def call(
-        self, work: Callable[[LabelSession], LabelView], deliver: Callable[[Outcome], None]
+        self, work: Callable[[LabelSession], LabelView], deliver: Callable[[Outcome], object]
     ) -> None:
         """Run ``work``; ``deliver`` gets the view or the error, in the store's thread."""
 

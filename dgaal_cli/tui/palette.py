@@ -8,7 +8,7 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from dgaal_cli.tui.actions import Action
 from dgaal_cli.tui.keymap import Command, spell_key
-from dgaal_cli.tui.screens.label import LabelScreen
+from dgaal_cli.tui.screens.registry import TaskScreen
 
 JUDGED = ("move", "confirm", "cannot_tell")
 """Not offered beside the label screen: they answer what is seen, or need a direction."""
@@ -51,21 +51,18 @@ class LabelCommands(Provider):
 
     def _commands(self) -> Sequence[Command | Action]:
         screen = self.screen
-        if isinstance(screen, LabelScreen):
-            return list(dict.fromkeys(screen.keymap.commands.values()))
+        if isinstance(screen, TaskScreen):
+            return screen.commands
         if isinstance(screen, Acting):
             return [action for action in screen.actions if action.name not in JUDGED]
         return []
 
     def _words(self, command: Command | Action) -> str:
-        screen = self.screen
-        is_main = isinstance(screen, LabelScreen)
-        keys = screen.keymap.keys_of(command.name) if is_main else command.keys
-        return f"{command.title}   {' '.join(spell_key(key) for key in keys)}"
+        return f"{command.title}   {' '.join(spell_key(key) for key in command.keys)}"
 
     def _run(self, name: str) -> None:
         screen = self.screen
-        if isinstance(screen, LabelScreen):
+        if isinstance(screen, TaskScreen):
             screen.do(name)
         elif isinstance(screen, Acting):
             screen.act(name)

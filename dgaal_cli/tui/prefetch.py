@@ -130,7 +130,7 @@ class Prefetcher:
                 self._wake.notify()
 
     def find_file(
-        self, sample_id: SampleId, deliver: Callable[[str], None], *, is_synthetic: bool
+        self, sample_id: SampleId, deliver: Callable[[str], object], *, is_synthetic: bool
     ) -> None:
         """Find an image's file in the thread; ``deliver`` gets its path, or nothing."""
 

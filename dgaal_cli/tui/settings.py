@@ -25,6 +25,8 @@ class Settings:
     hints: bool
     make_reader: Callable[[], Reader]
     train_command: Callable[[Step], list[str]]
+    task: str = "classification"
+    """What a label is; which screen asks for it."""
     clock: Callable[[], float] = field(default=time.monotonic)
     is_review_first: bool = False
     is_learner_wanted: bool = True

@@ -188,13 +188,13 @@ async def ready(app, pilot) -> None:
     screen = app.label_screen
     for _ in range(3000):
         await pilot.pause(0.01)
-        scene_view = screen.scene_view
-        shown = screen.view.history[:5] if scene_view._thumb_rows else ()
+        scene_view = screen.shown.scene_view
+        shown = screen.shown.view.history[:5] if scene_view._thumb_rows else ()
         thumbs = [g for g in shown if scene_view._thumb(g.item_id, scene_view._thumb_rows) is None]
         if (
-            screen.gate.elapsed_ms() is not None
-            and not screen.pending
-            and not screen._flash
+            screen.shown.gate.elapsed_ms() is not None
+            and not screen.answers.pending
+            and not screen.notices.pieces
             and not thumbs
         ):
             return
@@ -212,7 +212,7 @@ async def answer(app, pilot, clock, count: int) -> None:
     """Answer as the names say; the synthetic image is a three or a nine."""
     for _ in range(count):
         await ready(app, pilot)
-        name = Path(app.label_screen.image.sample_id).stem.partition("-")[0]
+        name = Path(app.label_screen.shown.image.sample_id).stem.partition("-")[0]
         await press(app, pilot, clock, str(NAMES.index(name) if name in NAMES else 3))
     await ready(app, pilot)
 

@@ -12,8 +12,9 @@ from dgaal_cli.events import encode
 from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.store.open import open_store
 from dgaal_cli.tui.app import LabelApp
-from dgaal_cli.tui.bridge import Bridge
-from dgaal_cli.tui.keymap import OwnKeys
+from dgaal_cli.tui.bridge import Bridge, LabelView, Press, QueryImage
+from dgaal_cli.tui.gate import Gate
+from dgaal_cli.tui.keymap import Keymap, OwnKeys
 from dgaal_cli.tui.render.choose import Mode
 from dgaal_cli.tui.screens.label import LabelScreen
 from dgaal_cli.tui.settings import Settings
@@ -36,6 +37,30 @@ class Terminal:
     def screen(self) -> LabelScreen:
         return self.app.label_screen
 
+    @property
+    def view(self) -> LabelView:
+        return self.screen.shown.view
+
+    @property
+    def image(self) -> QueryImage | None:
+        return self.screen.shown.image
+
+    @property
+    def gate(self) -> Gate:
+        return self.screen.shown.gate
+
+    @property
+    def keymap(self) -> Keymap:
+        return self.screen.shown.keymap
+
+    @property
+    def pending(self) -> Press | None:
+        return self.screen.answers.pending
+
+    @property
+    def busy(self) -> str:
+        return self.screen.answers.busy
+
     async def until(self, claim: Callable[[], object], what: str = "") -> None:
         end = time.monotonic() + 120.0
         while time.monotonic() < end:
@@ -47,9 +72,9 @@ class Terminal:
     async def settle(self) -> None:
         """Wait until nothing is in flight and the image, if any, is on the screen."""
         screen = self.screen
-        await self.until(lambda: not screen.pending and not screen.busy, "for the store")
-        if screen.is_current and screen.image and not screen.has_class("-too-small"):
-            await self.until(lambda: screen.gate.elapsed_ms() is not None, "for the image")
+        await self.until(lambda: not self.pending and not self.busy, "for the store")
+        if screen.is_current and self.image and not screen.has_class("-too-small"):
+            await self.until(lambda: self.gate.elapsed_ms() is not None, "for the image")
 
     async def press(self, *keys: str) -> None:
         for key in keys:

@@ -41,9 +41,9 @@ async def test_labeling_goes_on_after_a_training_that_failed(terminal):
     async with terminal(asked=1, train={"train": FAILING}) as t:
         await fail(t)
         await t.pilot.press("b")
-        await t.until(lambda: t.screen.is_current and t.screen.image, "for another image")
+        await t.until(lambda: t.screen.is_current and t.image, "for another image")
         await t.settle()
-        assert t.screen.view.progress.left == 11  # all that the small pool has
+        assert t.view.progress.left == 11  # all that the small pool has
         assert "chosen at random, as the round is not trained" in t.text()
         await t.press("4")
         assert len(t.labels()) == 2
@@ -108,10 +108,10 @@ async def test_a_query_that_cannot_be_chosen_is_replaced_by_random_images(termin
         assert "The round is trained, but no images were chosen" in t.dialog()
         seem_trained(workspace, 1)
         await t.pilot.press("b")
-        await t.until(lambda: t.screen.is_current and t.screen.image, "for an image")
+        await t.until(lambda: t.screen.is_current and t.image, "for an image")
         await t.settle()
-        assert (t.screen.view.round, t.screen.view.strategy) == (1, "random")
-        assert t.screen.image.reason == "chosen at random, as the method chose none"
+        assert (t.view.round, t.view.strategy) == (1, "random")
+        assert t.image.reason == "chosen at random, as the method chose none"
         await t.press("4")
     with open_store(workspace.store_path) as store:
         assert len(store.labels()) == 2
@@ -177,7 +177,7 @@ async def test_an_export_beside_another_is_refused_aloud(terminal, tmp_path):
 
 async def test_an_older_view_does_not_replace_a_newer_one(terminal):
     async with terminal() as t:
-        old = t.screen.view
+        old = t.view
         await t.press("3")
-        t.screen.take_view(old)
-        assert t.screen.image.sample_id == "001.png"
+        t.screen.answers.take_view(old)
+        assert t.image.sample_id == "001.png"

@@ -22,7 +22,7 @@ async def test_the_class_of_the_nearest_image_is_a_guess_and_shows_with_guesses(
             assert "nearest zero-0000.png " in caption(app)
             assert "nearest zero-0000.png zero" not in caption(app)
             await press(app, pilot, clock, "p")
-            assert app.label_screen.scene().is_guess_visible
+            assert app.label_screen.shown.scene.is_guess_visible
             assert "nearest zero-0000.png zero" in caption(app)
 
 
@@ -30,7 +30,7 @@ async def test_a_blind_image_hides_the_class_of_its_nearest_too(workspace, clock
     with label_app(workspace, clock) as app:
         async with app.run_test(size=(200, 50)) as pilot:
             await ready(app, pilot)
-            while not app.label_screen.image.is_blind:
+            while not app.label_screen.shown.image.is_blind:
                 assert "nearest zero-0000.png zero" in caption(app)
                 await answer(app, pilot, clock, 1)
             assert "nearest zero-0000.png " in caption(app)

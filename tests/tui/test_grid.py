@@ -253,8 +253,8 @@ async def test_a_page_is_one_commit_and_each_label_says_that_it_came_prefilled(t
             ("label", "005.png", "three", "prefilled", "screen=grid"),
         ]
         await t.settle()
-        assert t.screen.image.sample_id == "002.png"
-        assert t.screen.view.progress.left == 1
+        assert t.image.sample_id == "002.png"
+        assert t.view.progress.left == 1
         await t.press("7")
         assert t.labels()["002.png"] == "seven"
 

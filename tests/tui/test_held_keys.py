@@ -160,12 +160,12 @@ async def test_what_waits_to_see_whether_its_key_is_held_is_sent_before_the_prog
         await t.press("3")
         t.clock.now += 0.4
         await t.pilot.press("3")
-        assert t.screen.pending is not None
+        assert t.pending is not None
         if way == "hang up":
             t.app._hang_up()
         else:
             t.app.action_suspend_process()
-            t.app.label_screen.bridge.close()
+            t.app._bridge.close()
         assert t.labels() == {"000.png": "three", "001.png": "three"}
 
 

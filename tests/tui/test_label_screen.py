@@ -13,7 +13,6 @@ from dgaal_cli.events import QueryChosen, RoundStarted, RoundTrained, StepDone
 from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.store.open import open_store
 from dgaal_cli.tui.app import LabelApp
-from dgaal_cli.tui.messages import Learned
 from dgaal_cli.tui.screens.dialogs import ConfirmDialog
 from dgaal_cli.tui.screens.grid import GridScreen
 from dgaal_cli.tui.screens.help import HelpDialog, NewKeysDialog
@@ -27,7 +26,7 @@ async def test_one_key_is_one_saved_label_and_the_next_image(terminal):
     async with terminal() as t:
         await t.press("3")
         assert t.labels() == {"000.png": "three"}
-        assert t.screen.image.sample_id == "001.png"
+        assert t.image.sample_id == "001.png"
         assert "✔ saved" in t.text()
         assert "✔ 3 three  1.00 s" in t.text()
         assert "1/4" in t.text()
@@ -44,11 +43,11 @@ async def test_saved_is_shown_only_after_commit_and_no_second_answer_before(term
         monkeypatch.setattr(LabelSession, "answer", slow)
         t.clock.now += 1
         await t.pilot.press("3")
-        await t.until(lambda: t.screen.image.sample_id == "001.png", "for the next image")
+        await t.until(lambda: t.image.sample_id == "001.png", "for the next image")
         assert "… saving" in t.text()
         assert "✔ saved" not in t.text()
         assert t.events() == []
-        await t.until(lambda: t.screen.gate.elapsed_ms() is not None)
+        await t.until(lambda: t.gate.elapsed_ms() is not None)
         t.clock.now += 1
         await t.pilot.press("4")
         await t.pilot.pause()
@@ -64,13 +63,13 @@ async def test_skip_cannot_tell_undo_and_redo(terminal):
         await t.press("space", "x", "5")
         assert [k for k, _, _ in t.events()] == ["skip", "cannot_tell", "label"]
         await t.press("u")
-        assert t.screen.image.sample_id == "002.png"
+        assert t.image.sample_id == "002.png"
         assert "taken back: 5 five" in t.text()
         await t.press("backspace")
-        assert t.screen.image.sample_id == "001.png"
+        assert t.image.sample_id == "001.png"
         await t.press("U", "U", "6")
         assert t.labels() == {"002.png": "five", "003.png": "six"}
-        assert t.screen.image.sample_id == "000.png"
+        assert t.image.sample_id == "000.png"
 
 
 async def test_undo_with_nothing_to_undo_says_so(terminal):
@@ -88,7 +87,7 @@ async def test_a_burst_of_keys_labels_one_image(terminal):
             t.clock.now += 0.03
         await t.settle()
         assert len(t.events()) == 1
-        assert t.screen.gate.dropped >= 8
+        assert t.gate.dropped >= 8
 
 
 async def test_paste_and_escape_sequences_store_nothing(terminal):
@@ -141,10 +140,10 @@ async def test_enter_takes_no_guess_that_was_not_yet_on_the_screen(terminal):
 async def test_enter_takes_no_guess_that_has_just_changed(terminal):
     async with terminal(guess=3, hints=True) as t:
         t.clock.now += 1
-        view = t.screen.view
+        view = t.view
         eight = view.classes[8].uid
         better = replace(view.image, predicted=eight, probabilities=((eight, 0.9),))
-        t.screen.post_message(Learned(replace(view, image=better)))
+        t.screen.call_later(t.screen.answers.take_guesses, replace(view, image=better))
         await t.pilot.press("enter")
         await t.pilot.pause()
         assert t.events() == []
@@ -172,7 +171,7 @@ async def test_a_blind_image_is_asked_without_its_guess(terminal):
     async with terminal(guess=3, asked=11, hints=True) as t:
         for _ in range(9):
             await t.press("enter")
-        assert t.screen.image.is_blind
+        assert t.image.is_blind
         assert "blind" in t.text()
         assert "91%" not in t.text()
         await t.press("enter")
@@ -221,7 +220,7 @@ async def test_the_first_frame_goes_out_before_any_image_is_opened(terminal, fak
         async with terminal(make_reader=Reader) as t:
             assert made[0] == 0
             assert frames_at_open == [True]
-            assert t.screen.scene_view.has_image
+            assert t.screen.shown.scene_view.has_image
     finally:
         LabelApp.post_display_hook = real
 
@@ -245,7 +244,7 @@ async def test_resizing_down_and_up_keeps_working(terminal):
     async with terminal() as t:
         for size in ((80, 24), (60, 20), (200, 50), (40, 12), (120, 40)):
             await t.pilot.resize_terminal(*size)
-            await t.until(lambda: t.screen.scene_view.is_judgeable, f"at {size}")
+            await t.until(lambda: t.screen.shown.scene_view.is_judgeable, f"at {size}")
             await t.settle()
             for rows in t.screen.query(Rows):
                 assert all(s.cell_length == rows.size.width for s in rows._rows), (size, rows)
@@ -275,7 +274,7 @@ async def test_classes_can_be_added_where_there_are_none(terminal):
         assert isinstance(t.app.screen, AddClassDialog)
         t.app.screen.query_one(Input).value = "crab [b]x[/b]"
         await t.pilot.press("enter")
-        await t.until(lambda: t.screen.keymap.codes, "for the class")
+        await t.until(lambda: t.keymap.codes, "for the class")
         await t.press("1")
         assert t.labels() == {"000.png": "crab [b]x[/b]"}
         assert "crab [b]x" in t.text()
@@ -329,7 +328,7 @@ async def test_a_class_is_found_by_a_part_of_its_name(terminal):
         await t.pilot.pause()
         t.clock.now += 1
         await t.pilot.press("enter")
-        await t.until(lambda: t.screen.is_current and not t.screen.pending)
+        await t.until(lambda: t.screen.is_current and not t.pending)
         assert t.labels() == {"000.png": "eight"}
 
 
@@ -338,7 +337,7 @@ async def test_help_names_every_live_key(terminal):
         await t.press("question_mark")
         assert isinstance(t.app.screen, HelpDialog)
         shown = " ".join(t.dialog().split())  # a long explanation takes two lines
-        for command in set(t.screen.keymap.commands.values()):
+        for command in set(t.keymap.commands.values()):
             assert command.explanation in shown
         for name in ("zero", "nine"):
             assert name in shown
@@ -408,7 +407,7 @@ async def test_the_end_of_a_query_trains_and_goes_on_with_the_next(terminal, mak
         assert "1 new image chosen" in t.dialog()
         t.clock.now += 1
         await t.pilot.press("enter")
-        await t.until(lambda: t.screen.is_current and t.screen.view.round == 1, "for the query")
+        await t.until(lambda: t.screen.is_current and t.view.round == 1, "for the query")
         await t.press("4")
         assert t.labels() == {"000.png": "three", "007.png": "four"}
 
@@ -426,7 +425,7 @@ async def test_a_failed_training_shows_why_and_the_answers_can_still_be_undone(t
         await t.pilot.pause()
         assert "only one class has labels" in t.dialog()
         await t.pilot.press("u")
-        await t.until(lambda: t.screen.is_current and t.screen.image)
+        await t.until(lambda: t.screen.is_current and t.image)
         await t.press("4")
         await t.until(lambda: t.labels() == {"000.png": "four"})
 
@@ -449,7 +448,7 @@ async def test_training_early_asks_first_and_can_be_canceled(terminal):
         await t.until(lambda: dialog.state.stage == "canceled", "for the cancel")
         await t.pilot.pause()
         await t.pilot.press("escape")
-        await t.until(lambda: t.screen.is_current and not t.screen.busy)
+        await t.until(lambda: t.screen.is_current and not t.busy)
         await t.press("4")
         assert t.labels() == {"000.png": "three", "001.png": "four"}
 
@@ -482,9 +481,9 @@ async def test_a_resumed_session_says_so(terminal, make_workspace):
         await t.press("3", "4")
     async with terminal(workspace=workspace) as t:
         assert "resumed after 2 answers" in t.text()
-        assert t.screen.image.sample_id == "002.png"
+        assert t.image.sample_id == "002.png"
         await t.press("u")
-        assert t.screen.image.sample_id == "001.png"
+        assert t.image.sample_id == "001.png"
         await asyncio.sleep(0)
 
 
@@ -507,7 +506,7 @@ async def test_a_held_key_counts_once_however_late_it_begins_to_repeat(terminal,
     async with terminal() as t:
         await hold(t, key, delay=0.5, repeats=6)
         assert [event[1] for event in t.events()] == ["000.png"]
-        assert t.screen.image.sample_id == "001.png"
+        assert t.image.sample_id == "001.png"
         await t.press("5")
         assert t.labels()["001.png"] == "five"
 
@@ -523,10 +522,10 @@ async def test_another_key_shows_that_the_one_before_was_not_held(terminal):
         await t.press("3")
         t.clock.now += 0.4
         await t.pilot.press("3")
-        assert t.screen.image.sample_id == "002.png"
+        assert t.image.sample_id == "002.png"
         t.clock.now += 0.05
         await t.pilot.press("f1")
-        await t.until(lambda: not t.screen.pending, "for the store")
+        await t.until(lambda: not t.pending, "for the store")
         assert t.labels() == {"000.png": "three", "001.png": "three"}
 
 
@@ -553,7 +552,7 @@ async def test_an_eleventh_class_moves_no_digit_and_the_moved_commands_are_seen_
         await t.until(lambda: t.screen.is_current)
         await t.press("3")
         assert t.labels() == {"000.png": "three"}
-        assert t.screen.keymap.keys_of("train") == ("T",)
+        assert t.keymap.keys_of("train") == ("T",)
 
 
 async def test_a_class_that_somebody_else_added_moves_no_key_unseen(terminal):
@@ -596,9 +595,9 @@ async def test_an_image_in_place_of_the_one_that_somebody_took_has_to_be_looked_
             assert store.next_task("bob", "bob's").item.sample_id == "001.png"
             t.clock.now += 1
             await t.pilot.press("3")
-            await t.until(lambda: not t.screen.pending, "for the store")
+            await t.until(lambda: not t.pending, "for the store")
         await t.settle()
-        assert t.screen.image.sample_id == "002.png"
+        assert t.image.sample_id == "002.png"
         t.clock.now += 0.3
         await t.pilot.press("4")
         await t.pilot.pause()

@@ -24,7 +24,7 @@ SCREENS = pytest.mark.parametrize("kind", list(KEY_OF))
 async def open_screen(t: Terminal, kind: type):
     """Open it by the key that the label screen has for it."""
     command = {GridScreen: "grid", ReviewScreen: "review", RoundsScreen: "rounds"}[kind]
-    await t.press(t.screen.keymap.keys_of(command)[0])
+    await t.press(t.keymap.keys_of(command)[0])
     await t.until(lambda: isinstance(t.app.screen, kind), "for the screen")
     screen = t.app.screen
     if kind is not RoundsScreen:
@@ -108,7 +108,7 @@ async def test_the_box_of_the_classes_leaves_the_marked_cell_of_the_grid_alone(t
 
 async def test_two_keys_and_a_name_change_an_answer_in_review(terminal):
     async with terminal(classes=FORTY) as t:
-        code = t.screen.keymap.code_of[t.screen.view.classes[5].uid]
+        code = t.keymap.code_of[t.view.classes[5].uid]
         await t.press(code[0])
         await t.press(code[1])
         assert t.labels() == {"000.png": "class 05"}
@@ -129,7 +129,7 @@ async def test_two_keys_and_a_name_change_an_answer_in_review(terminal):
 async def test_of_many_classes_review_lists_one_by_its_name_and_all_again(terminal):
     async with terminal(classes=FORTY) as t:
         for number in (5, 30):
-            for key in t.screen.keymap.code_of[t.screen.view.classes[number].uid]:
+            for key in t.keymap.code_of[t.view.classes[number].uid]:
                 await t.press(key)
         review = await open_screen(t, ReviewScreen)
         await t.until(lambda: len(review.shown) == 2)

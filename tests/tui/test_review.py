@@ -38,7 +38,7 @@ async def test_review_changes_an_answer_as_a_new_event_and_undo_takes_it_back(te
         await t.pilot.press("escape")
         await t.until(lambda: t.screen.is_current)
         await t.settle()
-        assert t.screen.image.sample_id == "003.png"
+        assert t.image.sample_id == "003.png"
         await t.press("u")
         assert t.labels() == {"000.png": "three", "002.png": "five"}
 

@@ -206,7 +206,7 @@ async def test_synthesis_is_asked_by_number_and_trains_first(terminal, workspace
         await t.press("3", "4")
         await t.until(lambda: isinstance(t.app.screen, TrainingDialog))
         await t.pilot.press("escape")
-        await t.until(lambda: t.screen.is_current and not t.screen.busy)
+        await t.until(lambda: t.screen.is_current and not t.busy)
         await open_rounds(t)
         await t.pilot.press("s")
         await t.until(lambda: isinstance(t.app.screen, NumberDialog))
@@ -260,7 +260,7 @@ async def test_synthesis_pauses_by_itself_when_junk_passes_the_threshold(termina
         await t.until(lambda: isinstance(t.app.screen, TrainingDialog))
         t.clock.now += 1
         await t.pilot.press("escape")
-        await t.until(lambda: t.screen.is_current and not t.screen.busy)
+        await t.until(lambda: t.screen.is_current and not t.busy)
         await open_rounds(t)
         await t.pilot.press("s")
         await t.pilot.pause()
@@ -325,8 +325,8 @@ async def test_labeling_goes_on_while_the_round_trains_and_its_query_opens_by_it
         await t.press("4")
         assert t.labels()["004.png"] == "four"
         go.touch()
-        await t.until(lambda: t.screen.view.round == 2, "for the new query")
-        await t.until(lambda: not t.screen.is_training)
+        await t.until(lambda: t.view.round == 2, "for the new query")
+        await t.until(lambda: not t.screen.rounds.is_training)
         await t.settle()
         t.clock.now += 0.15
         await t.pilot.press("5")  # meant for the image that was there a moment ago
@@ -410,7 +410,7 @@ async def test_leaving_while_a_training_runs_asks_first(terminal, workspace, tmp
         await t.pilot.press("enter")
         await t.until(lambda: t.app.return_value == 0)
         t.screen.stop_processes()
-        assert not t.screen.is_training
+        assert not t.screen.rounds.is_training
 
 
 async def test_a_round_that_somebody_else_trained_is_gone_over_to(terminal, workspace, monkeypatch):

@@ -105,7 +105,7 @@ async def test_a_failed_save_keeps_the_answer_blocks_and_retries(terminal, monke
         await t.pilot.press("3")
         await t.until(lambda: isinstance(t.app.screen, UnsavedDialog), "for the dialog")
         assert "NOT SAVED" in t.text()
-        assert t.screen.image.sample_id == "000.png"
+        assert t.image.sample_id == "000.png"
         assert "the disk is full" in t.dialog()
         assert "3 three" in t.dialog()
         await t.pilot.press("4")
@@ -113,7 +113,7 @@ async def test_a_failed_save_keeps_the_answer_blocks_and_retries(terminal, monke
         await t.pilot.press("enter")
         await t.until(lambda: len(presses) == 2 and isinstance(t.app.screen, UnsavedDialog))
         await t.pilot.press("enter")
-        await t.until(lambda: not t.screen.pending)
+        await t.until(lambda: not t.pending)
         await t.settle()
         assert len({a.op_id for a in presses}) == 1
         assert t.labels() == {"000.png": "three"}

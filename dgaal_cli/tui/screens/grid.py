@@ -258,44 +258,42 @@ class GridScreen(Screen[LabelView]):
             return view
 
         def deliver(outcome: Outcome) -> None:
-            if isinstance(outcome, LabelView):
-                self.post_message(messages.PageSaved(outcome, offered, what))
-            else:
-                self.post_message(messages.Refused(outcome, what))
+            self.call_later(self._take_outcome, outcome, offered, what)
 
         self.bridge.call(read, deliver)
 
-    def on_page_saved(self, message: messages.PageSaved) -> None:
-        """COMMIT has returned; the next page may be confirmed."""
-        has_come_back = message.what == "undo" and (
-            message.view.progress.left > self.view.progress.left
-        )
-        self.view = message.view
+    def _take_outcome(self, outcome: Outcome, offered: list[QueryImage], what: str) -> None:
+        if not isinstance(outcome, LabelView):
+            self._refused(outcome, what)
+            return
+        # COMMIT has returned; the next page may be confirmed.
+        has_come_back = what == "undo" and outcome.progress.left > self.view.progress.left
+        self.view = outcome
         self.is_busy, self._doing = False, ""
         if self.pending:
             self.pending, self.note = [], self._news
-        if message.view.note:
-            self.note = show(message.view.note)
+        if outcome.note:
+            self.note = show(outcome.note)
         self._look_again()
         if has_come_back:
-            self.model.bring_back(message.offered)
+            self.model.bring_back(offered)
         else:
-            self.model.offer(message.offered)
-        if not (self.model.listed or self.model.unconfirmed) and message.what == "page":
+            self.model.offer(offered)
+        if not (self.model.listed or self.model.unconfirmed) and what == "page":
             self.dismiss(self.view)
             return
         self._lay_out()
 
-    def on_refused(self, message: messages.Refused) -> None:
+    def _refused(self, error: Exception, what: str) -> None:
         """Keep the page and block until it is saved; other calls only say why they failed."""
-        if message.what != "page":
+        if what != "page":
             self.is_busy, self._doing = False, ""
-            self._say(show(reason_of(message.error)))
+            self._say(show(reason_of(error)))
             return
         self.is_failed = True
         self.draw()
         words = f"a page of {len(self.pending)} answers"
-        block_until_saved(self, message.error, words, clock=self._clock, retry=self._send)
+        block_until_saved(self, error, words, clock=self._clock, retry=self._send)
 
     # Drawing
 

@@ -1,295 +1,252 @@
-"""The label screen: one image, one key, saved, next."""
+"""The label screen: one image, one key, saved, next. It maps keys and events to its parts."""
 
-from functools import partial
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textual import events, timer
+from textual.app import ComposeResult
+from textual.filter import ANSIToTruecolor
+from textual.geometry import Region
+from textual.screen import Screen
+from textual.strip import Strip
+from textual.widgets import Static
 
 from dgaal_cli.ids import ClassUid
-from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tui import messages
-from dgaal_cli.tui.bridge import Bridge, LabelSession, LabelView, Outcome, RoundsReport
+from dgaal_cli.tui.actions import check_screen_keys
+from dgaal_cli.tui.bridge import Bridge, LabelView
 from dgaal_cli.tui.gate import Verdict
-from dgaal_cli.tui.grid import GridMemory
-from dgaal_cli.tui.keymap import CODE_S
-from dgaal_cli.tui.outside import open_outside
+from dgaal_cli.tui.keymap import CODE_S, Command
+from dgaal_cli.tui.labeling.answers import Answers, Progress
+from dgaal_cli.tui.labeling.notices import Notices
+from dgaal_cli.tui.labeling.other_screens import OtherScreens
+from dgaal_cli.tui.labeling.rounds import Rounds
+from dgaal_cli.tui.labeling.shown_image import ShownImage
 from dgaal_cli.tui.screens.keys import key_name
-from dgaal_cli.tui.screens.label_rounds import LabelRounds
 from dgaal_cli.tui.settings import Settings
 from dgaal_cli.tui.widgets import words
+from dgaal_cli.tui.widgets.bars import SaveState
+from dgaal_cli.tui.widgets.rows import blank
+from dgaal_cli.tui.widgets.scene_view import Scene
 
 if TYPE_CHECKING:
-    from dgaal_cli.tui.screens.rounds import Choice
+    from collections.abc import Callable
 
+MIN_SIZE = (40, 12)
 _ANSWERS = ("accept", "cannot_tell", "skip")
 _TWICE = ("undo", "redo", "flag")
 """Commands that do more, or the contrary, the second time."""
 
 
-class LabelScreen(LabelRounds):
-    """Judges keys and does what they mean."""
+class LabelScreen(Screen[None]):
+    """Judges keys and passes on what they mean."""
 
     def __init__(self, bridge: Bridge, view: LabelView, settings: Settings) -> None:
-        super().__init__(bridge, view, settings)
-        self._code_timer: timer.Timer | None = None
-        self._grid_memory = GridMemory()
+        super().__init__()
+        check_screen_keys(settings.keys)
+        self.settings = settings
+        self.prefix = ""
+        """The first key of a class that has two, while the second may follow."""
+        self._prefix_timer: timer.Timer | None = None
         self._is_prepared = False
+        self.shown = shown = ShownImage(self, view, settings, self._scene)
+        self.notices = notices = Notices(self, shown.draw)
+        self.answers = answers = Answers(self, bridge, settings, shown, notices, self._progressed)
+        others = OtherScreens(self, bridge, settings, shown, answers, notices)
+        self.rounds = rounds = Rounds(
+            self, bridge, settings, shown, answers, notices, review=others.review
+        )
+        self._commands: dict[str, Callable[[], None]] = {
+            "accept": self._accept,
+            "cannot_tell": lambda: answers.give("cannot_tell"),
+            "skip": lambda: answers.give("skip"),
+            "undo": lambda: answers.call("undo", lambda session: session.undo()),
+            "redo": lambda: answers.call("redo", lambda session: session.redo()),
+            "flag": lambda: answers.call("flag", lambda session: session.flag()),
+            "learner": lambda: answers.call("learner", lambda session: session.toggle_learner()),
+            "hints": self._toggle_hints,
+            "smooth": shown.toggle_scaling,
+            "outside": others.open_file,
+            "help": others.help,
+            "add": others.add_class,
+            "search": others.find_class,
+            "review": others.review,
+            "grid": others.grid,
+            "rounds": lambda: others.rounds(rounds, self.do),
+            "train": rounds.finish,
+            "quit": rounds.quit,
+        }
+
+    @property
+    def save_state(self) -> SaveState:
+        """What the first line says about the disk."""
+        return self.answers.save_state
+
+    def _scene(self) -> Scene:
+        """What is to be seen now."""
+        shown, answers = self.shown, self.answers
+        return Scene(
+            view=shown.view,
+            image=shown.image,
+            keymap=shown.keymap,
+            save_state=answers.save_state,
+            pending=answers.pending,
+            flash=self.notices.pieces,
+            prefix=self.prefix,
+            are_hints_on=shown.are_hints_on,
+            is_toggled=shown.is_toggled,
+            is_rest_due=answers.rest.is_due,
+            background=self.rounds.background,
+        )
+
+    @property
+    def commands(self) -> list[Command]:
+        """What the screen can do, with the keys that are live."""
+        keymap = self.shown.keymap
+        return [
+            replace(command, keys=keymap.keys_of(command.name))
+            for command in dict.fromkeys(keymap.commands.values())
+        ]
+
+    def release_held(self) -> None:
+        """Do what waits to see whether its key is held."""
+        self.answers.held.release()
+
+    def stop_processes(self) -> None:
+        """End every process that would outlive its terminal."""
+        self.rounds.stop_processes()
+
+    def _progressed(self, progress: Progress) -> None:
+        self.rounds.progressed(progress)
+
+    # Layout and frames
+
+    def compose(self) -> ComposeResult:
+        """The scene, and a word for terminals that are too small for it."""
+        yield self.shown.scene_view
+        yield Static("", id="too-small", markup=False)
 
     def on_mount(self) -> None:
         """Say what was resumed; offer the next round where nothing is left."""
-        count = len(self.view.history)
-        if count and self.view.image:
-            self.flash(words.resumed(count), seconds=4)
-        elif self.settings.advice:
-            self.tell(self.settings.advice, seconds=6)
-        if self.settings.is_review_first:
-            self.call_after_refresh(self.do_review)
-        elif self.view.state == "answered":
-            self.call_after_refresh(self.offer_training)
+        view, settings = self.shown.view, self.settings
+        if view.history and view.image:
+            self.notices.flash(words.resumed(len(view.history)), seconds=4)
+        elif settings.advice:
+            self.notices.inform(settings.advice, seconds=6)
+        if settings.is_review_first:
+            self.call_after_refresh(self.do, "review")
+        elif view.state == "answered":
+            self.call_after_refresh(self.rounds.offer_training)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Hide the scene where it does not fit; no answer counts then."""
+        width, height = event.size
+        is_too_small = width < MIN_SIZE[0] or height < MIN_SIZE[1]
+        self.set_class(is_too_small, "-too-small")
+        if is_too_small:
+            self.shown.gate.hide()
+            note = f"{width}x{height} is too small for an image and its keys:\n"
+            note += f"make it {MIN_SIZE[0]}x{MIN_SIZE[1]}"
+            self.query_one("#too-small", Static).update(note)
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Return empty rows: the scene covers them, and Textual asks for them with every frame."""
+        if any(not isinstance(each, ANSIToTruecolor) for each in self.get_line_filters()):
+            return super().render_lines(crop)
+        return [blank(crop.width)] * crop.height
 
     def painted(self) -> None:
         """Note that a frame has gone to the terminal; what the first frame need not wait for."""
-        super().painted()
+        self.shown.painted()
         if not self._is_prepared:
             self._is_prepared = True
-            self.prepare_learner()
+            self.rounds.prepare_learner()
+
+    def on_training_news(self, news: messages.TrainingNews) -> None:
+        """Follow the training."""
+        self.rounds.follow(news.state)
 
     # Keys
 
     def on_key(self, event: events.Key) -> None:
         """Judge a key and do what it means."""
         event.stop()
-        key = key_name(event)
+        key, shown = key_name(event), self.shown
         if key == "escape":
-            self.gate.hear_escape()
+            shown.gate.hear_escape()
             self._set_prefix("")
             return
-        uid = self.keymap.codes.get(self.prefix + key)
+        uid = shown.keymap.codes.get(self.prefix + key)
         name = "" if self.prefix else self._command_name(key)
-        is_answer = self.view.state == "labeling" and (uid is not None or name in _ANSWERS)
-        guess = self.scene().guess if name == "accept" else None
+        is_answer = shown.view.state == "labeling" and (uid is not None or name in _ANSWERS)
+        guess = shown.scene.guess if name == "accept" else None
         press = self.settings.trail.press_of(event)
-        verdict = self.gate.judge(key, is_answer=is_answer, guess=guess, press=press)
+        verdict = shown.gate.judge(key, is_answer=is_answer, guess=guess, press=press)
         if verdict is Verdict.REPEATED:
-            self.take_held_back()
+            self.answers.drop_held()
         else:
-            self.send_held()
+            self.answers.held.release()
         if verdict is not Verdict.ACCEPTED:
-            if name or uid or self.keymap.starts_code(key):
-                self.warn(verdict.value)
+            if name or uid or shown.keymap.starts_code(key):
+                self.notices.warn(verdict.value)
         elif self.has_class("-too-small"):
             if name == "quit":
-                self.do_quit()
+                self.do(name)
         else:
             self._act(key, uid, name)
 
+    def on_paste(self, event: events.Paste) -> None:
+        """A paste is never an answer."""
+        event.stop()
+        self.notices.warn("pasted text is ignored")
+
+    def do(self, name: str) -> None:
+        """Do a command by its name in the keymap."""
+        self._commands[name]()
+
     def _command_name(self, key: str) -> str:
-        command = self.keymap.commands.get(key)
+        command = self.shown.keymap.commands.get(key)
         return command.name if command else ""
 
     def _act(self, key: str, uid: ClassUid | None, name: str) -> None:
         if uid is not None:
             self._set_prefix("")
-            self.answer("label", uid)
+            self.answers.give("label", uid)
         elif self.prefix:
             if key != "backspace":
-                self.warn(f"no class has the keys {self.prefix}{key}")
+                self.notices.warn(f"no class has the keys {self.prefix}{key}")
             self._set_prefix("")
-        elif self.keymap.starts_code(key) and self.view.state == "labeling":
+        elif self.shown.keymap.starts_code(key) and self.shown.view.state == "labeling":
             self._set_prefix(key)
-        elif name in _TWICE and self.gate.may_be_held:
-            self.hold(lambda: self.do(name))
+        elif name in _TWICE and self.shown.gate.may_be_held:
+            self.answers.held.hold(lambda: self.do(name))
         elif name:
             self.do(name)
 
-    def do(self, name: str) -> None:
-        """Do a command by its name in the keymap."""
-        getattr(self, f"do_{name}")()
-
-    def on_paste(self, event: events.Paste) -> None:
-        """A paste is never an answer."""
-        event.stop()
-        self.warn("pasted text is ignored")
-
     def _set_prefix(self, prefix: str) -> None:
-        if self._code_timer:
-            self._code_timer.stop()
-            self._code_timer = None
+        if self._prefix_timer:
+            self._prefix_timer.stop()
+            self._prefix_timer = None
         if prefix != self.prefix:
             self.prefix = prefix
-            self.draw()
+            self.shown.draw()
         if prefix:
-            self._code_timer = self.set_timer(CODE_S, lambda: self._set_prefix(""))
+            self._prefix_timer = self.set_timer(CODE_S, lambda: self._set_prefix(""))
 
-    # Commands, by the names of the keymap
-
-    def do_accept(self) -> None:
+    def _accept(self) -> None:
         """Answer with the visible guess; without an image: go on with the round."""
-        if self.view.state != "labeling":
-            self.do_train()
-        elif guess := self.scene().guess:
-            self.answer("label", guess[1])
+        if self.shown.view.state != "labeling":
+            self.do("train")
+        elif guess := self.shown.scene.guess:
+            self.answers.give("label", guess[1])
         else:
-            self.warn("no guess is shown: press the key of a class", is_bell=True)
+            self.notices.warn("no guess is shown: press the key of a class", is_bell=True)
 
-    def do_cannot_tell(self) -> None:
-        """No class fits."""
-        self.answer("cannot_tell")
-
-    def do_skip(self) -> None:
-        """Later."""
-        self.answer("skip")
-
-    def do_undo(self) -> None:
-        """Take the last answer back."""
-        self.call("undo", lambda session: session.undo())
-
-    def do_redo(self) -> None:
-        """Bring it back."""
-        self.call("redo", lambda session: session.redo())
-
-    def do_flag(self) -> None:
-        """Mark for a second look."""
-        self.call("flag", lambda session: session.flag())
-
-    def do_hints(self) -> None:
+    def _toggle_hints(self) -> None:
         """Show or hide the model's guess."""
-        self.are_hints_on = not self.are_hints_on
-        has_guess = self.image is not None and self.image.predicted is not None
-        state = "on" if self.are_hints_on else "off"
-        tail = "" if has_guess or not self.are_hints_on else "; there is no guess for this image"
-        self.tell(f"hints {state}; each label records it{tail}")
-
-    def do_learner(self) -> None:
-        """Guesses that learn within the round, or those that came with the query."""
-        self.call("learner", lambda session: session.toggle_learner())
-
-    def do_smooth(self) -> None:
-        """The other scaling."""
-        self.is_toggled = not self.is_toggled
-        self.draw()
-
-    def do_outside(self) -> None:
-        """Open the image in the desktop's viewer."""
-        if self.image is None:
-            self.warn("no image to open")
-        else:
-
-            def deliver(path: str) -> None:
-                self.post_message(messages.FileFound(path))
-
-            self.scene_view.fetch_file(self.image, deliver)
-
-    def on_file_found(self, message: messages.FileFound) -> None:
-        """Open it, or say where it lies."""
-        self.tell(open_outside(message.path), seconds=4)
-
-    def do_help(self) -> None:
-        """Keys."""
-        from dgaal_cli.tui.screens.help import HelpDialog
-
-        self.app.push_screen(HelpDialog(self.keymap, self.view.classes))
-
-    def do_add(self) -> None:
-        """Add a class."""
-        from dgaal_cli.tui.screens.pick_dialogs import AddClassDialog
-
-        def add(name: str | None) -> None:
-            if name:
-                self.call("add", lambda session: session.add_class(name))
-
-        self.app.push_screen(AddClassDialog(), add)
-
-    def do_search(self) -> None:
-        """Answer by a part of a class name."""
-        from dgaal_cli.tui.screens.pick_dialogs import FindClassDialog
-
-        asked = self.image
-
-        def take(record: ClassRecord | None) -> None:
-            if record and asked and self.image and asked.item_id == self.image.item_id:
-                self.answer("label", record.uid)
-
-        self.app.push_screen(FindClassDialog(self.view.classes), take)
-
-    def do_review(self) -> None:
-        """Look at answers again and change them."""
-        from dgaal_cli.tui.screens.review import ReviewScreen
-
-        if not self.is_waiting():
-            screen = ReviewScreen(self.bridge, self.view, self.keymap, self.settings)
-            self.app.push_screen(screen, self._back)
-
-    def do_grid(self) -> None:
-        """Confirm guesses by the page."""
-        from dgaal_cli.tui.screens.grid import GridScreen
-
-        if self.view.state != "labeling":
-            self.warn("no image to confirm")
-        elif not self.is_waiting():
-            screen = GridScreen(
-                self.bridge, self.view, self.keymap, self.settings, self._grid_memory
-            )
-            self.app.push_screen(screen, self._back)
-
-    def _back(self, view: LabelView | None) -> None:
-        self.look_again()
-        if view:
-            self.take_view(view)
-        self.draw()
-        if self.view.state == "answered":
-            self.round_answered()
-
-    def do_rounds(self) -> None:
-        """The rounds so far, and what comes next."""
-        if self.is_waiting():
-            return
-        self.busy = "rounds"
-        found: list[RoundsReport] = []
-
-        def read(session: LabelSession) -> LabelView:
-            found.append(session.report())
-            return session.view()
-
-        def deliver(outcome: Outcome) -> None:
-            if isinstance(outcome, LabelView):
-                self.post_message(messages.Reported(outcome, found[0]))
-            else:
-                self.post_message(messages.Refused(outcome, "rounds"))
-
-        self.bridge.call(read, deliver)
-
-    def on_reported(self, message: messages.Reported) -> None:
-        """Show the rounds."""
-        from dgaal_cli.tui.screens.rounds import RoundsScreen
-
-        self.busy = ""
-        self.take_view(message.view)
-        screen = RoundsScreen(self.view, message.report, self.keymap, is_training=self.is_training)
-        self.app.push_screen(screen, self._after_rounds)
-
-    def _after_rounds(self, choice: "Choice | None") -> None:
-        self.look_again()
-        self.draw()
-        if choice is None or choice.kind == "label":
-            return
-        if choice.kind == "set":
-            self.call("set", lambda session: session.set_config(choice.values))
-            self.call_after_refresh(self._rounds_again)
-        elif choice.kind == "synthesize":
-            steps = self.next_steps(synthetic=choice.count)
-            if self.view.state == "labeling":
-                self.confirm_finish(steps)
-            else:
-                self.offer_training(is_started=True, steps=steps)
-        elif choice.kind == "export":
-            self.export_now()
-        else:
-            self.do(choice.kind)
-
-    def _rounds_again(self) -> None:
-        """Show the rounds with what was just set, once it is set."""
-        if self.busy:
-            self.set_timer(0.05, partial(self._rounds_again))
-        else:
-            self.do_rounds()
+        shown = self.shown
+        shown.are_hints_on = not shown.are_hints_on
+        has_guess = shown.image is not None and shown.image.predicted is not None
+        state = "on" if shown.are_hints_on else "off"
+        tail = "" if has_guess or not shown.are_hints_on else "; there is no guess for this image"
+        self.notices.inform(f"hints {state}; each label records it{tail}")

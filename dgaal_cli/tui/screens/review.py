@@ -1,12 +1,11 @@
 """Answers looked at again: filter, see, change. A change is a new event; nothing is rewritten."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.message import Message
 from textual.screen import Screen
 from textual.strip import Strip
 
@@ -37,22 +36,13 @@ from dgaal_cli.tui.widgets.image_view import Frame, ImageView
 from dgaal_cli.tui.widgets.lines import Piece, line
 from dgaal_cli.tui.widgets.review_list import Filter, ReviewScene, asked, review_rows
 from dgaal_cli.tui.widgets.rows import Rows
-from dgaal_cli.tui.widgets.words import unreadable
+from dgaal_cli.tui.widgets.words import key_of, unreadable
 
 STEPPED = 10
 """Up to this many classes a key steps through them; beyond, one is picked by its name."""
 _FAR = 1_000_000_000
 _STEPS = {"up": -1, "k": -1, "down": 1, "j": 1, "pageup": -10, "pagedown": 10}
 _MOVES = {**_STEPS, "home": -_FAR, "end": _FAR}
-
-
-class Listed(Message):
-    """The answers that stand, read from the store."""
-
-    def __init__(self, view: LabelView, answers: Sequence[StandingAnswer]) -> None:
-        super().__init__()
-        self.view = view
-        self.answers = answers
 
 
 class ReviewScreen(Screen[LabelView]):
@@ -128,10 +118,7 @@ class ReviewScreen(Screen[LabelView]):
         found: list[StandingAnswer] = []
 
         def deliver(outcome: Outcome) -> None:
-            if isinstance(outcome, LabelView):
-                self.post_message(Listed(outcome, found))
-            else:
-                self.post_message(messages.Refused(outcome, "list"))
+            self.call_later(self._take_list, outcome, found)
 
         def read(session: LabelSession) -> LabelView:
             view = work(session)
@@ -140,17 +127,15 @@ class ReviewScreen(Screen[LabelView]):
 
         self.bridge.call(read, deliver)
 
-    def on_refused(self, message: messages.Refused) -> None:
-        """Say why the list is as it was."""
+    def _take_list(self, outcome: Outcome, found: list[StandingAnswer]) -> None:
+        """Show what was read, or why the list is as it was."""
         self._is_flagging = False
-        self.note = show(reason_of(message.error))
-        self.draw()
-
-    def on_listed(self, message: Listed) -> None:
-        """Show what was read."""
-        self._is_flagging = False
-        self.view, self.answers = message.view, list(message.answers)
-        self._mark(self.at)
+        if isinstance(outcome, LabelView):
+            self.view, self.answers = outcome, found
+            self._mark(self.at)
+        else:
+            self.note = show(reason_of(outcome))
+            self.draw()
 
     # Keys
 
@@ -289,34 +274,28 @@ class ReviewScreen(Screen[LabelView]):
             return
 
         def deliver(outcome: Outcome) -> None:
-            if isinstance(outcome, LabelView):
-                self.post_message(messages.Saved(outcome, press))
-            else:
-                self.post_message(messages.SaveFailed(outcome, press))
+            self.call_later(self._take_outcome, outcome, press)
 
         self.bridge.call(lambda session: session.change(press), deliver)
         self.draw()
 
-    def on_saved(self, message: messages.Saved) -> None:
-        """COMMIT has returned."""
-        self.pending = None
-        self.view, press = message.view, message.press
-        name = show(message.view.class_name(press.class_uid))
+    def _take_outcome(self, outcome: Outcome, press: Press) -> None:
+        """Go to the next answer after COMMIT; else keep this one and block until it is saved."""
+        name = show(self.view.class_name(press.class_uid))
+        words = answer_words(press.kind, "", name)
+        if not isinstance(outcome, LabelView):
+            self.is_failed = True
+            self.draw()
+            block_until_saved(self, outcome, words, clock=self._clock, retry=self._send)
+            return
+        self.pending, self.view = None, outcome
         if self.view.is_refused:
             self.note = show(self.view.note)
         else:
-            words = answer_words(press.kind, "", name)
-            self.note = f"✔ saved: {words} · u on the label screen undoes"
+            undo = key_of(self.keymap, "undo")
+            self.note = f"✔ saved: {words} · {undo} on the label screen undoes"
         self.at += 1
         self.reload()
-
-    def on_save_failed(self, message: messages.SaveFailed) -> None:
-        """Keep the answer and block until it is saved."""
-        self.is_failed = True
-        self.draw()
-        name = show(self.view.class_name(message.press.class_uid))
-        words = answer_words(message.press.kind, "", name)
-        block_until_saved(self, message.error, words, clock=self._clock, retry=self._send)
 
     # Drawing
 

@@ -135,7 +135,7 @@ class SceneView(Covered):
             self._is_loading = True
             self._prefetcher.start()
 
-    def fetch_file(self, image: QueryImage, deliver: Callable[[str], None]) -> None:
+    def fetch_file(self, image: QueryImage, deliver: Callable[[str], object]) -> None:
         """Find the file of an image; ``deliver`` gets its path in the image thread."""
         self._prefetcher.find_file(image.sample_id, deliver, is_synthetic=image.is_synthetic)
 

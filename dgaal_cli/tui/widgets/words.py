@@ -17,6 +17,11 @@ HASTY_MS = 300
 """Faster answers are counted for a second look."""
 
 
+def key_of(keymap: Keymap, command: str) -> str:
+    """The key of a command as a sentence spells it; its name where it has none."""
+    return next((spell_key(key) for key in keymap.keys_of(command)), command)
+
+
 def why_lines(
     image: QueryImage | None, view: LabelView, *, count: int, width: int, is_guess_visible: bool
 ) -> list[Pieces]:
@@ -61,7 +66,7 @@ def resumed(count: int) -> Pieces:
 
 def saved_line(given: StandingAnswer | None, view: LabelView, keymap: Keymap) -> Pieces:
     """The last answer, saved."""
-    undo = spell_key(next(iter(keymap.keys_of("undo")), "u"))
+    undo = key_of(keymap, "undo")
     if given is None:
         return ((" every answer is saved as you give it", theme.FAINT),)
     code = keymap.code_of.get(given.class_uid, "") if given.class_uid else ""
@@ -80,7 +85,7 @@ def undone_line(before: StandingAnswer, view: LabelView, keymap: Keymap) -> Piec
     """What was taken back."""
     code = keymap.code_of.get(before.class_uid, "") if before.class_uid else ""
     words = answer_words(before.kind, code, show(view.class_name(before.class_uid)))
-    redo = spell_key(next(iter(keymap.keys_of("redo")), "U"))
+    redo = key_of(keymap, "redo")
     return (
         (" ↶ ", theme.WARN),
         ("taken back: ", theme.DIM),
@@ -122,7 +127,7 @@ def round_summary(view: LabelView) -> list[str]:
 
 def empty_lines(view: LabelView, keymap: Keymap) -> Sequence[Pieces]:
     """What stands in the frame while there is no image to answer."""
-    key = spell_key(next(iter(keymap.keys_of("train")), "t"))
+    key = key_of(keymap, "train")
     go: Pieces = (
         ("press ", theme.BASE),
         (" ⏎ ", theme.KEYCAP),
@@ -158,7 +163,7 @@ def empty_lines(view: LabelView, keymap: Keymap) -> Sequence[Pieces]:
 
 def unreadable(reason: str, width: int, keymap: Keymap) -> list[Pieces]:
     """What stands in the frame of an image that cannot be decoded."""
-    key = spell_key(next(iter(keymap.keys_of("cannot_tell")), "x"))
+    key = key_of(keymap, "cannot_tell")
     room = max(10, width - 4)
     lines: list[Pieces] = [(("this image cannot be shown", theme.BAD),)]
     wrapped = textwrap.wrap(reason, room)[:4]

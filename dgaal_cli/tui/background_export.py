@@ -1,4 +1,4 @@
-"""What runs after a training and beside the labeling, in processes of its own: export, outlook.
+"""Export and predictions after a training and beside the labeling, in processes of their own.
 
 Nothing waits for it and nothing is lost without it: the terminal then shows the guesses that came
 with the query, and no learner.
@@ -16,14 +16,14 @@ from dgaal_cli.tui.trainer import NICENESS, Step
 
 
 class OnDone(Protocol):
-    """Hears in the aftermath's thread how it ended."""
+    """Hears in the export's thread how it ended."""
 
     def __call__(self, *, is_done: bool, reason: str) -> None:
         """Take the news; ``reason`` are the last words of a process that failed."""
         ...
 
 
-class Aftermath:
+class BackgroundExport:
     """Runs steps one after the other, quietly; the first that fails ends it."""
 
     def __init__(
@@ -36,7 +36,7 @@ class Aftermath:
         self._lock = threading.Lock()
         self._is_stopped = False
         self._reason = ""
-        self._thread = threading.Thread(target=self._run, name="aftermath", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="background-export", daemon=True)
 
     def start(self) -> None:
         """Begin."""
@@ -85,8 +85,8 @@ class Aftermath:
             self._process = process
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
-        said = process.communicate()[1].decode(errors="replace").split("\n")
-        self._reason = next((words for words in reversed(said) if words.strip()), "")
+        lines = process.communicate()[1].decode(errors="replace").split("\n")
+        self._reason = next((line for line in reversed(lines) if line.strip()), "")
         return process.returncode == 0
 
 

@@ -1,0 +1,157 @@
+"""What opens over the label screen: dialogs, review, grid and rounds, and what they bring back."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from textual.screen import Screen
+
+from dgaal_cli.store.records import ClassRecord
+from dgaal_cli.tui.bridge import Bridge, LabelSession, LabelView, RoundsReport
+from dgaal_cli.tui.grid import GridMemory
+from dgaal_cli.tui.labeling.answers import Answers
+from dgaal_cli.tui.labeling.notices import Notices
+from dgaal_cli.tui.labeling.rounds import Rounds
+from dgaal_cli.tui.labeling.shown_image import ShownImage
+from dgaal_cli.tui.outside import open_outside
+from dgaal_cli.tui.settings import Settings
+
+if TYPE_CHECKING:
+    from dgaal_cli.tui.screens.rounds import Choice
+
+
+class OtherScreens:
+    """Opens screens, imported when first needed, and takes what they were dismissed with."""
+
+    def __init__(
+        self,
+        screen: Screen[Any],
+        bridge: Bridge,
+        settings: Settings,
+        shown: ShownImage,
+        answers: Answers,
+        notices: Notices,
+    ) -> None:
+        self._screen = screen
+        self._bridge = bridge
+        self._settings = settings
+        self._shown = shown
+        self._answers = answers
+        self._notices = notices
+        self._grid_memory = GridMemory()
+
+    def help(self) -> None:
+        """Keys."""
+        from dgaal_cli.tui.screens.help import HelpDialog
+
+        self._screen.app.push_screen(HelpDialog(self._shown.keymap, self._shown.view.classes))
+
+    def add_class(self) -> None:
+        """Ask for the name of a new class."""
+        from dgaal_cli.tui.screens.pick_dialogs import AddClassDialog
+
+        def add(name: str | None) -> None:
+            if name:
+                self._answers.call("add", lambda session: session.add_class(name))
+
+        self._screen.app.push_screen(AddClassDialog(), add)
+
+    def find_class(self) -> None:
+        """Answer by a part of a class name."""
+        from dgaal_cli.tui.screens.pick_dialogs import FindClassDialog
+
+        asked = self._shown.image
+
+        def take(record: ClassRecord | None) -> None:
+            if record and asked and asked.item_id == self._shown.item:
+                self._answers.give("label", record.uid)
+
+        self._screen.app.push_screen(FindClassDialog(self._shown.view.classes), take)
+
+    def open_file(self) -> None:
+        """Open the image in the desktop's viewer, or say where it lies."""
+        if self._shown.image is None:
+            self._notices.warn("no image to open")
+            return
+
+        def open_it(path: str) -> None:
+            self._notices.inform(open_outside(path), seconds=4)
+
+        self._shown.scene_view.fetch_file(
+            self._shown.image, lambda path: self._screen.call_later(open_it, path)
+        )
+
+    def review(self) -> None:
+        """Look at answers again and change them."""
+        from dgaal_cli.tui.screens.review import ReviewScreen
+
+        if not self._answers.is_waiting():
+            shown = self._shown
+            screen = ReviewScreen(self._bridge, shown.view, shown.keymap, self._settings)
+            self._screen.app.push_screen(screen, self._back)
+
+    def grid(self) -> None:
+        """Confirm guesses by the page."""
+        from dgaal_cli.tui.screens.grid import GridScreen
+
+        shown = self._shown
+        if shown.view.state != "labeling":
+            self._notices.warn("no image to confirm")
+        elif not self._answers.is_waiting():
+            screen = GridScreen(
+                self._bridge, shown.view, shown.keymap, self._settings, self._grid_memory
+            )
+            self._screen.app.push_screen(screen, self._back)
+
+    def _back(self, view: LabelView | None) -> None:
+        self._shown.look_again()
+        if view:
+            self._answers.take_view(view)
+        self._shown.draw()
+        if self._shown.view.state == "answered":
+            self._answers.on_progress("answered")
+
+    def rounds(self, rounds: Rounds, do: Callable[[str], None]) -> None:
+        """Show the rounds so far, and what comes next.
+
+        Args:
+            rounds: Trains and exports what is chosen there.
+            do: Does a command of the label screen by its name.
+        """
+        from dgaal_cli.tui.screens.rounds import RoundsScreen
+
+        found: list[RoundsReport] = []
+
+        def read(session: LabelSession) -> LabelView:
+            found.append(session.report())
+            return session.view()
+
+        def show(view: LabelView) -> None:
+            self._answers.take_view(view)
+            screen = RoundsScreen(
+                self._shown.view, found[0], self._shown.keymap, is_training=rounds.is_training
+            )
+            self._screen.app.push_screen(screen, take)
+
+        def take(choice: "Choice | None") -> None:
+            self._shown.look_again()
+            self._shown.draw()
+            if choice is None or choice.kind == "label":
+                return
+            if choice.kind == "set":
+                self._answers.call("set", lambda session: session.set_config(choice.values))
+                self._screen.call_after_refresh(again)
+            elif choice.kind == "synthesize":
+                rounds.synthesize(choice.count)
+            elif choice.kind == "export":
+                rounds.export_now()
+            else:
+                do(choice.kind)
+
+        def again() -> None:
+            """Show the rounds with what was just set, once it is set."""
+            if self._answers.busy:
+                self._screen.set_timer(0.05, again)
+            else:
+                self.rounds(rounds, do)
+
+        self._answers.call("rounds", read, show)

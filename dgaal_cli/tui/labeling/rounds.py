@@ -1,0 +1,328 @@
+"""From one round to the next: training in a dialog or beside the labeling, and what follows it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from textual.screen import Screen
+
+from dgaal_cli.labeling.more_images import LAST_PART
+from dgaal_cli.tui import messages, theme
+from dgaal_cli.tui.background_export import BackgroundExport
+from dgaal_cli.tui.bridge import Bridge
+from dgaal_cli.tui.labeling.answers import Answers, Progress
+from dgaal_cli.tui.labeling.notices import Notices
+from dgaal_cli.tui.labeling.shown_image import ShownImage
+from dgaal_cli.tui.screens.dialogs import ConfirmDialog
+from dgaal_cli.tui.screens.saving import leave
+from dgaal_cli.tui.screens.training import Closing, TrainingDialog
+from dgaal_cli.tui.settings import Settings
+from dgaal_cli.tui.trainer import Step, Trainer, TrainingState
+from dgaal_cli.tui.widgets import words
+from dgaal_cli.tui.widgets.sheet import Sheet
+
+
+class Rounds:
+    """Keeps labeling possible whatever training does."""
+
+    def __init__(
+        self,
+        screen: Screen[Any],
+        bridge: Bridge,
+        settings: Settings,
+        shown: ShownImage,
+        answers: Answers,
+        notices: Notices,
+        *,
+        review: Callable[[], None],
+    ) -> None:
+        """Start without a training.
+
+        Args:
+            screen: Below the dialogs; hears of the training.
+            bridge: To the store, for what a trainer closes there.
+            settings: How to train.
+            shown: What is labeled.
+            answers: The way to the store.
+            notices: Says what happened.
+            review: Opens the answers given so far.
+        """
+        self._screen = screen
+        self._bridge = bridge
+        self._settings = settings
+        self._shown = shown
+        self._answers = answers
+        self._notices = notices
+        self._review = review
+        self.background = ""
+        """What goes on beside labeling, for the first line."""
+        self._dialog: TrainingDialog | None = None
+        """The dialog, while it is open."""
+        self._trainer: Trainer | None = None
+        """The last training, running or not; it may continue while the operator labels."""
+        self._export: BackgroundExport | None = None
+        """Export and predictions after a training; nothing waits for them."""
+        self._handled: TrainingState | None = None
+        self._is_failure_unreported = False
+        """A training failed in the background; the next dialog says why."""
+        self._ranked_for: int | None = None
+        """Round for which the next images were ranked."""
+        self._learner_for: int | None = None
+        """Round for which the learner was asked for."""
+
+    @property
+    def is_training(self) -> bool:
+        """Whether a training process runs."""
+        return self._trainer is not None and self._trainer.is_running
+
+    # Training
+
+    def progressed(self, progress: Progress) -> None:
+        """React to what came back from the store."""
+        if progress == "opened":
+            self._load_learner()
+        elif progress == "continued":
+            self._rank_ahead()
+        elif self.is_training and self._dialog is None:
+            self._answers.call("more", lambda session: session.keep_labeling())
+        else:
+            self.offer_training()
+
+    def offer_training(
+        self, *, is_started: bool = False, steps: Sequence[Step] | None = None
+    ) -> None:
+        """Open the training dialog; on a training that runs already, if one does."""
+        is_reported = is_started or not self._is_failure_unreported
+        running = self._trainer if self.is_training or not is_reported else None
+        self._is_failure_unreported = False
+        settings = self._settings
+        self._dialog = TrainingDialog(
+            words.round_summary(self._shown.view),
+            steps or self.next_steps(),
+            self._make_trainer,
+            is_started=is_started and running is None,
+            trainer=running,
+            clock=settings.clock,
+            sheet=Sheet(settings.mode, settings.make_reader),
+            drawn_in=settings.drawn_in,
+        )
+        self._screen.app.push_screen(self._dialog, self._after_dialog)
+
+    def next_steps(self, *, synthetic: int = 0) -> tuple[Step, ...]:
+        """What comes after this query."""
+        view = self._shown.view
+        ask: Step = f"query --synthetic {synthetic}" if synthetic else "query"
+        if view.next_step == "query":
+            return (ask,)
+        is_spent = 0 < view.budget <= view.spent
+        return ("train",) if is_spent else ("train", ask)
+
+    def _make_trainer(self, steps: Sequence[Step]) -> Trainer:
+        export, self._export = self._export, None
+
+        def hear(state: TrainingState) -> None:
+            self._screen.post_message(messages.TrainingNews(state))
+
+        self._handled = None
+        self._trainer = Trainer(
+            self._settings.train_command,
+            steps,
+            before_query=self._bridge.finish_query,
+            on_change=hear,
+            before_start=export.stop if export else None,
+            clock=self._settings.clock,
+        )
+        return self._trainer
+
+    def _after_dialog(self, closing: Closing | None) -> None:
+        self._dialog = None
+        if closing == "undo":
+            self._answers.call("undo", lambda session: session.undo())
+        elif closing == "background":
+            self._label_meanwhile()
+        elif closing == "review":
+            self._show_progress()
+            self._review()
+        else:
+            self._answers.call("open", lambda session: session.open())
+
+    def _label_meanwhile(self) -> None:
+        self._shown.look_again()
+        self._show_progress()
+        stage = self._trainer.state.stage if self._trainer else "failed"
+        if stage == "done":
+            self._open_next()
+        elif stage in ("failed", "canceled"):
+            self._answers.call("more", lambda session: session.label_on())
+        elif self._shown.view.state != "labeling":
+            self._answers.call("more", lambda session: session.keep_labeling())
+
+    def follow(self, state: TrainingState) -> None:
+        """Follow a training that runs beside the labeling; start what comes after it."""
+        before, self._handled = self._handled, state
+        is_new_stage = before is None or before.stage != state.stage
+        if is_new_stage and state.stage == "done":
+            self._export_after_training(("export", "outlook"))
+        if self._dialog is not None:
+            self._dialog.follow()
+            return
+        self._show_progress()
+        is_new_step = before is None or before.step != state.step
+        if state.stage in ("failed", "canceled") and is_new_stage:
+            self._report_failure(state)
+        elif (is_new_stage and state.stage == "done") or (
+            is_new_step and state.step.startswith("query")
+        ):
+            self._open_next()
+
+    def _report_failure(self, state: TrainingState) -> None:
+        self.background = ""
+        self._is_failure_unreported = state.stage == "failed"
+        what = "choosing images" if state.step.startswith("query") else "training"
+        key = words.key_of(self._shown.keymap, "train")
+        self._notices.warn(f"{what} {state.stage}; nothing is lost, {key} tells more", is_bell=True)
+
+    def _open_next(self) -> None:
+        if self._answers.save_state != "saved":
+            self._screen.set_timer(0.1, self._open_next)
+            return
+        self._answers.call("next", lambda session: session.open())
+        state = self._trainer.state if self._trainer else None
+        if state and state.stage == "done":
+            self.background = ""
+            self._screen.app.bell()
+            accuracy = f", accuracy {state.accuracy:.1%}" if state.accuracy is not None else ""
+            news = f"round {state.round} is trained{accuracy}: new images"
+            self._notices.flash(((" ✔ ", theme.GOOD_STRONG), (news, theme.BASE)), seconds=5)
+
+    def _show_progress(self) -> None:
+        state = self._trainer.state if self._trainer else None
+        if state is None or state.stage not in ("running", "canceling"):
+            progress = ""
+        elif state.step.startswith("query"):
+            progress = "choosing images"
+        else:
+            progress = f"training {state.share:.0%}"
+        if progress != self.background:
+            self.background = progress
+            self._shown.draw()
+
+    # What follows a training, and the learner
+
+    def _export_after_training(self, steps: Sequence[Step]) -> None:
+        """Export and predict in the background; failure costs nothing but the learner."""
+        if self._settings.is_learner_wanted and not self._is_exporting:
+            self._start_export(steps, is_asked=False)
+
+    def export_now(self) -> None:
+        """Export because the operator asks for it, who hears how it ends."""
+        if self.is_training:
+            self._notices.warn("a training runs: export what it makes after it")
+        elif self._is_exporting:
+            self._notices.warn(
+                "an export runs already, or the look at the pool after it: ask again later"
+            )
+        else:
+            self._notices.inform("exporting in the background")
+            is_wanted = self._settings.is_learner_wanted
+            self._start_export(("export", "outlook") if is_wanted else ("export",), is_asked=True)
+
+    @property
+    def _is_exporting(self) -> bool:
+        return self._export is not None and self._export.is_running
+
+    def _start_export(self, steps: Sequence[Step], *, is_asked: bool) -> None:
+        def done(*, is_done: bool, reason: str) -> None:
+            if is_asked or is_done:
+                self._screen.call_later(self._exported, "" if is_done else reason, is_asked)
+
+        self._export = BackgroundExport(self._settings.train_command, steps, done)
+        self._export.start()
+
+    def _exported(self, failure: str, is_asked: bool) -> None:  # noqa: FBT001 - a callback
+        """Learn by the new sampler; report to the operator who waits for it."""
+        if not failure and self._settings.is_learner_wanted:
+            self._answers.call_quietly(lambda session: session.load_learner())
+            self._answers.call_quietly(lambda session: session.rank_ahead())
+        if is_asked and failure:
+            self._notices.warn(f"not exported: {failure}", is_bell=True)
+        elif is_asked:
+            self._notices.inform("exported; the files are in the folder artifacts", seconds=5)
+
+    def prepare_learner(self) -> None:
+        """After the first frame: load the learner, or make what it needs if a sampler is there."""
+        self._load_learner()
+        if self._learner_for is not None and self._settings.has_sampler():
+            self._export_after_training(("outlook",))
+
+    def _load_learner(self) -> None:
+        """Learn within this round too, as soon as its sampler is exported."""
+        self._learner_for = self._shown.view.round
+        if self._learner_for is not None and self._settings.is_learner_wanted:
+            self._answers.call_quietly(lambda session: session.load_learner())
+
+    def _rank_ahead(self) -> None:
+        """Rank the next images while the last of this query are answered."""
+        view = self._shown.view
+        if view.round != self._learner_for:  # somebody else has trained
+            self._load_learner()
+        if self._ranked_for == view.round or view.progress.left * LAST_PART > view.progress.size:
+            return
+        self._ranked_for = view.round
+        if view.learner == "none" and self._settings.has_sampler():
+            self._export_after_training(("outlook",))
+        else:
+            self._answers.call_quietly(lambda session: session.rank_ahead())
+
+    # Keys
+
+    def finish(self) -> None:
+        """Finish the round and train, or show the training that runs or failed."""
+        if self.is_training or self._is_failure_unreported:
+            self.offer_training()
+        elif self._shown.view.state == "waiting":
+            self._answers.call("open", lambda session: session.open())
+        else:
+            self._train(self.next_steps(), is_started=False)
+
+    def synthesize(self, count: int) -> None:
+        """Train, and ask synthetic images in the next query."""
+        self._train(self.next_steps(synthetic=count), is_started=True)
+
+    def _train(self, steps: Sequence[Step], *, is_started: bool) -> None:
+        """Ask before a query is left half answered, else offer training or start it at once."""
+        view = self._shown.view
+        if view.state != "labeling":
+            self.offer_training(is_started=is_started, steps=steps)
+            return
+
+        def go(is_sure: bool | None) -> None:  # noqa: FBT001 - Textual's callback
+            if is_sure:
+                self.offer_training(is_started=True, steps=steps)
+
+        lines = (
+            f"{view.progress.left} of {view.progress.size} images are not answered.",
+            "You may go on labeling them while it trains; after that they return to the pool.",
+        )
+        self._screen.app.push_screen(
+            ConfirmDialog("finish the round now?", lines, "train now", "go on labeling"), go
+        )
+
+    def quit(self) -> None:
+        """Leave; an answer in flight is waited for."""
+        if not self.is_training:
+            leave(self._screen)
+            return
+
+        def go(is_sure: bool | None) -> None:  # noqa: FBT001 - Textual's callback
+            if is_sure:
+                leave(self._screen)
+
+        lines = ("A training runs. Leaving stops it; it goes on from there next time.",)
+        self._screen.app.push_screen(ConfirmDialog("leave now?", lines, "leave", "stay"), go)
+
+    def stop_processes(self) -> None:
+        """End every process that would outlive its terminal."""
+        if self._export:
+            self._export.stop()
+        if self._trainer:
+            self._trainer.stop()
