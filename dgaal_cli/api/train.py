@@ -1,18 +1,18 @@
-"""Train one round: networks and task model on the labels of now, and everything a query needs."""
+"""Train one round: networks and task model on the current labels, and everything a query needs."""
 
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
 from dgaal_cli import events, interruption
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import CheckpointError, UsageError
 from dgaal_cli.events import Emit, RoundStarted
 from dgaal_cli.methods.base import Method
-from dgaal_cli.methods.fresh import fresh_method
-from dgaal_cli.rounds.dataset import Gathered, gather
+from dgaal_cli.rounds.engine import train_round
 from dgaal_cli.rounds.folder import prepare, recording
+from dgaal_cli.rounds.on_disk import Gathered, OnDisk, gather
 from dgaal_cli.rounds.out_of_memory import explain
 from dgaal_cli.rounds.record import TrainResult, finish, read_result
 from dgaal_cli.rounds.resume_state import (
@@ -23,16 +23,15 @@ from dgaal_cli.rounds.resume_state import (
     newest_terms,
     save_terms,
 )
-from dgaal_cli.rounds.start import begin_from_before, warn_of_missing
 from dgaal_cli.rounds.state import RUN_NAME, is_unfinished, read_record, round_state
-from dgaal_cli.rounds.synthesis import synthesize
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.training.budget import Stopwatch
-from dgaal_cli.training.compiling import compile_networks, explaining_compiler
+from dgaal_cli.training.compiling import explaining_compiler
 from dgaal_cli.training.device import useful_threads
 from dgaal_cli.training.identity import machine_of, settings_of
 from dgaal_cli.training.memory import StepTooLargeError, fitting
+from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.progress_saver import ProgressSaver
 from dgaal_cli.training.runner import Runner
 from dgaal_cli.training.runtime import Runtime, starting
@@ -181,20 +180,36 @@ def _train_round(
 ) -> TrainResult:
     gathered = _gather(workspace, config, store, runtime, number=number, emit=emit)
     own = share_of(config, world=runtime.world)
-    learned, too_large = None, None
+    bench = OnDisk(workspace=workspace, config=own, store=store, gathered=gathered)
+    begin = _Begin(config=config, bench=bench, runtime=runtime, asked=asked, emit=emit)
+    trained, too_large = None, None
     try:
         with fitting(f"round {number}", runtime.device, advice=SMALLER):
-            learned = _learn(workspace, (config, own), store, gathered, runtime, asked, emit=emit)
+            trained = train_round(bench, begin.runner, emit=emit)
     except StepTooLargeError as error:
         too_large = StepTooLargeError(error.phase, error.title, error.batch_key)
     if too_large is not None:  # here, nothing holds on to the networks that did not fit
         raise explain(too_large, own, gathered)
-    assert learned is not None
-    runner, method, facts = learned
-    facts["seconds"] = runner.stopwatch.seconds
+    assert trained is not None
+    facts = {
+        "watermark": gathered.watermark,
+        "training": begin.training,
+        "synthesized": trained.copies,
+        "resumed_at": begin.resumed_at,
+        "compiled": trained.is_compiled,
+        "seconds": trained.runner.stopwatch.seconds,
+    }
     if runtime.is_main:
         with fitting(f"measuring round {number}", runtime.device, advice=ELSEWHERE):
-            finish(workspace, config, gathered, method, runner=runner, facts=facts, emit=emit)
+            finish(
+                workspace,
+                config,
+                gathered,
+                trained.method,
+                runner=trained.runner,
+                facts=facts,
+                emit=emit,
+            )
     runtime.from_main(0)  # the others read what process 0 wrote
     return read_result(workspace, number)
 
@@ -225,102 +240,85 @@ def _gather(
         runtime.from_main(0)
     else:
         gathered.data.seed = seed_of(config.seed, *runtime.seed_parts())
-    gathered.data.precision = runtime.precision
     return gathered
 
 
-def _learn(
-    workspace: Workspace,
-    configs: tuple[Config, Config],
-    store: Store,
-    gathered: Gathered,
-    runtime: Runtime,
-    asked: _Asked,
-    *,
-    emit: Emit,
-) -> tuple[Runner, Method, dict[str, Any]]:
-    """Run all phases; the first configuration is the user's, the second this process's share."""
-    config, own = configs
-    data = gathered.data
-    method = fresh_method(own, gathered.shape, number=data.number)
-    begin_from_before(workspace, config, method, gathered, emit)
-    for module in method.modules.values():
-        module.to(data.device)
-    is_compiled = compile_networks(method.modules, config.compile, data.device)
-    first, second = method.learn(data), method.adapt(data)
-    runner = Runner(
-        saver=ProgressSaver(
-            folder=workspace.round_path(data.number),
-            identity={
-                "labels": gathered.labels_digest,
-                "pool": gathered.dataset_digest,
-                "settings": settings_of(config),
-            },
-            machine=machine_of(runtime, is_compiled=is_compiled),
-            is_inexact_allowed=asked.is_inexact_allowed,
-        ),
-        modules=method.modules,
-        phases=[*first, *second],
-        seed=config.seed,
-        number=data.number,
-        emit=emit,
-        runtime=runtime,
-        budget_s=asked.budget_s,
-        stopwatch=asked.stopwatch,
-        name=lambda item: store.item(item).sample_id,
-        advice=NOT_FINITE_ADVICE,
-        after_stop="everything is saved, 'dgaal train' goes on from there",
-    )
-    resumed_at = runner.resume()
-    training = _keep_terms(runner, asked, gathered)
-    emit(
-        RoundStarted(
-            round=data.number,
-            method=config.method,
-            labels=len(data.labeled_rows),
-            drawn_labels=int(data.synthetic.is_labeled.sum()),
-            pool=len(data.pixels),
-            device=str(data.device),
-            resumed_at=resumed_at,
-        )
-    )
-    warn_of_missing(gathered, emit)
-    runner.run(first)
-    kept = synthesize(workspace, config, store, gathered, method, runtime)
-    runner.run(second)
-    facts = {
-        "watermark": gathered.watermark,
-        "training": training,
-        "synthesized": kept,
-        "resumed_at": resumed_at,
-        "compiled": is_compiled,
-    }
-    return runner, method, facts
+@dataclass(slots=True, kw_only=True)
+class _Begin:
+    """Begins a training, or resumes an interrupted one, once its method is built."""
 
+    config: Config
+    """The user's; that of ``bench`` is this process's share of it."""
+    bench: OnDisk
+    runtime: Runtime
+    asked: _Asked
+    emit: Emit
+    resumed_at: str = ""
+    training: str = ""
+    """Name of the training."""
 
-def _keep_terms(runner: Runner, asked: _Asked, gathered: Gathered) -> str:
-    """Write down what going on needs, as nothing contradicts it; return the training's name."""
-    if not runner.runtime.is_main:
-        return ""
-    assert runner.saver is not None
-    folder = runner.saver.folder
-    begun = begun_terms(folder)
-    if begun is None:
-        raise CheckpointError(
-            "the saved state of this round was an older dgaal's, and damaged; it is set aside, "
-            "and 'dgaal train' begins the round again"
+    def runner(self, method: Method, phases: list[Phase], is_compiled: bool) -> Runner:  # noqa: FBT001
+        """Make the runner, resume, and report that the round has started."""
+        gathered, data, store = self.bench.gathered, self.bench.gathered.data, self.bench.store
+        folder = self.bench.workspace.round_path(data.number)
+        runner = Runner(
+            saver=ProgressSaver(
+                folder=folder,
+                identity={
+                    "labels": gathered.labels_digest,
+                    "pool": gathered.dataset_digest,
+                    "settings": settings_of(self.config),
+                },
+                machine=machine_of(self.runtime, is_compiled=is_compiled),
+                is_inexact_allowed=self.asked.is_inexact_allowed,
+            ),
+            modules=method.modules,
+            phases=phases,
+            seed=self.config.seed,
+            number=data.number,
+            emit=self.emit,
+            runtime=self.runtime,
+            budget_s=self.asked.budget_s,
+            stopwatch=self.asked.stopwatch,
+            name=lambda item: store.item(item).sample_id,
+            advice=NOT_FINITE_ADVICE,
+            after_stop="everything is saved, 'dgaal train' goes on from there",
         )
-    assert gathered.watermark is not None
-    terms = Terms(
-        watermark=gathered.watermark,
-        assignments=asked.assignments,
-        threads=runner.runtime.threads,
-        budget_s=runner.budget_s,
-        classes=named_classes(gathered.classes),
-        training=begun.training,
-    )
-    save_terms(folder, terms)
-    return terms.training
+        self.resumed_at = runner.resume()
+        if self.runtime.is_main:
+            self.training = self._keep_terms(folder, runner.budget_s)
+        self.emit(
+            RoundStarted(
+                round=data.number,
+                method=self.config.method,
+                labels=len(data.labeled_rows),
+                drawn_labels=int(data.synthetic.is_labeled.sum()),
+                pool=len(data.pixels),
+                device=str(data.device),
+                resumed_at=self.resumed_at,
+            )
+        )
+        return runner
+
+    def _keep_terms(self, folder: Path, budget_s: float | None) -> str:
+        """Write down what resuming needs, now that nothing contradicts it; return its name."""
+        begun, gathered = begun_terms(folder), self.bench.gathered
+        if begun is None:
+            raise CheckpointError(
+                "the saved state of this round was an older dgaal's, and damaged; it is set aside, "
+                "and 'dgaal train' begins the round again"
+            )
+        assert gathered.watermark is not None
+        terms = Terms(
+            watermark=gathered.watermark,
+            assignments=self.asked.assignments,
+            threads=self.runtime.threads,
+            budget_s=budget_s,
+            classes=named_classes(gathered.classes),
+            training=begun.training,
+        )
+        save_terms(folder, terms)
+        return terms.training
 
 
 def _labels_up_to(workspace: Workspace, store: Store, number: int) -> int:

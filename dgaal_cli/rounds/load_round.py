@@ -9,7 +9,7 @@ from dgaal_cli.escaping import show
 from dgaal_cli.events import Emit, Warned, ignore
 from dgaal_cli.methods.base import Method
 from dgaal_cli.methods.registry import load_method
-from dgaal_cli.rounds.dataset import Gathered, gather
+from dgaal_cli.rounds.on_disk import Gathered, gather
 from dgaal_cli.rounds.state import (
     CHECKPOINT_NAME,
     RUN_NAME,
@@ -26,7 +26,7 @@ from dgaal_cli.workspace import Workspace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """Networks of the last trained round, on its device, with the data of now."""
+    """Networks of the last trained round, on its device, with the current data."""
 
     number: int
     method: Method
@@ -69,7 +69,7 @@ def open_trained(
             f"classes changed since round {number} was trained; run 'dgaal train --fresh' first"
         )
     with initializing(config.seed, number, "networks"):
-        method = load_method(config, gathered.shape)
+        method = load_method(config, gathered.dataset.shape)
     checkpoint.restore_modules(method.modules, tensors)
     for module in method.modules.values():
         module.to(device).eval()

@@ -8,7 +8,7 @@ import torch
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import UsageError
 from dgaal_cli.methods.fresh import fresh_method
-from dgaal_cli.rounds.dataset import Gathered
+from dgaal_cli.rounds.on_disk import Gathered
 from dgaal_cli.training.memory import StepTooLargeError, largest_fitting, size_of
 from dgaal_cli.training.seeding import torch_generator
 
@@ -41,7 +41,7 @@ def explain(error: StepTooLargeError, config: Config, gathered: Gathered) -> Usa
 
 def _one_step(config: Config, gathered: Gathered, name: str) -> None:
     data = gathered.data
-    method = fresh_method(config, gathered.shape, number=data.number)
+    method = fresh_method(config, gathered.dataset.shape, number=data.number)
     for module in method.modules.values():
         module.to(data.device)
     phases = {p.name: p for p in [*method.learn(data), *method.adapt(data)]}

@@ -22,7 +22,7 @@ from dgaal_cli.reports.round_plots import (
     write_loss_plot,
     write_pair_sheet,
 )
-from dgaal_cli.rounds.dataset import Gathered
+from dgaal_cli.rounds.on_disk import Gathered
 from dgaal_cli.rounds.resume_state import forget_terms
 from dgaal_cli.rounds.state import (
     CHECKPOINT_NAME,

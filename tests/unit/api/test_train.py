@@ -14,7 +14,7 @@ from dgaal_cli.config.load import configuration
 from dgaal_cli.errors import InterruptedRunError, UsageError
 from dgaal_cli.events import StepDone
 from dgaal_cli.labeling.rounds_report import rounds_report
-from dgaal_cli.rounds.dataset import gather
+from dgaal_cli.rounds.on_disk import gather
 from dgaal_cli.rounds.state import round_state
 from dgaal_cli.rounds.unlabelable_synthetics import Junk, newest_junk
 from dgaal_cli.simulation.oracle import answer_items, true_labels

@@ -10,8 +10,10 @@ from label_workspaces import make_workspace
 from dgaal_cli.config.load import configuration
 from dgaal_cli.errors import UsageError
 from dgaal_cli.rounds import boundary_synthesis as boundary
-from dgaal_cli.rounds.dataset import MIN_HELD_OUT, gather
-from dgaal_cli.rounds.synthesis import encode_png, synthesize
+from dgaal_cli.rounds.dataset import MIN_HELD_OUT
+from dgaal_cli.rounds.engine import redraw_last_query
+from dgaal_cli.rounds.on_disk import OnDisk, gather
+from dgaal_cli.rounds.synthetic_files import encode_png
 from dgaal_cli.simulation.oracle import answer_items
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import NewSynthetic
@@ -86,8 +88,9 @@ def test_no_copy_is_made_of_an_image_that_is_measured_on_now_or_later(workspace)
             is_held_out = found.data.is_held_out
             assert is_held_out.any() == (count == COUNT)  # few labels are all learned from
             method = Redrawer()
-            synthesize(workspace, config, store, found, method, Runtime(device=CPU))
-            expected = set(np.flatnonzero(~found.is_to_measure)) & set(range(count))
+            bench = OnDisk(workspace=workspace, config=config, store=store, gathered=found)
+            redraw_last_query(bench, method, Runtime(device=CPU))
+            expected = set(np.flatnonzero(~found.dataset.is_to_measure)) & set(range(count))
             assert set(method.parents) == expected
             assert 0 < len(expected) < count
 
@@ -121,7 +124,7 @@ def test_with_a_test_source_every_copy_teaches(workspace):
         label(store, store.items())
         add_copies(workspace, store)
         _, found = gathered(workspace, store, "pool.test=test")
-    assert not found.is_to_measure.any()
+    assert not found.dataset.is_to_measure.any()
     assert found.data.synthetic.is_labeled.tolist() == [True, False] * (COUNT // 2)
     assert found.data.synthetic.is_candidate.tolist() == [False, True] * (COUNT // 2)
 
@@ -135,9 +138,6 @@ def test_people_name_no_drawing_of_an_image_to_measure_on(workspace, monkeypatch
     with open_store(workspace.store_path) as store:
         label(store, store.items()[:30])
         _, found = gathered(workspace, store)
-        trained = SimpleNamespace(gathered=found, method=method, number=1)
         with pytest.raises(UsageError, match="'redrawer' has no generator"):
-            boundary.synthesize_at_boundary(
-                workspace, store, trained, count=COUNT, seed=0, first_rank=1
-            )
-    assert sorted(method.parents) == np.flatnonzero(~found.is_to_measure).tolist()
+            boundary.draw_at_boundary(method, found.dataset, count=COUNT, seed=0)
+    assert sorted(method.parents) == np.flatnonzero(~found.dataset.is_to_measure).tolist()

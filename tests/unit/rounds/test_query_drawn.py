@@ -11,7 +11,8 @@ from dgaal_cli.api.train import train
 from dgaal_cli.config.load import configuration
 from dgaal_cli.errors import UsageError
 from dgaal_cli.events import PhaseStarted, RoundStarted, Warned
-from dgaal_cli.rounds.dataset import gather, synthetic_path
+from dgaal_cli.rounds.on_disk import gather
+from dgaal_cli.rounds.synthetic_files import synthetic_path
 from dgaal_cli.simulation.oracle import answer_items, true_labels
 from dgaal_cli.store.open import open_store
 from dgaal_cli.tasks.classification.model import present_classes

@@ -1,17 +1,11 @@
 """What a round says before it learns."""
 
-from types import SimpleNamespace
-
 import pytest
 from small_rounds import give, small_data
 
-from dgaal_cli.rounds.start import warn_of_missing
-
 
 def said(data):
-    events = []
-    warn_of_missing(SimpleNamespace(data=data), events.append)
-    return [event.message for event in events]
+    return data.task.gaps(data)
 
 
 def test_without_labels_a_sampler_has_nothing_to_learn_and_the_cold_start_rule_is_named():

@@ -10,11 +10,11 @@ from small_rounds import build, runner, small_config, small_data
 from small_simulations import CONFIG, small_plan, small_pool, without_times, write_pool
 
 from dgaal_cli.errors import CheckFailedError
+from dgaal_cli.events import PhaseStarted, ignore
 from dgaal_cli.methods.base import Drawn
 from dgaal_cli.methods.dgaal.published import PublishedDgaal
 from dgaal_cli.methods.random_sampling import RandomSampling
 from dgaal_cli.methods.registry import METHODS, MethodInfo
-from dgaal_cli.simulation import protocol
 from dgaal_cli.simulation.plan import Arm
 from dgaal_cli.simulation.protocol import measure_full_data, run_trial
 from dgaal_cli.simulation.records import read_records
@@ -33,9 +33,21 @@ def pool(path):
     return small_pool(path)
 
 
-def run(path, pool, method="margin", seed=0, *, settings=(), **changes):
+def run(path, pool, method="margin", seed=0, *, settings=(), emit=ignore, **changes):
     plan = small_plan(path, method, **changes)
-    return list(run_trial(plan, Arm(method=method, settings=settings), seed=seed, pool=pool))
+    arm = Arm(method=method, settings=settings)
+    return list(run_trial(plan, arm, seed=seed, pool=pool, emit=emit))
+
+
+class Phases:
+    """A listener that keeps the names of the phases of a trial's method."""
+
+    def __init__(self):
+        self.names = []
+
+    def __call__(self, event):
+        if isinstance(event, PhaseStarted):
+            self.names.append(event.phase)
 
 
 class Spy(RandomSampling):
@@ -343,17 +355,10 @@ def test_a_method_with_a_learner_of_its_own_is_a_system(path, pool):
 @pytest.mark.parametrize(
     "method", ["dgaal", "ta-vaal", pytest.param("gaal", marks=pytest.mark.deep)]
 )
-def test_the_last_round_trains_only_what_its_accuracy_needs(path, pool, method, monkeypatch):
-    names = []
-
-    def spy(phases, **options):
-        names.extend(phase.name for phase in phases)
-        return run_phases(phases, **options)
-
-    monkeypatch.setattr(protocol, "run_phases", spy)
-    as_last = run(path, pool, method, rounds=1)[1]
-    shorter, names[:] = set(names), []
-    as_middle = run(path, pool, method, rounds=2)[1]
+def test_the_last_round_trains_only_what_its_accuracy_needs(path, pool, method):
+    short, long = Phases(), Phases()
+    as_last = run(path, pool, method, rounds=1, emit=short)[1]
+    as_middle = run(path, pool, method, rounds=2, emit=long)[1]
     assert as_last.is_last
     assert not as_middle.is_last
     assert as_last.accuracy == as_middle.accuracy
@@ -361,16 +366,11 @@ def test_the_last_round_trains_only_what_its_accuracy_needs(path, pool, method, 
     assert as_last.labels_by_class == as_middle.labels_by_class
     assert as_middle.health
     assert as_last.health == {}
-    assert shorter <= set(names)
+    assert set(short.names) <= set(long.names)
+    assert len(short.names) < len(long.names)
 
 
-def test_selection_is_not_trained_where_nothing_is_asked(path, pool, monkeypatch):
-    names = []
-
-    def spy(phases, **options):
-        names.extend(phase.name for phase in phases)
-        return run_phases(phases, **options)
-
-    monkeypatch.setattr(protocol, "run_phases", spy)
-    run(path, pool, "vaal", rounds=0)
-    assert names == ["classifier"]
+def test_selection_is_not_trained_where_nothing_is_asked(path, pool):
+    heard = Phases()
+    run(path, pool, "vaal", rounds=0, emit=heard)
+    assert heard.names == ["classifier"]

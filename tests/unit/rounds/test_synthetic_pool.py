@@ -1,9 +1,9 @@
-"""Synthesized images in a trial: candidates, promotions, answers."""
+"""Synthesized images of rounds in memory: candidates, promotions, answers."""
 
 import numpy as np
 
 from dgaal_cli.methods.base import Redrawing
-from dgaal_cli.simulation.synthetic import SyntheticPool
+from dgaal_cli.rounds.synthetic_pool import SyntheticPool
 from dgaal_cli.tasks.classification.model import ClassLearning
 
 
@@ -12,11 +12,19 @@ def drawn(*levels, parents):
     return Redrawing(pixels=pixels, parents=list(parents))
 
 
+def add_copies(pool, copies, labels, is_doubtful):
+    pool.add(copies, labels[copies.parents], ~is_doubtful, is_inherited=True)
+
+
+def images_of(pool):
+    return pool.records.images(np.zeros(3, bool))
+
+
 def test_copies_inherit_their_parents_label_and_doubtful_ones_are_dropped():
     pool = SyntheticPool.empty(8, 1, ClassLearning(3), first_id=101)
     labels = np.array([2, 0, 1])
-    pool.add_copies(drawn(10, 20, 30, parents=[2, 0, 1]), labels, np.array([False, True, False]))
-    images = pool.images()
+    add_copies(pool, drawn(10, 20, 30, parents=[2, 0, 1]), labels, np.array([False, True, False]))
+    images = images_of(pool)
     assert images.targets.tolist() == [1, 0]
     assert images.parents.tolist() == [2, 1]
     assert images.item_ids == [101, 102]
@@ -27,23 +35,24 @@ def test_copies_inherit_their_parents_label_and_doubtful_ones_are_dropped():
 
 def test_a_promoted_candidate_is_labeled_and_costs_nothing():
     pool = SyntheticPool.empty(8, 1, ClassLearning(3), first_id=101)
-    pool.add_copies(drawn(10, 20, parents=[0, 1]), np.array([0, 1]), np.zeros(2, bool))
+    add_copies(pool, drawn(10, 20, parents=[0, 1]), np.array([0, 1]), np.zeros(2, bool))
     pool.promote([1])
-    images = pool.images()
+    images = images_of(pool)
     assert images.is_labeled.tolist() == [False, True]
     assert images.is_candidate.tolist() == [True, False]
-    assert pool.inherited_labels == 1
+    assert pool.promoted_count == 1
     assert len(pool.asked_images().targets) == 0
 
 
 def test_answered_images_are_labels_that_were_bought_and_unnamed_ones_are_gone():
     pool = SyntheticPool.empty(8, 1, ClassLearning(3), first_id=7)
-    pool.add_copies(drawn(10, parents=[0]), np.array([1]), np.zeros(1, bool))
-    pool.add_answered(drawn(40, 50, parents=[-1, -1]), np.array([2, 0]), np.array([False, True]))
-    images = pool.images()
+    add_copies(pool, drawn(10, parents=[0]), np.array([1]), np.zeros(1, bool))
+    answers, is_told = np.array([2, 0]), np.array([False, True])
+    pool.add(drawn(40, 50, parents=[-1, -1]), answers, is_told, is_inherited=False)
+    images = images_of(pool)
     assert images.targets.tolist() == [1, 0]
     assert images.is_labeled.tolist() == [False, True]
-    assert pool.inherited_labels == 0
+    assert pool.promoted_count == 0
     asked = pool.asked_images()
     assert asked.item_ids == [8]
     assert asked.pixels[0, 0, 0, 0] == 50
@@ -51,7 +60,7 @@ def test_answered_images_are_labels_that_were_bought_and_unnamed_ones_are_gone()
 
 def test_what_a_method_sees_does_not_change_under_it():
     pool = SyntheticPool.empty(8, 1, ClassLearning(3), first_id=1)
-    before = pool.images()
-    pool.add_copies(drawn(10, parents=[0]), np.array([1]), np.zeros(1, bool))
+    before = images_of(pool)
+    add_copies(pool, drawn(10, parents=[0]), np.array([1]), np.zeros(1, bool))
     pool.promote([0])
     assert len(before.item_ids) == 0

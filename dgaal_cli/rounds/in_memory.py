@@ -1,0 +1,279 @@
+"""Rounds on arrays: the pool and its labels in memory, and a function that answers queries.
+
+What a notebook and a simulation use. Ten lines are enough::
+
+    config = config_for(images, {"method": "margin", "preset": "tiny"})
+    rounds = InMemoryRounds(config, images, ["cat", "dog"], oracle=lambda asked: truth[asked.rows])
+    for _ in range(5):
+        rounds.train()
+        print(rounds.accuracy())
+        rounds.ask(rounds.choose(20))
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dgaal_cli.config.load import build_config
+from dgaal_cli.config.schema import Config
+from dgaal_cli.errors import UsageError
+from dgaal_cli.events import Emit, ignore
+from dgaal_cli.ids import ItemId, Row
+from dgaal_cli.methods.base import Method, Redrawing
+from dgaal_cli.rounds.dataset import PoolSnapshot, RoundDataset, SyntheticRecords, round_dataset
+from dgaal_cli.rounds.engine import (
+    ChosenQuery,
+    EarlierRound,
+    LastAnswers,
+    TrainedRound,
+    choose_query,
+    train_round,
+)
+from dgaal_cli.rounds.synthetic_pool import SyntheticPool
+from dgaal_cli.rounds.unlabelable_synthetics import Junk
+from dgaal_cli.tasks.classification.model import ClassLearning
+from dgaal_cli.training import checkpoint
+from dgaal_cli.training.classifier import accuracy
+from dgaal_cli.training.device import pick_device
+from dgaal_cli.training.phase import Phase
+from dgaal_cli.training.runner import Runner
+
+Targets = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedImages:
+    """The images of a query, Q of them: those of the pool first, then synthesized ones."""
+
+    rows: npt.NDArray[np.int64]
+    """int64 ``(Q,)``: rows of the pool; -1 for a synthesized image."""
+    pixels: npt.NDArray[np.uint8]
+    """``(Q, S, S, C)``."""
+
+
+Oracle = Callable[[AskedImages], Targets]
+"""Answers a query with targets ``(Q, ...)``; a blank one, -1 for a class, means "cannot tell"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """A query with its answers."""
+
+    rows: list[Row] = field(default_factory=list[Row])
+    """Rows of the pool that were asked, first pick first."""
+    synthesized: int = 0
+    """Synthesized images that were asked."""
+    cannot_tell: int = 0
+    """Those of them that nobody could name."""
+
+
+def config_for(pixels: npt.NDArray[np.uint8], settings: Mapping[str, Any]) -> Config:
+    """Build a configuration for images in memory.
+
+    Args:
+        pixels: uint8 ``(N, S, S, C)``: square, S a side that the networks can see.
+        settings: As in ``dgaal.toml``, without the pool: method, preset, seed, query and so on.
+
+    Raises:
+        ConfigError: A key or value is wrong.
+    """
+    _, size, _, channels = pixels.shape
+    pool = {"source": "memory", "image_size": size, "channels": channels}
+    return build_config({**settings, "pool": pool})
+
+
+class InMemoryRounds:
+    """Rounds of one method on one pool; each is trained, then asks.
+
+    Args:
+        config: Method, seed, networks, query; what it says of the pool is not read.
+        pixels: uint8 ``(N, S, S, C)``.
+        class_names: K names.
+        oracle: Answers queries.
+        labels: ``(N, ...)`` targets that are known at the start, -1 elsewhere; None for none.
+        test: Images and targets to measure on, which no method learns from; None holds out some of
+            the labels, as a workspace does.
+        is_test_hidden: Something else measures: nothing is held out, and methods see no test image.
+        who: Method and seed, for messages; empty takes the method's name.
+        name: Maps an image to its sample id, for messages.
+        after_stop: What a stop by a signal leaves behind, for messages.
+        emit: Listener for progress.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a person may say of a pool
+        self,
+        config: Config,
+        pixels: npt.NDArray[np.uint8],
+        class_names: Sequence[str],
+        *,
+        oracle: Oracle,
+        labels: Targets | None = None,
+        test: tuple[npt.NDArray[np.uint8], Targets] | None = None,
+        is_test_hidden: bool = False,
+        who: str = "",
+        name: Callable[[ItemId], str] = str,
+        after_stop: str = "nothing of it is saved",
+        emit: Emit = ignore,
+    ) -> None:
+        self._config, self.task = config, ClassLearning(len(class_names))
+        self._pixels, self._class_names = pixels, list(class_names)
+        self._oracle, self._test, self._is_test_hidden = oracle, test, is_test_hidden
+        self._who, self._name, self._after_stop, self._emit = who, name, after_stop, emit
+        self.targets = self.task.blank(len(pixels)) if labels is None else labels.copy()
+        self.is_labeled = self._is_told(self.targets)
+        self.is_usable = np.ones(len(pixels), dtype=bool)
+        _, size, _, channels = pixels.shape
+        self.synthesized = SyntheticPool.empty(size, channels, self.task, first_id=len(pixels) + 1)
+        self._first_labels = self._annotations = int(self.is_labeled.sum())
+        self._device = pick_device(config.device)
+        self._last, self._junk, self._had_labels = LastAnswers(), Junk(), False
+        self._earlier: EarlierRound | None = None
+        self.number = 0
+        self.method: Method | None = None
+        self._dataset = self._read()
+
+    @property
+    def config(self) -> Config:
+        """Of all rounds."""
+        return self._config
+
+    @property
+    def dataset(self) -> RoundDataset:
+        """The data of round ``number``."""
+        return self._dataset
+
+    @property
+    def who(self) -> str:
+        """Method and seed, for messages."""
+        return self._who or self._config.method
+
+    def train(self, *, will_ask: bool = True) -> TrainedRound:
+        """Train the round; False for ``will_ask`` trains only what the task model needs.
+
+        Raises:
+            InterruptedRunError: A signal asked to stop.
+            CheckFailedError: A loss is not finite.
+        """
+        trained = train_round(self, self._start, will_ask=will_ask, emit=self._emit)
+        self.method = trained.method
+        return trained
+
+    def accuracy(self) -> float | None:
+        """Measure the task model, 0..1; None where there is nothing to measure, or on."""
+        data = self._dataset.data
+        if self.method is None or not data.can_learn:
+            return None
+        return accuracy(self.method.classifier, data)[0]
+
+    def choose(self, count: int | None = None, *, synthetic: int = 0) -> ChosenQuery:
+        """Choose the next images; see ``engine.choose_query``."""
+        return choose_query(
+            self, self._trained(), count=count, synthetic=synthetic, emit=self._emit
+        )
+
+    def ask(self, chosen: ChosenQuery) -> Answered:
+        """Let the oracle answer, and begin the next round with its answers."""
+        data, method = self._dataset.data, self._trained()
+        picks, drawn = chosen.ranking.picks, chosen.drawn
+        rows = np.asarray(picks, dtype=np.int64)
+        count = sum(len(each.pixels) for each in drawn)
+        answers = self._oracle(
+            AskedImages(
+                rows=np.concatenate([rows, np.full(count, -1)]),
+                pixels=np.concatenate([data.pixels[rows], *(each.pixels for each in drawn)]),
+            )
+        )
+        is_told = self._is_told(answers)
+        own, theirs = is_told[: len(rows)], is_told[len(rows) :]
+        self.targets[rows[own]], self.is_labeled[rows[own]] = answers[: len(rows)][own], True
+        self.is_usable[rows[~own]] = False
+        self.synthesized.promote(chosen.ranking.promoted)
+        start = len(rows)
+        for each in drawn:
+            part = slice(start, start + len(each.pixels))
+            self.synthesized.add(each, answers[part], is_told[part], is_inherited=False)
+            start = part.stop
+        self._annotations += len(answers)
+        self._junk = Junk(judged=count, junk=int((~theirs).sum()))
+        named = [Row(int(row)) for row in np.sort(rows[own])]
+        self._last = LastAnswers(rows=named, promoted=list(chosen.ranking.promoted))
+        self._had_labels = self._had_labels or len(data.labeled_rows) > 0
+        self._earlier = EarlierRound(
+            number=self.number,
+            method=method.name,
+            has_same_classes=True,
+            tensors=lambda: checkpoint.module_tensors(method.modules),
+        )
+        self.number += 1
+        self._dataset = self._read()
+        return Answered(rows=list(picks), synthesized=count, cannot_tell=self._junk.junk)
+
+    def earlier_round(self) -> EarlierRound | None:
+        """Return the round before."""
+        return self._earlier
+
+    def last_answers(self) -> LastAnswers:
+        """Return what the last query brought; nothing once it is redrawn."""
+        return self._last
+
+    def add_copies(self, copies: Redrawing, is_doubtful: Mask) -> None:
+        """Keep the copies that T does not doubt."""
+        inherited = self.targets[np.asarray(copies.parents, dtype=np.int64)]
+        self.synthesized.add(copies, inherited, ~is_doubtful, is_inherited=True)
+        self._last = LastAnswers()
+
+    def synthetic(self) -> SyntheticRecords:
+        """Return the synthesized images."""
+        return self.synthesized.records
+
+    def annotations(self) -> int:
+        """Count the answers given so far, and the labels known at the start."""
+        return self._annotations
+
+    def newest_junk(self) -> Junk:
+        """Judge the last query."""
+        return self._junk
+
+    def _read(self) -> RoundDataset:
+        pixels, targets = self._test or (None, None)
+        pool = PoolSnapshot(
+            number=self.number,
+            item_ids=[ItemId(row + 1) for row in range(len(self.targets))],
+            pixels=self._pixels,
+            task=self.task,
+            targets=self.targets.copy(),
+            is_labeled=self.is_labeled.copy(),
+            is_usable=self.is_usable.copy(),
+            class_names=self._class_names,
+            synthetic=self.synthesized.records,
+            first_labels=self._first_labels,
+            had_labels=self._had_labels,
+            has_test=self._is_test_hidden or targets is not None,
+            test_pixels=pixels,
+            test_targets=targets,
+        )
+        return round_dataset(pool, self._config, self._device)
+
+    def _start(self, method: Method, phases: list[Phase], _is_compiled: bool) -> Runner:  # noqa: FBT001
+        return Runner(
+            modules=method.modules,
+            phases=phases,
+            seed=self._config.seed,
+            number=self.number,
+            emit=self._emit,
+            who=self.who,
+            name=self._name,
+            after_stop=self._after_stop,
+        )
+
+    def _trained(self) -> Method:
+        if self.method is None:
+            raise UsageError("nothing is trained yet; call train() first")
+        return self.method
+
+    def _is_told(self, targets: Targets) -> Mask:
+        return ~self.task.is_equal(targets, self.task.blank(len(targets)))

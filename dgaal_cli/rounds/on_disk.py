@@ -1,0 +1,267 @@
+"""The workbench of a workspace: labels from the store, networks and images from the rounds."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.data.pool import load_pixels
+from dgaal_cli.data.sources import open_source
+from dgaal_cli.errors import InputDataError
+from dgaal_cli.escaping import show
+from dgaal_cli.events import Emit, ignore
+from dgaal_cli.ids import Row
+from dgaal_cli.methods.base import Redrawing
+from dgaal_cli.rounds.dataset import PoolSnapshot, RoundDataset, SyntheticRecords, round_dataset
+from dgaal_cli.rounds.engine import EarlierRound, LastAnswers
+from dgaal_cli.rounds.pool_pixels import sound_pixels
+from dgaal_cli.rounds.state import (
+    CHECKPOINT_NAME,
+    RUN_NAME,
+    had_labels,
+    last_trained,
+    read_record,
+)
+from dgaal_cli.rounds.synthetic_files import read_synthetic, save_synthetic
+from dgaal_cli.rounds.unlabelable_synthetics import Junk, newest_junk
+from dgaal_cli.store.protocol import Store
+from dgaal_cli.store.records import ClassRecord, ItemRecord, LabelRecord
+from dgaal_cli.tasks.classification.model import ClassLearning
+from dgaal_cli.training import checkpoint
+from dgaal_cli.training.data import RoundData
+from dgaal_cli.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """A round's data with the names that its arrays leave out."""
+
+    dataset: RoundDataset
+    classes: list[ClassRecord]
+    items: list[ItemRecord]
+    """The pool's items, row by row."""
+    labels: list[LabelRecord]
+    watermark: int | None
+    """Labels given after this event were left out; None took all."""
+    dataset_digest: str
+    """SHA-256 over the digests of all pool images."""
+    labels_digest: str
+    """SHA-256 over what is learned: classes in their order, the labels of items, and images that
+    nobody could name."""
+
+    @property
+    def data(self) -> RoundData:
+        """The round's arrays."""
+        return self.dataset.data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnDisk:
+    """One round of a workspace."""
+
+    workspace: Workspace
+    config: Config
+    store: Store
+    gathered: Gathered
+
+    @property
+    def dataset(self) -> RoundDataset:
+        """The round's data."""
+        return self.gathered.dataset
+
+    @property
+    def who(self) -> str:
+        """The method, for messages."""
+        return self.config.method
+
+    def earlier_round(self) -> EarlierRound | None:
+        """Return the newest round before this one whose checkpoint is sound."""
+        newest = last_trained(self.workspace, before=self.gathered.data.number)
+        if newest is None:
+            return None
+        folder = self.workspace.round_path(newest)
+        run = read_record(folder / RUN_NAME)
+        return EarlierRound(
+            number=newest,
+            method=str(run["method"]),
+            has_same_classes=run["class_uids"] == [r.uid for r in self.gathered.classes],
+            tensors=lambda: checkpoint.load(folder / CHECKPOINT_NAME)[0],
+        )
+
+    def last_answers(self) -> LastAnswers:
+        """Return what the last query brought that has no copies yet.
+
+        A method may give a parent no copy at all, so where this round's copies exist already, only
+        labels that came after them are new. So resuming after a kill adds nothing twice.
+        """
+        number, own = self.gathered.data.number, self.gathered.data.synthetic
+        rows = {item_id: Row(row) for row, item_id in enumerate(self.gathered.data.item_ids)}
+        seen = self._redrawn_until()
+        new = [r for r in self.gathered.labels if r.round == number - 1 and r.event_id > seen]
+        asked = {r.item_id for r in new if not r.is_synthetic}
+        taken = {r.item_id for r in new if r.provenance == "inherited"}
+        asked -= {item.parent for item in self.store.items() if item.inherited is not None}
+        return LastAnswers(
+            rows=[rows[item_id] for item_id in sorted(asked) if item_id in rows],
+            promoted=[
+                i for i, item in enumerate(own.item_ids) if item in taken and own.is_labeled[i]
+            ],
+        )
+
+    def add_copies(self, copies: Redrawing, is_doubtful: np.ndarray) -> None:
+        """Store copies with their parent's id and inherited label."""
+        data, classes = self.gathered.data, self.gathered.classes
+        save_synthetic(
+            self.workspace,
+            self.store,
+            copies.pixels,
+            number=data.number,
+            parents=[data.item_ids[row] for row in copies.parents],
+            inherited=[classes[int(data.targets[row])].uid for row in copies.parents],
+            is_doubtful=is_doubtful.tolist(),
+            kind="copy",
+        )
+
+    def synthetic(self) -> SyntheticRecords:
+        """Read the synthesized images."""
+        data = self.gathered.data
+        return read_synthetic(
+            self.workspace,
+            self.store,
+            shape=(self.config.pool.image_size, self.config.pool.channels),
+            row_of={item_id: row for row, item_id in enumerate(data.item_ids)},
+            watermark=self.gathered.watermark,
+        )
+
+    def annotations(self) -> int:
+        """Count the answers of all people."""
+        return self.store.counts().annotations
+
+    def newest_junk(self) -> Junk:
+        """Judge the newest query, open or closed."""
+        return newest_junk(self.store)
+
+    def _redrawn_until(self) -> int:
+        """Up to which event this round's labels were redrawn already; -1 for none."""
+        number = self.gathered.data.number
+        made = [i for i in self.store.items() if i.round == number and i.inherited is not None]
+        if not made:
+            return -1
+        path = self.workspace.round_path(number) / RUN_NAME
+        return int(read_record(path)["watermark"]) if path.is_file() else self.store.watermark()
+
+
+def gather(
+    workspace: Workspace,
+    config: Config,
+    store: Store,
+    *,
+    number: int,
+    device: torch.device,
+    watermark: int | None = None,
+    emit: Emit = ignore,
+) -> Gathered:
+    """Read everything that round ``number`` sees.
+
+    Args:
+        workspace: Where.
+        config: How.
+        store: The labels.
+        number: The round.
+        device: Where the networks are.
+        watermark: Labels given after this event are left out; None takes all.
+        emit: Hears which images are no longer what they were, and are left out.
+
+    Raises:
+        InputDataError: The pool is gone, or has no usable image.
+    """
+    classes = store.classes()
+    index_of = {record.uid: index for index, record in enumerate(classes)}
+    items, pixels = sound_pixels(workspace, config, store, emit)
+    # A class may have been removed after the watermark, once its last label was taken back.
+    labels = [r for r in store.labels(watermark=watermark) if r.class_uid in index_of]
+    cannot_tell = store.cannot_tell(watermark=watermark)
+    ids = [item.item_id for item in items]
+    row_of = {item_id: row for row, item_id in enumerate(ids)}
+
+    task = ClassLearning(max(1, len(classes)))
+    targets, is_labeled = task.blank(len(items)), np.zeros(len(items), dtype=bool)
+    for record in labels:
+        if record.item_id in row_of:
+            row = row_of[record.item_id]
+            targets[row], is_labeled[row] = index_of[record.class_uid], True
+    test_pixels, test_targets = _test_images(workspace, config, classes)
+    pool = PoolSnapshot(
+        number=number,
+        item_ids=ids,
+        pixels=pixels,
+        task=task,
+        targets=targets,
+        is_labeled=is_labeled,
+        is_usable=np.array([item_id not in cannot_tell for item_id in ids], dtype=bool),
+        class_names=[record.name for record in classes],
+        synthetic=read_synthetic(
+            workspace,
+            store,
+            shape=(config.pool.image_size, config.pool.channels),
+            row_of=row_of,
+            watermark=watermark,
+        ),
+        first_labels=sum(r.round is None and r.item_id in row_of for r in labels),
+        had_labels=had_labels(workspace, number),
+        has_test=test_targets is not None,
+        test_pixels=test_pixels,
+        test_targets=test_targets,
+    )
+    return Gathered(
+        dataset=round_dataset(pool, config, device),
+        classes=classes,
+        items=items,
+        labels=labels,
+        watermark=watermark,
+        dataset_digest=_digest(sorted(item.sha256.hex() for item in items)),
+        labels_digest=_digest(
+            [
+                *index_of,
+                *(f"{r.item_id}={r.class_uid}" for r in labels),
+                *map(str, sorted(cannot_tell)),
+            ]
+        ),
+    )
+
+
+def _test_images(
+    workspace: Workspace, config: Config, classes: Sequence[ClassRecord]
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    if not config.pool.test:
+        return None, None
+    source = open_source(config.pool.test, base=workspace.root)
+    index_of = {record.name: index for index, record in enumerate(classes)}
+    entries = [(entry.id, entry.label) for entry in source.entries() if entry.label is not None]
+    if not entries:
+        raise InputDataError(
+            f"the test source {show(config.pool.test)} carries no labels, so it measures nothing; "
+            "give class folders, a manifest with labels or an .npz with y arrays"
+        )
+    unknown = sorted({label for _, label in entries if label not in index_of})
+    if unknown:
+        raise InputDataError(
+            f"the test source has labels that are no class here: {show(', '.join(unknown[:5]))}; "
+            f"classes are {show(', '.join(index_of))}"
+        )
+    pixels = load_pixels(
+        source,
+        [sample_id for sample_id, _ in entries],
+        size=config.pool.image_size,
+        channels=config.pool.channels,
+        cache=workspace.cache_path,
+        workers=config.threads,
+    )
+    return pixels, np.array([index_of[label] for _, label in entries], dtype=np.int64)
+
+
+def _digest(lines: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,0 +1,127 @@
+"""A chosen query as entries of the store: why each image is asked, and what T predicts of it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dgaal_cli.ids import ClassUid, ItemId, Row
+from dgaal_cli.methods.base import Drawn, Method, Ranking
+from dgaal_cli.rounds.engine import ChosenQuery
+from dgaal_cli.rounds.on_disk import OnDisk
+from dgaal_cli.rounds.synthetic_files import save_synthetic
+from dgaal_cli.store.records import ClassRecord, QueryEntry
+from dgaal_cli.training.classifier import predict
+from dgaal_cli.training.task import Prediction
+
+Guesses = tuple[tuple[ClassUid, float], ...]
+"""Classes with their probabilities, the likeliest first."""
+SHOWN_GUESSES = 5
+
+
+def query_entries(bench: OnDisk, method: Method, chosen: ChosenQuery) -> list[QueryEntry]:
+    """Store the synthesized images of a query and describe all that it asks, first pick first.
+
+    Entries of synthesized images have no inherited label: a person names them. Those that the
+    method drew are placed among the pool by their scores.
+    """
+    ranking = chosen.ranking
+    entries = _pool_entries(bench, method, ranking)
+    for drawn in chosen.drawn:
+        own = drawn is ranking.synthesized
+        scores = np.sort(ranking.scores) if own else np.zeros(0, np.float32)
+        entries += _drawn_entries(bench, method, drawn, scores, first_rank=len(entries) + 1)
+    return entries
+
+
+def _pool_entries(bench: OnDisk, method: Method, ranking: Ranking) -> list[QueryEntry]:
+    ids, classes = bench.gathered.data.item_ids, bench.gathered.classes
+    position = {int(row): i for i, row in enumerate(ranking.rows)}
+    ordered = np.sort(ranking.scores)
+    prediction = _predict_picks(bench, method, ranking.picks)
+    nearest: dict[Row, ItemId] = {}
+    if prediction is not None:
+        nearest = _nearest_labeled(bench, method, ranking.picks, prediction.features)
+    entries: list[QueryEntry] = []
+    for rank, row in enumerate(ranking.picks, start=1):
+        score = None if ranking.is_random else float(ranking.scores[position[row]])
+        guesses: Guesses = ()
+        if prediction is not None and not ranking.is_random:
+            guesses = top_guesses(classes, prediction.probabilities[rank - 1])
+        entries.append(
+            QueryEntry(
+                item_id=ids[row],
+                rank=rank,
+                score=score,
+                percentile=None if score is None else _percentile(ordered, score),
+                nearest=nearest.get(row),
+                predicted=guesses[0][0] if guesses else None,
+                probabilities=guesses,
+                reason=ranking.reasons.get(row, ""),
+            )
+        )
+    return entries
+
+
+def _drawn_entries(
+    bench: OnDisk, method: Method, drawn: Drawn, ordered: np.ndarray, *, first_rank: int
+) -> list[QueryEntry]:
+    data, count = bench.gathered.data, len(drawn.pixels)
+    items = save_synthetic(
+        bench.workspace,
+        bench.store,
+        drawn.pixels,
+        number=data.number,
+        parents=[data.item_ids[row] if row >= 0 else None for row in drawn.parents],
+        inherited=[None] * count,
+        is_doubtful=[False] * count,
+        kind="query",
+    )
+    guesses: list[Guesses] = [()] * count
+    if data.can_learn:  # junk is reported by class, and hints may show it
+        prediction = predict(method.classifier, drawn.pixels, data.device)
+        guesses = [top_guesses(bench.gathered.classes, row) for row in prediction.probabilities]
+    return [
+        QueryEntry(
+            item_id=item,
+            rank=first_rank + place,
+            score=float(drawn.scores[place]),
+            percentile=_percentile(ordered, float(drawn.scores[place])) if len(ordered) else None,
+            predicted=guesses[place][0][0] if guesses[place] else None,
+            probabilities=guesses[place],
+            reason=drawn.reason,
+        )
+        for place, item in enumerate(items)
+    ]
+
+
+def top_guesses(classes: Sequence[ClassRecord], probabilities: np.ndarray) -> Guesses:
+    """The likeliest classes of one image, of T's probabilities (K,)."""
+    order = np.argsort(-probabilities, kind="stable")[:SHOWN_GUESSES]
+    return tuple((classes[int(k)].uid, float(probabilities[k])) for k in order)
+
+
+def _percentile(ordered: np.ndarray, score: float) -> float:
+    return 100.0 * (float(np.searchsorted(ordered, score)) / len(ordered))
+
+
+def _predict_picks(bench: OnDisk, method: Method, picks: Sequence[Row]) -> Prediction | None:
+    """What T predicts of the picks alone: methods that need no T take no pass of the pool."""
+    data = bench.gathered.data
+    if not picks or not data.can_learn:
+        return None
+    return predict(method.classifier, data.pixels[np.asarray(picks)], data.device)
+
+
+def _nearest_labeled(
+    bench: OnDisk, method: Method, picks: Sequence[Row], ours: np.ndarray
+) -> dict[Row, ItemId]:
+    """Nearest labeled image of each pick in T's features: what the operator may compare with."""
+    data = bench.gathered.data
+    labeled = np.flatnonzero(data.is_labeled)
+    if not len(labeled):  # only drawings have labels
+        return {}
+    theirs = predict(method.classifier, data.pixels[labeled], data.device).features
+    gaps = (ours**2).sum(1)[:, None] + (theirs**2).sum(1)[None] - 2.0 * ours @ theirs.T
+    return {
+        row: data.item_ids[int(labeled[at])] for row, at in zip(picks, gaps.argmin(1), strict=True)
+    }

@@ -1,0 +1,138 @@
+"""Synthesized images of a workspace: files first, then entries of the store."""
+
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dgaal_cli import atomic
+from dgaal_cli.data.images import decode, resize
+from dgaal_cli.ids import ClassUid, ItemId, SampleId
+from dgaal_cli.rounds.dataset import SyntheticRecords
+from dgaal_cli.store.protocol import Store
+from dgaal_cli.store.records import NewSynthetic
+from dgaal_cli.workspace import Workspace
+
+
+def save_synthetic(
+    workspace: Workspace,
+    store: Store,
+    pixels: np.ndarray,
+    *,
+    number: int,
+    parents: Sequence[ItemId | None],
+    inherited: Sequence[ClassUid | None],
+    is_doubtful: Sequence[bool],
+    kind: str,
+) -> list[ItemId]:
+    """Write images as PNG into the round's folder and add them to the store.
+
+    Files come first: an image that the store knows can always be shown. A kill before the store's
+    transaction leaves files that the next attempt writes over.
+
+    Args:
+        workspace: Where the files go.
+        store: Where the entries go.
+        pixels: uint8 ``(M, S, S, C)``.
+        number: The round.
+        parents: M items, or None.
+        inherited: M classes, or None.
+        is_doubtful: M times whether the image is set aside.
+        kind: First part of the file names.
+    """
+    folder = workspace.round_path(number) / "synthetic"
+    folder.mkdir(parents=True, exist_ok=True)
+    new: list[NewSynthetic] = []
+    prefix = f"synthetic/{number:03d}/{kind}-"
+    taken = sum(item.sample_id.startswith(prefix) for item in store.items() if item.is_synthetic)
+    for index, image in enumerate(pixels):
+        name = f"{kind}-{taken + index:06d}.png"
+        sample_id = SampleId(f"synthetic/{number:03d}/{name}")
+        data = encode_png(image, sample_id)
+        atomic.write_bytes(folder / name, data)
+        new.append(
+            NewSynthetic(
+                sample_id=sample_id,
+                sha256=hashlib.sha256(data).digest(),
+                size_bytes=len(data),
+                width=image.shape[1],
+                height=image.shape[0],
+                parent=parents[index],
+                round=number,
+                inherited=inherited[index],
+                is_quarantined=is_doubtful[index],
+            )
+        )
+    return store.add_synthetic(new)
+
+
+def encode_png(image: np.ndarray, sample_id: SampleId) -> bytes:
+    """Encode uint8 ``(H, W, C)``; the id inside keeps two equal drawings two files."""
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    note = PngInfo()
+    note.add_text("dgaal", sample_id)
+    picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", pnginfo=note)
+    return buffer.getvalue()
+
+
+def read_synthetic(
+    workspace: Workspace,
+    store: Store,
+    *,
+    shape: tuple[int, int],
+    row_of: Mapping[ItemId, int],
+    watermark: int | None = None,
+) -> SyntheticRecords:
+    """Read the workspace's synthesized images; those that nobody could name are left out.
+
+    Args:
+        workspace: Where.
+        store: The labels.
+        shape: Side and depth at which the networks see an image.
+        row_of: The pool's rows.
+        watermark: Labels given after this event are left out; None takes all.
+    """
+    index_of = {record.uid: index for index, record in enumerate(store.classes())}
+    cannot_tell = store.cannot_tell(watermark=watermark)
+    answered = {
+        r.item_id: index_of[r.class_uid]
+        for r in store.labels(watermark=watermark)
+        if r.is_synthetic and r.class_uid in index_of
+    }
+    items = [
+        item
+        for item in store.items()
+        if item.is_synthetic and item.state == "ok" and item.item_id not in cannot_tell
+    ]
+    inherited = [-1 if i.inherited is None else index_of.get(i.inherited, -1) for i in items]
+    labels = [answered.get(item.item_id, own) for item, own in zip(items, inherited, strict=True)]
+    parents = [-1 if item.parent is None else row_of.get(item.parent, -1) for item in items]
+    size, channels = shape
+    pixels = [
+        resize(
+            decode(synthetic_path(workspace, item.sample_id).read_bytes(), channels=channels),
+            size=size,
+            channels=channels,
+        )
+        for item in items
+    ]
+    return SyntheticRecords(
+        item_ids=[item.item_id for item in items],
+        pixels=np.stack(pixels) if pixels else np.zeros((0, size, size, channels), np.uint8),
+        parents=np.array(parents, dtype=np.int64),
+        targets=np.array(labels, dtype=np.int64),
+        is_labeled=np.array([item.item_id in answered for item in items], dtype=bool),
+        is_inherited=np.array(inherited, dtype=np.int64) >= 0,
+    )
+
+
+def synthetic_path(workspace: Workspace, sample_id: SampleId) -> Path:
+    """Where the image of ``synthetic/003/000012.png`` lies: ``rounds/003/synthetic/000012.png``."""
+    _, number, name = sample_id.split("/")
+    return workspace.rounds_path / number / "synthetic" / name
