@@ -25,7 +25,7 @@ ONE_ROUND = """
 import json, os, sys
 from pathlib import Path
 import matplotlib.figure, torch._dynamo
-from dgaal_cli.config.load import configuration
+from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.api.train import train
 from dgaal_cli.workspace import Workspace
 imported = sum(os.times()[:4])
@@ -38,7 +38,7 @@ print(json.dumps({"round": result.round, "accuracy": result.accuracy, "imports":
 ASK = """
 import sys
 from pathlib import Path
-from dgaal_cli.config.load import configuration
+from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.simulation.oracle import answer_items, true_labels
 from dgaal_cli.store.open import open_store
 from dgaal_cli.workspace import Workspace

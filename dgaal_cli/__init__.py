@@ -15,7 +15,7 @@ from dgaal_cli.version import __version__ as __version__
 
 _API = {
     "open_workspace": "dgaal_cli.workspace:open_workspace",
-    "configuration": "dgaal_cli.config.load:configuration",
+    "configuration": "dgaal_cli.methods.configuration:configuration",
     "init": "dgaal_cli.api.init:init",
     "InitRequest": "dgaal_cli.api.init:InitRequest",
     "train": "dgaal_cli.api.train:train",
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from dgaal_cli.api.score import score as score
     from dgaal_cli.api.status import status as status
     from dgaal_cli.api.train import train as train
-    from dgaal_cli.config.load import configuration as configuration
+    from dgaal_cli.methods.configuration import configuration as configuration
     from dgaal_cli.workspace import open_workspace as open_workspace
 
 

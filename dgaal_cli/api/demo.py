@@ -11,12 +11,12 @@ from dgaal_cli.api.init import InitRequest, init
 from dgaal_cli.api.query import query
 from dgaal_cli.api.score import score
 from dgaal_cli.api.train import train
-from dgaal_cli.config.load import load_config
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.events import Emit
 from dgaal_cli.ids import SampleId
+from dgaal_cli.methods.configuration import read_configuration
 from dgaal_cli.rounds.random_baseline import TWIN
 from dgaal_cli.rounds.state import learning_curve, round_state
 from dgaal_cli.simulation.oracle import answer_items, true_labels
@@ -190,7 +190,7 @@ def _config(workspace: Workspace) -> Config:
     One thread: networks for 8 x 8 pixels gain nothing from more, and on a busy host threads that
     wait for each other took twenty times as long.
     """
-    return load_config(workspace.config_path, environment={}, assignments=["threads=1"])
+    return read_configuration(workspace.config_path, environment={}, assignments=["threads=1"])
 
 
 def _result(workspace: Workspace, baseline: Workspace, *, was_complete: bool) -> DemoResult:

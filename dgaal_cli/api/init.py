@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dgaal_cli import atomic
-from dgaal_cli.config.load import build_config, preset_names
+from dgaal_cli.config.presets import PRESETS, preset_names, read_preset
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.pool import Survey, survey
 from dgaal_cli.data.pool_shape import natural_order, network_side, stretch_note
 from dgaal_cli.data.sources import open_source
-from dgaal_cli.errors import ConfigError, InputDataError, UsageError
+from dgaal_cli.errors import InputDataError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
-from dgaal_cli.methods.registry import check_method, method_info
+from dgaal_cli.methods.configuration import build_configuration
+from dgaal_cli.methods.registry import method_info
 from dgaal_cli.store.open import store_location
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ImportedLabel, NewItem
@@ -91,10 +92,9 @@ def init(request: InitRequest, *, on_progress: Callable[[int], None] | None = No
         "pool": pool,
         "query": {"size": request.query_size, "budget": request.budget},
     }
-    largest = build_config(tree).network.max_image_size
+    largest = build_configuration(tree).network.max_image_size
     side = network_side(found.median_side, largest=largest)
-    config = build_config({**tree, "pool": {**pool, "image_size": side}})
-    check_method(config)
+    config = build_configuration({**tree, "pool": {**pool, "image_size": side}})
     made_root = not workspace.root.exists()
     try:
         workspace.root.mkdir(parents=True, exist_ok=True)
@@ -108,9 +108,8 @@ def init(request: InitRequest, *, on_progress: Callable[[int], None] | None = No
 
 def _check_request(request: InitRequest) -> None:
     method_info(request.method)
-    if request.preset and request.preset not in preset_names():
-        known = ", ".join(preset_names())
-        raise ConfigError(f"unknown preset '{show(request.preset)}'; choose one of {known}")
+    if request.preset:
+        read_preset(request.preset, PRESETS)
     root = request.root.absolute()
     if root.exists() and not root.is_dir():
         raise UsageError(f"{show(str(root))} is a file; name a folder for the workspace")
@@ -233,7 +232,7 @@ def render_config(config: Config) -> str:
 version = {config.version}
 name = {_quoted(config.name)}
 method = {_quoted(config.method)}   # how the next images are chosen; 'dgaal init --help' names all
-preset = {_quoted(config.preset)}   # sizes and schedules: {", ".join(preset_names())}
+preset = {_quoted(config.preset)}   # sizes and schedules: {", ".join(preset_names(PRESETS))}
 seed = {config.seed}
 device = {_quoted(config.device)}   # auto, cpu, cuda, cuda:N, mps
 

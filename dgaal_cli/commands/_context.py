@@ -43,13 +43,10 @@ class Context:
         return find_workspace(Path.cwd())
 
     def config(self, assignments: Iterable[str] = ()) -> "Config":
-        """Read the workspace's configuration with ``--set`` values laid over it."""
-        from dgaal_cli.config.load import configuration  # a third of the start of --help
-        from dgaal_cli.methods.registry import check_method
+        """Read the workspace's configuration and merge ``--set`` values over it."""
+        from dgaal_cli.methods.configuration import configuration  # a third of the start of --help
 
-        config = configuration(self.workspace(), *assignments)
-        check_method(config)
-        return config
+        return configuration(self.workspace(), *assignments)
 
     def note(self, text: str) -> None:
         """Tell the user something on stderr; silent with ``-q``."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dgaal_cli.simulation.plan import Plan
 
 DEFAULT_METHODS = "random,margin,dgaal"
+MAX_SEEDS = 10_000
 
 
 def simulate(
@@ -165,14 +166,14 @@ def _changed(
 ) -> "Plan":
     import msgspec
 
-    from dgaal_cli.simulation.plan import lay_over, parse_methods
+    from dgaal_cli.simulation.plan import merge_assignment, parse_methods
 
     given = {key: value for key, value in changes.items() if value is not None}
     if methods is not None:
         given["arms"] = parse_methods(methods)
     config = plan.config
     for assignment in assignments:
-        config = lay_over(config, assignment)
+        config = merge_assignment(config, assignment)
     return msgspec.structs.replace(plan, **given, config=config)
 
 
@@ -182,6 +183,10 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 
 def _seeds(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdecimal() for part in parts):
+    if not all(part.isascii() and part.isdecimal() and len(part) < 20 for part in parts):
         raise UsageError(f"--seeds {show(text)!r} is not understood; write 5 or 0,1,7")
-    return tuple(range(int(parts[0]))) if len(parts) == 1 else tuple(map(int, parts))
+    if len(parts) > 1:
+        return tuple(map(int, parts))
+    if int(parts[0]) > MAX_SEEDS:
+        raise UsageError(f"--seeds is {parts[0]}; at most {MAX_SEEDS} seeds can take part")
+    return tuple(range(int(parts[0])))

@@ -1,4 +1,4 @@
-"""Change single keys of a ``dgaal.toml`` that a person wrote; comments and order stay."""
+"""Change single keys of a ``dgaal.toml``; comments and order stay."""
 
 import os
 import re
@@ -16,21 +16,21 @@ _HEADER = re.compile(r"\s*\[")
 
 
 def set_values(
-    path: Path, values: Mapping[str, str | int | bool], *, check: Callable[[Config], None]
+    path: Path, values: Mapping[str, str | int | bool], *, check: Callable[[Config], object]
 ) -> Config:
     """Set keys in a configuration file, or leave it exactly as it is.
 
     Args:
-        path: The file.
-        values: By dotted key of at most one section: ``{"method": "margin", "query.size": 50}``.
-        check: Raises ``ConfigError`` where the result cannot work for another reason.
+        path: File to change.
+        values: Value by dotted key, of one section at most: ``{"query.size": 50}``.
+        check: Called with the new configuration before the file is written; raises to refuse it.
 
     Returns:
-        The configuration as it is now, environment included.
+        The new configuration, environment included.
 
     Raises:
-        ConfigError: The result would be no valid configuration, or the file is written in a way
-            that cannot be changed line by line; the file is untouched.
+        ConfigError: The result is not a valid configuration, or the file cannot be changed line by
+            line; the file is untouched.
         StorageError: It cannot be read or written.
     """
     try:
@@ -105,5 +105,5 @@ def _literal(value: str | int | bool) -> str:  # noqa: FBT001
     if isinstance(value, int):
         return str(value)
     if not value.isprintable():
-        raise ConfigError(f"{show(value)!r} cannot stand in dgaal.toml")
+        raise ConfigError(f"{show(value)!r} cannot be written to dgaal.toml")
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

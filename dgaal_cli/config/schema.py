@@ -1,29 +1,66 @@
-"""The one list of options, their defaults and units.
+"""The one list of options: type, range, default and unit of each.
 
 A key in ``dgaal.toml``, an environment variable (``DGAAL_QUERY__SIZE``), ``--set query.size=50``
-and a field below are the same word. A preset fills the fields of ``[network]``, ``[pretrain]``,
-``[coevolve]``, ``[classifier]``, ``[generation]`` and ``[gaal]``; what the user writes wins.
+and a field below have the same name. The range of an option is part of its type. A preset fills the
+fields of ``[network]``, ``[pretrain]``, ``[coevolve]``, ``[classifier]``, ``[generation]``,
+``[gaal]`` and ``[vaal]``; values that the user writes take precedence.
 """
 
+import re
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from dgaal_cli.config.ranges import Rule
 
 Init = Literal["scratch", "warm", "shrink_perturb"]
-"""How a network begins a round."""
+"""Weights that a network starts a round with."""
+
+Positive = Annotated[int, Meta(gt=0, le=1_000_000)]
+"""A number of things of which there is at least one."""
+Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+"""A number of steps, labels or parts; often 0 is automatic, none or no limit."""
+Steps = Annotated[int, Meta(gt=0, le=1_000_000_000)]
+"""Optimizer steps."""
+Width = Annotated[int, Meta(gt=0, le=65_536)]
+"""Channels or units of a layer."""
+Batch = Annotated[int, Meta(gt=0, le=1_000_000)]
+"""Images or rows per step."""
+Epochs = Annotated[float, Meta(ge=0, le=1_000_000)]
+"""Passes, fractions allowed."""
+Rate = Annotated[float, Meta(gt=0, le=1_000_000)]
+"""Learning rate."""
+Weight = Annotated[float, Meta(ge=0, le=1_000_000)]
+"""Weight of a term; 0 turns the term off."""
+Factor = Annotated[float, Meta(gt=0, le=1_000_000)]
+"""A positive factor."""
+Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+"""Seed of random numbers."""
+Share = Annotated[float, Meta(ge=0, lt=1)]
+"""A fraction below the whole."""
+Part = Annotated[float, Meta(ge=0, le=1)]
+"""A fraction up to the whole."""
+
+
+def _are_class_keys(keys: str) -> bool:
+    are_visible = all(key.isprintable() and key not in " ^" for key in keys)
+    return not keys or (are_visible and len(set(keys)) == len(keys) >= 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolConfig:
-    """Where the images are."""
+    """Images to choose from and to measure on."""
 
-    source: str
-    """SOURCE of the images to choose from; a relative path is relative to the workspace."""
-    test: str = ""
-    """SOURCE of labeled images that only measure accuracy; empty: a share of the labels does."""
-    image_size: int = 0
-    """Side in pixels at which the networks see an image: 8, 16, 32, 64; 0 lets the pool decide."""
-    channels: int = 0
-    """1 gray, 3 color; 0 lets the pool decide."""
+    source: Annotated[str, Meta(min_length=1, max_length=4096)]
+    """SOURCE of the images to choose from. A relative path is relative to the workspace."""
+    test: Annotated[str, Meta(max_length=4096)] = ""
+    """SOURCE of labeled images that are only used to measure accuracy. Empty: a share of the labels
+    is held out (``evaluation.held_out``)."""
+    image_size: Literal[0, 8, 16, 32, 64] = 0
+    """Side in pixels of the square images that the networks see; 0 = automatic, from the pool."""
+    channels: Literal[0, 1, 3] = 0
+    """Color channels that the networks see: 1 gray, 3 color; 0 = automatic, from the pool."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,368 +73,394 @@ class EncoderConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryConfig:
-    """How much is asked."""
+    """Size of the queries."""
 
-    size: int = 24
-    """Labels asked a round."""
-    budget: int = 0
-    """Labels allowed in all; 0 sets no limit."""
-    overlap: int = 1
-    """People asked about each image; where they differ, the majority counts, else the earliest,
-    until somebody adjudicates."""
+    size: Positive = 24
+    """Images per query: labels requested per round."""
+    budget: Count = 0
+    """Labels in all, over all rounds; 0 = no limit."""
+    overlap: Annotated[int, Meta(gt=0, le=1000)] = 1
+    """Annotators who answer each image. Where they differ, the majority counts, then the earliest
+    answer, until an adjudication decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelConfig:
-    """How the terminal asks."""
+    """The label terminal."""
 
     hints: bool = False
-    """Show the model's guess before the answer; it is recorded with each label."""
-    gate_ms: int = 80
-    """An image must have been on the screen this long before an answer to it is accepted."""
+    """Show the model's prediction before the annotator answers. Each label records it."""
+    gate_ms: Annotated[int, Meta(ge=0, le=60_000)] = 80
+    """Milliseconds that an image must be on the screen before an answer to it is accepted."""
     learner: bool = True
-    """Improve guesses and order within the round by the answers given, once the round's sampler is
-    exported; it is recorded with each label."""
+    """Update predictions and order within the round from the answers given so far. Needs the
+    round's exported sampler. Each label records it."""
     keys: dict[str, str | list[str]] = field(default_factory=dict[str, "str | list[str]"])
-    """Other keys for commands of the terminal: ``undo = "ctrl+z"``, ``skip = ["space", "n"]``, on
+    """Other keys for the terminal's commands: ``undo = "ctrl+z"``, ``skip = ["space", "n"]``; for
     other screens ``"grid.wrong" = "w"``."""
-    class_keys: str = ""
-    """Keys of the first classes, in order; empty: ``1234567890``. On a French keyboard
-    ``&é"'(-è_çà``, for the left hand ``asdfgqwert``."""
-    max_junk: float = 0.5
-    """Share of synthetic images that nobody could name above which no new ones are asked."""
+    class_keys: Annotated[
+        str,
+        Rule(
+            is_met=_are_class_keys, demand="be two or more different visible characters, or empty"
+        ),
+    ] = ""
+    """Keys of the first classes, in order. Empty: ``1234567890``. Examples: ``&é"'(-è_çà`` on a
+    French keyboard, ``asdfgqwert`` for the left hand."""
+    max_junk: Part = 0.5
+    """Share of unlabelable synthetic images above which no new ones are put into a query."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkConfig:
     """Sizes of the networks."""
 
-    width: int = 64
-    """Channels of the first encoder block; later blocks have up to four times as many."""
-    latent: int = 32
-    """Width Z of the vector that the latent discriminator D1 sees."""
-    residual_blocks: int = 4
+    width: Width = 64
+    """Channels of the first encoder block. Later blocks have up to four times as many."""
+    latent: Width = 32
+    """Length Z of the latent vector, the input of the latent discriminator D1."""
+    residual_blocks: Annotated[int, Meta(ge=0, le=1000)] = 4
     """Residual blocks between encoder and decoder."""
-    latent_hidden: int = 512
-    """Width of D1's hidden layers."""
-    critic_width: int = 64
+    latent_hidden: Width = 512
+    """Units of each hidden layer of D1."""
+    critic_width: Width = 64
     """Channels of the first block of the image discriminator D2."""
-    classifier_width: int = 64
+    classifier_width: Width = 64
     """Channels of the first block of the task model T."""
-    max_image_size: int = 32
-    """Upper bound for the side that ``pool.image_size = 0`` chooses."""
+    max_image_size: Literal[8, 16, 32, 64] = 32
+    """Largest side in pixels that ``pool.image_size = 0`` chooses."""
     init: Init = "scratch"
-    """How networks that select begin a round, where their method does not carry them on anyway, as
-    dgaal does: anew, with the weights of the round before, or with those shrunk and perturbed."""
+    """Initial weights of the sampler's networks in each round: random, those of the last round, or
+    those of the last round shrunk and perturbed. Methods that keep their networks from round to
+    round, such as dgaal, ignore it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PretrainConfig:
-    """Before round 0: (G1, D1) and (G, D2) learn on the whole pool (Guo et al. 2021, Alg. 1)."""
+    """Before round 0: (G1, D1) and (G, D2) learn from the whole pool (Guo et al. 2021, Alg. 1)."""
 
-    epochs: float = 50.0
-    """Passes; a step counts ``2 * batch`` images."""
+    epochs: Epochs = 50.0
+    """Passes; a step counts as ``2 * batch`` images."""
     epoch_unit: Literal["pool", "labeled"] = "pool"
-    """What a pass is over: all images, or as many as have a label."""
-    min_steps: int = 0
-    """Steps taken however small the pool is."""
-    stop_overlap: float = 0.0
-    """Ends the games once the order of the pool is stable: this share of a probe's highest ranks
-    stays the same between looks, twice in a row. 0 takes all steps."""
-    batch: int = 64
-    """Images from each pool a step."""
-    lr_latent: float = 1e-3
-    """Adam rate of G1 and D1 in their game (a1 = a2 in the paper)."""
-    lr_image: float = 2e-4
-    """Adam rate of G and D2 in their game."""
-    adversarial_weight: float = 0.02
-    """Weight of the critic's value beside the mean squared error in G's loss."""
-    pool_weight: float = 1.0
-    """G1's rate in the game against D1, as a part of ``lr_latent``; 0 leaves the game out. Games
-    that last erase what D1 ranks by."""
+    """Length of a pass: all images of the pool, or as many images as have a label."""
+    min_steps: Count = 0
+    """Minimum number of steps, for small pools."""
+    stop_overlap: Share = 0.0
+    """Stops the games early, when the order of the pool is stable: when two checks in a row find
+    this share of a probe's highest ranks unchanged. 0 = never."""
+    batch: Batch = 64
+    """Images per step from each pool."""
+    lr_latent: Rate = 1e-3
+    """Adam learning rate of G1 and D1 in their game (a1 = a2 in the paper)."""
+    lr_image: Rate = 2e-4
+    """Adam learning rate of G and D2 in their game."""
+    adversarial_weight: Weight = 0.02
+    """Weight of the critic's output in G's loss; the mean squared error has weight 1."""
+    pool_weight: Weight = 1.0
+    """Learning rate of G1 in the game against D1, as a multiple of ``lr_latent``; 0 = no game. A
+    long game removes what D1 uses to rank images."""
     representation: Literal["games", "vicreg"] = "games"
-    """What G1 learns from: the two games, or VICReg beside them: that two distorted views show the
-    same image."""
-    vicreg_weight: float = 1.0
-    """Rate of VICReg's steps, as a part of ``lr_latent``."""
+    """What G1 learns from: the two games alone, or the games and VICReg, which learns that two
+    distorted views show the same image."""
+    vicreg_weight: Weight = 1.0
+    """Learning rate of VICReg's steps, as a multiple of ``lr_latent``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoevolveConfig:
-    """Each round: D1 learns the labels of now (Alg. 2, eq. 9)."""
+    """In each round: D1 learns from the current labels (Alg. 2, eq. 9)."""
 
     is_on: bool = True
-    """False leaves D1 as the first labels made it, the ablation without co-evolution; dgaal-paper
-    only, for the D1s of dgaal begin anew each round."""
-    steps: int = 120
-    """Upper bound of steps a fold."""
-    batch: int = 128
-    """Rows from each side a step."""
-    lr: float = 2e-3
-    """Adam rate."""
-    folds: int = 3
-    """Networks of D1: a pool image is scored only by one that did not train on it. In dgaal-paper
-    they only measure what a D1 can know; its one D1 trains on all images, as published."""
+    """False keeps D1 as the first labels trained it: the ablation without co-evolution. Only for
+    dgaal-paper, because dgaal trains its D1s from scratch in each round."""
+    steps: Steps = 120
+    """Maximum number of steps per fold."""
+    batch: Batch = 128
+    """Rows per step from the labeled and from the unlabeled images."""
+    lr: Rate = 2e-3
+    """Adam learning rate."""
+    folds: Annotated[int, Meta(ge=2, le=100)] = 3
+    """Number of cross-validation folds, with one D1 each: a pool image is scored by a D1 that did
+    not train on it. In dgaal-paper the folds only measure how well a D1 can separate; its own D1
+    trains on all images, as published."""
     copies: bool = True
-    """D1 learns synthesized images as well, as published: candidates as unlabeled, chosen ones as
-    labeled. False keeps them out, so that no trace of the generator can pass for what labels lack;
-    health says by ``copies_auc`` whether D1 would rather have copies."""
+    """Whether D1 also learns from synthetic images, as published: candidates as unlabeled, selected
+    ones as labeled. With False, D1 cannot confuse traces of the generator with missing labels. The
+    health gauge ``copies_auc`` reports whether D1 prefers synthetic images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierConfig:
-    """The task model T, from scratch each round unless ``init`` says otherwise."""
+    """The task model T, trained from scratch in each round unless ``init`` changes that."""
 
     architecture: Literal["vgg-small", "vgg16-bn", "resnet18", "linear-svm"] = "vgg-small"
-    """The network, whose width ``network.classifier_width`` sets (64 as published), or GAAL's
-    linear support vector machine on pixels."""
+    """A network, whose width is ``network.classifier_width`` (64 as published), or GAAL's linear
+    support vector machine on pixels."""
     init: Init = "scratch"
-    """Weights that a round begins with: new ones, those of the round before, or those shrunk and
-    perturbed. Warm starts cost accuracy (Ash & Adams 2020), which shrinking wins back in part."""
-    steps: int = 2000
-    """Optimizer steps a round, where ``epochs`` is 0."""
-    epochs: float = 0.0
-    """Passes instead of a number of steps."""
+    """Initial weights in each round: random, those of the last round, or those of the last round
+    shrunk and perturbed. Warm starts lower the accuracy (Ash & Adams 2020); shrinking recovers part
+    of it."""
+    steps: Steps = 2000
+    """Optimizer steps per round, if ``epochs`` is 0."""
+    epochs: Epochs = 0.0
+    """Passes per round; 0 = use ``steps``."""
     epoch_unit: Literal["pool", "labeled"] = "labeled"
-    """What a pass is over: the labeled images, or as many images as the pool has."""
-    batch: int = 64
-    """Labeled images a step."""
-    lr: float = 0.05
-    """Peak rate of SGD with Nesterov momentum, warmed up and annealed to zero."""
-    weight_decay: float = 5e-4
+    """Length of a pass: the labeled images, or as many images as the pool has."""
+    batch: Batch = 64
+    """Labeled images per step."""
+    lr: Rate = 0.05
+    """Peak learning rate of SGD with Nesterov momentum, after warm-up; it is annealed to zero."""
+    weight_decay: Weight = 5e-4
     """L2 penalty."""
-    shift: int = 2
-    """Largest random shift in pixels."""
+    shift: Annotated[int, Meta(ge=0, le=64)] = 2
+    """Augmentation: maximum random shift in pixels; 0 = none."""
     flip: bool = False
-    """Mirror at random; wrong for digits and letters."""
-    penalty: float = 1.0
-    """C of the support vector machine, in GAAL's methods too; their paper does not state it."""
-    dropout: float = 0.0
-    """Share of the penultimate features dropped in training; dbal and bald score with it (with 0.5
-    where it is 0)."""
+    """Augmentation: mirror images at random. Do not use it for digits and letters."""
+    penalty: Factor = 1.0
+    """C of the support vector machine, also in GAAL's methods. The paper does not state it."""
+    dropout: Share = 0.0
+    """Share of the penultimate features dropped in training. dbal and bald also score with it; they
+    use 0.5 if it is 0."""
     semi_supervised: Literal["auto", "none", "fixmatch"] = "auto"
-    """Whether T learns from images without a label too: by FixMatch's confident pseudo-labels or
-    not at all; auto is fixmatch in dgaal and none in every other method."""
-    unlabeled_ratio: float = 1.0
-    """FixMatch: images of the pool a step for each labeled one."""
-    unlabeled_weight: float = 1.0
-    """FixMatch: weight of the pool's loss beside that of the labels."""
-    unlabeled_threshold: float = 0.95
-    """FixMatch: T's least probability of a class for it to count as a pseudo-label."""
-    unlabeled_steps: float = 2.0
-    """FixMatch: the steps of a round are multiplied by this."""
+    """Whether T also learns from unlabeled images, by FixMatch's confident pseudo-labels; auto is
+    fixmatch in dgaal and none in all other methods."""
+    unlabeled_ratio: Annotated[float, Meta(gt=0, le=1000)] = 1.0
+    """FixMatch: unlabeled images per step, as a multiple of ``batch``."""
+    unlabeled_weight: Weight = 1.0
+    """FixMatch: weight of the unlabeled loss; the labeled loss has weight 1."""
+    unlabeled_threshold: Share = 0.95
+    """FixMatch: minimum probability of a class for a pseudo-label."""
+    unlabeled_steps: Annotated[float, Meta(gt=0, le=1000)] = 2.0
+    """FixMatch: factor on the number of steps per round."""
     unlabeled_copies: bool = False
-    """FixMatch: synthesized candidates count as images of the pool; their inherited labels are not
-    looked at."""
-    distorted_labels: float = 0.5
-    """FixMatch: share of a step's labeled images that are distorted too; 0 as published."""
-    distortion: float = 1.0
-    """FixMatch: how far an image is bent on which T must keep its answer; 1 turns it by up to 25
-    degrees, 0 not at all."""
+    """FixMatch: also use synthetic candidates as unlabeled images; their inherited labels are
+    ignored."""
+    distorted_labels: Part = 0.5
+    """FixMatch: share of the labeled images in a step that are distorted too; 0 as published."""
+    distortion: Annotated[float, Meta(ge=0, le=100)] = 1.0
+    """FixMatch: strength of the distortion under which T must keep its prediction. 1 rotates by up
+    to 25 degrees, 0 = no distortion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectionConfig:
-    """How DGAAL fills a query."""
+    """How DGAAL selects a query."""
 
     is_adaptive: bool = True
-    """Move D1's share to the class boundary as labels grow; False keeps it."""
-    spread: float = 1.0
-    """Batch diversity: the boundary's images are chosen, unlike one another in T's gradients, among
-    this many times as many; 1 takes the nearest. On digits (queries of 40 and 80, eight seeds) and
-    MNIST with rare classes (four) 2 and 4 were worth what 1 is."""
-    cover: int = 0
-    """First queries of dgaal that ask typical points of clusters without labels on G1's latents,
-    whatever T and D1 say. Off: on digits (20 random labels, five queries of 20, four seeds) one
-    such query changed the area under the curve by -4.7 to +0.2 points, -1.35 on average, two by
-    -2.96; typical images before margin lost on MNIST, too, in a first study. Where no two classes
-    have labels yet, clusters are asked anyway."""
+    """Shift the query from D1's images to the class boundary as labels grow. False keeps D1's
+    share."""
+    spread: Annotated[float, Meta(ge=1, le=1_000_000)] = 1.0
+    """Batch diversity: boundary images are chosen from this many times as many candidates, so that
+    they differ in T's gradients; 1 = take the nearest. On digits (queries of 40 and 80, eight
+    seeds) and MNIST with rare classes (four seeds), 2 and 4 were not better than 1."""
+    cover: Count = 0
+    """Number of first queries of dgaal that select typical images of clusters without labels, in
+    G1's latent space, instead of using T and D1; 0 = none. On digits (20 random labels, five
+    queries of 20, four seeds) one such query changed the area under the curve by -4.7 to +0.2
+    points (mean -1.35), two by -2.96. While fewer than two classes have labels, queries select
+    typical images in any case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationConfig:
-    """Synthesized images."""
+    """Synthetic images."""
 
-    noise: float = 0.05
+    noise: Share = 0.05
     """Half width of the per-channel factor around 1 that the noise layer draws (paper: 0.05)."""
     is_progressive: bool = True
-    """Let the noise grow to ``last_noise`` as labels grow; False keeps ``noise``."""
-    last_noise: float = 0.2
+    """Increase the noise to ``last_noise`` as labels grow. False keeps ``noise``."""
+    last_noise: Share = 0.2
     """Half width at the end of the labeling."""
     is_balanced: bool = True
-    """Draw more copies of classes that labels and pseudo-labels show to be rare."""
-    share: float = 0.1
-    """Largest part of a query, beyond its size, that synthesized images may add to the labels."""
-    per_parent: int = 1
-    """Copies of one labeled image that may enter the candidate pool."""
+    """Synthesize more images of classes that are rare among labels and pseudo-labels."""
+    share: Share = 0.1
+    """Maximum number of synthetic images added to the labels, as a share of the query size."""
+    per_parent: Annotated[int, Meta(ge=0, le=1_000_000)] = 1
+    """Candidates synthesized from each labeled image; 0 = none."""
     copies_of_copies: bool = False
-    """Redraw copies that a query took as labels, too, as published: what G got wrong compounds.
-    False redraws images of the pool only, in dgaal-paper a chosen copy's parent once more."""
-    min_confidence: float = -1.0
-    """T's least probability of the inherited label; below it a copy is set aside, at 0 none is; -1
-    leaves it to the method: 0.5, in dgaal-paper 0, as published."""
+    """Also synthesize from synthetic images that a query added to the labels, as published: errors
+    of G accumulate. False synthesizes from images of the pool only; in dgaal-paper the parent of a
+    selected copy is then used once more."""
+    min_confidence: Annotated[
+        float,
+        Rule(
+            is_met=lambda value: 0 <= value < 1 or value == -1,
+            demand="be at least 0 and below 1, or -1",
+        ),
+    ] = -1.0
+    """T's minimum probability of the inherited label; candidates below it are not used; 0 = use
+    all, -1 = automatic: 0.5, in dgaal-paper 0 as published."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcquisitionConfig:
-    """How a query is filled from scores; the same switch for every method that ranks by a score."""
+    """How methods that score images select a query from the scores."""
 
     rule: Literal["top", "power", "softmax", "softrank"] = "top"
-    """The highest scores, or a draw that favors them (Kirsch et al. 2023)."""
-    beta: float = 1.0
-    """Sharpness of a drawn query: 0 is random, large values are "top"."""
-    sub_batches: int = 0
-    """Parts in which a query is chosen; 0 leaves it to the method: 20 in dal, 1 in the others."""
-    passes: int = 25
+    """The highest scores, or a random draw that favors them (Kirsch et al. 2023)."""
+    beta: Weight = 1.0
+    """Sharpness of the random draw: 0 ignores the scores, large values approach "top"."""
+    sub_batches: Count = 0
+    """Parts in which a query is selected; 0 = automatic: 20 in dal, 1 in all other methods."""
+    passes: Positive = 25
     """Dropout masks that dbal and bald average over."""
-    members: int = 5
-    """Task models of the ensemble."""
+    members: Annotated[int, Meta(gt=0, le=1000)] = 5
+    """Task models in the ensemble."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscriminativeConfig:
     """DAL: a perceptron tells labeled from unlabeled features (Gissin & Shalev-Shwartz 2019)."""
 
-    hidden: int = 256
-    """Width of its three hidden layers."""
-    epochs: int = 500
-    """Upper bound of passes over both pools, for each part of a query."""
-    batch: int = 1024
-    """Rows a step."""
-    lr: float = 2e-4
-    """Adam rate."""
+    hidden: Width = 256
+    """Units of each of the three hidden layers."""
+    epochs: Positive = 500
+    """Maximum number of passes over both pools, for each part of a query."""
+    batch: Batch = 1024
+    """Rows per step."""
+    lr: Rate = 2e-4
+    """Adam learning rate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoverageConfig:
     """TypiClust and ProbCover."""
 
-    purity: float = 0.95
-    """Share of ProbCover's balls that must lie within one cluster; it decides their radius."""
-    radius: float = 0.0
-    """ProbCover's radius between unit vectors, 0..2; 0 lets ``purity`` decide."""
+    purity: Share = 0.95
+    """Minimum share of ProbCover's balls that lie within one cluster; it determines the radius."""
+    radius: Annotated[float, Meta(ge=0, le=2)] = 0.0
+    """ProbCover's radius: distance between unit vectors; 0 = automatic, from ``purity``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GaalConfig:
-    """GAAL (Zhu & Bento 2017): a DCGAN, a linear learner, and descent in the latent space."""
+    """GAAL (Zhu & Bento 2017): a DCGAN, a linear model, and descent in the latent space."""
 
-    latent: int = 100
-    """Width of z, uniform in [-1, 1]."""
-    width: int = 64
-    """Channels of the DCGAN's widest resolution; deeper layers double up to eight times as many."""
-    epochs: float = 25.0
+    latent: Width = 100
+    """Length of z, whose values are uniform in [-1, 1]."""
+    width: Width = 64
+    """Channels of the DCGAN at its highest resolution. Deeper layers have up to eight times as
+    many."""
+    epochs: Epochs = 25.0
     """Passes over the pool before the first query."""
-    min_steps: int = 0
-    """Steps taken however small the pool is."""
-    batch: int = 64
-    """Images a step."""
-    lr: float = 2e-4
-    """Adam rate of both networks."""
-    descent_steps: int = 100
+    min_steps: Count = 0
+    """Minimum number of steps, for small pools."""
+    batch: Batch = 64
+    """Images per step."""
+    lr: Rate = 2e-4
+    """Adam learning rate of both networks."""
+    descent_steps: Positive = 100
     """Steps of a descent."""
-    descent_lr: float = 0.05
-    """First rate of a descent: how far each value of z moves in a step; it falls to zero."""
-    momentum: float = 0.9
-    """Of a descent."""
-    restarts: int = 4
-    """Descents for each image asked; the best are kept."""
-    patience: int = 15
-    """Steps without gain after which a descent begins anew from the prior."""
-    diversity: float = 0.1
-    """Weight of the distance to images asked already; 0 is the paper's form."""
-    realism: float = 0.01
-    """Weight of the DCGAN discriminator's verdict; 0 is the paper's form."""
+    descent_lr: Rate = 0.05
+    """Initial step size of a descent, per value of z; it falls to zero."""
+    momentum: Share = 0.9
+    """Momentum of a descent."""
+    restarts: Annotated[int, Meta(gt=0, le=10_000)] = 4
+    """Descents per image of the query; the best are kept."""
+    patience: Positive = 15
+    """Steps without improvement after which a descent restarts from the prior."""
+    diversity: Weight = 0.1
+    """Weight of the distance to images of earlier queries; 0 as published."""
+    realism: Weight = 0.01
+    """Weight of the DCGAN discriminator's output; 0 as published."""
     objective: Literal["margin", "entropy"] = "margin"
-    """What gaal-deep and asal seek in the task model's answer."""
-    atoms: int = 64
-    """Dictionary size of self-taught learning; larger ones need more labels before they pay."""
-    sparsity: float = 0.5
-    """Weight of the codes' absolute values in self-taught learning."""
+    """Uncertainty of the task model that gaal-deep and asal search for."""
+    atoms: Width = 64
+    """Dictionary size of self-taught learning. A larger dictionary needs more labels."""
+    sparsity: Weight = 0.5
+    """Weight of the L1 norm of the codes in self-taught learning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VaalConfig:
-    """VAAL and its successors (Sinha, Ebrahimi & Darrell 2019): a VAE against a discriminator.
+    """VAAL and its successors (Sinha, Ebrahimi & Darrell 2019): a VAE against a discriminator D.
 
-    ``vaal-released`` takes sizes, ``batch``, ``lr`` and lengths from here and keeps its own losses.
+    ``vaal-released`` uses the sizes, ``batch``, ``lr`` and numbers of steps from here, but its own
+    losses.
     """
 
     representation: Literal["vae", "frozen-vae", "image", "none"] = "vae"
-    """What D sees: the VAE it plays against, one trained without it, or the image itself; "none"
-    ranks by the distance to the labeled images' centroid instead."""
-    width: int = 32
+    """Input of D: the latent vector of the VAE it plays against, that of a VAE trained without it,
+    or the image. "none" ranks by the distance to the centroid of the labeled images instead."""
+    width: Width = 32
     """Channels of the VAE's first block; 128 as published. ``network.latent`` is its Z."""
-    epochs: float = 30.0
-    """Passes; an iteration counts ``batch`` images."""
+    epochs: Epochs = 30.0
+    """Passes; an iteration counts as ``batch`` images."""
     epoch_unit: Literal["pool", "labeled"] = "pool"
-    """What a pass is over: the released code reads it as the whole pool, the paper can be read as
-    the labeled images."""
-    min_steps: int = 0
-    """Iterations taken however small the pool is."""
-    stop_overlap: float = 0.0
-    """As in ``[pretrain]``: ends the game once the order of the pool is stable; 0 never does."""
-    batch: int = 64
-    """Images from each pool an iteration."""
-    lr: float = 5e-4
-    """Adam rate of VAE and D."""
-    decoder_variance: float = 0.5
-    """sigma2 of the decoder; latent directions of smaller variance stay unused."""
-    beta: float = 1.0
-    """Weight of the KL divergence beside the one that ``decoder_variance`` gives it."""
-    kappa: float = 0.0
-    """KL weight an image beside the mean squared error; 0 takes 2 sigma2 beta / values."""
-    adversary_weight: float = 0.1
-    """Weight of D's verdict in the VAE's loss; 0 stops the game, 1 is published."""
-    vae_steps: int = 1
-    """Steps of the VAE an iteration."""
-    discriminator_steps: int = 1
-    """Steps of D an iteration."""
-    settle_steps: int = 200
-    """Upper bound of D's steps on the finished encoder; 0 as published."""
-    held_out: float = 0.1
-    """Share of both pools that D never sees, to measure whether it knows anything."""
-    certainty_weight: float = 0.5
-    """SRAAL: how far T's certainty makes an unlabeled image count as labeled. 1 is published, and
-    never asks for what T is sure of and wrong about."""
-    ranking_share: float = 0.0
-    """TA-VAAL: share of T's steps in which the ranking loss shapes T too; 0.6 as published, which
-    gives T a loss that no other method's T has."""
+    """Length of a pass: the whole pool, as in the released code, or the labeled images, as the
+    paper can be read."""
+    min_steps: Count = 0
+    """Minimum number of iterations, for small pools."""
+    stop_overlap: Share = 0.0
+    """As ``pretrain.stop_overlap``: stops the game when the order of the pool is stable; 0 =
+    never."""
+    batch: Batch = 64
+    """Images per iteration from each pool."""
+    lr: Rate = 5e-4
+    """Adam learning rate of VAE and D."""
+    decoder_variance: Factor = 0.5
+    """sigma2 of the decoder. Latent dimensions of smaller variance stay unused."""
+    beta: Factor = 1.0
+    """Factor on the weight of the KL divergence that follows from ``decoder_variance``."""
+    kappa: Weight = 0.0
+    """Weight per image of the KL divergence, relative to the mean squared error; 0 = automatic:
+    2 sigma2 beta / values."""
+    adversary_weight: Weight = 0.1
+    """Weight of D's output in the VAE's loss; 0 turns the game off, 1 as published."""
+    vae_steps: Positive = 1
+    """Steps of the VAE per iteration."""
+    discriminator_steps: Positive = 1
+    """Steps of D per iteration."""
+    settle_steps: Count = 200
+    """Maximum number of extra steps of D on the finished encoder; 0 as published."""
+    held_out: Share = 0.1
+    """Share of both pools held out from D's training, to measure how well D separates."""
+    certainty_weight: Part = 0.5
+    """SRAAL: how strongly T's certainty makes an unlabeled image count as labeled. 1 as published;
+    then images on which T is certain and wrong are never selected."""
+    ranking_share: Part = 0.0
+    """TA-VAAL: share of T's steps in which the ranking loss also trains T. 0.6 as published, which
+    gives T a loss that it has in no other method."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationConfig:
     """How accuracy is measured."""
 
-    held_out: float = 0.2
-    """Share of the labels kept from training to measure on, where ``pool.test`` is empty."""
+    held_out: Share = 0.2
+    """Share of the labels held out from training to measure on, if ``pool.test`` is empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """A workspace's whole configuration."""
+    """Whole configuration of a workspace."""
 
     version: Literal[1] = 1
     """Version of this file's keys."""
-    name: str = ""
-    """What the terminal shows; the folder's name if empty."""
-    method: str = "dgaal"
-    """How the next images are chosen."""
+    name: Annotated[str, Meta(max_length=200)] = ""
+    """Title in the terminal. Empty: the folder's name."""
+    method: Annotated[str, Meta(max_length=100)] = "dgaal"
+    """Query method: how the next images are selected. ``dgaal init --help`` lists all methods."""
     preset: str = "small"
-    """Sizes and schedules."""
-    seed: int = 0
-    """Source of all randomness."""
-    device: str = "auto"
-    """auto, cpu, cuda, cuda:N or mps."""
-    threads: int = 0
-    """CPU threads; 0 takes as many of those that the process may use as a step's work is worth: one
+    """Sizes and schedules of the networks."""
+    seed: Seed = 0
+    """Seed of all random numbers."""
+    device: Annotated[
+        str,
+        Rule(
+            is_met=re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?").fullmatch,
+            demand="be auto, cpu, cuda, cuda:N or mps",
+        ),
+    ] = "auto"
+    """Processor that trains: auto, cpu, cuda, cuda:N or mps."""
+    threads: Annotated[int, Meta(ge=0, le=4096)] = 0
+    """CPU threads; 0 = automatic: as many of the available ones as speed up a training step, one
     for 8 x 8 images."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """What networks train in; auto is bf16 on a GPU that has it and fp32 elsewhere. Images are
-    scored in fp32 always."""
+    """Number format in training; auto is bf16 on a GPU that supports it and fp32 elsewhere. Images
+    are always scored in fp32."""
     compile: Literal["auto", "off", "on"] = "off"
-    """Whether torch.compile fuses the networks' operations; auto does on a GPU. Off, as nobody has
-    measured what it gains here."""
+    """Whether torch.compile fuses the networks' operations; auto = on a GPU. Off by default: the
+    gain has not been measured."""
     pool: PoolConfig
     query: QueryConfig = field(default_factory=QueryConfig)
     label: LabelConfig = field(default_factory=LabelConfig)

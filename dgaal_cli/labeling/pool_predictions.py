@@ -1,8 +1,13 @@
 """Run the exported sampler over the workspace's images, beside a terminal in which a person labels.
 
-Without torch, in a process of its own. What it finds lets the terminal's learner learn within the
-round and rank images while the next round trains. Nothing depends on it: it may fail or be late.
+Runs without torch, in a process of its own: ``python -m dgaal_cli.labeling.pool_predictions
+FOLDER``. The result lets the terminal's learner learn within the round and rank images while the
+next round trains. It is a cache that can always be written again, and nothing depends on it.
 """
+
+import os
+import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -13,10 +18,11 @@ from dgaal_cli.artifacts.engines.load import start_engine
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.pool import load_pixels
 from dgaal_cli.data.sources import open_source
-from dgaal_cli.errors import ArtifactError
+from dgaal_cli.errors import ArtifactError, DgaalError
+from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.scoring.outlook import NAME, Outlook, load_outlook
 from dgaal_cli.store.open import open_store
-from dgaal_cli.workspace import Workspace
+from dgaal_cli.workspace import Workspace, open_workspace
 
 SAMPLER = "sampler.onnx"
 _BATCH = 256
@@ -84,3 +90,19 @@ def _run(engine: Engine, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
     interruption.check("stopped; nothing was written")
     out = engine.run({"images": np.ascontiguousarray(pixels)})
     return out["score"], out["probabilities"], out["features"]
+
+
+def main(arguments: list[str]) -> int:
+    """Write the predictions of the workspace in the folder given; return the exit code."""
+    try:
+        os.nice(10)
+        workspace = open_workspace(Path(arguments[0]))
+        make_outlook(workspace, configuration(workspace))
+    except DgaalError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

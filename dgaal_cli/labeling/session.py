@@ -186,10 +186,9 @@ class LabelSession:
         Raises:
             ConfigError: The value is not possible; the file is untouched.
         """
-        from dgaal_cli.config.edit import set_values
-        from dgaal_cli.methods.registry import check_method
+        from dgaal_cli.methods.configuration import change_configuration
 
-        self._config = set_values(self._workspace.config_path, values, check=check_method)
+        self._config = change_configuration(self._workspace.config_path, values)
         words = ", ".join(f"{key} = {value}" for key, value in values.items())
         return self.view(note=f"dgaal.toml now says {words}")
 

@@ -1,20 +1,22 @@
 """What a simulation compares, and under which protocol: arms, seeds, rounds, oracle."""
 
 import hashlib
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
+from msgspec import Meta
 
-from dgaal_cli.config.load import build_config, parse_assignment
-from dgaal_cli.config.schema import Config
+from dgaal_cli.config.assignments import parse_assignment
+from dgaal_cli.config.presets import Tree
+from dgaal_cli.config.ranges import convert
+from dgaal_cli.config.schema import Config, Count, Part, Positive, Seed
 from dgaal_cli.errors import ConfigError, UsageError
 from dgaal_cli.escaping import show
-from dgaal_cli.methods.registry import REFERENCE, check_method, method_info
+from dgaal_cli.methods.configuration import build_configuration
+from dgaal_cli.methods.registry import REFERENCE, method_info
 
 FULL_DATA = "all-labels"
 """Name of the reference line: T trained on every label of the pool."""
-
-Tree = dict[str, Any]
 
 
 class Arm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,7 +26,7 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     name: str = ""
     """How tables call it; the method's name if empty."""
     settings: tuple[str, ...] = ()
-    """``key.path=value`` laid over the simulation's configuration."""
+    """``key.path=value``, merged over the simulation's configuration."""
 
     @property
     def label(self) -> str:
@@ -40,52 +42,54 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     version: Literal[1] = 1
     preset: str = ""
     follows: str = ""
-    """Figure or table of which paper, in words."""
+    """Figure or table of a paper that the plan repeats, in words."""
     note: str = ""
-    """What differs from it, and why."""
+    """Differences from it, and their reasons."""
     published: tuple[str, ...] = ()
-    """Numbers of the paper and of who measured again, one a line, to be shown beside ours."""
+    """Numbers of the paper and of later studies, one per line, shown next to the results."""
     pool: str = ""
     """SOURCE of labeled images to choose from."""
     test: str = ""
-    """SOURCE of labeled images to measure on; empty: a share of the pool is set apart."""
+    """SOURCE of labeled images to measure on. Empty: a share of the pool is held out."""
     classes: tuple[str, ...] = ()
-    """Only images of these classes take part; empty: all."""
-    pool_size: int = 0
-    """Random images of the pool that take part, the same for every seed; 0: all."""
-    test_size: int = 0
-    """Likewise for the test images."""
-    test_share: float = 0.2
-    """Part of the pool set apart for measuring where there is no test source."""
+    """Only images of these classes take part; empty = all."""
+    pool_size: Count = 0
+    """Number of random images of the pool that take part, the same for every seed; 0 = all."""
+    test_size: Count = 0
+    """Number of random test images that take part; 0 = all."""
+    test_share: Annotated[float, Meta(gt=0, lt=1)] = 0.2
+    """Share of the pool held out to measure on, if there is no test source."""
     arms: tuple[Arm, ...] = ()
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    rounds: int = 6
-    """Queries asked; accuracy is measured before the first, and after each."""
-    initial: int = 50
+    seeds: tuple[Seed, ...] = (0, 1, 2, 3, 4)
+    rounds: Annotated[int, Meta(ge=0, le=100_000)] = 6
+    """Number of query rounds. Accuracy is measured before the first and after each."""
+    initial: Count = 50
     """Labels before the first query."""
     start: Literal["random", "balanced"] = "random"
     """How the first labels are drawn."""
-    query_size: int = 50
+    query_size: Positive = 50
+    """Labels per query."""
     absent_classes: tuple[str, ...] = ()
-    """Classes that the first labels leave out."""
-    absent_count: int = 0
-    """Classes left out besides, drawn by the seed."""
+    """Classes that have no labels before the first query."""
+    absent_count: Count = 0
+    """Number of further such classes, drawn by the seed."""
     imbalance: str = ""
     """``NAME=SHARE,...`` or ``random:N=SHARE``: classes of which only a share stays in the pool."""
     noise: str = ""
-    """How the oracle errs; see ``simulation.noise``."""
-    oracle_confidence: float = 0.8
-    """Below it the model oracle cannot tell what a synthesized image shows."""
+    """Errors of the oracle; see ``simulation.noise``."""
+    oracle_confidence: Part = 0.8
+    """Probability below which the model oracle cannot name a synthetic image."""
     full_data: bool = False
-    """Measure T on all labels of the pool too."""
+    """Also measure T trained on all labels of the pool."""
     guesses: bool = False
-    """Count how often guesses are right, and the keys that they save."""
+    """Count how often predictions are right, and the keys that they save."""
     image_size: int = 0
-    """Side in pixels at which the networks see an image: 8, 16, 32, 64; 0 lets the pool decide."""
+    """Side in pixels of the images that the networks see: 8, 16, 32, 64; 0 = automatic, from the
+    pool."""
     channels: int = 0
-    """1 gray, 3 color; 0 lets the pool decide."""
+    """1 gray, 3 color; 0 = automatic, from the pool."""
     config: Tree = {}
-    """Laid over dgaal's defaults: sizes, schedules, device."""
+    """Values merged over dgaal's defaults: sizes, schedules, device."""
 
     @property
     def budget(self) -> int:
@@ -127,32 +131,23 @@ def check(plan: Plan) -> None:
         UsageError: A value cannot work.
         ConfigError: A method or configuration key is unknown.
     """
+    convert(msgspec.to_builtins(plan), Plan, name_of=_option)
     labels = [arm.label for arm in plan.arms]
     if len(set(labels)) < len(labels) or FULL_DATA in labels:
         raise UsageError(f"each method may take part once: {show(', '.join(labels))}")
-    if not plan.seeds or len(set(plan.seeds)) < len(plan.seeds) or min(plan.seeds) < 0:
+    if not plan.seeds or len(set(plan.seeds)) < len(plan.seeds):
         raise UsageError("--seeds needs a count above 0, or different seeds such as 0,1,2")
-    for name, value, least in (
-        ("rounds", plan.rounds, 0),
-        ("initial", plan.initial, 0),
-        ("query-size", plan.query_size, 1),
-        ("pool-size", plan.pool_size, 0),
-        ("test-size", plan.test_size, 0),
-    ):
-        if value < least:
-            raise UsageError(f"--{name} is {value}; it must be at least {least}")
-    if not 0 < plan.test_share < 1 or not 0 <= plan.oracle_confidence <= 1:
-        raise UsageError("the test share must lie between 0 and 1, and so must the confidence")
     _check_protocol(plan)
     for arm in plan.arms:
-        method_info(arm.method)
-        check_method(
-            config_of(plan, arm, seed=0, image_size=plan.image_size, channels=plan.channels)
-        )
+        config_of(plan, arm, seed=0, image_size=plan.image_size, channels=plan.channels)
+
+
+def _option(key: str) -> str:
+    return f"--{key.replace('_', '-')}"
 
 
 def _check_protocol(plan: Plan) -> None:
-    """T of everybody begins each round anew; an arm may do otherwise, and is shown as a system."""
+    """Check that T starts from scratch in each round; single arms may differ, as systems."""
     config = config_of(
         plan, Arm(method=REFERENCE), seed=0, image_size=plan.image_size, channels=plan.channels
     )
@@ -171,8 +166,8 @@ def config_of(plan: Plan, arm: Arm, *, seed: int, image_size: int, channels: int
     """
     tree: Tree = {"threads": 1, "preset": "tiny", **plan.config}
     for setting in arm.settings:
-        tree = lay_over(tree, setting)
-    return build_config(
+        tree = merge_assignment(tree, setting)
+    return build_configuration(
         tree
         | {
             "method": arm.method,
@@ -183,8 +178,8 @@ def config_of(plan: Plan, arm: Arm, *, seed: int, image_size: int, channels: int
     )
 
 
-def lay_over(tree: Tree, assignment: str) -> Tree:
-    """Return the tree with one ``key.path=value`` laid over it.
+def merge_assignment(tree: Tree, assignment: str) -> Tree:
+    """Return the tree with one ``key.path=value`` merged over it.
 
     Raises:
         ConfigError: The simulation itself decides this key, or there is no ``=``.

@@ -288,7 +288,6 @@ def make_keymap(
     """
     own = own or OwnKeys()
     first = own.classes or DIGITS
-    _check_class_keys(first)
     is_letters = len(classes) > len(first)
     has_letters = is_letters or any(key in HOME_ROW for key in first)
     of_classes = {*first, *DIGITS, *(HOME_ROW if is_letters else "")}
@@ -387,13 +386,6 @@ def chosen_keys(own: OwnKeys, name: str) -> list[str]:
         if key in DIGITS:
             raise ConfigError(f"label.keys.{name}: digits are for classes; choose another key")
     return keys
-
-
-def _check_class_keys(keys: str) -> None:
-    if len(set(keys)) != len(keys) or len(keys) < 2:
-        raise ConfigError(f"label.class_keys is '{show(keys)}'; give two or more different keys")
-    if not all(key.isprintable() and key not in " ^" for key in keys):
-        raise ConfigError(f"label.class_keys is '{show(keys)}'; every key is a visible character")
 
 
 def _single_keys(

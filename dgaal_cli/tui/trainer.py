@@ -120,7 +120,7 @@ def command_for(root: Path) -> Callable[[Step], list[str]]:
 
     def command(step: Step) -> list[str]:
         if step == "outlook":
-            return [sys.executable, "-m", "dgaal_cli.commands._outlook", str(root)]
+            return [sys.executable, "-m", "dgaal_cli.labeling.pool_predictions", str(root)]
         dgaal = [sys.executable, "-m", "dgaal_cli", "-C", str(root)]
         if step == "export":
             return [*dgaal, "-q", "export", "--onnx"]

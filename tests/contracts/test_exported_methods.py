@@ -11,7 +11,7 @@ from dgaal_cli.api.generate import GenerateOptions, generate, redraws
 from dgaal_cli.api.init import InitRequest, init
 from dgaal_cli.api.score import ScoreOptions, score
 from dgaal_cli.api.train import train
-from dgaal_cli.config.load import configuration
+from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.methods.registry import METHODS
 from dgaal_cli.simulation.oracle import answer_items, true_labels
 from dgaal_cli.store.open import open_store

@@ -1,44 +1,33 @@
 """Simulations that repeat published experiments, one ``.toml`` each."""
 
-import difflib
-import tomllib
 from importlib import resources
 from pathlib import Path
 
 import msgspec
 
-from dgaal_cli.errors import ConfigError
-from dgaal_cli.escaping import show
+from dgaal_cli.config.presets import preset_names, read_preset
+from dgaal_cli.config.ranges import convert
 from dgaal_cli.simulation.noise import with_absolute_path
 from dgaal_cli.simulation.plan import Plan
 
-_SUFFIX = ".toml"
-
 
 def simulation_presets() -> list[str]:
-    """Return the names, each ``-small`` one after the experiment that it shrinks."""
-    folder = resources.files(__name__)
-    names = [f.name.removesuffix(_SUFFIX) for f in folder.iterdir() if f.name.endswith(_SUFFIX)]
-    return sorted(names)
+    """Return the names; each ``-small`` one follows the experiment that it shrinks."""
+    return preset_names(resources.files(__name__))
 
 
 def load_preset(name: str, *, data: Path | None = None) -> Plan:
     """Read one preset.
 
     Args:
-        name: Of the preset.
-        data: Folder that holds its files; None leaves them relative.
+        name: Name of the preset.
+        data: Folder that contains its files; None leaves their paths relative.
 
     Raises:
-        ConfigError: There is none of that name.
+        ConfigError: There is no preset of that name.
     """
-    names = simulation_presets()
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else "see --list-presets"
-        raise ConfigError(f"unknown preset '{show(name)}'; {hint}")
-    text = (resources.files(__name__) / f"{name}{_SUFFIX}").read_text("utf-8")
-    plan = msgspec.convert({"preset": name, **tomllib.loads(text)}, Plan)
+    tree = read_preset(name, resources.files(__name__))
+    plan = convert({"preset": name, **tree}, Plan)
     if data is None:
         return plan
     changes = {

@@ -10,10 +10,10 @@ import torch
 from dgaal_cli.api.init import InitRequest, init
 from dgaal_cli.api.query import query
 from dgaal_cli.api.train import train
-from dgaal_cli.config.load import configuration
 from dgaal_cli.errors import InterruptedRunError, UsageError
 from dgaal_cli.events import StepDone
 from dgaal_cli.labeling.rounds_report import rounds_report
+from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.rounds.on_disk import gather
 from dgaal_cli.rounds.state import round_state
 from dgaal_cli.rounds.unlabelable_synthetics import Junk, newest_junk

@@ -13,9 +13,9 @@ from dgaal_cli import cli
 from dgaal_cli.api import train as workflow
 from dgaal_cli.api.init import InitRequest, init
 from dgaal_cli.api.train import train
-from dgaal_cli.config.load import configuration
 from dgaal_cli.errors import CheckpointError, InterruptedRunError, UsageError, WorkspaceError
 from dgaal_cli.events import StepDone, Warned
+from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.networks.classifier import SmallVgg
 from dgaal_cli.networks.encoder import Encoder
 from dgaal_cli.rounds import record as round_record

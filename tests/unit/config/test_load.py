@@ -1,12 +1,19 @@
 """Configuration: precedence, and a clear sentence for each wrong input."""
 
+import dataclasses
+import re
+import typing
 from importlib import resources
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgaal_cli.config.load import build_config, load_config, parse_assignment, preset_names
+from dgaal_cli.config.assignments import parse_assignment
+from dgaal_cli.config.load import build_config, load_config
+from dgaal_cli.config.presets import PRESETS, preset_names
+from dgaal_cli.config.ranges import convert
+from dgaal_cli.config.schema import Config, PoolConfig
 from dgaal_cli.errors import ConfigError, StorageError, WorkspaceError
 
 POOL = {"pool": {"source": "x"}}
@@ -43,7 +50,7 @@ def test_command_line_beats_environment_beats_file_beats_preset(tmp_path):
         ({"seed": "3"}, "Expected `int`, got `str` - at `\\$.seed`"),
         ({"seed": True}, "Expected `int`, got `bool`"),
         ({"seed": 1.0}, "Expected `int`, got `float`"),
-        ({"seed": -1}, "'seed' is -1; it must not be negative"),
+        ({"seed": -1}, "'seed' is -1; it must be between 0 and 9223372036854775807$"),
         ({"query": 3}, "'query' .* is a table; write \\[query\\]"),
         ({"query": {"size": 0}}, "'query.size' is 0; it must be above 0"),
         (
@@ -52,7 +59,7 @@ def test_command_line_beats_environment_beats_file_beats_preset(tmp_path):
         ),
         ({"pool": {"source": "x", "image_size": 28}}, "choose one of 0, 8, 16, 32, 64"),
         ({"generation": {"share": 1.5}}, "at least 0 and below 1"),
-        ({"coevolve": {"folds": 1}}, "must be at least 2"),
+        ({"coevolve": {"folds": 1}}, "must be between 2 and 100"),
         ({"precision": "foo"}, "^precision cannot be 'foo'; choose one of auto, fp32, bf16$"),
         (
             {"classifier": {"init": 3}},
@@ -72,7 +79,7 @@ def test_an_integer_may_stand_for_a_number():
 
 def test_every_preset_says_what_it_follows_and_what_it_costs():
     folder = resources.files("dgaal_cli.config") / "presets"
-    for name in preset_names():
+    for name in preset_names(PRESETS):
         text = (folder / f"{name}.toml").read_text("utf-8")
         comments = text.partition("\n[")[0]
         assert all(line.startswith("#") for line in comments.splitlines()), name
@@ -86,14 +93,14 @@ def test_an_older_name_of_a_preset_still_works():
 
 
 def test_every_preset_builds():
-    assert preset_names() == [
+    assert preset_names(PRESETS) == [
         "cifar10-fast",
         "cifar10-paper",
         "imagenette",
         "small",
         "tiny",
     ]
-    for name in preset_names():
+    for name in preset_names(PRESETS):
         assert build_config(POOL | {"preset": name}).preset == name
 
 
@@ -134,3 +141,60 @@ def test_no_assignment_text_raises_anything_but_a_config_error(text):
     except ConfigError:
         return
     assert keys
+
+
+HUGE = 10**20 - 1
+SPOILED = [
+    *(f"{key}={value}" for key in ("seed", "threads") for value in (-1, HUGE, "nan", "inf")),
+    *(f"query.{key}={value}" for key in ("size", "overlap", "budget") for value in (-1, HUGE)),
+    "query.overlap=1000000",
+    'name="' + "x" * 201 + '"',
+    'device="gpu"',
+    'device="cuda:0001"',
+    'pool.source=""',
+    'pool.source="' + "x" * 5000 + '"',
+    "pool.channels=2",
+    "network.max_image_size=0",
+    "label.gate_ms=3600000",
+    *(f"label.class_keys='{keys}'" for keys in ("11", "1", "a b", "^a", "a\tb")),
+    "label.max_junk=1.01",
+    *(f"generation.min_confidence={value}" for value in (-0.5, 1, "nan", "-inf")),
+    "coverage.radius=2.1",
+    "selection.spread=0.5",
+]
+
+
+@pytest.mark.parametrize("assignment", SPOILED)
+def test_a_value_out_of_range_is_named_with_what_is_allowed(tmp_path, assignment):
+    path = write(tmp_path, '[pool]\nsource = "x"\n')
+    key = assignment.partition("=")[0]
+    with pytest.raises(ConfigError) as wrong:
+        load(path, assignment)
+    message = str(wrong.value)
+    assert wrong.value.exit_code == 2
+    assert f"'{key}' is" in message or f"`$.{key}`" in message or f"{key} cannot be" in message
+    assert "must" in message or "choose one of" in message or "Expected" in message
+    assert "\n" not in message
+
+
+def numbers(schema=Config, prefix=""):
+    """Dotted key and type of every number."""
+    for key, hint in typing.get_type_hints(schema).items():
+        if dataclasses.is_dataclass(hint):
+            yield from numbers(hint, f"{prefix}{key}.")
+        elif hint in (int, float):
+            yield f"{prefix}{key}", hint
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e300", str(10**30), str(-(10**30))])
+def test_every_number_has_a_range(tmp_path, value):
+    path = write(tmp_path, '[pool]\nsource = "x"\n')
+    assert len(list(numbers())) > 80
+    for key, _ in numbers():
+        with pytest.raises(ConfigError, match=re.escape(key)):
+            load(path, f"{key}={value}")
+
+
+def test_every_default_lies_in_its_own_range():
+    default = dataclasses.asdict(Config(pool=PoolConfig(source="x")))
+    assert convert(default, Config) == Config(pool=PoolConfig(source="x"))

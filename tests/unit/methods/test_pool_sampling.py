@@ -200,7 +200,7 @@ def test_epochs_count_the_pool_or_the_labels():
         ("epoch_unit", "batch", "epoch_unit"),
         ("batch", 0, "must be above 0"),
         ("held_out", 1.0, "below 1"),
-        ("adversary_weight", -1.0, "not be negative"),
+        ("adversary_weight", -1.0, "must be between 0 and"),
         ("certainty_weight", 1.5, "between 0 and 1"),
         ("kapa", 1, "did you mean 'vaal.kappa'"),
     ],

@@ -7,8 +7,8 @@ import pytest
 import torch
 from label_workspaces import make_workspace
 
-from dgaal_cli.config.load import configuration
 from dgaal_cli.errors import UsageError
+from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.rounds import boundary_synthesis as boundary
 from dgaal_cli.rounds.dataset import MIN_HELD_OUT
 from dgaal_cli.rounds.engine import redraw_last_query

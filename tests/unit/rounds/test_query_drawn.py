@@ -8,9 +8,9 @@ from PIL import Image
 from dgaal_cli.api.init import InitRequest, init
 from dgaal_cli.api.query import query
 from dgaal_cli.api.train import train
-from dgaal_cli.config.load import configuration
 from dgaal_cli.errors import UsageError
 from dgaal_cli.events import PhaseStarted, RoundStarted, Warned
+from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.rounds.on_disk import gather
 from dgaal_cli.rounds.synthetic_files import synthetic_path
 from dgaal_cli.simulation.oracle import answer_items, true_labels

@@ -6,7 +6,7 @@ import pytest
 from dgaal_cli.api.init import InitRequest, init
 from dgaal_cli.api.query import query
 from dgaal_cli.api.train import train
-from dgaal_cli.config.load import configuration
+from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.rounds.load_round import open_trained
 from dgaal_cli.simulation.oracle import answer_items, true_labels
 from dgaal_cli.store.open import open_store

@@ -3,8 +3,8 @@
 import torch
 from label_workspaces import make_workspace
 
-from dgaal_cli.config.load import configuration
 from dgaal_cli.ids import ItemId, SampleId
+from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.rounds.on_disk import gather
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer, NewSynthetic

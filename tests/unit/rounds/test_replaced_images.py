@@ -11,12 +11,12 @@ from typer.testing import CliRunner
 
 from dgaal_cli.api.label import open_session
 from dgaal_cli.cli import app
-from dgaal_cli.config.load import configuration
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.ids import SampleId
 from dgaal_cli.labeling.annotators import new_op_id
 from dgaal_cli.labeling.files import FileChecker
 from dgaal_cli.labeling.view import Press
+from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.rounds.on_disk import gather
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.protocol import Store

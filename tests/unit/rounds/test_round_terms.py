@@ -12,10 +12,10 @@ from dgaal_cli.api.init import InitRequest, init
 from dgaal_cli.api.query import query
 from dgaal_cli.api.status import status
 from dgaal_cli.api.train import train
-from dgaal_cli.config.load import configuration
 from dgaal_cli.errors import CheckpointError, InterruptedRunError, UsageError, WorkspaceError
 from dgaal_cli.events import CheckpointSaved, RoundStarted, StepDone, decode
 from dgaal_cli.labeling.session import LabelSession
+from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.reports.round_plots import counted_steps
 from dgaal_cli.rounds import record as round_record
 from dgaal_cli.rounds.resume_state import begun_terms, newest_terms

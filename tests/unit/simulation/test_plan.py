@@ -10,7 +10,7 @@ from dgaal_cli.simulation.plan import (
     check,
     config_of,
     digest_of,
-    lay_over,
+    merge_assignment,
     parse_methods,
     protocol_of,
     with_reference,
@@ -78,7 +78,7 @@ def test_an_unknown_setting_of_an_arm_names_the_nearest_key():
 )
 def test_what_the_simulation_decides_cannot_be_set_behind_its_back(setting):
     with pytest.raises(ConfigError, match="options of its own"):
-        lay_over({}, setting)
+        merge_assignment({}, setting)
 
 
 def test_settings_lie_over_the_simulations_configuration():

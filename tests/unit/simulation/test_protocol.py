@@ -178,7 +178,7 @@ def test_a_loss_that_is_not_finite_stops_the_trial_with_its_place(path, pool):
         match=r"margin\[.*\], seed 0, round 0, learning the labels, step \d+; "
         r"the batch held train/\d+, train/\d+.*; lower",
     ):
-        run(path, pool, settings=("classifier.lr=1e30",))
+        run(path, pool, settings=("classifier.lr=1e6", "classifier.weight_decay=1e6"))
 
 
 def test_a_start_of_one_class_is_measured_as_a_guess(path, pool):

@@ -1,0 +1,53 @@
+"""Read configurations and check what depends on the method; every caller reads them here."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dgaal_cli.config.edit import set_values
+from dgaal_cli.config.load import build_config, load_config
+from dgaal_cli.config.schema import Config
+from dgaal_cli.methods.registry import check_method
+from dgaal_cli.workspace import Workspace
+
+
+def configuration(workspace: Workspace, *assignments: str) -> Config:
+    """Read a workspace's configuration as the command line does; for notebooks and scripts.
+
+    Args:
+        workspace: Workspace to read.
+        *assignments: ``key.path=value``, as after ``--set``.
+
+    Raises:
+        ConfigError: A key or value is wrong, or does not fit the method.
+    """
+    path = workspace.config_path
+    return read_configuration(path, environment=os.environ, assignments=assignments)
+
+
+def read_configuration(
+    path: Path, *, environment: Mapping[str, str], assignments: Iterable[str] = ()
+) -> Config:
+    """Read a file as ``config.load.load_config`` does, and check it against its method."""
+    return checked(load_config(path, environment=environment, assignments=assignments))
+
+
+def build_configuration(tree: dict[str, Any]) -> Config:
+    """Build a configuration as ``config.load.build_config`` does; check it against its method."""
+    return checked(build_config(tree))
+
+
+def change_configuration(path: Path, values: Mapping[str, str | int | bool]) -> Config:
+    """Set keys as ``config.edit.set_values`` does, unless the result does not fit its method."""
+    return set_values(path, values, check=check_method)
+
+
+def checked(config: Config) -> Config:
+    """Return a configuration whose method exists and supports its settings.
+
+    Raises:
+        ConfigError: The method does not exist, or a setting does not work with it.
+    """
+    check_method(config)
+    return config
