@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dgaal_cli.config.load import build_config
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import UsageError
 from dgaal_cli.events import Emit, ignore
 from dgaal_cli.ids import ItemId, Row
 from dgaal_cli.methods.base import Method, Redrawing
+from dgaal_cli.methods.configuration import build_configuration
 from dgaal_cli.rounds.dataset import PoolSnapshot, RoundDataset, SyntheticRecords, round_dataset
 from dgaal_cli.rounds.engine import (
     ChosenQuery,
@@ -83,7 +83,7 @@ def config_for(pixels: npt.NDArray[np.uint8], settings: Mapping[str, Any]) -> Co
     """
     _, size, _, channels = pixels.shape
     pool = {"source": "memory", "image_size": size, "channels": channels}
-    return build_config({**settings, "pool": pool})
+    return build_configuration({**settings, "pool": pool})
 
 
 class InMemoryRounds:
