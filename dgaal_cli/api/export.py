@@ -7,22 +7,21 @@ from typing import cast
 
 import numpy as np
 import torch
-from torch import nn
 
 from dgaal_cli.artifacts.folder import WrittenArtifact, write_artifacts
-from dgaal_cli.artifacts.verify_artifact import ExportJob
+from dgaal_cli.artifacts.verify_artifact import INT8_ROLE, ExportJob
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.images import RESIZE_RULE
 from dgaal_cli.errors import UsageError
-from dgaal_cli.events import Emit, ignore
-from dgaal_cli.methods.adversarial_encoder.decoder import Decoder
-from dgaal_cli.methods.gaal.deploy import DeployedPrior
+from dgaal_cli.events import Emit, Warned, ignore
+from dgaal_cli.methods.registry import why_no_sampler
+from dgaal_cli.networks.deploy import Deployed, Input, Output
 from dgaal_cli.rounds.load_round import Trained, open_trained
 from dgaal_cli.rounds.state import METRICS_NAME, read_record
 from dgaal_cli.store.open import open_store
 from dgaal_cli.training.modes import evaluating
 from dgaal_cli.workspace import Workspace
-from exporters.manifest import Manifest, Role, TensorInfo
+from exporters.manifest import Manifest, TensorInfo
 from exporters.spec import ExportSpec
 
 QUANTILES = 101
@@ -31,15 +30,6 @@ MAX_SAMPLE = 20_000
 COMPARED_IMAGES = 64
 """Pool images at hand for the parity check."""
 SCORED_AT_ONCE = 512
-
-_MEANINGS = {
-    "score": "higher = ask first",
-    "p_unlabeled": "the latent discriminators' probability that the image is not labeled yet",
-    "logits": "one a class, before softmax",
-    "probabilities": "one a class, sums to 1",
-    "features": "latents for similarity",
-    "synthesized": "drawn images, 0..255",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +62,8 @@ def export(
         listener: Receives ``ArtifactWritten``.
 
     Raises:
-        UsageError: Nothing is trained, or the round learned nothing that can be exported.
+        UsageError: Nothing is trained, the round learned nothing that can be exported, or int8 is
+            asked and there is no sampler.
         CheckFailedError: An exported file does not compute what the network does.
         BusyError: Another process trains here.
     """
@@ -82,6 +73,11 @@ def export(
     ):
         trained = open_trained(workspace, config, store, emit=listener)
         jobs = export_jobs(workspace, config, trained)
+        why = why_no_sampler(config.method)
+        if is_quantized and all(job.role != INT8_ROLE for job in jobs):
+            raise UsageError(f"{why or 'there is no sampler yet'}; leave --int8 out")
+        if why:
+            listener(Warned(message=f"{why}; 'dgaal score' needs that of another method"))
         folder = output or workspace.artifacts_path
         written = write_artifacts(
             jobs,
@@ -106,7 +102,7 @@ def export_jobs(workspace: Workspace, config: Config, trained: Trained) -> list[
     data = trained.gathered.data
     modules = trained.method.deploy(data)
     if not data.can_learn:  # an untrained task model is nothing to hand out
-        modules = {role: module for role, module in modules.items() if role == "generator"}
+        modules = [module for module in modules if module.role == "generator"]
     if not modules:
         raise UsageError(
             "nothing to export yet: the task model needs labels of two classes; label a query, "
@@ -117,24 +113,20 @@ def export_jobs(workspace: Workspace, config: Config, trained: Trained) -> list[
     return [
         ExportJob(
             module=module.cpu().eval(),
-            spec=ExportSpec(
-                manifest=_manifest(workspace, config, trained, role, module), images=images
-            ),
+            spec=ExportSpec(manifest=_manifest(workspace, config, trained, module), images=images),
             pool=data.pixels,
         )
-        for role, module in modules.items()
+        for module in modules
     ]
 
 
-def _manifest(
-    workspace: Workspace, config: Config, trained: Trained, role: str, module: nn.Module
-) -> Manifest:
+def _manifest(workspace: Workspace, config: Config, trained: Trained, module: Deployed) -> Manifest:
     gathered = trained.gathered
     metrics = read_record(workspace.round_path(trained.number) / METRICS_NAME)
-    has_classes = role != "generator"
-    inputs, outputs = _tensors(trained, role, module)
+    has_classes = module.role != "generator"
+    inputs, outputs = _tensors(trained.gathered.data.pixels[:2], module)
     return Manifest(
-        role=_role(role),
+        role=module.role,
         method=config.method,
         input_size=config.pool.image_size,
         channels=config.pool.channels,
@@ -143,7 +135,7 @@ def _manifest(
         resize_rule=RESIZE_RULE,
         classes=tuple(r.name for r in gathered.classes) if has_classes else (),
         class_uids=tuple(r.uid for r in gathered.classes) if has_classes else (),
-        score_quantiles=_quantiles(trained, module) if role == "sampler" else (),
+        score_quantiles=_quantiles(trained, module) if module.role == "sampler" else (),
         dataset_digest=gathered.dataset_digest,
         seed=config.seed,
         round=trained.number,
@@ -152,63 +144,34 @@ def _manifest(
     )
 
 
-def _role(name: str) -> Role:
-    assert name in ("sampler", "generator", "classifier")
-    return name
-
-
 def _tensors(
-    trained: Trained, role: str, module: nn.Module
+    pixels: np.ndarray, module: Deployed
 ) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
-    """Name inputs and outputs, and read their shapes off one forward pass."""
-    data = trained.gathered.data
-    size, channels = data.pixels.shape[2], data.pixels.shape[3]
-    images = TensorInfo(
-        name="images", shape=("N", size, size, channels), dtype="uint8", meaning="0..255, RGB"
-    )
-    inputs = (images,)
-    example: tuple[torch.Tensor, ...] = (torch.from_numpy(np.array(data.pixels[:2])),)
-    if isinstance(module, DeployedPrior):
-        width = module.generator.latent
-        meaning = "from the latent prior: standard normal"
-        shape = ("N", width)
-        inputs = (TensorInfo(name="latents", shape=shape, dtype="float32", meaning=meaning),)
-        example = (torch.zeros(2, width),)
-    elif role == "generator":
-        decoder = trained.method.modules["decoder"]
-        assert isinstance(decoder, Decoder)
-        width = decoder.map_channels
-        inputs += (
-            TensorInfo(
-                name="noise",
-                shape=("N", width),
-                dtype="float32",
-                meaning="factor a channel, around 1; 1 redraws without noise",
-            ),
-        )
-        example += (torch.ones(len(example[0]), width),)
-    names = {
-        "generator": ("synthesized",),
-        "classifier": ("logits", "probabilities"),
-        "sampler": ("score", "p_unlabeled", "probabilities", "features"),
-    }[role]
+    """Describe what a module declares, with shapes and types of one forward pass."""
+    example = {
+        each.name: torch.full((len(pixels), each.width), each.neutral)
+        if each.width
+        else torch.from_numpy(np.array(pixels))
+        for each in module.inputs
+    }
     with evaluating(module):
-        answer = module.cpu()(*example)
+        answer = module.cpu()(*example.values())
     results = cast("tuple[torch.Tensor, ...]", answer if isinstance(answer, tuple) else (answer,))
-    if role == "sampler" and len(results) == len(names) - 1:
-        names = tuple(name for name in names if name != "p_unlabeled")
-    return inputs, tuple(
-        TensorInfo(
-            name=name,
-            shape=("N", *result.shape[1:]),
-            dtype=str(result.dtype).removeprefix("torch."),
-            meaning=_MEANINGS[name],
-        )
-        for name, result in zip(names, results, strict=True)
+    return tuple(
+        _info(each, tensor) for each, tensor in zip(module.inputs, example.values(), strict=True)
+    ), tuple(_info(each, tensor) for each, tensor in zip(module.outputs, results, strict=True))
+
+
+def _info(declared: Input | Output, tensor: torch.Tensor) -> TensorInfo:
+    return TensorInfo(
+        name=declared.name,
+        shape=("N", *tensor.shape[1:]),
+        dtype=str(tensor.dtype).removeprefix("torch."),
+        meaning=declared.meaning,
     )
 
 
-def _quantiles(trained: Trained, sampler: nn.Module) -> tuple[float, ...]:
+def _quantiles(trained: Trained, sampler: Deployed) -> tuple[float, ...]:
     """Percentiles of the pool's scores, for telling later whether another pool has drifted."""
     pixels = trained.gathered.data.pixels
     pixels = pixels[:: max(1, -(-len(pixels) // MAX_SAMPLE))]

@@ -1,5 +1,6 @@
 """Score images offline with an exported sampler: no workspace and, for ONNX, no torch needed."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -9,6 +10,7 @@ from dgaal_cli.data.sources import Source, open_source
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.events import Emit, ignore
+from dgaal_cli.methods.registry import why_no_sampler
 from dgaal_cli.scoring.features import check_folder
 from dgaal_cli.scoring.options import ScoreOptions, ScoreResult, sheet_path
 from dgaal_cli.scoring.run import ScoringRun
@@ -83,16 +85,27 @@ def default_artifact(workspace: Workspace, engine: EngineName | None) -> Path:
         if path.is_file():
             return path
     if (workspace.artifacts_path / "manifest.json").is_file() and engine is None:
+        why = why_no_sampler(_exported_method(workspace))
         raise UsageError(
-            "the last 'dgaal export' wrote no sampler: a round without labels has none yet, and "
-            "random, typiclust, probcover, self-taught and gaal have none at all; label and train, "
-            "choose another method, or name an artifact with -a"
+            f"{why}; train and export with another method, or name an artifact with -a"
+            if why
+            else "the last 'dgaal export' wrote no sampler: there is none before two classes have "
+            "labels; label and train, then export again, or name an artifact with -a"
         )
     missing = " or ".join(f"artifacts/sampler{SUFFIXES[name]}" for name in wanted)
     raise UsageError(
         f"{show(str(workspace.root))} has no sampler yet ({missing}); "
         "write one with 'dgaal export', or name a file with -a"
     )
+
+
+def _exported_method(workspace: Workspace) -> str:
+    """Method of the last export; empty where its list cannot be read."""
+    try:
+        listed = json.loads((workspace.artifacts_path / "manifest.json").read_bytes())
+        return str(listed["artifacts"][0]["manifest"]["method"])
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        return ""
 
 
 def trusted_by(workspace: Workspace) -> Callable[[bytes], bool]:

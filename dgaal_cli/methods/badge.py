@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dgaal_cli.ids import Row
 from dgaal_cli.methods.base import Ranking, random_ranking
@@ -10,7 +10,7 @@ from dgaal_cli.methods.by_score import COLD_START
 from dgaal_cli.methods.diversity import gradient_seeding
 from dgaal_cli.methods.task_model_only import TaskModelOnly
 from dgaal_cli.networks.classifier import Classifier
-from dgaal_cli.networks.deploy import Scored
+from dgaal_cli.networks.deploy import Deployed, Sampler, Scored
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
@@ -53,9 +53,9 @@ class Badge(TaskModelOnly):
             reasons=dict.fromkeys(picks, "would change the model, unlike the other picks"),
         )
 
-    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
+    def deploy(self, data: RoundData) -> list[Deployed]:
         """The classifier, and a sampler that ranks by the gradient's length."""
-        return super().deploy(data) | {"sampler": GradientSampler(self.classifier)}
+        return [*super().deploy(data), GradientSampler(self.classifier)]
 
 
 def gradient_lengths(probabilities: np.ndarray, features: np.ndarray) -> np.ndarray:
@@ -65,7 +65,7 @@ def gradient_lengths(probabilities: np.ndarray, features: np.ndarray) -> np.ndar
     return np.sqrt(residual * (features.astype(np.float64) ** 2).sum(1))
 
 
-class GradientSampler(nn.Module):
+class GradientSampler(Sampler):
     """Length of BADGE's hallucinated gradient, the score of its first pick."""
 
     def __init__(self, classifier: Classifier) -> None:

@@ -11,6 +11,7 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.encoders.base import Encoder
 from dgaal_cli.ids import Row
 from dgaal_cli.networks.classifier import Classifier
+from dgaal_cli.networks.deploy import Deployed
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.seeding import numpy_generator
@@ -118,8 +119,8 @@ class Method(Protocol):
         """Numbers that tell whether the networks learned what the method needs."""
         ...
 
-    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
-        """Modules to export by role: ``classifier`` always, ``sampler``, ``generator`` if any."""
+    def deploy(self, data: RoundData) -> list[Deployed]:
+        """Networks to export, at most one a role: classifier always, sampler, generator if any."""
         ...
 
 

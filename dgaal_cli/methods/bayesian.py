@@ -12,12 +12,12 @@ Gal, Islam & Ghahramani 2017, "Deep Bayesian active learning with image data". C
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dgaal_cli.methods.by_score import ByScore
 from dgaal_cli.methods.informativeness import entropy
 from dgaal_cli.networks.classifier import Classifier, linear_head
-from dgaal_cli.networks.deploy import Scored, entropy_of
+from dgaal_cli.networks.deploy import Deployed, Sampler, Scored, entropy_of
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.classifier import dropout_mask
 from dgaal_cli.training.data import RoundData
@@ -37,10 +37,10 @@ class DropoutMethod(ByScore):
         mean, within = dropout_passes(self.classifier, features, self._masks(seed))
         return np.maximum(entropy(mean) - within, 0.0) if self.is_mutual else entropy(mean)
 
-    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
+    def deploy(self, data: RoundData) -> list[Deployed]:
         """The classifier, and a sampler whose masks are the round's."""
         sampler = DropoutSampler(self.classifier, self._masks(data.seed), is_mutual=self.is_mutual)
-        return super().deploy(data) | {"sampler": sampler}
+        return [*super().deploy(data), sampler]
 
     def _masks(self, seed: int) -> Tensor:
         rate = self.config.classifier.dropout or SCORING_RATE
@@ -95,7 +95,7 @@ def dropout_passes(
     return mean, within
 
 
-class DropoutSampler(nn.Module):
+class DropoutSampler(Sampler):
     """Monte Carlo dropout with fixed masks, so that an exported score repeats.
 
     Args:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dgaal_cli.ids import Row
 from dgaal_cli.methods.base import Ranking, random_ranking
@@ -10,7 +10,7 @@ from dgaal_cli.methods.by_score import COLD_START
 from dgaal_cli.methods.k_center import k_center, nearest_distances
 from dgaal_cli.methods.task_model_only import TaskModelOnly
 from dgaal_cli.networks.classifier import Classifier
-from dgaal_cli.networks.deploy import Scored
+from dgaal_cli.networks.deploy import Deployed, Sampler, Scored
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
@@ -42,13 +42,13 @@ class CoreSet(TaskModelOnly):
             reasons=dict.fromkeys(picks, "far from every labeled image"),
         )
 
-    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
+    def deploy(self, data: RoundData) -> list[Deployed]:
         """The classifier, and a sampler that ranks by the distance to the labeled images of now."""
         modules = super().deploy(data)
         if not data.can_learn:
             return modules
         centers = torch.from_numpy(self._centers(data))
-        return modules | {"sampler": DistanceSampler(self.classifier, centers)}
+        return [*modules, DistanceSampler(self.classifier, centers)]
 
     def _centers(self, data: RoundData) -> np.ndarray:
         drawn = data.synthetic.pixels[data.synthetic.is_labeled]
@@ -60,7 +60,7 @@ class CoreSet(TaskModelOnly):
         )
 
 
-class DistanceSampler(nn.Module):
+class DistanceSampler(Sampler):
     """Distance of the penultimate features to the nearest of given centers.
 
     Args:

@@ -11,7 +11,7 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.methods.base import TaskShape
 from dgaal_cli.methods.by_score import ByScore
 from dgaal_cli.networks.classifier import Classifier
-from dgaal_cli.networks.deploy import Scored
+from dgaal_cli.networks.deploy import Deployed, Sampler, Scored
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.classifier import classifier_phase, predict
 from dgaal_cli.training.data import RoundData
@@ -57,10 +57,10 @@ class Ensemble(ByScore):
         ]
         return variation_ratio(np.stack(votes))
 
-    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
+    def deploy(self, data: RoundData) -> list[Deployed]:
         """T, and the committee as the sampler."""
         sampler = CommitteeSampler([self.classifier, *self.others])
-        return super().deploy(data) | {"sampler": sampler}
+        return [*super().deploy(data), sampler]
 
 
 def variation_ratio(votes: np.ndarray) -> np.ndarray:
@@ -75,7 +75,7 @@ def variation_ratio(votes: np.ndarray) -> np.ndarray:
     return 1.0 - share + 0.5 / members * doubt
 
 
-class CommitteeSampler(nn.Module):
+class CommitteeSampler(Sampler):
     """Variation ratio of several task models, ties broken by their mean's lack of confidence."""
 
     def __init__(self, members: Sequence[Classifier]) -> None:

@@ -116,7 +116,10 @@ METHODS = {
         needs_labels=False,
     ),
     "self-taught": MethodInfo(
-        factory="gaal.pool_queries:SelfTaught", has_sampler=False, has_own_task_model=True
+        factory="gaal.pool_queries:SelfTaught",
+        has_sampler=False,
+        has_own_task_model=True,
+        needs_labels=False,
     ),
     "simple-gan": MethodInfo(
         factory="gaal.synthesis:SimpleGan",
@@ -164,6 +167,12 @@ def method_info(name: str) -> MethodInfo:
         hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(METHODS)}"
         raise ConfigError(f"unknown method '{show(name)}'; {hint}")
     return METHODS[name]
+
+
+def why_no_sampler(name: str) -> str:
+    """Begin the sentence about a method that has no sampler; empty for one that has."""
+    is_known = name in METHODS and not METHODS[name].has_sampler
+    return f"'{name}' gives no image a score of its own, so it has no sampler" if is_known else ""
 
 
 def check_method(config: "Config") -> None:

@@ -1,16 +1,18 @@
 """What methods share that need nothing but the task model: they differ in how they rank."""
 
 from collections.abc import Sequence
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import Row
 from dgaal_cli.methods.base import Redrawing, TaskShape
-from dgaal_cli.networks.deploy import DeployedClassifier
+from dgaal_cli.networks.deploy import Deployed, DeployedClassifier
 from dgaal_cli.training.classifier import classifier_phase
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.phase import Phase
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class TaskModelOnly:
@@ -42,6 +44,6 @@ class TaskModelOnly:
         """There is no sampler to watch."""
         return {}
 
-    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
+    def deploy(self, data: RoundData) -> list[Deployed]:
         """The classifier."""
-        return {"classifier": DeployedClassifier(self.classifier)}
+        return [DeployedClassifier(self.classifier)]

@@ -2,12 +2,12 @@
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dgaal_cli.methods.by_score import ByScore
 from dgaal_cli.methods.informativeness import boundary_closeness, entropy, remainder
 from dgaal_cli.networks.classifier import Classifier
-from dgaal_cli.networks.deploy import Scored, closeness, entropy_of
+from dgaal_cli.networks.deploy import Deployed, Sampler, Scored, closeness, entropy_of
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.data import RoundData
 
@@ -22,10 +22,10 @@ class Margin(ByScore):
         """One minus the margin."""
         return boundary_closeness(self.said(data, rows).probabilities)
 
-    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
+    def deploy(self, data: RoundData) -> list[Deployed]:
         """The classifier, and a sampler that ranks by its margin."""
         modules = super().deploy(data)
-        return modules | {"sampler": MarginSampler(self.classifier)} if modules else {}
+        return [*modules, MarginSampler(self.classifier)] if modules else []
 
 
 class LeastConfidence(ByScore):
@@ -38,9 +38,9 @@ class LeastConfidence(ByScore):
         """``1 - max_k p_k``, as the sum of all that is not the largest: exact near zero."""
         return remainder(self.said(data, rows).probabilities)
 
-    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
+    def deploy(self, data: RoundData) -> list[Deployed]:
         """The classifier, and a sampler that ranks by its confidence."""
-        return super().deploy(data) | {"sampler": ConfidenceSampler(self.classifier)}
+        return [*super().deploy(data), ConfidenceSampler(self.classifier)]
 
 
 class Entropy(ByScore):
@@ -53,12 +53,12 @@ class Entropy(ByScore):
         """``-sum_k p_k log p_k`` in nats."""
         return entropy(self.said(data, rows).probabilities)
 
-    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
+    def deploy(self, data: RoundData) -> list[Deployed]:
         """The classifier, and a sampler that ranks by its entropy."""
-        return super().deploy(data) | {"sampler": EntropySampler(self.classifier)}
+        return [*super().deploy(data), EntropySampler(self.classifier)]
 
 
-class MarginSampler(nn.Module):
+class MarginSampler(Sampler):
     """The task model alone: images near a class boundary score high."""
 
     def __init__(self, classifier: Classifier) -> None:
@@ -75,7 +75,7 @@ class MarginSampler(nn.Module):
         return closeness(logits), torch.softmax(logits, dim=1), features
 
 
-class ConfidenceSampler(nn.Module):
+class ConfidenceSampler(Sampler):
     """One minus the probability of the likeliest class."""
 
     def __init__(self, classifier: Classifier) -> None:
@@ -90,7 +90,7 @@ class ConfidenceSampler(nn.Module):
         return descending[:, 1:].sum(1), probabilities, features
 
 
-class EntropySampler(nn.Module):
+class EntropySampler(Sampler):
     """Entropy of the prediction, in nats."""
 
     def __init__(self, classifier: Classifier) -> None:

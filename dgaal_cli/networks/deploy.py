@@ -3,18 +3,85 @@
 Exporters see these as plain modules. Inputs are uint8 ``(N, H, W, C)``; normalization is inside.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.networks.pixels import normalize
+from exporters.manifest import Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """An input of an export wrapper; images if it has no width."""
+
+    name: str
+    meaning: str
+    width: int = 0
+    """Of float32 rows ``(N, width)``."""
+    neutral: float = 0.0
+    """A value that any row may consist of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """An output of an export wrapper; its shape is read off a forward pass."""
+
+    name: str
+    meaning: str
+
+
+IMAGES = Input(name="images", meaning="0..255, RGB")
+SCORE = Output(name="score", meaning="higher = ask first")
+P_UNLABELED = Output(
+    name="p_unlabeled",
+    meaning="the latent discriminators' probability that the image is not labeled yet",
+)
+LOGITS = Output(name="logits", meaning="one a class, before softmax")
+PROBABILITIES = Output(name="probabilities", meaning="one a class, sums to 1")
+FEATURES = Output(name="features", meaning="latents for similarity")
+SYNTHESIZED = Output(name="synthesized", meaning="drawn images, 0..255")
+
+
+class Deployed(nn.Module):
+    """A network as it is exported; subclasses declare what it takes and returns, in order."""
+
+    role: Role
+    inputs: tuple[Input, ...] = (IMAGES,)
+    outputs: tuple[Output, ...]
+
+
+class Sampler(Deployed):
+    """Scores images; the score comes first."""
+
+    role: Role = "sampler"
+    outputs: tuple[Output, ...] = (SCORE, PROBABILITIES, FEATURES)
+
+
+class UnlabeledSampler(Sampler):
+    """A sampler that also returns P(unlabeled)."""
+
+    outputs: tuple[Output, ...] = (SCORE, P_UNLABELED, PROBABILITIES, FEATURES)
+
+
+class Generator(Deployed):
+    """Draws images."""
+
+    role: Role = "generator"
+    outputs: tuple[Output, ...] = (SYNTHESIZED,)
+
 
 Scored = tuple[Tensor, Tensor, Tensor]
 """Score ``(N,)``, probabilities ``(N, K)``, features ``(N, F)``."""
 
 
-class DeployedClassifier(nn.Module):
+class DeployedClassifier(Deployed):
     """Task model: images to logits ``(N, K)`` and probabilities ``(N, K)``."""
+
+    role: Role = "classifier"
+    outputs: tuple[Output, ...] = (LOGITS, PROBABILITIES)
 
     def __init__(self, classifier: Classifier) -> None:
         super().__init__()

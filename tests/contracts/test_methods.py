@@ -12,8 +12,6 @@ from small_rounds import build, runner, small_config, small_data, trained
 from dgaal_cli import interruption
 from dgaal_cli.errors import InterruptedRunError
 from dgaal_cli.events import StepDone
-from dgaal_cli.methods.dgaal.deploy import DeployedGenerator
-from dgaal_cli.methods.gaal.deploy import DeployedPrior
 from dgaal_cli.methods.registry import METHODS, method_names
 from dgaal_cli.methods.samples import SHOWN, sample_drawings
 from dgaal_cli.training.checkpoint import module_tensors
@@ -239,20 +237,70 @@ def test_the_task_model_starts_from_the_same_weights_whatever_the_method(name):
 @EVERY
 def test_deployed_modules_score_an_image_alike_alone_and_in_company(name, rounds):
     method, data = rounds[name]
-    for role, module in method.deploy(data).items():
+    for module in method.deploy(data):
         module.eval()
-        inputs = [torch.from_numpy(data.pixels[:9])]
-        if isinstance(module, DeployedGenerator):
-            inputs.append(torch.ones(9, module.decoder.map_channels))
-        elif isinstance(module, DeployedPrior):
-            inputs = [torch.randn(9, module.generator.latent)]
+        inputs = [
+            each.neutral + 0.1 * torch.randn(9, each.width)
+            if each.width
+            else torch.from_numpy(data.pixels[:9])
+            for each in module.inputs
+        ]
         with torch.no_grad():
             together = module(*inputs)
             alone = module(*(each[4:5] for each in inputs))
         together = together if isinstance(together, tuple) else (together,)
         alone = alone if isinstance(alone, tuple) else (alone,)
+        assert len(together) == len(module.outputs)
         for all_rows, one in zip(together, alone, strict=True):
-            assert torch.allclose(all_rows[4].float(), one[0].float(), atol=1e-5), role
+            assert torch.allclose(all_rows[4].float(), one[0].float(), atol=1e-5), module.role
+
+
+def false_facts(info, method, data):
+    """Names of facts that a trained method does not show."""
+    modules = {module.role: module for module in method.deploy(data)}
+    inputs = [each.name for each in modules["generator"].inputs] if "generator" in modules else []
+    kinds = {"noise": "parents", "latents": "prior"}
+    ranking = method.rank(data, 6, 0)
+    unlabeled = replace(data, is_labeled=np.zeros_like(data.is_labeled))
+    cold = method.rank(unlabeled, 6, 0)
+    shown = {
+        "has_sampler": "sampler" in modules,
+        "generator": kinds[inputs[-1]] if inputs else "",
+        "draws_queries": ranking.synthesized is not None,
+        "needs_labels": cold.strategy != ranking.strategy,
+    }
+    return {name for name, value in shown.items() if value != getattr(info, name)}
+
+
+@EVERY
+def test_the_registry_says_what_is_true_of_a_method(name, rounds):
+    assert false_facts(METHODS[name], *rounds[name]) == set()
+
+
+def test_a_false_fact_would_be_seen(rounds):
+    assert false_facts(METHODS["vaal"], *rounds["random"]) == {"has_sampler", "needs_labels"}
+    assert false_facts(METHODS["gaal"], *rounds["asal"]) == {"draws_queries"}
+    assert false_facts(METHODS["dgaal"], *rounds["gaal"]) == {
+        "has_sampler",
+        "generator",
+        "draws_queries",
+    }
+
+
+@EVERY
+def test_a_method_with_a_query_rule_of_its_own_ignores_that_of_scores(name, rounds):
+    """And one that ranks by scores draws another query, the scores being the same."""
+    method, data = rounds[name]
+    usual = method.rank(data, 6, 0)
+    config = small_config(name)
+    acquisition = replace(config.acquisition, rule="softrank", beta=0.5)
+    before, method.config = method.config, replace(method.config, acquisition=acquisition)
+    try:
+        other = method.rank(data, 6, 0)
+    finally:
+        method.config = before
+    is_same = other.picks == usual.picks
+    assert is_same == (METHODS[name].has_own_query_rule or name in ("random", "self-taught"))
 
 
 WITH_PHASES_OF_THEIR_OWN = ("asal", "bald", "dal", "ensemble", "gaal", "self-taught", "typiclust")

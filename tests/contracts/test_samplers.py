@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from missing_regions import Scene, digits, textures
-from small_rounds import runner, shape_of
+from small_rounds import deployed, runner, shape_of
 
 from dgaal_cli.config.load import build_config
 from dgaal_cli.methods.fresh import fresh_method
@@ -115,7 +115,7 @@ def unlikeness(method, scene: Scene) -> np.ndarray:
         features = predict(method.classifier, scene.fresh, scene.data.device).features
         with torch.no_grad():
             return method.critic.eval()(torch.from_numpy(features)).double().numpy()
-    sampler = method.deploy(scene.data)["sampler"].eval()
+    sampler = deployed(method, scene.data, "sampler").eval()
     with torch.no_grad():
         outputs = sampler(torch.from_numpy(scene.fresh))
     return (outputs[1] if len(outputs) == 4 else outputs[0]).double().numpy()

@@ -13,6 +13,7 @@ from dgaal_cli.encoders.registry import load_encoder
 from dgaal_cli.ids import ItemId
 from dgaal_cli.methods.base import Method, TaskShape
 from dgaal_cli.methods.registry import load_method
+from dgaal_cli.networks.deploy import Deployed
 from dgaal_cli.tasks.classification.model import ClassLearning
 from dgaal_cli.training.data import RoundData, SyntheticImages, no_synthetic_images
 from dgaal_cli.training.phase import Phase
@@ -139,3 +140,9 @@ def trained(config: Config, data: RoundData, folder: Path, *, shape: TaskShape =
     phases = [*method.learn(data), *method.adapt(data)]
     runner(method, phases, folder).run(phases)
     return method
+
+
+def deployed(method: Method, data: RoundData, role: str) -> Deployed:
+    """The network that a method exports for a role."""
+    [module] = [module for module in method.deploy(data) if module.role == role]
+    return module

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from dgaal_cli.config.schema import Config, DiscriminativeConfig
 from dgaal_cli.ids import ItemId, Row
@@ -32,6 +32,7 @@ from dgaal_cli.methods.by_score import COLD_START
 from dgaal_cli.methods.dal.sampler import DiscriminativeSampler
 from dgaal_cli.methods.stochastic import acquire, strategy_name
 from dgaal_cli.methods.task_model_only import TaskModelOnly
+from dgaal_cli.networks.deploy import Deployed
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
@@ -144,12 +145,12 @@ class Dal(TaskModelOnly):
             "discriminator_auc_error": gauges.auc_error(len(strange), len(known)),
         }
 
-    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
+    def deploy(self, data: RoundData) -> list[Deployed]:
         """The classifier, and the first perceptron on its features, where it learned any."""
         if not _has_sides(data):
             return super().deploy(data)
         sampler = DiscriminativeSampler(self.classifier, self.discriminator)
-        return super().deploy(data) | {"sampler": sampler}
+        return [*super().deploy(data), sampler]
 
     def _perceptron(self) -> LatentDiscriminator:
         return LatentDiscriminator(

@@ -1,14 +1,15 @@
 """The sampler that discriminative active learning exports."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dgaal_cli.networks.classifier import Classifier
+from dgaal_cli.networks.deploy import UnlabeledSampler
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.networks.pixels import normalize
 
 
-class DiscriminativeSampler(nn.Module):
+class DiscriminativeSampler(UnlabeledSampler):
     """Logit of "unlabeled" that a perceptron gives the task model's features."""
 
     def __init__(self, classifier: Classifier, discriminator: LatentDiscriminator) -> None:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from dgaal_cli.methods.adversarial_encoder.decoder import Decoder
 from dgaal_cli.networks.classifier import Classifier
-from dgaal_cli.networks.deploy import closeness
+from dgaal_cli.networks.deploy import IMAGES, Generator, Input, UnlabeledSampler, closeness
 from dgaal_cli.networks.encoder import Encoder
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.networks.pixels import denormalize, normalize
@@ -17,7 +17,7 @@ MIN_SPREAD = 1e-3
 rounding in which two runtimes differ; relative to the mean where that is larger than one."""
 
 
-class AdversarialSampler(nn.Module):
+class AdversarialSampler(UnlabeledSampler):
     """Encoder and latent discriminators, with the task model beside them.
 
     The score mixes two standardized numbers, so that it never depends on an image's neighbors:
@@ -72,13 +72,22 @@ class AdversarialSampler(nn.Module):
         return score, torch.sigmoid(unlabeled), torch.softmax(logits, dim=1), z
 
 
-class DeployedGenerator(nn.Module):
+class DeployedGenerator(Generator):
     """G2 after G1: parents and noise factors ``(N, M)`` to synthesized uint8 images."""
 
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
+        self.inputs = (
+            IMAGES,
+            Input(
+                name="noise",
+                width=decoder.map_channels,
+                neutral=1.0,
+                meaning="factor a channel, around 1; 1 redraws without noise",
+            ),
+        )
 
     def forward(self, images: Tensor, noise: Tensor) -> Tensor:
         """Redraw uint8 parents ``(N, H, W, C)``."""

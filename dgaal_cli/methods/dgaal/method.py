@@ -22,7 +22,7 @@ from dgaal_cli.methods.dgaal.deploy import AdversarialSampler, DeployedGenerator
 from dgaal_cli.methods.dgaal.pictures import picture_health
 from dgaal_cli.methods.informativeness import boundary_closeness
 from dgaal_cli.methods.inheritance import images_and_roots
-from dgaal_cli.networks.deploy import DeployedClassifier
+from dgaal_cli.networks.deploy import Deployed, DeployedClassifier
 from dgaal_cli.networks.encoder import Encoder
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.networks.pixels import denormalize
@@ -266,12 +266,11 @@ class Dgaal:
             progress=data.progress if self.config.selection.is_adaptive else 0.0,
         )
 
-    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
+    def deploy(self, data: RoundData) -> list[Deployed]:
         """The generator; with labels of two classes also the classifier and the sampler."""
-        modules: dict[str, nn.Module] = {"generator": DeployedGenerator(self.encoder, self.decoder)}
+        modules: list[Deployed] = [DeployedGenerator(self.encoder, self.decoder)]
         if not data.can_learn:
             return modules
-        modules["classifier"] = DeployedClassifier(self.classifier)
         rows = data.unlabeled_rows if len(data.unlabeled_rows) else np.flatnonzero(data.is_usable)
         pools = self.pools_of(data)
         with evaluating(*self.scoring):
@@ -279,14 +278,14 @@ class Dgaal:
         unlabeled = -votes.double().cpu().numpy()
         probabilities = predict(self.scout, data.pixels[rows], data.device).probabilities
         closeness = boundary_closeness(probabilities)
-        modules["sampler"] = AdversarialSampler(
+        sampler = AdversarialSampler(
             self.encoder,
             self.scoring,
             self.scout,
             share=self.sampler_share,
             statistics=[unlabeled.mean(), unlabeled.std(), closeness.mean(), closeness.std()],
         )
-        return modules
+        return [*modules, DeployedClassifier(self.classifier), sampler]
 
     def first_query(self, data: RoundData, count: int, seed: int) -> Ranking:
         """Typical points of clusters in G1's latents; with labels, of clusters that have none."""

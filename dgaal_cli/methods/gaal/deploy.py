@@ -1,15 +1,15 @@
 """GAAL's export wrappers: a generator that draws from its prior, and a linear learner's sampler."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dgaal_cli.methods.gaal.dcgan import DcganGenerator
 from dgaal_cli.networks.classifier import Classifier
-from dgaal_cli.networks.deploy import Scored
+from dgaal_cli.networks.deploy import Generator, Input, Sampler, Scored
 from dgaal_cli.networks.pixels import denormalize, normalize
 
 
-class DeployedPrior(nn.Module):
+class DeployedPrior(Generator):
     """A DCGAN's generator: standard normal latents ``(N, Z)`` to uint8 images.
 
     It was trained on values uniform in [-1, 1], which the error function makes of normal ones: so
@@ -19,13 +19,20 @@ class DeployedPrior(nn.Module):
     def __init__(self, generator: DcganGenerator) -> None:
         super().__init__()
         self.generator = generator
+        self.inputs = (
+            Input(
+                name="latents",
+                width=generator.latent,
+                meaning="from the latent prior: standard normal",
+            ),
+        )
 
     def forward(self, latents: Tensor) -> Tensor:
         """Draw images."""
         return denormalize(self.generator(torch.erf(latents * 0.5**0.5)))
 
 
-class HyperplaneSampler(nn.Module):
+class HyperplaneSampler(Sampler):
     """Closeness to the boundary of a linear learner on pixels: 1 / (1 + distance).
 
     Args:

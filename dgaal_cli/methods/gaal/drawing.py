@@ -11,6 +11,7 @@ from dgaal_cli.methods.gaal.dcgan import DcganDiscriminator, DcganGenerator, dra
 from dgaal_cli.methods.gaal.dcgan_phase import dcgan_phase
 from dgaal_cli.methods.gaal.deploy import DeployedPrior
 from dgaal_cli.methods.task_model_only import TaskModelOnly
+from dgaal_cli.networks.deploy import Deployed
 from dgaal_cli.networks.pixels import denormalize, normalize
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import evaluating
@@ -46,9 +47,9 @@ class DrawingMethod(TaskModelOnly):
         )
         return [*first, *super().learn(data)]
 
-    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
+    def deploy(self, data: RoundData) -> list[Deployed]:
         """The classifier, and the DCGAN's generator."""
-        return super().deploy(data) | {"generator": DeployedPrior(self.generator)}
+        return [*super().deploy(data), DeployedPrior(self.generator)]
 
     def health(self, data: RoundData) -> dict[str, float]:
         """Whether drawings vary and pass for real.

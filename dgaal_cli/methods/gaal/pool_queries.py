@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from torch import nn
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import Row
@@ -19,6 +18,7 @@ from dgaal_cli.methods.gaal.sparse_coder import CodedMachine, SparseCoder
 from dgaal_cli.methods.gaal.sparse_coding import coder_phase
 from dgaal_cli.methods.gaal.synthesis import GaalDeep, closeness
 from dgaal_cli.methods.task_model_only import TaskModelOnly
+from dgaal_cli.networks.deploy import Deployed
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.phase import Phase
@@ -38,7 +38,7 @@ class SvmActive(ByScore):
         planes = learn_hyperplanes(data, penalty=self.config.classifier.penalty)
         return closeness(planes.pool_gaps(data.pixels[rows], data.device))
 
-    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
+    def deploy(self, data: RoundData) -> list[Deployed]:
         """The classifier, and the hyperplanes of now as the sampler."""
         modules = super().deploy(data)
         if not data.can_learn:
@@ -47,7 +47,7 @@ class SvmActive(ByScore):
         sampler = HyperplaneSampler(
             self.classifier, planes.weights.float().cpu(), planes.biases.float().cpu()
         )
-        return modules | {"sampler": sampler}
+        return [*modules, sampler]
 
 
 class SelfTaught(TaskModelOnly):

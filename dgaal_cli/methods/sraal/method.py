@@ -13,6 +13,7 @@ from dgaal_cli.methods.vaal_family.method import PoolSampling
 from dgaal_cli.methods.vaal_family.phases import Extras
 from dgaal_cli.methods.vaal_family.samplers import LatentSampler
 from dgaal_cli.methods.vaal_family.vae import PoolDiscriminator, Vae
+from dgaal_cli.networks.deploy import Sampler
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
 
@@ -86,7 +87,7 @@ class Sraal(PoolSampling):
         said[unlabeled] = self.config.vaal.certainty_weight * certainty
         return torch.from_numpy(said)
 
-    def sampler(self, data: RoundData) -> nn.Module:
+    def sampler(self, data: RoundData) -> Sampler:
         """D's negated logit on both halves."""
         assert self.vae is not None
         assert self.discriminator is not None

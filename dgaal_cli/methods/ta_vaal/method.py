@@ -12,6 +12,7 @@ from dgaal_cli.methods.vaal_family.method import PoolSampling
 from dgaal_cli.methods.vaal_family.phases import Extras, encode_rows
 from dgaal_cli.methods.vaal_family.vae import PoolDiscriminator, Vae
 from dgaal_cli.networks.classifier import Stages
+from dgaal_cli.networks.deploy import Sampler
 from dgaal_cli.training.classifier import classifier_phase, classifier_steps
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import evaluating
@@ -124,7 +125,7 @@ class TaVaal(PoolSampling):
         with evaluating(self.classifier, self.ranker):
             return torch.sigmoid(self.ranker(self.classifier.stages(images).maps))[:, None]
 
-    def sampler(self, data: RoundData) -> nn.Module:
+    def sampler(self, data: RoundData) -> Sampler:
         """D's negated logit on means and ranks."""
         assert self.vae is not None
         assert self.discriminator is not None

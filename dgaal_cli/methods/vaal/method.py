@@ -11,6 +11,7 @@ from dgaal_cli.methods.vaal_family.method import PoolSampling
 from dgaal_cli.methods.vaal_family.phases import image_phase
 from dgaal_cli.methods.vaal_family.samplers import LatentSampler
 from dgaal_cli.methods.vaal_family.vae import ImagePoolDiscriminator, PoolDiscriminator, Vae
+from dgaal_cli.networks.deploy import Sampler
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.phase import Phase
@@ -70,7 +71,7 @@ class Vaal(PoolSampling):
             return [self.game_phase(data, rows), self.settle_phase(data, rows, steps=steps)]
         return super().pool_phases(data)
 
-    def sampler(self, data: RoundData) -> nn.Module:
+    def sampler(self, data: RoundData) -> Sampler:
         """Score by D, or by the distance to the labeled centroid where there is none."""
         if self.kind == "image":
             assert self.discriminator is not None

@@ -1,7 +1,5 @@
 """VAAL as it was released, so that what its scales cost can be measured."""
 
-from torch import nn
-
 from dgaal_cli.config.schema import Config
 from dgaal_cli.methods.base import TaskShape
 from dgaal_cli.methods.vaal_family.game import ReleasedGame
@@ -9,6 +7,7 @@ from dgaal_cli.methods.vaal_family.method import PoolSampling
 from dgaal_cli.methods.vaal_family.phases import PoolRows, game_phase
 from dgaal_cli.methods.vaal_family.samplers import LatentSampler
 from dgaal_cli.methods.vaal_family.vae import PoolDiscriminator, Vae
+from dgaal_cli.networks.deploy import Sampler
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.phase import Phase
 
@@ -69,7 +68,7 @@ class VaalReleased(PoolSampling):
             optimizers=optimizers,
         )
 
-    def sampler(self, data: RoundData) -> nn.Module:
+    def sampler(self, data: RoundData) -> Sampler:
         """One minus D's sigmoid."""
         assert self.vae is not None
         assert self.discriminator is not None

@@ -5,10 +5,11 @@ from torch import Tensor, nn
 
 from dgaal_cli.methods.vaal_family.vae import Vae
 from dgaal_cli.networks.classifier import Classifier
+from dgaal_cli.networks.deploy import Sampler, UnlabeledSampler
 from dgaal_cli.networks.pixels import normalize
 
 
-class ImageSampler(nn.Module):
+class ImageSampler(UnlabeledSampler):
     """D on images: VAAL without its autoencoder. Features are T's."""
 
     def __init__(self, discriminator: nn.Module, classifier: Classifier) -> None:
@@ -32,7 +33,7 @@ class ImageSampler(nn.Module):
         return score, torch.sigmoid(score), torch.softmax(logits, dim=1), features
 
 
-class CentroidSampler(nn.Module):
+class CentroidSampler(Sampler):
     """Distance to the labeled images' mean posterior: VAAL without its discriminator.
 
     The squared 2-Wasserstein distance of two diagonal Gaussians is the squared distance of their

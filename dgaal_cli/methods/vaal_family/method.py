@@ -25,6 +25,7 @@ from dgaal_cli.methods.vaal_family.phases import (
     settle_phase,
 )
 from dgaal_cli.methods.vaal_family.vae import Vae
+from dgaal_cli.networks.deploy import Deployed, Sampler
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.optimizers import adam
@@ -66,7 +67,7 @@ class PoolSampling(TaskModelOnly):
         if discriminator is not None:
             self.modules["discriminator"] = discriminator
 
-    def sampler(self, data: RoundData) -> nn.Module:
+    def sampler(self, data: RoundData) -> Sampler:
         """Build the module that scores images, a ``PoolSampler``."""
         raise NotImplementedError
 
@@ -231,13 +232,13 @@ class PoolSampling(TaskModelOnly):
             health[f"{name}_error"] = gauges.auc_error(len(unlabeled), len(labeled))
         return health
 
-    def deploy(self, data: RoundData) -> dict[str, nn.Module]:
+    def deploy(self, data: RoundData) -> list[Deployed]:
         """The classifier, and a sampler that ranks as the queries of this round do.
 
         Where only drawings have labels, no image of the pool is a labeled one, and D knows nothing.
         """
         modules = super().deploy(data)
-        return modules | {"sampler": self.sampler(data)} if len(data.labeled_rows) else modules
+        return [*modules, self.sampler(data)] if len(data.labeled_rows) else modules
 
     def unlikeness(self, data: RoundData, rows: np.ndarray) -> np.ndarray:
         """How little pool rows look like labeled ones, ``(R,)``: what D alone says."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dgaal_cli.methods.vaal_family.vae import Vae
 from dgaal_cli.networks.classifier import Classifier
+from dgaal_cli.networks.deploy import UnlabeledSampler
 from dgaal_cli.networks.pixels import normalize
 
 
@@ -22,7 +23,7 @@ class PoolSampler(Protocol):
         ...
 
 
-class LatentSampler(nn.Module):
+class LatentSampler(UnlabeledSampler):
     """D on the encoder's mean: the surer it is of "unlabeled", the higher the score.
 
     The score is D's negated logit, which never saturates.

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.methods.base import TaskShape
@@ -10,6 +10,7 @@ from dgaal_cli.methods.vaal_family.method import PoolSampling
 from dgaal_cli.methods.vaal_family.phases import PoolRows
 from dgaal_cli.methods.waal.critic import FeatureCritic
 from dgaal_cli.methods.waal.sampler import UniformCriticSampler
+from dgaal_cli.networks.deploy import Sampler
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import evaluating
@@ -43,7 +44,7 @@ class Waal(PoolSampling):
         rows = self.rows_of(data)
         return [self._critic_phase(data, rows)] if self.can_tell(data, rows) else []
 
-    def sampler(self, data: RoundData) -> nn.Module:
+    def sampler(self, data: RoundData) -> Sampler:
         """The query rule."""
         return UniformCriticSampler(self.classifier, self.critic, critic_weight=CRITIC_WEIGHT)
 

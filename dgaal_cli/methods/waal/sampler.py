@@ -1,14 +1,15 @@
 """The sampler that WAAL ranks by and exports."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dgaal_cli.methods.waal.critic import FeatureCritic
 from dgaal_cli.networks.classifier import Classifier
+from dgaal_cli.networks.deploy import Sampler
 from dgaal_cli.networks.pixels import normalize
 
 
-class UniformCriticSampler(nn.Module):
+class UniformCriticSampler(Sampler):
     """WAAL's query rule: near-uniform predictions, and features of the unlabeled pool's kind.
 
     The score is ``critic_weight g(h) - (|log p|_2 + |log p|_1) / 2``.

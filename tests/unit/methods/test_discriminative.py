@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from small_rounds import give, small_config, small_data, trained
+from small_rounds import deployed, give, small_config, small_data, trained
 
 from dgaal_cli.config.schema import DiscriminativeConfig
 from dgaal_cli.errors import CheckFailedError
@@ -133,7 +133,7 @@ def test_the_exported_sampler_scores_as_the_query_does(tmp_path):
     data = small_data()
     method = trained(small_config("dal"), data, tmp_path)
     ranking = method.rank(data, 5, 0)
-    sampler = method.deploy(data)["sampler"].eval()
+    sampler = deployed(method, data, "sampler").eval()
     with torch.no_grad():
         score, p_unlabeled, *_ = sampler(torch.from_numpy(data.pixels[ranking.rows]))
     assert score.numpy() == pytest.approx(ranking.scores, abs=1e-5)

@@ -60,6 +60,6 @@ def test_t_learns_and_samplers_without_a_labeled_image_wait(name, tmp_path):
     assert np.isfinite(list(method.health(data).values())).all()
     if name in WAITING:
         assert "typical" in ranking.strategy or "no image of the pool" in ranking.strategy
-        assert sorted(method.deploy(data)) == ["classifier"]
+        assert [module.role for module in method.deploy(data)] == ["classifier"]
     if name in ("coreset", "svm-active"):
-        assert "sampler" in method.deploy(data)
+        assert "sampler" in {module.role for module in method.deploy(data)}

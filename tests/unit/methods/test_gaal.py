@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.svm import SVC
-from small_rounds import small_config, small_data, trained
+from small_rounds import deployed, small_config, small_data, trained
 
 from dgaal_cli.methods.gaal.dcgan import DcganDiscriminator, DcganGenerator
 from dgaal_cli.methods.gaal.descent import Goal, descend
@@ -197,7 +197,7 @@ def test_svm_active_asks_the_pool_image_nearest_the_hyperplane(tmp_path):
     gaps = planes.pool_gaps(data.pixels[ranking.rows], data.device)
     assert ranking.picks == ranking.rows[np.argsort(gaps, kind="stable")[:4]].tolist()
     assert 30 in ranking.picks
-    sampler = method.deploy(data)["sampler"].eval()
+    sampler = deployed(method, data, "sampler").eval()
     with torch.no_grad():
         scores = sampler(torch.from_numpy(data.pixels[ranking.rows]))[0].numpy()
     assert scores == pytest.approx(ranking.scores, abs=1e-4)
@@ -263,7 +263,7 @@ def test_self_taught_learning_classifies_codes_and_asks_at_random(tmp_path):
     method = trained(config, data, tmp_path)
     assert method.health(data)["reconstruction_r2"] > 0.5
     assert 0.0 < method.health(data)["active_codes"] < 1.0
-    module = method.deploy(data)["classifier"].eval()
+    module = deployed(method, data, "classifier").eval()
     with torch.no_grad():
         _, probabilities = module(torch.from_numpy(data.test_pixels))
     assert (probabilities.argmax(1).numpy() == data.test_targets).mean() > 0.9

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_rounds import small_config, small_data, trained
+from small_rounds import deployed, small_config, small_data, trained
 
 from dgaal_cli.methods import k_center as subject
 from dgaal_cli.methods.badge import gradient_lengths
@@ -86,7 +86,7 @@ def test_coreset_asks_the_farthest_image_first_and_scores_by_distance(tmp_path):
     assert ranking.scores == pytest.approx(wanted, rel=1e-5)
     assert ranking.picks == [ranking.rows[i] for i in brute_force(own, labeled, 10)]
     assert ranking.picks[0] == ranking.rows[ranking.scores.argmax()]
-    sampler = method.deploy(data)["sampler"].eval()
+    sampler = deployed(method, data, "sampler").eval()
     with torch.no_grad():
         scores = sampler(torch.from_numpy(data.pixels[ranking.rows]))[0].numpy()
     assert scores == pytest.approx(ranking.scores, abs=1e-5)
@@ -108,7 +108,7 @@ def test_badge_begins_with_the_longest_gradient_and_repeats_with_its_seed(tmp_pa
     ranking = method.rank(data, 10, 0)
     assert ranking.picks[0] == ranking.rows[ranking.scores.argmax()]
     assert set(ranking.picks) != set(method.rank(data, 10, 1).picks)
-    sampler = method.deploy(data)["sampler"].eval()
+    sampler = deployed(method, data, "sampler").eval()
     with torch.no_grad():
         scores = sampler(torch.from_numpy(data.pixels[ranking.rows]))[0].numpy()
     assert scores == pytest.approx(ranking.scores, rel=1e-4)

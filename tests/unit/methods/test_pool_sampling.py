@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_rounds import build, relabeled, runner, small_config, small_data, trained
+from small_rounds import build, deployed, relabeled, runner, small_config, small_data, trained
 
 from dgaal_cli import interruption
 from dgaal_cli.errors import ConfigError, InterruptedRunError
@@ -99,7 +99,7 @@ def test_every_representation_asks_for_what_the_labels_lack(representation, tmp_
     ranking = method.rank(data, 20, 0)
     assert is_bright[ranking.picks].all()
     assert set(ranking.picks) == set(ranking.rows[np.argsort(-ranking.scores)[:20]].tolist())
-    sampler = method.deploy(data)["sampler"].eval()
+    sampler = deployed(method, data, "sampler").eval()
     with torch.no_grad():
         outputs = sampler(torch.from_numpy(data.pixels[ranking.rows]))
     assert np.allclose(outputs[0].numpy(), ranking.scores, atol=1e-5)

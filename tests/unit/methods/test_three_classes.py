@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_rounds import relabeled, runner, shape_of, small_config, small_data
+from small_rounds import deployed, relabeled, runner, shape_of, small_config, small_data
 
 from dgaal_cli.methods.registry import METHODS, load_method
 from dgaal_cli.tasks.classification.model import ClassLearning
@@ -53,7 +53,7 @@ def test_three_classes_are_learned_ranked_and_deployed(name, present, tmp_path):
     assert (drawn == 9) == METHODS[name].draws_queries
     assert np.isfinite(ranking.scores).all()
     with torch.no_grad():
-        _, probabilities = method.deploy(data)["classifier"].eval()(
+        _, probabilities = deployed(method, data, "classifier").eval()(
             torch.from_numpy(data.pixels[:5])
         )
     assert probabilities.shape == (5, 3)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from small_rounds import build, small_config, small_data, trained
+from small_rounds import build, deployed, small_config, small_data, trained
 
 from dgaal_cli.methods.bayesian import dropout_passes
 from dgaal_cli.methods.ensemble import variation_ratio
@@ -154,7 +154,7 @@ def test_the_exported_sampler_scores_as_the_query_does(name, tmp_path):
     data = small_data()
     method = trained(small_config(name), data, tmp_path)
     ranking = method.rank(data, 5, 0)
-    sampler = method.deploy(data)["sampler"].eval()
+    sampler = deployed(method, data, "sampler").eval()
     with torch.no_grad():
         scores = sampler(torch.from_numpy(data.pixels[ranking.rows]))[0].numpy()
     assert scores == pytest.approx(ranking.scores, abs=1e-5)
@@ -165,7 +165,7 @@ def test_the_exported_dropout_sampler_scores_as_a_query_of_its_seed(name, tmp_pa
     data = small_data()
     method = trained(small_config(name), data, tmp_path)
     ranking = method.rank(data, 5, data.seed)
-    sampler = method.deploy(data)["sampler"].eval()
+    sampler = deployed(method, data, "sampler").eval()
     with torch.no_grad():
         scores = sampler(torch.from_numpy(data.pixels[ranking.rows]))[0].numpy()
     assert scores == pytest.approx(ranking.scores, abs=1e-5)

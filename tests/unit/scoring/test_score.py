@@ -609,6 +609,14 @@ def test_the_default_artifact_is_the_exported_sampler_and_nothing_else(tmp_path:
     (workspace.artifacts_path / "manifest.json").touch()
     with pytest.raises(UsageError, match=r"the last 'dgaal export' wrote no sampler: .*label and"):
         default_artifact(workspace, None)
+    listed = {"artifacts": [{"manifest": {"method": "typiclust"}}]}
+    (workspace.artifacts_path / "manifest.json").write_text(json.dumps(listed))
+    with pytest.raises(UsageError, match=r"'typiclust' gives no image .* so it has no sampler; "):
+        default_artifact(workspace, None)
+    listed["artifacts"][0]["manifest"]["method"] = "margin"
+    (workspace.artifacts_path / "manifest.json").write_text(json.dumps(listed))
+    with pytest.raises(UsageError, match=r"wrote no sampler: .*label and"):
+        default_artifact(workspace, None)
     (workspace.artifacts_path / "sampler.ts").touch()
     assert default_artifact(workspace, None).name == "sampler.ts"
     (workspace.artifacts_path / "sampler.onnx").touch()
