@@ -20,12 +20,12 @@ from dgaal_cli.errors import StorageError, UsageError, WorkspaceError
 from dgaal_cli.escaping import show
 from dgaal_cli.simulation import table
 from dgaal_cli.simulation.grid import CACHE_NAME, finished, run_grid
-from dgaal_cli.simulation.noise import with_absolute_path, without_folder
 from dgaal_cli.simulation.plan import Plan, check, digest_of, protocol_of, with_reference
 from dgaal_cli.simulation.pool import LabeledPool, absent_at_start, first_rows, load_pool
 from dgaal_cli.simulation.pool import rows_of_seed as rows_of
 from dgaal_cli.simulation.records import RoundRecord
 from dgaal_cli.simulation.summary import Summary, summarize
+from dgaal_cli.tasks.classification.noise import with_absolute_path, without_folder
 from dgaal_cli.training.device import pick_device, processor_name
 from dgaal_cli.version import __version__
 from dgaal_cli.workspace import Workspace

@@ -438,6 +438,8 @@ class Config:
     """Version of this file's keys."""
     name: Annotated[str, Meta(max_length=200)] = ""
     """Title in the terminal. Empty: the folder's name."""
+    task: Annotated[str, Meta(max_length=100)] = "classification"
+    """What a label is: one class an image."""
     method: Annotated[str, Meta(max_length=100)] = "dgaal"
     """Query method: how the next images are selected. ``dgaal init --help`` lists all methods."""
     preset: str = "small"

@@ -34,7 +34,7 @@ from dgaal_cli.rounds.engine import (
 )
 from dgaal_cli.rounds.synthetic_pool import SyntheticPool
 from dgaal_cli.rounds.unlabelable_synthetics import Junk
-from dgaal_cli.tasks.classification.model import ClassLearning
+from dgaal_cli.tasks.registry import load_task
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.classifier import accuracy
 from dgaal_cli.training.device import pick_device
@@ -119,7 +119,7 @@ class InMemoryRounds:
         after_stop: str = "nothing of it is saved",
         emit: Emit = ignore,
     ) -> None:
-        self._config, self.task = config, ClassLearning(len(class_names))
+        self._config, self.task = config, load_task(config.task).learning(len(class_names))
         self._pixels, self._class_names = pixels, list(class_names)
         self._oracle, self._test, self._is_test_hidden = oracle, test, is_test_hidden
         self._who, self._name, self._after_stop, self._emit = who, name, after_stop, emit

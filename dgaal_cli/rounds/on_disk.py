@@ -29,7 +29,7 @@ from dgaal_cli.rounds.synthetic_files import read_synthetic, save_synthetic
 from dgaal_cli.rounds.unlabelable_synthetics import Junk, newest_junk
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ClassRecord, ItemRecord, LabelRecord
-from dgaal_cli.tasks.classification.model import ClassLearning
+from dgaal_cli.tasks.registry import load_task
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.workspace import Workspace
@@ -187,7 +187,7 @@ def gather(
     ids = [item.item_id for item in items]
     row_of = {item_id: row for row, item_id in enumerate(ids)}
 
-    task = ClassLearning(max(1, len(classes)))
+    task = load_task(config.task).learning(max(1, len(classes)))
     targets, is_labeled = task.blank(len(items)), np.zeros(len(items), dtype=bool)
     for record in labels:
         if record.item_id in row_of:

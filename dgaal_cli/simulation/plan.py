@@ -76,7 +76,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     imbalance: str = ""
     """``NAME=SHARE,...`` or ``random:N=SHARE``: classes of which only a share stays in the pool."""
     noise: str = ""
-    """Errors of the oracle; see ``simulation.noise``."""
+    """Errors of the oracle; see ``tasks.classification.noise``."""
     oracle_confidence: Part = 0.8
     """Probability below which the model oracle cannot name a synthetic image."""
     full_data: bool = False

@@ -24,11 +24,11 @@ from dgaal_cli.rounds.engine import TrainedRound, is_exhausted, trains
 from dgaal_cli.rounds.in_memory import Answered, AskedImages, InMemoryRounds
 from dgaal_cli.simulation.guessing import measure_guesses
 from dgaal_cli.simulation.model_oracle import ModelOracle, train_on_all, train_oracle
-from dgaal_cli.simulation.noise import noisy_labels, parse_noise
 from dgaal_cli.simulation.plan import FULL_DATA, Arm, Plan, config_of
 from dgaal_cli.simulation.pool import LabeledPool, absent_at_start, first_rows, rows_of_seed
 from dgaal_cli.simulation.records import Absent, Guesses, RoundRecord, Seconds
-from dgaal_cli.tasks.classification.model import ClassLearning
+from dgaal_cli.tasks.classification.noise import noisy_labels, parse_noise
+from dgaal_cli.tasks.registry import load_task
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.compiling import compile_networks
 from dgaal_cli.training.data import RoundData
@@ -117,7 +117,7 @@ class _Trial:
             class_names=pool.class_names,
             generator=numpy_generator(seed, "noise"),
         )
-        labels = ClassLearning(len(pool.class_names)).blank(len(self.truth))
+        labels = load_task(self.config.task).learning(len(pool.class_names)).blank(len(self.truth))
         labels[first] = self.answers[first]
         shown, present = set(self.truth.tolist()), set(self.truth[first].tolist())
         self.absent = sorted(shown - present)

@@ -4,10 +4,13 @@ The store keeps labels as opaque payloads and exchange formats as text; a task h
 each. Both codecs import neither torch nor numpy, because labeling hosts have neither.
 """
 
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from dgaal_cli.store.exchange.base import LabelText
 from dgaal_cli.store.records import Label
+
+if TYPE_CHECKING:
+    from dgaal_cli.training.task import LearningTask
 
 Value = TypeVar("Value")
 """What a label is in memory, for instance the uid of a class or a mask."""
@@ -39,3 +42,7 @@ class Task(Protocol[Value]):
     """The word in ``dgaal.toml``."""
     labels: LabelCodec[Value]
     text: LabelText
+
+    def learning(self, classes: int) -> "LearningTask":
+        """Return how targets of so many classes, at least 1, are learned; imports torch."""
+        ...

@@ -7,8 +7,8 @@ import msgspec
 
 from dgaal_cli.config.presets import preset_names, read_preset
 from dgaal_cli.config.ranges import convert
-from dgaal_cli.simulation.noise import with_absolute_path
 from dgaal_cli.simulation.plan import Plan
+from dgaal_cli.tasks.classification.noise import with_absolute_path
 
 
 def simulation_presets() -> list[str]:

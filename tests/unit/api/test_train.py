@@ -17,9 +17,9 @@ from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.rounds.on_disk import gather
 from dgaal_cli.rounds.state import round_state
 from dgaal_cli.rounds.unlabelable_synthetics import Junk, newest_junk
-from dgaal_cli.simulation.oracle import answer_items, true_labels
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer
+from dgaal_cli.tasks.classification.oracle import answer_items, true_labels
 from dgaal_cli.training import checkpoint
 
 POOL = "builtin:digits#test"  # 500 images

@@ -14,9 +14,9 @@ from dgaal_cli.rounds.dataset import MIN_HELD_OUT
 from dgaal_cli.rounds.engine import redraw_last_query
 from dgaal_cli.rounds.on_disk import OnDisk, gather
 from dgaal_cli.rounds.synthetic_files import encode_png
-from dgaal_cli.simulation.oracle import answer_items
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import NewSynthetic
+from dgaal_cli.tasks.classification.oracle import answer_items
 from dgaal_cli.training.runtime import Runtime
 from dgaal_cli.workspace import Workspace
 

@@ -20,8 +20,8 @@ from dgaal_cli.reports.round_plots import counted_steps
 from dgaal_cli.rounds import record as round_record
 from dgaal_cli.rounds.resume_state import begun_terms, newest_terms
 from dgaal_cli.rounds.state import is_unfinished
-from dgaal_cli.simulation.oracle import answer_items, true_labels
 from dgaal_cli.store.open import open_store
+from dgaal_cli.tasks.classification.oracle import answer_items, true_labels
 from dgaal_cli.training import checkpoint, runner
 
 POOL = "builtin:digits#test"  # 500 images

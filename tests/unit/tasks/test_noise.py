@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dgaal_cli.errors import InputDataError, UsageError
-from dgaal_cli.simulation.noise import (
+from dgaal_cli.tasks.classification.noise import (
     noisy_labels,
     parse_noise,
     with_absolute_path,
