@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from simulated_operator import label_everything
 
 import dgaal_cli as dgaal
-from dgaal_cli.labeling.pool_predictions import make_outlook
+from dgaal_cli.labeling.pool_predictions import write_pool_predictions
 from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer
@@ -62,7 +62,7 @@ def build(root: Path, pixels: np.ndarray, labels: np.ndarray) -> None:
         if count in FIRST:
             answer(workspace, query, labels)
     export(workspace, config, formats=["onnx"])
-    make_outlook(workspace, config)
+    write_pool_predictions(workspace, config)
 
 
 def answer(workspace: Workspace, query, labels: np.ndarray) -> None:

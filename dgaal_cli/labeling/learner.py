@@ -11,22 +11,22 @@ from dgaal_cli.workspace import Workspace
 if TYPE_CHECKING:
     import numpy as np
 
-    from dgaal_cli.scoring.outlook import Outlook
+    from dgaal_cli.scoring.prediction_file import PoolPredictions
 
 MAX_GUESSES = 40
 """With more classes only the best of them are handed on."""
 
 
 class LiveGuesses:
-    """The learner of one session over the images that the outlook knows. NumPy, no torch."""
+    """The learner of one session, for the images with predictions. Uses NumPy, not torch."""
 
-    def __init__(self, outlook: "Outlook", classes: Sequence[ClassUid]) -> None:
+    def __init__(self, predictions: "PoolPredictions", classes: Sequence[ClassUid]) -> None:
         from dgaal_cli.scoring.quick_learner import QuickLearner
 
-        self._outlook = outlook
-        self._row_of = {ItemId(int(item)): row for row, item in enumerate(outlook.items)}
-        self._uids = [ClassUid(uid) for uid in outlook.class_uids]
-        self._learner = QuickLearner(_columns(outlook), outlook.probabilities)
+        self._predictions = predictions
+        self._row_of = {ItemId(int(item)): row for row, item in enumerate(predictions.items)}
+        self._uids = [ClassUid(uid) for uid in predictions.class_uids]
+        self._learner = QuickLearner(_columns(predictions), predictions.probabilities)
         self._learned: dict[ItemId, int] = {}
         for uid in classes:
             self._column(uid)
@@ -34,7 +34,7 @@ class LiveGuesses:
     @property
     def round(self) -> int:
         """Round that the sampler was trained in."""
-        return self._outlook.round
+        return self._predictions.round
 
     def knows(self, item_id: ItemId) -> bool:
         """Tell whether there are features for an image."""
@@ -67,10 +67,10 @@ class LiveGuesses:
     def task_model(self, items: Sequence[ItemId]) -> dict[ItemId, ClassUid]:
         """What the task model of the last training takes images for, apart from the learner."""
         known = [item for item in items if self.knows(item)]
-        if not known or not self._outlook.probabilities.shape[1]:
+        if not known or not self._predictions.probabilities.shape[1]:
             return {}
         rows = [self._row_of[item] for item in known]
-        columns: list[int] = self._outlook.probabilities[rows].argmax(axis=1).tolist()
+        columns: list[int] = self._predictions.probabilities[rows].argmax(axis=1).tolist()
         return {i: self._uids[column] for i, column in zip(known, columns, strict=True)}
 
     def guesses(self, items: Sequence[ItemId]) -> dict[ItemId, Guesses]:
@@ -118,8 +118,10 @@ class LiveGuesses:
         shares = self._learner.guess(free)
         margin = margins(shares)
         order = np.argsort(margin, kind="stable")[: 4 * count]
-        chosen = _spread(self._outlook.features[free[order]], count)
-        names = self.guesses([ItemId(int(self._outlook.items[free[order[at]]])) for at in chosen])
+        chosen = _spread(self._predictions.features[free[order]], count)
+        names = self.guesses(
+            [ItemId(int(self._predictions.items[free[order[at]]])) for at in chosen]
+        )
         return [
             QueryEntry(
                 item_id=item,
@@ -168,13 +170,13 @@ class SessionLearner:
         return self.guesses.task_model(items) if self.guesses else {}
 
 
-def _columns(outlook: "Outlook") -> "np.ndarray":
+def _columns(predictions: "PoolPredictions") -> "np.ndarray":
     """The sampler's features, and beside them the task model's answer: it knows the classes."""
     import numpy as np
 
-    if outlook.probabilities.shape[1] > MAX_GUESSES:
-        return outlook.features
-    return np.hstack([outlook.features, np.log(np.maximum(outlook.probabilities, 1e-4))])
+    if predictions.probabilities.shape[1] > MAX_GUESSES:
+        return predictions.features
+    return np.hstack([predictions.features, np.log(np.maximum(predictions.probabilities, 1e-4))])
 
 
 def load_guesses(
@@ -183,7 +185,7 @@ def load_guesses(
     round: int | None,  # noqa: A002
     classes: Sequence[ClassUid],
 ) -> LiveGuesses | None:
-    """Open the outlook of the sampler that was exported in ``round``.
+    """Open the predictions of the sampler that was exported in ``round``.
 
     Returns:
         None where there is none, it is of another sampler than the exported one, or of another
@@ -192,16 +194,20 @@ def load_guesses(
     from dgaal_cli.artifacts.artifact_bytes import read_artifact
     from dgaal_cli.errors import DgaalError
     from dgaal_cli.labeling.pool_predictions import SAMPLER
-    from dgaal_cli.scoring.outlook import NAME, load_outlook
+    from dgaal_cli.scoring.prediction_file import FILE_NAME, load_pool_predictions
 
-    outlook = load_outlook(workspace.cache_path / NAME)
-    if outlook is None or round is None or outlook.round != round:
+    predictions = load_pool_predictions(workspace.cache_path / FILE_NAME)
+    if predictions is None or round is None or predictions.round != round:
         return None
     try:
         artifact = read_artifact(workspace.artifacts_path / SAMPLER, role="sampler")
     except DgaalError:
         return None
-    return LiveGuesses(outlook, classes) if artifact.sha256.hex() == outlook.sampler_sha else None
+    return (
+        LiveGuesses(predictions, classes)
+        if artifact.sha256.hex() == predictions.sampler_sha
+        else None
+    )
 
 
 def _spread(features: "np.ndarray", count: int) -> list[int]:

@@ -1,8 +1,8 @@
-"""Run the exported sampler over the workspace's images, beside a terminal in which a person labels.
+"""Run the exported sampler on all images of the workspace while a person labels.
 
-Runs without torch, in a process of its own: ``python -m dgaal_cli.labeling.pool_predictions
-FOLDER``. The result lets the terminal's learner learn within the round and rank images while the
-next round trains. It is a cache that can always be written again, and nothing depends on it.
+This runs without torch in a separate process: ``python -m dgaal_cli.labeling.pool_predictions
+FOLDER``. The terminal's learner uses the result to learn within the round and to rank images while
+the next round trains. The result is a cache: labeling continues without it.
 """
 
 import os
@@ -20,7 +20,7 @@ from dgaal_cli.data.pool import load_pixels
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import ArtifactError, DgaalError
 from dgaal_cli.methods.configuration import configuration
-from dgaal_cli.scoring.outlook import NAME, Outlook, load_outlook
+from dgaal_cli.scoring.prediction_file import FILE_NAME, PoolPredictions, load_pool_predictions
 from dgaal_cli.store.open import open_store
 from dgaal_cli.workspace import Workspace, open_workspace
 
@@ -28,30 +28,30 @@ SAMPLER = "sampler.onnx"
 _BATCH = 256
 
 
-def make_outlook(workspace: Workspace, config: Config, *, threads: int = 1) -> int:
-    """Write ``cache/outlook.npz`` for the sampler in ``artifacts``, unless it is there.
+def write_pool_predictions(workspace: Workspace, config: Config, *, threads: int = 1) -> int:
+    """Write ``cache/outlook.npz`` for the sampler in ``artifacts``, unless it is up to date.
 
     Args:
-        workspace: Where.
+        workspace: Workspace to read and write.
         config: Its configuration.
-        threads: CPU threads; the person who labels comes first.
+        threads: CPU threads; few, so that the label terminal stays fast.
 
     Returns:
-        Images it covers.
+        Number of images in the file.
 
     Raises:
-        UsageError: There is no exported sampler.
-        ArtifactError: It is damaged, or lacks guesses or features.
+        UsageError: No sampler has been exported.
+        ArtifactError: The sampler is damaged, or lacks probabilities or features.
     """
     artifact = read_artifact(workspace.artifacts_path / SAMPLER, role="sampler")
-    path = workspace.cache_path / NAME
+    path = workspace.cache_path / FILE_NAME
     with open_store(workspace.store_path, read_only=True) as store:
         pool = [item for item in store.items() if item.state == "ok" and not item.is_synthetic]
-    known = load_outlook(path)
+    known = load_pool_predictions(path)
     if known is not None and known.sampler_sha == artifact.sha256.hex():
         return len(known.items)
     _check(artifact)
-    # The same call as training's: the pixels it cached are found again.
+    # The same call as in training, so that its pixel cache is used.
     pixels = load_pixels(
         open_source(config.pool.source, base=workspace.root),
         [item.sample_id for item in pool],
@@ -68,7 +68,7 @@ def make_outlook(workspace: Workspace, config: Config, *, threads: int = 1) -> i
     )
     items = np.array([item.item_id for item in pool], np.int64)
     order = np.argsort(items)
-    Outlook(
+    PoolPredictions(
         items=items[order],
         scores=scores.reshape(-1)[order],
         probabilities=probabilities[order],
@@ -83,7 +83,7 @@ def make_outlook(workspace: Workspace, config: Config, *, threads: int = 1) -> i
 def _check(artifact: CheckedArtifact) -> None:
     outputs = {info.name for info in artifact.manifest.outputs}
     if not {"score", "probabilities", "features"} <= outputs:
-        raise ArtifactError(f"{artifact.name} gives no features or guesses to learn from")
+        raise ArtifactError(f"{artifact.name} does not return features and probabilities")
 
 
 def _run(engine: Engine, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -97,7 +97,7 @@ def main(arguments: list[str]) -> int:
     try:
         os.nice(10)
         workspace = open_workspace(Path(arguments[0]))
-        make_outlook(workspace, configuration(workspace))
+        write_pool_predictions(workspace, configuration(workspace))
     except DgaalError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

@@ -1,4 +1,4 @@
-"""The best-ranked images side by side as one PNG."""
+"""Contact sheet: the best-ranked images in a grid, as one PNG."""
 
 import io
 from collections.abc import Sequence
@@ -21,37 +21,37 @@ _SIDE = 96
 _GAP = 8
 _CAPTION = 14
 _COLUMNS = 10
-_MARK = b"dgaal contact sheet"
+_SIGNATURE = b"dgaal contact sheet"
 _HEAD_BYTES = 1024
 
 
 def check_sheet(path: Path) -> None:
-    """Refuse to replace an image of the user's before any work is done.
+    """Check, before scoring starts, that the sheet can be written and replaces no other image.
 
     Raises:
-        UsageError: There is a file that is no contact sheet, or none can be written.
+        UsageError: The file exists and is not a contact sheet, or the folder is not writable.
     """
     check_folder(path)
     try:
         with path.open("rb") as stream:
-            is_ours = _MARK in stream.read(_HEAD_BYTES)
+            is_ours = _SIGNATURE in stream.read(_HEAD_BYTES)
     except FileNotFoundError:
         return
     except OSError:
         is_ours = False
     if not is_ours:
         raise UsageError(
-            f"--contact-sheet would replace {show(str(path))}, which dgaal did not draw; "
-            "move it, or name another table with -o"
+            f"--contact-sheet would replace {show(str(path))}, which dgaal did not write; "
+            "move it, or choose another table with -o"
         )
 
 
 def write_contact_sheet(path: Path, source: Source, rows: Sequence[Row]) -> None:
-    """Draw images in rank order with rank and score below each.
+    """Write a sheet of images in rank order, with rank and score below each.
 
     Args:
         path: PNG file to write.
-        source: Where the images are.
+        source: Source that contains the images.
         rows: Scored rows, best first; at least one.
     """
     from PIL import Image, ImageDraw
@@ -64,21 +64,21 @@ def write_contact_sheet(path: Path, source: Source, rows: Sequence[Row]) -> None
     height = lines * (_SIDE + _CAPTION + _GAP) + _GAP
     sheet = Image.new("RGB", (width, height), (24, 24, 24))
     draw = ImageDraw.Draw(sheet)
-    for place, (row, tile) in enumerate(zip(rows, tiles, strict=True)):
-        left = _GAP + place % columns * (_SIDE + _GAP)
-        top = _GAP + place // columns * (_SIDE + _CAPTION + _GAP)
+    for index, (row, tile) in enumerate(zip(rows, tiles, strict=True)):
+        left = _GAP + index % columns * (_SIDE + _GAP)
+        top = _GAP + index // columns * (_SIDE + _CAPTION + _GAP)
         sheet.paste(Image.fromarray(tile), (left, top))
-        caption = f"{place + 1}  {row.score:.3g}"
+        caption = f"{index + 1}  {row.score:.3g}"
         draw.text((left, top + _SIDE + 1), caption, fill=(220, 220, 220))
     data = io.BytesIO()
-    mark = PngInfo()
-    mark.add_text("Software", _MARK.decode())
-    sheet.save(data, "PNG", pnginfo=mark)
+    info = PngInfo()
+    info.add_text("Software", _SIGNATURE.decode())
+    sheet.save(data, "PNG", pnginfo=info)
     atomic.write_bytes(path, data.getvalue())
 
 
 def _tiles(source: Source, names: Sequence[SampleId]) -> list[Pixels]:
-    """Decode images by name; one that has become unreadable since it was scored stays black."""
+    """Decode images by id; an image that has become unreadable since scoring is black."""
     black: Pixels = np.zeros((_SIDE, _SIDE, 3), np.uint8)
     tiles = dict.fromkeys(names, black)
     stream = decode_stream(

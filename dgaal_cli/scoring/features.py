@@ -1,4 +1,4 @@
-"""The encoder's features of every scored image, streamed into one ``.npz`` or ``.parquet`` file."""
+"""Write the encoder's features of all scored images to one ``.npz`` or ``.parquet`` file."""
 
 import contextlib
 import importlib
@@ -24,23 +24,23 @@ _BLOCK_ROWS = 8_192
 
 
 class FeatureFile:
-    """Collects rows beside the file to be, and writes it when all are there.
+    """Collects rows in temporary files and writes the output file at the end.
 
-    A ``.npz`` file holds ``features``, float32 (n, Z), and ``ids``, (n,) UTF-8 bytes; a
-    ``.parquet`` file the columns ``id``, as the score table spells it, and ``features``, float32
-    lists of length Z. Both are in the order of the source.
+    A ``.npz`` file contains ``features``, float32 (n, Z), and ``ids``, (n,) UTF-8 bytes. A
+    ``.parquet`` file has the columns ``id``, escaped as in the score table, and ``features``,
+    float32 lists of length Z. Rows are in the order of the source.
     """
 
     def __init__(self, path: Path, *, folder: Path | None = None) -> None:
-        """Begin without any row.
+        """Start without rows.
 
         Args:
-            path: The file to be.
-            folder: Where rows are kept until then; None takes the folder of ``path``.
+            path: Output file.
+            folder: Folder of the temporary files; None uses the folder of ``path``.
 
         Raises:
             UsageError: The name ends in neither ``.npz`` nor ``.parquet``.
-            MissingExtraError: Parquet without pyarrow.
+            MissingExtraError: Parquet is requested and pyarrow is not installed.
         """
         if path.suffix.lower() not in (".npz", ".parquet"):
             raise UsageError(
@@ -56,7 +56,7 @@ class FeatureFile:
         self._longest = 1
 
     def __enter__(self) -> Self:
-        """Open the temporary files, which have no names: a kill leaves nothing of them."""
+        """Open the temporary files. They have no names, so a killed process leaves none behind."""
         self._rows = cast("BinaryIO", tempfile.TemporaryFile(dir=self._parent))
         self._ids = cast("BinaryIO", tempfile.TemporaryFile(dir=self._parent))
         return self
@@ -69,11 +69,11 @@ class FeatureFile:
     ) -> None:
         """Remove the temporary files."""
         for file in (self._rows, self._ids):
-            with contextlib.suppress(OSError):  # what a full disk did not take
+            with contextlib.suppress(OSError):  # closing flushes, which fails on a full disk
                 file.close()
 
     def add(self, ids: Sequence[SampleId], features: FloatArray) -> None:
-        """Take the features (n, Z) of n images."""
+        """Add the features (n, Z) of n images."""
         if not ids:
             return
         self._count += len(ids)
@@ -85,7 +85,7 @@ class FeatureFile:
             self._ids.write(data + b"\0")
 
     def write(self) -> None:
-        """Write the file under its name."""
+        """Write the output file atomically."""
         with atomic.replacing(self._path) as stream:
             self._rows.seek(0)
             if self._path.suffix.lower() == ".parquet":
@@ -136,15 +136,15 @@ class FeatureFile:
 
 
 def check_folder(path: Path) -> None:
-    """Fail before the work is done, not after, where a result could not be written.
+    """Check, before the work starts, that a file can be written at ``path``.
 
     Raises:
         UsageError: The folder does not exist or cannot be written to.
     """
     folder = path.parent
     if not folder.is_dir():
-        raise UsageError(f"there is no folder {show(str(folder))} to write into; make it first")
+        raise UsageError(f"the folder {show(str(folder))} does not exist; create it first")
     if path.is_dir():
         raise UsageError(f"{show(str(path))} is a folder; give the name of a file")
     if not os.access(folder, os.W_OK):
-        raise UsageError(f"the folder {show(str(folder))} cannot be written to; name another")
+        raise UsageError(f"the folder {show(str(folder))} is not writable; choose another")

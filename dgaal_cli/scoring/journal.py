@@ -1,9 +1,9 @@
-"""What a scoring run has done so far, on disk: killed at any moment, it goes on to the same table.
+"""Journal of a scoring run: after a kill, the run can resume and writes the same table.
 
-Results are kept in numbered files of some thousand rows each, in the order of the source, beside
-the table to be. Each is written atomically and holds its own SHA-256, the identity of the run
-(artifact, source, options) and a digest of all entries up to its end: ids, and the size and time
-of change of files. What does not fit any more is scored again.
+Results are saved in numbered files (shards) of some thousand rows each, in the order of the source,
+in a folder next to the table. Each shard is written atomically. It contains its SHA-256, the
+identity of the run (artifact, source, options) and a digest of all entries up to its end: ids, and
+size and modification time of files. Entries of shards that no longer match are scored again.
 """
 
 import contextlib
@@ -32,40 +32,40 @@ from dgaal_cli.scoring.rows import FloatArray, Rows, pack, unpack
 
 _VERSION = 3
 FLUSH_S = 1.0
-"""Seconds between two files: a killed run loses at most this much work."""
+"""Seconds between two shards: a killed run loses at most this much work."""
 _FLUSH_ROWS = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
-    """Results of a stretch of the source."""
+    """Results of consecutive entries of the source."""
 
     rows: Rows
     features: FloatArray | None
-    """(n, Z) of the readable rows, in their order."""
+    """(n, Z), of the readable rows, in their order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Stored:
     end: int
-    """Entries of the source up to the end of this shard."""
+    """Number of entries of the source up to the end of this shard."""
     chain: bytes
     shard: Shard
 
 
 class Journal:
-    """The folder beside a table that is being made; one process at a time."""
+    """The folder with the results of an unfinished table, locked by one process at a time."""
 
     def __init__(self, output: Path, identity: Mapping[str, str]) -> None:
-        """Name the folder; ``with`` makes it.
+        """Choose the folder; ``with`` creates it.
 
         Args:
-            output: The table to be.
-            identity: Everything that a row depends on, by the name that the user knows it by.
+            output: Path of the table.
+            identity: Everything that a row depends on, keyed by the name shown to users.
         """
         self.folder = output.with_name(f".{atomic.short_name(output)}.dgaal-score")
-        self.other = ""
-        """What the stopped run had, in words, where nothing of it could be used."""
+        self.mismatch = ""
+        """How the stopped run differs, as text, if none of its results can be used."""
         self._identity = dict(identity)
         self._lock = -1
         self._chain = hashlib.blake2b(digest_size=32)
@@ -76,11 +76,11 @@ class Journal:
         self._flushed_at = time.perf_counter()
 
     def __enter__(self) -> Self:
-        """Make and lock the folder.
+        """Create and lock the folder.
 
         Raises:
             BusyError: Another process writes the same table.
-            StorageError: The folder cannot be made.
+            StorageError: The folder cannot be created.
         """
         try:
             self.folder.mkdir(exist_ok=True)
@@ -88,15 +88,15 @@ class Journal:
         except OSError as error:
             raise StorageError(
                 f"cannot write in {show(str(self.folder.parent))}: {error.strerror or error}; "
-                "check the folder, its permission and the disk"
+                "check the folder, its permissions and the disk"
             ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(self._lock)
             raise BusyError(
-                f"another process is writing {show(str(self.folder.parent))}'s table of the same "
-                "name; wait for it, or give another name with -o"
+                f"another process is writing the table of the same name in "
+                f"{show(str(self.folder.parent))}; wait for it, or give another name with -o"
             ) from None
         return self
 
@@ -106,36 +106,36 @@ class Journal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave nothing behind; but if the run was stopped or failed, what is done."""
+        """Remove the folder; if the run stopped or failed, save the results instead."""
         try:
             if error is not None:
-                with contextlib.suppress(StorageError):  # the first error is the one to tell
+                with contextlib.suppress(StorageError):  # report the first error
                     self._flush()
             if error is None or not self._paths():
                 shutil.rmtree(self.folder, ignore_errors=True)
-            elif not isinstance(error, InterruptedRunError):  # it says so itself
-                error.add_note("what was scored so far is kept for --resume")
+            elif not isinstance(error, InterruptedRunError):  # its message already mentions it
+                error.add_note("the results so far are kept for --resume")
         finally:
             os.close(self._lock)
 
     def clear(self) -> int:
-        """Forget earlier runs; return how many images ``resume`` would have found done."""
+        """Delete the results of earlier runs; return how many images ``resume`` could have used."""
         last = _fields(paths[-1]) if (paths := self._paths()) else None
         for path in self.folder.iterdir():
             if path.name == "lock":
                 continue
             if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)  # runs of a sort that was killed
+                shutil.rmtree(path, ignore_errors=True)  # temporary files of a killed sort
             else:
                 with contextlib.suppress(OSError if path.suffix != ".shard" else FileNotFoundError):
-                    path.unlink()  # network file systems keep the names of open files for a while
+                    path.unlink()  # network file systems keep names of open files
         is_ours = last is not None and last[:2] == (_VERSION, self._identity)
         return int(last[2]) if last is not None and is_ours else 0
 
     def resume(self, source: Source) -> Iterator[Shard]:
-        """Give back the results that still hold, in order; ``done`` then says how many.
+        """Yield the results that are still valid, in order; ``done`` is then their number.
 
-        Whatever does not fit is removed; ``other`` says why if that is all.
+        Shards that do not match are deleted; if none matches, ``mismatch`` gives the reason.
         """
         entries = source.entries()
         for stored in self._stored():
@@ -148,17 +148,17 @@ class Journal:
             yield stored.shard
         paths = self._paths()
         if paths and not self._number:
-            self.other = self._difference(paths[0])
+            self.mismatch = self._difference(paths[0])
         for path in paths[self._number :]:
             path.unlink()
 
     @property
     def done(self) -> int:
-        """Entries of the source whose results are recorded."""
+        """Number of entries of the source whose results are recorded."""
         return self._end + self._waiting_rows
 
     def add(self, batch: ScoredBatch) -> None:
-        """Record results; they reach the disk about once a second."""
+        """Record results; they are written to disk about once a second."""
         self._waiting.append(batch)
         self._waiting_rows += len(batch.rows)
         waited = time.perf_counter() - self._flushed_at
@@ -168,7 +168,7 @@ class Journal:
     def _flush(self) -> None:
         if not self._waiting:
             return
-        rows = Rows.joined([batch.rows for batch in self._waiting])
+        rows = Rows.concatenate([batch.rows for batch in self._waiting])
         for batch in self._waiting:
             _mix(self._chain, batch.entries, batch.stamps)
         self._end += len(rows)
@@ -203,7 +203,7 @@ class Journal:
             yield stored
 
     def _read(self, path: Path) -> _Stored | None:
-        """Read one file; None if it is damaged or belongs to another run."""
+        """Read one shard; None if it is damaged or belongs to another run."""
         fields = _fields(path)
         if fields is None or fields[:2] != (_VERSION, self._identity):
             return None
@@ -212,10 +212,10 @@ class Journal:
         return _Stored(end=end, chain=chain, shard=Shard(rows=unpack(rows), features=features))
 
     def _difference(self, path: Path) -> str:
-        """Say what an earlier run had that this one has not."""
+        """Describe how an earlier run differs from this run."""
         fields = _fields(path)
         if fields is None:
-            return "a damaged record"
+            return "a damaged journal"
         if fields[0] != _VERSION:
             return "another version of dgaal"
         stored: dict[str, str] = fields[1]
@@ -240,7 +240,7 @@ def _fields(path: Path) -> tuple[Any, ...] | None:
 
 
 def _chain(digest: "hashlib.blake2b", entries: Iterator[Entry], count: int) -> bool:
-    """Take the identities of ``count`` entries into the digest; False if there are fewer."""
+    """Add the identities of ``count`` entries to the digest; False if there are fewer."""
     taken = list(islice(entries, count))
     _mix(digest, taken, map(stamp_of, taken))
     return len(taken) == count
@@ -252,8 +252,8 @@ def _mix(digest: "hashlib.blake2b", entries: list[Entry], stamps: Iterable[str])
     digest.update(identities.encode("utf-8", "surrogatepass"))
 
 
-def sweep(path: Path | None) -> None:
-    """Remove what a killed process left of writing ``path``; call it under the journal's lock."""
+def remove_temporary_files(path: Path | None) -> None:
+    """Delete temporary files of ``path`` left by a killed process; requires the journal's lock."""
     if path is None:
         return
     leftover = re.compile(rf"\.{re.escape(atomic.short_name(path))}\.[0-9a-f]{{12}}\.tmp")
@@ -263,6 +263,6 @@ def sweep(path: Path | None) -> None:
                 other.unlink(missing_ok=True)
 
 
-def fingerprint(text: str) -> str:
-    """Stand for a text that may be long and hold any bytes."""
+def text_digest(text: str) -> str:
+    """Return the SHA-256 of a text in hex; surrogates are allowed."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,4 +1,4 @@
-"""Source -> decode -> engine -> rows, as a stream: decoding runs ahead while the engine works."""
+"""Source -> decode -> engine -> rows, as a stream: decoding runs ahead of the engine."""
 
 import contextlib
 from collections import deque
@@ -20,25 +20,25 @@ from dgaal_cli.escaping import show
 from dgaal_cli.scoring.rows import FloatArray, Rows
 from exporters.manifest import Manifest
 
-_HANDED = 4
-"""Batches handed to the engine for each of its calls: enough work while a journal is synced."""
-_HANDED_BYTES = 32 * 2**20
-"""Pixels handed over at most, beyond the one batch that every call needs."""
+_QUEUED = 4
+"""Batches queued per parallel engine call: enough work while a journal is synced."""
+_MAX_QUEUED_BYTES = 32 * 2**20
+"""Max. bytes of queued pixels; at least one batch per call is always queued."""
 
 _Outputs = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredBatch:
-    """Some entries of a source, in its order."""
+    """Results of consecutive entries of a source."""
 
     entries: list[Entry]
     rows: Rows
-    """One an entry."""
+    """One row per entry."""
     features: FloatArray | None
-    """(n, Z) of the readable entries; None unless asked for."""
+    """(n, Z), of the readable entries; None unless requested."""
     stamps: list[str]
-    """Size and time of change of the file behind each entry, as it was when it was read."""
+    """Size and modification time of each entry's file when it was read."""
 
 
 def score_entries(
@@ -53,18 +53,18 @@ def score_entries(
 ) -> Generator[ScoredBatch]:
     """Score a stream of entries.
 
-    Every call of the engine has exactly ``batch`` images, the last one filled up with black ones,
-    and an unreadable image leaves its place empty: where an image stands in a call depends on the
-    order of the source alone, not on workers or on which neighbors could be read.
+    Every engine call has exactly ``batch`` images. The last batch is padded with black images, and
+    an unreadable image keeps its position. The position of an image in a call thus depends only on
+    the order of the source, not on workers or on unreadable neighbors.
 
     Args:
-        entries: What to score.
-        manifest: What the sampler artifact says of itself.
-        start_engine: Starts the engine; called while the first images are being decoded. Its
-            ``calls`` batches are run side by side.
-        batch: Images a call.
-        workers: Decoder processes; 0 takes one a CPU.
-        with_features: Whether to keep the encoder's features.
+        entries: Entries to score.
+        manifest: Manifest of the sampler artifact.
+        start_engine: Starts the engine; called while the first images are decoded. Up to
+            ``engine.calls`` batches run in parallel.
+        batch: Images per call.
+        workers: Decoder processes; 0 starts one per CPU.
+        with_features: Whether to return the encoder's features.
         reduces: Whether JPEG may be decoded at reduced size.
 
     Raises:
@@ -98,7 +98,7 @@ def score_entries(
 def _started(
     start_engine: Callable[[], Engine], stream: Generator[DecodedBatch]
 ) -> tuple[Engine, Iterable[DecodedBatch]]:
-    """Start the engine while the first batch is decoded; return it, and all batches."""
+    """Start the engine while the first batch is decoded; return the engine and all batches."""
     with ThreadPoolExecutor(1, thread_name_prefix="dgaal-start") as starter:
         starting = starter.submit(start_engine)
         first = list(islice(stream, 1))
@@ -106,8 +106,8 @@ def _started(
 
 
 def _window(engine: Engine, decoded: DecodedBatch) -> int:
-    affordable = _HANDED_BYTES // max(1, decoded.pixels.nbytes)
-    return max(engine.calls, min(_HANDED * engine.calls, affordable))
+    affordable = _MAX_QUEUED_BYTES // max(1, decoded.pixels.nbytes)
+    return max(engine.calls, min(_QUEUED * engine.calls, affordable))
 
 
 def _run(engine: Engine, decoded: DecodedBatch, batch: int) -> _Outputs:
@@ -134,12 +134,12 @@ def _scored(
 
 
 def stamp_of(entry: Entry) -> str:
-    """Return what tells a changed file, by looking now; empty for what is no file."""
+    """Return the current size and modification time of the entry's file; empty without a file."""
     return entry.read.stamp() if isinstance(entry.read, FileBytes) else ""
 
 
 def _stamps(decoded: DecodedBatch) -> list[str]:
-    """Return what tells a changed file: from its decoder if it read it, else by looking now."""
+    """Return each file's size and modification time as its decoder saw it, else the current one."""
     if not any(isinstance(entry.read, FileBytes) for entry in decoded.entries):
         return [""] * len(decoded.entries)
     columns = zip(decoded.entries, decoded.sizes, decoded.changed_at, strict=True)
@@ -164,12 +164,12 @@ def _rows(decoded: DecodedBatch, outputs: _Outputs, classes: tuple[str, ...]) ->
         best = probabilities.argmax(axis=1)
         predicted = [classes[n] for n in best.tolist()]
         confidence = probabilities[np.arange(count), best]
-    if not decoded.ok.all():  # a place without an image has outputs, too, that mean nothing
+    if not decoded.ok.all():  # outputs at positions without an image are meaningless
         scores = np.where(decoded.ok, scores, np.float32(0))
         p_unlabeled = np.where(decoded.ok, p_unlabeled, np.float32(np.nan))
         confidence = np.where(decoded.ok, confidence, np.float32(np.nan))
-        for place in np.flatnonzero(~decoded.ok).tolist():
-            predicted[place] = ""
+        for index in np.flatnonzero(~decoded.ok).tolist():
+            predicted[index] = ""
     return Rows(
         is_unreadable=~decoded.ok,
         scores=scores,
@@ -185,10 +185,10 @@ def _rows(decoded: DecodedBatch, outputs: _Outputs, classes: tuple[str, ...]) ->
 def _check_finite(scores: FloatArray, decoded: DecodedBatch) -> None:
     wrong = np.flatnonzero(~np.isfinite(scores) & decoded.ok)
     if wrong.size:
-        place = int(wrong[0])
+        index = int(wrong[0])
         raise ArtifactError(
-            f"the artifact gives {show(decoded.entries[place].id)} the score {scores[place]}, "
-            "which is no number to rank by; train and export it again"
+            f"the artifact returns the score {scores[index]} for "
+            f"{show(decoded.entries[index].id)}, which cannot be ranked; train and export it again"
         )
 
 

@@ -1,9 +1,10 @@
-"""A linear head that learns while a person labels: ridge regression, one rank-one step an answer.
+"""Linear head that is updated after each answer: ridge regression by rank-one updates.
 
 Features come from the exported sampler and stay fixed, so a label is a rank-one update of the
-inverse Gram matrix (recursive least squares): exact, reversible (undo is the same step backward),
-and far below a frame's time. Its guesses are mixed with the task model's by how well each foretold
-the answers so far, so a poor head cannot do worse than the guesses that came with the query.
+inverse Gram matrix (recursive least squares). The update is exact, reversible (undo subtracts it),
+and much shorter than a frame. The head's predictions are mixed with the task model's. The weights
+depend on how well each predicted the answers so far, so a poor head cannot do worse than the
+predictions that came with the query.
 """
 
 from collections import deque
@@ -14,18 +15,18 @@ from numpy.typing import NDArray
 Matrix = NDArray[np.float64]
 
 MAX_WIDTH = 128
-"""Wider features are projected at random to this many."""
-_MEMORY = 0.97
-"""How much of the evidence for either guesser outlives an answer."""
+"""Wider features are projected to this width by a random matrix."""
+_DECAY = 0.97
+"""Factor on the log evidence of both predictors after each answer."""
 _RECENT = 200
-"""Answers that the head's sharpness is fitted to."""
+"""Number of answers that the head's sharpness (inverse temperature) is fitted to."""
 _SHARPNESS = np.array([2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 15.0, 20.0])
 _FLOOR = 1e-3
-"""No guess is taken for less likely than this when it is judged."""
+"""Lower bound on a predicted probability when its log likelihood is computed."""
 
 
 class QuickLearner:
-    """Knows the features of a fixed set of images, by row, and learns their classes."""
+    """Classifies a fixed set of images, by row, from their features and the answers so far."""
 
     def __init__(
         self,
@@ -36,14 +37,14 @@ class QuickLearner:
         ridge: float = 0.3,
         seed: int = 0,
     ) -> None:
-        """Prepare without any label.
+        """Start without labels.
 
         Args:
-            features: (N, Z) of the exported sampler.
-            prior: (N, K) the task model's probabilities; a row of zeros has none.
-            random_features: Cosines added to the linear features (Rahimi & Recht 2007).
+            features: (N, Z), of the exported sampler.
+            prior: (N, K), the task model's probabilities; a row of zeros means no prediction.
+            random_features: Number of cosines added to the linear features (Rahimi & Recht 2007).
             ridge: L2 penalty.
-            seed: Draws the random features.
+            seed: Seed of the random features.
         """
         self._mapped = _map(features, random_features, seed)
         width = self._mapped.shape[1]
@@ -53,16 +54,18 @@ class QuickLearner:
         self._weights: Matrix = np.zeros((width, self._classes))
         self._recent: deque[tuple[Matrix, int]] = deque(maxlen=_RECENT)
         self._sharpness = 6.0
-        self._evidence = np.array([0.0, -2.0])  # task model, head: the head has to earn it
+        self._evidence = np.array(
+            [0.0, -2.0]
+        )  # task model, head: starts in favor of the task model
         self._steps = 0
         self.count = 0
-        """Labels it has learned."""
+        """Number of labels learned."""
 
     def fit(self, rows: NDArray[np.int64], labels: NDArray[np.int64]) -> None:
         """Learn many labels at once, as at the start of a round.
 
-        The head's sharpness is fitted to leave-one-out answers; the task model saw these labels in
-        training, so they say nothing about which of the two to believe.
+        The head's sharpness is fitted to leave-one-out predictions. The weights of the mixture stay
+        unchanged, because the task model was trained on these labels.
         """
         if not len(rows):
             return
@@ -79,10 +82,10 @@ class QuickLearner:
         self.count += len(rows)
 
     def learn(self, row: int, label: int) -> None:
-        """Learn one answer; both guessers are judged on it first."""
+        """Learn one answer, after updating the mixture weights with it."""
         x = self._mapped[row]
         scores = x @ self._weights
-        self._judge(row, scores, label)
+        self._update_evidence(row, scores, label)
         self._recent.append((scores, label))
         self._step(x, label, sign=1.0)
         self._steps += 1
@@ -90,11 +93,11 @@ class QuickLearner:
             self._sharpen()
 
     def forget(self, row: int, label: int) -> None:
-        """Take one learned answer back, exactly."""
+        """Remove one learned answer, exactly."""
         self._step(self._mapped[row], label, sign=-1.0)
 
     def guess(self, rows: NDArray[np.int64]) -> Matrix:
-        """Return probabilities (n, K) for rows."""
+        """Return class probabilities (n, K) for rows."""
         prior = self._prior[rows]
         if not self.count:
             return prior
@@ -104,7 +107,7 @@ class QuickLearner:
         return weight * prior + (1.0 - weight) * head
 
     def grow(self) -> None:
-        """Make room for one more class."""
+        """Add one class."""
         self._classes += 1
         self._prior = np.pad(self._prior, ((0, 0), (0, 1)))
         self._weights = np.pad(self._weights, ((0, 0), (0, 1)))
@@ -115,20 +118,20 @@ class QuickLearner:
     def _step(self, x: Matrix, label: int, *, sign: float) -> None:
         gain = self._inverse @ x
         share = 1.0 + sign * float(x @ gain)
-        if share < 1e-9:  # only a label that was never learned
-            raise ValueError("the label to take back was not learned")
+        if share < 1e-9:  # only for a label that was never learned
+            raise ValueError("the label to remove was not learned")
         error = -(x @ self._weights)
         error[label] += 1.0
         self._weights += sign * np.outer(gain, error) / share
         self._inverse -= sign * np.outer(gain, gain) / share
         self.count += int(sign)
 
-    def _judge(self, row: int, scores: Matrix, label: int) -> None:
+    def _update_evidence(self, row: int, scores: Matrix, label: int) -> None:
         if not self.count or not self._prior[row].any():
             return
         head = _softmax(self._sharpness * scores[None])[0]
         likely = np.array([self._prior[row, label], head[label]])
-        self._evidence = _MEMORY * self._evidence + np.log(np.maximum(likely, _FLOOR))
+        self._evidence = _DECAY * self._evidence + np.log(np.maximum(likely, _FLOOR))
         self._evidence -= self._evidence.max()
 
     def _sharpen(self) -> None:
@@ -143,7 +146,7 @@ class QuickLearner:
 
 
 def margins(probabilities: Matrix) -> Matrix:
-    """Distance of the best guess from the second best, (n,): small is in doubt."""
+    """Difference of the two highest probabilities, (n,); small = uncertain."""
     if probabilities.shape[1] < 2:
         return np.ones(len(probabilities))
     ordered = np.partition(probabilities, -2, axis=1)
@@ -151,7 +154,7 @@ def margins(probabilities: Matrix) -> Matrix:
 
 
 def _map(features: NDArray[np.float32], count: int, seed: int) -> Matrix:
-    """Standardize, project if wide, and add random Fourier features and a constant."""
+    """Standardize, project wide features, and add random Fourier features and a constant."""
     rng = np.random.default_rng(seed)
     x = features.astype(np.float64)
     if x.shape[1] > MAX_WIDTH:
@@ -166,5 +169,5 @@ def _map(features: NDArray[np.float32], count: int, seed: int) -> Matrix:
 
 
 def _softmax(logits: Matrix) -> Matrix:
-    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return raised / raised.sum(axis=1, keepdims=True)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Put rows in table order within bounded memory: keep the best N, or sort through files."""
+"""Sort rows into table order within bounded memory: keep the best N, or sort in files."""
 
 import contextlib
 import heapq
@@ -17,23 +17,23 @@ from dgaal_cli.escaping import show
 from dgaal_cli.scoring.rows import BLOCK_ROWS, FloatArray, Row, Rows, pack, unpack
 
 ROWS_IN_MEMORY = 100_000
-"""A larger table is sorted in runs that lie in temporary files."""
+"""A larger table is sorted in runs, which are temporary files."""
 _FAN_IN = 64
-"""Runs merged at once: more would meet the limit of open files."""
+"""Max. runs merged at once; more could exceed the limit of open files."""
 _PARTS = 2_000
-"""Parts held one by one: columns of few rows weigh more than those rows."""
+"""Max. separate parts in memory: columns of few rows need more memory than the rows themselves."""
 _LENGTH = struct.Struct("<Q")
 
 
 class Ranking(Protocol):
-    """Takes rows in any order and gives them back in table order."""
+    """Accepts rows in any order and returns them in table order."""
 
     def add(self, rows: Rows, features: FloatArray | None = None) -> None:
-        """Take rows, and (n, Z) features of the readable ones, which few rankings look at."""
+        """Add rows, and the features (n, Z) of the readable rows, which few rankings use."""
         ...
 
     def ranked(self) -> Iterator[Rows]:
-        """Give all rows in table order, some at a time; once, after the last ``add``."""
+        """Return all rows in table order, in blocks; call it once, after the last ``add``."""
         ...
 
 
@@ -46,37 +46,37 @@ class TopRanking:
         self._kept = 0
 
     def add(self, rows: Rows, features: FloatArray | None = None) -> None:  # noqa: ARG002
-        """Take rows, and forget those that cannot be among the best any more."""
+        """Add rows, and drop rows that cannot be among the best any more."""
         readable = rows.readable()
         if not len(readable):
             return
         self._parts.append(readable)
         self._kept += len(readable)
-        # Cutting back at twice the size costs one sort a ``count`` rows.
+        # Cutting at twice the size costs one sort per ``count`` rows.
         if self._kept > 2 * self._count + BLOCK_ROWS:
             self._cut()
 
     def ranked(self) -> Iterator[Rows]:
-        """Give the best rows, best first."""
+        """Return the best rows, best first."""
         best = self._cut()
         return best.blocks(np.arange(len(best)), BLOCK_ROWS)
 
     def _cut(self) -> Rows:
-        rows = Rows.joined(self._parts)
+        rows = Rows.concatenate(self._parts)
         best = rows.take(rows.order()[: self._count])
         self._parts, self._kept = [best], len(best)
         return best
 
 
 class FullRanking:
-    """All rows; beyond ``rows_in_memory`` through sorted runs in files without names."""
+    """All rows; more than ``rows_in_memory`` are sorted through runs in unnamed files."""
 
     def __init__(self, folder: Path | None = None, *, rows_in_memory: int = ROWS_IN_MEMORY) -> None:
-        """Begin without any row.
+        """Start without rows.
 
         Args:
-            folder: Where runs go if there are any; None takes the system's temporary folder.
-            rows_in_memory: Rows held before a run is written.
+            folder: Folder of the runs; None uses the system's temporary folder.
+            rows_in_memory: Rows collected before a run is written.
         """
         self._folder = folder
         self._limit = rows_in_memory
@@ -85,7 +85,7 @@ class FullRanking:
         self._runs: list[BinaryIO] = []
 
     def __enter__(self) -> Self:
-        """Return itself; leaving the block removes the runs."""
+        """Return self; leaving the block removes the runs."""
         return self
 
     def __exit__(
@@ -95,15 +95,15 @@ class FullRanking:
         trace: TracebackType | None,
     ) -> None:
         for run in self._runs:
-            with contextlib.suppress(OSError):  # what a full disk did not take
+            with contextlib.suppress(OSError):  # closing flushes, which fails on a full disk
                 run.close()
 
     def add(self, rows: Rows, features: FloatArray | None = None) -> None:  # noqa: ARG002
-        """Take rows."""
+        """Add rows."""
         self._parts.append(rows)
         self._held += len(rows)
         if len(self._parts) > _PARTS:
-            self._parts = [Rows.joined(self._parts)]
+            self._parts = [Rows.concatenate(self._parts)]
         if self._held >= self._limit:
             self._spill(self._sorted())
             self._parts, self._held = [], 0
@@ -111,14 +111,14 @@ class FullRanking:
                 self._merge_runs()
 
     def ranked(self) -> Iterator[Rows]:
-        """Give all rows, best first, unreadable ones last."""
+        """Return all rows, best first, unreadable rows last."""
         if not self._runs:
             return self._sorted()
         held = (row for rows in self._sorted() for row in rows)
         return _blocks(heapq.merge(*map(_read_run, self._runs), held))
 
     def _sorted(self) -> Iterator[Rows]:
-        rows = Rows.joined(self._parts)
+        rows = Rows.concatenate(self._parts)
         return rows.blocks(rows.order(), BLOCK_ROWS)
 
     def _merge_runs(self) -> None:
@@ -137,28 +137,28 @@ class FullRanking:
                 run.write(data)
             run.flush()
         except OSError as error:
-            where = show(str(self._folder or tempfile.gettempdir()))
+            folder = show(str(self._folder or tempfile.gettempdir()))
             raise StorageError(
-                f"cannot sort the table in {where}: {error.strerror or error}; "
-                "free some space, or ask for less with --top"
+                f"cannot sort the table in {folder}: {error.strerror or error}; "
+                "free some space, or request fewer rows with --top"
             ) from error
 
 
 class BestThenUnreadable:
-    """Some of the best, and below them every unreadable image, that none goes unnoticed."""
+    """A ranking of the best rows, followed by all unreadable rows."""
 
     def __init__(self, best: Ranking, unreadable: FullRanking) -> None:
         self._best = best
         self._unreadable = unreadable
 
     def add(self, rows: Rows, features: FloatArray | None = None) -> None:
-        """Take rows, and the features of the readable ones among them."""
+        """Add rows, and the features of the readable rows."""
         if rows.is_unreadable.any():
             self._unreadable.add(rows.unreadable())
         self._best.add(rows, features)
 
     def ranked(self) -> Iterator[Rows]:
-        """Give the best rows, then the unreadable ones in the order of their ids."""
+        """Return the best rows, then the unreadable rows in the order of their ids."""
         return chain(self._best.ranked(), self._unreadable.ranked())
 
 

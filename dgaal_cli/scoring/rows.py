@@ -1,4 +1,4 @@
-"""Lines of the score table: single ones, which sort themselves, and many, column by column."""
+"""Rows of the score table: ``Row``, a tuple that sorts in table order, and ``Rows``, columns."""
 
 import functools
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,37 +24,37 @@ COLUMNS = (
 )
 
 BLOCK_ROWS = 1_000
-"""Rows that are written or sorted at once."""
+"""Number of rows that are written at once."""
 
 FloatArray = npt.NDArray[np.float32]
-Places = npt.NDArray[np.intp]
+Indices = npt.NDArray[np.intp]
 
 
 class Row(NamedTuple):
-    """What became of one image. Tuples compare in table order: best score first, then by id."""
+    """Result of one image. Tuples compare in table order: best score first, then by id."""
 
     is_unreadable: bool
     descending: float
-    """The score with its sign turned, so that the best comes first; read ``score``."""
+    """The negated score, so that the best image sorts first; see ``score``."""
     id: SampleId
     path: str
     p_unlabeled: float | None
     predicted: str
-    """Class name; empty where the artifact holds no task model."""
+    """Class name; empty if the artifact does not contain a task model."""
     confidence: float | None
     """Probability of ``predicted``, 0..1."""
     error: str
-    """Why it is unreadable; empty for scored images."""
+    """Why the image is unreadable; empty for scored images."""
 
     @property
     def score(self) -> float:
-        """float32 as a Python float; higher = ask first. 0 for unreadable images."""
+        """A float32 value as a Python float; higher = ask first. 0 for unreadable images."""
         return -self.descending
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rows:
-    """Rows as columns of one length: scoring, ranking and writing then cost little an image."""
+    """Rows as columns of equal length, which are cheap to score, rank and write."""
 
     is_unreadable: npt.NDArray[np.bool_]
     scores: FloatArray
@@ -62,14 +62,14 @@ class Rows:
     ids: list[SampleId]
     paths: list[str]
     p_unlabeled: FloatArray
-    """NaN where there is none; in ``confidence``, too."""
+    """NaN if missing, like ``confidence``."""
     predicted: list[str]
     confidence: FloatArray
     errors: list[str]
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> Self:
-        """Turn single rows into columns."""
+        """Convert single rows to columns."""
         columns = list(zip(*rows, strict=True)) or [()] * len(Row._fields)
         is_unreadable, descending, ids, paths, p_unlabeled, predicted, confidence, errors = columns
         return cls(
@@ -84,12 +84,12 @@ class Rows:
         )
 
     @classmethod
-    def joined(cls, parts: "Sequence[Rows]") -> "Rows":
-        """Put parts behind one another."""
+    def concatenate(cls, parts: "Sequence[Rows]") -> "Rows":
+        """Concatenate parts in their order."""
         if len(parts) == 1:
             return parts[0]
         empty = cls.of(())
-        parts = [empty, *parts]  # no column is without any part
+        parts = [empty, *parts]  # np.concatenate needs at least one array
         return cls(
             is_unreadable=np.concatenate([part.is_unreadable for part in parts]),
             scores=np.concatenate([part.scores for part in parts]),
@@ -102,11 +102,11 @@ class Rows:
         )
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of rows."""
         return len(self.ids)
 
     def __iter__(self) -> Iterator[Row]:
-        """Give single rows."""
+        """Iterate over single rows."""
         columns = (
             self.is_unreadable.tolist(),
             np.negative(self.scores).tolist(),
@@ -119,18 +119,18 @@ class Rows:
         )
         return map(Row._make, zip(*columns, strict=True))
 
-    def take(self, places: Places) -> "Rows":
-        """Return the rows at these places, in this order."""
-        wanted = places.tolist()
+    def take(self, indices: Indices) -> "Rows":
+        """Return the rows at these indices, in this order."""
+        positions = indices.tolist()
         return Rows(
-            is_unreadable=self.is_unreadable[places],
-            scores=self.scores[places],
-            ids=list(map(self.ids.__getitem__, wanted)),
-            paths=list(map(self.paths.__getitem__, wanted)),
-            p_unlabeled=self.p_unlabeled[places],
-            predicted=list(map(self.predicted.__getitem__, wanted)),
-            confidence=self.confidence[places],
-            errors=list(map(self.errors.__getitem__, wanted)),
+            is_unreadable=self.is_unreadable[indices],
+            scores=self.scores[indices],
+            ids=list(map(self.ids.__getitem__, positions)),
+            paths=list(map(self.paths.__getitem__, positions)),
+            p_unlabeled=self.p_unlabeled[indices],
+            predicted=list(map(self.predicted.__getitem__, positions)),
+            confidence=self.confidence[indices],
+            errors=list(map(self.errors.__getitem__, positions)),
         )
 
     def readable(self) -> "Rows":
@@ -143,27 +143,27 @@ class Rows:
         """Return the rows without a score."""
         return self.take(np.flatnonzero(self.is_unreadable))
 
-    def order(self) -> Places:
-        """Return the places in table order: best score first, equal ones by id, unreadable last."""
+    def order(self) -> Indices:
+        """Return indices in table order: best score first, ties by id, unreadable rows last."""
         order = np.lexsort((-self.scores, self.is_unreadable))
         scores, last = self.scores[order], self.is_unreadable[order]
         is_tied = (scores[1:] == scores[:-1]) & (last[1:] == last[:-1])
         if is_tied.any():
-            # Where a run of equal rows begins, and where it ends.
+            # First and last index of each run of ties.
             edges = np.flatnonzero(np.diff(np.concatenate([[False], is_tied, [False]])))
             for start, end in edges.reshape(-1, 2).tolist():
                 tied = sorted(order[start : end + 1].tolist(), key=self.ids.__getitem__)
                 order[start : end + 1] = tied
         return order
 
-    def blocks(self, places: Places, size: int) -> "Iterator[Rows]":
-        """Give the rows at these places in parts of at most ``size``."""
-        for start in range(0, len(places), size):
-            yield self.take(places[start : start + size])
+    def blocks(self, indices: Indices, size: int) -> "Iterator[Rows]":
+        """Yield the rows at these indices in blocks of at most ``size``."""
+        for start in range(0, len(indices), size):
+            yield self.take(indices[start : start + size])
 
 
 def pack(rows: Rows) -> bytes:
-    """Encode rows for a temporary file; names keep bytes that are no UTF-8."""
+    """Encode rows for a temporary file; names may contain bytes that are not UTF-8."""
     arrays = (rows.is_unreadable, rows.scores, rows.p_unlabeled, rows.confidence)
     numbers = [array.tobytes() for array in arrays]
     try:
@@ -174,7 +174,7 @@ def pack(rows: Rows) -> bytes:
 
 
 def unpack(data: bytes) -> Rows:
-    """Read ``pack``'s bytes back."""
+    """Decode the bytes that ``pack`` returns."""
     packed = cast("list[Any]", msgspec.msgpack.decode(data))
     (is_unreadable, scores, p_unlabeled, confidence), ids, paths, predicted, errors = packed
     if ids and isinstance(ids[0], bytes):
@@ -192,10 +192,10 @@ def unpack(data: bytes) -> Rows:
 
 
 def _optional(values: FloatArray) -> list[float | None]:
-    found: list[float | None] = values.tolist()
-    for place in np.flatnonzero(np.isnan(values)).tolist():
-        found[place] = None
-    return found
+    optional: list[float | None] = values.tolist()
+    for index in np.flatnonzero(np.isnan(values)).tolist():
+        optional[index] = None
+    return optional
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""One scoring run: from the source through the engine into table, features and contact sheet."""
+"""One scoring run: score a source, then write the table, the features and the contact sheet."""
 
 import contextlib
 import threading
@@ -21,15 +21,15 @@ from dgaal_cli.events import Emit, ScoreProgress, Warned, ignore
 from dgaal_cli.ids import SampleId
 from dgaal_cli.scoring.drift import DriftMeter
 from dgaal_cli.scoring.features import FeatureFile
-from dgaal_cli.scoring.journal import Journal, fingerprint, sweep
+from dgaal_cli.scoring.journal import Journal, remove_temporary_files, text_digest
 from dgaal_cli.scoring.options import ScoreOptions, ScoreResult, sheet_path
 from dgaal_cli.scoring.pipeline import score_entries
 from dgaal_cli.scoring.ranking import BestThenUnreadable, FullRanking, Ranking, TopRanking
 from dgaal_cli.scoring.rows import FloatArray, Row, Rows
 from dgaal_cli.scoring.writers import WriteTable, write_csv
 
-_LISTED = 10
-"""Unreadable images that a result names; the table holds all of them."""
+_MAX_LISTED = 10
+"""Unreadable images that a result lists; the table contains all of them."""
 _PROGRESS_S = 0.2
 
 
@@ -45,12 +45,12 @@ class _Tally:
             return
         refused = rows.unreadable()
         self.unreadable += len(refused)
-        named = zip(refused.ids, refused.errors, strict=True)
-        self.first.extend(islice(named, _LISTED - len(self.first)))
+        reasons = zip(refused.ids, refused.errors, strict=True)
+        self.first.extend(islice(reasons, _MAX_LISTED - len(self.first)))
 
 
 class ScoringRun:
-    """Sinks and counters of one run; ``run`` may be called once."""
+    """Outputs and counters of one run; ``run`` may be called once."""
 
     def __init__(
         self,
@@ -75,16 +75,16 @@ class ScoringRun:
         self._total = source.count()
         self._is_over = False
         self._started = time.perf_counter()
-        self._told = self._started
+        self._reported = self._started
 
     def run(self, write: WriteTable | None) -> ScoreResult:
         """Score, rank and write.
 
         Args:
-            write: Writes a table into a file; None where the output is no file.
+            write: Writes a table to a file; None if the output is not a file.
         """
         if self._options.tune:
-            self._tuned, self._settings = self._measured()
+            self._tuned, self._settings = self._tune()
         with ExitStack() as stack:
             stack.callback(self._end)
             if self._total is None and self._emit is not ignore:
@@ -94,14 +94,14 @@ class ScoringRun:
                 journal = stack.enter_context(Journal(self._output, self._identity()))
                 sheet = self._sheet_path() if self._options.contact_sheet else None
                 for path in (self._output, self._options.features, sheet):
-                    sweep(path)
+                    remove_temporary_files(path)
             features = None
             if self._options.features is not None:
                 folder = journal.folder if journal else None
                 features = stack.enter_context(FeatureFile(self._options.features, folder=folder))
             ranking = self._ranking(stack, journal)
             if journal is not None:
-                self._recover(journal, ranking, features)
+                self._resume(journal, ranking, features)
             self._score(journal, ranking, features)
             if features is not None:
                 features.write()
@@ -112,9 +112,9 @@ class ScoringRun:
         self._is_over = True
 
     def _count(self) -> None:
-        """Count the entries of a source that does not know, so that the time left can be told."""
+        """Count the entries of a source without a known length, for the progress report."""
         count = 0
-        with contextlib.suppress(DgaalError):  # whoever reads the source meets it, too
+        with contextlib.suppress(DgaalError):  # scoring reads the source and raises it, too
             for _ in self._source.entries():
                 count += 1
                 if self._is_over:
@@ -125,8 +125,8 @@ class ScoringRun:
         keeps = "kept" if self._keeps_features else ""
         return {
             "artifact": self._artifact.sha256.hex(),
-            "source": fingerprint(self._source.spec),
-            "size or time of change of the source": fingerprint(self._source.stamp()),
+            "source": text_digest(self._source.spec),
+            "size or time of change of the source": text_digest(self._source.stamp()),
             "--batch": str(self._settings.batch),
             "--device": self._options.device,
             "choice of --features or --diverse": keeps,
@@ -148,18 +148,18 @@ class ScoringRun:
             best = DiverseRanking(self._options.top)
         return BestThenUnreadable(best, rows)
 
-    def _recover(self, journal: Journal, ranking: Ranking, features: FeatureFile | None) -> None:
+    def _resume(self, journal: Journal, ranking: Ranking, features: FeatureFile | None) -> None:
         if not self._options.resume:
             if discarded := journal.clear():
-                told = f"a stopped run had scored {discarded:,} images, which are discarded"
-                self._emit(Warned(message=f"{told}; --resume keeps them"))
+                lost = f"the results of a stopped run are discarded ({discarded:,} images)"
+                self._emit(Warned(message=f"{lost}; --resume keeps them"))
             return
         for shard in journal.resume(self._source):
-            self._take(shard.rows, shard.features, ranking, features)
+            self._add(shard.rows, shard.features, ranking, features)
         self._resumed = journal.done
-        if journal.other:
-            told = f"--resume begins again, for the stopped run had {journal.other}"
-            self._emit(Warned(message=told))
+        if journal.mismatch:
+            reason = f"the stopped run had {journal.mismatch}"
+            self._emit(Warned(message=f"--resume starts from scratch: {reason}"))
 
     def _score(
         self, journal: Journal | None, ranking: Ranking, features: FeatureFile | None
@@ -174,16 +174,16 @@ class ScoringRun:
             reduces=self._options.reduced_jpeg,
         )
         for scored in batches:
-            self._take(scored.rows, scored.features, ranking, features)
+            self._add(scored.rows, scored.features, ranking, features)
             if journal is not None:
                 journal.add(scored)
-            self._tell()
+            self._report()
             if interruption.is_asked():
                 batches.close()
-                interruption.check(self._farewell(journal))
-        self._tell(is_last=True)
+                interruption.check(self._stop_message(journal))
+        self._report(is_last=True)
 
-    def _measured(self) -> tuple[Engine, Settings]:
+    def _tune(self) -> tuple[Engine, Settings]:
         return start_tuned(
             self._artifact,
             device=self._options.device,
@@ -203,7 +203,7 @@ class ScoringRun:
         self._device = engine.device
         return engine
 
-    def _take(
+    def _add(
         self,
         rows: Rows,
         features: FloatArray | None,
@@ -220,7 +220,7 @@ class ScoringRun:
     def _finish(self, write: WriteTable | None, ranking: Ranking) -> tuple[Row, ...]:
         ranked = ranking.ranked()
         if self._options.contact_sheet:
-            ranked = self._remember_best(ranked)
+            ranked = self._keep_best(ranked)
         rows: tuple[Row, ...] = ()
         if isinstance(self._output, Path) and write is not None:
             with atomic.replacing(self._output) as stream:
@@ -235,7 +235,7 @@ class ScoringRun:
             write_contact_sheet(self._sheet_path(), self._source, self._best)
         return rows
 
-    def _remember_best(self, ranked: Iterator[Rows]) -> Iterator[Rows]:
+    def _keep_best(self, ranked: Iterator[Rows]) -> Iterator[Rows]:
         for rows in ranked:
             room = self._options.contact_sheet - len(self._best)
             self._best.extend(islice(rows.readable(), room))
@@ -243,14 +243,14 @@ class ScoringRun:
 
     def _sheet_path(self) -> Path:
         if not isinstance(self._output, Path):
-            raise UsageError("a contact sheet lies beside the table; name one with -o")
+            raise UsageError("a contact sheet is written next to the table; name one with -o")
         return sheet_path(self._output)
 
-    def _tell(self, *, is_last: bool = False) -> None:
+    def _report(self, *, is_last: bool = False) -> None:
         now = time.perf_counter()
-        if not is_last and now - self._told < _PROGRESS_S:
+        if not is_last and now - self._reported < _PROGRESS_S:
             return
-        self._told = now
+        self._reported = now
         done = self._tally.scored + self._tally.unreadable
         self._emit(
             ScoreProgress(
@@ -261,7 +261,7 @@ class ScoringRun:
             )
         )
 
-    def _farewell(self, journal: Journal | None) -> str:
+    def _stop_message(self, journal: Journal | None) -> str:
         done = self._tally.scored + self._tally.unreadable
         if journal is None:
             return f"stopped after {done} images; nothing was written"
@@ -269,7 +269,7 @@ class ScoringRun:
         if self._tuned is not None:
             command += f" --threads {self._settings.threads} --batch {self._settings.batch}"
             command += " in place of --tune"
-        return f"stopped after {done} images, which are kept; {command} goes on"
+        return f"stopped after {done} images, which are kept; {command} continues"
 
     def _result(self, rows: tuple[Row, ...]) -> ScoreResult:
         seconds = time.perf_counter() - self._started

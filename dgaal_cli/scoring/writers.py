@@ -1,4 +1,4 @@
-"""The score table as CSV, JSONL or Parquet: one row function and one writer a suffix."""
+"""Write the score table as CSV, JSONL or Parquet; the suffix selects the writer."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from dgaal_cli.errors import MissingExtraError, UsageError
 from dgaal_cli.escaping import cells, show, spell
-from dgaal_cli.scoring.numerals import numeral, numerals
+from dgaal_cli.scoring.float_text import format_float, format_floats
 from dgaal_cli.scoring.rows import COLUMNS, Row, Rows
 
 Record = dict[str, int | float | str | None]
@@ -20,11 +20,11 @@ _PARQUET_ROWS = 8_192
 
 
 def table_writer(path: Path) -> WriteTable:
-    """Choose the writer for a file by its suffix.
+    """Return the writer for a file by its suffix.
 
     Raises:
         UsageError: The suffix is none of ``.csv``, ``.jsonl``, ``.parquet``.
-        MissingExtraError: Parquet without pyarrow.
+        MissingExtraError: Parquet is requested and pyarrow is not installed.
     """
     writer = _WRITERS.get(path.suffix.lower())
     if writer is None:
@@ -38,7 +38,7 @@ def table_writer(path: Path) -> WriteTable:
 
 
 def require_pyarrow(what: str) -> None:
-    """Fail early, with the line that installs it, where pyarrow is missing."""
+    """Raise ``MissingExtraError``, with the install command, if pyarrow is missing."""
     from importlib.util import find_spec
 
     if find_spec("pyarrow") is None:
@@ -46,7 +46,7 @@ def require_pyarrow(what: str) -> None:
 
 
 def write_csv(stream: BinaryIO, blocks: Iterable[Rows]) -> None:
-    """Write UTF-8 CSV with a header; texts are what ``harmless.cell`` makes of them."""
+    """Write UTF-8 CSV with a header; texts are escaped by ``escaping.cells``."""
     text = io.TextIOWrapper(stream, "utf-8", newline="", write_through=False)
     try:
         table = csv.writer(text, lineterminator="\n")
@@ -55,24 +55,24 @@ def write_csv(stream: BinaryIO, blocks: Iterable[Rows]) -> None:
         for rows in blocks:
             names = [list(cells(of)) for of in (rows.ids, rows.paths, rows.predicted, rows.errors)]
             lines = zip(*_csv_columns(rows, rank, *names), strict=True)
-            if _is_plain(names):  # what csv.writer would write, in half the time
+            if _is_plain(names):  # as csv.writer, in half the time
                 text.write("".join([f"{line}\n" for line in map(",".join, lines)]))
             else:
                 table.writerows(lines)
             rank += len(rows)
         text.flush()
     finally:
-        text.detach()  # the stream is the caller's to close
+        text.detach()  # the caller closes the stream
 
 
 def write_jsonl(stream: BinaryIO, blocks: Iterable[Rows]) -> None:
-    r"""Write one JSON object a line: lossless; bytes that are no UTF-8 stand as ``\udcNN``."""
+    r"""Write one JSON object per line, lossless; non-UTF-8 bytes are written as ``\udcNN``."""
     for record in records(chain.from_iterable(blocks)):
         stream.write(json.dumps(record, ensure_ascii=True, allow_nan=False).encode() + b"\n")
 
 
 def write_parquet(stream: BinaryIO, blocks: Iterable[Rows]) -> None:
-    """Write Parquet: rank int64, numbers float32, texts as ``harmless.spell`` writes them."""
+    """Write Parquet: rank int64, numbers float32, texts escaped by ``escaping.spell``."""
     import importlib
 
     arrow: Any = importlib.import_module("pyarrow")
@@ -94,14 +94,14 @@ def write_parquet(stream: BinaryIO, blocks: Iterable[Rows]) -> None:
 
 
 def records(rows: Iterable[Row]) -> Iterator[Record]:
-    """Turn ranked rows into one mapping each, keyed by the table's columns."""
+    """Yield one mapping per ranked row, keyed by the table's columns."""
     for rank, row in enumerate(rows, start=1):
         is_ok = not row.is_unreadable
         yield {
             "rank": rank if is_ok else None,
             "id": row.id,
             "path": row.path,
-            "score": float(numeral(row.score)) if is_ok else None,
+            "score": float(format_float(row.score)) if is_ok else None,
             "p_unlabeled": _shortest(row.p_unlabeled),
             "predicted": row.predicted or None,
             "confidence": _shortest(row.confidence),
@@ -111,29 +111,29 @@ def records(rows: Iterable[Row]) -> Iterator[Record]:
 
 
 def _is_plain(columns: list[list[str]]) -> bool:
-    """Tell whether no cell needs quotes."""
+    """Return whether no cell needs quotes."""
     return not any(mark in text for text in map("".join, columns) for mark in ',"\r\n')
 
 
 def _csv_columns(
     rows: Rows, rank: int, ids: list[str], paths: list[str], predicted: list[str], errors: list[str]
 ) -> Iterator[Iterable[str]]:
-    """Give the columns' cells; the first row has this rank, and unreadable ones stand last."""
+    """Yield the cells of each column; ``rank`` is the first row's, unreadable rows are last."""
     count = len(rows) - int(rows.is_unreadable.sum())
     left = [""] * (len(rows) - count)
     yield chain(map(str, range(rank, rank + count)), left)
     yield ids
     yield paths
-    yield chain(numerals(rows.scores[:count]), left)
-    yield numerals(rows.p_unlabeled)
+    yield chain(format_floats(rows.scores[:count]), left)
+    yield format_floats(rows.p_unlabeled)
     yield predicted
-    yield numerals(rows.confidence)
+    yield format_floats(rows.confidence)
     yield chain(repeat("ok", count), repeat("unreadable", len(left)))
     yield errors
 
 
 def _shortest(value: float | None) -> float | None:
-    return None if value is None else float(numeral(value))
+    return None if value is None else float(format_float(value))
 
 
 _WRITERS: dict[str, WriteTable] = {

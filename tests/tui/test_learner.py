@@ -12,7 +12,7 @@ from simulated_operator import label_everything
 from dgaal_cli.labeling.annotators import new_op_id
 from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.labeling.view import Press
-from dgaal_cli.scoring.outlook import NAME, Outlook
+from dgaal_cli.scoring.prediction_file import FILE_NAME, PoolPredictions
 from dgaal_cli.store.open import open_store
 from exporters import seal
 from exporters.embedded import embed
@@ -27,7 +27,7 @@ def truth_of(number: int) -> int:
 
 @pytest.fixture
 def learned(make_workspace):
-    """A workspace that asks all images, and an outlook whose prior is often wrong."""
+    """A workspace that asks all images, and predictions whose prior is often wrong."""
 
     def make(*, number: int = 0, is_current: bool = True):
         names = [f"{i:03d}.png" for i in range(COUNT)]
@@ -47,7 +47,7 @@ def learned(make_workspace):
         data = seal.seal(embed(b"\x08\x08", manifest, "onnx"), "onnx")
         workspace.artifacts_path.mkdir()
         (workspace.artifacts_path / "sampler.onnx").write_bytes(data)
-        Outlook(
+        PoolPredictions(
             items=items,
             scores=rng.random(COUNT).astype(np.float32),
             probabilities=prior,
@@ -55,7 +55,7 @@ def learned(make_workspace):
             class_uids=uids,
             sampler_sha=hashlib.sha256(data if is_current else b"other").hexdigest(),
             round=number,
-        ).save(workspace.cache_path / NAME)
+        ).save(workspace.cache_path / FILE_NAME)
         return workspace
 
     return make
@@ -186,7 +186,7 @@ def test_review_differs_from_what_the_task_model_says_today(learned, open_it):
         view = say(session, view, right[view.image.sample_id])
     assert {given.model_says for given in session.review()} == {view.classes[0].uid}  # the query's
     session.load_learner()
-    prior = session._round.learner.guesses._outlook.probabilities.argmax(axis=1)
+    prior = session._round.learner.guesses._predictions.probabilities.argmax(axis=1)
     said = {given.sample_id: given for given in session.review()}
     for name, given in said.items():
         column = prior[int(name[:3])]
@@ -229,17 +229,17 @@ def test_more_images_can_be_asked_while_the_next_round_trains(learned, open_it, 
         query = store.last_query()
         few = dataclasses.replace(query, round=1, entries=query.entries[:30])
         store.save_query(few)
-    workspace_outlook = workspace.cache_path / NAME
+    prediction_path = workspace.cache_path / FILE_NAME
     session = open_it(workspace)
-    from dgaal_cli.scoring.outlook import load_outlook
+    from dgaal_cli.scoring.prediction_file import load_pool_predictions
 
-    outlook = load_outlook(workspace_outlook)
+    predictions = load_pool_predictions(prediction_path)
     manifest = fake_sampler.manifest(classes=tuple(CLASSES))
-    manifest = dataclasses.replace(manifest, class_uids=outlook.class_uids, round=1)
+    manifest = dataclasses.replace(manifest, class_uids=predictions.class_uids, round=1)
     data = seal.seal(embed(b"\x08\x08", manifest, "onnx"), "onnx")
     (workspace.artifacts_path / "sampler.onnx").write_bytes(data)
     digest = hashlib.sha256(data).hexdigest()
-    dataclasses.replace(outlook, round=1, sampler_sha=digest).save(workspace_outlook)
+    dataclasses.replace(predictions, round=1, sampler_sha=digest).save(prediction_path)
     view = session.load_learner()
     assert view.learner == "on"
     right = truth(view)

@@ -71,7 +71,7 @@ def test_one_of_many_copies_is_the_best_of_them() -> None:
 
 
 def test_memory_holds_candidates_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dgaal_cli.scoring.diverse.HELD", 100)
+    monkeypatch.setattr("dgaal_cli.scoring.diverse.MIN_KEPT", 100)
     ranking = DiverseRanking(2)
     for number in range(5_000):
         ranking.add(Rows.of([row(number, float(number))]), np.zeros((1, 3), np.float32))

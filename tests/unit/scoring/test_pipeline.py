@@ -94,7 +94,7 @@ def test_features_are_those_of_the_readable_images() -> None:
 
 
 def test_a_score_that_is_no_number_stops_the_run() -> None:
-    with pytest.raises(ArtifactError, match="gives 0 the score nan"):
+    with pytest.raises(ArtifactError, match="the score nan for 0, which cannot be ranked"):
         rows(POOL, FakeSampler(is_broken=True))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgaal_cli.scoring.outlook import Outlook, load_outlook
+from dgaal_cli.scoring.prediction_file import PoolPredictions, load_pool_predictions
 from dgaal_cli.scoring.quick_learner import QuickLearner, margins
 
 
@@ -100,7 +100,7 @@ def test_margins_are_the_gap_of_the_two_best():
     assert margins(np.ones((2, 1))).tolist() == [1.0, 1.0]
 
 
-def outlook(**changes) -> Outlook:
+def predictions(**changes) -> PoolPredictions:
     values = {
         "items": np.array([1, 4, 9]),
         "scores": np.array([0.1, 0.2, 0.3], np.float32),
@@ -110,13 +110,13 @@ def outlook(**changes) -> Outlook:
         "sampler_sha": "00",
         "round": 2,
     }
-    return Outlook(**{**values, **changes})
+    return PoolPredictions(**{**values, **changes})
 
 
-def test_an_outlook_comes_back_as_it_was_saved(tmp_path):
+def test_saved_predictions_load_unchanged(tmp_path):
     path = tmp_path / "cache" / "outlook.npz"
-    outlook().save(path)
-    again = load_outlook(path)
+    predictions().save(path)
+    again = load_pool_predictions(path)
     assert again is not None
     assert (again.class_uids, again.sampler_sha, again.round) == (("a", "b"), "00", 2)
     np.testing.assert_array_equal(again.features, np.ones((3, 5)))
@@ -132,24 +132,24 @@ def test_an_outlook_comes_back_as_it_was_saved(tmp_path):
         {"class_uids": ("a",)},
     ],
 )
-def test_an_outlook_that_contradicts_itself_is_no_outlook(tmp_path, changes):
+def test_contradictory_predictions_are_not_loaded(tmp_path, changes):
     path = tmp_path / "outlook.npz"
-    outlook(**changes).save(path)
-    assert load_outlook(path) is None
+    predictions(**changes).save(path)
+    assert load_pool_predictions(path) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"\x93NUMPY"])
-def test_a_damaged_outlook_is_no_outlook(tmp_path, content):
+def test_a_damaged_prediction_file_is_not_loaded(tmp_path, content):
     path = tmp_path / "outlook.npz"
     path.write_bytes(content)
-    assert load_outlook(path) is None
-    assert load_outlook(tmp_path / "none.npz") is None
+    assert load_pool_predictions(path) is None
+    assert load_pool_predictions(tmp_path / "none.npz") is None
 
 
-def test_every_cut_of_the_file_is_no_outlook(tmp_path):
+def test_a_truncated_prediction_file_is_not_loaded(tmp_path):
     path = tmp_path / "outlook.npz"
-    outlook().save(path)
+    predictions().save(path)
     data = path.read_bytes()
     for size in range(0, len(data), 97):
         path.write_bytes(data[:size])
-        assert load_outlook(path) is None
+        assert load_pool_predictions(path) is None

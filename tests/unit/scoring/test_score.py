@@ -272,7 +272,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(
     output = pool.parent / "scores.csv"
     plain = engine.run
     monkeypatch.setattr(engine, "run", Stopper(engine, after))
-    with interruption.listening(), pytest.raises(InterruptedRunError, match="--resume goes on"):
+    with interruption.listening(), pytest.raises(InterruptedRunError, match="--resume continues"):
         run(pool, output, features=pool.parent / "f.npz")
     monkeypatch.setattr(engine, "run", plain)
     assert not output.exists()
@@ -308,7 +308,7 @@ def test_a_new_run_tells_of_the_stopped_one_that_it_discards(
     messages = [event.message for event in told if isinstance(event, Warned)]
     # --resume could not have gone on with other batches.
     assert len(messages) == (batch == 4)
-    assert all(re.search(r"had scored \d+ images.*--resume keeps them", m) for m in messages)
+    assert all(re.search(r"discarded \(\d+ images\); --resume keeps them", m) for m in messages)
 
 
 @pytest.fixture
@@ -375,13 +375,13 @@ def test_another_run_s_journal_is_not_used(
 ) -> None:
     journal = Journal(pool.parent / "s.csv", identity)
     assert recovered(journal, pool) == 0
-    assert journal.other == other
+    assert journal.mismatch == other
 
 
 def test_why_a_journal_of_the_same_run_is_not_used_is_told(pool: Path, journal: Journal) -> None:
     (pool / "000.png").write_bytes(png(200) + b"x")
     assert recovered(journal, pool) == 0
-    assert journal.other == "other images at its start"
+    assert journal.mismatch == "other images at its start"
 
 
 def test_two_runs_for_one_table_are_refused(pool: Path) -> None:
@@ -431,7 +431,7 @@ def test_what_a_failed_run_has_scored_is_kept_for_resume(
             patched.setattr(workflow, "table_writer", lambda _: lambda *_: full(None))
         with pytest.raises(StorageError, match="no room") as caught:
             run(pool, output)
-    assert _told("no room", caught.value) == "no room; what was scored so far is kept for --resume"
+    assert _told("no room", caught.value) == "no room; the results so far are kept for --resume"
     assert sorted(path.name for path in pool.parent.iterdir()) == [
         ".scores.csv.dgaal-score",
         "pool",
@@ -475,7 +475,7 @@ def test_a_resumption_that_begins_again_says_why(
         emit=told.append,
     )
     assert result.resumed == 0
-    sentence = "--resume begins again, for the stopped run had --batch 4"
+    sentence = "--resume starts from scratch: the stopped run had --batch 4"
     assert told[0] == Warned(message=sentence)
 
 
@@ -511,7 +511,7 @@ def test_a_contact_sheet_replaces_an_earlier_one_and_no_other_image(pool: Path) 
     run(pool, output, contact_sheet=4)
     assert sheet.read_bytes() != first
     sheet.write_bytes(png(1))
-    with pytest.raises(UsageError, match=r"would replace .*scores\.png, which dgaal did not draw"):
+    with pytest.raises(UsageError, match=r"would replace .*scores\.png, which dgaal did not write"):
         run(pool, output, contact_sheet=3)
     assert sheet.read_bytes() == png(1)
     run(pool, output)
@@ -584,12 +584,12 @@ def test_files_of_a_folder_are_counted_ahead_so_that_the_time_left_is_known(
         (None, {"top": 0}, "--top is 0"),
         (None, {"batch": -1}, "--batch is -1"),
         (None, {"threads": 5000}, "--threads is 5000; it must be at most 1024"),
-        (None, {"diverse": True}, "--diverse chooses among the best"),
-        ("s.csv", {"tune": True, "resume": True}, "--tune may settle"),
+        (None, {"diverse": True}, "--diverse selects among the best"),
+        ("s.csv", {"tune": True, "resume": True}, "--tune may choose"),
         (None, {"resume": True}, "--resume needs a table"),
         (None, {"contact_sheet": 4}, "--contact-sheet needs a table"),
         ("scores.txt", {}, "cannot write a score table as scores.txt"),
-        ("missing/scores.csv", {}, "there is no folder"),
+        ("missing/scores.csv", {}, "does not exist; create it first"),
         ("pool", {}, "cannot write a score table"),
     ],
 )

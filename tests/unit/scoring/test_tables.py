@@ -16,7 +16,7 @@ from dgaal_cli.errors import MissingExtraError, StorageError, UsageError
 from dgaal_cli.escaping import cell, show, uncell, unspell
 from dgaal_cli.ids import SampleId
 from dgaal_cli.scoring import ranking as ranking_module
-from dgaal_cli.scoring.numerals import numeral, numerals
+from dgaal_cli.scoring.float_text import format_float, format_floats
 from dgaal_cli.scoring.ranking import (
     BestThenUnreadable,
     FullRanking,
@@ -153,16 +153,16 @@ def test_packed_rows_keep_every_name_and_bit() -> None:
 @given(st.lists(st.floats(width=32, allow_nan=False)))
 @example([0.0, -0.0, 1e-4, 9.9999e-5, 1e6, 999999.94, -1e-4, 0.001, 1000.0, 16777216.0, 0.1])
 def test_many_numbers_are_written_as_each_alone(values: list[float]) -> None:
-    assert numerals(np.array(values, np.float32)) == [numeral(value) for value in values]
+    assert format_floats(np.array(values, np.float32)) == [format_float(v) for v in values]
 
 
 def test_numbers_between_powers_of_ten_keep_their_bits_and_are_short() -> None:
     bits = np.random.default_rng(0).integers(0x38000000, 0x4A000000, 20_000, np.uint32)
     values = np.concatenate([bits.view(np.float32), np.arange(-50, 50, dtype=np.float32) / 8])
-    texts = numerals(values)
+    texts = format_floats(values)
     np.testing.assert_array_equal(np.array(texts, np.float64).astype(np.float32), values)
-    assert texts == [numeral(value) for value in values]
-    assert numerals(np.array([np.nan, 0.5], np.float32)) == ["", "0.5"]
+    assert texts == [format_float(value) for value in values]
+    assert format_floats(np.array([np.nan, 0.5], np.float32)) == ["", "0.5"]
 
 
 @given(st.text() | st.binary().map(os.fsdecode) | st.sampled_from(ODD_NAMES))

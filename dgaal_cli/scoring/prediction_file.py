@@ -1,4 +1,4 @@
-"""What the exported sampler sees in every image of the workspace, kept in one file."""
+"""The exported sampler's outputs for all images of a workspace, saved in one file."""
 
 import io
 from dataclasses import dataclass
@@ -9,34 +9,34 @@ from numpy.typing import NDArray
 
 from dgaal_cli import atomic
 
-NAME = "outlook.npz"
+FILE_NAME = "outlook.npz"
 _NAMES = ("items", "scores", "probabilities", "features", "class_uids", "sampler_sha", "round")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
-    """Scores, guesses and features of one sampler, by row."""
+class PoolPredictions:
+    """Scores, class probabilities and features of one sampler, by row."""
 
     items: NDArray[np.int64]
     """(N,) item numbers, ascending."""
     scores: NDArray[np.float32]
     """(N,), higher = ask first."""
     probabilities: NDArray[np.float32]
-    """(N, K) of the task model."""
+    """(N, K), of the task model."""
     features: NDArray[np.float32]
     """(N, Z)."""
     class_uids: tuple[str, ...]
-    """Of the K columns."""
+    """Classes of the K columns."""
     sampler_sha: str
-    """Of the artifact's file, in hex."""
+    """SHA-256 of the artifact's file, in hex."""
     round: int
-    """That the sampler was trained in."""
+    """Round in which the sampler was trained."""
 
     def save(self, path: Path) -> None:
-        """Write the file whole or not at all.
+        """Write the file atomically.
 
         Raises:
-            StorageError: The disk is full or the folder not writable.
+            StorageError: The disk is full, or the folder is not writable.
         """
         buffer = io.BytesIO()
         np.savez(
@@ -53,12 +53,12 @@ class Outlook:
         atomic.write_bytes(path, buffer.getvalue())
 
 
-def load_outlook(path: Path) -> Outlook | None:
-    """Read the file; None if it is missing or damaged, for it can be made again."""
+def load_pool_predictions(path: Path) -> PoolPredictions | None:
+    """Read the file; None if it is missing or damaged, because it can be computed again."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             found = {name: file[name] for name in _NAMES}
-        outlook = Outlook(
+        predictions = PoolPredictions(
             items=found["items"].astype(np.int64, casting="safe"),
             scores=found["scores"].astype(np.float32),
             probabilities=found["probabilities"].astype(np.float32),
@@ -67,13 +67,13 @@ def load_outlook(path: Path) -> Outlook | None:
             sampler_sha=str(found["sampler_sha"]),
             round=int(found["round"]),
         )
-    except Exception:  # noqa: BLE001 - zipfile and numpy raise a dozen types at damaged bytes
+    except Exception:  # noqa: BLE001 - zipfile and numpy raise many types on damaged bytes
         return None
-    count = len(outlook.items)
-    shapes = (outlook.scores.shape, outlook.probabilities.shape, outlook.features.shape)
-    columns = len(outlook.class_uids)
-    wanted = ((count,), (count, columns), (count, *outlook.features.shape[1:]))
-    is_whole = shapes == wanted and outlook.features.ndim == 2
-    is_whole = is_whole and bool(np.all(np.diff(outlook.items) > 0))
-    arrays = (outlook.scores, outlook.probabilities, outlook.features)
-    return outlook if is_whole and all(np.isfinite(a).all() for a in arrays) else None
+    count = len(predictions.items)
+    shapes = (predictions.scores.shape, predictions.probabilities.shape, predictions.features.shape)
+    columns = len(predictions.class_uids)
+    expected = ((count,), (count, columns), (count, *predictions.features.shape[1:]))
+    is_valid = shapes == expected and predictions.features.ndim == 2
+    is_valid = is_valid and bool(np.all(np.diff(predictions.items) > 0))
+    arrays = (predictions.scores, predictions.probabilities, predictions.features)
+    return predictions if is_valid and all(np.isfinite(a).all() for a in arrays) else None
