@@ -1,11 +1,13 @@
 """Adversarial active learning for images, from the terminal.
 
-The Python API is the workflows, loaded when first used::
+The Python API has a function for every command, loaded when first used::
 
     import dgaal_cli as dgaal
 
     workspace = dgaal.open_workspace("work")
     dgaal.train(workspace, dgaal.configuration(workspace))
+
+Each returns a result and prints nothing; ``dgaal.labels`` holds those of ``dgaal labels``.
 """
 
 from importlib import import_module
@@ -20,20 +22,44 @@ _API = {
     "InitRequest": "dgaal_cli.api.init:InitRequest",
     "train": "dgaal_cli.api.train:train",
     "query": "dgaal_cli.api.query:query",
+    "label": "dgaal_cli.api.label:label",
+    "Press": "dgaal_cli.labeling.view:Press",
     "export": "dgaal_cli.api.export:export",
     "score": "dgaal_cli.api.score:score",
+    "ScoreOptions": "dgaal_cli.api.score:ScoreOptions",
+    "generate": "dgaal_cli.api.generate:generate",
+    "GenerateOptions": "dgaal_cli.api.generate:GenerateOptions",
+    "simulate": "dgaal_cli.api.simulate:simulate",
+    "Plan": "dgaal_cli.api.simulate:Plan",
+    "report": "dgaal_cli.api.report:report",
+    "report_simulation": "dgaal_cli.api.report:report_simulation",
     "status": "dgaal_cli.api.status:status",
+    "doctor": "dgaal_cli.api.doctor:doctor",
+    "demo": "dgaal_cli.api.demo:demo",
+    "labels": "dgaal_cli.api.labels:",
 }
-"""Public name to ``module:object``; importing the package imports none of them."""
+"""Public name to ``module:object``, or to a module; importing the package imports none of them."""
 
 if TYPE_CHECKING:
+    from dgaal_cli.api import labels as labels
+    from dgaal_cli.api.demo import demo as demo
+    from dgaal_cli.api.doctor import doctor as doctor
     from dgaal_cli.api.export import export as export
+    from dgaal_cli.api.generate import GenerateOptions as GenerateOptions
+    from dgaal_cli.api.generate import generate as generate
     from dgaal_cli.api.init import InitRequest as InitRequest
     from dgaal_cli.api.init import init as init
+    from dgaal_cli.api.label import label as label
     from dgaal_cli.api.query import query as query
+    from dgaal_cli.api.report import report as report
+    from dgaal_cli.api.report import report_simulation as report_simulation
+    from dgaal_cli.api.score import ScoreOptions as ScoreOptions
     from dgaal_cli.api.score import score as score
+    from dgaal_cli.api.simulate import Plan as Plan
+    from dgaal_cli.api.simulate import simulate as simulate
     from dgaal_cli.api.status import status as status
     from dgaal_cli.api.train import train as train
+    from dgaal_cli.labeling.view import Press as Press
     from dgaal_cli.methods.configuration import configuration as configuration
     from dgaal_cli.workspace import open_workspace as open_workspace
 
@@ -42,7 +68,8 @@ def __getattr__(name: str) -> Any:  # PEP 562
     if name not in _API:
         raise AttributeError(f"module 'dgaal_cli' has no attribute {name!r}")
     module, _, attribute = _API[name].partition(":")
-    return getattr(import_module(module), attribute)
+    loaded = import_module(module)
+    return getattr(loaded, attribute) if attribute else loaded
 
 
 def __dir__() -> list[str]:

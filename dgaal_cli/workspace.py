@@ -103,7 +103,10 @@ def find_workspace(start: Path, *, is_named: bool = False) -> Workspace:
 
 
 def open_workspace(folder: str | Path) -> Workspace:
-    """Return the workspace at ``folder``; for notebooks and scripts.
+    """Return the workspace at a folder; for notebooks and scripts.
+
+    Args:
+        folder: Where ``dgaal.toml`` lies.
 
     Raises:
         UsageError: There is none.

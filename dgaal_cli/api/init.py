@@ -66,6 +66,10 @@ class InitResult:
 def init(request: InitRequest, *, on_progress: Callable[[int], None] | None = None) -> InitResult:
     """Survey the pool, then write the store and, last, ``dgaal.toml``.
 
+    Args:
+        request: Where, of which pool, with which classes and preset.
+        on_progress: Hears how many images have been surveyed.
+
     Raises:
         UsageError: There is a workspace already, or a name is unknown.
         InputDataError: The pool is missing, empty or unreadable.

@@ -1,4 +1,4 @@
-"""Labels out and in, their history, and the care of the store that holds them."""
+"""Labels out and in, their history and classes, disputes, and the care of the store."""
 
 import contextlib
 import io
@@ -17,7 +17,14 @@ from dgaal_cli.data.sources import Entry, FileBytes, Source, open_source
 from dgaal_cli.errors import InputDataError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
-from dgaal_cli.labeling.disputes import disputed
+from dgaal_cli.labeling.class_list import (
+    add_class,
+    class_list,
+    order_classes,
+    remove_class,
+    rename_class,
+)
+from dgaal_cli.labeling.disputes import adjudicate, disputed, disputes
 from dgaal_cli.store.exchange.base import ExportJob, FileFormat, Link
 from dgaal_cli.store.exchange.folders import assembling
 from dgaal_cli.store.exchange.registry import guess_format, load_format
@@ -25,6 +32,28 @@ from dgaal_cli.store.exchange.resolve import resolve
 from dgaal_cli.store.open import open_store, store_location
 from dgaal_cli.store.records import Counts, EventRecord, Restored
 from dgaal_cli.workspace import Workspace
+
+__all__ = [
+    "ExportedLabels",
+    "ImportedLabels",
+    "LabelStats",
+    "Restored",
+    "StoreCheck",
+    "add_class",
+    "adjudicate",
+    "backup",
+    "check",
+    "class_list",
+    "disputes",
+    "export_labels",
+    "import_labels",
+    "label_log",
+    "label_stats",
+    "order_classes",
+    "remove_class",
+    "rename_class",
+    "restore",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +82,7 @@ class ImportedLabels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelStats:
-    """The labels of now in numbers."""
+    """The current labels in numbers."""
 
     counts: Counts
     by_class: tuple[tuple[str, int], ...]

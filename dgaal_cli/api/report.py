@@ -51,9 +51,7 @@ class ReportResult:
     """What could not be drawn, and why."""
 
 
-def report_workspace(
-    workspace: Workspace, config: Config, *, folder: Path | None = None
-) -> ReportResult:
+def report(workspace: Workspace, config: Config, *, folder: Path | None = None) -> ReportResult:
     """Draw curve, confusion, queries and health of a workspace's rounds.
 
     Args:

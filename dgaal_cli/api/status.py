@@ -39,7 +39,12 @@ class Status:
 
 
 def status(workspace: Workspace, config: Config) -> Status:
-    """Read the workspace; changes nothing."""
+    """Read where a workspace stands; changes nothing.
+
+    Args:
+        workspace: Where.
+        config: Of it.
+    """
     location = store_location(workspace.store_path)
     with location.open(read_only=True) as store:
         state = round_state(workspace, store)

@@ -24,9 +24,9 @@ def report(
     if simulation is None:
         workspace, config = context.workspace(), context.config()
         with needing("train", command="dgaal report"):
-            from dgaal_cli.api.report import report_workspace
+            from dgaal_cli.api.report import report
 
-            result = report_workspace(workspace, config, folder=output)
+            result = report(workspace, config, folder=output)
     else:
         with needing("train", command="dgaal report"):
             from dgaal_cli.api.report import report_simulation

@@ -7,7 +7,6 @@ import pytest
 from dgaal_cli.errors import StorageError
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.store.open import open_store
-from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.sqlite.store import SqliteStore
 from dgaal_cli.tui.bridge import QueryImage
 from dgaal_cli.tui.grid import CANNOT_TELL, GUESS, WRONG, GridMemory, GridModel
@@ -315,7 +314,7 @@ async def test_a_page_is_called_saved_only_after_commit(terminal, monkeypatch):
             may_end.wait(60)
             return real(self, given, **kwargs)
 
-        monkeypatch.setattr(Store, "submit_many", slow)
+        monkeypatch.setattr(SqliteStore, "submit_many", slow)
         try:
             await press(t, grid, "space", "enter")
             status = grid.query_one("#status", Rows)
@@ -347,7 +346,7 @@ async def test_a_page_that_cannot_be_saved_stays_and_is_stored_once(terminal, mo
                 raise StorageError("the disk is full")
             return real(self, given, **kwargs)
 
-        monkeypatch.setattr(Store, "submit_many", full)
+        monkeypatch.setattr(SqliteStore, "submit_many", full)
         await press(t, grid, "enter")
         await t.until(lambda: isinstance(t.app.screen, UnsavedDialog))
         assert "a page of 6 answers" in t.dialog()

@@ -4,7 +4,7 @@ from label_terminal import Terminal
 
 from dgaal_cli.errors import StorageError
 from dgaal_cli.store.open import open_store
-from dgaal_cli.store.protocol import Store
+from dgaal_cli.store.sqlite.store import SqliteStore
 from dgaal_cli.tui.screens.dialogs import UnsavedDialog
 from dgaal_cli.tui.screens.review import ReviewScreen
 from dgaal_cli.tui.widgets.rows import Rows
@@ -111,7 +111,7 @@ async def test_review_keeps_an_unsaved_change_on_the_screen(terminal, monkeypatc
             raise StorageError("the disk is full")
 
         with monkeypatch.context() as patched:
-            patched.setattr(Store, "submit", full)
+            patched.setattr(SqliteStore, "submit", full)
             t.clock.now += 1
             await t.pilot.press("4")
             await t.until(lambda: isinstance(t.app.screen, UnsavedDialog))

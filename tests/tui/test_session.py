@@ -11,8 +11,8 @@ from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.labeling.view import LabelView, Press
 from dgaal_cli.rounds.learning_curve import learning_curve
 from dgaal_cli.store.open import open_store
-from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Query, QueryEntry
+from dgaal_cli.store.sqlite.store import SqliteStore
 
 
 @pytest.fixture
@@ -230,14 +230,14 @@ def failing_once(monkeypatch):
     """Let a method of the store do its work, COMMIT and all, and then fail, once."""
 
     def arm(name):
-        work = getattr(Store, name)
+        work = getattr(SqliteStore, name)
 
         def fail(self, *args, **kwargs):
-            monkeypatch.setattr(Store, name, work)
+            monkeypatch.setattr(SqliteStore, name, work)
             work(self, *args, **kwargs)
             raise BusyError("held by process 1")
 
-        monkeypatch.setattr(Store, name, fail)
+        monkeypatch.setattr(SqliteStore, name, fail)
 
     return arm
 
@@ -403,7 +403,7 @@ def test_a_failing_store_raises_and_the_same_press_goes_through_later(open_it, m
         raise StorageError("the disk is full")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Store, "submit", full)
+        patched.setattr(SqliteStore, "submit", full)
         with pytest.raises(StorageError):
             session.answer(once)
     assert sample(session.view()) == "000.png"

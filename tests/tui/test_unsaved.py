@@ -6,7 +6,6 @@ import pytest
 from label_terminal import Terminal
 
 from dgaal_cli.errors import StorageError
-from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.sqlite.store import SqliteStore
 from dgaal_cli.tui.screens.dialogs import UnsavedDialog
 from dgaal_cli.tui.screens.grid import GridScreen
@@ -21,7 +20,7 @@ class FullDisk:
         self.may_end = threading.Event()
         self.tries = 0
         for name in ("submit", "submit_many"):
-            monkeypatch.setattr(Store, name, self._around(getattr(Store, name)))
+            monkeypatch.setattr(SqliteStore, name, self._around(getattr(SqliteStore, name)))
 
     def _around(self, real):
         def write(store, given, **kwargs):
@@ -100,7 +99,7 @@ async def test_a_failed_save_keeps_the_answer_blocks_and_retries(terminal, monke
                 raise StorageError("the disk is full")
             return real(self, answer, **kwargs)
 
-        monkeypatch.setattr(Store, "submit", full)
+        monkeypatch.setattr(SqliteStore, "submit", full)
         t.clock.now += 1
         await t.pilot.press("3")
         await t.until(lambda: isinstance(t.app.screen, UnsavedDialog), "for the dialog")

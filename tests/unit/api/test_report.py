@@ -9,7 +9,7 @@ from small_simulations import CONFIG, images, small_plan, write_pool
 
 from dgaal_cli.api.init import InitRequest, init
 from dgaal_cli.api.query import query
-from dgaal_cli.api.report import report_simulation, report_workspace
+from dgaal_cli.api.report import report, report_simulation
 from dgaal_cli.api.simulate import simulate
 from dgaal_cli.api.train import train
 from dgaal_cli.config.load import build_config
@@ -102,7 +102,7 @@ def test_a_folder_that_is_no_simulation_is_refused(tmp_path):
 
 def test_a_workspace_gets_its_round_query_and_health(trained):
     workspace, config = trained
-    result = report_workspace(workspace, config)
+    result = report(workspace, config)
     assert result.page == workspace.root / "report" / "index.html"
     assert result.notes == ()
     assert {"confusion.png", "health.png", "query-000.png", "losses.png"} <= pictures_of(result)
@@ -118,7 +118,7 @@ def test_an_image_that_is_gone_costs_its_place_on_the_sheet_only(trained):
     path = workspace.root.parent / "pool" / asked.split(",")[1]
     aside = path.rename(path.with_suffix(".aside"))
     try:
-        result = report_workspace(workspace, config)
+        result = report(workspace, config)
     finally:
         aside.rename(path)
     assert "query-000.png" in pictures_of(result)
@@ -129,4 +129,4 @@ def test_a_workspace_without_a_trained_round_is_told_what_comes_first(tmp_path):
     write_pool(tmp_path / "pool.npz")
     made = init(InitRequest(root=tmp_path / "w", pool="pool.npz", base=tmp_path))
     with pytest.raises(UsageError, match="nothing is trained"):
-        report_workspace(made.workspace, made.config)
+        report(made.workspace, made.config)
