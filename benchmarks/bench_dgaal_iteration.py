@@ -1,6 +1,6 @@
 """One DGAAL pretraining iteration against the plain loop, in CPU seconds, variants interleaved.
 
-Run ``OMP_NUM_THREADS=1 PYTHONPATH=tests/support python benchmarks/bench_dgaal_iteration.py``.
+Run ``OMP_NUM_THREADS=1 python benchmarks/bench_dgaal_iteration.py``.
 The plain loop (``tests/support/plain_games.py``) gives every player forward passes of its own and
 plain Adam; it computes the same update (``tests/unit/training/test_adversarial.py``, float64, 1e-12
 relative) on networks in torch's own memory order, where ours lie channels last. Both run the same
@@ -12,11 +12,16 @@ import argparse
 import copy
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+
 from plain_games import plain_iteration
 
 from dgaal_cli.config.load import build_config
