@@ -30,22 +30,32 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
+class Learned(dict[str, tuple]):
+    """Methods trained once on the same data, at the first use of each, with their phases."""
+
+    def __init__(self, factory: pytest.TempPathFactory) -> None:
+        super().__init__()
+        self._factory = factory
+        self._data = small_data()
+
+    def __missing__(self, name: str) -> tuple:
+        method = build(small_config(name))
+        phases = [*method.learn(self._data), *method.adapt(self._data)]
+        runner(method, phases, self._factory.mktemp(name)).run(phases)
+        self[name] = method, phases, self._data
+        return self[name]
+
+
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory):
-    """Each method trained once on the same data, with the phases that it went through."""
-    data = small_data()
-    found = {}
-    for name in METHODS:
-        method = build(small_config(name))
-        phases = [*method.learn(data), *method.adapt(data)]
-        runner(method, phases, tmp_path_factory.mktemp(name)).run(phases)
-        found[name] = method, phases, data
-    return found
+    return Learned(tmp_path_factory)
 
 
-@pytest.fixture(scope="module")
-def rounds(learned):
-    return {name: (method, data) for name, (method, _, data) in learned.items()}
+@pytest.fixture
+def rounds(name, learned):
+    """The method that a test's parameter names, with its data."""
+    method, _, data = learned[name]
+    return {name: (method, data)}
 
 
 @EVERY

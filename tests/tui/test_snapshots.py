@@ -32,6 +32,7 @@ FOLDER = Path(__file__).with_name("snapshots")
 RECORDED_WITH = "8.2"
 """Textual's version; another one may place a border or a footer otherwise."""
 SIZES = [(60, 20), (80, 24), (120, 40), (200, 50)]
+USUAL = SIZES[1]
 
 
 async def open_pool_image(app: LabelApp, pilot, clock) -> None:
@@ -86,11 +87,15 @@ def text_of(app: LabelApp) -> str:
 
 
 def _cases():
-    """Every screen at every size; the largest one is left to the deep runs but for two screens."""
+    """Every screen at every size.
+
+    The usual size is in the fast tier, the largest one in the deep tier but for two screens.
+    """
     for name in SCREENS:
         for size in SIZES:
             is_deep = size == SIZES[-1] and name not in ("label", "grid")
-            marks = [pytest.mark.deep] if is_deep else []
+            tier = pytest.mark.deep if is_deep else pytest.mark.slow
+            marks = [] if size == USUAL else [tier]
             yield pytest.param(name, size, id=f"{name}-{size[0]}x{size[1]}", marks=marks)
 
 
