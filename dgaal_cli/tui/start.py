@@ -56,6 +56,7 @@ def start_screen(
     is_palette = images == "auto" and mode is Mode.HALF256
     settings = Settings(
         mode=mode,
+        task=config.task,
         advice="256 colors; more: set COLORTERM" if is_palette else "",
         gate_s=config.label.gate_ms / 1000,
         hints=config.label.hints,
