@@ -46,7 +46,7 @@ def random_beside(workspace: Workspace, config: Config) -> RandomCurve:
     twin = learning_curve(Workspace(workspace.root / TWIN))
     if twin:
         points = tuple(sorted((point.labels, point.accuracy) for point in twin))
-        return RandomCurve(points=points, origin="measured beside it")
+        return RandomCurve(points=points, origin="measured here")
     try:
         result = json.loads((workspace.root / SIMULATION / "result.json").read_bytes())
         return _simulated(result, workspace, config)

@@ -12,7 +12,7 @@ from dgaal_cli.errors import DgaalError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.tui.bridge import LabelSession, LabelView, Press, QueryImage, new_op_id
-from dgaal_cli.tui.phrases import answer_words
+from dgaal_cli.tui.phrases import answer_text
 
 _ACTIONS = {
     "x": "cannot_tell",
@@ -130,7 +130,7 @@ class _Conversation:
         )
         after = self._session.answer(press)
         if not after.is_refused:
-            words = answer_words(press.kind, "", show(after.class_name(press.class_uid)))
+            words = answer_text(press.kind, "", show(after.class_name(press.class_uid)))
             p = after.progress
             self._say(f"saved: {words}. {p.size - p.left} of {p.size}.")
         return self._told(after, "") if after.note else after

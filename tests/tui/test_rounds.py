@@ -81,7 +81,7 @@ async def test_the_table_shows_rounds_junk_and_random_beside(terminal, workspace
         assert "+71.2" in shown
         assert "62.5%" in shown
         assert "three 2/6" in shown
-        assert "goes on with round 1: 2 of 2 left" in shown
+        assert "continue round 1: 2 of 2 left" in shown
         await t.pilot.press("escape")
         await t.until(lambda: t.screen.is_current)
         await t.settle()
@@ -118,7 +118,7 @@ async def test_a_simulation_of_something_else_does_not(terminal, workspace, chan
     async with terminal(workspace=workspace) as t:
         await open_rounds(t)
         assert "81.2%" in words(t)
-        assert "random: none was run here" in words(t)
+        assert "random: not measured" in words(t)
 
 
 @pytest.mark.parametrize("size", [(120, 40), (80, 24), (60, 20), (44, 12)])

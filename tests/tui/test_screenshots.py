@@ -113,10 +113,10 @@ async def test_rounds(app, clock):
         shown = keep(app, "rounds")
     for said in (
         "ROUNDS",
-        "random, measured beside it",
+        "random, measured here",
         "Synthesize",
         "1/1",
-        "goes on with round 4",
+        "continue round 4",
     ):
         assert said in shown
 
@@ -130,7 +130,7 @@ async def test_training_dialog(app, clock):
     for said in (
         "41.5/s · 19s left · 93 labels · cpu",
         "latent units in use 15 of 16",
-        "AUC 0.64: labeled told from pool",
+        "AUC 0.64: labeled vs pool",
         "▁",
         "label meanwhile",
     ):

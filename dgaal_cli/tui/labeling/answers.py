@@ -22,7 +22,7 @@ from dgaal_cli.tui.labeling.rest import RestReminder
 from dgaal_cli.tui.labeling.shown_image import ShownImage
 from dgaal_cli.tui.screens.saving import block_until_saved, reason_of
 from dgaal_cli.tui.settings import Settings
-from dgaal_cli.tui.widgets import words
+from dgaal_cli.tui.widgets import captions
 from dgaal_cli.tui.widgets.bars import SaveState
 
 STILL_SAVING = "the last answer is still being saved"
@@ -152,7 +152,7 @@ class Answers:
             # The image is shown again, its answer is kept, and nothing else happens before.
             self._is_failed = True
             shown.show(shown.view.image)
-            spoken = words.press_words(press, shown.view, shown.keymap)
+            spoken = captions.press_text(press, shown.view, shown.keymap)
             block_until_saved(self._screen, outcome, spoken, clock=self._clock, retry=self._retry)
             return
         # COMMIT has returned: now it is saved, and the next answer may come.

@@ -17,7 +17,7 @@ from dgaal_cli.tui.screens.saving import leave
 from dgaal_cli.tui.screens.training import Closing, TrainingDialog
 from dgaal_cli.tui.settings import Settings
 from dgaal_cli.tui.trainer import Step, Trainer, TrainingState
-from dgaal_cli.tui.widgets import words
+from dgaal_cli.tui.widgets import captions
 from dgaal_cli.tui.widgets.sheet import Sheet
 
 
@@ -96,7 +96,7 @@ class Rounds:
         self._is_failure_unreported = False
         settings = self._settings
         self._dialog = TrainingDialog(
-            words.round_summary(self._shown.view),
+            captions.round_summary(self._shown.view),
             steps or self.next_steps(),
             self._make_trainer,
             is_started=is_started and running is None,
@@ -178,7 +178,7 @@ class Rounds:
         self.background = ""
         self._is_failure_unreported = state.stage == "failed"
         what = "choosing images" if state.step.startswith("query") else "training"
-        key = words.key_of(self._shown.keymap, "train")
+        key = captions.key_of(self._shown.keymap, "train")
         self._notices.warn(f"{what} {state.stage}; nothing is lost, {key} tells more", is_bell=True)
 
     def _open_next(self) -> None:

@@ -1,1 +1,1 @@
-"""Turning pixels into terminal cells."""
+"""Convert pixels to terminal cells."""

@@ -1,22 +1,22 @@
-"""Which kind of image a terminal gets, decided by options and environment alone.
+"""Choose the image mode of a terminal from options and environment variables alone.
 
-A terminal is never asked: an answer that arrives late reads as key presses, that is as labels.
+The terminal is never queried: a late reply would be read as key presses, that is, as labels.
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
 
 OPTIONS = ("auto", "half", "half5", "half256", "kitty", "gray", "ascii")
-"""What ``--images`` takes."""
+"""Values of ``--images``."""
 
 
 class Mode(StrEnum):
-    """How one image becomes characters."""
+    """How an image is converted to characters."""
 
     HALF = "half"
     """Half blocks, two pixels a cell, 24-bit color."""
     HALF5 = "half5"
-    """The same with 5 bits a channel: fewer color changes, so fewer bytes on a slow line."""
+    """Like ``HALF`` with 5 bits per channel: fewer color changes, so fewer bytes."""
     HALF256 = "half256"
     """Half blocks in the fixed 256-color palette."""
     GRAY = "gray"
@@ -24,7 +24,7 @@ class Mode(StrEnum):
     GRAY256 = "gray256"
     """Half blocks in the 26 grays of the 256-color palette."""
     ASCII = "ascii"
-    """One character a cell by brightness; no escape sequence at all."""
+    """One character per cell by brightness; no escape sequences."""
 
 
 _TRUECOLOR_TERMS = ("xterm-kitty", "xterm-ghostty", "alacritty", "foot", "wezterm", "contour")
@@ -35,16 +35,16 @@ def choose_mode(option: str, environment: Mapping[str, str]) -> Mode:
     """Pick the image mode.
 
     Args:
-        option: One of ``OPTIONS``; anything but ``auto`` is obeyed as it stands.
+        option: One of ``OPTIONS``; only ``auto`` looks at the terminal type.
         environment: Usually ``os.environ``.
     """
     if option == "gray" or (option == "auto" and environment.get("NO_COLOR")):
-        # NO_COLOR asks for no hue; brightness is what the image is made of.
+        # NO_COLOR forbids colors; brightness is needed to show the image.
         if option == "auto" and is_dumb(environment):
             return Mode.ASCII
         return Mode.GRAY if has_truecolor(environment) else Mode.GRAY256
     if option == "kitty":
-        return Mode.HALF  # for what lies under a dialog, thumbnails and the grid
+        return Mode.HALF  # under a dialog, for thumbnails and in the grid
     if option != "auto":
         return Mode(option)
     if is_dumb(environment):
@@ -53,19 +53,19 @@ def choose_mode(option: str, environment: Mapping[str, str]) -> Mode:
 
 
 def is_dumb(environment: Mapping[str, str]) -> bool:
-    """Tell whether the terminal cannot place a cursor."""
+    """Return whether the terminal cannot position a cursor."""
     return environment.get("TERM", "").lower() in ("", "dumb", "unknown")
 
 
 def has_truecolor(environment: Mapping[str, str]) -> bool:
-    """Tell whether the environment promises 24-bit color."""
+    """Return whether the environment declares 24-bit color."""
     if environment.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
         return True
     term = environment.get("TERM", "")
     if term.endswith("-direct"):
         return True
     if environment.get("TMUX") or term.startswith(("tmux", "screen")):
-        return False  # the program outside is not the one that draws
+        return False  # TERM_PROGRAM names the outer terminal; tmux or screen draws
     if environment.get("TERM_PROGRAM") in _TRUECOLOR_PROGRAMS:
         return True
     return term.startswith(_TRUECOLOR_TERMS)

@@ -1,7 +1,8 @@
-"""Scaling an image into a box of half-block pixels without hiding what it shows.
+"""Scale an image into a box of half-block pixels.
 
-Up to three times the size, whole-number nearest keeps pixels crisp. From four times on, blocks hide
-the shape (8 x 8 digits were hard to read) and a bicubic curve shows it. Shrinking averages areas.
+Below four times the size, nearest neighbor with an integer factor keeps pixels crisp. From four
+times on, blocks hide the shape (8 x 8 digits were hard to read), so scaling is bicubic. Shrinking
+averages areas.
 """
 
 from dataclasses import dataclass
@@ -12,19 +13,19 @@ from PIL import Image
 
 Pixels = NDArray[np.uint8]
 SMOOTH_FROM = 4
-"""Magnification at which smooth replaces crisp."""
+"""Magnification from which scaling is smooth instead of crisp."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """An image as the half blocks of one widget."""
+    """An image scaled to the half-block pixels of one widget."""
 
     pixels: Pixels
     """(2 * rows, columns, 3), letterboxed."""
     inside: NDArray[np.bool_]
     """(2 * rows, columns): True where the image is, False where the letterbox is."""
     note: str
-    """What was done, for the frame: ``8x8 → 66x66 smooth``."""
+    """Scaling, shown in the frame: ``8x8 → 66x66 smooth``."""
 
 
 def fit(
@@ -41,7 +42,7 @@ def fit(
         image: (H, W, C) uint8 with C in {1, 3}; H, W >= 1.
         columns: Width of the box in cells, at least 1.
         rows: Height of the box in cells, at least 1.
-        is_toggled: Take the other of smooth and crisp.
+        is_toggled: Swap smooth and crisp.
         background: Color of the letterbox.
     """
     height, width = image.shape[:2]
@@ -51,7 +52,7 @@ def fit(
     canvas = np.empty((2 * rows, columns, 3), dtype=np.uint8)
     canvas[:] = background
     inside = np.zeros((2 * rows, columns), dtype=bool)
-    # An even top edge keeps a crisp image on whole cells, where it costs half the bytes.
+    # An even top edge aligns a crisp image with whole cells, which halves its bytes.
     top = (2 * rows - target_height) // 2 // 2 * 2
     left = (columns - target_width) // 2
     canvas[top : top + target_height, left : left + target_width] = scaled
@@ -67,8 +68,8 @@ def shrink(image: Pixels, *, side: int) -> Pixels:
         return image
     scale = side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    squeezed = image[:, :, 0] if image.shape[2] == 1 else image
-    smaller = np.asarray(Image.fromarray(squeezed).resize(size, Image.Resampling.BOX))
+    plane = image[:, :, 0] if image.shape[2] == 1 else image
+    smaller = np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BOX))
     return smaller[:, :, None] if image.shape[2] == 1 else smaller
 
 

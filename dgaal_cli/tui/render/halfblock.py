@@ -1,7 +1,7 @@
-"""Pixels to rows of cells: raw ANSI for the terminal, and the cells it stands for.
+"""Convert pixels to rows of cells: color codes and the ANSI text that shows them.
 
-One row is built in tens of microseconds because colors that do not change are not sent again and no
-style object is made. ``strips.py`` turns rows into what Textual's compositor takes.
+A row is built in tens of microseconds: unchanged colors are not repeated and no style objects are
+created. ``strips.py`` converts rows to Textual strips.
 """
 
 import dataclasses
@@ -25,14 +25,14 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellRow:
-    """One row of cells: per cell a color code for its upper and its lower half."""
+    """One row of cells: a color code for the upper and the lower half of each cell."""
 
     top: tuple[int, ...]
     bottom: tuple[int, ...]
     """Color codes: 0xRRGGBB, or a palette number, or (ASCII) a character's code point."""
     mode: Mode
     ansi: str
-    """The whole row as a terminal takes it."""
+    """The whole row as terminal output."""
     tile: Tile | None = None
 
     def crop(self, start: int, end: int) -> "CellRow":
@@ -45,11 +45,11 @@ class CellRow:
 
 
 def build(fitted: Fitted, mode: Mode) -> list[CellRow]:
-    """Turn a fitted image into rows of cells.
+    """Convert a fitted image to rows of cells.
 
     Args:
         fitted: ``pixels`` is (2 * rows, columns, 3).
-        mode: What the terminal can show.
+        mode: Image mode of the terminal.
 
     Returns:
         ``rows`` rows of ``columns`` cells each.
@@ -70,7 +70,7 @@ def make_row(top: tuple[int, ...], bottom: tuple[int, ...], mode: Mode) -> CellR
 
 
 def encode_colors(pixels: Pixels, mode: Mode) -> Codes:
-    """Turn (H, W, 3) pixels into (H, W) color codes of ``mode``."""
+    """Convert (H, W, 3) pixels to (H, W) color codes of ``mode``."""
     wide = pixels.astype(np.int64)
     if mode in (Mode.GRAY, Mode.GRAY256):
         luma = (wide @ np.array([299, 587, 114]) + 500) // 1000
@@ -83,27 +83,27 @@ def encode_colors(pixels: Pixels, mode: Mode) -> Codes:
 
 
 def is_palette(mode: Mode) -> bool:
-    """Tell whether color codes of ``mode`` are numbers of the 256-color palette."""
+    """Return whether color codes of ``mode`` are 256-color palette numbers."""
     return mode in (Mode.HALF256, Mode.GRAY256)
 
 
 def color_parameter(mode: Mode) -> Callable[[int], str]:
-    """Return the function that turns a color code into what follows ``38;`` or ``48;``."""
+    """Return the function that converts a color code to the text after ``38;`` or ``48;``."""
     return _palette_parameter if is_palette(mode) else _rgb_parameter
 
 
-def _row_ansi(top: tuple[int, ...], bottom: tuple[int, ...], name: Callable[[int], str]) -> str:
+def _row_ansi(top: tuple[int, ...], bottom: tuple[int, ...], code: Callable[[int], str]) -> str:
     out: list[str] = []
     front = back = -1
     for upper, lower in zip(top, bottom, strict=True):
         if lower != back:
-            out.append(f"\x1b[48;{name(lower)}m")
+            out.append(f"\x1b[48;{code(lower)}m")
             back = lower
-        if upper == lower:  # a space needs no foreground: half the bytes
+        if upper == lower:  # a space needs no foreground color: half the bytes
             out.append(" ")
             continue
         if upper != front:
-            out.append(f"\x1b[38;{name(upper)}m")
+            out.append(f"\x1b[38;{code(upper)}m")
             front = upper
         out.append(UPPER_HALF)
     out.append(RESET)
@@ -120,14 +120,14 @@ def _palette_parameter(code: int) -> str:
 
 
 def _palette_numbers(wide: Codes) -> Codes:
-    """Nearest of the 6 x 6 x 6 cube and the 24 grays, by squared distance."""
+    """Nearest color of the 6 x 6 x 6 cube and the 24 grays, by squared distance."""
     levels = np.array([0, 95, 135, 175, 215, 255])
     step = np.searchsorted((levels[:-1] + levels[1:]) / 2, wide)  # (H, W, 3)
-    cube_far = ((levels[step] - wide) ** 2).sum(axis=2)
+    cube_error = ((levels[step] - wide) ** 2).sum(axis=2)
     gray = np.clip((wide.sum(axis=2) // 3 - 3) // 10, 0, 23)
-    gray_far = (((8 + 10 * gray)[:, :, None] - wide) ** 2).sum(axis=2)
+    gray_error = (((8 + 10 * gray)[:, :, None] - wide) ** 2).sum(axis=2)
     cube = 16 + 36 * step[:, :, 0] + 6 * step[:, :, 1] + step[:, :, 2]
-    return np.where(gray_far < cube_far, 232 + gray, cube)
+    return np.where(gray_error < cube_error, 232 + gray, cube)
 
 
 def _ascii_rows(fitted: Fitted) -> list[CellRow]:

@@ -1,9 +1,9 @@
-"""Images for terminals that know kitty's Unicode placeholders: sent ahead, shown by swapping text.
+"""Images for terminals that support kitty's Unicode placeholders.
 
-The pixels go out once, before their image is due; showing it then costs a few kilobytes of text:
-private-use characters that say "row 3, column 7 of image 42" and move like any other text, also
-through tmux (with ``set -g allow-passthrough on``). Nothing is ever asked of the terminal, and it
-is told to answer nothing (``q=2``): an answer would arrive as key presses.
+The pixels are sent once, before their image is shown. Showing it then costs a few kilobytes of
+text: private-use characters that mean "row 3, column 7 of image 42" and move like any other text,
+also in tmux (with ``set -g allow-passthrough on``). The terminal is never queried, and ``q=2``
+disables its replies: they would arrive as key presses.
 """
 
 import base64
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
     from dgaal_cli.tui.render.halfblock import CellRow
 
 MAX_SIDE = 480
-"""Pixels sent on the longer side; 128 of these stay below what terminals keep."""
+"""Max pixels of the longer side; terminals keep at least 128 images of this size."""
 CRISP_SIDE = 512
-"""Crisp images are repeated to about this side, for terminals smooth what they magnify."""
+"""Crisp images are enlarged to about this side, because terminals smooth on magnification."""
 _CHUNK = 4096
 """Bytes of base64 in one command."""
 
 
 class Gallery:
-    """The images that lie in the terminal's memory, by number. Safe from any thread."""
+    """The images in the terminal's memory, by number. Thread-safe."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._is_in_tmux = bool(environment.get("TMUX"))
-        # tmux may squeeze 24-bit colors, and the color is the number: stay within its palette.
-        self._highest = 255 if self._is_in_tmux else 0xFFFFFF
-        self._next = secrets.randbelow(self._highest) + 1
+        # tmux may change 24-bit colors, and the color is the number: use palette colors only.
+        self._max_number = 255 if self._is_in_tmux else 0xFFFFFF
+        self._next = secrets.randbelow(self._max_number) + 1
         self._lock = threading.Lock()
         self._used: set[int] = set()
         self._write: Callable[[str], None] | None = None
 
     def connect(self, write: Callable[[str], None]) -> None:
-        """Say how bytes reach the terminal, in order with its frames."""
+        """Set the function that writes to the terminal, in order with its frames."""
         self._write = write
 
     @property
@@ -50,13 +50,13 @@ class Gallery:
         return self._write is not None
 
     def send(self, image: "Pixels", *, columns: int, rows: int, is_crisp: bool) -> int:
-        """Send an image and say in how many cells it will be shown.
+        """Send an image with the size in cells at which it will be shown.
 
         Args:
             image: (H, W, C) uint8 with C in {1, 3}.
             columns: Width of the box in cells; the terminal keeps the image's proportions.
-            rows: Its height.
-            is_crisp: Repeat pixels, so that the terminal's smoothing does not show.
+            rows: Height of the box in cells.
+            is_crisp: Repeat pixels, so that the terminal's smoothing is not visible.
 
         Returns:
             Number of the image, for ``placeholders`` and ``drop``.
@@ -69,7 +69,7 @@ class Gallery:
             f"{head if at == 0 else 'q=2'},m={int(at < len(parts) - 1)};{part}"
             for at, part in enumerate(parts)
         ]
-        self._say(commands)
+        self._send_commands(commands)
         return number
 
     def drop(self, number: int) -> None:
@@ -78,12 +78,12 @@ class Gallery:
             if number not in self._used:
                 return
             self._used.discard(number)
-        self._say([f"a=d,d=I,i={number},q=2"])
+        self._send_commands([f"a=d,d=I,i={number},q=2"])
 
     def placeholders(self, rows: "Sequence[CellRow]", number: int) -> "list[CellRow]":
-        """Return rows of half blocks that show image ``number`` where the terminal draws them.
+        """Return ``rows`` with the placeholders of image ``number`` as their text.
 
-        Their cells stay half blocks: dimmed under a dialog, and in screenshots.
+        Their cells stay half blocks, used when dimmed under a dialog and in screenshots.
         """
         if len(rows) > len(MARKS) or any(len(row.top) > len(MARKS) for row in rows):
             return list(rows)
@@ -96,18 +96,18 @@ class Gallery:
 
     def _take_number(self) -> int:
         with self._lock:
-            for _ in range(self._highest):
-                number, self._next = self._next, self._next % self._highest + 1
-                # A number of one byte reads as a palette color: keep the two kinds apart.
+            for _ in range(self._max_number):
+                number, self._next = self._next, self._next % self._max_number + 1
+                # A one-byte number is read as a palette color: avoid it outside tmux.
                 if number not in self._used and (self._is_in_tmux or number > 0xFF):
                     self._used.add(number)
                     return number
         raise RuntimeError("every image number is in use")
 
-    def _say(self, commands: Sequence[str]) -> None:
+    def _send_commands(self, commands: Sequence[str]) -> None:
         if self._write is None or not commands:
             return
-        # One write, so that no frame comes between the chunks of an image.
+        # One write, so that no frame is written between the chunks of an image.
         self._write("".join(self._wrapped(f"\x1b_G{command}\x1b\\") for command in commands))
 
     def _wrapped(self, sequence: str) -> str:
@@ -128,11 +128,11 @@ def _png(image: "Pixels", *, is_crisp: bool) -> bytes:
     from dgaal_cli.tui.render.fit import shrink
 
     small = shrink(image, side=MAX_SIDE)
-    longer = max(small.shape[:2])
-    if is_crisp and longer * 2 <= CRISP_SIDE:
-        factor = CRISP_SIDE // longer
+    longer_side = max(small.shape[:2])
+    if is_crisp and longer_side * 2 <= CRISP_SIDE:
+        factor = CRISP_SIDE // longer_side
         small = small.repeat(factor, axis=0).repeat(factor, axis=1)
-    squeezed = small[:, :, 0] if small.shape[2] == 1 else small
+    plane = small[:, :, 0] if small.shape[2] == 1 else small
     out = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(squeezed)).save(out, "PNG", compress_level=3)
+    Image.fromarray(np.ascontiguousarray(plane)).save(out, "PNG", compress_level=3)
     return out.getvalue()

@@ -1,7 +1,7 @@
-"""Kitty's Unicode placeholders: text that stands for a part of an image in the terminal's memory.
+"""Kitty's Unicode placeholders: text that shows a part of an image in the terminal's memory.
 
-Source: kitty's graphics protocol, "Unicode placeholders"; its table of row and column marks is
-those 297 characters of Unicode 6.0 that stand above a letter and decompose into nothing.
+Source: kitty's graphics protocol, "Unicode placeholders"; its row and column marks are the 297
+combining characters of Unicode 6.0 that are placed above a letter and have no decomposition.
 """
 
 from dataclasses import dataclass
@@ -19,27 +19,27 @@ _MARKS = (
 )
 
 
-def _spread(marks: str) -> tuple[str, ...]:
+def _expand_ranges(marks: str) -> tuple[str, ...]:
     ends = [part.partition("-") for part in marks.split()]
     spans = [(int(first, 16), int(last or first, 16)) for first, _, last in ends]
     return tuple(chr(code) for first, last in spans for code in range(first, last + 1))
 
 
-MARKS = _spread(_MARKS)
-"""``MARKS[n]`` says row or column ``n``."""
+MARKS = _expand_ranges(_MARKS)
+"""``MARKS[n]`` encodes row or column ``n``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
-    """Which part of an image in the terminal's own memory a row of cells stands for."""
+    """The part of an image in the terminal's memory that a row of cells shows."""
 
     color: str
-    """What follows ``38;``: the image's number as a color."""
+    """The image's number as a color: the text after ``38;``."""
     row: int
     column: int
-    """Where the row begins."""
+    """First column of the row."""
 
     def text(self, width: int) -> str:
-        """Build ``width`` cells, each naming its own place, so that it can be redrawn alone."""
+        """Build ``width`` cells; each encodes its own position, so it can be redrawn alone."""
         cells = (PLACEHOLDER + MARKS[self.row] + MARKS[self.column + at] for at in range(width))
         return f"\x1b[0;38;{self.color}m{''.join(cells)}\x1b[0m"

@@ -1,9 +1,9 @@
-"""Rows of cells as Textual strips whose ANSI is ready and whose segments exist only on demand.
+"""Rows of cells as Textual strips with prepared ANSI text and lazily created segments.
 
-The compositor writes ``strip.render()`` of whole strips and looks at nothing else, so an image
-costs a string copy. Screenshots, dimming under a dialog and partial repaints read segments: then
-they are made. This module overrides one private name of Textual (``Strip._segments``); where a
-release no longer works that way, ``strip_of`` falls back to real segments: slower, still right.
+For whole strips, the compositor only calls ``strip.render()``, so an image costs a string copy.
+Screenshots, dimming under a dialog and partial repaints read segments, which are created then.
+This module overrides one private name of Textual (``Strip._segments``). If a Textual release works
+differently, ``strip_of`` falls back to real segments: slower, but correct.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ from dgaal_cli.tui.render.halfblock import UPPER_HALF, CellRow, is_palette
 
 
 def strip_of(row: CellRow) -> Strip:
-    """Return ``row`` as a strip, the fast kind where this Textual supports it."""
+    """Return ``row`` as a strip, a ``RawStrip`` if this Textual version supports it."""
     return RawStrip(row) if _is_supported() else Strip(to_segments(row), len(row.top))
 
 
@@ -44,7 +44,7 @@ def to_segments(row: CellRow) -> list[Segment]:
 
 
 class RawStrip(Strip):
-    """A strip that knows its ANSI; compare ``to_segments`` for what it means."""
+    """A strip with prepared ANSI text; ``to_segments`` returns the equivalent segments."""
 
     __slots__ = ("_lazy", "_row")
 
@@ -65,18 +65,18 @@ class RawStrip(Strip):
 
     @property
     def has_segments(self) -> bool:
-        """Whether somebody has paid for segments."""
+        """Whether segments have been created."""
         return self._lazy is not None
 
     def __bool__(self) -> bool:
         return bool(self._row.top)
 
-    def render(self, console: Console) -> str:  # noqa: ARG002 - the mode decided about color
+    def render(self, console: Console) -> str:  # noqa: ARG002 - the mode defines the colors
         """Return the row's ANSI."""
         return self._row.ansi
 
     def crop(self, start: int, end: int | None = None) -> Strip:
-        """Return a part as a strip of the same kind."""
+        """Return a part as a strip of the same class."""
         start = max(0, start)
         end = self.cell_length if end is None else min(self.cell_length, end)
         if start == 0 and end == self.cell_length:
@@ -84,13 +84,13 @@ class RawStrip(Strip):
         return Strip([], 0) if end <= start else RawStrip(self._row.crop(start, end))
 
     def divide(self, cuts: Iterable[int]) -> Sequence[Strip]:
-        """Cut at cell positions, dropping what lies after the last cut."""
+        """Cut at cell positions and drop the cells after the last cut."""
         ends = [cut for cut in cuts if cut <= self.cell_length]
         return [self.crop(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
 
 
-class JoinedStrip(Strip):  # noqa: PLW1641 - like Strip, compared but never a key
-    """Strips side by side; as cheap to send as its parts."""
+class JoinedStrip(Strip):  # noqa: PLW1641 - like Strip, compared but never hashed
+    """Strips side by side; rendering joins the rendered parts."""
 
     __slots__ = ("_lazy", "_parts")
 
@@ -119,11 +119,11 @@ class JoinedStrip(Strip):  # noqa: PLW1641 - like Strip, compared but never a ke
         return all(a is b or (not isinstance(a, RawStrip) and a == b) for a, b in pairs)
 
     def render(self, console: Console) -> str:
-        """Return the parts' ANSI one after the other."""
+        """Return the concatenated ANSI of the parts."""
         return "".join(part.render(console) for part in self._parts)
 
     def crop(self, start: int, end: int | None = None) -> Strip:
-        """Return a part."""
+        """Return the cells from ``start`` to ``end`` (exclusive)."""
         end = self.cell_length if end is None else min(self.cell_length, end)
         if start <= 0 and end == self.cell_length:
             return self
@@ -137,33 +137,33 @@ class JoinedStrip(Strip):  # noqa: PLW1641 - like Strip, compared but never a ke
         return JoinedStrip(kept)
 
     def divide(self, cuts: Iterable[int]) -> Sequence[Strip]:
-        """Cut at cell positions, dropping what lies after the last cut."""
+        """Cut at cell positions and drop the cells after the last cut."""
         ends = [cut for cut in cuts if cut <= self.cell_length]
         return [self.crop(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
 
 
 def join(parts: Sequence[Strip]) -> Strip:
-    """Lay strips side by side, the fast way where this Textual supports it."""
+    """Join strips side by side, as a ``JoinedStrip`` if this Textual version supports it."""
     return JoinedStrip(parts) if _is_supported() else Strip.join(parts)
 
 
 @lru_cache(maxsize=1)
 def _is_supported() -> bool:
-    """Try on one row everything that Textual's compositor asks of a strip."""
+    """Test on one row all that Textual's compositor uses of a strip."""
     row = CellRow(top=(1, 2, 3), bottom=(1, 5, 6), mode=Mode.HALF, ansi="x")
     try:
         strip = RawStrip(row)
-        wanted = to_segments(row)
+        expected = to_segments(row)
         halves = strip.divide([1, 3])
         return (
             strip.render(Console()) == "x"
             and strip.cell_length == len(row.top)
             and not strip.has_segments
-            and list(strip) == wanted
+            and list(strip) == expected
             and Strip.join([strip]).text == strip.text
             and [half.cell_length for half in halves] == [1, 2]
         )
-    except Exception:  # noqa: BLE001 - whatever a future Textual does, fall back
+    except Exception:  # noqa: BLE001 - fall back on any change in Textual
         return False
 
 

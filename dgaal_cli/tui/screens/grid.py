@@ -335,7 +335,7 @@ class GridScreen(Screen[LabelView]):
             self._look_again()
         self._is_whole = self._is_complete()
         scene = GridScene(
-            model=self.model, shape=self._shape, picture=self._picture, word=self._word
+            model=self.model, shape=self._shape, picture=self._picture, class_text=self._class_text
         )
         grid.show_scene(scene)
 
@@ -383,7 +383,7 @@ class GridScreen(Screen[LabelView]):
             words.append(((text, theme.BASE),))
         return [line(width, pieces) for pieces in words]
 
-    def _word(self, uid: ClassUid | None) -> str:
+    def _class_text(self, uid: ClassUid | None) -> str:
         name = show(self.view.class_name(uid))
         code = self.keymap.code_of.get(uid, "") if uid else ""
         return name if code in ("", name) else f"{code} {name}"

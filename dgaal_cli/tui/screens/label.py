@@ -24,7 +24,7 @@ from dgaal_cli.tui.labeling.rounds import Rounds
 from dgaal_cli.tui.labeling.shown_image import ShownImage
 from dgaal_cli.tui.screens.keys import key_name
 from dgaal_cli.tui.settings import Settings
-from dgaal_cli.tui.widgets import words
+from dgaal_cli.tui.widgets import captions
 from dgaal_cli.tui.widgets.bars import SaveState
 from dgaal_cli.tui.widgets.rows import blank
 from dgaal_cli.tui.widgets.scene_view import Scene
@@ -130,7 +130,7 @@ class LabelScreen(Screen[None]):
         """Say what was resumed; offer the next round where nothing is left."""
         view, settings = self.shown.view, self.settings
         if view.history and view.image:
-            self.notices.flash(words.resumed(len(view.history)), seconds=4)
+            self.notices.flash(captions.resumed(len(view.history)), seconds=4)
         elif settings.advice:
             self.notices.inform(settings.advice, seconds=6)
         if settings.is_review_first:

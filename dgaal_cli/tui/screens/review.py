@@ -26,17 +26,17 @@ from dgaal_cli.tui.bridge import (
 )
 from dgaal_cli.tui.gate import Gate, Verdict
 from dgaal_cli.tui.keymap import Keymap
-from dgaal_cli.tui.phrases import answer_words
+from dgaal_cli.tui.phrases import answer_text
 from dgaal_cli.tui.prefetch import ImageRequest, Picture, Prefetcher
 from dgaal_cli.tui.screens.keys import key_name
 from dgaal_cli.tui.screens.saving import block_until_saved, reason_of
 from dgaal_cli.tui.settings import Settings
 from dgaal_cli.tui.widgets.bars import SaveState, action_bar, save_mark
+from dgaal_cli.tui.widgets.captions import key_of, unreadable
 from dgaal_cli.tui.widgets.image_view import Frame, ImageView
 from dgaal_cli.tui.widgets.lines import Piece, line
-from dgaal_cli.tui.widgets.review_list import Filter, ReviewScene, asked, review_rows
+from dgaal_cli.tui.widgets.review_list import Filter, ReviewScene, hint_state, review_rows
 from dgaal_cli.tui.widgets.rows import Rows
-from dgaal_cli.tui.widgets.words import key_of, unreadable
 
 STEPPED = 10
 """Up to this many classes a key steps through them; beyond, one is picked by its name."""
@@ -282,7 +282,7 @@ class ReviewScreen(Screen[LabelView]):
     def _take_outcome(self, outcome: Outcome, press: Press) -> None:
         """Go to the next answer after COMMIT; else keep this one and block until it is saved."""
         name = show(self.view.class_name(press.class_uid))
-        words = answer_words(press.kind, "", name)
+        words = answer_text(press.kind, "", name)
         if not isinstance(outcome, LabelView):
             self.is_failed = True
             self.draw()
@@ -359,7 +359,7 @@ class ReviewScreen(Screen[LabelView]):
         if marked:
             if marked.elapsed_ms is not None:
                 facts.append(f"answered in {marked.elapsed_ms / 1000:.2f} s")
-            facts.append(asked(marked))
+            facts.append(hint_state(marked))
         words = self.note or " · ".join(facts)
         name = show(marked.sample_id) if marked else ""
         is_synthetic = bool(marked and marked.is_synthetic)

@@ -1,1 +1,1 @@
-"""The widgets of the label terminal; each paints its rows itself."""
+"""Widgets of the label terminal; each draws its own rows."""

@@ -1,4 +1,4 @@
-"""The first and the last line of the label screen."""
+"""The status line and the key bar: first and last line of the label screen."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from dgaal_cli.tui.phrases import labels
 from dgaal_cli.tui.widgets.lines import Piece, line, pad, width_of
 
 SaveState = Literal["saved", "saving", "unsaved"]
-BRANDED = 56
-"""Columns below which the first line has no room for the program's name."""
+MIN_BRAND_WIDTH = 56
+"""Columns from which the status line shows the program's name."""
 _MAX_NAME = 24
 _FOOTER = (
     "accept",
@@ -43,17 +43,17 @@ _WITHOUT_IMAGE = ("undo", "help", "add", "train", "quit", "review", "rounds")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusModel:
-    """What the first line says."""
+    """Content of the status line."""
 
     view: LabelView
     save_state: SaveState
     is_rest_due: bool = False
     background: str = ""
-    """What goes on beside labeling."""
+    """Background activity, such as training."""
 
 
 def save_mark(state: SaveState) -> Piece:
-    """Whether everything is saved, in a word."""
+    """Return the save state as one word."""
     return {
         "saved": (" ✔ saved ", theme.BAR_GOOD),
         "saving": (" … saving ", theme.BAR_WARN),
@@ -62,9 +62,9 @@ def save_mark(state: SaveState) -> Piece:
 
 
 def status_line(model: StatusModel, width: int) -> Strip:
-    """Name, round, progress, budget, rate and whether everything is saved, as space allows."""
+    """Name, round, progress, budget, rate and save state, as space allows."""
     view = model.view
-    left: list[Piece] = [(" dgaal label ", theme.BRAND)] if width >= BRANDED else []
+    left: list[Piece] = [(" dgaal label ", theme.BRAND)] if width >= MIN_BRAND_WIDTH else []
     name = show(view.name)
     left.append(
         (
@@ -74,19 +74,19 @@ def status_line(model: StatusModel, width: int) -> Strip:
     )
     right = [save_mark(model.save_state)]
     if view.round is None:
-        doing: Piece = (f"  {model.background or 'no open query'}", theme.BAR_DIM)
-        return line(width, (*left, doing), tuple(right), theme.BAR_BASE)
+        activity: Piece = (f"  {model.background or 'no open query'}", theme.BAR_DIM)
+        return line(width, (*left, activity), tuple(right), theme.BAR_BASE)
     p = view.progress
     answered = p.size - p.left
     left.append((f" round {view.round} ", theme.BAR_BASE))
     optional = _optional(model)
     counter: Piece = (f" {answered}/{p.size} ", theme.BAR_STRONG)
-    spare = width - width_of(left) - width_of(right) - width_of([counter])
+    free = width - width_of(left) - width_of(right) - width_of([counter])
     for piece in optional:
-        if spare - width_of([piece]) >= 12:
+        if free - width_of([piece]) >= 12:
             right.insert(len(right) - 1, piece)
-            spare -= width_of([piece])
-    room = min(spare - 1, 60)
+            free -= width_of([piece])
+    room = min(free - 1, 60)
     if room >= 4:
         left += [(" ", theme.BAR_BASE), *_progress(answered / p.size if p.size else 1.0, room)]
     left.append(counter)
@@ -112,7 +112,7 @@ def _optional(model: StatusModel) -> list[Piece]:
 
 
 def _progress(share: float, width: int) -> list[Piece]:
-    """A bar that also reads without color: heavy is done, light is left."""
+    """A bar that is readable without color: heavy line = done, light line = left."""
     done = min(width, int(share * width))
     pieces: list[Piece] = [("━" * done, theme.BAR_GOOD)]
     if done < width:
@@ -121,7 +121,7 @@ def _progress(share: float, width: int) -> list[Piece]:
 
 
 def key_bar(keymap: Keymap, width: int, *, is_guess_visible: bool, is_labeling: bool) -> Strip:
-    """The live keys, the most used first, as many as fit; help and quit always."""
+    """The active keys, most used first, as many as fit; help and quit are always shown."""
     entries: list[tuple[str, list[Piece]]] = []
     class_keys = keymap.class_keys()
     if is_labeling and class_keys:
@@ -134,7 +134,7 @@ def key_bar(keymap: Keymap, width: int, *, is_guess_visible: bool, is_labeling: 
             continue
         title = keymap.commands[keys[0]].title
         entries.append((name, _entry(spell_key(keys[0]), title)))
-    entries = _fitting(entries, width)
+    entries = _fit_entries(entries, width)
     pieces = tuple(piece for _, entry in entries for piece in entry)
     return line(width, pieces, (), theme.BAR_BASE)
 
@@ -142,14 +142,14 @@ def key_bar(keymap: Keymap, width: int, *, is_guess_visible: bool, is_labeling: 
 def action_bar(
     actions: Sequence[Action], width: int, *, first: Sequence[tuple[str, str]] = ()
 ) -> Strip:
-    """The keys of another screen, as many as fit; help and the way back always."""
+    """The keys of another screen, as many as fit; help and leave are always shown."""
     entries = [(title, _entry(key, title)) for key, title in first if key]
     entries += [
         (action.name, _entry(action.spoken or spell_key(action.keys[0]), action.title))
         for action in actions
         if action.keys
     ]
-    pieces = tuple(piece for _, entry in _fitting(entries, width) for piece in entry)
+    pieces = tuple(piece for _, entry in _fit_entries(entries, width) for piece in entry)
     return line(width, pieces, (), theme.BAR_BASE)
 
 
@@ -157,7 +157,9 @@ def _entry(key: str, title: str) -> list[Piece]:
     return [(f" {key}", theme.BAR_KEY), (f" {title} ", theme.BAR_BASE)]
 
 
-def _fitting(entries: list[tuple[str, list[Piece]]], width: int) -> list[tuple[str, list[Piece]]]:
+def _fit_entries(
+    entries: list[tuple[str, list[Piece]]], width: int
+) -> list[tuple[str, list[Piece]]]:
     kept = list(entries)
     while kept and sum(width_of(entry) for _, entry in kept) > width:
         for index in range(len(kept) - 1, -1, -1):

@@ -1,4 +1,4 @@
-"""Accuracy against labels as dots of braille in a few rows of text."""
+"""A learning curve (accuracy against labels) in braille dots, in a few rows of text."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -17,51 +17,51 @@ def curve_lines(
     *,
     width: int,
     height: int,
-    most_labels: int,
-    beside: Sequence[tuple[int, float]] = (),
+    max_labels: int,
+    baseline: Sequence[tuple[int, float]] = (),
 ) -> list[list[Piece]]:
     """Draw a learning curve.
 
     Args:
         points: (labels, accuracy 0..1), by labels.
-        width: Cells of every line.
+        width: Cells per line.
         height: Lines, at least 3; the last is the axis.
-        most_labels: Right end of the axis; 0 lets the points decide.
-        beside: Points of another curve, drawn as rings that nothing connects.
+        max_labels: Right end of the axis; 0 means the last point.
+        baseline: Points of another curve, drawn as unconnected rings.
 
     Returns:
         ``height`` lines of pieces.
     """
     columns, rows = width - _AXIS_WIDTH - 1, height - 1
-    low = _floor(min((a for _, a in (*points, *beside)), default=0.5))
+    low = _axis_min(min((a for _, a in (*points, *baseline)), default=0.5))
     first = points[0][0] if points else 0
-    beside = [point for point in beside if point[0] >= first]
-    last = max([most_labels, *(labels for labels, _ in (*points, *beside)), first + 1])
+    baseline = [point for point in baseline if point[0] >= first]
+    last = max([max_labels, *(labels for labels, _ in (*points, *baseline)), first + 1])
     canvas = _Canvas(columns, rows)
 
-    def spot(labels: int, accuracy: float) -> tuple[int, int]:
+    def to_dots(labels: int, accuracy: float) -> tuple[int, int]:
         x = (labels - first) / (last - first) * (2 * columns - 2)
         y = (1 - (accuracy - low) / (1 - low)) * (4 * rows - 1)
         return round(x), round(y)
 
-    spots = [spot(*point) for point in points]
-    for start, end in pairwise(spots):
+    dots = [to_dots(*point) for point in points]
+    for start, end in pairwise(dots):
         canvas.connect(start, end)
     lines = [_axis_label(y, rows, low) + canvas.pieces(y) for y in range(rows)]
-    for x, y in (spot(*point) for point in beside):
+    for x, y in (to_dots(*point) for point in baseline):
         _put(lines[min(y // 4, rows - 1)], _AXIS_WIDTH + 1 + x // 2, "○", width, theme.WARN)
-    for x, y in spots:
+    for x, y in dots:
         _put(lines[min(y // 4, rows - 1)], _AXIS_WIDTH + 1 + x // 2, "●", width)
     if points:
-        _caption(lines, spots[-1], points[-1][1], rows=rows, width=width)
+        _caption(lines, dots[-1], points[-1][1], rows=rows, width=width)
     left, right = f"└{first} ", f" {last}"
     rule = "─" * max(0, width - _AXIS_WIDTH - len(left) - len(right))
     lines.append([(" " * _AXIS_WIDTH + left, theme.AXIS), (rule, theme.FAINT), (right, theme.AXIS)])
     return lines
 
 
-def _floor(accuracy: float) -> float:
-    """The axis begins at the ten below the worst point, so that the curve fills its box."""
+def _axis_min(accuracy: float) -> float:
+    """Round the lowest accuracy down to tenths, at most 0.9, so that the curve fills its box."""
     return min(0.9, max(0.0, int(accuracy * 10 + 1e-9) / 10))
 
 
@@ -77,11 +77,11 @@ def _axis_label(y: int, rows: int, low: float) -> list[Piece]:
 
 
 def _caption(
-    lines: list[list[Piece]], spot: tuple[int, int], accuracy: float, *, rows: int, width: int
+    lines: list[list[Piece]], dot: tuple[int, int], accuracy: float, *, rows: int, width: int
 ) -> None:
     text = f"{accuracy:.1%}"
-    column = _AXIS_WIDTH + 1 + spot[0] // 2
-    row = min(spot[1] // 4, rows - 1)
+    column = _AXIS_WIDTH + 1 + dot[0] // 2
+    row = min(dot[1] // 4, rows - 1)
     if column + 2 + len(text) <= width:
         start = column + 2
     else:
@@ -93,7 +93,7 @@ def _caption(
 def _put(
     pieces: list[Piece], column: int, text: str, width: int, style: Style = theme.CURVE_POINT
 ) -> None:
-    """Overwrite cells of one line; every character here is one cell wide."""
+    """Overwrite cells of one line; all characters are one cell wide."""
     cells = [(character, style) for part, style in pieces for character in part]
     for offset, character in enumerate(text):
         if column + offset < min(len(cells), width):
@@ -102,7 +102,7 @@ def _put(
 
 
 class _Canvas:
-    """A grid of braille dots, 2 x 4 a cell."""
+    """A grid of braille dots, 2 x 4 per cell."""
 
     def __init__(self, columns: int, rows: int) -> None:
         self._bits = [[0] * columns for _ in range(rows)]

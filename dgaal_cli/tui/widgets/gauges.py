@@ -1,4 +1,4 @@
-"""What training says of itself in words: losses with their recent course, the sampler's health."""
+"""Training losses with their recent trend, and the sampler's health, as lines of text."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ _STEPS = "▁▂▃▄▅▆▇█"
 
 
 def spark(values: Sequence[float]) -> str:
-    """Draw a course in one line, between its own lowest and highest value."""
+    """Draw a sparkline between the lowest and the highest value; '' if it is not defined."""
     if len(values) < 2 or not all(map(math.isfinite, values)):
         return ""
     low, high = min(values), max(values)
@@ -20,7 +20,7 @@ def spark(values: Sequence[float]) -> str:
 
 
 def loss_lines(losses: Mapping[str, float], trails: Mapping[str, Sequence[float]]) -> list[str]:
-    """One line a loss: name, value, course."""
+    """One line per loss: name, value, sparkline."""
     shown = list(losses.items())[:MAX_LOSSES]
     width = max((len(_plain(name)) for name, _ in shown), default=0)
     return [
@@ -30,7 +30,7 @@ def loss_lines(losses: Mapping[str, float], trails: Mapping[str, Sequence[float]
 
 
 def health_lines(metrics: Mapping[str, float | None]) -> list[str]:
-    """What the gauges of a round say, the meaning beside the number."""
+    """The health metrics of a round, each with its meaning."""
     known = {name: value for name, value in metrics.items() if value is not None}
     lines: list[str] = []
     active, units = known.pop("active_units", None), known.pop("latent_units", None)
@@ -40,21 +40,21 @@ def health_lines(metrics: Mapping[str, float | None]) -> list[str]:
     if quality is not None:
         lines.append(f"reconstruction R² {quality:.2f}")
     for name, meaning in (
-        ("discriminator_auc", "labeled told from pool"),
-        ("discriminator_auc_seen", "labeled told from pool, on images it learned"),
-        ("redrawn_auc", "redrawn told from real"),
-        ("copies_auc", "copies preferred to the pool"),
+        ("discriminator_auc", "labeled vs pool"),
+        ("discriminator_auc_seen", "labeled vs pool, on images it was trained on"),
+        ("redrawn_auc", "reconstructed vs real"),
+        ("copies_auc", "synthetic copies vs pool"),
     ):
         value = known.pop(name, None)
         error = known.pop(f"{name}_error", None)
         if value is not None:
             spread = "" if error is None else f" ± {error:.2f}"
-            lines.append(f"AUC {value:.2f}{spread}: {meaning}{_by_chance(value)}")
+            lines.append(f"AUC {value:.2f}{spread}: {meaning}{_chance_note(value)}")
     lines += [f"{_plain(name)} {value:.3g}" for name, value in known.items()]
     return lines
 
 
-def _by_chance(value: float) -> str:
+def _chance_note(value: float) -> str:
     return " (0.50 is chance)" if abs(value - 0.5) < 0.1 else ""
 
 

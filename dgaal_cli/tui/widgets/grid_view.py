@@ -1,4 +1,4 @@
-"""All cells of the grid in one widget: framed thumbnails with what they will be labeled as."""
+"""All cells of the grid in one widget: framed thumbnails with their label to be."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from dgaal_cli.tui.widgets.lines import Piece, box_bottom, box_top, line
 from dgaal_cli.tui.widgets.rows import Rows
 
 SIDES = (6, 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40)
-"""Widths of a thumbnail in cells; it is half as high."""
-_ENOUGH = 10
+"""Widths of a thumbnail in cells; its height is half of it."""
+_MIN_CELLS = 10
 """Thumbnails shrink until a page holds this many,"""
-_MANY = 18
-"""or this many where they stay at least ``_CLEAR`` wide."""
-_CLEAR = 18
+_FULL_CELLS = 18
+"""or this many if they are still at least ``_CLEAR_SIDE`` wide."""
+_CLEAR_SIDE = 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,14 +47,14 @@ class CellShape:
 
 
 def shape_for(width: int, height: int, *, zoom: int = 0) -> CellShape | None:
-    """The largest cells that leave a page worth confirming; ``zoom`` steps away from that."""
+    """The largest cells that put enough images on a page; ``zoom`` changes the size in steps."""
     fitting = [s for s in SIDES if min(CellShape(side=s).count(width, height)) >= 1]
     if not fitting:
         return None
     counts = {s: CellShape(side=s).count(width, height) for s in fitting}
     sizes = {s: columns * rows for s, (columns, rows) in counts.items()}
-    many = [s for s in fitting if sizes[s] >= _MANY and s >= _CLEAR]
-    enough = [s for s in fitting if sizes[s] >= _ENOUGH]
+    many = [s for s in fitting if sizes[s] >= _FULL_CELLS and s >= _CLEAR_SIDE]
+    enough = [s for s in fitting if sizes[s] >= _MIN_CELLS]
     best = max(many or enough or fitting[:1])
     at = min(max(fitting.index(best) + zoom, 0), len(fitting) - 1)
     return CellShape(side=fitting[at])
@@ -62,24 +62,24 @@ def shape_for(width: int, height: int, *, zoom: int = 0) -> CellShape | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GridScene:
-    """What the widget draws."""
+    """Content of the widget."""
 
     model: GridModel
     shape: CellShape
     picture: Callable[[QueryImage], Picture | None]
-    word: Callable[[ClassUid | None], str]
-    """Key and name of a class, harmless."""
+    class_text: Callable[[ClassUid | None], str]
+    """Return key and name of a class, escaped."""
 
 
 class GridView(Rows):
-    """One widget whatever the number of cells; thumbnails stay raw ANSI."""
+    """One widget for all cells; thumbnails stay raw ANSI."""
 
     def show_scene(self, scene: GridScene) -> None:
-        """Draw; cells that did not change are not sent again."""
+        """Draw the cells; unchanged ones are not sent again."""
         self.show_rows(grid_rows(scene, self.size.width, self.size.height))
 
     def send_again(self) -> None:
-        """Send all cells once more, though none changed."""
+        """Send all cells again, even unchanged ones."""
         self.is_sent = False
         self.refresh()
 
@@ -121,21 +121,21 @@ def _image(scene: GridScene, image: QueryImage) -> list[Strip]:
     picture = scene.picture(image)
     if picture is not None and len(picture.strips) == side // 2:
         return list(picture.strips)
-    words = "…" if picture is None else "no image"
+    notice = "…" if picture is None else "no image"
     lines = [Strip.blank(side, theme.BASE)] * (side // 2)
-    text = words[:side].center(side)
+    text = notice[:side].center(side)
     lines[side // 4] = line(side, ((text, theme.DIM if picture is None else theme.BAD),))
     return lines
 
 
 def _caption(scene: GridScene, image: QueryImage) -> tuple[Piece, ...]:
-    """What the image becomes: never by color alone."""
+    """The label that the image will get; never shown by color alone."""
     mark = scene.model.mark_of(image.item_id)
-    guess = scene.word(image.predicted)
+    guess = scene.class_text(image.predicted)
     if mark.kind == "wrong":
         return (("x ", theme.BAD), (guess, theme.BAD + Style(strike=True)))
     if mark.kind == "cannot_tell":
         return (("✗ can't tell", theme.WARN),)
     if mark.kind == "label":
-        return (("→ ", theme.WARN), (scene.word(mark.class_uid), theme.WARN))
+        return (("→ ", theme.WARN), (scene.class_text(mark.class_uid), theme.WARN))
     return ((f"{show(guess)} ", theme.BASE), (f"{image.confidence:.0%}", theme.DIM))

@@ -24,16 +24,16 @@ EDGE_ROWS = 2
 
 
 class ImageView(Widget):
-    """Strips of exactly its own width, or lines of text in the middle; no border, no padding."""
+    """Shows strips of its own width, or centered lines of text; no border, no padding."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._strips: Sequence[Strip] = ()
         self._lines: Sequence[Pieces] = ()
         self._is_sent = True
 
     def show_strips(self, strips: Sequence[Strip]) -> None:
-        """Show an image; strips are as wide as the widget."""
+        """Show an image; strips must be as wide as the widget."""
         if strips is self._strips and not self._lines:
             return
         self._strips, self._lines = strips, ()
@@ -49,7 +49,7 @@ class ImageView(Widget):
         self.refresh()
 
     def send_again(self) -> None:
-        """Send the present content once more, though it did not change."""
+        """Send the current content again, even if unchanged."""
         self._is_sent = False
         self.refresh()
 
@@ -60,11 +60,11 @@ class ImageView(Widget):
 
     @property
     def is_sent(self) -> bool:
-        """Whether the compositor has asked for the present content."""
+        """Whether the compositor has read the current content."""
         return self._is_sent
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """Return rows of ``crop``; Textual's box model is left out, that is where the time goes."""
+        """Return rows of ``crop``, without Textual's slow box model."""
         self._is_sent = True
         width, height = self.size
         rows = [self._row(y, width, height) for y in range(crop.y, crop.bottom)]
@@ -73,13 +73,15 @@ class ImageView(Widget):
     def _row(self, y: int, width: int, height: int) -> Strip:
         if self._strips and y < len(self._strips) and self._strips[y].cell_length == width:
             return self._strips[y]
-        strip = self._words(y, width, height)
-        for line_filter in self.get_line_filters():  # NO_COLOR; images obey it by their mode
+        strip = self._text_row(y, width, height)
+        for (
+            line_filter
+        ) in self.get_line_filters():  # NO_COLOR; the image mode handles it for images
             if not isinstance(line_filter, ANSIToTruecolor):
                 strip = strip.apply_filter(line_filter, self.styles.background)
         return strip
 
-    def _words(self, y: int, width: int, height: int) -> Strip:
+    def _text_row(self, y: int, width: int, height: int) -> Strip:
         if self._lines:
             index = y - max(0, (height - len(self._lines)) // 2)
             if 0 <= index < len(self._lines):
@@ -93,7 +95,7 @@ class ImageView(Widget):
 
 
 class Frame(Rows):
-    """Edge around the image, and caption lines below it."""
+    """Border around the image, and caption lines below it."""
 
     def show_frame(
         self,
@@ -104,7 +106,7 @@ class Frame(Rows):
         is_synthetic: bool,
         captions: Sequence[tuple[Piece, ...]],
     ) -> None:
-        """Draw the edge; pool and synthetic images differ by word, shape and color."""
+        """Draw the border; pool and synthetic images differ in title, shape and color."""
         width, height = self.size
         if width < 4 or height < EDGE_ROWS + len(captions) + 1:
             return

@@ -1,7 +1,7 @@
 """Lines of exact width from pieces of styled text, and boxes around them.
 
-Text enters here as plain strings and leaves as segments; nothing parses markup, so a name cannot
-style, break or steer anything. Names from outside pass ``harmless.show`` before they come here.
+Text is plain: no markup is parsed, so a name cannot change the style or control the terminal.
+Callers pass names of users and files through ``escaping.show`` first.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,15 +23,15 @@ EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 def width_of(pieces: Iterable[Piece]) -> int:
-    """Cells that ``pieces`` take."""
+    """Width of ``pieces`` in cells."""
     return sum(cell_len(text) for text, _ in pieces)
 
 
 @lru_cache(maxsize=4096)
 def line(width: int, left: Pieces, right: Pieces = (), fill: Style = theme.BASE) -> Strip:
-    """Lay ``left`` and ``right`` at the ends of ``width`` cells; ``left`` gives way.
+    """Put ``left`` and ``right`` at the ends of ``width`` cells; ``left`` is cut first.
 
-    Cached by content: a line that did not change keeps its rendered bytes.
+    Cached by content: an unchanged line keeps its rendered bytes.
     """
     return Strip(segments(width, left, right, fill), width)
 
@@ -39,7 +39,7 @@ def line(width: int, left: Pieces, right: Pieces = (), fill: Style = theme.BASE)
 def segments(
     width: int, left: Sequence[Piece], right: Sequence[Piece] = (), fill: Style = theme.BASE
 ) -> list[Segment]:
-    """The segments of ``line``."""
+    """Return the segments of ``line``."""
     kept_right = cut(right, width)
     room = width - width_of(kept_right)
     kept_left = cut(left, room)
@@ -52,7 +52,7 @@ def segments(
 
 
 def cut(pieces: Sequence[Piece], width: int) -> list[Piece]:
-    """Return ``pieces``, shortened to ``width`` cells with an ellipsis where they are longer."""
+    """Return ``pieces``, cut to ``width`` cells with an ellipsis if they are longer."""
     if width_of(pieces) <= width:
         return list(pieces)
     kept: list[Piece] = []
@@ -80,12 +80,12 @@ def pad(text: str, width: int, *, is_right: bool = False) -> str:
 
 
 def box_top(width: int, title: Pieces, style: Style, *, box: str = ROUND_BOX) -> Strip:
-    """The upper edge of a box with its title."""
+    """Return the upper edge of a box with its title."""
     return _edge(width, box[0] + box[1], title, (), box[1] + box[2], style)
 
 
 def box_bottom(width: int, label: Pieces, style: Style, *, box: str = ROUND_BOX) -> Strip:
-    """The lower edge of a box with a label at its right."""
+    """Return the lower edge of a box with a label at its right."""
     return _edge(width, box[4] + box[1], (), label, box[1] + box[5], style)
 
 
@@ -108,26 +108,26 @@ def _edge(
 
 @lru_cache(maxsize=4096)
 def boxed(width: int, left: Pieces, right: Pieces = (), style: Style = theme.LINE) -> Strip:
-    """One line inside a box, with one blank cell at each side."""
+    """Return one line inside a box, with one blank cell at each side."""
     inner = segments(width - 4, left, right)
     return boxed_segments(width, inner, style)
 
 
 def boxed_segments(width: int, inner: list[Segment], style: Style = theme.LINE) -> Strip:
-    """The same around ready segments of ``width - 4`` cells."""
+    """Like ``boxed``, for existing segments of ``width - 4`` cells."""
     sides = [Segment("│", style), Segment(" ", theme.BASE)]
     return Strip([*sides, *inner, sides[1], sides[0]], width)
 
 
 def bar(share: float, width: int) -> str:
-    """A bar of eighths of cells, ``share`` in 0..1."""
+    """Return a bar in eighths of cells; ``share`` in 0..1."""
     eighths = round(max(0.0, min(1.0, share)) * width * 8)
     full, rest = divmod(eighths, 8)
     return ("█" * full + (EIGHTHS[rest] if rest else "")).ljust(width)
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: ``20s``, ``3:05``, ``1:02:00``."""
+    """Format seconds as ``20s``, ``3:05`` or ``1:02:00``."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole}s"

@@ -1,4 +1,4 @@
-"""The right column: classes with keys, guess and count; the round; the curve; the last answers."""
+"""The right column: classes with keys, guess and count; round; learning curve; last answers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -30,16 +30,16 @@ from dgaal_cli.tui.widgets.lines import (
 )
 
 THUMB_GAP = 2
-FEW = 100
-"""An accuracy measured on fewer images is shown with their number."""
+MIN_MEASURED = 100
+"""An accuracy measured on fewer images is marked as uncertain."""
 _MAX_BAR = 22
-"""Longer bars run away from their percentages."""
+"""Longer bars would be too far from their percentages."""
 Thumb = list[list[Segment]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PanelModel:
-    """What the panel draws."""
+    """Content of the panel."""
 
     view: LabelView
     image: QueryImage | None
@@ -49,14 +49,14 @@ class PanelModel:
     prefix: str = ""
     """First key of a two-key code, once pressed."""
     thumb: Callable[[ItemId, int], Thumb | None] = field(default=lambda _item, _rows: None)
-    """Thumbnail of an item, ``rows`` high and ``2 * rows`` wide, if it is ready."""
+    """Return the thumbnail of an item, ``rows`` high and ``2 * rows`` wide; None if not ready."""
 
 
 def panel_rows(model: PanelModel, *, width: int, height: int) -> list[Strip]:
     """Draw the panel.
 
     Args:
-        model: What to draw.
+        model: Content.
         width: Cells; at least 16.
         height: Rows.
 
@@ -102,17 +102,19 @@ def _class_rows(model: PanelModel, width: int, height: int) -> list[Strip]:
     if columns > 1 and model.keymap.is_two_key and not model.prefix:
         lines = _group_lines(model, width)
     elif columns == 1:
-        most = max([*view.by_class.values(), 1])
-        longest = max(cell_len(show(c.name)) for c in view.classes)
-        lines = [_class_line(model, c, width, most=most, longest=longest) for c in classes]
+        max_count = max([*view.by_class.values(), 1])
+        max_width = max(cell_len(show(c.name)) for c in view.classes)
+        lines = [
+            _class_line(model, c, width, max_count=max_count, max_width=max_width) for c in classes
+        ]
     else:
         lines = _class_columns(model, classes, width, room, columns)
-        label = _accepts(model, width)  # by name: its class may be among those left out
+        label = _accepts(model, width)  # by name: its class may be hidden
     return [top, *lines[:room], box_bottom(width, label, theme.LINE)]
 
 
 def _accepts(model: PanelModel, width: int) -> Pieces:
-    """What Enter takes, by name."""
+    """The class that Enter accepts, by name."""
     if not (model.is_guess_visible and model.image):
         return ()
     name = show(model.view.class_name(model.image.predicted))
@@ -133,7 +135,9 @@ def _fits_prefix(model: PanelModel, c: ClassRecord) -> bool:
     return not model.prefix or model.keymap.code_of.get(c.uid, "").startswith(model.prefix)
 
 
-def _class_line(model: PanelModel, c: ClassRecord, width: int, *, most: int, longest: int) -> Strip:
+def _class_line(
+    model: PanelModel, c: ClassRecord, width: int, *, max_count: int, max_width: int
+) -> Strip:
     image = model.image
     share = dict(image.probabilities).get(c.uid) if image else None
     is_top = model.is_guess_visible and image is not None and image.predicted == c.uid
@@ -141,9 +145,9 @@ def _class_line(model: PanelModel, c: ClassRecord, width: int, *, most: int, lon
         width,
         code=model.keymap.code_of.get(c.uid, " "),
         name=show(c.name),
-        longest=longest,
+        max_width=max_width,
         count=model.view.by_class.get(c.uid, 0),
-        most=most,
+        max_count=max_count,
         share=share if model.is_guess_visible else None,
         is_guess_visible=model.is_guess_visible,
         marker=(" ▸ ", theme.GOOD_STRONG) if is_top else _mark_of(model, c.uid),
@@ -151,14 +155,14 @@ def _class_line(model: PanelModel, c: ClassRecord, width: int, *, most: int, lon
 
 
 @lru_cache(maxsize=4096)
-def _class_strip(  # noqa: PLR0913 - everything that a line depends on, so that it can be cached
+def _class_strip(  # noqa: PLR0913 - all inputs of a line, as the cache key
     width: int,
     *,
     code: str,
     name: str,
-    longest: int,
+    max_width: int,
     count: int,
-    most: int,
+    max_count: int,
     share: float | None,
     is_guess_visible: bool,
     marker: Piece,
@@ -172,13 +176,13 @@ def _class_strip(  # noqa: PLR0913 - everything that a line depends on, so that 
     if inner < 32:
         left.append((pad(name, inner - used), name_style))
         return boxed(width, tuple(left), ((counted, theme.DIM),))
-    most_name = max(8, inner - used - 8 - (6 if is_guess_visible else 0))
-    name_width = min(longest, 24, most_name)
+    max_name = max(8, inner - used - 8 - (6 if is_guess_visible else 0))
+    name_width = min(max_width, 24, max_name)
     left.append((pad(name, name_width) + " ", name_style))
     room = inner - used - name_width - 1
     if not is_guess_visible:
         room = min(room - 1, _MAX_BAR)
-        left.append((bar(count / most, room), theme.COUNT_BAR))
+        left.append((bar(count / max_count, room), theme.COUNT_BAR))
         return boxed(width, tuple(left), ((counted, theme.DIM),))
     room = min(room - 6, _MAX_BAR)
     bar_style = theme.GUESS_TOP if is_top else theme.GUESS_BAR
@@ -189,7 +193,7 @@ def _class_strip(  # noqa: PLR0913 - everything that a line depends on, so that 
 
 
 def _mark_of(model: PanelModel, uid: ClassUid) -> Piece:
-    """``↶`` where an undone answer stood, so that a second thought starts from the first."""
+    """Return ``↶`` at the class of an undone answer."""
     before = model.view.before
     image = model.image
     if before and image and before.class_uid == uid and before.item_id == image.item_id:
@@ -198,7 +202,7 @@ def _mark_of(model: PanelModel, uid: ClassUid) -> Piece:
 
 
 def _group_lines(model: PanelModel, width: int) -> list[Strip]:
-    """The first keys of two, each with the classes behind it; the guess has its own line on top."""
+    """One line per first key of a two-key code, with its classes; the guess is the first line."""
     groups: dict[str, list[ClassRecord]] = {}
     for c in model.view.classes:
         groups.setdefault(model.keymap.code_of.get(c.uid, "")[:1], []).append(c)
@@ -214,8 +218,8 @@ def _group_lines(model: PanelModel, width: int) -> list[Strip]:
         first, last = (pad(show(c.name), room).rstrip() for c in (members[0], members[-1]))
         if not key:
             search = spell_key(next(iter(model.keymap.keys_of("search")), "/"))
-            words = f"{len(members)} more: {search} finds a class"
-            lines.append(boxed(width, ((words, theme.WARN),)))
+            notice = f"{len(members)} more: {search} finds a class"
+            lines.append(boxed(width, ((notice, theme.WARN),)))
             continue
         span = first if len(members) == 1 else f"{first} … {last}"
         lines.append(boxed(width, ((f" {key}… ", theme.KEYCAP), (f" {span}", theme.BASE))))
@@ -225,7 +229,7 @@ def _group_lines(model: PanelModel, width: int) -> list[Strip]:
 def _class_columns(
     model: PanelModel, classes: list[ClassRecord], width: int, room: int, columns: int
 ) -> list[Strip]:
-    """Several columns of key and name, read downward."""
+    """Several columns of key and name, ordered by column."""
     inner = width - 4
     size = inner // columns
     height = min(room, -(-len(classes) // columns))
@@ -279,7 +283,7 @@ def _round_rows(model: PanelModel, width: int, *, is_short: bool) -> list[Strip]
             (f"{view.curve[-1].accuracy:.1%}", theme.STRONG),
         ]
         measured = view.curve[-1].measured
-        if measured is not None and measured < FEW:
+        if measured is not None and measured < MIN_MEASURED:
             second.append((f" on {measured}", theme.WARN))
     lines = [boxed(width, tuple(first)), boxed(width, tuple(second))]
     agreed, compared = view.agreed
@@ -303,11 +307,11 @@ def _curve_rows(model: PanelModel, width: int, height: int) -> list[Strip]:
     title = box_top(width, ((" accuracy against labels ", theme.TITLE),), theme.LINE)
     bottom = box_bottom(width, (), theme.LINE)
     if not view.curve:
-        words = boxed(width, (("appears after the first training", theme.DIM),))
+        notice = boxed(width, (("appears after the first training", theme.DIM),))
         blank = boxed(width, ())
-        return [title, words, *[blank] * (height - 3), bottom]
+        return [title, notice, *[blank] * (height - 3), bottom]
     points = [(p.labels, p.accuracy) for p in view.curve]
-    lines = curve_lines(points, width=width - 4, height=height - 2, most_labels=view.budget)
+    lines = curve_lines(points, width=width - 4, height=height - 2, max_labels=view.budget)
     return [title, *(boxed(width, tuple(pieces)) for pieces in lines), bottom]
 
 
@@ -318,13 +322,13 @@ def _history_rows(model: PanelModel, width: int, left: int) -> list[Strip]:
     cell = 2 * thumb_rows + THUMB_GAP
     inner = width - 4
     count = max(1, (inner + THUMB_GAP) // cell)
-    given = model.view.history[:count]
+    answers = model.view.history[:count]
     title = box_top(width, ((" last answers, newest left ", theme.TITLE),), theme.LINE)
     bottom = box_bottom(width, (), theme.LINE)
-    if not given:
+    if not answers:
         hint = boxed(width, (("your last answers appear here", theme.DIM),))
         return [title, hint, *[boxed(width, ())] * thumb_rows, bottom]
-    thumbs = [model.thumb(g.item_id, thumb_rows) for g in given]
+    thumbs = [model.thumb(g.item_id, thumb_rows) for g in answers]
     blank = [Segment(" " * (cell - THUMB_GAP), theme.BASE)]
     gap = Segment(" " * THUMB_GAP, theme.BASE)
     rows: list[Strip] = []
@@ -332,11 +336,11 @@ def _history_rows(model: PanelModel, width: int, left: int) -> list[Strip]:
         parts: list[Segment] = []
         for thumb in thumbs:
             parts += [*(thumb[y] if thumb else blank), gap]
-        rows.append(_fill(parts, width, len(given) * cell))
-    words: list[Piece] = []
-    for g in given:
-        words += [_caption(model, g, cell - THUMB_GAP), (" " * THUMB_GAP, theme.BASE)]
-    return [title, *rows, boxed(width, tuple(words[:-1])), bottom]
+        rows.append(_fill(parts, width, len(answers) * cell))
+    captions: list[Piece] = []
+    for g in answers:
+        captions += [_caption(model, g, cell - THUMB_GAP), (" " * THUMB_GAP, theme.BASE)]
+    return [title, *rows, boxed(width, tuple(captions[:-1])), bottom]
 
 
 def _fill(parts: list[Segment], width: int, used: int) -> Strip:
@@ -347,16 +351,16 @@ def _fill(parts: list[Segment], width: int, used: int) -> Strip:
     return boxed_segments(width, [*parts[:-1], Segment(" " * (rest + THUMB_GAP), theme.BASE)])
 
 
-def _caption(model: PanelModel, given: StandingAnswer, width: int) -> Piece:
-    if given.kind == "label":
-        code = model.keymap.code_of.get(given.class_uid, "") if given.class_uid else ""
-        name = show(model.view.class_name(given.class_uid))
+def _caption(model: PanelModel, answer: StandingAnswer, width: int) -> Piece:
+    if answer.kind == "label":
+        code = model.keymap.code_of.get(answer.class_uid, "") if answer.class_uid else ""
+        name = show(model.view.class_name(answer.class_uid))
         text = name if code == name else f"{code} {name}".strip()
         style = theme.BASE
     else:
         text, style = (
-            ("✗ can't", theme.WARN) if given.kind == "cannot_tell" else ("↷ skip", theme.DIM)
+            ("✗ can't", theme.WARN) if answer.kind == "cannot_tell" else ("↷ skip", theme.DIM)
         )
     if cell_len(text) > width:
-        text = text.split(" ", 1)[0] if given.kind != "label" else set_cell_size(text, width)
+        text = text.split(" ", 1)[0] if answer.kind != "label" else set_cell_size(text, width)
     return pad(text, width), style

@@ -1,4 +1,4 @@
-"""The review's list of answers: which are kept, and how each is told."""
+"""The answer list of the review screen: its filter and its lines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,87 +15,89 @@ from dgaal_cli.tui.widgets.lines import Piece, Pieces, box_bottom, box_top, boxe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which answers are listed."""
+    """Filter of the listed answers."""
 
     class_uid: ClassUid | None = None
     is_flagged: bool = False
     disagrees: bool = False
     is_hinted: bool = False
-    """Given with the guess in sight."""
+    """Answered while the guess was shown."""
 
-    def keeps(self, given: StandingAnswer) -> bool:
-        """Tell whether an answer is listed."""
+    def keeps(self, answer: StandingAnswer) -> bool:
+        """Return whether an answer passes the filter."""
         return (
-            (self.class_uid is None or given.class_uid == self.class_uid)
-            and (not self.is_flagged or given.is_flagged)
-            and (not self.disagrees or given.disagrees)
-            and (not self.is_hinted or given.is_hinted)
+            (self.class_uid is None or answer.class_uid == self.class_uid)
+            and (not self.is_flagged or answer.is_flagged)
+            and (not self.disagrees or answer.disagrees)
+            and (not self.is_hinted or answer.is_hinted)
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewScene:
-    """What the list shows."""
+    """Content of the list."""
 
     shown: Sequence[StandingAnswer]
     answers: Sequence[StandingAnswer]
-    """Shown or not."""
+    """All answers, also those not shown."""
     at: int
     view: LabelView
     keymap: Keymap
 
 
-def asked(given: StandingAnswer) -> str:
-    """How the question was put."""
-    return "hinted" if given.is_hinted else "blind" if given.is_blind else "hints off"
+def hint_state(answer: StandingAnswer) -> str:
+    """Whether the guess was shown, hidden for a blind question, or off."""
+    return "hinted" if answer.is_hinted else "blind" if answer.is_blind else "hints off"
 
 
 def review_rows(scene: ReviewScene, width: int, height: int) -> list[Strip]:
-    """The list around the marked answer, in a box."""
+    """Return the part of the list around the marked answer, in a box."""
     shown, room = scene.shown, height - 2
     first = max(0, min(scene.at - room // 2, len(shown) - room))
     rows = [box_top(width, ((" answers, newest first ", theme.TITLE),), theme.LINE)]
-    for index, given in enumerate(shown[first : first + room], start=first):
-        rows.append(boxed(width, *_line(scene, given, is_marked=index == scene.at, width=width)))
+    for index, answer in enumerate(shown[first : first + room], start=first):
+        rows.append(boxed(width, *_line(scene, answer, is_marked=index == scene.at, width=width)))
     if not shown:
-        told = "no answer fits the filter" if scene.answers else "no answer yet"
-        rows.append(boxed(width, ((told, theme.DIM),)))
+        notice = "no answer fits the filter" if scene.answers else "no answer yet"
+        rows.append(boxed(width, ((notice, theme.DIM),)))
     rows += [boxed(width, ())] * (height - 1 - len(rows))
     return [*rows, box_bottom(width, _agreement(scene.answers, width), theme.LINE)]
 
 
 def _agreement(answers: Sequence[StandingAnswer], width: int) -> Pieces:
-    """How often answers agree with the guess, blind and hinted: what hints do to people."""
-    words: list[str] = []
+    """How often labels equal the guess, by hint state: shows how hints influence people."""
+    counts: list[str] = []
     for name in ("blind", "hinted", "hints off"):
         compared = [
-            given
-            for given in answers
-            if given.kind == "label" and given.predicted is not None and asked(given) == name
+            answer
+            for answer in answers
+            if answer.kind == "label"
+            and answer.predicted is not None
+            and hint_state(answer) == name
         ]
         if compared:
-            agreed = sum(given.predicted == given.class_uid for given in compared)
-            words.append(f"{name} {agreed}/{len(compared)}")
-    while words:
-        said = f" as guessed: {', '.join(words)} "
-        if len(said) + 4 <= width:
-            return ((said, theme.DIM),)
-        words.pop()
+            agreed = sum(answer.predicted == answer.class_uid for answer in compared)
+            counts.append(f"{name} {agreed}/{len(compared)}")
+    while counts:
+        text = f" as guessed: {', '.join(counts)} "
+        if len(text) + 4 <= width:
+            return ((text, theme.DIM),)
+        counts.pop()
     return ()
 
 
 def _line(
-    scene: ReviewScene, given: StandingAnswer, *, is_marked: bool, width: int
+    scene: ReviewScene, answer: StandingAnswer, *, is_marked: bool, width: int
 ) -> tuple[Pieces, Pieces]:
-    code = scene.keymap.code_of.get(given.class_uid, "") if given.class_uid else ""
-    name = show(scene.view.class_name(given.class_uid))
-    said = "✗ can't tell" if given.kind == "cannot_tell" else f"{code} {name}".strip()
+    code = scene.keymap.code_of.get(answer.class_uid, "") if answer.class_uid else ""
+    name = show(scene.view.class_name(answer.class_uid))
+    text = "✗ can't tell" if answer.kind == "cannot_tell" else f"{code} {name}".strip()
     style = theme.STRONG if is_marked else theme.BASE
     left: list[Piece] = [("▸ " if is_marked else "  ", theme.GOOD_STRONG)]
-    left += [("⚑ " if given.is_flagged else "  ", theme.WARN), (pad(said, 14), style)]
-    if given.disagrees:
-        left.append((f" model: {show(scene.view.class_name(given.model_says))}", theme.WARN))
+    left += [("⚑ " if answer.is_flagged else "  ", theme.WARN), (pad(text, 14), style)]
+    if answer.disagrees:
+        left.append((f" model: {show(scene.view.class_name(answer.model_says))}", theme.WARN))
     if width >= 50:
-        left.append((f"  {show(given.sample_id)}", theme.FAINT))
-    number = f" r{given.round}" if given.round is not None else ""
+        left.append((f"  {show(answer.sample_id)}", theme.FAINT))
+    number = f" r{answer.round}" if answer.round is not None else ""
     return tuple(left), ((number, theme.DIM),)

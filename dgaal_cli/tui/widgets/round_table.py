@@ -1,4 +1,4 @@
-"""The table and the curve of the round screen."""
+"""The table and the learning curve of the round screen."""
 
 import textwrap
 
@@ -10,7 +10,7 @@ from dgaal_cli.tui.bridge import LabelView, RoundRow, RoundsReport
 from dgaal_cli.tui.widgets.curve import curve_lines
 from dgaal_cli.tui.widgets.gauges import health_lines
 from dgaal_cli.tui.widgets.lines import Piece, Pieces, box_bottom, box_top, boxed, pad
-from dgaal_cli.tui.widgets.panel import FEW
+from dgaal_cli.tui.widgets.panel import MIN_MEASURED
 
 MAX_GAUGES = 6
 _COLUMNS = (
@@ -30,7 +30,7 @@ _COLUMNS = (
 def table_rows(
     report: RoundsReport, view: LabelView, width: int, height: int, note: str
 ) -> list[Strip]:
-    """Rounds, newest last; below them junk by class and what comes next."""
+    """Rounds, newest last; below, unlabelable synthetic images by class and the next step."""
     below = _below(report, view, width - 4, note, has_gauges=height >= 24 + len(report.rows))
     room = max(1, height - 3 - len(below))
     shown = report.rows[-room:]
@@ -50,7 +50,7 @@ def table_rows(
 
 
 def curve_rows(report: RoundsReport, view: LabelView, width: int, height: int) -> list[Strip]:
-    """Accuracy against labels, random beside it where it was measured."""
+    """Accuracy against labels, with the random baseline if it was measured."""
     title: Pieces = ((" accuracy against labels ", theme.TITLE),)
     rows = [box_top(width, title, theme.LINE)]
     points = [(p.labels, p.accuracy) for p in view.curve]
@@ -60,20 +60,20 @@ def curve_rows(report: RoundsReport, view: LabelView, width: int, height: int) -
             points,
             width=width - 4,
             height=room,
-            most_labels=view.budget,
-            beside=report.baseline.points,
+            max_labels=view.budget,
+            baseline=report.baseline.points,
         )
         rows += [boxed(width, tuple(pieces)) for pieces in drawn]
     else:
         rows.append(boxed(width, (("appears after the first training", theme.DIM),)))
-    # What was measured, which need not be what the next round is set to.
-    ran = [row.method for row in report.rows if row.accuracy is not None and row.method]
-    methods = ", then ".join(map(show, dict.fromkeys(ran or [report.method])))
+    # The methods that were measured; the next round may use another one.
+    measured = [row.method for row in report.rows if row.accuracy is not None and row.method]
+    methods = ", then ".join(map(show, dict.fromkeys(measured or [report.method])))
     legend: list[Piece] = [("● ", theme.CURVE_POINT), (f"{methods}   ", theme.BASE)]
     if report.baseline.points:
         legend += [("○ ", theme.WARN), (f"random, {report.baseline.origin}", theme.BASE)]
     else:
-        legend += [("○ random: none was run here", theme.FAINT)]
+        legend += [("○ random: not measured", theme.FAINT)]
     rows += [boxed(width, ())] * (height - 2 - len(rows))
     rows += [boxed(width, tuple(legend)), box_bottom(width, (), theme.LINE)]
     return rows[:height]
@@ -84,7 +84,7 @@ def _row(row: RoundRow, before: RoundRow | None, width: int) -> Pieces:
     if row.accuracy is not None and before is not None and before.accuracy is not None:
         gain = f"{100 * (row.accuracy - before.accuracy):+.1f}"
     accuracy = "" if row.accuracy is None else f"{row.accuracy:.1%}"
-    if row.measured is not None and row.measured < FEW:
+    if row.measured is not None and row.measured < MIN_MEASURED:
         accuracy += "?"
     cells = [
         ("▸ " if row.is_open else "  ") + str(row.number),
@@ -119,34 +119,32 @@ def _below(
 ) -> list[Pieces]:
     lines: list[Pieces] = []
     gauges = dict(view.curve[-1].health) if view.curve and has_gauges else {}
-    said = health_lines(gauges)[:MAX_GAUGES]
-    if said:
+    health = health_lines(gauges)[:MAX_GAUGES]
+    if health:
         lines.append(((f"sampler of round {view.curve[-1].round}", theme.TITLE),))
-        lines += [((f"  {words}", theme.DIM),) for words in said]
+        lines += [((f"  {text}", theme.DIM),) for text in health]
         lines.append(())
-    if any(row.measured is not None and row.measured < FEW for row in report.rows):
-        lines.append(((f"? measured on fewer than {FEW} images", theme.DIM),))
+    if any(row.measured is not None and row.measured < MIN_MEASURED for row in report.rows):
+        lines.append(((f"? measured on fewer than {MIN_MEASURED} images", theme.DIM),))
     judged = [row for row in report.junk if row.judged]
     if judged:
-        words = [
+        shares = [
             f"{show(row.name) or 'no guess'} {row.junk}/{row.judged}"
             for row in sorted(judged, key=lambda row: -row.junk / row.judged)
         ]
-        wrapped = textwrap.wrap("synthetic junk by class: " + ", ".join(words), width)[:3]
+        wrapped = textwrap.wrap("synthetic junk by class: " + ", ".join(shares), width)[:3]
         lines += [((part, theme.BASE),) for part in wrapped]
     if report.is_paused:
         text = f"synthesis pauses for one query: over {report.max_junk:.0%} junk in this one"
         lines.append(((text, theme.WARN),))
     if view.extended:
-        lines.append(((f"{view.extended} images kept labeling beside a training", theme.DIM),))
+        lines.append(((f"{view.extended} images were labeled during a training", theme.DIM),))
     p = view.progress
     if view.state == "labeling":
-        lines.append(
-            ((f"⏎ goes on with round {view.round}: {p.left} of {p.size} left", theme.GOOD),)
-        )
+        lines.append(((f"⏎ continue round {view.round}: {p.left} of {p.size} left", theme.GOOD),))
     else:
-        what = "choose new images" if report.next_step == "query" else "train the next round"
-        lines.append(((f"⏎ {what}", theme.GOOD),))
+        step = "choose new images" if report.next_step == "query" else "train the next round"
+        lines.append(((f"⏎ {step}", theme.GOOD),))
     if note:
         lines += [((part, theme.WARN),) for part in textwrap.wrap(note, width)[:3]]
     return [(), *lines]

@@ -1,4 +1,4 @@
-"""A widget that is a list of ready strips and repaints only those that changed."""
+"""A widget that shows a list of strips and repaints only changed ones."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -13,32 +13,32 @@ from dgaal_cli.tui import theme
 
 @lru_cache(maxsize=8)
 def blank(width: int) -> Strip:
-    """Return an empty row; the same one each time, for a strip keeps what it was cut into."""
+    """Return an empty row, cached because a strip caches its crops."""
     return Strip.blank(width, theme.BASE)
 
 
 class Covered(Widget):
-    """A container that its children cover whole, so that there is nothing of it to draw.
+    """A container that its children cover completely, so it draws nothing.
 
-    Textual would draw it for every frame, row by row, and then find each cell taken.
+    Textual would draw its rows for every frame and then discard each cell.
     """
 
     def render_lines(self, crop: Region) -> list[Strip]:  # noqa: ARG002 - Textual's signature
-        """Return no rows: where no child lies, what is below shows."""
+        """Return no rows."""
         return []
 
 
 class Rows(Widget):
-    """Shows strips of its own width, one a row; has no border and no padding of its own."""
+    """Shows strips of its own width, one per row; no border, no padding."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._rows: list[Strip] = []
         self.is_sent = False
-        """Whether the compositor has asked for the present rows."""
+        """Whether the compositor has read the current rows."""
 
     def show_rows(self, rows: Sequence[Strip]) -> None:
-        """Replace the rows; equal ones are not sent to the terminal again."""
+        """Replace the rows; equal rows are not sent to the terminal again."""
         old, self._rows = self._rows, list(rows)
         count = max(len(old), len(self._rows))
         changed: list[int] = []
@@ -46,7 +46,7 @@ class Rows(Widget):
             if y >= len(old) or y >= len(self._rows):
                 changed.append(y)
             elif old[y] is self._rows[y] or old[y] == self._rows[y]:
-                self._rows[y] = old[y]  # the old one has its bytes ready
+                self._rows[y] = old[y]  # the old strip has cached its bytes
             else:
                 changed.append(y)
         if changed:
@@ -57,7 +57,7 @@ class Rows(Widget):
             self.refresh(*(Region(0, y, self.size.width, 1) for y in changed))
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """Return rows of ``crop``; Textual's box model is left out, that is where the time goes."""
+        """Return rows of ``crop``, without Textual's slow box model."""
         self.is_sent = True
         width = self.size.width
         empty = blank(width)
@@ -65,14 +65,14 @@ class Rows(Widget):
         rows = [row if row.cell_length == width else empty for row in known]
         rows += [empty] * (crop.height - len(rows))
         for line_filter in self.get_line_filters():
-            if not isinstance(line_filter, ANSIToTruecolor):  # nothing here has a palette color
+            if not isinstance(line_filter, ANSIToTruecolor):  # no row has a palette color
                 rows = [row.apply_filter(line_filter, self.styles.background) for row in rows]
         if crop.x == 0 and crop.right == width:
             return rows
         return [row.crop(crop.x, crop.right) for row in rows]
 
     def render_line(self, y: int) -> Strip:
-        """Return one row, or a blank one."""
+        """Return row ``y``, blank if there is none."""
         width = self.size.width
         if y < len(self._rows) and self._rows[y].cell_length == width:
             return self._rows[y]

@@ -1,4 +1,4 @@
-"""The whole label screen as one drawing of one value: status, framed image, panel, keys."""
+"""The label screen drawn from one ``Scene``: status line, framed image, panel, key bar."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from dgaal_cli.tui.bridge import LabelView, Press, QueryImage, StandingAnswer
 from dgaal_cli.tui.keymap import Keymap
 from dgaal_cli.tui.prefetch import ImageRequest, Picture, Prefetcher, Reader
 from dgaal_cli.tui.render.choose import Mode
-from dgaal_cli.tui.widgets import words
+from dgaal_cli.tui.widgets import captions
 from dgaal_cli.tui.widgets.bars import SaveState, StatusModel, key_bar, status_line
 from dgaal_cli.tui.widgets.image_view import EDGE_ROWS, Frame, ImageView
 from dgaal_cli.tui.widgets.lines import Pieces
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 THUMB_COUNT = 6
 AHEAD = 3
 MAX_WAITS = 20
-"""Layouts to wait for after a resize before drawing into whatever size there is."""
+"""Layout passes to wait for after a resize; then the current size is used."""
 Guess = tuple[ItemId, ClassUid]
-"""What is guessed of which image."""
-TALL = 30
-"""From this many rows on the caption takes three lines."""
+"""An image and its guessed class."""
+THREE_CAPTIONS_FROM = 30
+"""Terminal rows from which the caption has three lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """What is to be seen."""
+    """Content of the label screen."""
 
     view: LabelView
     image: QueryImage | None
@@ -45,7 +45,7 @@ class Scene:
     save_state: SaveState = "saved"
     pending: Press | None = None
     flash: Pieces = ()
-    """Stands in place of the last answer for a moment."""
+    """Shown for a moment in place of the last answer."""
     prefix: str = ""
     are_hints_on: bool = False
     is_toggled: bool = False
@@ -54,7 +54,7 @@ class Scene:
 
     @property
     def is_guess_visible(self) -> bool:
-        """Whether the model's guess for the image on the screen may be seen."""
+        """Whether the model's guess for the image is shown."""
         image = self.image
         has_guess = image is not None and image.predicted is not None and not image.is_blind
         return self.are_hints_on and has_guess
@@ -69,7 +69,7 @@ class Scene:
 
 
 class SceneView(Covered):
-    """Draws scenes; rows that did not change are not sent again."""
+    """Draws scenes; unchanged rows are not sent again."""
 
     def __init__(
         self,
@@ -88,10 +88,10 @@ class SceneView(Covered):
         self._drawn_keys: tuple[object, ...] = ()
         self._room = Size(0, 0)
         self._waits = 0
-        self._prefetcher = Prefetcher(make_reader, self._on_image_drawn, gallery)
+        self._prefetcher = Prefetcher(make_reader, self._on_image_decoded, gallery)
 
     def compose(self) -> ComposeResult:
-        """Four widgets; the image lies in its frame."""
+        """Create status line, frame with image, panel and key bar."""
         yield Rows(id="status")
         with Covered(id="middle"):
             with Frame(id="frame"):
@@ -100,11 +100,11 @@ class SceneView(Covered):
         yield Rows(id="keys-bar")
 
     def on_unmount(self) -> None:
-        """End the image thread."""
+        """Stop the image thread."""
         self._prefetcher.stop()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Lay out for the new size and draw when the widgets know theirs."""
+        """Set the layout for the new size, and draw after it is applied."""
         width, height = event.size
         columns, below = frame_width(width, height), 1 + caption_rows(height)
         self.query_one(Frame).styles.width = columns
@@ -119,10 +119,10 @@ class SceneView(Covered):
         self.redraw()
 
     def redraw(self) -> None:
-        """Draw the present scene, as after a resize."""
+        """Draw the current scene again, for example after a resize."""
         if self.is_mounted and self.display:
             if self.query_one(ImageView).size != self._room and self._waits < MAX_WAITS:
-                self._waits += 1  # drawn for a size that will not stay, it would count as seen
+                self._waits += 1  # an image of a temporary size would count as shown
                 self.call_after_refresh(self.redraw)
                 return
             self._ask_for_images()
@@ -130,27 +130,27 @@ class SceneView(Covered):
             self._draw_text()
 
     def start_loading(self) -> None:
-        """Begin to decode: after the first frame has gone out."""
+        """Start decoding; called after the first frame is sent."""
         if not self._is_loading:
             self._is_loading = True
             self._prefetcher.start()
 
     def fetch_file(self, image: QueryImage, deliver: Callable[[str], object]) -> None:
-        """Find the file of an image; ``deliver`` gets its path in the image thread."""
+        """Find the file of an image; the image thread calls ``deliver`` with its path."""
         self._prefetcher.find_file(image.sample_id, deliver, is_synthetic=image.is_synthetic)
 
     def send_again(self) -> None:
-        """Send the image once more, so that a frame follows."""
+        """Send the image again, so that a frame is drawn."""
         self.query_one(ImageView).send_again()
 
     @property
     def is_judgeable(self) -> bool:
-        """Whether the image of the scene, or the reason why there is none, has been drawn."""
+        """Whether the image of the scene, or the reason why it cannot be shown, has been drawn."""
         return self._is_settled and self.query_one(ImageView).is_sent
 
     @property
     def is_panel_sent(self) -> bool:
-        """Whether the panel has been drawn as it is."""
+        """Whether the current panel has been drawn."""
         return self.query_one("#panel", Rows).is_sent
 
     @property
@@ -160,7 +160,7 @@ class SceneView(Covered):
 
     @property
     def has_image(self) -> bool:
-        """Whether an image is on the screen rather than words."""
+        """Whether an image is shown, not text."""
         return self.query_one(ImageView).has_image
 
     def _draw_text(self) -> None:
@@ -218,7 +218,7 @@ class SceneView(Covered):
         if scene.are_hints_on and image and image.is_blind:
             marks.append("blind: answer without a guess")
         frame = self.query_one(Frame)
-        captions = words.why_lines(
+        lines = captions.why_lines(
             image,
             scene.view,
             count=caption_rows(self.size.height) - 1,
@@ -230,7 +230,7 @@ class SceneView(Covered):
             mark=" · ".join(marks),
             note=picture.note if picture else "",
             is_synthetic=bool(image and image.is_synthetic),
-            captions=(*captions, self._answer_line()),
+            captions=(*lines, self._answer_line()),
         )
 
     def _answer_line(self) -> Pieces:
@@ -238,23 +238,23 @@ class SceneView(Covered):
         if scene.flash:
             return scene.flash
         if scene.pending:
-            spoken = words.press_words(scene.pending, view, scene.keymap)
+            spoken = captions.press_text(scene.pending, view, scene.keymap)
             return ((" … ", theme.WARN), (spoken, theme.STRONG), ("  saving", theme.DIM))
         before, image = view.before, scene.image
         if before and image and before.item_id == image.item_id:
-            return words.undone_line(before, view, scene.keymap)
-        return words.saved_line(view.history[0] if view.history else None, view, scene.keymap)
+            return captions.undone_line(before, view, scene.keymap)
+        return captions.saved_line(view.history[0] if view.history else None, view, scene.keymap)
 
     def _draw_image(self) -> None:
         canvas, picture = self.query_one(ImageView), self._picture()
         scene = self._scene
         self._is_settled = False
         if scene.image is None:
-            canvas.show_lines(words.empty_lines(scene.view, scene.keymap))
+            canvas.show_lines(captions.empty_lines(scene.view, scene.keymap))
         elif picture is None:
             canvas.show_lines(((("loading image …", theme.DIM),),))
         elif picture.error:
-            canvas.show_lines(words.unreadable(picture.error, canvas.size.width, scene.keymap))
+            canvas.show_lines(captions.unreadable(picture.error, canvas.size.width, scene.keymap))
             self._is_settled = True
         else:
             canvas.show_strips(picture.strips)
@@ -283,29 +283,29 @@ class SceneView(Covered):
         images = [s for s in (self._scene.image, *view.upcoming[:AHEAD]) if s]
         images += [
             QueryImage(item_id=g.item_id, sample_id=g.sample_id, is_synthetic=g.is_synthetic)
-            for g in view.history[:1]  # where undo leads
+            for g in view.history[:1]  # shown after an undo
         ]
         room = self.query_one(ImageView).size
         requests: Sequence[ImageRequest | None] = [
             self._request_for(image, room) for image in images
         ]
-        # The image on the screen will be the newest answer: without a small picture made beforehand
-        # a frame of its own would follow every answer.
+        # The image on the screen becomes the newest answer: a thumbnail decoded in advance avoids
+        # an extra frame after each answer.
         small = [*images[:2], *view.history[:THUMB_COUNT]] if self._thumb_rows else []
         thumbs = [self._thumb_request(each) for each in small]
         self._prefetcher.request([request for request in (*requests, *thumbs) if request])
 
-    def _on_image_drawn(self, request: ImageRequest) -> None:
+    def _on_image_decoded(self, request: ImageRequest) -> None:
         if self.is_running:
             self.post_message(messages.ImageReady(request))
 
     def on_image_ready(self, message: messages.ImageReady) -> None:
-        """Show what was waited for."""
+        """Show an image that has been decoded."""
         message.stop()
         image = self._scene.image
         if message.request.is_thumb:
             shown = self._scene.view.history[:THUMB_COUNT]
-            if any(given.item_id == message.request.item_id for given in shown):
+            if any(answer.item_id == message.request.item_id for answer in shown):
                 self._draw_panel()
         elif image and message.request == self._request_for(image):
             self._draw_image()
@@ -315,8 +315,8 @@ class SceneView(Covered):
         if rows != self._thumb_rows:
             self._thumb_rows = rows
             self.call_after_refresh(self._ask_for_images)
-        given = next((g for g in self._scene.view.history if g.item_id == item_id), None)
-        picture = self._prefetcher.get(self._thumb_request(given)) if given and rows else None
+        answer = next((g for g in self._scene.view.history if g.item_id == item_id), None)
+        picture = self._prefetcher.get(self._thumb_request(answer)) if answer and rows else None
         return list(picture.segments) if picture and picture.segments else None
 
     def _thumb_request(self, image: QueryImage | StandingAnswer) -> ImageRequest:
@@ -332,13 +332,13 @@ class SceneView(Covered):
 
 
 def caption_rows(height: int) -> int:
-    """Lines below the frame."""
-    return 3 if height >= TALL else 2
+    """Return the number of caption lines below the frame."""
+    return 3 if height >= THREE_CAPTIONS_FROM else 2
 
 
 def frame_width(width: int, height: int) -> int:
-    """Columns of the image's frame: square for a square image, 40 to 57 percent, panel <= 72."""
+    """Columns of the image frame: square if 40 to 57 % of the width; the panel has at most 72."""
     rows = height - 2 - EDGE_ROWS - caption_rows(height)
     square = 2 * rows + 2
-    wanted = min(max(square, round(0.4 * width)), round(0.57 * width))
-    return max(wanted, width - 72)
+    columns = min(max(square, round(0.4 * width)), round(0.57 * width))
+    return max(columns, width - 72)

@@ -1,4 +1,4 @@
-"""A few of a round's synthesized images side by side, as a sample of what its generator draws."""
+"""Some synthetic images of a round side by side, as a sample of its generator."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,28 +12,28 @@ from dgaal_cli.tui.render.choose import Mode
 from dgaal_cli.tui.widgets.rows import Rows
 
 GAP = 1
-TALL = 36
-"""From this many terminal rows on the images take more room."""
+LARGE_FROM = 36
+"""Terminal rows from which the images are larger."""
 
 
 class Sheet(Rows):
-    """Decodes its images in a thread of its own; empty until there are some."""
+    """Shows images decoded in its own thread; hidden without samples."""
 
     def __init__(self, mode: Mode, make_reader: Callable[[], Reader]) -> None:
         super().__init__(id="sheet")
         self._mode = mode
         self._samples: list[SampleId] = []
-        self._prefetcher = Prefetcher(make_reader, self._hear)
+        self._prefetcher = Prefetcher(make_reader, self._on_decoded)
         self._is_started = False
         self.display = False
 
     @property
     def cell_rows(self) -> int:
         """Height of one image in cells."""
-        return 8 if self.app.size.height >= TALL else 4
+        return 8 if self.app.size.height >= LARGE_FROM else 4
 
     def show_samples(self, samples: Sequence[SampleId]) -> None:
-        """Show as many of ``samples`` as fit, spread over all of them."""
+        """Show as many of ``samples`` as fit, evenly chosen."""
         if list(samples) == self._samples:
             return
         self._samples = list(samples)
@@ -45,17 +45,17 @@ class Sheet(Rows):
         self.call_after_refresh(self.draw)
 
     def on_unmount(self) -> None:
-        """End the image thread."""
+        """Stop the image thread."""
         if self._is_started:
             self._prefetcher.stop()
 
     def on_resize(self) -> None:
-        """Lay out for the new width."""
+        """Set the layout for the new size."""
         self.styles.height = self.cell_rows
         self.draw()
 
     def draw(self) -> None:
-        """Draw what is decoded, ask for the rest."""
+        """Draw the decoded images and request the rest."""
         requests = self._requests()
         self._prefetcher.request(requests)
         pictures = [self._prefetcher.get(request) for request in requests]
@@ -64,8 +64,8 @@ class Sheet(Rows):
         for y in range(rows):
             parts: list[Segment] = []
             for picture in pictures:
-                is_there = picture is not None and len(picture.segments) == rows
-                parts += picture.segments[y] if picture and is_there else [_blank(2 * rows)]
+                is_ready = picture is not None and len(picture.segments) == rows
+                parts += picture.segments[y] if picture and is_ready else [_blank(2 * rows)]
                 parts.append(_blank(GAP))
             strips.append(Strip(parts).adjust_cell_length(width, theme.DIALOG))
         self.show_rows(strips)
@@ -77,7 +77,7 @@ class Sheet(Rows):
         chosen = [self._samples[at * len(self._samples) // count] for at in range(count)]
         return [
             ImageRequest(
-                item_id=ItemId(-1 - at),  # these are looked at, not labeled
+                item_id=ItemId(-1 - at),  # these images cannot be labeled
                 sample_id=sample,
                 is_synthetic=True,
                 columns=2 * rows,
@@ -88,12 +88,12 @@ class Sheet(Rows):
             for at, sample in enumerate(chosen)
         ]
 
-    def _hear(self, request: ImageRequest) -> None:
+    def _on_decoded(self, request: ImageRequest) -> None:
         if self.is_running:
             self.post_message(messages.ImageReady(request))
 
     def on_image_ready(self, message: messages.ImageReady) -> None:
-        """Show what was decoded."""
+        """Show an image that has been decoded."""
         message.stop()
         self.draw()
 

@@ -1,4 +1,4 @@
-"""The sentences of the label screen: captions, the last answer, and what to do without a query."""
+"""Texts of the label screen: captions, the last answer, and the next step without a query."""
 
 import statistics
 import textwrap
@@ -10,24 +10,24 @@ from dgaal_cli.escaping import show
 from dgaal_cli.tui import theme
 from dgaal_cli.tui.bridge import LabelView, Press, QueryImage, StandingAnswer
 from dgaal_cli.tui.keymap import Keymap, spell_key
-from dgaal_cli.tui.phrases import answer_words, labels
+from dgaal_cli.tui.phrases import answer_text, labels
 from dgaal_cli.tui.widgets.lines import Piece, Pieces
 
 HASTY_MS = 300
-"""Faster answers are counted for a second look."""
+"""Faster answers are counted as hasty."""
 
 
 def key_of(keymap: Keymap, command: str) -> str:
-    """The key of a command as a sentence spells it; its name where it has none."""
+    """Return the key of a command as text; the command's name if it has no key."""
     return next((spell_key(key) for key in keymap.keys_of(command)), command)
 
 
 def why_lines(
     image: QueryImage | None, view: LabelView, *, count: int, width: int, is_guess_visible: bool
 ) -> list[Pieces]:
-    """Which image this is and why it is asked, in ``count`` lines: one or two.
+    """Return which image this is and why it is asked, in ``count`` lines: one or two.
 
-    The class of the nearest labeled image is a guess too: it shows with guesses, or not at all.
+    The class of the nearest labeled image is also a guess: it is shown only with guesses.
     """
     if image is None:
         return [()] * count
@@ -52,29 +52,29 @@ def why_lines(
     return [(*head, (f"  {reason}", theme.BASE)), ((f" {' · '.join(numbers)}", theme.DIM),)]
 
 
-def press_words(press: Press, view: LabelView, keymap: Keymap) -> str:
-    """A press in short."""
+def press_text(press: Press, view: LabelView, keymap: Keymap) -> str:
+    """Return a pressed answer as short text."""
     code = keymap.code_of.get(press.class_uid, "") if press.class_uid else ""
-    return answer_words(press.kind, code, show(view.class_name(press.class_uid)))
+    return answer_text(press.kind, code, show(view.class_name(press.class_uid)))
 
 
 def resumed(count: int) -> Pieces:
-    """What a session that goes on says first."""
-    tail = f"resumed after {count} answer{'s' if count != 1 else ''}, nothing lost"
-    return ((" ✔ ", theme.GOOD_STRONG), (tail, theme.BASE))
+    """First line of a resumed session."""
+    text = f"resumed after {count} answer{'s' if count != 1 else ''}, nothing lost"
+    return ((" ✔ ", theme.GOOD_STRONG), (text, theme.BASE))
 
 
-def saved_line(given: StandingAnswer | None, view: LabelView, keymap: Keymap) -> Pieces:
-    """The last answer, saved."""
+def saved_line(answer: StandingAnswer | None, view: LabelView, keymap: Keymap) -> Pieces:
+    """Return the last saved answer."""
     undo = key_of(keymap, "undo")
-    if given is None:
+    if answer is None:
         return ((" every answer is saved as you give it", theme.FAINT),)
-    code = keymap.code_of.get(given.class_uid, "") if given.class_uid else ""
-    words = answer_words(given.kind, code, show(view.class_name(given.class_uid)))
-    took = f"  {given.elapsed_ms / 1000:.2f} s" if given.elapsed_ms is not None else ""
+    code = keymap.code_of.get(answer.class_uid, "") if answer.class_uid else ""
+    text = answer_text(answer.kind, code, show(view.class_name(answer.class_uid)))
+    took = f"  {answer.elapsed_ms / 1000:.2f} s" if answer.elapsed_ms is not None else ""
     return (
         (" ✔ ", theme.GOOD_STRONG),
-        (words, theme.STRONG),
+        (text, theme.STRONG),
         (f"{took} · ", theme.DIM),
         (undo, theme.WARN),
         (" undoes", theme.DIM),
@@ -82,14 +82,14 @@ def saved_line(given: StandingAnswer | None, view: LabelView, keymap: Keymap) ->
 
 
 def undone_line(before: StandingAnswer, view: LabelView, keymap: Keymap) -> Pieces:
-    """What was taken back."""
+    """Return the answer that was undone."""
     code = keymap.code_of.get(before.class_uid, "") if before.class_uid else ""
-    words = answer_words(before.kind, code, show(view.class_name(before.class_uid)))
+    text = answer_text(before.kind, code, show(view.class_name(before.class_uid)))
     redo = key_of(keymap, "redo")
     return (
         (" ↶ ", theme.WARN),
         ("taken back: ", theme.DIM),
-        (words, theme.STRONG),
+        (text, theme.STRONG),
         (" · ", theme.DIM),
         (redo, theme.WARN),
         (" brings it back", theme.DIM),
@@ -97,7 +97,7 @@ def undone_line(before: StandingAnswer, view: LabelView, keymap: Keymap) -> Piec
 
 
 def round_summary(view: LabelView) -> list[str]:
-    """The round in a few lines, for the training dialog."""
+    """Return a summary of the round in a few lines, for the training dialog."""
     p = view.progress
     lines: list[str] = []
     if view.round is not None:
@@ -108,14 +108,14 @@ def round_summary(view: LabelView) -> list[str]:
     times = [g.elapsed_ms for g in view.history if g.elapsed_ms is not None]
     if times:
         hasty = sum(t < HASTY_MS for t in times)
-        words = f"Median {statistics.median(times) / 1000:.1f} s an answer"
+        text = f"Median {statistics.median(times) / 1000:.1f} s an answer"
         if hasty:
-            words += f"; {hasty} faster than 0.3 s: r looks at them again"
-        lines.append(words)
+            text += f"; {hasty} faster than 0.3 s: r reviews them"
+        lines.append(text)
     synthetic = [g for g in view.history if g.is_synthetic and g.kind != "skip"]
     if synthetic:
         junk = sum(g.kind == "cannot_tell" for g in synthetic)
-        lines.append(f"Synthetic images: {junk} of {len(synthetic)} could not be told")
+        lines.append(f"Synthetic images: {junk} of {len(synthetic)} could not be labeled")
     if view.agreed[1]:
         lines.append(f"You and the model agree on {view.agreed[0]} of {view.agreed[1]}")
     if view.ranked_ahead:
@@ -126,7 +126,7 @@ def round_summary(view: LabelView) -> list[str]:
 
 
 def empty_lines(view: LabelView, keymap: Keymap) -> Sequence[Pieces]:
-    """What stands in the frame while there is no image to answer."""
+    """Return the text of the frame while there is no image to answer."""
     key = key_of(keymap, "train")
     go: Pieces = (
         ("press ", theme.BASE),
@@ -162,7 +162,7 @@ def empty_lines(view: LabelView, keymap: Keymap) -> Sequence[Pieces]:
 
 
 def unreadable(reason: str, width: int, keymap: Keymap) -> list[Pieces]:
-    """What stands in the frame of an image that cannot be decoded."""
+    """Return the text of the frame for an image that cannot be decoded."""
     key = key_of(keymap, "cannot_tell")
     room = max(10, width - 4)
     lines: list[Pieces] = [(("this image cannot be shown", theme.BAD),)]
