@@ -138,6 +138,6 @@ def test_people_name_no_drawing_of_an_image_to_measure_on(workspace, monkeypatch
     with open_store(workspace.store_path) as store:
         label(store, store.items()[:30])
         _, found = gathered(workspace, store)
-        with pytest.raises(UsageError, match="'redrawer' has no generator"):
+        with pytest.raises(UsageError, match="'redrawer' redraws no images"):
             boundary.draw_at_boundary(method, found.dataset, count=COUNT, seed=0)
     assert sorted(method.parents) == np.flatnonzero(~found.dataset.is_to_measure).tolist()
