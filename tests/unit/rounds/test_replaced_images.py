@@ -19,7 +19,7 @@ from dgaal_cli.labeling.view import Press
 from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.rounds.on_disk import gather
 from dgaal_cli.store.open import open_store
-from dgaal_cli.store.protocol import Store
+from dgaal_cli.store.sqlite.store import SqliteStore
 from dgaal_cli.tui.plain import run_plain
 from dgaal_cli.workspace import Workspace
 
@@ -285,9 +285,9 @@ def test_many_gone_images_are_set_aside_in_one_write(tmp_path, monkeypatch, is_n
     names = [f"{number:02d}.png" for number in range(30)]
     workspace = Workspace(make_workspace(tmp_path / "w", names))
     writes = []
-    real = Store.set_states
+    real = SqliteStore.set_states
     monkeypatch.setattr(
-        Store, "set_states", lambda self, states: (writes.append(states), real(self, states))
+        SqliteStore, "set_states", lambda self, states: (writes.append(states), real(self, states))
     )
     first = 1 if is_next_gone else 2
     with open_session(workspace, config(workspace), annotator="ann") as opener:
