@@ -189,7 +189,7 @@ def start_method(bench: Workbench, emit: Emit) -> Method:
             instead = "from scratch" if earlier is None else f"from round {earlier.number}"
             message = (
                 f"round {number - 1} has no sound checkpoint; the networks of "
-                f"round {number} begin {instead}"
+                f"round {number} start {instead}"
             )
             emit(Warned(message=message))
         if earlier is not None:
@@ -206,10 +206,12 @@ def _origins_after(
     if earlier.method != method.name and method.carried:
         raise UsageError(
             f"round {earlier.number} was trained by '{show(earlier.method)}', whose networks "
-            f"'{method.name}' cannot go on from; keep the method, or begin another workspace"
+            f"'{method.name}' cannot continue from; keep the method, or make another workspace"
         )
     if not earlier.has_same_classes and config.classifier.init != "scratch":
-        message = f"classes changed since round {earlier.number}; the task model begins anew"
+        message = (
+            f"classes changed since round {earlier.number}; the task model starts from scratch"
+        )
         emit(Warned(message=message))
     return {
         name: how
@@ -362,15 +364,15 @@ def _check_junk(bench: Workbench, synthetic: int, emit: Emit) -> None:
     found, most = bench.newest_junk(), bench.config.label.max_junk
     if not found.is_over(most):
         return
-    told = f"{found.junk} of the {found.judged} images drawn last could not be told"
+    share = f"{found.junk} of the {found.judged} images drawn last could not be told"
     if synthetic:
         raise UsageError(
-            f"{told}: synthesis pauses for one query; ask this one without --synthetic, or raise "
+            f"{share}: synthesis pauses for one query; ask this one without --synthetic, or raise "
             f"label.max_junk, which is {most:g}"
         )
     method = bench.config.method
     if METHODS[method].draws_queries:
-        emit(Warned(message=f"{told}; '{method}' asks nothing else: consider another"))
+        emit(Warned(message=f"{share}; '{method}' asks nothing else: consider another"))
 
 
 def trains(phase: Phase, network: Classifier) -> bool:

@@ -44,7 +44,7 @@ class RoundState:
 
     @property
     def to_train(self) -> int:
-        """The round that a training of now belongs to."""
+        """The round that the next training belongs to."""
         return self.number + 1 if self.step == "label" else self.number
 
 

@@ -60,7 +60,7 @@ def check_same(
 
     Args:
         state: Of the saved training, with its own ``identity`` and ``machine``.
-        identity: Labels, pool and settings of now.
+        identity: The current labels, pool and settings.
         machine: Of now.
         number: The round.
         is_inexact_allowed: The machine may differ.

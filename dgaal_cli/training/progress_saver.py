@@ -52,9 +52,7 @@ class ProgressSaver:
             return None
         if not is_sound(path):
             emit(
-                Warned(
-                    message=f"the saved state of round {number} is damaged; the round begins anew"
-                )
+                Warned(message=f"the saved state of round {number} is damaged; the round restarts")
             )
             checkpoint.remove(path)
             return None

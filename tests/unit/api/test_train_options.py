@@ -315,5 +315,5 @@ def test_new_classes_begin_a_warm_task_model_anew(workspace):
     events = []
     train(workspace, own, emit=events.append)
     told = [event.message for event in events if isinstance(event, Warned)]
-    assert "classes changed since round 0; the task model begins anew" in told
+    assert "classes changed since round 0; the task model starts from scratch" in told
     assert weights(workspace, 1)["module.classifier.head.weight"].shape[0] == 11
