@@ -322,7 +322,7 @@ class _Begin:
 
 
 def _labels_up_to(workspace: Workspace, store: Store, number: int) -> int:
-    """Which labels the round learns: the current ones, or those an interrupted training started with.
+    """Which labels the round learns: the current ones, or those an interrupted one began with.
 
     People may go on labeling while a round trains; their answers belong to the next round.
     """
