@@ -10,8 +10,9 @@ from dgaal_cli import atomic
 from dgaal_cli.config.presets import PRESETS, preset_names, read_preset
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.pool import Survey, survey
-from dgaal_cli.data.pool_shape import natural_order, network_side, stretch_note
+from dgaal_cli.data.pool_shape import natural_order, stretch_note
 from dgaal_cli.data.sources import open_source
+from dgaal_cli.encoders.registry import side_for
 from dgaal_cli.errors import InputDataError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
@@ -96,8 +97,8 @@ def init(request: InitRequest, *, on_progress: Callable[[int], None] | None = No
         "pool": pool,
         "query": {"size": request.query_size, "budget": request.budget},
     }
-    largest = build_configuration(tree).network.max_image_size
-    side = network_side(found.median_side, largest=largest)
+    config = build_configuration(tree)
+    side = side_for(config.encoder.source, found.median_side, limit=config.network.max_image_size)
     config = build_configuration({**tree, "pool": {**pool, "image_size": side}})
     made_root = not workspace.root.exists()
     try:

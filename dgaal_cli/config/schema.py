@@ -57,8 +57,9 @@ class PoolConfig:
     test: Annotated[str, Meta(max_length=4096)] = ""
     """SOURCE of labeled images that are only used to measure accuracy. Empty: a share of the labels
     is held out (``evaluation.held_out``)."""
-    image_size: Literal[0, 8, 16, 32, 64] = 0
-    """Side in pixels of the square images that the networks see; 0 = automatic, from the pool."""
+    image_size: Annotated[int, Meta(ge=0, le=4096)] = 0
+    """Side in pixels of the square images that the networks see, one that ``encoder.source`` takes:
+    8, 16, 32 or 64 for pixels; 0 = automatic, from the pool."""
     channels: Literal[0, 1, 3] = 0
     """Color channels that the networks see: 1 gray, 3 color; 0 = automatic, from the pool."""
 
@@ -126,7 +127,7 @@ class NetworkConfig:
     """Channels of the first block of the image discriminator D2."""
     classifier_width: Width = 64
     """Channels of the first block of the task model T."""
-    max_image_size: Literal[8, 16, 32, 64] = 32
+    max_image_size: Annotated[int, Meta(ge=8, le=4096)] = 32
     """Largest side in pixels that ``pool.image_size = 0`` chooses."""
     init: Init = "scratch"
     """Initial weights of the sampler's networks in each round: random, those of the last round, or

@@ -2,19 +2,6 @@
 
 from collections.abc import Collection
 
-SIDES = (8, 16, 32, 64)
-"""Sides that the networks are built for."""
-
-
-def network_side(median_side: int, *, largest: int) -> int:
-    """Choose the smallest side that shows the median image whole, at most ``largest``.
-
-    Args:
-        median_side: Of the shorter sides, in pixels.
-        largest: Upper bound, ``network.max_image_size``.
-    """
-    return min(next((side for side in SIDES if side >= median_side), largest), largest)
-
 
 def stretch_note(sizes: Collection[tuple[int, int]], side: int) -> str:
     """Say that images are stretched to a square; empty where all are square and of one size.

@@ -46,26 +46,33 @@ def load_encoder(source: str, *, image_size: int, channels: int) -> "Encoder":
     missing = [name for name in found.packages if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingExtraError(f"encoder '{show(source)}'", found.extra, ", ".join(missing))
-    check_side(source, image_size)
+    check_encoder(source, image_size=image_size)
     argument = source.partition(":")[2]
     return cast("type", found)(argument, image_size=image_size, channels=channels)
 
 
-def check_side(source: str, image_size: int, *, key: str = "pool.image_size") -> None:
-    """Raise ``ConfigError`` unless the encoder can see images of this side in pixels."""
+def check_encoder(source: str, *, image_size: int) -> None:
+    """Check that an encoder exists and can see images of this side in pixels; 0 is not set yet.
+
+    Raises:
+        ConfigError: It does not, or it cannot.
+    """
     sides = encoder_class(source).sides
-    if image_size not in sides:
-        listed = ", ".join(map(str, sides))
-        raise ConfigError(f"'{key}' is {image_size}; encoder '{show(source)}' takes {listed}")
+    if image_size and image_size not in sides:
+        raise ConfigError(
+            f"'pool.image_size' is {image_size}; encoder '{show(source)}' takes "
+            f"{', '.join(map(str, sides))}"
+        )
 
 
 def side_for(source: str, median_side: int, *, limit: int) -> int:
-    """Choose the smallest side that shows the median image whole, at most ``limit``.
+    """Choose the smallest side that shows the median image whole, at most ``limit`` where possible.
 
     Args:
         source: ``encoder.source``.
         median_side: Of the shorter sides of the pool's images, in pixels.
-        limit: Upper bound, ``network.max_image_size``; one of the encoder's sides.
+        limit: Upper bound, ``network.max_image_size``.
     """
     sides = encoder_class(source).sides
-    return min(next((side for side in sides if side >= median_side), limit), limit)
+    allowed = [side for side in sides if side <= limit] or [sides[0]]
+    return next((side for side in allowed if side >= median_side), allowed[-1])

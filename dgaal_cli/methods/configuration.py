@@ -1,4 +1,4 @@
-"""Read configurations and check what depends on the method; every caller reads them here."""
+"""Read configurations and check what depends on method and encoder; every caller uses this."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -8,6 +8,7 @@ from typing import Any
 from dgaal_cli.config.edit import set_values
 from dgaal_cli.config.load import build_config, load_config
 from dgaal_cli.config.schema import Config
+from dgaal_cli.encoders.registry import check_encoder
 from dgaal_cli.methods.registry import check_method
 from dgaal_cli.workspace import Workspace
 
@@ -40,14 +41,15 @@ def build_configuration(tree: dict[str, Any]) -> Config:
 
 def change_configuration(path: Path, values: Mapping[str, str | int | bool]) -> Config:
     """Set keys as ``config.edit.set_values`` does, unless the result does not fit its method."""
-    return set_values(path, values, check=check_method)
+    return set_values(path, values, check=checked)
 
 
 def checked(config: Config) -> Config:
-    """Return a configuration whose method exists and supports its settings.
+    """Return a configuration whose method and encoder exist and support its settings.
 
     Raises:
-        ConfigError: The method does not exist, or a setting does not work with it.
+        ConfigError: Method or encoder does not exist, or a setting does not work with it.
     """
     check_method(config)
+    check_encoder(config.encoder.source, image_size=config.pool.image_size)
     return config

@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.pool import Survey, load_pixels, survey
-from dgaal_cli.data.pool_shape import natural_order, network_side, stretch_note
+from dgaal_cli.data.pool_shape import natural_order, stretch_note
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.data.sources.base import Source
+from dgaal_cli.encoders.registry import side_for
 from dgaal_cli.errors import InputDataError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
@@ -193,7 +194,7 @@ def _shape(plan: Plan, source: Source) -> tuple[int, int, Survey | None]:
         return size, channels, None
     seen = survey(source, workers=1)
     config = config_of(plan, Arm(method="random"), seed=0, image_size=8, channels=1)
-    side = network_side(seen.median_side, largest=config.network.max_image_size)
+    side = side_for(config.encoder.source, seen.median_side, limit=config.network.max_image_size)
     return size or side, channels or (3 if seen.is_color else 1), seen
 
 

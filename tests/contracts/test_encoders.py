@@ -11,9 +11,10 @@ from small_rounds import TASK, small_config, small_data, trained
 from torch import Tensor
 
 from dgaal_cli.encoders.base import Encoder, Features, Normalization
-from dgaal_cli.encoders.registry import ENCODERS, check_side, load_encoder, side_for
+from dgaal_cli.encoders.registry import ENCODERS, check_encoder, load_encoder, side_for
 from dgaal_cli.errors import ConfigError, MissingExtraError
 from dgaal_cli.methods.base import TaskShape
+from dgaal_cli.methods.configuration import build_configuration
 from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.training.classifier import accuracy
 
@@ -160,9 +161,13 @@ def test_sides_are_the_encoders():
     assert side_for("pixels", 20, limit=64) == 32
     assert side_for("pixels", 100, limit=32) == 32
     assert side_for("projection", 9, limit=12) == 12
-    check_side("projection", 12)
+    assert side_for("projection", 9, limit=4) == 8
+    check_encoder("projection", image_size=12)
+    check_encoder("pixels", image_size=0)
     with pytest.raises(ConfigError, match=r"'pool.image_size' is 12; encoder 'pixels' takes 8, 16"):
-        check_side("pixels", 12)
+        check_encoder("pixels", image_size=12)
+    with pytest.raises(ConfigError, match="takes 8, 16, 32, 64"):
+        build_configuration({"pool": {"source": "x", "image_size": 28}})
 
 
 @pytest.mark.parametrize("name", ["margin", "coreset", "badge", "dgaal"])

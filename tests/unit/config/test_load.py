@@ -57,7 +57,6 @@ def test_command_line_beats_environment_beats_file_beats_preset(tmp_path):
             {"preset": "huge"},
             "unknown preset 'huge'; choose one of cifar10-fast, cifar10-paper, imagenette",
         ),
-        ({"pool": {"source": "x", "image_size": 28}}, "choose one of 0, 8, 16, 32, 64"),
         ({"generation": {"share": 1.5}}, "at least 0 and below 1"),
         ({"coevolve": {"folds": 1}}, "must be between 2 and 100"),
         ({"precision": "foo"}, "^precision cannot be 'foo'; choose one of auto, fp32, bf16$"),

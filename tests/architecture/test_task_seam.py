@@ -1,0 +1,81 @@
+"""Only a task knows what a label is: the others ask it, and the list of exceptions only shrinks."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[2] / "dgaal_cli"
+NEUTRAL = ("encoders", "training", "methods", "rounds", "networks")
+"""Folders that learn, rank and ask, whatever a label is."""
+OWN = "dgaal_cli.tasks.classification"
+MAY_IMPORT = {
+    "api/demo.py": "answers as an oracle that knows classes",
+    "api/simulate.py": "reads --noise",
+    "simulation/plan.py": "reads --noise",
+    "simulation/presets/__init__.py": "reads --noise",
+    "simulation/protocol.py": "reads --noise",
+}
+"""Files outside the task that may import classification, and why."""
+LEARNS_CLASSES = {"methods/vaal_family/game.py": "SRAAL's classifier of latents"}
+"""Neutral files that may name the loss of classes."""
+
+
+def imports_of_classification(tree: ast.Module) -> bool:
+    """Whether a module imports classification anywhere, functions included."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(OWN):
+            return True
+        if isinstance(node, ast.Import) and any(n.name.startswith(OWN) for n in node.names):
+            return True
+    return False
+
+
+def compares_class_numbers(tree: ast.Module) -> bool:
+    """Whether a module itself computes the loss of classes, or compares targets with a number."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr == "cross_entropy":
+            return True
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            is_target = any(isinstance(s, ast.Attribute) and s.attr == "targets" for s in sides)
+            if is_target and any(isinstance(s, ast.Constant | ast.UnaryOp) for s in sides):
+                return True
+    return False
+
+
+def modules(*folders: str) -> Iterator[tuple[str, ast.Module]]:
+    for folder in folders:
+        for path in sorted((PACKAGE / folder).rglob("*.py")):
+            yield path.relative_to(PACKAGE).as_posix(), ast.parse(path.read_text("utf-8"))
+
+
+def test_only_listed_files_import_classification():
+    found = {
+        name
+        for name, tree in modules(".")
+        if not name.startswith("tasks/") and imports_of_classification(tree)
+    }
+    store = {name for name in found if name.startswith(("store/", "labeling/", "tui/"))}
+    assert found - store <= set(MAY_IMPORT)
+    assert not any(name.startswith(tuple(f"{folder}/" for folder in NEUTRAL)) for name in found)
+
+
+def test_what_learns_and_ranks_compares_no_class_numbers():
+    found = {name for name, tree in modules(*NEUTRAL) if compares_class_numbers(tree)}
+    assert found == set(LEARNS_CLASSES)
+
+
+def test_planted_knowledge_of_classes_is_caught():
+    """Negative control: each of the forms in which it used to stand."""
+    for source in (
+        "labeled = data.targets >= 0",
+        "left = np.flatnonzero(data.synthetic.targets == -1)",
+        "loss = F.cross_entropy(outputs, targets)",
+    ):
+        assert compares_class_numbers(ast.parse(source)), source
+    for source in (
+        "from dgaal_cli.tasks.classification.label import class_of",
+        "def f():\n    import dgaal_cli.tasks.classification.model",
+    ):
+        assert imports_of_classification(ast.parse(source)), source
+    assert not compares_class_numbers(ast.parse("same = task.is_equal(data.targets, other)"))
