@@ -122,7 +122,7 @@ def test_copies_of_the_last_query_inherit_labels_once(workspace):
     with open_store(workspace.store_path) as store:
         found = gather(workspace, loose, store, number=1, device=torch.device("cpu"))
         asked = {record.item_id for record in found.labels if record.round == 0}
-        measured = {found.data.item_ids[row] for row in np.flatnonzero(found.is_to_measure)}
+        measured = {found.data.item_ids[row] for row in np.flatnonzero(found.dataset.is_to_measure)}
         copies = [item for item in store.items() if item.is_synthetic]
         labels = {record.item_id: record.class_uid for record in store.labels()}
     assert len(copies) == len(asked - measured) == first.synthesized

@@ -199,7 +199,7 @@ def test_an_interrupted_round_keeps_its_time_budget_unless_told_another(workspac
     with pytest.raises(InterruptedRunError):
         train(workspace, settings(workspace), emit=interrupting(), budget_s=3600.0)
     spent = checkpoint.load(workspace.round_path(0) / "progress")[1]["spent_s"]
-    with pytest.raises(UsageError, match=r"has taken 0 s of a time budget of 0\.01 s"):
+    with pytest.raises(UsageError, match=r"has taken \d+ s of a time budget of 0\.01 s"):
         train(workspace, settings(workspace, "pretrain.epochs=0"), budget_s=0.01)
     result = train(workspace, settings(workspace))
     assert record(workspace)["time_budget_s"] == 3600.0
