@@ -21,6 +21,7 @@ from dgaal_cli.methods.registry import method_info
 from dgaal_cli.store.open import store_location
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ImportedLabel, NewItem
+from dgaal_cli.tasks.classification.label import class_label
 from dgaal_cli.workspace import CONFIG_NAME, Workspace
 
 
@@ -222,7 +223,7 @@ def _write(
 def _take_labels(store: Store, found: Survey) -> int:
     uids = {record.name: record.uid for record in store.classes()}
     labels = [
-        ImportedLabel(sample_id=item.id, class_uid=uids[item.label], annotator="source")
+        ImportedLabel(sample_id=item.id, label=class_label(uids[item.label]), annotator="source")
         for item in found.items
         if item.label is not None
     ]

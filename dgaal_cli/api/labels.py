@@ -16,7 +16,7 @@ from dgaal_cli.data.decoders.registry import find_format
 from dgaal_cli.data.sources import Entry, FileBytes, Source, open_source
 from dgaal_cli.errors import InputDataError, UsageError
 from dgaal_cli.escaping import show
-from dgaal_cli.ids import SampleId
+from dgaal_cli.ids import ClassUid, SampleId
 from dgaal_cli.labeling.class_list import (
     add_class,
     class_list,
@@ -31,12 +31,14 @@ from dgaal_cli.store.exchange.registry import guess_format, load_format
 from dgaal_cli.store.exchange.resolve import resolve
 from dgaal_cli.store.open import open_store, store_location
 from dgaal_cli.store.records import Counts, EventRecord, Restored
+from dgaal_cli.tasks.registry import load_task
 from dgaal_cli.workspace import Workspace
 
 __all__ = [
     "ExportedLabels",
     "ImportedLabels",
     "LabelStats",
+    "LoggedEvent",
     "Restored",
     "StoreCheck",
     "add_class",
@@ -54,6 +56,9 @@ __all__ = [
     "rename_class",
     "restore",
 ]
+
+TASK = "classification"
+"""The task of every workspace until ``dgaal.toml`` names one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +83,17 @@ class ImportedLabels:
     unchanged: int
     new_classes: tuple[str, ...]
     is_dry_run: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedEvent:
+    """One line of the history as a person reads it."""
+
+    event: EventRecord
+    class_uid: ClassUid | None
+    """The class that the label names; None without a label, or if it names several."""
+    text: str | None
+    """The label as exchange formats write it; None without a label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +151,16 @@ def export_labels(
     with open_store(workspace.store_path, read_only=True) as store:
         answers = store.answers()
         classes = store.classes()
+        names = store.class_names()
     kept = [answer for answer in answers if include_synthetic or not answer.is_synthetic]
-    job = ExportJob(answers=kept, classes=classes, images=_PoolImages(workspace, config), link=link)
+    job = ExportJob(
+        answers=kept,
+        classes=classes,
+        names=names,
+        text=load_task(TASK).text,
+        images=_PoolImages(workspace, config),
+        link=link,
+    )
     path = target if isinstance(target, Path) else None
     if isinstance(chosen, FileFormat):
         if isinstance(target, Path):
@@ -179,7 +203,13 @@ def import_labels(
     name = format or guess_format(path)
     chosen = load_format(name)
     with open_store(workspace.store_path) as store:
-        found = resolve(store, chosen.read(path), annotator=annotator, may_add_classes=add_classes)
+        found = resolve(
+            store,
+            chosen.read(path),
+            text=load_task(TASK).text,
+            annotator=annotator,
+            may_add_classes=add_classes,
+        )
         report = store.import_labels(
             found.labels, new_classes=found.new_classes, is_dry_run=is_dry_run
         )
@@ -195,7 +225,7 @@ def import_labels(
 
 def label_log(
     workspace: Workspace, *, count: int | None = None, annotator: str | None = None
-) -> list[EventRecord]:
+) -> list[LoggedEvent]:
     """Return the history, newest first.
 
     Args:
@@ -204,7 +234,17 @@ def label_log(
         annotator: Only this person's.
     """
     with open_store(workspace.store_path, read_only=True) as store:
-        return store.latest_events(2**62 if count is None else count, annotator=annotator)
+        names = store.class_names()
+        events = store.latest_events(2**62 if count is None else count, annotator=annotator)
+    text = load_task(TASK).text
+    return [
+        LoggedEvent(
+            event=event,
+            class_uid=text.single_class(event.label) if event.label else None,
+            text=text.to_text(event.label, names) if event.label else None,
+        )
+        for event in events
+    ]
 
 
 def label_stats(workspace: Workspace) -> LabelStats:
@@ -214,6 +254,7 @@ def label_stats(workspace: Workspace) -> LabelStats:
         classes = store.classes()
         answers = [answer for answer in store.answers() if answer.kind != "flag"]
         labels = store.labels()
+        names = store.class_names()
     times = [answer.elapsed_ms for answer in answers if answer.elapsed_ms is not None]
     people = Counter(answer.annotator for answer in answers if answer.kind != "inherit")
     return LabelStats(
@@ -221,7 +262,7 @@ def label_stats(workspace: Workspace) -> LabelStats:
         by_class=tuple((record.name, counts.by_class.get(record.uid, 0)) for record in classes),
         by_annotator=tuple(people.most_common()),
         by_provenance=tuple(Counter(label.provenance for label in labels).most_common()),
-        disagreements=len(disputed(answers)),
+        disagreements=len(disputed(answers, names)),
         median_ms=int(np.median(times)) if times else None,
     )
 

@@ -13,7 +13,7 @@ from dgaal_cli.errors import UsageError, WorkspaceError
 from dgaal_cli.escaping import show, spell
 
 if TYPE_CHECKING:
-    from dgaal_cli.store.records import EventRecord
+    from dgaal_cli.api.labels import LoggedEvent
 
 app = typer.Typer(
     name="labels",
@@ -319,12 +319,15 @@ def _class(name: str | None) -> str:
     return "cannot tell" if name is None else show(name)
 
 
-def _event(event: "EventRecord") -> dict[str, Any]:
-    return {**dataclasses.asdict(event), "sample_id": show(event.sample_id)}
+def _event(logged: "LoggedEvent") -> dict[str, Any]:
+    found = {**dataclasses.asdict(logged.event), "sample_id": show(logged.event.sample_id)}
+    del found["label"]
+    return {**found, "class_uid": logged.class_uid, "class_name": logged.text}
 
 
-def _line(event: "EventRecord") -> str:
-    what = event.kind + (f" {show(event.class_name)}" if event.class_name else "")
+def _line(logged: "LoggedEvent") -> str:
+    event = logged.event
+    what = event.kind + (f" {show(logged.text)}" if logged.text else "")
     if event.refers_to is not None:
         what += f" of #{event.refers_to}"
     late = "" if event.is_counted else "  (late, not counted)"

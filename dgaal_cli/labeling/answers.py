@@ -10,7 +10,11 @@ from dgaal_cli.labeling.annotators import OperationIds
 from dgaal_cli.labeling.open_round import OpenRound
 from dgaal_cli.labeling.view import Press, join_notices
 from dgaal_cli.store.records import Answer, AnswerKind
-from dgaal_cli.store.standing_answers import StandingAnswer, given_of_undone, standing_answers
+from dgaal_cli.tasks.classification.standing_answers import (
+    StandingAnswer,
+    given_of_undone,
+    standing_answers,
+)
 
 
 class Answers:

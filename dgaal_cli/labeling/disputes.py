@@ -1,15 +1,17 @@
 """Images that people answered differently, and the last word on them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show, unspell
-from dgaal_cli.ids import ItemId, SampleId
+from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.labeling.annotators import check_annotator, new_op_id
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Answer, AnswerRecord, ItemRecord
+from dgaal_cli.tasks.classification.exchange import ClassNames
+from dgaal_cli.tasks.classification.label import class_label
 from dgaal_cli.workspace import Workspace
 
 
@@ -38,8 +40,17 @@ class Adjudicated:
     """Images that are still disputed."""
 
 
-def disputed(answers: Iterable[AnswerRecord]) -> list[Dispute]:
-    """Find the disputes in everybody's present answers, by number of the image."""
+def disputed(answers: Iterable[AnswerRecord], names: Mapping[ClassUid, str]) -> list[Dispute]:
+    """Find the disputes in everybody's current answers, by number of the image.
+
+    Args:
+        answers: Of all annotators.
+        names: Name of each class.
+    """
+
+    def name(answer: AnswerRecord) -> str | None:
+        return None if answer.label is None else ClassNames().to_text(answer.label, names)
+
     by_item: dict[ItemId, list[AnswerRecord]] = {}
     for answer in answers:
         if answer.kind in ("label", "cannot_tell", "adjudicate"):
@@ -48,11 +59,11 @@ def disputed(answers: Iterable[AnswerRecord]) -> list[Dispute]:
         Dispute(
             item_id=item_id,
             sample_id=given[0].sample_id,
-            answers=tuple((answer.annotator, answer.class_name) for answer in given),
-            stands=next((answer.class_name for answer in given if answer.is_effective), None),
+            answers=tuple((answer.annotator, name(answer)) for answer in given),
+            stands=next((name(answer) for answer in given if answer.is_effective), None),
         )
         for item_id, given in sorted(by_item.items())
-        if len({answer.class_uid for answer in given}) > 1
+        if len({answer.label for answer in given}) > 1
         and all(answer.kind != "adjudicate" for answer in given)
     ]
 
@@ -60,7 +71,7 @@ def disputed(answers: Iterable[AnswerRecord]) -> list[Dispute]:
 def disputes(workspace: Workspace) -> list[Dispute]:
     """Return what two people answered differently and nobody has settled."""
     with open_store(workspace.store_path, read_only=True) as store:
-        return disputed(store.answers())
+        return disputed(store.answers(), store.class_names())
 
 
 def adjudicate(
@@ -82,16 +93,16 @@ def adjudicate(
     with open_store(workspace.store_path) as store:
         item = _find(store, sample)
         record = store.class_by_name(class_name)
-        before = {dispute.item_id for dispute in disputed(store.answers())}
+        before = {dispute.item_id for dispute in disputed(store.answers(), store.class_names())}
         answer = Answer(
             op_id=new_op_id(),
             kind="adjudicate",
             item_id=item.item_id,
-            class_uid=record.uid,
+            label=class_label(record.uid),
             note=note,
         )
         store.submit(answer, annotator=annotator, session="adjudicate", take_next=False)
-        left = len(disputed(store.answers()))
+        left = len(disputed(store.answers(), store.class_names()))
     return Adjudicated(
         sample_id=item.sample_id,
         class_name=record.name,

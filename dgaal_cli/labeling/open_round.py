@@ -11,7 +11,8 @@ from dgaal_cli.labeling.view import Press, QueryImage
 from dgaal_cli.rounds.learning_curve import CurvePoint, learning_curve
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Answer, Query, QueryEntry, Shown, Task
-from dgaal_cli.store.standing_answers import BLIND_NOTE, StandingAnswer
+from dgaal_cli.tasks.classification.label import class_label, class_of
+from dgaal_cli.tasks.classification.standing_answers import BLIND_NOTE, StandingAnswer
 from dgaal_cli.workspace import Workspace
 
 
@@ -128,7 +129,7 @@ class OpenRound:
             op_id=press.op_id,
             kind=press.kind,
             item_id=press.item_id,
-            class_uid=press.class_uid,
+            label=None if press.class_uid is None else class_label(press.class_uid),
             shown=shown,
             elapsed_ms=press.elapsed_ms,
             note=note or (BLIND_NOTE if press.is_blind else ""),
@@ -167,7 +168,9 @@ class OpenRound:
         self.reload()
 
     def _read_labels(self) -> None:
-        self.labels = {r.item_id: (r.class_uid, r.class_name) for r in self.store.labels()}
+        names = self.store.class_names()
+        found = {r.item_id: class_of(r.label) for r in self.store.labels()}
+        self.labels = {item_id: (uid, names[uid]) for item_id, uid in found.items()}
 
     def _describe(self, item_id: ItemId) -> tuple[str, str]:
         """Return the name of an image and its class, empty without one."""

@@ -8,7 +8,7 @@ from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.labeling.view import Press, QueryImage
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Counts, Query, Receipt
-from dgaal_cli.store.standing_answers import StandingAnswer, standing_answers
+from dgaal_cli.tasks.classification.standing_answers import StandingAnswer, standing_answers
 
 RECOUNT_EVERY = 25
 """Answers after which the counts of the whole store are read again."""

@@ -14,7 +14,7 @@ from dgaal_cli.rounds.state import RUN_NAME, round_state
 from dgaal_cli.rounds.unlabelable_synthetics import newest_junk
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ItemRecord, Query
-from dgaal_cli.store.standing_answers import StandingAnswer, standing_answers
+from dgaal_cli.tasks.classification.standing_answers import StandingAnswer, standing_answers
 from dgaal_cli.workspace import Workspace
 
 

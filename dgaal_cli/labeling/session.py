@@ -28,7 +28,7 @@ from dgaal_cli.labeling.view import (
 from dgaal_cli.rounds.state import round_state, trained_rounds
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import QueryProgress
-from dgaal_cli.store.standing_answers import StandingAnswer
+from dgaal_cli.tasks.classification.standing_answers import StandingAnswer
 from dgaal_cli.workspace import Workspace
 
 MAX_HISTORY = 200

@@ -10,7 +10,7 @@ from dgaal_cli.store.records import (
     QueryProgress,
     ShownAs,
 )
-from dgaal_cli.store.standing_answers import StandingAnswer
+from dgaal_cli.tasks.classification.standing_answers import StandingAnswer
 
 State = Literal["labeling", "answered", "waiting", "empty"]
 """``answered``: the query is done; ``waiting``: the rest is with others; ``empty``: no query."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Query
-from dgaal_cli.store.standing_answers import standing_answers
+from dgaal_cli.tasks.classification.standing_answers import standing_answers
 
 FEW_JUDGED = 5
 """Fewer answered synthetic images say nothing about a generator."""

@@ -5,11 +5,11 @@ the past (all items, events up to its watermark).
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from operator import attrgetter
 
-from dgaal_cli.ids import ClassUid, ItemId
+from dgaal_cli.ids import ItemId
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,8 @@ class Fact:
     says: str
     item_id: ItemId
     annotator: str
-    class_uid: ClassUid | None
+    label: Hashable
+    """What it states: a ``Label`` or the backend's key of it, equal for equal labels; or None."""
     refers_to: int | None
     counted: bool
     round: int | None
@@ -82,10 +83,10 @@ def _judge(answers: dict[str, Fact]) -> Fact | None:
     adjudicated = [fact for fact in answers.values() if fact.says == "adjudicate"]
     if adjudicated:
         return max(adjudicated, key=attrgetter("event_id"))
-    votes: defaultdict[ClassUid | None, list[Fact]] = defaultdict(list)
+    votes: defaultdict[Hashable, list[Fact]] = defaultdict(list)
     for fact in sorted(answers.values(), key=attrgetter("event_id")):
         if fact.says in ("label", "cannot_tell"):
-            votes[fact.class_uid].append(fact)
+            votes[fact.label].append(fact)
     if votes:
         return max(votes.values(), key=lambda group: (len(group), -group[0].event_id))[0]
     inherited = [fact for fact in answers.values() if fact.says == "inherit"]

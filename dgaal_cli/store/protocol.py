@@ -62,6 +62,10 @@ class ClassList(Protocol):
         """Return the current name of a class, also of one no longer in use."""
         ...
 
+    def class_names(self) -> dict[ClassUid, str]:
+        """Return the current name of each class, also of those no longer in use."""
+        ...
+
     def add_class(self, name: str, key: str = "", *, uid: ClassUid | None = None) -> ClassRecord:
         """Append a class; ``UsageError`` if the name is bad or taken, or the key taken."""
         ...

@@ -76,8 +76,8 @@ class NewSynthetic:
     parent: ItemId | None
     """Item it was made from; None if it was made from noise alone."""
     round: int
-    inherited: ClassUid | None
-    """Class of the parent, not yet a label: see ``Store.promote_synthetic``."""
+    inherited: Label | None
+    """Label of the parent, not yet its own: see ``LabelWriter.promote_synthetic``."""
     is_quarantined: bool = False
     """Set aside, for instance because the task model doubts the inherited class."""
 
@@ -108,7 +108,7 @@ class ItemRecord:
     parent: ItemId | None
     round: int | None
     """Round that made it; None for the pool's own images."""
-    inherited: ClassUid | None
+    inherited: Label | None
     state: ItemState
 
 
@@ -206,7 +206,7 @@ class Answer:
     """Made once when the key is pressed and kept for retries: the same answer is stored once."""
     kind: AnswerKind
     item_id: ItemId
-    class_uid: ClassUid | None = None
+    label: Label | None = None
     """Given for ``label`` and ``adjudicate``, None for all others."""
     shown: Shown | None = None
     elapsed_ms: int | None = None
@@ -230,7 +230,7 @@ class Undone:
 
     item: ItemRecord
     kind: AnswerKind
-    class_uid: ClassUid | None
+    label: Label | None
     event_id: int
     """The undo or redo event."""
     is_counted: bool
@@ -245,8 +245,7 @@ class LabelRecord:
 
     item_id: ItemId
     sample_id: SampleId
-    class_uid: ClassUid
-    class_name: str
+    label: Label
     provenance: Provenance
     annotator: str
     round: int | None
@@ -267,8 +266,7 @@ class AnswerRecord:
     sha256: bytes
     width: int
     height: int
-    class_uid: ClassUid | None
-    class_name: str | None
+    label: Label | None
     provenance: Provenance
     annotator: str
     round: int | None
@@ -288,7 +286,7 @@ class ImportedLabel:
     """One line of an import, already resolved against the class list."""
 
     sample_id: SampleId
-    class_uid: ClassUid | None
+    label: Label | None
     annotator: str
     at: str | None = None
     """ISO 8601 with offset; None takes the time of the import."""
@@ -330,7 +328,7 @@ class Counts:
     quarantined: int
     """Unreadable files of the pool."""
     by_class: dict[ClassUid, int]
-    """Pool items a class; sums to ``labeled``."""
+    """Pool items whose label names the class."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -343,8 +341,7 @@ class EventRecord:
     item_id: ItemId
     sample_id: SampleId
     annotator: str
-    class_uid: ClassUid | None
-    class_name: str | None
+    label: Label | None
     note: str
     refers_to: int | None
     """The answer that an undo or redo is about."""

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Literal, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
-from dgaal_cli.errors import InputDataError, StorageError
+from dgaal_cli.errors import InputDataError, StorageError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid, SampleId
 from dgaal_cli.store.records import AnswerRecord, ClassRecord, Label, Provenance, Verdict
@@ -76,13 +76,37 @@ class ExportJob:
     answers: Sequence[AnswerRecord]
     """Every annotator's present answers, oldest first."""
     classes: Sequence[ClassRecord]
+    names: Mapping[ClassUid, str]
+    """Name of each class, also of those no longer in use."""
+    text: LabelText
     images: Images
     link: Link = "symlink"
 
     def labels(self) -> list[AnswerRecord]:
         """Return the effective label of each image, by name."""
-        found = [answer for answer in self.answers if answer.is_effective and answer.class_uid]
+        found = [answer for answer in self.answers if answer.is_effective and answer.label]
         return sorted(found, key=lambda answer: answer.sample_id)
+
+    def text_of(self, answer: AnswerRecord) -> str:
+        """Return an answer's label as text, empty without one."""
+        return self.text.to_text(answer.label, self.names) if answer.label else ""
+
+    def class_labels(self, format: str) -> list[tuple[AnswerRecord, ClassUid]]:  # noqa: A002
+        """Return ``labels`` with the class of each, for a format that holds one class an image.
+
+        Raises:
+            UsageError: A label says more than one class.
+        """
+        found: list[tuple[AnswerRecord, ClassUid]] = []
+        for answer in self.labels():
+            uid = self.text.single_class(answer.label) if answer.label else None
+            if uid is None:
+                raise UsageError(
+                    f"the format {format} holds one class per image, and the label of "
+                    f"{show(answer.sample_id)} is more than that; export to jsonl or csv instead"
+                )
+            found.append((answer, uid))
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,7 +48,7 @@ class Coco:
 
     def write(self, stream: BinaryIO, job: ExportJob) -> int:
         """Write the effective labels by name."""
-        labels = job.labels()
+        labels = job.class_labels("coco")
         category = {record.uid: number for number, record in enumerate(job.classes, start=1)}
         document = {
             "info": {"description": "labels exported by dgaal", "version": "1"},
@@ -64,13 +64,13 @@ class Coco:
                     "width": label.width,
                     "height": label.height,
                 }
-                for number, label in enumerate(labels, start=1)
+                for number, (label, _) in enumerate(labels, start=1)
             ],
             "annotations": [
                 {
                     "id": number,
                     "image_id": number,
-                    "category_id": category[label.class_uid],
+                    "category_id": category[uid],
                     "attributes": {
                         "annotator": label.annotator,
                         "provenance": label.provenance,
@@ -78,8 +78,7 @@ class Coco:
                         "round": label.round,
                     },
                 }
-                for number, label in enumerate(labels, start=1)
-                if label.class_uid is not None
+                for number, (label, uid) in enumerate(labels, start=1)
             ],
         }
         stream.write(json.dumps(document, indent=1, allow_nan=False).encode() + b"\n")

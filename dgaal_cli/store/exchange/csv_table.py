@@ -31,7 +31,7 @@ class CsvTable:
             writer.writerow(
                 (
                     cell_of(label.sample_id),
-                    cell_of(label.class_name or ""),
+                    cell_of(job.text_of(label)),
                     cell_of(label.annotator),
                     label.provenance,
                     label.at,

@@ -33,9 +33,7 @@ class FiftyOne:
         targets: dict[str, int] = {}
         taken: dict[str, str] = {}
         (folder / "data").mkdir()
-        for label in job.labels():
-            if label.class_uid is None:
-                continue
+        for label, uid in job.class_labels("fiftyone"):
             name = place(label, folder / "data", job)
             stem = _stem(name)
             if stem in taken:
@@ -44,7 +42,7 @@ class FiftyOne:
                     "export to coco instead"
                 )
             taken[stem] = name
-            targets[stem] = index[label.class_uid]
+            targets[stem] = index[uid]
         document = {"classes": [record.name for record in job.classes], "labels": targets}
         write_text(folder / "labels.json", json.dumps(document, indent=1) + "\n")
         return len(targets)

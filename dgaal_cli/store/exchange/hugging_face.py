@@ -18,19 +18,19 @@ class HuggingFace:
 
     def fill(self, folder: Path, job: ExportJob) -> int:
         """Write the effective labels by name."""
-        labels = job.labels()
+        labels = job.class_labels("hf")
         lines = [
             json.dumps(
                 {
                     "file_name": place(label, folder, job),
-                    "label": label.class_name,
+                    "label": job.names[uid],
                     "annotator": label.annotator,
                     "provenance": label.provenance,
                     "at": label.at,
                     "round": label.round,
                 }
             )
-            for label in labels
+            for label, uid in labels
         ]
         write_bytes(folder / METADATA, "".join(f"{line}\n" for line in lines).encode())
         return len(labels)

@@ -16,11 +16,11 @@ class ImageFolder:
 
     def fill(self, folder: Path, job: ExportJob) -> int:
         """Show every labeled image in the folder of its class; empty classes get one too."""
+        labels = job.class_labels("imagefolder")
         for record in job.classes:
             (folder / class_folder(record.name)).mkdir()
-        labels = job.labels()
-        for label in labels:
-            place(label, folder / class_folder(label.class_name or ""), job)
+        for label, uid in labels:
+            place(label, folder / class_folder(job.names[uid]), job)
         return len(labels)
 
     def read(self, path: Path) -> Iterator[Parsed]:

@@ -47,7 +47,7 @@ class JsonLines:
     def write(self, stream: BinaryIO, job: ExportJob) -> int:
         """Write all answers, oldest first."""
         for answer in job.answers:
-            stream.write(json.dumps(_document(answer), allow_nan=False).encode() + b"\n")
+            stream.write(json.dumps(_document(answer, job), allow_nan=False).encode() + b"\n")
         return len(job.answers)
 
     def read(self, path: Path) -> Iterator[Parsed]:
@@ -105,11 +105,11 @@ def _parse(raw: bytes, *, name: str, number: int) -> Parsed | None:
     )
 
 
-def _document(answer: AnswerRecord) -> dict[str, str | int | bool | None]:
+def _document(answer: AnswerRecord, job: ExportJob) -> dict[str, str | int | bool | None]:
     return {
         "file_name": answer.sample_id,
-        "label": answer.class_name,
-        "class_uid": answer.class_uid,
+        "label": job.text_of(answer) if answer.label else None,
+        "class_uid": job.text.single_class(answer.label) if answer.label else None,
         "kind": answer.kind,
         "effective": answer.is_effective,
         "annotator": answer.annotator,

@@ -47,8 +47,11 @@ class LabelStudio:
 
     def write(self, stream: BinaryIO, job: ExportJob) -> int:
         """Write the effective labels by name."""
-        labels = job.labels()
-        tasks = [_task(number, label) for number, label in enumerate(labels, start=1)]
+        labels = job.class_labels("labelstudio")
+        tasks = [
+            _task(number, label, job.names[uid])
+            for number, (label, uid) in enumerate(labels, start=1)
+        ]
         stream.write(json.dumps(tasks, indent=1, allow_nan=False).encode() + b"\n")
         return len(labels)
 
@@ -81,13 +84,13 @@ class LabelStudio:
                 )
 
 
-def _task(number: int, label: AnswerRecord) -> dict[str, Any]:
+def _task(number: int, label: AnswerRecord, name: str) -> dict[str, Any]:
     result = {
         "id": f"r{number}",
         "from_name": "choice",
         "to_name": "image",
         "type": "choices",
-        "value": {"choices": [label.class_name]},
+        "value": {"choices": [name]},
     }
     return {
         "id": number,

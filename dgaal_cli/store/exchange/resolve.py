@@ -3,17 +3,17 @@
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dgaal_cli.errors import InputDataError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid, SampleId
 from dgaal_cli.store import classes
-from dgaal_cli.store.exchange.base import Parsed
+from dgaal_cli.store.exchange.base import LabelText, Parsed
 from dgaal_cli.store.instants import from_iso
 from dgaal_cli.store.protocol import Store
-from dgaal_cli.store.records import ClassRecord, ImportedLabel, ItemRecord
+from dgaal_cli.store.records import ClassRecord, ImportedLabel, ItemRecord, Label
 
 _UID = re.compile("[0-9a-f]{16}")
 
@@ -29,13 +29,19 @@ class Resolved:
 
 
 def resolve(
-    store: Store, parsed: Iterable[Parsed], *, annotator: str, may_add_classes: bool
+    store: Store,
+    parsed: Iterable[Parsed],
+    *,
+    text: LabelText,
+    annotator: str,
+    may_add_classes: bool,
 ) -> Resolved:
     """Look up every sample and class of a file.
 
     Args:
         store: Where they are to go.
         parsed: Labels in the order of the file.
+        text: How the task of the workspace reads a label.
         annotator: Whose labels they are where the file does not say.
         may_add_classes: Unknown class names become new classes.
 
@@ -43,23 +49,23 @@ def resolve(
         InputDataError: A line names something unknown or contradicts an earlier one.
     """
     known = _Classes(store, may_add=may_add_classes)
-    seen: dict[tuple[int, str, bool], tuple[str, str | None, str]] = {}
+    seen: dict[tuple[int, str, bool], tuple[str, Label | None, str]] = {}
     labels: list[ImportedLabel] = []
     repeated = 0
     for line in parsed:
         item = _item(store, line)
         who = line.annotator or annotator
-        uid = known.find(line) if line.labels else None
+        label = _read(line, text, known) if line.labels else None
         key = (item.item_id, who, line.kind == "flag")
-        said = seen.setdefault(key, (line.kind, uid, line.where))
-        if said[:2] != (line.kind, uid):
+        said = seen.setdefault(key, (line.kind, label, line.where))
+        if said[:2] != (line.kind, label):
             raise InputDataError(
                 f"{line.where}: {show(line.names[0])} has another label than at {said[2]}"
             )
         if said[2] != line.where:
             repeated += 1
             continue
-        labels.append(_label(line, item, uid=uid, annotator=who))
+        labels.append(_label(line, item, label=label, annotator=who))
     return Resolved(labels=tuple(labels), new_classes=tuple(known.new), repeated=repeated)
 
 
@@ -78,15 +84,17 @@ class _Classes:
             return True
         return False
 
-    def find(self, line: Parsed) -> ClassUid:
+    def find(self, line: Parsed, found: Sequence[str]) -> ClassUid:
+        """Return the class of a line that may be named in one of several ways."""
+        is_whole = tuple(found) == line.labels  # only then is it the class of ``line.class_uid``
         for record in self.active:
-            if record.uid == line.class_uid:
+            if is_whole and record.uid == line.class_uid:
                 return record.uid
-        names = [unicodedata.normalize("NFC", label).strip() for label in line.labels]
+        names = [unicodedata.normalize("NFC", label).strip() for label in found]
         for record in self.active:
             if record.name in names:
                 return record.uid
-        name = line.labels[0]
+        name = found[0]
         if not self.may_add:
             raise InputDataError(
                 f"{line.where}, {line.part} label: no class is named {show(name)}; "
@@ -104,7 +112,8 @@ class _Classes:
                 )
         uid = ClassUid(secrets.token_hex(8))
         if (
-            line.class_uid is not None
+            is_whole
+            and line.class_uid is not None
             and _UID.fullmatch(line.class_uid)
             and self.is_free(line.class_uid)
         ):
@@ -113,6 +122,13 @@ class _Classes:
         self.active.append(record)
         self.new.append(record)
         return uid
+
+
+def _read(line: Parsed, text: LabelText, known: _Classes) -> Label:
+    try:
+        return text.from_text(line.labels, lambda names: known.find(line, names))
+    except ValueError as error:
+        raise InputDataError(f"{line.where}, {line.part} label: {show(str(error))}") from None
 
 
 def _item(store: Store, line: Parsed) -> ItemRecord:
@@ -135,9 +151,7 @@ def _item(store: Store, line: Parsed) -> ItemRecord:
     )
 
 
-def _label(
-    line: Parsed, item: ItemRecord, *, uid: ClassUid | None, annotator: str
-) -> ImportedLabel:
+def _label(line: Parsed, item: ItemRecord, *, label: Label | None, annotator: str) -> ImportedLabel:
     for column, number in (("round", line.round), ("elapsed_ms", line.elapsed_ms)):
         if number is not None and not 0 <= number < 2**31:
             raise InputDataError(f"{line.where}, {line.part} {column}: {number} is out of range")
@@ -150,7 +164,7 @@ def _label(
             ) from None
     return ImportedLabel(
         sample_id=item.sample_id,
-        class_uid=uid,
+        label=label,
         annotator=annotator,
         at=line.at,
         provenance=line.provenance or "imported",

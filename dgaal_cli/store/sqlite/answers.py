@@ -9,11 +9,12 @@ from typing import Any, cast
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
-from dgaal_cli.ids import ClassUid, ItemId
+from dgaal_cli.ids import ItemId
 from dgaal_cli.store.instants import to_microseconds
 from dgaal_cli.store.records import (
     Answer,
     AnswerKind,
+    Label,
     Lease,
     Provenance,
     Receipt,
@@ -21,7 +22,7 @@ from dgaal_cli.store.records import (
     Task,
     Undone,
 )
-from dgaal_cli.store.sqlite import classes, items, projection, queries
+from dgaal_cli.store.sqlite import classes, items, label_rows, projection, queries
 from dgaal_cli.version import __version__
 
 _UNDOABLE = "('label','cannot_tell','skip','flag','unflag','adjudicate')"
@@ -54,7 +55,7 @@ class NewEvent:
     provenance: Provenance
     round: int | None
     counted: bool = True
-    class_uid: ClassUid | None = None
+    label: Label | None = None
     note: str = ""
     refers_to: int | None = None
     cancels: int | None = None
@@ -129,7 +130,7 @@ def append(connection: sqlite3.Connection, new: NewEvent, *, operator: Operator)
         "SELECT sha256 FROM item WHERE item_id = ?", (new.item_id,)
     ).fetchone()[0]
     cursor = connection.execute(
-        "INSERT INTO event(op_id, kind, says, item_id, annotator, class_uid, note, refers_to, "
+        "INSERT INTO event(op_id, kind, says, item_id, annotator, label_id, note, refers_to, "
         "cancels, shown_id, lease_fence, item_sha, body_sha, counted, provenance, round, "
         "elapsed_ms, at_us, made_us, app, session) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -139,7 +140,7 @@ def append(connection: sqlite3.Connection, new: NewEvent, *, operator: Operator)
             new.says,
             new.item_id,
             operator.annotator,
-            new.class_uid,
+            label_rows.identify(connection, new.label),
             new.note,
             new.refers_to,
             new.cancels,
@@ -184,7 +185,7 @@ def _store(
             provenance=provenance,
             round=queries.open_round(connection),
             counted=counted,
-            class_uid=answer.class_uid,
+            label=answer.label,
             note=answer.note,
             shown_id=answer.shown.shown_id if answer.shown else None,
             lease_fence=lease.fence if lease else None,
@@ -205,13 +206,15 @@ def _check(connection: sqlite3.Connection, answer: Answer, operator: Operator) -
     items.one(connection, answer.item_id)
     if not operator.annotator.strip():
         raise UsageError("an answer needs the name of its annotator")
-    needs_class = answer.kind in ("label", "adjudicate")
-    if needs_class != (answer.class_uid is not None):
+    needs_label = answer.kind in ("label", "adjudicate")
+    if needs_label != (answer.label is not None):
         raise UsageError(
-            f"an answer of kind {answer.kind} " + ("needs a class" if needs_class else "has none")
+            f"an answer of kind {answer.kind} "
+            + ("needs a label" if needs_label else "has no label")
         )
-    if answer.class_uid is not None and not classes.is_active(connection, answer.class_uid):
-        raise UsageError(f"there is no class with the uid {show(answer.class_uid)}")
+    for uid in answer.label.classes if answer.label else ():
+        if not classes.is_active(connection, uid):
+            raise UsageError(f"there is no class with the uid {show(uid)}")
 
 
 def _is_counted(
@@ -306,15 +309,17 @@ def _reverse(
         event_id, counted = _append_reversal(
             connection, operator, says=says, root=root, tip=tip, op_id=op_id
         )
-    item_id, kind, class_uid = connection.execute(
-        "SELECT item_id, kind, class_uid FROM event WHERE event_id = ?", (root,)
+    item_id, kind, *label = connection.execute(
+        f"SELECT e.item_id, e.kind, {label_rows.COLUMNS} FROM event e "  # noqa: S608 - constants
+        "LEFT JOIN label l USING(label_id) WHERE e.event_id = ?",
+        (root,),
     ).fetchone()
     stays = says == "undo" or kind in ("flag", "unflag")
     task = _take(connection, operator, item_id=ItemId(item_id)) if stays else None
     return Undone(
         item=items.one(connection, ItemId(item_id)),
         kind=cast("AnswerKind", kind),
-        class_uid=None if class_uid is None else ClassUid(class_uid),
+        label=label_rows.read(*label),
         event_id=event_id,
         is_counted=counted,
         task=task or _take(connection, operator),
@@ -364,7 +369,8 @@ def _check_revived(connection: sqlite3.Connection, item_id: ItemId, *, says: str
         UsageError: The caller's transaction must be rolled back.
     """
     gone = connection.execute(
-        "SELECT c.name FROM answer a JOIN class c USING(class_uid) "
+        "SELECT c.name FROM answer a JOIN label_class USING(label_id) "
+        "JOIN class c USING(class_uid) "
         "WHERE a.item_id = ? AND c.retired_us IS NOT NULL",
         (item_id,),
     ).fetchone()
@@ -389,5 +395,6 @@ def _take(
 
 
 def _digest(answer: Answer, annotator: str, provenance: Provenance) -> bytes:
-    body: list[Any] = [answer.kind, answer.item_id, answer.class_uid, annotator, provenance]
+    label = None if answer.label is None else [answer.label.version, answer.label.payload.hex()]
+    body: list[Any] = [answer.kind, answer.item_id, label, annotator, provenance]
     return hashlib.sha256(json.dumps([*body, answer.note]).encode()).digest()

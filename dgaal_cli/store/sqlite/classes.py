@@ -93,7 +93,7 @@ def retire(connection: sqlite3.Connection, uid: ClassUid, *, now_us: int) -> Non
     """
     record = _one(connection, uid)
     labeled = connection.execute(
-        "SELECT count(*) FROM answer WHERE class_uid = ?", (uid,)
+        "SELECT count(*) FROM answer JOIN label_class USING(label_id) WHERE class_uid = ?", (uid,)
     ).fetchone()[0]
     if labeled:
         raise UsageError(

@@ -16,12 +16,12 @@ from dgaal_cli.store.records import (
     ShownAs,
     Verdict,
 )
-from dgaal_cli.store.sqlite import projection
+from dgaal_cli.store.sqlite import label_rows, projection
 from dgaal_cli.store.sqlite.items import decode_path
 
-_LABEL = """SELECT i.item_id, i.sample, e.class_uid, c.name, e.provenance, e.annotator, e.round,
-    e.event_id, ifnull(e.made_us, e.at_us), i.is_synthetic, i.parent
-    FROM event e JOIN item i USING(item_id) JOIN class c USING(class_uid)"""
+_LABEL = f"""SELECT i.item_id, i.sample, e.provenance, e.annotator, e.round, e.event_id,
+    ifnull(e.made_us, e.at_us), i.is_synthetic, i.parent, {label_rows.COLUMNS}
+    FROM event e JOIN item i USING(item_id) JOIN label l USING(label_id)"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ def labels(connection: sqlite3.Connection, *, until: int | None) -> list[LabelRe
         return [_label(row) for row in rows]
     records: list[LabelRecord] = []
     for _, folded in projection.every(connection, watermark=until):
-        if folded.verdict is not None and folded.verdict.class_uid is not None:
+        if folded.verdict is not None and folded.verdict.label is not None:
             row = connection.execute(
                 f"{_LABEL} WHERE e.event_id = ?",
                 (folded.verdict.event_id,),
@@ -67,28 +67,28 @@ def labels(connection: sqlite3.Connection, *, until: int | None) -> list[LabelRe
 def cannot_tell(connection: sqlite3.Connection, *, until: int | None) -> set[ItemId]:
     """Return the items whose verdict is that nobody can tell."""
     if until is None:
-        rows = connection.execute("SELECT item_id FROM verdict WHERE class_uid IS NULL")
+        rows = connection.execute("SELECT item_id FROM verdict WHERE label_id IS NULL")
         return {ItemId(item_id) for (item_id,) in rows}
     return {
         item_id
         for item_id, folded in projection.every(connection, watermark=until)
-        if folded.verdict is not None and folded.verdict.class_uid is None
+        if folded.verdict is not None and folded.verdict.label is None
     }
 
 
 def answers(connection: sqlite3.Connection) -> list[AnswerRecord]:
     """Return each annotator's present answer to each item, oldest first; skips are left out."""
     rows = connection.execute(
-        """SELECT e.says, i.item_id, i.sample, i.sha256, e.class_uid, c.name, e.provenance,
+        f"""SELECT e.says, i.item_id, i.sample, i.sha256, i.w, i.h, e.provenance,
         e.annotator, e.round, e.event_id, ifnull(e.made_us, e.at_us), e.elapsed_ms, e.note,
-        v.event_id IS e.event_id, i.is_synthetic, p.sample, i.w, i.h
+        v.event_id IS e.event_id, i.is_synthetic, p.sample, {label_rows.COLUMNS}
         FROM (SELECT event_id FROM answer WHERE says <> 'skip' UNION ALL
               SELECT event_id FROM flagged) present
         JOIN event e USING(event_id) JOIN item i USING(item_id)
-        LEFT JOIN class c ON c.class_uid = e.class_uid
+        LEFT JOIN label l ON l.label_id = e.label_id
         LEFT JOIN verdict v ON v.item_id = i.item_id
         LEFT JOIN item p ON p.item_id = i.parent
-        ORDER BY e.event_id"""
+        ORDER BY e.event_id"""  # noqa: S608 - constants
     )
     return [
         AnswerRecord(
@@ -96,10 +96,9 @@ def answers(connection: sqlite3.Connection) -> list[AnswerRecord]:
             item_id=ItemId(row[1]),
             sample_id=decode_path(row[2]),
             sha256=bytes(row[3]),
-            width=row[16],
-            height=row[17],
-            class_uid=_uid(row[4]),
-            class_name=row[5],
+            width=row[4],
+            height=row[5],
+            label=label_rows.read(*row[16:]),
             provenance=cast("Provenance", row[6]),
             annotator=row[7],
             round=row[8],
@@ -118,22 +117,22 @@ def answers(connection: sqlite3.Connection) -> list[AnswerRecord]:
 def counts(connection: sqlite3.Connection) -> Counts:
     """Count items, labels and answers."""
     pool = connection.execute(
-        """SELECT ifnull(sum(i.state <> 'quarantined'), 0), ifnull(sum(v.class_uid IS NOT NULL), 0),
-        ifnull(sum(v.event_id IS NOT NULL AND v.class_uid IS NULL), 0),
+        """SELECT ifnull(sum(i.state <> 'quarantined'), 0), ifnull(sum(v.label_id IS NOT NULL), 0),
+        ifnull(sum(v.event_id IS NOT NULL AND v.label_id IS NULL), 0),
         ifnull(sum(v.event_id IS NULL AND i.state = 'ok'), 0)
         FROM item i LEFT JOIN verdict v USING(item_id) WHERE NOT i.is_synthetic"""
     ).fetchone()
     others = connection.execute(
         """SELECT (SELECT count(*) FROM item WHERE is_synthetic),
         (SELECT count(*) FROM verdict v JOIN item i USING(item_id)
-         WHERE i.is_synthetic AND v.class_uid IS NOT NULL),
+         WHERE i.is_synthetic AND v.label_id IS NOT NULL),
         (SELECT count(*) FROM answer a JOIN event e USING(event_id)
          WHERE a.says IN ('label','cannot_tell') AND e.provenance IN ('human','simulated')),
         (SELECT count(DISTINCT item_id) FROM flagged), (SELECT count(*) FROM unreadable)"""
     ).fetchone()
     by_class = connection.execute(
-        "SELECT v.class_uid, count(*) FROM verdict v JOIN item i USING(item_id) "
-        "WHERE v.class_uid IS NOT NULL AND NOT i.is_synthetic GROUP BY v.class_uid"
+        "SELECT n.class_uid, count(*) FROM verdict v JOIN item i USING(item_id) "
+        "JOIN label_class n USING(label_id) WHERE NOT i.is_synthetic GROUP BY n.class_uid"
     )
     return Counts(
         items=pool[0],
@@ -153,15 +152,15 @@ def events(connection: sqlite3.Connection, wanted: EventFilter) -> Iterator[Even
     """Yield one page of the history."""
     order = "DESC" if wanted.is_newest_first else "ASC"
     rows = connection.execute(
-        f"""SELECT e.event_id, e.op_id, e.kind, e.item_id, i.sample, e.annotator, e.class_uid,
-        c.name, e.note, e.refers_to, e.counted, e.provenance, e.round, e.elapsed_ms,
-        ifnull(e.made_us, e.at_us), e.session, s.predicted, s.ui
-        FROM event e JOIN item i USING(item_id) LEFT JOIN class c ON c.class_uid = e.class_uid
+        f"""SELECT e.event_id, e.op_id, e.kind, e.item_id, i.sample, e.annotator,
+        e.note, e.refers_to, e.counted, e.provenance, e.round, e.elapsed_ms,
+        ifnull(e.made_us, e.at_us), e.session, s.predicted, s.ui, {label_rows.COLUMNS}
+        FROM event e JOIN item i USING(item_id) LEFT JOIN label l USING(label_id)
         LEFT JOIN shown s USING(shown_id)
         WHERE e.event_id > :after AND (:item IS NULL OR e.item_id = :item)
         AND (:annotator IS NULL OR e.annotator = :annotator)
         AND (:round IS NULL OR e.round = :round) AND (:kind IS NULL OR e.kind = :kind)
-        ORDER BY e.event_id {order} LIMIT :limit""",  # noqa: S608 - one of two words
+        ORDER BY e.event_id {order} LIMIT :limit""",  # noqa: S608 - constants
         {
             "after": wanted.after,
             "item": wanted.item_id,
@@ -183,36 +182,32 @@ def _event(row: tuple[Any, ...]) -> EventRecord:
         item_id=ItemId(row[3]),
         sample_id=decode_path(row[4]),
         annotator=row[5],
-        class_uid=_uid(row[6]),
-        class_name=row[7],
-        note=row[8],
-        refers_to=row[9],
-        is_counted=bool(row[10]),
-        provenance=cast("Provenance", row[11]),
-        round=row[12],
-        elapsed_ms=row[13],
-        at=to_iso(row[14]),
-        session=row[15],
-        predicted=_uid(row[16]),
-        ui=cast("ShownAs | None", row[17]),
+        label=label_rows.read(*row[16:]),
+        note=row[6],
+        refers_to=row[7],
+        is_counted=bool(row[8]),
+        provenance=cast("Provenance", row[9]),
+        round=row[10],
+        elapsed_ms=row[11],
+        at=to_iso(row[12]),
+        session=row[13],
+        predicted=None if row[14] is None else ClassUid(row[14]),
+        ui=cast("ShownAs | None", row[15]),
     )
 
 
 def _label(row: tuple[Any, ...]) -> LabelRecord:
+    label = label_rows.read(*row[9:])
+    assert label is not None  # joined, not left-joined
     return LabelRecord(
         item_id=ItemId(row[0]),
         sample_id=decode_path(row[1]),
-        class_uid=ClassUid(row[2]),
-        class_name=row[3],
-        provenance=cast("Provenance", row[4]),
-        annotator=row[5],
-        round=row[6],
-        event_id=row[7],
-        at=to_iso(row[8]),
-        is_synthetic=bool(row[9]),
-        parent=None if row[10] is None else ItemId(row[10]),
+        label=label,
+        provenance=cast("Provenance", row[2]),
+        annotator=row[3],
+        round=row[4],
+        event_id=row[5],
+        at=to_iso(row[6]),
+        is_synthetic=bool(row[7]),
+        parent=None if row[8] is None else ItemId(row[8]),
     )
-
-
-def _uid(value: str | None) -> ClassUid | None:
-    return None if value is None else ClassUid(value)

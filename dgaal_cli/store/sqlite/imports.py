@@ -10,7 +10,7 @@ from dgaal_cli.escaping import show
 from dgaal_cli.ids import ItemId
 from dgaal_cli.store.instants import from_iso
 from dgaal_cli.store.records import ImportedLabel, ImportReport
-from dgaal_cli.store.sqlite import classes, items
+from dgaal_cli.store.sqlite import classes, items, label_rows
 from dgaal_cli.store.sqlite.answers import NewEvent, Operator, append
 
 INHERITING = "dgaal"
@@ -45,8 +45,10 @@ def promote_synthetic(
         judged = connection.execute(
             "SELECT 1 FROM verdict WHERE item_id = ?", (item_id,)
         ).fetchone()
-        has_class = item.inherited is not None and classes.is_active(connection, item.inherited)
-        if not has_class or item.state != "ok" or judged is not None:
+        label = item.inherited
+        if label is None or not all(classes.is_active(connection, u) for u in label.classes):
+            continue
+        if item.state != "ok" or judged is not None:
             continue
         append(
             connection,
@@ -57,7 +59,7 @@ def promote_synthetic(
                 item_id=item_id,
                 provenance="inherited",
                 round=number,
-                class_uid=item.inherited,
+                label=label,
             ),
             operator=operator,
         )
@@ -74,11 +76,12 @@ def _import_one(
     _check(connection, label)
     table = "flagged" if label.kind == "flag" else "answer"
     present = connection.execute(
-        f"SELECT e.says, e.class_uid FROM {table} t JOIN event e USING(event_id) "  # noqa: S608
+        f"SELECT e.says, e.label_id FROM {table} t JOIN event e USING(event_id) "  # noqa: S608
         "WHERE t.item_id = ? AND t.annotator = ?",
         (item_id, label.annotator),
     ).fetchone()
-    if present is not None and tuple(present) == (label.kind, label.class_uid):
+    stated = (label.kind, label_rows.identify(connection, label.label))
+    if present is not None and tuple(present) == stated:
         return "unchanged"
     append(
         connection,
@@ -89,7 +92,7 @@ def _import_one(
             item_id=item_id,
             provenance=label.provenance,
             round=label.round,
-            class_uid=label.class_uid,
+            label=label.label,
             note=label.note,
             elapsed_ms=label.elapsed_ms,
             made_us=None if label.at is None else _instant(label.at),
@@ -103,10 +106,11 @@ def _check(connection: sqlite3.Connection, label: ImportedLabel) -> None:
     name = show(label.sample_id)
     if not label.annotator.strip():
         raise UsageError(f"the label of {name} needs the name of its annotator")
-    if (label.kind in ("label", "adjudicate", "inherit")) != (label.class_uid is not None):
-        raise UsageError(f"the {label.kind} line of {name} has a class too many or too few")
-    if label.class_uid is not None and not classes.is_active(connection, label.class_uid):
-        raise UsageError(f"the label of {name} names an unknown class {show(label.class_uid)}")
+    if (label.kind in ("label", "adjudicate", "inherit")) != (label.label is not None):
+        raise UsageError(f"the {label.kind} line of {name} has a label too many or too few")
+    for uid in label.label.classes if label.label else ():
+        if not classes.is_active(connection, uid):
+            raise UsageError(f"the label of {name} names an unknown class {show(uid)}")
 
 
 def _instant(text: str) -> int:

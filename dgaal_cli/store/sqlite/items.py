@@ -8,10 +8,18 @@ from typing import Any, cast
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
-from dgaal_cli.ids import ClassUid, ItemId, SampleId
+from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.store.records import AddedItems, ItemRecord, ItemState, NewItem, NewSynthetic
+from dgaal_cli.store.sqlite import label_rows
 
-COLUMNS = "i.item_id, i.sample, i.sha256, i.is_synthetic, i.parent, i.round, i.inherited, i.state"
+COLUMNS = (
+    "i.item_id, i.sample, i.sha256, i.is_synthetic, i.parent, i.round, i.state, "
+    + label_rows.COLUMNS
+)
+WIDTH = 10
+"""How many columns ``COLUMNS`` names."""
+TABLES = "item i LEFT JOIN label l ON l.label_id = i.inherited"
+"""What ``COLUMNS`` selects from."""
 
 
 def encode_path(sample_id: SampleId) -> bytes:
@@ -40,8 +48,8 @@ def record(row: tuple[Any, ...]) -> ItemRecord:
         is_synthetic=bool(row[3]),
         parent=None if row[4] is None else ItemId(row[4]),
         round=row[5],
-        inherited=None if row[6] is None else ClassUid(row[6]),
-        state=cast("ItemState", row[7]),
+        inherited=label_rows.read(*row[7:10]),
+        state=cast("ItemState", row[6]),
     )
 
 
@@ -52,7 +60,7 @@ def one(connection: sqlite3.Connection, item_id: ItemId) -> ItemRecord:
         UsageError: There is none.
     """
     row = connection.execute(
-        f"SELECT {COLUMNS} FROM item i WHERE i.item_id = ?",  # noqa: S608 - a constant
+        f"SELECT {COLUMNS} FROM {TABLES} WHERE i.item_id = ?",  # noqa: S608 - a constant
         (item_id,),
     ).fetchone()
     if row is None:
@@ -71,7 +79,7 @@ def id_of_sample(connection: sqlite3.Connection, sample_id: SampleId) -> ItemId 
 def every(connection: sqlite3.Connection) -> Iterator[ItemRecord]:
     """Yield all items, first seen first."""
     for row in connection.execute(
-        f"SELECT {COLUMNS} FROM item i ORDER BY i.item_id"  # noqa: S608
+        f"SELECT {COLUMNS} FROM {TABLES} ORDER BY i.item_id"  # noqa: S608
     ):
         yield record(row)
 
@@ -116,7 +124,7 @@ def add_synthetic(connection: sqlite3.Connection, new: Iterable[NewSynthetic]) -
                 item.height,
                 item.parent,
                 item.round,
-                item.inherited,
+                label_rows.identify(connection, item.inherited),
                 "quarantined" if item.is_quarantined else "ok",
             ),
         )

@@ -13,7 +13,7 @@ from typing import Any
 from dgaal_cli.ids import ItemId
 from dgaal_cli.store.fold import Fact, Folded, fold
 
-_COLUMNS = "event_id, says, item_id, annotator, class_uid, refers_to, counted, round"
+_COLUMNS = "event_id, says, item_id, annotator, label_id, refers_to, counted, round"
 
 
 def refresh(connection: sqlite3.Connection, item_id: ItemId) -> Folded:
@@ -113,9 +113,9 @@ def _rows(item_id: ItemId, folded: Folded) -> Iterator[tuple[str, tuple[Any, ...
     for annotator, fact in folded.answers.items():
         yield (
             "answer",
-            (item_id, annotator, fact.event_id, fact.says, fact.class_uid, fact.round),
+            (item_id, annotator, fact.event_id, fact.says, fact.label, fact.round),
         )
     for annotator, fact in folded.flags.items():
         yield "flagged", (item_id, annotator, fact.event_id)
     if folded.verdict is not None:
-        yield "verdict", (item_id, folded.verdict.event_id, folded.verdict.class_uid)
+        yield "verdict", (item_id, folded.verdict.event_id, folded.verdict.label)

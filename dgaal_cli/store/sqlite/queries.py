@@ -27,10 +27,11 @@ _ENTRY = (
 # First what this annotator has not put off, by rank; then what was put off, longest ago first.
 _CANDIDATES = f"""
     SELECT {items.COLUMNS}, {_ENTRY} FROM query_entry q JOIN item i USING(item_id)
+    LEFT JOIN label l ON l.label_id = i.inherited
     LEFT JOIN answer a ON a.item_id = q.item_id AND a.annotator = :me
     WHERE q.round = :round AND (i.state = 'ok' OR (i.is_synthetic AND i.state = 'quarantined'))
-    AND i.done + (SELECT count(*) FROM lease l WHERE l.item_id = q.item_id
-                  AND l.annotator <> :me AND l.expires > :now) < i.need
+    AND i.done + (SELECT count(*) FROM lease o WHERE o.item_id = q.item_id
+                  AND o.annotator <> :me AND o.expires > :now) < i.need
     AND (a.says IS NULL OR a.says = 'skip') AND (:item IS NULL OR q.item_id = :item)
     ORDER BY CASE WHEN a.says = 'skip' AND a.round = :round THEN a.event_id ELSE 0 END, q.rank
     LIMIT :count
@@ -165,12 +166,12 @@ def progress(connection: sqlite3.Connection, number: int) -> QueryProgress:
     """
     row = connection.execute(
         """
-        SELECT count(*), ifnull(sum(done AND class_uid IS NOT NULL), 0),
-            ifnull(sum(done AND class_uid IS NULL), 0),
+        SELECT count(*), ifnull(sum(done AND label_id IS NOT NULL), 0),
+            ifnull(sum(done AND label_id IS NULL), 0),
             ifnull(sum(NOT done AND askable AND skipped), 0), ifnull(sum(NOT done AND askable), 0)
         FROM (SELECT i.done >= i.need AND q.item_id NOT IN
                 (SELECT item_id FROM query_entry WHERE round > ?1) AS done,
-            v.class_uid AS class_uid,
+            v.label_id AS label_id,
             i.state = 'ok' OR (i.is_synthetic AND i.state = 'quarantined') AS askable,
             EXISTS (SELECT 1 FROM answer a WHERE a.item_id = q.item_id AND a.says = 'skip'
                     AND a.round = q.round) AS skipped
@@ -189,7 +190,7 @@ def upcoming(
 ) -> list[Upcoming]:
     """Return what the annotator will be asked, in order, without leasing it."""
     return [
-        Upcoming(item=items.record(row[:8]), entry=_entry(row[8:]))
+        Upcoming(item=items.record(row[: items.WIDTH]), entry=_entry(row[items.WIDTH :]))
         for row in _candidates(connection, annotator, count=count, now=now, item_id=None)
     ]
 
@@ -212,7 +213,7 @@ def take(
     rows = _candidates(connection, annotator, count=1, now=now, item_id=item_id)
     if not rows:
         return None
-    item = items.record(rows[0][:8])
+    item = items.record(rows[0][: items.WIDTH])
     fence = connection.execute(
         "UPDATE item SET fence = fence + 1 WHERE item_id = ? RETURNING fence", (item.item_id,)
     ).fetchall()[0][0]
@@ -224,7 +225,9 @@ def take(
     flagged = connection.execute(
         "SELECT 1 FROM flagged WHERE item_id = ? AND annotator = ?", (item.item_id, annotator)
     ).fetchone()
-    return Task(lease=lease, item=item, entry=_entry(rows[0][8:]), flagged=flagged is not None)
+    return Task(
+        lease=lease, item=item, entry=_entry(rows[0][items.WIDTH :]), flagged=flagged is not None
+    )
 
 
 def is_live(

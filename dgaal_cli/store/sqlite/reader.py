@@ -61,13 +61,15 @@ class SqliteReader:
         return by_name(self.classes(), name)
 
     def class_name(self, uid: ClassUid) -> str:
-        with self._database.read() as connection:
-            row = connection.execute(
-                "SELECT name FROM class WHERE class_uid = ?", (uid,)
-            ).fetchone()
-        if row is None:
+        names = self.class_names()
+        if uid not in names:
             raise UsageError(f"there is no class with the uid {show(uid)}")
-        return str(row[0])
+        return names[uid]
+
+    def class_names(self) -> dict[ClassUid, str]:
+        with self._database.read() as connection:
+            rows = connection.execute("SELECT class_uid, name FROM class")
+            return {ClassUid(uid): name for uid, name in rows}
 
     def items(self) -> list[ItemRecord]:
         with self._database.read() as connection:

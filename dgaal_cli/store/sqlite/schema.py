@@ -1,8 +1,8 @@
 """Tables of the label store as numbered migrations.
 
-``event`` is the truth and append-only. ``answer``, ``flagged``, ``verdict`` and ``item.done`` are
-projections of it, written in the transaction that appends the event and rebuilt by
-``LabelStore.rebuild``. All tables are STRICT; file names are BLOBs, for a name need not be text.
+``event`` is the truth and append-only, as are ``label`` and ``label_class``, which it names.
+``answer``, ``flagged``, ``verdict`` and ``item.done`` are projections of it, written in the transaction that appends the event and rebuilt by
+``Store.rebuild``. All tables are STRICT; file names are BLOBs, for a name need not be text.
 PostgreSQL takes the same tables once six words are replaced (see ``test_schema_portable.py``).
 """
 
@@ -100,7 +100,94 @@ _V1 = (
         BEGIN SELECT RAISE(ABORT,'append-only'); END""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1,)
+# Version 1 knew one class per image: each class that it used becomes a label of classification.
+_V2 = (
+    """CREATE TABLE label(
+        label_id INTEGER PRIMARY KEY, payload BLOB NOT NULL,
+        version INTEGER NOT NULL CHECK (version >= 1), UNIQUE(payload, version)) STRICT""",
+    """CREATE TABLE label_class(
+        label_id INTEGER NOT NULL REFERENCES label, class_uid TEXT NOT NULL REFERENCES class,
+        PRIMARY KEY(label_id, class_uid)) STRICT""",
+    """CREATE INDEX label_class_uid ON label_class(class_uid)""",
+    """INSERT INTO label(label_id, payload, version)
+        SELECT row_number() OVER (ORDER BY position, class_uid), CAST(class_uid AS BLOB), 1
+        FROM class WHERE class_uid IN (SELECT class_uid FROM event)
+        OR class_uid IN (SELECT inherited FROM item)""",
+    """INSERT INTO label_class
+        SELECT label_id, class_uid FROM label JOIN class ON payload = CAST(class_uid AS BLOB)""",
+    """ALTER TABLE item ADD COLUMN inherited_label INTEGER REFERENCES label""",
+    """UPDATE item SET inherited_label =
+        (SELECT label_id FROM label WHERE payload = CAST(inherited AS BLOB))
+        WHERE inherited IS NOT NULL""",
+    """ALTER TABLE item DROP COLUMN inherited""",
+    """ALTER TABLE item RENAME COLUMN inherited_label TO inherited""",
+    """DROP INDEX event_item""",
+    """DROP INDEX event_annotator""",
+    """DROP INDEX event_cancels""",
+    """DROP INDEX verdict_class""",
+    """ALTER TABLE event RENAME TO event_1""",
+    """ALTER TABLE answer RENAME TO answer_1""",
+    """ALTER TABLE flagged RENAME TO flagged_1""",
+    """ALTER TABLE verdict RENAME TO verdict_1""",
+    """CREATE TABLE event(
+        event_id INTEGER PRIMARY KEY AUTOINCREMENT, op_id TEXT NOT NULL UNIQUE,
+        kind TEXT NOT NULL CHECK (kind IN ('label','cannot_tell','skip','flag','unflag','undo',
+            'redo','adjudicate','import','inherit')),
+        says TEXT NOT NULL CHECK (says IN ('label','cannot_tell','skip','flag','unflag','undo',
+            'redo','adjudicate','inherit')),
+        item_id INTEGER NOT NULL REFERENCES item, annotator TEXT NOT NULL,
+        label_id INTEGER REFERENCES label, note TEXT NOT NULL,
+        refers_to INTEGER REFERENCES event, cancels INTEGER REFERENCES event,
+        shown_id TEXT REFERENCES shown, lease_fence INTEGER, item_sha BLOB NOT NULL,
+        body_sha BLOB NOT NULL, counted INTEGER NOT NULL CHECK (counted IN (0,1)),
+        provenance TEXT NOT NULL
+            CHECK (provenance IN ('human','simulated','imported','inherited')),
+        round INTEGER, elapsed_ms INTEGER, at_us INTEGER NOT NULL, made_us INTEGER,
+        app TEXT NOT NULL, session TEXT NOT NULL,
+        CHECK (kind = says OR kind = 'import'),
+        CHECK ((says IN ('label','adjudicate','inherit')) = (label_id IS NOT NULL)),
+        CHECK ((kind IN ('undo','redo')) = (refers_to IS NOT NULL)),
+        CHECK ((kind IN ('undo','redo')) = (cancels IS NOT NULL))) STRICT""",
+    """CREATE TABLE answer(
+        item_id INTEGER NOT NULL REFERENCES item, annotator TEXT NOT NULL,
+        event_id INTEGER NOT NULL REFERENCES event, says TEXT NOT NULL,
+        label_id INTEGER REFERENCES label, round INTEGER,
+        PRIMARY KEY(item_id, annotator)) STRICT""",
+    """CREATE TABLE flagged(
+        item_id INTEGER NOT NULL REFERENCES item, annotator TEXT NOT NULL,
+        event_id INTEGER NOT NULL REFERENCES event, PRIMARY KEY(item_id, annotator)) STRICT""",
+    """CREATE TABLE verdict(
+        item_id INTEGER PRIMARY KEY REFERENCES item,
+        event_id INTEGER NOT NULL REFERENCES event, label_id INTEGER REFERENCES label) STRICT""",
+    """INSERT INTO event
+        SELECT event_id, op_id, kind, says, item_id, annotator, label_id, note, refers_to, cancels,
+        shown_id, lease_fence, item_sha, body_sha, counted, provenance, round, elapsed_ms, at_us,
+        made_us, app, session
+        FROM event_1 LEFT JOIN label ON payload = CAST(class_uid AS BLOB) ORDER BY event_id""",
+    """INSERT INTO answer SELECT item_id, annotator, event_id, says, label_id, round
+        FROM answer_1 LEFT JOIN label ON payload = CAST(class_uid AS BLOB)""",
+    """INSERT INTO flagged SELECT item_id, annotator, event_id FROM flagged_1""",
+    """INSERT INTO verdict SELECT item_id, event_id, label_id
+        FROM verdict_1 LEFT JOIN label ON payload = CAST(class_uid AS BLOB)""",
+    """DROP TABLE answer_1""",
+    """DROP TABLE flagged_1""",
+    """DROP TABLE verdict_1""",
+    """DROP TABLE event_1""",
+    """CREATE INDEX event_item ON event(item_id, event_id)""",
+    """CREATE INDEX event_annotator ON event(annotator, round, event_id)""",
+    # An undo cancels an answer or a redo, a redo cancels an undo, each at most once.
+    """CREATE UNIQUE INDEX event_cancels ON event(cancels) WHERE cancels IS NOT NULL""",
+    """CREATE INDEX answer_label ON answer(label_id)""",
+    """CREATE INDEX verdict_label ON verdict(label_id)""",
+    *(
+        f"CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON {table} "
+        "BEGIN SELECT RAISE(ABORT,'append-only'); END"
+        for table in ("event", "label", "label_class")
+        for change in ("UPDATE", "DELETE")
+    ),
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2)
 """Statements that lead from version ``n`` to ``n + 1``; released ones are never edited."""
 
 

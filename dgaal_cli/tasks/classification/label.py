@@ -26,6 +26,11 @@ def class_of(label: Label) -> ClassUid:
     return label.classes[0]
 
 
+def class_or_none(label: Label | None) -> ClassUid | None:
+    """Return the class that a label names, None for no label; raises what ``class_of`` does."""
+    return None if label is None else class_of(label)
+
+
 class ClassLabels:
     """The codec of classification for code that works with any task."""
 

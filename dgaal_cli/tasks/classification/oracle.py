@@ -10,6 +10,7 @@ from dgaal_cli.escaping import show
 from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Answer
+from dgaal_cli.tasks.classification.label import class_label
 
 ANNOTATOR = "oracle"
 
@@ -35,7 +36,7 @@ def answer_items(store: Store, items: list[ItemId], labels: Mapping[SampleId, st
             op_id=str(uuid.uuid4()),
             kind="label",
             item_id=item_id,
-            class_uid=uids[labels[store.item(item_id).sample_id]],
+            label=class_label(uids[labels[store.item(item_id).sample_id]]),
         )
         for item_id in items
     ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.store.records import EventRecord, ShownAs, Undone
+from dgaal_cli.tasks.classification.label import class_or_none
 
 BLIND_NOTE = "hints=blind"
 """Stands in the note of an answer to an image that was asked blind though hints were on."""
@@ -54,7 +55,7 @@ def given_of_event(event: EventRecord) -> StandingAnswer:
         sample_id=event.sample_id,
         is_synthetic=event.sample_id.startswith("synthetic/"),
         kind=event.kind,
-        class_uid=event.class_uid,
+        class_uid=class_or_none(event.label),
         elapsed_ms=event.elapsed_ms,
         predicted=event.predicted,
         round=event.round,
@@ -86,7 +87,7 @@ def given_of_undone(undone: Undone) -> StandingAnswer:
         sample_id=undone.item.sample_id,
         is_synthetic=undone.item.is_synthetic,
         kind=undone.kind,
-        class_uid=undone.class_uid,
+        class_uid=class_or_none(undone.label),
         elapsed_ms=None,
         predicted=None,
     )
