@@ -25,6 +25,7 @@ from dgaal_cli.labeling.pool_predictions import write_pool_predictions
 from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer
+from dgaal_cli.tasks.classification.label import class_label
 from dgaal_cli.workspace import Workspace
 
 COUNT = 2000
@@ -74,7 +75,7 @@ def answer(workspace: Workspace, query, labels: np.ndarray) -> None:
                     op_id=f"{query.round}-{item.item_id}",
                     kind="label",
                     item_id=item.item_id,
-                    class_uid=uids[str(labels[row_of(item.sample_id)])],
+                    label=class_label(uids[str(labels[row_of(item.sample_id)])]),
                 )
                 for item in query.items
             ],

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from class_labels import as_label, name_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +25,7 @@ from dgaal_cli.store.exchange.resolve import resolve
 from dgaal_cli.store.open import create_store
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Answer, ImportReport, NewItem, NewSynthetic, Query, QueryEntry
+from dgaal_cli.tasks.classification.exchange import ClassNames
 
 NAMES = [
     "a.png",
@@ -101,7 +103,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
                 op_id=f"op{number}",
                 kind="label",
                 item_id=item.item_id,
-                class_uid=uids[number % len(uids)],
+                label=as_label(uids[number % len(uids)]),
                 elapsed_ms=number,
                 note="\x1b[2J" if number == 3 else "",
             )
@@ -117,7 +119,14 @@ def other(tmp_path: Path) -> Iterator[Store]:
 
 def job_of(store: Store, images: Any, **changes: Any) -> ExportJob:
     return ExportJob(
-        **{"answers": store.answers(), "classes": store.classes(), "images": images, **changes}
+        **{
+            "answers": store.answers(),
+            "classes": store.classes(),
+            "names": store.class_names(),
+            "text": ClassNames(),
+            "images": images,
+            **changes,
+        }
     )
 
 
@@ -136,13 +145,13 @@ def write(name: str, job: ExportJob, folder: Path, stem: str = "labels") -> Path
 
 
 def take_in(name: str, path: Path, store: Store, **options: Any) -> ImportReport:
-    options = {"annotator": "ext", "may_add_classes": True, **options}
+    options = {"annotator": "ext", "may_add_classes": True, "text": ClassNames(), **options}
     found = resolve(store, load_format(name).read(path), **options)
     return store.import_labels(found.labels, new_classes=found.new_classes)
 
 
 def names_of(store: Store) -> dict[str, str]:
-    return {label.sample_id: label.class_name for label in store.labels()}
+    return {label.sample_id: name_of(store, label) for label in store.labels()}
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -196,7 +205,9 @@ def test_images_without_files_are_written_out_and_recognized_again(name, tmp_pat
         uid = store.add_class("cat").uid
         for item in store.items():
             store.submit(
-                Answer(op_id=item.sample_id, kind="label", item_id=item.item_id, class_uid=uid),
+                Answer(
+                    op_id=item.sample_id, kind="label", item_id=item.item_id, label=as_label(uid)
+                ),
                 annotator="sam",
                 session="s",
             )
@@ -247,7 +258,7 @@ def test_a_folder_export_never_overwrites(store, pool, tmp_path):
 def test_no_sample_id_leads_out_of_the_folder(name, sample, tmp_path):
     with new_store(tmp_path / "x.db", [sample]) as store:
         answer = Answer(
-            op_id="1", kind="label", item_id=ItemId(1), class_uid=store.add_class("cat").uid
+            op_id="1", kind="label", item_id=ItemId(1), label=as_label(store.add_class("cat").uid)
         )
         store.submit(answer, annotator="sam", session="s")
         with pytest.raises(InputDataError, match="cannot be shown in a folder"):
@@ -259,7 +270,9 @@ def test_fiftyone_refuses_names_that_its_layout_cannot_tell_apart(tmp_path):
         uid = store.add_class("cat").uid
         for number in (1, 2):
             store.submit(
-                Answer(op_id=str(number), kind="label", item_id=ItemId(number), class_uid=uid),
+                Answer(
+                    op_id=str(number), kind="label", item_id=ItemId(number), label=as_label(uid)
+                ),
                 annotator="sam",
                 session="s",
             )
@@ -281,7 +294,7 @@ def rich_store(path: Path) -> Store:
                 height=8,
                 parent=ItemId(1),
                 round=0,
-                inherited=dog,
+                inherited=as_label(dog),
             )
         ]
     )
@@ -300,7 +313,7 @@ def rich_store(path: Path) -> Store:
         ("ann", "label", 5, cat),
     ]
     for number, (who, kind, item, uid) in enumerate(told):
-        answer = Answer(op_id=str(number), kind=kind, item_id=ItemId(item), class_uid=uid)
+        answer = Answer(op_id=str(number), kind=kind, item_id=ItemId(item), label=as_label(uid))
         store.submit(answer, annotator=who, session="s")
     store.undo("ann", "s")
     store.promote_synthetic(made, 4)
@@ -534,7 +547,9 @@ def test_new_classes_come_in_with_the_labels_or_not_at_all(other, tmp_path):
 def test_a_dry_run_reports_what_would_happen_and_keeps_nothing(other, tmp_path):
     path = tmp_path / "in.csv"
     path.write_text("file_name,label\na.png,cat\n")
-    found = resolve(other, load_format("csv").read(path), annotator="x", may_add_classes=True)
+    found = resolve(
+        other, load_format("csv").read(path), annotator="x", may_add_classes=True, text=ClassNames()
+    )
     report = other.import_labels(found.labels, new_classes=found.new_classes, is_dry_run=True)
     assert report == ImportReport(added=1, replaced=0, unchanged=0)
     assert (other.watermark(), other.classes()) == (0, [])

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from class_labels import name_of
 from PIL import Image
 
 from dgaal_cli.ids import SampleId
@@ -130,7 +131,7 @@ def devtools(tmp_path: Path):
 
 def events(root: Path) -> list[tuple[str, str, str | None]]:
     with open_store(root / "labels.db", read_only=True) as store:
-        return [(e.kind, e.sample_id, e.class_name) for e in store.events()]
+        return [(e.kind, e.sample_id, name_of(store, e)) for e in store.events()]
 
 
 async def until(claim, seconds: float = 40.0) -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from class_labels import name_of
 from label_workspaces import DGAAL, make_workspace
 
 from dgaal_cli.store.open import open_store
@@ -81,7 +82,7 @@ def test_damage_is_told_left_as_it_is_and_mended_by_restore(root: Path, kind: st
         assert Path(document["set_aside"]).read_bytes() == before
     assert dgaal(root, "labels", "check").returncode == 0
     with open_store(store) as opened:
-        assert {label.sample_id: label.class_name for label in opened.labels()} == LABELS
+        assert {label.sample_id: name_of(opened, label) for label in opened.labels()} == LABELS
     assert dgaal(root, "label", "--plain", typed="cat\nq\n").returncode == 0
 
 

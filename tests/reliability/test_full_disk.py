@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from class_labels import as_label
 from failure_checks import json_job
 from label_workspaces import DGAAL, make_workspace
 from tracing import needs_strace
@@ -150,7 +151,7 @@ def test_labels_restore(drive: Drive, tmp_path: Path, pristine: Path, most: int)
     with open_store(pristine / "labels.db") as store:
         uid = store.classes()[0].uid
         answer = Answer(
-            op_id="later", kind="label", item_id=store.items()[5].item_id, class_uid=uid
+            op_id="later", kind="label", item_id=store.items()[5].item_id, label=as_label(uid)
         )
         store.submit(answer, annotator="ann", session="s")
     command = ["labels", "restore", "-q"]

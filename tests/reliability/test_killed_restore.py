@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from class_labels import as_label
 from label_workspaces import make_workspace
 
 from dgaal_cli.store.open import open_store
@@ -21,7 +22,7 @@ def root(tmp_path: Path) -> Path:
         uid = store.classes()[0].uid
         for item in store.items()[:3]:
             answer = Answer(
-                op_id=str(item.item_id), kind="label", item_id=item.item_id, class_uid=uid
+                op_id=str(item.item_id), kind="label", item_id=item.item_id, label=as_label(uid)
             )
             store.submit(answer, annotator="ann", session="s")
             if item.item_id == 2:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from class_labels import name_of
 
 from dgaal_cli.errors import WorkspaceError
 from dgaal_cli.store.open import open_store
@@ -30,7 +31,7 @@ def test_a_store_of_every_version_is_kept():
 def test_a_released_store_opens_with_its_labels(sql: Path, tmp_path: Path):
     with open_store(build(sql, tmp_path / "labels.db")) as store:
         assert store.check() == []
-        assert {label.item_id: label.class_name for label in store.labels()} == {
+        assert {label.item_id: name_of(store, label) for label in store.labels()} == {
             1: "cat",
             2: "\u56f3 [/x]",
             5: "\u56f3 [/x]",

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from class_labels import as_label
 from hostile_names import NAMES, raw_controls, raw_marks
 from label_workspaces import DGAAL, make_workspace
 
@@ -153,7 +154,10 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
         uids = [record.uid for record in store.classes()]
         for number, item in enumerate(store.items()[:14]):
             answer = Answer(
-                op_id=str(number), kind="label", item_id=item.item_id, class_uid=uids[number % 3]
+                op_id=str(number),
+                kind="label",
+                item_id=item.item_id,
+                label=as_label(uids[number % 3]),
             )
             store.submit(answer, annotator="=an\u0301n", session="s", take_next=False)
     return made

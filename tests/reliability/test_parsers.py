@@ -27,6 +27,7 @@ from dgaal_cli.store.exchange.registry import load_format
 from dgaal_cli.store.exchange.resolve import resolve
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.protocol import Store
+from dgaal_cli.tasks.classification.exchange import ClassNames
 
 Parse = Callable[[bytes], None]
 EXAMPLES = pytest.mark.parametrize("examples", [150, pytest.param(2000, marks=pytest.mark.deep)])
@@ -129,7 +130,13 @@ def label_parser(tmp_path: Path, store: Store, name: str) -> Parse:
 
     def parse(data: bytes) -> None:
         path.write_bytes(data)
-        found = resolve(store, load_format(name).read(path), annotator="a", may_add_classes=True)
+        found = resolve(
+            store,
+            load_format(name).read(path),
+            annotator="a",
+            may_add_classes=True,
+            text=ClassNames(),
+        )
         store.import_labels(found.labels, new_classes=found.new_classes, is_dry_run=True)
 
     return parse
@@ -166,7 +173,7 @@ def test_labels_in_folders(
         def parse(data: bytes) -> None:
             path.write_bytes(data)
             read = load_format(name).read(folder)
-            found = resolve(store, read, annotator="a", may_add_classes=True)
+            found = resolve(store, read, annotator="a", may_add_classes=True, text=ClassNames())
             store.import_labels(found.labels, new_classes=found.new_classes, is_dry_run=True)
 
         fuzz(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from class_labels import as_label, name_of
 from label_workspaces import DGAAL, make_store, make_workspace
 
 from dgaal_cli.store.open import open_store
@@ -99,7 +100,7 @@ def test_others_are_told_who_holds_the_store_and_all_goes_on_after_it_resumes(ro
     assert "saved: cat" in out
     assert label(root, "bob").returncode == 0
     with open_store(root / "labels.db") as store:
-        said = [(event.annotator, event.class_name) for event in store.events()]
+        said = [(event.annotator, name_of(store, event)) for event in store.events()]
         assert said == [("ann", "cat"), ("bob", "dog")]
         assert store.check() == []
 
@@ -115,8 +116,8 @@ import sys, time
 from pathlib import Path
 from dgaal_cli.store.sqlite import answers
 from dgaal_cli.store.open import open_store
-from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Answer
+from dgaal_cli.tasks.classification.label import class_label
 
 if sys.argv[2] == "careless":  # as if whoever answers last were right
     answers._is_counted = lambda *_, **__: True
@@ -125,7 +126,7 @@ with open_store(Path(sys.argv[1]), lease_s=1.0) as store:
     print(task.item.item_id, time.monotonic(), flush=True)
     sys.stdin.readline()
     answer = Answer(op_id="late", kind="label", item_id=task.item.item_id,
-                    class_uid=store.classes()[0].uid)
+                    label=class_label(store.classes()[0].uid))
     print(store.submit(answer, annotator="ann", session="s", lease=task.lease).is_counted)
 """
 
@@ -155,7 +156,7 @@ def leave_an_image(tmp_path: Path, variant: str) -> tuple[float, list[bool]]:
         answer = _answer(store, "dog", int(item))
         assert store.submit(answer, annotator="bob", session="t", lease=task.lease).is_counted
         assert ann.communicate("now\n")[0].strip() == str(variant == "careless")
-        assert [label.class_name for label in store.labels()] == ["dog"]
+        assert [name_of(store, label) for label in store.labels()] == ["dog"]
         return waited, [event.is_counted for event in store.events()]
 
 
@@ -164,7 +165,7 @@ def _answer(store: Store, name: str, item: int):
     from dgaal_cli.store.records import Answer
 
     uid = store.class_by_name(name).uid
-    return Answer(op_id="op", kind="label", item_id=ItemId(item), class_uid=uid)
+    return Answer(op_id="op", kind="label", item_id=ItemId(item), label=as_label(uid))
 
 
 def test_an_abandoned_image_is_offered_again_and_a_late_answer_changes_nothing(tmp_path):

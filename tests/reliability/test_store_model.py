@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from class_labels import as_label, name_of
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
@@ -178,7 +179,7 @@ class StoreMachine(RuleBasedStateMachine):
             op_id=f"op{self.model.events}",
             kind=kind,
             item_id=ItemId(item),
-            class_uid=self.classes[cls] if has_class else None,
+            label=as_label(self.classes[cls] if has_class else None),
         )
         model = self.model
         held = model.leases.get(who)
@@ -259,7 +260,7 @@ class StoreMachine(RuleBasedStateMachine):
             return
         model, store = self.model, self.store
         wanted = {n: model.verdict(n) for n in range(1, len(NAMES) + 1)}
-        names = {label.item_id: label.class_name for label in store.labels()}
+        names = {label.item_id: name_of(store, label) for label in store.labels()}
         assert names == {n: act.cls for n, act in wanted.items() if act and act.cls}
         assert store.cannot_tell() == {n for n, act in wanted.items() if act and not act.cls}
         assert store.watermark() == model.events

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from class_labels import as_label, name_of
 from label_workspaces import DGAAL
 
 from dgaal_cli.store.open import open_store
@@ -82,7 +83,7 @@ def answered_round(tmp_path: Path, method: str) -> Path:
         open_store(tmp_path / "w" / "labels.db") as source,
         open_store(root / "labels.db") as store,
     ):
-        truth = {label.sample_id: label.class_name for label in source.labels()}
+        truth = {label.sample_id: name_of(source, label) for label in source.labels()}
         uids = {name: store.add_class(name).uid for name in sorted(set(truth.values()))}
 
         def answer(items: list[Any]) -> None:
@@ -92,7 +93,7 @@ def answered_round(tmp_path: Path, method: str) -> Path:
                     kind="label",
                     item_id=item.item_id,
                     # gaal draws what it asks; any name will do
-                    class_uid=uids[truth.get(item.sample_id, str(item.item_id % 10))],
+                    label=as_label(uids[truth.get(item.sample_id, str(item.item_id % 10))]),
                 )
                 for item in items
             ]

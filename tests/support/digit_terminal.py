@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from class_labels import as_label
 
 from dgaal_cli.config.load import build_config
 from dgaal_cli.ids import SampleId
@@ -81,7 +82,7 @@ def make_workspace(root: Path) -> Workspace:
                     op_id=name,
                     kind="label",
                     item_id=ids[name],
-                    class_uid=classes[name.partition("-")[0]],
+                    label=as_label(classes[name.partition("-")[0]]),
                 )
                 store.submit(answer, annotator="ann", session="s")
             store.close_query(number)

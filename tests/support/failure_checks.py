@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from class_labels import name_of
+
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.protocol import Store
 
@@ -65,7 +67,7 @@ def adjudicated(root: Path, job: Job, code: int, _out: str) -> str:
     with store_of(root) as store:
         if store.check():
             return str(store.check())
-        found = {label.sample_id: label.class_name for label in store.labels()}[job["image"]]
+        found = {label.sample_id: name_of(store, label) for label in store.labels()}[job["image"]]
     is_whole = found == job["new"] or (code == 8 and found == job["old"])
     return "" if is_whole else f"{found} counts"
 

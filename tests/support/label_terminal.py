@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 
+from class_labels import name_of
 from textual.pilot import Pilot
 from textual.widgets import Static
 
@@ -86,11 +87,11 @@ class Terminal:
 
     def events(self) -> list[tuple[str, str, str | None]]:
         with open_store(self.workspace.store_path, read_only=True) as store:
-            return [(e.kind, e.sample_id, e.class_name) for e in store.events()]
+            return [(e.kind, e.sample_id, name_of(store, e)) for e in store.events()]
 
     def labels(self) -> dict[str, str]:
         with open_store(self.workspace.store_path, read_only=True) as store:
-            return {r.sample_id: r.class_name for r in store.labels()}
+            return {r.sample_id: name_of(store, r) for r in store.labels()}
 
     def text(self) -> str:
         """All the words on the label screen."""

@@ -13,6 +13,7 @@ import numpy as np
 import pexpect
 import pyte
 import pytest
+from class_labels import name_of
 from PIL import Image
 
 from dgaal_cli.ids import SampleId
@@ -138,4 +139,4 @@ class Terminal:
 
 def events(root: Path) -> list[tuple[str, str, str | None]]:
     with open_store(root / "labels.db", read_only=True) as store:
-        return [(e.kind, e.sample_id, e.class_name) for e in store.events()]
+        return [(e.kind, e.sample_id, name_of(store, e)) for e in store.events()]

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from class_labels import name_of
 
 from dgaal_cli.errors import StorageError
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
@@ -236,7 +237,7 @@ async def press(t, grid: GridScreen, *keys: str) -> None:
 
 def stored(t) -> list[tuple[str, str, str | None, str | None, str]]:
     with open_store(t.workspace.store_path, read_only=True) as store:
-        return [(e.kind, e.sample_id, e.class_name, e.ui, e.note) for e in store.events()]
+        return [(e.kind, e.sample_id, name_of(store, e), e.ui, e.note) for e in store.events()]
 
 
 async def test_a_page_is_one_commit_and_each_label_says_that_it_came_prefilled(terminal):

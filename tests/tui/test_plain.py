@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from class_labels import name_of
 
 from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.store.open import open_store
@@ -25,7 +26,7 @@ def talk(make_workspace, config, clock):
             opener, io.StringIO("".join(f"{line}\n" for line in lines)), sink, clock=clock
         )
         with open_store(workspace.store_path, read_only=True) as store:
-            labels = [(r.sample_id, r.class_name) for r in store.labels()]
+            labels = [(r.sample_id, name_of(store, r)) for r in store.labels()]
         return code, sink.getvalue(), labels
 
     return talk_

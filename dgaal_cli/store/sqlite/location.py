@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dgaal_cli.atomic import sync_folder
-from dgaal_cli.errors import UsageError, WorkspaceError
+from dgaal_cli.errors import StorageError, UsageError, WorkspaceError
 from dgaal_cli.escaping import show
 from dgaal_cli.store.instants import Clock, system_clock, to_iso, to_microseconds
 from dgaal_cli.store.protocol import LEASE_S
@@ -83,12 +83,26 @@ class SqliteLocation:
             store = SqliteStore(database, clock=clock, lease_s=lease_s)
             if not read_only:
                 _check_place(database, is_accepted=accepts_network_folder)
-            _upgrade(database, store)
+            if database.version() != schema.latest_version():
+                if read_only:
+                    database.close()
+                    self._upgrade_first(clock)
+                    return self.open(clock=clock, read_only=True, lease_s=lease_s)
+                _upgrade(database, store)
             database.check()
         except BaseException:
             database.close()
             raise
         return store
+
+    def _upgrade_first(self, clock: Clock) -> None:
+        try:
+            self.open(clock=clock).close()
+        except StorageError as error:
+            raise WorkspaceError(
+                f"{show(str(self.path))} was written by an older dgaal and must be brought up to "
+                f"date before it is read: {error}"
+            ) from error
 
     def backups(self) -> list[Path]:
         return backups.existing(self.path)
@@ -132,14 +146,6 @@ def _check_place(database: Database, *, is_accepted: bool) -> None:
 
 
 def _upgrade(database: Database, store: SqliteStore) -> None:
-    version = database.version()
-    if version == schema.latest_version():
-        return
-    if database.is_read_only:
-        raise WorkspaceError(
-            f"{show(str(database.path))} has the older version {version}; "
-            "run 'dgaal labels check' once to bring it up to date"
-        )
     store.back_up("upgrade")
     with database.write() as connection:
         # Another process may have upgraded it while this one waited at the gate.

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer
+from dgaal_cli.tasks.classification.label import class_label
 
 
 def label(path: Path, variant: str, told: int) -> NoReturn:
@@ -30,7 +31,7 @@ def label(path: Path, variant: str, told: int) -> NoReturn:
                 op_id=uuid.uuid4().hex,
                 kind="label",
                 item_id=task.item.item_id,
-                class_uid=classes[task.item.item_id % 2].uid,
+                label=class_label(classes[task.item.item_id % 2].uid),
             )
             if variant == "sound":
                 receipt = store.submit(answer, annotator="sam", session="s", lease=task.lease)

@@ -1,4 +1,6 @@
-"""Kill a store that is being brought up to date by a planted migration, at random moments.
+"""Kill a store that is being brought up to date, at random moments.
+
+The migrations are the released ones, or a planted one where the store has the latest version.
 
 Arguments: seed, folder, SQL of a released store, kills, variant. The variant ``piecewise`` migrates
 outside a transaction: the negative control.
@@ -29,6 +31,9 @@ PLANTED = (
     "CREATE INDEX remark_item ON remark(item_id)",
     "CREATE INDEX event_app ON event(app, at_us)",
 )
+EVENT = """event_id, op_id, kind, says, item_id, annotator, note, refers_to, cancels, shown_id,
+    lease_fence, item_sha, body_sha, counted, provenance, round, elapsed_ms, at_us, made_us, app,
+    session"""
 PADDING = 3000
 
 
@@ -48,9 +53,18 @@ def state(path: Path) -> tuple[Any, ...]:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-        labels = connection.execute("SELECT * FROM verdict ORDER BY item_id").fetchall()
-        events = connection.execute("SELECT * FROM event ORDER BY event_id").fetchall()
-        return version, schema.objects(connection), labels, events
+        objects = schema.objects(connection)
+        named = "class_uid"
+        if any(name == "label_class" for _, name, _ in objects):
+            named = "(SELECT max(class_uid) FROM label_class n WHERE n.label_id = t.label_id)"
+        verdicts = f"SELECT item_id, event_id, {named} FROM verdict t ORDER BY item_id"
+        events = f"SELECT {EVENT}, {named} FROM event t ORDER BY event_id"
+        return (
+            version,
+            objects,
+            connection.execute(verdicts).fetchall(),
+            connection.execute(events).fetchall(),
+        )
 
 
 @contextlib.contextmanager
@@ -94,7 +108,8 @@ def main() -> None:
     pristine = folder / "pristine.db"
     make(pristine, sql)
     old = state(pristine)
-    schema.MIGRATIONS = (*schema.MIGRATIONS[: old[0]], PLANTED)
+    if old[0] == schema.latest_version():  # no later one is released yet
+        schema.MIGRATIONS = (*schema.MIGRATIONS, PLANTED)
     if sys.argv[5] == "piecewise":
         Database.write = piecewise
     rng = random.Random(seed)

@@ -23,6 +23,7 @@ from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer
 from dgaal_cli.store.sqlite import answers, queries
 from dgaal_cli.store.sqlite.connection import Database
+from dgaal_cli.tasks.classification.label import class_label
 
 
 def break_store(variant: str) -> None:
@@ -63,7 +64,10 @@ def person(
             if thought:
                 time.sleep(rng.random() * 2 * thought)
             answer = Answer(
-                op_id=uuid.uuid4().hex, kind="label", item_id=task.item.item_id, class_uid=uid
+                op_id=uuid.uuid4().hex,
+                kind="label",
+                item_id=task.item.item_id,
+                label=class_label(uid),
             )
             began = time.perf_counter()
             # At once, while all others still have work: on a slow host they may leave none.

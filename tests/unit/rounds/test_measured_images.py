@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from class_labels import as_label
 from label_workspaces import make_workspace
 
 from dgaal_cli.errors import UsageError
@@ -16,6 +17,7 @@ from dgaal_cli.rounds.on_disk import OnDisk, gather
 from dgaal_cli.rounds.synthetic_files import encode_png
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import NewSynthetic
+from dgaal_cli.tasks.classification.label import class_of
 from dgaal_cli.tasks.classification.oracle import answer_items
 from dgaal_cli.training.runtime import Runtime
 from dgaal_cli.workspace import Workspace
@@ -55,7 +57,7 @@ def label(store, items):
 
 def add_copies(workspace, store):
     """One copy of each labeled image; every second one is promoted."""
-    labels = {record.item_id: record.class_uid for record in store.labels()}
+    labels = {record.item_id: class_of(record.label) for record in store.labels()}
     folder = workspace.rounds_path / "000/synthetic"
     folder.mkdir(parents=True)
     new = []
@@ -72,7 +74,7 @@ def add_copies(workspace, store):
                 height=8,
                 parent=item_id,
                 round=0,
-                inherited=uid,
+                inherited=as_label(uid),
             )
         )
     copies = store.add_synthetic(new)

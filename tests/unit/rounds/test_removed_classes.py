@@ -1,6 +1,7 @@
 """What a round learns after the class list changed."""
 
 import torch
+from class_labels import as_label
 from label_workspaces import make_workspace
 
 from dgaal_cli.ids import ItemId, SampleId
@@ -18,7 +19,7 @@ def test_labels_and_copies_of_a_class_that_was_removed_since_are_left_out(tmp_pa
     copy.write_bytes((workspace.root / "pool/a.png").read_bytes())
     with open_store(workspace.store_path) as store:
         cat = store.class_by_name("cat").uid
-        answer = Answer(op_id="1", kind="label", item_id=ItemId(1), class_uid=cat)
+        answer = Answer(op_id="1", kind="label", item_id=ItemId(1), label=as_label(cat))
         store.submit(answer, annotator="sam", session="s")
         store.add_synthetic(
             [
@@ -30,7 +31,7 @@ def test_labels_and_copies_of_a_class_that_was_removed_since_are_left_out(tmp_pa
                     height=8,
                     parent=ItemId(1),
                     round=0,
-                    inherited=cat,
+                    inherited=as_label(cat),
                 )
             ]
         )
@@ -53,7 +54,7 @@ def test_a_round_under_another_order_of_classes_is_another_round(tmp_path):
 
     with open_store(workspace.store_path) as store:
         cat, dog = (record.uid for record in store.classes())
-        answer = Answer(op_id="1", kind="label", item_id=ItemId(1), class_uid=cat)
+        answer = Answer(op_id="1", kind="label", item_id=ItemId(1), label=as_label(cat))
         store.submit(answer, annotator="sam", session="s")
         before = gathered(store)
         store.rename_class(cat, "lynx")

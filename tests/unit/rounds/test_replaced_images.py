@@ -6,6 +6,7 @@ import os
 
 import pytest
 import torch
+from class_labels import name_of
 from label_workspaces import make_workspace
 from typer.testing import CliRunner
 
@@ -51,7 +52,7 @@ def states(workspace):
 
 def labels(workspace):
     with open_store(workspace.store_path, read_only=True) as store:
-        return {record.sample_id: record.class_name for record in store.labels()}
+        return {record.sample_id: name_of(store, record) for record in store.labels()}
 
 
 def talk(workspace, *lines):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from class_labels import as_label, name_of
 
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.store.open import create_store
@@ -62,7 +63,7 @@ class Asked:
             op_id=f"op{self.number}",
             kind=kind,  # type: ignore[arg-type]
             item_id=ItemId(item),
-            class_uid=class_uid,
+            label=as_label(class_uid),
         )
 
     def say(self, who: str, kind: str, item: int, class_uid: ClassUid | None = None):
@@ -71,7 +72,7 @@ class Asked:
         )
 
     def names(self) -> dict[int, str]:
-        return {label.item_id: label.class_name for label in self.store.labels()}
+        return {label.item_id: name_of(self.store, label) for label in self.store.labels()}
 
 
 @pytest.fixture

@@ -2,9 +2,10 @@ import dataclasses
 import sqlite3
 
 import pytest
+from class_labels import as_label, name_of
 
 from dgaal_cli.errors import UsageError
-from dgaal_cli.ids import ItemId
+from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.store.records import ImportedLabel, ImportReport, Lease, Shown
 
 
@@ -21,7 +22,7 @@ def test_an_operation_id_cannot_carry_another_answer(asked):
     answer = asked.answer("label", 3, asked.cat)
     asked.store.submit(answer, annotator="sam", session="1")
     for other in (
-        dataclasses.replace(answer, class_uid=asked.dog),
+        dataclasses.replace(answer, label=as_label(asked.dog)),
         dataclasses.replace(answer, item_id=ItemId(1)),
         dataclasses.replace(answer, note="x"),
     ):
@@ -133,7 +134,11 @@ def test_what_the_operator_saw_is_kept_with_the_answer(asked):
     asked.store.submit(answer, annotator="sam", session="1")
     (event,) = asked.store.events()
     assert (event.predicted, event.ui, event.elapsed_ms) == (asked.dog, "top1", 700)
-    assert (event.round, event.at, event.class_name) == (0, "2023-11-14T22:13:20.000000Z", "dog")
+    assert (event.round, event.at, name_of(asked.store, event)) == (
+        0,
+        "2023-11-14T22:13:20.000000Z",
+        "dog",
+    )
 
 
 def test_training_reads_the_past_up_to_its_watermark(asked):
@@ -144,10 +149,12 @@ def test_training_reads_the_past_up_to_its_watermark(asked):
     asked.store.undo("sam", "1")
     asked.say("sam", "label", 1, asked.cat)
     asked.say("sam", "cannot_tell", 2)
-    assert [(r.item_id, r.class_name) for r in asked.store.labels(watermark=mark)] == [(3, "cat")]
-    assert [(r.item_id, r.class_name) for r in asked.store.labels(watermark=mark + 1)] == [
-        (3, "dog")
+    assert [(r.item_id, name_of(asked.store, r)) for r in asked.store.labels(watermark=mark)] == [
+        (3, "cat")
     ]
+    assert [
+        (r.item_id, name_of(asked.store, r)) for r in asked.store.labels(watermark=mark + 1)
+    ] == [(3, "dog")]
     assert asked.store.cannot_tell(watermark=mark + 2) == {1}
     assert asked.store.cannot_tell(watermark=mark + 3) == set()
     assert asked.store.labels(watermark=asked.store.watermark()) == asked.store.labels()
@@ -182,7 +189,9 @@ def test_history_cannot_be_changed_or_deleted_by_any_statement(asked, path):
 
 
 def imported(name: str, uid, **changes) -> ImportedLabel:
-    return ImportedLabel(**{"sample_id": name, "class_uid": uid, "annotator": "ext", **changes})
+    return ImportedLabel(
+        **{"sample_id": name, "label": as_label(uid), "annotator": "ext", **changes}
+    )
 
 
 def test_imports_are_events_of_their_own_and_come_in_once(asked):
@@ -205,8 +214,8 @@ def test_imports_are_events_of_their_own_and_come_in_once(asked):
     "bad",
     [
         {"sample_id": "nowhere.png"},
-        {"class_uid": "nobody"},
-        {"class_uid": None},
+        {"label": as_label(ClassUid("nobody"))},
+        {"label": None},
         {"annotator": ""},
         {"at": "yesterday"},
     ],

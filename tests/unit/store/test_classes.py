@@ -1,6 +1,7 @@
 import sqlite3
 
 import pytest
+from class_labels import as_label
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
@@ -126,7 +127,7 @@ def test_no_synthetic_image_joins_under_a_removed_class(asked):
             height=8,
             parent=ItemId(3),
             round=0,
-            inherited=uid,
+            inherited=as_label(uid),
         )
         for name, uid in zip(names, (asked.cat, asked.dog), strict=True)
     )

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from class_labels import as_label, name_of
 from label_workspaces import make_store, make_workspace
 from typer.testing import CliRunner
 
@@ -27,7 +28,7 @@ def say(store: Store, who: str, item: int, name: str | None) -> None:
         op_id=f"{who}{item}{name}",
         kind="cannot_tell" if name is None else "label",
         item_id=ItemId(item),
-        class_uid=None if name is None else store.class_by_name(name).uid,
+        label=as_label(None if name is None else store.class_by_name(name).uid),
     )
     assert store.submit(answer, annotator=who, session=who, take_next=False).is_counted
 
@@ -65,7 +66,7 @@ def test_the_last_word_counts_and_the_answers_stay(root: Path):
     assert done.exit_code == 0, done.output
     assert done.stdout == f"{name} is cat, says rev\n"
     with open_store(root / "labels.db") as store:
-        assert [label.class_name for label in store.labels()] == ["cat", "cat", "dog"]
+        assert [name_of(store, label) for label in store.labels()] == ["cat", "cat", "dog"]
         (event,) = store.latest_events(1)
         assert (event.kind, event.annotator, event.note) == ("adjudicate", "rev", "ears")
         assert sum(answer.kind == "label" for answer in store.answers()) == 8
@@ -81,7 +82,7 @@ def test_the_last_word_counts_and_the_answers_stay(root: Path):
         "left": 1,
     }
     with open_store(root / "labels.db") as store:
-        assert store.labels()[0].class_name == "dog"
+        assert name_of(store, store.labels()[0]) == "dog"
 
 
 @pytest.mark.parametrize(

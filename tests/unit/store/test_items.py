@@ -1,6 +1,7 @@
 import hashlib
 
 import pytest
+from class_labels import as_label, name_of
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.ids import ItemId, SampleId
@@ -93,14 +94,17 @@ def test_synthetic_images_know_parent_round_and_class(store, make_item):
     cat = store.add_class("cat")
     store.add_items([make_item("a")])
     made = store.add_synthetic(
-        [synthetic("s/1", inherited=cat.uid), synthetic("s/2", parent=None, is_quarantined=True)]
+        [
+            synthetic("s/1", inherited=as_label(cat.uid)),
+            synthetic("s/2", parent=None, is_quarantined=True),
+        ]
     )
     first, second = (store.item(number) for number in made)
     assert (first.is_synthetic, first.parent, first.round, first.inherited, first.state) == (
         True,
         1,
         3,
-        cat.uid,
+        as_label(cat.uid),
         "ok",
     )
     assert (second.parent, second.state) == (None, "quarantined")
@@ -120,8 +124,8 @@ def test_inherited_classes_become_labels_only_when_promoted(store, make_item):
     store.add_items([make_item("a")])
     good, doubted, bare = store.add_synthetic(
         [
-            synthetic("s/1", inherited=cat.uid),
-            synthetic("s/2", inherited=dog.uid, is_quarantined=True),
+            synthetic("s/1", inherited=as_label(cat.uid)),
+            synthetic("s/2", inherited=as_label(dog.uid), is_quarantined=True),
             synthetic("s/3"),
         ]
     )
@@ -129,7 +133,7 @@ def test_inherited_classes_become_labels_only_when_promoted(store, make_item):
     assert store.promote_synthetic([good, doubted, bare], 3) == 1
     assert store.promote_synthetic([good], 3) == 0
     (label,) = store.labels()
-    assert (label.item_id, label.class_name, label.provenance) == (good, "cat", "inherited")
+    assert (label.item_id, name_of(store, label), label.provenance) == (good, "cat", "inherited")
     assert (label.is_synthetic, label.parent, label.round) == (True, 1, 3)
     assert store.counts().annotations == 0
     assert store.undo("dgaal", "x") is None

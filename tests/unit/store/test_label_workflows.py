@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from class_labels import as_label, name_of
 from typer.testing import CliRunner
 
 from dgaal_cli.api import labels as workflow
@@ -39,7 +40,7 @@ def workspace(tmp_path: Path) -> Workspace:
             store.add_items(
                 [NewItem(sample_id=path.name, sha256=digest, size_bytes=size, width=8, height=8)]
             )
-        answer = Answer(op_id="1", kind="label", item_id=1, class_uid=uid, elapsed_ms=900)
+        answer = Answer(op_id="1", kind="label", item_id=1, label=as_label(uid), elapsed_ms=900)
         store.submit(answer, annotator="sam", session="s")
     return Workspace(root)
 
@@ -66,7 +67,7 @@ def test_labels_go_out_to_stdout_and_come_back(workspace, tmp_path):
         "is_dry_run": False,
     }
     with open_store(workspace.store_path) as store:
-        assert [(r.sample_id, r.class_name, r.annotator) for r in store.labels()] == [
+        assert [(r.sample_id, name_of(store, r), r.annotator) for r in store.labels()] == [
             ("0.png", "cat", "sam"),
             ("1.png", "dog", "eve"),
         ]
@@ -96,7 +97,7 @@ def test_arrays_are_written_as_images(workspace, tmp_path):
         store.add_items(
             [NewItem(sample_id=entry.id, sha256=b"x" * 32, size_bytes=1, width=4, height=4)]
         )
-        answer = Answer(op_id="1", kind="label", item_id=1, class_uid=uid)
+        answer = Answer(op_id="1", kind="label", item_id=1, label=as_label(uid))
         store.submit(answer, annotator="sam", session="s")
     result = run(workspace, "labels", "export", "-f", "hf", "-o", str(tmp_path / "out"))
     assert result.exit_code == 0, result.output
@@ -151,7 +152,7 @@ def test_a_backup_can_be_restored_and_the_damaged_store_is_kept(workspace):
     assert (restored.backup, restored.events) == (made, 1)
     assert restored.set_aside.read_bytes() == garbage
     with open_store(workspace.store_path) as store:
-        assert [label.class_name for label in store.labels()] == ["cat"]
+        assert [name_of(store, label) for label in store.labels()] == ["cat"]
     assert not list(workspace.root.glob(".*tmp"))
 
 
@@ -193,7 +194,7 @@ def test_synthetic_images_go_out_only_when_asked_for(workspace, tmp_path):
                     height=8,
                     parent=1,
                     round=0,
-                    inherited=store.class_by_name("dog").uid,
+                    inherited=as_label(store.class_by_name("dog").uid),
                 )
             ]
         )
@@ -227,7 +228,7 @@ def test_classes_are_listed_added_renamed_ordered_and_removed(workspace):
     after = json.loads(run(workspace, "--json", "labels", "classes").stdout)
     assert after[1]["uid"] == before[0]["uid"]
     with open_store(workspace.store_path) as store:
-        assert [label.class_name for label in store.labels()] == ["lynx"]
+        assert [name_of(store, label) for label in store.labels()] == ["lynx"]
     said = run(workspace, "labels", "classes").stdout
     assert said == "      0  eel\n      1  lynx\n"
 

@@ -1,6 +1,7 @@
 import dataclasses
 
 import pytest
+from class_labels import as_label
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.ids import ClassUid, ItemId
@@ -176,7 +177,7 @@ def test_unreadable_items_are_asked_no_more(asked):
 def test_an_answer_may_name_the_image_to_show_next(asked):
     store = asked.store
     store.next_task("sam", "s")
-    answer = Answer(op_id="a", kind="label", item_id=ItemId(3), class_uid=asked.cat)
+    answer = Answer(op_id="a", kind="label", item_id=ItemId(3), label=as_label(asked.cat))
     receipt = store.submit(answer, annotator="sam", session="s", next_item=ItemId(2))
     assert receipt.next_task.item.item_id == 2
     taken = store.next_task("eve", "e", item_id=ItemId(1))

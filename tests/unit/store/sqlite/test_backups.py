@@ -2,6 +2,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from class_labels import as_label
 
 from dgaal_cli.errors import BusyError, StorageError, WorkspaceError
 from dgaal_cli.store.open import open_store
@@ -32,7 +33,7 @@ def test_only_the_newest_backups_are_kept(store, clock):
 
 def test_an_import_is_preceded_by_a_backup_of_what_was_there(asked):
     folder = backups.folder_of(asked.store._database.path)
-    line = ImportedLabel(sample_id="4.png", class_uid=asked.cat, annotator="ext")
+    line = ImportedLabel(sample_id="4.png", label=as_label(asked.cat), annotator="ext")
     asked.store.import_labels([line])
     assert not folder.exists()  # nothing to lose yet
     asked.store.import_labels([line])
@@ -118,7 +119,7 @@ def test_check_and_rebuild_find_and_mend_a_present_state_that_lies(asked):
     assert asked.store.check() == []
     assert asked.store.rebuild() == 0
     with asked.store._database.write() as connection:
-        connection.execute("UPDATE answer SET class_uid = ? WHERE item_id = 3", (asked.dog,))
+        connection.execute("UPDATE answer SET label_id = NULL WHERE item_id = 3")
         connection.execute("DELETE FROM verdict")
         connection.execute("UPDATE item SET done = 1 WHERE item_id = 5")
     assert asked.store.check() == ["4 rows of the present state do not follow from the events"]
@@ -135,7 +136,7 @@ def test_whatever_event_is_the_due_one_makes_the_copy(asked, monkeypatch, path, 
     if last == "undo":
         asked.store.undo("sam", "s")
     else:
-        line = ImportedLabel(sample_id="4.png", class_uid=asked.cat, annotator="ext")
+        line = ImportedLabel(sample_id="4.png", label=as_label(asked.cat), annotator="ext")
         asked.store.import_labels([line])
     assert backups.verify(backups.existing(path)[0]) == 2
 

@@ -30,15 +30,17 @@ ROWS = """
 INSERT INTO class VALUES ('c', 'cat', '1', 0, NULL);
 INSERT INTO item(item_id, sha256, sample, bytes, w, h) VALUES (1, '\\x00', '\\xff', 1, 8, 8);
 INSERT INTO query(round, strategy, opened_us) VALUES (0, 'random', 0);
-INSERT INTO event(op_id, kind, says, item_id, annotator, class_uid, note, item_sha, body_sha,
+INSERT INTO label VALUES (1, '\\x63', 1);
+INSERT INTO label_class VALUES (1, 'c');
+INSERT INTO event(op_id, kind, says, item_id, annotator, label_id, note, item_sha, body_sha,
     counted, provenance, at_us, app, session)
-    VALUES ('o', 'label', 'label', 1, 'ann', 'c', '', '\\x00', '\\x00', 1, 'human', 0, '', '');
+    VALUES ('o', 'label', 'label', 1, 'ann', 1, '', '\\x00', '\\x00', 1, 'human', 0, '', '');
 """
 EVENT = ROWS[ROWS.rindex("INSERT") :]
 REFUSED = {
     "INSERT INTO query(round, strategy, opened_us) VALUES (1, 'x', 0);": "duplicate key",
     "UPDATE item SET state = 'lost';": "check constraint",
-    EVENT.replace("'o'", "'p'").replace("'c'", "NULL"): "check constraint",
+    EVENT.replace("'o'", "'p'").replace("'ann', 1", "'ann', NULL"): "check constraint",
     EVENT: "duplicate key",
     "UPDATE event SET note = 'x';": "append-only",
     "DELETE FROM event;": "append-only",
@@ -49,8 +51,10 @@ REFUSED = {
 def translated() -> list[str]:
     statements: list[str] = []
     for statement in (s for migration in schema.MIGRATIONS for s in migration):
-        if statement.startswith("CREATE TRIGGER"):
-            continue
+        if not statement.startswith(
+            ("CREATE TABLE", "CREATE UNIQUE", "CREATE INDEX", "ALTER", "DROP")
+        ):
+            continue  # triggers differ, and a new store has no rows to move
         for pattern, word in WORDS:
             statement = re.sub(pattern, word, statement)  # noqa: PLW2901
         statements.append(statement)

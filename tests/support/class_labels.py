@@ -1,0 +1,18 @@
+"""Labels of classification in tests: from a class to a label, and back to its name."""
+
+from typing import Any
+
+from dgaal_cli.ids import ClassUid
+from dgaal_cli.store.protocol import Store
+from dgaal_cli.store.records import Label
+from dgaal_cli.tasks.classification.label import class_label, class_of
+
+
+def as_label(uid: ClassUid | None) -> Label | None:
+    """Return the label that names a class, None for none."""
+    return None if uid is None else class_label(uid)
+
+
+def name_of(store: Store, record: Any) -> str | None:
+    """Return the name of the class that a label, answer or event of a store names."""
+    return None if record.label is None else store.class_name(class_of(record.label))
