@@ -34,6 +34,7 @@ PLANTED = (
 EVENT = """event_id, op_id, kind, says, item_id, annotator, note, refers_to, cancels, shown_id,
     lease_fence, item_sha, body_sha, counted, provenance, round, elapsed_ms, at_us, made_us, app,
     session"""
+NAMED = "(SELECT max(class_uid) FROM label_class n WHERE n.label_id = t.label_id)"
 PADDING = 3000
 
 
@@ -54,17 +55,16 @@ def state(path: Path) -> tuple[Any, ...]:
         assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         objects = schema.objects(connection)
-        named = "class_uid"
-        if any(name == "label_class" for _, name, _ in objects):
-            named = "(SELECT max(class_uid) FROM label_class n WHERE n.label_id = t.label_id)"
-        verdicts = f"SELECT item_id, event_id, {named} FROM verdict t ORDER BY item_id"
-        events = f"SELECT {EVENT}, {named} FROM event t ORDER BY event_id"
-        return (
-            version,
-            objects,
-            connection.execute(verdicts).fetchall(),
-            connection.execute(events).fetchall(),
-        )
+        tables = {name: sql for kind, name, sql in objects if kind == "table"}
+        rows = [
+            connection.execute(
+                f"SELECT {columns}, {NAMED if 'label_id' in tables[table] else 'class_uid'} "
+                f"FROM {table} t ORDER BY 1"
+            ).fetchall()
+            for table, columns in (("verdict", "item_id, event_id"), ("event", EVENT))
+            if table in tables  # one that is migrated piece by piece may lack it
+        ]
+        return version, objects, *rows
 
 
 @contextlib.contextmanager
