@@ -29,6 +29,7 @@ from dgaal_cli.rounds.synthetic_files import read_synthetic, save_synthetic
 from dgaal_cli.rounds.unlabelable_synthetics import Junk, newest_junk
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ClassRecord, ItemRecord, LabelRecord
+from dgaal_cli.tasks.classification.label import class_label, class_of
 from dgaal_cli.tasks.registry import load_task
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.data import RoundData
@@ -120,7 +121,7 @@ class OnDisk:
             copies.pixels,
             number=data.number,
             parents=[data.item_ids[row] for row in copies.parents],
-            inherited=[classes[int(data.targets[row])].uid for row in copies.parents],
+            inherited=[class_label(classes[int(data.targets[row])].uid) for row in copies.parents],
             is_doubtful=is_doubtful.tolist(),
             kind="copy",
         )
@@ -182,7 +183,7 @@ def gather(
     index_of = {record.uid: index for index, record in enumerate(classes)}
     items, pixels = sound_pixels(workspace, config, store, emit)
     # A class may have been removed after the watermark, once its last label was taken back.
-    labels = [r for r in store.labels(watermark=watermark) if r.class_uid in index_of]
+    labels = [r for r in store.labels(watermark=watermark) if class_of(r.label) in index_of]
     cannot_tell = store.cannot_tell(watermark=watermark)
     ids = [item.item_id for item in items]
     row_of = {item_id: row for row, item_id in enumerate(ids)}
@@ -192,7 +193,7 @@ def gather(
     for record in labels:
         if record.item_id in row_of:
             row = row_of[record.item_id]
-            targets[row], is_labeled[row] = index_of[record.class_uid], True
+            targets[row], is_labeled[row] = index_of[class_of(record.label)], True
     test_pixels, test_targets = _test_images(workspace, config, classes)
     pool = PoolSnapshot(
         number=number,
@@ -226,7 +227,7 @@ def gather(
         labels_digest=_digest(
             [
                 *index_of,
-                *(f"{r.item_id}={r.class_uid}" for r in labels),
+                *(f"{r.item_id}={class_of(r.label)}" for r in labels),
                 *map(str, sorted(cannot_tell)),
             ]
         ),

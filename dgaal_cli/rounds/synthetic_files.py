@@ -9,10 +9,11 @@ import numpy as np
 
 from dgaal_cli import atomic
 from dgaal_cli.data.images import decode, resize
-from dgaal_cli.ids import ClassUid, ItemId, SampleId
+from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.rounds.dataset import SyntheticRecords
 from dgaal_cli.store.protocol import Store
-from dgaal_cli.store.records import NewSynthetic
+from dgaal_cli.store.records import Label, NewSynthetic
+from dgaal_cli.tasks.classification.label import class_of
 from dgaal_cli.workspace import Workspace
 
 
@@ -23,7 +24,7 @@ def save_synthetic(
     *,
     number: int,
     parents: Sequence[ItemId | None],
-    inherited: Sequence[ClassUid | None],
+    inherited: Sequence[Label | None],
     is_doubtful: Sequence[bool],
     kind: str,
 ) -> list[ItemId]:
@@ -38,7 +39,7 @@ def save_synthetic(
         pixels: uint8 ``(M, S, S, C)``.
         number: The round.
         parents: M items, or None.
-        inherited: M classes, or None.
+        inherited: M labels, or None.
         is_doubtful: M times whether the image is set aside.
         kind: First part of the file names.
     """
@@ -101,16 +102,18 @@ def read_synthetic(
     index_of = {record.uid: index for index, record in enumerate(store.classes())}
     cannot_tell = store.cannot_tell(watermark=watermark)
     answered = {
-        r.item_id: index_of[r.class_uid]
+        r.item_id: index_of[class_of(r.label)]
         for r in store.labels(watermark=watermark)
-        if r.is_synthetic and r.class_uid in index_of
+        if r.is_synthetic and class_of(r.label) in index_of
     }
     items = [
         item
         for item in store.items()
         if item.is_synthetic and item.state == "ok" and item.item_id not in cannot_tell
     ]
-    inherited = [-1 if i.inherited is None else index_of.get(i.inherited, -1) for i in items]
+    inherited = [
+        -1 if i.inherited is None else index_of.get(class_of(i.inherited), -1) for i in items
+    ]
     labels = [answered.get(item.item_id, own) for item, own in zip(items, inherited, strict=True)]
     parents = [-1 if item.parent is None else row_of.get(item.parent, -1) for item in items]
     size, channels = shape

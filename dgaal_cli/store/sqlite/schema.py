@@ -1,8 +1,9 @@
 """Tables of the label store as numbered migrations.
 
 ``event`` is the truth and append-only, as are ``label`` and ``label_class``, which it names.
-``answer``, ``flagged``, ``verdict`` and ``item.done`` are projections of it, written in the transaction that appends the event and rebuilt by
-``Store.rebuild``. All tables are STRICT; file names are BLOBs, for a name need not be text.
+``answer``, ``flagged``, ``verdict`` and ``item.done`` are projections of it, written in the
+transaction that appends the event and rebuilt by ``Store.rebuild``. All tables are STRICT; file
+names are BLOBs, for a name need not be text.
 PostgreSQL takes the same tables once six words are replaced (see ``test_schema_portable.py``).
 """
 
