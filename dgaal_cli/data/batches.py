@@ -1,4 +1,4 @@
-"""Decoded images as columns: join, cut and hand on without touching single images."""
+"""Decoded images as columns: concatenate and slice without a loop over single images."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -24,60 +24,60 @@ class DecodedBatch:
     ok: npt.NDArray[np.bool_]
     """(n,) whether an entry was decoded."""
     errors: list[str]
-    """Why not; empty for readable entries."""
+    """Why an entry is unreadable; empty for readable entries."""
     sha256: list[bytes]
-    """Of the encoded bytes; of an array's shape and bytes where a source holds pixels. Empty unless
-    asked for."""
+    """Of the encoded bytes, or of shape and bytes if the source contains arrays. Empty unless
+    requested."""
     widths: list[int]
-    """Of the upright originals, in pixels; 0 for unreadable entries."""
+    """Widths of the upright originals, in pixels; 0 for unreadable entries."""
     heights: list[int]
     sizes: list[int]
-    """Bytes of the encoded files or arrays."""
+    """Sizes of the encoded files or arrays, in bytes."""
     changed_at: list[int]
-    """Time of change of the file that was read, in nanoseconds; 0 where it is not known."""
+    """Modification time of each file, in nanoseconds; 0 if unknown."""
 
 
 class Assembler:
-    """Turns parts of any length into batches of one length."""
+    """Combines parts of any length into batches of equal length."""
 
     def __init__(self, chunk: int) -> None:
-        """Begin without any part; ``chunk`` is the length of all batches but the last."""
+        """Start without parts; ``chunk`` is the length of all batches but the last."""
         self._chunk = chunk
         self._parts: list[DecodedBatch] = []
         self._count = 0
 
     def add(self, part: DecodedBatch) -> Iterator[DecodedBatch]:
-        """Take a part and give the batches that it fills."""
+        """Add a part and yield the batches that are now complete."""
         self._parts.append(part)
         self._count += len(part.entries)
         if self._count < self._chunk:
             return
-        whole = _concatenated(self._parts)
+        joined = _concatenate(self._parts)
         start = 0
         while self._count >= self._chunk:
-            yield _slice(whole, start, start + self._chunk)
+            yield _slice(joined, start, start + self._chunk)
             start += self._chunk
             self._count -= self._chunk
-        self._parts = [_slice(whole, start, start + self._count)] if self._count else []
+        self._parts = [_slice(joined, start, start + self._count)] if self._count else []
 
     def rest(self) -> Iterator[DecodedBatch]:
-        """Give what is left, after the last part."""
+        """Yield the last, shorter batch, if any."""
         if self._parts:
-            yield _concatenated(self._parts)
+            yield _concatenate(self._parts)
 
 
-def joined(parts: list[DecodedMany], order: Iterable[int]) -> DecodedMany:
-    """Put parts behind one another, then their images in an order."""
+def concatenate(parts: list[DecodedMany], order: Iterable[int]) -> DecodedMany:
+    """Concatenate parts, then reorder their images by ``order``."""
     if len(parts) == 1:
         return parts[0]
-    places = list(order)
+    indices = list(order)
 
     def column(of: Callable[[DecodedMany], list[_T]]) -> list[_T]:
         values = [value for part in parts for value in of(part)]
-        return [values[place] for place in places] if values else []
+        return [values[index] for index in indices] if values else []
 
     return DecodedMany(
-        pixels=np.concatenate([part.pixels for part in parts])[places],
+        pixels=np.concatenate([part.pixels for part in parts])[indices],
         reasons=column(lambda part: part.reasons),
         sha256=column(lambda part: part.sha256),
         sizes=column(lambda part: part.sizes),
@@ -88,7 +88,7 @@ def joined(parts: list[DecodedMany], order: Iterable[int]) -> DecodedMany:
 
 
 def batch_of(entries: list[Entry], many: DecodedMany) -> DecodedBatch:
-    """Put entries and what became of them together."""
+    """Combine entries and their decoded images."""
     ok = np.array([not reason for reason in many.reasons], np.bool_)
     return DecodedBatch(
         entries=entries,
@@ -103,7 +103,7 @@ def batch_of(entries: list[Entry], many: DecodedMany) -> DecodedBatch:
     )
 
 
-def _concatenated(parts: list[DecodedBatch]) -> DecodedBatch:
+def _concatenate(parts: list[DecodedBatch]) -> DecodedBatch:
     if len(parts) == 1:
         return parts[0]
 

@@ -1,4 +1,4 @@
-"""Decode many entries at once in several processes, in order; a bad file costs that file alone."""
+"""Decode many entries in several processes, in order; a bad file affects no other file."""
 
 import hashlib
 import queue
@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from dgaal_cli.data.batches import Assembler, DecodedBatch, batch_of, joined
+from dgaal_cli.data.batches import Assembler, DecodedBatch, batch_of, concatenate
 from dgaal_cli.data.decoders.launch import worker_count
 from dgaal_cli.data.decoders.process import DecodedMany, DecoderDiedError, DecoderProcess, Payload
 from dgaal_cli.data.images import Pixels, decode, resize
@@ -20,7 +20,7 @@ from dgaal_cli.data.sources.base import BlockRow, Encoded, Entry, FileBytes
 from dgaal_cli.data.unreadable import UnreadableImageError, describe
 
 _TASK_BYTES = 8 * 2**20
-"""Encoded bytes that one task carries at most, so that memory does not grow with the files."""
+"""Max. encoded bytes of one task, which bounds the memory for large files."""
 _TASK_FILES = 64
 
 _Payload = Encoded | FileBytes | BlockRow | UnreadableImageError
@@ -32,12 +32,12 @@ class _Task:
     payloads: list[_Payload] = field(default_factory=list[_Payload])
     size_bytes: int = 0
     has_work: bool = False
-    """Whether anything has to be decoded, resized or hashed."""
+    """Whether any image must be decoded, resized or hashed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shape:
-    """What becomes of every image."""
+    """Properties of the decoded images."""
 
     side: int
     channels: int
@@ -45,7 +45,7 @@ class _Shape:
     reduces: bool
 
     def fits(self, image: Pixels) -> bool:
-        """Tell whether there is nothing to do."""
+        """Return whether the image already has this shape."""
         return image.shape == (self.side, self.side, self.channels) and image.dtype == np.uint8
 
 
@@ -62,24 +62,24 @@ def decode_stream(
     """Decode and resize entries in parallel; batches come in the order of the entries.
 
     The batches do not depend on ``workers``. A file that crashes or hangs its decoder process is
-    reported as unreadable, and another process takes over.
+    reported as unreadable, and the process is replaced.
 
     Args:
-        entries: What to decode; read from the calling thread.
+        entries: Entries to decode; iterated in the calling thread.
         size: Side in pixels.
         channels: 1 or 3.
-        workers: Decoder processes; 0 takes one a CPU. None start for sources of arrays.
-        chunk: Entries a batch; the last one may have fewer.
-        hashes: Whether digests are needed.
+        workers: Decoder processes; 0 starts one per CPU. Sources of arrays need no processes.
+        chunk: Entries per batch; the last batch may have fewer.
+        hashes: Whether to compute digests.
         reduces: Whether JPEG may be decoded at reduced size: see ``decoders.pillow.REDUCING_GAP``.
     """
     shape = _Shape(side=size, channels=channels, hashes=hashes, reduces=reduces)
-    with _Crew(worker_count(workers), shape) as crew:
+    with _DecoderPool(worker_count(workers), shape) as pool:
         pending: deque[Future[DecodedBatch]] = deque()
         assembler = Assembler(chunk)
         for task in _tasks(entries, min(chunk, _TASK_FILES), shape):
-            pending.append(crew.submit(task))
-            if len(pending) > crew.window:
+            pending.append(pool.submit(task))
+            if len(pending) > pool.window:
                 yield from assembler.add(pending.popleft().result())
         while pending:
             yield from assembler.add(pending.popleft().result())
@@ -110,14 +110,14 @@ def _tasks(entries: Iterable[Entry], files: int, shape: _Shape) -> Iterator[_Tas
 
 def _payload(entry: Entry) -> _Payload:
     if isinstance(entry.read, FileBytes | BlockRow):
-        return entry.read  # a file is read by the process that decodes it
+        return entry.read  # the decoder process reads the file
     try:
         return entry.read()
     except UnreadableImageError as error:
         return error
 
 
-class _Crew:
+class _DecoderPool:
     """Threads that each wait for one decoder process at a time."""
 
     def __init__(self, workers: int, shape: _Shape) -> None:
@@ -145,60 +145,60 @@ class _Crew:
     def submit(self, task: _Task) -> Future[DecodedBatch]:
         if task.has_work:
             return self._threads.submit(self._run, task)
-        done: Future[DecodedBatch] = Future()  # to hand it to a thread would cost more
-        done.set_result(batch_of(task.entries, _untouched(task.payloads, self._shape)))
+        done: Future[DecodedBatch] = Future()  # a thread would cost more time
+        done.set_result(batch_of(task.entries, _unchanged(task.payloads, self._shape)))
         return done
 
     def _run(self, task: _Task) -> DecodedBatch:
         encoded: list[tuple[int, Payload]] = []
-        pictures: list[tuple[int, Pixels]] = []
+        arrays: list[tuple[int, Pixels]] = []
         refused: list[tuple[int, str]] = []
-        for place, payload in enumerate(task.payloads):
+        for index, payload in enumerate(task.payloads):
             if isinstance(payload, FileBytes):
-                encoded.append((place, payload.path))
+                encoded.append((index, payload.path))
             elif isinstance(payload, bytes):
-                encoded.append((place, payload))
+                encoded.append((index, payload))
             elif isinstance(payload, np.ndarray):
-                pictures.append((place, payload))
+                arrays.append((index, payload))
             elif isinstance(payload, BlockRow):
-                pictures.append((place, payload()))
+                arrays.append((index, payload()))
             else:
-                refused.append((place, payload.reason))
+                refused.append((index, payload.reason))
         task.payloads.clear()
-        return self._merge(task.entries, encoded, pictures, refused)
+        return self._merge(task.entries, encoded, arrays, refused)
 
     def _merge(
         self,
         entries: list[Entry],
         encoded: list[tuple[int, Payload]],
-        pictures: list[tuple[int, Pixels]],
+        arrays: list[tuple[int, Pixels]],
         refused: list[tuple[int, str]],
     ) -> DecodedBatch:
         parts: list[tuple[list[int], DecodedMany]] = []
         if encoded:
-            places = [place for place, _ in encoded]
-            parts.append((places, self._decode([payload for _, payload in encoded])))
-        if pictures:
-            places = [place for place, _ in pictures]
-            parts.append((places, _from_arrays([array for _, array in pictures], self._shape)))
+            indices = [index for index, _ in encoded]
+            parts.append((indices, self._decode([payload for _, payload in encoded])))
+        if arrays:
+            indices = [index for index, _ in arrays]
+            parts.append((indices, _from_arrays([array for _, array in arrays], self._shape)))
         if refused:
-            places = [place for place, _ in refused]
-            parts.append((places, _unreadable([reason for _, reason in refused], self._shape)))
-        order = np.argsort([place for places, _ in parts for place in places])
-        return batch_of(entries, joined([part for _, part in parts], order.tolist()))
+            indices = [index for index, _ in refused]
+            parts.append((indices, _unreadable([reason for _, reason in refused], self._shape)))
+        order = np.argsort([index for indices, _ in parts for index in indices])
+        return batch_of(entries, concatenate([part for _, part in parts], order.tolist()))
 
     def _decode(self, payloads: list[Payload]) -> DecodedMany:
         decoder = self._idle.get()
         try:
-            return self._ask(decoder, payloads)
+            return self._request(decoder, payloads)
         except DecoderDiedError:
-            # Which file did it is unknown: ask for each alone, so that only that one is lost.
-            parts = [self._ask_alone(decoder, payload) for payload in payloads]
-            return joined(parts, range(len(payloads)))
+            # Decode each file on its own to find the one that ended the process.
+            parts = [self._request_one(decoder, payload) for payload in payloads]
+            return concatenate(parts, range(len(payloads)))
         finally:
             self._idle.put(decoder)
 
-    def _ask(self, decoder: DecoderProcess, payloads: list[Payload]) -> DecodedMany:
+    def _request(self, decoder: DecoderProcess, payloads: list[Payload]) -> DecodedMany:
         shape = self._shape
         return decoder.decode_many(
             payloads,
@@ -208,25 +208,25 @@ class _Crew:
             reduces=shape.reduces,
         )
 
-    def _ask_alone(self, decoder: DecoderProcess, payload: Payload) -> DecodedMany:
+    def _request_one(self, decoder: DecoderProcess, payload: Payload) -> DecodedMany:
         try:
-            return self._ask(decoder, [payload])
+            return self._request(decoder, [payload])
         except DecoderDiedError as error:
             return _unreadable([str(error)], self._shape)
 
 
 def array_digest(array: npt.NDArray[np.uint8]) -> bytes:
-    """SHA-256 of an array's shape and bytes."""
+    """Return the SHA-256 of an array's shape and bytes."""
     digest = hashlib.sha256(repr(array.shape).encode())
     digest.update(np.ascontiguousarray(array).data)
     return digest.digest()
 
 
-def _untouched(payloads: list[_Payload], shape: _Shape) -> DecodedMany:
-    """Put images together that need neither resizing nor hashing."""
+def _unchanged(payloads: list[_Payload], shape: _Shape) -> DecodedMany:
+    """Combine images that need neither resizing nor hashing."""
     count = len(payloads)
     return DecodedMany(
-        pixels=_side_by_side(payloads),
+        pixels=_stacked(payloads),
         reasons=[""] * count,
         sha256=[],
         sizes=[shape.side * shape.side * shape.channels] * count,
@@ -236,13 +236,13 @@ def _untouched(payloads: list[_Payload], shape: _Shape) -> DecodedMany:
     )
 
 
-def _side_by_side(payloads: list[_Payload]) -> Pixels:
-    """Return (n, H, W, C): neighbors in one block as they lie there, others as a copy."""
+def _stacked(payloads: list[_Payload]) -> Pixels:
+    """Return (n, H, W, C): a view if the images are consecutive rows of one block, else a copy."""
     rows = [payload for payload in payloads if isinstance(payload, BlockRow)]
     if len(rows) == len(payloads):
         block, first = rows[0]
-        places = [place for other, place in rows if other is block]
-        if places == list(range(first, first + len(payloads))):
+        indices = [index for other, index in rows if other is block]
+        if indices == list(range(first, first + len(payloads))):
             return block[first : first + len(payloads)]
     arrays = [payload() if isinstance(payload, BlockRow) else payload for payload in payloads]
     return np.stack([array for array in arrays if isinstance(array, np.ndarray)])
@@ -272,7 +272,7 @@ def _from_array(array: Pixels, shape: _Shape) -> tuple[Pixels, str]:
         return array, ""
     try:
         return resize(decode(array), size=shape.side, channels=shape.channels), ""
-    except Exception as error:  # noqa: BLE001 - one image's trouble stays with that image
+    except Exception as error:  # noqa: BLE001 - an error affects only this image
         return np.zeros((shape.side, shape.side, shape.channels), np.uint8), describe(error)
 
 

@@ -1,4 +1,4 @@
-"""Single images for the label terminal: torch-free, thread-safe, and a bad file cannot end it."""
+"""Read single images for the label terminal: torch-free, thread-safe, robust to bad files."""
 
 import re
 import threading
@@ -15,16 +15,16 @@ from dgaal_cli.errors import InputDataError
 from dgaal_cli.ids import SampleId
 
 MAX_PIXELS = 4_000_000
-"""Larger images are shrunk to about this: no terminal shows more."""
+"""Larger images are shrunk to about this many pixels, which is more than a terminal can show."""
 
 _SYNTHETIC = re.compile(r"synthetic/(\d{3,})/([A-Za-z0-9_-]{1,64}\.png)")
 
 
 class ImageReader:
-    """Reads images of a workspace's pool, and the synthetic ones of its rounds."""
+    """Reads images of a workspace's pool, and synthetic images of its rounds."""
 
     def __init__(self, root: Path, source_spec: str) -> None:
-        """Remember where to read; nothing is opened yet.
+        """Configure the reader; nothing is opened yet.
 
         Args:
             root: Folder of the workspace.
@@ -44,8 +44,8 @@ class ImageReader:
             uint8 (H, W, C), C in 1, 3, at original size up to ``MAX_PIXELS``.
 
         Raises:
-            UnreadableImageError: It cannot be decoded.
-            InputDataError: The pool holds no such image.
+            UnreadableImageError: The image cannot be decoded.
+            InputDataError: The pool does not contain the image.
         """
         entry = self._synthetic(sample_id) if is_synthetic else self._open().get(sample_id)
         payload: bytes | Path
@@ -60,11 +60,11 @@ class ImageReader:
             return self._decode(payload)
 
     def file_of(self, sample_id: SampleId, *, is_synthetic: bool = False) -> str:
-        """Return the absolute path of the image's file, or where it was; empty if it has none.
+        """Return the absolute path of the image's file, even if deleted; empty if it has no file.
 
         Raises:
-            UnreadableImageError: The id is no synthetic image's.
-            InputDataError: The pool holds no such image.
+            UnreadableImageError: The id is not that of a synthetic image.
+            InputDataError: The pool does not contain the image.
         """
         try:
             entry = self._synthetic(sample_id) if is_synthetic else self._open().get(sample_id)
@@ -76,7 +76,7 @@ class ImageReader:
         return str(Path(entry.read.path).absolute()) if isinstance(entry.read, FileBytes) else ""
 
     def close(self) -> None:
-        """End the decoder process."""
+        """Stop the decoder process."""
         with self._decoding:
             self._decoder.close()
 

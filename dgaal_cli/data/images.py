@@ -1,4 +1,4 @@
-"""Pixels of one image as an array: decode, orient, resize."""
+"""Decode one image to an upright array, and resize it."""
 
 import threading
 import warnings
@@ -24,7 +24,7 @@ __all__ = ["MAX_PIXELS", "RESIZE_RULE", "Pixels", "UnreadableImageError", "decod
 
 Pixels = npt.NDArray[np.uint8]
 
-# The interpreter's warning filters are one list for all threads; only one may swap it at a time.
+# All threads share the interpreter's warning filters; only one thread may replace them at a time.
 _filters = threading.Lock()
 
 
@@ -34,13 +34,13 @@ def decode(data: bytes | npt.NDArray[Any], *, channels: int | None = None) -> Pi
     Args:
         data: An encoded file of a format in ``decoders.registry``, or uint8 pixels of shape
             (H, W) or (H, W, C) with C in 1, 3, 4.
-        channels: 1 gray, 3 color; None keeps what the image has.
+        channels: 1 gray, 3 color; None keeps the image's channels.
 
     Returns:
-        uint8 (H, W, C), C in 1, 3. Transparent pixels lie over black.
+        uint8 (H, W, C), C in 1, 3. Transparent pixels are composited on black.
 
     Raises:
-        UnreadableImageError: With a short reason.
+        UnreadableImageError: The image cannot be decoded; the error has a short reason.
     """
     if isinstance(data, np.ndarray):
         return _with_channels(_from_array(data), channels)
@@ -50,7 +50,7 @@ def decode(data: bytes | npt.NDArray[Any], *, channels: int | None = None) -> Pi
 
 
 def resize(image: Pixels, *, size: int, channels: int) -> Pixels:
-    """Stretch the whole image to (size, size, channels), antialiased bilinear.
+    """Stretch the image to (size, size, channels), antialiased bilinear.
 
     Args:
         image: uint8 (H, W, C), C in 1, 3.
@@ -58,7 +58,7 @@ def resize(image: Pixels, *, size: int, channels: int) -> Pixels:
         channels: 1 or 3.
 
     Returns:
-        uint8 (size, size, channels); the very pixels if they have that size already.
+        uint8 (size, size, channels); ``image`` itself if it already has this shape.
     """
     if image.shape == (size, size, channels):
         return image
@@ -78,11 +78,11 @@ def _from_array(data: npt.NDArray[Any]) -> Pixels:
     if not 0 < height * width <= MAX_PIXELS:
         raise UnreadableImageError(f"array of {width} x {height} pixels")
     if data.shape[2] == 4:
-        return _over_black(data)
+        return _on_black(data)
     return data
 
 
-def _over_black(data: Pixels) -> Pixels:
+def _on_black(data: Pixels) -> Pixels:
     from PIL import Image
 
     colored = Image.fromarray(np.ascontiguousarray(data))

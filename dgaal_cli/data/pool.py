@@ -1,4 +1,4 @@
-"""A whole pool at once: what is in it, and its pixels at the networks' size."""
+"""Survey a whole pool, and load its pixels at the size of the networks."""
 
 import contextlib
 import hashlib
@@ -21,14 +21,14 @@ from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
-_FEW = 64
+_MAX_LOOKUPS = 64
 """Up to this many samples are looked up one by one instead of in a pass over the source."""
 _KEPT_CACHES = 6
 _RULE = "whole-decode"
-"""How pixels are made: caches made otherwise do not count."""
+"""How pixels are computed; part of the digest of a cache."""
 _SURVEY_SIDE = 32
 _COLOR_GAP = 16
-"""Levels between two channels that JPEG's rounding of a gray image never reaches."""
+"""Difference of two channels, in levels, that rounding by JPEG never causes in a gray image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,39 +46,39 @@ class Surveyed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """What one pass over a pool found."""
+    """Result of one pass over a pool."""
 
     items: tuple[Surveyed, ...]
     unreadable: tuple[tuple[SampleId, str], ...]
-    """Id and reason."""
+    """Id and reason of each."""
     median_side: int
     """Median of the shorter sides, in pixels."""
     is_color: bool
     """Whether any image has real color."""
 
     def sizes(self) -> list[tuple[int, int]]:
-        """Width and height of each readable image, in pixels."""
+        """Return width and height of each readable image, in pixels."""
         return [(item.width, item.height) for item in self.items]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """An image that is not what it was when the pool was surveyed."""
+    """An image that has changed since the pool was surveyed."""
 
     id: SampleId
     kind: Literal["missing", "changed", "unreadable"]
-    """``changed``: it can be decoded, but it is another image."""
+    """``changed``: the image can be decoded, but its bytes differ."""
     reason: str
     """One or two sentences."""
     detail: str = ""
-    """Why it cannot be decoded, in a few words."""
+    """Why the image cannot be decoded, in a few words."""
 
 
 class ChangedPoolError(InputDataError):
-    """Images of the pool are gone, unreadable or replaced."""
+    """Images of the pool are missing, unreadable or replaced."""
 
     def __init__(self, differences: Sequence[Difference]) -> None:
-        """Tell the first in the message and all in ``differences``."""
+        """Use the reason of the first difference as message."""
         super().__init__(differences[0].reason)
         self.differences = tuple(differences)
 
@@ -90,12 +90,12 @@ def survey(
 
     Args:
         source: The pool.
-        workers: Decoder processes; 0 takes one a CPU.
-        on_progress: Called with the number of entries done so far.
+        workers: Decoder processes; 0 starts one per CPU.
+        on_progress: Called with the number of entries read so far.
 
     Raises:
-        InputDataError: The pool holds no readable image.
-        InterruptedRunError: A signal asked to stop.
+        InputDataError: The pool contains no readable image.
+        InterruptedRunError: A signal requested a stop.
     """
     items: list[Surveyed] = []
     unreadable: list[tuple[SampleId, str]] = []
@@ -107,11 +107,11 @@ def survey(
         for batch in batches:
             interruption.check("stopped while reading the pool; nothing was changed")
             is_color = is_color or _has_color(batch.pixels)
-            _note(batch, items, unreadable)
+            _collect(batch, items, unreadable)
             if on_progress:
                 on_progress(len(items) + len(unreadable))
     if not items:
-        raise InputDataError(_nothing_readable(source, unreadable))
+        raise InputDataError(_no_images_message(source, unreadable))
     return Survey(
         items=tuple(items),
         unreadable=tuple(unreadable),
@@ -132,25 +132,25 @@ def load_pixels(
 ) -> Pixels:
     """Return the pixels of many samples at one size.
 
-    With ``cache`` they are decoded once, kept in a file there and mapped into memory read-only; the
-    file is written anew when the source, a file's size or time, the ids or the size differ.
+    With ``cache``, pixels are decoded once, saved in a file and memory-mapped read-only. The file
+    is written again if the source, the size or time of a file, the ids or the image size differ.
 
     Args:
         source: The pool.
-        ids: Samples, in the order wanted.
+        ids: Samples, in the requested order.
         size: Side in pixels.
         channels: 1 or 3.
-        cache: Folder for decoded pixels, made if missing; None decodes into memory.
-        workers: Decoder processes; 0 takes one a CPU.
-        sha256: What the samples' encoded bytes must be; empty takes them as they are. A cache holds
-            pixels that were compared when it was written.
+        cache: Folder for decoded pixels, created if missing; None decodes into memory.
+        workers: Decoder processes; 0 starts one per CPU.
+        sha256: Expected digests of the samples' encoded bytes; empty disables the check. Cached
+            pixels were checked when the cache was written.
 
     Returns:
         uint8 (N, size, size, channels).
 
     Raises:
-        ChangedPoolError: Samples are gone, not readable any more, or others than ``sha256`` says.
-        InterruptedRunError: A signal asked to stop.
+        ChangedPoolError: Samples are missing, unreadable, or do not match ``sha256``.
+        InterruptedRunError: A signal requested a stop.
     """
     entries = _find(source, ids)
     shape = (len(ids), size, size, channels)
@@ -172,7 +172,7 @@ def load_pixels(
 
 
 def digest_of(source: Source, sample_id: SampleId) -> bytes | None:
-    """Return the SHA-256 of a sample as ``survey`` does; None if it is gone or cannot be read."""
+    """Return the SHA-256 of a sample as in ``survey``; None if it is missing or unreadable."""
     try:
         data = source.get(sample_id).read()
     except InputDataError:
@@ -180,7 +180,7 @@ def digest_of(source: Source, sample_id: SampleId) -> bytes | None:
     return array_digest(data) if isinstance(data, np.ndarray) else hashlib.sha256(data).digest()
 
 
-def _note(
+def _collect(
     batch: DecodedBatch, items: list[Surveyed], unreadable: list[tuple[SampleId, str]]
 ) -> None:
     for row, entry in enumerate(batch.entries):
@@ -204,27 +204,27 @@ def _has_color(pixels: Pixels) -> bool:
     return bool((pixels.max(axis=3) - pixels.min(axis=3) > _COLOR_GAP).any())
 
 
-def _nothing_readable(source: Source, unreadable: list[tuple[SampleId, str]]) -> str:
+def _no_images_message(source: Source, unreadable: list[tuple[SampleId, str]]) -> str:
     if not unreadable:
-        return f"the pool {show(source.spec)} is empty; name one that holds images"
+        return f"the pool {show(source.spec)} is empty; choose one that contains images"
     name, reason = unreadable[0]
-    what = (
+    message = (
         f"none of the {len(unreadable)} files in the pool {show(source.spec)} is a readable image"
     )
-    lacking = next((why for _, why in unreadable if is_missing_package(why)), "")
-    if lacking:
-        return f"{what}: {lacking}"
-    return f"{what} (the first, {show(name)}: {reason}); name a pool of {format_names()} images"
+    missing = next((why for _, why in unreadable if is_missing_package(why)), "")
+    if missing:
+        return f"{message}: {missing}"
+    return f"{message} (the first, {show(name)}: {reason}); use a pool of {format_names()} images"
 
 
 def _find(source: Source, ids: Sequence[SampleId]) -> list[Entry]:
     found: dict[SampleId, Entry] = {}
-    if len(ids) > _FEW:
-        wanted = set(ids)
+    if len(ids) > _MAX_LOOKUPS:
+        requested = set(ids)
         for entry in source.entries():
-            if entry.id in wanted:
+            if entry.id in requested:
                 found.setdefault(entry.id, entry)
-                if len(found) == len(wanted):
+                if len(found) == len(requested):
                     break
     missing: list[Difference] = []
     for name in ids:
@@ -244,7 +244,7 @@ def _blocks(
     workers: int,
     sha256: Sequence[bytes],
 ) -> Iterator[tuple[int, Pixels]]:
-    """Decode all entries; one that is not as it was ends it, but only after all were looked at."""
+    """Decode all entries; after the last, raise ``ChangedPoolError`` with all that have changed."""
     _, size, _, channels = shape
     start = 0
     found: list[Difference] = []
@@ -266,7 +266,7 @@ def _differences(batch: DecodedBatch, sha256: Sequence[bytes]) -> Iterator[Diffe
     for row, entry in enumerate(batch.entries):
         if not batch.ok[row]:
             reason = (
-                f"the image {show(entry.id)} was readable and is not any more "
+                f"the image {show(entry.id)} is no longer readable "
                 f"({batch.errors[row]}); restore it and try again"
             )
             yield Difference(
@@ -274,7 +274,7 @@ def _differences(batch: DecodedBatch, sha256: Sequence[bytes]) -> Iterator[Diffe
             )
         elif sha256 and batch.sha256[row] != sha256[row]:
             reason = (
-                f"the image {show(entry.id)} is another one than when the workspace was made; "
+                f"the image {show(entry.id)} has changed since the workspace was created; "
                 "restore it and try again"
             )
             yield Difference(id=entry.id, kind="changed", reason=reason)
@@ -297,7 +297,7 @@ def _open_cache(path: Path, shape: tuple[int, ...]) -> Pixels | None:
     try:
         mapped: Pixels = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
-        return None  # missing or damaged: it is only a cache
+        return None  # missing or damaged: the cache is written again
     return mapped if mapped.shape == shape and mapped.dtype == np.uint8 else None
 
 
@@ -309,7 +309,7 @@ def _write_cache(
     except OSError as error:
         from dgaal_cli.errors import StorageError
 
-        raise StorageError(f"cannot make {show(str(path.parent))}: {error.strerror}") from error
+        raise StorageError(f"cannot create {show(str(path.parent))}: {error.strerror}") from error
     with atomic.replacing(path) as stream:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(stream, header)
@@ -319,7 +319,7 @@ def _write_cache(
 
 
 def _drop_old(path: Path) -> None:
-    """Remove all but the newest caches: an edited pool leaves one behind at every change."""
+    """Delete all but the newest caches; every change of the pool creates a new one."""
     with contextlib.suppress(OSError):
         caches = sorted(path.parent.glob("pixels-*.npy"), key=lambda item: -item.stat().st_mtime_ns)
         for old in caches[_KEPT_CACHES:]:

@@ -1,4 +1,4 @@
-"""Read one file of a pool without being led astray by links, pipes or devices."""
+"""Read one regular file of a pool; refuse links, pipes and devices."""
 
 import os
 import stat
@@ -6,9 +6,9 @@ import stat
 from dgaal_cli.data.unreadable import UnreadableImageError
 
 MAX_FILE_BYTES = 256 * 2**20
-"""Encoded images above this are refused: a photograph of 64 megapixels needs a tenth of it."""
+"""Larger files are refused: a photograph of 64 megapixels needs a tenth of this size."""
 
-# O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
+# O_NONBLOCK: otherwise opening a pipe without a writer would block.
 _FLAGS = (
     os.O_RDONLY
     | getattr(os, "O_NOFOLLOW", 0)
@@ -23,14 +23,14 @@ def read_file(path: bytes | str, *, limit: int = MAX_FILE_BYTES) -> bytes:
 
 
 def read_dated_file(path: bytes | str, *, limit: int = MAX_FILE_BYTES) -> tuple[bytes, int]:
-    """Return the bytes of one regular file, and its time of change in nanoseconds.
+    """Return the bytes of one regular file, and its modification time in nanoseconds.
 
     Args:
-        path: Where it lies; the last component is not followed if it is a symbolic link.
-        limit: Largest size in bytes.
+        path: Path of the file; if it is a symbolic link, it is refused.
+        limit: Max. size in bytes.
 
     Raises:
-        UnreadableImageError: It is gone, no regular file, too large or not readable.
+        UnreadableImageError: The file is missing, not regular, too large or not readable.
     """
     try:
         descriptor = os.open(path, _FLAGS)
@@ -52,7 +52,7 @@ def read_dated_file(path: bytes | str, *, limit: int = MAX_FILE_BYTES) -> tuple[
 
 
 def kind_of(mode: int) -> str:
-    """Name what a file system entry is."""
+    """Return the name of a file system entry's type."""
     kinds = {
         stat.S_IFLNK: "symbolic link",
         stat.S_IFIFO: "pipe",
@@ -70,7 +70,7 @@ def _read_all(descriptor: int, expected: int, limit: int) -> bytes:
         return data
     parts = [data]
     size = len(data)
-    while parts[-1]:  # it grows while it is read, or the kernel returned a part
+    while parts[-1]:  # the file grew while it was read, or the kernel returned a part
         parts.append(os.read(descriptor, 2**20))
         size += len(parts[-1])
         if size > limit:

@@ -212,7 +212,7 @@ def test_every_id_finds_its_own_image(source: Source) -> None:
 
 @pytest.mark.parametrize("name", ["nothing", "", "../x", "c0/000.png/", "\udcff\0", "/", "9" * 400])
 def test_an_unknown_id_is_an_input_error(source: Source, name: str) -> None:
-    with pytest.raises(InputDataError, match="holds no image") as caught:
+    with pytest.raises(InputDataError, match="contains no image") as caught:
         source.get(SampleId(name))
     assert caught.value.exit_code == 2
 

@@ -1,6 +1,6 @@
-"""What a decoder of an image format takes and returns; free of numpy and dataclasses.
+"""Interface of a decoder of an image format. Imports neither numpy nor dataclasses.
 
-Decoder processes import this file, and importing dataclasses would cost a fifth of their start.
+Decoder processes import this file, and importing dataclasses would add a fifth to their start time.
 """
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MAX_PIXELS = 64_000_000
-"""Larger images are refused, before they are unpacked."""
+"""Larger images are refused before they are decoded."""
 TOO_LARGE = f"more than {MAX_PIXELS // 1_000_000} megapixels"
-"""Reason of an image that is refused."""
+"""Reason of an image that is too large."""
 
 
 class Target(NamedTuple):
-    """What the pixels are for. A decoder may ignore it, or decode fewer pixels because of it."""
+    """Requested properties of the pixels. A decoder may ignore them, or decode fewer pixels."""
 
     side: int | None = None
     """The image will be stretched to a square of this side in pixels; None keeps the size."""
     channels: int | None = None
-    """1 gray, 3 color; None keeps what the image has."""
+    """1 gray, 3 color; None keeps the image's channels."""
     max_pixels: int | None = None
     """A larger image will be shrunk to about this many pixels."""
     reduces: bool = False
@@ -31,19 +31,19 @@ class Target(NamedTuple):
 
 
 class DecodedImage(NamedTuple):
-    """One image, upright, with the samples of its file."""
+    """One upright image, with the samples of its file."""
 
     pixels: "Image.Image | npt.NDArray[Any]"
     """A Pillow image of mode L or RGB, or an array of shape (H, W) or (H, W, 3) of integers or
-    floating-point numbers. Pillow images are for uint8 samples: they need no numpy."""
+    floating-point numbers. Pillow images are for uint8 samples and do not need numpy."""
     width: int
-    """Of the whole image, in pixels; larger than ``pixels`` where a decoder reduced it."""
+    """Width of the original in pixels; larger than that of ``pixels`` if a decoder reduced it."""
     height: int
-    """Of the whole image, in pixels."""
+    """Height of the original in pixels."""
     depth: int = 8
-    """Bits per sample that carry a value."""
+    """Significant bits per sample."""
     value_range: tuple[float, float] = (0, 255)
-    """Lowest and highest meaningful value of a sample: black and full brightness."""
+    """Min. and max. value of a sample: black and full brightness."""
 
     @property
     def channels(self) -> int:
@@ -55,7 +55,7 @@ class DecodedImage(NamedTuple):
 
 
 class Decoder(Protocol):
-    """Turns the bytes of one file into an image; a function will do."""
+    """A function that decodes the bytes of one file."""
 
     def __call__(self, data: bytes, kind: str, target: Target) -> DecodedImage:
         """Decode one image.
@@ -63,19 +63,19 @@ class Decoder(Protocol):
         Args:
             data: The file, recognized by its first bytes as ``kind``.
             kind: Name of the format in ``registry.FORMATS``.
-            target: What the pixels are for.
+            target: Requested properties of the pixels.
 
         Raises:
-            Exception: Whatever is wrong with the bytes; it becomes the image's reason.
+            Exception: Any error in the bytes; it becomes the image's reason.
         """
         ...
 
 
 def check_size(width: int, height: int) -> None:
-    """Refuse an image that is too large; a decoder calls this before it unpacks pixels.
+    """Refuse an image that is too large; a decoder calls this before it decodes pixels.
 
     Raises:
-        UnreadableImageError: It has more than ``MAX_PIXELS`` pixels.
+        UnreadableImageError: The image has more than ``MAX_PIXELS`` pixels.
     """
     if width * height > MAX_PIXELS:
         raise UnreadableImageError(TOO_LARGE)

@@ -1,6 +1,6 @@
-"""Start decoder processes, also before they are needed, and end them.
+"""Start decoder processes, optionally before they are needed, and end them.
 
-Free of numpy: a command can start them while it imports the rest of itself.
+Does not import numpy, so that a command can start them before its own imports.
 """
 
 import os
@@ -12,13 +12,13 @@ from typing import IO, cast
 _START = (
     "import os, sys; sys.path[:0] = {paths!r}; "
     "from dgaal_cli.data.decoders.worker import main; main(); "
-    "os._exit(0)"  # taking the interpreter apart is a fifth of what its start costs
+    "os._exit(0)"  # skips the interpreter's shutdown, which takes a fifth of its start
 )
 _MAX_WORKERS = 64
 _ROOT = str(Path(__file__).parents[3])
-"""Folder that holds the package."""
+"""Folder that contains the package."""
 _PIPE_BYTES = 2**20
-_SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of Linux; Python's fcntl names it in some builds only
+_SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of Linux; only some builds of Python define it
 
 _ahead: list[subprocess.Popen[bytes]] = []
 
@@ -29,17 +29,17 @@ def usable_cpus() -> int:
     return len(affinity(0)) if affinity else (os.cpu_count() or 1)
 
 
-def worker_count(asked: int) -> int:
-    """Return how many processes to use: ``asked``, or for 0 one per CPU.
+def worker_count(requested: int) -> int:
+    """Return how many processes to use: ``requested``, or one per CPU if it is 0.
 
-    The number is capped: thousands would use up the host's memory and decode no faster.
+    The number is limited: thousands would exhaust the memory and would not decode faster.
     """
     cpus = usable_cpus()
-    return min(asked, max(_MAX_WORKERS, 4 * cpus)) if asked > 0 else cpus
+    return min(requested, max(_MAX_WORKERS, 4 * cpus)) if requested > 0 else cpus
 
 
 def start_ahead(count: int) -> None:
-    """Start processes that ``take`` returns later; ``end_ahead`` ends those left over."""
+    """Start processes that ``take`` returns later; ``end_ahead`` ends those not taken."""
     while len(_ahead) < count:
         _ahead.append(start())
 
@@ -76,23 +76,23 @@ def end(process: subprocess.Popen[bytes]) -> None:
     for stream in pipes(process):
         try:
             stream.close()
-        except OSError:  # what was not sent to a dead process is lost with it
+        except OSError:  # the process is dead and unsent data remains
             continue
     process.wait()
 
 
 def pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
-    """Return where to write requests and where to read answers."""
+    """Return the pipe for requests and the pipe for answers."""
     return cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
 
 
 def _widen(stream: IO[bytes]) -> None:
-    """Let the kernel hold a whole request, so that neither side waits for the other."""
+    """Enlarge the pipe to hold a whole request, so that neither side waits for the other."""
     if not sys.platform.startswith("linux"):
         return
     import fcntl
 
     try:
         fcntl.fcntl(stream, _SET_PIPE_SIZE, _PIPE_BYTES)
-    except OSError:  # the user's share of pipe memory is used up; slower, not wrong
+    except OSError:  # the user's limit of pipe memory is reached; this is only slower
         return

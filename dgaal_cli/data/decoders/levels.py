@@ -1,4 +1,4 @@
-"""From samples of any depth to uint8: the only place where brightness is decided."""
+"""Convert samples of any depth to uint8; no other code maps brightness."""
 
 from typing import Any
 
@@ -13,19 +13,19 @@ def to_uint8(
 ) -> npt.NDArray[np.uint8]:
     """Map samples to 0..255.
 
-    Integers that use all values of their depth keep their high 8 bits; other samples are mapped
+    Integers that use the full range of their depth keep their high 8 bits; other samples are mapped
     from ``value_range`` to 0..255 and rounded.
 
     Args:
         pixels: Integers or floating-point numbers, any shape.
         depth: Bits per sample, at least 1.
-        value_range: Lowest and highest meaningful value.
+        value_range: Min. and max. value.
 
     Returns:
         uint8, same shape.
 
     Raises:
-        UnreadableImageError: A sample lies outside the range, or is no number.
+        UnreadableImageError: A sample is outside the range or NaN.
     """
     low, high = value_range
     is_float = pixels.dtype.kind == "f"

@@ -1,6 +1,6 @@
-"""Encoded bytes to a Pillow image in mode L or RGB; free of numpy, so that decoders start fast.
+"""Decode bytes to a Pillow image in mode L or RGB. Does not import numpy, for a fast start.
 
-A file is decoded by the format that its first bytes show, never by its name: see ``registry``.
+The first bytes of a file determine its format, never its name: see ``registry``.
 """
 
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -24,18 +24,18 @@ class Picture(NamedTuple):
     image: "Image.Image"
     """Mode L or RGB, upright."""
     width: int
-    """Of the upright original, in pixels."""
+    """Width of the upright original, in pixels."""
     height: int
-    """Of the upright original, in pixels."""
+    """Height of the upright original, in pixels."""
 
 
 def load_picture(data: bytes, target: Target) -> Picture:
     """Decode one image and fit it to ``target``.
 
-    The caller decides about Python warnings: see ``silence_decoders``.
+    The caller sets the warning filters: see ``silence_decoders``.
 
     Raises:
-        UnreadableImageError: Whatever is wrong with the bytes.
+        UnreadableImageError: The bytes cannot be decoded.
     """
     if not data:
         raise UnreadableImageError("empty file")
@@ -46,7 +46,7 @@ def load_picture(data: bytes, target: Target) -> Picture:
         decoded = load_decoder(kind)(data, kind.name, target)
         check_size(decoded.width, decoded.height)
         return Picture(_fitted(_to_image(decoded), target), decoded.width, decoded.height)
-    except Exception as error:  # noqa: BLE001 - on hostile bytes decoders raise nearly anything
+    except Exception as error:  # noqa: BLE001 - decoders raise many types on hostile bytes
         raise UnreadableImageError(describe(error)) from None
 
 
@@ -66,7 +66,7 @@ def with_channels(image: "Image.Image", channels: int | None) -> "Image.Image":
 
 
 def silence_decoders() -> None:
-    """Set this process's warning filters: a bomb warning is an error, all other chatter is lost."""
+    """Set the warning filters: a decompression bomb is an error, other warnings are ignored."""
     import warnings
 
     from PIL import Image
@@ -77,7 +77,7 @@ def silence_decoders() -> None:
 
 def _to_image(decoded: DecodedImage) -> "Image.Image":
     pixels = decoded.pixels
-    if hasattr(pixels, "getbands"):  # to import the class for its name takes ten times as long
+    if hasattr(pixels, "getbands"):  # isinstance needs the import of the class, ten times slower
         return cast("Image.Image", pixels)
     from PIL import Image
 

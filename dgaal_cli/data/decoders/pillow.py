@@ -1,7 +1,7 @@
 """Formats that Pillow reads: JPEG, PNG, WEBP, BMP, TIFF, GIF.
 
-Transparent pixels are laid over black. 16-bit gray samples keep their depth, 32-bit integers count
-as 16-bit, floating-point samples as 0..1. Of an animation the first frame counts.
+Transparent pixels are composited on black. 16-bit gray samples keep their depth, 32-bit integers
+are read as 16-bit, floating-point samples as 0..1. Only the first frame of an animation is read.
 """
 
 import io
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from PIL import Image
 
 REDUCING_GAP = 3
-"""Where asked, a JPEG is decoded at 1/2, 1/4 or 1/8 of its size while this many times the wanted
-side remains.
+"""If requested, a JPEG is decoded at 1/2, 1/4 or 1/8 of its size, but not below this many times the
+requested side.
 
 Measured on 2,000 photographs of 224x224 (Imagenette) at side 32 against a full decode: mean
-difference 0.35 of 255 levels, largest 10, at 0.6 of the CPU time. With a gap of 1 it is 1.2 and 22.
-Scores move with the pixels, so nothing is reduced unless asked for.
+difference 0.35 of 255 levels, max. 10, at 0.6 of the CPU time; with a gap of 1, 1.2 and 22. Scores
+depend on the pixels, so JPEG is reduced only on request.
 """
 
 _ORIENTATION = 0x0112
@@ -46,17 +46,17 @@ def _decode(image: "Image.Image", target: Target) -> DecodedImage:
     if target.reduces and target.side is not None:
         image.draft(None, (target.side * REDUCING_GAP, target.side * REDUCING_GAP))
     elif target.max_pixels is not None:
-        _ask_for_less(image, target.max_pixels)
+        _draft(image, target.max_pixels)
     image.load()
     orientation = _orientation(image)
     if image.format == "TIFF" and image.size == (height, width):
-        width, height = image.size  # Pillow turned it while loading
+        width, height = image.size  # Pillow rotated it while loading
     if orientation >= 5:
         width, height = height, width
-    upright = _turn(_plain(image), orientation)
+    upright = _rotate(_plain(image), orientation)
     if upright.mode in ("L", "RGB"):
         return DecodedImage(upright, width, height)
-    import numpy as np  # rare kinds of files only: it would double a decoder's start-up time
+    import numpy as np  # for rare files; would double a decoder's start-up time
 
     is_float = upright.mode == "F"
     return DecodedImage(
@@ -68,15 +68,15 @@ def _decode(image: "Image.Image", target: Target) -> DecodedImage:
     )
 
 
-def _ask_for_less(image: "Image.Image", max_pixels: int) -> None:
-    """Let libjpeg decode at a fraction of the size where the cap leaves no more."""
+def _draft(image: "Image.Image", max_pixels: int) -> None:
+    """Let libjpeg decode at a fraction of the size if the image exceeds ``max_pixels``."""
     if image.width * image.height > max_pixels:
         scale = (max_pixels / (image.width * image.height)) ** 0.5
         image.draft(None, (max(1, int(image.width * scale)), max(1, int(image.height * scale))))
 
 
 def _plain(image: "Image.Image") -> "Image.Image":
-    """Return the image in mode L or RGB, or as it is where its samples have more than 8 bits."""
+    """Convert to mode L or RGB, unless the samples have more than 8 bits."""
     from PIL import Image
 
     if image.mode == "L" and "transparency" not in image.info:
@@ -94,28 +94,28 @@ def _plain(image: "Image.Image") -> "Image.Image":
 
 
 def _orientation(image: "Image.Image") -> int:
-    """EXIF orientation, 1..8; damaged metadata counts as upright, for the pixels are sound."""
+    """Return the EXIF orientation, 1..8; damaged metadata is ignored (1, upright)."""
     if not any(key in image.info for key in _CARRIES_ORIENTATION):
         return 1
     try:
         value = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # noqa: BLE001 - hostile metadata raises nearly anything
+    except Exception:  # noqa: BLE001 - hostile metadata raises many types
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _turn(image: "Image.Image", orientation: int) -> "Image.Image":
+def _rotate(image: "Image.Image", orientation: int) -> "Image.Image":
     from PIL import Image
 
-    turn = Image.Transpose
+    transpose = Image.Transpose
     methods = {
-        2: turn.FLIP_LEFT_RIGHT,
-        3: turn.ROTATE_180,
-        4: turn.FLIP_TOP_BOTTOM,
-        5: turn.TRANSPOSE,
-        6: turn.ROTATE_270,
-        7: turn.TRANSVERSE,
-        8: turn.ROTATE_90,
+        2: transpose.FLIP_LEFT_RIGHT,
+        3: transpose.ROTATE_180,
+        4: transpose.FLIP_TOP_BOTTOM,
+        5: transpose.TRANSPOSE,
+        6: transpose.ROTATE_270,
+        7: transpose.TRANSVERSE,
+        8: transpose.ROTATE_90,
     }
     method = methods.get(orientation)
     return image if method is None else image.transpose(method)

@@ -1,4 +1,4 @@
-"""Handle of one decoder process: start, ask, and notice when it dies."""
+"""Handle of one decoder process: start it, send requests, detect when it dies."""
 
 import os
 import signal
@@ -31,35 +31,35 @@ if TYPE_CHECKING:
 
 
 class DecoderDiedError(Exception):
-    """The process ended within a request; the message says why in a few words."""
+    """The process ended during a request; the message is a short reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
-    """What became of one image."""
+    """Result of one image."""
 
     pixels: Pixels | None
-    """uint8 (H, W, C), or None where it is unreadable."""
+    """uint8 (H, W, C); None if unreadable."""
     reason: str
-    """Why it is unreadable; empty where it is not."""
+    """Why the image is unreadable; empty if readable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodedMany:
-    """What became of images at one size, a column a property."""
+    """Results of images at one size, as columns."""
 
     pixels: Pixels
     """uint8 (n, side, side, C); zero where an image is unreadable."""
     reasons: list[str]
-    """Why an image is unreadable; empty where it is not."""
+    """Why an image is unreadable; empty if readable."""
     sha256: list[bytes]
-    """Of the encoded bytes; empty unless asked for."""
+    """Of the encoded bytes; empty unless requested."""
     sizes: list[int]
-    """Encoded bytes."""
+    """Numbers of encoded bytes."""
     changed_at: list[int]
-    """Time of change of the file that was read, in nanoseconds; 0 where it is not known."""
+    """Modification time of each file, in nanoseconds; 0 if unknown."""
     widths: list[int]
-    """Of the upright originals, in pixels; 0 for unreadable images."""
+    """Widths of the upright originals, in pixels; 0 for unreadable images."""
     heights: list[int]
 
 
@@ -68,7 +68,7 @@ Payload = bytes | str | os.PathLike[str]
 
 
 class DecoderProcess:
-    """One process that decodes images; not for use by two threads at once."""
+    """One process that decodes images; not thread-safe."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -76,12 +76,12 @@ class DecoderProcess:
         self._is_ready = False
 
     def decode(self, payload: Payload, *, max_pixels: int = 0) -> Decoded:
-        """Decode one image at its own size, or shrunk to about ``max_pixels``.
+        """Decode one image at its original size, or shrunk to about ``max_pixels``.
 
         Raises:
             DecoderDiedError: The process died; the next call starts another.
         """
-        results, reasons, flat = self._ask([payload], max_pixels=max_pixels)
+        results, reasons, flat = self._request([payload], max_pixels=max_pixels)
         _, _, width, height, channels, *_ = results[0]
         if reasons[0]:
             return Decoded(pixels=None, reason=reasons[0])
@@ -99,17 +99,17 @@ class DecoderProcess:
         """Decode images one after another and stretch them to one size.
 
         Args:
-            payloads: At least one.
-            side: In pixels.
+            payloads: At least one image.
+            side: Side in pixels.
             channels: 1 or 3.
-            hashes: Whether the SHA-256 of the encoded bytes is needed.
+            hashes: Whether to compute the SHA-256 of the encoded bytes.
             reduces: Whether JPEG may be decoded at reduced size: see ``pillow.REDUCING_GAP``.
 
         Raises:
             DecoderDiedError: The process died; the next call starts another.
         """
         flags = HASHES * hashes | REDUCES * reduces
-        results, reasons, flat = self._ask(payloads, side=side, channels=channels, flags=flags)
+        results, reasons, flat = self._request(payloads, side=side, channels=channels, flags=flags)
         columns = list(zip(*results, strict=True))
         return DecodedMany(
             pixels=flat.reshape(len(payloads), side, side, channels),
@@ -122,12 +122,12 @@ class DecoderProcess:
         )
 
     def close(self) -> None:
-        """End the process, if it runs."""
+        """End the process if it is running."""
         if self._process is not None and self._finalizer is not None:
             self._process = None
             self._finalizer()
 
-    def _ask(
+    def _request(
         self,
         payloads: Sequence[Payload],
         *,
@@ -138,13 +138,13 @@ class DecoderProcess:
     ) -> tuple[list[tuple[Any, ...]], list[str], Pixels]:
         """Return unpacked ``RESULT``s, reasons, and all pixels as one flat array."""
         process = self._process or self._launch()
-        self._await(process)
+        self._await_ready(process)
         requests, answers = launch.pipes(process)
         try:
             requests.write(_request(payloads, side, channels, max_pixels, flags))
             requests.flush()
             head, pixels = _answer(answers)
-        except (OSError, EOFError):  # it died while it was written to or read from
+        except (OSError, EOFError):  # the process died during the request
             raise DecoderDiedError(self._reap(process)) from None
         size = len(payloads) * RESULT.size
         results = list(RESULT.iter_unpack(head[:size]))
@@ -157,14 +157,13 @@ class DecoderProcess:
         self._is_ready = False
         return process
 
-    def _await(self, process: subprocess.Popen[bytes]) -> None:
+    def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
         if self._is_ready:
             return
         if launch.pipes(process)[1].read(len(READY)) != READY:
             self.close()
             raise DgaalError(
-                "cannot start a process that decodes images; "
-                "run 'dgaal doctor' to see what is missing"
+                "cannot start the process that decodes images; run 'dgaal doctor' to find the cause"
             )
         self._is_ready = True
 
@@ -190,7 +189,7 @@ def _request(
     payloads: Sequence[Payload], side: int, channels: int, max_pixels: int, flags: int
 ) -> bytes:
     kinds = [FROM_BYTES if isinstance(payload, bytes) else FROM_PATH for payload in payloads]
-    contents = [os.fsencode(payload) for payload in payloads]  # bytes stay as they are
+    contents = [os.fsencode(payload) for payload in payloads]  # keeps bytes unchanged
     items = map(ITEM.pack, kinds, map(len, contents))
     body = b"".join([*items, *contents])
     return REQUEST.pack(len(payloads), side, channels, max_pixels, flags, len(body)) + body
@@ -200,7 +199,7 @@ def _answer(answers: IO[bytes]) -> tuple[bytes, Pixels]:
     """Read one answer.
 
     Raises:
-        EOFError: It ends early.
+        EOFError: The answer is incomplete.
     """
     header = answers.read(ANSWER.size)
     if len(header) != ANSWER.size:

@@ -1,4 +1,4 @@
-"""The image formats that dgaal reads: the only list of them, without importing any decoder."""
+"""The image formats that dgaal reads. Decoders are imported when they are first used."""
 
 from importlib import import_module
 from typing import NamedTuple
@@ -12,18 +12,18 @@ class Format(NamedTuple):
 
     name: str
     suffixes: tuple[str, ...]
-    """Usual endings of file names, the commonest first; only content decides what a file is."""
+    """Usual suffixes of file names, most common first; only content determines the format."""
     magic: tuple[tuple[int, bytes], ...]
-    """Where in the file, counted in bytes, and which bytes; one pair that fits is enough."""
+    """Offset in the file, in bytes, and the bytes there; one matching pair is enough."""
     decoder: str
     """``module:function``, a ``base.Decoder``; imported when the first such file is decoded."""
     package: str = ""
-    """What the decoder imports beyond the core install."""
+    """Package that the decoder needs in addition to the core install."""
     extra: str = ""
     """The extra of dgaal that installs ``package``."""
 
     def matches(self, head: bytes) -> bool:
-        """Tell whether a file that starts with these bytes is of this format."""
+        """Return whether a file that starts with these bytes has this format."""
         for offset, magic in self.magic:  # noqa: SIM110 - a generator takes four times as long
             if head.startswith(magic, offset):
                 return True
@@ -31,7 +31,7 @@ class Format(NamedTuple):
 
     @property
     def missing_package(self) -> str:
-        """Reason of an image whose decoder's package is not installed."""
+        """Reason of an image that needs a package that is not installed."""
         return (
             f"{self.name} needs {self.package}, which is not installed; "
             f"run: python -m pip install 'dgaal[{self.extra}]'"
@@ -62,18 +62,18 @@ SUFFIXES = tuple(suffix for one in FORMATS for suffix in one.suffixes)
 
 
 def format_names() -> str:
-    """Return the names of all formats as they stand in a sentence."""
+    """Return the names of all formats for use in a sentence."""
     *names, last = (one.name for one in FORMATS)
     return f"{', '.join(names)} or {last}"
 
 
 def not_an_image() -> UnreadableImageError:
-    """Return the error for a file of no known format."""
+    """Return the error for a file of unknown format."""
     return UnreadableImageError(f"not a {format_names()} image")
 
 
 def find_format(data: bytes) -> Format | None:
-    """Return the format of a file by its first bytes; None if it is none of ``FORMATS``."""
+    """Return the format of a file by its first bytes; None if it is unknown."""
     for one in FORMATS:
         if one.matches(data):
             return one
@@ -81,15 +81,15 @@ def find_format(data: bytes) -> Format | None:
 
 
 def is_missing_package(reason: str) -> bool:
-    """Tell whether an image is unreadable because its decoder's package is not installed."""
+    """Return whether an image is unreadable because a package is not installed."""
     return any(one.package and reason == one.missing_package for one in FORMATS)
 
 
 def load_decoder(kind: Format) -> Decoder:
-    """Return a format's decoder, imported when it is first used.
+    """Return a format's decoder; import it on first use.
 
     Raises:
-        UnreadableImageError: The package that it needs is not installed.
+        UnreadableImageError: The package that the decoder needs is not installed.
     """
     known = _loaded.get(kind.decoder)
     if known is not None:

@@ -1,8 +1,8 @@
-"""A decoder process: the only place where foreign bytes meet an image decoder on the main path.
+"""Decoder process: isolates the image decoders, which read untrusted bytes.
 
-It may crash, hang or run out of memory; whoever started it then loses one file and starts another.
-It reads requests from standard input and answers on standard output until the input ends. It starts
-without numpy, dataclasses and site packages' hooks: two of them must not cost more than they save.
+If it crashes, hangs or runs out of memory, its parent loses one file and starts another process. It
+reads requests from standard input and writes answers to standard output until the input ends. It
+starts without numpy, dataclasses and hooks of site packages, to start fast.
 """
 
 import contextlib
@@ -18,40 +18,40 @@ from dgaal_cli.data.regular_files import read_dated_file
 from dgaal_cli.data.unreadable import UnreadableImageError, describe
 
 REQUEST = struct.Struct("<IIIIIQ")
-"""How many items; side (0: keep the size); channels (0: keep); most pixels (0: no cap); flags;
-bytes that follow: ``ITEM`` of every item, then all their payloads."""
+"""Number of items; side (0: original size); channels (0: original); max. pixels (0: unlimited);
+flags; length of the body in bytes. The body has the ``ITEM`` of every item, then all payloads."""
 HASHES, REDUCES = 1, 2
-"""Flags: digest every file; decode JPEG at reduced size."""
+"""Flags: compute the digest of every file; decode JPEG at reduced size."""
 ITEM = struct.Struct("<BQ")
 """Kind of payload and its length in bytes."""
 FROM_PATH, FROM_BYTES = 0, 1
 ANSWER = struct.Struct("<QQ")
-"""Bytes of what follows: ``RESULT`` of every item and all reasons; then bytes of all pixels. With a
-side given, unreadable items have pixels too (zeros), so that places follow from numbers."""
+"""Lengths in bytes of the head (``RESULT`` of every item, all reasons) and of all pixels. With a
+side given, unreadable items have pixels, too (zeros), so that all items have the same length."""
 RESULT = struct.Struct("<IIIIIIQq32s")
-"""Original width, height; sent width, height, channels; length of the reason; bytes of the file;
-its time of change in nanoseconds, 0 where it was not read here; sha256."""
+"""Original width, height; sent width, height, channels; length of the reason; size of the file in
+bytes; its modification time in nanoseconds, 0 if this process did not read it; sha256."""
 READY = b"dgaal-decoder-3\n"
 
 LIMIT_S = 10.0
-"""Seconds one image may take."""
+"""Max. seconds per image."""
 MEMORY_BYTES = 2 * 2**30
-"""Address space a decoder may take beyond what it has at start."""
+"""Max. address space in addition to that at the start."""
 
 
 def main() -> None:
     """Serve until standard input ends."""
     requests = sys.stdin.buffer
     answers = os.fdopen(os.dup(1), "wb")
-    # A decoder library that prints must not damage the answers; whoever listens there reads frames.
+    # Output of a decoder library must not damage the answers.
     silent = os.open(os.devnull, os.O_RDWR)
     os.dup2(silent, 1)
     os.dup2(silent, 2)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the parent process handles Ctrl-C
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends this process even inside a C decoder
-    silence_decoders()  # imports Pillow before memory is limited and time is taken
+    silence_decoders()  # imports Pillow before the limits of memory and time
     _limit_memory()
-    with contextlib.suppress(BrokenPipeError):  # whoever started this process is gone
+    with contextlib.suppress(BrokenPipeError):  # the parent process has ended
         answers.write(READY)
         answers.flush()
         while header := requests.read(REQUEST.size):
@@ -98,7 +98,7 @@ def _answer(
         pixels = image.tobytes()
     except UnreadableImageError as error:
         return _refuse(error.reason, (len(data), changed_at, digest), target)
-    except Exception as error:  # noqa: BLE001 - one file's trouble of any kind stays with that file
+    except Exception as error:  # noqa: BLE001 - an error affects only this file
         return _refuse(describe(error), (len(data), changed_at, digest), target)
     width, height = image.size
     count = 1 if image.mode == "L" else 3
@@ -116,7 +116,7 @@ def _refuse(
 
 
 def _digest(data: bytes) -> bytes:
-    import hashlib  # loads OpenSSL, which most requests do not need
+    import hashlib  # loads OpenSSL; most requests do not need it
 
     return hashlib.sha256(data).digest()
 

@@ -1,4 +1,4 @@
-"""Every kind of pool behind one function: ``open_source``."""
+"""Sources of images; ``open_source`` opens all kinds."""
 
 from dgaal_cli.data.sources.base import Entry, FileBytes, Source
 from dgaal_cli.data.sources.registry import open_source

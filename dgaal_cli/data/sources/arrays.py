@@ -1,4 +1,4 @@
-"""Images in a NumPy archive: arrays ``x``, ``x_train``, ``x_test``; labels ``y*`` beside them."""
+"""Images in a NumPy archive: arrays ``x``, ``x_train``, ``x_test``, with labels ``y*``."""
 
 import threading
 import zipfile
@@ -18,9 +18,9 @@ from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
 _BLOCK_BYTES = 2**19
-"""Measured: larger ones cost page faults, up to six times the time of reading."""
+"""Larger blocks cause page faults, up to six times the time of reading (measured)."""
 _BLOCK_ROWS = 64
-"""Blocks are multiples of it where they can, as batches usually are."""
+"""Blocks are multiples of this if possible, like batches."""
 _MAX_LABELS = 100_000_000
 
 _Tuple = TypeVar("_Tuple", bound=tuple[Any, ...])
@@ -45,7 +45,7 @@ class _Member:
 class ArraySource:
     """Rows of the uint8 arrays ``x*`` of shape (N, H, W) or (N, H, W, C) of one ``.npz`` file.
 
-    Rows are streamed: memory does not grow with the array. Only random access loads an array whole.
+    Rows are streamed: memory does not grow with the array. Only random access loads a full array.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,7 +58,7 @@ class ArraySource:
                 self._members = _members(archive, path)
         except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError) as error:
             raise InputDataError(
-                f"{show(str(path))} is no readable .npz file: {_short(error)}"
+                f"{show(str(path))} is not a readable .npz file: {_short(error)}"
             ) from None
 
     @property
@@ -68,7 +68,7 @@ class ArraySource:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Names of the parts, such as ``train`` and ``test``."""
+        """Names of the splits, such as ``train`` and ``test``."""
         return tuple(member.split for member in self._members)
 
     def entries(self) -> Iterator[Entry]:
@@ -82,7 +82,7 @@ class ArraySource:
     def _entries(
         self, member: _Member, first: int, block: npt.NDArray[np.uint8]
     ) -> Iterator[Entry]:
-        """Name the rows of a block, column by column: a third of the time of one by one."""
+        """Return the entries of a block, built by columns in a third of the time of a loop."""
         rows = range(first, first + len(block))
         names = [row_id(member.split, row) for row in rows]
         reads = map(_tuples(BlockRow), zip(repeat(block), range(len(block)), strict=False))
@@ -92,15 +92,15 @@ class ArraySource:
         return map(_tuples(Entry), columns)
 
     def count(self) -> int | None:
-        """Rows of all arrays."""
+        """Return the number of rows of all arrays."""
         return sum(member.shape[0] for member in self._members)
 
     def stamp(self) -> str:
-        """Size and time of change of the file."""
+        """Return size and modification time of the file."""
         return file_stamp(self._path)
 
     def get(self, sample_id: SampleId) -> Entry:
-        """Find one row; loads its array on first use."""
+        """Return one row; loads its array on first use."""
         split, _, digits = sample_id.rpartition("/")
         for member in self._members:
             if member.split == split and digits.isdecimal() and int(digits) < member.shape[0]:
@@ -111,11 +111,11 @@ class ArraySource:
 
     def _entry(self, member: _Member, row: int) -> Entry:
         name = row_id(member.split, row)
-        read = BlockRow(self._whole(member), row)
+        read = BlockRow(self._load(member), row)
         label = member.labels[row] if member.labels else None
         return Entry(name, read, label, member.split, f"{self._spec}!{name}")
 
-    def _whole(self, member: _Member) -> npt.NDArray[np.uint8]:
+    def _load(self, member: _Member) -> npt.NDArray[np.uint8]:
         with self._lock:
             if member.name not in self._loaded:
                 self._loaded[member.name] = np.concatenate(list(self._blocks(member)))
@@ -132,7 +132,7 @@ class ArraySource:
                 for start in range(0, member.shape[0], rows):
                     count = min(rows, member.shape[0] - start)
                     data = stream.read(count * member.row_bytes)
-                    # A short read fails here, as every other damage does.
+                    # Truncated data raises ValueError here.
                     yield np.frombuffer(data, np.uint8).reshape(count, *member.row_shape)
         except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError) as error:
             raise InputDataError(f"cannot read {show(self.spec)}: {_short(error)}") from None
@@ -157,7 +157,7 @@ def _members(archive: zipfile.ZipFile, path: Path) -> list[_Member]:
         found.append(_Member(name=info.filename, split=split, shape=shape, labels=labels))
     if not found:
         raise InputDataError(
-            f"{show(str(path))} holds no images: it needs an array named x, x_train or x_test of "
+            f"{show(str(path))} contains no images: it needs an array x, x_train or x_test of "
             "uint8 and shape (N, H, W) or (N, H, W, C) with C 1, 3 or 4; "
             f"found {'; '.join(others) or 'none'}"
         )
@@ -179,7 +179,7 @@ def _labels(archive: zipfile.ZipFile, key: str, count: int, path: Path) -> tuple
         return None
     if shape[0] != count:
         raise InputDataError(
-            f"{show(str(path))}: {show(key)} holds {shape[0]} labels for {count} images; "
+            f"{show(str(path))}: {show(key)} contains {shape[0]} labels for {count} images; "
             "they must be equal"
         )
     with archive.open(f"{key}.npy") as stream:
@@ -188,7 +188,7 @@ def _labels(archive: zipfile.ZipFile, key: str, count: int, path: Path) -> tuple
 
 
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
-    """Read shape, type and order of one ``.npy`` member, and none of its data."""
+    """Read shape, type and memory order of one ``.npy`` member, without its data."""
     version = np.lib.format.read_magic(stream)
     read = (
         np.lib.format.read_array_header_1_0
@@ -200,7 +200,7 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
 
 
 def _tuples(kind: type[_Tuple]) -> Callable[[tuple[Any, ...]], _Tuple]:
-    """Return what turns fields into a named tuple without a step of Python each."""
+    """Return a constructor of named tuples that runs in C."""
     return partial(tuple.__new__, kind)
 
 

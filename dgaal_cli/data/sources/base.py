@@ -1,4 +1,4 @@
-"""What a pool looks like to the rest of dgaal: entries with stable ids, whatever stores them."""
+"""Interface of a source of images: entries with stable ids, independent of the storage."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -20,27 +20,27 @@ Encoded = bytes | npt.NDArray[np.uint8]
 class Entry(NamedTuple):
     """One image of a source, not read yet.
 
-    A tuple, for pools have millions: a frozen dataclass takes four times as long to make.
+    A tuple, because pools have millions of entries: a frozen dataclass is four times as slow.
     """
 
     id: SampleId
-    """Stable: relative path, archive member or row; undecodable bytes as surrogate escapes."""
+    """Stable id: relative path, archive member or row; undecodable bytes as surrogate escapes."""
     read: Callable[[], Encoded]
     """Encoded file, or uint8 pixels (H, W) or (H, W, C); raises ``UnreadableImageError``."""
     label: str | None = None
-    """What the source itself says of the class; never used unless the user asks for it."""
+    """Class according to the source; used only if the user requests it."""
     split: str = ""
-    """The part the source puts it in, such as ``train``; empty where it has none."""
+    """Split of the source, such as ``train``; empty if it has none."""
     path: str = ""
-    """What the score table shows: the file's path, or ``archive!member``."""
+    """Path shown in the score table: the file's path, or ``archive!member``."""
 
 
 class Source(Protocol):
-    """Where images come from. Iterating twice gives the same entries in the same order."""
+    """A source of images. Each iteration returns the same entries in the same order."""
 
     @property
     def spec(self) -> str:
-        """Normalized SOURCE text; opening it again gives the same source."""
+        """Normalized SOURCE text; ``open_source`` returns the same source for it."""
         ...
 
     def entries(self) -> Iterator[Entry]:
@@ -48,24 +48,24 @@ class Source(Protocol):
         ...
 
     def count(self) -> int | None:
-        """Number of entries, or None if only a full pass can tell."""
+        """Return the number of entries; None if it needs a full pass."""
         ...
 
     def get(self, sample_id: SampleId) -> Entry:
-        """Find one entry.
+        """Return one entry.
 
         Raises:
-            InputDataError: The source holds no such sample (any more).
+            InputDataError: The source does not contain this sample.
         """
         ...
 
     def stamp(self) -> str:
-        """Text that changes when the container file does; empty where each file has its own."""
+        """Return a text that changes with the container file; empty if each file has a stamp."""
         ...
 
 
 class FileBytes(NamedTuple):
-    """Reads one file. A value rather than a closure: a decoder process is handed the path alone."""
+    """Reads one file. A value, not a closure, so that a decoder process can receive the path."""
 
     path: str
 
@@ -74,12 +74,12 @@ class FileBytes(NamedTuple):
         return read_file(os.fsencode(self.path))
 
     def stamp(self) -> str:
-        """Size and time of change; empty if it is gone."""
+        """Return size and modification time; empty if the file is missing."""
         return file_stamp(self.path)
 
 
 class BlockRow(NamedTuple):
-    """One image of a block. A value, too: neighbors are taken from their block all at once."""
+    """One image of a block. A value, not a closure, so that neighbors can be sliced together."""
 
     block: npt.NDArray[np.uint8]
     """(N, H, W) or (N, H, W, C)."""
@@ -92,17 +92,17 @@ class BlockRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Stands for the bytes of an entry that must not be opened."""
+    """Replaces the reader of an entry that must not be opened."""
 
     reason: str
 
     def __call__(self) -> bytes:
-        """Refuse."""
+        """Raise ``UnreadableImageError``."""
         raise UnreadableImageError(self.reason)
 
 
 def file_stamp(path: str | os.PathLike[str]) -> str:
-    """Size and time of change of one file, or an empty text."""
+    """Return size and modification time of one file; empty if it cannot be read."""
     try:
         status = os.lstat(path)
     except OSError:
@@ -111,13 +111,13 @@ def file_stamp(path: str | os.PathLike[str]) -> str:
 
 
 def gone(sample_id: SampleId, spec: str) -> InputDataError:
-    """Build the error for a sample that a source does not hold."""
+    """Return the error for a sample that a source does not contain."""
     return InputDataError(
-        f"the pool {show(spec)} holds no image {show(sample_id)}; "
-        "it may have been renamed or removed since the workspace was made"
+        f"the pool {show(spec)} contains no image {show(sample_id)}; "
+        "it may have been renamed or deleted since the workspace was created"
     )
 
 
 def row_id(split: str, row: int) -> SampleId:
-    """Id of one row of an array."""
+    """Return the id of one row of an array."""
     return SampleId(f"{split}/{row:06d}" if split else f"{row:06d}")

@@ -1,4 +1,4 @@
-"""``builtin:digits``: scikit-learn's 1,797 scans of handwritten digits, which need no download."""
+"""``builtin:digits``: scikit-learn's 1,797 scans of handwritten digits, without a download."""
 
 import gzip
 import importlib.util
@@ -20,7 +20,7 @@ _LEVELS = 16
 
 
 class DigitsSource:
-    """Gray 8x8 scans with labels 0..9; gray levels 0..16 spread over 0..255."""
+    """Gray 8x8 scans with labels 0..9; gray levels 0..16 are scaled to 0..255."""
 
     def __init__(self) -> None:
         table = _table()
@@ -30,12 +30,12 @@ class DigitsSource:
 
     @property
     def spec(self) -> str:
-        """Its fixed name."""
+        """The fixed name ``builtin:digits``."""
         return SPEC
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The two parts."""
+        """The two splits."""
         return ("train", "test")
 
     def entries(self) -> Iterator[Entry]:
@@ -44,15 +44,15 @@ class DigitsSource:
             yield self._entry(row)
 
     def count(self) -> int | None:
-        """1,797."""
+        """Return 1,797."""
         return len(self._labels)
 
     def stamp(self) -> str:
-        """Fixed: the data never change."""
+        """Return a constant: the data never change."""
         return "1"
 
     def get(self, sample_id: SampleId) -> Entry:
-        """Find one row."""
+        """Return one row."""
         split, _, digits = sample_id.rpartition("/")
         if split in self.splits and digits.isdecimal():
             row = int(digits) + (TRAIN if split == "test" else 0)
@@ -75,8 +75,7 @@ class DigitsSource:
 def _table() -> npt.NDArray[np.float64]:
     """Read 64 levels and the digit of each scan, ``(1797, 65)``.
 
-    The file is read as ``load_digits`` reads it, without the second of CPU time that importing
-    scikit-learn takes.
+    The file is read directly, because importing scikit-learn takes a second of CPU time.
     """
     found = importlib.util.find_spec("sklearn")
     if found is None or not found.submodule_search_locations:

@@ -1,4 +1,4 @@
-"""A list of image files: one file named on the command line, ``--files-from FILE`` or ``-``."""
+"""A list of image files: a single file, ``--files-from FILE`` or ``--files-from -``."""
 
 import os
 import sys
@@ -15,35 +15,35 @@ _MAX_NAME = 65_536
 
 
 class FileListSource:
-    """Files in the order given; an id is the name as it was written."""
+    """Files in the given order; the id is the name as written."""
 
     def __init__(self, names: Iterable[bytes], *, base: Path, spec: str) -> None:
-        self._names = dict.fromkeys(names)  # in order, each once, quick to look up
+        self._names = dict.fromkeys(names)  # ordered, unique, fast lookup
         self._base = os.fsencode(base)
         self._spec = spec
         if not self._names:
-            raise InputDataError(f"{show(spec)} names no files; write one path a line")
+            raise InputDataError(f"{show(spec)} names no files; write one path per line")
 
     @property
     def spec(self) -> str:
-        """Where the list came from."""
+        """Name of the list."""
         return self._spec
 
     def entries(self) -> Iterator[Entry]:
-        """Stream the files in the order given."""
+        """Stream the files in the given order."""
         for name in self._names:
             yield self._entry(name)
 
     def count(self) -> int | None:
-        """Names in the list."""
+        """Return the number of names in the list."""
         return len(self._names)
 
     def stamp(self) -> str:
-        """Nothing of its own: every file has its stamp."""
+        """Return an empty text: each file has a stamp."""
         return ""
 
     def get(self, sample_id: SampleId) -> Entry:
-        """Find one file of the list."""
+        """Return one file of the list."""
         name = os.fsencode(sample_id)
         if name not in self._names:
             raise gone(sample_id, self._spec)
@@ -58,7 +58,7 @@ def open_list(name: str, *, base: Path) -> FileListSource:
     """Open a list of file names.
 
     Args:
-        name: A file with one name a line or NUL, or ``-`` for standard input.
+        name: A file with names separated by newlines or NUL; ``-`` for standard input.
         base: Folder that relative names are relative to.
 
     Raises:
@@ -71,12 +71,12 @@ def open_list(name: str, *, base: Path) -> FileListSource:
             return FileListSource(read_names(stream, spec=name), base=base, spec=name)
     except OSError as error:
         raise InputDataError(
-            f"cannot read the list {show(name)}: {error.strerror}; name a file of file names"
+            f"cannot read the list {show(name)}: {error.strerror}; give a file of file names"
         ) from None
 
 
 def read_names(stream: BinaryIO, *, spec: str) -> Iterator[bytes]:
-    """Yield names separated by NUL, or by newlines where the first block holds no NUL.
+    """Yield names separated by NUL, or by newlines if the first block contains no NUL.
 
     Raises:
         InputDataError: A name is longer than any file system allows.
@@ -87,7 +87,7 @@ def read_names(stream: BinaryIO, *, spec: str) -> Iterator[bytes]:
     while block:
         *names, rest = (rest + block).split(separator)
         if len(rest) > _MAX_NAME:
-            raise InputDataError(f"{show(spec)} holds a name of over {_MAX_NAME} bytes")
+            raise InputDataError(f"{show(spec)} contains a name of over {_MAX_NAME} bytes")
         yield from _clean(names, separator)
         block = stream.read(2**16)
     yield from _clean([rest], separator)
@@ -95,6 +95,6 @@ def read_names(stream: BinaryIO, *, spec: str) -> Iterator[bytes]:
 
 def _clean(names: list[bytes], separator: bytes) -> Iterator[bytes]:
     for name in names:
-        kept = name.removesuffix(b"\r") if separator == b"\n" else name
-        if kept:
-            yield kept
+        cleaned = name.removesuffix(b"\r") if separator == b"\n" else name
+        if cleaned:
+            yield cleaned

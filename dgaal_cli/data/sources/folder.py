@@ -1,4 +1,4 @@
-"""A folder of images, flat or nested; class folders are folders whose name may serve as label."""
+"""A folder of images, flat or nested; the name of a class folder can be used as label."""
 
 import os
 from collections.abc import Iterator
@@ -29,15 +29,15 @@ class FolderSource:
         yield from self._scan(self._root, "")
 
     def count(self) -> int | None:
-        """Unknown without a walk."""
+        """Return None: the number is unknown without a full pass."""
         return None
 
     def stamp(self) -> str:
-        """Nothing of its own: every file has its stamp."""
+        """Return an empty text: each file has a stamp."""
         return ""
 
     def get(self, sample_id: SampleId) -> Entry:
-        """Find one file by its relative path."""
+        """Return one file by its relative path."""
         parts = PurePosixPath(sample_id).parts
         is_inside = bool(parts) and not any(part in ("..", "/") or part[0] == "." for part in parts)
         path = os.path.join(self._root, sample_id)  # noqa: PTH118 - hot, and names may be any bytes
@@ -46,7 +46,7 @@ class FolderSource:
         return _entry(path, sample_id)
 
     def _scan(self, folder: str, prefix: str) -> Iterator[Entry]:
-        # A million names in one folder: bytes alone are a tenth of what directory entries hold.
+        # Folders may have a million names: bytes need a tenth of the memory of directory entries.
         names: list[bytes] = []
         others: dict[bytes, os.DirEntry[str]] = {}
         try:
@@ -76,19 +76,19 @@ class FolderSource:
 
 
 def check_not_empty(source: FolderSource) -> None:
-    """Look whether there is anything to list, without listing and sorting a large folder.
+    """Check that the folder is not empty, without listing all of a large folder.
 
     Raises:
-        InputDataError: The folder holds no file that could be an image.
+        InputDataError: The folder contains no file that could be an image.
     """
-    if not _holds_any(source.spec):
+    if not _contains_any(source.spec):
         raise InputDataError(
-            f"the folder {show(source.spec)} holds no images; "
-            f"name a folder with {format_names()} files (hidden files do not count)"
+            f"the folder {show(source.spec)} contains no images; "
+            f"choose a folder with {format_names()} files (hidden files are ignored)"
         )
 
 
-def _holds_any(folder: str) -> bool:
+def _contains_any(folder: str) -> bool:
     inner: list[str] = []
     try:
         with os.scandir(folder) as listing:
@@ -100,13 +100,13 @@ def _holds_any(folder: str) -> bool:
                 elif not item.is_file(follow_symlinks=False) or may_be_image(item.name):
                     return True
     except OSError:
-        return True  # it is listed as what it is
-    return any(map(_holds_any, inner))
+        return True  # ``entries`` lists it with the reason
+    return any(map(_contains_any, inner))
 
 
 def _entry(path: str, name: str, refusal: Refusal | None = None) -> Entry:
     label, split = label_and_split(name)
-    # By position: names would take as long as all the rest.
+    # Positional arguments: keywords would double the time of the scan.
     return Entry(SampleId(name), refusal or FileBytes(path), label, split, path)
 
 
@@ -114,7 +114,7 @@ def _special(item: os.DirEntry[str]) -> str:
     try:
         kind = kind_of(item.stat(follow_symlinks=False).st_mode)
     except OSError:
-        kind = "gone"
+        kind = "missing"
     if kind == "symbolic link":
         return "symbolic link, not followed"
     return f"not a regular file ({kind})"

@@ -20,7 +20,7 @@ _MAX_TEXT = 4096
 
 
 class ManifestSource:
-    """Files named by a manifest; paths are relative to it and stay inside its folder."""
+    """Files listed in a manifest; paths are relative to its folder and must stay inside it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -28,7 +28,7 @@ class ManifestSource:
         self._index: dict[SampleId, Entry] | None = None
         if next(self.entries(), None) is None:
             raise InputDataError(
-                f"the manifest {show(str(path))} names no images; it needs a file_name a line"
+                f"the manifest {show(str(path))} names no images; each line needs a file_name"
             )
 
     @property
@@ -40,29 +40,29 @@ class ManifestSource:
         """Stream rows in the order of the file.
 
         Raises:
-            InputDataError: A row is wrong; the message names its line.
+            InputDataError: A row is invalid; the message gives its line.
         """
         seen: set[int] = set()
         for line, row in self._rows():
             entry = self._entry(row, line)
-            # 8 bytes an id instead of the id: a million names fit in memory, and two different
-            # ids meet with a probability below 1e-7.
+            # Store 8 bytes per id to save memory; for a million ids the probability of a
+            # collision is below 1e-7.
             key = int.from_bytes(hashlib.blake2b(os.fsencode(entry.id), digest_size=8).digest())
             if key in seen:
-                raise self._wrong(line, f"the id {show(entry.id)} stands there twice")
+                raise self._wrong(line, f"the id {show(entry.id)} occurs twice")
             seen.add(key)
             yield entry
 
     def count(self) -> int | None:
-        """Unknown without a pass."""
+        """Return None: the number is unknown without a full pass."""
         return None
 
     def stamp(self) -> str:
-        """Size and time of change of the manifest."""
+        """Return size and modification time of the manifest."""
         return file_stamp(self._path)
 
     def get(self, sample_id: SampleId) -> Entry:
-        """Find one row; reads the manifest whole on first use."""
+        """Return one row; reads the whole manifest on first use."""
         if self._index is None:
             self._index = {entry.id: entry for entry in self.entries()}
         if sample_id not in self._index:
@@ -83,7 +83,7 @@ class ManifestSource:
             ) from None
 
     def _csv(self, stream: BinaryIO) -> Iterator[tuple[int, dict[str, str]]]:
-        # newline="" lets the csv module see line ends inside quotes; undecodable bytes are kept.
+        # newline="" preserves line ends inside quotes; undecodable bytes are kept.
         with io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="") as text:
             reader = csv.reader(self._bounded(text), strict=True)
             try:
@@ -122,11 +122,11 @@ class ManifestSource:
 
     def _object(self, line: bytes, number: int) -> dict[str, str]:
         try:
-            # The standard library's parser keeps escapes such as "\\udcff", by which JSON carries
-            # file names that are no UTF-8.
+            # The standard library's parser keeps escapes such as "\\udcff", which represent file
+            # names that are not UTF-8.
             value: object = json.loads(line, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
-            raise self._wrong(number, f"no JSON: {show(str(error))[:120]}") from None
+            raise self._wrong(number, f"not valid JSON: {show(str(error))[:120]}") from None
         if not isinstance(value, dict):
             raise self._wrong(number, "not a JSON object")
         row: dict[str, str] = {}
@@ -142,14 +142,14 @@ class ManifestSource:
         name = row.get("file_name", "")
         if not name:
             raise self._wrong(line, "file_name is empty")
-        if not all(map(_is_sound, row.values())):
+        if not all(map(_is_valid, row.values())):
             raise self._wrong(
                 line, f"a text with a NUL, with half a character or over {_MAX_TEXT} long"
             )
         path = self._folder / name
-        # The resolved path counts: "a/../../x" and a link that leads out both end outside.
+        # Resolve first: "a/../../x" and a symbolic link may lead outside.
         if not path.resolve().is_relative_to(self._folder):
-            raise self._wrong(line, f"{show(name)} lies outside the manifest's folder")
+            raise self._wrong(line, f"{show(name)} is outside the manifest's folder")
         return Entry(
             id=SampleId(row.get("id") or name),
             label=row.get("label") or None,
@@ -162,13 +162,13 @@ class ManifestSource:
         return InputDataError(f"{show(self.spec)}, line {line}: {what}; correct it and try again")
 
 
-def _is_sound(text: str) -> bool:
+def _is_valid(text: str) -> bool:
     try:
         os.fsencode(text)
-    except UnicodeEncodeError:  # half of a surrogate pair is the name of no file
+    except UnicodeEncodeError:  # half of a surrogate pair cannot be in a file name
         return False
     return "\0" not in text and len(text) <= _MAX_TEXT
 
 
 def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")

@@ -1,4 +1,4 @@
-"""What a name inside a pool means: whether it may be an image, its class folder, its split."""
+"""Interpret a name in a pool: whether it may be an image, its class folder, its split."""
 
 import re
 
@@ -6,7 +6,7 @@ from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
 
 SPLITS = frozenset({"train", "val", "valid", "validation", "test"})
-"""Top folders of these names are parts of a data set, not classes."""
+"""Top folders with these names are splits of a data set, not classes."""
 
 NO_IMAGES = frozenset(
     f".{suffix}"
@@ -16,29 +16,28 @@ NO_IMAGES = frozenset(
         *("npz", "parquet", "onnx", "ts"),
     )
 )
-"""Files that commonly lie beside images, dgaal's own among them; every other name is judged by its
-content."""
+"""Files that are common next to images, including dgaal's; other files are checked by content."""
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 _MAX_LENGTH = 4096
 
 
 def may_be_image(name: str) -> bool:
-    """Tell whether a file is worth opening: only well-known text files are not."""
+    """Return whether a file may be an image; False only for the suffixes in ``NO_IMAGES``."""
     stem, dot, suffix = name.rpartition(".")
     return not (stem and dot and f".{suffix.lower()}" in NO_IMAGES)
 
 
 def label_and_split(name: str, *, top: str = "") -> tuple[str | None, str]:
-    """Read class and split off a relative path.
+    """Derive label and split from a relative path.
 
     Args:
         name: Path with ``/`` between its parts.
-        top: A first folder that all paths share, with its ``/``; it means nothing.
+        top: A first folder that all paths share, with its ``/``; it is ignored.
 
     Returns:
-        The first folder as label, unless it is named as a split is: then the second. None and an
-        empty text where there are no such folders.
+        The label, which is the first folder, or the second if the first is a split; and the split.
+        None and an empty text if these folders do not exist.
     """
     first, slash, rest = name.removeprefix(top).partition("/")
     if not slash:
@@ -50,18 +49,17 @@ def label_and_split(name: str, *, top: str = "") -> tuple[str | None, str]:
 
 
 def is_hidden(name: str) -> bool:
-    """Tell whether any part of a path is hidden, or macOS put it there for itself."""
+    """Return whether any part of a path is hidden, or belongs to macOS's metadata."""
     return name.startswith((".", "__MACOSX/")) or "/." in name
 
 
 def check_member(name: str, archive: str) -> None:
-    """Refuse an archive whose member names try to lead outside.
+    """Refuse an archive with a member name that leads outside.
 
-    Nothing is ever extracted, so such a name could do no harm here; it shows that the archive was
-    made to do harm, or damaged.
+    Nothing is extracted, so such a name is harmless here, but the archive is malicious or damaged.
 
     Raises:
-        InputDataError: The name is absolute, leads upward, or is no name at all.
+        InputDataError: The name is absolute, contains ``..``, or is not a valid name.
     """
     parts = name.replace("\\", "/").split("/")
     is_bad = (
@@ -77,14 +75,14 @@ def check_member(name: str, archive: str) -> None:
 
 
 def refused(archive: str, why: str) -> InputDataError:
-    """Build the error for an archive that is not read at all."""
+    """Return the error for an archive that is refused."""
     return InputDataError(
-        f"the archive {show(archive)} was refused: {why}; make it again from the images"
+        f"the archive {show(archive)} was refused: {why}; create it again from the images"
     )
 
 
 class Names:
-    """The member names of one archive: all different, and what folder they share."""
+    """The member names of one archive: checks that they are unique and finds their top folder."""
 
     def __init__(self, archive: str) -> None:
         self._archive = archive
@@ -93,27 +91,27 @@ class Names:
         self.count = 0
 
     def add(self, name: str) -> None:
-        """Take one name.
+        """Add one name.
 
         Raises:
-            InputDataError: It was there before, or leads outside, or there are too many.
+            InputDataError: The name occurs twice or leads outside, or there are too many.
         """
         check_member(name, self._archive)
-        # Python's own hash is 64 bits and seeded at random: nobody can make two names collide.
+        # Python's hash has 64 bits and a random seed, so collisions cannot be constructed.
         key = hash(name)
         if key in self._seen:
-            raise refused(self._archive, f"it holds {show(name)!r} twice")
+            raise refused(self._archive, f"it contains {show(name)!r} twice")
         self._seen.add(key)
         first, slash, _ = name.partition("/")
         top = f"{first}/" if slash else ""
         self._top = top if self._top in (None, top) else ""
         self.count += 1
         if self.count > MAX_MEMBERS:
-            raise refused(self._archive, f"it holds more than {MAX_MEMBERS:,} files")
+            raise refused(self._archive, f"it contains more than {MAX_MEMBERS:,} files")
 
     @property
     def top(self) -> str:
-        """The folder that all names share, with its ``/``, unless it is a split's; or nothing."""
+        """The folder that all names share, with its ``/``; empty if none or if it is a split."""
         top = self._top or ""
         return "" if top.rstrip("/").lower() in SPLITS else top
 

@@ -1,7 +1,7 @@
-"""Encoded images in a NumPy archive: all files of a part end to end in one array of bytes.
+"""Encoded images in a NumPy archive: all files of a split concatenated in one array of bytes.
 
-``x_train_jpeg`` holds the bytes, ``x_train_offsets`` where each file begins and the last one ends,
-``y_train`` the labels. It keeps lossy data at its size on disk.
+``x_train_jpeg`` contains the bytes, ``x_train_offsets`` the start of each file and the end of the
+last, ``y_train`` the labels. Lossy data keep their size on disk.
 """
 
 import threading
@@ -32,7 +32,7 @@ class _Part:
 
 
 def holds_packed_jpeg(path: Path) -> bool:
-    """Tell whether an ``.npz`` file has members of this kind; a damaged file has none."""
+    """Return whether an ``.npz`` file has such arrays; False if it is damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
@@ -48,7 +48,7 @@ def holds_packed_jpeg(path: Path) -> bool:
 
 
 class PackedJpegSource:
-    """Rows of ``x*_jpeg`` arrays; their encoded bytes stay in memory once they are read."""
+    """Rows of ``x*_jpeg`` arrays; the encoded bytes stay in memory after the first read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -61,26 +61,26 @@ class PackedJpegSource:
         return str(self._path)
 
     def entries(self) -> Iterator[Entry]:
-        """Stream rows, part after part in the order of the file."""
+        """Stream rows, split after split in the order of the file."""
         for part in self._parts():
             for row in range(len(part.offsets) - 1):
                 yield self._entry(part, row)
 
     def count(self) -> int | None:
-        """Rows of all parts."""
+        """Return the number of rows of all splits."""
         return sum(len(part.offsets) - 1 for part in self._parts())
 
     def stamp(self) -> str:
-        """Size and time of change of the file."""
+        """Return size and modification time of the file."""
         return file_stamp(self._path)
 
     def get(self, sample_id: SampleId) -> Entry:
-        """Find one row."""
+        """Return one row."""
         split, _, digits = sample_id.rpartition("/")
         for part in self._parts():
             row = int(digits) if digits.isdecimal() else len(part.offsets)
-            is_here = part.split == split and row < len(part.offsets) - 1
-            if is_here and row_id(split, row) == sample_id:
+            is_valid = part.split == split and row < len(part.offsets) - 1
+            if is_valid and row_id(split, row) == sample_id:
                 return self._entry(part, row)
         raise gone(sample_id, self.spec)
 
@@ -102,7 +102,7 @@ class PackedJpegSource:
                         self._parts_read = _read_parts(archive, self.spec)
                 except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
                     raise InputDataError(
-                        f"{show(self.spec)} is no readable .npz file: {show(str(error))[:160]}"
+                        f"{show(self.spec)} is not a readable .npz file: {show(str(error))[:160]}"
                     ) from None
             return self._parts_read
 
@@ -122,7 +122,7 @@ def _read_parts(archive: "np.lib.npyio.NpzFile", spec: str) -> list[_Part]:
         labels = archive["y" + stem[1:]] if "y" + stem[1:] in archive.files else None
         if labels is not None and labels.shape != (len(offsets) - 1,):
             raise InputDataError(
-                f"{show(spec)}: {show('y' + stem[1:])} holds {labels.shape} labels for "
+                f"{show(spec)}: {show('y' + stem[1:])} contains {labels.shape} labels for "
                 f"{len(offsets) - 1} images; they must be equal"
             )
         parts.append(
@@ -136,8 +136,8 @@ def _read_parts(archive: "np.lib.npyio.NpzFile", spec: str) -> list[_Part]:
     return parts
 
 
-def _check(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], what: str) -> None:
-    is_sound = (
+def _check(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], name: str) -> None:
+    is_valid = (
         data.dtype == np.uint8
         and data.ndim == 1
         and offsets.dtype.kind in "iu"
@@ -147,8 +147,8 @@ def _check(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], what: st
         and int(offsets[-1]) == len(data)
         and bool((np.diff(offsets.astype(np.int64)) > 0).all())
     )
-    if not is_sound:
+    if not is_valid:
         raise InputDataError(
-            f"{what} and its offsets do not fit: bytes must be uint8 (B,), offsets ascending "
-            "integers from 0 to B; make the file again"
+            f"{name} and its offsets do not fit: bytes must be uint8 (B,), offsets ascending "
+            "integers from 0 to B; create the file again"
         )

@@ -1,4 +1,4 @@
-"""Images in a Parquet file: encoded bytes in a column, or paths of files beside it."""
+"""Images in a Parquet file: a column of encoded bytes, or of paths relative to the file."""
 
 import importlib
 import json
@@ -18,7 +18,7 @@ from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
 IMAGE_COLUMNS = ("image", "img", "image_bytes", "bytes", "jpg", "png", "file_name", "path")
-"""Looked for in this order; else the first column of bytes counts."""
+"""Tried in this order; otherwise the first column of bytes is used."""
 LABEL_COLUMNS = ("label", "labels", "class", "fine_label")
 _ROWS = 64
 
@@ -37,7 +37,7 @@ class _Columns:
 
 
 class ParquetSource:
-    """Rows of a Parquet file; an id is the ``id`` column's text, else the row number."""
+    """Rows of a Parquet file; the id is the text in column ``id``, else the row number."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -54,7 +54,7 @@ class ParquetSource:
             counts = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
         self._starts = [0, *accumulate(counts)]
         if not self._starts[-1]:
-            raise InputDataError(f"{show(self.spec)} holds no rows")
+            raise InputDataError(f"{show(self.spec)} contains no rows")
 
     @property
     def spec(self) -> str:
@@ -65,7 +65,7 @@ class ParquetSource:
         """Stream rows in the order of the file.
 
         Raises:
-            InputDataError: An id stands there twice, or a path leads outside.
+            InputDataError: An id occurs twice, or a path leads outside.
         """
         seen: set[int] = set()
         row = 0
@@ -75,21 +75,21 @@ class ParquetSource:
                     entry = self._entry(record, row)
                     key = hash(entry.id)
                     if key in seen:
-                        raise self._wrong(row, f"the id {show(entry.id)} stands there twice")
+                        raise self._wrong(row, f"the id {show(entry.id)} occurs twice")
                     seen.add(key)
                     yield entry
                     row += 1
 
     def count(self) -> int | None:
-        """Rows of the file."""
+        """Return the number of rows."""
         return self._starts[-1]
 
     def stamp(self) -> str:
-        """Size and time of change of the file."""
+        """Return size and modification time of the file."""
         return file_stamp(self._path)
 
     def get(self, sample_id: SampleId) -> Entry:
-        """Find one row; keeps the row group it lies in."""
+        """Return one row; caches its row group."""
         with self._lock:
             if self._rows is None:
                 self._rows = {entry.id: row for row, entry in enumerate(self.entries())}
@@ -106,9 +106,9 @@ class ParquetSource:
     def _open(self) -> Any:
         try:
             return self._parquet.ParquetFile(self._path)
-        except (OSError, ValueError) as error:  # pyarrow's own errors derive from both
+        except (OSError, ValueError) as error:  # pyarrow's errors are subclasses of these
             raise InputDataError(
-                f"{show(self.spec)} is no readable Parquet file: {show(str(error))[:160]}"
+                f"{show(self.spec)} is not a readable Parquet file: {show(str(error))[:160]}"
             ) from None
 
     def _batches(self, file: Any) -> Iterator[list[dict[str, Any]]]:
@@ -126,8 +126,8 @@ class ParquetSource:
 
     def _entry(self, record: Mapping[str, Any], row: int) -> Entry:
         columns = self._columns
-        given = record[columns.id] if columns.id else None
-        name = SampleId(str(given) if given not in (None, "") else f"{row:06d}")
+        key = record[columns.id] if columns.id else None
+        name = SampleId(str(key) if key not in (None, "") else f"{row:06d}")
         value = record[columns.image]
         split = record[columns.split] if columns.split else None
         path, read = self._image(value, row)
@@ -148,12 +148,12 @@ class ParquetSource:
                 return "", Refusal(f"file larger than {MAX_FILE_BYTES // 2**20} MiB")
             return "", partial(_same, value)
         if not isinstance(value, str) or not value:
-            return "", Refusal("the row holds no image")
+            return "", Refusal("the row contains no image")
         if "\0" in value:
-            return "", Refusal("the path holds a NUL")
+            return "", Refusal("the path contains a NUL")
         path = self._folder / value
         if not path.resolve().is_relative_to(self._folder):
-            raise self._wrong(row, f"{show(value)[:200]} lies outside the file's folder")
+            raise self._wrong(row, f"{show(value)[:200]} is outside the file's folder")
         return str(path), FileBytes(str(path))
 
     def _wrong(self, row: int, what: str) -> InputDataError:
@@ -191,7 +191,7 @@ def _find_columns(schema: Any, spec: str) -> _Columns:
 
 
 def _class_names(metadata: Mapping[bytes, bytes] | None, label: str | None) -> tuple[str, ...]:
-    """Find the names that Hugging Face's ``datasets`` stores beside whole-number labels."""
+    """Return the class names that Hugging Face's ``datasets`` stores for integer labels."""
     try:
         document = json.loads((metadata or {})[b"huggingface"])
         names: Any = document["info"]["features"][label]["names"]

@@ -1,4 +1,4 @@
-"""From the SOURCE text that a user types to the source it means."""
+"""Open the source that a SOURCE text describes."""
 
 import os
 import stat
@@ -21,29 +21,29 @@ def open_source(spec: str, *, base: Path, download: bool = False) -> Source:
     """Open a pool.
 
     Args:
-        spec: SOURCE as in the command line: a path, or ``kind:name``; ``#split`` at its end
-            selects one part. A path that exists is taken literally, ``#`` and all.
+        spec: SOURCE as on the command line: a path, or ``kind:name``. ``#split`` at the end selects
+            one split. A path that exists is used literally, even with ``#``.
         base: Folder that a relative path is relative to.
-        download: Whether a source may fetch what it lacks.
+        download: Whether a source may download missing files.
 
     Raises:
-        InputDataError: There is no such pool, it is empty, or its kind is unknown.
+        InputDataError: The pool does not exist, is empty, or its kind is unknown.
         MissingExtraError: Reading it needs a package that is not installed.
     """
-    whole = _open(spec, base, download=download)
-    if whole is not None:
-        return whole
+    source = _open(spec, base, download=download)
+    if source is not None:
+        return source
     text, mark, split = spec.rpartition("#")
     if mark and text and split:
         from dgaal_cli.data.sources.split import SplitSource
 
-        whole = _open(text, base, download=download)
-        if whole is not None:
-            return SplitSource(whole, split)
+        source = _open(text, base, download=download)
+        if source is not None:
+            return SplitSource(source, split)
     raise InputDataError(
-        f"there is no pool {show(spec)} in {show(str(base))}; name {KINDS}"
+        f"the pool {show(spec)} does not exist in {show(str(base))}; use {KINDS}"
         if spec
-        else f"the name of the pool is empty; name {KINDS}"
+        else f"the name of the pool is empty; use {KINDS}"
     )
 
 
@@ -61,18 +61,18 @@ def _open(spec: str, base: Path, *, download: bool) -> Source | None:
         return _folder(path)
     if not stat.S_ISREG(status.st_mode):
         raise InputDataError(
-            f"the pool {show(spec)} is neither a file nor a folder but a {kind_of(status.st_mode)}"
+            f"the pool {show(spec)} is not a file or folder, but a {kind_of(status.st_mode)}"
         )
     for suffixes, opener in _BY_SUFFIX:
         if path.name.lower().endswith(suffixes):
             return opener(path)
-    raise InputDataError(f"{show(str(path))} is of a kind that dgaal cannot read; name {KINDS}")
+    raise InputDataError(f"{show(str(path))} has a type that dgaal cannot read; use {KINDS}")
 
 
 def _path(spec: str, base: Path) -> Path:
     try:
         return base.absolute() / Path(spec).expanduser()
-    except RuntimeError:  # no home of that user
+    except RuntimeError:  # this user has no home folder
         return base.absolute() / spec
 
 
@@ -83,7 +83,7 @@ def _open_named(spec: str, base: Path, *, download: bool) -> Source | None:
 
         return DigitsSource()
     if colon and kind == "builtin" and "#" not in name:
-        raise InputDataError(f"there is no {show(spec)}; the only built-in pool is builtin:digits")
+        raise InputDataError(f"{show(spec)} does not exist; the only one is builtin:digits")
     if colon and kind == "torchvision" and "#" not in name:
         return _torchvision(name, base, download=download)
     return _shards(spec, base)
@@ -109,7 +109,7 @@ def _shards(spec: str, base: Path) -> Source | None:
     if missing:
         raise InputDataError(
             f"{len(missing)} of the {len(paths)} shards {show(spec)} are missing, the first is "
-            f"{show(missing[0].name)}; name only those that are there"
+            f"{show(missing[0].name)}; give only existing shards"
         )
     return ShardSource(str(_path(spec, base)), paths)
 

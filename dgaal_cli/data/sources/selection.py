@@ -1,4 +1,4 @@
-"""A few entries of a large source, found in one pass that holds no index of the rest."""
+"""Find a few entries of a large source in one pass, without an index of all entries."""
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
@@ -11,38 +11,38 @@ from dgaal_cli.ids import SampleId
 
 
 def entries_named(source: Source, names: Collection[SampleId]) -> Iterator[Entry]:
-    """Yield the entries of these ids: files as asked, else in the order of the source.
+    """Yield the entries of these ids: files in the order of ``names``, else of the source.
 
     Raises:
-        InputDataError: A file is gone.
+        InputDataError: A file is missing.
     """
-    if not source.stamp():  # each file has its own: to look one up needs no index
+    if not source.stamp():  # a source of files, which needs no index for a lookup
         yield from map(source.get, names)
         return
-    wanted = set(names)
+    remaining = set(names)
     for entry in source.entries():
-        if entry.id in wanted:
+        if entry.id in remaining:
             yield detached(entry)
-            wanted.remove(entry.id)
-            if not wanted:
+            remaining.remove(entry.id)
+            if not remaining:
                 return
 
 
 def entries_at(source: Source, rows: Sequence[int]) -> list[Entry]:
-    """Return the entries at these places of the source, in the order asked."""
-    left = set(rows)
+    """Return the entries at these positions of the source, in the order of ``rows``."""
+    remaining = set(rows)
     found: dict[int, Entry] = {}
     for row, entry in enumerate(source.entries()):
-        if row in left:
+        if row in remaining:
             found[row] = detached(entry)
-            left.remove(row)
-            if not left:
+            remaining.remove(row)
+            if not remaining:
                 break
     return [found[row] for row in rows if row in found]
 
 
 def detached(entry: Entry) -> Entry:
-    """Give an entry pixels of its own: a row of an array keeps megabytes of its neighbors alive."""
+    """Copy an entry's pixels, because a view of an array keeps the whole block in memory."""
     if isinstance(entry.read, FileBytes):
         return entry
     try:

@@ -1,4 +1,4 @@
-"""One part of a source: ``SPEC#train``."""
+"""One split of a source: ``SPEC#train``."""
 
 from collections.abc import Iterator
 
@@ -9,38 +9,38 @@ from dgaal_cli.ids import SampleId
 
 
 class SplitSource:
-    """Those entries of a source that lie in one split; ids stay the source's."""
+    """The entries of one split of a source, with unchanged ids."""
 
-    def __init__(self, whole: Source, split: str) -> None:
-        self._whole = whole
+    def __init__(self, source: Source, split: str) -> None:
+        self._source = source
         self._split = split
         if next(self.entries(), None) is None:
-            known = sorted({entry.split for entry in whole.entries()} - {""})
+            known = sorted({entry.split for entry in source.entries()} - {""})
             raise InputDataError(
-                f"{show(whole.spec)} holds no part {show(split)}; "
-                + (f"it holds {', '.join(map(show, known[:10]))}" if known else "it has no parts")
+                f"{show(source.spec)} has no split {show(split)}; "
+                + (f"it has {', '.join(map(show, known[:10]))}" if known else "it has no splits")
             )
 
     @property
     def spec(self) -> str:
-        """The source's text with ``#split``."""
-        return f"{self._whole.spec}#{self._split}"
+        """SOURCE text with ``#split``."""
+        return f"{self._source.spec}#{self._split}"
 
     def entries(self) -> Iterator[Entry]:
         """Stream the split's entries in the source's order."""
-        return (entry for entry in self._whole.entries() if entry.split == self._split)
+        return (entry for entry in self._source.entries() if entry.split == self._split)
 
     def count(self) -> int | None:
-        """Unknown without a pass."""
+        """Return None: the number is unknown without a full pass."""
         return None
 
     def stamp(self) -> str:
-        """The source's."""
-        return self._whole.stamp()
+        """Return the stamp of the source."""
+        return self._source.stamp()
 
     def get(self, sample_id: SampleId) -> Entry:
-        """Find one entry of the split."""
-        entry = self._whole.get(sample_id)
+        """Return one entry of the split."""
+        entry = self._source.get(sample_id)
         if entry.split != self._split:
             raise gone(sample_id, self.spec)
         return entry

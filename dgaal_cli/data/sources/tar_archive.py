@@ -1,4 +1,4 @@
-"""Images in tar archives, single or in WebDataset shards; read in place, never extracted."""
+"""Images in tar archives or WebDataset shards, read in place without extraction."""
 
 import gzip
 import json
@@ -39,27 +39,27 @@ Read = Callable[[], bytes]
 class TarSource:
     """Files of a ``.tar`` or ``.tar.gz`` archive, in its order.
 
-    A member ``NAME.cls`` or ``NAME.json`` next to an image ``NAME.jpg`` holds its label, as in
-    WebDataset; elsewhere a folder's name may serve.
+    A member ``NAME.cls`` or ``NAME.json`` contains the label of the image ``NAME.jpg``, as in
+    WebDataset; otherwise the name of a folder may be the label.
     """
 
     def __init__(self, path: Path, *, prefix: str = "") -> None:
-        """Look at every header once.
+        """Check every header once.
 
         Args:
             path: The archive.
-            prefix: Stands before each member's name in the ids.
+            prefix: Prefix of all ids.
 
         Raises:
-            InputDataError: One bad member refuses the whole.
+            InputDataError: A member is bad; the whole archive is refused.
         """
         self._path = path
         self._prefix = prefix
-        self._is_packed = path.name.lower().endswith((".gz", ".tgz"))
+        self._is_compressed = path.name.lower().endswith((".gz", ".tgz"))
         self._index: dict[SampleId, Entry] | None = None
         self._count, self._top = self._survey()
         if not self._count:
-            raise InputDataError(f"the archive {show(self.spec)} holds no images")
+            raise InputDataError(f"the archive {show(self.spec)} contains no images")
 
     @property
     def spec(self) -> str:
@@ -74,16 +74,16 @@ class TarSource:
                 yield from self._group(list(group))
 
     def count(self) -> int | None:
-        """Members that may be images."""
+        """Return the number of members that may be images."""
         return self._count
 
     def stamp(self) -> str:
-        """Size and time of change of the archive."""
+        """Return size and modification time of the archive."""
         return file_stamp(self._path)
 
     def get(self, sample_id: SampleId) -> Entry:
-        """Find one member; in a packed archive by reading up to it."""
-        if self._is_packed:
+        """Return one member; a compressed archive is read up to it."""
+        if self._is_compressed:
             found = next((entry for entry in self.entries() if entry.id == sample_id), None)
         else:
             if self._index is None:
@@ -101,9 +101,9 @@ class TarSource:
             for member in TarStream(stream, self.spec).members():
                 names.add(member.name)
                 total += member.size
-                if self._is_packed and total > max(MAX_TOTAL_BYTES, MAX_RATIO * size):
+                if self._is_compressed and total > max(MAX_TOTAL_BYTES, MAX_RATIO * size):
                     raise refused(self.spec, f"it unpacks to over {MAX_RATIO} times its size")
-                if not self._is_packed and member.offset + member.size > size:
+                if not self._is_compressed and member.offset + member.size > size:
                     raise refused(self.spec, "it ends within a member")
                 count += not is_hidden(member.name) and may_be_image(member.name)
         return count, names.top
@@ -112,14 +112,14 @@ class TarSource:
         for member in tar.members():
             if is_hidden(member.name):
                 continue
-            if self._is_packed:  # the stream moves on, so the data must be taken now
+            if self._is_compressed:  # the stream is forward-only, so read the data now
                 yield member, partial(_same, tar.read(member))
             else:
                 yield member, partial(_read_at, self._path, member)
 
     def _group(self, group: list[tuple[Member, Read]]) -> Iterator[Entry]:
         sidecars = [item for item in group if item[0].name.lower().endswith(_LABEL_SUFFIXES)]
-        beside = _label(sidecars) if sidecars else None
+        sidecar_label = _label(sidecars) if sidecars else None
         for member, read in group:
             if not may_be_image(member.name):
                 continue
@@ -127,7 +127,7 @@ class TarSource:
             name = f"{self._prefix}{member.name}"
             yield Entry(
                 id=SampleId(name),
-                label=beside if beside is not None else label,
+                label=sidecar_label if sidecar_label is not None else label,
                 split=split,
                 path=f"{self._path}!{member.name}",
                 read=read,
@@ -137,22 +137,22 @@ class TarSource:
     def _open(self) -> Generator[BinaryIO]:
         try:
             with self._path.open("rb") as raw:
-                if self._is_packed:
-                    with gzip.GzipFile(fileobj=raw) as packed:
-                        yield cast("BinaryIO", _Forward(packed))
+                if self._is_compressed:
+                    with gzip.GzipFile(fileobj=raw) as compressed:
+                        yield cast("BinaryIO", _ForwardOnly(compressed))
                 else:
                     yield raw
         except (EOFError, zlib.error, gzip.BadGzipFile):
-            raise refused(self.spec, "it is no whole gzip file") from None
+            raise refused(self.spec, "it is not a complete gzip file") from None
         except OSError as error:
             reason = error.strerror or "i/o error"
             raise InputDataError(f"cannot read {show(self.spec)}: {reason}") from None
 
 
 class ShardSource:
-    """Several tar archives as one pool; ids begin with the shard's name.
+    """Several tar archives as one pool; ids start with the shard's name.
 
-    Where two shards have the same name, in different folders, theirs begin with those, too.
+    If shards in different folders have the same name, ids start with the folder.
     """
 
     def __init__(self, spec: str, paths: list[Path]) -> None:
@@ -172,15 +172,15 @@ class ShardSource:
             yield from shard.entries()
 
     def count(self) -> int | None:
-        """Images of all shards."""
+        """Return the number of images of all shards."""
         return sum(shard.count() or 0 for shard in self._shards.values())
 
     def stamp(self) -> str:
-        """Sizes and times of change of all shards."""
+        """Return sizes and modification times of all shards."""
         return " ".join(shard.stamp() for shard in self._shards.values())
 
     def get(self, sample_id: SampleId) -> Entry:
-        """Find one member by shard and name."""
+        """Return one member by shard and name."""
         parts = sample_id.split("/")
         for count in range(1, len(parts)):
             shard = self._shards.get("/".join(parts[:count]))
@@ -190,10 +190,10 @@ class ShardSource:
 
 
 def expand_braces(pattern: str) -> list[str]:
-    """Expand ``pool-{000..127}.tar`` to its names; a text without braces gives none.
+    """Expand ``pool-{000..127}.tar`` to its names; empty for a text without braces.
 
     Raises:
-        InputDataError: It would give more than 100,000 names.
+        InputDataError: The pattern has more than 100,000 names.
     """
     match = _BRACES.search(pattern)
     if match is None:
@@ -202,7 +202,7 @@ def expand_braces(pattern: str) -> list[str]:
     width = len(match[1])
     if not 0 <= last - first < _MAX_SHARDS:
         raise InputDataError(
-            f"{show(pattern)} names no sensible list of shards; write {{000..127}}, smaller first"
+            f"{show(pattern)} is not a valid list of shards; write {{000..127}}, smaller first"
         )
     names = [
         f"{pattern[: match.start()]}{number:0{width}d}{pattern[match.end() :]}"
@@ -212,21 +212,21 @@ def expand_braces(pattern: str) -> list[str]:
         return names
     expanded = [inner for name in names for inner in expand_braces(name)]
     if len(expanded) > _MAX_SHARDS:
-        raise InputDataError(f"{show(pattern)} names over {_MAX_SHARDS:,} shards; name fewer")
+        raise InputDataError(f"{show(pattern)} names over {_MAX_SHARDS:,} shards; use fewer")
     return expanded
 
 
 def _names(paths: list[Path]) -> dict[str, Path]:
-    """Name each shard once: by its file's name if they differ, else from their common folder on."""
-    different = list(dict.fromkeys(paths))  # overlapping braces may name a shard twice
-    if len({path.name for path in different}) == len(different):
-        return {path.name: path for path in different}
-    top = os.path.commonpath([path.parent for path in different])
-    return {path.relative_to(top).as_posix(): path for path in different}
+    """Name each shard by its file name, or by its path below the common folder if names repeat."""
+    unique = list(dict.fromkeys(paths))  # overlapping braces may name a shard twice
+    if len({path.name for path in unique}) == len(unique):
+        return {path.name: path for path in unique}
+    top = os.path.commonpath([path.parent for path in unique])
+    return {path.relative_to(top).as_posix(): path for path in unique}
 
 
-class _Forward:
-    """A packed stream that does not pretend to seek: going back would unpack from the start."""
+class _ForwardOnly:
+    """A compressed stream without seek, which would decompress from the start again."""
 
     def __init__(self, stream: gzip.GzipFile) -> None:
         self.read = stream.read

@@ -1,7 +1,7 @@
 """Read tar headers one after another, forward only.
 
-Ours rather than the standard library's: pools need regular files alone, every step must move
-forward whatever the header says, and a strange member must refuse the archive, not be skipped.
+This replaces the standard library's reader: pools need only regular files, every step must move
+forward for any header, and an unusual member must cause a refusal of the archive, not be skipped.
 """
 
 import shlex
@@ -16,7 +16,7 @@ from dgaal_cli.escaping import show
 
 _BLOCK = 512
 _MAX_TEXT_BYTES = 2**20
-"""Longest extended header or long name."""
+"""Max. length of an extended header or long name."""
 _REGULAR = (b"0", b"\0", b"7")
 _FOLDER = b"5"
 _LONG_NAME = b"L"
@@ -30,11 +30,11 @@ class Member:
     name: str
     size: int
     offset: int
-    """Of its first byte, in the unpacked archive."""
+    """Position of its first byte in the uncompressed archive."""
 
 
 class TarStream:
-    """Walks over the members of a stream; between two of them the caller may read the data."""
+    """Iterates over the members of a stream; the caller may read the current member's data."""
 
     def __init__(self, stream: BinaryIO, archive: str) -> None:
         self._stream = stream
@@ -45,7 +45,7 @@ class TarStream:
         """Yield regular files in the order of the archive.
 
         Raises:
-            InputDataError: A header is damaged, or a member is anything but a file or folder.
+            InputDataError: A header is damaged, or a member is not a file or folder.
         """
         name: str | None = None
         size: int | None = None
@@ -69,12 +69,12 @@ class TarStream:
                     if not found.endswith("/"):
                         yield Member(name=found, size=length, offset=start)
                 elif kind != _FOLDER:
-                    raise self._refused("it holds a link, a device or a sparse file")
+                    raise self._refused("it contains a link, a device or a sparse file")
                 name = size = None
             self._skip_to(start + length + -length % _BLOCK)
 
     def read(self, member: Member) -> bytes:
-        """Return the data of the member that ``members`` just gave."""
+        """Return the data of the member that ``members`` has just yielded."""
         data = self._stream.read(member.size)
         self._at += len(data)
         if len(data) != member.size:
@@ -85,21 +85,21 @@ class TarStream:
         header = self._stream.read(_BLOCK)
         self._at += len(header)
         if is_first and len(header) < _BLOCK:
-            raise self._refused("it is no tar file")
+            raise self._refused("it is not a tar file")
         if not header:
             shown = show(self._archive)
             file = shlex.quote(shown) if shown == self._archive else "FILE"
             raise InputDataError(
-                f"the archive {shown} has no end mark, so it may have been cut short; make it "
-                "again from the images, or if it is whole and not packed, add one: "
+                f"the archive {shown} has no end mark, so it may be truncated; create it "
+                "again from the images, or if it is complete and not compressed, add one: "
                 f"truncate -s +1024 {file}"
             )
         if len(header) < _BLOCK:
             raise self._refused("it ends within a header")
         if not header.strip(b"\0"):  # two zero blocks end an archive; one is enough here
             return None
-        if not _is_sound(header):
-            raise self._refused("it is no tar file" if is_first else "a header is damaged")
+        if not _is_checksum_right(header):
+            raise self._refused("it is not a tar file" if is_first else "a header is damaged")
         return header
 
     def _size(self, raw: bytes) -> int:
@@ -133,7 +133,7 @@ class TarStream:
             if not equals:
                 raise self._refused("an extended header is damaged")
             if key.startswith(b"GNU.sparse"):
-                raise self._refused("it holds a sparse file")
+                raise self._refused("it contains a sparse file")
             records[_text(key)] = _text(value)
             data = data[length:]
         return records
@@ -143,7 +143,7 @@ class TarStream:
         if text is None:
             return None
         if not (text.isascii() and text.isdigit() and len(text) < 20):
-            raise self._refused("a member has no possible size")
+            raise self._refused("a member has an invalid size")
         return int(text)
 
     def _skip_to(self, target: int) -> None:
@@ -161,8 +161,8 @@ class TarStream:
         return refused(self._archive, why)
 
 
-def _is_sound(header: bytes) -> bool:
-    """Compare the checksum: of all bytes, those of the checksum itself counted as blanks."""
+def _is_checksum_right(header: bytes) -> bool:
+    """Compare the checksum, the sum of all bytes with those of the checksum itself as blanks."""
     return sum(header[:148]) + 8 * ord(" ") + sum(header[156:]) == _octal(header[148:156])
 
 
@@ -176,7 +176,7 @@ def _octal(raw: bytes) -> int | None:
 def _name(header: bytes) -> str:
     name = _text(header[:100].partition(b"\0")[0])
     prefix = header[345:500].partition(b"\0")[0] if header[257:262] == b"ustar" else b""
-    # GNU tar writes times where POSIX has the prefix.
+    # GNU tar writes times in the field of the POSIX prefix.
     is_posix = header[257:265] == b"ustar\x0000"
     return f"{_text(prefix)}/{name}" if prefix and is_posix else name
 

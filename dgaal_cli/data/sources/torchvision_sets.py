@@ -1,4 +1,4 @@
-"""``torchvision:CIFAR10`` and its siblings that hold their images in one array."""
+"""``torchvision:CIFAR10`` and other torchvision data sets with their images in one array."""
 
 import importlib
 import os
@@ -34,28 +34,28 @@ SETS: Mapping[str, Mapping[str, Mapping[str, object]]] = {
     "SVHN": _BY_SPLIT,
     "STL10": {**_BY_SPLIT, "unlabeled": {"split": "unlabeled"}},
 }
-"""Name to split to the arguments that choose it."""
+"""Name -> split -> arguments that select it."""
 
 
 class TorchvisionSource:
-    """Images of a torchvision data set that lies on disk."""
+    """Images of a torchvision data set on disk."""
 
     def __init__(self, name: str, root: Path, *, download: bool = False) -> None:
         """Load the set.
 
         Args:
             name: Class in ``torchvision.datasets``, one of ``SETS``.
-            root: Folder that torchvision keeps its files in.
-            download: Whether to fetch them where they are missing.
+            root: Folder with torchvision's files.
+            download: Whether to download missing files.
 
         Raises:
-            InputDataError: It is not there and may not be fetched.
+            InputDataError: The set is missing and may not be downloaded.
             MissingExtraError: torchvision is not installed.
         """
         if name not in SETS:
-            raise InputDataError(f"there is no {PREFIX}{show(name)}; name one of {', '.join(SETS)}")
+            raise InputDataError(f"{PREFIX}{show(name)} is unknown; use one of {', '.join(SETS)}")
         try:
-            make: Any = getattr(importlib.import_module("torchvision.datasets"), name)
+            dataset: Any = getattr(importlib.import_module("torchvision.datasets"), name)
         except ImportError:
             raise MissingExtraError(f"{PREFIX}{name}", "train", "torchvision") from None
         self._name = name
@@ -64,11 +64,11 @@ class TorchvisionSource:
         self._labels: dict[str, list[str | None]] = {}
         for split, arguments in SETS[name].items():
             try:
-                part = make(root=str(root), download=download, **arguments)
+                part = dataset(root=str(root), download=download, **arguments)
             except (RuntimeError, OSError, ValueError) as error:
                 raise InputDataError(
                     f"{PREFIX}{name} is not in {show(str(root))} ({show(str(error))[:120]}); "
-                    f"add --download, or name its folder: {PREFIX}{name}:FOLDER"
+                    f"add --download, or give its folder: {PREFIX}{name}:FOLDER"
                 ) from None
             self._images[split] = _pixels(part.data)
             self._labels[split] = _label_texts(part)
@@ -85,15 +85,15 @@ class TorchvisionSource:
                 yield self._entry(split, row)
 
     def count(self) -> int | None:
-        """Rows of all splits."""
+        """Return the number of rows of all splits."""
         return sum(map(len, self._images.values()))
 
     def stamp(self) -> str:
-        """Sizes of the splits: torchvision checks its own files."""
+        """Return the shapes of the splits; torchvision checks its files itself."""
         return repr({split: images.shape for split, images in self._images.items()})
 
     def get(self, sample_id: SampleId) -> Entry:
-        """Find one row."""
+        """Return one row."""
         split, _, digits = sample_id.rpartition("/")
         images = self._images.get(split)
         if images is None or not digits.isdecimal() or int(digits) >= len(images):
@@ -114,13 +114,13 @@ class TorchvisionSource:
 
 
 def default_root() -> Path:
-    """Folder for data sets that were fetched once: the user's cache."""
+    """Return the folder of downloaded data sets, in the user's cache."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(cache).expanduser() / "dgaal" / "torchvision"
 
 
 def _pixels(data: Any) -> npt.NDArray[np.uint8]:
-    array: npt.NDArray[np.uint8] = np.asarray(data)  # some sets hold tensors
+    array: npt.NDArray[np.uint8] = np.asarray(data)  # some sets contain tensors
     if array.ndim == 4 and array.shape[1] == 3 and array.shape[3] != 3:
         return array.transpose(0, 2, 3, 1)  # SVHN and STL10 keep channels first
     return array

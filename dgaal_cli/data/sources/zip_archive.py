@@ -1,4 +1,4 @@
-"""Images in a zip file, read in place: nothing is ever extracted."""
+"""Images in a zip file, read in place without extraction."""
 
 import stat
 import struct
@@ -17,11 +17,11 @@ from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
 MAX_RATIO = 100
-"""Larger files that unpack to more than this many times their size are bombs, not images."""
+"""Large files with a higher compression ratio are refused as zip bombs."""
 SMALL_BYTES = 16 * 2**20
-"""Below this a large ratio is harmless: drawings of one color compress a thousandfold."""
+"""Files up to this size may have any ratio: images of one color compress a thousandfold."""
 MAX_TOTAL_BYTES = 4 * 2**30
-"""What an archive may unpack to whatever its size; beyond, ``MAX_RATIO`` times its size."""
+"""Max. uncompressed size of an archive, or ``MAX_RATIO`` times its size if that is larger."""
 _MAX_DIRECTORY_BYTES = 2**30
 _END = struct.Struct("<4s4H2LH")
 _LOCAL_HEADER_BYTES = 30
@@ -29,7 +29,7 @@ _ENCRYPTED = 1
 
 
 class ZipSource:
-    """Files of a zip archive; one bad member refuses the whole before any image is read."""
+    """Files of a zip archive; an archive with a bad member is refused before any image is read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -38,7 +38,7 @@ class ZipSource:
             self._archive = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
             raise refused(
-                str(path), f"it is no whole zip file ({show(str(error))[:100]})"
+                str(path), f"it is not a complete zip file ({show(str(error))[:100]})"
             ) from None
         infos = [info for info in self._archive.infolist() if not info.is_dir()]
         names = Names(self.spec)
@@ -53,7 +53,7 @@ class ZipSource:
             if not is_hidden(info.filename) and may_be_image(info.filename)
         }
         if not self._infos:
-            raise InputDataError(f"the archive {show(self.spec)} holds no images")
+            raise InputDataError(f"the archive {show(self.spec)} contains no images")
 
     @property
     def spec(self) -> str:
@@ -65,15 +65,15 @@ class ZipSource:
         return map(self._entry, self._infos.values())
 
     def count(self) -> int | None:
-        """Members that may be images."""
+        """Return the number of members that may be images."""
         return len(self._infos)
 
     def stamp(self) -> str:
-        """Size and time of change of the archive."""
+        """Return size and modification time of the archive."""
         return file_stamp(self._path)
 
     def get(self, sample_id: SampleId) -> Entry:
-        """Find one member by name."""
+        """Return one member by name."""
         if sample_id not in self._infos:
             raise gone(sample_id, self.spec)
         return self._entry(self._infos[sample_id])
@@ -102,7 +102,7 @@ class ZipSource:
 
 
 def _check_end(path: Path) -> None:
-    """Refuse a huge directory before the zip reader loads it whole."""
+    """Refuse a huge directory before the zip reader loads it."""
     try:
         with path.open("rb") as stream:
             size = stream.seek(0, 2)
@@ -112,7 +112,7 @@ def _check_end(path: Path) -> None:
         raise InputDataError(f"cannot read {show(str(path))}: {error.strerror}") from None
     at = tail.rfind(b"PK\5\6")
     if at < 0 or at + _END.size > len(tail):
-        raise refused(str(path), "it is no whole zip file (its end is missing)")
+        raise refused(str(path), "it is not a complete zip file (its end is missing)")
     directory_bytes = _END.unpack_from(tail, at)[5]
     if directory_bytes not in (0xFFFFFFFF,) and directory_bytes > min(size, _MAX_DIRECTORY_BYTES):
         raise refused(str(path), "its directory claims to be larger than it can be")
@@ -134,7 +134,7 @@ def _check_info(info: zipfile.ZipInfo, archive: str) -> None:
 
 
 def _check_layout(infos: list[zipfile.ZipInfo], directory_at: int, archive: str) -> None:
-    """Refuse members that share bytes: a small file could then unpack to petabytes."""
+    """Refuse members that share bytes, by which a small file could unpack to petabytes."""
     end = 0
     total = 0
     for info in sorted(infos, key=lambda info: info.header_offset):

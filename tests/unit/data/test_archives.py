@@ -96,7 +96,7 @@ def test_a_name_that_steers_a_terminal_is_data(make: Callable[[Members], Path]) 
 
 
 def test_an_archive_without_images_is_refused(make: Callable[[Members], Path]) -> None:
-    with pytest.raises(InputDataError, match="holds no images"):
+    with pytest.raises(InputDataError, match="contains no images"):
         opened(make({"readme.txt": b"text"}))
 
 
@@ -239,7 +239,7 @@ def pax(text: bytes) -> bytes:
         (header(size=b"-0000000512"), "header is damaged"),
         (header(size=b"77777777777"), "over 256 MiB"),
         (header(size=b"00000002000"), "ends within a member"),
-        (pax(b"20 size=-1000000000\n") + header(), "no possible size"),
+        (pax(b"20 size=-1000000000\n") + header(), "an invalid size"),
         (pax(b"999 path=x\n") + header(), "extended header is damaged"),
         (pax(b"0 path=x\n") + header(), "extended header is damaged"),
         (pax(b"11 path x\n\n") + header(), "extended header is damaged"),
@@ -248,7 +248,7 @@ def pax(text: bytes) -> bytes:
         (header(size=b"77777777777", kind=b"L"), "extended header is too long"),
         (header() + b"x" * 512, "header is damaged"),
         (header() + b"x" * 100, "ends within a header"),
-        (b"no tar file at all" * 100, "no tar file"),
+        (b"no tar file at all" * 100, "not a tar file"),
         (header(b"../a.png"), "leads outside"),
         (pax(b"17 path=../b.png\n") + header(), "leads outside"),
     ],
@@ -268,7 +268,7 @@ def test_an_archive_cut_between_two_members_is_refused_and_told_how_to_end_one(
 ) -> None:
     path = tmp_path / "my pool.tar"
     path.write_bytes(header())
-    with pytest.raises(InputDataError, match=r"cut short; .* truncate -s \+1024 '.*my pool\.tar'$"):
+    with pytest.raises(InputDataError, match=r"truncated; .* truncate -s \+1024 '.*my pool\.tar'$"):
         opened(path)
     with path.open("ab") as stream:
         stream.truncate(len(header()) + 1024)
@@ -317,7 +317,7 @@ def test_shards_are_one_pool_with_labels_beside_the_images(tmp_path: Path) -> No
     assert [entry.read() for entry in source.entries()] == [png(n) for n in (1, 2, 3, 4)]
     assert source.get(SampleId("p-01.tar/a.png")).read() == png(3)
     for name in ("p-02.tar/a.png", "p-01.tar/b.png", "a.png"):
-        with pytest.raises(InputDataError, match="holds no image"):
+        with pytest.raises(InputDataError, match="contains no image"):
             source.get(SampleId(name))
 
 
@@ -331,7 +331,7 @@ def test_shards_of_one_name_in_several_folders_are_all_read(tmp_path: Path) -> N
     assert names == [f"day-{day}/pool.tar/{name}.png" for day in range(3) for name in "ab"]
     for number, name in enumerate(names):
         assert source.get(name).read() == png(number // 2 + number % 2 * 3)
-    with pytest.raises(InputDataError, match="holds no image"):
+    with pytest.raises(InputDataError, match="contains no image"):
         source.get(SampleId("day-3/pool.tar/a.png"))
 
 

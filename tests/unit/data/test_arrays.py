@@ -70,19 +70,19 @@ def test_arrays_that_are_no_images_are_left_out(tmp_path: Path) -> None:
 )
 def test_get_knows_no_other_rows(tmp_path: Path, name: str) -> None:
     source = open_source(save(tmp_path, x_train=IMAGES), base=tmp_path)
-    with pytest.raises(InputDataError, match="holds no image"):
+    with pytest.raises(InputDataError, match="contains no image"):
         source.get(SampleId(name))
 
 
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"images": IMAGES}, "needs an array named x"),
+        ({"images": IMAGES}, "needs an array x"),
         ({"x": IMAGES.astype(np.float32)}, "x: float32"),
         ({"x": IMAGES.transpose(0, 3, 1, 2)}, r"x: uint8 \(5, 3, 8, 8\)"),
         ({"x": IMAGES, "y": np.arange(4)}, "4 labels for 5 images"),
-        ({"x": np.array([{}], dtype=object)}, "holds no images"),
-        ({"x": np.empty((0, 8, 8), np.uint8)}, "holds no images"),
+        ({"x": np.array([{}], dtype=object)}, "contains no images"),
+        ({"x": np.empty((0, 8, 8), np.uint8)}, "contains no images"),
     ],
 )
 def test_unfit_arrays_are_refused_with_what_is_wrong(
@@ -97,7 +97,7 @@ def test_a_truncated_file_is_one_clear_error(tmp_path: Path, share: float) -> No
     path = tmp_path / save(tmp_path, x=IMAGES)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
-    with pytest.raises(InputDataError, match=r"no readable \.npz"):
+    with pytest.raises(InputDataError, match=r"not a readable \.npz"):
         open_source("pool.npz", base=tmp_path)
 
 

@@ -124,14 +124,14 @@ def test_a_folder_that_cannot_be_read_is_listed_with_its_reason(tmp_path: Path) 
 )
 def test_get_finds_nothing_outside_or_gone(tmp_path: Path, name: str) -> None:
     put(tmp_path, "a.png", ".hidden.png")
-    with pytest.raises(InputDataError, match="holds no image"):
+    with pytest.raises(InputDataError, match="contains no image"):
         open_source(str(tmp_path), base=tmp_path).get(SampleId(name))
 
 
 @pytest.mark.parametrize("names", [[], [".hidden.png"], ["readme.txt"]])
 def test_a_folder_without_images_is_refused(tmp_path: Path, names: list[str]) -> None:
     put(tmp_path, *names)
-    with pytest.raises(InputDataError, match="holds no images"):
+    with pytest.raises(InputDataError, match="contains no images"):
         open_source(str(tmp_path), base=tmp_path)
 
 
@@ -150,7 +150,7 @@ def test_a_pool_is_empty_if_nothing_would_be_listed(
     listed_any = any(True for _ in FolderSource(tmp_path).entries())
     assert listed_any is not is_refused
     if is_refused:
-        with pytest.raises(InputDataError, match="holds no images"):
+        with pytest.raises(InputDataError, match="contains no images"):
             open_source(str(tmp_path), base=tmp_path)
     else:
         assert open_source(str(tmp_path), base=tmp_path).spec == str(tmp_path)

@@ -76,7 +76,7 @@ def test_bad_and_missing_images_are_errors_and_the_reader_goes_on(tmp_path: Path
     reader = ImageReader(tmp_path, "pool")
     with pytest.raises(UnreadableImageError):
         reader.read(SampleId("b.png"))
-    with pytest.raises(InputDataError, match="holds no image"):
+    with pytest.raises(InputDataError, match="contains no image"):
         reader.read(SampleId("c.png"))
     np.testing.assert_array_equal(reader.read(SampleId("a.png")), pixels(1))
     reader.close()

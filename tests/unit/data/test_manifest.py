@@ -57,9 +57,9 @@ def test_a_split_selects_its_rows(tmp_path: Path, suffix: str) -> None:
         ("name\na.png\n", "line 1: the header has no column file_name"),
         ("", "line 1"),
         ("file_name,label\na.png\n", "line 2: 1 cells under 2 columns"),
-        ("file_name\na.png\n../b.png\n", "line 3: ../b.png lies outside"),
-        ("file_name\n/etc/passwd\n", "line 2: /etc/passwd lies outside"),
-        ("file_name\na.png\nb.png\na.png\n", "line 4: the id a.png stands there twice"),
+        ("file_name\na.png\n../b.png\n", "line 3: ../b.png is outside"),
+        ("file_name\n/etc/passwd\n", "line 2: /etc/passwd is outside"),
+        ("file_name\na.png\nb.png\na.png\n", "line 4: the id a.png occurs twice"),
         ("file_name,label\n,cat\n", "line 2: file_name is empty"),
         ('file_name\n"a.png\n', "unexpected end of data"),
         ("file_name\na\0b.png\n", "line 2"),
@@ -76,14 +76,14 @@ def test_a_wrong_csv_names_its_line(tmp_path: Path, text: str, message: str) -> 
     ("line", "message"),
     [
         ("[1]", "not a JSON object"),
-        ("{", "no JSON"),
-        ('{"file_name": NaN}', "no JSON"),
+        ("{", "not valid JSON"),
+        ('{"file_name": NaN}', "not valid JSON"),
         ('{"file_name": 1.5}', "file_name must be a text"),
         ('{"file_name": "b.png", "label": true}', "label must be a text"),
         ('{"file_name": "b.png", "label": ["x"]}', "label must be a text"),
         ('{"file_name": "\\ud800.png"}', "half a character"),
-        ('{"file_name": ' + "[" * 100_000, "no JSON"),
-        ('{"file_name": "b.png", "id": ' + "9" * 5000 + "}", "no JSON"),
+        ('{"file_name": ' + "[" * 100_000, "not valid JSON"),
+        ('{"file_name": "b.png", "id": ' + "9" * 5000 + "}", "not valid JSON"),
         ('{"label": "x"}', "file_name is empty"),
     ],
 )
@@ -97,7 +97,7 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     inside = tmp_path / "inside"
     inside.mkdir()
     (inside / "link.png").symlink_to(tmp_path / "outside.png")
-    with pytest.raises(InputDataError, match="lies outside"):
+    with pytest.raises(InputDataError, match="is outside"):
         entries(inside, "file_name\nlink.png\n")
 
 

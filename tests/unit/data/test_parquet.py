@@ -53,7 +53,7 @@ def test_paths_lie_beside_the_file_and_nowhere_else(tmp_path: Path) -> None:
     assert one.read() == png(1)
     assert one.path == str(tmp_path / "a.png")
     for name in ("../x.png", "/etc/passwd"):
-        with pytest.raises(InputDataError, match=r"row 1: .* lies outside"):
+        with pytest.raises(InputDataError, match=r"row 1: .* is outside"):
             entries(tmp_path, {"file_name": ["a.png", name]})
 
 
@@ -63,13 +63,13 @@ def test_rows_of_several_groups_are_found_by_id(tmp_path: Path) -> None:
     source = open_source("pool.parquet", base=tmp_path)
     for number in (9, 0, 4, 5):
         assert source.get(SampleId(f"{number:06d}")).read() == png(number)
-    with pytest.raises(InputDataError, match="holds no image"):
+    with pytest.raises(InputDataError, match="contains no image"):
         source.get(SampleId("000010"))
 
 
 def test_empty_cells_are_unreadable_images(tmp_path: Path) -> None:
     found = entries(tmp_path, {"image": [png(1), None, b"x"]})
-    with pytest.raises(UnreadableImageError, match="holds no image"):
+    with pytest.raises(UnreadableImageError, match="contains no image"):
         found[1].read()
     assert found[2].read() == b"x"
 
@@ -78,8 +78,8 @@ def test_empty_cells_are_unreadable_images(tmp_path: Path) -> None:
     ("columns", "message"),
     [
         ({"x": [1.0]}, r"no column of images \(columns: x\)"),
-        ({"image": pa.array([], pa.binary())}, "holds no rows"),
-        ({"image": [b"1", b"2"], "id": ["a", "a"]}, "row 1: the id a stands there twice"),
+        ({"image": pa.array([], pa.binary())}, "contains no rows"),
+        ({"image": [b"1", b"2"], "id": ["a", "a"]}, "row 1: the id a occurs twice"),
     ],
 )
 def test_unfit_files_say_what_is_wrong(
@@ -94,7 +94,7 @@ def test_truncated_files_are_one_clear_error(tmp_path: Path, share: float) -> No
     entries(tmp_path, {"image": [png(n) for n in range(10)]})
     path = tmp_path / "pool.parquet"
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
-    with pytest.raises(InputDataError, match="no readable Parquet"):
+    with pytest.raises(InputDataError, match="not a readable Parquet"):
         open_source("pool.parquet", base=tmp_path)
 
 

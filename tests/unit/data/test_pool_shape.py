@@ -11,9 +11,12 @@ from dgaal_cli.data.pool_shape import stretch_note
         ([(28, 28)] * 3, ""),
         (
             [(640, 480)] * 2,
-            "images have 640 x 480 pixels; networks see each whole, stretched to 32",
+            "images have 640 x 480 pixels; for the networks each is stretched to 32",
         ),
-        ([(9, 30), (16, 16), (100, 80)], "in size, from 16 x 16 to 100 x 80 pixels; networks see"),
+        (
+            [(9, 30), (16, 16), (100, 80)],
+            "in size, from 16 x 16 to 100 x 80 pixels; for the networks",
+        ),
         ([(16, 16), (32, 32)], "images differ in size, from 16 x 16 to 32 x 32 pixels"),
     ],
 )

@@ -63,5 +63,5 @@ def test_files_are_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     names = [SampleId("2.png"), SampleId("0.png")]
     found = [entry.read() for entry in entries_named(source, names)]
     assert found == [encoded(IMAGES[2]), encoded(IMAGES[0])]
-    with pytest.raises(InputDataError, match="holds no image"):
+    with pytest.raises(InputDataError, match="contains no image"):
         list(entries_named(source, [SampleId("9.png")]))

@@ -42,7 +42,7 @@ def test_a_set_on_disk_has_two_splits_and_labels(tmp_path: Path) -> None:
     test = open_source("torchvision:MNIST:.#test", base=tmp_path)
     assert [entry.id for entry in test.entries()] == ["test/000000", "test/000001"]
     for name in ("test/000002", "val/000000", "test/1"):
-        with pytest.raises(InputDataError, match="holds no image"):
+        with pytest.raises(InputDataError, match="contains no image"):
             source.get(SampleId(name))
 
 

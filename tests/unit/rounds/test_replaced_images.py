@@ -445,7 +445,7 @@ def test_a_pool_that_is_gone_changes_no_state(workspace):
     for name in NAMES:
         (workspace.root / "pool" / name).rename(workspace.root / name)
     (workspace.root / "pool/new.png").write_bytes((workspace.root / "a.png").read_bytes())
-    with pytest.raises(InputDataError, match=r"holds no image a\.png"):
+    with pytest.raises(InputDataError, match=r"contains no image a\.png"):
         gathered(workspace)
     assert set(states(workspace).values()) == {"ok"}
 
