@@ -1,1 +1,1 @@
-"""Exported models: reading, running, writing and verifying them."""
+"""Read, run, write and verify exported models."""

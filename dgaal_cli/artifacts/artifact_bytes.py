@@ -1,7 +1,7 @@
-"""An artifact's bytes, read once and checked before any runtime is imported.
+"""Read an artifact's bytes once and check them before any runtime is imported.
 
-Every engine is started from these bytes, never from a path: what was checked is what runs, and
-nothing that the model might name on disk is opened.
+Engines are started from these bytes, never from a path: the checked bytes are the ones that run, and
+no other file that the model may refer to is opened.
 """
 
 import hashlib
@@ -18,23 +18,23 @@ from exporters.manifest import Manifest, ManifestError
 from exporters.registry import SUFFIXES
 
 MAX_BYTES = 2**31 + 2**20
-"""No artifact is larger: ONNX ends at 2 GiB."""
+"""Max. size of an artifact: ONNX is limited to 2 GiB."""
 
 _FORMATS = {suffix: format_ for format_, suffix in SUFFIXES.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedArtifact:
-    """Whole and unchanged bytes of an exported file, with what they say of themselves."""
+    """Checked bytes of an exported file, with their manifest."""
 
     name: str
-    """For messages; already harmless."""
+    """For messages; already escaped."""
     format: str
     """``"onnx"`` or ``"torchscript"``."""
     data: bytes = field(repr=False)
     manifest: Manifest
     sha256: bytes
-    """Of the whole file; what the workspace's store remembers of its own exports."""
+    """Of the whole file; the store of the workspace records it for its own exports."""
 
 
 def read_artifact(path: Path, *, role: str | None = None) -> CheckedArtifact:
@@ -42,19 +42,19 @@ def read_artifact(path: Path, *, role: str | None = None) -> CheckedArtifact:
 
     Args:
         path: An exported ``.onnx`` or ``.ts`` file.
-        role: The role it must have; None takes any.
+        role: Required role; None accepts any.
 
     Raises:
-        UsageError: There is no such file.
-        ArtifactError: It is damaged, foreign, of a later version or of another role.
-        StorageError: It cannot be read.
+        UsageError: The file does not exist.
+        ArtifactError: The file is damaged, foreign, of a later version or of another role.
+        StorageError: The file cannot be read.
     """
     name = show(str(path))
     format_ = _FORMATS.get(path.suffix.lower())
     data = _read(path, name)
     if format_ is None:
         known = " or ".join(_FORMATS)
-        raise ArtifactError(f"{name} is no artifact of dgaal; give a {known} file")
+        raise ArtifactError(f"{name} is not an artifact of dgaal; give a {known} file")
     return check_artifact(data, format_=format_, name=name, role=role)
 
 
@@ -64,7 +64,7 @@ def check_artifact(
     """Check bytes: seal first, then the manifest, then the role.
 
     Raises:
-        ArtifactError: They are damaged, foreign, of a later version or of another role.
+        ArtifactError: The bytes are damaged, foreign, of a later version or of another role.
     """
     try:
         seal.check(data, format_)
@@ -74,24 +74,28 @@ def check_artifact(
             f"{name} was not run: {show(str(error))}; export it again with 'dgaal export'"
         ) from error
     if role is not None and manifest.role != role:
-        raise ArtifactError(f"{name} is a {manifest.role}, a {role} is needed; give that file")
+        raise ArtifactError(f"{name} is a {manifest.role}, but a {role} is needed; give that file")
     digest = hashlib.sha256(data).digest()
     return CheckedArtifact(name=name, format=format_, data=data, manifest=manifest, sha256=digest)
 
 
 def _read(path: Path, name: str) -> bytes:
     try:
-        # Without O_NONBLOCK a pipe of that name would hold the process until someone writes.
+        # Without O_NONBLOCK, opening a pipe would block until another process writes.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         with os.fdopen(descriptor, "rb") as stream:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise ArtifactError(f"{name} is no file; give an exported .onnx or .ts file")
+                raise ArtifactError(
+                    f"{name} is not a regular file; give an exported .onnx or .ts file"
+                )
             if status.st_size > MAX_BYTES:
                 raise ArtifactError(f"{name} is larger than any artifact of dgaal")
             return stream.read()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise UsageError(f"there is no file {name}; write one with 'dgaal export'") from error
+        raise UsageError(
+            f"the file {name} does not exist; write one with 'dgaal export'"
+        ) from error
     except IsADirectoryError as error:
         raise ArtifactError(f"{name} is a folder; give an exported .onnx or .ts file") from error
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Proven artifacts -> a folder of files that belong together, written whole or not at all."""
+"""Write verified artifacts and their documents to one folder, all or none."""
 
 import hashlib
 import json
@@ -27,12 +27,12 @@ from exporters.quantize import Agreement
 from exporters.registry import SUFFIXES
 
 Recorder = Callable[[bytes, str, str], None]
-"""Remembers (sha256, role, format) of an own export, so that its TorchScript is trusted later."""
+"""Records (sha256, role, format) of an export, so that its TorchScript is trusted later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenArtifact:
-    """A file that passed its checks and took its name."""
+    """An artifact that passed its checks and was written."""
 
     path: Path
     role: str
@@ -40,9 +40,9 @@ class WrittenArtifact:
     size_bytes: int
     sha256: bytes
     largest_difference: float
-    """From the eager model, over all outputs and batch sizes."""
+    """Max. absolute difference from the eager model, over all outputs and batch sizes."""
     agreement: Agreement | None
-    """How an int8 sampler ranks beside float32; None for float32 itself."""
+    """Agreement of an int8 sampler's ranking with float32; None for float32 artifacts."""
     seconds: float
 
 
@@ -56,25 +56,25 @@ def write_artifacts(
     listener: Emit = ignore,
     device: str = "cpu",
 ) -> list[WrittenArtifact]:
-    """Export every job in every format and write the folder that goes with them.
+    """Export every job in every format and write all files to a folder.
 
-    Either all files take their names or none does, and ``SHA256SUMS`` takes its name last.
+    Either all files are renamed to their final names or none; ``SHA256SUMS`` is renamed last.
     Artifacts of an earlier export that are not replaced stay and are listed with the new ones.
 
     Args:
         jobs: At most one for each role.
         formats: Names of ``exporters.registry.FORMATS``.
-        folder: Where to write; made if it is missing.
-        record_artifact: Called with the digest of each file before the file takes its name.
+        folder: Folder to write; created if missing.
+        record_artifact: Called with the digest of each file before the file gets its final name.
         is_quantized: Also write the sampler with int8 convolutions.
         listener: Receives ``ArtifactWritten`` for each file.
-        device: Where the exported files are run for the comparison.
+        device: Device that runs the exported files for the comparison.
 
     Raises:
         MissingExtraError: torch or onnx is not installed.
-        UsageError: int8 was asked and the pool is too small.
+        UsageError: int8 is requested and the pool is too small.
         CheckFailedError: A network cannot be exported, or an exported file does not compute
-            what the network does; nothing was written.
+            the same as the network; nothing was written.
         StorageError: The folder cannot be written; the files in it are unchanged.
     """
     _require_packages(formats, is_quantized=is_quantized)
@@ -103,7 +103,7 @@ def _require_packages(formats: Sequence[str], *, is_quantized: bool) -> None:
 
 
 def _kept_artifacts(folder: Path, replaced: set[str], listener: Emit) -> dict[str, CheckedArtifact]:
-    """Read what an earlier export left and this one does not replace."""
+    """Read the artifacts of an earlier export that this one does not replace."""
     kept: dict[str, CheckedArtifact] = {}
     for name in (
         f"{role}{suffix}" for role in ROLES for suffix in (*SUFFIXES.values(), INT8_SUFFIX)
@@ -114,7 +114,7 @@ def _kept_artifacts(folder: Path, replaced: set[str], listener: Emit) -> dict[st
         try:
             kept[name] = read_artifact(path)
         except (ArtifactError, StorageError) as error:
-            listener(Warned(message=f"{error}; it is left out of SHA256SUMS"))
+            listener(Warned(message=f"{error}; it is not listed in SHA256SUMS"))
     return kept
 
 
@@ -139,11 +139,11 @@ def _documents(artifacts: dict[str, CheckedArtifact]) -> dict[str, bytes]:
 
 
 def _write_all(folder: Path, texts: dict[str, bytes], artifacts: dict[str, bytes]) -> None:
-    """Put every file on the disk under a temporary name first, so that a full disk harms none."""
+    """Write all files under temporary names first, so that a full disk changes no file."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageError(f"cannot make {show(str(folder))}: {error.strerror}") from error
+        raise StorageError(f"cannot create {show(str(folder))}: {error.strerror}") from error
     write_together(folder, {**artifacts, **dict(reversed(texts.items()))})  # SHA256SUMS is last
 
 

@@ -10,7 +10,7 @@ from exporters.manifest import Manifest
 
 _PURPOSES = {
     "sampler": "image to score: which images to label next (higher = ask first)",
-    "generator": "parents and noise factors, or latents alone, to synthesized images",
+    "generator": "parents and noise factors, or latents alone, to synthetic images",
     "classifier": "image to class: the task model that the labels are for",
 }
 
@@ -19,10 +19,10 @@ _LIMITS = """\
 
 - A score ranks images that are similar to the pool. It is not a probability, and it is not valid
   for other kinds of images.
-- The sampler knows the labels of its round. After more labels, train and export again.
-- Synthetic images inherit the label of their parent; look at them before you train on them.
-- The seal inside each file proves that its bytes are whole, not who made them. Keep a copy of
-  `SHA256SUMS` in another place. TorchScript is code: run it only if you trust its maker.
+- The sampler was trained on the labels of its round. After more labels, train and export again.
+- Synthetic images inherit the label of their parent; check them before you train on them.
+- The seal inside each file proves that its bytes are unchanged, not who created them. Keep a copy
+  of `SHA256SUMS` in another place. TorchScript is code: run it only if you trust its author.
 
 ## License
 
@@ -71,10 +71,10 @@ def _training(main: Manifest) -> str:
 
 - Method: {_code(main.method)}, seed {main.seed}, round {main.round}
 - Labeled images: {main.labels}
-- Accuracy of the task model on images it did not learn from: {accuracy}
+- Accuracy of the task model on held-out images: {accuracy}
 - Classes, in the order of the probabilities: {classes}
 - Digest of the pool: {_code(main.dataset_digest or "unknown")}
-- Made: {_plain(main.created)} with {versions}
+- Created: {_plain(main.created)} with {versions}
 """
 
 
@@ -86,7 +86,7 @@ def _inputs(main: Manifest) -> str:
 
 uint8, shape (N, {side}, {side}, {main.channels}), values 0..255, {kind}; any N. Images of another
 size are stretched to {side}x{side} with Pillow's antialiased bilinear filter. Normalization is
-inside the graph.
+part of the graph.
 """
 
 
@@ -99,7 +99,7 @@ def _parity(manifests: Mapping[str, Manifest]) -> str:
     ]
     return (
         "## Parity\n\nLargest absolute difference from the eager model, measured through the "
-        "engine that `dgaal score`\nruns, on these very files.\n\n"
+        "engine that `dgaal score`\nuses, on these files.\n\n"
         "| file | output | batch size | difference |\n| --- | --- | --- | --- |\n"
         + "\n".join(rows)
         + "\n"
@@ -150,14 +150,14 @@ def _usage(name: str, m: Manifest) -> str:
 
 
 def _code(text: str) -> str:
-    """Return the text as a Markdown code span that its content cannot end."""
-    harmless = show(text).replace("`", "'").replace("|", "\\|")
-    return f"`{harmless}`" if harmless.strip() else "(empty)"
+    """Return the text as a Markdown code span, with backticks replaced."""
+    escaped = show(text).replace("`", "'").replace("|", "\\|")
+    return f"`{escaped}`" if escaped.strip() else "(empty)"
 
 
 def _plain(text: str) -> str:
     """Return the text with Markdown and HTML escaped."""
-    harmless = show(text)
+    escaped = show(text)
     for mark in "\\`*_[]<>|#":
-        harmless = harmless.replace(mark, f"\\{mark}" if mark != "<" else "&lt;")
-    return harmless
+        escaped = escaped.replace(mark, f"\\{mark}" if mark != "<" else "&lt;")
+    return escaped

@@ -1,7 +1,7 @@
-"""One network -> the bytes of one artifact, compared with the eager model before anyone has them.
+"""Export one network to the bytes of one artifact and compare them with the eager model.
 
-Exported and sealed, loaded by the engine that users run, measured, given its parity report, sealed
-again, loaded and measured once more: the second measurement is of the very bytes users get.
+The bytes are sealed, loaded by the engine that users run, and measured. The parity report is then
+added, and the final bytes are sealed, loaded and measured again.
 """
 
 from dataclasses import dataclass, field, replace
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 
 INT8_SUFFIX = ".int8.onnx"
 INT8_ROLE = "sampler"
-"""Only scores are worth the speed, and only a ranking forgives the coarseness."""
+"""Only the sampler is quantized: scoring needs speed, and rankings tolerate rounding."""
 INT8_MIN_POOL = 100
-"""Fewer images say too little of ranges and rankings."""
+"""Fewer images are too few to estimate ranges and compare rankings."""
 
 _PACKAGES = ("torch", "onnx", "onnxruntime-gpu", "onnxruntime", "numpy")
 _SCORING_BATCH = 64
@@ -53,11 +53,11 @@ class ExportJob:
     """One network to export."""
 
     module: "torch.nn.Module"
-    """Takes and returns what ``spec.manifest`` says; see ``networks/deploy.py``."""
+    """Inputs and outputs as in ``spec.manifest``; see ``networks/deploy.py``."""
     spec: ExportSpec
-    """Its manifest says everything but parity, versions and date, which are filled in here."""
+    """Its manifest lacks only parity, versions and date, which are filled in here."""
     pool: NDArray[np.uint8] | None = None
-    """(M, H, W, C) images of the pool; int8 takes its ranges and its check from them."""
+    """(M, H, W, C) images of the pool; int8 is calibrated and checked on them."""
 
     @property
     def role(self) -> str:
@@ -67,7 +67,7 @@ class ExportJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A finished file that has no name on disk yet."""
+    """A verified artifact that is not written yet."""
 
     file_name: str
     artifact: CheckedArtifact
@@ -77,17 +77,17 @@ class Prepared:
 
 
 def prepare(job: ExportJob, format_: str, *, device: str) -> Prepared:
-    """Export a network and prove the file.
+    """Export a network and verify the file.
 
     Raises:
-        CheckFailedError: It cannot be exported, or the file does not compute what it does.
+        CheckFailedError: The network cannot be exported, or the file does not compute the same.
     """
     start = perf_counter()
     file_name = f"{job.role}{SUFFIXES[format_]}"
     spec = replace(job.spec, manifest=_dated(job.spec.manifest))
     try:
         body = load_exporter(format_)(job.module, spec)
-        artifact, largest = _proven(job, spec, body, format_=format_, device=device)
+        artifact, largest = _verify(job, spec, body, format_=format_, device=device)
     except (ExportError, ParityError, ArtifactError) as error:
         raise _failed(file_name, error) from error
     return Prepared(
@@ -100,33 +100,33 @@ def prepare(job: ExportJob, format_: str, *, device: str) -> Prepared:
 
 
 def prepare_int8(job: ExportJob, *, device: str) -> Prepared:
-    """Export the sampler with int8 convolutions and prove that it ranks as float32 does.
+    """Export the sampler with int8 convolutions and check that it ranks like float32.
 
     Raises:
-        UsageError: The pool is too small to calibrate and compare on.
-        CheckFailedError: It cannot be quantized, or ranks held-out images differently.
+        UsageError: The pool is too small to calibrate and compare.
+        CheckFailedError: The sampler cannot be quantized, or ranks held-out images differently.
     """
     start = perf_counter()
     file_name = f"{job.role}{INT8_SUFFIX}"
     if job.pool is None or len(job.pool) < INT8_MIN_POOL:
         raise UsageError(
-            f"int8 needs at least {INT8_MIN_POOL} images of the pool to calibrate and compare "
-            f"on, there are {0 if job.pool is None else len(job.pool)}; leave --int8 out"
+            f"int8 needs at least {INT8_MIN_POOL} images of the pool for calibration and "
+            f"comparison, but it has {0 if job.pool is None else len(job.pool)}; omit --int8"
         )
     seen, held_out = split_pool(job.pool)
     manifest = replace(_dated(job.spec.manifest), precision="int8")
-    # Values differ visibly and may; what must hold is the ranking.
+    # Values may differ; only the ranking must agree.
     unbounded = {info.name: float("inf") for info in manifest.outputs}
     spec = replace(job.spec, manifest=manifest, tolerances=unbounded)
     try:
         exact = load_exporter("onnx")(job.module, job.spec)
-        body = _quantized(job, spec, exact, seen, device=device)
+        body = _quantize(job, spec, exact, seen, device=device)
         agreement = compare_rankings(
             _scores(_engine(embed(exact, manifest, "onnx"), device), held_out),
             _scores(_engine(embed(body, manifest, "onnx"), device), held_out),
         )
         spec = replace(spec, manifest=replace(manifest, agreement=agreement.as_document()))
-        artifact, largest = _proven(job, spec, body, format_="onnx", device=device)
+        artifact, largest = _verify(job, spec, body, format_="onnx", device=device)
     except (ExportError, ParityError, AgreementError, ArtifactError) as error:
         raise _failed(file_name, error) from error
     return Prepared(
@@ -138,14 +138,14 @@ def prepare_int8(job: ExportJob, *, device: str) -> Prepared:
     )
 
 
-def _quantized(
+def _quantize(
     job: ExportJob, spec: ExportSpec, exact: bytes, seen: NDArray[np.uint8], *, device: str
 ) -> bytes:
-    """Make int8 of all convolutions; of fewer, if the ranking then differs less from float32.
+    """Quantize all convolutions, or fewer if the ranking then differs less from float32.
 
-    Left out are the convolutions onto maps of a few pixels, as VAAL's encoder and the deeper task
-    models end in. They come last: nothing behind them averages what they round. ``exact`` has them
-    as products already, which cost little time in float32.
+    The exceptions are convolutions with output maps of a few pixels, the last ones of VAAL's encoder
+    and of the deeper task models: no later layer averages their rounding errors. ``exact`` already
+    has them as matrix products, which take little time in float32.
     """
     name = spec.manifest.inputs[0].name
     expected = _scores(_engine(embed(exact, spec.manifest, "onnx"), device), seen)
@@ -155,22 +155,22 @@ def _quantized(
         return compare_rankings(expected, got, min_spearman=-1.0)
 
     convolutional = load_exporter("onnx")(job.module, spec)
-    whole = quantize(convolutional, seen, input_name=name)
-    reached = agreement(whole)
-    is_good = reached.spearman >= MIN_SPEARMAN and reached.top_overlap >= GOOD_OVERLAP
+    full = quantize(convolutional, seen, input_name=name)
+    measured = agreement(full)
+    is_good = measured.spearman >= MIN_SPEARMAN and measured.top_overlap >= GOOD_OVERLAP
     if is_good or embed(exact, spec.manifest, "onnx") == convolutional:
-        return whole
+        return full
     partial = quantize(exact, seen, input_name=name)
-    return max((whole, reached), (partial, agreement(partial)), key=_merit)[0]
+    return max((full, measured), (partial, agreement(partial)), key=_quality)[0]
 
 
-def _merit(candidate: tuple[bytes, Agreement]) -> tuple[bool, float]:
-    """Order quantized samplers: those that may be handed out first, then by the best they keep."""
-    _, reached = candidate
-    return reached.spearman >= MIN_SPEARMAN, reached.top_overlap
+def _quality(candidate: tuple[bytes, Agreement]) -> tuple[bool, float]:
+    """Return the sort key of a quantized sampler: acceptable Spearman, then overlap of the best."""
+    _, measured = candidate
+    return measured.spearman >= MIN_SPEARMAN, measured.top_overlap
 
 
-def _proven(
+def _verify(
     job: ExportJob, spec: ExportSpec, body: bytes, *, format_: str, device: str
 ) -> tuple[CheckedArtifact, float]:
     from dgaal_cli.artifacts.engines.eager import EagerEngine
@@ -183,8 +183,8 @@ def _proven(
         return sealed, measure(reference.run, engine.run, spec)
 
     _, first = compare(embed(body, spec.manifest, format_))
-    proven = replace(spec.manifest, parity=first.differences)
-    sealed, second = compare(embed(body, proven, format_))
+    manifest = replace(spec.manifest, parity=first.differences)
+    sealed, second = compare(embed(body, manifest, format_))
     artifact = check_artifact(sealed, format_=format_)
     return artifact, max(first.largest, second.largest)
 

@@ -115,7 +115,7 @@ def test_a_file_is_loaded_by_its_suffix_and_may_be_a_link(format_: str, tmp_path
 def test_another_role_than_asked_is_refused(format_: str, tmp_path: Path) -> None:
     path = tmp_path / f"sampler{SUFFIXES[format_]}"
     path.write_bytes(sealed("generator", format_))
-    with pytest.raises(ArtifactError, match="is a generator, a sampler is needed"):
+    with pytest.raises(ArtifactError, match="is a generator, but a sampler is needed"):
         load_engine(path, role="sampler", is_trusted=True)
 
 

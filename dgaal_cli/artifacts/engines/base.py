@@ -1,4 +1,4 @@
-"""What every engine offers: arrays in, named arrays out, whatever runs underneath."""
+"""Interface of all engines: arrays in, named arrays out."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -16,45 +16,44 @@ class Engine(Protocol):
 
     @property
     def manifest(self) -> Manifest:
-        """What the artifact says of itself."""
+        """Manifest of the artifact."""
         ...
 
     @property
     def device(self) -> str:
-        """Where it runs: ``"cpu"`` or ``"cuda:N"``; never ``"auto"``."""
+        """Device in use: ``"cpu"`` or ``"cuda:N"``; never ``"auto"``."""
         ...
 
     @property
     def calls(self) -> int:
-        """How many threads may call ``run`` at once and gain by it; 1 or more."""
+        """Useful number of parallel calls of ``run``; 1 or more."""
         ...
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Run one batch.
 
         Args:
-            inputs: Every input of the manifest, with its type and shape; N >= 1 everywhere
-                the same.
+            inputs: Every input of the manifest, with its type and shape; all have the same N >= 1.
 
         Returns:
-            Every output of the manifest by name, row i belonging to image i.
+            Every output of the manifest by name; row i belongs to image i.
 
         Raises:
-            ValueError: The inputs are not those of the manifest.
+            ValueError: The inputs do not match the manifest.
         """
         ...
 
 
 def writable(array: NDArray[Any]) -> NDArray[Any]:
-    """Return the array, copied if it is read-only: torch warns of tensors over mapped files."""
+    """Return the array, copied if it is read-only: torch warns about read-only arrays."""
     return np.require(array, requirements=["C", "W"])
 
 
 def checked_inputs(manifest: Manifest, inputs: Arrays) -> dict[str, NDArray[Any]]:
-    """Return the inputs in the manifest's order, contiguous, or refuse them.
+    """Check the inputs and return them in the manifest's order, contiguous.
 
     Raises:
-        ValueError: A name, type, shape or batch size is not as the manifest says.
+        ValueError: A name, type, shape or batch size does not match the manifest.
     """
     expected = [info.name for info in manifest.inputs]
     if sorted(inputs) != sorted(expected):
@@ -74,10 +73,10 @@ def checked_inputs(manifest: Manifest, inputs: Arrays) -> dict[str, NDArray[Any]
 
 
 def named_outputs(manifest: Manifest, outputs: Any) -> dict[str, Any]:
-    """Put the manifest's names on what a module returned in order.
+    """Map the manifest's output names to the values that a module returned.
 
     Raises:
-        ValueError: There are more or fewer outputs than names.
+        ValueError: The numbers of outputs and names differ.
     """
     values: list[Any] = [*outputs] if isinstance(outputs, tuple | list) else [outputs]
     names = [info.name for info in manifest.outputs]

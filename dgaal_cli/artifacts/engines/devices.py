@@ -1,4 +1,4 @@
-"""Where an engine runs: parse what the user asked, find out quietly what is there."""
+"""Devices of engines: parse the requested device and count available devices."""
 
 import ctypes
 import os
@@ -24,10 +24,10 @@ CPU = Device("cpu")
 
 
 def parse_device(text: str) -> Device:
-    """Read ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    """Parse ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
-        UsageError: It is something else.
+        UsageError: The text is none of these.
     """
     kind, colon, index = text.partition(":")
     if not colon and kind in ("auto", "cpu", "cuda"):
@@ -40,10 +40,9 @@ def parse_device(text: str) -> Device:
 
 
 def count_cuda_devices() -> int:
-    """Ask the driver, without torch or a runtime, and without a word on the terminal.
+    """Return the driver's number of CUDA devices, without torch or a runtime and without output.
 
-    The driver library is absent on hosts without a GPU; starting a runtime to find that out
-    would print errors from C++.
+    Hosts without a GPU do not have the driver library; a runtime would then print errors from C++.
     """
     name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
@@ -57,7 +56,7 @@ def count_cuda_devices() -> int:
 
 
 def usable_cpus() -> int:
-    """Return how many CPUs this process may use; containers often allow fewer than there are."""
+    """Return how many CPUs this process may use; containers often allow fewer than the host has."""
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return max(1, os.cpu_count() or 1)

@@ -1,4 +1,4 @@
-"""A module that is still Python, behind the same door as exported ones: parity's reference."""
+"""Engine for a PyTorch module that is not exported: the reference for parity."""
 
 import copy
 from typing import Any
@@ -11,7 +11,7 @@ from exporters.manifest import Manifest
 
 
 class EagerEngine:
-    """A copy of a module on the CPU, in evaluation mode; the original is left as it is."""
+    """A copy of a module on the CPU, in evaluation mode; the original is not changed."""
 
     def __init__(self, module: torch.nn.Module, manifest: Manifest) -> None:
         self._module = copy.deepcopy(module).to("cpu").eval()
@@ -19,17 +19,17 @@ class EagerEngine:
 
     @property
     def manifest(self) -> Manifest:
-        """What an export of the module would say of itself."""
+        """Manifest of an export of the module."""
         return self._manifest
 
     @property
     def device(self) -> str:
-        """Always the CPU: the reference must not depend on a GPU's rounding."""
+        """Always ``"cpu"``: the reference must not depend on a GPU's rounding."""
         return "cpu"
 
     @property
     def calls(self) -> int:
-        """One: torch's threads share the work of each call."""
+        """Always 1: torch's threads share the work of each call."""
         return 1
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:

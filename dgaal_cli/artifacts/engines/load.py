@@ -1,4 +1,4 @@
-"""Path or bytes -> engine: seal, manifest, role and trust are settled before a runtime starts."""
+"""Start an engine from a path or bytes, after checks of seal, manifest, role and trust."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -14,7 +14,7 @@ ENGINES = {
 }
 
 IsTrusted = Callable[[bytes], bool] | bool
-"""Whether TorchScript with this SHA-256 may run: the store's answer, or the user's word."""
+"""Whether TorchScript with this SHA-256 may run: decided by the store, or by the user."""
 
 
 def load_engine(
@@ -29,16 +29,16 @@ def load_engine(
 
     Args:
         path: An exported ``.onnx`` or ``.ts`` file.
-        role: The role it must have; None takes any.
+        role: Required role; None accepts any.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        threads: CPU threads; 0 takes what the process may use.
-        is_trusted: Consulted for TorchScript only, which is code.
+        threads: CPU threads; 0 uses all CPUs available to the process.
+        is_trusted: Used only for TorchScript, which is code.
 
     Raises:
-        UsageError: No such file, or a device that cannot be had.
-        ArtifactError: Damaged, foreign, of a later version or another role; no runtime was
-            imported.
-        TrustError: TorchScript that nobody vouches for.
+        UsageError: The file does not exist, or the device is not available.
+        ArtifactError: The file is damaged, foreign, of a later version or another role; no runtime
+            was imported.
+        TrustError: The file is TorchScript and not trusted.
     """
     artifact = read_artifact(path, role=role)
     return start_engine(artifact, device=device, threads=threads, is_trusted=is_trusted)
@@ -47,7 +47,7 @@ def load_engine(
 def load_engine_bytes(
     data: bytes,
     *,
-    format: str,  # noqa: A002 - the word users know
+    format: str,  # noqa: A002 - the term in the user interface
     role: str | None = None,
     device: str = "auto",
     threads: int = 0,
@@ -68,8 +68,8 @@ def start_engine(
 ) -> Engine:
     """Start the engine of checked bytes; see ``load_engine``.
 
-    ``calls`` is the number of threads that will call ``Engine.run`` side by side, if the engine
-    gains by it: its ``calls`` says.
+    ``calls`` is the requested number of parallel calls of ``Engine.run``; ``Engine.calls`` is the
+    number that the engine supports.
     """
     if artifact.format == "torchscript":
         _require_trust(artifact, is_trusted)
@@ -88,5 +88,5 @@ def _require_trust(artifact: CheckedArtifact, is_trusted: IsTrusted) -> None:
     if not trusted:
         raise TrustError(
             f"{artifact.name} is TorchScript, which is code, and this workspace did not export "
-            "it; use the .onnx file, or add --trust-torchscript if you trust its maker"
+            "it; use the .onnx file, or add --trust-torchscript if you trust its author"
         )

@@ -1,4 +1,4 @@
-"""ONNX Runtime, on the CPU or one CUDA device, without torch and without chatter."""
+"""ONNX Runtime on the CPU or one CUDA device, without torch and without log output."""
 
 import contextlib
 import io
@@ -40,16 +40,16 @@ class OnnxEngine:
         """Start a session from checked bytes.
 
         Args:
-            artifact: What ``read_artifact`` returned.
-            device: ``auto`` takes CUDA where it works and the CPU elsewhere, silently.
-            threads: CPU threads; 0 takes what the process may use.
-            calls: Calls of ``run`` that will go side by side on a CPU and share its threads. Two
-                calls of one thread each take a tenth less of the CPU than one call of two threads,
-                which wait for one another at every layer.
+            artifact: Result of ``read_artifact``.
+            device: ``auto`` uses CUDA if it works, otherwise the CPU, without a message.
+            threads: CPU threads; 0 uses all CPUs available to the process.
+            calls: Parallel calls of ``run`` on a CPU, which share its threads. Two calls with one
+                thread each need a tenth less CPU time than one call with two threads, which wait
+                for each other at every layer.
 
         Raises:
-            ArtifactError: The runtime refuses the model, or it is not what its manifest says.
-            UsageError: CUDA was asked for and cannot be used; the message says why.
+            ArtifactError: The runtime refuses the model, or the model does not match its manifest.
+            UsageError: CUDA is requested and cannot be used; the message gives the reason.
         """
         onnxruntime.set_default_logger_severity(_FATAL)
         self._manifest = artifact.manifest
@@ -58,17 +58,17 @@ class OnnxEngine:
         self._session, self._device = _start(artifact, parse_device(device), threads // calls)
         self._calls = calls if self._device == str(CPU) else 1
         self._outputs = [info.name for info in artifact.manifest.outputs]
-        promised = ([info.name for info in artifact.manifest.inputs], self._outputs)
-        found = (
+        expected = ([info.name for info in artifact.manifest.inputs], self._outputs)
+        actual = (
             [value.name for value in self._session.get_inputs()],
             [value.name for value in self._session.get_outputs()],
         )
-        if promised != found:
-            raise ArtifactError(f"{artifact.name} has other inputs or outputs than it says")
+        if expected != actual:
+            raise ArtifactError(f"inputs or outputs of {artifact.name} do not match its manifest")
 
     @property
     def manifest(self) -> Manifest:
-        """What the artifact says of itself."""
+        """Manifest of the artifact."""
         return self._manifest
 
     @property
@@ -78,7 +78,7 @@ class OnnxEngine:
 
     @property
     def calls(self) -> int:
-        """As asked on the CPU; one on a GPU, which orders them anyway."""
+        """As requested on the CPU; 1 on a GPU, which runs calls one after another."""
         return self._calls
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
@@ -99,17 +99,17 @@ def _start(artifact: CheckedArtifact, device: Device, threads: int) -> tuple[Any
 
 
 def _try_cuda(artifact: CheckedArtifact, device: Device, threads: int) -> tuple[Any, str]:
-    """Return a session on the device, or None and why there is none."""
+    """Return a session on the device, or None and the reason."""
     if not has_cuda():
         return None, f"this onnxruntime has no CUDA; {_INSTALL}, or use --device cpu"
-    present = count_cuda_devices()
-    if device.index >= present:
-        return None, f"the driver shows {present} CUDA devices; use --device cpu"
+    count = count_cuda_devices()
+    if device.index >= count:
+        return None, f"the driver reports {count} CUDA devices; use --device cpu"
     printed = preload_cuda()
     options = {
         "device_id": str(device.index),
-        "use_tf32": "0",  # TF32 keeps ten bits of a product: not enough for 1e-4
-        "cudnn_conv_algo_search": "HEURISTIC",  # the default re-measures at each new batch size
+        "use_tf32": "0",  # TF32 has ten bits of precision: not enough for 1e-4
+        "cudnn_conv_algo_search": "HEURISTIC",  # the default measures again for each batch size
     }
     providers: list[tuple[str, dict[str, str]]] = [(_CUDA, options), ("CPUExecutionProvider", {})]
     try:
@@ -122,14 +122,14 @@ def _try_cuda(artifact: CheckedArtifact, device: Device, threads: int) -> tuple[
 
 
 def has_cuda() -> bool:
-    """Tell whether this onnxruntime was built with CUDA."""
+    """Return whether this onnxruntime was built with CUDA."""
     return _CUDA in onnxruntime.get_available_providers()
 
 
 def preload_cuda() -> str:
-    """Find the CUDA libraries in torch's and NVIDIA's wheels; return what the runtime says of it.
+    """Load the CUDA libraries from torch's and NVIDIA's wheels; return the runtime's output.
 
-    It speaks only of what it misses.
+    The output is empty unless libraries are missing.
     """
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
@@ -144,18 +144,18 @@ def _session(
     options.log_severity_level = _FATAL
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Decoding runs beside inference; a thread that spins while it waits takes a core from it.
+    # A thread that spins while it waits would take a core from the decoder processes.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        # enable_fallback would print and silently go on with another provider.
+        # enable_fallback would print and continue with another provider.
         session = _runtime.InferenceSession(
             artifact.data, options, providers=providers, enable_fallback=0
         )
-    except Exception as error:  # the runtime raises a dozen unrelated types
+    except Exception as error:  # the runtime raises many unrelated types
         reason = show(str(error).strip().splitlines()[0][:200] if str(error).strip() else "?")
         raise ArtifactError(
-            f"{artifact.name} is whole, but onnxruntime {onnxruntime.__version__} "
+            f"{artifact.name} is intact, but onnxruntime {onnxruntime.__version__} "
             f"cannot run it: {reason}"
         ) from error
     session.disable_fallback()

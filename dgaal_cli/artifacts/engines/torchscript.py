@@ -1,4 +1,4 @@
-"""TorchScript, deprecated since PyTorch 2.11: contained in this file and its exporter.
+"""TorchScript, deprecated since PyTorch 2.11; only this file and its exporter use it.
 
 A TorchScript file is code. ``load_engine`` starts this engine only for trusted bytes.
 """
@@ -34,14 +34,14 @@ class TorchScriptEngine:
         """Load checked and trusted bytes.
 
         Args:
-            artifact: What ``read_artifact`` returned, after the question of trust.
-            device: ``auto`` takes CUDA where torch sees it and the CPU elsewhere, silently.
-            threads: CPU threads of the whole process; 0 leaves torch's setting.
+            artifact: Result of ``read_artifact``; it must be trusted.
+            device: ``auto`` uses CUDA if torch finds it, otherwise the CPU, without a message.
+            threads: CPU threads of the whole process; 0 keeps torch's setting.
             calls: Not used: torch's threads share the work of each call.
 
         Raises:
-            ArtifactError: torch cannot load it.
-            UsageError: CUDA was asked for and torch sees no such device.
+            ArtifactError: torch cannot load the artifact.
+            UsageError: CUDA is requested and torch does not find the device.
         """
         self._manifest = artifact.manifest
         self._device = _choose(parse_device(device), artifact.name)
@@ -49,18 +49,18 @@ class TorchScriptEngine:
             torch.set_num_threads(threads)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the deprecation, which 'dgaal export' explains
+                warnings.simplefilter("ignore")  # deprecation; 'dgaal export' explains it
                 module = _jit.load(io.BytesIO(artifact.data), map_location="cpu")
                 self._module = module.to(str(self._device))
         except Exception as error:  # the loader raises unrelated types
             reason = show(str(error).strip().splitlines()[0][:200] if str(error).strip() else "?")
             raise ArtifactError(
-                f"{artifact.name} is whole, but torch {torch.__version__} cannot load it: {reason}"
+                f"{artifact.name} is intact, but torch {torch.__version__} cannot load it: {reason}"
             ) from error
 
     @property
     def manifest(self) -> Manifest:
-        """What the artifact says of itself."""
+        """Manifest of the artifact."""
         return self._manifest
 
     @property
@@ -70,7 +70,7 @@ class TorchScriptEngine:
 
     @property
     def calls(self) -> int:
-        """One: torch's threads share the work of each call."""
+        """Always 1: torch's threads share the work of each call."""
         return 1
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
@@ -79,7 +79,7 @@ class TorchScriptEngine:
         tensors = [
             torch.from_numpy(writable(array)).to(str(self._device)) for array in arrays.values()
         ]
-        # Convolutions use TF32 by default on recent GPUs: too coarse for scores.
+        # Convolutions use TF32 by default on recent GPUs, which is too imprecise for scores.
         with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
             outputs = named_outputs(self._manifest, self._module(*tensors))
         return {name: value.cpu().numpy() for name, value in outputs.items()}
@@ -95,6 +95,6 @@ def _choose(device: Device, name: str) -> Device:
         return Device("cuda", device.index)
     if device.kind == "cuda":
         raise UsageError(
-            f"device {device} cannot run {name}: torch sees {count} CUDA devices; use --device cpu"
+            f"device {device} cannot run {name}: torch finds {count} CUDA devices; use --device cpu"
         )
     return CPU

@@ -1,8 +1,8 @@
-"""Threads and batch size for this machine and this artifact, by a short measurement at start-up.
+"""Choose threads and batch size for this host and artifact by a short measurement.
 
-The best pair depends on the processor, on what else it does and on the network; measuring half a
-second costs less than a bad guess on a large pool. It is done where asked for: without it the same
-settings are taken everywhere, for a batch size may change the last bits of a score.
+The best pair depends on the processor, its load and the network. Half a second of measurement costs
+less than a bad choice on a large pool. It is optional: the batch size may change the last bits of a
+score, so the default settings are the same on all hosts.
 """
 
 import time
@@ -23,28 +23,28 @@ from exporters.manifest import Manifest
 DEFAULT_BATCH = 64
 BATCHES = (16, 64, 256)
 BUDGET_S = 0.5
-"""Time for all measurements together; a pair that is begun is finished."""
+"""Time for all measurements, in seconds; a pair that has started is finished."""
 MARGIN = 1.05
-"""A later pair must be this much faster: smaller ones need less memory and answer sooner."""
+"""A later pair must be faster by this factor: smaller pairs need less memory."""
 
 _TIMED_RUNS = 2
 
 Start = Callable[[int], Engine]
-"""Starts the engine with so many threads."""
+"""Starts the engine with a number of threads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How to run an engine."""
+    """Settings of an engine."""
 
     threads: int
     batch: int
     rate: float = 0.0
-    """Images a second as measured; 0 where nothing was measured."""
+    """Measured images per second; 0 without a measurement."""
 
 
 def fixed_settings(*, threads: int = 0, batch: int = 0) -> Settings:
-    """Return what was asked, and for 0 values that depend on nothing that is measured."""
+    """Return the requested settings, with default values for 0, without a measurement."""
     return Settings(threads=threads or usable_cpus(), batch=batch or DEFAULT_BATCH)
 
 
@@ -60,15 +60,15 @@ def start_tuned(
     """Start an engine with good settings.
 
     Args:
-        artifact: What to run.
+        artifact: Artifact to run.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        threads: CPU threads; 0 leaves the choice to the measurement.
-        batch: Images a call; 0 leaves the choice to the measurement.
-        is_measured: False takes ``fixed_settings``, the same at every start.
+        threads: CPU threads; 0 selects them by measurement.
+        batch: Images per call; 0 selects them by measurement.
+        is_measured: False uses ``fixed_settings``, the same at every start.
         is_trusted: As for ``load_engine``.
 
     Returns:
-        The engine, started and warm, and its settings.
+        The started engine and its settings.
     """
 
     def start(count: int) -> Engine:
@@ -95,21 +95,21 @@ def measure(
     budget_s: float = BUDGET_S,
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[Engine, Settings]:
-    """Try pairs until the budget is spent and keep the fastest.
+    """Measure pairs until the budget is spent and return the fastest.
 
     Args:
-        start: Starts the engine with so many threads.
-        thread_counts: Ascending, at least one; on a GPU only the first is tried.
+        start: Starts the engine with a number of threads.
+        thread_counts: Ascending, at least one; on a GPU only the largest is tried.
         batches: Ascending, at least one.
-        budget_s: Seconds after which no further pair is begun; one pair is always measured.
+        budget_s: Seconds after which no further pair is started; one pair is always measured.
         clock: Seconds, for tests.
     """
-    begun = clock()
+    started_at = clock()
     best: tuple[Engine, Settings] | None = None
     for threads in reversed(thread_counts):
         engine = start(threads)
         for batch in batches:
-            if best is not None and clock() - begun >= budget_s:
+            if best is not None and clock() - started_at >= budget_s:
                 return best
             rate = _rate(engine, batch, clock)
             if best is None or rate > MARGIN * best[1].rate:
@@ -121,7 +121,7 @@ def measure(
 
 
 def _rate(engine: Engine, batch: int, clock: Callable[[], float]) -> float:
-    """Images a second at one batch size, the better of two runs after one that warms up."""
+    """Return images per second at one batch size: the better of two runs after a warm-up run."""
     inputs = _inputs(engine.manifest, batch)
 
     def run(_: int) -> None:
@@ -129,10 +129,10 @@ def _rate(engine: Engine, batch: int, clock: Callable[[], float]) -> float:
 
     shortest = float("inf")
     with ThreadPoolExecutor(engine.calls) as calls:
-        for turn in range(1 + _TIMED_RUNS):
+        for run_index in range(1 + _TIMED_RUNS):
             before = clock()
             list(calls.map(run, range(engine.calls)))
-            if turn:
+            if run_index:
                 shortest = min(shortest, clock() - before)
     return batch * engine.calls / max(shortest, 1e-9)
 

@@ -217,7 +217,7 @@ def test_a_folder_in_use_is_never_written_into(place: Path) -> None:
 @pytest.mark.parametrize("role", ["sampler", "classifier"])
 def test_another_role_is_refused(place: Path, role: str) -> None:
     (place / "generator.onnx").write_bytes(sealed(role, "onnx"))
-    with pytest.raises(ArtifactError, match=f"is a {role}, a generator is needed"):
+    with pytest.raises(ArtifactError, match=f"is a {role}, but a generator is needed"):
         run(place)
 
 

@@ -189,7 +189,7 @@ def test_an_earlier_file_that_is_damaged_is_left_out_and_told(tmp_path: Path) ->
     assert "generator" not in (tmp_path / "SHA256SUMS").read_text()
     assert (tmp_path / "generator.onnx").read_bytes() == b"not ours"
     (warning,) = [event for event in events if isinstance(event, Warned)]
-    assert "left out of SHA256SUMS" in warning.message
+    assert "not listed in SHA256SUMS" in warning.message
 
 
 @pytest.mark.parametrize("failing", ["SHA256SUMS", "manifest.json", "sampler.onnx"])
@@ -213,7 +213,7 @@ def test_a_full_disk_leaves_the_earlier_export_whole(
 
 def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="cannot make"):
+    with pytest.raises(StorageError, match="cannot create"):
         write(tmp_path / "file" / "artifacts", sampler_case())
 
 

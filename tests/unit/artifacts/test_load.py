@@ -140,13 +140,13 @@ def test_one_format_under_the_name_of_the_other_is_refused(tmp_path: Path) -> No
 
 
 def test_paths_that_are_no_artifact_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there is no file"):
+    with pytest.raises(UsageError, match="does not exist; write one"):
         read_artifact(tmp_path / "absent.onnx")
     (tmp_path / "folder.onnx").mkdir()
     with pytest.raises(ArtifactError, match="is a folder"):
         read_artifact(tmp_path / "folder.onnx")
     os.mkfifo(tmp_path / "pipe.onnx")
-    with pytest.raises(ArtifactError, match="is no file"):
+    with pytest.raises(ArtifactError, match="is not a regular file"):
         read_artifact(tmp_path / "pipe.onnx")
     (tmp_path / "weights.pt").write_bytes(b"PK")
     with pytest.raises(ArtifactError, match=r"give a \.onnx or \.ts file"):
@@ -182,7 +182,7 @@ def test_a_sealed_file_that_the_runtime_refuses_is_an_artifact_error() -> None:
 
     manifest = sampler_case().spec.manifest.to_json().encode()
     data = seal.seal(with_metadata(b"\x08\x0a", KEY, manifest), "onnx")
-    with pytest.raises(ArtifactError, match="is whole, but onnxruntime"):
+    with pytest.raises(ArtifactError, match="is intact, but onnxruntime"):
         load_engine_bytes(data, format="onnx", device="cpu")
 
 

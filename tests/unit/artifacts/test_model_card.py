@@ -13,7 +13,7 @@ def test_the_card_states_what_the_manifest_says() -> None:
     card = model_card({"sampler.onnx": manifest})
     assert "# Artifacts of `dgaal`, round 3" in card
     assert "Labeled images: 88" in card
-    assert "did not learn from: 91.7 %" in card
+    assert "on held-out images: 91.7 %" in card
     assert "`cat`, `dog`, `owl`, `[/b]`" in card
     assert "`" + "ab" * 32 + "`" in card
     assert "| `sampler.onnx` | `score` | 7 | 1.2e-06 |" in card
