@@ -1,6 +1,6 @@
 """Read an artifact's bytes once and check them before any runtime is imported.
 
-Engines are started from these bytes, never from a path: the checked bytes are the ones that run, and
+Engines are started from these bytes, never from a path: the checked bytes are those that run, and
 no other file that the model may refer to is opened.
 """
 

@@ -143,9 +143,9 @@ def _quantize(
 ) -> bytes:
     """Quantize all convolutions, or fewer if the ranking then differs less from float32.
 
-    The exceptions are convolutions with output maps of a few pixels, the last ones of VAAL's encoder
-    and of the deeper task models: no later layer averages their rounding errors. ``exact`` already
-    has them as matrix products, which take little time in float32.
+    The exceptions are convolutions with output maps of a few pixels, the last ones of VAAL's
+    encoder and of the deeper task models: no later layer averages their rounding errors. ``exact``
+    already has them as matrix products, which take little time in float32.
     """
     name = spec.manifest.inputs[0].name
     expected = _scores(_engine(embed(exact, spec.manifest, "onnx"), device), seen)
