@@ -20,47 +20,53 @@ from dgaal_cli.escaping import show
 from dgaal_cli.version import __version__
 
 COMMANDS = {
-    "demo": ("dgaal_cli.commands.demo:demo", "Run the whole loop, unattended, on embedded digits."),
-    "init": ("dgaal_cli.commands.init:init", "Make a workspace around a pool of images."),
-    "train": ("dgaal_cli.commands.train:train", "Train the next round on the labels of now."),
+    "demo": (
+        "dgaal_cli.commands.demo:demo",
+        "Run the whole loop on built-in digits, without a person.",
+    ),
+    "init": ("dgaal_cli.commands.init:init", "Create a workspace for a pool of images."),
+    "train": ("dgaal_cli.commands.train:train", "Train the next round on the current labels."),
     "query": ("dgaal_cli.commands.query:query", "Choose the next images to label."),
     "label": ("dgaal_cli.commands.label:label", "Label the open query in the terminal."),
     "export": (
         "dgaal_cli.commands.export:export",
-        "Write sampler, generator and classifier files.",
+        "Export sampler, generator and classifier files.",
     ),
     "score": ("dgaal_cli.commands.score:score", "Score images offline with an exported sampler."),
-    "generate": ("dgaal_cli.commands.generate:generate", "Draw images with an exported generator."),
-    "labels": ("dgaal_cli.commands.labels:app", "Export and import labels; their history."),
+    "generate": (
+        "dgaal_cli.commands.generate:generate",
+        "Synthesize images with an exported generator.",
+    ),
+    "labels": ("dgaal_cli.commands.labels:app", "Export, import and review labels."),
     "simulate": (
         "dgaal_cli.commands.simulate:simulate",
-        "Compare methods: is it better than random?",
+        "Compare methods on labeled images.",
     ),
-    "report": ("dgaal_cli.commands.report:report", "Draw curves, queries and health as a page."),
-    "status": ("dgaal_cli.commands.status:status", "Show where the workspace stands."),
-    "doctor": ("dgaal_cli.commands.doctor:doctor", "Show versions, devices and what is missing."),
+    "report": ("dgaal_cli.commands.report:report", "Plot curves, queries and health on one page."),
+    "status": ("dgaal_cli.commands.status:status", "Show the state of the workspace."),
+    "doctor": ("dgaal_cli.commands.doctor:doctor", "Check versions, devices and packages."),
 }
-"""Name to ``module:object`` and help line; a module is imported only when its command runs."""
+"""Command name to ``module:object`` and help line; modules are imported on use."""
 
 
 class LazyGroup(TyperGroup):
-    """Lists commands without importing them: ``dgaal --help`` costs no torch and no Textual."""
+    """Lists commands without importing them: ``dgaal --help`` loads neither torch nor Textual."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return names in the order of the loop."""
+        """Return the command names in the order of use."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return a stand-in that knows its help line; ``resolve_command`` loads the real one."""
+        """Return a placeholder with the help line; ``resolve_command`` loads the command."""
         if cmd_name not in COMMANDS:
             return None
         return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1])
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Import the command that is about to run."""
-        name, stand_in, rest = super().resolve_command(ctx, args)
-        if stand_in is None or name is None:
-            return name, stand_in, rest
+        """Import the command to run."""
+        name, placeholder, rest = super().resolve_command(ctx, args)
+        if placeholder is None or name is None:
+            return name, placeholder, rest
         return name, _load(name), rest
 
 
@@ -86,8 +92,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(is_asked: bool) -> None:  # noqa: FBT001 - Typer calls it so
-    if is_asked:
+def _print_version(is_requested: bool) -> None:  # noqa: FBT001 - Typer's signature
+    if is_requested:
         print(f"dgaal {__version__}")
         raise typer.Exit
 
@@ -96,19 +102,25 @@ def _print_version(is_asked: bool) -> None:  # noqa: FBT001 - Typer calls it so
 def _globals(
     ctx: typer.Context,
     directory: Annotated[
-        Path | None, typer.Option("-C", metavar="DIR", help="Work in this workspace.")
+        Path | None, typer.Option("-C", metavar="DIR", help="Workspace to use.")
     ] = None,
     as_json: Annotated[  # noqa: FBT002
         bool, typer.Option("--json", help="Print the result as one JSON document.")
     ] = False,
     is_quiet: Annotated[  # noqa: FBT002
-        bool, typer.Option("-q", "--quiet", help="No narration and no progress.")
+        bool, typer.Option("-q", "--quiet", help="Print no messages and no progress.")
     ] = False,
     verbose: Annotated[
-        int, typer.Option("-v", "--verbose", count=True, help="Say more; -vv shows tracebacks.")
+        int,
+        typer.Option(
+            "-v", "--verbose", count=True, help="Print more details; -vv shows tracebacks."
+        ),
     ] = 0,
     version: Annotated[  # noqa: ARG001, FBT002
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Version.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """Adversarial active learning for images, from the terminal."""
@@ -122,22 +134,22 @@ def _globals(
 
 
 def main() -> None:
-    """Run the command line and end the process with its exit code."""
-    # OpenMP's threads, torch's, spin while they wait; on a busy host that keeps the awaited thread
-    # from running. Read when torch is loaded, inherited by every process that starts from here.
+    """Run the command line and exit with its exit code."""
+    # The OpenMP threads of torch spin while they wait, which slows a busy host. torch reads this
+    # when it is loaded; child processes inherit it.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Imports make objects by the hundred thousand, none of them garbage; looking for some while
-    # they are made, and once more at the end, takes a fifth of what a short command takes.
+    # Imports create hundreds of thousands of objects, none of them garbage. Collecting during the
+    # imports and at exit takes a fifth of the time of a short command.
     gc.set_threshold(100_000, 20, 50)
-    atexit.register(_leave_garbage)
+    atexit.register(_skip_final_collection)
     arguments = _globals_first(sys.argv[1:])
     is_traced = arguments.count("-v") > 1 or "-vv" in arguments
     try:
         app(args=arguments, prog_name="dgaal")
     except DgaalError as error:
-        _fail(_told(str(error), error), error.exit_code, is_traced=is_traced)
+        _fail(_with_notes(str(error), error), error.exit_code, is_traced=is_traced)
     except KeyboardInterrupt:
-        _fail("stopped; everything saved so far stays saved", 128 + signal.SIGINT, is_traced=False)
+        _fail("interrupted; everything saved so far is kept", 128 + signal.SIGINT, is_traced=False)
     except BrokenPipeError:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -151,8 +163,8 @@ def main() -> None:
         if error.errno not in _STORAGE_ERRORS:
             _bug(error, is_traced=is_traced)
         text = f"cannot read or write{where}: {error.strerror}"
-        _fail(_told(text, error), 8, is_traced=is_traced)
-    except Exception as error:  # noqa: BLE001 - the last wall before the user
+        _fail(_with_notes(text, error), 8, is_traced=is_traced)
+    except Exception as error:  # noqa: BLE001 - report it as a bug
         _bug(error, is_traced=is_traced)
 
 
@@ -167,8 +179,8 @@ _STORAGE_ERRORS = (
 )
 
 
-def _leave_garbage() -> None:
-    # What PyTorch brings along reports on stderr each object of its own that nobody collected.
+def _skip_final_collection() -> None:
+    # With torch loaded, a dependency of torch reports each uncollected object on stderr.
     if "torch" not in sys.modules:
         gc.freeze()
 
@@ -178,7 +190,7 @@ _GLOBAL_FLAGS = ("--json", "-q", "--quiet", "-v", "-vv", "--verbose")
 
 
 def _globals_first(arguments: list[str]) -> list[str]:
-    """Let global options stand after the command too, as users of git's cousins type them."""
+    """Move global options in front of the command; they are accepted after it too."""
     own: list[str] = []
     rest: list[str] = []
     left = list(arguments)
@@ -196,8 +208,8 @@ def _globals_first(arguments: list[str]) -> list[str]:
     return own + rest
 
 
-def _told(text: str, error: BaseException) -> str:
-    """Add what was noted while the error was on its way, such as what was saved."""
+def _with_notes(text: str, error: BaseException) -> str:
+    """Append the notes of the error, such as what was saved."""
     return "; ".join([text, *getattr(error, "__notes__", [])])
 
 

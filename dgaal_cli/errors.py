@@ -1,34 +1,34 @@
-"""Every error that a user can meet, each with its exit code.
+"""All errors reported to users, each with its exit code.
 
-A message is one or two sentences: what was asked, what is true, what to do. Names from outside
-go through ``harmless.show`` before they enter a message.
+A message is one or two sentences: what failed, why, and what to do. Names from outside
+go through ``escaping.show`` before they enter a message.
 """
 
 from typing import ClassVar
 
 
 class DgaalError(Exception):
-    """Root of the errors that end a command with one clear sentence instead of a traceback."""
+    """Base class of errors that end a command with a message instead of a traceback."""
 
     exit_code: ClassVar[int] = 1
 
 
 class UsageError(DgaalError):
-    """Wrong usage, config or input data."""
+    """Invalid usage, configuration or input data."""
 
     exit_code = 2
 
 
 class ConfigError(UsageError):
-    """A config key, value or file that dgaal does not understand."""
+    """An invalid configuration key, value or file."""
 
 
 class InputDataError(UsageError):
-    """A pool, manifest or label file that cannot be used as asked."""
+    """A pool, manifest or label file that cannot be used as requested."""
 
 
 class MissingExtraError(UsageError):
-    """A command needs packages that this install lacks."""
+    """A command needs packages that are not installed."""
 
     def __init__(self, command: str, extra: str, missing: str) -> None:
         super().__init__(
@@ -38,7 +38,7 @@ class MissingExtraError(UsageError):
 
 
 class DamagedError(DgaalError):
-    """An artifact, checkpoint or workspace that is damaged, or of another kind or version."""
+    """An artifact, checkpoint or workspace is damaged, or has another kind or version."""
 
     exit_code = 4
 
@@ -48,11 +48,11 @@ class ArtifactError(DamagedError):
 
 
 class CheckpointError(DamagedError):
-    """A training state that cannot be continued from."""
+    """A training state that cannot be resumed."""
 
 
 class WorkspaceError(DamagedError):
-    """A workspace that this version cannot work on."""
+    """A workspace that this version cannot use."""
 
 
 class CheckFailedError(DgaalError):
@@ -62,19 +62,19 @@ class CheckFailedError(DgaalError):
 
 
 class BusyError(DgaalError):
-    """Another process holds what this one needs; trying again later helps."""
+    """Another process holds a required lock; try again later."""
 
     exit_code = 6
 
 
 class TrustError(DgaalError):
-    """Refused for lack of trust: foreign TorchScript, an open network door."""
+    """Refused for security: untrusted TorchScript, a network address open to others."""
 
     exit_code = 7
 
 
 class StorageError(DgaalError):
-    """Cannot read or write: disk full, permission."""
+    """Cannot read or write: disk full, no permission."""
 
     exit_code = 8
 

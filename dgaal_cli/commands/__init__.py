@@ -1,1 +1,1 @@
-"""One verb per file: parse, call a workflow, render. Heavy imports stay inside the functions."""
+"""One command per file: parse, call ``api``, print. Heavy imports are inside the functions."""

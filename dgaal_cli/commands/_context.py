@@ -1,4 +1,4 @@
-"""What every command is given: where to work, and how to speak."""
+"""The context of every command: global options, workspace, configuration and output."""
 
 import json
 import sys
@@ -24,41 +24,43 @@ class Context:
     quiet: bool
     verbose: int
     at_end: Callable[[Callable[[], None]], object]
-    """Takes what to call when the command ends, even by an error, before that is told."""
+    """Register a function that is called when the command ends, before an error is printed."""
 
     @property
     def base(self) -> Path:
-        """Folder that relative paths of the command line are relative to."""
+        """Base folder of relative paths on the command line."""
         return Path.cwd()
 
     @property
     def dgaal(self) -> str:
-        """How the user would call dgaal for the same workspace again."""
+        """Command prefix that calls dgaal for the same workspace."""
         return "dgaal" if self.directory is None else f"dgaal -C {show(str(self.directory))}"
 
     def workspace(self) -> Workspace:
-        """Find the workspace: the one named with ``-C``, else as git finds its repository."""
+        """Find the workspace: the one given by ``-C``, else the current folder or a parent."""
         if self.directory is not None:
             return find_workspace(self.directory, is_named=True)
         return find_workspace(Path.cwd())
 
     def config(self, assignments: Iterable[str] = ()) -> "Config":
         """Read the workspace's configuration and merge ``--set`` values over it."""
-        from dgaal_cli.methods.configuration import configuration  # a third of the start of --help
+        from dgaal_cli.methods.configuration import (
+            configuration,
+        )  # slow: a third of the time of --help
 
         return configuration(self.workspace(), *assignments)
 
     def note(self, text: str) -> None:
-        """Tell the user something on stderr; silent with ``-q``."""
+        """Print a message on stderr; silent with ``-q``."""
         if not self.quiet:
             print(text, file=sys.stderr)
 
     def print_json(self, document: object) -> None:
-        """Print the one JSON document of ``--json`` on stdout."""
-        print(json.dumps(document, indent=1, default=_plain))
+        """Print the JSON document of ``--json`` on stdout."""
+        print(json.dumps(document, indent=1, default=_to_json))
 
     def listener(self) -> "Emit":
-        """Return a listener that draws progress on stderr; silent with ``-q``."""
+        """Return an event listener that shows progress on stderr; silent with ``-q``."""
         if self.quiet:
             from dgaal_cli.events import ignore
 
@@ -70,7 +72,7 @@ class Context:
         return progress
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, bytes):

@@ -1,4 +1,4 @@
-"""Turns the absence of an optional package into the line that installs it."""
+"""Report a missing optional package with the command that installs it."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -8,10 +8,10 @@ from dgaal_cli.errors import MissingExtraError
 
 @contextmanager
 def needing(extra: str, *, command: str) -> Generator[None]:
-    """Import what ``command`` needs inside the block.
+    """Context for the optional imports of ``command``.
 
     Raises:
-        MissingExtraError: A package outside dgaal is missing; the message names the extra.
+        MissingExtraError: A third-party package is missing; the message names the extra.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Progress on stderr: a live line in a terminal, a plain line now and then elsewhere."""
+"""Progress on stderr: a live line in a terminal, otherwise a plain line every 30 seconds."""
 
 import sys
 import time
@@ -25,20 +25,20 @@ PLAIN_INTERVAL_S = 30.0
 
 
 class Progress:
-    """Listens to events and keeps one line up to date."""
+    """Event listener that shows progress in one line."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
         self._bars: Bars | None = None
         self._task = TaskID(0)
-        self._title, self._said_at = "", time.perf_counter()
+        self._title, self._printed_at = "", time.perf_counter()
         self._is_live = sys.stderr.isatty() and self._console.is_terminal
 
     def __call__(self, event: AnyEvent) -> None:
         """Show an event."""
         match event:
             case RoundStarted():
-                self._say(_round_line(event))
+                self._print(_round_line(event))
             case PhaseStarted():
                 self._begin(event)
             case StepDone():
@@ -46,7 +46,7 @@ class Progress:
             case RoundTrained():
                 self.close()
             case Warned():
-                self._say(f"[yellow]note:[/] {escape(show(event.message))}")
+                self._print(f"[yellow]note:[/] {escape(show(event.message))}")
             case QueryChosen() | ArtifactWritten():
                 pass  # the command prints these as its result
             case ScoreProgress():
@@ -54,13 +54,13 @@ class Progress:
             case _:
                 pass
 
-    def _say(self, markup: str) -> None:
+    def _print(self, markup: str) -> None:
         (self._bars.console if self._bars else self._console).print(markup, soft_wrap=True)
 
     def _begin(self, event: PhaseStarted) -> None:
         title = f"{event.position}/{event.count} {event.title}"
         if not self._is_live:
-            self._title, self._said_at = title, time.perf_counter()
+            self._title, self._printed_at = title, time.perf_counter()
             return
         self.close()
         self._bars = Bars(
@@ -77,7 +77,7 @@ class Progress:
         losses = "  ".join(f"{name} {value:.3g}" for name, value in event.losses.items())
         note = f"{event.rate:.0f}/s, {_duration(event.left_s)} left in the round  {losses}"
         if self._bars is None:
-            self._say_now_and_then(f"{self._title}, {event.step}/{event.steps}  {note}")
+            self._print_periodically(f"{self._title}, {event.step}/{event.steps}  {note}")
         else:
             self._bars.update(self._task, completed=event.step, note=note)
             if event.step == event.steps:
@@ -85,7 +85,7 @@ class Progress:
 
     def _count(self, event: ScoreProgress) -> None:
         if not self._is_live:
-            self._say_now_and_then(_images(event))
+            self._print_periodically(_images(event))
             return
         if self._bars is None:
             self._bars = Bars(
@@ -97,15 +97,15 @@ class Progress:
             )
             self._bars.start()
             self._task = self._bars.add_task("scoring", total=None, note="")
-        # The total may come later than the first images: files are counted meanwhile.
+        # The total is known later than the first images: files are still being counted.
         self._bars.update(self._task, completed=event.done, total=event.total, note=_images(event))
         if event.total is not None and event.done >= event.total:
             self.close()
 
-    def _say_now_and_then(self, text: str) -> None:
-        if time.perf_counter() - self._said_at >= PLAIN_INTERVAL_S:
-            self._said_at = time.perf_counter()
-            self._say(text)
+    def _print_periodically(self, text: str) -> None:
+        if time.perf_counter() - self._printed_at >= PLAIN_INTERVAL_S:
+            self._printed_at = time.perf_counter()
+            self._print(text)
 
     def close(self) -> None:
         """Remove the live line and show the cursor again."""
@@ -115,22 +115,22 @@ class Progress:
 
 
 def _images(event: ScoreProgress) -> str:
-    """Say how many images are scored, how fast, and how long the others will take."""
-    of = left = ""
+    """Return the number of scored images, the rate and the remaining time as text."""
+    total = left = ""
     if event.total is not None:
-        of = f" of {event.total:,}"
+        total = f" of {event.total:,}"
         if event.rate > 0:
             left = f", {_duration((event.total - event.done) / event.rate)} left"
     bad = f", {event.unreadable:,} unreadable" if event.unreadable else ""
-    return f"{event.done:,}{of} images  {event.rate:,.0f} images/s{left}{bad}"
+    return f"{event.done:,}{total} images  {event.rate:,.0f} images/s{left}{bad}"
 
 
 def _round_line(event: RoundStarted) -> str:
-    going_on = f", going on {event.resumed_at}" if event.resumed_at else ""
-    drawn = f" ({event.drawn_labels} more of drawn images)" if event.drawn_labels else ""
+    resumed = f", resumed at {event.resumed_at}" if event.resumed_at else ""
+    synthetic = f" ({event.drawn_labels} more of synthetic images)" if event.drawn_labels else ""
     return (
-        f"round {event.round}: {event.method} on {event.labels} labels{drawn} and {event.pool} "
-        f"images, {event.device}{going_on}"
+        f"round {event.round}: {event.method} on {event.labels} labels{synthetic} and {event.pool} "
+        f"images, {event.device}{resumed}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, each written once."""
+"""Options shared by several commands."""
 
 from typing import Annotated
 
@@ -7,17 +7,17 @@ import typer
 Device = Annotated[
     str, typer.Option(help="Processor: auto, cpu, cuda or cuda:N.", metavar="DEVICE")
 ]
-"""Of commands that run exported files: no engine of theirs runs on mps, unlike training."""
-Seed = Annotated[int | None, typer.Option(help="Source of all randomness.", min=0)]
+"""For commands that run exported files: their engines do not support mps, unlike training."""
+Seed = Annotated[int | None, typer.Option(help="Random seed.", min=0)]
 Assignments = Annotated[
     list[str],
-    typer.Option("--set", help="Lay key.path=value over dgaal.toml; may be repeated."),
+    typer.Option("--set", help="Override a key of dgaal.toml: key.path=value; may be repeated."),
 ]
 Events = Annotated[
-    bool, typer.Option("--events", help="Print progress as one JSON line an event on stdout.")
+    bool, typer.Option("--events", help="Print each progress event as one JSON line on stdout.")
 ]
 
 
 def assignments(pairs: dict[str, object | None], extra: list[str]) -> list[str]:
-    """Turn daily options into assignments, then append what ``--set`` gave; None was not given."""
+    """Convert options to ``key=value`` and append those of ``--set``; None means not given."""
     return [f"{key}={value}" for key, value in pairs.items() if value is not None] + extra

@@ -12,10 +12,12 @@ from dgaal_cli.escaping import show
 
 def demo(
     ctx: typer.Context,
-    directory: Annotated[Path, typer.Argument(help="Folder of the demo.")] = Path("dgaal-demo"),
-    seed: Annotated[int, typer.Option(help="Of first labels and training.", min=0)] = 0,
+    directory: Annotated[Path, typer.Argument(help="Folder to create.")] = Path("dgaal-demo"),
+    seed: Annotated[
+        int, typer.Option(help="Random seed of the first labels and of training.", min=0)
+    ] = 0,
 ) -> None:
-    """Run the whole loop, unattended, on embedded digits, beside random at the same labels."""
+    """Run the whole loop without a person on built-in digits, compared with random selection."""
     context: Context = ctx.obj
     with needing("train", command="dgaal demo"):
         from dgaal_cli.api.demo import demo as run
@@ -33,9 +35,9 @@ def demo(
         )
         return
     if result.was_complete:
-        context.note("this demo has run before; its results again:")
+        context.note("this demo is already complete; its results:")
     print(f"accuracy on {result.test_images} test images (one seed: a demo, not evidence)")
-    print("dgaal's model learns from the unlabeled images too, random's from its labels alone")
+    print("dgaal's model also trains on the unlabeled images, random's only on its labels")
     print("labels   dgaal  random")
     for row in result.rows:
         print(f"{row.labels:>6}  {row.dgaal:>6.1%}  {row.random:>6.1%}")

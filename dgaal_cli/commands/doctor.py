@@ -12,7 +12,7 @@ MARKS = {"ok": "ok     ", "missing": "missing", "old": "too old", "risk": "at ri
 
 
 def doctor(ctx: typer.Context) -> None:
-    """Show versions, devices and what is missing, with the command that installs it."""
+    """Check versions, devices and packages; print the command that installs what is missing."""
     from dgaal_cli.api.doctor import doctor as examine
 
     context: Context = ctx.obj
@@ -36,6 +36,6 @@ def doctor(ctx: typer.Context) -> None:
         print(f"{MARKS[finding.level]}  {finding.name:<{width}}  {show(finding.found)}")
     remedies = list(dict.fromkeys(f.remedy for f in findings if f.remedy))
     if remedies:
-        print("\nto mend this:")
+        print("\nto fix this:")
         for remedy in remedies:
             print(f"  {show(remedy)}")

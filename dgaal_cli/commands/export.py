@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dgaal_cli.api.export import ExportResult
     from dgaal_cli.artifacts.folder import WrittenArtifact
 
-DEPRECATION = "TorchScript still runs, but PyTorch deprecates it since 2.11; prefer the .onnx files"
+DEPRECATION = "TorchScript still runs, but PyTorch deprecates it since 2.11; prefer .onnx files"
 
 
 def export(
@@ -27,11 +27,12 @@ def export(
         bool, typer.Option("--int8", help="Also write an ONNX sampler with int8 convolutions.")
     ] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder; else the workspace's artifacts.")
+        Path | None,
+        typer.Option("--output", "-o", help="Output folder; default: the workspace's artifacts."),
     ] = None,
     device: Device = "auto",
 ) -> None:
-    """Write sampler, generator and classifier of the last trained round, each proven first."""
+    """Export sampler, generator and classifier of the last trained round; verify each first."""
     context: Context = ctx.obj
     workspace = context.workspace()
     config = context.config()
@@ -39,7 +40,7 @@ def export(
         from dgaal_cli.api.export import export as run
 
     chosen = {"onnx": onnx, "torchscript": torchscript}
-    formats = [name for name, is_asked in chosen.items() if is_asked] or list(chosen)
+    formats = [name for name, is_requested in chosen.items() if is_requested] or list(chosen)
     result = run(
         workspace,
         config,

@@ -25,29 +25,32 @@ def generate(
         Path, typer.Option("--output", "-o", help="New folder for the images.", metavar="DIR")
     ],
     artifact: Annotated[
-        Path | None, typer.Option("--artifact", "-a", help="An exported generator, .onnx or .ts.")
+        Path | None, typer.Option("--artifact", "-a", help="Exported generator: .onnx or .ts.")
     ] = None,
-    count: Annotated[int, typer.Option("--count", "-n", help="Images to draw.", min=1)] = 24,
+    count: Annotated[int, typer.Option("--count", "-n", help="Number of images.", min=1)] = 24,
     parents: Annotated[
         str | None,
         typer.Option(
-            help="Images to redraw: a SOURCE, or - for names on stdin; else the workspace's pool."
+            help="Parent images: a SOURCE, or - for file names on stdin; default: the pool."
         ),
     ] = None,
     noise: Annotated[
         float | None,
         typer.Option(
-            help="Redrawing: half width of the random factor around 1 a channel gets, else 0.05. "
-            "From the latent prior: its standard deviation, else 1."
+            help="With parents: half width of the random factor around 1 of each channel, default "
+            "0.05. Without: standard deviation of the latent noise, default 1."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Chooses parents and noise.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of parents and noise.", min=0)] = 0,
     device: Device = "auto",
     trust_torchscript: Annotated[
-        bool, typer.Option("--trust-torchscript", help="Run foreign TorchScript, which is code.")
+        bool,
+        typer.Option(
+            "--trust-torchscript", help="Run TorchScript files of others; they can run any code."
+        ),
     ] = False,
 ) -> None:
-    """Draw images with an exported generator: from parents, whose class they keep, or its prior."""
+    """Synthesize images with an exported generator: copies of parent images, or from noise."""
     from dgaal_cli import interruption
     from dgaal_cli.api.generate import GenerateOptions, default_generator, redraws
     from dgaal_cli.api.generate import generate as run
@@ -59,7 +62,7 @@ def generate(
     if workspace is not None:
         artifact = artifact or default_generator(workspace.artifacts_path)
     if artifact is None:
-        raise UsageError("name a generator with -a")
+        raise UsageError("give a generator with -a")
     if parents is None and workspace is not None and redraws(artifact):
         parents, base = context.config().pool.source, workspace.root
     source: str | Source | None = parents

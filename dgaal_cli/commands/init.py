@@ -21,35 +21,40 @@ def init(
         ),
     ] = "",
     test: Annotated[
-        str, typer.Option(help="Labeled images that only measure accuracy, same forms as --pool.")
+        str,
+        typer.Option(help="Labeled images used only to measure accuracy; same forms as --pool."),
     ] = "",
     classes: Annotated[str, typer.Option(help="Class names, comma-separated.")] = "",
     classes_from: Annotated[
-        Path | None, typer.Option(help="File with one class name a line.")
+        Path | None, typer.Option(help="File with one class name per line.")
     ] = None,
     method: Annotated[
-        str, typer.Option(help=f"How images are chosen: {', '.join(METHODS)}.")
+        str, typer.Option(help=f"Method that chooses images: {', '.join(METHODS)}.")
     ] = "dgaal",
     preset: Annotated[
         str,
         typer.Option(
             help="Sizes and schedules: tiny, small, cifar10-paper, cifar10-fast, imagenette; "
-            "else tiny for gray pools and small for color."
+            "default: tiny for gray pools, small for color."
         ),
     ] = "",
-    seed: Annotated[int, typer.Option(help="Source of all randomness.", min=0)] = 0,
-    query_size: Annotated[int, typer.Option(help="Labels asked a round.", min=1)] = 24,
-    budget: Annotated[int, typer.Option(help="Labels allowed in all; 0 sets no limit.", min=0)] = 0,
-    name: Annotated[str, typer.Option(help="What the terminal shows.")] = "",
+    seed: Annotated[int, typer.Option(help="Random seed.", min=0)] = 0,
+    query_size: Annotated[int, typer.Option(help="Images asked per round.", min=1)] = 24,
+    budget: Annotated[
+        int, typer.Option(help="Total number of labels allowed; 0 = no limit.", min=0)
+    ] = 0,
+    name: Annotated[str, typer.Option(help="Workspace name shown in the terminal.")] = "",
     labels_from_source: Annotated[
-        bool, typer.Option("--labels-from-source", help="Import the labels that the pool carries.")
+        bool, typer.Option("--labels-from-source", help="Import the labels that SOURCE contains.")
     ] = False,
     accepts_network_folder: Annotated[
         bool,
-        typer.Option("--i-know", help="Allow a network file system, for one person on one host."),
+        typer.Option(
+            "--i-know", help="Allow a network file system; only for one person on one host."
+        ),
     ] = False,
 ) -> None:
-    """Make a workspace around a pool of images."""
+    """Create a workspace for a pool of images."""
     from dgaal_cli import interruption
     from dgaal_cli.api.init import InitRequest
     from dgaal_cli.api.init import init as make
@@ -57,7 +62,7 @@ def init(
     context: Context = ctx.obj
     if not pool:
         raise UsageError(
-            "init needs the images: dgaal init DIR --pool SOURCE "
+            "init needs images: dgaal init DIR --pool SOURCE "
             "(a folder, a manifest, an .npz, an archive, builtin:digits)"
         )
     request = InitRequest(
@@ -91,12 +96,12 @@ def init(
     if context.json:
         context.print_json(document)
     else:
-        _tell(context, document, offered=result.offered, note=result.note)
+        _print_result(context, document, offered=result.offered, note=result.note)
     if result.unreadable:
         raise typer.Exit(3)
 
 
-def _tell(context: Context, document: dict[str, Any], *, offered: int, note: str) -> None:
+def _print_result(context: Context, document: dict[str, Any], *, offered: int, note: str) -> None:
     root = show(str(document["workspace"]))
     print(
         f"workspace {root}: {document['images']} images, {document['labels']} labels, "
@@ -104,7 +109,7 @@ def _tell(context: Context, document: dict[str, Any], *, offered: int, note: str
     )
     if document["duplicates"]:
         context.note(
-            f"{document['duplicates']} files repeat the bytes of others; each is asked once"
+            f"{document['duplicates']} files are byte-identical to others; each image is asked once"
         )
     unreadable: list[dict[str, str]] = document["unreadable"]
     for entry in unreadable[:5]:
@@ -115,11 +120,11 @@ def _tell(context: Context, document: dict[str, Any], *, offered: int, note: str
         context.note(note)
     if offered:
         context.note(
-            f"the source carries labels of {offered} images; they were not read into the workspace "
-            "(--labels-from-source takes them)"
+            f"the source has labels of {offered} images; they were not imported "
+            "(--labels-from-source imports them)"
         )
     if not document["classes"]:
-        context.note("no classes yet: add them while labeling with the key 'a', or in 'init'")
+        context.note("no classes yet: add them with the key 'a' while labeling, or with 'init'")
     context.note(f"next: dgaal -C {root} train")
 
 
@@ -131,10 +136,12 @@ def _class_names(classes: str, classes_from: Path | None) -> list[str]:
     try:
         lines = classes_from.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise InputDataError(f"{show(str(classes_from))} is no UTF-8 text") from error
+        raise InputDataError(f"{show(str(classes_from))} is not UTF-8 text") from error
     except OSError as error:
         raise StorageError(f"cannot read {show(str(classes_from))}: {error.strerror}") from error
     names = [line.strip() for line in lines if line.strip()]
     if not names:
-        raise InputDataError(f"{show(str(classes_from))} names no class; write one name a line")
+        raise InputDataError(
+            f"{show(str(classes_from))} contains no class; write one name per line"
+        )
     return names

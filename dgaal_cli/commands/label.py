@@ -18,25 +18,27 @@ def label(
     ctx: typer.Context,
     *,
     annotator: Annotated[
-        str, typer.Option(help="Who answers; the operating system's user if not given.")
+        str, typer.Option(help="Annotator name; default: the operating system's user.")
     ] = "",
     images: Annotated[
         str,
         typer.Option(
-            help="auto, half, half5 (slow lines), half256, kitty, gray or ascii.", metavar="MODE"
+            help="auto, half, half5 (slow connections), half256, kitty, gray or ascii.",
+            metavar="MODE",
         ),
     ] = "auto",
     plain: Annotated[
-        bool, typer.Option("--plain", help="Line by line, for screen readers and pipes.")
+        bool,
+        typer.Option("--plain", help="Ask and answer line by line, for screen readers and pipes."),
     ] = False,
     review: Annotated[
-        bool, typer.Option("--review", help="Begin with the answers given so far.")
+        bool, typer.Option("--review", help="Start with the review of the previous answers.")
     ] = False,
     serve: Annotated[
         bool, typer.Option("--serve", help="Show the terminal in a browser on this machine.")
     ] = False,
     port: Annotated[
-        int, typer.Option(help="Port of --serve; 0 takes a free one.", min=0, max=65535)
+        int, typer.Option(help="Port of --serve; 0 = any free port.", min=0, max=65535)
     ] = 8321,
 ) -> None:
     """Label the open query in the terminal, or run the next round."""
@@ -45,12 +47,12 @@ def label(
 
     context: Context = ctx.obj
     if images not in _IMAGES:
-        raise UsageError(f"--images takes one of {', '.join(_IMAGES)}")
+        raise UsageError(f"--images must be one of {', '.join(_IMAGES)}")
     if serve:
         if images == "kitty":
-            raise UsageError("a browser shows no kitty images; leave --images to --serve")
+            raise UsageError("a browser cannot show kitty images; omit --images with --serve")
         if plain:
-            raise UsageError("--serve shows the screen, --plain asks by lines; take one of them")
+            raise UsageError("--serve shows the screen, --plain asks line by line; use one of them")
         _serve(context, annotator=annotator, images=images, port=port, is_review_first=review)
         return
     is_plain = plain or os.environ.get("TERM", "").lower() in ("dumb", "unknown")
@@ -61,13 +63,13 @@ def label(
         )
     workspace, config = context.workspace(), context.config()
     name = annotator or default_annotator()
-    # The two front ends do not know each other; this string is where one starts the other.
-    front: Any = import_module("dgaal_cli.tui.start")
+    # Imported by name: the command line and the terminal interface do not depend on each other.
+    terminal: Any = import_module("dgaal_cli.tui.start")
     with open_session(workspace, config, annotator=name) as opener:
         if is_plain:
-            code = front.start_plain(opener)
+            code = terminal.start_plain(opener)
         else:
-            code = front.start_screen(
+            code = terminal.start_screen(
                 opener, workspace, config, images=images, is_review_first=review
             )
     raise typer.Exit(code)
@@ -76,7 +78,7 @@ def label(
 def _serve(
     context: Context, *, annotator: str, images: str, port: int, is_review_first: bool
 ) -> None:
-    """Serve this very command to a browser; each tab is one process."""
+    """Serve this command to a browser; each tab is one process."""
     from dgaal_cli.labeling.annotators import check_annotator, default_annotator
 
     root = context.workspace().root
@@ -90,16 +92,16 @@ def _serve(
 
     def announce(address: str, port: int) -> None:
         print(address, flush=True)
-        context.note("open it on this machine; to open it on yours, run there first:")
+        context.note("open it on this machine; to open it on your own, first run there:")
         context.note(f"  ssh -L {port}:127.0.0.1:{port} THIS-HOST")
-        context.note(f"whoever has the address labels as {name}; Ctrl-C ends it")
+        context.note(f"anyone with the address can label as {name}; Ctrl-C stops the server")
 
     server.serve(argv, port=port, announce=announce)
 
 
 def _is_terminal() -> bool:
-    """Textual reads standard input and draws on standard error; standard output may be a file."""
+    """Textual reads stdin and draws on stderr; stdout may be a file."""
     if os.environ.get("TEXTUAL_DRIVER", "").endswith(":WebDriver"):
-        return True  # a tab of --serve: keys and screen come through pipes
+        return True  # a tab of --serve: keys and screen use pipes
     streams = (sys.__stdin__, sys.__stderr__)
     return all(stream is not None and stream.isatty() for stream in streams)

@@ -1,4 +1,4 @@
-"""``dgaal labels``: labels out and in, their history, and the care of the store."""
+"""``dgaal labels``: export and import, history, classes, disputes, and store maintenance."""
 
 import dataclasses
 import getpass
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="labels",
-    help="Labels out and in, their history, and the care of the store.",
+    help="Export and import labels, their history, classes, disputes, and store maintenance.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -32,26 +32,26 @@ def export_command(
     ctx: typer.Context,
     format: Annotated[  # noqa: A002
         FormatName | None,
-        typer.Option("--format", "-f", help="Else told by the suffix of -o; jsonl on stdout."),
+        typer.Option("--format", "-f", help="Default: by the suffix of -o; jsonl on stdout."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File, or a new folder; else stdout.")
+        Path | None, typer.Option("--output", "-o", help="File or new folder; default: stdout.")
     ] = None,
     link: Annotated[
         Literal["symlink", "hardlink", "copy"],
-        typer.Option(help="How folder formats show the pool's images."),
+        typer.Option(help="How folder formats refer to the pool's images."),
     ] = "symlink",
     include_synthetic: Annotated[
-        bool, typer.Option("--include-synthetic", help="Generated images too.")
+        bool, typer.Option("--include-synthetic", help="Include synthetic images.")
     ] = False,
 ) -> None:
-    """Write the labels; jsonl is lossless, the other formats hold one label an image."""
+    """Export the labels; jsonl is lossless, the other formats have one label per image."""
     from dgaal_cli.api.labels import export_labels
     from dgaal_cli.store.exchange.registry import guess_format
 
     context: Context = ctx.obj
     if output is None and context.json:
-        raise UsageError("--json reports what was written; give the labels a file with -o")
+        raise UsageError("--json prints a report on stdout; write the labels to a file with -o")
     name = format or ("jsonl" if output is None else guess_format(output))
     result = export_labels(
         context.workspace(),
@@ -66,7 +66,7 @@ def export_command(
         return
     where = "stdout" if result.path is None else show(str(result.path))
     left = (
-        f"; {result.left_out:,} of synthetic images left out (--include-synthetic)"
+        f"; {result.left_out:,} of synthetic images omitted (--include-synthetic)"
         if result.left_out
         else ""
     )
@@ -78,19 +78,19 @@ def import_command(
     ctx: typer.Context,
     path: Annotated[Path, typer.Argument(help="File or folder to read.")],
     format: Annotated[  # noqa: A002
-        FormatName | None, typer.Option("--format", "-f", help="Else told by the suffix.")
+        FormatName | None, typer.Option("--format", "-f", help="Default: by the suffix.")
     ] = None,
     annotator: Annotated[
-        str | None, typer.Option(help="Whose labels they are where the file does not say.")
+        str | None, typer.Option(help="Annotator of labels without one in the file.")
     ] = None,
     add_classes: Annotated[
-        bool, typer.Option("--add-classes", help="Make classes of unknown names.")
+        bool, typer.Option("--add-classes", help="Add classes with unknown names.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, change nothing.")
+        bool, typer.Option("--dry-run", help="Check the file without changing anything.")
     ] = False,
 ) -> None:
-    """Take over labels: all in one transaction, or none and a message that names the line."""
+    """Import labels: all in one transaction, or none and an error that names the line."""
     from dgaal_cli.api.labels import import_labels
 
     context: Context = ctx.obj
@@ -117,11 +117,13 @@ def import_command(
 @app.command("log")
 def log_command(
     ctx: typer.Context,
-    count: Annotated[int, typer.Option("--count", "-n", help="Newest events.", min=1)] = 20,
-    is_all: Annotated[bool, typer.Option("--all", help="The whole history.")] = False,
-    annotator: Annotated[str | None, typer.Option(help="Only this person's.")] = None,
+    count: Annotated[
+        int, typer.Option("--count", "-n", help="Number of newest events.", min=1)
+    ] = 20,
+    is_all: Annotated[bool, typer.Option("--all", help="Show the whole history.")] = False,
+    annotator: Annotated[str | None, typer.Option(help="Only events of this annotator.")] = None,
 ) -> None:
-    """Show what was answered, undone and imported, newest first."""
+    """Show answers, undos and imports, newest first."""
     from dgaal_cli.api.labels import label_log
 
     context: Context = ctx.obj
@@ -135,7 +137,7 @@ def log_command(
 
 @app.command("stats")
 def stats_command(ctx: typer.Context) -> None:
-    """Count labels by class, person and provenance."""
+    """Count labels by class, annotator and provenance."""
     from dgaal_cli.api.labels import label_stats
 
     context: Context = ctx.obj
@@ -158,7 +160,7 @@ def stats_command(ctx: typer.Context) -> None:
         for name, number in rows:
             print(f"{title:<11} {number:>7,}  {show(name)}")
     if stats.median_ms is not None:
-        print(f"median time of an answer: {stats.median_ms / 1000:.1f} s")
+        print(f"median time per answer: {stats.median_ms / 1000:.1f} s")
 
 
 @app.command("classes")
@@ -167,24 +169,25 @@ def classes_command(
     add: Annotated[str | None, typer.Option(metavar="NAME", help="Append a class.")] = None,
     rename: Annotated[
         tuple[str, str] | None,
-        typer.Option(metavar="OLD NEW", help="Give a class another name; its labels stay."),
+        typer.Option(metavar="OLD NEW", help="Rename a class; its labels stay."),
     ] = None,
     order: Annotated[
-        str | None, typer.Option(metavar="A,B,...", help="Put these first, in this order.")
+        str | None,
+        typer.Option(metavar="A,B,...", help="Move these classes to the front, in this order."),
     ] = None,
     remove: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Take a class without labels off the list.")
+        str | None, typer.Option(metavar="NAME", help="Remove a class that has no labels.")
     ] = None,
 ) -> None:
-    """List the classes, or change the list; all but --rename ask for 'dgaal train' before a query.
+    """List or change the classes; except after --rename, run 'dgaal train' before the next query.
 
-    A class is told by a hidden number, so its labels stay with it under any name and in any place.
+    A class is identified by a hidden number: its labels stay when it is renamed or moved.
     """
     from dgaal_cli.labeling import class_list
 
     context: Context = ctx.obj
     if sum(option is not None for option in (add, rename, order, remove)) > 1:
-        raise UsageError("give one of --add, --rename, --order and --remove at a time")
+        raise UsageError("use only one of --add, --rename, --order and --remove")
     workspace = context.workspace()
     if add is not None:
         found = class_list.add_class(workspace, add)
@@ -206,7 +209,7 @@ def classes_command(
 
 @app.command("disputes")
 def disputes_command(ctx: typer.Context) -> None:
-    """List images that people answered differently, with who said what and what counts so far."""
+    """List images with different answers: each annotator's answer and the current label."""
     from dgaal_cli.labeling.disputes import disputes
 
     context: Context = ctx.obj
@@ -216,23 +219,25 @@ def disputes_command(ctx: typer.Context) -> None:
         context.print_json([{**d, "sample_id": spell(d["sample_id"])} for d in documents])
         return
     for dispute in found:
-        said = "; ".join(f"{show(who)}: {_class(name)}" for who, name in dispute.answers)
-        print(f"{spell(dispute.sample_id)}  {said}  (counts: {_class(dispute.stands)})")
+        answers = "; ".join(f"{show(who)}: {_class(name)}" for who, name in dispute.answers)
+        print(f"{spell(dispute.sample_id)}  {answers}  (counts: {_class(dispute.stands)})")
     context.note(
         f"{len(found):,} disputed"
-        + (f"; settle one with {context.dgaal} labels adjudicate IMAGE CLASS" if found else "")
+        + (f"; decide one with {context.dgaal} labels adjudicate IMAGE CLASS" if found else "")
     )
 
 
 @app.command("adjudicate")
 def adjudicate_command(
     ctx: typer.Context,
-    image: Annotated[str, typer.Argument(help="As 'dgaal labels disputes' names it.")],
-    class_name: Annotated[str, typer.Argument(metavar="CLASS", help="What it shows.")],
-    annotator: Annotated[str | None, typer.Option(help="Who decides.")] = None,
-    note: Annotated[str, typer.Option(help="Why, for the history.")] = "",
+    image: Annotated[str, typer.Argument(help="Image, as listed by 'dgaal labels disputes'.")],
+    class_name: Annotated[str, typer.Argument(metavar="CLASS", help="Class to assign.")],
+    annotator: Annotated[
+        str | None, typer.Option(help="Reviewer name; default: the operating system's user.")
+    ] = None,
+    note: Annotated[str, typer.Option(help="Reason, stored in the history.")] = "",
 ) -> None:
-    """Give an image the class that counts, whatever others answered; their answers stay."""
+    """Set the final class of an image; the answers of all annotators are kept."""
     from dgaal_cli.labeling.annotators import default_annotator
     from dgaal_cli.labeling.disputes import adjudicate
 
@@ -243,22 +248,27 @@ def adjudicate_command(
         document = dataclasses.asdict(result)
         context.print_json({**document, "sample_id": spell(result.sample_id)})
         return
-    print(f"{spell(result.sample_id)} is {show(result.class_name)}, says {show(result.annotator)}")
-    context.note(f"{result.left:,} disputed images are left")
+    print(
+        f"{spell(result.sample_id)} is {show(result.class_name)}, "
+        f"decided by {show(result.annotator)}"
+    )
+    context.note(f"{result.left:,} disputed images left")
 
 
 @app.command("check")
 def check_command(
     ctx: typer.Context,
     mend: Annotated[
-        bool, typer.Option("--mend", help="Recompute the present state from the history.")
+        bool, typer.Option("--mend", help="Recompute the current labels from the history.")
     ] = False,
     i_know: Annotated[
         bool,
-        typer.Option("--i-know", help="Allow a network file system, for one person on one host."),
+        typer.Option(
+            "--i-know", help="Allow a network file system; only for one person on one host."
+        ),
     ] = False,
 ) -> None:
-    """Examine the store: pages, references, and whether the history explains the present state."""
+    """Check the store: pages, references, and that the current labels match the history."""
     from dgaal_cli.api.labels import check
 
     context: Context = ctx.obj
@@ -268,16 +278,16 @@ def check_command(
     if result.problems:
         raise WorkspaceError(
             f"the label store has problems: {'; '.join(result.problems)}. "
-            "Run 'dgaal labels check --mend', or 'dgaal labels restore' for a backup"
+            "Run 'dgaal labels check --mend', or 'dgaal labels restore' to use a backup"
         )
     if not context.json:
-        mended = f", {result.mended:,} rows mended" if result.mended else ""
-        print(f"sound: {result.events:,} events, {len(result.backups)} backups{mended}")
+        repaired = f", {result.mended:,} rows repaired" if result.mended else ""
+        print(f"no problems: {result.events:,} events, {len(result.backups)} backups{repaired}")
 
 
 @app.command("backup")
 def backup_command(ctx: typer.Context) -> None:
-    """Write a verified copy of the store and print where it lies; the newest five are kept."""
+    """Write a verified copy of the store and print its path; the newest five are kept."""
     from dgaal_cli.api.labels import backup
 
     context: Context = ctx.obj
@@ -292,10 +302,10 @@ def backup_command(ctx: typer.Context) -> None:
 def restore_command(
     ctx: typer.Context,
     copy: Annotated[
-        Path | None, typer.Argument(help="Which backup; else the newest sound one.")
+        Path | None, typer.Argument(help="Backup to use; default: the newest valid one.")
     ] = None,
 ) -> None:
-    """Put a backup in the place of the store, which is set aside, never deleted."""
+    """Replace the store by a backup; the old store is renamed, never deleted."""
     from dgaal_cli.api.labels import restore
 
     context: Context = ctx.obj
@@ -305,7 +315,7 @@ def restore_command(
         return
     print(f"restored {result.events:,} events from {show(str(result.backup))}")
     if result.set_aside is not None:
-        context.note(f"the store that was there is now {show(str(result.set_aside))}")
+        context.note(f"the previous store is now {show(str(result.set_aside))}")
 
 
 def _user() -> str:
@@ -327,10 +337,10 @@ def _event(logged: "LoggedEvent") -> dict[str, Any]:
 
 def _line(logged: "LoggedEvent") -> str:
     event = logged.event
-    what = event.kind + (f" {show(logged.text)}" if logged.text else "")
+    action = event.kind + (f" {show(logged.text)}" if logged.text else "")
     if event.refers_to is not None:
-        what += f" of #{event.refers_to}"
+        action += f" of #{event.refers_to}"
     late = "" if event.is_counted else "  (late, not counted)"
     moment = event.at[:19].replace("T", " ")
     who = show(event.annotator)
-    return f"#{event.event_id:<6} {moment}  {who}  {what}  {show(event.sample_id)}{late}"
+    return f"#{event.event_id:<6} {moment}  {who}  {action}  {show(event.sample_id)}{late}"

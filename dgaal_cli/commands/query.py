@@ -19,16 +19,18 @@ LISTED = 10
 def query(
     ctx: typer.Context,
     count: Annotated[
-        int | None, typer.Option("--query-size", "-n", help="Pool images to ask.", min=1)
+        int | None, typer.Option("--query-size", "-n", help="Number of pool images to ask.", min=1)
     ] = None,
     synthetic: Annotated[
-        int, typer.Option(help="Images to synthesize near the boundary and ask too.", min=0)
+        int, typer.Option(help="Number of images to synthesize near the boundary and ask.", min=0)
     ] = 0,
-    device: Annotated[str | None, typer.Option(help="Processor to rank on.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Processor: auto, cpu, cuda, cuda:N or mps.")
+    ] = None,
     extra: Assignments = [],  # noqa: B006
     prints_events: Events = False,
 ) -> None:
-    """Choose the next images to label, by the last trained round."""
+    """Choose the next images to label with the last trained round."""
     context: Context = ctx.obj
     workspace = context.workspace()
     config = context.config(assignments({"device": device}, extra))

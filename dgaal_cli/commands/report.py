@@ -13,13 +13,13 @@ from dgaal_cli.escaping import show
 def report(
     ctx: typer.Context,
     simulation: Annotated[
-        Path | None, typer.Argument(help="Folder of a simulation; else the workspace is drawn.")
+        Path | None, typer.Argument(help="Folder of a simulation; default: the workspace.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder for page and pictures.")
+        Path | None, typer.Option("-o", "--output", help="Folder for page and figures.")
     ] = None,
 ) -> None:
-    """Draw curves, confusion, queries and sampler health: PNG files and one HTML page."""
+    """Plot curves, confusion, queries and sampler health: PNG files and one HTML page."""
     context: Context = ctx.obj
     if simulation is None:
         workspace, config = context.workspace(), context.config()
@@ -44,4 +44,4 @@ def report(
     print(show(str(result.page)))
     for note in result.notes:
         context.note(f"note: {show(note)}")
-    context.note(f"{len(result.pictures)} pictures beside it; open the page in any browser")
+    context.note(f"{len(result.pictures)} figures next to it; open the page in any browser")

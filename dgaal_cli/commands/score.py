@@ -23,54 +23,59 @@ EXIT_UNREADABLE = 3
 def score(
     ctx: typer.Context,
     source: Annotated[
-        str | None, typer.Argument(help="Images to score: a SOURCE, or - for names on stdin.")
+        str | None, typer.Argument(help="Images to score: a SOURCE, or - for file names on stdin.")
     ] = None,
     artifact: Annotated[
-        Path | None, typer.Option("--artifact", "-a", help="An exported sampler, .onnx or .ts.")
+        Path | None, typer.Option("--artifact", "-a", help="Exported sampler: .onnx or .ts.")
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Table: .csv, .jsonl or .parquet; else CSV on stdout."),
+        typer.Option(
+            "--output", "-o", help="Table: .csv, .jsonl or .parquet; default: CSV on stdout."
+        ),
     ] = None,
     top: Annotated[
-        int | None, typer.Option(help="Keep only so many of the best, and unreadable ones.", min=1)
+        int | None,
+        typer.Option(help="Keep only this many best images, and unreadable ones.", min=1),
     ] = None,
     diverse: Annotated[
         bool,
         typer.Option(
-            "--diverse", help="Spread --top over the best, so that near-duplicates do not crowd in."
+            "--diverse", help="Choose the images of --top to differ, without near-duplicates."
         ),
     ] = False,
     engine: Annotated[
-        Literal["onnx", "torchscript"] | None, typer.Option(help="Format to run.")
+        Literal["onnx", "torchscript"] | None, typer.Option(help="Format of the sampler to run.")
     ] = None,
     device: Device = "auto",
-    threads: Annotated[int, typer.Option(help="CPU threads of the engine; 0: all.", min=0)] = 0,
-    workers: Annotated[int, typer.Option(help="Processes that decode; 0: one a CPU.", min=0)] = 0,
-    batch: Annotated[int, typer.Option(help="Images the engine sees at once; 0: 64.", min=0)] = 0,
+    threads: Annotated[int, typer.Option(help="CPU threads of the engine; 0 = all.", min=0)] = 0,
+    workers: Annotated[int, typer.Option(help="Decoding processes; 0 = one per CPU.", min=0)] = 0,
+    batch: Annotated[int, typer.Option(help="Images per batch; 0 = 64.", min=0)] = 0,
     tune: Annotated[
         bool,
         typer.Option(
-            "--tune", help="Measure the best --threads and --batch first, for half a second."
+            "--tune", help="First measure the best --threads and --batch for half a second."
         ),
     ] = False,
     reduced_jpeg: Annotated[
         bool,
         typer.Option(
             "--reduced-jpeg",
-            help="Decode large JPEG at a fraction of their size: faster, but pixels change by a "
-            "third of a level of 255 on average, by 10 at most, and scores change with them.",
+            help="Decode large JPEG files at reduced size: faster, but pixels change by 0.3 of 255 "
+            "on average and by at most 10, so scores change too.",
         ),
     ] = False,
     files_from: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Read file names, one a line or NUL; - for stdin."),
+        typer.Option(
+            metavar="FILE", help="Read file names, separated by newlines or NUL; - for stdin."
+        ),
     ] = None,
     download: Annotated[
-        bool, typer.Option("--download", help="Fetch a torchvision set that is missing.")
+        bool, typer.Option("--download", help="Download a missing torchvision data set.")
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where a stopped run with the same -o was.")
+        bool, typer.Option("--resume", help="Resume an interrupted run with the same -o.")
     ] = False,
     features: Annotated[
         Path | None,
@@ -79,16 +84,19 @@ def score(
     contact_sheet: Annotated[
         int,
         typer.Option(
-            help="Also draw this many of the best into a PNG with the table's name, replacing an "
-            "earlier sheet."
+            help="Also write this many best images to a PNG with the table's name; replaces an "
+            "existing sheet."
         ),
     ] = 0,
     trust_torchscript: Annotated[
-        bool, typer.Option("--trust-torchscript", help="Run foreign TorchScript, which is code.")
+        bool,
+        typer.Option(
+            "--trust-torchscript", help="Run TorchScript files of others; they can run any code."
+        ),
     ] = False,
 ) -> None:
     """Score images offline with an exported sampler; higher score = ask first."""
-    if source is not None and Path(source).is_dir():  # they start while the rest is imported
+    if source is not None and Path(source).is_dir():  # workers start during the imports
         ctx.call_on_close(end_ahead)
         start_ahead(worker_count(workers))
     from dgaal_cli import interruption
@@ -102,7 +110,7 @@ def score(
     elif workspace is not None:
         artifact = default_artifact(workspace, engine)
     else:
-        raise UsageError("name an exported sampler with -a")
+        raise UsageError("give an exported sampler with -a")
     options = ScoreOptions(
         top=top,
         diverse=diverse,
@@ -132,7 +140,7 @@ def score(
 
 
 def _workspace(context: Context, *, is_needed: bool) -> Workspace | None:
-    """Find the workspace whose sampler is meant, or which vouches for the one that was named."""
+    """Find the workspace of the default sampler, or the one that trusts the given sampler."""
     try:
         return context.workspace()
     except UsageError:
@@ -147,13 +155,13 @@ def _check_engine(artifact: Path, engine: str | None) -> None:
     if engine is not None and artifact.suffix.lower() != SUFFIXES[engine]:
         raise UsageError(
             f"--engine {engine} runs a {SUFFIXES[engine]} file, not {show(str(artifact))}; "
-            "leave --engine out, or name the other file"
+            "omit --engine, or give the other file"
         )
 
 
 def _source(context: Context, source: str | None, files_from: str | None) -> "str | Source":
     if source is not None and files_from is not None:
-        raise UsageError("a SOURCE and --files-from were given; give one of them")
+        raise UsageError("give a SOURCE or --files-from, not both")
     if source == "-":
         source, files_from = None, "-"
     if files_from is not None:
@@ -161,7 +169,7 @@ def _source(context: Context, source: str | None, files_from: str | None) -> "st
 
         return open_list(files_from, base=context.base)
     if source is None:
-        raise UsageError("name the images to score: a SOURCE, or --files-from FILE")
+        raise UsageError("give the images to score: a SOURCE or --files-from FILE")
     return source
 
 
@@ -170,7 +178,7 @@ def _report(context: Context, result: "ScoreResult") -> None:
         context.print_json(_document(result))
     sys.stdout.flush()
     where = f", table in {show(str(result.output))}" if result.output else ""
-    kept = f" ({result.resumed:,} kept from the stopped run)" if result.resumed else ""
+    kept = f" ({result.resumed:,} kept from the interrupted run)" if result.resumed else ""
     context.note(
         f"scored {result.scored:,} images{kept} in {result.seconds:.1f} s "
         f"({result.rate:,.0f} images/s on {result.device or 'no device'}, "

@@ -22,76 +22,105 @@ MAX_SEEDS = 10_000
 
 def simulate(
     ctx: typer.Context,
-    source: Annotated[str, typer.Argument(help="Labeled images to choose from.")] = "",
-    preset: Annotated[str, typer.Option(help="Repeat a published experiment.")] = "",
+    source: Annotated[str, typer.Argument(help="Labeled images to choose from: a SOURCE.")] = "",
+    preset: Annotated[
+        str, typer.Option(help="Repeat a published experiment; see --list-presets.")
+    ] = "",
     lists_presets: Annotated[
-        bool, typer.Option("--list-presets", help="List the experiments and what they follow.")
+        bool, typer.Option("--list-presets", help="List the published experiments.")
     ] = False,
     data: Annotated[
         Path | None, typer.Option(help="Folder of the preset's data files.", metavar="DIR")
     ] = None,
     test: Annotated[
-        str | None, typer.Option(help="Labeled images to measure on; else a part of the pool.")
+        str | None,
+        typer.Option(help="Labeled images to measure accuracy on; default: a part of the pool."),
     ] = None,
     test_share: Annotated[
-        float | None, typer.Option(help="That part: above 0, below 1.", min=0.0, max=1.0)
+        float | None,
+        typer.Option(
+            help="Fraction of the pool held out for testing: above 0, below 1.", min=0.0, max=1.0
+        ),
     ] = None,
     methods: Annotated[
         str | None,
-        typer.Option(help="Such as random,margin,dgaal[generation.share=0;coevolve.folds=2]."),
+        typer.Option(
+            help="Methods, such as random,margin,dgaal[generation.share=0;coevolve.folds=2]."
+        ),
     ] = None,
-    seeds: Annotated[str | None, typer.Option(help="How many, or which: 5 or 0,1,7.")] = None,
-    rounds: Annotated[int | None, typer.Option(help="Queries asked.")] = None,
-    initial: Annotated[int | None, typer.Option(help="Labels before the first query.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Number of seeds, or a list: 5 or 0,1,7.")
+    ] = None,
+    rounds: Annotated[int | None, typer.Option(help="Number of query rounds.")] = None,
+    initial: Annotated[
+        int | None, typer.Option(help="Number of labels before the first query.")
+    ] = None,
     query_size: Annotated[
-        int | None, typer.Option("--query-size", "-n", help="Labels asked a round.")
+        int | None, typer.Option("--query-size", "-n", help="Images asked per round.")
     ] = None,
-    pool_size: Annotated[int | None, typer.Option(help="Random images that take part.")] = None,
-    test_size: Annotated[int | None, typer.Option(help="Random test images that count.")] = None,
-    image_size: Annotated[int | None, typer.Option(help="Side seen: 8, 16, 32 or 64.")] = None,
-    classes: Annotated[str | None, typer.Option(help="Only these classes take part: a,b.")] = None,
+    pool_size: Annotated[
+        int | None, typer.Option(help="Use only this many random pool images.")
+    ] = None,
+    test_size: Annotated[
+        int | None, typer.Option(help="Use only this many random test images.")
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Image side in pixels: 8, 16, 32 or 64.")
+    ] = None,
+    classes: Annotated[str | None, typer.Option(help="Use only these classes: a,b.")] = None,
     absent_classes: Annotated[
-        str | None, typer.Option(help="Classes that the first labels leave out: a,b.")
+        str | None, typer.Option(help="Classes without first labels: a,b.")
     ] = None,
     absent_count: Annotated[
-        int | None, typer.Option(help="So many more, drawn by the seed.", min=0)
+        int | None,
+        typer.Option(help="More classes without first labels, chosen by the seed.", min=0),
     ] = None,
     imbalance: Annotated[
-        str | None, typer.Option(help="Rare classes: cat=0.1,dog=0.5 or random:3=0.1.")
+        str | None,
+        typer.Option(help="Fraction of a class to keep: cat=0.1,dog=0.5 or random:3=0.1."),
     ] = None,
     noise: Annotated[
         str | None,
-        typer.Option(help="uniform:0.2, within:0.2:MAP.json or recorded:KEY:LABELS.npz."),
+        typer.Option(
+            help="Label noise: uniform:0.2, within:0.2:MAP.json or recorded:KEY:LABELS.npz."
+        ),
     ] = None,
     oracle_confidence: Annotated[
         float | None,
-        typer.Option(help="Below it the model oracle cannot name a drawing.", min=0.0, max=1.0),
+        typer.Option(
+            help="Min confidence for the model oracle to label a synthetic image.", min=0.0, max=1.0
+        ),
     ] = None,
     is_balanced: Annotated[
-        bool, typer.Option("--balanced-start", help="As many first labels of each class.")
+        bool, typer.Option("--balanced-start", help="Same number of first labels for each class.")
     ] = False,
     measures_full: Annotated[
-        bool, typer.Option("--full-data", help="Measure T on all labels of the pool too.")
+        bool,
+        typer.Option(
+            "--full-data", help="Also measure the task model trained on all labels of the pool."
+        ),
     ] = False,
     measures_guesses: Annotated[
-        bool, typer.Option("--guesses", help="Count the keys that guesses save.")
+        bool, typer.Option("--guesses", help="Count the key presses that guesses save.")
     ] = False,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
-    extra: Assignments = [],  # noqa: B006 - Typer's way to say "may be repeated"
+    device: Annotated[
+        str | None, typer.Option(help="Processor: auto, cpu, cuda, cuda:N or mps.")
+    ] = None,
+    extra: Assignments = [],  # noqa: B006 - Typer: may be repeated
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder of the records.", metavar="DIR")
+        Path, typer.Option("-o", "--output", help="Folder of the results.", metavar="DIR")
     ] = Path("dgaal-simulation"),
-    jobs: Annotated[int, typer.Option(help="Processes, one thread each.", min=1)] = 1,
+    jobs: Annotated[int, typer.Option(help="Parallel processes, one thread each.", min=1)] = 1,
 ) -> None:
-    """Answer "is it better than random?": methods x seeds with an oracle from known labels.
+    """Compare methods, each with several seeds, with known labels as the oracle.
 
-    A run that was stopped goes on where it was; more seeds and methods may join later.
+    An interrupted run resumes; seeds and methods can be added later.
     """
     context: Context = ctx.obj
     if lists_presets:
         _list_presets(context)
         return
-    begun = _begin(source, preset, context.base / (data or Path()))
+    base_plan = _base_plan(source, preset, context.base / (data or Path()))
     changes: dict[str, Any] = {
         "test": test,
         "test_share": test_share,
@@ -112,7 +141,9 @@ def simulate(
         "full_data": True if measures_full else None,
         "guesses": True if measures_guesses else None,
     }
-    plan = _changed(begun, changes, methods, [*extra, *([f"device={device}"] if device else [])])
+    plan = _changed(
+        base_plan, changes, methods, [*extra, *([f"device={device}"] if device else [])]
+    )
     with needing("train", command="dgaal simulate"):
         from dgaal_cli.api.simulate import document, text
         from dgaal_cli.api.simulate import simulate as run
@@ -128,7 +159,7 @@ def simulate(
         context.print_json(document(result))
         return
     print(text(result))
-    context.note(f"\nrecords in {show(str(result.folder))}; draw them with:")
+    context.note(f"\nresults in {show(str(result.folder))}; plot them with:")
     context.note(f"  dgaal report {show(shlex.quote(str(output)))}")
 
 
@@ -145,7 +176,7 @@ def _list_presets(context: Context) -> None:
         print(f"{plan.preset}\n    {plan.follows}")
 
 
-def _begin(source: str, preset: str, data: Path) -> "Plan":
+def _base_plan(source: str, preset: str, data: Path) -> "Plan":
     import msgspec
 
     from dgaal_cli.simulation.plan import Plan, parse_methods
@@ -153,7 +184,7 @@ def _begin(source: str, preset: str, data: Path) -> "Plan":
 
     if not source and not preset:
         raise UsageError(
-            "name the labeled images, or a preset: dgaal simulate builtin:digits#train "
+            "give labeled images or a preset: dgaal simulate builtin:digits#train "
             "--test builtin:digits#test, or dgaal simulate --list-presets"
         )
     plan = load_preset(preset, data=data) if preset else Plan(arms=parse_methods(DEFAULT_METHODS))
@@ -184,9 +215,9 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 def _seeds(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdecimal() and len(part) < 20 for part in parts):
-        raise UsageError(f"--seeds {show(text)!r} is not understood; write 5 or 0,1,7")
+        raise UsageError(f"--seeds {show(text)!r} is not valid; write 5 or 0,1,7")
     if len(parts) > 1:
         return tuple(map(int, parts))
     if int(parts[0]) > MAX_SEEDS:
-        raise UsageError(f"--seeds is {parts[0]}; at most {MAX_SEEDS} seeds can take part")
+        raise UsageError(f"--seeds is {parts[0]}; the maximum is {MAX_SEEDS}")
     return tuple(range(int(parts[0])))

@@ -16,7 +16,7 @@ _SINCE_INIT = {"missing": "its file is gone", "changed": "its file was replaced"
 
 
 def status(ctx: typer.Context) -> None:
-    """Show where the workspace stands and what comes next."""
+    """Show the state of the workspace and the next command."""
     from dgaal_cli.api.status import status as read
 
     context: Context = ctx.obj
@@ -30,10 +30,10 @@ def status(ctx: typer.Context) -> None:
     budget = f" of a budget of {found.budget}" if found.budget else ""
     print(
         f"  {counts.items} images: {counts.labeled} labeled, {counts.unlabeled} unlabeled, "
-        f"{counts.cannot_tell} nobody could tell; {counts.annotations} annotations{budget}"
+        f"{counts.cannot_tell} can't tell; {counts.annotations} annotations{budget}"
     )
     if counts.synthetic:
-        print(f"  {counts.synthetic} synthesized images, {counts.synthetic_labeled} labeled")
+        print(f"  {counts.synthetic} synthetic images, {counts.synthetic_labeled} labeled")
     for record in found.classes:
         print(f"    {counts.by_class.get(record.uid, 0):>6}  {show(record.name)}")
     _print_rounds(found)
@@ -45,18 +45,18 @@ def status(ctx: typer.Context) -> None:
         print(f"  {found.state.damage}")
     if found.not_backed_up:
         print(
-            f"  the last automatic backup failed: {found.not_backed_up:,} answers are in no copy; "
-            f"'{context.dgaal} labels backup' makes one or says what is wrong"
+            f"  the last automatic backup failed: {found.not_backed_up:,} answers have no backup; "
+            f"'{context.dgaal} labels backup' creates one or reports the error"
         )
-    print(f"  {_where(found)}")
+    print(f"  {_state_line(found)}")
     print(f"next: {context.dgaal} {found.next_step}")
 
 
-def _print_some(what: str, lines: Sequence[str]) -> None:
+def _print_some(title: str, lines: Sequence[str]) -> None:
     for line in lines[:LISTED]:
-        print(f"  {what}: {line}")
+        print(f"  {title}: {line}")
     if len(lines) > LISTED:
-        print(f"  ... and {len(lines) - LISTED} more {what} (--json lists all)")
+        print(f"  ... and {len(lines) - LISTED} more {title} (--json lists all)")
 
 
 def _print_rounds(found: "Status") -> None:
@@ -70,7 +70,7 @@ def _print_rounds(found: "Status") -> None:
         print(f"  round {metrics['round']}: {metrics['labels']} labels, {measured}")
 
 
-def _where(found: "Status") -> str:
+def _state_line(found: "Status") -> str:
     state = found.state
     if state.open_query is not None:
         query = state.open_query
@@ -78,12 +78,12 @@ def _where(found: "Status") -> str:
     if found.hindrance:
         return f"training of round {state.number} was interrupted; {found.hindrance}"
     if state.is_midway:
-        return f"training of round {state.number} was interrupted and can go on"
+        return f"training of round {state.number} was interrupted and can be resumed"
     if state.step == "query":
-        return f"round {state.number} is trained and has asked nothing yet"
+        return f"round {state.number} is trained; its query is not chosen yet"
     if state.damage and state.trained is None:
         return f"round {state.number} must be trained again; no label is lost"
-    return f"round {state.number} is ready to be trained"
+    return f"round {state.number} is ready for training"
 
 
 def _document(found: "Status") -> dict[str, Any]:

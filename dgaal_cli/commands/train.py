@@ -24,47 +24,47 @@ def train(
     seed: Seed = None,
     threads: Annotated[
         int | None,
-        typer.Option(help="CPU threads; 0 takes as many as the networks gain by.", min=0),
+        typer.Option(help="CPU threads; 0 = automatic.", min=0),
     ] = None,
     precision: Annotated[
         str | None,
-        typer.Option(help="auto, fp32 or bf16; auto is bf16 on a GPU that has it, else fp32."),
+        typer.Option(help="auto, fp32 or bf16; auto is bf16 on a GPU that supports it, else fp32."),
     ] = None,
     time_budget: Annotated[
         str | None,
         typer.Option(
-            help="Finish the round within 90s, 10m or 1.5h, stops not counted, with fewer steps.",
+            help="Time limit of the round: 90s, 10m or 1.5h; pauses excluded. Uses fewer steps.",
             metavar="TIME",
         ),
     ] = None,
     is_fresh: Annotated[
-        bool, typer.Option("--fresh", help="Begin the round anew instead of going on.")
+        bool, typer.Option("--fresh", help="Restart the round instead of resuming it.")
     ] = False,
     is_resumed: Annotated[
         bool,
         typer.Option(
             "--resume",
-            help="Go on with an interrupted round as it began; an error if there is none.",
+            help="Resume an interrupted round with its options; an error if there is none.",
         ),
     ] = False,
     is_inexact_allowed: Annotated[
         bool,
         typer.Option(
             "--allow-inexact",
-            help="Go on with other threads, device, precision or versions than it began with.",
+            help="Resume with different threads, device, precision or versions.",
         ),
     ] = False,
     has_event_files: Annotated[
         bool,
-        typer.Option("--tensorboard", help="Write TensorBoard event files in the round's folder."),
+        typer.Option("--tensorboard", help="Write TensorBoard event files to the round's folder."),
     ] = False,
-    extra: Assignments = [],  # noqa: B006 - Typer's way to say "may be repeated"
+    extra: Assignments = [],  # noqa: B006 - Typer: may be repeated
     prints_events: Events = False,
 ) -> None:
-    """Train the next round on the labels of now; an interrupted one goes on where it stopped."""
+    """Train the next round on the current labels; an interrupted round is resumed."""
     context: Context = ctx.obj
     if is_fresh and is_resumed:
-        raise UsageError("--fresh and --resume contradict each other; give one")
+        raise UsageError("--fresh and --resume contradict each other; use one")
     workspace = context.workspace()
     from dgaal_cli.rounds.resume_state import laid_over, newest_terms
 
@@ -84,13 +84,13 @@ def train(
         with needing("tensorboard", command="dgaal train --tensorboard"):
             importlib.import_module("dgaal_cli.rounds.event_files")
 
-    speaks = not prints_events and is_first_process(os.environ)
-    if speaks and begun is not None:
-        began = [f"--set {shlex.quote(text)}" for text in begun.assignments]
+    is_printing = not prints_events and is_first_process(os.environ)
+    if is_printing and begun is not None:
+        resumed = [f"--set {shlex.quote(text)}" for text in begun.assignments]
         if begun.budget_s is not None and time_budget is None:
-            began.append(f"--time-budget {begun.budget_s:.12g}s")
-        if began:
-            context.note(f"as the round began: {show(' '.join(began))}")
+            resumed.append(f"--time-budget {begun.budget_s:.12g}s")
+        if resumed:
+            context.note(f"with the options of the interrupted round: {show(' '.join(resumed))}")
     result = run(
         workspace,
         config,
@@ -102,7 +102,7 @@ def train(
         is_inexact_allowed=is_inexact_allowed,
         has_event_files=has_event_files,
     )
-    if not speaks:
+    if not is_printing:
         return
     if context.json:
         context.print_json(
@@ -124,7 +124,7 @@ def train(
         measured = f"accuracy {result.accuracy:.1%} on {where}"
     print(f"round {result.round}: {result.labels} labels, {measured}, {result.seconds:.1f} s")
     if result.synthesized:
-        context.note(f"{result.synthesized} synthesized images entered the candidate pool")
+        context.note(f"{result.synthesized} synthetic images were added to the candidates")
     context.note(f"next: {context.dgaal} query")
 
 

@@ -58,7 +58,7 @@ def test_the_same_command_goes_on_after_a_process_was_killed(workspace: Path):
     again = start(workspace, "pretrain.min_steps=100000")
     assert again.stderr is not None
     lines = iter(again.stderr.readline, "")
-    assert any("going on step" in line for line in lines)
+    assert any("resumed at step" in line for line in lines)
     again.send_signal(signal.SIGTERM)
     again.communicate(timeout=120)
 

@@ -110,7 +110,7 @@ def test_a_round_goes_on_with_the_settings_of_its_command_line(workspace):
     workspace.config_path.write_text(toml)
     done = CliRunner().invoke(cli.app, [a for a in again if a != "-q"])
     assert done.exit_code == 0, done.output
-    assert "as the round began: --set pretrain.min_steps=8" in done.stderr
+    assert "with the options of the interrupted round: --set pretrain.min_steps=8" in done.stderr
     config = record(workspace)["config"]
     assert (config["classifier"]["steps"], config["query"]["size"]) == (21, 7)
 

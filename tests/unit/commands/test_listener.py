@@ -42,7 +42,7 @@ def test_labels_of_drawn_images_are_told_apart_from_those_of_the_pool() -> None:
     )
     told = "round 4: dgaal on 200 labels{} and 1297 images, cpu"
     assert _listener._round_line(began) == told.format("")
-    assert _listener._round_line(drawn) == told.format(" (12 more of drawn images)")
+    assert _listener._round_line(drawn) == told.format(" (12 more of synthetic images)")
 
 
 def test_a_command_that_fails_shows_the_cursor_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,7 +117,7 @@ def test_presets_are_listed_with_what_they_follow(run):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["simulate"], "name the labeled images, or a preset"),
+        (["simulate"], "give labeled images or a preset"),
         (["simulate", "--preset", "vaal-cifar11"], "did you mean"),
         (["simulate", "--preset", "gaal-mnist-small", "--data", "nowhere"], "mnist.npz"),
         (["simulate", "absent.npz"], "absent.npz"),

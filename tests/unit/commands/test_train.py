@@ -58,10 +58,10 @@ def test_what_the_round_began_with_is_said_and_given_to_the_workflow(calls, tmp_
     begun = Terms(watermark=1, assignments=("threads=2",), budget_s=600.0)
     monkeypatch.setattr(terms, "newest_terms", lambda _: begun)
     said = run(tmp_path, "train", "--set", "seed=3").stderr
-    assert "as the round began: --set threads=2 --time-budget 600s\n" in said
+    assert "with the options of the interrupted round: --set threads=2 --time-budget 600s\n" in said
     assert calls[0]["assignments"] == ["threads=2", "seed=3"]
     assert "--time-budget" not in run(tmp_path, "train", "--time-budget", "5m").stderr
-    assert "as the round began" not in run(tmp_path, "train", "--fresh").stderr
+    assert "options of the interrupted round" not in run(tmp_path, "train", "--fresh").stderr
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from dgaal_cli.api import score as workflow
 from dgaal_cli.api.score import ScoreOptions, ScoreResult, default_artifact, score
 from dgaal_cli.artifacts.artifact_bytes import CheckedArtifact
 from dgaal_cli.artifacts.engines.tuning import DEFAULT_BATCH, Settings, fixed_settings
-from dgaal_cli.cli import _told
+from dgaal_cli.cli import _with_notes
 from dgaal_cli.data.images import decode, resize
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import (
@@ -431,7 +431,7 @@ def test_what_a_failed_run_has_scored_is_kept_for_resume(
             patched.setattr(workflow, "table_writer", lambda _: lambda *_: full(None))
         with pytest.raises(StorageError, match="no room") as caught:
             run(pool, output)
-    assert _told("no room", caught.value) == "no room; the results so far are kept for --resume"
+    assert _with_notes("no room", caught.value) == "no room; the results so far are kept for --resume"
     assert sorted(path.name for path in pool.parent.iterdir()) == [
         ".scores.csv.dgaal-score",
         "pool",

@@ -56,7 +56,7 @@ def test_disputes_tell_who_said_what_and_what_counts(root: Path):
         "x\\u{1b}]0;\\u{7}\\xff.png  ann: cat; bob: dog; eve: dog  (counts: dog)",
         "2.png  ann: cat; bob: cannot tell; eve: cat  (counts: cat)",
     ]
-    assert "2 disputed; settle one with" in done.stderr
+    assert "2 disputed; decide one with" in done.stderr
 
 
 def test_the_last_word_counts_and_the_answers_stay(root: Path):
@@ -64,7 +64,7 @@ def test_the_last_word_counts_and_the_answers_stay(root: Path):
     name = listed[0]["sample_id"]
     done = run(root, "labels", "adjudicate", name, "cat", "--annotator", "rev", "--note", "ears")
     assert done.exit_code == 0, done.output
-    assert done.stdout == f"{name} is cat, says rev\n"
+    assert done.stdout == f"{name} is cat, decided by rev\n"
     with open_store(root / "labels.db") as store:
         assert [name_of(store, label) for label in store.labels()] == ["cat", "cat", "dog"]
         (event,) = store.latest_events(1)

@@ -127,7 +127,7 @@ def test_stats_count_classes_people_and_provenance(workspace):
 
 
 def test_check_mends_what_the_history_explains(workspace):
-    assert run(workspace, "labels", "check").stdout.startswith("sound: 1 events")
+    assert run(workspace, "labels", "check").stdout.startswith("no problems: 1 events")
     with open_store(workspace.store_path) as store, store._database.write() as connection:
         connection.execute("DELETE FROM verdict")
     with pytest.raises(WorkspaceError, match="do not follow"):
@@ -201,7 +201,7 @@ def test_synthetic_images_go_out_only_when_asked_for(workspace, tmp_path):
         store.promote_synthetic(made, 0)
     result = run(workspace, "labels", "export", "-f", "jsonl")
     assert [json.loads(line)["file_name"] for line in result.stdout.splitlines()] == ["0.png"]
-    assert "1 of synthetic images left out" in result.stderr
+    assert "1 of synthetic images omitted" in result.stderr
     target = tmp_path / "out"
     run(workspace, "labels", "export", "-f", "hf", "-o", str(target), "--include-synthetic")
     assert (target / "synthetic" / "000" / "000001.png").read_bytes() == b"drawn"
