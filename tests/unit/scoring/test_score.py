@@ -431,7 +431,9 @@ def test_what_a_failed_run_has_scored_is_kept_for_resume(
             patched.setattr(workflow, "table_writer", lambda _: lambda *_: full(None))
         with pytest.raises(StorageError, match="no room") as caught:
             run(pool, output)
-    assert _with_notes("no room", caught.value) == "no room; the results so far are kept for --resume"
+    assert (
+        _with_notes("no room", caught.value) == "no room; the results so far are kept for --resume"
+    )
     assert sorted(path.name for path in pool.parent.iterdir()) == [
         ".scores.csv.dgaal-score",
         "pool",
