@@ -1,21 +1,25 @@
 """What a method is, and what every method may use."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.encoders.base import Encoder
 from dgaal_cli.ids import Row
 from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.networks.deploy import Deployed
+from dgaal_cli.networks.pixels import denormalize
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.seeding import numpy_generator
 from dgaal_cli.training.task import LearningTask
+
+MAX_SAMPLES = 24
+"""Synthetic images of a round that are shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,23 +45,24 @@ class TaskShape:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Redrawing:
-    """Images that a method synthesized, before anyone checked them."""
+class SyntheticBatch:
+    """Images that a method synthesized, before anything checked them."""
 
     pixels: np.ndarray
     """uint8 ``(M, S, S, C)``."""
     parents: list[Row]
-    """Of each image; -1 for one that was drawn from nothing but noise."""
+    """Parent of each image; -1 for an image synthesized from noise alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn(Redrawing):
-    """Synthesized images to be asked, in this order."""
+class SyntheticQuery:
+    """Synthetic images to ask, in this order."""
 
+    images: SyntheticBatch
     scores: np.ndarray
     """float32 ``(M,)``, finite, higher = ask first."""
     reason: str
-    """Why they were drawn, in a few words."""
+    """Why the images were synthesized, in a few words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +78,7 @@ class Ranking:
     """float32 ``(U,)``, finite, higher = ask first."""
     picks: list[Row]
     """Rows to ask, first pick first; unique, all unlabeled."""
-    synthesized: Drawn | None = None
+    synthesized: SyntheticQuery | None = None
     """Images to ask besides ``picks``, which they count with; only from methods whose
     ``MethodInfo.draws_queries`` is set."""
     promoted: list[int] = field(default_factory=list[int])
@@ -107,8 +112,18 @@ class Method(Protocol):
         """Phases after this round's images were synthesized."""
         ...
 
-    def synthesize(self, data: RoundData, parents: Sequence[Row], seed: int) -> Redrawing | None:
-        """Redraw parents; None where the method has no generator."""
+    def synthesize(
+        self, data: RoundData, parents: Sequence[Row], seed: int
+    ) -> SyntheticBatch | None:
+        """Synthesize copies of parents; None if the method has no generator."""
+        ...
+
+    def sample_images(self, data: RoundData) -> SyntheticBatch | None:
+        """Synthesize at most ``MAX_SAMPLES`` images to look at, the same ones in every round.
+
+        They are copies of pool images without noise, or images of fixed latents; None if the method
+        has no generator.
+        """
         ...
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
@@ -151,6 +166,18 @@ def random_ranking(data: RoundData, count: int, seed: int, *, strategy: str) -> 
     scores = (order / max(len(rows), 1)).astype(np.float32)
     picks = select_top(scores, rows, count)
     return Ranking(rows=rows, scores=scores, picks=picks, strategy=strategy, is_random=True)
+
+
+def spread_rows(rows: np.ndarray, count: int) -> np.ndarray:
+    """Return at most ``count`` of ``rows``, evenly spread."""
+    return rows[:: max(1, -(-len(rows) // count))]
+
+
+def synthetic_batch(images: Tensor, parents: Iterable[int]) -> SyntheticBatch:
+    """Convert images ``(M, C, H, W)`` in [-1, 1] and the pool rows of their parents."""
+    return SyntheticBatch(
+        pixels=denormalize(images).cpu().numpy(), parents=[Row(int(row)) for row in parents]
+    )
 
 
 def by_identity(data: RoundData, rows: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import Row
 from dgaal_cli.methods.adversarial_encoder.pool_encoder import PoolEncoder
-from dgaal_cli.methods.base import Ranking, TaskShape, by_identity
+from dgaal_cli.methods.base import Ranking, SyntheticBatch, TaskShape, by_identity
 from dgaal_cli.methods.clustering import (
     ROWS_AT_ONCE,
     Chosen,
@@ -67,6 +67,10 @@ class CoverageMethod(TaskModelOnly):
             strategy=self.name,
             reasons=dict.fromkeys(picks, self.reason),
         )
+
+    def sample_images(self, data: RoundData) -> SyntheticBatch | None:
+        """Copies of pool images by the decoder that the encoder is trained with."""
+        return self.pool_encoder.games.sample_images(data)
 
     def choose(
         self, unlabeled: np.ndarray, labeled: np.ndarray, count: int, *, classes: int, seed: int

@@ -59,11 +59,6 @@ def held_out_for_gauges(
     return (mixed >> np.uint64(40)).astype(np.float64) / 2**24 < share
 
 
-def spread_rows(rows: np.ndarray) -> np.ndarray:
-    """Return at most ``MAX_ROWS`` of ``rows``, evenly spread."""
-    return rows[:: max(1, -(-len(rows) // MAX_ROWS))]
-
-
 def health_warnings(metrics: Mapping[str, float]) -> list[str]:
     """Say in plain words what a method's ``health`` gives reason to warn of.
 

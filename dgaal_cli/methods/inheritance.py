@@ -6,14 +6,14 @@ import numpy as np
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import Method, Redrawing
+from dgaal_cli.methods.base import Method, SyntheticBatch
 from dgaal_cli.methods.registry import METHODS
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
 
 
 def doubtful_copies(
-    method: Method, drawn: Redrawing, data: RoundData, config: Config
+    method: Method, drawn: SyntheticBatch, data: RoundData, config: Config
 ) -> np.ndarray:
     """Find copies on which T does not agree with the inherited label.
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import Redrawing, TaskShape
+from dgaal_cli.methods.base import SyntheticBatch, TaskShape
 from dgaal_cli.networks.deploy import Deployed, DeployedClassifier
 from dgaal_cli.training.classifier import classifier_phase
 from dgaal_cli.training.data import RoundData
@@ -36,8 +36,14 @@ class TaskModelOnly:
         """Nothing to adapt."""
         return []
 
-    def synthesize(self, data: RoundData, parents: Sequence[Row], seed: int) -> Redrawing | None:
+    def synthesize(
+        self, data: RoundData, parents: Sequence[Row], seed: int
+    ) -> SyntheticBatch | None:
         """There is no generator."""
+        return None
+
+    def sample_images(self, data: RoundData) -> SyntheticBatch | None:
+        """None: there is no generator."""
         return None
 
     def health(self, data: RoundData) -> dict[str, float]:

@@ -4,7 +4,7 @@ import numpy as np
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import Drawn, Method
+from dgaal_cli.methods.base import Method, SyntheticBatch, SyntheticQuery
 from dgaal_cli.methods.informativeness import boundary_closeness
 from dgaal_cli.methods.registry import method_names
 from dgaal_cli.rounds.dataset import RoundDataset
@@ -14,7 +14,9 @@ DRAWN_PER_KEPT = 4
 """Images drawn for each one kept; those nearest the boundary are."""
 
 
-def draw_at_boundary(method: Method, dataset: RoundDataset, *, count: int, seed: int) -> Drawn:
+def draw_at_boundary(
+    method: Method, dataset: RoundDataset, *, count: int, seed: int
+) -> SyntheticQuery:
     """Redraw pool images near T's boundary and keep the drawings nearest to it.
 
     None is redrawn whose label is for measuring: T could not learn from what people say of it.
@@ -38,9 +40,10 @@ def draw_at_boundary(method: Method, dataset: RoundDataset, *, count: int, seed:
         )
     scores = boundary_closeness(predict(network, drawn.pixels, data.device).probabilities)
     best = np.argsort(-scores, kind="stable")[:count]
-    return Drawn(
-        pixels=drawn.pixels[best],
-        parents=[drawn.parents[int(i)] for i in best],
+    return SyntheticQuery(
+        images=SyntheticBatch(
+            pixels=drawn.pixels[best], parents=[drawn.parents[int(i)] for i in best]
+        ),
         scores=scores[best].astype(np.float32),
         reason="synthesized at the boundary",
     )

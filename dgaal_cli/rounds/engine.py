@@ -18,7 +18,7 @@ from dgaal_cli.errors import CheckFailedError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.events import Emit, Warned, ignore
 from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import Drawn, Method, Ranking, Redrawing
+from dgaal_cli.methods.base import Method, Ranking, SyntheticBatch, SyntheticQuery
 from dgaal_cli.methods.fresh import begin_with, fresh_method, origins_of
 from dgaal_cli.methods.inheritance import doubtful_copies, parents_of_promoted
 from dgaal_cli.methods.registry import METHODS
@@ -85,7 +85,7 @@ class Workbench(Protocol):
         """Return what the last query brought."""
         ...
 
-    def add_copies(self, copies: Redrawing, is_doubtful: np.ndarray) -> None:
+    def add_copies(self, copies: SyntheticBatch, is_doubtful: np.ndarray) -> None:
         """Keep copies of labeled images with their parents' targets; doubtful ones set aside."""
         ...
 
@@ -120,13 +120,13 @@ class ChosenQuery:
     """A query before anybody is asked; nothing is stored yet."""
 
     ranking: Ranking
-    at_boundary: Drawn | None = None
+    at_boundary: SyntheticQuery | None = None
     """Images drawn near T's boundary, to be asked besides."""
     seconds: float
     """That ranking the pool took."""
 
     @property
-    def drawn(self) -> list[Drawn]:
+    def drawn(self) -> list[SyntheticQuery]:
         """All synthesized images to be asked."""
         return [each for each in (self.ranking.synthesized, self.at_boundary) if each is not None]
 
@@ -306,7 +306,7 @@ def check_ranking(ranking: Ranking, data: RoundData, count: int, *, who: str) ->
     Raises:
         CheckFailedError: It does not.
     """
-    drawn = 0 if ranking.synthesized is None else len(ranking.synthesized.pixels)
+    drawn = 0 if ranking.synthesized is None else len(ranking.synthesized.images.pixels)
     picks = set(map(int, ranking.picks))
     if (
         len(picks) < len(ranking.picks)

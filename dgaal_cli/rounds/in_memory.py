@@ -21,7 +21,7 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import UsageError
 from dgaal_cli.events import Emit, ignore
 from dgaal_cli.ids import ItemId, Row
-from dgaal_cli.methods.base import Method, Redrawing
+from dgaal_cli.methods.base import Method, SyntheticBatch
 from dgaal_cli.methods.configuration import build_configuration
 from dgaal_cli.rounds.dataset import PoolSnapshot, RoundDataset, SyntheticRecords, round_dataset
 from dgaal_cli.rounds.engine import (
@@ -180,11 +180,11 @@ class InMemoryRounds:
         data, method = self._dataset.data, self._trained()
         picks, drawn = chosen.ranking.picks, chosen.drawn
         rows = np.asarray(picks, dtype=np.int64)
-        count = sum(len(each.pixels) for each in drawn)
+        count = sum(len(each.images.pixels) for each in drawn)
         answers = self._oracle(
             AskedImages(
                 rows=np.concatenate([rows, np.full(count, -1)]),
-                pixels=np.concatenate([data.pixels[rows], *(each.pixels for each in drawn)]),
+                pixels=np.concatenate([data.pixels[rows], *(each.images.pixels for each in drawn)]),
             )
         )
         is_told = self._is_told(answers)
@@ -194,8 +194,8 @@ class InMemoryRounds:
         self.synthesized.promote(chosen.ranking.promoted)
         start = len(rows)
         for each in drawn:
-            part = slice(start, start + len(each.pixels))
-            self.synthesized.add(each, answers[part], is_told[part], is_inherited=False)
+            part = slice(start, start + len(each.images.pixels))
+            self.synthesized.add(each.images, answers[part], is_told[part], is_inherited=False)
             start = part.stop
         self._annotations += len(answers)
         self._junk = Junk(judged=count, junk=int((~theirs).sum()))
@@ -220,7 +220,7 @@ class InMemoryRounds:
         """Return what the last query brought; nothing once it is redrawn."""
         return self._last
 
-    def add_copies(self, copies: Redrawing, is_doubtful: Mask) -> None:
+    def add_copies(self, copies: SyntheticBatch, is_doubtful: Mask) -> None:
         """Keep the copies that T does not doubt."""
         inherited = self.targets[np.asarray(copies.parents, dtype=np.int64)]
         self.synthesized.add(copies, inherited, ~is_doubtful, is_inherited=True)

@@ -14,7 +14,7 @@ from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
 from dgaal_cli.events import Emit, ignore
 from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import Redrawing
+from dgaal_cli.methods.base import SyntheticBatch
 from dgaal_cli.rounds.dataset import PoolSnapshot, RoundDataset, SyntheticRecords, round_dataset
 from dgaal_cli.rounds.engine import EarlierRound, LastAnswers
 from dgaal_cli.rounds.pool_pixels import sound_pixels
@@ -112,7 +112,7 @@ class OnDisk:
             ],
         )
 
-    def add_copies(self, copies: Redrawing, is_doubtful: np.ndarray) -> None:
+    def add_copies(self, copies: SyntheticBatch, is_doubtful: np.ndarray) -> None:
         """Store copies with their parent's id and inherited label."""
         data, classes = self.gathered.data, self.gathered.classes
         save_synthetic(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dgaal_cli.ids import ClassUid, ItemId, Row
-from dgaal_cli.methods.base import Drawn, Method, Ranking
+from dgaal_cli.methods.base import Method, Ranking, SyntheticQuery
 from dgaal_cli.rounds.engine import ChosenQuery
 from dgaal_cli.rounds.on_disk import OnDisk
 from dgaal_cli.rounds.synthetic_files import save_synthetic
@@ -63,22 +63,22 @@ def _pool_entries(bench: OnDisk, method: Method, ranking: Ranking) -> list[Query
 
 
 def _drawn_entries(
-    bench: OnDisk, method: Method, drawn: Drawn, ordered: np.ndarray, *, first_rank: int
+    bench: OnDisk, method: Method, drawn: SyntheticQuery, ordered: np.ndarray, *, first_rank: int
 ) -> list[QueryEntry]:
-    data, count = bench.gathered.data, len(drawn.pixels)
+    data, count = bench.gathered.data, len(drawn.images.pixels)
     items = save_synthetic(
         bench.workspace,
         bench.store,
-        drawn.pixels,
+        drawn.images.pixels,
         number=data.number,
-        parents=[data.item_ids[row] if row >= 0 else None for row in drawn.parents],
+        parents=[data.item_ids[row] if row >= 0 else None for row in drawn.images.parents],
         inherited=[None] * count,
         is_doubtful=[False] * count,
         kind="query",
     )
     guesses: list[Guesses] = [()] * count
     if data.can_learn:  # junk is reported by class, and hints may show it
-        prediction = predict(method.classifier, drawn.pixels, data.device)
+        prediction = predict(method.classifier, drawn.images.pixels, data.device)
         guesses = [top_guesses(bench.gathered.classes, row) for row in prediction.probabilities]
     return [
         QueryEntry(

@@ -15,7 +15,6 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.events import Emit, RoundTrained, Warned
 from dgaal_cli.methods.base import Method
 from dgaal_cli.methods.gauges import health_warnings
-from dgaal_cli.methods.samples import sample_drawings
 from dgaal_cli.reports.round_plots import (
     write_image_sheet,
     write_learning_curve,
@@ -161,7 +160,7 @@ def inexactness(runtime: Runtime, runner: Runner) -> list[str]:
 
 def _write_samples(method: Method, data: RoundData, target: Path) -> None:
     """Show what the round's generator makes of the same images as in every other round."""
-    drawn = sample_drawings(method, data)
+    drawn = method.sample_images(data)
     if drawn is None or not len(drawn.pixels):
         return
     if min(drawn.parents) < 0:

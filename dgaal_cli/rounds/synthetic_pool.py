@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dgaal_cli.ids import ItemId
-from dgaal_cli.methods.base import Redrawing
+from dgaal_cli.methods.base import SyntheticBatch
 from dgaal_cli.rounds.dataset import SyntheticRecords
 from dgaal_cli.training.data import SyntheticImages
 from dgaal_cli.training.task import LearningTask
@@ -64,7 +64,9 @@ class SyntheticPool:
             is_candidate=np.zeros(int(kept.sum()), dtype=bool),
         )
 
-    def add(self, drawn: Redrawing, targets: Targets, keep: Mask, *, is_inherited: bool) -> None:
+    def add(
+        self, drawn: SyntheticBatch, targets: Targets, keep: Mask, *, is_inherited: bool
+    ) -> None:
         """Take the images of ``keep`` (M,) with their targets (M, ...), inherited or answered."""
         count, own = int(keep.sum()), self.records
         parents = np.asarray(drawn.parents, dtype=np.int64)[keep]

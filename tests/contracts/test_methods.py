@@ -12,8 +12,8 @@ from small_rounds import build, runner, small_config, small_data, trained
 from dgaal_cli import interruption
 from dgaal_cli.errors import InterruptedRunError
 from dgaal_cli.events import StepDone
+from dgaal_cli.methods.base import MAX_SAMPLES
 from dgaal_cli.methods.registry import METHODS, method_names
-from dgaal_cli.methods.samples import SHOWN, sample_drawings
 from dgaal_cli.training.checkpoint import module_tensors
 
 EVERY = pytest.mark.parametrize("name", sorted(METHODS))
@@ -87,23 +87,23 @@ def test_drawings_are_images_of_the_asked_number(name, rounds):
     ranking = method.rank(data, 12, 5)
     drawn = ranking.synthesized
     assert ranking.picks == []
-    assert drawn.pixels.dtype == np.uint8
-    assert drawn.pixels.shape == (12, *data.pixels.shape[1:])
-    assert drawn.parents == [-1] * 12
+    assert drawn.images.pixels.dtype == np.uint8
+    assert drawn.images.pixels.shape == (12, *data.pixels.shape[1:])
+    assert drawn.images.parents == [-1] * 12
     assert drawn.scores.dtype == np.float32
     assert drawn.scores.shape == (12,)
     assert np.isfinite(drawn.scores).all()
     assert drawn.reason
-    assert len(np.unique(drawn.pixels.reshape(12, -1), axis=0)) > 1
+    assert len(np.unique(drawn.images.pixels.reshape(12, -1), axis=0)) > 1
 
 
 @DRAWING
 def test_the_same_seed_draws_the_same_and_another_seed_does_not(name, rounds):
     method, data = rounds[name]
     first, second, other = (method.rank(data, 6, seed).synthesized for seed in (7, 7, 8))
-    assert np.array_equal(first.pixels, second.pixels)
+    assert np.array_equal(first.images.pixels, second.images.pixels)
     assert np.array_equal(first.scores, second.scores)
-    assert not np.array_equal(first.pixels, other.pixels)
+    assert not np.array_equal(first.images.pixels, other.images.pixels)
 
 
 @DRAWING
@@ -111,7 +111,7 @@ def test_more_can_be_drawn_than_the_pool_has_left(name, rounds):
     method, data = rounds[name]
     few = replace(data, is_usable=data.is_labeled.copy())
     few.is_usable[-2:] = True
-    assert len(method.rank(few, 70, 0).synthesized.pixels) == 70
+    assert len(method.rank(few, 70, 0).synthesized.images.pixels) == 70
 
 
 @ASKING_THE_POOL
@@ -358,13 +358,13 @@ def test_a_training_that_was_cut_ends_in_the_same_bits(name, rounds, tmp_path):
 def test_what_a_method_draws_can_be_looked_at(name, rounds):
     method, data = rounds[name]
     draws = {"decoder", "vae", "dcgan_generator"} & method.modules.keys()
-    drawn, again = sample_drawings(method, data), sample_drawings(method, data)
+    drawn, again = method.sample_images(data), method.sample_images(data)
     assert (drawn is None) == (not draws)
     if drawn is None:
         return
     assert drawn.pixels.dtype == np.uint8
     assert drawn.pixels.shape[1:] == data.pixels.shape[1:]
-    assert len(drawn.pixels) == len(drawn.parents) <= SHOWN
+    assert len(drawn.pixels) == len(drawn.parents) <= MAX_SAMPLES
     assert np.array_equal(drawn.pixels, again.pixels)
     is_from_noise = "dcgan_generator" in draws
     assert set(drawn.parents) == {-1} if is_from_noise else len(set(drawn.parents)) > 10
@@ -372,5 +372,5 @@ def test_what_a_method_draws_can_be_looked_at(name, rounds):
 
 def _asked(ranking):
     """Different images asked, whatever their kind."""
-    drawn = 0 if ranking.synthesized is None else len(ranking.synthesized.pixels)
+    drawn = 0 if ranking.synthesized is None else len(ranking.synthesized.images.pixels)
     return len(set(ranking.picks)) + drawn

@@ -106,7 +106,7 @@ def learned(tmp_path_factory):
     return learn
 
 
-def unlikeness(method, scene: Scene) -> np.ndarray:
+def unlabeled_score(method, scene: Scene) -> np.ndarray:
     """What the exported discriminator says of images that are in no pool.
 
     WAAL's score adds T's doubt, which has nothing to do with the labels' pool: its critic answers.
@@ -125,7 +125,7 @@ def unlikeness(method, scene: Scene) -> np.ndarray:
 @EVERY
 def test_half_of_the_input_space_without_labels_is_told_from_the_rest(name, kind, learned):
     scene = scene_of(kind)
-    values = unlikeness(learned(name, kind), scene)
+    values = unlabeled_score(learned(name, kind), scene)
     is_missing = scene.is_fresh_missing
     assert auc(values[is_missing], values[~is_missing]) >= 0.8
 
@@ -204,7 +204,7 @@ def test_the_published_scales_of_vaal_fail_here(learned, asked):
     method = learned("vaal-released", kind)
     assert method.health(scene.data)["active_units"] == 0
     assert enrichment(asked("vaal-released", kind), scene) < 1.5
-    values = unlikeness(method, scene)
+    values = unlabeled_score(method, scene)
     assert auc(values[scene.is_fresh_missing], values[~scene.is_fresh_missing]) < 0.8
 
 

@@ -12,6 +12,7 @@ from dgaal_cli.methods.adversarial_encoder.decoder import Decoder, draw_noise
 from dgaal_cli.methods.adversarial_encoder.expander import Expander
 from dgaal_cli.methods.adversarial_encoder.image_discriminator import ImageDiscriminator
 from dgaal_cli.methods.adversarial_encoder.vicreg import TwoViews
+from dgaal_cli.methods.base import MAX_SAMPLES, SyntheticBatch, spread_rows, synthetic_batch
 from dgaal_cli.networks.encoder import Encoder
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.networks.pixels import normalize
@@ -131,6 +132,14 @@ class Games:
         with evaluating(encoder, discriminator):
             said = [discriminator(encoder(x)[1]) for x in batches(probe, data.device)]
             return -torch.cat(said).cpu().numpy()
+
+    def sample_images(self, data: RoundData) -> SyntheticBatch:
+        """Synthesize copies of pool images, evenly spread, without noise."""
+        rows = spread_rows(np.arange(len(data.pixels)), MAX_SAMPLES)
+        x = normalize(data.images(torch.from_numpy(rows)))
+        noise = torch.ones(len(x), self.decoder.map_channels, device=data.device)
+        with evaluating(self.encoder, self.decoder):
+            return synthetic_batch(self.decoder(self.encoder(x)[0], noise), rows)
 
     def learned_beside(self) -> dict[str, nn.Module]:
         """Name the network that only VICReg needs, where it takes part."""

@@ -15,7 +15,7 @@ from dgaal_cli.methods.adversarial_encoder.decoder import Decoder, draw_noise
 from dgaal_cli.methods.adversarial_encoder.expander import Expander
 from dgaal_cli.methods.adversarial_encoder.games import Games
 from dgaal_cli.methods.adversarial_encoder.image_discriminator import ImageDiscriminator
-from dgaal_cli.methods.base import Ranking, Redrawing, TaskShape
+from dgaal_cli.methods.base import Ranking, SyntheticBatch, TaskShape
 from dgaal_cli.methods.dgaal import folds, rule, schedule
 from dgaal_cli.methods.dgaal.clusters import ask_clusters
 from dgaal_cli.methods.dgaal.deploy import AdversarialSampler, DeployedGenerator
@@ -129,7 +129,9 @@ class Dgaal:
             plain, name="scout", title="learning where to ask", networks={"scout": self.scout}
         )
 
-    def synthesize(self, data: RoundData, parents: Sequence[Row], seed: int) -> Redrawing | None:
+    def synthesize(
+        self, data: RoundData, parents: Sequence[Row], seed: int
+    ) -> SyntheticBatch | None:
         """Redraw parents, each with noise of its own; rare classes more often.
 
         Rows from ``len(data.pixels)`` on count the synthesized images; a copy of a copy descends
@@ -155,7 +157,13 @@ class Dgaal:
                 factors = noise[start : start + len(x)].to(data.device)
                 drawn.append(denormalize(self.decoder(feature_map, factors)).cpu().numpy())
                 start += len(x)
-        return Redrawing(pixels=np.concatenate(drawn), parents=[Row(int(root)) for root in roots])
+        return SyntheticBatch(
+            pixels=np.concatenate(drawn), parents=[Row(int(root)) for root in roots]
+        )
+
+    def sample_images(self, data: RoundData) -> SyntheticBatch | None:
+        """Copies of pool images, without noise."""
+        return self.games.sample_images(data)
 
     def _copies(self, data: RoundData, parents: Sequence[Row]) -> list[Row]:
         """Repeat each parent as often as it is to be redrawn."""

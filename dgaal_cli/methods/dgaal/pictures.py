@@ -6,6 +6,7 @@ from torch import Tensor
 
 from dgaal_cli.methods import gauges
 from dgaal_cli.methods.adversarial_encoder.games import Games
+from dgaal_cli.methods.base import spread_rows
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import batches, evaluating
 
@@ -18,7 +19,7 @@ def picture_health(games: Games, data: RoundData) -> dict[str, float]:
         drawing nothing but that explains half of what tells the digits from gray; ``redrawn_auc``,
         D2's AUC of real images against themselves redrawn without noise, 0.5 where G fools it.
     """
-    rows = gauges.spread_rows(np.flatnonzero(data.is_usable))
+    rows = spread_rows(np.flatnonzero(data.is_usable), gauges.MAX_ROWS)
     error = 0.0
     values: list[Tensor] = []
     latents: list[Tensor] = []

@@ -117,8 +117,8 @@ class _Chains:
             size = (gradient**2).mean(1, keepdim=True).sqrt().clamp_min(1e-12)
             velocity = config.momentum * velocity - rate * gradient / size
             z = (z + velocity).clamp(-1.0, 1.0)
-            # Drawn whether needed or not: which draw serves which chain then depends on the step
-            # alone, and no chain's luck shifts another's.
+            # Drawn at every step, needed or not: the draws of one chain then do not depend on the
+            # restarts of another.
             anew = draw_prior(count, config.latent, draws).to(device)
             is_stalled = waited >= config.patience
             z = torch.where(is_stalled[:, None], anew, z)

@@ -5,14 +5,22 @@ import torch
 from torch import Tensor, nn
 
 from dgaal_cli.config.schema import Config
-from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import Drawn, Ranking, TaskShape, random_ranking
+from dgaal_cli.methods.base import (
+    MAX_SAMPLES,
+    Ranking,
+    SyntheticBatch,
+    SyntheticQuery,
+    TaskShape,
+    random_ranking,
+    spread_rows,
+    synthetic_batch,
+)
 from dgaal_cli.methods.gaal.dcgan import DcganDiscriminator, DcganGenerator, draw_prior
 from dgaal_cli.methods.gaal.dcgan_phase import dcgan_phase
 from dgaal_cli.methods.gaal.deploy import DeployedPrior
 from dgaal_cli.methods.task_model_only import TaskModelOnly
 from dgaal_cli.networks.deploy import Deployed
-from dgaal_cli.networks.pixels import denormalize, normalize
+from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import evaluating
 from dgaal_cli.training.phase import Phase
@@ -59,14 +67,19 @@ class DrawingMethod(TaskModelOnly):
         for real, ``real_passes`` how often a pool image.
         """
         draws = torch_generator(data.seed, data.number, "health")
-        rows = np.flatnonzero(data.is_usable)
-        rows = rows[:: max(1, -(-len(rows) // GAUGED))]
+        rows = spread_rows(np.flatnonzero(data.is_usable), GAUGED)
         real = normalize(torch.from_numpy(np.array(data.pixels[rows])).to(data.device))
         with evaluating(self.generator, self.discriminator):
             drawn = self.generator(draw_prior(GAUGED, self.generator.latent, draws).to(data.device))
             passes = [float((self.discriminator(x) > 0).float().mean()) for x in (drawn, real)]
         spread = float(drawn.std(0).mean()) / max(float(real.std(0).mean()), 1e-9)
         return {"drawn_spread": spread, "drawn_passes": passes[0], "real_passes": passes[1]}
+
+    def sample_images(self, data: RoundData) -> SyntheticBatch | None:
+        """Images of the same latents in every round."""
+        z = draw_prior(MAX_SAMPLES, self.generator.latent, torch_generator(data.seed, "samples"))
+        with evaluating(self.generator):
+            return synthetic_batch(self.generator(z.to(data.device)), [-1] * MAX_SAMPLES)
 
     def drawn_ranking(
         self,
@@ -92,9 +105,8 @@ class DrawingMethod(TaskModelOnly):
             rows=data.unlabeled_rows,
             scores=pool_scores.astype(np.float32),
             picks=[],
-            synthesized=Drawn(
-                pixels=denormalize(images).cpu().numpy(),
-                parents=[Row(-1)] * len(images),
+            synthesized=SyntheticQuery(
+                images=synthetic_batch(images, [-1] * len(images)),
                 scores=drawn_scores.astype(np.float32),
                 reason=reason,
             ),

@@ -68,7 +68,10 @@ class Vaal(PoolSampling):
             return [self.game_phase(data, rows)]
         if self.kind == "frozen-vae" and rows.has_both:
             steps = config.settle_steps or FROZEN_STEPS
-            return [self.game_phase(data, rows), self.settle_phase(data, rows, steps=steps)]
+            return [
+                self.game_phase(data, rows),
+                self.refit_discriminator_phase(data, rows, steps=steps),
+            ]
         return super().pool_phases(data)
 
     def sampler(self, data: RoundData) -> Sampler:

@@ -10,7 +10,15 @@ from torch import Tensor, nn
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import Row
 from dgaal_cli.methods import gauges
-from dgaal_cli.methods.base import Ranking, TaskShape, random_ranking
+from dgaal_cli.methods.base import (
+    MAX_SAMPLES,
+    Ranking,
+    SyntheticBatch,
+    TaskShape,
+    random_ranking,
+    spread_rows,
+    synthetic_batch,
+)
 from dgaal_cli.methods.diversity import typical_points
 from dgaal_cli.methods.stochastic import acquire, strategy_name
 from dgaal_cli.methods.task_model_only import TaskModelOnly
@@ -22,10 +30,11 @@ from dgaal_cli.methods.vaal_family.phases import (
     encode_rows,
     game_phase,
     iterations,
-    settle_phase,
+    refit_discriminator_phase,
 )
 from dgaal_cli.methods.vaal_family.vae import Vae
 from dgaal_cli.networks.deploy import Deployed, Sampler
+from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.optimizers import adam
@@ -80,7 +89,9 @@ class PoolSampling(TaskModelOnly):
         rows = self.rows_of(data)
         phases = [self.game_phase(data, rows)]
         if self.can_tell(data, rows) and self.config.vaal.settle_steps:
-            phases.append(self.settle_phase(data, rows, steps=self.config.vaal.settle_steps))
+            phases.append(
+                self.refit_discriminator_phase(data, rows, steps=self.config.vaal.settle_steps)
+            )
         return phases
 
     def rows_of(self, data: RoundData) -> PoolRows:
@@ -134,16 +145,16 @@ class PoolSampling(TaskModelOnly):
         if rules.is_game:
             probe = probe_rows(data.unlabeled_rows)
             overlap = self.config.vaal.stop_overlap
-            stop_when_stable(phase, lambda: self.unlikeness(data, probe), overlap=overlap)
+            stop_when_stable(phase, lambda: self.unlabeled_score(data, probe), overlap=overlap)
         return phase
 
     def prepare(self, data: RoundData, extras: Extras, *, is_game: bool) -> None:
         """Fill in what batches carry beside images, once T is trained; nothing here."""
 
-    def settle_phase(self, data: RoundData, rows: PoolRows, *, steps: int) -> Phase:
+    def refit_discriminator_phase(self, data: RoundData, rows: PoolRows, *, steps: int) -> Phase:
         """D on the means of the finished encoder."""
         assert self.discriminator is not None
-        return settle_phase(
+        return refit_discriminator_phase(
             self.discriminator,
             rows,
             self.config.vaal,
@@ -227,7 +238,7 @@ class PoolSampling(TaskModelOnly):
         labeled = data.labeled_rows[is_held_out[data.labeled_rows]]
         if len(unlabeled) and len(labeled):
             health[name] = gauges.auc(
-                self.unlikeness(data, unlabeled), self.unlikeness(data, labeled)
+                self.unlabeled_score(data, unlabeled), self.unlabeled_score(data, labeled)
             )
             health[f"{name}_error"] = gauges.auc_error(len(unlabeled), len(labeled))
         return health
@@ -240,13 +251,22 @@ class PoolSampling(TaskModelOnly):
         modules = super().deploy(data)
         return [*modules, self.sampler(data)] if len(data.labeled_rows) else modules
 
-    def unlikeness(self, data: RoundData, rows: np.ndarray) -> np.ndarray:
+    def unlabeled_score(self, data: RoundData, rows: np.ndarray) -> np.ndarray:
         """How little pool rows look like labeled ones, ``(R,)``: what D alone says."""
         return self._judge(data, rows)[0]
 
     def condition(self, images: Tensor) -> Tensor | None:
         """What the decoder sees beside z of normalized images ``(B, C, H, W)``; nothing here."""
         return None
+
+    def sample_images(self, data: RoundData) -> SyntheticBatch | None:
+        """Reconstructions of pool images, evenly spread."""
+        if self.vae is None:
+            return None
+        rows = spread_rows(np.arange(len(data.pixels)), MAX_SAMPLES)
+        x = normalize(data.images(torch.from_numpy(rows)))
+        with evaluating(self.vae):
+            return synthetic_batch(self.vae.decode(self.vae(x), self.condition(x)), rows)
 
     def _judge(self, data: RoundData, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return scores float32 ``(R,)`` and features ``(R, Z)`` of pool rows."""
@@ -291,7 +311,7 @@ class PoolSampling(TaskModelOnly):
         return self.config.vaal.held_out
 
     def _health_batches(self, data: RoundData) -> Iterator[tuple[Tensor, Tensor | None]]:
-        rows = gauges.spread_rows(np.flatnonzero(data.is_usable))
+        rows = spread_rows(np.flatnonzero(data.is_usable), gauges.MAX_ROWS)
         for x in batches(data.pixels[rows], data.device):
             yield x, self.condition(x)
 

@@ -169,7 +169,7 @@ def game_phase(
     )
 
 
-def settle_phase(
+def refit_discriminator_phase(
     network: nn.Module,
     rows: PoolRows,
     config: VaalConfig,

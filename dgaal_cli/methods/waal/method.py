@@ -48,7 +48,7 @@ class Waal(PoolSampling):
         """The query rule."""
         return UniformCriticSampler(self.classifier, self.critic, critic_weight=CRITIC_WEIGHT)
 
-    def unlikeness(self, data: RoundData, rows: np.ndarray) -> np.ndarray:
+    def unlabeled_score(self, data: RoundData, rows: np.ndarray) -> np.ndarray:
         """What the critic alone says."""
         with evaluating(self.critic):
             values: Tensor = self.critic(self._features(data)[torch.from_numpy(rows)])

@@ -151,9 +151,11 @@ def test_drawings_lie_nearer_the_svm_than_random_ones(tmp_path):
     rows = data.labeled_rows
     flat = lambda pixels: pixels.transpose(0, 3, 1, 2).reshape(len(pixels), -1) / 127.5 - 1  # noqa: E731
     machine = SVC(kernel="linear", C=1.0).fit(flat(data.pixels[rows]), data.targets[rows])
-    asked = np.abs(machine.decision_function(flat(ranking.synthesized.pixels)))
+    asked = np.abs(machine.decision_function(flat(ranking.synthesized.images.pixels)))
     simple, _ = drawn_to_learn("simple-gan", tmp_path / "simple")
-    random = np.abs(machine.decision_function(flat(simple.rank(data, 40, 0).synthesized.pixels)))
+    random = np.abs(
+        machine.decision_function(flat(simple.rank(data, 40, 0).synthesized.images.pixels))
+    )
     pool = np.abs(machine.decision_function(flat(data.pixels[ranking.rows])))
     assert asked.mean() < 0.5 * random.mean()
     assert ranking.scores == pytest.approx(closeness(pool), abs=1e-2)
@@ -253,7 +255,7 @@ def test_the_dcgan_learns_to_draw_both_kinds_of_image(tmp_path):
     method, data = drawn_to_learn("simple-gan", tmp_path, min_steps=200, batch=32)
     health = method.health(data)
     assert health["drawn_spread"] > 0.3
-    levels = method.rank(data, 100, 0).synthesized.pixels.mean((1, 2, 3))
+    levels = method.rank(data, 100, 0).synthesized.images.pixels.mean((1, 2, 3))
     assert levels.std() > 25
 
 

@@ -349,7 +349,7 @@ def test_a_steep_critic_is_punished_and_a_flat_one_is_not():
 def test_the_critic_is_higher_on_the_unlabeled_side(tmp_path):
     data, is_bright = one_sided()
     method = trained(small_config("waal", vaal=SMALL_BUT_LEARNING), data, tmp_path)
-    values = method.unlikeness(data, np.arange(120))
+    values = method.unlabeled_score(data, np.arange(120))
     assert values[is_bright].mean() > values[data.labeled_rows].mean()
 
 

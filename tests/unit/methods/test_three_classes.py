@@ -48,7 +48,7 @@ def test_three_classes_are_learned_ranked_and_deployed(name, present, tmp_path):
     phases = [*method.learn(data), *method.adapt(data)]
     runner(method, phases, tmp_path).run(phases)
     ranking = method.rank(data, 9, 0)
-    drawn = 0 if ranking.synthesized is None else len(ranking.synthesized.pixels)
+    drawn = 0 if ranking.synthesized is None else len(ranking.synthesized.images.pixels)
     assert len(set(ranking.picks)) + drawn == 9
     assert (drawn == 9) == METHODS[name].draws_queries
     assert np.isfinite(ranking.scores).all()

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from dgaal_cli.methods.base import Redrawing
+from dgaal_cli.methods.base import SyntheticBatch
 from dgaal_cli.rounds.synthetic_pool import SyntheticPool
 from dgaal_cli.tasks.classification.model import ClassLearning
 
 
 def drawn(*levels, parents):
     pixels = np.stack([np.full((8, 8, 1), level, np.uint8) for level in levels])
-    return Redrawing(pixels=pixels, parents=list(parents))
+    return SyntheticBatch(pixels=pixels, parents=list(parents))
 
 
 def add_copies(pool, copies, labels, is_doubtful):

@@ -11,7 +11,7 @@ from small_simulations import CONFIG, small_plan, small_pool, without_times, wri
 
 from dgaal_cli.errors import CheckFailedError
 from dgaal_cli.events import PhaseStarted, ignore
-from dgaal_cli.methods.base import Drawn
+from dgaal_cli.methods.base import SyntheticBatch, SyntheticQuery
 from dgaal_cli.methods.dgaal.published import PublishedDgaal
 from dgaal_cli.methods.random_sampling import RandomSampling
 from dgaal_cli.methods.registry import METHODS, MethodInfo
@@ -81,9 +81,8 @@ class Dreamer(RandomSampling):
         ranking, drawn = super().rank(data, self.asked, seed), count - self.asked
         levels = np.linspace(30, 150, drawn).astype(np.uint8)
         pixels = np.zeros((drawn, 8, 8, 1), np.uint8) + levels[:, None, None, None]
-        dreams = Drawn(
-            pixels=pixels,
-            parents=[-1] * drawn,
+        dreams = SyntheticQuery(
+            images=SyntheticBatch(pixels=pixels, parents=[-1] * drawn),
             scores=np.ones(drawn, np.float32),
             reason="dreamed",
         )
