@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dgaal_cli.errors import StorageError
-from dgaal_cli.escaping import show
 
 _SHORT = 40
 """Characters: each has up to four bytes, and a name has up to 255 of them."""
@@ -47,7 +46,7 @@ def replacing(path: Path) -> Generator[BinaryIO]:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise StorageError(
-            f"cannot write {show(str(path))}: {error.strerror or error}; "
+            f"cannot write {path}: {error.strerror or error}; "
             "the previous file, if any, is unchanged"
         ) from error
     except BaseException:
@@ -88,7 +87,7 @@ def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
         if not isinstance(error, OSError):
             raise
         raise StorageError(
-            f"cannot write into {show(str(folder))}: {error.strerror or error}; "
+            f"cannot write into {folder}: {error.strerror or error}; "
             "the previous files, if any, are unchanged"
         ) from error
     finally:
@@ -121,7 +120,7 @@ def _confirm(folder: Path, what: str) -> None:
         sync_folder(folder)
     except OSError as error:
         raise StorageError(
-            f"{show(what)} in {show(str(folder))} took the new content, but the disk did not "
+            f"{what} in {folder} took the new content, but the disk did not "
             f"confirm it ({error.strerror or error}); check the disk and run the command again"
         ) from error
 

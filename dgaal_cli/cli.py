@@ -210,7 +210,7 @@ def _globals_first(arguments: list[str]) -> list[str]:
 
 def _with_notes(text: str, error: BaseException) -> str:
     """Append the notes of the error, such as what was saved."""
-    return "; ".join([text, *getattr(error, "__notes__", [])])
+    return "; ".join([text, *map(show, getattr(error, "__notes__", []))])
 
 
 def _fail(message: str, exit_code: int, *, is_traced: bool) -> None:

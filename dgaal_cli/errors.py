@@ -1,16 +1,21 @@
 """All errors reported to users, each with its exit code.
 
-A message is one or two sentences: what failed, why, and what to do. Names from outside
-go through ``escaping.show`` before they enter a message.
+A message is one or two sentences: what failed, why, and what to do. Every message is escaped when
+the error is made, so that names from outside can be put into it unchanged.
 """
 
 from typing import ClassVar
+
+from dgaal_cli.escaping import show
 
 
 class DgaalError(Exception):
     """Base class of errors that end a command with a message instead of a traceback."""
 
     exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(show(message))
 
 
 class UsageError(DgaalError):

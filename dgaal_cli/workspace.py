@@ -69,7 +69,7 @@ class Workspace:
             descriptor = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise StorageError(
-                f"cannot write in {show(str(self.root))}: {error.strerror}; "
+                f"cannot write in {self.root}: {error.strerror}; "
                 "check the folder's permission and the disk"
             ) from error
         try:

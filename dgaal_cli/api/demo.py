@@ -13,7 +13,6 @@ from dgaal_cli.api.score import score
 from dgaal_cli.api.train import train
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import UsageError
-from dgaal_cli.escaping import show
 from dgaal_cli.events import Emit
 from dgaal_cli.ids import SampleId
 from dgaal_cli.methods.configuration import read_configuration
@@ -94,11 +93,10 @@ def demo(
 
 def _check_folder(root: Path) -> None:
     if root.exists() and not root.is_dir():
-        raise UsageError(f"{show(str(root))} is a file; name a folder for the demo")
+        raise UsageError(f"{root} is a file; name a folder for the demo")
     if root.is_dir() and any(root.iterdir()) and not (root / MARK).is_file():
         raise UsageError(
-            f"{show(str(root))} is not empty and no demo of dgaal; name another folder: "
-            "dgaal demo DIR"
+            f"{root} is not empty and no demo of dgaal; name another folder: dgaal demo DIR"
         )
 
 
@@ -111,9 +109,7 @@ def _read_mark(root: Path, seed: int) -> dict[str, int]:
         mark = json.loads(path.read_text("utf-8"))
         return {"seed": int(mark["seed"]), "is_complete": bool(mark["is_complete"])}
     except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(
-            f"{show(str(path))} is damaged; name another folder: dgaal demo DIR"
-        ) from error
+        raise UsageError(f"{path} is damaged; name another folder: dgaal demo DIR") from error
 
 
 def _arm(root: Path, method: str, seed: int) -> Workspace:

@@ -150,7 +150,7 @@ def default_generator(root: Path) -> Path:
         if path.is_file():
             return path
     raise UsageError(
-        f"{show(str(root))} holds no generator; write one with 'dgaal export' (methods "
+        f"{root} holds no generator; write one with 'dgaal export' (methods "
         f"{', '.join(method_names(lambda info: info.generator))}), or name a file with -a"
     )
 
@@ -203,7 +203,7 @@ class _Drawing:
         if not self.files and source is not None:
             reasons = "; ".join(f"{show(i)}: {show(why)}" for i, why in self.unreadable.items())
             raise InputDataError(
-                f"{show(source.spec)} holds no readable image to redraw"
+                f"{source.spec} holds no readable image to redraw"
                 + (f" ({reasons[:300]})" if reasons else "")
             )
         (self._folder / LIST_NAME).write_text("".join(self._lines), "utf-8")
@@ -308,9 +308,9 @@ def _check(options: GenerateOptions, output: Path, *, is_redrawing: bool) -> Non
     try:
         is_used = output.exists() and (not output.is_dir() or any(output.iterdir()))
     except OSError as error:
-        raise StorageError(f"cannot read {show(str(output))}: {error.strerror}") from error
+        raise StorageError(f"cannot read {output}: {error.strerror}") from error
     if is_used:
-        raise UsageError(f"{show(str(output))} is not empty; name a new folder with -o")
+        raise UsageError(f"{output} is not empty; name a new folder with -o")
 
 
 @contextmanager
@@ -328,7 +328,7 @@ def _folder(target: Path) -> Generator[Path]:
         atomic.sync_folder(target.parent)
     except OSError as error:
         raise StorageError(
-            f"cannot write {show(str(target))}: {error.strerror or error}; nothing was kept"
+            f"cannot write {target}: {error.strerror or error}; nothing was kept"
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -14,7 +14,6 @@ from dgaal_cli.data.pool_shape import natural_order, stretch_note
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.encoders.registry import side_for
 from dgaal_cli.errors import InputDataError, UsageError
-from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 from dgaal_cli.methods.configuration import build_configuration
 from dgaal_cli.methods.registry import method_info
@@ -118,15 +117,14 @@ def _check_request(request: InitRequest) -> None:
         read_preset(request.preset, PRESETS)
     root = request.root.absolute()
     if root.exists() and not root.is_dir():
-        raise UsageError(f"{show(str(root))} is a file; name a folder for the workspace")
+        raise UsageError(f"{root} is a file; name a folder for the workspace")
     if (root / CONFIG_NAME).exists():
         raise UsageError(
-            f"{show(str(root))} is a workspace already; use another folder, or go on with "
-            "'dgaal status'"
+            f"{root} is a workspace already; use another folder, or go on with 'dgaal status'"
         )
     if store_location(Workspace(root).store_path).exists():
         raise UsageError(
-            f"{show(str(root))} holds a labels.db but no {CONFIG_NAME}; put {CONFIG_NAME} back, or "
+            f"{root} holds a labels.db but no {CONFIG_NAME}; put {CONFIG_NAME} back, or "
             "choose another folder: dgaal never writes over labels"
         )
     _check_place(root, accepts_network_folder=request.accepts_network_folder)
@@ -143,7 +141,7 @@ def _check_place(root: Path, *, accepts_network_folder: bool) -> None:
     kind = None if accepts_network_folder else location.network_filesystem()
     if kind is not None:
         raise UsageError(
-            f"{show(str(root))} lies on a network file system ({show(kind)}), where labels of two "
+            f"{root} lies on a network file system ({kind}), where labels of two "
             "people can damage each other; choose a folder on a local disk, or give --i-know if "
             "only one person on one host will ever label here"
         )
@@ -159,12 +157,12 @@ def _classes(request: InitRequest, found: Survey) -> list[str]:
     carried = {item.label for item in found.items if item.label is not None}
     if not carried:
         raise InputDataError(
-            f"asked for the labels of {show(request.pool)}, which carries none; "
+            f"asked for the labels of {request.pool}, which carries none; "
             "leave --labels-from-source out"
         )
     if names and (unknown := sorted(carried - set(names))):
         raise InputDataError(
-            f"the source has labels that are not in --classes: {show(', '.join(unknown[:5]))}"
+            f"the source has labels that are not in --classes: {', '.join(unknown[:5])}"
         )
     return names or sorted(carried, key=natural_order)
 
@@ -264,7 +262,7 @@ def _quoted(text: str) -> str:
         text.encode()
     except UnicodeEncodeError as error:
         raise InputDataError(
-            f"the path {show(text)} is no valid UTF-8, so dgaal.toml cannot name it; rename the "
+            f"the path {text} is no valid UTF-8, so dgaal.toml cannot name it; rename the "
             "folder or link to it"
         ) from error
     escaped = "".join(

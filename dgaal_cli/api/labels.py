@@ -15,7 +15,6 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.data.decoders.registry import find_format
 from dgaal_cli.data.sources import Entry, FileBytes, Source, open_source
 from dgaal_cli.errors import InputDataError, UsageError
-from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid, SampleId
 from dgaal_cli.labeling.class_list import (
     add_class,
@@ -199,7 +198,7 @@ def import_labels(
         InputDataError: Something in the file is wrong; names file, line and column.
     """
     if not path.exists():
-        raise InputDataError(f"there is no {show(str(path))} to import")
+        raise InputDataError(f"there is no {path} to import")
     name = format or guess_format(path)
     chosen = load_format(name)
     with open_store(workspace.store_path) as store:
@@ -336,7 +335,7 @@ class _PoolImages:
     def content(self, sample_id: SampleId, *, is_synthetic: bool) -> tuple[bytes, str]:
         """Return an encoded image and the suffix that its sample id lacks."""
         if is_synthetic:
-            raise InputDataError(f"synthetic image {show(sample_id)} is gone")
+            raise InputDataError(f"synthetic image {sample_id} is gone")
         data = self._entry(sample_id).read()
         if isinstance(data, np.ndarray):
             from PIL import Image

@@ -330,7 +330,7 @@ def _write(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageError(f"cannot make {show(str(folder))}: {error.strerror}") from error
+        raise StorageError(f"cannot make {folder}: {error.strerror}") from error
     paths: list[Path] = []
     for picture in (picture for section in sections for picture in section.pictures):
         paths.append(folder / f"{picture.name}.png")

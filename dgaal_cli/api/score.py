@@ -8,7 +8,6 @@ from typing import BinaryIO, Literal
 from dgaal_cli.artifacts.artifact_bytes import CheckedArtifact, read_artifact
 from dgaal_cli.data.sources import Source, open_source
 from dgaal_cli.errors import UsageError
-from dgaal_cli.escaping import show
 from dgaal_cli.events import Emit, ignore
 from dgaal_cli.methods.registry import why_no_sampler
 from dgaal_cli.scoring.features import check_folder
@@ -94,7 +93,7 @@ def default_artifact(workspace: Workspace, engine: EngineName | None) -> Path:
         )
     missing = " or ".join(f"artifacts/sampler{SUFFIXES[name]}" for name in wanted)
     raise UsageError(
-        f"{show(str(workspace.root))} has no sampler yet ({missing}); "
+        f"{workspace.root} has no sampler yet ({missing}); "
         "write one with 'dgaal export', or name a file with -a"
     )
 

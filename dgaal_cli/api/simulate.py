@@ -108,7 +108,7 @@ def read_simulation(folder: Path) -> SimulationResult:
     """
     folder = folder.absolute()
     if not (folder / MARK).is_file():
-        raise UsageError(f"{show(str(folder))} holds no simulation; make one with 'dgaal simulate'")
+        raise UsageError(f"{folder} holds no simulation; make one with 'dgaal simulate'")
     return _result(_read_mark(folder)[0], folder)
 
 
@@ -188,11 +188,10 @@ def _anchored(plan: Plan, base: Path) -> Plan:
 
 def _check_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{show(str(folder))} is a file; name a folder with -o")
+        raise UsageError(f"{folder} is a file; name a folder with -o")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).is_file():
         raise UsageError(
-            f"{show(str(folder))} is not empty and no simulation of dgaal; name another folder "
-            "with -o"
+            f"{folder} is not empty and no simulation of dgaal; name another folder with -o"
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -200,7 +199,7 @@ def _check_folder(folder: Path) -> None:
         if not (folder / MARK).is_file():
             atomic.write_text(folder / MARK, "{}\n")
     except OSError as error:
-        raise StorageError(f"cannot make {show(str(folder))}: {error.strerror}") from error
+        raise StorageError(f"cannot make {folder}: {error.strerror}") from error
 
 
 def _check_size(plan: Plan, pool: LabeledPool, tell: Callable[[str], None]) -> None:
@@ -263,8 +262,7 @@ def _register(plan: Plan, folder: Path, facts: dict[str, Any]) -> Plan:
         _check_same(before, plan, folder)
         if old_facts["dataset_digest"] != facts["dataset_digest"]:
             raise UsageError(
-                f"the images changed since {show(str(folder))} was begun; name another folder "
-                "with -o"
+                f"the images changed since {folder} was begun; name another folder with -o"
             )
         known = {arm.label for arm in plan.arms}
         whole = msgspec.structs.replace(
@@ -283,15 +281,14 @@ def _check_same(before: Plan, now: Plan, folder: Path) -> None:
     for key in new:
         if old[key] != new[key]:
             raise UsageError(
-                f"{show(str(folder))} holds a simulation with {key} = {show(repr(old[key]))}, "
-                f"not {show(repr(new[key]))}; name another folder with -o"
+                f"{folder} holds a simulation with {key} = {old[key]!r}, "
+                f"not {new[key]!r}; name another folder with -o"
             )
     theirs = {arm.label: digest_of(arm) for arm in before.arms}
     for arm in now.arms:
         if theirs.get(arm.label, digest_of(arm)) != digest_of(arm):
             raise UsageError(
-                f"{show(arm.label)} has other settings in {show(str(folder))}; name another "
-                "folder with -o"
+                f"{arm.label} has other settings in {folder}; name another folder with -o"
             )
 
 
@@ -302,14 +299,14 @@ def _read_mark(folder: Path) -> tuple[Plan, dict[str, Any]]:
         return msgspec.convert(tree["plan"], Plan), dict(tree["facts"])
     except (OSError, ValueError, KeyError, TypeError, msgspec.ValidationError) as error:
         raise WorkspaceError(
-            f"{show(str(path))} is damaged or of another version; name another folder with -o"
+            f"{path} is damaged or of another version; name another folder with -o"
         ) from error
 
 
 def _result(plan: Plan, folder: Path) -> SimulationResult:
     trials = finished(folder, plan)
     if not trials:
-        raise UsageError(f"no trial in {show(str(folder))} is finished yet")
+        raise UsageError(f"no trial in {folder} is finished yet")
     return SimulationResult(
         folder=folder,
         plan=plan,

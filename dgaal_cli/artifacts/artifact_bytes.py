@@ -71,7 +71,7 @@ def check_artifact(
         manifest = read_manifest(data, format_)
     except (seal.SealError, ManifestError) as error:
         raise ArtifactError(
-            f"{name} was not run: {show(str(error))}; export it again with 'dgaal export'"
+            f"{name} was not run: {error}; export it again with 'dgaal export'"
         ) from error
     if role is not None and manifest.role != role:
         raise ArtifactError(f"{name} is a {manifest.role}, but a {role} is needed; give that file")

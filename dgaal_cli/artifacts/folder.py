@@ -20,7 +20,6 @@ from dgaal_cli.artifacts.verify_artifact import (
 )
 from dgaal_cli.atomic import write_together
 from dgaal_cli.errors import ArtifactError, MissingExtraError, StorageError
-from dgaal_cli.escaping import show
 from dgaal_cli.events import ArtifactWritten, Emit, Warned, ignore
 from exporters.manifest import ROLES
 from exporters.quantize import Agreement
@@ -143,7 +142,7 @@ def _write_all(folder: Path, texts: dict[str, bytes], artifacts: dict[str, bytes
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageError(f"cannot create {show(str(folder))}: {error.strerror}") from error
+        raise StorageError(f"cannot create {folder}: {error.strerror}") from error
     write_together(folder, {**artifacts, **dict(reversed(texts.items()))})  # SHA256SUMS is last
 
 

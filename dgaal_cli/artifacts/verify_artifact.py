@@ -17,7 +17,6 @@ from dgaal_cli.artifacts.artifact_bytes import CheckedArtifact, check_artifact
 from dgaal_cli.artifacts.engines.base import Engine
 from dgaal_cli.artifacts.engines.load import load_engine_bytes
 from dgaal_cli.errors import ArtifactError, CheckFailedError, UsageError
-from dgaal_cli.escaping import show
 from exporters.chatter import ExportError
 from exporters.embedded import embed
 from exporters.manifest import Manifest
@@ -214,4 +213,4 @@ def _dated(manifest: Manifest) -> Manifest:
 
 
 def _failed(file_name: str, error: Exception) -> CheckFailedError:
-    return CheckFailedError(f"{file_name} was not written: {show(str(error))}; no file was changed")
+    return CheckFailedError(f"{file_name} was not written: {error}; no file was changed")

@@ -136,12 +136,10 @@ def _class_names(classes: str, classes_from: Path | None) -> list[str]:
     try:
         lines = classes_from.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise InputDataError(f"{show(str(classes_from))} is not UTF-8 text") from error
+        raise InputDataError(f"{classes_from} is not UTF-8 text") from error
     except OSError as error:
-        raise StorageError(f"cannot read {show(str(classes_from))}: {error.strerror}") from error
+        raise StorageError(f"cannot read {classes_from}: {error.strerror}") from error
     names = [line.strip() for line in lines if line.strip()]
     if not names:
-        raise InputDataError(
-            f"{show(str(classes_from))} contains no class; write one name per line"
-        )
+        raise InputDataError(f"{classes_from} contains no class; write one name per line")
     return names

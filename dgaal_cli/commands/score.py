@@ -154,7 +154,7 @@ def _check_engine(artifact: Path, engine: str | None) -> None:
 
     if engine is not None and artifact.suffix.lower() != SUFFIXES[engine]:
         raise UsageError(
-            f"--engine {engine} runs a {SUFFIXES[engine]} file, not {show(str(artifact))}; "
+            f"--engine {engine} runs a {SUFFIXES[engine]} file, not {artifact}; "
             "omit --engine, or give the other file"
         )
 

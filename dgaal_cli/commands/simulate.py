@@ -215,7 +215,7 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 def _seeds(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdecimal() and len(part) < 20 for part in parts):
-        raise UsageError(f"--seeds {show(text)!r} is not valid; write 5 or 0,1,7")
+        raise UsageError(f"--seeds {text!r} is not valid; write 5 or 0,1,7")
     if len(parts) > 1:
         return tuple(map(int, parts))
     if int(parts[0]) > MAX_SEEDS:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from dgaal_cli.errors import ConfigError
-from dgaal_cli.escaping import show
 
 ENVIRONMENT_PREFIX = "DGAAL_"
 
@@ -18,7 +17,7 @@ def parse_assignment(text: str) -> tuple[list[str], Any]:
     """
     key, equals, raw = text.partition("=")
     if not equals or not key.strip():
-        raise ConfigError(f"--set {show(text)!r} is no assignment; write --set key.path=value")
+        raise ConfigError(f"--set {text!r} is no assignment; write --set key.path=value")
     try:
         value = tomllib.loads(f"value = {raw}")["value"]
     except (ValueError, RecursionError):

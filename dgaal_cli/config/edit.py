@@ -10,7 +10,6 @@ from dgaal_cli import atomic
 from dgaal_cli.config.load import load_config
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import ConfigError, StorageError
-from dgaal_cli.escaping import show
 
 _HEADER = re.compile(r"\s*\[")
 
@@ -36,7 +35,7 @@ def set_values(
     try:
         old = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise StorageError(f"cannot read {show(str(path))}: {show(str(error))}") from error
+        raise StorageError(f"cannot read {path}: {error}") from error
     text = old
     for key, value in values.items():
         text = _set(text, key, value)
@@ -70,7 +69,7 @@ def _set(text: str, key: str, value: str | int | bool) -> str:  # noqa: FBT001 -
         is_right = False
     if not is_right:
         raise ConfigError(
-            f"cannot change {show(key)} in a file written like this; edit dgaal.toml by hand"
+            f"cannot change {key} in a file written like this; edit dgaal.toml by hand"
         )
     return changed
 
@@ -105,5 +104,5 @@ def _literal(value: str | int | bool) -> str:  # noqa: FBT001
     if isinstance(value, int):
         return str(value)
     if not value.isprintable():
-        raise ConfigError(f"{show(value)!r} cannot be written to dgaal.toml")
+        raise ConfigError(f"{value!r} cannot be written to dgaal.toml")
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -45,7 +45,7 @@ def load_config(
     version = tree.get("version", SCHEMA_VERSION)
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise WorkspaceError(
-            f"{show(path.name)} has version {version}, this dgaal knows up to {SCHEMA_VERSION}; "
+            f"{path.name} has version {version}, this dgaal knows up to {SCHEMA_VERSION}; "
             "upgrade dgaal to work here"
         )
     _check_keys(tree, Config, where=show(path.name))
@@ -77,11 +77,11 @@ def _read_toml(path: Path) -> Tree:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise StorageError(f"cannot read {show(str(path))}: {error.strerror}") from error
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
     except RecursionError:
-        raise ConfigError(f"{show(str(path))} is no valid TOML: nested too deeply") from None
+        raise ConfigError(f"{path} is no valid TOML: nested too deeply") from None
     except ValueError as error:  # also a number or a date that Python cannot hold
-        raise ConfigError(f"{show(str(path))} is no valid TOML: {show(str(error))}") from error
+        raise ConfigError(f"{path} is no valid TOML: {error}") from error
 
 
 def _assign(tree: Tree, assignment: str) -> None:
@@ -104,7 +104,7 @@ def _check_keys(tree: Tree, schema: type, *, where: str, path: str = "") -> None
         if key not in hints:
             near = difflib.get_close_matches(key, hints, n=1, cutoff=0.5)
             hint = f"did you mean '{path}{near[0]}'?" if near else f"known: {', '.join(hints)}"
-            raise ConfigError(f"unknown key '{show(path + key)}' in {where}; {hint}")
+            raise ConfigError(f"unknown key '{path + key}' in {where}; {hint}")
         inner = hints[key]
         if dataclasses.is_dataclass(inner) and isinstance(inner, type):
             if not isinstance(value, dict):

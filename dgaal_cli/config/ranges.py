@@ -76,7 +76,7 @@ def _check_rules(value: Any, schema: type, name_of: Callable[[str], str], prefix
         rule = _metadata(hint, Rule)
         if rule is not None and not rule.is_met(own):
             named = name_of(f"{prefix}{key}")
-            raise ConfigError(f"{named} is {show(str(own))}; it must {rule.demand}")
+            raise ConfigError(f"{named} is {own}; it must {rule.demand}")
 
 
 def _metadata(hint: Any, kind: type[_T]) -> _T | None:

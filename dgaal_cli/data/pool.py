@@ -165,9 +165,7 @@ def load_pixels(
         _write_cache(path, _blocks(entries, shape, workers, sha256), shape)
         mapped = _open_cache(path, shape)
     if mapped is None:
-        raise InputDataError(
-            f"the pixel cache {show(str(path))} changed while it was read; try again"
-        )
+        raise InputDataError(f"the pixel cache {path} changed while it was read; try again")
     return mapped
 
 
@@ -309,7 +307,7 @@ def _write_cache(
     except OSError as error:
         from dgaal_cli.errors import StorageError
 
-        raise StorageError(f"cannot create {show(str(path.parent))}: {error.strerror}") from error
+        raise StorageError(f"cannot create {path.parent}: {error.strerror}") from error
     with atomic.replacing(path) as stream:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(stream, header)

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dgaal_cli.encoders.base import Features, Normalization
 from dgaal_cli.errors import ConfigError
-from dgaal_cli.escaping import show
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +26,7 @@ class PixelsEncoder:
 
     def __init__(self, argument: str = "", *, image_size: int, channels: int) -> None:
         if argument:
-            raise ConfigError(f"encoder 'pixels' takes nothing after a colon, not {show(argument)}")
+            raise ConfigError(f"encoder 'pixels' takes nothing after a colon, not {argument}")
         self.image_size = image_size
         self.channels = channels
         self.normalization = Normalization(mean=(0.5,) * channels, deviation=(0.5,) * channels)

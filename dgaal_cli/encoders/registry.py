@@ -6,7 +6,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from dgaal_cli.errors import ConfigError, MissingExtraError
-from dgaal_cli.escaping import show
 
 if TYPE_CHECKING:
     from dgaal_cli.encoders.base import Encoder
@@ -25,7 +24,7 @@ def encoder_class(source: str) -> "type[Encoder]":
     if kind not in ENCODERS:
         near = difflib.get_close_matches(kind, ENCODERS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(ENCODERS)}"
-        raise ConfigError(f"unknown encoder '{show(source)}'; {hint}")
+        raise ConfigError(f"unknown encoder '{source}'; {hint}")
     module, _, name = ENCODERS[kind].partition(":")
     return cast("type[Encoder]", getattr(import_module(module), name))
 
@@ -45,7 +44,7 @@ def load_encoder(source: str, *, image_size: int, channels: int) -> "Encoder":
     found = encoder_class(source)
     missing = [name for name in found.packages if importlib.util.find_spec(name) is None]
     if missing:
-        raise MissingExtraError(f"encoder '{show(source)}'", found.extra, ", ".join(missing))
+        raise MissingExtraError(f"encoder '{source}'", found.extra, ", ".join(missing))
     check_encoder(source, image_size=image_size)
     argument = source.partition(":")[2]
     return cast("type", found)(argument, image_size=image_size, channels=channels)
@@ -60,7 +59,7 @@ def check_encoder(source: str, *, image_size: int) -> None:
     sides = encoder_class(source).sides
     if image_size and image_size not in sides:
         raise ConfigError(
-            f"'pool.image_size' is {image_size}; encoder '{show(source)}' takes "
+            f"'pool.image_size' is {image_size}; encoder '{source}' takes "
             f"{', '.join(map(str, sides))}"
         )
 

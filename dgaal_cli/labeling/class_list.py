@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dgaal_cli.errors import UsageError
-from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.protocol import Store
@@ -53,7 +52,7 @@ def order_classes(workspace: Workspace, names: Sequence[str]) -> list[ListedClas
     def order(store: Store) -> None:
         first = [store.class_by_name(name).uid for name in names]
         if len(set(first)) < len(first):
-            raise UsageError(f"a class is named twice in {show(', '.join(names))}")
+            raise UsageError(f"a class is named twice in {', '.join(names)}")
         rest = [record.uid for record in store.classes() if record.uid not in first]
         store.reorder_classes([*first, *rest])
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dgaal_cli.errors import UsageError
-from dgaal_cli.escaping import show, unspell
+from dgaal_cli.escaping import unspell
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.labeling.annotators import check_annotator, new_op_id
 from dgaal_cli.store.open import open_store
@@ -118,4 +118,4 @@ def _find(store: Store, sample: str) -> ItemRecord:
         item = store.item_by_sample(SampleId(name))
         if item is not None:
             return item
-    raise UsageError(f"there is no image {show(sample)} in this workspace")
+    raise UsageError(f"there is no image {sample} in this workspace")

@@ -6,7 +6,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Literal, cast
 
 from dgaal_cli.errors import ConfigError
-from dgaal_cli.escaping import show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -165,7 +164,7 @@ def method_info(name: str) -> MethodInfo:
     if name not in METHODS:
         near = difflib.get_close_matches(name, METHODS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(METHODS)}"
-        raise ConfigError(f"unknown method '{show(name)}'; {hint}")
+        raise ConfigError(f"unknown method '{name}'; {hint}")
     return METHODS[name]
 
 
@@ -194,7 +193,7 @@ def check_method(config: "Config") -> None:
         value = getattr(config.acquisition, name)
         if value != getattr(AcquisitionConfig(), name):
             raise ConfigError(
-                f"'acquisition.{name}' is {show(str(value))}, but {config.method} fills its "
+                f"'acquisition.{name}' is {value}, but {config.method} fills its "
                 "queries by a rule of its own; leave it out, or choose a method that ranks by a "
                 "score"
             )

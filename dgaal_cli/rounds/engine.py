@@ -15,7 +15,6 @@ from torch import Tensor
 
 from dgaal_cli.config.schema import Config, Init
 from dgaal_cli.errors import CheckFailedError, UsageError
-from dgaal_cli.escaping import show
 from dgaal_cli.events import Emit, Warned, ignore
 from dgaal_cli.ids import Row
 from dgaal_cli.methods.base import Method, Ranking, SyntheticBatch, SyntheticQuery
@@ -205,7 +204,7 @@ def _origins_after(
     """Say how each network continues from ``earlier``; those left out start from scratch."""
     if earlier.method != method.name and method.carried:
         raise UsageError(
-            f"round {earlier.number} was trained by '{show(earlier.method)}', whose networks "
+            f"round {earlier.number} was trained by '{earlier.method}', whose networks "
             f"'{method.name}' cannot continue from; keep the method, or make another workspace"
         )
     if not earlier.has_same_classes and config.classifier.init != "scratch":

@@ -5,7 +5,6 @@ from typing import Any
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import CheckpointError, UsageError
-from dgaal_cli.escaping import show
 from dgaal_cli.events import Emit, Warned, ignore
 from dgaal_cli.methods.base import Method
 from dgaal_cli.methods.registry import load_method
@@ -57,7 +56,7 @@ def open_trained(
     run = read_record(folder / RUN_NAME)
     if run["method"] != config.method:
         raise UsageError(
-            f"round {number} was trained by '{show(str(run['method']))}' and the method is now "
+            f"round {number} was trained by '{run['method']}' and the method is now "
             f"'{config.method}'; run 'dgaal train --fresh'"
         )
     tensors, _ = checkpoint.load(folder / CHECKPOINT_NAME)

@@ -11,7 +11,6 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.data.pool import load_pixels
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.escaping import show
 from dgaal_cli.events import Emit, ignore
 from dgaal_cli.ids import Row
 from dgaal_cli.methods.base import SyntheticBatch
@@ -244,14 +243,14 @@ def _test_images(
     entries = [(entry.id, entry.label) for entry in source.entries() if entry.label is not None]
     if not entries:
         raise InputDataError(
-            f"the test source {show(config.pool.test)} carries no labels, so it measures nothing; "
+            f"the test source {config.pool.test} carries no labels, so it measures nothing; "
             "give class folders, a manifest with labels or an .npz with y arrays"
         )
     unknown = sorted({label for _, label in entries if label not in index_of})
     if unknown:
         raise InputDataError(
-            f"the test source has labels that are no class here: {show(', '.join(unknown[:5]))}; "
-            f"classes are {show(', '.join(index_of))}"
+            f"the test source has labels that are no class here: {', '.join(unknown[:5])}; "
+            f"classes are {', '.join(index_of)}"
         )
     pixels = load_pixels(
         source,

@@ -108,7 +108,7 @@ def begun_terms(folder: Path) -> Terms | None:
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise WorkspaceError(
-            f"{show(str(path))} is damaged; train the round again with 'dgaal train --fresh'"
+            f"{path} is damaged; train the round again with 'dgaal train --fresh'"
         ) from error
 
 

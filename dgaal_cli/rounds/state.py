@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from dgaal_cli.errors import StorageError, WorkspaceError
-from dgaal_cli.escaping import show
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import QueryProgress
 from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME, candidates, is_sound, read_state
@@ -141,12 +140,11 @@ def read_record(path: Path) -> dict[str, Any]:
         return cast("dict[str, Any]", json.loads(path.read_text("utf-8")))
     except (FileNotFoundError, ValueError) as error:
         raise WorkspaceError(
-            f"{show(str(path))} is missing or damaged; train the round again with "
-            "'dgaal train --fresh'"
+            f"{path} is missing or damaged; train the round again with 'dgaal train --fresh'"
         ) from error
     except OSError as error:
         raise StorageError(
-            f"cannot read {show(str(path))}: {error.strerror or error}; check the disk"
+            f"cannot read {path}: {error.strerror or error}; check the disk"
         ) from error
 
 

@@ -12,7 +12,6 @@ from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.sources.base import Source
 from dgaal_cli.data.sources.selection import entries_named
 from dgaal_cli.errors import UsageError
-from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 from dgaal_cli.scoring.features import check_folder
 from dgaal_cli.scoring.rows import Row
@@ -41,7 +40,7 @@ def check_sheet(path: Path) -> None:
         is_ours = False
     if not is_ours:
         raise UsageError(
-            f"--contact-sheet would replace {show(str(path))}, which dgaal did not write; "
+            f"--contact-sheet would replace {path}, which dgaal did not write; "
             "move it, or choose another table with -o"
         )
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from dgaal_cli import atomic
 from dgaal_cli.errors import UsageError
-from dgaal_cli.escaping import show, spell
+from dgaal_cli.escaping import spell
 from dgaal_cli.ids import SampleId
 from dgaal_cli.scoring.rows import FloatArray
 from dgaal_cli.scoring.writers import require_pyarrow
@@ -44,8 +44,7 @@ class FeatureFile:
         """
         if path.suffix.lower() not in (".npz", ".parquet"):
             raise UsageError(
-                f"cannot write features as {show(path.name)}; "
-                "give a name that ends in .npz or .parquet"
+                f"cannot write features as {path.name}; give a name that ends in .npz or .parquet"
             )
         if path.suffix.lower() == ".parquet":
             require_pyarrow("writing features as .parquet")
@@ -143,8 +142,8 @@ def check_folder(path: Path) -> None:
     """
     folder = path.parent
     if not folder.is_dir():
-        raise UsageError(f"the folder {show(str(folder))} does not exist; create it first")
+        raise UsageError(f"the folder {folder} does not exist; create it first")
     if path.is_dir():
-        raise UsageError(f"{show(str(path))} is a folder; give the name of a file")
+        raise UsageError(f"{path} is a folder; give the name of a file")
     if not os.access(folder, os.W_OK):
-        raise UsageError(f"the folder {show(str(folder))} is not writable; choose another")
+        raise UsageError(f"the folder {folder} is not writable; choose another")

@@ -26,7 +26,6 @@ import numpy as np
 from dgaal_cli import atomic
 from dgaal_cli.data.sources.base import Entry, Source
 from dgaal_cli.errors import BusyError, InterruptedRunError, StorageError
-from dgaal_cli.escaping import show
 from dgaal_cli.scoring.pipeline import ScoredBatch, stamp_of
 from dgaal_cli.scoring.rows import FloatArray, Rows, pack, unpack
 
@@ -87,7 +86,7 @@ class Journal:
             self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise StorageError(
-                f"cannot write in {show(str(self.folder.parent))}: {error.strerror or error}; "
+                f"cannot write in {self.folder.parent}: {error.strerror or error}; "
                 "check the folder, its permissions and the disk"
             ) from error
         try:
@@ -96,7 +95,7 @@ class Journal:
             os.close(self._lock)
             raise BusyError(
                 f"another process is writing the table of the same name in "
-                f"{show(str(self.folder.parent))}; wait for it, or give another name with -o"
+                f"{self.folder.parent}; wait for it, or give another name with -o"
             ) from None
         return self
 

@@ -16,7 +16,6 @@ from dgaal_cli.data.batches import DecodedBatch
 from dgaal_cli.data.decode_stream import decode_stream
 from dgaal_cli.data.sources.base import Entry, FileBytes
 from dgaal_cli.errors import ArtifactError
-from dgaal_cli.escaping import show
 from dgaal_cli.scoring.rows import FloatArray, Rows
 from exporters.manifest import Manifest
 
@@ -188,7 +187,7 @@ def _check_finite(scores: FloatArray, decoded: DecodedBatch) -> None:
         index = int(wrong[0])
         raise ArtifactError(
             f"the artifact returns the score {scores[index]} for "
-            f"{show(decoded.entries[index].id)}, which cannot be ranked; train and export it again"
+            f"{decoded.entries[index].id}, which cannot be ranked; train and export it again"
         )
 
 

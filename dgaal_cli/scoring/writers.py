@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from dgaal_cli.errors import MissingExtraError, UsageError
-from dgaal_cli.escaping import cells, show, spell
+from dgaal_cli.escaping import cells, spell
 from dgaal_cli.scoring.float_text import format_float, format_floats
 from dgaal_cli.scoring.rows import COLUMNS, Row, Rows
 
@@ -29,7 +29,7 @@ def table_writer(path: Path) -> WriteTable:
     writer = _WRITERS.get(path.suffix.lower())
     if writer is None:
         raise UsageError(
-            f"cannot write a score table as {show(path.name)}; "
+            f"cannot write a score table as {path.name}; "
             f"give a name that ends in {', '.join(_WRITERS)}"
         )
     if writer is write_parquet:

@@ -143,7 +143,7 @@ def run_to_file(plan: Plan, folder: Path, trial: Trial, *, pool: LabeledPool) ->
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-        raise StorageError(f"cannot write {show(str(path))}: {error.strerror or error}") from error
+        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
     assert last is not None
     return last
 

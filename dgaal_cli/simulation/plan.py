@@ -11,7 +11,6 @@ from dgaal_cli.config.presets import Tree
 from dgaal_cli.config.ranges import convert
 from dgaal_cli.config.schema import Config, Count, Part, Positive, Seed
 from dgaal_cli.errors import ConfigError, UsageError
-from dgaal_cli.escaping import show
 from dgaal_cli.methods.configuration import build_configuration
 from dgaal_cli.methods.registry import REFERENCE, method_info
 
@@ -109,7 +108,7 @@ def parse_methods(text: str) -> tuple[Arm, ...]:
         name, bracket, inside = part.strip().partition("[")
         if not name or (bracket and not inside.endswith("]")):
             raise UsageError(
-                f"--methods {show(text)!r} is not understood; write random,margin or "
+                f"--methods {text!r} is not understood; write random,margin or "
                 "dgaal[generation.share=0;coevolve.folds=2]"
             )
         method_info(name)
@@ -134,7 +133,7 @@ def check(plan: Plan) -> None:
     convert(msgspec.to_builtins(plan), Plan, name_of=_option)
     labels = [arm.label for arm in plan.arms]
     if len(set(labels)) < len(labels) or FULL_DATA in labels:
-        raise UsageError(f"each method may take part once: {show(', '.join(labels))}")
+        raise UsageError(f"each method may take part once: {', '.join(labels)}")
     if not plan.seeds or len(set(plan.seeds)) < len(plan.seeds):
         raise UsageError("--seeds needs a count above 0, or different seeds such as 0,1,2")
     _check_protocol(plan)
@@ -187,7 +186,7 @@ def merge_assignment(tree: Tree, assignment: str) -> Tree:
     keys, value = parse_assignment(assignment)
     if keys[0] in ("method", "seed", "pool", "query", "name", "version"):
         raise ConfigError(
-            f"'{show(keys[0])}' cannot be set for a simulation; it has options of its own: "
+            f"'{keys[0]}' cannot be set for a simulation; it has options of its own: "
             "--methods, --seeds, --query-size, --image-size"
         )
     return _put(tree, keys, value)

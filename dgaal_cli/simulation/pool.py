@@ -122,8 +122,8 @@ def absent_at_start(plan: Plan, pool: LabeledPool, seed: int) -> list[int]:
     unknown = [name for name in plan.absent_classes if name not in pool.class_names]
     if unknown:
         raise UsageError(
-            f"--absent-classes names {show(unknown[0])}, which is no class; classes are "
-            f"{show(', '.join(pool.class_names[:20]))}"
+            f"--absent-classes names {unknown[0]}, which is no class; classes are "
+            f"{', '.join(pool.class_names[:20])}"
         )
     absent = {pool.class_names.index(name) for name in plan.absent_classes}
     others = [k for k in range(len(pool.class_names)) if k not in absent]
@@ -178,8 +178,8 @@ def _labeled(
             found.append((entry.id, entry.label))
     if not found:
         raise InputDataError(
-            f"{show(source.spec)} carries no labels"
-            + (f" of {show(', '.join(classes))}" if other else "")
+            f"{source.spec} carries no labels"
+            + (f" of {', '.join(classes)}" if other else "")
             + ", so no oracle can answer from it; give class folders, a manifest with labels, "
             "an .npz with y arrays or builtin:digits"
         )
@@ -223,7 +223,7 @@ def _class_names(
     names = list(dict.fromkeys(plan.classes)) or sorted(carried, key=natural_order)
     if len({label for _, label in found}) < 2:
         raise InputDataError(
-            f"the pool shows one class only, {show(names[0])}; there is nothing to tell apart"
+            f"the pool shows one class only, {names[0]}; there is nothing to tell apart"
         )
     return names
 
@@ -239,7 +239,7 @@ def _shares(text: str, names: Sequence[str], seed: int) -> dict[int, float]:
             share = -1.0
         if not name or not 0 < share <= 1:
             raise UsageError(
-                f"--imbalance {show(text)!r} is not understood; write CLASS=SHARE,... or "
+                f"--imbalance {text!r} is not understood; write CLASS=SHARE,... or "
                 "random:3=0.1, shares above 0 and at most 1"
             )
         kind, colon, count = name.partition(":")
@@ -249,5 +249,5 @@ def _shares(text: str, names: Sequence[str], seed: int) -> dict[int, float]:
         elif name in names:
             shares[list(names).index(name)] = share
         else:
-            raise UsageError(f"--imbalance names {show(name)}, which is no class")
+            raise UsageError(f"--imbalance names {name}, which is no class")
     return shares

@@ -5,7 +5,6 @@ from pathlib import Path
 import msgspec
 
 from dgaal_cli.errors import DamagedError
-from dgaal_cli.escaping import show
 
 
 class Seconds(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +96,6 @@ def read_records(path: Path) -> list[RoundRecord]:
         return [msgspec.json.decode(line, type=RoundRecord) for line in lines]
     except (OSError, msgspec.MsgspecError) as error:
         raise DamagedError(
-            f"{show(str(path))} is missing or damaged ({show(str(error))[:120]}); "
+            f"{path} is missing or damaged ({str(error)[:120]}); "
             "remove it and run the same simulation again"
         ) from error

@@ -22,10 +22,10 @@ def clean_name(name: str) -> str:
         raise UsageError("a class name must not be empty")
     if len(clean) > MAX_NAME:
         raise UsageError(
-            f"class name {show(clean[:20])}... has {len(clean)} characters; at most {MAX_NAME}"
+            f"class name {clean[:20]}... has {len(clean)} characters; at most {MAX_NAME}"
         )
     if not clean.isprintable() or show(clean) != clean:
-        raise UsageError(f"class name {show(clean)} has characters that cannot be printed")
+        raise UsageError(f"class name {clean} has characters that cannot be printed")
     return clean
 
 
@@ -39,7 +39,7 @@ def by_name(known: Sequence[ClassRecord], name: str) -> ClassRecord:
     for record in known:
         if record.name == wanted:
             return record
-    raise UsageError(f"no class is named {show(name)}; {nearest_words(known, wanted)}")
+    raise UsageError(f"no class is named {name}; {nearest_words(known, wanted)}")
 
 
 def nearest_words(known: Sequence[ClassRecord], name: str) -> str:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import cast
 
 from dgaal_cli.errors import UsageError
-from dgaal_cli.escaping import show
 from dgaal_cli.store.instants import Clock, system_clock
 from dgaal_cli.store.protocol import LEASE_S, Store, StoreLocation
 
@@ -28,9 +27,7 @@ def store_location(url: str | Path) -> StoreLocation:
     scheme = _SCHEME.match(url) if isinstance(url, str) else None
     kind = scheme[1].lower() if scheme else "sqlite"
     if kind not in KINDS:
-        raise UsageError(
-            f"there is no store of the kind {show(kind)}; use {' or '.join(KINDS)}:PATH"
-        )
+        raise UsageError(f"there is no store of the kind {kind}; use {' or '.join(KINDS)}:PATH")
     module, _, attribute = KINDS[kind].partition(":")
     place = url[scheme.end() :] if scheme and isinstance(url, str) else str(url)
     return cast("StoreLocation", getattr(import_module(module), attribute)(place))

@@ -5,7 +5,6 @@ from importlib import import_module
 from typing import Any, cast
 
 from dgaal_cli.errors import ConfigError
-from dgaal_cli.escaping import show
 from dgaal_cli.tasks.base import Task
 
 TASKS = {"classification": "dgaal_cli.tasks.classification.task:Classification"}
@@ -21,6 +20,6 @@ def load_task(name: str) -> Task[Any]:
     if name not in TASKS:
         near = difflib.get_close_matches(name, TASKS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(TASKS)}"
-        raise ConfigError(f"unknown task '{show(name)}'; {hint}")
+        raise ConfigError(f"unknown task '{name}'; {hint}")
     module, _, attribute = TASKS[name].partition(":")
     return cast("Task[Any]", getattr(import_module(module), attribute)())

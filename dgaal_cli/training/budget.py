@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dgaal_cli.errors import UsageError
-from dgaal_cli.escaping import show
 from dgaal_cli.training.phase import Phase
 
 PROBE_STEPS = 6
@@ -40,7 +39,7 @@ def parse_duration(text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
     seconds = float(match[1]) * UNITS[match[2]] if match else 0.0
     if not seconds or not math.isfinite(seconds):
-        raise UsageError(f"'{show(text)}' is no time above zero; write 90s, 10m or 1.5h")
+        raise UsageError(f"'{text}' is no time above zero; write 90s, 10m or 1.5h")
     return seconds
 
 

@@ -23,7 +23,6 @@ from torch.optim import Optimizer
 
 from dgaal_cli.atomic import sync_folder, write_bytes
 from dgaal_cli.errors import CheckpointError, StorageError
-from dgaal_cli.escaping import show
 from dgaal_cli.training.checkpoint_folder import (
     COMPLETE_NAME,
     STATE_NAME,
@@ -65,7 +64,7 @@ def save(folder: Path, tensors: Mapping[str, Tensor], state: State) -> None:
         _swap(temporary, folder)
     except OSError as error:
         raise StorageError(
-            f"cannot write the checkpoint {show(str(folder))}: {error.strerror or error}; "
+            f"cannot write the checkpoint {folder}: {error.strerror or error}; "
             "the previous one is unchanged"
         ) from error
     finally:
@@ -82,9 +81,7 @@ def load(folder: Path) -> tuple[Tensors, State]:
     """
     found = candidates(folder)
     if not found:
-        raise CheckpointError(
-            f"there is no complete checkpoint at {show(str(folder))}; run 'dgaal train'"
-        )
+        raise CheckpointError(f"there is no complete checkpoint at {folder}; run 'dgaal train'")
     for candidate in found[:-1]:
         with contextlib.suppress(CheckpointError):
             return _read(candidate)
@@ -100,7 +97,7 @@ def weights_digest(folder: Path) -> bytes:
     for candidate in candidates(folder):
         with contextlib.suppress(CheckpointError):
             return hashlib.sha256(read_parts(candidate)[TENSORS_NAME]).digest()
-    raise CheckpointError(f"the checkpoint {show(str(folder))} is missing or damaged")
+    raise CheckpointError(f"the checkpoint {folder} is missing or damaged")
 
 
 def exists(folder: Path) -> bool:
@@ -141,7 +138,7 @@ def restore_modules(modules: Mapping[str, nn.Module], tensors: Mapping[str, Tens
         except RuntimeError as error:
             raise CheckpointError(
                 f"the checkpoint's network '{name}' does not fit this configuration "
-                f"({show(str(error).splitlines()[-1].strip())}); "
+                f"({str(error).splitlines()[-1].strip()}); "
                 "undo the change of [network] or pool size, or train from scratch with --fresh"
             ) from error
 
@@ -196,13 +193,12 @@ def _read(folder: Path) -> tuple[Tensors, State]:
         tensors = parse_tensors(parts[TENSORS_NAME])
     except (ValueError, RecursionError, SafetensorError) as error:
         raise CheckpointError(
-            f"the checkpoint {show(str(folder))} is none of dgaal's; "
-            "train the round again with --fresh"
+            f"the checkpoint {folder} is none of dgaal's; train the round again with --fresh"
         ) from error
     found = cast("State", state)
     if found.get("version") != FORMAT_VERSION:
         raise CheckpointError(
-            f"the checkpoint {show(str(folder))} has version {show(str(found.get('version')))}, "
+            f"the checkpoint {folder} has version {found.get('version')}, "
             f"this dgaal reads {FORMAT_VERSION}; upgrade dgaal"
         )
     return tensors, found

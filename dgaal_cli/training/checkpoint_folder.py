@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from dgaal_cli.errors import CheckpointError
-from dgaal_cli.escaping import show
 
 TENSORS_NAME = "tensors.safetensors"
 STATE_NAME = "state.json"
@@ -54,7 +53,7 @@ def read_parts(folder: Path) -> dict[str, bytes]:
         CheckpointError: Any byte differs from what was saved.
     """
     damaged = CheckpointError(
-        f"the checkpoint {show(str(folder))} is damaged; train the round again with --fresh"
+        f"the checkpoint {folder} is damaged; train the round again with --fresh"
     )
     try:
         hashes = cast("dict[str, str]", json.loads((folder / COMPLETE_NAME).read_bytes()))

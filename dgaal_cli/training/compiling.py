@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from dgaal_cli.errors import UsageError
-from dgaal_cli.escaping import show
 
 
 def compile_networks(
@@ -61,6 +60,6 @@ def explaining_compiler() -> Generator[None]:
             raise
         said = " ".join(str(error).splitlines()[:2]).strip()
         raise UsageError(
-            f"torch.compile does not work on this host ({show(said)}); go on without it: "
+            f"torch.compile does not work on this host ({said}); go on without it: "
             "--set compile=off --allow-inexact"
         ) from error

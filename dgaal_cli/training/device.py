@@ -9,7 +9,6 @@ import torch
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import UsageError
-from dgaal_cli.escaping import show
 
 THREAD_WORK = 2**23
 """Images x pixels x squared channels of a step that keep a thread busy."""
@@ -25,7 +24,7 @@ def pick_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, number = name.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdigit())):
-        raise UsageError(f"unknown device {show(name)!r}; use auto, cpu, cuda, cuda:N or mps")
+        raise UsageError(f"unknown device {name!r}; use auto, cpu, cuda, cuda:N or mps")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         found = torch.cuda.device_count()
         raise UsageError(

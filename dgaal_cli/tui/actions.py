@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dgaal_cli.errors import ConfigError
-from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.tui.keymap import CODE_S, Keymap, OwnKeys, check_name, chosen_keys
 
@@ -184,7 +183,7 @@ def check_screen_keys(own: OwnKeys) -> None:
             for key in keys:
                 if key in found:
                     raise ConfigError(
-                        f"label.keys: '{found[key]}' and '{name}' both have the key '{show(key)}'; "
+                        f"label.keys: '{found[key]}' and '{name}' both have the key '{key}'; "
                         "give one of them another"
                     )
                 found[key] = name

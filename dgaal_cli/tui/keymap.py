@@ -295,7 +295,7 @@ def make_keymap(
     for key in first:
         if key in commands:
             raise ConfigError(
-                f"label.class_keys has '{show(key)}', which means '{commands[key].title}' here; "
+                f"label.class_keys has '{key}', which means '{commands[key].title}' here; "
                 f"take another, or give that command one: label.keys.{commands[key].name}"
             )
     if len(classes) <= MAX_LETTERS:
@@ -343,7 +343,7 @@ def _command_keys(
             if key in found:
                 raise ConfigError(
                     f"label.keys: '{found[key].name}' and '{command.name}' both have the key "
-                    f"'{show(key)}'; give one of them another"
+                    f"'{key}'; give one of them another"
                 )
             found[key] = command
     return found
@@ -359,7 +359,7 @@ def check_name(name: str, known: Iterable[str]) -> None:
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
-        raise ConfigError(f"label.keys: no command is called '{show(name)}'; {hint}")
+        raise ConfigError(f"label.keys: no command is called '{name}'; {hint}")
 
 
 def _chosen(own: OwnKeys, name: str, of_classes: set[str]) -> list[str]:
@@ -380,7 +380,7 @@ def chosen_keys(own: OwnKeys, name: str) -> list[str]:
         is_character = len(key) == 1 and key.isprintable() and key != " "
         if not is_character and not _NAMED.fullmatch(key):
             raise ConfigError(
-                f"label.keys.{name}: '{show(key)}' is no key; write one character, or a name as "
+                f"label.keys.{name}: '{key}' is no key; write one character, or a name as "
                 "space, enter, f2, ctrl+z"
             )
         if key in DIGITS:
@@ -424,18 +424,16 @@ def _own_keys(classes: Sequence[ClassRecord], commands: dict[str, Command]) -> d
             continue
         if c.key in commands:
             raise UsageError(
-                f"class '{show(c.name)}' has the key '{show(c.key)}', which means "
+                f"class '{c.name}' has the key '{c.key}', which means "
                 f"'{commands[c.key].title}' here; give the class another key or none"
             )
         if c.key in owner:
             raise UsageError(
-                f"classes '{show(owner[c.key].name)}' and '{show(c.name)}' both have the key "
-                f"'{show(c.key)}'; give one of them another key"
+                f"classes '{owner[c.key].name}' and '{c.name}' both have the key "
+                f"'{c.key}'; give one of them another key"
             )
         if len(c.key) != 1 or not c.key.isprintable() or c.key == " ":
-            raise UsageError(
-                f"class '{show(c.name)}' has the key '{show(c.key)}'; a key is one character"
-            )
+            raise UsageError(f"class '{c.name}' has the key '{c.key}'; a key is one character")
         owner[c.key] = c
     return {c.uid: key for key, c in owner.items()}
 

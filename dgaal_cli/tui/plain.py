@@ -116,7 +116,7 @@ class _Conversation:
                 name = word.removeprefix(_mark(view)).strip().removeprefix("+").strip()
                 return self._told(self._session.add_class(name), "done")
             case _:
-                raise UsageError(f"no class '{show(word)}'; {_help(view)}")
+                raise UsageError(f"no class '{word}'; {_help(view)}")
 
     def _answer(
         self, image: QueryImage, uid: ClassUid | None, action: str, elapsed_ms: int

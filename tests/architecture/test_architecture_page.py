@@ -58,9 +58,8 @@ def is_defined(name):
 
 def _has(body, names):
     for node in body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            if node.name == names[0]:
-                return len(names) == 1 or _has(node.body, names[1:])
+        if getattr(node, "name", "") == names[0]:
+            return len(names) == 1 or _has(node.body, names[1:])
     return False
 
 

@@ -6,7 +6,6 @@ import sys
 from dataclasses import dataclass
 
 from dgaal_cli.errors import UsageError
-from dgaal_cli.escaping import show
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +33,7 @@ def parse_device(text: str) -> Device:
         return Device(kind)
     if kind == "cuda" and index.isascii() and index.isdigit() and len(index) <= 3:
         return Device(kind, int(index))
-    raise UsageError(
-        f"device {show(text)!r} is unknown to the engines; use auto, cpu, cuda or cuda:N"
-    )
+    raise UsageError(f"device {text!r} is unknown to the engines; use auto, cpu, cuda or cuda:N")
 
 
 def count_cuda_devices() -> int:

@@ -32,7 +32,7 @@ def read_preset(name: str, folder: Traversable) -> Tree:
     while (base := tree.pop("base", None)) is not None:
         if base in chain:
             chain = [*chain, base]
-            raise ConfigError(f"preset with a circular base: {show(' -> '.join(chain))}")
+            raise ConfigError(f"preset with a circular base: {' -> '.join(chain)}")
         tree = merge_overrides(_read(base, folder, f"base of preset '{show(chain[-1])}':"), tree)
         chain.append(base)
     return tree
@@ -58,5 +58,5 @@ def _read(name: Any, folder: Traversable, place: str = "preset") -> Tree:
     if name not in names:
         near = difflib.get_close_matches(str(name), names, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"choose one of {', '.join(names)}"
-        raise ConfigError(f"unknown {place} {show(repr(name))}; {hint}")
+        raise ConfigError(f"unknown {place} {name!r}; {hint}")
     return tomllib.loads((folder / f"{name}{_SUFFIX}").read_text("utf-8"))

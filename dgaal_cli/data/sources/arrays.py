@@ -57,9 +57,7 @@ class ArraySource:
             with zipfile.ZipFile(path) as archive:
                 self._members = _members(archive, path)
         except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError) as error:
-            raise InputDataError(
-                f"{show(str(path))} is not a readable .npz file: {_short(error)}"
-            ) from None
+            raise InputDataError(f"{path} is not a readable .npz file: {_short(error)}") from None
 
     @property
     def spec(self) -> str:
@@ -128,14 +126,14 @@ class ArraySource:
             with zipfile.ZipFile(self._path) as archive, archive.open(member.name) as stream:
                 shape, _, _ = _header(stream)
                 if shape != member.shape:
-                    raise InputDataError(f"{show(self.spec)} changed while it was read; try again")
+                    raise InputDataError(f"{self.spec} changed while it was read; try again")
                 for start in range(0, member.shape[0], rows):
                     count = min(rows, member.shape[0] - start)
                     data = stream.read(count * member.row_bytes)
                     # Truncated data raises ValueError here.
                     yield np.frombuffer(data, np.uint8).reshape(count, *member.row_shape)
         except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError) as error:
-            raise InputDataError(f"cannot read {show(self.spec)}: {_short(error)}") from None
+            raise InputDataError(f"cannot read {self.spec}: {_short(error)}") from None
 
 
 def _members(archive: zipfile.ZipFile, path: Path) -> list[_Member]:
@@ -157,7 +155,7 @@ def _members(archive: zipfile.ZipFile, path: Path) -> list[_Member]:
         found.append(_Member(name=info.filename, split=split, shape=shape, labels=labels))
     if not found:
         raise InputDataError(
-            f"{show(str(path))} contains no images: it needs an array x, x_train or x_test of "
+            f"{path} contains no images: it needs an array x, x_train or x_test of "
             "uint8 and shape (N, H, W) or (N, H, W, C) with C 1, 3 or 4; "
             f"found {'; '.join(others) or 'none'}"
         )
@@ -179,8 +177,7 @@ def _labels(archive: zipfile.ZipFile, key: str, count: int, path: Path) -> tuple
         return None
     if shape[0] != count:
         raise InputDataError(
-            f"{show(str(path))}: {show(key)} contains {shape[0]} labels for {count} images; "
-            "they must be equal"
+            f"{path}: {key} contains {shape[0]} labels for {count} images; they must be equal"
         )
     with archive.open(f"{key}.npy") as stream:
         values = np.lib.format.read_array(stream, allow_pickle=False)

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from dgaal_cli.data.regular_files import read_file
 from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
 Encoded = bytes | npt.NDArray[np.uint8]
@@ -113,7 +112,7 @@ def file_stamp(path: str | os.PathLike[str]) -> str:
 def gone(sample_id: SampleId, spec: str) -> InputDataError:
     """Return the error for a sample that a source does not contain."""
     return InputDataError(
-        f"the pool {show(spec)} contains no image {show(sample_id)}; "
+        f"the pool {spec} contains no image {sample_id}; "
         "it may have been renamed or deleted since the workspace was created"
     )
 

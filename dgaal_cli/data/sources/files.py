@@ -8,7 +8,6 @@ from typing import BinaryIO
 
 from dgaal_cli.data.sources.base import Entry, FileBytes, gone
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
 _MAX_NAME = 65_536
@@ -22,7 +21,7 @@ class FileListSource:
         self._base = os.fsencode(base)
         self._spec = spec
         if not self._names:
-            raise InputDataError(f"{show(spec)} names no files; write one path per line")
+            raise InputDataError(f"{spec} names no files; write one path per line")
 
     @property
     def spec(self) -> str:
@@ -71,7 +70,7 @@ def open_list(name: str, *, base: Path) -> FileListSource:
             return FileListSource(read_names(stream, spec=name), base=base, spec=name)
     except OSError as error:
         raise InputDataError(
-            f"cannot read the list {show(name)}: {error.strerror}; give a file of file names"
+            f"cannot read the list {name}: {error.strerror}; give a file of file names"
         ) from None
 
 
@@ -87,7 +86,7 @@ def read_names(stream: BinaryIO, *, spec: str) -> Iterator[bytes]:
     while block:
         *names, rest = (rest + block).split(separator)
         if len(rest) > _MAX_NAME:
-            raise InputDataError(f"{show(spec)} contains a name of over {_MAX_NAME} bytes")
+            raise InputDataError(f"{spec} contains a name of over {_MAX_NAME} bytes")
         yield from _clean(names, separator)
         block = stream.read(2**16)
     yield from _clean([rest], separator)

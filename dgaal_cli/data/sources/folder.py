@@ -9,7 +9,6 @@ from dgaal_cli.data.regular_files import kind_of
 from dgaal_cli.data.sources.base import Entry, FileBytes, Refusal, gone
 from dgaal_cli.data.sources.naming import label_and_split, may_be_image
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
 
@@ -83,7 +82,7 @@ def check_not_empty(source: FolderSource) -> None:
     """
     if not _contains_any(source.spec):
         raise InputDataError(
-            f"the folder {show(source.spec)} contains no images; "
+            f"the folder {source.spec} contains no images; "
             f"choose a folder with {format_names()} files (hidden files are ignored)"
         )
 

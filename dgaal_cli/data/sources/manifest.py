@@ -28,7 +28,7 @@ class ManifestSource:
         self._index: dict[SampleId, Entry] | None = None
         if next(self.entries(), None) is None:
             raise InputDataError(
-                f"the manifest {show(str(path))} names no images; each line needs a file_name"
+                f"the manifest {path} names no images; each line needs a file_name"
             )
 
     @property
@@ -79,7 +79,7 @@ class ManifestSource:
                 )
         except OSError as error:
             raise InputDataError(
-                f"cannot read the manifest {show(self.spec)}: {error.strerror}"
+                f"cannot read the manifest {self.spec}: {error.strerror}"
             ) from None
 
     def _csv(self, stream: BinaryIO) -> Iterator[tuple[int, dict[str, str]]]:
@@ -159,7 +159,7 @@ class ManifestSource:
         )
 
     def _wrong(self, line: int, what: str) -> InputDataError:
-        return InputDataError(f"{show(self.spec)}, line {line}: {what}; correct it and try again")
+        return InputDataError(f"{self.spec}, line {line}: {what}; correct it and try again")
 
 
 def _is_valid(text: str) -> bool:

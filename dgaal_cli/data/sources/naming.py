@@ -77,7 +77,7 @@ def check_member(name: str, archive: str) -> None:
 def refused(archive: str, why: str) -> InputDataError:
     """Return the error for an archive that is refused."""
     return InputDataError(
-        f"the archive {show(archive)} was refused: {why}; create it again from the images"
+        f"the archive {archive} was refused: {why}; create it again from the images"
     )
 
 

@@ -102,7 +102,7 @@ class PackedJpegSource:
                         self._parts_read = _read_parts(archive, self.spec)
                 except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
                     raise InputDataError(
-                        f"{show(self.spec)} is not a readable .npz file: {show(str(error))[:160]}"
+                        f"{self.spec} is not a readable .npz file: {str(error)[:160]}"
                     ) from None
             return self._parts_read
 
@@ -122,7 +122,7 @@ def _read_parts(archive: "np.lib.npyio.NpzFile", spec: str) -> list[_Part]:
         labels = archive["y" + stem[1:]] if "y" + stem[1:] in archive.files else None
         if labels is not None and labels.shape != (len(offsets) - 1,):
             raise InputDataError(
-                f"{show(spec)}: {show('y' + stem[1:])} contains {labels.shape} labels for "
+                f"{spec}: {'y' + stem[1:]} contains {labels.shape} labels for "
                 f"{len(offsets) - 1} images; they must be equal"
             )
         parts.append(

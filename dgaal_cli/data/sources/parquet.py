@@ -54,7 +54,7 @@ class ParquetSource:
             counts = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
         self._starts = [0, *accumulate(counts)]
         if not self._starts[-1]:
-            raise InputDataError(f"{show(self.spec)} contains no rows")
+            raise InputDataError(f"{self.spec} contains no rows")
 
     @property
     def spec(self) -> str:
@@ -108,7 +108,7 @@ class ParquetSource:
             return self._parquet.ParquetFile(self._path)
         except (OSError, ValueError) as error:  # pyarrow's errors are subclasses of these
             raise InputDataError(
-                f"{show(self.spec)} is not a readable Parquet file: {show(str(error))[:160]}"
+                f"{self.spec} is not a readable Parquet file: {str(error)[:160]}"
             ) from None
 
     def _batches(self, file: Any) -> Iterator[list[dict[str, Any]]]:
@@ -117,9 +117,7 @@ class ParquetSource:
             try:
                 batch = next(batches, None)
             except (OSError, ValueError) as error:
-                raise InputDataError(
-                    f"{show(self.spec)} is damaged: {show(str(error))[:160]}"
-                ) from None
+                raise InputDataError(f"{self.spec} is damaged: {str(error)[:160]}") from None
             if batch is None:
                 return
             yield batch.to_pylist()
@@ -157,7 +155,7 @@ class ParquetSource:
         return str(path), FileBytes(str(path))
 
     def _wrong(self, row: int, what: str) -> InputDataError:
-        return InputDataError(f"{show(self.spec)}, row {row}: {what}; correct it and try again")
+        return InputDataError(f"{self.spec}, row {row}: {what}; correct it and try again")
 
 
 def _find_columns(schema: Any, spec: str) -> _Columns:
@@ -177,7 +175,7 @@ def _find_columns(schema: Any, spec: str) -> _Columns:
     image = image or next((n for n in IMAGE_COLUMNS if n in kinds and holds_text(kinds[n])), None)
     if image is None:
         raise InputDataError(
-            f"{show(spec)} has no column of images (columns: {show(', '.join(names))[:200]}); "
+            f"{spec} has no column of images (columns: {', '.join(names)[:200]}); "
             "it needs encoded bytes in 'image', or paths in 'file_name'"
         )
     label = next((n for n in LABEL_COLUMNS if n in kinds and n != image), None)

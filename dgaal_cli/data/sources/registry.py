@@ -9,7 +9,6 @@ from dgaal_cli.data.decoders.registry import SUFFIXES
 from dgaal_cli.data.regular_files import kind_of
 from dgaal_cli.data.sources.base import Source
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.escaping import show
 
 KINDS = (
     "a folder, an image, a .csv or .jsonl manifest, .npz, .zip, .tar, .parquet, shards such as "
@@ -41,7 +40,7 @@ def open_source(spec: str, *, base: Path, download: bool = False) -> Source:
         if source is not None:
             return SplitSource(source, split)
     raise InputDataError(
-        f"the pool {show(spec)} does not exist in {show(str(base))}; use {KINDS}"
+        f"the pool {spec} does not exist in {base}; use {KINDS}"
         if spec
         else f"the name of the pool is empty; use {KINDS}"
     )
@@ -54,19 +53,19 @@ def _open(spec: str, base: Path, *, download: bool) -> Source | None:
     try:
         status = path.stat()
     except PermissionError as error:
-        raise InputDataError(f"the pool {show(spec)} cannot be opened: {error.strerror}") from None
+        raise InputDataError(f"the pool {spec} cannot be opened: {error.strerror}") from None
     except OSError:
         return _open_named(spec, base, download=download)
     if stat.S_ISDIR(status.st_mode):
         return _folder(path)
     if not stat.S_ISREG(status.st_mode):
         raise InputDataError(
-            f"the pool {show(spec)} is not a file or folder, but a {kind_of(status.st_mode)}"
+            f"the pool {spec} is not a file or folder, but a {kind_of(status.st_mode)}"
         )
     for suffixes, opener in _BY_SUFFIX:
         if path.name.lower().endswith(suffixes):
             return opener(path)
-    raise InputDataError(f"{show(str(path))} has a type that dgaal cannot read; use {KINDS}")
+    raise InputDataError(f"{path} has a type that dgaal cannot read; use {KINDS}")
 
 
 def _path(spec: str, base: Path) -> Path:
@@ -83,7 +82,7 @@ def _open_named(spec: str, base: Path, *, download: bool) -> Source | None:
 
         return DigitsSource()
     if colon and kind == "builtin" and "#" not in name:
-        raise InputDataError(f"{show(spec)} does not exist; the only one is builtin:digits")
+        raise InputDataError(f"{spec} does not exist; the only one is builtin:digits")
     if colon and kind == "torchvision" and "#" not in name:
         return _torchvision(name, base, download=download)
     return _shards(spec, base)
@@ -108,8 +107,8 @@ def _shards(spec: str, base: Path) -> Source | None:
         return None
     if missing:
         raise InputDataError(
-            f"{len(missing)} of the {len(paths)} shards {show(spec)} are missing, the first is "
-            f"{show(missing[0].name)}; give only existing shards"
+            f"{len(missing)} of the {len(paths)} shards {spec} are missing, the first is "
+            f"{missing[0].name}; give only existing shards"
         )
     return ShardSource(str(_path(spec, base)), paths)
 

@@ -17,7 +17,7 @@ class SplitSource:
         if next(self.entries(), None) is None:
             known = sorted({entry.split for entry in source.entries()} - {""})
             raise InputDataError(
-                f"{show(source.spec)} has no split {show(split)}; "
+                f"{source.spec} has no split {split}; "
                 + (f"it has {', '.join(map(show, known[:10]))}" if known else "it has no splits")
             )
 

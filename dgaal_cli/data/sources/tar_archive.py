@@ -24,7 +24,6 @@ from dgaal_cli.data.sources.tar_stream import Member, TarStream
 from dgaal_cli.data.sources.zip_archive import MAX_RATIO, MAX_TOTAL_BYTES
 from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
 _MAX_LABEL_BYTES = 2**16
@@ -59,7 +58,7 @@ class TarSource:
         self._index: dict[SampleId, Entry] | None = None
         self._count, self._top = self._survey()
         if not self._count:
-            raise InputDataError(f"the archive {show(self.spec)} contains no images")
+            raise InputDataError(f"the archive {self.spec} contains no images")
 
     @property
     def spec(self) -> str:
@@ -146,7 +145,7 @@ class TarSource:
             raise refused(self.spec, "it is not a complete gzip file") from None
         except OSError as error:
             reason = error.strerror or "i/o error"
-            raise InputDataError(f"cannot read {show(self.spec)}: {reason}") from None
+            raise InputDataError(f"cannot read {self.spec}: {reason}") from None
 
 
 class ShardSource:
@@ -202,7 +201,7 @@ def expand_braces(pattern: str) -> list[str]:
     width = len(match[1])
     if not 0 <= last - first < _MAX_SHARDS:
         raise InputDataError(
-            f"{show(pattern)} is not a valid list of shards; write {{000..127}}, smaller first"
+            f"{pattern} is not a valid list of shards; write {{000..127}}, smaller first"
         )
     names = [
         f"{pattern[: match.start()]}{number:0{width}d}{pattern[match.end() :]}"
@@ -212,7 +211,7 @@ def expand_braces(pattern: str) -> list[str]:
         return names
     expanded = [inner for name in names for inner in expand_braces(name)]
     if len(expanded) > _MAX_SHARDS:
-        raise InputDataError(f"{show(pattern)} names over {_MAX_SHARDS:,} shards; use fewer")
+        raise InputDataError(f"{pattern} names over {_MAX_SHARDS:,} shards; use fewer")
     return expanded
 
 

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from dgaal_cli.data.sources.base import Entry, gone, row_id
 from dgaal_cli.errors import InputDataError, MissingExtraError
-from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
 PREFIX = "torchvision:"
@@ -53,7 +52,7 @@ class TorchvisionSource:
             MissingExtraError: torchvision is not installed.
         """
         if name not in SETS:
-            raise InputDataError(f"{PREFIX}{show(name)} is unknown; use one of {', '.join(SETS)}")
+            raise InputDataError(f"{PREFIX}{name} is unknown; use one of {', '.join(SETS)}")
         try:
             dataset: Any = getattr(importlib.import_module("torchvision.datasets"), name)
         except ImportError:
@@ -67,7 +66,7 @@ class TorchvisionSource:
                 part = dataset(root=str(root), download=download, **arguments)
             except (RuntimeError, OSError, ValueError) as error:
                 raise InputDataError(
-                    f"{PREFIX}{name} is not in {show(str(root))} ({show(str(error))[:120]}); "
+                    f"{PREFIX}{name} is not in {root} ({str(error)[:120]}); "
                     f"add --download, or give its folder: {PREFIX}{name}:FOLDER"
                 ) from None
             self._images[split] = _pixels(part.data)

@@ -53,7 +53,7 @@ class ZipSource:
             if not is_hidden(info.filename) and may_be_image(info.filename)
         }
         if not self._infos:
-            raise InputDataError(f"the archive {show(self.spec)} contains no images")
+            raise InputDataError(f"the archive {self.spec} contains no images")
 
     @property
     def spec(self) -> str:
@@ -109,7 +109,7 @@ def _check_end(path: Path) -> None:
             stream.seek(max(0, size - 65_557))
             tail = stream.read()
     except OSError as error:
-        raise InputDataError(f"cannot read {show(str(path))}: {error.strerror}") from None
+        raise InputDataError(f"cannot read {path}: {error.strerror}") from None
     at = tail.rfind(b"PK\5\6")
     if at < 0 or at + _END.size > len(tail):
         raise refused(str(path), "it is not a complete zip file (its end is missing)")

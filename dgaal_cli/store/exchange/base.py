@@ -103,7 +103,7 @@ class ExportJob:
             if uid is None:
                 raise UsageError(
                     f"the format {format} holds one class per image, and the label of "
-                    f"{show(answer.sample_id)} is more than that; export to jsonl or csv instead"
+                    f"{answer.sample_id} is more than that; export to jsonl or csv instead"
                 )
             found.append((answer, uid))
         return found
@@ -194,12 +194,12 @@ class Document:
 def _text_of(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_DOCUMENT_BYTES:
-            raise InputDataError(f"{show(path.name)} is larger than {MAX_DOCUMENT_BYTES >> 20} MiB")
+            raise InputDataError(f"{path.name} is larger than {MAX_DOCUMENT_BYTES >> 20} MiB")
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise unreadable(path, error) from error
     except UnicodeDecodeError as error:
-        raise InputDataError(f"{show(path.name)}, byte {error.start}: not UTF-8") from None
+        raise InputDataError(f"{path.name}, byte {error.start}: not UTF-8") from None
 
 
 def _children(text: str, start: int) -> Iterator[tuple[int | str, int]]:
@@ -241,7 +241,7 @@ def parse_json(text: str, *, where: str, line: int | None = None) -> Any:
     except (ValueError, RecursionError) as error:
         place = where if line is None else f"{where}, line {line}"
         words = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise InputDataError(f"{place}: {show(words)}") from None
+        raise InputDataError(f"{place}: {words}") from None
 
 
 def convert(value: Any, kind: type[_T], *, where: str) -> _T:
@@ -249,14 +249,14 @@ def convert(value: Any, kind: type[_T], *, where: str) -> _T:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise InputDataError(f"{where}: {show(str(error))}") from None
+        raise InputDataError(f"{where}: {error}") from None
     except UnicodeEncodeError:  # msgspec cannot look up such a key
         raise InputDataError(f"{where}: a key is no Unicode text") from None
 
 
 def unreadable(path: Path, error: OSError) -> StorageError:
     """Return the error for a file that cannot be read."""
-    return StorageError(f"cannot read {show(str(path))}: {error.strerror or error}")
+    return StorageError(f"cannot read {path}: {error.strerror or error}")
 
 
 def with_and_without_suffix(name: str) -> tuple[str, ...]:

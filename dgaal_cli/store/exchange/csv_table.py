@@ -67,7 +67,7 @@ def _parse(stream: BinaryIO, name: str) -> Iterator[Parsed]:
                 if cell["label"]:
                     yield _row(cell, where)
     except csv.Error as error:
-        raise InputDataError(f"{name}, line {reader.line_num}: {show(str(error))}") from None
+        raise InputDataError(f"{name}, line {reader.line_num}: {error}") from None
     if not header:
         raise InputDataError(f"{name} is empty; it needs the columns file_name and label")
 
@@ -78,10 +78,10 @@ def _row(cell: Mapping[str, str], where: str) -> Parsed:
         raise InputDataError(f"{where}, column {key}: the name is missing")
     provenance = cell.get("provenance") or None
     if provenance is not None and provenance not in get_args(Provenance):
-        raise InputDataError(f"{where}, column provenance: {show(provenance)} is none of dgaal's")
+        raise InputDataError(f"{where}, column provenance: {provenance} is none of dgaal's")
     number = cell.get("round") or None
     if number is not None and not (number.isascii() and number.isdigit() and len(number) < 10):
-        raise InputDataError(f"{where}, column round: {show(number[:40])} is no round number")
+        raise InputDataError(f"{where}, column round: {number[:40]} is no round number")
     return Parsed(
         where=where,
         names=_readings(cell[key]),
@@ -107,7 +107,7 @@ def _check_header(row: list[str], name: str) -> list[str]:
     if missing:
         raise InputDataError(
             f"{name}, line 1: no column {' and no column '.join(missing)}; "
-            f"the columns are {show(', '.join(header))[:200]}"
+            f"the columns are {', '.join(header)[:200]}"
         )
     if len(set(header)) != len(header):
         raise InputDataError(f"{name}, line 1: a column stands there twice")

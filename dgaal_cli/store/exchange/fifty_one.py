@@ -38,7 +38,7 @@ class FiftyOne:
             stem = _stem(name)
             if stem in taken:
                 raise InputDataError(
-                    f"FiftyOne's layout cannot tell {show(taken[stem])} from {show(name)}; "
+                    f"FiftyOne's layout cannot tell {taken[stem]} from {name}; "
                     "export to coco instead"
                 )
             taken[stem] = name

@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 
 from dgaal_cli.atomic import sync_file, sync_folder, write_bytes
 from dgaal_cli.errors import InputDataError, StorageError, UsageError
-from dgaal_cli.escaping import show
 from dgaal_cli.store.exchange.base import ExportJob
 from dgaal_cli.store.records import AnswerRecord
 
@@ -24,7 +23,7 @@ def assembling(target: Path) -> Generator[Path]:
         StorageError: The disk is full or not writable; nothing of it stays.
     """
     if target.is_symlink() or (target.exists() and not (target.is_dir() and not _listing(target))):
-        raise UsageError(f"{show(str(target))} exists already; name a new or an empty folder")
+        raise UsageError(f"{target} exists already; name a new or an empty folder")
     temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +35,7 @@ def assembling(target: Path) -> Generator[Path]:
         sync_folder(target.parent)
     except OSError as error:
         raise StorageError(
-            f"cannot write {show(str(target))}: {error.strerror or error}; nothing was kept of it"
+            f"cannot write {target}: {error.strerror or error}; nothing was kept of it"
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -66,12 +65,12 @@ def place(answer: AnswerRecord, folder: Path, job: ExportJob) -> str:
 
 def _check_bytes(source: Path, answer: AnswerRecord) -> None:
     if not source.is_file():
-        raise InputDataError(f"image {show(answer.sample_id)} is gone from the pool")
+        raise InputDataError(f"image {answer.sample_id} is gone from the pool")
     with source.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").digest()
     if digest != answer.sha256:
         raise InputDataError(
-            f"image {show(answer.sample_id)} has other bytes by now than when it was labeled; "
+            f"image {answer.sample_id} has other bytes by now than when it was labeled; "
             "export to jsonl or csv, or put the old file back"
         )
 
@@ -85,7 +84,7 @@ def safe_name(sample_id: str) -> str:
     parts = sample_id.split("/")
     if "\x00" in sample_id or any(part in ("", ".", "..") for part in parts):
         raise InputDataError(
-            f"image {show(sample_id)} cannot be shown in a folder under its own name; "
+            f"image {sample_id} cannot be shown in a folder under its own name; "
             "export to jsonl or csv instead"
         )
     return str(PurePosixPath(*parts))
@@ -101,7 +100,7 @@ def _hardlink(source: Path, target: Path) -> None:
         os.link(source, target, follow_symlinks=True)
     except OSError as error:
         raise StorageError(
-            f"cannot hard-link {show(str(source))}: {error.strerror or error}; use --link copy"
+            f"cannot hard-link {source}: {error.strerror or error}; use --link copy"
         ) from error
 
 

@@ -26,7 +26,7 @@ class ImageFolder:
     def read(self, path: Path) -> Iterator[Parsed]:
         """Yield a label a file: the first folder is the class, the rest is the sample id."""
         if not path.is_dir():
-            raise InputDataError(f"{show(str(path))} is no folder of class folders")
+            raise InputDataError(f"{path} is no folder of class folders")
         for folder in sorted(entry for entry in path.iterdir() if entry.is_dir()):
             if folder.name.startswith("."):
                 continue

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import cast
 
 from dgaal_cli.errors import UsageError
-from dgaal_cli.escaping import show
 from dgaal_cli.store.exchange.base import FileFormat, FolderFormat
 
 FORMATS = {
@@ -27,7 +26,7 @@ def load_format(name: str) -> FileFormat | FolderFormat:
         UsageError: There is none; the message names all.
     """
     if name not in FORMATS:
-        raise UsageError(f"no format is named {show(name)}; known: {', '.join(FORMATS)}")
+        raise UsageError(f"no format is named {name}; known: {', '.join(FORMATS)}")
     module, _, attribute = FORMATS[name].partition(":")
     return cast("FileFormat | FolderFormat", getattr(import_module(module), attribute)())
 
@@ -48,5 +47,5 @@ def guess_format(path: Path) -> str:
     if suffix == ".csv":
         return "csv"
     raise UsageError(
-        f"cannot tell the format of {show(str(path))}; give --format, one of {', '.join(FORMATS)}"
+        f"cannot tell the format of {path}; give --format, one of {', '.join(FORMATS)}"
     )

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dgaal_cli.errors import InputDataError, UsageError
-from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid, SampleId
 from dgaal_cli.store import classes
 from dgaal_cli.store.exchange.base import LabelText, Parsed
@@ -60,7 +59,7 @@ def resolve(
         said = seen.setdefault(key, (line.kind, label, line.where))
         if said[:2] != (line.kind, label):
             raise InputDataError(
-                f"{line.where}: {show(line.names[0])} has another label than at {said[2]}"
+                f"{line.where}: {line.names[0]} has another label than at {said[2]}"
             )
         if said[2] != line.where:
             repeated += 1
@@ -97,7 +96,7 @@ class _Classes:
         name = found[0]
         if not self.may_add:
             raise InputDataError(
-                f"{line.where}, {line.part} label: no class is named {show(name)}; "
+                f"{line.where}, {line.part} label: no class is named {name}; "
                 f"{classes.nearest_words(self.active, name)}; --add-classes adds new ones"
             )
         try:
@@ -107,8 +106,8 @@ class _Classes:
         for record in self.active:
             if record.name.casefold() == clean.casefold():
                 raise InputDataError(
-                    f"{line.where}, {line.part} label: {show(clean)} differs from class "
-                    f"{show(record.name)} only in case"
+                    f"{line.where}, {line.part} label: {clean} differs from class "
+                    f"{record.name} only in case"
                 )
         uid = ClassUid(secrets.token_hex(8))
         if (
@@ -128,7 +127,7 @@ def _read(line: Parsed, text: LabelText, known: _Classes) -> Label:
     try:
         return text.from_text(line.labels, lambda names: known.find(line, names))
     except ValueError as error:
-        raise InputDataError(f"{line.where}, {line.part} label: {show(str(error))}") from None
+        raise InputDataError(f"{line.where}, {line.part} label: {error}") from None
 
 
 def _item(store: Store, line: Parsed) -> ItemRecord:
@@ -141,13 +140,12 @@ def _item(store: Store, line: Parsed) -> ItemRecord:
             continue
         if line.sha256 is not None and line.sha256 != item.sha256.hex():
             raise InputDataError(
-                f"{line.where}, {line.part} sha256: {show(name)} has other bytes here than the "
+                f"{line.where}, {line.part} sha256: {name} has other bytes here than the "
                 "image that was labeled"
             )
         return item
     raise InputDataError(
-        f"{line.where}, {line.part} file_name: there is no image {show(line.names[0])} in this "
-        "workspace"
+        f"{line.where}, {line.part} file_name: there is no image {line.names[0]} in this workspace"
     )
 
 
@@ -160,7 +158,7 @@ def _label(line: Parsed, item: ItemRecord, *, label: Label | None, annotator: st
             from_iso(line.at)
         except (ValueError, OverflowError):
             raise InputDataError(
-                f"{line.where}, {line.part} at: {show(line.at[:60])} is no instant in ISO 8601"
+                f"{line.where}, {line.part} at: {line.at[:60]} is no instant in ISO 8601"
             ) from None
     return ImportedLabel(
         sample_id=item.sample_id,

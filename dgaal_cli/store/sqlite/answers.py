@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from dgaal_cli.errors import UsageError
-from dgaal_cli.escaping import show
 from dgaal_cli.ids import ItemId
 from dgaal_cli.store.instants import to_microseconds
 from dgaal_cli.store.records import (
@@ -90,7 +89,7 @@ def submit(
     ).fetchone()
     if stored is not None and bytes(stored[2]) != body:
         raise UsageError(
-            f"operation {show(answer.op_id)} is stored already with another answer; "
+            f"operation {answer.op_id} is stored already with another answer; "
             "each key press needs an id of its own"
         )
     if stored is None:
@@ -214,7 +213,7 @@ def _check(connection: sqlite3.Connection, answer: Answer, operator: Operator) -
         )
     for uid in answer.label.classes if answer.label else ():
         if not classes.is_active(connection, uid):
-            raise UsageError(f"there is no class with the uid {show(uid)}")
+            raise UsageError(f"there is no class with the uid {uid}")
 
 
 def _is_counted(
@@ -298,7 +297,7 @@ def _reverse(
         "SELECT event_id, counted, kind, refers_to FROM event WHERE op_id = ?", (op_id,)
     ).fetchone()
     if stored is not None and stored[2] != says:
-        raise UsageError(f"operation {show(op_id or '')} is stored already as another action")
+        raise UsageError(f"operation {op_id or ''} is stored already as another action")
     if stored is not None:  # a retry whose result got lost
         root = int(stored[3])
         event_id, counted = int(stored[0]), bool(stored[1])
@@ -376,7 +375,7 @@ def _check_revived(connection: sqlite3.Connection, item_id: ItemId, *, says: str
     ).fetchone()
     if gone is not None:
         raise UsageError(
-            f"cannot {says}: it would bring the class {show(gone[0])} back, which was removed; "
+            f"cannot {says}: it would bring the class {gone[0]} back, which was removed; "
             "label the image anew instead"
         )
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from dgaal_cli.atomic import sync_file, sync_folder
 from dgaal_cli.errors import StorageError, WorkspaceError
-from dgaal_cli.escaping import show
 from dgaal_cli.store.sqlite import schema
 from dgaal_cli.store.sqlite.connection import Database, discard, translate
 
@@ -78,7 +77,7 @@ def make(database: Database, *, reason: str, stamp: str) -> Path:
         sync_folder(folder)
     except OSError as error:
         raise StorageError(
-            f"cannot write a backup to {show(str(folder))}: {error.strerror or error}"
+            f"cannot write a backup to {folder}: {error.strerror or error}"
         ) from error
     except sqlite3.Error as error:
         raise translate(error, temporary) or error from error
@@ -92,7 +91,7 @@ def _prove(made: Path) -> None:
         verify(made)
     except WorkspaceError as error:  # the store is sound: what failed is the disk
         raise StorageError(
-            f"a backup in {show(str(made.parent))} cannot be read back; "
+            f"a backup in {made.parent} cannot be read back; "
             "make room or check the disk and try again"
         ) from error
 
@@ -113,15 +112,15 @@ def verify(copy: Path) -> int:
     try:
         connection = sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro", uri=True)
     except sqlite3.Error as error:
-        raise WorkspaceError(f"{show(str(copy))} cannot be opened: {show(str(error))}") from error
+        raise WorkspaceError(f"{copy} cannot be opened: {error}") from error
     try:
         kind = connection.execute("PRAGMA application_id").fetchone()[0]
         sound = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if kind != schema.APPLICATION_ID or sound != "ok":
-            raise WorkspaceError(f"{show(str(copy))} is damaged or no label store of dgaal")
+            raise WorkspaceError(f"{copy} is damaged or no label store of dgaal")
         return _events(connection)
     except sqlite3.Error as error:
-        raise WorkspaceError(f"{show(str(copy))} is damaged: {show(str(error))}") from error
+        raise WorkspaceError(f"{copy} is damaged: {error}") from error
     finally:
         connection.close()
 
@@ -133,7 +132,7 @@ def _event_count(copy: Path) -> int:
         with contextlib.closing(connection):
             return _events(connection)
     except sqlite3.Error as error:
-        raise WorkspaceError(f"{show(str(copy))} is damaged: {show(str(error))}") from error
+        raise WorkspaceError(f"{copy} is damaged: {error}") from error
 
 
 def _events(connection: sqlite3.Connection) -> int:

@@ -97,7 +97,7 @@ def retire(connection: sqlite3.Connection, uid: ClassUid, *, now_us: int) -> Non
     ).fetchone()[0]
     if labeled:
         raise UsageError(
-            f"class {show(record.name)} cannot be removed: {labeled} answers name it; "
+            f"class {record.name} cannot be removed: {labeled} answers name it; "
             "relabel those images first, or rename the class"
         )
     connection.execute("UPDATE class SET retired_us = ? WHERE class_uid = ?", (now_us, uid))
@@ -108,23 +108,23 @@ def _one(connection: sqlite3.Connection, uid: ClassUid) -> ClassRecord:
     for record in active(connection):
         if record.uid == uid:
             return record
-    raise UsageError(f"there is no class with the uid {show(uid)}")
+    raise UsageError(f"there is no class with the uid {uid}")
 
 
 def _free_name(others: Sequence[ClassRecord], name: str) -> str:
     clean = clean_name(name)
     for other in others:
         if other.name.casefold() == clean.casefold():
-            raise UsageError(f"class {show(clean)} exists already as {show(other.name)}")
+            raise UsageError(f"class {clean} exists already as {other.name}")
     return clean
 
 
 def _free_key(others: Sequence[ClassRecord], key: str) -> str:
     if len(key) > 16 or not key.isprintable() or show(key) != key:
-        raise UsageError(f"{show(key[:16])} cannot be the key of a class")
+        raise UsageError(f"{key[:16]} cannot be the key of a class")
     for other in others:
         if key and other.key == key:
-            raise UsageError(f"key {show(key)} belongs to class {show(other.name)} already")
+            raise UsageError(f"key {key} belongs to class {other.name} already")
     return key
 
 

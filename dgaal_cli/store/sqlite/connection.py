@@ -54,7 +54,7 @@ class Database:
         self._gate = Gate(path)
         if not path.is_file():
             raise WorkspaceError(
-                f"there is no label store at {show(str(path))}; restore a copy from the folder "
+                f"there is no label store at {path}; restore a copy from the folder "
                 "'backups' beside it, or make a new workspace with 'dgaal init'"
             )
         with _plain_words(path):
@@ -87,7 +87,7 @@ class Database:
             problem = f"{show(min(foreign)[1])} is missing or not as dgaal made it"
         if problem:
             raise WorkspaceError(
-                f"{show(str(self.path))} is damaged ({problem}); it was left untouched, "
+                f"{self.path} is damaged ({problem}); it was left untouched, "
                 "run 'dgaal labels restore' to go back to the newest sound backup"
             )
 
@@ -140,7 +140,7 @@ class Database:
             StorageError: The disk is full or failing; nothing of the block was kept.
         """
         if self.is_read_only:
-            raise StorageError(f"{show(str(self.path))} was opened for reading only")
+            raise StorageError(f"{self.path} was opened for reading only")
         with self._lock, self.gate(), _plain_words(self.path):
             self._check_process()
             self.connection.execute("BEGIN IMMEDIATE")
@@ -193,10 +193,10 @@ def create_file(path: Path, meta: dict[str, str]) -> None:
         try:
             os.link(temporary, path)  # unlike a rename it never replaces
         except FileExistsError:
-            raise UsageError(f"{show(str(path))} exists already; it was left untouched") from None
+            raise UsageError(f"{path} exists already; it was left untouched") from None
         sync_folder(path.parent)
     except OSError as error:
-        raise StorageError(f"cannot make {show(str(path))}: {error.strerror or error}") from error
+        raise StorageError(f"cannot make {path}: {error.strerror or error}") from error
     finally:
         discard(temporary)
 
@@ -248,13 +248,13 @@ def _connect(path: Path, *, is_read_only: bool) -> sqlite3.Connection:
 def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
     if connection.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
         raise WorkspaceError(
-            f"{show(str(path))} is no label store of dgaal; it was left untouched, "
+            f"{path} is no label store of dgaal; it was left untouched, "
             "run 'dgaal labels restore' to put the newest sound backup in its place"
         )
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if not 1 <= version <= schema.latest_version():
         raise WorkspaceError(
-            f"{show(str(path))} has version {version}, this dgaal knows up to "
+            f"{path} has version {version}, this dgaal knows up to "
             f"{schema.latest_version()}; upgrade dgaal to work here"
         )
 
@@ -279,7 +279,7 @@ def _set_pragmas(connection: sqlite3.Connection, path: Path) -> None:
     # Leaving WAL fails while others use the file; they are as durable, so the mode may stay.
     if found not in ("truncate", "wal") or (found == "wal" and not is_wal_safe()):
         raise WorkspaceError(
-            f"{show(str(path))} is in journal mode {found}, unsafe with SQLite "
+            f"{path} is in journal mode {found}, unsafe with SQLite "
             f"{sqlite3.sqlite_version}; close every other program that has it open, then try again"
         )
 
@@ -308,7 +308,7 @@ def translate(error: sqlite3.Error, path: Path) -> DgaalError | None:
         return in_use(path)
     if primary in _DAMAGED:
         return WorkspaceError(
-            f"{name} is damaged or no label store ({show(str(error))}); it was left untouched, "
+            f"{name} is damaged or no label store ({error}); it was left untouched, "
             "run 'dgaal labels restore' to go back to the newest sound backup"
         )
     return None

@@ -131,8 +131,7 @@ class _Waiter:
 def in_use(store: Path) -> BusyError:
     """Say who holds SQLite's own lock: another dgaal within its commit, or a foreign program."""
     foreign = BusyError(
-        f"{show(str(store))} is in use by another program, which is not dgaal; "
-        "try again when it is done"
+        f"{store} is in use by another program, which is not dgaal; try again when it is done"
     )
     try:
         descriptor = os.open(lock_path(store), os.O_RDONLY)
@@ -161,14 +160,14 @@ def _open(store: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise StorageError(
-            f"cannot write in {show(str(store.parent))}: {error.strerror}; "
+            f"cannot write in {store.parent}: {error.strerror}; "
             "check the folder's permission and the disk"
         ) from error
 
 
 def _busy(holder: str, store: Path, seconds: float) -> BusyError:
     return BusyError(
-        f"{show(str(store))} is being written by process {holder or 'unknown'} for more than "
+        f"{store} is being written by process {holder or 'unknown'} for more than "
         f"{seconds:.0f} s; wait for it or stop it (a stopped one goes on with "
         f"'kill -CONT {holder or 'PID'}'), then try again"
     )

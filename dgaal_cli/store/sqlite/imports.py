@@ -41,7 +41,7 @@ def promote_synthetic(
     for item_id in chosen:
         item = items.one(connection, item_id)
         if not item.is_synthetic:
-            raise UsageError(f"{show(item.sample_id)} is no synthetic image")
+            raise UsageError(f"{item.sample_id} is no synthetic image")
         judged = connection.execute(
             "SELECT 1 FROM verdict WHERE item_id = ?", (item_id,)
         ).fetchone()
@@ -72,7 +72,7 @@ def _import_one(
 ) -> str:
     item_id = items.id_of_sample(connection, label.sample_id)
     if item_id is None:
-        raise UsageError(f"there is no image {show(label.sample_id)} in this workspace")
+        raise UsageError(f"there is no image {label.sample_id} in this workspace")
     _check(connection, label)
     table = "flagged" if label.kind == "flag" else "answer"
     present = connection.execute(
@@ -110,11 +110,11 @@ def _check(connection: sqlite3.Connection, label: ImportedLabel) -> None:
         raise UsageError(f"the {label.kind} line of {name} has a label too many or too few")
     for uid in label.label.classes if label.label else ():
         if not classes.is_active(connection, uid):
-            raise UsageError(f"the label of {name} names an unknown class {show(uid)}")
+            raise UsageError(f"the label of {name} names an unknown class {uid}")
 
 
 def _instant(text: str) -> int:
     try:
         return from_iso(text)
     except (ValueError, OverflowError):
-        raise UsageError(f"{show(text)} is no instant in ISO 8601") from None
+        raise UsageError(f"{text} is no instant in ISO 8601") from None

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 from dgaal_cli.errors import UsageError
-from dgaal_cli.escaping import show
 from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.store.records import AddedItems, ItemRecord, ItemState, NewItem, NewSynthetic
 from dgaal_cli.store.sqlite import label_rows
@@ -31,7 +30,7 @@ def encode_path(sample_id: SampleId) -> bytes:
     try:
         return os.fsencode(sample_id)
     except UnicodeEncodeError:
-        raise UsageError(f"sample id {show(sample_id)} stands for no file name") from None
+        raise UsageError(f"sample id {sample_id} stands for no file name") from None
 
 
 def decode_path(path: bytes) -> SampleId:
@@ -110,8 +109,7 @@ def add_synthetic(connection: sqlite3.Connection, new: Iterable[NewSynthetic]) -
         ).fetchone()
         if taken is not None:
             raise UsageError(
-                f"synthetic image {show(item.sample_id)} is in the store already "
-                f"as {show(taken[0])}"
+                f"synthetic image {item.sample_id} is in the store already as {taken[0]}"
             )
         cursor = connection.execute(
             "INSERT INTO item(sha256, sample, bytes, w, h, is_synthetic, parent, round, inherited, "

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from dgaal_cli.atomic import sync_folder
 from dgaal_cli.errors import StorageError, UsageError, WorkspaceError
-from dgaal_cli.escaping import show
 from dgaal_cli.store.instants import Clock, system_clock, to_iso, to_microseconds
 from dgaal_cli.store.protocol import LEASE_S
 from dgaal_cli.store.records import Restored
@@ -100,7 +99,7 @@ class SqliteLocation:
             self.open(clock=clock).close()
         except StorageError as error:
             raise WorkspaceError(
-                f"{show(str(self.path))} was written by an older dgaal and must be brought up to "
+                f"{self.path} was written by an older dgaal and must be brought up to "
                 f"date before it is read: {error}"
             ) from error
 
@@ -134,7 +133,7 @@ def _check_place(database: Database, *, is_accepted: bool) -> None:
         return
     if not is_accepted:
         raise UsageError(
-            f"{show(str(database.path))} lies on a network file system ({show(kind)}), where "
+            f"{database.path} lies on a network file system ({kind}), where "
             "labels of two people can damage each other; move the workspace to a local disk, or "
             "give 'dgaal labels check --i-know' once if only one person on one host labels here"
         )

@@ -63,7 +63,7 @@ class SqliteReader:
     def class_name(self, uid: ClassUid) -> str:
         names = self.class_names()
         if uid not in names:
-            raise UsageError(f"there is no class with the uid {show(uid)}")
+            raise UsageError(f"there is no class with the uid {uid}")
         return names[uid]
 
     def class_names(self) -> dict[ClassUid, str]:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from dgaal_cli.atomic import replacing, sync_folder
 from dgaal_cli.errors import WorkspaceError
-from dgaal_cli.escaping import show
 from dgaal_cli.store.instants import system_clock, to_iso, to_microseconds
 from dgaal_cli.store.records import Restored
 from dgaal_cli.store.sqlite import backups
@@ -83,6 +82,6 @@ def _sound(store: Path, copy: Path | None) -> tuple[Path, int]:
         with contextlib.suppress(WorkspaceError, sqlite3.Error):
             return candidate, backups.verify(candidate)
     raise WorkspaceError(
-        f"there is no sound backup in {show(str(backups.folder_of(store)))}; "
+        f"there is no sound backup in {backups.folder_of(store)}; "
         "import an export with 'dgaal labels import' into a new workspace"
     )

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from dgaal_cli.errors import InputDataError, UsageError
-from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
 Labels = npt.NDArray[np.int64]
@@ -115,13 +114,13 @@ def _rate(text: str, spec: str) -> float:
     except ValueError:
         raise _not_understood(spec) from None
     if not 0 <= rate <= 1:
-        raise UsageError(f"--noise {show(spec)!r}: the rate must lie between 0 and 1")
+        raise UsageError(f"--noise {spec!r}: the rate must lie between 0 and 1")
     return rate
 
 
 def _not_understood(spec: str) -> UsageError:
     return UsageError(
-        f"--noise {show(spec)!r} is not understood; write uniform:0.2, "
+        f"--noise {spec!r} is not understood; write uniform:0.2, "
         "within:0.2:super-classes.json or recorded:KEY:labels.npz"
     )
 
@@ -132,16 +131,16 @@ def _groups(path: Path, class_names: Sequence[str]) -> list[list[int]]:
         groups = [[str(name) for name in members] for members in tree.values()]
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise InputDataError(
-            f"{show(str(path))} is no map of super-classes "
-            f'({show(str(error))[:120]}); write {{"animals": ["cat", "dog"], ...}}'
+            f"{path} is no map of super-classes "
+            f'({str(error)[:120]}); write {{"animals": ["cat", "dog"], ...}}'
         ) from error
     named = [name for group in groups for name in group]
     index = {name: k for k, name in enumerate(class_names)}
     unknown = sorted(set(named) - set(index))
     if unknown or len(set(named)) < len(named):
         raise InputDataError(
-            f"{show(str(path))} names {'unknown classes: ' if unknown else 'a class twice'}"
-            f"{show(', '.join(unknown[:5]))}; classes are {show(', '.join(class_names))}"
+            f"{path} names {'unknown classes: ' if unknown else 'a class twice'}"
+            f"{', '.join(unknown[:5])}; classes are {', '.join(class_names)}"
         )
     return [[index[name] for name in group] for group in groups]
 
@@ -151,9 +150,7 @@ def _recorded(
 ) -> Labels:
     arrays = _read_arrays(path)
     if key not in arrays:
-        raise InputDataError(
-            f"{show(str(path))} holds no array {show(key)}; it holds {show(', '.join(arrays))}"
-        )
+        raise InputDataError(f"{path} holds no array {key}; it holds {', '.join(arrays)}")
     rows = _rows(ids, len(arrays[key]), path)
     answers = arrays[key][rows]
     named = {name: k for k, name in enumerate(class_names)}
@@ -163,9 +160,7 @@ def _recorded(
         meant = {int(v): named[str(v)] for v in np.unique(answers).tolist() if str(v) in named}
     lost = sorted({int(v) for v in np.unique(answers)} - set(meant))
     if lost:
-        raise InputDataError(
-            f"{show(str(path))}: the label {lost[0]} of {show(key)} is no class of this pool"
-        )
+        raise InputDataError(f"{path}: the label {lost[0]} of {key} is no class of this pool")
     return np.array([meant[int(value)] for value in answers], dtype=np.int64)
 
 
@@ -175,7 +170,7 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
             found = {key: cast("npt.NDArray[Any]", archive[key]) for key in archive.files}
     except (OSError, ValueError, EOFError, AttributeError, TypeError) as error:
         raise InputDataError(
-            f"cannot read recorded labels from {show(str(path))}: {show(str(error))[:160]}"
+            f"cannot read recorded labels from {path}: {str(error)[:160]}"
         ) from error
     return {k: v for k, v in found.items() if v.ndim == 1 and v.dtype.kind in "iu"}
 
@@ -185,12 +180,12 @@ def _rows(ids: Sequence[SampleId], count: int, path: Path) -> Labels:
     digits = [name.rpartition("/")[2] for name in ids]
     if not all(text.isdecimal() for text in digits):
         raise InputDataError(
-            f"recorded labels need a pool whose images are rows of an array; {show(ids[0])} is none"
+            f"recorded labels need a pool whose images are rows of an array; {ids[0]} is none"
         )
     rows = np.array([int(text) for text in digits], dtype=np.int64)
     if rows.max(initial=0) >= count:
         raise InputDataError(
-            f"{show(str(path))} holds {count} labels, the pool has a row {int(rows.max())}; "
+            f"{path} holds {count} labels, the pool has a row {int(rows.max())}; "
             "they do not belong together"
         )
     return rows
@@ -202,7 +197,6 @@ def _meanings(numbers: npt.NDArray[Any], truth: Labels, path: Path) -> dict[int,
     for number, own in zip(numbers.tolist(), truth.tolist(), strict=True):
         if meant.setdefault(int(number), own) != own:
             raise InputDataError(
-                f"the true labels in {show(str(path))} contradict the pool's; they do not belong "
-                "together"
+                f"the true labels in {path} contradict the pool's; they do not belong together"
             )
     return meant

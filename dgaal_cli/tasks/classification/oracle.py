@@ -6,7 +6,6 @@ from pathlib import Path
 
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.escaping import show
 from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Answer
@@ -24,7 +23,7 @@ def true_labels(spec: str, *, base: Path) -> dict[SampleId, str]:
     source = open_source(spec, base=base)
     labels = {entry.id: entry.label for entry in source.entries() if entry.label is not None}
     if not labels:
-        raise InputDataError(f"{show(spec)} carries no labels, so no oracle can answer from it")
+        raise InputDataError(f"{spec} carries no labels, so no oracle can answer from it")
     return labels
 
 

@@ -15,7 +15,6 @@ from typing import Any, cast
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from dgaal_cli.errors import BusyError, UsageError
-from dgaal_cli.escaping import show
 from dgaal_cli.tui.serve.child import Child
 from dgaal_cli.tui.serve.guard import (
     COOKIE,
@@ -222,7 +221,7 @@ async def _serve(argv: Sequence[str], port: int, announce: Callable[[str, int], 
         try:
             await site.start()
         except PermissionError as error:
-            raise UsageError(f"port {port} may not be used: {show(str(error))}") from error
+            raise UsageError(f"port {port} may not be used: {error}") from error
         except OSError as error:
             raise BusyError(f"port {port} is taken; name another with --port") from error
         address: Any = runner.addresses[0]
