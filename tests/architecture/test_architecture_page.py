@@ -102,3 +102,22 @@ def test_an_upward_step_is_noticed():
     """Negative control: the store calls the API."""
     assert upward_calls("store.open.open_store\n  api.train.train\n") == ["api.train.train"]
     assert not is_defined("api.train.no_such_function")
+
+
+def named_files(text):
+    """Files that the page names in backticks, found in the package or at the top."""
+    return re.findall(r"`([\w/.-]+\.(?:py|md|toml))`", text)
+
+
+def exists(name):
+    return (ROOT / name).is_file() or (ROOT / "dgaal_cli" / name).is_file()
+
+
+def test_every_file_that_the_page_names_exists():
+    assert len(named_files(PAGE)) > 15
+    assert [name for name in named_files(PAGE) if not exists(name)] == []
+
+
+def test_a_file_that_is_gone_is_noticed():
+    """Negative control."""
+    assert not exists("store/labels.py")
