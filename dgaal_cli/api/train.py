@@ -27,16 +27,15 @@ from dgaal_cli.rounds.state import RUN_NAME, is_unfinished, read_record, round_s
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.training.budget import Stopwatch
-from dgaal_cli.training.compiling import explaining_compiler
+from dgaal_cli.training.compiling import explain_compiler_errors
 from dgaal_cli.training.device import useful_threads
 from dgaal_cli.training.identity import machine_of, settings_of
-from dgaal_cli.training.memory import StepTooLargeError, fitting
+from dgaal_cli.training.memory import StepTooLargeError, explain_out_of_memory
 from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.progress_saver import ProgressSaver
 from dgaal_cli.training.runner import Runner
-from dgaal_cli.training.runtime import Runtime, starting
+from dgaal_cli.training.runtime import Runtime, divide_batches, start_runtime
 from dgaal_cli.training.seeding import seed_of
-from dgaal_cli.training.shares import share_of
 from dgaal_cli.workspace import Workspace
 
 SMALLER = "lower the sizes in [network], or free memory there and run 'dgaal train' again"
@@ -108,7 +107,7 @@ def train(  # noqa: PLR0913 - all that a person may say of one training
         is_inexact_allowed=is_inexact_allowed,
     )
     with (
-        starting(
+        start_runtime(
             device=config.device,
             precision=config.precision,
             threads=config.threads or (before.threads if before is not None else 0),
@@ -116,7 +115,7 @@ def train(  # noqa: PLR0913 - all that a person may say of one training
         ) as runtime,
         workspace.lock("train", doing="training") if runtime.is_main else contextlib.nullcontext(),
         interruption.listening(),
-        explaining_compiler(),
+        explain_compiler_errors(),
         open_store(workspace.store_path, read_only=not runtime.is_main) as store,
     ):
         number = runtime.from_main(
@@ -179,12 +178,12 @@ def _train_round(
     emit: Emit,
 ) -> TrainResult:
     gathered = _gather(workspace, config, store, runtime, number=number, emit=emit)
-    own = share_of(config, world=runtime.world)
+    own = divide_batches(config, world=runtime.world)
     bench = OnDisk(workspace=workspace, config=own, store=store, gathered=gathered)
     begin = _Begin(config=config, bench=bench, runtime=runtime, asked=asked, emit=emit)
     trained, too_large = None, None
     try:
-        with fitting(f"round {number}", runtime.device, advice=SMALLER):
+        with explain_out_of_memory(f"round {number}", runtime.device, advice=SMALLER):
             trained = train_round(bench, begin.runner, emit=emit)
     except StepTooLargeError as error:
         too_large = StepTooLargeError(error.phase, error.title, error.batch_key)
@@ -200,7 +199,7 @@ def _train_round(
         "seconds": trained.runner.stopwatch.seconds,
     }
     if runtime.is_main:
-        with fitting(f"measuring round {number}", runtime.device, advice=ELSEWHERE):
+        with explain_out_of_memory(f"measuring round {number}", runtime.device, advice=ELSEWHERE):
             finish(
                 workspace,
                 config,

@@ -9,7 +9,7 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import UsageError
 from dgaal_cli.methods.fresh import fresh_method
 from dgaal_cli.rounds.on_disk import Gathered
-from dgaal_cli.training.memory import StepTooLargeError, largest_fitting, size_of
+from dgaal_cli.training.memory import StepTooLargeError, describe_device, max_fitting_batch
 from dgaal_cli.training.seeding import torch_generator
 
 
@@ -31,8 +31,8 @@ def explain(error: StepTooLargeError, config: Config, gathered: Gathered) -> Usa
         smaller = replace(getattr(config, section), **{key: batch})
         _one_step(replace(config, **{section: smaller}), gathered, error.phase)
 
-    fitting = largest_fitting(asked, attempt)
-    where = size_of(gathered.data.device)
+    fitting = max_fitting_batch(asked, attempt)
+    where = describe_device(gathered.data.device)
     does_not = f"'{error.title}' with {error.batch_key} = {asked} does not fit on {where}"
     if not fitting:
         return UsageError(f"{does_not}, and no smaller batch does; lower the sizes in [network]")

@@ -1,10 +1,10 @@
-"""Training: phases of steps, and what runs them to the same end whatever happens in between.
+"""Training: phases of steps; an interrupted training resumes to the same bits.
 
-- How a round runs: ``runner`` takes the steps of its ``phase``s, ``checkpoint`` (its torch-free
-  part is ``checkpoint_folder``) and ``identity`` let it go on, ``clock`` and ``budget`` keep it in
-  time, ``watch``, ``finite`` and ``memory`` say what went wrong, ``stability`` ends a game early.
-- What it runs on: ``runtime`` (processes), ``device``, ``precision``, ``compiling``, ``shares``.
-- What a step sees: ``data``, ``seeding`` (all randomness), ``augmentation``, ``distortion``.
-- What is learned: ``classifier``, ``pool_lessons`` and ``linear`` (T); what only some methods learn
-  lies in their folders under ``methods``. All share ``losses``, ``modes`` and ``optimizers``.
+- Loop: ``runner`` takes the steps of each ``phase``; ``checkpoint`` (torch-free part:
+  ``checkpoint_folder``) and ``identity`` resume it; ``clock`` and ``budget`` keep the time budget;
+  ``watch``, ``finite`` and ``memory`` report failures; ``stability`` ends a game early.
+- Hardware: ``runtime`` (processes), ``device``, ``precision``, ``compiling``.
+- Input of a step: ``data``, ``seeding`` (all randomness), ``augmentation``, ``distortion``.
+- Task model T: ``classifier``, ``fixmatch`` and ``linear``. Training of one method is in its folder
+  under ``methods``. All share ``losses``, ``modes`` and ``optimizers``.
 """

@@ -1,4 +1,4 @@
-"""Weak views of images: what every task model sees in place of the images themselves."""
+"""Weak augmentation: the views of images on which every task model is trained."""
 
 import torch
 import torch.nn.functional as F
@@ -9,10 +9,10 @@ from dgaal_cli.training.device import to_device
 
 
 def augment(images: Tensor, config: ClassifierConfig, generator: Generator) -> Tensor:
-    """Shift and mirror uint8 images ``(B, H, W, C)``, each by its own draw.
+    """Shift and mirror uint8 images ``(B, H, W, C)``, each by its own random draw.
 
-    Every row of a result is one run of bytes in the padded images or in their mirror images, so all
-    are fetched by one selection; indexing value by value took eight times as long.
+    Each row of a result is one run of bytes in the padded or mirrored images, so one selection
+    reads all rows; indexing value by value took eight times as long.
     """
     count, height, width, channels = images.shape
     margin = config.shift
@@ -22,14 +22,14 @@ def augment(images: Tensor, config: ClassifierConfig, generator: Generator) -> T
     if margin:
         down, right = torch.randint(2 * margin + 1, (2, count), generator=generator)
         images = F.pad(images, [0, 0, margin, margin, margin, margin])
-    which = torch.arange(count)
+    index = torch.arange(count)
     if config.flip:
         is_flipped = torch.rand(count, generator=generator) < 0.5
         images = torch.cat([images, images.flip(2)])
-        which = which + count * is_flipped
+        index = index + count * is_flipped
         right = torch.where(is_flipped, 2 * margin - right, right)
     row_size = (width + 2 * margin) * channels
-    rows = (which * (height + 2 * margin) + down)[:, None] + torch.arange(height)
+    rows = (index * (height + 2 * margin) + down)[:, None] + torch.arange(height)
     starts = to_device((rows * row_size + channels * right[:, None]).flatten(), images.device)
     size = width * channels
     runs = images.flatten().as_strided((images.numel() - size + 1, size), (1, 1))

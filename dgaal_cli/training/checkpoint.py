@@ -1,7 +1,7 @@
 """Training states on disk: tensors as safetensors, everything else as JSON, a hash over both.
 
-A checkpoint is a folder that takes its name only when it is whole. Nothing is pickled, so loading
-one can run no code.
+A checkpoint is a folder that gets its name only when it is complete. Nothing is pickled, so loading
+a checkpoint cannot run code.
 """
 
 import contextlib
@@ -27,8 +27,8 @@ from dgaal_cli.training.checkpoint_folder import (
     COMPLETE_NAME,
     STATE_NAME,
     TENSORS_NAME,
-    aside,
     candidates,
+    older_folder,
     read_parts,
 )
 
@@ -39,10 +39,10 @@ State = dict[str, Any]
 
 
 def save(folder: Path, tensors: Mapping[str, Tensor], state: State) -> None:
-    """Write a checkpoint so that ``folder`` holds the old or the new one, whole.
+    """Write a checkpoint; at every moment ``folder`` holds the complete old or new one.
 
     Args:
-        folder: Where it shall lie; an older one there is replaced.
+        folder: Folder to write; an older checkpoint there is replaced.
         tensors: Weights, buffers and optimizer moments by name.
         state: JSON values: step, phase, config, versions.
 
@@ -72,16 +72,16 @@ def save(folder: Path, tensors: Mapping[str, Tensor], state: State) -> None:
 
 
 def load(folder: Path) -> tuple[Tensors, State]:
-    """Read a checkpoint after checking its hashes.
+    """Read a checkpoint and check its hashes.
 
-    Falls back to the older copy that an interrupted ``save`` may have left aside.
+    Falls back to the older copy that an interrupted ``save`` may have left.
 
     Raises:
-        CheckpointError: It is missing, damaged, or of a newer version.
+        CheckpointError: The checkpoint is missing, damaged, or of a newer version.
     """
     found = candidates(folder)
     if not found:
-        raise CheckpointError(f"there is no complete checkpoint at {folder}; run 'dgaal train'")
+        raise CheckpointError(f"no complete checkpoint at {folder}; run 'dgaal train'")
     for candidate in found[:-1]:
         with contextlib.suppress(CheckpointError):
             return _read(candidate)
@@ -89,7 +89,7 @@ def load(folder: Path) -> tuple[Tensors, State]:
 
 
 def weights_digest(folder: Path) -> bytes:
-    """SHA-256 of the tensors file that ``load`` reads.
+    """Return the SHA-256 of the tensors file that ``load`` reads.
 
     Raises:
         CheckpointError: As ``load``.
@@ -101,15 +101,15 @@ def weights_digest(folder: Path) -> bytes:
 
 
 def exists(folder: Path) -> bool:
-    """Tell whether a checkpoint lies at ``folder`` (its hashes are checked by ``load``)."""
+    """Return whether a checkpoint is at ``folder``; only ``load`` checks its hashes."""
     return bool(candidates(folder))
 
 
 def remove(folder: Path) -> None:
-    """Delete a checkpoint that is no longer needed; where the disk refuses, it stays whole."""
-    for each in (folder, aside(folder)):
+    """Delete a checkpoint; if the disk refuses, it stays complete."""
+    for each in (folder, older_folder(folder)):
         try:
-            (each / COMPLETE_NAME).unlink(missing_ok=True)  # without it the rest counts as nothing
+            (each / COMPLETE_NAME).unlink(missing_ok=True)  # without it the rest is ignored
         except OSError:
             continue
         shutil.rmtree(each, ignore_errors=True)
@@ -125,10 +125,10 @@ def module_tensors(modules: Mapping[str, nn.Module]) -> Tensors:
 
 
 def restore_modules(modules: Mapping[str, nn.Module], tensors: Mapping[str, Tensor]) -> None:
-    """Put saved weights back.
+    """Load saved weights into modules.
 
     Raises:
-        CheckpointError: Names or shapes do not fit; another architecture or config wrote them.
+        CheckpointError: Names or shapes do not match; another architecture or config wrote them.
     """
     for name, module in modules.items():
         prefix = f"module.{name}."
@@ -161,7 +161,7 @@ def optimizer_tensors(optimizers: Mapping[str, Optimizer]) -> tuple[Tensors, Sta
 def restore_optimizers(
     optimizers: Mapping[str, Optimizer], tensors: Mapping[str, Tensor], scalars: State
 ) -> None:
-    """Put saved moments back; learning rates are functions of the step and need no saving."""
+    """Load saved moments; learning rates are functions of the step and are not saved."""
     for name, optimizer in optimizers.items():
         prefix = f"optimizer.{name}."
         state: dict[int, dict[str, Any]] = {}
@@ -175,7 +175,7 @@ def restore_optimizers(
 
 
 def _lay_out_moments(optimizer: Optimizer) -> None:
-    """Give moments the memory format of their parameter: fused steps walk both as flat memory."""
+    """Give moments the memory format of their parameter, as fused steps need it."""
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             moments = optimizer.state.get(parameter, {})
@@ -189,11 +189,12 @@ def _read(folder: Path) -> tuple[Tensors, State]:
     try:
         state: Any = json.loads(parts[STATE_NAME])
         if not isinstance(state, dict):
-            raise ValueError("a state is an object")  # noqa: TRY301, TRY004
+            raise ValueError("the state is not an object")  # noqa: TRY301, TRY004
         tensors = parse_tensors(parts[TENSORS_NAME])
     except (ValueError, RecursionError, SafetensorError) as error:
         raise CheckpointError(
-            f"the checkpoint {folder} is none of dgaal's; train the round again with --fresh"
+            f"the checkpoint {folder} was not written by dgaal; "
+            "train the round again with --fresh"
         ) from error
     found = cast("State", state)
     if found.get("version") != FORMAT_VERSION:
@@ -205,8 +206,8 @@ def _read(folder: Path) -> tuple[Tensors, State]:
 
 
 def _swap(temporary: Path, folder: Path) -> None:
-    """Rename folders; a kill between the two renames leaves the old one where load finds it."""
-    older = aside(folder)
+    """Rename folders; after a kill between the two renames, ``load`` finds the old one."""
+    older = older_folder(folder)
     sync_folder(temporary)
     if folder.exists():
         shutil.rmtree(older, ignore_errors=True)

@@ -1,7 +1,4 @@
-"""Where the parts of a checkpoint lie and whether they are whole; needs no torch.
-
-``dgaal status`` and the label terminal ask this too, and must start without it.
-"""
+"""The files of a checkpoint and their hashes; no torch, since ``dgaal status`` uses it too."""
 
 import contextlib
 import hashlib
@@ -16,29 +13,29 @@ TENSORS_NAME = "tensors.safetensors"
 STATE_NAME = "state.json"
 COMPLETE_NAME = "COMPLETE.json"
 PROGRESS_NAME = "progress"
-"""Folder, in a round's folder, of the training state of an unfinished round."""
+"""Folder in a round's folder: the training state of an unfinished round."""
 
 
-def aside(folder: Path) -> Path:
-    """Where the older checkpoint lies while a newer one takes its name."""
+def older_folder(folder: Path) -> Path:
+    """Return the folder that keeps the older checkpoint while a newer one is renamed."""
     return folder.with_name(f".{folder.name}.old")
 
 
 def candidates(folder: Path) -> list[Path]:
-    """Folders that claim to be this checkpoint, newest first; their hashes are not checked."""
-    return [place for place in (folder, aside(folder)) if (place / COMPLETE_NAME).is_file()]
+    """Return existing folders of this checkpoint, newest first; hashes are not checked."""
+    return [place for place in (folder, older_folder(folder)) if (place / COMPLETE_NAME).is_file()]
 
 
 def is_sound(folder: Path) -> bool:
-    """Tell whether some whole and unchanged checkpoint lies at ``folder``."""
+    """Return whether ``folder`` holds a complete and unchanged checkpoint."""
     return any(_is_whole(place, _stamps(place)) for place in candidates(folder))
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """Read what the newest whole and unchanged checkpoint at ``folder`` says beside its tensors.
+    """Read the JSON values of the newest complete and unchanged checkpoint at ``folder``.
 
     Returns:
-        Its JSON values; empty where no such checkpoint lies.
+        The values; empty if there is no such checkpoint.
     """
     for place in candidates(folder):
         with contextlib.suppress(CheckpointError, ValueError, RecursionError):
@@ -47,10 +44,10 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 
 def read_parts(folder: Path) -> dict[str, bytes]:
-    """Read the bytes of one candidate.
+    """Read the files of one candidate.
 
     Raises:
-        CheckpointError: Any byte differs from what was saved.
+        CheckpointError: A byte differs from what was saved.
     """
     damaged = CheckpointError(
         f"the checkpoint {folder} is damaged; train the round again with --fresh"
@@ -58,10 +55,10 @@ def read_parts(folder: Path) -> dict[str, bytes]:
     try:
         hashes = cast("dict[str, str]", json.loads((folder / COMPLETE_NAME).read_bytes()))
         parts = {name: (folder / name).read_bytes() for name in (TENSORS_NAME, STATE_NAME)}
-        wanted = {name: hashes[name] for name in parts}
+        expected = {name: hashes[name] for name in parts}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise damaged from error
-    if any(hashlib.sha256(data).hexdigest() != wanted[name] for name, data in parts.items()):
+    if any(hashlib.sha256(data).hexdigest() != expected[name] for name, data in parts.items()):
         raise damaged
     return parts
 
@@ -76,7 +73,7 @@ def _is_whole(folder: Path, _stamps: tuple[tuple[int, int], ...]) -> bool:
 
 
 def _stamps(folder: Path) -> tuple[tuple[int, int], ...]:
-    """Sizes and times of change: while they stay, one look at the content is enough."""
+    """Return sizes and change times; while they are equal, the content is not read again."""
     found: list[tuple[int, int]] = []
     for name in (COMPLETE_NAME, TENSORS_NAME, STATE_NAME):
         try:

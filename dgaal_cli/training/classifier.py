@@ -1,4 +1,4 @@
-"""Training and asking the task model T: from scratch each round, the same rule for every method."""
+"""Training and prediction of the task model T: from scratch each round, equal for all methods."""
 
 import math
 from contextlib import AbstractContextManager, nullcontext
@@ -18,23 +18,23 @@ from dgaal_cli.training.augmentation import augment
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.device import to_device
 from dgaal_cli.training.distortion import distort
+from dgaal_cli.training.fixmatch import PoolImages, consistency_loss
 from dgaal_cli.training.linear import machine_phase
 from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.optimizers import nesterov
 from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
-from dgaal_cli.training.pool_lessons import PoolImages, consistency_loss
 from dgaal_cli.training.precision import widen
 from dgaal_cli.training.seeding import drawing_from
 from dgaal_cli.training.task import Prediction
 
 WARM_UP = 0.2
-"""Part of the steps in which the rate rises to its peak."""
+"""Share of the steps in which the rate rises to its peak."""
 UNLABELED_COST = 1.3
-"""Price of an unlabeled image, seen twice and learned from once, beside a labeled one."""
+"""Cost of an unlabeled image (two forward passes, one backward), relative to a labeled one."""
 
 
 class Companion(Protocol):
-    """A network that learns beside T from what T computes, as TA-VAAL's ranker does."""
+    """A network that is trained with T on T's features and losses, as TA-VAAL's ranker is."""
 
     networks: dict[str, nn.Module]
     optimizer: torch.optim.Optimizer
@@ -50,12 +50,12 @@ def classifier_phase(
     data: RoundData,
     companion: Companion | None = None,
 ) -> Phase:
-    """SGD with Nesterov momentum on the labeled images, promoted synthesized ones included.
+    """SGD with Nesterov momentum on the labeled images, promoted synthetic ones included.
 
-    Every method gets this very phase, so that a comparison of methods compares selections; with
-    ``semi_supervised`` "fixmatch" it learns from the pool too, and T is a part of the method. A
-    companion that detaches what it sees leaves T as it would have been without it. The linear
-    machine is fitted at once instead, on the labels alone.
+    Every method uses this phase, so that a comparison of methods compares selections. With
+    ``semi_supervised`` "fixmatch" T learns from the pool too and is a part of the method. A
+    companion that detaches its inputs does not change T. The linear machine is fitted in one step
+    instead, on the labels alone.
     """
     if isinstance(network, LinearMachine):
         phase = machine_phase(network, *_training_set(data), penalty=config.penalty)
@@ -86,7 +86,7 @@ def _descent_phase(
 
 @dataclass(slots=True, kw_only=True)
 class _Descent:
-    """What T's steps need, and the steps."""
+    """T's training step and its state."""
 
     network: Classifier
     config: ClassifierConfig
@@ -96,7 +96,7 @@ class _Descent:
     targets: Tensor
     item_ids: list[ItemId]
     pool: PoolImages | None
-    """What T learns from without labels."""
+    """Images that T learns from without labels."""
     groups: list[ParameterGroup]
     optimizers: dict[str, torch.optim.Optimizer]
     steps: int
@@ -139,7 +139,7 @@ class _Descent:
         )
 
     def step(self, number: int, generator: Generator) -> Losses:
-        """Learn from one batch of labels and, where the pool teaches too, one of its images."""
+        """Train on one labeled batch and, with FixMatch, one batch of the pool."""
         drawn = draw_rows(torch.arange(len(self.targets)), self.config.batch, generator)
         self.last.note(self.item_ids, drawn)
         picked = to_device(drawn, self.data.device)
@@ -148,9 +148,9 @@ class _Descent:
         weak = self._weak_outputs(views.weak, generator) if views else None
         own = len(batch)
         if views:
-            bent = round(self.config.distorted_labels * own)
-            some = distort(batch[:bent], self.config.distortion, generator)
-            batch = torch.cat([some, batch[bent:], views.strong])
+            count = round(self.config.distorted_labels * own)
+            distorted = distort(batch[:count], self.config.distortion, generator)
+            batch = torch.cat([distorted, batch[count:], views.strong])
         stages = self._stages(batch, generator)
         each = self.data.task.losses(stages.outputs[:own], self.targets[picked])
         losses = {"cross_entropy": each.mean()}
@@ -170,7 +170,7 @@ class _Descent:
         return losses | gauges
 
     def schedule(self, step: int) -> None:
-        """Set the rates of a step."""
+        """Set the learning rates of a step."""
         factor = self.config.lr * one_cycle(step, self.steps)
         for group, rule in zip(
             self.optimizers["classifier"].param_groups, self.groups, strict=True
@@ -180,15 +180,12 @@ class _Descent:
             group["lr"] = factor
 
     def _weak_outputs(self, images: Tensor, generator: Generator) -> Tensor:
-        """Return T's outputs on weak views.
-
-        In a block of its own: autocast would keep the weights that it casts without gradients.
-        """
+        # A separate autocast block: a shared one would cache weights cast without gradients.
         with torch.no_grad(), self._drawing(generator), self.data.autocast():
             return widen(self.network(images)[0])
 
     def _stages(self, images: Tensor, generator: Generator) -> Stages:
-        """Return what T computes, in full width; called as a module unless its maps are asked."""
+        """Return T's stages in float32; without a companion T is called as a module."""
         with self._drawing(generator), self.data.autocast():
             if self.companion is not None:
                 stages = self.network.stages(images)
@@ -207,9 +204,9 @@ class _Descent:
 
 
 def classifier_steps(config: ClassifierConfig, *, labeled: int, pool: int) -> int:
-    """Return T's steps in a round: ``steps``, or as many as ``epochs`` passes take.
+    """Return T's steps in a round: ``steps``, or those of ``epochs`` passes.
 
-    Learning from the pool multiplies them by ``unlabeled_steps``.
+    With FixMatch they are multiplied by ``unlabeled_steps``.
     """
     factor = config.unlabeled_steps if config.semi_supervised == "fixmatch" else 1.0
     if not config.epochs:
@@ -219,7 +216,7 @@ def classifier_steps(config: ClassifierConfig, *, labeled: int, pool: int) -> in
 
 
 def _first(stages: Stages, count: int) -> Stages:
-    """Return what T computes of the labeled images, which come first."""
+    """Return the stages of the labeled images, which come first."""
     return Stages(
         maps=[each[:count] for each in stages.maps],
         outputs=stages.outputs[:count],
@@ -236,15 +233,15 @@ def _wide(stages: Stages) -> Stages:
 
 
 def dropout_mask(shape: torch.Size, rate: float, generator: Generator) -> Tensor:
-    """Draw what penultimate features are multiplied by: 0 at ``rate``, else 1 / (1 - rate).
+    """Draw the factors of penultimate features: 0 at ``rate``, else 1 / (1 - rate).
 
-    The draw is the caller's generator's: a Dropout layer would read the global one.
+    Uses ``generator``; a Dropout layer would read the global one.
     """
     return (torch.rand(shape, generator=generator) >= rate).float() / (1.0 - rate)
 
 
 def one_cycle(step: int, steps: int) -> float:
-    """Factor of the peak rate: linear warm-up, then a cosine to zero (Smith & Topin 2019)."""
+    """Return the factor of the peak rate: linear warm-up, cosine to zero (Smith & Topin 2019)."""
     warm = max(1, round(WARM_UP * steps))
     if step < warm:
         return (step + 1) / warm
@@ -252,7 +249,7 @@ def one_cycle(step: int, steps: int) -> float:
 
 
 def predict(network: Classifier, pixels: np.ndarray, device: torch.device) -> Prediction:
-    """Ask T about uint8 pixels ``(N, H, W, C)``; batch size and neighbors do not matter."""
+    """Predict uint8 pixels ``(N, H, W, C)``; an image's result does not depend on its batch."""
     probabilities: list[np.ndarray] = []
     features: list[np.ndarray] = []
     with evaluating(network):
@@ -261,9 +258,9 @@ def predict(network: Classifier, pixels: np.ndarray, device: torch.device) -> Pr
             probabilities.append(network.head.probabilities(outputs.double()).cpu().numpy())
             features.append(h.cpu().numpy())
     if not probabilities:
-        nothing = torch.zeros(0, *pixels.shape[1:], dtype=torch.uint8, device=device)
+        empty = torch.zeros(0, *pixels.shape[1:], dtype=torch.uint8, device=device)
         with evaluating(network):
-            outputs, h = network(normalize(nothing))
+            outputs, h = network(normalize(empty))
         probabilities = [network.head.probabilities(outputs.double()).cpu().numpy()]
         features = [h.cpu().numpy()]
     return Prediction(
@@ -273,7 +270,7 @@ def predict(network: Classifier, pixels: np.ndarray, device: torch.device) -> Pr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What T predicts of the images that it is measured on."""
+    """T's predictions on the images that it is measured on."""
 
     predicted: np.ndarray
     """``(M, ...)`` targets."""
@@ -284,7 +281,7 @@ class Measured:
 
 
 def measure(network: Classifier, data: RoundData) -> Measured | None:
-    """Predict the test source, or the held-out labels where there is none; None without either."""
+    """Predict the test images, else the images with held-out labels; None without either."""
     if data.test_pixels is not None and data.test_targets is not None and len(data.test_targets):
         pixels, targets, where = data.test_pixels, data.test_targets, "test images"
     else:
@@ -300,7 +297,7 @@ def accuracy(network: Classifier, data: RoundData) -> tuple[float | None, str, i
     """Measure T by its task's metric.
 
     Returns:
-        The metric 0..1 or None, what it was measured on, and on how many images.
+        The metric 0..1 or None, the name of the measured images, and their count.
     """
     found = measure(network, data)
     if found is None:
@@ -310,5 +307,5 @@ def accuracy(network: Classifier, data: RoundData) -> tuple[float | None, str, i
 
 
 def _training_set(data: RoundData) -> tuple[Tensor, Tensor]:
-    """Return uint8 images ``(L, S, S, C)`` and targets ``(L, ...)``, real ones first."""
+    """Return uint8 images ``(L, S, S, C)`` and targets ``(L, ...)``, real images first."""
     return torch.from_numpy(data.training_pixels), torch.from_numpy(data.training_targets)

@@ -1,4 +1,4 @@
-"""When a phase reports, saves and ends: the only place where training looks at a clock."""
+"""When a phase reports, saves and ends: the only place where training reads a clock."""
 
 import time
 from collections import deque
@@ -8,17 +8,17 @@ from dgaal_cli.training.budget import PLANNED_SHARE, PROBE_STEPS, TimeBudget
 from dgaal_cli.training.phase import Phase
 
 RECENT_PART = 10
-"""The tenth of a phase before now says how long its next steps will take."""
+"""One in this many of a phase's steps, the newest ones, predict the time of the next steps."""
 
 
 class Clock:
     """Times of one phase from step ``first`` on.
 
     Args:
-        budget: Of the round's time; None sets no limit.
-        phase: That runs.
+        budget: Time budget of the round; None sets no limit.
+        phase: Current phase.
         later: Phases after it.
-        first: Step that it begins or goes on with.
+        first: Step that it starts or resumes with.
         world: Processes that share the work.
     """
 
@@ -35,12 +35,12 @@ class Clock:
         self._budget, self._phase, self._first, self._world = budget, phase, first, world
         self._is_planned = budget is None
         self._share = budget.share(phase, later) if budget is not None else None
-        self._began = self._told = self._saved = time.perf_counter()
+        self._began = self._reported = self._saved = time.perf_counter()
         self._warm = self._now = self._began
         self._marks: deque[tuple[int, float]] = deque()
 
-    def keep(self, limit: int) -> None:
-        """Take this number of steps; it was planned, now or before an interruption."""
+    def fix_limit(self, limit: int) -> None:
+        """Set the number of steps, as planned now or before an interruption."""
         self.limit, self._is_planned = limit, True
 
     def tick(self, step: int) -> None:
@@ -50,38 +50,38 @@ class Clock:
             self._warm = self._now
 
     def mark(self, step: int) -> None:
-        """Note that ``step`` steps are done on the device too, not only asked of it."""
+        """Note that the device has finished ``step`` steps, not only received them."""
         self._marks.append((step, time.perf_counter()))
         while step - self._marks[0][0] > max(PROBE_STEPS, self.limit // RECENT_PART):
             self._marks.popleft()
 
     def rate(self, step: int) -> float:
-        """Steps a second so far."""
+        """Return the steps per second so far."""
         return (step - self._first) / max(self._now - self._began, 1e-9)
 
     def is_report_due(self, interval_s: float) -> bool:
-        """Tell whether the last report lies back long enough; if so, this one is now."""
-        is_due = self._now - self._told >= interval_s
+        """Return whether a report is due; if so, count it as made."""
+        is_due = self._now - self._reported >= interval_s
         if is_due:
-            self._told = self._now
+            self._reported = self._now
         return is_due
 
     def is_save_due(self, interval_s: float) -> bool:
-        """Tell whether the last save lies back long enough; if so, this one is now."""
+        """Return whether a save is due; if so, count it as made."""
         is_due = self._now - self._saved >= interval_s
         if is_due:
             self._saved = self._now
         return is_due
 
     def is_planning(self, step: int) -> bool:
-        """Tell whether this is the step after which the number of steps is fixed."""
+        """Return whether the number of steps is planned after this step."""
         return not self._is_planned and step - self._first == PROBE_STEPS
 
     def plan(self) -> int:
-        """Return how many steps the budget leaves this phase.
+        """Return how many steps of this phase fit into the budget.
 
         Raises:
-            UsageError: They are fewer than one pass.
+            UsageError: Less than one pass fits.
         """
         assert self._budget is not None
         assert self._share is not None
@@ -91,19 +91,19 @@ class Clock:
         )
 
     def is_behind(self, step: int) -> bool:
-        """Tell whether a budgeted phase, once planned, would need more time than it has."""
+        """Return whether a planned phase would need more time than it has."""
         return self._is_planned and self._fitting(step, part=1.0) < self.limit
 
-    def hasten(self, step: int) -> int:
-        """Return the number of steps that still fits; one more at least, to end the schedule."""
+    def reduced_limit(self, step: int) -> int:
+        """Return how many steps still fit; at least one more, to end the schedule."""
         return max(step + 1, self._fitting(step, part=PLANNED_SHARE))
 
     def _fitting(self, step: int, *, part: float) -> int:
-        """Steps that fit into ``part`` of the time left, if they go on as the recent ones."""
+        """Return the steps that fit into ``part`` of the remaining time at the recent rate."""
         if self._share is None or not self._marks:
             return self.limit
         (first, then), (last, now) = self._marks[0], self._marks[-1]
-        if last - first < PROBE_STEPS - 1:  # too few to tell
+        if last - first < PROBE_STEPS - 1:  # too few to measure
             return self.limit
         left = self._share.seconds - (time.perf_counter() - self._began)
         return step + int(part * max(0.0, left) * (last - first) / max(now - then, 1e-9))

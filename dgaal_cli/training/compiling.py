@@ -1,4 +1,4 @@
-"""Hands networks to torch.compile where the user asked for it."""
+"""torch.compile for networks, if configured."""
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -12,32 +12,31 @@ from dgaal_cli.errors import UsageError
 
 def compile_networks(
     modules: Mapping[str, nn.Module],
-    asked: str,
+    mode: str,
     device: torch.device,
     *,
     backend: str | Callable[..., Any] = "inductor",
 ) -> bool:
-    """Let torch compile each network's forward and backward pass; tells whether it was done.
+    """Let torch compile each network's forward and backward pass; return whether it was done.
 
-    A network whose parts are called one by one names them in ``called_parts``: a method other than
-    ``forward`` passes a compiled module by.
+    A network whose parts are called separately lists them in ``called_parts``: only ``forward`` of
+    a compiled module runs compiled code.
 
-    Compilation happens in place, at a network's first call: names of weights stay, checkpoints fit
-    both ways. Shapes are static within a phase. What was compiled once serves every network of the
-    same form in this process, so the rounds of a simulation compile once. Later processes, such as
-    the next ``dgaal train``, trace the networks again and take the code from torch's own cache: in
-    the folder for temporary files, or where ``TORCHINDUCTOR_CACHE_DIR`` says if it shall outlive a
-    restart. The workspace holds none of it, for whoever passes a workspace on could put code there.
-    CUDA graphs are left out: a game calls one network several times before a backward pass, whose
-    outputs a replay would overwrite.
+    Compilation is in place, at a network's first call: names of weights stay, so compiled and plain
+    networks load the same checkpoints. Shapes are static within a phase. Networks of one form are
+    compiled once in a process, so the rounds of a simulation compile once. Later processes trace
+    the networks again and read torch's code cache: in the folder for temporary files, or in
+    ``TORCHINDUCTOR_CACHE_DIR``. The workspace holds no compiled code, since a received workspace
+    could then run code. CUDA graphs are not used: a game calls one network several times before a
+    backward pass, and a replay would overwrite the earlier outputs.
 
     Args:
-        modules: By name, already on the device.
-        asked: ``on``; ``auto``, which means on a GPU; or ``off``.
-        device: Where they run.
-        backend: Torch's compiler, or one that only counts, for tests.
+        modules: Networks by name, already on the device.
+        mode: ``on``; ``auto``, which means on a GPU; or ``off``.
+        device: Device of the networks.
+        backend: Compiler of torch; tests use one that only counts.
     """
-    if asked == "off" or (asked == "auto" and device.type != "cuda"):
+    if mode == "off" or (mode == "auto" and device.type != "cuda"):
         return False
     for module in modules.values():
         names: tuple[str, ...] = getattr(module, "called_parts", ("",))
@@ -47,19 +46,19 @@ def compile_networks(
 
 
 @contextmanager
-def explaining_compiler() -> Generator[None]:
-    """Turn a failure of torch's compiler in the block into a sentence.
+def explain_compiler_errors() -> Generator[None]:
+    """Turn a compiler failure in the block into a ``UsageError``.
 
     Raises:
-        UsageError: It failed; the networks would run without it.
+        UsageError: torch.compile failed; the networks would run without it.
     """
     try:
         yield
     except RuntimeError as error:
         if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             raise
-        said = " ".join(str(error).splitlines()[:2]).strip()
+        cause = " ".join(str(error).splitlines()[:2]).strip()
         raise UsageError(
-            f"torch.compile does not work on this host ({said}); go on without it: "
+            f"torch.compile does not work on this host ({cause}); train without it: "
             "--set compile=off --allow-inexact"
         ) from error

@@ -1,4 +1,4 @@
-"""Everything one round of training sees, as arrays whose rows belong together."""
+"""The data of one training round, as arrays with common rows."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -13,18 +13,18 @@ from dgaal_cli.training.precision import Precision, autocast
 from dgaal_cli.training.task import LearningTask
 
 RESIDENT_SHARE = 0.4
-"""Part of the free memory that a pool's pixels may take; networks need the rest."""
+"""Share of the free memory that a pool's pixels may use; networks need the rest."""
 
 
 @dataclass(slots=True, kw_only=True)
 class SyntheticImages:
-    """Generated images of a workspace, M of them."""
+    """M synthetic images of a workspace."""
 
     item_ids: list[ItemId]
     pixels: np.ndarray
     """uint8 ``(M, S, S, C)``."""
     parents: np.ndarray
-    """int64 ``(M,)``: pool row of each image's parent, -1 for none."""
+    """int64 ``(M,)``: pool row of each image's parent, -1 without a parent."""
     targets: np.ndarray
     """``(M, ...)``: inherited or answered, as the round's task encodes it."""
     is_labeled: np.ndarray
@@ -35,44 +35,44 @@ class SyntheticImages:
 
 @dataclass(slots=True, kw_only=True)
 class RoundData:
-    """The pool, its current labels, and the synthesized images beside it.
+    """The pool, its current labels, and the synthetic images.
 
     Rows of ``pixels``, ``targets`` and the masks are the same N images in the same order.
     """
 
     number: int
-    """The round."""
+    """Round number."""
     seed: int
     device: torch.device
     item_ids: list[ItemId]
     pixels: np.ndarray
     """uint8 ``(N, S, S, C)``, possibly memory-mapped."""
     task: LearningTask
-    """What a target is, and how it is learned."""
+    """Defines what a target is and how it is learned."""
     targets: np.ndarray
-    """``(N, ...)``: what T learns of each image, as ``task`` encodes it; blank without a label."""
+    """``(N, ...)``: target of each image, as ``task`` encodes it; blank without a label."""
     is_labeled: np.ndarray
     """bool ``(N,)``."""
     is_usable: np.ndarray
-    """bool ``(N,)``: False for images that nobody could name; they leave every pool."""
+    """bool ``(N,)``: False for images answered "can't tell"; they leave every pool."""
     is_held_out: np.ndarray
     """bool ``(N,)``: labeled, but kept for measuring."""
     class_names: list[str]
     synthetic: SyntheticImages
     is_first_labeled: bool = False
-    """No earlier round had labels: the feature game is played now for the first time."""
+    """No earlier round had labels: the feature game runs for the first time."""
     progress: float = 0.0
-    """How far the labeling is, 0..1; the share of D1 in a query falls with it."""
+    """Progress of the labeling, 0..1; the share of D1 in a query falls with it."""
     test_pixels: np.ndarray | None = None
     test_targets: np.ndarray | None = None
     precision: Precision = "fp32"
-    """What convolutions and matrix products compute in; losses and optimizers stay float32."""
+    """Number format of convolutions and matrix products; losses and optimizers stay float32."""
     _pool: Tensor | None = field(default=None, repr=False)
     _fits: bool | None = field(default=None, repr=False)
 
     @property
     def labeled_rows(self) -> np.ndarray:
-        """Rows that training may learn the label of."""
+        """Rows whose labels are used for training."""
         return np.flatnonzero(self.is_labeled & ~self.is_held_out & self.is_usable)
 
     @property
@@ -87,34 +87,33 @@ class RoundData:
 
     @property
     def training_pixels(self) -> np.ndarray:
-        """uint8 ``(L, S, S, C)``: the images with a training label, real ones first."""
-        drawn = self.synthetic.pixels[self.synthetic.is_labeled]
-        return np.concatenate([self.pixels[self.labeled_rows], drawn])
+        """uint8 ``(L, S, S, C)``: the images with a training label, real images first."""
+        synthetic = self.synthetic.pixels[self.synthetic.is_labeled]
+        return np.concatenate([self.pixels[self.labeled_rows], synthetic])
 
     @property
     def training_targets(self) -> np.ndarray:
         """``(L, ...)``: the targets of ``training_pixels``, in their order."""
-        drawn = self.synthetic.targets[self.synthetic.is_labeled]
-        return np.concatenate([self.targets[self.labeled_rows], drawn])
+        synthetic = self.synthetic.targets[self.synthetic.is_labeled]
+        return np.concatenate([self.targets[self.labeled_rows], synthetic])
 
     @property
     def training_ids(self) -> list[ItemId]:
         """The items of ``training_pixels``, in their order."""
-        drawn = np.flatnonzero(self.synthetic.is_labeled)
+        synthetic = np.flatnonzero(self.synthetic.is_labeled)
         own = [self.item_ids[int(row)] for row in self.labeled_rows]
-        return own + [self.synthetic.item_ids[int(i)] for i in drawn]
+        return own + [self.synthetic.item_ids[int(i)] for i in synthetic]
 
     def without_labels(self) -> "RoundData":
-        """Return the same round as if nobody had labeled anything of the pool."""
+        """Return the same round with an unlabeled pool."""
         blank, is_labeled = self.task.blank(len(self.targets)), np.zeros_like(self.is_labeled)
         return replace(self, targets=blank, is_labeled=is_labeled)
 
     def images(self, rows: Tensor) -> Tensor:
         """Return uint8 pixels ``(B, S, S, C)`` of pool rows on the device.
 
-        A pool that fits is copied to the device once, so that a batch costs one index. One that
-        does not stays where it is, usually memory-mapped, and batches are streamed; the values are
-        the same.
+        A pool that fits is copied to the device once. Otherwise batches are streamed from the
+        array, usually memory-mapped; the values are the same.
         """
         if self._pool is None and self.is_resident:
             self._pool = torch.from_numpy(np.array(self.pixels)).to(self.device)
@@ -124,18 +123,18 @@ class RoundData:
 
     @property
     def is_resident(self) -> bool:
-        """Whether the pool's pixels take no more than their share of the device's free memory."""
+        """Whether the pool's pixels fit into their share of the device's free memory."""
         if self._fits is None:
             self._fits = self.pixels.nbytes <= RESIDENT_SHARE * free_bytes(self.device)
         return self._fits
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Return the block in which networks run in this round's precision."""
+        """Return a context in which networks run in this round's precision."""
         return autocast(self.device, self.precision)
 
 
 def no_synthetic_images(size: int, channels: int, task: LearningTask) -> SyntheticImages:
-    """Nothing synthesized yet, for images of this side and depth."""
+    """Return an empty ``SyntheticImages`` for images of this side and channels."""
     return SyntheticImages(
         item_ids=[],
         pixels=np.zeros((0, size, size, channels), np.uint8),
@@ -149,15 +148,15 @@ def no_synthetic_images(size: int, channels: int, task: LearningTask) -> Synthet
 def labeling_progress(
     number: int, *, labeled: int, first: int, query_size: int, total: int, budget: int
 ) -> float:
-    """Return how far the labeling is: 0 at the first query, 1 at the last one.
+    """Return the progress of the labeling: 0 at the first query, 1 at the last one.
 
-    With a budget the last query is the one that spends it; without one the tenth counts as last.
+    With a budget the last query is the one that spends it; without a budget it is the tenth.
 
     Args:
-        number: The round.
+        number: Round number.
         labeled: Pool images with a label.
-        first: Those of them that no query asked, such as imported labels.
-        query_size: Images a query.
+        first: Of these, images that no query asked, such as imported labels.
+        query_size: Images per query.
         total: Pool images.
         budget: Labels allowed in all; 0 sets no limit.
     """

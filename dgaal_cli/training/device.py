@@ -1,4 +1,4 @@
-"""Which processor trains, and how many threads it may use."""
+"""Device and CPU threads of a training."""
 
 import contextlib
 import os
@@ -11,14 +11,14 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import UsageError
 
 THREAD_WORK = 2**23
-"""Images x pixels x squared channels of a step that keep a thread busy."""
+"""Work of a step, as images x pixels x squared channels, that keeps one thread busy."""
 
 
 def pick_device(name: str) -> torch.device:
     """Turn ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps`` into a device.
 
     Raises:
-        UsageError: The name is unknown, or this host lacks the device.
+        UsageError: The name is unknown, or this host does not have the device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -37,11 +37,11 @@ def pick_device(name: str) -> torch.device:
 
 
 def useful_threads(config: Config) -> int:
-    """Return how many CPU threads the configured networks are large enough for, 1 or more.
+    """Return how many CPU threads speed up the configured networks, 1 or more.
 
-    Every operation of a step is split among the threads, which then wait for each other: 8 x 8
-    digits are slower with two threads than with one (``benchmarks/bench_threads.py``). The
-    work of T's step stands for that of all networks, which a preset sizes alike.
+    Threads wait for each other after every operation: 8 x 8 digits are slower with two threads than
+    with one (``benchmarks/bench_threads.py``). The estimate uses T's step, since a preset scales
+    all networks alike.
     """
     side = config.pool.image_size or config.network.max_image_size
     work = config.classifier.batch * side**2 * config.network.classifier_width**2
@@ -49,13 +49,13 @@ def useful_threads(config: Config) -> int:
 
 
 def use_threads(count: int, *, useful: int | None = None, processes: int = 1) -> int:
-    """Limit CPU threads to ``count``, and return how many they are.
+    """Set the number of CPU threads and return it.
 
     Args:
-        count: As many; 0 takes the ``useful`` ones of those that ``processes`` on this host leave
-            each other.
-        useful: More would only wait for each other; None: no number is too large.
-        processes: That train side by side here.
+        count: Number of threads; 0 divides the host's threads among ``processes``, at most
+            ``useful`` each.
+        useful: Number above which threads do not help; None sets no limit.
+        processes: Processes that train on this host.
     """
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = count or max(1, (available or 1) // processes)
@@ -66,7 +66,7 @@ def use_threads(count: int, *, useful: int | None = None, processes: int = 1) ->
 
 
 def processor_name() -> str:
-    """Name the CPU: Linux knows its model, other systems at least its architecture."""
+    """Return the CPU's model on Linux, else at least its architecture."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
             if line.startswith("model name"):
@@ -75,17 +75,14 @@ def processor_name() -> str:
 
 
 def to_device(values: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Send a tensor from the CPU to the device; towards a GPU nobody waits for it.
-
-    A copy from pageable memory would make the host wait, one from pinned memory does not.
-    """
+    """Copy a CPU tensor to the device; a copy to a GPU is asynchronous, from pinned memory."""
     if device.type == "cuda" and not values.is_cuda:
         return values.pin_memory().to(device, non_blocking=True)
     return values.to(device)
 
 
 def free_bytes(device: torch.device) -> int:
-    """Estimate the memory that is free on the device now; on a CPU, what Linux calls available."""
+    """Estimate the free memory of the device; on a CPU, Linux's ``MemAvailable``."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:

@@ -1,9 +1,9 @@
-"""Strong views of images: bent, dimmed and partly covered, a whole batch at once.
+"""Strong augmentation: affine changes, brightness and covering, a whole batch at once.
 
-FixMatch asks T to keep its answer under strong distortions (RandAugment and CTAugment with Cutout,
-Sohn et al. 2020, section 2.3). Ours are those of their lists that leave a digit a digit: turning,
-scaling, shearing, moving, brightness and contrast, tint where there is color, and Cutout (DeVries &
-Taylor 2017). Nothing is mirrored here and nothing is turned far: a 6 stays a 6.
+FixMatch trains T to keep its prediction under strong distortions (RandAugment and CTAugment with
+Cutout, Sohn et al. 2020, section 2.3). We use those that do not change a digit's class: rotation,
+scaling, shear, translation, brightness and contrast, tint for color images, and Cutout (DeVries &
+Taylor 2017). No mirroring and no large rotation: a 6 stays a 6.
 """
 
 import math
@@ -18,7 +18,7 @@ TURN = math.radians(25.0)
 SCALE = 0.2
 SHEAR = 0.2
 MOVE = 0.15
-"""Of half a side."""
+"""In half sides."""
 LIGHT = 0.3
 """Brightness, in [-1, 1] as networks see it, and contrast, around 1."""
 TINT = 0.15
@@ -28,13 +28,13 @@ COVER = 0.3
 
 
 def distort(images: Tensor, strength: float, generator: Generator, *, light: float = 1.0) -> Tensor:
-    """Return a strong view of each image, drawn by numbers of its own.
+    """Return a strong view of each image, each with its own random draws.
 
     Args:
         images: float ``(B, C, H, W)`` in [-1, 1], on any device.
-        strength: 0 changes nothing, 1 draws within the limits above, more goes beyond.
-        generator: Of the processor, whatever device the images are on.
-        light: Part of the strength that brightness, contrast and tint get.
+        strength: 0 changes nothing, 1 uses the limits above, higher values exceed them.
+        generator: CPU generator, whatever the device of the images.
+        light: Factor on the strength of brightness, contrast and tint.
     """
     if not strength or not len(images):
         return images
@@ -45,7 +45,7 @@ def distort(images: Tensor, strength: float, generator: Generator, *, light: flo
 
 
 def _bend(images: Tensor, draws: Tensor) -> Tensor:
-    """Turn, scale, shear and move in one resampling; the border repeats its last pixel."""
+    """Rotate, scale, shear and translate in one resampling; the border repeats its last pixel."""
     turn = TURN * draws[:, 0]
     wide, high = 1 + SCALE * draws[:, 1], 1 + SCALE * draws[:, 2]
     cosine, sine = torch.cos(turn), torch.sin(turn)

@@ -1,4 +1,4 @@
-"""A loss that is not finite ends a training at once, and says what it learned from last."""
+"""A loss that is not finite ends a training; the error names the last batch."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,10 +7,10 @@ from dgaal_cli.errors import CheckFailedError
 from dgaal_cli.escaping import show
 
 SHOWN = 10
-"""Images that a message names; a batch may hold hundreds."""
+"""Maximum number of images that a message names."""
 
 
-def broken(losses: Mapping[str, float]) -> tuple[str, float] | None:
+def find_non_finite(losses: Mapping[str, float]) -> tuple[str, float] | None:
     """Return name and value of the first loss that is not finite, or None."""
     for name, value in losses.items():
         if not math.isfinite(value):
@@ -18,17 +18,17 @@ def broken(losses: Mapping[str, float]) -> tuple[str, float] | None:
     return None
 
 
-def not_finite(
+def non_finite_error(
     name: str, value: float, *, where: str, images: Sequence[str], advice: str
 ) -> CheckFailedError:
-    """Build the error: which loss, in which phase and step, on which images, and what to do.
+    """Return the error for a loss that is not finite.
 
     Args:
-        name: Of the loss.
-        value: What it became.
+        name: Name of the loss.
+        value: Its value.
         where: Round, phase and step in words.
-        images: Sample ids of the last batch; empty where they are not known.
-        advice: What to do about it.
+        images: Sample ids of the last batch; empty if unknown.
+        advice: Suggested action.
     """
     batch = ""
     if images:

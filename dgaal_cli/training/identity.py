@@ -1,4 +1,4 @@
-"""What a saved training must agree with to be continued, and what differs, in words."""
+"""Whether a saved training can be resumed: labels, settings and machine must agree."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -13,13 +13,13 @@ from dgaal_cli.training.device import processor_name
 from dgaal_cli.training.runtime import Runtime
 
 WITHOUT_EFFECT = ("version", "name", "label", "query", "device", "threads", "precision", "compile")
-"""Settings that change no training, or that ``Runtime`` answers for; but see ``settings_of``."""
+"""Settings that change no training, or that ``machine_of`` compares; see ``settings_of``."""
 
 
 def settings_of(config: Config) -> dict[str, Any]:
     """Return every setting that changes what a training computes, by its dotted key."""
     tree = {key: value for key, value in asdict(config).items() if key not in WITHOUT_EFFECT}
-    # How far the labeling is, which schedules go by, follows from a budget and the queries' size.
+    # Schedules depend on the progress of labeling, hence on the budget and the query size.
     tree["query"] = {"budget": config.query.budget}
     if config.query.budget:
         tree["query"]["size"] = config.query.size
@@ -27,10 +27,9 @@ def settings_of(config: Config) -> dict[str, Any]:
 
 
 def machine_of(runtime: Runtime, *, is_compiled: bool) -> dict[str, Any]:
-    """Return what must agree, besides labels and settings, for a training to lead to the same bits.
+    """Return what must agree, besides labels and settings, for bitwise equal training.
 
-    Libraries pick their kernels by the processor: the same program on another one adds in another
-    order.
+    Libraries choose kernels by the processor; other kernels add in another order.
     """
     machine: dict[str, Any] = {
         "CPU": f"{processor_name()} ({torch.backends.cpu.get_cpu_capability()})",
@@ -56,39 +55,39 @@ def check_same(
     number: int,
     is_inexact_allowed: bool,
 ) -> list[str]:
-    """Compare a saved state with what wants to go on from it.
+    """Check that a training can be resumed from a saved state.
 
     Args:
-        state: Of the saved training, with its own ``identity`` and ``machine``.
-        identity: The current labels, pool and settings.
-        machine: Of now.
-        number: The round.
-        is_inexact_allowed: The machine may differ.
+        state: Saved training with its ``identity`` and ``machine``.
+        identity: Current labels, pool and settings.
+        machine: Current machine.
+        number: Round number.
+        is_inexact_allowed: Whether the machine may differ.
 
     Returns:
-        How machines differed since the round began, in words.
+        Differences of the machines since the round started, in words.
 
     Raises:
-        CheckpointError: It belongs to other labels or settings, or to another machine.
+        CheckpointError: The state belongs to other labels, settings or another machine.
     """
     changed = differences(state["identity"], identity)
     if changed:
         raise CheckpointError(
-            f"round {number} stopped midway and cannot go on: {'; '.join(changed)}; "
-            "put it back, or start the round again with --fresh"
+            f"round {number} stopped midway and cannot be resumed: {'; '.join(changed)}; "
+            "undo the change, or restart the round with --fresh"
         )
     inexact = [*state["inexact"], *differences(state["machine"], machine)]
     if len(inexact) > len(state["inexact"]) and not is_inexact_allowed:
         raise CheckpointError(
-            f"round {number} stopped midway, and going on here would not lead to the same "
-            f"bits: {'; '.join(inexact)}; go on as it began, accept that with "
-            "--allow-inexact, or start the round again with --fresh"
+            f"round {number} stopped midway, and resuming it here would not give the same "
+            f"bits: {'; '.join(inexact)}; resume it on the same machine, accept the difference "
+            "with --allow-inexact, or restart the round with --fresh"
         )
     return inexact
 
 
 def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Name what differs: settings with both values, digests by their name alone."""
+    """Describe each difference: settings with both values, digests by name only."""
     found: list[str] = []
     for key in sorted(saved.keys() | now.keys()):
         before, after = saved.get(key), now.get(key)
@@ -99,7 +98,7 @@ def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         elif _is_digest(before) or _is_digest(after) or key == "labels":
             found.append(f"{key} changed since")
         else:
-            found.append(f"{key} was {_said(before)}, is {_said(after)}")
+            found.append(f"{key} was {_value_text(before)}, is {_value_text(after)}")
     return found
 
 
@@ -121,7 +120,7 @@ def _is_digest(value: object) -> bool:
     return isinstance(value, str) and len(value) == 64
 
 
-def _said(value: object) -> str:
+def _value_text(value: object) -> str:
     if value is None:
         return "not there"
     return show(str(value).lower() if isinstance(value, bool) else str(value)) or "empty"

@@ -12,16 +12,16 @@ from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.phase import Losses, Phase
 
 NEVER = -1e3
-"""Decision value of classes without a label: they are not answered."""
+"""Decision value of classes without a label, which are never predicted."""
 
 
 def machine_phase(
     network: LinearMachine, images: Tensor, labels: Tensor, *, penalty: float
 ) -> Phase:
-    """Fit the machine in one step; there is no rate, no batch and no augmentation.
+    """Return a phase that fits the machine in one step, without augmentation.
 
     Args:
-        network: The machine; what represents images is left as it is.
+        network: Linear machine to fit; its representation of images does not change.
         images: uint8 ``(L, S, S, C)``.
         labels: int64 ``(L,)``.
         penalty: C.
@@ -63,7 +63,7 @@ def fit_hyperplanes(
     """Fit linear support vector machines, hinge loss, one against the rest.
 
     Two classes share one hyperplane, halved between their rows: the difference of the two decision
-    values is the machine's f. Rows are sorted before the fit, since libsvm's answer depends on
+    values is the machine's f. Rows are sorted before the fit, since libsvm's result depends on
     their order within its tolerance.
 
     Args:

@@ -1,4 +1,4 @@
-"""Losses of the adversarial games; probabilities never appear, only logits."""
+"""Losses of the adversarial games, on logits."""
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ def discriminator_loss(labeled: Tensor, unlabeled: Tensor) -> Tensor:
 
 
 def encoder_game_loss(labeled: Tensor, unlabeled: Tensor) -> Tensor:
-    """What G1 wants of D1: both pools called labeled (non-saturating, as the paper's text says)."""
+    """Loss of G1: D1 should call both pools labeled (non-saturating, as the paper states)."""
     return 0.5 * (F.softplus(-labeled).mean() + F.softplus(-unlabeled).mean())
 
 
@@ -27,6 +27,6 @@ def critic_loss(real: Tensor, generated: Tensor) -> Tensor:
     return generated.mean() - real.mean()
 
 
-def reconstruction_loss(images: Tensor, redrawn: Tensor) -> Tensor:
+def reconstruction_loss(images: Tensor, synthetic: Tensor) -> Tensor:
     """Mean squared error per value (Guo et al. 2021, eq. 5)."""
-    return torch.mean((images - redrawn) ** 2)
+    return torch.mean((images - synthetic) ** 2)

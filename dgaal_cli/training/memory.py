@@ -1,4 +1,4 @@
-"""Steps that do not fit into memory, and the batch that would."""
+"""Steps that do not fit into memory, and the batch that fits."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ import torch
 
 from dgaal_cli.errors import UsageError
 
-SENTENCES = (
+MESSAGES = (
     "can't allocate memory",
     "not enough memory",
     "out of memory",
@@ -15,12 +15,12 @@ SENTENCES = (
     "CUDNN_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
 )
-"""How a CPU, the driver and its libraries say what torch's allocator of a GPU has a class for."""
+"""Messages for used-up memory of the CPU, the driver and its libraries."""
 GIB = 1024**3
 
 
 class StepTooLargeError(UsageError):
-    """A phase's step needs more memory than the device has left."""
+    """A step needs more memory than the device has free."""
 
     def __init__(self, phase: str, title: str, batch_key: str) -> None:
         super().__init__(f"'{title}' does not fit into memory; lower {batch_key or 'its batch'}")
@@ -30,48 +30,48 @@ class StepTooLargeError(UsageError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error of a step says that memory is used up."""
+    """Return whether an error reports that memory is used up."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in SENTENCES)
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in MESSAGES)
 
 
 @contextmanager
-def fitting(what: str, device: torch.device, *, advice: str) -> Generator[None]:
-    """Say in a sentence where a block needs more memory than there is.
+def explain_out_of_memory(what: str, device: torch.device, *, advice: str) -> Generator[None]:
+    """Turn an out-of-memory error in the block into a ``UsageError``.
 
     Args:
-        what: Does not fit, in words.
-        device: Where the block works.
-        advice: What to do.
+        what: Name of the work, for the message.
+        device: Device that the block uses.
+        advice: Suggested action.
 
     Raises:
-        UsageError: It does not fit.
+        UsageError: The work does not fit into memory.
     """
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise UsageError(f"{what} does not fit on {size_of(device)}; {advice}") from error
+        raise UsageError(f"{what} does not fit on {describe_device(device)}; {advice}") from error
 
 
-def size_of(device: torch.device) -> str:
-    """Return the device's name with how much memory it has, where that is known."""
+def describe_device(device: torch.device) -> str:
+    """Return the device's name and, if known, its total memory."""
     if device.type != "cuda":
         return str(device)
     return f"{device} with {torch.cuda.get_device_properties(device).total_memory / GIB:.1f} GiB"
 
 
-def largest_fitting(batch: int, attempt: Callable[[int], None]) -> int:
+def max_fitting_batch(batch: int, attempt: Callable[[int], None]) -> int:
     """Halve a batch that did not fit until ``attempt`` succeeds.
 
     Args:
-        batch: What was asked.
-        attempt: Takes one step with so many images; raises where they do not fit.
+        batch: Requested batch size.
+        attempt: Takes one step with so many images; raises if they do not fit.
 
     Returns:
-        The first half, quarter, ... that fits; 0 if not even one image does.
+        The first half, quarter, ... that fits; 0 if not even one image fits.
     """
     while batch := batch // 2:
         try:

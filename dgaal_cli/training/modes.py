@@ -1,4 +1,4 @@
-"""Module modes change only inside a block that restores what it found."""
+"""Evaluation: modules in eval mode inside a block, pixels in batches."""
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ INFERENCE_BATCH = 512
 
 @contextmanager
 def evaluating(*modules: nn.Module) -> Generator[None]:
-    """Run the block with ``modules`` in eval mode and without gradients."""
+    """Run the block with ``modules`` in eval mode and without gradients; restore their modes."""
     before = [{m: m.training for m in module.modules()} for module in modules]
     for module in modules:
         module.eval()
@@ -30,7 +30,6 @@ def evaluating(*modules: nn.Module) -> Generator[None]:
 def batches(pixels: np.ndarray, device: torch.device) -> Iterator[Tensor]:
     """Yield uint8 ``(N, H, W, C)`` pixels as normalized batches, in order."""
     for start in range(0, len(pixels), INFERENCE_BATCH):
-        chunk = np.array(
-            pixels[start : start + INFERENCE_BATCH]
-        )  # memory-mapped pools are read-only
+        # A copy: memory-mapped pools are read-only.
+        chunk = np.array(pixels[start : start + INFERENCE_BATCH])
         yield normalize(torch.from_numpy(chunk).to(device))

@@ -16,7 +16,7 @@ def adam(
     betas: tuple[float, float] = (0.9, 0.999),
     weight_decay: float = 0.0,
 ) -> torch.optim.Adam:
-    """Return Adam; the parameters must be on their device already."""
+    """Return Adam for parameters that are on their device already."""
     own = list(parameters)
     return torch.optim.Adam(
         own, lr=lr, betas=betas, weight_decay=weight_decay, fused=_can_fuse(own)

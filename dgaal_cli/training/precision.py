@@ -1,4 +1,4 @@
-"""Number formats of training: float32, or bfloat16 where the hardware multiplies in it."""
+"""Number formats of training: float32, or bfloat16 on hardware that supports it."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -15,33 +15,33 @@ Autocast = Callable[[], AbstractContextManager[object]]
 
 CPU_INFO = Path("/proc/cpuinfo")
 CPU_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
-"""Names in Linux's list of a processor's features; ``bf16`` is ARM's."""
+"""CPU features as Linux names them; ``bf16`` is on ARM."""
 
 
-def pick_precision(asked: str, device: torch.device) -> Precision:
+def pick_precision(requested: str, device: torch.device) -> Precision:
     """Turn ``auto``, ``fp32`` or ``bf16`` into a format that ``device`` has.
 
-    ``auto`` is bf16 on a GPU that multiplies in it and fp32 elsewhere: on a CPU the same bits every
-    time are worth more than speed.
+    ``auto`` is bf16 on a GPU with bf16 and fp32 elsewhere: on a CPU, reproducible bits are worth
+    more than speed.
 
     Raises:
-        UsageError: bf16 was asked for and this hardware has none.
+        UsageError: bf16 was requested and this hardware does not have it.
     """
-    if asked == "fp32" or (asked == "auto" and device.type != "cuda"):
+    if requested == "fp32" or (requested == "auto" and device.type != "cuda"):
         return "fp32"
     if has_bf16(device):
         return "bf16"
-    if asked == "auto":
+    if requested == "auto":
         return "fp32"
-    wanted = {"cpu": "a CPU with avx512_bf16 or amx_bf16", "cuda": "compute capability 8.0"}
+    required = {"cpu": "a CPU with avx512_bf16 or amx_bf16", "cuda": "compute capability 8.0"}
     raise UsageError(
         f"asked for bf16, but {device} does not multiply in it (that takes "
-        f"{wanted.get(device.type, 'a CPU or an NVIDIA GPU')}); use --precision fp32"
+        f"{required.get(device.type, 'a CPU or an NVIDIA GPU')}); use --precision fp32"
     )
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Tell whether the hardware multiplies bfloat16; software emulation does not count."""
+    """Return whether the hardware multiplies bfloat16; software emulation does not count."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type != "cpu":
@@ -66,5 +66,5 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
 
 
 def widen(values: Tensor) -> Tensor:
-    """Return half-width values as float32, others as they are: losses and heads take these."""
+    """Return 16-bit values as float32, others unchanged; losses and heads need these."""
     return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values

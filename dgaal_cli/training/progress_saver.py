@@ -1,4 +1,4 @@
-"""The saved state of a round in training: what a process that starts later resumes from."""
+"""The saved state of an unfinished round, from which a later process resumes."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME, is_sound
 from dgaal_cli.training.identity import check_same
 
 BROKEN_NAME = "not-finite.json"
-"""File, in a round's folder, that names every image of the batch on which a loss broke."""
+"""File in a round's folder: the images of the batch whose loss was not finite."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class ProgressSaver:
         folder: The round's folder.
         identity: What a saved state must agree with to be resumed: labels, pool, settings.
         machine: What must agree for the same bits: processor, threads, precision, versions.
-        is_inexact_allowed: Resume though ``machine`` differs; the result may differ in bits.
+        is_inexact_allowed: Whether to resume on another ``machine``; bits may then differ.
     """
 
     folder: Path
@@ -35,12 +35,12 @@ class ProgressSaver:
     machine: Mapping[str, Any] = field(default_factory=dict[str, Any])
     is_inexact_allowed: bool = False
     inexact: list[str] = field(default_factory=list[str])
-    """How the machine that began this round differed from the one that resumed it."""
+    """Differences between the machines that started and resumed this round."""
 
     def load(self, number: int, emit: Emit) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """Load the saved tensors and values of round ``number``; None where there is nothing.
+        """Load the saved tensors and values of round ``number``; None if there are none.
 
-        A damaged state is removed: training from the beginning leads to the same weights.
+        A damaged state is removed: training from the start gives the same weights.
 
         Raises:
             CheckpointError: A saved state belongs to other labels, settings or another machine.
@@ -76,6 +76,6 @@ class ProgressSaver:
         checkpoint.save(self.folder / PROGRESS_NAME, dict(tensors), {**own, **state})
 
     def report_broken(self, *, phase: str, step: int, loss: str, images: Sequence[str]) -> None:
-        """Write down every image of the batch on which a loss became infinite or NaN."""
+        """Write the images of the batch whose loss became infinite or NaN."""
         report = {"phase": phase, "step": step, "loss": loss, "images": list(images)}
         atomic.write_text(self.folder / BROKEN_NAME, json.dumps(report, indent=1) + "\n")

@@ -14,7 +14,7 @@ from dgaal_cli.ids import ItemId
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.budget import Stopwatch, TimeBudget, check_left
 from dgaal_cli.training.clock import Clock
-from dgaal_cli.training.finite import broken, not_finite
+from dgaal_cli.training.finite import find_non_finite, non_finite_error
 from dgaal_cli.training.memory import StepTooLargeError, is_out_of_memory
 from dgaal_cli.training.phase import Phase, never
 from dgaal_cli.training.progress_saver import ProgressSaver
@@ -25,33 +25,32 @@ from dgaal_cli.training.watch import GameWatch
 EVENT_INTERVAL_S = 0.2
 CHECKPOINT_INTERVAL_S = 15.0
 RECORDED_POINTS = 40
-"""At least this many losses a phase are told, however fast it runs; plots are drawn from them."""
+"""Minimum number of reported losses per phase, for plots."""
 CUDA_CHECK_STEPS = 25
-"""A look at a loss waits for the GPU, so there it happens only this often."""
+"""Steps between two checks of a loss on a GPU, since reading it waits for the GPU."""
 AGREE_STEPS = 10
-"""Several processes ask each other this often whether to stop; asking waits for the slowest."""
-BEHIND, ASKED = 1, 2
+"""Steps after which several processes agree whether to stop; this waits for the slowest."""
+BEHIND, STOP = 1, 2
 
 
 @dataclass(slots=True, kw_only=True)
 class Runner:
-    """One round's training: the order of its steps, their seeds, and what is checked after each.
+    """One round's training: the order of its steps, their seeds, and the checks after each.
 
     Args:
-        phases: All phases of the round in order, for the time left.
+        phases: All phases of the round in order, for the remaining time.
         modules: Every network of the method by name.
-        seed: Of the run.
-        number: The round.
-        saver: Saves the state at intervals and after each phase; None trains in memory alone.
+        seed: Seed of the run.
+        number: Round number.
+        saver: Saves the state at intervals and after each phase; None trains in memory only.
         emit: Listener for progress.
-        runtime: The hardware, and the processes that share the work.
-        budget_s: Seconds of wall-clock time for the round; None takes what it began with, at first
-            no limit.
-        stopwatch: Runs since the round began, or this run of it.
-        who: Method and seed in messages, where several are trained in turn.
+        runtime: Hardware, and the processes that share the work.
+        budget_s: Seconds of wall-clock time for the round; None uses the saved budget, if any.
+        stopwatch: Time of the round.
+        who: Method and seed in messages, if several are trained in turn.
         name: Maps an image to its sample id, for the report of a loss that is not finite.
-        advice: What to do about such a loss.
-        after_stop: What a stop by a signal leaves behind, and how to continue.
+        advice: Suggested action for such a loss.
+        after_stop: End of the message after a stop by a signal: what is saved, how to continue.
     """
 
     phases: Sequence[Phase]
@@ -68,14 +67,14 @@ class Runner:
     advice: str = "lower its learning rate with --set"
     after_stop: str = "nothing of this training is saved"
     limits: dict[str, int] = field(default_factory=dict[str, int])
-    """Steps that a time budget left of a phase's planned ones."""
+    """Steps of each phase under the time budget."""
     ended_early: dict[str, int] = field(default_factory=dict[str, int])
-    """Step after which a phase said that it was done, where it was not its last."""
+    """Step after which each phase that ended early was done."""
     seconds: dict[str, float] = field(default_factory=dict[str, float])
-    """Wall-clock time by the name of each phase that this process ran."""
+    """Wall-clock time by name of each phase that this process ran."""
     _watch: GameWatch = field(default_factory=GameWatch)
     _saved: str = "nothing"
-    _hastened: set[str] = field(default_factory=set[str])
+    _reduced: set[str] = field(default_factory=set[str])
     _done: list[str] = field(default_factory=list[str])
     _partial: tuple[str, int] | None = None
     _tensors: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
@@ -86,11 +85,11 @@ class Runner:
         """Load the saved state of this round, if there is one for the same identity.
 
         Returns:
-            Where it goes on, in words; empty if it starts from the beginning.
+            Where it resumes, in words; empty if it starts from the beginning.
 
         Raises:
             CheckpointError: A saved state belongs to other labels, settings or another machine.
-            UsageError: Its time budget is spent.
+            UsageError: The time budget is spent.
         """
         loaded = self.saver.load(self.number, self.emit) if self.saver else None
         if loaded is None:
@@ -116,8 +115,8 @@ class Runner:
         """Run phases that are not done yet, in order.
 
         Raises:
-            InterruptedRunError: A signal asked to stop, or another process of this training ended;
-                with a saver, the state is saved.
+            InterruptedRunError: A signal requested a stop, or another process of this training
+                ended; with a saver, the state is saved.
             CheckFailedError: A loss is not finite.
             UsageError: A step does not fit into memory, or a pass not into the time budget.
         """
@@ -129,8 +128,7 @@ class Runner:
             except ProcessLostError as error:
                 raise ProcessLostError(
                     f"another process of this training ended in round {self.number}, "
-                    f"{phase.title}; saved is {self._saved}, and the same command goes on from "
-                    "there"
+                    f"{phase.title}; saved: {self._saved}; the same command resumes from there"
                 ) from error
 
     def _run_phase(self, phase: Phase) -> None:
@@ -157,7 +155,7 @@ class Runner:
         for module in phase.networks.values():
             module.train()
         self._loop(phase, first)
-        # BatchNorm saw other images in each process; scores must not depend on who is asked.
+        # BatchNorm saw other images in each process; scores must not depend on the process.
         self.runtime.copy_from_main(checkpoint.module_tensors(self.modules).values())
         self._done.append(phase.name)
         self._save(None, 0)
@@ -169,7 +167,7 @@ class Runner:
             budget = TimeBudget(seconds=self.budget_s, stopwatch=self.stopwatch)
         clock = Clock(budget, phase, self._later(phase), first, world=self.runtime.world)
         if phase.name in self.limits:
-            clock.keep(self.limits[phase.name])
+            clock.fix_limit(self.limits[phase.name])
         every = max(1, phase.steps // RECORDED_POINTS)
         step = first
         while step < clock.limit:
@@ -177,15 +175,15 @@ class Runner:
             step += 1
             clock.tick(step)
             if clock.is_planning(step):
-                self._checked(phase, step, losses)  # a GPU may not be through with them
+                self._checked(phase, step, losses)  # waits until a GPU has finished them
                 clock.tick(step)
                 self.limits[phase.name] = self.runtime.from_main(clock.plan())
-                clock.keep(self.limits[phase.name])
+                clock.fix_limit(self.limits[phase.name])
             is_last = step >= clock.limit or self._is_done(phase, step)
             is_reported = (
                 is_last or clock.is_report_due(EVENT_INTERVAL_S) or (step - 1) % every == 0
             )
-            if is_reported or self._looks_at(losses, step - 1):
+            if is_reported or self._is_check_due(losses, step - 1):
                 values = self._checked(phase, step, losses)
                 clock.mark(step)
                 if is_reported:
@@ -194,7 +192,7 @@ class Runner:
                 return
 
     def _step(self, phase: Phase, step: int, limit: int) -> Mapping[str, Tensor]:
-        # With fewer steps than planned, the schedule is walked through in longer strides.
+        # With fewer steps than planned, the schedule is compressed.
         phase.schedule(step if limit >= phase.steps else step * phase.steps // limit)
         parts = (self.seed, self.number, phase.name, step, *self.runtime.seed_parts())
         try:
@@ -202,7 +200,7 @@ class Runner:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-        # Outside of the handler nothing holds on to the step's tensors any more.
+        # Outside of the handler the step's tensors are released.
         raise StepTooLargeError(phase.name, phase.title, phase.batch_key)
 
     def _is_done(self, phase: Phase, step: int) -> bool:
@@ -214,25 +212,25 @@ class Runner:
         return is_done
 
     def _stops(self, phase: Phase, step: int, clock: Clock) -> bool:
-        """Look at signals and the clock, save where it is time; True ends the phase."""
+        """Check signals and the clock, save if due."""
         if self.runtime.world > 1 and step % AGREE_STEPS:
             return False
         is_asked, is_behind = interruption.is_asked(), clock.is_behind(step)
-        wish = self.runtime.agree(ASKED if is_asked else BEHIND if is_behind else 0)
-        if wish == ASKED or clock.is_save_due(CHECKPOINT_INTERVAL_S):
+        request = self.runtime.agree(STOP if is_asked else BEHIND if is_behind else 0)
+        if request == STOP or clock.is_save_due(CHECKPOINT_INTERVAL_S):
             self._save(phase, step)
-        if wish == ASKED:
+        if request == STOP:
             where = f"{self._where(phase, step)} of {clock.limit}"
             interruption.check(f"stopped in {where}; {self.after_stop}")
-            raise ProcessLostError(f"another process was asked to stop in {where}; it saved")
-        if wish == BEHIND:
-            self._hasten(phase, step, clock)
+            raise ProcessLostError(f"another process was stopped in {where}; it saved")
+        if request == BEHIND:
+            self._reduce_limit(phase, step, clock)
         return False
 
-    def _hasten(self, phase: Phase, step: int, clock: Clock) -> None:
-        limit = self.runtime.from_main(clock.hasten(step))
-        if phase.name not in self._hastened:
-            self._hastened.add(phase.name)
+    def _reduce_limit(self, phase: Phase, step: int, clock: Clock) -> None:
+        limit = self.runtime.from_main(clock.reduced_limit(step))
+        if phase.name not in self._reduced:
+            self._reduced.add(phase.name)
             self.emit(
                 Warned(
                     message=f"steps became slower: to keep the time budget, '{phase.title}' "
@@ -240,22 +238,24 @@ class Runner:
                 )
             )
         self.limits[phase.name] = limit
-        clock.keep(limit)
+        clock.fix_limit(limit)
 
     @staticmethod
-    def _looks_at(losses: Mapping[str, Tensor], step: int) -> bool:
+    def _is_check_due(losses: Mapping[str, Tensor], step: int) -> bool:
         on_gpu = any(value.is_cuda for value in losses.values())
         return not on_gpu or step % CUDA_CHECK_STEPS == 0
 
     def _checked(self, phase: Phase, step: int, losses: Mapping[str, Tensor]) -> dict[str, float]:
         values = {name: float(value.detach()) for name, value in losses.items()}
-        found = broken(values)
+        found = find_non_finite(values)
         if found is None:
             return values
         images = [self.name(item) for item in phase.last.items]
         if self.saver is not None:
             self.saver.report_broken(phase=phase.name, step=step, loss=found[0], images=images)
-        raise not_finite(*found, where=self._where(phase, step), images=images, advice=self.advice)
+        raise non_finite_error(
+            *found, where=self._where(phase, step), images=images, advice=self.advice
+        )
 
     def _where(self, phase: Phase, step: int) -> str:
         who = f"{self.who}, " if self.who else ""
@@ -317,7 +317,7 @@ def run_phases(
     name: Callable[[ItemId], str] = str,
     after_stop: str = "nothing of this training is saved",
 ) -> dict[str, float]:
-    """Run phases in memory, outside of any round; see ``Runner``.
+    """Run phases in memory, outside a round; see ``Runner``.
 
     Returns:
         Seconds by phase name.

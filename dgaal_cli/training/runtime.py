@@ -1,14 +1,13 @@
-"""Where a training runs: device, threads, precision, and the processes that share the work.
+"""Device, threads and precision of a training, and the processes that share the work.
 
-One process is the plain case and costs nothing. Started by ``torchrun``, every process trains the
-same networks on its own batches; before an optimizer steps, the gradients are averaged. Process 0
-alone locks, writes and speaks.
+Under ``torchrun`` every process trains the same networks on its own batches; before an optimizer
+steps, the gradients are averaged. Only process 0 locks, writes and prints.
 """
 
 import os
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib import import_module
 from typing import Any
@@ -18,18 +17,21 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.optim import Optimizer
 
-from dgaal_cli.errors import InterruptedRunError
+from dgaal_cli.config.schema import Config
+from dgaal_cli.errors import ConfigError, InterruptedRunError
 from dgaal_cli.training.device import pick_device, use_threads
 from dgaal_cli.training.precision import Precision, pick_precision
 
 PATIENCE = timedelta(minutes=30)
-"""How long a process waits for another one, which may be decoding a large pool."""
+"""Maximum wait for another process, which may be decoding a large pool."""
 TERMINATED = 15
-"""Number of the signal that ``torchrun`` sends the others when one process dies."""
+"""Signal that ``torchrun`` sends the other processes when one process ends."""
+SHARED_SECTIONS = ("pretrain", "coevolve", "classifier", "vaal", "gaal")
+"""Sections of the configuration whose batches the processes share."""
 
 
 class ProcessLostError(InterruptedRunError):
-    """Another process of the same training ended; what was saved last is whole."""
+    """Another process of the same training ended; the last saved state is complete."""
 
     def __init__(self, message: str = "another process of this training ended") -> None:
         super().__init__(message, signal_number=TERMINATED)
@@ -37,7 +39,7 @@ class ProcessLostError(InterruptedRunError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
-    """The hardware of one process, and its place among ``world`` of them."""
+    """Hardware of one process, and its rank among ``world`` processes."""
 
     device: torch.device
     precision: Precision = "fp32"
@@ -47,19 +49,19 @@ class Runtime:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes and speaks."""
+        """Whether this process writes and prints."""
         return self.rank == 0
 
     def seed_parts(self) -> tuple[int | str, ...]:
-        """Parts that keep this process's draws apart from the others'; none for process 0."""
+        """Return seed parts that make the draws of each process differ; none for process 0."""
         return () if self.rank == 0 else ("process", self.rank)
 
     def share_gradients(self, optimizers: Iterable[Optimizer]) -> None:
         """Average gradients over all processes before each step of ``optimizers``.
 
-        One sum over all gradients of an optimizer, laid end to end: the networks are small, and a
-        wrapper around each would forbid the games' several passes before a backward one
-        (pytorch#175024). Weights that begin equal stay equal to the bit.
+        One sum over the concatenated gradients of an optimizer: the networks are small, and a
+        wrapper around each does not allow several forward passes before a backward one
+        (pytorch#175024), as games need. Equal weights stay bitwise equal.
         """
         if self.world == 1:
             return
@@ -70,16 +72,16 @@ class Runtime:
         """Overwrite weights and buffers with those of process 0."""
         if self.world == 1:
             return
-        with _listening_to_others(), torch.no_grad():
+        with _detect_lost_process(), torch.no_grad():
             for tensor in tensors:
                 dist.broadcast(tensor, src=0)
 
-    def agree(self, wish: int) -> int:
-        """Return the largest of all processes' wishes: what one is asked to do, all do."""
+    def agree(self, request: int) -> int:
+        """Return the maximum of all processes' requests, so that all do the same."""
         if self.world == 1:
-            return wish
-        shared = torch.tensor([wish], device=self.device)
-        with _listening_to_others():
+            return request
+        shared = torch.tensor([request], device=self.device)
+        with _detect_lost_process():
             dist.all_reduce(shared, dist.ReduceOp.MAX)
         return int(shared.item())
 
@@ -97,7 +99,7 @@ class Runtime:
         if not gradients:
             return
         flat = torch.cat([gradient.flatten() for gradient in gradients])
-        with _listening_to_others():
+        with _detect_lost_process():
             dist.all_reduce(flat)
         flat /= self.world
         start = 0
@@ -107,7 +109,7 @@ class Runtime:
 
 
 @contextmanager
-def starting(
+def start_runtime(
     *,
     device: str,
     precision: str,
@@ -115,18 +117,18 @@ def starting(
     useful_threads: int | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Generator[Runtime]:
-    """Pick the hardware and, where ``torchrun`` started this process, meet the others.
+    """Select the hardware and, under ``torchrun``, connect to the other processes.
 
     Args:
-        device: auto, cpu, cuda, cuda:N or mps; each process of a host takes a GPU of its own.
+        device: auto, cpu, cuda, cuda:N or mps; each process of a host uses its own GPU.
         precision: auto, fp32 or bf16.
-        threads: CPU threads of this process; 0 takes its part of what the host offers, as far as
-            they are of use.
-        useful_threads: How many are; None: all.
-        environment: Where ``torchrun`` says who this process is.
+        threads: CPU threads of this process; 0 uses its part of the host's threads, at most
+            ``useful_threads``.
+        useful_threads: Number above which threads do not help; None sets no limit.
+        environment: Environment variables of ``torchrun``.
 
     Raises:
-        UsageError: The host lacks the device or the precision.
+        UsageError: The host does not have the device or the precision.
     """
     world = world_of(environment)
     rank, local = (int(environment.get(name, "0")) for name in ("RANK", "LOCAL_RANK"))
@@ -134,22 +136,22 @@ def starting(
     if world > 1 and chosen.type == "cuda":
         chosen = pick_device(f"cuda:{local}")
         torch.cuda.set_device(chosen)
-    here = int(environment.get("LOCAL_WORLD_SIZE", str(world))) if world > 1 else 1
+    local_world = int(environment.get("LOCAL_WORLD_SIZE", str(world))) if world > 1 else 1
     runtime = Runtime(
         device=chosen,
         precision=pick_precision(precision, chosen),
-        threads=use_threads(threads, useful=useful_threads, processes=here),
+        threads=use_threads(threads, useful=useful_threads, processes=local_world),
         rank=rank if world > 1 else 0,
         world=world,
     )
     if world == 1:
         yield runtime
         return
-    # Its functions take the group of the moment of their import as a default and would keep it
-    # alive, threads and all, into the interpreter's end, which such a thread can abort.
+    # Imported before the group exists: its functions keep the group of their import as a default,
+    # whose threads could then abort the interpreter's exit.
     import_module("torch.distributed.nn")
     options: dict[str, Any] = {"device_id": chosen} if chosen.type == "cuda" else {}
-    with _listening_to_others():
+    with _detect_lost_process():
         dist.init_process_group(
             "nccl" if chosen.type == "cuda" else "gloo", timeout=PATIENCE, **options
         )
@@ -160,22 +162,45 @@ def starting(
 
 
 def world_of(environment: Mapping[str, str]) -> int:
-    """Return how many processes train together, 1 unless ``torchrun`` says otherwise."""
+    """Return how many processes train together, 1 without ``torchrun``."""
     if not {"RANK", "MASTER_ADDR", "MASTER_PORT"} <= environment.keys():
         return 1
     return int(environment.get("WORLD_SIZE", "1"))
 
 
 def is_first_process(environment: Mapping[str, str]) -> bool:
-    """Tell whether this process is the one of a training that speaks."""
+    """Return whether this process prints for the training."""
     return world_of(environment) == 1 or environment.get("RANK") == "0"
 
 
-@contextmanager
-def _listening_to_others() -> Generator[None]:
-    """Turn a broken connection, which torch reports as a plain ``RuntimeError``, into a sentence.
+def divide_batches(config: Config, *, world: int) -> Config:
+    """Divide batches and passes by ``world``, so that all processes do the work of one.
 
-    The block holds nothing but one collective call.
+    Each process gets its part of a batch, in as many steps; learning rates stay the same.
+
+    Raises:
+        ConfigError: A batch cannot be divided equally.
+    """
+    changed: dict[str, Any] = {}
+    for name in SHARED_SECTIONS if world > 1 else ():
+        section = getattr(config, name)
+        if section.batch % world:
+            raise ConfigError(
+                f"'{name}.batch' is {section.batch}, which {world} processes cannot share equally; "
+                "make it a multiple, or start fewer"
+            )
+        own: dict[str, Any] = {"batch": section.batch // world}
+        if hasattr(section, "epochs"):
+            own["epochs"] = section.epochs / world
+        changed[name] = replace(section, **own)
+    return replace(config, **changed)
+
+
+@contextmanager
+def _detect_lost_process() -> Generator[None]:
+    """Turn torch's ``RuntimeError`` for a broken connection into ``ProcessLostError``.
+
+    The block holds only one collective call.
     """
     try:
         yield

@@ -1,8 +1,8 @@
-"""Where randomness comes from: counters, not state.
+"""Counter-based randomness.
 
-Every draw of step ``s`` in a phase comes from a generator seeded with (seed, round, phase, s). A
-training that goes on at step ``s`` therefore draws what the uninterrupted one would have drawn, and
-a checkpoint needs no generator state.
+Every draw of step ``s`` in a phase uses a generator seeded with (seed, round, phase, s). A training
+that resumes at step ``s`` therefore draws the same numbers as an uninterrupted one, and a
+checkpoint needs no generator state.
 """
 
 import hashlib
@@ -32,9 +32,9 @@ def numpy_generator(*parts: int | str) -> np.random.Generator:
 
 @contextmanager
 def initializing(*parts: int | str) -> Iterator[None]:
-    """Initialize modules inside the block from these parts; the global generator is put back.
+    """Initialize modules inside the block from these parts; restore the global generator.
 
-    PyTorch's initializers read the global generator, so this is the one place that sets it.
+    PyTorch's initializers read the global generator.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(*parts))
@@ -43,9 +43,9 @@ def initializing(*parts: int | str) -> Iterator[None]:
 
 @contextmanager
 def drawing_from(generator: Generator, device: torch.device) -> Iterator[None]:
-    """Let layers that read the global generator, as dropout does, draw from ``generator`` instead.
+    """Seed layers that read the global generator, such as dropout, from ``generator``.
 
-    The global generators, the device's too, are put back.
+    The global generators of CPU and device are restored.
     """
     seed = int(torch.randint(2**62, (1,), generator=generator))
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):

@@ -1,4 +1,4 @@
-"""Ends a game once its order of the pool has stopped changing; opt-in: it changes the method."""
+"""Early end of a game when its ranking of the pool is stable; opt-in: it changes the method."""
 
 from collections.abc import Callable
 
@@ -8,12 +8,12 @@ from torch import Generator
 from dgaal_cli.training.phase import Losses, Phase
 
 MAX_PROBE = 2000
-"""Pool images, evenly spread, whose order is watched."""
+"""Maximum number of pool images whose ranking is compared."""
 TOP_SHARE = 0.1
 MIN_STEPS = 20
-"""Steps between two looks, where a pass is shorter."""
-LOOKS = 2
-"""Stable looks in a row that end the phase."""
+"""Minimum number of steps between two checks."""
+STABLE_CHECKS = 2
+"""Stable checks in a row that end the phase."""
 
 
 def probe_rows(rows: np.ndarray) -> np.ndarray:
@@ -22,15 +22,15 @@ def probe_rows(rows: np.ndarray) -> np.ndarray:
 
 
 def stop_when_stable(phase: Phase, score: Callable[[], np.ndarray], *, overlap: float) -> None:
-    """Let ``phase`` end early when its highest ranks stay the same.
+    """End ``phase`` early when its highest ranks stay the same.
 
-    Once a pass, the probe is scored and its top tenth compared with that of the look before. What
-    was seen lies in ``phase.memory``, so that a resumed phase ends where an uninterrupted one does.
+    Once per pass the images are scored, and their top tenth is compared with the previous one. The
+    state is in ``phase.memory``, so a resumed phase ends at the same step as an uninterrupted one.
 
     Args:
-        phase: Of the game.
+        phase: Phase of the game.
         score: Scores the same images each time, ``(N,)``; must change neither modes nor weights.
-        overlap: Share of the top that must stay, twice in a row; 0 leaves the phase as it is.
+        overlap: Share of the top that must stay, twice in a row; 0 does not change the phase.
     """
     if not overlap:
         return
@@ -49,8 +49,8 @@ def stop_when_stable(phase: Phase, score: Callable[[], np.ndarray], *, overlap: 
         top: list[int] = np.argsort(-scores, kind="stable")[:count].tolist()
         before: list[int] = phase.memory.get("top", [])
         is_stable = len(set(top) & set(before)) >= overlap * count
-        looks = int(phase.memory.get("looks", 0)) + 1 if is_stable else 0
-        phase.memory.update(top=top, looks=looks)
-        return looks >= LOOKS
+        checks = int(phase.memory.get("looks", 0)) + 1 if is_stable else 0
+        phase.memory.update(top=top, looks=checks)
+        return checks >= STABLE_CHECKS
 
     phase.step, phase.is_done = step, is_done

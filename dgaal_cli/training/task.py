@@ -1,4 +1,4 @@
-"""What training, methods and rounds ask a task: how its targets are learned, read and measured."""
+"""The training side of a task: how targets are learned, predicted and measured."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """What T predicts of N images, on the CPU: what query rules rank by."""
+    """T's predictions for N images, on the CPU; query rules rank by them."""
 
     probabilities: np.ndarray
-    """float64 ``(N, K)``, or ``(N, P, K)`` where a task predicts at P places of an image."""
+    """float64 ``(N, K)``, or ``(N, P, K)`` if a task predicts at P places of an image."""
     features: np.ndarray
     """float32 ``(N, F)``: penultimate features h."""
 
     @property
     def image_probabilities(self) -> np.ndarray:
-        """float64 ``(N, K)``: one distribution an image, the mean over its places."""
+        """float64 ``(N, K)``: one distribution per image, the mean over its places."""
         own = self.probabilities
         return own if own.ndim == 2 else own.mean(axis=tuple(range(1, own.ndim - 1)))
 
@@ -31,16 +31,16 @@ class Prediction:
 class LearningTask(Protocol):
     """One kind of target, such as a class or a mask, for a given list of classes.
 
-    Targets are arrays whose leading dimension counts images; only the task looks into them.
+    Targets are arrays whose first dimension counts images; only the task interprets them.
     """
 
     @property
     def outputs(self) -> int:
-        """Width K of what T predicts at one place."""
+        """Number K of outputs of T at one place."""
         ...
 
     def head(self, features: int, stage_widths: tuple[int, ...]) -> Head:
-        """Build what T puts on F features and on the maps of its stages."""
+        """Build T's head for F features and for maps of its stages."""
         ...
 
     def blank(self, count: int) -> np.ndarray:
@@ -52,7 +52,7 @@ class LearningTask(Protocol):
         ...
 
     def gaps(self, data: "RoundData") -> list[str]:
-        """Say in one sentence each what the round's labels lack."""
+        """Describe what the round's labels lack, one sentence each."""
         ...
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class LearningTask(Protocol):
         ...
 
     def pseudo_targets(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the targets ``(B, ...)`` that T predicts, and how sure it is, ``(B,)`` in 0..1."""
+        """Return T's predicted targets ``(B, ...)`` and their confidence ``(B,)`` in 0..1."""
         ...
 
     def decide(self, prediction: Prediction) -> np.ndarray:
@@ -68,11 +68,11 @@ class LearningTask(Protocol):
         ...
 
     def guess(self, data: "RoundData", count: int) -> np.ndarray:
-        """Return ``(count, ...)`` targets to answer with while T cannot learn."""
+        """Return ``(count, ...)`` targets to predict while T cannot learn."""
         ...
 
     def measure(self, predicted: np.ndarray, targets: np.ndarray) -> float:
-        """Return how well predicted targets match, 0..1, higher is better; at least one image."""
+        """Return the metric of at least one predicted target, 0..1, higher is better."""
         ...
 
     def is_equal(self, ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
@@ -80,7 +80,7 @@ class LearningTask(Protocol):
         ...
 
     def class_counts(self, targets: np.ndarray) -> np.ndarray:
-        """Count the classes that targets name, int64 ``(K,)``: images, or places of images."""
+        """Count images, or places of images, of each class, int64 ``(K,)``."""
         ...
 
     def confusion(self, targets: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -88,9 +88,9 @@ class LearningTask(Protocol):
         ...
 
     def agreement(self, prediction: Prediction, targets: np.ndarray) -> np.ndarray:
-        """Return the probability ``(N,)`` that T gives each image's target."""
+        """Return T's probability ``(N,)`` of each image's target."""
         ...
 
     def groups(self, targets: np.ndarray) -> np.ndarray:
-        """Return the group int64 ``(N,)`` of each target, among which synthesis is balanced."""
+        """Return the group int64 ``(N,)`` of each target; synthesis is balanced over groups."""
         ...

@@ -125,10 +125,10 @@ def threads_left() -> list[str]:
 
 
 def main() -> None:
-    from dgaal_cli.training.runtime import starting
+    from dgaal_cli.training.runtime import start_runtime
 
     folder, task = Path(sys.argv[1]), {"train": train, "die": die}[sys.argv[2]]
-    with starting(device="cpu", precision="fp32", threads=1) as runtime:
+    with start_runtime(device="cpu", precision="fp32", threads=1) as runtime:
         found = task(runtime, folder)
     found["threads"] = threads_left()
     (folder / f"{runtime.rank}.json").write_text(json.dumps(found))

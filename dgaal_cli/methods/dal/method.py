@@ -36,7 +36,7 @@ from dgaal_cli.networks.deploy import Deployed
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
-from dgaal_cli.training.finite import broken, not_finite
+from dgaal_cli.training.finite import find_non_finite, non_finite_error
 from dgaal_cli.training.losses import discriminator_loss
 from dgaal_cli.training.modes import evaluating
 from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
@@ -301,9 +301,9 @@ def run_at_once(phase: Phase, *seed: int | str) -> None:
     with torch.enable_grad():
         for number in range(phase.steps):
             losses = phase.step(number, torch_generator(*seed, phase.name, number))
-            found = broken({name: float(loss.detach()) for name, loss in losses.items()})
+            found = find_non_finite({name: float(loss.detach()) for name, loss in losses.items()})
             if found is not None:
-                raise not_finite(
+                raise non_finite_error(
                     *found,
                     where=f"the query, {phase.title}, step {number + 1}",
                     images=[],

@@ -39,7 +39,7 @@ class Dgaal:
     D1 is cross-validated: each round K networks begin anew, each on all folds but the one that it
     scores, so that its AUC, by which rule R trusts it, is that on images it never saw.
 
-    Beyond the paper: T learns from the pool too, by FixMatch (``training.pool_lessons``), unless
+    Beyond the paper: T learns from the pool too, by FixMatch (``training.fixmatch``), unless
     ``classifier.semi_supervised`` is "none"; then a scout, which learns the labels alone, decides
     what to ask. With ``pretrain.representation`` "vicreg" G1 learns by VICReg beside its games
     (``adversarial_encoder.vicreg``): with views that changed the light too, a linear learner of 40

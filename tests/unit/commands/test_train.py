@@ -67,7 +67,7 @@ def test_what_the_round_began_with_is_said_and_given_to_the_workflow(calls, tmp_
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--time-budget", "ten"], "'ten' is no time above zero; write 90s, 10m or 1.5h"),
+        (["--time-budget", "ten"], "'ten' is not a time above zero; write 90s, 10m or 1.5h"),
         (["--fresh", "--resume"], "--fresh and --resume contradict each other"),
         (["--precision", "fp8"], "precision cannot be 'fp8'; choose one of auto, fp32, bf16"),
     ],

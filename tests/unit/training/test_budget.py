@@ -168,6 +168,6 @@ def test_durations(text, seconds):
 
 @pytest.mark.parametrize("text", ["", "0", "0s", "-5m", "ten", "10d", "1e3", "nan", "5m\x1b[2J"])
 def test_what_is_no_duration_is_refused_harmlessly(text):
-    with pytest.raises(UsageError, match="no time above zero") as refused:
+    with pytest.raises(UsageError, match="is not a time above zero") as refused:
         parse_duration(text)
     assert "\x1b" not in str(refused.value)

@@ -13,7 +13,7 @@ from small_rounds import build, runner, small_config, small_data
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.training.checkpoint import module_tensors
-from dgaal_cli.training.compiling import compile_networks, explaining_compiler
+from dgaal_cli.training.compiling import compile_networks, explain_compiler_errors
 
 CPU = torch.device("cpu")
 
@@ -80,13 +80,13 @@ def test_a_compiler_that_fails_is_a_sentence():
     compile_networks({"layer": layer}, "on", CPU, backend=fail)
     with (
         pytest.raises(UsageError, match=r"torch\.compile does not work .*no C\+\+.*compile=off"),
-        explaining_compiler(),
+        explain_compiler_errors(),
     ):
         layer(torch.zeros(1, 2))
 
 
 def test_other_errors_stay_what_they_are():
-    with pytest.raises(RuntimeError, match="mat1"), explaining_compiler():
+    with pytest.raises(RuntimeError, match="mat1"), explain_compiler_errors():
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
 

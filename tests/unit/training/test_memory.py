@@ -5,7 +5,7 @@ import torch
 from small_rounds import build, runner, small_config, small_data
 
 from dgaal_cli.networks.encoder import Encoder
-from dgaal_cli.training.memory import StepTooLargeError, is_out_of_memory, largest_fitting
+from dgaal_cli.training.memory import StepTooLargeError, is_out_of_memory, max_fitting_batch
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_halving_finds_what_fits():
         if batch > 20:
             raise torch.OutOfMemoryError
 
-    assert largest_fitting(128, attempt) == 16
+    assert max_fitting_batch(128, attempt) == 16
     assert tried == [64, 32, 16]
 
 
@@ -58,7 +58,7 @@ def test_nothing_may_fit():
     def attempt(_batch):
         raise MemoryError
 
-    assert largest_fitting(4, attempt) == 0
+    assert max_fitting_batch(4, attempt) == 0
 
 
 def test_another_error_while_halving_is_not_swallowed():
@@ -66,7 +66,7 @@ def test_another_error_while_halving_is_not_swallowed():
         raise RuntimeError("wrong shape")
 
     with pytest.raises(RuntimeError, match="wrong shape"):
-        largest_fitting(4, attempt)
+        max_fitting_batch(4, attempt)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,14 @@ from small_rounds import build, runner, small_config, small_data
 from dgaal_cli.config.load import build_config
 from dgaal_cli.errors import ConfigError, UsageError
 from dgaal_cli.training import checkpoint
-from dgaal_cli.training.runtime import Runtime, is_first_process, starting, world_of
+from dgaal_cli.training.runtime import (
+    Runtime,
+    divide_batches,
+    is_first_process,
+    start_runtime,
+    world_of,
+)
 from dgaal_cli.training.seeding import torch_generator
-from dgaal_cli.training.shares import share_of
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +65,7 @@ def test_a_killed_process_ends_the_others_with_what_was_saved(tmp_path):
     assert found["threads"] == []
     where = f"round 0, {found['title']}"
     assert f"another process of this training ended in {where}" in found["message"]
-    assert "saved is all of pretrain" in found["message"]
+    assert "saved: all of pretrain;" in found["message"]
     _, state = checkpoint.load(tmp_path / "round" / "progress")
     assert (state["done"], state["phase"]) == (["pretrain"], "")
 
@@ -80,7 +85,9 @@ def test_one_process_trains_exactly_as_a_plain_loop(tmp_path):
                 break
     ours = build(config)
     environment = {"WORLD_SIZE": "1", "RANK": "0", "MASTER_ADDR": "x", "MASTER_PORT": "1"}
-    with starting(device="cpu", precision="auto", threads=1, environment=environment) as runtime:
+    with start_runtime(
+        device="cpu", precision="auto", threads=1, environment=environment
+    ) as runtime:
         assert runtime == Runtime(device=torch.device("cpu"))
         phases = [*ours.learn(data), *ours.adapt(data)]
         runner(ours, phases, tmp_path, runtime=runtime).run(phases)
@@ -98,26 +105,26 @@ def test_only_torchrun_makes_several_processes():
 
 def test_processes_divide_batches_and_passes():
     config = build_config({"pool": {"source": "x"}, "preset": "tiny"})
-    own = share_of(config, world=2)
+    own = divide_batches(config, world=2)
     assert (own.pretrain.batch, own.pretrain.epochs) == (
         config.pretrain.batch // 2,
         config.pretrain.epochs / 2,
     )
     assert own.classifier.batch == config.classifier.batch // 2
     assert own.classifier.steps == config.classifier.steps
-    assert share_of(config, world=1) == config
+    assert divide_batches(config, world=1) == config
 
 
 def test_a_batch_that_processes_cannot_share_is_named():
     config = build_config({"pool": {"source": "x"}, "classifier": {"batch": 33}})
     with pytest.raises(ConfigError, match=r"'classifier\.batch' is 33, which 2 processes cannot"):
-        share_of(config, world=2)
+        divide_batches(config, world=2)
 
 
 def test_a_device_that_is_not_there_is_refused():
     with (
         pytest.raises(UsageError, match="unknown device 'gpu'"),
-        starting(device="gpu", precision="auto", threads=1),
+        start_runtime(device="gpu", precision="auto", threads=1),
     ):
         pass
 

@@ -18,7 +18,7 @@ from dgaal_cli.training.checkpoint import module_tensors
 from dgaal_cli.training.classifier import accuracy, classifier_phase, predict
 from dgaal_cli.training.data import SyntheticImages
 from dgaal_cli.training.distortion import COVER, distort
-from dgaal_cli.training.pool_lessons import PoolImages, consistency_loss
+from dgaal_cli.training.fixmatch import PoolImages, consistency_loss
 from dgaal_cli.training.seeding import torch_generator
 
 FIXMATCH = {"semi_supervised": "fixmatch", "unlabeled_threshold": 0.8}

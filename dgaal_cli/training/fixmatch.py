@@ -1,8 +1,7 @@
-"""What T learns from images that nobody has labeled: FixMatch (Sohn et al. 2020).
+"""FixMatch (Sohn et al. 2020): T learns from images without labels.
 
-T guesses the class of a weakly changed image. Where it is sure, the guess becomes the label of a
-strongly distorted view of the same image. No answer of a person enters: labels of the pool are
-never looked at here, those of labeled images neither.
+T predicts a weakly augmented image. A confident prediction becomes the pseudo-label of a strongly
+distorted view of the same image. No label of the pool is read here, not even of labeled images.
 """
 
 from dataclasses import dataclass
@@ -29,31 +28,31 @@ class Views:
 
 @dataclass(slots=True, kw_only=True)
 class PoolImages:
-    """Images whose labels do not matter: the pool, and on demand the candidates beside it."""
+    """Images used without labels: the pool and, if configured, the synthetic candidates."""
 
     data: RoundData
     rows: Tensor
-    """int64 ``(N,)``: usable rows, but for those held out to measure on."""
+    """int64 ``(N,)``: usable rows that are not held out."""
     extra: Tensor
-    """uint8 ``(M, S, S, C)`` on the device: synthesized candidates."""
+    """uint8 ``(M, S, S, C)`` on the device: synthetic candidates."""
 
     @classmethod
     def of(cls, data: RoundData, config: ClassifierConfig) -> "PoolImages":
-        """Collect what T may learn from without a label in this round."""
+        """Collect the images that T learns from without labels in this round."""
         rows = torch.from_numpy((data.is_usable & ~data.is_held_out).nonzero()[0])
-        is_taken = data.synthetic.is_candidate & config.unlabeled_copies
-        extra = torch.from_numpy(data.synthetic.pixels[is_taken]).to(data.device)
+        is_extra = data.synthetic.is_candidate & config.unlabeled_copies
+        extra = torch.from_numpy(data.synthetic.pixels[is_extra]).to(data.device)
         return cls(data=data, rows=rows, extra=extra)
 
     def draw(self, count: int, generator: Generator) -> Tensor:
-        """Draw uint8 images ``(count, S, S, C)`` on the device, each as likely as any other."""
+        """Draw uint8 images ``(count, S, S, C)`` on the device, uniformly."""
         own = len(self.rows)
         picked = torch.randint(own + len(self.extra), (count,), generator=generator)
         real = self.data.images(self.rows[picked[picked < own]])
         if not len(self.extra):
             return real
-        drawn = to_device(picked[picked >= own] - own, self.extra.device)
-        return torch.cat([real, self.extra.index_select(0, drawn)])
+        synthetic = to_device(picked[picked >= own] - own, self.extra.device)
+        return torch.cat([real, self.extra.index_select(0, synthetic)])
 
     def views(self, config: ClassifierConfig, generator: Generator) -> Views:
         """Draw a step's unlabeled images, each in a weak and a strong view."""
@@ -65,19 +64,19 @@ class PoolImages:
 def consistency_loss(
     task: LearningTask, weak: Tensor, strong: Tensor, threshold: float
 ) -> tuple[Tensor, Tensor]:
-    """Return FixMatch's loss of the unlabeled images, and the part of them that it counts.
+    """Return FixMatch's loss of unlabeled images, and the share of them above the threshold.
 
     Sohn et al. 2020, eq. 4: ``1/M sum_b 1(max q_b >= threshold) H(argmax q_b, p_b)`` with ``q`` of
-    weakly changed images, which no gradient reaches, and ``p`` of their strong views. Images below
-    the threshold count as zero, so that the loss grows as T becomes sure.
+    weak views, without gradients, and ``p`` of strong views. Images below the threshold count as
+    zero, so the weight of the loss grows with T's confidence.
 
     Args:
-        task: What T learns.
-        weak: ``(M, ...)`` outputs of T for weakly changed images.
-        strong: ``(M, ...)`` outputs for their strong views.
-        threshold: Least probability of a pseudo-label.
+        task: Task of T.
+        weak: ``(M, ...)`` outputs of T for weak views.
+        strong: ``(M, ...)`` outputs of T for strong views.
+        threshold: Minimum probability of a pseudo-label.
     """
-    guess, confidence = task.pseudo_targets(weak.detach())
+    pseudo, confidence = task.pseudo_targets(weak.detach())
     is_sure = (confidence >= threshold).to(strong.dtype)
-    each = task.losses(strong, guess)
+    each = task.losses(strong, pseudo)
     return (each * is_sure).mean(), is_sure.mean()
