@@ -1,1 +1,1 @@
-"""What turns images into the features that task models and query rules see."""
+"""Encoders: images to the features that task models and query rules use."""

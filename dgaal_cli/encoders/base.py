@@ -1,4 +1,4 @@
-"""What an encoder is."""
+"""The interface of encoders."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -12,49 +12,49 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Normalization:
-    """How stored bytes become the encoder's numbers: ``(value / 255 - mean) / deviation``."""
+    """Input normalization of an encoder: ``(value / 255 - mean) / deviation``."""
 
     mean: tuple[float, ...]
-    """One a channel, in 0..1."""
+    """One per channel, in 0..1."""
     deviation: tuple[float, ...]
-    """One a channel, above 0."""
+    """One per channel, above 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
-    """What an encoder yields for N images."""
+    """Features of N images."""
 
     vector: "Tensor"
     """float32 ``(N, D)``."""
     map: "Tensor | None" = None
-    """float32 ``(N, C, h, w)``: where in the image, for encoders that know."""
+    """float32 ``(N, C, h, w)``: a spatial map, if the encoder has one."""
 
 
 class Encoder(Protocol):
     """Images to features; an image's features depend on no other image.
 
-    An encoder is built by the class that the registry names, with ``argument`` (what follows the
-    colon of ``encoder.source``), ``image_size`` and ``channels``; it raises ``ConfigError`` for
-    those that it cannot take. It moves to the device of the pixels that it is given.
+    The registry builds an encoder from its class with ``argument`` (the text after the colon of
+    ``encoder.source``), ``image_size`` and ``channels``; unsupported values raise ``ConfigError``.
+    The encoder moves to the device of its input.
     """
 
     sides: tuple[int, ...]
-    """Sides in pixels at which it can see images, ascending; belongs to the class."""
+    """Supported image sides in pixels, ascending; a class attribute."""
     packages: tuple[str, ...]
-    """Packages that it imports when it is built; belongs to the class."""
+    """Packages that building it imports; a class attribute."""
     extra: str
-    """The extra of dgaal that installs them; belongs to the class."""
+    """The extra of dgaal that installs them; a class attribute."""
     name: str
-    """``encoder.source`` as the configuration has it."""
+    """``encoder.source`` of the configuration."""
     image_size: int
-    """Side in pixels of the images that it is given."""
+    """Side of the input images in pixels."""
     channels: int
-    """Channels of the images that it is given, 1 or 3."""
+    """Channels of the input images, 1 or 3."""
     normalization: Normalization
 
     @property
     def digest(self) -> str:
-        """SHA-256, as hexadecimal digits, of everything that features depend on but the image."""
+        """SHA-256 (hexadecimal) of everything but the image that features depend on."""
         ...
 
     @property
@@ -67,8 +67,8 @@ class Encoder(Protocol):
         ...
 
     def task_model(self, config: "Config", head: "HeadFactory") -> "Classifier":
-        """Build a task model T with fresh weights, which takes images ``(B, C, S, S)`` in [-1, 1].
+        """Build a task model T with fresh weights for images ``(B, C, S, S)`` in [-1, 1].
 
-        ``feature_model.FeatureModel`` is T for an encoder whose weights stay as they are.
+        ``feature_model.FeatureModel`` is T for an encoder with frozen weights.
         """
         ...

@@ -1,4 +1,4 @@
-"""Task model T on an encoder whose weights stay as they are: a head on its features."""
+"""Task model T on a frozen encoder: a head on its features."""
 
 import torch
 import torch.nn.functional as F
@@ -10,14 +10,14 @@ from dgaal_cli.networks.pixels import denormalize
 
 
 class FeatureModel(Classifier):
-    """The head learns; penultimate features are the encoder's vector, scaled to deviation one.
+    """Only the head is trained; penultimate features are the encoder's vector, standardized.
 
-    The encoder is no module of T, so checkpoints hold the head alone.
+    The encoder is not a module of T, so checkpoints hold only the head.
 
     Args:
         encoder: Encodes stored pixels.
-        head: Builds what lies on the features.
-        map_channels: Channels of the encoder's map, 0 where it has none.
+        head: Builds the head.
+        map_channels: Channels of the encoder's map, 0 without a map.
     """
 
     def __init__(self, encoder: Encoder, head: HeadFactory, *, map_channels: int = 0) -> None:
@@ -29,13 +29,13 @@ class FeatureModel(Classifier):
         self.initialize()
 
     def initialize(self) -> None:
-        """Draw the head's weights anew."""
+        """Initialize the head's weights."""
         self.apply(initialize_xavier)
 
     def stages(self, images: Tensor) -> Stages:
         """Predict; the encoder's map is the only stage."""
         with torch.no_grad():
-            found = self.encoder.features(denormalize(images))
-        features = F.layer_norm(found.vector, (self.feature_width,))
-        maps = [] if found.map is None else [found.map]
+            encoded = self.encoder.features(denormalize(images))
+        features = F.layer_norm(encoded.vector, (self.feature_width,))
+        maps = [] if encoded.map is None else [encoded.map]
         return Stages(maps=maps, outputs=self.head(features, maps), features=features)

@@ -1,4 +1,4 @@
-"""The images themselves as features: networks are trained on them from scratch."""
+"""The encoder ``pixels``: images are their own features; networks are trained from scratch."""
 
 import hashlib
 from typing import TYPE_CHECKING, ClassVar
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class PixelsEncoder:
-    """Pixels in [-1, 1] as a map and as its values in a row; there are no weights.
+    """Pixels in [-1, 1] as a map and as a flat vector, without weights.
 
     T is the network that ``classifier.architecture`` names.
     """
@@ -39,7 +39,7 @@ class PixelsEncoder:
 
     @property
     def dimension(self) -> int:
-        """Values of an image."""
+        """Number of values of an image."""
         return self.channels * self.image_size**2
 
     def features(self, pixels: "Tensor") -> Features:

@@ -1,4 +1,4 @@
-"""Names of the encoders, without importing any: a dict of strings costs no torch."""
+"""Encoders by name; a module is imported only when its encoder is used."""
 
 import difflib
 import importlib.util
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from dgaal_cli.encoders.base import Encoder
 
 ENCODERS = {"pixels": "dgaal_cli.encoders.pixels:PixelsEncoder"}
-"""What stands before the colon of ``encoder.source`` to ``module:class``."""
+"""The part of ``encoder.source`` before the colon to ``module:class``."""
 
 
 def encoder_class(source: str) -> "type[Encoder]":
-    """Return the class of an encoder; imports no torch.
+    """Return the class of an encoder, without importing torch.
 
     Raises:
-        ConfigError: There is none of that kind; the message names the nearest or all.
+        ConfigError: The encoder is unknown; the message names the nearest or all.
     """
     kind = source.partition(":")[0]
     if kind not in ENCODERS:
@@ -33,12 +33,12 @@ def load_encoder(source: str, *, image_size: int, channels: int) -> "Encoder":
     """Build an encoder.
 
     Args:
-        source: ``encoder.source``: a kind, and after a colon what that kind needs.
+        source: ``encoder.source``: a kind, optionally with a colon and an argument.
         image_size: Side in pixels of the images.
         channels: 1 or 3.
 
     Raises:
-        ConfigError: There is none of that kind, or it takes no such images.
+        ConfigError: The encoder is unknown, or does not support such images.
         MissingExtraError: A package that it needs is not installed.
     """
     found = encoder_class(source)
@@ -51,10 +51,10 @@ def load_encoder(source: str, *, image_size: int, channels: int) -> "Encoder":
 
 
 def check_encoder(source: str, *, image_size: int) -> None:
-    """Check that an encoder exists and can see images of this side in pixels; 0 is not set yet.
+    """Check that an encoder exists and supports images of this side in pixels; 0 means not set.
 
     Raises:
-        ConfigError: It does not, or it cannot.
+        ConfigError: The encoder is unknown or does not support the side.
     """
     sides = encoder_class(source).sides
     if image_size and image_size not in sides:
@@ -65,11 +65,11 @@ def check_encoder(source: str, *, image_size: int) -> None:
 
 
 def side_for(source: str, median_side: int, *, limit: int) -> int:
-    """Choose the smallest side that shows the median image whole, at most ``limit`` where possible.
+    """Return the smallest side that holds the median image, at most ``limit`` if possible.
 
     Args:
         source: ``encoder.source``.
-        median_side: Of the shorter sides of the pool's images, in pixels.
+        median_side: Median of the shorter sides of the pool's images, in pixels.
         limit: Upper bound, ``network.max_image_size``.
     """
     sides = encoder_class(source).sides

@@ -1,4 +1,4 @@
-"""Task model T, which learns what the labels are for, and the small one of our own."""
+"""Task model T: its interface, its initialization, and our small network."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,30 +12,30 @@ from dgaal_cli.errors import UsageError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stages:
-    """What T computes on the way to its outputs."""
+    """Intermediate and final outputs of T."""
 
     maps: list[Tensor]
-    """Outputs of the stages, each ``(B, M, H, W)``, early first."""
+    """Outputs of the stages, each ``(B, M, H, W)``, first stage first."""
     outputs: Tensor
-    """``(B, ...)`` of the head: logits ``(B, K)`` in classification."""
+    """Outputs ``(B, ...)`` of the head: logits ``(B, K)`` in classification."""
     features: Tensor
     """``(B, F)``: penultimate features h."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterGroup:
-    """Parameters whose rate and decay differ by fixed factors from the configured ones."""
+    """Parameters with factors on the configured learning rate and weight decay."""
 
     parameters: list[nn.Parameter]
     lr_factor: float = 1.0
     decay_factor: float = 1.0
 
 
-def draw(weight: Tensor, initializer: Callable[[Tensor], Tensor]) -> None:
-    """Draw a weight anew: the same one whatever its memory format.
+def fill_weight(weight: Tensor, initializer: Callable[[Tensor], Tensor]) -> None:
+    """Initialize a weight, independent of its memory format.
 
-    Initializers fill memory in its order, so the same seed would give a ``channels_last`` network
-    other weights than a plain one.
+    Initializers fill memory in order, so one seed would give a ``channels_last`` network other
+    weights than a contiguous one.
     """
     plain = torch.empty(weight.shape, dtype=weight.dtype, device=weight.device)
     with torch.no_grad():
@@ -43,28 +43,28 @@ def draw(weight: Tensor, initializer: Callable[[Tensor], Tensor]) -> None:
 
 
 def he_normal(weight: Tensor) -> Tensor:
-    """Fill a convolution's weight as He et al. 2015 do, by its outputs."""
+    """Fill a convolution's weight as in He et al. 2015, by its fan-out."""
     return nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu")
 
 
 class Head(Protocol):
-    """What a task puts on T's features; a module, which learns with T."""
+    """A task's head on T's features; a module that is trained with T."""
 
     def __call__(self, features: Tensor, maps: Sequence[Tensor] = (), /) -> Tensor:
         """Return outputs ``(B, ...)`` for features ``(B, F)`` and the maps of T's stages."""
         ...
 
     def probabilities(self, outputs: Tensor, /) -> Tensor:
-        """Return the probabilities ``(B, K)`` or ``(B, P, K)`` that outputs stand for."""
+        """Return the probabilities ``(B, K)`` or ``(B, P, K)`` of outputs."""
         ...
 
 
 HeadFactory = Callable[[int, tuple[int, ...]], Head]
-"""Builds a head for F features and for maps of as many channels."""
+"""Builds a head from the number F of features and the channels of the maps."""
 
 
 class Classifier(nn.Module):
-    """What every task model is; an encoder builds the configured one."""
+    """Base of task models; an encoder builds the configured one."""
 
     feature_width: int
     """Width F of the penultimate features."""
@@ -73,11 +73,11 @@ class Classifier(nn.Module):
     head: Head
 
     def initialize(self) -> None:
-        """Draw the weights anew."""
+        """Initialize the weights."""
         raise NotImplementedError
 
     def stages(self, images: Tensor) -> Stages:
-        """Predict images ``(B, C, H, W)`` in [-1, 1] and keep what lies between."""
+        """Predict images ``(B, C, H, W)`` in [-1, 1] and return all stages."""
         raise NotImplementedError
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -90,7 +90,7 @@ class Classifier(nn.Module):
         return stages.outputs, stages.features
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """What the optimizer gets; one group unless an architecture says otherwise."""
+        """Return the optimizer's parameter groups; one, unless an architecture overrides this."""
         return [ParameterGroup(parameters=list(self.parameters()))]
 
 
@@ -130,11 +130,11 @@ class SmallVgg(Classifier):
         self.initialize()
 
     def initialize(self) -> None:
-        """Draw the weights anew: Xavier (Glorot & Bengio 2010), as VAAL and DGAAL state for T."""
+        """Initialize the weights: Xavier (Glorot & Bengio 2010), as VAAL and DGAAL state for T."""
         self.apply(initialize_xavier)
 
     def stages(self, images: Tensor) -> Stages:
-        """Predict; a stage ends where the map is halved."""
+        """Predict; each halving of the map ends a stage."""
         maps: list[Tensor] = []
         features = images
         for layer in self.body:
@@ -145,10 +145,10 @@ class SmallVgg(Classifier):
 
 
 def linear_head(network: Classifier) -> nn.Linear:
-    """Return T's head where it is a single linear layer.
+    """Return T's head if it is a single linear layer.
 
     Raises:
-        UsageError: The task's head is another.
+        UsageError: The task's head is not a single linear layer.
     """
     if not isinstance(network.head, nn.Linear):
         raise UsageError(
@@ -159,8 +159,8 @@ def linear_head(network: Classifier) -> nn.Linear:
 
 
 def initialize_xavier(module: nn.Module) -> None:
-    """Draw a layer's weights anew (Glorot & Bengio 2010), biases zero; other modules stay."""
+    """Initialize a linear or convolutional layer (Glorot & Bengio 2010), biases zero."""
     if isinstance(module, nn.Conv2d | nn.Linear):
-        draw(module.weight, nn.init.xavier_uniform_)
+        fill_weight(module.weight, nn.init.xavier_uniform_)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

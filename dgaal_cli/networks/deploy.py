@@ -1,6 +1,6 @@
 """Export wrappers: uint8 images in, scores out.
 
-Exporters see these as plain modules. Inputs are uint8 ``(N, H, W, C)``; normalization is inside.
+Exporters use these as plain modules. Inputs are uint8 ``(N, H, W, C)``; normalization is inside.
 """
 
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from exporters.manifest import Role
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """An input of an export wrapper; images if it has no width."""
+    """An input of an export wrapper; images if ``width`` is 0."""
 
     name: str
     meaning: str
     width: int = 0
-    """Of float32 rows ``(N, width)``."""
+    """Width of float32 rows ``(N, width)``."""
     neutral: float = 0.0
-    """A value that any row may consist of."""
+    """A valid value for every element of a row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """An output of an export wrapper; its shape is read off a forward pass."""
+    """An output of an export wrapper; a forward pass determines its shape."""
 
     name: str
     meaning: str
@@ -46,7 +46,7 @@ SYNTHESIZED = Output(name="synthesized", meaning="drawn images, 0..255")
 
 
 class Deployed(nn.Module):
-    """A network as it is exported; subclasses declare what it takes and returns, in order."""
+    """Base of export wrappers; subclasses declare their inputs and outputs, in order."""
 
     role: Role
     inputs: tuple[Input, ...] = (IMAGES,)
@@ -54,7 +54,7 @@ class Deployed(nn.Module):
 
 
 class Sampler(Deployed):
-    """Scores images; the score comes first."""
+    """Scores images; the score is the first output."""
 
     role: Role = "sampler"
     outputs: tuple[Output, ...] = (SCORE, PROBABILITIES, FEATURES)
@@ -67,7 +67,7 @@ class UnlabeledSampler(Sampler):
 
 
 class Generator(Deployed):
-    """Draws images."""
+    """Synthesizes images."""
 
     role: Role = "generator"
     outputs: tuple[Output, ...] = (SYNTHESIZED,)
@@ -94,16 +94,16 @@ class DeployedClassifier(Deployed):
 
 
 def closeness(logits: Tensor) -> Tensor:
-    """How near the boundary: one minus the margin p1 - p2, shape ``(N,)``, for logits ``(N, K)``.
+    """Return one minus the margin p1 - p2, shape ``(N,)``, for logits ``(N, K)``.
 
-    Written as p2 plus all that is not p1, which stays exact where p1 rounds to one: confident
-    images keep an order instead of tying.
+    Computed as p2 plus all probabilities except p1, which stays exact if p1 rounds to one:
+    confident images keep an order instead of tying.
     """
     descending = torch.sort(torch.softmax(logits, dim=1), dim=1, descending=True).values
     return descending[:, 1] + descending[:, 1:].sum(1)
 
 
 def entropy_of(logits: Tensor) -> Tensor:
-    """Entropy over the last axis, in nats."""
+    """Return the entropy over the last axis, in nats."""
     log = torch.log_softmax(logits, dim=-1)
     return -(log.exp() * log).sum(-1)

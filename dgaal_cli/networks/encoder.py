@@ -11,10 +11,10 @@ MAP_SIDE = 4
 
 
 class Encoder(nn.Module):
-    """G1 of DGAAL (Guo et al. 2021, Fig. 1): one plain block, then one halving block per octave.
+    """G1 of DGAAL (Guo et al. 2021, Fig. 1): one plain block, then halving blocks down to 4 x 4.
 
-    The paper draws four blocks and states the latent width only; the 4 x 4 map feeds G2 and a
-    linear head gives z for D1. Channels double up to four times ``width``.
+    The paper shows four blocks and states the latent width only; the 4 x 4 map is the input of G2
+    and a linear head gives z for D1. Channels double up to four times ``width``.
 
     Args:
         channels: Channels C of the images.
@@ -66,5 +66,5 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, feature_map: Tensor) -> Tensor:
-        """Return the map plus its residual, same shape."""
+        """Return the map plus its residual, of the same shape."""
         return F.relu(feature_map + self.body(feature_map))

@@ -5,10 +5,10 @@ from torch import Tensor, nn
 
 
 class LatentDiscriminator(nn.Module):
-    """Four-layer perceptron on standardized features; its output is a logit, never a sigmoid.
+    """Four-layer perceptron on standardized features; its output is a logit, not a sigmoid.
 
-    A saturated sigmoid would tie the very images that matter. The standardization is part of the
-    module, so that training, scoring and export see the same features.
+    A saturated sigmoid would give ties among the highest scores. The standardization is part of the
+    module, so that training, scoring and export use the same features.
 
     Args:
         latent: Width Z of z.
@@ -33,7 +33,7 @@ class LatentDiscriminator(nn.Module):
         )
 
     def standardize_on(self, features: Tensor) -> None:
-        """Take mean and deviation from ``features`` ``(N, Z)``, both pools together."""
+        """Set mean and deviation from ``features`` ``(N, Z)`` of both pools together."""
         self.mean.copy_(features.mean(0))
         self.scale.copy_(features.std(0, correction=0).clamp_min(1e-3))
 

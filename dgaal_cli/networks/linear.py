@@ -1,4 +1,4 @@
-"""The task model of GAAL's experiments: one hyperplane a class, on pixels or on given features."""
+"""The task model of GAAL's experiments: one hyperplane per class, on pixels or on features."""
 
 from torch import Tensor, nn
 
@@ -8,8 +8,7 @@ from dgaal_cli.networks.classifier import Classifier, HeadFactory, Stages, linea
 class LinearMachine(Classifier):
     """A linear classifier of pixels; ``training.linear`` fits it as a support vector machine.
 
-    The logits are decision values: their order is the machine's, the softmax over them is no
-    calibrated probability.
+    The logits are decision values; their softmax is not a calibrated probability.
 
     Args:
         channels: Channels C of the images.
@@ -25,16 +24,16 @@ class LinearMachine(Classifier):
         self.initialize()
 
     def initialize(self) -> None:
-        """Every image lies on every boundary until the machine is fitted."""
+        """Set all weights to zero; every image is on every boundary until the machine is fitted."""
         head = linear_head(self)
         nn.init.zeros_(head.weight)
         nn.init.zeros_(head.bias)
 
     def represent(self, images: Tensor) -> Tensor:
-        """What the hyperplanes see, ``(B, F)``: pixels in [-1, 1], channel by channel."""
+        """Return the features ``(B, F)``: pixels in [-1, 1], channel by channel."""
         return images.flatten(1)
 
     def stages(self, images: Tensor) -> Stages:
-        """Classify; the images themselves are the only stage."""
+        """Predict; the images themselves are the only stage."""
         features = self.represent(images)
         return Stages(maps=[images], outputs=self.head(features), features=features)

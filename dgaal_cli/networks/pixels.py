@@ -1,4 +1,4 @@
-"""Between stored pixels (uint8, NHWC) and what networks see (float32 in [-1, 1], NCHW)."""
+"""Conversion between stored pixels (uint8, NHWC) and network inputs (float32, NCHW, [-1, 1])."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,7 @@ from torch import Tensor
 
 def normalize(images: Tensor) -> Tensor:
     """Map uint8 ``(N, H, W, C)`` in 0..255 to float32 ``(N, C, H, W)`` in [-1, 1]."""
-    # In place on the one new tensor: two more of a batch's size cost more than the arithmetic.
+    # In place: two more tensors of a batch's size would cost more than the arithmetic.
     return images.permute(0, 3, 1, 2).to(torch.float32, copy=True).div_(127.5).sub_(1.0)
 
 

@@ -5,13 +5,13 @@ import itertools
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dgaal_cli.networks.classifier import Classifier, HeadFactory, Stages, draw, he_normal
+from dgaal_cli.networks.classifier import Classifier, HeadFactory, Stages, fill_weight, he_normal
 
 
 class ResNet18(Classifier):
     """ResNet-18 (He et al. 2016) whose stem is one 3 x 3 convolution without pooling.
 
-    That stem is what LL4AL, TA-VAAL and the fair re-evaluations use at 32 x 32.
+    LL4AL, TA-VAAL and the fair re-evaluations use this stem at 32 x 32.
 
     Args:
         channels: Channels C of the images.
@@ -35,10 +35,10 @@ class ResNet18(Classifier):
         self.initialize()
 
     def initialize(self) -> None:
-        """Draw the weights anew: He for convolutions, the framework's default for the head."""
+        """Initialize the weights: He for convolutions, PyTorch's default for the head."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                draw(module.weight, he_normal)
+                fill_weight(module.weight, he_normal)
             elif isinstance(module, nn.BatchNorm2d):
                 nn.init.ones_(module.weight)
                 nn.init.zeros_(module.bias)

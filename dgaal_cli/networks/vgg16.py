@@ -10,24 +10,24 @@ from dgaal_cli.networks.classifier import (
     HeadFactory,
     ParameterGroup,
     Stages,
-    draw,
+    fill_weight,
     he_normal,
 )
 
 LAYOUT = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))
 """Channels of each stage's convolutions (Simonyan & Zisserman 2015, D), in units of ``width``."""
 COPIES = 49
-"""The published head pools a 1 x 1 map to 7 x 7 and so feeds 49 equal copies to its first layer."""
+"""The published head pools a 1 x 1 map to 7 x 7: its first layer gets 49 equal copies."""
 
 
 class Vgg16(Classifier):
     """VGG16-BN with 4096-wide hidden layers and dropout, of 134 M parameters when published.
 
-    A 32 x 32 image leaves a 1 x 1 map, which the published network replicates 49 times before a
+    A 32 x 32 image gives a 1 x 1 map, which the published network replicates 49 times before a
     25088 x 4096 layer. Here that layer is its exact sum over the copies, 512 x 4096: weights are
-    drawn with the deviation of the sum, and its rate is 49 times, its decay a 49th of the others',
-    which gives the same function after the same number of SGD steps with less than a fifth of the
-    parameters. Smaller images skip halvings that nothing is left of; larger ones are averaged.
+    drawn with the deviation of the sum, its rate is 49 times and its decay a 49th of the others'.
+    This gives the same function after the same number of SGD steps with less than a fifth of the
+    parameters. Smaller images skip halvings of a 1 x 1 map; maps of larger images are averaged.
 
     Args:
         channels: Channels C of the images.
@@ -74,13 +74,13 @@ class Vgg16(Classifier):
         self.initialize()
 
     def initialize(self) -> None:
-        """Draw the weights anew, as torchvision does: He for convolutions, N(0, 0.01) for the rest.
+        """Initialize the weights as torchvision does: He for convolutions, else N(0, 0.01).
 
         The collapsed layer sums 49 independent draws, so its deviation is 7 times as large.
         """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                draw(module.weight, he_normal)
+                fill_weight(module.weight, he_normal)
                 nn.init.zeros_(cast("Tensor", module.bias))
             elif isinstance(module, nn.BatchNorm2d):
                 nn.init.ones_(module.weight)
@@ -93,7 +93,7 @@ class Vgg16(Classifier):
                 nn.init.zeros_(module.bias)
 
     def stages(self, images: Tensor) -> Stages:
-        """Predict; a stage ends where the map is halved."""
+        """Predict; each halving of the map ends a stage."""
         maps: list[Tensor] = []
         x = images
         for stage in self.body:
@@ -103,7 +103,7 @@ class Vgg16(Classifier):
         return Stages(maps=maps, outputs=self.head(features, maps), features=features)
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """The collapsed weight apart: one step of it is the sum of 49 equal steps."""
+        """Return the collapsed weight in its own group: one of its steps sums 49 equal steps."""
         name = "collapsed.weight"
         own = dict(self.named_parameters())
         weight = own.pop(name)
