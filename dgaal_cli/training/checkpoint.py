@@ -193,8 +193,7 @@ def _read(folder: Path) -> tuple[Tensors, State]:
         tensors = parse_tensors(parts[TENSORS_NAME])
     except (ValueError, RecursionError, SafetensorError) as error:
         raise CheckpointError(
-            f"the checkpoint {folder} was not written by dgaal; "
-            "train the round again with --fresh"
+            f"the checkpoint {folder} was not written by dgaal; train the round again with --fresh"
         ) from error
     found = cast("State", state)
     if found.get("version") != FORMAT_VERSION:
