@@ -1,6 +1,6 @@
-"""Atomic file writes: after a crash, a full disk or a power cut the old or the new file is whole.
+"""Atomic file writes: after a crash, a full disk or a power cut, the old or the new file is intact.
 
-Recipe: exclusive temporary file in the same folder, write, fsync, rename, fsync of the folder.
+Steps: exclusive temporary file in the same folder, write, fsync, rename, fsync of the folder.
 """
 
 import contextlib
@@ -15,14 +15,14 @@ from typing import BinaryIO
 from dgaal_cli.errors import StorageError
 
 _SHORT = 40
-"""Characters: each has up to four bytes, and a name has up to 255 of them."""
+"""Max. characters; each has up to four bytes, and a file name has up to 255 bytes."""
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace ``path`` by ``data``.
 
     Raises:
-        StorageError: The disk is full or the folder not writable; the old file is untouched.
+        StorageError: The disk is full or the folder is not writable; the old file is unchanged.
     """
     with replacing(path) as stream:
         stream.write(data)
@@ -35,14 +35,14 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Generator[BinaryIO]:
-    """Open a stream whose content takes the name ``path`` only if the block ends without error."""
+    """Open a stream whose content replaces ``path`` only if the block ends without an error."""
     temporary = _temporary(path)
     try:
         with _exclusive(temporary) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, path)  # noqa: PTH105 - same call, and the injectable name
+        os.replace(temporary, path)  # noqa: PTH105 - tests replace os.replace
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise StorageError(
@@ -56,20 +56,20 @@ def replacing(path: Path) -> Generator[BinaryIO]:
 
 
 def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Replace several files of a folder: all of them or, where the disk fails, none.
+    """Replace several files of a folder; after an error of the disk, none is replaced.
 
     A process that is killed between two renames leaves a mixture; write a list of digests last.
 
     Args:
-        folder: Where they lie.
-        files: Content by name, in the order in which they take their names.
+        folder: Folder of the files.
+        files: Content by name, in the order of the renames.
 
     Raises:
-        StorageError: The disk is full or the folder not writable; the old files are untouched.
+        StorageError: The disk is full or the folder is not writable; the old files are unchanged.
     """
     new = {name: _temporary(folder / name) for name in files}
     old = {name: _temporary(folder / name) for name in files}
-    taken: list[str] = []
+    renamed: list[str] = []
     try:
         for name, data in files.items():
             with _exclusive(new[name]) as stream:
@@ -80,10 +80,10 @@ def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
                 os.link(folder / name, old[name])
         for name, temporary in new.items():
             os.replace(temporary, folder / name)  # noqa: PTH105 - same call, and the injectable name
-            taken.append(name)
+            renamed.append(name)
     except BaseException as error:
-        for name in reversed(taken):
-            _put_back(folder / name, old[name])
+        for name in reversed(renamed):
+            _restore(folder / name, old[name])
         if not isinstance(error, OSError):
             raise
         raise StorageError(
@@ -120,13 +120,13 @@ def _confirm(folder: Path, what: str) -> None:
         sync_folder(folder)
     except OSError as error:
         raise StorageError(
-            f"{what} in {folder} took the new content, but the disk did not "
+            f"{what} in {folder} has the new content, but the disk did not "
             f"confirm it ({error.strerror or error}); check the disk and run the command again"
         ) from error
 
 
-def _put_back(path: Path, old: Path) -> None:
-    with contextlib.suppress(OSError):  # the first error is the one to tell
+def _restore(path: Path, old: Path) -> None:
+    with contextlib.suppress(OSError):  # report the first error
         if old.exists():
             os.replace(old, path)  # noqa: PTH105
         else:
@@ -134,7 +134,7 @@ def _put_back(path: Path, old: Path) -> None:
 
 
 def short_name(path: Path) -> str:
-    """Name a file within a longer name beside it: its own name, or a start and a digest of that."""
+    """Return a file's name for use in a longer name; a long name is cut and gets a digest."""
     if len(path.name) <= _SHORT:
         return path.name
     digest = hashlib.blake2b(os.fsencode(path.name), digest_size=4).hexdigest()

@@ -1,7 +1,7 @@
-"""The one way in which a text from outside may reach a screen, a log line, an error or an export.
+"""Escape untrusted text for the screen, log lines, error messages and exports.
 
-File names, class names and manifest cells are data. Textual and Rich lay text out but do not
-neutralize terminal escapes, so a file name could clear a screen or write the clipboard.
+File names, class names and manifest cells are data. Textual and Rich do not remove terminal
+escapes, so a file name could clear the screen or write to the clipboard.
 """
 
 import os
@@ -15,16 +15,16 @@ _UNSAFE = re.compile(
 
 
 def show(name: bytes | str) -> str:
-    r"""Return ``name`` with everything that could steer a terminal spelled out.
+    r"""Return ``name`` with all characters escaped that could control a terminal.
 
-    Undecodable bytes become ``\xNN``, control characters ``\u{N}``. Markup is not touched:
-    widgets that parse markup must be given plain text objects.
+    Undecodable bytes become ``\xNN``, control characters ``\u{N}``. Markup is not changed:
+    widgets that parse markup need plain text objects.
     """
     text = os.fsdecode(name) if isinstance(name, bytes) else name
-    return _UNSAFE.sub(_spell_out, text)
+    return _UNSAFE.sub(_escape, text)
 
 
-def _spell_out(match: re.Match[str]) -> str:
+def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     if 0xDC80 <= code <= 0xDCFF:  # surrogateescape: an undecodable byte of a file name
         return f"\\x{code - 0xDC00:02x}"
@@ -37,46 +37,46 @@ _SPELLED = re.compile(r"\\x([89a-f][0-9a-f])|\\u\{([0-9a-f]{1,6})\}")
 
 
 def spell(text: str) -> str:
-    r"""Return ``text`` as ``show`` does, but so that ``unspell`` gives it back.
+    r"""Escape ``text`` like ``show``, but reversibly: ``unspell`` returns the original.
 
-    A backslash that would read as the beginning of a spelling becomes ``\u{5c}``.
+    A backslash that looks like the start of an escape becomes ``\u{5c}``.
     """
-    if text.isascii() and text.isprintable() and "\\" not in text:  # a pool's usual names
+    if text.isascii() and text.isprintable() and "\\" not in text:  # most names
         return text
     return show(_LOOKS_SPELLED.sub(r"\\u{5c}", text))
 
 
 def unspell(text: str) -> str:
-    """Return the text that ``spell`` was given."""
-    return _SPELLED.sub(_read_spelling, text)
+    """Return the original of a text that ``spell`` escaped."""
+    return _SPELLED.sub(_unescape, text)
 
 
 def cell(text: str) -> str:
-    """Return ``text`` as a CSV cell that steers no terminal and that no spreadsheet runs.
+    """Return ``text`` as a CSV cell that is safe for terminals and spreadsheets.
 
-    It is spelled out; where it then begins with ``= + - @``, their full-width forms, a tab, a line
-    break or an apostrophe, an apostrophe stands in front. ``uncell`` undoes both.
+    The text is escaped by ``spell``. If it then starts with ``= + - @``, their full-width forms, a
+    tab, a line break or an apostrophe, it gets an apostrophe as prefix. ``uncell`` reverses both.
     """
     spelled = spell(text)
     return f"'{spelled}" if spelled.startswith(_RUNS_IN_SPREADSHEETS) else spelled
 
 
 def cells(texts: Sequence[str]) -> Iterable[str]:
-    """Return ``cell`` of every text; usual names are looked at all at once."""
-    whole = "".join(texts)
-    is_plain = whole.isascii() and whole.isprintable() and "\\" not in whole
+    """Return ``cell`` of every text; ordinary names are checked all at once."""
+    joined = "".join(texts)
+    is_plain = joined.isascii() and joined.isprintable() and "\\" not in joined
     if is_plain and {text[:1] for text in texts}.isdisjoint(_RUNS_IN_SPREADSHEETS):
         return texts
     return map(cell, texts)
 
 
 def uncell(text: str) -> str:
-    """Return the text that ``cell`` was given."""
+    """Return the original of a text that ``cell`` escaped."""
     is_guarded = text[:1] == "'" and text[1:].startswith(_RUNS_IN_SPREADSHEETS)
     return unspell(text[1:] if is_guarded else text)
 
 
-def _read_spelling(match: re.Match[str]) -> str:
+def _unescape(match: re.Match[str]) -> str:
     if match[1] is not None:
         return chr(0xDC00 + int(match[1], 16))
     code = int(match[2], 16)

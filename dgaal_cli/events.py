@@ -1,7 +1,7 @@
-"""What the library tells whoever listens: one stream, three listeners (progress, TUI, JSON lines).
+"""Progress events of the library, received by the command line, the TUI or a file of JSON lines.
 
-The library never prints. It calls an ``Emit`` function with one of these values; a training process
-writes them as JSON lines, so that a crash of either side costs the other nothing.
+The library never prints. It calls an ``Emit`` function with one of these values. A training process
+writes them as JSON lines, so that a crash of either process does not affect the other.
 """
 
 from collections.abc import Callable
@@ -11,26 +11,26 @@ import msgspec
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="event"):
-    """Something that happened."""
+    """Base class of events."""
 
 
 class RoundStarted(Event, frozen=True):
-    """Training of a round began."""
+    """Training of a round has started."""
 
     round: int
     method: str
     labels: int
-    """Labeled images of the pool that this round learns from."""
+    """Number of labeled images of the pool in this round's training."""
     pool: int
     device: str
     resumed_at: str = ""
-    """Where an interrupted run goes on, in words; empty for a fresh start."""
+    """Position at which an interrupted run continues, as text; empty for a fresh start."""
     drawn_labels: int = 0
-    """Labeled drawings that it learns from: people named them, or they inherited a label."""
+    """Number of synthetic images with a person's or an inherited label in this training."""
 
 
 class PhaseStarted(Event, frozen=True):
-    """One named phase of the round began; ``position`` of ``count`` counts from 1."""
+    """A phase of the round has started; ``position`` of ``count`` starts at 1."""
 
     phase: str
     title: str
@@ -46,40 +46,40 @@ class StepDone(Event, frozen=True):
     step: int
     steps: int
     rate: float
-    """Steps a second, smoothed."""
+    """Steps per second, smoothed."""
     left_s: float
-    """Seconds left in the whole round at the present rate."""
+    """Seconds left in the round at the current rate."""
     losses: dict[str, float] = {}
 
 
 class CheckpointSaved(Event, frozen=True):
-    """The training state up to here survives a kill."""
+    """The training state up to this step has been saved."""
 
     phase: str
     step: int
 
 
 class Warned(Event, frozen=True):
-    """Something the user should know, in plain words."""
+    """A warning for the user."""
 
     message: str
 
 
 class RoundTrained(Event, frozen=True):
-    """A round's networks are trained, measured and saved."""
+    """A round's networks have been trained, measured and saved."""
 
     round: int
     labels: int
-    """Images of the pool and drawings that somebody had named."""
+    """Number of images of the pool and synthetic images that a person has labeled."""
     accuracy: float | None
-    """0..1 on ``measured_on``; None where there is nothing to measure on."""
+    """0..1 on ``measured_on``; None without test images."""
     measured_on: str
     seconds: float
     metrics: dict[str, float] = {}
 
 
 class QueryChosen(Event, frozen=True):
-    """The next images to label are stored."""
+    """The next query has been stored."""
 
     round: int
     size: int
@@ -88,7 +88,7 @@ class QueryChosen(Event, frozen=True):
 
 
 class ArtifactWritten(Event, frozen=True):
-    """An export passed its parity check and took its name."""
+    """An exported file has passed its parity check and has been written."""
 
     path: str
     role: str
@@ -99,12 +99,12 @@ class ArtifactWritten(Event, frozen=True):
 
 
 class ScoreProgress(Event, frozen=True):
-    """Progress of an offline scoring run."""
+    """Progress of a scoring run."""
 
     done: int
     total: int | None
     rate: float
-    """Images a second."""
+    """Images per second."""
     unreadable: int
 
 
@@ -131,13 +131,13 @@ def encode(event: AnyEvent) -> bytes:
 
 
 def decode(line: bytes | str) -> AnyEvent:
-    """Read one JSON line back.
+    """Decode one JSON line.
 
     Raises:
-        msgspec.DecodeError: The line is no event of this version.
+        msgspec.DecodeError: The line is not an event of this version.
     """
     return _decoder.decode(line)
 
 
 def ignore(_event: AnyEvent) -> None:
-    """Listen to nothing."""
+    """Ignore the event."""

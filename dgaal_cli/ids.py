@@ -1,4 +1,4 @@
-"""Types that keep index spaces apart; mixing them is this field's most common silent bug."""
+"""Distinct types for ids and indices, so that pyright finds code that mixes them."""
 
 from typing import NewType
 
@@ -9,7 +9,7 @@ ItemId = NewType("ItemId", int)
 """Identity of one image's content in the label store; duplicates on disk share one item."""
 
 Row = NewType("Row", int)
-"""Position in one array of one process; meaningless outside it."""
+"""Position in one array of one process; not valid elsewhere."""
 
 ClassUid = NewType("ClassUid", str)
 """Identity of a class that survives renaming and reordering."""

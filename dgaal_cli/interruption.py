@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGTERM as a flag that long loops look at between two whole steps.
+"""Ctrl-C and SIGTERM as a flag that long loops check between two complete steps.
 
-A ``KeyboardInterrupt`` could land between two optimizer updates and leave a state that never
-existed. The first signal asks; a second one of the same kind ends the process at once.
+A ``KeyboardInterrupt`` could arrive between two optimizer updates and leave an inconsistent state.
+The first signal requests a stop; a second one of the same kind ends the process immediately.
 """
 
 import signal
@@ -11,48 +11,48 @@ from types import FrameType
 
 from dgaal_cli.errors import InterruptedRunError
 
-_asked: int | None = None
+_signal_number: int | None = None
 
 
 def check(message: str) -> None:
-    """Raise if a signal asked this process to stop.
+    """Raise an error if a signal has requested a stop.
 
     Args:
-        message: What was saved and how to go on, for the user.
+        message: Message for the user: what was saved and how to continue.
 
     Raises:
-        InterruptedRunError: A signal arrived since ``listening`` began.
+        InterruptedRunError: A signal has arrived in the block of ``listening``.
     """
-    if _asked is not None:
-        raise InterruptedRunError(message, signal_number=_asked)
+    if _signal_number is not None:
+        raise InterruptedRunError(message, signal_number=_signal_number)
 
 
 def is_asked() -> bool:
-    """Tell whether a signal asked this process to stop."""
-    return _asked is not None
+    """Return whether a signal has requested a stop."""
+    return _signal_number is not None
 
 
 @contextmanager
 def listening() -> Generator[None]:
-    """Turn SIGINT and SIGTERM into the flag while the block runs; main thread only.
+    """Set the flag on SIGINT and SIGTERM while the block runs; main thread only.
 
-    Blocks may nest; only the outermost forgets a signal when it ends.
+    Blocks may be nested; only the outermost clears the flag at its end.
     """
-    global _asked  # noqa: PLW0603 - signals are process-wide
-    if signal.getsignal(signal.SIGINT) is _ask or _asked is not None:
+    global _signal_number  # noqa: PLW0603 - signals are process-wide
+    if signal.getsignal(signal.SIGINT) is _request_stop or _signal_number is not None:
         yield
         return
     kinds = (signal.SIGINT, signal.SIGTERM)
-    previous = {kind: signal.signal(kind, _ask) for kind in kinds}
+    previous = {kind: signal.signal(kind, _request_stop) for kind in kinds}
     try:
         yield
     finally:
-        _asked = None
+        _signal_number = None
         for kind, handler in previous.items():
             signal.signal(kind, handler)
 
 
-def _ask(number: int, _frame: FrameType | None) -> None:
-    global _asked  # noqa: PLW0603
-    _asked = number
+def _request_stop(number: int, _frame: FrameType | None) -> None:
+    global _signal_number  # noqa: PLW0603
+    _signal_number = number
     signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)

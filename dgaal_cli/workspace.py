@@ -1,4 +1,4 @@
-"""Names of the files in a workspace folder, how one is found, and its locks."""
+"""Find a workspace, name its files, and lock it."""
 
 import contextlib
 import errno
@@ -18,50 +18,50 @@ CONFIG_NAME = "dgaal.toml"
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A folder that holds ``dgaal.toml``; knows where everything lies, opens nothing."""
+    """Paths and locks of a folder with a ``dgaal.toml``; does not open its files."""
 
     root: Path
 
     @property
     def config_path(self) -> Path:
-        """What a person edits."""
+        """Configuration, edited by the user."""
         return self.root / CONFIG_NAME
 
     @property
     def store_path(self) -> Path:
-        """SQLite: samples, queries, append-only label events (the truth)."""
+        """Label store: samples, queries, append-only label events."""
         return self.root / "labels.db"
 
     @property
     def rounds_path(self) -> Path:
-        """One folder a round."""
+        """One folder per round."""
         return self.root / "rounds"
 
     @property
     def artifacts_path(self) -> Path:
-        """Exported models, their manifest, card and checksums."""
+        """Exported models with manifest, model card and checksums."""
         return self.root / "artifacts"
 
     @property
     def cache_path(self) -> Path:
-        """Decoded pixels; rebuilt whenever it is missing or stale."""
+        """Decoded pixels; computed again if missing or outdated."""
         return self.root / "cache"
 
     def round_path(self, number: int) -> Path:
-        """Folder of one round's run record, checkpoint, query and plots."""
+        """Return the folder of one round's record, checkpoint, query and plots."""
         return self.rounds_path / f"{number:03d}"
 
     @contextmanager
     def lock(self, name: str, *, doing: str) -> Generator[None]:
-        """Hold one of the workspace's named locks; the kernel frees it when the process dies.
+        """Hold one of the workspace's named locks; the kernel releases it if the process dies.
 
         Args:
-            name: Which lock: ``train`` for whoever writes rounds and artifacts,
-                ``label-NAME`` for one annotator's terminal.
-            doing: What this process is about to do, for the other one's message.
+            name: Name of the lock: ``train`` to write rounds and artifacts, ``label-NAME`` for one
+                annotator's terminal.
+            doing: What this process does, for the error message of another process.
 
         Raises:
-            BusyError: Another process holds it; the message names the process.
+            BusyError: Another process holds the lock; the message names the process.
         """
         folder = self.root / ".locks"
         try:
@@ -82,40 +82,40 @@ class Workspace:
 
 
 def find_workspace(start: Path, *, is_named: bool = False) -> Workspace:
-    """Find the workspace as git does: ``start`` or its nearest parent with a ``dgaal.toml``.
+    """Find the workspace like git: ``start`` or its nearest parent with a ``dgaal.toml``.
 
     Args:
-        start: Folder to begin at.
-        is_named: The user gave this very folder with ``-C``; parents are not searched.
+        start: First folder to check.
+        is_named: The user gave this folder with ``-C``; parents are not checked.
 
     Raises:
-        UsageError: There is none; the message names ``dgaal init`` and ``dgaal demo``.
+        UsageError: No workspace was found; the message names ``dgaal init`` and ``dgaal demo``.
     """
     start = start.absolute()
     for folder in (start,) if is_named else (start, *start.parents):
         if (folder / CONFIG_NAME).is_file():
             return Workspace(folder)
-    where = f"{show(str(start))} is no workspace" if is_named else "no workspace here"
+    problem = f"{show(str(start))} is not a workspace" if is_named else "no workspace here"
     raise UsageError(
-        f"{where} (no {CONFIG_NAME}); make one with 'dgaal init --pool SOURCE', "
+        f"{problem} (no {CONFIG_NAME}); create one with 'dgaal init --pool SOURCE', "
         "or see the whole loop with 'dgaal demo'"
     )
 
 
 def open_workspace(folder: str | Path) -> Workspace:
-    """Return the workspace at a folder; for notebooks and scripts.
+    """Return the workspace in a folder; for notebooks and scripts.
 
     Args:
-        folder: Where ``dgaal.toml`` lies.
+        folder: Folder with ``dgaal.toml``.
 
     Raises:
-        UsageError: There is none.
+        UsageError: The folder is not a workspace.
     """
     return find_workspace(Path(folder), is_named=True)
 
 
 def _acquire(descriptor: int) -> None:
-    # A reader of the holder's name may race with its writer, so one short retry covers hand-over.
+    # One short retry: the previous holder may be just about to release the lock.
     for attempt in (0, 1):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

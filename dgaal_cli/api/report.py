@@ -227,7 +227,7 @@ def _simulation_curves(result: SimulationResult) -> Section:
         Picture(
             name="curves",
             png=draw_curves(series, ylabel="accuracy", level=level, level_name=name),
-            caption="Accuracy over annotations, T trained alike for all; bands are 95 % intervals",
+            caption="Accuracy over annotations with the same T; bands are 95 % intervals",
         )
     ]
     differences = [

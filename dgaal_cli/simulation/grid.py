@@ -1,7 +1,8 @@
-"""Methods times seeds: which trials are done, and running the others in several processes.
+"""Grid of arms and seeds: find finished trials and run the others in several processes.
 
-A trial writes into ``seed-NNN.part`` and takes its name when it is whole. After a kill the finished
-ones are found by name; an unfinished one runs again and, seeds being counters, writes the same.
+A trial writes to ``seed-NNN.part`` and renames the file at the end. After a kill, finished trials
+are found by name. An unfinished trial runs again and writes the same, because it depends only on
+its seed.
 """
 
 import contextlib
@@ -26,11 +27,11 @@ from dgaal_cli.simulation.records import RoundRecord, encode, read_records
 
 TRIALS_NAME = "trials"
 CACHE_NAME = "cache"
-STOPPED = "stopped; finished trials are kept, the same command goes on with the others"
-_LOOK_S = 0.5
-"""How often a waiting parent looks whether it was asked to stop."""
+STOPPED = "stopped; finished trials are kept, the same command runs the others"
+_POLL_S = 0.5
+"""Seconds between two checks of the parent for a stop request."""
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +48,13 @@ class Trial:
 
 
 def trials_of(plan: Plan) -> list[Trial]:
-    """List all trials, seed by seed, so that what is there can always be compared in pairs."""
+    """List all trials, seed by seed, so that finished trials can be compared in pairs."""
     arms: list[Arm | None] = [*plan.arms, *([None] if plan.full_data else [])]
     return [Trial(arm=arm, seed=seed) for seed in plan.seeds for arm in arms]
 
 
 def trial_path(folder: Path, trial: Trial) -> Path:
-    """Where a finished trial's records lie."""
+    """Return the path of a finished trial's records."""
     label = trial.label
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", label).strip("._") or "arm"
     if name != label or len(name) > 60:
@@ -65,7 +66,7 @@ def finished(folder: Path, plan: Plan) -> dict[str, dict[int, list[RoundRecord]]
     """Read the records of all finished trials of a plan, by arm and seed.
 
     Raises:
-        DamagedError: A file is no record of a trial.
+        DamagedError: A file does not contain valid records.
     """
     found: dict[str, dict[int, list[RoundRecord]]] = {}
     for trial in trials_of(plan):
@@ -75,39 +76,39 @@ def finished(folder: Path, plan: Plan) -> dict[str, dict[int, list[RoundRecord]]
     return found
 
 
-def run_grid(plan: Plan, folder: Path, *, jobs: int, pool: LabeledPool, tell: Tell) -> None:
+def run_grid(plan: Plan, folder: Path, *, jobs: int, pool: LabeledPool, tell: Report) -> None:
     """Run all trials that are not finished yet.
 
     Args:
         plan: The simulation.
-        folder: Where records go.
-        jobs: Processes; 1 runs the trials in this one.
-        pool: Of the plan, for this process; the others read the cache beside the records.
-        tell: Told in words what is done.
+        folder: Folder of the records.
+        jobs: Processes; 1 runs the trials in the current process.
+        pool: Pool of the plan, for this process; worker processes read the cache in ``folder``.
+        tell: Called with messages about progress.
 
     Raises:
-        InterruptedRunError: A signal asked to stop.
+        InterruptedRunError: A signal requested a stop.
         CheckFailedError: A trial's process died, a loss is not finite, or a method is broken.
     """
-    every = trials_of(plan)
-    left = [trial for trial in every if not trial_path(folder, trial).is_file()]
-    if len(left) < len(every):
-        tell(f"{len(every) - len(left)} of {len(every)} trials are finished already")
-    done = len(every) - len(left)
+    trials = trials_of(plan)
+    remaining = [trial for trial in trials if not trial_path(folder, trial).is_file()]
+    done = len(trials) - len(remaining)
+    if done:
+        tell(f"{done} of {len(trials)} trials are already finished")
     runs = (
-        _run_here(plan, folder, left, pool=pool)
+        _run_in_this_process(plan, folder, remaining, pool=pool)
         if jobs == 1
-        else _run_in_processes(plan, folder, left, jobs=jobs)
+        else _run_in_processes(plan, folder, remaining, jobs=jobs)
     )
     for trial, last in runs:
         done += 1
         tell(
-            f"{done}/{len(every)}  {show(trial.label)}, seed {trial.seed}: "
+            f"{done}/{len(trials)}  {show(trial.label)}, seed {trial.seed}: "
             f"{last.accuracy:.1%} at {last.annotations} labels"
         )
 
 
-def _run_here(
+def _run_in_this_process(
     plan: Plan, folder: Path, trials: Sequence[Trial], *, pool: LabeledPool
 ) -> Iterator[tuple[Trial, RoundRecord]]:
     for trial in trials:
@@ -116,7 +117,7 @@ def _run_here(
 
 
 def run_to_file(plan: Plan, folder: Path, trial: Trial, *, pool: LabeledPool) -> RoundRecord:
-    """Run one trial, one line a round; returns the last record.
+    """Run one trial and write one line per round; return the last record.
 
     Raises:
         StorageError: The records cannot be written.
@@ -156,7 +157,7 @@ def _run_in_processes(
     executor = ProcessPoolExecutor(
         max_workers=max(1, min(jobs, len(trials))),
         mp_context=context,
-        initializer=_begin_worker,
+        initializer=_start_worker,
         initargs=(plan, folder),
     )
     waiting: dict[Future[RoundRecord], Trial] = {
@@ -164,7 +165,7 @@ def _run_in_processes(
     }
     try:
         while waiting:
-            done, _ = wait(waiting, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
+            done, _ = wait(waiting, timeout=_POLL_S, return_when=FIRST_COMPLETED)
             interruption.check(STOPPED)
             for future in done:
                 yield waiting.pop(future), future.result()
@@ -174,14 +175,14 @@ def _run_in_processes(
             "command again: finished trials are kept"
         ) from error
     finally:
-        if waiting:  # stopped or failed: what runs now would only be thrown away
+        if waiting:  # stopped or failed: results of running trials would be discarded
             for process in list(getattr(executor, "_processes", None) or {}):
                 _stop(process)
         executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _stop(process_id: int) -> None:
-    """End one of our own workers; what it had not finished will run again."""
+    """End one of our worker processes; its unfinished trial will run again."""
     try:
         os.kill(process_id, signal.SIGTERM)
     except ProcessLookupError:
@@ -198,10 +199,10 @@ class _Worker:
 _worker: _Worker | None = None
 
 
-def _begin_worker(plan: Plan, folder: Path) -> None:
-    """Prepare a process: it reads the cached pixels once and ends when its parent does."""
-    global _worker  # noqa: PLW0603 - one a process
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+def _start_worker(plan: Plan, folder: Path) -> None:
+    """Prepare a worker process, which reads the cached pixels once and ends with its parent."""
+    global _worker  # noqa: PLW0603 - one per process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the parent handles Ctrl-C
     threading.Thread(target=_end_with_parent, daemon=True).start()
     pool = load_pool(plan, cache=folder / CACHE_NAME)
     _worker = _Worker(plan, folder, pool)

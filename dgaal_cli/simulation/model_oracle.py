@@ -1,7 +1,7 @@
-"""Answers for synthesized images: a task model that learned every label of the pool.
+"""Oracle for synthetic images: a task model that is trained on all labels of the pool.
 
-Nobody knows the true class of an image that a generator drew. A model stands in for a person; where
-it is not sure it "cannot tell", as a person would of an image that shows nothing.
+The true class of a synthetic image is unknown, so a model replaces the person. If it is not
+confident, it answers "can't tell".
 """
 
 from dataclasses import dataclass, replace
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 Targets = npt.NDArray[Any]
 
 STEPS_FACTOR = 4
-"""T on all labels gets this many times the steps of a round: there is more to learn."""
+"""T on all labels is trained for this many times the steps of a round."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOracle:
-    """The model, and how sure it must be."""
+    """The model and its confidence threshold."""
 
     network: Classifier
     task: LearningTask
@@ -51,8 +51,7 @@ def train_oracle(
 ) -> ModelOracle:
     """Train the model that answers, the same for every seed and method.
 
-    A person names an image better than a line between pixels does: where T is a linear machine, a
-    small network answers.
+    If T is a linear SVM, a small network answers, because it is closer to a person.
     """
     own = config.classifier
     if own.architecture == "linear-svm":
@@ -64,16 +63,16 @@ def train_oracle(
 
 
 def train_on_all(config: Config, data: RoundData, truth: Targets, *, who: str) -> Classifier:
-    """Train T on every label of the pool, by the rule of a round and with more steps.
+    """Train T on every label of the pool, as in a round but with more steps.
 
-    It gets ``STEPS_FACTOR`` times the steps of a round, and a pass over the pool at least; where T
-    learns for a number of passes over its labels, it has more steps by itself.
+    It is trained for ``STEPS_FACTOR`` times the steps of a round and at least one pass over the
+    pool. If T is trained for a number of passes over its labels, more labels give more steps.
 
     Args:
-        config: Of the simulation.
-        data: Any round of it.
-        truth: (N, ...).
-        who: For messages.
+        config: Configuration of the simulation.
+        data: Any of its rounds.
+        truth: (N, ...), true targets.
+        who: Name for messages.
     """
     steps = max(STEPS_FACTOR * config.classifier.steps, len(truth) // config.classifier.batch)
     config = replace(config, method=REFERENCE, classifier=replace(config.classifier, steps=steps))
@@ -81,8 +80,8 @@ def train_on_all(config: Config, data: RoundData, truth: Targets, *, who: str) -
         config.encoder.source, image_size=data.pixels.shape[1], channels=data.pixels.shape[3]
     )
     shape = TaskShape(encoder=encoder, task=data.task)
-    everything = replace(data, targets=truth, is_labeled=np.ones(len(truth), dtype=bool))
+    all_labels = replace(data, targets=truth, is_labeled=np.ones(len(truth), dtype=bool))
     method = fresh_method(config, shape, number=data.number)
     method.classifier.to(data.device)
-    run_phases(method.learn(everything), seed=config.seed, number=data.number, who=who)
+    run_phases(method.learn(all_labels), seed=config.seed, number=data.number, who=who)
     return method.classifier

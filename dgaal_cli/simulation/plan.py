@@ -1,4 +1,4 @@
-"""What a simulation compares, and under which protocol: arms, seeds, rounds, oracle."""
+"""Plan of a simulation: arms, seeds, rounds, oracle."""
 
 import hashlib
 from typing import Annotated, Any, Literal, cast
@@ -97,11 +97,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 def parse_methods(text: str) -> tuple[Arm, ...]:
-    """Read ``random,dgaal,dgaal[generation.share=0;coevolve.folds=2]``.
+    """Parse ``random,dgaal,dgaal[generation.share=0;coevolve.folds=2]``.
 
     Raises:
         UsageError: A bracket is not closed, or a name is empty.
-        ConfigError: There is no method of that name.
+        ConfigError: A method does not exist.
     """
     arms: list[Arm] = []
     for part in _split_outside_brackets(text):
@@ -118,7 +118,7 @@ def parse_methods(text: str) -> tuple[Arm, ...]:
 
 
 def with_reference(plan: Plan) -> Plan:
-    """Put random first: without it nothing can be said about the others."""
+    """Put random first, because all methods are compared with it."""
     own = [arm for arm in plan.arms if arm.label != REFERENCE]
     return msgspec.structs.replace(plan, arms=(Arm(method=REFERENCE), *own))
 
@@ -152,7 +152,7 @@ def _check_protocol(plan: Plan) -> None:
     )
     if config.classifier.init != "scratch":
         raise UsageError(
-            "classifier.init must stay 'scratch' for everybody, or rounds are not comparable; give "
+            "classifier.init must stay 'scratch' for all, or rounds are not comparable; give "
             "it to one method: --methods 'random,margin,margin[classifier.init=warm]'"
         )
 
@@ -181,7 +181,7 @@ def merge_assignment(tree: Tree, assignment: str) -> Tree:
     """Return the tree with one ``key.path=value`` merged over it.
 
     Raises:
-        ConfigError: The simulation itself decides this key, or there is no ``=``.
+        ConfigError: The simulation sets this key itself, or ``=`` is missing.
     """
     keys, value = parse_assignment(assignment)
     if keys[0] in ("method", "seed", "pool", "query", "name", "version"):
@@ -193,7 +193,7 @@ def merge_assignment(tree: Tree, assignment: str) -> Tree:
 
 
 def protocol_of(plan: Plan) -> Tree:
-    """Everything that all trials of a folder must share; arms and seeds may be added later."""
+    """Return the settings that all trials of a folder share; arms and seeds may be added later."""
     tree = cast("Tree", msgspec.to_builtins(plan))
     for key in ("arms", "seeds", "preset", "follows", "note", "published", "full_data"):
         del tree[key]
@@ -201,7 +201,7 @@ def protocol_of(plan: Plan) -> Tree:
 
 
 def digest_of(arm: Arm) -> str:
-    """Digest of what an arm runs, whatever it is called."""
+    """Return the digest of an arm's method and settings, independent of its name."""
     return hashlib.sha256(repr((arm.method, arm.settings)).encode()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""The images of a simulation with their true labels: all of them, and one seed's part."""
+"""Images of a simulation with their true labels: the whole pool, and the rows of one seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabeledPool:
-    """N images that may be asked, T that only measure."""
+    """N images that may be asked, and T test images."""
 
     ids: list[SampleId]
     pixels: Pixels
@@ -35,7 +35,7 @@ class LabeledPool:
     test_pixels: Pixels
     test_labels: Labels
     notes: tuple[str, ...] = ()
-    """What was left out, in words."""
+    """Sentences about omitted images."""
 
     @property
     def image_size(self) -> int:
@@ -49,14 +49,14 @@ class LabeledPool:
 
 
 def load_pool(plan: Plan, *, cache: Path | None) -> LabeledPool:
-    """Read pool and test images at the networks' size; images of any size are stretched to it.
+    """Read pool and test images, stretched to the size of the networks.
 
     Args:
-        plan: The simulation; its sources are found from anywhere.
+        plan: The simulation; relative sources are relative to the current folder.
         cache: Folder for decoded pixels.
 
     Raises:
-        InputDataError: A source is missing, carries no labels, or too few classes.
+        InputDataError: A source is missing, or has no labels or too few classes.
     """
     source = open_source(plan.pool, base=Path.cwd())
     found, notes = _labeled(source, plan.classes)
@@ -100,10 +100,10 @@ def load_pool(plan: Plan, *, cache: Path | None) -> LabeledPool:
 
 
 def rows_of_seed(plan: Plan, pool: LabeledPool, seed: int) -> Labels:
-    """Return the rows that take part in this seed's trials: all, or fewer of imbalanced classes.
+    """Return the rows of this seed's trials: all, or fewer of imbalanced classes.
 
     Raises:
-        UsageError: The imbalance names no class of the pool.
+        UsageError: The imbalance names an unknown class.
     """
     keep = np.ones(len(pool.truth), dtype=bool)
     for class_index, share in _shares(plan.imbalance, pool.class_names, seed).items():
@@ -117,12 +117,12 @@ def absent_at_start(plan: Plan, pool: LabeledPool, seed: int) -> list[int]:
     """Return the classes that the first labels leave out, by index, ascending.
 
     Raises:
-        UsageError: A name is no class, or no class would be left.
+        UsageError: A name is not a class, or no class would be left.
     """
     unknown = [name for name in plan.absent_classes if name not in pool.class_names]
     if unknown:
         raise UsageError(
-            f"--absent-classes names {unknown[0]}, which is no class; classes are "
+            f"--absent-classes names {unknown[0]}, which is not a class; classes are "
             f"{', '.join(pool.class_names[:20])}"
         )
     absent = {pool.class_names.index(name) for name in plan.absent_classes}
@@ -130,7 +130,7 @@ def absent_at_start(plan: Plan, pool: LabeledPool, seed: int) -> list[int]:
     drawn = numpy_generator(seed, "absent classes").permutation(others)[: plan.absent_count]
     absent |= {int(k) for k in drawn}
     if len(absent) == len(pool.class_names) and plan.initial:
-        raise UsageError("every class would be absent from the first labels; leave one in")
+        raise UsageError("every class would be absent from the first labels; keep one")
     return sorted(absent)
 
 
@@ -139,9 +139,9 @@ def first_rows(plan: Plan, truth: Labels, absent: Sequence[int], seed: int) -> L
 
     Args:
         plan: The simulation.
-        truth: int64 (N,) of the seed's pool.
-        absent: Classes left out.
-        seed: Of the trial.
+        truth: int64 (N,), true classes of the seed's pool.
+        absent: Excluded classes.
+        seed: Seed of the trial.
 
     Raises:
         UsageError: Fewer images than ``initial`` can be drawn.
@@ -149,7 +149,7 @@ def first_rows(plan: Plan, truth: Labels, absent: Sequence[int], seed: int) -> L
     allowed = np.flatnonzero(~np.isin(truth, absent))
     if len(allowed) < plan.initial:
         raise UsageError(
-            f"asked for {plan.initial} first labels, {len(allowed)} images can be drawn; "
+            f"{plan.initial} first labels are requested, but only {len(allowed)} are available; "
             "lower --initial"
         )
     order = allowed[numpy_generator(seed, "first labels").permutation(len(allowed))]
@@ -178,7 +178,7 @@ def _labeled(
             found.append((entry.id, entry.label))
     if not found:
         raise InputDataError(
-            f"{source.spec} carries no labels"
+            f"{source.spec} has no labels"
             + (f" of {', '.join(classes)}" if other else "")
             + ", so no oracle can answer from it; give class folders, a manifest with labels, "
             "an .npz with y arrays or builtin:digits"
@@ -188,7 +188,7 @@ def _labeled(
 
 
 def _shape(plan: Plan, source: Source) -> tuple[int, int, Survey | None]:
-    """Side and depth that the networks see, and what a pass found where one was made."""
+    """Return the networks' image side and channels, and the survey if one was necessary."""
     size, channels = plan.image_size, plan.channels
     if size and channels:
         return size, channels, None
@@ -222,9 +222,7 @@ def _class_names(
     carried = {label for _, label in found} | {label for _, label in held}
     names = list(dict.fromkeys(plan.classes)) or sorted(carried, key=natural_order)
     if len({label for _, label in found}) < 2:
-        raise InputDataError(
-            f"the pool shows one class only, {names[0]}; there is nothing to tell apart"
-        )
+        raise InputDataError(f"the pool has only one class, {names[0]}; two are needed")
     return names
 
 
@@ -249,5 +247,5 @@ def _shares(text: str, names: Sequence[str], seed: int) -> dict[int, float]:
         elif name in names:
             shares[list(names).index(name)] = share
         else:
-            raise UsageError(f"--imbalance names {name}, which is no class")
+            raise UsageError(f"--imbalance names {name}, which is not a class")
     return shares

@@ -1,4 +1,4 @@
-"""What one round of a trial leaves behind: one JSON line."""
+"""Record of one round of a trial: one JSON line."""
 
 from pathlib import Path
 
@@ -13,36 +13,36 @@ class Seconds(msgspec.Struct, frozen=True, kw_only=True):
     classifier: float
     """Training T."""
     networks: float
-    """Training everything else that the method has."""
+    """Training the method's other networks."""
     sampling: float
-    """Choosing the query, networks trained; what VAAL's Table 1 compares. 0 where none followed."""
+    """Choosing the query with trained networks, as in VAAL's Table 1. 0 without a query."""
 
 
 class Absent(msgspec.Struct, frozen=True, kw_only=True):
-    """How a query treats classes that no label shows yet."""
+    """Share of a query in classes without labels."""
 
     classes: list[str]
     share: float
-    """Of the query's pool images that belong to them."""
+    """Share of the query's pool images that belong to these classes."""
     base_rate: float
-    """Of the unlabeled pool that belongs to them."""
+    """Share of the unlabeled pool that belongs to these classes."""
 
 
 class Guesses(msgspec.Struct, frozen=True, kw_only=True):
-    """Guesses over one query, in sight of whoever labels it."""
+    """Predictions shown to the annotator during one query."""
 
     images: int
     right: int
-    """Of T's guesses."""
+    """Number of T's correct predictions."""
     right_live: int
-    """Of the learner's, each made before the image's own answer."""
+    """Number of the learner's correct predictions, each made before the image's answer."""
     keys: int
-    """On the grid, with T's guesses."""
+    """Key presses on the grid with T's predictions."""
     keys_live: int
 
 
 class RoundRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One round: what T learned from, how well, and what was asked next."""
+    """One round: the labels, the accuracy, and the next query."""
 
     arm: str
     method: str
@@ -51,31 +51,31 @@ class RoundRecord(msgspec.Struct, frozen=True, kw_only=True):
     annotations: int
     """Answers that a person would have given so far, "cannot tell" included."""
     labels: int
-    """|L|: images that the method's own T learns from, synthesized ones included."""
+    """|L|: images that the method's own T is trained on, including synthetic images."""
     inherited: int
-    """Of these, synthesized images with their parent's label; they cost no annotation."""
+    """Number of these that are synthetic with their parent's label; they need no annotation."""
     wrong_labels: int
-    """Of the pool's labels, those that are not the truth."""
+    """Number of the pool's labels that are wrong."""
     labels_by_class: list[int]
     accuracy: float
     """0..1 on the test images; T trained in the same way for every method."""
     system_accuracy: float | None = None
-    """Of the method's own T, where it was trained in another way or on more."""
+    """Accuracy of the method's own T, if it is trained in another way or on more images."""
     is_guessing: bool = False
-    """Labels of fewer than two classes: accuracy is that of always naming the one class."""
+    """Labels of fewer than two classes: the accuracy is that of a constant prediction."""
     strategy: str = ""
     queried: list[int] = []
-    """Rows of the simulation's pool that were asked next, first pick first."""
+    """Rows of the simulation's pool in the next query, first pick first."""
     synthesized: int = 0
-    """Synthesized images that were asked next."""
+    """Number of synthetic images in the next query."""
     cannot_tell: int = 0
-    """Of these, those that the model oracle could not name."""
+    """Number of these that the model oracle could not classify."""
     absent: Absent | None = None
     guesses: Guesses | None = None
-    """Where ``Plan.guesses`` asked for it."""
+    """Only with ``Plan.guesses``."""
     health: dict[str, float | None] = {}
     confusion: list[list[int]] | None = None
-    """Last round only: true class by row, T's answer by column."""
+    """Last round only: true class by row, T's prediction by column."""
     seconds: Seconds
     is_last: bool
 
@@ -89,7 +89,7 @@ def read_records(path: Path) -> list[RoundRecord]:
     """Read one trial's file.
 
     Raises:
-        DamagedError: A line is no record.
+        DamagedError: A line is not a valid record.
     """
     try:
         lines = path.read_bytes().splitlines()

@@ -1,4 +1,4 @@
-"""What can be said from a few trials, with the interval that goes with it."""
+"""Statistics of a few trials, with confidence intervals."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ class Estimate:
 
     mean: float
     interval: tuple[float, float] | None
-    """At ``CONFIDENCE``, by Student's t; None for a single seed, which tells nothing of spread."""
+    """At ``CONFIDENCE``, by Student's t; None for a single seed."""
     count: int
 
 
@@ -33,7 +33,7 @@ def estimate(values: Sequence[float]) -> Estimate:
     """Return mean and t interval: ``mean ± t(n - 1) s / sqrt(n)``.
 
     Args:
-        values: One a seed, at least one.
+        values: One per seed, at least one.
     """
     mean = float(np.mean(values))
     if len(values) < 2:
@@ -46,9 +46,9 @@ def estimate(values: Sequence[float]) -> Estimate:
 
 
 def aubc(curve: Curve) -> float:
-    """Area under the budget curve: trapezoids over annotations, divided by their range.
+    """Return the area under the budget curve: trapezoids over annotations, divided by their range.
 
-    It is the mean accuracy over the labeling, 0..1; of a single point, its accuracy.
+    This is the mean accuracy over the annotations, 0..1; for a single point, its accuracy.
     """
     x, y = curve.annotations, curve.accuracies
     if len(x) < 2 or x[-1] == x[0]:
@@ -57,7 +57,7 @@ def aubc(curve: Curve) -> float:
 
 
 def accuracy_at(curve: Curve, annotations: float) -> float | None:
-    """Return the accuracy at a count, between two points by line; None outside of the curve."""
+    """Return the linearly interpolated accuracy at a count; None outside of the curve."""
     x, y = curve.annotations, curve.accuracies
     if not x[0] <= annotations <= x[-1]:
         return None
@@ -65,10 +65,10 @@ def accuracy_at(curve: Curve, annotations: float) -> float | None:
 
 
 def aubc_difference(ours: Curve, theirs: Curve) -> float | None:
-    """Return how much larger the AUBC of ``ours`` is, over the annotations that both curves have.
+    """Return the AUBC of ``ours`` minus that of ``theirs``, over their common annotations.
 
-    A method may spend less than its query size, and areas over other ranges say nothing together.
-    None where the curves have no annotations in common.
+    A method may ask fewer images than its query size, and areas over different ranges are not
+    comparable. None if the curves have no annotations in common.
     """
     low = max(ours.annotations[0], theirs.annotations[0])
     high = min(ours.annotations[-1], theirs.annotations[-1])
@@ -86,18 +86,18 @@ def _between(curve: Curve, low: float, high: float) -> Curve:
 
 
 def paired_difference(ours: Mapping[int, Curve], theirs: Mapping[int, Curve]) -> Estimate | None:
-    """Return the mean difference in AUBC over the seeds that both have; None without one.
+    """Return the mean difference in AUBC over common seeds; None without a common seed.
 
-    Pairing takes the luck of the first labels out of the comparison.
+    Pairing removes the effect of the first labels from the comparison.
     """
     common = sorted(ours.keys() & theirs.keys())
-    found = [aubc_difference(ours[seed], theirs[seed]) for seed in common]
-    values = [value for value in found if value is not None]
+    differences = [aubc_difference(ours[seed], theirs[seed]) for seed in common]
+    values = [value for value in differences if value is not None]
     return estimate(values) if values else None
 
 
 def mean_curve(curves: Sequence[Curve]) -> Curve:
-    """Average curves point by point; points that not all of them reach are left out."""
+    """Return the mean of curves, point by point, for points that all curves have."""
     points = min(len(curve.annotations) for curve in curves)
     return Curve(
         annotations=tuple(
@@ -108,10 +108,10 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
 
 
 def annotations_at(curve: Curve, accuracy: float) -> float | None:
-    """Return the annotations at which a curve first reaches an accuracy, between points by line.
+    """Return the annotations at which a curve first reaches an accuracy, by linear interpolation.
 
     Returns:
-        The first point's where the curve begins above; None where it never gets there.
+        Those of the first point if the curve starts above; None if it never reaches the accuracy.
     """
     x, y = curve.annotations, curve.accuracies
     if y[0] >= accuracy:
@@ -123,17 +123,17 @@ def annotations_at(curve: Curve, accuracy: float) -> float | None:
 
 
 def labels_saved(ours: Curve, theirs: Curve) -> float:
-    """Return how many annotations ``ours`` needs less than ``theirs`` for the same accuracy.
+    """Return how many fewer annotations ``ours`` needs than ``theirs`` for the same accuracy.
 
-    The accuracy is the lower one of where both end, and each has reached it when it does not fall
-    below any more: a curve that falls after a lucky peak saves nothing. Negative: it needs more.
+    The accuracy is the lower one of both last points. A curve has reached it if it stays at or
+    above it until the end, so a short peak does not count. Negative if ``ours`` needs more.
     """
     target = min(ours.accuracies[-1], theirs.accuracies[-1])
-    return _annotations_for_good(theirs, target) - _annotations_for_good(ours, target)
+    return _annotations_to_stay_at(theirs, target) - _annotations_to_stay_at(ours, target)
 
 
-def _annotations_for_good(curve: Curve, accuracy: float) -> float:
-    """Return from where on a curve that ends at ``accuracy`` or above never lies below it."""
+def _annotations_to_stay_at(curve: Curve, accuracy: float) -> float:
+    """Return the annotations after which a curve stays at or above ``accuracy``."""
     x, y = curve.annotations, curve.accuracies
     for i in range(len(y) - 2, -1, -1):
         if y[i] < accuracy:

@@ -1,4 +1,4 @@
-"""From records of rounds to what a person wants to know: is it better than random?"""
+"""Summarize records of rounds: is a method better than random?"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,81 +21,81 @@ from dgaal_cli.simulation.statistics import (
 )
 
 CLASSIC = frozenset(method_names(lambda info: info.is_classic))
-"""Baselines: a record may name a method that this version does not have."""
+"""Classic baselines; a record may contain a method that this version does not have."""
 
 Trials = Mapping[int, Sequence[RoundRecord]]
 """Records of one arm by seed, rounds ascending."""
 
-NO_MORE_THAN = 0.005
-"""Half a point of AUBC: a loss to the best baseline that the project allows itself."""
+MAX_LOSS = 0.005
+"""Accepted loss to the best baseline: half a point of AUBC."""
 ENOUGH_OF_FULL = 0.95
-"""Part of the accuracy on all labels that labeling usually aims at."""
+"""Usual target of labeling, as a share of the accuracy on all labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One round, over the seeds."""
+    """One round, averaged over seeds."""
 
     annotations: float
     labels: float
-    """|L| of the method's own T."""
+    """|L|, the labels that the method's own T is trained on."""
     accuracy: Estimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BestBaseline:
-    """The classic baseline of this simulation that a method finds hardest, itself aside.
+    """The classic baseline, other than the method itself, with the best result in this simulation.
 
-    It is found on the very trials that it is compared in, so its luck counts against the method.
+    It is selected on the same trials that it is compared on, which is to the method's disadvantage.
     """
 
     name: str
     difference: Estimate
-    """How much larger the method's AUBC is, paired by seed."""
+    """AUBC of the method minus that of the baseline, paired by seed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """One way to look at a method: with everybody's T, or with its own."""
+    """Result of a method with the T that all methods share, or with its own T."""
 
     aubc: Estimate
     vs_random: Estimate | None
-    """Paired difference of AUBC over the annotations that both have; None for random itself and
-    where random is missing."""
+    """Paired difference of AUBC over common annotations; None for random itself, and if random is
+    missing."""
     vs_best_baseline: BestBaseline | None
-    """As a system, against the baselines as systems; None where no other classic one took part."""
+    """For a system, compared with the baselines as systems; None without another baseline."""
     labels_saved: float | None
     curve: tuple[Point, ...]
     enough_at: float | None
-    """Annotations for ``ENOUGH_OF_FULL`` of the accuracy on all labels; None: not reached, or not
-    known."""
+    """Annotations for ``ENOUGH_OF_FULL`` of the accuracy on all labels; None if not reached or
+    unknown."""
     trials: tuple[Curve, ...]
-    """One a seed."""
+    """One per seed."""
 
     def accuracy_at(self, annotations: float) -> Estimate | None:
-        """Return the accuracy at a count of annotations; None where not all seeds reach it."""
-        found = [accuracy_at(trial, annotations) for trial in self.trials]
-        values = [value for value in found if value is not None]
-        return estimate(values) if len(values) == len(found) else None
+        """Return the accuracy at a count of annotations; None if not all seeds reach it."""
+        accuracies = [accuracy_at(trial, annotations) for trial in self.trials]
+        values = [value for value in accuracies if value is not None]
+        return estimate(values) if len(values) == len(accuracies) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodSummary:
-    """One arm."""
+    """Summary of one arm."""
 
     name: str
     method: str
     seeds: tuple[int, ...]
     selection: Effect
-    """T trained alike for all: what the choice of images is worth."""
+    """T trained in the same way for all methods: the effect of which images are asked."""
     system: Effect | None
-    """T as the method trains it, against random with plain T; None where they are the same."""
+    """T as the method trains it, compared with random with plain T; None if they are the same."""
     missing_class_enrichment: Estimate | None
     """Share of absent classes in the first query, divided by their share in the pool."""
     sampling_s: float
     """Mean seconds to choose one query."""
     training_s: float
-    """Mean seconds a round that asks to train the method's networks, T included."""
+    """Mean seconds to train the method's networks, including T, in rounds with a query."""
     cannot_tell: int
     guesses: "GuessSummary | None"
     verdict: str
@@ -103,7 +103,7 @@ class MethodSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuessSummary:
-    """Guesses in sight of whoever labels, over all queries and seeds; ``live`` is the learner's."""
+    """Predictions shown to the annotator, over all queries and seeds; ``live``: the learner's."""
 
     accuracy: float
     accuracy_live: float
@@ -113,7 +113,7 @@ class GuessSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """A whole simulation."""
+    """Summary of a simulation."""
 
     methods: tuple[MethodSummary, ...]
     full_data: Estimate | None
@@ -139,7 +139,7 @@ def summarize(trials: Mapping[str, Trials]) -> Summary:
 
 
 def method_of(own: Trials) -> str:
-    """Return the method that an arm runs, whatever the arm is called."""
+    """Return the method of an arm."""
     return next(iter(own.values()))[0].method
 
 
@@ -178,15 +178,15 @@ def _summarize_arm(
     )
 
 
-def _guesses(found: Sequence[Guesses]) -> GuessSummary | None:
-    images = sum(each.images for each in found)
+def _guesses(records: Sequence[Guesses]) -> GuessSummary | None:
+    images = sum(each.images for each in records)
     if not images:
         return None
     return GuessSummary(
-        accuracy=sum(each.right for each in found) / images,
-        accuracy_live=sum(each.right_live for each in found) / images,
-        keys_per_label=sum(each.keys for each in found) / images,
-        keys_per_label_live=sum(each.keys_live for each in found) / images,
+        accuracy=sum(each.right for each in records) / images,
+        accuracy_live=sum(each.right_live for each in records) / images,
+        keys_per_label=sum(each.keys for each in records) / images,
+        keys_per_label_live=sum(each.keys_live for each in records) / images,
     )
 
 
@@ -195,31 +195,31 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def verdict(difference: Estimate | None) -> str:
-    """Say in words what an interval allows to say."""
+    """Describe what the interval of a difference to random shows."""
     if difference is None:
         return "no random trial of the same seeds to compare with"
     if difference.interval is None:
-        return "one seed: nothing can be said"
+        return "one seed: no interval"
     low, high = difference.interval
     if low == high == 0:
-        return "asks what random asks"
+        return "asks the same images as random"
     if low > 0:
         return "beats random"
     if high < 0:
         return "is worse than random"
-    return "does not beat random: the interval holds zero"
+    return "does not beat random: the interval contains zero"
 
 
 def baseline_verdict(difference: Estimate) -> str:
-    """Say whether the best baseline is out of reach, by the whole interval."""
+    """Describe what the interval of a difference to the best baseline shows."""
     if difference.interval is None:
-        return "one seed: nothing can be said"
+        return "one seed: no interval"
     low, high = difference.interval
     if low > 0:
         return "beats it"
-    if low >= -NO_MORE_THAN:
+    if low >= -MAX_LOSS:
         return "is at most half a point worse"
-    if high < -NO_MORE_THAN:
+    if high < -MAX_LOSS:
         return "is more than half a point worse"
     return "may be more than half a point worse"
 
@@ -227,12 +227,12 @@ def baseline_verdict(difference: Estimate) -> str:
 def _best_baseline(
     curves: Mapping[int, Curve], others: Mapping[str, Trials], *, is_system: bool
 ) -> BestBaseline | None:
-    found = [
+    baselines = [
         BestBaseline(name=name, difference=difference)
         for name, trials in others.items()
         if (difference := paired_difference(curves, _curves(trials, is_system=is_system)))
     ]
-    return min(found, key=lambda each: each.difference.mean, default=None)
+    return min(baselines, key=lambda each: each.difference.mean, default=None)
 
 
 def _effect(

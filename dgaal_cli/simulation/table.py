@@ -1,4 +1,4 @@
-"""A simulation's result as a plain text, as Markdown, and as one JSON document."""
+"""Format a simulation's result as plain text, as Markdown, and as a JSON document."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -26,25 +26,25 @@ BASELINES_TITLE = (
 GUESSES_TITLE = "Guesses while labeling on the grid; without guesses a label takes one key"
 
 Rows = list[list[str]]
-"""A header and its rows, all of one length."""
+"""A header and its rows, all of equal length."""
 
 
 def accuracy_rows(summary: Summary) -> Rows:
-    """Accuracy in percent of every method at every label count, T trained alike for all."""
+    """Return each method's accuracy in percent at each label count, with the shared T."""
     return _accuracies([(show(m.name), m.selection) for m in summary.methods])
 
 
 def system_accuracy_rows(summary: Summary) -> Rows:
-    """Accuracy in percent with the methods' own T, random with plain T before them."""
+    """Return accuracies in percent with the methods' own T, after random with plain T."""
     plain = [(show(m.name), m.selection) for m in summary.methods if m.name == REFERENCE]
     own = [(f"{show(m.name)} (system)", m.system) for m in summary.methods if m.system]
     return _accuracies([*plain, *own])
 
 
 def _accuracies(effects: Sequence[tuple[str, Effect]]) -> Rows:
-    """Lay curves beside each other, at the counts of the one that asked most.
+    """Return curves as columns, at the label counts of the arm that asked most.
 
-    Where another one asked less than its query size, its accuracy lies between two of its rounds.
+    The accuracy of an arm that asked less is interpolated between two of its rounds.
     """
     rows: Rows = [["labels", *(name for name, _ in effects)]]
     longest = max((e for _, e in effects), key=lambda e: e.curve[-1].annotations, default=None)
@@ -56,8 +56,8 @@ def _accuracies(effects: Sequence[tuple[str, Effect]]) -> Rows:
 
 
 def method_rows(summary: Summary) -> Rows:
-    """One line a method: AUBC, difference to random, labels saved, cost."""
-    # A class that is absent from one seed's start by chance says nothing.
+    """Return one row per method: AUBC, difference to random, labels saved, cost."""
+    # Ignore classes that are absent by chance from the start of only some seeds.
     has_absent = any(
         m.missing_class_enrichment and m.missing_class_enrichment.count == len(m.seeds)
         for m in summary.methods
@@ -82,7 +82,7 @@ def method_rows(summary: Summary) -> Rows:
 
 
 def system_rows(summary: Summary) -> Rows:
-    """Methods whose own T is trained in another way, against random with plain T."""
+    """Return methods that train their own T in another way, compared with random with plain T."""
     rows: Rows = [["method", "system AUBC %", "vs random", "labels saved"]]
     for m in summary.methods:
         if m.system is not None:
@@ -99,20 +99,20 @@ def system_rows(summary: Summary) -> Rows:
 
 
 def baseline_rows(summary: Summary) -> Rows:
-    """What is no classic baseline, beside the best of those; systems beside them as systems."""
+    """Compare other methods with the best classic baseline, and systems with it as a system."""
     rows: Rows = [["method", "best baseline", "difference", "in words"]]
     for m in summary.methods:
         selection = None if m.method in CLASSIC else m.selection
         for name, effect in ((m.name, selection), (f"{m.name} (system)", m.system)):
             best = None if effect is None else effect.vs_best_baseline
             if best is not None:
-                said = baseline_verdict(best.difference)
-                rows.append([show(name), show(best.name), _points(best.difference), said])
+                words = baseline_verdict(best.difference)
+                rows.append([show(name), show(best.name), _points(best.difference), words])
     return rows
 
 
 def guess_rows(summary: Summary) -> Rows:
-    """Guesses while labeling: T's, and those of the learner that learns from every answer."""
+    """Return accuracy and keys of T's guesses and of the learner's."""
     rows: Rows = [["method", "guess right %", "with learner", "keys a label", "with learner"]]
     for m in summary.methods:
         if m.guesses is not None:
@@ -125,9 +125,9 @@ def guess_rows(summary: Summary) -> Rows:
 
 
 def sentences(summary: Summary) -> list[str]:
-    """Say what the numbers allow to say, a loss as plainly as a win."""
+    """Describe the result of each method in sentences."""
     lines: list[str] = []
-    most = max((m.selection.curve[-1].annotations for m in summary.methods), default=0.0)
+    max_asked = max((m.selection.curve[-1].annotations for m in summary.methods), default=0.0)
     for m in summary.methods:
         if m.verdict:
             lines.append(f"{show(m.name)} {m.verdict}{_evidence(m.selection.vs_random)}.")
@@ -139,9 +139,9 @@ def sentences(summary: Summary) -> list[str]:
         if m.cannot_tell:
             lines.append(f"{show(m.name)}: the oracle could not name {m.cannot_tell} images.")
         asked = m.selection.curve[-1].annotations
-        if asked < most - 0.5:
+        if asked < max_asked - 0.5:
             lines.append(
-                f"{show(m.name)} asked {asked:.0f} labels where others asked {most:.0f}; it is "
+                f"{show(m.name)} asked {asked:.0f} labels, others {max_asked:.0f}; it is "
                 "compared with random over the counts that both have."
             )
     if len(summary.methods) > 2:
@@ -159,7 +159,7 @@ def text(plan: Plan, summary: Summary, *, test_images: int) -> str:
         f"accuracy in % on {test_images} test images, mean of {len(plan.seeds)} "
         f"seed{'' if len(plan.seeds) == 1 else 's'} ± half of the {CONFIDENCE:.0%} interval",
         _aligned(accuracy_rows(summary)),
-        "selection: T is trained alike for every method; differences in points, paired by seed",
+        "selection: T is trained in the same way for all methods; differences in points, by seed",
         _aligned(method_rows(summary)),
     ]
     if any(m.system for m in summary.methods):
@@ -188,14 +188,14 @@ def markdown(
     Args:
         summary: The result.
         title: Heading.
-        facts: Lines on machine, data and command.
-        published: Numbers of others on the same experiment; why ours differ is among the facts.
+        facts: Lines about host, data and command, and about differences from published numbers.
+        published: Published numbers of the same experiment.
     """
     parts = [f"# {title}", "\n".join(f"- {fact}" for fact in facts)]
     parts += [
         f"## Accuracy in % (± half of the {CONFIDENCE:.0%} interval)",
         markdown_table(accuracy_rows(summary)),
-        "## Methods (T trained alike for all; differences in points, paired by seed)",
+        "## Methods (T trained in the same way for all; differences in points, paired by seed)",
         markdown_table(method_rows(summary)),
     ]
     if any(m.system for m in summary.methods):
@@ -297,13 +297,14 @@ def _full_data(summary: Summary) -> list[str]:
         return []
     lines = [f"T on all labels of the pool reaches {_percent(full)} %."]
     for m in summary.methods:
-        for effect, what in ((m.selection, ""), (m.system, " (system)")):
-            if effect is not None:
-                at = "not within this budget" if effect.enough_at is None else "at"
-                count = "" if effect.enough_at is None else f" {effect.enough_at:.0f} labels"
-                lines.append(
-                    f"{show(m.name)}{what} reaches {ENOUGH_OF_FULL:.0%} of that {at}{count}."
-                )
+        for effect, suffix in ((m.selection, ""), (m.system, " (system)")):
+            if effect is None:
+                continue
+            name, target = f"{show(m.name)}{suffix}", f"{ENOUGH_OF_FULL:.0%} of that"
+            if effect.enough_at is None:
+                lines.append(f"{name} does not reach {target} within this budget.")
+            else:
+                lines.append(f"{name} reaches {target} at {effect.enough_at:.0f} labels.")
     return lines
 
 

@@ -75,7 +75,7 @@ def test_a_named_folder_that_is_no_workspace_is_named_back(name, run, tmp_path):
     (tmp_path / "\x1b[31mred").mkdir()
     code, _, err = run("-C", "\x1b[31mred", name)
     assert code == 2
-    assert "\\u{1b}[31mred is no workspace" in err
+    assert "\\u{1b}[31mred is not a workspace" in err
     assert "\x1b" not in err
 
 

@@ -91,7 +91,7 @@ def test_a_folder_that_cannot_be_synced_is_told_as_what_it_is(tmp_path, monkeypa
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(atomic, "sync_folder", fail)
-    with pytest.raises(StorageError, match="took the new content, but the disk did not confirm"):
+    with pytest.raises(StorageError, match="has the new content, but the disk did not confirm"):
         atomic.write_bytes(tmp_path / "a", b"new")
     assert contents(tmp_path) == {"a": b"new"}
 

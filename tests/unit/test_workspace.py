@@ -28,7 +28,7 @@ def test_a_workspace_is_found_from_any_folder_inside(tmp_path):
 def test_a_named_folder_is_taken_at_its_word(tmp_path):
     (tmp_path / "dgaal.toml").touch()
     (tmp_path / "a").mkdir()
-    with pytest.raises(UsageError, match="is no workspace"):
+    with pytest.raises(UsageError, match="is not a workspace"):
         find_workspace(tmp_path / "a", is_named=True)
 
 

@@ -303,7 +303,7 @@ def test_a_full_disk_leaves_nothing(place: Path, monkeypatch: pytest.MonkeyPatch
 def test_an_interruption_leaves_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dgaal_cli import interruption
 
-    monkeypatch.setattr(interruption, "_asked", 2)
+    monkeypatch.setattr(interruption, "_signal_number", 2)
     with pytest.raises(InterruptedRunError, match="nothing was written"):
         run(place)
     assert sorted(path.name for path in place.iterdir()) == ["generator.onnx", "pool"]

@@ -71,9 +71,9 @@ def test_a_pool_without_labels_or_with_one_class_is_refused(tmp_path):
     np.savez(tmp_path / "one.npz", x=np.zeros((4, 8, 8), np.uint8), y=np.zeros(4, np.int64))
     with pytest.raises(InputDataError, match="no oracle can answer"):
         load_pool(Plan(pool=str(tmp_path / "none.npz")), cache=None)
-    with pytest.raises(InputDataError, match="one class only"):
+    with pytest.raises(InputDataError, match="has only one class"):
         load_pool(Plan(pool=str(tmp_path / "one.npz")), cache=None)
-    with pytest.raises(InputDataError, match="carries no labels of 7"):
+    with pytest.raises(InputDataError, match="has no labels of 7"):
         load_pool(Plan(pool=str(tmp_path / "one.npz"), classes=("7", "8")), cache=None)
 
 
@@ -139,11 +139,11 @@ def test_absent_classes_are_left_out_of_the_first_labels(path):
 
 def test_a_start_that_cannot_be_drawn_is_refused(path):
     pool = small_pool(path)
-    with pytest.raises(UsageError, match="no class"):
+    with pytest.raises(UsageError, match="not a class"):
         absent_at_start(Plan(absent_classes=("cow\x1b",)), pool, 0)
     with pytest.raises(UsageError, match="every class"):
         absent_at_start(Plan(absent_classes=("0", "1", "2")), pool, 0)
-    with pytest.raises(UsageError, match="60 images can be drawn"):
+    with pytest.raises(UsageError, match="only 60 are available"):
         first_rows(Plan(initial=61), pool.truth, [0], 0)
 
 

@@ -62,18 +62,18 @@ def test_an_interval_that_holds_zero_is_said_in_words():
     trials["unsure"][1] = trial("unsure", 1, [0.4, 0.4])
     [_, unsure] = summarize(trials).methods
     assert unsure.selection.vs_random.mean == pytest.approx(0.0)
-    assert unsure.verdict == "does not beat random: the interval holds zero"
+    assert unsure.verdict == "does not beat random: the interval contains zero"
 
 
 def test_an_arm_that_differs_from_random_in_its_t_alone_is_not_said_to_lose():
     trials = arms(random=[0.5, 0.6], taught=[0.5, 0.6])
     [_, taught] = summarize(trials).methods
-    assert taught.verdict == "asks what random asks"
+    assert taught.verdict == "asks the same images as random"
 
 
 def test_one_seed_allows_no_verdict():
     own = {"random": {0: trial("random", 0, [0.5])}, "other": {0: trial("other", 0, [0.9])}}
-    assert summarize(own).methods[1].verdict == "one seed: nothing can be said"
+    assert summarize(own).methods[1].verdict == "one seed: no interval"
 
 
 def test_without_random_nothing_is_compared():
@@ -132,7 +132,7 @@ def test_who_asked_less_stands_at_the_counts_that_it_reached():
     assert [row[0] for row in rows] == ["labels", "10", "20", "30"]
     assert [row[2] for row in rows[1:]] == ["50.0 ±0.0", "63.3 ±0.0", ""]
     said = "\n".join(table.sentences(summarize(trials)))
-    assert "frugal asked 25 labels where others asked 30" in said
+    assert "frugal asked 25 labels, others 30" in said
 
 
 def test_sampling_seconds_are_the_mean_of_queries_not_of_rounds():
@@ -260,7 +260,7 @@ def test_methods_are_paired_with_the_best_classic_baseline_but_themselves():
         ((-0.004, 0.02), "is at most half a point worse"),
         ((-0.02, 0.02), "may be more than half a point worse"),
         ((-0.02, -0.006), "is more than half a point worse"),
-        (None, "one seed: nothing can be said"),
+        (None, "one seed: no interval"),
     ],
 )
 def test_half_a_point_is_judged_by_the_whole_interval(interval, said):
