@@ -1,0 +1,246 @@
+"""One contract for every task: its labels pass store, fold and exchange, which never look inside.
+
+It runs over classification and over a task of this suite whose labels are small masks.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mask_task import PIXELS, MaskTask
+
+from dgaal_cli.errors import InputDataError, UsageError, WorkspaceError
+from dgaal_cli.ids import ClassUid, ItemId, SampleId
+from dgaal_cli.store.exchange.base import ExportJob, FileFormat
+from dgaal_cli.store.exchange.folders import assembling
+from dgaal_cli.store.exchange.registry import FORMATS, load_format
+from dgaal_cli.store.exchange.resolve import resolve
+from dgaal_cli.store.fold import Fact, fold
+from dgaal_cli.store.open import create_store
+from dgaal_cli.store.protocol import Store
+from dgaal_cli.store.records import Answer, Label, NewItem, NewSynthetic, Query, QueryEntry
+from dgaal_cli.tasks.base import Task
+from dgaal_cli.tasks.registry import TASKS, load_task
+
+KEEPS_ANY_LABEL = ("csv", "jsonl")
+
+
+@dataclass
+class Case:
+    """A store with three classes, five images and an open query, and three labels of a task."""
+
+    task: Task[Any]
+    store: Store
+    values: list[Any]
+    uids: list[ClassUid]
+
+    @property
+    def labels(self) -> list[Label]:
+        return [self.task.labels.encode(value) for value in self.values]
+
+    def say(self, who: str, item: int, label: Label | None, kind: Any = "label") -> None:
+        answer = Answer(
+            op_id=f"{who}-{item}-{self.store.watermark()}",
+            kind=kind,
+            item_id=ItemId(item),
+            label=label,
+        )
+        self.store.submit(answer, annotator=who, session=who, take_next=False)
+
+    def effective(self) -> dict[int, Label]:
+        return {record.item_id: record.label for record in self.store.labels()}
+
+
+def item(name: str) -> NewItem:
+    digest = hashlib.sha256(name.encode()).digest()
+    return NewItem(sample_id=SampleId(name), sha256=digest, size_bytes=9, width=4, height=4)
+
+
+def new_store(path: Path, classes: list[str], overlap: int = 1) -> Store:
+    store = create_store(path, clock=lambda: 1_700_000_000.25)
+    for name in classes:
+        store.add_class(name)
+    store.add_items(item(f"{number}.png") for number in range(1, 6))
+    entries = tuple(QueryEntry(item_id=ItemId(n), rank=n) for n in range(1, 6))
+    query = Query(round=0, strategy="random", model_sha=None, entries=entries)
+    store.save_query(query, overlap=overlap)
+    return store
+
+
+def values_of(task: Task[Any], uids: list[ClassUid]) -> list[Any]:
+    if task.name == "classification":
+        return list(uids)
+    cat, dog, eel = uids
+    none = (None,) * PIXELS
+    return [(cat,) * 3 + (None,) * 9 + (dog,) * 4, (eel,) * PIXELS, none]
+
+
+TASKS_TRIED = [*TASKS, MaskTask.name]
+
+
+@pytest.fixture(params=TASKS_TRIED)
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
+    task: Task[Any] = MaskTask() if request.param == MaskTask.name else load_task(request.param)
+    with new_store(tmp_path / "one.db", ["cat", "=dog, [x]", "e\u00e9l"], overlap=3) as store:
+        uids = [record.uid for record in store.classes()]
+        yield Case(task, store, values_of(task, uids), uids)
+
+
+def test_a_label_is_read_back_and_equal_values_have_equal_labels(case: Case):
+    for value, label in zip(case.values, case.labels, strict=True):
+        assert case.task.labels.decode(label) == value
+        assert case.task.labels.encode(value) == label
+    assert len(set(case.labels)) == len(case.values)
+
+
+def test_a_label_of_a_newer_version_is_refused(case: Case):
+    (label, *_) = case.labels
+    newer = Label(payload=label.payload, version=99, classes=label.classes)
+    with pytest.raises(WorkspaceError):
+        case.task.labels.decode(newer)
+
+
+def test_the_store_keeps_what_it_was_given(case: Case):
+    for number, label in enumerate(case.labels, start=1):
+        case.say("ann", number, label)
+    assert case.effective() == dict(enumerate(case.labels, start=1))
+    assert [event.label for event in case.store.events()] == case.labels
+    assert [answer.label for answer in case.store.answers()] == case.labels
+    assert [case.task.labels.decode(label) for label in case.effective().values()] == case.values
+    named = [uid for label in case.labels for uid in label.classes]
+    assert case.store.counts().by_class == {uid: named.count(uid) for uid in set(named)}
+    assert case.store.counts().labeled == len(case.labels)
+    assert case.store.check() == []
+    assert case.store.rebuild() == 0
+
+
+def test_undo_overlap_and_adjudication_compare_labels(case: Case):
+    one, two, three = case.labels
+    case.say("ann", 1, one)
+    case.say("bob", 1, two)
+    assert case.effective() == {1: one}  # the earliest
+    case.say("eve", 1, two)
+    assert case.effective() == {1: two}  # the majority
+    undone = case.store.undo("eve", "eve")
+    assert undone is not None
+    assert undone.label == two
+    assert case.effective() == {1: one}
+    case.store.redo("eve", "eve")
+    case.say("zoe", 1, three, "adjudicate")
+    assert case.effective() == {1: three}
+    assert case.store.labels(watermark=1)[0].label == one
+
+
+def test_the_fold_needs_no_store(case: Case):
+    one, two, _ = case.labels
+    facts = [
+        Fact(number, "label", ItemId(1), who, label, None, counted=True, round=0)
+        for number, (who, label) in enumerate([("ann", one), ("bob", two), ("eve", two)], start=1)
+    ]
+    verdict = fold(facts, need=3).verdict
+    assert verdict is not None
+    assert (verdict.label, verdict.event_id) == (two, 2)
+
+
+def test_a_class_that_a_label_names_stays_on_the_list(case: Case):
+    case.say("ann", 1, case.labels[0])
+    with pytest.raises(UsageError, match="1 answers name it"):
+        case.store.retire_class(case.labels[0].classes[-1])
+    free = next(uid for uid in case.uids if uid not in case.labels[0].classes)
+    case.store.retire_class(free)
+    named = next(label for label in case.labels if free in label.classes)
+    with pytest.raises(UsageError, match="no class with the uid"):
+        case.say("ann", 2, named)
+
+
+def test_a_synthetic_image_inherits_any_label(case: Case):
+    new = NewSynthetic(
+        sample_id=SampleId("synthetic/000/a.png"), sha256=b"s" * 32, size_bytes=9, width=4,
+        height=4, parent=ItemId(1), round=0, inherited=case.labels[0],
+    )  # fmt: skip
+    (made,) = case.store.add_synthetic([new])
+    assert case.store.item(made).inherited == case.labels[0]
+    assert case.store.promote_synthetic([made], 0) == 1
+    assert case.effective() == {made: case.labels[0]}
+
+
+def job_of(case: Case) -> ExportJob:
+    return ExportJob(
+        answers=case.store.answers(), classes=case.store.classes(),
+        names=case.store.class_names(), text=case.task.text, images=Arrays(),
+    )  # fmt: skip
+
+
+class Arrays:
+    """Images without files of their own."""
+
+    def path(self, sample_id: SampleId, *, is_synthetic: bool) -> None:
+        return None
+
+    def content(self, sample_id: SampleId, *, is_synthetic: bool) -> tuple[bytes, str]:
+        return sample_id.encode(), ""
+
+
+def write(name: str, job: ExportJob, folder: Path) -> Path:
+    chosen = load_format(name)
+    target = folder / f"labels-{name}"
+    if isinstance(chosen, FileFormat):
+        with target.open("wb") as stream:
+            chosen.write(stream, job)
+    else:
+        with assembling(target) as temporary:
+            chosen.fill(temporary, job)
+    return target
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_labels_survive_the_way_out_and_in_or_the_format_says_that_it_cannot(
+    case: Case, name: str, tmp_path: Path
+):
+    for number, label in enumerate(case.labels, start=1):
+        case.say("ann", number, label)
+    if case.task.name != "classification" and name not in KEEPS_ANY_LABEL:
+        with pytest.raises(UsageError, match=rf"the format {name} holds one class per image"):
+            write(name, job_of(case), tmp_path)
+        return
+    path = write(name, job_of(case), tmp_path)
+    with new_store(tmp_path / "two.db", []) as other:
+        found = resolve(
+            other, load_format(name).read(path), text=case.task.text, annotator="x",
+            may_add_classes=True,
+        )  # fmt: skip
+        other.import_labels(found.labels, new_classes=found.new_classes)
+
+        def texts(store: Store) -> dict[str, str]:
+            names = store.class_names()
+            return {r.sample_id: case.task.text.to_text(r.label, names) for r in store.labels()}
+
+        assert texts(other) == texts(case.store)
+
+
+@pytest.mark.parametrize("name", KEEPS_ANY_LABEL)
+def test_a_text_that_is_no_mask_is_refused_with_its_place(name: str, tmp_path: Path):
+    """Control: a store that took any text for a label would pass the tests above."""
+    path = tmp_path / f"in.{name}"
+    line = {"csv": "file_name,label\n1.png,cat\n", "jsonl": '{"file_name":"1.png","label":"cat"}\n'}
+    path.write_text(line[name])
+    with (
+        new_store(tmp_path / "two.db", ["cat"]) as store,
+        pytest.raises(InputDataError, match=r"line \d, column label: cat is no mask"),
+    ):
+        resolve(
+            store, load_format(name).read(path), text=MaskTask().text, annotator="x",
+            may_add_classes=True,
+        )  # fmt: skip
+
+
+def test_one_payload_names_the_same_classes_wherever_it_stands(case: Case):
+    case.say("ann", 1, case.labels[0])
+    other = next(uid for uid in case.uids if uid not in case.labels[0].classes)
+    lie = Label(payload=case.labels[0].payload, version=case.labels[0].version, classes=(other,))
+    with pytest.raises(UsageError, match="other classes"):
+        case.say("bob", 1, lie)
+    assert case.effective() == {1: case.labels[0]}
