@@ -17,10 +17,11 @@ from dgaal_cli.errors import InputDataError, UsageError
 from dgaal_cli.ids import SampleId
 from dgaal_cli.methods.configuration import build_configuration
 from dgaal_cli.methods.registry import method_info
+from dgaal_cli.store.exchange.base import LabelText
 from dgaal_cli.store.open import store_location
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ImportedLabel, NewItem
-from dgaal_cli.tasks.classification.label import class_label
+from dgaal_cli.tasks.registry import load_task
 from dgaal_cli.workspace import CONFIG_NAME, Workspace
 
 
@@ -204,7 +205,9 @@ def _write(
             for item in found.items
         )
         store.mark_unreadable(found.unreadable)
-        labels = _take_labels(store, found) if request.takes_labels else 0
+        labels = (
+            _take_labels(store, load_task(config.task).text, found) if request.takes_labels else 0
+        )
     return InitResult(
         workspace=workspace,
         config=config,
@@ -218,10 +221,14 @@ def _write(
     )
 
 
-def _take_labels(store: Store, found: Survey) -> int:
+def _take_labels(store: Store, text: LabelText, found: Survey) -> int:
     uids = {record.name: record.uid for record in store.classes()}
     labels = [
-        ImportedLabel(sample_id=item.id, label=class_label(uids[item.label]), annotator="source")
+        ImportedLabel(
+            sample_id=item.id,
+            label=text.from_text((item.label,), lambda names: uids[names[0]]),
+            annotator="source",
+        )
         for item in found.items
         if item.label is not None
     ]

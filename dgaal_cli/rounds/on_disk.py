@@ -28,7 +28,6 @@ from dgaal_cli.rounds.synthetic_files import read_synthetic, save_synthetic
 from dgaal_cli.rounds.unlabelable_synthetics import Junk, newest_junk
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ClassRecord, ItemRecord, LabelRecord
-from dgaal_cli.tasks.classification.label import class_label, class_of
 from dgaal_cli.tasks.registry import load_task
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.data import RoundData
@@ -113,14 +112,15 @@ class OnDisk:
 
     def add_copies(self, copies: SyntheticBatch, is_doubtful: np.ndarray) -> None:
         """Store copies with their parent's id and inherited label."""
-        data, classes = self.gathered.data, self.gathered.classes
+        data, codec = self.gathered.data, load_task(self.config.task).labels
+        uids = [record.uid for record in self.gathered.classes]
         save_synthetic(
             self.workspace,
             self.store,
             copies.pixels,
             number=data.number,
             parents=[data.item_ids[row] for row in copies.parents],
-            inherited=[class_label(classes[int(data.targets[row])].uid) for row in copies.parents],
+            inherited=[codec.of_target(data.targets[row], uids) for row in copies.parents],
             is_doubtful=is_doubtful.tolist(),
             kind="copy",
         )
@@ -131,6 +131,7 @@ class OnDisk:
         return read_synthetic(
             self.workspace,
             self.store,
+            load_task(self.config.task).labels,
             shape=(self.config.pool.image_size, self.config.pool.channels),
             row_of={item_id: row for row, item_id in enumerate(data.item_ids)},
             watermark=self.gathered.watermark,
@@ -182,17 +183,19 @@ def gather(
     index_of = {record.uid: index for index, record in enumerate(classes)}
     items, pixels = sound_pixels(workspace, config, store, emit)
     # A class may have been removed after the watermark, once its last label was taken back.
-    labels = [r for r in store.labels(watermark=watermark) if class_of(r.label) in index_of]
+    codec = load_task(config.task).labels
+    found = [(r, codec.target(r.label, index_of)) for r in store.labels(watermark=watermark)]
+    labels = [record for record, target in found if target is not None]
     cannot_tell = store.cannot_tell(watermark=watermark)
     ids = [item.item_id for item in items]
     row_of = {item_id: row for row, item_id in enumerate(ids)}
 
     task = load_task(config.task).learning(max(1, len(classes)))
     targets, is_labeled = task.blank(len(items)), np.zeros(len(items), dtype=bool)
-    for record in labels:
-        if record.item_id in row_of:
+    for record, target in found:
+        if target is not None and record.item_id in row_of:
             row = row_of[record.item_id]
-            targets[row], is_labeled[row] = index_of[class_of(record.label)], True
+            targets[row], is_labeled[row] = target, True
     test_pixels, test_targets = _test_images(workspace, config, classes)
     pool = PoolSnapshot(
         number=number,
@@ -206,6 +209,7 @@ def gather(
         synthetic=read_synthetic(
             workspace,
             store,
+            codec,
             shape=(config.pool.image_size, config.pool.channels),
             row_of=row_of,
             watermark=watermark,
@@ -226,7 +230,10 @@ def gather(
         labels_digest=_digest(
             [
                 *index_of,
-                *(f"{r.item_id}={class_of(r.label)}" for r in labels),
+                *(
+                    f"{r.item_id}={r.label.payload.decode(errors='backslashreplace')}"
+                    for r in labels
+                ),
                 *map(str, sorted(cannot_tell)),
             ]
         ),

@@ -4,6 +4,7 @@ import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.rounds.dataset import SyntheticRecords
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Label, NewSynthetic
-from dgaal_cli.tasks.classification.label import class_of
+from dgaal_cli.tasks.base import LabelCodec
 from dgaal_cli.workspace import Workspace
 
 
@@ -85,6 +86,7 @@ def encode_png(image: np.ndarray, sample_id: SampleId) -> bytes:
 def read_synthetic(
     workspace: Workspace,
     store: Store,
+    codec: LabelCodec[Any],
     *,
     shape: tuple[int, int],
     row_of: Mapping[ItemId, int],
@@ -95,6 +97,7 @@ def read_synthetic(
     Args:
         workspace: Where.
         store: The labels.
+        codec: What the labels mean.
         shape: Side and depth at which the networks see an image.
         row_of: The pool's rows.
         watermark: Labels given after this event are left out; None takes all.
@@ -102,18 +105,17 @@ def read_synthetic(
     index_of = {record.uid: index for index, record in enumerate(store.classes())}
     cannot_tell = store.cannot_tell(watermark=watermark)
     answered = {
-        r.item_id: index_of[class_of(r.label)]
+        r.item_id: target
         for r in store.labels(watermark=watermark)
-        if r.is_synthetic and class_of(r.label) in index_of
+        if r.is_synthetic and (target := codec.target(r.label, index_of)) is not None
     }
     items = [
         item
         for item in store.items()
         if item.is_synthetic and item.state == "ok" and item.item_id not in cannot_tell
     ]
-    inherited = [
-        -1 if i.inherited is None else index_of.get(class_of(i.inherited), -1) for i in items
-    ]
+    targets = [None if i.inherited is None else codec.target(i.inherited, index_of) for i in items]
+    inherited = [-1 if target is None else target for target in targets]
     labels = [answered.get(item.item_id, own) for item, own in zip(items, inherited, strict=True)]
     parents = [-1 if item.parent is None else row_of.get(item.parent, -1) for item in items]
     size, channels = shape

@@ -7,9 +7,9 @@ nothing but what they draw cannot pause: they are warned about.
 
 from dataclasses import dataclass
 
+from dgaal_cli.store.fold import standing_events
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Query
-from dgaal_cli.tasks.classification.standing_answers import standing_answers
 
 FEW_JUDGED = 5
 """Fewer answered synthetic images say nothing about a generator."""
@@ -38,6 +38,6 @@ def newest_junk(store: Store) -> Junk:
 def _junk_of(store: Store, query: Query) -> Junk:
     asked = {entry.item_id for entry in query.entries}
     drawn = {item.item_id for item in store.items() if item.is_synthetic} & asked
-    answers = standing_answers(store.events(round=query.round)) if drawn else []
+    answers = standing_events(store.events(round=query.round)) if drawn else []
     kinds = [given.kind for given in answers if given.item_id in drawn and given.kind != "skip"]
     return Junk(judged=len(kinds), junk=kinds.count("cannot_tell"))

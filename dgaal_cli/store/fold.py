@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 
 from dgaal_cli.ids import ItemId
+from dgaal_cli.store.records import EventRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,21 @@ def fold(facts: Iterable[Fact], *, need: int) -> Folded:
     if any(fact.says == "adjudicate" for fact in answers.values()):
         done = max(done, need)
     return Folded(answers=answers, flags=flags, verdict=_judge(answers), done=done)
+
+
+def standing_events(events: Iterable[EventRecord]) -> list[EventRecord]:
+    """Return one annotator's answers that are not undone, the last of each item, oldest first."""
+    standing: dict[int, EventRecord] = {}
+    undone: dict[int, EventRecord] = {}
+    for event in events:
+        if event.kind in ("label", "cannot_tell", "skip"):
+            standing[event.event_id] = event
+        elif event.kind == "undo" and event.refers_to in standing:
+            undone[event.refers_to] = standing.pop(event.refers_to)
+        elif event.kind == "redo" and event.refers_to in undone:
+            standing[event.refers_to] = undone.pop(event.refers_to)
+    newest = {event.item_id: event for event in standing.values()}
+    return sorted(newest.values(), key=attrgetter("event_id"))
 
 
 def _live(facts: Iterable[Fact]) -> list[Fact]:

@@ -4,8 +4,10 @@ The store keeps labels as opaque payloads and exchange formats as text; a task h
 each. Both codecs import neither torch nor numpy, because labeling hosts have neither.
 """
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from dgaal_cli.ids import ClassUid
 from dgaal_cli.store.exchange.base import LabelText
 from dgaal_cli.store.records import Label
 
@@ -32,6 +34,19 @@ class LabelCodec(Protocol[Value]):
         Raises:
             WorkspaceError: The payload is damaged, of another task, or of a newer version.
         """
+        ...
+
+    def target(self, label: Label, index_of: Mapping[ClassUid, int]) -> Any | None:
+        """Return what the networks learn for a label; None if it names a class that is not listed.
+
+        Args:
+            label: Of this task.
+            index_of: Index of each class in use.
+        """
+        ...
+
+    def of_target(self, target: Any, classes: Sequence[ClassUid]) -> Label:
+        """Return the label of a target; ``classes`` are those in use, in order."""
         ...
 
 

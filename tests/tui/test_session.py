@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from class_labels import name_of
 
 from dgaal_cli.api.label import open_session
 from dgaal_cli.errors import BusyError, StorageError, UsageError
@@ -71,8 +72,9 @@ def test_an_answer_is_in_the_store_when_the_view_comes_back(open_it, make_worksp
     after = session.answer(press(view, "three", ui="probs"))
     with open_store(workspace.store_path, read_only=True) as other:
         (label,) = other.labels()
+        name = name_of(other, label)
         (event,) = list(other.events())
-    assert (label.sample_id, label.class_name, label.annotator) == ("000.png", "three", "ann")
+    assert (label.sample_id, name, label.annotator) == ("000.png", "three", "ann")
     assert (event.ui, event.elapsed_ms) == ("probs", 500)
     assert sample(after) == "001.png"
     assert after.progress.labeled == 1

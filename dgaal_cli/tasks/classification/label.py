@@ -1,5 +1,7 @@
 """The label of classification: the uid of one class, as its UTF-8 bytes."""
 
+from collections.abc import Mapping, Sequence
+
 from dgaal_cli.errors import WorkspaceError
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.store.records import Label
@@ -43,3 +45,11 @@ class ClassLabels:
     def decode(self, label: Label) -> ClassUid:
         """Return the class that a label names; ``WorkspaceError`` if it is not exactly one."""
         return class_of(label)
+
+    def target(self, label: Label, index_of: Mapping[ClassUid, int]) -> int | None:
+        """Return the index of the label's class; None if the class is not listed."""
+        return index_of.get(class_of(label))
+
+    def of_target(self, target: int, classes: Sequence[ClassUid]) -> Label:
+        """Return the label of the class with an index."""
+        return class_label(classes[int(target)])

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
+from dgaal_cli.store.fold import standing_events
 from dgaal_cli.store.records import EventRecord, ShownAs, Undone
 from dgaal_cli.tasks.classification.label import class_or_none
 
@@ -66,17 +67,7 @@ def given_of_event(event: EventRecord) -> StandingAnswer:
 
 def standing_answers(events: Iterable[EventRecord]) -> list[StandingAnswer]:
     """Fold one annotator's events into the answers that stand, one an item, oldest first."""
-    given: dict[int, StandingAnswer] = {}
-    taken_back: dict[int, StandingAnswer] = {}
-    for event in events:
-        if event.kind in ("label", "cannot_tell", "skip"):
-            given[event.event_id] = given_of_event(event)
-        elif event.kind == "undo" and event.refers_to in given:
-            taken_back[event.refers_to] = given.pop(event.refers_to)
-        elif event.kind == "redo" and event.refers_to in taken_back:
-            given[event.refers_to] = taken_back.pop(event.refers_to)
-    newest = {answer.item_id: answer for answer in given.values()}
-    return sorted(newest.values(), key=lambda answer: answer.event_id)
+    return [given_of_event(event) for event in standing_events(events)]
 
 
 def given_of_undone(undone: Undone) -> StandingAnswer:

@@ -19,7 +19,6 @@ from dgaal_cli.rounds.state import round_state
 from dgaal_cli.rounds.unlabelable_synthetics import Junk, newest_junk
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer
-from dgaal_cli.tasks.classification.label import class_of
 from dgaal_cli.tasks.classification.oracle import answer_items, true_labels
 from dgaal_cli.training import checkpoint
 
@@ -125,7 +124,7 @@ def test_copies_of_the_last_query_inherit_labels_once(workspace):
         asked = {record.item_id for record in found.labels if record.round == 0}
         measured = {found.data.item_ids[row] for row in np.flatnonzero(found.dataset.is_to_measure)}
         copies = [item for item in store.items() if item.is_synthetic]
-        labels = {record.item_id: class_of(record.label) for record in store.labels()}
+        labels = {record.item_id: record.label for record in store.labels()}
     assert len(copies) == len(asked - measured) == first.synthesized
     assert {item.parent for item in copies} <= asked - measured
     assert all(item.inherited == labels[item.parent] for item in copies)
@@ -232,6 +231,6 @@ def test_a_chosen_copy_is_replaced_once_in_the_published_candidate_pool(workspac
     train(workspace, config, is_fresh=True)
     with open_store(workspace.store_path) as store:
         made = [item for item in store.items() if item.is_synthetic and item.round == 2]
-        classes = {record.item_id: class_of(record.label) for record in store.labels()}
+        classes = {record.item_id: record.label for record in store.labels()}
     assert Counter(item.parent for item in made) == expected
     assert all(item.inherited == classes[item.parent] for item in made)
