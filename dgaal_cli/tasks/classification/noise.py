@@ -1,7 +1,7 @@
-"""Oracles that err: how often, towards which classes, or as people once did.
+"""Label noise of an oracle: uniform, within super-classes, or recorded answers of people.
 
-A spec is one of ``uniform:RATE``, ``within:RATE:FILE`` (FILE is JSON: super-class to its classes)
-and ``recorded:KEY:FILE`` (FILE is an ``.npz`` of labels row for row with the pool's source).
+A spec is one of ``uniform:RATE``, ``within:RATE:FILE`` (FILE is JSON: super-class -> its classes)
+and ``recorded:KEY:FILE`` (FILE is an ``.npz`` with one label per row of the pool's source).
 """
 
 import json
@@ -19,12 +19,12 @@ from dgaal_cli.ids import SampleId
 Labels = npt.NDArray[np.int64]
 
 _TRUTH_KEY = "clean_label"
-"""Array of a file of recorded labels that tells which number means which class."""
+"""Array with the true labels in a file of recorded labels; it maps numbers to classes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
-    """A noise spec, taken apart."""
+    """A parsed noise spec."""
 
     kind: Literal["none", "uniform", "within", "recorded"]
     rate: float = 0.0
@@ -33,10 +33,10 @@ class Noise:
 
 
 def parse_noise(spec: str) -> Noise:
-    """Read a noise spec; an empty one is no noise.
+    """Parse a noise spec; an empty spec means no noise.
 
     Raises:
-        UsageError: It is none of the known forms.
+        UsageError: The spec has none of the known forms.
     """
     kind, _, rest = spec.partition(":")
     if not spec:
@@ -52,17 +52,17 @@ def parse_noise(spec: str) -> Noise:
 
 
 def with_absolute_path(spec: str, base: Path) -> str:
-    """Return the spec with its file, if it has one, named from the root.
+    """Return the spec with an absolute path of its file, if it has one.
 
     Raises:
-        UsageError: The spec is none of the known forms.
+        UsageError: The spec has none of the known forms.
     """
     path = parse_noise(spec).path
     return f"{spec.removesuffix(path)}{base.absolute() / path}" if path else spec
 
 
 def without_folder(spec: str) -> str:
-    """Return the spec with its file, if it has one, by its name alone, as a page shows it."""
+    """Return the spec with only the name of its file, if it has one, for pages."""
     path = parse_noise(spec).path
     return f"{spec.removesuffix(path)}{Path(path).name}" if path else spec
 
@@ -75,16 +75,16 @@ def noisy_labels(
     class_names: Sequence[str],
     generator: np.random.Generator,
 ) -> Labels:
-    """Return what the oracle would answer for every image of the pool.
+    """Return the oracle's answer for every image of the pool.
 
-    The answers are drawn once: an image asked by two methods of a seed gets the same one.
+    The answers are drawn once: an image asked by two methods of a seed gets the same answer.
 
     Args:
-        noise: How it errs.
-        truth: int64 (N,) indices into ``class_names``.
-        ids: N samples; recorded labels are found by the row in them.
+        noise: The noise.
+        truth: int64 (N,), indices into ``class_names``.
+        ids: N sample ids, whose row numbers select recorded labels.
         class_names: K names.
-        generator: For the draws.
+        generator: Generator of the random draws.
 
     Raises:
         InputDataError: A file is missing, or does not belong to this pool.
@@ -114,7 +114,7 @@ def _rate(text: str, spec: str) -> float:
     except ValueError:
         raise _not_understood(spec) from None
     if not 0 <= rate <= 1:
-        raise UsageError(f"--noise {spec!r}: the rate must lie between 0 and 1")
+        raise UsageError(f"--noise {spec!r}: the rate must be between 0 and 1")
     return rate
 
 
@@ -131,7 +131,7 @@ def _groups(path: Path, class_names: Sequence[str]) -> list[list[int]]:
         groups = [[str(name) for name in members] for members in tree.values()]
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise InputDataError(
-            f"{path} is no map of super-classes "
+            f"{path} is not a map of super-classes "
             f'({str(error)[:120]}); write {{"animals": ["cat", "dog"], ...}}'
         ) from error
     named = [name for group in groups for name in group]
@@ -150,18 +150,18 @@ def _recorded(
 ) -> Labels:
     arrays = _read_arrays(path)
     if key not in arrays:
-        raise InputDataError(f"{path} holds no array {key}; it holds {', '.join(arrays)}")
+        raise InputDataError(f"{path} contains no array {key}; it contains {', '.join(arrays)}")
     rows = _rows(ids, len(arrays[key]), path)
     answers = arrays[key][rows]
     named = {name: k for k, name in enumerate(class_names)}
     if _TRUTH_KEY in arrays:
-        meant = _meanings(arrays[_TRUTH_KEY][rows], truth, path)
+        class_of = _classes_of_numbers(arrays[_TRUTH_KEY][rows], truth, path)
     else:
-        meant = {int(v): named[str(v)] for v in np.unique(answers).tolist() if str(v) in named}
-    lost = sorted({int(v) for v in np.unique(answers)} - set(meant))
-    if lost:
-        raise InputDataError(f"{path}: the label {lost[0]} of {key} is no class of this pool")
-    return np.array([meant[int(value)] for value in answers], dtype=np.int64)
+        class_of = {int(v): named[str(v)] for v in np.unique(answers).tolist() if str(v) in named}
+    unknown = sorted({int(v) for v in np.unique(answers)} - set(class_of))
+    if unknown:
+        raise InputDataError(f"{path}: the label {unknown[0]} of {key} is not a class of this pool")
+    return np.array([class_of[int(value)] for value in answers], dtype=np.int64)
 
 
 def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
@@ -176,27 +176,27 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 def _rows(ids: Sequence[SampleId], count: int, path: Path) -> Labels:
-    """Read the row from ids such as ``train/000012``: recorded labels follow the source's order."""
+    """Return the row numbers in ids such as ``train/000012``, which index the recorded labels."""
     digits = [name.rpartition("/")[2] for name in ids]
     if not all(text.isdecimal() for text in digits):
         raise InputDataError(
-            f"recorded labels need a pool whose images are rows of an array; {ids[0]} is none"
+            f"recorded labels need a pool whose images are rows of an array; {ids[0]} is not a row"
         )
     rows = np.array([int(text) for text in digits], dtype=np.int64)
     if rows.max(initial=0) >= count:
         raise InputDataError(
-            f"{path} holds {count} labels, the pool has a row {int(rows.max())}; "
+            f"{path} contains {count} labels, the pool has a row {int(rows.max())}; "
             "they do not belong together"
         )
     return rows
 
 
-def _meanings(numbers: npt.NDArray[Any], truth: Labels, path: Path) -> dict[int, int]:
-    """Learn which number means which class; a file of another data set contradicts itself here."""
-    meant: dict[int, int] = {}
+def _classes_of_numbers(numbers: npt.NDArray[Any], truth: Labels, path: Path) -> dict[int, int]:
+    """Return the class of each number; raise an error if a number has two classes."""
+    class_of: dict[int, int] = {}
     for number, own in zip(numbers.tolist(), truth.tolist(), strict=True):
-        if meant.setdefault(int(number), own) != own:
+        if class_of.setdefault(int(number), own) != own:
             raise InputDataError(
                 f"the true labels in {path} contradict the pool's; they do not belong together"
             )
-    return meant
+    return class_of

@@ -90,7 +90,7 @@ def test_recorded_labels_need_the_key_the_rows_and_an_array_pool(tmp_path):
     truth = np.array([0, 1, 2])
     with pytest.raises(InputDataError, match="no array better"):
         answers(f"recorded:better:{path}", truth)
-    with pytest.raises(InputDataError, match="holds 2 labels"):
+    with pytest.raises(InputDataError, match="contains 2 labels"):
         answers(f"recorded:worse:{path}", truth)
     with pytest.raises(InputDataError, match="rows of an array"):
         answers(f"recorded:worse:{path}", truth, ids=["a.png", "b.png", "c.png"])
