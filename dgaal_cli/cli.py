@@ -20,10 +20,7 @@ from dgaal_cli.escaping import show
 from dgaal_cli.version import __version__
 
 COMMANDS = {
-    "demo": (
-        "dgaal_cli.commands.demo:demo",
-        "Run the whole loop on built-in digits, without a person.",
-    ),
+    "demo": ("dgaal_cli.commands.demo:demo", "Run the whole loop on built-in digits."),
     "init": ("dgaal_cli.commands.init:init", "Create a workspace for a pool of images."),
     "train": ("dgaal_cli.commands.train:train", "Train the next round on the current labels."),
     "query": ("dgaal_cli.commands.query:query", "Choose the next images to label."),
@@ -33,15 +30,9 @@ COMMANDS = {
         "Export sampler, generator and classifier files.",
     ),
     "score": ("dgaal_cli.commands.score:score", "Score images offline with an exported sampler."),
-    "generate": (
-        "dgaal_cli.commands.generate:generate",
-        "Synthesize images with an exported generator.",
-    ),
+    "generate": ("dgaal_cli.commands.generate:generate", "Synthesize images with a generator."),
     "labels": ("dgaal_cli.commands.labels:app", "Export, import and review labels."),
-    "simulate": (
-        "dgaal_cli.commands.simulate:simulate",
-        "Compare methods on labeled images.",
-    ),
+    "simulate": ("dgaal_cli.commands.simulate:simulate", "Compare methods on labeled images."),
     "report": ("dgaal_cli.commands.report:report", "Plot curves, queries and health on one page."),
     "status": ("dgaal_cli.commands.status:status", "Show the state of the workspace."),
     "doctor": ("dgaal_cli.commands.doctor:doctor", "Check versions, devices and packages."),

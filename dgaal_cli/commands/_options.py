@@ -8,6 +8,9 @@ Device = Annotated[
     str, typer.Option(help="Processor: auto, cpu, cuda or cuda:N.", metavar="DEVICE")
 ]
 """For commands that run exported files: their engines do not support mps, unlike training."""
+TrainingDevice = Annotated[
+    str | None, typer.Option(help="Processor: auto, cpu, cuda, cuda:N or mps.")
+]
 Seed = Annotated[int | None, typer.Option(help="Random seed.", min=0)]
 Assignments = Annotated[
     list[str],

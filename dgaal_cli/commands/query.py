@@ -6,7 +6,7 @@ import typer
 
 from dgaal_cli.commands._context import Context
 from dgaal_cli.commands._extras import needing
-from dgaal_cli.commands._options import Assignments, Events, assignments
+from dgaal_cli.commands._options import Assignments, Events, TrainingDevice, assignments
 from dgaal_cli.commands.train import print_event
 from dgaal_cli.escaping import show
 
@@ -24,9 +24,7 @@ def query(
     synthetic: Annotated[
         int, typer.Option(help="Number of images to synthesize near the boundary and ask.", min=0)
     ] = 0,
-    device: Annotated[
-        str | None, typer.Option(help="Processor: auto, cpu, cuda, cuda:N or mps.")
-    ] = None,
+    device: TrainingDevice = None,
     extra: Assignments = [],  # noqa: B006
     prints_events: Events = False,
 ) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from dgaal_cli.commands._context import Context
 from dgaal_cli.commands._extras import needing
-from dgaal_cli.commands._options import Assignments
+from dgaal_cli.commands._options import Assignments, TrainingDevice
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
 
@@ -23,9 +23,7 @@ MAX_SEEDS = 10_000
 def simulate(
     ctx: typer.Context,
     source: Annotated[str, typer.Argument(help="Labeled images to choose from: a SOURCE.")] = "",
-    preset: Annotated[
-        str, typer.Option(help="Repeat a published experiment; see --list-presets.")
-    ] = "",
+    preset: Annotated[str, typer.Option(help="Published experiment to repeat.")] = "",
     lists_presets: Annotated[
         bool, typer.Option("--list-presets", help="List the published experiments.")
     ] = False,
@@ -37,75 +35,49 @@ def simulate(
         typer.Option(help="Labeled images to measure accuracy on; default: a part of the pool."),
     ] = None,
     test_share: Annotated[
-        float | None,
-        typer.Option(
-            help="Fraction of the pool held out for testing: above 0, below 1.", min=0.0, max=1.0
-        ),
+        float | None, typer.Option(help="Fraction held out for testing.", min=0.0, max=1.0)
     ] = None,
     methods: Annotated[
         str | None,
-        typer.Option(
-            help="Methods, such as random,margin,dgaal[generation.share=0;coevolve.folds=2]."
-        ),
+        typer.Option(help="Methods: random,margin,dgaal[generation.share=0;coevolve.folds=2]."),
     ] = None,
-    seeds: Annotated[
-        str | None, typer.Option(help="Number of seeds, or a list: 5 or 0,1,7.")
-    ] = None,
+    seeds: Annotated[str | None, typer.Option(help="Number or list of seeds: 5 or 0,1,7.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Number of query rounds.")] = None,
-    initial: Annotated[
-        int | None, typer.Option(help="Number of labels before the first query.")
-    ] = None,
+    initial: Annotated[int | None, typer.Option(help="Labels before the first query.")] = None,
     query_size: Annotated[
         int | None, typer.Option("--query-size", "-n", help="Images asked per round.")
     ] = None,
-    pool_size: Annotated[
-        int | None, typer.Option(help="Use only this many random pool images.")
-    ] = None,
-    test_size: Annotated[
-        int | None, typer.Option(help="Use only this many random test images.")
-    ] = None,
-    image_size: Annotated[
-        int | None, typer.Option(help="Image side in pixels: 8, 16, 32 or 64.")
-    ] = None,
+    pool_size: Annotated[int | None, typer.Option(help="Random pool images to use.")] = None,
+    test_size: Annotated[int | None, typer.Option(help="Random test images to use.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Side in pixels: 8, 16, 32, 64.")] = None,
     classes: Annotated[str | None, typer.Option(help="Use only these classes: a,b.")] = None,
     absent_classes: Annotated[
         str | None, typer.Option(help="Classes without first labels: a,b.")
     ] = None,
     absent_count: Annotated[
-        int | None,
-        typer.Option(help="More classes without first labels, chosen by the seed.", min=0),
+        int | None, typer.Option(help="More such classes, chosen by the seed.", min=0)
     ] = None,
     imbalance: Annotated[
-        str | None,
-        typer.Option(help="Fraction of a class to keep: cat=0.1,dog=0.5 or random:3=0.1."),
+        str | None, typer.Option(help="Fraction of a class to keep: cat=0.1 or random:3=0.1.")
     ] = None,
     noise: Annotated[
         str | None,
-        typer.Option(
-            help="Label noise: uniform:0.2, within:0.2:MAP.json or recorded:KEY:LABELS.npz."
-        ),
+        typer.Option(help="Noise: uniform:0.2, within:0.2:MAP.json, recorded:KEY:LABELS.npz."),
     ] = None,
     oracle_confidence: Annotated[
         float | None,
-        typer.Option(
-            help="Min confidence for the model oracle to label a synthetic image.", min=0.0, max=1.0
-        ),
+        typer.Option(help="Min confidence to label a synthetic image.", min=0.0, max=1.0),
     ] = None,
     is_balanced: Annotated[
         bool, typer.Option("--balanced-start", help="Same number of first labels for each class.")
     ] = False,
     measures_full: Annotated[
-        bool,
-        typer.Option(
-            "--full-data", help="Also measure the task model trained on all labels of the pool."
-        ),
+        bool, typer.Option("--full-data", help="Also train on all labels, for comparison.")
     ] = False,
     measures_guesses: Annotated[
         bool, typer.Option("--guesses", help="Count the key presses that guesses save.")
     ] = False,
-    device: Annotated[
-        str | None, typer.Option(help="Processor: auto, cpu, cuda, cuda:N or mps.")
-    ] = None,
+    device: TrainingDevice = None,
     extra: Assignments = [],  # noqa: B006 - Typer: may be repeated
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder of the results.", metavar="DIR")

@@ -10,7 +10,7 @@ import typer
 
 from dgaal_cli.commands._context import Context
 from dgaal_cli.commands._extras import needing
-from dgaal_cli.commands._options import Assignments, Events, Seed, assignments
+from dgaal_cli.commands._options import Assignments, Events, Seed, TrainingDevice, assignments
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.events import AnyEvent, encode
@@ -18,9 +18,7 @@ from dgaal_cli.events import AnyEvent, encode
 
 def train(
     ctx: typer.Context,
-    device: Annotated[
-        str | None, typer.Option(help="Processor: auto, cpu, cuda, cuda:N or mps.")
-    ] = None,
+    device: TrainingDevice = None,
     seed: Seed = None,
     threads: Annotated[
         int | None,
