@@ -1,8 +1,8 @@
-"""What the screens beside the label screen can do, and by which keys: footer and help follow it.
+"""Actions of the grid, review and round screens and their keys, shown in footer and help.
 
-Keys of a class come first: a letter that is one, or begins one, does nothing else. Where these
-screens share a command with the label screen, they share its keys, the operator's own too; their
-other commands take keys of the operator's choice under names as ``grid.confirm``.
+Class keys take precedence: a key that is or starts a class code does nothing else. Actions that
+also are commands of the label screen have the same keys, also custom ones. The other actions accept
+custom keys under names such as ``grid.confirm``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,16 +15,16 @@ from dgaal_cli.tui.keymap import CODE_S, Keymap, OwnKeys, check_name, chosen_key
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """One thing a screen can do."""
+    """One action of a screen."""
 
     name: str
     title: str
     """One or two words for the footer."""
     explanation: str
     keys: tuple[str, ...] = ()
-    """Empty: those of the command of that name on the label screen."""
+    """Empty: the keys of the label screen's command with that name."""
     spoken: str = ""
-    """How the footer writes the keys, if not as the first of them."""
+    """Text for the keys in the footer; empty: the first key."""
 
 
 _HELP = Action(name="help", title="Help", explanation="this page")
@@ -38,20 +38,20 @@ GRID = (
     Action(
         name="confirm",
         title="Confirm page",
-        explanation="what is not marked becomes a label with its guess",
+        explanation="label the unmarked images with their guesses",
         keys=("enter",),
         spoken="⏎",
     ),
     Action(
         name="wrong",
         title="Wrong",
-        explanation="mark the image, or not: the label screen asks it",
+        explanation="mark or unmark the image: the label screen asks it",
         keys=("space",),
     ),
     Action(
         name="move",
         title="Move",
-        explanation="to another image of the page",
+        explanation="go to another image of the page",
         keys=("left", "right", "up", "down", "h", "l", "k", "j"),
         spoken="arrows",
     ),
@@ -59,30 +59,32 @@ GRID = (
     Action(
         name="doubt",
         title="Doubtful",
-        explanation="to the least sure image, then the next",
+        explanation="go to the least certain image, then the next",
         keys=("tab", "n"),
     ),
     _BACK,
     _CANNOT_TELL,
-    Action(name="undo", title="Undo page", explanation="take the last page back"),
+    Action(name="undo", title="Undo page", explanation="undo the last page"),
     Action(name="all", title="All wrong", explanation="mark the whole page", keys=("A", "a")),
     Action(
         name="unsure",
         title="Unsure too",
-        explanation="offer guesses below 60 % as well",
+        explanation="also show guesses below 60 %",
         keys=("C", "c"),
     ),
     Action(name="larger", title="Larger", explanation="larger images", keys=("+",)),
     Action(name="smaller", title="Smaller", explanation="smaller images", keys=("-",)),
     Action(name="next", title="Next", explanation="the next page", keys=("]", "pagedown")),
-    Action(name="previous", title="Previous", explanation="the page before", keys=("[", "pageup")),
+    Action(
+        name="previous", title="Previous", explanation="the previous page", keys=("[", "pageup")
+    ),
     _SEARCH,
 )
 REVIEW = (
     Action(
         name="move",
         title="Move",
-        explanation="to another answer",
+        explanation="go to another answer",
         keys=("up", "down", "k", "j", "pageup", "pagedown", "home", "end"),
         spoken="↑↓",
     ),
@@ -92,18 +94,21 @@ REVIEW = (
     Action(
         name="flag",
         title="Flag",
-        explanation="flag the answer for later, or not",
-        keys=("f", "*"),  # with classes on letters f is one of them, or begins one
+        explanation="flag or unflag the answer",
+        keys=("f", "*"),  # f may be the key of a class
     ),
     Action(name="class", title="Class", explanation="answers of one class only", keys=("C",)),
     Action(name="flagged", title="Flags", explanation="flagged answers only", keys=("F",)),
     Action(
-        name="differs", title="Differs", explanation="answers that the model denies", keys=("D",)
+        name="differs",
+        title="Differs",
+        explanation="answers that differ from the model",
+        keys=("D",),
     ),
     Action(
         name="hinted",
         title="Hinted",
-        explanation="answers that were given with the guess in sight",
+        explanation="answers given while the guess was shown",
         keys=("H",),
     ),
     _SEARCH,
@@ -111,7 +116,7 @@ REVIEW = (
 ROUNDS = (
     Action(
         name="go",
-        title="Go on",
+        title="Next",
         explanation="label the open query, or train the next round",
         keys=("enter",),
         spoken="⏎",
@@ -119,7 +124,7 @@ ROUNDS = (
     Action(
         name="label",
         title="Back",
-        explanation="to the label screen",
+        explanation="go to the label screen",
         keys=("escape", "q", "h", "H"),
         spoken="Esc",
     ),
@@ -127,18 +132,18 @@ ROUNDS = (
     Action(
         name="synthesize",
         title="Synthesize",
-        explanation="ask images that the generator draws at the class boundary",
+        explanation="ask synthetic images near the class boundary",
         keys=("s", "S"),
     ),
-    Action(name="method", title="Method", explanation="of the next rounds", keys=("m", "M")),
-    Action(name="size", title="Query size", explanation="images a query", keys=("n", "N")),
+    Action(name="method", title="Method", explanation="method of the next rounds", keys=("m", "M")),
+    Action(name="size", title="Query size", explanation="images per query", keys=("n", "N")),
     replace(_HELP, keys=("?", "f1")),
-    Action(name="review", title="Review", explanation="look at answers again", keys=("r", "R")),
-    Action(name="grid", title="Grid", explanation="confirm guesses by the page", keys=("g", "G")),
+    Action(name="review", title="Review", explanation="review answers", keys=("r", "R")),
+    Action(name="grid", title="Grid", explanation="confirm guesses page by page", keys=("g", "G")),
     Action(
         name="export",
         title="Export",
-        explanation="write the trained networks to files for other machines",
+        explanation="export the trained networks to files",
         keys=("e", "E"),
     ),
 )
@@ -147,15 +152,18 @@ ROUNDS = (
 SCREENS: Mapping[str, tuple[Action, ...]] = {"grid": GRID, "review": REVIEW, "rounds": ROUNDS}
 
 
-def live(screen: str, keymap: Keymap) -> tuple[Action, ...]:
-    """The actions of a screen with the keys that they have beside those of the classes."""
-    own = {action.name: _own(screen, action, keymap.own) for action in SCREENS[screen]}
+def live_actions(screen: str, keymap: Keymap) -> tuple[Action, ...]:
+    """Return the actions of a screen with their keys, without the keys of classes."""
+    own = {action.name: _custom_keys(screen, action, keymap.own) for action in SCREENS[screen]}
     taken = {key for keys in own.values() for key in keys}
     found: list[Action] = []
     for action in SCREENS[screen]:
-        usual = action.keys or keymap.keys_of(action.name)
-        keys = [*own[action.name], *(key for key in usual if _stays(key, own[action.name], taken))]
-        if screen != "rounds":  # No class is named there.
+        defaults = action.keys or keymap.keys_of(action.name)
+        keys = [
+            *own[action.name],
+            *(key for key in defaults if _is_active(key, own[action.name], taken)),
+        ]
+        if screen != "rounds":  # the round screen has no class keys
             keys = [k for k in keys if k not in keymap.codes and not keymap.starts_code(k)]
         is_renamed = bool(own[action.name]) and keys[:1] == own[action.name][:1]
         found.append(replace(action, keys=tuple(keys), spoken="" if is_renamed else action.spoken))
@@ -163,55 +171,53 @@ def live(screen: str, keymap: Keymap) -> tuple[Action, ...]:
 
 
 def check_screen_keys(own: OwnKeys) -> None:
-    """Refuse keys of the operator's choice that no screen could follow.
+    """Check the custom keys of the grid, review and round screens.
 
     Raises:
-        ConfigError: Names no screen or command, gives a key twice, or to what keeps its keys.
+        ConfigError: A screen or command is unknown, a key is used twice, or the keys are fixed.
     """
     for full_name in own.commands:
         if "." in full_name:
-            check_name(full_name, [_full(s, a) for s, known in SCREENS.items() for a in known])
+            check_name(full_name, [_full_name(s, a) for s, known in SCREENS.items() for a in known])
     for screen, known in SCREENS.items():
         found: dict[str, str] = {}
         for action in known:
-            name = _full(screen, action)
+            name = _full_name(screen, action)
             keys = chosen_keys(own, name)
             if keys and action.name == "move":
-                raise ConfigError(
-                    f"label.keys: '{name}' keeps its keys, the arrows and their letters"
-                )
+                raise ConfigError(f"label.keys: the keys of '{name}' are fixed")
             for key in keys:
                 if key in found:
                     raise ConfigError(
                         f"label.keys: '{found[key]}' and '{name}' both have the key '{key}'; "
-                        "give one of them another"
+                        "choose another key for one of them"
                     )
                 found[key] = name
 
 
-def _own(screen: str, action: Action, own: OwnKeys) -> list[str]:
-    """The operator's keys of an action, or of the label screen's command that it shares."""
-    return chosen_keys(own, _full(screen, action)) or (
+def _custom_keys(screen: str, action: Action, own: OwnKeys) -> list[str]:
+    """Return the custom keys of an action, or of the label screen's command with that name."""
+    return chosen_keys(own, _full_name(screen, action)) or (
         [] if action.keys else chosen_keys(own, action.name)
     )
 
 
-def _full(screen: str, action: Action) -> str:
+def _full_name(screen: str, action: Action) -> str:
     return f"{screen}.{action.name}"
 
 
-def _stays(key: str, own: Sequence[str], taken: set[str]) -> bool:
-    """Whether a usual key of an action stays its own: Esc always leads back."""
+def _is_active(key: str, own: Sequence[str], taken: set[str]) -> bool:
+    """Whether a default key of an action stays active; Esc always does."""
     return key == "escape" or (not own and key not in taken)
 
 
-def name_of(actions: Sequence[Action], key: str) -> str:
-    """The action of a key; empty if it has none."""
+def action_of(actions: Sequence[Action], key: str) -> str:
+    """Return the name of a key's action; empty if it has none."""
     return next((action.name for action in actions if key in action.keys), "")
 
 
 class ClassKeys:
-    """Reads the classes' keys, of one or two characters, on screens without commands of letters."""
+    """Reads class codes of one or two keys."""
 
     def __init__(self, keymap: Keymap, clock: Callable[[], float]) -> None:
         self._keymap = keymap
@@ -221,11 +227,11 @@ class ClassKeys:
 
     @property
     def prefix(self) -> str:
-        """The first key of two, while the second may follow."""
+        """The first key of a two-key code, until the second key or a timeout."""
         return self._first if self._clock() - self._first_at < CODE_S else ""
 
     def take(self, key: str) -> ClassUid | bool:
-        """Take a key: the class it completes, or whether it is part of a code at all."""
+        """Process a key; return the class it completes, or whether it is part of a code."""
         prefix, self._first = self.prefix, ""
         uid = self._keymap.codes.get(prefix + key)
         if uid is not None:

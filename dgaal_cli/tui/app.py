@@ -1,4 +1,4 @@
-"""The label terminal as a program: start, signals, exit codes."""
+"""The label terminal as a Textual application: start, signals, exit codes."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from dgaal_cli.tui import messages
 from dgaal_cli.tui.bridge import Bridge, LabelView
 from dgaal_cli.tui.screens.keys import key_name
 from dgaal_cli.tui.screens.registry import TaskScreen, load_screen
-from dgaal_cli.tui.screens.saving import UNSAVED_EXIT, Keeping
+from dgaal_cli.tui.screens.saving import UNSAVED_EXIT, HoldsAnswers
 from dgaal_cli.tui.screens.training import TrainingDialog
 from dgaal_cli.tui.settings import Settings
 
@@ -25,9 +25,9 @@ INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 HUNG_UP = 128 + signal.SIGHUP
 STALL_S = 0.02
-"""A key that was heard of this much later than it was pressed is judged by its own time."""
+"""A key event later than this after the key press is checked with the time of the press."""
 WAIT_S = 0.02
-"""Between two looks at an answer that is being saved."""
+"""Interval of checks for an answer that is being saved."""
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -37,19 +37,19 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Gated(Protocol):
-    """A screen that takes answers only for what has been seen."""
+    """A screen that accepts answers only for images that have been shown."""
 
     def painted(self) -> None:
-        """Note that a frame has gone to the terminal."""
+        """Note that a frame has been sent to the terminal."""
         ...
 
 
 @runtime_checkable
 class Keyed(Protocol):
-    """A screen that reads keys by itself."""
+    """A screen that handles keys itself."""
 
     def on_key(self, event: events.Key) -> None:
-        """Do what a key means here."""
+        """Handle a key."""
         ...
 
 
@@ -60,7 +60,7 @@ def _label_commands() -> "type[Provider]":
 
 
 class LabelApp(App[int]):
-    """Textual around the label screen."""
+    """Textual application of the label screen."""
 
     CSS_PATH = "app.tcss"
     TITLE = "dgaal label"
@@ -82,10 +82,10 @@ class LabelApp(App[int]):
         self._label_screen: TaskScreen = screen
         self._gallery = settings.gallery
         self.has_panicked = False
-        """A thread of Textual has died; the terminal could not go on."""
+        """Textual ended after an exception."""
 
     def get_driver_class(self) -> "type[Driver]":
-        """Return Textual's choice, the steady one on terminals."""
+        """Return Textual's choice; ``SteadyDriver`` on terminals."""
         from textual.drivers.linux_driver import LinuxDriver
 
         chosen = super().get_driver_class()
@@ -96,21 +96,21 @@ class LabelApp(App[int]):
         return chosen
 
     def panic(self, *renderables: "RenderableType") -> None:
-        """Remember that this was no orderly end."""
+        """Note that the program failed."""
         self.has_panicked = True
         super().panic(*renderables)
 
     def get_default_screen(self) -> Screen[None]:
-        """Return the label screen, so that the first frame is already it."""
+        """Return the label screen, so that the first frame shows it."""
         return self._first_screen
 
     @property
     def label_screen(self) -> TaskScreen:
-        """The screen below all dialogs."""
+        """The label screen, below all dialogs."""
         return self._label_screen
 
     def on_mount(self) -> None:
-        """Catch the signals that end a session; let images reach the terminal."""
+        """Install signal handlers; connect the gallery to the terminal."""
         if self._gallery is not None:
             self._gallery.connect(self._send)
         loop = asyncio.get_running_loop()
@@ -120,12 +120,12 @@ class LabelApp(App[int]):
             loop.add_signal_handler(signal.SIGHUP, self._hang_up)
 
     def _send(self, data: str) -> None:
-        """Write in order with the frames; the driver's queue takes it from any thread."""
+        """Write in order with the frames; thread-safe by the driver's queue."""
         if self._driver is not None:
             self._driver.write(data)
 
     def post_display_hook(self) -> None:
-        """Tell the screens with a gate that a frame has gone out."""
+        """Notify the screens with a gate that a frame has been sent."""
         if self._first_screen.is_mounted:
             self._label_screen.painted()
         if not (self._running and self.screen_stack):
@@ -135,7 +135,7 @@ class LabelApp(App[int]):
             screen.painted()
 
     def action_interrupt(self) -> None:
-        """Ctrl-C: leave, everything is saved; a training that runs is canceled first."""
+        """Ctrl-C: cancel a training in the open dialog; otherwise leave."""
         screen = self.screen
         if isinstance(screen, TrainingDialog) and screen.is_running_a_process:
             screen.cancel()
@@ -143,9 +143,9 @@ class LabelApp(App[int]):
             self._leave(INTERRUPTED)
 
     def action_suspend_process(self) -> None:
-        """Ctrl-Z: job control, unless the operator's configuration gave it to a command.
+        """Ctrl-Z: suspend the program, unless the configuration assigns this key to a command.
 
-        Then it is a key as others, and on a screen without that command it does nothing.
+        Then it is a normal key, and does nothing on a screen without that command.
         """
         if "ctrl+z" not in self._settings.keys.chosen():
             self._label_screen.release_held()
@@ -154,12 +154,12 @@ class LabelApp(App[int]):
             self.screen.on_key(events.Key("ctrl+z", None))
 
     async def on_event(self, event: events.Event) -> None:
-        """Note every key press when it was made, for the gates, before any screen hears of it."""
+        """Record the time of each key press for the gates, before screens receive it."""
         if isinstance(event, events.Key) and not event.is_forwarded:
             settings = self._settings
             lag = time.monotonic() - event.time
             at = settings.clock() - (lag if lag > STALL_S else 0.0)
-            settings.trail.hear(event, key_name(event), at)
+            settings.trail.record(event, key_name(event), at)
         await super().on_event(event)
 
     async def action_quit(self) -> None:
@@ -167,16 +167,16 @@ class LabelApp(App[int]):
         self._leave(0)
 
     def on_leaving(self, message: messages.Leaving) -> None:
-        """A screen's wish to leave."""
+        """Leave on request of a screen."""
         self._leave(message.code)
 
     def _leave(self, code: int, *, has_waited: bool = False) -> None:
-        """End with ``code``, or with 8 where an answer could not be saved.
+        """Exit with ``code``, or with 8 if an answer could not be saved.
 
-        An answer on its way to the disk is waited for; if it then cannot be saved, who wished to
-        leave is asked what to do with it, and who was told to leave by a signal ends with 8.
+        Waits for an answer that is being saved. If saving fails then, the person is asked what to
+        do; after a signal the program exits with 8.
         """
-        screens = (s for s in self.screen_stack if isinstance(s, Keeping))
+        screens = (s for s in self.screen_stack if isinstance(s, HoldsAnswers))
         states = {screen.save_state for screen in screens}
         if "unsaved" in states:
             if not (has_waited and code == 0):
@@ -187,11 +187,11 @@ class LabelApp(App[int]):
             self.exit(code)
 
     def stop_training(self) -> None:
-        """End every process that would outlive its terminal."""
+        """Stop all child processes."""
         self._label_screen.stop_processes()
 
     def _hang_up(self) -> None:
-        # The terminal is gone: nothing can be drawn or restored. Finish the commit and leave.
+        # The terminal is closed: finish the commit and exit.
         self.stop_training()
         self._label_screen.release_held()
         self._bridge.close()
@@ -202,8 +202,8 @@ def run(bridge: Bridge, settings: Settings) -> int:
     """Run the terminal until the operator leaves.
 
     Args:
-        bridge: To the store, which may be opening.
-        settings: How to draw, judge and train.
+        bridge: Connection to the label session, which may be opening.
+        settings: Settings of the terminal.
 
     Returns:
         Exit code: 0, 1 after a bug, 8 with an answer that could not be saved, 130, 143.
@@ -224,7 +224,7 @@ def run(bridge: Bridge, settings: Settings) -> int:
 
 
 def _drain_keys() -> None:
-    """Throw away what was typed before the first image could be seen."""
+    """Discard keys typed before the first image is shown."""
     import termios
 
     try:

@@ -1,7 +1,6 @@
-"""Export and predictions after a training and beside the labeling, in processes of their own.
+"""Export and predictions after a training, in background processes during labeling.
 
-Nothing waits for it and nothing is lost without it: the terminal then shows the guesses that came
-with the query, and no learner.
+They are optional: without them the terminal shows the guesses of the query, and no learner.
 """
 
 import contextlib
@@ -16,15 +15,15 @@ from dgaal_cli.tui.trainer import NICENESS, Step
 
 
 class OnDone(Protocol):
-    """Hears in the export's thread how it ended."""
+    """Callback at the end of the export, called in its thread."""
 
     def __call__(self, *, is_done: bool, reason: str) -> None:
-        """Take the news; ``reason`` are the last words of a process that failed."""
+        """Handle the end; ``reason`` is the last output line of a failed process."""
         ...
 
 
 class BackgroundExport:
-    """Runs steps one after the other, quietly; the first that fails ends it."""
+    """Runs steps in sequence without output; stops at the first failure."""
 
     def __init__(
         self, command: Callable[[Step], list[str]], steps: Sequence[Step], on_done: OnDone
@@ -39,16 +38,16 @@ class BackgroundExport:
         self._thread = threading.Thread(target=self._run, name="background-export", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     @property
     def is_running(self) -> bool:
-        """Whether it is still at work."""
+        """Whether the steps are still running."""
         return self._thread.is_alive()
 
     def stop(self, timeout_s: float = 5.0) -> None:
-        """End it and wait: what it writes is written whole or not at all."""
+        """Stop the process and wait; its files are written atomically."""
         with self._lock:
             self._is_stopped = True
             process = self._process
@@ -72,7 +71,7 @@ class BackgroundExport:
             if self._is_stopped:
                 return False
             try:
-                process = subprocess.Popen(  # noqa: S603 - our own command
+                process = subprocess.Popen(  # noqa: S603 - own command
                     self._command(step),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,

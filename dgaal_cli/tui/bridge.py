@@ -1,4 +1,4 @@
-"""The only door between the terminal and the workflows; the store lives in one thread behind it."""
+"""The only connection between the terminal and the label session, which runs in one thread."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,7 +29,7 @@ Outcome = LabelView | Exception
 
 
 class Bridge:
-    """Runs every call of a session in one thread, in order, and hands the outcome back."""
+    """Runs all calls of a session in one thread, in order, and delivers the results."""
 
     def __init__(self, opener: Callable[[], LabelSession]) -> None:
         self._opener = opener
@@ -38,14 +38,14 @@ class Bridge:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="labels")
 
     def begin(self) -> None:
-        """Begin to open the store in its thread; ``start`` waits for it."""
+        """Start opening the store in its thread; ``start`` waits for it."""
         self._opening = self._thread.submit(self._open)
 
     def start(self) -> LabelView:
         """Open the store in its thread and wait for the first view.
 
         Raises:
-            DgaalError: What kept the store from opening.
+            DgaalError: The store cannot be opened.
         """
         if self._opening is None:
             self.begin()
@@ -56,7 +56,7 @@ class Bridge:
     def call(
         self, work: Callable[[LabelSession], LabelView], deliver: Callable[[Outcome], object]
     ) -> None:
-        """Run ``work``; ``deliver`` gets the view or the error, in the store's thread."""
+        """Run ``work``; ``deliver`` receives the view or the error in the store's thread."""
 
         def done(future: "Future[LabelView]") -> None:
             error = future.exception()
@@ -68,7 +68,7 @@ class Bridge:
         self._thread.submit(self._run, work).add_done_callback(done)
 
     def finish_query(self) -> None:
-        """Close the open query and wait for it; not for the UI thread."""
+        """Close the open query and wait; never call it in the UI thread."""
 
         def finish(session: LabelSession) -> LabelView:
             session.finish_query()
@@ -77,9 +77,9 @@ class Bridge:
         self._thread.submit(self._run, finish).result()
 
     def close(self) -> None:
-        """Finish what is in flight, then close the store."""
+        """Finish the pending calls, then close the store."""
         if self._opening is not None:
-            self._opening.exception()  # waits; whoever called ``start`` has raised it
+            self._opening.exception()  # waits; ``start`` raised the exception
         if self._session is not None:
             self._thread.submit(self._session.close).result()
             self._session = None

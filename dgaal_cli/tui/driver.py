@@ -1,4 +1,4 @@
-"""Textual's driver with an ear of our own: it hands on keys only, and no byte ends it."""
+"""Textual driver with hardened input parsing."""
 
 import os
 import selectors
@@ -18,12 +18,12 @@ _READ = 4096
 
 @lru_cache(maxsize=1024)
 def is_known(sequence: str) -> bool:
-    """Whether Textual makes one thing of a sequence, rather than type it out."""
+    """Whether Textual parses a sequence as one event, not as single characters."""
     try:
         messages = list(XTermParser(debug=False).feed(sequence))
     except (ValueError, OverflowError):
         return False
-    # A sequence that is too long to be known begins with a caret in place of its escape.
+    # For a sequence that is too long, Textual replaces the escape by a caret.
     first = messages[0] if messages else None
     return first is not None and getattr(first, "key", "") != "circumflex_accent"
 
@@ -31,12 +31,12 @@ def is_known(sequence: str) -> bool:
 class SteadyDriver(LinuxDriver):
     """Reads the keyboard through ``ReplyCutter``.
 
-    In Textual 8 one byte that is no UTF-8, as of a Latin-1 terminal, ends the program, and so does
-    a key code beyond Unicode; here what was read with it is dropped.
+    In Textual 8 a byte that is not UTF-8 (from a Latin-1 terminal) or a key code beyond Unicode
+    ends the program; here the input read with it is dropped.
     """
 
     def run_input_thread(self) -> None:
-        """Wait for input and hand it on, until the program ends."""
+        """Read and parse input until the program ends."""
         decoder = getincrementaldecoder("utf-8")(errors="ignore")
         cutter = ReplyCutter(is_known)
         parser = XTermParser(debug=False)
@@ -48,17 +48,17 @@ class SteadyDriver(LinuxDriver):
                 if is_ready:
                     data = os.read(self.fileno, _READ)
                     if not data:
-                        return  # the line is closed; a hang-up signal says the rest
+                        return  # the terminal is closed; SIGHUP follows
                     text = decoder.decode(data)
                 now = time.monotonic()
                 if cutter.tick(now):
                     self.process_message(events.Key("escape", ESC))
                 try:
-                    self._hand_on(parser, cutter.feed(text, now) if text else "")
+                    self._parse(parser, cutter.feed(text, now) if text else "")
                 except (ValueError, OverflowError):
                     parser = XTermParser(debug=False)
 
-    def _hand_on(self, parser: XTermParser, text: str) -> None:
+    def _parse(self, parser: XTermParser, text: str) -> None:
         if text:
             for message in parser.feed(text):
                 self.process_message(message)

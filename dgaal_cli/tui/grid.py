@@ -1,7 +1,7 @@
-"""A page of guesses to confirm at a glance: the rules, without a screen.
+"""Model of the grid: pages of guesses to confirm, without a screen.
 
-Images come sorted by class and confidence. What is not marked becomes a label with the guess; what
-is marked wrong is asked on the label screen; a class key says the right class at once.
+Images are sorted by class and confidence. Unmarked images are labeled with the guess, images marked
+as wrong are asked on the label screen, and a class key assigns another class.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,17 +11,17 @@ from typing import Literal
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.tui.bridge import Press, QueryImage
 
-SURE = 0.6
-"""Guesses below this are not offered by default: confirming is for the easy ones."""
+MIN_CONFIDENCE = 0.6
+"""Guesses below this confidence are not shown by default."""
 MAX_PAGE = 60
-"""Nobody takes in more at a glance."""
+"""Max images of a page: a person cannot check more at once."""
 
 MarkKind = Literal["guess", "wrong", "label", "cannot_tell"]
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What confirming the page will do with one image."""
+    """What confirming the page does with one image."""
 
     kind: MarkKind
     class_uid: ClassUid | None = None
@@ -34,7 +34,7 @@ CANNOT_TELL = Mark("cannot_tell")
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """A page that was confirmed."""
+    """A confirmed page."""
 
     answered: frozenset[ItemId]
     wrong: frozenset[ItemId]
@@ -42,18 +42,18 @@ class Confirmed:
 
 @dataclass(slots=True)
 class GridMemory:
-    """What was said on the pages of a round: an undo brings a page back as it was confirmed."""
+    """Confirmed pages of a round; an undo restores a page with its marks."""
 
     round: int | None = None
-    said: dict[ItemId, Mark] = field(default_factory=dict[ItemId, Mark])
-    """Marks of images that were confirmed otherwise than guessed."""
+    marks: dict[ItemId, Mark] = field(default_factory=dict[ItemId, Mark])
+    """Marks of images that were not confirmed with their guess."""
     pages: list[Confirmed] = field(default_factory=list[Confirmed])
 
     def begin(self, round_: int | None) -> None:
-        """Forget other rounds: their images may be asked again, with other guesses."""
+        """Clear the memory in a new round, where the same images may have other guesses."""
         if round_ != self.round:
             self.round = round_
-            self.said.clear()
+            self.marks.clear()
             self.pages.clear()
 
 
@@ -73,20 +73,20 @@ class GridModel:
         self.is_doubtful_shown = False
 
     def offer(self, images: Sequence[QueryImage]) -> None:
-        """Take what there is to confirm now.
+        """Set the images to confirm.
 
-        Marks of images that are gone are dropped; images that come back have theirs again.
+        Marks of removed images are dropped; images that return get their marks back.
         """
         before = {image.item_id for image in self._offered}
         self._offered = tuple(images)
         known = {image.item_id for image in images}
-        back = self._memory.said.keys() & known - before
+        returned = self._memory.marks.keys() & known - before
         self._marks = {item: mark for item, mark in self._marks.items() if item in known}
-        self._marks |= {item: self._memory.said[item] for item in back - self._aside}
+        self._marks |= {item: self._memory.marks[item] for item in returned - self._aside}
         self._settle(0)
 
     def resize(self, columns: int, rows: int) -> None:
-        """Fit pages to the screen; the image under the cursor stays under it."""
+        """Set the page size; the cursor stays on its image."""
         first = self.page * self.size
         self.columns, self.rows = max(1, columns), max(1, rows)
         while self.columns * self.rows > MAX_PAGE and self.rows > 1:
@@ -97,38 +97,42 @@ class GridModel:
 
     @property
     def size(self) -> int:
-        """Images a page."""
+        """Images per page."""
         return self.columns * self.rows
 
     @property
     def listed(self) -> list[QueryImage]:
-        """Everything on all pages."""
+        """Images of all pages."""
         return [
             image
             for image in self._offered
             if image.item_id not in self._aside
-            and (self.is_doubtful_shown or image.confidence >= SURE)
+            and (self.is_doubtful_shown or image.confidence >= MIN_CONFIDENCE)
         ]
 
     @property
     def left_out(self) -> int:
-        """Images with a guess that is too unsure to be offered."""
-        return sum(s.confidence < SURE for s in self._offered) if not self.is_doubtful_shown else 0
+        """Number of images whose guess is too uncertain to be shown."""
+        return (
+            sum(s.confidence < MIN_CONFIDENCE for s in self._offered)
+            if not self.is_doubtful_shown
+            else 0
+        )
 
     @property
     def pages(self) -> int:
-        """How many pages there are."""
+        """Number of pages."""
         return -(-len(self.listed) // self.size)
 
     @property
     def cells(self) -> list[QueryImage]:
-        """Images of the page."""
+        """Images of the current page."""
         first = self.page * self.size
         return self.listed[first : first + self.size]
 
     @property
     def next_cells(self) -> list[QueryImage]:
-        """Images of the following page, for decoding ahead."""
+        """Images of the next page, to be decoded in advance."""
         first = (self.page + 1) * self.size
         return self.listed[first : first + self.size]
 
@@ -139,17 +143,17 @@ class GridModel:
         return cells[self.at] if self.at < len(cells) else None
 
     def mark_of(self, item_id: ItemId) -> Mark:
-        """What confirming would do with an image."""
+        """Return what confirming the page does with an image."""
         return self._marks.get(item_id, GUESS)
 
     @property
     def corrected(self) -> int:
-        """Images of the page that are not confirmed as guessed."""
+        """Number of images of the page that do not get their guess."""
         return sum(self.mark_of(image.item_id) is not GUESS for image in self.cells)
 
     @property
     def unconfirmed(self) -> int:
-        """Images of any page with a mark that no confirmed page has stored."""
+        """Number of marks, on all pages, that are not stored."""
         return len(self._marks)
 
     # What keys do
@@ -167,7 +171,7 @@ class GridModel:
             self.at = target
 
     def to_doubt(self) -> None:
-        """Move to the least sure image of the page, then the next least sure, and so on."""
+        """Move to the least certain image of the page, then to the next one, and so on."""
         cells = self.cells
         if not self._by_doubt:
             self._by_doubt = sorted(range(len(cells)), key=lambda i: cells[i].confidence)
@@ -175,7 +179,7 @@ class GridModel:
             self.at = self._by_doubt.pop(0)
 
     def toggle(self, mark: Mark) -> None:
-        """Set a mark on the image under the cursor, or take it off."""
+        """Set or remove a mark of the image under the cursor."""
         image = self.marked
         if image is None:
             return
@@ -185,7 +189,7 @@ class GridModel:
             self._marks[image.item_id] = mark
 
     def relabel(self, uid: ClassUid) -> None:
-        """Say the class of the image under the cursor and move on."""
+        """Assign a class to the image under the cursor and move to the next."""
         image = self.marked
         if image is None:
             return
@@ -196,7 +200,7 @@ class GridModel:
         self.move(1, 0)
 
     def toggle_all(self) -> None:
-        """Mark the whole page wrong, or nothing of it."""
+        """Mark all images of the page as wrong, or none."""
         items = [image.item_id for image in self.cells]
         is_all = all(self.mark_of(item) is WRONG for item in items)
         for item in items:
@@ -206,33 +210,33 @@ class GridModel:
                 self._marks[item] = WRONG
 
     def turn(self, pages: int) -> None:
-        """Look at another page; nothing is confirmed."""
+        """Show another page without confirming."""
         target = min(max(self.page + pages, 0), max(0, self.pages - 1))
         if target != self.page:
             self.page = target
             self._settle(0)
 
     def toggle_doubtful(self) -> None:
-        """Offer unsure guesses too, or no longer."""
+        """Show or hide uncertain guesses."""
         self.is_doubtful_shown = not self.is_doubtful_shown
         self.page = 0
         self._settle(0)
 
     def presses(self, new_op_id: Callable[[], str], elapsed_ms: int | None) -> list[Press]:
-        """The answers that confirming the page gives; time is shared by its images."""
+        """Return the answers of the page; the time is divided among its images."""
         made: list[Press] = []
         each = None if elapsed_ms is None else elapsed_ms // max(1, len(self.cells))
         for image in self.cells:
             mark = self.mark_of(image.item_id)
             if mark.kind == "wrong":
                 continue
-            is_junk = mark.kind == "cannot_tell"
+            has_no_class = mark.kind == "cannot_tell"
             made.append(
                 Press(
                     op_id=new_op_id(),
-                    kind="cannot_tell" if is_junk else "label",
+                    kind="cannot_tell" if has_no_class else "label",
                     item_id=image.item_id,
-                    class_uid=None if is_junk else mark.class_uid or image.predicted,
+                    class_uid=None if has_no_class else mark.class_uid or image.predicted,
                     elapsed_ms=each,
                     ui="prefilled",
                 )
@@ -240,30 +244,30 @@ class GridModel:
         return made
 
     def leave_out(self, items: Sequence[ItemId]) -> None:
-        """Mark images that could not be shown: nobody confirms what nobody saw."""
+        """Mark images that could not be shown as wrong, because no person has seen them."""
         for item in items:
             self._marks[item] = WRONG
 
     def put_aside(self) -> int:
-        """Take what is marked wrong off the pages: the label screen asks it; return how many.
+        """Remove the images marked as wrong from the pages; return their number.
 
-        The page counts as confirmed from now on.
+        The label screen asks them. The page counts as confirmed.
         """
-        said = {s.item_id: self._marks.pop(s.item_id, GUESS) for s in self.cells}
-        wrong = frozenset(item for item, mark in said.items() if mark is WRONG)
-        for item, mark in said.items():
-            self._memory.said.pop(item, None)
+        marks = {s.item_id: self._marks.pop(s.item_id, GUESS) for s in self.cells}
+        wrong = frozenset(item for item, mark in marks.items() if mark is WRONG)
+        for item, mark in marks.items():
+            self._memory.marks.pop(item, None)
             if mark is not GUESS:
-                self._memory.said[item] = mark
-        self._memory.pages.append(Confirmed(frozenset(said) - wrong, wrong))
+                self._memory.marks[item] = mark
+        self._memory.pages.append(Confirmed(frozenset(marks) - wrong, wrong))
         self._aside |= wrong
         self._settle(0)
         return len(wrong)
 
     def bring_back(self, images: Sequence[QueryImage]) -> None:
-        """Take what there is to confirm after an undo: the page comes back as it was confirmed.
+        """Set the images to confirm after an undo; the page gets its marks back.
 
-        So do pages after it of which nothing was stored, as all of them was wrong.
+        So do later pages that stored nothing because all their images were marked as wrong.
         """
         known = {image.item_id for image in images}
         pages = self._memory.pages

@@ -1,8 +1,8 @@
-"""Which key means what: commands, and a key for every class, without a collision.
+"""Keys of commands and classes, without collisions.
 
-Up to 10 classes take digits and leave letters to commands. 11 to 36 take digits and letters, and
-commands move to capitals and punctuation. More take two keys; above 400 the
-rest is found by search.
+Up to 10 classes use digits, and commands use letters. 11 to 36 classes use digits and letters, and
+commands use capitals and punctuation. More classes use two keys each; classes beyond 400 are found
+by search.
 """
 
 import difflib
@@ -25,7 +25,7 @@ CODE_S = 1.5
 """Seconds after which the first key of a two-key code is forgotten."""
 _RESERVED = {
     "escape": "goes back",
-    "^": "is what remains of a broken sequence",
+    "^": "is the rest of a broken sequence",
     "ctrl+c": "leaves",
     "ctrl+q": "leaves",
     "ctrl+p": "opens the palette",
@@ -42,18 +42,18 @@ _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eigh
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """One thing the label screen can do besides naming a class."""
+    """One command of the label screen."""
 
     name: str
     title: str
     """One or two words for the footer."""
     explanation: str
-    """A sentence for the help."""
+    """Description for the help."""
     group: str
     keys: tuple[str, ...]
-    """With classes on digits."""
+    """Keys while classes use digits."""
     letter_keys: tuple[str, ...]
-    """With classes on letters."""
+    """Keys while classes use letters."""
 
 
 COMMANDS = (
@@ -84,7 +84,7 @@ COMMANDS = (
     Command(
         name="undo",
         title="Undo",
-        explanation="take the last answer back, again and again, even after restart",
+        explanation="take back the last answer; works repeatedly, even after a restart",
         group="Answer",
         keys=("u", "backspace"),
         letter_keys=(".", "backspace"),
@@ -92,7 +92,7 @@ COMMANDS = (
     Command(
         name="redo",
         title="Redo",
-        explanation="bring the answer back that undo took",
+        explanation="restore the answer that undo removed",
         group="Answer",
         keys=("U",),
         letter_keys=("U", ","),
@@ -124,7 +124,7 @@ COMMANDS = (
     Command(
         name="learner",
         title="Learner",
-        explanation="guesses and order learn from this round, or stay as queried",
+        explanation="update guesses and order during the round, or not",
         group="View",
         keys=("l",),
         letter_keys=("L",),
@@ -132,7 +132,7 @@ COMMANDS = (
     Command(
         name="outside",
         title="Open",
-        explanation="open the image in the desktop's viewer, or say where it lies",
+        explanation="open the image in the desktop's viewer, or show its path",
         group="View",
         keys=("o",),
         letter_keys=("O",),
@@ -156,7 +156,7 @@ COMMANDS = (
     Command(
         name="grid",
         title="Grid",
-        explanation="confirm guesses by the page: mark the wrong, take the rest",
+        explanation="confirm guesses by page: mark wrong ones, accept the rest",
         group="Round",
         keys=("g",),
         letter_keys=("G",),
@@ -172,7 +172,7 @@ COMMANDS = (
     Command(
         name="review",
         title="Review",
-        explanation="look at answers again and change them",
+        explanation="review and change answers",
         group="Round",
         keys=("r",),
         letter_keys=("R",),
@@ -180,7 +180,7 @@ COMMANDS = (
     Command(
         name="add",
         title="Add class",
-        explanation="add a class on the way",
+        explanation="add a class",
         group="Round",
         keys=("a",),
         letter_keys=("A",),
@@ -196,7 +196,7 @@ COMMANDS = (
     Command(
         name="quit",
         title="Quit",
-        explanation="leave; everything is saved already",
+        explanation="leave; all answers are already saved",
         group="Round",
         keys=("q", "ctrl+q"),
         letter_keys=("Q", "ctrl+q"),
@@ -214,46 +214,46 @@ _SPOKEN = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnKeys:
-    """What the operator's configuration says about keys."""
+    """Custom keys of the configuration."""
 
     commands: Mapping[str, str | Sequence[str]] = field(default_factory=dict[str, str])
-    """Keys by name of the command, of another screen's as ``grid.confirm``."""
+    """Keys by command name; ``grid.confirm`` for another screen."""
     classes: str = ""
-    """One character a class; empty: the digits."""
+    """One character per class; empty: the digits."""
 
     def chosen(self) -> set[str]:
-        """All keys that commands of any screen were given."""
-        given = self.commands.values()
-        return {key for keys in given for key in ([keys] if isinstance(keys, str) else keys)}
+        """Return all custom keys of commands, of any screen."""
+        custom = self.commands.values()
+        return {key for keys in custom for key in ([keys] if isinstance(keys, str) else keys)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keymap:
-    """The live meaning of keys; footer and help are drawn from it."""
+    """The current meaning of keys; footer and help show it."""
 
     commands: dict[str, Command]
     """By key."""
     codes: dict[str, ClassUid]
-    """By key, or by two keys in a row."""
+    """By key, or by two consecutive keys."""
     code_of: dict[ClassUid, str] = field(default_factory=dict[ClassUid, str])
     own: OwnKeys = field(default_factory=OwnKeys)
-    """What the operator chose, for the other screens too."""
+    """Custom keys, also of the other screens."""
 
     @property
     def is_two_key(self) -> bool:
-        """Whether a class takes two keys."""
+        """Whether classes have two keys."""
         return any(len(code) == 2 for code in self.codes)
 
     def starts_code(self, key: str) -> bool:
-        """Tell whether ``key`` is the first of two."""
+        """Return whether ``key`` is the first key of a two-key code."""
         return self.is_two_key and any(code[0] == key for code in self.codes if len(code) == 2)
 
     def keys_of(self, name: str) -> tuple[str, ...]:
-        """Keys of a command, the one to show first."""
+        """Return the keys of a command; the first one is shown."""
         return tuple(key for key, command in self.commands.items() if command.name == name)
 
     def class_keys(self) -> str:
-        """The classes' keys in short, for the footer: ``0-9``."""
+        """Return the class keys as short text for the footer: ``0-9``."""
         codes = list(self.codes)
         if not codes:
             return ""
@@ -274,17 +274,17 @@ def make_keymap(
     own: OwnKeys | None = None,
     known: Mapping[ClassUid, str] | None = None,
 ) -> Keymap:
-    """Give every class a key.
+    """Assign keys to classes and commands.
 
     Args:
-        classes: In the order of the screen.
-        without: Commands to leave out.
-        own: Keys of the operator's choice.
-        known: Keys that the classes had until now; they keep them as far as they can.
+        classes: Classes in the order of the screen.
+        without: Commands to omit.
+        own: Custom keys.
+        known: Previous keys of the classes, kept if possible.
 
     Raises:
-        ConfigError: The operator's keys clash, or name no key or no command.
-        UsageError: A class asks for a key that a command or another class has.
+        ConfigError: Custom keys collide, are not keys, or belong to an unknown command.
+        UsageError: A class has the key of a command or of another class.
     """
     own = own or OwnKeys()
     first = own.classes or DIGITS
@@ -296,7 +296,7 @@ def make_keymap(
         if key in commands:
             raise ConfigError(
                 f"label.class_keys has '{key}', which means '{commands[key].title}' here; "
-                f"take another, or give that command one: label.keys.{commands[key].name}"
+                f"choose another key, or one for that command: label.keys.{commands[key].name}"
             )
     if len(classes) <= MAX_LETTERS:
         free = [*first, *(key for key in DIGITS + HOME_ROW if is_letters and key not in first)]
@@ -312,9 +312,9 @@ def make_keymap(
 
 
 def moved_keys(before: Keymap, after: Keymap) -> list[str]:
-    """Return the keys that meant something before and mean something else, or nothing, now.
+    """Return the keys whose meaning has changed.
 
-    A key of a class that is gone and of nothing else now counts as well: a finger may know it.
+    Includes keys of removed classes: a person may still press them by habit.
     """
     codes = [code for code, uid in before.codes.items() if after.codes.get(code) != uid]
     names = {key: command.name for key, command in after.commands.items()}
@@ -322,14 +322,14 @@ def moved_keys(before: Keymap, after: Keymap) -> list[str]:
 
 
 def spell_key(key: str) -> str:
-    """How a key is written in footer and help."""
+    """Return a key as text for footer and help."""
     return _SPOKEN.get(key, key)
 
 
 def _command_keys(
     own: OwnKeys, of_classes: set[str], without: set[str], *, has_letters: bool
 ) -> dict[str, Command]:
-    """Every key of a command; where classes need a key that was chosen, the usual ones stay."""
+    """Return the command of each key; default keys if classes need the custom ones."""
     known = {command.name for command in COMMANDS}
     for name in own.commands:
         if "." not in name:
@@ -338,22 +338,22 @@ def _command_keys(
     for command in COMMANDS:
         if command.name in without:
             continue
-        usual = command.letter_keys if has_letters else command.keys
-        for key in _chosen(own, command.name, of_classes) or usual:
+        defaults = command.letter_keys if has_letters else command.keys
+        for key in _chosen(own, command.name, of_classes) or defaults:
             if key in found:
                 raise ConfigError(
                     f"label.keys: '{found[key].name}' and '{command.name}' both have the key "
-                    f"'{key}'; give one of them another"
+                    f"'{key}'; choose another key for one of them"
                 )
             found[key] = command
     return found
 
 
 def check_name(name: str, known: Iterable[str]) -> None:
-    """Refuse a name of a command that nobody knows.
+    """Check that a command exists.
 
     Raises:
-        ConfigError: It is not among ``known``.
+        ConfigError: The name is not in ``known``.
     """
     names = sorted(known)
     if name not in names:
@@ -367,21 +367,21 @@ def _chosen(own: OwnKeys, name: str, of_classes: set[str]) -> list[str]:
 
 
 def chosen_keys(own: OwnKeys, name: str) -> list[str]:
-    """Return the operator's keys for a command; empty: the usual ones.
+    """Return the custom keys of a command; empty: the default keys.
 
     Raises:
-        ConfigError: One of them is no key, or means something that cannot be changed.
+        ConfigError: A key is invalid or reserved.
     """
     keys = own.commands.get(name, ())
     keys = [keys] if isinstance(keys, str) else [*keys]
     for key in keys:
         if key in _RESERVED:
-            raise ConfigError(f"label.keys.{name}: {key} {_RESERVED[key]} and means nothing else")
+            raise ConfigError(f"label.keys.{name}: {key} {_RESERVED[key]} and cannot be changed")
         is_character = len(key) == 1 and key.isprintable() and key != " "
         if not is_character and not _NAMED.fullmatch(key):
             raise ConfigError(
-                f"label.keys.{name}: '{key}' is no key; write one character, or a name as "
-                "space, enter, f2, ctrl+z"
+                f"label.keys.{name}: '{key}' is not a key; write one character, or a name "
+                "such as space, enter, f2, ctrl+z"
             )
         if key in DIGITS:
             raise ConfigError(f"label.keys.{name}: digits are for classes; choose another key")
@@ -398,10 +398,10 @@ def _single_keys(
     chosen = _own_keys(classes, commands)
     taken = set(chosen.values())
     names = {c.uid: show(c.name).casefold() for c in classes}
-    natural = {c.uid: _natural(names[c.uid]) for c in classes}  # 7 for 7, and for seven
-    for wished in (known, natural):
+    natural = {c.uid: _natural(names[c.uid]) for c in classes}  # 7 for the names 7 and seven
+    for preferred in (known, natural):
         for c in classes:
-            key = wished.get(c.uid, "")
+            key = preferred.get(c.uid, "")
             if c.uid not in chosen and key in free and key not in taken:
                 chosen[c.uid] = key
                 taken.add(key)
@@ -425,12 +425,12 @@ def _own_keys(classes: Sequence[ClassRecord], commands: dict[str, Command]) -> d
         if c.key in commands:
             raise UsageError(
                 f"class '{c.name}' has the key '{c.key}', which means "
-                f"'{commands[c.key].title}' here; give the class another key or none"
+                f"'{commands[c.key].title}' here; choose another key for the class, or none"
             )
         if c.key in owner:
             raise UsageError(
                 f"classes '{owner[c.key].name}' and '{c.name}' both have the key "
-                f"'{c.key}'; give one of them another key"
+                f"'{c.key}'; choose another key for one of them"
             )
         if len(c.key) != 1 or not c.key.isprintable() or c.key == " ":
             raise UsageError(f"class '{c.name}' has the key '{c.key}'; a key is one character")
@@ -439,7 +439,7 @@ def _own_keys(classes: Sequence[ClassRecord], commands: dict[str, Command]) -> d
 
 
 def _natural(name: str) -> str:
-    """The key a class name is itself: ``7`` for 7 and for seven, ``k`` for k; else empty."""
+    """Return the key that equals a class name: ``7`` for 7 and seven, ``k`` for k; else empty."""
     if name in _NUMBERS:
         return str(_NUMBERS.index(name))
     return name if len(name) == 1 and name.isascii() and name.isalnum() else ""

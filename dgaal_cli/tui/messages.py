@@ -1,4 +1,4 @@
-"""What threads tell the screens."""
+"""Messages of threads to the screens."""
 
 from textual.message import Message
 
@@ -7,7 +7,7 @@ from dgaal_cli.tui.trainer import TrainingState
 
 
 class Leaving(Message):
-    """The operator wants to leave, once everything is saved."""
+    """Request to leave as soon as all answers are saved."""
 
     def __init__(self, code: int = 0) -> None:
         super().__init__()
@@ -15,20 +15,20 @@ class Leaving(Message):
 
 
 class ImageReady(Message):
-    """A wanted image is decoded, or is known to be unreadable."""
+    """A requested image is decoded, or is unreadable."""
 
     def __init__(self, request: ImageRequest) -> None:
         super().__init__()
         self.request = request
 
 
-class TrainingNews(Message):
-    """Progress of the training process; a newer one makes an older one useless."""
+class TrainingUpdate(Message):
+    """Progress of the training process; replaces older messages."""
 
     def __init__(self, state: TrainingState) -> None:
         super().__init__()
         self.state = state
 
     def can_replace(self, message: Message) -> bool:
-        """Keep only the newest in the queue."""
-        return isinstance(message, TrainingNews)
+        """Keep only the newest message in the queue."""
+        return isinstance(message, TrainingUpdate)

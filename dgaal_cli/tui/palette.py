@@ -1,4 +1,4 @@
-"""The command palette: what the screen at hand can do, by name, with its keys."""
+"""The command palette: commands of the current screen by name, with their keys."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -10,41 +10,41 @@ from dgaal_cli.tui.actions import Action
 from dgaal_cli.tui.keymap import Command, spell_key
 from dgaal_cli.tui.screens.registry import TaskScreen
 
-JUDGED = ("move", "confirm", "cannot_tell")
-"""Not offered beside the label screen: they answer what is seen, or need a direction."""
+NOT_OFFERED = ("move", "confirm", "cannot_tell")
+"""Actions that are not in the palette: they answer visible images or need a direction."""
 
 
 @runtime_checkable
-class Acting(Protocol):
-    """A screen beside the label screen."""
+class ActionScreen(Protocol):
+    """The grid, review or round screen."""
 
     actions: tuple[Action, ...]
 
     def act(self, name: str) -> None:
-        """Do one of them."""
+        """Run an action by its name."""
         ...
 
 
 class LabelCommands(Provider):
-    """Offers what the keymap offers, or the actions of another screen."""
+    """Provides the commands of the label screen, or the actions of another screen."""
 
     async def discover(self) -> Hits:
-        """List everything."""
+        """List all commands."""
         for command in self._commands():
             yield DiscoveryHit(
-                self._words(command), partial(self._run, command.name), help=command.explanation
+                self._title(command), partial(self._run, command.name), help=command.explanation
             )
 
     async def search(self, query: str) -> Hits:
-        """List what fits."""
+        """List the matching commands."""
         matcher = self.matcher(query)
         for command in self._commands():
-            words = self._words(command)
-            score = max(matcher.match(words), matcher.match(command.explanation))
+            title = self._title(command)
+            score = max(matcher.match(title), matcher.match(command.explanation))
             if score > 0:
                 yield Hit(
                     score,
-                    matcher.highlight(words),
+                    matcher.highlight(title),
                     partial(self._run, command.name),
                     help=command.explanation,
                 )
@@ -53,16 +53,16 @@ class LabelCommands(Provider):
         screen = self.screen
         if isinstance(screen, TaskScreen):
             return screen.commands
-        if isinstance(screen, Acting):
-            return [action for action in screen.actions if action.name not in JUDGED]
+        if isinstance(screen, ActionScreen):
+            return [action for action in screen.actions if action.name not in NOT_OFFERED]
         return []
 
-    def _words(self, command: Command | Action) -> str:
+    def _title(self, command: Command | Action) -> str:
         return f"{command.title}   {' '.join(spell_key(key) for key in command.keys)}"
 
     def _run(self, name: str) -> None:
         screen = self.screen
         if isinstance(screen, TaskScreen):
             screen.do(name)
-        elif isinstance(screen, Acting):
+        elif isinstance(screen, ActionScreen):
             screen.act(name)

@@ -1,7 +1,7 @@
-"""Labeling line by line: for screen readers, dumb terminals and pipes.
+"""Labeling line by line, for screen readers, dumb terminals and pipes.
 
-One line says what is asked, one line of input answers it, one line says what was saved. Nothing is
-overwritten and no escape sequence is sent.
+One line of output asks, one line of input answers, one line of output reports what was saved.
+Output is never overwritten, and no escape sequences are sent.
 """
 
 import time
@@ -28,7 +28,7 @@ _ACTIONS = {
     "q": "quit",
     "quit": "quit",
 }
-_SPOKEN = {
+_HELP_TEXTS = {
     "x": "x can't tell",
     "s": "s skip",
     "u": "u undo",
@@ -38,7 +38,7 @@ _SPOKEN = {
     "?": "? this help",
     "q": "q quit",
 }
-"""The actions as the help names them, by their word."""
+"""Help text of each action."""
 
 
 def run_plain(
@@ -55,13 +55,13 @@ def run_plain(
     """
     session = opener()
     try:
-        return _Conversation(session, source, sink, clock).run()
+        return _LineSession(session, source, sink, clock).run()
     finally:
         session.close()
 
 
-class _Conversation:
-    """One session by lines."""
+class _LineSession:
+    """A label session in line mode."""
 
     def __init__(
         self, session: LabelSession, source: TextIO, sink: TextIO, clock: Callable[[], float]
@@ -73,15 +73,15 @@ class _Conversation:
 
     def run(self) -> int:
         view = self._session.open()
-        self._say(self._opening(view))
+        self._write(self._opening(view))
         if view.note:
-            self._told(view, "")
+            self._report(view, "")
         while view.image is not None:
-            self._say(self._question(view, view.image))
+            self._write(self._question(view, view.image))
             asked_at = self._clock()
             line = self._source.readline()
             word = line.strip()
-            uid, action = _meaning(view, word)
+            uid, action = _parse(view, word)
             if not line or action == "quit":
                 break
             if not word:
@@ -93,28 +93,28 @@ class _Conversation:
                 else:
                     view = self._answer(view.image, uid, action, elapsed_ms)
             except UsageError as error:
-                self._say(str(error))
+                self._write(str(error))
             except DgaalError as error:
-                self._say(f"NOT SAVED: {error}")
+                self._write(f"NOT SAVED: {error}")
                 return 8
-        self._say(self._closing(view))
+        self._write(self._closing(view))
         return 0
 
     def _act(self, view: LabelView, word: str, action: str) -> LabelView:
-        """Do what is no answer."""
+        """Run an action that is not an answer."""
         match action:
             case "help":
-                self._say(f"{_help(view)}.")
+                self._write(f"{_help(view)}.")
                 return view
             case "undo":
-                return self._told(self._session.undo(), "taken back")
+                return self._report(self._session.undo(), "taken back")
             case "redo":
-                return self._told(self._session.redo(), "brought back")
+                return self._report(self._session.redo(), "restored")
             case "flag":
-                return self._told(self._session.flag(), "done")
+                return self._report(self._session.flag(), "done")
             case "add":
-                name = word.removeprefix(_mark(view)).strip().removeprefix("+").strip()
-                return self._told(self._session.add_class(name), "done")
+                name = word.removeprefix(_prefix(view)).strip().removeprefix("+").strip()
+                return self._report(self._session.add_class(name), "done")
             case _:
                 raise UsageError(f"no class '{word}'; {_help(view)}")
 
@@ -130,13 +130,13 @@ class _Conversation:
         )
         after = self._session.answer(press)
         if not after.is_refused:
-            words = answer_text(press.kind, "", show(after.class_name(press.class_uid)))
+            text = answer_text(press.kind, "", show(after.class_name(press.class_uid)))
             p = after.progress
-            self._say(f"saved: {words}. {p.size - p.left} of {p.size}.")
-        return self._told(after, "") if after.note else after
+            self._write(f"saved: {text}. {p.size - p.left} of {p.size}.")
+        return self._report(after, "") if after.note else after
 
-    def _told(self, view: LabelView, words: str) -> LabelView:
-        self._say(f"{show(view.note) or words}.")
+    def _report(self, view: LabelView, text: str) -> LabelView:
+        self._write(f"{show(view.note) or text}.")
         return view
 
     def _opening(self, view: LabelView) -> str:
@@ -148,38 +148,38 @@ class _Conversation:
         return f"{start} {_help(view)}.\nclasses: {names or 'none yet; add one with +NAME'}."
 
     def _question(self, view: LabelView, image: QueryImage) -> str:
-        what = "synthetic image" if image.is_synthetic else "image"
-        why = f", {show(image.reason)}" if image.reason else ""
+        kind = "synthetic image" if image.is_synthetic else "image"
+        reason = f", {show(image.reason)}" if image.reason else ""
         number = view.progress.size - view.progress.left + 1
-        marked = [_spoken(view, word) for word in _SPOKEN if _is_class(view, word)]
-        also = f" (or {', '.join(marked)})" if marked else ""
-        return f"{number}. {what} {show(image.sample_id)}{why}. class{also}?"
+        prefixed = [_help_text(view, word) for word in _HELP_TEXTS if _is_class(view, word)]
+        also = f" (or {', '.join(prefixed)})" if prefixed else ""
+        return f"{number}. {kind} {show(image.sample_id)}{reason}. class{also}?"
 
     def _closing(self, view: LabelView) -> str:
         p = view.progress
         if view.state == "answered":
             return "the round is answered: run 'dgaal train' and 'dgaal query' for the next one."
-        return f"everything is saved; {p.left} of {p.size} images are left."
+        return f"everything is saved; {p.left} of {p.size} images left."
 
-    def _say(self, text: str) -> None:
+    def _write(self, text: str) -> None:
         self._sink.write(text + "\n")
         self._sink.flush()
 
 
-def _meaning(view: LabelView, word: str) -> tuple[ClassUid | None, str]:
-    """The class that a line names, or the action; neither if it means nothing.
+def _parse(view: LabelView, word: str) -> tuple[ClassUid | None, str]:
+    """Return the class or the action of an input line; neither if the line is unknown.
 
-    A class comes first, whatever it is called; with a mark before it, a word is always an action.
+    Class names take precedence over actions; with a prefix, a word is always an action.
     """
     uid = _class_of(view, word)
     if uid is not None:
         return uid, ""
-    rest = word.removeprefix(_mark(view)).strip()
+    rest = word.removeprefix(_prefix(view)).strip()
     return None, "add" if rest.startswith("+") else _ACTIONS.get(rest, "")
 
 
 def _class_of(view: LabelView, word: str) -> ClassUid | None:
-    """A class by its exact name first, for names that are numbers; then by its place."""
+    """Find a class by exact name, then by name or key, then by position."""
     for record in view.classes:
         if record.name == word:
             return record.uid
@@ -192,24 +192,24 @@ def _class_of(view: LabelView, word: str) -> ClassUid | None:
 
 
 def _is_class(view: LabelView, word: str) -> bool:
-    """Whether a class has the word of an action; ``+`` stands for every name behind one."""
+    """Whether a class has the name of an action; ``+`` means any name that starts with it."""
     if word == "+":
         return any(record.name.startswith("+") for record in view.classes)
     return _class_of(view, word) is not None
 
 
-def _mark(view: LabelView) -> str:
-    """What makes an action of any word: colons, as many as no class begins with."""
-    mark = ":"
-    while any(record.name.startswith(mark) for record in view.classes):
-        mark += ":"
-    return mark
+def _prefix(view: LabelView) -> str:
+    """Return the prefix of actions: as many colons that no class name starts with it."""
+    prefix = ":"
+    while any(record.name.startswith(prefix) for record in view.classes):
+        prefix += ":"
+    return prefix
 
 
-def _spoken(view: LabelView, word: str) -> str:
-    return f"{_mark(view) if _is_class(view, word) else ''}{_SPOKEN[word]}"
+def _help_text(view: LabelView, word: str) -> str:
+    return f"{_prefix(view) if _is_class(view, word) else ''}{_HELP_TEXTS[word]}"
 
 
 def _help(view: LabelView) -> str:
-    actions = ", ".join(_spoken(view, word) for word in _SPOKEN)
+    actions = ", ".join(_help_text(view, word) for word in _HELP_TEXTS)
     return f"type a class name or its number, or: {actions}"

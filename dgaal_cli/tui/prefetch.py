@@ -1,6 +1,6 @@
-"""Decoding and drawing images off the UI thread, the next ones before they are asked for.
+"""Decode and render images in a thread, the next ones in advance.
 
-NumPy, Pillow and the source are imported and opened in the thread, after the first frame.
+NumPy and Pillow are imported and the source is opened in the thread, after the first frame.
 """
 
 import threading
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 MAX_PICTURES = 128
 MAX_PREVIEWS = 64
 KEEP_SIDE = 640
-"""Decoded images are kept at most this wide and high; no terminal shows more."""
+"""Max side of decoded images in memory; no terminal shows more pixels."""
 
 
 class Reader(Protocol):
-    """Where pixels come from: ``data.image_reader.ImageReader``."""
+    """Reads images: ``data.image_reader.ImageReader``."""
 
     def read(self, sample_id: SampleId, *, is_synthetic: bool = False) -> "Pixels":
-        """Return (H, W, C) uint8."""
+        """Return the pixels, (H, W, C) uint8."""
         ...
 
     def file_of(self, sample_id: SampleId, *, is_synthetic: bool = False) -> str:
@@ -40,13 +40,13 @@ class Reader(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of processes and files."""
+        """Close processes and files."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRequest:
-    """One image at one size; equal wants share one picture."""
+    """One image at one size; equal requests share one picture."""
 
     item_id: ItemId
     sample_id: SampleId
@@ -60,20 +60,20 @@ class ImageRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A want fulfilled."""
+    """The rendered image of a request."""
 
     strips: "tuple[Strip, ...]"
     segments: "tuple[list[Segment], ...]"
-    """Filled for thumbnails, which share their rows with other text."""
+    """Only of thumbnails, which share rows with other text."""
     note: str
     error: str = ""
     """Why there is no image; the strips are empty then."""
     number: int = 0
-    """Of the image in the terminal's own memory, where it was sent there."""
+    """Number of the image in the terminal's memory; 0 if it was not sent."""
 
 
 class Prefetcher:
-    """One thread that works through the latest list of wants."""
+    """A thread that renders the latest list of requests."""
 
     def __init__(
         self,
@@ -81,12 +81,12 @@ class Prefetcher:
         on_ready: Callable[[ImageRequest], None],
         gallery: "Gallery | None" = None,
     ) -> None:
-        """Prepare.
+        """Create the thread without starting it.
 
         Args:
             make_reader: Called in the thread, once.
             on_ready: Called in the thread for every picture.
-            gallery: Where images are sent ahead of time, for terminals that show them themselves.
+            gallery: Sends images to the memory of terminals that support it.
         """
         self._make_reader = make_reader
         self._on_ready = on_ready
@@ -95,18 +95,18 @@ class Prefetcher:
         self._pictures: OrderedDict[ImageRequest, Picture] = OrderedDict()
         self._pixels: OrderedDict[ItemId, tuple[Pixels, str]] = OrderedDict()
         self._requests: list[ImageRequest] = []
-        self._at_work: ImageRequest | None = None
-        self._errands: list[Callable[[], None]] = []
+        self._current: ImageRequest | None = None
+        self._tasks: list[Callable[[], None]] = []
         self._wake = threading.Condition()
         self._is_stopped = False
         self._thread = threading.Thread(target=self._work, name="images", daemon=True)
 
     def start(self) -> None:
-        """Begin; wants may have been left before."""
+        """Start the thread; requests may have been set before."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the image at hand; waits a second for a slow decoder, not longer."""
+        """Stop after the current image; wait at most one second."""
         with self._wake:
             self._is_stopped = True
             self._wake.notify()
@@ -115,16 +115,15 @@ class Prefetcher:
         if self._reader is not None and not self._thread.is_alive():
             self._reader.close()
         for picture in self._pictures.values():
-            self._forget(picture)
+            self._free(picture)
 
     def request(self, requests: Sequence[ImageRequest]) -> None:
-        """Replace the list of wants, most urgent first."""
+        """Replace the list of requests, most urgent first."""
         with self._wake:
             self._requests = [
                 request
                 for request in dict.fromkeys(requests)
-                if request not in self._pictures
-                and request != self._at_work  # that comes by itself
+                if request not in self._pictures and request != self._current  # is being rendered
             ]
             if self._requests:
                 self._wake.notify()
@@ -132,7 +131,7 @@ class Prefetcher:
     def find_file(
         self, sample_id: SampleId, deliver: Callable[[str], object], *, is_synthetic: bool
     ) -> None:
-        """Find an image's file in the thread; ``deliver`` gets its path, or nothing."""
+        """Find an image's file in the thread; ``deliver`` gets its path, empty if there is none."""
 
         def find() -> None:
             try:
@@ -142,7 +141,7 @@ class Prefetcher:
             deliver(path)
 
         with self._wake:
-            self._errands.append(find)
+            self._tasks.append(find)
             self._wake.notify()
 
     def get(self, request: ImageRequest) -> Picture | None:
@@ -156,31 +155,31 @@ class Prefetcher:
     def _work(self) -> None:
         while True:
             with self._wake:
-                while not (self._requests or self._errands or self._is_stopped):
+                while not (self._requests or self._tasks or self._is_stopped):
                     self._wake.wait()
                 if self._is_stopped:
                     return
-                errands, self._errands = self._errands, []
-                request = self._at_work = self._requests.pop(0) if self._requests else None
-            for errand in errands:
-                errand()
+                tasks, self._tasks = self._tasks, []
+                request = self._current = self._requests.pop(0) if self._requests else None
+            for task in tasks:
+                task()
             if request is None:
                 continue
             picture = self._draw(request)
             with self._wake:
-                self._pictures[request], self._at_work = picture, None
-                dropped = self._too_many()
+                self._pictures[request], self._current = picture, None
+                dropped = self._evict()
                 if self._is_stopped:
                     return
             for old in dropped:
-                self._forget(old)
+                self._free(old)
             self._on_ready(request)
 
-    def _too_many(self) -> list[Picture]:
+    def _evict(self) -> list[Picture]:
         count = len(self._pictures) - MAX_PICTURES
         return [self._pictures.popitem(last=False)[1] for _ in range(count)]
 
-    def _forget(self, picture: Picture) -> None:
+    def _free(self, picture: Picture) -> None:
         if self._gallery is not None and picture.number:
             self._gallery.drop(picture.number)
 
@@ -190,7 +189,7 @@ class Prefetcher:
         except (DgaalError, OSError) as error:
             reason = str(error) if isinstance(error, DgaalError) else error.strerror or "I/O error"
             return Picture(strips=(), segments=(), note="", error=show(reason))
-        except Exception as error:  # noqa: BLE001 - a decoder's bug must not take the session down
+        except Exception as error:  # noqa: BLE001 - a bug in a decoder must not end the session
             return Picture(strips=(), segments=(), note="", error=show(repr(error)[:300]))
 
     def _paint(self, request: ImageRequest) -> Picture:

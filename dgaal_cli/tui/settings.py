@@ -1,4 +1,4 @@
-"""What a terminal is started with."""
+"""Settings of a label terminal."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a terminal is started with."""
+    """Settings of a label terminal."""
 
     mode: Mode
     gate_s: float
@@ -26,19 +26,19 @@ class Settings:
     make_reader: Callable[[], Reader]
     train_command: Callable[[Step], list[str]]
     task: str = "classification"
-    """What a label is; which screen asks for it."""
+    """Task of the workspace; selects the label screen."""
     clock: Callable[[], float] = field(default=time.monotonic)
     is_review_first: bool = False
-    is_learner_wanted: bool = True
+    uses_learner: bool = True
     has_sampler: Callable[[], bool] = field(default=lambda: False)
-    """Whether an exported sampler lies in the workspace."""
+    """Whether the workspace has an exported sampler."""
     gallery: "Gallery | None" = None
-    """Images in the terminal's own memory, where it shows them itself."""
+    """Images in the terminal's memory, if the terminal supports it."""
     keys: OwnKeys = field(default_factory=OwnKeys)
-    """Keys of the operator's choice."""
+    """Custom keys."""
     trail: KeyTrail = field(default_factory=KeyTrail)
-    """Every key press, whichever screen it went to."""
+    """All key presses, of all screens."""
     advice: str = ""
-    """A sentence on how this terminal could show more, for a first session."""
-    drawn_in: Callable[[int], Sequence[SampleId]] = field(default=lambda _round: ())
-    """The synthesized images of a round."""
+    """How this terminal can show more colors; shown in a first session."""
+    synthetic_of_round: Callable[[int], Sequence[SampleId]] = field(default=lambda _round: ())
+    """Return the synthetic images of a round."""

@@ -1,4 +1,4 @@
-"""What the command starts: the screen, or the conversation by lines."""
+"""Start the label screen or the line mode."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from dgaal_cli.workspace import Workspace
 
 
 def start_plain(opener: Callable[[], LabelSession]) -> int:
-    """Ask by lines on standard input and output; return the exit code."""
+    """Run the line mode on stdin and stdout; return the exit code."""
     from dgaal_cli.tui.plain import run_plain
 
     return run_plain(opener, sys.stdin, sys.stdout)
@@ -26,11 +26,11 @@ def start_screen(
     images: str,
     is_review_first: bool,
 ) -> int:
-    """Take over the terminal until the operator leaves; return the exit code."""
+    """Run the label screen until the operator leaves; return the exit code."""
     from dgaal_cli.tui.bridge import Bridge
 
     bridge = Bridge(opener)
-    bridge.begin()  # the store is opened and the first image leased while Textual is imported
+    bridge.begin()  # opens the store and leases the first image while Textual is imported
     from dgaal_cli.tui.app import run
     from dgaal_cli.tui.keymap import OwnKeys
     from dgaal_cli.tui.render.choose import Mode, choose_mode
@@ -42,7 +42,7 @@ def start_screen(
 
         return ImageReader(workspace.root, config.pool.source)
 
-    def drawn_in(number: int) -> list[SampleId]:
+    def synthetic_of_round(number: int) -> list[SampleId]:
         folder = workspace.round_path(number) / "synthetic"
         names = sorted(path.name for path in folder.glob("*.png"))
         return [SampleId(f"synthetic/{number:03d}/{name}") for name in names]
@@ -63,10 +63,10 @@ def start_screen(
         make_reader=make_reader,
         train_command=command_for(workspace.root),
         is_review_first=is_review_first,
-        is_learner_wanted=config.label.learner,
+        uses_learner=config.label.learner,
         gallery=gallery,
         keys=OwnKeys(commands=config.label.keys, classes=config.label.class_keys),
-        drawn_in=drawn_in,
+        synthetic_of_round=synthetic_of_round,
         has_sampler=(workspace.artifacts_path / "sampler.onnx").is_file,
     )
     return run(bridge, settings)

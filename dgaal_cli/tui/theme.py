@@ -1,4 +1,4 @@
-"""Colors and styles of the label terminal; every state also differs by shape or word."""
+"""Colors and styles of the label terminal; states also differ in shape or text."""
 
 from rich.style import Style
 

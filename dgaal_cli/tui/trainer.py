@@ -1,7 +1,7 @@
-"""Training as a subprocess: commands in a row, progress as JSON lines, cancel by signal.
+"""Training as a subprocess: commands in sequence, progress as JSON lines, cancel by signal.
 
-A crash of either side costs the other nothing: labels are committed before training starts, and the
-trainer saves its own state.
+A crash of one process does not harm the other: labels are committed before training starts, and the
+training process saves its own state.
 """
 
 import contextlib
@@ -33,12 +33,12 @@ from dgaal_cli.events import (
     decode,
 )
 
-TRAIL = 24
-"""Recent values of a loss that are kept."""
+RECENT_LOSSES = 24
+"""Number of recent values kept of each loss."""
 LOG_LINES = 500
-"""Last lines of a process that are kept: what is read if it fails."""
+"""Number of last error lines kept of a process, shown if it fails."""
 NICENESS = 10
-"""The operator's keys come first."""
+"""Lower priority than the terminal's."""
 
 Stage = Literal["running", "canceling", "done", "failed", "canceled"]
 Step = str
@@ -47,7 +47,7 @@ Step = str
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingState:
-    """What is known of the run, whole, at one moment."""
+    """State of a run."""
 
     stage: Stage = "running"
     step: Step = "train"
@@ -65,20 +65,20 @@ class TrainingState:
     trails: dict[str, tuple[float, ...]] = field(default_factory=dict[str, tuple[float, ...]])
     """Recent values of each loss of the phase, oldest first."""
     metrics: dict[str, float] = field(default_factory=dict[str, float])
-    """Gauges of the trained sampler."""
+    """Health metrics of the trained sampler."""
     is_trained: bool = False
-    """The round is; what is left is to choose the next images."""
+    """The round is trained; choosing the next images is left."""
     accuracy: float | None = None
     measured_on: str = ""
     saved: str = ""
     warning: str = ""
     chosen: int | None = None
     reason: str = ""
-    """Why it failed, in the process's own words."""
+    """Why it failed: output of the process."""
 
     @property
     def share(self) -> float:
-        """How much of all phases is done, 0..1."""
+        """Completed fraction of all phases, 0..1."""
         if self.stage == "done" or (self.is_trained and self.step.startswith("query")):
             return 1.0
         inside = self.done / self.steps if self.steps else 0.0
@@ -98,7 +98,7 @@ def fold(state: TrainingState, event: AnyEvent) -> TrainingState:
             changes = {"done": event.step, "steps": event.steps, "rate": event.rate}
             changes |= {"left_s": event.left_s, "losses": dict(event.losses)}
             changes["trails"] = {
-                name: (*state.trails.get(name, ()), value)[-TRAIL:]
+                name: (*state.trails.get(name, ()), value)[-RECENT_LOSSES:]
                 for name, value in event.losses.items()
             }
         case CheckpointSaved():
@@ -116,7 +116,7 @@ def fold(state: TrainingState, event: AnyEvent) -> TrainingState:
 
 
 def command_for(root: Path) -> Callable[[Step], list[str]]:
-    """Return the function that names the process of each step."""
+    """Return the function that returns the command line of a step."""
 
     def command(step: Step) -> list[str]:
         if step == "outlook":
@@ -130,7 +130,7 @@ def command_for(root: Path) -> Callable[[Step], list[str]]:
 
 
 class Trainer:
-    """Runs the steps in a thread of their own; every change calls ``on_change``."""
+    """Runs the steps in its own thread; calls ``on_change`` on each change."""
 
     def __init__(
         self,
@@ -145,13 +145,13 @@ class Trainer:
         """Prepare a run.
 
         Args:
-            command: Arguments of one step's process.
+            command: Returns the command line of a step.
             steps: Usually train, then query.
-            before_query: Called in the trainer's thread when training has succeeded: closes the
-                open query, so that it stays open if training fails or is canceled.
+            before_query: Called in the trainer's thread after a successful training: closes the
+                open query, which stays open if training fails or is canceled.
             on_change: Called in the trainer's thread.
             before_start: Called in the trainer's thread before the first step.
-            clock: Seconds.
+            clock: Current time in seconds.
         """
         self._clock = clock
         self._started_at = clock()
@@ -167,22 +167,22 @@ class Trainer:
         self._thread = threading.Thread(target=self._run, name="trainer", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._started_at = self._clock()
         self._thread.start()
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since it began."""
+        """Seconds since the start."""
         return self._clock() - self._started_at
 
     @property
     def is_running(self) -> bool:
-        """Whether the steps are under way."""
+        """Whether the steps are running."""
         return self._thread.is_alive() and self.state.stage in ("running", "canceling")
 
     def cancel(self) -> None:
-        """Ask the process to save its state and stop; a second call ends it at once."""
+        """Request that the process saves its state and stops; a second call kills it."""
         with self._lock:
             is_second, self._is_canceled = self._is_canceled, True
             process = self._process
@@ -192,7 +192,7 @@ class Trainer:
             self._change(dataclasses.replace(self.state, stage="canceling"))
 
     def stop(self, timeout_s: float = 20.0) -> None:
-        """Cancel and wait; end the process if it does not listen."""
+        """Cancel and wait; kill the process if it does not stop."""
         if not self._thread.is_alive():
             return
         self.cancel()
@@ -211,7 +211,7 @@ class Trainer:
                 if not self._run_step(step):
                     return
             self._change(dataclasses.replace(self.state, stage="done", left_s=None))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the operator must hear of it
+        except Exception as error:  # noqa: BLE001 - report all errors to the operator
             self._change(dataclasses.replace(self.state, stage="failed", reason=show(str(error))))
 
     def _run_step(self, step: Step) -> bool:
@@ -223,18 +223,17 @@ class Trainer:
         if process is None:
             self._change(dataclasses.replace(self.state, stage="canceled"))
             return False
-        words: deque[str] = deque(maxlen=LOG_LINES)
-        errors = threading.Thread(target=_collect, args=(process.stderr, words), daemon=True)
+        lines: deque[str] = deque(maxlen=LOG_LINES)
+        errors = threading.Thread(target=_collect, args=(process.stderr, lines), daemon=True)
         errors.start()
         with contextlib.ExitStack() as streams:
             if process.stdout is not None:
                 streams.enter_context(process.stdout)
             for line in process.stdout or ():
-                self._hear(line)
+                self._handle_line(line)
             process.wait()
             errors.join(2.0)
-            # A stream that is read in another thread must not be closed under its hands; a child
-            # of the process may hold it open.
+            # Do not close a stream that another thread reads; a child process may hold it open.
             if process.stderr is not None and not errors.is_alive():
                 streams.enter_context(process.stderr)
         with self._lock:
@@ -244,7 +243,7 @@ class Trainer:
             return False
         if process.returncode in (0, 3):
             return True
-        reason = "\n".join([*words, *_ending(process.returncode, is_silent=not words)])
+        reason = "\n".join([*lines, *_exit_reason(process.returncode, is_silent=not lines)])
         self._change(dataclasses.replace(self.state, stage="failed", reason=reason))
         return False
 
@@ -252,12 +251,12 @@ class Trainer:
         with self._lock:
             if self._is_canceled:
                 return None
-            process = subprocess.Popen(  # noqa: S603 - our own command
+            process = subprocess.Popen(  # noqa: S603 - own command
                 self._command(step),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C of the terminal is not the trainer's
+                start_new_session=True,  # Ctrl-C in the terminal must not reach it
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
             self._process = process
@@ -265,11 +264,11 @@ class Trainer:
             os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
         return process
 
-    def _hear(self, line: bytes) -> None:
+    def _handle_line(self, line: bytes) -> None:
         try:
             event = decode(line)
         except msgspec.DecodeError:
-            return  # a library that prints to stdout is not worth a failed round
+            return  # output of a library on stdout
         self._change(fold(self.state, event))
 
     def _change(self, state: TrainingState) -> None:
@@ -285,21 +284,25 @@ def _signal_group(process: "subprocess.Popen[bytes]", number: signal.Signals) ->
         os.killpg(process.pid, number)
 
 
-def _ending(code: int, *, is_silent: bool) -> list[str]:
-    """Say how a process ended, where it was killed or said nothing itself."""
+def _exit_reason(code: int, *, is_silent: bool) -> list[str]:
+    """Describe the end of a process that was killed or wrote no error."""
     if code >= 0:
-        return [f"the process ended with exit code {code} and said nothing"] if is_silent else []
+        return (
+            [f"the process ended with exit code {code} without an error message"]
+            if is_silent
+            else []
+        )
     try:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
     if name == "SIGKILL":
         return ["the process was killed (SIGKILL), as the system does when memory runs out"]
-    return [f"the process was ended from outside or crashed ({name})"]
+    return [f"the process was terminated or crashed ({name})"]
 
 
-def _collect(stream: IO[bytes] | None, words: "deque[str]") -> None:
+def _collect(stream: IO[bytes] | None, lines: "deque[str]") -> None:
     for line in stream or ():
         text = show(line.decode(errors="replace").rstrip())
         if text:
-            words.append(text)
+            lines.append(text)

@@ -171,7 +171,7 @@ def label_app(workspace: Workspace, clock, *, hints: bool = True) -> Iterator[La
     )
     number = [SampleId(f"synthetic/004/{i:06d}.png") for i in range(10)]
     settings = Settings(
-        drawn_in=lambda _round: number,
+        synthetic_of_round=lambda _round: number,
         mode=Mode.HALF,
         gate_s=0.08,
         hints=hints,
@@ -277,7 +277,7 @@ async def open_training(app: LabelApp, pilot, clock) -> None:
         lambda *_: None,
         clock=clock,
         sheet=Sheet(Mode.HALF, DigitReader),
-        drawn_in=app.label_screen.settings.drawn_in,
+        synthetic_of_round=app.label_screen.settings.synthetic_of_round,
     )
     await app.push_screen(dialog)
     dialog._state = TrainingState(

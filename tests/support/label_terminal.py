@@ -135,7 +135,7 @@ def starter(make_workspace, config, clock, fake_reader):
             train_command=lambda step: (train or {})[step],
             clock=clock,
             has_sampler=lambda: has_sampler,
-            is_learner_wanted=learner,
+            uses_learner=learner,
             keys=OwnKeys(commands=keys or {}),
         )
         bridge = Bridge(opener)

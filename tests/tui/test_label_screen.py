@@ -244,7 +244,7 @@ async def test_resizing_down_and_up_keeps_working(terminal):
     async with terminal() as t:
         for size in ((80, 24), (60, 20), (200, 50), (40, 12), (120, 40)):
             await t.pilot.resize_terminal(*size)
-            await t.until(lambda: t.screen.shown.scene_view.is_judgeable, f"at {size}")
+            await t.until(lambda: t.screen.shown.scene_view.is_answerable, f"at {size}")
             await t.settle()
             for rows in t.screen.query(Rows):
                 assert all(s.cell_length == rows.size.width for s in rows._rows), (size, rows)

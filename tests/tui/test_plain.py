@@ -50,7 +50,7 @@ def test_undo_skip_and_quit(talk):
     assert code == 0
     assert labels == [("001.png", "two")]
     assert "taken back." in said
-    assert "everything is saved; 3 of 4 images are left." in said
+    assert "everything is saved; 3 of 4 images left." in said
 
 
 def test_a_wrong_word_changes_nothing_and_says_what_works(talk):
@@ -93,7 +93,7 @@ def test_a_mark_makes_a_command_of_every_word(talk):
     said, labels = talk(":x", ":s", "X", ":u", "u", ": quit", "s", classes=["s", "u", "x"])[1:]
     assert labels == [("002.png", "u")]
     assert "saved: can't tell. 1 of 4." in said
-    assert "everything is saved; 2 of 4 images are left." in said
+    assert "everything is saved; 2 of 4 images left." in said
 
 
 def test_a_mark_before_a_command_that_needs_none_is_heard_too(talk):

@@ -453,5 +453,5 @@ async def test_opening_outside_says_where_the_image_is_without_a_desktop(termina
     monkeypatch.setattr(os.path, "lexists", lambda _: True)
     async with terminal() as t:
         await t.press("o")
-        await t.until(lambda: "no desktop here; the image is /pool/000.png" in t.text())
+        await t.until(lambda: "no desktop; the image is /pool/000.png" in t.text())
         assert t.events() == []

@@ -72,7 +72,7 @@ class Answers:
         """Another call under way: undo, redo, flag."""
         self._is_failed = False
         """The pending answer could not be saved."""
-        self._foreseen: ItemId | None = None
+        self._next_item: ItemId | None = None
         """Image that is shown while the answer to the one before is being saved."""
 
     @property
@@ -119,7 +119,7 @@ class Answers:
         else:
             self._send()
         following = view.upcoming[0] if view.upcoming else None
-        self._foreseen = following.item_id if following else None
+        self._next_item = following.item_id if following else None
         if following:
             shown.show(following)
         else:
@@ -158,8 +158,8 @@ class Answers:
         # COMMIT has returned: now it is saved, and the next answer may come.
         self.pending, self._is_failed = None, False
         self.take_view(outcome)
-        if self._foreseen not in (None, shown.item):
-            shown.gate.startle()  # somebody else has it, or has trained
+        if self._next_item not in (None, shown.item):
+            shown.gate.expect_unrequested()  # somebody else has it, or has trained
         self.on_progress("answered" if shown.view.state == "answered" else "continued")
 
     def _retry(self) -> None:
@@ -233,7 +233,7 @@ class Answers:
         is_another_round = what in ("undo", "redo") and shown.view.round != round_
         is_asked_for = what in ("undo", "redo", "open", "more") and not is_another_round
         if item != shown.item and not is_asked_for:
-            shown.gate.startle()
+            shown.gate.expect_unrequested()
         if what == "redo" and shown.view.state == "answered":
             self.on_progress("answered")
         if what in ("open", "next"):

@@ -103,7 +103,7 @@ class Rounds:
             trainer=running,
             clock=settings.clock,
             sheet=Sheet(settings.mode, settings.make_reader),
-            drawn_in=settings.drawn_in,
+            synthetic_of_round=settings.synthetic_of_round,
         )
         self._screen.app.push_screen(self._dialog, self._after_dialog)
 
@@ -120,7 +120,7 @@ class Rounds:
         export, self._export = self._export, None
 
         def hear(state: TrainingState) -> None:
-            self._screen.post_message(messages.TrainingNews(state))
+            self._screen.post_message(messages.TrainingUpdate(state))
 
         self._handled = None
         self._trainer = Trainer(
@@ -210,7 +210,7 @@ class Rounds:
 
     def _export_after_training(self, steps: Sequence[Step]) -> None:
         """Export and predict in the background; failure costs nothing but the learner."""
-        if self._settings.is_learner_wanted and not self._is_exporting:
+        if self._settings.uses_learner and not self._is_exporting:
             self._start_export(steps, is_asked=False)
 
     def export_now(self) -> None:
@@ -223,7 +223,7 @@ class Rounds:
             )
         else:
             self._notices.inform("exporting in the background")
-            is_wanted = self._settings.is_learner_wanted
+            is_wanted = self._settings.uses_learner
             self._start_export(("export", "outlook") if is_wanted else ("export",), is_asked=True)
 
     @property
@@ -240,7 +240,7 @@ class Rounds:
 
     def _exported(self, failure: str, is_asked: bool) -> None:  # noqa: FBT001 - a callback
         """Learn by the new sampler; report to the operator who waits for it."""
-        if not failure and self._settings.is_learner_wanted:
+        if not failure and self._settings.uses_learner:
             self._answers.call_quietly(lambda session: session.load_learner())
             self._answers.call_quietly(lambda session: session.rank_ahead())
         if is_asked and failure:
@@ -257,7 +257,7 @@ class Rounds:
     def _load_learner(self) -> None:
         """Learn within this round too, as soon as its sampler is exported."""
         self._learner_for = self._shown.view.round
-        if self._learner_for is not None and self._settings.is_learner_wanted:
+        if self._learner_for is not None and self._settings.uses_learner:
             self._answers.call_quietly(lambda session: session.load_learner())
 
     def _rank_ahead(self) -> None:

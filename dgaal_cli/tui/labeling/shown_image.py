@@ -89,7 +89,7 @@ class ShownImage:
         """Note that a frame has gone to the terminal."""
         self.scene_view.start_loading()
         is_whole = self._screen.is_current and not self._screen.has_class("-too-small")
-        if is_whole and self.scene_view.is_judgeable:
+        if is_whole and self.scene_view.is_answerable:
             self.gate.paint()
         elif is_whole:
             self.gate.hide()  # as after a resize: the image has to be drawn again

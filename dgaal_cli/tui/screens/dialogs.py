@@ -16,7 +16,7 @@ from dgaal_cli.escaping import show
 
 Result = TypeVar("Result")
 
-LEAVING_GUARD_S = 0.5
+QUIT_GUARD_S = 0.5
 """A key this soon after the dialog changed was meant for what was there before."""
 
 
@@ -84,7 +84,7 @@ class UnsavedDialog(Dialog[str]):
         event.stop()
         if event.key == "enter":
             self.dismiss("retry")
-        elif event.key != "q" or self._clock() - self._changed_at < LEAVING_GUARD_S:
+        elif event.key != "q" or self._clock() - self._changed_at < QUIT_GUARD_S:
             return
         elif self._is_sure:
             self.dismiss("quit")

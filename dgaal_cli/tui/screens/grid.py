@@ -11,7 +11,7 @@ from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tui import messages, theme
-from dgaal_cli.tui.actions import ClassKeys, live, name_of
+from dgaal_cli.tui.actions import ClassKeys, action_of, live_actions
 from dgaal_cli.tui.bridge import (
     Bridge,
     LabelSession,
@@ -63,7 +63,7 @@ class GridScreen(Screen[LabelView]):
         self.bridge = bridge
         self.view = view
         self.keymap = keymap
-        self.actions = live("grid", keymap)
+        self.actions = live_actions("grid", keymap)
         self._class_keys = ClassKeys(keymap, settings.clock)
         self._trail = settings.trail
         memory = memory or GridMemory()
@@ -93,7 +93,7 @@ class GridScreen(Screen[LabelView]):
         self._shape: CellShape | None = None
         self._clock = settings.clock
         self._mode = settings.mode
-        self._prefetcher = Prefetcher(settings.make_reader, self._on_image_drawn)
+        self._prefetcher = Prefetcher(settings.make_reader, self._on_image_decoded)
 
     def compose(self) -> ComposeResult:
         """One line, one widget for all cells, one line."""
@@ -126,7 +126,7 @@ class GridScreen(Screen[LabelView]):
         if self._doing:
             return
         taken = self._class_keys.take(key)
-        name = "" if taken else name_of(self.actions, key)
+        name = "" if taken else action_of(self.actions, key)
         if name == "leave":
             self._leave()
             return
@@ -408,7 +408,7 @@ class GridScreen(Screen[LabelView]):
         cells: Sequence[QueryImage] = self.model.cells
         return bool(cells) and all(self._picture(image) is not None for image in cells)
 
-    def _on_image_drawn(self, request: ImageRequest) -> None:
+    def _on_image_decoded(self, request: ImageRequest) -> None:
         if self.is_running:
             self.post_message(messages.ImageReady(request))
 

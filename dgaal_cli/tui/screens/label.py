@@ -162,7 +162,7 @@ class LabelScreen(Screen[None]):
             self._is_prepared = True
             self.rounds.prepare_learner()
 
-    def on_training_news(self, news: messages.TrainingNews) -> None:
+    def on_training_update(self, news: messages.TrainingUpdate) -> None:
         """Follow the training."""
         self.rounds.follow(news.state)
 
@@ -173,7 +173,7 @@ class LabelScreen(Screen[None]):
         event.stop()
         key, shown = key_name(event), self.shown
         if key == "escape":
-            shown.gate.hear_escape()
+            shown.gate.note_escape()
             self._set_prefix("")
             return
         uid = shown.keymap.codes.get(self.prefix + key)

@@ -13,7 +13,7 @@ from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tui import messages, theme
-from dgaal_cli.tui.actions import ClassKeys, live, name_of
+from dgaal_cli.tui.actions import ClassKeys, action_of, live_actions
 from dgaal_cli.tui.bridge import (
     AnswerName,
     Bridge,
@@ -38,7 +38,7 @@ from dgaal_cli.tui.widgets.lines import Piece, line
 from dgaal_cli.tui.widgets.review_list import Filter, ReviewScene, hint_state, review_rows
 from dgaal_cli.tui.widgets.rows import Rows
 
-STEPPED = 10
+MAX_CYCLED = 10
 """Up to this many classes a key steps through them; beyond, one is picked by its name."""
 _FAR = 1_000_000_000
 _STEPS = {"up": -1, "k": -1, "down": 1, "j": 1, "pageup": -10, "pagedown": 10}
@@ -53,7 +53,7 @@ class ReviewScreen(Screen[LabelView]):
         self.bridge = bridge
         self.view = view
         self.keymap = keymap
-        self.actions = live("review", keymap)
+        self.actions = live_actions("review", keymap)
         self._class_keys = ClassKeys(keymap, settings.clock)
         self._trail = settings.trail
         self.gate = Gate(settings.clock, visible_s=settings.gate_s, is_patient=True)
@@ -68,7 +68,9 @@ class ReviewScreen(Screen[LabelView]):
         self._clock = settings.clock
         self._mode = settings.mode
         self._is_settled = False
-        self._prefetcher = Prefetcher(settings.make_reader, self._on_image_drawn, settings.gallery)
+        self._prefetcher = Prefetcher(
+            settings.make_reader, self._on_image_decoded, settings.gallery
+        )
 
     def compose(self) -> ComposeResult:
         """List on the left, image on the right."""
@@ -144,7 +146,7 @@ class ReviewScreen(Screen[LabelView]):
         event.stop()
         key = key_name(event)
         taken = self._class_keys.take(key)
-        name = "" if taken else name_of(self.actions, key)
+        name = "" if taken else action_of(self.actions, key)
         if isinstance(taken, str) or name == "cannot_tell":
             verdict = self.gate.judge(key, is_answer=True, press=self._trail.press_of(event))
             if verdict is Verdict.ACCEPTED:
@@ -179,7 +181,7 @@ class ReviewScreen(Screen[LabelView]):
 
     def _narrow(self, name: str) -> None:
         old = self.filter
-        if name == "class" and len(self.view.classes) > STEPPED:
+        if name == "class" and len(self.view.classes) > MAX_CYCLED:
             self._pick_class()
         elif name == "class":
             uids = [None, *(c.uid for c in self.view.classes)]
@@ -384,7 +386,7 @@ class ReviewScreen(Screen[LabelView]):
             mode=self._mode,
         )
 
-    def _on_image_drawn(self, request: ImageRequest) -> None:
+    def _on_image_decoded(self, request: ImageRequest) -> None:
         if self.is_running:
             self.post_message(messages.ImageReady(request))
 

@@ -10,7 +10,7 @@ from textual.screen import Screen
 
 from dgaal_cli.escaping import show
 from dgaal_cli.tui import theme
-from dgaal_cli.tui.actions import live, name_of
+from dgaal_cli.tui.actions import action_of, live_actions
 from dgaal_cli.tui.bridge import LabelView, RoundsReport
 from dgaal_cli.tui.keymap import Keymap
 from dgaal_cli.tui.screens.keys import key_name
@@ -51,7 +51,7 @@ class RoundsScreen(Screen[Choice]):
         self.view = view
         self.report = report
         self.keymap = keymap
-        self.actions = live("rounds", keymap)
+        self.actions = live_actions("rounds", keymap)
         self._is_training = is_training
         self._note = ""
 
@@ -74,7 +74,7 @@ class RoundsScreen(Screen[Choice]):
         """Go on, train, synthesize, change method or size, or leave."""
         event.stop()
         self._note = ""
-        name = name_of(self.actions, key_name(event))
+        name = action_of(self.actions, key_name(event))
         if name:
             self.act(name)
         self.draw()

@@ -14,7 +14,7 @@ UNSAVED_EXIT = 8
 
 
 @runtime_checkable
-class Keeping(Protocol):
+class HoldsAnswers(Protocol):
     """A screen that may hold answers that are not saved."""
 
     @property

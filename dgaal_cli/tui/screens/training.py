@@ -25,7 +25,7 @@ Closing = Literal["next", "back", "undo", "background", "review"]
 """``next``: a new query is there; ``undo``: take the last answer back; ``background``: label on,
 beside the training or after one that failed; else just close."""
 MakeTrainer = Callable[[Sequence[Step]], Trainer]
-TOLD_LINES = 6
+SHOWN_LINES = 6
 """Last lines of a failed process in the dialog; the log has more."""
 _WIDTH = 66
 
@@ -45,7 +45,7 @@ class TrainingDialog(Dialog[Closing]):
         trainer: Trainer | None = None,
         clock: Callable[[], float] = time.monotonic,
         sheet: Sheet | None = None,
-        drawn_in: Callable[[int], Sequence[SampleId]] = lambda _round: (),
+        synthetic_of_round: Callable[[int], Sequence[SampleId]] = lambda _round: (),
     ) -> None:
         """Prepare the dialog.
 
@@ -57,11 +57,11 @@ class TrainingDialog(Dialog[Closing]):
             trainer: A run that is under way.
             clock: Seconds.
             sheet: Shows a sample of what the trained generator draws.
-            drawn_in: The synthesized images of a round.
+            synthetic_of_round: The synthesized images of a round.
         """
         super().__init__()
         self._sheet = sheet
-        self._drawn_in = drawn_in
+        self._synthetic_of_round = synthetic_of_round
         self._summary = [show(entry) for entry in summary]
         self._steps = steps
         self._make_trainer = make_trainer
@@ -164,7 +164,7 @@ class TrainingDialog(Dialog[Closing]):
         )
         self.query_one("#keys", Static).update(keys_text(state))
         if self._sheet is not None and state is not None and state.round is not None:
-            self._sheet.show_samples(self._drawn_in(state.round))
+            self._sheet.show_samples(self._synthetic_of_round(state.round))
         box = self.query_one("#box")
         title = Content(_heading(state))
         if box.border_title != title:
@@ -185,7 +185,7 @@ def offer_text(steps: Sequence[Step]) -> Content:
 def progress_text(state: TrainingState, *, elapsed_s: float, width: int = _WIDTH) -> Content:
     """Phase, bar, rate, time left, losses; or the result; or the reason of a failure."""
     if state.stage == "failed":
-        last = state.reason.splitlines()[-TOLD_LINES:]
+        last = state.reason.splitlines()[-SHOWN_LINES:]
         tail = "\n".join(pad(entry, min(cell_len(entry), width)) for entry in last)
         is_trained = state.step.startswith("query")
         what = (

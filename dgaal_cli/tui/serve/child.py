@@ -1,4 +1,4 @@
-"""One terminal process behind a browser tab, in textual-serve's packets."""
+"""The terminal process of one browser tab, with textual-serve's packet format."""
 
 import asyncio
 import contextlib
@@ -11,13 +11,13 @@ from dgaal_cli.escaping import show
 
 READY = b"__GANGLION__\n"
 MAX_PACKET_BYTES = 16 * 2**20
-_KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
-_PATIENCE_S = 10.0
+_KEPT_VARIABLES = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
+_STOP_TIMEOUT_S = 10.0
 
 
 def child_environment(environment: Mapping[str, str], *, width: int, height: int) -> dict[str, str]:
-    """What the process is given: no secret of the shell that started the server."""
-    kept = {name: environment[name] for name in _KEPT if name in environment}
+    """Return the environment of the process, without secrets of the server's shell."""
+    kept = {name: environment[name] for name in _KEPT_VARIABLES if name in environment}
     kept |= {name: value for name, value in environment.items() if name.startswith("DGAAL_")}
     return kept | {
         "TEXTUAL_DRIVER": "textual.drivers.web_driver:WebDriver",
@@ -32,7 +32,7 @@ def child_environment(environment: Mapping[str, str], *, width: int, height: int
 
 
 class Child:
-    """A process that draws for one tab; its output goes to ``send``."""
+    """The process of one tab; its output goes to ``send``."""
 
     def __init__(self, argv: Sequence[str], send: Callable[[bytes], Awaitable[None]]) -> None:
         self._argv = list(argv)
@@ -40,7 +40,7 @@ class Child:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self, width: int, height: int) -> None:
-        """Start the process: a list of arguments, never a shell's text."""
+        """Start the process with a list of arguments, without a shell."""
         self._process = await asyncio.create_subprocess_exec(
             *self._argv,
             stdin=asyncio.subprocess.PIPE,
@@ -51,7 +51,7 @@ class Child:
         )
 
     async def relay(self) -> None:
-        """Hand output on until the process ends; if it never got ready, hand its reason on."""
+        """Forward output until the process ends; if it did not start, forward its error."""
         process = self._process
         if process is None or process.stdout is None or process.stderr is None:
             return
@@ -62,8 +62,8 @@ class Child:
                 with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
                     await self._relay_packets(process.stdout)
             else:
-                words = (await errors).decode(errors="replace").strip() or "it did not start"
-                await self._send(show(words).encode() + b"\r\n")
+                reason = (await errors).decode(errors="replace").strip() or "it did not start"
+                await self._send(show(reason).encode() + b"\r\n")
         finally:
             errors.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -80,36 +80,36 @@ class Child:
                 await self._send(payload)
             elif head[:1] == b"M" and json.loads(payload).get("type") == "exit":
                 return
-            # Files and addresses that a page may ask a browser to open are dropped.
+            # Requests to open files or addresses in the browser are dropped.
 
     async def type(self, data: bytes) -> None:
-        """Hand keys to the process."""
+        """Send keys to the process."""
         await self._packet(b"D", data)
 
-    async def tell(self, **message: str | int) -> None:
-        """Hand a size or a change of focus to the process."""
+    async def notify(self, **message: str | int) -> None:
+        """Send a resize, focus or quit message to the process."""
         await self._packet(b"M", json.dumps(message).encode())
 
     async def stop(self) -> None:
-        """Ask it to end, then end it: an answer in flight is finished before."""
+        """Request the end, then terminate the process; a pending answer is saved first."""
         process = self._process
         if process is None:
             return
         try:
             with contextlib.suppress(ConnectionError, RuntimeError, TimeoutError):
                 async with asyncio.timeout(1.0):
-                    await self.tell(type="quit")
+                    await self.notify(type="quit")
             for number in (None, signal.SIGTERM, signal.SIGKILL):
                 _signal(process, number)
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_PATIENCE_S):
-                        await process.communicate()  # reads the pipes to their end, too
+                    async with asyncio.timeout(_STOP_TIMEOUT_S):
+                        await process.communicate()  # also reads the pipes to their end
                         if process.stdin:
                             process.stdin.close()
                             with contextlib.suppress(ConnectionError):
                                 await process.stdin.wait_closed()
                     return
-        except asyncio.CancelledError:  # the server itself ends: nobody waits any longer
+        except asyncio.CancelledError:  # the server itself is ending
             _signal(process, signal.SIGKILL)
             raise
 

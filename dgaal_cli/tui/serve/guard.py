@@ -1,9 +1,9 @@
-"""Who may open the served terminal: decided on every request, before anything is started.
+"""Access check of the served terminal, for each request, before a process is started.
 
-A browser sends requests for any page that asks it to, so being on this machine proves nothing. A
-request needs the token (in a cookie that other sites cannot cause to be sent), a ``Host`` that is
-this machine by name (against DNS rebinding), and, where a browser says who asks, an ``Origin`` that
-is that very host (against pages of other local servers).
+Any web page can make the browser send requests, so a local request is not trusted. A request needs
+the token (in a cookie that other sites cannot send), a ``Host`` that is a name of this machine
+(against DNS rebinding), and, if the browser sends it, an ``Origin`` with the same host (against
+pages of other local servers).
 """
 
 import hmac
@@ -16,9 +16,9 @@ COOKIE = "dgaal"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 MAX_SESSIONS = 4
 MAX_MESSAGE_BYTES = 64 * 1024
-"""Of one message from the browser; a paste is longer and is refused."""
+"""Max size of one message from the browser; a longer paste is refused."""
 MAX_MESSAGES = 400
-"""A second, in bursts of as many."""
+"""Max messages per second, and max burst."""
 
 _CONTENT = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self'; "
@@ -29,7 +29,7 @@ _CONTENT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """An HTTP status and why."""
+    """An HTTP status and the reason."""
 
     status: int
     reason: str
@@ -37,26 +37,26 @@ class Refusal:
 
 @dataclass(slots=True, kw_only=True)
 class Guard:
-    """One running server's secret and its doors."""
+    """Token and open sessions of a running server."""
 
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     open_sessions: int = 0
 
     def check_host(self, headers: Mapping[str, str]) -> Refusal | None:
-        """Refuse requests that were not addressed to this machine by a name of its own."""
+        """Refuse requests whose ``Host`` is not a loopback name."""
         if _name(headers.get("Host", "")) not in LOOPBACK:
-            return Refusal(status=421, reason="this server answers to localhost only")
+            return Refusal(status=421, reason="this server only answers on localhost")
         return None
 
     def check(
         self, headers: Mapping[str, str], cookies: Mapping[str, str], *, is_upgrade: bool = False
     ) -> Refusal | None:
-        """Refuse whoever lacks the token or comes from another site.
+        """Refuse requests without the token or from another site.
 
         Args:
-            headers: Of the request.
-            cookies: Of the request.
-            is_upgrade: It asks for a WebSocket, for which browsers always send an ``Origin``.
+            headers: Headers of the request.
+            cookies: Cookies of the request.
+            is_upgrade: It is a WebSocket request, for which browsers always send ``Origin``.
         """
         refusal = self.check_host(headers)
         if refusal:
@@ -65,32 +65,32 @@ class Guard:
         if (origin is None and is_upgrade) or (
             origin is not None and origin != f"http://{headers['Host']}"
         ):
-            return Refusal(status=403, reason="another site asked")
+            return Refusal(status=403, reason="request from another site")
         site = headers.get("Sec-Fetch-Site", "same-origin")
         if site not in ("same-origin", "none"):
-            return Refusal(status=403, reason="another site asked")
+            return Refusal(status=403, reason="request from another site")
         if not self.is_token(cookies.get(COOKIE, "")):
             return Refusal(status=401, reason="open the address that 'dgaal label --serve' printed")
         return None
 
-    def is_token(self, given: str) -> bool:
-        """Compare in constant time."""
-        return hmac.compare_digest(given.encode(), self.token.encode())
+    def is_token(self, token: str) -> bool:
+        """Return whether ``token`` is right, compared in constant time."""
+        return hmac.compare_digest(token.encode(), self.token.encode())
 
     def enter(self) -> Refusal | None:
-        """Take one of the sessions; give it back with ``leave``."""
+        """Open a session if one is free; ``leave`` closes it."""
         if self.open_sessions >= MAX_SESSIONS:
-            return Refusal(status=503, reason=f"{MAX_SESSIONS} terminals are open already")
+            return Refusal(status=503, reason=f"{MAX_SESSIONS} terminals are already open")
         self.open_sessions += 1
         return None
 
     def leave(self) -> None:
-        """Give a session back."""
+        """Close a session."""
         self.open_sessions -= 1
 
 
 class Rate:
-    """A bucket of messages that fills by the second."""
+    """Token bucket that limits the rate of messages."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -98,7 +98,7 @@ class Rate:
         self._at = clock()
 
     def take(self) -> bool:
-        """Tell whether one more message is within the rate."""
+        """Return whether one more message is within the rate."""
         now = self._clock()
         self._left = min(MAX_MESSAGES, self._left + (now - self._at) * MAX_MESSAGES)
         self._at = now
@@ -107,7 +107,7 @@ class Rate:
 
 
 def response_headers(host: str) -> dict[str, str]:
-    """What every answer carries: no other site's content, no framing, no copies."""
+    """Headers of each response: no content of other sites, no framing, no caching."""
     return {
         "Content-Security-Policy": _CONTENT.format(host=host),
         "Referrer-Policy": "no-referrer",
@@ -120,7 +120,7 @@ def response_headers(host: str) -> dict[str, str]:
 
 
 def _name(host: str) -> str:
-    """The name without its port; empty where it is no plain ``name`` or ``name:port``."""
+    """Return the name without port; empty if it is not ``name`` or ``name:port``."""
     name, colon, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
     if not colon:
         return host.lower()

@@ -1,8 +1,8 @@
-"""The label terminal in a browser on this machine: textual-serve's page behind our own doors.
+"""The label terminal in a browser on this machine: textual-serve's page with an own server.
 
-From textual-serve come the page's scripts and fonts and the packets between page and process. Its
-server is not used: it has no token, takes any origin and host, lists its folders, runs a shell
-command with the whole environment, and its page asks a foreign host for fonts.
+The page's scripts and fonts and the packet format are those of textual-serve. Its server is not
+used: it has no token, accepts any origin and host, lists its folders, runs a shell command with the
+whole environment, and its page loads fonts from another host.
 """
 
 import asyncio
@@ -38,8 +38,8 @@ _PAGE = """<!DOCTYPE html>
 <script src="/static/textual.js"></script></head>
 <body><div id="terminal" class="textual-terminal"
  data-session-websocket-url="ws://{host}/ws" data-font-size="{font_size}"></div>
-<div class="closed-dialog"><p>The terminal has ended; every answer that showed as saved is saved.
-Reload the page to go on.</p></div></body></html>
+<div class="closed-dialog"><p>The terminal has ended; each answer shown as saved is saved.
+Reload the page to continue.</p></div></body></html>
 """
 _STYLE = """@font-face { font-family: "Roboto Mono";
   src: url("/static/RobotoMono-VariableFont_wght.ttf"); }
@@ -53,14 +53,14 @@ body.-closed .closed-dialog { display: block; }
 
 
 class LabelServer:
-    """Serves one command to at most a few tabs."""
+    """Serves one command to a few tabs."""
 
     def __init__(self, argv: Sequence[str], guard: Guard) -> None:
         self._argv = list(argv)
         self._guard = guard
 
     def application(self) -> web.Application:
-        """Everything there is to ask for; anything else is not found."""
+        """Return the application with its routes."""
         app = web.Application(middlewares=[self._check], client_max_size=1024)
         app.router.add_get("/", self._page)
         app.router.add_get("/static/{name}", self._file)
@@ -85,9 +85,9 @@ class LabelServer:
         return response
 
     def _sign_in(self, request: web.Request) -> web.Response:
-        """Trade the token of the printed address for a cookie, so that no history keeps it."""
+        """Replace the token of the printed address by a cookie, to keep it out of the history."""
         if not self._guard.is_token(request.query["token"]):
-            return _refuse(Refusal(status=401, reason="the token is not this server's"), request)
+            return _refuse(Refusal(status=401, reason="wrong token"), request)
         response = web.Response(status=303, headers={"Location": "/"})
         response.headers.update(response_headers(request.headers["Host"]))
         response.set_cookie(COOKIE, self._guard.token, httponly=True, samesite="Strict", path="/")
@@ -106,8 +106,8 @@ class LabelServer:
         if name not in _FILES:
             raise web.HTTPNotFound
         folder, kind = _FILES[name]
-        found = resources.files("textual_serve") / "static" / folder / name
-        return web.Response(body=found.read_bytes(), content_type=kind)
+        file = resources.files("textual_serve") / "static" / folder / name
+        return web.Response(body=file.read_bytes(), content_type=kind)
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Upgrade", "").lower() != "websocket":
@@ -145,7 +145,7 @@ async def _relay(child: Child, socket: web.WebSocketResponse) -> None:
 
 
 async def _listen(socket: web.WebSocketResponse, child: Child) -> None:
-    """Take messages of known kinds and sizes; anything else ends the session."""
+    """Handle messages of known kinds and sizes; any other message ends the session."""
     rate = Rate()
     async for message in socket:
         if message.type is not WSMsgType.TEXT or not rate.take():
@@ -165,20 +165,20 @@ async def _act(socket: web.WebSocketResponse, child: Child, text: str) -> bool:
         case ["stdin", str(data)]:
             await child.type(data.encode("utf-8", "surrogatepass"))
         case ["resize", {"width": int(width), "height": int(height)}]:
-            await child.tell(type="resize", width=_clamp(width), height=_clamp(height))
+            await child.notify(type="resize", width=_clamp(width), height=_clamp(height))
         case ["ping", str() | int() | float() as data]:
             await socket.send_json(["pong", data])
         case ["focus" | "blur" as kind, *_]:
-            await child.tell(type=kind)
+            await child.notify(type=kind)
         case _:
             return False
     return True
 
 
 def _side(request: web.Request, name: str, default: int) -> int:
-    given = request.query.get(name, "")
-    is_number = given.isascii() and given.isdigit() and len(given) < 5
-    return _clamp(int(given)) if is_number else default
+    text = request.query.get(name, "")
+    is_number = text.isascii() and text.isdigit() and len(text) < 5
+    return _clamp(int(text)) if is_number else default
 
 
 def _clamp(side: int) -> int:
@@ -194,15 +194,15 @@ def _refuse(refusal: Refusal, request: web.Request) -> web.Response:
 
 
 def serve(argv: Sequence[str], *, port: int, announce: Callable[[str, int], None]) -> None:
-    """Serve until interrupted, on the loopback interface only.
+    """Serve on the loopback interface until interrupted.
 
     Args:
-        argv: Command of one terminal.
-        port: Port; 0 takes a free one.
-        announce: Called once with the address to open, token included, and the port.
+        argv: Command line of one terminal.
+        port: Port; 0 = any free port.
+        announce: Called once with the address to open, including the token, and the port.
 
     Raises:
-        BusyError: The port is taken.
+        BusyError: The port is in use.
         UsageError: The port cannot be used.
     """
     asyncio.run(_serve(argv, port, announce))
@@ -221,9 +221,9 @@ async def _serve(argv: Sequence[str], port: int, announce: Callable[[str, int], 
         try:
             await site.start()
         except PermissionError as error:
-            raise UsageError(f"port {port} may not be used: {error}") from error
+            raise UsageError(f"port {port} cannot be used: {error}") from error
         except OSError as error:
-            raise BusyError(f"port {port} is taken; name another with --port") from error
+            raise BusyError(f"port {port} is in use; choose another with --port") from error
         address: Any = runner.addresses[0]
         announce(f"http://localhost:{address[1]}/?token={guard.token}", int(address[1]))
         await asyncio.Event().wait()

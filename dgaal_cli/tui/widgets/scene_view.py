@@ -144,7 +144,7 @@ class SceneView(Covered):
         self.query_one(ImageView).send_again()
 
     @property
-    def is_judgeable(self) -> bool:
+    def is_answerable(self) -> bool:
         """Whether the image of the scene, or the reason why it cannot be shown, has been drawn."""
         return self._is_settled and self.query_one(ImageView).is_sent
 

@@ -88,7 +88,7 @@ def test_commands_pass_while_no_image_is_there_but_do_not_repeat(gate, clock):
 def test_a_terminals_late_reply_is_no_answer(gate, clock):
     gate.paint()
     clock.now += 5
-    gate.hear_escape()
+    gate.note_escape()
     for key in "[?62;4;22c":
         clock.now += 0.2
         assert gate.judge(key, is_answer=True) is Verdict.ESCAPED
@@ -132,11 +132,11 @@ def test_a_patient_gate_takes_no_held_key_for_an_answer(clock):
 
 def test_an_image_that_came_by_itself_has_to_be_looked_at_for_longer(gate, clock):
     gate.hide()
-    gate.startle()
+    gate.expect_unrequested()
     gate.paint()
     for _ in range(9):  # a finger that goes on does not hold the gate
         clock.now += 0.11
-        assert gate.judge("3", is_answer=True) in (Verdict.STARTLED, Verdict.REPEATED)
+        assert gate.judge("3", is_answer=True) in (Verdict.UNREQUESTED, Verdict.REPEATED)
     clock.now += 0.12
     assert gate.judge("4", is_answer=True) is Verdict.ACCEPTED
     gate.hide()
@@ -149,9 +149,9 @@ def test_an_event_that_nobody_heard_has_no_press_whatever_was_heard_before():
     """An object that is gone leaves its number to the next one, which is another event."""
     trail = KeyTrail()
     for number in range(50):
-        trail.hear(object(), "a", float(number))
+        trail.record(object(), "a", float(number))
     assert all(trail.press_of(event) is None for event in [object() for _ in range(200)])
     heard = object()
-    trail.hear(heard, "a", 50.5)
+    trail.record(heard, "a", 50.5)
     assert trail.press_of(heard).gap == 1.5
     assert trail.press_of(heard) is None

@@ -186,9 +186,9 @@ def test_where_classes_need_a_chosen_key_the_usual_one_stays():
         ({"undo": "3"}, "digits are for classes"),
         ({"undo": "escape"}, "goes back"),
         ({"undo": "ctrl+m"}, "Enter"),
-        ({"undo": ""}, "is no key"),
-        ({"undo": "\x1b]52"}, "is no key"),
-        ({"undo": ["ctrl+zz"]}, "is no key"),
+        ({"undo": ""}, "is not a key"),
+        ({"undo": "\x1b]52"}, "is not a key"),
+        ({"undo": ["ctrl+zz"]}, "is not a key"),
         ({"\x1b[2J": "n"}, "no command"),
     ],
 )

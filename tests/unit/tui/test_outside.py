@@ -1,4 +1,4 @@
-"""Opening an image in the desktop's viewer, or saying why not."""
+"""Opening an image in the desktop's find_viewer, or saying why not."""
 
 from dgaal_cli.tui.outside import open_outside
 
@@ -7,5 +7,5 @@ def test_a_file_that_is_gone_is_told_with_its_place(tmp_path):
     path = tmp_path / "a\x1b.png"
     assert open_outside(str(path), {}) == f"its file is gone: {tmp_path}/a\\u{{1b}}.png"
     path.write_bytes(b"")
-    assert open_outside(str(path), {}) == f"no desktop here; the image is {tmp_path}/a\\u{{1b}}.png"
-    assert open_outside("", {}) == "this image is in no file of its own"
+    assert open_outside(str(path), {}) == f"no desktop; the image is {tmp_path}/a\\u{{1b}}.png"
+    assert open_outside("", {}) == "this image has no file of its own"
