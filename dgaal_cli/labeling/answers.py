@@ -12,7 +12,7 @@ from dgaal_cli.labeling.view import Press, join_notices
 from dgaal_cli.store.records import Answer, AnswerKind
 from dgaal_cli.tasks.classification.standing_answers import (
     StandingAnswer,
-    given_of_undone,
+    answer_of_undone,
     standing_answers,
 )
 
@@ -64,7 +64,7 @@ class Answers:
                 open_round.take()
             if undone.kind not in ("label", "cannot_tell", "skip"):
                 return join_notices(f"took the {undone.kind} back", notice)
-            open_round.taken_back = given_of_undone(undone)
+            open_round.taken_back = answer_of_undone(undone)
             open_round.relearn([undone.item.item_id])
             return notice
 
@@ -108,10 +108,12 @@ class Answers:
         flagged = {item.item_id for item in self._store.flagged()}
         answers = standing_answers(self._store.events(annotator=self._round.annotator))
         answers = [answer for answer in reversed(answers) if answer.kind != "skip"]
-        today = self._round.learner.task_model([answer.item_id for answer in answers])
+        predictions = self._round.learner.task_model([answer.item_id for answer in answers])
         return tuple(
             dataclasses.replace(
-                answer, is_flagged=answer.item_id in flagged, today=today.get(answer.item_id)
+                answer,
+                is_flagged=answer.item_id in flagged,
+                predicted_now=predictions.get(answer.item_id),
             )
             for answer in answers
         )

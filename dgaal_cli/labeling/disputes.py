@@ -10,8 +10,7 @@ from dgaal_cli.labeling.annotators import check_annotator, new_op_id
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Answer, AnswerRecord, ItemRecord
-from dgaal_cli.tasks.classification.exchange import ClassNames
-from dgaal_cli.tasks.classification.label import class_label
+from dgaal_cli.tasks.classification.label import ClassNames, class_label
 from dgaal_cli.workspace import Workspace
 
 

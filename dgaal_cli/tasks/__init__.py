@@ -1,1 +1,1 @@
-"""What the labels of a workspace mean, one folder a task; ``registry`` lists them."""
+"""Tasks: what labels mean, one folder per task; ``registry`` lists them."""

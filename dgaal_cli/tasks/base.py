@@ -1,7 +1,7 @@
-"""What a task is: the one place that knows what a label means.
+"""The interface of tasks; only a task knows what a label means.
 
-The store keeps labels as opaque payloads and exchange formats as text; a task has a codec for
-each. Both codecs import neither torch nor numpy, because labeling hosts have neither.
+The store keeps labels as opaque payloads, exchange formats keep them as text; a task has a codec
+for each. Both codecs import neither torch nor numpy, which labeling hosts may not have.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from dgaal_cli.training.task import LearningTask
 
 Value = TypeVar("Value")
-"""What a label is in memory, for instance the uid of a class or a mask."""
+"""A label in memory, such as the uid of a class or a mask."""
 
 
 class LabelCodec(Protocol[Value]):
-    """Between the value that a task works with and the payload that the store keeps."""
+    """Conversion between a task's value and the payload that the store keeps."""
 
     version: int
-    """Version of the payloads that ``encode`` writes; ``decode`` reads it and all before it."""
+    """Version of payloads that ``encode`` writes; ``decode`` reads this and all older versions."""
 
     def encode(self, value: Value) -> Label:
         """Return the label of a value; equal values have equal labels."""
@@ -51,13 +51,13 @@ class LabelCodec(Protocol[Value]):
 
 
 class Task(Protocol[Value]):
-    """One kind of label with everything that depends on it."""
+    """One kind of label, with everything that depends on it."""
 
     name: str
-    """The word in ``dgaal.toml``."""
+    """Name in ``dgaal.toml``."""
     labels: LabelCodec[Value]
     text: LabelText
 
     def learning(self, classes: int) -> "LearningTask":
-        """Return how targets of so many classes, at least 1, are learned; imports torch."""
+        """Return the training side of the task for ``classes`` >= 1; imports torch."""
         ...

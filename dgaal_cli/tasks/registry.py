@@ -1,4 +1,4 @@
-"""The tasks by name."""
+"""Tasks by name."""
 
 import difflib
 from importlib import import_module
@@ -15,7 +15,7 @@ def load_task(name: str) -> Task[Any]:
     """Return a task by name.
 
     Raises:
-        ConfigError: There is none; the message names the nearest or all.
+        ConfigError: The task is unknown; the message names the nearest or all.
     """
     if name not in TASKS:
         near = difflib.get_close_matches(name, TASKS, n=1)

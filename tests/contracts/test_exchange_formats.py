@@ -25,7 +25,7 @@ from dgaal_cli.store.exchange.resolve import resolve
 from dgaal_cli.store.open import create_store
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Answer, ImportReport, NewItem, NewSynthetic, Query, QueryEntry
-from dgaal_cli.tasks.classification.exchange import ClassNames
+from dgaal_cli.tasks.classification.label import ClassNames
 
 NAMES = [
     "a.png",

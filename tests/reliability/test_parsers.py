@@ -27,7 +27,7 @@ from dgaal_cli.store.exchange.registry import load_format
 from dgaal_cli.store.exchange.resolve import resolve
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.protocol import Store
-from dgaal_cli.tasks.classification.exchange import ClassNames
+from dgaal_cli.tasks.classification.label import ClassNames
 
 Parse = Callable[[bytes], None]
 EXAMPLES = pytest.mark.parametrize("examples", [150, pytest.param(2000, marks=pytest.mark.deep)])

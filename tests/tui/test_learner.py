@@ -184,13 +184,15 @@ def test_review_differs_from_what_the_task_model_says_today(learned, open_it):
     right = truth(view)
     for _ in range(12):
         view = say(session, view, right[view.image.sample_id])
-    assert {given.model_says for given in session.review()} == {view.classes[0].uid}  # the query's
+    assert {given.newest_prediction for given in session.review()} == {
+        view.classes[0].uid
+    }  # the query's
     session.load_learner()
     prior = session._round.learner.guesses._predictions.probabilities.argmax(axis=1)
     said = {given.sample_id: given for given in session.review()}
     for name, given in said.items():
         column = prior[int(name[:3])]
-        assert given.model_says == view.classes[column].uid
+        assert given.newest_prediction == view.classes[column].uid
         assert given.disagrees == (column != truth_of(int(name[:3])))
     assert any(given.disagrees for given in said.values())
 

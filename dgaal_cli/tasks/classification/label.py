@@ -1,4 +1,6 @@
-"""The label of classification: the uid of one class, as its UTF-8 bytes."""
+"""The label of classification: the UTF-8 bytes of a class uid; in exchange formats its name."""
+
+from collections.abc import Callable, Mapping, Sequence
 
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +20,7 @@ def class_of(label: Label) -> ClassUid:
     """Return the class that a label names.
 
     Raises:
-        WorkspaceError: It is no label of classification, or of a newer dgaal.
+        WorkspaceError: The label is not a label of classification, or of a newer dgaal.
     """
     if label.version != VERSION or [label.payload] != [uid.encode() for uid in label.classes]:
         raise WorkspaceError(
@@ -29,12 +31,12 @@ def class_of(label: Label) -> ClassUid:
 
 
 def class_or_none(label: Label | None) -> ClassUid | None:
-    """Return the class that a label names, None for no label; raises what ``class_of`` does."""
+    """Return ``class_of`` a label, None without a label."""
     return None if label is None else class_of(label)
 
 
 class ClassLabels:
-    """The codec of classification for code that works with any task."""
+    """The payload codec."""
 
     version = VERSION
 
@@ -43,7 +45,25 @@ class ClassLabels:
         return class_label(value)
 
     def decode(self, label: Label) -> ClassUid:
-        """Return the class that a label names; ``WorkspaceError`` if it is not exactly one."""
+        """Return the class that a label names; raises as ``class_of``."""
+        return class_of(label)
+
+
+class ClassNames:
+    """The text codec: a label is written as the name of its class."""
+
+    def to_text(self, label: Label, names: Mapping[ClassUid, str]) -> str:
+        """Return the name of the label's class."""
+        return names[class_of(label)]
+
+    def from_text(
+        self, texts: Sequence[str], find_class: Callable[[Sequence[str]], ClassUid]
+    ) -> Label:
+        """Return the label of the class that ``find_class`` finds."""
+        return class_label(find_class(texts))
+
+    def single_class(self, label: Label) -> ClassUid | None:
+        """Return the label's class."""
         return class_of(label)
 
     def target(self, label: Label, index_of: Mapping[ClassUid, int]) -> int | None:

@@ -1,4 +1,4 @@
-"""Classification for training: a target is one class index, -1 where there is no label."""
+"""Training side of classification: a target is one class index, -1 without a label."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ NO_CLASS = -1
 
 
 class ClassHead(nn.Linear):
-    """One logit a class."""
+    """One logit per class."""
 
     def forward(self, input: Tensor, maps: Sequence[Tensor] = ()) -> Tensor:  # noqa: A002, ARG002
         """Return logits ``(B, K)`` of features ``(B, F)``."""
@@ -28,25 +28,25 @@ class ClassHead(nn.Linear):
 
 @dataclass(frozen=True, slots=True)
 class ClassLearning:
-    """Cross-entropy over K classes; T is measured by its accuracy. See ``training.task``."""
+    """Cross-entropy over K classes, measured by accuracy. See ``training.task``."""
 
     outputs: int
     """Number of classes K, at least 1."""
 
     def head(self, features: int, stage_widths: tuple[int, ...]) -> ClassHead:  # noqa: ARG002
-        """One linear layer."""
+        """Return one linear layer."""
         return ClassHead(features, self.outputs)
 
     def blank(self, count: int) -> np.ndarray:
-        """int64 ``(count,)`` of ``NO_CLASS``."""
+        """Return int64 ``(count,)`` of ``NO_CLASS``."""
         return np.full(count, NO_CLASS, dtype=np.int64)
 
     def can_learn(self, data: RoundData) -> bool:
-        """Whether there are labels of two classes at least."""
+        """Whether at least two classes have labels."""
         return len(present_classes(data)) >= 2
 
     def gaps(self, data: RoundData) -> list[str]:
-        """Name the classes without labels, and what that means for the round."""
+        """Name the classes without labels and the effect on the round."""
         present = set(present_classes(data).tolist())
         if len(present) < 2:
             return [_cold_start(len(present))]
@@ -57,46 +57,46 @@ class ClassLearning:
         return [f"no labels yet for {len(absent)} of the classes: {listed}"]
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy in nats."""
+        """Return the cross-entropy in nats."""
         return F.cross_entropy(outputs, targets, reduction="none")
 
     def pseudo_targets(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
-        """The likeliest class and its probability."""
+        """Return the most probable class and its probability."""
         confidence, classes = torch.softmax(outputs, dim=1).max(1)
         return classes, confidence
 
     def decide(self, prediction: Prediction) -> np.ndarray:
-        """The likeliest class."""
+        """Return the most probable class."""
         return prediction.probabilities.argmax(1).astype(np.int64)
 
     def guess(self, data: RoundData, count: int) -> np.ndarray:
-        """The only class with labels, or the first where there is none."""
+        """Return the first class with labels, else class 0."""
         present = present_classes(data)
         return np.full(count, int(present[0]) if len(present) else 0, dtype=np.int64)
 
     def measure(self, predicted: np.ndarray, targets: np.ndarray) -> float:
-        """Accuracy."""
+        """Return the accuracy."""
         return float((predicted == targets).mean())
 
     def is_equal(self, ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-        """Whether the classes are the same."""
+        """Return whether the classes are equal."""
         return ours == theirs
 
     def class_counts(self, targets: np.ndarray) -> np.ndarray:
-        """Images of each class."""
+        """Count images of each class."""
         return np.bincount(targets, minlength=self.outputs)
 
     def confusion(self, targets: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-        """Images by class and predicted class."""
+        """Count images by class and predicted class."""
         cells = np.bincount(targets * self.outputs + predicted, minlength=self.outputs**2)
         return cells.reshape(self.outputs, self.outputs)
 
     def agreement(self, prediction: Prediction, targets: np.ndarray) -> np.ndarray:
-        """T's probability of the target's class."""
+        """Return T's probability of the target's class."""
         return prediction.probabilities[np.arange(len(targets)), targets]
 
     def groups(self, targets: np.ndarray) -> np.ndarray:
-        """The classes themselves."""
+        """Return the classes themselves."""
         return targets
 
 
@@ -109,10 +109,10 @@ def _cold_start(classes: int) -> str:
     what = "labels of 1 class so far:"
     if not classes:
         what = (
-            "no labels yet: a sampler that tells labeled from unlabeled images has nothing to "
+            "no labels yet: a sampler that separates labeled from unlabeled images has nothing to "
             "learn, and"
         )
     return (
         f"{what} the task model needs two classes; the next query shows images typical of "
-        "clusters, or random ones where the method learns nothing from images alone"
+        "clusters, or random ones if the method learns nothing from images alone"
     )

@@ -1,4 +1,4 @@
-"""An oracle that knows the true labels of a source: it stands in for a person in demo and tests."""
+"""An oracle with the true labels of a source; it answers instead of a person in demo and tests."""
 
 import uuid
 from collections.abc import Mapping
@@ -15,20 +15,20 @@ ANNOTATOR = "oracle"
 
 
 def true_labels(spec: str, *, base: Path) -> dict[SampleId, str]:
-    """Read the labels that a source carries.
+    """Read the labels of a source.
 
     Raises:
-        InputDataError: It carries none.
+        InputDataError: The source has no labels.
     """
     source = open_source(spec, base=base)
     labels = {entry.id: entry.label for entry in source.entries() if entry.label is not None}
     if not labels:
-        raise InputDataError(f"{spec} carries no labels, so no oracle can answer from it")
+        raise InputDataError(f"{spec} has no labels, so an oracle cannot answer from it")
     return labels
 
 
 def answer_items(store: Store, items: list[ItemId], labels: Mapping[SampleId, str]) -> int:
-    """Answer items as a person would, each by its own event; returns how many."""
+    """Submit the true label of each item as one answer event; return the number of answers."""
     uids = {record.name: record.uid for record in store.classes()}
     answers = [
         Answer(

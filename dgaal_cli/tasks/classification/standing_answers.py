@@ -9,12 +9,12 @@ from dgaal_cli.store.records import EventRecord, ShownAs, Undone
 from dgaal_cli.tasks.classification.label import class_or_none
 
 BLIND_NOTE = "hints=blind"
-"""Stands in the note of an answer to an image that was asked blind though hints were on."""
+"""Note of an answer to an image that was shown without a hint although hints were on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandingAnswer:
-    """One answer of this round, for the history strip."""
+    """One current answer, as the history and the review show it."""
 
     event_id: int
     item_id: ItemId
@@ -24,9 +24,9 @@ class StandingAnswer:
     class_uid: ClassUid | None
     elapsed_ms: int | None
     predicted: ClassUid | None
-    """The model's guess at that time, whether or not it was shown."""
-    today: ClassUid | None = None
-    """What the newest exported model says, where it is known."""
+    """The model's prediction at that time, shown or not."""
+    predicted_now: ClassUid | None = None
+    """Prediction of the newest exported model, if known."""
     round: int | None = None
     ui: ShownAs | None = None
     is_blind: bool = False
@@ -34,22 +34,22 @@ class StandingAnswer:
 
     @property
     def is_hinted(self) -> bool:
-        """Whether the guess was in sight."""
+        """Whether the prediction was shown."""
         return self.ui not in (None, "hidden")
 
     @property
-    def model_says(self) -> ClassUid | None:
-        """The newest guess there is."""
-        return self.today or self.predicted
+    def newest_prediction(self) -> ClassUid | None:
+        """The newest prediction."""
+        return self.predicted_now or self.predicted
 
     @property
     def disagrees(self) -> bool:
-        """Whether the person said something else than the model does."""
-        return self.model_says is not None and self.model_says != self.class_uid
+        """Whether the answer differs from the newest prediction."""
+        return self.newest_prediction is not None and self.newest_prediction != self.class_uid
 
 
-def given_of_event(event: EventRecord) -> StandingAnswer:
-    """One answer of the history."""
+def answer_of_event(event: EventRecord) -> StandingAnswer:
+    """Convert an event of the history."""
     return StandingAnswer(
         event_id=event.event_id,
         item_id=event.item_id,
@@ -66,12 +66,12 @@ def given_of_event(event: EventRecord) -> StandingAnswer:
 
 
 def standing_answers(events: Iterable[EventRecord]) -> list[StandingAnswer]:
-    """Fold one annotator's events into the answers that stand, one an item, oldest first."""
-    return [given_of_event(event) for event in standing_events(events)]
+    """Fold one annotator's events into the current answers, one per item, oldest first."""
+    return [answer_of_event(event) for event in standing_events(events)]
 
 
-def given_of_undone(undone: Undone) -> StandingAnswer:
-    """What undo took back."""
+def answer_of_undone(undone: Undone) -> StandingAnswer:
+    """Convert an undone answer."""
     return StandingAnswer(
         event_id=undone.event_id,
         item_id=undone.item.item_id,

@@ -1,9 +1,8 @@
-"""Classification as a task."""
+"""The task ``classification``."""
 
 from typing import TYPE_CHECKING
 
-from dgaal_cli.tasks.classification.exchange import ClassNames
-from dgaal_cli.tasks.classification.label import ClassLabels
+from dgaal_cli.tasks.classification.label import ClassLabels, ClassNames
 
 if TYPE_CHECKING:
     from dgaal_cli.tasks.classification.model import ClassLearning
@@ -17,7 +16,7 @@ class Classification:
     text = ClassNames()
 
     def learning(self, classes: int) -> "ClassLearning":
-        """Cross-entropy over the classes."""
+        """Return cross-entropy learning of ``classes`` classes."""
         from dgaal_cli.tasks.classification.model import ClassLearning
 
         return ClassLearning(classes)

@@ -96,7 +96,9 @@ def _line(
     left: list[Piece] = [("▸ " if is_marked else "  ", theme.GOOD_STRONG)]
     left += [("⚑ " if answer.is_flagged else "  ", theme.WARN), (pad(text, 14), style)]
     if answer.disagrees:
-        left.append((f" model: {show(scene.view.class_name(answer.model_says))}", theme.WARN))
+        left.append(
+            (f" model: {show(scene.view.class_name(answer.newest_prediction))}", theme.WARN)
+        )
     if width >= 50:
         left.append((f"  {show(answer.sample_id)}", theme.FAINT))
     number = f" r{answer.round}" if answer.round is not None else ""

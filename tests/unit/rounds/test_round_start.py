@@ -10,7 +10,7 @@ def said(data):
 
 def test_without_labels_a_sampler_has_nothing_to_learn_and_the_cold_start_rule_is_named():
     [message] = said(small_data(40, labeled=0))
-    assert "no labels yet: a sampler that tells labeled from unlabeled images" in message
+    assert "no labels yet: a sampler that separates labeled from unlabeled images" in message
     assert "the next query shows images typical of clusters, or random ones" in message
 
 

@@ -5,8 +5,7 @@ import pytest
 from dgaal_cli.errors import ConfigError, WorkspaceError
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.store.records import Label
-from dgaal_cli.tasks.classification.exchange import ClassNames
-from dgaal_cli.tasks.classification.label import class_label, class_of
+from dgaal_cli.tasks.classification.label import ClassNames, class_label, class_of
 from dgaal_cli.tasks.registry import TASKS, load_task
 
 CAT, DOG = ClassUid("00000000000000ca"), ClassUid("00000000000000d0")
