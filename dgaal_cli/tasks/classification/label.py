@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from collections.abc import Mapping, Sequence
-
 from dgaal_cli.errors import WorkspaceError
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.store.records import Label
