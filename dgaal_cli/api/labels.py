@@ -30,7 +30,7 @@ from dgaal_cli.store.exchange.registry import guess_format, load_format
 from dgaal_cli.store.exchange.resolve import resolve
 from dgaal_cli.store.open import open_store, store_location
 from dgaal_cli.store.records import Counts, EventRecord, Restored
-from dgaal_cli.tasks.registry import load_task
+from dgaal_cli.tasks.registry import DEFAULT_TASK, load_task
 from dgaal_cli.workspace import Workspace
 
 __all__ = [
@@ -55,9 +55,6 @@ __all__ = [
     "rename_class",
     "restore",
 ]
-
-TASK = "classification"
-"""The task of every workspace until ``dgaal.toml`` names one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +153,7 @@ def export_labels(
         answers=kept,
         classes=classes,
         names=names,
-        text=load_task(TASK).text,
+        text=load_task(DEFAULT_TASK).text,
         images=_PoolImages(workspace, config),
         link=link,
     )
@@ -205,7 +202,7 @@ def import_labels(
         found = resolve(
             store,
             chosen.read(path),
-            text=load_task(TASK).text,
+            text=load_task(DEFAULT_TASK).text,
             annotator=annotator,
             may_add_classes=add_classes,
         )
@@ -235,7 +232,7 @@ def label_log(
     with open_store(workspace.store_path, read_only=True) as store:
         names = store.class_names()
         events = store.latest_events(2**62 if count is None else count, annotator=annotator)
-    text = load_task(TASK).text
+    text = load_task(DEFAULT_TASK).text
     return [
         LoggedEvent(
             event=event,

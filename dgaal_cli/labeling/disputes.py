@@ -10,7 +10,7 @@ from dgaal_cli.labeling.annotators import check_annotator, new_op_id
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Answer, AnswerRecord, ItemRecord
-from dgaal_cli.tasks.classification.label import ClassNames, class_label
+from dgaal_cli.tasks.registry import DEFAULT_TASK, load_task
 from dgaal_cli.workspace import Workspace
 
 
@@ -46,9 +46,10 @@ def disputed(answers: Iterable[AnswerRecord], names: Mapping[ClassUid, str]) -> 
         answers: Of all annotators.
         names: Name of each class.
     """
+    text = load_task(DEFAULT_TASK).text
 
     def name(answer: AnswerRecord) -> str | None:
-        return None if answer.label is None else ClassNames().to_text(answer.label, names)
+        return None if answer.label is None else text.to_text(answer.label, names)
 
     by_item: dict[ItemId, list[AnswerRecord]] = {}
     for answer in answers:
@@ -91,20 +92,22 @@ def adjudicate(
     check_annotator(annotator)
     with open_store(workspace.store_path) as store:
         item = _find(store, sample)
-        record = store.class_by_name(class_name)
+        label = load_task(DEFAULT_TASK).text.from_text(
+            [class_name], lambda texts: store.class_by_name(texts[0]).uid
+        )
         before = {dispute.item_id for dispute in disputed(store.answers(), store.class_names())}
         answer = Answer(
             op_id=new_op_id(),
             kind="adjudicate",
             item_id=item.item_id,
-            label=class_label(record.uid),
+            label=label,
             note=note,
         )
         store.submit(answer, annotator=annotator, session="adjudicate", take_next=False)
         left = len(disputed(store.answers(), store.class_names()))
     return Adjudicated(
         sample_id=item.sample_id,
-        class_name=record.name,
+        class_name=class_name,
         annotator=annotator,
         settled=item.item_id in before,
         left=left,

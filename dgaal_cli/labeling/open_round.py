@@ -7,12 +7,12 @@ from dgaal_cli.labeling.files import FileChecker, QueryFiles
 from dgaal_cli.labeling.learner import SessionLearner, load_guesses
 from dgaal_cli.labeling.queue import Queue
 from dgaal_cli.labeling.round_stats import RoundStats
+from dgaal_cli.labeling.standing_answers import BLIND_NOTE, StandingAnswer
 from dgaal_cli.labeling.view import Press, QueryImage
 from dgaal_cli.rounds.learning_curve import CurvePoint, learning_curve
+from dgaal_cli.store.exchange.base import LabelText
 from dgaal_cli.store.protocol import Store
-from dgaal_cli.store.records import Answer, Query, QueryEntry, Shown, Task
-from dgaal_cli.tasks.classification.label import class_label, class_of
-from dgaal_cli.tasks.classification.standing_answers import BLIND_NOTE, StandingAnswer
+from dgaal_cli.store.records import Answer, Label, Query, QueryEntry, Shown, Task
 from dgaal_cli.workspace import Workspace
 
 
@@ -29,16 +29,19 @@ class OpenRound:
         clock: Callable[[], float],
         checker: FileChecker | None,
         is_learner_on: bool,
+        text: LabelText,
     ) -> None:
         self.store = store
         self._workspace = workspace
+        self._text = text
         self.annotator = annotator
         self.session_id = session_id
         self.query: Query | None = None
         self.task: Task | None = None
         """The image to answer now."""
-        self.labels: dict[ItemId, tuple[ClassUid, str]] = {}
-        """Every label of the store when the round was loaded: class and its name."""
+        self.labels: dict[ItemId, Label] = {}
+        """Every label of the store when the round was loaded."""
+        self._names: dict[ClassUid, str] = {}
         self.taken_back: StandingAnswer | None = None
         """The answer that undo has just taken back from the image at hand."""
         self.on_screen: ItemId | None = None
@@ -129,7 +132,7 @@ class OpenRound:
             op_id=press.op_id,
             kind=press.kind,
             item_id=press.item_id,
-            label=None if press.class_uid is None else class_label(press.class_uid),
+            label=press.label,
             shown=shown,
             elapsed_ms=press.elapsed_ms,
             note=note or (BLIND_NOTE if press.is_blind else ""),
@@ -144,16 +147,14 @@ class OpenRound:
 
     def learn(self, press: Press) -> None:
         """Let the learner know an answer."""
-        self.learner.set_label(press.item_id, press.class_uid if press.kind == "label" else None)
+        self._learn(press.item_id, press.label)
 
     def relearn(self, items: Collection[ItemId]) -> None:
         """Bring statistics and learner in line with the store after answers were taken back."""
         self.stats.reread()
         for item in items:
-            earlier = self.labels.get(item)
             is_new = any(answer.item_id == item for answer in self.stats.history)
-            uid = self.stats.label_of(item) if is_new else earlier[0] if earlier else None
-            self.learner.set_label(item, uid)
+            self._learn(item, self.stats.label_of(item) if is_new else self.labels.get(item))
         self.reload()
 
     def load_learner(self) -> None:
@@ -163,16 +164,21 @@ class OpenRound:
             guesses = load_guesses(self._workspace, round=self.query.round, classes=uids)
             if guesses is not None:
                 self._read_labels()
-                guesses.start({item: uid for item, (uid, _) in self.labels.items()})
+                known = ((item, self._text.single_class(own)) for item, own in self.labels.items())
+                guesses.start({item: uid for item, uid in known if uid is not None})
                 self.learner.guesses = guesses
         self.reload()
 
     def _read_labels(self) -> None:
-        names = self.store.class_names()
-        found = {r.item_id: class_of(r.label) for r in self.store.labels()}
-        self.labels = {item_id: (uid, names[uid]) for item_id, uid in found.items()}
+        self._names = self.store.class_names()
+        self.labels = {r.item_id: r.label for r in self.store.labels()}
+
+    def _learn(self, item_id: ItemId, label: Label | None) -> None:
+        """Pass a label to the learner, which uses those that are one class."""
+        self.learner.set_label(item_id, self._text.single_class(label) if label else None)
 
     def _describe(self, item_id: ItemId) -> tuple[str, str]:
         """Return the name of an image and its class, empty without one."""
-        name = self.labels[item_id][1] if item_id in self.labels else ""
+        label = self.labels.get(item_id)
+        name = self._text.to_text(label, self._names) if label else ""
         return self.store.item(item_id).sample_id, name

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dgaal_cli.ids import ClassUid, ItemId
+from dgaal_cli.labeling.standing_answers import StandingAnswer, standing_answers
 from dgaal_cli.labeling.view import Press, QueryImage
 from dgaal_cli.store.protocol import Store
-from dgaal_cli.store.records import Counts, Query, Receipt
-from dgaal_cli.tasks.classification.standing_answers import StandingAnswer, standing_answers
+from dgaal_cli.store.records import Counts, Label, Query, Receipt
 
 RECOUNT_EVERY = 25
 """Answers after which the counts of the whole store are read again."""
@@ -47,9 +47,10 @@ class Tally:
         if press.kind == "skip":
             return
         self.spent += 1
-        if press.class_uid is not None and is_pool:
+        if press.label is not None and is_pool:
             self.labeled += 1
-            self.by_class[press.class_uid] = self.by_class.get(press.class_uid, 0) + 1
+            for uid in press.label.classes:
+                self.by_class[uid] = self.by_class.get(uid, 0) + 1
 
 
 class RoundStats:
@@ -113,11 +114,11 @@ class RoundStats:
     def agreed(self) -> tuple[int, int]:
         """Labels that equal the model's guess, and labels given where it had one."""
         compared = [g for g in self.history if g.kind == "label" and g.predicted is not None]
-        return sum(g.predicted == g.class_uid for g in compared), len(compared)
+        return sum(g.names(g.predicted) for g in compared), len(compared)
 
-    def label_of(self, item_id: ItemId) -> ClassUid | None:
-        """The class that this annotator's standing answer of the round gives an image."""
-        return next((g.class_uid for g in self.history if g.item_id == item_id), None)
+    def label_of(self, item_id: ItemId) -> Label | None:
+        """The label that this annotator's standing answer of the round gives an image."""
+        return next((g.label for g in self.history if g.item_id == item_id), None)
 
 
 def _given(press: Press, image: QueryImage, receipt: Receipt) -> StandingAnswer:
@@ -127,7 +128,7 @@ def _given(press: Press, image: QueryImage, receipt: Receipt) -> StandingAnswer:
         sample_id=image.sample_id,
         is_synthetic=image.is_synthetic,
         kind=press.kind,
-        class_uid=press.class_uid,
+        label=press.label,
         elapsed_ms=press.elapsed_ms,
         predicted=image.predicted,
         ui=press.ui,

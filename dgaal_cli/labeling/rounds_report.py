@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import ItemId
+from dgaal_cli.labeling.standing_answers import StandingAnswer, standing_answers
 from dgaal_cli.rounds.learning_curve import learning_curve
 from dgaal_cli.rounds.random_baseline import RandomCurve, random_beside
 from dgaal_cli.rounds.state import RUN_NAME, round_state
 from dgaal_cli.rounds.unlabelable_synthetics import newest_junk
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ItemRecord, Query
-from dgaal_cli.tasks.classification.standing_answers import StandingAnswer, standing_answers
 from dgaal_cli.workspace import Workspace
 
 

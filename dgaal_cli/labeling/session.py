@@ -17,6 +17,7 @@ from dgaal_cli.labeling.more_images import MoreImages
 from dgaal_cli.labeling.open_round import OpenRound
 from dgaal_cli.labeling.pages import Pages
 from dgaal_cli.labeling.rounds_report import RoundsReport, rounds_report
+from dgaal_cli.labeling.standing_answers import StandingAnswer
 from dgaal_cli.labeling.view import (
     LabelView,
     NextStep,
@@ -28,7 +29,7 @@ from dgaal_cli.labeling.view import (
 from dgaal_cli.rounds.state import round_state, trained_rounds
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import QueryProgress
-from dgaal_cli.tasks.classification.standing_answers import StandingAnswer
+from dgaal_cli.tasks.registry import load_task
 from dgaal_cli.workspace import Workspace
 
 MAX_HISTORY = 200
@@ -74,6 +75,7 @@ class LabelSession:
             clock=clock,
             checker=checker,
             is_learner_on=config.label.learner,
+            text=load_task(config.task).text,
         )
         self._answers = Answers(self._round, ids)
         self._pages = Pages(self._round, ids)

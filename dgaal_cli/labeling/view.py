@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
+from dgaal_cli.labeling.standing_answers import StandingAnswer
 from dgaal_cli.rounds.learning_curve import CurvePoint
 from dgaal_cli.store.records import (
     ClassRecord,
+    Label,
     QueryProgress,
     ShownAs,
 )
-from dgaal_cli.tasks.classification.standing_answers import StandingAnswer
 
 State = Literal["labeling", "answered", "waiting", "empty"]
 """``answered``: the query is done; ``waiting``: the rest is with others; ``empty``: no query."""
@@ -29,7 +30,7 @@ class Press:
     op_id: str
     kind: AnswerName
     item_id: ItemId
-    class_uid: ClassUid | None = None
+    label: Label | None = None
     elapsed_ms: int | None = None
     ui: ShownAs = "hidden"
     is_blind: bool = False
@@ -112,6 +113,10 @@ class LabelView:
     def class_name(self, uid: ClassUid | None) -> str:
         """Name of a class, or ``?`` if it is gone."""
         return next((c.name for c in self.classes if c.uid == uid), "?")
+
+    def label_name(self, label: Label | None) -> str:
+        """Names of the classes that a label names, or ``?`` without one."""
+        return ", ".join(map(self.class_name, label.classes)) if label else "?"
 
 
 def join_notices(*notices: str) -> str:

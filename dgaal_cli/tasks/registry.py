@@ -11,6 +11,10 @@ TASKS = {"classification": "dgaal_cli.tasks.classification.task:Classification"}
 """Name to ``module:class``; a module is imported only when its task is used."""
 
 
+DEFAULT_TASK = "classification"
+"""Task of what works without ``dgaal.toml``, such as ``dgaal labels``."""
+
+
 def load_task(name: str) -> Task[Any]:
     """Return a task by name.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from dgaal_cli.ids import ClassUid, ItemId
+from dgaal_cli.tasks.classification.label import class_label
 from dgaal_cli.tui.bridge import Press, QueryImage
 
 MIN_CONFIDENCE = 0.6
@@ -231,12 +232,13 @@ class GridModel:
             if mark.kind == "wrong":
                 continue
             has_no_class = mark.kind == "cannot_tell"
+            uid = None if has_no_class else mark.class_uid or image.predicted
             made.append(
                 Press(
                     op_id=new_op_id(),
                     kind="cannot_tell" if has_no_class else "label",
                     item_id=image.item_id,
-                    class_uid=None if has_no_class else mark.class_uid or image.predicted,
+                    label=class_label(uid) if uid else None,
                     elapsed_ms=each,
                     ui="prefilled",
                 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from dgaal_cli.errors import ConfigError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid
-from dgaal_cli.store.records import ClassRecord
+from dgaal_cli.store.records import ClassRecord, Label
 
 DIGITS = "1234567890"
 HOME_ROW = "asdfghjklqwertyuiopzxcvbnm"
@@ -238,6 +238,10 @@ class Keymap:
     code_of: dict[ClassUid, str] = field(default_factory=dict[ClassUid, str])
     own: OwnKeys = field(default_factory=OwnKeys)
     """Custom keys, also of the other screens."""
+
+    def code_for(self, label: Label | None) -> str:
+        """Return the keys of the class that a label names, empty where it has none."""
+        return self.code_of.get(label.classes[0], "") if label else ""
 
     @property
     def is_two_key(self) -> bool:

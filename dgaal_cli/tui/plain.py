@@ -11,6 +11,7 @@ from typing import TextIO
 from dgaal_cli.errors import DgaalError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid
+from dgaal_cli.tasks.classification.label import class_label
 from dgaal_cli.tui.bridge import LabelSession, LabelView, Press, QueryImage, new_op_id
 from dgaal_cli.tui.phrases import answer_text
 
@@ -125,12 +126,12 @@ class _LineSession:
             op_id=new_op_id(),
             kind="label" if uid else "skip" if action == "skip" else "cannot_tell",
             item_id=image.item_id,
-            class_uid=uid,
+            label=class_label(uid) if uid else None,
             elapsed_ms=elapsed_ms,
         )
         after = self._session.answer(press)
         if not after.is_refused:
-            text = answer_text(press.kind, "", show(after.class_name(press.class_uid)))
+            text = answer_text(press.kind, "", show(after.label_name(press.label)))
             p = after.progress
             self._write(f"saved: {text}. {p.size - p.left} of {p.size}.")
         return self._report(after, "") if after.note else after

@@ -13,6 +13,7 @@ from dgaal_cli.labeling.annotators import new_op_id
 from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.labeling.view import LabelView, Press
 from dgaal_cli.tui.grid import GridModel
+from tests.support.class_labels import as_label
 
 MOVES = ((1, 0), (-1, 0), (0, 1), (0, -1))
 
@@ -71,7 +72,9 @@ def _answer_singly(
     effort.labels += 1
     effort.right += 1
     ui = "hidden" if image.is_blind else "probs"
-    press = Press(op_id=new_op_id(), kind="label", item_id=image.item_id, class_uid=uid, ui=ui)
+    press = Press(
+        op_id=new_op_id(), kind="label", item_id=image.item_id, label=as_label(uid), ui=ui
+    )
     return session.answer(press)
 
 

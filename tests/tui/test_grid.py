@@ -37,7 +37,10 @@ def model(count: int = 10, columns: int = 3, rows: int = 2) -> GridModel:
 
 def pressed(grid: GridModel) -> list[tuple[int, str, str | None]]:
     ids = iter(range(1000))
-    return [(p.item_id, p.kind, p.class_uid) for p in grid.presses(lambda: str(next(ids)), 900)]
+    return [
+        (p.item_id, p.kind, p.label.classes[0] if p.label else None)
+        for p in grid.presses(lambda: str(next(ids)), 900)
+    ]
 
 
 def test_an_untouched_page_is_its_guesses_and_time_is_shared():

@@ -16,6 +16,7 @@ from dgaal_cli.scoring.prediction_file import FILE_NAME, PoolPredictions
 from dgaal_cli.store.open import open_store
 from exporters import seal
 from exporters.embedded import embed
+from tests.support.class_labels import as_label
 
 COUNT = 240
 CLASSES = ["zero", "one", "two", "three"]
@@ -81,7 +82,7 @@ def open_it(config, clock):
 
 def say(session: LabelSession, view, uid, **more) -> object:
     press = Press(
-        op_id=new_op_id(), kind="label", item_id=view.image.item_id, class_uid=uid, **more
+        op_id=new_op_id(), kind="label", item_id=view.image.item_id, label=as_label(uid), **more
     )
     return session.answer(press)
 
@@ -164,7 +165,7 @@ def test_undo_across_pages_leaves_what_was_known_before(learned, open_it):
             op_id=new_op_id(),
             kind="label",
             item_id=s.item_id,
-            class_uid=right[s.sample_id],
+            label=as_label(right[s.sample_id]),
             ui="prefilled",
         )
         for s in page

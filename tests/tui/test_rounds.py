@@ -17,6 +17,7 @@ from dgaal_cli.tui.screens.pick_dialogs import NumberDialog, PickDialog
 from dgaal_cli.tui.screens.rounds import RoundsScreen
 from dgaal_cli.tui.screens.training import TrainingDialog
 from dgaal_cli.tui.widgets.rows import Rows
+from tests.support.class_labels import as_label
 
 
 def words(t) -> str:
@@ -36,7 +37,7 @@ def history(workspace, *, junk: int = 1, goes_on: bool = True) -> None:
                     op_id=f"a{place}",
                     kind="cannot_tell" if is_junk_now else "label",
                     item_id=entry.item_id,
-                    class_uid=None if is_junk_now else uids[place % 10],
+                    label=as_label(None if is_junk_now else uids[place % 10]),
                     elapsed_ms=1500,
                 ),
                 annotator="ann",

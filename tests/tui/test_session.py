@@ -14,6 +14,7 @@ from dgaal_cli.rounds.learning_curve import learning_curve
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Query, QueryEntry
 from dgaal_cli.store.sqlite.store import SqliteStore
+from tests.support.class_labels import as_label
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def press(view: LabelView, name: str | None = None, kind: str = "label", **more)
         op_id=new_op_id(),
         kind=kind,  # type: ignore[arg-type]
         item_id=view.image.item_id,
-        class_uid=uid,
+        label=as_label(uid),
         elapsed_ms=500,
         **more,
     )
@@ -78,7 +79,7 @@ def test_an_answer_is_in_the_store_when_the_view_comes_back(open_it, make_worksp
     assert (event.ui, event.elapsed_ms) == ("probs", 500)
     assert sample(after) == "001.png"
     assert after.progress.labeled == 1
-    assert [(g.kind, after.class_name(g.class_uid)) for g in after.history] == [("label", "three")]
+    assert [(g.kind, after.label_name(g.label)) for g in after.history] == [("label", "three")]
 
 
 def test_the_same_press_twice_is_one_label(open_it):
@@ -126,7 +127,7 @@ def test_undo_shows_the_image_again_with_what_was_said(open_it):
     view = session.undo()
     assert sample(view) == "000.png"
     assert view.before is not None
-    assert view.class_name(view.before.class_uid) == "three"
+    assert view.label_name(view.before.label) == "three"
     assert view.history == ()
     assert view.labeled == 0
 
@@ -143,7 +144,7 @@ def test_undo_goes_back_to_the_start_and_redo_all_the_way_forth(open_it):
     for _ in range(3):
         view = session.redo()
     assert view.state == "answered"
-    assert [view.class_name(g.class_uid) for g in view.history] == ["three", "two", "one"]
+    assert [view.label_name(g.label) for g in view.history] == ["three", "two", "one"]
     assert session.redo().note == "nothing to redo"
 
 
@@ -155,7 +156,7 @@ def confirm(session: LabelSession, count: int) -> list[str]:
             op_id=new_op_id(),
             kind="label",
             item_id=s.item_id,
-            class_uid=s.predicted,
+            label=as_label(s.predicted),
             ui="prefilled",
         )
         for s in page
@@ -288,7 +289,7 @@ def test_taking_a_page_back_goes_on_after_an_error(open_it, make_workspace, fail
     workspace = make_workspace(guess=3)
     session, view = open_it(workspace)
     page = [
-        Press(op_id=new_op_id(), kind="label", item_id=s.item_id, class_uid=s.predicted)
+        Press(op_id=new_op_id(), kind="label", item_id=s.item_id, label=as_label(s.predicted))
         for s in session.grid()
     ]
     assert len(page) >= 3
@@ -367,7 +368,7 @@ def test_a_page_that_was_open_while_somebody_else_trained_is_stored_and_followed
     ask_next(workspace, 7, 8)
     uid = session.view().classes[3].uid
     view = session.answer_page(
-        [Press(op_id=new_op_id(), kind="label", item_id=i, class_uid=uid) for i in ids]
+        [Press(op_id=new_op_id(), kind="label", item_id=i, label=as_label(uid)) for i in ids]
     )
     assert (view.round, sample(view), view.labeled) == (1, "007.png", 4)
     view = session.undo_page()

@@ -28,11 +28,6 @@ def class_of(label: Label) -> ClassUid:
     return label.classes[0]
 
 
-def class_or_none(label: Label | None) -> ClassUid | None:
-    """Return ``class_of`` a label, None without a label."""
-    return None if label is None else class_of(label)
-
-
 class ClassLabels:
     """The payload codec."""
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from textual.screen import Screen
 
 from dgaal_cli.ids import ClassUid, ItemId
+from dgaal_cli.tasks.classification.label import class_label
 from dgaal_cli.tui.bridge import (
     AnswerName,
     Bridge,
@@ -107,7 +108,7 @@ class Answers:
             op_id=new_op_id(),
             kind=kind,
             item_id=image.item_id,
-            class_uid=uid,
+            label=class_label(uid) if uid else None,
             elapsed_ms=shown.gate.elapsed_ms(),
             ui=self._ui(image),
             is_blind=shown.are_hints_on and image.is_blind and image.predicted is not None,
@@ -152,7 +153,7 @@ class Answers:
             # The image is shown again, its answer is kept, and nothing else happens before.
             self._is_failed = True
             shown.show(shown.view.image)
-            spoken = captions.press_text(press, shown.view, shown.keymap)
+            spoken = captions.answer_caption(press, shown.view, shown.keymap)
             block_until_saved(self._screen, outcome, spoken, clock=self._clock, retry=self._retry)
             return
         # COMMIT has returned: now it is saved, and the next answer may come.

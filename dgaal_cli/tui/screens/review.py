@@ -12,6 +12,7 @@ from textual.strip import Strip
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.store.records import ClassRecord
+from dgaal_cli.tasks.classification.label import class_label
 from dgaal_cli.tui import messages, theme
 from dgaal_cli.tui.actions import ClassKeys, action_of, live_actions
 from dgaal_cli.tui.bridge import (
@@ -257,7 +258,7 @@ class ReviewScreen(Screen[LabelView]):
             op_id=new_op_id(),
             kind=kind,
             item_id=marked.item_id,
-            class_uid=uid,
+            label=class_label(uid) if uid else None,
             elapsed_ms=self.gate.elapsed_ms(),
             ui="hidden",
         )
@@ -283,7 +284,7 @@ class ReviewScreen(Screen[LabelView]):
 
     def _take_outcome(self, outcome: Outcome, press: Press) -> None:
         """Go to the next answer after COMMIT; else keep this one and block until it is saved."""
-        name = show(self.view.class_name(press.class_uid))
+        name = show(self.view.label_name(press.label))
         words = answer_text(press.kind, "", name)
         if not isinstance(outcome, LabelView):
             self.is_failed = True

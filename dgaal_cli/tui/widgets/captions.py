@@ -52,10 +52,10 @@ def why_lines(
     return [(*head, (f"  {reason}", theme.BASE)), ((f" {' · '.join(numbers)}", theme.DIM),)]
 
 
-def press_text(press: Press, view: LabelView, keymap: Keymap) -> str:
-    """Return a pressed answer as short text."""
-    code = keymap.code_of.get(press.class_uid, "") if press.class_uid else ""
-    return answer_text(press.kind, code, show(view.class_name(press.class_uid)))
+def answer_caption(answer: Press | StandingAnswer, view: LabelView, keymap: Keymap) -> str:
+    """Return an answer as short text."""
+    name = show(view.label_name(answer.label))
+    return answer_text(answer.kind, keymap.code_for(answer.label), name)
 
 
 def resumed(count: int) -> Pieces:
@@ -69,8 +69,7 @@ def saved_line(answer: StandingAnswer | None, view: LabelView, keymap: Keymap) -
     undo = key_of(keymap, "undo")
     if answer is None:
         return ((" every answer is saved as you give it", theme.FAINT),)
-    code = keymap.code_of.get(answer.class_uid, "") if answer.class_uid else ""
-    text = answer_text(answer.kind, code, show(view.class_name(answer.class_uid)))
+    text = answer_caption(answer, view, keymap)
     took = f"  {answer.elapsed_ms / 1000:.2f} s" if answer.elapsed_ms is not None else ""
     return (
         (" ✔ ", theme.GOOD_STRONG),
@@ -83,8 +82,7 @@ def saved_line(answer: StandingAnswer | None, view: LabelView, keymap: Keymap) -
 
 def undone_line(before: StandingAnswer, view: LabelView, keymap: Keymap) -> Pieces:
     """Return the answer that was undone."""
-    code = keymap.code_of.get(before.class_uid, "") if before.class_uid else ""
-    text = answer_text(before.kind, code, show(view.class_name(before.class_uid)))
+    text = answer_caption(before, view, keymap)
     redo = key_of(keymap, "redo")
     return (
         (" ↶ ", theme.WARN),

@@ -196,7 +196,7 @@ def _mark_of(model: PanelModel, uid: ClassUid) -> Piece:
     """Return ``↶`` at the class of an undone answer."""
     before = model.view.before
     image = model.image
-    if before and image and before.class_uid == uid and before.item_id == image.item_id:
+    if before and image and before.names(uid) and before.item_id == image.item_id:
         return " ↶ ", theme.WARN
     return "   ", theme.BASE
 
@@ -353,8 +353,8 @@ def _fill(parts: list[Segment], width: int, used: int) -> Strip:
 
 def _caption(model: PanelModel, answer: StandingAnswer, width: int) -> Piece:
     if answer.kind == "label":
-        code = model.keymap.code_of.get(answer.class_uid, "") if answer.class_uid else ""
-        name = show(model.view.class_name(answer.class_uid))
+        code = model.keymap.code_for(answer.label)
+        name = show(model.view.label_name(answer.label))
         text = name if code == name else f"{code} {name}".strip()
         style = theme.BASE
     else:

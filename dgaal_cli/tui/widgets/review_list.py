@@ -26,7 +26,7 @@ class Filter:
     def keeps(self, answer: StandingAnswer) -> bool:
         """Return whether an answer passes the filter."""
         return (
-            (self.class_uid is None or answer.class_uid == self.class_uid)
+            (self.class_uid is None or answer.names(self.class_uid))
             and (not self.is_flagged or answer.is_flagged)
             and (not self.disagrees or answer.disagrees)
             and (not self.is_hinted or answer.is_hinted)
@@ -76,7 +76,7 @@ def _agreement(answers: Sequence[StandingAnswer], width: int) -> Pieces:
             and hint_state(answer) == name
         ]
         if compared:
-            agreed = sum(answer.predicted == answer.class_uid for answer in compared)
+            agreed = sum(answer.names(answer.predicted) for answer in compared)
             counts.append(f"{name} {agreed}/{len(compared)}")
     while counts:
         text = f" as guessed: {', '.join(counts)} "
@@ -89,8 +89,8 @@ def _agreement(answers: Sequence[StandingAnswer], width: int) -> Pieces:
 def _line(
     scene: ReviewScene, answer: StandingAnswer, *, is_marked: bool, width: int
 ) -> tuple[Pieces, Pieces]:
-    code = scene.keymap.code_of.get(answer.class_uid, "") if answer.class_uid else ""
-    name = show(scene.view.class_name(answer.class_uid))
+    code = scene.keymap.code_for(answer.label)
+    name = show(scene.view.label_name(answer.label))
     text = "✗ can't tell" if answer.kind == "cannot_tell" else f"{code} {name}".strip()
     style = theme.STRONG if is_marked else theme.BASE
     left: list[Piece] = [("▸ " if is_marked else "  ", theme.GOOD_STRONG)]

@@ -238,7 +238,7 @@ class SceneView(Covered):
         if scene.flash:
             return scene.flash
         if scene.pending:
-            spoken = captions.press_text(scene.pending, view, scene.keymap)
+            spoken = captions.answer_caption(scene.pending, view, scene.keymap)
             return ((" … ", theme.WARN), (spoken, theme.STRONG), ("  saving", theme.DIM))
         before, image = view.before, scene.image
         if before and image and before.item_id == image.item_id:

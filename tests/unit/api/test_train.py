@@ -21,6 +21,7 @@ from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer
 from dgaal_cli.tasks.classification.oracle import answer_items, true_labels
 from dgaal_cli.training import checkpoint
+from tests.support.class_labels import as_label
 
 POOL = "builtin:digits#test"  # 500 images
 FAST = ("pretrain.min_steps=8", "pretrain.epochs=0", "classifier.steps=20", "coevolve.steps=20")
@@ -167,7 +168,7 @@ def test_junk_is_told_by_the_class_it_was_taken_for_and_pauses_synthesis_for_one
                 op_id=f"answer{entry.rank}",
                 kind="cannot_tell" if is_junk else "label",
                 item_id=entry.item_id,
-                class_uid=None if is_junk else next(iter(names)),
+                label=as_label(None if is_junk else next(iter(names))),
             )
             store.submit(given, annotator="ann", session="s")
         report = rounds_report(workspace, config, store)

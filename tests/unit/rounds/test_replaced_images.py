@@ -23,6 +23,7 @@ from dgaal_cli.store.open import open_store
 from dgaal_cli.store.sqlite.store import SqliteStore
 from dgaal_cli.tui.plain import run_plain
 from dgaal_cli.workspace import Workspace
+from tests.support.class_labels import as_label
 
 NAMES = ["a.png", "b.png", "c.png", "d.png"]
 
@@ -177,7 +178,7 @@ def test_an_image_that_vanishes_on_the_screen_keeps_its_answer(workspace):
             op_id=new_op_id(),
             kind="label",
             item_id=view.image.item_id,
-            class_uid=view.classes[0].uid,
+            label=as_label(view.classes[0].uid),
         )
         view = session.answer(press)
         assert not view.is_refused
@@ -201,7 +202,7 @@ def first_class(view):
         op_id=new_op_id(),
         kind="label",
         item_id=view.image.item_id,
-        class_uid=view.classes[0].uid,
+        label=as_label(view.classes[0].uid),
     )
 
 
@@ -371,14 +372,14 @@ def test_an_answer_to_an_image_replaced_meanwhile_is_refused(workspace):
         uid = view.classes[0].uid
         item_id = view.image.item_id
         view = session.answer(
-            Press(op_id=new_op_id(), kind="label", item_id=item_id, class_uid=uid)
+            Press(op_id=new_op_id(), kind="label", item_id=item_id, label=as_label(uid))
         )
         assert view.is_refused
         assert view.note.startswith("not saved; set aside")
         assert view.image.sample_id == "b.png"
         before = replace(workspace, "b.png")
         page = [
-            Press(op_id=new_op_id(), kind="label", item_id=image.item_id, class_uid=uid)
+            Press(op_id=new_op_id(), kind="label", item_id=image.item_id, label=as_label(uid))
             for image in (view.image, *view.upcoming)
         ]
         view = session.answer_page(page)
@@ -397,7 +398,7 @@ def test_a_new_answer_to_a_replaced_image_is_refused(workspace):
         given = next(g for g in session.review() if g.sample_id == "a.png")
         dog = view.classes[1].uid
         view = session.change(
-            Press(op_id=new_op_id(), kind="label", item_id=given.item_id, class_uid=dog)
+            Press(op_id=new_op_id(), kind="label", item_id=given.item_id, label=as_label(dog))
         )
         assert view.is_refused
         session.close()

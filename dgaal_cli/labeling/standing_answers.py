@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.store.fold import standing_events
-from dgaal_cli.store.records import EventRecord, ShownAs, Undone
-from dgaal_cli.tasks.classification.label import class_or_none
+from dgaal_cli.store.records import EventRecord, Label, ShownAs, Undone
 
 BLIND_NOTE = "hints=blind"
 """Note of an answer to an image that was shown without a hint although hints were on."""
@@ -21,7 +20,7 @@ class StandingAnswer:
     sample_id: SampleId
     is_synthetic: bool
     kind: str
-    class_uid: ClassUid | None
+    label: Label | None
     elapsed_ms: int | None
     predicted: ClassUid | None
     """The model's prediction at that time, shown or not."""
@@ -44,30 +43,17 @@ class StandingAnswer:
 
     @property
     def disagrees(self) -> bool:
-        """Whether the answer differs from the newest prediction."""
-        return self.newest_prediction is not None and self.newest_prediction != self.class_uid
+        """Whether the newest prediction is a class that the answer does not name."""
+        return self.newest_prediction is not None and not self.names(self.newest_prediction)
 
-
-def answer_of_event(event: EventRecord) -> StandingAnswer:
-    """Convert an event of the history."""
-    return StandingAnswer(
-        event_id=event.event_id,
-        item_id=event.item_id,
-        sample_id=event.sample_id,
-        is_synthetic=event.sample_id.startswith("synthetic/"),
-        kind=event.kind,
-        class_uid=class_or_none(event.label),
-        elapsed_ms=event.elapsed_ms,
-        predicted=event.predicted,
-        round=event.round,
-        ui=event.ui,
-        is_blind=event.note == BLIND_NOTE,
-    )
+    def names(self, uid: ClassUid | None) -> bool:
+        """Whether the answer's label names a class."""
+        return self.label is not None and uid in self.label.classes
 
 
 def standing_answers(events: Iterable[EventRecord]) -> list[StandingAnswer]:
     """Fold one annotator's events into the current answers, one per item, oldest first."""
-    return [answer_of_event(event) for event in standing_events(events)]
+    return [_answer_of(event) for event in standing_events(events)]
 
 
 def answer_of_undone(undone: Undone) -> StandingAnswer:
@@ -78,7 +64,23 @@ def answer_of_undone(undone: Undone) -> StandingAnswer:
         sample_id=undone.item.sample_id,
         is_synthetic=undone.item.is_synthetic,
         kind=undone.kind,
-        class_uid=class_or_none(undone.label),
+        label=undone.label,
         elapsed_ms=None,
         predicted=None,
+    )
+
+
+def _answer_of(event: EventRecord) -> StandingAnswer:
+    return StandingAnswer(
+        event_id=event.event_id,
+        item_id=event.item_id,
+        sample_id=event.sample_id,
+        is_synthetic=event.sample_id.startswith("synthetic/"),
+        kind=event.kind,
+        label=event.label,
+        elapsed_ms=event.elapsed_ms,
+        predicted=event.predicted,
+        round=event.round,
+        ui=event.ui,
+        is_blind=event.note == BLIND_NOTE,
     )
