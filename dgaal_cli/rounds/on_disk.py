@@ -31,6 +31,7 @@ from dgaal_cli.store.records import ClassRecord, ItemRecord, LabelRecord
 from dgaal_cli.tasks.registry import load_task
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.task import LearningTask
 from dgaal_cli.workspace import Workspace
 
 
@@ -131,8 +132,7 @@ class OnDisk:
         return read_synthetic(
             self.workspace,
             self.store,
-            load_task(self.config.task).labels,
-            shape=(self.config.pool.image_size, self.config.pool.channels),
+            self.config,
             row_of={item_id: row for row, item_id in enumerate(data.item_ids)},
             watermark=self.gathered.watermark,
         )
@@ -183,20 +183,21 @@ def gather(
     index_of = {record.uid: index for index, record in enumerate(classes)}
     items, pixels = sound_pixels(workspace, config, store, emit)
     # A class may have been removed after the watermark, once its last label was taken back.
-    codec = load_task(config.task).labels
+    kind = load_task(config.task)
+    codec = kind.labels
     found = [(r, codec.target(r.label, index_of)) for r in store.labels(watermark=watermark)]
     labels = [record for record, target in found if target is not None]
     cannot_tell = store.cannot_tell(watermark=watermark)
     ids = [item.item_id for item in items]
     row_of = {item_id: row for row, item_id in enumerate(ids)}
 
-    task = load_task(config.task).learning(max(1, len(classes)))
+    task = kind.learning(max(1, len(classes)))
     targets, is_labeled = task.blank(len(items)), np.zeros(len(items), dtype=bool)
     for record, target in found:
         if target is not None and record.item_id in row_of:
             row = row_of[record.item_id]
             targets[row], is_labeled[row] = target, True
-    test_pixels, test_targets = _test_images(workspace, config, classes)
+    test_pixels, test_targets = _test_images(workspace, config, classes, task)
     pool = PoolSnapshot(
         number=number,
         item_ids=ids,
@@ -209,8 +210,7 @@ def gather(
         synthetic=read_synthetic(
             workspace,
             store,
-            codec,
-            shape=(config.pool.image_size, config.pool.channels),
+            config,
             row_of=row_of,
             watermark=watermark,
         ),
@@ -241,23 +241,23 @@ def gather(
 
 
 def _test_images(
-    workspace: Workspace, config: Config, classes: Sequence[ClassRecord]
+    workspace: Workspace, config: Config, classes: Sequence[ClassRecord], task: LearningTask
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     if not config.pool.test:
         return None, None
     source = open_source(config.pool.test, base=workspace.root)
-    index_of = {record.name: index for index, record in enumerate(classes)}
+    uid_of = {record.name: record.uid for record in classes}
     entries = [(entry.id, entry.label) for entry in source.entries() if entry.label is not None]
     if not entries:
         raise InputDataError(
             f"the test source {config.pool.test} carries no labels, so it measures nothing; "
             "give class folders, a manifest with labels or an .npz with y arrays"
         )
-    unknown = sorted({label for _, label in entries if label not in index_of})
+    unknown = sorted({label for _, label in entries if label not in uid_of})
     if unknown:
         raise InputDataError(
             f"the test source has labels that are no class here: {', '.join(unknown[:5])}; "
-            f"classes are {', '.join(index_of)}"
+            f"classes are {', '.join(uid_of)}"
         )
     pixels = load_pixels(
         source,
@@ -267,7 +267,12 @@ def _test_images(
         cache=workspace.cache_path,
         workers=config.threads,
     )
-    return pixels, np.array([index_of[label] for _, label in entries], dtype=np.int64)
+    kind, index_of = load_task(config.task), {c.uid: index for index, c in enumerate(classes)}
+    targets = task.blank(len(entries))
+    for row, (_, text) in enumerate(entries):
+        label = kind.text.from_text([text], lambda names: uid_of[names[0]])
+        targets[row] = kind.labels.target(label, index_of)
+    return pixels, targets
 
 
 def _digest(lines: Sequence[str]) -> str:

@@ -4,17 +4,17 @@ import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from dgaal_cli import atomic
+from dgaal_cli.config.schema import Config
 from dgaal_cli.data.images import decode, resize
 from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.rounds.dataset import SyntheticRecords
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Label, NewSynthetic
-from dgaal_cli.tasks.base import LabelCodec
+from dgaal_cli.tasks.registry import load_task
 from dgaal_cli.workspace import Workspace
 
 
@@ -86,9 +86,8 @@ def encode_png(image: np.ndarray, sample_id: SampleId) -> bytes:
 def read_synthetic(
     workspace: Workspace,
     store: Store,
-    codec: LabelCodec[Any],
+    config: Config,
     *,
-    shape: tuple[int, int],
     row_of: Mapping[ItemId, int],
     watermark: int | None = None,
 ) -> SyntheticRecords:
@@ -97,11 +96,12 @@ def read_synthetic(
     Args:
         workspace: Where.
         store: The labels.
-        codec: What the labels mean.
-        shape: Side and depth at which the networks see an image.
+        config: Task of the labels, and side and depth at which the networks see an image.
         row_of: The pool's rows.
         watermark: Labels given after this event are left out; None takes all.
     """
+    task = load_task(config.task)
+    codec = task.labels
     index_of = {record.uid: index for index, record in enumerate(store.classes())}
     cannot_tell = store.cannot_tell(watermark=watermark)
     answered = {
@@ -114,11 +114,16 @@ def read_synthetic(
         for item in store.items()
         if item.is_synthetic and item.state == "ok" and item.item_id not in cannot_tell
     ]
-    targets = [None if i.inherited is None else codec.target(i.inherited, index_of) for i in items]
-    inherited = [-1 if target is None else target for target in targets]
-    labels = [answered.get(item.item_id, own) for item, own in zip(items, inherited, strict=True)]
+    inherited = [
+        None if i.inherited is None else codec.target(i.inherited, index_of) for i in items
+    ]
+    targets = task.learning(max(1, len(index_of))).blank(len(items))
+    for at, (item, own) in enumerate(zip(items, inherited, strict=True)):
+        target = answered.get(item.item_id, own)
+        if target is not None:
+            targets[at] = target
     parents = [-1 if item.parent is None else row_of.get(item.parent, -1) for item in items]
-    size, channels = shape
+    size, channels = config.pool.image_size, config.pool.channels
     pixels = [
         resize(
             decode(synthetic_path(workspace, item.sample_id).read_bytes(), channels=channels),
@@ -131,9 +136,9 @@ def read_synthetic(
         item_ids=[item.item_id for item in items],
         pixels=np.stack(pixels) if pixels else np.zeros((0, size, size, channels), np.uint8),
         parents=np.array(parents, dtype=np.int64),
-        targets=np.array(labels, dtype=np.int64),
+        targets=targets,
         is_labeled=np.array([item.item_id in answered for item in items], dtype=bool),
-        is_inherited=np.array(inherited, dtype=np.int64) >= 0,
+        is_inherited=np.array([target is not None for target in inherited], dtype=bool),
     )
 
 

@@ -41,6 +41,14 @@ class ClassLabels:
         """Return the class that a label names; raises as ``class_of``."""
         return class_of(label)
 
+    def target(self, label: Label, index_of: Mapping[ClassUid, int]) -> int | None:
+        """Return the index of the label's class; None if the class is not listed."""
+        return index_of.get(class_of(label))
+
+    def of_target(self, target: int, classes: Sequence[ClassUid]) -> Label:
+        """Return the label of the class with an index."""
+        return class_label(classes[int(target)])
+
 
 class ClassNames:
     """The text codec: a label is written as the name of its class."""
@@ -58,11 +66,3 @@ class ClassNames:
     def single_class(self, label: Label) -> ClassUid | None:
         """Return the label's class."""
         return class_of(label)
-
-    def target(self, label: Label, index_of: Mapping[ClassUid, int]) -> int | None:
-        """Return the index of the label's class; None if the class is not listed."""
-        return index_of.get(class_of(label))
-
-    def of_target(self, target: int, classes: Sequence[ClassUid]) -> Label:
-        """Return the label of the class with an index."""
-        return class_label(classes[int(target)])
