@@ -1,4 +1,4 @@
-"""The whole loop, unattended, on the embedded digits: dgaal and random at the same label counts."""
+"""Run the loop on the built-in digits: dgaal and random at the same label counts."""
 
 import json
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from dgaal_cli.workspace import CONFIG_NAME, Workspace
 from exporters.registry import FORMATS
 
 MARK = "demo.json"
-"""Tells a demo's folder from any other."""
+"""File that marks a folder as a demo."""
 POOL = "builtin:digits#train"
 TEST = "builtin:digits#test"
 FIRST_LABELS = 40
@@ -52,7 +52,7 @@ class DemoResult:
     test_images: int
     paths: tuple[Path, ...]
     was_complete: bool
-    """The demo had run before; nothing was computed again."""
+    """Whether the demo had finished before, so that nothing was computed."""
 
 
 def demo(
@@ -62,17 +62,17 @@ def demo(
     emit: Emit = events.ignore,
     tell: Callable[[str], None] = lambda _text: None,
 ) -> DemoResult:
-    """Run the loop, or go on with one that was interrupted; a finished one is only shown again.
+    """Run the loop, or resume an interrupted one; a finished demo is only read.
 
     Args:
         root: Folder of the demo.
-        seed: Of first labels and training.
+        seed: Seed of first labels and training.
         emit: Listener for progress.
-        tell: Told in words what happens next.
+        tell: Called with a line of text for each step.
 
     Raises:
-        UsageError: The folder holds something that is no demo.
-        InterruptedRunError: A signal asked to stop; the next call goes on.
+        UsageError: The folder is not empty and not a demo.
+        InterruptedRunError: A signal stopped the demo; the next call continues.
     """
     root = root.absolute()
     _check_folder(root)
@@ -96,7 +96,7 @@ def _check_folder(root: Path) -> None:
         raise UsageError(f"{root} is a file; name a folder for the demo")
     if root.is_dir() and any(root.iterdir()) and not (root / MARK).is_file():
         raise UsageError(
-            f"{root} is not empty and no demo of dgaal; name another folder: dgaal demo DIR"
+            f"{root} is not empty and not a demo of dgaal; name another folder: dgaal demo DIR"
         )
 
 
@@ -126,17 +126,17 @@ def _arm(root: Path, method: str, seed: int) -> Workspace:
                 name="digits",
                 seed=seed,
                 query_size=QUERY_SIZE,
-                accepts_network_folder=True,  # nobody's work: it can be made again
+                accepts_network_folder=True,  # no person's work: the demo can be repeated
             )
         )
     return Workspace(root)
 
 
 def _run_rounds(workspace: Workspace, truth: dict[SampleId, str], *, emit: Emit) -> None:
-    """Take whatever step comes next until the last round is trained."""
+    """Run the next step until the last round is trained."""
     config = _config(workspace)
     while True:
-        interruption.check("the demo stopped; run the same command to go on")
+        interruption.check("the demo stopped; run the same command to continue")
         with open_store(workspace.store_path) as store:
             if not store.watermark():
                 items = store.items()
@@ -163,7 +163,7 @@ def _answer_query(store: Store, truth: dict[SampleId, str]) -> None:
 
 
 def _finish(workspace: Workspace, *, emit: Emit, tell: Callable[[str], None]) -> None:
-    """Export, score the pool with the exported sampler, and leave a query for a person to label."""
+    """Export, score the pool with the exported sampler, and leave an open query."""
     config = _config(workspace)
     tell("exporting sampler, generator and classifier")
     export(workspace, config, formats=tuple(FORMATS), listener=emit)
@@ -181,10 +181,10 @@ def _finish(workspace: Workspace, *, emit: Emit, tell: Callable[[str], None]) ->
 
 
 def _config(workspace: Workspace) -> Config:
-    """The demo's own configuration: the environment does not change what it shows.
+    """Read the configuration without environment variables.
 
-    One thread: networks for 8 x 8 pixels gain nothing from more, and on a busy host threads that
-    wait for each other took twenty times as long.
+    One thread: networks for 8 x 8 pixels gain nothing from more, and on a busy host several
+    threads took twenty times as long.
     """
     return read_configuration(workspace.config_path, environment={}, assignments=["threads=1"])
 

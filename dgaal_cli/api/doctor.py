@@ -1,4 +1,4 @@
-"""What this host has, what is missing, and the command that installs it."""
+"""Check packages, devices, terminal and workspace, and name the commands that fix problems."""
 
 import os
 import platform
@@ -33,7 +33,7 @@ FLOORS = {
     "matplotlib": (3, 10),
     "pyarrow": (18,),
 }
-"""Oldest version of each package that is safe to use; below it, known faults."""
+"""Minimum version of each package; older versions have known faults."""
 EXTRAS = {
     "torch": "train",
     "torchvision": "train",
@@ -54,15 +54,15 @@ class Finding:
     level: Level
     found: str
     remedy: str = ""
-    """The command that mends it; empty where there is nothing to mend."""
+    """The command that fixes the problem; empty without a problem."""
 
 
 def doctor(environment: Mapping[str, str], workspace: Workspace | None = None) -> list[Finding]:
-    """Look at versions, devices and the terminal; imports torch and onnxruntime if present.
+    """Check versions, devices and the terminal; imports torch and onnxruntime if installed.
 
     Args:
-        environment: Variables of the process.
-        workspace: Its file system and backups are examined too.
+        environment: Environment variables of the process.
+        workspace: Workspace whose file system and backups are checked too.
     """
     location = store_location(workspace.store_path if workspace else "labels.db")
     return [
@@ -142,7 +142,7 @@ def _backups(location: StoreLocation) -> Finding:
     return Finding(
         name="backups",
         level="risk",
-        found=f"the last automatic one failed: {missing} events are in no copy",
+        found=f"the last automatic backup failed: {missing} events are in no backup",
         remedy="dgaal labels backup",
     )
 
@@ -170,7 +170,7 @@ def _onnx_devices() -> Finding:
 
 
 def _onnx_cuda() -> Finding:
-    """Tell whether an NVIDIA GPU that is there can run artifacts."""
+    """Check whether the NVIDIA GPUs can run artifacts."""
     name = "onnx on cuda"
     count = count_cuda_devices()
     if not count:

@@ -1,4 +1,4 @@
-"""Export the networks of the last trained round: which modules, and what their files say."""
+"""Export the networks of the last trained round, with their manifests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,15 +26,15 @@ from exporters.spec import ExportSpec
 
 QUANTILES = 101
 MAX_SAMPLE = 20_000
-"""Pool images, evenly spread, whose scores make the reference quantiles."""
+"""Maximum number of evenly spaced pool images for the reference quantiles of the scores."""
 COMPARED_IMAGES = 64
-"""Pool images at hand for the parity check."""
+"""Pool images for the parity check."""
 SCORED_AT_ONCE = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportResult:
-    """What an export left behind."""
+    """Folder and artifacts that an export wrote."""
 
     folder: Path
     artifacts: tuple[WrittenArtifact, ...]
@@ -53,19 +53,19 @@ def export(
     """Write the artifacts of the last trained round.
 
     Args:
-        workspace: Where.
-        config: How it was trained.
+        workspace: Workspace to export from.
+        config: Configuration of the training.
         formats: Names of ``exporters.registry.FORMATS``.
         is_quantized: Also write an int8 sampler, calibrated on the pool.
-        output: Folder to write; None takes the workspace's ``artifacts``.
-        device: Where the exported files are run for the comparison with the eager model.
+        output: Folder to write; None uses the workspace's ``artifacts``.
+        device: Device that runs the exported files for the comparison with the PyTorch model.
         listener: Receives ``ArtifactWritten``.
 
     Raises:
-        UsageError: Nothing is trained, the round learned nothing that can be exported, or int8 is
-            asked and there is no sampler.
-        CheckFailedError: An exported file does not compute what the network does.
-        BusyError: Another process trains here.
+        UsageError: Nothing is trained, there is nothing to export, or int8 is requested without a
+            sampler.
+        CheckFailedError: An exported file does not compute the same values as the network.
+        BusyError: Another process trains in this workspace.
     """
     with (
         workspace.lock("train", doing="exporting"),
@@ -77,7 +77,7 @@ def export(
         if is_quantized and all(job.role != INT8_ROLE for job in jobs):
             raise UsageError(f"{why or 'there is no sampler yet'}; leave --int8 out")
         if why:
-            listener(Warned(message=f"{why}; 'dgaal score' needs that of another method"))
+            listener(Warned(message=f"{why}; 'dgaal score' needs a sampler of another method"))
         folder = output or workspace.artifacts_path
         written = write_artifacts(
             jobs,
@@ -94,14 +94,14 @@ def export(
 
 
 def export_jobs(workspace: Workspace, config: Config, trained: Trained) -> list[ExportJob]:
-    """List modules and specifications of what the round learned.
+    """Return an export job for each module of the round.
 
     Raises:
-        UsageError: It learned nothing that can be exported.
+        UsageError: The round has no module to export.
     """
     data = trained.gathered.data
     modules = trained.method.deploy(data)
-    if not data.can_learn:  # an untrained task model is nothing to hand out
+    if not data.can_learn:  # the task model is not trained
         modules = [module for module in modules if module.role == "generator"]
     if not modules:
         raise UsageError(
@@ -147,7 +147,7 @@ def _manifest(workspace: Workspace, config: Config, trained: Trained, module: De
 def _tensors(
     pixels: np.ndarray, module: Deployed
 ) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
-    """Describe what a module declares, with shapes and types of one forward pass."""
+    """Describe a module's inputs and outputs, with the shapes and types of one forward pass."""
     example = {
         each.name: torch.full((len(pixels), each.width), each.neutral)
         if each.width
@@ -155,8 +155,8 @@ def _tensors(
         for each in module.inputs
     }
     with evaluating(module):
-        answer = module.cpu()(*example.values())
-    results = cast("tuple[torch.Tensor, ...]", answer if isinstance(answer, tuple) else (answer,))
+        result = module.cpu()(*example.values())
+    results = cast("tuple[torch.Tensor, ...]", result if isinstance(result, tuple) else (result,))
     return tuple(
         _info(each, tensor) for each, tensor in zip(module.inputs, example.values(), strict=True)
     ), tuple(_info(each, tensor) for each, tensor in zip(module.outputs, results, strict=True))
@@ -172,7 +172,7 @@ def _info(declared: Input | Output, tensor: torch.Tensor) -> TensorInfo:
 
 
 def _quantiles(trained: Trained, sampler: Deployed) -> tuple[float, ...]:
-    """Percentiles of the pool's scores, for telling later whether another pool has drifted."""
+    """Return percentiles of the pool's scores, the reference for measuring drift."""
     pixels = trained.gathered.data.pixels
     pixels = pixels[:: max(1, -(-len(pixels) // MAX_SAMPLE))]
     scores: list[np.ndarray] = []

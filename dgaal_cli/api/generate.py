@@ -1,4 +1,4 @@
-"""Draw images with an exported generator, from parents or its prior. ONNX needs no torch."""
+"""Synthesize images with an exported generator; an ONNX generator needs no torch."""
 
 import json
 import os
@@ -32,7 +32,7 @@ from exporters.registry import SUFFIXES
 
 SHEET_NAME = "contact_sheet.png"
 LIST_NAME = "generated.jsonl"
-"""One line an image: file, parent (null without one), seed and noise; ids are escaped only."""
+"""One JSON line per image: file, parent (or null), seed and noise."""
 
 SHEET_PAIRS = 60
 _BATCH = 32
@@ -43,33 +43,33 @@ MAX_PRIOR_NOISE = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerateOptions:
-    """How to draw."""
+    """Options of ``generate``."""
 
     count: int = 24
-    """Images to draw; parents are used again, with other noise, where there are fewer."""
+    """Images to synthesize; parents are reused with other noise if there are fewer."""
     noise: float | None = None
-    """Redrawing parents: half width S of the factor a channel, uniform in [1-S, 1+S], below 1; else
-    DGAAL's 0.05. From the latent prior: its standard deviation, else 1."""
+    """With parents: S in [0, 1); the factor of each channel is uniform in [1-S, 1+S]; None is 0.05.
+    From the latent prior: the standard deviation, 0 to 10; None is 1."""
     seed: int = 0
-    """Chooses parents and noise; image i is the same for every count."""
+    """Seed of parents and noise; image i is the same for every count."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     workers: int = 0
-    """Decoder processes; 0 takes one a CPU."""
+    """Decoder processes; 0 uses one per CPU."""
     is_trusted: IsTrusted = False
     """Whether a TorchScript artifact may run; ONNX needs no trust."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerateResult:
-    """What was drawn."""
+    """Images that ``generate`` wrote."""
 
     folder: Path
     files: tuple[str, ...]
     parents: tuple[SampleId | None, ...]
-    """Of each file, in the same order; None for images from the latent prior."""
+    """Parent of each file; None for images from the latent prior."""
     unreadable: tuple[tuple[SampleId, str], ...]
-    """Parents that were passed over, and why."""
+    """Parents that were skipped, with the reason."""
     device: str
     seconds: float
 
@@ -82,23 +82,23 @@ def generate(
     output: Path,
     options: GenerateOptions | None = None,
 ) -> GenerateResult:
-    """Draw images and write them as PNG, with a contact sheet that shows their parents, too.
+    """Synthesize images; write them as PNG, with a contact sheet that also shows the parents.
 
-    The folder appears when everything in it is written; until then it does not exist.
+    The folder is created only after all files are written.
 
     Args:
-        parents: SOURCE text, or an open source, of images to redraw; None for a generator that
-            draws from its latent prior: see ``redraws``.
+        parents: SOURCE text, or an open source, of parent images; None for a generator that
+            samples from its latent prior: see ``redraws``.
         artifact: An exported generator, ``.onnx`` or ``.ts``.
         base: Folder that a relative SOURCE is relative to.
         output: Folder to write; must be missing or empty.
-        options: How to draw.
+        options: Count, noise, seed, device and trust.
 
     Raises:
-        UsageError: An option out of range, or a folder that is in use.
-        InputDataError: The source holds no readable image.
-        ArtifactError: The artifact is damaged, foreign or no generator.
-        TrustError: TorchScript that nobody vouches for.
+        UsageError: An option is out of range, or the folder is not empty.
+        InputDataError: The source has no readable image.
+        ArtifactError: The artifact is damaged, foreign or not a generator.
+        TrustError: A TorchScript file is not trusted.
         StorageError: The folder cannot be written.
     """
     options = options or GenerateOptions()
@@ -126,11 +126,11 @@ def generate(
 
 
 def redraws(artifact: Path) -> bool:
-    """Tell whether a generator redraws parents; else it draws from its latent prior.
+    """Check whether a generator needs parents; otherwise it samples from its latent prior.
 
     Raises:
-        UsageError: There is no such file.
-        ArtifactError: It is damaged, foreign or no generator.
+        UsageError: The file does not exist.
+        ArtifactError: It is damaged, foreign or not a generator.
     """
     return _redraws(read_artifact(artifact, role="generator"))
 
@@ -140,10 +140,10 @@ def _redraws(artifact: CheckedArtifact) -> bool:
 
 
 def default_generator(root: Path) -> Path:
-    """Find the generator that a workspace exported into the folder ``root``.
+    """Return the path of the generator in the artifact folder ``root``.
 
     Raises:
-        UsageError: There is none.
+        UsageError: The folder has no generator.
     """
     for suffix in SUFFIXES.values():
         path = root / f"generator{suffix}"
@@ -159,7 +159,7 @@ Parent = tuple[SampleId | None, NDArray[np.uint8] | None]
 
 
 class _Drawing:
-    """Files of one run, in the order of drawing."""
+    """Files of one run, in the order of synthesis."""
 
     def __init__(self, folder: Path, options: GenerateOptions, noise: float) -> None:
         self.files: list[str] = []
@@ -168,13 +168,13 @@ class _Drawing:
         self._folder = folder
         self._options = options
         self._scale = noise
-        # Rows of one stream: what image i gets depends neither on the count nor on the batch.
+        # One stream of rows: the noise of image i depends neither on the count nor on the batch.
         self._noise = np.random.default_rng((options.seed, 1))
         self._pairs: list[tuple[NDArray[np.uint8], ...]] = []
         self._lines: list[str] = []
 
     def add(self, engine: Engine, batch: list[Parent]) -> None:
-        """Redraw some parents, or draw as many without any, and write the images."""
+        """Synthesize and write one image per entry of ``batch``."""
         known = [pixels for _, pixels in batch if pixels is not None]
         images = np.stack(known) if known else None
         feed: dict[str, NDArray[Any]] = {}
@@ -195,15 +195,15 @@ class _Drawing:
                 self._pairs.append((drawing,) if pixels is None else (pixels, drawing))
 
     def finish(self, source: Source | None) -> None:
-        """Write what goes with the images.
+        """Write the list and the contact sheet.
 
         Raises:
-            InputDataError: Not one parent could be read.
+            InputDataError: No parent could be read.
         """
         if not self.files and source is not None:
             reasons = "; ".join(f"{show(i)}: {show(why)}" for i, why in self.unreadable.items())
             raise InputDataError(
-                f"{source.spec} holds no readable image to redraw"
+                f"{source.spec} has no readable image to use as a parent"
                 + (f" ({reasons[:300]})" if reasons else "")
             )
         (self._folder / LIST_NAME).write_text("".join(self._lines), "utf-8")
@@ -228,7 +228,7 @@ class _Drawing:
 def _parents(
     source: Source | None, artifact: CheckedArtifact, options: GenerateOptions, drawn: _Drawing
 ) -> Generator[Parent]:
-    """Yield ``count`` readable parents: shuffled, and from the start again when they run out."""
+    """Yield ``count`` readable parents in shuffled order; repeat them if there are fewer."""
     if source is None:
         yield from repeat((None, None), options.count)
         return
@@ -239,10 +239,10 @@ def _parents(
     given = 0
     size = options.count
     while order:
-        # As many as are wanted, in a pass over the source: a pool need not fit in memory.
+        # Read only the requested number per pass: the pool may not fit into memory.
         entries = entries_at(source, order[:size])
         del order[:size]
-        size *= 2  # many are unreadable
+        size *= 2  # a second pass means that images are unreadable: read more at once
         for parent in _decoded(iter(entries), artifact, options, drawn):
             if len(readable) < options.count:
                 readable.append(parent)
@@ -292,14 +292,14 @@ def _noise(options: GenerateOptions, *, is_redrawing: bool) -> float:
 
 def _check_parents(parents: str | Source | None, artifact: CheckedArtifact) -> None:
     if parents is None and _redraws(artifact):
-        raise UsageError(f"{artifact.name} redraws parents; name them with --parents")
+        raise UsageError(f"{artifact.name} needs parents; name them with --parents")
     if parents is not None and not _redraws(artifact):
-        raise UsageError(f"{artifact.name} draws from its latent prior; leave --parents out")
+        raise UsageError(f"{artifact.name} samples from its latent prior; leave --parents out")
 
 
 def _check(options: GenerateOptions, output: Path, *, is_redrawing: bool) -> None:
     if options.count < 1:
-        raise UsageError(f"--count {options.count} draws nothing; give 1 or more")
+        raise UsageError(f"--count {options.count} is out of range; give 1 or more")
     noise = _noise(options, is_redrawing=is_redrawing)
     if is_redrawing and not 0.0 <= noise < 1.0:
         raise UsageError(f"--noise {noise} is out of range; give 0 or more, below 1")
@@ -315,7 +315,7 @@ def _check(options: GenerateOptions, output: Path, *, is_redrawing: bool) -> Non
 
 @contextmanager
 def _folder(target: Path) -> Generator[Path]:
-    """Fill a folder beside ``target`` that takes its name only if the block ends without error."""
+    """Yield a temporary folder; rename it to ``target`` if the block ends without error."""
     target = target.absolute()
     temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.tmp")
     try:
@@ -324,7 +324,7 @@ def _folder(target: Path) -> Generator[Path]:
         for path in temporary.iterdir():
             atomic.sync_file(path)
         atomic.sync_folder(temporary)
-        os.replace(temporary, target)  # noqa: PTH105 - as in atomic; an empty folder may stand there
+        os.replace(temporary, target)  # noqa: PTH105 - as in atomic; the target may be an empty folder
         atomic.sync_folder(target.parent)
     except OSError as error:
         raise StorageError(

@@ -1,4 +1,4 @@
-"""Make a workspace around a pool; no image is copied, renamed or moved."""
+"""Create a workspace for a pool; no image is copied, renamed or moved."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ from dgaal_cli.workspace import CONFIG_NAME, Workspace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InitRequest:
-    """What the user asked for."""
+    """Options of ``init``."""
 
     root: Path
     pool: str
@@ -37,20 +37,20 @@ class InitRequest:
     classes: Sequence[str] = ()
     method: str = "dgaal"
     preset: str = ""
-    """Sizes and schedules; empty picks what fits the pool."""
+    """Preset of sizes and schedules; empty uses ``small`` for color pools, else ``tiny``."""
     name: str = ""
     seed: int = 0
     query_size: int = 24
     budget: int = 0
     takes_labels: bool = False
-    """Import the labels that the source carries."""
+    """Import the labels of the source."""
     accepts_network_folder: bool = False
-    """Make it on a network file system too; one person at a time then, the labels at their risk."""
+    """Allow a network file system: only one annotator at a time may use it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InitResult:
-    """What was made."""
+    """Workspace that ``init`` created."""
 
     workspace: Workspace
     config: Config
@@ -60,22 +60,22 @@ class InitResult:
     classes: list[str]
     labels: int
     offered: int
-    """Labels that the source carries and that were not taken."""
+    """Labels of the source that were not imported."""
     note: str
-    """What becomes of images that are not square, or not of one size; empty if none is."""
+    """How images that are not square, or of other sizes, are resized; empty without such images."""
 
 
 def init(request: InitRequest, *, on_progress: Callable[[int], None] | None = None) -> InitResult:
     """Survey the pool, then write the store and, last, ``dgaal.toml``.
 
     Args:
-        request: Where, of which pool, with which classes and preset.
-        on_progress: Hears how many images have been surveyed.
+        request: Folder, pool, classes and preset.
+        on_progress: Called with the number of images surveyed so far.
 
     Raises:
-        UsageError: There is a workspace already, or a name is unknown.
+        UsageError: A workspace exists already, or a name is unknown.
         InputDataError: The pool is missing, empty or unreadable.
-        InterruptedRunError: A signal asked to stop; nothing was left behind.
+        InterruptedRunError: A signal stopped the call; no file is left.
     """
     _check_request(request)
     source = open_source(request.pool, base=request.base)
@@ -121,35 +121,35 @@ def _check_request(request: InitRequest) -> None:
         raise UsageError(f"{root} is a file; name a folder for the workspace")
     if (root / CONFIG_NAME).exists():
         raise UsageError(
-            f"{root} is a workspace already; use another folder, or go on with 'dgaal status'"
+            f"{root} is a workspace already; use another folder, or continue with 'dgaal status'"
         )
     if store_location(Workspace(root).store_path).exists():
         raise UsageError(
             f"{root} holds a labels.db but no {CONFIG_NAME}; put {CONFIG_NAME} back, or "
-            "choose another folder: dgaal never writes over labels"
+            "choose another folder: dgaal never overwrites labels"
         )
     _check_place(root, accepts_network_folder=request.accepts_network_folder)
 
 
 def _fitting_preset(*, is_color: bool) -> str:
-    """Name a preset that redraws the pool: gray strokes need a quarter of a photograph's width."""
+    """Return a preset whose decoder fits the pool: gray strokes need a quarter of the width."""
     return "small" if is_color else "tiny"
 
 
 def _check_place(root: Path, *, accepts_network_folder: bool) -> None:
-    """Refuse a place where the store's locks and syncs cannot be trusted."""
+    """Refuse a network file system: the store's locks and syncs are not reliable there."""
     location = store_location(Workspace(root).store_path)
     kind = None if accepts_network_folder else location.network_filesystem()
     if kind is not None:
         raise UsageError(
-            f"{root} lies on a network file system ({kind}), where labels of two "
-            "people can damage each other; choose a folder on a local disk, or give --i-know if "
-            "only one person on one host will ever label here"
+            f"{root} is on a network file system ({kind}), where two annotators can damage "
+            "each other's labels; choose a folder on a local disk, or give --i-know if only one "
+            "person on one host will ever label here"
         )
 
 
 def _classes(request: InitRequest, found: Survey) -> list[str]:
-    """Classes that were named; else, where labels are taken, those of the source."""
+    """Return the requested classes, or those of the source if its labels are imported."""
     names = list(dict.fromkeys(name.strip() for name in request.classes))
     if "" in names:
         raise InputDataError("a class name is empty; write --classes cat,dog")
@@ -157,10 +157,7 @@ def _classes(request: InitRequest, found: Survey) -> list[str]:
         return names
     carried = {item.label for item in found.items if item.label is not None}
     if not carried:
-        raise InputDataError(
-            f"asked for the labels of {request.pool}, which carries none; "
-            "leave --labels-from-source out"
-        )
+        raise InputDataError(f"{request.pool} has no labels; leave --labels-from-source out")
     if names and (unknown := sorted(carried - set(names))):
         raise InputDataError(
             f"the source has labels that are not in --classes: {', '.join(unknown[:5])}"
@@ -169,7 +166,7 @@ def _classes(request: InitRequest, found: Survey) -> list[str]:
 
 
 def _portable(spec: str, base: Path, root: Path) -> str:
-    """Write a path relative to the workspace it lies in, any other absolute; keep names."""
+    """Return a path inside the workspace as relative, any other path as absolute."""
     path_text, mark, split = spec.rpartition("#")
     if not mark or (base / spec).exists():
         path_text, mark, split = spec, "", ""
@@ -236,40 +233,40 @@ def _take_labels(store: Store, text: LabelText, found: Survey) -> int:
 
 
 def render_config(config: Config) -> str:
-    """Write the part of a configuration that a person edits, with a word on each key."""
+    """Return the text of ``dgaal.toml``: the keys that users edit, with a comment on each."""
     pool, query = config.pool, config.query
     return f"""\
-# What a person edits. Precedence: command line, DGAAL_* environment, this file, preset, defaults.
+# Precedence: command line, DGAAL_* environment, this file, preset, defaults.
 version = {config.version}
 name = {_quoted(config.name)}
-method = {_quoted(config.method)}   # how the next images are chosen; 'dgaal init --help' names all
+method = {_quoted(config.method)}   # how the next images are chosen; 'dgaal init --help' lists all
 preset = {_quoted(config.preset)}   # sizes and schedules: {", ".join(preset_names(PRESETS))}
 seed = {config.seed}
 device = {_quoted(config.device)}   # auto, cpu, cuda, cuda:N, mps
 
 [pool]
 source = {_quoted(pool.source)}
-test = {_quoted(pool.test)}   # labeled images that only measure accuracy; "": held-out labels
+test = {_quoted(pool.test)}   # labeled images used only to measure accuracy; "": held-out labels
 image_size = {pool.image_size}   # side in pixels that the networks see: 8, 16, 32 or 64
 channels = {pool.channels}   # 1 gray, 3 color
 
 [query]
-size = {query.size}   # labels asked a round
-budget = {query.budget}   # labels allowed in all; 0 sets no limit
+size = {query.size}   # images asked per round
+budget = {query.budget}   # labels allowed in total; 0 = no limit
 """
 
 
 def _quoted(text: str) -> str:
-    r"""Write a TOML basic string; surrogates of undecodable path bytes cannot be written.
+    r"""Return a TOML basic string.
 
     Raises:
-        InputDataError: The text holds bytes that TOML cannot carry.
+        InputDataError: The text has surrogates (undecodable path bytes), which TOML cannot store.
     """
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise InputDataError(
-            f"the path {text} is no valid UTF-8, so dgaal.toml cannot name it; rename the "
+            f"the path {text} is not valid UTF-8, so dgaal.toml cannot name it; rename the "
             "folder or link to it"
         ) from error
     escaped = "".join(

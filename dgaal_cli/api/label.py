@@ -1,4 +1,4 @@
-"""Label the open query: one annotator's session over the label store, without any screen."""
+"""Label the open query: a session of one annotator, without a terminal."""
 
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
@@ -13,22 +13,22 @@ from dgaal_cli.workspace import Workspace
 
 @contextmanager
 def label(workspace: Workspace, config: Config, *, annotator: str = "") -> Generator[LabelSession]:
-    """Open a labeling session, in this thread, until the ``with`` block ends.
+    """Open a labeling session in this thread until the ``with`` block ends.
 
-    ``session.open()`` returns the first view: its ``image`` is to be answered by
-    ``session.answer(Press(...))``, which returns the next view after the answer is stored.
+    ``session.open()`` returns the first view. ``session.answer(Press(...))`` answers its ``image``
+    and returns the next view after the answer is stored.
 
     Args:
-        workspace: Where.
-        config: Of the workspace.
-        annotator: Who answers; empty for the operating system's user.
+        workspace: Workspace to label.
+        config: Configuration of the workspace.
+        annotator: Annotator name; empty uses the operating system's user.
 
     Yields:
         The session, which holds the annotator's lock.
 
     Raises:
         BusyError: This annotator labels here in another process; the message names it.
-        UsageError: The name is no file name.
+        UsageError: The name is not a valid file name.
     """
     name = annotator or default_annotator()
     with open_session(workspace, config, annotator=name) as opener, closing(opener()) as session:
@@ -39,11 +39,11 @@ def label(workspace: Workspace, config: Config, *, annotator: str = "") -> Gener
 def open_session(
     workspace: Workspace, config: Config, *, annotator: str
 ) -> Generator[Callable[[], LabelSession]]:
-    """Lock the annotator's terminal; hand out a function that opens the session in its own thread.
+    """Take the annotator's lock; yield a function that opens the session in the caller's thread.
 
     Raises:
         BusyError: This annotator labels here in another process; the message names it.
-        UsageError: The name is empty or no file name.
+        UsageError: The name is empty or not a valid file name.
     """
     check_annotator(annotator)
     with workspace.lock(f"label-{annotator}", doing=f"dgaal label as {annotator}"):

@@ -1,4 +1,4 @@
-"""Labels out and in, their history and classes, disputes, and the care of the store."""
+"""Export and import labels; their history, classes and disputes; check and back up the store."""
 
 import contextlib
 import io
@@ -66,12 +66,12 @@ class ExportedLabels:
     """None for a stream."""
     count: int
     left_out: int
-    """Synthetic images that would have needed ``--include-synthetic``."""
+    """Synthetic images that were not written because ``--include-synthetic`` was not set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedLabels:
-    """What ``import_labels`` changed, or would change in a dry run."""
+    """Changes that ``import_labels`` made, or would make in a dry run."""
 
     format: str
     added: int
@@ -83,7 +83,7 @@ class ImportedLabels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedEvent:
-    """One line of the history as a person reads it."""
+    """One event of the history, with its label as text."""
 
     event: EventRecord
     class_uid: ClassUid | None
@@ -94,19 +94,19 @@ class LoggedEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelStats:
-    """The current labels in numbers."""
+    """Counts of the current labels."""
 
     counts: Counts
     by_class: tuple[tuple[str, int], ...]
-    """Pool labels a class, in the order of the classes."""
+    """Pool labels of each class, in the order of the classes."""
     by_annotator: tuple[tuple[str, int], ...]
-    """Present answers a person, most first."""
+    """Current answers of each annotator, highest count first."""
     by_provenance: tuple[tuple[str, int], ...]
-    """Effective labels by where they came from, synthetic ones included."""
+    """Effective labels by provenance, synthetic images included."""
     disagreements: int
-    """Images that two annotators answered differently and nobody settled."""
+    """Images with different answers that are not adjudicated."""
     median_ms: int | None
-    """Median time of an answer whose time was taken."""
+    """Median time of the timed answers in milliseconds; None without a timed answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,7 @@ class StoreCheck:
 
     problems: tuple[str, ...]
     mended: int
-    """Rows of the present state that were recomputed."""
+    """Rows of the current state that were recomputed."""
     events: int
     backups: tuple[Path, ...]
     """Newest first."""
@@ -130,18 +130,18 @@ def export_labels(
     link: Link = "symlink",
     include_synthetic: bool = False,
 ) -> ExportedLabels:
-    """Write the labels in an exchange format; the file or folder appears whole or not at all.
+    """Write the labels in an exchange format; an error leaves no partial file or folder.
 
     Args:
-        workspace: Whose labels.
-        config: Names the pool, for formats that show its images.
+        workspace: Workspace whose labels are written.
+        config: Configuration; names the pool for formats that include images.
         format: A name of ``store.exchange.registry.FORMATS``.
         target: File or new folder; a stream for formats that are one file.
-        link: How folder formats show images that are files.
-        include_synthetic: Generated images too.
+        link: How folder formats include images that are files.
+        include_synthetic: Write the labels of synthetic images too.
 
     Raises:
-        UsageError: No such format, or the target exists where it may not.
+        UsageError: The format is unknown, or the target folder exists.
     """
     chosen = load_format(format)
     with open_store(workspace.store_path, read_only=True) as store:
@@ -181,21 +181,21 @@ def import_labels(
     add_classes: bool = False,
     is_dry_run: bool = False,
 ) -> ImportedLabels:
-    """Take over labels from a file or folder: all of them in one transaction, or none.
+    """Import labels from a file or folder: all of them in one transaction, or none.
 
     Args:
-        workspace: Where they go.
-        path: What to read.
-        format: A name of ``store.exchange.registry.FORMATS``; None tells it by the suffix.
-        annotator: Whose labels they are where the file does not say.
-        add_classes: Unknown class names become new classes instead of an error.
-        is_dry_run: Check everything and keep nothing.
+        workspace: Workspace to import into.
+        path: File or folder to read.
+        format: A name of ``store.exchange.registry.FORMATS``; None uses the suffix of ``path``.
+        annotator: Annotator of labels for which the file names none.
+        add_classes: Add unknown class names as new classes instead of raising an error.
+        is_dry_run: Check everything, but change nothing.
 
     Raises:
-        InputDataError: Something in the file is wrong; names file, line and column.
+        InputDataError: The file is invalid; the message names file, line and column.
     """
     if not path.exists():
-        raise InputDataError(f"there is no {path} to import")
+        raise InputDataError(f"{path} does not exist")
     name = format or guess_format(path)
     chosen = load_format(name)
     with open_store(workspace.store_path) as store:
@@ -225,9 +225,9 @@ def label_log(
     """Return the history, newest first.
 
     Args:
-        workspace: Whose.
-        count: How many events; None for all.
-        annotator: Only this person's.
+        workspace: Workspace to read.
+        count: Maximum number of events; None for all.
+        annotator: Only return events of this annotator.
     """
     with open_store(workspace.store_path, read_only=True) as store:
         names = store.class_names()
@@ -244,7 +244,7 @@ def label_log(
 
 
 def label_stats(workspace: Workspace) -> LabelStats:
-    """Count labels by class, person and provenance."""
+    """Count labels by class, annotator and provenance."""
     with open_store(workspace.store_path, read_only=True) as store:
         counts = store.counts()
         classes = store.classes()
@@ -266,15 +266,15 @@ def label_stats(workspace: Workspace) -> LabelStats:
 def check(
     workspace: Workspace, *, mends: bool = False, accepts_network_folder: bool = False
 ) -> StoreCheck:
-    """Examine the store; with ``mends`` recompute a present state that lies.
+    """Check the store; with ``mends``, recompute the current state from the events.
 
     Args:
-        workspace: Whose.
-        mends: Mend what a rebuild can mend.
-        accepts_network_folder: Let the store be written on a network file system from now on.
+        workspace: Workspace to check.
+        mends: Repair what a rebuild can repair.
+        accepts_network_folder: Allow writing the store on a network file system from now on.
 
     Raises:
-        WorkspaceError: It is damaged beyond what a rebuild can mend.
+        WorkspaceError: The store is damaged, and a rebuild cannot repair it.
     """
     with open_store(
         workspace.store_path,
@@ -291,21 +291,21 @@ def check(
 
 
 def backup(workspace: Workspace) -> Path:
-    """Write a verified copy of the store and return where it lies."""
+    """Write a verified backup of the store and return its path."""
     with open_store(workspace.store_path) as store:
         return store.back_up()
 
 
 def restore(workspace: Workspace, copy: Path | None = None) -> Restored:
-    """Put a backup in the place of the store, which is set aside, never deleted.
+    """Replace the store by a backup; the old store is renamed, never deleted.
 
     Args:
-        workspace: Whose.
-        copy: Which backup; None takes the newest sound one.
+        workspace: Workspace to restore.
+        copy: Backup to use; None uses the newest intact one.
 
     Raises:
         BusyError: A terminal or a training run uses the store.
-        WorkspaceError: No backup is sound.
+        WorkspaceError: No backup is intact.
     """
     with contextlib.ExitStack() as locks:
         for name in _held_locks(workspace):
@@ -314,7 +314,7 @@ def restore(workspace: Workspace, copy: Path | None = None) -> Restored:
 
 
 class _PoolImages:
-    """The workspace's images for folder formats; opens the pool when the first one is wanted."""
+    """The workspace's images for folder formats; opens the pool at the first request."""
 
     def __init__(self, workspace: Workspace, config: Config) -> None:
         self._workspace = workspace
@@ -322,7 +322,7 @@ class _PoolImages:
         self._source: Source | None = None
 
     def path(self, sample_id: SampleId, *, is_synthetic: bool) -> Path | None:
-        """Return the image's own file, or None if it lies in an archive or array."""
+        """Return the image's own file, or None if the image is in an archive or array."""
         if is_synthetic:
             _, number, name = sample_id.split("/")
             return self._workspace.round_path(int(number)) / "synthetic" / name
@@ -332,7 +332,7 @@ class _PoolImages:
     def content(self, sample_id: SampleId, *, is_synthetic: bool) -> tuple[bytes, str]:
         """Return an encoded image and the suffix that its sample id lacks."""
         if is_synthetic:
-            raise InputDataError(f"synthetic image {sample_id} is gone")
+            raise InputDataError(f"the file of synthetic image {sample_id} is missing")
         data = self._entry(sample_id).read()
         if isinstance(data, np.ndarray):
             from PIL import Image

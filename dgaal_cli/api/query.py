@@ -1,4 +1,4 @@
-"""Choose the next images to label and store the query, with the reasons an operator can use."""
+"""Choose the next images to label, and store the query with a reason for each image."""
 
 import csv
 import io
@@ -34,7 +34,7 @@ class QueryResult:
     items: tuple[ItemRecord, ...]
     """The asked items, in the order of ``entries``."""
     promoted: int
-    """Synthesized images that joined the labels with their inherited label, at no annotation."""
+    """Synthetic images added to the labels with their inherited label, without annotation."""
     left: int
     """Unlabeled images that were not asked."""
 
@@ -47,19 +47,19 @@ def query(
     synthetic: int = 0,
     emit: Emit = events.ignore,
 ) -> QueryResult:
-    """Choose images by the last trained round.
+    """Choose images with the networks of the last trained round.
 
     Args:
-        workspace: Where.
-        config: How.
-        count: Pool images to ask; None takes ``query.size``, less near the end of pool or budget.
-        synthetic: Images to synthesize near the boundary and ask beside them.
-        emit: Listener.
+        workspace: Workspace to query.
+        config: Configuration.
+        count: Pool images to ask; None uses ``query.size``, fewer near the end of pool or budget.
+        synthetic: Images to synthesize near the decision boundary and ask in addition.
+        emit: Listener for progress.
 
     Raises:
-        UsageError: A query is open, nothing is trained, more is asked than there is, or images
-            are to be synthesized though the last ones were mostly junk.
-        BusyError: Another process trains here.
+        UsageError: A query is open, nothing is trained, more images are requested than exist, or
+            synthetic images are requested though most of the last ones were unlabelable.
+        BusyError: Another process trains in this workspace.
     """
     with (
         workspace.lock("train", doing="choosing a query"),
@@ -83,7 +83,8 @@ def query(
             entries=tuple(query_entries(bench, method, chosen)),
         )
         before = store.open_query()
-        if before is not None and before.round < stored.round:  # its training was killed at the end
+        # A training that was killed after its last step has left the previous query open.
+        if before is not None and before.round < stored.round:
             store.close_query(before.round)
         store.save_query(stored, overlap=config.query.overlap)
         items = tuple(store.item(entry.item_id) for entry in stored.entries)

@@ -1,4 +1,4 @@
-"""Draw a workspace or a simulation as PNG files and one self-contained HTML page."""
+"""Plot a workspace or a simulation as PNG files and one self-contained HTML page."""
 
 import csv
 import math
@@ -38,33 +38,33 @@ from dgaal_cli.workspace import Workspace
 REPORT_NAME = "report"
 PAGE_NAME = "index.html"
 MAX_SHEETS = 8
-"""Queries shown, the latest of a workspace."""
+"""Maximum number of queries shown; the latest are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportResult:
-    """What was drawn."""
+    """Files that a report wrote."""
 
     page: Path
     pictures: tuple[Path, ...]
     notes: tuple[str, ...]
-    """What could not be drawn, and why."""
+    """Plots that are missing, with the reason."""
 
 
 def report(workspace: Workspace, config: Config, *, folder: Path | None = None) -> ReportResult:
-    """Draw curve, confusion, queries and health of a workspace's rounds.
+    """Plot learning curve, confusion, queries and health of a workspace's rounds.
 
     Args:
-        workspace: Where.
-        config: Of it.
-        folder: For page and pictures; None takes ``report`` in the workspace.
+        workspace: Workspace to read.
+        config: Configuration of the workspace.
+        folder: Folder for page and pictures; None uses ``report`` in the workspace.
 
     Raises:
         UsageError: Nothing is trained yet.
         StorageError: The folder cannot be written.
     """
     if not trained_rounds(workspace):
-        raise UsageError("nothing is trained yet, so there is nothing to draw; run 'dgaal train'")
+        raise UsageError("nothing is trained yet, so there is nothing to plot; run 'dgaal train'")
     notes: list[str] = []
     curve = learning_curve(workspace)
     sections = [
@@ -79,14 +79,14 @@ def report(workspace: Workspace, config: Config, *, folder: Path | None = None) 
 
 
 def report_simulation(simulation: Path, *, folder: Path | None = None) -> ReportResult:
-    """Draw curves, differences, confusion, first queries and health of a simulation.
+    """Plot curves, differences, confusion, first queries and health of a simulation.
 
     Args:
-        simulation: Its folder.
-        folder: For page and pictures; None takes ``report`` in it.
+        simulation: Folder of the simulation.
+        folder: Folder for page and pictures; None uses ``report`` in the simulation's folder.
 
     Raises:
-        UsageError: It is no simulation, or no trial is finished.
+        UsageError: The folder is not a simulation, or no trial is finished.
         StorageError: The folder cannot be written.
     """
     result = read_simulation(simulation)
@@ -125,7 +125,7 @@ def _workspace_curve(curve: Sequence[Mapping[str, Any]]) -> Section:
 
 
 def _workspace_confusion(workspace: Workspace, config: Config, notes: list[str]) -> list[Section]:
-    """T's answers on the test images, or on the labels kept for measuring."""
+    """Plot the confusion matrix of T on the test images, or on the held-out labels."""
     from dgaal_cli.rounds.load_round import open_trained
     from dgaal_cli.store.open import open_store
     from dgaal_cli.training.classifier import measure
@@ -133,7 +133,7 @@ def _workspace_confusion(workspace: Workspace, config: Config, notes: list[str])
     try:
         with open_store(workspace.store_path) as store:
             trained = open_trained(workspace, config, store)
-    except UsageError as error:  # the pool is gone, or classes changed since
+    except UsageError as error:  # the pool is missing, or classes changed since
         notes.append(f"no confusion matrix: {error}")
         return []
     data = trained.gathered.data
@@ -143,7 +143,7 @@ def _workspace_confusion(workspace: Workspace, config: Config, notes: list[str])
         return []
     counts = data.task.confusion(found.targets, found.predicted)
     png = draw_confusion(counts, data.class_names, title=f"round {trained.number}")
-    caption = f"{len(found.targets)} images that T did not learn from; rows are shares of a class"
+    caption = f"{len(found.targets)} images not used for training; rows are shares of a class"
     picture = Picture(name="confusion", png=png, caption=caption)
     return [Section(title="Confusion", pictures=[picture])]
 
@@ -152,9 +152,9 @@ def _workspace_health(curve: Sequence[Mapping[str, Any]]) -> list[Section]:
     png = draw_health([(int(m["round"]), m["health"]) for m in curve])
     if png is None:
         return []
-    said = health_warnings(curve[-1]["health"]) or ["no gauge is off"]
+    lines = health_warnings(curve[-1]["health"]) or ["all gauges are in range"]
     picture = Picture(name="health", png=png, caption="Gauges of the sampler by round")
-    return [Section(title="Sampler health", lines=said, pictures=[picture])]
+    return [Section(title="Sampler health", lines=lines, pictures=[picture])]
 
 
 def _workspace_queries(workspace: Workspace, config: Config, notes: list[str]) -> list[Section]:
@@ -191,14 +191,14 @@ def _query_sheet(path: Path, reader: ImageReader, notes: list[str]) -> Picture |
 
 
 def _workspace_pictures(workspace: Workspace) -> list[Section]:
-    """What training drew of its last round."""
+    """Collect the pictures that training wrote in the last round."""
     plots = workspace.round_path(trained_rounds(workspace)[-1]) / "plots"
     pictures = [
         Picture(name=name, png=path.read_bytes(), caption=caption)
         for name, caption in (
             ("losses", "Losses of the last round"),
-            ("samples", "Images of the pool, and what the last round's generator makes of them"),
-            ("synthetic", "Images synthesized so far, latest first"),
+            ("samples", "Pool images and the outputs of the last round's generator"),
+            ("synthetic", "Synthetic images so far, latest first"),
         )
         if (path := plots / f"{name}.png").is_file()
     ]
@@ -206,7 +206,7 @@ def _workspace_pictures(workspace: Workspace) -> list[Section]:
 
 
 def _systems_and_published(result: SimulationResult) -> list[Section]:
-    """Return what not every simulation has: a T of a method's own, baselines, numbers of papers."""
+    """Return the optional sections: systems, baselines and published numbers."""
     sections: list[Section] = []
     if any(m.system for m in result.summary.methods):
         rows = table.system_rows(result.summary)
@@ -267,15 +267,15 @@ def _confusions(result: SimulationResult) -> list[Picture]:
     pictures: list[Picture] = []
     for place, (name, trials) in enumerate(result.trials.items()):
         counts = [rounds[-1].confusion for rounds in trials.values()]
-        whole = np.sum([c for c in counts if c is not None], axis=0)
-        png = draw_confusion(whole, list(result.facts["classes"]), title=name)
+        total = np.sum([c for c in counts if c is not None], axis=0)
+        png = draw_confusion(total, list(result.facts["classes"]), title=name)
         caption = f"{show(name)}: test images of {len(counts)} seeds"
         pictures.append(Picture(name=f"confusion-{place}", png=png, caption=caption))
     return pictures
 
 
 def _simulation_queries(result: SimulationResult, notes: list[str]) -> list[Section]:
-    """First query of the first seed, method by method: the same start, other questions."""
+    """Show the first query of each method for the first seed: all start from the same labels."""
     first = {
         name: rounds[0]
         for name, trials in result.trials.items()
@@ -316,10 +316,10 @@ def _simulation_health(result: SimulationResult) -> list[Section]:
         if png is not None:
             caption = f"{show(name)}, seed {seed}: gauges by round"
             pictures.append(Picture(name=f"health-{place}", png=png, caption=caption))
-            # The last round chooses nothing, so there is nothing to gauge in it.
+            # The last round asks no query, so it has no health.
             gauged = [record.health for record in trials[seed] if record.health]
             last = {k: math.nan if v is None else v for k, v in gauged[-1].items()}
-            lines += [f"{show(name)}: {said}" for said in health_warnings(last)]
+            lines += [f"{show(name)}: {warning}" for warning in health_warnings(last)]
     return [Section(title="Sampler health", lines=lines, pictures=pictures)] if pictures else []
 
 
@@ -336,7 +336,7 @@ def _write(
         paths.append(folder / f"{picture.name}.png")
         atomic.write_bytes(paths[-1], picture.png)
     if notes:
-        sections = [*sections, Section(title="Not drawn", lines=notes)]
+        sections = [*sections, Section(title="Missing plots", lines=notes)]
     page = folder / PAGE_NAME
     atomic.write_text(page, render(title, sections))
     return ReportResult(page=page, pictures=tuple(paths), notes=tuple(notes))

@@ -31,7 +31,7 @@ def score(
     options: ScoreOptions | None = None,
     emit: Emit = ignore,
 ) -> ScoreResult:
-    """Score every image of a source and rank them, highest score = ask first.
+    """Score every image of a source and rank the images; the highest score is asked first.
 
     Args:
         source: SOURCE text, or an open source.
@@ -40,14 +40,14 @@ def score(
         output: Table to write, ``.csv``, ``.jsonl`` or ``.parquet``; a stream gets CSV; None
             returns the rows.
         options: How to score.
-        emit: Hears of the progress.
+        emit: Listener for progress.
 
     Raises:
-        UsageError: A source, file or option that cannot be used as asked.
-        ArtifactError: The artifact is damaged, foreign or no sampler.
-        TrustError: TorchScript that nobody vouches for.
+        UsageError: A source, file or option cannot be used.
+        ArtifactError: The artifact is damaged, foreign or not a sampler.
+        TrustError: A TorchScript file is not trusted.
         StorageError: A result cannot be written.
-        InterruptedRunError: A signal asked to stop; with a table to write, ``resume`` goes on.
+        InterruptedRunError: A signal stopped the run; ``resume`` continues a table.
     """
     options = options or ScoreOptions()
     options.check(has_file=isinstance(output, Path))
@@ -56,17 +56,17 @@ def score(
         write = table_writer(output)
         check_folder(output)
         if options.contact_sheet:
-            from dgaal_cli.scoring.contact_sheet import check_sheet  # few runs need it
+            from dgaal_cli.scoring.contact_sheet import check_sheet
 
             check_sheet(sheet_path(output))
     if options.features is not None:
         check_folder(options.features)
         if options.features == output:
-            raise UsageError("--features and -o name one file; give them different names")
+            raise UsageError("--features and -o name the same file; use different names")
     checked = read_artifact(artifact, role="sampler")
-    wish = "--features" if options.features is not None else "--diverse"
+    option = "--features" if options.features is not None else "--diverse"
     if (options.features is not None or options.diverse) and not _has_features(checked):
-        raise UsageError(f"{checked.name} gives no features; leave {wish} out")
+        raise UsageError(f"{checked.name} has no features output; leave {option} out")
     if isinstance(source, str):
         source = open_source(source, base=base, download=options.download)
     return ScoringRun(source, checked, output, options, emit).run(write)
@@ -76,10 +76,10 @@ def default_artifact(workspace: Workspace, engine: EngineName | None) -> Path:
     """Find the sampler that a workspace exported.
 
     Raises:
-        UsageError: It has not exported one in that format.
+        UsageError: The workspace has no sampler in that format.
     """
-    wanted = (engine,) if engine else ("onnx", "torchscript")
-    for name in wanted:
+    names = (engine,) if engine else ("onnx", "torchscript")
+    for name in names:
         path = workspace.artifacts_path / f"sampler{SUFFIXES[name]}"
         if path.is_file():
             return path
@@ -88,10 +88,10 @@ def default_artifact(workspace: Workspace, engine: EngineName | None) -> Path:
         raise UsageError(
             f"{why}; train and export with another method, or name an artifact with -a"
             if why
-            else "the last 'dgaal export' wrote no sampler: there is none before two classes have "
-            "labels; label and train, then export again, or name an artifact with -a"
+            else "the last 'dgaal export' wrote no sampler: it needs labels of two classes; "
+            "label and train, then export again, or name an artifact with -a"
         )
-    missing = " or ".join(f"artifacts/sampler{SUFFIXES[name]}" for name in wanted)
+    missing = " or ".join(f"artifacts/sampler{SUFFIXES[name]}" for name in names)
     raise UsageError(
         f"{workspace.root} has no sampler yet ({missing}); "
         "write one with 'dgaal export', or name a file with -a"
@@ -99,7 +99,7 @@ def default_artifact(workspace: Workspace, engine: EngineName | None) -> Path:
 
 
 def _exported_method(workspace: Workspace) -> str:
-    """Method of the last export; empty where its list cannot be read."""
+    """Return the method of the last export; empty if its list cannot be read."""
     try:
         listed = json.loads((workspace.artifacts_path / "manifest.json").read_bytes())
         return str(listed["artifacts"][0]["manifest"]["method"])
@@ -108,9 +108,9 @@ def _exported_method(workspace: Workspace) -> str:
 
 
 def trusted_by(workspace: Workspace) -> Callable[[bytes], bool]:
-    """Ask a workspace's label store whether it exported an artifact itself."""
+    """Return a function that checks whether the workspace exported an artifact (by SHA-256)."""
 
-    def knows(sha256: bytes) -> bool:
+    def is_known(sha256: bytes) -> bool:
         from dgaal_cli.store.open import open_store
 
         if not workspace.store_path.is_file():
@@ -118,7 +118,7 @@ def trusted_by(workspace: Workspace) -> Callable[[bytes], bool]:
         with open_store(workspace.store_path, read_only=True) as store:
             return store.knows_artifact(sha256)
 
-    return knows
+    return is_known
 
 
 def _has_features(artifact: CheckedArtifact) -> bool:

@@ -1,4 +1,4 @@
-"""Compare methods under one protocol, with an oracle that answers from known labels."""
+"""Compare methods under one protocol; an oracle answers from known labels."""
 
 import hashlib
 import json
@@ -31,20 +31,20 @@ from dgaal_cli.version import __version__
 from dgaal_cli.workspace import Workspace
 
 MARK = "simulation.json"
-"""Tells a simulation's folder from any other; written first."""
+"""File that marks a folder as a simulation; written first."""
 TABLE_NAME = "table.md"
 RESULT_NAME = "result.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulationResult:
-    """What the trials of a folder say so far."""
+    """Results of the finished trials of a folder."""
 
     folder: Path
     plan: Plan
-    """Of the folder: arms and seeds of all runs into it."""
+    """Arms and seeds of all runs into the folder."""
     facts: dict[str, Any]
-    """Machine, versions, and what the pool is."""
+    """Machine, versions and pool."""
     trials: Mapping[str, Mapping[int, list[RoundRecord]]]
     summary: Summary
 
@@ -58,23 +58,23 @@ def simulate(
     command: str = "",
     tell: Callable[[str], None] = lambda _text: None,
 ) -> SimulationResult:
-    """Run what is missing of a plan's trials and summarize the folder.
+    """Run the missing trials of a plan and summarize the folder.
 
-    Random takes part in any case: nothing can be said without it.
+    The random method is always added: all results are compared with it.
 
     Args:
-        plan: What to compare.
-        folder: For records; trials that are finished there are kept.
+        plan: Protocol and arms to compare.
+        folder: Folder for records; finished trials in it are kept.
         base: Folder that relative sources are relative to.
-        jobs: Processes.
-        command: What the user typed, for the record.
-        tell: Told in words what is done.
+        jobs: Number of processes.
+        command: Command line, for the record.
+        tell: Called with a line of text for each step.
 
     Raises:
-        UsageError: The plan cannot work, or the folder holds another simulation.
-        InputDataError: A source is missing or carries no labels.
-        BusyError: Another process simulates here.
-        InterruptedRunError: A signal asked to stop; the next call goes on.
+        UsageError: The plan is invalid, or the folder holds another simulation.
+        InputDataError: A source is missing or has no labels.
+        BusyError: Another process simulates in this folder.
+        InterruptedRunError: A signal stopped the run; the next call continues.
     """
     plan = _anchored(with_reference(plan), base)
     check(plan)
@@ -87,28 +87,28 @@ def simulate(
             tell(f"note: {note}")
         if not plan.initial:
             tell(
-                "note: no first labels: a sampler that tells labeled from unlabeled images has "
-                "nothing to learn yet, so the first query shows images typical of clusters, or "
-                "random ones where the method learns nothing from images alone"
+                "note: no first labels: a sampler that separates labeled from unlabeled images "
+                "has nothing to learn yet, so the first query shows images typical of clusters, "
+                "or random images if the method learns nothing from unlabeled images"
             )
         _check_size(plan, pool, tell)
-        whole = _register(plan, folder, _facts(plan, pool, command))
+        merged = _register(plan, folder, _facts(plan, pool, command))
         run_grid(plan, folder, jobs=jobs, pool=pool, tell=tell)
-        result = _result(whole, folder)
+        result = _result(merged, folder)
         _write_tables(result)
     return result
 
 
 def read_simulation(folder: Path) -> SimulationResult:
-    """Read a simulation's folder; works while it still runs.
+    """Read a simulation's folder, also while the simulation still runs.
 
     Raises:
-        UsageError: It is none.
+        UsageError: The folder is not a simulation.
         DamagedError: A file in it is damaged.
     """
     folder = folder.absolute()
     if not (folder / MARK).is_file():
-        raise UsageError(f"{folder} holds no simulation; make one with 'dgaal simulate'")
+        raise UsageError(f"{folder} is not a simulation; make one with 'dgaal simulate'")
     return _result(_read_mark(folder)[0], folder)
 
 
@@ -151,7 +151,7 @@ def markdown(result: SimulationResult) -> str:
 
 
 def fact_lines(result: SimulationResult) -> list[str]:
-    """Tell what was run on what, for whoever wants to run it again."""
+    """Describe plan, pool, machine and command, so that the simulation can be repeated."""
     plan, facts = result.plan, result.facts
     machine = facts["machine"]
     processor = machine["gpu"] if facts["device"].startswith("cuda") else machine["processor"]
@@ -177,7 +177,7 @@ def fact_lines(result: SimulationResult) -> list[str]:
 
 
 def _anchored(plan: Plan, base: Path) -> Plan:
-    """Name every file from the root, so that any process finds it."""
+    """Make every path absolute, so that any process finds the files."""
     changes: dict[str, Any] = {
         "pool": open_source(plan.pool, base=base).spec,
         "test": open_source(plan.test, base=base).spec if plan.test else "",
@@ -191,11 +191,11 @@ def _check_folder(folder: Path) -> None:
         raise UsageError(f"{folder} is a file; name a folder with -o")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).is_file():
         raise UsageError(
-            f"{folder} is not empty and no simulation of dgaal; name another folder with -o"
+            f"{folder} is not empty and not a simulation of dgaal; name another folder with -o"
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # The mark comes first, so that whatever is killed later can go on.
+        # Write the mark first, so that a run that is killed later can resume.
         if not (folder / MARK).is_file():
             atomic.write_text(folder / MARK, "{}\n")
     except OSError as error:
@@ -203,7 +203,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _check_size(plan: Plan, pool: LabeledPool, tell: Callable[[str], None]) -> None:
-    """Find out before the first trial what would stop the last one."""
+    """Check the rows of every seed before the first trial starts."""
     smallest = len(pool.truth)
     for seed in plan.seeds:
         rows = rows_of(plan, pool, seed)
@@ -211,7 +211,7 @@ def _check_size(plan: Plan, pool: LabeledPool, tell: Callable[[str], None]) -> N
         smallest = min(smallest, len(rows))
     if plan.budget > smallest:
         tell(
-            f"note: {plan.budget} labels were asked for and the pool holds {smallest}; "
+            f"note: {plan.budget} labels are requested and the pool has {smallest} images; "
             "the last queries are cut short"
         )
 
@@ -251,29 +251,29 @@ def _machine() -> dict[str, Any]:
 
 
 def _register(plan: Plan, folder: Path, facts: dict[str, Any]) -> Plan:
-    """Note what runs here; arms and seeds join those of earlier runs, all else must agree.
+    """Save the plan, with the arms and seeds of earlier runs; everything else must be equal.
 
     Raises:
         UsageError: The folder holds trials of another protocol, pool or arm of the same name.
     """
-    whole = plan
+    merged = plan
     if (folder / MARK).read_bytes().strip() != b"{}":
         before, old_facts = _read_mark(folder)
         _check_same(before, plan, folder)
         if old_facts["dataset_digest"] != facts["dataset_digest"]:
             raise UsageError(
-                f"the images changed since {folder} was begun; name another folder with -o"
+                f"the images changed since {folder} was started; name another folder with -o"
             )
         known = {arm.label for arm in plan.arms}
-        whole = msgspec.structs.replace(
+        merged = msgspec.structs.replace(
             plan,
             arms=(*plan.arms, *(arm for arm in before.arms if arm.label not in known)),
             seeds=tuple(sorted({*plan.seeds, *before.seeds})),
             full_data=plan.full_data or before.full_data,
         )
-    content = {"plan": msgspec.to_builtins(whole), "facts": facts}
+    content = {"plan": msgspec.to_builtins(merged), "facts": facts}
     atomic.write_text(folder / MARK, json.dumps(content, indent=1) + "\n")
-    return whole
+    return merged
 
 
 def _check_same(before: Plan, now: Plan, folder: Path) -> None:

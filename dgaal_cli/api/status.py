@@ -1,4 +1,4 @@
-"""Where a workspace stands."""
+"""The status of a workspace."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,23 +28,18 @@ class Status:
     budget: int
     unreadable: tuple[tuple[SampleId, str], ...]
     left_out: tuple[tuple[SampleId, ItemState], ...]
-    """Images whose file is gone or was replaced: their labels wait for the old file."""
+    """Images whose file is missing or changed; their labels are kept for the old content."""
     artifacts: tuple[str, ...]
     not_backed_up: int
-    """Events that no backup holds although one was due; 0 if the backups are as they should be."""
+    """Events in no backup although a backup was due; 0 if the backups are up to date."""
     hindrance: str
-    """Why an interrupted training cannot go on, in words; empty if it can or there is none."""
+    """Why an interrupted training cannot resume; empty if it can, or if there is none."""
     next_step: str
     """The command to type next, without ``dgaal``."""
 
 
 def status(workspace: Workspace, config: Config) -> Status:
-    """Read where a workspace stands; changes nothing.
-
-    Args:
-        workspace: Where.
-        config: Of it.
-    """
+    """Read the status of a workspace; changes nothing."""
     location = store_location(workspace.store_path)
     with location.open(read_only=True) as store:
         state = round_state(workspace, store)
@@ -79,11 +74,11 @@ def _hindrance(workspace: Workspace, state: RoundState, classes: Sequence[ClassR
     try:
         return "; ".join(class_changes(workspace.round_path(state.number), classes))
     except WorkspaceError:
-        return "the record of its beginning is damaged"
+        return "the record of its start is damaged"
 
 
 def _next_step(state: RoundState, counts: Counts, *, hindrance: str) -> str:
-    """Name what succeeds: 'train' refuses what only ``--fresh`` can begin."""
+    """Return the next command; ``train --fresh`` where ``train`` would refuse."""
     is_lost = bool(state.damage) and state.trained is None and not state.is_midway
     if hindrance or (state.step == "train" and is_lost):
         return "train --fresh"

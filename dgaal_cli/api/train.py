@@ -1,4 +1,4 @@
-"""Train one round: networks and task model on the current labels, and everything a query needs."""
+"""Train one round: the method's networks and the task model on the current labels."""
 
 import contextlib
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ from dgaal_cli.workspace import Workspace
 
 SMALLER = "lower the sizes in [network], or free memory there and run 'dgaal train' again"
 ELSEWHERE = (
-    "what it learned is saved: free memory there and run 'dgaal train' again, or go on with "
+    "the training is saved: free memory there and run 'dgaal train' again, or continue with "
     "'dgaal train --device cpu --allow-inexact'"
 )
 NOT_FINITE_ADVICE = (
@@ -50,8 +50,8 @@ NOT_FINITE_ADVICE = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """What the user asked of this run, besides the configuration."""
+class _RunOptions:
+    """Options of this run that are not part of the configuration."""
 
     assignments: tuple[str, ...]
     budget_s: float | None
@@ -59,7 +59,7 @@ class _Asked:
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
 
-def train(  # noqa: PLR0913 - all that a person may say of one training
+def train(  # noqa: PLR0913 - every option of one training
     workspace: Workspace,
     config: Config,
     *,
@@ -71,37 +71,37 @@ def train(  # noqa: PLR0913 - all that a person may say of one training
     is_inexact_allowed: bool = False,
     has_event_files: bool = False,
 ) -> TrainResult:
-    """Train the next round, or go on with one that was interrupted.
+    """Train the next round, or resume an interrupted one.
 
-    An open query is closed once the new round is trained: until then its unanswered images can
-    still be labeled, however the training ends. Under ``torchrun`` every process calls this with
-    the same arguments; process 0 writes, and all return the same.
+    An open query is closed only after the new round is trained. Until then its unanswered images
+    can still be labeled. Under ``torchrun`` every process calls this function with the same
+    arguments; process 0 writes, and all processes return the same result.
 
     Args:
-        workspace: Where.
-        config: How.
-        emit: Listener for progress; told by process 0 alone.
-        is_fresh: Forget an interrupted training of this round and begin it anew.
-        must_resume: There must be an interrupted training to go on with.
-        budget_s: Seconds that the round may take, those of interrupted runs counted; steps are left
-            out to keep it. None: what the round began with, at first no limit.
-        assignments: What of ``config`` the command line gave, interrupted runs of this round
-            included; kept for whoever goes on.
-        is_inexact_allowed: Go on with another processor, other threads, precision or versions than
-            the round began with, though the result may differ in bits.
-        has_event_files: Write losses and metrics as TensorBoard event files too.
+        workspace: Workspace to train in.
+        config: Configuration.
+        emit: Listener for progress; called by process 0 only.
+        is_fresh: Discard an interrupted training of this round and start from scratch.
+        must_resume: Raise an error if there is no interrupted training to resume.
+        budget_s: Time limit of the round in seconds, interrupted runs included; steps are skipped
+            to keep it. None: the limit that the round started with, or no limit.
+        assignments: Values of ``config`` that were set on the command line, in this run or in
+            interrupted runs of this round; saved for the next resume.
+        is_inexact_allowed: Resume with another processor, thread count, precision or versions than
+            the round started with; the result may then differ in bits.
+        has_event_files: Also write losses and metrics as TensorBoard event files.
 
     Raises:
-        UsageError: Nothing has changed since the last round was trained, there is nothing to go on
-            with, a batch does not fit into memory, one pass not into the time, or torch's compiler
-            fails.
+        UsageError: Nothing changed since the last round was trained, there is no training to
+            resume, a batch does not fit into memory, one pass does not fit into the time, or
+            torch's compiler fails.
         CheckpointError: An interrupted training belongs to other labels, settings or machine.
-        InterruptedRunError: A signal asked to stop; the state is saved.
+        InterruptedRunError: A signal stopped the training; the state is saved.
         CheckFailedError: A loss became infinite or NaN.
-        BusyError: Another process trains here.
+        BusyError: Another process trains in this workspace.
     """
     before = None if is_fresh else newest_terms(workspace)
-    asked = _Asked(
+    options = _RunOptions(
         assignments=tuple(assignments),
         budget_s=before.budget_s if budget_s is None and before is not None else budget_s,
         is_inexact_allowed=is_inexact_allowed,
@@ -124,17 +124,17 @@ def train(  # noqa: PLR0913 - all that a person may say of one training
         folder = workspace.round_path(number)
         if runtime.is_main:
             prepare(workspace, store, number, is_fresh=is_fresh, must_resume=must_resume)
-        runtime.from_main(0)  # the others go on when the folder is as it shall be
+        runtime.from_main(0)  # the other processes wait until the folder is prepared
         if not runtime.is_main:
             _train_round(
-                workspace, config, store, runtime, asked, number=number, emit=events.ignore
+                workspace, config, store, runtime, options, number=number, emit=events.ignore
             )
             return read_result(workspace, number)
         terms = Terms(
             watermark=store.watermark(),
-            assignments=asked.assignments,
+            assignments=options.assignments,
             threads=runtime.threads,
-            budget_s=asked.budget_s,
+            budget_s=options.budget_s,
             classes=named_classes(store.classes()),
         )
         with (
@@ -142,7 +142,7 @@ def train(  # noqa: PLR0913 - all that a person may say of one training
             recording(folder, emit, has_event_files=has_event_files) as tell,
         ):
             result = _train_round(
-                workspace, config, store, runtime, asked, number=number, emit=tell
+                workspace, config, store, runtime, options, number=number, emit=tell
             )
         query = store.open_query()
         if query is not None and query.round < number:
@@ -161,7 +161,7 @@ def _next_round(workspace: Workspace, store: Store, *, is_fresh: bool) -> int:
         run = read_record(folder / RUN_NAME)
         if store.watermark() == run["watermark"]:
             raise UsageError(
-                f"round {state.number} is trained on all {run['labels']} labels there are; "
+                f"round {state.number} is trained on all {run['labels']} current labels; "
                 "choose the next images with 'dgaal query', or train it again with --fresh"
             )
     return state.to_train
@@ -172,7 +172,7 @@ def _train_round(
     config: Config,
     store: Store,
     runtime: Runtime,
-    asked: _Asked,
+    options: _RunOptions,
     *,
     number: int,
     emit: Emit,
@@ -180,21 +180,21 @@ def _train_round(
     gathered = _gather(workspace, config, store, runtime, number=number, emit=emit)
     own = divide_batches(config, world=runtime.world)
     bench = OnDisk(workspace=workspace, config=own, store=store, gathered=gathered)
-    begin = _Begin(config=config, bench=bench, runtime=runtime, asked=asked, emit=emit)
+    start = _RunnerFactory(config=config, bench=bench, runtime=runtime, options=options, emit=emit)
     trained, too_large = None, None
     try:
         with explain_out_of_memory(f"round {number}", runtime.device, advice=SMALLER):
-            trained = train_round(bench, begin.runner, emit=emit)
+            trained = train_round(bench, start.runner, emit=emit)
     except StepTooLargeError as error:
         too_large = StepTooLargeError(error.phase, error.title, error.batch_key)
-    if too_large is not None:  # here, nothing holds on to the networks that did not fit
+    if too_large is not None:  # outside the handler the networks that did not fit are freed
         raise explain(too_large, own, gathered)
     assert trained is not None
     facts = {
         "watermark": gathered.watermark,
-        "training": begin.training,
+        "training": start.training,
         "synthesized": trained.copies,
-        "resumed_at": begin.resumed_at,
+        "resumed_at": start.resumed_at,
         "compiled": trained.is_compiled,
         "seconds": trained.runner.stopwatch.seconds,
     }
@@ -209,7 +209,7 @@ def _train_round(
                 facts=facts,
                 emit=emit,
             )
-    runtime.from_main(0)  # the others read what process 0 wrote
+    runtime.from_main(0)  # the other processes read what process 0 wrote
     return read_result(workspace, number)
 
 
@@ -222,7 +222,7 @@ def _gather(
     number: int,
     emit: Emit,
 ) -> Gathered:
-    """Read the round's data; process 0 first, which leaves decoded pixels for the others."""
+    """Read the round's data; process 0 reads first and caches decoded pixels for the others."""
     watermark = runtime.from_main(_labels_up_to(workspace, store, number) if runtime.is_main else 0)
     if not runtime.is_main:
         runtime.from_main(0)
@@ -243,18 +243,18 @@ def _gather(
 
 
 @dataclass(slots=True, kw_only=True)
-class _Begin:
-    """Begins a training, or resumes an interrupted one, once its method is built."""
+class _RunnerFactory:
+    """Starts a training, or resumes an interrupted one, after its method is built."""
 
     config: Config
-    """The user's; that of ``bench`` is this process's share of it."""
+    """The user's configuration; that of ``bench`` has this process's share of each batch."""
     bench: OnDisk
     runtime: Runtime
-    asked: _Asked
+    options: _RunOptions
     emit: Emit
     resumed_at: str = ""
     training: str = ""
-    """Name of the training."""
+    """Id of the training."""
 
     def runner(self, method: Method, phases: list[Phase], is_compiled: bool) -> Runner:  # noqa: FBT001
         """Make the runner, resume, and report that the round has started."""
@@ -269,7 +269,7 @@ class _Begin:
                     "settings": settings_of(self.config),
                 },
                 machine=machine_of(self.runtime, is_compiled=is_compiled),
-                is_inexact_allowed=self.asked.is_inexact_allowed,
+                is_inexact_allowed=self.options.is_inexact_allowed,
             ),
             modules=method.modules,
             phases=phases,
@@ -277,11 +277,11 @@ class _Begin:
             number=data.number,
             emit=self.emit,
             runtime=self.runtime,
-            budget_s=self.asked.budget_s,
-            stopwatch=self.asked.stopwatch,
+            budget_s=self.options.budget_s,
+            stopwatch=self.options.stopwatch,
             name=lambda item: store.item(item).sample_id,
             advice=NOT_FINITE_ADVICE,
-            after_stop="everything is saved, 'dgaal train' goes on from there",
+            after_stop="everything is saved, 'dgaal train' continues from there",
         )
         self.resumed_at = runner.resume()
         if self.runtime.is_main:
@@ -300,17 +300,17 @@ class _Begin:
         return runner
 
     def _keep_terms(self, folder: Path, budget_s: float | None) -> str:
-        """Write down what resuming needs, now that nothing contradicts it; return its name."""
+        """Save what a resume needs, after all checks passed; return the id of the training."""
         begun, gathered = begun_terms(folder), self.bench.gathered
         if begun is None:
             raise CheckpointError(
-                "the saved state of this round was an older dgaal's, and damaged; it is set aside, "
-                "and 'dgaal train' begins the round again"
+                "the saved state of this round was of an older dgaal, and damaged; it is set "
+                "aside, and 'dgaal train' restarts the round"
             )
         assert gathered.watermark is not None
         terms = Terms(
             watermark=gathered.watermark,
-            assignments=self.asked.assignments,
+            assignments=self.options.assignments,
             threads=self.runtime.threads,
             budget_s=budget_s,
             classes=named_classes(gathered.classes),
@@ -321,9 +321,9 @@ class _Begin:
 
 
 def _labels_up_to(workspace: Workspace, store: Store, number: int) -> int:
-    """Which labels the round learns: the current ones, or those an interrupted one began with.
+    """Return the watermark of the labels to train on: current, or that of an interrupted training.
 
-    People may go on labeling while a round trains; their answers belong to the next round.
+    Annotators may continue to label while a round trains; those answers belong to the next round.
     """
     before = begun_terms(workspace.round_path(number))
     return store.watermark() if before is None else before.watermark

@@ -307,7 +307,7 @@ def test_a_signal_stops_training_with_the_state_saved(fresh, number, code):
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
-    assert b"goes on from there" in err
+    assert b"continues from there" in err
     status = json.loads(dgaal("status", "--json", cwd=fresh)[0])
     assert status["is_midway"] is True
     out, _ = dgaal("train", "--json", *FAST, "--fresh", cwd=fresh)

@@ -183,7 +183,7 @@ def test_unreadable_parents_are_named_and_passed_over(place: Path) -> None:
 def test_a_source_without_a_readable_image_leaves_no_folder(place: Path) -> None:
     for number in range(5):
         (place / "pool" / f"{number}.png").write_bytes(b"no image")
-    with pytest.raises(InputDataError, match="no readable image to redraw"):
+    with pytest.raises(InputDataError, match="no readable image to use as a parent"):
         run(place)
     assert sorted(path.name for path in place.iterdir()) == ["generator.onnx", "pool"]
 
@@ -266,7 +266,7 @@ def test_a_generator_without_parents_draws_from_its_prior(place: Path) -> None:
 
 def test_parents_go_with_generators_that_redraw_and_with_no_others(place: Path) -> None:
     assert redraws(place / "generator.onnx")
-    with pytest.raises(UsageError, match="redraws parents; name them"):
+    with pytest.raises(UsageError, match="needs parents; name them"):
         drawn(place, "a")
     prior_generator(place / "generator.onnx")
     assert not redraws(place / "generator.onnx")

@@ -93,7 +93,7 @@ def test_status_and_doctor_tell_of_a_backup_that_failed(tmp_path, pool, monkeypa
     assert status(workspace, config).not_backed_up == 4
     told = {finding.name: finding for finding in doctor({}, workspace)}
     assert (told["backups"].level, told["backups"].remedy) == ("risk", "dgaal labels backup")
-    assert "4 events are in no copy" in told["backups"].found
+    assert "4 events are in no backup" in told["backups"].found
     with open_store(workspace.store_path) as store:
         store.back_up()
     assert status(workspace, config).not_backed_up == 0

@@ -96,7 +96,7 @@ def test_a_simulation_whose_images_are_gone_is_drawn_without_them(simulation, tm
 
 
 def test_a_folder_that_is_no_simulation_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="holds no simulation"):
+    with pytest.raises(UsageError, match="is not a simulation"):
         report_simulation(tmp_path)
 
 

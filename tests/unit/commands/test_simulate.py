@@ -129,7 +129,7 @@ def test_presets_are_listed_with_what_they_follow(run):
         (["simulate", "builtin:digits", "--initial", "5000"], "lower --initial"),
         (["simulate", "builtin:digits", "--set", "seed=4"], "options of its own"),
         (["simulate", "builtin:digits", "--set", "classifier.stps=4"], "classifier.steps"),
-        (["report", "nowhere"], "holds no simulation"),
+        (["report", "nowhere"], "is not a simulation"),
         (["report"], "dgaal init"),
     ],
 )

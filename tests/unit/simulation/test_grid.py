@@ -123,7 +123,7 @@ def test_a_folder_of_something_else_is_left_alone(path, tmp_path):
     assert [f.name for f in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
     with pytest.raises(UsageError, match="is a file"):
         run(small_plan(path), tmp_path / "mine" / "thesis.tex")
-    with pytest.raises(UsageError, match="holds no simulation"):
+    with pytest.raises(UsageError, match="is not a simulation"):
         read_simulation(tmp_path / "mine")
 
 
@@ -156,7 +156,7 @@ def test_a_budget_above_the_pool_is_said_before_the_first_trial(path, tmp_path):
         tmp_path / "out",
         tell=told.append,
     )
-    assert any("128 labels were asked for and the pool holds 90" in line for line in told)
+    assert any("128 labels are requested and the pool has 90 images" in line for line in told)
     with pytest.raises(UsageError, match="lower --initial"):
         run(small_plan(path, "random", seeds=(0,), initial=91), tmp_path / "other")
 
