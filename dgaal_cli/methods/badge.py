@@ -4,17 +4,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import Ranking, random_ranking
+from dgaal_cli.methods.base import Ranking, random_ranking, ranking_of
 from dgaal_cli.methods.by_score import COLD_START
 from dgaal_cli.methods.diversity import gradient_seeding
-from dgaal_cli.methods.task_model_only import TaskModelOnly
-from dgaal_cli.networks.classifier import Classifier
-from dgaal_cli.networks.deploy import Deployed, Sampler, Scored
-from dgaal_cli.networks.pixels import normalize
+from dgaal_cli.methods.task_model_only import ClassifierSampler, TaskModelOnly
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.seeding import numpy_generator
+
+
+class GradientSampler(ClassifierSampler):
+    """Length of BADGE's hallucinated gradient, the score of its first pick."""
+
+    def score(self, images: Tensor, logits: Tensor, features: Tensor) -> Tensor:
+        """``|(p - e_argmax) x h|``."""
+        probabilities = torch.softmax(logits, dim=1)
+        others = torch.sort(probabilities, dim=1, descending=True).values[:, 1:]
+        residual = others.sum(1) ** 2 + (others**2).sum(1)
+        return (residual * (features**2).sum(1)).sqrt()
 
 
 class Badge(TaskModelOnly):
@@ -26,6 +33,7 @@ class Badge(TaskModelOnly):
     """
 
     name = "badge"
+    sampler_type = GradientSampler
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
         """Seed the query in gradient space; score by the gradient's length."""
@@ -44,18 +52,13 @@ class Badge(TaskModelOnly):
                 first=int(lengths.argmax()),
                 generator=numpy_generator(seed, "badge"),
             )
-        picks = [Row(int(rows[i])) for i in positions]
-        return Ranking(
-            rows=rows,
-            scores=lengths.astype(np.float32),
-            picks=picks,
+        return ranking_of(
+            rows,
+            lengths,
+            rows[positions],
             strategy=self.name,
-            reasons=dict.fromkeys(picks, "would change the model, unlike the other picks"),
+            reason="would change the model, unlike the other picks",
         )
-
-    def deploy(self, data: RoundData) -> list[Deployed]:
-        """The classifier, and a sampler that ranks by the gradient's length."""
-        return [*super().deploy(data), GradientSampler(self.classifier)]
 
 
 def gradient_lengths(probabilities: np.ndarray, features: np.ndarray) -> np.ndarray:
@@ -63,20 +66,3 @@ def gradient_lengths(probabilities: np.ndarray, features: np.ndarray) -> np.ndar
     others = np.sort(probabilities, axis=1)[:, :-1]
     residual = others.sum(1) ** 2 + (others**2).sum(1)
     return np.sqrt(residual * (features.astype(np.float64) ** 2).sum(1))
-
-
-class GradientSampler(Sampler):
-    """Length of BADGE's hallucinated gradient, the score of its first pick."""
-
-    def __init__(self, classifier: Classifier) -> None:
-        super().__init__()
-        self.classifier = classifier
-
-    def forward(self, images: Tensor) -> Scored:
-        """Score images."""
-        logits, features = self.classifier(normalize(images))
-        probabilities = torch.softmax(logits, dim=1)
-        descending = torch.sort(probabilities, dim=1, descending=True).values
-        others = descending[:, 1:]
-        residual = others.sum(1) ** 2 + (others**2).sum(1)
-        return (residual * (features**2).sum(1)).sqrt(), probabilities, features

@@ -91,6 +91,20 @@ class Ranking:
     """Why a pick was picked, in a few words."""
 
 
+def ranking_of(
+    rows: np.ndarray, scores: np.ndarray, picks: Iterable[int], *, strategy: str, reason: str
+) -> Ranking:
+    """Build a ranking whose picks all have the same reason."""
+    chosen = [Row(int(row)) for row in picks]
+    return Ranking(
+        rows=rows,
+        scores=scores.astype(np.float32),
+        picks=chosen,
+        strategy=strategy,
+        reasons=dict.fromkeys(chosen, reason),
+    )
+
+
 class Method(Protocol):
     """One way to choose, with the networks it needs."""
 
@@ -178,6 +192,15 @@ def synthetic_batch(images: Tensor, parents: Iterable[int]) -> SyntheticBatch:
     return SyntheticBatch(
         pixels=denormalize(images).cpu().numpy(), parents=[Row(int(row)) for row in parents]
     )
+
+
+def item_hashes(item_ids: Sequence[int], number: int) -> np.ndarray:
+    """Hash items, differently in each round ``number``; uint64 ``(N,)`` below 2**24."""
+    offset = np.uint64((number + 1) * 0xD1B54A32D192ED03 % 2**64)
+    ids = np.asarray(item_ids, dtype=np.uint64) + offset  # arrays overflow without a warning
+    mixed = (ids ^ (ids >> np.uint64(31))) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+    return mixed >> np.uint64(40)
 
 
 def by_identity(data: RoundData, rows: np.ndarray) -> np.ndarray:

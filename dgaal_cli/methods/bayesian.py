@@ -33,7 +33,7 @@ class DropoutMethod(ByScore):
 
     def score(self, data: RoundData, rows: np.ndarray, seed: int) -> np.ndarray:
         """Entropy of the mean, less the mean entropy of the passes for BALD."""
-        features = self.said(data, rows).features
+        features = self.predict_rows(data, rows).features
         mean, within = dropout_passes(self.classifier, features, self._masks(seed))
         return np.maximum(entropy(mean) - within, 0.0) if self.is_mutual else entropy(mean)
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dgaal_cli.methods.base import Ranking, random_ranking
-from dgaal_cli.methods.stochastic import acquire, strategy_name
+from dgaal_cli.methods.stochastic import ranking_by_score
 from dgaal_cli.methods.task_model_only import TaskModelOnly
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
@@ -29,7 +29,7 @@ class ByScore(TaskModelOnly):
         """
         raise NotImplementedError
 
-    def said(self, data: RoundData, rows: np.ndarray) -> Prediction:
+    def predict_rows(self, data: RoundData, rows: np.ndarray) -> Prediction:
         """Ask T about pool rows, for scores that need it."""
         return predict(self.classifier, data.pixels[rows], data.device)
 
@@ -38,13 +38,12 @@ class ByScore(TaskModelOnly):
         if not data.can_learn:
             return random_ranking(data, count, seed, strategy=COLD_START)
         rows = data.unlabeled_rows
-        scores = self.score(data, rows, seed).astype(np.float32)
-        config = self.config.acquisition
-        picks = acquire(scores, rows, count, config=config, seed=seed)
-        return Ranking(
-            rows=rows,
-            scores=scores,
-            picks=picks,
-            strategy=strategy_name(self.name, config),
-            reasons=dict.fromkeys(picks, self.reason),
+        return ranking_by_score(
+            self.name,
+            rows,
+            self.score(data, rows, seed),
+            count,
+            config=self.config.acquisition,
+            seed=seed,
+            reason=self.reason,
         )

@@ -4,14 +4,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import Ranking, random_ranking
+from dgaal_cli.methods.base import Ranking, random_ranking, ranking_of
 from dgaal_cli.methods.by_score import COLD_START
 from dgaal_cli.methods.k_center import k_center, nearest_distances
-from dgaal_cli.methods.task_model_only import TaskModelOnly
+from dgaal_cli.methods.task_model_only import ClassifierSampler, TaskModelOnly
 from dgaal_cli.networks.classifier import Classifier
-from dgaal_cli.networks.deploy import Deployed, Sampler, Scored
-from dgaal_cli.networks.pixels import normalize
+from dgaal_cli.networks.deploy import Deployed
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
 
@@ -33,13 +31,12 @@ class CoreSet(TaskModelOnly):
         prediction = predict(self.classifier, data.pixels[rows], data.device)
         centers = self._centers(data)
         positions = k_center(prediction.features, centers, min(count, len(rows)))
-        picks = [Row(int(rows[i])) for i in positions]
-        return Ranking(
-            rows=rows,
-            scores=nearest_distances(prediction.features, centers).astype(np.float32),
-            picks=picks,
+        return ranking_of(
+            rows,
+            nearest_distances(prediction.features, centers),
+            rows[positions],
             strategy=self.name,
-            reasons=dict.fromkeys(picks, "far from every labeled image"),
+            reason="far from every labeled image",
         )
 
     def deploy(self, data: RoundData) -> list[Deployed]:
@@ -60,7 +57,7 @@ class CoreSet(TaskModelOnly):
         )
 
 
-class DistanceSampler(Sampler):
+class DistanceSampler(ClassifierSampler):
     """Distance of the penultimate features to the nearest of given centers.
 
     Args:
@@ -71,15 +68,13 @@ class DistanceSampler(Sampler):
     centers: Tensor
 
     def __init__(self, classifier: Classifier, centers: Tensor) -> None:
-        super().__init__()
-        self.classifier = classifier
+        super().__init__(classifier)
         self.register_buffer("centers", centers)
 
-    def forward(self, images: Tensor) -> Scored:
-        """Score images."""
-        logits, features = self.classifier(normalize(images))
+    def score(self, images: Tensor, logits: Tensor, features: Tensor) -> Tensor:
+        """Distance of the features to the nearest center."""
         mean = self.centers.mean(0)  # distances of centered points lose fewer digits
         own, theirs = features - mean, self.centers - mean
         squared = (theirs**2).sum(1) - 2.0 * own @ theirs.T  # of each row less its own |own|^2
-        gaps = own - theirs[squared.argmin(1)]  # computed anew: near 0 the product cancels
-        return (gaps**2).sum(1).sqrt(), torch.softmax(logits, dim=1), features
+        gaps = own - theirs[squared.argmin(1)]  # computed again: near 0 the product cancels
+        return (gaps**2).sum(1).sqrt()

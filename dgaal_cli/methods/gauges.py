@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from dgaal_cli.ids import ItemId
-from dgaal_cli.methods.base import mean_ranks
+from dgaal_cli.methods.base import item_hashes, mean_ranks
 
 ACTIVE_VARIANCE = 0.01
 """A latent unit whose mean varies less over the pool carries nothing (Burda et al. 2016)."""
@@ -52,11 +52,7 @@ def held_out_for_gauges(
     """
     if labeled < MIN_LABELED_TO_HOLD_OUT or not share:
         return np.zeros(len(item_ids), dtype=bool)
-    offset = np.uint64((number + 1) * 0xD1B54A32D192ED03 % 2**64)
-    ids = np.asarray(item_ids, dtype=np.uint64) + offset  # arrays wrap around in silence
-    mixed = (ids ^ (ids >> np.uint64(31))) * np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
-    return (mixed >> np.uint64(40)).astype(np.float64) / 2**24 < share
+    return item_hashes(item_ids, number).astype(np.float64) / 2**24 < share
 
 
 def health_warnings(metrics: Mapping[str, float]) -> list[str]:

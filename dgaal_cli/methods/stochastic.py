@@ -10,7 +10,7 @@ import numpy as np
 
 from dgaal_cli.config.schema import AcquisitionConfig
 from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import mean_ranks, select_top
+from dgaal_cli.methods.base import Ranking, mean_ranks, ranking_of, select_top
 from dgaal_cli.training.seeding import numpy_generator
 
 
@@ -78,8 +78,24 @@ def perturbed(
     return base + generator.gumbel(scale=1.0 / config.beta, size=len(values))
 
 
+def ranking_by_score(
+    name: str,
+    rows: np.ndarray,
+    scores: np.ndarray,
+    count: int,
+    *,
+    config: AcquisitionConfig,
+    seed: int,
+    reason: str,
+) -> Ranking:
+    """Rank by ``scores`` and fill the query by the configured rule."""
+    scores = scores.astype(np.float32)
+    picks = acquire(scores, rows, count, config=config, seed=seed)
+    return ranking_of(rows, scores, picks, strategy=strategy_name(name, config), reason=reason)
+
+
 def strategy_name(name: str, config: AcquisitionConfig) -> str:
-    """Say in a few words how the query was filled, for the record."""
+    """Describe how the query was filled, for the record."""
     parts = f", {config.sub_batches} parts" if config.sub_batches > 1 else ""
     return (
         name + parts if config.rule == "top" else f"{name} ({config.rule} {config.beta:g}{parts})"

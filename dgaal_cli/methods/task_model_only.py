@@ -1,22 +1,44 @@
 """What methods share that need nothing but the task model: they differ in how they rank."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import Row
 from dgaal_cli.methods.base import SyntheticBatch, TaskShape
-from dgaal_cli.networks.deploy import Deployed, DeployedClassifier
+from dgaal_cli.networks.classifier import Classifier
+from dgaal_cli.networks.deploy import Deployed, DeployedClassifier, Sampler, Scored
+from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.classifier import classifier_phase
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.phase import Phase
 
-if TYPE_CHECKING:
-    from torch import nn
+
+class ClassifierSampler(Sampler):
+    """Scores an image from T's outputs for it; subclasses define ``score``."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def score(self, images: Tensor, logits: Tensor, features: Tensor) -> Tensor:
+        """Return scores ``(N,)`` for normalized images, logits ``(N, K)``, features ``(N, F)``."""
+        raise NotImplementedError
+
+    def forward(self, images: Tensor) -> Scored:
+        """Score uint8 images ``(N, H, W, C)``."""
+        x = normalize(images)
+        logits, features = self.classifier(x)
+        return self.score(x, logits, features), torch.softmax(logits, dim=1), features
 
 
 class TaskModelOnly:
     """Trains T each round; subclasses add ``name`` and ``rank``, and a sampler if they have one."""
+
+    sampler_type: type[ClassifierSampler] | None = None
+    """Sampler that needs nothing but T."""
 
     carried: frozenset[str] = frozenset()
     renewed: frozenset[str] = frozenset()
@@ -51,5 +73,8 @@ class TaskModelOnly:
         return {}
 
     def deploy(self, data: RoundData) -> list[Deployed]:
-        """The classifier."""
-        return [DeployedClassifier(self.classifier)]
+        """The classifier, and a sampler if T is all that it needs."""
+        modules: list[Deployed] = [DeployedClassifier(self.classifier)]
+        return (
+            modules if self.sampler_type is None else [*modules, self.sampler_type(self.classifier)]
+        )

@@ -9,9 +9,8 @@ from torch import Generator, Tensor, nn
 
 from dgaal_cli.config.schema import GenerationConfig, PretrainConfig
 from dgaal_cli.methods.adversarial_encoder.decoder import Decoder, draw_noise
-from dgaal_cli.methods.adversarial_encoder.expander import Expander
 from dgaal_cli.methods.adversarial_encoder.image_discriminator import ImageDiscriminator
-from dgaal_cli.methods.adversarial_encoder.vicreg import TwoViews
+from dgaal_cli.methods.adversarial_encoder.vicreg import Expander, TwoViews
 from dgaal_cli.methods.base import MAX_SAMPLES, SyntheticBatch, spread_rows, synthetic_batch
 from dgaal_cli.networks.encoder import Encoder
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator

@@ -2,13 +2,40 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
-from dgaal_cli.methods.adversarial_encoder.expander import Expander
 from dgaal_cli.networks.encoder import Encoder
 from dgaal_cli.training.distortion import distort
 from dgaal_cli.training.phase import Losses
 from dgaal_cli.training.precision import Autocast, widen
+
+FACTOR = 8
+
+
+class Expander(nn.Module):
+    """Three linear layers (Bardes, Ponce & LeCun 2022, section 4.2; theirs are 8192 wide).
+
+    Args:
+        latent: Width Z of z; the layers are ``FACTOR`` times as wide.
+    """
+
+    def __init__(self, *, latent: int) -> None:
+        super().__init__()
+        width = FACTOR * latent
+        self.body = nn.Sequential(
+            nn.Linear(latent, width),
+            nn.BatchNorm1d(width),
+            nn.ReLU(),
+            nn.Linear(width, width),
+            nn.BatchNorm1d(width),
+            nn.ReLU(),
+            nn.Linear(width, width),
+        )
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Expand z ``(B, Z)`` to ``(B, 8 Z)``."""
+        return self.body(z)
+
 
 INVARIANCE, VARIANCE, COVARIANCE = 25.0, 25.0, 1.0
 """Weights of the paper's section 4.2; the whole is divided by the first, so that 1 is natural."""

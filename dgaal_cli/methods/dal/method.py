@@ -1,14 +1,16 @@
-"""Ask what can be told from the labeled images: discriminative active learning, without adversary.
+"""Discriminative active learning: ask images that can be separated from the labeled ones.
 
-Gissin & Shalev-Shwartz 2019, "Discriminative active learning". A perceptron learns to tell labeled
-from unlabeled penultimate features of T; the images it is surest are unlabeled are asked, a part of
-the query at a time, and each part counts as labeled when the next is chosen. As in the paper: three
-hidden layers of 256, Adam at 2e-4, a fresh random part of the pool of at most ten times the labels
-for each network, and learning stops at 98 % accuracy, or membership would be learned by heart.
+Gissin & Shalev-Shwartz 2019, "Discriminative active learning"; there is no adversary. A perceptron
+learns to separate labeled from unlabeled penultimate features of T. The images that it most surely
+calls unlabeled are asked, one part of the query at a time, and each part counts as labeled when the
+next is chosen. As in the paper: three hidden layers of 256, Adam at 2e-4, for each network a new
+random part of the pool of at most ten times the labels, and a stop at 98 % accuracy, because beyond
+it the network memorizes membership.
 
-Deviations: both sides weigh the same in loss and in the accuracy that stops (the authors' code
-computes class weights that come out equal, so nothing is balanced); features are standardized; the
-hidden layers are leaky; one logit replaces two softmax outputs, which is the same function.
+Deviations: both sides have the same weight in the loss and in the accuracy that stops training (the
+authors' code computes class weights that are all equal, so nothing is balanced); features are
+standardized; the hidden layers are leaky; one logit replaces two softmax outputs, which is the same
+function.
 """
 
 import math
@@ -29,24 +31,40 @@ from dgaal_cli.methods.base import (
     random_ranking,
 )
 from dgaal_cli.methods.by_score import COLD_START
-from dgaal_cli.methods.dal.sampler import DiscriminativeSampler
+from dgaal_cli.methods.labeled_unlabeled import STOP_ACCURACY, DiscriminatorTraining, TwoPools
 from dgaal_cli.methods.stochastic import acquire, strategy_name
 from dgaal_cli.methods.task_model_only import TaskModelOnly
-from dgaal_cli.networks.deploy import Deployed
+from dgaal_cli.networks.classifier import Classifier
+from dgaal_cli.networks.deploy import Deployed, UnlabeledSampler
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
+from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.finite import find_non_finite, non_finite_error
-from dgaal_cli.training.losses import discriminator_loss
 from dgaal_cli.training.modes import evaluating
-from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
+from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.seeding import initializing, torch_generator
+
+
+class DiscriminativeSampler(UnlabeledSampler):
+    """Logit of "unlabeled" that a perceptron gives the task model's features."""
+
+    def __init__(self, classifier: Classifier, discriminator: LatentDiscriminator) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.discriminator = discriminator
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Score images; the second output is P(unlabeled)."""
+        logits, features = self.classifier(normalize(images))
+        score = -self.discriminator(features)
+        return score, torch.sigmoid(score), torch.softmax(logits, dim=1), features
+
 
 NO_SIDES = "random (no image of the pool has a label)"
 SUB_BATCHES = 20
 MAX_UNLABELED_RATIO = 10
 """Unlabeled rows to labeled ones that a network learns from."""
-STOP_ACCURACY = 0.98
 HELD_OUT = 0.1
 """Share of both pools that the gauge's perceptron does not learn from."""
 
@@ -208,66 +226,37 @@ def perceptron_phase(
     *,
     rows: int,
 ) -> Phase:
-    """Learn to tell the sides apart, until 98 % of each are told on average.
+    """Train a perceptron to separate the sides, up to 98 % balanced accuracy.
 
     Args:
         network: The perceptron.
         config: Sizes and rates.
-        sides: Called when the phase begins, after everything before it.
-        rows: Of both sides, for the length of an epoch.
+        sides: Called when the phase begins.
+        rows: Rows of both sides, for the length of an epoch.
     """
-    optimizer = torch.optim.Adam(network.parameters(), lr=config.lr)
-    epoch = math.ceil(rows / config.batch)
-    state: dict[str, Tensor] = {}
-    item_ids: list[ItemId] = []
-    last = LastBatch()
-    progress = {"step": 0}
 
-    def prepare() -> None:
+    def load() -> TwoPools:
         now = sides()
-        state["labeled"], state["unlabeled"] = now.labeled, now.unlabeled
-        item_ids[:] = now.item_ids
-        network.standardize_on(torch.cat([now.labeled, now.unlabeled]))
+        features = torch.cat([now.labeled, now.unlabeled])
+        network.standardize_on(features)
+        labeled, unlabeled = torch.arange(len(features)).tensor_split([len(now.labeled)])
+        return TwoPools(
+            features=features, labeled=labeled, unlabeled=unlabeled, item_ids=now.item_ids
+        )
 
-    def step(number: int, generator: Generator) -> Losses:
-        progress["step"] = number + 1
-        logits: list[Tensor] = []
-        drawn: list[Tensor] = []
-        for side in ("labeled", "unlabeled"):
-            features = state[side]
-            # Each side gives its part of a batch; the loss then weighs the sides alike.
-            size = max(1, round(min(1.0, config.batch / rows) * len(features)))
-            picked = draw_rows(torch.arange(len(features)), size, generator)
-            logits.append(network(features[picked.to(features.device)]))
-            drawn.append(picked)
-        if item_ids:
-            last.note(item_ids, drawn[0], drawn[1] + len(state["labeled"]))
-        loss = discriminator_loss(*logits)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        return {"perceptron": loss}
-
-    def is_done() -> bool:
-        if progress["step"] % epoch:
-            return False
-        with evaluating(network):
-            right = (network(state["labeled"]) > 0).float().mean()
-            right += (network(state["unlabeled"]) < 0).float().mean()
-        return float(right) / 2 > STOP_ACCURACY
-
-    return Phase(
-        name="perceptron",
-        title="telling labeled from unlabeled",
+    epoch = math.ceil(rows / config.batch)
+    training = DiscriminatorTraining(
+        network=network,
+        optimizer=torch.optim.Adam(network.parameters(), lr=config.lr),
+        load=load,
         steps=config.epochs * epoch,
-        networks={"discriminator": network},
-        optimizers={"perceptron": optimizer},
-        step=step,
-        last=last,
-        is_done=is_done,
-        prepare=prepare,
-        cost=0.1,
+        # Each side contributes its share of a batch; the loss then weights the sides equally.
+        size=lambda count: max(1, round(min(1.0, config.batch / rows) * count)),
+        metric="perceptron",
+        check_steps=epoch,
+        stop_accuracy=STOP_ACCURACY - 1e-7,  # 98 % is enough, however it is rounded
     )
+    return training.phase("perceptron", optimizer="perceptron", cost=0.1)
 
 
 def drawn_sides(

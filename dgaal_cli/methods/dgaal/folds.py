@@ -1,9 +1,10 @@
-"""D1 learning the labels of now, in folds: no image is scored by a network that trained on it.
+"""Train D1 on the current labels in folds: no image is scored by a network that trained on it.
 
-A discriminator that sees every pool image as "unlabeled" and then scores it has learned pool
-membership by heart. Folds are dealt anew each round, to networks that begin anew. Folds for life
-with networks that go on would never learn what they chose: an image is asked for its fold's score,
-that network alone never sees its label, and AUCs on such labels fell to 0.14 on the digits.
+A discriminator that sees every pool image as "unlabeled" and then scores it has memorized pool
+membership. Images are assigned to folds again in each round, and each fold's network restarts. With
+permanent folds and networks that keep their weights, D1 would never train on its own choices: an
+image is asked because of its fold's score, and only that network never sees its label. AUCs on such
+labels fell to 0.14 on the digits.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,54 +12,46 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from dgaal_cli.config.schema import CoevolveConfig
 from dgaal_cli.ids import ItemId
+from dgaal_cli.methods.base import item_hashes
 from dgaal_cli.methods.gauges import auc, auc_error
+from dgaal_cli.methods.labeled_unlabeled import TITLE, DiscriminatorTraining, TwoPools
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.training.data import RoundData
-from dgaal_cli.training.device import to_device
-from dgaal_cli.training.losses import discriminator_loss
 from dgaal_cli.training.modes import evaluating
 from dgaal_cli.training.optimizers import adam
-from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
-
-STOP_ACCURACY = 0.98
-"""Balanced accuracy at which learning stops (Gissin & Shalev-Shwartz 2019): more is memorizing."""
-CHECK_STEPS = 20
+from dgaal_cli.training.phase import Phase
 
 
 @dataclass(slots=True, kw_only=True)
 class Pools:
-    """Latents of both pools on the device, filled in when the phase begins."""
+    """Latents of both pools on the device, and what each row is."""
 
     z: Tensor
-    """``(R, Z)`` latents of real and candidate images."""
+    """``(R, Z)`` latents of pool images and candidates."""
     is_labeled: np.ndarray
     """bool ``(R,)``."""
     is_unlabeled: np.ndarray
-    """bool ``(R,)``: unlabeled or candidate; neither for images outside both pools."""
+    """bool ``(R,)``: unlabeled or candidate. Images outside both pools are neither."""
     is_drawn: np.ndarray
-    """bool ``(R,)``: synthesized."""
+    """bool ``(R,)``: synthetic."""
     folds: np.ndarray
-    """int64 ``(R,)``; a copy's is its parent's, whose label would give it away."""
+    """int64 ``(R,)``. A copy is in its parent's fold: the parent's label would reveal its own."""
     item_ids: Sequence[ItemId] = ()
-    """Of the rows."""
+    """Items of the rows."""
 
 
 def has_both(data: RoundData) -> bool:
-    """Tell whether there is something to tell apart: both pools have images."""
+    """Return whether both pools have images."""
     return bool(len(data.labeled_rows) and len(data.unlabeled_rows))
 
 
 def fold_of(item_ids: Sequence[int], folds: int, *, number: int) -> np.ndarray:
-    """Deal items to folds, otherwise in each round ``number``, int64 ``(N,)``; a hash decides."""
-    offset = np.uint64((number + 1) * 0xD1B54A32D192ED03 % 2**64)
-    ids = np.asarray(item_ids, dtype=np.uint64) + offset  # arrays wrap around in silence
-    mixed = (ids ^ (ids >> np.uint64(31))) * np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
-    return ((mixed >> np.uint64(40)) % np.uint64(folds)).astype(np.int64)
+    """Assign items to folds, differently in each round ``number``, by a hash; int64 ``(N,)``."""
+    return (item_hashes(item_ids, number) % np.uint64(folds)).astype(np.int64)
 
 
 def fold_phase(
@@ -67,72 +60,44 @@ def fold_phase(
     config: CoevolveConfig,
     pools: Callable[[], Pools],
 ) -> Phase:
-    """D1 of one fold learns the labels of now on the other folds (Guo et al. 2021, eq. 9).
+    """Train D1 of one fold on the current labels of the other folds (Guo et al. 2021, eq. 9).
 
     Args:
-        index: The fold; None learns from all of them, as published.
-        network: Learns, and scores the fold.
-        config: How.
-        pools: What there is to learn from, asked for once the phase begins.
+        index: The fold; None trains on all folds, as published.
+        network: D1 of the fold.
+        config: Steps, batch size and rate.
+        pools: Returns the training data; called when the phase begins.
     """
-    optimizer = adam(network.parameters(), lr=config.lr, weight_decay=1e-4)
-    rows: dict[str, Tensor] = {}
-    progress = {"step": 0}
-    last = LastBatch()
 
-    def prepare() -> None:
+    def load() -> TwoPools:
         now = pools()
         may_teach = ~now.is_drawn | config.copies
         is_elsewhere = now.folds != (-1 if index is None else index)
-        for name, is_side in (("labeled", now.is_labeled), ("unlabeled", now.is_unlabeled)):
+        rows: list[Tensor] = []
+        for is_side in (now.is_labeled, now.is_unlabeled):
             own = np.flatnonzero(is_side & may_teach & is_elsewhere)
-            # One or two labels may all lie in one fold, whose network has nothing else to learn.
+            # If the only one or two labels are in one fold, its network trains on them as well.
             own = own if len(own) else np.flatnonzero(is_side & may_teach)
-            rows[name] = torch.from_numpy(own)
+            rows.append(torch.from_numpy(own))
         is_pool = (now.is_labeled | now.is_unlabeled) & may_teach
         network.standardize_on(now.z[torch.from_numpy(is_pool)])
-
-    def step(number: int, generator: Generator) -> Losses:
-        now = pools()
-        progress["step"] = number + 1
-        picked = [draw_rows(rows[s], config.batch, generator) for s in ("labeled", "unlabeled")]
-        last.note(now.item_ids, *picked)
-        labeled, unlabeled = (
-            network(now.z.index_select(0, to_device(side, now.z.device))) for side in picked
-        )
-        loss = discriminator_loss(labeled, unlabeled)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        return {"latent_discriminator": loss}
-
-    def is_done() -> bool:
-        if progress["step"] % CHECK_STEPS:
-            return False
-        z = pools().z
-        with evaluating(network):
-            is_right_l = float((network(z[rows["labeled"]]) > 0).float().mean())
-            is_right_u = float((network(z[rows["unlabeled"]]) < 0).float().mean())
-        return (is_right_l + is_right_u) / 2 >= STOP_ACCURACY
+        return TwoPools(features=now.z, labeled=rows[0], unlabeled=rows[1], item_ids=now.item_ids)
 
     part = "all" if index is None else str(index)
-    title = "telling labeled from unlabeled"
-    return Phase(
-        name=f"coevolve-{part}",
-        title=title if index is None else f"{title}, fold {index + 1}",
+    training = DiscriminatorTraining(
+        network=network,
+        optimizer=adam(network.parameters(), lr=config.lr, weight_decay=1e-4),
+        load=load,
         steps=config.steps,
-        networks={f"discriminator_{part}": network},
-        optimizers={"discriminator": optimizer},
-        step=step,
-        last=last,
-        is_done=is_done,
-        prepare=prepare,
-        cost=0.15,
+        size=lambda _count: config.batch,
+        metric="latent_discriminator",
     )
+    title = TITLE if index is None else f"{TITLE}, fold {index + 1}"
+    return training.phase(f"coevolve-{part}", title=title, network=f"discriminator_{part}")
 
 
 def cross_scores(networks: Sequence[LatentDiscriminator], pools: Pools) -> np.ndarray:
-    """Score each row by its own fold's network: logit of "unlabeled", float64 ``(R,)``."""
+    """Score each row by the network of its fold: logit of "unlabeled", float64 ``(R,)``."""
     scores = np.zeros(len(pools.z))
     with evaluating(*networks):
         for index, network in enumerate(networks):
@@ -149,9 +114,9 @@ def scores_of(network: LatentDiscriminator, pools: Pools) -> np.ndarray:
 
 
 def held_out_auc(scores: np.ndarray, pools: Pools) -> float:
-    """Mean over folds of the AUC of unlabeled against labeled rows; 0.5 knows nothing.
+    """Return the mean over folds of the AUC of unlabeled against labeled rows; 0.5 is chance.
 
-    Real images only: a copy is unlabeled, and looks like a labeled one.
+    Only pool images count: a copy is unlabeled but looks like a labeled image.
     """
     values: list[float] = []
     for index in np.unique(pools.folds):
@@ -162,8 +127,8 @@ def held_out_auc(scores: np.ndarray, pools: Pools) -> float:
     return float(np.mean(values)) if values else 0.5
 
 
-def tell_apart(name: str, positive: np.ndarray, negative: np.ndarray) -> dict[str, float]:
-    """Return the AUC of two lots of scores under ``name``, with its error; nothing without both."""
+def auc_metrics(name: str, positive: np.ndarray, negative: np.ndarray) -> dict[str, float]:
+    """Return the AUC of two groups of scores as ``name``, and its error; empty without both."""
     if not len(positive) or not len(negative):
         return {}
     return {

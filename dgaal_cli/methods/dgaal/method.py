@@ -12,9 +12,9 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import Row
 from dgaal_cli.methods import gauges
 from dgaal_cli.methods.adversarial_encoder.decoder import Decoder, draw_noise
-from dgaal_cli.methods.adversarial_encoder.expander import Expander
 from dgaal_cli.methods.adversarial_encoder.games import Games
 from dgaal_cli.methods.adversarial_encoder.image_discriminator import ImageDiscriminator
+from dgaal_cli.methods.adversarial_encoder.vicreg import Expander
 from dgaal_cli.methods.base import Ranking, SyntheticBatch, TaskShape
 from dgaal_cli.methods.dgaal import folds, rule, schedule
 from dgaal_cli.methods.dgaal.clusters import ask_clusters
@@ -243,7 +243,7 @@ class Dgaal:
             health |= self.discriminator_health(data, pools)
             drawn = np.flatnonzero(data.synthetic.is_candidate) + len(data.pixels)
             votes = self.votes(pools)
-            health |= folds.tell_apart("copies_auc", votes[drawn], votes[data.unlabeled_rows])
+            health |= folds.auc_metrics("copies_auc", votes[drawn], votes[data.unlabeled_rows])
         return health
 
     @property

@@ -84,7 +84,7 @@ class PublishedDgaal(Dgaal):
         """Add what D1 says of images that it learned."""
         health = super().discriminator_health(data, pools)
         seen = self.votes(pools)
-        return health | folds.tell_apart(
+        return health | folds.auc_metrics(
             "discriminator_auc_seen", seen[data.unlabeled_rows], seen[data.labeled_rows]
         )
 

@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 
 from dgaal_cli.methods.gaal.dcgan import DcganGenerator
+from dgaal_cli.methods.task_model_only import ClassifierSampler
 from dgaal_cli.networks.classifier import Classifier
-from dgaal_cli.networks.deploy import Generator, Input, Sampler, Scored
-from dgaal_cli.networks.pixels import denormalize, normalize
+from dgaal_cli.networks.deploy import Generator, Input
+from dgaal_cli.networks.pixels import denormalize
 
 
 class DeployedPrior(Generator):
@@ -32,7 +33,7 @@ class DeployedPrior(Generator):
         return denormalize(self.generator(torch.erf(latents * 0.5**0.5)))
 
 
-class HyperplaneSampler(Sampler):
+class HyperplaneSampler(ClassifierSampler):
     """Closeness to the boundary of a linear learner on pixels: 1 / (1 + distance).
 
     Args:
@@ -45,16 +46,13 @@ class HyperplaneSampler(Sampler):
     biases: Tensor
 
     def __init__(self, classifier: Classifier, weights: Tensor, biases: Tensor) -> None:
-        super().__init__()
-        self.classifier = classifier
+        super().__init__(classifier)
         self.register_buffer("weights", weights)
         self.register_buffer("biases", biases)
 
-    def forward(self, images: Tensor) -> Scored:
-        """Score images."""
-        x = normalize(images)
-        logits, features = self.classifier(x)
-        values = x.flatten(1) @ self.weights.T + self.biases
+    def score(self, images: Tensor, logits: Tensor, features: Tensor) -> Tensor:
+        """``1 / (1 + half the gap of the two highest decision values)``."""
+        values = images.flatten(1) @ self.weights.T + self.biases
         top = torch.sort(values, dim=1, descending=True).values
         gap = 0.5 * (top[:, 0] - top[:, 1])
-        return 1.0 / (1.0 + gap), torch.softmax(logits, dim=1), features
+        return 1.0 / (1.0 + gap)

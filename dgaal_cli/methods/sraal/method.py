@@ -9,11 +9,8 @@ from torch import Tensor, nn
 from dgaal_cli.config.schema import Config
 from dgaal_cli.methods.base import TaskShape
 from dgaal_cli.methods.vaal_family.game import GameRules
-from dgaal_cli.methods.vaal_family.method import PoolSampling
+from dgaal_cli.methods.vaal_family.method import PoolSampling, latent_networks
 from dgaal_cli.methods.vaal_family.phases import Extras
-from dgaal_cli.methods.vaal_family.samplers import LatentSampler
-from dgaal_cli.methods.vaal_family.vae import PoolDiscriminator, Vae
-from dgaal_cli.networks.deploy import Sampler
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
 
@@ -41,20 +38,14 @@ class Sraal(PoolSampling):
 
     def __init__(self, config: Config, shape: TaskShape) -> None:
         net = config.network
-        super().__init__(
+        vae, discriminator = latent_networks(
             config,
             shape,
-            vae=Vae(
-                channels=shape.channels,
-                image_size=shape.image_size,
-                width=config.vaal.width,
-                latent=2 * net.latent,
-                decoded=net.latent,
-            ),
-            discriminator=PoolDiscriminator(
-                inputs=2 * net.latent, hidden=net.latent_hidden, layers=DISCRIMINATOR_LAYERS
-            ),
+            latent=2 * net.latent,
+            decoded=net.latent,
+            layers=DISCRIMINATOR_LAYERS,
         )
+        super().__init__(config, shape, vae=vae, discriminator=discriminator)
         hidden = net.latent_hidden
         self.modules["latent_classifier"] = nn.Sequential(  # 1024 and 256 at the published 512
             nn.Linear(net.latent, 2 * hidden),
@@ -86,12 +77,6 @@ class Sraal(PoolSampling):
         certainty = 1.0 - uncertainty_indicator(prediction.image_probabilities)
         said[unlabeled] = self.config.vaal.certainty_weight * certainty
         return torch.from_numpy(said)
-
-    def sampler(self, data: RoundData) -> Sampler:
-        """D's negated logit on both halves."""
-        assert self.vae is not None
-        assert self.discriminator is not None
-        return LatentSampler(self.vae, self.discriminator, self.classifier)
 
 
 def uncertainty_indicator(probabilities: np.ndarray) -> np.ndarray:

@@ -6,11 +6,9 @@ from torch import Tensor, nn
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.methods.base import TaskShape
-from dgaal_cli.methods.ta_vaal.ranker import Ranker
-from dgaal_cli.methods.ta_vaal.sampler import RankedLatentSampler
-from dgaal_cli.methods.vaal_family.method import PoolSampling
+from dgaal_cli.methods.ta_vaal.ranker import RankedLatentSampler, Ranker
+from dgaal_cli.methods.vaal_family.method import PoolSampling, latent_networks
 from dgaal_cli.methods.vaal_family.phases import Extras, encode_rows
-from dgaal_cli.methods.vaal_family.vae import PoolDiscriminator, Vae
 from dgaal_cli.networks.classifier import Stages
 from dgaal_cli.networks.deploy import Sampler
 from dgaal_cli.training.classifier import classifier_phase, classifier_steps
@@ -77,19 +75,8 @@ class TaVaal(PoolSampling):
     needs_boundary = True
 
     def __init__(self, config: Config, shape: TaskShape) -> None:
-        net = config.network
-        super().__init__(
-            config,
-            shape,
-            vae=Vae(
-                channels=shape.channels,
-                image_size=shape.image_size,
-                width=config.vaal.width,
-                latent=net.latent,
-                conditions=1,
-            ),
-            discriminator=PoolDiscriminator(inputs=net.latent + 1, hidden=net.latent_hidden),
-        )
+        vae, discriminator = latent_networks(config, shape, conditions=1)
+        super().__init__(config, shape, vae=vae, discriminator=discriminator)
         self.ranker = Ranker(self.classifier.stage_widths)
         self.modules["ranker"] = self.ranker
 

@@ -9,7 +9,6 @@ from dgaal_cli.methods.vaal.samplers import CentroidSampler, ImageSampler
 from dgaal_cli.methods.vaal_family.game import GameRules
 from dgaal_cli.methods.vaal_family.method import PoolSampling
 from dgaal_cli.methods.vaal_family.phases import image_phase
-from dgaal_cli.methods.vaal_family.samplers import LatentSampler
 from dgaal_cli.methods.vaal_family.vae import ImagePoolDiscriminator, PoolDiscriminator, Vae
 from dgaal_cli.networks.deploy import Sampler
 from dgaal_cli.training.data import RoundData
@@ -81,7 +80,7 @@ class Vaal(PoolSampling):
             return ImageSampler(self.discriminator, self.classifier)
         assert self.vae is not None
         if self.discriminator is not None:
-            return LatentSampler(self.vae, self.discriminator, self.classifier)
+            return super().sampler(data)
         sampler = CentroidSampler(self.vae, self.classifier).to(data.device)
         labeled = data.pixels[data.labeled_rows]
         with evaluating(sampler):

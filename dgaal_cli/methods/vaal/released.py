@@ -3,10 +3,9 @@
 from dgaal_cli.config.schema import Config
 from dgaal_cli.methods.base import TaskShape
 from dgaal_cli.methods.vaal_family.game import ReleasedGame
-from dgaal_cli.methods.vaal_family.method import PoolSampling
+from dgaal_cli.methods.vaal_family.method import PoolSampling, latent_networks
 from dgaal_cli.methods.vaal_family.phases import PoolRows, game_phase
 from dgaal_cli.methods.vaal_family.samplers import LatentSampler
-from dgaal_cli.methods.vaal_family.vae import PoolDiscriminator, Vae
 from dgaal_cli.networks.deploy import Sampler
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.phase import Phase
@@ -29,18 +28,8 @@ class VaalReleased(PoolSampling):
     name = "vaal-released"
 
     def __init__(self, config: Config, shape: TaskShape) -> None:
-        net = config.network
-        super().__init__(
-            config,
-            shape,
-            vae=Vae(
-                channels=shape.channels,
-                image_size=shape.image_size,
-                width=config.vaal.width,
-                latent=net.latent,
-            ),
-            discriminator=PoolDiscriminator(inputs=net.latent, hidden=net.latent_hidden),
-        )
+        vae, discriminator = latent_networks(config, shape)
+        super().__init__(config, shape, vae=vae, discriminator=discriminator)
 
     @property
     def held_out_share(self) -> float:

@@ -1,14 +1,13 @@
 """What VAAL and its successors share: the game's set-up, ranking, gauges, and what is exported."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from dgaal_cli.config.schema import Config
-from dgaal_cli.ids import Row
 from dgaal_cli.methods import gauges
 from dgaal_cli.methods.base import (
     MAX_SAMPLES,
@@ -16,11 +15,12 @@ from dgaal_cli.methods.base import (
     SyntheticBatch,
     TaskShape,
     random_ranking,
+    ranking_of,
     spread_rows,
     synthetic_batch,
 )
 from dgaal_cli.methods.diversity import typical_points
-from dgaal_cli.methods.stochastic import acquire, strategy_name
+from dgaal_cli.methods.stochastic import ranking_by_score
 from dgaal_cli.methods.task_model_only import TaskModelOnly
 from dgaal_cli.methods.vaal_family.game import GameRules, PoolGame, balanced_kappa
 from dgaal_cli.methods.vaal_family.phases import (
@@ -32,7 +32,8 @@ from dgaal_cli.methods.vaal_family.phases import (
     iterations,
     refit_discriminator_phase,
 )
-from dgaal_cli.methods.vaal_family.vae import Vae
+from dgaal_cli.methods.vaal_family.samplers import LatentSampler, PoolSampler
+from dgaal_cli.methods.vaal_family.vae import PoolDiscriminator, Vae
 from dgaal_cli.networks.deploy import Deployed, Sampler
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.data import RoundData
@@ -41,8 +42,29 @@ from dgaal_cli.training.optimizers import adam
 from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.stability import probe_rows, stop_when_stable
 
-if TYPE_CHECKING:
-    from dgaal_cli.methods.vaal_family.samplers import PoolSampler
+
+def latent_networks(
+    config: Config,
+    shape: TaskShape,
+    *,
+    latent: int | None = None,
+    decoded: int | None = None,
+    conditions: int = 0,
+    layers: int = 2,
+) -> tuple[Vae, PoolDiscriminator]:
+    """Build a VAE and a D on its latents and conditions; other arguments as in their classes."""
+    net = config.network
+    latent = latent or net.latent
+    vae = Vae(
+        channels=shape.channels,
+        image_size=shape.image_size,
+        width=config.vaal.width,
+        latent=latent,
+        decoded=decoded,
+        conditions=conditions,
+    )
+    inputs = latent + conditions
+    return vae, PoolDiscriminator(inputs=inputs, hidden=net.latent_hidden, layers=layers)
 
 
 class PoolSampling(TaskModelOnly):
@@ -77,8 +99,10 @@ class PoolSampling(TaskModelOnly):
             self.modules["discriminator"] = discriminator
 
     def sampler(self, data: RoundData) -> Sampler:
-        """Build the module that scores images, a ``PoolSampler``."""
-        raise NotImplementedError
+        """Build the ``PoolSampler`` that scores images: D's negated logit on the mean."""
+        assert self.vae is not None
+        assert self.discriminator is not None
+        return LatentSampler(self.vae, self.discriminator, self.classifier)
 
     def learn(self, data: RoundData) -> list[Phase]:
         """T on the labels of now, then the game over both pools."""
@@ -211,15 +235,14 @@ class PoolSampling(TaskModelOnly):
         rows = data.unlabeled_rows
         if not self.can_tell(data, self.rows_of(data)):
             return self._first_query(data, rows, count, seed)
-        scores = self._judge(data, rows)[0]
-        config = self.config.acquisition
-        picks = acquire(scores, rows, count, config=config, seed=seed)
-        return Ranking(
-            rows=rows,
-            scores=scores,
-            picks=picks,
-            strategy=strategy_name(self.name, config),
-            reasons=dict.fromkeys(picks, "unlike the labeled images"),
+        return ranking_by_score(
+            self.name,
+            rows,
+            self._judge(data, rows)[0],
+            count,
+            config=self.config.acquisition,
+            seed=seed,
+            reason="unlike the labeled images",
         )
 
     def health(self, data: RoundData) -> dict[str, float]:
@@ -288,13 +311,12 @@ class PoolSampling(TaskModelOnly):
         positions = typical_points(z, count, seed=seed)
         scores = np.zeros(len(rows), np.float32)
         scores[positions] = np.linspace(1.0, 0.5, len(positions), dtype=np.float32)
-        picks = [Row(int(rows[i])) for i in positions]
-        return Ranking(
-            rows=rows,
-            scores=scores,
-            picks=picks,
+        return ranking_of(
+            rows,
+            scores,
+            rows[positions],
             strategy="typical images of clusters (nothing to tell apart yet)",
-            reasons=dict.fromkeys(picks, "typical of a cluster"),
+            reason="typical of a cluster",
         )
 
     def _gauge_mask(self, data: RoundData) -> np.ndarray:

@@ -11,21 +11,18 @@ from torch import Generator, Tensor, nn
 
 from dgaal_cli.config.schema import ClassifierConfig, VaalConfig
 from dgaal_cli.ids import ItemId
+from dgaal_cli.methods.labeled_unlabeled import TITLE, DiscriminatorTraining, TwoPools
 from dgaal_cli.methods.vaal_family.game import PoolBatch
 from dgaal_cli.methods.vaal_family.streams import RowStream
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.augmentation import augment
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.device import to_device
-from dgaal_cli.training.losses import discriminator_loss
-from dgaal_cli.training.modes import batches, evaluating
+from dgaal_cli.training.modes import batches
 from dgaal_cli.training.optimizers import adam
-from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
+from dgaal_cli.training.phase import LastBatch, Losses, Phase
 from dgaal_cli.training.precision import Autocast
 
-STOP_ACCURACY = 0.98
-"""Balanced accuracy at which settling stops (Gissin & Shalev-Shwartz 2019): more is memorizing."""
-CHECK_STEPS = 20
 SETTLE_LR = 1e-3
 WEIGHT_DECAY = 1e-4
 
@@ -177,72 +174,41 @@ def refit_discriminator_phase(
     steps: int,
     item_ids: Sequence[ItemId],
     encode: Callable[[], Tensor],
-    targets: Callable[[], Tensor | None] = lambda: None,
+    targets: Callable[[], Tensor | None],
 ) -> Phase:
-    """D goes on alone, on the finished encoder's means as scoring will see them.
+    """Train D alone on the means of the finished encoder, which are what it scores.
 
-    In the game it chased an encoder that moved and that BatchNorm saw differently.
+    In the game the encoder changed, and its BatchNorm was in train mode.
 
     Args:
         network: D.
-        rows: Of both pools.
+        rows: Rows of both pools.
         config: Batch size.
-        steps: Upper bound.
-        item_ids: Of the pool's rows.
-        encode: Returns what D sees of every pool row, ``(N, Z)``, when the phase begins.
-        targets: Returns what D shall say of every pool row, ``(N,)``, where that is not 1 or 0;
-            there is no accuracy to stop at then.
+        steps: Maximum number of steps.
+        item_ids: Items of the pool's rows.
+        encode: Returns D's inputs for every pool row, ``(N, Z)``; called when the phase begins.
+        targets: Returns D's targets for every pool row, ``(N,)``, or None for 1 and 0.
     """
-    optimizer = adam(network.parameters(), lr=SETTLE_LR, weight_decay=WEIGHT_DECAY)
-    seen: dict[str, Tensor] = {}
-    progress = {"step": 0}
-    last = LastBatch()
 
-    def prepare() -> None:
-        network.requires_grad_(requires_grad=True)
-        seen["all"] = encode()
-        soft = targets()
-        if soft is not None:
-            seen["targets"] = soft.to(seen["all"].device)
+    def load() -> TwoPools:
+        features, soft = encode(), targets()
+        return TwoPools(
+            features=features,
+            labeled=rows.labeled,
+            unlabeled=rows.unlabeled,
+            targets=None if soft is None else soft.to(features.device),
+            item_ids=item_ids,
+        )
 
-    def step(number: int, generator: Generator) -> Losses:
-        progress["step"] = number + 1
-        labeled = draw_rows(rows.labeled, config.batch, generator)
-        unlabeled = draw_rows(rows.unlabeled, config.batch, generator)
-        last.note(item_ids, labeled, unlabeled)
-        picked = to_device(torch.cat([labeled, unlabeled]), seen["all"].device)
-        logits = network(seen["all"].index_select(0, picked))
-        if "targets" in seen:
-            said = seen["targets"].index_select(0, picked)
-            loss = F.binary_cross_entropy_with_logits(logits, said)
-        else:
-            loss = discriminator_loss(logits[: config.batch], logits[config.batch :])
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        return {"discriminator": loss}
-
-    def is_done() -> bool:
-        if progress["step"] % CHECK_STEPS or "targets" in seen:
-            return False
-        z = seen["all"]
-        with evaluating(network):
-            is_right_l = float((network(z[rows.labeled]) > 0).float().mean())
-            is_right_u = float((network(z[rows.unlabeled]) < 0).float().mean())
-        return (is_right_l + is_right_u) / 2 >= STOP_ACCURACY
-
-    return Phase(
-        name="settle",
-        title="telling labeled from unlabeled",
+    return DiscriminatorTraining(
+        network=network,
+        optimizer=adam(network.parameters(), lr=SETTLE_LR, weight_decay=WEIGHT_DECAY),
+        load=load,
         steps=steps,
-        networks={"discriminator": network},
-        optimizers={"discriminator": optimizer},
-        step=step,
-        last=last,
-        is_done=is_done,
-        prepare=prepare,
-        cost=0.15,
-    )
+        size=lambda _count: config.batch,
+        metric="discriminator",
+        is_joint=True,
+    ).phase("settle")
 
 
 def image_phase(network: nn.Module, draws: PoolDraws, *, steps: int, lr: float) -> Phase:
@@ -259,7 +225,7 @@ def image_phase(network: nn.Module, draws: PoolDraws, *, steps: int, lr: float) 
 
     return Phase(
         name="pools",
-        title="telling labeled from unlabeled",
+        title=TITLE,
         steps=steps,
         networks={"discriminator": network},
         optimizers={"discriminator": optimizer},

@@ -6,8 +6,22 @@ import math
 import torch
 from torch import Tensor, nn
 
-from dgaal_cli.methods.vaal_family.chain import Chain
 from dgaal_cli.methods.vaal_family.split_norm import SplitBatchNorm2d
+
+
+class Chain(nn.Sequential):
+    """``Sequential`` with a ``forward`` of its own.
+
+    torch.compile finds what it compiled before by the code of ``forward``; a plain ``Sequential``
+    that is compiled by itself is compiled anew for every instance, and so in every round.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that Sequential gives it
+        """Hand values from module to module."""
+        for module in self:
+            input = module(input)  # noqa: A001
+        return input
+
 
 MAP_SIDE = 2
 """Side in pixels of the encoder's last map; the decoder begins at twice that."""

@@ -6,10 +6,10 @@ from torch import Generator, Tensor
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.methods.base import TaskShape
+from dgaal_cli.methods.labeled_unlabeled import TITLE
 from dgaal_cli.methods.vaal_family.method import PoolSampling
 from dgaal_cli.methods.vaal_family.phases import PoolRows
-from dgaal_cli.methods.waal.critic import FeatureCritic
-from dgaal_cli.methods.waal.sampler import UniformCriticSampler
+from dgaal_cli.methods.waal.critic import FeatureCritic, UniformCriticSampler
 from dgaal_cli.networks.deploy import Sampler
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
@@ -88,7 +88,7 @@ class Waal(PoolSampling):
 
         return Phase(
             name="critic",
-            title="telling labeled from unlabeled",
+            title=TITLE,
             steps=self.steps(data),
             networks={"critic": self.critic},
             optimizers={"critic": optimizer},
