@@ -22,7 +22,7 @@ BATCH = 64
 ANSWER = """
 import sys
 from pathlib import Path
-from dgaal_cli.tasks.classification.oracle import answer_items, true_labels
+from dgaal_cli.tasks.oracle import answer_items, true_labels
 from dgaal_cli.store.open import open_store
 from dgaal_cli.training.seeding import numpy_generator
 from dgaal_cli.workspace import Workspace

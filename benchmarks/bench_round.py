@@ -39,7 +39,7 @@ ASK = """
 import sys
 from pathlib import Path
 from dgaal_cli.methods.configuration import configuration
-from dgaal_cli.tasks.classification.oracle import answer_items, true_labels
+from dgaal_cli.tasks.oracle import answer_items, true_labels
 from dgaal_cli.store.open import open_store
 from dgaal_cli.workspace import Workspace
 workspace, count = Workspace(Path(sys.argv[1])), int(sys.argv[2])

@@ -25,7 +25,6 @@ from dgaal_cli.simulation.pool import LabeledPool, absent_at_start, first_rows, 
 from dgaal_cli.simulation.pool import rows_of_seed as rows_of
 from dgaal_cli.simulation.records import RoundRecord
 from dgaal_cli.simulation.summary import Summary, summarize
-from dgaal_cli.tasks.classification.noise import with_absolute_path, without_folder
 from dgaal_cli.training.device import pick_device, processor_name
 from dgaal_cli.version import __version__
 from dgaal_cli.workspace import Workspace
@@ -158,7 +157,7 @@ def fact_lines(result: SimulationResult) -> list[str]:
     named = [
         ("follows", plan.follows),
         ("differs", plan.note),
-        ("oracle errs", without_folder(plan.noise)),
+        ("oracle errs", plan.oracle_noise.without_folder()),
     ]
     named += [("rare classes", plan.imbalance), ("absent", ", ".join(plan.absent_classes))]
     return [
@@ -181,7 +180,7 @@ def _anchored(plan: Plan, base: Path) -> Plan:
     changes: dict[str, Any] = {
         "pool": open_source(plan.pool, base=base).spec,
         "test": open_source(plan.test, base=base).spec if plan.test else "",
-        "noise": with_absolute_path(plan.noise, base),
+        "noise": plan.oracle_noise.with_absolute_path(base),
     }
     return msgspec.structs.replace(plan, **changes)
 

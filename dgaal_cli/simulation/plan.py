@@ -13,6 +13,8 @@ from dgaal_cli.config.schema import Config, Count, Part, Positive, Seed
 from dgaal_cli.errors import ConfigError, UsageError
 from dgaal_cli.methods.configuration import build_configuration
 from dgaal_cli.methods.registry import REFERENCE, method_info
+from dgaal_cli.tasks.base import OracleNoise
+from dgaal_cli.tasks.registry import DEFAULT_TASK, load_task
 
 FULL_DATA = "all-labels"
 """Name of the reference line: T trained on every label of the pool."""
@@ -75,7 +77,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     imbalance: str = ""
     """``NAME=SHARE,...`` or ``random:N=SHARE``: classes of which only a share stays in the pool."""
     noise: str = ""
-    """Errors of the oracle; see ``tasks.classification.noise``."""
+    """Errors of the oracle; see the ``noise`` module of the task."""
     oracle_confidence: Part = 0.8
     """Probability below which the model oracle cannot name a synthetic image."""
     full_data: bool = False
@@ -89,6 +91,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """1 gray, 3 color; 0 = automatic, from the pool."""
     config: Tree = {}
     """Values merged over dgaal's defaults: sizes, schedules, device."""
+
+    @property
+    def oracle_noise(self) -> OracleNoise:
+        """The parsed ``noise``; ``UsageError`` if it has no known form."""
+        return load_task(str(self.config.get("task", DEFAULT_TASK))).noise(self.noise)
 
     @property
     def budget(self) -> int:

@@ -27,7 +27,6 @@ from dgaal_cli.simulation.model_oracle import ModelOracle, train_on_all, train_o
 from dgaal_cli.simulation.plan import FULL_DATA, Arm, Plan, config_of
 from dgaal_cli.simulation.pool import LabeledPool, absent_at_start, first_rows, rows_of_seed
 from dgaal_cli.simulation.records import Absent, Guesses, RoundRecord, Seconds
-from dgaal_cli.tasks.classification.noise import noisy_labels, parse_noise
 from dgaal_cli.tasks.registry import load_task
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.compiling import compile_networks
@@ -110,8 +109,7 @@ class _Trial:
         is_whole = len(self.kept) == len(pool.truth)
         absent = absent_at_start(plan, pool, seed)
         first = first_rows(plan, self.truth, absent, seed)
-        self.answers: Targets = noisy_labels(
-            parse_noise(plan.noise),
+        self.answers: Targets = plan.oracle_noise.answers(
             self.truth,
             ids=[pool.ids[int(row)] for row in self.kept],
             class_names=pool.class_names,
@@ -254,12 +252,11 @@ class _Trial:
 
     def _erring(self, answers: Targets, is_told: npt.NDArray[np.bool_]) -> Targets:
         """Let the oracle err on drawings as on the pool; recorded labels know no drawings."""
-        noise, named = parse_noise(self.plan.noise), np.flatnonzero(is_told)
-        if noise.kind in ("none", "recorded"):
+        noise, named = self.plan.oracle_noise, np.flatnonzero(is_told)
+        if not noise.applies_to_synthetic:
             return answers
         erring = answers.copy()
-        erring[named] = noisy_labels(
-            noise,
+        erring[named] = noise.answers(
             answers[named],
             ids=(),
             class_names=self.pool.class_names,

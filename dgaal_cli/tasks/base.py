@@ -5,13 +5,16 @@ for each. Both codecs import neither torch nor numpy, which labeling hosts may n
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from dgaal_cli.ids import ClassUid
+from dgaal_cli.ids import ClassUid, SampleId
 from dgaal_cli.store.exchange.base import LabelText
 from dgaal_cli.store.records import Label
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from dgaal_cli.training.task import LearningTask
 
 Value = TypeVar("Value")
@@ -50,6 +53,46 @@ class LabelCodec(Protocol[Value]):
         ...
 
 
+class OracleNoise(Protocol):
+    """Errors of a simulated oracle; its spec may end with the path of a file."""
+
+    @property
+    def applies_to_synthetic(self) -> bool:
+        """Whether answers to synthetic images have errors, too."""
+        ...
+
+    def with_absolute_path(self, base: Path) -> str:
+        """Return the spec with an absolute path of its file, if it has one."""
+        ...
+
+    def without_folder(self) -> str:
+        """Return the spec with only the name of its file, if it has one, for pages."""
+        ...
+
+    def answers(
+        self,
+        truth: "np.ndarray",
+        *,
+        ids: Sequence[SampleId],
+        class_names: Sequence[str],
+        generator: "np.random.Generator",
+    ) -> "np.ndarray":
+        """Return the oracle's answers.
+
+        The answers are drawn once: an image asked by two methods of a seed gets the same answer.
+
+        Args:
+            truth: Targets ``(N, ...)``.
+            ids: N sample ids, whose row numbers select recorded labels; empty if synthetic.
+            class_names: K names.
+            generator: Generator of the random draws.
+
+        Raises:
+            InputDataError: A file is missing, or does not belong to this pool.
+        """
+        ...
+
+
 class Task(Protocol[Value]):
     """One kind of label, with everything that depends on it."""
 
@@ -60,4 +103,12 @@ class Task(Protocol[Value]):
 
     def learning(self, classes: int) -> "LearningTask":
         """Return the training side of the task for ``classes`` >= 1; imports torch."""
+        ...
+
+    def noise(self, spec: str) -> OracleNoise:
+        """Parse the errors of a simulated oracle; an empty spec means none; imports NumPy.
+
+        Raises:
+            UsageError: The spec has none of the known forms.
+        """
         ...

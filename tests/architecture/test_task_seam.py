@@ -11,11 +11,6 @@ NEUTRAL = (*LEARNING, "store", "labeling", "scoring")
 """Folders that import no task."""
 OWN = "dgaal_cli.tasks.classification"
 MAY_IMPORT = {
-    "api/demo.py": "answers as an oracle that knows classes",
-    "api/simulate.py": "reads --noise",
-    "simulation/plan.py": "reads --noise",
-    "simulation/presets/__init__.py": "reads --noise",
-    "simulation/protocol.py": "reads --noise",
     "tui/grid.py": "the grid confirms classes",
     "tui/labeling/answers.py": "the label screen of classification",
     "tui/plain.py": "labels classes by line",

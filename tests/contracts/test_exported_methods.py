@@ -14,7 +14,7 @@ from dgaal_cli.api.train import train
 from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.methods.registry import METHODS
 from dgaal_cli.store.open import open_store
-from dgaal_cli.tasks.classification.oracle import answer_items, true_labels
+from dgaal_cli.tasks.oracle import answer_items, true_labels
 from exporters.manifest import ROLES
 
 POOL = "builtin:digits#test"  # 500 images

@@ -20,7 +20,7 @@ from dgaal_cli.simulation.plan import Arm, config_of
 from dgaal_cli.simulation.pool import absent_at_start, first_rows
 from dgaal_cli.simulation.protocol import run_trial
 from dgaal_cli.store.open import open_store
-from dgaal_cli.tasks.classification.oracle import answer_items
+from dgaal_cli.tasks.oracle import answer_items
 from dgaal_cli.training.device import pick_device
 
 ROUNDS = 3

@@ -8,7 +8,6 @@ import msgspec
 from dgaal_cli.config.presets import preset_names, read_preset
 from dgaal_cli.config.ranges import convert
 from dgaal_cli.simulation.plan import Plan
-from dgaal_cli.tasks.classification.noise import with_absolute_path
 
 
 def simulation_presets() -> list[str]:
@@ -34,5 +33,5 @@ def load_preset(name: str, *, data: Path | None = None) -> Plan:
         key: spec if not spec or ":" in spec else str(data.absolute() / spec)
         for key, spec in (("pool", plan.pool), ("test", plan.test))
     }
-    changes["noise"] = with_absolute_path(plan.noise, data)
+    changes["noise"] = plan.oracle_noise.with_absolute_path(data)
     return msgspec.structs.replace(plan, **changes)

@@ -23,16 +23,61 @@ _TRUTH_KEY = "clean_label"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Noise:
-    """A parsed noise spec."""
+class ClassNoise:
+    """A parsed noise spec; a ``tasks.base.OracleNoise``."""
+
+    spec: str
 
     kind: Literal["none", "uniform", "within", "recorded"]
     rate: float = 0.0
     key: str = ""
     path: str = ""
 
+    @property
+    def applies_to_synthetic(self) -> bool:
+        """False for recorded labels, which name images of the pool only."""
+        return self.kind in ("uniform", "within")
 
-def parse_noise(spec: str) -> Noise:
+    def with_absolute_path(self, base: Path) -> str:
+        """Return the spec with an absolute path of its file, if it has one."""
+        return self._with_path(base.absolute() / self.path)
+
+    def without_folder(self) -> str:
+        """Return the spec with only the name of its file, if it has one, for pages."""
+        return self._with_path(Path(self.path).name)
+
+    def _with_path(self, path: Path | str) -> str:
+        return f"{self.spec.removesuffix(self.path)}{path}" if self.path else self.spec
+
+    def answers(
+        self,
+        truth: Labels,
+        *,
+        ids: Sequence[SampleId],
+        class_names: Sequence[str],
+        generator: np.random.Generator,
+    ) -> Labels:
+        """Return the oracle's answers ``(N,)`` for targets ``(N,)``; see ``OracleNoise``."""
+        match self.kind:
+            case "none":
+                return truth.copy()
+            case "uniform":
+                groups = [list(range(len(class_names)))]
+            case "within":
+                groups = _groups(Path(self.path), class_names)
+            case "recorded":
+                return _recorded(Path(self.path), self.key, truth, ids, class_names)
+        others = {k: [o for o in group if o != k] for group in groups for k in group}
+        answers = truth.copy()
+        for row in np.flatnonzero(generator.random(len(truth)) < self.rate):
+            choices = others.get(int(truth[row]), [])
+            place = int(generator.integers(max(1, len(choices))))
+            if choices:
+                answers[row] = choices[place]
+        return answers
+
+
+def parse_noise(spec: str) -> ClassNoise:
     """Parse a noise spec; an empty spec means no noise.
 
     Raises:
@@ -40,72 +85,15 @@ def parse_noise(spec: str) -> Noise:
     """
     kind, _, rest = spec.partition(":")
     if not spec:
-        return Noise(kind="none")
+        return ClassNoise(spec=spec, kind="none")
     if kind == "uniform":
-        return Noise(kind="uniform", rate=_rate(rest, spec))
+        return ClassNoise(spec=spec, kind="uniform", rate=_rate(rest, spec))
     head, colon, path = rest.partition(":")
     if kind == "within" and colon and path:
-        return Noise(kind="within", rate=_rate(head, spec), path=path)
+        return ClassNoise(spec=spec, kind="within", rate=_rate(head, spec), path=path)
     if kind == "recorded" and colon and head and path:
-        return Noise(kind="recorded", key=head, path=path)
+        return ClassNoise(spec=spec, kind="recorded", key=head, path=path)
     raise _not_understood(spec)
-
-
-def with_absolute_path(spec: str, base: Path) -> str:
-    """Return the spec with an absolute path of its file, if it has one.
-
-    Raises:
-        UsageError: The spec has none of the known forms.
-    """
-    path = parse_noise(spec).path
-    return f"{spec.removesuffix(path)}{base.absolute() / path}" if path else spec
-
-
-def without_folder(spec: str) -> str:
-    """Return the spec with only the name of its file, if it has one, for pages."""
-    path = parse_noise(spec).path
-    return f"{spec.removesuffix(path)}{Path(path).name}" if path else spec
-
-
-def noisy_labels(
-    noise: Noise,
-    truth: Labels,
-    *,
-    ids: Sequence[SampleId],
-    class_names: Sequence[str],
-    generator: np.random.Generator,
-) -> Labels:
-    """Return the oracle's answer for every image of the pool.
-
-    The answers are drawn once: an image asked by two methods of a seed gets the same answer.
-
-    Args:
-        noise: The noise.
-        truth: int64 (N,), indices into ``class_names``.
-        ids: N sample ids, whose row numbers select recorded labels.
-        class_names: K names.
-        generator: Generator of the random draws.
-
-    Raises:
-        InputDataError: A file is missing, or does not belong to this pool.
-    """
-    match noise.kind:
-        case "none":
-            return truth.copy()
-        case "uniform":
-            groups = [list(range(len(class_names)))]
-        case "within":
-            groups = _groups(Path(noise.path), class_names)
-        case "recorded":
-            return _recorded(Path(noise.path), noise.key, truth, ids, class_names)
-    others = {k: [o for o in group if o != k] for group in groups for k in group}
-    answers = truth.copy()
-    for row in np.flatnonzero(generator.random(len(truth)) < noise.rate):
-        choices = others.get(int(truth[row]), [])
-        place = int(generator.integers(max(1, len(choices))))
-        if choices:
-            answers[row] = choices[place]
-    return answers
 
 
 def _rate(text: str, spec: str) -> float:

@@ -6,6 +6,7 @@ from dgaal_cli.tasks.classification.label import ClassLabels, ClassNames
 
 if TYPE_CHECKING:
     from dgaal_cli.tasks.classification.model import ClassLearning
+    from dgaal_cli.tasks.classification.noise import ClassNoise
 
 
 class Classification:
@@ -20,3 +21,9 @@ class Classification:
         from dgaal_cli.tasks.classification.model import ClassLearning
 
         return ClassLearning(classes)
+
+    def noise(self, spec: str) -> "ClassNoise":
+        """Parse ``uniform:RATE``, ``within:RATE:FILE`` or ``recorded:KEY:FILE``."""
+        from dgaal_cli.tasks.classification.noise import parse_noise
+
+        return parse_noise(spec)

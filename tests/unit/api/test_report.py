@@ -15,7 +15,7 @@ from dgaal_cli.api.train import train
 from dgaal_cli.config.load import build_config
 from dgaal_cli.errors import UsageError
 from dgaal_cli.store.open import open_store
-from dgaal_cli.tasks.classification.oracle import answer_items, true_labels
+from dgaal_cli.tasks.oracle import answer_items, true_labels
 
 HOSTILE = "<b>dark"
 

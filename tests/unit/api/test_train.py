@@ -19,7 +19,7 @@ from dgaal_cli.rounds.state import round_state
 from dgaal_cli.rounds.unlabelable_synthetics import Junk, newest_junk
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer
-from dgaal_cli.tasks.classification.oracle import answer_items, true_labels
+from dgaal_cli.tasks.oracle import answer_items, true_labels
 from dgaal_cli.training import checkpoint
 from tests.support.class_labels import as_label
 

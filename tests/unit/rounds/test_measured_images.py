@@ -18,7 +18,7 @@ from dgaal_cli.rounds.synthetic_files import encode_png
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import NewSynthetic
 from dgaal_cli.tasks.classification.label import class_of
-from dgaal_cli.tasks.classification.oracle import answer_items
+from dgaal_cli.tasks.oracle import answer_items
 from dgaal_cli.training.runtime import Runtime
 from dgaal_cli.workspace import Workspace
 

@@ -15,7 +15,7 @@ from dgaal_cli.rounds.on_disk import gather
 from dgaal_cli.rounds.synthetic_files import synthetic_path
 from dgaal_cli.store.open import open_store
 from dgaal_cli.tasks.classification.model import present_classes
-from dgaal_cli.tasks.classification.oracle import answer_items, true_labels
+from dgaal_cli.tasks.oracle import answer_items, true_labels
 
 POOL = "builtin:digits#test"  # 500 images
 FAST = (

@@ -9,7 +9,7 @@ from dgaal_cli.api.train import train
 from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.rounds.load_round import open_trained
 from dgaal_cli.store.open import open_store
-from dgaal_cli.tasks.classification.oracle import answer_items, true_labels
+from dgaal_cli.tasks.oracle import answer_items, true_labels
 from dgaal_cli.training.classifier import predict
 
 POOL = "builtin:digits#test"  # 500 images

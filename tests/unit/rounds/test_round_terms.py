@@ -21,7 +21,7 @@ from dgaal_cli.rounds import record as round_record
 from dgaal_cli.rounds.resume_state import begun_terms, newest_terms
 from dgaal_cli.rounds.state import is_unfinished
 from dgaal_cli.store.open import open_store
-from dgaal_cli.tasks.classification.oracle import answer_items, true_labels
+from dgaal_cli.tasks.oracle import answer_items, true_labels
 from dgaal_cli.training import checkpoint, runner
 
 POOL = "builtin:digits#test"  # 500 images

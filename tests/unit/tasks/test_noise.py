@@ -6,19 +6,13 @@ import numpy as np
 import pytest
 
 from dgaal_cli.errors import InputDataError, UsageError
-from dgaal_cli.tasks.classification.noise import (
-    noisy_labels,
-    parse_noise,
-    with_absolute_path,
-    without_folder,
-)
+from dgaal_cli.tasks.classification.noise import parse_noise
 
 NAMES = ["cat", "dog", "car", "bus"]
 
 
 def answers(spec, truth, *, seed=0, ids=None, names=NAMES):
-    return noisy_labels(
-        parse_noise(spec),
+    return parse_noise(spec).answers(
         truth,
         ids=ids or [f"train/{i:06d}" for i in range(len(truth))],
         class_names=names,
@@ -107,8 +101,9 @@ def test_a_spec_that_is_none_shows_the_forms(spec):
 
 
 def test_paths_are_named_from_the_root(tmp_path):
-    assert with_absolute_path("recorded:k:a.npz", tmp_path) == f"recorded:k:{tmp_path / 'a.npz'}"
-    assert with_absolute_path("uniform:0.2", tmp_path) == "uniform:0.2"
+    recorded, uniform = parse_noise("recorded:k:a.npz"), parse_noise("uniform:0.2")
+    assert recorded.with_absolute_path(tmp_path) == f"recorded:k:{tmp_path / 'a.npz'}"
+    assert uniform.with_absolute_path(tmp_path) == "uniform:0.2"
 
 
 @pytest.mark.parametrize(
@@ -120,4 +115,4 @@ def test_paths_are_named_from_the_root(tmp_path):
     ],
 )
 def test_a_page_names_the_file_of_the_answers_and_no_folder_of_this_machine(spec, shown):
-    assert without_folder(spec) == shown
+    assert parse_noise(spec).without_folder() == shown
