@@ -1,4 +1,4 @@
-"""Names of classes: checked at entry, looked up, and the nearest one named in errors."""
+"""Check and find class names; error messages list close names."""
 
 import difflib
 import unicodedata
@@ -15,7 +15,7 @@ def clean_name(name: str) -> str:
     """Return the name as it is stored: NFC, without outer spaces.
 
     Raises:
-        UsageError: Empty, too long, or with characters that cannot be printed.
+        UsageError: The name is empty, too long, or has characters that cannot be printed.
     """
     clean = unicodedata.normalize("NFC", name).strip()
     if not clean:
@@ -33,16 +33,16 @@ def by_name(known: Sequence[ClassRecord], name: str) -> ClassRecord:
     """Find a class by its exact name.
 
     Raises:
-        UsageError: There is none; the message names the nearest and the known ones.
+        UsageError: No class has the name; the message lists the closest and known names.
     """
-    wanted = unicodedata.normalize("NFC", name).strip()
+    clean = unicodedata.normalize("NFC", name).strip()
     for record in known:
-        if record.name == wanted:
+        if record.name == clean:
             return record
-    raise UsageError(f"no class is named {name}; {nearest_words(known, wanted)}")
+    raise UsageError(f"no class is named {name}; {suggest(known, clean)}")
 
 
-def nearest_words(known: Sequence[ClassRecord], name: str) -> str:
+def suggest(known: Sequence[ClassRecord], name: str) -> str:
     """Return "did you mean 'cat'? known: ..." for an error message."""
     if not known:
         return "there are no classes yet"

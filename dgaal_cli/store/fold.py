@@ -1,7 +1,7 @@
-"""From the history of one image to its current state: a pure fold over events, whatever keeps them.
+"""Compute the current state of an item from its events.
 
-The same function serves a key press (one item), a rebuild (all items) and a training run that reads
-the past (all items, events up to its watermark).
+The same function is used for one answer (one item), for a rebuild (all items) and for a training
+run (all items, events up to its watermark).
 """
 
 from collections import defaultdict
@@ -15,14 +15,14 @@ from dgaal_cli.store.records import EventRecord
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """What the fold needs of one event."""
+    """The fields of one event that the fold uses."""
 
     event_id: int
     says: str
     item_id: ItemId
     annotator: str
     label: Hashable
-    """What it states: a ``Label`` or the backend's key of it, equal for equal labels; or None."""
+    """A ``Label`` or the backend's key of one, equal for equal labels; or None."""
     refers_to: int | None
     counted: bool
     round: int | None
@@ -30,24 +30,24 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folded:
-    """Present state of one item."""
+    """Current state of one item."""
 
     answers: dict[str, Fact] = field(default_factory=dict[str, Fact])
-    """Last live counted answer of each annotator."""
+    """Last counted answer of each annotator that is not undone."""
     flags: dict[str, Fact] = field(default_factory=dict[str, Fact])
-    """Live flag of each annotator."""
+    """Current flag of each annotator."""
     verdict: Fact | None = None
-    """The answer that stands: adjudicated, else majority, else earliest; inherited comes last."""
+    """Effective answer: adjudicated, else majority, else earliest, else inherited."""
     done: int = 0
-    """Annotators who finished it; at least ``need`` once it is adjudicated."""
+    """Number of annotators who answered; at least ``need`` if adjudicated."""
 
 
 def fold(facts: Iterable[Fact], *, need: int) -> Folded:
     """Fold the events of one item, oldest first.
 
     Args:
-        facts: All events of one item up to some watermark.
-        need: Annotators wanted.
+        facts: All events of one item up to a watermark.
+        need: Number of annotators to ask.
     """
     answers: dict[str, Fact] = {}
     flags: dict[str, Fact] = {}
@@ -65,7 +65,7 @@ def fold(facts: Iterable[Fact], *, need: int) -> Folded:
 
 
 def standing_events(events: Iterable[EventRecord]) -> list[EventRecord]:
-    """Return one annotator's answers that are not undone, the last of each item, oldest first."""
+    """Return the last answer to each item that is not undone, for one annotator, oldest first."""
     standing: dict[int, EventRecord] = {}
     undone: dict[int, EventRecord] = {}
     for event in events:
@@ -80,19 +80,19 @@ def standing_events(events: Iterable[EventRecord]) -> list[EventRecord]:
 
 
 def _live(facts: Iterable[Fact]) -> list[Fact]:
-    """Drop what is undone, what never counted, and the undos and redos themselves."""
+    """Drop events that are undone or not counted, and the undo and redo events."""
     undone: set[int] = set()
-    told: list[Fact] = []
+    kept: list[Fact] = []
     for fact in facts:
-        if not fact.counted:  # a redo too: others had finished the item, it restores nothing
+        if not fact.counted:  # also a redo of an item that other annotators had finished
             continue
         if fact.refers_to is None:
-            told.append(fact)
+            kept.append(fact)
         elif fact.says == "undo":
             undone.add(fact.refers_to)
         else:
             undone.discard(fact.refers_to)
-    return [fact for fact in told if fact.event_id not in undone]
+    return [fact for fact in kept if fact.event_id not in undone]
 
 
 def _judge(answers: dict[str, Fact]) -> Fact | None:

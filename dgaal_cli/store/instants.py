@@ -1,17 +1,17 @@
-"""Instants as the store keeps them: whole microseconds since 1970, UTC; exact both ways."""
+"""Times as the store saves them: integer microseconds since 1970, UTC."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 Clock = Callable[[], float]
-"""Returns Unix seconds; tests give their own."""
+"""Returns Unix seconds."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
 def system_clock() -> float:
-    """Return the present instant in Unix seconds."""
+    """Return the current time in Unix seconds."""
     return datetime.now(UTC).timestamp()
 
 
@@ -21,16 +21,16 @@ def to_microseconds(seconds: float) -> int:
 
 
 def to_iso(microseconds: int) -> str:
-    """Spell an instant as ISO 8601 with microseconds, UTC, ``2026-01-31T12:00:00.000000Z``."""
+    """Format a time as ISO 8601, ``2026-01-31T12:00:00.000000Z``."""
     instant = _EPOCH + microseconds * _MICROSECOND
     return instant.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def from_iso(text: str) -> int:
-    """Read ISO 8601; an instant without offset is taken as UTC.
+    """Parse ISO 8601 to microseconds; a time without offset is UTC.
 
     Raises:
-        ValueError: The text is no instant.
+        ValueError: The text is not a valid time.
     """
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:

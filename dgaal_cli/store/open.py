@@ -1,4 +1,4 @@
-"""From a URL to a store: which kind keeps the labels is decided here and nowhere else."""
+"""Open a store by its URL; the scheme selects the kind of store."""
 
 import re
 from importlib import import_module
@@ -10,24 +10,24 @@ from dgaal_cli.store.instants import Clock, system_clock
 from dgaal_cli.store.protocol import LEASE_S, Store, StoreLocation
 
 KINDS = {"sqlite": "dgaal_cli.store.sqlite.location:SqliteLocation"}
-"""Scheme of the URL to ``module:class``; a module is imported only when its kind is used."""
+"""Scheme of the URL to ``module:class``; modules are imported on use."""
 
 _SCHEME = re.compile("([A-Za-z][A-Za-z0-9+.-]*):")
 
 
 def store_location(url: str | Path) -> StoreLocation:
-    """Return where a URL points, without opening anything.
+    """Return the location of a store without opening it.
 
     Args:
-        url: ``sqlite:PATH``, or a path alone.
+        url: ``sqlite:PATH`` or a path.
 
     Raises:
-        UsageError: No such kind of store.
+        UsageError: The kind of store is unknown.
     """
     scheme = _SCHEME.match(url) if isinstance(url, str) else None
     kind = scheme[1].lower() if scheme else "sqlite"
     if kind not in KINDS:
-        raise UsageError(f"there is no store of the kind {kind}; use {' or '.join(KINDS)}:PATH")
+        raise UsageError(f"no kind of store is named {kind}; use {' or '.join(KINDS)}:PATH")
     module, _, attribute = KINDS[kind].partition(":")
     place = url[scheme.end() :] if scheme and isinstance(url, str) else str(url)
     return cast("StoreLocation", getattr(import_module(module), attribute)(place))
@@ -57,7 +57,7 @@ def create_store(
     clock: Clock = system_clock,
     accepts_network_folder: bool = False,
 ) -> Store:
-    """Make an empty store and open it; see ``StoreLocation.create``."""
+    """Create an empty store and open it; see ``StoreLocation.create``."""
     return store_location(url).create(
         workspace_id=workspace_id, clock=clock, accepts_network_folder=accepts_network_folder
     )

@@ -1,7 +1,7 @@
-"""What every label store does, whatever keeps it; ``store.open`` returns one.
+"""The interface of a label store; ``store.open`` returns one.
 
-A method that returns has its change on the disk; a method that raises has changed nothing. Code
-that needs a part of a store asks for that part: ``ClassList``, ``Images``, ``Queries``,
+When a method returns, its change is on the disk; when it raises, it changed nothing. Code that
+needs a part of a store declares that part: ``ClassList``, ``Images``, ``Queries``,
 ``LabelReader``, ``LabelWriter``.
 """
 
@@ -40,11 +40,11 @@ from dgaal_cli.store.records import (
 )
 
 LEASE_S = 120.0
-"""How long an image is promised to one annotator."""
+"""Seconds for which an image is reserved for one annotator."""
 
 
 class ClassList(Protocol):
-    """The classes: stable uids, names and keys that may change, a recorded history."""
+    """The classes: stable uids, changeable names and keys, a recorded history."""
 
     def classes(self) -> list[ClassRecord]:
         """Return the classes in use, by position."""
@@ -54,118 +54,118 @@ class ClassList(Protocol):
         """Find a class by its exact name.
 
         Raises:
-            UsageError: There is none; the message names the nearest and the known ones.
+            UsageError: No class has the name; the message lists the closest and known names.
         """
         ...
 
     def class_name(self, uid: ClassUid) -> str:
-        """Return the current name of a class, also of one no longer in use."""
+        """Return the current name of a class, also of a retired one."""
         ...
 
     def class_names(self) -> dict[ClassUid, str]:
-        """Return the current name of each class, also of those no longer in use."""
+        """Return the current name of each class, retired classes included."""
         ...
 
     def add_class(self, name: str, key: str = "", *, uid: ClassUid | None = None) -> ClassRecord:
-        """Append a class; ``UsageError`` if the name is bad or taken, or the key taken."""
+        """Append a class; ``UsageError`` if the name is invalid or used, or the key is used."""
         ...
 
     def rename_class(self, uid: ClassUid, name: str) -> ClassRecord:
-        """Change a class's name; its labels stay with it."""
+        """Change the name of a class; its labels stay."""
         ...
 
     def reorder_classes(self, uids: Sequence[ClassUid]) -> list[ClassRecord]:
-        """Give the classes a new order; every class once."""
+        """Set the order of the classes; ``uids`` must name each class in use once."""
         ...
 
     def retire_class(self, uid: ClassUid) -> None:
-        """Take a class off the list; ``UsageError`` while answers name it."""
+        """Remove a class from the list; ``UsageError`` while answers name it."""
         ...
 
 
 class Images(Protocol):
-    """The images: identity is the content, a path is only where it was seen."""
+    """The images: an item is identified by its content, not by its path."""
 
     def items(self) -> list[ItemRecord]:
-        """Return all items, first seen first: pool and synthetic, whatever their state."""
+        """Return all items of the pool and all synthetic ones, in any state, oldest first."""
         ...
 
     def item(self, item_id: ItemId) -> ItemRecord:
-        """Return one item; ``UsageError`` if there is none."""
+        """Return one item; ``UsageError`` if it does not exist."""
         ...
 
     def item_by_sample(self, sample_id: SampleId) -> ItemRecord | None:
-        """Return the item seen at a path, whether or not it is the primary path."""
+        """Return the item at a path, which need not be its first path."""
         ...
 
     def replaced(self) -> list[tuple[SampleId, ItemState]]:
-        """Return images whose file is gone or holds other bytes now, by name."""
+        """Return images whose file is missing or has other content now, by name."""
         ...
 
     def quarantined(self) -> list[tuple[SampleId, str]]:
-        """Return unreadable files and why, by name."""
+        """Return unreadable files with the reason, by name."""
         ...
 
     def add_items(self, new: Iterable[NewItem]) -> AddedItems:
-        """Add pool images in one transaction; equal bytes become one item with several paths."""
+        """Add pool images in one transaction; images with equal bytes share one item."""
         ...
 
     def add_synthetic(self, new: Iterable[NewSynthetic]) -> list[ItemId]:
-        """Add generated images in one transaction; ``UsageError`` if one is there already."""
+        """Add synthetic images in one transaction; ``UsageError`` if one exists already."""
         ...
 
     def mark_unreadable(self, files: Iterable[tuple[SampleId, str]]) -> None:
-        """Set files aside in one transaction, each with its reason; they are not asked again."""
+        """Mark files as unreadable in one transaction, with a reason; they are not asked again."""
         ...
 
     def set_states(self, states: Mapping[ItemId, ItemState]) -> None:
-        """Record in one transaction which images went missing, changed, or came back."""
+        """Set the states of images in one transaction."""
         ...
 
 
 class Queries(Protocol):
-    """The queries: ordered images of one round, and who is asked which of them next."""
+    """The queries: the ordered images of each round, and the next image of each annotator."""
 
     def open_round(self) -> int | None:
-        """Return the round whose query waits for answers."""
+        """Return the round of the open query, or None."""
         ...
 
     def open_query(self) -> Query | None:
-        """Return the query that waits for answers."""
+        """Return the open query, or None."""
         ...
 
     def last_query(self) -> Query | None:
-        """Return the newest query, open or closed."""
+        """Return the newest query, open or closed, or None."""
         ...
 
     def query(self, number: int) -> Query:
-        """Return the query of a round; ``UsageError`` if it had none."""
+        """Return the query of a round; ``UsageError`` if it has none."""
         ...
 
     def query_progress(self, round: int) -> QueryProgress:
-        """Count what became of a query's items."""
+        """Count the answered and open items of a query."""
         ...
 
     def upcoming(self, annotator: str, count: int) -> list[Upcoming]:
-        """Return what the annotator will be asked next, in order, for decoding ahead."""
+        """Return the annotator's next images, in order, so that they can be decoded early."""
         ...
 
     def save_query(self, query: Query, *, overlap: int = 1) -> None:
         """Open a query.
 
         Args:
-            query: Entries in the order of asking.
-            overlap: Annotators wanted for each image.
+            query: Entries by rank.
+            overlap: Number of annotators to ask about each image.
 
         Raises:
-            UsageError: Another query is open, or the round had one.
+            UsageError: Another query is open, or the round already has a query.
         """
         ...
 
     def extend_query(self, entries: Sequence[QueryEntry]) -> int:
-        """Ask more images in the open query, after those it asks already; return how many.
+        """Append images to the open query and return their number.
 
-        Images that the query asks, or that have a verdict, are left out. Ranks continue those of
+        Images that are in the query, or that have a verdict, are skipped. Ranks continue those of
         the query.
 
         Raises:
@@ -174,38 +174,39 @@ class Queries(Protocol):
         ...
 
     def close_query(self, round: int) -> int:
-        """Close the open query; its unanswered images, whose number is returned, stay in the pool.
+        """Close the open query and return the number of its unanswered images.
 
-        From here on ``undo`` does not reach the answers of this round.
+        These images stay in the pool. ``undo`` cannot change the answers of a closed query.
         """
         ...
 
     def next_task(
         self, annotator: str, session: str, *, item_id: ItemId | None = None
     ) -> Task | None:
-        """Lease the next image of the open query; None if nothing is left for this annotator.
+        """Lease the next image of the open query; None if no image is left for this annotator.
 
-        Calling it again gives the same image, also from another session: one terminal a person.
-        ``item_id`` asks for one image; None if it is answered or with others.
+        A second call returns the same image, also from another session. With ``item_id``, lease
+        that image; None if it is answered or leased to others.
         """
         ...
 
 
 class LabelReader(Protocol):
-    """Labels, answers and their history; changes nothing."""
+    """Labels, answers and their history, read-only."""
 
     def labels(self, *, watermark: int | None = None) -> list[LabelRecord]:
         """Return the effective label of each labeled item, by item number.
 
-        Adjudicated before majority before earliest; inherited only where no one answered.
+        It is the adjudicated label, else the majority, else the earliest; an inherited label only
+        without an answer.
 
         Args:
-            watermark: Only events up to this number; None for all.
+            watermark: Only use events up to this number; None for all.
         """
         ...
 
     def cannot_tell(self, *, watermark: int | None = None) -> set[ItemId]:
-        """Return the items whose effective verdict is that nobody can tell."""
+        """Return the items whose effective verdict is "can't tell"."""
         ...
 
     def answers(self) -> list[AnswerRecord]:
@@ -213,11 +214,11 @@ class LabelReader(Protocol):
         ...
 
     def flagged(self) -> list[ItemRecord]:
-        """Return the items that somebody asked a second look at, by number."""
+        """Return the items that an annotator flagged for a second look, by number."""
         ...
 
     def watermark(self) -> int:
-        """Number of the newest event; what a training run notes and reads up to."""
+        """Return the number of the newest event; a training run reads up to it."""
         ...
 
     def counts(self) -> Counts:
@@ -233,7 +234,7 @@ class LabelReader(Protocol):
         round: int | None = None,
         kind: str | None = None,
     ) -> Iterator[EventRecord]:
-        """Yield the history, oldest first, in short reads so that writers are not kept waiting."""
+        """Yield the history, oldest first, in short reads that do not block writers."""
         ...
 
     def latest_events(self, count: int, *, annotator: str | None = None) -> list[EventRecord]:
@@ -242,7 +243,7 @@ class LabelReader(Protocol):
 
 
 class LabelWriter(Protocol):
-    """Answers of oracles, imports and inherited labels: each appends events, none deletes any."""
+    """Answers of oracles, imports and inherited labels; events are appended, never deleted."""
 
     def submit(
         self,
@@ -257,11 +258,11 @@ class LabelWriter(Protocol):
     ) -> Receipt:
         """Store one answer and lease the next image, in one transaction.
 
-        Giving the same answer again (same ``op_id``) stores nothing and succeeds. ``next_item`` is
-        the image to lease if it is free; otherwise the next by rank.
+        Submitting the same answer again (same ``op_id``) stores nothing and succeeds.
+        ``next_item`` is leased if it is free; otherwise the next image by rank.
 
         Raises:
-            UsageError: The answer contradicts itself or its ``op_id`` belongs to another.
+            UsageError: The answer is inconsistent, or its ``op_id`` belongs to another answer.
             BusyError: Another process writes; try again with the same answer.
             StorageError: Nothing was stored; keep the answer and try again.
         """
@@ -275,31 +276,31 @@ class LabelWriter(Protocol):
         session: str,
         provenance: Provenance = "human",
     ) -> list[Receipt]:
-        """Store several answers in one transaction, all or none: a grid page, a simulation."""
+        """Store several answers in one transaction, all or none."""
         ...
 
     def undo(self, annotator: str, session: str, *, op_id: str | None = None) -> Undone | None:
-        """Take back this annotator's last action of the open query's round, also after a restart.
+        """Undo this annotator's last action in the round of the open query, also after a restart.
 
-        Without an open query the scope is what was answered since the last one was closed. Imported
-        and inherited labels are not offered. None if nothing is left to take back.
+        Without an open query, undo answers given after the last query was closed. Imported and
+        inherited labels cannot be undone. None if there is nothing to undo.
 
         Args:
-            annotator: Who.
-            session: Which terminal.
-            op_id: Makes a retry safe; one is drawn if not given.
+            annotator: Annotator name.
+            session: Session id of the terminal.
+            op_id: Id that makes a retry safe; None creates one.
 
         Raises:
-            UsageError: An earlier answer would come back whose class was removed.
+            UsageError: An earlier answer would be restored whose class was removed.
         """
         ...
 
     def redo(self, annotator: str, session: str, *, op_id: str | None = None) -> Undone | None:
-        """Bring back what ``undo`` took last; None after a new answer or if there is nothing."""
+        """Reverse the last ``undo``; None after a new answer or if there is nothing to redo."""
         ...
 
     def undoable(self, annotator: str) -> list[int]:
-        """Return the ids of the answers and flags that ``undo`` takes back, the next one last."""
+        """Return the event ids of the answers and flags that can be undone, the next one last."""
         ...
 
     def import_labels(
@@ -314,9 +315,9 @@ class LabelWriter(Protocol):
 
         Args:
             given: Labels, oldest first.
-            new_classes: Classes they need that the store lacks, with uids of the caller's choice.
-            session: What the history shows as the session.
-            is_dry_run: Do everything, report it, and keep nothing.
+            new_classes: Classes to add first; the caller chooses their uids.
+            session: Session id in the history.
+            is_dry_run: Check and count everything, but change nothing.
 
         Raises:
             UsageError: A sample or class is unknown; nothing was imported.
@@ -324,9 +325,10 @@ class LabelWriter(Protocol):
         ...
 
     def promote_synthetic(self, chosen: Sequence[ItemId], round: int) -> int:
-        """Turn the inherited classes of synthetic images into labels; return how many.
+        """Turn the inherited labels of synthetic images into labels; return their number.
 
-        Left out: images set aside, without a class or of a removed one, or with a verdict already.
+        Skips quarantined images, images with a verdict, and images whose inherited label is
+        missing or names a removed class.
         """
         ...
 
@@ -335,7 +337,7 @@ class Store(ClassList, Images, Queries, LabelReader, LabelWriter, Protocol):
     """An open store."""
 
     backup_problem: str
-    """Why the last automatic backup failed, empty if it did not; answers are saved regardless."""
+    """Why the last automatic backup failed; empty if it did not. Answers are saved in any case."""
 
     def __enter__(self) -> Self: ...
 
@@ -347,46 +349,46 @@ class Store(ClassList, Images, Queries, LabelReader, LabelWriter, Protocol):
     ) -> None: ...
 
     def close(self) -> None:
-        """Close the store; what was acknowledged is on the disk already."""
+        """Close the store."""
         ...
 
     def meta(self) -> dict[str, str]:
-        """Return what is known of the workspace: ``workspace_id`` and whatever was noted."""
+        """Return the metadata of the workspace, such as ``workspace_id``."""
         ...
 
     def record_artifact(self, sha256: bytes, role: str, format: str, round: int | None) -> None:
-        """Note that this workspace exported a file, so that it may be trusted later."""
+        """Record that this workspace exported a file, so that the file is trusted later."""
         ...
 
     def knows_artifact(self, sha256: bytes) -> bool:
-        """Tell whether this workspace exported the file with that digest."""
+        """Check whether this workspace exported the file with that digest."""
         ...
 
     def check(self) -> list[str]:
-        """Examine the whole store; return what is wrong in plain words, nothing if it is sound."""
+        """Check the whole store and return a message for each problem."""
         ...
 
     def rebuild(self) -> int:
-        """Recompute the current state from the events; return how many rows were wrong."""
+        """Recompute the current state from the events; return the number of wrong rows."""
         ...
 
     def back_up(self, reason: str = "manual") -> Path:
-        """Write a verified copy and drop all but the newest.
+        """Write a verified backup and delete the oldest ones.
 
         Args:
-            reason: One word, part of the copy's name.
+            reason: One word, part of the file name.
 
         Raises:
-            StorageError: No room or no permission.
+            StorageError: The disk is full or the folder is not writable.
         """
         ...
 
 
 class StoreLocation(Protocol):
-    """Where a store is or will be, before it is opened; its backups belong to it."""
+    """The place of a store and its backups; the store need not exist."""
 
     def exists(self) -> bool:
-        """Tell whether something is there, sound or not."""
+        """Check whether a file exists at the location, valid or not."""
         ...
 
     def create(
@@ -396,21 +398,21 @@ class StoreLocation(Protocol):
         clock: Clock = ...,
         accepts_network_folder: bool = False,
     ) -> Store:
-        """Make an empty store and open it; see ``open`` for network folders.
+        """Create an empty store and open it; see ``open`` for network folders.
 
         Raises:
-            UsageError: Something is there already.
-            StorageError: The place is not writable.
+            UsageError: A file exists at the location.
+            StorageError: The location is not writable.
         """
         ...
 
     def build(
         self, *, then: Callable[[], object], accepts_network_folder: bool = False
     ) -> AbstractContextManager[Store]:
-        """Give an empty store that takes its place when the block ends without error.
+        """Yield a temporary empty store; move it to the location if the block ends without error.
 
         Args:
-            then: Runs when the store is in its place; if it fails, the store is removed again.
+            then: Called after the move; if it raises, the store is removed again.
             accepts_network_folder: See ``open``.
         """
         ...
@@ -423,19 +425,19 @@ class StoreLocation(Protocol):
         lease_s: float = LEASE_S,
         accepts_network_folder: bool = False,
     ) -> Store:
-        """Open a store, examine it, and bring an older one up to date after a backup.
+        """Open and check a store; a store of an older version is backed up and migrated.
 
         Args:
-            clock: Unix seconds.
-            read_only: Write nothing, whatever is called.
-            lease_s: How long an image is promised to one annotator.
-            accepts_network_folder: Write on a network file system too, from now on: one person on
-                one host.
+            clock: Returns Unix seconds.
+            read_only: Refuse every write.
+            lease_s: Seconds for which an image is reserved for one annotator.
+            accepts_network_folder: Allow writing on a network file system from now on; only one
+                person on one host may use it.
 
         Raises:
-            UsageError: It lies on a network file system, and nobody accepted that.
-            WorkspaceError: Missing, damaged, no store, or written by a newer dgaal; it is left as
-                it is and never replaced by an empty one.
+            UsageError: The store is on a network file system that is not accepted.
+            WorkspaceError: The store is missing, damaged, not a store, or written by a newer
+                dgaal; it is not changed and never replaced by an empty one.
         """
         ...
 
@@ -444,34 +446,31 @@ class StoreLocation(Protocol):
         ...
 
     def overdue(self, events: int) -> int | None:
-        """Count the events that no backup holds, if a backup should have been made since.
+        """Return the number of events in no backup, or None if no backup is due.
 
         Args:
-            events: How many the store holds.
-
-        Returns:
-            None where the backups are as they should be.
+            events: Number of events in the store.
         """
         ...
 
     def restore(self, copy: Path | None = None) -> Restored:
-        """Put a backup in the place of the store, which is set aside, never deleted.
+        """Replace the store by a backup; the old store is renamed, never deleted.
 
-        Nobody may have the store open.
+        The store must not be open.
 
         Args:
-            copy: Which backup; None takes the newest sound one.
+            copy: Backup to use; None uses the newest intact one.
 
         Raises:
             BusyError: Another process writes the store.
-            WorkspaceError: No backup is sound.
+            WorkspaceError: No backup is intact.
         """
         ...
 
     def network_filesystem(self) -> str | None:
-        """Return the kind of network file system the store lies on; None if its locks hold."""
+        """Return the type of the store's network file system, or None if it is local."""
         ...
 
     def engine(self) -> tuple[str, str]:
-        """Return the name of the database, and its version with how it writes."""
+        """Return the name of the database, and its version with the journal mode."""
         ...

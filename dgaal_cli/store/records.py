@@ -1,4 +1,4 @@
-"""What goes into the label store and what comes out: plain frozen values, standard library only."""
+"""Arguments and results of the label store: frozen values, standard library only."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,18 +7,18 @@ from typing import Literal
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
 
 AnswerKind = Literal["label", "cannot_tell", "skip", "flag", "unflag", "adjudicate"]
-"""What one key press can say. ``adjudicate`` is a reviewer's last word over other annotators."""
+"""Kinds of answers. ``adjudicate`` is the final decision of a reviewer."""
 
 Verdict = Literal["label", "cannot_tell", "adjudicate", "inherit", "flag"]
-"""What an imported line can say."""
+"""Kinds of imported lines."""
 
 Provenance = Literal["human", "simulated", "imported", "inherited"]
 
 ShownAs = Literal["hidden", "top1", "probs", "prefilled"]
-"""How much of the model's guess the operator saw before answering."""
+"""How much of the model's prediction the annotator saw before answering."""
 
 ItemState = Literal["ok", "quarantined", "missing", "changed"]
-"""``quarantined``: unreadable, or a synthetic image set aside; ``changed``: other bytes by now."""
+"""``quarantined``: unreadable or excluded synthetic image; ``changed``: the file has new bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,20 +28,20 @@ class ClassRecord:
     uid: ClassUid
     name: str
     key: str
-    """Key that stands for the class in the terminal; empty lets the terminal choose."""
+    """Key of the class in the terminal; empty lets the terminal choose."""
     position: int
-    """From 0; presentation only, never the identity of the class."""
+    """Position in the list, from 0; for presentation only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
     """What an answer states about an image, encoded by the workspace's task.
 
-    The store keeps, compares and counts labels without looking into the payload.
+    The store saves, compares and counts labels, but never decodes the payload.
     """
 
     payload: bytes
-    """Canonical: two labels that mean the same have the same bytes."""
+    """Canonical bytes: labels with the same meaning have the same payload."""
     version: int
     """Version of the payload's encoding, from 1."""
     classes: tuple[ClassUid, ...]
@@ -66,7 +66,7 @@ class NewItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewSynthetic:
-    """One generated image."""
+    """One synthetic image."""
 
     sample_id: SampleId
     sha256: bytes
@@ -74,55 +74,55 @@ class NewSynthetic:
     width: int
     height: int
     parent: ItemId | None
-    """Item it was made from; None if it was made from noise alone."""
+    """Parent item; None if it was synthesized from noise only."""
     round: int
     inherited: Label | None
-    """Label of the parent, not yet its own: see ``LabelWriter.promote_synthetic``."""
+    """Label of the parent; it counts only after ``LabelWriter.promote_synthetic``."""
     is_quarantined: bool = False
-    """Set aside, for instance because the task model doubts the inherited class."""
+    """Excluded, for example because the task model doubts the inherited label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddedItems:
-    """What became of the images given to ``add_items``; the four counts add up to their number."""
+    """Result of ``add_items``; the four counts add up to the number of images."""
 
     new: int
-    """Items made."""
+    """New items."""
     duplicates: int
-    """New paths whose bytes an earlier item already has."""
+    """New paths with the bytes of an earlier item."""
     known: int = 0
-    """Paths and bytes that were there before."""
+    """Known paths with unchanged bytes."""
     changed: int = 0
-    """Paths that now hold other bytes; their labels stay with the old bytes."""
+    """Known paths with other bytes; the labels stay with the old bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemRecord:
-    """One image's content."""
+    """One item: an image content."""
 
     item_id: ItemId
     sample_id: SampleId
-    """The path under which the content was first seen."""
+    """First path of the content."""
     sha256: bytes
     is_synthetic: bool
     parent: ItemId | None
     round: int | None
-    """Round that made it; None for the pool's own images."""
+    """Round that synthesized it; None for pool images."""
     inherited: Label | None
     state: ItemState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryEntry:
-    """Why one image is asked."""
+    """One image of a query, with the reasons why it is asked."""
 
     item_id: ItemId
     rank: int
-    """From 1, asked first."""
+    """From 1; rank 1 is asked first."""
     score: float | None = None
     """Higher = ask first."""
     percentile: float | None = None
-    """Share of the pool with a lower score, 0..100."""
+    """Percentage of the pool with a lower score, 0 to 100."""
     nearest: ItemId | None = None
     """Nearest labeled item."""
     predicted: ClassUid | None = None
@@ -132,41 +132,41 @@ class QueryEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """The ordered images sent to the oracle in one round."""
+    """The ordered images that one round asks."""
 
     round: int
     strategy: str
     model_sha: bytes | None
-    """Digest of the model that ranked; None where none did."""
+    """Digest of the model that ranked the pool; None without a model."""
     entries: tuple[QueryEntry, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryProgress:
-    """How far a query is answered."""
+    """Number of answered and open items of a query."""
 
     size: int
     labeled: int
     cannot_tell: int
     skipped: int
-    """Part of ``left`` that somebody put off."""
+    """Items of ``left`` that an annotator skipped."""
     left: int
-    """Items that still want an answer; those that became unreadable are not among them."""
+    """Readable items that still need an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """A promise that nobody else is offered the item until ``expires`` (Unix seconds)."""
+    """Reservation of an item for one annotator until ``expires`` (Unix seconds)."""
 
     token: str
     fence: int
-    """Grows with each lease of the item; tells a late answer from one in time."""
+    """Increases with each lease of the item; identifies late answers."""
     expires: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upcoming:
-    """One image that the annotator will be asked, without a lease: for decoding ahead."""
+    """One of the annotator's next images, without a lease, so that it can be decoded early."""
 
     item: ItemRecord
     entry: QueryEntry
@@ -174,18 +174,18 @@ class Upcoming:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What a terminal shows and waits for an answer to."""
+    """An image that a terminal shows for an answer."""
 
     lease: Lease
     item: ItemRecord
     entry: QueryEntry | None
     flagged: bool
-    """This annotator asked for a second look at it."""
+    """Whether this annotator flagged the image for a second look."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What the operator saw, so that anchoring by hints can be measured later."""
+    """What the annotator saw, so that the influence of hints can be measured later."""
 
     shown_id: str
     item_id: ItemId
@@ -195,7 +195,7 @@ class Shown:
     probability: float | None = None
     ui: ShownAs = "hidden"
     used_learner: bool = False
-    """The guess was the terminal's own learner's, updated within the round, not the query's."""
+    """The prediction is from the terminal's learner, not from the query."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,11 +203,11 @@ class Answer:
     """One key press."""
 
     op_id: str
-    """Made once when the key is pressed and kept for retries: the same answer is stored once."""
+    """Unique id of the key press; a retry with the same id is not stored again."""
     kind: AnswerKind
     item_id: ItemId
     label: Label | None = None
-    """Given for ``label`` and ``adjudicate``, None for all others."""
+    """Set for ``label`` and ``adjudicate``, None for all other kinds."""
     shown: Shown | None = None
     elapsed_ms: int | None = None
     note: str = ""
@@ -215,28 +215,28 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """Proof that COMMIT returned: the answer survives a power cut."""
+    """Result of a stored answer; the answer is on the disk."""
 
     event_id: int
     is_counted: bool
-    """False: kept in the history only, because others finished the item after the lease ran out."""
+    """False if other annotators finished the item after the lease expired: history only."""
     next_task: Task | None
-    """For ``flag`` and ``unflag`` the same item again."""
+    """The next image; for ``flag`` and ``unflag`` the same image again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undone:
-    """What ``undo`` took back or ``redo`` brought back."""
+    """Result of ``undo`` or ``redo``."""
 
     item: ItemRecord
     kind: AnswerKind
     label: Label | None
     event_id: int
-    """The undo or redo event."""
+    """Number of the undo or redo event."""
     is_counted: bool
-    """False: others finished the item meanwhile, so bringing the answer back changed nothing."""
+    """False if other annotators finished the item meanwhile, so that redo changed nothing."""
     task: Task | None
-    """What to show next: after undo the item itself if it wants an answer again, else the next."""
+    """The image to show: after undo the item itself if it needs an answer, else the next image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,7 +258,7 @@ class LabelRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerRecord:
-    """The present answer of one annotator to one item: what an exchange file carries."""
+    """The current answer of one annotator to one item, as exchange files store it."""
 
     kind: Verdict
     item_id: ItemId
@@ -276,20 +276,20 @@ class AnswerRecord:
     elapsed_ms: int | None
     note: str
     is_effective: bool
-    """This answer is the item's effective verdict."""
+    """Whether this answer is the item's effective verdict."""
     is_synthetic: bool
     parent: SampleId | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedLabel:
-    """One line of an import, already resolved against the class list."""
+    """One line of an import, with its classes resolved."""
 
     sample_id: SampleId
     label: Label | None
     annotator: str
     at: str | None = None
-    """ISO 8601 with offset; None takes the time of the import."""
+    """ISO 8601 with offset; None uses the time of the import."""
     provenance: Provenance = "imported"
     kind: Verdict = "label"
     round: int | None = None
@@ -299,18 +299,18 @@ class ImportedLabel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportReport:
-    """What an import changed; the three counts add up to the lines given."""
+    """Result of an import; the three counts add up to the number of lines."""
 
     added: int
     replaced: int
-    """The same annotator had answered otherwise."""
+    """Lines that replaced another answer of the same annotator."""
     unchanged: int
-    """The same annotator had answered the same."""
+    """Lines equal to the current answer of the same annotator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """How many of what; pool items only unless the name says otherwise."""
+    """Counts of pool items, unless noted otherwise."""
 
     items: int
     """Distinct readable images of the pool."""
@@ -318,12 +318,11 @@ class Counts:
     cannot_tell: int
     unlabeled: int
     synthetic: int
-    """Generated images in the store, labeled or not."""
+    """Synthetic images, labeled or not."""
     synthetic_labeled: int
-    """Generated images with an effective label, inherited or by a person."""
+    """Synthetic images with an effective label, inherited or by an annotator."""
     annotations: int
-    """Answers that cost an oracle work: each annotator's present label or cannot-tell, pool or
-    synthetic, human or simulated."""
+    """Current answers (label or cannot-tell) of all oracles, for pool and synthetic images."""
     flagged: int
     quarantined: int
     """Unreadable files of the pool."""
@@ -333,7 +332,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventRecord:
-    """One line of the history; never changed, never deleted."""
+    """One event of the history; never changed, never deleted."""
 
     event_id: int
     op_id: str
@@ -344,7 +343,7 @@ class EventRecord:
     label: Label | None
     note: str
     refers_to: int | None
-    """The answer that an undo or redo is about."""
+    """Event id of the answer that an undo or redo reverses."""
     is_counted: bool
     provenance: Provenance
     round: int | None
@@ -352,15 +351,15 @@ class EventRecord:
     at: str
     session: str
     predicted: ClassUid | None
-    """The model's guess at that time, whether or not it was on the screen."""
+    """The model's prediction at that time, visible or not."""
     ui: ShownAs | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
-    """What restoring a backup did."""
+    """Result of restoring a backup."""
 
     backup: Path
     set_aside: Path | None
-    """The store that was there before; None if there was none."""
+    """The renamed old store; None if there was none."""
     events: int

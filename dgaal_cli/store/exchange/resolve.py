@@ -97,7 +97,7 @@ class _Classes:
         if not self.may_add:
             raise InputDataError(
                 f"{line.where}, {line.part} label: no class is named {name}; "
-                f"{classes.nearest_words(self.active, name)}; --add-classes adds new ones"
+                f"{classes.suggest(self.active, name)}; --add-classes adds new ones"
             )
         try:
             clean = classes.clean_name(name)
