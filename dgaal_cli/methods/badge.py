@@ -1,4 +1,4 @@
-"""Ask where the gradient would be long, and not twice in the same direction: BADGE."""
+"""BADGE: ask images with long gradients in different directions."""
 
 import numpy as np
 import torch
@@ -27,9 +27,9 @@ class GradientSampler(ClassifierSampler):
 class Badge(TaskModelOnly):
     """Batch active learning by diverse gradient embeddings (Ash et al. 2020, Algorithm 1).
 
-    ``g(x) = (p - e_argmax) x h(x)``, k-means++ over g. Algorithm 1 leaves the first center to
-    k-means++, which draws it at random; as in the authors' code it is the longest g. T is trained
-    as in every other method, not until its training accuracy passes 99 %.
+    ``g(x) = (p - e_argmax) x h(x)``, k-means++ over g. In Algorithm 1,
+    k-means++ draws the first center at random; here, as in the authors' code, it is the longest g.
+    T is trained as in every other method, not until its training accuracy exceeds 99 %.
     """
 
     name = "badge"

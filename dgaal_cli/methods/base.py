@@ -1,4 +1,4 @@
-"""What a method is, and what every method may use."""
+"""The ``Method`` protocol, its data types, and functions that all methods may use."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ MAX_SAMPLES = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskShape:
-    """What the networks must fit."""
+    """Encoder and task that a method's networks must fit."""
 
     encoder: Encoder
     task: LearningTask
@@ -67,28 +67,28 @@ class SyntheticQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
-    """A method's answer to "which next?", and no more than choosing takes: it is timed.
+    """The next images to ask. Ranking is timed, so it holds only what choosing needs.
 
-    Rows count the whole pool; ``scores`` follow ``rows``.
+    Rows are positions in the whole pool.
     """
 
     rows: np.ndarray
-    """int64 ``(U,)``: the unlabeled rows, in the order of ``scores``."""
+    """int64 ``(U,)``: the unlabeled rows."""
     scores: np.ndarray
-    """float32 ``(U,)``, finite, higher = ask first."""
+    """float32 ``(U,)``, in the order of ``rows``, finite, higher = ask first."""
     picks: list[Row]
     """Rows to ask, first pick first; unique, all unlabeled."""
     synthesized: SyntheticQuery | None = None
-    """Images to ask besides ``picks``, which they count with; only from methods whose
-    ``MethodInfo.draws_queries`` is set."""
+    """Synthetic images to ask in addition to ``picks``, within the same query size; only methods
+    with ``MethodInfo.draws_queries``."""
     promoted: list[int] = field(default_factory=list[int])
-    """Positions among the synthesized images that join the labels with their inherited label."""
+    """Positions of the synthetic images that join the labels with their inherited label."""
     strategy: str = ""
-    """What was done, for the record."""
+    """How the query was filled, for the record."""
     is_random: bool = False
-    """The scores are a random order: they say nothing of an image."""
+    """The scores are a random order, not a property of the images."""
     reasons: Mapping[Row, str] = field(default_factory=dict[Row, str])
-    """Why a pick was picked, in a few words."""
+    """Why each pick was chosen, in a few words."""
 
 
 def ranking_of(
@@ -106,7 +106,7 @@ def ranking_of(
 
 
 class Method(Protocol):
-    """One way to choose, with the networks it needs."""
+    """A query method with the networks that it needs."""
 
     name: str
     classifier: Classifier
@@ -114,16 +114,16 @@ class Method(Protocol):
     modules: dict[str, nn.Module]
     """Every network by name; a checkpoint holds them all."""
     carried: frozenset[str]
-    """Names of networks that go on learning from round to round; the others start anew."""
+    """Names of networks that keep their weights from round to round; the others restart."""
     renewed: frozenset[str]
-    """Names of networks that start anew even where ``network.init`` keeps weights."""
+    """Names of networks that restart even if ``network.init`` keeps weights."""
 
     def learn(self, data: RoundData) -> list[Phase]:
-        """Phases that learn from this round's labels and pool."""
+        """Return the phases that train on this round's labels and pool."""
         ...
 
     def adapt(self, data: RoundData) -> list[Phase]:
-        """Phases after this round's images were synthesized."""
+        """Return the phases to run after this round's images are synthesized."""
         ...
 
     def synthesize(
@@ -141,20 +141,20 @@ class Method(Protocol):
         ...
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
-        """Choose ``count`` of the unlabeled rows; changes nothing, the same seed chooses alike."""
+        """Choose ``count`` unlabeled rows, the same for one seed; the method does not change."""
         ...
 
     def health(self, data: RoundData) -> dict[str, float]:
-        """Numbers that tell whether the networks learned what the method needs."""
+        """Measure whether the networks learned what the method needs."""
         ...
 
     def deploy(self, data: RoundData) -> list[Deployed]:
-        """Networks to export, at most one a role: classifier always, sampler, generator if any."""
+        """Return the networks to export, one per role: the classifier, a sampler, a generator."""
         ...
 
 
 def select_top(scores: np.ndarray, rows: np.ndarray, count: int) -> list[Row]:
-    """Return the ``count`` rows of highest score; equal scores keep the order of ``rows``."""
+    """Return the ``count`` rows of highest score; ties keep the order of ``rows``."""
     order = np.argsort(-scores, kind="stable")[:count]
     return [Row(int(row)) for row in rows[order]]
 
@@ -204,6 +204,6 @@ def item_hashes(item_ids: Sequence[int], number: int) -> np.ndarray:
 
 
 def by_identity(data: RoundData, rows: np.ndarray) -> np.ndarray:
-    """Return ``rows`` in the order of their items, so that no clustering depends on the pool's."""
+    """Sort ``rows`` by item, so that clusterings do not depend on the order of the pool."""
     ids = np.asarray(data.item_ids, dtype=np.int64)
     return rows[np.argsort(ids[rows], kind="stable")]

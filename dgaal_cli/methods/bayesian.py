@@ -1,13 +1,13 @@
-"""Ask where models that dropout makes of T disagree: DBAL's entropy and BALD.
+"""Ask images on which T with dropout is uncertain: DBAL's entropy and BALD.
 
 Gal, Islam & Ghahramani 2017, "Deep Bayesian active learning with image data". Choices here:
 
-- Dropout lies on the penultimate features only, so M passes cost one pass of the body and M of the
-  head. BatchNorm is in eval mode, or a score would depend on an image's neighbors.
+- Dropout is applied to the penultimate features only, so M passes need one pass of the body and M
+  of the head. BatchNorm is in eval mode, or a score would depend on the other images of a batch.
 - One mask serves all images of a pass: a pass is then one draw of a model, as in BatchBALD (Kirsch,
-  van Amersfoort & Gal 2019), and a score depends on nothing but its own image.
-- The rate is that of T's training, ``classifier.dropout``. Where T was trained without, 0.5 is used
-  at scoring alone, so that T stays the same for every method; the paper trains with it.
+  van Amersfoort & Gal 2019), and a score depends on its image alone.
+- The rate is that of T's training, ``classifier.dropout``. If that is 0, 0.5 is used for scoring
+  only, so that T is the same for every method; the paper trains with dropout.
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ SCORING_RATE = 0.5
 
 
 class DropoutMethod(ByScore):
-    """Masks and passes, shared by both; subclasses say what they make of the passes."""
+    """Base for DBAL and BALD: masks and passes."""
 
     is_mutual: bool
 
@@ -38,7 +38,7 @@ class DropoutMethod(ByScore):
         return np.maximum(entropy(mean) - within, 0.0) if self.is_mutual else entropy(mean)
 
     def deploy(self, data: RoundData) -> list[Deployed]:
-        """The classifier, and a sampler whose masks are the round's."""
+        """The classifier, and a sampler with the masks of the round."""
         sampler = DropoutSampler(self.classifier, self._masks(data.seed), is_mutual=self.is_mutual)
         return [*super().deploy(data), sampler]
 
@@ -69,7 +69,7 @@ def dropout_passes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Classify penultimate features under each mask.
 
-    Passes are summed as they come: all M of a large pool need not fit in memory at once.
+    Passes are summed one by one, so that all M of a large pool need not fit in memory.
 
     Args:
         network: T; its head is applied.
@@ -78,7 +78,7 @@ def dropout_passes(
 
     Returns:
         Mean probabilities ``mean_m p_m``, float64 ``(N, K)``, and the mean entropy
-        ``mean_m H(p_m)`` in nats, ``(N,)``. BALD is the entropy of the first less the second.
+        ``mean_m H(p_m)`` in nats, ``(N,)``. BALD is the entropy of the first minus the second.
     """
     head = linear_head(network)
     weight = head.weight.detach().double().cpu().numpy()
@@ -96,12 +96,12 @@ def dropout_passes(
 
 
 class DropoutSampler(Sampler):
-    """Monte Carlo dropout with fixed masks, so that an exported score repeats.
+    """Monte Carlo dropout with fixed masks, so that an exported score is reproducible.
 
     Args:
         classifier: T.
         masks: ``(M, F)`` factors of the penultimate features.
-        is_mutual: Whether to rank by BALD's mutual information instead of the mean's entropy.
+        is_mutual: Whether to rank by BALD's mutual information instead of the entropy of the mean.
     """
 
     masks: Tensor

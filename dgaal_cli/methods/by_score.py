@@ -1,4 +1,4 @@
-"""What methods share that rank by a number a row: score, fill the query by the switch."""
+"""Base for methods that score each sample and select a batch by the configured rule."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ class ByScore(TaskModelOnly):
 
     name: str
     reason: str
-    """Why a pick is picked, in a few words."""
+    """Why a pick is chosen, in a few words."""
 
     def score(self, data: RoundData, rows: np.ndarray, seed: int) -> np.ndarray:
         """Return ``(U,)`` finite numbers, higher = ask first.
@@ -25,12 +25,12 @@ class ByScore(TaskModelOnly):
         Args:
             data: The round.
             rows: int64 ``(U,)``: the unlabeled rows.
-            seed: Of whatever is drawn.
+            seed: Seed of random draws.
         """
         raise NotImplementedError
 
     def predict_rows(self, data: RoundData, rows: np.ndarray) -> Prediction:
-        """Ask T about pool rows, for scores that need it."""
+        """Return T's predictions for pool rows."""
         return predict(self.classifier, data.pixels[rows], data.device)
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:

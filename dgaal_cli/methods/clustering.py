@@ -9,7 +9,7 @@ MAX_CLUSTERS = 500
 MIN_CLUSTER = 6
 NEIGHBORS = 20
 EXACT_CLUSTERS = 50
-"""Up to so many clusters k-means is run on all points, beyond it on batches of 5,000."""
+"""Up to this number of clusters k-means uses all points, beyond it batches of 5,000."""
 
 Chosen = tuple[list[int], np.ndarray]
 """Positions among the unlabeled points, and their scores."""
@@ -20,15 +20,15 @@ def typical_of_clusters(
 ) -> Chosen:
     """Visit clusters by fewest labels, then size, and take the most typical point of each.
 
-    As in the authors' code: clusters of five points or fewer are left aside, typicality is measured
-    among a cluster's unlabeled points, and the visits go round again where there are more picks
-    than clusters. Beyond that code, small clusters come in where the large ones are used up.
+    As in the authors' code: clusters of at most five points are skipped, typicality is measured
+    among a cluster's unlabeled points, and clusters are visited again if there are more picks than
+    clusters. Ours: small clusters are used after the large ones have no points left.
 
     Args:
         unlabeled: ``(U, Z)``.
         labeled: ``(L, Z)``.
         count: Points to pick, at most U.
-        seed: Of k-means.
+        seed: Seed of k-means.
 
     Returns:
         Positions in ``unlabeled``, and each point's typicality in its cluster before any pick.
@@ -64,8 +64,8 @@ def typical_of_clusters(
 def typicality(points: np.ndarray) -> np.ndarray:
     """Return the inverse of the mean distance to the nearest neighbors, ``(N,)``.
 
-    ``1 / (mean distance to min(20, N // 2) neighbors + 1e-5)``, at least one neighbor; 0 for a
-    point by itself.
+    ``1 / (mean distance to min(20, N // 2) neighbors + 1e-5)``, with at least one neighbor; 0 for a
+    single point.
     """
     count = max(1, min(NEIGHBORS, len(points) // 2))
     result = np.zeros(len(points))
@@ -74,7 +74,7 @@ def typicality(points: np.ndarray) -> np.ndarray:
     for start in range(0, len(points), ROWS_AT_ONCE):
         rows = np.arange(start, min(start + ROWS_AT_ONCE, len(points)))
         squared = squared_distances(points[rows], points)
-        squared[np.arange(len(rows)), rows] = np.inf  # a point is no neighbor of its own
+        squared[np.arange(len(rows)), rows] = np.inf  # a point is not its own neighbor
         nearest = np.partition(squared, count - 1, axis=1)[:, :count]
         result[rows] = 1.0 / (np.sqrt(nearest).mean(1) + 1e-5)
     return result
@@ -83,7 +83,7 @@ def typicality(points: np.ndarray) -> np.ndarray:
 def k_means(points: np.ndarray, count: int, *, seed: int) -> np.ndarray:
     """Cluster ``(N, Z)`` into at most ``count`` clusters; int64 ``(N,)``.
 
-    As in TypiClust's code: all points up to 50 clusters, batches of 5,000 beyond.
+    As in TypiClust's code: on all points up to 50 clusters, on batches of 5,000 beyond.
     """
     from sklearn import cluster as sklearn_cluster
 
@@ -99,6 +99,6 @@ def k_means(points: np.ndarray, count: int, *, seed: int) -> np.ndarray:
 
 
 def squared_distances(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    """Squared distances ``(N, M)``, never below zero, in the points' own precision."""
+    """Squared distances ``(N, M)``, at least zero, in the precision of the points."""
     squared = (ours**2).sum(1)[:, None] + (theirs**2).sum(1) - 2.0 * (ours @ theirs.T)
     return np.maximum(squared, 0.0)

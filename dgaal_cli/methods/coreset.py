@@ -1,4 +1,4 @@
-"""Cover the pool: core-set selection by greedy k-center in T's features."""
+"""Core-set selection by greedy k-center in T's features."""
 
 import numpy as np
 import torch
@@ -17,14 +17,14 @@ from dgaal_cli.training.data import RoundData
 class CoreSet(TaskModelOnly):
     """k-center greedy (Sener & Savarese 2018, Algorithm 1) on penultimate features, L2 distance.
 
-    The paper's second form, robust to outliers through an integer program, gains little over this
-    one in its own figures and is left out. Synthesized images among the labels are centers too.
+    The paper's second form, which is robust to outliers and needs an integer program, is not
+    included: it gains little in the paper's own figures. Labeled synthetic images are centers too.
     """
 
     name = "coreset"
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
-        """Pick the farthest from every labeled and picked image; score by the first distance."""
+        """Pick the farthest from all labeled and picked images; score by distance to labels."""
         if not data.can_learn:
             return random_ranking(data, count, seed, strategy=COLD_START)
         rows = data.unlabeled_rows
@@ -40,7 +40,7 @@ class CoreSet(TaskModelOnly):
         )
 
     def deploy(self, data: RoundData) -> list[Deployed]:
-        """The classifier, and a sampler that ranks by the distance to the labeled images of now."""
+        """The classifier, and a sampler that ranks by distance to the current labeled images."""
         modules = super().deploy(data)
         if not data.can_learn:
             return modules
@@ -58,7 +58,7 @@ class CoreSet(TaskModelOnly):
 
 
 class DistanceSampler(ClassifierSampler):
-    """Distance of the penultimate features to the nearest of given centers.
+    """Distance of the penultimate features to the nearest center.
 
     Args:
         classifier: T.

@@ -1,6 +1,6 @@
 """Queries for few labels: typical images of uncovered clusters, and balls that cover the pool.
 
-Both see the labeled images as covered and need no task model; they work from the first query on.
+Both treat the labeled images as covered and need no task model, so they work from the first query.
 """
 
 from collections.abc import Callable
@@ -27,10 +27,9 @@ MAX_PURITY_SAMPLE = 10_000
 
 
 class CoverageMethod(TaskModelOnly):
-    """Features of the pool's encoder, rows in a fixed order; subclasses choose among them.
+    """Base for methods that choose rows by the features of an encoder of the pool.
 
-    There is no sampler to export: what is typical or uncovered is a property of a pool, not of one
-    image.
+    No sampler is exported: being typical or uncovered is a property of a pool, not of one image.
     """
 
     name: str
@@ -43,12 +42,12 @@ class CoverageMethod(TaskModelOnly):
         self.carried: frozenset[str] = frozenset(self.pool_encoder.modules)
 
     def learn(self, data: RoundData) -> list[Phase]:
-        """The encoder before round 0, then T on the labels of now."""
+        """The encoder before round 0, then T on the current labels."""
         first = [self.pool_encoder.phase(data)] if data.number == 0 else []
         return [*first, *super().learn(data)]
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
-        """Choose in the features' space, without T."""
+        """Choose in feature space, without T."""
         rows = data.unlabeled_rows
         ordered = by_identity(data, rows)
         unlabeled = self.pool_encoder.features(data.pixels[ordered], data.device)
@@ -88,7 +87,7 @@ class TypiClust(CoverageMethod):
     def choose(
         self, unlabeled: np.ndarray, labeled: np.ndarray, count: int, *, classes: int, seed: int
     ) -> Chosen:
-        """k-means into ``min(L + b, 500)`` clusters, then one typical point a cluster."""
+        """k-means into ``min(L + b, 500)`` clusters, then one typical point per cluster."""
         return typical_of_clusters(unlabeled, labeled, count, seed=seed)
 
 
@@ -101,7 +100,7 @@ class ProbCover(CoverageMethod):
     def choose(
         self, unlabeled: np.ndarray, labeled: np.ndarray, count: int, *, classes: int, seed: int
     ) -> Chosen:
-        """Radius by the purity rule unless configured, then greedy coverage."""
+        """Greedy coverage, with the configured radius or that of the purity rule."""
         config = self.config.coverage
         radius = config.radius or purity_radius(
             np.concatenate([unlabeled, labeled]), classes, purity=config.purity, seed=seed
@@ -110,9 +109,9 @@ class ProbCover(CoverageMethod):
 
 
 def purity_radius(points: np.ndarray, classes: int, *, purity: float, seed: int) -> float:
-    """Return the largest radius at which ``purity`` of all balls lie within one cluster.
+    """Return the maximum radius at which a share ``purity`` of all balls is within one cluster.
 
-    Yehuda et al. 2022, section 3.3, with as many k-means clusters as classes for pseudo-labels. A
+    Yehuda et al. 2022, section 3.3, with as many k-means clusters as classes as pseudo-labels. A
     ball is pure until it reaches the nearest point of another cluster, so the radius is the
     ``1 - purity`` quantile of those distances; no search is needed. Measured on at most 10,000
     points.
@@ -133,17 +132,17 @@ def purity_radius(points: np.ndarray, classes: int, *, purity: float, seed: int)
 def greedy_cover(
     unlabeled: np.ndarray, labeled: np.ndarray, count: int, *, radius: float
 ) -> Chosen:
-    """Pick, again and again, the point whose ball holds the most points that no ball holds yet.
+    """Repeatedly pick the point whose ball contains the most uncovered points.
 
-    The graph of neighbors is never stored: out-degrees are counted once and lowered as points are
-    covered, each point once, so memory stays O(U) for any radius. Where everything is covered,
-    farthest-first traversal goes on; the paper leaves that open.
+    The graph of neighbors is not stored: out-degrees are counted once and reduced when a point is
+    covered, so memory is O(U) for any radius. Once everything is covered, farthest-first traversal
+    picks the rest; the paper does not define this case.
 
     Args:
         unlabeled: ``(U, Z)``.
         labeled: ``(L, Z)``; their balls are covered.
         count: Points to pick, at most U.
-        radius: Of a ball; a point at this very distance lies outside.
+        radius: Radius of a ball; a point at exactly this distance is outside.
 
     Returns:
         Positions in ``unlabeled``, and how many points each would cover before any pick.
@@ -187,7 +186,7 @@ def _for_balls(
     radius: float,
     use: Callable[[np.ndarray], object],
 ) -> None:
-    """Show which points lie around each of ``centers``, bool ``(B, N)``, a part at a time."""
+    """Call ``use`` with the points in the balls around ``centers``, bool ``(B, N)``, in parts."""
     for start in range(0, len(centers), ROWS_AT_ONCE):
         rows = centers[start : start + ROWS_AT_ONCE]
         inside = _within(points[rows], points, radius)

@@ -1,4 +1,4 @@
-"""Batches whose images differ: seeding in the space of hallucinated gradients, and clusters."""
+"""Diverse batches: k-means++ on gradient embeddings, and typical points of clusters."""
 
 from typing import Any, cast
 
@@ -15,15 +15,16 @@ def gradient_seeding(
 ) -> list[int]:
     """Pick rows by k-means++ over gradient embeddings (BADGE, Ash et al. 2020).
 
-    The embedding of a row is (p - e_argmax) x h, of K * F values. It is never built: the squared
+    The embedding of a row is (p - e_argmax) x h, with K * F values. It is not computed: the squared
     distance of a x u and c x v is |a|^2 |u|^2 + |c|^2 |v|^2 - 2 (a c)(u v).
 
     Args:
         probabilities: ``(N, K)``.
         features: ``(N, F)`` penultimate features h.
         count: Rows to pick, at most N.
-        first: The row to begin with.
-        generator: Draws the others, each with probability of its squared distance to the picked.
+        first: The first pick.
+        generator: Draws the others with probability proportional to the squared distance to the
+            picks.
 
     Returns:
         Picked rows, first pick first, unique.
@@ -44,7 +45,7 @@ def gradient_seeding(
         total = gap.sum()
         if total > 0:
             row = int(generator.choice(len(gap), p=gap / total))
-        else:  # all left coincide with a pick: any of them, without repetition
+        else:  # all remaining rows equal a pick: take any of them
             row = int(generator.choice(np.setdiff1d(np.arange(len(gap)), picked)))
         picked.append(row)
         gap = np.minimum(gap, distances_to(row))
@@ -52,15 +53,15 @@ def gradient_seeding(
 
 
 def typical_points(features: np.ndarray, count: int, *, seed: int) -> list[int]:
-    """Pick one row near the middle of each of ``count`` clusters: a first query without labels.
+    """Pick one row near the center of each of ``count`` clusters, as a first query without labels.
 
-    Typical points of clusters are the choice that helps where labels are few (TypiClust, Hacohen et
-    al. 2022); here the clusters are k-means in the encoder's latents.
+    Typical points of clusters are a good choice for few labels (TypiClust, Hacohen et al. 2022);
+    here the clusters are those of k-means in the encoder's latents.
 
     Args:
         features: ``(N, Z)``.
         count: Rows to pick, at most N.
-        seed: Of k-means.
+        seed: Seed of k-means.
 
     Returns:
         Picked rows, largest cluster first, unique.
@@ -71,7 +72,7 @@ def typical_points(features: np.ndarray, count: int, *, seed: int) -> list[int]:
         return list(range(len(features)))
     spread = features.std(0)
     scaled = (features - features.mean(0)) / np.where(spread > 1e-6, spread, 1.0)
-    # scikit-learn's stubs know less than its documentation: n_init may be a number.
+    # scikit-learn's stubs do not accept a number for n_init; its documentation does.
     model = cast("Any", sklearn_cluster).MiniBatchKMeans(
         n_clusters=count, random_state=seed % 2**32, n_init=3, batch_size=max(1024, 4 * count)
     )

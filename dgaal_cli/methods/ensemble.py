@@ -1,4 +1,4 @@
-"""Ask where task models of different seeds disagree: query by committee, deep."""
+"""Query by committee: ask images on which task models of different seeds disagree."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ class Ensemble(ByScore):
 
     Query by committee (Seung, Opper & Sompolinsky 1992) with members that differ in initial weights
     and batches. T is the first member and is trained as in every other method. A variation ratio
-    takes at most E values; equal ones are ordered by the mean prediction's lack of confidence,
-    which the paper leaves open.
+    takes at most E values; ties are ordered by the mean prediction's lack of confidence; the
+    paper does not define this.
     """
 
     name = "ensemble"
@@ -36,7 +36,7 @@ class Ensemble(ByScore):
         self.modules |= {f"member_{i}": member for i, member in enumerate(self.others, start=1)}
 
     def learn(self, data: RoundData) -> list[Phase]:
-        """T, then each other member, all on the labels of now."""
+        """T, then each other member, all on the current labels."""
         phases = super().learn(data)
         if not phases:
             return []
@@ -64,9 +64,9 @@ class Ensemble(ByScore):
 
 
 def variation_ratio(votes: np.ndarray) -> np.ndarray:
-    """Return ``1 - (votes for the mode) / E``, ties broken, for ``(E, N, K)`` probabilities.
+    """Return ``1 - (votes for the mode) / E`` with ties broken, for ``(E, N, K)`` probabilities.
 
-    A tie break is worth less than half a vote: ``0.5 / E * (1 - max_k mean_e p)``.
+    The tie break adds less than half a vote: ``0.5 / E * (1 - max_k mean_e p)``.
     """
     members, _, classes = votes.shape
     choices = votes.argmax(2)

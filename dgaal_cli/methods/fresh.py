@@ -1,4 +1,4 @@
-"""A method at the start of a round, the same way for a workspace and for a simulation."""
+"""Build a method at the start of a round, in a workspace or in a simulation."""
 
 from collections.abc import Mapping
 
@@ -12,17 +12,17 @@ from dgaal_cli.training import checkpoint
 from dgaal_cli.training.seeding import initializing
 
 SHRINK, PERTURB = 0.4, 0.1
-"""Weights of the old and of fresh parameters (Ash & Adams 2020, section 4)."""
+"""Factors of the old and of the fresh parameters (Ash & Adams 2020, section 4)."""
 
 
 def fresh_method(config: Config, shape: TaskShape, *, number: int) -> Method:
-    """Build the configured method as round ``number`` begins it.
+    """Build the configured method with the initial weights of round ``number``.
 
-    T starts from the same weights for every method of a seed and round, so that only queries
+    For one seed and round, T has the same initial weights in every method, so that only the queries
     differ.
 
     Raises:
-        ConfigError: There is no method of that name.
+        ConfigError: The method does not exist.
     """
     with initializing(config.seed, number, "networks"):
         method = load_method(config, shape)
@@ -32,10 +32,10 @@ def fresh_method(config: Config, shape: TaskShape, *, number: int) -> Method:
 
 
 def origins_of(method: Method, config: Config) -> dict[str, Init]:
-    """Say of each network how it begins a round that has one before it.
+    """Return how each network starts a round after the first.
 
-    Networks that a method carries on go on; the task model and the others do what the configuration
-    says, which is to begin anew unless someone asked for something else.
+    Networks in ``method.carried`` keep their weights. The task model and the others follow the
+    configuration, whose default is to restart.
     """
     origins: dict[str, Init] = {}
     for name in method.modules:
@@ -46,13 +46,15 @@ def origins_of(method: Method, config: Config) -> dict[str, Init]:
     return origins
 
 
-def begin_with(method: Method, tensors: Mapping[str, Tensor], origins: Mapping[str, Init]) -> None:
-    """Give networks the weights that they begin a round with; they are freshly built.
+def set_start_weights(
+    method: Method, tensors: Mapping[str, Tensor], origins: Mapping[str, Init]
+) -> None:
+    """Set the weights with which the networks of a new method start a round.
 
     Args:
-        method: Of the round that begins.
-        tensors: ``checkpoint.module_tensors`` of the round before.
-        origins: By name of the network; those left out stay as they are.
+        method: Method of the new round, with fresh weights.
+        tensors: ``checkpoint.module_tensors`` of the previous round.
+        origins: How each named network starts; networks that are not named do not change.
 
     Raises:
         CheckpointError: Names or shapes do not fit.

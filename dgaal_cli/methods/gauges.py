@@ -1,4 +1,4 @@
-"""Numbers that tell whether a sampler knows its pool, and what they mean in plain words."""
+"""Measures of whether a sampler learned its pool, and the warnings that follow from them."""
 
 import math
 from collections.abc import Mapping
@@ -9,46 +9,47 @@ from dgaal_cli.ids import ItemId
 from dgaal_cli.methods.base import item_hashes, mean_ranks
 
 ACTIVE_VARIANCE = 0.01
-"""A latent unit whose mean varies less over the pool carries nothing (Burda et al. 2016)."""
+"""A latent unit whose mean varies less over the pool carries no information (Burda et al. 2016)."""
 MIN_ACTIVE_SHARE = 0.25
 MIN_R2 = 0.3
 MIN_LABELED_TO_HOLD_OUT = 50
-"""With fewer labels none is held out: the gauge would be noise and each label counts."""
+"""With fewer labels no image is held out: the measure would be noise."""
 MIN_DISCRIMINATOR_SHARE = 0.5
-"""Of a query that the discriminator chooses: below it a query is not random if it knows nothing."""
+"""Share of a query that the discriminator chooses; below it, a query is not random even if the
+discriminator is at chance."""
 MAX_ERROR = 0.1
-"""An AUC that is less certain than this is no reason to warn."""
+"""No warning if the standard error of the AUC is greater."""
 PREFERRED_COPIES = 0.75
-"""From this AUC of copies against unlabeled images on, a discriminator plainly prefers copies."""
+"""AUC of copies against unlabeled images from which the discriminator clearly prefers copies."""
 MAX_ROWS = 2000
-"""Pool images, evenly spread, that gauges are measured on."""
+"""Maximum number of pool images, evenly spread, that measures use."""
 
 
 def auc(positive: np.ndarray, negative: np.ndarray) -> float:
-    """Probability that a positive outranks a negative, ties half (Mann-Whitney)."""
+    """Return the probability that a positive outranks a negative, ties half (Mann-Whitney)."""
     order = mean_ranks(np.concatenate([positive, negative]))[: len(positive)]
     count = len(positive)
     return float((order.sum() - count * (count + 1) / 2) / (count * len(negative)))
 
 
 def auc_error(positive: int, negative: int) -> float:
-    """Spread of an AUC where there is nothing to tell apart: sqrt((P + N + 1) / (12 P N))."""
+    """Standard error of the AUC at chance: sqrt((P + N + 1) / (12 P N))."""
     return math.sqrt((positive + negative + 1) / (12.0 * positive * negative))
 
 
 def held_out_for_gauges(
     item_ids: list[ItemId], share: float, *, number: int, labeled: int
 ) -> np.ndarray:
-    """Mark images that this round's discriminator does not learn from, bool ``(N,)``.
+    """Mark images that this round's discriminator is not trained on, bool ``(N,)``.
 
-    Other images each round, so that none is a stranger to the discriminator for good: what it
-    learned by heart as "unlabeled" outranks what it has not seen. A hash of item and round decides.
+    A hash of item and round chooses other images in each round. Images that are never trained on
+    would be ranked too low, because memorized "unlabeled" images outrank unseen ones.
 
     Args:
-        item_ids: Of the pool.
-        share: To hold out, 0..1.
+        item_ids: Items of the pool.
+        share: Share to hold out, 0..1.
         number: The round.
-        labeled: Labels there are; below ``MIN_LABELED_TO_HOLD_OUT`` nothing is held out.
+        labeled: Number of labels; below ``MIN_LABELED_TO_HOLD_OUT`` nothing is held out.
     """
     if labeled < MIN_LABELED_TO_HOLD_OUT or not share:
         return np.zeros(len(item_ids), dtype=bool)
@@ -56,10 +57,10 @@ def held_out_for_gauges(
 
 
 def health_warnings(metrics: Mapping[str, float]) -> list[str]:
-    """Say in plain words what a method's ``health`` gives reason to warn of.
+    """Return warnings about a method's ``health``.
 
     Args:
-        metrics: What ``Method.health`` returned; unknown and missing keys say nothing.
+        metrics: Result of ``Method.health``; unknown and missing keys give no warning.
     """
     warnings: list[str] = []
     broken = sorted(name for name, value in metrics.items() if not math.isfinite(value))
@@ -70,8 +71,8 @@ def health_warnings(metrics: Mapping[str, float]) -> list[str]:
     if is_collapsed and active is not None:
         warnings.append(
             f"the encoder has collapsed: {active:.0f} of {units:.0f} latent values differ between "
-            "images, so the discriminator sees next to nothing of them and the query is close to a "
-            "random one"
+            "images, so the discriminator has almost no information and the query is close to "
+            "random"
         )
     r2 = metrics.get("reconstruction_r2")
     if r2 is not None and r2 < MIN_R2 and not is_collapsed:
@@ -90,7 +91,8 @@ def _copies_warnings(metrics: Mapping[str, float]) -> list[str]:
         return []
     return [
         f"the discriminator prefers synthesized copies to images of the pool (AUC {value:.2f}, "
-        "alike is 0.5), though each has a labeled parent: it may go by traces of the generator; "
+        "0.5 is no preference), though each has a labeled parent: it may detect traces of the "
+        "generator; "
         "coevolve.copies = false keeps copies out of its training"
     ]
 
@@ -103,13 +105,13 @@ def _discriminator_warnings(metrics: Mapping[str, float]) -> list[str]:
         return []
     if value < 0.5 - 3.0 * error:
         return [
-            f"the discriminator ranks held-out images the wrong way round (AUC {value:.2f}, chance "
-            "is 0.5): it learned single images by heart"
+            f"the discriminator ranks held-out images in the wrong order (AUC {value:.2f}, chance "
+            "is 0.5): it memorized single images"
         ]
     if metrics.get("discriminator_share", 1.0) < MIN_DISCRIMINATOR_SHARE:
-        return []  # the rest of the query goes by something else, and does not need it
+        return []  # the rest of the query does not depend on the discriminator
     return [
-        f"the discriminator cannot tell labeled from unlabeled images it has not seen (AUC "
-        f"{value:.2f} +- {error:.2f}, chance is 0.5): this method's query is close to a random "
-        "one; that is natural while the labels are a random part of the pool"
+        f"the discriminator cannot separate held-out labeled and unlabeled images (AUC "
+        f"{value:.2f} +- {error:.2f}, chance is 0.5): this method's query is close to "
+        "random; this is expected while the labels are a random part of the pool"
     ]

@@ -1,6 +1,6 @@
 """How informative an image is, from its probabilities: margin, confidence, entropy.
 
-Probabilities are ``(N, K)``, or ``(N, P, K)`` of P places an image, whose values are averaged.
+Probabilities are ``(N, K)``, or ``(N, P, K)`` for P places in an image; places are averaged.
 """
 
 import numpy as np
@@ -9,14 +9,14 @@ import numpy as np
 def boundary_closeness(probabilities: np.ndarray) -> np.ndarray:
     """Return one minus the margin p1 - p2, shape ``(N,)``.
 
-    Written as in ``networks.deploy.closeness``: p2 plus all that is not p1, exact near zero.
+    Computed as in ``networks.deploy.closeness``: p2 plus the sum of all but p1, exact near zero.
     """
     descending = -np.sort(-probabilities, axis=-1)
     return _mean_over_places(descending[..., 1] + descending[..., 1:].sum(-1))
 
 
 def remainder(probabilities: np.ndarray) -> np.ndarray:
-    """Return one minus the largest probability, shape ``(N,)``."""
+    """Return one minus the maximum probability, shape ``(N,)``."""
     return _mean_over_places(np.sort(probabilities, axis=-1)[..., :-1].sum(-1))
 
 

@@ -1,4 +1,4 @@
-"""Whether a synthesized copy may keep the label of the image that it was drawn from."""
+"""Decide whether a synthetic copy may inherit the label of its parent."""
 
 from collections.abc import Sequence
 
@@ -17,8 +17,8 @@ def doubtful_copies(
 ) -> np.ndarray:
     """Find copies on which T does not agree with the inherited label.
 
-    Inherited labels are only as good as the generator: a copy to which T gives the parent's label
-    less than ``generation.min_confidence`` is set aside.
+    Inherited labels are only as good as the generator: a copy is doubtful if T gives the parent's
+    label a probability below ``generation.min_confidence``.
 
     Returns:
         bool ``(M,)``.
@@ -31,18 +31,19 @@ def doubtful_copies(
 
 
 def parents_of_promoted(config: Config, data: RoundData, promoted: Sequence[int]) -> list[Row]:
-    """Say what to redraw for copies that the last query took as labels.
+    """Return what to synthesize copies of after the last query took copies as labels.
 
     Args:
-        config: With ``generation.copies_of_copies`` the copies themselves, else in dgaal-paper
-            their parents once more: its candidate pool keeps its size. Nothing in other methods.
-        data: Of now.
-        promoted: Their positions among the synthesized images.
+        config: With ``generation.copies_of_copies``, the copies themselves. Otherwise in
+            dgaal-paper their parents again, so that its candidate pool keeps its size; in other
+            methods nothing.
+        data: The round.
+        promoted: Positions of the copies among the synthetic images.
 
     Returns:
-        Rows; those from ``len(data.pixels)`` on count the synthesized images.
+        Rows; row ``len(data.pixels) + i`` is synthetic image i.
     """
-    # A parent's label may have been taken back since: its copies would inherit a label of nobody's.
+    # A parent without a label, for example after an undo, cannot pass one on.
     can_pass_on = np.append(data.is_labeled & data.is_usable, False)
     known = [i for i in promoted if can_pass_on[data.synthetic.parents[i]]]
     if config.generation.copies_of_copies:
@@ -53,11 +54,11 @@ def parents_of_promoted(config: Config, data: RoundData, promoted: Sequence[int]
 
 
 def images_and_roots(data: RoundData, rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
-    """Look up what is redrawn: pixels ``(P, S, S, C)`` and the pool row that each descends from.
+    """Return the pixels ``(P, S, S, C)`` of parents, and the pool row that each descends from.
 
     Args:
-        data: Of now.
-        rows: Those from ``len(data.pixels)`` on count the synthesized images.
+        data: The round.
+        rows: Pool rows; row ``len(data.pixels) + i`` is synthetic image i.
     """
     chosen, own = np.asarray(rows, dtype=np.int64), data.synthetic
     is_drawn = chosen >= len(data.pixels)

@@ -1,13 +1,13 @@
-"""Farthest-first traversal, with the picks of brute force and matrix products where the time goes.
+"""Farthest-first traversal: the same picks as brute force, computed mostly by matrix products.
 
-Greedy k-center (Gonzalez 1985) takes, again and again, the point farthest from every center. Done
-literally, each pick reads all features once and waits for memory. Distances to centers only shrink
-as centers are added, so a stale distance is an upper bound: a block of the farthest points can be
-traversed by itself for as long as its farthest point lies beyond every bound outside. Then all
-points meet the new centers in one matrix product.
+Greedy k-center (Gonzalez 1985) repeatedly picks the point farthest from every center. A direct
+implementation reads all features once per pick and is limited by memory bandwidth. Distances to
+centers only decrease as centers are added, so an old distance is an upper bound. A block of the
+farthest points can therefore be traversed alone while its farthest point is beyond every bound
+outside the block. Then one matrix product updates the bounds of all points.
 
-That product is in float32. Whatever it may have lost is added to the bounds, and the points of a
-block get their distances in float64, so rounding does not choose a pick.
+That product is in float32. Its maximum rounding error is added to the bounds, and distances within
+a block are computed in float64, so rounding does not change a pick.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 ROWS_AT_ONCE = 4096
 CENTERS_AT_ONCE = 2048
 BLOCK = 256
-"""Points traversed by themselves; more cost more exact distances, fewer cost more passes."""
+"""Points of a block; more need more exact distances, fewer need more passes."""
 
 
 def k_center(points: np.ndarray, centers: np.ndarray, count: int) -> list[int]:
@@ -25,12 +25,12 @@ def k_center(points: np.ndarray, centers: np.ndarray, count: int) -> list[int]:
 
     Args:
         points: ``(U, Z)`` features to pick from.
-        centers: ``(L, Z)`` features that are covered already. Without any, the first pick is the
-            point nearest to the mean.
+        centers: ``(L, Z)`` features that are covered already. If there are none, the first pick is
+            the point nearest to the mean.
         count: Rows to pick, at most U.
 
     Returns:
-        Positions in ``points``, first pick first; of equally far points the first.
+        Positions in ``points``, first pick first; ties take the first point.
     """
     return _Traversal(points, centers).run(count)
 
@@ -38,7 +38,7 @@ def k_center(points: np.ndarray, centers: np.ndarray, count: int) -> list[int]:
 def nearest_distances(points: np.ndarray, centers: np.ndarray) -> np.ndarray:
     """Return each point's distance to its nearest center, float64 ``(U,)``.
 
-    The nearest is found in float32, its distance computed in float64.
+    The nearest center is found in float32; its distance is computed in float64.
 
     Args:
         points: ``(U, Z)``.
@@ -65,7 +65,7 @@ def nearest_distances(points: np.ndarray, centers: np.ndarray) -> np.ndarray:
 
 
 class _Traversal:
-    """Points, the centers so far, and what is known of the distances between them."""
+    """Points, current centers, and the known distances between them."""
 
     def __init__(self, points: np.ndarray, centers: np.ndarray) -> None:
         self.points = points
@@ -75,9 +75,9 @@ class _Traversal:
         self.centers = centers.astype(np.float64) - self.mean
         largest = float(max(self.norms.max(initial=0), (self.centers**2).sum(1).max(initial=0)))
         # Rounding of a float32 dot product grows as sqrt(Z) (Higham & Mary 2019, their lambda 4),
-        # and a squared distance is made of two squared norms and twice a product.
+        # and a squared distance is two squared norms less twice a product.
         self.lost = 16 * np.sqrt(points.shape[1] + 1) * float(np.finfo(np.float32).eps) * largest
-        self.zero = 1e-12 * largest  # what float64 leaves of the distance between duplicates
+        self.zero = 1e-12 * largest  # rounding error of the distance between duplicates in float64
         self.bound = np.full(len(points), np.inf, dtype=np.float32)  # squared, of float32
         self.exact = np.full(len(points), np.inf)  # squared, of float64, to centers[:known]
         self.known = np.zeros(len(points), dtype=np.int64)
@@ -97,7 +97,7 @@ class _Traversal:
             new = len(self.picked) - before
             if new:
                 self._tighten(self.centers[-new:])
-            block = BLOCK if new else 4 * block  # nothing certain: look at more points
+            block = BLOCK if new else 4 * block  # no pick was certain: look at more points
         return self.picked
 
     def _pick(self, row: int) -> None:
@@ -110,7 +110,7 @@ class _Traversal:
         return self.points[rows].astype(np.float64) - self.mean
 
     def _tighten(self, centers: np.ndarray) -> None:
-        """Lower every bound to the nearest of new centers."""
+        """Lower every bound to the distance of the nearest new center."""
         single = centers.astype(np.float32)
         norms = _norms(single)
         for start in range(0, len(self.single), ROWS_AT_ONCE):
@@ -124,7 +124,7 @@ class _Traversal:
                 np.minimum(self.bound[rows], nearest, out=self.bound[rows])
 
     def _farthest(self, count: int) -> tuple[np.ndarray, float]:
-        """Return the points of largest bound, ascending, and what bounds all others."""
+        """Return ``count`` points of maximum bound, ascending, and a bound of the others."""
         left = int(self.is_left.sum())
         if count >= left:
             return np.flatnonzero(self.is_left), -np.inf
@@ -159,7 +159,7 @@ class _Traversal:
         self.known[rows] = len(self.centers)
 
     def _complete(self, rows: np.ndarray) -> None:
-        """Bring the float64 distances of ``rows`` up to all centers of now."""
+        """Update the float64 distances of ``rows`` to all current centers."""
         for known in np.unique(self.known[rows]):
             some = rows[self.known[rows] == known]
             own = self._double(some)
@@ -174,7 +174,7 @@ class _Traversal:
 
 
 def _centered(points: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Return float32 points less their mean: products of what remains lose fewer digits."""
+    """Return float32 points minus ``mean``: products of centered points lose fewer digits."""
     result = np.empty(points.shape, dtype=np.float32)
     for start in range(0, len(points), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)

@@ -6,10 +6,10 @@ from dgaal_cli.training.data import RoundData
 
 
 class RandomSampling(TaskModelOnly):
-    """Without replacement; published baselines that draw with it look weaker than they are."""
+    """Sampling without replacement; published baselines that sample with it look too weak."""
 
     name = "random"
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
-        """Score every row with its place in a random permutation."""
+        """Score every row by its place in a random permutation."""
         return random_ranking(data, count, seed, strategy="random")

@@ -1,4 +1,4 @@
-"""All methods and what is true of each, without importing any: names cost no torch."""
+"""All methods and the facts about each, without importing the methods or torch."""
 
 import difflib
 from dataclasses import dataclass, field
@@ -19,33 +19,33 @@ REFERENCE = "random"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodInfo:
-    """What is known of a method before it is built; the contract tests check each fact."""
+    """Facts about a method, known before it is built; the contract tests check each one."""
 
     factory: str
     """``package.module:Class`` below ``dgaal_cli.methods``."""
     is_classic: bool = False
-    """A baseline without an adversary or a generator: what other methods must not lose to."""
+    """A baseline without adversary and generator, which other methods must not lose to."""
     has_sampler: bool = True
-    """Scores each image by itself, so that a sampler can be exported."""
+    """It scores each image independently, so a sampler can be exported."""
     generator: Literal["", "parents", "prior"] = ""
-    """What an exported generator draws from: parent images or a latent prior; "" for none."""
+    """Input of the exported generator: parent images or a latent prior; "" for no generator."""
     draws_queries: bool = False
-    """Queries consist of synthesized images; a person or a model oracle labels them."""
+    """Its queries consist of synthetic images, labeled by a person or a model oracle."""
     has_own_query_rule: bool = False
-    """Fills a query by its own rule, not from scores by ``[acquisition]``."""
+    """It fills a query by its own rule instead of by score and ``[acquisition]``."""
     has_own_task_model: bool = False
-    """The task model T is not the configured network."""
+    """Its task model T is not the configured network."""
     needs_labels: bool = True
-    """Ranks at random, or by typical images, until there are labels of two classes."""
+    """It ranks at random or by typical images until two classes have labels."""
     min_confidence: float = 0.5
-    """What ``generation.min_confidence`` -1 means: the least probability that T must give the label
-    that a synthesized copy inherits, 0..1."""
+    """Meaning of ``generation.min_confidence`` -1: minimum probability, 0..1, that T must give the
+    label that a synthetic copy inherits."""
     keeps_candidate_count: bool = False
-    """Redraws the parents of copies that joined the labels, so that candidates do not run out."""
+    """It synthesizes new copies of the parents of copies that joined the labels."""
     refuses: "Mapping[tuple[str, object], str]" = field(
         default_factory=dict[tuple[str, object], str]
     )
-    """Settings that cannot work with it: (key, value) and how the sentence about it goes on."""
+    """Settings that it does not support: (key, value) and the rest of the error message."""
 
 
 METHODS = {
@@ -65,8 +65,8 @@ METHODS = {
         generator="parents",
         has_own_query_rule=True,
         refuses={
-            ("coevolve.is_on", False): ", but dgaal has no discriminator that goes on from round "
-            "to round beside the labels; leave it out, or choose dgaal-paper"
+            ("coevolve.is_on", False): ", but dgaal has no discriminator that keeps its weights "
+            "from round to round; leave it out, or choose dgaal-paper"
         },
     ),
     "dgaal-paper": MethodInfo(
@@ -134,7 +134,7 @@ METHODS = {
         factory="ta_vaal.method:TaVaal",
         refuses={
             ("classifier.architecture", "linear-svm"): ", whose training has no losses for "
-            "ta-vaal's ranker to learn from; choose another architecture or method"
+            "ta-vaal's ranker to train on; choose another architecture or method"
         },
     ),
     "typiclust": MethodInfo(
@@ -151,15 +151,15 @@ METHODS = {
 
 
 def method_names(is_wanted: "Callable[[MethodInfo], object]") -> list[str]:
-    """Names of the methods of which ``is_wanted`` is true, in alphabetical order."""
+    """Return the names of the methods that ``is_wanted`` accepts, in alphabetical order."""
     return [name for name, info in METHODS.items() if is_wanted(info)]
 
 
 def method_info(name: str) -> MethodInfo:
-    """Look a method up.
+    """Look up a method.
 
     Raises:
-        ConfigError: There is no method of that name; the nearest is named.
+        ConfigError: The method does not exist; the message suggests the nearest name.
     """
     if name not in METHODS:
         near = difflib.get_close_matches(name, METHODS, n=1)
@@ -169,16 +169,16 @@ def method_info(name: str) -> MethodInfo:
 
 
 def why_no_sampler(name: str) -> str:
-    """Begin the sentence about a method that has no sampler; empty for one that has."""
+    """Return why a method has no sampler; empty if it has one."""
     is_known = name in METHODS and not METHODS[name].has_sampler
-    return f"'{name}' gives no image a score of its own, so it has no sampler" if is_known else ""
+    return f"'{name}' does not score single images, so it has no sampler" if is_known else ""
 
 
 def check_method(config: "Config") -> None:
-    """Check that the configured method exists and can work with the settings.
+    """Check that the configured method exists and supports the settings.
 
     Raises:
-        ConfigError: It does not, or it cannot.
+        ConfigError: The method does not exist, or a setting does not work with it.
     """
     from dgaal_cli.config.schema import AcquisitionConfig
 
@@ -194,8 +194,7 @@ def check_method(config: "Config") -> None:
         if value != getattr(AcquisitionConfig(), name):
             raise ConfigError(
                 f"'acquisition.{name}' is {value}, but {config.method} fills its "
-                "queries by a rule of its own; leave it out, or choose a method that ranks by a "
-                "score"
+                "queries by its own rule; leave it out, or choose a method that ranks by score"
             )
 
 
@@ -203,7 +202,7 @@ def load_method(config: "Config", shape: "TaskShape") -> "Method":
     """Build the configured method with freshly initialized networks; imports torch.
 
     Raises:
-        ConfigError: There is no method of that name, or the settings do not fit it.
+        ConfigError: The method does not exist, or a setting does not work with it.
     """
     check_method(config)
     module, _, name = METHODS[config.method].factory.partition(":")

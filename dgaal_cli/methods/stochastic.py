@@ -1,9 +1,9 @@
-"""From scores to a query, one switch for every method that ranks by a score: top, drawn, in parts.
+"""Select a query by score: the highest scores, a random draw, or sub-batches.
 
-The highest scores lie close together and are often near-duplicates of each other. Drawing with a
-probability that grows with the score (Kirsch, Farquhar, Atighehchian, Jesson, Branchaud-Charron &
-Gal 2023, "Stochastic batch acquisition") spreads a query at no cost: the top of scores perturbed by
-Gumbel noise is such a draw without replacement.
+The images of highest score are often near-duplicates of each other. Drawing with a probability that
+grows with the score (Kirsch, Farquhar, Atighehchian, Jesson, Branchaud-Charron &
+Gal 2023, "Stochastic batch acquisition") spreads a query at no cost: the highest scores after
+adding Gumbel noise are such a draw without replacement.
 """
 
 import numpy as np
@@ -17,18 +17,18 @@ from dgaal_cli.training.seeding import numpy_generator
 def acquire(
     scores: np.ndarray, rows: np.ndarray, count: int, *, config: AcquisitionConfig, seed: int
 ) -> list[Row]:
-    """Choose ``count`` rows by score under the configured rule; "top" draws nothing.
+    """Choose ``count`` rows by score and the configured rule; "top" is not random.
 
-    With several sub-batches the pool falls at random into as many parts, and each gives its share
-    of the query: the random subsets that learning loss (Yoo & Kweon 2019) queries in, made disjoint
-    so that no image is left out of all of them.
+    With several sub-batches the pool is divided at random into as many parts, and each part gets an
+    equal share of the query. These are the random subsets of learning loss (Yoo & Kweon 2019), but
+    disjoint, so that every image is in one of them.
 
     Args:
         scores: ``(U,)``, higher = ask first.
         rows: int64 ``(U,)``, the pool rows of ``scores``.
         count: Query size, at most U.
-        config: Rule, sharpness and parts.
-        seed: Of the draw.
+        config: Rule, sharpness and number of sub-batches.
+        seed: Seed of the draw.
 
     Returns:
         Rows, first pick first, unique.
@@ -53,19 +53,19 @@ def acquire(
 def perturbed(
     scores: np.ndarray, config: AcquisitionConfig, generator: np.random.Generator
 ) -> np.ndarray:
-    """Return scores whose descending order is a query, float64 ``(U,)``.
+    """Return perturbed scores, float64 ``(U,)``; their descending order is the query.
 
     Kirsch et al. 2023, Table 1, with Gumbel noise g of scale 1/beta:
 
-    - power: log s + g, a draw with p proportional to s^beta. Scores below zero are not meant for
-      it; where there are any, all are raised until the lowest is zero. A score of zero comes last.
+    - power: log s + g, a draw with p proportional to s^beta. It is not defined for negative scores;
+      if there are any, all scores are raised so that the lowest is zero. A score of zero is last.
     - softmax: s + g, a draw with p proportional to exp(beta s).
     - softrank: -log r + g, r = 1 for the highest score; ties share their mean rank.
     """
     values = scores.astype(np.float64)
     if config.rule == "top":
         return values
-    if config.beta == 0:  # infinite noise: every row is as likely as any other
+    if config.beta == 0:  # infinite noise: all rows have the same probability
         return generator.gumbel(size=len(values))
     if config.rule == "power":
         raised = values - min(0.0, float(values.min(initial=0.0)))

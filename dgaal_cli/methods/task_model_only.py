@@ -1,4 +1,4 @@
-"""What methods share that need nothing but the task model: they differ in how they rank."""
+"""Base for methods that need only the task model and differ in how they rank."""
 
 from collections.abc import Sequence
 
@@ -49,19 +49,19 @@ class TaskModelOnly:
         self.modules: dict[str, nn.Module] = {"classifier": self.classifier}
 
     def learn(self, data: RoundData) -> list[Phase]:
-        """T on the labels of now."""
+        """T on the current labels."""
         if not data.can_learn:
             return []
         return [classifier_phase(self.classifier, self.config.classifier, data)]
 
     def adapt(self, data: RoundData) -> list[Phase]:
-        """Nothing to adapt."""
+        """No phases."""
         return []
 
     def synthesize(
         self, data: RoundData, parents: Sequence[Row], seed: int
     ) -> SyntheticBatch | None:
-        """There is no generator."""
+        """None: there is no generator."""
         return None
 
     def sample_images(self, data: RoundData) -> SyntheticBatch | None:
@@ -69,7 +69,7 @@ class TaskModelOnly:
         return None
 
     def health(self, data: RoundData) -> dict[str, float]:
-        """There is no sampler to watch."""
+        """Empty: there is nothing to measure."""
         return {}
 
     def deploy(self, data: RoundData) -> list[Deployed]:

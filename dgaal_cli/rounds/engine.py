@@ -18,7 +18,7 @@ from dgaal_cli.errors import CheckFailedError, UsageError
 from dgaal_cli.events import Emit, Warned, ignore
 from dgaal_cli.ids import Row
 from dgaal_cli.methods.base import Method, Ranking, SyntheticBatch, SyntheticQuery
-from dgaal_cli.methods.fresh import begin_with, fresh_method, origins_of
+from dgaal_cli.methods.fresh import fresh_method, origins_of, set_start_weights
 from dgaal_cli.methods.inheritance import doubtful_copies, parents_of_promoted
 from dgaal_cli.methods.registry import METHODS
 from dgaal_cli.networks.classifier import Classifier
@@ -192,7 +192,9 @@ def start_method(bench: Workbench, emit: Emit) -> Method:
             )
             emit(Warned(message=message))
         if earlier is not None:
-            begin_with(method, earlier.tensors(), _origins_after(earlier, method, config, emit))
+            set_start_weights(
+                method, earlier.tensors(), _origins_after(earlier, method, config, emit)
+            )
     for module in method.modules.values():
         module.to(dataset.data.device)
     return method

@@ -17,7 +17,7 @@ POOL = {"pool": {"source": "x"}}
 @pytest.mark.parametrize("key", [{"rule": "power"}, {"beta": 0.5}, {"sub_batches": 4}])
 @pytest.mark.parametrize("method", ["dgaal", "dgaal-paper", "badge", "coreset", "gaal-mixed"])
 def test_a_switch_over_scores_is_refused_by_a_method_without_them(method, key):
-    with pytest.raises(ConfigError, match=f"{method} fills its queries by a rule of its own"):
+    with pytest.raises(ConfigError, match=f"{method} fills its queries by its own rule"):
         build_configuration(POOL | {"method": method, "acquisition": key})
     assert build_configuration(POOL | {"method": "margin", "acquisition": key}).method == "margin"
 

@@ -376,10 +376,10 @@ GOOD = {
         ({"reconstruction_r2": 0.1}, "explains 10% of what distinguishes"),
         ({"reconstruction_r2": -3.0}, "explains 0% of"),
         ({"discriminator_auc": 0.52}, r"AUC 0.52 \+- 0.05, chance is 0.5"),
-        ({"discriminator_auc": 0.2}, "the wrong way round"),
+        ({"discriminator_auc": 0.2}, "in the wrong order"),
         ({"kl_per_image": float("nan")}, "kl_per_image is not a finite number"),
         ({"copies_auc": 0.9, "copies_auc_error": 0.03}, "prefers synthesized copies .*AUC 0.90"),
-        ({"discriminator_auc": 0.2, "discriminator_share": 0.1}, "the wrong way round"),
+        ({"discriminator_auc": 0.2, "discriminator_share": 0.1}, "in the wrong order"),
     ],
 )
 def test_a_bad_gauge_is_said_in_words(changes, words):

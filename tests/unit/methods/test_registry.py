@@ -19,7 +19,7 @@ README = Path(__file__).parents[3] / "README.md"
 @pytest.mark.parametrize("key", [{"rule": "power"}, {"beta": 0.5}, {"sub_batches": 4}])
 @pytest.mark.parametrize("method", ["dgaal", "dgaal-paper", "badge", "coreset", "gaal-mixed"])
 def test_a_switch_over_scores_is_refused_by_a_method_without_them(method, key):
-    with pytest.raises(ConfigError, match=f"{method} fills its queries by a rule of its own"):
+    with pytest.raises(ConfigError, match=f"{method} fills its queries by its own rule"):
         check_method(build_config(POOL | {"method": method, "acquisition": key}))
     check_method(build_config(POOL | {"method": "margin", "acquisition": key}))
 

@@ -11,7 +11,7 @@ from dgaal_cli.methods.dgaal import rule
 from dgaal_cli.methods.dgaal.folds import Pools, auc, cross_scores, fold_of, held_out_auc
 from dgaal_cli.methods.dgaal.pictures import picture_health
 from dgaal_cli.methods.diversity import gradient_seeding, typical_points
-from dgaal_cli.methods.fresh import begin_with, origins_of
+from dgaal_cli.methods.fresh import origins_of, set_start_weights
 from dgaal_cli.methods.informativeness import boundary_closeness
 from dgaal_cli.methods.inheritance import parents_of_promoted
 from dgaal_cli.networks.deploy import closeness
@@ -286,7 +286,7 @@ def test_an_auc_on_labels_that_d1_chose_stays_honest(tmp_path):
         data.number = number
         method = build(small_config("dgaal-paper", coevolve={"steps": 120}), number=number)
         if before is not None:
-            begin_with(method, before, origins_of(method, method.config))
+            set_start_weights(method, before, origins_of(method, method.config))
         run_phases([*method.learn(data), *method.adapt(data)], seed=0, number=number, who="test")
         health = method.health(data)
         before = module_tensors(method.modules)
