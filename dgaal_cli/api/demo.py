@@ -17,7 +17,7 @@ from dgaal_cli.events import Emit
 from dgaal_cli.ids import SampleId
 from dgaal_cli.methods.configuration import read_configuration
 from dgaal_cli.rounds.random_baseline import TWIN
-from dgaal_cli.rounds.state import learning_curve, round_state
+from dgaal_cli.rounds.state import round_metrics, round_state
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.tasks.oracle import answer_items, true_labels
@@ -190,7 +190,7 @@ def _config(workspace: Workspace) -> Config:
 
 
 def _result(workspace: Workspace, baseline: Workspace, *, was_complete: bool) -> DemoResult:
-    ours, theirs = learning_curve(workspace)[:ROUNDS], learning_curve(baseline)[:ROUNDS]
+    ours, theirs = round_metrics(workspace)[:ROUNDS], round_metrics(baseline)[:ROUNDS]
     rows = [
         DemoRow(labels=own["labels"], dgaal=own["accuracy"], random=other["accuracy"])
         for own, other in zip(ours, theirs, strict=True)

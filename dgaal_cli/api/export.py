@@ -16,7 +16,7 @@ from dgaal_cli.errors import UsageError
 from dgaal_cli.events import Emit, Warned, ignore
 from dgaal_cli.methods.registry import why_no_sampler
 from dgaal_cli.networks.deploy import Deployed, Input, Output
-from dgaal_cli.rounds.load_round import Trained, open_trained
+from dgaal_cli.rounds.load_round import LoadedRound, load_round
 from dgaal_cli.rounds.state import METRICS_NAME, read_record
 from dgaal_cli.store.open import open_store
 from dgaal_cli.training.modes import evaluating
@@ -71,7 +71,7 @@ def export(
         workspace.lock("train", doing="exporting"),
         open_store(workspace.store_path) as store,
     ):
-        trained = open_trained(workspace, config, store, emit=listener)
+        trained = load_round(workspace, config, store, emit=listener)
         jobs = export_jobs(workspace, config, trained)
         why = why_no_sampler(config.method)
         if is_quantized and all(job.role != INT8_ROLE for job in jobs):
@@ -93,7 +93,7 @@ def export(
     return ExportResult(folder=folder, artifacts=tuple(written))
 
 
-def export_jobs(workspace: Workspace, config: Config, trained: Trained) -> list[ExportJob]:
+def export_jobs(workspace: Workspace, config: Config, trained: LoadedRound) -> list[ExportJob]:
     """Return an export job for each module of the round.
 
     Raises:
@@ -120,7 +120,9 @@ def export_jobs(workspace: Workspace, config: Config, trained: Trained) -> list[
     ]
 
 
-def _manifest(workspace: Workspace, config: Config, trained: Trained, module: Deployed) -> Manifest:
+def _manifest(
+    workspace: Workspace, config: Config, trained: LoadedRound, module: Deployed
+) -> Manifest:
     gathered = trained.gathered
     metrics = read_record(workspace.round_path(trained.number) / METRICS_NAME)
     has_classes = module.role != "generator"
@@ -171,7 +173,7 @@ def _info(declared: Input | Output, tensor: torch.Tensor) -> TensorInfo:
     )
 
 
-def _quantiles(trained: Trained, sampler: Deployed) -> tuple[float, ...]:
+def _quantiles(trained: LoadedRound, sampler: Deployed) -> tuple[float, ...]:
     """Return percentiles of the pool's scores, the reference for measuring drift."""
     pixels = trained.gathered.data.pixels
     pixels = pixels[:: max(1, -(-len(pixels) // MAX_SAMPLE))]

@@ -11,7 +11,7 @@ from dgaal_cli.errors import CheckpointError, UsageError
 from dgaal_cli.escaping import cell
 from dgaal_cli.events import Emit, QueryChosen, Warned
 from dgaal_cli.rounds.engine import choose_query
-from dgaal_cli.rounds.load_round import open_trained
+from dgaal_cli.rounds.load_round import load_round
 from dgaal_cli.rounds.on_disk import OnDisk
 from dgaal_cli.rounds.query_entries import query_entries
 from dgaal_cli.rounds.state import round_state
@@ -67,7 +67,7 @@ def query(
         open_store(workspace.store_path) as store,
     ):
         _check_turn(workspace, store)
-        trained = open_trained(workspace, config, store, emit=emit)
+        trained = load_round(workspace, config, store, emit=emit)
         bench = OnDisk(workspace=workspace, config=config, store=store, gathered=trained.gathered)
         data, method = trained.gathered.data, trained.method
         chosen = choose_query(bench, method, count=count, synthetic=synthetic, emit=emit)

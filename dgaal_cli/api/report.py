@@ -26,7 +26,7 @@ from dgaal_cli.reports.contact_sheet import MAX_CELLS, draw_sheet
 from dgaal_cli.reports.curves import Difference, Series, draw_curves, draw_differences
 from dgaal_cli.reports.health import draw_health
 from dgaal_cli.reports.page import Picture, Section, render
-from dgaal_cli.rounds.state import learning_curve, trained_rounds
+from dgaal_cli.rounds.state import round_metrics, trained_rounds
 from dgaal_cli.simulation import table
 from dgaal_cli.simulation.grid import CACHE_NAME
 from dgaal_cli.simulation.plan import FULL_DATA
@@ -66,7 +66,7 @@ def report(workspace: Workspace, config: Config, *, folder: Path | None = None) 
     if not trained_rounds(workspace):
         raise UsageError("nothing is trained yet, so there is nothing to plot; run 'dgaal train'")
     notes: list[str] = []
-    curve = learning_curve(workspace)
+    curve = round_metrics(workspace)
     sections = [
         _workspace_curve(curve),
         *_workspace_confusion(workspace, config, notes),
@@ -126,13 +126,13 @@ def _workspace_curve(curve: Sequence[Mapping[str, Any]]) -> Section:
 
 def _workspace_confusion(workspace: Workspace, config: Config, notes: list[str]) -> list[Section]:
     """Plot the confusion matrix of T on the test images, or on the held-out labels."""
-    from dgaal_cli.rounds.load_round import open_trained
+    from dgaal_cli.rounds.load_round import load_round
     from dgaal_cli.store.open import open_store
     from dgaal_cli.training.classifier import measure
 
     try:
         with open_store(workspace.store_path) as store:
-            trained = open_trained(workspace, config, store)
+            trained = load_round(workspace, config, store)
     except UsageError as error:  # the pool is missing, or classes changed since
         notes.append(f"no confusion matrix: {error}")
         return []

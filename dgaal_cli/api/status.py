@@ -8,7 +8,7 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import WorkspaceError
 from dgaal_cli.ids import SampleId
 from dgaal_cli.rounds.resume_state import class_changes
-from dgaal_cli.rounds.state import RoundState, learning_curve, round_state
+from dgaal_cli.rounds.state import RoundState, round_metrics, round_state
 from dgaal_cli.store.open import store_location
 from dgaal_cli.store.records import ClassRecord, Counts, ItemState
 from dgaal_cli.workspace import Workspace
@@ -57,7 +57,7 @@ def status(workspace: Workspace, config: Config) -> Status:
         counts=counts,
         classes=classes,
         state=state,
-        curve=tuple(learning_curve(workspace)),
+        curve=tuple(round_metrics(workspace)),
         budget=config.query.budget,
         unreadable=unreadable,
         left_out=left_out,

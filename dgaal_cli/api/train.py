@@ -11,17 +11,17 @@ from dgaal_cli.errors import CheckpointError, UsageError
 from dgaal_cli.events import Emit, RoundStarted
 from dgaal_cli.methods.base import Method
 from dgaal_cli.rounds.engine import train_round
-from dgaal_cli.rounds.folder import prepare, recording
+from dgaal_cli.rounds.folder import prepare, record_events
 from dgaal_cli.rounds.on_disk import Gathered, OnDisk, gather
 from dgaal_cli.rounds.out_of_memory import explain
 from dgaal_cli.rounds.record import TrainResult, finish, read_result
 from dgaal_cli.rounds.resume_state import (
-    Terms,
-    beginning,
-    begun_terms,
-    named_classes,
-    newest_terms,
-    save_terms,
+    ResumeState,
+    class_names_by_uid,
+    keep_resume_state,
+    newest_resume_state,
+    read_resume_state,
+    save_resume_state,
 )
 from dgaal_cli.rounds.state import RUN_NAME, is_unfinished, read_record, round_state
 from dgaal_cli.store.open import open_store
@@ -100,7 +100,7 @@ def train(  # noqa: PLR0913 - every option of one training
         CheckFailedError: A loss became infinite or NaN.
         BusyError: Another process trains in this workspace.
     """
-    before = None if is_fresh else newest_terms(workspace)
+    before = None if is_fresh else newest_resume_state(workspace)
     options = _RunOptions(
         assignments=tuple(assignments),
         budget_s=before.budget_s if budget_s is None and before is not None else budget_s,
@@ -130,16 +130,16 @@ def train(  # noqa: PLR0913 - every option of one training
                 workspace, config, store, runtime, options, number=number, emit=events.ignore
             )
             return read_result(workspace, number)
-        terms = Terms(
+        terms = ResumeState(
             watermark=store.watermark(),
             assignments=options.assignments,
             threads=runtime.threads,
             budget_s=options.budget_s,
-            classes=named_classes(store.classes()),
+            classes=class_names_by_uid(store.classes()),
         )
         with (
-            beginning(folder, terms),
-            recording(folder, emit, has_event_files=has_event_files) as tell,
+            keep_resume_state(folder, terms),
+            record_events(folder, emit, has_event_files=has_event_files) as tell,
         ):
             result = _train_round(
                 workspace, config, store, runtime, options, number=number, emit=tell
@@ -301,22 +301,22 @@ class _RunnerFactory:
 
     def _keep_terms(self, folder: Path, budget_s: float | None) -> str:
         """Save what a resume needs, after all checks passed; return the id of the training."""
-        begun, gathered = begun_terms(folder), self.bench.gathered
+        begun, gathered = read_resume_state(folder), self.bench.gathered
         if begun is None:
             raise CheckpointError(
                 "the saved state of this round was of an older dgaal, and damaged; it is set "
                 "aside, and 'dgaal train' restarts the round"
             )
         assert gathered.watermark is not None
-        terms = Terms(
+        terms = ResumeState(
             watermark=gathered.watermark,
             assignments=self.options.assignments,
             threads=self.runtime.threads,
             budget_s=budget_s,
-            classes=named_classes(gathered.classes),
+            classes=class_names_by_uid(gathered.classes),
             training=begun.training,
         )
-        save_terms(folder, terms)
+        save_resume_state(folder, terms)
         return terms.training
 
 
@@ -325,5 +325,5 @@ def _labels_up_to(workspace: Workspace, store: Store, number: int) -> int:
 
     Annotators may continue to label while a round trains; those answers belong to the next round.
     """
-    before = begun_terms(workspace.round_path(number))
+    before = read_resume_state(workspace.round_path(number))
     return store.watermark() if before is None else before.watermark

@@ -64,10 +64,10 @@ def train(
     if is_fresh and is_resumed:
         raise UsageError("--fresh and --resume contradict each other; use one")
     workspace = context.workspace()
-    from dgaal_cli.rounds.resume_state import laid_over, newest_terms
+    from dgaal_cli.rounds.resume_state import merge_overrides, newest_resume_state
 
-    begun = None if is_fresh else newest_terms(workspace)
-    own = laid_over(
+    begun = None if is_fresh else newest_resume_state(workspace)
+    own = merge_overrides(
         begun,
         assignments(
             {"device": device, "seed": seed, "threads": threads, "precision": precision}, extra

@@ -10,9 +10,9 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import ItemId
 from dgaal_cli.labeling.standing_answers import StandingAnswer, standing_answers
 from dgaal_cli.rounds.learning_curve import learning_curve
-from dgaal_cli.rounds.random_baseline import RandomCurve, random_beside
+from dgaal_cli.rounds.random_baseline import RandomCurve, random_baseline
 from dgaal_cli.rounds.state import RUN_NAME, round_state
-from dgaal_cli.rounds.unlabelable_synthetics import newest_junk
+from dgaal_cli.rounds.unlabelable_synthetics import count_unlabelable
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ItemRecord, Query
 from dgaal_cli.workspace import Workspace
@@ -76,7 +76,7 @@ def rounds_report(workspace: Workspace, config: Config, store: Store) -> RoundsR
     from dgaal_cli.methods.registry import METHODS
 
     items = {item.item_id: item for item in store.items()}
-    baseline = random_beside(workspace, config)
+    baseline = random_baseline(workspace, config)
     points = {point.round: point for point in learning_curve(workspace)}
     opened = store.open_query()
     last = store.last_query()
@@ -110,7 +110,7 @@ def rounds_report(workspace: Workspace, config: Config, store: Store) -> RoundsR
     return RoundsReport(
         rows=tuple(rows),
         junk=tuple(table),
-        is_paused=newest_junk(store).is_over(config.label.max_junk),
+        is_paused=count_unlabelable(store).is_over(config.label.max_junk),
         max_junk=config.label.max_junk,
         baseline=baseline,
         method=config.method,

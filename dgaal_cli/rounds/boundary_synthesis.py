@@ -1,4 +1,4 @@
-"""Query by synthesis: images drawn where the task model hesitates, for a person to name."""
+"""Query by synthesis: synthetic images near the task model's boundary, for people to label."""
 
 import numpy as np
 
@@ -10,19 +10,19 @@ from dgaal_cli.methods.registry import method_names
 from dgaal_cli.rounds.dataset import RoundDataset
 from dgaal_cli.training.classifier import predict
 
-DRAWN_PER_KEPT = 4
-"""Images drawn for each one kept; those nearest the boundary are."""
+SYNTHESIZED_PER_KEPT = 4
+"""Synthetic images per kept one; the nearest to the boundary are kept."""
 
 
-def draw_at_boundary(
+def synthesize_at_boundary(
     method: Method, dataset: RoundDataset, *, count: int, seed: int
 ) -> SyntheticQuery:
-    """Redraw pool images near T's boundary and keep the drawings nearest to it.
+    """Synthesize copies of pool images near T's boundary and keep the nearest to it.
 
-    None is redrawn whose label is for measuring: T could not learn from what people say of it.
+    Images whose labels are only measured on have no copies, since T could not learn from them.
 
     Raises:
-        UsageError: The method has no generator, or T has learned no boundary yet.
+        UsageError: The method has no generator, or T is not trained yet.
     """
     data, network = dataset.data, method.classifier
     if not data.can_learn:
@@ -31,18 +31,18 @@ def draw_at_boundary(
         )
     rows = np.flatnonzero(data.is_usable & ~dataset.is_to_measure)
     closeness = boundary_closeness(predict(network, data.pixels[rows], data.device).probabilities)
-    nearest = rows[np.argsort(-closeness, kind="stable")[: DRAWN_PER_KEPT * count]]
-    drawn = method.synthesize(data, [Row(int(row)) for row in nearest], seed)
-    if drawn is None:
+    nearest = rows[np.argsort(-closeness, kind="stable")[: SYNTHESIZED_PER_KEPT * count]]
+    copies = method.synthesize(data, [Row(int(row)) for row in nearest], seed)
+    if copies is None:
         raise UsageError(
-            f"the method '{method.name}' redraws no images; use --synthetic with "
+            f"the method '{method.name}' synthesizes no copies of images; use --synthetic with "
             + " or ".join(method_names(lambda info: info.generator == "parents"))
         )
-    scores = boundary_closeness(predict(network, drawn.pixels, data.device).probabilities)
+    scores = boundary_closeness(predict(network, copies.pixels, data.device).probabilities)
     best = np.argsort(-scores, kind="stable")[:count]
     return SyntheticQuery(
         images=SyntheticBatch(
-            pixels=drawn.pixels[best], parents=[drawn.parents[int(i)] for i in best]
+            pixels=copies.pixels[best], parents=[copies.parents[int(i)] for i in best]
         ),
         scores=scores[best].astype(np.float32),
         reason="synthesized at the boundary",

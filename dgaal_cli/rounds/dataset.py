@@ -1,4 +1,4 @@
-"""What a round learns from: which labels teach, which only measure, and what copies are for."""
+"""The data of a round: which labels are trained on, which are measured on, the use of copies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,48 +15,49 @@ from dgaal_cli.training.precision import pick_precision
 from dgaal_cli.training.task import LearningTask
 
 MIN_HELD_OUT = 20
-"""Fewer labels than this are all learned from; a share of them would measure nothing."""
+"""With fewer labels none is held out; a share of so few would not measure anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyntheticRecords:
-    """Synthesized images as a workbench keeps them, M of them; unlabelable ones are left out."""
+    """M synthetic images as a workbench keeps them, without unlabelable ones."""
 
     item_ids: list[ItemId]
     pixels: np.ndarray
     """uint8 ``(M, S, S, C)``."""
     parents: np.ndarray
-    """int64 ``(M,)``: pool row of each image's parent, -1 for none."""
+    """int64 ``(M,)``: pool row of each image's parent, -1 without a parent."""
     targets: np.ndarray
-    """``(M, ...)``: the answer where there is one, else the inherited target, else blank."""
+    """``(M, ...)``: the answered target, else the inherited one, else blank."""
     is_labeled: np.ndarray
-    """bool ``(M,)``: answered by somebody, or promoted with its inherited target."""
+    """bool ``(M,)``: answered by a person, or promoted with its inherited target."""
     is_inherited: np.ndarray
     """bool ``(M,)``: a copy that passed its check, with its parent's target."""
 
     def images(self, is_held_out: np.ndarray) -> SyntheticImages:
-        """Say what each image is for in a round that holds out ``is_held_out`` (N,) of the pool.
+        """Return the images as labels and candidates of a round.
 
-        A copy is nearly its parent. Where the parent is measured on, which it may not have been
-        when the copy was made, nothing learns from the copy, whoever gave it its label.
+        ``is_held_out`` is bool ``(N,)``. A copy is nearly its parent. If the parent is held out,
+        perhaps only since the copy was made, the copy is not used for training, even if a person
+        labeled it.
         """
-        may_teach = (self.parents < 0) | ~np.append(is_held_out, False)[self.parents]
+        is_trainable = (self.parents < 0) | ~np.append(is_held_out, False)[self.parents]
         return SyntheticImages(
             item_ids=list(self.item_ids),
             pixels=self.pixels,
             parents=self.parents,
             targets=self.targets,
-            is_labeled=self.is_labeled & may_teach,
-            is_candidate=~self.is_labeled & may_teach & self.is_inherited,
+            is_labeled=self.is_labeled & is_trainable,
+            is_candidate=~self.is_labeled & is_trainable & self.is_inherited,
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolSnapshot:
-    """The pool and its labels at the start of a round, as a workbench reads them; N images."""
+    """The pool of N images and its labels at the start of a round, as a workbench reads them."""
 
     number: int
-    """The round."""
+    """Round number."""
     item_ids: list[ItemId]
     pixels: np.ndarray
     """uint8 ``(N, S, S, C)``."""
@@ -66,32 +67,32 @@ class PoolSnapshot:
     is_labeled: np.ndarray
     """bool ``(N,)``."""
     is_usable: np.ndarray
-    """bool ``(N,)``: False for images that nobody could name."""
+    """bool ``(N,)``: False for images answered "can't tell"."""
     class_names: list[str]
     synthetic: SyntheticRecords
     first_labels: int
-    """Labels of the pool that no query asked for."""
+    """Labels of the pool that no query asked."""
     had_labels: bool
     """An earlier round learned from at least one label."""
     has_test: bool
-    """Other images than the pool's are measured on."""
+    """Whether accuracy is measured on a test source instead of the pool."""
     test_pixels: np.ndarray | None = None
     test_targets: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundDataset:
-    """A round's data, and the images that it must not draw from."""
+    """A round's data, and the images that must have no copies."""
 
     data: RoundData
     is_to_measure: np.ndarray
-    """bool ``(N,)``: rows whose label is kept for measuring, or will be."""
+    """bool ``(N,)``: rows whose labels are held out, now or later."""
     shape: TaskShape
-    """What the networks must fit."""
+    """Shape of images and targets for the networks."""
 
 
 def round_dataset(pool: PoolSnapshot, config: Config, device: torch.device) -> RoundDataset:
-    """Apply the rules by which labels, held-out images and copies take part in a round."""
+    """Apply the rules for labels, held-out images and copies of a round."""
     is_to_measure = images_to_measure(config, pool.item_ids, has_test=pool.has_test)
     is_held_out = pool.is_labeled & is_to_measure
     if pool.is_labeled.sum() < MIN_HELD_OUT:
@@ -130,7 +131,7 @@ def round_dataset(pool: PoolSnapshot, config: Config, device: torch.device) -> R
 
 
 def images_to_measure(config: Config, ids: Sequence[ItemId], *, has_test: bool) -> np.ndarray:
-    """Choose whose labels are for measuring; an item's side is fixed for life by its id.
+    """Select the images whose labels are measured on; only an item's id decides.
 
     Returns:
         bool ``(N,)``.

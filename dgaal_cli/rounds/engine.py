@@ -1,8 +1,8 @@
 """One active-learning round, the same for a workspace on disk and for arrays in memory.
 
-A round reads its data, trains the method's networks, redraws the images of the last query, ranks
-the pool and chooses the next query. Every rule of it is here or in ``dataset``; where labels come
-from and where images go is the business of a ``Workbench``.
+A round reads its data, trains the method's networks, synthesizes copies of the last query's images,
+ranks the pool and chooses the next query. All its rules are here or in ``dataset``; a ``Workbench``
+reads labels and stores images.
 """
 
 import time
@@ -22,9 +22,9 @@ from dgaal_cli.methods.fresh import fresh_method, origins_of, set_start_weights
 from dgaal_cli.methods.inheritance import doubtful_copies, parents_of_promoted
 from dgaal_cli.methods.registry import METHODS
 from dgaal_cli.networks.classifier import Classifier
-from dgaal_cli.rounds.boundary_synthesis import draw_at_boundary
+from dgaal_cli.rounds.boundary_synthesis import synthesize_at_boundary
 from dgaal_cli.rounds.dataset import RoundDataset, SyntheticRecords
-from dgaal_cli.rounds.unlabelable_synthetics import Junk
+from dgaal_cli.rounds.unlabelable_synthetics import UnlabelableCount
 from dgaal_cli.training.compiling import compile_networks
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.phase import Phase
@@ -33,37 +33,37 @@ from dgaal_cli.training.runtime import Runtime
 from dgaal_cli.training.seeding import seed_of
 
 UNBOUNDED = 1_000_000_000
-"""A generator never runs out of images."""
+"""Images left for methods that synthesize all they ask."""
 NOTHING_LEFT = "every image of the pool is answered; there is nothing left to ask"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlierRound:
-    """A trained round whose networks the next one may start with."""
+    """A trained round whose networks the next one may start from."""
 
     number: int
     method: str
     has_same_classes: bool
     tensors: Callable[[], Mapping[str, Tensor]]
-    """Reads its weights."""
+    """Read its weights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastAnswers:
-    """What became of the last query, as far as this round has not redrawn it yet."""
+    """Answers of the last query that have no synthetic copies yet."""
 
     rows: Sequence[Row] = ()
-    """Pool rows that it asked and that have a label now, in the order of their ids."""
+    """Pool rows that it asked and that are labeled now, in the order of their ids."""
     promoted: Sequence[int] = ()
-    """Positions of the copies that it took as labels."""
+    """Positions of the copies that it promoted to labels."""
 
 
 class Workbench(Protocol):
-    """Where a round reads its data from and leaves what it makes."""
+    """Reads a round's data and stores its results."""
 
     @property
     def config(self) -> Config:
-        """Of the round, as this process sees it."""
+        """Configuration of the round in this process."""
         ...
 
     @property
@@ -73,31 +73,31 @@ class Workbench(Protocol):
 
     @property
     def who(self) -> str:
-        """Method, and what else tells this run from others, for messages."""
+        """Method and further names of this run, for messages."""
         ...
 
     def earlier_round(self) -> EarlierRound | None:
-        """Return the newest trained round before this one; None where there is none."""
+        """Return the newest trained round before this one, if any."""
         ...
 
     def last_answers(self) -> LastAnswers:
-        """Return what the last query brought."""
+        """Return the answers of the last query that have no copies yet."""
         ...
 
     def add_copies(self, copies: SyntheticBatch, is_doubtful: np.ndarray) -> None:
-        """Keep copies of labeled images with their parents' targets; doubtful ones set aside."""
+        """Store copies with their parents' targets; doubtful copies are quarantined."""
         ...
 
     def synthetic(self) -> SyntheticRecords:
-        """Return the synthesized images as they are kept now."""
+        """Return the stored synthetic images."""
         ...
 
     def annotations(self) -> int:
-        """Count the answers given so far, those that nobody could name included."""
+        """Count the answers so far, including "can't tell"."""
         ...
 
-    def newest_junk(self) -> Junk:
-        """Judge the synthesized images of the newest query."""
+    def count_unlabelable(self) -> UnlabelableCount:
+        """Count the unlabelable synthetic images of the newest query."""
         ...
 
 
@@ -108,46 +108,47 @@ class TrainedRound:
     method: Method
     runner: Runner
     copies: int
-    """Copies that joined the candidates."""
+    """Number of copies that became candidates."""
     is_compiled: bool
-    redraw_s: float
-    """Seconds that drawing the copies took."""
+    synthesis_s: float
+    """Seconds for synthesizing the copies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChosenQuery:
-    """A query before anybody is asked; nothing is stored yet."""
+    """A query that is chosen, but not stored yet."""
 
     ranking: Ranking
     at_boundary: SyntheticQuery | None = None
-    """Images drawn near T's boundary, to be asked besides."""
+    """Additional images, synthesized near T's boundary."""
     seconds: float
-    """That ranking the pool took."""
+    """Seconds for ranking the pool."""
 
     @property
-    def drawn(self) -> list[SyntheticQuery]:
-        """All synthesized images to be asked."""
+    def synthetic(self) -> list[SyntheticQuery]:
+        """All synthetic images of the query."""
         return [each for each in (self.ranking.synthesized, self.at_boundary) if each is not None]
 
 
 Start = Callable[[Method, list[Phase], bool], Runner]
-"""Makes the runner of a round from its method, all its phases, and whether it was compiled."""
+"""Builds the runner from the method, all phases, and whether networks are compiled."""
 
 
 def train_round(
     bench: Workbench, start: Start, *, will_ask: bool = True, emit: Emit = ignore
 ) -> TrainedRound:
-    """Train the round's networks; between their phases the last query's images are redrawn.
+    """Train the round's networks; between their phases, synthesize copies of the last query.
 
     Args:
-        bench: Of the round.
-        start: Makes the runner, which may have resumed an interrupted training.
-        will_ask: A query follows; False trains only what the task model needs.
-        emit: Listener.
+        bench: Workbench of the round.
+        start: Builds the runner, which may have resumed an interrupted training.
+        will_ask: Whether a query follows; False trains only what the task model needs.
+        emit: Listener for warnings.
 
     Raises:
-        UsageError: An earlier round's networks do not fit the method, or a step not into memory.
-        InterruptedRunError: A signal asked to stop.
+        UsageError: An earlier round's networks do not fit the method, or a step does not fit into
+            memory.
+        InterruptedRunError: A signal requested a stop.
         CheckFailedError: A loss is not finite.
     """
     data = bench.dataset.data
@@ -161,22 +162,26 @@ def train_round(
         first, second = _until_classifier(first, method.classifier), []
     runner.run(first)
     began = time.perf_counter()
-    copies = redraw_last_query(bench, method, runner.runtime) if will_ask else 0
-    redraw_s = time.perf_counter() - began
+    copies = synthesize_copies(bench, method, runner.runtime) if will_ask else 0
+    synthesis_s = time.perf_counter() - began
     runner.run(second)
     return TrainedRound(
-        method=method, runner=runner, copies=copies, is_compiled=is_compiled, redraw_s=redraw_s
+        method=method,
+        runner=runner,
+        copies=copies,
+        is_compiled=is_compiled,
+        synthesis_s=synthesis_s,
     )
 
 
 def start_method(bench: Workbench, emit: Emit) -> Method:
-    """Build the method with the weights that its networks start the round with, on the device.
+    """Build the method on the device, with the round's initial weights.
 
-    Networks that learn from round to round continue from the newest sound round before; with other
-    classes than it had, the task model starts from scratch.
+    Networks that are trained across rounds continue from the newest sound round; if the classes
+    changed, the task model starts from scratch.
 
     Raises:
-        UsageError: Another method's networks were trained before, and this one cannot use them.
+        UsageError: The earlier round was trained by another method, whose networks do not fit.
     """
     config, dataset = bench.config, bench.dataset
     number = dataset.data.number
@@ -203,7 +208,7 @@ def start_method(bench: Workbench, emit: Emit) -> Method:
 def _origins_after(
     earlier: EarlierRound, method: Method, config: Config, emit: Emit
 ) -> dict[str, Init]:
-    """Say how each network continues from ``earlier``; those left out start from scratch."""
+    """Return how each network starts from ``earlier``; missing ones start from scratch."""
     if earlier.method != method.name and method.carried:
         raise UsageError(
             f"round {earlier.number} was trained by '{earlier.method}', whose networks "
@@ -222,14 +227,14 @@ def _origins_after(
     }
 
 
-def redraw_last_query(bench: Workbench, method: Method, runtime: Runtime) -> int:
-    """Redraw the images of the last query; copies inherit their labels and become candidates.
+def synthesize_copies(bench: Workbench, method: Method, runtime: Runtime) -> int:
+    """Synthesize copies of the last query's images; they inherit labels and become candidates.
 
-    Nothing is drawn from images that T is measured on, now or once there are labels enough: T would
-    learn them from their copies. Copies that T doubts are set aside.
+    Images that T is measured on, now or later, have no copies: T would learn them from the copies.
+    Copies whose label T doubts are quarantined.
 
     Returns:
-        How many copies became candidates.
+        Number of copies that became candidates.
     """
     config, dataset = bench.config, bench.dataset
     data = dataset.data
@@ -240,10 +245,10 @@ def redraw_last_query(bench: Workbench, method: Method, runtime: Runtime) -> int
         last = bench.last_answers()
         parents = [row for row in last.rows if not dataset.is_to_measure[row]]
         parents += parents_of_promoted(config, data, last.promoted)
-        drawn = method.synthesize(data, parents, seed_of(config.seed, data.number, "synthesis"))
-        if drawn is not None:
-            is_doubtful = doubtful_copies(method, drawn, data, config)
-            bench.add_copies(drawn, is_doubtful)
+        copies = method.synthesize(data, parents, seed_of(config.seed, data.number, "synthesis"))
+        if copies is not None:
+            is_doubtful = doubtful_copies(method, copies, data, config)
+            bench.add_copies(copies, is_doubtful)
             count = int((~is_doubtful).sum())
     count = runtime.agree(count)
     if count < 0:
@@ -253,7 +258,7 @@ def redraw_last_query(bench: Workbench, method: Method, runtime: Runtime) -> int
 
 
 def is_exhausted(bench: Workbench) -> bool:
-    """Tell whether nothing is left to ask."""
+    """Return whether no image is left to ask."""
     return not _images_left(bench)
 
 
@@ -265,21 +270,21 @@ def choose_query(
     synthetic: int = 0,
     emit: Emit = ignore,
 ) -> ChosenQuery:
-    """Choose the next images; nothing is stored and nobody asked.
+    """Choose the next images, without storing anything.
 
     Args:
-        bench: Of the round.
-        method: Trained.
-        count: Images to ask; None takes ``query.size``, less near the end of pool or budget.
-        synthetic: Images to synthesize near T's boundary and ask besides.
-        emit: Listener.
+        bench: Workbench of the round.
+        method: Trained method.
+        count: Images to ask; None uses ``query.size``, less near the end of pool or budget.
+        synthetic: Additional images to synthesize near T's boundary.
+        emit: Listener for warnings.
 
     Raises:
-        UsageError: More is asked than there is, or images are to be synthesized though the last
-            ones were mostly junk.
-        CheckFailedError: The method asks what it must not.
+        UsageError: More images are requested than available, or synthesis is requested although
+            most of the last synthetic images were unlabelable.
+        CheckFailedError: The method asks images that it must not ask.
     """
-    _check_junk(bench, synthetic, emit)
+    _check_synthesis(bench, synthetic, emit)
     config, data = bench.config, bench.dataset.data
     asked = _images_to_ask(bench, count, synthetic)
     seed = seed_of(config.seed, data.number, "query")
@@ -291,7 +296,7 @@ def choose_query(
         raise UsageError(NOTHING_LEFT)
     at_boundary = None
     if synthetic:
-        at_boundary = draw_at_boundary(method, bench.dataset, count=synthetic, seed=seed)
+        at_boundary = synthesize_at_boundary(method, bench.dataset, count=synthetic, seed=seed)
     if not data.can_learn and METHODS[config.method].needs_labels:
         message = (
             f"no labels of two classes yet, so {config.method} has nothing to learn "
@@ -302,21 +307,21 @@ def choose_query(
 
 
 def check_ranking(ranking: Ranking, data: RoundData, count: int, *, who: str) -> None:
-    """Check that a query asks different unlabeled images, and no more than ``count``.
+    """Check that a query asks at most ``count`` different, unlabeled images.
 
     Raises:
-        CheckFailedError: It does not.
+        CheckFailedError: The query breaks a rule.
     """
-    drawn = 0 if ranking.synthesized is None else len(ranking.synthesized.images.pixels)
+    synthetic = 0 if ranking.synthesized is None else len(ranking.synthesized.images.pixels)
     picks = set(map(int, ranking.picks))
     if (
         len(picks) < len(ranking.picks)
         or not picks <= set(data.unlabeled_rows.tolist())
-        or len(picks) + drawn > count
+        or len(picks) + synthetic > count
     ):
         raise CheckFailedError(
             f"{who} asked {len(ranking.picks)} pool images ({len(picks)} different) and "
-            f"{drawn} synthesized ones of {count}, or labeled ones again; this method is broken"
+            f"{synthetic} synthetic ones of {count}, or labeled ones again; this method is broken"
         )
 
 
@@ -327,61 +332,65 @@ def _images_left(bench: Workbench) -> int:
 
 
 def _images_to_ask(bench: Workbench, count: int | None, synthetic: int) -> int:
-    """How many images may be asked; an explicit wish that cannot be met is an error."""
+    """Return how many images are asked; an explicit count that is impossible is an error."""
     config, left = bench.config, _images_left(bench)
     if METHODS[config.method].draws_queries and synthetic:
         raise UsageError(
-            f"'{config.method}' draws the images that it asks by itself; say how many with -n "
+            f"'{config.method}' synthesizes the images that it asks; set their number with -n "
             "instead of --synthetic"
         )
     if left == 0 and not synthetic:
         raise UsageError(NOTHING_LEFT)
-    wanted = config.query.size if count is None else count
+    requested = config.query.size if count is None else count
     budget = config.query.budget
-    # Every image costs as many labels as people are asked about it.
+    # Each image needs one label per annotator.
     affordable = (
         (budget - bench.annotations()) // config.query.overlap - synthetic if budget else left
     )
     if affordable < (0 if synthetic and not left else 1):
         raise UsageError(
-            f"the budget of {budget} labels is spent; raise query.budget in dgaal.toml to go on"
+            f"the budget of {budget} labels is spent; raise query.budget in dgaal.toml to continue"
         )
     if count is not None and count > left:
-        raise UsageError(f"asked for {count} images, {left} are unlabeled; lower -n")
+        raise UsageError(f"requested {count} images, {left} are unlabeled; lower -n")
     if count is not None and count > affordable:
         raise UsageError(
-            f"asked for {count} images, the budget leaves {affordable}; lower -n or raise "
+            f"requested {count} images, the budget leaves {affordable}; lower -n or raise "
             "query.budget"
         )
-    return min(wanted, left, affordable)
+    return min(requested, left, affordable)
 
 
-def _check_junk(bench: Workbench, synthetic: int, emit: Emit) -> None:
-    """Let a generator pause for one query when too many of its images could not be named.
+def _check_synthesis(bench: Workbench, synthetic: int, emit: Emit) -> None:
+    """Refuse synthesis for one query if too many of the last synthetic images were unlabelable.
 
-    By the query after that, the generator has been trained again. Methods that ask nothing but what
-    they draw cannot pause: they are warned about.
+    By the next query the generator is trained again. For methods that ask only synthetic images,
+    warn instead.
     """
-    found, most = bench.newest_junk(), bench.config.label.max_junk
-    if not found.is_over(most):
+    found, max_share = bench.count_unlabelable(), bench.config.label.max_junk
+    if not found.is_over(max_share):
         return
-    share = f"{found.junk} of the {found.judged} images drawn last could not be told"
+    share = f"{found.unlabelable} of the last {found.judged} synthetic images were unlabelable"
     if synthetic:
         raise UsageError(
             f"{share}: synthesis pauses for one query; ask this one without --synthetic, or raise "
-            f"label.max_junk, which is {most:g}"
+            f"label.max_junk, which is {max_share:g}"
         )
     method = bench.config.method
     if METHODS[method].draws_queries:
-        emit(Warned(message=f"{share}; '{method}' asks nothing else: consider another"))
+        emit(
+            Warned(
+                message=f"{share}; '{method}' asks only synthetic images: consider another method"
+            )
+        )
 
 
 def trains(phase: Phase, network: Classifier) -> bool:
-    """Tell whether a phase changes this network."""
+    """Return whether a phase trains this network."""
     return any(module is network for module in phase.networks.values())
 
 
 def _until_classifier(phases: Sequence[Phase], network: Classifier) -> list[Phase]:
-    """Return the phases up to the last one that trains T: what T may depend on."""
+    """Return the phases up to the last one that trains T; T cannot depend on later ones."""
     last = max((i for i, phase in enumerate(phases) if trains(phase, network)), default=-1)
     return list(phases[: last + 1])

@@ -1,6 +1,6 @@
-"""A round's numbers as TensorBoard event files; ``tensorboard --logdir WORKSPACE/rounds`` shows it.
+"""A round's metrics as TensorBoard event files: ``tensorboard --logdir WORKSPACE/rounds``.
 
-Importing this needs the package ``tensorboard``.
+Importing this module needs the package ``tensorboard``.
 """
 
 import shutil
@@ -15,26 +15,26 @@ from dgaal_cli.events import AnyEvent, Emit, RoundTrained, StepDone
 
 @contextmanager
 def event_files(folder: Path, *, earlier: Iterable[StepDone] = ()) -> Generator[Emit]:
-    """Yield a listener that writes losses by step and a round's metrics by its labels.
+    """Yield a listener that writes losses by step and a round's metrics by number of labels.
 
     Args:
-        folder: TensorBoard reads all event files in it as one run, so older ones, whose last steps
-            may have been taken again, are deleted.
-        earlier: Steps of interrupted trainings that the round went on from; they are written first.
+        folder: Folder to write. TensorBoard reads its files as one run, so older files, whose last
+            steps may be repeated, are deleted.
+        earlier: Steps before the training was interrupted; written first.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    # A TensorBoard that read the older files forgets their points, all from step 0 on.
+    # A running TensorBoard then discards the points of the deleted files.
     writer = SummaryWriter(str(folder), purge_step=0)
 
-    def hear(event: AnyEvent) -> None:
+    def write(event: AnyEvent) -> None:
         numbers, step = _numbers(event)
         for name, value in numbers.items():
             writer.add_scalar(name, value, step)
 
     for event in earlier:
-        hear(event)
+        write(event)
     try:
-        yield hear
+        yield write
     finally:
         writer.close()
 

@@ -1,4 +1,4 @@
-"""A round's folder while it is trained: cleared for a new training, and the log that one writes."""
+"""A round's folder during training: preparation, and the event log."""
 
 import contextlib
 import shutil
@@ -11,7 +11,7 @@ from dgaal_cli.errors import CheckpointError, UsageError
 from dgaal_cli.events import AnyEvent, Emit, RoundStarted
 from dgaal_cli.reports.round_plots import counted_steps
 from dgaal_cli.rounds.record import EVENTS_NAME
-from dgaal_cli.rounds.resume_state import begun_terms, class_changes, forget_terms
+from dgaal_cli.rounds.resume_state import class_changes, delete_resume_state, read_resume_state
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME
@@ -23,54 +23,54 @@ EVENT_FILES_NAME = "tensorboard"
 def prepare(
     workspace: Workspace, store: Store, number: int, *, is_fresh: bool, must_resume: bool
 ) -> None:
-    """Make the folder of a round ready for its training, to go on or to begin.
+    """Prepare the folder of a round for a new or resumed training.
 
-    What a training of an older round left behind is deleted: nothing goes on with it.
+    Interrupted trainings of older rounds are deleted.
 
     Args:
-        workspace: Where.
-        store: Its classes must be those that a saved state was trained on.
-        number: The round.
-        is_fresh: Forget an interrupted training.
-        must_resume: There must be one.
+        workspace: Workspace to prepare.
+        store: Label store, whose classes must be those of the saved state.
+        number: Round number.
+        is_fresh: Discard an interrupted training.
+        must_resume: Require an interrupted training.
 
     Raises:
-        UsageError: There is none to go on with.
-        CheckpointError: The classes changed since it began.
-        WorkspaceError: What it began with cannot be read.
+        UsageError: There is no interrupted training to resume.
+        CheckpointError: The classes changed since the training started.
+        WorkspaceError: The resume state cannot be read.
     """
     folder = workspace.round_path(number)
-    begun = None if is_fresh else begun_terms(folder)
-    if must_resume and begun is None:
+    saved = None if is_fresh else read_resume_state(folder)
+    if must_resume and saved is None:
         raise UsageError(
             f"no training of round {number} was interrupted; "
-            "'dgaal train' without --resume begins it"
+            "'dgaal train' without --resume starts it"
         )
     changes = [] if is_fresh else class_changes(folder, store.classes())
     if changes:
         raise CheckpointError(
-            f"round {number} stopped midway and cannot go on: {'; '.join(changes)}; take that "
-            "back with 'dgaal labels classes', or start the round again with --fresh"
+            f"round {number} stopped midway and cannot be resumed: {'; '.join(changes)}; undo "
+            "that with 'dgaal labels classes', or restart the round with --fresh"
         )
     for each in workspace.rounds_path.glob("*"):
         if each.name.isdigit() and int(each.name) < number:
             _discard(each)
     folder.mkdir(parents=True, exist_ok=True)
-    if begun is None:
+    if saved is None:
         _discard(folder)
         (folder / EVENTS_NAME).unlink(missing_ok=True)
         shutil.rmtree(folder / EVENT_FILES_NAME, ignore_errors=True)
 
 
 @contextmanager
-def recording(folder: Path, emit: Emit, *, has_event_files: bool) -> Generator[Emit]:
-    """Write every event into the round's folder before the listener hears of it."""
+def record_events(folder: Path, emit: Emit, *, has_event_files: bool) -> Generator[Emit]:
+    """Write each event to the round's folder before the listener receives it."""
     path = folder / EVENTS_NAME
     with contextlib.ExitStack() as stack:
         record = stack.enter_context(path.open("ab"))
         board = events.ignore
 
-        def tell(event: AnyEvent) -> None:
+        def write(event: AnyEvent) -> None:
             nonlocal board
             record.write(events.encode(event) + b"\n")
             record.flush()
@@ -82,10 +82,10 @@ def recording(folder: Path, emit: Emit, *, has_event_files: bool) -> Generator[E
             board(event)
             emit(event)
 
-        yield tell
+        yield write
 
 
 def _discard(folder: Path) -> None:
-    """Delete what a training needs to go on, the saved state first."""
+    """Delete an interrupted training, the saved state first."""
     checkpoint.remove(folder / PROGRESS_NAME)
-    forget_terms(folder)
+    delete_resume_state(folder)

@@ -1,6 +1,6 @@
-"""Rounds on arrays: the pool and its labels in memory, and a function that answers queries.
+"""Rounds in memory: arrays of images and labels, and a function that answers queries.
 
-What a notebook and a simulation use. Ten lines are enough::
+For notebooks and simulations::
 
     config = config_for(images, {"method": "margin", "preset": "tiny"})
     rounds = InMemoryRounds(config, images, ["cat", "dog"], oracle=lambda asked: truth[asked.rows])
@@ -33,7 +33,7 @@ from dgaal_cli.rounds.engine import (
     train_round,
 )
 from dgaal_cli.rounds.synthetic_pool import SyntheticPool
-from dgaal_cli.rounds.unlabelable_synthetics import Junk
+from dgaal_cli.rounds.unlabelable_synthetics import UnlabelableCount
 from dgaal_cli.tasks.registry import load_task
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.classifier import accuracy
@@ -47,10 +47,10 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedImages:
-    """The images of a query, Q of them: those of the pool first, then synthesized ones."""
+    """The Q images of a query: first images of the pool, then synthetic ones."""
 
     rows: npt.NDArray[np.int64]
-    """int64 ``(Q,)``: rows of the pool; -1 for a synthesized image."""
+    """int64 ``(Q,)``: rows of the pool; -1 for a synthetic image."""
     pixels: npt.NDArray[np.uint8]
     """``(Q, S, S, C)``."""
 
@@ -60,22 +60,22 @@ Oracle = Callable[[AskedImages], Targets]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class AnsweredQuery:
     """A query with its answers."""
 
     rows: list[Row] = field(default_factory=list[Row])
-    """Rows of the pool that were asked, first pick first."""
+    """Asked rows of the pool, first pick first."""
     synthesized: int = 0
-    """Synthesized images that were asked."""
+    """Number of synthetic images asked."""
     cannot_tell: int = 0
-    """Those of them that nobody could name."""
+    """Number of synthetic images answered with "cannot tell"."""
 
 
 def config_for(pixels: npt.NDArray[np.uint8], settings: Mapping[str, Any]) -> Config:
     """Build a configuration for images in memory.
 
     Args:
-        pixels: uint8 ``(N, S, S, C)``: square, S a side that the networks can see.
+        pixels: uint8 ``(N, S, S, C)``: square, S a side that the encoder supports.
         settings: As in ``dgaal.toml``, without the pool: method, preset, seed, query and so on.
 
     Raises:
@@ -87,24 +87,24 @@ def config_for(pixels: npt.NDArray[np.uint8], settings: Mapping[str, Any]) -> Co
 
 
 class InMemoryRounds:
-    """Rounds of one method on one pool; each is trained, then asks.
+    """Rounds of one method on one pool: train, then ask.
 
     Args:
-        config: Method, seed, networks, query; what it says of the pool is not read.
+        config: Method, seed, networks, query; its pool is not read.
         pixels: uint8 ``(N, S, S, C)``.
         class_names: K names.
         oracle: Answers queries.
-        labels: ``(N, ...)`` targets that are known at the start, -1 elsewhere; None for none.
-        test: Images and targets to measure on, which no method learns from; None holds out some of
-            the labels, as a workspace does.
-        is_test_hidden: Something else measures: nothing is held out, and methods see no test image.
-        who: Method and seed, for messages; empty takes the method's name.
+        labels: ``(N, ...)`` initial targets, -1 elsewhere; None for none.
+        test: Images and targets to measure on, not used for training; None holds out some of the
+            labels, as a workspace does.
+        is_test_hidden: The caller measures: no label is held out, and methods get no test images.
+        who: Method and seed, for messages; empty uses the method's name.
         name: Maps an image to its sample id, for messages.
-        after_stop: What a stop by a signal leaves behind, for messages.
+        after_stop: End of the message after a stop by a signal: what is saved.
         emit: Listener for progress.
     """
 
-    def __init__(  # noqa: PLR0913 - what a person may say of a pool
+    def __init__(  # noqa: PLR0913 - the options of a pool
         self,
         config: Config,
         pixels: npt.NDArray[np.uint8],
@@ -124,13 +124,13 @@ class InMemoryRounds:
         self._oracle, self._test, self._is_test_hidden = oracle, test, is_test_hidden
         self._who, self._name, self._after_stop, self._emit = who, name, after_stop, emit
         self.targets = self.task.blank(len(pixels)) if labels is None else labels.copy()
-        self.is_labeled = self._is_told(self.targets)
+        self.is_labeled = self._is_known(self.targets)
         self.is_usable = np.ones(len(pixels), dtype=bool)
         _, size, _, channels = pixels.shape
         self.synthesized = SyntheticPool.empty(size, channels, self.task, first_id=len(pixels) + 1)
         self._first_labels = self._annotations = int(self.is_labeled.sum())
         self._device = pick_device(config.device)
-        self._last, self._junk, self._had_labels = LastAnswers(), Junk(), False
+        self._last, self._unlabelable, self._had_labels = LastAnswers(), UnlabelableCount(), False
         self._earlier: EarlierRound | None = None
         self.number = 0
         self.method: Method | None = None
@@ -138,7 +138,7 @@ class InMemoryRounds:
 
     @property
     def config(self) -> Config:
-        """Of all rounds."""
+        """Configuration of all rounds."""
         return self._config
 
     @property
@@ -152,10 +152,10 @@ class InMemoryRounds:
         return self._who or self._config.method
 
     def train(self, *, will_ask: bool = True) -> TrainedRound:
-        """Train the round; False for ``will_ask`` trains only what the task model needs.
+        """Train the round; ``will_ask=False`` trains only what the task model needs.
 
         Raises:
-            InterruptedRunError: A signal asked to stop.
+            InterruptedRunError: A signal requested a stop.
             CheckFailedError: A loss is not finite.
         """
         trained = train_round(self, self._start, will_ask=will_ask, emit=self._emit)
@@ -163,7 +163,7 @@ class InMemoryRounds:
         return trained
 
     def accuracy(self) -> float | None:
-        """Measure the task model, 0..1; None where there is nothing to measure, or on."""
+        """Return T's accuracy, 0..1; None if T is not trained or no image is measured on."""
         data = self._dataset.data
         if self.method is None or not data.can_learn:
             return None
@@ -175,32 +175,40 @@ class InMemoryRounds:
             self, self._trained(), count=count, synthetic=synthetic, emit=self._emit
         )
 
-    def ask(self, chosen: ChosenQuery) -> Answered:
-        """Let the oracle answer, and begin the next round with its answers."""
+    def ask(self, chosen: ChosenQuery) -> AnsweredQuery:
+        """Let the oracle answer, and start the next round with its answers."""
         data, method = self._dataset.data, self._trained()
-        picks, drawn = chosen.ranking.picks, chosen.drawn
+        picks, synthetic = chosen.ranking.picks, chosen.synthetic
         rows = np.asarray(picks, dtype=np.int64)
-        count = sum(len(each.images.pixels) for each in drawn)
+        count = sum(len(each.images.pixels) for each in synthetic)
         answers = self._oracle(
             AskedImages(
                 rows=np.concatenate([rows, np.full(count, -1)]),
-                pixels=np.concatenate([data.pixels[rows], *(each.images.pixels for each in drawn)]),
+                pixels=np.concatenate(
+                    [data.pixels[rows], *(each.images.pixels for each in synthetic)]
+                ),
             )
         )
-        is_told = self._is_told(answers)
-        own, theirs = is_told[: len(rows)], is_told[len(rows) :]
-        self.targets[rows[own]], self.is_labeled[rows[own]] = answers[: len(rows)][own], True
-        self.is_usable[rows[~own]] = False
+        is_answered = self._is_known(answers)
+        is_pool_answered, is_synthetic_answered = np.split(is_answered, [len(rows)])
+        labeled = rows[is_pool_answered]
+        self.targets[labeled], self.is_labeled[labeled] = (
+            answers[: len(rows)][is_pool_answered],
+            True,
+        )
+        self.is_usable[rows[~is_pool_answered]] = False
         self.synthesized.promote(chosen.ranking.promoted)
         start = len(rows)
-        for each in drawn:
+        for each in synthetic:
             part = slice(start, start + len(each.images.pixels))
-            self.synthesized.add(each.images, answers[part], is_told[part], is_inherited=False)
+            self.synthesized.add(each.images, answers[part], is_answered[part], is_inherited=False)
             start = part.stop
         self._annotations += len(answers)
-        self._junk = Junk(judged=count, junk=int((~theirs).sum()))
-        named = [Row(int(row)) for row in np.sort(rows[own])]
-        self._last = LastAnswers(rows=named, promoted=list(chosen.ranking.promoted))
+        self._unlabelable = UnlabelableCount(
+            judged=count, unlabelable=int((~is_synthetic_answered).sum())
+        )
+        new_rows = [Row(int(row)) for row in np.sort(labeled)]
+        self._last = LastAnswers(rows=new_rows, promoted=list(chosen.ranking.promoted))
         self._had_labels = self._had_labels or len(data.labeled_rows) > 0
         self._earlier = EarlierRound(
             number=self.number,
@@ -210,33 +218,35 @@ class InMemoryRounds:
         )
         self.number += 1
         self._dataset = self._read()
-        return Answered(rows=list(picks), synthesized=count, cannot_tell=self._junk.junk)
+        return AnsweredQuery(
+            rows=list(picks), synthesized=count, cannot_tell=self._unlabelable.unlabelable
+        )
 
     def earlier_round(self) -> EarlierRound | None:
-        """Return the round before."""
+        """Return the previous round."""
         return self._earlier
 
     def last_answers(self) -> LastAnswers:
-        """Return what the last query brought; nothing once it is redrawn."""
+        """Return the answers of the last query; empty after their copies are added."""
         return self._last
 
     def add_copies(self, copies: SyntheticBatch, is_doubtful: Mask) -> None:
-        """Keep the copies that T does not doubt."""
+        """Store the copies that are not doubtful."""
         inherited = self.targets[np.asarray(copies.parents, dtype=np.int64)]
         self.synthesized.add(copies, inherited, ~is_doubtful, is_inherited=True)
         self._last = LastAnswers()
 
     def synthetic(self) -> SyntheticRecords:
-        """Return the synthesized images."""
+        """Return the synthetic images."""
         return self.synthesized.records
 
     def annotations(self) -> int:
-        """Count the answers given so far, and the labels known at the start."""
+        """Count the answers so far, and the initial labels."""
         return self._annotations
 
-    def newest_junk(self) -> Junk:
-        """Judge the last query."""
-        return self._junk
+    def count_unlabelable(self) -> UnlabelableCount:
+        """Count the unlabelable synthetic images of the last query."""
+        return self._unlabelable
 
     def _read(self) -> RoundDataset:
         pixels, targets = self._test or (None, None)
@@ -275,5 +285,5 @@ class InMemoryRounds:
             raise UsageError("nothing is trained yet; call train() first")
         return self.method
 
-    def _is_told(self, targets: Targets) -> Mask:
+    def _is_known(self, targets: Targets) -> Mask:
         return ~self.task.is_equal(targets, self.task.blank(len(targets)))

@@ -17,13 +17,13 @@ class CurvePoint:
     accuracy: float
     """0..1."""
     measured: int | None = None
-    """Images it was measured on; a few prove little and the screen says so."""
+    """Number of images measured; the screen marks small numbers."""
     health: tuple[tuple[str, float], ...] = ()
     """Gauges of the sampler: name, value."""
 
 
 def learning_curve(workspace: Workspace) -> tuple[CurvePoint, ...]:
-    """Read accuracy per round from the rounds' metrics; rounds without one are left out."""
+    """Read accuracy per round from the rounds' metrics; rounds without accuracy are skipped."""
     if not workspace.rounds_path.is_dir():
         return ()
     points = (_curve_point(path) for path in sorted(workspace.rounds_path.glob("*/metrics.json")))
@@ -41,7 +41,7 @@ def _curve_point(path: Path) -> CurvePoint | None:
         gauges = cast("dict[str, float | None]", metrics.get("health") or {})
         health = tuple((str(k), float(v)) for k, v in gauges.items() if v is not None)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # a curve is decoration: a damaged point must not keep anyone from labeling
+        return None  # a damaged point must not prevent labeling
     if not 0 <= accuracy <= 1:
         return None
     return CurvePoint(

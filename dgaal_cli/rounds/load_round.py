@@ -1,4 +1,4 @@
-"""The last trained round, opened for asking: its networks, and the pool as it stands now."""
+"""Loads the last trained round: its networks, and the current pool."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,8 +24,8 @@ from dgaal_cli.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
-    """Networks of the last trained round, on its device, with the current data."""
+class LoadedRound:
+    """Networks of the last trained round on the device, with the current data."""
 
     number: int
     method: Method
@@ -35,14 +35,14 @@ class Trained:
     """SHA-256 of the checkpoint's weights."""
 
 
-def open_trained(
+def load_round(
     workspace: Workspace, config: Config, store: Store, *, emit: Emit = ignore
-) -> Trained:
-    """Load the newest trained round whose checkpoint is sound; warn of newer ones that are not.
+) -> LoadedRound:
+    """Load the newest trained round with a sound checkpoint; warn about newer damaged ones.
 
     Raises:
-        UsageError: Nothing is trained yet, or classes or the method changed since.
-        CheckpointError: No checkpoint is sound, or it does not fit.
+        UsageError: No round is trained yet, or classes or the method changed since.
+        CheckpointError: No checkpoint is sound, or it does not fit the configuration.
     """
     number = last_trained(workspace)
     damage = damage_report(workspace, newest=number)
@@ -72,7 +72,7 @@ def open_trained(
     checkpoint.restore_modules(method.modules, tensors)
     for module in method.modules.values():
         module.to(device).eval()
-    return Trained(
+    return LoadedRound(
         number=number,
         method=method,
         gathered=gathered,

@@ -1,4 +1,4 @@
-"""The workbench of a workspace: labels from the store, networks and images from the rounds."""
+"""The workbench of a workspace: labels from the store, networks and images from rounds on disk."""
 
 import hashlib
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from dgaal_cli.rounds.state import (
     read_record,
 )
 from dgaal_cli.rounds.synthetic_files import read_synthetic, save_synthetic
-from dgaal_cli.rounds.unlabelable_synthetics import Junk, newest_junk
+from dgaal_cli.rounds.unlabelable_synthetics import UnlabelableCount, count_unlabelable
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ClassRecord, ItemRecord, LabelRecord
 from dgaal_cli.tasks.registry import load_task
@@ -37,7 +37,7 @@ from dgaal_cli.workspace import Workspace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gathered:
-    """A round's data with the names that its arrays leave out."""
+    """A round's data with the store's records behind its arrays."""
 
     dataset: RoundDataset
     classes: list[ClassRecord]
@@ -45,12 +45,11 @@ class Gathered:
     """The pool's items, row by row."""
     labels: list[LabelRecord]
     watermark: int | None
-    """Labels given after this event were left out; None took all."""
+    """Labels after this event are excluded; None includes all."""
     dataset_digest: str
     """SHA-256 over the digests of all pool images."""
     labels_digest: str
-    """SHA-256 over what is learned: classes in their order, the labels of items, and images that
-    nobody could name."""
+    """SHA-256 over the classes in order, the labels of items, and the unlabelable images."""
 
     @property
     def data(self) -> RoundData:
@@ -92,14 +91,14 @@ class OnDisk:
         )
 
     def last_answers(self) -> LastAnswers:
-        """Return what the last query brought that has no copies yet.
+        """Return the answers of the last query that have no copies yet.
 
-        A method may give a parent no copy at all, so where this round's copies exist already, only
-        labels that came after them are new. So resuming after a kill adds nothing twice.
+        A method may make no copy of a parent. So if this round has copies, only labels after them
+        are new, and a resumed round adds no copy twice.
         """
         number, own = self.gathered.data.number, self.gathered.data.synthetic
         rows = {item_id: Row(row) for row, item_id in enumerate(self.gathered.data.item_ids)}
-        seen = self._redrawn_until()
+        seen = self._copied_until()
         new = [r for r in self.gathered.labels if r.round == number - 1 and r.event_id > seen]
         asked = {r.item_id for r in new if not r.is_synthetic}
         taken = {r.item_id for r in new if r.provenance == "inherited"}
@@ -127,7 +126,7 @@ class OnDisk:
         )
 
     def synthetic(self) -> SyntheticRecords:
-        """Read the synthesized images."""
+        """Read the synthetic images."""
         data = self.gathered.data
         return read_synthetic(
             self.workspace,
@@ -138,15 +137,15 @@ class OnDisk:
         )
 
     def annotations(self) -> int:
-        """Count the answers of all people."""
+        """Count the answers of all annotators."""
         return self.store.counts().annotations
 
-    def newest_junk(self) -> Junk:
-        """Judge the newest query, open or closed."""
-        return newest_junk(self.store)
+    def count_unlabelable(self) -> UnlabelableCount:
+        """Count the unlabelable synthetic images of the newest query."""
+        return count_unlabelable(self.store)
 
-    def _redrawn_until(self) -> int:
-        """Up to which event this round's labels were redrawn already; -1 for none."""
+    def _copied_until(self) -> int:
+        """Return the last event whose labels have copies in this round; -1 for none."""
         number = self.gathered.data.number
         made = [i for i in self.store.items() if i.round == number and i.inherited is not None]
         if not made:
@@ -165,24 +164,24 @@ def gather(
     watermark: int | None = None,
     emit: Emit = ignore,
 ) -> Gathered:
-    """Read everything that round ``number`` sees.
+    """Read the data of round ``number``.
 
     Args:
-        workspace: Where.
-        config: How.
-        store: The labels.
-        number: The round.
-        device: Where the networks are.
-        watermark: Labels given after this event are left out; None takes all.
-        emit: Hears which images are no longer what they were, and are left out.
+        workspace: Workspace to read.
+        config: Configuration.
+        store: Label store.
+        number: Round number.
+        device: Device of the networks.
+        watermark: Labels after this event are excluded; None includes all.
+        emit: Listener for warnings about excluded images.
 
     Raises:
-        InputDataError: The pool is gone, or has no usable image.
+        InputDataError: The pool is missing, or has no usable image.
     """
     classes = store.classes()
     index_of = {record.uid: index for index, record in enumerate(classes)}
     items, pixels = sound_pixels(workspace, config, store, emit)
-    # A class may have been removed after the watermark, once its last label was taken back.
+    # A class may be removed after the watermark, when its last label is undone.
     kind = load_task(config.task)
     codec = kind.labels
     found = [(r, codec.target(r.label, index_of)) for r in store.labels(watermark=watermark)]
@@ -250,13 +249,13 @@ def _test_images(
     entries = [(entry.id, entry.label) for entry in source.entries() if entry.label is not None]
     if not entries:
         raise InputDataError(
-            f"the test source {config.pool.test} carries no labels, so it measures nothing; "
+            f"the test source {config.pool.test} has no labels, so it cannot be measured on; "
             "give class folders, a manifest with labels or an .npz with y arrays"
         )
     unknown = sorted({label for _, label in entries if label not in uid_of})
     if unknown:
         raise InputDataError(
-            f"the test source has labels that are no class here: {', '.join(unknown[:5])}; "
+            f"the test source has labels that are not classes here: {', '.join(unknown[:5])}; "
             f"classes are {', '.join(uid_of)}"
         )
     pixels = load_pixels(

@@ -1,4 +1,4 @@
-"""Finds the batch that fits where a training step did not."""
+"""Finds a batch that fits after a training step did not fit into memory."""
 
 import gc
 from dataclasses import replace
@@ -14,29 +14,29 @@ from dgaal_cli.training.seeding import torch_generator
 
 
 def explain(error: StepTooLargeError, config: Config, gathered: Gathered) -> UsageError:
-    """Try smaller batches on networks of their own, and say which one fits.
+    """Try smaller batches on new networks; return an error that names the one that fits.
 
     Args:
-        error: What the step raised; nothing of the training may be referred to any more.
-        config: Of the training, as this process sees it.
-        gathered: Its data; the pool's copy on the device goes on being used.
+        error: Error of the step; no other reference to the training may exist.
+        config: Configuration of the training in this process.
+        gathered: Data of the training; the pool's copy on the device is used.
     """
     if not error.batch_key:
         return error
     section, key = error.batch_key.split(".")
-    asked = int(getattr(getattr(config, section), key))
+    batch_size = int(getattr(getattr(config, section), key))
 
     def attempt(batch: int) -> None:
         _release()
         smaller = replace(getattr(config, section), **{key: batch})
         _one_step(replace(config, **{section: smaller}), gathered, error.phase)
 
-    fitting = max_fitting_batch(asked, attempt)
+    fitting = max_fitting_batch(batch_size, attempt)
     where = describe_device(gathered.data.device)
-    does_not = f"'{error.title}' with {error.batch_key} = {asked} does not fit on {where}"
+    problem = f"'{error.title}' with {error.batch_key} = {batch_size} does not fit on {where}"
     if not fitting:
-        return UsageError(f"{does_not}, and no smaller batch does; lower the sizes in [network]")
-    return UsageError(f"{does_not}; {fitting} fits: --set {error.batch_key}={fitting}")
+        return UsageError(f"{problem}, and no smaller batch does; lower the sizes in [network]")
+    return UsageError(f"{problem}; {fitting} fits: --set {error.batch_key}={fitting}")
 
 
 def _one_step(config: Config, gathered: Gathered, name: str) -> None:

@@ -1,4 +1,4 @@
-"""The pool's pixels for a round; images that are not what they were are left out, and told."""
+"""The pool's pixels for a round; changed images are excluded with a warning."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, get_args
@@ -24,13 +24,13 @@ _NAMED = 5
 def sound_pixels(
     workspace: Workspace, config: Config, store: Store, emit: Emit
 ) -> tuple[list[ItemRecord], Pixels]:
-    """Return the images that still are what was labeled, with their pixels, row by row.
+    """Return the unchanged images with their pixels, row by row.
 
-    A label belongs to the bytes that were on the screen: never do other pixels train under it. What
-    is left out is marked in the store, and takes part again when the old file is back.
+    A label belongs to the bytes that were labeled: other pixels are never trained on with it.
+    Changed images are marked in the store, and used again when the old file is back.
 
     Raises:
-        InputDataError: The pool is gone, or has no usable image; the store is as it was.
+        InputDataError: The pool is missing, or has no usable image; the store is unchanged.
     """
     source = open_source(config.pool.source, base=workspace.root)
     pool = [item for item in store.items() if not item.is_synthetic]
@@ -59,15 +59,15 @@ def sound_pixels(
                 raise
             lost += error.differences
     returned = [item for item in items if item.item_id in back]
-    _note(store, pool, lost, returned)
+    _save_states(store, pool, lost, returned)
     if lost:
-        emit(Warned(message=_told(lost)))
+        emit(Warned(message=_excluded_message(lost)))
     if returned:
-        emit(Warned(message=f"back as before: {_named([i.sample_id for i in returned])}"))
+        emit(Warned(message=f"restored: {_named([i.sample_id for i in returned])}"))
     return items, pixels
 
 
-def _note(
+def _save_states(
     store: Store,
     pool: Sequence[ItemRecord],
     lost: Sequence[Difference],
@@ -84,11 +84,11 @@ def _note(
         store.mark_unreadable(unreadable)
 
 
-def _told(lost: Sequence[Difference]) -> str:
+def _excluded_message(lost: Sequence[Difference]) -> str:
     kinds = ((kind, [d.id for d in lost if d.kind == kind]) for kind in get_args(_Kind))
     parts = "; ".join(f"{kind}: {_named(names)}" for kind, names in kinds if names)
     return (
-        f"left out, as they are not what they were at 'dgaal init': {parts}; their labels are kept "
+        f"left out, because they changed since 'dgaal init': {parts}; their labels are kept "
         "and count again when the old files are back"
     )
 

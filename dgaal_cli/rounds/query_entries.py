@@ -1,4 +1,4 @@
-"""A chosen query as entries of the store: why each image is asked, and what T predicts of it."""
+"""A chosen query as entries of the store, with reasons and T's predictions."""
 
 from collections.abc import Sequence
 
@@ -14,22 +14,22 @@ from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.task import Prediction
 
 Guesses = tuple[tuple[ClassUid, float], ...]
-"""Classes with their probabilities, the likeliest first."""
+"""Classes with their probabilities, the most probable first."""
 SHOWN_GUESSES = 5
 
 
 def query_entries(bench: OnDisk, method: Method, chosen: ChosenQuery) -> list[QueryEntry]:
-    """Store the synthesized images of a query and describe all that it asks, first pick first.
+    """Store the synthetic images of a query; return all its entries, first pick first.
 
-    Entries of synthesized images have no inherited label: a person names them. Those that the
-    method drew are placed among the pool by their scores.
+    Entries of synthetic images have no inherited label: a person labels them. Percentiles of the
+    method's own images are relative to the pool's scores.
     """
     ranking = chosen.ranking
     entries = _pool_entries(bench, method, ranking)
-    for drawn in chosen.drawn:
-        own = drawn is ranking.synthesized
+    for synthetic in chosen.synthetic:
+        own = synthetic is ranking.synthesized
         scores = np.sort(ranking.scores) if own else np.zeros(0, np.float32)
-        entries += _drawn_entries(bench, method, drawn, scores, first_rank=len(entries) + 1)
+        entries += _synthetic_entries(bench, method, synthetic, scores, first_rank=len(entries) + 1)
     return entries
 
 
@@ -62,40 +62,40 @@ def _pool_entries(bench: OnDisk, method: Method, ranking: Ranking) -> list[Query
     return entries
 
 
-def _drawn_entries(
-    bench: OnDisk, method: Method, drawn: SyntheticQuery, ordered: np.ndarray, *, first_rank: int
+def _synthetic_entries(
+    bench: OnDisk, method: Method, query: SyntheticQuery, ordered: np.ndarray, *, first_rank: int
 ) -> list[QueryEntry]:
-    data, count = bench.gathered.data, len(drawn.images.pixels)
+    data, count = bench.gathered.data, len(query.images.pixels)
     items = save_synthetic(
         bench.workspace,
         bench.store,
-        drawn.images.pixels,
+        query.images.pixels,
         number=data.number,
-        parents=[data.item_ids[row] if row >= 0 else None for row in drawn.images.parents],
+        parents=[data.item_ids[row] if row >= 0 else None for row in query.images.parents],
         inherited=[None] * count,
         is_doubtful=[False] * count,
         kind="query",
     )
     guesses: list[Guesses] = [()] * count
-    if data.can_learn:  # junk is reported by class, and hints may show it
-        prediction = predict(method.classifier, drawn.images.pixels, data.device)
+    if data.can_learn:  # unlabelable images are reported by predicted class; hints may show it
+        prediction = predict(method.classifier, query.images.pixels, data.device)
         guesses = [top_guesses(bench.gathered.classes, row) for row in prediction.probabilities]
     return [
         QueryEntry(
             item_id=item,
             rank=first_rank + place,
-            score=float(drawn.scores[place]),
-            percentile=_percentile(ordered, float(drawn.scores[place])) if len(ordered) else None,
+            score=float(query.scores[place]),
+            percentile=_percentile(ordered, float(query.scores[place])) if len(ordered) else None,
             predicted=guesses[place][0][0] if guesses[place] else None,
             probabilities=guesses[place],
-            reason=drawn.reason,
+            reason=query.reason,
         )
         for place, item in enumerate(items)
     ]
 
 
 def top_guesses(classes: Sequence[ClassRecord], probabilities: np.ndarray) -> Guesses:
-    """The likeliest classes of one image, of T's probabilities (K,)."""
+    """Return the most probable classes of one image from T's probabilities (K,)."""
     order = np.argsort(-probabilities, kind="stable")[:SHOWN_GUESSES]
     return tuple((classes[int(k)].uid, float(probabilities[k])) for k in order)
 
@@ -105,7 +105,7 @@ def _percentile(ordered: np.ndarray, score: float) -> float:
 
 
 def _predict_picks(bench: OnDisk, method: Method, picks: Sequence[Row]) -> Prediction | None:
-    """What T predicts of the picks alone: methods that need no T take no pass of the pool."""
+    """Predict only the picks; methods without T need no pass over the pool."""
     data = bench.gathered.data
     if not picks or not data.can_learn:
         return None
@@ -113,15 +113,15 @@ def _predict_picks(bench: OnDisk, method: Method, picks: Sequence[Row]) -> Predi
 
 
 def _nearest_labeled(
-    bench: OnDisk, method: Method, picks: Sequence[Row], ours: np.ndarray
+    bench: OnDisk, method: Method, picks: Sequence[Row], features: np.ndarray
 ) -> dict[Row, ItemId]:
-    """Nearest labeled image of each pick in T's features: what the operator may compare with."""
+    """Return the nearest labeled image of each pick in T's features, for comparison."""
     data = bench.gathered.data
     labeled = np.flatnonzero(data.is_labeled)
-    if not len(labeled):  # only drawings have labels
+    if not len(labeled):  # only synthetic images have labels
         return {}
-    theirs = predict(method.classifier, data.pixels[labeled], data.device).features
-    gaps = (ours**2).sum(1)[:, None] + (theirs**2).sum(1)[None] - 2.0 * ours @ theirs.T
+    others = predict(method.classifier, data.pixels[labeled], data.device).features
+    gaps = (features**2).sum(1)[:, None] + (others**2).sum(1)[None] - 2.0 * features @ others.T
     return {
         row: data.item_ids[int(labeled[at])] for row, at in zip(picks, gaps.argmin(1), strict=True)
     }

@@ -1,4 +1,4 @@
-"""How random queries would have done: a demo's twin, or a simulation that lies in the workspace."""
+"""Accuracy of random queries, from a demo's twin or a simulation in the workspace."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from dgaal_cli.workspace import Workspace
 TWIN = "baseline-random"
 """Folder of the workspace in which ``dgaal demo`` runs random queries on the same pool."""
 SIMULATION = "dgaal-simulation"
-"""Where ``dgaal simulate`` puts its records unless it is told otherwise."""
+"""Default output folder of ``dgaal simulate``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,12 +22,12 @@ class RandomCurve:
     """Accuracy of random queries."""
 
     points: tuple[tuple[int, float], ...] = ()
-    """(labels, accuracy 0..1), ascending; empty where nothing is known."""
+    """(labels, accuracy 0..1), ascending; empty if unknown."""
     origin: str = ""
-    """Where it was measured, in words."""
+    """Source of the curve, in words."""
 
     def at(self, labels: int) -> float | None:
-        """Return the accuracy at a number of labels, between points by line; None beyond them."""
+        """Return the accuracy at ``labels``, linear between points; None outside of them."""
         known = dict(self.points)
         if labels in known:
             return known[labels]
@@ -37,11 +37,10 @@ class RandomCurve:
         return None
 
 
-def random_beside(workspace: Workspace, config: Config) -> RandomCurve:
-    """Find the curve; nothing found, or nothing that can be read, is no error.
+def random_baseline(workspace: Workspace, config: Config) -> RandomCurve:
+    """Read the curve; empty if missing or unreadable.
 
-    A simulation counts if it played on this workspace's pool or was measured on its test images:
-    anything else would be compared with other pictures.
+    A simulation counts only if it used this workspace's pool or test images.
     """
     twin = learning_curve(Workspace(workspace.root / TWIN))
     if twin:
@@ -56,9 +55,9 @@ def random_beside(workspace: Workspace, config: Config) -> RandomCurve:
 
 def _simulated(result: dict[str, Any], workspace: Workspace, config: Config) -> RandomCurve:
     own = {_rooted(spec, workspace) for spec in (config.pool.source, config.pool.test) if spec}
-    played = {os.path.normpath(spec) for spec in (result["pool"], result["test"]) if spec}
+    simulated = {os.path.normpath(spec) for spec in (result["pool"], result["test"]) if spec}
     random = next((row for row in result["methods"] if row["method"] == REFERENCE), None)
-    if random is None or not own & played:
+    if random is None or not own & simulated:
         return RandomCurve()
     points = [(round(p["annotations"]), float(p["accuracy"])) for p in random["curve"]]
     count = len(random["seeds"])
@@ -69,7 +68,7 @@ def _simulated(result: dict[str, Any], workspace: Workspace, config: Config) -> 
 
 
 def _rooted(spec: str, workspace: Workspace) -> str:
-    """Return a SOURCE as simulations record it: paths from the root."""
+    """Return a SOURCE as simulations record it, with an absolute path."""
     if spec.startswith(("builtin:", "torchvision:")):
         return spec
     return os.path.normpath(workspace.root.absolute() / os.path.expanduser(spec))  # noqa: PTH111

@@ -1,4 +1,4 @@
-"""The end of a round: measured, written down, and saved so that it counts."""
+"""The end of a round: measure, write its records, save its checkpoint."""
 
 import json
 from collections.abc import Mapping
@@ -22,13 +22,13 @@ from dgaal_cli.reports.round_plots import (
     write_pair_sheet,
 )
 from dgaal_cli.rounds.on_disk import Gathered
-from dgaal_cli.rounds.resume_state import forget_terms
+from dgaal_cli.rounds.resume_state import delete_resume_state
 from dgaal_cli.rounds.state import (
     CHECKPOINT_NAME,
     METRICS_NAME,
     RUN_NAME,
-    learning_curve,
     read_record,
+    round_metrics,
 )
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME
@@ -48,7 +48,7 @@ class TrainResult:
 
     round: int
     labels: int
-    """Images of the pool and drawings that somebody named."""
+    """Images of the pool and synthetic images that people labeled."""
     accuracy: float | None
     measured_on: str
     measured_count: int
@@ -67,7 +67,7 @@ def finish(
     facts: dict[str, Any],
     emit: Emit,
 ) -> TrainResult:
-    """Measure, then save: records first, the checkpoint that makes the round count last."""
+    """Measure and save: records first, the checkpoint that completes the round last."""
     data = gathered.data
     folder = workspace.round_path(data.number)
     measured, where, count = None, "nothing", 0
@@ -104,8 +104,8 @@ def finish(
         },
     )
     checkpoint.remove(folder / PROGRESS_NAME)
-    forget_terms(folder)
-    write_learning_curve(learning_curve(workspace), folder / "plots" / "learning_curve.png")
+    delete_resume_state(folder)
+    write_learning_curve(round_metrics(workspace), folder / "plots" / "learning_curve.png")
     result = read_result(workspace, data.number)
     emit(
         RoundTrained(
@@ -121,13 +121,13 @@ def finish(
 
 
 def labels_given(gathered: Gathered) -> int:
-    """Count the images of the pool and the drawings that somebody named; no inherited labels."""
-    named = sum(r.is_synthetic and r.provenance != "inherited" for r in gathered.labels)
-    return int(gathered.data.is_labeled.sum()) + named
+    """Count labeled pool images and synthetic images, without inherited labels."""
+    synthetic = sum(r.is_synthetic and r.provenance != "inherited" for r in gathered.labels)
+    return int(gathered.data.is_labeled.sum()) + synthetic
 
 
 def read_result(workspace: Workspace, number: int) -> TrainResult:
-    """Read what a trained round measured.
+    """Read the result of a trained round.
 
     Raises:
         WorkspaceError: A record is missing or damaged.
@@ -147,26 +147,26 @@ def read_result(workspace: Workspace, number: int) -> TrainResult:
 
 
 def inexactness(runtime: Runtime, runner: Runner) -> list[str]:
-    """Say why training this round again would perhaps not lead to the same bits."""
+    """Return reasons why training this round again may not give the same bits."""
     reasons: list[str] = []
     if runtime.device.type != "cpu":
-        reasons.append(f"{runtime.device.type} adds in an order of its own")
+        reasons.append(f"{runtime.device.type} does not add in a fixed order")
     if runner.saver and runner.saver.inexact:
-        reasons.append(f"it went on where {'; '.join(runner.saver.inexact)}")
+        reasons.append(f"it was resumed where {'; '.join(runner.saver.inexact)}")
     if runner.limits:
         reasons.append("a time budget chose the number of steps by the clock")
     return reasons
 
 
 def _write_samples(method: Method, data: RoundData, target: Path) -> None:
-    """Show what the round's generator makes of the same images as in every other round."""
-    drawn = method.sample_images(data)
-    if drawn is None or not len(drawn.pixels):
+    """Write a sheet of synthetic images; their parents are the same in every round."""
+    samples = method.sample_images(data)
+    if samples is None or not len(samples.pixels):
         return
-    if min(drawn.parents) < 0:
-        write_image_sheet(drawn.pixels, target)
+    if min(samples.parents) < 0:
+        write_image_sheet(samples.pixels, target)
     else:
-        write_pair_sheet(data.pixels[np.asarray(drawn.parents)], drawn.pixels, target)
+        write_pair_sheet(data.pixels[np.asarray(samples.parents)], samples.pixels, target)
 
 
 def _run_record(config: Config, gathered: Gathered, runner: Runner) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a round's training began with: kept beside it, so that going on needs no word of it again.
+"""What a round's training started with, so that it resumes without repeating its options.
 
 Needs no torch: the command line reads it before it builds the configuration.
 """
@@ -23,74 +23,73 @@ from dgaal_cli.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What holds for a training until its round is trained, however often it is interrupted."""
+class ResumeState:
+    """Options of a training that stay the same until its round is trained."""
 
     watermark: int
-    """Labels given after this event belong to the next round."""
+    """Labels after this event belong to the next round."""
     assignments: tuple[str, ...] = ()
-    """``key.path=value`` of the command line, over ``dgaal.toml`` and the environment."""
+    """``key.path=value`` of the command line; overrides ``dgaal.toml`` and the environment."""
     threads: int = 0
-    """CPU threads that it began with; 0 where that is not known."""
+    """CPU threads at the start; 0 if unknown."""
     budget_s: float | None = None
     """Seconds of wall-clock time for the round; None sets no limit."""
     classes: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Names of the classes by their uids, in order; empty where that is not known."""
+    """Names of the classes by uid, in order; empty if unknown."""
     training: str = field(default_factory=lambda: secrets.token_hex(8))
-    """Name of this training, which its final checkpoint bears: see ``rounds.is_unfinished``."""
+    """Id of this training, which its final checkpoint repeats: see ``state.is_unfinished``."""
 
 
-def save_terms(folder: Path, terms: Terms) -> None:
-    """Write them into the round's folder."""
+def save_resume_state(folder: Path, state: ResumeState) -> None:
+    """Write the resume state to the round's folder."""
     document = {
-        "watermark": terms.watermark,
-        "assignments": list(terms.assignments),
-        "threads": terms.threads,
-        "budget_s": terms.budget_s,
-        "classes": dict(terms.classes),
-        "training": terms.training,
+        "watermark": state.watermark,
+        "assignments": list(state.assignments),
+        "threads": state.threads,
+        "budget_s": state.budget_s,
+        "classes": dict(state.classes),
+        "training": state.training,
     }
     atomic.write_text(folder / START_NAME, json.dumps(document) + "\n")
 
 
-def forget_terms(folder: Path) -> None:
-    """Delete the record; where the disk refuses, the final checkpoint says that it is over."""
+def delete_resume_state(folder: Path) -> None:
+    """Delete the resume state; if the disk refuses, the final checkpoint marks the end."""
     with contextlib.suppress(OSError):
         (folder / START_NAME).unlink(missing_ok=True)
 
 
 @contextmanager
-def beginning(folder: Path, terms: Terms) -> Generator[None]:
-    """Keep what a training begins with, so that a kill before its first save loses none of it.
+def keep_resume_state(folder: Path, state: ResumeState) -> Generator[None]:
+    """Save the resume state for the block, so that a kill before the first save does not lose it.
 
-    A training that ends by an error before anything is saved leaves nothing to go on with: what
-    was said to it may be the reason. Where a saved state waits to be gone on with, its own record
-    stays until it is known that nothing said now contradicts it.
+    After an error before the first save, the earlier resume state is restored: the new options may
+    be the reason of the error. If a saved training exists, its own resume state is kept.
 
     Args:
-        folder: The round's.
-        terms: What holds if nothing is saved yet.
+        folder: The round's folder.
+        state: Resume state if no training is saved yet.
     """
     if candidates(folder / PROGRESS_NAME):
         yield
         return
-    before = begun_terms(folder)
-    save_terms(folder, terms)
+    before = read_resume_state(folder)
+    save_resume_state(folder, state)
     try:
         yield
     except InterruptedRunError:
         raise
-    except Exception:  # whatever it was, nothing was saved, and it is raised again
+    except Exception:  # any error, which is raised again
         if is_unfinished(folder) and not candidates(folder / PROGRESS_NAME):
-            forget_terms(folder) if before is None else save_terms(folder, before)
+            delete_resume_state(folder) if before is None else save_resume_state(folder, before)
         raise
 
 
-def begun_terms(folder: Path) -> Terms | None:
-    """Read the terms of a round whose training was interrupted; None where none was.
+def read_resume_state(folder: Path) -> ResumeState | None:
+    """Read the resume state of an interrupted round; None if it was not interrupted.
 
     Raises:
-        WorkspaceError: The record is damaged.
+        WorkspaceError: The file is damaged.
     """
     if not is_unfinished(folder):
         return None
@@ -98,7 +97,7 @@ def begun_terms(folder: Path) -> Terms | None:
     record = read_record(path)
     try:
         budget = record.get("budget_s")
-        return Terms(
+        return ResumeState(
             watermark=int(record["watermark"]),
             assignments=_texts(record.get("assignments", [])),
             threads=int(record.get("threads", 0)),
@@ -112,47 +111,51 @@ def begun_terms(folder: Path) -> Terms | None:
         ) from error
 
 
-def newest_terms(workspace: Workspace) -> Terms | None:
-    """Read the terms of the training that ``dgaal train`` goes on with; None if it begins one.
+def newest_resume_state(workspace: Workspace) -> ResumeState | None:
+    """Read the resume state of the training that ``dgaal train`` resumes; None if it starts one.
 
     Raises:
-        WorkspaceError: The record, or the label store, is damaged.
+        WorkspaceError: The file or the label store is damaged.
     """
     if not any(workspace.rounds_path.glob(f"*/{START_NAME}")):
         return None
     with open_store(workspace.store_path, read_only=True) as store:
         number = round_state(workspace, store).to_train
-    return begun_terms(workspace.round_path(number))
+    return read_resume_state(workspace.round_path(number))
 
 
-def laid_over(terms: Terms | None, given: Sequence[str]) -> list[str]:
-    """Return the assignments that a training began with, then those given now, each once."""
-    return list(dict.fromkeys([*(terms.assignments if terms else ()), *given][::-1]))[::-1]
+def merge_overrides(state: ResumeState | None, given: Sequence[str]) -> list[str]:
+    """Return the saved assignments, then the given ones, each once."""
+    return list(dict.fromkeys([*(state.assignments if state else ()), *given][::-1]))[::-1]
 
 
-def named_classes(classes: Sequence[ClassRecord]) -> dict[str, str]:
-    """Return the names by uid, in order."""
+def class_names_by_uid(classes: Sequence[ClassRecord]) -> dict[str, str]:
+    """Return the names of classes by uid, in order."""
     return {record.uid: record.name for record in classes}
 
 
 def class_changes(folder: Path, classes: Sequence[ClassRecord]) -> list[str]:
-    """Say how the class list changed since the saved state of an interrupted training.
+    """Describe how the class list changed since an interrupted training was saved.
 
-    New names of classes are no change. A saved state cannot go on with other classes: networks have
-    an output for each, and no query could be asked of a round that lacks one.
+    A new name of a class is not a change. A training cannot be resumed with other classes: networks
+    have one output per class, and a round without one of them cannot make a query.
 
     Raises:
-        WorkspaceError: The record of its beginning is damaged.
+        WorkspaceError: The resume state is damaged.
     """
-    begun = begun_terms(folder)
-    if begun is None or not begun.classes or not candidates(folder / PROGRESS_NAME):
+    saved = read_resume_state(folder)
+    if saved is None or not saved.classes or not candidates(folder / PROGRESS_NAME):
         return []
-    before, now = begun.classes, named_classes(classes)
-    said = [f"class {show(name)} was added since" for uid, name in now.items() if uid not in before]
-    said += [f"class {show(name)} was removed since" for u, name in before.items() if u not in now]
-    if not said and list(before) != list(now):
-        said.append("the order of the classes changed since")
-    return said
+    before, now = saved.classes, class_names_by_uid(classes)
+    changes = [
+        f"class {show(name)} was added since" for uid, name in now.items() if uid not in before
+    ]
+    changes += [
+        f"class {show(name)} was removed since" for u, name in before.items() if u not in now
+    ]
+    if not changes and list(before) != list(now):
+        changes.append("the order of the classes changed since")
+    return changes
 
 
 def _columns(table: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:

@@ -1,7 +1,7 @@
-"""One active-learning round as a small state machine: train, query, label, and the next.
+"""The active-learning loop as a state machine: train, query, label, next round.
 
-The state is never stored. It follows from what lies on disk: whole checkpoints, and the store's
-last query. Whatever was killed at whatever moment, the next command finds where things stand.
+The state is never stored. It follows from the complete checkpoints on disk and the store's last
+query, so after a kill at any moment the next command finds the right state.
 """
 
 import json
@@ -19,39 +19,39 @@ CHECKPOINT_NAME = "checkpoint"
 RUN_NAME = "run.json"
 METRICS_NAME = "metrics.json"
 START_NAME = "start.json"
-"""File, in a round's folder, of what an unfinished training began with."""
+"""File in a round's folder: what an unfinished training started with."""
 
 Step = Literal["train", "query", "label"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundState:
-    """Where a workspace stands."""
+    """State of a workspace."""
 
     number: int
-    """The round that the next step belongs to."""
+    """Round of the next step."""
     step: Step
-    """What comes next."""
+    """Next step."""
     trained: int | None
-    """Newest round with a whole and unchanged checkpoint."""
+    """Newest round with a complete and unchanged checkpoint."""
     open_query: QueryProgress | None
-    """Of the query being labeled; None for one that a later round has learned from."""
+    """Progress of the open query; None if a later round is trained already."""
     is_midway: bool
-    """A training of ``number`` was interrupted and can go on."""
+    """Whether a training of ``number`` was interrupted and can be resumed."""
     damage: str
-    """Which newer checkpoints are damaged, in words; empty where none is."""
+    """Message about newer damaged checkpoints; empty without any."""
 
     @property
     def to_train(self) -> int:
-        """The round that the next training belongs to."""
+        """Round of the next training."""
         return self.number + 1 if self.step == "label" else self.number
 
 
 def round_state(workspace: Workspace, store: Store) -> RoundState:
-    """Read where the workspace stands."""
+    """Read the state of a workspace."""
     trained = last_trained(workspace)
     query = store.last_query()
-    # The round after a query's closes it when it is trained, unless a kill comes first.
+    # The training of the next round closes a query, unless it is killed before.
     is_over = query is not None and trained is not None and query.round < trained
     is_open = store.open_query() is not None and not is_over
     progress = store.query_progress(query.round) if query is not None and is_open else None
@@ -76,10 +76,10 @@ def round_state(workspace: Workspace, store: Store) -> RoundState:
 
 
 def last_trained(workspace: Workspace, *, before: int | None = None) -> int | None:
-    """Number of the newest round whose checkpoint is whole and unchanged, None if there is none.
+    """Return the newest round with a complete and unchanged checkpoint, None without one.
 
     Args:
-        workspace: Where.
+        workspace: Workspace to read.
         before: Only rounds before this one count; None sets no limit.
     """
     for number in reversed(trained_rounds(workspace)):
@@ -90,26 +90,26 @@ def last_trained(workspace: Workspace, *, before: int | None = None) -> int | No
 
 
 def is_unfinished(folder: Path) -> bool:
-    """Tell whether a training of this round began that did not reach its end.
+    """Return whether a training of this round started and did not end.
 
-    Its end is the final checkpoint, which names the training that it is of. A kill after it was
-    saved may leave the training's own files behind, and they count as nothing. A round that is
-    trained anew has the older training's checkpoint all the while.
+    A training ends with the final checkpoint, which holds the training's id. After a kill, files
+    of an ended training may remain; they are ignored. While a round is trained again, its folder
+    holds the checkpoint of the older training.
     """
     path = folder / START_NAME
     if not path.is_file():
         return False
     try:
         training = read_record(path).get("training")
-    except (WorkspaceError, AttributeError):  # no JSON, or no JSON object
+    except (WorkspaceError, AttributeError):  # not JSON, or not a JSON object
         return True
-    if training is None:  # of a dgaal whose checkpoints named no training
+    if training is None:  # from an older dgaal, without ids of trainings
         return bool(candidates(folder / PROGRESS_NAME))
     return read_state(folder / CHECKPOINT_NAME).get("training") != training
 
 
 def damage_report(workspace: Workspace, *, newest: int | None) -> str:
-    """Say which checkpoints are damaged and what is used instead; empty where none is."""
+    """Describe damaged checkpoints and their replacement; empty without any."""
     damaged = [n for n in trained_rounds(workspace) if newest is None or n > newest]
     if not damaged:
         return ""
@@ -119,7 +119,7 @@ def damage_report(workspace: Workspace, *, newest: int | None) -> str:
 
 
 def trained_rounds(workspace: Workspace) -> list[int]:
-    """Numbers of all rounds that were trained to their end, ascending."""
+    """Return the numbers of all completely trained rounds, ascending."""
     if not workspace.rounds_path.is_dir():
         return []
     return sorted(
@@ -133,8 +133,8 @@ def read_record(path: Path) -> dict[str, Any]:
     """Read a round's ``run.json`` or ``metrics.json``.
 
     Raises:
-        WorkspaceError: It is missing or damaged.
-        StorageError: It cannot be read.
+        WorkspaceError: The file is missing or damaged.
+        StorageError: The file cannot be read.
     """
     try:
         return cast("dict[str, Any]", json.loads(path.read_text("utf-8")))
@@ -149,7 +149,7 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def had_labels(workspace: Workspace, before: int) -> bool:
-    """Tell whether a round before ``before`` learned from at least one label."""
+    """Return whether a round before ``before`` was trained on at least one label."""
     return any(
         read_record(workspace.round_path(number) / METRICS_NAME)["trained_on"] > 0
         for number in trained_rounds(workspace)
@@ -157,8 +157,8 @@ def had_labels(workspace: Workspace, before: int) -> bool:
     )
 
 
-def learning_curve(workspace: Workspace) -> list[dict[str, Any]]:
-    """Metrics of every trained round, ascending; what the terminal and reports draw."""
+def round_metrics(workspace: Workspace) -> list[dict[str, Any]]:
+    """Return the metrics of every trained round, ascending."""
     return [
         read_record(workspace.round_path(number) / METRICS_NAME)
         for number in trained_rounds(workspace)

@@ -1,4 +1,4 @@
-"""Synthesized images of a workspace: files first, then entries of the store."""
+"""Synthetic images of a workspace: PNG files and entries of the store."""
 
 import hashlib
 import io
@@ -31,26 +31,26 @@ def save_synthetic(
 ) -> list[ItemId]:
     """Write images as PNG into the round's folder and add them to the store.
 
-    Files come first: an image that the store knows can always be shown. A kill before the store's
-    transaction leaves files that the next attempt writes over.
+    Files are written first, so that every stored image can be shown. After a kill before the
+    store's transaction, the next attempt overwrites the files.
 
     Args:
-        workspace: Where the files go.
-        store: Where the entries go.
+        workspace: Workspace of the files.
+        store: Label store.
         pixels: uint8 ``(M, S, S, C)``.
-        number: The round.
+        number: Round number.
         parents: M items, or None.
         inherited: M labels, or None.
-        is_doubtful: M times whether the image is set aside.
+        is_doubtful: M flags: the image is quarantined.
         kind: First part of the file names.
     """
     folder = workspace.round_path(number) / "synthetic"
     folder.mkdir(parents=True, exist_ok=True)
     new: list[NewSynthetic] = []
     prefix = f"synthetic/{number:03d}/{kind}-"
-    taken = sum(item.sample_id.startswith(prefix) for item in store.items() if item.is_synthetic)
+    existing = sum(item.sample_id.startswith(prefix) for item in store.items() if item.is_synthetic)
     for index, image in enumerate(pixels):
-        name = f"{kind}-{taken + index:06d}.png"
+        name = f"{kind}-{existing + index:06d}.png"
         sample_id = SampleId(f"synthetic/{number:03d}/{name}")
         data = encode_png(image, sample_id)
         atomic.write_bytes(folder / name, data)
@@ -71,7 +71,7 @@ def save_synthetic(
 
 
 def encode_png(image: np.ndarray, sample_id: SampleId) -> bytes:
-    """Encode uint8 ``(H, W, C)``; the id inside keeps two equal drawings two files."""
+    """Encode uint8 ``(H, W, C)``; the id inside makes the files of equal images differ."""
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
@@ -91,14 +91,14 @@ def read_synthetic(
     row_of: Mapping[ItemId, int],
     watermark: int | None = None,
 ) -> SyntheticRecords:
-    """Read the workspace's synthesized images; those that nobody could name are left out.
+    """Read the workspace's synthetic images, without unlabelable ones.
 
     Args:
-        workspace: Where.
-        store: The labels.
-        config: Task of the labels, and side and depth at which the networks see an image.
-        row_of: The pool's rows.
-        watermark: Labels given after this event are left out; None takes all.
+        workspace: Workspace to read.
+        store: Label store.
+        config: Configuration: task of the labels, side and channels of the images.
+        row_of: Pool row of each item.
+        watermark: Labels after this event are excluded; None includes all.
     """
     task = load_task(config.task)
     codec = task.labels
@@ -143,6 +143,6 @@ def read_synthetic(
 
 
 def synthetic_path(workspace: Workspace, sample_id: SampleId) -> Path:
-    """Where the image of ``synthetic/003/000012.png`` lies: ``rounds/003/synthetic/000012.png``."""
+    """Return the file of an image: ``synthetic/003/0.png`` is ``rounds/003/synthetic/0.png``."""
     _, number, name = sample_id.split("/")
     return workspace.rounds_path / number / "synthetic" / name

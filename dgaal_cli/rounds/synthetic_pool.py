@@ -1,4 +1,4 @@
-"""Synthesized images of rounds in memory, and by what right each of them carries a label."""
+"""Synthetic images of rounds in memory, with inherited or answered labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(slots=True, kw_only=True)
 class SyntheticPool:
-    """Grows by copies of labeled images and by answered queries; nothing ever leaves it."""
+    """Copies of labeled images and answered synthetic images; none is ever removed."""
 
     records: SyntheticRecords
     _next_id: int
@@ -28,15 +28,15 @@ class SyntheticPool:
     def empty(
         cls, size: int, channels: int, task: LearningTask, *, first_id: int
     ) -> "SyntheticPool":
-        """Begin with nothing.
+        """Return an empty pool.
 
         Args:
-            size: Side of the images.
+            size: Side of the images in pixels.
             channels: 1 or 3.
-            task: What a target is.
-            first_id: Above every id of a pool image.
+            task: Task of the targets.
+            first_id: First id, above every id of a pool image.
         """
-        nothing = SyntheticRecords(
+        records = SyntheticRecords(
             item_ids=[],
             pixels=np.zeros((0, size, size, channels), np.uint8),
             parents=np.zeros(0, np.int64),
@@ -44,15 +44,15 @@ class SyntheticPool:
             is_labeled=np.zeros(0, bool),
             is_inherited=np.zeros(0, bool),
         )
-        return cls(records=nothing, _next_id=first_id)
+        return cls(records=records, _next_id=first_id)
 
     @property
     def promoted_count(self) -> int:
-        """How many images are among the labels without anybody having been asked."""
+        """Number of promoted images: labels that no query asked."""
         return int((self.records.is_labeled & self.records.is_inherited).sum())
 
     def asked_images(self) -> SyntheticImages:
-        """Return only those that the oracle named: labels that every method would have to buy."""
+        """Return only the images that the oracle labeled."""
         own = self.records
         kept = ~own.is_inherited
         return SyntheticImages(
@@ -65,14 +65,14 @@ class SyntheticPool:
         )
 
     def add(
-        self, drawn: SyntheticBatch, targets: Targets, keep: Mask, *, is_inherited: bool
+        self, images: SyntheticBatch, targets: Targets, keep: Mask, *, is_inherited: bool
     ) -> None:
-        """Take the images of ``keep`` (M,) with their targets (M, ...), inherited or answered."""
+        """Add the images selected by ``keep`` (M,) with targets (M, ...), inherited or answered."""
         count, own = int(keep.sum()), self.records
-        parents = np.asarray(drawn.parents, dtype=np.int64)[keep]
+        parents = np.asarray(images.parents, dtype=np.int64)[keep]
         self.records = SyntheticRecords(
             item_ids=[*own.item_ids, *(ItemId(self._next_id + i) for i in range(count))],
-            pixels=np.concatenate([own.pixels, drawn.pixels[keep]]),
+            pixels=np.concatenate([own.pixels, images.pixels[keep]]),
             parents=np.concatenate([own.parents, parents]),
             targets=np.concatenate([own.targets, targets[keep]]),
             is_labeled=np.concatenate([own.is_labeled, np.full(count, not is_inherited)]),
@@ -81,7 +81,7 @@ class SyntheticPool:
         self._next_id += count
 
     def promote(self, positions: Sequence[int]) -> None:
-        """Move copies to the labels, with their parent's."""
+        """Promote copies to labels, with their parents' targets."""
         chosen = np.zeros(len(self.records.item_ids), dtype=bool)
         chosen[np.asarray(positions, dtype=np.int64)] = True
         own = self.records

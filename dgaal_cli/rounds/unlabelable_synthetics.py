@@ -1,8 +1,8 @@
-"""Drawings that nobody could name, and the pause that too many of them bring.
+"""Unlabelable synthetic images: those that people answered with "can't tell".
 
-A query after which more than ``label.max_junk`` of the drawn images were answered "can't tell" is
-followed by one without drawings; by then the generator has been trained again. The methods that ask
-nothing but what they draw cannot pause: they are warned about.
+If more than ``label.max_junk`` of a query's synthetic images were unlabelable, the next query has
+none; after that the generator is trained again. Methods that ask only synthetic images give a
+warning instead.
 """
 
 from dataclasses import dataclass
@@ -11,33 +11,33 @@ from dgaal_cli.store.fold import standing_events
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Query
 
-FEW_JUDGED = 5
-"""Fewer answered synthetic images say nothing about a generator."""
+MIN_JUDGED = 5
+"""Minimum number of answered synthetic images for a decision."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Junk:
-    """How the drawings of one query fared."""
+class UnlabelableCount:
+    """Answers to the synthetic images of one query."""
 
     judged: int = 0
-    """Synthetic images that a person was asked about and answered."""
-    junk: int = 0
-    """Those of them that nobody could name."""
+    """Answered synthetic images."""
+    unlabelable: int = 0
+    """Of these, answered with "can't tell"."""
 
-    def is_over(self, most: float) -> bool:
-        """Whether it was enough images, and more than the share ``most`` of them was junk."""
-        return self.judged >= FEW_JUDGED and self.junk > most * self.judged
+    def is_over(self, max_share: float) -> bool:
+        """Return whether enough were judged and more than ``max_share`` was unlabelable."""
+        return self.judged >= MIN_JUDGED and self.unlabelable > max_share * self.judged
 
 
-def newest_junk(store: Store) -> Junk:
-    """Judge the newest query, open or closed."""
+def count_unlabelable(store: Store) -> UnlabelableCount:
+    """Count the unlabelable synthetic images of the newest query, open or closed."""
     query = store.last_query()
-    return _junk_of(store, query) if query is not None else Junk()
+    return _count_of(store, query) if query is not None else UnlabelableCount()
 
 
-def _junk_of(store: Store, query: Query) -> Junk:
+def _count_of(store: Store, query: Query) -> UnlabelableCount:
     asked = {entry.item_id for entry in query.entries}
-    drawn = {item.item_id for item in store.items() if item.is_synthetic} & asked
-    answers = standing_events(store.events(round=query.round)) if drawn else []
-    kinds = [given.kind for given in answers if given.item_id in drawn and given.kind != "skip"]
-    return Junk(judged=len(kinds), junk=kinds.count("cannot_tell"))
+    synthetic = {item.item_id for item in store.items() if item.is_synthetic} & asked
+    answers = standing_events(store.events(round=query.round)) if synthetic else []
+    kinds = [given.kind for given in answers if given.item_id in synthetic and given.kind != "skip"]
+    return UnlabelableCount(judged=len(kinds), unlabelable=kinds.count("cannot_tell"))

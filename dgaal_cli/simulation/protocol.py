@@ -21,7 +21,7 @@ from dgaal_cli.methods.fresh import fresh_method
 from dgaal_cli.methods.registry import REFERENCE
 from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.rounds.engine import TrainedRound, is_exhausted, trains
-from dgaal_cli.rounds.in_memory import Answered, AskedImages, InMemoryRounds
+from dgaal_cli.rounds.in_memory import AnsweredQuery, AskedImages, InMemoryRounds
 from dgaal_cli.simulation.guessing import measure_guesses
 from dgaal_cli.simulation.model_oracle import ModelOracle, train_on_all, train_oracle
 from dgaal_cli.simulation.plan import FULL_DATA, Arm, Plan, config_of
@@ -287,7 +287,7 @@ class _Trial:
 class _Asked:
     """A query with its answers."""
 
-    answered: Answered = field(default_factory=Answered)
+    answered: AnsweredQuery = field(default_factory=AnsweredQuery)
     strategy: str = ""
     guesses: Guesses | None = None
     seconds: float = 0.0
@@ -297,7 +297,7 @@ def _seconds(trained: TrainedRound, *, sampling: float) -> Seconds:
     runner, network = trained.runner, trained.method.classifier
     own = {phase.name for phase in runner.phases if trains(phase, network)}
     classifier = sum(value for name, value in runner.seconds.items() if name in own)
-    networks = sum(runner.seconds.values()) - classifier + trained.redraw_s
+    networks = sum(runner.seconds.values()) - classifier + trained.synthesis_s
     return Seconds(classifier=classifier, networks=networks, sampling=sampling)
 
 

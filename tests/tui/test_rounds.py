@@ -9,7 +9,7 @@ from label_terminal import saying, script
 
 from dgaal_cli.events import QueryChosen, RoundStarted, RoundTrained, StepDone
 from dgaal_cli.labeling.session import LabelSession
-from dgaal_cli.rounds.unlabelable_synthetics import Junk
+from dgaal_cli.rounds.unlabelable_synthetics import UnlabelableCount
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer, Query, QueryEntry
 from dgaal_cli.tui.screens.help import HelpDialog
@@ -282,7 +282,7 @@ async def test_the_query_after_the_junk_brings_synthesis_back(terminal, workspac
     ("judged", "junk", "is_over"), [(0, 0, False), (4, 4, False), (6, 3, False), (6, 4, True)]
 )
 def test_few_images_or_half_of_them_are_no_reason_to_pause(judged, junk, is_over):
-    assert Junk(judged=judged, junk=junk).is_over(0.5) is is_over
+    assert UnlabelableCount(judged=judged, unlabelable=junk).is_over(0.5) is is_over
 
 
 TRAIN = script(

@@ -25,7 +25,7 @@ import sklearn.datasets  # noqa: F401 - imported once for all forks
 import torch
 
 from dgaal_cli import cli
-from dgaal_cli.rounds.resume_state import newest_terms
+from dgaal_cli.rounds.resume_state import newest_resume_state
 from dgaal_cli.store.open import open_store
 from dgaal_cli.training import checkpoint, runner
 from dgaal_cli.workspace import Workspace
@@ -104,10 +104,10 @@ def train_and_die(root: Path) -> bool:
     """Go on to the final checkpoint, die after it, then query; True if anything is handed on."""
     code = finish(*start(root, "train", "--events", "-q", dies_saved=True))
     assert code == -signal.SIGKILL, code
-    is_left = newest_terms(Workspace(root)) is not None
+    is_left = newest_resume_state(Workspace(root)) is not None
     code = finish(*start(root, "query", "-q"))
     assert code == 0, code
-    return is_left or newest_terms(Workspace(root)) is not None
+    return is_left or newest_resume_state(Workspace(root)) is not None
 
 
 def kill_once(root: Path, rng: random.Random, lines: int, options: tuple[str, ...]) -> str:

@@ -16,7 +16,7 @@ from dgaal_cli.labeling.rounds_report import rounds_report
 from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.rounds.on_disk import gather
 from dgaal_cli.rounds.state import round_state
-from dgaal_cli.rounds.unlabelable_synthetics import Junk, newest_junk
+from dgaal_cli.rounds.unlabelable_synthetics import UnlabelableCount, count_unlabelable
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer
 from dgaal_cli.tasks.oracle import answer_items, true_labels
@@ -172,7 +172,7 @@ def test_junk_is_told_by_the_class_it_was_taken_for_and_pauses_synthesis_for_one
             )
             store.submit(given, annotator="ann", session="s")
         report = rounds_report(workspace, config, store)
-        assert newest_junk(store) == Junk(judged=6, junk=4)
+        assert count_unlabelable(store) == UnlabelableCount(judged=6, unlabelable=4)
     taken = Counter(names[entry.predicted] for entry in drawn if entry.predicted)
     assert {row.name: row.judged for row in report.junk} == dict(taken)
     assert sum(row.junk for row in report.junk) == 4
@@ -182,7 +182,7 @@ def test_junk_is_told_by_the_class_it_was_taken_for_and_pauses_synthesis_for_one
         query(workspace, config, count=1, synthetic=2)
     assert len(query(workspace, config, count=1).entries) == 1
     with open_store(workspace.store_path) as store:
-        assert not newest_junk(store).is_over(0.5)
+        assert not count_unlabelable(store).is_over(0.5)
 
 
 def test_the_budget_is_kept(workspace):

@@ -19,7 +19,7 @@ from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.networks.classifier import SmallVgg
 from dgaal_cli.networks.encoder import Encoder
 from dgaal_cli.rounds import record as round_record
-from dgaal_cli.rounds.resume_state import newest_terms
+from dgaal_cli.rounds.resume_state import newest_resume_state
 from dgaal_cli.store.open import open_store
 from dgaal_cli.tasks.oracle import answer_items, true_labels
 from dgaal_cli.training import checkpoint
@@ -124,7 +124,7 @@ def test_a_new_round_and_a_fresh_one_begin_with_what_is_said_now(workspace):
     done = CliRunner().invoke(cli.app, again)
     assert done.exit_code == 0, done.output
     assert record(workspace)["config"]["classifier"]["steps"] == 20
-    assert newest_terms(workspace) is None
+    assert newest_resume_state(workspace) is None
 
 
 def test_a_damaged_record_of_the_beginning_is_said(workspace):
@@ -151,7 +151,7 @@ def test_another_machine_is_refused_or_recorded(workspace, monkeypatch):
     train(workspace, settings(workspace), is_inexact_allowed=True)
     run = record(workspace)
     assert run["bit_exact"]["holds"] is False
-    assert run["bit_exact"]["why"] == [f"it went on where torch was {began}, is {now}"]
+    assert run["bit_exact"]["why"] == [f"it was resumed where torch was {began}, is {now}"]
 
 
 def test_threads_that_were_chosen_stay_on_a_host_with_others(workspace, monkeypatch):

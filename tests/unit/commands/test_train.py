@@ -11,7 +11,7 @@ from dgaal_cli.api import train as workflow
 from dgaal_cli.errors import MissingExtraError, UsageError
 from dgaal_cli.rounds import resume_state as terms
 from dgaal_cli.rounds.record import TrainResult
-from dgaal_cli.rounds.resume_state import Terms
+from dgaal_cli.rounds.resume_state import ResumeState
 
 
 @pytest.fixture
@@ -55,8 +55,8 @@ def test_options_reach_the_workflow(calls, tmp_path):
 
 
 def test_what_the_round_began_with_is_said_and_given_to_the_workflow(calls, tmp_path, monkeypatch):
-    begun = Terms(watermark=1, assignments=("threads=2",), budget_s=600.0)
-    monkeypatch.setattr(terms, "newest_terms", lambda _: begun)
+    begun = ResumeState(watermark=1, assignments=("threads=2",), budget_s=600.0)
+    monkeypatch.setattr(terms, "newest_resume_state", lambda _: begun)
     said = run(tmp_path, "train", "--set", "seed=3").stderr
     assert "with the options of the interrupted round: --set threads=2 --time-budget 600s\n" in said
     assert calls[0]["assignments"] == ["threads=2", "seed=3"]

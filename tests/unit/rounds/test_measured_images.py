@@ -12,7 +12,7 @@ from dgaal_cli.errors import UsageError
 from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.rounds import boundary_synthesis as boundary
 from dgaal_cli.rounds.dataset import MIN_HELD_OUT
-from dgaal_cli.rounds.engine import redraw_last_query
+from dgaal_cli.rounds.engine import synthesize_copies
 from dgaal_cli.rounds.on_disk import OnDisk, gather
 from dgaal_cli.rounds.synthetic_files import encode_png
 from dgaal_cli.store.open import open_store
@@ -91,7 +91,7 @@ def test_no_copy_is_made_of_an_image_that_is_measured_on_now_or_later(workspace)
             assert is_held_out.any() == (count == COUNT)  # few labels are all learned from
             method = Redrawer()
             bench = OnDisk(workspace=workspace, config=config, store=store, gathered=found)
-            redraw_last_query(bench, method, Runtime(device=CPU))
+            synthesize_copies(bench, method, Runtime(device=CPU))
             expected = set(np.flatnonzero(~found.dataset.is_to_measure)) & set(range(count))
             assert set(method.parents) == expected
             assert 0 < len(expected) < count
@@ -140,6 +140,6 @@ def test_people_name_no_drawing_of_an_image_to_measure_on(workspace, monkeypatch
     with open_store(workspace.store_path) as store:
         label(store, store.items()[:30])
         _, found = gathered(workspace, store)
-        with pytest.raises(UsageError, match="'redrawer' redraws no images"):
-            boundary.draw_at_boundary(method, found.dataset, count=COUNT, seed=0)
+        with pytest.raises(UsageError, match="'redrawer' synthesizes no copies of images"):
+            boundary.synthesize_at_boundary(method, found.dataset, count=COUNT, seed=0)
     assert sorted(method.parents) == np.flatnonzero(~found.dataset.is_to_measure).tolist()

@@ -7,7 +7,7 @@ from dgaal_cli.api.init import InitRequest, init
 from dgaal_cli.api.query import query
 from dgaal_cli.api.train import train
 from dgaal_cli.methods.configuration import configuration
-from dgaal_cli.rounds.load_round import open_trained
+from dgaal_cli.rounds.load_round import load_round
 from dgaal_cli.store.open import open_store
 from dgaal_cli.tasks.oracle import answer_items, true_labels
 from dgaal_cli.training.classifier import predict
@@ -39,7 +39,7 @@ def test_guesses_are_ts_own_whatever_chose_the_images(tmp_path, method, is_told)
         answer_items(store, [item.item_id for item in store.items()[:30]], truth)
     train(workspace, config)
     with open_store(workspace.store_path) as store:
-        trained = open_trained(workspace, config, store)
+        trained = load_round(workspace, config, store)
     result = query(workspace, config, count=6)
     data = trained.gathered.data
     said = predict(trained.method.classifier, data.pixels, data.device).probabilities

@@ -438,7 +438,7 @@ def test_training_leaves_out_what_is_not_what_was_labeled(workspace, is_cached):
     found, told = gathered(workspace)
     assert [item.sample_id for item in found.items] == ["a.png", "c.png", "d.png"]
     assert found.data.targets.tolist() == [0, 0, 1]
-    assert told == ["back as before: 2 images (a.png, c.png)"]
+    assert told == ["restored: 2 images (a.png, c.png)"]
     assert len(labels(workspace)) == 4
 
 

@@ -18,7 +18,7 @@ from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.reports.round_plots import counted_steps
 from dgaal_cli.rounds import record as round_record
-from dgaal_cli.rounds.resume_state import begun_terms, newest_terms
+from dgaal_cli.rounds.resume_state import newest_resume_state, read_resume_state
 from dgaal_cli.rounds.state import is_unfinished
 from dgaal_cli.store.open import open_store
 from dgaal_cli.tasks.oracle import answer_items, true_labels
@@ -130,10 +130,10 @@ def state_files(workspace, number=0):
 def test_a_kill_after_the_last_save_hands_nothing_on_to_the_next_round(workspace, monkeypatch):
     die_saved(workspace, monkeypatch, 0)
     assert state_files(workspace) == {"progress", "start.json"}
-    assert newest_terms(workspace) is None
+    assert newest_resume_state(workspace) is None
     assert status(workspace, settings(workspace)).next_step == "query"
     next_round_of(workspace)
-    assert newest_terms(workspace) is None
+    assert newest_resume_state(workspace) is None
     with pytest.raises(UsageError, match="no training of round 1 was interrupted"):
         train(workspace, settings(workspace), must_resume=True)
     train(workspace, settings(workspace))
@@ -162,9 +162,9 @@ def test_a_round_that_was_left_untrained_hands_nothing_on_either(workspace):
     label(workspace, 4)
     with pytest.raises(Killed):  # round 0 again, on more labels; then its query comes instead
         begin(workspace, emit=at(CheckpointSaved, kill))
-    assert newest_terms(workspace).assignments == BEGAN
+    assert newest_resume_state(workspace).assignments == BEGAN
     next_round_of(workspace)
-    assert newest_terms(workspace) is None
+    assert newest_resume_state(workspace) is None
     train(workspace, settings(workspace))
     assert state_files(workspace, 0) == set()
 
@@ -178,14 +178,14 @@ def test_a_kill_before_the_first_save_forgets_nothing(workspace, monkeypatch, wh
             begin(workspace, emit=at(RoundStarted, kill), budget_s=3600.0)
     assert state_files(workspace) == {"start.json"}
     assert status(workspace, settings(workspace)).state.is_midway
-    terms = newest_terms(workspace)
+    terms = newest_resume_state(workspace)
     assert (terms.assignments, terms.budget_s) == (BEGAN, 3600.0)
     label(workspace, 3)  # nothing was learned of the labels of then
     own = configuration(workspace, *terms.assignments)
     result = train(workspace, own, assignments=terms.assignments, must_resume=True)
     run = round_record.read_record(workspace.round_path(0) / "run.json")
     assert (result.labels, run["time_budget_s"]) == (15, 3600.0)
-    assert newest_terms(workspace) is None
+    assert newest_resume_state(workspace) is None
 
 
 def test_an_error_before_the_first_save_leaves_what_held_before(workspace):
@@ -194,18 +194,18 @@ def test_an_error_before_the_first_save_leaves_what_held_before(workspace):
             train(workspace, settings(workspace, "classifier.epochs=40"), budget_s=0.01)
 
     too_short()
-    assert newest_terms(workspace) is None
+    assert newest_resume_state(workspace) is None
     with pytest.raises(Killed):
         begin(workspace, emit=at(RoundStarted, kill))
     too_short()
-    assert newest_terms(workspace).assignments == BEGAN
+    assert newest_resume_state(workspace).assignments == BEGAN
 
 
 def test_a_round_that_was_being_trained_again_goes_on(workspace):
     train(workspace, settings(workspace))
     with pytest.raises(InterruptedRunError):
         begin(workspace, emit=at(StepDone, stop), is_fresh=True)
-    assert newest_terms(workspace).assignments == BEGAN
+    assert newest_resume_state(workspace).assignments == BEGAN
     begin(workspace, must_resume=True)
     run = round_record.read_record(workspace.round_path(0) / "run.json")
     assert (run["resumed_at"], run["config"]["classifier"]["lr"]) == ("step 1 of classifier", 0.002)
@@ -246,7 +246,7 @@ def test_a_record_that_is_no_object_is_an_interrupted_training(workspace):
     (folder / "start.json").write_text("[]")
     assert is_unfinished(folder)
     with pytest.raises(WorkspaceError, match="--fresh"):
-        begun_terms(folder)
+        read_resume_state(folder)
 
 
 def test_a_torn_line_of_the_log_is_left_out(tmp_path):
@@ -259,7 +259,9 @@ def test_a_class_added_since_is_named_and_taken_back_it_goes_on(workspace):
         begin(workspace, emit=at(StepDone, stop))
     with open_store(workspace.store_path) as store:
         added = store.add_class("eleven").uid
-    with pytest.raises(CheckpointError, match=r"cannot go on: class eleven was added since; take"):
+    with pytest.raises(
+        CheckpointError, match=r"cannot be resumed: class eleven was added since; undo"
+    ):
         begin(workspace)
     shown = status(workspace, settings(workspace))
     assert (shown.hindrance, shown.next_step) == ("class eleven was added since", "train --fresh")
