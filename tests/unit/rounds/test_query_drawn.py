@@ -123,7 +123,7 @@ def test_asal_asks_images_of_the_pool(tmp_path):
 def test_a_method_that_draws_needs_no_wish_for_synthesis(tmp_path):
     workspace, config = workspace_of("simple-gan", tmp_path)
     train(workspace, config)
-    with pytest.raises(UsageError, match=r"'simple-gan' draws the images.*with -n"):
+    with pytest.raises(UsageError, match=r"'simple-gan' synthesizes the images.*with -n"):
         query(workspace, config, count=4, synthetic=2)
     assert len(query(workspace, config, count=600).entries) == 600  # more than the pool has
 
