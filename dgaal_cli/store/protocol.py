@@ -58,10 +58,6 @@ class ClassList(Protocol):
         """
         ...
 
-    def class_name(self, uid: ClassUid) -> str:
-        """Return the current name of a class, also of a retired one."""
-        ...
-
     def class_names(self) -> dict[ClassUid, str]:
         """Return the current name of each class, retired classes included."""
         ...
@@ -142,7 +138,7 @@ class Queries(Protocol):
         """Return the query of a round; ``UsageError`` if it has none."""
         ...
 
-    def query_progress(self, round: int) -> QueryProgress:
+    def query_progress(self, number: int) -> QueryProgress:
         """Count the answered and open items of a query."""
         ...
 
@@ -173,7 +169,7 @@ class Queries(Protocol):
         """
         ...
 
-    def close_query(self, round: int) -> int:
+    def close_query(self, number: int) -> int:
         """Close the open query and return the number of its unanswered images.
 
         These images stay in the pool. ``undo`` cannot change the answers of a closed query.
@@ -350,10 +346,6 @@ class Store(ClassList, Images, Queries, LabelReader, LabelWriter, Protocol):
 
     def close(self) -> None:
         """Close the store."""
-        ...
-
-    def meta(self) -> dict[str, str]:
-        """Return the metadata of the workspace, such as ``workspace_id``."""
         ...
 
     def record_artifact(self, sha256: bytes, role: str, format: str, round: int | None) -> None:

@@ -15,4 +15,4 @@ def as_label(uid: ClassUid | None) -> Label | None:
 
 def name_of(store: Store, record: Any) -> str | None:
     """Return the name of the class that a label, answer or event of a store names."""
-    return None if record.label is None else store.class_name(class_of(record.label))
+    return None if record.label is None else store.class_names()[class_of(record.label)]

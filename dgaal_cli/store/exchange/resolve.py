@@ -77,11 +77,7 @@ class _Classes:
 
     def is_free(self, uid: str) -> bool:
         """Tell whether no class, in use or retired, has a uid."""
-        try:
-            self.store.class_name(ClassUid(uid))
-        except UsageError:
-            return True
-        return False
+        return uid not in self.store.class_names()
 
     def find(self, line: Parsed, found: Sequence[str]) -> ClassUid:
         """Return the class of a line that may be named in one of several ways."""

@@ -23,6 +23,12 @@ def active(connection: sqlite3.Connection) -> list[ClassRecord]:
     ]
 
 
+def names(connection: sqlite3.Connection) -> dict[ClassUid, str]:
+    """Return the current name of each class, also of those no longer in use."""
+    rows = connection.execute("SELECT class_uid, name FROM class")
+    return {ClassUid(uid): name for uid, name in rows}
+
+
 def is_active(connection: sqlite3.Connection, uid: ClassUid) -> bool:
     """Tell whether a class is in use."""
     row = connection.execute(
@@ -32,7 +38,12 @@ def is_active(connection: sqlite3.Connection, uid: ClassUid) -> bool:
 
 
 def add(
-    connection: sqlite3.Connection, name: str, *, key: str, now_us: int, uid: ClassUid | None = None
+    connection: sqlite3.Connection,
+    now_us: int,
+    name: str,
+    key: str = "",
+    *,
+    uid: ClassUid | None = None,
 ) -> ClassRecord:
     """Append a class to the list.
 
@@ -54,7 +65,7 @@ def add(
     return record
 
 
-def rename(connection: sqlite3.Connection, uid: ClassUid, name: str, *, now_us: int) -> ClassRecord:
+def rename(connection: sqlite3.Connection, now_us: int, uid: ClassUid, name: str) -> ClassRecord:
     """Change a class's name; its labels stay with it."""
     old = _one(connection, uid)
     others = [record for record in active(connection) if record.uid != uid]
@@ -65,7 +76,7 @@ def rename(connection: sqlite3.Connection, uid: ClassUid, name: str, *, now_us: 
 
 
 def reorder(
-    connection: sqlite3.Connection, uids: Sequence[ClassUid], *, now_us: int
+    connection: sqlite3.Connection, now_us: int, uids: Sequence[ClassUid]
 ) -> list[ClassRecord]:
     """Give the classes a new order.
 
@@ -85,7 +96,7 @@ def reorder(
     return active(connection)
 
 
-def retire(connection: sqlite3.Connection, uid: ClassUid, *, now_us: int) -> None:
+def retire(connection: sqlite3.Connection, now_us: int, uid: ClassUid) -> None:
     """Take a class off the list.
 
     Raises:

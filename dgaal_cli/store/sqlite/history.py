@@ -43,18 +43,18 @@ def watermark(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT ifnull(max(event_id), 0) FROM event").fetchone()[0])
 
 
-def labels(connection: sqlite3.Connection, *, until: int | None) -> list[LabelRecord]:
+def labels(connection: sqlite3.Connection, *, watermark: int | None = None) -> list[LabelRecord]:
     """Return the effective label of each labeled item, by item number.
 
     Args:
         connection: Within a read.
-        until: Watermark; None reads the present from the projection.
+        watermark: Newest event to read; None reads the present from the projection.
     """
-    if until is None:
+    if watermark is None:
         rows = connection.execute(f"{_LABEL} JOIN verdict v USING(event_id) ORDER BY i.item_id")
         return [_label(row) for row in rows]
     records: list[LabelRecord] = []
-    for _, folded in projection.every(connection, watermark=until):
+    for _, folded in projection.every(connection, watermark=watermark):
         if folded.verdict is not None and folded.verdict.label is not None:
             row = connection.execute(
                 f"{_LABEL} WHERE e.event_id = ?",
@@ -64,14 +64,14 @@ def labels(connection: sqlite3.Connection, *, until: int | None) -> list[LabelRe
     return records
 
 
-def cannot_tell(connection: sqlite3.Connection, *, until: int | None) -> set[ItemId]:
+def cannot_tell(connection: sqlite3.Connection, *, watermark: int | None = None) -> set[ItemId]:
     """Return the items whose verdict is that nobody can tell."""
-    if until is None:
+    if watermark is None:
         rows = connection.execute("SELECT item_id FROM verdict WHERE label_id IS NULL")
         return {ItemId(item_id) for (item_id,) in rows}
     return {
         item_id
-        for item_id, folded in projection.every(connection, watermark=until)
+        for item_id, folded in projection.every(connection, watermark=watermark)
         if folded.verdict is not None and folded.verdict.label is None
     }
 

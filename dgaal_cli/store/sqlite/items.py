@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from dgaal_cli.errors import UsageError
@@ -75,12 +75,18 @@ def id_of_sample(connection: sqlite3.Connection, sample_id: SampleId) -> ItemId 
     return None if row is None else ItemId(row[0])
 
 
-def every(connection: sqlite3.Connection) -> Iterator[ItemRecord]:
-    """Yield all items, first seen first."""
-    for row in connection.execute(
+def every(connection: sqlite3.Connection) -> list[ItemRecord]:
+    """Return all items, first seen first."""
+    rows = connection.execute(
         f"SELECT {COLUMNS} FROM {TABLES} ORDER BY i.item_id"  # noqa: S608
-    ):
-        yield record(row)
+    )
+    return [record(row) for row in rows]
+
+
+def flagged(connection: sqlite3.Connection) -> list[ItemRecord]:
+    """Return the flagged items, by number."""
+    rows = connection.execute("SELECT DISTINCT item_id FROM flagged ORDER BY item_id")
+    return [one(connection, ItemId(item_id)) for (item_id,) in rows.fetchall()]
 
 
 def add(connection: sqlite3.Connection, new: Iterable[NewItem]) -> AddedItems:
@@ -131,31 +137,33 @@ def add_synthetic(connection: sqlite3.Connection, new: Iterable[NewSynthetic]) -
     return made
 
 
-def set_state(connection: sqlite3.Connection, item_id: ItemId, state: ItemState) -> None:
-    """Record that an image went missing, changed, or came back."""
-    one(connection, item_id)
-    connection.execute("UPDATE item SET state = ? WHERE item_id = ?", (state, item_id))
-    if state == "ok":
+def set_states(connection: sqlite3.Connection, states: Mapping[ItemId, ItemState]) -> None:
+    """Record which images went missing, changed, or came back."""
+    for item_id, state in states.items():
+        one(connection, item_id)
+        connection.execute("UPDATE item SET state = ? WHERE item_id = ?", (state, item_id))
+        if state == "ok":
+            connection.execute(
+                "DELETE FROM unreadable WHERE path = (SELECT sample FROM item WHERE item_id = ?)",
+                (item_id,),
+            )
+
+
+def mark_unreadable(connection: sqlite3.Connection, files: Iterable[tuple[SampleId, str]]) -> None:
+    """Set files aside; the item of one too if no other path shows the same content."""
+    for sample_id, reason in files:
+        path = encode_path(sample_id)
         connection.execute(
-            "DELETE FROM unreadable WHERE path = (SELECT sample FROM item WHERE item_id = ?)",
-            (item_id,),
+            "INSERT INTO unreadable VALUES (?, ?) ON CONFLICT(path) DO UPDATE SET reason = ?2",
+            (path, reason),
         )
-
-
-def mark_unreadable(connection: sqlite3.Connection, sample_id: SampleId, reason: str) -> None:
-    """Set a file aside; its item too if no other path shows the same content."""
-    path = encode_path(sample_id)
-    connection.execute(
-        "INSERT INTO unreadable VALUES (?, ?) ON CONFLICT(path) DO UPDATE SET reason = ?2",
-        (path, reason),
-    )
-    connection.execute(
-        "UPDATE item SET state = 'quarantined' WHERE state = 'ok' "
-        "AND item_id = (SELECT item_id FROM path WHERE path = ?1) "
-        "AND NOT EXISTS (SELECT 1 FROM path p WHERE p.item_id = item.item_id "
-        "AND p.path NOT IN (SELECT path FROM unreadable))",
-        (path,),
-    )
+        connection.execute(
+            "UPDATE item SET state = 'quarantined' WHERE state = 'ok' "
+            "AND item_id = (SELECT item_id FROM path WHERE path = ?1) "
+            "AND NOT EXISTS (SELECT 1 FROM path p WHERE p.item_id = item.item_id "
+            "AND p.path NOT IN (SELECT path FROM unreadable))",
+            (path,),
+        )
 
 
 def replaced(connection: sqlite3.Connection) -> list[tuple[SampleId, ItemState]]:

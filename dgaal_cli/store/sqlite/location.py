@@ -12,7 +12,7 @@ from pathlib import Path
 from dgaal_cli.atomic import sync_folder
 from dgaal_cli.errors import StorageError, UsageError, WorkspaceError
 from dgaal_cli.store.instants import Clock, system_clock, to_iso, to_microseconds
-from dgaal_cli.store.protocol import LEASE_S
+from dgaal_cli.store.protocol import LEASE_S, Store
 from dgaal_cli.store.records import Restored
 from dgaal_cli.store.sqlite import backups, filesystem, restore, schema
 from dgaal_cli.store.sqlite.connection import Database, create_file, is_wal_safe
@@ -37,7 +37,7 @@ class SqliteLocation:
         workspace_id: str | None = None,
         clock: Clock = system_clock,
         accepts_network_folder: bool = False,
-    ) -> SqliteStore:
+    ) -> Store:
         meta = {
             "workspace_id": workspace_id or uuid.uuid4().hex,
             "created": to_iso(to_microseconds(clock())),
@@ -48,7 +48,7 @@ class SqliteLocation:
     @contextmanager
     def build(
         self, *, then: Callable[[], object], accepts_network_folder: bool = False
-    ) -> Generator[SqliteStore]:
+    ) -> Generator[Store]:
         with tempfile.TemporaryDirectory(prefix=".init-", dir=self.path.parent) as scratch:
             made = SqliteLocation(str(Path(scratch, self.path.name)))
             with made.create(accepts_network_folder=accepts_network_folder) as store:
@@ -76,7 +76,7 @@ class SqliteLocation:
         read_only: bool = False,
         lease_s: float = LEASE_S,
         accepts_network_folder: bool = False,
-    ) -> SqliteStore:
+    ) -> Store:
         database = Database(self.path, is_read_only=read_only)
         try:
             store = SqliteStore(database, clock=clock, lease_s=lease_s)

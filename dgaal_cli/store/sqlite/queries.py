@@ -38,7 +38,7 @@ _CANDIDATES = f"""
 """  # noqa: S608 - constants
 
 
-def save(connection: sqlite3.Connection, query: Query, *, overlap: int, now_us: int) -> None:
+def save(connection: sqlite3.Connection, now_us: int, query: Query, *, overlap: int = 1) -> None:
     """Open a query.
 
     Raises:
@@ -140,7 +140,7 @@ def read(connection: sqlite3.Connection, number: int) -> Query:
     )
 
 
-def close(connection: sqlite3.Connection, number: int, *, now_us: int) -> int:
+def close(connection: sqlite3.Connection, now_us: int, number: int) -> int:
     """Close the open query and return how many of its items stay unanswered.
 
     Raises:

@@ -5,33 +5,27 @@ threads may use it, one at a time.
 """
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Concatenate, NoReturn
 
 from dgaal_cli.errors import DgaalError, UsageError
-from dgaal_cli.ids import ClassUid, ItemId, SampleId
+from dgaal_cli.ids import ItemId
 from dgaal_cli.store.instants import Clock, to_iso, to_microseconds
 from dgaal_cli.store.records import (
-    AddedItems,
     Answer,
     ClassRecord,
     ImportedLabel,
     ImportReport,
-    ItemState,
     Lease,
-    NewItem,
-    NewSynthetic,
     Provenance,
-    Query,
-    QueryEntry,
     Receipt,
     Task,
     Undone,
 )
 from dgaal_cli.store.sqlite import answers, backups, classes, imports, items, projection, queries
 from dgaal_cli.store.sqlite.connection import Database
-from dgaal_cli.store.sqlite.reader import SqliteReader
+from dgaal_cli.store.sqlite.reader import P, Result, SqliteReader, reads
 
 
 class _DryRunError(Exception):
@@ -46,6 +40,30 @@ def _end_dry_run(report: ImportReport) -> NoReturn:
     raise _DryRunError(report)
 
 
+def writes(
+    operation: Callable[Concatenate[sqlite3.Connection, P], Result],
+) -> Callable[Concatenate["SqliteStore", P], Result]:
+    """Make a method of an operation that one write transaction contains."""
+
+    def method(store: "SqliteStore", *args: P.args, **kwargs: P.kwargs) -> Result:
+        with store.database.write() as connection:
+            return operation(connection, *args, **kwargs)
+
+    return method
+
+
+def writes_now(
+    operation: Callable[Concatenate[sqlite3.Connection, int, P], Result],
+) -> Callable[Concatenate["SqliteStore", P], Result]:
+    """Make a method as ``writes`` does; the operation's second argument is the current time."""
+
+    def method(store: "SqliteStore", *args: P.args, **kwargs: P.kwargs) -> Result:
+        with store.database.write() as connection:
+            return operation(connection, store.now_us(), *args, **kwargs)
+
+    return method
+
+
 class SqliteStore(SqliteReader):
     """A ``Store`` in one SQLite file."""
 
@@ -56,61 +74,29 @@ class SqliteStore(SqliteReader):
 
     # Classes
 
-    def add_class(self, name: str, key: str = "", *, uid: ClassUid | None = None) -> ClassRecord:
-        with self._database.write() as connection:
-            return classes.add(connection, name, key=key, now_us=self._now_us(), uid=uid)
-
-    def rename_class(self, uid: ClassUid, name: str) -> ClassRecord:
-        with self._database.write() as connection:
-            return classes.rename(connection, uid, name, now_us=self._now_us())
-
-    def reorder_classes(self, uids: Sequence[ClassUid]) -> list[ClassRecord]:
-        with self._database.write() as connection:
-            return classes.reorder(connection, uids, now_us=self._now_us())
-
-    def retire_class(self, uid: ClassUid) -> None:
-        with self._database.write() as connection:
-            classes.retire(connection, uid, now_us=self._now_us())
+    add_class = writes_now(classes.add)
+    rename_class = writes_now(classes.rename)
+    reorder_classes = writes_now(classes.reorder)
+    retire_class = writes_now(classes.retire)
 
     # Images
 
-    def add_items(self, new: Iterable[NewItem]) -> AddedItems:
-        with self._database.write() as connection:
-            return items.add(connection, new)
-
-    def add_synthetic(self, new: Iterable[NewSynthetic]) -> list[ItemId]:
-        with self._database.write() as connection:
-            return items.add_synthetic(connection, new)
-
-    def mark_unreadable(self, files: Iterable[tuple[SampleId, str]]) -> None:
-        with self._database.write() as connection:
-            for sample_id, reason in files:
-                items.mark_unreadable(connection, sample_id, reason)
-
-    def set_states(self, states: Mapping[ItemId, ItemState]) -> None:
-        with self._database.write() as connection:
-            for item_id, state in states.items():
-                items.set_state(connection, item_id, state)
+    add_items = writes(items.add)
+    add_synthetic = writes(items.add_synthetic)
+    mark_unreadable = writes(items.mark_unreadable)
+    set_states = writes(items.set_states)
 
     # Queries
 
-    def save_query(self, query: Query, *, overlap: int = 1) -> None:
-        with self._database.write() as connection:
-            queries.save(connection, query, overlap=overlap, now_us=self._now_us())
-
-    def extend_query(self, entries: Sequence[QueryEntry]) -> int:
-        with self._database.write() as connection:
-            return queries.extend(connection, entries)
-
-    def close_query(self, round: int) -> int:
-        with self._database.write() as connection:
-            return queries.close(connection, round, now_us=self._now_us())
+    save_query = writes_now(queries.save)
+    extend_query = writes(queries.extend)
+    close_query = writes_now(queries.close)
 
     def next_task(
         self, annotator: str, session: str, *, item_id: ItemId | None = None
     ) -> Task | None:
         operator = self._operator(annotator, session)
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             return queries.take(
                 connection,
                 annotator,
@@ -133,7 +119,7 @@ class SqliteStore(SqliteReader):
         take_next: bool = True,
         next_item: ItemId | None = None,
     ) -> Receipt:
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             receipt = answers.submit(
                 connection,
                 answer,
@@ -155,7 +141,7 @@ class SqliteStore(SqliteReader):
         provenance: Provenance = "human",
     ) -> list[Receipt]:
         before = self.watermark()
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             receipts = [
                 answers.submit(
                     connection,
@@ -171,22 +157,20 @@ class SqliteStore(SqliteReader):
         return receipts
 
     def undo(self, annotator: str, session: str, *, op_id: str | None = None) -> Undone | None:
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             done = answers.undo(connection, self._operator(annotator, session), op_id=op_id)
         if done is not None:
             self._back_up_if_due(done.event_id - 1, done.event_id)
         return done
 
     def redo(self, annotator: str, session: str, *, op_id: str | None = None) -> Undone | None:
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             done = answers.redo(connection, self._operator(annotator, session), op_id=op_id)
         if done is not None:
             self._back_up_if_due(done.event_id - 1, done.event_id)
         return done
 
-    def undoable(self, annotator: str) -> list[int]:
-        with self._database.read() as connection:
-            return answers.undoable(connection, annotator)
+    undoable = reads(answers.undoable)
 
     def import_labels(
         self,
@@ -200,13 +184,13 @@ class SqliteStore(SqliteReader):
         if not is_dry_run and before:
             self.back_up("import")
         try:
-            with self._database.write() as connection:
+            with self.database.write() as connection:
                 for record in new_classes:
                     classes.add(
                         connection,
+                        self.now_us(),
                         record.name,
-                        key=record.key,
-                        now_us=self._now_us(),
+                        record.key,
                         uid=record.uid,
                     )
                 now = self._clock()
@@ -220,28 +204,26 @@ class SqliteStore(SqliteReader):
 
     def promote_synthetic(self, chosen: Sequence[ItemId], round: int) -> int:
         before = self.watermark()
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             made = imports.promote_synthetic(connection, chosen, number=round, now=self._clock())
         self._back_up_if_due(before, before + made)
         return made
 
     def record_artifact(self, sha256: bytes, role: str, format: str, round: int | None) -> None:
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             connection.execute(
                 "INSERT INTO artifact VALUES (?, ?, ?, ?, ?) ON CONFLICT(sha256) DO NOTHING",
-                (sha256, role, format, round, self._now_us()),
+                (sha256, role, format, round, self.now_us()),
             )
 
     # Care
 
-    def rebuild(self) -> int:
-        with self._database.write() as connection:
-            return projection.rebuild(connection)
+    rebuild = writes(projection.rebuild)
 
     def back_up(self, reason: str = "manual") -> Path:
-        stamp = to_iso(self._now_us()).replace(":", "").replace("-", "").replace(".", "-")
-        made = backups.make(self._database, reason=reason, stamp=stamp)
-        backups.prune(self._database.path)
+        stamp = to_iso(self.now_us()).replace(":", "").replace("-", "").replace(".", "-")
+        made = backups.make(self.database, reason=reason, stamp=stamp)
+        backups.prune(self.database.path)
         return made
 
     def _back_up_if_due(self, before: int, after: int) -> None:
@@ -263,5 +245,6 @@ class SqliteStore(SqliteReader):
             annotator=annotator, session=session, now=self._clock(), lease_s=self._lease_s
         )
 
-    def _now_us(self) -> int:
+    def now_us(self) -> int:
+        """Return the time of an event."""
         return to_microseconds(self._clock())

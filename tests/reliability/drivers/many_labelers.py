@@ -72,7 +72,7 @@ def person(
             began = time.perf_counter()
             # At once, while all others still have work: on a slow host they may leave none.
             if variant == "sleepy" and who == "p0" and not report["acknowledged"]:
-                with store._database.write():
+                with store.database.write():
                     time.sleep(2.5)
             try:
                 receipt = store.submit(answer, annotator=who, session=who, lease=task.lease)
@@ -92,7 +92,7 @@ def read_on(path: Path, variant: str) -> NoReturn:
     with open_store(path) as store:
         while True:
             if variant == "hoarding":
-                with store._database.write():
+                with store.database.write():
                     store.labels()
                     time.sleep(2.5)
             watermark = store.watermark()
@@ -137,7 +137,7 @@ def summary(path: Path, reports: list[dict[str, Any]], seconds: float) -> dict[s
             "p99_wait_s": round(waits[int(len(waits) * 0.99)], 3),
             "labels_per_s": round(len(told) / seconds, 1),
             "problems": store.check(),
-            "journal": store._database.connection.execute("PRAGMA journal_mode").fetchone()[0],
+            "journal": store.database.connection.execute("PRAGMA journal_mode").fetchone()[0],
         }
 
 

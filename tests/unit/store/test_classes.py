@@ -78,7 +78,7 @@ def test_a_labeled_class_cannot_be_retired_until_its_label_is_gone(asked):
     asked.store.undo("sam", "s")
     asked.store.retire_class(asked.cat)
     assert names(asked.store) == ["dog"]
-    assert asked.store.class_name(asked.cat) == "cat"
+    assert asked.store.class_names()[asked.cat] == "cat"
     with pytest.raises(UsageError, match="no class"):
         asked.say("sam", "label", 3, asked.cat)
 

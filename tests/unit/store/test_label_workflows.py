@@ -128,7 +128,7 @@ def test_stats_count_classes_people_and_provenance(workspace):
 
 def test_check_mends_what_the_history_explains(workspace):
     assert run(workspace, "labels", "check").stdout.startswith("no problems: 1 events")
-    with open_store(workspace.store_path) as store, store._database.write() as connection:
+    with open_store(workspace.store_path) as store, store.database.write() as connection:
         connection.execute("DELETE FROM verdict")
     with pytest.raises(WorkspaceError, match="do not follow"):
         runner.invoke(

@@ -25,14 +25,14 @@ def test_only_the_newest_backups_are_kept(store, clock):
     for _ in range(7):
         store.back_up()
         clock.now += 1
-    names = [copy.name for copy in backups.existing(store._database.path)]
+    names = [copy.name for copy in backups.existing(store.database.path)]
     assert len(names) == backups.KEPT
     assert names[0].startswith("labels-20231114T221326")
     assert names[-1].startswith("labels-20231114T221322")
 
 
 def test_an_import_is_preceded_by_a_backup_of_what_was_there(asked):
-    folder = backups.folder_of(asked.store._database.path)
+    folder = backups.folder_of(asked.store.database.path)
     line = ImportedLabel(sample_id="4.png", label=as_label(asked.cat), annotator="ext")
     asked.store.import_labels([line])
     assert not folder.exists()  # nothing to lose yet
@@ -118,7 +118,7 @@ def test_check_and_rebuild_find_and_mend_a_present_state_that_lies(asked):
     asked.say("sam", "skip", 1)
     assert asked.store.check() == []
     assert asked.store.rebuild() == 0
-    with asked.store._database.write() as connection:
+    with asked.store.database.write() as connection:
         connection.execute("UPDATE answer SET label_id = NULL WHERE item_id = 3")
         connection.execute("DELETE FROM verdict")
         connection.execute("UPDATE item SET done = 1 WHERE item_id = 5")
