@@ -1,4 +1,4 @@
-"""Queries that cover the pool: typical images of clusters without labels."""
+"""First queries: typical images of clusters without labels."""
 
 from collections.abc import Callable
 
@@ -15,13 +15,13 @@ from dgaal_cli.training.data import RoundData
 def ask_clusters(
     data: RoundData, latents: Callable[[np.ndarray], Tensor], count: int, *, seed: int
 ) -> Ranking:
-    """Ask typical points of clusters in latent space; with labels, of clusters that have none.
+    """Ask typical points of clusters in latent space; if there are labels, of unlabeled clusters.
 
     Args:
-        data: Of now.
+        data: The round.
         latents: Encodes pool rows ``(N,)`` to ``(N, Z)``.
         count: Images to ask.
-        seed: Of k-means.
+        seed: Seed of k-means.
     """
     rows, known = by_identity(data, data.unlabeled_rows), by_identity(data, data.labeled_rows)
     z, labeled = latents(rows).cpu().numpy(), latents(known).cpu().numpy()
@@ -46,7 +46,7 @@ def ask_clusters(
 
 
 def _standardized(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give each latent of both ``(N, Z)`` the same weight in distances."""
+    """Standardize the latents of both ``(N, Z)`` together, so that all have the same weight."""
     both = np.concatenate([ours, theirs])
     spread = both.std(0)
     mean, scale = both.mean(0), np.where(spread > 1e-6, spread, 1.0)

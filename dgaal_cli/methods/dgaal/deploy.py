@@ -13,14 +13,14 @@ from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.networks.pixels import denormalize, normalize
 
 MIN_SPREAD = 1e-3
-"""Numbers that vary less over a pool say nothing, and dividing by less would only enlarge the
-rounding in which two runtimes differ; relative to the mean where that is larger than one."""
+"""Minimum standard deviation, relative to the mean if the mean exceeds one. Dividing by less would
+only magnify the rounding in which two engines differ."""
 
 
 class AdversarialSampler(UnlabeledSampler):
-    """Encoder and latent discriminators, with the task model beside them.
+    """Encoder, latent discriminators and the task model.
 
-    The score mixes two standardized numbers, so that it never depends on an image's neighbors:
+    The score mixes two standardized numbers and depends on its image alone:
     ``share * (u - mean_u) / scale_u + (1 - share) * (m - mean_m) / scale_m`` with u the mean of the
     discriminators' logits of "unlabeled" and m one minus T's margin.
 
@@ -30,7 +30,7 @@ class AdversarialSampler(UnlabeledSampler):
         classifier: T, or None before there were labels of two classes.
         share: Weight of D1 in the score, 0..1.
         statistics: Mean and standard deviation of u, then of m, over the training pool.
-            Deviations below ``MIN_SPREAD`` count as that.
+            Deviations are at least ``MIN_SPREAD``.
     """
 
     statistics: Tensor
@@ -73,7 +73,7 @@ class AdversarialSampler(UnlabeledSampler):
 
 
 class DeployedGenerator(Generator):
-    """G2 after G1: parents and noise factors ``(N, M)`` to synthesized uint8 images."""
+    """G2 after G1: parents and noise factors ``(N, M)`` to synthetic uint8 images."""
 
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class DeployedGenerator(Generator):
         )
 
     def forward(self, images: Tensor, noise: Tensor) -> Tensor:
-        """Redraw uint8 parents ``(N, H, W, C)``."""
+        """Synthesize copies of uint8 parents ``(N, H, W, C)``."""
         feature_map, _ = self.encoder(normalize(images))
         return denormalize(self.decoder(feature_map, noise))
 

@@ -1,4 +1,4 @@
-"""The DGAAL method: networks, phases, synthesis, choice, and what is exported."""
+"""The DGAAL method: networks, phases, synthesis, query rule and export."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,24 +36,25 @@ from dgaal_cli.training.seeding import numpy_generator, torch_generator
 class Dgaal:
     """Encoder G1, decoder G2, discriminators D1 (in folds) and D2, task model T and its scout.
 
-    D1 is cross-validated: each round K networks begin anew, each on all folds but the one that it
-    scores, so that its AUC, by which rule R trusts it, is that on images it never saw.
+    D1 is cross-validated: in each round K networks restart, each trained on all folds but the one
+    that it scores. Its AUC, which rule R uses, is therefore measured on unseen images.
 
-    Beyond the paper: T learns from the pool too, by FixMatch (``training.fixmatch``), unless
-    ``classifier.semi_supervised`` is "none"; then a scout, which learns the labels alone, decides
-    what to ask. With ``pretrain.representation`` "vicreg" G1 learns by VICReg beside its games
-    (``adversarial_encoder.vicreg``): with views that changed the light too, a linear learner of 40
-    labels on z then went from 66 to 92 % on the 8 x 8 digits (3 seeds), but D1 overlooked that the
-    labels lacked dark images. So views keep the light, and it is not the default yet.
+    Beyond the paper: T also learns from the pool, by FixMatch (``training.fixmatch``), unless
+    ``classifier.semi_supervised`` is "none"; a scout, which learns from labels only, then chooses
+    the queries. With ``pretrain.representation`` "vicreg" G1 learns by VICReg in addition to its
+    games (``adversarial_encoder.vicreg``). With views of different brightness, a linear classifier
+    on z rose from 66 to 92 % with 40 labels of the 8 x 8 digits (3 seeds), but D1 did not detect
+    that the labels lacked dark images. So views keep the brightness, and VICReg is not the default
+    yet.
     """
 
     name = "dgaal"
     has_schedule = True
-    """Whether noise and copies follow ``schedule``."""
+    """Whether noise and number of copies follow ``schedule``."""
     default_learning: Literal["none", "fixmatch"] = "fixmatch"
-    """What ``classifier.semi_supervised`` "auto" means."""
+    """Meaning of ``classifier.semi_supervised`` "auto"."""
     sampler_share = 0.5
-    """D1's weight in the exported score, beside T's closeness to the boundary."""
+    """D1's weight in the exported score; the rest is T's closeness to the boundary."""
 
     def __init__(self, config: Config, shape: TaskShape) -> None:
         net = config.network
@@ -76,16 +77,17 @@ class Dgaal:
             LatentDiscriminator(latent=net.latent, hidden=net.latent_hidden)
             for _ in range(config.coevolve.folds)
         ]
-        """One a fold, new each round."""
+        """One per fold, new in each round."""
         self.task = config.classifier
-        """How T learns; unlike most methods, from the pool too."""
+        """How T is trained; unlike in most methods, also on the pool."""
         if self.task.semi_supervised == "auto":
             self.task = replace(self.task, semi_supervised=self.default_learning)
         self.classifier = shape.task_model(config)
         self.scout = self.classifier
-        """By whose boundary is asked: T of the labels alone. In first trials on digits and MNIST,
-        labels asked by the margin of a T that had learned the pool were worth less than random ones
-        to a plain T: it doubts odd images, not those that labels would settle."""
+        """T trained on labels only, whose margin chooses queries. In first trials on digits and
+        MNIST, queries by the margin of a T that also learned from the pool were worse than random
+        ones for a plain T: such a T is uncertain of unusual images rather than of informative
+        ones."""
         carried: dict[str, nn.Module] = {
             "encoder": self.encoder,
             "decoder": self.decoder,
@@ -98,17 +100,17 @@ class Dgaal:
         in_folds = {f"discriminator_{i}": d for i, d in enumerate(self.discriminators)}
         self.modules |= in_folds
         self.renewed = frozenset(in_folds)
-        """Weights of the round before know images that are held out now."""
+        """Weights of the previous round were trained on images that are held out now."""
         if self.task.semi_supervised == "fixmatch":
             self.scout = shape.task_model(config)
             self.modules["scout"] = self.scout
         self._pools: folds.Pools | None = None
 
     def learn(self, data: RoundData) -> list[Phase]:
-        """Pretraining before the first query (Alg. 1), then T on the labels of now.
+        """Pretraining before the first query (Alg. 1), then T on the current labels.
 
-        A workspace that began without labels plays the games once more when the first ones arrive:
-        without them there was no game over features.
+        A workspace that started without labels repeats the games when the first labels arrive:
+        there is no game over features without them.
         """
         phases: list[Phase] = []
         if data.number == 0 or data.is_first_labeled:
@@ -121,7 +123,7 @@ class Dgaal:
         return phases
 
     def _scout_phase(self, data: RoundData) -> Phase:
-        """Everybody's T, beginning with everybody's weights."""
+        """T as other methods train it, from the same initial weights."""
         if self.task.init == "scratch":
             self.scout.load_state_dict(self.classifier.state_dict())
         plain = classifier_phase(self.scout, replace(self.task, semi_supervised="none"), data)
@@ -132,10 +134,10 @@ class Dgaal:
     def synthesize(
         self, data: RoundData, parents: Sequence[Row], seed: int
     ) -> SyntheticBatch | None:
-        """Redraw parents, each with noise of its own; rare classes more often.
+        """Synthesize copies of parents, each with its own noise, and more copies of rare classes.
 
-        Rows from ``len(data.pixels)`` on count the synthesized images; a copy of a copy descends
-        from the same pool image.
+        Row ``len(data.pixels) + i`` is synthetic image i; a copy of a copy has the same pool image
+        as its parent.
         """
         copies = self._copies(data, parents)
         if not copies:
@@ -166,12 +168,12 @@ class Dgaal:
         return self.games.sample_images(data)
 
     def _copies(self, data: RoundData, parents: Sequence[Row]) -> list[Row]:
-        """Repeat each parent as often as it is to be redrawn."""
+        """Repeat each parent once per copy."""
         generation = self.config.generation
         roots = images_and_roots(data, parents)[1]
         is_even = not self.has_schedule or not generation.is_balanced
         if is_even or not data.is_labeled[roots].all():
-            # Parents without a label (query by synthesis) belong to no group that could be rare.
+            # Parents without a label (query by synthesis) belong to no class that could be rare.
             return [row for row in parents for _ in range(generation.per_parent)]
         rows = data.unlabeled_rows
         guesses = data.task.decide(predict(self.classifier, data.pixels[rows], data.device))
@@ -181,7 +183,7 @@ class Dgaal:
         return [row for row, count in zip(parents, counts, strict=True) for _ in range(int(count))]
 
     def adapt(self, data: RoundData) -> list[Phase]:
-        """D1 learns the labels of now against pool and candidates, fold by fold (Alg. 2, 11-13)."""
+        """Train D1 on the current labels against pool and candidates, by fold (Alg. 2, 11-13)."""
         if not folds.has_both(data):
             return []
         return [
@@ -198,7 +200,7 @@ class Dgaal:
         )
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
-        """Rule R over the unlabeled pool; clusters without labels while nothing can be learned."""
+        """Rule R over the unlabeled pool; typical images of clusters until T can learn."""
         rows = data.unlabeled_rows
         if not data.can_learn or data.number < self.config.selection.cover:
             return self.first_query(data, count, seed)
@@ -230,12 +232,12 @@ class Dgaal:
         )
 
     def health(self, data: RoundData) -> dict[str, float]:
-        """Active latent units, reconstruction R2, and what the discriminators can tell.
+        """Active latent units, reconstruction R2, and AUCs of the discriminators.
 
-        ``redrawn_auc`` is D2's AUC of real images against themselves redrawn without noise: 0.5
-        where G fools it. ``discriminator_auc`` is D1's of unlabeled against labeled images that it
-        did not train on, ``discriminator_share`` its part of a query, and ``copies_auc`` its AUC of
-        candidate copies against unlabeled images: above 0.5 it would rather have copies.
+        ``redrawn_auc`` is D2's AUC of pool images against their copies without noise: 0.5 if D2
+        cannot separate them. ``discriminator_auc`` is D1's AUC of unlabeled against labeled images
+        that it did not train on, ``discriminator_share`` its part of a query, and ``copies_auc``
+        its AUC of candidate copies against unlabeled images: above 0.5 it prefers copies.
         """
         health = picture_health(self.games, data)
         if folds.has_both(data):
@@ -248,7 +250,7 @@ class Dgaal:
 
     @property
     def scoring(self) -> list[LatentDiscriminator]:
-        """Networks whose mean an exported sampler asks."""
+        """Networks whose mean logit the exported sampler uses."""
         return self.discriminators
 
     def votes(self, pools: folds.Pools) -> np.ndarray:
@@ -256,7 +258,7 @@ class Dgaal:
         return folds.cross_scores(self.discriminators, pools)
 
     def discriminator_health(self, data: RoundData, pools: folds.Pools) -> dict[str, float]:
-        """Measure D1 on images that it never saw, whoever chose them."""
+        """Measure D1 on images that it did not train on."""
         auc = folds.held_out_auc(folds.cross_scores(self.discriminators, pools), pools)
         labeled, unlabeled = len(data.labeled_rows), len(data.unlabeled_rows)
         return {
@@ -296,7 +298,7 @@ class Dgaal:
         return [*modules, DeployedClassifier(self.classifier), sampler]
 
     def first_query(self, data: RoundData, count: int, seed: int) -> Ranking:
-        """Typical points of clusters in G1's latents; with labels, of clusters that have none."""
+        """Typical points of clusters in G1's latents; with labels, of unlabeled clusters."""
         return ask_clusters(
             data, lambda rows: self._latents(data.pixels[rows], data.device), count, seed=seed
         )
@@ -304,7 +306,7 @@ class Dgaal:
     def _promote(
         self, data: RoundData, closeness: np.ndarray, votes: np.ndarray, count: int
     ) -> list[int]:
-        """Choose candidates that outrank the query's last place, within the cap on their share."""
+        """Choose candidates that rank above the query's last image, up to their maximum share."""
         candidates = np.flatnonzero(data.synthetic.is_candidate)
         cap = int(self.config.generation.share * count)
         if not len(candidates) or not cap:
@@ -327,7 +329,7 @@ class Dgaal:
         return torch.cat(parts) if parts else torch.zeros(0, self.config.network.latent)
 
     def pools_of(self, data: RoundData, *, is_cached: bool = False) -> folds.Pools:
-        """Latents and memberships: real rows first, then synthesized ones."""
+        """Latents and memberships: pool rows first, then synthetic images."""
         if is_cached and self._pools is not None:
             return self._pools
         synthetic = data.synthetic

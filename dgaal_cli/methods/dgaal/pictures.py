@@ -1,4 +1,4 @@
-"""What G and D2 know of the pool's images."""
+"""Measure what G and D2 learned of the pool's images."""
 
 import numpy as np
 import torch
@@ -12,12 +12,12 @@ from dgaal_cli.training.modes import batches, evaluating
 
 
 def picture_health(games: Games, data: RoundData) -> dict[str, float]:
-    """Measure encoder, decoder and critic on images spread over the pool, however it is sorted.
+    """Measure encoder, decoder and critic on images spread evenly over the pool.
 
     Returns:
-        ``active_units`` of ``latent_units``; ``reconstruction_r2``, whose zero is the mean image:
-        drawing nothing but that explains half of what tells the digits from gray; ``redrawn_auc``,
-        D2's AUC of real images against themselves redrawn without noise, 0.5 where G fools it.
+        ``active_units`` of ``latent_units``; ``reconstruction_r2``, which is zero for the
+        mean image; ``redrawn_auc``, D2's AUC of pool images against their copies without noise, 0.5
+        if D2 cannot separate them.
     """
     rows = spread_rows(np.flatnonzero(data.is_usable), gauges.MAX_ROWS)
     error = 0.0

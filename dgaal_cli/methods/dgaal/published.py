@@ -1,4 +1,4 @@
-"""DGAAL as published: the lowest D1 of the candidate pool, real or drawn, and nothing else."""
+"""DGAAL as published: ask the images of the candidate pool with the lowest D1."""
 
 import numpy as np
 
@@ -13,25 +13,24 @@ from dgaal_cli.training.phase import Phase
 
 
 class PublishedDgaal(Dgaal):
-    """Guo et al. 2021, Alg. 2: the N members of C that D1 finds least labeled.
+    """Guo et al. 2021, Alg. 2: choose the N members of C with D1's lowest P(labeled).
 
     C holds the unlabeled images and the copies of earlier queries. A chosen copy joins the labels
-    with its inherited label and costs no annotation, so that a query asks fewer than N images of a
-    person, but one at least. C keeps its size: for each of its members that was chosen a copy comes
-    in, which nobody doubts unless ``generation.min_confidence`` says so; it shrinks only by images
-    that a person could not tell or skipped and, in a workspace, by those that T is measured on.
-    Noise and copies follow no schedule.
+    with its inherited label and needs no annotation, so a query asks a person fewer than N images,
+    but at least one. C keeps its size: each chosen member is replaced by a copy, which is doubtful
+    only if ``generation.min_confidence`` is set. C shrinks only by images that a person skipped or
+    could not label and, in a workspace, by those that T is measured on. Noise and number of copies
+    have no schedule.
 
-    One D1 goes on from round to round and learns all labels, those of its own picks too, against
-    the C that it scores. Beside it D1s in folds, new each round, only measure what a D1 can know of
-    images that it has not seen; what ours says of those that it learned is ``_seen``.
+    One D1 keeps its weights from round to round. It trains on all labels, including those of its
+    own picks, against the C that it scores. In addition, D1s in folds, new in each round, only
+    measure D1 on unseen images; the AUC on images that D1 trained on has the suffix ``_seen``.
 
-    Deviations: D1 is not the one of the game against G1 but learns beside the games, on latents
-    that no longer move. A chosen copy's parent is redrawn once more, not the copy, unless
-    ``generation.copies_of_copies`` says so. Rates and weights of the games are the preset's and
-    this package's own: G and D2 learn at 2e-4 with the mean squared error weighed 50 times the
-    critic (published: 3e-3, and a tenth of it), all with betas of 0.5 and 0.99 (published: 0.9 and
-    0.99).
+    Deviations: this D1 does not play the game against G1 but trains after it, on latents that no
+    longer change. New copies are made of a chosen copy's parent, not of the copy, unless
+    ``generation.copies_of_copies`` is set. Rates and weights of the games are those of the preset
+    and ours: G and D2 train at 2e-4 with the mean squared error weighted 50 times the critic
+    (published: 3e-3, and a tenth of it), all with betas of 0.5 and 0.99 (published: 0.9 and 0.99).
     """
 
     name = "dgaal-paper"
@@ -47,25 +46,25 @@ class PublishedDgaal(Dgaal):
         self.carried |= {"discriminator_all"}
 
     def adapt(self, data: RoundData) -> list[Phase]:
-        """D1 goes on with the labels of now against pool and candidates (Alg. 2, 11-13)."""
+        """Train D1 on the current labels against pool and candidates (Alg. 2, 11-13)."""
         measuring = super().adapt(data)
         if not measuring or not (self.config.coevolve.is_on or data.is_first_labeled):
             return measuring
         return [self.discriminator_phase(data, None, self.discriminator), *measuring]
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
-        """Take the highest logits of "unlabeled" in C; typical points while nobody has labeled."""
+        """Choose the highest logits of "unlabeled" in C; typical points without labels."""
         rows = data.unlabeled_rows
         if not len(data.labeled_rows):
             return self.first_query(data, count, seed)
         votes = self.votes(self.pools_of(data))
         candidates = np.flatnonzero(data.synthetic.is_candidate)
         drawn = votes[len(data.pixels) :][candidates]
-        whole = np.argsort(-np.concatenate([votes[rows], drawn]), kind="stable")
-        order = whole[:count].copy()
+        ranked = np.argsort(-np.concatenate([votes[rows], drawn]), kind="stable")
+        order = ranked[:count].copy()
         if len(rows) and (order >= len(rows)).all():
-            # A query of copies alone would ask nobody, and no labels would begin the next round.
-            order[-1] = whole[whole < len(rows)][0]
+            # A query of copies alone would ask nothing of a person and bring no new label.
+            order[-1] = ranked[ranked < len(rows)][0]
         picks = [Row(int(rows[i])) for i in order if i < len(rows)]
         return Ranking(
             rows=rows,
@@ -81,7 +80,7 @@ class PublishedDgaal(Dgaal):
         return folds.scores_of(self.discriminator, pools)
 
     def discriminator_health(self, data: RoundData, pools: folds.Pools) -> dict[str, float]:
-        """Add what D1 says of images that it learned."""
+        """Add D1's AUC on the images that it trained on."""
         health = super().discriminator_health(data, pools)
         seen = self.votes(pools)
         return health | folds.auc_metrics(
@@ -89,7 +88,7 @@ class PublishedDgaal(Dgaal):
         )
 
     def discriminator_share(self, data: RoundData, auc: float, count: int) -> float:
-        """All of it."""
+        """1: D1 fills the whole query."""
         return 1.0
 
     @property

@@ -1,8 +1,8 @@
-"""Which images DGAAL asks: mostly the boundary's, and D1's as far as D1 has been shown to know.
+"""DGAAL's query rule R: images near the boundary, and a share that depends on D1's AUC.
 
-The published rule takes the lowest D1 and nothing else. In a first study no share of D1 beat plain
-margin, because a random labeled set cannot be told from its pool; so D1 gets a tenth of the query,
-more only as its cross-validated AUC rises above chance, and nothing in the last query.
+The published rule uses only the lowest D1. In a first study no share of D1 was better than plain
+margin, because a random labeled set cannot be distinguished from its pool. So D1 chooses a tenth of
+the query, more only if its cross-validated AUC is above chance, and nothing in the last query.
 """
 
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ BASE_SHARE = 0.1
 MAX_GATE = 0.2
 MIN_QUERY = 10
 MIN_LABELED_FOR_D1 = 30
-"""Below these D1's folds are too small to mean anything, and it gets no share."""
+"""With fewer labels, D1's folds are too small to be informative, and it gets no share."""
 POOL_FACTOR = 10
-"""D1's part of a query is seeded among this many times its size."""
+"""D1's part of a query is chosen by k-means++ from this many times its size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +37,13 @@ def discriminator_share(*, auc: float, labeled: int, count: int, progress: float
     """Return D1's part of a query.
 
     ``(1 - t) (0.1 + min(0.2, max(0, 2 (AUC - 0.5 - 1.64 se))))`` with ``se = 0.29 / sqrt(|L|)``,
-    the spread of the AUC where there is nothing to tell apart.
+    the standard error of the AUC at chance.
 
     Args:
         auc: D1's AUC on rows that it did not train on.
         labeled: |L|.
         count: Query size.
-        progress: t, how far the labeling is, 0..1.
+        progress: t, share of the labeling that is done, 0..1.
     """
     if count < MIN_QUERY or labeled < MIN_LABELED_FOR_D1:
         return 0.0
@@ -63,7 +63,7 @@ def choose(
     spread: float,
     generator: np.random.Generator,
 ) -> Choice:
-    """Fill a query from the boundary and, for D1's share, from a diverse mix of both.
+    """Fill a query with images near the boundary and, for D1's share, by a mix of both ranks.
 
     Args:
         closeness: ``(U,)`` one minus T's margin.
@@ -72,30 +72,30 @@ def choose(
         features: ``(U, F)`` penultimate features of T.
         count: Query size, at most U.
         share: D1's part, 0..1.
-        spread: The boundary's part is seeded among this many times its size of the nearest images,
-            so that they differ from one another; 1 takes the nearest.
-        generator: For the seeding.
+        spread: The boundary's part is chosen by k-means++ from this many times its size of the
+            nearest images, so that the images differ; 1 takes the nearest.
+        generator: For k-means++.
     """
 
-    def seeded(top: np.ndarray, wanted: int) -> list[int]:
+    def seeded(top: np.ndarray, size: int) -> list[int]:
         picked = gradient_seeding(
-            probabilities[top], features[top], min(wanted, len(top)), first=0, generator=generator
+            probabilities[top], features[top], min(size, len(top)), first=0, generator=generator
         )
         return [int(top[position]) for position in picked]
 
     mixed = 0.5 * ranks(closeness) + 0.5 * ranks(unlabeled_logits)
     order = np.argsort(-closeness, kind="stable")
-    asked_of_d1 = round(share * count)
-    near = count - asked_of_d1
+    d1_count = round(share * count)
+    near = count - d1_count
     nearest = order[: max(near, round(min(spread * near, len(order))))]
     by_margin = [int(row) for row in nearest]
     if len(nearest) > near > 0:
         by_margin = seeded(nearest, near)
     by_discriminator: list[int] = []
-    if asked_of_d1:
+    if d1_count:
         rest = order[~np.isin(order, by_margin)]
-        top = rest[np.argsort(-mixed[rest], kind="stable")[: POOL_FACTOR * asked_of_d1]]
-        by_discriminator = seeded(top, asked_of_d1)
+        top = rest[np.argsort(-mixed[rest], kind="stable")[: POOL_FACTOR * d1_count]]
+        by_discriminator = seeded(top, d1_count)
     return Choice(
         by_margin=by_margin,
         by_discriminator=by_discriminator,

@@ -1,22 +1,22 @@
-"""How generation changes as labels grow: wider noise, and more copies of rare classes."""
+"""Change generation with the number of labels: wider noise, more copies of rare classes."""
 
 import numpy as np
 
 from dgaal_cli.config.schema import GenerationConfig
 
 MAX_MULTIPLE = 3
-"""No parent gets more than this many times ``per_parent`` copies, however rare its class is."""
+"""A parent gets at most this many times ``per_parent`` copies, however rare its class is."""
 
 
 def noise_at(config: GenerationConfig, progress: float) -> float:
-    """Half width of the noise factor: from ``noise`` at the start to ``last_noise`` at the end.
+    """Return the half width of the noise factor: ``noise`` at first, ``last_noise`` at the end.
 
-    Early copies stay near their parents, whose labels they inherit from few examples; later ones
-    may stray further, where T is able to doubt them.
+    Early copies stay near their parents; later ones may differ more, because T can then detect
+    copies whose inherited label is doubtful.
 
     Args:
         config: ``is_progressive`` False keeps ``noise`` throughout.
-        progress: How far the labeling is, 0..1.
+        progress: Share of the labeling that is done, 0..1.
     """
     if not config.is_progressive:
         return config.noise
@@ -26,15 +26,15 @@ def noise_at(config: GenerationConfig, progress: float) -> float:
 def copies_per_parent(
     parents: np.ndarray, known: np.ndarray, config: GenerationConfig
 ) -> np.ndarray:
-    """Share ``per_parent`` copies a parent out by inverse class frequency.
+    """Distribute ``per_parent`` copies per parent by inverse class frequency.
 
     Args:
         parents: int64 ``(P,)`` classes of the parents.
-        known: int64 ``(M,)`` labels and pseudo-labels of the pool; never hidden truth.
+        known: int64 ``(M,)`` labels and pseudo-labels of the pool.
         config: ``is_balanced`` False gives each parent ``per_parent``.
 
     Returns:
-        int64 ``(P,)`` copies a parent, which sum to at most ``P * per_parent``.
+        int64 ``(P,)`` copies of each parent, which sum to at most ``P * per_parent``.
     """
     even = np.full(len(parents), config.per_parent, dtype=np.int64)
     if not config.is_balanced or not len(parents) or not config.per_parent:
@@ -42,9 +42,9 @@ def copies_per_parent(
     frequency = np.bincount(known, minlength=int(parents.max()) + 1)[parents]
     weight = 1.0 / np.maximum(frequency, 1)
     total = int(even.sum())
-    wished = np.minimum(weight / weight.sum() * total, MAX_MULTIPLE * config.per_parent)
-    copies = np.floor(wished).astype(np.int64)
-    left = round(float(wished.sum())) - int(copies.sum())
-    order = np.argsort(-(wished - copies), kind="stable")
+    shares = np.minimum(weight / weight.sum() * total, MAX_MULTIPLE * config.per_parent)
+    copies = np.floor(shares).astype(np.int64)
+    left = round(float(shares.sum())) - int(copies.sum())
+    order = np.argsort(-(shares - copies), kind="stable")
     copies[order[:left]] += 1
     return np.minimum(copies, MAX_MULTIPLE * config.per_parent)

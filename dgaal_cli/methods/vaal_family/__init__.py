@@ -1,1 +1,1 @@
-"""What VAAL and its successors share: the VAE, the game, its phases, the sampler."""
+"""Shared by VAAL and its successors: the VAE, the game, its phases, the sampler."""

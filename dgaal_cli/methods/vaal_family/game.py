@@ -1,8 +1,8 @@
 """The game of VAAL: an autoencoder against a discriminator of labeled and unlabeled images.
 
-``PoolGame`` is the game with its scales put right; ``ReleasedGame`` is the released code's. Both do
-per iteration what a plain loop over both pools would do, with fewer passes; the tests hold them
-against such loops in float64.
+``PoolGame`` has corrected scales; ``ReleasedGame`` is the game of the released code. Both compute
+the same as a plain loop over both pools, with fewer passes; the tests compare them with such loops
+in float64.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,18 +27,18 @@ MAX_GRADIENT = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolBatch:
-    """As many images of both pools, the labeled ones first."""
+    """The same number of images of both pools, the labeled ones first."""
 
     images: Tensor
     """float ``(2B, C, H, W)`` in [-1, 1]."""
     is_labeled: Tensor
-    """float ``(2B,)``: what D shall say, 1 for labeled; SRAAL's targets lie between."""
+    """float ``(2B,)``: D's targets, 1 for labeled; SRAAL's targets are between 0 and 1."""
     noise: Tensor
     """``(2B, Z)``, standard normal, of the sampled z."""
     condition: Tensor | None = None
-    """``(2B, R)``: what decoder and D see beside z; TA-VAAL's rank."""
+    """``(2B, R)``: input of decoder and D in addition to z; TA-VAAL's rank."""
     classes: Tensor | None = None
-    """int64 ``(B,)``: labels of the first half, where they are learned from."""
+    """int64 ``(B,)``: labels of the first half, if they are used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,24 +46,24 @@ class GameRules:
     """Weights and step counts of an iteration."""
 
     kappa: float
-    """Weight of the KL divergence of an image beside its mean squared error."""
+    """Weight of the KL divergence of an image; its mean squared error has weight 1."""
     adversary_weight: float
-    """Weight of D's verdict in the autoencoder's loss; 0 plays no game."""
+    """Weight of D's loss in the autoencoder's loss; 0 for no game."""
     vae_steps: int = 1
     discriminator_steps: int = 1
     reconstruction_weight: float = 1.0
     """Weight of squared error and KL together."""
     class_weight: float = 0.0
-    """Weight of the cross-entropy of a classifier on latents; 0 where there is none."""
+    """Weight of the cross-entropy of a classifier on latents; 0 if there is none."""
 
     @property
     def batches(self) -> int:
-        """Batches that an iteration takes."""
+        """Batches of an iteration."""
         return max(self.vae_steps, self.discriminator_steps)
 
     @property
     def is_game(self) -> bool:
-        """Whether D plays at all."""
+        """Whether D is trained."""
         return self.discriminator_steps > 0
 
 
@@ -74,7 +74,8 @@ def balanced_kappa(*, decoder_variance: float, beta: float, values: int) -> floa
     KL`` an image. Multiplied by 2 sigma2 / P it is mean squared error plus kappa KL.
 
     Args:
-        decoder_variance: sigma2; a latent direction is used if its variance in the data exceeds it.
+        decoder_variance: sigma2; a latent direction is used if its variance in the data exceeds
+            this.
         beta: Further weight of the KL divergence.
         values: P, numbers in an image.
     """
@@ -89,16 +90,16 @@ def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 class PoolGame:
     """VAAL with per-image scales, logits, joint batches, and one encoder pass for both players.
 
-    An iteration takes a batch; D steps on its means as they are, then the autoencoder steps on the
-    same forward pass against the D of now. The encoder does not change in between, so this is what
-    two passes would compute, at the price of one.
+    In an iteration, D steps on the means of a batch, then the autoencoder steps on the same forward
+    pass against the updated D. The encoder does not change in between, so one pass computes what
+    two would.
 
     Args:
         vae: The autoencoder.
-        discriminator: D, logits of P(labeled); None where the rules play no game.
+        discriminator: D, logits of P(labeled); None if the rules have no game.
         rules: Weights and counts.
         optimizers: ``autoencoder`` and ``discriminator``.
-        classifier: On the latents that the decoder does not see (SRAAL).
+        classifier: Classifier on the latents that the decoder does not see (SRAAL).
     """
 
     def __init__(
@@ -136,7 +137,7 @@ class PoolGame:
     def _discriminate(self, mean: Tensor, batch: PoolBatch) -> Tensor:
         assert self.discriminator is not None
         self.discriminator.requires_grad_(requires_grad=True)
-        logits = self.discriminator(_beside(mean, batch.condition))
+        logits = self.discriminator(_with_condition(mean, batch.condition))
         loss = F.binary_cross_entropy_with_logits(logits, batch.is_labeled)
         self.optimizers["discriminator"].zero_grad(set_to_none=True)
         loss.backward()
@@ -155,7 +156,7 @@ class PoolGame:
         loss = POOLS * rules.reconstruction_weight * (error + rules.kappa * kl)
         if rules.adversary_weight and self.discriminator is not None:
             self.discriminator.requires_grad_(requires_grad=False)
-            verdict = F.softplus(-self.discriminator(_beside(mean, batch.condition))).mean()
+            verdict = F.softplus(-self.discriminator(_with_condition(mean, batch.condition))).mean()
             losses["adversary"] = verdict
             loss = loss + POOLS * rules.adversary_weight * verdict
         if self.classifier is not None and batch.classes is not None:
@@ -174,13 +175,13 @@ class ReleasedGame:
     """The released VAAL's iteration (sinhasam/vaal, 2020-02-21): its losses, order and scales.
 
     Per pool a mean squared error, a KL divergence *summed* over the batch, sigmoids, and
-    BatchNorm statistics of its own; the autoencoder's steps each on new batches, then D on the last
-    ones. That is kept; only what costs time and changes nothing is not: both pools go through the
-    networks stacked, with split statistics, and D's step runs no decoder.
+    its own BatchNorm statistics; each autoencoder step uses new batches, then D steps on the last
+    ones. All this is kept. Two changes save time and keep the result: both pools go through the
+    networks stacked, with split statistics, and D's step does not run the decoder.
 
     Args:
         vae: The autoencoder.
-        discriminator: D, whose logit is squashed here.
+        discriminator: D, whose logit goes through a sigmoid here.
         optimizers: ``autoencoder`` and ``discriminator``.
         beta: Weight of the KL divergence.
         adversary_weight: lambda 2.
@@ -218,9 +219,9 @@ class ReleasedGame:
         error = F.mse_loss(widen(redrawn), batch.images)
         kl = kl_divergence(mean, log_variance).sum()
         self.discriminator.requires_grad_(requires_grad=False)
-        said = torch.sigmoid(self.discriminator(mean))
-        verdict = F.binary_cross_entropy(said, torch.ones_like(said))
-        # The published terms are a mean for each pool, added up: twice the mean over equal halves.
+        predicted = torch.sigmoid(self.discriminator(mean))
+        verdict = F.binary_cross_entropy(predicted, torch.ones_like(predicted))
+        # The published terms are the sum of both pools' means: twice the mean over equal halves.
         loss = POOLS * error + self.beta * kl + POOLS * self.adversary_weight * verdict
         optimizer = self.optimizers["autoencoder"]
         optimizer.zero_grad(set_to_none=True)
@@ -232,8 +233,8 @@ class ReleasedGame:
         with torch.no_grad(), stacked(self.vae, POOLS), self.autocast():
             mean = self.vae(batch.images)
         self.discriminator.requires_grad_(requires_grad=True)
-        said = torch.sigmoid(self.discriminator(widen(mean)))
-        loss = POOLS * F.binary_cross_entropy(said, batch.is_labeled)
+        predicted = torch.sigmoid(self.discriminator(widen(mean)))
+        loss = POOLS * F.binary_cross_entropy(predicted, batch.is_labeled)
         optimizer = self.optimizers["discriminator"]
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -241,5 +242,5 @@ class ReleasedGame:
         return loss
 
 
-def _beside(mean: Tensor, condition: Tensor | None) -> Tensor:
+def _with_condition(mean: Tensor, condition: Tensor | None) -> Tensor:
     return mean if condition is None else torch.cat([mean, condition], 1)

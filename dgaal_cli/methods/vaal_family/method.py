@@ -1,4 +1,4 @@
-"""What VAAL and its successors share: the game's set-up, ranking, gauges, and what is exported."""
+"""Base of VAAL and its successors: the game's set-up, ranking, health, and export."""
 
 from collections.abc import Iterator
 from typing import cast
@@ -68,18 +68,18 @@ def latent_networks(
 
 
 class PoolSampling(TaskModelOnly):
-    """T, a VAE and a discriminator D of labeled and unlabeled images; subclasses say how they play.
+    """T, a VAE and a discriminator D of labeled and unlabeled images; subclasses set the game up.
 
     Args:
         config: ``[vaal]`` and sizes.
-        shape: Of images and task.
-        vae: The autoencoder, or None where D sees images.
-        discriminator: D, or None where distances replace it.
+        shape: Encoder and task.
+        vae: The autoencoder, or None if D sees images.
+        discriminator: D, or None if distances replace it.
     """
 
     name: str
     needs_boundary = False
-    """Whether D is worth nothing before T knows two classes."""
+    """Whether D is used only after two classes have labels."""
 
     def __init__(
         self,
@@ -105,11 +105,11 @@ class PoolSampling(TaskModelOnly):
         return LatentSampler(self.vae, self.discriminator, self.classifier)
 
     def learn(self, data: RoundData) -> list[Phase]:
-        """T on the labels of now, then the game over both pools."""
+        """T on the current labels, then the game over both pools."""
         return [*super().learn(data), *self.pool_phases(data)]
 
     def pool_phases(self, data: RoundData) -> list[Phase]:
-        """The game, then D alone on the encoder that it left."""
+        """The game, then D alone on the finished encoder."""
         rows = self.rows_of(data)
         phases = [self.game_phase(data, rows)]
         if self.can_tell(data, rows) and self.config.vaal.settle_steps:
@@ -119,7 +119,7 @@ class PoolSampling(TaskModelOnly):
         return phases
 
     def rows_of(self, data: RoundData) -> PoolRows:
-        """Both pools without the images that gauge D."""
+        """Both pools without the images held out to measure D."""
         is_held_out = self._gauge_mask(data)
         labeled, unlabeled = data.labeled_rows, data.unlabeled_rows
         return PoolRows(
@@ -128,11 +128,11 @@ class PoolSampling(TaskModelOnly):
         )
 
     def can_tell(self, data: RoundData, rows: PoolRows) -> bool:
-        """Whether this round has what D learns from."""
+        """Whether this round has training data for D."""
         return rows.has_both and (data.can_learn or not self.needs_boundary)
 
     def rules(self, *, is_game: bool) -> GameRules:
-        """Return the configured weights; without a game the VAE learns alone."""
+        """Return the configured weights; without a game the VAE is trained alone."""
         config = self.config.vaal
         values = self.shape.image_size**2 * self.shape.channels
         kappa = config.kappa or balanced_kappa(
@@ -146,7 +146,7 @@ class PoolSampling(TaskModelOnly):
         )
 
     def game_phase(self, data: RoundData, rows: PoolRows) -> Phase:
-        """The VAE against D, or alone where there is nothing to tell apart."""
+        """The VAE against D, or alone if one pool is empty."""
         assert self.vae is not None
         rules = self.rules(is_game=self.can_tell(data, rows))
         optimizers = self.optimizers()
@@ -173,7 +173,7 @@ class PoolSampling(TaskModelOnly):
         return phase
 
     def prepare(self, data: RoundData, extras: Extras, *, is_game: bool) -> None:
-        """Fill in what batches carry beside images, once T is trained; nothing here."""
+        """Set ``extras`` after T is trained; here nothing."""
 
     def refit_discriminator_phase(self, data: RoundData, rows: PoolRows, *, steps: int) -> Phase:
         """D on the means of the finished encoder."""
@@ -189,13 +189,13 @@ class PoolSampling(TaskModelOnly):
         )
 
     def seen_by_discriminator(self, data: RoundData) -> Tensor:
-        """What D sees of every pool row, ``(N, Z)``, the encoder in eval mode."""
+        """Return D's input for every pool row, ``(N, Z)``, with the encoder in eval mode."""
         assert self.vae is not None
         with evaluating(self.vae):
             return encode_rows(self.vae, data.pixels, data.device)
 
     def targets(self, data: RoundData) -> Tensor | None:
-        """What D shall say of every pool row, float ``(N,)``, where that is not 1 or 0."""
+        """Return D's targets for every pool row, float ``(N,)``, or None for 1 and 0."""
         return None
 
     def steps(self, data: RoundData) -> int:
@@ -221,7 +221,7 @@ class PoolSampling(TaskModelOnly):
         return {name: m for name, m in self.modules.items() if name in names}
 
     def optimizers(self) -> dict[str, torch.optim.Adam]:
-        """One Adam for each player, fused; a classifier of latents is on the VAE's side."""
+        """One Adam for each player; a classifier of latents belongs to the VAE's."""
         sides: dict[str, list[nn.Parameter]] = {}
         for name, module in self.players().items():
             side = "discriminator" if name == "discriminator" else "autoencoder"
@@ -231,7 +231,7 @@ class PoolSampling(TaskModelOnly):
         }
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
-        """Rank by D; before there is anything to tell apart, show typical images."""
+        """Rank by D, or by typical images while one pool is empty."""
         rows = data.unlabeled_rows
         if not self.can_tell(data, self.rows_of(data)):
             return self._first_query(data, rows, count, seed)
@@ -246,7 +246,7 @@ class PoolSampling(TaskModelOnly):
         )
 
     def health(self, data: RoundData) -> dict[str, float]:
-        """Active units, KL divergence, reconstruction R2, and D's AUC on images it never saw."""
+        """Active units, KL divergence, reconstruction R2, and D's AUC on held-out images."""
         health: dict[str, float] = {}
         if self.vae is not None:
             health |= _autoencoder_health(self.vae, self._health_batches(data))
@@ -267,19 +267,19 @@ class PoolSampling(TaskModelOnly):
         return health
 
     def deploy(self, data: RoundData) -> list[Deployed]:
-        """The classifier, and a sampler that ranks as the queries of this round do.
+        """The classifier, and the sampler of this round's query.
 
-        Where only drawings have labels, no image of the pool is a labeled one, and D knows nothing.
+        There is no sampler if only synthetic images have labels: D then has no labeled pool image.
         """
         modules = super().deploy(data)
         return [*modules, self.sampler(data)] if len(data.labeled_rows) else modules
 
     def unlabeled_score(self, data: RoundData, rows: np.ndarray) -> np.ndarray:
-        """How little pool rows look like labeled ones, ``(R,)``: what D alone says."""
+        """Return D's score of "unlabeled" for pool rows, ``(R,)``."""
         return self._judge(data, rows)[0]
 
     def condition(self, images: Tensor) -> Tensor | None:
-        """What the decoder sees beside z of normalized images ``(B, C, H, W)``; nothing here."""
+        """Return the decoder's input in addition to z for images ``(B, C, H, W)``; None here."""
         return None
 
     def sample_images(self, data: RoundData) -> SyntheticBatch | None:
@@ -329,7 +329,7 @@ class PoolSampling(TaskModelOnly):
 
     @property
     def held_out_share(self) -> float:
-        """Share of both pools that D does not learn from."""
+        """Share of both pools that D is not trained on."""
         return self.config.vaal.held_out
 
     def _health_batches(self, data: RoundData) -> Iterator[tuple[Tensor, Tensor | None]]:

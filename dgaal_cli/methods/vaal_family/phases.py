@@ -1,4 +1,4 @@
-"""Phases of the VAAL family: batches of both pools, the game, and D settling on what it left."""
+"""Phases of the VAAL family: batches of both pools, the game, and D alone after it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,7 +39,7 @@ class Game(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolRows:
-    """Rows that a round's discriminator learns from."""
+    """Rows that a round's discriminator is trained on."""
 
     labeled: Tensor
     """int64 ``(L,)``."""
@@ -48,16 +48,16 @@ class PoolRows:
 
     @property
     def has_both(self) -> bool:
-        """Whether there is anything to tell apart."""
+        """Whether both pools have rows."""
         return len(self.labeled) > 0 and len(self.unlabeled) > 0
 
 
 @dataclass(slots=True, kw_only=True)
 class Extras:
-    """What successors of VAAL add to a batch, per pool row; filled in when the phase begins."""
+    """Values per pool row that successors of VAAL add to a batch; set when the phase begins."""
 
     is_labeled: Tensor | None = None
-    """float ``(N,)``: what D shall say of each row, where that is not 1 or 0."""
+    """float ``(N,)``: D's targets if they are not 1 and 0."""
     condition: Tensor | None = None
     """float ``(N, R)``."""
     classes: Tensor | None = None
@@ -67,24 +67,24 @@ class Extras:
 def iterations(config: VaalConfig, *, pool: int, labeled: int) -> int:
     """Return the iterations of a game: ``epochs`` passes over the configured unit.
 
-    The released code counts ``epochs * |pool| / batch`` whatever its labels are.
+    The released code uses ``epochs * |pool| / batch`` for any number of labels.
     """
     unit = pool if config.epoch_unit == "pool" else labeled
     return max(config.min_steps, round(config.epochs * unit / config.batch), 1)
 
 
 class PoolDraws:
-    """Batches of both pools: two endless shuffled streams, mirrored where T's images are.
+    """Batches of both pools: two endless shuffled streams, mirrored if T's images are.
 
-    Without a game both halves come from all images.
+    Without a game both halves are from all images.
 
     Args:
         data: The round.
-        rows: Of both pools.
+        rows: Rows of both pools.
         config: Batch size.
-        augmentation: T's; only its mirroring is used, as published.
+        augmentation: T's augmentation; only its mirroring is used, as published.
         latent: Width Z of the noise.
-        is_game: Whether D is to tell the pools apart.
+        is_game: Whether D is trained to separate the pools.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class PoolDraws:
         self.epoch_steps = max(1, round(len(unit) / config.batch))
 
     def at(self, position: int, generator: Generator) -> PoolBatch:
-        """Return the batch at ``position`` of the streams; ``generator`` draws the rest."""
+        """Return the batch at ``position`` of the streams; ``generator`` draws the noise."""
         device, extras = self._data.device, self.extras
         labeled, unlabeled = self._labeled.batch_at(position), self._unlabeled.batch_at(position)
         rows = torch.cat([labeled, unlabeled])

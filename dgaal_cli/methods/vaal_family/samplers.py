@@ -1,7 +1,7 @@
-"""Samplers of the VAAL family, as they are exported: encoder, discriminator, and T beside them.
+"""Exported samplers of the VAAL family: encoder, discriminator and T.
 
-``judge`` is what a query ranks by and takes normalized images; ``forward`` takes stored pixels and
-adds what T says. Decoders stay at home.
+``judge`` takes normalized images and returns the scores that a query ranks by; ``forward`` takes
+uint8 pixels and adds T's predictions. Decoders are not exported.
 """
 
 from typing import Protocol
@@ -16,7 +16,7 @@ from dgaal_cli.networks.pixels import normalize
 
 
 class PoolSampler(Protocol):
-    """What a query needs of a sampler."""
+    """The part of a sampler that a query needs."""
 
     def judge(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return scores ``(B,)`` and features ``(B, Z)`` of images ``(B, C, H, W)`` in [-1, 1]."""
@@ -24,15 +24,15 @@ class PoolSampler(Protocol):
 
 
 class LatentSampler(UnlabeledSampler):
-    """D on the encoder's mean: the surer it is of "unlabeled", the higher the score.
+    """D on the encoder's mean: the score is higher if D is more certain of "unlabeled".
 
     The score is D's negated logit, which never saturates.
 
     Args:
-        vae: Its encoder is taken, its decoder is not.
+        vae: Only its encoder is used.
         discriminator: D, logits of P(labeled).
         classifier: T.
-        is_squashed: Score by the sigmoid's output, as the released VAAL does, ties and all.
+        is_squashed: Score by the sigmoid's output, as the released VAAL does; scores may then tie.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class LatentSampler(UnlabeledSampler):
         return torch.sigmoid(unlabeled) if self.is_squashed else unlabeled, mean
 
     def seen(self, images: Tensor, mean: Tensor) -> Tensor:
-        """Return what D judges of images ``(B, C, H, W)`` with means ``(B, Z)``."""
+        """Return D's input for images ``(B, C, H, W)`` with means ``(B, Z)``."""
         return mean
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

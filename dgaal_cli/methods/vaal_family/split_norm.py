@@ -1,8 +1,9 @@
-"""BatchNorm over several batches stacked into one: each keeps statistics of its own.
+"""BatchNorm over several stacked batches, each with its own statistics.
 
-Two pools that go through a network one after the other are normalized apart. Stacking them saves
-calls, but plain BatchNorm would then mix their statistics, which is the very signal a discriminator
-of pools looks for. Split, the stacked call equals the separate ones, running statistics included.
+Two pools that go through a network one after the other are normalized separately. Stacking them
+saves calls, but plain BatchNorm would then mix their statistics, which are a signal for a
+discriminator of pools. With split statistics the stacked call equals the separate ones, running
+statistics included.
 """
 
 from collections.abc import Generator
@@ -13,15 +14,15 @@ from torch import Tensor, nn
 
 
 class SplitBatchNorm2d(nn.BatchNorm2d):
-    """BatchNorm2d that sees its batch as ``groups`` equal ones stacked, in order.
+    """BatchNorm2d that treats its batch as ``groups`` equal batches, in order.
 
-    Its state is that of ``BatchNorm2d``; with one group, and in eval mode, so is what it computes.
+    Its state is that of ``BatchNorm2d``, and so is its result with one group or in eval mode.
     """
 
     groups = 1
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that BatchNorm2d gives it
-        """Normalize ``(groups * B, C, H, W)``; the running statistics learn group after group."""
+        """Normalize ``(groups * B, C, H, W)``; running statistics are updated group by group."""
         if self.groups == 1 or not self.training:
             return super().forward(input)
         normalize = super().forward
@@ -30,7 +31,7 @@ class SplitBatchNorm2d(nn.BatchNorm2d):
 
 @contextmanager
 def stacked(module: nn.Module, groups: int) -> Generator[None]:
-    """Let ``module`` see batches of the block as ``groups`` stacked ones."""
+    """Within the block, ``module`` treats its batches as ``groups`` stacked ones."""
     norms = [m for m in module.modules() if isinstance(m, SplitBatchNorm2d)]
     before = [norm.groups for norm in norms]
     for norm in norms:

@@ -1,4 +1,4 @@
-"""Endless shuffled passes over rows, whose only state is a position."""
+"""Endless shuffled passes over rows, with a position as the only state."""
 
 import torch
 from torch import Tensor
@@ -7,11 +7,10 @@ from dgaal_cli.training.seeding import torch_generator
 
 
 class RowStream:
-    """Batches of ``rows``, each pass in an order of its own, without its last partial batch.
+    """Batches of ``rows``: each pass has its own order and omits the last partial batch.
 
-    The order of pass k is a function of the seed parts and k, so a training that goes on at some
-    step draws what an uninterrupted one would have drawn. Fewer rows than a batch are drawn with
-    repetition.
+    The order of pass k is a function of the seed parts and k, so a resumed training gets the same
+    batches as an uninterrupted one. Fewer rows than a batch are drawn with repetition.
 
     Args:
         rows: int64 ``(R,)``, R >= 1.

@@ -10,21 +10,21 @@ from dgaal_cli.methods.vaal_family.split_norm import SplitBatchNorm2d
 
 
 class Chain(nn.Sequential):
-    """``Sequential`` with a ``forward`` of its own.
+    """``Sequential`` with its own ``forward``.
 
-    torch.compile finds what it compiled before by the code of ``forward``; a plain ``Sequential``
-    that is compiled by itself is compiled anew for every instance, and so in every round.
+    torch.compile identifies earlier compilations by the code of ``forward``. A plain ``Sequential``
+    would be compiled again for every instance, and so in every round.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that Sequential gives it
-        """Hand values from module to module."""
+        """Apply the modules in order."""
         for module in self:
             input = module(input)  # noqa: A001
         return input
 
 
 MAP_SIDE = 2
-"""Side in pixels of the encoder's last map; the decoder begins at twice that."""
+"""Side in pixels of the encoder's last map; the decoder starts at twice that."""
 
 
 class Vae(nn.Module):
@@ -40,9 +40,9 @@ class Vae(nn.Module):
         image_size: Side in pixels, a power of two of at least 8.
         width: Channels of the first block.
         latent: Width Z of the latent space.
-        decoded: How many of the latent values the decoder sees, all where it is None; SRAAL keeps
-            the others for its classifier.
-        conditions: Values beside z that the decoder sees; TA-VAAL's rank.
+        decoded: Number of latent values that the decoder sees, None for all; SRAAL uses the others
+            for its classifier.
+        conditions: Number of values that the decoder sees in addition to z; TA-VAAL's rank.
     """
 
     called_parts = ("body", "decoder")
@@ -70,7 +70,7 @@ class Vae(nn.Module):
     def _initialize(self) -> None:
         """He initialization inside the bodies; heads and transposed convolutions keep the default.
 
-        The published code means to initialize all of them, and does not reach these.
+        The published code intends to initialize all of them but does not reach these.
         """
         for module in (*self.body, *self.decoder.modules()):
             if isinstance(module, nn.Conv2d | nn.Linear):
@@ -89,7 +89,7 @@ class Vae(nn.Module):
         return self.decoder(seen if condition is None else torch.cat([seen, condition], 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the mean ``(B, Z)``: what discriminators see. The decoder does not run."""
+        """Return the mean ``(B, Z)``, the input of discriminators; the decoder does not run."""
         return self.mean(self.body(images).flatten(1))
 
 
@@ -120,7 +120,7 @@ class PoolDiscriminator(nn.Module):
     """Perceptron of two hidden layers on latents: the logit of "this image is labeled".
 
     Args:
-        inputs: Width of what it sees.
+        inputs: Width of the input.
         hidden: Width of the hidden layers; 512 as published.
         layers: Hidden layers: 2 in the released VAAL, 4 in its paper and in SRAAL.
     """
