@@ -108,7 +108,7 @@ def test_going_on_gives_the_same_weights_as_no_interruption(workspace):
 
 def test_nothing_new_to_learn_is_said(workspace):
     train(workspace, settings(workspace))
-    with pytest.raises(UsageError, match="round 0 is trained on all 30 labels"):
+    with pytest.raises(UsageError, match="round 0 is trained on all 30 current labels"):
         train(workspace, settings(workspace))
     label(workspace, 5)
     assert train(workspace, settings(workspace)).labels == 35
@@ -178,7 +178,7 @@ def test_junk_is_told_by_the_class_it_was_taken_for_and_pauses_synthesis_for_one
     assert sum(row.junk for row in report.junk) == 4
     assert report.is_paused
     train(workspace, config)
-    with pytest.raises(UsageError, match=r"4 of the 6 .* pauses for one query"):
+    with pytest.raises(UsageError, match=r"4 of the last 6 .* pauses for one query"):
         query(workspace, config, count=1, synthetic=2)
     assert len(query(workspace, config, count=1).entries) == 1
     with open_store(workspace.store_path) as store:

@@ -124,7 +124,7 @@ def test_presets_are_listed_with_what_they_follow(run):
         (["simulate", "builtin:digits", "--methods", "magic"], "unknown method 'magic'"),
         (["simulate", "builtin:digits", "--seeds", "many"], "--seeds 'many'"),
         (["simulate", "builtin:digits", "--noise", "loud"], "--noise 'loud'"),
-        (["simulate", "builtin:digits", "--absent-classes", "ten"], "ten, which is no class"),
+        (["simulate", "builtin:digits", "--absent-classes", "ten"], "ten, which is not a class"),
         (["simulate", "builtin:digits", "--imbalance", "0=5"], "--imbalance '0=5'"),
         (["simulate", "builtin:digits", "--initial", "5000"], "lower --initial"),
         (["simulate", "builtin:digits", "--set", "seed=4"], "options of its own"),

@@ -6,6 +6,7 @@ import pytest
 from small_rounds import build, small_config, small_data
 
 from dgaal_cli.errors import ConfigError
+from dgaal_cli.methods.registry import check_method
 
 
 @pytest.mark.parametrize("is_on", [True, False])
@@ -28,9 +29,11 @@ def test_without_coevolution_d1_learns_the_first_labels_and_none_after(is_on):
 
 def test_a_method_whose_discriminators_begin_anew_has_no_such_switch():
     with pytest.raises(ConfigError, match=r"'coevolve\.is_on' is false, but dgaal has no"):
-        small_config("dgaal", coevolve={"is_on": False})
+        check_method(small_config("dgaal", coevolve={"is_on": False}))
 
 
 def test_another_methods_settings_may_hold_the_switch():
     """In a simulation the settings are for all methods."""
-    assert not small_config("random", coevolve={"is_on": False}).coevolve.is_on
+    config = small_config("random", coevolve={"is_on": False})
+    check_method(config)
+    assert not config.coevolve.is_on
