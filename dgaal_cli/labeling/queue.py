@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 
 from dgaal_cli.ids import ItemId
 from dgaal_cli.labeling.learner import SessionLearner
-from dgaal_cli.labeling.view import Guesses, QueryImage
+from dgaal_cli.labeling.view import QueryImage
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ItemRecord, QueryEntry, Upcoming
 
@@ -93,21 +93,27 @@ class Queue:
 
     def images(self, ahead: list[Upcoming]) -> list[QueryImage]:
         """Images with the best guesses there are, in one go."""
-        plain = [self._plain(u.item, u.entry) for u in ahead]
-        if self._learner.active is None:
-            return plain
-        found = self._learner.active.guesses([image.item_id for image in plain])
-        return [_with_guess(s, found[s.item_id]) if s.item_id in found else s for s in plain]
+        return self._with_guesses([self._plain(u.item, u.entry) for u in ahead])
 
     def image(
         self, item: ItemRecord, entry: QueryEntry | None, *, is_flagged: bool = False
     ) -> QueryImage:
         """One image as the terminal shows it, with the best guess there is."""
-        image = self._plain(item, entry, is_flagged=is_flagged)
+        return self._with_guesses([self._plain(item, entry, is_flagged=is_flagged)])[0]
+
+    def _with_guesses(self, plain: list[QueryImage]) -> list[QueryImage]:
+        """Replace the guesses of the query by the learner's, where it is active and has some."""
         if self._learner.active is None:
-            return image
-        found = self._learner.active.guesses([item.item_id]).get(item.item_id)
-        return _with_guess(image, found) if found else image
+            return plain
+        found = self._learner.active.guesses([image.item_id for image in plain])
+        return [
+            dataclasses.replace(
+                image, predicted=guesses[0][0], probabilities=guesses, is_learned=True
+            )
+            if (guesses := found.get(image.item_id))
+            else image
+            for image in plain
+        ]
 
     def _plain(
         self, item: ItemRecord, entry: QueryEntry | None, *, is_flagged: bool = False
@@ -133,9 +139,3 @@ class Queue:
             predicted=entry.predicted,
             probabilities=entry.probabilities,
         )
-
-
-def _with_guess(image: QueryImage, guesses: Guesses) -> QueryImage:
-    return dataclasses.replace(
-        image, predicted=guesses[0][0], probabilities=guesses, is_learned=True
-    )

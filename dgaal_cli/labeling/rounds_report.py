@@ -3,18 +3,15 @@
 import json
 import statistics
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dgaal_cli.config.schema import Config
-from dgaal_cli.ids import ItemId
-from dgaal_cli.labeling.standing_answers import StandingAnswer, standing_answers
+from dgaal_cli.labeling.standing_answers import standing_answers
 from dgaal_cli.rounds.learning_curve import learning_curve
 from dgaal_cli.rounds.random_baseline import RandomCurve, random_baseline
 from dgaal_cli.rounds.state import RUN_NAME, round_state
 from dgaal_cli.rounds.unlabelable_synthetics import count_unlabelable
 from dgaal_cli.store.protocol import Store
-from dgaal_cli.store.records import ItemRecord, Query
 from dgaal_cli.workspace import Workspace
 
 
@@ -76,36 +73,48 @@ def rounds_report(workspace: Workspace, config: Config, store: Store) -> RoundsR
     from dgaal_cli.methods.registry import METHODS
 
     items = {item.item_id: item for item in store.items()}
+    class_names = {record.uid: record.name for record in store.classes()}
     baseline = random_baseline(workspace, config)
     points = {point.round: point for point in learning_curve(workspace)}
-    opened = store.open_query()
-    last = store.last_query()
+    last, open_round = store.last_query(), store.open_round()
     newest = max([last.round if last else -1, *points], default=-1)
     rows: list[RoundRow] = []
     judged: Counter[str] = Counter()
     junk: Counter[str] = Counter()
     for number in range(newest + 1):
-        query = _query(store, number)
-        answers = standing_answers(store.events(round=number)) if query else []
-        point = points.get(number)
-        if query is None and point is None:
+        progress, point = store.query_progress(number), points.get(number)
+        if not progress.size and point is None:
             continue
-        names = _synthetic_guesses(query, items, store)
-        for given in answers:
-            if given.item_id in names and given.kind != "skip":
-                judged[names[given.item_id]] += 1
-                junk[names[given.item_id]] += given.kind == "cannot_tell"
-        row = _row(workspace, store, number, query, answers, set(names))
+        query = store.query(number) if progress.size else None
+        answers = standing_answers(store.events(round=number)) if query else []
+        predicted = {
+            entry.item_id: class_names.get(entry.predicted, "") if entry.predicted else ""
+            for entry in (query.entries if query else ())
+            if items[entry.item_id].is_synthetic
+        }
+        synthetic = [a for a in answers if a.item_id in predicted and a.kind != "skip"]
+        unlabelable = [a for a in synthetic if a.kind == "cannot_tell"]
+        judged.update(predicted[a.item_id] for a in synthetic)
+        junk.update(predicted[a.item_id] for a in unlabelable)
+        times = [a.elapsed_ms / 1000 for a in answers if a.elapsed_ms is not None]
         rows.append(
-            row
-            if point is None
-            else _with_point(row, point.labels, point.accuracy, point.measured, baseline)
+            RoundRow(
+                number=number,
+                method=_method(workspace, number),
+                asked=progress.size,
+                labeled=progress.labeled,
+                cannot_tell=progress.cannot_tell,
+                left=progress.left,
+                synthetic=len(synthetic),
+                junk=len(unlabelable),
+                median_s=statistics.median(times) if times else None,
+                labels=point.labels if point else None,
+                accuracy=point.accuracy if point else None,
+                measured=point.measured if point else None,
+                random=baseline.at(point.labels) if point else None,
+                is_open=number == open_round,
+            )
         )
-    is_open = opened is not None
-    rows = [
-        _opened(row) if is_open and opened is not None and row.number == opened.round else row
-        for row in rows
-    ]
     table = [JunkRow(name=name, judged=judged[name], junk=junk[name]) for name in sorted(judged)]
     return RoundsReport(
         rows=tuple(rows),
@@ -118,75 +127,6 @@ def rounds_report(workspace: Workspace, config: Config, store: Store) -> RoundsR
         query_size=config.query.size,
         next_step=round_state(workspace, store).step,
     )
-
-
-def _query(store: Store, number: int) -> Query | None:
-    from dgaal_cli.errors import UsageError
-
-    try:
-        return store.query(number)
-    except UsageError:
-        return None
-
-
-def _row(
-    workspace: Workspace,
-    store: Store,
-    number: int,
-    query: Query | None,
-    answers: Sequence[StandingAnswer],
-    synthetic: set[ItemId],
-) -> RoundRow:
-    method = _method(workspace, number)
-    if query is None:
-        return RoundRow(number=number, method=method)
-    p = store.query_progress(number)
-    told = [given for given in answers if given.item_id in synthetic and given.kind != "skip"]
-    times = [given.elapsed_ms / 1000 for given in answers if given.elapsed_ms is not None]
-    return RoundRow(
-        number=number,
-        method=method,
-        asked=p.size,
-        labeled=p.labeled,
-        cannot_tell=p.cannot_tell,
-        left=p.left,
-        synthetic=len(told),
-        junk=sum(given.kind == "cannot_tell" for given in told),
-        median_s=statistics.median(times) if times else None,
-    )
-
-
-def _with_point(
-    row: RoundRow,
-    labels: int,
-    accuracy: float,
-    measured: int | None,
-    baseline: RandomCurve,
-) -> RoundRow:
-    from dataclasses import replace
-
-    return replace(
-        row, labels=labels, accuracy=accuracy, measured=measured, random=baseline.at(labels)
-    )
-
-
-def _opened(row: RoundRow) -> RoundRow:
-    from dataclasses import replace
-
-    return replace(row, is_open=True)
-
-
-def _synthetic_guesses(
-    query: Query | None, items: dict[ItemId, ItemRecord], store: Store
-) -> dict[ItemId, str]:
-    if query is None:
-        return {}
-    names = {record.uid: record.name for record in store.classes()}
-    return {
-        entry.item_id: names.get(entry.predicted, "") if entry.predicted else ""
-        for entry in query.entries
-        if items[entry.item_id].is_synthetic
-    }
 
 
 def _method(workspace: Workspace, number: int) -> str:
