@@ -2,6 +2,7 @@
 
 import difflib
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -48,6 +49,13 @@ class MethodInfo:
     """Settings that it does not support: (key, value) and the rest of the error message."""
 
 
+_synthesis_info = partial(
+    MethodInfo, has_sampler=False, generator="prior", draws_queries=True, has_own_query_rule=True
+)
+_coverage_info = partial(
+    MethodInfo, is_classic=True, has_sampler=False, has_own_query_rule=True, needs_labels=False
+)
+
 METHODS = {
     "asal": MethodInfo(
         factory="gaal.pool_queries:Asal",
@@ -78,36 +86,12 @@ METHODS = {
     ),
     "ensemble": MethodInfo(factory="ensemble:Ensemble", is_classic=True),
     "entropy": MethodInfo(factory="uncertainty:Entropy", is_classic=True),
-    "gaal": MethodInfo(
-        factory="gaal.synthesis:Gaal",
-        has_sampler=False,
-        generator="prior",
-        draws_queries=True,
-        has_own_query_rule=True,
-    ),
-    "gaal-deep": MethodInfo(
-        factory="gaal.synthesis:GaalDeep",
-        has_sampler=False,
-        generator="prior",
-        draws_queries=True,
-        has_own_query_rule=True,
-    ),
-    "gaal-mixed": MethodInfo(
-        factory="gaal.synthesis:GaalMixed",
-        has_sampler=False,
-        generator="prior",
-        draws_queries=True,
-        has_own_query_rule=True,
-    ),
+    "gaal": _synthesis_info(factory="gaal.synthesis:Gaal"),
+    "gaal-deep": _synthesis_info(factory="gaal.synthesis:GaalDeep"),
+    "gaal-mixed": _synthesis_info(factory="gaal.synthesis:GaalMixed"),
     "least-confidence": MethodInfo(factory="uncertainty:LeastConfidence", is_classic=True),
     "margin": MethodInfo(factory="uncertainty:Margin", is_classic=True),
-    "probcover": MethodInfo(
-        factory="coverage:ProbCover",
-        is_classic=True,
-        has_sampler=False,
-        has_own_query_rule=True,
-        needs_labels=False,
-    ),
+    "probcover": _coverage_info(factory="coverage:ProbCover"),
     "random": MethodInfo(
         factory="random_sampling:RandomSampling",
         is_classic=True,
@@ -120,14 +104,7 @@ METHODS = {
         has_own_task_model=True,
         needs_labels=False,
     ),
-    "simple-gan": MethodInfo(
-        factory="gaal.synthesis:SimpleGan",
-        has_sampler=False,
-        generator="prior",
-        draws_queries=True,
-        has_own_query_rule=True,
-        needs_labels=False,
-    ),
+    "simple-gan": _synthesis_info(factory="gaal.synthesis:SimpleGan", needs_labels=False),
     "sraal": MethodInfo(factory="sraal.method:Sraal"),
     "svm-active": MethodInfo(factory="gaal.pool_queries:SvmActive", is_classic=True),
     "ta-vaal": MethodInfo(
@@ -137,13 +114,7 @@ METHODS = {
             "ta-vaal's ranker to train on; choose another architecture or method"
         },
     ),
-    "typiclust": MethodInfo(
-        factory="coverage:TypiClust",
-        is_classic=True,
-        has_sampler=False,
-        has_own_query_rule=True,
-        needs_labels=False,
-    ),
+    "typiclust": _coverage_info(factory="coverage:TypiClust"),
     "vaal": MethodInfo(factory="vaal.method:Vaal"),
     "vaal-released": MethodInfo(factory="vaal.released:VaalReleased"),
     "waal": MethodInfo(factory="waal.method:Waal"),

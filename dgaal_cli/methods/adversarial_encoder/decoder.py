@@ -12,8 +12,8 @@ class Decoder(nn.Module):
     """G2 of DGAAL (Guo et al. 2021): noise layer, residual trunk, transposed convolutions, tanh.
 
     The paper's noise is a frozen 1 x 1 convolution, weights in [0.95, 1.05]. A dense one would
-    output copies of the channel sum and a fixed one could be undone by training, so noise is one
-    factor per channel, drawn anew for each image and call, and passed in by the caller.
+    output copies of the channel sum, and training could undo a fixed one. So noise is one factor
+    per channel, drawn for each image and call, and an argument here.
 
     Args:
         channels: Channels C of the images.
@@ -42,7 +42,7 @@ class Decoder(nn.Module):
         self.body = nn.Sequential(*layers, nn.Conv2d(before, channels, 3, padding=1), nn.Tanh())
 
     def forward(self, feature_map: Tensor, noise: Tensor) -> Tensor:
-        """Draw images.
+        """Decode images.
 
         Args:
             feature_map: ``(B, M, 4, 4)`` of the encoder.

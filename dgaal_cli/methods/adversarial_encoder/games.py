@@ -38,9 +38,9 @@ class Games:
     """Networks and optimizers of the pretraining phase, and its step.
 
     Guo et al. 2021, Alg. 1 alternates G1, D1, G, D2 in one loop; G1 has an optimizer in each game,
-    as there. Each game here begins with its discriminator: generator networks do not change in
-    between, so one forward pass serves both players and yet each plays against the other's newest
-    weights. It is the same alternation, and half the passes through encoder and decoder.
+    as in the paper. Each game here starts with its discriminator. The generator networks do not
+    change in between, so one forward pass serves both players, and each plays against the other's
+    newest weights. This is the same alternation with half the passes through encoder and decoder.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Games:
     def phase(self, config: PretrainConfig, generation: GenerationConfig, data: RoundData) -> Phase:
         """Build the phase for this round's pools.
 
-        Without labels there is no feature game: D1 would have nothing to tell apart.
+        Without labels there is no feature game, because D1 has only one class.
         """
         rows = torch.from_numpy(data.is_usable.nonzero()[0])
         labeled = torch.from_numpy(data.labeled_rows)
@@ -126,11 +126,11 @@ class Games:
         return phase
 
     def _order(self, probe: np.ndarray, data: RoundData) -> np.ndarray:
-        """Score images as D1 ranks them now: logits of "unlabeled"."""
+        """Return D1's current logits of "unlabeled"."""
         encoder, discriminator = self.encoder, self.latent_discriminator
         with evaluating(encoder, discriminator):
-            said = [discriminator(encoder(x)[1]) for x in batches(probe, data.device)]
-            return -torch.cat(said).cpu().numpy()
+            logits = [discriminator(encoder(x)[1]) for x in batches(probe, data.device)]
+            return -torch.cat(logits).cpu().numpy()
 
     def sample_images(self, data: RoundData) -> SyntheticBatch:
         """Synthesize copies of pool images, evenly spread, without noise."""
@@ -141,7 +141,7 @@ class Games:
             return synthetic_batch(self.decoder(self.encoder(x)[0], noise), rows)
 
     def learned_beside(self) -> dict[str, nn.Module]:
-        """Name the network that only VICReg needs, where it takes part."""
+        """Return the network that only VICReg needs, by name, if VICReg is on."""
         return {} if self.expander is None else {"expander": self.expander}
 
     def optimizers(self, config: PretrainConfig) -> Optimizers:
@@ -151,8 +151,8 @@ class Games:
         both = [*own, *self.decoder.parameters()]
         image = self.image_discriminator.parameters()
         views: dict[str, torch.optim.Adam] = {}
-        # Adam's steps do not grow with the loss: what weighs a game with an optimizer of its own is
-        # the rate.
+        # Adam's steps do not scale with the loss, so the rate weights a game that has its own
+        # optimizer.
         if self.expander is not None:
             rate = config.lr_latent * config.vicreg_weight
             views["views"] = adam([*own, *self.expander.parameters()], lr=rate)
@@ -175,9 +175,9 @@ class Games:
 
         Args:
             images: ``(2B, C, H, W)``, labeled ones first; both pools share one batch, so BatchNorm
-                tells no pool.
+                does not reveal the pool.
             optimizers: As ``optimizers`` builds them.
-            autocast: Precision of the encoder; D1 and the losses stay in the weights' own.
+            autocast: Precision of the encoder; D1 and the losses use the precision of the weights.
         """
         half = len(images) // 2
         with autocast():
@@ -185,13 +185,13 @@ class Games:
         z = widen(z)
 
         self.latent_discriminator.requires_grad_(requires_grad=True)
-        said = self.latent_discriminator(z.detach())
-        verdict = discriminator_loss(said[:half], said[half:])
+        logits = self.latent_discriminator(z.detach())
+        verdict = discriminator_loss(logits[:half], logits[half:])
         _update(optimizers["latent_discriminator"], verdict)
 
         self.latent_discriminator.requires_grad_(requires_grad=False)
-        said = self.latent_discriminator(z)
-        game = encoder_game_loss(said[:half], said[half:])
+        logits = self.latent_discriminator(z)
+        game = encoder_game_loss(logits[:half], logits[half:])
         _update(optimizers["latent_encoder"], game)
         return {"encoder_game": game, "latent_discriminator": verdict}
 
@@ -206,8 +206,8 @@ class Games:
     ) -> Losses:
         """D2, then G take a step (eq. 6 and 8).
 
-        D2 sees real and redrawn images in two passes: each is one power iteration of its spectral
-        normalization.
+        D2 sees pool images and their copies in two passes; each is one power iteration of its
+        spectral normalization.
         """
         critic_of = self.image_discriminator
         with autocast():

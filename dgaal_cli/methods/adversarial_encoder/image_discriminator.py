@@ -9,7 +9,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 class ImageDiscriminator(nn.Module):
     """D2 of DGAAL (Guo et al. 2021, eq. 6 and 7): pairs of spectrally normalized convolutions.
 
-    The paper draws an output in [0, 1], which contradicts its Wasserstein game; like its equations,
+    The paper shows an output in [0, 1], which contradicts its Wasserstein game; like its equations,
     this critic ends in a linear layer. Spectral normalization is Miyato et al. 2018.
 
     Args:
@@ -19,8 +19,8 @@ class ImageDiscriminator(nn.Module):
     """
 
     called_parts = ()
-    """Nothing to compile: torch's spectral normalization makes classes of its own for each
-    instance, which would be compiled anew in every round."""
+    """Nothing to compile: torch's spectral normalization creates classes for each instance, which
+    would be compiled again in every round."""
 
     def __init__(self, *, channels: int, image_size: int, width: int) -> None:
         super().__init__()
@@ -47,5 +47,5 @@ class ImageDiscriminator(nn.Module):
         return self.verdict(self.body(images))
 
     def verdict(self, features: Tensor) -> Tensor:
-        """Return the critic's value ``(B,)`` for what ``body`` says."""
+        """Return the critic's value ``(B,)`` for features of ``body``."""
         return self.head(features).squeeze(1)

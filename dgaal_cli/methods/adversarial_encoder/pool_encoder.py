@@ -1,9 +1,9 @@
-"""An encoder that learned the pool without labels, for methods that need features before any.
+"""An encoder trained on the pool without labels, for methods that need features from the start.
 
 TypiClust and ProbCover were published on SimCLR features. Here the features are those of DGAAL's
-encoder G1 after its image game (adversarial reconstruction, Guo et al. 2021, eq. 5-8), the one
-self-taught encoder this tool trains; labels play no part in it. They are weaker than SimCLR's on
-natural images, so the gains that those papers report are not to be expected there.
+encoder G1 after its image game (adversarial reconstruction, Guo et al. 2021, eq. 5-8), the only
+encoder that dgaal trains without labels. These features are weaker than SimCLR's on natural images,
+so do not expect the gains that those papers report.
 """
 
 import numpy as np
@@ -23,11 +23,11 @@ from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.phase import Phase
 
 CELLS = 2
-"""Side of the grid that the encoder's 4 x 4 map is averaged to: coarse places, a quarter width."""
+"""Side of the grid that the encoder's 4 x 4 map is averaged to."""
 
 
 class PoolEncoder:
-    """G1 with what its image game needs, trained before round 0 and kept."""
+    """G1 and the networks of its image game, trained before round 0 and kept."""
 
     def __init__(self, config: Config, shape: TaskShape) -> None:
         net = config.network

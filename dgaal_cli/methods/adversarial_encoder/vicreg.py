@@ -1,4 +1,4 @@
-"""VICReg: what an encoder learns from images alone (Bardes, Ponce & LeCun 2022)."""
+"""VICReg: train an encoder on images alone (Bardes, Ponce & LeCun 2022)."""
 
 import torch
 import torch.nn.functional as F
@@ -38,12 +38,12 @@ class Expander(nn.Module):
 
 
 INVARIANCE, VARIANCE, COVARIANCE = 25.0, 25.0, 1.0
-"""Weights of the paper's section 4.2; the whole is divided by the first, so that 1 is natural."""
+"""Weights of the paper's section 4.2; the loss is divided by the first, to be of order 1."""
 EPSILON = 1e-4
 
 
 class TwoViews:
-    """G1 and the expander learn that two distorted views show the same image."""
+    """Train G1 and the expander to give two distorted views of an image the same embedding."""
 
     def __init__(self, encoder: Encoder, expander: Expander) -> None:
         self.encoder = encoder
@@ -59,8 +59,8 @@ class TwoViews:
     ) -> Losses:
         """Take a step on images ``(B, C, H, W)``; both views share one batch.
 
-        Light stays as it is: an encoder that overlooks it cannot tell D1 that the labels lack dark
-        images.
+        Views keep their brightness: D1 could not detect missing dark images in latents that ignore
+        it.
         """
         views = torch.cat([distort(images, 1.0, generator, light=0.0) for _ in range(2)])
         with autocast():
@@ -77,9 +77,9 @@ def vicreg_loss(first: Tensor, second: Tensor) -> Tensor:
     """Return ``(25 s + 25 (v + v') + c + c') / 25`` of two views' embeddings ``(B, D)``.
 
     ``s`` is their mean squared difference, a value (eq. 5, which the paper's code divides by D);
-    ``v`` the mean over dimensions of how far the deviation stays below 1 (eq. 1 and 2), so that
-    nothing collapses to a point; ``c`` the squared covariances of different dimensions over D
-    (eq. 3 and 4), so that they do not all say the same.
+    ``v`` the mean over dimensions of how far the deviation is below 1 (eq. 1 and 2), which
+    prevents collapse; ``c`` the squared covariances of different dimensions over D
+    (eq. 3 and 4), which prevents redundancy.
     """
     total = INVARIANCE * F.mse_loss(first, second)
     for view in (first, second):

@@ -47,7 +47,7 @@ from dgaal_cli.training.seeding import initializing, torch_generator
 
 
 class DiscriminativeSampler(UnlabeledSampler):
-    """Logit of "unlabeled" that a perceptron gives the task model's features."""
+    """A perceptron's logit of "unlabeled" for the task model's features."""
 
     def __init__(self, classifier: Classifier, discriminator: LatentDiscriminator) -> None:
         super().__init__()
@@ -66,19 +66,19 @@ SUB_BATCHES = 20
 MAX_UNLABELED_RATIO = 10
 """Unlabeled rows to labeled ones that a network learns from."""
 HELD_OUT = 0.1
-"""Share of both pools that the gauge's perceptron does not learn from."""
+"""Share of both pools that the perceptron of ``health`` is not trained on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sides:
-    """What a network tells apart."""
+    """Features of the two sides that a network separates."""
 
     labeled: Tensor
     """``(L, F)``."""
     unlabeled: Tensor
     """``(M, F)``."""
     item_ids: Sequence[ItemId] = ()
-    """Of the labeled rows, then of the unlabeled ones; empty where nobody is to be told."""
+    """Of the labeled rows, then of the unlabeled ones; may be empty."""
 
 
 class Dal(TaskModelOnly):
@@ -92,7 +92,7 @@ class Dal(TaskModelOnly):
         self.modules["discriminator"] = self.discriminator
 
     def adapt(self, data: RoundData) -> list[Phase]:
-        """The perceptron learns the pools of now, on T's features."""
+        """Train the perceptron on the current pools, on T's features."""
         if not _has_sides(data) or not len(data.unlabeled_rows):
             return []
         labeled = len(data.labeled_rows)
@@ -140,9 +140,9 @@ class Dal(TaskModelOnly):
         )
 
     def health(self, data: RoundData) -> dict[str, float]:
-        """AUC of a perceptron that a tenth of both pools was kept from, on that tenth.
+        """AUC of a perceptron on a tenth of both pools that it was not trained on.
 
-        None of the query's perceptrons is kept from anything, so this one is trained for the gauge.
+        The query's perceptrons are trained on all images, so this one is trained only to measure.
         """
         health = super().health(data)
         labeled, unlabeled = data.labeled_rows, data.unlabeled_rows
@@ -164,7 +164,7 @@ class Dal(TaskModelOnly):
         }
 
     def deploy(self, data: RoundData) -> list[Deployed]:
-        """The classifier, and the first perceptron on its features, where it learned any."""
+        """The classifier, and the first perceptron on its features, if it was trained."""
         if not _has_sides(data):
             return super().deploy(data)
         sampler = DiscriminativeSampler(self.classifier, self.discriminator)
@@ -189,7 +189,7 @@ class Dal(TaskModelOnly):
         )
 
     def _next_logits(self, own: Tensor, labeled: Tensor, asked: list[int], seed: int) -> np.ndarray:
-        """Train a network for which what is ``asked`` is labeled."""
+        """Train a network that treats the ``asked`` rows as labeled; return its logits."""
         is_asked = torch.zeros(len(own), dtype=torch.bool, device=own.device)
         is_asked[asked] = True
         sides = drawn_sides(
@@ -200,7 +200,7 @@ class Dal(TaskModelOnly):
         return _unlabeled_logits(self._learned(sides, seed, len(asked)), own)
 
     def _learned(self, sides: Sides, seed: int, part: int | str) -> LatentDiscriminator:
-        """Train a network of its own, beside the round's phases."""
+        """Train a separate network outside the round's phases."""
         with initializing(seed, "perceptron", part):
             network = self._perceptron()
         network.to(sides.labeled.device)
@@ -215,7 +215,7 @@ class Dal(TaskModelOnly):
 
 
 def _has_sides(data: RoundData) -> bool:
-    """Tell whether T has features, and the pool labeled images: drawings are no side of it."""
+    """Return whether T is trained and pool images, not only synthetic ones, have labels."""
     return data.can_learn and len(data.labeled_rows) > 0
 
 
@@ -267,8 +267,8 @@ def drawn_sides(
     Args:
         labeled: ``(L, F)``.
         unlabeled: ``(U, F)``.
-        generator: Of the draw.
-        item_ids: Of all rows, labeled ones first, or none.
+        generator: Generator of the draw.
+        item_ids: Items of all rows, labeled ones first, or none.
     """
     count = min(MAX_UNLABELED_RATIO * len(labeled), len(unlabeled))
     picked = torch.randperm(len(unlabeled), generator=generator)[:count]

@@ -2,7 +2,8 @@
 
 Radford, Metz & Chintala 2016 in the form of its widely used TensorFlow code: 5 x 5 kernels of
 stride 2, BatchNorm except at both image ends, weights from N(0, 0.02). GAAL (Zhu & Bento 2017)
-trains it before there are labels, so the code's label-conditional branch for digits has no place.
+trains it before there are labels, so the code's label-conditional branch for digits is not
+included.
 """
 
 import math
@@ -11,7 +12,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 MAX_FACTOR = 8
-"""The deepest layers have so many times the channels of the widest resolution."""
+"""The deepest layers have at most this many times ``width`` channels."""
 
 
 class DcganGenerator(nn.Module):
@@ -40,7 +41,7 @@ class DcganGenerator(nn.Module):
         self.apply(_initialize)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Draw images."""
+        """Generate images."""
         return self.body(self.project(z).unflatten(1, (-1, self.side, self.side)))
 
 
@@ -63,11 +64,11 @@ class DcganDiscriminator(nn.Module):
         self.apply(_initialize)
 
     def features(self, images: Tensor) -> Tensor:
-        """The last map, averaged over its places, ``(B, F)``."""
+        """Return the last map averaged over its places, ``(B, F)``."""
         return self.body(images).mean((2, 3))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits, never a sigmoid."""
+        """Return logits."""
         return self.head(self.body(images).flatten(1)).squeeze(1)
 
 

@@ -13,7 +13,7 @@ from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
 
 BETAS = (0.5, 0.999)
 GENERATOR_STEPS = 2
-"""For each step of the discriminator, as in the code that GAAL's authors name."""
+"""For each step of the discriminator, as in the code that GAAL's authors cite."""
 
 
 def dcgan_phase(
@@ -24,7 +24,7 @@ def dcgan_phase(
 ) -> Phase:
     """One step of the discriminator, two of the generator; non-saturating cross-entropy.
 
-    All usable images of the pool take part, labeled or not; no label does.
+    It uses all usable images of the pool, labeled or not, and no labels.
     """
     rows = torch.from_numpy(data.is_usable.nonzero()[0])
     optimizers = {

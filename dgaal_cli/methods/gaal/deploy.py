@@ -1,4 +1,4 @@
-"""GAAL's export wrappers: a generator that draws from its prior, and a linear learner's sampler."""
+"""GAAL's export wrappers: a generator with a latent prior, and a linear learner's sampler."""
 
 import torch
 from torch import Tensor
@@ -13,8 +13,8 @@ from dgaal_cli.networks.pixels import denormalize
 class DeployedPrior(Generator):
     """A DCGAN's generator: standard normal latents ``(N, Z)`` to uint8 images.
 
-    It was trained on values uniform in [-1, 1], which the error function makes of normal ones: so
-    whoever draws needs to know one prior only, and smaller latents give more typical images.
+    It was trained on values uniform in [-1, 1], to which the error function maps normal ones. So
+    all generators have the same prior, and smaller latents give more typical images.
     """
 
     def __init__(self, generator: DcganGenerator) -> None:
@@ -29,7 +29,7 @@ class DeployedPrior(Generator):
         )
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Draw images."""
+        """Generate images."""
         return denormalize(self.generator(torch.erf(latents * 0.5**0.5)))
 
 
@@ -37,8 +37,8 @@ class HyperplaneSampler(ClassifierSampler):
     """Closeness to the boundary of a linear learner on pixels: 1 / (1 + distance).
 
     Args:
-        classifier: T, for the probabilities and features beside the score.
-        weights: ``(J, P)`` of the learner's J decision values.
+        classifier: T, for the probabilities and features.
+        weights: ``(J, P)`` weights of the learner's J decision values.
         biases: ``(J,)``.
     """
 

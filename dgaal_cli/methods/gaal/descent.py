@@ -1,13 +1,13 @@
-"""Descent in the generator's latent space toward images worth asking (Zhu & Bento 2017, eq. 1).
+"""Descent in the generator's latent space toward images to ask (Zhu & Bento 2017, eq. 1).
 
 The paper minimizes ``|W phi(G(z)) + b|`` over z by gradient descent with momentum and restarts. For
-a linear learner almost every start ends on the boundary, so that alone ranks nothing and returns
-near-duplicates; two terms are added, each with a weight that may be 0 (the paper's form):
+a linear learner almost every start ends on the boundary, so this goal does not rank images and
+returns near-duplicates. Two terms are added, each with a weight that may be 0 (the paper's form):
 
     goal(G(z)) - diversity * (distance to the nearest image asked) - realism * log sigmoid(D(G(z)))
 
-Steps follow the direction of the gradient, not its size, and z stays in the prior's cube: neither
-is said in the paper, and without them rates would depend on the learner's scale.
+Steps follow the direction of the gradient, not its size, and z stays in the prior's cube. The
+paper does not say so, but otherwise rates would depend on the learner's scale.
 """
 
 from collections.abc import Callable
@@ -22,15 +22,15 @@ from dgaal_cli.methods.gaal.dcgan import DcganDiscriminator, DcganGenerator, dra
 from dgaal_cli.training.modes import evaluating
 
 GAIN = 1e-4
-"""A smaller improvement is none, for the patience of a descent."""
+"""Minimum improvement that resets the patience of a descent."""
 QUERIES_AT_ONCE = 64
 FAR = 10.0
-"""Beyond every distance of an embedding, and small enough that sums with it lose nothing."""
+"""Greater than every distance of an embedding, and small enough to add without rounding error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """What a descent seeks, and the space in which images must differ."""
+    """Objective of a descent, and the space in which images must differ."""
 
     objective: Callable[[Tensor], Tensor]
     """Images ``(B, C, H, W)`` to ``(B,)``, differentiable, lower = ask first."""
@@ -47,7 +47,7 @@ class Found:
     images: Tensor
     """``(M, C, H, W)`` in [-1, 1]."""
     objectives: Tensor
-    """``(M,)``: the goal's value, without the added terms."""
+    """``(M,)``: the objective, without the added terms."""
 
 
 def descend(
@@ -59,15 +59,15 @@ def descend(
     config: GaalConfig,
     draws: Generator,
 ) -> Found:
-    """Find ``count`` images, each away from those asked before it.
+    """Find ``count`` images, each distant from those asked before it.
 
     Args:
         generator: G, trained.
         discriminator: D, for realism.
-        goal: What to seek.
+        goal: Objective and space.
         count: Images to return.
         config: Steps, rates, weights.
-        draws: Of the starts; a CPU generator.
+        draws: CPU generator of the starts.
     """
     known = goal.known
     found: list[Found] = []
@@ -91,7 +91,7 @@ def descend(
 
 @dataclass(slots=True)
 class _Chains:
-    """Descents side by side; each keeps away from the labels and from the others."""
+    """Parallel descents; each keeps a distance to the labels and to the others."""
 
     generator: DcganGenerator
     discriminator: DcganDiscriminator
@@ -119,9 +119,9 @@ class _Chains:
             z = (z + velocity).clamp(-1.0, 1.0)
             # Drawn at every step, needed or not: the draws of one chain then do not depend on the
             # restarts of another.
-            anew = draw_prior(count, config.latent, draws).to(device)
+            restarts = draw_prior(count, config.latent, draws).to(device)
             is_stalled = waited >= config.patience
-            z = torch.where(is_stalled[:, None], anew, z)
+            z = torch.where(is_stalled[:, None], restarts, z)
             velocity = torch.where(is_stalled[:, None], 0.0, velocity)
             since_start = torch.where(is_stalled, torch.inf, since_start)
             waited = torch.where(is_stalled, 0.0, waited)
@@ -129,7 +129,7 @@ class _Chains:
         return torch.where((values < best)[:, None], z, best_z)
 
     def choose(self, z: Tensor, count: int) -> Found:
-        """Take the best, again and again, each judged by its distance to those taken too."""
+        """Repeatedly take the best image, including its distance to those already taken."""
         images = self.generator(z)
         objectives = self.goal.objective(images)
         points = self.goal.embed(images)
@@ -154,7 +154,7 @@ class _Chains:
         return values.detach(), gradient
 
     def _values(self, z: Tensor) -> Tensor:
-        """Return what is minimized, ``(B,)``."""
+        """Return the minimized values, ``(B,)``."""
         config = self.config
         images = self.generator(z)
         total = self.goal.objective(images)
@@ -173,7 +173,7 @@ class _Chains:
 
 
 def _nearest(points: Tensor, known: Tensor) -> Tensor:
-    """Distance of each point to the nearest known one, ``FAR`` where nothing is known."""
+    """Distance of each point to the nearest known one, ``FAR`` if none is known."""
     if not len(known):
         return torch.full((len(points),), FAR, device=points.device)
     return torch.cdist(points, known).amin(1)

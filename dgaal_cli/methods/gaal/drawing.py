@@ -1,4 +1,4 @@
-"""What GAAL's methods share: T, a DCGAN trained once on the pool, and queries made of drawings."""
+"""Base of GAAL's methods: T, a DCGAN trained once on the pool, and synthetic queries."""
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ GAUGED = 256
 NOTHING_TO_DESCEND = "random pool images (no labels of two classes, so no boundary to draw at)"
 
 
-class DrawingMethod(TaskModelOnly):
+class SynthesisMethod(TaskModelOnly):
     """Trains the DCGAN before round 0 and keeps it; T each round, as in every method."""
 
     def __init__(self, config: Config, shape: TaskShape) -> None:
@@ -47,7 +47,7 @@ class DrawingMethod(TaskModelOnly):
         self.carried: frozenset[str] = frozenset(drawing)
 
     def learn(self, data: RoundData) -> list[Phase]:
-        """The DCGAN before round 0, then T on the labels of now."""
+        """The DCGAN before round 0, then T on the current labels."""
         first = (
             [dcgan_phase(self.generator, self.discriminator, self.config.gaal, data)]
             if data.number == 0
@@ -56,15 +56,15 @@ class DrawingMethod(TaskModelOnly):
         return [*first, *super().learn(data)]
 
     def deploy(self, data: RoundData) -> list[Deployed]:
-        """The classifier, and the DCGAN's generator."""
+        """The classifier, and the generator of the DCGAN."""
         return [*super().deploy(data), DeployedPrior(self.generator)]
 
     def health(self, data: RoundData) -> dict[str, float]:
-        """Whether drawings vary and pass for real.
+        """Measure whether synthetic images vary and look real to D.
 
-        ``drawn_spread`` is the mean deviation of a pixel over drawings, as a part of that over the
-        pool; near 0 the generator draws one image. ``drawn_passes`` is how often D takes a drawing
-        for real, ``real_passes`` how often a pool image.
+        ``drawn_spread`` is the mean standard deviation of a pixel over synthetic images, relative
+        to that over the pool; near 0 all images are the same. ``drawn_passes`` is the share of
+        synthetic images that D calls real, ``real_passes`` that of pool images.
         """
         draws = torch_generator(data.seed, data.number, "health")
         rows = spread_rows(np.flatnonzero(data.is_usable), GAUGED)
@@ -81,22 +81,22 @@ class DrawingMethod(TaskModelOnly):
         with evaluating(self.generator):
             return synthetic_batch(self.generator(z.to(data.device)), [-1] * MAX_SAMPLES)
 
-    def drawn_ranking(
+    def synthesis_ranking(
         self,
         data: RoundData,
         images: Tensor,
-        drawn_scores: np.ndarray,
+        image_scores: np.ndarray,
         *,
         pool_scores: np.ndarray,
         strategy: str,
         reason: str,
     ) -> Ranking:
-        """Ask drawings, and no pool image.
+        """Ask synthetic images, and no pool image.
 
         Args:
             data: The round.
             images: ``(M, C, H, W)`` in [-1, 1], in the order to ask.
-            drawn_scores: ``(M,)``.
+            image_scores: ``(M,)``.
             pool_scores: ``(U,)`` of the unlabeled rows, by the same measure.
             strategy: For the record.
             reason: For the person who labels.
@@ -107,14 +107,14 @@ class DrawingMethod(TaskModelOnly):
             picks=[],
             synthesized=SyntheticQuery(
                 images=synthetic_batch(images, [-1] * len(images)),
-                scores=drawn_scores.astype(np.float32),
+                scores=image_scores.astype(np.float32),
                 reason=reason,
             ),
             strategy=strategy,
         )
 
     def cold_start(self, data: RoundData, count: int, seed: int) -> Ranking | None:
-        """Ask random pool images, as the paper's first fifty, while there is no boundary."""
+        """Ask random pool images, like the paper's first fifty, while there is no boundary."""
         if data.can_learn:
             return None
         return random_ranking(data, count, seed, strategy=NOTHING_TO_DESCEND)

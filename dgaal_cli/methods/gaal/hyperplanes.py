@@ -53,9 +53,9 @@ class Hyperplanes:
 
 
 def learn_hyperplanes(data: RoundData, *, penalty: float) -> Hyperplanes:
-    """Fit the machine on all labels of now, drawn images that a person named included.
+    """Fit the machine on all current labels, including those of synthetic images.
 
-    The fit is a function of the labels alone, so a query repeats it instead of storing it.
+    The fit is a function of the labels alone, so a query repeats it instead of loading it.
 
     Args:
         data: A round with labels of two classes at least.

@@ -27,7 +27,7 @@ from dgaal_cli.training.phase import Phase
 class SvmActive(ByScore):
     """The pool image nearest the hyperplane (Tong & Koller 2001, simple margin).
 
-    More than two classes as in ``gaal``. It shows what GAAL loses or gains by drawing its images.
+    More than two classes as in ``gaal``. It shows what GAAL loses or gains by synthesis.
     """
 
     name = "svm-active"
@@ -39,7 +39,7 @@ class SvmActive(ByScore):
         return closeness(planes.pool_gaps(data.pixels[rows], data.device))
 
     def deploy(self, data: RoundData) -> list[Deployed]:
-        """The classifier, and the hyperplanes of now as the sampler."""
+        """The classifier, and the current hyperplanes as the sampler."""
         modules = super().deploy(data)
         if not data.can_learn:
             return modules
@@ -53,9 +53,9 @@ class SvmActive(ByScore):
 class SelfTaught(TaskModelOnly):
     """Sparse codes learned on the unlabeled pool, then a linear SVM (Raina et al. 2007).
 
-    A way to learn, not to ask: the queries are random, and T is the machine on the codes instead of
-    the configured network. Raina et al. learn from images of other classes; as in GAAL's
-    comparison the pool itself serves.
+    This is a way to train, not to query: queries are random, and T is the machine on the codes
+    instead of the configured network. Raina et al. train on images of other classes; here, as in
+    GAAL's comparison, the dictionary is trained on the pool.
     """
 
     name = "self-taught"
@@ -74,11 +74,11 @@ class SelfTaught(TaskModelOnly):
             head=shape.task.head,
         )
         self.modules = {"classifier": self.classifier}
-        # The dictionary is part of the machine; its hyperplanes are fitted anew each round.
+        # The dictionary is part of the machine; its hyperplanes are fitted again in each round.
         self.carried: frozenset[str] = frozenset({"classifier"})
 
     def learn(self, data: RoundData) -> list[Phase]:
-        """The dictionary before round 0, then the machine on the labels of now."""
+        """The dictionary before round 0, then the machine on the current labels."""
         first = [coder_phase(self.coder, self.config.gaal, data)] if data.number == 0 else []
         return [*first, *super().learn(data)]
 
@@ -87,7 +87,7 @@ class SelfTaught(TaskModelOnly):
         return random_ranking(data, count, seed, strategy="self-taught (random queries)")
 
     def health(self, data: RoundData) -> dict[str, float]:
-        """How much of the pool the codes keep, and how many of a code's values are not zero."""
+        """R2 of the codes' reconstruction, and the share of code values that are not zero."""
         rows = np.flatnonzero(data.is_usable)[:1000]
         error = total = used = 0.0
         with evaluating(self.coder):
@@ -103,17 +103,17 @@ class SelfTaught(TaskModelOnly):
 
 
 class Asal(GaalDeep):
-    """Draw an image where T hesitates, ask its nearest real neighbor (Mayer & Timofte 2020, ASAL).
+    """Synthesize an image near T's boundary, ask its nearest pool image (Mayer & Timofte 2020).
 
     Labels then belong to real images. Neighbors are found in the features of the DCGAN's
     discriminator, one of the spaces that the paper compares; exact search, no PCA. Each image is
-    asked once: a second drawing with the same neighbor gets the next one.
+    asked once: a second synthetic image with the same neighbor gets the next one.
     """
 
     name = "asal"
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
-        """Match drawings to unlabeled images; score these by their distance to a drawing."""
+        """Match synthetic to unlabeled images; score these by distance to a synthetic image."""
         if not data.can_learn:
             return random_ranking(data, count, seed, strategy=COLD_START)
         rows = data.unlabeled_rows
@@ -150,7 +150,7 @@ class Asal(GaalDeep):
 
 
 def match_in_turn(gaps: np.ndarray) -> list[int]:
-    """Give each row of ``(M, U)`` distances its nearest column that no row before it took."""
+    """For each row of ``(M, U)`` distances, pick the nearest column not yet picked."""
     picked: list[int] = []
     for row in gaps:
         left = row.copy()

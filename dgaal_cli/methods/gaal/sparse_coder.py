@@ -15,7 +15,7 @@ class SparseCoder(nn.Module):
     """Codes a that minimize ``0.5 |x - mean - a D|^2 + sparsity |a|_1``.
 
     Raina, Battle, Lee, Packer & Ng 2007, eq. 1 and 2, solved by FISTA (Beck & Teboulle 2009) in a
-    fixed number of steps, so that the module is a plain function that can be exported.
+    fixed number of steps, so that the module can be exported.
 
     Args:
         inputs: Values P of an image.
@@ -32,11 +32,11 @@ class SparseCoder(nn.Module):
         self.atoms = nn.Parameter(torch.randn(atoms, inputs))
         self.register_buffer("mean", torch.zeros(inputs))
         self.register_buffer("lipschitz", torch.ones(()))
-        self.settle()
+        self.normalize_atoms()
 
     @torch.no_grad()
-    def settle(self) -> None:
-        """Scale atoms to length one and take the step size from them; after every change."""
+    def normalize_atoms(self) -> None:
+        """Scale atoms to length one and set the step size; call after every change."""
         lengths = (self.atoms**2).sum(1, keepdim=True).sqrt()
         self.atoms.div_(lengths.clamp_min(1e-8))
         largest = cast("Tensor", cast("Any", torch.linalg).matrix_norm(self.atoms, ord=2))
@@ -63,7 +63,7 @@ class SparseCoder(nn.Module):
 
 
 class CodedMachine(LinearMachine):
-    """The same on sparse codes that were learned without labels (Raina et al. 2007)."""
+    """Linear machine on sparse codes trained without labels (Raina et al. 2007)."""
 
     def __init__(
         self, coder: SparseCoder, *, channels: int, image_size: int, head: HeadFactory
@@ -75,6 +75,6 @@ class CodedMachine(LinearMachine):
         self.initialize()
 
     def represent(self, images: Tensor) -> Tensor:
-        """The codes' values, the mean image taken off."""
+        """Return the codes of the images."""
         with torch.no_grad():
             return self.coder(images)

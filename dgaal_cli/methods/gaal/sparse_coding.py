@@ -1,4 +1,4 @@
-"""Learning a dictionary from the pool: codes by FISTA, atoms by gradient, in turn."""
+"""Train a dictionary on the pool, alternating codes (FISTA) and atoms (gradient)."""
 
 import numpy as np
 import torch
@@ -15,11 +15,11 @@ MEAN_SAMPLE = 4096
 
 
 def coder_phase(coder: SparseCoder, config: GaalConfig, data: RoundData) -> Phase:
-    """Minimize the coding objective over the pool's images, labels apart.
+    """Minimize the coding objective over the pool's images, without labels.
 
     Raina et al. 2007 alternate exact solutions for codes and dictionary on all images; here each
     step solves the codes of one batch and takes one Adam step on the atoms, which scales to pools.
-    Atoms start as random images of the pool: noise would leave many of them unused.
+    Atoms start as random images of the pool; with noise many would remain unused.
     """
     usable = np.flatnonzero(data.is_usable)
     rows = torch.from_numpy(usable)
@@ -34,7 +34,7 @@ def coder_phase(coder: SparseCoder, config: GaalConfig, data: RoundData) -> Phas
             start = normalize(picked).flatten(1) - coder.mean
             jitter = torch.randn(start.shape, generator=generator).to(start.device)
             coder.atoms.copy_(start + 0.01 * jitter)
-        coder.settle()
+        coder.normalize_atoms()
 
     def step(number: int, generator: Generator) -> Losses:
         if number == 0:
@@ -48,7 +48,7 @@ def coder_phase(coder: SparseCoder, config: GaalConfig, data: RoundData) -> Phas
         optimizer.zero_grad(set_to_none=True)
         error.backward()
         optimizer.step()
-        coder.settle()
+        coder.normalize_atoms()
         cost = error.detach() + config.sparsity * codes.abs().sum(1).mean()
         return {"sparse_coding": cost}
 

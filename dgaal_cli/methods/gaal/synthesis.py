@@ -7,7 +7,7 @@ from torch import Tensor
 from dgaal_cli.methods.base import Ranking, random_ranking
 from dgaal_cli.methods.gaal.dcgan import draw_prior
 from dgaal_cli.methods.gaal.descent import Found, Goal, descend
-from dgaal_cli.methods.gaal.drawing import DrawingMethod
+from dgaal_cli.methods.gaal.drawing import SynthesisMethod
 from dgaal_cli.methods.gaal.hyperplanes import labeled_images, learn_hyperplanes
 from dgaal_cli.methods.informativeness import boundary_closeness, entropy
 from dgaal_cli.networks.deploy import entropy_of
@@ -20,18 +20,18 @@ MIXED_EVERY = 6
 AT_BOUNDARY = "drawn at a class boundary"
 
 
-class Gaal(DrawingMethod):
+class Gaal(SynthesisMethod):
     """Minimize ``|W G(z) + b|`` of a linear SVM on pixels (Zhu & Bento 2017, Algorithm 1).
 
     More than two classes: one against the rest, and the gap between the two highest decision
     values, which is |f| with two. Diversity and realism are ours (``[gaal]``, 0 switches them off);
-    C is not in the paper. The paper's DCGAN had seen two classes only, this one sees the pool.
+    C is not in the paper. The paper's DCGAN was trained on two classes, this one on the pool.
     """
 
     name = "gaal"
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
-        """Draw ``count`` images at the boundary of the learner of now."""
+        """Synthesize ``count`` images at the boundary of the current learner."""
         cold = self.cold_start(data, count, seed)
         if cold is not None:
             return cold
@@ -48,7 +48,7 @@ class Gaal(DrawingMethod):
         )
         gaps = planes.pool_gaps(data.pixels[data.unlabeled_rows], data.device)
         own = planes.gaps(found.images.double()).cpu().numpy()
-        return self.drawn_ranking(
+        return self.synthesis_ranking(
             data,
             found.images,
             closeness(own),
@@ -61,8 +61,8 @@ class Gaal(DrawingMethod):
 class GaalMixed(Gaal):
     """The paper's mixed scheme: after every five queries by synthesis, one of random pool images.
 
-    Near-duplicate queries at a boundary that hardly moves made GAAL's accuracy fall in the paper's
-    Figure 5; the random round breaks that.
+    In the paper's Figure 5, near-duplicate queries at a boundary that hardly changes made GAAL's
+    accuracy fall; the random round prevents this.
     """
 
     name = "gaal-mixed"
@@ -74,19 +74,19 @@ class GaalMixed(Gaal):
         return super().rank(data, count, seed)
 
 
-class SimpleGan(DrawingMethod):
+class SimpleGan(SynthesisMethod):
     """Random G(z), the paper's ablation of the descent."""
 
     name = "simple-gan"
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
-        """Draw ``count`` images from the prior; it needs no labels."""
+        """Synthesize ``count`` images from the prior, without labels."""
         draws = torch_generator(seed, "prior")
         with evaluating(self.generator):
             z = draw_prior(count, self.generator.latent, draws).to(data.device)
             images = self.generator(z)
         left = len(data.unlabeled_rows)
-        return self.drawn_ranking(
+        return self.synthesis_ranking(
             data,
             images,
             np.linspace(1.0, 0.0, count, endpoint=False),
@@ -96,17 +96,17 @@ class SimpleGan(DrawingMethod):
         )
 
 
-class GaalDeep(DrawingMethod):
+class GaalDeep(SynthesisMethod):
     """The same descent at T's boundary: least margin p1 - p2, or most entropy, of T(G(z)).
 
-    The form that GAAL's authors leave to future work, for a network and any number of classes.
+    GAAL's authors leave this form to future work, for a network and any number of classes.
     Images must differ in T's penultimate features.
     """
 
     name = "gaal-deep"
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
-        """Draw ``count`` images where T hesitates."""
+        """Synthesize ``count`` images of which T is uncertain."""
         cold = self.cold_start(data, count, seed)
         if cold is not None:
             return cold
@@ -117,7 +117,7 @@ class GaalDeep(DrawingMethod):
         with evaluating(self.classifier):
             logits, _ = self.classifier(found.images)
             own = torch.softmax(logits.double(), dim=1).cpu().numpy()
-        return self.drawn_ranking(
+        return self.synthesis_ranking(
             data,
             found.images,
             rule(own),
@@ -127,7 +127,7 @@ class GaalDeep(DrawingMethod):
         )
 
     def found_at_boundary(self, data: RoundData, count: int, seed: int) -> Found:
-        """Descend toward images of which T is unsure."""
+        """Descend toward images of which T is uncertain."""
         is_entropy = self.config.gaal.objective == "entropy"
         known, _ = labeled_images(data)
 

@@ -1,4 +1,4 @@
-"""SRAAL (Zhang et al. 2020): images and labels share latents, and D is told how unsure T is."""
+"""SRAAL (Zhang et al. 2020): joint latents of image and label, D's targets by T's uncertainty."""
 
 from dataclasses import replace
 
@@ -20,17 +20,17 @@ DISCRIMINATOR_LAYERS = 4
 
 
 class Sraal(PoolSampling):
-    """Half of the latents redraw the image, half name its class; unlabeled is a matter of degree.
+    """Half of the latents reconstruct the image, half predict its class; D has soft targets.
 
     D's target is 1 for labeled images and ``w (1 - u)`` for unlabeled ones, u the online
-    uncertainty indicator of T: the surer T is of an image, the more it counts as labeled.
+    uncertainty indicator of T: the more certain T is of an image, the more it counts as labeled.
 
-    Put right: w, ``vaal.certainty_weight``, is below 1 (published: 1, and D calls labeled whatever
-    T is sure of, a region without labels that it is wrong about included); the indicator's
-    variances have one denominator (published: n and n - 1 mixed); the encoder wants both pools to
-    look *labeled* (published: 1, which there means unlabeled); the KL divergence is weighted as in
-    ``vaal`` (published: a decoder variance of values / 10); scoring is in eval mode without
-    mirroring. ``network.latent`` is the width of each half.
+    Corrected: w, ``vaal.certainty_weight``, is below 1 (published: 1, so D calls everything labeled
+    that T is certain of, even a region without labels in which T is wrong); the indicator's
+    variances have one denominator (published: n and n - 1 mixed); the encoder is trained so that
+    both pools look *labeled* (published: 1, which means unlabeled there); the KL divergence is
+    weighted as in ``vaal`` (published: a decoder variance of values / 10); scoring is in eval mode
+    without mirroring. ``network.latent`` is the width of each half.
     """
 
     name = "sraal"
@@ -64,32 +64,32 @@ class Sraal(PoolSampling):
         )
 
     def prepare(self, data: RoundData, extras: Extras, *, is_game: bool) -> None:
-        """Take T's uncertainty on the pool, and the labels."""
+        """Set D's targets by T's uncertainty on the pool, and the labels."""
         if is_game:
             extras.is_labeled = self.targets(data)
             extras.classes = torch.from_numpy(data.targets)
 
     def targets(self, data: RoundData) -> Tensor | None:
-        """What D shall say of every pool row: 1 for labeled ones, else w (1 - u) of T."""
+        """Return D's target for every pool row: 1 if labeled, else w (1 - u) of T."""
         unlabeled = data.unlabeled_rows
         prediction = predict(self.classifier, data.pixels[unlabeled], data.device)
-        said = np.ones(len(data.pixels), np.float32)
+        targets = np.ones(len(data.pixels), np.float32)
         certainty = 1.0 - uncertainty_indicator(prediction.image_probabilities)
-        said[unlabeled] = self.config.vaal.certainty_weight * certainty
-        return torch.from_numpy(said)
+        targets[unlabeled] = self.config.vaal.certainty_weight * certainty
+        return torch.from_numpy(targets)
 
 
 def uncertainty_indicator(probabilities: np.ndarray) -> np.ndarray:
     """Return u = 1 - p_max MinVar / Var of ``(N, K)`` probabilities, in 0..1, ``(N,)``.
 
-    Var is the variance of the vector, MinVar that of the vector with the same maximum and the rest
-    spread evenly, the least there can be; where both are zero their ratio is one.
+    Var is the variance of the vector, MinVar the minimum for that maximum, when the rest
+    is spread evenly. If both are zero, their ratio is one.
     """
     classes = probabilities.shape[1]
-    largest = probabilities.max(1)
-    rest = (1.0 - largest) / max(classes - 1, 1)
+    top = probabilities.max(1)
+    rest = (1.0 - top) / max(classes - 1, 1)
     mean = 1.0 / classes
-    least = ((largest - mean) ** 2 + (classes - 1) * (rest - mean) ** 2) / classes
+    minimum = ((top - mean) ** 2 + (classes - 1) * (rest - mean) ** 2) / classes
     variance = ((probabilities - mean) ** 2).mean(1)
-    ratio = np.divide(least, variance, out=np.ones_like(least), where=variance > 1e-12)
-    return np.clip(1.0 - largest * np.minimum(ratio, 1.0), 0.0, 1.0)
+    ratio = np.divide(minimum, variance, out=np.ones_like(minimum), where=variance > 1e-12)
+    return np.clip(1.0 - top * np.minimum(ratio, 1.0), 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""TA-VAAL: a VAAL that knows on which images the task model loses (Kim et al. 2021)."""
+"""TA-VAAL: VAAL with a rank of the task model's loss on each image (Kim et al. 2021)."""
 
 import torch
 import torch.nn.functional as F
@@ -20,13 +20,13 @@ UNKNOWN_RANK = 0.5
 
 
 class RankerBesideT:
-    """The ranker as a companion of T: of two images, which has the larger loss.
+    """Trains the ranker together with T: which of two images has the larger loss.
 
     Args:
         ranker: R.
-        lr: Peak rate; T's schedule applies.
+        lr: Maximum learning rate; T's schedule applies.
         weight_decay: L2 penalty.
-        shaping_steps: First steps in which R's gradient also reaches T.
+        shaping_steps: Number of first steps in which R's gradient also changes T.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ def ranking_loss(ranks: Tensor, losses: Tensor) -> Tensor:
 
     Args:
         ranks: ``(B,)`` of R, before any sigmoid.
-        losses: ``(B,)`` of T; an odd one in the middle has no partner.
+        losses: ``(B,)`` of T; with an odd B, the middle image has no partner.
     """
     half = len(ranks) // 2
     if not half:
@@ -62,10 +62,10 @@ def ranking_loss(ranks: Tensor, losses: Tensor) -> Tensor:
 
 
 class TaVaal(PoolSampling):
-    """Decoder and D see the rank of T's loss beside z.
+    """VAAL whose decoder and D see the rank of T's loss in addition to z.
 
-    Put right: the KL divergence is weighted as in ``vaal`` (published: its mean over batch and
-    latents, which leaves about three usable directions), networks are in eval mode at scoring,
+    Corrected: the KL divergence is weighted as in ``vaal`` (published: its mean over batch and
+    latents, which leaves about three usable directions); networks are in eval mode at scoring;
     every method's T is trained alike unless ``vaal.ranking_share`` says otherwise (published: a
     condition that is always true gave the ranker to all of them), and decoder and D see the same
     rank in 0..1 (published: D saw it unbounded). The pool is not cut to a random subset first.
@@ -81,7 +81,7 @@ class TaVaal(PoolSampling):
         self.modules["ranker"] = self.ranker
 
     def learn(self, data: RoundData) -> list[Phase]:
-        """T with the ranker beside it, then the game."""
+        """T together with the ranker, then the game."""
         phases: list[Phase] = []
         if data.can_learn:
             task = self.config.classifier
@@ -99,16 +99,16 @@ class TaVaal(PoolSampling):
         return classifier_steps(self.config.classifier, labeled=labeled, pool=len(data.pixels))
 
     def prepare(self, data: RoundData, extras: Extras, *, is_game: bool) -> None:
-        """Rank every image of the pool by the T of now."""
+        """Rank every image of the pool by the current T."""
         unknown = torch.full((len(data.pixels), 1), UNKNOWN_RANK)
         extras.condition = self._ranks(data) if is_game else unknown
 
     def seen_by_discriminator(self, data: RoundData) -> Tensor:
-        """Means and ranks."""
+        """Return means and ranks."""
         return torch.cat([super().seen_by_discriminator(data), self._ranks(data)], 1)
 
     def condition(self, images: Tensor) -> Tensor:
-        """The rank of normalized images, ``(B, 1)``."""
+        """Return the ranks of normalized images, ``(B, 1)``."""
         with evaluating(self.classifier, self.ranker):
             return torch.sigmoid(self.ranker(self.classifier.stages(images).maps))[:, None]
 

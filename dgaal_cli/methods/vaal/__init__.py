@@ -1,1 +1,1 @@
-"""VAAL (Sinha, Ebrahimi & Darrell 2019): as released, and with its scales put right."""
+"""VAAL (Sinha, Ebrahimi & Darrell 2019): as released, and with corrected scales."""

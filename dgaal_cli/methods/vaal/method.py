@@ -1,4 +1,4 @@
-"""VAAL with its scales put right, and its ablations by ``vaal.representation``."""
+"""VAAL with corrected scales, and its ablations by ``vaal.representation``."""
 
 import torch
 from torch import nn
@@ -16,14 +16,14 @@ from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.phase import Phase
 
 FROZEN_STEPS = 200
-"""Steps of D on a frozen encoder, where it is not to settle after a game."""
+"""Steps of D on a frozen encoder if ``vaal.settle_steps`` is 0."""
 
 
 class Vaal(PoolSampling):
-    """VAAL as its paper means it: an ELBO for each image, logits, both pools in one batch.
+    """VAAL as its paper describes it: an ELBO for each image, logits, both pools in one batch.
 
-    Beside that, D steps on the very forward pass that the VAE steps on, and settles on the finished
-    encoder; scoring runs the encoder only, in eval mode, and ranks by logits.
+    In addition, D steps on the same forward pass as the VAE and is refitted on the finished
+    encoder. Scoring runs only the encoder, in eval mode, and ranks by logits.
     """
 
     name = "vaal"
@@ -51,11 +51,11 @@ class Vaal(PoolSampling):
         self.kind = kind
 
     def rules(self, *, is_game: bool) -> GameRules:
-        """Without the adversary where the representation is to stay as the images make it."""
+        """Without the adversary unless the representation is "vae"."""
         return super().rules(is_game=is_game and self.kind == "vae")
 
     def pool_phases(self, data: RoundData) -> list[Phase]:
-        """What the representation needs."""
+        """Phases of the configured representation."""
         config, rows = self.config.vaal, self.rows_of(data)
         if self.kind == "image":
             if not rows.has_both:
@@ -74,7 +74,7 @@ class Vaal(PoolSampling):
         return super().pool_phases(data)
 
     def sampler(self, data: RoundData) -> Sampler:
-        """Score by D, or by the distance to the labeled centroid where there is none."""
+        """Score by D, or by the distance to the labeled centroid if there is no D."""
         if self.kind == "image":
             assert self.discriminator is not None
             return ImageSampler(self.discriminator, self.classifier)

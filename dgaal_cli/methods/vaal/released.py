@@ -1,4 +1,4 @@
-"""VAAL as it was released, so that what its scales cost can be measured."""
+"""VAAL as released, to measure the effect of its scales."""
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.methods.base import TaskShape
@@ -19,10 +19,10 @@ class VaalReleased(PoolSampling):
     Its KL divergence is summed while its squared error is a mean, which amounts to a decoder
     variance of ``batch * values / 2``: the posterior collapses and the queries are close to random.
 
-    Left out on purpose: T is trained apart and in train mode (the released one stays in eval mode
-    after its first step), images are scored in eval mode without mirroring (released: train mode,
-    mirrored at random), and D's target has D's shape. Lengths and sizes come from ``[vaal]``; its
-    ``cifar10-paper`` preset has the released ones.
+    Not copied on purpose: T is trained separately and in train mode (the released one stays in eval
+    mode after its first step), images are scored in eval mode without mirroring (released: train
+    mode, mirrored at random), and D's target has D's shape. Lengths and sizes come from ``[vaal]``;
+    its ``cifar10-paper`` preset has the released ones.
     """
 
     name = "vaal-released"
@@ -33,16 +33,16 @@ class VaalReleased(PoolSampling):
 
     @property
     def held_out_share(self) -> float:
-        """Nothing is held out, so health tells D's AUC on images that it learned from."""
+        """0: health reports D's AUC on images that it was trained on."""
         return 0.0
 
     def pool_phases(self, data: RoundData) -> list[Phase]:
-        """The game and nothing after it."""
+        """The game only."""
         rows = self.rows_of(data)
         return [self.game_phase(data, rows)]
 
     def game_phase(self, data: RoundData, rows: PoolRows) -> Phase:
-        """The released iteration, or a VAE alone where there is nothing to tell apart."""
+        """The released iteration, or a VAE alone if one pool is empty."""
         if not self.can_tell(data, rows):
             return super().game_phase(data, rows)
         assert self.vae is not None

@@ -1,4 +1,4 @@
-"""What the ablations of VAAL rank by: images, or the distance to the labeled centroid."""
+"""Samplers of VAAL's ablations: D on images, or the distance to the labeled centroid."""
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from dgaal_cli.networks.pixels import normalize
 
 
 class ImageSampler(UnlabeledSampler):
-    """D on images: VAAL without its autoencoder. Features are T's."""
+    """D on images: VAAL without its autoencoder; features are T's."""
 
     def __init__(self, discriminator: nn.Module, classifier: Classifier) -> None:
         super().__init__()
@@ -37,10 +37,10 @@ class CentroidSampler(Sampler):
     """Distance to the labeled images' mean posterior: VAAL without its discriminator.
 
     The squared 2-Wasserstein distance of two diagonal Gaussians is the squared distance of their
-    means plus that of their deviations. The centroid lies in buffers, so that it is exported.
+    means plus that of their deviations. The centroid is in buffers, so that it is exported.
 
     Args:
-        vae: Its encoder is taken.
+        vae: Only its encoder is used.
         classifier: T.
     """
 

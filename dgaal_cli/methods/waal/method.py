@@ -1,4 +1,4 @@
-"""WAAL's query rule: near-uniform predictions where a critic sees the unlabeled pool."""
+"""WAAL's query rule: near-uniform predictions, and features like those of the unlabeled pool."""
 
 import numpy as np
 import torch
@@ -23,11 +23,11 @@ PENALTY_WEIGHT = 10.0
 class Waal(PoolSampling):
     """A critic g on T's features, and the lowest of ``(|log p|_2 + |log p|_1) / 2 - 10 g``.
 
-    Only the query is WAAL's (Shui et al. 2020): T is the one that every method trains, where the
+    Only the query is WAAL's (Shui et al. 2020): T is trained as in every method, while the
     paper trains it semi-supervised against the critic; the critic has no dropout, and its slope is
-    pulled down to 1 only from above. Put right: the gradient penalty is added to
-    the critic's loss (published: subtracted, so steep critics were rewarded), and both pools weigh
-    alike, as means do anyway (published: labeled ones times |L| / |U|, which a constant wins).
+    penalized only above 1. Corrected: the gradient penalty is added to
+    the critic's loss (published: subtracted, so steep critics were rewarded), and both pools have
+    the same weight (published: labeled ones times |L| / |U|, which a constant critic maximizes).
     """
 
     name = "waal"
@@ -49,13 +49,13 @@ class Waal(PoolSampling):
         return UniformCriticSampler(self.classifier, self.critic, critic_weight=CRITIC_WEIGHT)
 
     def unlabeled_score(self, data: RoundData, rows: np.ndarray) -> np.ndarray:
-        """What the critic alone says."""
+        """Return the critic's values."""
         with evaluating(self.critic):
             values: Tensor = self.critic(self._features(data)[torch.from_numpy(rows)])
         return values.cpu().numpy()
 
     def health(self, data: RoundData) -> dict[str, float]:
-        """The critic's AUC; without its error nobody is warned, for T's doubt ranks as well."""
+        """The critic's AUC without its error, so without warnings: T's uncertainty ranks too."""
         health = super().health(data)
         return {name: value for name, value in health.items() if not name.endswith("_error")}
 
@@ -100,7 +100,7 @@ class Waal(PoolSampling):
 
 
 def slope_penalty(critic: FeatureCritic, points: Tensor) -> Tensor:
-    """How much steeper than 1 the critic is at standardized ``points`` ``(B, F)``, mean square."""
+    """Return the mean squared excess of the critic's slope over 1 at ``points`` ``(B, F)``."""
     inputs = points.detach().clone()
     inputs.requires_grad = True
     slope: Tensor = torch.autograd.grad(critic.value(inputs).sum(), inputs, create_graph=True)[0]
