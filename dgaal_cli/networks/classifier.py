@@ -21,6 +21,14 @@ class Stages:
     features: Tensor
     """``(B, F)``: penultimate features h."""
 
+    def apply(self, function: Callable[[Tensor], Tensor]) -> "Stages":
+        """Return the stages with ``function`` applied to each tensor."""
+        return Stages(
+            maps=[function(each) for each in self.maps],
+            outputs=function(self.outputs),
+            features=function(self.features),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterGroup:

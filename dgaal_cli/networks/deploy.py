@@ -42,7 +42,7 @@ P_UNLABELED = Output(
 LOGITS = Output(name="logits", meaning="one a class, before softmax")
 PROBABILITIES = Output(name="probabilities", meaning="one a class, sums to 1")
 FEATURES = Output(name="features", meaning="latents for similarity")
-SYNTHESIZED = Output(name="synthesized", meaning="drawn images, 0..255")
+SYNTHESIZED = Output(name="synthesized", meaning="synthetic images, 0..255")
 
 
 class Deployed(nn.Module):

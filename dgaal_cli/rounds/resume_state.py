@@ -6,7 +6,7 @@ Needs no torch: the command line reads it before it builds the configuration.
 import contextlib
 import json
 import secrets
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,13 +96,14 @@ def read_resume_state(folder: Path) -> ResumeState | None:
     path = folder / START_NAME
     record = read_record(path)
     try:
+        classes = record.get("classes", {})
         budget = record.get("budget_s")
         return ResumeState(
             watermark=int(record["watermark"]),
             assignments=_texts(record.get("assignments", [])),
             threads=int(record.get("threads", 0)),
             budget_s=None if budget is None else float(budget),
-            classes=dict(zip(*map(_texts, _columns(record.get("classes", {}))), strict=True)),
+            classes=dict(zip(_texts(classes.keys()), _texts(classes.values()), strict=True)),
             training=str(record.get("training") or secrets.token_hex(8)),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -158,11 +159,7 @@ def class_changes(folder: Path, classes: Sequence[ClassRecord]) -> list[str]:
     return changes
 
 
-def _columns(table: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
-    return list(table.keys()), list(table.values())
-
-
-def _texts(values: list[Any]) -> tuple[str, ...]:
+def _texts(values: Iterable[Any]) -> tuple[str, ...]:
     if not all(isinstance(value, str) for value in values):
         raise TypeError
     return tuple(values)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from dgaal_cli.store.fold import standing_events
 from dgaal_cli.store.protocol import Store
-from dgaal_cli.store.records import Query
 
 MIN_JUDGED = 5
 """Minimum number of answered synthetic images for a decision."""
@@ -32,12 +31,10 @@ class UnlabelableCount:
 def count_unlabelable(store: Store) -> UnlabelableCount:
     """Count the unlabelable synthetic images of the newest query, open or closed."""
     query = store.last_query()
-    return _count_of(store, query) if query is not None else UnlabelableCount()
-
-
-def _count_of(store: Store, query: Query) -> UnlabelableCount:
+    if query is None:
+        return UnlabelableCount()
     asked = {entry.item_id for entry in query.entries}
     synthetic = {item.item_id for item in store.items() if item.is_synthetic} & asked
     answers = standing_events(store.events(round=query.round)) if synthetic else []
-    kinds = [given.kind for given in answers if given.item_id in synthetic and given.kind != "skip"]
+    kinds = [each.kind for each in answers if each.item_id in synthetic and each.kind != "skip"]
     return UnlabelableCount(judged=len(kinds), unlabelable=kinds.count("cannot_tell"))

@@ -1,1 +1,1 @@
-"""Active learning with oracles that answer from known labels: trials, grids of them, statistics."""
+"""Simulations: active learning with oracles that know the labels; trials, grids, statistics."""

@@ -1,9 +1,9 @@
-"""What guesses are worth to whoever labels a query: how often they are right, and keys a label.
+"""The value of guesses for labeling a query: their accuracy, and the keys per label.
 
-Played twice over every query: with the task model's guesses, and with those of the learner that
-learns from each answer (``scoring.quick_learner``). A label given singly takes one key. On the grid
-a page of the surest guesses takes one for all, and for each wrong one the arrows to it and its
-class's key. T's own penultimate features stand for those that the exported sampler gives.
+Every query is simulated twice: with the task model's guesses, and with those of the learner that is
+updated by each answer (``scoring.quick_learner``). A single label takes one key. On the grid, a
+page of the most confident guesses takes one key, plus arrows and a class key for each wrong one.
+T's penultimate features replace those of the exported sampler.
 """
 
 from collections.abc import Callable
@@ -19,58 +19,58 @@ from dgaal_cli.training.task import Prediction
 COLUMNS, LINES = 6, 3
 PAGE = COLUMNS * LINES
 _MIN_PAGE = PAGE // 2
-"""Fewer images are answered singly: opening the grid costs keys, too."""
+"""Fewer images are answered one by one, since opening the grid takes keys."""
 _OPEN_AND_CLOSE = 2
 
 Labels = npt.NDArray[np.int64]
 Shares = npt.NDArray[np.floating]
 Guess = Callable[[Labels], Shares]
-"""Probabilities (n, K) for rows, as they are known now."""
+"""Returns the current probabilities (n, K) of rows."""
 Learn = Callable[[int, int], None]
-"""Takes a row and its class."""
+"""Updates the learner with a row and its class."""
 
 
 def measure_guesses(
-    said: Prediction, labels: Labels, asked: list[Row], answers: Labels
+    prediction: Prediction, labels: Labels, asked: list[Row], answers: Labels
 ) -> Guesses | None:
-    """Label a query with guesses in sight, by someone who knows every class.
+    """Simulate the labeling of a query with guesses shown.
 
     Args:
-        said: T's answer on the whole pool.
-        labels: int64 (N,): before the query; -1 unlabeled.
+        prediction: T's prediction of the whole pool.
+        labels: int64 (N,): labels before the query; -1 unlabeled.
         asked: Rows of the query, first pick first.
-        answers: int64 (N,): what the oracle says.
+        answers: int64 (N,): the oracle's answers.
 
     Returns:
-        None where nothing of the pool was asked.
+        The result, or None if no pool image was asked.
     """
     rows = np.asarray(asked, dtype=np.int64)
     if not len(rows):
         return None
 
     def fixed(some: Labels) -> Shares:
-        return said.probabilities[some]
+        return prediction.probabilities[some]
 
-    live = _Live(said, labels, rows)
+    live = _LiveLearner(prediction, labels, rows)
     right_live = sum(live.answer(int(row), int(answers[row])) for row in rows)
-    again = _Live(said, labels, rows)
+    on_grid = _LiveLearner(prediction, labels, rows)
     return Guesses(
         images=len(rows),
         right=int((fixed(rows).argmax(1) == answers[rows]).sum()),
         right_live=right_live,
         keys=keys_on_grid(rows, answers, fixed),
-        keys_live=keys_on_grid(rows, answers, again.guess, again.learn),
+        keys_live=keys_on_grid(rows, answers, on_grid.guess, on_grid.learn),
     )
 
 
 def keys_on_grid(rows: Labels, answers: Labels, guess: Guess, learn: Learn | None = None) -> int:
-    """Count the keys that label ``rows``, the surest page first.
+    """Count the keys for labeling ``rows``, the most confident page first.
 
     Args:
-        rows: What is to be labeled.
+        rows: Rows to label.
         answers: Classes by row.
-        guess: Asked anew for every page.
-        learn: Told every answer; None where nobody learns meanwhile.
+        guess: Called for every page.
+        learn: Called with every answer; None without a learner.
     """
     left, keys = rows, 0
     while len(left) >= _MIN_PAGE:
@@ -88,7 +88,7 @@ def keys_on_grid(rows: Labels, answers: Labels, guess: Guess, learn: Learn | Non
 
 
 def _keys_for_wrong(cells: Labels) -> int:
-    """Arrows from wrong cell to wrong cell, in reading order, and a class key for each."""
+    """Count arrows between wrong cells, in reading order, and one class key for each."""
     keys, x, y = 0, 0, 0
     for cell in cells.tolist():
         line, column = divmod(cell, COLUMNS)
@@ -97,16 +97,16 @@ def _keys_for_wrong(cells: Labels) -> int:
     return keys
 
 
-class _Live:
-    """The learner over the labeled images and the query."""
+class _LiveLearner:
+    """The learner on the labeled images and the query."""
 
-    def __init__(self, said: Prediction, labels: Labels, rows: Labels) -> None:
+    def __init__(self, prediction: Prediction, labels: Labels, rows: Labels) -> None:
         known = np.flatnonzero(labels >= 0)
         own = np.concatenate([known, rows])
         self._place = {int(row): place for place, row in enumerate(own)}
-        logs = np.log(np.maximum(said.probabilities[own], 1e-4))
-        columns = np.hstack([said.features[own], logs]).astype(np.float32)
-        self._learner = QuickLearner(columns, said.probabilities[own].astype(np.float32))
+        logs = np.log(np.maximum(prediction.probabilities[own], 1e-4))
+        columns = np.hstack([prediction.features[own], logs]).astype(np.float32)
+        self._learner = QuickLearner(columns, prediction.probabilities[own].astype(np.float32))
         self._learner.fit(np.arange(len(known)), labels[known])
 
     def guess(self, rows: Labels) -> Shares:
@@ -116,7 +116,7 @@ class _Live:
         self._learner.learn(self._place[row], label)
 
     def answer(self, row: int, label: int) -> bool:
-        """Guess, then learn; tells whether the guess was right."""
+        """Guess, then learn; return whether the guess was right."""
         is_right = int(self.guess(np.array([row]))[0].argmax()) == label
         self.learn(row, label)
         return is_right

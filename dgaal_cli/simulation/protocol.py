@@ -1,8 +1,8 @@
-"""One trial: one method, one seed, in memory, under the protocol that all methods share.
+"""One trial: one method and one seed, in memory, under the same protocol for all methods.
 
-Same first labels, same initial weights of T, same augmentation and number of steps, T from scratch
-each round, every label counted, test images that no method sees. It follows the fair-comparison
-rules of Munjal et al. 2022 and Lueth et al. 2023, and the order of a workspace's rounds.
+All methods have the same first labels, initial weights of T, augmentation and number of steps. T is
+trained from scratch each round, every label is counted, and test images are hidden from methods.
+This follows the fair-comparison rules of Munjal et al. 2022 and Lueth et al. 2023.
 """
 
 import time
@@ -37,7 +37,7 @@ from dgaal_cli.training.runner import run_phases
 from dgaal_cli.training.seeding import numpy_generator
 
 Targets = npt.NDArray[Any]
-AFTER_STOP = "finished trials are kept, the same command goes on with the others"
+AFTER_STOP = "finished trials are kept, the same command runs the others"
 
 
 def run_trial(
@@ -47,8 +47,8 @@ def run_trial(
 
     Raises:
         UsageError: The pool is too small, or a class or setting is unknown.
-        InterruptedRunError: A signal asked to stop.
-        CheckFailedError: A loss is not finite, or a method asked what it must not.
+        InterruptedRunError: A signal requested a stop.
+        CheckFailedError: A loss is not finite, or a method asked images that it must not ask.
     """
     trial = _Trial(plan, arm, seed=seed, pool=pool, emit=emit)
     for number in range(plan.rounds + 1):
@@ -59,14 +59,14 @@ def run_trial(
 
 
 def measure_full_data(plan: Plan, *, seed: int, pool: LabeledPool) -> RoundRecord:
-    """Train T on all labels that the oracle would give, as the line that labeling can reach."""
+    """Train T on the oracle's labels of the whole pool, as an upper reference of accuracy."""
     trial = _Trial(plan, Arm(method=REFERENCE), seed=seed, pool=pool)
     began = time.perf_counter()
     data = trial.rounds.dataset.data
     network = train_on_all(trial.config, data, trial.answers, who=f"all labels {seed}")
     seconds = time.perf_counter() - began
     task = data.task
-    answers = task.decide(predict(network, pool.test_pixels, data.device))
+    predictions = task.decide(predict(network, pool.test_pixels, data.device))
     count = len(trial.truth)
     return RoundRecord(
         arm=FULL_DATA,
@@ -78,15 +78,15 @@ def measure_full_data(plan: Plan, *, seed: int, pool: LabeledPool) -> RoundRecor
         inherited=0,
         wrong_labels=int((~task.is_equal(trial.answers, trial.truth)).sum()),
         labels_by_class=task.class_counts(trial.answers).tolist(),
-        accuracy=task.measure(answers, pool.test_labels),
-        confusion=task.confusion(pool.test_labels, answers).tolist(),
+        accuracy=task.measure(predictions, pool.test_labels),
+        confusion=task.confusion(pool.test_labels, predictions).tolist(),
         seconds=Seconds(classifier=seconds, networks=0.0, sampling=0.0),
         is_last=True,
     )
 
 
 class _Trial:
-    """The rounds of one method and seed, measured. Rows count the seed's pool."""
+    """The measured rounds of one method and seed. Rows are those of the seed's pool."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class _Trial:
         emit: Emit = events.ignore,
     ) -> None:
         self.plan, self.arm, self.pool = plan, arm, pool
-        # The second is without the arm's own settings: T of the fair comparison is trained by it.
+        # The base configuration has no settings of the arm; it trains T of the fair comparison.
         self.config, self.base_config = (
             config_of(plan, each, seed=seed, image_size=pool.image_size, channels=pool.channels)
             for each in (arm, Arm(method=REFERENCE))
@@ -117,8 +117,8 @@ class _Trial:
         )
         labels = load_task(self.config.task).learning(len(pool.class_names)).blank(len(self.truth))
         labels[first] = self.answers[first]
-        shown, present = set(self.truth.tolist()), set(self.truth[first].tolist())
-        self.absent = sorted(shown - present)
+        existing, present = set(self.truth.tolist()), set(self.truth[first].tolist())
+        self.absent = sorted(existing - present)
         self.oracle: ModelOracle | None = None
         self.rounds = InMemoryRounds(
             self.config,
@@ -134,7 +134,7 @@ class _Trial:
         )
 
     def round(self, number: int) -> RoundRecord:
-        """Train, measure, and ask the next query unless this was the last round."""
+        """Train, measure, and ask the next query unless this is the last round."""
         rounds, data = self.rounds, self.rounds.dataset.data
         annotations, task = rounds.annotations(), data.task
         inherited = rounds.synthesized.promoted_count
@@ -144,8 +144,8 @@ class _Trial:
         method = trained.method
         is_plain = self._is_plain(trained, data) and not inherited
         is_wrong = data.is_labeled & ~task.is_equal(data.targets, self.truth)
-        own = self._answers_on_test(method.classifier, data)
-        fair = own if is_plain else self._answers_on_test(self._plain(data), data)
+        own = self._predict_test(method.classifier, data)
+        fair = own if is_plain else self._predict_test(self._plain(data), data)
         truth = self.pool.test_labels
         health = {} if is_last else method.health(data)
         asked = _Asked() if is_last else self._ask(method, data)
@@ -175,20 +175,20 @@ class _Trial:
         )
 
     def _is_plain(self, trained: TrainedRound, data: RoundData) -> bool:
-        """Tell whether T is everybody's network and went through everybody's phase alone."""
+        """Return whether T has the reference network and only the reference phases."""
         method, phases = trained.method, trained.runner.phases
         plain = fresh_method(self.base_config, self.rounds.dataset.shape, number=data.number)
-        reference = _marks(plain.classifier, plain.learn(data))
+        reference = _training_of(plain.classifier, plain.learn(data))
         return (
             type(method.classifier) is type(plain.classifier)
             and all(method.modules[name] is not method.classifier for name in method.carried)
             and self.config.classifier == self.base_config.classifier
             and self.config.network.classifier_width == self.base_config.network.classifier_width
-            and _marks(method.classifier, phases) == reference
+            and _training_of(method.classifier, phases) == reference
         )
 
     def _plain(self, data: RoundData) -> Classifier:
-        """Train everybody's T on the labels that were asked for: what selection alone is worth."""
+        """Train the reference T on the asked labels, to measure the effect of selection alone."""
         method = fresh_method(self.base_config, self.rounds.dataset.shape, number=data.number)
         method.classifier.to(data.device)
         compile_networks({"classifier": method.classifier}, self.config.compile, data.device)
@@ -204,7 +204,7 @@ class _Trial:
         return method.classifier
 
     def _name(self, item: ItemId) -> str:
-        """Sample id of an image; synthesized ones are counted on from the pool's last."""
+        """Return the sample id of an image; ids of synthetic images follow those of the pool."""
         row = item - 1
         if row >= len(self.kept):
             return f"synthesized image {row - len(self.kept) + 1}"
@@ -223,21 +223,21 @@ class _Trial:
         )
 
     def _answer(self, asked: AskedImages) -> Targets:
-        """Answer for a person; the model oracle names what a generator drew."""
-        is_drawn = asked.rows < 0
+        """Answer a query; the model oracle labels synthetic images."""
+        is_synthetic = asked.rows < 0
         answers = self.rounds.task.blank(len(asked.rows))
-        answers[~is_drawn] = self.answers[asked.rows[~is_drawn]]
-        if is_drawn.any():
-            answers[is_drawn] = self._answer_drawn(asked.pixels[is_drawn])
+        answers[~is_synthetic] = self.answers[asked.rows[~is_synthetic]]
+        if is_synthetic.any():
+            answers[is_synthetic] = self._answer_synthetic(asked.pixels[is_synthetic])
         return answers
 
     def _guesses(self, method: Method, data: RoundData, picks: list[Row]) -> Guesses | None:
         if not data.can_learn:
             return None
-        said = predict(method.classifier, data.pixels, data.device)
-        return measure_guesses(said, data.targets, picks, self.answers)
+        prediction = predict(method.classifier, data.pixels, data.device)
+        return measure_guesses(prediction, data.targets, picks, self.answers)
 
-    def _answer_drawn(self, pixels: npt.NDArray[np.uint8]) -> Targets:
+    def _answer_synthetic(self, pixels: npt.NDArray[np.uint8]) -> Targets:
         if self.oracle is None:
             self.oracle = train_oracle(
                 self.base_config,
@@ -245,29 +245,29 @@ class _Trial:
                 self.truth,
                 confidence=self.plan.oracle_confidence,
             )
-        answers, is_told = self.oracle.answer(pixels)
-        answers = self._erring(answers, is_told)
-        answers[~is_told] = self.rounds.task.blank(int((~is_told).sum()))
+        answers, is_known = self.oracle.answer(pixels)
+        answers = self._add_noise(answers, is_known)
+        answers[~is_known] = self.rounds.task.blank(int((~is_known).sum()))
         return answers
 
-    def _erring(self, answers: Targets, is_told: npt.NDArray[np.bool_]) -> Targets:
-        """Let the oracle err on drawings as on the pool; recorded labels know no drawings."""
-        noise, named = self.plan.oracle_noise, np.flatnonzero(is_told)
+    def _add_noise(self, answers: Targets, is_known: npt.NDArray[np.bool_]) -> Targets:
+        """Add the oracle's noise to synthetic images; recorded labels have none for them."""
+        noise, known = self.plan.oracle_noise, np.flatnonzero(is_known)
         if not noise.applies_to_synthetic:
             return answers
-        erring = answers.copy()
-        erring[named] = noise.answers(
-            answers[named],
+        noisy = answers.copy()
+        noisy[known] = noise.answers(
+            answers[known],
             ids=(),
             class_names=self.pool.class_names,
             generator=numpy_generator(
                 self.config.seed, "noise of drawings", self.rounds.annotations()
             ),
         )
-        return erring
+        return noisy
 
-    def _answers_on_test(self, network: Classifier, data: RoundData) -> Targets:
-        """T's answers, or a guess while T cannot learn."""
+    def _predict_test(self, network: Classifier, data: RoundData) -> Targets:
+        """Return T's predictions, or a guess while T cannot learn."""
         if not data.can_learn:
             return data.task.guess(data, len(self.pool.test_labels))
         return data.task.decide(predict(network, self.pool.test_pixels, data.device))
@@ -285,7 +285,7 @@ class _Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
-    """A query with its answers."""
+    """An answered query."""
 
     answered: AnsweredQuery = field(default_factory=AnsweredQuery)
     strategy: str = ""
@@ -301,7 +301,7 @@ def _seconds(trained: TrainedRound, *, sampling: float) -> Seconds:
     return Seconds(classifier=classifier, networks=networks, sampling=sampling)
 
 
-def _marks(network: Classifier, phases: Sequence[Phase]) -> list[tuple[str, str, int, int]]:
-    """Name, title, steps and number of networks of the phases that train T."""
+def _training_of(network: Classifier, phases: Sequence[Phase]) -> list[tuple[str, str, int, int]]:
+    """Return name, title, steps and number of networks of each phase that trains T."""
     own = [phase for phase in phases if trains(phase, network)]
     return [(phase.name, phase.title, phase.steps, len(phase.networks)) for phase in own]

@@ -161,7 +161,8 @@ class _Descent:
             )
             losses["consistency"] = self.config.unlabeled_weight * loss
         if self.companion is not None:
-            losses["companion"] = self.companion.loss(_first(stages, own), each.detach(), number)
+            labeled = stages.apply(lambda values: values[:own])
+            losses["companion"] = self.companion.loss(labeled, each.detach(), number)
         for used in self.optimizers.values():
             used.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()
@@ -192,7 +193,7 @@ class _Descent:
             else:
                 logits, features = self.network(images)
                 stages = Stages(maps=[], outputs=logits, features=features)
-        stages = _wide(stages)
+        stages = stages.apply(widen)
         if not self.config.dropout:
             return stages
         mask = dropout_mask(stages.features.shape, self.config.dropout, generator)
@@ -213,23 +214,6 @@ def classifier_steps(config: ClassifierConfig, *, labeled: int, pool: int) -> in
         return max(1, round(factor * config.steps))
     unit = pool if config.epoch_unit == "pool" else labeled
     return max(1, round(factor * config.epochs * unit / config.batch))
-
-
-def _first(stages: Stages, count: int) -> Stages:
-    """Return the stages of the labeled images, which come first."""
-    return Stages(
-        maps=[each[:count] for each in stages.maps],
-        outputs=stages.outputs[:count],
-        features=stages.features[:count],
-    )
-
-
-def _wide(stages: Stages) -> Stages:
-    return Stages(
-        maps=[widen(each) for each in stages.maps],
-        outputs=widen(stages.outputs),
-        features=widen(stages.features),
-    )
 
 
 def dropout_mask(shape: torch.Size, rate: float, generator: Generator) -> Tensor:

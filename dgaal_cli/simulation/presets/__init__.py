@@ -1,4 +1,4 @@
-"""Simulations that repeat published experiments, one ``.toml`` each."""
+"""Presets of simulations that repeat published experiments, one ``.toml`` each."""
 
 from importlib import resources
 from pathlib import Path
@@ -11,7 +11,7 @@ from dgaal_cli.simulation.plan import Plan
 
 
 def simulation_presets() -> list[str]:
-    """Return the names; each ``-small`` one follows the experiment that it shrinks."""
+    """Return the names; each ``-small`` preset follows the experiment that it reduces."""
     return preset_names(resources.files(__name__))
 
 
@@ -23,7 +23,7 @@ def load_preset(name: str, *, data: Path | None = None) -> Plan:
         data: Folder that contains its files; None leaves their paths relative.
 
     Raises:
-        ConfigError: There is no preset of that name.
+        ConfigError: The preset does not exist.
     """
     tree = read_preset(name, resources.files(__name__))
     plan = convert({"preset": name, **tree}, Plan)

@@ -118,7 +118,7 @@ def test_images_that_changed_are_noticed(tmp_path):
 def test_a_folder_of_something_else_is_left_alone(path, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("x")
-    with pytest.raises(UsageError, match="no simulation"):
+    with pytest.raises(UsageError, match="not a simulation"):
         run(small_plan(path), tmp_path / "mine")
     assert [f.name for f in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
     with pytest.raises(UsageError, match="is a file"):
