@@ -237,10 +237,10 @@ def test_an_image_that_changed_since_it_was_labeled_is_not_exported_under_its_la
     store, pool, tmp_path
 ):
     (pool / "a.png").write_bytes(b"another picture")
-    with pytest.raises(InputDataError, match=r"a\.png has other bytes"):
+    with pytest.raises(InputDataError, match=r"a\.png has changed since it was labeled"):
         write("imagefolder", job_of(store, Files(pool)), tmp_path)
     (pool / "a.png").unlink()
-    with pytest.raises(InputDataError, match=r"a\.png is gone"):
+    with pytest.raises(InputDataError, match=r"a\.png is missing"):
         write("hf", job_of(store, Files(pool)), tmp_path)
     left = {path.name for path in tmp_path.iterdir()} - {"one.db-journal"}
     assert left == {"pool", "one.db", ".locks"}
@@ -261,7 +261,7 @@ def test_no_sample_id_leads_out_of_the_folder(name, sample, tmp_path):
             op_id="1", kind="label", item_id=ItemId(1), label=as_label(store.add_class("cat").uid)
         )
         store.submit(answer, annotator="sam", session="s")
-        with pytest.raises(InputDataError, match="cannot be shown in a folder"):
+        with pytest.raises(InputDataError, match="cannot be written to a folder"):
             write(name, job_of(store, Arrays()), tmp_path)
 
 
@@ -386,8 +386,8 @@ CSV_ERRORS = {
     "": "is empty",
     "name,label\na.png,cat\n": "line 1: no column file_name",
     "file_name,lable\na.png,cat\n": "line 1: no column label",
-    "file_name,label,label\na.png,cat,dog\n": "line 1: a column stands there twice",
-    "file_name,label\na.png,cat\nzzz.png,cat\n": "line 3, column file_name: there is no image zzz",
+    "file_name,label,label\na.png,cat,dog\n": "line 1: a column is named twice",
+    "file_name,label\na.png,cat\nzzz.png,cat\n": "line 3, column file_name: this workspace has no image zzz",
     "file_name,label\na.png,cta\n": "column label: no class is named cta; did you mean 'cat'",
     "file_name,label\na.png,cat,3\n": "line 2: 3 cells, the header names 2 columns",
     "file_name,label\n,cat\n": "line 2, column file_name: the name is missing",
@@ -439,7 +439,7 @@ JSONL_ERRORS = {
     '{"file_name": "a.png", "label": "cat"}\n[1]\n': "line 2: Expected `object`",
     '{"file_name": 7.5, "label": "cat"}': "line 1: Expected",
     '{"label": "cat"}': "line 1, column file_name: the name is missing",
-    '{"file_name": "a.png", "label": NaN}': "line 1: NaN is no number",
+    '{"file_name": "a.png", "label": NaN}': "line 1: NaN is not a number",
     '{"file_name": "a.png", "label": "cat", "round": -1}': "line 1, column round",
     '{"file_name": "a.png", "label": "cat", "round": 1' + "0" * 400 + "}": "line 1",
     '{"file_name": "a.png", "label": "cat", "x": ' + "9" * 5000 + "}": "line 1",
@@ -524,7 +524,7 @@ def test_fiftyone_targets_may_be_names_and_may_be_missing(other, tmp_path):
     )
     assert take_in("fiftyone", tmp_path, other).added == 1
     (tmp_path / "labels.json").write_text(json.dumps({"classes": ["cat"], "labels": {"a.png": 1}}))
-    with pytest.raises(InputDataError, match="target 1 is no index"):
+    with pytest.raises(InputDataError, match="target 1 is not an index"):
         take_in("fiftyone", tmp_path, other)
 
 
@@ -581,7 +581,7 @@ MISTAKES = {
         [label_studio_task("a.png", "cat"), label_studio_task("x.png", "cat")],
         [],
         1,
-        "task 2, field file_name: there is no image x.png",
+        "task 2, field file_name: this workspace has no image x.png",
     ),
     "fiftyone": (
         {"classes": ["cat", "cow"], "labels": {"a.png": 0, "deep/er/b.jpg": 1}},

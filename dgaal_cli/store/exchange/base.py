@@ -1,4 +1,4 @@
-"""What every exchange format is given and gives: exported answers, images, parsed lines."""
+"""Interfaces and values of exchange formats: exported answers, images, parsed lines."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from dgaal_cli.ids import ClassUid, SampleId
 from dgaal_cli.store.records import AnswerRecord, ClassRecord, Label, Provenance, Verdict
 
 Link = Literal["symlink", "hardlink", "copy"]
-"""How a folder format shows the pool's images."""
+"""How a folder format includes the pool's images."""
 
 MAX_DOCUMENT_BYTES = 2**30
 MAX_LINE_BYTES = 2**20
@@ -27,10 +27,10 @@ _T = TypeVar("_T")
 
 
 class Images(Protocol):
-    """Where the pool's images can be had."""
+    """Access to the images of a workspace."""
 
     def path(self, sample_id: SampleId, *, is_synthetic: bool) -> Path | None:
-        """Return the image's own file, or None if it lies in an archive or array."""
+        """Return the image's own file, or None if the image is in an archive or array."""
         ...
 
     def content(self, sample_id: SampleId, *, is_synthetic: bool) -> tuple[bytes, str]:
@@ -39,45 +39,45 @@ class Images(Protocol):
 
 
 class LabelText(Protocol):
-    """How a task writes a label into one text field of a file, and reads it back."""
+    """Conversion between a task's labels and text."""
 
     def to_text(self, label: Label, names: Mapping[ClassUid, str]) -> str:
-        """Return the label as text that ``from_text`` reads back exactly.
+        """Return the label as text; ``from_text`` reverses it exactly.
 
         Args:
-            label: Of this task.
-            names: Name of each class that the label may name.
+            label: Label of this task.
+            names: Names of the classes of the label.
         """
         ...
 
     def from_text(
         self, texts: Sequence[str], find_class: Callable[[Sequence[str]], ClassUid]
     ) -> Label:
-        """Read a label.
+        """Parse a label.
 
         Args:
-            texts: What the field may mean, likeliest first, at least one.
-            find_class: Finds a class by what its name may be, likeliest first.
+            texts: Possible readings of the field, likeliest first, at least one.
+            find_class: Finds a class by the possible readings of its name, likeliest first.
 
         Raises:
-            ValueError: The text is no label of this task; the message says why.
+            ValueError: The text is not a label of this task; the message gives the reason.
         """
         ...
 
     def single_class(self, label: Label) -> ClassUid | None:
-        """Return the class that stands for the whole image, or None if the label says more."""
+        """Return the class of an image-level label, or None if the label states more."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportJob:
-    """Everything a format may write."""
+    """Content of an export."""
 
     answers: Sequence[AnswerRecord]
-    """Every annotator's present answers, oldest first."""
+    """Current answers of every annotator, oldest first."""
     classes: Sequence[ClassRecord]
     names: Mapping[ClassUid, str]
-    """Name of each class, also of those no longer in use."""
+    """Name of each class, retired classes included."""
     text: LabelText
     images: Images
     link: Link = "symlink"
@@ -88,14 +88,14 @@ class ExportJob:
         return sorted(found, key=lambda answer: answer.sample_id)
 
     def text_of(self, answer: AnswerRecord) -> str:
-        """Return an answer's label as text, empty without one."""
+        """Return an answer's label as text; empty without a label."""
         return self.text.to_text(answer.label, self.names) if answer.label else ""
 
     def class_labels(self, format: str) -> list[tuple[AnswerRecord, ClassUid]]:  # noqa: A002
-        """Return ``labels`` with the class of each, for a format that holds one class an image.
+        """Return ``labels`` with their classes, for a format with one class per image.
 
         Raises:
-            UsageError: A label says more than one class.
+            UsageError: A label states more than one class.
         """
         found: list[tuple[AnswerRecord, ClassUid]] = []
         for answer in self.labels():
@@ -103,7 +103,7 @@ class ExportJob:
             if uid is None:
                 raise UsageError(
                     f"the format {format} holds one class per image, and the label of "
-                    f"{answer.sample_id} is more than that; export to jsonl or csv instead"
+                    f"{answer.sample_id} states more; export to jsonl or csv instead"
                 )
             found.append((answer, uid))
         return found
@@ -111,16 +111,16 @@ class ExportJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parsed:
-    """One label as a file states it, not yet looked up in the store."""
+    """One label of a file, before its sample and classes are found in the store."""
 
     where: str
-    """File and place for an error message, made harmless."""
+    """File and position for error messages, escaped."""
     part: Literal["column", "field"] = "column"
-    """What the error message calls a part of it."""
+    """Word for a part of the line in error messages."""
     names: tuple[str, ...]
-    """What the sample id may be, likeliest first."""
+    """Possible sample ids, likeliest first."""
     labels: tuple[str, ...] = ()
-    """What the class name may be, likeliest first; empty for ``cannot_tell`` and ``flag``."""
+    """Possible readings of the label, likeliest first; empty for ``cannot_tell`` and ``flag``."""
     class_uid: str | None = None
     kind: Verdict = "label"
     annotator: str | None = None
@@ -130,12 +130,12 @@ class Parsed:
     elapsed_ms: int | None = None
     note: str = ""
     sha256: str | None = None
-    """Digest of the image the label was given to, in hex."""
+    """Digest of the labeled image, in hex."""
 
 
 @runtime_checkable
 class FileFormat(Protocol):
-    """A format that is one file."""
+    """A format of one file."""
 
     suffix: str
 
@@ -144,41 +144,42 @@ class FileFormat(Protocol):
         ...
 
     def read(self, path: Path) -> Iterator[Parsed]:
-        """Yield the labels of a file; ``InputDataError`` names the place of what is wrong."""
+        """Yield the labels of a file; ``InputDataError`` names the position of an error."""
         ...
 
 
 @runtime_checkable
 class FolderFormat(Protocol):
-    """A format that is a folder with images."""
+    """A format of one folder with images."""
 
     def fill(self, folder: Path, job: ExportJob) -> int:
         """Write all labels into an empty folder and return their number."""
         ...
 
     def read(self, path: Path) -> Iterator[Parsed]:
-        """Yield the labels of a folder; ``InputDataError`` names the place of what is wrong."""
+        """Yield the labels of a folder; ``InputDataError`` names the file of an error."""
         ...
 
 
 class Document:
-    """A JSON file read whole, which tells where its parts stand."""
+    """A parsed JSON file that knows the positions of its parts."""
 
     def __init__(self, path: Path) -> None:
-        """Read it.
+        """Read and parse a file.
 
         Raises:
-            InputDataError: Not JSON, too large or too deep; names line and column.
+            InputDataError: The file is not JSON, too large or nested too deeply; the message names
+                line and column.
         """
         self.name = show(path.name)
         self._text = _text_of(path)
         self.value: Any = parse_json(self._text, where=self.name)
 
     def places(self, key: str | None = None) -> Iterator[tuple[int | str, str]]:
-        """Yield index or key of each child and its place, as ``FILE, line 3, column 5``.
+        """Yield index or key of each child and its position, as ``FILE, line 3, column 5``.
 
         Args:
-            key: Of the array or object whose children are meant; None means the whole document.
+            key: Key of the array or object; None means the whole document.
         """
         start = _skip(self._text, 0)
         if key is not None:
@@ -205,7 +206,7 @@ def _text_of(path: Path) -> str:
 def _children(text: str, start: int) -> Iterator[tuple[int | str, int]]:
     """Yield key or index, and offset, of each child of the object or array at ``start``.
 
-    The text is known to be JSON.
+    The text must be valid JSON.
     """
     at, index = _skip(text, start + 1), 0
     while text[at] not in "]}":
@@ -226,12 +227,12 @@ def _skip(text: str, at: int) -> int:
 
 
 def parse_json(text: str, *, where: str, line: int | None = None) -> Any:
-    """Parse JSON text strictly: no NaN, no endless nesting.
+    """Parse JSON; ``InputDataError`` for NaN and for nesting that is too deep.
 
     Args:
         text: One document.
-        where: File name, made harmless.
-        line: Number of the line, where the text is one line of a file.
+        where: Escaped file name.
+        line: Line number if the text is one line of a file.
     """
     try:
         return json.loads(text, parse_constant=_refuse_constant)
@@ -240,18 +241,18 @@ def parse_json(text: str, *, where: str, line: int | None = None) -> Any:
         raise InputDataError(f"{where}, {place}: {error.msg}") from None
     except (ValueError, RecursionError) as error:
         place = where if line is None else f"{where}, line {line}"
-        words = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise InputDataError(f"{place}: {words}") from None
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise InputDataError(f"{place}: {reason}") from None
 
 
 def convert(value: Any, kind: type[_T], *, where: str) -> _T:
-    """Check a parsed value against a type; the error names the field."""
+    """Convert a parsed value to a type; ``InputDataError`` names an invalid field."""
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise InputDataError(f"{where}: {error}") from None
     except UnicodeEncodeError:  # msgspec cannot look up such a key
-        raise InputDataError(f"{where}: a key is no Unicode text") from None
+        raise InputDataError(f"{where}: a key is not Unicode text") from None
 
 
 def unreadable(path: Path, error: OSError) -> StorageError:
@@ -260,13 +261,13 @@ def unreadable(path: Path, error: OSError) -> StorageError:
 
 
 def with_and_without_suffix(name: str) -> tuple[str, ...]:
-    """Return what an exported image's sample id may be.
+    """Return the possible sample ids of an exported image.
 
-    An image from an array has no file name of its own, so its export added a suffix.
+    The export adds a suffix to images from arrays, which have no file name.
     """
-    bare = os.path.splitext(name)[0]  # noqa: PTH122 - a sample id is no path of this machine
+    bare = os.path.splitext(name)[0]  # noqa: PTH122 - a sample id is not a path of this machine
     return (name, bare) if bare != name else (name,)
 
 
 def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number here")
+    raise ValueError(f"{name} is not a number in JSON")

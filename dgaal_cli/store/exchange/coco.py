@@ -1,4 +1,4 @@
-"""COCO JSON with image-level annotations: a category for each image and no box."""
+"""COCO JSON with image-level annotations: one category per image, without boxes."""
 
 import json
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ class _File(msgspec.Struct):
 
 
 class Coco:
-    """Numbers start at 1; who, when and how is kept in each annotation's ``attributes``."""
+    """Ids start at 1; annotator, provenance, time and round are in ``attributes``."""
 
     suffix = ".json"
 
@@ -85,7 +85,7 @@ class Coco:
         return len(labels)
 
     def read(self, path: Path) -> Iterator[Parsed]:
-        """Yield a label an annotation; boxes and masks beside the category are passed over."""
+        """Yield the category of each annotation; boxes and masks are ignored."""
         document = Document(path)
         file = convert(document.value, _File, where=document.name)
         images: dict[int | str, str] = {}

@@ -1,4 +1,4 @@
-"""CSV: one line an effective label, for spreadsheets and scripts."""
+"""CSV: one line per effective label, for spreadsheets and scripts."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ _ID_COLUMNS = ("file_name", "id")
 
 
 class CsvTable:
-    """RFC 4180, UTF-8, names as ``harmless.cell`` writes them."""
+    """RFC 4180, UTF-8; names are written by ``escaping.cell``."""
 
     suffix = ".csv"
 
@@ -42,7 +42,7 @@ class CsvTable:
         return len(labels)
 
     def read(self, path: Path) -> Iterator[Parsed]:
-        """Yield a label a line; lines without a label are passed over."""
+        """Yield the label of each line; lines without a label are skipped."""
         try:
             with path.open("rb") as stream:
                 yield from _parse(stream, show(path.name))
@@ -78,10 +78,10 @@ def _row(cell: Mapping[str, str], where: str) -> Parsed:
         raise InputDataError(f"{where}, column {key}: the name is missing")
     provenance = cell.get("provenance") or None
     if provenance is not None and provenance not in get_args(Provenance):
-        raise InputDataError(f"{where}, column provenance: {provenance} is none of dgaal's")
+        raise InputDataError(f"{where}, column provenance: {provenance} is not known")
     number = cell.get("round") or None
     if number is not None and not (number.isascii() and number.isdigit() and len(number) < 10):
-        raise InputDataError(f"{where}, column round: {number[:40]} is no round number")
+        raise InputDataError(f"{where}, column round: {number[:40]} is not a round number")
     return Parsed(
         where=where,
         names=_readings(cell[key]),
@@ -94,9 +94,9 @@ def _row(cell: Mapping[str, str], where: str) -> Parsed:
 
 
 def _readings(text: str) -> tuple[str, ...]:
-    """Return what a cell may mean, likeliest first: a foreign file does not spell or guard."""
-    meant = uncell(text)
-    return (meant,) if meant == text else (meant, text)
+    """Return the possible values of a cell, likeliest first: other programs do not escape."""
+    decoded = uncell(text)
+    return (decoded,) if decoded == text else (decoded, text)
 
 
 def _check_header(row: list[str], name: str) -> list[str]:
@@ -110,7 +110,7 @@ def _check_header(row: list[str], name: str) -> list[str]:
             f"the columns are {', '.join(header)[:200]}"
         )
     if len(set(header)) != len(header):
-        raise InputDataError(f"{name}, line 1: a column stands there twice")
+        raise InputDataError(f"{name}, line 1: a column is named twice")
     return header
 
 

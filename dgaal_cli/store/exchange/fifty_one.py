@@ -21,7 +21,7 @@ class _Labels(msgspec.Struct, kw_only=True):
 
 
 class FiftyOne:
-    """Images are told apart by their path without its suffix; targets index ``classes``."""
+    """Images are identified by their path without its suffix; targets index ``classes``."""
 
     def fill(self, folder: Path, job: ExportJob) -> int:
         """Write the effective labels by name.
@@ -38,7 +38,7 @@ class FiftyOne:
             stem = _stem(name)
             if stem in taken:
                 raise InputDataError(
-                    f"FiftyOne's layout cannot tell {taken[stem]} from {name}; "
+                    f"FiftyOne's layout cannot distinguish {taken[stem]} from {name}; "
                     "export to coco instead"
                 )
             taken[stem] = name
@@ -48,7 +48,7 @@ class FiftyOne:
         return len(targets)
 
     def read(self, path: Path) -> Iterator[Parsed]:
-        """Yield the labels; images without a target are passed over."""
+        """Yield the labels; images without a target are skipped."""
         table = path / "labels.json" if path.is_dir() else path
         found = Document(table)
         document = convert(found.value, _Labels, where=found.name)
@@ -65,8 +65,8 @@ class FiftyOne:
             if isinstance(target, int):
                 classes = document.classes or []
                 if not 0 <= target < len(classes):
-                    raise InputDataError(f"{where}: target {target} is no index into classes")
-                target = classes[target]  # noqa: PLW2901 - the same thing by its name
+                    raise InputDataError(f"{where}: target {target} is not an index into classes")
+                target = classes[target]  # noqa: PLW2901 - the name of the same class
             yield Parsed(
                 where=where,
                 part="field",
@@ -76,4 +76,4 @@ class FiftyOne:
 
 
 def _stem(name: str) -> str:
-    return os.path.splitext(name)[0]  # noqa: PTH122 - the function FiftyOne itself uses
+    return os.path.splitext(name)[0]  # noqa: PTH122 - the function that FiftyOne itself uses

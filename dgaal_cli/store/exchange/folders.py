@@ -1,4 +1,4 @@
-"""Folders of labeled images: assembled under a temporary name, shown when whole."""
+"""Write folders of labeled images under a temporary name, then rename them."""
 
 import hashlib
 import os
@@ -16,11 +16,11 @@ from dgaal_cli.store.records import AnswerRecord
 
 @contextmanager
 def assembling(target: Path) -> Generator[Path]:
-    """Give an empty folder that takes the name ``target`` if the block ends without error.
+    """Yield a temporary folder; rename it to ``target`` if the block ends without error.
 
     Raises:
-        UsageError: Something is there already.
-        StorageError: The disk is full or not writable; nothing of it stays.
+        UsageError: The target exists and is not an empty folder.
+        StorageError: The disk is full or not writable; no partial folder is left.
     """
     if target.is_symlink() or (target.exists() and not (target.is_dir() and not _listing(target))):
         raise UsageError(f"{target} exists already; name a new or an empty folder")
@@ -35,17 +35,17 @@ def assembling(target: Path) -> Generator[Path]:
         sync_folder(target.parent)
     except OSError as error:
         raise StorageError(
-            f"cannot write {target}: {error.strerror or error}; nothing was kept of it"
+            f"cannot write {target}: {error.strerror or error}; nothing was kept"
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def place(answer: AnswerRecord, folder: Path, job: ExportJob) -> str:
-    """Show one image in ``folder`` under its own name; return that name, with forward slashes."""
+    """Link or copy one image into ``folder``; return its relative path, with forward slashes."""
     name = safe_name(answer.sample_id)
     source = job.images.path(answer.sample_id, is_synthetic=answer.is_synthetic)
-    if source is None:  # in an archive or array: there is no file to link to
+    if source is None:  # in an archive or array, so there is no file to link to
         content, suffix = job.images.content(answer.sample_id, is_synthetic=answer.is_synthetic)
         name += suffix
         target = _ready(folder / name)
@@ -65,26 +65,26 @@ def place(answer: AnswerRecord, folder: Path, job: ExportJob) -> str:
 
 def _check_bytes(source: Path, answer: AnswerRecord) -> None:
     if not source.is_file():
-        raise InputDataError(f"image {answer.sample_id} is gone from the pool")
+        raise InputDataError(f"image {answer.sample_id} is missing from the pool")
     with source.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").digest()
     if digest != answer.sha256:
         raise InputDataError(
-            f"image {answer.sample_id} has other bytes by now than when it was labeled; "
+            f"image {answer.sample_id} has changed since it was labeled; "
             "export to jsonl or csv, or put the old file back"
         )
 
 
 def safe_name(sample_id: str) -> str:
-    """Return a sample id as a path that stays inside the folder it is joined to.
+    """Return a sample id as a relative path.
 
     Raises:
-        InputDataError: It would lead out of it.
+        InputDataError: The path would lead out of its folder.
     """
     parts = sample_id.split("/")
     if "\x00" in sample_id or any(part in ("", ".", "..") for part in parts):
         raise InputDataError(
-            f"image {sample_id} cannot be shown in a folder under its own name; "
+            f"image {sample_id} cannot be written to a folder under its own name; "
             "export to jsonl or csv instead"
         )
     return str(PurePosixPath(*parts))

@@ -1,4 +1,4 @@
-"""Hugging Face ``imagefolder`` with ``metadata.jsonl``: images and one line for each."""
+"""Hugging Face ``imagefolder``: images and ``metadata.jsonl`` with one line per image."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ METADATA = "metadata.jsonl"
 
 
 class HuggingFace:
-    """``file_name`` is the image's path beside the metadata, ``label`` the name of its class."""
+    """``file_name`` is the path relative to the metadata, ``label`` the class name."""
 
     def fill(self, folder: Path, job: ExportJob) -> int:
         """Write the effective labels by name."""

@@ -1,4 +1,4 @@
-"""ImageFolder: one folder a class, as torchvision, timm, Keras and YOLO read it."""
+"""ImageFolder: one folder per class, as torchvision, timm, Keras and YOLO read it."""
 
 import os
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from dgaal_cli.store.exchange.folders import place
 
 
 class ImageFolder:
-    """``class/path/of/the/image.png``; a class name that is no folder name is percent-encoded."""
+    """``class/path/of/the/image.png``; class names are percent-encoded where necessary."""
 
     def fill(self, folder: Path, job: ExportJob) -> int:
-        """Show every labeled image in the folder of its class; empty classes get one too."""
+        """Put every labeled image into the folder of its class; empty classes have a folder too."""
         labels = job.class_labels("imagefolder")
         for record in job.classes:
             (folder / class_folder(record.name)).mkdir()
@@ -24,9 +24,9 @@ class ImageFolder:
         return len(labels)
 
     def read(self, path: Path) -> Iterator[Parsed]:
-        """Yield a label a file: the first folder is the class, the rest is the sample id."""
+        """Yield the label of each file: the first folder is the class, the rest the sample id."""
         if not path.is_dir():
-            raise InputDataError(f"{path} is no folder of class folders")
+            raise InputDataError(f"{path} is not a folder of class folders")
         for folder in sorted(entry for entry in path.iterdir() if entry.is_dir()):
             if folder.name.startswith("."):
                 continue
@@ -34,7 +34,7 @@ class ImageFolder:
                 inside = file.relative_to(folder).as_posix()
                 yield Parsed(
                     where=show(f"{path.name}/{file.relative_to(path).as_posix()}"),
-                    # A pool that is itself made of class folders has the class in its ids.
+                    # The sample ids of a pool of class folders start with the class folder.
                     names=(
                         *with_and_without_suffix(inside),
                         *with_and_without_suffix(f"{folder.name}/{inside}"),
@@ -44,13 +44,13 @@ class ImageFolder:
 
 
 def class_folder(name: str) -> str:
-    """Return a class name as one folder name; ``urllib.parse.unquote`` reverses it."""
+    """Return a folder name for a class; ``urllib.parse.unquote`` reverses it."""
     safe = name.replace("%", "%25").replace("/", "%2F").replace("\\", "%5C")
     return f"%2E{safe[1:]}" if safe.startswith(".") else safe
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Yield the files of a folder in a fixed order; hidden ones are passed over."""
+    """Yield the files of a folder in a fixed order; hidden files are skipped."""
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):

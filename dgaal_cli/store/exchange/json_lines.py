@@ -1,7 +1,7 @@
-"""JSON Lines: the canonical format, every annotator's present answers, nothing lost.
+"""JSON Lines: the lossless format, with the current answers of every annotator.
 
-Keys and order are fixed and all else is escaped to ASCII, so the same store gives the same bytes,
-and a file imported into a fresh store around the same pool is exported again byte by byte.
+Keys and order are fixed and text is escaped to ASCII: the same store exports the same bytes, and
+so does a new store of the same pool after an import of the file.
 """
 
 import json
@@ -40,7 +40,7 @@ class _Line(msgspec.Struct, kw_only=True):
 
 
 class JsonLines:
-    """One JSON object a line."""
+    """One JSON object per line."""
 
     suffix = ".jsonl"
 
@@ -51,12 +51,12 @@ class JsonLines:
         return len(job.answers)
 
     def read(self, path: Path) -> Iterator[Parsed]:
-        """Yield an answer a line; lines without a label are passed over."""
+        """Yield the answer of each line; lines without a label are skipped."""
         return read_lines(path)
 
 
 def read_lines(path: Path) -> Iterator[Parsed]:
-    """Yield an answer a line; ``InputDataError`` names line and column."""
+    """Yield the answer of each line; ``InputDataError`` names line and column."""
     name = show(path.name)
     number = 0
     try:

@@ -56,7 +56,7 @@ class LabelStudio:
         return len(labels)
 
     def read(self, path: Path) -> Iterator[Parsed]:
-        """Yield a label a choice; skipped tasks and other kinds of results are passed over."""
+        """Yield the label of each choice; canceled tasks and other kinds of results are skipped."""
         document = Document(path)
         tasks = convert(document.value, list[Any], where=document.name)
         places = (place for _, place in document.places())
@@ -69,9 +69,7 @@ class LabelStudio:
                 if annotation.was_cancelled or not choices:
                     continue
                 if len(choices) > 1:
-                    raise InputDataError(
-                        f"{where}: {len(choices)} choices; an image has one class here"
-                    )
+                    raise InputDataError(f"{where}: {len(choices)} choices; an image has one class")
                 yield Parsed(
                     where=where,
                     part="field",
@@ -117,7 +115,7 @@ def _choices(annotation: _Annotation) -> list[str]:
 
 
 def _names(data: dict[str, Any], where: str) -> tuple[str, ...]:
-    """Return what the task's image may be called here: Label Studio serves it under a URL."""
+    """Return the possible sample ids of the task's image, which Label Studio names by a URL."""
     if isinstance(own := data.get("file_name"), str):
         return (own,)
     if not isinstance(image := data.get("image"), str):

@@ -16,14 +16,14 @@ FORMATS = {
     "fiftyone": "dgaal_cli.store.exchange.fifty_one:FiftyOne",
     "hf": "dgaal_cli.store.exchange.hugging_face:HuggingFace",
 }
-"""Name to ``module:class``; a module is imported only when its format is used."""
+"""Name to ``module:class``; modules are imported on use."""
 
 
 def load_format(name: str) -> FileFormat | FolderFormat:
     """Return a format by name.
 
     Raises:
-        UsageError: There is none; the message names all.
+        UsageError: The format is unknown; the message lists all formats.
     """
     if name not in FORMATS:
         raise UsageError(f"no format is named {name}; known: {', '.join(FORMATS)}")
@@ -32,10 +32,10 @@ def load_format(name: str) -> FileFormat | FolderFormat:
 
 
 def guess_format(path: Path) -> str:
-    """Name the format of a file or folder by its suffix or content.
+    """Return the format of a file or folder by its suffix or content.
 
     Raises:
-        UsageError: It could be several; ``--format`` must tell.
+        UsageError: Several formats are possible; ``--format`` is needed.
     """
     if path.is_dir():
         if (path / "metadata.jsonl").is_file():
@@ -47,5 +47,5 @@ def guess_format(path: Path) -> str:
     if suffix == ".csv":
         return "csv"
     raise UsageError(
-        f"cannot tell the format of {path}; give --format, one of {', '.join(FORMATS)}"
+        f"the format of {path} is not clear; give --format, one of {', '.join(FORMATS)}"
     )

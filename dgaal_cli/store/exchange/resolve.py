@@ -1,4 +1,4 @@
-"""From what a file states to what the store takes: every name looked up, or one clear error."""
+"""Find the samples and classes that the labels of a file name."""
 
 import re
 import secrets
@@ -19,12 +19,12 @@ _UID = re.compile("[0-9a-f]{16}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
-    """An import that the store can take as it is."""
+    """The labels of an import, with all names resolved."""
 
     labels: tuple[ImportedLabel, ...]
     new_classes: tuple[ClassRecord, ...]
     repeated: int
-    """Lines that say what an earlier line said."""
+    """Lines that repeat an earlier line."""
 
 
 def resolve(
@@ -35,17 +35,17 @@ def resolve(
     annotator: str,
     may_add_classes: bool,
 ) -> Resolved:
-    """Look up every sample and class of a file.
+    """Find every sample and class of a file in the store.
 
     Args:
-        store: Where they are to go.
+        store: Store to import into.
         parsed: Labels in the order of the file.
-        text: How the task of the workspace reads a label.
-        annotator: Whose labels they are where the file does not say.
+        text: The task's conversion of text to labels.
+        annotator: Annotator of labels for which the file names none.
         may_add_classes: Unknown class names become new classes.
 
     Raises:
-        InputDataError: A line names something unknown or contradicts an earlier one.
+        InputDataError: A line names an unknown sample or class, or contradicts an earlier line.
     """
     known = _Classes(store, may_add=may_add_classes)
     seen: dict[tuple[int, str, bool], tuple[str, Label | None, str]] = {}
@@ -56,12 +56,12 @@ def resolve(
         who = line.annotator or annotator
         label = _read(line, text, known) if line.labels else None
         key = (item.item_id, who, line.kind == "flag")
-        said = seen.setdefault(key, (line.kind, label, line.where))
-        if said[:2] != (line.kind, label):
+        first = seen.setdefault(key, (line.kind, label, line.where))
+        if first[:2] != (line.kind, label):
             raise InputDataError(
-                f"{line.where}: {line.names[0]} has another label than at {said[2]}"
+                f"{line.where}: {line.names[0]} has another label than at {first[2]}"
             )
-        if said[2] != line.where:
+        if first[2] != line.where:
             repeated += 1
             continue
         labels.append(_label(line, item, label=label, annotator=who))
@@ -76,12 +76,13 @@ class _Classes:
         self.new: list[ClassRecord] = []
 
     def is_free(self, uid: str) -> bool:
-        """Tell whether no class, in use or retired, has a uid."""
+        """Check whether no class, in use or retired, has this uid."""
         return uid not in self.store.class_names()
 
     def find(self, line: Parsed, found: Sequence[str]) -> ClassUid:
-        """Return the class of a line that may be named in one of several ways."""
-        is_whole = tuple(found) == line.labels  # only then is it the class of ``line.class_uid``
+        """Return the class of a line by the possible readings of its name."""
+        # ``line.class_uid`` is for the whole label, not for one of several classes.
+        is_whole = tuple(found) == line.labels
         for record in self.active:
             if is_whole and record.uid == line.class_uid:
                 return record.uid
@@ -112,7 +113,7 @@ class _Classes:
             and _UID.fullmatch(line.class_uid)
             and self.is_free(line.class_uid)
         ):
-            uid = ClassUid(line.class_uid)  # the same class in both workspaces from now on
+            uid = ClassUid(line.class_uid)  # the same uid in both workspaces
         record = ClassRecord(uid=uid, name=clean, key="", position=len(self.active))
         self.active.append(record)
         self.new.append(record)
@@ -130,18 +131,18 @@ def _item(store: Store, line: Parsed) -> ItemRecord:
     for name in line.names:
         try:
             item = store.item_by_sample(SampleId(name))
-        except UsageError:  # a text that stands for no file name
+        except UsageError:  # not a valid file name
             continue
         if item is None:
             continue
         if line.sha256 is not None and line.sha256 != item.sha256.hex():
             raise InputDataError(
-                f"{line.where}, {line.part} sha256: {name} has other bytes here than the "
-                "image that was labeled"
+                f"{line.where}, {line.part} sha256: {name} has other bytes in this workspace "
+                "than the labeled image"
             )
         return item
     raise InputDataError(
-        f"{line.where}, {line.part} file_name: there is no image {line.names[0]} in this workspace"
+        f"{line.where}, {line.part} file_name: this workspace has no image {line.names[0]}"
     )
 
 
@@ -154,7 +155,7 @@ def _label(line: Parsed, item: ItemRecord, *, label: Label | None, annotator: st
             from_iso(line.at)
         except (ValueError, OverflowError):
             raise InputDataError(
-                f"{line.where}, {line.part} at: {line.at[:60]} is no instant in ISO 8601"
+                f"{line.where}, {line.part} at: {line.at[:60]} is not a time in ISO 8601"
             ) from None
     return ImportedLabel(
         sample_id=item.sample_id,

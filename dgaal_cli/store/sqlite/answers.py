@@ -1,4 +1,4 @@
-"""Answers of an oracle: appended as events, taken back and brought back by further events."""
+"""Answers of an oracle, appended as events; undo and redo append further events."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ _UNDOABLE = "('label','cannot_tell','skip','flag','unflag','adjudicate')"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operator:
-    """Who answers, where, when and for how long an image is theirs."""
+    """Annotator, session, time and lease duration of a call."""
 
     annotator: str
     session: str
@@ -39,13 +39,13 @@ class Operator:
 
     @property
     def expires(self) -> float:
-        """End of a lease taken now."""
+        """End of a new lease, in Unix seconds."""
         return self.now + self.lease_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEvent:
-    """What ``append`` needs beyond the operator."""
+    """Arguments of ``append`` in addition to the operator."""
 
     op_id: str
     kind: str
@@ -77,10 +77,10 @@ def submit(
 ) -> Receipt:
     """Store one answer and lease the next item, in the caller's transaction.
 
-    ``next_item`` is leased if it may be had, else the next by rank.
+    ``next_item`` is leased if it is free, else the next item by rank.
 
     Raises:
-        UsageError: The answer contradicts itself, names something unknown, or its ``op_id``
+        UsageError: The answer is inconsistent, names an unknown item or class, or its ``op_id``
             belongs to another answer.
     """
     body = _digest(answer, operator.annotator, provenance)
@@ -90,41 +90,41 @@ def submit(
     if stored is not None and bytes(stored[2]) != body:
         raise UsageError(
             f"operation {answer.op_id} is stored already with another answer; "
-            "each key press needs an id of its own"
+            "each key press needs its own id"
         )
     if stored is None:
         event_id, counted = _store(
             connection, answer, operator=operator, lease=lease, provenance=provenance, body=body
         )
-    else:  # a retry of an answer whose receipt got lost
+    else:  # a retry after a lost receipt
         event_id, counted = int(stored[0]), bool(stored[1])
     task: Task | None = None
     if take_next:
-        wanted = answer.item_id if answer.kind in ("flag", "unflag") else next_item
-        task = _take(connection, operator, item_id=wanted) or _take(connection, operator)
+        following = answer.item_id if answer.kind in ("flag", "unflag") else next_item
+        task = _take(connection, operator, item_id=following) or _take(connection, operator)
     return Receipt(event_id=event_id, is_counted=counted, next_task=task)
 
 
 def undo(connection: sqlite3.Connection, operator: Operator, *, op_id: str | None) -> Undone | None:
-    """Take back the annotator's last action of this round; None if there is none left."""
+    """Undo the annotator's last action of this round; None if there is nothing to undo."""
     done, _ = _stacks(connection, operator.annotator)
     return _reverse(connection, operator, says="undo", stack=done, op_id=op_id)
 
 
 def redo(connection: sqlite3.Connection, operator: Operator, *, op_id: str | None) -> Undone | None:
-    """Bring back what ``undo`` took last, unless something new was answered since."""
+    """Reverse the last ``undo``; None after a new answer or if there is nothing to redo."""
     _, undone = _stacks(connection, operator.annotator)
     return _reverse(connection, operator, says="redo", stack=undone, op_id=op_id)
 
 
 def undoable(connection: sqlite3.Connection, annotator: str) -> list[int]:
-    """Event ids of what ``undo`` takes back, the next one last."""
+    """Return the ids of the events that can be undone, the next one last."""
     done, _ = _stacks(connection, annotator)
     return [event_id for event_id, _ in done]
 
 
 def append(connection: sqlite3.Connection, new: NewEvent, *, operator: Operator) -> int:
-    """Append one event and bring its item's projections up to date."""
+    """Append one event, update the projection of its item, and return the event's id."""
     sha = connection.execute(
         "SELECT sha256 FROM item WHERE item_id = ?", (new.item_id,)
     ).fetchone()[0]
@@ -238,7 +238,7 @@ def _is_counted(
 
 
 def _record_shown(connection: sqlite3.Connection, shown: Shown, operator: Operator) -> None:
-    # One showing may end in several answers: a flag, then a label.
+    # Several answers may share one record, for example a flag and then a label.
     connection.execute(
         "INSERT INTO shown VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(shown_id) DO NOTHING",
         (
@@ -259,9 +259,9 @@ def _record_shown(connection: sqlite3.Connection, shown: Shown, operator: Operat
 def _stacks(
     connection: sqlite3.Connection, annotator: str
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Return what can be undone and redone, last on top, as (answer, event to cancel) pairs.
+    """Return the stacks of undo and redo as (answer, event to cancel) pairs, the next one last.
 
-    The scope is the open query's round; without one, what came after the last query was closed.
+    The scope is the round of the open query, or all events after the last query was closed.
     """
     number = queries.open_round(connection)
     floor = connection.execute("SELECT ifnull(max(closed_event), 0) FROM query").fetchone()[0]
@@ -298,7 +298,7 @@ def _reverse(
     ).fetchone()
     if stored is not None and stored[2] != says:
         raise UsageError(f"operation {op_id or ''} is stored already as another action")
-    if stored is not None:  # a retry whose result got lost
+    if stored is not None:  # a retry after a lost result
         root = int(stored[3])
         event_id, counted = int(stored[0]), bool(stored[1])
     elif not stack:
@@ -340,7 +340,7 @@ def _append_reversal(
         "AND a.says <> 'skip') FROM event e JOIN item i USING(item_id) WHERE e.event_id = ?",
         (root,),
     ).fetchone()
-    # Like a late answer: it must not add itself to an item that others finished meanwhile.
+    # As for a late answer: a redo must not change an item that others finished meanwhile.
     counted = says == "undo" or row[1] in ("flag", "unflag", "adjudicate") or bool(row[4])
     event_id = append(
         connection,
@@ -357,26 +357,22 @@ def _append_reversal(
         ),
         operator=operator,
     )
-    _check_revived(connection, ItemId(row[0]), says=says)
+    _check_classes(connection, ItemId(row[0]), says=says)
     return event_id, counted
 
 
-def _check_revived(connection: sqlite3.Connection, item_id: ItemId, *, says: str) -> None:
-    """Refuse to bring an answer back whose class was removed meanwhile.
-
-    Raises:
-        UsageError: The caller's transaction must be rolled back.
-    """
-    gone = connection.execute(
+def _check_classes(connection: sqlite3.Connection, item_id: ItemId, *, says: str) -> None:
+    """Raise ``UsageError`` if a restored answer names a removed class; the caller rolls back."""
+    removed = connection.execute(
         "SELECT c.name FROM answer a JOIN label_class USING(label_id) "
         "JOIN class c USING(class_uid) "
         "WHERE a.item_id = ? AND c.retired_us IS NOT NULL",
         (item_id,),
     ).fetchone()
-    if gone is not None:
+    if removed is not None:
         raise UsageError(
-            f"cannot {says}: it would bring the class {gone[0]} back, which was removed; "
-            "label the image anew instead"
+            f"cannot {says}: it would restore the class {removed[0]}, which was removed; "
+            "label the image again instead"
         )
 
 

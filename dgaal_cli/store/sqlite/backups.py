@@ -1,4 +1,4 @@
-"""Verified copies of the store: made with SQLite's backup interface, renamed when proven whole."""
+"""Backups of the store: written with SQLite's backup interface, verified, then renamed."""
 
 import contextlib
 import os
@@ -12,57 +12,51 @@ from dgaal_cli.store.sqlite import schema
 from dgaal_cli.store.sqlite.connection import Database, discard, translate
 
 KEPT = 5
-"""Automatic copies kept; older ones are removed."""
-
+"""Number of backups kept; older ones are removed."""
 
 EVERY = 500
-"""Events between two automatic copies."""
+"""Events between two automatic backups."""
 
 
 def folder_of(store: Path) -> Path:
-    """Folder of a store's copies."""
+    """Return the folder of a store's backups."""
     return store.parent / "backups"
 
 
 def existing(store: Path) -> list[Path]:
-    """Return the copies, newest first."""
+    """Return the backups, newest first."""
     folder = folder_of(store)
     return sorted(folder.glob("labels-*.db"), reverse=True) if folder.is_dir() else []
 
 
 def overdue(store: Path, *, events: int) -> int | None:
-    """Tell how many events the newest sound copy lacks, if a copy should have been made since.
-
-    Whatever kept it from being made (a full disk, a permission, a hand), the answer is the same.
+    """Return the number of events that the newest intact backup lacks; None if no backup is due.
 
     Args:
-        store: The store.
-        events: How many it holds.
-
-    Returns:
-        Events that no copy holds; None where the copies are as they should be.
+        store: Path of the store.
+        events: Number of events in the store.
     """
-    wanted = events // EVERY * EVERY
+    due = events // EVERY * EVERY
     newest = 0
-    for copy in existing(store) if wanted else []:
+    for copy in existing(store) if due else []:
         with contextlib.suppress(WorkspaceError):
             newest = _event_count(copy)
             break
-    return events - newest if newest < wanted else None
+    return events - newest if newest < due else None
 
 
 def make(database: Database, *, reason: str, stamp: str) -> Path:
-    """Copy an open store, check the copy, then give it its name.
+    """Copy an open store, verify the copy, then rename it.
 
-    The file is never read byte by byte: closing it would drop this process's locks on it.
+    The file is not copied byte by byte: closing it would release this process's locks on it.
 
     Args:
-        database: The open store; writers wait meanwhile.
-        reason: One word of the file name: what the copy was made before.
-        stamp: Instant for the file name, so that names sort by age.
+        database: The open store; writers wait during the copy.
+        reason: One word of the file name.
+        stamp: Time for the file name; names sort by age.
 
     Raises:
-        StorageError: No room or no permission; the store itself is untouched.
+        StorageError: The disk is full or the folder is not writable; the store is not changed.
     """
     folder = folder_of(database.path)
     target = folder / f"labels-{stamp}-{reason}.db"
@@ -71,9 +65,9 @@ def make(database: Database, *, reason: str, stamp: str) -> Path:
         folder.mkdir(exist_ok=True)
         with database.gate():
             _copy(database.connection, temporary)
-        _prove(temporary)
+        _verify_new(temporary)
         sync_file(temporary)
-        os.replace(temporary, target)  # noqa: PTH105 - same call, and the injectable name
+        os.replace(temporary, target)  # noqa: PTH105 - as in atomic, and tests can inject it
         sync_folder(folder)
     except OSError as error:
         raise StorageError(
@@ -86,10 +80,10 @@ def make(database: Database, *, reason: str, stamp: str) -> Path:
     return target
 
 
-def _prove(made: Path) -> None:
+def _verify_new(made: Path) -> None:
     try:
         verify(made)
-    except WorkspaceError as error:  # the store is sound: what failed is the disk
+    except WorkspaceError as error:  # the store is intact, so the disk failed
         raise StorageError(
             f"a backup in {made.parent} cannot be read back; "
             "make room or check the disk and try again"
@@ -97,17 +91,17 @@ def _prove(made: Path) -> None:
 
 
 def prune(store: Path, *, keep: int = KEPT) -> None:
-    """Remove all but the newest copies; one that cannot be removed stays."""
+    """Remove all but the newest backups; ignore files that cannot be removed."""
     with contextlib.suppress(OSError):
         for old in existing(store)[keep:]:
             old.unlink(missing_ok=True)
 
 
 def verify(copy: Path) -> int:
-    """Check a closed copy and return how many events it holds.
+    """Check a closed backup and return its number of events.
 
     Raises:
-        WorkspaceError: It is damaged or no label store.
+        WorkspaceError: It is damaged or not a label store.
     """
     try:
         connection = sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro", uri=True)
@@ -115,9 +109,9 @@ def verify(copy: Path) -> int:
         raise WorkspaceError(f"{copy} cannot be opened: {error}") from error
     try:
         kind = connection.execute("PRAGMA application_id").fetchone()[0]
-        sound = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-        if kind != schema.APPLICATION_ID or sound != "ok":
-            raise WorkspaceError(f"{copy} is damaged or no label store of dgaal")
+        verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if kind != schema.APPLICATION_ID or verdict != "ok":
+            raise WorkspaceError(f"{copy} is damaged or not a label store of dgaal")
         return _events(connection)
     except sqlite3.Error as error:
         raise WorkspaceError(f"{copy} is damaged: {error}") from error
@@ -126,7 +120,7 @@ def verify(copy: Path) -> int:
 
 
 def _event_count(copy: Path) -> int:
-    """Read one number of a copy without examining all of it."""
+    """Return the number of events without a full check."""
     try:
         connection = sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro", uri=True)
         with contextlib.closing(connection):
@@ -144,7 +138,7 @@ def _copy(source: sqlite3.Connection, target: Path) -> None:
     connection = sqlite3.connect(target, isolation_level=None)
     try:
         source.backup(connection)
-        # A copy must open on a read-only disk, so it carries no WAL.
+        # Without a WAL, a backup can be opened on a read-only disk.
         connection.execute("PRAGMA journal_mode = DELETE")
     finally:
         connection.close()

@@ -1,4 +1,4 @@
-"""The class list: stable uids, a recorded history, names checked at entry."""
+"""The class list: stable uids and a recorded history."""
 
 import secrets
 import sqlite3
@@ -30,7 +30,7 @@ def names(connection: sqlite3.Connection) -> dict[ClassUid, str]:
 
 
 def is_active(connection: sqlite3.Connection, uid: ClassUid) -> bool:
-    """Tell whether a class is in use."""
+    """Check whether a class is in use."""
     row = connection.execute(
         "SELECT 1 FROM class WHERE class_uid = ? AND retired_us IS NULL", (uid,)
     ).fetchone()
@@ -48,7 +48,7 @@ def add(
     """Append a class to the list.
 
     Raises:
-        UsageError: The name is bad or taken (upper and lower case count as equal), the key taken.
+        UsageError: The name is invalid, or a class uses the name (ignoring case) or the key.
     """
     known = active(connection)
     record = ClassRecord(
@@ -66,7 +66,7 @@ def add(
 
 
 def rename(connection: sqlite3.Connection, now_us: int, uid: ClassUid, name: str) -> ClassRecord:
-    """Change a class's name; its labels stay with it."""
+    """Change the name of a class; its labels stay."""
     old = _one(connection, uid)
     others = [record for record in active(connection) if record.uid != uid]
     new = ClassRecord(uid=uid, name=_free_name(others, name), key=old.key, position=old.position)
@@ -78,10 +78,10 @@ def rename(connection: sqlite3.Connection, now_us: int, uid: ClassUid, name: str
 def reorder(
     connection: sqlite3.Connection, now_us: int, uids: Sequence[ClassUid]
 ) -> list[ClassRecord]:
-    """Give the classes a new order.
+    """Set the order of the classes.
 
     Raises:
-        UsageError: ``uids`` is not exactly the classes in use, each once.
+        UsageError: ``uids`` does not name each class in use once.
     """
     known = {record.uid: record for record in active(connection)}
     if len(uids) != len(known) or set(uids) != set(known):
@@ -100,7 +100,7 @@ def retire(connection: sqlite3.Connection, now_us: int, uid: ClassUid) -> None:
     """Take a class off the list.
 
     Raises:
-        UsageError: Images are labeled with it.
+        UsageError: Answers name the class.
     """
     record = _one(connection, uid)
     labeled = connection.execute(

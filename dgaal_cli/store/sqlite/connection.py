@@ -1,8 +1,8 @@
-"""One durable SQLite connection: pragmas, write gate, transactions, errors in plain words.
+"""One durable SQLite connection: pragmas, write gate, transactions, error messages.
 
-Every write transaction passes the store's gate first. The rollback journal is the
-default because SQLite 3.7.0 to 3.51.2 can corrupt a WAL database when two connections write and
-checkpoint at the same instant (sqlite.org/wal.html#walresetbug).
+Every write transaction takes the store's gate first. The rollback journal is the default because
+SQLite 3.7.0 to 3.51.2 can corrupt a WAL database when two connections write and checkpoint at the
+same time (sqlite.org/wal.html#walresetbug).
 """
 
 import contextlib
@@ -30,21 +30,21 @@ _STORAGE = {
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
     sqlite3.SQLITE_PERM: "permission is denied",
 }
-_PATIENCE_MS, _GLANCE_MS = 5000, 100
-_TOUCH = "SELECT count(*) FROM sqlite_schema WHERE rowid = 1"
-"""Reads a page of any store, which takes the lock that a reader needs."""
+_BUSY_TIMEOUT_MS, _FIRST_TIMEOUT_MS = 5000, 100
+_READ_PAGE = "SELECT count(*) FROM sqlite_schema WHERE rowid = 1"
+"""Reads a page of any store, which takes SQLite's shared lock."""
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 
 
 class Database:
-    """An open store file; usable from several threads, one at a time."""
+    """An open store file; several threads may use it, one at a time."""
 
     def __init__(self, path: Path, *, is_read_only: bool = False) -> None:
-        """Open an existing store and check that it is one.
+        """Open an existing store and check its kind and version.
 
         Raises:
-            WorkspaceError: Missing, no store, damaged, or written by a newer dgaal.
+            WorkspaceError: The file is missing, damaged, not a store, or written by a newer dgaal.
             StorageError: The file cannot be read.
         """
         self.path = path
@@ -54,10 +54,10 @@ class Database:
         self._gate = Gate(path)
         if not path.is_file():
             raise WorkspaceError(
-                f"there is no label store at {path}; restore a copy from the folder "
-                "'backups' beside it, or make a new workspace with 'dgaal init'"
+                f"there is no label store at {path}; restore a backup from the folder "
+                "'backups' next to it, or make a new workspace with 'dgaal init'"
             )
-        with _plain_words(path):
+        with _translated_errors(path):
             self.connection = _connect(path, is_read_only=is_read_only)
             try:
                 _check_kind(self.connection, path)
@@ -67,41 +67,41 @@ class Database:
                 raise
 
     def check(self) -> None:
-        """Look for damage and for tables, triggers or views that are not dgaal's own.
+        """Check for damage, and for tables, triggers or views that are not dgaal's.
 
         Raises:
-            WorkspaceError: The store must not be used; it is left as it is.
+            WorkspaceError: The store must not be used; it is not changed.
         """
         with self.read() as connection:
             verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             orphan = connection.execute("PRAGMA foreign_key_check").fetchone()
             foreign = schema.objects(connection) ^ schema.expected_objects()
             page_size = int(connection.execute("PRAGMA page_size").fetchone()[0])
-            is_cut = self.path.stat().st_size % page_size != 0  # SQLite fills up with zeros
+            is_cut = self.path.stat().st_size % page_size != 0  # SQLite reads the rest as zeros
         problem = "its last page is cut short" if is_cut else ""
         if verdict != "ok":
             problem = show(str(verdict))
         elif orphan is not None:
-            problem = f"a row of table {show(str(orphan[0]))} refers to nothing"
+            problem = f"a row of table {show(str(orphan[0]))} refers to a missing row"
         elif foreign:
-            problem = f"{show(min(foreign)[1])} is missing or not as dgaal made it"
+            problem = f"{show(min(foreign)[1])} is missing or was changed"
         if problem:
             raise WorkspaceError(
-                f"{self.path} is damaged ({problem}); it was left untouched, "
-                "run 'dgaal labels restore' to go back to the newest sound backup"
+                f"{self.path} is damaged ({problem}); it was not changed, "
+                "run 'dgaal labels restore' to go back to the newest intact backup"
             )
 
     def version(self) -> int:
-        """Version of the file's tables."""
+        """Return the schema version of the file."""
         with self.read() as connection:
             return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
     @contextmanager
     def read(self) -> Generator[sqlite3.Connection]:
-        """Give one consistent view; short blocks only, for a reader delays writers."""
-        with self._lock, _plain_words(self.path):
+        """Yield a connection in a read transaction; keep it short, since it blocks writers."""
+        with self._lock, _translated_errors(self.path):
             self._check_process()
-            if self.connection.in_transaction:  # a read inside this thread's own write
+            if self.connection.in_transaction:  # a read inside a write of this thread
                 yield self.connection
                 return
             self.connection.execute("BEGIN DEFERRED")
@@ -113,51 +113,51 @@ class Database:
                     self.connection.execute("ROLLBACK")
 
     def _take_shared_lock(self) -> None:
-        """Begin reading now; where writers leave no gap, wait in line with them for one.
+        """Take SQLite's shared lock; if writers hold the store, wait for it in their queue.
 
-        SQLite polls for a gap ever more rarely, and among eight busy people finds none in 5 s.
+        SQLite polls at growing intervals; with eight busy annotators it got no lock within 5 s.
         """
         try:
-            self.connection.execute(f"PRAGMA busy_timeout = {_GLANCE_MS}")
-            self.connection.execute(_TOUCH).fetchone()
+            self.connection.execute(f"PRAGMA busy_timeout = {_FIRST_TIMEOUT_MS}")
+            self.connection.execute(_READ_PAGE).fetchone()
         except sqlite3.OperationalError as error:
             if _primary(error) not in _BUSY:
                 raise
-            with contextlib.ExitStack() as line:
-                with contextlib.suppress(StorageError):  # a folder that only may be read
-                    line.enter_context(self.gate())
-                self.connection.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
-                self.connection.execute(_TOUCH).fetchone()
+            with contextlib.ExitStack() as queue:
+                with contextlib.suppress(StorageError):  # a read-only folder
+                    queue.enter_context(self.gate())
+                self.connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+                self.connection.execute(_READ_PAGE).fetchone()
         finally:
-            self.connection.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
+            self.connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
 
     @contextmanager
     def write(self) -> Generator[sqlite3.Connection]:
-        """Run the block as one durable transaction: all of it is on the disk afterwards, or none.
+        """Run the block as one durable transaction.
 
         Raises:
             BusyError: Another process held the store for ``gate.DEADLINE_S``.
-            StorageError: The disk is full or failing; nothing of the block was kept.
+            StorageError: The disk is full or fails; the transaction is rolled back.
         """
         if self.is_read_only:
             raise StorageError(f"{self.path} was opened for reading only")
-        with self._lock, self.gate(), _plain_words(self.path):
+        with self._lock, self.gate(), _translated_errors(self.path):
             self._check_process()
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self.connection
                 self.connection.execute("COMMIT")
             except BaseException:
-                # SQLite may have rolled back on its own, for instance on a full disk.
+                # SQLite may have rolled back already, for example on a full disk.
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
                 raise
 
     @contextmanager
     def gate(self) -> Generator[None]:
-        """Keep every other dgaal process from writing while the block runs."""
+        """Block the writes of all other dgaal processes while the block runs."""
         with self._lock:
-            # A Ctrl-Z inside would stop this process while it holds what all others wait for.
+            # Ctrl-Z would stop this process while all others wait for the gate.
             previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTSTP})
             try:
                 self._gate.enter()
@@ -169,7 +169,7 @@ class Database:
                 signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
     def close(self) -> None:
-        """Close the file; the object cannot be used afterwards."""
+        """Close the file."""
         with self._lock:
             self.connection.close()
             self._gate.close()
@@ -180,7 +180,7 @@ class Database:
 
 
 def create_file(path: Path, meta: dict[str, str]) -> None:
-    """Make an empty store under a temporary name and give it ``path`` when it is whole.
+    """Create an empty store under a temporary name, then link it to ``path``.
 
     Raises:
         UsageError: The file exists.
@@ -188,12 +188,12 @@ def create_file(path: Path, meta: dict[str, str]) -> None:
     """
     temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(6)}.tmp")
     try:
-        with _plain_words(path):
+        with _translated_errors(path):
             _fill(temporary, meta)
         try:
-            os.link(temporary, path)  # unlike a rename it never replaces
+            os.link(temporary, path)  # unlike a rename, a link never replaces a file
         except FileExistsError:
-            raise UsageError(f"{path} exists already; it was left untouched") from None
+            raise UsageError(f"{path} exists already; it was not changed") from None
         sync_folder(path.parent)
     except OSError as error:
         raise StorageError(f"cannot make {path}: {error.strerror or error}") from error
@@ -202,14 +202,14 @@ def create_file(path: Path, meta: dict[str, str]) -> None:
 
 
 def discard(database: Path) -> None:
-    """Remove a database that did not become one, with its journal; best effort."""
+    """Remove an unfinished database and its journal; ignore errors."""
     for suffix in ("", "-journal"):
         with contextlib.suppress(OSError):
             database.with_name(database.name + suffix).unlink(missing_ok=True)
 
 
 def is_wal_safe() -> bool:
-    """Tell whether the linked SQLite is free of the WAL-reset bug."""
+    """Check whether the linked SQLite has the fix of the WAL-reset bug."""
     version = sqlite3.sqlite_version_info
     if version >= (3, 51, 3):
         return True
@@ -230,7 +230,7 @@ def _fill(path: Path, meta: dict[str, str]) -> None:
 
 
 def _connect(path: Path, *, is_read_only: bool) -> sqlite3.Connection:
-    # Rolling back a killed writer's journal needs write access, so mode=ro is the last resort.
+    # Rolling back the journal of a killed writer needs write access; use mode=ro only without it.
     mode = "ro" if is_read_only and not os.access(path, os.W_OK) else "rw"
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
@@ -248,25 +248,25 @@ def _connect(path: Path, *, is_read_only: bool) -> sqlite3.Connection:
 def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
     if connection.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
         raise WorkspaceError(
-            f"{path} is no label store of dgaal; it was left untouched, "
-            "run 'dgaal labels restore' to put the newest sound backup in its place"
+            f"{path} is not a label store of dgaal; it was not changed, "
+            "run 'dgaal labels restore' to replace it by the newest intact backup"
         )
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if not 1 <= version <= schema.latest_version():
         raise WorkspaceError(
             f"{path} has version {version}, this dgaal knows up to "
-            f"{schema.latest_version()}; upgrade dgaal to work here"
+            f"{schema.latest_version()}; upgrade dgaal to open it"
         )
 
 
 def _set_pragmas(connection: sqlite3.Connection, path: Path) -> None:
     for pragma in (
-        f"busy_timeout = {_PATIENCE_MS}",
+        f"busy_timeout = {_BUSY_TIMEOUT_MS}",
         "foreign_keys = ON",
         "trusted_schema = OFF",
         "cell_size_check = ON",
         "mmap_size = 0",
-        "recursive_triggers = ON",  # else INSERT OR REPLACE deletes past the append-only trigger
+        "recursive_triggers = ON",  # else INSERT OR REPLACE bypasses the append-only trigger
         "synchronous = FULL",
         "wal_autocheckpoint = 1000",
         *(("fullfsync = ON",) if sys.platform == "darwin" else ()),
@@ -276,7 +276,7 @@ def _set_pragmas(connection: sqlite3.Connection, path: Path) -> None:
         return
     wanted = "wal" if is_wal_safe() and network_filesystem(path) is None else "truncate"
     found = str(connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()[0])
-    # Leaving WAL fails while others use the file; they are as durable, so the mode may stay.
+    # Leaving WAL fails while others use the file; WAL is as durable, so it may stay.
     if found not in ("truncate", "wal") or (found == "wal" and not is_wal_safe()):
         raise WorkspaceError(
             f"{path} is in journal mode {found}, unsafe with SQLite "
@@ -285,7 +285,7 @@ def _set_pragmas(connection: sqlite3.Connection, path: Path) -> None:
 
 
 @contextmanager
-def _plain_words(path: Path) -> Generator[None]:
+def _translated_errors(path: Path) -> Generator[None]:
     try:
         yield
     except sqlite3.Error as error:
@@ -296,20 +296,20 @@ def _plain_words(path: Path) -> Generator[None]:
 
 
 def translate(error: sqlite3.Error, path: Path) -> DgaalError | None:
-    """Return the error a user can act on, or None for one that is a bug of dgaal."""
+    """Return an error with advice for the user, or None if the error is a bug of dgaal."""
     primary = _primary(error)
     name = show(str(path))
     if primary in _STORAGE:
         return StorageError(
-            f"cannot use {name}: {_STORAGE[primary]}; nothing saved before was lost, "
+            f"cannot use {name}: {_STORAGE[primary]}; saved answers are not lost, "
             "make room or fix the permission and try again"
         )
     if primary in _BUSY:
         return in_use(path)
     if primary in _DAMAGED:
         return WorkspaceError(
-            f"{name} is damaged or no label store ({error}); it was left untouched, "
-            "run 'dgaal labels restore' to go back to the newest sound backup"
+            f"{name} is damaged or not a label store ({error}); it was not changed, "
+            "run 'dgaal labels restore' to go back to the newest intact backup"
         )
     return None
 

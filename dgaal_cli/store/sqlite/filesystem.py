@@ -1,4 +1,4 @@
-"""Which kind of file system a path lies on; SQLite's locks cannot be trusted on remote ones."""
+"""Detect network file systems, on which SQLite's locks are not reliable."""
 
 import os
 from pathlib import Path
@@ -26,9 +26,9 @@ _LOCAL_FUSE = frozenset(["fuse.fuse-overlayfs", "fuse.ntfs-3g", "fuse.bindfs", "
 
 
 def network_filesystem(path: Path) -> str | None:
-    """Return the type of the network file system that ``path`` lies on, or None if it is local.
+    """Return the type of the network file system of ``path``, or None if it is local.
 
-    Linux only (``/proc/self/mountinfo``); elsewhere the answer is None.
+    Works on Linux only (``/proc/self/mountinfo``); returns None on other systems.
     """
     try:
         lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
@@ -48,7 +48,7 @@ def network_filesystem(path: Path) -> str | None:
 
 
 def is_remote(kind: str) -> bool:
-    """Tell whether a file system type may lie on another host; unknown FUSE types count as such."""
+    """Check whether a file system type may be remote; unknown FUSE types count as remote."""
     if kind in _LOCAL_FUSE:
         return False
     return kind in _REMOTE or kind == "fuse" or kind.startswith("fuse.")

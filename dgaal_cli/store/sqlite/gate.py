@@ -1,7 +1,7 @@
-"""The door that every write passes, one process at a time: an advisory lock beside the store.
+"""The write lock of a store across processes: an advisory file lock next to the store.
 
-SQLite's own busy handler polls and starves: eight busy people made one wait for 14 s. A blocking
-flock wakes its waiters when it is freed (worst wait 0.2 s), and the kernel frees it when its holder
+SQLite's busy handler polls and is not fair: with eight busy annotators, one waited 14 s. A blocking
+flock wakes its waiters on release (longest wait 0.2 s), and the kernel releases it when its holder
 is killed.
 """
 
@@ -16,51 +16,51 @@ from dgaal_cli.errors import BusyError, StorageError
 from dgaal_cli.escaping import show
 
 DEADLINE_S = 8.0
-"""How long one process may hold the store before who waits for it is told its number."""
+"""Seconds that one process may hold the lock before waiters raise an error with its id."""
 MAX_WAIT_S = 60.0
-"""How long to wait in a crowd, where the store goes from hand to hand all the time."""
-_LOOK_S = 0.25
-"""Between two looks at who holds it."""
+"""Maximum wait in seconds while the lock passes from process to process."""
+_POLL_S = 0.25
+"""Seconds between two checks of the holder."""
 
-_COURTESY_S, _CROWDED_S = 0.003, 1.0
-"""Who had to wait lately lets others in first: the kernel must wake them, and whoever has just left
-would be back before they are up."""
+_BACKOFF_S, _CONTENTION_S = 0.003, 1.0
+"""For ``_CONTENTION_S`` after a wait, sleep ``_BACKOFF_S`` before taking the lock, for fairness:
+waking a waiter takes longer than taking the lock again."""
 
 
 class Gate:
-    """The lock of one store; for one thread at a time."""
+    """The write lock of one store; one thread at a time may use it."""
 
     def __init__(self, store: Path) -> None:
         self._store = store
         self._descriptor = -1
-        self._crowded_until = 0.0
+        self._contended_until = 0.0
 
     def enter(self) -> None:
         """Wait for the lock.
 
         Raises:
-            BusyError: Another process held it for ``DEADLINE_S``, or many did for ``MAX_WAIT_S``;
-                the message names the process.
-            StorageError: The lock's file cannot be made.
+            BusyError: One process held the lock for ``DEADLINE_S``, or several did for
+                ``MAX_WAIT_S``; the message names the process.
+            StorageError: The lock file cannot be created.
         """
         if self._descriptor < 0:
             self._descriptor = _open(self._store)
-        if time.monotonic() < self._crowded_until:
-            time.sleep(_COURTESY_S)
+        if time.monotonic() < self._contended_until:
+            time.sleep(_BACKOFF_S)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._crowded_until = time.monotonic() + _CROWDED_S
+            self._contended_until = time.monotonic() + _CONTENTION_S
             self._wait()
-        with contextlib.suppress(OSError):  # only for others' messages; a full disk is no reason
+        with contextlib.suppress(OSError):  # the id is only for error messages of other processes
             os.pwrite(self._descriptor, f"{os.getpid():<12d}".encode(), 0)
 
     def leave(self) -> None:
-        """Let the next one in."""
+        """Release the lock."""
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Close the lock's file."""
+        """Close the lock file."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -70,9 +70,9 @@ class Gate:
         began = since = time.monotonic()
         holder = _holder(self._store)
         try:
-            while not waiter.wait(min(_LOOK_S, DEADLINE_S)):
+            while not waiter.wait(min(_POLL_S, DEADLINE_S)):
                 now, latest = time.monotonic(), _holder(self._store)
-                if latest != holder:  # it goes round: nobody is stuck
+                if latest != holder:  # the lock passes on, so no holder is stuck
                     holder, since = latest, now
                 if now - since >= DEADLINE_S or now - began >= MAX_WAIT_S:
                     break
@@ -85,35 +85,35 @@ class Gate:
             raise _busy(holder, self._store, time.monotonic() - began)
 
     def _abandon(self, waiter: "_Waiter") -> bool:
-        """Stop waiting; False if the lock came at the last moment."""
+        """Stop waiting; return False if the lock was acquired meanwhile."""
         if not waiter.give_up():
             return False
-        self._descriptor = -1  # the waiter's to close: its request to the kernel cannot be revoked
+        self._descriptor = -1  # the waiter closes it: a pending flock cannot be canceled
         return True
 
 
 class _Waiter:
-    """A thread that blocks in the kernel, for flock knows no deadline."""
+    """A thread that blocks in flock, which has no timeout."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._has_it = threading.Event()
+        self._is_done = threading.Event()
         self._state = threading.Lock()
         self._is_given_up = False
         self._error: OSError | None = None
         threading.Thread(target=self._block, name="dgaal-gate", daemon=True).start()
 
     def wait(self, seconds: float) -> bool:
-        """Return whether the lock came in time."""
-        came = self._has_it.wait(seconds)
-        if came and self._error is not None:
+        """Return whether the lock was acquired in time."""
+        is_done = self._is_done.wait(seconds)
+        if is_done and self._error is not None:
             raise self._error
-        return came
+        return is_done
 
     def give_up(self) -> bool:
-        """Return False if the lock is held already."""
+        """Stop the wait; return False if the lock is held already."""
         with self._state:
-            self._is_given_up = not self._has_it.is_set()
+            self._is_given_up = not self._is_done.is_set()
             return self._is_given_up
 
     def _block(self) -> None:
@@ -125,11 +125,11 @@ class _Waiter:
             if self._is_given_up:
                 os.close(self._descriptor)
             else:
-                self._has_it.set()
+                self._is_done.set()
 
 
 def in_use(store: Path) -> BusyError:
-    """Say who holds SQLite's own lock: another dgaal within its commit, or a foreign program."""
+    """Return the error for SQLite's own lock, held by a commit of dgaal or another program."""
     foreign = BusyError(
         f"{store} is in use by another program, which is not dgaal; try again when it is done"
     )
@@ -149,7 +149,7 @@ def in_use(store: Path) -> BusyError:
 
 
 def lock_path(store: Path) -> Path:
-    """Where the lock of a store lies."""
+    """Return the path of a store's lock file."""
     return store.parent / ".locks" / f"{store.name}.lock"
 
 
@@ -168,7 +168,7 @@ def _open(store: Path) -> int:
 def _busy(holder: str, store: Path, seconds: float) -> BusyError:
     return BusyError(
         f"{store} is being written by process {holder or 'unknown'} for more than "
-        f"{seconds:.0f} s; wait for it or stop it (a stopped one goes on with "
+        f"{seconds:.0f} s; wait for it or stop it (a suspended one continues with "
         f"'kill -CONT {holder or 'PID'}'), then try again"
     )
 

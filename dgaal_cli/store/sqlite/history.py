@@ -1,4 +1,4 @@
-"""Questions to the store: effective labels now or at a watermark, counts, and the history."""
+"""Read effective labels (current or at a watermark), answers, counts and the history."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ _LABEL = f"""SELECT i.item_id, i.sample, e.provenance, e.annotator, e.round, e.e
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilter:
-    """Which part of the history; None asks for all."""
+    """Filter for ``events``; None matches all."""
 
     after: int = 0
     """Only events with a larger number."""
@@ -39,7 +39,7 @@ class EventFilter:
 
 
 def watermark(connection: sqlite3.Connection) -> int:
-    """Number of the newest event; 0 in an empty store."""
+    """Return the number of the newest event; 0 in an empty store."""
     return int(connection.execute("SELECT ifnull(max(event_id), 0) FROM event").fetchone()[0])
 
 
@@ -65,7 +65,7 @@ def labels(connection: sqlite3.Connection, *, watermark: int | None = None) -> l
 
 
 def cannot_tell(connection: sqlite3.Connection, *, watermark: int | None = None) -> set[ItemId]:
-    """Return the items whose verdict is that nobody can tell."""
+    """Return the items whose verdict is "can't tell"."""
     if watermark is None:
         rows = connection.execute("SELECT item_id FROM verdict WHERE label_id IS NULL")
         return {ItemId(item_id) for (item_id,) in rows}
@@ -77,7 +77,7 @@ def cannot_tell(connection: sqlite3.Connection, *, watermark: int | None = None)
 
 
 def answers(connection: sqlite3.Connection) -> list[AnswerRecord]:
-    """Return each annotator's present answer to each item, oldest first; skips are left out."""
+    """Return each annotator's current answer to each item, oldest first, without skips."""
     rows = connection.execute(
         f"""SELECT e.says, i.item_id, i.sample, i.sha256, i.w, i.h, e.provenance,
         e.annotator, e.round, e.event_id, ifnull(e.made_us, e.at_us), e.elapsed_ms, e.note,
@@ -148,9 +148,9 @@ def counts(connection: sqlite3.Connection) -> Counts:
     )
 
 
-def events(connection: sqlite3.Connection, wanted: EventFilter) -> Iterator[EventRecord]:
+def events(connection: sqlite3.Connection, matching: EventFilter) -> Iterator[EventRecord]:
     """Yield one page of the history."""
-    order = "DESC" if wanted.is_newest_first else "ASC"
+    order = "DESC" if matching.is_newest_first else "ASC"
     rows = connection.execute(
         f"""SELECT e.event_id, e.op_id, e.kind, e.item_id, i.sample, e.annotator,
         e.note, e.refers_to, e.counted, e.provenance, e.round, e.elapsed_ms,
@@ -162,12 +162,12 @@ def events(connection: sqlite3.Connection, wanted: EventFilter) -> Iterator[Even
         AND (:round IS NULL OR e.round = :round) AND (:kind IS NULL OR e.kind = :kind)
         ORDER BY e.event_id {order} LIMIT :limit""",  # noqa: S608 - constants
         {
-            "after": wanted.after,
-            "item": wanted.item_id,
-            "annotator": wanted.annotator,
-            "round": wanted.round,
-            "kind": wanted.kind,
-            "limit": wanted.limit,
+            "after": matching.after,
+            "item": matching.item_id,
+            "annotator": matching.annotator,
+            "round": matching.round,
+            "kind": matching.kind,
+            "limit": matching.limit,
         },
     )
     for row in rows:
@@ -198,7 +198,7 @@ def _event(row: tuple[Any, ...]) -> EventRecord:
 
 def _label(row: tuple[Any, ...]) -> LabelRecord:
     label = label_rows.read(*row[9:])
-    assert label is not None  # joined, not left-joined
+    assert label is not None  # ``_LABEL`` uses an inner join
     return LabelRecord(
         item_id=ItemId(row[0]),
         sample_id=decode_path(row[1]),

@@ -1,4 +1,4 @@
-"""Labels that come from elsewhere: files, class folders, the parents of synthetic images."""
+"""Imported labels, and labels that synthetic images inherit from their parents."""
 
 import secrets
 import sqlite3
@@ -14,34 +14,33 @@ from dgaal_cli.store.sqlite import classes, items, label_rows
 from dgaal_cli.store.sqlite.answers import NewEvent, Operator, append
 
 INHERITING = "dgaal"
-"""Annotator of inherited labels; no person has it on account."""
+"""Annotator name of inherited labels."""
 
 
 def import_labels(
     connection: sqlite3.Connection, labels: Sequence[ImportedLabel], *, session: str, now: float
 ) -> ImportReport:
-    """Append an event for each label that says something new, in the caller's transaction.
+    """Append an event for each new or changed label, in the caller's transaction.
 
     Raises:
-        UsageError: A sample or class is unknown or a line contradicts itself; nothing is kept.
+        UsageError: A sample or class is unknown, or a line is inconsistent.
     """
-    told = Counter(_import_one(connection, label, session=session, now=now) for label in labels)
-    return ImportReport(added=told["added"], replaced=told["replaced"], unchanged=told["unchanged"])
+    count = Counter(_import_one(connection, label, session=session, now=now) for label in labels)
+    return ImportReport(
+        added=count["added"], replaced=count["replaced"], unchanged=count["unchanged"]
+    )
 
 
 def promote_synthetic(
     connection: sqlite3.Connection, chosen: Sequence[ItemId], *, number: int, now: float
 ) -> int:
-    """Turn inherited classes of synthetic images into labels that cost nobody an answer.
-
-    Skipped: images set aside, without a class or of a removed one, or with a verdict already.
-    """
+    """Turn inherited labels of synthetic images into labels; see ``LabelWriter``."""
     operator = Operator(annotator=INHERITING, session="", now=now, lease_s=0.0)
     made = 0
     for item_id in chosen:
         item = items.one(connection, item_id)
         if not item.is_synthetic:
-            raise UsageError(f"{item.sample_id} is no synthetic image")
+            raise UsageError(f"{item.sample_id} is not a synthetic image")
         judged = connection.execute(
             "SELECT 1 FROM verdict WHERE item_id = ?", (item_id,)
         ).fetchone()
@@ -72,16 +71,16 @@ def _import_one(
 ) -> str:
     item_id = items.id_of_sample(connection, label.sample_id)
     if item_id is None:
-        raise UsageError(f"there is no image {label.sample_id} in this workspace")
+        raise UsageError(f"this workspace has no image {label.sample_id}")
     _check(connection, label)
     table = "flagged" if label.kind == "flag" else "answer"
-    present = connection.execute(
+    current = connection.execute(
         f"SELECT e.says, e.label_id FROM {table} t JOIN event e USING(event_id) "  # noqa: S608
         "WHERE t.item_id = ? AND t.annotator = ?",
         (item_id, label.annotator),
     ).fetchone()
     stated = (label.kind, label_rows.identify(connection, label.label))
-    if present is not None and tuple(present) == stated:
+    if current is not None and tuple(current) == stated:
         return "unchanged"
     append(
         connection,
@@ -99,7 +98,7 @@ def _import_one(
         ),
         operator=Operator(annotator=label.annotator, session=session, now=now, lease_s=0.0),
     )
-    return "added" if present is None else "replaced"
+    return "added" if current is None else "replaced"
 
 
 def _check(connection: sqlite3.Connection, label: ImportedLabel) -> None:
@@ -107,7 +106,10 @@ def _check(connection: sqlite3.Connection, label: ImportedLabel) -> None:
     if not label.annotator.strip():
         raise UsageError(f"the label of {name} needs the name of its annotator")
     if (label.kind in ("label", "adjudicate", "inherit")) != (label.label is not None):
-        raise UsageError(f"the {label.kind} line of {name} has a label too many or too few")
+        raise UsageError(
+            f"the {label.kind} line of {name} "
+            + ("must not have a label" if label.label else "needs a label")
+        )
     for uid in label.label.classes if label.label else ():
         if not classes.is_active(connection, uid):
             raise UsageError(f"the label of {name} names an unknown class {uid}")
@@ -117,4 +119,4 @@ def _instant(text: str) -> int:
     try:
         return from_iso(text)
     except (ValueError, OverflowError):
-        raise UsageError(f"{text} is no instant in ISO 8601") from None
+        raise UsageError(f"{text} is not a time in ISO 8601") from None

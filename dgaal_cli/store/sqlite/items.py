@@ -1,4 +1,4 @@
-"""Images in the store: identity is the content, a path is only where it was seen."""
+"""Images in the store: an item is identified by its content, not by its path."""
 
 import os
 import sqlite3
@@ -16,25 +16,25 @@ COLUMNS = (
     + label_rows.COLUMNS
 )
 WIDTH = 10
-"""How many columns ``COLUMNS`` names."""
+"""Number of columns in ``COLUMNS``."""
 TABLES = "item i LEFT JOIN label l ON l.label_id = i.inherited"
-"""What ``COLUMNS`` selects from."""
+"""Tables of ``COLUMNS``."""
 
 
 def encode_path(sample_id: SampleId) -> bytes:
-    """Return the bytes a sample id is stored as; undecodable file names survive.
+    """Return the stored bytes of a sample id; file names that are not text are kept exactly.
 
     Raises:
-        UsageError: The text holds surrogates that stand for no byte.
+        UsageError: The text has surrogates that do not encode a byte.
     """
     try:
         return os.fsencode(sample_id)
     except UnicodeEncodeError:
-        raise UsageError(f"sample id {sample_id} stands for no file name") from None
+        raise UsageError(f"sample id {sample_id} is not a valid file name") from None
 
 
 def decode_path(path: bytes) -> SampleId:
-    """Undo ``encode_path``."""
+    """Reverse ``encode_path``."""
     return SampleId(os.fsdecode(path))
 
 
@@ -56,7 +56,7 @@ def one(connection: sqlite3.Connection, item_id: ItemId) -> ItemRecord:
     """Return an item.
 
     Raises:
-        UsageError: There is none.
+        UsageError: The item does not exist.
     """
     row = connection.execute(
         f"SELECT {COLUMNS} FROM {TABLES} WHERE i.item_id = ?",  # noqa: S608 - a constant
@@ -68,7 +68,7 @@ def one(connection: sqlite3.Connection, item_id: ItemId) -> ItemRecord:
 
 
 def id_of_sample(connection: sqlite3.Connection, sample_id: SampleId) -> ItemId | None:
-    """Return the item seen at a path, or None."""
+    """Return the item at a path, or None."""
     row = connection.execute(
         "SELECT item_id FROM path WHERE path = ?", (encode_path(sample_id),)
     ).fetchone()
@@ -90,21 +90,21 @@ def flagged(connection: sqlite3.Connection) -> list[ItemRecord]:
 
 
 def add(connection: sqlite3.Connection, new: Iterable[NewItem]) -> AddedItems:
-    """Add pool images; equal bytes become one item with several paths."""
-    told = Counter(_add_one(connection, item) for item in new)
+    """Add pool images; images with equal bytes share one item."""
+    count = Counter(_add_one(connection, item) for item in new)
     return AddedItems(
-        new=told["new"],
-        duplicates=told["duplicates"],
-        known=told["known"],
-        changed=told["changed"],
+        new=count["new"],
+        duplicates=count["duplicates"],
+        known=count["known"],
+        changed=count["changed"],
     )
 
 
 def add_synthetic(connection: sqlite3.Connection, new: Iterable[NewSynthetic]) -> list[ItemId]:
-    """Add generated images, each an item of its own.
+    """Add synthetic images, one item each.
 
     Raises:
-        UsageError: The path or the very same bytes are in the store already.
+        UsageError: The path or the same bytes are in the store already.
     """
     made: list[ItemId] = []
     for item in new:
@@ -175,7 +175,7 @@ def replaced(connection: sqlite3.Connection) -> list[tuple[SampleId, ItemState]]
 
 
 def quarantined(connection: sqlite3.Connection) -> list[tuple[SampleId, str]]:
-    """Return unreadable files and why, by name."""
+    """Return unreadable files with the reason, by name."""
     rows = connection.execute("SELECT path, reason FROM unreadable ORDER BY path")
     return [(decode_path(path), reason) for path, reason in rows]
 
@@ -192,7 +192,7 @@ def _add_one(connection: sqlite3.Connection, item: NewItem) -> str:
             "UPDATE item SET state = 'ok' WHERE item_id = ? AND state <> 'ok'", (seen[0],)
         )
         return "known"
-    if seen is not None:  # its labels belong to bytes that are gone: never a silent relabel
+    if seen is not None:  # the labels belong to the old bytes and must not move to the new ones
         connection.execute("UPDATE item SET state = 'changed' WHERE item_id = ?", (seen[0],))
         return "changed"
     same = connection.execute(

@@ -1,4 +1,4 @@
-"""Labels as rows: each distinct payload once, with the classes that it names."""
+"""Rows of labels: each distinct payload once, with the classes that it names."""
 
 import sqlite3
 
@@ -10,11 +10,11 @@ COLUMNS = (
     "l.payload, l.version, "
     "(SELECT group_concat(n.class_uid, ' ') FROM label_class n WHERE n.label_id = l.label_id)"
 )
-"""What ``read`` takes; the query joins the table ``label`` as ``l``."""
+"""Columns for ``read``; the query joins the table ``label`` as ``l``."""
 
 
 def read(payload: bytes | None, version: int, classes: str | None) -> Label | None:
-    """Build a label from ``COLUMNS``; None where no row was joined."""
+    """Build a label from ``COLUMNS``; None without a joined row."""
     if payload is None:
         return None
     uids = tuple(ClassUid(uid) for uid in sorted((classes or "").split()))
@@ -22,10 +22,10 @@ def read(payload: bytes | None, version: int, classes: str | None) -> Label | No
 
 
 def identify(connection: sqlite3.Connection, label: Label | None) -> int | None:
-    """Return the number of a label's row, which is made if there is none; equal labels share one.
+    """Return the id of a label's row; insert the row if it does not exist.
 
     Raises:
-        UsageError: It names an unknown class, or other classes than the same payload did before.
+        UsageError: The label names an unknown class, or other classes than an equal payload.
     """
     if label is None:
         return None

@@ -1,4 +1,4 @@
-"""A SQLite store before it is opened: made, upgraded, backed up, restored."""
+"""Create, open, upgrade and restore SQLite stores."""
 
 import os
 import shutil
@@ -19,11 +19,11 @@ from dgaal_cli.store.sqlite.connection import Database, create_file, is_wal_safe
 from dgaal_cli.store.sqlite.store import SqliteStore
 
 _NETWORK = "network_folder"
-"""In ``meta``: that the owner accepted one."""
+"""Key in ``meta``: the user accepted a network file system."""
 
 
 class SqliteLocation:
-    """A ``StoreLocation``; ``store.protocol`` documents the methods."""
+    """A ``StoreLocation``; its methods are documented in ``store.protocol``."""
 
     def __init__(self, path: str) -> None:
         self.path = Path(path)
@@ -64,7 +64,7 @@ class SqliteLocation:
                         moved.append(target)
                 sync_folder(self.path.parent)
                 then()
-            except BaseException:  # what stayed would make the next attempt refuse
+            except BaseException:  # files that stay would block the next attempt
                 for target in moved:
                     shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
                 raise
@@ -99,8 +99,8 @@ class SqliteLocation:
             self.open(clock=clock).close()
         except StorageError as error:
             raise WorkspaceError(
-                f"{self.path} was written by an older dgaal and must be brought up to "
-                f"date before it is read: {error}"
+                f"{self.path} was written by an older dgaal and must be upgraded "
+                f"before it is read: {error}"
             ) from error
 
     def backups(self) -> list[Path]:
@@ -123,7 +123,7 @@ class SqliteLocation:
 
 
 def _check_place(database: Database, *, is_accepted: bool) -> None:
-    """Refuse file systems on which SQLite's locks and syncs cannot be trusted."""
+    """Refuse a network file system: SQLite's locks and syncs are not reliable there."""
     kind = filesystem.network_filesystem(database.path)
     if kind is None:
         return
@@ -133,8 +133,8 @@ def _check_place(database: Database, *, is_accepted: bool) -> None:
         return
     if not is_accepted:
         raise UsageError(
-            f"{database.path} lies on a network file system ({kind}), where "
-            "labels of two people can damage each other; move the workspace to a local disk, or "
+            f"{database.path} is on a network file system ({kind}), where two annotators "
+            "can damage each other's labels; move the workspace to a local disk, or "
             "give 'dgaal labels check --i-know' once if only one person on one host labels here"
         )
     with database.write() as connection:
@@ -147,6 +147,6 @@ def _check_place(database: Database, *, is_accepted: bool) -> None:
 def _upgrade(database: Database, store: SqliteStore) -> None:
     store.back_up("upgrade")
     with database.write() as connection:
-        # Another process may have upgraded it while this one waited at the gate.
+        # Another process may have upgraded the store while this one waited for the gate.
         found = int(connection.execute("PRAGMA user_version").fetchone()[0])
         schema.migrate(connection, version=found)

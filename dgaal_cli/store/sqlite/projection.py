@@ -1,7 +1,7 @@
-"""The current state of each item, kept in tables that ``fold`` explains.
+"""The current state of each item in tables.
 
-The tables ``answer``, ``flagged``, ``verdict`` and the counter ``item.done`` hold what ``fold``
-returns; they are written in the transaction that appends the event.
+The tables ``answer``, ``flagged`` and ``verdict`` and the counter ``item.done`` store the results
+of ``fold``. They are written in the transaction that appends the event.
 """
 
 import sqlite3
@@ -17,7 +17,7 @@ _COLUMNS = "event_id, says, item_id, annotator, label_id, refers_to, counted, ro
 
 
 def refresh(connection: sqlite3.Connection, item_id: ItemId) -> Folded:
-    """Bring one item's projections up to date with its events."""
+    """Recompute the projection of one item from its events."""
     need, done = connection.execute(
         "SELECT need, done FROM item WHERE item_id = ?", (item_id,)
     ).fetchone()
@@ -37,11 +37,7 @@ def refresh(connection: sqlite3.Connection, item_id: ItemId) -> Folded:
 
 
 def rebuild(connection: sqlite3.Connection) -> int:
-    """Recompute every projection.
-
-    Returns:
-        Rows that were wrong, missing or too many; 0 in a sound store.
-    """
+    """Recompute every projection; return the number of wrong, missing or extra rows."""
     before = snapshot(connection)
     for table in ("answer", "flagged", "verdict"):
         connection.execute(f"DELETE FROM {table}")  # noqa: S608
@@ -58,9 +54,9 @@ def rebuild(connection: sqlite3.Connection) -> int:
 
 
 def differences(connection: sqlite3.Connection) -> int:
-    """Count projection rows that the events do not explain, or that are missing."""
-    found, wanted = snapshot(connection), expected(connection)
-    return sum(len(found[table] ^ wanted[table]) for table in found)
+    """Count the wrong, missing and extra projection rows."""
+    found, correct = snapshot(connection), expected(connection)
+    return sum(len(found[table] ^ correct[table]) for table in found)
 
 
 def snapshot(connection: sqlite3.Connection) -> dict[str, set[tuple[Any, ...]]]:
@@ -74,7 +70,7 @@ def snapshot(connection: sqlite3.Connection) -> dict[str, set[tuple[Any, ...]]]:
 
 
 def expected(connection: sqlite3.Connection) -> dict[str, set[tuple[Any, ...]]]:
-    """Return what ``snapshot`` must find, from the events alone."""
+    """Return the correct ``snapshot``, computed from the events."""
     tables: dict[str, set[tuple[Any, ...]]] = {
         "answer": set(),
         "flagged": set(),
@@ -92,7 +88,7 @@ def expected(connection: sqlite3.Connection) -> dict[str, set[tuple[Any, ...]]]:
 def every(
     connection: sqlite3.Connection, *, watermark: int | None
 ) -> Iterator[tuple[ItemId, Folded]]:
-    """Fold every item that has events, as of a watermark (None: now)."""
+    """Fold every item with events, up to a watermark (None: all events)."""
     need: dict[int, int] = dict(
         connection.execute("SELECT item_id, need FROM item WHERE need <> 1").fetchall()
     )

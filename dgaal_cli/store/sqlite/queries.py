@@ -1,4 +1,4 @@
-"""Queries: the ordered images of one round, and who is asked which of them next."""
+"""Queries: the ordered images of each round, and the next image of each annotator."""
 
 import dataclasses
 import json
@@ -24,7 +24,7 @@ _ENTRY = (
     "q.item_id, q.rank, q.score, q.percentile, q.nearest, q.predicted, q.probabilities, q.reason"
 )
 
-# First what this annotator has not put off, by rank; then what was put off, longest ago first.
+# Images that this annotator has not skipped, by rank; then skipped images, oldest skip first.
 _CANDIDATES = f"""
     SELECT {items.COLUMNS}, {_ENTRY} FROM query_entry q JOIN item i USING(item_id)
     LEFT JOIN label l ON l.label_id = i.inherited
@@ -42,12 +42,12 @@ def save(connection: sqlite3.Connection, now_us: int, query: Query, *, overlap: 
     """Open a query.
 
     Raises:
-        UsageError: Another one is open, the round had one, or the entries make no sense.
+        UsageError: Another query is open, the round had a query, or an entry is invalid.
     """
-    waiting = open_round(connection)
-    if waiting is not None:
+    other = open_round(connection)
+    if other is not None:
         raise UsageError(
-            f"the query of round {waiting} is still open; label it with 'dgaal label' first"
+            f"the query of round {other} is still open; label it with 'dgaal label' first"
         )
     last = connection.execute("SELECT max(round) FROM query").fetchone()[0]
     if last is not None and query.round <= last:
@@ -64,13 +64,13 @@ def save(connection: sqlite3.Connection, now_us: int, query: Query, *, overlap: 
         )
     except sqlite3.IntegrityError as error:
         raise UsageError(
-            f"the query of round {query.round} names an unknown image or class, or one twice"
+            f"the query of round {query.round} names an unknown image or class, or an image twice"
         ) from error
     _set_overlap(connection, query.round, overlap)
 
 
 def extend(connection: sqlite3.Connection, entries: Sequence[QueryEntry]) -> int:
-    """Add entries to the open query, after those it has, for as many people as those.
+    """Append entries to the open query, with the same overlap; return their number.
 
     Raises:
         UsageError: No query is open, or an entry names an unknown image or class.
@@ -99,20 +99,20 @@ def extend(connection: sqlite3.Connection, entries: Sequence[QueryEntry]) -> int
         )
     except sqlite3.IntegrityError as error:
         raise UsageError(
-            f"the query of round {number} cannot take an unknown image or class, or one twice"
+            f"the query of round {number} cannot add an unknown image or class, or an image twice"
         ) from error
     _set_overlap(connection, number, max((need for _, _, need in rows), default=1))
     return len(added)
 
 
 def open_round(connection: sqlite3.Connection) -> int | None:
-    """Return the round of the open query."""
+    """Return the round of the open query, or None."""
     row = connection.execute("SELECT round FROM query WHERE closed_us IS NULL").fetchone()
     return None if row is None else int(row[0])
 
 
 def last_round(connection: sqlite3.Connection) -> int | None:
-    """Return the round of the newest query, open or closed."""
+    """Return the round of the newest query, open or closed, or None."""
     found = connection.execute("SELECT max(round) FROM query").fetchone()[0]
     return None if found is None else int(found)
 
@@ -121,7 +121,7 @@ def read(connection: sqlite3.Connection, number: int) -> Query:
     """Return the query of a round.
 
     Raises:
-        UsageError: There is none.
+        UsageError: The round has no query.
     """
     head = connection.execute(
         "SELECT strategy, model_sha FROM query WHERE round = ?", (number,)
@@ -141,7 +141,7 @@ def read(connection: sqlite3.Connection, number: int) -> Query:
 
 
 def close(connection: sqlite3.Connection, now_us: int, number: int) -> int:
-    """Close the open query and return how many of its items stay unanswered.
+    """Close the open query and return the number of its unanswered items.
 
     Raises:
         UsageError: The query of this round is not open.
@@ -159,10 +159,10 @@ def close(connection: sqlite3.Connection, now_us: int, number: int) -> int:
 
 
 def progress(connection: sqlite3.Connection, number: int) -> QueryProgress:
-    """Count what became of a query's items in its round.
+    """Count the answered and open items of a query.
 
-    An item that went back to the pool unanswered and was asked again belongs to the later query:
-    here it stays unanswered, so that each answer is counted in one round.
+    An unanswered item that a later query asked again counts as unanswered here, so that each answer
+    is counted in one round.
     """
     row = connection.execute(
         """
@@ -188,7 +188,7 @@ def progress(connection: sqlite3.Connection, number: int) -> QueryProgress:
 def upcoming(
     connection: sqlite3.Connection, annotator: str, *, count: int, now: float
 ) -> list[Upcoming]:
-    """Return what the annotator will be asked, in order, without leasing it."""
+    """Return the annotator's next images in order, without a lease."""
     return [
         Upcoming(item=items.record(row[: items.WIDTH]), entry=_entry(row[items.WIDTH :]))
         for row in _candidates(connection, annotator, count=count, now=now, item_id=None)
@@ -204,10 +204,10 @@ def take(
     now: float,
     item_id: ItemId | None = None,
 ) -> Task | None:
-    """Lease the next item of the open query (or a given one) to an annotator.
+    """Lease the next item of the open query, or a given item, to an annotator.
 
-    An annotator holds one lease: taking another gives the earlier one back, so a terminal that
-    restarts gets the image it was killed on.
+    An annotator has at most one lease: a new lease releases the earlier one. A terminal that was
+    killed therefore gets the same image after a restart.
     """
     connection.execute("DELETE FROM lease WHERE annotator = ? OR expires <= ?", (annotator, now))
     rows = _candidates(connection, annotator, count=1, now=now, item_id=item_id)
@@ -233,7 +233,7 @@ def take(
 def is_live(
     connection: sqlite3.Connection, lease: Lease, *, item_id: ItemId, annotator: str, now: float
 ) -> bool:
-    """Tell whether a lease still promises this item to this annotator."""
+    """Check whether a lease of this item to this annotator has not expired."""
     row = connection.execute(
         "SELECT 1 FROM lease WHERE token = ? AND item_id = ? AND annotator = ? AND fence = ? "
         "AND expires > ?",

@@ -1,4 +1,4 @@
-"""What reads an open store; ``store.protocol`` documents the methods."""
+"""Reading methods of an open store, documented in ``store.protocol``."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ def reads(
 
 
 class SqliteReader:
-    """The reading half of a ``Store``; ``SqliteStore`` adds the rest."""
+    """The reading methods of a ``Store``; ``SqliteStore`` adds the writing methods."""
 
     def __init__(self, database: Database, *, clock: Clock) -> None:
         self.database = database
@@ -112,7 +112,7 @@ class SqliteReader:
         kind: str | None = None,
     ) -> Iterator[EventRecord]:
         while True:
-            wanted = EventFilter(
+            matching = EventFilter(
                 after=after,
                 item_id=item_id,
                 annotator=annotator,
@@ -121,16 +121,16 @@ class SqliteReader:
                 limit=_PAGE,
             )
             with self.database.read() as connection:
-                page = list(history.events(connection, wanted))
+                page = list(history.events(connection, matching))
             yield from page
             if len(page) < _PAGE:
                 return
             after = page[-1].event_id
 
     def latest_events(self, count: int, *, annotator: str | None = None) -> list[EventRecord]:
-        wanted = EventFilter(limit=count, annotator=annotator, is_newest_first=True)
+        matching = EventFilter(limit=count, annotator=annotator, is_newest_first=True)
         with self.database.read() as connection:
-            return list(history.events(connection, wanted))
+            return list(history.events(connection, matching))
 
     def knows_artifact(self, sha256: bytes) -> bool:
         with self.database.read() as connection:
@@ -147,8 +147,8 @@ class SqliteReader:
                     problems.append(show(str(line)))
             orphans = connection.execute("PRAGMA foreign_key_check").fetchall()
             if orphans:
-                problems.append(f"{len(orphans)} rows refer to nothing")
+                problems.append(f"{len(orphans)} rows refer to missing rows")
             wrong = projection.differences(connection)
             if wrong:
-                problems.append(f"{wrong} rows of the present state do not follow from the events")
+                problems.append(f"{wrong} rows of the current state do not match the events")
         return problems

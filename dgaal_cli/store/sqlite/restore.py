@@ -1,4 +1,4 @@
-"""Putting a backup in the place of a store, which is set aside and never deleted."""
+"""Replace a store by a backup; the old store is renamed, never deleted."""
 
 import contextlib
 import os
@@ -14,21 +14,21 @@ from dgaal_cli.workspace import Workspace
 
 
 def restore(store: Path, copy: Path | None) -> Restored:
-    """Restore a backup; None takes the newest sound one.
+    """Restore a backup; None uses the newest intact one.
 
     Raises:
         BusyError: Another process writes the store.
-        WorkspaceError: No backup is sound.
+        WorkspaceError: No backup is intact.
     """
-    # The gate of the store is a lock of the workspace, named after the store's file.
+    # This workspace lock and the store's gate are the same file.
     with Workspace(store.parent).lock(store.name, doing="restoring the labels"):
-        chosen, events = _sound(store, copy)
-        _settle(store)
+        chosen, events = _choose(store, copy)
+        _finish_journal(store)
         stamp = to_iso(to_microseconds(system_clock())).replace(":", "").replace("-", "")
         aside = store.with_name(f"{store.name}.before-restore-{stamp}")
         linked: list[tuple[Path, Path]] = []
         try:
-            # A kill at any moment leaves the old store or the new one under the store's name.
+            # If killed at any time, the old or the new store has the store's name.
             with replacing(store) as stream:
                 stream.write(chosen.read_bytes())
                 _set_aside(store, aside, linked)
@@ -39,10 +39,10 @@ def restore(store: Path, copy: Path | None) -> Restored:
     return Restored(backup=chosen, set_aside=aside if aside.exists() else None, events=events)
 
 
-def _settle(store: Path) -> None:
-    """Finish what a killed writer left in a journal, so that the store is whole without it."""
+def _finish_journal(store: Path) -> None:
+    """Apply the journal of a killed writer, so that the store is complete without it."""
     if any(path.exists() and path.stat().st_size for path in _journals(store)):
-        with contextlib.suppress(sqlite3.Error):  # damaged: its journal is kept beside it
+        with contextlib.suppress(sqlite3.Error):  # damaged: the journal is kept with the store
             connection = sqlite3.connect(f"{store.absolute().as_uri()}?mode=rw", uri=True)
             with contextlib.closing(connection):
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -50,9 +50,9 @@ def _settle(store: Path) -> None:
 
 
 def _set_aside(store: Path, aside: Path, linked: list[tuple[Path, Path]]) -> None:
-    """Give a store and its journals second names, noted in ``linked``; take the journals away.
+    """Link a store and its journals to new names, listed in ``linked``; remove the journals.
 
-    A journal that stayed would be played into the file that takes the store's name.
+    SQLite would otherwise apply an old journal to the restored file.
     """
     for old in (store, *_journals(store)):
         if old.exists():
@@ -67,7 +67,7 @@ def _set_aside(store: Path, aside: Path, linked: list[tuple[Path, Path]]) -> Non
 def _take_back(linked: list[tuple[Path, Path]]) -> None:
     for old, new in linked:
         with contextlib.suppress(OSError):
-            os.replace(new, old)  # noqa: PTH105 - where both are one file it does nothing
+            os.replace(new, old)  # noqa: PTH105 - does nothing if both are the same file
             new.unlink(missing_ok=True)
 
 
@@ -75,13 +75,13 @@ def _journals(store: Path) -> list[Path]:
     return [store.with_name(store.name + suffix) for suffix in ("-journal", "-wal", "-shm")]
 
 
-def _sound(store: Path, copy: Path | None) -> tuple[Path, int]:
+def _choose(store: Path, copy: Path | None) -> tuple[Path, int]:
     if copy is not None:
         return copy, backups.verify(copy)
     for candidate in backups.existing(store):
         with contextlib.suppress(WorkspaceError, sqlite3.Error):
             return candidate, backups.verify(candidate)
     raise WorkspaceError(
-        f"there is no sound backup in {backups.folder_of(store)}; "
+        f"there is no intact backup in {backups.folder_of(store)}; "
         "import an export with 'dgaal labels import' into a new workspace"
     )

@@ -1,15 +1,15 @@
 """Tables of the label store as numbered migrations.
 
-``event`` is the truth and append-only, as are ``label`` and ``label_class``, which it names.
-``answer``, ``flagged``, ``verdict`` and ``item.done`` are projections of it, written in the
-transaction that appends the event and rebuilt by ``Store.rebuild``. All tables are STRICT; file
-names are BLOBs, for a name need not be text.
-PostgreSQL takes the same tables once six words are replaced (see ``test_schema_portable.py``).
+``event`` is the primary record. It is append-only, as are ``label`` and ``label_class``.
+``answer``, ``flagged``, ``verdict`` and ``item.done`` are projections of ``event``, written in the
+same transaction and recomputed by ``Store.rebuild``. All tables are STRICT. File names are BLOBs
+because they need not be text. PostgreSQL accepts the same tables after six words are replaced (see
+``test_schema_portable.py``).
 """
 
 import sqlite3
 
-APPLICATION_ID = 0x6467616C  # "dgal": tells a store from any other SQLite file
+APPLICATION_ID = 0x6467616C  # "dgal": identifies a store among SQLite files
 
 _V1 = (
     """CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT""",
@@ -101,7 +101,7 @@ _V1 = (
         BEGIN SELECT RAISE(ABORT,'append-only'); END""",
 )
 
-# Version 1 knew one class per image: each class that it used becomes a label of classification.
+# Version 1 had one class per image: each used class becomes a label of classification.
 _V2 = (
     """CREATE TABLE label(
         label_id INTEGER PRIMARY KEY, payload BLOB NOT NULL,
@@ -189,16 +189,16 @@ _V2 = (
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2)
-"""Statements that lead from version ``n`` to ``n + 1``; released ones are never edited."""
+"""Statements from version ``n`` to ``n + 1``; released ones are never edited."""
 
 
 def latest_version() -> int:
-    """Version that this dgaal writes."""
+    """Return the schema version that this dgaal writes."""
     return len(MIGRATIONS)
 
 
 def migrate(connection: sqlite3.Connection, *, version: int) -> None:
-    """Run every migration after ``version``; the caller holds the write transaction."""
+    """Run every migration after ``version`` in the caller's write transaction."""
     for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
         for statement in statements:
             connection.execute(statement)
@@ -206,7 +206,7 @@ def migrate(connection: sqlite3.Connection, *, version: int) -> None:
 
 
 def objects(connection: sqlite3.Connection) -> set[tuple[str, str, str]]:
-    """Return (type, name, SQL) of every table, index, trigger and view made by a statement."""
+    """Return (type, name, SQL) of every table, index, trigger and view of the file."""
     rows = connection.execute(
         "SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
     )
@@ -214,7 +214,7 @@ def objects(connection: sqlite3.Connection) -> set[tuple[str, str, str]]:
 
 
 def expected_objects() -> set[tuple[str, str, str]]:
-    """Return what ``objects`` finds in a sound store of the latest version."""
+    """Return the ``objects`` of a store of the latest version."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
     try:
         migrate(connection, version=0)

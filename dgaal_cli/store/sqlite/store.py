@@ -1,6 +1,6 @@
-"""A store in one SQLite file; ``store.protocol`` documents the methods.
+"""A store in one SQLite file; its methods are documented in ``store.protocol``.
 
-COMMIT runs with ``synchronous=FULL``. One connection per process, opened after a fork; several
+COMMIT runs with ``synchronous=FULL``. Each process opens its own connection, after a fork. Several
 threads may use it, one at a time.
 """
 
@@ -29,7 +29,7 @@ from dgaal_cli.store.sqlite.reader import P, Result, SqliteReader, reads
 
 
 class _DryRunError(Exception):
-    """Ends a transaction that was only asked what it would do."""
+    """Rolls back the transaction of a dry run."""
 
     def __init__(self, report: ImportReport) -> None:
         super().__init__()
@@ -216,7 +216,7 @@ class SqliteStore(SqliteReader):
                 (sha256, role, format, round, self.now_us()),
             )
 
-    # Care
+    # Maintenance
 
     rebuild = writes(projection.rebuild)
 
@@ -231,7 +231,7 @@ class SqliteStore(SqliteReader):
             self._back_up_quietly()
 
     def _back_up_quietly(self) -> None:
-        # The answer is saved; a full disk or a busy store must not make it look lost.
+        # The answer is saved; a failed backup must not look like a lost answer.
         try:
             self.back_up("labels")
             self.backup_problem = ""

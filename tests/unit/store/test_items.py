@@ -137,7 +137,7 @@ def test_inherited_classes_become_labels_only_when_promoted(store, make_item):
     assert (label.is_synthetic, label.parent, label.round) == (True, 1, 3)
     assert store.counts().annotations == 0
     assert store.undo("dgaal", "x") is None
-    with pytest.raises(UsageError, match="no synthetic"):
+    with pytest.raises(UsageError, match="not a synthetic image"):
         store.promote_synthetic([ItemId(1)], 3)
 
 

@@ -130,7 +130,7 @@ def test_check_mends_what_the_history_explains(workspace):
     assert run(workspace, "labels", "check").stdout.startswith("no problems: 1 events")
     with open_store(workspace.store_path) as store, store.database.write() as connection:
         connection.execute("DELETE FROM verdict")
-    with pytest.raises(WorkspaceError, match="do not follow"):
+    with pytest.raises(WorkspaceError, match="do not match the events"):
         runner.invoke(
             app,
             ["-C", str(workspace.root), "labels", "check"],
@@ -163,7 +163,7 @@ def test_restore_passes_over_damaged_backups_and_says_when_none_is_sound(workspa
     assert workflow.restore(workspace).backup == sound
     sound.unlink()
     before = workspace.store_path.read_bytes()
-    with pytest.raises(WorkspaceError, match="no sound backup"):
+    with pytest.raises(WorkspaceError, match="no intact backup"):
         workflow.restore(workspace)
     assert workspace.store_path.read_bytes() == before
 

@@ -122,7 +122,7 @@ def test_check_and_rebuild_find_and_mend_a_present_state_that_lies(asked):
         connection.execute("UPDATE answer SET label_id = NULL WHERE item_id = 3")
         connection.execute("DELETE FROM verdict")
         connection.execute("UPDATE item SET done = 1 WHERE item_id = 5")
-    assert asked.store.check() == ["4 rows of the present state do not follow from the events"]
+    assert asked.store.check() == ["4 rows of the current state do not match the events"]
     assert asked.names() == {}
     assert asked.store.rebuild() == 4
     assert asked.store.check() == []

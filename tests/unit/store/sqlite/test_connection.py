@@ -78,9 +78,9 @@ def foreign(path):
 @pytest.mark.parametrize(
     ("write", "words"),
     [
-        (lambda path: path.write_bytes(b""), "no label store of dgaal"),
-        (lambda path: path.write_bytes(b"PK\x03\x04" * 500), "damaged or no label store"),
-        (foreign, "no label store of dgaal"),
+        (lambda path: path.write_bytes(b""), "not a label store of dgaal"),
+        (lambda path: path.write_bytes(b"PK\x03\x04" * 500), "damaged or not a label store"),
+        (foreign, "not a label store of dgaal"),
     ],
 )
 def test_other_files_are_refused_and_left_alone(path, write, words):
@@ -115,7 +115,7 @@ def test_a_store_with_foreign_or_missing_parts_is_refused(store, path, statement
     connection = sqlite3.connect(path)
     connection.execute(statement)
     connection.close()
-    with pytest.raises(WorkspaceError, match="not as dgaal made it"):
+    with pytest.raises(WorkspaceError, match="is missing or was changed"):
         open_store(path)
 
 
@@ -125,7 +125,7 @@ def test_a_store_with_dangling_rows_is_refused(store, path):
     connection.execute("INSERT INTO path VALUES (x'00', 77)")
     connection.commit()
     connection.close()
-    with pytest.raises(WorkspaceError, match="refers to nothing"):
+    with pytest.raises(WorkspaceError, match="refers to a missing row"):
         open_store(path)
 
 
@@ -310,8 +310,8 @@ def test_a_writer_that_gave_up_does_not_take_the_lock_away_from_itself_later(
 
 
 def test_a_reader_that_finds_no_gap_between_writers_waits_in_line_with_them(path, monkeypatch):
-    monkeypatch.setattr(connection_module, "_PATIENCE_MS", 0)  # else SQLite's luck may hide it
-    monkeypatch.setattr(connection_module, "_GLANCE_MS", 0)
+    monkeypatch.setattr(connection_module, "_BUSY_TIMEOUT_MS", 0)  # else SQLite's luck may hide it
+    monkeypatch.setattr(connection_module, "_FIRST_TIMEOUT_MS", 0)
     create_store(path).close()
     with open_store(path) as reader:
         if pragma(reader, "journal_mode") == "wal":
@@ -347,7 +347,7 @@ def test_who_had_to_wait_lets_others_in_first_next_time(path, monkeypatch):
     assert slept == []
     mine.enter()
     mine.leave()
-    assert slept == [gate_module._COURTESY_S]
+    assert slept == [gate_module._BACKOFF_S]
     for gate in (mine, other):
         gate.close()
 
@@ -370,7 +370,7 @@ def test_where_the_store_goes_from_hand_to_hand_who_waits_is_patient(
     """Eight people who label without a pause on a busy host kept an export out for 8 s."""
     monkeypatch.setattr(gate_module, "DEADLINE_S", 0.3)
     monkeypatch.setattr(gate_module, "MAX_WAIT_S", longest_s)
-    monkeypatch.setattr(gate_module, "_LOOK_S", 0.06)
+    monkeypatch.setattr(gate_module, "_POLL_S", 0.06)
     store.add_class("cat")
     gate = str(gate_module.lock_path(path))
     with subprocess.Popen(
