@@ -63,7 +63,7 @@ class ClassList(Protocol):
         ...
 
     def add_class(self, name: str, key: str = "", *, uid: ClassUid | None = None) -> ClassRecord:
-        """Append a class; ``UsageError`` if the name is invalid or used, or the key is used."""
+        """Append a class; ``UsageError`` if the name is invalid, or the name or key is used."""
         ...
 
     def rename_class(self, uid: ClassUid, name: str) -> ClassRecord:
@@ -154,7 +154,7 @@ class Queries(Protocol):
             overlap: Number of annotators to ask about each image.
 
         Raises:
-            UsageError: Another query is open, or the round already has a query.
+            UsageError: Another query is open, the round already has one, or an entry is invalid.
         """
         ...
 
@@ -173,6 +173,7 @@ class Queries(Protocol):
         """Close the open query and return the number of its unanswered images.
 
         These images stay in the pool. ``undo`` cannot change the answers of a closed query.
+        ``UsageError`` if the query of this round is not open.
         """
         ...
 
@@ -258,7 +259,8 @@ class LabelWriter(Protocol):
         ``next_item`` is leased if it is free; otherwise the next image by rank.
 
         Raises:
-            UsageError: The answer is inconsistent, or its ``op_id`` belongs to another answer.
+            UsageError: The answer is inconsistent, names an unknown image or class, or its
+                ``op_id`` belongs to another answer.
             BusyError: Another process writes; try again with the same answer.
             StorageError: Nothing was stored; keep the answer and try again.
         """
@@ -316,7 +318,8 @@ class LabelWriter(Protocol):
             is_dry_run: Check and count everything, but change nothing.
 
         Raises:
-            UsageError: A sample or class is unknown; nothing was imported.
+            UsageError: A sample or class is unknown, or a line is inconsistent; nothing was
+                imported.
         """
         ...
 

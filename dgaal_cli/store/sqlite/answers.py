@@ -75,14 +75,7 @@ def submit(
     take_next: bool,
     next_item: ItemId | None = None,
 ) -> Receipt:
-    """Store one answer and lease the next item, in the caller's transaction.
-
-    ``next_item`` is leased if it is free, else the next item by rank.
-
-    Raises:
-        UsageError: The answer is inconsistent, names an unknown item or class, or its ``op_id``
-            belongs to another answer.
-    """
+    """Store one answer and lease the next item, in the caller's transaction."""
     body = _digest(answer, operator.annotator, provenance)
     stored = connection.execute(
         "SELECT event_id, counted, body_sha FROM event WHERE op_id = ?", (answer.op_id,)

@@ -24,7 +24,7 @@ def active(connection: sqlite3.Connection) -> list[ClassRecord]:
 
 
 def names(connection: sqlite3.Connection) -> dict[ClassUid, str]:
-    """Return the current name of each class, also of those no longer in use."""
+    """Return the current name of each class, retired classes included."""
     rows = connection.execute("SELECT class_uid, name FROM class")
     return {ClassUid(uid): name for uid, name in rows}
 
@@ -45,11 +45,7 @@ def add(
     *,
     uid: ClassUid | None = None,
 ) -> ClassRecord:
-    """Append a class to the list.
-
-    Raises:
-        UsageError: The name is invalid, or a class uses the name (ignoring case) or the key.
-    """
+    """Append a class; names are compared without case."""
     known = active(connection)
     record = ClassRecord(
         uid=uid or ClassUid(secrets.token_hex(8)),
@@ -78,11 +74,7 @@ def rename(connection: sqlite3.Connection, now_us: int, uid: ClassUid, name: str
 def reorder(
     connection: sqlite3.Connection, now_us: int, uids: Sequence[ClassUid]
 ) -> list[ClassRecord]:
-    """Set the order of the classes.
-
-    Raises:
-        UsageError: ``uids`` does not name each class in use once.
-    """
+    """Set the order of the classes."""
     known = {record.uid: record for record in active(connection)}
     if len(uids) != len(known) or set(uids) != set(known):
         raise UsageError("a new order must name every class once")
@@ -97,11 +89,7 @@ def reorder(
 
 
 def retire(connection: sqlite3.Connection, now_us: int, uid: ClassUid) -> None:
-    """Take a class off the list.
-
-    Raises:
-        UsageError: Answers name the class.
-    """
+    """Remove a class from the list."""
     record = _one(connection, uid)
     labeled = connection.execute(
         "SELECT count(*) FROM answer JOIN label_class USING(label_id) WHERE class_uid = ?", (uid,)

@@ -274,8 +274,8 @@ def _set_pragmas(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute(f"PRAGMA {pragma}")
     if connection.execute("PRAGMA query_only").fetchone()[0]:
         return
-    wanted = "wal" if is_wal_safe() and network_filesystem(path) is None else "truncate"
-    found = str(connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()[0])
+    mode = "wal" if is_wal_safe() and network_filesystem(path) is None else "truncate"
+    found = str(connection.execute(f"PRAGMA journal_mode = {mode}").fetchone()[0])
     # Leaving WAL fails while others use the file; WAL is as durable, so it may stay.
     if found not in ("truncate", "wal") or (found == "wal" and not is_wal_safe()):
         raise WorkspaceError(

@@ -44,12 +44,7 @@ def watermark(connection: sqlite3.Connection) -> int:
 
 
 def labels(connection: sqlite3.Connection, *, watermark: int | None = None) -> list[LabelRecord]:
-    """Return the effective label of each labeled item, by item number.
-
-    Args:
-        connection: Within a read.
-        watermark: Newest event to read; None reads the present from the projection.
-    """
+    """Return effective labels, from the projection or folded up to a watermark."""
     if watermark is None:
         rows = connection.execute(f"{_LABEL} JOIN verdict v USING(event_id) ORDER BY i.item_id")
         return [_label(row) for row in rows]

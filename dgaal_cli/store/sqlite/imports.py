@@ -20,11 +20,7 @@ INHERITING = "dgaal"
 def import_labels(
     connection: sqlite3.Connection, labels: Sequence[ImportedLabel], *, session: str, now: float
 ) -> ImportReport:
-    """Append an event for each new or changed label, in the caller's transaction.
-
-    Raises:
-        UsageError: A sample or class is unknown, or a line is inconsistent.
-    """
+    """Append an event for each new or changed label, in the caller's transaction."""
     count = Counter(_import_one(connection, label, session=session, now=now) for label in labels)
     return ImportReport(
         added=count["added"], replaced=count["replaced"], unchanged=count["unchanged"]

@@ -53,11 +53,7 @@ def record(row: tuple[Any, ...]) -> ItemRecord:
 
 
 def one(connection: sqlite3.Connection, item_id: ItemId) -> ItemRecord:
-    """Return an item.
-
-    Raises:
-        UsageError: The item does not exist.
-    """
+    """Return an item."""
     row = connection.execute(
         f"SELECT {COLUMNS} FROM {TABLES} WHERE i.item_id = ?",  # noqa: S608 - a constant
         (item_id,),
@@ -101,11 +97,7 @@ def add(connection: sqlite3.Connection, new: Iterable[NewItem]) -> AddedItems:
 
 
 def add_synthetic(connection: sqlite3.Connection, new: Iterable[NewSynthetic]) -> list[ItemId]:
-    """Add synthetic images, one item each.
-
-    Raises:
-        UsageError: The path or the same bytes are in the store already.
-    """
+    """Add synthetic images; ``UsageError`` if the path or the bytes are in the store already."""
     made: list[ItemId] = []
     for item in new:
         path = encode_path(item.sample_id)

@@ -39,11 +39,7 @@ _CANDIDATES = f"""
 
 
 def save(connection: sqlite3.Connection, now_us: int, query: Query, *, overlap: int = 1) -> None:
-    """Open a query.
-
-    Raises:
-        UsageError: Another query is open, the round had a query, or an entry is invalid.
-    """
+    """Open a query."""
     other = open_round(connection)
     if other is not None:
         raise UsageError(
@@ -70,11 +66,7 @@ def save(connection: sqlite3.Connection, now_us: int, query: Query, *, overlap: 
 
 
 def extend(connection: sqlite3.Connection, entries: Sequence[QueryEntry]) -> int:
-    """Append entries to the open query, with the same overlap; return their number.
-
-    Raises:
-        UsageError: No query is open, or an entry names an unknown image or class.
-    """
+    """Append entries to the open query, with the same overlap; return their number."""
     number = open_round(connection)
     if number is None:
         raise UsageError("no query is open; choose one with 'dgaal query'")
@@ -118,11 +110,7 @@ def last_round(connection: sqlite3.Connection) -> int | None:
 
 
 def read(connection: sqlite3.Connection, number: int) -> Query:
-    """Return the query of a round.
-
-    Raises:
-        UsageError: The round has no query.
-    """
+    """Return the query of a round."""
     head = connection.execute(
         "SELECT strategy, model_sha FROM query WHERE round = ?", (number,)
     ).fetchone()
@@ -141,11 +129,7 @@ def read(connection: sqlite3.Connection, number: int) -> Query:
 
 
 def close(connection: sqlite3.Connection, now_us: int, number: int) -> int:
-    """Close the open query and return the number of its unanswered items.
-
-    Raises:
-        UsageError: The query of this round is not open.
-    """
+    """Close the open query and return the number of its unanswered items."""
     if open_round(connection) != number:
         raise UsageError(f"round {number} has no open query")
     left = progress(connection, number).left

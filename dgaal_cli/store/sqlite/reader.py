@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 def reads(
     operation: Callable[Concatenate[sqlite3.Connection, P], Result],
 ) -> Callable[Concatenate["SqliteReader", P], Result]:
-    """Make a method of an operation that one read transaction contains."""
+    """Return a method that runs ``operation`` in a read transaction."""
 
     def method(store: "SqliteReader", *args: P.args, **kwargs: P.kwargs) -> Result:
         with store.database.read() as connection:

@@ -14,12 +14,7 @@ from dgaal_cli.workspace import Workspace
 
 
 def restore(store: Path, copy: Path | None) -> Restored:
-    """Restore a backup; None uses the newest intact one.
-
-    Raises:
-        BusyError: Another process writes the store.
-        WorkspaceError: No backup is intact.
-    """
+    """Restore a backup; None uses the newest intact one."""
     # This workspace lock and the store's gate are the same file.
     with Workspace(store.parent).lock(store.name, doing="restoring the labels"):
         chosen, events = _choose(store, copy)

@@ -43,7 +43,7 @@ def _end_dry_run(report: ImportReport) -> NoReturn:
 def writes(
     operation: Callable[Concatenate[sqlite3.Connection, P], Result],
 ) -> Callable[Concatenate["SqliteStore", P], Result]:
-    """Make a method of an operation that one write transaction contains."""
+    """Return a method that runs ``operation`` in a write transaction."""
 
     def method(store: "SqliteStore", *args: P.args, **kwargs: P.kwargs) -> Result:
         with store.database.write() as connection:
@@ -55,7 +55,7 @@ def writes(
 def writes_now(
     operation: Callable[Concatenate[sqlite3.Connection, int, P], Result],
 ) -> Callable[Concatenate["SqliteStore", P], Result]:
-    """Make a method as ``writes`` does; the operation's second argument is the current time."""
+    """Like ``writes``; the second argument of ``operation`` is the time in microseconds."""
 
     def method(store: "SqliteStore", *args: P.args, **kwargs: P.kwargs) -> Result:
         with store.database.write() as connection:
