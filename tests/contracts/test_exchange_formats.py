@@ -387,7 +387,9 @@ CSV_ERRORS = {
     "name,label\na.png,cat\n": "line 1: no column file_name",
     "file_name,lable\na.png,cat\n": "line 1: no column label",
     "file_name,label,label\na.png,cat,dog\n": "line 1: a column is named twice",
-    "file_name,label\na.png,cat\nzzz.png,cat\n": "line 3, column file_name: this workspace has no image zzz",
+    "file_name,label\na.png,cat\nzzz.png,cat\n": (
+        "line 3, column file_name: this workspace has no image zzz"
+    ),
     "file_name,label\na.png,cta\n": "column label: no class is named cta; did you mean 'cat'",
     "file_name,label\na.png,cat,3\n": "line 2: 3 cells, the header names 2 columns",
     "file_name,label\n,cat\n": "line 2, column file_name: the name is missing",
