@@ -4,6 +4,7 @@ A message is one or two sentences: what failed, why, and what to do. Every messa
 the error is made, so that names from outside can be put into it unchanged.
 """
 
+from collections.abc import Collection
 from typing import ClassVar
 
 from dgaal_cli.escaping import show
@@ -26,6 +27,20 @@ class UsageError(DgaalError):
 
 class ConfigError(UsageError):
     """An invalid configuration key, value or file."""
+
+
+def check_known(name: str, known: Collection[str], *, problem: str) -> None:
+    """Check that a name is known.
+
+    Raises:
+        ConfigError: ``problem``, with the nearest known name or all of them.
+    """
+    if name not in known:
+        import difflib
+
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
+        raise ConfigError(f"{problem}; {hint}")
 
 
 class InputDataError(UsageError):

@@ -1,11 +1,10 @@
 """Encoders by name; a module is imported only when its encoder is used."""
 
-import difflib
 import importlib.util
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from dgaal_cli.errors import ConfigError, MissingExtraError
+from dgaal_cli.errors import ConfigError, MissingExtraError, check_known
 
 if TYPE_CHECKING:
     from dgaal_cli.encoders.base import Encoder
@@ -21,10 +20,7 @@ def encoder_class(source: str) -> "type[Encoder]":
         ConfigError: The encoder is unknown; the message names the nearest or all.
     """
     kind = source.partition(":")[0]
-    if kind not in ENCODERS:
-        near = difflib.get_close_matches(kind, ENCODERS, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(ENCODERS)}"
-        raise ConfigError(f"unknown encoder '{source}'; {hint}")
+    check_known(kind, ENCODERS, problem=f"unknown encoder '{source}'")
     module, _, name = ENCODERS[kind].partition(":")
     return cast("type[Encoder]", getattr(import_module(module), name))
 

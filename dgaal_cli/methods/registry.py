@@ -1,12 +1,11 @@
 """All methods and the facts about each, without importing the methods or torch."""
 
-import difflib
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, cast
 
-from dgaal_cli.errors import ConfigError
+from dgaal_cli.errors import ConfigError, check_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -132,10 +131,7 @@ def method_info(name: str) -> MethodInfo:
     Raises:
         ConfigError: The method does not exist; the message suggests the nearest name.
     """
-    if name not in METHODS:
-        near = difflib.get_close_matches(name, METHODS, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(METHODS)}"
-        raise ConfigError(f"unknown method '{name}'; {hint}")
+    check_known(name, METHODS, problem=f"unknown method '{name}'")
     return METHODS[name]
 
 

@@ -1,10 +1,9 @@
 """Tasks by name."""
 
-import difflib
 from importlib import import_module
 from typing import Any, cast
 
-from dgaal_cli.errors import ConfigError
+from dgaal_cli.errors import check_known
 from dgaal_cli.tasks.base import Task
 
 TASKS = {"classification": "dgaal_cli.tasks.classification.task:Classification"}
@@ -21,9 +20,6 @@ def load_task(name: str) -> Task[Any]:
     Raises:
         ConfigError: The task is unknown; the message names the nearest or all.
     """
-    if name not in TASKS:
-        near = difflib.get_close_matches(name, TASKS, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(TASKS)}"
-        raise ConfigError(f"unknown task '{name}'; {hint}")
+    check_known(name, TASKS, problem=f"unknown task '{name}'")
     module, _, attribute = TASKS[name].partition(":")
     return cast("Task[Any]", getattr(import_module(module), attribute)())

@@ -5,12 +5,11 @@ commands use capitals and punctuation. More classes use two keys each; classes b
 by search.
 """
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dgaal_cli.errors import ConfigError, UsageError
+from dgaal_cli.errors import ConfigError, UsageError, check_known
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.store.records import ClassRecord, Label
@@ -359,11 +358,7 @@ def check_name(name: str, known: Iterable[str]) -> None:
     Raises:
         ConfigError: The name is not in ``known``.
     """
-    names = sorted(known)
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
-        raise ConfigError(f"label.keys: no command is called '{name}'; {hint}")
+    check_known(name, sorted(known), problem=f"label.keys: no command is called '{name}'")
 
 
 def _chosen(own: OwnKeys, name: str, of_classes: set[str]) -> list[str]:
