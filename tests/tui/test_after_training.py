@@ -170,7 +170,7 @@ async def test_an_export_beside_another_is_refused_aloud(terminal, tmp_path):
     async with terminal(train=steps) as t:
         await export(t)
         await export(t)
-        assert "an export runs already" in t.text()
+        assert "an export, or the prediction after it, is running" in t.text()
         go.touch()
         await t.until(lambda: "exported; the files are in" in t.text(), "for the first")
 

@@ -327,7 +327,7 @@ async def test_a_page_is_called_saved_only_after_commit(terminal, monkeypatch):
         finally:
             may_end.set()
         await t.until(lambda: not isinstance(t.app.screen, GridScreen))
-        assert grid.note == "✔ 7 saved, 1 left for single looks"
+        assert grid.note == "✔ 7 saved, 1 left for the label screen"
 
 
 async def test_an_image_that_cannot_be_shown_is_not_confirmed(terminal):

@@ -546,7 +546,7 @@ async def test_an_eleventh_class_moves_no_digit_and_the_moved_commands_are_seen_
         await t.until(lambda: isinstance(t.app.screen, NewKeysDialog), "for the new keys")
         await t.pilot.press("3", "enter")  # on its way: neither an answer nor "seen"
         assert isinstance(t.app.screen, NewKeysDialog)
-        assert "Enter goes on" in t.dialog().splitlines()[0]  # the last line may be out of sight
+        assert "then press Enter" in t.dialog().splitlines()[0]  # the last line may be out of sight
         t.clock.now += 1
         await t.pilot.press("enter")
         await t.until(lambda: t.screen.is_current)

@@ -248,7 +248,7 @@ async def test_the_training_dialog_shows_its_keys_in_a_small_terminal(terminal, 
 async def test_a_number_that_cannot_be_is_told_which_can(terminal, typed):
     async with terminal() as t:
         given = []
-        t.app.push_screen(NumberDialog("size", "how many?", value=5, most=1000), given.append)
+        t.app.push_screen(NumberDialog("size", "how many?", value=5, maximum=1000), given.append)
         await t.until(lambda: isinstance(t.app.screen, NumberDialog) and t.app.screen.query(Input))
         assert "from 1 to" not in t.dialog()
         await keys(t, *typed, "enter")

@@ -180,7 +180,7 @@ async def test_the_method_waits_for_a_training(terminal, workspace, tmp_path):
         await open_rounds(t)
         await t.pilot.press("m")
         await t.pilot.pause()
-        assert "a training runs; change the method after it" in words(t)
+        assert "a training is running; change the method after it" in words(t)
         t.screen.stop_processes()
 
 
@@ -226,7 +226,7 @@ async def test_synthesis_is_refused_before_two_classes_have_labels(terminal):
         await t.pilot.press("s")
         await t.pilot.pause()
         assert isinstance(t.app.screen, RoundsScreen)
-        assert "synthesis draws at the boundary between classes" in words(t)
+        assert "synthesis needs a boundary between classes" in words(t)
         await t.pilot.press("escape")
         await t.until(lambda: t.screen.is_current)
         await t.press("4")
@@ -407,7 +407,7 @@ async def test_leaving_while_a_training_runs_asks_first(terminal, workspace, tmp
         await t.until(lambda: t.screen.is_current)
         await t.settle()
         await t.press("q")
-        assert "A training runs" in t.dialog()
+        assert "A training is running" in t.dialog()
         await t.pilot.press("enter")
         await t.until(lambda: t.app.return_value == 0)
         t.screen.stop_processes()

@@ -188,7 +188,7 @@ async def test_keys_typed_ahead_neither_drop_the_answer_nor_leave(terminal, disk
         await t.pilot.press("q")  # one alone is not enough either
         for key in ("q", "q"):
             await t.pilot.press(key)  # nor is a key that is held
-        assert "again: lose it and leave" in t.dialog()
+        assert "again: drop it and leave" in t.dialog()
         assert isinstance(t.app.screen, UnsavedDialog)
         assert t.app.return_value is None
         disk.has_room = True

@@ -1,1 +1,1 @@
-"""The parts of the label screen: each keeps its own state, and none knows the screen's keys."""
+"""Parts of the label screen; each has its own state and is independent of keys."""

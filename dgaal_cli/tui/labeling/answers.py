@@ -1,4 +1,4 @@
-"""Answers on their way to the store, and what comes back: never "saved" before COMMIT."""
+"""Send answers to the store and show the result; "saved" is never shown before COMMIT."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -29,15 +29,15 @@ from dgaal_cli.tui.widgets.bars import SaveState
 STILL_SAVING = "the last answer is still being saved"
 
 Progress = Literal["answered", "continued", "opened"]
-"""Nothing of the query is left; an answer is saved and images are left; another query may be open.
-"""
+"""``answered``: the query is complete; ``continued``: an answer is saved and images are left;
+``opened``: another query may be open."""
 
 
 class Answers:
     """Sends one answer or call at a time and shows the next image meanwhile.
 
-    What comes back is handed to the screen's own queue, by ``call_later``: it is safe from the
-    store's thread and keeps the order of what the person did.
+    Results are put into the screen's queue by ``call_later``, which is safe from the store's thread
+    and keeps the order of the person's actions.
     """
 
     def __init__(
@@ -49,15 +49,15 @@ class Answers:
         notices: Notices,
         on_progress: Callable[[Progress], None],
     ) -> None:
-        """Start with everything saved.
+        """Start without a pending answer.
 
         Args:
-            screen: In whose queue results are taken.
-            bridge: To the store.
-            settings: For the clock.
-            shown: The image that is answered.
-            notices: Says why something was not done.
-            on_progress: Called when the query has got on.
+            screen: Its queue receives the results.
+            bridge: Connection to the label session.
+            settings: Provides the clock.
+            shown: The image to answer.
+            notices: Shows why an action was refused.
+            on_progress: Called after progress of the query.
         """
         self._screen = screen
         self._bridge = bridge
@@ -68,23 +68,23 @@ class Answers:
         self.held = HeldKey(screen)
         self.rest = RestReminder(settings.clock)
         self.pending: Press | None = None
-        """The one answer that is not saved yet."""
+        """The answer that is not saved yet."""
         self.busy = ""
-        """Another call under way: undo, redo, flag."""
+        """Name of a running call that is not an answer, such as ``undo``."""
         self._is_failed = False
         """The pending answer could not be saved."""
         self._next_item: ItemId | None = None
-        """Image that is shown while the answer to the one before is being saved."""
+        """Image shown while the previous answer is being saved."""
 
     @property
     def save_state(self) -> SaveState:
-        """What the first line says about the disk."""
+        """Save state for the status line."""
         if self._is_failed:
             return "unsaved"
         return "saving" if self.pending or self.busy else "saved"
 
     def is_waiting(self) -> bool:
-        """Whether something is on its way to the store; says so."""
+        """Return whether an answer or call is pending; warn if so."""
         if self.pending or self.busy:
             self._notices.warn(STILL_SAVING)
             return True
@@ -93,7 +93,7 @@ class Answers:
     # Answers
 
     def give(self, kind: AnswerName, uid: ClassUid | None = None) -> None:
-        """Send one answer to the store and show the next image meanwhile."""
+        """Send an answer to the store and show the next image meanwhile."""
         shown = self._shown
         view, image = shown.view, shown.image
         if view.state != "labeling" or image is None:
@@ -102,7 +102,7 @@ class Answers:
         if self.is_waiting():
             return
         if kind == "label" and not shown.scene_view.has_image:
-            self._notices.warn("no image to judge: can't tell, or skip")
+            self._notices.warn("no image to label: can't tell, or skip")
             return
         self.pending = Press(
             op_id=new_op_id(),
@@ -127,7 +127,7 @@ class Answers:
             shown.draw()
 
     def drop_held(self) -> None:
-        """Drop what a held key would do; an image that was answered so comes back."""
+        """Drop the action of a held key; if it was an answer, show its image again."""
         if self.held.drop() and self.pending is not None:
             self.pending = None
             self._shown.show(self._shown.view.image)
@@ -150,17 +150,17 @@ class Answers:
     def _take_outcome(self, outcome: Outcome, press: Press) -> None:
         shown = self._shown
         if not isinstance(outcome, LabelView):
-            # The image is shown again, its answer is kept, and nothing else happens before.
+            # Show the image again, keep its answer, and block until it is saved.
             self._is_failed = True
             shown.show(shown.view.image)
-            spoken = captions.answer_caption(press, shown.view, shown.keymap)
-            block_until_saved(self._screen, outcome, spoken, clock=self._clock, retry=self._retry)
+            text = captions.answer_caption(press, shown.view, shown.keymap)
+            block_until_saved(self._screen, outcome, text, clock=self._clock, retry=self._retry)
             return
-        # COMMIT has returned: now it is saved, and the next answer may come.
+        # COMMIT has returned: the answer is saved, and the next one is accepted.
         self.pending, self._is_failed = None, False
         self.take_view(outcome)
         if self._next_item not in (None, shown.item):
-            shown.gate.expect_unrequested()  # somebody else has it, or has trained
+            shown.gate.expect_unrequested()  # another person has it, or a round was trained
         self.on_progress("answered" if shown.view.state == "answered" else "continued")
 
     def _retry(self) -> None:
@@ -171,7 +171,7 @@ class Answers:
     # Other calls
 
     def take_view(self, view: LabelView) -> None:
-        """Show what the store says, unless newer news came first."""
+        """Show a view of the session, unless a newer one is already shown."""
         if view.serial < self._shown.view.serial:
             return
         self._shown.take(view)
@@ -180,20 +180,20 @@ class Answers:
 
     def call(
         self,
-        what: str,
+        name: str,
         work: Callable[[LabelSession], LabelView],
         then: Callable[[LabelView], None] | None = None,
     ) -> None:
-        """Ask the store for something other than an answer; answers wait for it.
+        """Run a call that is not an answer; answers wait for it.
 
         Args:
-            what: Its name; ``undo``, ``redo``, ``open``, ``next`` and ``more`` bring other images.
-            work: What to do.
-            then: Takes the view instead of showing it.
+            name: ``undo``, ``redo``, ``open``, ``next`` and ``more`` change the image.
+            work: Function to run in the session.
+            then: Receives the view, which is not shown then.
         """
         if self.is_waiting():
             return
-        self.busy = what
+        self.busy = name
 
         def take(outcome: Outcome) -> None:
             self.busy = ""
@@ -202,12 +202,12 @@ class Answers:
             elif then:
                 then(outcome)
             else:
-                self._take_change(outcome, what)
+                self._take_change(outcome, name)
 
         self._bridge.call(work, lambda outcome: self._screen.call_later(take, outcome))
 
     def call_quietly(self, work: Callable[[LabelSession], LabelView]) -> None:
-        """Ask for something that answers need not wait for and that may fail."""
+        """Run a call that answers do not wait for and that may fail silently."""
 
         def take(outcome: Outcome) -> None:
             if isinstance(outcome, LabelView):
@@ -216,26 +216,26 @@ class Answers:
         self._bridge.call(work, lambda outcome: self._screen.call_later(take, outcome))
 
     def take_guesses(self, view: LabelView) -> None:
-        """Take better guesses, unless an answer is under way: its view brings them too."""
+        """Show new guesses, unless an answer is pending: its view includes them."""
         image, shown = view.image, self._shown
         is_other = image and shown.image and image.item_id != shown.item
         if not (is_other or self.pending or self.busy):
             self.take_view(view)
 
-    def _take_change(self, view: LabelView, what: str) -> None:
-        """Undo, redo, flag, a new class or a new query is in the store."""
+    def _take_change(self, view: LabelView, name: str) -> None:
+        """Show the view after an undo, redo, flag, new class or new query."""
         shown = self._shown
-        if what in ("undo", "redo", "open", "next"):
+        if name in ("undo", "redo", "open", "next"):
             shown.look_again()
-        if what != "next":  # its news is the notice
+        if name != "next":  # it shows its own notice
             self._notices.clear()
         item, round_ = shown.item, shown.view.round
         self.take_view(view)
-        is_another_round = what in ("undo", "redo") and shown.view.round != round_
-        is_asked_for = what in ("undo", "redo", "open", "more") and not is_another_round
-        if item != shown.item and not is_asked_for:
+        is_another_round = name in ("undo", "redo") and shown.view.round != round_
+        is_expected = name in ("undo", "redo", "open", "more") and not is_another_round
+        if item != shown.item and not is_expected:
             shown.gate.expect_unrequested()
-        if what == "redo" and shown.view.state == "answered":
+        if name == "redo" and shown.view.state == "answered":
             self.on_progress("answered")
-        if what in ("open", "next"):
+        if name in ("open", "next"):
             self.on_progress("opened")

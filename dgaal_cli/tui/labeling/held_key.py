@@ -1,4 +1,4 @@
-"""A key that may be held does its work only when it has shown that it is not."""
+"""Delay the action of a key that may be held until it is known not to be held."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class HeldKey:
-    """Keeps what the last key means until the keyboard would have repeated it."""
+    """Delays the action of the last key for the keyboard's repeat time."""
 
     def __init__(self, screen: Screen[Any]) -> None:
         self._screen = screen
@@ -20,17 +20,17 @@ class HeldKey:
         self._work: Callable[[], None] = lambda: None
 
     def hold(self, work: Callable[[], None]) -> None:
-        """Do ``work`` unless the key turns out to be held."""
+        """Run ``work`` later, unless the key is held."""
         self._work = work
         self._timer = self._screen.set_timer(REPEAT_S, self._time_out)
 
     def release(self) -> None:
-        """Do what waits: its key is not held."""
+        """Run the delayed action: its key is not held."""
         if self._stop():
             self._work()
 
     def drop(self) -> bool:
-        """Forget what waits, as its key is held and nobody meant it; tell whether there was any."""
+        """Drop the delayed action of a held key; return whether there was one."""
         return self._stop()
 
     def _stop(self) -> bool:
@@ -41,5 +41,5 @@ class HeldKey:
         return True
 
     def _time_out(self) -> None:
-        # After a stall repetitions may wait in the queues of the program and of this screen.
+        # After a delay, repetitions may still be in the queues of the program and of this screen.
         self._screen.app.call_later(self._screen.call_later, self.release)

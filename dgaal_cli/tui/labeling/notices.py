@@ -1,4 +1,4 @@
-"""The line that stands in place of the last answer for a moment."""
+"""The notice shown for a moment in place of the last answer."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ class Notices:
         """Start without a notice.
 
         Args:
-            screen: Keeps the time.
+            screen: Provides the timer.
             draw: Draws the screen after a change.
         """
         self._screen = screen
@@ -40,17 +40,17 @@ class Notices:
         self._draw()
 
     def clear(self) -> None:
-        """Show the last answer again, from the next drawing on."""
+        """Remove the notice from the next drawing on."""
         self.pieces = ()
 
     def warn(self, message: str, *, is_bell: bool = False) -> None:
-        """Show why a key did nothing."""
+        """Show why an action was refused or failed."""
         if is_bell:
             self._screen.app.bell()
         self.flash(((" ! ", theme.BAD), (show(message), theme.WARN)))
 
     def inform(self, message: str, *, seconds: float = FLASH_S) -> None:
-        """Show what happened."""
+        """Show an information."""
         self.flash(((" · ", theme.DIM), (show(message), theme.BASE)), seconds=seconds)
 
     def _end(self) -> None:

@@ -1,4 +1,4 @@
-"""What opens over the label screen: dialogs, review, grid and rounds, and what they bring back."""
+"""Screens over the label screen: dialogs, review, grid and rounds, and their results."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class OtherScreens:
-    """Opens screens, imported when first needed, and takes what they were dismissed with."""
+    """Opens screens, imported on first use, and handles their results."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class OtherScreens:
         self._grid_memory = GridMemory()
 
     def help(self) -> None:
-        """Keys."""
+        """Show the help."""
         from dgaal_cli.tui.screens.help import HelpDialog
 
         self._screen.app.push_screen(HelpDialog(self._shown.keymap, self._shown.view.classes))
@@ -56,19 +56,19 @@ class OtherScreens:
         self._screen.app.push_screen(AddClassDialog(), add)
 
     def find_class(self) -> None:
-        """Answer by a part of a class name."""
+        """Find a class by a part of its name and answer with it."""
         from dgaal_cli.tui.screens.pick_dialogs import FindClassDialog
 
-        asked = self._shown.image
+        image = self._shown.image
 
         def take(record: ClassRecord | None) -> None:
-            if record and asked and asked.item_id == self._shown.item:
+            if record and image and image.item_id == self._shown.item:
                 self._answers.give("label", record.uid)
 
         self._screen.app.push_screen(FindClassDialog(self._shown.view.classes), take)
 
     def open_file(self) -> None:
-        """Open the image in the desktop's viewer, or say where it lies."""
+        """Open the image in the desktop's viewer, or show its path."""
         if self._shown.image is None:
             self._notices.warn("no image to open")
             return
@@ -81,7 +81,7 @@ class OtherScreens:
         )
 
     def review(self) -> None:
-        """Look at answers again and change them."""
+        """Open the review of answers."""
         from dgaal_cli.tui.screens.review import ReviewScreen
 
         if not self._answers.is_waiting():
@@ -90,7 +90,7 @@ class OtherScreens:
             self._screen.app.push_screen(screen, self._back)
 
     def grid(self) -> None:
-        """Confirm guesses by the page."""
+        """Open the grid of guesses."""
         from dgaal_cli.tui.screens.grid import GridScreen
 
         shown = self._shown
@@ -111,11 +111,11 @@ class OtherScreens:
             self._answers.on_progress("answered")
 
     def rounds(self, rounds: Rounds, do: Callable[[str], None]) -> None:
-        """Show the rounds so far, and what comes next.
+        """Open the round screen.
 
         Args:
-            rounds: Trains and exports what is chosen there.
-            do: Does a command of the label screen by its name.
+            rounds: Runs the chosen training or export.
+            do: Runs a command of the label screen by its name.
         """
         from dgaal_cli.tui.screens.rounds import RoundsScreen
 
@@ -148,7 +148,7 @@ class OtherScreens:
                 do(choice.kind)
 
         def again() -> None:
-            """Show the rounds with what was just set, once it is set."""
+            """Open the round screen again after the configuration is set."""
             if self._answers.busy:
                 self._screen.set_timer(0.05, again)
             else:

@@ -1,20 +1,22 @@
-"""When a break would do good."""
+"""Remind the person to take a break."""
 
 import statistics
 from collections.abc import Callable
 
 REST_S = 25 * 60
-"""After so long without a pause the status line suggests one,"""
+"""A break is due after this time without a pause."""
 PAUSE_S = 3 * 60
-"""which this long without an answer is;"""
+"""This time without an answer is a pause."""
 SLOWER = 1.5
-"""or when answers take this much longer than the first ``STEADY`` did."""
+"""A break is also due if recent answers take this factor longer than the first ones (medians)."""
 STEADY = 50
+"""Number of first answers."""
 RECENT = 30
+"""Number of recent answers."""
 
 
 class RestReminder:
-    """Follows the pace of answers."""
+    """Tracks the time per answer."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -23,7 +25,7 @@ class RestReminder:
 
     @property
     def is_due(self) -> bool:
-        """Whether a break would do good."""
+        """Whether a break is due."""
         if self._clock() - self._since > REST_S:
             return True
         if len(self._times) < STEADY + RECENT:
@@ -32,7 +34,7 @@ class RestReminder:
         return statistics.median(self._times[-RECENT:]) > SLOWER * first
 
     def note(self, elapsed_ms: int | None) -> None:
-        """Note how long an answer took; a long pause was a rest."""
+        """Record the time of an answer; a long pause resets the reminder."""
         now = self._clock()
         if now - self._last_answer_at > PAUSE_S:
             self._since, self._times = now, []

@@ -1,4 +1,4 @@
-"""From one round to the next: training in a dialog or beside the labeling, and what follows it."""
+"""Training in a dialog or in the background during labeling, and the export after it."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ from dgaal_cli.tui.widgets.sheet import Sheet
 
 
 class Rounds:
-    """Keeps labeling possible whatever training does."""
+    """Runs the training and export of rounds; labeling stays possible meanwhile."""
 
     def __init__(
         self,
@@ -38,13 +38,13 @@ class Rounds:
         """Start without a training.
 
         Args:
-            screen: Below the dialogs; hears of the training.
-            bridge: To the store, for what a trainer closes there.
-            settings: How to train.
-            shown: What is labeled.
-            answers: The way to the store.
-            notices: Says what happened.
-            review: Opens the answers given so far.
+            screen: The label screen; receives training updates.
+            bridge: Connection to the session; a trainer closes the query with it.
+            settings: Provides the training command.
+            shown: The image to answer.
+            answers: Sends answers and calls to the session.
+            notices: Shows results and errors.
+            review: Opens the review of answers.
         """
         self._screen = screen
         self._bridge = bridge
@@ -54,20 +54,20 @@ class Rounds:
         self._notices = notices
         self._review = review
         self.background = ""
-        """What goes on beside labeling, for the first line."""
+        """Background activity for the status line."""
         self._dialog: TrainingDialog | None = None
-        """The dialog, while it is open."""
+        """The open training dialog."""
         self._trainer: Trainer | None = None
-        """The last training, running or not; it may continue while the operator labels."""
+        """The last training, running or finished; it may run while the operator labels."""
         self._export: BackgroundExport | None = None
-        """Export and predictions after a training; nothing waits for them."""
+        """Export and predictions in the background."""
         self._handled: TrainingState | None = None
         self._is_failure_unreported = False
-        """A training failed in the background; the next dialog says why."""
+        """A training failed in the background; the next dialog shows the reason."""
         self._ranked_for: int | None = None
-        """Round for which the next images were ranked."""
+        """Round for which the next images have been ranked."""
         self._learner_for: int | None = None
-        """Round for which the learner was asked for."""
+        """Round for which the learner was requested."""
 
     @property
     def is_training(self) -> bool:
@@ -77,7 +77,7 @@ class Rounds:
     # Training
 
     def progressed(self, progress: Progress) -> None:
-        """React to what came back from the store."""
+        """React to progress of the query."""
         if progress == "opened":
             self._load_learner()
         elif progress == "continued":
@@ -90,7 +90,7 @@ class Rounds:
     def offer_training(
         self, *, is_started: bool = False, steps: Sequence[Step] | None = None
     ) -> None:
-        """Open the training dialog; on a training that runs already, if one does."""
+        """Open the training dialog, for the running training if there is one."""
         is_reported = is_started or not self._is_failure_unreported
         running = self._trainer if self.is_training or not is_reported else None
         self._is_failure_unreported = False
@@ -108,7 +108,7 @@ class Rounds:
         self._screen.app.push_screen(self._dialog, self._after_dialog)
 
     def next_steps(self, *, synthetic: int = 0) -> tuple[Step, ...]:
-        """What comes after this query."""
+        """Return the steps after this query."""
         view = self._shown.view
         ask: Step = f"query --synthetic {synthetic}" if synthetic else "query"
         if view.next_step == "query":
@@ -119,7 +119,7 @@ class Rounds:
     def _make_trainer(self, steps: Sequence[Step]) -> Trainer:
         export, self._export = self._export, None
 
-        def hear(state: TrainingState) -> None:
+        def notify(state: TrainingState) -> None:
             self._screen.post_message(messages.TrainingUpdate(state))
 
         self._handled = None
@@ -127,7 +127,7 @@ class Rounds:
             self._settings.train_command,
             steps,
             before_query=self._bridge.finish_query,
-            on_change=hear,
+            on_change=notify,
             before_start=export.stop if export else None,
             clock=self._settings.clock,
         )
@@ -157,7 +157,7 @@ class Rounds:
             self._answers.call("more", lambda session: session.keep_labeling())
 
     def follow(self, state: TrainingState) -> None:
-        """Follow a training that runs beside the labeling; start what comes after it."""
+        """Handle an update of the training; after its end start the export and the next query."""
         before, self._handled = self._handled, state
         is_new_stage = before is None or before.stage != state.stage
         if is_new_stage and state.stage == "done":
@@ -177,9 +177,11 @@ class Rounds:
     def _report_failure(self, state: TrainingState) -> None:
         self.background = ""
         self._is_failure_unreported = state.stage == "failed"
-        what = "choosing images" if state.step.startswith("query") else "training"
+        step = "choosing images" if state.step.startswith("query") else "training"
         key = captions.key_of(self._shown.keymap, "train")
-        self._notices.warn(f"{what} {state.stage}; nothing is lost, {key} tells more", is_bell=True)
+        self._notices.warn(
+            f"{step} {state.stage}; nothing is lost, {key} shows details", is_bell=True
+        )
 
     def _open_next(self) -> None:
         if self._answers.save_state != "saved":
@@ -191,8 +193,8 @@ class Rounds:
             self.background = ""
             self._screen.app.bell()
             accuracy = f", accuracy {state.accuracy:.1%}" if state.accuracy is not None else ""
-            news = f"round {state.round} is trained{accuracy}: new images"
-            self._notices.flash(((" ✔ ", theme.GOOD_STRONG), (news, theme.BASE)), seconds=5)
+            text = f"round {state.round} is trained{accuracy}: new images"
+            self._notices.flash(((" ✔ ", theme.GOOD_STRONG), (text, theme.BASE)), seconds=5)
 
     def _show_progress(self) -> None:
         state = self._trainer.state if self._trainer else None
@@ -209,61 +211,61 @@ class Rounds:
     # What follows a training, and the learner
 
     def _export_after_training(self, steps: Sequence[Step]) -> None:
-        """Export and predict in the background; failure costs nothing but the learner."""
+        """Export and predict in the background; without it there is only no learner."""
         if self._settings.uses_learner and not self._is_exporting:
-            self._start_export(steps, is_asked=False)
+            self._start_export(steps, is_requested=False)
 
     def export_now(self) -> None:
-        """Export because the operator asks for it, who hears how it ends."""
+        """Export on request and show the result."""
         if self.is_training:
-            self._notices.warn("a training runs: export what it makes after it")
+            self._notices.warn("a training is running: export after it")
         elif self._is_exporting:
-            self._notices.warn(
-                "an export runs already, or the look at the pool after it: ask again later"
-            )
+            self._notices.warn("an export, or the prediction after it, is running: try again later")
         else:
             self._notices.inform("exporting in the background")
-            is_wanted = self._settings.uses_learner
-            self._start_export(("export", "outlook") if is_wanted else ("export",), is_asked=True)
+            uses_learner = self._settings.uses_learner
+            self._start_export(
+                ("export", "outlook") if uses_learner else ("export",), is_requested=True
+            )
 
     @property
     def _is_exporting(self) -> bool:
         return self._export is not None and self._export.is_running
 
-    def _start_export(self, steps: Sequence[Step], *, is_asked: bool) -> None:
+    def _start_export(self, steps: Sequence[Step], *, is_requested: bool) -> None:
         def done(*, is_done: bool, reason: str) -> None:
-            if is_asked or is_done:
-                self._screen.call_later(self._exported, "" if is_done else reason, is_asked)
+            if is_requested or is_done:
+                self._screen.call_later(self._exported, "" if is_done else reason, is_requested)
 
         self._export = BackgroundExport(self._settings.train_command, steps, done)
         self._export.start()
 
-    def _exported(self, failure: str, is_asked: bool) -> None:  # noqa: FBT001 - a callback
-        """Learn by the new sampler; report to the operator who waits for it."""
+    def _exported(self, failure: str, is_requested: bool) -> None:  # noqa: FBT001 - a callback
+        """Load the learner of the new sampler; show the result if it was requested."""
         if not failure and self._settings.uses_learner:
             self._answers.call_quietly(lambda session: session.load_learner())
             self._answers.call_quietly(lambda session: session.rank_ahead())
-        if is_asked and failure:
+        if is_requested and failure:
             self._notices.warn(f"not exported: {failure}", is_bell=True)
-        elif is_asked:
+        elif is_requested:
             self._notices.inform("exported; the files are in the folder artifacts", seconds=5)
 
     def prepare_learner(self) -> None:
-        """After the first frame: load the learner, or make what it needs if a sampler is there."""
+        """Load the learner; with a sampler, create the predictions that it needs."""
         self._load_learner()
         if self._learner_for is not None and self._settings.has_sampler():
             self._export_after_training(("outlook",))
 
     def _load_learner(self) -> None:
-        """Learn within this round too, as soon as its sampler is exported."""
+        """Load the learner of this round; it needs the exported sampler."""
         self._learner_for = self._shown.view.round
         if self._learner_for is not None and self._settings.uses_learner:
             self._answers.call_quietly(lambda session: session.load_learner())
 
     def _rank_ahead(self) -> None:
-        """Rank the next images while the last of this query are answered."""
+        """Rank the next images while the last images of this query are answered."""
         view = self._shown.view
-        if view.round != self._learner_for:  # somebody else has trained
+        if view.round != self._learner_for:  # another person has trained
             self._load_learner()
         if self._ranked_for == view.round or view.progress.left * LAST_PART > view.progress.size:
             return
@@ -276,7 +278,7 @@ class Rounds:
     # Keys
 
     def finish(self) -> None:
-        """Finish the round and train, or show the training that runs or failed."""
+        """Finish the round and train, or show the running or failed training."""
         if self.is_training or self._is_failure_unreported:
             self.offer_training()
         elif self._shown.view.state == "waiting":
@@ -285,11 +287,11 @@ class Rounds:
             self._train(self.next_steps(), is_started=False)
 
     def synthesize(self, count: int) -> None:
-        """Train, and ask synthetic images in the next query."""
+        """Train, then ask synthetic images in the next query."""
         self._train(self.next_steps(synthetic=count), is_started=True)
 
     def _train(self, steps: Sequence[Step], *, is_started: bool) -> None:
-        """Ask before a query is left half answered, else offer training or start it at once."""
+        """Offer or start the training; confirm first if images are not answered."""
         view = self._shown.view
         if view.state != "labeling":
             self.offer_training(is_started=is_started, steps=steps)
@@ -301,14 +303,14 @@ class Rounds:
 
         lines = (
             f"{view.progress.left} of {view.progress.size} images are not answered.",
-            "You may go on labeling them while it trains; after that they return to the pool.",
+            "You can continue labeling them while it trains; then they return to the pool.",
         )
         self._screen.app.push_screen(
-            ConfirmDialog("finish the round now?", lines, "train now", "go on labeling"), go
+            ConfirmDialog("finish the round now?", lines, "train now", "continue labeling"), go
         )
 
     def quit(self) -> None:
-        """Leave; an answer in flight is waited for."""
+        """Leave after a pending answer is saved."""
         if not self.is_training:
             leave(self._screen)
             return
@@ -317,11 +319,11 @@ class Rounds:
             if is_sure:
                 leave(self._screen)
 
-        lines = ("A training runs. Leaving stops it; it goes on from there next time.",)
+        lines = ("A training is running. Leaving stops it; it resumes next time.",)
         self._screen.app.push_screen(ConfirmDialog("leave now?", lines, "leave", "stay"), go)
 
     def stop_processes(self) -> None:
-        """End every process that would outlive its terminal."""
+        """Stop all child processes."""
         if self._export:
             self._export.stop()
         if self._trainer:

@@ -1,4 +1,4 @@
-"""The image that is asked: how it is drawn, and whether a person has seen it."""
+"""The image to answer: its drawing, and whether it has been visible."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from dgaal_cli.tui.widgets.scene_view import Scene, SceneView
 
 
 class ShownImage:
-    """The newest view of the session, the image on the screen and the gate before its answer."""
+    """The newest view of the session, the image on the screen and the gate of its answers."""
 
     def __init__(
         self,
@@ -25,10 +25,10 @@ class ShownImage:
         """Show the first image.
 
         Args:
-            screen: Where it is shown.
-            view: The first one.
-            settings: How to draw and judge.
-            make_scene: Collects what is to be seen, from all parts of the screen.
+            screen: The label screen.
+            view: The first view.
+            settings: Settings of the terminal.
+            make_scene: Collects the content from all parts of the screen.
         """
         self._screen = screen
         self._settings = settings
@@ -40,7 +40,7 @@ class ShownImage:
         self.gate = Gate(settings.clock, visible_s=settings.gate_s)
         self.are_hints_on = settings.hints
         self.is_toggled = False
-        """Drawn in the other scaling."""
+        """Whether smooth and crisp scaling are swapped."""
         first = Scene(
             view=view, image=self.image, keymap=self.keymap, are_hints_on=self.are_hints_on
         )
@@ -48,7 +48,7 @@ class ShownImage:
 
     @property
     def scene(self) -> Scene:
-        """What is to be seen now."""
+        """The current content of the screen."""
         return self._make_scene()
 
     @property
@@ -57,18 +57,18 @@ class ShownImage:
         return self.image.item_id if self.image else -1
 
     def draw(self) -> None:
-        """Draw everything; rows that did not change are not sent."""
+        """Draw everything; unchanged rows are not sent."""
         self.scene_view.show(self.scene)
 
     def show(self, image: QueryImage | None) -> None:
-        """Put an image on the screen; answers wait until it is painted."""
+        """Show an image; answers are refused until it is painted."""
         if image is None or image.item_id != self.item:
             self.gate.hide()
         self.image = image
         self.draw()
 
     def take(self, view: LabelView) -> None:
-        """Show what the store says now."""
+        """Show a new view of the session."""
         has_other_classes = view.classes != self.view.classes
         self.view = view
         if has_other_classes:
@@ -76,28 +76,28 @@ class ShownImage:
         self.show(view.image)
 
     def toggle_scaling(self) -> None:
-        """Draw in the other scaling."""
+        """Swap smooth and crisp scaling."""
         self.is_toggled = not self.is_toggled
         self.draw()
 
     def look_again(self) -> None:
-        """Take no answer until the image has gone out once more."""
+        """Refuse answers until the image has been sent again."""
         self.gate.hide()
         self.scene_view.send_again()
 
     def painted(self) -> None:
-        """Note that a frame has gone to the terminal."""
+        """Note that a frame has been sent to the terminal."""
         self.scene_view.start_loading()
-        is_whole = self._screen.is_current and not self._screen.has_class("-too-small")
-        if is_whole and self.scene_view.is_answerable:
+        is_visible = self._screen.is_current and not self._screen.has_class("-too-small")
+        if is_visible and self.scene_view.is_answerable:
             self.gate.paint()
-        elif is_whole:
-            self.gate.hide()  # as after a resize: the image has to be drawn again
-        if is_whole and self.scene_view.is_panel_sent:
+        elif is_visible:
+            self.gate.hide()  # for example after a resize: the image must be drawn again
+        if is_visible and self.scene_view.is_panel_sent:
             self.gate.paint_guess(self.scene_view.drawn_guess)
 
     def _take_classes(self) -> None:
-        """Give new classes keys; where others moved, labeling waits until that was seen."""
+        """Assign keys to new classes; if keys of others changed, block until that is confirmed."""
         old = self.keymap
         self.keymap = make_keymap(self.view.classes, own=self._settings.keys, known=old.code_of)
         if moved_keys(old, self.keymap):

@@ -17,11 +17,11 @@ from dgaal_cli.escaping import show
 Result = TypeVar("Result")
 
 QUIT_GUARD_S = 0.5
-"""A key this soon after the dialog changed was meant for what was there before."""
+"""Keys within this time after a change of the dialog are ignored: they were meant for before."""
 
 
 def text(*parts: str | tuple[str, str]) -> Content:
-    """Plain text, or (text, style) pairs; foreign text goes through ``show`` before."""
+    """Join plain text and (text, style) pairs; untrusted text must pass ``show`` first."""
     return Content.assemble(*parts)
 
 
@@ -32,21 +32,21 @@ class Dialog(ModalScreen[Result], Generic[Result]):
     kind = "plain"
 
     def compose(self) -> ComposeResult:
-        """Build the box."""
+        """Create the box."""
         box = Vertical(*self.body(), id="box", classes=self.kind)
         box.border_title = Content(self.heading)
         yield box
 
     def body(self) -> Sequence[Widget]:
-        """What is inside the box."""
+        """Return the content of the box."""
         raise NotImplementedError
 
 
 class UnsavedDialog(Dialog[str]):
-    """An answer could not be saved: the one event that stops labeling.
+    """An answer could not be saved: the only event that blocks labeling.
 
-    It comes up under the fingers of somebody who labels on, and ``q`` may be the key of a class:
-    leaving takes it twice, and neither the second nor the first counts when it comes at once.
+    It appears while a person is typing, and ``q`` may be the key of a class. So leaving needs ``q``
+    twice, and each is ignored shortly after a change of the dialog.
     """
 
     heading = " NOT SAVED "
@@ -63,12 +63,12 @@ class UnsavedDialog(Dialog[str]):
         self._is_sure = False
 
     def body(self) -> Sequence[Static]:
-        """Reason, what is at stake, keys."""
+        """Create answer, reason and keys."""
         return [
             Static(text(("Your last answer is not saved yet: ", "bold"), self._answer)),
             Static(text(self._reason), classes="gap"),
             Static(
-                text(("Everything before it is saved. ", ""), "It is kept here until it is."),
+                text(("Everything before it is saved. ", ""), "It is kept here until it is saved."),
                 classes="gap",
             ),
             Static(self._keys(), id="keys", classes="gap"),
@@ -76,11 +76,11 @@ class UnsavedDialog(Dialog[str]):
 
     def _keys(self) -> Content:
         cap = "reverse bold"
-        drop = " again: lose it and leave" if self._is_sure else " leave without it"
+        drop = " again: drop it and leave" if self._is_sure else " leave without it"
         return text((" ⏎ ", cap), " try again   ", (" q ", cap), drop)
 
     def on_key(self, event: Key) -> None:
-        """Retry, or leave at the second wish."""
+        """Retry, or leave at the second ``q``."""
         event.stop()
         if event.key == "enter":
             self.dismiss("retry")
@@ -94,22 +94,22 @@ class UnsavedDialog(Dialog[str]):
 
 
 class LogDialog(Dialog[None]):
-    """Everything that a process said before it failed, newest at the end."""
+    """Output of a failed process, newest at the end."""
 
-    heading = " what it said last "
+    heading = " last output "
     kind = "wide"
 
-    def __init__(self, words: str) -> None:
+    def __init__(self, log: str) -> None:
         super().__init__()
-        self._lines = [show(entry) for entry in words.splitlines()]
+        self._lines = [show(entry) for entry in log.splitlines()]
 
     def body(self) -> Sequence[Static]:
-        """The lines, and how to leave."""
+        """Create the lines and the keys."""
         keys = text((" ↑↓ ", "reverse bold"), " scroll   ", (" Esc ", "reverse bold"), " back")
         return [Static(text("\n".join(self._lines))), Static(keys, classes="gap")]
 
     def on_mount(self) -> None:
-        """Begin at the end."""
+        """Scroll to the end."""
         self.query_one("#box").scroll_end(animate=False)
 
     def on_key(self, event: Key) -> None:
@@ -124,7 +124,7 @@ class LogDialog(Dialog[None]):
 
 
 class ConfirmDialog(Dialog[bool]):
-    """A question with a yes on Enter and a no on Escape."""
+    """A question; Enter means yes, Escape means no."""
 
     def __init__(self, heading: str, lines: Sequence[str], yes: str, no: str) -> None:
         self.heading = f" {heading} "
@@ -134,7 +134,7 @@ class ConfirmDialog(Dialog[bool]):
         self._no = no
 
     def body(self) -> Sequence[Static]:
-        """The question and its keys."""
+        """Create the question and its keys."""
         return [
             *(Static(text(entry)) for entry in self._lines),
             Static(

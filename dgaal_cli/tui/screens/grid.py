@@ -1,4 +1,4 @@
-"""The grid: a page of guesses, the wrong ones marked, the rest confirmed by one key."""
+"""The grid screen: mark wrong guesses of a page, confirm the others with one key."""
 
 from collections.abc import Callable, Sequence
 
@@ -34,13 +34,13 @@ from dgaal_cli.tui.widgets.lines import Piece, Pieces, line
 from dgaal_cli.tui.widgets.rows import Rows
 
 PAGE_VISIBLE_S = 0.3
-"""A page must have been on the screen this long before it can be confirmed."""
+"""Min visible time of a page before it can be confirmed."""
 _ARROWS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 _MOVES = {**_ARROWS, "h": (-1, 0), "l": (1, 0), "k": (0, -1), "j": (0, 1)}
 
 
 class GridScreen(Screen[LabelView]):
-    """Dismissed with the newest view; every page is one transaction."""
+    """Shows pages of guesses; a page is one transaction. Dismissed with the newest view."""
 
     def __init__(
         self,
@@ -50,14 +50,14 @@ class GridScreen(Screen[LabelView]):
         settings: Settings,
         memory: GridMemory | None = None,
     ) -> None:
-        """Prepare the screen.
+        """Create the screen.
 
         Args:
-            bridge: To the store.
-            view: What the label screen knows.
-            keymap: Live keys of the label screen.
-            settings: How to draw and judge.
-            memory: Of the pages that were confirmed before, for when one is taken back.
+            bridge: Connection to the label session.
+            view: Current view of the label screen.
+            keymap: Current keys of the label screen.
+            settings: Settings of the terminal.
+            memory: Confirmed pages, for undo.
         """
         super().__init__()
         self.bridge = bridge
@@ -75,19 +75,19 @@ class GridScreen(Screen[LabelView]):
         self.pending: list[Press] = []
         """The page that is not saved yet."""
         self.is_failed = False
-        """It could not be saved."""
+        """The pending page could not be saved."""
         self.is_busy = True
-        """A call is under way; keys that change pages wait."""
-        self._doing = ""
-        """The call that writes, if one is under way."""
+        """A call is running; keys that change pages wait."""
+        self._write_call = ""
+        """Name of the running call if it writes."""
         self._leaving_at: float | None = None
-        """When the operator wished to leave marks behind that are not stored."""
+        """Time of the first request to leave with marks that are not stored."""
         self.note = ""
-        self._news = ""
-        """What to say when the page is saved."""
+        self._saved_note = ""
+        """Note to show after the page is saved."""
         self._zoom = 0
         self._page: tuple[int, list[tuple[ItemId, ClassUid | None]]] = (0, [])
-        """Images and guesses that are drawn, and their size: to be seen before they count."""
+        """Size of the cells, and images and guesses that are drawn."""
         self._is_whole = False
         """All images of the page are drawn."""
         self._shape: CellShape | None = None
@@ -96,26 +96,26 @@ class GridScreen(Screen[LabelView]):
         self._prefetcher = Prefetcher(settings.make_reader, self._on_image_decoded)
 
     def compose(self) -> ComposeResult:
-        """One line, one widget for all cells, one line."""
+        """Create status line, grid and key bar."""
         yield Rows(id="status")
         yield GridView(id="grid")
         yield Rows(id="keys-bar")
 
     def on_mount(self) -> None:
-        """Ask what there is to confirm."""
+        """Start decoding and read the guesses to confirm."""
         self._prefetcher.start()
         self._call(lambda session: session.view(), "")
 
     def on_unmount(self) -> None:
-        """End the image thread."""
+        """Stop the image thread."""
         self._prefetcher.stop()
 
     def on_resize(self) -> None:
-        """Lay out for the new size."""
+        """Set the layout for the new size."""
         self.call_after_refresh(self._lay_out)
 
     def painted(self) -> None:
-        """Note that a frame has gone out: the page counts as seen when all its images are."""
+        """Note that a frame was sent; the page counts as visible with all its images."""
         if self.is_current and self._is_whole and self.query_one(GridView).is_sent:
             self.gate.paint()
 
@@ -123,7 +123,7 @@ class GridScreen(Screen[LabelView]):
         """Move, mark, confirm, or go back."""
         event.stop()
         key = key_name(event)
-        if self._doing:
+        if self._write_call:
             return
         taken = self._class_keys.take(key)
         name = "" if taken else action_of(self.actions, key)
@@ -132,9 +132,9 @@ class GridScreen(Screen[LabelView]):
             return
         self._leaving_at = None
         is_answer = name == "confirm"
-        verdict = self._judge(event, key, name)
+        verdict = self._check_key(event, key, name)
         if verdict is not Verdict.ACCEPTED:
-            self._say(verdict.value if not is_answer else "look at the page first")
+            self._show_note(verdict.value if not is_answer else "look at the page first")
         elif is_answer:
             self._confirm()
         elif not self.is_busy:
@@ -147,23 +147,23 @@ class GridScreen(Screen[LabelView]):
                 self.act(name)
             self.draw()
 
-    def _judge(self, event: events.Key, key: str, name: str) -> Verdict:
+    def _check_key(self, event: events.Key, key: str, name: str) -> Verdict:
         press = self._trail.press_of(event)
         verdict = self.gate.judge(key, is_answer=name == "confirm", press=press)
         if verdict is Verdict.REPEATED and key in _ARROWS:
-            return Verdict.ACCEPTED  # held arrows are meant to run
+            return Verdict.ACCEPTED  # held arrow keys repeat
         if verdict is Verdict.ACCEPTED and name == "undo" and self.gate.may_be_held:
             return Verdict.REPEATED
         return verdict
 
     def act(self, name: str) -> None:
-        """Do one of the actions that need no look at the page first."""
+        """Run an action that does not confirm the page."""
         if self.is_busy:
             return
         if name != "leave":
             self._leaving_at = None
         model = self.model
-        doing: dict[str, Callable[[], object]] = {
+        handlers: dict[str, Callable[[], object]] = {
             "leave": self._leave,
             "wrong": lambda: model.toggle(WRONG),
             "cannot_tell": lambda: (model.toggle(CANNOT_TELL), model.move(1, 0)),
@@ -178,11 +178,11 @@ class GridScreen(Screen[LabelView]):
             "search": self._search,
             "help": self._help,
         }
-        doing[name]()
+        handlers[name]()
         self.draw()
 
     def _leave(self) -> None:
-        """Go back; with marks that are not stored at the second wish, and not by a held key."""
+        """Go back; with marks that are not stored, only at the second request (not a held key)."""
         count, now, asked_at = self.model.unconfirmed, self._clock(), self._leaving_at
         if not count or (asked_at is not None and now - asked_at >= HOLD_DELAY_S):
             self.dismiss(self.view)
@@ -216,7 +216,7 @@ class GridScreen(Screen[LabelView]):
         self._lay_out()
 
     def _look_again(self) -> None:
-        """The page counts as unseen until it has gone out once more."""
+        """Refuse confirmation until the page has been sent again."""
         self.gate.hide()
         self.query_one(GridView).send_again()
 
@@ -230,8 +230,8 @@ class GridScreen(Screen[LabelView]):
         presses = self.model.presses(new_op_id, self.gate.elapsed_ms())
         wrong = self.model.put_aside()
         self._look_again()
-        tail = f", {wrong} left for single looks" if wrong else ""
-        self.note, self._news = tail.removeprefix(", "), f"✔ {len(presses)} saved{tail}"
+        tail = f", {wrong} left for the label screen" if wrong else ""
+        self.note, self._saved_note = tail.removeprefix(", "), f"✔ {len(presses)} saved{tail}"
         if presses:
             self.pending = presses
             self._send()
@@ -239,17 +239,17 @@ class GridScreen(Screen[LabelView]):
 
     @property
     def save_state(self) -> SaveState:
-        """What the first line says about the disk."""
+        """Save state for the status line."""
         if self.is_failed:
             return "unsaved"
-        return "saving" if self._doing else "saved"
+        return "saving" if self._write_call else "saved"
 
     def _send(self) -> None:
         presses, self.is_failed = self.pending, False
         self._call(lambda session: session.answer_page(presses), "page")
 
-    def _call(self, work: Callable[[LabelSession], LabelView], what: str) -> None:
-        self.is_busy, self._doing = True, what
+    def _call(self, work: Callable[[LabelSession], LabelView], name: str) -> None:
+        self.is_busy, self._write_call = True, name
         offered: list[QueryImage] = []
 
         def read(session: LabelSession) -> LabelView:
@@ -258,47 +258,47 @@ class GridScreen(Screen[LabelView]):
             return view
 
         def deliver(outcome: Outcome) -> None:
-            self.call_later(self._take_outcome, outcome, offered, what)
+            self.call_later(self._take_outcome, outcome, offered, name)
 
         self.bridge.call(read, deliver)
 
-    def _take_outcome(self, outcome: Outcome, offered: list[QueryImage], what: str) -> None:
+    def _take_outcome(self, outcome: Outcome, offered: list[QueryImage], name: str) -> None:
         if not isinstance(outcome, LabelView):
-            self._refused(outcome, what)
+            self._handle_error(outcome, name)
             return
-        # COMMIT has returned; the next page may be confirmed.
-        has_come_back = what == "undo" and outcome.progress.left > self.view.progress.left
+        # COMMIT has returned; the next page can be confirmed.
+        is_undone = name == "undo" and outcome.progress.left > self.view.progress.left
         self.view = outcome
-        self.is_busy, self._doing = False, ""
+        self.is_busy, self._write_call = False, ""
         if self.pending:
-            self.pending, self.note = [], self._news
+            self.pending, self.note = [], self._saved_note
         if outcome.note:
             self.note = show(outcome.note)
         self._look_again()
-        if has_come_back:
+        if is_undone:
             self.model.bring_back(offered)
         else:
             self.model.offer(offered)
-        if not (self.model.listed or self.model.unconfirmed) and what == "page":
+        if not (self.model.listed or self.model.unconfirmed) and name == "page":
             self.dismiss(self.view)
             return
         self._lay_out()
 
-    def _refused(self, error: Exception, what: str) -> None:
-        """Keep the page and block until it is saved; other calls only say why they failed."""
-        if what != "page":
-            self.is_busy, self._doing = False, ""
-            self._say(show(reason_of(error)))
+    def _handle_error(self, error: Exception, name: str) -> None:
+        """Block until a page is saved; for other calls show the error."""
+        if name != "page":
+            self.is_busy, self._write_call = False, ""
+            self._show_note(show(reason_of(error)))
             return
         self.is_failed = True
         self.draw()
-        words = f"a page of {len(self.pending)} answers"
-        block_until_saved(self, error, words, clock=self._clock, retry=self._send)
+        answer = f"a page of {len(self.pending)} answers"
+        block_until_saved(self, error, answer, clock=self._clock, retry=self._send)
 
     # Drawing
 
-    def _say(self, words: str) -> None:
-        self.note = words
+    def _show_note(self, note: str) -> None:
+        self.note = note
         self.draw()
 
     def _lay_out(self) -> None:
@@ -311,26 +311,26 @@ class GridScreen(Screen[LabelView]):
         self.draw()
 
     def draw(self) -> None:
-        """Draw everything; what did not change is not sent."""
+        """Draw everything; unchanged rows are not sent."""
         if not self.query("#keys-bar"):
             return
         status, bar = self.query_one("#status", Rows), self.query_one("#keys-bar", Rows)
         width = status.size.width
-        status.show_rows([line(width, self._left(width), self._mark(), theme.BAR_BASE)])
+        status.show_rows([line(width, self._left(width), self._save_pieces(), theme.BAR_BASE)])
         relabel = [(self.keymap.class_keys(), "Relabel")]
         bar.show_rows([action_bar(self.actions, bar.size.width, first=relabel)])
         grid = self.query_one(GridView)
         if self._shape is None:
-            words = (("this terminal is too small for a grid; Esc goes back", theme.WARN),)
-            grid.show_rows([line(grid.size.width, words)])
+            notice = (("this terminal is too small for a grid; Esc goes back", theme.WARN),)
+            grid.show_rows([line(grid.size.width, notice)])
             return
         requests = [self._request_for(s) for s in (*self.model.cells, *self.model.next_cells)]
         self._prefetcher.request([request for request in requests if request])
         if not self.model.listed:
-            grid.show_rows(self._nothing(grid.size.width))
+            grid.show_rows(self._empty_lines(grid.size.width))
             return
         page = (self._shape.side, [(s.item_id, s.predicted) for s in self.model.cells])
-        if page != self._page:  # another size of the terminal, too, brings other images
+        if page != self._page:  # also after a resize
             self._page = page
             self._look_again()
         self._is_whole = self._is_complete()
@@ -339,25 +339,25 @@ class GridScreen(Screen[LabelView]):
         )
         grid.show_scene(scene)
 
-    def _mark(self) -> Pieces:
-        """Whether everything is saved: marks are not until their page is confirmed."""
+    def _save_pieces(self) -> Pieces:
+        """Return the save state; marks are unsaved until their page is confirmed."""
         count, state = self.model.unconfirmed, self.save_state
         if not count or state != "saved":
             return (save_mark(state),)
         return () if self._leaving_at is not None else ((f" {count} not stored ", theme.BAR_WARN),)
 
-    def _asking(self, width: int) -> str:
-        """What leaving would lose, and both ways on."""
+    def _leave_question(self, width: int) -> str:
+        """Return what leaving would drop, and the keys to store or drop it."""
         count = self.model.unconfirmed
         keys = {a.name: a.spoken or spell_key(a.keys[0]) for a in self.actions if a.keys}
         stores = f"{keys['confirm']} stores the page, " if "confirm" in keys else ""
         tail = f"not stored: {stores}{keys['leave']} again drops {'it' if count == 1 else 'them'} "
-        words = f" {count} correction{'' if count == 1 else 's'} {tail}"
-        return words if len(words) <= width else f" {count} {tail}"
+        long = f" {count} correction{'' if count == 1 else 's'} {tail}"
+        return long if len(long) <= width else f" {count} {tail}"
 
     def _left(self, width: int) -> Pieces:
         if self._leaving_at is not None:
-            return ((self._asking(width), theme.BAR_WARN),)
+            return ((self._leave_question(width), theme.BAR_WARN),)
         model = self.model
         pieces: list[Piece] = [(" GRID ", theme.BRAND)]
         if model.listed:
@@ -371,17 +371,17 @@ class GridScreen(Screen[LabelView]):
             pieces.append((f" {self.note} ", theme.BAR_STRONG))
         return tuple(pieces)
 
-    def _nothing(self, width: int) -> list[Strip]:
-        words: list[Pieces] = [(), (("  nothing to confirm at a glance", theme.STRONG),), ()]
+    def _empty_lines(self, width: int) -> list[Strip]:
+        lines: list[Pieces] = [(), (("  nothing to confirm", theme.STRONG),), ()]
         if self.is_busy:
-            words[1] = (("  reading …", theme.DIM),)
+            lines[1] = (("  reading …", theme.DIM),)
         elif self.model.left_out:
-            text = f"  {self.model.left_out} guesses are below 60 %: C offers them too"
-            words.append(((text, theme.BASE),))
+            text = f"  {self.model.left_out} guesses are below 60 %: C shows them too"
+            lines.append(((text, theme.BASE),))
         else:
-            text = "  images marked wrong, unguessed, skipped, blind or synthetic are asked singly"
-            words.append(((text, theme.BASE),))
-        return [line(width, pieces) for pieces in words]
+            text = "  wrong, unguessed, skipped, blind or synthetic images are asked one by one"
+            lines.append(((text, theme.BASE),))
+        return [line(width, pieces) for pieces in lines]
 
     def _class_text(self, uid: ClassUid | None) -> str:
         name = show(self.view.class_name(uid))
@@ -413,7 +413,7 @@ class GridScreen(Screen[LabelView]):
             self.post_message(messages.ImageReady(request))
 
     def on_image_ready(self, message: messages.ImageReady) -> None:
-        """Show the page when its images are there, not one by one."""
+        """Show the page when one of its images has been decoded."""
         shown = {image.item_id for image in self.model.cells}
         if message.request.item_id in shown:
             self.draw()

@@ -1,4 +1,4 @@
-"""The help page, generated from the live keymap so that it never drifts."""
+"""The help page, generated from the current keymap."""
 
 import textwrap
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ _INDENT = 2 + _KEYS + 1 + _TITLE
 
 
 class HelpDialog(Dialog[None]):
-    """Keys of this session: classes on top, then commands by group."""
+    """Shows the keys: first classes, then commands by group."""
 
     heading = " keys "
     kind = "wide"
@@ -37,12 +37,12 @@ class HelpDialog(Dialog[None]):
     def __init__(
         self, keymap: Keymap, classes: Sequence[ClassRecord], actions: Sequence[Action] = ()
     ) -> None:
-        """Prepare the page.
+        """Create the page.
 
         Args:
-            keymap: Live keys of the label screen.
-            classes: In the order of the screen; none for another screen where they have no keys.
-            actions: Live keys of another screen, shown instead of the label screen's commands.
+            keymap: Current keys of the label screen.
+            classes: Classes in the order of the screen; empty on screens without class keys.
+            actions: Actions of another screen, shown instead of the label screen's commands.
         """
         super().__init__()
         self._keymap = keymap
@@ -50,7 +50,7 @@ class HelpDialog(Dialog[None]):
         self._actions = actions
 
     def body(self) -> Sequence[Static]:
-        """The page."""
+        """Create the page."""
         room = self._room()
         commands = (
             text(*_lines(self._actions, room))
@@ -73,7 +73,7 @@ class HelpDialog(Dialog[None]):
         ]
 
     def _room(self) -> int:
-        """Columns inside the box, beside a scroll bar."""
+        """Columns inside the box, without the scroll bar."""
         return min(_WIDTH, int(0.96 * self.app.size.width)) - 8
 
     def action_leave(self) -> None:
@@ -82,10 +82,10 @@ class HelpDialog(Dialog[None]):
 
 
 class NewKeysDialog(HelpDialog, inherit_bindings=False):
-    """Keys mean something else now: labeling goes on when somebody has said that they saw it."""
+    """The keys have changed: blocks labeling until a person confirms it."""
 
-    heading = " keys have moved "
-    BINDINGS: ClassVar = [("enter", "leave", "go on"), ("escape", "leave", "go on")]
+    heading = " keys have changed "
+    BINDINGS: ClassVar = [("enter", "leave", "continue"), ("escape", "leave", "continue")]
 
     def __init__(
         self,
@@ -99,23 +99,23 @@ class NewKeysDialog(HelpDialog, inherit_bindings=False):
         self._pressed_at = clock()
 
     def body(self) -> Sequence[Static]:
-        """What happened, then the page."""
-        told = "Classes came or went, and with them keys moved. Look, then Enter goes on:"
-        return [Static(text((told, "bold #ffb454"))), *super().body()]
+        """Create the notice and the page."""
+        notice = "The classes have changed, and some keys too. Read them, then press Enter:"
+        return [Static(text((notice, "bold #ffb454"))), *super().body()]
 
     def action_leave(self) -> None:
-        """Go on, but not by a key that was on its way, or that is held."""
+        """Continue, unless the key is held or was pressed before the page was shown."""
         before, self._pressed_at = self._pressed_at, self._clock()
         if self._pressed_at - before >= HOLD_DELAY_S:
             super().action_leave()
 
 
 def class_keys_text(keymap: Keymap, classes: Sequence[ClassRecord], width: int) -> Content:
-    """The classes and their keys in lines of at most ``width``, a key never without its class."""
+    """Return classes and keys in lines of at most ``width``, without breaks inside an entry."""
     if keymap.is_two_key:
         return text(
             f"{len(classes)} classes, two keys each: ",
-            "the first shows what the second would answer.",
+            "the first key shows the classes of the second.",
         )
     parts: list[str | tuple[str, str]] = []
     used = 0
@@ -134,7 +134,7 @@ def class_keys_text(keymap: Keymap, classes: Sequence[ClassRecord], width: int) 
 
 
 def command_text(keymap: Keymap, width: int) -> Content:
-    """The commands by group, each with all its keys; explanations stay in their column."""
+    """Return the commands by group, each with all its keys; explanations in one column."""
     parts: list[str | tuple[str, str]] = []
     groups: dict[str, list[Command]] = {}
     for command in dict.fromkeys(keymap.commands.values()):

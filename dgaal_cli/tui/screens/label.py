@@ -1,4 +1,4 @@
-"""The label screen: one image, one key, saved, next. It maps keys and events to its parts."""
+"""The label screen: it maps keys and events to its parts."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -35,18 +35,18 @@ if TYPE_CHECKING:
 MIN_SIZE = (40, 12)
 _ANSWERS = ("accept", "cannot_tell", "skip")
 _TWICE = ("undo", "redo", "flag")
-"""Commands that do more, or the contrary, the second time."""
+"""Commands that must not be repeated by a held key."""
 
 
 class LabelScreen(Screen[None]):
-    """Judges keys and passes on what they mean."""
+    """Label screen of classification."""
 
     def __init__(self, bridge: Bridge, view: LabelView, settings: Settings) -> None:
         super().__init__()
         check_screen_keys(settings.keys)
         self.settings = settings
         self.prefix = ""
-        """The first key of a class that has two, while the second may follow."""
+        """The first key of a two-key code, until the second key or a timeout."""
         self._prefix_timer: timer.Timer | None = None
         self._is_prepared = False
         self.shown = shown = ShownImage(self, view, settings, self._scene)
@@ -79,11 +79,11 @@ class LabelScreen(Screen[None]):
 
     @property
     def save_state(self) -> SaveState:
-        """What the first line says about the disk."""
+        """Save state for the status line."""
         return self.answers.save_state
 
     def _scene(self) -> Scene:
-        """What is to be seen now."""
+        """Return the current content."""
         shown, answers = self.shown, self.answers
         return Scene(
             view=shown.view,
@@ -101,7 +101,7 @@ class LabelScreen(Screen[None]):
 
     @property
     def commands(self) -> list[Command]:
-        """What the screen can do, with the keys that are live."""
+        """Commands of the screen with their current keys."""
         keymap = self.shown.keymap
         return [
             replace(command, keys=keymap.keys_of(command.name))
@@ -109,11 +109,11 @@ class LabelScreen(Screen[None]):
         ]
 
     def release_held(self) -> None:
-        """Do what waits to see whether its key is held."""
+        """Run the delayed action of a key that may be held."""
         self.answers.held.release()
 
     def stop_processes(self) -> None:
-        """End every process that would outlive its terminal."""
+        """Stop all child processes."""
         self.rounds.stop_processes()
 
     def _progressed(self, progress: Progress) -> None:
@@ -122,12 +122,12 @@ class LabelScreen(Screen[None]):
     # Layout and frames
 
     def compose(self) -> ComposeResult:
-        """The scene, and a word for terminals that are too small for it."""
+        """Create the scene, and the message for terminals that are too small."""
         yield self.shown.scene_view
         yield Static("", id="too-small", markup=False)
 
     def on_mount(self) -> None:
-        """Say what was resumed; offer the next round where nothing is left."""
+        """Show that answers were resumed; offer the next round if no image is left."""
         view, settings = self.shown.view, self.settings
         if view.history and view.image:
             self.notices.flash(captions.resumed(len(view.history)), seconds=4)
@@ -139,7 +139,7 @@ class LabelScreen(Screen[None]):
             self.call_after_refresh(self.rounds.offer_training)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Hide the scene where it does not fit; no answer counts then."""
+        """Hide the scene if it does not fit; answers are refused then."""
         width, height = event.size
         is_too_small = width < MIN_SIZE[0] or height < MIN_SIZE[1]
         self.set_class(is_too_small, "-too-small")
@@ -150,26 +150,26 @@ class LabelScreen(Screen[None]):
             self.query_one("#too-small", Static).update(note)
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """Return empty rows: the scene covers them, and Textual asks for them with every frame."""
+        """Return empty rows, which Textual reads for each frame; the scene covers them."""
         if any(not isinstance(each, ANSIToTruecolor) for each in self.get_line_filters()):
             return super().render_lines(crop)
         return [blank(crop.width)] * crop.height
 
     def painted(self) -> None:
-        """Note that a frame has gone to the terminal; what the first frame need not wait for."""
+        """Note that a frame has been sent; after the first one, load the learner."""
         self.shown.painted()
         if not self._is_prepared:
             self._is_prepared = True
             self.rounds.prepare_learner()
 
-    def on_training_update(self, news: messages.TrainingUpdate) -> None:
-        """Follow the training."""
-        self.rounds.follow(news.state)
+    def on_training_update(self, message: messages.TrainingUpdate) -> None:
+        """Handle an update of the training."""
+        self.rounds.follow(message.state)
 
     # Keys
 
     def on_key(self, event: events.Key) -> None:
-        """Judge a key and do what it means."""
+        """Check a key with the gate and run its command or answer."""
         event.stop()
         key, shown = key_name(event), self.shown
         if key == "escape":
@@ -196,12 +196,12 @@ class LabelScreen(Screen[None]):
             self._act(key, uid, name)
 
     def on_paste(self, event: events.Paste) -> None:
-        """A paste is never an answer."""
+        """Ignore pasted text: it is never an answer."""
         event.stop()
         self.notices.warn("pasted text is ignored")
 
     def do(self, name: str) -> None:
-        """Do a command by its name in the keymap."""
+        """Run a command by its name in the keymap."""
         self._commands[name]()
 
     def _command_name(self, key: str) -> str:
@@ -234,7 +234,7 @@ class LabelScreen(Screen[None]):
             self._prefix_timer = self.set_timer(CODE_S, lambda: self._set_prefix(""))
 
     def _accept(self) -> None:
-        """Answer with the visible guess; without an image: go on with the round."""
+        """Answer with the visible guess; without an image, continue with the next step."""
         if self.shown.view.state != "labeling":
             self.do("train")
         elif guess := self.shown.scene.guess:
@@ -248,5 +248,5 @@ class LabelScreen(Screen[None]):
         shown.are_hints_on = not shown.are_hints_on
         has_guess = shown.image is not None and shown.image.predicted is not None
         state = "on" if shown.are_hints_on else "off"
-        tail = "" if has_guess or not shown.are_hints_on else "; there is no guess for this image"
-        self.notices.inform(f"hints {state}; each label records it{tail}")
+        hint = "" if has_guess or not shown.are_hints_on else "; this image has no guess"
+        self.notices.inform(f"hints {state}; each label records it{hint}")

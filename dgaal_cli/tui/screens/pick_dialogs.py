@@ -1,4 +1,4 @@
-"""Dialogs to type into: a class, a number, one of several names."""
+"""Dialogs with text input: a number, one of several names, a class."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Literal
@@ -13,19 +13,19 @@ _CAP = "reverse bold"
 
 
 class NumberDialog(Dialog[int | None]):
-    """Asks for a whole number of at least one."""
+    """Asks for a number of at least 1."""
 
     BINDINGS: ClassVar = [("escape", "leave", "back")]
 
-    def __init__(self, heading: str, question: str, *, value: int, most: int = 100_000) -> None:
+    def __init__(self, heading: str, question: str, *, value: int, maximum: int = 100_000) -> None:
         self.heading = f" {heading} "
         super().__init__()
         self._question = question
         self._value = value
-        self._most = most
+        self._maximum = maximum
 
     def body(self) -> Sequence[Static | Input]:
-        """Question, number, keys."""
+        """Create question, number and keys."""
         return [
             Static(text(self._question)),
             Input(str(self._value), type="integer", max_length=6, id="number", classes="gap"),
@@ -34,21 +34,21 @@ class NumberDialog(Dialog[int | None]):
         ]
 
     def on_mount(self) -> None:
-        """Type at once; the number there is replaced."""
+        """Focus the input and select the number."""
         field = self.query_one(Input)
         field.focus()
         field.select_all()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Hand the number over, or wait for one that is possible."""
+        """Return the number if it is valid."""
         digits = event.value.strip()
         number = int(digits) if digits.isascii() and digits.isdigit() else 0
-        if 1 <= number <= self._most:
+        if 1 <= number <= self._maximum:
             self.dismiss(number)
         else:
             self.app.bell()
-            told = f"a number from 1 to {self._most:,}, please"
-            self.query_one("#range", Static).update(text((told, "#ffb454")))
+            hint = f"a number from 1 to {self._maximum:,}, please"
+            self.query_one("#range", Static).update(text((hint, "#ffb454")))
 
     def action_leave(self) -> None:
         """Go back."""
@@ -56,7 +56,7 @@ class NumberDialog(Dialog[int | None]):
 
 
 class PickDialog(Dialog[str | None]):
-    """Type a part of a name; Enter takes the marked one."""
+    """Type a part of a name; Enter selects the marked one."""
 
     BINDINGS: ClassVar = [
         ("escape", "leave", "back"),
@@ -74,13 +74,13 @@ class PickDialog(Dialog[str | None]):
         self._at = self._found.index(current) if current in self._found else 0
 
     def body(self) -> Sequence[Static | Input]:
-        """A line to type into and the names that fit."""
+        """Create the input and the list of matching names."""
         return [
             Input(placeholder="part of the name", id="part"),
             Static("", id="found", classes="gap"),
             Static(
                 text(
-                    *((" ⏎ ", _CAP), " take ▸   "),
+                    *((" ⏎ ", _CAP), " select ▸   "),
                     *((" ↑↓ ", _CAP), " move   "),
                     *((" Esc ", _CAP), " back"),
                 ),
@@ -89,12 +89,12 @@ class PickDialog(Dialog[str | None]):
         ]
 
     def on_mount(self) -> None:
-        """Type at once."""
+        """Focus the input."""
         self.query_one(Input).focus()
         self._draw()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Narrow the list."""
+        """Filter the list."""
         part = event.value.casefold().strip()
         if part:
             self._found = [name for name in self._names if part in name.casefold()]
@@ -104,7 +104,7 @@ class PickDialog(Dialog[str | None]):
         self._draw()
 
     def on_input_submitted(self) -> None:
-        """Take the marked name."""
+        """Return the marked name."""
         if self._found:
             self.dismiss(self._found[self._at])
 
@@ -127,7 +127,7 @@ class PickDialog(Dialog[str | None]):
             parts.append((show(name), style))
             parts.append(("  (now)\n" if name == self._current else "\n", "#8a95a3"))
         if not self._found:
-            parts.append("nothing fits")
+            parts.append("no match")
         self.query_one("#found", Static).update(text(*parts))
 
 
@@ -138,7 +138,7 @@ class AddClassDialog(Dialog[str | None]):
     BINDINGS: ClassVar = [("escape", "leave", "back")]
 
     def body(self) -> Sequence[Static | Input]:
-        """A line to type into."""
+        """Create the input."""
         return [
             Static(text("Its key is chosen for you and shown in the list.")),
             Input(placeholder="name of the class", max_length=64, id="name", classes="gap"),
@@ -149,11 +149,11 @@ class AddClassDialog(Dialog[str | None]):
         ]
 
     def on_mount(self) -> None:
-        """Type at once."""
+        """Focus the input."""
         self.query_one(Input).focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Hand the name over."""
+        """Return the name."""
         self.dismiss(event.value.strip() or None)
 
     def action_leave(self) -> None:
@@ -162,9 +162,9 @@ class AddClassDialog(Dialog[str | None]):
 
 
 class FindClassDialog(Dialog[ClassRecord | None]):
-    """Type a part of a class name; Enter takes the first that fits.
+    """Type a part of a class name; Enter selects the marked class.
 
-    The image that is asked about stays in sight: the box keeps to one side of the screen.
+    The box is at one side of the screen, so that the image stays visible.
     """
 
     heading = " find a class "
@@ -182,12 +182,12 @@ class FindClassDialog(Dialog[ClassRecord | None]):
         verb: str = "answer with",
         side: Literal["left", "right"] = "right",
     ) -> None:
-        """Prepare the dialog.
+        """Create the dialog.
 
         Args:
-            classes: What can be found, in the order of the screen.
-            verb: What Enter does with a class.
-            side: Where the box is, away from the image.
+            classes: Classes in the order of the screen.
+            verb: Action of Enter, as shown.
+            side: Side of the box; the image is on the other side.
         """
         super().__init__(classes=f"-{side}")
         self._verb = verb
@@ -196,7 +196,7 @@ class FindClassDialog(Dialog[ClassRecord | None]):
         self._at = 0
 
     def body(self) -> Sequence[Static | Input]:
-        """A line to type into and the classes that fit."""
+        """Create the input and the list of matching classes."""
         return [
             Input(placeholder="part of the name", id="part"),
             Static("", id="found"),
@@ -213,18 +213,18 @@ class FindClassDialog(Dialog[ClassRecord | None]):
         ]
 
     def on_mount(self) -> None:
-        """Type at once."""
+        """Focus the input."""
         self.query_one(Input).focus()
         self._draw()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Narrow the list."""
+        """Filter the list."""
         self._found = find_classes(self._known, event.value)
         self._at = 0
         self._draw()
 
     def on_input_submitted(self) -> None:
-        """Take the marked class."""
+        """Return the marked class."""
         if self._found:
             self.dismiss(self._found[self._at])
 
@@ -245,25 +245,25 @@ class FindClassDialog(Dialog[ClassRecord | None]):
             parts.append(("▸ " if is_at else "  ", "bold"))
             parts.append((show(record.name) + "\n", "bold" if is_at else ""))
         if not self._found:
-            parts.append("no class fits")
+            parts.append("no match")
         elif len(self._found) > self.SHOWN:
             parts.append(f"  … {len(self._found) - self.SHOWN} more")
         self.query_one("#found", Static).update(text(*parts))
 
 
 def find_classes(classes: Sequence[ClassRecord], part: str) -> list[ClassRecord]:
-    """Classes whose name holds the letters of ``part`` in order; the closest first."""
-    wanted = part.casefold().replace(" ", "")
+    """Return classes whose name contains the letters of ``part`` in order; best match first."""
+    letters_typed = part.casefold().replace(" ", "")
 
     def rank(record: ClassRecord) -> tuple[int, int] | None:
         name = record.name.casefold()
-        if name.startswith(wanted):
+        if name.startswith(letters_typed):
             return 0, len(name)
-        if wanted in name:
-            return 1, name.index(wanted)
+        if letters_typed in name:
+            return 1, name.index(letters_typed)
         letters = iter(name)
-        return (2, len(name)) if all(letter in letters for letter in wanted) else None
+        return (2, len(name)) if all(letter in letters for letter in letters_typed) else None
 
     ranked = [(rank(record), record) for record in classes]
-    fitting = [(key, record) for key, record in ranked if key is not None]
-    return [record for _, record in sorted(fitting, key=lambda pair: (pair[0], pair[1].position))]
+    matches = [(key, record) for key, record in ranked if key is not None]
+    return [record for _, record in sorted(matches, key=lambda pair: (pair[0], pair[1].position))]

@@ -6,37 +6,37 @@ from typing import Any, Protocol, runtime_checkable
 from dgaal_cli.tui.keymap import Command
 
 SCREENS = {"classification": "dgaal_cli.tui.screens.label:LabelScreen"}
-"""Task to ``module:class``: a Textual screen made of a bridge, the first view and the settings,
-which is a ``TaskScreen`` too."""
+"""Task to ``module:class``: a Textual screen and ``TaskScreen``, constructed with a bridge, the
+first view and the settings."""
 
 
 @runtime_checkable
 class TaskScreen(Protocol):
-    """What app and palette need of a label screen, whatever a label is."""
+    """Interface of the label screens of all tasks, for app and palette."""
 
     @property
     def commands(self) -> list[Command]:
-        """What it can do, with the keys that are live."""
+        """Commands with their current keys."""
         ...
 
     def do(self, name: str) -> None:
-        """Do a command by its name."""
+        """Run a command by its name."""
         ...
 
     def painted(self) -> None:
-        """Note that a frame has gone to the terminal."""
+        """Note that a frame has been sent to the terminal."""
         ...
 
     def release_held(self) -> None:
-        """Do what waits to see whether its key is held, as the program is left or suspended."""
+        """Run the delayed action of a key that may be held, before the program stops."""
         ...
 
     def stop_processes(self) -> None:
-        """End every process that would outlive its terminal."""
+        """Stop all child processes."""
         ...
 
 
 def load_screen(task: str) -> Any:
-    """Import the class of a task's label screen."""
+    """Import the label screen class of a task."""
     module, _, name = SCREENS[task].partition(":")
     return getattr(import_module(module), name)

@@ -1,4 +1,4 @@
-"""Answers looked at again: filter, see, change. A change is a new event; nothing is rewritten."""
+"""The review screen: filter, view and change answers. A change is a new event."""
 
 import dataclasses
 from collections.abc import Callable
@@ -40,14 +40,14 @@ from dgaal_cli.tui.widgets.review_list import Filter, ReviewScene, hint_state, r
 from dgaal_cli.tui.widgets.rows import Rows
 
 MAX_CYCLED = 10
-"""Up to this many classes a key steps through them; beyond, one is picked by its name."""
+"""Up to this many classes, a key cycles through them; for more, a dialog selects one."""
 _FAR = 1_000_000_000
 _STEPS = {"up": -1, "k": -1, "down": 1, "j": 1, "pageup": -10, "pagedown": 10}
 _MOVES = {**_STEPS, "home": -_FAR, "end": _FAR}
 
 
 class ReviewScreen(Screen[LabelView]):
-    """A list of answers beside the image of the marked one; dismissed with the newest view."""
+    """A list of answers and the image of the marked one; dismissed with the newest view."""
 
     def __init__(self, bridge: Bridge, view: LabelView, keymap: Keymap, settings: Settings) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class ReviewScreen(Screen[LabelView]):
         )
 
     def compose(self) -> ComposeResult:
-        """List on the left, image on the right."""
+        """Create the list on the left and the image on the right."""
         yield Rows(id="status")
         with Horizontal(id="middle"):
             yield Rows(id="list")
@@ -83,12 +83,12 @@ class ReviewScreen(Screen[LabelView]):
         yield Rows(id="keys-bar")
 
     def on_mount(self) -> None:
-        """Read the answers and begin to decode."""
+        """Start decoding and read the answers."""
         self._prefetcher.start()
         self.reload()
 
     def on_unmount(self) -> None:
-        """End the image thread."""
+        """Stop the image thread."""
         self._prefetcher.stop()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -97,14 +97,14 @@ class ReviewScreen(Screen[LabelView]):
         self.call_after_refresh(self.draw)
 
     def painted(self) -> None:
-        """Note that a frame has gone to the terminal."""
+        """Note that a frame has been sent to the terminal."""
         if self.is_current and self._is_settled and self.query_one(ImageView).is_sent:
             self.gate.paint()
 
     @property
     def shown(self) -> list[StandingAnswer]:
-        """The answers that the filter keeps."""
-        return [given for given in self.answers if self.filter.keeps(given)]
+        """The answers that pass the filter."""
+        return [answer for answer in self.answers if self.filter.keeps(answer)]
 
     @property
     def marked(self) -> StandingAnswer | None:
@@ -117,7 +117,7 @@ class ReviewScreen(Screen[LabelView]):
         self._read(lambda session: session.view())
 
     def _read(self, work: Callable[[LabelSession], LabelView]) -> None:
-        """Do something in the store, then read the list."""
+        """Run ``work`` in the session, then read the list."""
         found: list[StandingAnswer] = []
 
         def deliver(outcome: Outcome) -> None:
@@ -131,7 +131,7 @@ class ReviewScreen(Screen[LabelView]):
         self.bridge.call(read, deliver)
 
     def _take_list(self, outcome: Outcome, found: list[StandingAnswer]) -> None:
-        """Show what was read, or why the list is as it was."""
+        """Show the list, or the error that left it unchanged."""
         self._is_flagging = False
         if isinstance(outcome, LabelView):
             self.view, self.answers = outcome, found
@@ -165,13 +165,13 @@ class ReviewScreen(Screen[LabelView]):
         self.draw()
 
     def act(self, name: str) -> None:
-        """Do one of the actions that need no look at the image first."""
+        """Run an action that does not answer the image."""
         if name in ("class", "flagged", "differs", "hinted"):
-            self._narrow(name)
+            self._change_filter(name)
         elif name == "help":
             self._help()
         elif self.pending or self._is_flagging:
-            pass  # what follows waits for COMMIT
+            pass  # these wait for COMMIT
         elif name == "leave":
             self.dismiss(self.view)
         elif name == "flag":
@@ -180,7 +180,7 @@ class ReviewScreen(Screen[LabelView]):
             self._search()
         self.draw()
 
-    def _narrow(self, name: str) -> None:
+    def _change_filter(self, name: str) -> None:
         old = self.filter
         if name == "class" and len(self.view.classes) > MAX_CYCLED:
             self._pick_class()
@@ -198,7 +198,7 @@ class ReviewScreen(Screen[LabelView]):
         self._mark(0)
 
     def _pick_class(self) -> None:
-        """List all classes again, or one that is picked by its name."""
+        """List all classes, or one that is selected by name."""
         from dgaal_cli.tui.screens.pick_dialogs import FindClassDialog
 
         def take(record: ClassRecord | None) -> None:
@@ -220,10 +220,10 @@ class ReviewScreen(Screen[LabelView]):
     def _search(self) -> None:
         from dgaal_cli.tui.screens.pick_dialogs import FindClassDialog
 
-        asked = self.marked
+        marked = self.marked
 
         def take(record: ClassRecord | None) -> None:
-            if record and asked and self.marked == asked:
+            if record and marked and self.marked == marked:
                 self.change("label", record.uid)
 
         dialog = FindClassDialog(self.view.classes, verb="change to", side="left")
@@ -251,7 +251,7 @@ class ReviewScreen(Screen[LabelView]):
         if marked is None or self.pending:
             return
         if kind == "label" and not self.query_one(ImageView).has_image:
-            self.note = "this image cannot be seen"
+            self.note = "this image cannot be shown"
             self.draw()
             return
         self.pending = Press(
@@ -266,7 +266,7 @@ class ReviewScreen(Screen[LabelView]):
 
     @property
     def save_state(self) -> SaveState:
-        """What the first line says about the disk."""
+        """Save state for the status line."""
         if self.is_failed:
             return "unsaved"
         return "saving" if self.pending or self._is_flagging else "saved"
@@ -283,20 +283,20 @@ class ReviewScreen(Screen[LabelView]):
         self.draw()
 
     def _take_outcome(self, outcome: Outcome, press: Press) -> None:
-        """Go to the next answer after COMMIT; else keep this one and block until it is saved."""
+        """Go to the next answer after COMMIT; on failure, block until it is saved."""
         name = show(self.view.label_name(press.label))
-        words = answer_text(press.kind, "", name)
+        text = answer_text(press.kind, "", name)
         if not isinstance(outcome, LabelView):
             self.is_failed = True
             self.draw()
-            block_until_saved(self, outcome, words, clock=self._clock, retry=self._send)
+            block_until_saved(self, outcome, text, clock=self._clock, retry=self._send)
             return
         self.pending, self.view = None, outcome
         if self.view.is_refused:
             self.note = show(self.view.note)
         else:
             undo = key_of(self.keymap, "undo")
-            self.note = f"✔ saved: {words} · {undo} on the label screen undoes"
+            self.note = f"✔ saved: {text} · {undo} on the label screen undoes"
         self.at += 1
         self.reload()
 
@@ -323,15 +323,15 @@ class ReviewScreen(Screen[LabelView]):
         self._draw_image()
 
     def _status(self, width: int) -> Strip:
-        words = [f"class {show(self.view.class_name(self.filter.class_uid))}"]
+        filters = [f"class {show(self.view.class_name(self.filter.class_uid))}"]
         if self.filter.class_uid is None:
-            words = ["all classes"]
-        words += ["flagged"] if self.filter.is_flagged else []
-        words += ["other than the model says"] if self.filter.disagrees else []
-        words += ["guess was shown"] if self.filter.is_hinted else []
+            filters = ["all classes"]
+        filters += ["flagged"] if self.filter.is_flagged else []
+        filters += ["differs from the model"] if self.filter.disagrees else []
+        filters += ["guess was shown"] if self.filter.is_hinted else []
         left: list[Piece] = [
             (" REVIEW ", theme.BRAND),
-            (f"  {' · '.join(words)} ", theme.BAR_STRONG),
+            (f"  {' · '.join(filters)} ", theme.BAR_STRONG),
             (f" {len(self.shown)} of {len(self.answers)} ", theme.BAR_BASE),
         ]
         if prefix := self._class_keys.prefix:
@@ -343,7 +343,7 @@ class ReviewScreen(Screen[LabelView]):
         request = self._request_for(marked) if marked else None
         shown = self.shown
         around = (*shown[self.at + 1 : self.at + 3], *shown[max(0, self.at - 1) : self.at])
-        requests = [request, *(self._request_for(given) for given in around)]
+        requests = [request, *(self._request_for(answer) for answer in around)]
         self._prefetcher.request([w for w in requests if w])
         picture = self._prefetcher.get(request) if request else None
         self._is_settled = picture is not None
@@ -363,7 +363,7 @@ class ReviewScreen(Screen[LabelView]):
             if marked.elapsed_ms is not None:
                 facts.append(f"answered in {marked.elapsed_ms / 1000:.2f} s")
             facts.append(hint_state(marked))
-        words = self.note or " · ".join(facts)
+        caption = self.note or " · ".join(facts)
         name = show(marked.sample_id) if marked else ""
         is_synthetic = bool(marked and marked.is_synthetic)
         self.query_one(Frame).show_frame(
@@ -371,17 +371,17 @@ class ReviewScreen(Screen[LabelView]):
             mark="⚑ flagged" if marked and marked.is_flagged else "",
             note=picture.note if picture else "",
             is_synthetic=is_synthetic,
-            captions=(((f" {name}", theme.BASE),), ((f" {words}", theme.DIM),)),
+            captions=(((f" {name}", theme.BASE),), ((f" {caption}", theme.DIM),)),
         )
 
-    def _request_for(self, given: StandingAnswer) -> ImageRequest | None:
+    def _request_for(self, answer: StandingAnswer) -> ImageRequest | None:
         size = self.query_one(ImageView).size
         if size.width < 1 or size.height < 1:
             return None
         return ImageRequest(
-            item_id=given.item_id,
-            sample_id=given.sample_id,
-            is_synthetic=given.is_synthetic,
+            item_id=answer.item_id,
+            sample_id=answer.sample_id,
+            is_synthetic=answer.is_synthetic,
             columns=size.width,
             rows=size.height,
             mode=self._mode,
@@ -392,7 +392,7 @@ class ReviewScreen(Screen[LabelView]):
             self.post_message(messages.ImageReady(request))
 
     def on_image_ready(self, message: messages.ImageReady) -> None:
-        """Show what was waited for."""
+        """Show an image that has been decoded."""
         marked = self.marked
         if marked and message.request == self._request_for(marked):
             self._draw_image()

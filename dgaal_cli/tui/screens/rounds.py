@@ -1,4 +1,4 @@
-"""The rounds so far in a table, accuracy beside random, and what to do next."""
+"""The round screen: table of rounds, accuracy compared with random, and the next step."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SYNTHESIZED = 12
-"""Images suggested when synthesis is asked for."""
+"""Default number of images to synthesize."""
 WIDE = 100
 
 Kind = Literal["label", "train", "review", "grid", "export", "synthesize", "set"]
@@ -32,7 +32,7 @@ Kind = Literal["label", "train", "review", "grid", "export", "synthesize", "set"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What the operator wants next."""
+    """The next step chosen by the operator."""
 
     kind: Kind
     count: int = 0
@@ -42,7 +42,7 @@ class Choice:
 
 
 class RoundsScreen(Screen[Choice]):
-    """Dismissed with what to do next."""
+    """Shows the rounds; dismissed with the next step."""
 
     def __init__(
         self, view: LabelView, report: RoundsReport, keymap: Keymap, *, is_training: bool
@@ -56,7 +56,7 @@ class RoundsScreen(Screen[Choice]):
         self._note = ""
 
     def compose(self) -> ComposeResult:
-        """Table and curve between two lines."""
+        """Create table and curve between status line and key bar."""
         yield Rows(id="status")
         with Horizontal(id="middle"):
             yield Rows(id="table")
@@ -64,14 +64,14 @@ class RoundsScreen(Screen[Choice]):
         yield Rows(id="keys-bar")
 
     def on_resize(self, event: events.Resize) -> None:
-        """Draw for the new size; a narrow terminal shows the table alone."""
+        """Draw for the new size; a narrow terminal shows only the table."""
         is_wide = event.size.width >= WIDE
         self.query_one("#table", Rows).styles.width = "62%" if is_wide else "100%"
         self.query_one("#curve", Rows).display = is_wide
         self.call_after_refresh(self.draw)
 
     def on_key(self, event: events.Key) -> None:
-        """Go on, train, synthesize, change method or size, or leave."""
+        """Run the action of a key."""
         event.stop()
         self._note = ""
         name = action_of(self.actions, key_name(event))
@@ -80,8 +80,8 @@ class RoundsScreen(Screen[Choice]):
         self.draw()
 
     def act(self, name: str) -> None:
-        """Do one of the actions."""
-        doing: dict[str, Callable[[], object]] = {
+        """Run an action by its name."""
+        handlers: dict[str, Callable[[], object]] = {
             "go": lambda: self._choose("label" if self.view.state == "labeling" else "train"),
             "label": lambda: self._choose("label"),
             "train": lambda: self._choose("train"),
@@ -93,7 +93,7 @@ class RoundsScreen(Screen[Choice]):
             "size": self._pick_size,
             "help": self._help,
         }
-        doing[name]()
+        handlers[name]()
         self.draw()
 
     def _choose(self, kind: Kind) -> None:
@@ -106,19 +106,19 @@ class RoundsScreen(Screen[Choice]):
 
     def _synthesize(self) -> None:
         if self._is_training:
-            self._note = "a training runs; synthesize after it"
+            self._note = "a training is running; synthesize after it"
             return
         if self.report.is_paused:
             self._note = (
                 f"paused: more than {self.report.max_junk:.0%} of this query's synthetic images "
-                "could not be told; the next query asks pool images only, then synthesis is back"
+                "could not be labeled; the next query asks only pool images, then synthesis resumes"
             )
             self.app.bell()
             return
 
         if sum(count > 0 for count in self.view.by_class.values()) < 2:
             self._note = (
-                "synthesis draws at the boundary between classes: label images of two classes first"
+                "synthesis needs a boundary between classes: first label images of two classes"
             )
             self.app.bell()
             return
@@ -128,20 +128,18 @@ class RoundsScreen(Screen[Choice]):
                 self.dismiss(Choice(kind="synthesize", count=count))
 
         question = (
-            "Images to draw at the class boundary and ask beside the pool's next ones. "
-            "They are marked SYNTHETIC; answer can't tell where no class fits."
+            "Images to synthesize near the class boundary and ask in addition to pool images. "
+            "They are marked SYNTHETIC; answer can't tell if no class fits."
         )
-        dialog = NumberDialog("query by synthesis", question, value=SYNTHESIZED, most=1000)
+        dialog = NumberDialog("query by synthesis", question, value=SYNTHESIZED, maximum=1000)
         self.app.push_screen(dialog, go)
 
     def _pick_method(self) -> None:
         if self._is_training:
-            self._note = "a training runs; change the method after it"
+            self._note = "a training is running; change the method after it"
             return
         if self.report.next_step == "query":
-            self._note = (
-                "the method changes before a round is trained; ask this round's query first"
-            )
+            self._note = "this round is trained: choose its query first, then change the method"
             return
 
         def go(name: str | None) -> None:
@@ -156,7 +154,7 @@ class RoundsScreen(Screen[Choice]):
             if count and count != self.report.query_size:
                 self.dismiss(Choice(kind="set", values={"query.size": count}))
 
-        question = "Images asked in each round from the next query on."
+        question = "Images asked per round, from the next query on."
         self.app.push_screen(NumberDialog("query size", question, value=self.report.query_size), go)
 
     def draw(self) -> None:
@@ -179,7 +177,7 @@ class RoundsScreen(Screen[Choice]):
             (" ROUNDS ", theme.BRAND),
             (f"  {show(self.view.name)} ", theme.BAR_STRONG),
             (f" method {show(self.report.method)} ", theme.BAR_BASE),
-            (f" {self.report.query_size} a query ", theme.BAR_BASE),
+            (f" {self.report.query_size} per query ", theme.BAR_BASE),
         )
 
     def _right(self) -> Pieces:

@@ -1,4 +1,4 @@
-"""What every screen with answers shares: they stay on the screen until COMMIT has returned."""
+"""Shared by the screens with answers: block while an answer is not saved."""
 
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
@@ -15,28 +15,28 @@ UNSAVED_EXIT = 8
 
 @runtime_checkable
 class HoldsAnswers(Protocol):
-    """A screen that may hold answers that are not saved."""
+    """A screen that may have unsaved answers."""
 
     @property
     def save_state(self) -> SaveState:
-        """What it holds."""
+        """Save state of its answers."""
         ...
 
 
 def reason_of(error: Exception) -> str:
-    """Why something failed, in words for the operator."""
+    """Return an exception as a message for the operator."""
     return str(error) if isinstance(error, DgaalError) else repr(error)
 
 
 def block_until_saved(
     screen: Screen[Any],
     error: Exception,
-    words: str,
+    answer: str,
     *,
     clock: Callable[[], float],
     retry: Callable[[], None],
 ) -> None:
-    """Let nothing else happen until ``words`` is saved, or the operator gives it up."""
+    """Block until ``answer`` is saved or the operator drops it and leaves."""
 
     def decide(decision: str | None) -> None:
         if decision == "quit":
@@ -45,9 +45,9 @@ def block_until_saved(
             retry()
 
     screen.app.bell()
-    screen.app.push_screen(UnsavedDialog(reason_of(error), words, clock), decide)
+    screen.app.push_screen(UnsavedDialog(reason_of(error), answer, clock), decide)
 
 
 def leave(screen: Screen[Any], code: int = 0) -> None:
-    """End the program as soon as every answer is saved."""
+    """End the program after all answers are saved."""
     screen.post_message(messages.Leaving(code))

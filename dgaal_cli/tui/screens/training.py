@@ -1,4 +1,4 @@
-"""The dialog at the end of a query: what was answered, then training live, then the result."""
+"""The training dialog: summary of the answers, progress of the training, result."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,19 +19,19 @@ from dgaal_cli.tui.widgets.lines import duration, pad
 from dgaal_cli.tui.widgets.sheet import Sheet
 
 CLOSING_GUARD_S = 0.3
-"""Enter does nothing this long after the dialog changed, so that a held Enter skips no result."""
+"""Enter is ignored for this time after a change, so that a held Enter skips no result."""
 
 Closing = Literal["next", "back", "undo", "background", "review"]
-"""``next``: a new query is there; ``undo``: take the last answer back; ``background``: label on,
-beside the training or after one that failed; else just close."""
+"""``next``: a new query is open; ``undo``: undo the last answer; ``background``: continue labeling,
+during the training or after a failure; otherwise only close."""
 MakeTrainer = Callable[[Sequence[Step]], Trainer]
 SHOWN_LINES = 6
-"""Last lines of a failed process in the dialog; the log has more."""
+"""Number of last lines of a failed process in the dialog; the log has more."""
 _WIDTH = 66
 
 
 class TrainingDialog(Dialog[Closing]):
-    """Offers training, shows it, and says what came of it."""
+    """Offers training, shows its progress and its result."""
 
     heading = " next round "
 
@@ -47,17 +47,17 @@ class TrainingDialog(Dialog[Closing]):
         sheet: Sheet | None = None,
         synthetic_of_round: Callable[[int], Sequence[SampleId]] = lambda _round: (),
     ) -> None:
-        """Prepare the dialog.
+        """Create the dialog.
 
         Args:
-            summary: What was answered.
-            steps: What would run.
-            make_trainer: Prepares it.
-            is_started: Begin at once.
-            trainer: A run that is under way.
-            clock: Seconds.
-            sheet: Shows a sample of what the trained generator draws.
-            synthetic_of_round: The synthesized images of a round.
+            summary: Lines about the answers.
+            steps: Steps to run.
+            make_trainer: Creates the trainer.
+            is_started: Start at once.
+            trainer: A running training.
+            clock: Current time in seconds.
+            sheet: Shows a sample of the generator's images.
+            synthetic_of_round: Returns the synthetic images of a round.
         """
         super().__init__()
         self._sheet = sheet
@@ -73,11 +73,11 @@ class TrainingDialog(Dialog[Closing]):
 
     @property
     def state(self) -> TrainingState | None:
-        """The run's present state; None before it starts."""
+        """Current state of the run; None before it starts."""
         return self._state
 
     def body(self) -> Sequence[Widget]:
-        """Summary, progress, what the generator draws, keys."""
+        """Create summary, progress, sample of images and keys."""
         return [
             Static(text("\n".join(self._summary)), id="summary"),
             Static(offer_text(self._steps), id="progress", classes="gap"),
@@ -86,7 +86,7 @@ class TrainingDialog(Dialog[Closing]):
         ]
 
     def on_mount(self) -> None:
-        """Draw, and tick so that a silent phase is seen to be alive."""
+        """Draw, and update the time twice a second."""
         self.set_interval(0.5, self.follow)
         self.follow()
         if self._is_started:
@@ -117,7 +117,7 @@ class TrainingDialog(Dialog[Closing]):
             self.app.push_screen(LogDialog(self._state.reason))
 
     def follow(self) -> None:
-        """Show the newest state of the training, whichever dialog started it."""
+        """Show the newest state of the training."""
         old, new = self._state, self._trainer.state if self._trainer else self._state
         self._state = new
         if new is not None and (old is None or old.stage != new.stage):
@@ -128,11 +128,11 @@ class TrainingDialog(Dialog[Closing]):
 
     @property
     def is_running_a_process(self) -> bool:
-        """Whether training is under way."""
+        """Whether a training is running."""
         return self._state is not None and self._state.stage in ("running", "canceling")
 
     def cancel(self) -> None:
-        """Ask the process to save its state and stop; a second call ends it at once."""
+        """Request that the process saves its state and stops; a second call kills it."""
         if self._trainer:
             self._trainer.cancel()
 
@@ -173,39 +173,37 @@ class TrainingDialog(Dialog[Closing]):
 
 
 def offer_text(steps: Sequence[Step]) -> Content:
-    """What Enter would do."""
+    """Return what Enter does."""
     saved = ("All answers are saved. ", "#8be04a")
     if not any(step.startswith("query") for step in steps):
-        return text(saved, "The budget is spent: one last training shows what it bought.")
+        return text(saved, "The budget is spent: a last training measures the result.")
     if "train" not in steps:
         return text(saved, "Next: choose new images.")
     return text(saved, "Next: train, then choose new images.")
 
 
 def progress_text(state: TrainingState, *, elapsed_s: float, width: int = _WIDTH) -> Content:
-    """Phase, bar, rate, time left, losses; or the result; or the reason of a failure."""
+    """Return phase, bar, rate, time left and losses, or the result, or the error."""
     if state.stage == "failed":
         last = state.reason.splitlines()[-SHOWN_LINES:]
         tail = "\n".join(pad(entry, min(cell_len(entry), width)) for entry in last)
         is_trained = state.step.startswith("query")
-        what = (
+        title = (
             "The round is trained, but no images were chosen" if is_trained else "Training failed"
         )
-        return text((f"{what}; your labels are safe.\n", "bold #ff6b6b"), (tail, "#d7dde5"))
+        return text((f"{title}; your labels are safe.\n", "bold #ff6b6b"), (tail, "#d7dde5"))
     if state.stage == "canceled":
-        return text(
-            ("Canceled; the state is saved and the next run goes on from there.", "#ffb454")
-        )
+        return text(("Canceled; the state is saved and the next run resumes.", "#ffb454"))
     parts: list[str | tuple[str, str]] = []
     is_asking = state.step.startswith("query")
-    what = "choosing the next images" if is_asking else show(state.title)
+    title = "choosing the next images" if is_asking else show(state.title)
     place = f"  {state.position}/{state.count}" if state.count else ""
     if state.stage == "done":
         parts.append(("trained", "bold #8be04a"))
     elif state.stage == "canceling":
         parts.append(("stopping after this step, saving the state …", "bold #ffb454"))
     else:
-        parts.append((f"{what}{place}", "bold"))
+        parts.append((f"{title}{place}", "bold"))
     parts.append((f"   {duration(elapsed_s)}\n" if state.stage != "done" else "\n", "#8a95a3"))
     parts += _bar_parts(state.share, width)
     parts.append((f" {state.share:4.0%}\n", "bold"))
@@ -224,7 +222,7 @@ def progress_text(state: TrainingState, *, elapsed_s: float, width: int = _WIDTH
 
 
 def keys_text(state: TrainingState | None) -> Content:
-    """The keys that work now."""
+    """Return the keys of the current stage."""
     cap = "reverse bold"
     if state is None:
         return text(
@@ -247,7 +245,7 @@ def keys_text(state: TrainingState | None) -> Content:
             " cancel, its state is saved",
         )
     if state.stage == "canceling":
-        return text((" c ", cap), " again: end it at once")
+        return text((" c ", cap), " again: stop at once")
     if state.stage == "done":
         return text((" ⏎ ", cap), " label the next images")
     log = ((" l ", cap), " log   ") if state.reason else ()
@@ -255,7 +253,7 @@ def keys_text(state: TrainingState | None) -> Content:
         (" ⏎ ", cap),
         " try again   ",
         (" b ", cap),
-        " label on   ",
+        " keep labeling   ",
         *log,
         (" r ", cap),
         " review   ",
@@ -282,16 +280,16 @@ def _bar_parts(share: float, width: int) -> list[tuple[str, str]]:
 
 
 def _numbers(state: TrainingState) -> str:
-    words: list[str] = []
+    numbers: list[str] = []
     if state.steps:
-        words.append(f"step {state.done}/{state.steps}")
+        numbers.append(f"step {state.done}/{state.steps}")
     if state.rate and state.stage == "running":
-        words.append(f"{state.rate:.1f}/s")
+        numbers.append(f"{state.rate:.1f}/s")
     if state.left_s is not None and state.stage == "running":
-        words.append(f"{duration(state.left_s)} left")
+        numbers.append(f"{duration(state.left_s)} left")
     if state.labels:
-        words.append(f"{state.labels} labels")
+        numbers.append(f"{state.labels} labels")
     if state.device:
-        words.append(show(state.device))
+        numbers.append(show(state.device))
     losses = loss_lines(state.losses, state.trails) if state.stage == "running" else []
-    return "\n".join([" · ".join(words), *losses])
+    return "\n".join([" · ".join(numbers), *losses])
