@@ -178,7 +178,7 @@ async def test_every_screen_has_a_help_of_its_own_keys(terminal, kind):
             assert title in bar
             assert title in page
         if kind is GridScreen:
-            assert "Confirm page what is not" in page  # the longest title
+            assert "Confirm page label the unmarked" in page  # the longest title
             assert "] pagedown Next" in page  # the longest keys
         assert ("Doubtful" in page) == (kind is GridScreen)
         assert ("Synthesize" in page) == (kind is RoundsScreen)

@@ -139,7 +139,7 @@ async def test_method_and_query_size_are_written_to_the_file_and_shown(terminal,
         await t.until(lambda: isinstance(t.app.screen, NumberDialog))
         await t.pilot.press("3", "7", "enter")
         await t.until(lambda: isinstance(t.app.screen, RoundsScreen))
-        await t.until(lambda: "37 a query" in words(t))
+        await t.until(lambda: "37 per query" in words(t))
         await t.pilot.press("m")
         await t.until(lambda: isinstance(t.app.screen, PickDialog))
         await t.pilot.press(*"marg", "enter")
