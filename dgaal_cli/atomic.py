@@ -7,12 +7,13 @@ import contextlib
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from dgaal_cli.errors import StorageError
+from dgaal_cli.errors import StorageError, UsageError
 
 _SHORT = 40
 """Max. characters; each has up to four bytes, and a file name has up to 255 bytes."""
@@ -95,6 +96,36 @@ def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
     _confirm(folder, f"{len(files)} files")
+
+
+@contextmanager
+def assembling(target: Path) -> Generator[Path]:
+    """Yield an empty folder that is renamed to ``target`` if the block ends without error.
+
+    Files in it are expected to be synced; its folders are synced here.
+
+    Raises:
+        UsageError: The target exists, and is not an empty folder.
+        StorageError: The disk is full or not writable; nothing is kept.
+    """
+    target = target.absolute()
+    temporary = target.with_name(f".{target.name[:_SHORT]}.{secrets.token_hex(6)}.tmp")
+    try:
+        is_used = target.is_symlink() or (target.exists() and not target.is_dir())
+        if is_used or (target.exists() and any(target.iterdir())):
+            raise UsageError(f"{target} exists already; name a new or an empty folder")
+        temporary.mkdir(parents=True)
+        yield temporary
+        for inside, _, _ in os.walk(temporary):
+            sync_folder(Path(inside))
+        os.replace(temporary, target)  # noqa: PTH105
+        sync_folder(target.parent)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {target}: {error.strerror or error}; nothing was kept"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def sync_file(path: Path) -> None:

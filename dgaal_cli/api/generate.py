@@ -1,12 +1,9 @@
 """Synthesize images with an exported generator; an ONNX generator needs no torch."""
 
 import json
-import os
-import secrets
-import shutil
 import time
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice, repeat
 from pathlib import Path
@@ -108,7 +105,7 @@ def generate(
     _check_parents(parents, checked)
     source = open_source(parents, base=base) if isinstance(parents, str) else parents
     engine = start_engine(checked, device=options.device, is_trusted=options.is_trusted)
-    with _folder(output) as folder:
+    with atomic.assembling(output) as folder:
         drawn = _Drawing(folder, options, _noise(options, is_redrawing=source is not None))
         with closing(_parents(source, checked, options, drawn)) as stream:
             for batch in _batches(stream):
@@ -188,7 +185,13 @@ class _Drawing:
         for (parent, pixels), drawing in zip(batch, drawings, strict=True):
             name = f"{len(self.files):06d}.png"
             (self._folder / name).write_bytes(encode_png(drawing))
-            self._lines.append(self._line(name, parent))
+            line = {
+                "file": name,
+                "parent": parent,
+                "seed": self._options.seed,
+                "noise": self._scale,
+            }
+            self._lines.append(json.dumps(line) + "\n")
             self.files.append(name)
             self.parents.append(parent)
             if len(self._pairs) < SHEET_PAIRS:
@@ -208,21 +211,14 @@ class _Drawing:
             )
         (self._folder / LIST_NAME).write_text("".join(self._lines), "utf-8")
         (self._folder / SHEET_NAME).write_bytes(pair_sheet(self._pairs))
+        for path in self._folder.iterdir():
+            atomic.sync_file(path)
 
     def _factors(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
         return self._noise.uniform(1 - self._scale, 1 + self._scale, shape).astype(np.float32)
 
     def _latents(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
         return (self._scale * self._noise.standard_normal(shape)).astype(np.float32)
-
-    def _line(self, name: str, parent: SampleId | None) -> str:
-        document = {
-            "file": name,
-            "parent": parent,
-            "seed": self._options.seed,
-            "noise": self._scale,
-        }
-        return json.dumps(document) + "\n"
 
 
 def _parents(
@@ -311,24 +307,3 @@ def _check(options: GenerateOptions, output: Path, *, is_redrawing: bool) -> Non
         raise StorageError(f"cannot read {output}: {error.strerror}") from error
     if is_used:
         raise UsageError(f"{output} is not empty; name a new folder with -o")
-
-
-@contextmanager
-def _folder(target: Path) -> Generator[Path]:
-    """Yield a temporary folder; rename it to ``target`` if the block ends without error."""
-    target = target.absolute()
-    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.tmp")
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        for path in temporary.iterdir():
-            atomic.sync_file(path)
-        atomic.sync_folder(temporary)
-        os.replace(temporary, target)  # noqa: PTH105 - as in atomic; the target may be an empty folder
-        atomic.sync_folder(target.parent)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {target}: {error.strerror or error}; nothing was kept"
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

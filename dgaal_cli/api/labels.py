@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from dgaal_cli.atomic import replacing
+from dgaal_cli.atomic import assembling, replacing
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.decoders.registry import find_format
 from dgaal_cli.data.sources import Entry, FileBytes, Source, open_source
@@ -25,7 +25,6 @@ from dgaal_cli.labeling.class_list import (
 )
 from dgaal_cli.labeling.disputes import adjudicate, disputed, disputes
 from dgaal_cli.store.exchange.base import ExportJob, FileFormat, Link
-from dgaal_cli.store.exchange.folders import assembling
 from dgaal_cli.store.exchange.registry import guess_format, load_format
 from dgaal_cli.store.exchange.resolve import resolve
 from dgaal_cli.store.open import open_store, store_location

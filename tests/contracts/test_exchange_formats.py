@@ -15,11 +15,11 @@ from class_labels import as_label, name_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dgaal_cli.atomic import assembling
 from dgaal_cli.errors import InputDataError, UsageError
 from dgaal_cli.escaping import cell, uncell
 from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.store.exchange.base import Document, ExportJob, FileFormat
-from dgaal_cli.store.exchange.folders import assembling
 from dgaal_cli.store.exchange.registry import FORMATS, guess_format, load_format
 from dgaal_cli.store.exchange.resolve import resolve
 from dgaal_cli.store.open import create_store

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from mask_task import PIXELS, MaskTask
 
+from dgaal_cli.atomic import assembling
 from dgaal_cli.errors import InputDataError, UsageError, WorkspaceError
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.store.exchange.base import ExportJob, FileFormat
-from dgaal_cli.store.exchange.folders import assembling
 from dgaal_cli.store.exchange.registry import FORMATS, load_format
 from dgaal_cli.store.exchange.resolve import resolve
 from dgaal_cli.store.fold import Fact, fold

@@ -1,44 +1,14 @@
-"""Write folders of labeled images under a temporary name, then rename them."""
+"""Link or copy images of folder formats into the folder."""
 
 import hashlib
 import os
-import secrets
 import shutil
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from dgaal_cli.atomic import sync_file, sync_folder, write_bytes
-from dgaal_cli.errors import InputDataError, StorageError, UsageError
+from dgaal_cli.atomic import sync_file, write_bytes
+from dgaal_cli.errors import InputDataError, StorageError
 from dgaal_cli.store.exchange.base import ExportJob
 from dgaal_cli.store.records import AnswerRecord
-
-
-@contextmanager
-def assembling(target: Path) -> Generator[Path]:
-    """Yield a temporary folder; rename it to ``target`` if the block ends without error.
-
-    Raises:
-        UsageError: The target exists and is not an empty folder.
-        StorageError: The disk is full or not writable; no partial folder is left.
-    """
-    if target.is_symlink() or (target.exists() and not (target.is_dir() and not _listing(target))):
-        raise UsageError(f"{target} exists already; name a new or an empty folder")
-    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.tmp")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.mkdir()
-        yield temporary
-        for inside, _, _ in os.walk(temporary):
-            sync_folder(Path(inside))
-        temporary.rename(target)
-        sync_folder(target.parent)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {target}: {error.strerror or error}; nothing was kept"
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def place(answer: AnswerRecord, folder: Path, job: ExportJob) -> str:
@@ -102,7 +72,3 @@ def _hardlink(source: Path, target: Path) -> None:
         raise StorageError(
             f"cannot hard-link {source}: {error.strerror or error}; use --link copy"
         ) from error
-
-
-def _listing(folder: Path) -> list[str]:
-    return [entry.name for entry in folder.iterdir()]
