@@ -1,4 +1,4 @@
-"""Who answers, and the identities of what they do."""
+"""Annotator names and ids of actions."""
 
 import getpass
 import os
@@ -10,7 +10,7 @@ from dgaal_cli.errors import UsageError
 
 
 def default_annotator() -> str:
-    """Name of the operating system's user."""
+    """Return the name of the operating system's user."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -18,7 +18,7 @@ def default_annotator() -> str:
 
 
 def check_annotator(name: str) -> None:
-    """Refuse names that are no file name, since a lock file carries them."""
+    """Check that a name is valid; it is part of a lock file's name."""
     if not name or name.startswith(".") or not all(c.isalnum() or c in "._-@+" for c in name):
         raise UsageError(
             "the annotator's name may hold letters, digits and . _ - @ +; "
@@ -29,12 +29,12 @@ def check_annotator(name: str) -> None:
 
 
 def new_op_id() -> str:
-    """Identity of one key press, made when the key is pressed."""
+    """Return a new id of a key press."""
     return secrets.token_hex(16)
 
 
 class OperationIds:
-    """Ids of actions: an action that failed and is asked for again keeps its id.
+    """Ids of actions: a failed action that is repeated keeps its id.
 
     An error may come after COMMIT: with another id, asking again would undo a second answer.
     """
@@ -43,12 +43,12 @@ class OperationIds:
         self._unfinished = ("", "")
 
     def forget(self) -> None:
-        """Something else was done since: what failed is over."""
+        """Forget the failed action, because another one was done."""
         self._unfinished = ("", "")
 
     @contextmanager
     def same_until_done(self, action: str) -> Generator[str]:
-        """Give an id; the same again if the last action was this one and failed."""
+        """Return an id; the previous one if the same action failed last."""
         if self._unfinished[0] != action:
             self._unfinished = (action, new_op_id())
         yield self._unfinished[1]

@@ -1,4 +1,4 @@
-"""Answers of one annotator: given, taken back, brought back, changed, flagged.
+"""Answers of one annotator: answer, undo, redo, change, flag.
 
 Every method returns after COMMIT, with a notice where the result is not plain from the view.
 """
@@ -18,7 +18,7 @@ from dgaal_cli.store.records import Answer, AnswerKind
 
 
 class Answers:
-    """Writes single answers."""
+    """Stores single answers."""
 
     def __init__(self, open_round: OpenRound, ids: OperationIds) -> None:
         self._round = open_round
@@ -48,7 +48,7 @@ class Answers:
         return join_notices(late, open_round.follow())
 
     def undo(self) -> str:
-        """Take the newest answer of the round back and show its image again.
+        """Undo the newest answer of the round and show its image again.
 
         Like every method below, it may be called again after an error and is still done once.
         """
@@ -69,7 +69,7 @@ class Answers:
             return notice
 
     def redo(self) -> str:
-        """Bring the last undone answer back."""
+        """Restore the last undone answer."""
         open_round = self._round
         with self._ids.same_until_done("redo") as op_id:
             notice = open_round.follow()
@@ -86,7 +86,7 @@ class Answers:
             return join_notices(late, notice)
 
     def flag(self) -> str:
-        """Mark or unmark the image at hand for a second look."""
+        """Flag or unflag the current image."""
         task = self._round.task
         if task is None:
             return "no image to flag"
@@ -101,10 +101,10 @@ class Answers:
         self._round.task = receipt.next_task
         return "flagged for a second look" if kind == "flag" else "flag removed"
 
-    # Answers given before
+    # Earlier answers
 
     def given(self) -> tuple[StandingAnswer, ...]:
-        """Every answer of this annotator that stands, of all rounds, newest first."""
+        """Return this annotator's current answers of all rounds, newest first."""
         flagged = {item.item_id for item in self._store.flagged()}
         answers = standing_answers(self._store.events(annotator=self._round.annotator))
         answers = [answer for answer in reversed(answers) if answer.kind != "skip"]
@@ -119,7 +119,7 @@ class Answers:
         )
 
     def flag_given(self, item_id: ItemId, *, is_flagged: bool) -> None:
-        """Flag an image that was answered before, or take its flag off."""
+        """Flag or unflag an answered image."""
         kind: AnswerKind = "flag" if is_flagged else "unflag"
         with self._ids.same_until_done(f"{kind} {item_id}") as op_id:
             self._store.submit(
@@ -130,7 +130,7 @@ class Answers:
             )
 
     def change(self, press: Press) -> None:
-        """Answer an image again that was answered before; undo takes it back like any other."""
+        """Change the answer of an image; undo works as for other answers."""
         self._ids.forget()
         self._store.submit(
             self._round.stored_form(press, None),

@@ -1,4 +1,4 @@
-"""The class list and its changes; a class keeps its labels under any name and in any place."""
+"""The class list and its changes; a renamed or moved class keeps its labels."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class ListedClass:
     name: str
     key: str
     labels: int
-    """Pool images that are labeled with it."""
+    """Number of pool images with this label."""
 
 
 def class_list(workspace: Workspace) -> list[ListedClass]:
@@ -28,22 +28,22 @@ def class_list(workspace: Workspace) -> list[ListedClass]:
 
 
 def add_class(workspace: Workspace, name: str) -> list[ListedClass]:
-    """Append a class; ``UsageError`` if the name is bad or taken."""
+    """Append a class; ``UsageError`` if the name is invalid or in use."""
     return _changed(workspace, lambda store: store.add_class(name))
 
 
 def rename_class(workspace: Workspace, old: str, new: str) -> list[ListedClass]:
-    """Give a class another name; ``UsageError`` if there is none of the old one."""
+    """Rename a class; ``UsageError`` if it does not exist."""
     return _changed(workspace, lambda store: store.rename_class(store.class_by_name(old).uid, new))
 
 
 def remove_class(workspace: Workspace, name: str) -> list[ListedClass]:
-    """Take a class off the list; ``UsageError`` while answers name it."""
+    """Remove a class; ``UsageError`` if answers use it."""
     return _changed(workspace, lambda store: store.retire_class(store.class_by_name(name).uid))
 
 
 def order_classes(workspace: Workspace, names: Sequence[str]) -> list[ListedClass]:
-    """Put classes first, in the order given; the others follow as they were.
+    """Move classes to the front in the given order; the others keep their order.
 
     Raises:
         UsageError: A class is unknown or named twice.

@@ -1,4 +1,4 @@
-"""Images that people answered differently, and the last word on them."""
+"""Images with different answers, and the final decision."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,31 +16,31 @@ from dgaal_cli.workspace import Workspace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispute:
-    """One image with different answers that nobody has settled."""
+    """One image with different answers and no decision."""
 
     item_id: ItemId
     sample_id: SampleId
     answers: tuple[tuple[str, str | None], ...]
     """Annotator and class, None for "cannot tell"; oldest first."""
     stands: str | None
-    """What counts meanwhile: the majority's answer, else the earliest."""
+    """Current label: the majority's answer, else the earliest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adjudicated:
-    """The last word on one image."""
+    """The final decision on one image."""
 
     sample_id: SampleId
     class_name: str
     annotator: str
     settled: bool
-    """People had answered it differently before."""
+    """Whether it had different answers before."""
     left: int
-    """Images that are still disputed."""
+    """Number of images still disputed."""
 
 
 def disputed(answers: Iterable[AnswerRecord], names: Mapping[ClassUid, str]) -> list[Dispute]:
-    """Find the disputes in everybody's current answers, by number of the image.
+    """Find the disputes in the current answers, ordered by item id.
 
     Args:
         answers: Of all annotators.
@@ -69,7 +69,7 @@ def disputed(answers: Iterable[AnswerRecord], names: Mapping[ClassUid, str]) -> 
 
 
 def disputes(workspace: Workspace) -> list[Dispute]:
-    """Return what two people answered differently and nobody has settled."""
+    """Return the images with different answers and no decision."""
     with open_store(workspace.store_path, read_only=True) as store:
         return disputed(store.answers(), store.class_names())
 
@@ -77,7 +77,7 @@ def disputes(workspace: Workspace) -> list[Dispute]:
 def adjudicate(
     workspace: Workspace, sample: str, class_name: str, *, annotator: str, note: str = ""
 ) -> Adjudicated:
-    """Give an image the class that counts, whatever others answered; their answers stay.
+    """Set the final class of an image; the answers of all annotators are kept.
 
     Args:
         workspace: Where.
@@ -115,9 +115,9 @@ def adjudicate(
 
 
 def _find(store: Store, sample: str) -> ItemRecord:
-    """Look an image up by its name, else by its name as ``harmless.spell`` writes it."""
+    """Find an image by its name, else by its name as written by ``escaping.spell``."""
     for name in dict.fromkeys((sample, unspell(sample))):
         item = store.item_by_sample(SampleId(name))
         if item is not None:
             return item
-    raise UsageError(f"there is no image {sample} in this workspace")
+    raise UsageError(f"no image {sample} in this workspace")

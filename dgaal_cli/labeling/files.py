@@ -1,4 +1,4 @@
-"""Which images a session may ask: those whose file still is the one that was chosen.
+"""Check that the file of an image is unchanged before a session asks it.
 
 What compares files is imported at the first need: it takes NumPy.
 """
@@ -31,7 +31,7 @@ class FileChecker:
     """
 
     def __init__(self, root: Path, source_spec: str) -> None:
-        """Remember where the pool is; nothing is opened yet.
+        """Store the location of the pool; nothing is opened yet.
 
         Args:
             root: Folder of the workspace.
@@ -43,17 +43,17 @@ class FileChecker:
         self._folder: Path | None = None
         self._manifests_folder: Path | None = None
         self._seen: dict[ItemId, tuple[str, bytes | None]] = {}
-        """Size and time of change of a file when its bytes were read, and their digest."""
+        """Size and change time of a file when it was read, and its digest."""
 
     def seems_there(self, item: ItemRecord) -> bool | None:
-        """Whether an image's file is there; None where one look without any import cannot tell."""
+        """Return whether an image's file exists; None if that needs an import."""
         folder = folder_of(self._root, self._spec)
         if item.is_synthetic or folder is None:
             return None
         return not is_gone_from(folder, item.sample_id)
 
     def state_of(self, item: ItemRecord) -> Literal["ok", "changed"] | None:
-        """Tell whether a file holds the bytes it had; None where none can be read or it is none."""
+        """Return whether a file is unchanged; None if it cannot be read or is not a file."""
         if item.is_synthetic:
             return None
         from dgaal_cli.data.pool import digest_of
@@ -75,7 +75,7 @@ class FileChecker:
         return "ok" if seen[1] == item.sha256 else "changed"
 
     def is_gone(self, sample_id: SampleId) -> bool:
-        """Tell whether a pool image is a file that is no longer there, though its pool is.
+        """Return whether the file of a pool image is missing while the pool exists.
 
         One look at the file system, whatever the size of the pool. Where that fails, it is not
         known to be gone.
@@ -86,7 +86,7 @@ class FileChecker:
             return is_gone_from(self._folder, sample_id)
         try:
             return self._is_gone_from_list(sample_id)
-        except (InputDataError, OSError, RuntimeError):  # RuntimeError: links in a circle
+        except (InputDataError, OSError, RuntimeError):  # RuntimeError: circular links
             return False
 
     def _is_gone_from_list(self, sample_id: SampleId) -> bool:
@@ -105,7 +105,7 @@ class FileChecker:
             self._manifests_folder = Path(source.spec).parent.resolve()
         manifest = self._manifests_folder
         path = Path(read.path)
-        # The images' own folder, which may be a disk of its own, unlike the manifest's.
+        # The folder of the images, which may be on another disk than the manifest.
         parts = path.relative_to(manifest).parts if path.is_relative_to(manifest) else ()
         return is_gone(path, beside=manifest.joinpath(*parts[:-1][:1]))
 
@@ -123,10 +123,10 @@ class FileChecker:
 
 
 class QueryFiles:
-    """Sets images aside in the store whose file was replaced or is gone, and takes them back in."""
+    """Quarantines images whose file was replaced or is missing, and restores them."""
 
     def __init__(self, store: Store, queue: Queue, checker: FileChecker | None) -> None:
-        """Remember what to look at.
+        """Store what to check.
 
         Args:
             store: Where the images' states are.
@@ -139,13 +139,13 @@ class QueryFiles:
         self._aside: list[tuple[str, ItemState]] = []
 
     def seems_there(self, item: ItemRecord) -> bool | None:
-        """Whether an image's file is there; None where one look without any import cannot tell."""
+        """Return whether an image's file exists; None if that needs an import."""
         return self._checker.seems_there(item) if self._checker else None
 
     def is_unchanged(
         self, item_id: ItemId, *, is_seen: bool, on_screen: ItemId | None = None
     ) -> bool:
-        """Compare an image's file with what the store knows; set it aside if it is lost.
+        """Compare an image's file with the store; quarantine the image if it is lost.
 
         Args:
             item_id: The image.
@@ -164,7 +164,7 @@ class QueryFiles:
         return True
 
     def drop_gone(self, images: Sequence[QueryImage], *, on_screen: ItemId | None = None) -> bool:
-        """Set those aside whose file is gone; tell whether there were any.
+        """Quarantine images whose file is missing; return whether there were any.
 
         Args:
             images: What is looked at; where one is gone, the rest of the query as well.
@@ -176,12 +176,12 @@ class QueryFiles:
         return bool(gone)
 
     def restore(self, query: Query | None) -> None:
-        """Ask images again whose old file is back."""
+        """Restore images whose old file exists again."""
         if self._checker is None:
             return
         lost = self._store.replaced()
         changed = [self._store.item_by_sample(name) for name, state in lost if state == "changed"]
-        # Training may have missed a whole disk: only those that would be asked are looked for.
+        # A whole disk may have been missing in training: check only images that would be asked.
         asked = query.entries if query and len(lost) > len(changed) else ()
         missing = [item for e in asked if (item := self._store.item(e.item_id)).state == "missing"]
         for item in (*filter(None, changed), *missing):
@@ -190,7 +190,7 @@ class QueryFiles:
                 self._store.set_states({item.item_id: state})
 
     def pop_notices(self) -> str:
-        """Say what was set aside since the last call."""
+        """Return a notice of the images quarantined since the last call."""
         set_aside, self._aside = self._aside, []
         parts: list[str] = []
         for state, what, remedy in (
@@ -209,7 +209,7 @@ class QueryFiles:
         return {i: name for i, name in names.items() if checker and checker.is_gone(name)}
 
     def _put_gone_aside(self, gone: Mapping[ItemId, str], on_screen: ItemId | None) -> None:
-        """Do so together with all of the rest that is gone: one write, not one an image."""
+        """Quarantine an image with all other missing ones, in one write."""
         known = {*gone, on_screen}
         rest = [s for s in self._queue.rest() if s.item_id not in known]
         self._put_aside({**gone, **self._gone(rest)}, "missing")

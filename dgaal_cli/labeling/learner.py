@@ -1,4 +1,4 @@
-"""Guesses that improve with every answer, and what they are good for: hints, order, more images."""
+"""Guesses that improve with each answer; used for hints, order and more images."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dgaal_cli.scoring.prediction_file import PoolPredictions
 
 MAX_GUESSES = 40
-"""With more classes only the best of them are handed on."""
+"""Max number of classes returned per guess."""
 
 
 class LiveGuesses:
@@ -33,15 +33,15 @@ class LiveGuesses:
 
     @property
     def round(self) -> int:
-        """Round that the sampler was trained in."""
+        """Round of the sampler's training."""
         return self._predictions.round
 
     def knows(self, item_id: ItemId) -> bool:
-        """Tell whether there are features for an image."""
+        """Return whether an image has features."""
         return item_id in self._row_of
 
     def start(self, labels: Mapping[ItemId, ClassUid]) -> None:
-        """Learn the labels that are there."""
+        """Learn the existing labels."""
         import numpy as np
 
         known = [(item, uid) for item, uid in labels.items() if self.knows(item)]
@@ -50,7 +50,7 @@ class LiveGuesses:
         self._learner.fit(rows, np.array([*self._learned.values()], np.int64))
 
     def set_label(self, item_id: ItemId, uid: ClassUid | None) -> None:
-        """Learn an answer, another one than before, or that there is none any more."""
+        """Learn a new, changed or removed answer."""
         row = self._row_of.get(item_id)
         if row is None:
             return
@@ -65,7 +65,7 @@ class LiveGuesses:
             self._learned[item_id] = after
 
     def task_model(self, items: Sequence[ItemId]) -> dict[ItemId, ClassUid]:
-        """What the task model of the last training takes images for, apart from the learner."""
+        """Return the predictions of the task model, without the learner."""
         known = [item for item in items if self.knows(item)]
         if not known or not self._predictions.probabilities.shape[1]:
             return {}
@@ -74,7 +74,7 @@ class LiveGuesses:
         return {i: self._uids[column] for i, column in zip(known, columns, strict=True)}
 
     def guesses(self, items: Sequence[ItemId]) -> dict[ItemId, Guesses]:
-        """Guess classes, the likeliest first; images without features are left out."""
+        """Guess classes, most probable first; images without features are omitted."""
         import numpy as np
 
         known = [item for item in items if self.knows(item)]
@@ -89,7 +89,7 @@ class LiveGuesses:
         }
 
     def doubts(self, items: Sequence[ItemId]) -> dict[ItemId, float]:
-        """Gap between the two likeliest classes: small is in doubt; unknown images are left out."""
+        """Return the margin between the two most probable classes; unknown images are omitted."""
         import numpy as np
 
         from dgaal_cli.scoring.quick_learner import margins
@@ -102,7 +102,7 @@ class LiveGuesses:
         return dict(zip(known, gaps, strict=True))
 
     def doubtful(self, count: int, *, without: set[ItemId]) -> list[QueryEntry]:
-        """Choose images of the whole pool that the learner tells apart worst.
+        """Choose the images of the pool with the smallest margin.
 
         These are provisional: the networks that train meanwhile would choose others. An image is
         taken only if no image taken before it is nearly the same to the sampler.
@@ -144,7 +144,7 @@ class LiveGuesses:
 
 
 class SessionLearner:
-    """The learner of a session, where there is one, which the annotator may switch off."""
+    """The learner of a session, if there is one; the annotator can switch it off."""
 
     def __init__(self, *, is_on: bool) -> None:
         self.guesses: LiveGuesses | None = None
@@ -152,26 +152,26 @@ class SessionLearner:
 
     @property
     def active(self) -> LiveGuesses | None:
-        """The learner, where there is one and it is on."""
+        """The learner if it exists and is on; else None."""
         return self.guesses if self.is_on else None
 
     @property
     def state(self) -> LearnerState:
-        """For the view."""
+        """State for the view."""
         return "none" if self.guesses is None else "on" if self.is_on else "off"
 
     def set_label(self, item_id: ItemId, uid: ClassUid | None) -> None:
-        """Learn an answer, switched on or not; None where there is none any more."""
+        """Learn an answer, even if switched off; None means a removed answer."""
         if self.guesses is not None:
             self.guesses.set_label(item_id, uid)
 
     def task_model(self, items: Sequence[ItemId]) -> dict[ItemId, ClassUid]:
-        """What the task model of the last training predicts; empty without a learner."""
+        """Predictions of the task model; empty without a learner."""
         return self.guesses.task_model(items) if self.guesses else {}
 
 
 def _columns(predictions: "PoolPredictions") -> "np.ndarray":
-    """The sampler's features, and beside them the task model's answer: it knows the classes."""
+    """The sampler's features, joined with the task model's output."""
     import numpy as np
 
     if predictions.probabilities.shape[1] > MAX_GUESSES:
@@ -211,7 +211,7 @@ def load_guesses(
 
 
 def _spread(features: "np.ndarray", count: int) -> list[int]:
-    """Greedy choice in the given order that passes over near copies of what it has."""
+    """Greedy choice in the given order that skips near-duplicates."""
     import numpy as np
 
     if len(features) <= count:

@@ -1,4 +1,4 @@
-"""More images for an annotator whose query is answered, while the next round trains or failed."""
+"""More images to answer while the next round trains or after it failed."""
 
 import random
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from dgaal_cli.store.records import Query, QueryEntry
 from dgaal_cli.workspace import Workspace
 
 LAST_PART = 5
-"""When one in so many images of the query is left, what to ask next is ranked."""
+"""The next images are ranked when the rest of the query is one part in this many."""
 
 
 class MoreImages:
@@ -26,7 +26,7 @@ class MoreImages:
         self._config = config
 
     def after_failure(self) -> str:
-        """Ask the rest of the query after a training that failed, else more images.
+        """After a failed training, ask the rest of the query, else more images.
 
         Without a learner they are chosen at random. If training succeeded and choosing failed, they
         are the query of the trained round.
@@ -63,7 +63,7 @@ class MoreImages:
             return "nothing to rank more images by; the next query comes soon"
         known = self._known()
         if any(entry.item_id in known for entry in open_round.ranked):
-            open_round.ranked = []  # somebody else has answered meanwhile
+            open_round.ranked = []  # another annotator has answered
         added = self._store.extend_query(open_round.ranked or self._rank(known))
         open_round.ranked = []
         open_round.query = self._store.open_query()
@@ -74,7 +74,7 @@ class MoreImages:
         return f"{added} more images, ranked by the round before"
 
     def rank_ahead(self) -> None:
-        """Rank what comes next while the last part of the query is answered.
+        """Rank the next images while the last part of the query is answered.
 
         Takes milliseconds in a small pool and a moment in a large one: for the pauses between
         answers, so that ``during_training`` need not wait.
@@ -109,7 +109,7 @@ class MoreImages:
         return [QueryEntry(item_id=i, rank=r, reason=reason) for r, i in enumerate(drawn, start=1)]
 
     def _room(self) -> int:
-        """How many more images may be asked."""
+        """Return how many more images can be asked."""
         budget, size = self._config().query.budget, self._config().query.size
         query = self._round.query
         unanswered = self._store.query_progress(query.round).left if query else 0

@@ -1,4 +1,4 @@
-"""The round that is open for one annotator: its query, the order of asking, the image at hand."""
+"""The open round of one annotator: its query, the order of images, the current image."""
 
 from collections.abc import Callable, Collection
 
@@ -17,7 +17,7 @@ from dgaal_cli.workspace import Workspace
 
 
 class OpenRound:
-    """State that answers, pages and the choice of more images share."""
+    """State shared by answers, pages and the choice of more images."""
 
     def __init__(
         self,
@@ -40,18 +40,18 @@ class OpenRound:
         self.task: Task | None = None
         """The image to answer now."""
         self.labels: dict[ItemId, Label] = {}
-        """Every label of the store when the round was loaded."""
+        """All labels of the store when the round was loaded."""
         self._names: dict[ClassUid, str] = {}
         self.taken_back: StandingAnswer | None = None
-        """The answer that undo has just taken back from the image at hand."""
+        """The answer of the current image that was just undone."""
         self.on_screen: ItemId | None = None
-        """Image of the last view; its file was there then. If it is lost now, it was seen."""
+        """Image of the last view; its file existed then."""
         self.announced: ItemId | None = None
-        """Image that the last view showed as the next one."""
+        """Next image of the last view."""
         self.pages: list[dict[int, ItemId]] = []
-        """Events of every page of answers since the round was loaded, with their images."""
+        """Events of each page of answers since the round was loaded, with their images."""
         self.ranked: list[QueryEntry] = []
-        """Images ranked already to be asked while the next round trains."""
+        """Images ranked to be asked while the next round trains."""
         self.added = 0
         """Images that this session added to the query."""
         self.curve: tuple[CurvePoint, ...] = ()
@@ -98,12 +98,12 @@ class OpenRound:
         self.task = self.task or self.store.next_task(self.annotator, self.session_id)
 
     def pass_lost(self) -> None:
-        """Take another image until the file of the one at hand is the one that was chosen."""
+        """Skip images until the file of the current one is unchanged."""
         while self.task is not None and not self.is_unchanged(self.task.item.item_id):
             self.take()
 
     def is_unchanged(self, item_id: ItemId, *, is_seen: bool = False) -> bool:
-        """Compare an image's file with the store; an image that was seen may be gone since."""
+        """Compare an image's file with the store; a shown image may be missing."""
         is_seen = is_seen or item_id == self.on_screen
         return self.files.is_unchanged(item_id, is_seen=is_seen, on_screen=self.on_screen)
 
@@ -116,7 +116,7 @@ class OpenRound:
         return self.queue.image(task.item, task.entry, is_flagged=task.flagged)
 
     def stored_form(self, press: Press, image: QueryImage | None, *, note: str = "") -> Answer:
-        """A press as the store keeps it, with what was shown beside the image."""
+        """Return the answer to store, with what was shown next to the image."""
         query = self.query
         shown = Shown(
             shown_id=press.op_id,
@@ -146,11 +146,11 @@ class OpenRound:
         self.queue.reload(put_off=skipped)
 
     def learn(self, press: Press) -> None:
-        """Let the learner know an answer."""
+        """Pass an answer to the learner."""
         self._learn(press.item_id, press.label)
 
     def relearn(self, items: Collection[ItemId]) -> None:
-        """Bring statistics and learner in line with the store after answers were taken back."""
+        """Update statistics and learner after answers were undone."""
         self.stats.reread()
         for item in items:
             is_new = any(answer.item_id == item for answer in self.stats.history)
@@ -158,7 +158,7 @@ class OpenRound:
         self.reload()
 
     def load_learner(self) -> None:
-        """Start to learn within the round, if the exported sampler has been run over the pool."""
+        """Load the learner if the predictions of the exported sampler exist."""
         if self.query is not None and self.learner.guesses is None:
             uids = [record.uid for record in self.store.classes()]
             guesses = load_guesses(self._workspace, round=self.query.round, classes=uids)

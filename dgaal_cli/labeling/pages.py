@@ -1,4 +1,4 @@
-"""Pages of the grid: what is offered, a page of answers at once, and taking a page back."""
+"""Pages of the grid: images to confirm, storing a page, undoing a page."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,11 @@ from dgaal_cli.labeling.open_round import OpenRound
 from dgaal_cli.labeling.view import Press, QueryImage, join_notices
 
 GRID_NOTE = "screen=grid"
-"""Stands in the note of every answer that was given on a page of the grid."""
+"""Note of each answer given on a page of the grid."""
 
 
 class Pages:
-    """Answers given by the page, in a session."""
+    """Stores pages of answers."""
 
     def __init__(self, open_round: OpenRound, ids: OperationIds) -> None:
         self._round = open_round
@@ -21,7 +21,7 @@ class Pages:
         self._offered: dict[ItemId, QueryImage] = {}
 
     def offer(self) -> tuple[QueryImage, ...]:
-        """What may be confirmed by the page: the query's rest with its guesses.
+        """Return the images to confirm: the rest of the query with guesses.
 
         Sorted by class, then the surest first. Images that are asked blind, synthetic ones and
         those that were skipped want a look of their own.
@@ -43,7 +43,7 @@ class Pages:
         return tuple(rest)
 
     def answer(self, presses: Sequence[Press]) -> str:
-        """Store a page of answers in one transaction, all or none; images that changed are left."""
+        """Store a page of answers in one transaction, all or none; changed images are omitted."""
         open_round = self._round
         self._ids.forget()
         presses = [p for p in presses if open_round.is_unchanged(p.item_id, is_seen=True)]
@@ -72,7 +72,7 @@ class Pages:
         return join_notices(counted, notice)
 
     def undo(self) -> str:
-        """Take the newest page of this session back, and nothing that was done after it."""
+        """Undo the newest page of this session, but nothing after it."""
         open_round = self._round
         standing = set(self._store.undoable(open_round.annotator))
         open_round.pages = [page for page in open_round.pages if standing & page.keys()]

@@ -1,4 +1,4 @@
-"""The rest of the query, as images to show, in the order in which they are asked."""
+"""The rest of the query as images, in the order of asking."""
 
 import dataclasses
 from collections.abc import Callable, Collection
@@ -10,14 +10,14 @@ from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ItemRecord, QueryEntry, Upcoming
 
 LOOK_AHEAD = 4
-"""Images offered for decoding ahead."""
+"""Number of images decoded in advance."""
 BLIND_EVERY = 10
-"""With hints on, one item in this many is still asked without, to measure what hints do."""
+"""With hints on, one image in this many is asked without, to measure the effect of hints."""
 _ALL = 1_000_000
 
 
 class Queue:
-    """Turns the store's queue into images; with a learner, in the order that it would ask."""
+    """Converts the store's queue to images; with a learner, in its order."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Queue:
         self.rank()
 
     def drop(self, item_id: ItemId, *, comes_back: bool = False) -> None:
-        """Take an answered image out, or put a skipped one at the end."""
+        """Remove an answered image, or move a skipped one to the end."""
         found = self._left.pop(item_id, None)
         if found is not None and comes_back:
             self._left[item_id] = found
@@ -77,7 +77,7 @@ class Queue:
         return self._order[0] if self._order else None
 
     def after(self, image: QueryImage | None) -> tuple[QueryImage, ...]:
-        """What follows the image on the screen, as far as it can be foreseen."""
+        """Return the expected next images."""
         if image is None:
             return ()
         if self._learner.active is None:
@@ -88,21 +88,21 @@ class Queue:
         return tuple(self.image(u.item, u.entry) for u in ahead)
 
     def rest(self) -> list[QueryImage]:
-        """Every image of the query that wants this annotator's answer."""
+        """Return the images of the query without this annotator's answer."""
         return self.images(self._store.upcoming(self._annotator, _ALL))
 
     def images(self, ahead: list[Upcoming]) -> list[QueryImage]:
-        """Images with the best guesses there are, in one go."""
+        """Return images with their best guesses."""
         return self._with_guesses([self._plain(u.item, u.entry) for u in ahead])
 
     def image(
         self, item: ItemRecord, entry: QueryEntry | None, *, is_flagged: bool = False
     ) -> QueryImage:
-        """One image as the terminal shows it, with the best guess there is."""
+        """Return one image with its best guess."""
         return self._with_guesses([self._plain(item, entry, is_flagged=is_flagged)])[0]
 
     def _with_guesses(self, plain: list[QueryImage]) -> list[QueryImage]:
-        """Replace the guesses of the query by the learner's, where it is active and has some."""
+        """Replace the guesses of the query by the learner's, if it has any."""
         if self._learner.active is None:
             return plain
         found = self._learner.active.guesses([image.item_id for image in plain])

@@ -1,4 +1,4 @@
-"""Statistics of the open round, kept between two reads of the store: answers, counts, pace."""
+"""Statistics of the open round, updated between reads of the store."""
 
 from collections import deque
 from collections.abc import Callable
@@ -11,14 +11,14 @@ from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Counts, Label, Query, Receipt
 
 RECOUNT_EVERY = 25
-"""Answers after which the counts of the whole store are read again."""
+"""Number of answers after which the counts are read from the store again."""
 IDLE_S = 30.0
-"""A longer pause is a pause, not a slow answer; it counts as this much in the rate."""
+"""Max seconds of one answer in the rate; a longer time is a pause."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """Counts of the whole store, kept up by hand: counting 50,000 images takes 40 ms a key."""
+    """Counts of the whole store, updated incrementally: counting 50,000 images takes 40 ms."""
 
     by_class: dict[ClassUid, int] = field(default_factory=dict[ClassUid, int])
     labeled: int = 0
@@ -28,7 +28,7 @@ class Tally:
 
     @classmethod
     def of(cls, counts: Counts) -> "Tally":
-        """Start from what the store says."""
+        """Set the counts of the store."""
         return cls(
             by_class=dict(counts.by_class),
             labeled=counts.labeled,
@@ -38,7 +38,7 @@ class Tally:
 
     @property
     def is_stale(self) -> bool:
-        """Whether others may have answered enough since to ask the store again."""
+        """Whether the counts must be read from the store again."""
         return self.age >= RECOUNT_EVERY
 
     def add(self, press: Press, *, is_pool: bool) -> None:
@@ -54,7 +54,7 @@ class Tally:
 
 
 class RoundStats:
-    """Answers of one annotator in the open round, counts of the store, and the pace."""
+    """Answers of one annotator in the open round, counts of the store, and the answer rate."""
 
     def __init__(self, store: Store, annotator: str, clock: Callable[[], float]) -> None:
         self._store = store
@@ -64,7 +64,7 @@ class RoundStats:
         self._last_answer_at: float | None = None
         self._query: Query | None = None
         self.history: list[StandingAnswer] = []
-        """Oldest first, one an image."""
+        """Oldest first, one per image."""
         self.tally = Tally()
 
     def open(self, query: Query | None) -> None:
@@ -78,14 +78,14 @@ class RoundStats:
         self.tally = Tally.of(self._store.counts())
 
     def reread(self) -> None:
-        """Read this annotator's answers of the open round that stand."""
+        """Read this annotator's current answers of the open round."""
         self.history = []
         if self._query is not None:
             events = self._store.events(annotator=self._annotator, round=self._query.round)
             self.history = standing_answers(events)
 
     def add(self, press: Press, image: QueryImage | None, receipt: Receipt) -> None:
-        """Note an answer that was just stored; a retry of one that was noted changes nothing."""
+        """Record a stored answer; a retry changes nothing."""
         is_new = all(given.event_id != receipt.event_id for given in self.history)
         if image and image.item_id == press.item_id and is_new:
             is_pool = not image.is_synthetic and receipt.is_counted
@@ -96,7 +96,7 @@ class RoundStats:
             self.recount()
 
     def measure_pace(self, elapsed_ms: int | None, *, answers: int = 1) -> None:
-        """Note the time since the last answer; a page of answers shares it."""
+        """Record the time since the last answer; divided among a page."""
         now = self._clock()
         if self._last_answer_at is not None:
             each = min(now - self._last_answer_at, IDLE_S) / answers
@@ -107,12 +107,12 @@ class RoundStats:
 
     @property
     def answer_s(self) -> float | None:
-        """Mean seconds an answer; None before the second."""
+        """Mean seconds per answer; None before the second answer."""
         return sum(self._paces) / len(self._paces) if len(self._paces) > 1 else None
 
     @property
     def agreed(self) -> tuple[int, int]:
-        """Labels that equal the model's guess, and labels given where it had one."""
+        """Number of labels equal to the model's guess, and of labels with a guess."""
         compared = [g for g in self.history if g.kind == "label" and g.predicted is not None]
         return sum(g.names(g.predicted) for g in compared), len(compared)
 

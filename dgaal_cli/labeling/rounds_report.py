@@ -1,4 +1,4 @@
-"""What the round screen shows: every round in a row, junk by class, and what comes next."""
+"""Content of the round screen: rounds, unlabelable synthetic images, and the next step."""
 
 import json
 import statistics
@@ -22,19 +22,19 @@ class RoundRow:
     number: int
     method: str
     asked: int = 0
-    """Images of its query, synthetic ones included; 0 where none was asked."""
+    """Images of its query, including synthetic ones; 0 if none was asked."""
     labeled: int = 0
     cannot_tell: int = 0
     left: int = 0
     synthetic: int = 0
-    """Synthetic images that a person was asked about and answered."""
+    """Synthetic images that a person answered."""
     junk: int = 0
-    """Those of them that nobody could name."""
+    """Synthetic images answered with can't tell."""
     median_s: float | None = None
     labels: int | None = None
     """Images of the pool and drawings that somebody had named when it began."""
     accuracy: float | None = None
-    """0..1."""
+    """Accuracy, 0..1."""
     measured: int | None = None
     random: float | None = None
     """Accuracy of random queries at the same number of labels."""
@@ -43,22 +43,22 @@ class RoundRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JunkRow:
-    """Synthetic images by the class that the model took them for."""
+    """Synthetic images by predicted class."""
 
     name: str
-    """Empty where the model had no guess."""
+    """Empty without a prediction."""
     judged: int
     junk: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundsReport:
-    """Everything the round screen draws."""
+    """Content of the round screen."""
 
     rows: tuple[RoundRow, ...]
     junk: tuple[JunkRow, ...]
     is_paused: bool
-    """The newest query's synthetic images were junk too often; the next one asks none."""
+    """Too many synthetic images of the newest query were unlabelable; the next one asks none."""
     max_junk: float
     baseline: RandomCurve
     method: str
@@ -69,7 +69,7 @@ class RoundsReport:
 
 
 def rounds_report(workspace: Workspace, config: Config, store: Store) -> RoundsReport:
-    """Read rounds, their queries and answers; changes nothing."""
+    """Read rounds, their queries and answers, without changes."""
     from dgaal_cli.methods.registry import METHODS
 
     items = {item.item_id: item for item in store.items()}

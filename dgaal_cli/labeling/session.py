@@ -33,7 +33,7 @@ from dgaal_cli.tasks.registry import load_task
 from dgaal_cli.workspace import Workspace
 
 MAX_HISTORY = 200
-"""Answers of the round that a view carries for display; undo knows them all."""
+"""Max answers in a view; undo is not limited by it."""
 
 
 class LabelSession:
@@ -117,39 +117,39 @@ class LabelSession:
         return self.view(note=self._answers.give(press))
 
     def undo(self) -> LabelView:
-        """Take the newest answer of the round back and show its image again."""
+        """Undo the newest answer of the round and show its image again."""
         return self.view(note=self._answers.undo())
 
     def redo(self) -> LabelView:
-        """Bring the last undone answer back."""
+        """Restore the last undone answer."""
         return self.view(note=self._answers.redo())
 
     def flag(self) -> LabelView:
-        """Mark or unmark the image on the screen for a second look."""
+        """Flag or unflag the current image."""
         return self.view(note=self._answers.flag())
 
     def add_class(self, name: str) -> LabelView:
-        """Add a class on the way; ``UsageError`` if the name is taken or not usable."""
+        """Add a class; ``UsageError`` if the name is invalid or in use."""
         return self.view(note=f"added class {self._store.add_class(name).name}")
 
     def review(self) -> tuple[StandingAnswer, ...]:
-        """Every answer of this annotator that stands, of all rounds, newest first."""
+        """Return this annotator's current answers of all rounds, newest first."""
         return self._answers.given()
 
     def flag_answer(self, item_id: ItemId, *, is_flagged: bool) -> LabelView:
-        """Flag an image that was answered before, or take its flag off."""
+        """Flag or unflag an answered image."""
         self._answers.flag_given(item_id, is_flagged=is_flagged)
         return self.view()
 
     def change(self, press: Press) -> LabelView:
-        """Answer an image again that was answered before."""
+        """Change the answer of an image."""
         if not self._round.is_unchanged(press.item_id, is_seen=True):
             return self.view(note="not saved", is_refused=True)
         self._answers.change(press)
         return self.view()
 
     def grid(self) -> tuple[QueryImage, ...]:
-        """What may be confirmed by the page, by class, the surest first."""
+        """Return the images to confirm, by class, highest confidence first."""
         return self._pages.offer()
 
     def answer_page(self, presses: Sequence[Press]) -> LabelView:
@@ -157,18 +157,18 @@ class LabelSession:
         return self.view(note=self._pages.answer(presses))
 
     def undo_page(self) -> LabelView:
-        """Take the newest page of this session back, and nothing that was done after it."""
+        """Undo the newest page of this session, but nothing after it."""
         return self.view(note=self._pages.undo())
 
     # Learner
 
     def load_learner(self) -> LabelView:
-        """Start to learn within the round, if the exported sampler has been run over the pool."""
+        """Load the learner if the predictions of the exported sampler exist."""
         self._round.load_learner()
         return self.view()
 
     def toggle_learner(self) -> LabelView:
-        """Use the learner's guesses and order, or those that came with the query."""
+        """Switch between the learner's guesses and order and those of the query."""
         learner = self._round.learner
         if learner.guesses is None:
             return self.view(note="no learner yet: it needs the sampler exported after training")
@@ -179,7 +179,7 @@ class LabelSession:
     # Rounds
 
     def report(self) -> RoundsReport:
-        """What the round screen shows."""
+        """Return the content of the round screen."""
         return rounds_report(self._workspace, self._config, self._store)
 
     def set_config(self, values: dict[str, str | int | bool]) -> LabelView:
@@ -195,7 +195,7 @@ class LabelSession:
         return self.view(note=f"dgaal.toml now says {words}")
 
     def label_on(self) -> LabelView:
-        """Continue after a training that failed: with the rest of the query, else more images."""
+        """Continue labeling after a failed training: the rest of the query, else more images."""
         return self.view(note=self._more.after_failure())
 
     def keep_labeling(self) -> LabelView:
@@ -203,7 +203,7 @@ class LabelSession:
         return self.view(note=self._more.during_training())
 
     def rank_ahead(self) -> LabelView:
-        """Rank what comes next while the last part of the query is answered."""
+        """Rank the next images while the last part of the query is answered."""
         self._more.rank_ahead()
         return self.view()
 

@@ -1,4 +1,4 @@
-"""What a front end shows of a labeling session, and the answers that it sends: values only."""
+"""Values exchanged with a front end: views of a session and answers."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -18,14 +18,14 @@ State = Literal["labeling", "answered", "waiting", "empty"]
 NextStep = Literal["train", "query"]
 AnswerName = Literal["label", "cannot_tell", "skip"]
 Guesses = tuple[tuple[ClassUid, float], ...]
-"""Classes with their probabilities, the likeliest first."""
+"""Classes with probabilities, most probable first."""
 LearnerState = Literal["none", "off", "on"]
 """``none``: no exported sampler of this round, so the query's own guesses are shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Press:
-    """One answer as the operator gave it; kept until it is saved, so that a retry is the same."""
+    """One answer of the operator; kept until it is saved, so that a retry is identical."""
 
     op_id: str
     kind: AnswerName
@@ -34,12 +34,12 @@ class Press:
     elapsed_ms: int | None = None
     ui: ShownAs = "hidden"
     is_blind: bool = False
-    """Hints were on and this image was asked without, to measure what they do."""
+    """Asked without a hint although hints were on, to measure their effect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryImage:
-    """The image a person looks at, and what is known about it."""
+    """An image to answer, with its score and guess."""
 
     item_id: ItemId
     sample_id: SampleId
@@ -51,14 +51,14 @@ class QueryImage:
     nearest: str = ""
     """Sample id of the nearest labeled image; empty if unknown."""
     nearest_class: str = ""
-    """What that one was labeled: a guess, and to be seen only where guesses are."""
+    """Class of that image; it is a guess, shown only with guesses."""
     predicted: ClassUid | None = None
     probabilities: Guesses = ()
     is_flagged: bool = False
     is_blind: bool = False
     """Asked without hints even when hints are on."""
     is_learned: bool = False
-    """The guess is the terminal's own learner's, not the one that came with the query."""
+    """The guess is of the learner, not of the query."""
 
     @property
     def confidence(self) -> float:
@@ -68,7 +68,7 @@ class QueryImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelView:
-    """Everything the terminal draws, as of the last COMMIT."""
+    """State of a session after the last COMMIT."""
 
     name: str
     annotator: str
@@ -78,37 +78,37 @@ class LabelView:
     classes: tuple[ClassRecord, ...]
     image: QueryImage | None
     before: StandingAnswer | None
-    """The answer that was just taken back from this very image."""
+    """The answer of this image that was just undone."""
     upcoming: tuple[QueryImage, ...]
-    """What follows the image, as far as it can be foreseen."""
+    """Expected next images."""
     progress: QueryProgress
     by_class: dict[ClassUid, int]
     labeled: int
     spent: int
-    """Answers that count against the budget: labels and can't tell, of anybody."""
+    """Answers that count against the budget: labels and can't tell, of all annotators."""
     next_step: NextStep
-    """What comes after this query."""
+    """Step after this query."""
     budget: int
     """0: no limit."""
     items: int
     history: tuple[StandingAnswer, ...]
     """Newest first."""
     agreed: tuple[int, int]
-    """Of the labels given where the model had a guess: how many equal it, how many there are."""
+    """Number of labels equal to the model's guess, and of labels with a guess."""
     answer_s: float | None
-    """Mean seconds an answer, over the last 20; None before the second."""
+    """Mean seconds of the last 20 answers; None before the second answer."""
     curve: tuple[CurvePoint, ...]
     learner: LearnerState = "none"
     ranked_ahead: int = 0
-    """Images ranked already to be asked while the next round trains."""
+    """Images ranked to be asked while the next round trains."""
     extended: int = 0
     """Images that this session added to the query to keep labeling while the next round trains."""
     serial: int = 0
-    """Counts the views of a session: a smaller number is older news."""
+    """Number of the view; a smaller number is older."""
     note: str = ""
-    """What the last call did, in words, where it is not plain from the rest."""
+    """Notice of the last call."""
     is_refused: bool = False
-    """The last answer was not stored, for the reason in ``note``; it is not to be sent again."""
+    """The last answer was not stored, for the reason in ``note``; do not send it again."""
 
     def class_name(self, uid: ClassUid | None) -> str:
         """Name of a class, or ``?`` if it is gone."""
@@ -120,5 +120,5 @@ class LabelView:
 
 
 def join_notices(*notices: str) -> str:
-    """Several notices as one."""
+    """Join several notices."""
     return "; ".join(filter(None, notices))

@@ -88,7 +88,7 @@ def test_the_last_word_counts_and_the_answers_stay(root: Path):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("no.png", "cat"), "there is no image no.png"),
+        (("no.png", "cat"), "no image no.png"),
         (("2.png", "cta"), "did you mean 'cat'"),
         (("2.png", "cat", "--annotator", "a/b"), "annotator's name"),
     ],
