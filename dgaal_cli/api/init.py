@@ -42,7 +42,7 @@ class InitRequest:
     seed: int = 0
     query_size: int = 24
     budget: int = 0
-    takes_labels: bool = False
+    imports_labels: bool = False
     """Import the labels of the source."""
     accepts_network_folder: bool = False
     """Allow a network file system: only one annotator at a time may use it."""
@@ -153,7 +153,7 @@ def _classes(request: InitRequest, found: Survey) -> list[str]:
     names = list(dict.fromkeys(name.strip() for name in request.classes))
     if "" in names:
         raise InputDataError("a class name is empty; write --classes cat,dog")
-    if not request.takes_labels:
+    if not request.imports_labels:
         return names
     carried = {item.label for item in found.items if item.label is not None}
     if not carried:
@@ -203,7 +203,9 @@ def _write(
         )
         store.mark_unreadable(found.unreadable)
         labels = (
-            _take_labels(store, load_task(config.task).text, found) if request.takes_labels else 0
+            _import_labels(store, load_task(config.task).text, found)
+            if request.imports_labels
+            else 0
         )
     return InitResult(
         workspace=workspace,
@@ -213,12 +215,12 @@ def _write(
         unreadable=found.unreadable,
         classes=classes,
         labels=labels,
-        offered=0 if request.takes_labels else sum(i.label is not None for i in found.items),
+        offered=0 if request.imports_labels else sum(i.label is not None for i in found.items),
         note=stretch_note(found.sizes(), config.pool.image_size),
     )
 
 
-def _take_labels(store: Store, text: LabelText, found: Survey) -> int:
+def _import_labels(store: Store, text: LabelText, found: Survey) -> int:
     uids = {record.name: record.uid for record in store.classes()}
     labels = [
         ImportedLabel(

@@ -100,17 +100,17 @@ def train(  # noqa: PLR0913 - every option of one training
         CheckFailedError: A loss became infinite or NaN.
         BusyError: Another process trains in this workspace.
     """
-    before = None if is_fresh else newest_resume_state(workspace)
+    earlier = None if is_fresh else newest_resume_state(workspace)
     options = _RunOptions(
         assignments=tuple(assignments),
-        budget_s=before.budget_s if budget_s is None and before is not None else budget_s,
+        budget_s=earlier.budget_s if budget_s is None and earlier is not None else budget_s,
         is_inexact_allowed=is_inexact_allowed,
     )
     with (
         start_runtime(
             device=config.device,
             precision=config.precision,
-            threads=config.threads or (before.threads if before is not None else 0),
+            threads=config.threads or (earlier.threads if earlier is not None else 0),
             useful_threads=useful_threads(config),
         ) as runtime,
         workspace.lock("train", doing="training") if runtime.is_main else contextlib.nullcontext(),
@@ -130,7 +130,7 @@ def train(  # noqa: PLR0913 - every option of one training
                 workspace, config, store, runtime, options, number=number, emit=events.ignore
             )
             return read_result(workspace, number)
-        terms = ResumeState(
+        resume_state = ResumeState(
             watermark=store.watermark(),
             assignments=options.assignments,
             threads=runtime.threads,
@@ -138,11 +138,11 @@ def train(  # noqa: PLR0913 - every option of one training
             classes=class_names_by_uid(store.classes()),
         )
         with (
-            keep_resume_state(folder, terms),
-            record_events(folder, emit, has_event_files=has_event_files) as tell,
+            keep_resume_state(folder, resume_state),
+            record_events(folder, emit, has_event_files=has_event_files) as record,
         ):
             result = _train_round(
-                workspace, config, store, runtime, options, number=number, emit=tell
+                workspace, config, store, runtime, options, number=number, emit=record
             )
         query = store.open_query()
         if query is not None and query.round < number:
@@ -180,11 +180,13 @@ def _train_round(
     gathered = _gather(workspace, config, store, runtime, number=number, emit=emit)
     own = divide_batches(config, world=runtime.world)
     bench = OnDisk(workspace=workspace, config=own, store=store, gathered=gathered)
-    start = _RunnerFactory(config=config, bench=bench, runtime=runtime, options=options, emit=emit)
+    factory = _RunnerFactory(
+        config=config, bench=bench, runtime=runtime, options=options, emit=emit
+    )
     trained, too_large = None, None
     try:
         with explain_out_of_memory(f"round {number}", runtime.device, advice=SMALLER):
-            trained = train_round(bench, start.runner, emit=emit)
+            trained = train_round(bench, factory.runner, emit=emit)
     except StepTooLargeError as error:
         too_large = StepTooLargeError(error.phase, error.title, error.batch_key)
     if too_large is not None:  # outside the handler the networks that did not fit are freed
@@ -192,9 +194,9 @@ def _train_round(
     assert trained is not None
     facts = {
         "watermark": gathered.watermark,
-        "training": start.training,
+        "training": factory.training,
         "synthesized": trained.copies,
-        "resumed_at": start.resumed_at,
+        "resumed_at": factory.resumed_at,
         "compiled": trained.is_compiled,
         "seconds": trained.runner.stopwatch.seconds,
     }
@@ -285,7 +287,7 @@ class _RunnerFactory:
         )
         self.resumed_at = runner.resume()
         if self.runtime.is_main:
-            self.training = self._keep_terms(folder, runner.budget_s)
+            self.training = self._save_resume_state(folder, runner.budget_s)
         self.emit(
             RoundStarted(
                 round=data.number,
@@ -299,25 +301,25 @@ class _RunnerFactory:
         )
         return runner
 
-    def _keep_terms(self, folder: Path, budget_s: float | None) -> str:
+    def _save_resume_state(self, folder: Path, budget_s: float | None) -> str:
         """Save what a resume needs, after all checks passed; return the id of the training."""
-        begun, gathered = read_resume_state(folder), self.bench.gathered
-        if begun is None:
+        earlier, gathered = read_resume_state(folder), self.bench.gathered
+        if earlier is None:
             raise CheckpointError(
                 "the saved state of this round was of an older dgaal, and damaged; it is set "
                 "aside, and 'dgaal train' restarts the round"
             )
         assert gathered.watermark is not None
-        terms = ResumeState(
+        state = ResumeState(
             watermark=gathered.watermark,
             assignments=self.options.assignments,
             threads=self.runtime.threads,
             budget_s=budget_s,
             classes=class_names_by_uid(gathered.classes),
-            training=begun.training,
+            training=earlier.training,
         )
-        save_resume_state(folder, terms)
-        return terms.training
+        save_resume_state(folder, state)
+        return state.training
 
 
 def _labels_up_to(workspace: Workspace, store: Store, number: int) -> int:
@@ -325,5 +327,5 @@ def _labels_up_to(workspace: Workspace, store: Store, number: int) -> int:
 
     Annotators may continue to label while a round trains; those answers belong to the next round.
     """
-    before = read_resume_state(workspace.round_path(number))
-    return store.watermark() if before is None else before.watermark
+    earlier = read_resume_state(workspace.round_path(number))
+    return store.watermark() if earlier is None else earlier.watermark

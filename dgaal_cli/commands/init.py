@@ -77,7 +77,7 @@ def init(
         seed=seed,
         query_size=query_size,
         budget=budget,
-        takes_labels=labels_from_source,
+        imports_labels=labels_from_source,
         accepts_network_folder=accepts_network_folder,
     )
     with interruption.listening():

@@ -73,10 +73,10 @@ def test_a_failed_init_leaves_a_folder_that_was_there_as_it_was(tmp_path, pool, 
 
     monkeypatch.setattr(module.atomic, "write_text", fail)
     with pytest.raises(StorageError):
-        init(request(root, pool, takes_labels=True))
+        init(request(root, pool, imports_labels=True))
     assert [path.name for path in root.iterdir()] == ["mine.txt"]
     monkeypatch.undo()
-    assert init(request(root, pool, takes_labels=True)).labels == 4
+    assert init(request(root, pool, imports_labels=True)).labels == 4
 
 
 def test_unreadable_files_are_kept_with_their_reason(tmp_path, pool):
@@ -87,7 +87,7 @@ def test_unreadable_files_are_kept_with_their_reason(tmp_path, pool):
 
 
 def test_status_and_doctor_tell_of_a_backup_that_failed(tmp_path, pool, monkeypatch):
-    workspace = init(request(tmp_path / "w", pool, takes_labels=True)).workspace
+    workspace = init(request(tmp_path / "w", pool, imports_labels=True)).workspace
     monkeypatch.setattr(backups, "EVERY", 2)  # now the fourth event should have made one
     config = load_config(workspace.config_path, environment={})
     assert status(workspace, config).not_backed_up == 4
