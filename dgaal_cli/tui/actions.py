@@ -132,7 +132,7 @@ ROUNDS = (
     Action(
         name="synthesize",
         title="Synthesize",
-        explanation="ask synthetic images near the class boundary",
+        explanation="ask synthetic images near the class boundary; junk = can't tell",
         keys=("s", "S"),
     ),
     Action(name="method", title="Method", explanation="method of the next rounds", keys=("m", "M")),
