@@ -90,14 +90,14 @@ def labeled(root: Path, job: Job, _code: int, out: str) -> str:
 
 
 def trained(root: Path, job: Job, code: int, _out: str) -> str:
-    from dgaal_cli.rounds.state import last_trained, learning_curve
+    from dgaal_cli.rounds.state import last_trained, round_metrics
     from dgaal_cli.training.checkpoint_folder import candidates, is_sound
     from dgaal_cli.workspace import Workspace
 
     workspace = Workspace(root)
     if last_trained(workspace) not in job["rounds"]:
         return f"trained: {last_trained(workspace)}"
-    learning_curve(workspace)
+    round_metrics(workspace)
     for folder in workspace.rounds_path.glob("*/progress"):
         if candidates(folder) and not is_sound(folder):
             return "a saved state that is not whole"
