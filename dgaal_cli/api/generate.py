@@ -33,7 +33,7 @@ LIST_NAME = "generated.jsonl"
 
 SHEET_PAIRS = 60
 _BATCH = 32
-REDRAWING_NOISE = 0.05
+PARENT_NOISE = 0.05
 PRIOR_NOISE = 1.0
 MAX_PRIOR_NOISE = 10.0
 
@@ -85,7 +85,7 @@ def generate(
 
     Args:
         parents: SOURCE text, or an open source, of parent images; None for a generator that
-            samples from its latent prior: see ``redraws``.
+            samples from its latent prior: see ``needs_parents``.
         artifact: An exported generator, ``.onnx`` or ``.ts``.
         base: Folder that a relative SOURCE is relative to.
         output: Folder to write; must be missing or empty.
@@ -101,38 +101,38 @@ def generate(
     options = options or GenerateOptions()
     started = time.perf_counter()
     checked = read_artifact(artifact, role="generator")
-    _check(options, output, is_redrawing=_redraws(checked))
+    _check(options, output, has_parents=_needs_parents(checked))
     _check_parents(parents, checked)
     source = open_source(parents, base=base) if isinstance(parents, str) else parents
     engine = start_engine(checked, device=options.device, is_trusted=options.is_trusted)
     with atomic.assembling(output) as folder:
-        drawn = _Drawing(folder, options, _noise(options, is_redrawing=source is not None))
-        with closing(_parents(source, checked, options, drawn)) as stream:
+        writer = _ImageWriter(folder, options, _noise(options, has_parents=source is not None))
+        with closing(_parents(source, checked, options, writer)) as stream:
             for batch in _batches(stream):
-                drawn.add(engine, batch)
+                writer.add(engine, batch)
                 interruption.check("stopped; nothing was written")
-        drawn.finish(source)
+        writer.finish(source)
     return GenerateResult(
         folder=output,
-        files=tuple(drawn.files),
-        parents=tuple(drawn.parents),
-        unreadable=tuple(drawn.unreadable.items()),
+        files=tuple(writer.files),
+        parents=tuple(writer.parents),
+        unreadable=tuple(writer.unreadable.items()),
         device=engine.device,
         seconds=time.perf_counter() - started,
     )
 
 
-def redraws(artifact: Path) -> bool:
+def needs_parents(artifact: Path) -> bool:
     """Check whether a generator needs parents; otherwise it samples from its latent prior.
 
     Raises:
         UsageError: The file does not exist.
         ArtifactError: It is damaged, foreign or not a generator.
     """
-    return _redraws(read_artifact(artifact, role="generator"))
+    return _needs_parents(read_artifact(artifact, role="generator"))
 
 
-def _redraws(artifact: CheckedArtifact) -> bool:
+def _needs_parents(artifact: CheckedArtifact) -> bool:
     return any(info.dtype == "uint8" for info in artifact.manifest.inputs)
 
 
@@ -155,7 +155,7 @@ def default_generator(root: Path) -> Path:
 Parent = tuple[SampleId | None, NDArray[np.uint8] | None]
 
 
-class _Drawing:
+class _ImageWriter:
     """Files of one run, in the order of synthesis."""
 
     def __init__(self, folder: Path, options: GenerateOptions, noise: float) -> None:
@@ -181,10 +181,10 @@ class _Drawing:
                 feed[info.name] = self._latents(shape)
             else:
                 feed[info.name] = images if info.dtype == "uint8" else self._factors(shape)
-        drawings = engine.run(feed)[engine.manifest.outputs[0].name]
-        for (parent, pixels), drawing in zip(batch, drawings, strict=True):
+        results = engine.run(feed)[engine.manifest.outputs[0].name]
+        for (parent, pixels), image in zip(batch, results, strict=True):
             name = f"{len(self.files):06d}.png"
-            (self._folder / name).write_bytes(encode_png(drawing))
+            (self._folder / name).write_bytes(encode_png(image))
             line = {
                 "file": name,
                 "parent": parent,
@@ -195,7 +195,7 @@ class _Drawing:
             self.files.append(name)
             self.parents.append(parent)
             if len(self._pairs) < SHEET_PAIRS:
-                self._pairs.append((drawing,) if pixels is None else (pixels, drawing))
+                self._pairs.append((image,) if pixels is None else (pixels, image))
 
     def finish(self, source: Source | None) -> None:
         """Write the list and the contact sheet.
@@ -222,7 +222,7 @@ class _Drawing:
 
 
 def _parents(
-    source: Source | None, artifact: CheckedArtifact, options: GenerateOptions, drawn: _Drawing
+    source: Source | None, artifact: CheckedArtifact, options: GenerateOptions, writer: _ImageWriter
 ) -> Generator[Parent]:
     """Yield ``count`` readable parents in shuffled order; repeat them if there are fewer."""
     if source is None:
@@ -239,7 +239,7 @@ def _parents(
         entries = entries_at(source, order[:size])
         del order[:size]
         size *= 2  # a second pass means that images are unreadable: read more at once
-        for parent in _decoded(iter(entries), artifact, options, drawn):
+        for parent in _decoded(iter(entries), artifact, options, writer):
             if len(readable) < options.count:
                 readable.append(parent)
             yield parent
@@ -254,7 +254,7 @@ def _decoded(
     entries: Iterator[Entry],
     artifact: CheckedArtifact,
     options: GenerateOptions,
-    drawn: _Drawing,
+    writer: _ImageWriter,
 ) -> Generator[Parent]:
     manifest = artifact.manifest
     stream = decode_stream(
@@ -272,7 +272,7 @@ def _decoded(
                 if is_ok:
                     yield entry.id, pixels
                 else:
-                    drawn.unreadable[entry.id] = why
+                    writer.unreadable[entry.id] = why
 
 
 def _batches(parents: Iterator[Parent]) -> Iterator[list[Parent]]:
@@ -280,24 +280,24 @@ def _batches(parents: Iterator[Parent]) -> Iterator[list[Parent]]:
         yield batch
 
 
-def _noise(options: GenerateOptions, *, is_redrawing: bool) -> float:
+def _noise(options: GenerateOptions, *, has_parents: bool) -> float:
     if options.noise is not None:
         return options.noise
-    return REDRAWING_NOISE if is_redrawing else PRIOR_NOISE
+    return PARENT_NOISE if has_parents else PRIOR_NOISE
 
 
 def _check_parents(parents: str | Source | None, artifact: CheckedArtifact) -> None:
-    if parents is None and _redraws(artifact):
+    if parents is None and _needs_parents(artifact):
         raise UsageError(f"{artifact.name} needs parents; name them with --parents")
-    if parents is not None and not _redraws(artifact):
+    if parents is not None and not _needs_parents(artifact):
         raise UsageError(f"{artifact.name} samples from its latent prior; leave --parents out")
 
 
-def _check(options: GenerateOptions, output: Path, *, is_redrawing: bool) -> None:
+def _check(options: GenerateOptions, output: Path, *, has_parents: bool) -> None:
     if options.count < 1:
         raise UsageError(f"--count {options.count} is out of range; give 1 or more")
-    noise = _noise(options, is_redrawing=is_redrawing)
-    if is_redrawing and not 0.0 <= noise < 1.0:
+    noise = _noise(options, has_parents=has_parents)
+    if has_parents and not 0.0 <= noise < 1.0:
         raise UsageError(f"--noise {noise} is out of range; give 0 or more, below 1")
     if not 0.0 <= noise <= MAX_PRIOR_NOISE:
         raise UsageError(f"--noise {noise} is out of range; give 0 to {MAX_PRIOR_NOISE:.0f}")

@@ -52,7 +52,7 @@ def generate(
 ) -> None:
     """Synthesize images with an exported generator: copies of parent images, or from noise."""
     from dgaal_cli import interruption
-    from dgaal_cli.api.generate import GenerateOptions, default_generator, redraws
+    from dgaal_cli.api.generate import GenerateOptions, default_generator, needs_parents
     from dgaal_cli.api.generate import generate as run
     from dgaal_cli.api.score import trusted_by
 
@@ -63,7 +63,7 @@ def generate(
         artifact = artifact or default_generator(workspace.artifacts_path)
     if artifact is None:
         raise UsageError("give a generator with -a")
-    if parents is None and workspace is not None and redraws(artifact):
+    if parents is None and workspace is not None and needs_parents(artifact):
         parents, base = context.config().pool.source, workspace.root
     source: str | Source | None = parents
     if parents == "-":

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dgaal_cli.api.export import export
-from dgaal_cli.api.generate import GenerateOptions, generate, redraws
+from dgaal_cli.api.generate import GenerateOptions, generate, needs_parents
 from dgaal_cli.api.init import InitRequest, init
 from dgaal_cli.api.score import ScoreOptions, score
 from dgaal_cli.api.train import train
@@ -63,7 +63,7 @@ def test_artifacts_of_every_method_are_proven_and_score(name: str, tmp_path) -> 
     assert len(written) == 2 * len(roles)
     if "generator" in roles:
         path = workspace.artifacts_path / "generator.onnx"
-        parents = POOL if redraws(path) else None
+        parents = POOL if needs_parents(path) else None
         options = GenerateOptions(count=3, device="cpu")
         folder = tmp_path / "drawn"
         result = generate(parents, artifact=path, base=tmp_path, output=folder, options=options)

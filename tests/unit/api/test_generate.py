@@ -18,7 +18,7 @@ from dgaal_cli.api.generate import (
     GenerateResult,
     default_generator,
     generate,
-    redraws,
+    needs_parents,
 )
 from dgaal_cli.artifacts.engines.eager import EagerEngine
 from dgaal_cli.data.sources.folder import FolderSource
@@ -265,11 +265,11 @@ def test_a_generator_without_parents_draws_from_its_prior(place: Path) -> None:
 
 
 def test_parents_go_with_generators_that_redraw_and_with_no_others(place: Path) -> None:
-    assert redraws(place / "generator.onnx")
+    assert needs_parents(place / "generator.onnx")
     with pytest.raises(UsageError, match="needs parents; name them"):
         drawn(place, "a")
     prior_generator(place / "generator.onnx")
-    assert not redraws(place / "generator.onnx")
+    assert not needs_parents(place / "generator.onnx")
     with pytest.raises(UsageError, match="leave --parents out"):
         run(place)
     with pytest.raises(UsageError, match=r"--noise 10\.5 .* 0 to 10"):
