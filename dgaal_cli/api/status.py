@@ -39,7 +39,12 @@ class Status:
 
 
 def status(workspace: Workspace, config: Config) -> Status:
-    """Read the status of a workspace; changes nothing."""
+    """Read the status of a workspace; changes nothing.
+
+    Args:
+        workspace: Workspace to read.
+        config: Configuration of the workspace.
+    """
     location = store_location(workspace.store_path)
     with location.open(read_only=True) as store:
         state = round_state(workspace, store)
