@@ -5,7 +5,7 @@ import json
 import secrets
 import sqlite3
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.ids import ItemId
@@ -22,25 +22,10 @@ from dgaal_cli.store.records import (
     Undone,
 )
 from dgaal_cli.store.sqlite import classes, items, label_rows, projection, queries
+from dgaal_cli.store.sqlite.queries import Operator, take
 from dgaal_cli.version import __version__
 
 _UNDOABLE = "('label','cannot_tell','skip','flag','unflag','adjudicate')"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operator:
-    """Annotator, session, time and lease duration of a call."""
-
-    annotator: str
-    session: str
-    now: float
-    """Unix seconds."""
-    lease_s: float
-
-    @property
-    def expires(self) -> float:
-        """End of a new lease, in Unix seconds."""
-        return self.now + self.lease_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,20 +79,53 @@ def submit(
     task: Task | None = None
     if take_next:
         following = answer.item_id if answer.kind in ("flag", "unflag") else next_item
-        task = _take(connection, operator, item_id=following) or _take(connection, operator)
+        task = take(connection, operator, item_id=following) or take(connection, operator)
     return Receipt(event_id=event_id, is_counted=counted, next_task=task)
 
 
-def undo(connection: sqlite3.Connection, operator: Operator, *, op_id: str | None) -> Undone | None:
-    """Undo the annotator's last action of this round; None if there is nothing to undo."""
-    done, _ = _stacks(connection, operator.annotator)
-    return _reverse(connection, operator, says="undo", stack=done, op_id=op_id)
+def reverse(
+    connection: sqlite3.Connection,
+    operator: Operator,
+    *,
+    says: Literal["undo", "redo"],
+    op_id: str | None,
+) -> Undone | None:
+    """Undo the annotator's last action of this round, or redo the last undone one.
 
-
-def redo(connection: sqlite3.Connection, operator: Operator, *, op_id: str | None) -> Undone | None:
-    """Reverse the last ``undo``; None after a new answer or if there is nothing to redo."""
-    _, undone = _stacks(connection, operator.annotator)
-    return _reverse(connection, operator, says="redo", stack=undone, op_id=op_id)
+    Nothing can be redone after a new answer. Returns None if nothing is left.
+    """
+    done, undone = _stacks(connection, operator.annotator)
+    stack = done if says == "undo" else undone
+    stored = connection.execute(
+        "SELECT event_id, counted, kind, refers_to FROM event WHERE op_id = ?", (op_id,)
+    ).fetchone()
+    if stored is not None and stored[2] != says:
+        raise UsageError(f"operation {op_id or ''} is stored already as another action")
+    if stored is not None:  # a retry after a lost result
+        root = int(stored[3])
+        event_id, counted = int(stored[0]), bool(stored[1])
+    elif not stack:
+        return None
+    else:
+        root, tip = stack[-1]
+        event_id, counted = _append_reversal(
+            connection, operator, says=says, root=root, tip=tip, op_id=op_id
+        )
+    item_id, kind, *label = connection.execute(
+        f"SELECT e.item_id, e.kind, {label_rows.COLUMNS} FROM event e "  # noqa: S608 - constants
+        "LEFT JOIN label l USING(label_id) WHERE e.event_id = ?",
+        (root,),
+    ).fetchone()
+    stays = says == "undo" or kind in ("flag", "unflag")
+    task = take(connection, operator, item_id=ItemId(item_id)) if stays else None
+    return Undone(
+        item=items.one(connection, ItemId(item_id)),
+        kind=cast("AnswerKind", kind),
+        label=label_rows.read(*label),
+        event_id=event_id,
+        is_counted=counted,
+        task=task or take(connection, operator),
+    )
 
 
 def undoable(connection: sqlite3.Connection, annotator: str) -> list[int]:
@@ -214,13 +232,7 @@ def _is_counted(
 ) -> bool:
     if answer.kind in ("flag", "unflag", "adjudicate"):
         return True
-    if lease is not None and queries.is_live(
-        connection,
-        lease,
-        item_id=answer.item_id,
-        annotator=operator.annotator,
-        now=operator.now,
-    ):
+    if lease is not None and queries.is_live(connection, lease, operator, item_id=answer.item_id):
         return True
     row = connection.execute(
         "SELECT i.done < i.need OR EXISTS (SELECT 1 FROM answer a WHERE a.item_id = i.item_id "
@@ -278,46 +290,6 @@ def _stacks(
     return done, undone
 
 
-def _reverse(
-    connection: sqlite3.Connection,
-    operator: Operator,
-    *,
-    says: str,
-    stack: list[tuple[int, int]],
-    op_id: str | None,
-) -> Undone | None:
-    stored = connection.execute(
-        "SELECT event_id, counted, kind, refers_to FROM event WHERE op_id = ?", (op_id,)
-    ).fetchone()
-    if stored is not None and stored[2] != says:
-        raise UsageError(f"operation {op_id or ''} is stored already as another action")
-    if stored is not None:  # a retry after a lost result
-        root = int(stored[3])
-        event_id, counted = int(stored[0]), bool(stored[1])
-    elif not stack:
-        return None
-    else:
-        root, tip = stack[-1]
-        event_id, counted = _append_reversal(
-            connection, operator, says=says, root=root, tip=tip, op_id=op_id
-        )
-    item_id, kind, *label = connection.execute(
-        f"SELECT e.item_id, e.kind, {label_rows.COLUMNS} FROM event e "  # noqa: S608 - constants
-        "LEFT JOIN label l USING(label_id) WHERE e.event_id = ?",
-        (root,),
-    ).fetchone()
-    stays = says == "undo" or kind in ("flag", "unflag")
-    task = _take(connection, operator, item_id=ItemId(item_id)) if stays else None
-    return Undone(
-        item=items.one(connection, ItemId(item_id)),
-        kind=cast("AnswerKind", kind),
-        label=label_rows.read(*label),
-        event_id=event_id,
-        is_counted=counted,
-        task=task or _take(connection, operator),
-    )
-
-
 def _append_reversal(
     connection: sqlite3.Connection,
     operator: Operator,
@@ -367,19 +339,6 @@ def _check_classes(connection: sqlite3.Connection, item_id: ItemId, *, says: str
             f"cannot {says}: it would restore the class {removed[0]}, which was removed; "
             "label the image again instead"
         )
-
-
-def _take(
-    connection: sqlite3.Connection, operator: Operator, *, item_id: ItemId | None = None
-) -> Task | None:
-    return queries.take(
-        connection,
-        operator.annotator,
-        session=operator.session,
-        expires=operator.expires,
-        now=operator.now,
-        item_id=item_id,
-    )
 
 
 def _digest(answer: Answer, annotator: str, provenance: Provenance) -> bytes:

@@ -11,7 +11,8 @@ from dgaal_cli.ids import ItemId
 from dgaal_cli.store.instants import from_iso
 from dgaal_cli.store.records import ImportedLabel, ImportReport
 from dgaal_cli.store.sqlite import classes, items, label_rows
-from dgaal_cli.store.sqlite.answers import NewEvent, Operator, append
+from dgaal_cli.store.sqlite.answers import NewEvent, append
+from dgaal_cli.store.sqlite.queries import Operator
 
 INHERITING = "dgaal"
 """Annotator name of inherited labels."""

@@ -6,6 +6,7 @@ import math
 import secrets
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dgaal_cli.errors import UsageError
@@ -36,6 +37,22 @@ _CANDIDATES = f"""
     ORDER BY CASE WHEN a.says = 'skip' AND a.round = :round THEN a.event_id ELSE 0 END, q.rank
     LIMIT :count
 """  # noqa: S608 - constants
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """Annotator, session, time and lease duration of a call."""
+
+    annotator: str
+    session: str
+    now: float
+    """Unix seconds."""
+    lease_s: float
+
+    @property
+    def expires(self) -> float:
+        """End of a new lease, in Unix seconds."""
+        return self.now + self.lease_s
 
 
 def save(connection: sqlite3.Connection, now_us: int, query: Query, *, overlap: int = 1) -> None:
@@ -180,34 +197,29 @@ def upcoming(
 
 
 def take(
-    connection: sqlite3.Connection,
-    annotator: str,
-    *,
-    session: str,
-    expires: float,
-    now: float,
-    item_id: ItemId | None = None,
+    connection: sqlite3.Connection, operator: Operator, *, item_id: ItemId | None = None
 ) -> Task | None:
     """Lease the next item of the open query, or a given item, to an annotator.
 
     An annotator has at most one lease: a new lease releases the earlier one. A terminal that was
     killed therefore gets the same image after a restart.
     """
-    connection.execute("DELETE FROM lease WHERE annotator = ? OR expires <= ?", (annotator, now))
-    rows = _candidates(connection, annotator, count=1, now=now, item_id=item_id)
+    me, now = operator.annotator, operator.now
+    connection.execute("DELETE FROM lease WHERE annotator = ? OR expires <= ?", (me, now))
+    rows = _candidates(connection, me, count=1, now=now, item_id=item_id)
     if not rows:
         return None
     item = items.record(rows[0][: items.WIDTH])
     fence = connection.execute(
         "UPDATE item SET fence = fence + 1 WHERE item_id = ? RETURNING fence", (item.item_id,)
     ).fetchall()[0][0]
-    lease = Lease(token=secrets.token_hex(16), fence=fence, expires=expires)
+    lease = Lease(token=secrets.token_hex(16), fence=fence, expires=operator.expires)
     connection.execute(
         "INSERT INTO lease VALUES (?, ?, ?, ?, ?, ?)",
-        (lease.token, item.item_id, annotator, session, lease.fence, lease.expires),
+        (lease.token, item.item_id, me, operator.session, lease.fence, lease.expires),
     )
     flagged = connection.execute(
-        "SELECT 1 FROM flagged WHERE item_id = ? AND annotator = ?", (item.item_id, annotator)
+        "SELECT 1 FROM flagged WHERE item_id = ? AND annotator = ?", (item.item_id, me)
     ).fetchone()
     return Task(
         lease=lease, item=item, entry=_entry(rows[0][items.WIDTH :]), flagged=flagged is not None
@@ -215,13 +227,13 @@ def take(
 
 
 def is_live(
-    connection: sqlite3.Connection, lease: Lease, *, item_id: ItemId, annotator: str, now: float
+    connection: sqlite3.Connection, lease: Lease, operator: Operator, *, item_id: ItemId
 ) -> bool:
-    """Check whether a lease of this item to this annotator has not expired."""
+    """Check whether a lease of this item to the operator has not expired."""
     row = connection.execute(
         "SELECT 1 FROM lease WHERE token = ? AND item_id = ? AND annotator = ? AND fence = ? "
         "AND expires > ?",
-        (lease.token, item_id, annotator, lease.fence, now),
+        (lease.token, item_id, operator.annotator, lease.fence, operator.now),
     ).fetchone()
     return row is not None
 

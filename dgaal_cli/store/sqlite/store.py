@@ -7,7 +7,7 @@ threads may use it, one at a time.
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Concatenate, NoReturn
+from typing import Concatenate, Literal, NoReturn
 
 from dgaal_cli.errors import DgaalError, UsageError
 from dgaal_cli.ids import ItemId
@@ -97,14 +97,7 @@ class SqliteStore(SqliteReader):
     ) -> Task | None:
         operator = self._operator(annotator, session)
         with self.database.write() as connection:
-            return queries.take(
-                connection,
-                annotator,
-                session=session,
-                expires=operator.expires,
-                now=operator.now,
-                item_id=item_id,
-            )
+            return queries.take(connection, operator, item_id=item_id)
 
     # Answers
 
@@ -157,15 +150,17 @@ class SqliteStore(SqliteReader):
         return receipts
 
     def undo(self, annotator: str, session: str, *, op_id: str | None = None) -> Undone | None:
-        with self.database.write() as connection:
-            done = answers.undo(connection, self._operator(annotator, session), op_id=op_id)
-        if done is not None:
-            self._back_up_if_due(done.event_id - 1, done.event_id)
-        return done
+        return self._reverse("undo", annotator, session, op_id)
 
     def redo(self, annotator: str, session: str, *, op_id: str | None = None) -> Undone | None:
+        return self._reverse("redo", annotator, session, op_id)
+
+    def _reverse(
+        self, says: Literal["undo", "redo"], annotator: str, session: str, op_id: str | None
+    ) -> Undone | None:
+        operator = self._operator(annotator, session)
         with self.database.write() as connection:
-            done = answers.redo(connection, self._operator(annotator, session), op_id=op_id)
+            done = answers.reverse(connection, operator, says=says, op_id=op_id)
         if done is not None:
             self._back_up_if_due(done.event_id - 1, done.event_id)
         return done
@@ -238,10 +233,10 @@ class SqliteStore(SqliteReader):
         except (DgaalError, OSError, sqlite3.Error) as error:
             self.backup_problem = str(error)
 
-    def _operator(self, annotator: str, session: str) -> answers.Operator:
+    def _operator(self, annotator: str, session: str) -> queries.Operator:
         if not annotator.strip():
             raise UsageError("an answer needs the name of its annotator; give --annotator NAME")
-        return answers.Operator(
+        return queries.Operator(
             annotator=annotator, session=session, now=self._clock(), lease_s=self._lease_s
         )
 
