@@ -8,7 +8,6 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
 
 import numpy as np
@@ -60,12 +59,7 @@ class FeatureFile:
         self._ids = cast("BinaryIO", tempfile.TemporaryFile(dir=self._parent))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_raised: object) -> None:
         """Remove the temporary files."""
         for file in (self._rows, self._ids):
             with contextlib.suppress(OSError):  # closing flushes, which fails on a full disk

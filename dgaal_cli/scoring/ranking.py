@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, Protocol, Self, cast
 
 import numpy as np
@@ -88,12 +87,7 @@ class FullRanking:
         """Return self; leaving the block removes the runs."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_raised: object) -> None:
         for run in self._runs:
             with contextlib.suppress(OSError):  # closing flushes, which fails on a full disk
                 run.close()

@@ -8,7 +8,6 @@ needs a part of a store declares that part: ``ClassList``, ``Images``, ``Queries
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol, Self
 
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
@@ -340,12 +339,7 @@ class Store(ClassList, Images, Queries, LabelReader, LabelWriter, Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *_raised: object) -> None: ...
 
     def close(self) -> None:
         """Close the store."""
