@@ -15,6 +15,10 @@ from mask_task import PIXELS, MaskTask
 from dgaal_cli.atomic import assembling
 from dgaal_cli.errors import InputDataError, UsageError, WorkspaceError
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
+from dgaal_cli.labeling.annotators import OperationIds
+from dgaal_cli.labeling.answers import Answers
+from dgaal_cli.labeling.open_round import OpenRound
+from dgaal_cli.labeling.view import Press
 from dgaal_cli.store.exchange.base import ExportJob, FileFormat
 from dgaal_cli.store.exchange.registry import FORMATS, load_format
 from dgaal_cli.store.exchange.resolve import resolve
@@ -24,6 +28,7 @@ from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Answer, Label, NewItem, NewSynthetic, Query, QueryEntry
 from dgaal_cli.tasks.base import Task
 from dgaal_cli.tasks.registry import TASKS, load_task
+from dgaal_cli.workspace import Workspace
 
 KEEPS_ANY_LABEL = ("csv", "jsonl")
 
@@ -101,6 +106,47 @@ def test_a_label_of_a_newer_version_is_refused(case: Case):
     newer = Label(payload=label.payload, version=99, classes=label.classes)
     with pytest.raises(WorkspaceError):
         case.task.labels.decode(newer)
+
+
+def test_a_target_is_turned_back_into_its_label(case: Case):
+    index_of = {uid: index for index, uid in enumerate(case.uids)}
+    for label in case.labels:
+        target = case.task.labels.target(label, index_of)
+        assert target is not None
+        assert case.task.labels.of_target(target, case.uids) == label
+
+
+def test_a_label_of_a_class_that_is_not_listed_has_no_target(case: Case):
+    known = {uid: index for index, uid in enumerate(case.uids[:1])}
+    named = [label for label in case.labels if set(label.classes) - set(known)]
+    assert named
+    assert [case.task.labels.target(label, known) for label in named] == [None] * len(named)
+
+
+def test_a_session_carries_labels_and_looks_into_none(case: Case, tmp_path: Path):
+    session = OpenRound(
+        case.store,
+        Workspace(tmp_path),
+        annotator="ann",
+        session_id="s",
+        clock=lambda: 0.0,
+        checker=None,
+        is_learner_on=True,
+        text=case.task.text,
+    )
+    answers = Answers(session, OperationIds())
+    session.load()
+    for number, label in enumerate(case.labels):
+        assert session.task is not None
+        item_id = session.task.item.item_id
+        answers.give(Press(op_id=f"press-{number}", kind="label", item_id=item_id, label=label))
+    assert [answer.label for answer in session.stats.history] == case.labels
+    assert [answer.label for answer in reversed(answers.given())] == case.labels
+    assert dict(session.stats.tally.by_class) == dict(case.store.counts().by_class)
+    answers.undo()
+    assert session.taken_back is not None
+    assert session.taken_back.label == case.labels[-1]
+    assert list(case.effective().values()) == case.labels[:-1]
 
 
 def test_the_store_keeps_what_it_was_given(case: Case):

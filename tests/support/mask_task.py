@@ -43,6 +43,14 @@ class MaskLabels:
             None if v is None else ClassUid(v) for v in pixels_of(json.loads(label.payload))
         )
 
+    def target(self, label: Label, index_of: Mapping[ClassUid, int]) -> list[int] | None:
+        if not set(label.classes) <= set(index_of):
+            return None
+        return [-1 if uid is None else index_of[uid] for uid in self.decode(label)]
+
+    def of_target(self, target: Sequence[int], classes: Sequence[ClassUid]) -> Label:
+        return self.encode(tuple(None if index < 0 else classes[index] for index in target))
+
 
 class MaskText:
     """Run lengths as JSON with the names of the classes."""
