@@ -89,7 +89,8 @@ def init(request: InitRequest, *, on_progress: Callable[[int], None] | None = No
         "test": _portable(request.test, request.base, workspace.root),
         "channels": 3 if found.is_color else 1,
     }
-    preset = request.preset or _fitting_preset(is_color=found.is_color)
+    # The decoder fits the pool: gray strokes need a quarter of the width.
+    preset = request.preset or ("small" if found.is_color else "tiny")
     tree = {
         "name": request.name or workspace.root.name,
         "method": request.method,
@@ -129,11 +130,6 @@ def _check_request(request: InitRequest) -> None:
             "choose another folder: dgaal never overwrites labels"
         )
     _check_place(root, accepts_network_folder=request.accepts_network_folder)
-
-
-def _fitting_preset(*, is_color: bool) -> str:
-    """Return a preset whose decoder fits the pool: gray strokes need a quarter of the width."""
-    return "small" if is_color else "tiny"
 
 
 def _check_place(root: Path, *, accepts_network_folder: bool) -> None:

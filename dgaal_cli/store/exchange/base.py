@@ -109,6 +109,20 @@ class ExportJob:
         return found
 
 
+class Origin(msgspec.Struct, kw_only=True):
+    """Who gave a label and when, as JSON formats of other programs hold it."""
+
+    annotator: str | None = None
+    provenance: Provenance | None = None
+    at: str | None = None
+    round: int | None = None
+
+
+def origin_of(answer: AnswerRecord) -> dict[str, Any]:
+    """Return the fields of an ``Origin`` for an answer."""
+    return {key: getattr(answer, key) for key in Origin.__struct_fields__}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parsed:
     """One label of a file, before its sample and classes are found in the store."""

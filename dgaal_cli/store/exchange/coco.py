@@ -8,8 +8,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.store.exchange.base import Document, ExportJob, Parsed, convert
-from dgaal_cli.store.records import Provenance
+from dgaal_cli.store.exchange.base import Document, ExportJob, Origin, Parsed, convert, origin_of
 
 
 class _Image(msgspec.Struct):
@@ -22,17 +21,10 @@ class _Category(msgspec.Struct):
     name: str
 
 
-class _Attributes(msgspec.Struct, kw_only=True):
-    annotator: str | None = None
-    provenance: Provenance | None = None
-    at: str | None = None
-    round: int | None = None
-
-
 class _Annotation(msgspec.Struct, kw_only=True):
     image_id: int | str
     category_id: int | str
-    attributes: _Attributes = msgspec.field(default_factory=_Attributes)
+    attributes: Origin = msgspec.field(default_factory=Origin)
 
 
 class _File(msgspec.Struct):
@@ -71,12 +63,7 @@ class Coco:
                     "id": number,
                     "image_id": number,
                     "category_id": category[uid],
-                    "attributes": {
-                        "annotator": label.annotator,
-                        "provenance": label.provenance,
-                        "at": label.at,
-                        "round": label.round,
-                    },
+                    "attributes": origin_of(label),
                 }
                 for number, (label, uid) in enumerate(labels, start=1)
             ],
@@ -112,8 +99,5 @@ class Coco:
                 part="field",
                 names=(images[annotation.image_id],),
                 labels=(categories[annotation.category_id],),
-                annotator=annotation.attributes.annotator,
-                provenance=annotation.attributes.provenance,
-                at=annotation.attributes.at,
-                round=annotation.attributes.round,
+                **msgspec.structs.asdict(annotation.attributes),
             )

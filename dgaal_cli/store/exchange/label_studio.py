@@ -9,15 +9,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.store.exchange.base import Document, ExportJob, Parsed, convert
-from dgaal_cli.store.records import AnswerRecord, Provenance
-
-
-class _Meta(msgspec.Struct, kw_only=True):
-    annotator: str | None = None
-    provenance: Provenance | None = None
-    at: str | None = None
-    round: int | None = None
+from dgaal_cli.store.exchange.base import Document, ExportJob, Origin, Parsed, convert, origin_of
+from dgaal_cli.store.records import AnswerRecord
 
 
 class _Value(msgspec.Struct, kw_only=True):
@@ -37,7 +30,7 @@ class _Annotation(msgspec.Struct, kw_only=True):
 class _Task(msgspec.Struct, kw_only=True):
     data: dict[str, Any]
     annotations: list[_Annotation] = []
-    meta: _Meta | None = None
+    meta: Origin | None = None
 
 
 class LabelStudio:
@@ -63,7 +56,7 @@ class LabelStudio:
         for number, (value, place) in enumerate(zip(tasks, places, strict=True), start=1):
             where = f"{place}, task {number}"
             task = convert(value, _Task, where=where)
-            meta = task.meta or _Meta()
+            origin = msgspec.structs.asdict(task.meta or Origin())
             for annotation in task.annotations:
                 choices = _choices(annotation)
                 if annotation.was_cancelled or not choices:
@@ -75,10 +68,7 @@ class LabelStudio:
                     part="field",
                     names=_names(task.data, where),
                     labels=(choices[0],),
-                    annotator=meta.annotator,
-                    provenance=meta.provenance,
-                    at=meta.at,
-                    round=meta.round,
+                    **origin,
                 )
 
 
@@ -96,12 +86,7 @@ def _task(number: int, label: AnswerRecord, name: str) -> dict[str, Any]:
         "annotations": [
             {"id": number, "was_cancelled": False, "ground_truth": False, "result": [result]}
         ],
-        "meta": {
-            "annotator": label.annotator,
-            "provenance": label.provenance,
-            "at": label.at,
-            "round": label.round,
-        },
+        "meta": origin_of(label),
     }
 
 

@@ -1,8 +1,7 @@
 """Read effective labels (current or at a watermark), answers, counts and the history."""
 
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from dgaal_cli.ids import ClassUid, ItemId
@@ -143,8 +142,8 @@ def counts(connection: sqlite3.Connection) -> Counts:
     )
 
 
-def events(connection: sqlite3.Connection, matching: EventFilter) -> Iterator[EventRecord]:
-    """Yield one page of the history."""
+def events(connection: sqlite3.Connection, matching: EventFilter) -> list[EventRecord]:
+    """Return one page of the history."""
     order = "DESC" if matching.is_newest_first else "ASC"
     rows = connection.execute(
         f"""SELECT e.event_id, e.op_id, e.kind, e.item_id, i.sample, e.annotator,
@@ -152,21 +151,13 @@ def events(connection: sqlite3.Connection, matching: EventFilter) -> Iterator[Ev
         ifnull(e.made_us, e.at_us), e.session, s.predicted, s.ui, {label_rows.COLUMNS}
         FROM event e JOIN item i USING(item_id) LEFT JOIN label l USING(label_id)
         LEFT JOIN shown s USING(shown_id)
-        WHERE e.event_id > :after AND (:item IS NULL OR e.item_id = :item)
+        WHERE e.event_id > :after AND (:item_id IS NULL OR e.item_id = :item_id)
         AND (:annotator IS NULL OR e.annotator = :annotator)
         AND (:round IS NULL OR e.round = :round) AND (:kind IS NULL OR e.kind = :kind)
         ORDER BY e.event_id {order} LIMIT :limit""",  # noqa: S608 - constants
-        {
-            "after": matching.after,
-            "item": matching.item_id,
-            "annotator": matching.annotator,
-            "round": matching.round,
-            "kind": matching.kind,
-            "limit": matching.limit,
-        },
+        asdict(matching),
     )
-    for row in rows:
-        yield _event(row)
+    return [_event(row) for row in rows]
 
 
 def _event(row: tuple[Any, ...]) -> EventRecord:

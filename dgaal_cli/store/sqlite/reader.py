@@ -115,7 +115,7 @@ class SqliteReader:
                 limit=_PAGE,
             )
             with self.database.read() as connection:
-                page = list(history.events(connection, matching))
+                page = history.events(connection, matching)
             yield from page
             if len(page) < _PAGE:
                 return
@@ -124,7 +124,7 @@ class SqliteReader:
     def latest_events(self, count: int, *, annotator: str | None = None) -> list[EventRecord]:
         matching = EventFilter(limit=count, annotator=annotator, is_newest_first=True)
         with self.database.read() as connection:
-            return list(history.events(connection, matching))
+            return history.events(connection, matching)
 
     def knows_artifact(self, sha256: bytes) -> bool:
         with self.database.read() as connection:
