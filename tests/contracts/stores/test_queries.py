@@ -1,3 +1,5 @@
+"""Queries, leases, and overlap of annotators."""
+
 import dataclasses
 
 import pytest

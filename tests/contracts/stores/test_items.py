@@ -1,3 +1,5 @@
+"""Images: identified by content, whatever their names are."""
+
 import hashlib
 
 import pytest

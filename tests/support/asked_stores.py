@@ -1,21 +1,19 @@
-"""A store on disk with a clock that only moves when told."""
+"""Stores of a few images and an open query, with a clock that only tests move."""
 
 import hashlib
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import pytest
 from class_labels import as_label, name_of
 
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
-from dgaal_cli.store.open import create_store
 from dgaal_cli.store.protocol import Store
-from dgaal_cli.store.records import Answer, NewItem, Query, QueryEntry
+from dgaal_cli.store.records import Answer, AnswerKind, NewItem, Query, QueryEntry, Receipt
 
 
 @dataclass
 class FakeClock:
+    """Unix seconds."""
+
     now: float = 1_700_000_000.0
 
     def __call__(self) -> float:
@@ -23,29 +21,9 @@ class FakeClock:
 
 
 def new_item(name: str, content: str | None = None) -> NewItem:
+    """An image with the given content, which is its name if none is given."""
     digest = hashlib.sha256((content or name).encode("utf-8", "surrogateescape")).digest()
     return NewItem(sample_id=SampleId(name), sha256=digest, size_bytes=9, width=8, height=6)
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "labels.db"
-
-
-@pytest.fixture
-def store(path: Path, clock: FakeClock) -> Iterator[Store]:
-    with create_store(path, workspace_id="w", clock=clock) as opened:
-        yield opened
-
-
-@pytest.fixture
-def make_item() -> Callable[..., NewItem]:
-    return new_item
 
 
 @dataclass
@@ -57,26 +35,31 @@ class Asked:
     dog: ClassUid
     number: int = 0
 
-    def answer(self, kind: str, item: int, class_uid: ClassUid | None = None) -> Answer:
+    def answer(self, kind: AnswerKind, item: int, class_uid: ClassUid | None = None) -> Answer:
+        """An answer with an ``op_id`` of its own."""
         self.number += 1
         return Answer(
             op_id=f"op{self.number}",
-            kind=kind,  # type: ignore[arg-type]
+            kind=kind,
             item_id=ItemId(item),
             label=as_label(class_uid),
         )
 
-    def say(self, who: str, kind: str, item: int, class_uid: ClassUid | None = None):
+    def say(
+        self, who: str, kind: AnswerKind, item: int, class_uid: ClassUid | None = None
+    ) -> Receipt:
+        """Submit an answer of a person."""
         return self.store.submit(
             self.answer(kind, item, class_uid), annotator=who, session=f"{who}-1"
         )
 
-    def names(self) -> dict[int, str]:
+    def names(self) -> dict[int, str | None]:
+        """The class name of each labeled item."""
         return {label.item_id: name_of(self.store, label) for label in self.store.labels()}
 
 
-@pytest.fixture
-def asked(store: Store) -> Asked:
+def ask(store: Store) -> Asked:
+    """Fill an empty store."""
     cat, dog = store.add_class("cat", "1"), store.add_class("dog", "2")
     store.add_items(new_item(f"{number}.png") for number in range(1, 6))
     entries = tuple(

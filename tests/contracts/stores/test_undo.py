@@ -1,8 +1,9 @@
+"""Undo and redo."""
+
 import pytest
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.ids import ItemId
-from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Query, QueryEntry
 from dgaal_cli.tasks.classification.label import class_label
 
@@ -55,14 +56,14 @@ def test_an_answer_can_be_undone_and_redone_for_ever(asked):
     assert [e.kind for e in asked.store.events()] == ["label", *("undo", "redo") * 5]
 
 
-def test_undo_survives_a_restart(asked, path, clock):
+def test_undo_survives_a_restart(asked, location, clock):
     asked.say("sam", "label", 3, asked.cat)
     asked.say("sam", "skip", 1)
     asked.store.close()
-    with open_store(path, clock=clock) as again:
+    with location.open(clock=clock) as again:
         assert again.undo("sam", "other").kind == "skip"
         assert again.undo("sam", "other").kind == "label"
-    with open_store(path, clock=clock) as again:
+    with location.open(clock=clock) as again:
         assert again.redo("sam", "third").kind == "label"
         assert [label.item_id for label in again.labels()] == [3]
 

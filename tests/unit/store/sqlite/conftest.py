@@ -1,0 +1,37 @@
+"""A SQLite store on disk with a clock that only tests move."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from asked_stores import Asked, FakeClock, ask, new_item
+
+from dgaal_cli.store.open import create_store
+from dgaal_cli.store.protocol import Store
+from dgaal_cli.store.records import NewItem
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "labels.db"
+
+
+@pytest.fixture
+def store(path: Path, clock: FakeClock) -> Iterator[Store]:
+    with create_store(path, workspace_id="w", clock=clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+def make_item() -> Callable[..., NewItem]:
+    return new_item
+
+
+@pytest.fixture
+def asked(store: Store) -> Asked:
+    return ask(store)
