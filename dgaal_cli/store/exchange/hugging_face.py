@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dgaal_cli.atomic import write_bytes
-from dgaal_cli.store.exchange.base import ExportJob, Parsed, with_and_without_suffix
+from dgaal_cli.store.exchange.base import ExportJob, Parsed, origin_of, with_and_without_suffix
 from dgaal_cli.store.exchange.folders import place
 from dgaal_cli.store.exchange.json_lines import read_lines
 
@@ -24,10 +24,7 @@ class HuggingFace:
                 {
                     "file_name": place(label, folder, job),
                     "label": job.names[uid],
-                    "annotator": label.annotator,
-                    "provenance": label.provenance,
-                    "at": label.at,
-                    "round": label.round,
+                    **origin_of(label),
                 }
             )
             for label, uid in labels
