@@ -155,7 +155,7 @@ def test_without_an_intact_backup_nothing_is_restored(asked, location, clock):
     before = state(asked.store)
     asked.store.back_up().write_bytes(b"damaged")
     asked.store.close()
-    with pytest.raises(WorkspaceError, match="no sound backup"):
+    with pytest.raises(WorkspaceError, match="no intact backup"):
         location.restore()
     with location.open(clock=clock) as store:
         assert state(store) == before
