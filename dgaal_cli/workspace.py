@@ -29,7 +29,7 @@ class Workspace:
 
     @property
     def store_path(self) -> Path:
-        """Label store: samples, queries, append-only label events."""
+        """Label store if ``dgaal.toml`` names no other."""
         return self.root / "labels.db"
 
     @property

@@ -137,7 +137,7 @@ def _run_rounds(workspace: Workspace, truth: dict[SampleId, str], *, emit: Emit)
     config = _config(workspace)
     while True:
         interruption.check("the demo stopped; run the same command to continue")
-        with open_store(workspace.store_path) as store:
+        with open_store(workspace) as store:
             if not store.watermark():
                 items = store.items()
                 picked = numpy_generator(config.seed, "first labels").permutation(len(items))
@@ -174,7 +174,7 @@ def _finish(workspace: Workspace, *, emit: Emit, tell: Callable[[str], None]) ->
         base=workspace.root,
         output=workspace.root / "scores.csv",
     )
-    with open_store(workspace.store_path) as store:
+    with open_store(workspace) as store:
         state = round_state(workspace, store)
     if state.step == "query":
         query(workspace, config)

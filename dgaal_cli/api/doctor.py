@@ -64,7 +64,7 @@ def doctor(environment: Mapping[str, str], workspace: Workspace | None = None) -
         environment: Environment variables of the process.
         workspace: Workspace whose file system and backups are checked too.
     """
-    location = store_location(workspace.store_path if workspace else "labels.db")
+    location = store_location(workspace or "labels.db")
     return [
         Finding(name="dgaal", level="ok", found=__version__),
         Finding(

@@ -69,7 +69,7 @@ def export(
     """
     with (
         workspace.lock("train", doing="exporting"),
-        open_store(workspace.store_path) as store,
+        open_store(workspace) as store,
     ):
         trained = load_round(workspace, config, store, emit=listener)
         jobs = export_jobs(workspace, config, trained)

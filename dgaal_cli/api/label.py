@@ -48,7 +48,7 @@ def open_session(
     check_annotator(annotator)
     with workspace.lock(f"label-{annotator}", doing=f"dgaal label as {annotator}"):
         yield lambda: LabelSession(
-            open_store(workspace.store_path),
+            open_store(workspace),
             config=config,
             workspace=workspace,
             annotator=annotator,

@@ -143,7 +143,7 @@ def export_labels(
         UsageError: The format is unknown, or the target folder exists.
     """
     chosen = load_format(format)
-    with open_store(workspace.store_path, read_only=True) as store:
+    with open_store(workspace, read_only=True) as store:
         answers = store.answers()
         classes = store.classes()
         names = store.class_names()
@@ -197,7 +197,7 @@ def import_labels(
         raise InputDataError(f"{path} does not exist")
     name = format or guess_format(path)
     chosen = load_format(name)
-    with open_store(workspace.store_path) as store:
+    with open_store(workspace) as store:
         found = resolve(
             store,
             chosen.read(path),
@@ -228,7 +228,7 @@ def label_log(
         count: Maximum number of events; None for all.
         annotator: Only return events of this annotator.
     """
-    with open_store(workspace.store_path, read_only=True) as store:
+    with open_store(workspace, read_only=True) as store:
         names = store.class_names()
         events = store.latest_events(2**62 if count is None else count, annotator=annotator)
     text = load_task(DEFAULT_TASK).text
@@ -244,7 +244,7 @@ def label_log(
 
 def label_stats(workspace: Workspace) -> LabelStats:
     """Count labels by class, annotator and provenance."""
-    with open_store(workspace.store_path, read_only=True) as store:
+    with open_store(workspace, read_only=True) as store:
         counts = store.counts()
         classes = store.classes()
         answers = [answer for answer in store.answers() if answer.kind != "flag"]
@@ -276,7 +276,7 @@ def check(
         WorkspaceError: The store is damaged, and a rebuild cannot repair it.
     """
     with open_store(
-        workspace.store_path,
+        workspace,
         read_only=not (mends or accepts_network_folder),
         accepts_network_folder=accepts_network_folder,
     ) as store:
@@ -285,13 +285,13 @@ def check(
         if mended:
             problems = tuple(store.check())
         events = store.watermark()
-    copies = tuple(store_location(workspace.store_path).backups())
+    copies = tuple(store_location(workspace).backups())
     return StoreCheck(problems=problems, mended=mended, events=events, backups=copies)
 
 
 def backup(workspace: Workspace) -> Path:
     """Write a verified backup of the store and return its path."""
-    with open_store(workspace.store_path) as store:
+    with open_store(workspace) as store:
         return store.back_up()
 
 
@@ -306,10 +306,11 @@ def restore(workspace: Workspace, copy: Path | None = None) -> Restored:
         BusyError: A terminal or a training run uses the store.
         WorkspaceError: No backup is intact.
     """
+    location = store_location(workspace)
     with contextlib.ExitStack() as locks:
         for name in _held_locks(workspace):
             locks.enter_context(workspace.lock(name, doing="restoring the labels"))
-        return store_location(workspace.store_path).restore(copy)
+        return location.restore(copy)
 
 
 class _PoolImages:

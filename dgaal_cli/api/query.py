@@ -64,7 +64,7 @@ def query(
     with (
         workspace.lock("train", doing="choosing a query"),
         interruption.listening(),
-        open_store(workspace.store_path) as store,
+        open_store(workspace) as store,
     ):
         _check_turn(workspace, store)
         trained = load_round(workspace, config, store, emit=emit)

@@ -131,7 +131,7 @@ def _workspace_confusion(workspace: Workspace, config: Config, notes: list[str])
     from dgaal_cli.training.classifier import measure
 
     try:
-        with open_store(workspace.store_path) as store:
+        with open_store(workspace) as store:
             trained = load_round(workspace, config, store)
     except UsageError as error:  # the pool is missing, or classes changed since
         notes.append(f"no confusion matrix: {error}")

@@ -111,11 +111,12 @@ def trusted_by(workspace: Workspace) -> Callable[[bytes], bool]:
     """Return a function that checks whether the workspace exported an artifact (by SHA-256)."""
 
     def is_known(sha256: bytes) -> bool:
-        from dgaal_cli.store.open import open_store
+        from dgaal_cli.store.open import store_location
 
-        if not workspace.store_path.is_file():
+        location = store_location(workspace)
+        if not location.exists():
             return False
-        with open_store(workspace.store_path, read_only=True) as store:
+        with location.open(read_only=True) as store:
             return store.knows_artifact(sha256)
 
     return is_known

@@ -45,7 +45,7 @@ def status(workspace: Workspace, config: Config) -> Status:
         workspace: Workspace to read.
         config: Configuration of the workspace.
     """
-    location = store_location(workspace.store_path)
+    location = store_location(workspace)
     with location.open(read_only=True) as store:
         state = round_state(workspace, store)
         counts = store.counts()

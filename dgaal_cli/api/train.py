@@ -116,7 +116,7 @@ def train(  # noqa: PLR0913 - every option of one training
         workspace.lock("train", doing="training") if runtime.is_main else contextlib.nullcontext(),
         interruption.listening(),
         explain_compiler_errors(),
-        open_store(workspace.store_path, read_only=not runtime.is_main) as store,
+        open_store(workspace, read_only=not runtime.is_main) as store,
     ):
         number = runtime.from_main(
             _next_round(workspace, store, is_fresh=is_fresh) if runtime.is_main else 0

@@ -9,7 +9,6 @@ reads a configuration.
 
 import dataclasses
 import difflib
-import tomllib
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,7 +18,8 @@ from dgaal_cli.config.assignments import environment_assignments, parse_assignme
 from dgaal_cli.config.presets import PRESETS, Tree, merge_overrides, read_preset
 from dgaal_cli.config.ranges import convert
 from dgaal_cli.config.schema import Config
-from dgaal_cli.errors import ConfigError, StorageError, WorkspaceError
+from dgaal_cli.config.toml_file import read_toml
+from dgaal_cli.errors import ConfigError, WorkspaceError
 from dgaal_cli.escaping import show
 
 PRESET_ALIASES = {"paper": "cifar10-paper"}
@@ -41,7 +41,7 @@ def load_config(
         ConfigError: A key or value is wrong.
         WorkspaceError: A newer dgaal wrote the file.
     """
-    tree = _read_toml(path)
+    tree = read_toml(path)
     version = tree.get("version", SCHEMA_VERSION)
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise WorkspaceError(
@@ -49,8 +49,11 @@ def load_config(
             "upgrade dgaal to work here"
         )
     _check_keys(tree, Config, where=show(path.name))
+    store = tree.get("store")
     for assignment in (*environment_assignments(environment), *assignments):
         _assign(tree, assignment)
+    if tree.get("store") != store:
+        raise ConfigError(f"'store' can only be set in {path.name}, for all commands alike")
     return build_config(tree)
 
 
@@ -71,17 +74,6 @@ def build_config(tree: Tree) -> Config:
             "use none, or another architecture"
         )
     return config
-
-
-def _read_toml(path: Path) -> Tree:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}") from error
-    except RecursionError:
-        raise ConfigError(f"{path} is no valid TOML: nested too deeply") from None
-    except ValueError as error:  # also a number or a date that Python cannot hold
-        raise ConfigError(f"{path} is no valid TOML: {error}") from error
 
 
 def _assign(tree: Tree, assignment: str) -> None:

@@ -439,6 +439,9 @@ class Config:
     """Version of this file's keys."""
     name: Annotated[str, Meta(max_length=200)] = ""
     """Title in the terminal. Empty: the folder's name."""
+    store: Annotated[str, Meta(max_length=4096)] = ""
+    """Label store, ``sqlite:PATH``; a relative path is relative to the workspace. Empty: labels.db.
+    Only ``dgaal.toml`` sets it, so that all commands use the same labels."""
     task: Annotated[str, Meta(max_length=100)] = "classification"
     """What a label is: one class an image."""
     method: Annotated[str, Meta(max_length=100)] = "dgaal"

@@ -23,7 +23,7 @@ class ListedClass:
 
 def class_list(workspace: Workspace) -> list[ListedClass]:
     """Return the classes in their order."""
-    with open_store(workspace.store_path, read_only=True) as store:
+    with open_store(workspace, read_only=True) as store:
         return _listed(store)
 
 
@@ -60,7 +60,7 @@ def order_classes(workspace: Workspace, names: Sequence[str]) -> list[ListedClas
 
 
 def _changed(workspace: Workspace, change: Callable[[Store], object]) -> list[ListedClass]:
-    with open_store(workspace.store_path) as store:
+    with open_store(workspace) as store:
         change(store)
         return _listed(store)
 

@@ -70,7 +70,7 @@ def disputed(answers: Iterable[AnswerRecord], names: Mapping[ClassUid, str]) -> 
 
 def disputes(workspace: Workspace) -> list[Dispute]:
     """Return the images with different answers and no decision."""
-    with open_store(workspace.store_path, read_only=True) as store:
+    with open_store(workspace, read_only=True) as store:
         return disputed(store.answers(), store.class_names())
 
 
@@ -90,7 +90,7 @@ def adjudicate(
         UsageError: No such image or class.
     """
     check_annotator(annotator)
-    with open_store(workspace.store_path) as store:
+    with open_store(workspace) as store:
         item = _find(store, sample)
         label = load_task(DEFAULT_TASK).text.from_text(
             [class_name], lambda texts: store.class_by_name(texts[0]).uid

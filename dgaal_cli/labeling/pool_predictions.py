@@ -45,7 +45,7 @@ def write_pool_predictions(workspace: Workspace, config: Config, *, threads: int
     """
     artifact = read_artifact(workspace.artifacts_path / SAMPLER, role="sampler")
     path = workspace.cache_path / FILE_NAME
-    with open_store(workspace.store_path, read_only=True) as store:
+    with open_store(workspace, read_only=True) as store:
         pool = [item for item in store.items() if item.state == "ok" and not item.is_synthetic]
     known = load_pool_predictions(path)
     if known is not None and known.sampler_sha == artifact.sha256.hex():

@@ -10,6 +10,7 @@ from dgaal_cli.config.load import build_config, load_config
 from dgaal_cli.config.schema import Config
 from dgaal_cli.encoders.registry import check_encoder
 from dgaal_cli.methods.registry import check_method
+from dgaal_cli.store.open import store_location
 from dgaal_cli.workspace import Workspace
 
 
@@ -45,11 +46,14 @@ def change_configuration(path: Path, values: Mapping[str, str | int | bool]) -> 
 
 
 def checked(config: Config) -> Config:
-    """Return a configuration whose method and encoder exist and support its settings.
+    """Return a configuration whose method, encoder and kind of store exist and support it.
 
     Raises:
         ConfigError: Method or encoder does not exist, or a setting does not work with it.
+        UsageError: The kind of store does not exist.
     """
     check_method(config)
     check_encoder(config.encoder.source, image_size=config.pool.image_size)
+    if config.store:
+        store_location(config.store)
     return config

@@ -120,7 +120,7 @@ def newest_resume_state(workspace: Workspace) -> ResumeState | None:
     """
     if not any(workspace.rounds_path.glob(f"*/{START_NAME}")):
         return None
-    with open_store(workspace.store_path, read_only=True) as store:
+    with open_store(workspace, read_only=True) as store:
         number = round_state(workspace, store).to_train
     return read_resume_state(workspace.round_path(number))
 

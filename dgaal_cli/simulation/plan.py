@@ -191,7 +191,7 @@ def merge_assignment(tree: Tree, assignment: str) -> Tree:
         ConfigError: The simulation sets this key itself, or ``=`` is missing.
     """
     keys, value = parse_assignment(assignment)
-    if keys[0] in ("method", "seed", "pool", "query", "name", "version"):
+    if keys[0] in ("method", "seed", "pool", "query", "name", "store", "version"):
         raise ConfigError(
             f"'{keys[0]}' cannot be set for a simulation; it has options of its own: "
             "--methods, --seeds, --query-size, --image-size"

@@ -12,7 +12,17 @@ from dgaal_cli.escaping import show
 from dgaal_cli.training.device import processor_name
 from dgaal_cli.training.runtime import Runtime
 
-WITHOUT_EFFECT = ("version", "name", "label", "query", "device", "threads", "precision", "compile")
+WITHOUT_EFFECT = (
+    "version",
+    "name",
+    "store",
+    "label",
+    "query",
+    "device",
+    "threads",
+    "precision",
+    "compile",
+)
 """Settings that change no training, or that ``machine_of`` compares; see ``settings_of``."""
 
 

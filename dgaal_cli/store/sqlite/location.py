@@ -25,8 +25,8 @@ _NETWORK = "network_folder"
 class SqliteLocation:
     """A ``StoreLocation``; its methods are documented in ``store.protocol``."""
 
-    def __init__(self, path: str) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str, base: Path = Path()) -> None:
+        self.path = base / path
 
     def exists(self) -> bool:
         return self.path.exists()
@@ -50,7 +50,7 @@ class SqliteLocation:
         self, *, then: Callable[[], object], accepts_network_folder: bool = False
     ) -> Generator[Store]:
         with tempfile.TemporaryDirectory(prefix=".init-", dir=self.path.parent) as scratch:
-            made = SqliteLocation(str(Path(scratch, self.path.name)))
+            made = SqliteLocation(self.path.name, Path(scratch))
             with made.create(accepts_network_folder=accepts_network_folder) as store:
                 yield store
             moved: list[Path] = []

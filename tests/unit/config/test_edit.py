@@ -54,7 +54,7 @@ def test_a_value_out_of_range_leaves_the_file(path, size):
 
 
 def test_settings_that_the_method_cannot_take_leave_the_file(path):
-    with pytest.raises(ConfigError, match="rule of its own"):
+    with pytest.raises(ConfigError, match="its own rule"):
         set_values(path, {"method": "badge", "acquisition.beta": 2}, check=check_method)
     assert path.read_text() == TEXT
 

@@ -1,0 +1,36 @@
+"""Read a TOML file, or the one key that commands without a configuration need."""
+
+import tomllib
+from pathlib import Path
+
+from dgaal_cli.config.presets import Tree
+from dgaal_cli.errors import ConfigError, StorageError
+
+
+def read_toml(path: Path) -> Tree:
+    """Return the tree of a file.
+
+    Raises:
+        ConfigError: The file is not valid TOML.
+        StorageError: It cannot be read.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+    except RecursionError:
+        raise ConfigError(f"{path} is no valid TOML: nested too deeply") from None
+    except ValueError as error:  # also a number or a date that Python cannot hold
+        raise ConfigError(f"{path} is no valid TOML: {error}") from error
+
+
+def read_store_url(path: Path) -> str:
+    """Return ``store`` of a ``dgaal.toml``; empty if it does not name one, or does not exist.
+
+    Raises:
+        ConfigError: The file is not valid TOML, or the value is not a text.
+    """
+    url = read_toml(path).get("store", "") if path.exists() else ""
+    if not isinstance(url, str):
+        raise ConfigError(f"'store' in {path.name} is not a text; write store = \"sqlite:PATH\"")
+    return url
