@@ -53,6 +53,7 @@ def test_a_kill_within_a_migration_leaves_the_old_or_the_new(
     assert report["new"] > 0
 
 
+@pytest.mark.slow
 def test_control_a_migration_without_a_transaction_is_caught(drive: Drive, tmp_path: Path):
     assert drive("kill_migration", tmp_path, RELEASED[0], 120, "piecewise")["neither"] > 0
 
