@@ -30,10 +30,9 @@ def break_store(variant: str) -> None:
     """Make the store what the variant says."""
     if variant == "leaseless":
         answers._is_counted = lambda *_, **__: True
-        queries._CANDIDATES = queries._CANDIDATES.replace(
-            "AND l.annotator <> :me AND l.expires > :now) < i.need",
-            "AND l.annotator <> :me AND l.expires > :now AND 0) < i.need",
-        )
+        blind = queries._CANDIDATES.replace("o.expires > :now)", "o.expires > :now AND 0)")
+        assert blind != queries._CANDIDATES
+        queries._CANDIDATES = blind
     if variant == "deferred":
 
         @contextlib.contextmanager
@@ -46,10 +45,10 @@ def break_store(variant: str) -> None:
         Database.write = write
 
 
-def person(
-    path: Path, who: str, variant: str, most: int, thought: float, rng: random.Random
+def person(  # noqa: PLR0917
+    path: Path, who: str, variant: str, most: int, thought: float, rng: random.Random, holding: int
 ) -> Any:
-    """Label until nothing is left; count what went wrong."""
+    """Label until nothing is left; count errors. A byte in ``holding``: it has the lock."""
     report: dict[str, Any] = {"acknowledged": [], "waits": [], "errors": []}
     with open_store(path) as store:
         uid = store.classes()[0].uid
@@ -73,6 +72,7 @@ def person(
             # At once, while all others still have work: on a slow host they may leave none.
             if variant == "sleepy" and who == "p0" and not report["acknowledged"]:
                 with store.database.write():
+                    os.write(holding, b".")
                     time.sleep(2.5)
             try:
                 receipt = store.submit(answer, annotator=who, session=who, lease=task.lease)
@@ -87,13 +87,16 @@ def person(
     return report
 
 
-def read_on(path: Path, variant: str) -> NoReturn:
-    """Read all labels again and again, as a trainer does, until killed."""
+def read_on(path: Path, variant: str, reading: int) -> NoReturn:
+    """Read all labels again and again, as a trainer does, until killed; a byte once it began."""
     with open_store(path) as store:
+        if variant == "reading":
+            os.write(reading, b".")
         while True:
             if variant == "hoarding":
                 with store.database.write():
                     store.labels()
+                    os.write(reading, b".")
                     time.sleep(2.5)
             watermark = store.watermark()
             assert len(store.labels(watermark=watermark)) <= watermark
@@ -147,16 +150,23 @@ def main() -> None:
     variant, thought = sys.argv[5], float(sys.argv[6])
     break_store(variant)
     reader = 0
+    has_begun, beginning = os.pipe()
     if variant in ("reading", "hoarding"):
         reader = os.fork()
         if not reader:
-            read_on(path, variant)
-        time.sleep(0.5)
+            read_on(path, variant, beginning)
+        os.read(has_begun, 1)
     began = time.perf_counter()
-    children = [
-        start(lambda n=n: person(path, f"p{n}", variant, most, thought, random.Random(seed + n)))
-        for n in range(people)
-    ]
+    children: list[tuple[int, int]] = []
+    for n in range(people):
+        rng = random.Random(seed + n)
+        children.append(
+            start(
+                lambda n=n, rng=rng: person(path, f"p{n}", variant, most, thought, rng, beginning)
+            )
+        )
+        if variant == "sleepy" and n == 0:
+            os.read(has_begun, 1)  # the others come while the first one sleeps
     reports: list[dict[str, Any]] = []
     for child, told in children:
         with os.fdopen(told) as stream:

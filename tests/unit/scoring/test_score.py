@@ -613,7 +613,9 @@ def test_the_default_artifact_is_the_exported_sampler_and_nothing_else(tmp_path:
         default_artifact(workspace, None)
     listed = {"artifacts": [{"manifest": {"method": "typiclust"}}]}
     (workspace.artifacts_path / "manifest.json").write_text(json.dumps(listed))
-    with pytest.raises(UsageError, match=r"'typiclust' gives no image .* so it has no sampler; "):
+    with pytest.raises(
+        UsageError, match=r"'typiclust' does not score single images, so it has no sampler; "
+    ):
         default_artifact(workspace, None)
     listed["artifacts"][0]["manifest"]["method"] = "margin"
     (workspace.artifacts_path / "manifest.json").write_text(json.dumps(listed))
