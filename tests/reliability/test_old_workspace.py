@@ -123,9 +123,7 @@ def test_every_event_and_every_effective_label_is_kept(old: Path):
 
 
 def test_status_says_where_the_workspace_stands(old: Path):
-    then = dict(RECORDED["status"])
-    del then["workspace"]  # the folder that it was made in
-    assert holds(report(old, "status"), then)
+    assert holds(report(old, "status"), RECORDED["status"])
 
 
 def test_opening_it_drops_no_row_and_no_column(old: Path, tmp_path: Path):

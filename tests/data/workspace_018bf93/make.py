@@ -202,6 +202,7 @@ def record() -> None:
     exported = dgaal("-C", "workspace", "labels", "export", "-f", "jsonl", "--include-synthetic")
     recorded["export"] = [json.loads(line) for line in exported.splitlines()]
     recorded["status"] = json.loads(dgaal("-C", "workspace", "--json", "status"))
+    del recorded["status"]["workspace"]  # the folder that it was made in
     recorded["engine"] = {
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "onnxruntime": onnxruntime.__version__,
