@@ -10,14 +10,14 @@ ENVIRONMENT_PREFIX = "DGAAL_"
 
 
 def parse_assignment(text: str) -> tuple[list[str], Any]:
-    """Split ``key.path=value``; the value is TOML, or bare text where it is no TOML.
+    """Split ``key.path=value``; the value is TOML, or bare text if it is not TOML.
 
     Raises:
         ConfigError: There is no ``=``.
     """
     key, equals, raw = text.partition("=")
     if not equals or not key.strip():
-        raise ConfigError(f"--set {text!r} is no assignment; write --set key.path=value")
+        raise ConfigError(f"--set {text!r} is not an assignment; write --set key.path=value")
     try:
         value = tomllib.loads(f"value = {raw}")["value"]
     except (ValueError, RecursionError):

@@ -19,9 +19,9 @@ def read_toml(path: Path) -> Tree:
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
     except RecursionError:
-        raise ConfigError(f"{path} is no valid TOML: nested too deeply") from None
+        raise ConfigError(f"{path} is not valid TOML: nested too deeply") from None
     except ValueError as error:  # also a number or a date that Python cannot hold
-        raise ConfigError(f"{path} is no valid TOML: {error}") from error
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
 
 
 def read_store_url(path: Path) -> str:

@@ -44,7 +44,7 @@ class Answers:
         open_round.learn(press)
         open_round.queue.drop(press.item_id, comes_back=press.kind == "skip")
         open_round.queue.rank()
-        late = "" if receipt.is_counted else "kept, not counted: somebody else had answered it"
+        late = "" if receipt.is_counted else "kept, not counted: another annotator was first"
         return join_notices(late, open_round.follow())
 
     def undo(self) -> str:

@@ -80,7 +80,7 @@ def adjudicate(
     """Set the final class of an image; the answers of all annotators are kept.
 
     Args:
-        workspace: Where.
+        workspace: Workspace of the labels.
         sample: The image as the pool or ``dgaal labels disputes`` names it.
         class_name: Of a class of the workspace.
         annotator: Who decides; a later word of anybody replaces it.

@@ -77,7 +77,7 @@ class OpenRound:
         self.take()
 
     def follow(self) -> str:
-        """Switch to the currently open query, as after somebody else's training; return a notice.
+        """Switch to the currently open query, as after a training elsewhere; return a notice.
 
         Between two queries the old one stays: there is nothing yet to switch to.
         """

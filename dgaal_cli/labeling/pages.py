@@ -68,7 +68,7 @@ class Pages:
         open_round.reload()
         open_round.take()
         late = sum(not receipt.is_counted for receipt in receipts)
-        counted = f"{late} not counted: somebody else had answered them" if late else ""
+        counted = f"{late} not counted: another annotator was first" if late else ""
         return join_notices(counted, notice)
 
     def undo(self) -> str:

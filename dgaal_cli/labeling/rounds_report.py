@@ -32,7 +32,7 @@ class RoundRow:
     """Synthetic images answered with can't tell."""
     median_s: float | None = None
     labels: int | None = None
-    """Images of the pool and drawings that somebody had named when it began."""
+    """Labeled images, pool and synthetic, when the round started."""
     accuracy: float | None = None
     """Accuracy, 0..1."""
     measured: int | None = None

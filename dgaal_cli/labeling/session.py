@@ -53,12 +53,12 @@ class LabelSession:
         checker: FileChecker | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepare a session; ``open`` begins it.
+        """Prepare a session; ``open`` starts it.
 
         Args:
             store: Open for writing; closed by ``close``.
             config: Of the workspace.
-            workspace: Where.
+            workspace: Workspace of the labels.
             annotator: Who answers.
             checker: Compares the files of the images that are asked; None compares none.
             clock: Seconds, for the pace of answers.

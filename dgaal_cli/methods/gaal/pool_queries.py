@@ -137,7 +137,7 @@ class Asal(GaalDeep):
             scores=scores,
             picks=picks,
             strategy=f"{self.name} ({self.config.gaal.objective})",
-            reasons=dict.fromkeys(picks, "resembles a drawing at a class boundary"),
+            reasons=dict.fromkeys(picks, "resembles a synthetic image at a class boundary"),
         )
 
     def _features(self, pixels: np.ndarray, device: torch.device) -> np.ndarray:

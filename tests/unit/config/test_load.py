@@ -111,7 +111,7 @@ def test_a_file_of_a_later_version_is_refused(tmp_path):
 
 
 def test_broken_and_missing_files_are_named(tmp_path):
-    with pytest.raises(ConfigError, match="no valid TOML"):
+    with pytest.raises(ConfigError, match="is not valid TOML"):
         load(write(tmp_path, "a = ["))
     with pytest.raises(StorageError, match="cannot read"):
         load(tmp_path / "absent.toml")
@@ -124,7 +124,7 @@ def test_an_unknown_environment_key_is_an_error(tmp_path):
 
 
 def test_an_assignment_without_a_value_is_an_error():
-    with pytest.raises(ConfigError, match="no assignment"):
+    with pytest.raises(ConfigError, match="is not an assignment"):
         parse_assignment("query.size")
 
 
