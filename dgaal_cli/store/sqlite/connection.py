@@ -12,7 +12,7 @@ import signal
 import sqlite3
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -60,8 +60,7 @@ class Database:
         with _translated_errors(path):
             self.connection = _connect(path, is_read_only=is_read_only)
             try:
-                _check_kind(self.connection, path)
-                _set_pragmas(self.connection, path)
+                self._in_turn(lambda: _check_and_prepare(self.connection, path))
             except BaseException:
                 self.connection.close()
                 raise
@@ -106,20 +105,20 @@ class Database:
                 return
             self.connection.execute("BEGIN DEFERRED")
             try:
-                self._take_shared_lock()
+                self._in_turn(lambda: self.connection.execute(_READ_PAGE).fetchone())
                 yield self.connection
             finally:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
 
-    def _take_shared_lock(self) -> None:
-        """Take SQLite's shared lock; if writers hold the store, wait for it in their queue.
+    def _in_turn(self, read: Callable[[], object]) -> None:
+        """Run what takes SQLite's shared lock; if writers hold the store, do so in their queue.
 
         SQLite polls at growing intervals; with eight busy annotators it got no lock within 5 s.
         """
         try:
             self.connection.execute(f"PRAGMA busy_timeout = {_FIRST_TIMEOUT_MS}")
-            self.connection.execute(_READ_PAGE).fetchone()
+            read()
         except sqlite3.OperationalError as error:
             if _primary(error) not in _BUSY:
                 raise
@@ -127,7 +126,7 @@ class Database:
                 with contextlib.suppress(StorageError):  # a read-only folder
                     queue.enter_context(self.gate())
                 self.connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-                self.connection.execute(_READ_PAGE).fetchone()
+                read()
         finally:
             self.connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
 
@@ -245,6 +244,11 @@ def _connect(path: Path, *, is_read_only: bool) -> sqlite3.Connection:
     return connection
 
 
+def _check_and_prepare(connection: sqlite3.Connection, path: Path) -> None:
+    _check_kind(connection, path)
+    _set_pragmas(connection, path)
+
+
 def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
     if connection.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
         raise WorkspaceError(
@@ -261,7 +265,6 @@ def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
 
 def _set_pragmas(connection: sqlite3.Connection, path: Path) -> None:
     for pragma in (
-        f"busy_timeout = {_BUSY_TIMEOUT_MS}",
         "foreign_keys = ON",
         "trusted_schema = OFF",
         "cell_size_check = ON",

@@ -332,6 +332,30 @@ def test_a_reader_that_finds_no_gap_between_writers_waits_in_line_with_them(path
         writer.close()
 
 
+def test_opening_waits_in_line_with_writers_too(path, monkeypatch):
+    """An export that started while eight people labeled failed, since it polled for 5 s."""
+    monkeypatch.setattr(connection_module, "_BUSY_TIMEOUT_MS", 0)
+    monkeypatch.setattr(connection_module, "_FIRST_TIMEOUT_MS", 0)
+    create_store(path).close()
+    writer = sqlite3.connect(path, isolation_level=None)
+    if writer.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+        pytest.skip("with a write-ahead log nobody keeps a reader waiting")
+    writer.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(BusyError, match="another program"):
+        open_store(path)
+    enter = gate_module.Gate.enter
+
+    def wait_in_line(gate: gate_module.Gate) -> None:
+        if writer.in_transaction:
+            writer.execute("ROLLBACK")  # the writer is done while the other stands in line
+        enter(gate)
+
+    monkeypatch.setattr(gate_module.Gate, "enter", wait_in_line)
+    with open_store(path, read_only=True) as reader:
+        assert reader.watermark() == 0
+    writer.close()
+
+
 def test_who_had_to_wait_lets_others_in_first_next_time(path, monkeypatch):
     slept: list[float] = []
     monkeypatch.setattr(gate_module.time, "sleep", slept.append)
