@@ -287,7 +287,12 @@ COMMON = {
 
 
 @pytest.mark.parametrize(
-    ("runs", "steps"), [(40, 30), pytest.param(500, 50, marks=pytest.mark.deep)]
+    ("runs", "steps"),
+    [
+        (12, 30),
+        pytest.param(40, 30, marks=pytest.mark.slow),
+        pytest.param(500, 50, marks=pytest.mark.deep),
+    ],
 )
 def test_the_store_agrees_with_its_model(seed: int, runs: int, steps: int):
     machine = seeded(seed)(StoreMachine)
