@@ -51,12 +51,6 @@ def score(
     threads: Annotated[int, typer.Option(help="CPU threads of the engine; 0 = all.", min=0)] = 0,
     workers: Annotated[int, typer.Option(help="Decoding processes; 0 = one per CPU.", min=0)] = 0,
     batch: Annotated[int, typer.Option(help="Images per batch; 0 = 64.", min=0)] = 0,
-    tune: Annotated[
-        bool,
-        typer.Option(
-            "--tune", help="First measure the best --threads and --batch for half a second."
-        ),
-    ] = False,
     reduced_jpeg: Annotated[
         bool,
         typer.Option(
@@ -114,7 +108,6 @@ def score(
     options = ScoreOptions(
         top=top,
         diverse=diverse,
-        tune=tune,
         reduced_jpeg=reduced_jpeg,
         device=device,
         threads=threads,

@@ -9,6 +9,7 @@ from dgaal_cli.ids import SampleId
 from dgaal_cli.scoring.drift import Drift
 from dgaal_cli.scoring.rows import Row
 
+DEFAULT_BATCH = 64
 _MAX_THREADS = 1024
 
 
@@ -27,10 +28,7 @@ class ScoreOptions:
     workers: int = 0
     """Decoder processes; 0 starts one per CPU. Processes that would be idle are not started."""
     batch: int = 0
-    """Images per engine call; 0 uses ``engines.tuning.DEFAULT_BATCH``."""
-    tune: bool = False
-    """Choose threads and batch by measurement where they are 0; the last bits of scores may then
-    differ between hosts."""
+    """Images per engine call; 0 uses ``DEFAULT_BATCH``."""
     reduced_jpeg: bool = False
     """Decode large JPEG at reduced size: see ``data.decoders.pillow.REDUCING_GAP``."""
     download: bool = False
@@ -69,11 +67,6 @@ class ScoreOptions:
             raise UsageError(f"{option} needs a table in a file; give its name with -o")
         if self.diverse and self.top is None:
             raise UsageError("--diverse selects among the best; give their number with --top")
-        if self.tune and self.resume:
-            raise UsageError(
-                "--tune may choose another batch than the stopped run; "
-                "give the --threads and --batch that it reported, without --tune"
-            )
 
 
 def sheet_path(table: Path) -> Path:

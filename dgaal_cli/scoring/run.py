@@ -13,8 +13,8 @@ from typing import BinaryIO
 from dgaal_cli import atomic, interruption
 from dgaal_cli.artifacts.artifact_bytes import CheckedArtifact
 from dgaal_cli.artifacts.engines.base import Engine
+from dgaal_cli.artifacts.engines.devices import usable_cpus
 from dgaal_cli.artifacts.engines.load import start_engine
-from dgaal_cli.artifacts.engines.tuning import Settings, fixed_settings, start_tuned
 from dgaal_cli.data.sources.base import Source
 from dgaal_cli.errors import DgaalError, UsageError
 from dgaal_cli.events import Emit, ScoreProgress, Warned, ignore
@@ -22,7 +22,7 @@ from dgaal_cli.ids import SampleId
 from dgaal_cli.scoring.drift import DriftMeter
 from dgaal_cli.scoring.features import FeatureFile
 from dgaal_cli.scoring.journal import Journal, remove_temporary_files, text_digest
-from dgaal_cli.scoring.options import ScoreOptions, ScoreResult, sheet_path
+from dgaal_cli.scoring.options import DEFAULT_BATCH, ScoreOptions, ScoreResult, sheet_path
 from dgaal_cli.scoring.pipeline import score_entries
 from dgaal_cli.scoring.ranking import BestThenUnreadable, FullRanking, Ranking, TopRanking
 from dgaal_cli.scoring.rows import FloatArray, Row, Rows
@@ -69,8 +69,8 @@ class ScoringRun:
         self._drift = DriftMeter(artifact.manifest.score_quantiles)
         self._resumed = 0
         self._device = ""
-        self._settings = fixed_settings(threads=options.threads, batch=options.batch)
-        self._tuned: Engine | None = None
+        self._threads = options.threads or usable_cpus()
+        self._batch = options.batch or DEFAULT_BATCH
         self._best: list[Row] = []
         self._total = source.count()
         self._is_over = False
@@ -83,8 +83,6 @@ class ScoringRun:
         Args:
             write: Writes a table to a file; None if the output is not a file.
         """
-        if self._options.tune:
-            self._tuned, self._settings = self._tune()
         with ExitStack() as stack:
             stack.callback(self._end)
             if self._total is None and self._emit is not ignore:
@@ -127,7 +125,7 @@ class ScoringRun:
             "artifact": self._artifact.sha256.hex(),
             "source": text_digest(self._source.spec),
             "size or time of change of the source": text_digest(self._source.stamp()),
-            "--batch": str(self._settings.batch),
+            "--batch": str(self._batch),
             "--device": self._options.device,
             "choice of --features or --diverse": keeps,
             "choice of --reduced-jpeg": str(self._options.reduced_jpeg),
@@ -168,7 +166,7 @@ class ScoringRun:
             islice(self._source.entries(), self._resumed, None),
             self._artifact.manifest,
             self._start_engine,
-            batch=self._settings.batch,
+            batch=self._batch,
             workers=self._options.workers,
             with_features=self._keeps_features,
             reduces=self._options.reduced_jpeg,
@@ -183,21 +181,12 @@ class ScoringRun:
                 interruption.check(self._stop_message(journal))
         self._report(is_last=True)
 
-    def _tune(self) -> tuple[Engine, Settings]:
-        return start_tuned(
-            self._artifact,
-            device=self._options.device,
-            threads=self._options.threads,
-            batch=self._options.batch,
-            is_trusted=self._options.is_trusted,
-        )
-
     def _start_engine(self) -> Engine:
-        engine = self._tuned or start_engine(
+        engine = start_engine(
             self._artifact,
             device=self._options.device,
-            threads=self._settings.threads,
-            calls=self._settings.threads,
+            threads=self._threads,
+            calls=self._threads,
             is_trusted=self._options.is_trusted,
         )
         self._device = engine.device
@@ -265,11 +254,9 @@ class ScoringRun:
         done = self._tally.scored + self._tally.unreadable
         if journal is None:
             return f"stopped after {done} images; nothing was written"
-        command = "the same command with --resume"
-        if self._tuned is not None:
-            command += f" --threads {self._settings.threads} --batch {self._settings.batch}"
-            command += " in place of --tune"
-        return f"stopped after {done} images, which are kept; {command} continues"
+        return (
+            f"stopped after {done} images, which are kept; the same command with --resume continues"
+        )
 
     def _result(self, rows: tuple[Row, ...]) -> ScoreResult:
         seconds = time.perf_counter() - self._started
@@ -282,8 +269,8 @@ class ScoringRun:
             seconds=seconds,
             rate=(done - self._resumed) / max(seconds, 1e-9),
             device=self._device,
-            threads=self._settings.threads,
-            batch=self._settings.batch,
+            threads=self._threads,
+            batch=self._batch,
             drift=self._drift.result(),
             output=self._output if isinstance(self._output, Path) else None,
             contact_sheet=self._sheet_path() if self._best else None,

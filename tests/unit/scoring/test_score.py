@@ -24,7 +24,7 @@ from dgaal_cli import atomic, interruption
 from dgaal_cli.api import score as workflow
 from dgaal_cli.api.score import ScoreOptions, ScoreResult, default_artifact, score
 from dgaal_cli.artifacts.artifact_bytes import CheckedArtifact
-from dgaal_cli.artifacts.engines.tuning import DEFAULT_BATCH, Settings, fixed_settings
+from dgaal_cli.artifacts.engines.devices import usable_cpus
 from dgaal_cli.cli import _with_notes
 from dgaal_cli.data.images import decode, resize
 from dgaal_cli.data.sources import open_source
@@ -40,6 +40,7 @@ from dgaal_cli.escaping import unspell
 from dgaal_cli.events import AnyEvent, ScoreProgress, Warned
 from dgaal_cli.scoring import run as run_module
 from dgaal_cli.scoring.journal import Journal
+from dgaal_cli.scoring.options import DEFAULT_BATCH
 from dgaal_cli.scoring.pipeline import score_entries
 from dgaal_cli.workspace import Workspace
 
@@ -209,26 +210,10 @@ def test_drift_is_measured_against_the_artifact_s_percentiles(
         assert (drift.level, drift.images) == (level, COUNT - 2)
 
 
-def test_measured_settings_are_used_and_told(
-    pool: Path, engine: FakeSampler, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[dict[str, Any]] = []
-
-    def tuned(artifact: object, **options: Any) -> tuple[FakeSampler, Settings]:
-        asked.append(options)
-        return engine, Settings(threads=3, batch=20, rate=1.0)
-
-    monkeypatch.setattr(run_module, "start_tuned", tuned)
-    result = run(pool, tune=True, batch=0)
-    assert (result.threads, result.batch) == (3, 20)
-    assert set(engine.batches) == {20}
-    assert asked[0]["batch"] == asked[0]["threads"] == 0
-
-
 @pytest.mark.usefixtures("engine")
 def test_without_wishes_settings_are_the_same_on_every_run(pool: Path) -> None:
     result = run(pool, batch=0)
-    assert (result.threads, result.batch) == (fixed_settings().threads, DEFAULT_BATCH)
+    assert (result.threads, result.batch) == (usable_cpus(), DEFAULT_BATCH)
 
 
 @pytest.mark.usefixtures("engine")
@@ -587,7 +572,6 @@ def test_files_of_a_folder_are_counted_ahead_so_that_the_time_left_is_known(
         (None, {"batch": -1}, "--batch is -1"),
         (None, {"threads": 5000}, "--threads is 5000; it must be at most 1024"),
         (None, {"diverse": True}, "--diverse selects among the best"),
-        ("s.csv", {"tune": True, "resume": True}, "--tune may choose"),
         (None, {"resume": True}, "--resume needs a table"),
         (None, {"contact_sheet": 4}, "--contact-sheet needs a table"),
         ("scores.txt", {}, "cannot write a score table as scores.txt"),
