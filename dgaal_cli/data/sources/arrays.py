@@ -12,10 +12,9 @@ from typing import IO, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from dgaal_cli.data.sources.base import BlockRow, Entry, file_stamp, gone, row_id
+from dgaal_cli.data.sources.base import BlockRow, Entry, Rows, RowSource, file_stamp, row_id
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
-from dgaal_cli.ids import SampleId
 
 _BLOCK_BYTES = 2**19
 """Larger blocks cause page faults, up to six times the time of reading (measured)."""
@@ -42,15 +41,15 @@ class _Member:
         return int(np.prod(self.row_shape))
 
 
-class ArraySource:
+class ArraySource(RowSource):
     """Rows of the uint8 arrays ``x*`` of shape (N, H, W) or (N, H, W, C) of one ``.npz`` file.
 
     Rows are streamed: memory does not grow with the array. Only random access loads a full array.
     """
 
     def __init__(self, path: Path) -> None:
+        self.spec = self._name = str(path)
         self._path = path
-        self._spec = str(path)
         self._loaded: dict[str, npt.NDArray[np.uint8]] = {}
         self._lock = threading.Lock()
         try:
@@ -58,19 +57,18 @@ class ArraySource:
                 self._members = _members(archive, path)
         except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError) as error:
             raise InputDataError(f"{path} is not a readable .npz file: {_short(error)}") from None
-
-    @property
-    def spec(self) -> str:
-        """Path of the file."""
-        return self._spec
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """Names of the splits, such as ``train`` and ``test``."""
-        return tuple(member.split for member in self._members)
+        self._parts = [
+            Rows(
+                split=member.split,
+                count=member.shape[0],
+                labels=member.labels,
+                reader=partial(self._reader, member),
+            )
+            for member in self._members
+        ]
 
     def entries(self) -> Iterator[Entry]:
-        """Stream rows, array after array in the order of the file."""
+        """Stream rows block by block, in the order of the file."""
         for member in self._members:
             row = 0
             for block in self._blocks(member):
@@ -85,33 +83,15 @@ class ArraySource:
         names = [row_id(member.split, row) for row in rows]
         reads = map(_tuples(BlockRow), zip(repeat(block), range(len(block)), strict=False))
         labels = repeat(None) if member.labels is None else member.labels[first : rows.stop]
-        paths = [f"{self._spec}!{name}" for name in names]
+        paths = [f"{self.spec}!{name}" for name in names]
         columns = zip(names, reads, labels, repeat(member.split), paths, strict=False)
         return map(_tuples(Entry), columns)
 
-    def count(self) -> int | None:
-        """Return the number of rows of all arrays."""
-        return sum(member.shape[0] for member in self._members)
-
     def stamp(self) -> str:
-        """Return size and modification time of the file."""
         return file_stamp(self._path)
 
-    def get(self, sample_id: SampleId) -> Entry:
-        """Return one row; loads its array on first use."""
-        split, _, digits = sample_id.rpartition("/")
-        for member in self._members:
-            if member.split == split and digits.isdecimal() and int(digits) < member.shape[0]:
-                row = int(digits)
-                if row_id(split, row) == sample_id:
-                    return self._entry(member, row)
-        raise gone(sample_id, self.spec)
-
-    def _entry(self, member: _Member, row: int) -> Entry:
-        name = row_id(member.split, row)
-        read = BlockRow(self._load(member), row)
-        label = member.labels[row] if member.labels else None
-        return Entry(name, read, label, member.split, f"{self._spec}!{name}")
+    def _reader(self, member: _Member, row: int) -> BlockRow:
+        return BlockRow(self._load(member), row)
 
     def _load(self, member: _Member) -> npt.NDArray[np.uint8]:
         with self._lock:

@@ -1,9 +1,10 @@
 """Interface of a source of images: entries with stable ids, independent of the storage."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from pathlib import Path
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.ids import SampleId
 
+_T = TypeVar("_T")
 Encoded = bytes | npt.NDArray[np.uint8]
 
 
@@ -37,10 +39,8 @@ class Entry(NamedTuple):
 class Source(Protocol):
     """A source of images. Each iteration returns the same entries in the same order."""
 
-    @property
-    def spec(self) -> str:
-        """Normalized SOURCE text; ``open_source`` returns the same source for it."""
-        ...
+    spec: str
+    """Normalized SOURCE text; ``open_source`` returns the same source for it."""
 
     def entries(self) -> Iterator[Entry]:
         """Stream all entries in a fixed order."""
@@ -48,7 +48,7 @@ class Source(Protocol):
 
     def count(self) -> int | None:
         """Return the number of entries; None if it needs a full pass."""
-        ...
+        return None
 
     def get(self, sample_id: SampleId) -> Entry:
         """Return one entry.
@@ -60,7 +60,69 @@ class Source(Protocol):
 
     def stamp(self) -> str:
         """Return a text that changes with the container file; empty if each file has a stamp."""
-        ...
+        return ""
+
+
+class ContainerSource(Source):
+    """A source in one file; a lookup reads all entries on first use."""
+
+    def __init__(self, path: Path) -> None:
+        self.spec = str(path)
+        self._path = path
+        self._index: dict[SampleId, Entry] | None = None
+
+    def get(self, sample_id: SampleId) -> Entry:
+        if self._index is None:
+            self._index = {entry.id: entry for entry in self.entries()}
+        if sample_id not in self._index:
+            raise gone(sample_id, self.spec)
+        return self._index[sample_id]
+
+    def stamp(self) -> str:
+        return file_stamp(self._path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """The images of one split, by row."""
+
+    split: str
+    count: int
+    labels: Sequence[str | None] | None
+    reader: Callable[[int], Callable[[], Encoded]]
+    """Returns ``Entry.read`` of a row."""
+
+
+class RowSource(Source):
+    """Rows of arrays, split after split; the id is ``row_id``."""
+
+    _name: str
+    """Start of the paths in the score table."""
+    _parts: Sequence[Rows] = ()
+
+    def parts(self) -> Sequence[Rows]:
+        """Return the splits in order."""
+        return self._parts
+
+    def entries(self) -> Iterator[Entry]:
+        return (self._entry(part, row) for part in self.parts() for row in range(part.count))
+
+    def count(self) -> int | None:
+        return sum(part.count for part in self.parts())
+
+    def get(self, sample_id: SampleId) -> Entry:
+        split, _, digits = sample_id.rpartition("/")
+        for part in self.parts():
+            if part.split == split and digits.isdecimal() and int(digits) < part.count:
+                row = int(digits)
+                if row_id(split, row) == sample_id:
+                    return self._entry(part, row)
+        raise gone(sample_id, self.spec)
+
+    def _entry(self, part: Rows, row: int) -> Entry:
+        name = row_id(part.split, row)
+        label = part.labels[row] if part.labels else None
+        return Entry(name, part.reader(row), label, part.split, f"{self._name}!{name}")
 
 
 class FileBytes(NamedTuple):
@@ -98,6 +160,11 @@ class Refusal:
     def __call__(self) -> bytes:
         """Raise ``UnreadableImageError``."""
         raise UnreadableImageError(self.reason)
+
+
+def held(data: _T) -> Callable[[], _T]:
+    """Return the reader of an image that is in memory."""
+    return lambda: data
 
 
 def file_stamp(path: str | os.PathLike[str]) -> str:

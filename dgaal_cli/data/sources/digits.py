@@ -2,16 +2,15 @@
 
 import gzip
 import importlib.util
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from dgaal_cli.data.sources.base import BlockRow, Entry, gone, row_id
+from dgaal_cli.data.sources.base import BlockRow, Rows, RowSource
 from dgaal_cli.errors import MissingExtraError
-from dgaal_cli.ids import SampleId
 
 SPEC = "builtin:digits"
 TRAIN = 1297
@@ -19,57 +18,27 @@ TRAIN = 1297
 _LEVELS = 16
 
 
-class DigitsSource:
+class DigitsSource(RowSource):
     """Gray 8x8 scans with labels 0..9; gray levels 0..16 are scaled to 0..255."""
 
     def __init__(self) -> None:
+        self.spec = self._name = SPEC
         table = _table()
         levels = table[:, :-1].reshape(-1, 8, 8)
-        self._images = np.rint(levels * (255 / _LEVELS)).astype(np.uint8)  # (1797, 8, 8)
-        self._labels = [str(int(value)) for value in table[:, -1]]
-
-    @property
-    def spec(self) -> str:
-        """The fixed name ``builtin:digits``."""
-        return SPEC
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """The two splits."""
-        return ("train", "test")
-
-    def entries(self) -> Iterator[Entry]:
-        """Stream all rows in scikit-learn's order."""
-        for row in range(len(self._labels)):
-            yield self._entry(row)
-
-    def count(self) -> int | None:
-        """Return 1,797."""
-        return len(self._labels)
+        images = np.rint(levels * (255 / _LEVELS)).astype(np.uint8)  # (1797, 8, 8)
+        labels = [str(int(value)) for value in table[:, -1]]
+        self._parts = [
+            Rows(
+                split=split,
+                count=len(labels[rows]),
+                labels=labels[rows],
+                reader=partial(BlockRow, images[rows]),
+            )
+            for split, rows in (("train", slice(TRAIN)), ("test", slice(TRAIN, None)))
+        ]
 
     def stamp(self) -> str:
-        """Return a constant: the data never change."""
-        return "1"
-
-    def get(self, sample_id: SampleId) -> Entry:
-        """Return one row."""
-        split, _, digits = sample_id.rpartition("/")
-        if split in self.splits and digits.isdecimal():
-            row = int(digits) + (TRAIN if split == "test" else 0)
-            if row < len(self._labels) and self._entry(row).id == sample_id:
-                return self._entry(row)
-        raise gone(sample_id, SPEC)
-
-    def _entry(self, row: int) -> Entry:
-        split, place = ("train", row) if row < TRAIN else ("test", row - TRAIN)
-        name = row_id(split, place)
-        return Entry(
-            id=name,
-            label=self._labels[row],
-            split=split,
-            path=f"{SPEC}!{name}",
-            read=BlockRow(self._images, row),
-        )
+        return "1"  # the data never change
 
 
 def _table() -> npt.NDArray[np.float64]:

@@ -6,51 +6,44 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from dgaal_cli.data.sources.base import Entry, FileBytes, gone
+from dgaal_cli.data.sources.base import Entry, FileBytes, Source, gone
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.ids import SampleId
 
 _MAX_NAME = 65_536
 
 
-class FileListSource:
+class FileListSource(Source):
     """Files in the given order; the id is the name as written."""
 
     def __init__(self, names: Iterable[bytes], *, base: Path, spec: str) -> None:
         self._names = dict.fromkeys(names)  # ordered, unique, fast lookup
         self._base = os.fsencode(base)
-        self._spec = spec
+        self.spec = spec
         if not self._names:
             raise InputDataError(f"{spec} names no files; write one path per line")
 
-    @property
-    def spec(self) -> str:
-        """Name of the list."""
-        return self._spec
-
     def entries(self) -> Iterator[Entry]:
         """Stream the files in the given order."""
-        for name in self._names:
-            yield self._entry(name)
+        return map(self._entry, self._names)
 
     def count(self) -> int | None:
-        """Return the number of names in the list."""
         return len(self._names)
 
-    def stamp(self) -> str:
-        """Return an empty text: each file has a stamp."""
-        return ""
-
     def get(self, sample_id: SampleId) -> Entry:
-        """Return one file of the list."""
         name = os.fsencode(sample_id)
         if name not in self._names:
-            raise gone(sample_id, self._spec)
+            raise gone(sample_id, self.spec)
         return self._entry(name)
 
     def _entry(self, name: bytes) -> Entry:
         path = os.fsdecode(os.path.join(self._base, name))  # noqa: PTH118 - names may be any bytes
         return Entry(id=SampleId(os.fsdecode(name)), path=path, read=FileBytes(path))
+
+
+def open_file(path: Path) -> FileListSource:
+    """Open a single image."""
+    return FileListSource([os.fsencode(path.name)], base=path.parent, spec=str(path))
 
 
 def open_list(name: str, *, base: Path) -> FileListSource:

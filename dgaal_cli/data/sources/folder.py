@@ -6,42 +6,38 @@ from pathlib import Path, PurePosixPath
 
 from dgaal_cli.data.decoders.registry import format_names
 from dgaal_cli.data.regular_files import kind_of
-from dgaal_cli.data.sources.base import Entry, FileBytes, Refusal, gone
+from dgaal_cli.data.sources.base import Entry, FileBytes, Refusal, Source, gone
 from dgaal_cli.data.sources.naming import label_and_split, may_be_image
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.ids import SampleId
 
 
-class FolderSource:
+class FolderSource(Source):
     """All files below a folder; links, pipes and devices are listed but never opened."""
 
     def __init__(self, root: Path) -> None:
-        self._root = os.fspath(root)
+        """Check that the folder is not empty, without listing all of a large folder.
 
-    @property
-    def spec(self) -> str:
-        """Path of the folder."""
-        return self._root
+        Raises:
+            InputDataError: The folder contains no file that could be an image.
+        """
+        self.spec = os.fspath(root)
+        if not _contains_any(self.spec):
+            raise InputDataError(
+                f"the folder {self.spec} contains no images; "
+                f"choose a folder with {format_names()} files (hidden files are ignored)"
+            )
 
     def entries(self) -> Iterator[Entry]:
         """Stream files, sorted by name within each folder."""
-        yield from self._scan(self._root, "")
-
-    def count(self) -> int | None:
-        """Return None: the number is unknown without a full pass."""
-        return None
-
-    def stamp(self) -> str:
-        """Return an empty text: each file has a stamp."""
-        return ""
+        return self._scan(self.spec, "")
 
     def get(self, sample_id: SampleId) -> Entry:
-        """Return one file by its relative path."""
         parts = PurePosixPath(sample_id).parts
         is_inside = bool(parts) and not any(part in ("..", "/") or part[0] == "." for part in parts)
-        path = os.path.join(self._root, sample_id)  # noqa: PTH118 - hot, and names may be any bytes
+        path = os.path.join(self.spec, sample_id)  # noqa: PTH118 - hot, and names may be any bytes
         if not is_inside or not os.path.lexists(path):
-            raise gone(sample_id, self._root)
+            raise gone(sample_id, self.spec)
         return _entry(path, sample_id)
 
     def _scan(self, folder: str, prefix: str) -> Iterator[Entry]:
@@ -72,19 +68,6 @@ class FolderSource:
                 yield from self._scan(other.path, f"{prefix}{name}/")
             else:
                 yield _entry(other.path, prefix + name, Refusal(_special(other)))
-
-
-def check_not_empty(source: FolderSource) -> None:
-    """Check that the folder is not empty, without listing all of a large folder.
-
-    Raises:
-        InputDataError: The folder contains no file that could be an image.
-    """
-    if not _contains_any(source.spec):
-        raise InputDataError(
-            f"the folder {source.spec} contains no images; "
-            f"choose a folder with {format_names()} files (hidden files are ignored)"
-        )
 
 
 def _contains_any(folder: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from dgaal_cli.data.sources.base import Entry, FileBytes, file_stamp, gone
+from dgaal_cli.data.sources.base import ContainerSource, Entry, FileBytes
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
@@ -19,22 +19,16 @@ MAX_LINE_BYTES = 2**20
 _MAX_TEXT = 4096
 
 
-class ManifestSource:
+class ManifestSource(ContainerSource):
     """Files listed in a manifest; paths are relative to its folder and must stay inside it."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        super().__init__(path)
         self._folder = path.parent.resolve()
-        self._index: dict[SampleId, Entry] | None = None
         if next(self.entries(), None) is None:
             raise InputDataError(
                 f"the manifest {path} names no images; each line needs a file_name"
             )
-
-    @property
-    def spec(self) -> str:
-        """Path of the manifest."""
-        return str(self._path)
 
     def entries(self) -> Iterator[Entry]:
         """Stream rows in the order of the file.
@@ -52,22 +46,6 @@ class ManifestSource:
                 raise self._wrong(line, f"the id {show(entry.id)} occurs twice")
             seen.add(key)
             yield entry
-
-    def count(self) -> int | None:
-        """Return None: the number is unknown without a full pass."""
-        return None
-
-    def stamp(self) -> str:
-        """Return size and modification time of the manifest."""
-        return file_stamp(self._path)
-
-    def get(self, sample_id: SampleId) -> Entry:
-        """Return one row; reads the whole manifest on first use."""
-        if self._index is None:
-            self._index = {entry.id: entry for entry in self.entries()}
-        if sample_id not in self._index:
-            raise gone(sample_id, self.spec)
-        return self._index[sample_id]
 
     def _rows(self) -> Iterator[tuple[int, dict[str, str]]]:
         try:

@@ -6,32 +6,27 @@ last, ``y_train`` the labels. Lossy data keep their size on disk.
 
 import threading
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from dgaal_cli.data.sources.base import Entry, file_stamp, gone, row_id
+from dgaal_cli.data.sources.arrays import ArraySource
+from dgaal_cli.data.sources.base import Rows, RowSource, Source, file_stamp
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
-from dgaal_cli.ids import SampleId
 
 _BYTES, _OFFSETS = "_jpeg", "_offsets"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Part:
-    split: str
-    data: npt.NDArray[np.uint8]
-    offsets: npt.NDArray[np.int64]
-    """(N + 1,), ascending."""
-    labels: tuple[str, ...] | None
+def open_arrays(path: Path) -> Source:
+    """Open an ``.npz`` file of encoded images or of pixels."""
+    return PackedJpegSource(path) if _holds_packed_jpeg(path) else ArraySource(path)
 
 
-def holds_packed_jpeg(path: Path) -> bool:
+def _holds_packed_jpeg(path: Path) -> bool:
     """Return whether an ``.npz`` file has such arrays; False if it is damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -47,72 +42,38 @@ def holds_packed_jpeg(path: Path) -> bool:
     )
 
 
-class PackedJpegSource:
+class PackedJpegSource(RowSource):
     """Rows of ``x*_jpeg`` arrays; the encoded bytes stay in memory after the first read."""
 
     def __init__(self, path: Path) -> None:
+        self.spec = self._name = str(path)
         self._path = path
         self._lock = threading.Lock()
-        self._parts_read: list[_Part] | None = None
-
-    @property
-    def spec(self) -> str:
-        """Path of the file."""
-        return str(self._path)
-
-    def entries(self) -> Iterator[Entry]:
-        """Stream rows, split after split in the order of the file."""
-        for part in self._parts():
-            for row in range(len(part.offsets) - 1):
-                yield self._entry(part, row)
-
-    def count(self) -> int | None:
-        """Return the number of rows of all splits."""
-        return sum(len(part.offsets) - 1 for part in self._parts())
 
     def stamp(self) -> str:
-        """Return size and modification time of the file."""
         return file_stamp(self._path)
 
-    def get(self, sample_id: SampleId) -> Entry:
-        """Return one row."""
-        split, _, digits = sample_id.rpartition("/")
-        for part in self._parts():
-            row = int(digits) if digits.isdecimal() else len(part.offsets)
-            is_valid = part.split == split and row < len(part.offsets) - 1
-            if is_valid and row_id(split, row) == sample_id:
-                return self._entry(part, row)
-        raise gone(sample_id, self.spec)
-
-    def _entry(self, part: _Part, row: int) -> Entry:
-        name = row_id(part.split, row)
-        return Entry(
-            id=name,
-            label=part.labels[row] if part.labels else None,
-            split=part.split,
-            path=f"{self._path}!{name}",
-            read=partial(_slice, part, row),
-        )
-
-    def _parts(self) -> list[_Part]:
+    def parts(self) -> Sequence[Rows]:
         with self._lock:
-            if self._parts_read is None:
+            if not self._parts:
                 try:
                     with np.load(self._path, allow_pickle=False) as archive:
-                        self._parts_read = _read_parts(archive, self.spec)
+                        self._parts = _read_parts(archive, self.spec)
                 except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
                     raise InputDataError(
                         f"{self.spec} is not a readable .npz file: {str(error)[:160]}"
                     ) from None
-            return self._parts_read
+            return self._parts
 
 
-def _slice(part: _Part, row: int) -> bytes:
-    return part.data[part.offsets[row] : part.offsets[row + 1]].tobytes()
+def _reader(
+    data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], row: int
+) -> Callable[[], bytes]:
+    return data[offsets[row] : offsets[row + 1]].tobytes
 
 
-def _read_parts(archive: "np.lib.npyio.NpzFile", spec: str) -> list[_Part]:
-    parts: list[_Part] = []
+def _read_parts(archive: "np.lib.npyio.NpzFile", spec: str) -> list[Rows]:
+    parts: list[Rows] = []
     for key in archive.files:
         stem = key.removesuffix(_BYTES)
         if not key.startswith("x") or stem == key or stem + _OFFSETS not in archive.files:
@@ -126,11 +87,11 @@ def _read_parts(archive: "np.lib.npyio.NpzFile", spec: str) -> list[_Part]:
                 f"{len(offsets) - 1} images; they must be equal"
             )
         parts.append(
-            _Part(
+            Rows(
                 split=stem[1:].lstrip("_"),
-                data=data,
-                offsets=offsets.astype(np.int64),
+                count=len(offsets) - 1,
                 labels=None if labels is None else tuple(map(str, labels.tolist())),
+                reader=partial(_reader, data, offsets.astype(np.int64)),
             )
         )
     return parts

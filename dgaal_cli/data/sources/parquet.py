@@ -6,13 +6,12 @@ import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, cast
 
 from dgaal_cli.data.regular_files import MAX_FILE_BYTES
-from dgaal_cli.data.sources.base import Entry, FileBytes, Refusal, file_stamp, gone
+from dgaal_cli.data.sources.base import ContainerSource, Entry, FileBytes, Refusal, gone, held
 from dgaal_cli.errors import InputDataError, MissingExtraError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
@@ -36,7 +35,7 @@ class _Columns:
         return [name for name in (self.image, self.label, self.split, self.id) if name]
 
 
-class ParquetSource:
+class ParquetSource(ContainerSource):
     """Rows of a Parquet file; the id is the text in column ``id``, else the row number."""
 
     def __init__(self, path: Path) -> None:
@@ -44,7 +43,7 @@ class ParquetSource:
             self._parquet: Any = importlib.import_module("pyarrow.parquet")
         except ImportError:
             raise MissingExtraError("reading a .parquet pool", "parquet", "pyarrow") from None
-        self._path = path
+        super().__init__(path)
         self._folder = path.parent.resolve()
         self._lock = threading.Lock()
         self._rows: dict[SampleId, int] | None = None
@@ -55,11 +54,6 @@ class ParquetSource:
         self._starts = [0, *accumulate(counts)]
         if not self._starts[-1]:
             raise InputDataError(f"{self.spec} contains no rows")
-
-    @property
-    def spec(self) -> str:
-        """Path of the file."""
-        return str(self._path)
 
     def entries(self) -> Iterator[Entry]:
         """Stream rows in the order of the file.
@@ -81,12 +75,7 @@ class ParquetSource:
                     row += 1
 
     def count(self) -> int | None:
-        """Return the number of rows."""
         return self._starts[-1]
-
-    def stamp(self) -> str:
-        """Return size and modification time of the file."""
-        return file_stamp(self._path)
 
     def get(self, sample_id: SampleId) -> Entry:
         """Return one row; caches its row group."""
@@ -133,7 +122,7 @@ class ParquetSource:
             id=name,
             label=_label(record[columns.label], columns) if columns.label else None,
             split="" if split is None else str(split),
-            path=path or f"{self._path}!{name}",
+            path=path or f"{self.spec}!{name}",
             read=read,
         )
 
@@ -144,7 +133,7 @@ class ParquetSource:
         if isinstance(value, bytes):
             if len(value) > MAX_FILE_BYTES:
                 return "", Refusal(f"file larger than {MAX_FILE_BYTES // 2**20} MiB")
-            return "", partial(_same, value)
+            return "", held(value)
         if not isinstance(value, str) or not value:
             return "", Refusal("the row contains no image")
         if "\0" in value:
@@ -204,7 +193,3 @@ def _label(value: object, columns: _Columns) -> str | None:
     if isinstance(value, int) and 0 <= value < len(columns.class_names):
         return columns.class_names[value]
     return str(value) or None
-
-
-def _same(data: bytes) -> bytes:
-    return data

@@ -1,8 +1,8 @@
 """Open the source that a SOURCE text describes."""
 
-import os
 import stat
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from dgaal_cli.data.decoders.registry import SUFFIXES
@@ -57,14 +57,14 @@ def _open(spec: str, base: Path, *, download: bool) -> Source | None:
     except OSError:
         return _open_named(spec, base, download=download)
     if stat.S_ISDIR(status.st_mode):
-        return _folder(path)
+        return _opener("folder:FolderSource")(path)
     if not stat.S_ISREG(status.st_mode):
         raise InputDataError(
             f"the pool {spec} is not a file or folder, but a {kind_of(status.st_mode)}"
         )
-    for suffixes, opener in _BY_SUFFIX:
+    for suffixes, target in _BY_SUFFIX:
         if path.name.lower().endswith(suffixes):
-            return opener(path)
+            return _opener(target)(path)
     raise InputDataError(f"{path} has a type that dgaal cannot read; use {KINDS}")
 
 
@@ -113,57 +113,18 @@ def _shards(spec: str, base: Path) -> Source | None:
     return ShardSource(str(_path(spec, base)), paths)
 
 
-def _folder(path: Path) -> Source:
-    from dgaal_cli.data.sources.folder import FolderSource, check_not_empty
-
-    folder = FolderSource(path)
-    check_not_empty(folder)
-    return folder
-
-
-def _manifest(path: Path) -> Source:
-    from dgaal_cli.data.sources.manifest import ManifestSource
-
-    return ManifestSource(path)
-
-
-def _arrays(path: Path) -> Source:
-    from dgaal_cli.data.sources.arrays import ArraySource
-    from dgaal_cli.data.sources.packed_jpeg import PackedJpegSource, holds_packed_jpeg
-
-    return PackedJpegSource(path) if holds_packed_jpeg(path) else ArraySource(path)
-
-
-def _zip(path: Path) -> Source:
-    from dgaal_cli.data.sources.zip_archive import ZipSource
-
-    return ZipSource(path)
-
-
-def _tar(path: Path) -> Source:
-    from dgaal_cli.data.sources.tar_archive import TarSource
-
-    return TarSource(path)
-
-
-def _parquet(path: Path) -> Source:
-    from dgaal_cli.data.sources.parquet import ParquetSource
-
-    return ParquetSource(path)
-
-
-def _single(path: Path) -> Source:
-    from dgaal_cli.data.sources.files import FileListSource
-
-    return FileListSource([os.fsencode(path.name)], base=path.parent, spec=str(path))
+def _opener(target: str) -> Callable[[Path], Source]:
+    module, _, name = target.partition(":")
+    return getattr(import_module(f"dgaal_cli.data.sources.{module}"), name)
 
 
 _TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
-_BY_SUFFIX: tuple[tuple[tuple[str, ...], Callable[[Path], Source]], ...] = (
-    ((".csv", ".jsonl"), _manifest),
-    ((".npz",), _arrays),
-    ((".zip",), _zip),
-    (_TAR_SUFFIXES, _tar),
-    ((".parquet",), _parquet),
-    (SUFFIXES, _single),
+_BY_SUFFIX = (
+    ((".csv", ".jsonl"), "manifest:ManifestSource"),
+    ((".npz",), "packed_jpeg:open_arrays"),
+    ((".zip",), "zip_archive:ZipSource"),
+    (_TAR_SUFFIXES, "tar_archive:TarSource"),
+    ((".parquet",), "parquet:ParquetSource"),
+    (SUFFIXES, "files:open_file"),
 )
+"""Suffixes to ``module:opener``; modules are imported on use."""

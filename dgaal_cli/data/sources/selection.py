@@ -1,11 +1,10 @@
 """Find a few entries of a large source in one pass, without an index of all entries."""
 
 from collections.abc import Collection, Iterator, Sequence
-from functools import partial
 
 import numpy as np
 
-from dgaal_cli.data.sources.base import Encoded, Entry, FileBytes, Source
+from dgaal_cli.data.sources.base import Entry, FileBytes, Source, held
 from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.ids import SampleId
 
@@ -50,9 +49,5 @@ def detached(entry: Entry) -> Entry:
     except UnreadableImageError:
         return entry
     if isinstance(data, np.ndarray):
-        return entry._replace(read=partial(_same, data.copy()))
+        return entry._replace(read=held(data.copy()))
     return entry
-
-
-def _same(data: Encoded) -> Encoded:
-    return data

@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from dgaal_cli.data.sources.base import Entry, file_stamp, gone
+from dgaal_cli.data.sources.base import ContainerSource, Entry, Source, gone, held
 from dgaal_cli.data.sources.naming import (
     Names,
     is_hidden,
@@ -35,7 +35,7 @@ _MAX_SHARDS = 100_000
 Read = Callable[[], bytes]
 
 
-class TarSource:
+class TarSource(ContainerSource):
     """Files of a ``.tar`` or ``.tar.gz`` archive, in its order.
 
     A member ``NAME.cls`` or ``NAME.json`` contains the label of the image ``NAME.jpg``, as in
@@ -52,18 +52,12 @@ class TarSource:
         Raises:
             InputDataError: A member is bad; the whole archive is refused.
         """
-        self._path = path
+        super().__init__(path)
         self._prefix = prefix
         self._is_compressed = path.name.lower().endswith((".gz", ".tgz"))
-        self._index: dict[SampleId, Entry] | None = None
         self._count, self._top = self._survey()
         if not self._count:
             raise InputDataError(f"the archive {self.spec} contains no images")
-
-    @property
-    def spec(self) -> str:
-        """Path of the archive."""
-        return str(self._path)
 
     def entries(self) -> Iterator[Entry]:
         """Stream members in the order of the archive."""
@@ -73,24 +67,15 @@ class TarSource:
                 yield from self._group(list(group))
 
     def count(self) -> int | None:
-        """Return the number of members that may be images."""
         return self._count
 
-    def stamp(self) -> str:
-        """Return size and modification time of the archive."""
-        return file_stamp(self._path)
-
     def get(self, sample_id: SampleId) -> Entry:
-        """Return one member; a compressed archive is read up to it."""
-        if self._is_compressed:
-            found = next((entry for entry in self.entries() if entry.id == sample_id), None)
-        else:
-            if self._index is None:
-                self._index = {entry.id: entry for entry in self.entries()}
-            found = self._index.get(sample_id)
-        if found is None:
-            raise gone(sample_id, self.spec)
-        return found
+        if not self._is_compressed:
+            return super().get(sample_id)
+        for entry in self.entries():  # up to this one, since an index would keep all data
+            if entry.id == sample_id:
+                return entry
+        raise gone(sample_id, self.spec)
 
     def _survey(self) -> tuple[int, str]:
         names = Names(self.spec)
@@ -112,7 +97,7 @@ class TarSource:
             if is_hidden(member.name):
                 continue
             if self._is_compressed:  # the stream is forward-only, so read the data now
-                yield member, partial(_same, tar.read(member))
+                yield member, held(tar.read(member))
             else:
                 yield member, partial(_read_at, self._path, member)
 
@@ -128,7 +113,7 @@ class TarSource:
                 id=SampleId(name),
                 label=sidecar_label if sidecar_label is not None else label,
                 split=split,
-                path=f"{self._path}!{member.name}",
+                path=f"{self.spec}!{member.name}",
                 read=read,
             )
 
@@ -148,22 +133,17 @@ class TarSource:
             raise InputDataError(f"cannot read {self.spec}: {reason}") from None
 
 
-class ShardSource:
+class ShardSource(Source):
     """Several tar archives as one pool; ids start with the shard's name.
 
     If shards in different folders have the same name, ids start with the folder.
     """
 
     def __init__(self, spec: str, paths: list[Path]) -> None:
-        self._spec = spec
+        self.spec = spec
         self._shards = {
             name: TarSource(path, prefix=f"{name}/") for name, path in _names(paths).items()
         }
-
-    @property
-    def spec(self) -> str:
-        """The pattern with its braces."""
-        return self._spec
 
     def entries(self) -> Iterator[Entry]:
         """Stream shard after shard."""
@@ -171,21 +151,18 @@ class ShardSource:
             yield from shard.entries()
 
     def count(self) -> int | None:
-        """Return the number of images of all shards."""
         return sum(shard.count() or 0 for shard in self._shards.values())
 
     def stamp(self) -> str:
-        """Return sizes and modification times of all shards."""
         return " ".join(shard.stamp() for shard in self._shards.values())
 
     def get(self, sample_id: SampleId) -> Entry:
-        """Return one member by shard and name."""
         parts = sample_id.split("/")
         for count in range(1, len(parts)):
             shard = self._shards.get("/".join(parts[:count]))
             if shard is not None:
                 return shard.get(sample_id)
-        raise gone(sample_id, self._spec)
+        raise gone(sample_id, self.spec)
 
 
 def expand_braces(pattern: str) -> list[str]:
@@ -255,10 +232,6 @@ def _label(sidecars: list[tuple[Member, Read]]) -> str | None:
     fields = cast("dict[str, Any]", value)
     found = next((fields[key] for key in _LABEL_KEYS if key in fields), None)
     return str(found) if isinstance(found, str | int) and not isinstance(found, bool) else None
-
-
-def _same(data: bytes) -> bytes:
-    return data
 
 
 def _read_at(path: Path, member: Member) -> bytes:

@@ -2,7 +2,7 @@
 
 import importlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dgaal_cli.data.sources.base import Entry, gone, row_id
+from dgaal_cli.data.sources.base import BlockRow, Rows, RowSource
 from dgaal_cli.errors import InputDataError, MissingExtraError
-from dgaal_cli.ids import SampleId
 
 PREFIX = "torchvision:"
 _BY_TRAIN: Mapping[str, Mapping[str, object]] = {
@@ -36,7 +35,7 @@ SETS: Mapping[str, Mapping[str, Mapping[str, object]]] = {
 """Name -> split -> arguments that select it."""
 
 
-class TorchvisionSource:
+class TorchvisionSource(RowSource):
     """Images of a torchvision data set on disk."""
 
     def __init__(self, name: str, root: Path, *, download: bool = False) -> None:
@@ -57,10 +56,10 @@ class TorchvisionSource:
             dataset: Any = getattr(importlib.import_module("torchvision.datasets"), name)
         except ImportError:
             raise MissingExtraError(f"{PREFIX}{name}", "train", "torchvision") from None
-        self._name = name
-        self._root = root
-        self._images: dict[str, npt.NDArray[np.uint8]] = {}
-        self._labels: dict[str, list[str | None]] = {}
+        self.spec = f"{PREFIX}{name}:{root}"
+        self._name = f"{PREFIX}{name}"
+        parts: list[Rows] = []
+        self._stamp: dict[str, tuple[int, ...]] = {}
         for split, arguments in SETS[name].items():
             try:
                 part = dataset(root=str(root), download=download, **arguments)
@@ -69,47 +68,14 @@ class TorchvisionSource:
                     f"{PREFIX}{name} is not in {root} ({str(error)[:120]}); "
                     f"add --download, or give its folder: {PREFIX}{name}:FOLDER"
                 ) from None
-            self._images[split] = _pixels(part.data)
-            self._labels[split] = _label_texts(part)
-
-    @property
-    def spec(self) -> str:
-        """``torchvision:NAME:FOLDER``."""
-        return f"{PREFIX}{self._name}:{self._root}"
-
-    def entries(self) -> Iterator[Entry]:
-        """Stream rows, split after split."""
-        for split, images in self._images.items():
-            for row in range(len(images)):
-                yield self._entry(split, row)
-
-    def count(self) -> int | None:
-        """Return the number of rows of all splits."""
-        return sum(map(len, self._images.values()))
+            images = _pixels(part.data)
+            self._stamp[split] = images.shape
+            labels, reader = _label_texts(part), partial(BlockRow, images)
+            parts.append(Rows(split=split, count=len(images), labels=labels, reader=reader))
+        self._parts = parts
 
     def stamp(self) -> str:
-        """Return the shapes of the splits; torchvision checks its files itself."""
-        return repr({split: images.shape for split, images in self._images.items()})
-
-    def get(self, sample_id: SampleId) -> Entry:
-        """Return one row."""
-        split, _, digits = sample_id.rpartition("/")
-        images = self._images.get(split)
-        if images is None or not digits.isdecimal() or int(digits) >= len(images):
-            raise gone(sample_id, self.spec)
-        if row_id(split, int(digits)) != sample_id:
-            raise gone(sample_id, self.spec)
-        return self._entry(split, int(digits))
-
-    def _entry(self, split: str, row: int) -> Entry:
-        name = row_id(split, row)
-        return Entry(
-            id=name,
-            label=self._labels[split][row],
-            split=split,
-            path=f"{PREFIX}{self._name}!{name}",
-            read=partial(_row, self._images[split], row),
-        )
+        return repr(self._stamp)  # torchvision checks its files itself
 
 
 def default_root() -> Path:
@@ -136,7 +102,3 @@ def _label_texts(part: Any) -> list[str | None]:
         (names[number] if number < len(names) else str(number)) if number >= 0 else None
         for number in numbers
     ]
-
-
-def _row(images: npt.NDArray[np.uint8], row: int) -> npt.NDArray[np.uint8]:
-    return images[row]

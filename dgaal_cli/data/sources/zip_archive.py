@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from dgaal_cli.data.regular_files import MAX_FILE_BYTES
-from dgaal_cli.data.sources.base import Entry, file_stamp, gone
+from dgaal_cli.data.sources.base import ContainerSource, Entry, gone
 from dgaal_cli.data.sources.naming import Names, is_hidden, label_and_split, may_be_image, refused
 from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.errors import InputDataError
@@ -28,17 +28,17 @@ _LOCAL_HEADER_BYTES = 30
 _ENCRYPTED = 1
 
 
-class ZipSource:
+class ZipSource(ContainerSource):
     """Files of a zip archive; an archive with a bad member is refused before any image is read."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        super().__init__(path)
         _check_end(path)
         try:
             self._archive = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
             raise refused(
-                str(path), f"it is not a complete zip file ({show(str(error))[:100]})"
+                self.spec, f"it is not a complete zip file ({show(str(error))[:100]})"
             ) from None
         infos = [info for info in self._archive.infolist() if not info.is_dir()]
         names = Names(self.spec)
@@ -55,25 +55,14 @@ class ZipSource:
         if not self._infos:
             raise InputDataError(f"the archive {self.spec} contains no images")
 
-    @property
-    def spec(self) -> str:
-        """Path of the archive."""
-        return str(self._path)
-
     def entries(self) -> Iterator[Entry]:
         """Stream members, sorted by name."""
         return map(self._entry, self._infos.values())
 
     def count(self) -> int | None:
-        """Return the number of members that may be images."""
         return len(self._infos)
 
-    def stamp(self) -> str:
-        """Return size and modification time of the archive."""
-        return file_stamp(self._path)
-
     def get(self, sample_id: SampleId) -> Entry:
-        """Return one member by name."""
         if sample_id not in self._infos:
             raise gone(sample_id, self.spec)
         return self._entry(self._infos[sample_id])
@@ -84,7 +73,7 @@ class ZipSource:
             id=SampleId(info.filename),
             label=label,
             split=split,
-            path=f"{self._path}!{info.filename}",
+            path=f"{self.spec}!{info.filename}",
             read=partial(self._read, info),
         )
 
