@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from torch import Tensor, nn
@@ -92,45 +91,63 @@ class Ranking:
 
 
 def ranking_of(
-    rows: np.ndarray, scores: np.ndarray, picks: Iterable[int], *, strategy: str, reason: str
+    rows: np.ndarray,
+    scores: np.ndarray,
+    picks: Iterable[int],
+    *,
+    strategy: str,
+    reason: str,
+    promoted: Sequence[int] = (),
 ) -> Ranking:
-    """Build a ranking whose picks all have the same reason."""
+    """Build a ranking of ``rows`` in any order, whose picks all have the same reason."""
     chosen = [Row(int(row)) for row in picks]
+    order = np.argsort(rows)
     return Ranking(
-        rows=rows,
-        scores=scores.astype(np.float32),
+        rows=rows[order],
+        scores=scores[order].astype(np.float32),
         picks=chosen,
+        promoted=[*promoted],
         strategy=strategy,
         reasons=dict.fromkeys(chosen, reason),
     )
 
 
-class Method(Protocol):
-    """A query method with the networks that it needs."""
+def ranking_of_typical(
+    rows: np.ndarray, positions: Sequence[int], *, why: str, reason: str = "typical of a cluster"
+) -> Ranking:
+    """Rank typical images of clusters, chosen in this order, before all others of ``rows``."""
+    scores = np.zeros(len(rows), np.float32)
+    scores[positions] = np.linspace(1.0, 0.5, len(positions), dtype=np.float32)
+    strategy = f"typical images of clusters ({why})"
+    return ranking_of(rows, scores, rows[positions], strategy=strategy, reason=reason)
+
+
+class Method:
+    """A query method with the networks that it needs; the defaults are without a generator."""
 
     name: str
     classifier: Classifier
     """The task model T."""
     modules: dict[str, nn.Module]
     """Every network by name; a checkpoint holds them all."""
-    carried: frozenset[str]
+    carried: frozenset[str] = frozenset()
     """Names of networks that keep their weights from round to round; the others restart."""
-    renewed: frozenset[str]
+    renewed: frozenset[str] = frozenset()
     """Names of networks that restart even if ``network.init`` keeps weights."""
 
     def learn(self, data: RoundData) -> list[Phase]:
         """Return the phases that train on this round's labels and pool."""
-        ...
+        raise NotImplementedError
 
     def adapt(self, data: RoundData) -> list[Phase]:
         """Return the phases to run after this round's images are synthesized."""
-        ...
+        return []
 
     def synthesize(
         self, data: RoundData, parents: Sequence[Row], seed: int
     ) -> SyntheticBatch | None:
         """Synthesize copies of parents; None if the method has no generator."""
-        ...
+        return None
 
     def sample_images(self, data: RoundData) -> SyntheticBatch | None:
         """Synthesize at most ``MAX_SAMPLES`` images to look at, the same ones in every round.
@@ -138,19 +155,19 @@ class Method(Protocol):
         They are copies of pool images without noise, or images of fixed latents; None if the method
         has no generator.
         """
-        ...
+        return None
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
         """Choose ``count`` unlabeled rows, the same for one seed; the method does not change."""
-        ...
+        raise NotImplementedError
 
     def health(self, data: RoundData) -> dict[str, float]:
         """Measure whether the networks learned what the method needs."""
-        ...
+        return {}
 
     def deploy(self, data: RoundData) -> list[Deployed]:
         """Return the networks to export, one per role: the classifier, a sampler, a generator."""
-        ...
+        raise NotImplementedError
 
 
 def select_top(scores: np.ndarray, rows: np.ndarray, count: int) -> list[Row]:

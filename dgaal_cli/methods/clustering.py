@@ -1,6 +1,6 @@
 """Clusters of points, and the most typical points of each."""
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -47,10 +47,7 @@ def typical_of_clusters(
     is_small = sizes < MIN_CLUSTER
     order = [int(c) for c in np.lexsort((-sizes, known, is_small))]
     picked: list[int] = []
-    for group in (
-        [c for c in order if not is_small[c]],
-        [c for c in order if is_small[c]],
-    ):
+    for group in ([c for c in order if is_small[c] == small] for small in (False, True)):
         while len(picked) < count and any(len(members[c]) for c in group):
             for cluster in group:
                 rows = members[cluster]
@@ -59,6 +56,36 @@ def typical_of_clusters(
                     picked.append(int(rows[best]))
                     members[cluster] = np.delete(rows, best)
     return picked, scores
+
+
+def typical_points(features: np.ndarray, count: int, *, seed: int) -> list[int]:
+    """Pick one row near the center of each of ``count`` clusters, as a first query without labels.
+
+    Typical points of clusters are a good choice for few labels (TypiClust, Hacohen et al. 2022);
+    here the clusters are those of k-means in the encoder's latents.
+
+    Args:
+        features: ``(N, Z)``.
+        count: Rows to pick, at most N.
+        seed: Seed of k-means.
+
+    Returns:
+        Picked rows, largest cluster first, unique.
+    """
+    if count >= len(features):
+        return list(range(len(features)))
+    scaled = standardized(features)
+    model = _fitted("MiniBatchKMeans", scaled, count, seed, batch_size=max(1024, 4 * count))
+    clusters: np.ndarray = model.labels_
+    gaps = ((scaled - model.cluster_centers_[clusters]) ** 2).sum(1)
+    sizes = np.bincount(clusters, minlength=count)
+    picked = [
+        int(members[gaps[members].argmin()])
+        for cluster in np.argsort(-sizes, kind="stable")
+        if len(members := np.flatnonzero(clusters == cluster))
+    ]
+    left = np.setdiff1d(np.arange(len(features)), picked)
+    return picked + [int(row) for row in left[: count - len(picked)]]
 
 
 def typicality(points: np.ndarray) -> np.ndarray:
@@ -85,17 +112,27 @@ def k_means(points: np.ndarray, count: int, *, seed: int) -> np.ndarray:
 
     As in TypiClust's code: on all points up to 50 clusters, on batches of 5,000 beyond.
     """
-    from sklearn import cluster as sklearn_cluster
-
     count = min(count, len({point.tobytes() for point in points}))  # more would warn
-    library = cast("Any", sklearn_cluster)
     if count <= EXACT_CLUSTERS:
-        model = library.KMeans(n_clusters=count, random_state=seed % 2**32, n_init=3)
+        model = _fitted("KMeans", points, count, seed)
     else:
-        model = library.MiniBatchKMeans(
-            n_clusters=count, random_state=seed % 2**32, n_init=3, batch_size=5000
-        )
-    return cast("np.ndarray", model.fit(points).labels_).astype(np.int64)
+        model = _fitted("MiniBatchKMeans", points, count, seed, batch_size=5000)
+    return model.labels_.astype(np.int64)
+
+
+def _fitted(kind: str, points: np.ndarray, count: int, seed: int, **options: int) -> Any:
+    """Fit a class of ``sklearn.cluster``."""
+    from sklearn import cluster
+
+    # scikit-learn's stubs do not accept a number for n_init; its documentation does.
+    model = getattr(cluster, kind)(n_clusters=count, random_state=seed % 2**32, n_init=3, **options)
+    return model.fit(points)
+
+
+def standardized(points: np.ndarray) -> np.ndarray:
+    """Give each dimension of ``(N, Z)`` mean 0 and deviation 1; a constant one becomes 0."""
+    spread = points.std(0)
+    return (points - points.mean(0)) / np.where(spread > 1e-6, spread, 1.0)
 
 
 def squared_distances(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:

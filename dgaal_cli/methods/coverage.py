@@ -8,9 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 from dgaal_cli.config.schema import Config
-from dgaal_cli.ids import Row
 from dgaal_cli.methods.adversarial_encoder.pool_encoder import PoolEncoder
-from dgaal_cli.methods.base import Ranking, SyntheticBatch, TaskShape, by_identity
+from dgaal_cli.methods.base import Ranking, SyntheticBatch, TaskShape, by_identity, ranking_of
 from dgaal_cli.methods.clustering import (
     ROWS_AT_ONCE,
     Chosen,
@@ -48,23 +47,15 @@ class CoverageMethod(TaskModelOnly):
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
         """Choose in feature space, without T."""
-        rows = data.unlabeled_rows
-        ordered = by_identity(data, rows)
+        ordered = by_identity(data, data.unlabeled_rows)
         unlabeled = self.pool_encoder.features(data.pixels[ordered], data.device)
         known = by_identity(data, data.labeled_rows)
         labeled = self.pool_encoder.features(data.pixels[known], data.device)
         positions, values = self.choose(
-            unlabeled, labeled, min(count, len(rows)), classes=len(data.class_names), seed=seed
+            unlabeled, labeled, min(count, len(ordered)), classes=len(data.class_names), seed=seed
         )
-        picks = [Row(int(ordered[i])) for i in positions]
-        scores = np.empty(len(rows), dtype=np.float32)
-        scores[np.searchsorted(rows, ordered)] = values
-        return Ranking(
-            rows=rows,
-            scores=scores,
-            picks=picks,
-            strategy=self.name,
-            reasons=dict.fromkeys(picks, self.reason),
+        return ranking_of(
+            ordered, values, ordered[positions], strategy=self.name, reason=self.reason
         )
 
     def sample_images(self, data: RoundData) -> SyntheticBatch | None:

@@ -1,6 +1,4 @@
-"""Diverse batches: k-means++ on gradient embeddings, and typical points of clusters."""
-
-from typing import Any, cast
+"""Diverse batches by k-means++ on gradient embeddings."""
 
 import numpy as np
 
@@ -50,39 +48,3 @@ def gradient_seeding(
         picked.append(row)
         gap = np.minimum(gap, distances_to(row))
     return picked
-
-
-def typical_points(features: np.ndarray, count: int, *, seed: int) -> list[int]:
-    """Pick one row near the center of each of ``count`` clusters, as a first query without labels.
-
-    Typical points of clusters are a good choice for few labels (TypiClust, Hacohen et al. 2022);
-    here the clusters are those of k-means in the encoder's latents.
-
-    Args:
-        features: ``(N, Z)``.
-        count: Rows to pick, at most N.
-        seed: Seed of k-means.
-
-    Returns:
-        Picked rows, largest cluster first, unique.
-    """
-    from sklearn import cluster as sklearn_cluster
-
-    if count >= len(features):
-        return list(range(len(features)))
-    spread = features.std(0)
-    scaled = (features - features.mean(0)) / np.where(spread > 1e-6, spread, 1.0)
-    # scikit-learn's stubs do not accept a number for n_init; its documentation does.
-    model = cast("Any", sklearn_cluster).MiniBatchKMeans(
-        n_clusters=count, random_state=seed % 2**32, n_init=3, batch_size=max(1024, 4 * count)
-    )
-    clusters = cast("np.ndarray", model.fit(scaled).labels_)
-    gaps = ((scaled - model.cluster_centers_[clusters]) ** 2).sum(1)
-    sizes = np.bincount(clusters, minlength=count)
-    picked = [
-        int(members[gaps[members].argmin()])
-        for cluster in np.argsort(-sizes, kind="stable")
-        if len(members := np.flatnonzero(clusters == cluster))
-    ]
-    left = np.setdiff1d(np.arange(len(features)), picked)
-    return picked + [int(row) for row in left[: count - len(picked)]]

@@ -1,13 +1,10 @@
 """Base for methods that need only the task model and differ in how they rank."""
 
-from collections.abc import Sequence
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dgaal_cli.config.schema import Config
-from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import SyntheticBatch, TaskShape
+from dgaal_cli.methods.base import Method, TaskShape
 from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.networks.deploy import Deployed, DeployedClassifier, Sampler, Scored
 from dgaal_cli.networks.pixels import normalize
@@ -34,19 +31,16 @@ class ClassifierSampler(Sampler):
         return self.score(x, logits, features), torch.softmax(logits, dim=1), features
 
 
-class TaskModelOnly:
+class TaskModelOnly(Method):
     """Trains T each round; subclasses add ``name`` and ``rank``, and a sampler if they have one."""
 
     sampler_type: type[ClassifierSampler] | None = None
     """Sampler that needs nothing but T."""
 
-    carried: frozenset[str] = frozenset()
-    renewed: frozenset[str] = frozenset()
-
     def __init__(self, config: Config, shape: TaskShape) -> None:
         self.config = config
         self.classifier = shape.task_model(config)
-        self.modules: dict[str, nn.Module] = {"classifier": self.classifier}
+        self.modules = {"classifier": self.classifier}
 
     def learn(self, data: RoundData) -> list[Phase]:
         """T on the current labels."""
@@ -54,27 +48,7 @@ class TaskModelOnly:
             return []
         return [classifier_phase(self.classifier, self.config.classifier, data)]
 
-    def adapt(self, data: RoundData) -> list[Phase]:
-        """No phases."""
-        return []
-
-    def synthesize(
-        self, data: RoundData, parents: Sequence[Row], seed: int
-    ) -> SyntheticBatch | None:
-        """None: there is no generator."""
-        return None
-
-    def sample_images(self, data: RoundData) -> SyntheticBatch | None:
-        """None: there is no generator."""
-        return None
-
-    def health(self, data: RoundData) -> dict[str, float]:
-        """Empty: there is nothing to measure."""
-        return {}
-
     def deploy(self, data: RoundData) -> list[Deployed]:
         """The classifier, and a sampler if T is all that it needs."""
-        modules: list[Deployed] = [DeployedClassifier(self.classifier)]
-        return (
-            modules if self.sampler_type is None else [*modules, self.sampler_type(self.classifier)]
-        )
+        samplers = [] if self.sampler_type is None else [self.sampler_type(self.classifier)]
+        return [DeployedClassifier(self.classifier), *samplers]

@@ -22,14 +22,9 @@ import torch
 from torch import Generator, Tensor
 
 from dgaal_cli.config.schema import Config, DiscriminativeConfig
-from dgaal_cli.ids import ItemId, Row
+from dgaal_cli.ids import ItemId
 from dgaal_cli.methods import gauges
-from dgaal_cli.methods.base import (
-    Ranking,
-    TaskShape,
-    by_identity,
-    random_ranking,
-)
+from dgaal_cli.methods.base import Ranking, TaskShape, by_identity, random_ranking, ranking_of
 from dgaal_cli.methods.by_score import COLD_START
 from dgaal_cli.methods.labeled_unlabeled import STOP_ACCURACY, DiscriminatorTraining, TwoPools
 from dgaal_cli.methods.stochastic import acquire, strategy_name
@@ -110,8 +105,7 @@ class Dal(TaskModelOnly):
         if not _has_sides(data):
             why = NO_SIDES if data.can_learn else COLD_START
             return random_ranking(data, count, seed, strategy=why)
-        rows = data.unlabeled_rows
-        ordered = by_identity(data, rows)
+        ordered = by_identity(data, data.unlabeled_rows)
         own = self._features(data, ordered)
         labeled = self._features(data, by_identity(data, data.labeled_rows))
         config = self.config.acquisition
@@ -128,15 +122,12 @@ class Dal(TaskModelOnly):
                 config=replace(config, sub_batches=1),
                 seed=seed + part,
             )
-        picks = [Row(int(ordered[i])) for i in positions]
-        scores = np.empty(len(rows), dtype=np.float32)
-        scores[np.searchsorted(rows, ordered)] = first
-        return Ranking(
-            rows=rows,
-            scores=scores,
-            picks=picks,
+        return ranking_of(
+            ordered,
+            first,
+            ordered[positions],
             strategy=strategy_name(self.name, replace(config, sub_batches=parts)),
-            reasons=dict.fromkeys(picks, "unlike the labeled images"),
+            reason="unlike the labeled images",
         )
 
     def health(self, data: RoundData) -> dict[str, float]:

@@ -5,10 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from torch import Tensor
 
-from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import Ranking, by_identity
-from dgaal_cli.methods.clustering import typical_of_clusters
-from dgaal_cli.methods.diversity import typical_points
+from dgaal_cli.methods.base import Ranking, by_identity, ranking_of_typical
+from dgaal_cli.methods.clustering import standardized, typical_of_clusters, typical_points
 from dgaal_cli.training.data import RoundData
 
 
@@ -27,27 +25,11 @@ def ask_clusters(
     z, labeled = latents(rows).cpu().numpy(), latents(known).cpu().numpy()
     count = min(count, len(rows))
     if len(known):
-        positions, _ = typical_of_clusters(*_standardized(z, labeled), count, seed=seed)
+        both = standardized(np.concatenate([z, labeled]))
+        positions, _ = typical_of_clusters(both[: len(z)], both[len(z) :], count, seed=seed)
         reason = "typical of a cluster without labels"
     else:
         positions = typical_points(z, count, seed=seed)
         reason = "typical of a cluster"
-    picks = [Row(int(rows[i])) for i in positions]
-    scores = np.zeros(len(data.pixels), np.float32)
-    scores[picks] = np.linspace(1.0, 0.5, len(picks), dtype=np.float32)
     why = "first queries" if data.can_learn else "no labels of two classes yet"
-    return Ranking(
-        rows=data.unlabeled_rows,
-        scores=scores[data.unlabeled_rows],
-        picks=picks,
-        strategy=f"typical images of clusters ({why})",
-        reasons=dict.fromkeys(picks, reason),
-    )
-
-
-def _standardized(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Standardize the latents of both ``(N, Z)`` together, so that all have the same weight."""
-    both = np.concatenate([ours, theirs])
-    spread = both.std(0)
-    mean, scale = both.mean(0), np.where(spread > 1e-6, spread, 1.0)
-    return (ours - mean) / scale, (theirs - mean) / scale
+    return ranking_of_typical(rows, positions, why=why, reason=reason)

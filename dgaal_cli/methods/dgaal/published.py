@@ -3,8 +3,7 @@
 import numpy as np
 
 from dgaal_cli.config.schema import Config
-from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import Ranking, TaskShape
+from dgaal_cli.methods.base import Ranking, TaskShape, ranking_of
 from dgaal_cli.methods.dgaal import folds
 from dgaal_cli.methods.dgaal.method import Dgaal
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
@@ -65,14 +64,13 @@ class PublishedDgaal(Dgaal):
         if len(rows) and (order >= len(rows)).all():
             # A query of copies alone would ask nothing of a person and bring no new label.
             order[-1] = ranked[ranked < len(rows)][0]
-        picks = [Row(int(rows[i])) for i in order if i < len(rows)]
-        return Ranking(
-            rows=rows,
-            scores=votes[rows].astype(np.float32),
-            picks=picks,
-            promoted=[int(candidates[i - len(rows)]) for i in order if i >= len(rows)],
-            strategy="dgaal-paper",
-            reasons=dict.fromkeys(picks, "unlike the labeled images"),
+        return ranking_of(
+            rows,
+            votes[rows],
+            rows[order[order < len(rows)]],
+            promoted=candidates[order[order >= len(rows)] - len(rows)].tolist(),
+            strategy=self.name,
+            reason="unlike the labeled images",
         )
 
     def votes(self, pools: folds.Pools) -> np.ndarray:

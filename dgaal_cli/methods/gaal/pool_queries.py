@@ -4,13 +4,7 @@ import numpy as np
 import torch
 
 from dgaal_cli.config.schema import Config
-from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import (
-    Ranking,
-    TaskShape,
-    by_identity,
-    random_ranking,
-)
+from dgaal_cli.methods.base import Ranking, TaskShape, by_identity, random_ranking, ranking_of
 from dgaal_cli.methods.by_score import COLD_START, ByScore
 from dgaal_cli.methods.gaal.deploy import HyperplaneSampler
 from dgaal_cli.methods.gaal.hyperplanes import learn_hyperplanes
@@ -116,12 +110,11 @@ class Asal(GaalDeep):
         """Match synthetic to unlabeled images; score these by distance to a synthetic image."""
         if not data.can_learn:
             return random_ranking(data, count, seed, strategy=COLD_START)
-        rows = data.unlabeled_rows
-        ordered = by_identity(data, rows)
-        count = min(count, len(rows))
+        ordered = by_identity(data, data.unlabeled_rows)
+        count = min(count, len(ordered))
         own = self._features(data.pixels[ordered], data.device)
         picked: list[int] = []
-        nearest = np.zeros(len(rows))
+        nearest = np.zeros(len(ordered))
         if count:
             found = self.found_at_boundary(data, count, seed)
             with evaluating(self.discriminator):
@@ -129,15 +122,12 @@ class Asal(GaalDeep):
             gaps = torch.cdist(drawn, torch.from_numpy(own)).numpy()
             picked = match_in_turn(gaps)
             nearest = gaps.min(0)
-        picks = [Row(int(ordered[i])) for i in picked]
-        scores = np.empty(len(rows), dtype=np.float32)
-        scores[np.searchsorted(rows, ordered)] = 1.0 / (1.0 + nearest)
-        return Ranking(
-            rows=rows,
-            scores=scores,
-            picks=picks,
+        return ranking_of(
+            ordered,
+            1.0 / (1.0 + nearest),
+            ordered[picked],
             strategy=f"{self.name} ({self.config.gaal.objective})",
-            reasons=dict.fromkeys(picks, "resembles a synthetic image at a class boundary"),
+            reason="resembles a synthetic image at a class boundary",
         )
 
     def _features(self, pixels: np.ndarray, device: torch.device) -> np.ndarray:

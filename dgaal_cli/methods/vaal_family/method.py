@@ -15,11 +15,11 @@ from dgaal_cli.methods.base import (
     SyntheticBatch,
     TaskShape,
     random_ranking,
-    ranking_of,
+    ranking_of_typical,
     spread_rows,
     synthetic_batch,
 )
-from dgaal_cli.methods.diversity import typical_points
+from dgaal_cli.methods.clustering import typical_points
 from dgaal_cli.methods.stochastic import ranking_by_score
 from dgaal_cli.methods.task_model_only import TaskModelOnly
 from dgaal_cli.methods.vaal_family.game import GameRules, PoolGame, balanced_kappa
@@ -309,15 +309,7 @@ class PoolSampling(TaskModelOnly):
         with evaluating(self.vae):
             z = encode_rows(self.vae, data.pixels[rows], data.device).cpu().numpy()
         positions = typical_points(z, count, seed=seed)
-        scores = np.zeros(len(rows), np.float32)
-        scores[positions] = np.linspace(1.0, 0.5, len(positions), dtype=np.float32)
-        return ranking_of(
-            rows,
-            scores,
-            rows[positions],
-            strategy="typical images of clusters (nothing to tell apart yet)",
-            reason="typical of a cluster",
-        )
+        return ranking_of_typical(rows, positions, why="nothing to tell apart yet")
 
     def _gauge_mask(self, data: RoundData) -> np.ndarray:
         return gauges.held_out_for_gauges(

@@ -10,7 +10,8 @@ from dgaal_cli.methods.base import mean_ranks, ranks, select_top
 from dgaal_cli.methods.dgaal import rule
 from dgaal_cli.methods.dgaal.folds import Pools, auc, cross_scores, fold_of, held_out_auc
 from dgaal_cli.methods.dgaal.pictures import picture_health
-from dgaal_cli.methods.diversity import gradient_seeding, typical_points
+from dgaal_cli.methods.clustering import typical_points
+from dgaal_cli.methods.diversity import gradient_seeding
 from dgaal_cli.methods.fresh import origins_of, set_start_weights
 from dgaal_cli.methods.informativeness import boundary_closeness
 from dgaal_cli.methods.inheritance import parents_of_promoted
