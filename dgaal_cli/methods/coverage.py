@@ -1,14 +1,22 @@
 """Queries for few labels: typical images of uncovered clusters, and balls that cover the pool.
 
 Both treat the labeled images as covered and need no task model, so they work from the first query.
+They were published on SimCLR features. Here the features are those of DGAAL's encoder G1 after its
+image game (adversarial reconstruction, Guo et al. 2021, eq. 5-8), the only encoder that dgaal
+trains without labels. These features are weaker than SimCLR's on natural images, so do not expect
+the gains that those papers report.
 """
 
 from collections.abc import Callable
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from dgaal_cli.config.schema import Config
-from dgaal_cli.methods.adversarial_encoder.pool_encoder import PoolEncoder
+from dgaal_cli.methods.adversarial_encoder.decoder import Decoder
+from dgaal_cli.methods.adversarial_encoder.games import Games
+from dgaal_cli.methods.adversarial_encoder.image_discriminator import ImageDiscriminator
 from dgaal_cli.methods.base import Ranking, SyntheticBatch, TaskShape, by_identity, ranking_of
 from dgaal_cli.methods.clustering import (
     ROWS_AT_ONCE,
@@ -19,9 +27,14 @@ from dgaal_cli.methods.clustering import (
 )
 from dgaal_cli.methods.k_center import k_center
 from dgaal_cli.methods.task_model_only import TaskModelOnly
+from dgaal_cli.networks.encoder import Encoder
+from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.modes import batches, evaluating
 from dgaal_cli.training.phase import Phase
 
+CELLS = 2
+"""Side of the grid that the encoder's 4 x 4 map is averaged to."""
 MAX_PURITY_SAMPLE = 10_000
 
 
@@ -36,21 +49,31 @@ class CoverageMethod(TaskModelOnly):
 
     def __init__(self, config: Config, shape: TaskShape) -> None:
         super().__init__(config, shape)
-        self.pool_encoder = PoolEncoder(config, shape)
-        self.modules |= self.pool_encoder.modules
-        self.carried: frozenset[str] = frozenset(self.pool_encoder.modules)
+        net = config.network
+        sizes = {"channels": shape.channels, "image_size": shape.image_size}
+        encoder = Encoder(**sizes, width=net.width, latent=net.latent)
+        decoder = Decoder(
+            **sizes, map_channels=encoder.map_channels, residual_blocks=net.residual_blocks
+        )
+        critic = ImageDiscriminator(**sizes, width=net.critic_width)
+        idle = LatentDiscriminator(latent=net.latent, hidden=net.latent_hidden)
+        self.games = Games(encoder, decoder, idle, critic)
+        self.modules |= self.games.modules
+        self.carried = frozenset(self.games.modules)
 
     def learn(self, data: RoundData) -> list[Phase]:
-        """The encoder before round 0, then T on the current labels."""
-        first = [self.pool_encoder.phase(data)] if data.number == 0 else []
-        return [*first, *super().learn(data)]
+        """The encoder's image game before round 0, then T on the current labels."""
+        phases = super().learn(data)
+        if data.number == 0:  # without labels there is no game over features
+            pool, config = data.without_labels(), self.config
+            phases.insert(0, self.games.phase(config.pretrain, config.generation, pool))
+        return phases
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
         """Choose in feature space, without T."""
         ordered = by_identity(data, data.unlabeled_rows)
-        unlabeled = self.pool_encoder.features(data.pixels[ordered], data.device)
-        known = by_identity(data, data.labeled_rows)
-        labeled = self.pool_encoder.features(data.pixels[known], data.device)
+        unlabeled = self.features(data, ordered)
+        labeled = self.features(data, by_identity(data, data.labeled_rows))
         positions, values = self.choose(
             unlabeled, labeled, min(count, len(ordered)), classes=len(data.class_names), seed=seed
         )
@@ -60,7 +83,17 @@ class CoverageMethod(TaskModelOnly):
 
     def sample_images(self, data: RoundData) -> SyntheticBatch | None:
         """Copies of pool images by the decoder that the encoder is trained with."""
-        return self.pool_encoder.games.sample_images(data)
+        return self.games.sample_images(data)
+
+    def features(self, data: RoundData, rows: np.ndarray) -> np.ndarray:
+        """Encode pool rows to unit vectors, float32 ``(N, 4 M)``.
+
+        The map is averaged to 2 x 2 cells and scaled to length one, as the papers' features are.
+        """
+        with evaluating(self.games.encoder):
+            maps = [self.games.encoder(x)[0] for x in batches(data.pixels[rows], data.device)]
+            cells = [F.adaptive_avg_pool2d(each, CELLS).flatten(1) for each in maps]
+            return torch.cat([F.normalize(each, dim=1) for each in cells]).cpu().numpy()
 
     def choose(
         self, unlabeled: np.ndarray, labeled: np.ndarray, count: int, *, classes: int, seed: int

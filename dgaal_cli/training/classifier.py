@@ -241,12 +241,6 @@ def predict(network: Classifier, pixels: np.ndarray, device: torch.device) -> Pr
             outputs, h = network(images)
             probabilities.append(network.head.probabilities(outputs.double()).cpu().numpy())
             features.append(h.cpu().numpy())
-    if not probabilities:
-        empty = torch.zeros(0, *pixels.shape[1:], dtype=torch.uint8, device=device)
-        with evaluating(network):
-            outputs, h = network(normalize(empty))
-        probabilities = [network.head.probabilities(outputs.double()).cpu().numpy()]
-        features = [h.cpu().numpy()]
     return Prediction(
         probabilities=np.concatenate(probabilities), features=np.concatenate(features)
     )

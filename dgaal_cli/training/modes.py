@@ -28,8 +28,8 @@ def evaluating(*modules: nn.Module) -> Generator[None]:
 
 
 def batches(pixels: np.ndarray, device: torch.device) -> Iterator[Tensor]:
-    """Yield uint8 ``(N, H, W, C)`` pixels as normalized batches, in order."""
-    for start in range(0, len(pixels), INFERENCE_BATCH):
+    """Yield uint8 ``(N, H, W, C)`` pixels as normalized batches, at least one, in order."""
+    for start in range(0, max(1, len(pixels)), INFERENCE_BATCH):
         # A copy: memory-mapped pools are read-only.
         chunk = np.array(pixels[start : start + INFERENCE_BATCH])
         yield normalize(torch.from_numpy(chunk).to(device))

@@ -1,9 +1,10 @@
-"""Optimizers in their fused form: one kernel updates all parameters of a network."""
+"""Optimizers in their fused form: one kernel updates all parameters of a network; their step."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import Parameter
 
 FUSED_ON = ("cpu", "cuda")
@@ -29,6 +30,13 @@ def nesterov(groups: Sequence[dict[str, Any]], *, lr: float, momentum: float) ->
     return torch.optim.SGD(
         list(groups), lr=lr, momentum=momentum, nesterov=True, fused=_can_fuse(own)
     )
+
+
+def take_step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """Take one step down the gradient of ``loss``."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
 
 
 def _can_fuse(parameters: Sequence[Parameter]) -> bool:

@@ -10,13 +10,14 @@ from torch import Generator, Tensor, nn
 from dgaal_cli.config.schema import GenerationConfig, PretrainConfig
 from dgaal_cli.methods.adversarial_encoder.decoder import Decoder, draw_noise
 from dgaal_cli.methods.adversarial_encoder.image_discriminator import ImageDiscriminator
-from dgaal_cli.methods.adversarial_encoder.vicreg import Expander, TwoViews
+from dgaal_cli.methods.adversarial_encoder.vicreg import Expander, vicreg_loss
 from dgaal_cli.methods.base import MAX_SAMPLES, SyntheticBatch, spread_rows, synthetic_batch
 from dgaal_cli.networks.encoder import Encoder
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.device import to_device
+from dgaal_cli.training.distortion import distort
 from dgaal_cli.training.losses import (
     critic_loss,
     discriminator_loss,
@@ -24,7 +25,7 @@ from dgaal_cli.training.losses import (
     reconstruction_loss,
 )
 from dgaal_cli.training.modes import batches, evaluating
-from dgaal_cli.training.optimizers import adam
+from dgaal_cli.training.optimizers import adam, take_step
 from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
 from dgaal_cli.training.precision import Autocast, widen
 from dgaal_cli.training.stability import probe_rows, stop_when_stable
@@ -56,10 +57,17 @@ class Games:
         self.latent_discriminator = latent_discriminator
         self.image_discriminator = image_discriminator
         self.expander = expander
+        self.modules: dict[str, nn.Module] = {
+            "encoder": encoder,
+            "decoder": decoder,
+            "latent_discriminator": latent_discriminator,
+            "image_discriminator": image_discriminator,
+        }
+        if expander is not None:
+            self.modules["expander"] = expander
         # The same sums; on CPUs a step of the image game takes 4 to 15 % less.
         for network in (encoder, decoder, image_discriminator):
             network.to(memory_format=torch.channels_last)
-        self.views = TwoViews(encoder, expander) if expander is not None else None
 
     def phase(self, config: PretrainConfig, generation: GenerationConfig, data: RoundData) -> Phase:
         """Build the phase for this round's pools.
@@ -83,21 +91,18 @@ class Games:
             picked = draw_rows(rows, 2 * config.batch, generator)
             last.note(data.item_ids, *sides, picked)
             x_r = normalize(data.images(picked))
-            noise = draw_noise(
-                len(x_r),
-                self.decoder.map_channels,
-                half_width=generation.noise,
-                generator=generator,
-            )
-            noise = to_device(noise, data.device)
-            losses |= self.image_game(x_r, noise, config, optimizers, autocast=data.autocast)
-            if self.views is not None:
-                losses |= self.views.step(
-                    x_r,
-                    optimizer=optimizers["views"],
-                    generator=generator,
-                    autocast=data.autocast,
-                )
+            width, noise = self.decoder.map_channels, generation.noise
+            factors = draw_noise(len(x_r), width, half_width=noise, generator=generator)
+            factors = to_device(factors, data.device)
+            losses |= self.image_game(x_r, factors, config, optimizers, autocast=data.autocast)
+            if self.expander is not None:
+                # Views keep their brightness: D1 could not detect missing dark images in latents
+                # that ignore it.
+                views = [distort(x_r, 1.0, generator, light=0.0) for _ in range(2)]
+                with data.autocast():
+                    _, z = self.encoder(torch.cat(views))
+                losses["vicreg"] = vicreg_loss(*self.expander(widen(z)).chunk(2))
+                take_step(optimizers["views"], losses["vicreg"])
             return losses
 
         unit = len(rows) if config.epoch_unit == "pool" else max(1, len(labeled))
@@ -108,13 +113,7 @@ class Games:
             steps=max(config.min_steps, round(config.epochs * epoch), 1),
             epoch_steps=max(1, round(epoch)),
             batch_key="pretrain.batch",
-            networks={
-                "encoder": self.encoder,
-                "decoder": self.decoder,
-                "latent_discriminator": self.latent_discriminator,
-                "image_discriminator": self.image_discriminator,
-            }
-            | self.learned_beside(),
+            networks=self.modules,
             optimizers=dict(optimizers),
             step=step,
             last=last,
@@ -139,10 +138,6 @@ class Games:
         noise = torch.ones(len(x), self.decoder.map_channels, device=data.device)
         with evaluating(self.encoder, self.decoder):
             return synthetic_batch(self.decoder(self.encoder(x)[0], noise), rows)
-
-    def learned_beside(self) -> dict[str, nn.Module]:
-        """Return the network that only VICReg needs, by name, if VICReg is on."""
-        return {} if self.expander is None else {"expander": self.expander}
 
     def optimizers(self, config: PretrainConfig) -> Optimizers:
         """Build the four optimizers, and VICReg's; the networks must be on their device already."""
@@ -187,12 +182,12 @@ class Games:
         self.latent_discriminator.requires_grad_(requires_grad=True)
         logits = self.latent_discriminator(z.detach())
         verdict = discriminator_loss(logits[:half], logits[half:])
-        _update(optimizers["latent_discriminator"], verdict)
+        take_step(optimizers["latent_discriminator"], verdict)
 
         self.latent_discriminator.requires_grad_(requires_grad=False)
         logits = self.latent_discriminator(z)
         game = encoder_game_loss(logits[:half], logits[half:])
-        _update(optimizers["latent_encoder"], game)
+        take_step(optimizers["latent_encoder"], game)
         return {"encoder_game": game, "latent_discriminator": verdict}
 
     def image_game(
@@ -218,18 +213,12 @@ class Games:
         with autocast():
             real, drawn = critic_of.body(images), critic_of.body(redrawn.detach())
         critic = critic_loss(critic_of.verdict(widen(real)), critic_of.verdict(widen(drawn)))
-        _update(optimizers["image_discriminator"], critic)
+        take_step(optimizers["image_discriminator"], critic)
 
         critic_of.requires_grad_(requires_grad=False)
         error = reconstruction_loss(images, redrawn)
         with autocast():
             drawn = critic_of.body(redrawn)
         realism = critic_of.verdict(widen(drawn)).mean()
-        _update(optimizers["generator"], error - config.adversarial_weight * realism)
+        take_step(optimizers["generator"], error - config.adversarial_weight * realism)
         return {"reconstruction": error, "critic": critic}
-
-
-def _update(optimizer: torch.optim.Adam, loss: Tensor) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()

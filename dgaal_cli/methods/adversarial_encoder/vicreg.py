@@ -1,13 +1,7 @@
 """VICReg: train an encoder on images alone (Bardes, Ponce & LeCun 2022)."""
 
-import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor, nn
-
-from dgaal_cli.networks.encoder import Encoder
-from dgaal_cli.training.distortion import distort
-from dgaal_cli.training.phase import Losses
-from dgaal_cli.training.precision import Autocast, widen
+from torch import Tensor, nn
 
 FACTOR = 8
 
@@ -40,37 +34,6 @@ class Expander(nn.Module):
 INVARIANCE, VARIANCE, COVARIANCE = 25.0, 25.0, 1.0
 """Weights of the paper's section 4.2; the loss is divided by the first, to be of order 1."""
 EPSILON = 1e-4
-
-
-class TwoViews:
-    """Train G1 and the expander to give two distorted views of an image the same embedding."""
-
-    def __init__(self, encoder: Encoder, expander: Expander) -> None:
-        self.encoder = encoder
-        self.expander = expander
-
-    def step(
-        self,
-        images: Tensor,
-        *,
-        optimizer: torch.optim.Optimizer,
-        generator: Generator,
-        autocast: Autocast,
-    ) -> Losses:
-        """Take a step on images ``(B, C, H, W)``; both views share one batch.
-
-        Views keep their brightness: D1 could not detect missing dark images in latents that ignore
-        it.
-        """
-        views = torch.cat([distort(images, 1.0, generator, light=0.0) for _ in range(2)])
-        with autocast():
-            _, z = self.encoder(views)
-        first, second = self.expander(widen(z)).chunk(2)
-        loss = vicreg_loss(first, second)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        return {"vicreg": loss}
 
 
 def vicreg_loss(first: Tensor, second: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import Row
@@ -15,7 +15,7 @@ from dgaal_cli.methods.adversarial_encoder.decoder import Decoder, draw_noise
 from dgaal_cli.methods.adversarial_encoder.games import Games
 from dgaal_cli.methods.adversarial_encoder.image_discriminator import ImageDiscriminator
 from dgaal_cli.methods.adversarial_encoder.vicreg import Expander
-from dgaal_cli.methods.base import Ranking, SyntheticBatch, TaskShape
+from dgaal_cli.methods.base import Method, Ranking, SyntheticBatch, TaskShape
 from dgaal_cli.methods.dgaal import folds, rule, schedule
 from dgaal_cli.methods.dgaal.clusters import ask_clusters
 from dgaal_cli.methods.dgaal.deploy import AdversarialSampler, DeployedGenerator
@@ -33,7 +33,7 @@ from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.seeding import numpy_generator, torch_generator
 
 
-class Dgaal:
+class Dgaal(Method):
     """Encoder G1, decoder G2, discriminators D1 (in folds) and D2, task model T and its scout.
 
     D1 is cross-validated: in each round K networks restart, each trained on all folds but the one
@@ -88,17 +88,9 @@ class Dgaal:
         MNIST, queries by the margin of a T that also learned from the pool were worse than random
         ones for a plain T: such a T is uncertain of unusual images rather than of informative
         ones."""
-        carried: dict[str, nn.Module] = {
-            "encoder": self.encoder,
-            "decoder": self.decoder,
-            "latent_discriminator": self.games.latent_discriminator,
-            "image_discriminator": self.games.image_discriminator,
-        }
-        carried |= self.games.learned_beside()
-        self.carried: frozenset[str] = frozenset(carried)
-        self.modules: dict[str, nn.Module] = carried | {"classifier": self.classifier}
         in_folds = {f"discriminator_{i}": d for i, d in enumerate(self.discriminators)}
-        self.modules |= in_folds
+        self.carried = frozenset(self.games.modules)
+        self.modules = {**self.games.modules, "classifier": self.classifier, **in_folds}
         self.renewed = frozenset(in_folds)
         """Weights of the previous round were trained on images that are held out now."""
         if self.task.semi_supervised == "fixmatch":
@@ -325,8 +317,7 @@ class Dgaal:
 
     def _latents(self, pixels: np.ndarray, device: torch.device) -> Tensor:
         with evaluating(self.encoder):
-            parts = [self.encoder(x)[1] for x in batches(pixels, device)]
-        return torch.cat(parts) if parts else torch.zeros(0, self.config.network.latent)
+            return torch.cat([self.encoder(x)[1] for x in batches(pixels, device)])
 
     def pools_of(self, data: RoundData, *, is_cached: bool = False) -> folds.Pools:
         """Latents and memberships: pool rows first, then synthetic images."""
@@ -341,12 +332,7 @@ class Dgaal:
         families = [*data.item_ids]
         families += [own if parent < 0 else data.item_ids[parent] for own, parent in kin]
         pools = folds.Pools(
-            z=torch.cat(
-                [
-                    self._latents(data.pixels, data.device),
-                    self._latents(synthetic.pixels, data.device).to(data.device),
-                ]
-            ),
+            z=torch.cat([self._latents(each.pixels, data.device) for each in (data, synthetic)]),
             is_labeled=np.concatenate([is_labeled, synthetic.is_labeled]),
             is_unlabeled=np.concatenate([is_unlabeled, synthetic.is_candidate]),
             is_drawn=np.arange(len(data.pixels) + len(synthetic.pixels)) >= len(data.pixels),

@@ -9,6 +9,7 @@ from dgaal_cli.methods.gaal.dcgan import DcganDiscriminator, DcganGenerator, dra
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.device import to_device
+from dgaal_cli.training.optimizers import take_step
 from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
 
 BETAS = (0.5, 0.999)
@@ -44,16 +45,12 @@ def dcgan_phase(
         discriminator.requires_grad_(requires_grad=True)
         fake = draw(rng).detach()
         verdict = F.softplus(-discriminator(real)).mean() + F.softplus(discriminator(fake)).mean()
-        optimizers["discriminator"].zero_grad(set_to_none=True)
-        verdict.backward()
-        optimizers["discriminator"].step()
+        take_step(optimizers["discriminator"], verdict)
         discriminator.requires_grad_(requires_grad=False)
         deceit = verdict
         for _ in range(GENERATOR_STEPS):
             deceit = F.softplus(-discriminator(draw(rng))).mean()
-            optimizers["generator"].zero_grad(set_to_none=True)
-            deceit.backward()
-            optimizers["generator"].step()
+            take_step(optimizers["generator"], deceit)
         discriminator.requires_grad_(requires_grad=True)
         return {"dcgan_discriminator": verdict, "dcgan_generator": deceit}
 

@@ -49,7 +49,7 @@ class Hyperplanes:
         """Return the gaps of uint8 pixels ``(N, S, S, C)``, float64."""
         with torch.no_grad():
             parts = [self.gaps(images.double()).cpu().numpy() for images in batches(pixels, device)]
-        return np.concatenate(parts) if parts else np.zeros(0)
+        return np.concatenate(parts)
 
 
 def learn_hyperplanes(data: RoundData, *, penalty: float) -> Hyperplanes:

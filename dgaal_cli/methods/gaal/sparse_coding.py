@@ -8,6 +8,7 @@ from dgaal_cli.config.schema import GaalConfig
 from dgaal_cli.methods.gaal.sparse_coder import SparseCoder
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.optimizers import take_step
 from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
 
 LR = 3e-3
@@ -45,9 +46,7 @@ def coder_phase(coder: SparseCoder, config: GaalConfig, data: RoundData) -> Phas
         with torch.no_grad():
             codes = coder(images)
         error = 0.5 * ((images.flatten(1) - coder.reconstruct(codes)) ** 2).sum(1).mean()
-        optimizer.zero_grad(set_to_none=True)
-        error.backward()
-        optimizer.step()
+        take_step(optimizer, error)
         coder.normalize_atoms()
         cost = error.detach() + config.sparsity * codes.abs().sum(1).mean()
         return {"sparse_coding": cost}

@@ -19,7 +19,7 @@ from dgaal_cli.training.augmentation import augment
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.device import to_device
 from dgaal_cli.training.modes import batches
-from dgaal_cli.training.optimizers import adam
+from dgaal_cli.training.optimizers import adam, take_step
 from dgaal_cli.training.phase import LastBatch, Losses, Phase
 from dgaal_cli.training.precision import Autocast
 
@@ -218,9 +218,7 @@ def image_phase(network: nn.Module, draws: PoolDraws, *, steps: int, lr: float) 
     def step(number: int, generator: Generator) -> Losses:
         batch = draws.at(number, generator)
         loss = F.binary_cross_entropy_with_logits(network(batch.images), batch.is_labeled)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
+        take_step(optimizer, loss)
         return {"discriminator": loss}
 
     return Phase(

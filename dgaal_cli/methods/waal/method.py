@@ -14,6 +14,7 @@ from dgaal_cli.networks.deploy import Sampler
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import evaluating
+from dgaal_cli.training.optimizers import take_step
 from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
 
 CRITIC_WEIGHT = 10.0
@@ -81,9 +82,7 @@ class Waal(PoolSampling):
             mix = torch.rand(len(labeled), 1, generator=generator).to(labeled.device)
             penalty = slope_penalty(self.critic, mix * labeled + (1 - mix) * unlabeled)
             gap = self.critic.value(unlabeled).mean() - self.critic.value(labeled).mean()
-            optimizer.zero_grad(set_to_none=True)
-            (PENALTY_WEIGHT * penalty - gap).backward()
-            optimizer.step()
+            take_step(optimizer, PENALTY_WEIGHT * penalty - gap)
             return {"critic": -gap, "penalty": penalty}
 
         return Phase(
