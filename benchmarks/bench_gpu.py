@@ -40,8 +40,8 @@ from dgaal_cli.encoders.registry import load_encoder
 from dgaal_cli.ids import ItemId
 from dgaal_cli.methods.base import Method, TaskShape
 from dgaal_cli.methods.fresh import fresh_method
+from dgaal_cli.methods.vaal_family.draws import PoolDraws, PoolRows, iterations
 from dgaal_cli.methods.vaal_family.game import PoolBatch
-from dgaal_cli.methods.vaal_family.phases import PoolDraws, PoolRows, iterations
 from dgaal_cli.tasks.classification.model import ClassLearning
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.data import RoundData, no_synthetic_images
@@ -93,9 +93,7 @@ class Drawing:
             labeled=torch.from_numpy(data.labeled_rows),
             unlabeled=torch.from_numpy(data.unlabeled_rows),
         )
-        self._draws = PoolDraws(
-            data, rows, config.vaal, config.classifier, latent=LATENT, is_game=True
-        )
+        self._draws = PoolDraws(data, rows, config, latent=LATENT, is_game=True)
         self._draws.extras.classes = torch.from_numpy(data.targets)
 
     def at(self, number: int) -> tuple[list[PoolBatch], Tensor]:

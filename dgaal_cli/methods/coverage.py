@@ -10,8 +10,8 @@ the gains that those papers report.
 from collections.abc import Callable
 
 import numpy as np
-import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.methods.adversarial_encoder.decoder import Decoder
@@ -30,7 +30,7 @@ from dgaal_cli.methods.task_model_only import TaskModelOnly
 from dgaal_cli.networks.encoder import Encoder
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.training.data import RoundData
-from dgaal_cli.training.modes import batches, evaluating
+from dgaal_cli.training.modes import encode_rows, evaluating
 from dgaal_cli.training.phase import Phase
 
 CELLS = 2
@@ -90,10 +90,13 @@ class CoverageMethod(TaskModelOnly):
 
         The map is averaged to 2 x 2 cells and scaled to length one, as the papers' features are.
         """
+
+        def encode(images: Tensor) -> Tensor:
+            cells = F.adaptive_avg_pool2d(self.games.encoder(images)[0], CELLS)
+            return F.normalize(cells.flatten(1), dim=1)
+
         with evaluating(self.games.encoder):
-            maps = [self.games.encoder(x)[0] for x in batches(data.pixels[rows], data.device)]
-            cells = [F.adaptive_avg_pool2d(each, CELLS).flatten(1) for each in maps]
-            return torch.cat([F.normalize(each, dim=1) for each in cells]).cpu().numpy()
+            return encode_rows(encode, data.pixels[rows], data.device).cpu().numpy()
 
     def choose(
         self, unlabeled: np.ndarray, labeled: np.ndarray, count: int, *, classes: int, seed: int

@@ -1,6 +1,6 @@
 """Evaluation: modules in eval mode inside a block, pixels in batches."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -33,3 +33,10 @@ def batches(pixels: np.ndarray, device: torch.device) -> Iterator[Tensor]:
         # A copy: memory-mapped pools are read-only.
         chunk = np.array(pixels[start : start + INFERENCE_BATCH])
         yield normalize(torch.from_numpy(chunk).to(device))
+
+
+def encode_rows(
+    encode: Callable[[Tensor], Tensor], pixels: np.ndarray, device: torch.device
+) -> Tensor:
+    """Apply ``encode`` to uint8 pixels ``(N, H, W, C)`` in batches and stack what it returns."""
+    return torch.cat([encode(x) for x in batches(pixels, device)])

@@ -24,7 +24,7 @@ from dgaal_cli.training.losses import (
     encoder_game_loss,
     reconstruction_loss,
 )
-from dgaal_cli.training.modes import batches, evaluating
+from dgaal_cli.training.modes import encode_rows, evaluating
 from dgaal_cli.training.optimizers import adam, take_step
 from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
 from dgaal_cli.training.precision import Autocast, widen
@@ -128,8 +128,8 @@ class Games:
         """Return D1's current logits of "unlabeled"."""
         encoder, discriminator = self.encoder, self.latent_discriminator
         with evaluating(encoder, discriminator):
-            logits = [discriminator(encoder(x)[1]) for x in batches(probe, data.device)]
-            return -torch.cat(logits).cpu().numpy()
+            logits = encode_rows(lambda x: discriminator(encoder(x)[1]), probe, data.device)
+        return -logits.cpu().numpy()
 
     def sample_images(self, data: RoundData) -> SyntheticBatch:
         """Synthesize copies of pool images, evenly spread, without noise."""

@@ -28,7 +28,7 @@ from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.networks.pixels import denormalize
 from dgaal_cli.training.classifier import classifier_phase, predict
 from dgaal_cli.training.data import RoundData
-from dgaal_cli.training.modes import batches, evaluating
+from dgaal_cli.training.modes import batches, encode_rows, evaluating
 from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.seeding import numpy_generator, torch_generator
 
@@ -317,7 +317,7 @@ class Dgaal(Method):
 
     def _latents(self, pixels: np.ndarray, device: torch.device) -> Tensor:
         with evaluating(self.encoder):
-            return torch.cat([self.encoder(x)[1] for x in batches(pixels, device)])
+            return encode_rows(lambda x: self.encoder(x)[1], pixels, device)
 
     def pools_of(self, data: RoundData, *, is_cached: bool = False) -> folds.Pools:
         """Latents and memberships: pool rows first, then synthetic images."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.linear import fit_hyperplanes
-from dgaal_cli.training.modes import batches
+from dgaal_cli.training.modes import encode_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +48,7 @@ class Hyperplanes:
     def pool_gaps(self, pixels: np.ndarray, device: torch.device) -> np.ndarray:
         """Return the gaps of uint8 pixels ``(N, S, S, C)``, float64."""
         with torch.no_grad():
-            parts = [self.gaps(images.double()).cpu().numpy() for images in batches(pixels, device)]
-        return np.concatenate(parts)
+            return encode_rows(lambda x: self.gaps(x.double()), pixels, device).cpu().numpy()
 
 
 def learn_hyperplanes(data: RoundData, *, penalty: float) -> Hyperplanes:

@@ -14,7 +14,7 @@ from dgaal_cli.methods.gaal.synthesis import GaalDeep, closeness
 from dgaal_cli.methods.task_model_only import TaskModelOnly
 from dgaal_cli.networks.deploy import Deployed
 from dgaal_cli.training.data import RoundData
-from dgaal_cli.training.modes import batches, evaluating
+from dgaal_cli.training.modes import batches, encode_rows, evaluating
 from dgaal_cli.training.phase import Phase
 
 
@@ -112,14 +112,15 @@ class Asal(GaalDeep):
             return random_ranking(data, count, seed, strategy=COLD_START)
         ordered = by_identity(data, data.unlabeled_rows)
         count = min(count, len(ordered))
-        own = self._features(data.pixels[ordered], data.device)
+        with evaluating(self.discriminator):
+            own = encode_rows(self.discriminator.features, data.pixels[ordered], data.device)
         picked: list[int] = []
         nearest = np.zeros(len(ordered))
         if count:
             found = self.found_at_boundary(data, count, seed)
             with evaluating(self.discriminator):
                 drawn = self.discriminator.features(found.images).double().cpu()
-            gaps = torch.cdist(drawn, torch.from_numpy(own)).numpy()
+            gaps = torch.cdist(drawn, own.double().cpu()).numpy()
             picked = match_in_turn(gaps)
             nearest = gaps.min(0)
         return ranking_of(
@@ -129,14 +130,6 @@ class Asal(GaalDeep):
             strategy=f"{self.name} ({self.config.gaal.objective})",
             reason="resembles a synthetic image at a class boundary",
         )
-
-    def _features(self, pixels: np.ndarray, device: torch.device) -> np.ndarray:
-        with evaluating(self.discriminator):
-            parts = [
-                self.discriminator.features(x).double().cpu().numpy()
-                for x in batches(pixels, device)
-            ]
-        return np.concatenate(parts)
 
 
 def match_in_turn(gaps: np.ndarray) -> list[int]:

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.methods.base import TaskShape
+from dgaal_cli.methods.vaal_family.draws import Extras
 from dgaal_cli.methods.vaal_family.game import GameRules
 from dgaal_cli.methods.vaal_family.method import PoolSampling, latent_networks
-from dgaal_cli.methods.vaal_family.phases import Extras
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
 

@@ -7,13 +7,13 @@ from torch import Tensor, nn
 from dgaal_cli.config.schema import Config
 from dgaal_cli.methods.base import TaskShape
 from dgaal_cli.methods.ta_vaal.ranker import RankedLatentSampler, Ranker
+from dgaal_cli.methods.vaal_family.draws import Extras
 from dgaal_cli.methods.vaal_family.method import PoolSampling, latent_networks
-from dgaal_cli.methods.vaal_family.phases import Extras, encode_rows
 from dgaal_cli.networks.classifier import Stages
 from dgaal_cli.networks.deploy import Sampler
 from dgaal_cli.training.classifier import classifier_phase, classifier_steps
 from dgaal_cli.training.data import RoundData
-from dgaal_cli.training.modes import evaluating
+from dgaal_cli.training.modes import encode_rows, evaluating
 from dgaal_cli.training.phase import Phase
 
 UNKNOWN_RANK = 0.5

@@ -1,19 +1,22 @@
 """VAAL with corrected scales, and its ablations by ``vaal.representation``."""
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Generator, nn
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.methods.base import TaskShape
+from dgaal_cli.methods.labeled_unlabeled import TITLE
 from dgaal_cli.methods.vaal.samplers import CentroidSampler, ImageSampler
+from dgaal_cli.methods.vaal_family.draws import PoolDraws, PoolRows
 from dgaal_cli.methods.vaal_family.game import GameRules
 from dgaal_cli.methods.vaal_family.method import PoolSampling
-from dgaal_cli.methods.vaal_family.phases import image_phase
 from dgaal_cli.methods.vaal_family.vae import ImagePoolDiscriminator, PoolDiscriminator, Vae
 from dgaal_cli.networks.deploy import Sampler
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import batches, evaluating
-from dgaal_cli.training.phase import Phase
+from dgaal_cli.training.optimizers import adam, take_step
+from dgaal_cli.training.phase import Losses, Phase
 
 FROZEN_STEPS = 200
 """Steps of D on a frozen encoder if ``vaal.settle_steps`` is 0."""
@@ -60,9 +63,7 @@ class Vaal(PoolSampling):
         if self.kind == "image":
             if not rows.has_both:
                 return []
-            assert self.discriminator is not None
-            draws = self.draws(data, rows, is_game=True)
-            return [image_phase(self.discriminator, draws, steps=self.steps(data), lr=config.lr)]
+            return [self._image_phase(data, rows)]
         if self.kind == "none":
             return [self.game_phase(data, rows)]
         if self.kind == "frozen-vae" and rows.has_both:
@@ -72,6 +73,29 @@ class Vaal(PoolSampling):
                 self.refit_discriminator_phase(data, rows, steps=steps),
             ]
         return super().pool_phases(data)
+
+    def _image_phase(self, data: RoundData, rows: PoolRows) -> Phase:
+        """D on images, both pools in one batch; there is no autoencoder."""
+        network = self.discriminator
+        assert network is not None
+        draws = PoolDraws(data, rows, self.config, latent=0, is_game=True)
+        optimizer = adam(network.parameters(), lr=self.config.vaal.lr)
+
+        def step(number: int, generator: Generator) -> Losses:
+            batch = draws.at(number, generator)
+            loss = F.binary_cross_entropy_with_logits(network(batch.images), batch.is_labeled)
+            take_step(optimizer, loss)
+            return {"discriminator": loss}
+
+        return Phase(
+            name="pools",
+            title=TITLE,
+            steps=self.steps(data),
+            networks={"discriminator": network},
+            optimizers={"discriminator": optimizer},
+            step=step,
+            last=draws.last,
+        )
 
     def sampler(self, data: RoundData) -> Sampler:
         """Score by D, or by the distance to the labeled centroid if there is no D."""
@@ -84,9 +108,7 @@ class Vaal(PoolSampling):
         sampler = CentroidSampler(self.vae, self.classifier).to(data.device)
         labeled = data.pixels[data.labeled_rows]
         with evaluating(sampler):
-            parts = [torch.stack(sampler.posterior(x)) for x in batches(labeled, data.device)] or [
-                torch.zeros(2, 1, self.vae.latent, device=data.device)
-            ]
+            parts = [torch.stack(sampler.posterior(x)) for x in batches(labeled, data.device)]
         center = torch.cat(parts, 1).mean(1)
         sampler.center_mean.copy_(center[0])
         sampler.center_deviation.copy_(center[1])

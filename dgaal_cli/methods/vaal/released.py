@@ -1,10 +1,14 @@
 """VAAL as released, to measure the effect of its scales."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+
 from dgaal_cli.config.schema import Config
 from dgaal_cli.methods.base import TaskShape
-from dgaal_cli.methods.vaal_family.game import ReleasedGame
+from dgaal_cli.methods.vaal_family.game import Game, GameRules, ReleasedGame
 from dgaal_cli.methods.vaal_family.method import PoolSampling, latent_networks
-from dgaal_cli.methods.vaal_family.phases import PoolRows, game_phase
 from dgaal_cli.methods.vaal_family.samplers import LatentSampler
 from dgaal_cli.networks.deploy import Sampler
 from dgaal_cli.training.data import RoundData
@@ -26,6 +30,7 @@ class VaalReleased(PoolSampling):
     """
 
     name = "vaal-released"
+    can_stop_early = False
 
     def __init__(self, config: Config, shape: TaskShape) -> None:
         vae, discriminator = latent_networks(config, shape)
@@ -38,24 +43,19 @@ class VaalReleased(PoolSampling):
 
     def pool_phases(self, data: RoundData) -> list[Phase]:
         """The game only."""
-        rows = self.rows_of(data)
-        return [self.game_phase(data, rows)]
+        return [self.game_phase(data, self.rows_of(data))]
 
-    def game_phase(self, data: RoundData, rows: PoolRows) -> Phase:
-        """The released iteration, or a VAE alone if one pool is empty."""
-        if not self.can_tell(data, rows):
-            return super().game_phase(data, rows)
+    def rules(self, *, is_game: bool) -> GameRules:
+        """The released counts, or a VAE alone if one pool is empty."""
+        rules = super().rules(is_game=is_game)
+        return replace(rules, vae_steps=VAE_STEPS, discriminator_steps=1) if is_game else rules
+
+    def game(self, rules: GameRules, optimizers: Mapping[str, torch.optim.Adam]) -> Game:
+        """The released iteration."""
+        if not rules.is_game:
+            return super().game(rules, optimizers)
         assert self.vae is not None
-        assert self.discriminator is not None
-        optimizers = self.optimizers()
-        return game_phase(
-            ReleasedGame(self.vae, self.discriminator, optimizers),
-            self.draws(data, rows, is_game=True),
-            steps=self.steps(data),
-            per_step=VAE_STEPS,
-            networks=self.players(),
-            optimizers=optimizers,
-        )
+        return ReleasedGame(self.vae, self.discriminator, optimizers)
 
     def sampler(self, data: RoundData) -> Sampler:
         """One minus D's sigmoid."""

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 
 from dgaal_cli.methods.vaal_family.split_norm import stacked
 from dgaal_cli.methods.vaal_family.vae import Vae
+from dgaal_cli.training.optimizers import take_step
 from dgaal_cli.training.phase import Losses
 from dgaal_cli.training.precision import widen
 
@@ -87,19 +88,40 @@ def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     return -0.5 * (1.0 + log_variance - mean**2 - log_variance.exp()).sum(1)
 
 
-class PoolGame:
+class Game:
+    """An iteration over batches of both pools.
+
+    Args:
+        vae: The autoencoder.
+        discriminator: D, logits of P(labeled); None if it does not play.
+        optimizers: ``autoencoder`` and ``discriminator``.
+    """
+
+    autocast: Callable[[], AbstractContextManager[object]] = nullcontext
+
+    def __init__(
+        self, vae: Vae, discriminator: nn.Module | None, optimizers: Mapping[str, Optimizer]
+    ) -> None:
+        self.vae = vae
+        self.discriminator = discriminator
+        self.optimizers = optimizers
+
+    def step(self, batches: Sequence[PoolBatch]) -> Losses:
+        """Play one iteration."""
+        raise NotImplementedError
+
+    def fix_discriminator(self, *, is_fixed: bool) -> nn.Module:
+        """Return D with or without gradients of its weights."""
+        assert self.discriminator is not None
+        return self.discriminator.requires_grad_(requires_grad=not is_fixed)
+
+
+class PoolGame(Game):
     """VAAL with per-image scales, logits, joint batches, and one encoder pass for both players.
 
     In an iteration, D steps on the means of a batch, then the autoencoder steps on the same forward
     pass against the updated D. The encoder does not change in between, so one pass computes what
-    two would.
-
-    Args:
-        vae: The autoencoder.
-        discriminator: D, logits of P(labeled); None if the rules have no game.
-        rules: Weights and counts.
-        optimizers: ``autoencoder`` and ``discriminator``.
-        classifier: Classifier on the latents that the decoder does not see (SRAAL).
+    two would. A classifier learns from the latents that the decoder does not see (SRAAL).
     """
 
     def __init__(
@@ -111,12 +133,9 @@ class PoolGame:
         *,
         classifier: nn.Module | None = None,
     ) -> None:
-        self.vae = vae
-        self.discriminator = discriminator
+        super().__init__(vae, discriminator, optimizers)
         self.rules = rules
-        self.optimizers = optimizers
         self.classifier = classifier
-        self.autocast: Callable[[], AbstractContextManager[object]] = nullcontext
 
     def step(self, batches: Sequence[PoolBatch]) -> Losses:
         """Play one iteration on ``rules.batches`` batches."""
@@ -135,13 +154,10 @@ class PoolGame:
         return losses
 
     def _discriminate(self, mean: Tensor, batch: PoolBatch) -> Tensor:
-        assert self.discriminator is not None
-        self.discriminator.requires_grad_(requires_grad=True)
-        logits = self.discriminator(_with_condition(mean, batch.condition))
+        discriminator = self.fix_discriminator(is_fixed=False)
+        logits = discriminator(_with_condition(mean, batch.condition))
         loss = F.binary_cross_entropy_with_logits(logits, batch.is_labeled)
-        self.optimizers["discriminator"].zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizers["discriminator"].step()
+        take_step(self.optimizers["discriminator"], loss)
         return loss
 
     def _autoencode(self, mean: Tensor, log_variance: Tensor, batch: PoolBatch) -> Losses:
@@ -155,8 +171,8 @@ class PoolGame:
         losses = {"reconstruction": error, "kl": kl}
         loss = POOLS * rules.reconstruction_weight * (error + rules.kappa * kl)
         if rules.adversary_weight and self.discriminator is not None:
-            self.discriminator.requires_grad_(requires_grad=False)
-            verdict = F.softplus(-self.discriminator(_with_condition(mean, batch.condition))).mean()
+            discriminator = self.fix_discriminator(is_fixed=True)
+            verdict = F.softplus(-discriminator(_with_condition(mean, batch.condition))).mean()
             losses["adversary"] = verdict
             loss = loss + POOLS * rules.adversary_weight * verdict
         if self.classifier is not None and batch.classes is not None:
@@ -171,37 +187,15 @@ class PoolGame:
         return losses
 
 
-class ReleasedGame:
+class ReleasedGame(Game):
     """The released VAAL's iteration (sinhasam/vaal, 2020-02-21): its losses, order and scales.
 
     Per pool a mean squared error, a KL divergence *summed* over the batch, sigmoids, and
     its own BatchNorm statistics; each autoencoder step uses new batches, then D steps on the last
     ones. All this is kept. Two changes save time and keep the result: both pools go through the
-    networks stacked, with split statistics, and D's step does not run the decoder.
-
-    Args:
-        vae: The autoencoder.
-        discriminator: D, whose logit goes through a sigmoid here.
-        optimizers: ``autoencoder`` and ``discriminator``.
-        beta: Weight of the KL divergence.
-        adversary_weight: lambda 2.
+    networks stacked, with split statistics, and D's step does not run the decoder. The released
+    weights of the KL divergence and of the adversary (lambda 2) are 1.
     """
-
-    def __init__(
-        self,
-        vae: Vae,
-        discriminator: nn.Module,
-        optimizers: Mapping[str, Optimizer],
-        *,
-        beta: float = 1.0,
-        adversary_weight: float = 1.0,
-    ) -> None:
-        self.vae = vae
-        self.discriminator = discriminator
-        self.optimizers = optimizers
-        self.beta = beta
-        self.adversary_weight = adversary_weight
-        self.autocast: Callable[[], AbstractContextManager[object]] = nullcontext
 
     def step(self, batches: Sequence[PoolBatch]) -> Losses:
         """Step the autoencoder on each batch, then D on the last."""
@@ -218,27 +212,18 @@ class ReleasedGame:
             redrawn = self.vae.decode(z)
         error = F.mse_loss(widen(redrawn), batch.images)
         kl = kl_divergence(mean, log_variance).sum()
-        self.discriminator.requires_grad_(requires_grad=False)
-        predicted = torch.sigmoid(self.discriminator(mean))
+        predicted = torch.sigmoid(self.fix_discriminator(is_fixed=True)(mean))
         verdict = F.binary_cross_entropy(predicted, torch.ones_like(predicted))
         # The published terms are the sum of both pools' means: twice the mean over equal halves.
-        loss = POOLS * error + self.beta * kl + POOLS * self.adversary_weight * verdict
-        optimizer = self.optimizers["autoencoder"]
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
+        take_step(self.optimizers["autoencoder"], POOLS * error + kl + POOLS * verdict)
         return {"reconstruction": error, "kl": kl, "adversary": verdict}
 
     def _discriminate(self, batch: PoolBatch) -> Tensor:
         with torch.no_grad(), stacked(self.vae, POOLS), self.autocast():
             mean = self.vae(batch.images)
-        self.discriminator.requires_grad_(requires_grad=True)
-        predicted = torch.sigmoid(self.discriminator(widen(mean)))
+        predicted = torch.sigmoid(self.fix_discriminator(is_fixed=False)(widen(mean)))
         loss = POOLS * F.binary_cross_entropy(predicted, batch.is_labeled)
-        optimizer = self.optimizers["discriminator"]
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
+        take_step(self.optimizers["discriminator"], loss)
         return loss
 
 

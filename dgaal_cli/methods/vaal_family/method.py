@@ -1,11 +1,11 @@
 """Base of VAAL and its successors: the game's set-up, ranking, health, and export."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.methods import gauges
@@ -20,27 +20,23 @@ from dgaal_cli.methods.base import (
     synthetic_batch,
 )
 from dgaal_cli.methods.clustering import typical_points
+from dgaal_cli.methods.labeled_unlabeled import DiscriminatorTraining, TwoPools
 from dgaal_cli.methods.stochastic import ranking_by_score
 from dgaal_cli.methods.task_model_only import TaskModelOnly
-from dgaal_cli.methods.vaal_family.game import GameRules, PoolGame, balanced_kappa
-from dgaal_cli.methods.vaal_family.phases import (
-    Extras,
-    PoolDraws,
-    PoolRows,
-    encode_rows,
-    game_phase,
-    iterations,
-    refit_discriminator_phase,
-)
+from dgaal_cli.methods.vaal_family.draws import Extras, PoolDraws, PoolRows, iterations
+from dgaal_cli.methods.vaal_family.game import Game, GameRules, PoolGame, balanced_kappa
 from dgaal_cli.methods.vaal_family.samplers import LatentSampler, PoolSampler
 from dgaal_cli.methods.vaal_family.vae import PoolDiscriminator, Vae
 from dgaal_cli.networks.deploy import Deployed, Sampler
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.data import RoundData
-from dgaal_cli.training.modes import batches, evaluating
+from dgaal_cli.training.modes import batches, encode_rows, evaluating
 from dgaal_cli.training.optimizers import adam
-from dgaal_cli.training.phase import Phase
+from dgaal_cli.training.phase import Losses, Phase
 from dgaal_cli.training.stability import probe_rows, stop_when_stable
+
+SETTLE_LR = 1e-3
+WEIGHT_DECAY = 1e-4
 
 
 def latent_networks(
@@ -80,6 +76,8 @@ class PoolSampling(TaskModelOnly):
     name: str
     needs_boundary = False
     """Whether D is used only after two classes have labels."""
+    can_stop_early = True
+    """Whether ``vaal.stop_overlap`` applies."""
 
     def __init__(
         self,
@@ -146,47 +144,73 @@ class PoolSampling(TaskModelOnly):
         )
 
     def game_phase(self, data: RoundData, rows: PoolRows) -> Phase:
-        """The VAE against D, or alone if one pool is empty."""
-        assert self.vae is not None
+        """The VAE against D, or alone if one pool is empty, in the round's precision."""
         rules = self.rules(is_game=self.can_tell(data, rows))
         optimizers = self.optimizers()
-        draws = self.draws(data, rows, is_game=rules.is_game)
-        phase = game_phase(
-            PoolGame(
-                self.vae,
-                self.discriminator,
-                rules,
-                optimizers,
-                classifier=self.modules.get("latent_classifier"),
-            ),
-            draws,
+        game = self.game(rules, optimizers)
+        game.autocast = data.autocast
+        latent = game.vae.latent
+        draws = PoolDraws(data, rows, self.config, latent=latent, is_game=rules.is_game)
+
+        def step(number: int, generator: Generator) -> Losses:
+            first = number * rules.batches
+            return game.step([draws.at(first + k, generator) for k in range(rules.batches)])
+
+        phase = Phase(
+            name="pools",
+            title="learning the images, and which are labeled",
             steps=self.steps(data),
-            per_step=rules.batches,
             networks=self.players(),
-            optimizers=optimizers,
+            optimizers=dict(optimizers),
+            step=step,
+            last=draws.last,
             prepare=lambda: self.prepare(data, draws.extras, is_game=rules.is_game),
+            cost=3.0,
+            epoch_steps=draws.epoch_steps,
+            batch_key="vaal.batch",
         )
-        if rules.is_game:
+        if rules.is_game and self.can_stop_early:
             probe = probe_rows(data.unlabeled_rows)
             overlap = self.config.vaal.stop_overlap
             stop_when_stable(phase, lambda: self.unlabeled_score(data, probe), overlap=overlap)
         return phase
 
+    def game(self, rules: GameRules, optimizers: Mapping[str, torch.optim.Adam]) -> Game:
+        """Build the iteration."""
+        assert self.vae is not None
+        classifier = self.modules.get("latent_classifier")
+        return PoolGame(self.vae, self.discriminator, rules, optimizers, classifier=classifier)
+
     def prepare(self, data: RoundData, extras: Extras, *, is_game: bool) -> None:
         """Set ``extras`` after T is trained; here nothing."""
 
     def refit_discriminator_phase(self, data: RoundData, rows: PoolRows, *, steps: int) -> Phase:
-        """D on the means of the finished encoder."""
-        assert self.discriminator is not None
-        return refit_discriminator_phase(
-            self.discriminator,
-            rows,
-            self.config.vaal,
+        """Train D alone on the means of the finished encoder, which are what it scores.
+
+        In the game the encoder changed, and its BatchNorm was in train mode.
+        """
+        network = self.discriminator
+        assert network is not None
+
+        def load() -> TwoPools:
+            features, soft = self.seen_by_discriminator(data), self.targets(data)
+            return TwoPools(
+                features=features,
+                labeled=rows.labeled,
+                unlabeled=rows.unlabeled,
+                targets=None if soft is None else soft.to(features.device),
+                item_ids=data.item_ids,
+            )
+
+        return DiscriminatorTraining(
+            network=network,
+            optimizer=adam(network.parameters(), lr=SETTLE_LR, weight_decay=WEIGHT_DECAY),
+            load=load,
             steps=steps,
-            item_ids=data.item_ids,
-            encode=lambda: self.seen_by_discriminator(data),
-            targets=lambda: self.targets(data),
-        )
+            size=lambda _count: self.config.vaal.batch,
+            metric="discriminator",
+            is_joint=True,
+        ).phase("settle")
 
     def seen_by_discriminator(self, data: RoundData) -> Tensor:
         """Return D's input for every pool row, ``(N, Z)``, with the encoder in eval mode."""
@@ -202,17 +226,6 @@ class PoolSampling(TaskModelOnly):
         """Iterations of the game."""
         return iterations(
             self.config.vaal, pool=int(data.is_usable.sum()), labeled=len(data.labeled_rows)
-        )
-
-    def draws(self, data: RoundData, rows: PoolRows, *, is_game: bool) -> PoolDraws:
-        """Streams of both pools."""
-        return PoolDraws(
-            data,
-            rows,
-            self.config.vaal,
-            self.config.classifier,
-            latent=0 if self.vae is None else self.vae.latent,
-            is_game=is_game,
         )
 
     def players(self) -> dict[str, nn.Module]:
@@ -238,7 +251,7 @@ class PoolSampling(TaskModelOnly):
         return ranking_by_score(
             self.name,
             rows,
-            self._judge(data, rows)[0],
+            self._scores(data, rows),
             count,
             config=self.config.acquisition,
             seed=seed,
@@ -276,7 +289,7 @@ class PoolSampling(TaskModelOnly):
 
     def unlabeled_score(self, data: RoundData, rows: np.ndarray) -> np.ndarray:
         """Return D's score of "unlabeled" for pool rows, ``(R,)``."""
-        return self._judge(data, rows)[0]
+        return self._scores(data, rows)
 
     def condition(self, images: Tensor) -> Tensor | None:
         """Return the decoder's input in addition to z for images ``(B, C, H, W)``; None here."""
@@ -291,17 +304,13 @@ class PoolSampling(TaskModelOnly):
         with evaluating(self.vae):
             return synthetic_batch(self.vae.decode(self.vae(x), self.condition(x)), rows)
 
-    def _judge(self, data: RoundData, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return scores float32 ``(R,)`` and features ``(R, Z)`` of pool rows."""
+    def _scores(self, data: RoundData, rows: np.ndarray) -> np.ndarray:
+        """Return the sampler's scores of pool rows, float32 ``(R,)``."""
         sampler = self.sampler(data).to(data.device)
-        scores: list[np.ndarray] = [np.zeros(0, np.float32)]
-        features: list[np.ndarray] = []
+        judge = cast("PoolSampler", sampler).judge
         with evaluating(sampler):
-            for x in batches(data.pixels[rows], data.device):
-                score, z = cast("PoolSampler", sampler).judge(x)
-                scores.append(score.float().cpu().numpy())
-                features.append(z.float().cpu().numpy())
-        return np.concatenate(scores), np.concatenate(features) if features else np.zeros((0, 1))
+            scores = encode_rows(lambda x: judge(x)[0], data.pixels[rows], data.device)
+        return scores.float().cpu().numpy()
 
     def _first_query(self, data: RoundData, rows: np.ndarray, count: int, seed: int) -> Ranking:
         if self.vae is None or not len(rows):

@@ -7,8 +7,8 @@ from torch import Generator, Tensor
 from dgaal_cli.config.schema import Config
 from dgaal_cli.methods.base import TaskShape
 from dgaal_cli.methods.labeled_unlabeled import TITLE
+from dgaal_cli.methods.vaal_family.draws import PoolRows
 from dgaal_cli.methods.vaal_family.method import PoolSampling
-from dgaal_cli.methods.vaal_family.phases import PoolRows
 from dgaal_cli.methods.waal.critic import FeatureCritic, UniformCriticSampler
 from dgaal_cli.networks.deploy import Sampler
 from dgaal_cli.training.classifier import predict

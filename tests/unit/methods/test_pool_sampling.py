@@ -19,7 +19,7 @@ from dgaal_cli.methods.ta_vaal import method as ta_vaal
 from dgaal_cli.methods.ta_vaal.method import RankerBesideT, ranking_loss
 from dgaal_cli.methods.ta_vaal.ranker import Ranker
 from dgaal_cli.methods.vaal.samplers import CentroidSampler
-from dgaal_cli.methods.vaal_family.phases import iterations
+from dgaal_cli.methods.vaal_family.draws import iterations
 from dgaal_cli.methods.waal.critic import FeatureCritic
 from dgaal_cli.methods.waal.method import slope_penalty
 from dgaal_cli.networks.pixels import normalize

@@ -7,10 +7,10 @@ from small_rounds import build, give, relabeled, small_config, small_data, train
 
 from dgaal_cli.methods import gauges
 from dgaal_cli.methods.base import mean_ranks, ranks, select_top
+from dgaal_cli.methods.clustering import typical_points
 from dgaal_cli.methods.dgaal import rule
 from dgaal_cli.methods.dgaal.folds import Pools, auc, cross_scores, fold_of, held_out_auc
 from dgaal_cli.methods.dgaal.pictures import picture_health
-from dgaal_cli.methods.clustering import typical_points
 from dgaal_cli.methods.diversity import gradient_seeding
 from dgaal_cli.methods.fresh import origins_of, set_start_weights
 from dgaal_cli.methods.informativeness import boundary_closeness

@@ -2,7 +2,7 @@
 
 import torch
 
-from dgaal_cli.methods.vaal_family.streams import RowStream
+from dgaal_cli.methods.vaal_family.draws import RowStream
 
 ROWS = torch.arange(100, 123)
 
