@@ -1,4 +1,4 @@
-"""The old or the new file, never a part of one."""
+"""Atomic writes: a reader sees the old or the new file, never a part of it."""
 
 import errno
 import os
@@ -9,7 +9,7 @@ from dgaal_cli import atomic
 from dgaal_cli.errors import StorageError
 
 
-def test_a_file_is_replaced(tmp_path):
+def test_write_text_replaces_file(tmp_path):
     path = tmp_path / "a.txt"
     atomic.write_text(path, "old")
     atomic.write_text(path, "new ü")
@@ -18,7 +18,7 @@ def test_a_file_is_replaced(tmp_path):
 
 
 @pytest.mark.parametrize("call", ["write", "fsync", "replace"])
-def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, call):
+def test_full_disk_keeps_old_file_and_no_temporary_file(tmp_path, monkeypatch, call):
     path = tmp_path / "a.txt"
     atomic.write_text(path, "old")
 
@@ -37,7 +37,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, cal
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
-def test_an_error_in_the_block_keeps_the_old_file(tmp_path):
+def test_error_in_with_block_keeps_old_file(tmp_path):
     path = tmp_path / "a.bin"
     atomic.write_bytes(path, b"old")
 
@@ -52,7 +52,7 @@ def test_an_error_in_the_block_keeps_the_old_file(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
 
 
-def test_a_missing_folder_is_a_storage_error(tmp_path):
+def test_write_into_missing_folder_raises_storage_error(tmp_path):
     with pytest.raises(StorageError, match="cannot write"):
         atomic.write_text(tmp_path / "absent" / "a.txt", "x")
 
@@ -61,23 +61,23 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("at", [0, 1, 2])
+@pytest.mark.parametrize("failing_call", [0, 1, 2])
 @pytest.mark.parametrize("call", ["replace", "link", "fsync"])
-def test_of_several_files_all_are_replaced_or_none(tmp_path, monkeypatch, call, at):
+def test_write_together_replaces_all_files_or_none(tmp_path, monkeypatch, call, failing_call):
     old = {"a": b"old a", "b": b"old b"}
     new = {"a": b"new a", "new": b"new", "b": b"new b"}
     for name, data in old.items():
         (tmp_path / name).write_bytes(data)
-    sound, calls = getattr(os, call), []
+    original, calls = getattr(os, call), []
 
     def fail(*arguments, **options):
         calls.append(arguments)
-        if len(calls) == at + 1:
+        if len(calls) == failing_call + 1:
             raise OSError(errno.EIO, "Input/output error")
-        return sound(*arguments, **options)
+        return original(*arguments, **options)
 
     monkeypatch.setattr(os, call, fail)
-    if len(new) > at and (call != "link" or at < 2):
+    if len(new) > failing_call and (call != "link" or failing_call < 2):
         with pytest.raises(StorageError, match="Input/output error"):
             atomic.write_together(tmp_path, new)
         assert contents(tmp_path) == old
@@ -86,7 +86,7 @@ def test_of_several_files_all_are_replaced_or_none(tmp_path, monkeypatch, call, 
     assert contents(tmp_path) == new
 
 
-def test_a_folder_that_cannot_be_synced_is_told_as_what_it_is(tmp_path, monkeypatch):
+def test_failed_folder_sync_reports_that_new_content_is_written(tmp_path, monkeypatch):
     def fail(_folder):
         raise OSError(errno.EIO, "Input/output error")
 
@@ -97,6 +97,6 @@ def test_a_folder_that_cannot_be_synced_is_told_as_what_it_is(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("name", ["x" * 255, "\U0001f600" * 63, "\u56f3" * 85])
-def test_the_longest_names_leave_room_for_the_temporary_one(tmp_path, name):
+def test_longest_file_names_can_be_written(tmp_path, name):
     atomic.write_bytes(tmp_path / name, b"new")
     assert contents(tmp_path) == {name: b"new"}

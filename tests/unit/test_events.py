@@ -1,4 +1,4 @@
-"""Events survive their way through a pipe."""
+"""Events are encoded as lines and decoded without loss."""
 
 import msgspec
 import pytest
@@ -17,12 +17,12 @@ from dgaal_cli import events
         events.Warned(message="tab\tand \x1b escape"),
     ],
 )
-def test_an_event_is_one_line_and_comes_back(event):
+def test_event_is_one_line_and_decodes_to_itself(event):
     line = events.encode(event)
     assert b"\n" not in line
     assert events.decode(line) == event
 
 
-def test_a_foreign_line_is_refused():
+def test_decode_refuses_unknown_event():
     with pytest.raises(msgspec.DecodeError):
         events.decode('{"event": "Exploded"}')

@@ -1,4 +1,4 @@
-"""The Python API is there by its names, typed as what it loads, documented, and silent."""
+"""The Python API: its public names load, are documented, and print nothing."""
 
 import ast
 import inspect
@@ -46,13 +46,13 @@ LABEL_VERBS = {
 }
 
 
-def test_every_public_name_loads_and_is_documented():
+def test_every_public_name_loads_and_has_a_docstring():
     for name in dgaal_cli.__dir__():
         value = getattr(dgaal_cli, name)
         assert isinstance(value, str) if name == "__version__" else value.__doc__
 
 
-def test_every_command_has_its_function():
+def test_every_command_has_a_function_in_the_api():
     from typer.main import get_group
 
     from dgaal_cli.cli import app
@@ -62,26 +62,26 @@ def test_every_command_has_its_function():
 
 
 def undocumented(function) -> list[str]:
-    """The parameters that a docstring leaves out."""
+    """Return the parameters that the docstring does not describe."""
     doc = inspect.getdoc(function) or ""
-    given = [p.strip("*") for p in map(str, inspect.signature(function).parameters)]
-    return [name for name in given if f"{name}:" not in doc]
+    parameters = [p.strip("*") for p in map(str, inspect.signature(function).parameters)]
+    return [name for name in parameters if f"{name}:" not in doc]
 
 
 @pytest.mark.parametrize("name", sorted(VERBS))
-def test_every_parameter_of_a_verb_is_documented(name):
+def test_every_parameter_of_every_verb_is_documented(name):
     assert undocumented(getattr(dgaal_cli, name)) == []
 
 
-def test_a_parameter_without_a_word_is_found():
-    def bad(workspace, depth):
+def test_undocumented_parameter_is_detected():
+    def partly_documented(workspace, depth):
         """Do it.
 
         Args:
             workspace: Where.
         """
 
-    assert undocumented(bad) == ["depth"]
+    assert undocumented(partly_documented) == ["depth"]
 
 
 def writes_to_the_terminal(source: str) -> bool:
@@ -93,15 +93,15 @@ def writes_to_the_terminal(source: str) -> bool:
     return False
 
 
-def test_no_verb_prints():
+def test_api_modules_do_not_print():
     assert writes_to_the_terminal("import sys\nsys.stdout.write('a')")
     assert writes_to_the_terminal("print('a')")
     folder = Path(import_module("dgaal_cli.api").__path__[0])
-    noisy = [p.name for p in folder.glob("*.py") if writes_to_the_terminal(p.read_text("utf-8"))]
-    assert noisy == []
+    printing = [p.name for p in folder.glob("*.py") if writes_to_the_terminal(p.read_text("utf-8"))]
+    assert printing == []
 
 
-def test_the_package_imports_no_verb_before_it_is_used():
+def test_importing_the_package_does_not_import_the_api():
     code = "import sys, dgaal_cli; print([m for m in sys.modules if m.startswith('dgaal_cli.api')])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
@@ -109,11 +109,11 @@ def test_the_package_imports_no_verb_before_it_is_used():
     assert done.stdout.strip() == "[]"
 
 
-def test_an_unknown_name_is_an_attribute_error():
+def test_unknown_name_raises_attribute_error():
     assert not hasattr(dgaal_cli, "no_such_name")
 
 
-def test_a_round_from_python(tmp_path, capsys):
+def test_api_labels_a_workspace_without_printing(tmp_path, capsys):
     result = dgaal_cli.init(
         dgaal_cli.InitRequest(
             root=tmp_path / "w",

@@ -1,4 +1,4 @@
-"""Finding a workspace, and holding its locks."""
+"""Finding a workspace and locking it."""
 
 import subprocess
 import sys
@@ -18,26 +18,26 @@ with Workspace(Path(sys.argv[1])).lock("train", doing="training"):
 """
 
 
-def test_a_workspace_is_found_from_any_folder_inside(tmp_path):
+def test_workspace_is_found_from_a_folder_inside_it(tmp_path):
     (tmp_path / "dgaal.toml").touch()
     inside = tmp_path / "a" / "b"
     inside.mkdir(parents=True)
     assert find_workspace(inside).root == tmp_path
 
 
-def test_a_named_folder_is_taken_at_its_word(tmp_path):
+def test_named_folder_is_not_searched_upwards(tmp_path):
     (tmp_path / "dgaal.toml").touch()
     (tmp_path / "a").mkdir()
     with pytest.raises(UsageError, match="is not a workspace"):
         find_workspace(tmp_path / "a", is_named=True)
 
 
-def test_outside_one_the_message_names_init_and_demo(tmp_path):
+def test_error_outside_a_workspace_names_init_and_demo(tmp_path):
     with pytest.raises(UsageError, match=r"dgaal init.*dgaal demo"):
         find_workspace(tmp_path)
 
 
-def test_a_second_process_is_told_who_holds_the_lock_and_a_dead_one_frees_it(tmp_path):
+def test_lock_names_holding_process_and_is_freed_when_it_dies(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE
     ) as holder:
@@ -55,7 +55,7 @@ def test_a_second_process_is_told_who_holds_the_lock_and_a_dead_one_frees_it(tmp
         pass
 
 
-def test_locks_of_other_names_do_not_meet(tmp_path):
+def test_locks_with_different_names_are_independent(tmp_path):
     workspace = Workspace(tmp_path)
     with workspace.lock("train", doing="x"), workspace.lock("label-ann", doing="y"):
         pass

@@ -1,4 +1,4 @@
-"""Changing a key in a file that a person wrote: comments stay, or the file stays."""
+"""Changing values in a hand-written dgaal.toml keeps comments, or leaves the file unchanged."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def path(tmp_path):
     return path
 
 
-def test_values_change_and_everything_else_stays(path):
+def test_set_values_changes_only_the_given_values(path):
     config = set_values(path, {"query.size": 50, "method": "margin"}, check=check_method)
     assert (config.query.size, config.method) == (50, "margin")
     expected = TEXT.replace("size = 24   #", "size = 50   #").replace('"dgaal"', '"margin"')
@@ -36,7 +36,7 @@ def test_values_change_and_everything_else_stays(path):
     assert [p.name for p in path.parent.iterdir()] == ["dgaal.toml"]
 
 
-def test_missing_keys_and_sections_are_added_where_they_belong(path):
+def test_set_values_adds_missing_keys_and_sections(path):
     path.write_text('[pool]\nsource = "x"\n\n[label]\ngate_ms = 90\n')
     set_values(path, {"query.size": 7, "method": "random", "label.hints": True}, check=check_method)
     assert path.read_text() == (
@@ -46,14 +46,14 @@ def test_missing_keys_and_sections_are_added_where_they_belong(path):
 
 
 @pytest.mark.parametrize("size", [0, -3])
-def test_a_value_out_of_range_leaves_the_file(path, size):
+def test_value_out_of_range_leaves_file_unchanged(path, size):
     with pytest.raises(ConfigError):
         set_values(path, {"query.size": size}, check=check_method)
     assert path.read_text() == TEXT
     assert [p.name for p in path.parent.iterdir()] == ["dgaal.toml"]
 
 
-def test_settings_that_the_method_cannot_take_leave_the_file(path):
+def test_settings_the_method_refuses_leave_file_unchanged(path):
     with pytest.raises(ConfigError, match="its own rule"):
         set_values(path, {"method": "badge", "acquisition.beta": 2}, check=check_method)
     assert path.read_text() == TEXT
@@ -67,7 +67,7 @@ def test_settings_that_the_method_cannot_take_leave_the_file(path):
         'name = """\n[query]\nsize = 5\n"""\n[pool]\nsource = "x"\n',
     ],
 )
-def test_a_file_written_another_way_is_left_to_its_author(path, text):
+def test_unsupported_toml_notation_leaves_file_unchanged(path, text):
     path.write_text(text)
     with pytest.raises(ConfigError, match="by hand"):
         set_values(path, {"query.size": 9}, check=check_method)

@@ -1,4 +1,4 @@
-"""Configuration: precedence, and a clear sentence for each wrong input."""
+"""Loading the configuration: precedence, and error messages for wrong values."""
 
 import dataclasses
 import re
@@ -29,7 +29,7 @@ def load(path, *assignments, **environment):
     return load_config(path, environment=environment, assignments=assignments)
 
 
-def test_command_line_beats_environment_beats_file_beats_preset(tmp_path):
+def test_command_line_overrides_environment_overrides_file_overrides_preset(tmp_path):
     path = write(
         tmp_path, 'preset = "tiny"\n[pool]\nsource = "x"\n[query]\nsize = 5\n[network]\nwidth = 9\n'
     )
@@ -66,17 +66,17 @@ def test_command_line_beats_environment_beats_file_beats_preset(tmp_path):
         ),
     ],
 )
-def test_wrong_values_are_named(tree, message):
+def test_error_names_key_and_wrong_value(tree, message):
     with pytest.raises(ConfigError, match=message) as wrong:
         build_config(POOL | tree)
     assert wrong.value.exit_code == 2
 
 
-def test_an_integer_may_stand_for_a_number():
+def test_integer_is_accepted_for_a_float():
     assert build_config(POOL | {"classifier": {"lr": 1}}).classifier.lr == 1.0
 
 
-def test_every_preset_says_what_it_follows_and_what_it_costs():
+def test_every_preset_documents_its_source_and_cost():
     folder = resources.files("dgaal_cli.config") / "presets"
     for name in preset_names(PRESETS):
         text = (folder / f"{name}.toml").read_text("utf-8")
@@ -86,12 +86,12 @@ def test_every_preset_says_what_it_follows_and_what_it_costs():
         assert "Costs" in comments, name
 
 
-def test_an_older_name_of_a_preset_still_works():
+def test_old_name_of_a_preset_is_accepted():
     old, new = (build_config(POOL | {"preset": name}) for name in ("paper", "cifar10-paper"))
     assert (old.network, old.classifier, old.vaal) == (new.network, new.classifier, new.vaal)
 
 
-def test_every_preset_builds():
+def test_every_preset_gives_a_valid_configuration():
     assert preset_names(PRESETS) == [
         "cifar10-fast",
         "cifar10-paper",
@@ -103,38 +103,38 @@ def test_every_preset_builds():
         assert build_config(POOL | {"preset": name}).preset == name
 
 
-def test_a_file_of_a_later_version_is_refused(tmp_path):
+def test_file_of_a_later_version_is_refused(tmp_path):
     path = write(tmp_path, 'version = 2\nnew_key = 1\n[pool]\nsource = "x"\n')
     with pytest.raises(WorkspaceError, match=r"version 2.*upgrade") as refused:
         load(path)
     assert refused.value.exit_code == 4
 
 
-def test_broken_and_missing_files_are_named(tmp_path):
+def test_error_names_invalid_or_missing_file(tmp_path):
     with pytest.raises(ConfigError, match="is not valid TOML"):
         load(write(tmp_path, "a = ["))
     with pytest.raises(StorageError, match="cannot read"):
         load(tmp_path / "absent.toml")
 
 
-def test_an_unknown_environment_key_is_an_error(tmp_path):
+def test_unknown_environment_key_raises(tmp_path):
     path = write(tmp_path, '[pool]\nsource = "x"\n')
     with pytest.raises(ConfigError, match=r"unknown key 'sed'.*did you mean 'seed'"):
         load(path, DGAAL_SED="1")
 
 
-def test_an_assignment_without_a_value_is_an_error():
+def test_assignment_without_a_value_raises():
     with pytest.raises(ConfigError, match="is not an assignment"):
         parse_assignment("query.size")
 
 
 @given(st.integers(min_value=1, max_value=10**9))
-def test_numbers_survive_an_assignment(number):
+def test_parse_assignment_reads_integers(number):
     assert parse_assignment(f"query.size={number}") == (["query", "size"], number)
 
 
 @given(st.text(max_size=30))
-def test_no_assignment_text_raises_anything_but_a_config_error(text):
+def test_parse_assignment_raises_only_config_errors(text):
     try:
         keys, _ = parse_assignment(text)
     except ConfigError:
@@ -143,7 +143,7 @@ def test_no_assignment_text_raises_anything_but_a_config_error(text):
 
 
 HUGE = 10**20 - 1
-SPOILED = [
+OUT_OF_RANGE = [
     *(f"{key}={value}" for key in ("seed", "threads") for value in (-1, HUGE, "nan", "inf")),
     *(f"query.{key}={value}" for key in ("size", "overlap", "budget") for value in (-1, HUGE)),
     "query.overlap=1000000",
@@ -163,8 +163,8 @@ SPOILED = [
 ]
 
 
-@pytest.mark.parametrize("assignment", SPOILED)
-def test_a_value_out_of_range_is_named_with_what_is_allowed(tmp_path, assignment):
+@pytest.mark.parametrize("assignment", OUT_OF_RANGE)
+def test_error_for_value_out_of_range_names_allowed_values(tmp_path, assignment):
     path = write(tmp_path, '[pool]\nsource = "x"\n')
     key = assignment.partition("=")[0]
     with pytest.raises(ConfigError) as wrong:
@@ -176,24 +176,24 @@ def test_a_value_out_of_range_is_named_with_what_is_allowed(tmp_path, assignment
     assert "\n" not in message
 
 
-def numbers(schema=Config, prefix=""):
-    """Dotted key and type of every number."""
+def number_fields(schema=Config, prefix=""):
+    """Yield dotted key and type of every numeric field."""
     for key, hint in typing.get_type_hints(schema).items():
         if dataclasses.is_dataclass(hint):
-            yield from numbers(hint, f"{prefix}{key}.")
+            yield from number_fields(hint, f"{prefix}{key}.")
         elif hint in (int, float):
             yield f"{prefix}{key}", hint
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e300", str(10**30), str(-(10**30))])
-def test_every_number_has_a_range(tmp_path, value):
+def test_every_numeric_field_has_a_range(tmp_path, value):
     path = write(tmp_path, '[pool]\nsource = "x"\n')
-    assert len(list(numbers())) > 80
-    for key, _ in numbers():
+    assert len(list(number_fields())) > 80
+    for key, _ in number_fields():
         with pytest.raises(ConfigError, match=re.escape(key)):
             load(path, f"{key}={value}")
 
 
-def test_every_default_lies_in_its_own_range():
+def test_every_default_is_in_its_range():
     default = dataclasses.asdict(Config(pool=PoolConfig(source="x")))
     assert convert(default, Config) == Config(pool=PoolConfig(source="x"))

@@ -1,4 +1,4 @@
-"""Presets that take over the values of a base."""
+"""Presets that inherit values from a base."""
 
 import pytest
 
@@ -26,12 +26,12 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_preset_takes_over_what_it_does_not_set_from_its_base(folder):
+def test_preset_inherits_unset_values_from_its_base(folder):
     assert read_preset("small", folder) == {
         "a": 1,
         "b": [3],
         "t": {"x": 1, "y": 5, "u": {"z": 3}},
-        "config": {"preset": "q"},  # what was chosen for another preset does not come along
+        "config": {"preset": "q"},  # ``k`` belongs to the base's own preset and is not inherited
     }
     assert read_preset("smaller", folder)["config"] == {"preset": "q", "k": 7}
     assert read_preset("smaller", folder)["a"] == 0
@@ -50,14 +50,14 @@ def test_a_preset_takes_over_what_it_does_not_set_from_its_base(folder):
         ("notes", "^unknown preset 'notes'; "),
     ],
 )
-def test_a_base_that_leads_nowhere_is_one_sentence(folder, name, message):
+def test_unknown_or_circular_base_raises_config_error(folder, name, message):
     with pytest.raises(ConfigError, match=message) as wrong:
         read_preset(name, folder)
     assert wrong.value.exit_code == 2
     assert "\n" not in str(wrong.value)
 
 
-def test_merging_changes_neither_tree():
+def test_merge_overrides_changes_neither_argument():
     below, above = {"t": {"x": 1}}, {"t": {"y": 2}}
     assert merge_overrides(below, above) == {"t": {"x": 1, "y": 2}}
     assert (below, above) == ({"t": {"x": 1}}, {"t": {"y": 2}})

@@ -1,4 +1,4 @@
-"""Task models: the published sizes, the collapsed head's exactness, and one way to build them."""
+"""Task models: published sizes, exactness of the collapsed head, and `build_classifier`."""
 
 import copy
 
@@ -38,12 +38,12 @@ def config_of(architecture, **changes):
     )
 
 
-def numbers(module):
+def parameter_count(module):
     return sum(p.numel() for p in module.parameters())
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_the_memory_format_changes_no_sum(architecture):
+def test_memory_format_does_not_change_gradients(architecture):
     built = build_classifier(
         config_of(architecture), channels=3, image_size=32, head=ClassLearning(4).head
     ).double()
@@ -60,7 +60,7 @@ def test_the_memory_format_changes_no_sum(architecture):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_the_memory_format_changes_no_draw(architecture):
+def test_memory_format_does_not_change_initialization(architecture):
     built = build_classifier(
         config_of(architecture), channels=3, image_size=32, head=ClassLearning(4).head
     )
@@ -72,8 +72,8 @@ def test_the_memory_format_changes_no_draw(architecture):
         assert torch.equal(ours, theirs), name
 
 
-class Replicating(nn.Module):
-    """The published head, restated: 49 copies of a 1 x 1 map, and a layer for all of them."""
+class ReplicatedHead(nn.Module):
+    """The published head: a linear layer on 49 copies of a 1 x 1 map."""
 
     def __init__(self, ours: Vgg16) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class Replicating(nn.Module):
         self.wide = nn.Linear(COPIES * depth, width)
         share = torch.rand(width, depth, COPIES, dtype=torch.float64) + 0.1
         share /= share.sum(2, keepdim=True)
-        with torch.no_grad():  # 49 unequal weights whose sum is the collapsed one
+        with torch.no_grad():  # 49 unequal weights whose sum is the collapsed weight
             self.wide.weight.copy_((ours.collapsed.weight[:, :, None] * share).flatten(1))
             self.wide.bias.copy_(ours.collapsed.bias)
 
@@ -131,12 +131,12 @@ def pair():
     torch.set_default_dtype(torch.float64)
     with initializing(3):
         ours = Vgg16(channels=3, image_size=32, head=ClassLearning(5).head, width=2)
-        published = Replicating(ours)
+        published = ReplicatedHead(ours)
     torch.set_default_dtype(torch.float32)
     return ours.double(), published.double()
 
 
-def test_the_collapsed_head_trains_as_the_published_one(pair):
+def test_collapsed_head_trains_like_the_published_head(pair):
     ours, published = pair
     a = losses_of(lambda x: ours(x)[0], collapsed_sgd(ours, 0.05))
     b = losses_of(published, published_sgd(published, 0.05))
@@ -146,7 +146,7 @@ def test_the_collapsed_head_trains_as_the_published_one(pair):
     assert a[-1] != a[0]
 
 
-def test_without_its_own_rate_the_collapsed_head_would_differ(pair):
+def test_collapsed_head_without_its_own_rate_trains_differently(pair):
     """Negative control of the test above."""
     ours, published = pair
     a = losses_of(lambda x: ours(x)[0], collapsed_sgd(ours, 0.05, factor=1))
@@ -154,18 +154,18 @@ def test_without_its_own_rate_the_collapsed_head_would_differ(pair):
     assert max(abs(x - y) / y for x, y in zip(a, b, strict=True)) > 1e-6
 
 
-def test_the_published_sizes():
+def test_parameter_counts_equal_the_published_sizes():
     with torch.device("meta"):
         vgg = Vgg16(channels=3, image_size=32, head=ClassLearning(10).head)
         resnet = ResNet18(channels=3, head=ClassLearning(10).head)
     saved = (COPIES - 1) * 512 * 4096
-    assert numbers(vgg) + saved == 134_309_962
-    assert numbers(resnet) == 11_173_962
+    assert parameter_count(vgg) + saved == 134_309_962
+    assert parameter_count(resnet) == 11_173_962
     assert vgg.feature_width == 4096
     assert resnet.stage_widths == vgg.stage_widths[:4] == (64, 128, 256, 512)
 
 
-def test_the_collapsed_layer_is_drawn_like_a_sum_of_49():
+def test_collapsed_layer_is_initialized_like_a_sum_of_49_weights():
     with initializing(0):
         network = Vgg16(channels=1, image_size=32, head=ClassLearning(2).head, width=8)
     assert float(network.collapsed.weight.detach().std()) == pytest.approx(0.07, rel=0.02)
@@ -174,7 +174,7 @@ def test_the_collapsed_layer_is_drawn_like_a_sum_of_49():
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("size", [8, 16, 32, 64])
-def test_every_architecture_takes_every_size(architecture, size):
+def test_every_architecture_accepts_every_image_size(architecture, size):
     network = build_classifier(
         config_of(architecture), channels=3, image_size=size, head=ClassLearning(4).head
     )
@@ -187,7 +187,7 @@ def test_every_architecture_takes_every_size(architecture, size):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_every_architecture_learns_and_resumes_to_the_bit(architecture, tmp_path):
+def test_every_architecture_learns_and_training_is_bit_reproducible(architecture, tmp_path):
     config = config_of(architecture, steps=40, lr=0.02)
     data = small_data()
     first = build(config)
@@ -216,10 +216,10 @@ def test_every_method_builds_the_configured_task_model(name, architecture):
     method = load_method(config, SHAPE)
     expected = build_classifier(config, **_sizes())
     assert type(method.classifier) is type(expected)
-    assert numbers(method.classifier) == numbers(expected)
+    assert parameter_count(method.classifier) == parameter_count(expected)
 
 
-def test_an_unknown_architecture_is_named():
+def test_unknown_architecture_error_names_it():
     tree = {"pool": {"source": "x"}, "classifier": {"architecture": "vgg19"}}
     with pytest.raises(ConfigError, match="vgg19"):
         build_config(tree)

@@ -1,4 +1,4 @@
-"""Several people a query: who is asked, what counts, and the last word."""
+"""Queries with several annotators: assignment, the counted label, and adjudication."""
 
 import json
 from pathlib import Path
@@ -19,18 +19,18 @@ from dgaal_cli.workspace import Workspace
 HOSTILE = "x\x1b]0;\x07\udcff.png"
 
 
-def run(root: Path, *words: str):
-    return CliRunner().invoke(app, ["-C", str(root), *words], catch_exceptions=True)
+def run(root: Path, *arguments: str):
+    return CliRunner().invoke(app, ["-C", str(root), *arguments], catch_exceptions=True)
 
 
-def say(store: Store, who: str, item: int, name: str | None) -> None:
+def submit_answer(store: Store, annotator: str, item: int, name: str | None) -> None:
     answer = Answer(
-        op_id=f"{who}{item}{name}",
+        op_id=f"{annotator}{item}{name}",
         kind="cannot_tell" if name is None else "label",
         item_id=ItemId(item),
         label=as_label(None if name is None else store.class_by_name(name).uid),
     )
-    assert store.submit(answer, annotator=who, session=who, take_next=False).is_counted
+    assert store.submit(answer, annotator=annotator, session=annotator, take_next=False).is_counted
 
 
 @pytest.fixture
@@ -40,13 +40,13 @@ def root(tmp_path: Path) -> Path:
         store.close_query(0)
         entries = tuple(QueryEntry(item_id=ItemId(n), rank=n) for n in (1, 2, 3))
         store.save_query(Query(round=1, strategy="x", model_sha=None, entries=entries), overlap=3)
-        for item, said in ((1, "cat dog dog"), (2, "cat - cat"), (3, "dog dog dog")):
-            for who, name in zip(("ann", "bob", "eve"), said.split(), strict=True):
-                say(store, who, item, None if name == "-" else name)
+        for item, names in ((1, "cat dog dog"), (2, "cat - cat"), (3, "dog dog dog")):
+            for annotator, name in zip(("ann", "bob", "eve"), names.split(), strict=True):
+                submit_answer(store, annotator, item, None if name == "-" else name)
     return made
 
 
-def test_disputes_tell_who_said_what_and_what_counts(root: Path):
+def test_disputes_lists_answers_by_annotator_and_the_counted_label(root: Path):
     first, second = disputes(Workspace(root))
     assert first.answers == (("ann", "cat"), ("bob", "dog"), ("eve", "dog"))
     assert (first.sample_id, first.stands) == (HOSTILE, "dog")
@@ -59,7 +59,7 @@ def test_disputes_tell_who_said_what_and_what_counts(root: Path):
     assert "2 disputed; decide one with" in done.stderr
 
 
-def test_the_last_word_counts_and_the_answers_stay(root: Path):
+def test_adjudication_counts_and_keeps_all_answers(root: Path):
     listed = json.loads(run(root, "--json", "labels", "disputes").stdout)
     name = listed[0]["sample_id"]
     done = run(root, "labels", "adjudicate", name, "cat", "--annotator", "rev", "--note", "ears")
@@ -86,24 +86,24 @@ def test_the_last_word_counts_and_the_answers_stay(root: Path):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "message"),
     [
         (("no.png", "cat"), "no image no.png"),
         (("2.png", "cta"), "did you mean 'cat'"),
         (("2.png", "cat", "--annotator", "a/b"), "annotator's name"),
     ],
 )
-def test_what_is_not_there_is_told_and_nothing_is_stored(root: Path, words, told: str):
+def test_adjudicate_with_invalid_argument_stores_nothing(root: Path, arguments, message: str):
     with open_store(root / "labels.db") as store:
         before = store.watermark()
-    done = run(root, "labels", "adjudicate", *words)
+    done = run(root, "labels", "adjudicate", *arguments)
     assert done.exit_code == 1  # the runner sees the exception; the program exits with 2
-    assert told in str(done.exception)
+    assert message in str(done.exception)
     with open_store(root / "labels.db") as store:
         assert store.watermark() == before
 
 
-def test_what_joins_a_query_is_asked_as_often_as_the_rest(tmp_path: Path):
+def test_image_added_to_a_query_gets_the_same_overlap(tmp_path: Path):
     make_store(tmp_path / "labels.db", 3, overlap=2)
     with open_store(tmp_path / "labels.db") as store:
         store.add_items(
@@ -111,12 +111,12 @@ def test_what_joins_a_query_is_asked_as_often_as_the_rest(tmp_path: Path):
         )
         assert store.extend_query([QueryEntry(item_id=ItemId(4), rank=1)]) == 1
         for item in (1, 2, 3, 4):
-            say(store, "ann", item, "cat")
+            submit_answer(store, "ann", item, "cat")
         assert store.next_task("ann", "s") is None
         assert store.query_progress(0).left == 4
         for item in (1, 2, 3):
-            say(store, "bob", item, "cat")
+            submit_answer(store, "bob", item, "cat")
         assert store.next_task("bob", "s").item.sample_id == "more.png"
-        say(store, "bob", 4, "cat")
+        submit_answer(store, "bob", 4, "cat")
         assert store.query_progress(0).left == 0
         assert store.next_task("eve", "s") is None

@@ -1,4 +1,4 @@
-"""The ``labels`` verbs on a workspace around real image files, through the command line."""
+"""``dgaal labels`` commands on a workspace with real image files."""
 
 import json
 from pathlib import Path
@@ -45,11 +45,11 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace(root)
 
 
-def run(workspace: Workspace, *words: str):
-    return runner.invoke(app, ["-C", str(workspace.root), *words], catch_exceptions=True)
+def run(workspace: Workspace, *arguments: str):
+    return runner.invoke(app, ["-C", str(workspace.root), *arguments], catch_exceptions=True)
 
 
-def test_labels_go_out_to_stdout_and_come_back(workspace, tmp_path):
+def test_labels_are_exported_to_stdout_and_imported_again(workspace, tmp_path):
     result = run(workspace, "labels", "export", "--format", "csv")
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[1].startswith("0.png,cat,sam,human,20")
@@ -73,7 +73,7 @@ def test_labels_go_out_to_stdout_and_come_back(workspace, tmp_path):
         ]
 
 
-def test_an_image_folder_links_to_the_pool(workspace, tmp_path):
+def test_imagefolder_export_links_to_the_pool(workspace, tmp_path):
     target = tmp_path / "out"
     result = run(workspace, "labels", "export", "-f", "imagefolder", "-o", str(target))
     assert result.exit_code == 0, result.output
@@ -81,7 +81,7 @@ def test_an_image_folder_links_to_the_pool(workspace, tmp_path):
     assert (target / "dog").is_dir()
 
 
-def test_arrays_are_written_as_images(workspace, tmp_path):
+def test_export_writes_array_rows_as_images(workspace, tmp_path):
     import numpy as np
     from PIL import Image
 
@@ -106,7 +106,7 @@ def test_arrays_are_written_as_images(workspace, tmp_path):
         assert (opened.size, opened.getpixel((0, 0))) == ((4, 4), 7)
 
 
-def test_the_log_tells_what_happened_newest_first(workspace):
+def test_label_log_lists_newest_event_first(workspace):
     with open_store(workspace.store_path) as store:
         store.undo("sam", "s")
     lines = run(workspace, "labels", "log").stdout.splitlines()
@@ -117,7 +117,7 @@ def test_the_log_tells_what_happened_newest_first(workspace):
     assert (newest["kind"], newest["refers_to"]) == ("undo", 1)
 
 
-def test_stats_count_classes_people_and_provenance(workspace):
+def test_stats_count_classes_annotators_and_provenance(workspace):
     stats = json.loads(run(workspace, "--json", "labels", "stats").stdout)
     assert stats["by_class"] == [["cat", 1], ["dog", 0]]
     assert stats["by_annotator"] == [["sam", 1]]
@@ -126,7 +126,7 @@ def test_stats_count_classes_people_and_provenance(workspace):
     assert "1 of 3 images labeled" in run(workspace, "labels", "stats").stdout
 
 
-def test_check_mends_what_the_history_explains(workspace):
+def test_check_repairs_state_from_the_events(workspace):
     assert run(workspace, "labels", "check").stdout.startswith("no problems: 1 events")
     with open_store(workspace.store_path) as store, store.database.write() as connection:
         connection.execute("DELETE FROM verdict")
@@ -141,7 +141,7 @@ def test_check_mends_what_the_history_explains(workspace):
     assert (result.problems, result.mended, result.events) == ((), 1, 1)
 
 
-def test_a_backup_can_be_restored_and_the_damaged_store_is_kept(workspace):
+def test_restore_uses_backup_and_keeps_damaged_store(workspace):
     made = Path(run(workspace, "labels", "backup").stdout.strip())
     assert backups.verify(made) == 1
     garbage = b"\xa5" * 9000
@@ -156,12 +156,12 @@ def test_a_backup_can_be_restored_and_the_damaged_store_is_kept(workspace):
     assert not list(workspace.root.glob(".*tmp"))
 
 
-def test_restore_passes_over_damaged_backups_and_says_when_none_is_sound(workspace):
-    sound = workflow.backup(workspace)
-    broken = sound.with_name("labels-99999999T000000-000000Z-manual.db")
+def test_restore_skips_damaged_backups_and_fails_without_intact_one(workspace):
+    intact = workflow.backup(workspace)
+    broken = intact.with_name("labels-99999999T000000-000000Z-manual.db")
     broken.write_bytes(b"broken")
-    assert workflow.restore(workspace).backup == sound
-    sound.unlink()
+    assert workflow.restore(workspace).backup == intact
+    intact.unlink()
     before = workspace.store_path.read_bytes()
     with pytest.raises(WorkspaceError, match="no intact backup"):
         workflow.restore(workspace)
@@ -169,13 +169,13 @@ def test_restore_passes_over_damaged_backups_and_says_when_none_is_sound(workspa
 
 
 @pytest.mark.parametrize("name", ["train", "label-sam", "labels.db"])
-def test_restore_waits_for_nobody_who_works_on_the_store(workspace, name):
+def test_restore_is_refused_while_the_store_is_in_use(workspace, name):
     workflow.backup(workspace)
     with workspace.lock(name, doing="working"), pytest.raises(BusyError, match="working"):
         workflow.restore(workspace)
 
 
-def test_synthetic_images_go_out_only_when_asked_for(workspace, tmp_path):
+def test_synthetic_images_are_exported_only_on_request(workspace, tmp_path):
     import hashlib
 
     from dgaal_cli.store.records import NewSynthetic
@@ -218,8 +218,8 @@ def test_classes_are_listed_added_renamed_ordered_and_removed(workspace):
     before = json.loads(run(workspace, "--json", "labels", "classes").stdout)
     assert [(entry["name"], entry["labels"]) for entry in before] == [("cat", 1), ("dog", 0)]
 
-    def classes(*words: str) -> list[tuple[str, int]]:
-        return listed(run(workspace, "--json", "labels", "classes", *words))
+    def classes(*arguments: str) -> list[tuple[str, int]]:
+        return listed(run(workspace, "--json", "labels", "classes", *arguments))
 
     assert classes("--add", "eel") == [("cat", 1), ("dog", 0), ("eel", 0)]
     assert classes("--rename", "cat", "lynx") == [("lynx", 1), ("dog", 0), ("eel", 0)]
@@ -229,12 +229,12 @@ def test_classes_are_listed_added_renamed_ordered_and_removed(workspace):
     assert after[1]["uid"] == before[0]["uid"]
     with open_store(workspace.store_path) as store:
         assert [name_of(store, label) for label in store.labels()] == ["lynx"]
-    said = run(workspace, "labels", "classes").stdout
-    assert said == "      0  eel\n      1  lynx\n"
+    output = run(workspace, "labels", "classes").stdout
+    assert output == "      0  eel\n      1  lynx\n"
 
 
 @pytest.mark.parametrize(
-    ("words", "why"),
+    ("arguments", "message"),
     [
         (["--remove", "cat"], "1 answers name it"),
         (["--rename", "cow", "bull"], "no class is named cow"),
@@ -244,11 +244,11 @@ def test_classes_are_listed_added_renamed_ordered_and_removed(workspace):
         (["--add", "a", "--remove", "b"], "one of --add"),
     ],
 )
-def test_a_change_of_classes_that_cannot_be_is_refused_whole(workspace, words, why):
-    with pytest.raises(UsageError, match=why):
+def test_invalid_class_change_is_refused_completely(workspace, arguments, message):
+    with pytest.raises(UsageError, match=message):
         runner.invoke(
             app,
-            ["-C", str(workspace.root), "labels", "classes", *words],
+            ["-C", str(workspace.root), "labels", "classes", *arguments],
             catch_exceptions=False,
         )
     assert listed(run(workspace, "--json", "labels", "classes")) == [("cat", 1), ("dog", 0)]

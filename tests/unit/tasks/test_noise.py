@@ -1,4 +1,4 @@
-"""How often and towards what the oracle errs."""
+"""Simulated label noise: error rate and wrong classes of the oracle."""
 
 import json
 
@@ -25,11 +25,11 @@ def truth():
     return np.arange(4000) % 4
 
 
-def test_without_noise_the_truth_is_answered(truth):
+def test_empty_spec_returns_the_true_labels(truth):
     assert (answers("", truth) == truth).all()
 
 
-def test_uniform_noise_hits_its_rate_and_every_other_class(truth):
+def test_uniform_noise_has_its_rate_and_reaches_every_other_class(truth):
     found = answers("uniform:0.25", truth)
     assert (found != truth).mean() == pytest.approx(0.25, abs=0.03)
     wrong = found[(truth == 0) & (found != 0)]
@@ -37,12 +37,12 @@ def test_uniform_noise_hits_its_rate_and_every_other_class(truth):
     assert (answers("uniform:1", truth) != truth).all()
 
 
-def test_the_same_seed_errs_alike(truth):
+def test_same_seed_gives_same_noise(truth):
     assert (answers("uniform:0.5", truth) == answers("uniform:0.5", truth)).all()
     assert (answers("uniform:0.5", truth) != answers("uniform:0.5", truth, seed=1)).any()
 
 
-def test_noise_within_super_classes_never_leaves_them(truth, tmp_path):
+def test_within_noise_stays_in_its_super_class(truth, tmp_path):
     path = tmp_path / "groups.json"
     path.write_text(json.dumps({"animals": ["cat", "dog"], "alone": ["car"]}))
     found = answers(f"within:0.5:{path}", truth)
@@ -54,7 +54,7 @@ def test_noise_within_super_classes_never_leaves_them(truth, tmp_path):
 @pytest.mark.parametrize(
     "content", ['["cat"]', "{", '{"a": ["cat", "cat"]}', '{"a": ["cow\\u001b"]}']
 )
-def test_a_map_that_is_none_is_refused(content, truth, tmp_path):
+def test_invalid_super_class_map_is_refused(content, truth, tmp_path):
     path = tmp_path / "groups.json"
     path.write_text(content)
     with pytest.raises(InputDataError) as refused:
@@ -62,23 +62,23 @@ def test_a_map_that_is_none_is_refused(content, truth, tmp_path):
     assert "\x1b" not in str(refused.value)
 
 
-def test_recorded_labels_are_found_by_row_and_translated_by_the_clean_ones(tmp_path):
+def test_recorded_labels_are_matched_by_row_and_class_order(tmp_path):
     path = tmp_path / "people.npz"
-    # this file numbers bus 0, car 1, cat 2, dog 3
+    # class indices in this file: bus 0, car 1, cat 2, dog 3
     np.savez(path, clean_label=np.array([2, 3, 1, 0]), worse=np.array([3, 3, 0, 0]))
     ids = ["train/000003", "train/000002", "train/000001", "train/000000"]
     found = answers(f"recorded:worse:{path}", np.array([3, 2, 1, 0]), ids=ids)
     assert found.tolist() == [3, 3, 1, 1]
 
 
-def test_recorded_labels_of_another_data_set_contradict_themselves(tmp_path):
+def test_recorded_labels_of_another_data_set_are_refused(tmp_path):
     path = tmp_path / "people.npz"
     np.savez(path, clean_label=np.array([0, 0, 1]), worse=np.array([0, 0, 1]))
     with pytest.raises(InputDataError, match="do not belong together"):
         answers(f"recorded:worse:{path}", np.array([0, 1, 2]))
 
 
-def test_recorded_labels_need_the_key_the_rows_and_an_array_pool(tmp_path):
+def test_recorded_labels_require_key_rows_and_array_pool(tmp_path):
     path = tmp_path / "people.npz"
     np.savez(path, worse=np.array([0, 1]))
     truth = np.array([0, 1, 2])
@@ -95,12 +95,12 @@ def test_recorded_labels_need_the_key_the_rows_and_an_array_pool(tmp_path):
 @pytest.mark.parametrize(
     "spec", ["uniform", "uniform:x", "uniform:2", "within:0.2", "people", "recorded:k"]
 )
-def test_a_spec_that_is_none_shows_the_forms(spec):
+def test_invalid_spec_is_refused(spec):
     with pytest.raises(UsageError, match="noise"):
         parse_noise(spec)
 
 
-def test_paths_are_named_from_the_root(tmp_path):
+def test_with_absolute_path_resolves_file_of_recorded_labels(tmp_path):
     recorded, uniform = parse_noise("recorded:k:a.npz"), parse_noise("uniform:0.2")
     assert recorded.with_absolute_path(tmp_path) == f"recorded:k:{tmp_path / 'a.npz'}"
     assert uniform.with_absolute_path(tmp_path) == "uniform:0.2"
@@ -114,5 +114,5 @@ def test_paths_are_named_from_the_root(tmp_path):
         ("", ""),
     ],
 )
-def test_a_page_names_the_file_of_the_answers_and_no_folder_of_this_machine(spec, shown):
+def test_without_folder_keeps_only_the_file_name(spec, shown):
     assert parse_noise(spec).without_folder() == shown

@@ -1,4 +1,4 @@
-"""A SQLite store on disk with a clock that only tests move."""
+"""Fixtures: a SQLite store on disk with a fake clock."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

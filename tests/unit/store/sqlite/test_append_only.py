@@ -1,11 +1,11 @@
-"""No statement changes or deletes what was recorded."""
+"""No SQL statement changes or deletes recorded events."""
 
 import sqlite3
 
 import pytest
 
 
-def test_history_cannot_be_changed_or_deleted_by_any_statement(asked, path):
+def test_no_statement_changes_or_deletes_events(asked, path):
     asked.say("sam", "label", 3, asked.cat)
     asked.store.close()
     connection = sqlite3.connect(path)
@@ -20,7 +20,7 @@ def test_history_cannot_be_changed_or_deleted_by_any_statement(asked, path):
     connection.close()
 
 
-def test_every_change_of_the_class_list_is_recorded_for_good(store, path):
+def test_class_events_record_every_change_and_cannot_be_deleted(store, path):
     cat = store.add_class("cat")
     store.rename_class(cat.uid, "lion")
     store.retire_class(cat.uid)

@@ -10,7 +10,7 @@ from dgaal_cli.store.records import ImportedLabel
 from dgaal_cli.store.sqlite import backups
 
 
-def test_a_backup_is_a_sound_store_of_its_own(asked, clock):
+def test_backup_is_a_complete_store(asked, clock):
     asked.say("sam", "label", 3, asked.cat)
     copy = asked.store.back_up()
     assert copy.name == "labels-20231114T221320-000000Z-manual.db"
@@ -31,7 +31,7 @@ def test_only_the_newest_backups_are_kept(store, clock):
     assert names[-1].startswith("labels-20231114T221322")
 
 
-def test_an_import_is_preceded_by_a_backup_of_what_was_there(asked):
+def test_import_backs_up_existing_labels_first(asked):
     folder = backups.folder_of(asked.store.database.path)
     line = ImportedLabel(sample_id="4.png", label=as_label(asked.cat), annotator="ext")
     asked.store.import_labels([line])
@@ -42,7 +42,7 @@ def test_an_import_is_preceded_by_a_backup_of_what_was_there(asked):
     assert backups.verify(copy) == 1
 
 
-def test_answers_are_backed_up_every_so_often(asked, monkeypatch, path):
+def test_answers_are_backed_up_after_every_n_events(asked, monkeypatch, path):
     monkeypatch.setattr(backups, "EVERY", 2)
     asked.say("sam", "label", 3, asked.cat)
     assert backups.existing(path) == []
@@ -51,11 +51,13 @@ def test_answers_are_backed_up_every_so_often(asked, monkeypatch, path):
     asked.store.submit_many(
         [asked.answer("label", item, asked.dog) for item in (2, 4, 5)], annotator="o", session="s"
     )
-    assert len(backups.existing(path)) == 1  # same instant, same name: the newer one
+    assert (
+        len(backups.existing(path)) == 1
+    )  # same time, same name: the newer backup replaces the older
     assert backups.verify(backups.existing(path)[0]) == 5
 
 
-def test_a_failing_backup_does_not_make_a_saved_answer_look_lost(asked, monkeypatch, path):
+def test_failed_backup_does_not_fail_the_answer(asked, monkeypatch, path):
     monkeypatch.setattr(backups, "EVERY", 1)
     (path.parent / "backups").write_text("in the way")
     receipt = asked.say("sam", "label", 3, asked.cat)
@@ -69,7 +71,7 @@ def test_a_failing_backup_does_not_make_a_saved_answer_look_lost(asked, monkeypa
     "error",
     [BusyError("held by process 1"), OSError(5, "Input/output error"), sqlite3.OperationalError()],
 )
-def test_no_trouble_of_a_backup_makes_a_saved_answer_look_lost(asked, monkeypatch, error):
+def test_no_error_of_a_backup_fails_the_answer(asked, monkeypatch, error):
     def fail(*args, **kwargs):
         raise error
 
@@ -80,7 +82,7 @@ def test_no_trouble_of_a_backup_makes_a_saved_answer_look_lost(asked, monkeypatc
     assert asked.store.backup_problem == str(error)
 
 
-def test_a_backup_stands_though_an_old_one_cannot_be_removed(asked, monkeypatch, clock):
+def test_backup_succeeds_when_an_old_one_cannot_be_removed(asked, monkeypatch, clock):
     def fail(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
@@ -91,7 +93,7 @@ def test_a_backup_stands_though_an_old_one_cannot_be_removed(asked, monkeypatch,
     assert backups.verify(made) == 0
 
 
-def test_a_new_copy_that_cannot_be_read_back_is_the_disks_fault(asked, monkeypatch, path):
+def test_unreadable_new_backup_raises_storage_error(asked, monkeypatch, path):
     def fail(copy):
         raise WorkspaceError(f"{copy} cannot be opened")
 
@@ -101,7 +103,7 @@ def test_a_new_copy_that_cannot_be_read_back_is_the_disks_fault(asked, monkeypat
     assert list(backups.folder_of(path).iterdir()) == []
 
 
-def test_a_damaged_copy_is_found_out(store):
+def test_verify_refuses_damaged_backup(store):
     copy = store.back_up()
     data = bytearray(copy.read_bytes())
     data[4096:8192] = b"\x5a" * 4096
@@ -113,7 +115,7 @@ def test_a_damaged_copy_is_found_out(store):
         backups.verify(copy)
 
 
-def test_check_and_rebuild_find_and_mend_a_present_state_that_lies(asked):
+def test_check_finds_and_rebuild_repairs_wrong_current_state(asked):
     asked.say("sam", "label", 3, asked.cat)
     asked.say("sam", "skip", 1)
     assert asked.store.check() == []
@@ -129,11 +131,11 @@ def test_check_and_rebuild_find_and_mend_a_present_state_that_lies(asked):
     assert asked.names() == {3: "cat"}
 
 
-@pytest.mark.parametrize("last", ["undo", "import"])
-def test_whatever_event_is_the_due_one_makes_the_copy(asked, monkeypatch, path, last):
+@pytest.mark.parametrize("last_event", ["undo", "import"])
+def test_any_kind_of_event_triggers_a_due_backup(asked, monkeypatch, path, last_event):
     monkeypatch.setattr(backups, "EVERY", 2)
     asked.say("sam", "label", 3, asked.cat)
-    if last == "undo":
+    if last_event == "undo":
         asked.store.undo("sam", "s")
     else:
         line = ImportedLabel(sample_id="4.png", label=as_label(asked.cat), annotator="ext")
@@ -141,7 +143,7 @@ def test_whatever_event_is_the_due_one_makes_the_copy(asked, monkeypatch, path, 
     assert backups.verify(backups.existing(path)[0]) == 2
 
 
-def test_a_copy_that_was_not_made_is_noticed_whatever_kept_it(asked, monkeypatch, path):
+def test_overdue_counts_events_without_an_intact_backup(asked, monkeypatch, path):
     monkeypatch.setattr(backups, "EVERY", 2)
     asked.say("sam", "label", 3, asked.cat)
     assert backups.overdue(path, events=1) is None

@@ -22,7 +22,7 @@ def pragma(store: Store, name: str):
     return store.database.connection.execute(f"PRAGMA {name}").fetchone()[0]
 
 
-def test_settings_are_those_that_survive_a_power_cut(store):
+def test_connection_settings_are_crash_safe(store):
     assert pragma(store, "synchronous") == 2
     assert pragma(store, "journal_mode") == ("wal" if is_wal_safe() else "truncate")
     for name, value in {
@@ -50,12 +50,12 @@ def test_settings_are_those_that_survive_a_power_cut(store):
         ((3, 53, 0), True),
     ],
 )
-def test_wal_is_used_only_where_its_bug_is_fixed(monkeypatch, version, expected):
+def test_wal_is_used_only_with_fixed_sqlite_versions(monkeypatch, version, expected):
     monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
     assert is_wal_safe() is expected
 
 
-def test_a_store_is_never_made_over_another_file(path):
+def test_create_store_refuses_existing_file(path):
     path.write_bytes(b"precious")
     with pytest.raises(UsageError, match="exists already"):
         create_store(path)
@@ -63,36 +63,36 @@ def test_a_store_is_never_made_over_another_file(path):
     assert os.listdir(path.parent) == ["labels.db"]  # noqa: PTH208
 
 
-def test_a_missing_store_is_not_silently_recreated(path):
+def test_open_store_does_not_create_missing_store(path):
     with pytest.raises(WorkspaceError, match="no label store"):
         open_store(path)
     assert not path.exists()
 
 
-def foreign(path):
+def write_foreign_database(path):
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE t(x)")
     connection.close()
 
 
 @pytest.mark.parametrize(
-    ("write", "words"),
+    ("write", "message"),
     [
         (lambda path: path.write_bytes(b""), "not a label store of dgaal"),
         (lambda path: path.write_bytes(b"PK\x03\x04" * 500), "damaged or not a label store"),
-        (foreign, "not a label store of dgaal"),
+        (write_foreign_database, "not a label store of dgaal"),
     ],
 )
-def test_other_files_are_refused_and_left_alone(path, write, words):
+def test_other_file_is_refused_and_unchanged(path, write, message):
     write(path)
     before = path.read_bytes()
-    with pytest.raises(WorkspaceError, match=words) as caught:
+    with pytest.raises(WorkspaceError, match=message) as caught:
         open_store(path)
     assert caught.value.exit_code == 4
     assert path.read_bytes() == before
 
 
-def test_a_newer_store_is_refused(store, path):
+def test_store_of_a_newer_version_is_refused(store, path):
     store.close()
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version = 99")
@@ -110,7 +110,7 @@ def test_a_newer_store_is_refused(store, path):
         "DROP INDEX event_cancels",
     ],
 )
-def test_a_store_with_foreign_or_missing_parts_is_refused(store, path, statement):
+def test_store_with_foreign_or_missing_schema_parts_is_refused(store, path, statement):
     store.close()
     connection = sqlite3.connect(path)
     connection.execute(statement)
@@ -119,7 +119,7 @@ def test_a_store_with_foreign_or_missing_parts_is_refused(store, path, statement
         open_store(path)
 
 
-def test_a_store_with_dangling_rows_is_refused(store, path):
+def test_store_with_dangling_rows_is_refused(store, path):
     store.close()
     connection = sqlite3.connect(path)
     connection.execute("INSERT INTO path VALUES (x'00', 77)")
@@ -129,7 +129,7 @@ def test_a_store_with_dangling_rows_is_refused(store, path):
         open_store(path)
 
 
-def test_a_page_of_garbage_is_found_and_the_file_kept(asked, path, make_item):
+def test_damaged_page_is_detected_and_file_kept(asked, path, make_item):
     asked.store.add_items(make_item(f"many/{number:05d}.png") for number in range(2000))
     asked.store.close()
     data = bytearray(path.read_bytes())
@@ -140,7 +140,7 @@ def test_a_page_of_garbage_is_found_and_the_file_kept(asked, path, make_item):
     assert path.read_bytes() == bytes(data)
 
 
-def test_a_full_disk_loses_nothing_and_work_goes_on_afterwards(asked, make_item):
+def test_full_disk_loses_no_label_and_store_stays_usable(asked, make_item):
     asked.say("sam", "label", 3, asked.cat)
     pages = pragma(asked.store, "page_count")
     pragma(asked.store, f"max_page_count = {pages}")
@@ -154,7 +154,7 @@ def test_a_full_disk_loses_nothing_and_work_goes_on_afterwards(asked, make_item)
     assert asked.store.check() == []
 
 
-def test_reading_only_refuses_to_write_and_sees_what_is_there(asked, path):
+def test_read_only_store_reads_labels_and_refuses_writes(asked, path):
     asked.say("sam", "label", 3, asked.cat)
     with open_store(path, read_only=True) as reader:
         assert [name_of(reader, label) for label in reader.labels()] == ["cat"]
@@ -172,7 +172,7 @@ sys.stdin.read()
 """
 
 
-def test_a_second_writer_is_told_who_holds_the_store(store, path, monkeypatch):
+def test_busy_error_names_the_process_that_writes(store, path, monkeypatch):
     monkeypatch.setattr(gate_module, "DEADLINE_S", 0.05)
     store.add_class("cat")
     gate = path.parent / ".locks" / "labels.db.lock"
@@ -186,13 +186,13 @@ def test_a_second_writer_is_told_who_holds_the_store(store, path, monkeypatch):
         with pytest.raises(BusyError, match=f"process {holder.pid} ") as caught:
             store.add_class("dog")
         assert caught.value.exit_code == 6
-        assert [record.name for record in store.classes()] == ["cat"]  # reading goes on
+        assert [record.name for record in store.classes()] == ["cat"]  # reading still works
         holder.kill()  # the kernel frees the lock
         holder.wait()
         assert store.add_class("dog").position == 1
 
 
-def test_another_program_in_a_transaction_makes_the_store_busy_not_broken(store, path):
+def test_transaction_of_another_program_raises_busy_error(store, path):
     store.database.connection.execute("PRAGMA busy_timeout = 20")
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -203,7 +203,7 @@ def test_another_program_in_a_transaction_makes_the_store_busy_not_broken(store,
     assert store.add_class("cat").name == "cat"
 
 
-def test_several_threads_take_turns(asked, make_item):
+def test_several_threads_can_write_to_one_store(asked, make_item):
     store = asked.store
     errors: list[BaseException] = []
 
@@ -224,7 +224,7 @@ def test_several_threads_take_turns(asked, make_item):
     assert store.counts().items == 85
 
 
-def test_a_failed_block_leaves_no_transaction_open(store):
+def test_failed_write_block_is_rolled_back(store):
     def fail() -> None:
         with store.database.write() as connection:
             connection.execute("INSERT INTO meta VALUES ('a', 'b')")
@@ -237,42 +237,45 @@ def test_a_failed_block_leaves_no_transaction_open(store):
     assert store.add_class("cat").name == "cat"
 
 
-def test_a_forked_child_may_not_use_the_connection(store, monkeypatch):
+def test_forked_child_cannot_use_the_connection(store, monkeypatch):
     monkeypatch.setattr(os, "getpid", lambda: -1)
     with pytest.raises(RuntimeError, match="after the fork"):
         store.classes()
 
 
-def test_an_upgrade_runs_in_one_transaction_after_a_backup(asked, path, monkeypatch):
+def test_upgrade_backs_up_first_and_keeps_labels(asked, path, monkeypatch):
     asked.say("sam", "label", 3, asked.cat)
     asked.store.close()
-    better = (*schema.MIGRATIONS, ("CREATE TABLE extra(x INTEGER) STRICT",))
-    monkeypatch.setattr(schema, "MIGRATIONS", better)
+    migrations = (*schema.MIGRATIONS, ("CREATE TABLE extra(x INTEGER) STRICT",))
+    monkeypatch.setattr(schema, "MIGRATIONS", migrations)
     with open_store(path, read_only=True) as upgraded:
-        assert pragma(upgraded, "user_version") == len(better)
+        assert pragma(upgraded, "user_version") == len(migrations)
         assert [name_of(upgraded, label) for label in upgraded.labels()] == ["cat"]
     (backup,) = (path.parent / "backups").iterdir()
     assert backup.name.endswith("-upgrade.db")
-    monkeypatch.setattr(schema, "MIGRATIONS", better[:-1])
-    with pytest.raises(WorkspaceError, match=f"version {len(better)}"):
+    monkeypatch.setattr(schema, "MIGRATIONS", migrations[:-1])
+    with pytest.raises(WorkspaceError, match=f"version {len(migrations)}"):
         open_store(path)
     with open_store(backup) as old:
         assert [name_of(old, label) for label in old.labels()] == ["cat"]
 
 
-def test_a_failing_upgrade_leaves_the_old_version(asked, path, monkeypatch):
+def test_failed_upgrade_keeps_the_old_version(asked, path, monkeypatch):
     asked.say("sam", "label", 3, asked.cat)
     asked.store.close()
-    bad = (*schema.MIGRATIONS, ("CREATE TABLE extra(x)", "DROP TABLE verdict", "CREATE NONSENSE"))
-    monkeypatch.setattr(schema, "MIGRATIONS", bad)
+    failing_migrations = (
+        *schema.MIGRATIONS,
+        ("CREATE TABLE extra(x)", "DROP TABLE verdict", "CREATE NONSENSE"),
+    )
+    monkeypatch.setattr(schema, "MIGRATIONS", failing_migrations)
     with pytest.raises(sqlite3.OperationalError):
         open_store(path)
-    monkeypatch.setattr(schema, "MIGRATIONS", bad[:-1])
+    monkeypatch.setattr(schema, "MIGRATIONS", failing_migrations[:-1])
     with open_store(path) as old:
         assert [name_of(old, label) for label in old.labels()] == ["cat"]
 
 
-def test_a_path_of_undecodable_bytes_opens(tmp_path):
+def test_store_opens_at_a_path_that_is_not_valid_utf8(tmp_path):
     folder = tmp_path / os.fsdecode(b"\xff #?%")
     folder.mkdir()
     create_store(folder / "labels.db").close()
@@ -281,9 +284,7 @@ def test_a_path_of_undecodable_bytes_opens(tmp_path):
     database.close()
 
 
-def test_a_writer_that_gave_up_does_not_take_the_lock_away_from_itself_later(
-    store, path, monkeypatch
-):
+def test_timed_out_writer_does_not_release_its_later_lock(store, path, monkeypatch):
     monkeypatch.setattr(gate_module, "DEADLINE_S", 0.05)
     store.add_class("cat")
     lock = os.open(gate_module.lock_path(path), os.O_RDWR)
@@ -294,89 +295,91 @@ def test_a_writer_that_gave_up_does_not_take_the_lock_away_from_itself_later(
     fcntl.flock(lock, fcntl.LOCK_UN)
     monkeypatch.setattr(gate_module, "DEADLINE_S", 5.0)
     with store.database.gate():
-        time.sleep(0.1)  # the threads that gave up pass their turn on
+        time.sleep(0.1)  # the waiting threads of the timed-out writes acquire and release the lock
         with pytest.raises(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     end = time.monotonic() + 10.0
-    while True:  # a thread that gave up may hold it for the moment that closing takes
+    while True:  # a waiting thread of a timed-out write may hold the lock until it closes it
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            assert time.monotonic() < end, "the gate was left and nobody can enter"
+            assert time.monotonic() < end, "the gate is released but the lock cannot be acquired"
             time.sleep(0.01)
         else:
             break
     os.close(lock)
 
 
-def test_a_reader_that_finds_no_gap_between_writers_waits_in_line_with_them(path, monkeypatch):
-    monkeypatch.setattr(connection_module, "_BUSY_TIMEOUT_MS", 0)  # else SQLite's luck may hide it
+def test_reader_waits_in_the_writers_queue_when_the_file_is_busy(path, monkeypatch):
+    monkeypatch.setattr(
+        connection_module, "_BUSY_TIMEOUT_MS", 0
+    )  # SQLite's own retries could hide the error
     monkeypatch.setattr(connection_module, "_FIRST_TIMEOUT_MS", 0)
     create_store(path).close()
     with open_store(path) as reader:
         if pragma(reader, "journal_mode") == "wal":
-            pytest.skip("with a write-ahead log nobody keeps a reader waiting")
+            pytest.skip("with a write-ahead log writers do not block readers")
         writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         writer.execute("BEGIN EXCLUSIVE")
         with pytest.raises(BusyError, match="another program"):
             reader.watermark()
         enter = reader.database._gate.enter
 
-        def wait_in_line() -> None:
-            writer.execute("ROLLBACK")  # the writer is done while the reader stands in line
+        def enter_after_rollback() -> None:
+            writer.execute("ROLLBACK")  # the writer finishes while the reader is in the queue
             enter()
 
-        monkeypatch.setattr(reader.database._gate, "enter", wait_in_line)
+        monkeypatch.setattr(reader.database._gate, "enter", enter_after_rollback)
         assert reader.watermark() == 0
         assert not reader.database.connection.in_transaction
         writer.close()
 
 
-def test_opening_waits_in_line_with_writers_too(path, monkeypatch):
-    """An export that started while eight people labeled failed, since it polled for 5 s."""
+def test_open_store_waits_in_the_writers_queue(path, monkeypatch):
+    """Regression: an export failed while eight annotators labeled, since it only polled for 5 s."""
     monkeypatch.setattr(connection_module, "_BUSY_TIMEOUT_MS", 0)
     monkeypatch.setattr(connection_module, "_FIRST_TIMEOUT_MS", 0)
     create_store(path).close()
     writer = sqlite3.connect(path, isolation_level=None)
     if writer.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
-        pytest.skip("with a write-ahead log nobody keeps a reader waiting")
+        pytest.skip("with a write-ahead log writers do not block readers")
     writer.execute("BEGIN EXCLUSIVE")
     with pytest.raises(BusyError, match="another program"):
         open_store(path)
     enter = gate_module.Gate.enter
 
-    def wait_in_line(gate: gate_module.Gate) -> None:
+    def enter_after_rollback(gate: gate_module.Gate) -> None:
         if writer.in_transaction:
-            writer.execute("ROLLBACK")  # the writer is done while the other stands in line
+            writer.execute("ROLLBACK")  # the writer finishes while the reader is in the queue
         enter(gate)
 
-    monkeypatch.setattr(gate_module.Gate, "enter", wait_in_line)
+    monkeypatch.setattr(gate_module.Gate, "enter", enter_after_rollback)
     with open_store(path, read_only=True) as reader:
         assert reader.watermark() == 0
     writer.close()
 
 
-def test_who_had_to_wait_lets_others_in_first_next_time(path, monkeypatch):
-    slept: list[float] = []
-    monkeypatch.setattr(gate_module.time, "sleep", slept.append)
+def test_waiting_writer_backs_off_once(path, monkeypatch):
+    pauses: list[float] = []
+    monkeypatch.setattr(gate_module.time, "sleep", pauses.append)
     monkeypatch.setattr(gate_module, "DEADLINE_S", 0.01)
-    mine, other = gate_module.Gate(path), gate_module.Gate(path)
+    waiting, other = gate_module.Gate(path), gate_module.Gate(path)
     for _ in range(3):  # alone: no pause
-        mine.enter()
-        mine.leave()
+        waiting.enter()
+        waiting.leave()
     other.enter()
     with pytest.raises(BusyError):
-        mine.enter()
+        waiting.enter()
     other.leave()
-    assert slept == []
-    mine.enter()
-    mine.leave()
-    assert slept == [gate_module._BACKOFF_S]
-    for gate in (mine, other):
+    assert pauses == []
+    waiting.enter()
+    waiting.leave()
+    assert pauses == [gate_module._BACKOFF_S]
+    for gate in (waiting, other):
         gate.close()
 
 
-ROUND = """
+WRITERS = """
 import fcntl, os, sys, time
 fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
 fcntl.flock(fd, fcntl.LOCK_EX)
@@ -387,18 +390,18 @@ for number in range(int(sys.argv[2])):
 """
 
 
-@pytest.mark.parametrize(("longest_s", "is_patient"), [(60.0, True), (0.5, False)])
-def test_where_the_store_goes_from_hand_to_hand_who_waits_is_patient(
-    store, path, monkeypatch, longest_s, is_patient
+@pytest.mark.parametrize(("max_wait_s", "is_patient"), [(60.0, True), (0.5, False)])
+def test_writer_waits_longer_while_the_lock_changes_hands(
+    store, path, monkeypatch, max_wait_s, is_patient
 ):
-    """Eight people who label without a pause on a busy host kept an export out for 8 s."""
+    """Regression: eight annotators on a busy host blocked an export for 8 s."""
     monkeypatch.setattr(gate_module, "DEADLINE_S", 0.3)
-    monkeypatch.setattr(gate_module, "MAX_WAIT_S", longest_s)
+    monkeypatch.setattr(gate_module, "MAX_WAIT_S", max_wait_s)
     monkeypatch.setattr(gate_module, "_POLL_S", 0.06)
     store.add_class("cat")
     gate = str(gate_module.lock_path(path))
     with subprocess.Popen(
-        [sys.executable, "-c", ROUND, gate, "30", "7"], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", WRITERS, gate, "30", "7"], stdout=subprocess.PIPE, text=True
     ) as others:
         assert others.stdout.readline() == "held\n"
         if is_patient:

@@ -1,4 +1,4 @@
-"""Which file systems count as remote, read from the kernel's table of mounts."""
+"""Detection of remote file systems from the kernel's mount table."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ damaged line
         ("/mnt/ntfs/a", None),
     ],
 )
-def test_the_innermost_mount_decides(monkeypatch, path, kind):
+def test_network_filesystem_uses_the_innermost_mount(monkeypatch, path, kind):
     monkeypatch.setattr(Path, "read_bytes", lambda _: TABLE)
     assert network_filesystem(Path(path)) == kind
 
@@ -35,18 +35,18 @@ def test_the_innermost_mount_decides(monkeypatch, path, kind):
 @pytest.mark.parametrize(
     "kind", ["nfs", "cifs", "smb3", "9p", "lustre", "gpfs", "afs", "fuse.s3fs", "fuse.unheard-of"]
 )
-def test_network_file_systems_are_known(kind):
+def test_is_remote_accepts_network_file_systems(kind):
     assert is_remote(kind)
 
 
 @pytest.mark.parametrize(
     "kind", ["ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "fuseblk", "fuse.fuse-overlayfs"]
 )
-def test_local_ones_are_not_refused(kind):
+def test_is_remote_refuses_local_file_systems(kind):
     assert not is_remote(kind)
 
 
-def test_without_the_kernels_table_nothing_is_claimed(monkeypatch):
+def test_network_filesystem_is_none_without_a_mount_table(monkeypatch):
     def fail(_: Path) -> bytes:
         raise FileNotFoundError
 

@@ -1,4 +1,4 @@
-"""The tables are written so that PostgreSQL can carry them: by six words that differ, no more."""
+"""The schema is valid in PostgreSQL after six textual substitutions."""
 
 import os
 import re
@@ -12,7 +12,7 @@ import pytest
 
 from dgaal_cli.store.sqlite import schema
 
-WORDS = (
+SUBSTITUTIONS = (
     (r"INTEGER PRIMARY KEY AUTOINCREMENT", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
     (r"\bINTEGER\b", "BIGINT"),
     (r"\bBLOB\b", "BYTEA"),
@@ -55,13 +55,13 @@ def translated() -> list[str]:
             ("CREATE TABLE", "CREATE UNIQUE", "CREATE INDEX", "ALTER", "DROP")
         ):
             continue  # triggers differ, and a new store has no rows to move
-        for pattern, word in WORDS:
-            statement = re.sub(pattern, word, statement)  # noqa: PLW2901
+        for pattern, replacement in SUBSTITUTIONS:
+            statement = re.sub(pattern, replacement, statement)  # noqa: PLW2901
         statements.append(statement)
     return statements
 
 
-def test_columns_have_types_that_both_know():
+def test_columns_have_types_known_to_both_databases():
     types = "BIGINT GENERATED ALWAYS AS IDENTITY|BIGINT|TEXT|BYTEA|DOUBLE PRECISION"
     for statement in translated():
         if not statement.startswith("CREATE TABLE"):
@@ -71,7 +71,7 @@ def test_columns_have_types_that_both_know():
             assert re.match(rf"(CHECK|PRIMARY KEY|UNIQUE|\w+ ({types})\b)", column), column
 
 
-def test_no_word_is_left_that_only_sqlite_knows():
+def test_translated_schema_contains_no_sqlite_keyword():
     text = " ".join(translated()).lower()
     for word in ("autoincrement", "strict", "without rowid", "ifnull", "blob", "pragma", "glob(",
                  "collate", "rowid", "json_", "virtual", "conflict"):  # fmt: skip
@@ -85,21 +85,21 @@ def program(name: str) -> str | None:
 
 @pytest.fixture
 def postgres() -> Iterator[list[str]]:
-    """A server of this test's own, on a socket in a folder of its own."""
+    """Start a PostgreSQL server on a socket in a temporary folder; return the psql command."""
     initdb, control, psql = (program(name) for name in ("initdb", "pg_ctl", "psql"))
     if initdb is None or control is None or psql is None:
         pytest.skip("needs PostgreSQL's programs")
-    as_other = []
-    if os.geteuid() == 0:  # it refuses to run as root
+    as_nobody = []
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         if not shutil.which("setpriv"):
             pytest.skip("needs setpriv to leave root")
-        as_other = ["setpriv", "--reuid=nobody", "--clear-groups", "--regid=nogroup"]
+        as_nobody = ["setpriv", "--reuid=nobody", "--clear-groups", "--regid=nogroup"]
     with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o777)
 
         def call(*command: str) -> None:
             subprocess.run(
-                [*as_other, *command],
+                [*as_nobody, *command],
                 check=True,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -115,14 +115,16 @@ def postgres() -> Iterator[list[str]]:
             call(control, "-D", f"{folder}/d", "-m", "immediate", "-w", "stop")
 
 
-def ask(postgres: list[str], text: str) -> subprocess.CompletedProcess[str]:
+def run_sql(postgres: list[str], text: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(postgres, input=text, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.slow
-def test_postgresql_carries_the_tables_and_refuses_what_sqlite_refuses(postgres: list[str]):
-    made = ask(postgres, ";\n".join([*translated(), APPEND_ONLY + ROWS]))
+def test_postgresql_accepts_the_schema_and_refuses_the_same_statements(postgres: list[str]):
+    made = run_sql(postgres, ";\n".join([*translated(), APPEND_ONLY + ROWS]))
     assert made.returncode == 0, made.stderr
-    for statement, why in REFUSED.items():
-        assert why in ask(postgres, statement).stderr, statement
-    assert ask(postgres, "SELECT note FROM event WHERE event_id = 1;").stdout.count("1 row") == 1
+    for statement, message in REFUSED.items():
+        assert message in run_sql(postgres, statement).stderr, statement
+    assert (
+        run_sql(postgres, "SELECT note FROM event WHERE event_id = 1;").stdout.count("1 row") == 1
+    )
