@@ -1,4 +1,4 @@
-"""Seeds of the harnesses: printed, and replayed with ``RELIABILITY_SEED=N pytest ...``."""
+"""Seeds of the reliability tests: printed, and repeated by ``RELIABILITY_SEED=N pytest ...``."""
 
 import json
 import os
@@ -17,16 +17,19 @@ DRIVERS = Path(__file__).parent / "drivers"
 
 @pytest.fixture
 def seed() -> int:
-    """The seed of this run; ``RELIABILITY_SEED=random`` draws one."""
-    asked = os.environ.get("RELIABILITY_SEED", str(FIXED_SEED))
-    number = secrets.randbelow(2**31) if asked == "random" else int(asked)
+    """Return the seed of this run; ``RELIABILITY_SEED=random`` draws one."""
+    requested = os.environ.get("RELIABILITY_SEED", str(FIXED_SEED))
+    number = secrets.randbelow(2**31) if requested == "random" else int(requested)
     sys.stdout.write(f"RELIABILITY_SEED={number}\n")
     return number
 
 
 @pytest.fixture
 def drive(seed: int) -> Callable[..., Any]:
-    """Run a driver in a process of its own, which may fork and kill; returns what it reports."""
+    """Return a function that runs a driver in a separate process and returns its report.
+
+    A driver forks and kills processes.
+    """
 
     def run(name: str, *arguments: object, timeout: float = 1200.0) -> Any:
         done = subprocess.run(
@@ -46,7 +49,7 @@ def drive(seed: int) -> Callable[..., Any]:
 
 
 def quiet_environment() -> dict[str, str]:
-    """One thread a process, and the folder of the tests' helpers on the path."""
+    """Return an environment with one thread per process and tests/support on the path."""
     support = str(Path(__file__).parents[1] / "support")
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     path = os.pathsep.join(filter(None, (support, os.environ.get("PYTHONPATH"))))

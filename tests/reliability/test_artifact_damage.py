@@ -1,6 +1,6 @@
-"""G9 and G13: damaged, swapped and foreign artifacts are refused before any parser sees them.
+"""G9 and G13: damaged, swapped and foreign artifacts are refused before they are parsed.
 
-Each harness has a negative control: without the guard the same input does get through.
+Each check has a negative control: without the guard the same input is accepted.
 """
 
 import json
@@ -25,7 +25,7 @@ from dgaal_cli.artifacts.engines.load import load_engine
 from exporters import embedded, seal
 from exporters.registry import SUFFIXES
 
-# Loads every file it is given and tells exit code and message of each, and what got imported.
+# Loads every given file; prints exit code and message of each, and the imported parsers.
 REFUSALS = """
 import json, sys
 from pathlib import Path
@@ -49,10 +49,10 @@ DGAAL = [sys.executable, "-c", "from dgaal_cli.cli import main; main()"]
 def refusals(
     files: list[Path], *, role: str = "sampler", is_trusted: bool = True
 ) -> tuple[list[list[Any]], list[str]]:
-    """Exit code and message of each file, and the parsers that the process had imported."""
-    asked = "".join(json.dumps([str(path), role, is_trusted]) + "\n" for path in files)
+    """Return exit code and message of each file, and the parsers that the process imported."""
+    requests = "".join(json.dumps([str(path), role, is_trusted]) + "\n" for path in files)
     done = subprocess.run(
-        [sys.executable, "-c", REFUSALS], input=asked, capture_output=True, text=True, check=True
+        [sys.executable, "-c", REFUSALS], input=requests, capture_output=True, text=True, check=True
     )
     outcomes, parsers = json.loads(done.stdout)
     assert len(outcomes) == len(files)
@@ -98,7 +98,7 @@ def assert_all_refused(files: list[Path], codes: set[int], **options: Any) -> No
 @pytest.mark.parametrize("format_", SUFFIXES)
 @pytest.mark.parametrize("role", CASES_BY_ROLE)
 @pytest.mark.parametrize("count", [200, pytest.param(1000, marks=pytest.mark.deep)])
-def test_every_flipped_bit_is_refused_before_parsing(
+def test_flipped_bit_is_refused_before_parsing(
     format_: str, role: str, count: int, tmp_path: Path, seed: int
 ) -> None:
     files = write_all(tmp_path, flips(sealed(role, format_), count, seed), SUFFIXES[format_])
@@ -107,7 +107,7 @@ def test_every_flipped_bit_is_refused_before_parsing(
 
 @pytest.mark.parametrize("format_", SUFFIXES)
 @pytest.mark.parametrize("role", CASES_BY_ROLE)
-def test_every_truncation_and_addition_is_refused_before_parsing(
+def test_truncated_or_extended_file_is_refused_before_parsing(
     format_: str, role: str, tmp_path: Path
 ) -> None:
     data = sealed(role, format_)
@@ -118,7 +118,7 @@ def test_every_truncation_and_addition_is_refused_before_parsing(
     assert_all_refused(files, {4}, role=role)
 
 
-def test_every_swap_of_files_is_refused_before_parsing(tmp_path: Path) -> None:
+def test_swapped_file_is_refused_before_parsing(tmp_path: Path) -> None:
     swapped = 0
     for role in CASES_BY_ROLE:
         files: list[Path] = []
@@ -136,7 +136,7 @@ def test_every_swap_of_files_is_refused_before_parsing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format_", SUFFIXES)
-def test_a_class_list_cannot_be_swapped(format_: str, tmp_path: Path) -> None:
+def test_artifact_with_swapped_class_names_is_refused(format_: str, tmp_path: Path) -> None:
     data = sealed("sampler", format_)
     assert data.count(b'["cat", "dog", "owl"') == 1
     swapped = data.replace(b'["cat", "dog", "owl"', b'["dog", "cat", "owl"')
@@ -144,7 +144,7 @@ def test_a_class_list_cannot_be_swapped(format_: str, tmp_path: Path) -> None:
     assert_all_refused(files, {4})
 
 
-# Runs files with the check switched off, one line of scores each; a parser may kill the process.
+# Scores files with the check switched off, one line per file; a parser may crash the process.
 UNGUARDED = """
 import json, sys
 from pathlib import Path
@@ -164,13 +164,13 @@ for line in sys.stdin:
 
 
 def run_unguarded(files: list[Path]) -> list[list[float] | None]:
-    """Scores of each file with the seal ignored; None where a parser failed or died."""
+    """Return the scores of each file with the seal ignored; None where a parser failed."""
     outcomes: list[list[float] | None] = []
     while len(outcomes) < len(files):
-        asked = "".join(json.dumps(str(path)) + "\n" for path in files[len(outcomes) :])
+        requests = "".join(json.dumps(str(path)) + "\n" for path in files[len(outcomes) :])
         done = subprocess.run(
             [sys.executable, "-c", UNGUARDED],
-            input=asked,
+            input=requests,
             capture_output=True,
             text=True,
             check=False,
@@ -182,10 +182,10 @@ def run_unguarded(files: list[Path]) -> list[list[float] | None]:
 
 
 @pytest.mark.parametrize("format_", SUFFIXES)
-def test_control_without_the_seal_damaged_files_load_and_are_silently_wrong(
+def test_control_without_seal_damaged_files_give_wrong_scores(
     format_: str, tmp_path: Path, seed: int
 ) -> None:
-    """The same flips with the check switched off: the harness must notice them."""
+    """The same flips with the check switched off must change scores."""
     data = sealed("sampler", format_)
     files = write_all(tmp_path, iter([data, *flips(data, 60, seed)]), SUFFIXES[format_])
     expected, *others = run_unguarded(files)
@@ -195,7 +195,7 @@ def test_control_without_the_seal_damaged_files_load_and_are_silently_wrong(
 
 
 @pytest.mark.parametrize("format_", SUFFIXES)
-def test_the_command_ends_with_exit_4_and_one_sentence(
+def test_score_of_damaged_artifact_exits_with_4_and_one_sentence(
     format_: str, tmp_path: Path, seed: int
 ) -> None:
     path = tmp_path / f"sampler{SUFFIXES[format_]}"
@@ -213,10 +213,10 @@ def test_the_command_ends_with_exit_4_and_one_sentence(
 
 
 @pytest.mark.parametrize("count", [100, pytest.param(1000, marks=pytest.mark.deep)])
-def test_every_damage_to_a_checkpoint_is_refused_before_parsing(
+def test_damaged_checkpoint_is_refused_before_parsing(
     tmp_path: Path, seed: int, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also a tensor file or state of another round; what is sound still loads afterwards."""
+    """A tensor file or state of another round is refused too; the intact one loads afterwards."""
     from dgaal_cli.errors import CheckpointError
     from dgaal_cli.training import checkpoint
 
@@ -235,7 +235,7 @@ def test_every_damage_to_a_checkpoint_is_refused_before_parsing(
         other = (tmp_path / "other" / name).read_bytes()
         for damaged in (*flips(data, count, seed), *truncations(data), *additions(data), other):
             if name == checkpoint.COMPLETE_NAME and damaged.strip() == data:
-                continue  # a line end more says the same
+                continue  # an additional line end changes nothing
             (folder / name).write_bytes(damaged)
             with pytest.raises(CheckpointError):
                 checkpoint.load(folder)
@@ -248,14 +248,14 @@ def test_every_damage_to_a_checkpoint_is_refused_before_parsing(
     assert parsed == [""]
 
 
-# G13: models that would read or run something else
+# G13: models that read other files or run code
 
 FLOAT = TensorProto.FLOAT
 CANARY = np.array([41.0, 42.0, 43.0], np.float32)
 
 
 def model_with_external_data(location: str) -> bytes:
-    """A model whose three weights lie in the file that ``location`` names."""
+    """Return a model whose three weights are in the file that ``location`` names."""
     weight = TensorProto(name="weight", data_type=FLOAT, dims=[3])
     weight.data_location = TensorProto.EXTERNAL
     for key, value in (("location", location), ("offset", "0"), ("length", "12")):
@@ -273,10 +273,10 @@ def model_with_external_data(location: str) -> bytes:
     return model.SerializeToString()
 
 
-def by_an_attacker(body: bytes, format_: str = "onnx") -> bytes:
-    """Sealed, with a manifest: a self-made digest proves integrity, not origin."""
-    said = manifest("sampler", (info("score"),))
-    return seal.seal(embedded.embed(body, said, format_), format_)
+def sealed_by_attacker(body: bytes, format_: str = "onnx") -> bytes:
+    """Seal a body with a manifest, as an attacker can: a digest proves integrity, not origin."""
+    manifest_ = manifest("sampler", (info("score"),))
+    return seal.seal(embedded.embed(body, manifest_, format_), format_)
 
 
 @pytest.fixture
@@ -302,24 +302,24 @@ def locations(canary: Path) -> dict[str, str]:
     }
 
 
-def test_external_data_is_refused_wherever_it_lies(canary: Path, tmp_path: Path) -> None:
+def test_model_with_external_data_is_refused(canary: Path, tmp_path: Path) -> None:
     files: list[Path] = []
     for kind, location in locations(canary).items():
         body = model_with_external_data(location)
-        for origin, content in (("foreign", body), ("sealed", by_an_attacker(body))):
+        for origin, content in (("foreign", body), ("sealed", sealed_by_attacker(body))):
             path = tmp_path / "model" / f"{kind}-{origin}.onnx"
             path.write_bytes(content)
             files.append(path)
     outcomes, parsers = refusals(files)
     assert {code for code, _ in outcomes} == {4}
-    assert parsers == []  # so nothing can have opened the canary
-    told = [text for path, (_, text) in zip(files, outcomes, strict=True) if "sealed" in path.name]
-    assert all("keeps weights in another file" in text for text in told)
+    assert parsers == []  # so no parser can have opened the canary
+    messages = [
+        text for path, (_, text) in zip(files, outcomes, strict=True) if "sealed" in path.name
+    ]
+    assert all("keeps weights in another file" in text for text in messages)
 
 
-def test_control_a_runtime_that_is_given_the_path_reads_another_file(
-    canary: Path, tmp_path: Path
-) -> None:
+def test_control_runtime_reads_external_data_of_a_given_path(canary: Path, tmp_path: Path) -> None:
     read = []
     for kind, location in locations(canary).items():
         path = tmp_path / "model" / f"{kind}.onnx"
@@ -334,8 +334,8 @@ def test_control_a_runtime_that_is_given_the_path_reads_another_file(
     assert "hardlink" in read
 
 
-class Writing(torch.nn.Module):
-    """Leaves a file where it was told to, as soon as it is called."""
+class FileWriter(torch.nn.Module):
+    """Writes a file to ``target`` when it is called."""
 
     def __init__(self, target: str) -> None:
         super().__init__()
@@ -354,12 +354,12 @@ def writing_torchscript(target: Path) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.jit.save(torch.jit.script(Writing(str(target))), buffer)
+        torch.jit.save(torch.jit.script(FileWriter(str(target))), buffer)
     return buffer.getvalue()
 
 
 def foreign_files(folder: Path) -> list[Path]:
-    """A checkpoint, a script and an exported program of someone else, under all our suffixes."""
+    """Write a foreign checkpoint, script and exported program under every suffix of artifacts."""
     import io
     import warnings
 
@@ -384,14 +384,14 @@ def foreign_files(folder: Path) -> list[Path]:
     return files
 
 
-def test_foreign_files_of_torch_are_refused_even_when_trusted(tmp_path: Path) -> None:
+def test_unsealed_torch_files_are_refused_even_when_trusted(tmp_path: Path) -> None:
     assert_all_refused(foreign_files(tmp_path), {4}, is_trusted=True)
     assert not (tmp_path / "written").exists()
 
 
-def test_foreign_torchscript_with_a_seal_of_its_own_needs_trust(tmp_path: Path) -> None:
+def test_sealed_torchscript_of_another_source_needs_trust(tmp_path: Path) -> None:
     path = tmp_path / "sampler.ts"
-    path.write_bytes(by_an_attacker(writing_torchscript(tmp_path / "written"), "torchscript"))
+    path.write_bytes(sealed_by_attacker(writing_torchscript(tmp_path / "written"), "torchscript"))
     assert_all_refused([path], {7}, is_trusted=False)
     done = subprocess.run(
         [*DGAAL, "score", "builtin:digits", "-a", str(path)],
@@ -404,15 +404,15 @@ def test_foreign_torchscript_with_a_seal_of_its_own_needs_trust(tmp_path: Path) 
     assert not (tmp_path / "written").exists()
 
 
-def test_control_trusted_torchscript_runs_whatever_it_holds(tmp_path: Path) -> None:
+def test_control_trusted_torchscript_runs_any_code(tmp_path: Path) -> None:
     path = tmp_path / "sampler.ts"
-    path.write_bytes(by_an_attacker(writing_torchscript(tmp_path / "written"), "torchscript"))
+    path.write_bytes(sealed_by_attacker(writing_torchscript(tmp_path / "written"), "torchscript"))
     engine = load_engine(path, device="cpu", is_trusted=True)
     engine.run({"images": np.zeros((1, 8, 8, 3), np.uint8)})
     assert (tmp_path / "written").exists()
 
 
-def test_operators_that_need_a_library_are_refused_before_the_runtime(tmp_path: Path) -> None:
+def test_operators_of_custom_libraries_are_refused_before_loading(tmp_path: Path) -> None:
     node = helper.make_node("EPContext", ["images"], ["score"], domain="com.microsoft")
     graph = helper.make_graph(
         [node],
@@ -423,5 +423,5 @@ def test_operators_that_need_a_library_are_refused_before_the_runtime(tmp_path: 
     opsets = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
     model = onnx.helper.make_model(graph, opset_imports=opsets)
     path = tmp_path / "sampler.onnx"
-    path.write_bytes(by_an_attacker(model.SerializeToString()))
+    path.write_bytes(sealed_by_attacker(model.SerializeToString()))
     assert_all_refused([path], {4})

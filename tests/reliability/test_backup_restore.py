@@ -1,4 +1,4 @@
-"""``dgaal labels check|backup|restore``: every damage is told, nothing is replaced silently."""
+"""``dgaal labels check|backup|restore`` report every damage and replace nothing silently."""
 
 import json
 import subprocess
@@ -26,9 +26,9 @@ def dgaal(root: Path, *arguments: str, typed: str = "") -> subprocess.CompletedP
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    made = make_workspace(tmp_path, [f"{n}.png" for n in range(1, 6)])
-    assert dgaal(made, "label", "--plain", typed="cat\ndog\nq\n").returncode == 0
-    return made
+    root = make_workspace(tmp_path, [f"{n}.png" for n in range(1, 6)])
+    assert dgaal(root, "label", "--plain", typed="cat\ndog\nq\n").returncode == 0
+    return root
 
 
 def flip_header(data: bytearray) -> bytes:
@@ -37,7 +37,7 @@ def flip_header(data: bytearray) -> bytes:
 
 
 def overwrite_events(data: bytearray) -> bytes:
-    """Garbage in the page that holds the first answer."""
+    """Overwrite the page that holds the first answer with garbage."""
     at = data.find(b"1.png") // 4096 * 4096
     data[at : at + 4096] = b"\x5a" * 4096
     return bytes(data)
@@ -55,7 +55,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
-def test_damage_is_told_left_as_it_is_and_mended_by_restore(root: Path, kind: str):
+def test_damaged_store_is_reported_unchanged_and_restored(root: Path, kind: str):
     assert dgaal(root, "labels", "backup").returncode == 0
     store, damage = root / "labels.db", DAMAGES[kind]
     if damage is None:
@@ -86,7 +86,7 @@ def test_damage_is_told_left_as_it_is_and_mended_by_restore(root: Path, kind: st
     assert dgaal(root, "label", "--plain", typed="cat\nq\n").returncode == 0
 
 
-def test_a_damaged_backup_is_passed_over_for_an_older_sound_one(root: Path):
+def test_restore_skips_damaged_backup_for_older_intact_one(root: Path):
     dgaal(root, "labels", "backup")
     dgaal(root, "label", "--plain", typed="cat\nq\n")
     newest = Path(dgaal(root, "labels", "backup").stdout.strip())
@@ -96,10 +96,10 @@ def test_a_damaged_backup_is_passed_over_for_an_older_sound_one(root: Path):
         copy.write_bytes(b"none")
     none = dgaal(root, "labels", "restore")
     assert none.returncode == 4
-    assert dgaal(root, "labels", "check").returncode == 0  # what is there was not touched
+    assert dgaal(root, "labels", "check").returncode == 0  # the store was not changed
 
 
-def test_a_foreign_trigger_is_found_and_a_lying_present_is_mended(root: Path):
+def test_check_finds_foreign_trigger_and_mends_wrong_current_state(root: Path):
     import sqlite3
 
     with sqlite3.connect(root / "labels.db") as connection:
@@ -125,7 +125,7 @@ main()
 """
 
 
-def test_control_a_check_that_does_not_compare_is_caught(root: Path):
+def test_control_check_without_comparison_is_caught(root: Path):
     import sqlite3
 
     with sqlite3.connect(root / "labels.db") as connection:

@@ -1,4 +1,4 @@
-"""G8, G14: odd, hostile and corrupt images and archives, through the program itself."""
+"""G8, G14: odd, hostile and corrupt images and archives, given to the program."""
 
 import contextlib
 import io
@@ -42,7 +42,7 @@ def sampler(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def assert_all_accounted(tmp_path: Path, pool: str, sampler: Path, count: int) -> int:
-    """Make a workspace of the pool and score it; return how many files were unreadable."""
+    """Make a workspace of the pool and score it; return the number of unreadable files."""
     made = dgaal(tmp_path, "init", "made", "--pool", pool, "--json", "-q")
     assert made.returncode in (0, 3), made.stderr
     found = json.loads(made.stdout)
@@ -62,7 +62,7 @@ def assert_all_accounted(tmp_path: Path, pool: str, sampler: Path, count: int) -
 @pytest.mark.slow
 @pytest.mark.skipif(not ODD.exists(), reason="needs the shared test images")
 @pytest.mark.parametrize("form", ["archive", "folder"])
-def test_every_odd_file_is_handled(tmp_path: Path, sampler: Path, form: str):
+def test_odd_files_are_scored_or_listed_as_unreadable(tmp_path: Path, sampler: Path, form: str):
     pool = tmp_path / "odd_images.zip"
     shutil.copyfile(ODD, pool)
     with zipfile.ZipFile(ODD) as archive:
@@ -70,20 +70,20 @@ def test_every_odd_file_is_handled(tmp_path: Path, sampler: Path, form: str):
         if form == "folder":
             pool = tmp_path / "odd"
             pool.mkdir()
-            for number, name in enumerate(names):  # names of our own: nothing is extracted
+            for number, name in enumerate(names):  # new names; the archive is not extracted
                 (pool / f"{number:03d}{Path(name).suffix}").write_bytes(archive.read(name))
     assert len(names) == 195
     assert 40 < assert_all_accounted(tmp_path, pool.name, sampler, 195) < 70
 
 
 def mutants(count: int, seed: int) -> list[tuple[str, bytes]]:
-    """Image files with bytes changed, cut out, doubled, or with another one's head."""
+    """Return image files with changed, removed or repeated bytes, or with another file's header."""
     rng = random.Random(seed)
-    whole = [encoded(pixels(n, height=16, width=16), kind) for n, kind in enumerate(KINDS)]
+    intact = [encoded(pixels(n, height=16, width=16), kind) for n, kind in enumerate(KINDS)]
     made = [("bomb.png", bomb()), ("empty.png", b"")]
     while len(made) < count:
-        place = rng.randrange(len(whole))
-        data = bytearray(whole[place])
+        place = rng.randrange(len(intact))
+        data = bytearray(intact[place])
         for _ in range(rng.choice((1, 1, 4, 30))):
             at = rng.randrange(len(data))
             action = rng.randrange(5)
@@ -96,7 +96,7 @@ def mutants(count: int, seed: int) -> list[tuple[str, bytes]]:
             elif action == 3:
                 data[at : at + 4] = struct.pack(">I", rng.choice((0, 2**31 - 1, 2**32 - 1)))
             else:
-                data[: at % 32] = rng.choice(whole)[: at % 32]
+                data[: at % 32] = rng.choice(intact)[: at % 32]
             if not data:
                 data = bytearray(b"\0")
         made.append((f"{len(made):05d}.{KINDS[place].lower()}", bytes(data)))
@@ -105,7 +105,9 @@ def mutants(count: int, seed: int) -> list[tuple[str, bytes]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [80, pytest.param(2000, marks=pytest.mark.deep)])
-def test_every_mutant_is_decoded_or_listed(tmp_path: Path, sampler: Path, seed: int, count: int):
+def test_mutated_files_are_scored_or_listed_as_unreadable(
+    tmp_path: Path, sampler: Path, seed: int, count: int
+):
     pool = tmp_path / "pool"
     pool.mkdir()
     for name, data in mutants(count, seed):
@@ -113,13 +115,13 @@ def test_every_mutant_is_decoded_or_listed(tmp_path: Path, sampler: Path, seed: 
     assert assert_all_accounted(tmp_path, "pool", sampler, count) > count // 10
 
 
-def test_control_catching_operating_system_errors_only_is_not_enough(seed: int):
+def test_control_decoding_raises_more_than_os_errors(seed: int):
     escaped: set[str] = set()
     for _, data in mutants(400, seed):
         try:
             with contextlib.suppress(OSError), Image.open(io.BytesIO(data)) as image:
                 np.asarray(image)
-        except Exception as error:  # noqa: BLE001 - this is what is counted
+        except Exception as error:  # noqa: BLE001 - other errors are counted
             escaped.add(type(error).__name__)
     assert escaped
 
@@ -200,7 +202,7 @@ ARCHIVES: dict[str, Callable[[], bytes]] = {
 
 
 def peak(folder: Path, pool: str) -> tuple[int, int, str]:
-    """Exit code, peak memory in KiB and messages of ``dgaal init``."""
+    """Return exit code, peak memory in KiB and messages of ``dgaal init``."""
     with (folder / "err").open("wb") as err:
         child = subprocess.Popen(
             [*DGAAL, "init", "made", "--pool", pool],
@@ -214,7 +216,7 @@ def peak(folder: Path, pool: str) -> tuple[int, int, str]:
 
 
 @pytest.mark.slow
-def test_hostile_archives_are_refused_whole_and_nothing_leaves_them(tmp_path: Path):
+def test_hostile_archives_are_refused_and_nothing_is_extracted(tmp_path: Path):
     inside = tmp_path / "inside"
     inside.mkdir()
     (inside / "good.zip").write_bytes(zip_of({"a.png": png(1)}))
@@ -224,9 +226,9 @@ def test_hostile_archives_are_refused_whole_and_nothing_leaves_them(tmp_path: Pa
     before = {path.name for path in Path("/tmp").glob("escaped*")}
     for name, make in ARCHIVES.items():
         (inside / name).write_bytes(make())
-        code, memory, said = peak(inside, name)
-        assert code == 2, (name, said)
-        assert len(said.splitlines()) == 1, (name, said)
+        code, memory, messages = peak(inside, name)
+        assert code == 2, (name, messages)
+        assert len(messages.splitlines()) == 1, (name, messages)
         assert memory - usual < 64 * 1024, (name, memory)
         assert not (inside / "made").exists()
         (inside / name).unlink()
@@ -236,11 +238,11 @@ def test_hostile_archives_are_refused_whole_and_nothing_leaves_them(tmp_path: Pa
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_control_extracting_an_archive_writes_outside_it(tmp_path: Path):
+def test_control_extraction_writes_outside_the_folder(tmp_path: Path):
     inside = tmp_path / "inside"
     inside.mkdir()
     (inside / "parent.tar").write_bytes(ARCHIVES["parent.tar"]())
-    # Python before 3.11.4 trusts every archive and has no word for it
+    # Python before 3.11.4 trusts every archive and has no filters
     trusting = {"filter": "fully_trusted"} if hasattr(tarfile, "fully_trusted_filter") else {}
     with tarfile.open(inside / "parent.tar") as archive:
         archive.extractall(inside, **trusting)

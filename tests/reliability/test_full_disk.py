@@ -1,7 +1,7 @@
 """G10: ENOSPC and EIO at every call that changes a file, of every command that saves.
 
-Afterwards the old or the new state is there, whole; the command ends with exit code 8 and one
-sentence; nothing temporary is left.
+Afterwards the old or the new state is complete; the command ends with exit code 8 and one sentence;
+no temporary file is left.
 """
 
 import contextlib
@@ -32,12 +32,12 @@ SMALL = [
 ]
 
 
-def fail(drive: Drive, tmp_path: Path, most: int, **job: Any) -> None:
+def check_failures(drive: Drive, tmp_path: Path, max_calls: int, **job: Any) -> None:
     alike = 6 if job.get("imports", CORE)[: len(TRAIN)] == TRAIN else 0  # each run takes seconds
-    told = {"imports": CORE, "pristine": str(tmp_path / "pristine"), "alike": alike, **job}
-    path = json_job(tmp_path / "job.json", **told)
-    report = drive("fail_disk", path, most, timeout=3600)  # all calls of an export: half an hour
-    # What is written by the clock (progress of a training) moves the calls after it.
+    job = {"imports": CORE, "pristine": str(tmp_path / "pristine"), "alike": alike, **job}
+    path = json_job(tmp_path / "job.json", **job)
+    report = drive("fail_disk", path, max_calls, timeout=3600)  # an export takes half an hour
+    # Writes at fixed times (progress of a training) shift the calls after them.
     assert report["reached"] > 0.3 * report["tried"]
     assert report["wrong"] == []
 
@@ -48,7 +48,7 @@ def dgaal(folder: Path, *arguments: str) -> None:
 
 @pytest.fixture
 def pristine(tmp_path: Path) -> Path:
-    """A workspace with some labels, and more of them to import."""
+    """Return a workspace with some labels, and a file with more labels to import."""
     root = make_workspace(tmp_path / "pristine", [f"{n:02d}.png" for n in range(12)])
     with open_store(root / "labels.db") as store:
         for item in store.items()[:3]:
@@ -59,28 +59,28 @@ def pristine(tmp_path: Path) -> Path:
     return root
 
 
-MOST = pytest.mark.parametrize("most", [2, pytest.param(0, marks=pytest.mark.deep)])
-DEEP = pytest.mark.parametrize("most", [pytest.param(0, marks=pytest.mark.deep)])
+FEW_AND_ALL = pytest.mark.parametrize("max_calls", [2, pytest.param(0, marks=pytest.mark.deep)])
+DEEP = pytest.mark.parametrize("max_calls", [pytest.param(0, marks=pytest.mark.deep)])
 
 
-@MOST
-def test_init(drive: Drive, tmp_path: Path, most: int):
+@FEW_AND_ALL
+def test_init(drive: Drive, tmp_path: Path, max_calls: int):
     pool = tmp_path / "pristine"
     make_workspace(pool / "other", ["cat.png", "dog.png", "owl.png"])
-    fail(
+    check_failures(
         drive,
         tmp_path,
-        most,
+        max_calls,
         command=["init", "w", "--pool", "other/pool", "--classes", "cat,dog", "-q"],
         verify="initialized",
         counts=[3, 0],
     )
 
 
-@MOST
-def test_labels_import(drive: Drive, tmp_path: Path, pristine: Path, most: int):
+@FEW_AND_ALL
+def test_labels_import(drive: Drive, tmp_path: Path, pristine: Path, max_calls: int):
     command = ["labels", "import", "more.csv", "--annotator", "bob"]
-    fail(drive, tmp_path, most, command=command, verify="imported", events=[3, 6])
+    check_failures(drive, tmp_path, max_calls, command=command, verify="imported", events=[3, 6])
 
 
 FILES = (
@@ -90,15 +90,15 @@ FILES = (
 )
 
 
-@MOST
+@FEW_AND_ALL
 @pytest.mark.parametrize("name", FILES)
-def test_labels_export(drive: Drive, tmp_path: Path, pristine: Path, most: int, name: str):
+def test_labels_export(drive: Drive, tmp_path: Path, pristine: Path, max_calls: int, name: str):
     (pristine / "out").write_text("old")
     command = ["labels", "export", "-q", "-f", name, "-o", "out"]
-    fail(
+    check_failures(
         drive,
         tmp_path,
-        most,
+        max_calls,
         command=command,
         verify="written",
         output="out",
@@ -107,9 +107,11 @@ def test_labels_export(drive: Drive, tmp_path: Path, pristine: Path, most: int, 
     )
 
 
-@MOST
-def test_labels_backup(drive: Drive, tmp_path: Path, pristine: Path, most: int):
-    fail(drive, tmp_path, most, command=["labels", "backup"], verify="backed_up", events=3)
+@FEW_AND_ALL
+def test_labels_backup(drive: Drive, tmp_path: Path, pristine: Path, max_calls: int):
+    check_failures(
+        drive, tmp_path, max_calls, command=["labels", "backup"], verify="backed_up", events=3
+    )
 
 
 FOLDERS = (
@@ -121,32 +123,34 @@ FOLDERS = (
 )
 
 
-@MOST
+@FEW_AND_ALL
 @pytest.mark.parametrize(("name", "link"), FOLDERS)
-def test_labels_export_as_a_folder(
-    drive: Drive, tmp_path: Path, pristine: Path, most: int, name: str, link: str
+def test_labels_export_to_folder(
+    drive: Drive, tmp_path: Path, pristine: Path, max_calls: int, name: str, link: str
 ):
     command = ["labels", "export", "-q", "-f", name, "--link", link, "-o", "out"]
     names = ["00.png", "01.png", "02.png"]
-    fail(drive, tmp_path, most, command=command, verify="linked", names=names)
+    check_failures(drive, tmp_path, max_calls, command=command, verify="linked", names=names)
 
 
 @DEEP
-def test_labels_adjudicate(drive: Drive, tmp_path: Path, pristine: Path, most: int):
+def test_labels_adjudicate(drive: Drive, tmp_path: Path, pristine: Path, max_calls: int):
     command = ["labels", "adjudicate", "01.png", "dog", "--annotator", "eve", "-q"]
-    told = {"image": "01.png", "old": "cat", "new": "dog"}
-    fail(drive, tmp_path, most, command=command, verify="adjudicated", **told)
+    expected = {"image": "01.png", "old": "cat", "new": "dog"}
+    check_failures(drive, tmp_path, max_calls, command=command, verify="adjudicated", **expected)
 
 
 @DEEP
-def test_labels_check_mend(drive: Drive, tmp_path: Path, pristine: Path, most: int):
+def test_labels_check_mend(drive: Drive, tmp_path: Path, pristine: Path, max_calls: int):
     with contextlib.closing(sqlite3.connect(pristine / "labels.db")) as connection, connection:
         connection.execute("DELETE FROM verdict")
-    fail(drive, tmp_path, most, command=["labels", "check", "--mend"], verify="mended")
+    check_failures(
+        drive, tmp_path, max_calls, command=["labels", "check", "--mend"], verify="mended"
+    )
 
 
-@MOST
-def test_labels_restore(drive: Drive, tmp_path: Path, pristine: Path, most: int):
+@FEW_AND_ALL
+def test_labels_restore(drive: Drive, tmp_path: Path, pristine: Path, max_calls: int):
     dgaal(pristine, "labels", "backup")
     with open_store(pristine / "labels.db") as store:
         uid = store.classes()[0].uid
@@ -155,15 +159,15 @@ def test_labels_restore(drive: Drive, tmp_path: Path, pristine: Path, most: int)
         )
         store.submit(answer, annotator="ann", session="s")
     command = ["labels", "restore", "-q"]
-    fail(drive, tmp_path, most, command=command, verify="restored", events=[4, 3])
+    check_failures(drive, tmp_path, max_calls, command=command, verify="restored", events=[4, 3])
 
 
-@MOST
-def test_label(drive: Drive, tmp_path: Path, pristine: Path, most: int):
-    fail(
+@FEW_AND_ALL
+def test_label(drive: Drive, tmp_path: Path, pristine: Path, max_calls: int):
+    check_failures(
         drive,
         tmp_path,
-        most,
+        max_calls,
         command=["label", "--plain", "--annotator", "sam"],
         typed="cat\nx\nu\ndog\nq\n",
         verify="labeled",
@@ -174,7 +178,7 @@ def test_label(drive: Drive, tmp_path: Path, pristine: Path, most: int):
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace of scikit-learn's digits with 60 labels, a trained round and an export."""
+    """Return a workspace of scikit-learn's digits with 60 labels, a trained round and an export."""
     from sklearn.datasets import load_digits
 
     root = tmp_path_factory.mktemp("digits") / "w"
@@ -194,38 +198,46 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def trained(digits: Path, tmp_path: Path) -> Path:
-    """A copy to harm."""
+    """Return a copy of the digits workspace that a test may damage."""
     shutil.copytree(digits, tmp_path / "pristine")
     return tmp_path / "pristine"
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("most", [1, 0])
-def test_train(drive: Drive, tmp_path: Path, trained: Path, most: int):
+@pytest.mark.parametrize("max_calls", [1, 0])
+def test_train(drive: Drive, tmp_path: Path, trained: Path, max_calls: int):
     command = ["train", "--fresh", *SMALL]
-    fail(drive, tmp_path, most, command=command, verify="trained", rounds=[0], imports=TRAIN)
+    check_failures(
+        drive, tmp_path, max_calls, command=command, verify="trained", rounds=[0], imports=TRAIN
+    )
 
 
 @DEEP
-def test_query(drive: Drive, tmp_path: Path, trained: Path, most: int):
-    fail(drive, tmp_path, most, command=["query", "-q"], verify="asked", imports=TRAIN)
+def test_query(drive: Drive, tmp_path: Path, trained: Path, max_calls: int):
+    check_failures(
+        drive, tmp_path, max_calls, command=["query", "-q"], verify="asked", imports=TRAIN
+    )
 
 
 @DEEP
-def test_generate(drive: Drive, tmp_path: Path, trained: Path, most: int):
+def test_generate(drive: Drive, tmp_path: Path, trained: Path, max_calls: int):
     command = ["generate", "-n", "5", "-o", "drawn", "--device", "cpu", "-q"]
     imports = [*CORE, "dgaal_cli.api.generate", "onnxruntime", "sklearn.datasets"]
-    fail(drive, tmp_path, most, command=command, verify="drawn", count=5, imports=imports)
+    check_failures(
+        drive, tmp_path, max_calls, command=command, verify="drawn", count=5, imports=imports
+    )
 
 
 @DEEP
-def test_report(drive: Drive, tmp_path: Path, trained: Path, most: int):
+def test_report(drive: Drive, tmp_path: Path, trained: Path, max_calls: int):
     imports = [*TRAIN, "dgaal_cli.api.report", "matplotlib.pyplot"]
-    fail(drive, tmp_path, most, command=["report", "-q"], verify="reported", imports=imports)
+    check_failures(
+        drive, tmp_path, max_calls, command=["report", "-q"], verify="reported", imports=imports
+    )
 
 
 @DEEP
-def test_simulate(drive: Drive, tmp_path: Path, most: int):
+def test_simulate(drive: Drive, tmp_path: Path, max_calls: int):
     (tmp_path / "pristine").mkdir()
     command = [
         *("simulate", "builtin:digits#test", "--methods", "random", "--seeds", "1", "-o", "sim"),
@@ -233,16 +245,16 @@ def test_simulate(drive: Drive, tmp_path: Path, most: int):
         *("--set", "classifier.steps=6", "-q"),
     ]
     imports = [*TRAIN, "dgaal_cli.api.simulate"]
-    fail(drive, tmp_path, most, command=command, verify="simulated", imports=imports)
+    check_failures(drive, tmp_path, max_calls, command=command, verify="simulated", imports=imports)
 
 
 @DEEP
-def test_score(drive: Drive, tmp_path: Path, trained: Path, most: int):
+def test_score(drive: Drive, tmp_path: Path, trained: Path, max_calls: int):
     (trained / "scores.csv").write_text("old")
-    fail(
+    check_failures(
         drive,
         tmp_path,
-        most,
+        max_calls,
         command=["score", "builtin:digits#test", "-o", "scores.csv", "-q"],
         verify="scored",
         old="old",
@@ -252,11 +264,11 @@ def test_score(drive: Drive, tmp_path: Path, trained: Path, most: int):
 
 
 @DEEP
-def test_export(drive: Drive, tmp_path: Path, trained: Path, most: int):
-    fail(
+def test_export(drive: Drive, tmp_path: Path, trained: Path, max_calls: int):
+    check_failures(
         drive,
         tmp_path,
-        most,
+        max_calls,
         command=["export", "--onnx", "-q"],
         verify="exported",
         artifacts=["sampler.onnx", "generator.onnx", "classifier.onnx"],

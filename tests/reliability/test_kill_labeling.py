@@ -1,6 +1,6 @@
 """G1: kill -9 while labeling loses no acknowledged answer, doubles none, damages nothing.
 
-A kill cannot show a missing sync; that is what ``test_power_cut`` is for.
+A kill cannot reveal a missing sync; ``test_power_cut`` tests that.
 """
 
 import random
@@ -21,7 +21,9 @@ Drive = Callable[..., Any]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kills", [150, pytest.param(1000, marks=pytest.mark.deep)])
-def test_no_acknowledged_answer_is_lost_or_doubled(drive: Drive, tmp_path: Path, kills: int):
+def test_killed_labeler_loses_and_doubles_no_acknowledged_answer(
+    drive: Drive, tmp_path: Path, kills: int
+):
     make_store(tmp_path / "labels.db", 8 * kills)
     report = drive("kill_labeling", tmp_path / "labels.db", kills, "sound")
     assert report["acknowledged"] > kills
@@ -36,7 +38,7 @@ def test_control_acknowledging_before_the_commit_is_caught(drive: Drive, tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kills", [6, pytest.param(60, marks=pytest.mark.deep)])
-def test_the_program_killed_while_it_labels_line_by_line(tmp_path: Path, seed: int, kills: int):
+def test_killed_plain_labeling_loses_no_acknowledged_answer(tmp_path: Path, seed: int, kills: int):
     root = make_workspace(tmp_path, [f"{n:04d}.png" for n in range(kills * 8)])
     rng = random.Random(seed)
     acknowledged = 0
@@ -49,13 +51,13 @@ def test_the_program_killed_while_it_labels_line_by_line(tmp_path: Path, seed: i
         )
         child.stdin.write("cat\ndog\n" * 4)
         child.stdin.flush()
-        wanted, lines = rng.randrange(1, 6), []
-        while sum(line.startswith("saved:") for line in lines) < wanted:
+        count, lines = rng.randrange(1, 6), []
+        while sum(line.startswith("saved:") for line in lines) < count:
             lines.append(child.stdout.readline())
             assert lines[-1], "".join(lines)
         time.sleep(rng.random() * 0.01)
         child.kill()
-        # communicate() would pass over what readline() has read ahead
+        # communicate() would skip the lines that readline() has buffered
         lines += child.stdout.readlines()
         child.wait()
         child.stdin.close()
@@ -70,7 +72,7 @@ def test_the_program_killed_while_it_labels_line_by_line(tmp_path: Path, seed: i
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kills", [2, pytest.param(25, marks=pytest.mark.deep)])
-def test_the_screen_never_says_saved_too_early(tmp_path: Path, seed: int, kills: int):
+def test_label_screen_shows_saved_only_after_the_commit(tmp_path: Path, seed: int, kills: int):
     pexpect = pytest.importorskip("pexpect")
     root = make_workspace(tmp_path, [f"{n:04d}.png" for n in range(kills * 6)])
     rng = random.Random(seed)
@@ -87,7 +89,7 @@ def test_the_screen_never_says_saved_too_early(tmp_path: Path, seed: int, kills:
         try:
             child.expect("▀")
             for _ in range(rng.randrange(1, 4)):
-                _until_quiet(child)  # keys count only when the image has been on the screen a while
+                _until_quiet(child)  # keys count only after the image has been shown for some time
                 before = _stored(root)
                 child.send("1")
                 child.expect("✔ saved|✔ 1 cat")

@@ -16,9 +16,9 @@ Drive = Callable[..., Any]
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A workspace with three labels, of which a backup holds two."""
-    made = make_workspace(tmp_path / "w", [f"{n}.png" for n in range(1, 6)])
-    with open_store(made / "labels.db") as store:
+    """Return a workspace with three labels, two of which are in a backup."""
+    root = make_workspace(tmp_path / "w", [f"{n}.png" for n in range(1, 6)])
+    with open_store(root / "labels.db") as store:
         uid = store.classes()[0].uid
         for item in store.items()[:3]:
             answer = Answer(
@@ -27,15 +27,15 @@ def root(tmp_path: Path) -> Path:
             store.submit(answer, annotator="ann", session="s")
             if item.item_id == 2:
                 store.back_up()
-    return made
+    return root
 
 
-def test_a_kill_at_any_call_leaves_the_old_store_or_the_new_one(drive: Drive, root: Path):
+def test_restore_killed_at_any_call_leaves_old_or_new_store(drive: Drive, root: Path):
     report = drive("kill_restore", root, "real")
     assert set(report["found"]) == {"3", "2"}
     assert report["again"] == {"2": report["kills"]}
     assert report["kills"] > 10
 
 
-def test_control_a_store_that_loses_its_name_first_is_caught(drive: Drive, root: Path):
+def test_control_renaming_the_store_first_is_caught(drive: Drive, root: Path):
     assert drive("kill_restore", root, "renamed")["found"].get("none", 0) > 0

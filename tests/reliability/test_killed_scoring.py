@@ -1,7 +1,7 @@
-"""G7: kills while scoring: the table is that of an untouched run, to the byte.
+"""G7: a scoring that is killed and resumed writes the same bytes as an uninterrupted one.
 
-The real process with its decoder processes, killed without mercy at random moments: while it
-starts, decodes, writes its journal, sorts, or renames the table.
+The real process with its decoder processes is killed at random moments: while it starts, decodes,
+writes its journal, sorts, or renames the table.
 """
 
 import csv
@@ -22,7 +22,7 @@ RUN = """
 import sys
 from pathlib import Path
 import dgaal_cli.scoring.journal as journal
-journal.FLUSH_S = 0.0  # a file a batch: more moments at which a kill can do harm
+journal.FLUSH_S = 0.0  # one file per batch: more moments at which a kill can do harm
 {sabotage}
 from dgaal_cli.api.score import ScoreOptions, score
 options = ScoreOptions(device="cpu", resume=True, features=Path(sys.argv[2]))
@@ -38,22 +38,22 @@ def resume(self, source):
     yield from ()
 journal.Journal.resume = resume
 """
-"""A resumption that skips what was done and loses its rows."""
+"""A resume that skips the stored batches and loses their rows."""
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The whole pool."""
-    return make_place(tmp_path_factory.mktemp("killed"), FILES)
+def full_pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the full pool."""
+    return make_scored_pool(tmp_path_factory.mktemp("killed"), FILES)
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tenth of it."""
-    return make_place(tmp_path_factory.mktemp("small"), FILES // 10)
+def small_pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a tenth of the pool."""
+    return make_scored_pool(tmp_path_factory.mktemp("small"), FILES // 10)
 
 
-def make_place(folder: Path, files: int) -> Path:
+def make_scored_pool(folder: Path, files: int) -> Path:
     from sealed_artifacts import sealed
 
     (folder / "sampler.onnx").write_bytes(sealed("sampler", "onnx"))
@@ -67,18 +67,18 @@ def make_place(folder: Path, files: int) -> Path:
     return folder
 
 
-def run(place: Path, name: str, sabotage: str = "") -> subprocess.Popen[bytes]:
+def run(folder: Path, name: str, sabotage: str = "") -> subprocess.Popen[bytes]:
     code = RUN.format(sabotage=sabotage)
     return subprocess.Popen(
         [sys.executable, "-c", code, f"{name}.csv", f"{name}.npz"],
-        cwd=place,
+        cwd=folder,
         stderr=subprocess.DEVNULL,
     )
 
 
-def killed(place: Path, name: str, after_s: float, sabotage: str = "") -> bool:
-    """Let a run go for so long; tell whether it had to be killed."""
-    process = run(place, name, sabotage)
+def kill_after(folder: Path, name: str, after_s: float, sabotage: str = "") -> bool:
+    """Kill a run after ``after_s`` seconds; return False if it ended before."""
+    process = run(folder, name, sabotage)
     try:
         process.wait(after_s)
     except subprocess.TimeoutExpired:
@@ -91,57 +91,59 @@ def killed(place: Path, name: str, after_s: float, sabotage: str = "") -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "kills"), [("small", 6), pytest.param("place", 100, marks=pytest.mark.deep)]
+    ("name", "kills"), [("small_pool", 6), pytest.param("full_pool", 100, marks=pytest.mark.deep)]
 )
-def test_no_kill_changes_a_byte(request: pytest.FixtureRequest, seed: int, name: str, kills: int):
+def test_resumed_scoring_writes_the_same_bytes(
+    request: pytest.FixtureRequest, seed: int, name: str, kills: int
+):
     folder = request.getfixturevalue(name)
     files = len(list((folder / "pool").iterdir()))
     longest = float((folder / "seconds").read_text())
     generator = np.random.default_rng(seed)
-    whole, features = (folder / "whole.csv").read_bytes(), (folder / "whole.npz").read_bytes()
+    expected, features = (folder / "whole.csv").read_bytes(), (folder / "whole.npz").read_bytes()
     done = tables = 0
     while done < kills:
-        if killed(folder, "t", float(generator.uniform(0.3, 1.1)) * longest):
+        if kill_after(folder, "t", float(generator.uniform(0.3, 1.1)) * longest):
             done += 1
             continue
         tables += 1
-        assert_same(folder, whole, features)
-    # The last kill may have hit between the table's taking its name and the journal's end.
-    assert not killed(folder, "t", 600.0)
+        assert_same(folder, expected, features)
+    # The last kill may have hit after the table was renamed and before the journal was removed.
+    assert not kill_after(folder, "t", 600.0)
     tables += 1
-    assert_same(folder, whole, features)
+    assert_same(folder, expected, features)
     sys.stdout.write(f"{done} kills, {tables} tables of {files} files, all the same\n")
-    lines = list(csv.DictReader(whole.decode().splitlines()))
+    lines = list(csv.DictReader(expected.decode().splitlines()))
     assert len({line["id"] for line in lines}) == len(lines) == files
     bad = [line["id"] for line in lines if line["status"] == "unreadable"]
     assert bad == [f"{number:05d}.png" for number in range(0, files, 100)]
     assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
 
 
-def assert_same(folder: Path, whole: bytes, features: bytes) -> None:
-    """The table of a run that was killed is the whole one's; make room for the next."""
-    assert (folder / "t.csv").read_bytes() == whole
+def assert_same(folder: Path, expected: bytes, features: bytes) -> None:
+    """Compare the table of a killed run with the expected one, then remove it."""
+    assert (folder / "t.csv").read_bytes() == expected
     assert (folder / "t.npz").read_bytes() == features
     (folder / "t.csv").unlink()
     (folder / "t.npz").unlink()
 
 
-def test_control_a_resumption_that_loses_rows_is_caught(small: Path) -> None:
-    shards = small / ".bad.csv.dgaal-score"
-    process = run(small, "bad")
+def test_control_resume_that_loses_rows_is_caught(small_pool: Path) -> None:
+    shards = small_pool / ".bad.csv.dgaal-score"
+    process = run(small_pool, "bad")
     while not (shards / "00000002.shard").exists():
         assert process.poll() is None
         time.sleep(0.001)
     process.kill()
     process.wait()
-    assert not killed(small, "bad", 600.0, FORGETFUL)
-    assert (small / "bad.csv").read_bytes() != (small / "whole.csv").read_bytes()
+    assert not kill_after(small_pool, "bad", 600.0, FORGETFUL)
+    assert (small_pool / "bad.csv").read_bytes() != (small_pool / "whole.csv").read_bytes()
 
 
 @pytest.mark.deep
-def test_decoders_of_a_killed_run_end_by_themselves(place: Path) -> None:
-    process = run(place, "orphan")
-    folder = place / ".orphan.csv.dgaal-score"
+def test_decoder_processes_end_after_their_parent_is_killed(full_pool: Path) -> None:
+    process = run(full_pool, "orphan")
+    folder = full_pool / ".orphan.csv.dgaal-score"
     while not (folder / "00000003.shard").exists():
         time.sleep(0.001)
     parent = f"{process.pid}"

@@ -1,4 +1,4 @@
-"""G3, G4, G19: many people label at once, also while others read; nothing lost, doubled or late."""
+"""G3, G4, G19: many people label at once, also while others read; no label is lost or late."""
 
 import contextlib
 import json
@@ -21,15 +21,15 @@ PEOPLE = 8
 SOUND = {"lost": 0, "extra": 0, "doubled": 0, "errors": 0, "problems": []}
 
 
-def label(drive: Drive, path: Path, count: int, variant: str, *, thought: float = 0.0) -> Any:
+def label(drive: Drive, path: Path, count: int, variant: str, *, think_s: float = 0.0) -> Any:
     if not path.exists():
         make_store(path, count)
-    return drive("many_labelers", path, PEOPLE, 10**9, variant, thought)
+    return drive("many_labelers", path, PEOPLE, 10**9, variant, think_s)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1000, pytest.param(10_000, marks=pytest.mark.deep)])
-def test_eight_people_share_a_query_without_a_collision(drive: Drive, tmp_path: Path, count: int):
+def test_eight_labelers_share_a_query_without_collisions(drive: Drive, tmp_path: Path, count: int):
     report = label(drive, tmp_path / "labels.db", count, "sound")
     assert {key: report[key] for key in SOUND} == SOUND
     assert (report["acknowledged"], report["labels"], report["unlabeled"]) == (count, count, 0)
@@ -38,8 +38,8 @@ def test_eight_people_share_a_query_without_a_collision(drive: Drive, tmp_path: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [120, pytest.param(300, marks=pytest.mark.deep)])
-def test_people_at_their_own_pace_wait_for_nobody(drive: Drive, tmp_path: Path, count: int):
-    report = label(drive, tmp_path / "labels.db", count, "sound", thought=0.5)
+def test_labelers_with_pauses_do_not_wait_for_each_other(drive: Drive, tmp_path: Path, count: int):
+    report = label(drive, tmp_path / "labels.db", count, "sound", think_s=0.5)
     assert {key: report[key] for key in SOUND} == SOUND
     assert report["acknowledged"] == count
     assert report["worst_wait_s"] <= (1.0 if count == 300 else 2.0)
@@ -47,7 +47,9 @@ def test_people_at_their_own_pace_wait_for_nobody(drive: Drive, tmp_path: Path, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [400, pytest.param(4000, marks=pytest.mark.deep)])
-def test_a_trainer_and_an_exporter_read_while_eight_label(drive: Drive, tmp_path: Path, count: int):
+def test_training_and_export_read_while_eight_people_label(
+    drive: Drive, tmp_path: Path, count: int
+):
     (tmp_path / "dgaal.toml").write_text('version = 1\n[pool]\nsource = "pool"\n')
     path = tmp_path / "labels.db"
     make_store(path, count)
@@ -78,7 +80,7 @@ def test_a_trainer_and_an_exporter_read_while_eight_label(drive: Drive, tmp_path
 
 
 def init_digits(root: Path, *, labels: int) -> None:
-    """A workspace of 500 digits with some labels; all others are asked."""
+    """Make a workspace of 500 digits with some labels; the query asks all other images."""
     from sklearn.datasets import load_digits
 
     truth = load_digits().target[1297:]
@@ -99,19 +101,19 @@ def init_digits(root: Path, *, labels: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_round_trains_while_eight_label(drive: Drive, tmp_path: Path):
-    """The program itself: it learns what was there when it began, and then closes the query."""
+def test_round_trains_while_eight_people_label(drive: Drive, tmp_path: Path):
+    """The program trains on the labels at its start and then closes the query."""
     root, labels = tmp_path / "w", 30
     init_digits(root, labels=labels)
     steps = ("pretrain.min_steps=4", "pretrain.epochs=0", "coevolve.steps=6", "classifier.steps=6")
-    sets = [word for step in steps for word in ("--set", step)]
+    sets = [option for step in steps for option in ("--set", step)]
     training = subprocess.Popen(
         [*DGAAL, "-C", str(root), "-q", "train", "--device", "cpu", "--threads", "1", *sets],
         stderr=subprocess.PIPE,
         text=True,
     )
-    # They have work for half a minute; nothing is left for them once the query is closed.
-    report = label(drive, root / "labels.db", 0, "sound", thought=0.5)
+    # The labelers have work for half a minute; none is left after the query is closed.
+    report = label(drive, root / "labels.db", 0, "sound", think_s=0.5)
     assert training.wait(300) == 0, training.stderr.read()
     training.communicate()
     assert {key: report[key] for key in SOUND} == {**SOUND, "extra": labels}
@@ -121,7 +123,7 @@ def test_a_round_trains_while_eight_label(drive: Drive, tmp_path: Path):
         assert store.check() == []
         assert len(store.labels()) == labels + report["acknowledged"]
         assert len(store.labels(watermark=run["watermark"])) == run["labels"]
-        assert labels <= run["watermark"] < store.watermark()  # people labeled on meanwhile
+        assert labels <= run["watermark"] < store.watermark()  # people labeled meanwhile
 
 
 @pytest.mark.parametrize(
@@ -145,8 +147,8 @@ def _labels(path: Path) -> int:
     return sum(line["kind"] == "label" for line in lines)
 
 
-def test_a_trainer_that_dies_is_reported_at_once(tmp_path: Path):
-    """By the very object that the label terminal has; the process is a real one, killed."""
+def test_killed_trainer_is_reported_at_once(tmp_path: Path):
+    """The label terminal's ``Trainer`` reports the death of a real process."""
     from dgaal_cli.tui.trainer import Trainer
 
     states: list[Any] = []

@@ -1,4 +1,4 @@
-"""G18: every released store opens; a kill within its migration leaves the old or the new one."""
+"""G18: every released store opens; a killed migration leaves the old or the new store."""
 
 import contextlib
 import sqlite3
@@ -23,12 +23,12 @@ def build(sql: Path, path: Path) -> Path:
     return path
 
 
-def test_a_store_of_every_version_is_kept():
+def test_every_released_schema_version_has_a_stored_dump():
     assert len(RELEASED) == schema.latest_version()
 
 
 @pytest.mark.parametrize("sql", RELEASED, ids=lambda sql: sql.stem)
-def test_a_released_store_opens_with_its_labels(sql: Path, tmp_path: Path):
+def test_released_store_opens_with_its_labels(sql: Path, tmp_path: Path):
     with open_store(build(sql, tmp_path / "labels.db")) as store:
         assert store.check() == []
         assert {label.item_id: name_of(store, label) for label in store.labels()} == {
@@ -44,9 +44,7 @@ def test_a_released_store_opens_with_its_labels(sql: Path, tmp_path: Path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sql", RELEASED, ids=lambda sql: sql.stem)
-def test_a_kill_within_a_migration_leaves_the_old_or_the_new(
-    drive: Drive, tmp_path: Path, sql: Path
-):
+def test_killed_migration_leaves_old_or_new_store(drive: Drive, tmp_path: Path, sql: Path):
     report = drive("kill_migration", tmp_path, sql, 100, "sound")
     assert (report["neither"], report["stuck"], report["is_same"]) == (0, 0, True)
     assert report["old"] > 0
@@ -54,11 +52,11 @@ def test_a_kill_within_a_migration_leaves_the_old_or_the_new(
 
 
 @pytest.mark.slow
-def test_control_a_migration_without_a_transaction_is_caught(drive: Drive, tmp_path: Path):
+def test_control_migration_without_transaction_is_caught(drive: Drive, tmp_path: Path):
     assert drive("kill_migration", tmp_path, RELEASED[0], 120, "piecewise")["neither"] > 0
 
 
-def test_a_migration_is_preceded_by_a_backup_and_a_newer_store_is_refused(
+def test_migration_makes_a_backup_and_newer_store_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     path = build(RELEASED[0], tmp_path / "labels.db")

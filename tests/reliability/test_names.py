@@ -1,4 +1,4 @@
-"""G11: a name from outside reaches no screen, log, error or export as it is.
+"""G11: foreign names are escaped on the screen and in logs, errors and exports.
 
 The program's own output is captured from pipes and from a pseudo-terminal.
 """
@@ -23,7 +23,7 @@ from dgaal_cli.store.records import Answer
 CLASSES = ("=cmd|' C'!A0", "[/x] \u56f3", "-1")
 FOLDERS = ("imagefolder", "hf")
 
-# The program with the one function switched off that makes names harmless.
+# The program without the function that escapes names.
 CARELESS = """
 import dgaal_cli.escaping as harmless
 harmless.show = lambda name: name if isinstance(name, str) else name.decode("utf-8", "replace")
@@ -40,20 +40,20 @@ def run(root: Path, *arguments: str, typed: str = "", program: list[str] = DGAAL
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace of hostile names, also of two unreadable files and of folders."""
-    made = make_workspace(tmp_path_factory.mktemp("names"), list(NAMES.values()), classes=CLASSES)
-    with open_store(made / "labels.db") as store:
+    """Return a workspace with hostile names of images, folders and unreadable files."""
+    root = make_workspace(tmp_path_factory.mktemp("names"), list(NAMES.values()), classes=CLASSES)
+    with open_store(root / "labels.db") as store:
         for number, name in enumerate(NAMES.values()):
             bad = os.fsdecode(b"bad" + name)[:200]
             store.mark_unreadable([(bad, f"damaged image: \x1b]52;c;{number}\x07")])
-    return made
+    return root
 
 
 def lines_of_answers() -> str:
     return "".join(("2\n", "3\n", "x\n", "f\n", "s\n")[n % 5] for n in range(3 * len(NAMES)))
 
 
-def test_line_by_line_labeling_and_every_report(root: Path):
+def test_plain_labeling_and_reports_escape_hostile_names(root: Path):
     answered = run(root, "label", "--plain", typed="1\n2\n" * 2 + lines_of_answers())
     assert answered.returncode == 0, answered.stderr
     assert answered.stdout.count(b"saved:") >= len(NAMES)
@@ -76,7 +76,7 @@ def test_line_by_line_labeling_and_every_report(root: Path):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_export(root: Path, tmp_path: Path, name: str):
+def test_exports_escape_hostile_names(root: Path, tmp_path: Path, name: str):
     run(root, "label", "--plain", typed=lines_of_answers())
     target = tmp_path / ("out" if name in FOLDERS else f"out.{name}")
     done = run(root, "labels", "export", "-f", name, "-o", str(target))
@@ -92,7 +92,7 @@ FEW = ("OSC 52, BEL", "C1 in UTF-8", "no UTF-8", "markup")
 
 
 @pytest.mark.parametrize("kinds", [FEW, pytest.param(tuple(NAMES), marks=pytest.mark.deep)])
-def test_every_error_that_names_a_name(root: Path, tmp_path: Path, kinds: tuple[str, ...]):
+def test_error_messages_escape_hostile_names(root: Path, tmp_path: Path, kinds: tuple[str, ...]):
     for hostile in (NAMES[kind] for kind in kinds):
         name = os.fsdecode(hostile)
         rows = json.dumps({"file_name": f"no such {name}", "label": "x", "kind": "label"})
@@ -142,15 +142,15 @@ BINARY = {".png", ".npy", ".npz", ".db", ".onnx", ".ts", ".safetensors", ".lock"
 
 
 @pytest.fixture(scope="module")
-def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace in a folder of a hostile name, with answers to half of its hostile images."""
+def labeled_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a workspace in a folder with a hostile name; half of its images have answers."""
     pytest.importorskip("torch")
     base = os.fsencode(tmp_path_factory.mktemp("learned"))
-    place = Path(os.fsdecode(os.path.join(base, NAMES["OSC 52, BEL"])))  # noqa: PTH118 - bytes
-    made = make_workspace(place, list(NAMES.values()), classes=CLASSES)
-    toml = (made / "dgaal.toml").read_text().replace('name = "harmed"\n', TINY)
-    (made / "dgaal.toml").write_text(toml)
-    with open_store(made / "labels.db") as store:
+    folder = Path(os.fsdecode(os.path.join(base, NAMES["OSC 52, BEL"])))  # noqa: PTH118 - bytes
+    root = make_workspace(folder, list(NAMES.values()), classes=CLASSES)
+    toml = (root / "dgaal.toml").read_text().replace('name = "harmed"\n', TINY)
+    (root / "dgaal.toml").write_text(toml)
+    with open_store(root / "labels.db") as store:
         uids = [record.uid for record in store.classes()]
         for number, item in enumerate(store.items()[:14]):
             answer = Answer(
@@ -160,11 +160,11 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 label=as_label(uids[number % 3]),
             )
             store.submit(answer, annotator="=an\u0301n", session="s", take_next=False)
-    return made
+    return root
 
 
-def labeled_pool(root: Path) -> None:
-    """A manifest of the images whose names are text, with hostile classes."""
+def write_labeled_pool(root: Path) -> None:
+    """Write a manifest of the images whose names are text, with hostile class names."""
     rows = [
         {"file_name": f"pool/{name.decode()}", "label": CLASSES[number % 3]}
         for number, name in enumerate(NAMES.values())
@@ -175,8 +175,8 @@ def labeled_pool(root: Path) -> None:
 
 
 @pytest.mark.slow
-def test_every_other_command_and_every_file_that_it_writes(learned: Path):
-    labeled_pool(learned)
+def test_other_commands_and_their_files_escape_hostile_names(labeled_workspace: Path):
+    write_labeled_pool(labeled_workspace)
     simulation = [
         *("simulate", "labeled.jsonl", "--methods", "random,margin", "--seeds", "1"),
         *("--rounds", "1", "--initial", "6", "-n", "2", "--test-size", "4", "-o", "sim"),
@@ -196,27 +196,31 @@ def test_every_other_command_and_every_file_that_it_writes(learned: Path):
         ("report",),
         ("report", "sim"),
     ):
-        done = run(learned, *arguments, typed="1\nx\nq\n")
+        done = run(labeled_workspace, *arguments, typed="1\nx\nq\n")
         assert done.returncode == 0, (arguments, done.stderr)
         assert raw_controls(done.stdout + done.stderr) == [], arguments
-    texts = [path for path in learned.rglob("*") if path.is_file() and path.suffix not in BINARY]
+    texts = [
+        path
+        for path in labeled_workspace.rglob("*")
+        if path.is_file() and path.suffix not in BINARY
+    ]
     written = {path.name for path in texts if "pool" not in path.parts}
     assert {
         *("query.csv", "scores.csv", "scores.jsonl", "run.json", "metrics.json", "events.jsonl"),
         *("MODEL_CARD.md", "manifest.json", "index.html", "generated.jsonl", "result.json"),
     } <= written
     for path in texts:
-        if "pool" not in path.relative_to(learned).parts:
+        if "pool" not in path.relative_to(labeled_workspace).parts:
             assert raw_controls(path.read_bytes()) == [], path
 
 
 @pytest.mark.slow
-def test_the_screen_in_a_terminal(tmp_path: Path):
+def test_label_screen_escapes_hostile_names(tmp_path: Path):
     pexpect = pytest.importorskip("pexpect")
-    made = make_workspace(tmp_path, list(NAMES.values()), classes=CLASSES)
+    root = make_workspace(tmp_path, list(NAMES.values()), classes=CLASSES)
     child = pexpect.spawn(
         DGAAL[0],
-        [*DGAAL[1:], "-C", str(made), "label", "--annotator", "ann"],
+        [*DGAAL[1:], "-C", str(root), "label", "--annotator", "ann"],
         env={"TERM": "xterm-256color", "COLORTERM": "truecolor", "PATH": "/usr/bin:/bin"},
         dimensions=(40, 140),
         timeout=60,
@@ -251,12 +255,12 @@ def test_the_screen_in_a_terminal(tmp_path: Path):
     finally:
         child.kill(signal.SIGKILL)
         child.close(force=True)
-    with open_store(made / "labels.db") as store:
+    with open_store(root / "labels.db") as store:
         assert store.watermark() > 5
     assert raw_marks(output) == []
 
 
-def test_control_showing_names_as_they_are_is_caught(root: Path):
+def test_control_unescaped_names_are_caught(root: Path):
     done = run(root, "status", program=[sys.executable, "-c", CARELESS])
     assert raw_controls(done.stdout + done.stderr) != []
     assert raw_marks(done.stdout) + raw_marks(done.stderr) != []

@@ -1,4 +1,4 @@
-"""G10 without a tracer: a real file system of a few hundred KiB that fills up."""
+"""G10 without a tracer: a real file system of a few hundred KiB becomes full."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ from label_workspaces import DGAAL, make_workspace
 
 from dgaal_cli.store.open import open_store
 
-# Everything happens in a name space of its own; what is left there is copied out.
+# Everything runs in a separate mount namespace; the remaining files are copied out.
 IN_NAMESPACE = """
 set -e
 place=$1 kib=$2; shift 2
@@ -38,7 +38,9 @@ def may_mount() -> bool:
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not may_mount(), reason="needs unshare (util-linux) and leave to use it"),
+    pytest.mark.skipif(
+        not may_mount(), reason="needs unshare (util-linux) and permission to use it"
+    ),
 ]
 
 
@@ -47,7 +49,7 @@ def used_kib(root: Path) -> int:
 
 
 def run(tmp_path: Path, *arguments: str, spare_kib: int, typed: str = "", program=DGAAL) -> int:
-    """Run the program where so much is free; return its exit code."""
+    """Run the program with ``spare_kib`` free on the disk; return its exit code."""
     (tmp_path / "in").write_text(typed)
     room = str(used_kib(tmp_path / "pristine") + spare_kib)
     done = subprocess.run(
@@ -63,16 +65,16 @@ def run(tmp_path: Path, *arguments: str, spare_kib: int, typed: str = "", progra
     return done.returncode
 
 
-def test_labeling_until_the_disk_is_full_loses_nothing_and_goes_on_with_more_room(tmp_path: Path):
+def test_labeling_on_full_disk_loses_nothing_and_resumes_with_space(tmp_path: Path):
     make_workspace(tmp_path / "pristine", [f"{n:04d}.png" for n in range(500)])
     typed = "cat\ndog\n" * 250
     assert run(tmp_path, "label", "--plain", "--annotator", "sam", spare_kib=200, typed=typed) == 8
-    told = sum(line.startswith("saved:") for line in (tmp_path / "out").read_text().splitlines())
-    assert 20 < told < 490
-    said = (tmp_path / "out").read_text() + (tmp_path / "err").read_text()
-    assert "the disk is full" in said
+    saved = sum(line.startswith("saved:") for line in (tmp_path / "out").read_text().splitlines())
+    assert 20 < saved < 490
+    messages = (tmp_path / "out").read_text() + (tmp_path / "err").read_text()
+    assert "the disk is full" in messages
     with open_store(tmp_path / "after" / "labels.db") as store:
-        assert store.watermark() == told
+        assert store.watermark() == saved
         assert store.check() == []
     more = subprocess.run(
         [*DGAAL, "label", "--plain", "--annotator", "sam"],
@@ -84,17 +86,17 @@ def test_labeling_until_the_disk_is_full_loses_nothing_and_goes_on_with_more_roo
     )
     assert more.returncode == 0, more.stderr
     with open_store(tmp_path / "after" / "labels.db") as store:
-        assert store.watermark() == told + 1
+        assert store.watermark() == saved + 1
 
 
-def test_a_table_for_which_there_is_no_room_leaves_the_old_one(tmp_path: Path):
+def test_score_table_on_full_disk_keeps_the_old_table(tmp_path: Path):
     pytest.importorskip("torch")
     from sealed_artifacts import sealed
 
-    made = make_workspace(tmp_path / "pristine", [f"{n:04d}.png" for n in range(500)])
-    (made / "sampler.onnx").write_bytes(sealed("sampler", "onnx"))
-    (made / "scores.csv").write_text("old")
-    before = sorted(path.name for path in made.iterdir())
+    root = make_workspace(tmp_path / "pristine", [f"{n:04d}.png" for n in range(500)])
+    (root / "sampler.onnx").write_bytes(sealed("sampler", "onnx"))
+    (root / "scores.csv").write_text("old")
+    before = sorted(path.name for path in root.iterdir())
     command = ("score", "pool", "-a", "sampler.onnx", "-o", "scores.csv", "-q")
     assert run(tmp_path, *command, spare_kib=8) == 8
     assert "No space left" in (tmp_path / "err").read_text()
@@ -104,8 +106,8 @@ def test_a_table_for_which_there_is_no_room_leaves_the_old_one(tmp_path: Path):
 
 
 def test_control_writing_in_place_is_caught(tmp_path: Path):
-    made = make_workspace(tmp_path / "pristine", [f"{n:04d}.png" for n in range(20)])
-    (made / "scores.csv").write_text("old")
+    root = make_workspace(tmp_path / "pristine", [f"{n:04d}.png" for n in range(20)])
+    (root / "scores.csv").write_text("old")
     naive = ["bash", "-c", "head -c 400000 /dev/zero > scores.csv"]
     assert run(tmp_path, spare_kib=8, program=naive) != 0
     assert (tmp_path / "after" / "scores.csv").read_bytes()[:3] != b"old"

@@ -1,9 +1,9 @@
-"""A workspace that commit 018bf93 made still opens, trains, queries, labels, exports and scores.
+"""A workspace of commit 018bf93 still opens, trains, queries, labels, exports and scores.
 
 ``tests/data/workspace_018bf93/make.py`` made it with that commit's own code: three rounds of
 ``dgaal`` on digits, answers of two people with an undo, a redo, skips, flags and can't-tell, an
 adjudication, an import, labeled synthetic images, a renamed, a removed and an added class, and a
-query that is half answered. ``recorded.json`` holds what that commit's commands reported about it.
+query that is half answered. ``recorded.json`` has the output of that commit's commands.
 """
 
 import contextlib
@@ -25,10 +25,10 @@ FIXTURE = Path(__file__).parents[1] / "data" / "workspace_018bf93"
 RECORDED = json.loads((FIXTURE / "recorded.json").read_text())
 KEPT = ("meta", "class", "class_event", "item", "path", "unreadable", "query", "query_entry",
         "shown", "event", "artifact")  # fmt: skip
-"""Tables that hold what happened; the others are computed from them, or are leases."""
+"""Tables with recorded history; the other tables are derived from them, or are leases."""
 HOLDS_A_CLASS = {("event", "class_uid"), ("item", "inherited"), ("query_entry", "predicted"),
                  ("shown", "predicted")}  # fmt: skip
-"""Columns that a migration may give another form; the commands' output shows what they mean."""
+"""Columns whose form a migration may change; their meaning is checked by the commands' output."""
 
 
 def unpack(folder: Path, name: str) -> Path:
@@ -66,17 +66,17 @@ def exported_labels(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def holds(now: Any, then: Any) -> bool:
-    """Whether a document still says all that an older one said; it may have more keys."""
-    if isinstance(then, dict):
-        return isinstance(now, dict) and all(k in now and holds(now[k], then[k]) for k in then)
-    if isinstance(then, list):
-        return isinstance(now, list) and len(now) == len(then) and all(map(holds, now, then))
-    return now == then
+def contains(new: Any, old: Any) -> bool:
+    """Return whether a document has every value of an older one; it may have more keys."""
+    if isinstance(old, dict):
+        return isinstance(new, dict) and all(k in new and contains(new[k], old[k]) for k in old)
+    if isinstance(old, list):
+        return isinstance(new, list) and len(new) == len(old) and all(map(contains, new, old))
+    return new == old
 
 
 def rows(store: Path) -> dict[str, tuple[list[str], list[tuple[Any, ...]]]]:
-    """Every kept table's columns and rows, read without dgaal."""
+    """Return columns and rows of every kept table, read without dgaal."""
     found: dict[str, tuple[list[str], list[tuple[Any, ...]]]] = {}
     with contextlib.closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as connection:
         for table in KEPT:
@@ -85,12 +85,12 @@ def rows(store: Path) -> dict[str, tuple[list[str], list[tuple[Any, ...]]]]:
     return found
 
 
-def lost(before: Path, after: Path) -> list[str]:
-    """What a store no longer holds of what it held: tables' rows, columns and values."""
+def differences(before: Path, after: Path) -> list[str]:
+    """Return descriptions of rows, columns and values that a store has lost."""
     complaints: list[str] = []
-    now = rows(after)
+    new = rows(after)
     for table, (columns, old_rows) in rows(before).items():
-        new_columns, new_rows = now[table]
+        new_columns, new_rows = new[table]
         if len(new_rows) != len(old_rows):
             complaints.append(f"{table}: {len(old_rows)} rows became {len(new_rows)}")
             continue
@@ -106,7 +106,7 @@ def lost(before: Path, after: Path) -> list[str]:
     return complaints
 
 
-def test_the_fixture_holds_every_kind_of_event():
+def test_old_workspace_has_every_kind_of_event():
     kinds = {event["kind"] for event in RECORDED["log --all"]}
     assert kinds == {"label", "cannot_tell", "skip", "flag", "unflag", "undo", "redo", "adjudicate",
                      "import", "inherit"}  # fmt: skip
@@ -115,25 +115,25 @@ def test_the_fixture_holds_every_kind_of_event():
     assert RECORDED["disputes"]
 
 
-def test_every_event_and_every_effective_label_is_kept(old: Path):
+def test_old_workspace_keeps_events_and_labels(old: Path):
     for name in ("log --all", "classes", "stats", "disputes"):
-        assert holds(report(old, "labels", *name.split()), RECORDED[name]), name
-    assert holds(exported_labels(old), RECORDED["export"])
+        assert contains(report(old, "labels", *name.split()), RECORDED[name]), name
+    assert contains(exported_labels(old), RECORDED["export"])
     assert report(old, "labels", "check")["problems"] == []
 
 
-def test_status_says_where_the_workspace_stands(old: Path):
-    assert holds(report(old, "status"), RECORDED["status"])
+def test_status_of_old_workspace_is_unchanged(old: Path):
+    assert contains(report(old, "status"), RECORDED["status"])
 
 
-def test_opening_it_drops_no_row_and_no_column(old: Path, tmp_path: Path):
+def test_opening_old_workspace_drops_no_row_or_column(old: Path, tmp_path: Path):
     before = tmp_path / "before.db"
     shutil.copyfile(old / "labels.db", before)
     dgaal(old, "labels", "check")
     pool = unpack(tmp_path, "scored")
     dgaal(tmp_path, "init", str(tmp_path / "new"), "--pool", str(pool), code=3)
     assert version_of(old / "labels.db") == version_of(tmp_path / "new" / "labels.db")
-    assert lost(before, old / "labels.db") == []
+    assert differences(before, old / "labels.db") == []
 
 
 def version_of(store: Path) -> int:
@@ -152,7 +152,7 @@ def version_of(store: Path) -> int:
         "ALTER TABLE shown DROP COLUMN model_sha",
     ],
 )
-def test_control_a_migration_that_drops_something_is_caught(old: Path, tmp_path: Path, harm: str):
+def test_control_migration_that_drops_data_is_caught(old: Path, tmp_path: Path, harm: str):
     before = tmp_path / "before.db"
     shutil.copyfile(old / "labels.db", before)
     with contextlib.closing(sqlite3.connect(old / "labels.db")) as connection:
@@ -161,15 +161,15 @@ def test_control_a_migration_that_drops_something_is_caught(old: Path, tmp_path:
             connection.execute(f"DROP TRIGGER {name}_no_update")
         connection.execute(harm)
         connection.commit()
-    assert lost(before, old / "labels.db") != []
+    assert differences(before, old / "labels.db") != []
 
 
 @pytest.mark.slow
-def test_the_open_query_is_answered_and_the_next_round_trains_queries_and_exports(old: Path):
+def test_old_workspace_finishes_its_query_and_runs_the_next_round(old: Path):
     left = RECORDED["status"]["query"]["left"]
     for annotator in ("ann", "bob"):
         dgaal(old, "label", "--plain", "--annotator", annotator, text_in="two\n" * left)
-    assert report(old, "status")["query"] is None  # all of it is answered
+    assert report(old, "status")["query"] is None  # every image of the query is answered
     again = {(row["file_name"], row["annotator"], row["at"]) for row in exported_labels(old)}
     assert {(row["file_name"], row["annotator"], row["at"]) for row in RECORDED["export"]} <= again
 
@@ -189,16 +189,16 @@ def test_the_open_query_is_answered_and_the_next_round_trains_queries_and_export
 
 
 @pytest.mark.slow
-def test_a_round_of_the_old_commit_still_exports(old: Path):
-    """The old checkpoint is enough; nothing is trained again."""
+def test_round_of_old_commit_exports(old: Path):
+    """The old checkpoint is sufficient; no network is trained again."""
     shutil.rmtree(old / "artifacts")
     dgaal(old, "export", "--onnx")
     assert (old / "artifacts" / "sampler.onnx").exists()
 
 
 @pytest.mark.parametrize("suffix", ["onnx", "ts"])
-def test_an_artifact_of_the_old_commit_gives_the_same_scores(tmp_path: Path, suffix: str):
-    """To the byte on the machine's kind and the versions it was made with, else within 1e-4.
+def test_artifact_of_old_commit_gives_the_same_scores(tmp_path: Path, suffix: str):
+    """Scores are equal to the byte on the recorded kind of CPU and versions, else within 1e-4.
 
     Engines choose their kernels by the CPU, so the last bits of a float differ between kinds.
     """
@@ -209,31 +209,31 @@ def test_an_artifact_of_the_old_commit_gives_the_same_scores(tmp_path: Path, suf
         "-o", str(table), "--workers", "1", "--threads", "1", code=3,
     )  # fmt: skip
     recorded = (FIXTURE / f"scores-{suffix}.csv").read_text()
-    now = table.read_text().replace(str(pool), "{scored}")
+    new = table.read_text().replace(str(pool), "{scored}")
     if engine() == RECORDED["engine"]:
-        assert now == recorded
-    assert near(now, recorded)
+        assert new == recorded
+    assert is_close(new, recorded)
 
 
-def test_control_another_score_is_caught():
+def test_control_changed_score_is_caught():
     recorded = (FIXTURE / "scores-onnx.csv").read_text()
     first = recorded.splitlines()[1].split(",")[3]
-    assert near(recorded, recorded)
-    assert not near(recorded.replace(first, str(float(first) + 0.01)), recorded)
-    assert not near(recorded.replace("broken.png", "0600.png"), recorded)
+    assert is_close(recorded, recorded)
+    assert not is_close(recorded.replace(first, str(float(first) + 0.01)), recorded)
+    assert not is_close(recorded.replace("broken.png", "0600.png"), recorded)
 
 
 FLOATS = ("score", "p_unlabeled", "confidence")
 
 
-def near(now: str, then: str) -> bool:
-    """Whether two tables hold the same images with the same scores within 1e-4, in any order."""
-    new, old = by_id(now), by_id(then)
-    return new.keys() == old.keys() and all(
-        number(new[name][key]) == pytest.approx(number(value), abs=1e-4)
+def is_close(new: str, old: str) -> bool:
+    """Return whether two tables have the same images and scores within 1e-4, in any order."""
+    new_rows, old_rows = by_id(new), by_id(old)
+    return new_rows.keys() == old_rows.keys() and all(
+        number(new_rows[name][key]) == pytest.approx(number(value), abs=1e-4)
         if key in FLOATS
-        else key == "rank" or new[name][key] == value
-        for name, row in old.items()
+        else key == "rank" or new_rows[name][key] == value
+        for name, row in old_rows.items()
         for key, value in row.items()
     )
 
@@ -247,7 +247,7 @@ def number(text: str) -> float:
 
 
 def engine() -> dict[str, str]:
-    """What decides which kernels an engine runs."""
+    """Return the instruction set and versions that determine an engine's kernels."""
     import onnxruntime
     import torch
 

@@ -1,4 +1,4 @@
-"""G15: any bytes at all give a result or one of dgaal's own errors, never another exception."""
+"""G15: parsers return a result or raise an error of dgaal for any bytes, never another error."""
 
 import contextlib
 import io
@@ -31,7 +31,7 @@ from dgaal_cli.tasks.classification.label import ClassNames
 
 Parse = Callable[[bytes], None]
 EXAMPLES = pytest.mark.parametrize("examples", [150, pytest.param(2000, marks=pytest.mark.deep)])
-GLUE = (
+FRAGMENTS = (
     *(b"\x00", b"\xff", b"\xef\xbb\xbf", b"\n", b"\r", b'"', b"'", b"{", b"[", b"]", b"}", b","),
     *(b"NaN", b"1e999", b"-1", b"9" * 400, b"\\ud800", b"[" * 3000, b'{"a":' * 3000, b"../", b"\t"),
     *(b"\xc2\x9b", b"null", b"true", b'""', b"=", b"1979-05-27T07:32:00Z"),
@@ -55,7 +55,7 @@ COCO = json.dumps(
         "annotations": [{"id": 1, "image_id": 1, "category_id": 1}],
     }
 ).encode()
-STUDIO = json.dumps(
+LABEL_STUDIO = json.dumps(
     [
         {
             "data": {"image": "000001.png"},
@@ -79,20 +79,20 @@ FIFTYONE = b'{"classes": ["cat", "dog"], "labels": {"000001": 0, "000002": 1}}'
 
 
 @st.composite
-def spoiled(draw: st.DrawFn, valid: bytes) -> bytes:
-    """A valid document with pieces of it replaced, doubled or cut, or any bytes at all."""
+def corrupted(draw: st.DrawFn, valid: bytes) -> bytes:
+    """Draw a valid document with pieces replaced, inserted or removed, or arbitrary bytes."""
     if draw(st.integers(0, 9)) == 0:
         return draw(st.binary(max_size=200))
     data = bytearray(valid)
     for _ in range(draw(st.integers(1, 5))):
         at = draw(st.integers(0, len(data)))
         end = min(len(data), at + draw(st.integers(0, 12)))
-        data[at:end] = draw(st.sampled_from(GLUE) | st.binary(max_size=6))
+        data[at:end] = draw(st.sampled_from(FRAGMENTS) | st.binary(max_size=6))
     return bytes(data)
 
 
 def fuzz(parse: Parse, valid: bytes, allowed: type[DgaalError], *, examples: int, number: int):
-    """Parse spoiled documents; whatever is raised must be of the allowed kind."""
+    """Parse corrupted documents; every raised error must be of the allowed class."""
     parse(valid)
 
     @seed(number)
@@ -102,7 +102,7 @@ def fuzz(parse: Parse, valid: bytes, allowed: type[DgaalError], *, examples: int
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(spoiled(valid))
+    @given(corrupted(valid))
     def check(data: bytes) -> None:
         with contextlib.suppress(allowed):
             parse(data)
@@ -111,7 +111,7 @@ def fuzz(parse: Parse, valid: bytes, allowed: type[DgaalError], *, examples: int
 
 
 @EXAMPLES
-def test_configuration(tmp_path: Path, request: pytest.FixtureRequest, examples: int):
+def test_config_parser(tmp_path: Path, request: pytest.FixtureRequest, examples: int):
     number = request.getfixturevalue("seed")
     path = tmp_path / "dgaal.toml"
 
@@ -122,7 +122,7 @@ def test_configuration(tmp_path: Path, request: pytest.FixtureRequest, examples:
     fuzz(parse, CONFIG, DgaalError, examples=examples, number=number)
 
 
-LABELS = {"csv": CSV, "jsonl": JSONL, "coco": COCO, "labelstudio": STUDIO}
+LABELS = {"csv": CSV, "jsonl": JSONL, "coco": COCO, "labelstudio": LABEL_STUDIO}
 
 
 def label_parser(tmp_path: Path, store: Store, name: str) -> Parse:
@@ -144,7 +144,9 @@ def label_parser(tmp_path: Path, store: Store, name: str) -> Parse:
 
 @EXAMPLES
 @pytest.mark.parametrize("name", LABELS)
-def test_labels(tmp_path: Path, request: pytest.FixtureRequest, name: str, examples: int):
+def test_label_file_parsers(
+    tmp_path: Path, request: pytest.FixtureRequest, name: str, examples: int
+):
     number = request.getfixturevalue("seed")
     make_store(tmp_path / "labels.db", 4)
     with open_store(tmp_path / "labels.db") as store:
@@ -158,7 +160,7 @@ FILES = ("000001.png", "000002.png")
 
 @EXAMPLES
 @pytest.mark.parametrize("name", ["hf", "fiftyone"])
-def test_labels_in_folders(
+def test_label_folder_parsers(
     tmp_path: Path, request: pytest.FixtureRequest, name: str, examples: int
 ):
     number = request.getfixturevalue("seed")
@@ -182,13 +184,13 @@ def test_labels_in_folders(
 
 
 def pools() -> dict[str, bytes]:
-    """Sound pools of two images, by file name."""
-    stream, packed, tape = io.BytesIO(), io.BytesIO(), io.BytesIO()
-    np.savez(stream, x=np.zeros((2, 8, 8), np.uint8), y=np.array([0, 1]))
-    with zipfile.ZipFile(packed, "w") as archive:
+    """Return intact pools of two images, by file name."""
+    npz_stream, zip_stream, tar_stream = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    np.savez(npz_stream, x=np.zeros((2, 8, 8), np.uint8), y=np.array([0, 1]))
+    with zipfile.ZipFile(zip_stream, "w") as archive:
         for number, file in enumerate(FILES):
             archive.writestr(file, png(number))
-    with tarfile.open(fileobj=tape, mode="w") as archive:
+    with tarfile.open(fileobj=tar_stream, mode="w") as archive:
         for number, file in enumerate(FILES):
             info = tarfile.TarInfo(file)
             info.size = len(png(number))
@@ -198,19 +200,19 @@ def pools() -> dict[str, bytes]:
     return {
         "pool.csv": table.encode(),
         "pool.jsonl": "".join(json.dumps(row) + "\n" for row in rows).encode(),
-        "pool.npz": stream.getvalue(),
-        "pool.zip": packed.getvalue(),
-        "pool.tar": tape.getvalue(),
+        "pool.npz": npz_stream.getvalue(),
+        "pool.zip": zip_stream.getvalue(),
+        "pool.tar": tar_stream.getvalue(),
     }
 
 
 @EXAMPLES
 @pytest.mark.parametrize("name", pools())
-def test_pools(tmp_path: Path, request: pytest.FixtureRequest, name: str, examples: int):
-    """Opened, listed and read to the end, as ``init`` and ``score`` do."""
+def test_pool_readers(tmp_path: Path, request: pytest.FixtureRequest, name: str, examples: int):
+    """A pool is opened, listed and read to the end, as ``init`` and ``score`` do."""
     number = request.getfixturevalue("seed")
-    for place, file in enumerate(FILES):
-        (tmp_path / file).write_bytes(png(place))
+    for index, file in enumerate(FILES):
+        (tmp_path / file).write_bytes(png(index))
 
     def parse(data: bytes) -> None:
         (tmp_path / name).write_bytes(data)
@@ -222,7 +224,7 @@ def test_pools(tmp_path: Path, request: pytest.FixtureRequest, name: str, exampl
 
 
 @EXAMPLES
-def test_checkpoint_with_digests_that_fit(
+def test_checkpoint_parser_with_matching_digests(
     tmp_path: Path, request: pytest.FixtureRequest, examples: int
 ):
     import hashlib
@@ -251,7 +253,7 @@ def test_checkpoint_with_digests_that_fit(
 
 @EXAMPLES
 @pytest.mark.parametrize("format_", ["onnx", "torchscript"])
-def test_artifact_with_a_seal_that_fits(
+def test_artifact_parser_with_matching_seal(
     request: pytest.FixtureRequest, format_: str, examples: int
 ):
     pytest.importorskip("torch")
@@ -264,10 +266,10 @@ def test_artifact_with_a_seal_that_fits(
 
     def parse(data: bytes) -> None:
         try:
-            whole = seal.seal(data, format_)
+            artifact = seal.seal(data, format_)
         except seal.SealError:
             return
-        check_artifact(whole, format_=format_)
+        check_artifact(artifact, format_=format_)
 
     number = request.getfixturevalue("seed")
     document = body.rindex(b'"schema"')
@@ -279,12 +281,12 @@ def test_artifact_with_a_seal_that_fits(
             document + rng.randrange(-200, 1200) if rng.random() < 0.7 else rng.randrange(len(body))
         )
         at = max(0, min(at, len(data) - 1))
-        data[at : at + rng.randrange(6)] = rng.choice(GLUE)[:64]
+        data[at : at + rng.randrange(6)] = rng.choice(FRAGMENTS)[:64]
         with contextlib.suppress(ArtifactError):
             parse(bytes(data))
 
 
-def test_control_a_parser_that_trusts_its_input_is_caught(
+def test_control_parser_without_validation_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ):
     number = request.getfixturevalue("seed")

@@ -1,4 +1,4 @@
-"""G16, G17: a labeler that stops within a transaction, or walks away from an image."""
+"""G16, G17: a labeler stops within a transaction or abandons an image."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ from label_workspaces import DGAAL, make_store, make_workspace
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.protocol import Store
 
-# The program, which stops itself once, before or within the commit of its first answer.
+# The program stops itself once, within the transaction of its first answer.
 STOPPING = """
 import os, signal
 from dgaal_cli.store.sqlite import answers
@@ -29,7 +29,9 @@ def submit(*arguments, **options):
 answers.submit = submit
 """
 MAIN = "from dgaal_cli.cli import main; main()"
-PATIENT = "import dgaal_cli.store.sqlite.gate as gate; gate.DEADLINE_S = gate.MAX_WAIT_S = 1e6\n"
+UNLIMITED_WAIT = (
+    "import dgaal_cli.store.sqlite.gate as gate; gate.DEADLINE_S = gate.MAX_WAIT_S = 1e6\n"
+)
 
 
 def is_stopped(process: subprocess.Popen[str]) -> bool:
@@ -44,12 +46,17 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def stopped(root: Path) -> Iterator[subprocess.Popen[str]]:
-    """Ann's terminal, stopped by Ctrl-Z within the transaction of her first answer."""
+    """Start Ann's terminal, stopped (SIGSTOP) within the transaction of her first answer."""
     code = STOPPING.replace("{is_once}", "once").replace(
         "sound =", 'once = {"first": True}\nsound ='
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code + MAIN, *told(root, "label", "--plain", "--annotator", "ann")],
+        [
+            sys.executable,
+            "-c",
+            code + MAIN,
+            *arguments_for(root, "label", "--plain", "--annotator", "ann"),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -67,23 +74,23 @@ def stopped(root: Path) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
-def told(root: Path, *arguments: str) -> list[str]:
+def arguments_for(root: Path, *arguments: str) -> list[str]:
     return ["-C", str(root), *arguments]
 
 
-def label(root: Path, who: str, *, code: str = MAIN, patience: float = 60.0):
+def label(root: Path, name: str, *, code: str = MAIN, timeout_s: float = 60.0):
     return subprocess.run(
-        [sys.executable, "-c", code, *told(root, "label", "--plain", "--annotator", who)],
+        [sys.executable, "-c", code, *arguments_for(root, "label", "--plain", "--annotator", name)],
         input="dog\nq\n",
         capture_output=True,
         text=True,
         check=False,
-        timeout=patience,
+        timeout=timeout_s,
     )
 
 
 @pytest.mark.slow
-def test_others_are_told_who_holds_the_store_and_all_goes_on_after_it_resumes(root, stopped):
+def test_blocked_labeler_gets_the_holder_and_labels_after_it_resumes(root, stopped):
     began = time.monotonic()
     other = label(root, "bob")
     waited = time.monotonic() - began
@@ -92,23 +99,25 @@ def test_others_are_told_who_holds_the_store_and_all_goes_on_after_it_resumes(ro
     assert len(other.stderr.splitlines()) == 1
     assert "saved:" not in other.stdout
     assert waited < 16  # 8 s at the gate, and a start on a busy machine
-    reading = subprocess.run([*DGAAL, *told(root, "status")], capture_output=True, check=False)
-    assert reading.returncode == 0  # whoever reads is not kept waiting
+    reading = subprocess.run(
+        [*DGAAL, *arguments_for(root, "status")], capture_output=True, check=False
+    )
+    assert reading.returncode == 0  # readers do not wait
     os.kill(stopped.pid, signal.SIGCONT)
     out, _ = stopped.communicate()
     assert stopped.returncode == 0
     assert "saved: cat" in out
     assert label(root, "bob").returncode == 0
     with open_store(root / "labels.db") as store:
-        said = [(event.annotator, name_of(store, event)) for event in store.events()]
-        assert said == [("ann", "cat"), ("bob", "dog")]
+        answers = [(event.annotator, name_of(store, event)) for event in store.events()]
+        assert answers == [("ann", "cat"), ("bob", "dog")]
         assert store.check() == []
 
 
 @pytest.mark.deep
-def test_control_waiting_without_an_end_is_caught(root, stopped):
+def test_control_unlimited_waiting_is_caught(root, stopped):
     with pytest.raises(subprocess.TimeoutExpired):
-        label(root, "bob", code=PATIENT + MAIN, patience=12)
+        label(root, "bob", code=UNLIMITED_WAIT + MAIN, timeout_s=12)
 
 
 LEAVING = """
@@ -119,7 +128,7 @@ from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer
 from dgaal_cli.tasks.classification.label import class_label
 
-if sys.argv[2] == "careless":  # as if whoever answers last were right
+if sys.argv[2] == "careless":  # as if the last answer always counted
     answers._is_counted = lambda *_, **__: True
 with open_store(Path(sys.argv[1]), lease_s=1.0) as store:
     task = store.next_task("ann", "s")
@@ -132,10 +141,10 @@ with open_store(Path(sys.argv[1]), lease_s=1.0) as store:
 
 
 def leave_an_image(tmp_path: Path, variant: str) -> tuple[float, list[bool]]:
-    """Ann takes an image and leaves; bob labels; ann answers late.
+    """Ann gets an image and leaves; Bob labels it; Ann answers late.
 
     Returns:
-        Seconds until bob was offered it, and which of the image's answers count.
+        Seconds until the image was offered to Bob, and which of its answers count.
     """
     path = tmp_path / "labels.db"
     make_store(path, 1)
@@ -168,7 +177,7 @@ def _answer(store: Store, name: str, item: int):
     return Answer(op_id="op", kind="label", item_id=ItemId(item), label=as_label(uid))
 
 
-def test_an_abandoned_image_is_offered_again_and_a_late_answer_changes_nothing(tmp_path):
+def test_abandoned_image_is_offered_again_and_late_answer_is_ignored(tmp_path):
     waited, counted = leave_an_image(tmp_path, "sound")
     assert 0.9 < waited < 4.0  # a lease of 1 s, and a busy machine
     assert counted == [True, False]

@@ -1,4 +1,4 @@
-"""G5: the store against a plain model: any order of answers, undos, retries, crashes and waits."""
+"""G5: the store agrees with a simple model for any order of answers, undos, retries and crashes."""
 
 import hashlib
 import sys
@@ -33,7 +33,7 @@ FINISHING = ("label", "cannot_tell", "adjudicate")
 
 
 @dataclass
-class Act:
+class ModelAnswer:
     """One answer in the model."""
 
     number: int
@@ -47,16 +47,16 @@ class Act:
 
 @dataclass
 class Model:
-    """What the store should know, kept the naive way."""
+    """The expected state of the store, computed in the simplest way."""
 
     need: int
-    acts: list[Act] = field(default_factory=list)
-    done: dict[str, list[Act]] = field(default_factory=lambda: {p: [] for p in PEOPLE})
-    undone: dict[str, list[Act]] = field(default_factory=lambda: {p: [] for p in PEOPLE})
+    acts: list[ModelAnswer] = field(default_factory=list)
+    done: dict[str, list[ModelAnswer]] = field(default_factory=lambda: {p: [] for p in PEOPLE})
+    undone: dict[str, list[ModelAnswer]] = field(default_factory=lambda: {p: [] for p in PEOPLE})
     leases: dict[str, tuple[int, float]] = field(default_factory=dict)
     events: int = 0
 
-    def current(self, who: str, item: int) -> Act | None:
+    def current(self, who: str, item: int) -> ModelAnswer | None:
         mine = [
             a
             for a in self.acts
@@ -103,12 +103,12 @@ class Model:
         self.leases[who] = (found[0], now + LEASE_S)
         return found[0]
 
-    def verdict(self, item: int) -> Act | None:
+    def verdict(self, item: int) -> ModelAnswer | None:
         given = [a for p in PEOPLE if (a := self.current(p, item)) and a.kind in FINISHING]
-        last_words = [a for a in given if a.kind == "adjudicate"]
-        if last_words:
-            return max(last_words, key=lambda a: a.number)
-        best: Act | None = None
+        adjudications = [a for a in given if a.kind == "adjudicate"]
+        if adjudications:
+            return max(adjudications, key=lambda a: a.number)
+        best: ModelAnswer | None = None
         best_votes = 0
         for act in sorted(given, key=lambda a: a.number):
             votes = sum(other.cls == act.cls for other in given)
@@ -120,7 +120,7 @@ class Model:
 class StoreMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        # In memory where possible: order is tried here, not durability.
+        # In memory where possible: this tests order, not durability.
         memory = Path("/dev/shm")
         self.folder = tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
         self.path = Path(self.folder.name) / "labels.db"
@@ -168,7 +168,7 @@ class StoreMachine(RuleBasedStateMachine):
     )
     def submit(self, who: str, item: int, kind: str, cls: str) -> None:
         task = self.tasks.get(who)
-        if item == 0:  # the one on the screen
+        if item == 0:  # the image on the screen
             if task is None:
                 return
             item = task.item.item_id
@@ -192,7 +192,7 @@ class StoreMachine(RuleBasedStateMachine):
             or model.finished(item) < model.need
             or (mine is not None and mine.kind != "skip")
         )
-        act = Act(model.events, item, who, kind, cls if has_class else None, counted)
+        act = ModelAnswer(model.events, item, who, kind, cls if has_class else None, counted)
         model.acts.append(act)
         model.done[who].append(act)
         model.undone[who].clear()
@@ -200,8 +200,8 @@ class StoreMachine(RuleBasedStateMachine):
         assert (receipt.event_id, receipt.is_counted) == (model.events, counted)
         self.last = (answer, who, receipt.event_id, counted)
         same = item if kind in ("flag", "unflag") else None
-        wanted = model.take(who, self.now, same) or model.take(who, self.now)
-        assert (receipt.next_task and receipt.next_task.item.item_id) == wanted
+        expected = model.take(who, self.now, same) or model.take(who, self.now)
+        assert (receipt.next_task and receipt.next_task.item.item_id) == expected
         self.tasks[who] = receipt.next_task
 
     @precondition(lambda self: self.last is not None)
@@ -236,8 +236,8 @@ class StoreMachine(RuleBasedStateMachine):
         assert (result.item.item_id, result.kind) == (act.item, act.kind)
         assert (result.event_id, result.is_counted) == (model.events, counted)
         only = act.item if says == "undo" or act.kind in ("flag", "unflag") else None
-        wanted = (model.take(who, self.now, only) if only else None) or model.take(who, self.now)
-        assert (result.task and result.task.item.item_id) == wanted
+        expected = (model.take(who, self.now, only) if only else None) or model.take(who, self.now)
+        assert (result.task and result.task.item.item_id) == expected
         self.tasks[who] = result.task
 
     @rule(seconds=st.sampled_from([1.0, 9.5, 10.5, 500.0]))
@@ -251,7 +251,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule()
     def crash(self) -> None:
-        self.crashed.append(self.store)  # its connection stays open, as a killed one's file does
+        self.crashed.append(
+            self.store
+        )  # its connection stays open, like the file of a killed process
         self.store = open_store(self.path, clock=lambda: self.now, lease_s=LEASE_S)
 
     @invariant()
@@ -259,16 +261,16 @@ class StoreMachine(RuleBasedStateMachine):
         if not hasattr(self, "model"):
             return
         model, store = self.model, self.store
-        wanted = {n: model.verdict(n) for n in range(1, len(NAMES) + 1)}
+        expected = {n: model.verdict(n) for n in range(1, len(NAMES) + 1)}
         names = {label.item_id: name_of(store, label) for label in store.labels()}
-        assert names == {n: act.cls for n, act in wanted.items() if act and act.cls}
-        assert store.cannot_tell() == {n for n, act in wanted.items() if act and not act.cls}
+        assert names == {n: act.cls for n, act in expected.items() if act and act.cls}
+        assert store.cannot_tell() == {n for n, act in expected.items() if act and not act.cls}
         assert store.watermark() == model.events
         assert store.check() == []
         for who in PEOPLE:
             ahead = [u.item.item_id for u in store.upcoming(who, 9)]
             assert ahead == model.order(who, self.now)
-        flagged = {i for i in wanted for who in PEOPLE if model.flagged(who, i)}
+        flagged = {i for i in expected for who in PEOPLE if model.flagged(who, i)}
         assert {item.item_id for item in store.flagged()} == flagged
         assert store.labels(watermark=model.events) == store.labels()
 
@@ -294,7 +296,7 @@ COMMON = {
         pytest.param(500, 50, marks=pytest.mark.deep),
     ],
 )
-def test_the_store_agrees_with_its_model(seed: int, runs: int, steps: int):
+def test_store_agrees_with_its_model(seed: int, runs: int, steps: int):
     machine = seeded(seed)(StoreMachine)
     run_state_machine_as_test(
         machine, settings=settings(max_examples=runs, stateful_step_count=steps, **COMMON)
@@ -302,7 +304,7 @@ def test_the_store_agrees_with_its_model(seed: int, runs: int, steps: int):
     sys.stdout.write(f"{runs} runs of {steps} steps, no divergence\n")
 
 
-def test_control_counting_every_late_answer_is_caught(monkeypatch):
+def test_control_counting_late_answers_is_caught(monkeypatch):
     monkeypatch.setattr(answers_module, "_is_counted", lambda *_, **__: True)
     with pytest.raises(AssertionError):
         run_state_machine_as_test(

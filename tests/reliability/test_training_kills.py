@@ -1,6 +1,7 @@
-"""G6: a training that was killed goes on to the very bits of one that was not, and so its query.
+"""G6: a killed and resumed training ends in the same bits and the same query.
 
-So does its ``--set``, wherever the kill falls; one after the final checkpoint hands it to nobody.
+A resumed training keeps its ``--set`` after a kill at any moment; after a kill behind the final
+checkpoint no later training uses it.
 """
 
 import subprocess
@@ -60,12 +61,12 @@ restarts = 2
 
 @pytest.fixture(scope="module")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace of dgaal, whose round 1 also synthesizes."""
+    """Return a workspace of dgaal, whose round 1 also synthesizes."""
     return answered_round(tmp_path_factory.mktemp("kills"), "dgaal")
 
 
 def answered_round(tmp_path: Path, method: str) -> Path:
-    """Make a workspace whose round 0 asked and was answered."""
+    """Make a workspace whose query of round 0 is answered."""
     options = ("--preset", "tiny", "--query-size", "6", "-q")
 
     def dgaal(*arguments: str) -> None:
@@ -92,7 +93,7 @@ def answered_round(tmp_path: Path, method: str) -> Path:
                     op_id=f"op{item.item_id}",
                     kind="label",
                     item_id=item.item_id,
-                    # gaal draws what it asks; any name will do
+                    # gaal synthesizes the images that it asks; any class is valid
                     label=as_label(uids[truth.get(item.sample_id, str(item.item_id % 10))]),
                 )
                 for item in items
@@ -102,8 +103,8 @@ def answered_round(tmp_path: Path, method: str) -> Path:
         answer(store.items()[:30])
         dgaal("-C", "pristine", "train", "--threads", "1", "-q")
         dgaal("-C", "pristine", "query", "-q")
-        asked = [store.item(entry.item_id) for entry in store.open_query().entries]
-        answer(asked)
+        asked_items = [store.item(entry.item_id) for entry in store.open_query().entries]
+        answer(asked_items)
     toml = (root / "dgaal.toml").read_text()
     (root / "dgaal.toml").write_text(f"threads = 1\n{toml}")
     return root
@@ -119,11 +120,13 @@ def test_killed_trainings_end_in_the_same_bits(drive: Drive, pristine: Path, run
 
 @pytest.mark.deep
 @pytest.mark.parametrize("method", ["vaal", "gaal"])
-def test_killed_trainings_of_other_methods_do_too(drive: Drive, tmp_path: Path, method: str):
+def test_killed_trainings_of_other_methods_end_in_the_same_bits(
+    drive: Drive, tmp_path: Path, method: str
+):
     report = drive("kill_training", answered_round(tmp_path, method), 3, 3, "sound")
     assert (report["identical"], report["kills"]) == (3, 9)
 
 
 @pytest.mark.deep
-def test_control_forgetting_the_optimizers_is_caught(drive: Drive, pristine: Path):
+def test_control_lost_optimizer_state_is_caught(drive: Drive, pristine: Path):
     assert drive("kill_training", pristine, 1, 3, "forgetful")["identical"] == 0

@@ -1,4 +1,4 @@
-"""strace as a test tool: is it there, and what did a program write and sync."""
+"""strace as a test tool: check that it is available and record a program's writes and syncs."""
 
 import re
 import shutil
@@ -16,7 +16,7 @@ _CALL = re.compile(
 
 @cache
 def is_traceable() -> bool:
-    """Tell whether strace is installed and may trace here."""
+    """Return whether strace is installed and has permission to trace."""
     strace = shutil.which("strace")
     if strace is None:
         return False
@@ -25,7 +25,7 @@ def is_traceable() -> bool:
 
 
 needs_strace = pytest.mark.skipif(
-    not is_traceable(), reason="needs strace (apt-get install strace) and leave to trace"
+    not is_traceable(), reason="needs strace (apt-get install strace) and permission to trace"
 )
 
 
@@ -35,18 +35,18 @@ class Call:
 
     name: str
     file: str
-    """Last component; ``stdout`` for what was told to the user."""
+    """Last component of the path; ``stdout`` for messages to the user."""
     data: bytes
     number: int
     """Offset or length."""
 
 
 def record(command: list[str], *, prefix: str, log: Path, typed: str = "") -> list[Call]:
-    """Run a command and return its writes and syncs of files whose names begin with ``prefix``.
+    """Run a command and return its writes and syncs of files whose names start with ``prefix``.
 
     Args:
-        command: What to run.
-        prefix: Of the files' names; locks are left out.
+        command: Command line.
+        prefix: Prefix of the file names; locks are ignored.
         log: Scratch file.
         typed: Standard input.
     """
@@ -67,7 +67,7 @@ def record(command: list[str], *, prefix: str, log: Path, typed: str = "") -> li
         name = Path(_unescape(match["file"]).decode(errors="replace")).name
         data = _unescape(match["data"] or "")
         if match["call"] == "write" and data.startswith(b"saved:"):
-            found.append(Call("told", "stdout", data, 0))
+            found.append(Call("saved", "stdout", data, 0))
         elif name.startswith(prefix) and not name.endswith(".lock"):
             numbers = re.findall(r"\d+", match["rest"])
             number = int(numbers[-1]) if numbers else 0

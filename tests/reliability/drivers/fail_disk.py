@@ -1,8 +1,8 @@
-"""Let the disk fail at one call of a command, for every call; report what was not as promised.
+"""Make one system call of a command fail, for each call in turn; report broken promises.
 
-Arguments: seed, job (a JSON file), most calls to fail per kind (0: all). The job names the command,
-a pristine folder, modules to import once, and what to check afterwards. The command runs in a fork
-of this process, stopped until strace is attached to its main thread.
+Arguments: seed, job (a JSON file), maximum number of calls to fail per kind (0: all). The job names
+the command, a pristine folder, modules to import once, and the check to run afterwards. The command
+runs in a fork of this process, stopped until strace is attached to its main thread.
 """
 
 import ctypes
@@ -41,11 +41,11 @@ CALLS = (
 _LINE = re.compile(r"^(?P<call>\w+)\((?P<rest>.*)")
 _DESCRIPTOR = re.compile(r"^\w+\(\d+<([^<>]*)>")
 _NAME = re.compile(r'"([^"]*)"')
-_DRAWN = re.compile(r"[0-9a-f]{8,}|(?<=\.init-)\w+")
-"""Names made up anew by each run."""
+_RANDOM_NAME = re.compile(r"[0-9a-f]{8,}|(?<=\.init-)\w+")
+"""Random parts of file names; they differ between runs."""
 SURVIVED = ("openat", "mkdir", "close", "unlink", "sendfile", "copy_file_range")
-"""Calls whose failure a command may survive, if all is there afterwards."""
-# What a lock's file says is only for messages.
+"""Calls whose failure a command may survive, if its output is complete afterwards."""
+# The content of a lock file is only used in messages.
 HARMLESS = (".locks",)
 
 
@@ -60,7 +60,7 @@ class Box:
         self.scratch.mkdir(exist_ok=True)
 
     def refill(self) -> None:
-        """Put everything back as it was."""
+        """Restore the folder from the pristine copy."""
         shutil.rmtree(self.root, ignore_errors=True)
         shutil.copytree(self.pristine, self.root, symlinks=True)
 
@@ -93,9 +93,9 @@ class Box:
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
             for number, path in ((1, out), (2, err)):
                 os.dup2(os.open(path, flags, 0o600), number)
-            typed = self.scratch / "in"
-            typed.write_text(self.job.get("typed", ""))
-            os.dup2(os.open(typed, os.O_RDONLY), 0)
+            stdin_path = self.scratch / "in"
+            stdin_path.write_text(self.job.get("typed", ""))
+            os.dup2(os.open(stdin_path, os.O_RDONLY), 0)
             sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
             sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
             sys.argv = ["dgaal", *self.job["command"]]
@@ -118,7 +118,7 @@ class Box:
                 os._exit(code or 0)
 
     def path_of(self, line: str) -> str:
-        """Path within the box that a traced call changed; empty if it changed another."""
+        """Return the path within the box that a traced call changed; empty for other paths."""
         match = _DESCRIPTOR.match(line)
         names = [match[1]] if match else _NAME.findall(line)
         for name in names:
@@ -132,13 +132,13 @@ class Box:
 
 
 def points(box: Box, lines: list[str], rng: random.Random) -> dict[str, list[int]]:
-    """Numbers, by kind of call, of the calls that change something in the box.
+    """Return the numbers of the calls that change something in the box, by kind of call.
 
-    Where a job says so, of the calls alike (one kind, one file) only so many: the first, the last
-    and some between. A training appends hundreds of lines to one file.
+    A job may limit the number of similar calls (one kind, one file): the first, the last and some
+    between are kept. A training appends hundreds of lines to one file.
     """
     counts: dict[str, int] = {}
-    alike: dict[tuple[str, str], list[int]] = {}
+    similar: dict[tuple[str, str], list[int]] = {}
     written: set[str] = set()
     for line in lines:
         match = _LINE.match(line)
@@ -151,19 +151,19 @@ def points(box: Box, lines: list[str], rng: random.Random) -> dict[str, list[int
             written.add(path)
         is_reading = call in ("openat", "close") and path not in written
         if not is_reading and path:
-            alike.setdefault((call, _DRAWN.sub("*", path)), []).append(counts[call])
-    most = box.job.get("alike", 0)
+            similar.setdefault((call, _RANDOM_NAME.sub("*", path)), []).append(counts[call])
+    limit = box.job.get("alike", 0)
     found: dict[str, list[int]] = {}
-    for (call, _), numbers in alike.items():
-        if 2 < most < len(numbers):
-            between = rng.sample(numbers[1:-1], most - 2)
+    for (call, _), numbers in similar.items():
+        if 2 < limit < len(numbers):
+            between = rng.sample(numbers[1:-1], limit - 2)
             numbers = [numbers[0], *between, numbers[-1]]  # noqa: PLW2901
         found[call] = sorted([*found.get(call, []), *numbers])
     return found
 
 
 def digest(root: Path) -> dict[str, Any]:
-    """What lies in the box, without the store's pages, locks and caches."""
+    """Return the content of the box, without the store's pages, locks and caches."""
     skipped = ("labels.db", ".locks", "cache", "backups")
     return {
         str(path.relative_to(root)): path.read_bytes().hex()[:64] + str(path.stat().st_size)
@@ -173,7 +173,7 @@ def digest(root: Path) -> dict[str, Any]:
 
 
 def leftovers(root: Path) -> list[str]:
-    """Temporary files that should not be there."""
+    """Return temporary files that should have been removed."""
     return [
         str(path.relative_to(root))
         for path in root.rglob(".*")
@@ -181,21 +181,21 @@ def leftovers(root: Path) -> list[str]:
     ]
 
 
-def judge(box: Box, verify: Callable[..., str], told: tuple[int, str, str, list[str]]) -> str:
-    """Say what is wrong after one failure; empty if all is as promised."""
-    code, out, err, lines = told
+def judge(box: Box, verify: Callable[..., str], result: tuple[int, str, str, list[str]]) -> str:
+    """Return a description of the problem after one failure; empty if every promise holds."""
+    code, out, err, lines = result
     hit = next((line for line in lines if "(INJECTED)" in line), "")
     path = box.path_of(hit)
     if not hit or not path:
-        return ""  # timing moved the calls: another file was hit, or none
+        return ""  # timing shifted the calls: the failure hit another file, or no call
     problem = ""
-    # What could not be opened for writing may be read all the same, as by 'labels export'.
-    # SQLite ignores that a folder cannot be synced; it matters once, for a new journal's name.
+    # A file that cannot be opened for writing may still be read, as by 'labels export'.
+    # SQLite ignores a failed sync of a folder; it matters only once, for a new journal's name.
     is_a_stores_folder = path in (".", "backups") or Path(path).name.startswith(".init-")
     is_sqlites = hit.startswith("fdatasync") and is_a_stores_folder
-    # A folder that is there already need not be made; what is closed was synced before; what cannot
-    # be removed is in nobody's way; what the kernel cannot copy is read and written. Whether all is
-    # there is seen below.
+    # An existing folder need not be created. A file is synced before it is closed. A file that
+    # cannot be removed does no harm. Data that the kernel cannot copy is read and written instead.
+    # The check below verifies that the output is complete.
     is_harmless = any(part in HARMLESS for part in Path(path).parts)
     may_succeed = is_harmless or is_sqlites or hit.startswith(SURVIVED)
     if code != 8 and not (code == 0 and may_succeed):
@@ -207,37 +207,38 @@ def judge(box: Box, verify: Callable[..., str], told: tuple[int, str, str, list[
     else:
         try:
             problem = verify(box.root, box.job, code, out)
-        except Exception as error:  # noqa: BLE001 - whatever cannot be loaded is not complete
+        except Exception as error:  # noqa: BLE001 - an output that cannot be loaded is not complete
             problem = f"cannot be loaded: {error!r}"
     return f"{hit[:160]} -> {problem}" if problem else ""
 
 
 def main() -> None:
     """Run."""
-    seed, job, most = int(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text()), int(sys.argv[3])
+    seed, job, limit = int(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text()), int(sys.argv[3])
     for module in job["imports"]:
         import_module(module)
     verify = getattr(import_module("failure_checks"), job["verify"])
     box = Box(job)
     rng = random.Random(seed)
-    for _ in range(2):  # once to fill caches
+    for _ in range(2):  # the first run fills caches
         box.refill()
         code, out, err, lines = box.run(["-e", "trace=" + ",".join(f"?{call}" for call in CALLS)])
         assert code == job.get("code", 0), err
     assert not (wrong := verify(box.root, job, 0, out)), wrong
     tried, reached, wrong = 0, 0, []
     for call, numbers in points(box, lines, rng).items():
-        chosen = sorted(rng.sample(numbers, most)) if 0 < most < len(numbers) else numbers
+        chosen = sorted(rng.sample(numbers, limit)) if 0 < limit < len(numbers) else numbers
         for number in chosen:
-            has_one = most or job.get("alike")  # where a run takes seconds: one error, in turn
+            # If a run takes seconds, the two errors alternate.
+            has_one = limit or job.get("alike")
             error = ("ENOSPC", "EIO")[tried % 2] if has_one else None
             for name in [error] if error else ["ENOSPC", "EIO"]:
                 box.refill()
                 inject = f"inject={call}:error={name}:when={number}"
-                told = box.run(["-e", f"trace={call}", "-e", inject])
+                result = box.run(["-e", f"trace={call}", "-e", inject])
                 tried += 1
-                reached += any("(INJECTED)" in line for line in told[3])
-                if problem := judge(box, verify, told):
+                reached += any("(INJECTED)" in line for line in result[3])
+                if problem := judge(box, verify, result):
                     wrong.append(problem)
     report = {"tried": tried, "reached": reached, "wrong": wrong, "calls": len(lines)}
     sys.stdout.write("\n" + json.dumps(report))

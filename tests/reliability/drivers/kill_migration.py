@@ -1,6 +1,6 @@
-"""Kill a store that is being brought up to date, at random moments.
+"""Kill the migration of a store at random moments.
 
-The migrations are the released ones, or a planted one where the store has the latest version.
+The released migrations run, or a planted one if the store has the latest version.
 
 Arguments: seed, folder, SQL of a released store, kills, variant. The variant ``piecewise`` migrates
 outside a transaction: the negative control.
@@ -39,7 +39,7 @@ PADDING = 3000
 
 
 def make(path: Path, sql: str) -> None:
-    """Build the released store, with enough images that its migration takes a while."""
+    """Build the released store, with enough images for a migration that takes some time."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.executescript(sql)
         connection.executemany(
@@ -50,7 +50,7 @@ def make(path: Path, sql: str) -> None:
 
 
 def state(path: Path) -> tuple[Any, ...]:
-    """Version, labels, and which tables there are; read without dgaal's own opening."""
+    """Return version, schema objects and labels, read without dgaal."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
         version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -62,19 +62,19 @@ def state(path: Path) -> tuple[Any, ...]:
                 f"FROM {table} t ORDER BY 1"
             ).fetchall()
             for table, columns in (("verdict", "item_id, event_id"), ("event", EVENT))
-            if table in tables  # one that is migrated piece by piece may lack it
+            if table in tables  # a piecewise migration may not have created it yet
         ]
         return version, objects, *rows
 
 
 @contextlib.contextmanager
 def piecewise(self: Database) -> Generator[sqlite3.Connection]:
-    """Autocommit: every statement for itself."""
+    """Commit after every statement."""
     yield self.connection
 
 
 def upgrade(path: Path) -> float:
-    """Open the store in a fork and return how long that took; 0 if it failed."""
+    """Open the store in a fork; return the seconds that it took, 0 if it failed."""
     began = time.perf_counter()
     child = os.fork()
     if child == 0:
@@ -89,7 +89,7 @@ def upgrade(path: Path) -> float:
 
 
 def kill_once(path: Path, after_s: float) -> None:
-    """Open the store in a fork and kill it some time later."""
+    """Open the store in a fork and kill it after ``after_s`` seconds."""
     child = os.fork()
     if child == 0:
         try:
@@ -108,7 +108,7 @@ def main() -> None:
     pristine = folder / "pristine.db"
     make(pristine, sql)
     old = state(pristine)
-    if old[0] == schema.latest_version():  # no later one is released yet
+    if old[0] == schema.latest_version():  # no later version is released yet
         schema.MIGRATIONS = (*schema.MIGRATIONS, PLANTED)
     if sys.argv[5] == "piecewise":
         Database.write = piecewise

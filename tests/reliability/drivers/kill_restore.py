@@ -1,8 +1,8 @@
 """Kill ``dgaal labels restore`` before each of its calls on files, one after another.
 
 Arguments: seed (unused: every call is tried), folder of a workspace with a backup, variant. The
-store's last process was killed within a transaction, so a journal lies beside it. The variant
-``renamed`` moves the store away before the copy takes its name: the negative control.
+store's last process was killed within a transaction, so a journal is next to it. The variant
+``renamed`` moves the store away before the copy gets its name: the negative control.
 """
 
 import json
@@ -26,7 +26,7 @@ LIMIT = 200
 
 
 def leave_a_journal(path: Path) -> None:
-    """Be killed within a transaction that has reached the file."""
+    """Kill a fork within a transaction that has reached the file."""
     child = os.fork()
     if child == 0:
         connection = sqlite3.connect(path, isolation_level=None)
@@ -43,26 +43,26 @@ def leave_a_journal(path: Path) -> None:
 
 
 def renamed(store: Path, aside: Path, linked: list[tuple[Path, Path]]) -> None:
-    """Set a store aside by its only name."""
+    """Set a store aside by renaming it, which removes its only name."""
     for old in (store, store.with_name(store.name + "-journal")):
         if old.exists():
             old.rename(aside.with_name(old.name.replace(store.name, aside.name, 1)))
 
 
 def restore(root: Path, *, kill_at: int) -> bool:
-    """Restore in a fork that dies before its ``kill_at``-th call; tell whether it ended itself."""
+    """Restore in a fork that dies before call ``kill_at``; return whether it finished."""
     child = os.fork()
     if child == 0:
         seen = 0
 
-        def listen(event: str, arguments: tuple[Any, ...]) -> None:
+        def count_call(event: str, arguments: tuple[Any, ...]) -> None:
             nonlocal seen
             if event in EVENTS and str(root) in str(arguments):
                 seen += 1
                 if seen == kill_at:
                     os.kill(os.getpid(), signal.SIGKILL)
 
-        sys.addaudithook(listen)
+        sys.addaudithook(count_call)
         code = 1
         try:
             labels.restore(Workspace(root))
@@ -75,7 +75,7 @@ def restore(root: Path, *, kill_at: int) -> bool:
 
 
 def state(root: Path) -> str:
-    """Which store lies there, and whether it is whole."""
+    """Return the watermark of the store in the folder, or how it is damaged."""
     if not (root / "labels.db").exists():
         return "none"
     try:

@@ -4,8 +4,9 @@ Arguments: seed, pristine workspace, runs, kills a run, variant. The variant ``f
 without the optimizers' moments: the negative control. torch is imported once, each attempt is a
 fork of this process that runs the command line's own ``main``.
 
-Only the first attempt at a round has a ``--set``; whoever goes on must remember it. The last one is
-killed once more, between its final checkpoint and the end, and must hand nothing on.
+Only the first attempt at a round has a ``--set``; resumed attempts must remember it. The last
+attempt is killed once more, between its final checkpoint and its end. After it, no later training
+may use the remembered ``--set``.
 """
 
 import contextlib
@@ -34,30 +35,30 @@ ROUND = "001"
 SETTING = ("--set", "classifier.lr=0.0015")
 
 
-class Stepped:
-    """Standard output of a child that goes on only when the driver has read what it wrote."""
+class SteppedOutput:
+    """Standard output of a child that waits until the driver has read each write."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self.buffer = self
 
     def write(self, data: str | bytes) -> int:
-        """Send, and wait for leave to go on."""
+        """Send the data and wait for the driver's permission to continue."""
         self._channel.sendall(data.encode() if isinstance(data, str) else data)
         self._channel.recv(1)
         return len(data)
 
     def flush(self) -> None:
-        """Nothing is kept back."""
+        """Do nothing: every write is sent at once."""
 
 
-def start(root: Path, *arguments: str, dies_saved: bool = False) -> tuple[int, socket.socket]:
-    """Fork ``dgaal``; return its process and the channel that it speaks and listens on.
+def start(root: Path, *arguments: str, dies_after_save: bool = False) -> tuple[int, socket.socket]:
+    """Fork ``dgaal``; return its process id and the socket to its standard output.
 
     Args:
         root: The workspace.
-        *arguments: Of the command line.
-        dies_saved: Kill it where it has saved its final checkpoint and cleans up.
+        *arguments: Arguments of the command line.
+        dies_after_save: Kill the child after it has saved its final checkpoint.
     """
     ours, theirs = socket.socketpair()
     child = os.fork()
@@ -67,9 +68,9 @@ def start(root: Path, *arguments: str, dies_saved: bool = False) -> tuple[int, s
     ours.close()
     code: Any = 1
     try:
-        if dies_saved:
-            checkpoint.remove = die_saved
-        sys.stdout = Stepped(theirs)
+        if dies_after_save:
+            checkpoint.remove = die_after_save
+        sys.stdout = SteppedOutput(theirs)
         sys.argv = ["dgaal", "-C", str(root), *arguments]
         cli.main()
         code = 0
@@ -79,14 +80,14 @@ def start(root: Path, *arguments: str, dies_saved: bool = False) -> tuple[int, s
         os._exit(code if isinstance(code, int) else 1)
 
 
-def die_saved(folder: Path) -> None:
-    """Take the place of ``checkpoint.remove``, which also clears up before a training."""
+def die_after_save(folder: Path) -> None:
+    """Replace ``checkpoint.remove``, which also cleans up before a training."""
     if checkpoint.exists(folder.with_name("checkpoint")) and folder.parent.name == ROUND:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def finish(child: int, channel: socket.socket) -> int:
-    """Let a child go on to its end and return its exit code."""
+    """Let a child run to its end and return its exit code."""
     with channel, contextlib.suppress(OSError):
         while channel.recv(1 << 16):
             channel.sendall(b".")
@@ -101,8 +102,8 @@ def train(root: Path, *options: str) -> None:
 
 
 def train_and_die(root: Path) -> bool:
-    """Go on to the final checkpoint, die after it, then query; True if anything is handed on."""
-    code = finish(*start(root, "train", "--events", "-q", dies_saved=True))
+    """Resume, die after the final checkpoint, then query; return whether a resume state is left."""
+    code = finish(*start(root, "train", "--events", "-q", dies_after_save=True))
     assert code == -signal.SIGKILL, code
     is_left = newest_resume_state(Workspace(root)) is not None
     code = finish(*start(root, "query", "-q"))
@@ -111,8 +112,8 @@ def train_and_die(root: Path) -> bool:
 
 
 def kill_once(root: Path, rng: random.Random, lines: int, options: tuple[str, ...]) -> str:
-    """Start a training and kill it; return where it was hit, empty if it ended before."""
-    wants_save = rng.random() < 0.4
+    """Start a training and kill it; return where the kill hit, empty if it had already ended."""
+    waits_for_save = rng.random() < 0.4
     folder = root / "rounds" / ROUND
     child, channel = start(root, "train", "--events", "-q", *options)
     with contextlib.suppress(OSError):
@@ -121,7 +122,7 @@ def kill_once(root: Path, rng: random.Random, lines: int, options: tuple[str, ..
                 break
             channel.sendall(b".")
     end = time.monotonic() + 1.0
-    while wants_save and time.monotonic() < end:
+    while waits_for_save and time.monotonic() < end:
         if any(name.startswith(".") for name in os.listdir(folder)):  # noqa: PTH208
             break
     time.sleep(rng.random() * 0.004)
@@ -135,7 +136,7 @@ def kill_once(root: Path, rng: random.Random, lines: int, options: tuple[str, ..
 
 
 def outcome(root: Path) -> str:
-    """Digest of everything that the next query depends on, and of that query."""
+    """Return a digest of the next query and of everything that it depends on."""
     digest = hashlib.sha256()
     tensors, _ = checkpoint.load(root / "rounds" / ROUND / "checkpoint")
     for name in sorted(tensors):
@@ -153,10 +154,10 @@ def outcome(root: Path) -> str:
 
 
 def run_once(pristine: Path, number: int, kills: int, rng: random.Random) -> dict[str, Any]:
-    """One workspace trained whole and once more with kills."""
+    """Train one workspace without kills and once more with kills; compare the outcomes."""
     results: list[str] = []
     hits: list[str] = []
-    hands_on = False
+    leaves_resume_state = False
     for name in ("whole", "killed"):
         root = pristine.with_name(f"{name}-{number}")
         shutil.copytree(pristine, root)
@@ -165,7 +166,7 @@ def run_once(pristine: Path, number: int, kills: int, rng: random.Random) -> dic
         lines = 120
         while name == "killed" and len(hits) < kills:
             hit = kill_once(root, rng, lines, () if hits else SETTING)
-            if not hit:  # it was through: begin this round again, with an earlier kill
+            if not hit:  # it had ended: restart this round, with an earlier kill
                 shutil.rmtree(root)
                 shutil.copytree(pristine, root)
                 toml.write_text(toml.read_text().replace("\nseed = 0", f"\nseed = {number}"))
@@ -175,10 +176,10 @@ def run_once(pristine: Path, number: int, kills: int, rng: random.Random) -> dic
         if name == "whole":
             train(root, *SETTING)
         else:
-            hands_on = train_and_die(root)
+            leaves_resume_state = train_and_die(root)
         results.append(outcome(root))
         shutil.rmtree(root)
-    return {"is_same": results[0] == results[1], "hits": hits, "hands_on": hands_on}
+    return {"is_same": results[0] == results[1], "hits": hits, "hands_on": leaves_resume_state}
 
 
 def main() -> None:
@@ -189,13 +190,13 @@ def main() -> None:
     if sys.argv[5] == "forgetful":
         checkpoint.restore_optimizers = lambda *_: None
     rng = random.Random(seed)
-    told = [run_once(pristine, number, kills, rng) for number in range(runs)]
-    hits = [hit for run in told for hit in run["hits"]]
+    results_by_run = [run_once(pristine, number, kills, rng) for number in range(runs)]
+    hits = [hit for run in results_by_run for hit in run["hits"]]
     report = {
         "runs": runs,
-        "identical": sum(run["is_same"] for run in told),
+        "identical": sum(run["is_same"] for run in results_by_run),
         "kills": len(hits),
-        "handed_on": sum(run["hands_on"] for run in told),
+        "handed_on": sum(run["hands_on"] for run in results_by_run),
         "in_saves": hits.count("save"),
     }
     sys.stdout.write("\n" + json.dumps(report))

@@ -1,10 +1,12 @@
-"""Forked people label one query at once; report what got lost, doubled, refused, and how long.
+"""Several forked processes label one query at once; report lost, doubled and refused answers.
 
-Arguments: seed, store, people, labels each wants at most, variant, seconds of thought.
-Variants: ``sound``; ``reading`` (another process reads all labels meanwhile). Negative controls:
-``leaseless`` (a pick sees nobody else's lease and every answer counts), ``deferred`` (no gate, a
-read transaction that becomes a write), ``sleepy`` (someone thinks within a transaction),
-``hoarding`` (a reader keeps writers out while it reads).
+The report also has the waiting times.
+
+Arguments: seed, store, people, maximum number of labels per person, variant, mean seconds between
+answers. Variants: ``sound``; ``reading`` (another process reads all labels meanwhile). Negative
+controls: ``leaseless`` (other people's leases are ignored and every answer counts), ``deferred``
+(no gate, a read transaction that becomes a write), ``sleepy`` (a person pauses within a
+transaction), ``hoarding`` (a reader blocks writers while it reads).
 """
 
 import contextlib
@@ -27,7 +29,7 @@ from dgaal_cli.tasks.classification.label import class_label
 
 
 def break_store(variant: str) -> None:
-    """Make the store what the variant says."""
+    """Break the store as the variant requires."""
     if variant == "leaseless":
         answers._is_counted = lambda *_, **__: True
         blind = queries._CANDIDATES.replace("o.expires > :now)", "o.expires > :now AND 0)")
@@ -45,8 +47,14 @@ def break_store(variant: str) -> None:
         Database.write = write
 
 
-def person(  # noqa: PLR0917
-    path: Path, who: str, variant: str, most: int, thought: float, rng: random.Random, holding: int
+def label_as(  # noqa: PLR0917
+    path: Path,
+    name: str,
+    variant: str,
+    max_labels: int,
+    think_s: float,
+    rng: random.Random,
+    holding: int,
 ) -> Any:
     """Label until nothing is left; count errors. A byte in ``holding``: it has the lock."""
     report: dict[str, Any] = {"acknowledged": [], "waits": [], "errors": []}
@@ -54,14 +62,14 @@ def person(  # noqa: PLR0917
         uid = store.classes()[0].uid
         began = time.perf_counter()
         try:
-            task = store.next_task(who, who)
+            task = store.next_task(name, name)
         except DgaalError as error:
             report["errors"].append(str(error)[:200])
             return report
         report["waits"].append(time.perf_counter() - began)
-        while task is not None and len(report["acknowledged"]) < most:
-            if thought:
-                time.sleep(rng.random() * 2 * thought)
+        while task is not None and len(report["acknowledged"]) < max_labels:
+            if think_s:
+                time.sleep(rng.random() * 2 * think_s)
             answer = Answer(
                 op_id=uuid.uuid4().hex,
                 kind="label",
@@ -69,13 +77,13 @@ def person(  # noqa: PLR0917
                 label=class_label(uid),
             )
             began = time.perf_counter()
-            # At once, while all others still have work: on a slow host they may leave none.
-            if variant == "sleepy" and who == "p0" and not report["acknowledged"]:
+            # Before the first answer, while the others still have work; later none may be left.
+            if variant == "sleepy" and name == "p0" and not report["acknowledged"]:
                 with store.database.write():
                     os.write(holding, b".")
                     time.sleep(2.5)
             try:
-                receipt = store.submit(answer, annotator=who, session=who, lease=task.lease)
+                receipt = store.submit(answer, annotator=name, session=name, lease=task.lease)
             except DgaalError as error:
                 report["errors"].append(str(error)[:200])
                 if len(report["errors"]) > 50:
@@ -87,8 +95,8 @@ def person(  # noqa: PLR0917
     return report
 
 
-def read_on(path: Path, variant: str, reading: int) -> NoReturn:
-    """Read all labels again and again, as a trainer does, until killed; a byte once it began."""
+def read_until_killed(path: Path, variant: str, reading: int) -> NoReturn:
+    """Read all labels repeatedly, as a trainer does, until killed; write a byte at the start."""
     with open_store(path) as store:
         if variant == "reading":
             os.write(reading, b".")
@@ -105,14 +113,14 @@ def read_on(path: Path, variant: str, reading: int) -> NoReturn:
 
 def start(task: Any) -> tuple[int, int]:
     """Fork; the child waits for a byte, runs the task and sends its report."""
-    told, tell = os.pipe()
+    read_end, write_end = os.pipe()
     child = os.fork()
     if child:
-        os.close(tell)
-        return child, told
-    os.close(told)
+        os.close(write_end)
+        return child, read_end
+    os.close(read_end)
     try:
-        with os.fdopen(tell, "w") as stream:
+        with os.fdopen(write_end, "w") as stream:
             stream.write(json.dumps(task()))
         os._exit(0)
     except BaseException as error:  # noqa: BLE001 - a child must never return into the driver
@@ -121,24 +129,24 @@ def start(task: Any) -> tuple[int, int]:
 
 
 def summary(path: Path, reports: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
-    """Compare what people were told with what is stored."""
-    told = [op for report in reports for op in report["acknowledged"]]
+    """Compare acknowledged answers with stored ones."""
+    acknowledged = [op for report in reports for op in report["acknowledged"]]
     waits = sorted(wait for report in reports for wait in report["waits"])
     with open_store(path) as store:
         events = list(store.events())
         counted = [event.item_id for event in events if event.is_counted]
         return {
-            "acknowledged": len(told),
+            "acknowledged": len(acknowledged),
             "labels": len(store.labels()),
-            "lost": len(set(told) - {event.op_id for event in events}),
-            "extra": len(events) - len(told),
+            "lost": len(set(acknowledged) - {event.op_id for event in events}),
+            "extra": len(events) - len(acknowledged),
             "doubled": len(counted) - len(set(counted)),
             "unlabeled": store.counts().unlabeled,
             "errors": sum(len(report["errors"]) for report in reports),
             "first_error": next((e for report in reports for e in report["errors"]), ""),
             "worst_wait_s": round(waits[-1], 3),
             "p99_wait_s": round(waits[int(len(waits) * 0.99)], 3),
-            "labels_per_s": round(len(told) / seconds, 1),
+            "labels_per_s": round(len(acknowledged) / seconds, 1),
             "problems": store.check(),
             "journal": store.database.connection.execute("PRAGMA journal_mode").fetchone()[0],
         }
@@ -146,15 +154,15 @@ def summary(path: Path, reports: list[dict[str, Any]], seconds: float) -> dict[s
 
 def main() -> None:
     """Run."""
-    seed, path, people, most = int(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:5])
-    variant, thought = sys.argv[5], float(sys.argv[6])
+    seed, path, people, max_labels = int(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:5])
+    variant, think_s = sys.argv[5], float(sys.argv[6])
     break_store(variant)
     reader = 0
     has_begun, beginning = os.pipe()
     if variant in ("reading", "hoarding"):
         reader = os.fork()
         if not reader:
-            read_on(path, variant, beginning)
+            read_until_killed(path, variant, beginning)
         os.read(has_begun, 1)
     began = time.perf_counter()
     children: list[tuple[int, int]] = []
@@ -162,14 +170,16 @@ def main() -> None:
         rng = random.Random(seed + n)
         children.append(
             start(
-                lambda n=n, rng=rng: person(path, f"p{n}", variant, most, thought, rng, beginning)
+                lambda n=n, rng=rng: label_as(
+                    path, f"p{n}", variant, max_labels, think_s, rng, beginning
+                )
             )
         )
         if variant == "sleepy" and n == 0:
             os.read(has_begun, 1)  # the others come while the first one sleeps
     reports: list[dict[str, Any]] = []
-    for child, told in children:
-        with os.fdopen(told) as stream:
+    for child, read_end in children:
+        with os.fdopen(read_end) as stream:
             reports.append(json.loads(stream.read()))
         assert os.waitpid(child, 0)[1] == 0
     seconds = time.perf_counter() - began
