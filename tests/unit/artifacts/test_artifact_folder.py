@@ -32,14 +32,14 @@ def job(case: Case) -> ExportJob:
 
 
 def write(
-    folder: Path, *cases: Case, formats: tuple[str, ...] = ("onnx",), **more: Any
+    folder: Path, *cases: Case, formats: tuple[str, ...] = ("onnx",), **options: Any
 ) -> list[WrittenArtifact]:
-    more.setdefault("record_artifact", lambda *_: None)
-    return write_artifacts([job(case) for case in cases], formats=formats, folder=folder, **more)
+    options.setdefault("record_artifact", lambda *_: None)
+    return write_artifacts([job(case) for case in cases], formats=formats, folder=folder, **options)
 
 
-class BatchBound(Sampler):
-    """Adds to the score at batch size 7, but only where no exporter is watching."""
+class BatchDependentSampler(Sampler):
+    """Adds to the score at batch size 7, except while it is exported."""
 
     def forward(self, images: torch.Tensor) -> Any:
         score, *others = super().forward(images)
@@ -50,12 +50,12 @@ class BatchBound(Sampler):
 
 def wrong_case() -> Case:
     case = sampler_case()
-    module = BatchBound()
+    module = BatchDependentSampler()
     module.load_state_dict(case.module.state_dict())
     return dataclasses.replace(case, module=module)
 
 
-def test_every_role_and_format_is_written_and_runs(tmp_path: Path) -> None:
+def test_every_role_and_format_is_written_and_can_be_run(tmp_path: Path) -> None:
     cases = (sampler_case(), generator_case(), classifier_case())
     recorded: list[tuple[bytes, str, str]] = []
     folder = tmp_path / "deep" / "artifacts"
@@ -85,7 +85,7 @@ def test_every_role_and_format_is_written_and_runs(tmp_path: Path) -> None:
         measure(EagerEngine(case.module, case.spec.manifest).run, engine.run, case.spec)
 
 
-def test_the_manifest_inside_says_what_was_measured(tmp_path: Path) -> None:
+def test_embedded_manifest_contains_the_measured_parity(tmp_path: Path) -> None:
     (written,) = write(tmp_path, sampler_case())
     manifest = load_engine(written.path).manifest
     assert list(manifest.parity) == ["1", "2", "7"]
@@ -95,7 +95,7 @@ def test_the_manifest_inside_says_what_was_measured(tmp_path: Path) -> None:
     assert manifest.created == "2026-11-21T09:00:00Z"
 
 
-def test_the_document_beside_the_files_is_the_one_inside(tmp_path: Path) -> None:
+def test_manifest_json_equals_the_embedded_manifests(tmp_path: Path) -> None:
     written = write(tmp_path, sampler_case(), generator_case())
     document = json.loads((tmp_path / "manifest.json").read_text())
     assert [entry["file"] for entry in document["artifacts"]] == ["generator.onnx", "sampler.onnx"]
@@ -106,7 +106,7 @@ def test_the_document_beside_the_files_is_the_one_inside(tmp_path: Path) -> None
         assert parse(json.dumps(entry["manifest"])) == load_engine(item.path).manifest
 
 
-def test_the_sums_hold_for_every_other_file(tmp_path: Path) -> None:
+def test_sha256sums_match_every_other_file(tmp_path: Path) -> None:
     write(tmp_path, sampler_case())
     done = subprocess.run(
         ["sha256sum", "--check", "--strict", "SHA256SUMS"],
@@ -122,7 +122,7 @@ def test_the_sums_hold_for_every_other_file(tmp_path: Path) -> None:
     ]
 
 
-def test_each_file_is_announced_with_what_was_measured(tmp_path: Path) -> None:
+def test_event_reports_each_file_with_its_measurements(tmp_path: Path) -> None:
     events: list[Any] = []
     (written,) = write(tmp_path, sampler_case(), listener=events.append)
     (event,) = events
@@ -134,7 +134,7 @@ def test_each_file_is_announced_with_what_was_measured(tmp_path: Path) -> None:
     assert event.seconds > 0
 
 
-def test_a_failed_parity_names_all_and_leaves_no_file(tmp_path: Path) -> None:
+def test_failed_parity_names_output_and_writes_no_file(tmp_path: Path) -> None:
     recorded: list[object] = []
     with pytest.raises(
         CheckFailedError, match=r"sampler\.onnx was not written: output 'score' differs by 0\.01"
@@ -151,7 +151,7 @@ def test_a_failed_parity_names_all_and_leaves_no_file(tmp_path: Path) -> None:
     assert recorded == []
 
 
-def test_a_failed_parity_leaves_an_earlier_export_alone(tmp_path: Path) -> None:
+def test_failed_parity_keeps_an_earlier_export(tmp_path: Path) -> None:
     write(tmp_path, sampler_case())
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(CheckFailedError):
@@ -159,18 +159,18 @@ def test_a_failed_parity_leaves_an_earlier_export_alone(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_a_network_that_cannot_be_exported_fails_the_check(tmp_path: Path) -> None:
-    class Lost(nn.Module):
+def test_network_that_cannot_be_exported_fails_the_check(tmp_path: Path) -> None:
+    class MissingModule(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return getattr(self, "mis" + "sing")(images)
 
-    case = dataclasses.replace(sampler_case(), module=Lost())
+    case = dataclasses.replace(sampler_case(), module=MissingModule())
     for format_ in ("onnx", "torchscript"):
-        with pytest.raises(CheckFailedError, match="Lost"):
+        with pytest.raises(CheckFailedError, match="MissingModule"):
             write(tmp_path / format_, case, formats=(format_,))
 
 
-def test_an_earlier_file_that_is_not_replaced_stays_listed(tmp_path: Path) -> None:
+def test_earlier_file_that_is_not_replaced_stays_listed(tmp_path: Path) -> None:
     write(tmp_path, generator_case(), formats=("torchscript",))
     write(tmp_path, sampler_case())
     sums = (tmp_path / "SHA256SUMS").read_text()
@@ -182,7 +182,7 @@ def test_an_earlier_file_that_is_not_replaced_stays_listed(tmp_path: Path) -> No
     ]
 
 
-def test_an_earlier_file_that_is_damaged_is_left_out_and_told(tmp_path: Path) -> None:
+def test_damaged_earlier_file_is_not_listed_and_warned_about(tmp_path: Path) -> None:
     (tmp_path / "generator.onnx").write_bytes(b"not ours")
     events: list[Any] = []
     write(tmp_path, sampler_case(), listener=events.append)
@@ -193,7 +193,7 @@ def test_an_earlier_file_that_is_damaged_is_left_out_and_told(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("failing", ["SHA256SUMS", "manifest.json", "sampler.onnx"])
-def test_a_full_disk_leaves_the_earlier_export_whole(
+def test_full_disk_keeps_the_earlier_export(
     failing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path, sampler_case())
@@ -211,28 +211,28 @@ def test_a_full_disk_leaves_the_earlier_export_whole(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_created_raises_storage_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot create"):
         write(tmp_path / "file" / "artifacts", sampler_case())
 
 
-def test_parity_runs_on_the_images_of_the_pool(tmp_path: Path) -> None:
+def test_parity_is_measured_on_pool_images(tmp_path: Path) -> None:
     case = sampler_case()
     seen: list[np.ndarray] = []
     pool = np.full((2, 8, 8, 3), 9, np.uint8)
 
-    class Watching(Sampler):
+    class RecordingSampler(Sampler):
         def forward(self, images: torch.Tensor) -> Any:
             if not torch.jit.is_tracing() and not torch.compiler.is_exporting():
                 seen.append(images.numpy().copy())
             return super().forward(images)
 
-    module = Watching()
+    module = RecordingSampler()
     module.load_state_dict(case.module.state_dict())
     spec = dataclasses.replace(case.spec, images=pool)
     write(tmp_path, dataclasses.replace(case, module=module, spec=spec))
-    assert {len(images) for images in seen} == {1, 2, 7, 3}  # three show the size of its maps
+    assert {len(images) for images in seen} == {1, 2, 7, 3}  # 3: the exporter measures map sizes
     assert all((images == 9).all() for images in seen)
 
 
@@ -253,7 +253,7 @@ def write_int8(folder: Path, case: Case, images: np.ndarray | None) -> list[Writ
     )
 
 
-def test_an_int8_sampler_lies_beside_the_exact_one_and_says_how_it_ranks(tmp_path: Path) -> None:
+def test_int8_sampler_is_written_with_its_ranking_agreement(tmp_path: Path) -> None:
     exact, _, quantized = write_int8(tmp_path, sampler_case(), pool(400))
     assert quantized.path.name == "sampler.int8.onnx"
     assert quantized.agreement is not None
@@ -269,15 +269,15 @@ def test_an_int8_sampler_lies_beside_the_exact_one_and_says_how_it_ranks(tmp_pat
     assert "Ranking of `sampler.int8.onnx`" in (tmp_path / "MODEL_CARD.md").read_text()
 
 
-def test_a_network_that_int8_spoils_leaves_no_file_at_all(tmp_path: Path) -> None:
+def test_int8_export_that_changes_the_ranking_writes_no_file(tmp_path: Path) -> None:
     case = dataclasses.replace(sampler_case(), module=Fragile())
     with pytest.raises(CheckFailedError, match=r"sampler\.int8\.onnx was not written.*Spearman"):
         write_int8(tmp_path / "new", case, pool(400))
     assert not (tmp_path / "new").exists()
 
 
-class FragileAtTheEnd(Fragile):
-    """What int8 would spoil sees a map of 2 x 2 pixels."""
+class FragileOnSmallMap(Fragile):
+    """A sampler whose layer on a map of 2 x 2 pixels is inaccurate in int8."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -301,40 +301,42 @@ def int8_convolutions(path: Path) -> int:
     return sum(n.op_type == "Conv" and n.input[0] in rounded for n in model.graph.node)
 
 
-def test_where_the_best_would_change_small_maps_stay_float(tmp_path: Path) -> None:
-    case = dataclasses.replace(sampler_case(), module=FragileAtTheEnd())
+def test_small_maps_stay_float_if_int8_changes_the_top_images(tmp_path: Path) -> None:
+    case = dataclasses.replace(sampler_case(), module=FragileOnSmallMap())
     *_, quantized = write_int8(tmp_path, case, pool(400))
     assert quantized.agreement is not None
     assert quantized.agreement.top_overlap >= 0.97
-    assert int8_convolutions(quantized.path) == 2  # of the trunk's three, one sees pixels
+    assert (
+        int8_convolutions(quantized.path) == 2
+    )  # the trunk has three; the one on pixels stays float
     manifest = dataclasses.replace(case.spec.manifest, precision="int8")
     spec = dataclasses.replace(case.spec, manifest=manifest)
-    whole = engine_of(quantize(to_onnx.export(case.module, spec), pool(400)), manifest)
+    all_int8 = engine_of(quantize(to_onnx.export(case.module, spec), pool(400)), manifest)
     exact = EagerEngine(case.module, manifest)
-    scores = [engine.run({"images": pool(400)})["score"] for engine in (exact, whole)]
+    scores = [engine.run({"images": pool(400)})["score"] for engine in (exact, all_int8)]
     assert compare_rankings(*scores, min_spearman=-1).top_overlap < 0.97
 
 
-def test_small_maps_become_int8_where_the_best_stay_the_best(tmp_path: Path) -> None:
-    module = FragileAtTheEnd()
+def test_small_maps_become_int8_if_the_top_images_are_the_same(tmp_path: Path) -> None:
+    module = FragileOnSmallMap()
     with torch.no_grad():
-        module.last.weight[0] /= 1e4  # both channels of one size: nothing is lost by rounding
+        module.last.weight[0] /= 1e4  # channels of equal scale: rounding loses nothing
     case = dataclasses.replace(sampler_case(), module=module)
     *_, quantized = write_int8(tmp_path, case, pool(400))
     assert int8_convolutions(quantized.path) == 3
 
 
 @pytest.mark.parametrize("images", [None, pool(99)])
-def test_int8_needs_a_pool_worth_comparing_on(images: np.ndarray | None, tmp_path: Path) -> None:
+def test_int8_export_requires_at_least_100_pool_images(
+    images: np.ndarray | None, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match="at least 100 images"):
         write_int8(tmp_path, sampler_case(), images)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("make", [sampler_case, generator_case, classifier_case])
-def test_the_code_of_the_model_card_runs_without_torch(
-    make: Any, channels: int, tmp_path: Path
-) -> None:
+def test_model_card_code_runs_without_torch(make: Any, channels: int, tmp_path: Path) -> None:
     from PIL import Image
 
     case = make(channels)

@@ -17,14 +17,14 @@ from dgaal_cli.artifacts.engines.load import load_engine_bytes
 from dgaal_cli.errors import UsageError
 
 
-def test_devices_are_read_and_written() -> None:
+def test_parse_device_and_str_round_trip() -> None:
     assert parse_device("auto") == Device("auto")
     assert str(parse_device("cuda")) == "cuda:0"
     assert str(parse_device("cuda:3")) == "cuda:3"
     assert str(parse_device("cpu")) == "cpu"
 
 
-def test_usable_cpus_are_those_this_process_may_use() -> None:
+def test_usable_cpus_equals_the_cpu_affinity() -> None:
     assert usable_cpus() == len(os.sched_getaffinity(0))
 
 
@@ -45,14 +45,14 @@ class FakeDriver:
     [(FakeDriver(2), 2), (FakeDriver(2, init=100), 0), (object(), 0)],
     ids=["two", "no device", "no driver API"],
 )
-def test_the_driver_is_asked_for_its_devices(
+def test_count_cuda_devices_asks_the_driver(
     driver: object, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda name: driver)
     assert count_cuda_devices() == expected
 
 
-def test_a_host_without_a_driver_has_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_count_cuda_devices_is_zero_without_a_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> object:
         raise OSError("cannot open shared object file")
 
@@ -61,18 +61,18 @@ def test_a_host_without_a_driver_has_no_device(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> list[list[Any]]:
-    """A driver that shows one GPU, and a runtime that tells which providers it was given."""
-    asked: list[list[Any]] = []
+def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> list[list[Any]]:
+    """Fake one GPU; return the list of providers that each ONNX session is created with."""
+    requested_providers: list[list[Any]] = []
     real = onnx_runtime._runtime.InferenceSession
 
     class Recorder:
         SessionOptions = onnx_runtime._runtime.SessionOptions
 
         @staticmethod
-        def InferenceSession(data: bytes, options: Any, *, providers: Any, **more: Any) -> Any:  # noqa: N802
-            asked.append(providers)
-            return real(data, options, providers=["CPUExecutionProvider"], **more)
+        def InferenceSession(data: bytes, options: Any, *, providers: Any, **options_: Any) -> Any:  # noqa: N802
+            requested_providers.append(providers)
+            return real(data, options, providers=["CPUExecutionProvider"], **options_)
 
     monkeypatch.setattr(onnx_runtime, "_runtime", Recorder)
     monkeypatch.setattr(onnx_runtime, "count_cuda_devices", lambda: 1)
@@ -86,36 +86,36 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> list[list[Any]]:
         "preload_dlls",
         lambda: sys.stdout.write("Failed to load libcurand.so.10: \x1b[2J no such file"),
     )
-    return asked
+    return requested_providers
 
 
-def test_auto_falls_back_to_the_cpu_in_silence_when_cuda_libraries_are_missing(
-    pretended_gpu: list[list[Any]], capfd: pytest.CaptureFixture[str]
+def test_auto_falls_back_to_cpu_silently_without_cuda_libraries(
+    fake_gpu: list[list[Any]], capfd: pytest.CaptureFixture[str]
 ) -> None:
     engine = load_engine_bytes(sealed("sampler", "onnx"), format="onnx", device="auto")
     assert engine.device == "cpu"
-    assert [providers[0][0] for providers in pretended_gpu] == [
+    assert [providers[0][0] for providers in fake_gpu] == [
         "CUDAExecutionProvider",
         "CPUExecutionProvider",
     ]
     assert capfd.readouterr() == ("", "")
 
 
-def test_cuda_is_asked_for_full_float32(pretended_gpu: list[list[Any]]) -> None:
+def test_cuda_provider_disables_tf32(fake_gpu: list[list[Any]]) -> None:
     load_engine_bytes(sealed("sampler", "onnx"), format="onnx", device="auto")
-    assert pretended_gpu[0][0][1]["use_tf32"] == "0"
-    assert pretended_gpu[0][0][1]["device_id"] == "0"
+    assert fake_gpu[0][0][1]["use_tf32"] == "0"
+    assert fake_gpu[0][0][1]["device_id"] == "0"
 
 
-def test_cuda_by_name_says_what_is_missing_and_how_to_get_it(
-    pretended_gpu: list[list[Any]],
+def test_cuda_by_name_error_names_missing_library_and_extra(
+    fake_gpu: list[list[Any]],
 ) -> None:
     with pytest.raises(UsageError, match=r"libcurand\.so\.10.*dgaal\[cuda\]") as e:
         load_engine_bytes(sealed("sampler", "onnx"), format="onnx", device="cuda")
     assert "\x1b" not in str(e.value)
 
 
-def test_a_build_without_cuda_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cuda_error_for_a_build_without_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         onnx_runtime.onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"]
     )
@@ -123,7 +123,7 @@ def test_a_build_without_cuda_says_what_to_install(monkeypatch: pytest.MonkeyPat
         load_engine_bytes(sealed("sampler", "onnx"), format="onnx", device="cuda")
 
 
-def test_threads_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_are_passed_to_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     real = onnx_runtime._runtime.InferenceSession
 
@@ -131,9 +131,9 @@ def test_threads_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
         SessionOptions = onnx_runtime._runtime.SessionOptions
 
         @staticmethod
-        def InferenceSession(data: bytes, options: Any, **more: Any) -> Any:  # noqa: N802
+        def InferenceSession(data: bytes, options: Any, **options_: Any) -> Any:  # noqa: N802
             seen.append(options.intra_op_num_threads)
-            return real(data, options, **more)
+            return real(data, options, **options_)
 
     monkeypatch.setattr(onnx_runtime, "_runtime", Recorder)
     for threads in (0, 1, 3):

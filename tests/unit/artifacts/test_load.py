@@ -1,4 +1,4 @@
-"""What is refused, in which order, and that no runtime was imported for it."""
+"""Loading artifacts: refused files, and refusals that import no runtime."""
 
 import dataclasses
 import hashlib
@@ -21,7 +21,7 @@ from exporters.embedded import KEY
 from exporters.registry import SUFFIXES
 from exporters.to_onnx import export
 
-# Prints the error's exit code, its text and which heavy modules a refusal had imported.
+# Prints the exit code, the message, and the heavy modules imported so far.
 PROBE = """
 import json, sys
 from pathlib import Path
@@ -37,9 +37,9 @@ print(json.dumps([*outcome, sorted(heavy)]))
 """
 
 
-def probe(path: Path, role: str = "sampler", trust: str = "") -> tuple[int, str, list[str]]:
+def probe(path: Path, role: str = "sampler", trusted: str = "") -> tuple[int, str, list[str]]:
     done = subprocess.run(
-        [sys.executable, "-c", PROBE, str(path), role, trust],
+        [sys.executable, "-c", PROBE, str(path), role, trusted],
         capture_output=True,
         text=True,
         check=True,
@@ -81,19 +81,19 @@ DAMAGES = {
 
 @pytest.mark.parametrize("format_", SUFFIXES)
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_bad_file_ends_with_exit_4_and_no_runtime_imported(
+def test_bad_file_exits_with_4_and_imports_no_runtime(
     format_: str, damage: str, tmp_path: Path
 ) -> None:
     path = tmp_path / f"sampler{SUFFIXES[format_]}"
     path.write_bytes(DAMAGES[damage](sealed("sampler", format_), format_))
-    code, text, heavy = probe(path, trust="trusted")
+    code, text, heavy = probe(path, trusted="trusted")
     assert (code, heavy) == (4, [])
     assert "sampler" in text
     if damage == "future":
         assert "schema 2, this version reads up to 1" in text
 
 
-def test_torchscript_without_trust_ends_with_exit_7_and_no_torch_imported(tmp_path: Path) -> None:
+def test_torchscript_without_trust_exits_with_7_and_imports_no_torch(tmp_path: Path) -> None:
     path = tmp_path / "sampler.ts"
     path.write_bytes(sealed("sampler", "torchscript"))
     code, text, heavy = probe(path)
@@ -101,7 +101,7 @@ def test_torchscript_without_trust_ends_with_exit_7_and_no_torch_imported(tmp_pa
     assert "--trust-torchscript" in text
 
 
-def test_an_onnx_file_is_run_without_torch_and_without_a_word(tmp_path: Path) -> None:
+def test_onnx_file_is_loaded_silently_and_without_torch(tmp_path: Path) -> None:
     path = tmp_path / "sampler.onnx"
     path.write_bytes(sealed("sampler", "onnx"))
     code, _, heavy = probe(path)
@@ -110,28 +110,28 @@ def test_an_onnx_file_is_run_without_torch_and_without_a_word(tmp_path: Path) ->
     assert not {"torch", "onnx"} & set(heavy)
 
 
-def test_trust_is_asked_for_the_digest_of_the_whole_file() -> None:
-    data, asked = sealed("sampler", "torchscript"), []
+def test_is_trusted_is_called_with_the_digest_of_the_file() -> None:
+    data, digests = sealed("sampler", "torchscript"), []
 
-    def vouch(digest: bytes) -> bool:
-        asked.append(digest)
+    def is_trusted(digest: bytes) -> bool:
+        digests.append(digest)
         return True
 
-    load_engine_bytes(data, format="torchscript", device="cpu", is_trusted=vouch)
-    assert asked == [hashlib.sha256(data).digest()]
+    load_engine_bytes(data, format="torchscript", device="cpu", is_trusted=is_trusted)
+    assert digests == [hashlib.sha256(data).digest()]
     with pytest.raises(TrustError):
         load_engine_bytes(data, format="torchscript", is_trusted=lambda digest: False)
     load_engine_bytes(sealed("sampler", "onnx"), format="onnx", is_trusted=pytest.fail)
 
 
-def test_a_damaged_file_is_refused_before_anybody_is_asked_to_trust_it() -> None:
+def test_damaged_file_is_refused_before_the_trust_check() -> None:
     with pytest.raises(ArtifactError):
         load_engine_bytes(
             sealed("sampler", "torchscript")[:-1], format="torchscript", is_trusted=pytest.fail
         )
 
 
-def test_one_format_under_the_name_of_the_other_is_refused(tmp_path: Path) -> None:
+def test_file_with_the_suffix_of_another_format_is_refused(tmp_path: Path) -> None:
     for name, format_ in (("a.onnx", "torchscript"), ("b.ts", "onnx")):
         path = tmp_path / name
         path.write_bytes(sealed("sampler", format_))
@@ -139,7 +139,7 @@ def test_one_format_under_the_name_of_the_other_is_refused(tmp_path: Path) -> No
             load_engine(path, is_trusted=True)
 
 
-def test_paths_that_are_no_artifact_are_named(tmp_path: Path) -> None:
+def test_path_that_is_not_an_artifact_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not exist; write one"):
         read_artifact(tmp_path / "absent.onnx")
     (tmp_path / "folder.onnx").mkdir()
@@ -157,7 +157,7 @@ def test_paths_that_are_no_artifact_are_named(tmp_path: Path) -> None:
         read_artifact(loop)
 
 
-def test_a_hostile_file_name_is_spelled_out(tmp_path: Path) -> None:
+def test_error_escapes_control_characters_in_file_name(tmp_path: Path) -> None:
     path = tmp_path / "\x1b]52;c;QQ==\x07[b].onnx"
     path.write_bytes(b"")
     with pytest.raises(ArtifactError) as caught:
@@ -166,18 +166,18 @@ def test_a_hostile_file_name_is_spelled_out(tmp_path: Path) -> None:
     assert "\x1b" not in str(caught.value)
 
 
-def test_a_sealed_file_whose_inputs_differ_from_its_manifest_is_refused() -> None:
+def test_sealed_file_whose_outputs_differ_from_its_manifest_is_refused() -> None:
     case = sampler_case()
     outputs = tuple(reversed(case.spec.manifest.outputs))
-    lying = dataclasses.replace(case.spec.manifest, outputs=outputs)
+    wrong_manifest = dataclasses.replace(case.spec.manifest, outputs=outputs)
     from exporters.embedded import embed
 
-    data = seal.seal(embed(export(case.module, case.spec), lying, "onnx"), "onnx")
+    data = seal.seal(embed(export(case.module, case.spec), wrong_manifest, "onnx"), "onnx")
     with pytest.raises(ArtifactError, match="inputs or outputs of the artifact do not match"):
         load_engine_bytes(data, format="onnx", device="cpu")
 
 
-def test_a_sealed_file_that_the_runtime_refuses_is_an_artifact_error() -> None:
+def test_sealed_file_that_onnxruntime_refuses_raises_artifact_error() -> None:
     from exporters.onnx_wire import with_metadata
 
     manifest = sampler_case().spec.manifest.to_json().encode()
@@ -186,7 +186,7 @@ def test_a_sealed_file_that_the_runtime_refuses_is_an_artifact_error() -> None:
         load_engine_bytes(data, format="onnx", device="cpu")
 
 
-def test_a_checked_artifact_knows_its_digest_and_manifest() -> None:
+def test_check_artifact_returns_digest_and_manifest() -> None:
     data = sealed("classifier", "onnx")
     artifact = check_artifact(data, format_="onnx", role="classifier")
     assert artifact.sha256 == hashlib.sha256(data).digest()

@@ -6,7 +6,7 @@ from formula_nets import generator_case, sampler_case
 from dgaal_cli.artifacts.model_card import model_card
 
 
-def test_the_card_states_what_the_manifest_says() -> None:
+def test_model_card_states_the_values_of_the_manifest() -> None:
     manifest = sampler_case(
         accuracy=0.917, seed=5, parity={"7": {"score": 1.24e-6}}, round=3, labels=88
     ).spec.manifest
@@ -20,13 +20,13 @@ def test_the_card_states_what_the_manifest_says() -> None:
     assert "(N, 8, 8, 3)" in card
 
 
-def test_an_accuracy_that_was_not_measured_is_not_claimed() -> None:
+def test_model_card_states_that_accuracy_was_not_measured() -> None:
     card = model_card({"generator.onnx": generator_case().spec.manifest})
     assert "not measured" in card
     assert "%" not in card
 
 
-def test_the_sampler_tells_of_the_training_where_there_is_one() -> None:
+def test_model_card_describes_the_training_of_the_sampler() -> None:
     card = model_card(
         {
             "generator.onnx": generator_case(round=1).spec.manifest,
@@ -36,7 +36,7 @@ def test_the_sampler_tells_of_the_training_where_there_is_one() -> None:
     assert "# Artifacts of `dgaal`, round 4" in card
 
 
-def test_hostile_names_neither_act_nor_break_out() -> None:
+def test_model_card_escapes_markdown_and_control_characters() -> None:
     hostile = ("\x1b]52;c;QQ\x07", "`<script>`", "a|b", "\u202e\n# Title")
     manifest = dataclasses.replace(
         sampler_case().spec.manifest,

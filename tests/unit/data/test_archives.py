@@ -1,4 +1,4 @@
-"""Zip and tar archives: what they hold, and what is refused before anything is read."""
+"""Zip and tar archives: their entries, and archives refused before any member is read."""
 
 import gzip
 import io
@@ -54,12 +54,12 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Members], 
     return lambda members: maker(tmp_path / f"pool.{request.param}", members)
 
 
-def opened(path: Path) -> list[tuple[str, str | None, str]]:
+def listed_entries(path: Path) -> list[tuple[str, str | None, str]]:
     source = open_source(path.name, base=path.parent)
     return [(entry.id, entry.label, entry.split) for entry in source.entries()]
 
 
-def test_members_keep_names_labels_and_splits(make: Callable[[Members], Path]) -> None:
+def test_entries_have_names_labels_and_splits_of_members(make: Callable[[Members], Path]) -> None:
     path = make(
         {
             "pool/readme.txt": b"text",
@@ -69,26 +69,32 @@ def test_members_keep_names_labels_and_splits(make: Callable[[Members], Path]) -
             "pool/train/dog/2.png": png(2),
         }
     )
-    assert opened(path) == [("pool/cat/1.png", "pool", ""), ("pool/train/dog/2.png", "pool", "")]
+    assert listed_entries(path) == [
+        ("pool/cat/1.png", "pool", ""),
+        ("pool/train/dog/2.png", "pool", ""),
+    ]
 
 
-def test_a_folder_that_all_members_share_is_no_class(make: Callable[[Members], Path]) -> None:
+def test_common_top_folder_is_not_a_class(make: Callable[[Members], Path]) -> None:
     path = make({"pool/cat/1.png": png(1), "pool/test/dog/2.png": png(2)})
-    assert opened(path) == [("pool/cat/1.png", "cat", ""), ("pool/test/dog/2.png", "dog", "test")]
+    assert listed_entries(path) == [
+        ("pool/cat/1.png", "cat", ""),
+        ("pool/test/dog/2.png", "dog", "test"),
+    ]
 
 
 @pytest.mark.parametrize(
     "name", ["../evil.png", "/etc/evil.png", "a/../../evil.png", "C:/evil.png", "..\\evil.png"]
 )
-def test_names_that_lead_outside_refuse_the_archive(
+def test_archive_with_member_name_outside_it_is_refused(
     make: Callable[[Members], Path], name: str
 ) -> None:
     path = make({"good.png": png(1), name: png(2)})
     with pytest.raises(InputDataError, match=r"was refused: its member .* leads outside"):
-        opened(path)
+        listed_entries(path)
 
 
-def test_a_name_that_steers_a_terminal_is_data(make: Callable[[Members], Path]) -> None:
+def test_member_name_with_control_characters_is_read(make: Callable[[Members], Path]) -> None:
     name = "\x1b]52;c;x\x07/[/b]\u202egnp.png"
     path = make({name: png(1), "b.png": png(2)})
     source = open_source(str(path), base=path.parent)
@@ -97,18 +103,16 @@ def test_a_name_that_steers_a_terminal_is_data(make: Callable[[Members], Path]) 
 
 def test_an_archive_without_images_is_refused(make: Callable[[Members], Path]) -> None:
     with pytest.raises(InputDataError, match="contains no images"):
-        opened(make({"readme.txt": b"text"}))
+        listed_entries(make({"readme.txt": b"text"}))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.8, 0.85])
-def test_truncated_archives_are_one_clear_error(
-    make: Callable[[Members], Path], share: float
-) -> None:
+def test_truncated_archive_is_refused(make: Callable[[Members], Path], share: float) -> None:
     path = make({f"{number}.png": os.urandom(3000) for number in range(20)})
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(InputDataError, match="was refused"):
-        opened(path)
+        listed_entries(path)
 
 
 def test_nested_archives_are_not_opened(make: Callable[[Members], Path], tmp_path: Path) -> None:
@@ -118,7 +122,7 @@ def test_nested_archives_are_not_opened(make: Callable[[Members], Path], tmp_pat
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_name_that_stands_there_twice_refuses_the_archive(tmp_path: Path) -> None:
+def test_archive_with_duplicate_member_name_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("a.png", png(1))
         archive.writestr("a.png", png(2))
@@ -129,69 +133,71 @@ def test_a_name_that_stands_there_twice_refuses_the_archive(tmp_path: Path) -> N
             tar.addfile(info, io.BytesIO(png(number)))
     for name in ("a.zip", "a.tar"):
         with pytest.raises(InputDataError, match=r"'a\.png' twice"):
-            opened(tmp_path / name)
+            listed_entries(tmp_path / name)
 
 
-def test_zip_links_encryption_and_odd_methods_are_refused(tmp_path: Path) -> None:
+def test_zip_with_link_encryption_or_unusual_method_is_refused(tmp_path: Path) -> None:
     link = zipfile.ZipInfo("link.png")
     link.external_attr = 0o120777 << 16
     with zipfile.ZipFile(tmp_path / "link.zip", "w") as archive:
         archive.writestr(link, "/etc/passwd")
     with pytest.raises(InputDataError, match="link or a device"):
-        opened(tmp_path / "link.zip")
+        listed_entries(tmp_path / "link.zip")
     make_zip(tmp_path / "lzma.zip", {"a.png": png(1)}, method=zipfile.ZIP_LZMA)
     with pytest.raises(InputDataError, match="neither stored nor deflated"):
-        opened(tmp_path / "lzma.zip")
+        listed_entries(tmp_path / "lzma.zip")
     path = make_zip(tmp_path / "locked.zip", {"a.png": png(1)})
     data = bytearray(path.read_bytes())
     data[data.index(b"PK\1\2") + 8] |= 1
     path.write_bytes(data)
     with pytest.raises(InputDataError, match="is encrypted"):
-        opened(path)
+        listed_entries(path)
 
 
-def test_a_zip_bomb_is_refused_by_its_directory(tmp_path: Path) -> None:
+def test_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     path = make_zip(tmp_path / "b.zip", {"a.png": bytes(200_000_000)}, method=zipfile.ZIP_DEFLATED)
     assert path.stat().st_size < 200_000
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(InputDataError, match="unpacks to over 100 times its size"):
-        opened(path)
+        listed_entries(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
 
 
-def test_overlapping_members_are_refused(tmp_path: Path) -> None:
+def test_zip_with_overlapping_members_is_refused(tmp_path: Path) -> None:
     path = make_zip(tmp_path / "o.zip", {"a.png": png(1), "b.png": png(2)})
     data = bytearray(path.read_bytes())
     second = data.index(b"PK\1\2", data.index(b"PK\1\2") + 4)
-    data[second + 42 : second + 46] = struct.pack("<L", 0)  # b.png claims a.png's bytes
+    data[second + 42 : second + 46] = struct.pack(
+        "<L", 0
+    )  # the entry of b.png points to a.png's bytes
     path.write_bytes(data)
     with pytest.raises(InputDataError, match="members overlap"):
-        opened(path)
+        listed_entries(path)
 
 
-def test_a_lying_member_is_unreadable_and_the_others_are_not(tmp_path: Path) -> None:
+def test_damaged_member_is_unreadable_and_others_are_readable(tmp_path: Path) -> None:
     path = make_zip(tmp_path / "a.zip", {"a.png": png(1), "b.png": png(2)})
     data = path.read_bytes()
     path.write_bytes(data.replace(png(1)[20:], bytes(len(png(1)) - 20)))
-    good = open_source(str(path), base=tmp_path)
+    source = open_source(str(path), base=tmp_path)
     with pytest.raises(UnreadableImageError, match="damaged archive member"):
-        good.get(SampleId("a.png")).read()
-    assert good.get(SampleId("b.png")).read() == png(2)
+        source.get(SampleId("a.png")).read()
+    assert source.get(SampleId("b.png")).read() == png(2)
 
 
-def test_a_gzip_bomb_is_refused_within_bounded_memory(
+def test_gzip_bomb_is_refused_with_bounded_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dgaal_cli.data.sources.tar_archive.MAX_TOTAL_BYTES", 2**20)
     make_tar(tmp_path / "bomb.tar.gz", {"a.png": bytes(100_000_000)})
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(InputDataError, match="unpacks to over 100 times its size"):
-        opened(tmp_path / "bomb.tar.gz")
+        listed_entries(tmp_path / "bomb.tar.gz")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
 
 
 @pytest.mark.parametrize("kind", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_long_and_foreign_names_survive_every_tar_format(tmp_path: Path, kind: int) -> None:
+def test_every_tar_format_keeps_long_and_non_utf8_names(tmp_path: Path, kind: int) -> None:
     long = "/".join(["folder" * 5] * 4) + "/" + "x" * 60 + ".png"
     names = ["\u00e9t\u00e9.png", "\udcff.png", long]
     if kind != tarfile.USTAR_FORMAT:
@@ -206,13 +212,13 @@ def test_long_and_foreign_names_survive_every_tar_format(tmp_path: Path, kind: i
     "kind",
     [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.GNUTYPE_SPARSE],
 )
-def test_tar_links_and_devices_refuse_the_archive(tmp_path: Path, kind: bytes) -> None:
+def test_tar_with_link_or_device_is_refused(tmp_path: Path, kind: bytes) -> None:
     info = tarfile.TarInfo("link.png")
     info.type, info.linkname = kind, "/etc/passwd"
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
         archive.addfile(info)
     with pytest.raises(InputDataError, match="link, a device or a sparse file"):
-        opened(tmp_path / "a.tar")
+        listed_entries(tmp_path / "a.tar")
 
 
 def header(name: bytes = b"a.png", *, size: bytes = b"00000000000", kind: bytes = b"0") -> bytes:
@@ -254,25 +260,23 @@ def pax(text: bytes) -> bytes:
     ],
     ids=range(17),
 )
-def test_every_strange_tar_header_refuses_the_archive(
-    tmp_path: Path, data: bytes, message: str
-) -> None:
+def test_tar_with_invalid_header_is_refused(tmp_path: Path, data: bytes, message: str) -> None:
     for name, content in (("a.tar", data), ("a.tar.gz", gzip.compress(data))):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(InputDataError, match=f"was refused: .*{message}"):
-            opened(tmp_path / name)
+            listed_entries(tmp_path / name)
 
 
-def test_an_archive_cut_between_two_members_is_refused_and_told_how_to_end_one(
+def test_tar_without_end_marker_is_refused_with_the_command_that_adds_it(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "my pool.tar"
     path.write_bytes(header())
     with pytest.raises(InputDataError, match=r"truncated; .* truncate -s \+1024 '.*my pool\.tar'$"):
-        opened(path)
+        listed_entries(path)
     with path.open("ab") as stream:
         stream.truncate(len(header()) + 1024)
-    assert opened(path) == [("a.png", None, "")]
+    assert listed_entries(path) == [("a.png", None, "")]
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
@@ -280,7 +284,7 @@ def test_an_archive_cut_between_two_members_is_refused_and_told_how_to_end_one(
     max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
 @given(data=st.data())
-def test_any_damage_is_a_refusal_or_a_readable_archive(
+def test_damaged_archive_is_refused_or_readable(
     tmp_path: Path, kind: str, data: st.DataObject
 ) -> None:
     path = MAKERS[kind](tmp_path / f"p.{kind}", {"a/1.png": png(1), "b/2.png": png(2)})
@@ -299,7 +303,7 @@ def test_any_damage_is_a_refusal_or_a_readable_archive(
             continue
 
 
-def test_shards_are_one_pool_with_labels_beside_the_images(tmp_path: Path) -> None:
+def test_shards_form_one_pool_with_labels_from_sidecar_members(tmp_path: Path) -> None:
     make_tar(
         tmp_path / "p-00.tar", {"a.png": png(1), "a.cls": b"3\n", "b.cls": b"4", "b.png": png(2)}
     )
@@ -321,7 +325,7 @@ def test_shards_are_one_pool_with_labels_beside_the_images(tmp_path: Path) -> No
             source.get(SampleId(name))
 
 
-def test_shards_of_one_name_in_several_folders_are_all_read(tmp_path: Path) -> None:
+def test_shards_with_equal_names_in_several_folders_are_all_read(tmp_path: Path) -> None:
     for day in range(3):
         (tmp_path / f"day-{day}").mkdir()
         make_tar(tmp_path / f"day-{day}/pool.tar", {"a.png": png(day), "b.png": png(day + 3)})
@@ -335,19 +339,19 @@ def test_shards_of_one_name_in_several_folders_are_all_read(tmp_path: Path) -> N
         source.get(SampleId("day-3/pool.tar/a.png"))
 
 
-def test_a_shard_named_twice_is_read_once(tmp_path: Path) -> None:
+def test_duplicate_shard_is_read_once(tmp_path: Path) -> None:
     path = make_tar(tmp_path / "p.tar", {"a.png": png(1)})
     source = ShardSource("p.tar", [path, path])
     assert [entry.id for entry in source.entries()] == ["p.tar/a.png"]
 
 
-def test_a_missing_shard_is_named(tmp_path: Path) -> None:
+def test_missing_shard_error_names_it(tmp_path: Path) -> None:
     make_tar(tmp_path / "p-0.tar", {"a.png": png(1)})
     with pytest.raises(InputDataError, match=r"2 of the 3 shards .* the first is p-1\.tar"):
         open_source("p-{0..2}.tar", base=tmp_path)
 
 
-def test_braces_expand_in_order_with_their_width() -> None:
+def test_expand_braces_keeps_order_and_zero_padding() -> None:
     assert expand_braces("a-{08..10}.tar") == ["a-08.tar", "a-09.tar", "a-10.tar"]
     assert expand_braces("{0..1}-{0..1}.tar") == ["0-0.tar", "0-1.tar", "1-0.tar", "1-1.tar"]
     assert expand_braces("plain.tar") == []

@@ -23,7 +23,7 @@ def save(folder: Path, *, is_packed: bool = False, **arrays: np.ndarray) -> str:
 
 
 @pytest.mark.parametrize("is_packed", [False, True])
-def test_rows_keep_order_split_and_label(tmp_path: Path, is_packed: bool) -> None:
+def test_array_rows_keep_order_split_and_label(tmp_path: Path, is_packed: bool) -> None:
     spec = save(
         tmp_path,
         is_packed=is_packed,
@@ -45,14 +45,14 @@ def test_rows_keep_order_split_and_label(tmp_path: Path, is_packed: bool) -> Non
     np.testing.assert_array_equal(source.get(SampleId("test/000001")).read(), IMAGES[4])
 
 
-def test_rows_of_a_plain_x_have_bare_numbers(tmp_path: Path) -> None:
+def test_rows_of_array_x_have_ids_without_split(tmp_path: Path) -> None:
     source = open_source(save(tmp_path, x=IMAGES[..., 0], y=np.array(list("abcde"))), base=tmp_path)
     assert [entry.id for entry in source.entries()] == [f"{row:06d}" for row in range(5)]
     assert [entry.label for entry in source.entries()] == list("abcde")
     np.testing.assert_array_equal(source.get(SampleId("000002")).read(), IMAGES[2, ..., 0])
 
 
-def test_blocks_of_a_large_array_join_without_a_seam(
+def test_array_read_in_blocks_equals_the_whole_array(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dgaal_cli.data.sources.arrays._BLOCK_BYTES", 2 * IMAGES[0].nbytes)
@@ -60,7 +60,7 @@ def test_blocks_of_a_large_array_join_without_a_seam(
     np.testing.assert_array_equal(np.stack([entry.read() for entry in source.entries()]), IMAGES)
 
 
-def test_arrays_that_are_no_images_are_left_out(tmp_path: Path) -> None:
+def test_arrays_without_images_are_ignored(tmp_path: Path) -> None:
     spec = save(tmp_path, x=IMAGES, x_wide=IMAGES.astype(np.uint16), x_offsets=np.arange(3))
     assert open_source(spec, base=tmp_path).count() == 5
 
@@ -68,7 +68,7 @@ def test_arrays_that_are_no_images_are_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["train/000005", "train/5", "000001", "test/000000", "train/-1", "train/x"]
 )
-def test_get_knows_no_other_rows(tmp_path: Path, name: str) -> None:
+def test_get_refuses_unknown_row(tmp_path: Path, name: str) -> None:
     source = open_source(save(tmp_path, x_train=IMAGES), base=tmp_path)
     with pytest.raises(InputDataError, match="contains no image"):
         source.get(SampleId(name))
@@ -85,7 +85,7 @@ def test_get_knows_no_other_rows(tmp_path: Path, name: str) -> None:
         ({"x": np.empty((0, 8, 8), np.uint8)}, "contains no images"),
     ],
 )
-def test_unfit_arrays_are_refused_with_what_is_wrong(
+def test_unsuitable_arrays_are_refused_with_the_reason(
     tmp_path: Path, arrays: dict[str, np.ndarray], message: str
 ) -> None:
     with pytest.raises(InputDataError, match=message):
@@ -93,7 +93,7 @@ def test_unfit_arrays_are_refused_with_what_is_wrong(
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.99])
-def test_a_truncated_file_is_one_clear_error(tmp_path: Path, share: float) -> None:
+def test_truncated_npz_is_refused(tmp_path: Path, share: float) -> None:
     path = tmp_path / save(tmp_path, x=IMAGES)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
@@ -101,7 +101,7 @@ def test_a_truncated_file_is_one_clear_error(tmp_path: Path, share: float) -> No
         open_source("pool.npz", base=tmp_path)
 
 
-def test_an_array_shorter_than_its_header_is_refused_while_streaming(tmp_path: Path) -> None:
+def test_array_shorter_than_its_header_is_refused_while_streaming(tmp_path: Path) -> None:
     member = io.BytesIO()
     np.save(member, IMAGES)
     with zipfile.ZipFile(tmp_path / "pool.npz", "w") as archive:
@@ -110,7 +110,7 @@ def test_an_array_shorter_than_its_header_is_refused_while_streaming(tmp_path: P
         list(open_source("pool.npz", base=tmp_path).entries())
 
 
-def test_digits_are_two_splits_of_gray_levels_over_the_full_range() -> None:
+def test_digits_have_two_splits_and_full_gray_range() -> None:
     sklearn = pytest.importorskip("sklearn.datasets")
     source = open_source("builtin:digits", base=Path("/"))
     entries = list(source.entries())
@@ -132,14 +132,12 @@ def test_digits_are_two_splits_of_gray_levels_over_the_full_range() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_block_of_gray_images_is_none_of_color_though_its_shape_says_so(
-    tmp_path: Path, channels: int
-) -> None:
-    """32 images of 32 x 3 have the shape of one color image of 32 x 32."""
+def test_block_of_images_is_not_mistaken_for_one_color_image(tmp_path: Path, channels: int) -> None:
+    """32 images of 32 x 3 pixels have the same shape as one color image of 32 x 32 pixels."""
     narrow = np.random.default_rng(0).integers(0, 256, (32, 32, channels), np.uint8)
     np.savez(tmp_path / "a.npz", x=narrow)
     source = open_source(str(tmp_path / "a.npz"), base=tmp_path)
     stream = decode_stream(source.entries(), size=32, channels=channels, hashes=False)
     found = np.concatenate([batch.pixels for batch in stream])
-    wide = [resize(decode(image), size=32, channels=channels) for image in narrow]
-    np.testing.assert_array_equal(found, np.stack(wide))
+    expected = [resize(decode(image), size=32, channels=channels) for image in narrow]
+    np.testing.assert_array_equal(found, np.stack(expected))

@@ -1,4 +1,4 @@
-"""Decoder processes: order, batches, and what a bad file costs."""
+"""Decoder processes: order, batches, and the effect of a bad file."""
 
 import os
 import signal
@@ -28,10 +28,10 @@ def entry(name: str, read: Callable[[], object]) -> Entry:
 
 
 def data_entry(name: str, data: object) -> Entry:
-    return entry(name, partial(_same, data))
+    return entry(name, partial(_identity, data))
 
 
-def _same(data: object) -> object:
+def _identity(data: object) -> object:
     return data
 
 
@@ -40,7 +40,7 @@ def decode_all(entries: list[Entry], *, workers: int = 2, chunk: int = 4) -> lis
 
 
 @pytest.mark.parametrize(("workers", "chunk"), [(1, 1), (1, 64), (2, 4), (3, 7)])
-def test_batches_come_in_order_whatever_the_number_of_workers(
+def test_batches_keep_order_for_any_number_of_workers(
     tmp_path: Path, workers: int, chunk: int
 ) -> None:
     entries = []
@@ -56,7 +56,7 @@ def test_batches_come_in_order_whatever_the_number_of_workers(
     assert names == [str(number) for number in range(50)]
 
 
-def test_a_batch_tells_digest_size_and_original_shape() -> None:
+def test_batch_has_digest_size_and_original_shape() -> None:
     data = encoded(pixels(1, height=12, width=20))
     array = pixels(2, height=6, width=5)
     (batch,) = decode_all([data_entry("file", data), data_entry("array", array)])
@@ -66,12 +66,12 @@ def test_a_batch_tells_digest_size_and_original_shape() -> None:
     assert batch.ok.tolist() == [True, True]
 
 
-def test_arrays_of_equal_bytes_and_other_shape_have_other_digests() -> None:
+def test_array_digest_depends_on_shape() -> None:
     flat = np.arange(12, dtype=np.uint8)
     assert array_digest(flat.reshape(3, 4)) != array_digest(flat.reshape(4, 3))
 
 
-def test_bad_files_keep_their_place_and_their_reason(tmp_path: Path) -> None:
+def test_bad_files_keep_their_position_and_reason(tmp_path: Path) -> None:
     (tmp_path / "good.png").write_bytes(png(1))
     entries = [
         data_entry("text", b"text"),
@@ -101,7 +101,7 @@ def _refuse() -> bytes:
     raise UnreadableImageError("said no")
 
 
-def test_links_pipes_and_folders_are_never_opened(tmp_path: Path) -> None:
+def test_links_pipes_and_folders_are_not_opened(tmp_path: Path) -> None:
     (tmp_path / "real.png").write_bytes(png(1))
     (tmp_path / "link.png").symlink_to(tmp_path / "real.png")
     os.mkfifo(tmp_path / "pipe.png")
@@ -116,8 +116,8 @@ def test_links_pipes_and_folders_are_never_opened(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A decoder that a file can crash or hang, as a defect in a C library would."""
+def hostile_decoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Install a decoder that certain files crash or hang, as a defect in a C library would."""
     module = tmp_path / "hostile_decoder.py"
     module.write_text(
         "import os, signal, time\n"
@@ -140,8 +140,8 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
 
 
-@pytest.mark.usefixtures("hostile")
-def test_a_file_that_kills_or_hangs_its_decoder_costs_that_file_alone() -> None:
+@pytest.mark.usefixtures("hostile_decoder")
+def test_crash_or_hang_of_a_decoder_affects_only_that_file() -> None:
     entries = [data_entry(str(number), png(number)) for number in range(12)]
     entries[3] = data_entry("crash", b"CRASH")
     entries[4] = data_entry("hang", b"HANG")
@@ -159,7 +159,7 @@ def test_a_file_that_kills_or_hangs_its_decoder_costs_that_file_alone() -> None:
         np.testing.assert_array_equal(batch.pixels[row], pixels(row))
 
 
-def test_a_dead_process_is_replaced_at_the_next_call() -> None:
+def test_dead_decoder_process_is_replaced_at_the_next_call() -> None:
     decoder = DecoderProcess()
     try:
         decoder.decode(png(1))
@@ -174,32 +174,32 @@ def test_a_dead_process_is_replaced_at_the_next_call() -> None:
         decoder.close()
 
 
-def test_processes_started_ahead_are_taken_first() -> None:
+def test_processes_started_ahead_are_used_first() -> None:
     launch.end_ahead()
     launch.start_ahead(2)
-    waiting = {process.pid for process in launch._ahead}
+    started_ahead = {process.pid for process in launch._ahead}
     decoders = [DecoderProcess() for _ in range(3)]
     try:
         for decoder in decoders:
             np.testing.assert_array_equal(decoder.decode(png(1)).pixels, pixels(1))
-        taken = [decoder._process.pid for decoder in decoders if decoder._process]
-        assert set(taken[:2]) == waiting
-        assert taken[2] not in waiting
+        used_pids = [decoder._process.pid for decoder in decoders if decoder._process]
+        assert set(used_pids[:2]) == started_ahead
+        assert used_pids[2] not in started_ahead
         assert launch._ahead == []
     finally:
         for decoder in decoders:
             decoder.close()
 
 
-def test_processes_that_nobody_took_are_ended() -> None:
+def test_end_ahead_ends_unused_processes() -> None:
     launch.start_ahead(1)
-    (waiting,) = launch._ahead
+    (started_ahead,) = launch._ahead
     launch.end_ahead()
-    assert waiting.returncode == 0
+    assert started_ahead.returncode == 0
     assert launch._ahead == []
 
 
-def test_leaving_the_stream_early_ends_all_processes(tmp_path: Path) -> None:
+def test_closing_the_stream_early_ends_all_processes(tmp_path: Path) -> None:
     entries = (data_entry(str(number), png(number % 50)) for number in range(100_000))
     stream = decode_stream(entries, size=8, channels=3, workers=2, chunk=8)
     next(stream)
@@ -213,7 +213,7 @@ def test_leaving_the_stream_early_ends_all_processes(tmp_path: Path) -> None:
     assert "dgaal_cli.data.decoders.worker" not in listing.stdout
 
 
-def test_an_error_while_listing_ends_the_stream_with_that_error() -> None:
+def test_error_while_listing_is_raised_by_the_stream() -> None:
     def entries():
         yield data_entry("1", png(1))
         raise ValueError("listing failed")
@@ -222,7 +222,7 @@ def test_an_error_while_listing_ends_the_stream_with_that_error() -> None:
         decode_all(entries())  # type: ignore[arg-type]
 
 
-def test_a_decoder_process_imports_only_what_it_needs() -> None:
+def test_decoder_process_imports_no_heavy_module() -> None:
     code = (
         "import dgaal_cli.data.decoders.worker as w; w.silence_decoders(); "
         "print([m for m in ('numpy', 'torch', 'onnxruntime', 'dataclasses', 'hashlib', "
@@ -238,9 +238,7 @@ def test_a_decoder_process_imports_only_what_it_needs() -> None:
 
 
 @pytest.mark.parametrize("seconds", [1_700_000_000, -5])
-def test_a_batch_tells_when_the_files_that_it_read_were_changed(
-    tmp_path: Path, seconds: int
-) -> None:
+def test_batch_has_modification_times_of_its_files(tmp_path: Path, seconds: int) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(png(1))
     os.utime(path, (seconds, seconds))
@@ -255,7 +253,7 @@ def test_a_batch_tells_when_the_files_that_it_read_were_changed(
         assert stamp == entries[place].read.stamp()  # type: ignore[attr-defined]
 
 
-def test_digests_are_left_out_where_nobody_asks(tmp_path: Path) -> None:
+def test_digests_are_omitted_on_request(tmp_path: Path) -> None:
     entries = [data_entry("file", png(1)), data_entry("array", pixels(2)), entry("no", _refuse)]
     (batch,) = decode_stream(entries, size=8, channels=3, workers=1, hashes=False)
     assert batch.sha256 == []
@@ -263,7 +261,9 @@ def test_digests_are_left_out_where_nobody_asks(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 64, 200])
-def test_large_files_split_tasks_and_no_batch(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_files_split_tasks_but_not_batches(
+    chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("dgaal_cli.data.decode_stream._TASK_BYTES", 500)
     entries = [data_entry(str(number), png(number)) for number in range(130)]
     batches = decode_all(entries, chunk=chunk)
@@ -275,7 +275,7 @@ def test_large_files_split_tasks_and_no_batch(chunk: int, monkeypatch: pytest.Mo
     ]
 
 
-def test_kinds_may_alternate_within_one_batch() -> None:
+def test_batch_may_mix_files_arrays_and_errors() -> None:
     mixed = [data_entry(str(n), [png(n), pixels(n), b"text"][n % 3]) for n in range(20)]
     mixed[7] = entry("7", _refuse)
     (batch,) = decode_all(mixed, chunk=64)
@@ -287,7 +287,7 @@ def test_kinds_may_alternate_within_one_batch() -> None:
     assert batch.errors[7] == "said no"
 
 
-def test_worker_count_is_what_was_asked_or_the_usable_cpus() -> None:
+def test_worker_count_defaults_to_usable_cpus_and_is_capped() -> None:
     assert worker_count(3) == 3
     assert worker_count(0) == len(os.sched_getaffinity(0))
     assert worker_count(10**6) == max(64, 4 * len(os.sched_getaffinity(0)))

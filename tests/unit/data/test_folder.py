@@ -1,4 +1,4 @@
-"""Folders and file lists: what counts as an image, in which order, and what is never opened."""
+"""Folders and file lists: which files are images, their order, and files that are not opened."""
 
 import io
 import os
@@ -27,7 +27,7 @@ def listed(root: Path) -> dict[str, Entry]:
     return {entry.id: entry for entry in open_source(str(root), base=Path("/")).entries()}
 
 
-def test_entries_are_sorted_within_each_folder_whatever_the_disk_says(tmp_path: Path) -> None:
+def test_entries_are_sorted_within_each_folder(tmp_path: Path) -> None:
     put(tmp_path, "b.png", "a/2.png", "a/1.png", "a/10.png", "c/z/1.png", "B.png")
     assert list(listed(tmp_path)) == [
         "B.png",
@@ -39,12 +39,12 @@ def test_entries_are_sorted_within_each_folder_whatever_the_disk_says(tmp_path: 
     ]
 
 
-def test_hidden_names_and_text_files_are_no_images(tmp_path: Path) -> None:
+def test_hidden_and_text_files_are_ignored(tmp_path: Path) -> None:
     put(tmp_path, "a.png", ".hidden.png", ".cache/b.png", "notes.txt", "labels.CSV", "no_suffix")
     assert list(listed(tmp_path)) == ["a.png", "no_suffix"]
 
 
-def test_first_folder_may_serve_as_label_unless_it_is_a_split(tmp_path: Path) -> None:
+def test_first_folder_is_the_label_unless_it_is_a_split(tmp_path: Path) -> None:
     put(tmp_path, "flat.png", "cat/1.png", "cat/deep/2.png", "train/dog/3.png", "Test/4.png")
     found = {name: (entry.label, entry.split) for name, entry in listed(tmp_path).items()}
     assert found == {
@@ -67,7 +67,7 @@ def test_first_folder_may_serve_as_label_unless_it_is_a_split(tmp_path: Path) ->
         b"x" * 251 + b".png",
     ],
 )
-def test_names_of_any_bytes_are_kept_and_read(tmp_path: Path, name: bytes) -> None:
+def test_file_names_of_any_bytes_are_kept_and_read(tmp_path: Path, name: bytes) -> None:
     put(tmp_path, name)
     source = open_source(str(tmp_path), base=tmp_path)
     (entry,) = source.entries()
@@ -76,7 +76,7 @@ def test_names_of_any_bytes_are_kept_and_read(tmp_path: Path, name: bytes) -> No
     assert source.get(entry.id).read() == png(1)
 
 
-def test_links_and_special_files_are_listed_but_never_opened(tmp_path: Path) -> None:
+def test_links_and_special_files_are_listed_but_not_opened(tmp_path: Path) -> None:
     put(tmp_path / "pool", "real.png")
     put(tmp_path / "outside", "secret.png")
     (tmp_path / "pool/file_link.png").symlink_to(tmp_path / "outside/secret.png")
@@ -101,14 +101,14 @@ def test_links_and_special_files_are_listed_but_never_opened(tmp_path: Path) -> 
     }
 
 
-def test_a_link_to_the_pool_itself_is_followed(tmp_path: Path) -> None:
+def test_link_to_the_pool_folder_is_followed(tmp_path: Path) -> None:
     put(tmp_path / "pool", "a.png")
     (tmp_path / "link").symlink_to(tmp_path / "pool")
     assert list(listed(tmp_path / "link")) == ["a.png"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
-def test_a_folder_that_cannot_be_read_is_listed_with_its_reason(tmp_path: Path) -> None:
+def test_unreadable_folder_is_listed_with_its_reason(tmp_path: Path) -> None:
     put(tmp_path, "a.png", "locked/b.png")
     (tmp_path / "locked").chmod(0)
     try:
@@ -121,7 +121,7 @@ def test_a_folder_that_cannot_be_read_is_listed_with_its_reason(tmp_path: Path) 
 @pytest.mark.parametrize(
     "name", ["gone.png", "../a.png", "/etc/passwd", ".hidden.png", "a/../a.png"]
 )
-def test_get_finds_nothing_outside_or_gone(tmp_path: Path, name: str) -> None:
+def test_get_refuses_missing_hidden_and_outside_files(tmp_path: Path, name: str) -> None:
     put(tmp_path, "a.png", ".hidden.png")
     with pytest.raises(InputDataError, match="contains no image"):
         open_source(str(tmp_path), base=tmp_path).get(SampleId(name))
@@ -142,7 +142,7 @@ def test_a_folder_without_images_is_refused(tmp_path: Path, names: list[str]) ->
         (["a/readme.txt", "b/x.bin"], False),
     ],
 )
-def test_a_pool_is_empty_if_nothing_would_be_listed(
+def test_folder_is_refused_only_if_no_file_would_be_listed(
     tmp_path: Path, names: list[str], is_refused: bool
 ) -> None:
     put(tmp_path, *names)
@@ -155,12 +155,12 @@ def test_a_pool_is_empty_if_nothing_would_be_listed(
         assert any(True for _ in source.entries())
 
 
-def test_a_folder_of_links_alone_is_a_pool_whose_links_are_not_followed(tmp_path: Path) -> None:
+def test_folder_with_only_links_is_a_pool(tmp_path: Path) -> None:
     (tmp_path / "link.png").symlink_to("/etc/passwd")
     assert list(listed(tmp_path)) == ["link.png"]
 
 
-def test_a_file_list_keeps_its_order_and_drops_repeats(tmp_path: Path) -> None:
+def test_file_list_keeps_order_and_drops_duplicates(tmp_path: Path) -> None:
     put(tmp_path, "a.png", "b/c.png")
     (tmp_path / "list").write_bytes(b"b/c.png\r\na.png\n\nb/c.png\n")
     source = open_list("list", base=tmp_path)
@@ -169,18 +169,18 @@ def test_a_file_list_keeps_its_order_and_drops_repeats(tmp_path: Path) -> None:
     assert source.count() == 2
 
 
-def test_a_list_with_nul_separators_may_hold_newlines() -> None:
+def test_nul_separated_list_may_contain_newlines() -> None:
     assert list(read_names(io.BytesIO(b"a\nb.png\0c.png\0"), spec="-")) == [b"a\nb.png", b"c.png"]
     names = [b"%d.png" % number for number in range(30_000)]
     assert list(read_names(io.BytesIO(b"\n".join(names)), spec="-")) == names
 
 
-def test_a_list_without_end_is_refused_before_memory_is() -> None:
+def test_overlong_name_in_a_list_is_refused() -> None:
     with pytest.raises(InputDataError, match="over 65536 bytes"):
         list(read_names(io.BytesIO(b"x" * 10_000_000), spec="-"))
 
 
-def test_an_empty_list_is_refused(tmp_path: Path) -> None:
+def test_empty_or_missing_list_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputDataError, match="names no files"):
         FileListSource([], base=tmp_path, spec="-")
     with pytest.raises(InputDataError, match="cannot read the list"):

@@ -15,7 +15,7 @@ from dgaal_cli.errors import InputDataError
 from dgaal_cli.ids import SampleId
 
 
-def test_pool_images_come_at_original_size(tmp_path: Path) -> None:
+def test_pool_images_have_their_original_size(tmp_path: Path) -> None:
     (tmp_path / "pool").mkdir()
     (tmp_path / "pool/a.png").write_bytes(encoded(pixels(1, height=30, width=50)))
     reader = ImageReader(tmp_path, "pool")
@@ -23,7 +23,7 @@ def test_pool_images_come_at_original_size(tmp_path: Path) -> None:
     reader.close()
 
 
-def test_synthetic_images_lie_in_their_round(tmp_path: Path) -> None:
+def test_synthetic_images_are_read_from_their_round(tmp_path: Path) -> None:
     folder = tmp_path / "rounds/003/synthetic"
     folder.mkdir(parents=True)
     (folder / "000012.png").write_bytes(png(5))
@@ -45,7 +45,7 @@ def test_arrays_are_read_without_a_process(tmp_path: Path) -> None:
     assert reader._decoder._process is None
 
 
-def test_the_place_of_a_file_is_told_even_where_it_is_gone(tmp_path: Path) -> None:
+def test_file_of_returns_path_even_of_missing_file(tmp_path: Path) -> None:
     (tmp_path / "pool").mkdir()
     (tmp_path / "pool/a.png").write_bytes(png(1))
     (tmp_path / "list.csv").write_text("file_name\npool/b.png\n")
@@ -60,7 +60,7 @@ def test_the_place_of_a_file_is_told_even_where_it_is_gone(tmp_path: Path) -> No
     assert ImageReader(tmp_path, "p.npz").file_of(SampleId("000000")) == ""
 
 
-def test_huge_images_are_shrunk(tmp_path: Path) -> None:
+def test_huge_images_are_reduced(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(encoded(np.zeros((3000, 2500, 1), np.uint8)))
     reader = ImageReader(tmp_path, "a.png")
     height, width, _ = reader.read(SampleId("a.png")).shape
@@ -69,7 +69,7 @@ def test_huge_images_are_shrunk(tmp_path: Path) -> None:
     reader.close()
 
 
-def test_bad_and_missing_images_are_errors_and_the_reader_goes_on(tmp_path: Path) -> None:
+def test_reader_works_after_bad_and_missing_images(tmp_path: Path) -> None:
     (tmp_path / "pool").mkdir()
     (tmp_path / "pool/a.png").write_bytes(png(1))
     (tmp_path / "pool/b.png").write_bytes(png(1)[:40])
@@ -82,7 +82,7 @@ def test_bad_and_missing_images_are_errors_and_the_reader_goes_on(tmp_path: Path
     reader.close()
 
 
-def test_threads_may_read_at_the_same_time(tmp_path: Path) -> None:
+def test_threads_can_read_concurrently(tmp_path: Path) -> None:
     (tmp_path / "pool").mkdir()
     for number in range(40):
         (tmp_path / f"pool/{number}.png").write_bytes(png(number))
@@ -93,7 +93,7 @@ def test_threads_may_read_at_the_same_time(tmp_path: Path) -> None:
     reader.close()
 
 
-def test_the_reader_needs_no_torch() -> None:
+def test_image_reader_does_not_import_torch() -> None:
     code = "import sys, dgaal_cli.data.image_reader; print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert found.stdout.strip() == "False"

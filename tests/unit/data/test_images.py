@@ -1,4 +1,4 @@
-"""Pixels of single images: orientation, modes, refusals."""
+"""Decoding single images: orientation, modes, and refused files."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from dgaal_cli.data.images import UnreadableImageError, decode, resize
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP", "GIF", "JPEG"])
-def test_every_allowed_kind_decodes_by_content(kind: str) -> None:
+def test_every_allowed_format_is_detected_by_content(kind: str) -> None:
     image = np.zeros((6, 9, 3), np.uint8)
     image[:, :, 0] = 200
     options = {"lossless": True} if kind == "WEBP" else {}
@@ -21,7 +21,7 @@ def test_every_allowed_kind_decodes_by_content(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["PPM", "ICO", "TGA", "PDF", "EPS"])
-def test_other_kinds_are_refused_whatever_their_name(kind: str) -> None:
+def test_other_formats_are_refused(kind: str) -> None:
     with pytest.raises(UnreadableImageError, match="not a JPEG, PNG, WEBP, BMP, TIFF or GIF"):
         decode(encoded(pixels(1, height=16, width=16), kind))
 
@@ -40,7 +40,7 @@ def test_other_kinds_are_refused_whatever_their_name(kind: str) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_exif_orientation_turns_the_pixels(kind: str, orientation: int, expected: list) -> None:
+def test_exif_orientation_is_applied(kind: str, orientation: int, expected: list) -> None:
     image = np.array([[1, 2, 3], [4, 5, 6]], np.uint8)[:, :, None] * 40
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -51,18 +51,18 @@ def test_exif_orientation_turns_the_pixels(kind: str, orientation: int, expected
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
-def test_impossible_orientations_count_as_upright(orientation: int) -> None:
+def test_invalid_orientation_is_ignored(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     np.testing.assert_array_equal(decode(encoded(pixels(3), exif=exif)), pixels(3))
 
 
-def test_damaged_exif_does_not_lose_the_pixels() -> None:
+def test_damaged_exif_is_ignored() -> None:
     data = encoded(pixels(3), exif=b"Exif\0\0MM\0*\xff\xff\xff\xff garbage")
     np.testing.assert_array_equal(decode(data), pixels(3))
 
 
-def test_transparent_pixels_lie_over_black() -> None:
+def test_transparent_pixels_are_composited_on_black() -> None:
     image = np.full((2, 2, 4), 200, np.uint8)
     image[0, 0, 3], image[0, 1, 3], image[1, :, 3] = 0, 255, 51
     expected = [[[0] * 3, [200] * 3], [[40] * 3, [40] * 3]]
@@ -70,7 +70,7 @@ def test_transparent_pixels_lie_over_black() -> None:
     np.testing.assert_array_equal(decode(image), expected)
 
 
-def test_transparency_of_gray_and_palette_images_counts_too() -> None:
+def test_transparency_of_gray_and_palette_images_is_composited() -> None:
     gray = Image.fromarray(np.array([[10, 90]], np.uint8))
     np.testing.assert_array_equal(decode(encoded(gray, transparency=90))[:, :, 0], [[10, 0]])
     palette = Image.fromarray(np.array([[0, 1]], np.uint8)).convert("P")
@@ -79,7 +79,7 @@ def test_transparency_of_gray_and_palette_images_counts_too() -> None:
     np.testing.assert_array_equal(found, [[[255, 0, 0], [0, 0, 0]]])
 
 
-def test_palette_and_cmyk_become_color_and_bilevel_gray() -> None:
+def test_palette_and_cmyk_become_color_and_bilevel_becomes_gray() -> None:
     palette = Image.fromarray(np.array([[0, 1]], np.uint8)).convert("P")
     palette.putpalette([255, 0, 0, 0, 0, 255])
     np.testing.assert_array_equal(decode(encoded(palette)), [[[255, 0, 0], [0, 0, 255]]])
@@ -95,29 +95,29 @@ def test_16_bit_samples_keep_their_high_byte(kind: str) -> None:
     np.testing.assert_array_equal(decode(encoded(image, kind))[:, :, 0], [[0, 0, 1, 0x12, 255]])
 
 
-def test_float_samples_count_as_0_to_1_and_others_are_refused() -> None:
-    sound = Image.fromarray(np.array([[0.0, 0.5, 1.0]], np.float32))
-    np.testing.assert_array_equal(decode(encoded(sound, "TIFF"))[:, :, 0], [[0, 128, 255]])
+def test_float_samples_outside_0_to_1_are_refused() -> None:
+    in_range = Image.fromarray(np.array([[0.0, 0.5, 1.0]], np.float32))
+    np.testing.assert_array_equal(decode(encoded(in_range, "TIFF"))[:, :, 0], [[0, 128, 255]])
     for value in (1.5, -0.1, float("nan")):
-        odd = Image.fromarray(np.array([[0.0, value]], np.float32))
+        out_of_range = Image.fromarray(np.array([[0.0, value]], np.float32))
         with pytest.raises(UnreadableImageError, match="no defined brightness"):
-            decode(encoded(odd, "TIFF"))
+            decode(encoded(out_of_range, "TIFF"))
 
 
-def test_the_first_frame_of_an_animation_counts() -> None:
+def test_first_frame_of_an_animation_is_used() -> None:
     frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
     np.testing.assert_array_equal(decode(data), np.tile([255, 0, 0], (4, 4, 1)))
 
 
-def test_bombs_are_refused_before_they_are_unpacked() -> None:
+def test_decompression_bomb_is_refused() -> None:
     with pytest.raises(UnreadableImageError) as caught:
         decode(bomb())
     assert caught.value.reason == "more than 64 megapixels"
 
 
 @pytest.mark.parametrize("length", [0, 1, 8, 20, 33, 60, 300, -40])
-def test_every_truncation_is_one_clear_reason(length: int) -> None:
+def test_truncated_file_gives_one_short_reason(length: int) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
     data = encoded(noise)[:length]
     with pytest.raises(UnreadableImageError) as caught:
@@ -126,7 +126,7 @@ def test_every_truncation_is_one_clear_reason(length: int) -> None:
     assert "0x" not in caught.value.reason
 
 
-def test_reasons_are_equal_on_every_run() -> None:
+def test_reason_is_the_same_on_every_run() -> None:
     reasons = set()
     for _ in range(3):
         with pytest.raises(UnreadableImageError) as caught:
@@ -135,7 +135,7 @@ def test_reasons_are_equal_on_every_run() -> None:
     assert reasons == {"not a JPEG, PNG, WEBP, BMP, TIFF or GIF image"}
 
 
-def test_channels_are_converted_both_ways() -> None:
+def test_gray_and_color_are_converted_both_ways() -> None:
     gray = np.arange(64, dtype=np.uint8).reshape(8, 8, 1)
     np.testing.assert_array_equal(decode(encoded(gray), channels=3), np.repeat(gray, 3, 2))
     np.testing.assert_array_equal(decode(gray, channels=3), np.repeat(gray, 3, 2))
@@ -145,7 +145,7 @@ def test_channels_are_converted_both_ways() -> None:
     assert decode(color, channels=1)[0, :, 0].tolist() == [76, 150, 29]
 
 
-def test_arrays_may_lack_the_channel_axis() -> None:
+def test_array_without_channel_axis_is_accepted() -> None:
     np.testing.assert_array_equal(decode(pixels(1)[:, :, 0]), pixels(1)[:, :, :1])
 
 
@@ -159,12 +159,12 @@ def test_arrays_may_lack_the_channel_axis() -> None:
         np.zeros((1, 4, 4, 3), np.uint8),
     ],
 )
-def test_arrays_that_are_no_image_are_refused(array: np.ndarray) -> None:
+def test_array_that_is_not_an_image_is_refused(array: np.ndarray) -> None:
     with pytest.raises(UnreadableImageError, match="array of"):
         decode(array)
 
 
-def test_resize_keeps_an_image_of_that_size_untouched() -> None:
+def test_resize_returns_image_of_the_right_size_unchanged() -> None:
     image = pixels(2)
     assert resize(image, size=8, channels=3) is image
 
@@ -179,7 +179,7 @@ def test_resize_stretches_the_whole_image_with_antialiasing() -> None:
     assert np.all(np.diff(resize(ramp, size=8, channels=1)[0, :, 0].astype(int)) > 0)
 
 
-def test_reduced_decoding_of_a_jpeg_stays_within_ten_levels() -> None:
+def test_reduced_jpeg_decoding_differs_by_at_most_ten_levels() -> None:
     y, x = np.mgrid[0:480, 0:640]
     image = np.stack([x * 255 // 640, y * 255 // 480, (x + y) % 256], axis=2).astype(np.uint8)
     data = encoded(image, "JPEG", quality=92)
@@ -193,14 +193,14 @@ def test_reduced_decoding_of_a_jpeg_stays_within_ten_levels() -> None:
     assert (picture.width, picture.height) == (640, 480)
 
 
-def test_large_images_can_be_shrunk_to_a_cap() -> None:
+def test_max_pixels_limits_the_image_size() -> None:
     picture = load_picture(encoded(pixels(1, height=300, width=200)), Target(max_pixels=10_000))
     width, height = picture.image.size
     assert width * height <= 10_000
     assert (picture.width, picture.height) == (200, 300)
 
 
-def test_decoding_leaves_the_warning_filters_as_they_were() -> None:
+def test_decode_restores_warning_filters() -> None:
     import warnings
 
     before = list(warnings.filters)
@@ -210,7 +210,7 @@ def test_decoding_leaves_the_warning_filters_as_they_were() -> None:
     assert list(warnings.filters) == before
 
 
-def test_silencing_turns_bomb_warnings_into_errors() -> None:
+def test_silence_decoders_turns_bomb_warnings_into_errors() -> None:
     import warnings
 
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Samples of any depth become uint8 by one rule."""
+"""Conversion of samples of any depth to uint8."""
 
 import numpy as np
 import pytest
@@ -9,14 +9,14 @@ from dgaal_cli.data.unreadable import UnreadableImageError
 
 @pytest.mark.parametrize("depth", [8, 10, 12, 14, 16])
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32])
-def test_integers_of_their_whole_depth_keep_their_high_byte(depth: int, dtype: type) -> None:
+def test_full_range_integers_keep_their_high_byte(depth: int, dtype: type) -> None:
     values = np.arange(2**depth).astype(dtype)
     found = to_uint8(values, depth=depth, value_range=(0, 2**depth - 1))
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, np.arange(2**depth) >> (depth - 8))
 
 
-def test_other_ranges_are_spread_over_all_levels_and_rounded() -> None:
+def test_other_ranges_are_scaled_to_all_levels_and_rounded() -> None:
     values = np.array([[-100, 0, 100, 300]], np.int16)
     found = to_uint8(values, depth=12, value_range=(-100, 300))
     np.testing.assert_array_equal(found, [[0, 64, 128, 255]])

@@ -1,4 +1,4 @@
-"""CSV and JSONL manifests, sound and hostile."""
+"""CSV and JSONL pool manifests, valid and malformed."""
 
 import contextlib
 from pathlib import Path
@@ -28,13 +28,13 @@ def test_csv_columns_become_id_label_and_split(tmp_path: Path) -> None:
     assert (two.id, two.label, two.split) == ("b.png", None, "")
 
 
-def test_jsonl_rows_may_lack_all_but_the_file_name(tmp_path: Path) -> None:
+def test_jsonl_rows_require_only_the_file_name(tmp_path: Path) -> None:
     text = '{"file_name": "a.png", "label": 3, "other": {"x": 1}}\n\n{"file_name": "b.png"}\n'
     one, two = entries(tmp_path, text, name="pool.jsonl")
     assert (one.id, one.label, two.id, two.label) == ("a.png", "3", "b.png", None)
 
 
-def test_names_that_are_no_utf8_work_in_both_kinds(tmp_path: Path) -> None:
+def test_names_that_are_not_utf8_work_in_both_formats(tmp_path: Path) -> None:
     path = tmp_path / b"\xff.png".decode("utf-8", "surrogateescape")
     path.write_bytes(png(2))
     (one,) = entries(tmp_path, b"file_name\n\xff.png\n")
@@ -45,7 +45,7 @@ def test_names_that_are_no_utf8_work_in_both_kinds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["#train", "#test"])
-def test_a_split_selects_its_rows(tmp_path: Path, suffix: str) -> None:
+def test_split_selects_its_rows(tmp_path: Path, suffix: str) -> None:
     (tmp_path / "m.csv").write_text("file_name,split\na.png,train\nb.png,test\nc.png,train\n")
     names = [entry.id for entry in open_source(f"m.csv{suffix}", base=tmp_path).entries()]
     assert names == {"#train": ["a.png", "c.png"], "#test": ["b.png"]}[suffix]
@@ -67,7 +67,7 @@ def test_a_split_selects_its_rows(tmp_path: Path, suffix: str) -> None:
         ("file_name\n" + "x" * 2_000_000 + "\n", "line 2: longer than"),
     ],
 )
-def test_a_wrong_csv_names_its_line(tmp_path: Path, text: str, message: str) -> None:
+def test_csv_error_names_its_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputDataError, match=message):
         entries(tmp_path, text)
 
@@ -87,12 +87,12 @@ def test_a_wrong_csv_names_its_line(tmp_path: Path, text: str, message: str) -> 
         ('{"label": "x"}', "file_name is empty"),
     ],
 )
-def test_a_wrong_jsonl_names_its_line(tmp_path: Path, line: str, message: str) -> None:
+def test_jsonl_error_names_its_line(tmp_path: Path, line: str, message: str) -> None:
     with pytest.raises(InputDataError, match=f"line 2: .*{message}"):
         entries(tmp_path, '{"file_name": "a.png"}\n' + line + "\n", name="pool.jsonl")
 
 
-def test_a_link_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+def test_link_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "outside.png").write_bytes(png(1))
     inside = tmp_path / "inside"
     inside.mkdir()
@@ -101,7 +101,7 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
         entries(inside, "file_name\nlink.png\n")
 
 
-def test_control_characters_in_a_wrong_name_are_spelled_out(tmp_path: Path) -> None:
+def test_error_escapes_control_characters_in_file_name(tmp_path: Path) -> None:
     with pytest.raises(InputDataError) as caught:
         entries(tmp_path, "file_name\n../\x1b]52;c;x\x07.png\n")
     assert "\x1b" not in str(caught.value)
@@ -117,7 +117,7 @@ def test_an_empty_manifest_is_refused(tmp_path: Path) -> None:
     max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
 @given(data=st.binary(max_size=300), suffix=st.sampled_from([".csv", ".jsonl"]))
-def test_any_bytes_give_entries_or_one_clear_error(
+def test_any_bytes_give_entries_or_an_input_data_error(
     tmp_path: Path, data: bytes, suffix: str
 ) -> None:
     with contextlib.suppress(InputDataError):

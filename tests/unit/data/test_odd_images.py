@@ -1,4 +1,4 @@
-"""Real odd, hostile and corrupt files: every one is handled, none ends a process."""
+"""Unusual, malicious and corrupt image files: each is handled and none ends a process."""
 
 import csv
 import zipfile
@@ -15,7 +15,7 @@ ALLOWED = {"JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF"}
 pytestmark = pytest.mark.skipif(not ARCHIVE.exists(), reason="needs the shared test images")
 
 
-def test_every_odd_file_decodes_or_has_a_reason() -> None:
+def test_every_unusual_file_decodes_or_has_a_reason() -> None:
     source = open_source(str(ARCHIVE), base=Path("/"))
     found = {}
     for batch in decode_stream(source.entries(), size=32, channels=3, workers=2):
@@ -27,10 +27,10 @@ def test_every_odd_file_decodes_or_has_a_reason() -> None:
     with zipfile.ZipFile(ARCHIVE) as archive, archive.open("odd_images/manifest.csv") as stream:
         rows = list(csv.DictReader(line.decode() for line in stream))
     assert len(found) == len(rows) == 195
-    unlike = {
+    unexpected = {
         row["file"]
         for row in rows
         if (found[row["file"]] == "") != (row["outcome"] == "ok" and row["format"] in ALLOWED)
     }
-    # Float samples of 0..255: their brightness is not defined here.
-    assert unlike <= {"10ct_32bit_128.tiff"}
+    # Float samples in 0..255 have no defined brightness.
+    assert unexpected <= {"10ct_32bit_128.tiff"}

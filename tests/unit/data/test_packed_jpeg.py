@@ -1,4 +1,4 @@
-"""Encoded images end to end in one array of an .npz file."""
+"""Encoded images stored one after another in one array of an .npz file."""
 
 import io
 from pathlib import Path
@@ -31,7 +31,7 @@ def packed(path, *, labels=(1, 0, 1), **changes):
     return path
 
 
-def test_rows_decode_to_the_images_that_were_packed(tmp_path):
+def test_packed_rows_decode_to_the_original_images(tmp_path):
     source = open_source(str(packed(tmp_path / "p.npz")), base=tmp_path)
     entries = list(source.entries())
     assert [entry.id for entry in entries] == ["train/000000", "train/000001", "train/000002"]
@@ -41,7 +41,7 @@ def test_rows_decode_to_the_images_that_were_packed(tmp_path):
     assert source.count() == 3
 
 
-def test_one_row_is_found_by_its_id_in_its_split(tmp_path):
+def test_get_finds_a_packed_row_by_its_id(tmp_path):
     source = open_source(f"{packed(tmp_path / 'p.npz')}#train", base=tmp_path)
     assert decode(source.get("train/000001").read()).mean() == pytest.approx(120, abs=2)
     for wrong in ("train/000003", "test/000001", "train/1", "train/x"):
@@ -60,17 +60,17 @@ def test_one_row_is_found_by_its_id_in_its_split(tmp_path):
         {"x_train_jpeg": np.zeros((3, 4), np.uint8)},
     ],
 )
-def test_arrays_that_do_not_fit_are_refused_in_a_sentence(changes, tmp_path):
+def test_inconsistent_packed_arrays_are_refused(changes, tmp_path):
     with pytest.raises(InputDataError, match=r"p\.npz"):
         list(open_source(str(packed(tmp_path / "p.npz", **changes)), base=tmp_path).entries())
 
 
-def test_an_array_file_without_packed_images_is_read_as_before(tmp_path):
+def test_npz_without_packed_images_is_read(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.zeros((2, 8, 8), np.uint8))
     assert len(list(open_source("a.npz", base=tmp_path).entries())) == 2
 
 
-@pytest.mark.skipif(not CIFAR.is_file(), reason="the CIFAR-10 file is not here")
+@pytest.mark.skipif(not CIFAR.is_file(), reason="the CIFAR-10 file is missing")
 def test_cifar_rows_keep_the_original_order():
     entry = next(open_source(f"{CIFAR}#test", base=Path()).entries())
     assert (entry.label, decode(entry.read()).shape) == ("3", (32, 32, 3))

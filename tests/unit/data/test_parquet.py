@@ -1,4 +1,4 @@
-"""Parquet pools: bytes, Hugging Face structs, paths; damage."""
+"""Parquet pools: bytes, Hugging Face structs, paths, and damaged files."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_bytes_labels_splits_and_ids_are_read(tmp_path: Path) -> None:
     assert (two.id, two.label, two.split, two.read()) == ("000001", None, "", png(2))
 
 
-def test_hugging_face_files_give_class_names(tmp_path: Path) -> None:
+def test_hugging_face_features_give_class_names(tmp_path: Path) -> None:
     image = pa.array([{"bytes": png(1), "path": "x.png"}, {"bytes": None, "path": "b.png"}])
     features = {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}
     info = json.dumps({"info": {"features": features}}).encode()
@@ -47,7 +47,7 @@ def test_hugging_face_files_give_class_names(tmp_path: Path) -> None:
     assert (one.read(), two.read()) == (png(1), png(2))
 
 
-def test_paths_lie_beside_the_file_and_nowhere_else(tmp_path: Path) -> None:
+def test_paths_are_relative_to_the_file_and_stay_inside_its_folder(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(1))
     (one,) = entries(tmp_path, {"file_name": ["a.png"]})
     assert one.read() == png(1)
@@ -57,7 +57,7 @@ def test_paths_lie_beside_the_file_and_nowhere_else(tmp_path: Path) -> None:
             entries(tmp_path, {"file_name": ["a.png", name]})
 
 
-def test_rows_of_several_groups_are_found_by_id(tmp_path: Path) -> None:
+def test_get_finds_rows_of_several_row_groups(tmp_path: Path) -> None:
     found = entries(tmp_path, {"image": [png(n) for n in range(10)]}, row_group_size=3)
     assert [entry.id for entry in found] == [f"{n:06d}" for n in range(10)]
     source = open_source("pool.parquet", base=tmp_path)
@@ -82,7 +82,7 @@ def test_empty_cells_are_unreadable_images(tmp_path: Path) -> None:
         ({"image": [b"1", b"2"], "id": ["a", "a"]}, "row 1: the id a occurs twice"),
     ],
 )
-def test_unfit_files_say_what_is_wrong(
+def test_unsuitable_files_are_refused_with_the_reason(
     tmp_path: Path, columns: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputDataError, match=message):
@@ -90,7 +90,7 @@ def test_unfit_files_say_what_is_wrong(
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.95])
-def test_truncated_files_are_one_clear_error(tmp_path: Path, share: float) -> None:
+def test_truncated_parquet_file_is_refused(tmp_path: Path, share: float) -> None:
     entries(tmp_path, {"image": [png(n) for n in range(10)]})
     path = tmp_path / "pool.parquet"
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
@@ -98,7 +98,7 @@ def test_truncated_files_are_one_clear_error(tmp_path: Path, share: float) -> No
         open_source("pool.parquet", base=tmp_path)
 
 
-def test_without_pyarrow_the_install_line_is_named(
+def test_error_without_pyarrow_names_the_extra_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entries(tmp_path, {"image": [png(1)]})

@@ -1,4 +1,4 @@
-"""The short way to the pixels of a usual PNG equals Pillow's own, or is not taken."""
+"""`read_plain_png` returns the same pixels as Pillow, or None."""
 
 import io
 import struct
@@ -19,7 +19,7 @@ def by_pillow(data: bytes) -> np.ndarray:
         return np.asarray(image)
 
 
-def taken(data: bytes) -> Image.Image:
+def read_or_fail(data: bytes) -> Image.Image:
     image = read_plain_png(data, max_pixels=MAX)
     assert image is not None
     return image
@@ -28,19 +28,19 @@ def taken(data: bytes) -> Image.Image:
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [(1, 1), (8, 8), (31, 17), (200, 3)])
 @pytest.mark.parametrize("level", [0, 1, 9])
-def test_gray_and_color_files_are_read_as_pillow_reads_them(
+def test_gray_and_color_files_equal_pillow(
     channels: int, size: tuple[int, int], level: int
 ) -> None:
     image = pixels(3, width=size[0], height=size[1], channels=channels)
     data = encoded(image, compress_level=level)
-    np.testing.assert_array_equal(np.asarray(taken(data)), by_pillow(data))
-    assert taken(data).mode == {1: "L", 3: "RGB"}[channels]
+    np.testing.assert_array_equal(np.asarray(read_or_fail(data)), by_pillow(data))
+    assert read_or_fail(data).mode == {1: "L", 3: "RGB"}[channels]
 
 
-def test_chunks_without_effect_do_not_matter() -> None:
+def test_chunks_without_effect_are_ignored() -> None:
     data = encoded(pixels(1), dpi=(72, 72))
     assert b"pHYs" in data
-    np.testing.assert_array_equal(np.asarray(taken(data)), pixels(1))
+    np.testing.assert_array_equal(np.asarray(read_or_fail(data)), pixels(1))
 
 
 def with_text() -> bytes:
@@ -55,7 +55,7 @@ def with_orientation() -> bytes:
     return encoded(pixels(1), exif=exif)
 
 
-ODD = {
+UNSUPPORTED = {
     "palette": encoded(Image.fromarray(pixels(1)).convert("P")),
     "alpha": encoded(Image.fromarray(pixels(1)).convert("RGBA")),
     "gray and alpha": encoded(Image.fromarray(pixels(1)).convert("LA")),
@@ -72,21 +72,21 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize("name", ODD)
-def test_everything_else_is_left_to_pillow(name: str) -> None:
-    assert read_plain_png(ODD[name], max_pixels=MAX) is None
+@pytest.mark.parametrize("name", UNSUPPORTED)
+def test_unsupported_file_returns_none(name: str) -> None:
+    assert read_plain_png(UNSUPPORTED[name], max_pixels=MAX) is None
 
 
-def test_more_pixels_than_allowed_are_left_to_pillow() -> None:
+def test_image_above_max_pixels_returns_none() -> None:
     assert read_plain_png(encoded(pixels(1)), max_pixels=63) is None
 
 
-def test_every_truncation_is_left_to_pillow() -> None:
+def test_truncated_file_returns_none() -> None:
     data = encoded(pixels(1))
     assert all(read_plain_png(data[:end], max_pixels=MAX) is None for end in range(len(data)))
 
 
-def test_every_flipped_bit_is_left_to_pillow() -> None:
+def test_file_with_one_flipped_bit_returns_none() -> None:
     data = encoded(pixels(1))
     for place in range(len(data)):
         for bit in range(8):
@@ -95,25 +95,25 @@ def test_every_flipped_bit_is_left_to_pillow() -> None:
             assert read_plain_png(bytes(changed), max_pixels=MAX) is None, (place, bit)
 
 
-def rewritten(data: bytes, kind: bytes, change: "np.random.Generator") -> bytes:
-    """Damage the content of a chunk and give it a sound checksum: only the decoder can tell."""
-    at = data.index(kind)
-    length = int.from_bytes(data[at - 4 : at])
-    body = bytearray(data[at + 4 : at + 4 + length])
-    for _ in range(int(change.integers(1, 4))):
-        body[int(change.integers(len(body)))] = int(change.integers(256))
+def with_damaged_chunk(data: bytes, kind: bytes, generator: "np.random.Generator") -> bytes:
+    """Damage the content of a chunk and correct its checksum."""
+    start = data.index(kind)
+    length = int.from_bytes(data[start - 4 : start])
+    body = bytearray(data[start + 4 : start + 4 + length])
+    for _ in range(int(generator.integers(1, 4))):
+        body[int(generator.integers(len(body)))] = int(generator.integers(256))
     chunk = kind + bytes(body)
     checksum = struct.pack(">I", zlib.crc32(chunk))
-    return data[:at] + chunk + checksum + data[at + 8 + length :]
+    return data[:start] + chunk + checksum + data[start + 8 + length :]
 
 
-def test_damage_below_sound_checksums_gives_pillow_s_pixels_or_none() -> None:
+def test_damage_with_valid_checksums_gives_pillows_pixels_or_none() -> None:
     generator = np.random.default_rng(0)
     same = 0
     for number in range(3_000):
         kind = b"IHDR" if number % 10 == 0 else b"IDAT"
         level = int(generator.integers(0, 10))
-        data = rewritten(encoded(pixels(number), compress_level=level), kind, generator)
+        data = with_damaged_chunk(encoded(pixels(number), compress_level=level), kind, generator)
         image = read_plain_png(data, max_pixels=10_000)
         if image is None:
             continue

@@ -1,4 +1,4 @@
-"""A whole pool: survey and cached pixels."""
+"""Reading a pool: survey and cached pixels."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ def source(folder: Path) -> Source:
     return open_source(str(folder), base=Path("/"))
 
 
-def test_survey_tells_each_image_and_what_is_unreadable(tmp_path: Path) -> None:
+def test_survey_lists_images_and_unreadable_files(tmp_path: Path) -> None:
     (tmp_path / "cat").mkdir()
     data = encoded(pixels(1, height=30, width=20))
     (tmp_path / "cat/a.png").write_bytes(data)
@@ -50,7 +50,7 @@ def test_survey_tells_each_image_and_what_is_unreadable(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-def test_gray_pixels_in_color_files_are_no_color(tmp_path: Path, kind: str) -> None:
+def test_gray_pixels_in_color_files_do_not_count_as_color(tmp_path: Path, kind: str) -> None:
     y, x = np.mgrid[0:64, 0:64]
     gray = np.repeat(((x + y) * 2).astype(np.uint8)[:, :, None], 3, axis=2)
     (tmp_path / "a").write_bytes(encoded(gray, kind))
@@ -60,7 +60,7 @@ def test_gray_pixels_in_color_files_are_no_color(tmp_path: Path, kind: str) -> N
     assert survey(source(tmp_path), workers=1).is_color
 
 
-def test_a_pool_without_any_readable_image_is_refused(tmp_path: Path) -> None:
+def test_pool_without_readable_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"text")
     with pytest.raises(InputDataError, match=r"none of the 1 files .* is a readable image"):
         survey(source(tmp_path), workers=1)
@@ -73,7 +73,7 @@ def test_survey_stops_at_a_signal(pool: Path) -> None:
 
 @pytest.mark.parametrize("count", [3, 80])
 @pytest.mark.parametrize("is_cached", [False, True])
-def test_pixels_come_in_the_order_of_the_ids(pool: Path, count: int, is_cached: bool) -> None:
+def test_load_pixels_keeps_the_order_of_the_ids(pool: Path, count: int, is_cached: bool) -> None:
     numbers = [(number * 37) % 80 for number in range(count)]
     ids = [SampleId(f"{number:03d}.png") for number in numbers]
     cache = pool.parent / "cache" if is_cached else None
@@ -82,7 +82,7 @@ def test_pixels_come_in_the_order_of_the_ids(pool: Path, count: int, is_cached: 
     np.testing.assert_array_equal(found, np.stack(expected))
 
 
-def test_the_cache_is_used_until_a_file_changes(pool: Path) -> None:
+def test_pixel_cache_is_used_until_a_file_changes(pool: Path) -> None:
     cache = pool.parent / "cache"
     ids = [SampleId(f"{number:03d}.png") for number in range(80)]
 
@@ -104,7 +104,7 @@ def test_the_cache_is_used_until_a_file_changes(pool: Path) -> None:
     np.testing.assert_array_equal(changed[8], pixels(8))
 
 
-def test_a_damaged_cache_is_written_anew(pool: Path) -> None:
+def test_damaged_cache_is_rewritten(pool: Path) -> None:
     cache = pool.parent / "cache"
     ids = [SampleId("001.png"), SampleId("002.png")]
     load_pixels(source(pool), ids, size=8, channels=3, cache=cache, workers=1)
@@ -114,7 +114,7 @@ def test_a_damaged_cache_is_written_anew(pool: Path) -> None:
     np.testing.assert_array_equal(found, np.stack([pixels(1), pixels(2)]))
 
 
-def test_old_caches_are_dropped(pool: Path) -> None:
+def test_old_caches_are_deleted(pool: Path) -> None:
     cache = pool.parent / "cache"
     for size in range(4, 14):
         load_pixels(
@@ -124,7 +124,7 @@ def test_old_caches_are_dropped(pool: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [3, 80])
-def test_a_sample_that_is_gone_or_damaged_is_named(pool: Path, count: int) -> None:
+def test_error_names_missing_or_damaged_sample(pool: Path, count: int) -> None:
     ids = [SampleId(f"{number:03d}.png") for number in range(count)]
     (pool / "001.png").write_bytes(b"text")
     with pytest.raises(InputDataError, match=r"001\.png is no longer readable"):
@@ -135,12 +135,12 @@ def test_a_sample_that_is_gone_or_damaged_is_named(pool: Path, count: int) -> No
         load_pixels(source(pool), ids, size=8, channels=3, workers=1)
 
 
-def test_no_ids_give_no_pixels(pool: Path) -> None:
+def test_load_pixels_without_ids_returns_empty_array(pool: Path) -> None:
     assert load_pixels(source(pool), [], size=8, channels=3, cache=pool).shape == (0, 8, 8, 3)
 
 
 @pytest.mark.parametrize("is_cached", [False, True])
-def test_every_image_that_is_another_one_is_named(pool: Path, is_cached: bool) -> None:
+def test_error_lists_every_changed_image(pool: Path, is_cached: bool) -> None:
     ids = [SampleId(f"{number:03d}.png") for number in range(80)]
     digests = [sha256(png(number)).digest() for number in range(80)]
     cache = pool.parent / "cache" if is_cached else None
@@ -169,7 +169,7 @@ def test_every_image_that_is_another_one_is_named(pool: Path, is_cached: bool) -
     ]
 
 
-def test_pixels_cached_without_a_look_at_the_bytes_are_not_taken_for_compared(pool: Path) -> None:
+def test_cached_pixels_without_digests_are_not_trusted(pool: Path) -> None:
     name, cache = SampleId("001.png"), pool.parent / "cache"
     load_pixels(source(pool), [name], size=8, channels=3, cache=cache, workers=1)
     with pytest.raises(ChangedPoolError):
@@ -178,7 +178,7 @@ def test_pixels_cached_without_a_look_at_the_bytes_are_not_taken_for_compared(po
         )
 
 
-def test_the_digest_of_a_file_or_an_array_is_that_of_the_survey(pool: Path) -> None:
+def test_digest_of_equals_the_digest_of_the_survey(pool: Path) -> None:
     assert digest_of(source(pool), SampleId("001.png")) == sha256(png(1)).digest()
     assert digest_of(source(pool), SampleId("gone.png")) is None
     np.savez(pool / "a.npz", x=np.stack([pixels(number) for number in range(3)]))

@@ -1,4 +1,4 @@
-"""What is said of images that networks do not see in their own shape."""
+"""The note about images that are stretched for the networks."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from dgaal_cli.data.pool_shape import stretch_note
 
 
 @pytest.mark.parametrize(
-    ("sizes", "said"),
+    ("sizes", "expected"),
     [
         ([(28, 28)] * 3, ""),
         (
@@ -20,7 +20,7 @@ from dgaal_cli.data.pool_shape import stretch_note
         ([(16, 16), (32, 32)], "images differ in size, from 16 x 16 to 32 x 32 pixels"),
     ],
 )
-def test_stretching_is_told_where_images_are_not_square_and_alike(sizes, said):
-    told = stretch_note(sizes, 32)
-    assert said in told
-    assert bool(told) == bool(said)
+def test_stretch_note_describes_images_that_are_not_square_and_equal(sizes, expected):
+    note = stretch_note(sizes, 32)
+    assert expected in note
+    assert bool(note) == bool(expected)

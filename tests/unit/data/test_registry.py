@@ -1,4 +1,4 @@
-"""From SOURCE text to a source, or to a sentence that says what to do."""
+"""Opening a SOURCE text, and error messages for sources that cannot be opened."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import InputDataError
 
 
-def test_a_path_with_a_number_sign_is_taken_literally_if_it_exists(tmp_path: Path) -> None:
+def test_existing_path_with_number_sign_is_opened_literally(tmp_path: Path) -> None:
     for name in ("pool", "pool#train"):
         (tmp_path / name).mkdir()
         (tmp_path / name / f"{len(name)}.png").write_bytes(png(1))
@@ -18,7 +18,7 @@ def test_a_path_with_a_number_sign_is_taken_literally_if_it_exists(tmp_path: Pat
     assert entry.id == "10.png"
 
 
-def test_a_split_of_a_folder_is_one_of_its_top_folders(tmp_path: Path) -> None:
+def test_split_of_a_folder_is_a_top_level_folder(tmp_path: Path) -> None:
     for name in ("train/a.png", "val/b.png"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_bytes(png(1))
@@ -29,14 +29,14 @@ def test_a_split_of_a_folder_is_one_of_its_top_folders(tmp_path: Path) -> None:
         source.get(next(open_source(f"{tmp_path}#train", base=Path("/")).entries()).id)
 
 
-def test_an_unknown_split_names_the_known_ones(tmp_path: Path) -> None:
+def test_unknown_split_error_names_the_known_splits(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     (tmp_path / "train/a.png").write_bytes(png(1))
     with pytest.raises(InputDataError, match="has no split dev; it has train"):
         open_source(f"{tmp_path}#dev", base=Path("/"))
 
 
-def test_a_single_image_is_a_pool_of_one(tmp_path: Path) -> None:
+def test_single_image_file_is_a_pool_of_one(tmp_path: Path) -> None:
     (tmp_path / "cat.png").write_bytes(png(1))
     (entry,) = open_source("cat.png", base=tmp_path).entries()
     assert (entry.id, entry.path, entry.read()) == ("cat.png", str(tmp_path / "cat.png"), png(1))
@@ -59,7 +59,9 @@ def test_a_single_image_is_a_pool_of_one(tmp_path: Path) -> None:
         ("\x1b[2J", r"the pool \\u\{1b\}\[2J does not exist"),
     ],
 )
-def test_what_cannot_be_opened_says_why(tmp_path: Path, spec: str, message: str) -> None:
+def test_source_that_cannot_be_opened_is_refused_with_the_reason(
+    tmp_path: Path, spec: str, message: str
+) -> None:
     (tmp_path / "file.xyz").write_bytes(b"x")
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputDataError, match=message) as caught:

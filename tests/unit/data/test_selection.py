@@ -1,4 +1,4 @@
-"""A few entries of a large source."""
+"""Selecting a few entries of a large source."""
 
 from pathlib import Path
 
@@ -20,42 +20,44 @@ def array(tmp_path: Path) -> Source:
     return open_source("p.npz", base=tmp_path)
 
 
-def test_rows_come_in_the_order_asked(array: Source) -> None:
+def test_entries_at_keeps_the_order_of_the_rows(array: Source) -> None:
     rows = [7, 31, 0, 12]
     for row, entry in zip(rows, entries_at(array, rows), strict=True):
         np.testing.assert_array_equal(entry.read(), IMAGES[row])
     assert entries_at(array, []) == []
 
 
-def test_what_is_picked_keeps_no_neighbor_alive(array: Source) -> None:
+def test_detached_entry_copies_its_pixels(array: Source) -> None:
     entry = next(array.entries())
-    held, own = entry.read(), detached(entry).read()
-    assert isinstance(held, np.ndarray)
-    assert isinstance(own, np.ndarray)
-    assert held.base is not None
-    assert own.base is None
-    np.testing.assert_array_equal(own, held)
+    view, copy = entry.read(), detached(entry).read()
+    assert isinstance(view, np.ndarray)
+    assert isinstance(copy, np.ndarray)
+    assert view.base is not None
+    assert copy.base is None
+    np.testing.assert_array_equal(copy, view)
 
 
-def test_a_container_is_passed_once_up_to_the_last(
+def test_entries_named_reads_a_container_once_up_to_the_last_name(
     array: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(type(array), "get", None)  # it would load the array, or index the archive
-    passed: list[str] = []
-    plain = type(array).entries
+    monkeypatch.setattr(type(array), "get", None)  # `get` would load the array or index the archive
+    read_ids: list[str] = []
+    original = type(array).entries
 
     def entries(self: Source):
-        for entry in plain(self):
-            passed.append(entry.id)
+        for entry in original(self):
+            read_ids.append(entry.id)
             yield entry
 
     monkeypatch.setattr(type(array), "entries", entries)
     names = [SampleId("000020"), SampleId("000003")]
     assert [entry.id for entry in entries_named(array, names)] == sorted(names)
-    assert passed == [f"{row:06d}" for row in range(21)]
+    assert read_ids == [f"{row:06d}" for row in range(21)]
 
 
-def test_files_are_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entries_named_looks_up_files_without_listing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(3):
         (tmp_path / f"{number}.png").write_bytes(encoded(IMAGES[number]))
     source = open_source(".", base=tmp_path)

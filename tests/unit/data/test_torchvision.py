@@ -1,4 +1,4 @@
-"""torchvision sets: on disk or an error that says how to get them; never a download unasked."""
+"""torchvision data sets are read from disk; a missing one is an error, not a download."""
 
 import struct
 from pathlib import Path
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 def make_mnist(root: Path) -> None:
-    """Two tiny splits in MNIST's own files: torchvision checks only that they are there."""
+    """Write two tiny splits as MNIST files; torchvision checks only that the files exist."""
     raw = root / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for part, count in (("train", 3), ("t10k", 2)):
@@ -27,7 +27,7 @@ def make_mnist(root: Path) -> None:
         (raw / f"{part}-labels-idx1-ubyte").write_bytes(labels)
 
 
-def test_a_set_on_disk_has_two_splits_and_labels(tmp_path: Path) -> None:
+def test_data_set_on_disk_has_two_splits_and_labels(tmp_path: Path) -> None:
     make_mnist(tmp_path)
     source = open_source("torchvision:MNIST:.", base=tmp_path)
     assert [(entry.id, entry.label) for entry in source.entries()] == [
@@ -47,7 +47,7 @@ def test_a_set_on_disk_has_two_splits_and_labels(tmp_path: Path) -> None:
 
 
 class ChannelsFirst:
-    """Stands for SVHN and STL10, which hold ``data`` (N, 3, H, W) and ``labels``."""
+    """Replaces SVHN and STL10, which have ``data`` (N, 3, H, W) and ``labels``."""
 
     classes = ("airplane", "bird")
 
@@ -55,11 +55,11 @@ class ChannelsFirst:
         assert not download
         assert Path(root).is_dir()
         count = {"train": 2, "test": 1, "unlabeled": 3}[split]
-        self.data = np.stack([of_split(split, row).transpose(2, 0, 1) for row in range(count)])
+        self.data = np.stack([split_pixels(split, row).transpose(2, 0, 1) for row in range(count)])
         self.labels = np.array([-1] * count if split == "unlabeled" else [1, 0][:count])
 
 
-def of_split(split: str, row: int) -> np.ndarray:
+def split_pixels(split: str, row: int) -> np.ndarray:
     return pixels(10 * len(split) + row, height=6, width=5)
 
 
@@ -73,7 +73,7 @@ def of_split(split: str, row: int) -> np.ndarray:
         ),
     ],
 )
-def test_sets_that_keep_channels_first_are_turned(
+def test_channels_first_data_sets_are_transposed(
     name: str, labels: dict[str, list[str | None]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"torchvision.datasets.{name}", ChannelsFirst)
@@ -84,15 +84,15 @@ def test_sets_that_keep_channels_first_are_turned(
         assert [entry.label for entry in part.entries()] == expected
         for row, entry in enumerate(part.entries()):
             assert entry.id == f"{split}/{row:06d}"
-            np.testing.assert_array_equal(entry.read(), of_split(split, row))
+            np.testing.assert_array_equal(entry.read(), split_pixels(split, row))
 
 
 @pytest.mark.parametrize("name", ["CIFAR10", "MNIST", "SVHN", "STL10"])
-def test_a_missing_set_is_an_error_that_names_download(
+def test_missing_data_set_error_names_the_download_option(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("the network was touched")
+        raise AssertionError("the network was accessed")
 
     monkeypatch.setattr("urllib.request.urlopen", refuse)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -13,7 +13,7 @@ from exporters.manifest import ManifestError
 from exporters.to_onnx import export
 
 DOCUMENT = sampler_case().spec.manifest.to_json().encode()
-MODEL = b"\x08\x0a"  # ir_version 10 and nothing else
+MODEL = b"\x08\x0a"  # only ir_version 10
 
 
 def archive(*names: str, data: bytes = DOCUMENT) -> bytes:
@@ -24,14 +24,14 @@ def archive(*names: str, data: bytes = DOCUMENT) -> bytes:
     return buffer.getvalue()
 
 
-def test_a_file_without_a_manifest_is_refused() -> None:
+def test_file_without_manifest_is_refused() -> None:
     with pytest.raises(ManifestError, match="exactly one manifest"):
         read_manifest(MODEL, "onnx")
     with pytest.raises(ManifestError, match="exactly one manifest"):
         read_manifest(archive("archive/data.pkl"), "torchscript")
 
 
-def test_a_file_with_two_manifests_is_refused_for_nobody_knows_which_holds() -> None:
+def test_file_with_two_manifests_is_refused() -> None:
     once = onnx_wire.with_metadata(MODEL, KEY, DOCUMENT)
     twice = once + once[len(MODEL) :]
     assert [key for key, _ in onnx_wire.metadata(twice)] == [KEY, KEY]
@@ -41,7 +41,7 @@ def test_a_file_with_two_manifests_is_refused_for_nobody_knows_which_holds() -> 
         read_manifest(archive(f"a/extra/{KEY}", f"b/extra/{KEY}"), "torchscript")
 
 
-def test_a_manifest_that_unpacks_to_no_end_is_refused() -> None:
+def test_oversized_compressed_manifest_is_refused() -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as target:
         target.writestr(f"archive/extra/{KEY}", b" " * (9 * 1024 * 1024))
@@ -51,13 +51,13 @@ def test_a_manifest_that_unpacks_to_no_end_is_refused() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"no archive", archive("a")[:-5]])
-def test_what_is_no_archive_is_refused(data: bytes) -> None:
+def test_data_that_is_not_an_archive_is_refused(data: bytes) -> None:
     with pytest.raises(ManifestError):
         read_manifest(data, "torchscript")
 
 
 @pytest.mark.parametrize("data", [b"\xff", b"\x3b", b"\x72\x05a", b"\x70\x01"])
-def test_what_is_no_model_is_refused(data: bytes) -> None:
+def test_data_that_is_not_a_model_is_refused(data: bytes) -> None:
     with pytest.raises(ManifestError):
         read_manifest(data, "onnx")
 
@@ -69,7 +69,7 @@ def test_debug_records_with_source_paths_are_dropped() -> None:
         assert z.read("archive/data.pkl") == DOCUMENT
 
 
-def test_a_model_beyond_what_one_file_holds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_above_the_size_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from exporters import to_onnx
 
     monkeypatch.setattr(to_onnx, "MAX_BYTES", 1000)
@@ -79,13 +79,13 @@ def test_a_model_beyond_what_one_file_holds_is_refused(monkeypatch: pytest.Monke
 
 
 class Constant(nn.Module):
-    """Its outputs have no batch at all."""
+    """Its outputs have no batch dimension."""
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         one = torch.ones(3)
         return one, one, torch.ones(3, 4), torch.ones(3, 6)
 
 
-def test_an_output_without_a_dynamic_batch_is_refused() -> None:
+def test_output_without_a_dynamic_batch_is_refused() -> None:
     with pytest.raises(ExportError, match="fixed the batch size of 'score'"):
         export(Constant(), sampler_case().spec)

@@ -9,7 +9,7 @@ from exporters.manifest import SCHEMA, Manifest, ManifestError, parse
 QUANTILES = tuple(position / 10 for position in range(101))
 
 
-def full() -> Manifest:
+def full_manifest() -> Manifest:
     return sampler_case(
         score_quantiles=QUANTILES,
         accuracy=0.91,
@@ -19,14 +19,14 @@ def full() -> Manifest:
     ).spec.manifest
 
 
-def test_a_manifest_survives_the_round_trip_exactly() -> None:
-    assert parse(full().to_json()) == full()
-    assert parse(full().to_json(indent=2).encode()) == full()
+def test_manifest_equals_its_json_round_trip() -> None:
+    assert parse(full_manifest().to_json()) == full_manifest()
+    assert parse(full_manifest().to_json(indent=2).encode()) == full_manifest()
 
 
-def test_the_same_manifest_gives_the_same_text() -> None:
-    assert full().to_json() == full().to_json()
-    document = json.loads(full().to_json())
+def test_equal_manifests_have_equal_json() -> None:
+    assert full_manifest().to_json() == full_manifest().to_json()
+    document = json.loads(full_manifest().to_json())
     assert document["schema"] == SCHEMA == 1
     assert document["layout"] == "NHWC"
     assert document["value_range"] == [0, 255]
@@ -34,17 +34,17 @@ def test_the_same_manifest_gives_the_same_text() -> None:
     assert document["inputs"][0]["shape"] == ["N", 8, 8, 3]
 
 
-def test_names_from_outside_survive_whatever_they_hold() -> None:
+def test_json_escapes_control_characters_in_class_names() -> None:
     hostile = ("\x1b]52;c;AAAA\x07", "[/x]", "naïve \u202e", "\udcff")
-    changed = dataclasses.replace(full(), classes=hostile)
+    changed = dataclasses.replace(full_manifest(), classes=hostile)
     text = changed.to_json()
     assert "\x1b" not in text
     text.encode("ascii")
     assert parse(text).classes == hostile
 
 
-def test_a_future_schema_is_refused_and_says_so() -> None:
-    document = json.loads(full().to_json()) | {"schema": 2, "novelty": 1}
+def test_future_schema_is_refused() -> None:
+    document = json.loads(full_manifest().to_json()) | {"schema": 2, "novelty": 1}
     with pytest.raises(ManifestError, match="schema 2, this version reads up to 1; update"):
         parse(json.dumps(document))
 
@@ -90,15 +90,15 @@ def test_a_future_schema_is_refused_and_says_so() -> None:
         ("created", 5),
     ],
 )
-def test_an_inconsistent_document_is_refused(key: str, value: object) -> None:
-    document = json.loads(full().to_json()) | {key: value}
+def test_inconsistent_document_is_refused(key: str, value: object) -> None:
+    document = json.loads(full_manifest().to_json()) | {key: value}
     with pytest.raises(ManifestError):
         parse(json.dumps(document))
 
 
-@pytest.mark.parametrize("key", json.loads(full().to_json()))
-def test_a_missing_key_is_refused(key: str) -> None:
-    document = json.loads(full().to_json())
+@pytest.mark.parametrize("key", json.loads(full_manifest().to_json()))
+def test_document_without_a_key_is_refused(key: str) -> None:
+    document = json.loads(full_manifest().to_json())
     del document[key]
     with pytest.raises(ManifestError, match=key):
         parse(json.dumps(document))
@@ -113,17 +113,17 @@ def test_a_missing_key_is_refused(key: str) -> None:
         b"null",
         b"\xff\xfe",
         b"[" * 100_000,
-        full().to_json().replace("0.91", "NaN").encode(),
-        full().to_json().replace("0.91", "1e999").encode(),
+        full_manifest().to_json().replace("0.91", "NaN").encode(),
+        full_manifest().to_json().replace("0.91", "1e999").encode(),
         b" " * (9 * 1024 * 1024),
     ],
     ids=["empty", "cut", "list", "null", "no-utf8", "nested", "nan", "infinite", "huge"],
 )
-def test_text_that_is_no_manifest_is_refused(text: bytes) -> None:
+def test_text_that_is_not_a_manifest_is_refused(text: bytes) -> None:
     with pytest.raises(ManifestError):
         parse(text)
 
 
-def test_a_wrong_manifest_cannot_even_be_built() -> None:
+def test_invalid_manifest_cannot_be_constructed() -> None:
     with pytest.raises(ManifestError, match="names a class twice"):
-        dataclasses.replace(full(), class_uids=("a", "b", "c", "a"))
+        dataclasses.replace(full_manifest(), class_uids=("a", "b", "c", "a"))

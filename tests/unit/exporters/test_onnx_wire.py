@@ -43,14 +43,14 @@ def constant(value: TensorProto) -> onnx.NodeProto:
     return helper.make_node("Constant", [], ["weight"], value=value)
 
 
-def test_metadata_is_what_the_onnx_package_wrote() -> None:
+def test_metadata_reads_entries_of_the_onnx_package() -> None:
     proto = model()
     helper.set_model_props(proto, {"a": "1", "b": "ü" * 200, "": ""})
     entries = onnx_wire.metadata(proto.SerializeToString())
     assert entries == [("a", b"1"), ("b", ("ü" * 200).encode()), ("", b"")]
 
 
-def test_metadata_is_replaced_and_the_onnx_package_reads_it() -> None:
+def test_with_metadata_replaces_an_entry_for_the_onnx_package() -> None:
     proto = model()
     helper.set_model_props(proto, {"key": "old", "other": "kept"})
     data = onnx_wire.with_metadata(proto.SerializeToString(), "key", b"new" * 1000)
@@ -62,34 +62,34 @@ def test_metadata_is_replaced_and_the_onnx_package_reads_it() -> None:
     assert read.graph == proto.graph
 
 
-def test_a_complete_model_passes() -> None:
+def test_model_without_dependencies_is_accepted() -> None:
     onnx_wire.refuse_dependencies(model().SerializeToString())
-    inside = helper.make_node(
+    with_subgraphs = helper.make_node(
         "If",
         ["c"],
         ["y"],
         then_branch=model().graph,
         else_branch=model([constant(tensor())], []).graph,
     )
-    onnx_wire.refuse_dependencies(model([inside]).SerializeToString())
+    onnx_wire.refuse_dependencies(model([with_subgraphs]).SerializeToString())
 
 
-def places_of_external_data() -> dict[str, onnx.ModelProto]:
-    outside = tensor(is_external=True)
-    branch = model([constant(outside)], []).graph
+def models_with_external_data() -> dict[str, onnx.ModelProto]:
+    external = tensor(is_external=True)
+    branch = model([constant(external)], []).graph
     inner = helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=model().graph)
-    function = helper.make_function("local", "f", ["x"], ["y"], [constant(outside)], [])
+    function = helper.make_function("local", "f", ["x"], ["y"], [constant(external)], [])
     with_function = model()
     with_function.functions.append(function)
     sparse = model()
-    sparse.graph.sparse_initializer.add().values.CopyFrom(outside)
+    sparse.graph.sparse_initializer.add().values.CopyFrom(external)
     only_location = tensor()
     only_location.data_location = TensorProto.EXTERNAL
     only_entry = tensor()
     only_entry.external_data.add().key = "location"
     return {
-        "initializer": model(initializers=[outside]),
-        "constant": model([constant(outside)], []),
+        "initializer": model(initializers=[external]),
+        "constant": model([constant(external)], []),
         "branch": model([inner]),
         "function": with_function,
         "sparse": sparse,
@@ -98,14 +98,14 @@ def places_of_external_data() -> dict[str, onnx.ModelProto]:
     }
 
 
-@pytest.mark.parametrize("place", places_of_external_data())
-def test_external_data_is_found_wherever_it_hides(place: str) -> None:
-    data = places_of_external_data()[place].SerializeToString()
+@pytest.mark.parametrize("place", models_with_external_data())
+def test_external_data_is_refused_at_every_place(place: str) -> None:
+    data = models_with_external_data()[place].SerializeToString()
     with pytest.raises(WireError, match=r"another file|outside the ONNX standard"):
         onnx_wire.refuse_dependencies(data)
 
 
-def test_operators_outside_the_standard_are_refused() -> None:
+def test_operators_outside_the_onnx_standard_are_refused() -> None:
     custom = helper.make_node("EPContext", ["x"], ["y"], domain="com.microsoft")
     with pytest.raises(WireError, match="outside the ONNX standard"):
         onnx_wire.refuse_dependencies(model([custom]).SerializeToString())
@@ -120,7 +120,7 @@ def test_training_instructions_are_refused() -> None:
         onnx_wire.refuse_dependencies(proto.SerializeToString())
 
 
-def test_a_tag_beyond_the_range_of_field_numbers_is_refused() -> None:
+def test_tag_beyond_the_range_of_field_numbers_is_refused() -> None:
     # Field 7 + 2**32: a parser that keeps 32 bits of the tag would see the graph.
     tag = (((7 + 2**32) << 3) | 2).to_bytes(6, "little")
     value = int.from_bytes(tag, "little")
@@ -133,7 +133,7 @@ def test_a_tag_beyond_the_range_of_field_numbers_is_refused() -> None:
         onnx_wire.refuse_dependencies(bytes(encoded) + b"\0")
 
 
-def test_deep_nesting_ends_in_an_error_not_in_the_stack() -> None:
+def test_deep_nesting_is_refused_without_recursion_error() -> None:
     graph = model().graph
     for _ in range(12):
         node = helper.make_node("If", ["c"], ["y"], then_branch=graph)
@@ -145,7 +145,7 @@ def test_deep_nesting_ends_in_an_error_not_in_the_stack() -> None:
 
 
 @given(st.binary(max_size=200))
-def test_arbitrary_bytes_never_raise_anything_else(data: bytes) -> None:
-    for look in (onnx_wire.metadata, onnx_wire.refuse_dependencies):
+def test_arbitrary_bytes_raise_only_wire_error(data: bytes) -> None:
+    for function in (onnx_wire.metadata, onnx_wire.refuse_dependencies):
         with contextlib.suppress(WireError):
-            look(data)
+            function(data)

@@ -25,7 +25,7 @@ def scores(offset: float = 0.0, at_batch: int | None = None) -> Callable[[Arrays
     return run
 
 
-def test_the_report_holds_the_difference_of_each_batch_size() -> None:
+def test_report_contains_the_difference_of_each_batch_size() -> None:
     report = measure(scores(), scores(5e-5, at_batch=7), spec())
     assert list(report.differences) == ["1", "2", "7"]
     assert report.differences["1"] == {"score": 0.0}
@@ -33,42 +33,44 @@ def test_the_report_holds_the_difference_of_each_batch_size() -> None:
     assert report.largest == report.differences["7"]["score"]
 
 
-def test_a_difference_above_the_tolerance_names_output_batch_and_difference() -> None:
+def test_error_names_output_batch_size_and_difference() -> None:
     with pytest.raises(ParityError, match=r"'score' differs by 0\.0002 at batch size 2.*0\.0001"):
         measure(scores(), scores(2e-4, at_batch=2), spec())
 
 
-def test_a_negative_difference_counts_as_well() -> None:
+def test_negative_difference_above_the_tolerance_fails() -> None:
     with pytest.raises(ParityError, match="batch size 1"):
         measure(scores(), scores(-2e-4), spec())
 
 
-def test_a_wider_tolerance_can_be_given_for_one_output() -> None:
+def test_tolerance_can_be_set_for_one_output() -> None:
     report = measure(scores(), scores(2e-4), spec(tolerances={"score": 1e-3}))
     assert report.largest == pytest.approx(2e-4, rel=1e-2)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_values_that_are_not_finite_fail_even_where_both_agree(value: float) -> None:
+def test_non_finite_values_fail_even_if_both_agree(value: float) -> None:
     with pytest.raises(ParityError, match="not finite"):
         measure(scores(value), scores(value), spec())
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"),
+    ("change", "message"),
     [
-        (lambda got: {}, "is missing"),
-        (lambda got: {"score": got["score"][:, None]}, "has shape"),
-        (lambda got: {"score": got["score"][:1].repeat(3)}, "has shape"),
-        (lambda got: {"score": got["score"].astype(np.float64)}, "is float64"),
+        (lambda outputs: {}, "is missing"),
+        (lambda outputs: {"score": outputs["score"][:, None]}, "has shape"),
+        (lambda outputs: {"score": outputs["score"][:1].repeat(3)}, "has shape"),
+        (lambda outputs: {"score": outputs["score"].astype(np.float64)}, "is float64"),
     ],
 )
-def test_another_name_shape_or_type_fails(wrong: Callable[[Arrays], Arrays], message: str) -> None:
+def test_different_name_shape_or_dtype_fails(
+    change: Callable[[Arrays], Arrays], message: str
+) -> None:
     with pytest.raises(ParityError, match=message):
-        measure(scores(), lambda inputs: wrong(scores()(inputs)), spec())
+        measure(scores(), lambda inputs: change(scores()(inputs)), spec())
 
 
-def test_pixels_may_differ_by_one_level_and_not_by_two() -> None:
+def test_generated_pixels_may_differ_by_at_most_one_level() -> None:
     case = generator_case()
 
     def pixels(level: int) -> Callable[[Arrays], Arrays]:
@@ -77,11 +79,11 @@ def test_pixels_may_differ_by_one_level_and_not_by_two() -> None:
     assert measure(pixels(0), pixels(1), case.spec).largest == 1.0
     with pytest.raises(ParityError, match="differs by 2"):
         measure(pixels(0), pixels(2), case.spec)
-    with pytest.raises(ParityError, match="differs by 255"):  # not one, as uint8 would wrap
+    with pytest.raises(ParityError, match="differs by 255"):  # uint8 arithmetic would wrap to 1
         measure(pixels(0), pixels(255), case.spec)
 
 
-def test_example_images_are_the_same_in_every_batch_and_vary_within_it() -> None:
+def test_example_images_differ_within_a_batch_but_not_between_batches() -> None:
     case = sampler_case()
     large, small = case.spec.example(7)["images"], case.spec.example(2)["images"]
     np.testing.assert_array_equal(large[:2], small)
@@ -91,14 +93,14 @@ def test_example_images_are_the_same_in_every_batch_and_vary_within_it() -> None
     assert (large.min(), large.max()) == (0, 255)
 
 
-def test_images_of_the_pool_are_used_when_given_however_few() -> None:
+def test_few_pool_images_are_repeated_to_fill_the_batch() -> None:
     pool = np.arange(3 * 8 * 8 * 3, dtype=np.uint8).reshape(3, 8, 8, 3)
     images = spec(images=pool).example(7)["images"]
     np.testing.assert_array_equal(images[3], pool[0])
     np.testing.assert_array_equal(images[5], pool[2])
 
 
-def test_noise_factors_lie_around_one() -> None:
+def test_noise_factors_are_near_one() -> None:
     noise = generator_case().spec.example(7)["noise"]
     assert noise.dtype == np.float32
     assert noise.shape == (7, 5)

@@ -16,7 +16,7 @@ from exporters.to_onnx import export
 
 
 def pictures(count: int) -> np.ndarray:
-    """Smooth color ramps that differ in every image."""
+    """Return smooth color ramps that differ in every image."""
     rows = np.arange(count)[:, None, None, None]
     ramp = np.linspace(0, 1, 8)[None, :, None, None] + 0.3 * np.linspace(0, 1, 8)[:, None]
     base = 128 + 100 * np.sin(0.37 * rows + np.arange(3))
@@ -26,23 +26,23 @@ def pictures(count: int) -> np.ndarray:
 def test_only_convolutions_become_int8_and_heads_stay_float() -> None:
     case = sampler_case()
     model = onnx.load_from_string(quantize(export(case.module, case.spec), pictures(100)))
-    made_by = {name: node for node in model.graph.node for name in node.output}
+    producers = {name: node for node in model.graph.node for name in node.output}
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
     heads = [node for node in model.graph.node if node.op_type in ("Gemm", "MatMul")]
     assert len(convolutions) == 3
     assert len(heads) == 3
     names = {tensor.name: tensor for tensor in model.graph.initializer}
-    seeing_pixels, *others = convolutions
-    assert names[seeing_pixels.input[1]].data_type == onnx.TensorProto.FLOAT
+    first, *others = convolutions
+    assert names[first.input[1]].data_type == onnx.TensorProto.FLOAT
     for node in others:
-        assert made_by[node.input[0]].op_type == "DequantizeLinear"
-        assert made_by[node.input[1]].op_type == "DequantizeLinear"
+        assert producers[node.input[0]].op_type == "DequantizeLinear"
+        assert producers[node.input[1]].op_type == "DequantizeLinear"
     for node in heads:
         assert names[node.input[1]].data_type == onnx.TensorProto.FLOAT
 
 
 class Rectified(Sampler):
-    """A ReLU behind a convolution, and one in the head."""
+    """A sampler with a ReLU after a convolution and a ReLU in the head."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,21 +56,21 @@ class Rectified(Sampler):
         return torch.relu(self.dense(x.mean((2, 3)))).sum(1), *others
 
 
-def test_a_relu_behind_a_convolution_is_rounded_with_it_and_one_of_the_head_not_at_all() -> None:
+def test_relu_is_quantized_with_its_convolution_but_not_in_the_head() -> None:
     case = dataclasses.replace(sampler_case(), module=Rectified())
     model = onnx.load_from_string(quantize(export(case.module, case.spec), pictures(100)))
-    made_by = {name: node for node in model.graph.node for name in node.output}
-    takers = {name: node for node in model.graph.node for name in node.input}
+    producers = {name: node for node in model.graph.node for name in node.output}
+    consumers = {name: node for node in model.graph.node for name in node.input}
     relus = [node for node in model.graph.node if node.op_type == "Relu"]
     for node in relus:
-        assert made_by[node.input[0]].op_type in ("Gemm", "Conv")
-    dense = [n for n in relus if made_by[n.input[0]].op_type == "Gemm"]
-    assert [takers[node.output[0]].op_type for node in dense] == ["ReduceSum"]
-    # The other convolution with a ReLU sees pixels and stays as it is.
+        assert producers[node.input[0]].op_type in ("Gemm", "Conv")
+    dense = [n for n in relus if producers[n.input[0]].op_type == "Gemm"]
+    assert [consumers[node.output[0]].op_type for node in dense] == ["ReduceSum"]
+    # The other convolution with a ReLU reads the pixels and stays float.
     assert len(relus) - len(dense) == 1
 
 
-def test_the_quantized_model_is_complete_in_itself_and_says_nothing_of_the_host() -> None:
+def test_quantized_model_has_no_dependencies_and_no_host_paths() -> None:
     case = sampler_case()
     data = quantize(export(case.module, case.spec), pictures(100))
     onnx_wire.refuse_dependencies(data)
@@ -78,22 +78,22 @@ def test_the_quantized_model_is_complete_in_itself_and_says_nothing_of_the_host(
     assert b"/tmp" not in data
 
 
-def test_quantizing_prints_and_logs_nothing(
+def test_quantize_prints_and_logs_nothing(
     capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     case = sampler_case()
     quantize(export(case.module, case.spec), pictures(100))
     assert capfd.readouterr() == ("", "")
-    # torch traces itself at DEBUG, to nobody, once another test has made it set up its loggers
+    # torch logs at DEBUG once another test has set up its loggers
     assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
 
 
-def test_a_file_that_is_no_model_is_a_named_error() -> None:
+def test_quantize_refuses_data_that_is_not_a_model() -> None:
     with pytest.raises(ExportError, match="cannot quantize"):
         quantize(b"\xff\xff", pictures(10))
 
 
-def test_equal_rankings_agree_fully_whatever_the_scale() -> None:
+def test_equal_rankings_agree_at_any_scale() -> None:
     scores = np.sin(np.arange(200) * 1.7).astype(np.float32)
     agreement = compare_rankings(scores, 3 * scores + 7)
     assert agreement.spearman == pytest.approx(1.0)
@@ -102,7 +102,7 @@ def test_equal_rankings_agree_fully_whatever_the_scale() -> None:
     assert agreement.as_document()["spearman"] == agreement.spearman
 
 
-def test_spearman_is_the_textbook_value_with_ties() -> None:
+def test_spearman_with_ties_equals_scipy() -> None:
     from scipy import stats
 
     left = np.array([1, 2, 2, 4, 5, 9, 7], np.float32)
@@ -111,16 +111,16 @@ def test_spearman_is_the_textbook_value_with_ties() -> None:
     assert compare_rankings(left, right, min_spearman=-1).spearman == pytest.approx(expected)
 
 
-def test_a_reversed_ranking_is_refused_with_its_figures() -> None:
+def test_reversed_ranking_is_refused_with_its_figures() -> None:
     scores = np.arange(100, dtype=np.float32)
     with pytest.raises(AgreementError, match=r"Spearman -1\.0000 .*overlap 0\.00"):
         compare_rankings(scores, -scores)
 
 
-def test_the_best_five_percent_are_those_of_highest_score() -> None:
+def test_top_overlap_compares_the_five_percent_with_highest_score() -> None:
     scores = np.arange(100, dtype=np.float32)
     swapped = scores.copy()
-    swapped[[99, 90]] = swapped[[90, 99]]  # one of the best five leaves them
+    swapped[[99, 90]] = swapped[[90, 99]]  # one of the top five is replaced
     assert compare_rankings(scores, swapped).top_overlap == pytest.approx(0.8)
 
 
@@ -137,19 +137,19 @@ def test_scores_that_are_all_equal_are_refused() -> None:
         compare_rankings(scores, np.ones(10, np.float32))
 
 
-def test_quantizing_and_comparing_see_different_images_of_the_whole_pool() -> None:
+def test_split_pool_returns_disjoint_images_of_the_whole_pool() -> None:
     pool = np.arange(5000, dtype=np.uint16).view(np.uint8).reshape(5000, 1, 2, 1)
-    seen, held_out = (
+    calibration, held_out = (
         part.reshape(len(part), 2).copy().view(np.uint16)[:, 0] for part in split_pool(pool)
     )
-    assert (len(seen), len(held_out)) == (2000, 2000)
-    assert not set(seen) & set(held_out)
-    assert seen.max() > 4900
+    assert (len(calibration), len(held_out)) == (2000, 2000)
+    assert not set(calibration) & set(held_out)
+    assert calibration.max() > 4900
     assert held_out.max() > 4900
-    assert (seen.min(), held_out.min()) == (0, 1)
+    assert (calibration.min(), held_out.min()) == (0, 1)
 
 
-def test_a_network_that_int8_spoils_is_refused() -> None:
+def test_network_that_is_inaccurate_in_int8_is_refused() -> None:
     case = dataclasses.replace(sampler_case(), module=Fragile())
     exact = export(case.module, case.spec)
     images = pictures(200)

@@ -20,14 +20,14 @@ def body(format_: str) -> bytes:
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-def test_a_sealed_file_passes_and_gives_the_original_back(format_: str) -> None:
+def test_sealed_file_passes_check_and_unseals_to_the_original(format_: str) -> None:
     sealed = seal.seal(body(format_), format_)
     seal.check(sealed, format_)
     assert unsealed(sealed, format_) == body(format_)
     assert sealed[-64:].decode() == hashlib.sha256(sealed[:-64]).hexdigest()
 
 
-def test_a_sealed_file_is_still_a_plain_file_of_its_format() -> None:
+def test_sealed_file_is_a_valid_file_of_its_format() -> None:
     entries = dict(onnx_wire.metadata(seal.seal(body("onnx"), "onnx")))
     assert entries["some"] == b"thing" * 20
     assert len(entries["dgaal.seal.sha256"]) == 64
@@ -39,7 +39,7 @@ def test_a_sealed_file_is_still_a_plain_file_of_its_format() -> None:
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-def test_every_single_flipped_bit_is_noticed(format_: str) -> None:
+def test_check_refuses_every_flipped_bit(format_: str) -> None:
     sealed = seal.seal(body(format_), format_)
     for position in range(len(sealed)):
         for bit in range(8):
@@ -50,7 +50,7 @@ def test_every_single_flipped_bit_is_noticed(format_: str) -> None:
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-def test_every_truncation_and_every_extra_byte_is_noticed(format_: str) -> None:
+def test_check_refuses_every_truncation_and_extra_byte(format_: str) -> None:
     sealed = seal.seal(body(format_), format_)
     variants = [sealed[:length] for length in range(len(sealed))]
     variants += [sealed[1:], b"\0" + sealed, sealed + b"\0", sealed + b"\n", sealed + sealed]
@@ -60,31 +60,31 @@ def test_every_truncation_and_every_extra_byte_is_noticed(format_: str) -> None:
             seal.check(variant, format_)
 
 
-def test_the_seal_of_one_format_is_no_seal_of_the_other() -> None:
+def test_check_refuses_the_seal_of_another_format() -> None:
     with pytest.raises(seal.SealError):
         seal.check(seal.seal(body("onnx"), "onnx"), "torchscript")
     with pytest.raises(seal.SealError):
         seal.check(seal.seal(body("torchscript"), "torchscript"), "onnx")
 
 
-def test_a_digest_in_capitals_is_not_accepted_either() -> None:
+def test_check_refuses_digest_in_upper_case() -> None:
     sealed = seal.seal(body("onnx"), "onnx")
     with pytest.raises(seal.SealError, match="has changed"):
         seal.check(sealed[:-64] + sealed[-64:].upper(), "onnx")
 
 
 @pytest.mark.parametrize("data", [b"", b"PK", b"no zip at all" * 9])
-def test_only_a_zip_archive_can_be_sealed_as_torchscript(data: bytes) -> None:
+def test_seal_refuses_torchscript_that_is_not_a_zip_archive(data: bytes) -> None:
     with pytest.raises(seal.SealError, match="zip archive"):
         seal.seal(data, "torchscript")
 
 
-def test_a_sealed_archive_is_not_sealed_twice() -> None:
+def test_seal_refuses_sealed_archive() -> None:
     with pytest.raises(seal.SealError, match="comment"):
         seal.seal(seal.seal(body("torchscript"), "torchscript"), "torchscript")
 
 
-def test_a_comment_whose_length_lies_is_refused() -> None:
+def test_check_refuses_wrong_comment_length() -> None:
     sealed = seal.seal(body("torchscript"), "torchscript")
     mark = sealed.rindex(b"dgaal.seal.sha256=")
     forged = sealed[: mark - 2] + b"\x01\x00" + sealed[mark:-64]

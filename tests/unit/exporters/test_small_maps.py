@@ -1,4 +1,4 @@
-"""Convolutions onto small maps become matrix products of the same value; others stay."""
+"""Convolutions on small maps are replaced by matrix products of equal value."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ SHAPES = [
 
 
 @pytest.mark.parametrize(("kernel", "stride", "padding", "height", "width", "bias"), SHAPES)
-def test_same_values(
+def test_patch_product_equals_the_convolution(
     kernel: int | tuple[int, int],
     stride: int | tuple[int, int],
     padding: int | tuple[int, int],
@@ -44,8 +44,8 @@ def test_same_values(
     assert torch.allclose(got, expected, atol=1e-5)
 
 
-class Two(nn.Module):
-    """8 x 8 -> 4 x 4 -> 2 x 2, and one number an image."""
+class TwoConvolutions(nn.Module):
+    """Two strided convolutions, 8 x 8 to 2 x 2, and one score for each image."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,8 +76,8 @@ def spec(precision: str = "float32") -> ExportSpec:
     return ExportSpec(manifest=replace(manifest, precision=precision))
 
 
-def test_only_small_maps_are_rewritten_and_the_module_stays() -> None:
-    module = with_formula_weights(Two()).eval()
+def test_only_small_maps_are_rewritten_and_the_module_is_unchanged() -> None:
+    module = with_formula_weights(TwoConvolutions()).eval()
     images = torch.from_numpy(spec().example(5)["images"])
     changed = rewritten(module, (images,))
     assert isinstance(module.body[3], nn.Conv2d)
@@ -86,7 +86,7 @@ def test_only_small_maps_are_rewritten_and_the_module_stays() -> None:
     assert torch.allclose(changed(images), module(images), atol=1e-6)
 
 
-def test_a_convolution_used_on_a_large_map_too_stays() -> None:
+def test_convolution_also_used_on_a_large_map_is_not_rewritten() -> None:
     class Shared(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -109,12 +109,12 @@ def test_a_convolution_used_on_a_large_map_too_stays() -> None:
         nn.Conv2d(4, 4, 1),
     ],
 )
-def test_what_is_no_plain_convolution_stays(layer: nn.Conv2d) -> None:
+def test_unsupported_convolution_is_not_rewritable(layer: nn.Conv2d) -> None:
     assert not is_rewritable(layer)
 
 
-def test_float32_files_hold_the_product_and_int8_ones_the_convolution() -> None:
-    module = with_formula_weights(Two()).eval()
+def test_float32_export_uses_products_and_int8_export_convolutions() -> None:
+    module = with_formula_weights(TwoConvolutions()).eval()
     for precision, convolutions, products in (("float32", 1, 1), ("int8", 2, 0)):
         data = export(module, spec(precision))
         kinds = [node.op_type for node in onnx.load_from_string(data).graph.node]

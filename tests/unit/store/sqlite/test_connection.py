@@ -311,9 +311,8 @@ def test_timed_out_writer_does_not_release_its_later_lock(store, path, monkeypat
 
 
 def test_reader_waits_in_the_writers_queue_when_the_file_is_busy(path, monkeypatch):
-    monkeypatch.setattr(
-        connection_module, "_BUSY_TIMEOUT_MS", 0
-    )  # SQLite's own retries could hide the error
+    # SQLite's own retries could hide the error
+    monkeypatch.setattr(connection_module, "_BUSY_TIMEOUT_MS", 0)
     monkeypatch.setattr(connection_module, "_FIRST_TIMEOUT_MS", 0)
     create_store(path).close()
     with open_store(path) as reader:
