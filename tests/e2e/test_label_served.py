@@ -1,4 +1,4 @@
-"""``dgaal label --serve`` in a headless browser: it shows, keys arrive, no other host is asked."""
+"""``dgaal label --serve`` in a headless browser: keys arrive, and no other host is contacted."""
 
 import asyncio
 import base64
@@ -34,14 +34,14 @@ pytestmark = [
 
 
 class Page:
-    """One tab over the DevTools protocol."""
+    """One browser tab, controlled by the DevTools protocol."""
 
     def __init__(self, socket: Any) -> None:
         self._socket = socket
         self._number = 0
         self.requests: list[str] = []
 
-    async def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
+    async def send(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
         await self._socket.send_str(json.dumps(message))
@@ -55,12 +55,12 @@ class Page:
                 return answer.get("result", {})
 
     async def value(self, expression: str) -> Any:
-        result = await self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
+        result = await self.send("Runtime.evaluate", expression=expression, returnByValue=True)
         return result["result"].get("value")
 
     async def key(self, text: str) -> None:
-        await self.ask("Input.dispatchKeyEvent", type="keyDown", text=text, key=text)
-        await self.ask("Input.dispatchKeyEvent", type="keyUp", key=text)
+        await self.send("Input.dispatchKeyEvent", type="keyDown", text=text, key=text)
+        await self.send("Input.dispatchKeyEvent", type="keyUp", key=text)
 
 
 @pytest.fixture
@@ -134,42 +134,42 @@ def events(root: Path) -> list[tuple[str, str, str | None]]:
         return [(e.kind, e.sample_id, name_of(store, e)) for e in store.events()]
 
 
-async def until(claim, seconds: float = 40.0) -> None:
+async def until(condition, seconds: float = 40.0) -> None:
     end = time.monotonic() + seconds
-    while not (claim() if not asyncio.iscoroutinefunction(claim) else await claim()):
-        assert time.monotonic() < end, "waited in vain"
+    while not (condition() if not asyncio.iscoroutinefunction(condition) else await condition()):
+        assert time.monotonic() < end, "timed out"
         await asyncio.sleep(0.2)
 
 
-async def test_labels_typed_in_a_browser_are_in_the_store(workspace, address, devtools):
+async def test_keys_in_a_browser_store_labels(workspace, address, devtools):
     async with aiohttp.ClientSession() as session:
         async with session.get(f"http://{devtools}/json/list") as response:
             tabs = await response.json(content_type=None)
         tab = next(tab for tab in tabs if tab["type"] == "page")
         async with session.ws_connect(tab["webSocketDebuggerUrl"], max_msg_size=0) as socket:
             page = Page(socket)
-            await page.ask("Network.enable")
-            await page.ask("Page.enable")
-            await page.ask("Page.navigate", url=address)
+            await page.send("Network.enable")
+            await page.send("Page.enable")
+            await page.send("Page.navigate", url=address)
 
-            async def is_drawn() -> bool:
+            async def is_painted() -> bool:
                 return bool(await page.value("document.body.className.includes('-first-byte')"))
 
-            await until(is_drawn)
+            await until(is_painted)
             await asyncio.sleep(3)
             click = {"x": 400, "y": 300, "button": "left", "clickCount": 1}
-            await page.ask("Input.dispatchMouseEvent", type="mousePressed", **click)
-            await page.ask("Input.dispatchMouseEvent", type="mouseReleased", **click)
-            for place, key in enumerate("3x5", start=1):
+            await page.send("Input.dispatchMouseEvent", type="mousePressed", **click)
+            await page.send("Input.dispatchMouseEvent", type="mouseReleased", **click)
+            for count, key in enumerate("3x5", start=1):
                 await asyncio.sleep(1.0)
                 await page.key(key)
-                await until(lambda place=place: len(events(workspace)) == place)
+                await until(lambda count=count: len(events(workspace)) == count)
             assert "token" not in await page.value("location.href")
-            shot = await page.ask("Page.captureScreenshot", format="png")
-            picture = base64.b64decode(shot["data"])
-            keep = os.environ.get("KEEP_SCREENSHOT_AT")
-            if keep:
-                Path(keep).write_bytes(picture)
+            screenshot = await page.send("Page.captureScreenshot", format="png")
+            image_bytes = base64.b64decode(screenshot["data"])
+            screenshot_path = os.environ.get("KEEP_SCREENSHOT_AT")
+            if screenshot_path:
+                Path(screenshot_path).write_bytes(image_bytes)
     assert events(workspace) == [
         ("label", "0.png", "3"),
         ("cannot_tell", "1.png", None),
@@ -177,4 +177,4 @@ async def test_labels_typed_in_a_browser_are_in_the_store(workspace, address, de
     ]
     hosts = {re.sub(r"^\w+://([^/:]+).*", r"\1", url) for url in page.requests}
     assert hosts <= {"localhost"}, page.requests
-    assert len(picture) > 20_000
+    assert len(image_bytes) > 20_000

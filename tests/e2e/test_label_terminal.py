@@ -19,16 +19,16 @@ def workspace(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(workspace: Path) -> Iterator[Callable[..., Terminal]]:
-    made: list[Terminal] = []
+    terminals: list[Terminal] = []
 
     def start_(size: tuple[int, int] = (80, 24), *options: str, **environment: str) -> Terminal:
-        made.append(Terminal(workspace, size, *options, **environment))
-        return made[-1]
+        terminals.append(Terminal(workspace, size, *options, **environment))
+        return terminals[-1]
 
     yield start_
-    for terminal in made:
+    for terminal in terminals:
         if terminal.child.isalive():
-            terminal.child.kill(signal.SIGKILL)  # what tests wait for, they wait for themselves
+            terminal.child.kill(signal.SIGKILL)  # tests wait for regular ends themselves
             terminal.child.wait()
         terminal.child.close()
 
@@ -70,12 +70,12 @@ def test_label_kill_and_resume(start, workspace, size):
     again.until(lambda text: "✔ 5 five" in text)
     again.press("q")
     assert again.exit_code() == 0
-    assert b"\x1b[?1049l" in again.output[-4000:]  # the terminal is given back
+    assert b"\x1b[?1049l" in again.output[-4000:]  # the screen of the shell is restored
     kinds = [kind for kind, _, _ in events(workspace)]
     assert kinds == ["label", "cannot_tell", "label", "undo", "label"]
 
 
-def test_the_image_on_the_screen_is_the_file(start, workspace):
+def test_label_screen_shows_every_color_of_the_image(start, workspace):
     terminal = start((80, 24), "--images", "half")
     terminal.until_image()
     terminal.press("z")
@@ -87,11 +87,11 @@ def test_the_image_on_the_screen_is_the_file(start, workspace):
         for cell in line.values()
         for side in ("fg", "bg")
     }
-    wanted = {"".join(f"{value:02x}" for value in pixel) for pixel in pixels.reshape(-1, 3)}
-    assert len(wanted - colors) == 0
+    expected = {"".join(f"{value:02x}" for value in pixel) for pixel in pixels.reshape(-1, 3)}
+    assert len(expected - colors) == 0
 
 
-def test_kitty_images_are_in_the_terminal_before_the_key_that_shows_them(start, workspace):
+def test_kitty_images_are_sent_before_they_are_shown(start, workspace):
     terminal = start((80, 24), "--images", "kitty", TERM="xterm-kitty")
 
     def shown() -> list[int]:
@@ -114,7 +114,7 @@ def test_kitty_images_are_in_the_terminal_before_the_key_that_shows_them(start, 
     assert events(workspace) == [("label", "000.png", "three")]
 
 
-def test_no_color_shows_grays_only(start):
+def test_no_color_shows_only_grays(start):
     terminal = start((80, 24), NO_COLOR="1")
     terminal.until_image()
     found = re.findall(rb"[34]8;2;(\d+);(\d+);(\d+)m", terminal.output)
@@ -140,7 +140,7 @@ def test_resizing_keeps_the_session(start):
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
-def test_a_signal_ends_the_session_with_everything_saved(start, workspace, number, code):
+def test_signal_ends_the_session_and_keeps_saved_answers(start, workspace, number, code):
     terminal = start()
     terminal.until_image()
     terminal.press("3")
@@ -150,14 +150,14 @@ def test_a_signal_ends_the_session_with_everything_saved(start, workspace, numbe
     assert events(workspace) == [("label", "000.png", "three")]
 
 
-def test_control_c_leaves_with_130(start):
+def test_control_c_exits_with_130(start):
     terminal = start()
     terminal.until_image()
     terminal.press("\x03")
     assert terminal.exit_code() == 130
 
 
-def test_a_second_terminal_of_the_same_person_is_refused_by_name(start, workspace):
+def test_second_terminal_of_one_annotator_is_refused(start, workspace):
     first = start()
     first.until_image()
     second = subprocess.run(
@@ -171,7 +171,7 @@ def test_a_second_terminal_of_the_same_person_is_refused_by_name(start, workspac
     assert str(first.child.pid) in second.stderr
 
 
-def test_without_a_terminal_one_line_says_what_to_do(workspace):
+def test_label_without_terminal_suggests_plain(workspace):
     done = subprocess.run(
         [dgaal(), "-C", str(workspace), "label"],
         capture_output=True,
@@ -186,7 +186,7 @@ def test_without_a_terminal_one_line_says_what_to_do(workspace):
 
 
 @pytest.mark.parametrize("by", ["option", "terminal"])
-def test_line_by_line(workspace, by):
+def test_plain_labeling_stores_answers_and_undo(workspace, by):
     done = subprocess.run(
         [dgaal(), "-C", str(workspace), "label", *(["--plain"] if by == "option" else [])],
         input="three\nx\nu\nq\n",
@@ -201,7 +201,7 @@ def test_line_by_line(workspace, by):
     assert [kind for kind, _, _ in events(workspace)] == ["label", "cannot_tell", "undo"]
 
 
-def test_a_wrong_image_mode_names_the_right_ones(workspace):
+def test_unknown_image_mode_lists_the_valid_ones(workspace):
     done = subprocess.run(
         [dgaal(), "-C", str(workspace), "label", "--images", "sixel"],
         capture_output=True,
@@ -213,7 +213,7 @@ def test_a_wrong_image_mode_names_the_right_ones(workspace):
     assert "half256" in done.stderr
 
 
-def test_a_terminal_of_one_cell_and_back(start, workspace):
+def test_terminal_shrunk_to_one_cell_recovers(start, workspace):
     terminal = start((120, 40))
     terminal.until_image()
     for columns, rows in ((1, 1), (2, 50), (200, 1), (80, 24)):
@@ -230,7 +230,7 @@ def test_a_terminal_of_one_cell_and_back(start, workspace):
 
 
 @pytest.mark.parametrize("kibibytes", [64, pytest.param(1024, marks=pytest.mark.deep)])
-def test_a_long_paste_stores_nothing(start, workspace, kibibytes):
+def test_long_paste_stores_nothing(start, workspace, kibibytes):
     terminal = start()
     terminal.until_image()
     block = b"3" * 4096
@@ -247,7 +247,7 @@ def test_a_long_paste_stores_nothing(start, workspace, kibibytes):
     terminal.until(lambda text: "✔ 3 three" in text)
 
 
-def test_images_that_vanished_are_passed_over_and_come_back(start, workspace):
+def test_missing_images_are_skipped_until_they_return(start, workspace):
     kept = {path: path.read_bytes() for path in (workspace / "pool").glob("00[01].png")}
     for path in kept:
         path.unlink()
@@ -268,7 +268,7 @@ def test_images_that_vanished_are_passed_over_and_come_back(start, workspace):
 REPLY = b"\x1b[?62;4;22c"
 
 
-def test_a_terminals_late_reply_is_no_answer_wherever_it_is_cut(start, workspace):
+def test_split_terminal_reply_is_not_an_answer(start, workspace):
     terminal = start()
     terminal.until_image()
     for cut in range(1, len(REPLY)):
@@ -292,14 +292,14 @@ def test_a_terminals_late_reply_is_no_answer_wherever_it_is_cut(start, workspace
     ],
     ids=["latin1", "bytes", "keycodes", "replies"],
 )
-def test_noise_on_the_line_neither_answers_nor_ends_the_session(start, workspace, noise):
+def test_invalid_input_neither_answers_nor_ends_the_session(start, workspace, noise):
     terminal = start()
     terminal.until_image()
     terminal.child.send(noise)
     terminal.pump(1.0)
     assert terminal.child.isalive()
     assert events(workspace) == []
-    terminal.press("\x1b")  # closes what the noise may have opened, as help
+    terminal.press("\x1b")  # close a dialog that the noise may have opened, such as help
     terminal.pump(0.7)
     terminal.until_image()
     terminal.press("3")

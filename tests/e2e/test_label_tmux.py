@@ -1,4 +1,4 @@
-"""``dgaal label`` inside tmux, as most people run it on a server: what the pane holds is judged."""
+"""``dgaal label`` inside tmux: the tests check the content of the pane."""
 
 import os
 import re
@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from pty_terminal import ENVIRONMENT, dgaal, events, make_workspace
 
-pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux here")
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
 SIZES = [(120, 40), (80, 24), (60, 20)]
 
 
 class Pane:
-    """One pane of a tmux server of its own, without anybody's configuration."""
+    """One pane of a separate tmux server without a user configuration."""
 
     def __init__(self, folder: Path, workspace: Path) -> None:
         self.socket = folder / "tmux"
@@ -35,11 +35,12 @@ class Pane:
         return done.stdout
 
     def start(self, size: tuple[int, int], *options: str, **environment: str) -> None:
-        """Run the terminal; ``exec`` makes the pane's process the program itself."""
-        chosen = {**ENVIRONMENT, "TERM": "tmux-256color", **environment}
-        variables = [f"{name}={value}" for name, value in chosen.items() if value]
-        words = ["env", "-i", *variables, dgaal(), "-C", str(self.workspace), "label"]
-        command = " ".join(f"'{word}'" for word in [*words, "--annotator", "ann", *options])
+        """Run the terminal; ``exec`` makes the program the process of the pane."""
+        full_environment = {**ENVIRONMENT, "TERM": "tmux-256color", **environment}
+        assignments = [f"{name}={value}" for name, value in full_environment.items() if value]
+        program = ["env", "-i", *assignments, dgaal(), "-C", str(self.workspace), "label"]
+        program += ["--annotator", "ann", *options]
+        command = " ".join(f"'{argument}'" for argument in program)
         columns, rows = map(str, size)
         self.tmux("new-session", "-d", "-s", "x", "-x", columns, "-y", rows, f"exec {command}")
         self.tmux("set-option", "-g", "remain-on-exit", "on")
@@ -56,15 +57,15 @@ class Pane:
     def resize(self, size: tuple[int, int]) -> None:
         self.tmux("resize-window", "-t", "x", "-x", str(size[0]), "-y", str(size[1]))
 
-    def until(self, claim: Callable[[str], object], seconds: float = 40.0) -> str:
+    def until(self, condition: Callable[[str], object], seconds: float = 40.0) -> str:
         end = time.monotonic() + seconds
         text = ""
         while time.monotonic() < end:
             text = self.text()
-            if claim(text):
+            if condition(text):
                 return text
             time.sleep(0.05)
-        raise AssertionError(f"waited in vain; the pane says:\n{text}")
+        raise AssertionError(f"timed out; the pane shows:\n{text}")
 
     def until_image(self) -> str:
         text = self.until(lambda text: "▀" in text and "POOL IMAGE" in text)
@@ -84,13 +85,13 @@ class Pane:
 def pane(tmp_path: Path) -> Iterator[Pane]:
     folder = tmp_path / "w"
     folder.mkdir()
-    made = Pane(tmp_path, make_workspace(folder))
-    yield made
-    made.end()
+    pane = Pane(tmp_path, make_workspace(folder))
+    yield pane
+    pane.end()
 
 
 def wait_for_end(process: int) -> None:
-    """Wait until a process runs no more; its parent may not have fetched its exit code yet."""
+    """Wait until a process has ended; its parent may not have read its exit code yet."""
     status = Path(f"/proc/{process}/stat")
     end = time.monotonic() + 40.0
     while time.monotonic() < end:
@@ -105,7 +106,7 @@ def wait_for_end(process: int) -> None:
 
 
 def check_layout(text: str, size: tuple[int, int]) -> None:
-    """Nothing overflows and nothing lies on something else: every edge is where it belongs."""
+    """Check that no widget overflows or overlaps another: every edge is at its position."""
     columns, rows = size
     lines = text.rstrip("\n").split("\n")
     assert len(lines) == rows
@@ -128,7 +129,7 @@ def check_layout(text: str, size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_every_edge_is_in_its_place_before_and_after_resizing(pane, size):
+def test_layout_is_correct_before_and_after_resizing(pane, size):
     pane.start(size)
     check_layout(pane.until_image(), size)
     for other in (*[s for s in SIZES if s != size], size):
@@ -143,7 +144,7 @@ def test_every_edge_is_in_its_place_before_and_after_resizing(pane, size):
     assert events(pane.workspace) == [("label", "000.png", "three")]
 
 
-def test_a_burst_of_keys_is_one_answer_and_a_kill_loses_none(pane):
+def test_key_burst_is_one_answer_and_survives_a_kill(pane):
     pane.start((80, 24))
     pane.until_image()
     pane.press("1", "2", "3", "4", "5", "6", "7", "8", "9", "0")
@@ -154,7 +155,7 @@ def test_a_burst_of_keys_is_one_answer_and_a_kill_loses_none(pane):
     pane.until_image()
     process = pane.process()
     os.kill(process, 9)
-    wait_for_end(process)  # tmux does not always notice by itself
+    wait_for_end(process)  # tmux does not always notice the end
     pane.tmux("kill-session", "-t", "x")
     assert events(pane.workspace) == stored
     pane.start((80, 24))
@@ -165,7 +166,7 @@ def test_a_burst_of_keys_is_one_answer_and_a_kill_loses_none(pane):
 
 
 @pytest.mark.parametrize("term", ["tmux-256color", "screen-256color"])
-def test_without_colorterm_only_the_palette_is_used(pane, term):
+def test_without_colorterm_only_palette_colors_are_used(pane, term):
     pane.start((80, 24), COLORTERM="", TERM=term)
     pane.until(lambda text: "256 colors; more: set COLORTERM" in text)
     pane.until_image()
@@ -176,7 +177,7 @@ def test_without_colorterm_only_the_palette_is_used(pane, term):
     assert not any("8;2;" in cell for cell in cells)
 
 
-def test_no_color_leaves_grays_and_every_word(pane):
+def test_no_color_shows_grays_and_all_text(pane):
     pane.start((80, 24), NO_COLOR="1")
     text = pane.until_image()
     check_layout(text, (80, 24))
@@ -185,7 +186,7 @@ def test_no_color_leaves_grays_and_every_word(pane):
     assert all(r == g == b for r, g, b in colors)
 
 
-def test_kitty_data_goes_around_tmux_and_the_text_stays_in_place(pane):
+def test_kitty_data_bypasses_tmux_and_keeps_the_layout(pane):
     pane.start((80, 24), "--images", "kitty", TMUX="/tmp/tmux,1,0")
     text = pane.until(lambda text: text.count("\U0010eeee") == 36 * 18 and "Quit" in text)
     assert "Ga=T" not in text

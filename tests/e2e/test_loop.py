@@ -1,4 +1,4 @@
-"""The installed ``dgaal``, driven through the whole loop on real images by its command line."""
+"""The installed ``dgaal`` runs the whole loop on real images from the command line."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ FAST += ["--set", "classifier.steps=60", "--set", "coevolve.steps=20"]
 
 
 def dgaal(*arguments, cwd, code=0, text_in=None):
-    """Run dgaal; assert its exit code and that no traceback shows; returns stdout and stderr."""
+    """Run dgaal, check its exit code and that there is no traceback; return stdout and stderr."""
     done = subprocess.run(
         [DGAAL, *map(str, arguments)],
         check=False,
@@ -34,7 +34,7 @@ def dgaal(*arguments, cwd, code=0, text_in=None):
     )
     assert done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr)
     assert "Traceback" not in done.stderr
-    assert "leaked" not in done.stderr  # a library's complaint at the end of the process
+    assert "leaked" not in done.stderr  # a library's warning at the end of the process
     return done.stdout, done.stderr
 
 
@@ -59,7 +59,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, digits):
-    """A workspace on the digits with 60 labels and one trained round."""
+    """Return a workspace of the digits with 60 labels and one trained round."""
     base = tmp_path_factory.mktemp("loop")
     dgaal(
         *("init", "w", "--pool", "builtin:digits#train", "--test", "builtin:digits#test"),
@@ -72,7 +72,7 @@ def trained(tmp_path_factory, digits):
     return base / "w"
 
 
-def test_the_loop_goes_round(trained, digits):
+def test_round_trains_queries_labels_and_trains_again(trained, digits):
     out, _ = dgaal("query", "-n", 12, "--json", *FAST, cwd=trained)
     query = json.loads(out)["query"]
     assert len({entry["id"] for entry in query}) == 12
@@ -110,7 +110,7 @@ def exported(trained):
     return trained / "artifacts"
 
 
-def test_every_artifact_is_written_with_its_documents(exported):
+def test_export_writes_every_artifact_and_document(exported):
     names = {path.name for path in exported.iterdir()}
     assert names >= {
         *(
@@ -122,7 +122,7 @@ def test_every_artifact_is_written_with_its_documents(exported):
     }
 
 
-def test_an_image_scores_alike_in_any_order_batch_engine_and_source(exported, tmp_path, digits):
+def test_score_is_independent_of_order_batch_engine_and_source(exported, tmp_path, digits):
     from PIL import Image
 
     images = np.round(digits.images[:120] * 255 / 16).astype(np.uint8)
@@ -158,7 +158,7 @@ def test_an_image_scores_alike_in_any_order_batch_engine_and_source(exported, tm
     assert max(abs(found[i] - by_index[i]) for i in range(120)) < 1e-4
 
 
-def test_scoring_needs_no_torch(exported, tmp_path):
+def test_scoring_does_not_need_torch(exported, tmp_path):
     blocker = tmp_path / "blocked"
     blocker.mkdir()
     (blocker / "torch.py").write_text("raise ImportError('no torch on this host')\n")
@@ -175,7 +175,7 @@ def test_scoring_needs_no_torch(exported, tmp_path):
 
 
 class TestBadInput:
-    """Each bad input gets one clear sentence and its exit code."""
+    """Each bad input gets one clear sentence and the right exit code."""
 
     @pytest.fixture
     def images(self, tmp_path):
@@ -187,24 +187,24 @@ class TestBadInput:
             Image.new("L", (8, 8), 40 * index).save(folder / f"{index}.png")
         return folder
 
-    def said(self, *arguments, cwd, code):
+    def error_of(self, *arguments, cwd, code):
         _, err = dgaal(*arguments, cwd=cwd, code=code)
         lines = [line for line in err.splitlines() if line.startswith("dgaal: ")]
         assert len(lines) == 1, err
         return lines[0]
 
     def test_missing_pool(self, tmp_path):
-        assert "absent" in self.said("init", "w", "--pool", "absent", cwd=tmp_path, code=2)
+        assert "absent" in self.error_of("init", "w", "--pool", "absent", cwd=tmp_path, code=2)
         assert not (tmp_path / "w").exists()
 
     def test_empty_pool(self, tmp_path):
         (tmp_path / "empty").mkdir()
-        assert "empty" in self.said("init", "w", "--pool", "empty", cwd=tmp_path, code=2)
+        assert "empty" in self.error_of("init", "w", "--pool", "empty", cwd=tmp_path, code=2)
 
-    def test_no_pool_named(self, tmp_path):
-        assert "--pool SOURCE" in self.said("init", "w", cwd=tmp_path, code=2)
+    def test_init_without_pool(self, tmp_path):
+        assert "--pool SOURCE" in self.error_of("init", "w", cwd=tmp_path, code=2)
 
-    def test_unreadable_images_are_listed_and_the_rest_is_used(self, images, tmp_path):
+    def test_unreadable_images_are_listed_and_others_are_used(self, images, tmp_path):
         (images / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
         (images / "text.jpg").write_text("hello")
         _, err = dgaal("init", "w", "--pool", "pool", cwd=tmp_path, code=3)
@@ -214,73 +214,75 @@ class TestBadInput:
         assert status["images"] == 6
         assert {entry["id"] for entry in status["unreadable"]} == {"broken.png", "text.jpg"}
 
-    def test_a_workspace_is_not_made_twice(self, images, tmp_path):
+    def test_init_refuses_existing_workspace(self, images, tmp_path):
         dgaal("init", "w", "--pool", "pool", cwd=tmp_path)
         before = (tmp_path / "w/labels.db").read_bytes()
-        assert "workspace already" in self.said("init", "w", "--pool", "pool", cwd=tmp_path, code=2)
+        assert "workspace already" in self.error_of(
+            "init", "w", "--pool", "pool", cwd=tmp_path, code=2
+        )
         (tmp_path / "w/dgaal.toml").unlink()
-        assert "labels.db" in self.said("init", "w", "--pool", "pool", cwd=tmp_path, code=2)
+        assert "labels.db" in self.error_of("init", "w", "--pool", "pool", cwd=tmp_path, code=2)
         assert (tmp_path / "w/labels.db").read_bytes() == before
 
     def test_unknown_method_preset_key_and_class(self, images, tmp_path):
-        said = self.said
+        error_of = self.error_of
         init = ("init", "w", "--pool", "pool")
-        assert "did you mean 'dgaal'" in said(*init, "--method", "dgal", cwd=tmp_path, code=2)
-        assert "tiny" in said(*init, "--preset", "huge", cwd=tmp_path, code=2)
+        assert "did you mean 'dgaal'" in error_of(*init, "--method", "dgal", cwd=tmp_path, code=2)
+        assert "tiny" in error_of(*init, "--preset", "huge", cwd=tmp_path, code=2)
         dgaal(*init, "--classes", "cat,dog", cwd=tmp_path)
-        wrong = said("train", "--set", "query.sise=3", cwd=tmp_path / "w", code=2)
+        wrong = error_of("train", "--set", "query.sise=3", cwd=tmp_path / "w", code=2)
         assert "did you mean 'query.size'" in wrong
         write_labels(tmp_path / "l.csv", [("0.png", "cat"), ("1.png", "dgo")])
-        said = self.said("labels", "import", "../l.csv", cwd=tmp_path / "w", code=2)
-        assert "dgo" in said
-        assert "dog" in said
-        assert "line 3" in said
+        message = self.error_of("labels", "import", "../l.csv", cwd=tmp_path / "w", code=2)
+        assert "dgo" in message
+        assert "dog" in message
+        assert "line 3" in message
         status = json.loads(dgaal("status", "--json", cwd=tmp_path / "w")[0])
         assert status["labeled"] == 0
 
-    def test_a_workspace_of_a_newer_version(self, images, tmp_path):
+    def test_workspace_of_newer_version(self, images, tmp_path):
         dgaal("init", "w", "--pool", "pool", cwd=tmp_path)
         with sqlite3.connect(tmp_path / "w/labels.db") as connection:
             connection.execute("PRAGMA user_version = 999")
         connection.close()
-        assert "upgrade" in self.said("status", "-C", "w", cwd=tmp_path, code=4)
+        assert "upgrade" in self.error_of("status", "-C", "w", cwd=tmp_path, code=4)
         toml = tmp_path / "w/dgaal.toml"
         toml.write_text(toml.read_text().replace("version = 1", "version = 9"))
-        assert "upgrade" in self.said("status", "-C", "w", cwd=tmp_path, code=4)
+        assert "upgrade" in self.error_of("status", "-C", "w", cwd=tmp_path, code=4)
 
-    def test_an_artifact_of_another_kind(self, exported, tmp_path):
+    def test_wrong_foreign_and_damaged_artifacts(self, exported, tmp_path):
         pool = ("score", "builtin:digits#test")
-        said = self.said(*pool, "-a", exported / "generator.onnx", cwd=tmp_path, code=4)
-        assert "generator" in said
+        message = self.error_of(*pool, "-a", exported / "generator.onnx", cwd=tmp_path, code=4)
+        assert "generator" in message
         (tmp_path / "foreign.onnx").write_bytes(b"\x08\x09not one of ours")
-        self.said(*pool, "-a", "foreign.onnx", cwd=tmp_path, code=4)
+        self.error_of(*pool, "-a", "foreign.onnx", cwd=tmp_path, code=4)
         data = bytearray((exported / "sampler.onnx").read_bytes())
         data[len(data) // 3] ^= 4
         (tmp_path / "flipped.onnx").write_bytes(data)
-        self.said(*pool, "-a", "flipped.onnx", cwd=tmp_path, code=4)
-        self.said(*pool, "-a", exported / "sampler.ts", cwd=tmp_path, code=7)
+        self.error_of(*pool, "-a", "flipped.onnx", cwd=tmp_path, code=4)
+        self.error_of(*pool, "-a", exported / "sampler.ts", cwd=tmp_path, code=7)
 
-    def test_query_out_of_turn_and_beyond_the_pool(self, images, tmp_path):
+    def test_query_before_training_or_beyond_the_pool(self, images, tmp_path):
         dgaal("init", "w", "--pool", "pool", "--preset", "tiny", cwd=tmp_path)
-        w = tmp_path / "w"
-        assert "dgaal train" in self.said("query", cwd=w, code=2)
-        dgaal("train", *FAST, cwd=w)
-        assert "6 are unlabeled" in self.said("query", "-n", 7, *FAST, cwd=w, code=2)
-        dgaal("query", "-n", 2, *FAST, cwd=w)
-        assert "still asks 2" in self.said("query", *FAST, cwd=w, code=2)
-        dgaal("export", "--onnx", cwd=w)  # without labels only the generator has learned anything
-        assert {p.name for p in (w / "artifacts").glob("*.onnx")} == {"generator.onnx"}
+        workspace = tmp_path / "w"
+        assert "dgaal train" in self.error_of("query", cwd=workspace, code=2)
+        dgaal("train", *FAST, cwd=workspace)
+        assert "6 are unlabeled" in self.error_of("query", "-n", 7, *FAST, cwd=workspace, code=2)
+        dgaal("query", "-n", 2, *FAST, cwd=workspace)
+        assert "still asks 2" in self.error_of("query", *FAST, cwd=workspace, code=2)
+        dgaal("export", "--onnx", cwd=workspace)  # without labels only the generator is trained
+        assert {p.name for p in (workspace / "artifacts").glob("*.onnx")} == {"generator.onnx"}
 
     def test_label_without_a_terminal(self, images, tmp_path):
         dgaal("init", "w", "--pool", "pool", cwd=tmp_path)
-        assert "terminal" in self.said("label", "-C", "w", cwd=tmp_path, code=2)
+        assert "terminal" in self.error_of("label", "-C", "w", cwd=tmp_path, code=2)
 
-    def test_demo_refuses_a_folder_that_is_not_its_own(self, images, tmp_path):
-        assert "not empty" in self.said("demo", "pool", cwd=tmp_path, code=2)
+    def test_demo_refuses_a_folder_that_is_not_empty(self, images, tmp_path):
+        assert "not empty" in self.error_of("demo", "pool", cwd=tmp_path, code=2)
 
 
 def start_training(workspace):
-    """Start a long training and return its process once steps are being taken."""
+    """Start a long training and return its process after its first step."""
     process = subprocess.Popen(
         [DGAAL, "train", "--events", "--fresh", *FAST, "--set", "pretrain.min_steps=100000"],
         cwd=workspace,
@@ -302,7 +304,7 @@ def fresh(tmp_path):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_stops_training_with_the_state_saved(fresh, number, code):
+def test_signal_stops_training_and_saves_its_state(fresh, number, code):
     process = start_training(fresh)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
@@ -314,7 +316,7 @@ def test_a_signal_stops_training_with_the_state_saved(fresh, number, code):
     assert json.loads(out)["round"] == 0
 
 
-def test_a_second_training_is_told_who_is_at_work(fresh):
+def test_second_training_reports_the_running_process(fresh):
     process = start_training(fresh)
     try:
         began = time.perf_counter()
@@ -326,7 +328,7 @@ def test_a_second_training_is_told_who_is_at_work(fresh):
         process.communicate()
 
 
-def test_a_killed_training_goes_on(fresh):
+def test_killed_training_resumes(fresh):
     options = [*FAST, "--set", "pretrain.min_steps=300", "--threads", "1"]
     process = subprocess.Popen(
         [DGAAL, "train", "--events", *options],
@@ -346,8 +348,8 @@ def test_a_killed_training_goes_on(fresh):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data")
-def test_three_thousand_png_files_of_mnist(tmp_path):
-    """Issue 2's own scenario: every command on a folder of real images."""
+def test_all_commands_on_three_thousand_mnist_files(tmp_path):
+    """The scenario of issue 2: every command on a folder of real images."""
     from PIL import Image
 
     with np.load(SHARED / "mnist.npz") as mnist:
@@ -357,21 +359,21 @@ def test_three_thousand_png_files_of_mnist(tmp_path):
         Image.fromarray(image).save(tmp_path / f"pool/{index:05d}.png")
     classes = ",".join("0123456789")
     dgaal("init", "w", "--pool", "pool", "--classes", classes, "--preset", "tiny", cwd=tmp_path)
-    w = tmp_path / "w"
+    workspace = tmp_path / "w"
     write_labels(tmp_path / "l.csv", [(f"{i:05d}.png", labels[i]) for i in range(300)])
-    dgaal("labels", "import", "../l.csv", cwd=w)
-    result = json.loads(dgaal("train", *FAST, "--json", cwd=w)[0])
+    dgaal("labels", "import", "../l.csv", cwd=workspace)
+    result = json.loads(dgaal("train", *FAST, "--json", cwd=workspace)[0])
     assert result["measured_on"] == "held-out labels"
     assert 40 <= result["measured_count"] <= 80
     assert result["accuracy"] > 0.6
-    dgaal("export", cwd=w)
-    dgaal("score", "../pool", "-o", "scores.csv", cwd=w)
-    scores, rows = scores_of(w / "scores.csv")
+    dgaal("export", cwd=workspace)
+    dgaal("score", "../pool", "-o", "scores.csv", cwd=workspace)
+    scores, rows = scores_of(workspace / "scores.csv")
     assert len(scores) == 3000
-    right = sum(int(row["predicted"]) == labels[int(row["id"][:5])] for row in rows)
-    assert right / 3000 > 0.6
-    query = json.loads(dgaal("query", "-n", 10, "--json", cwd=w)[0])["query"]
+    correct = sum(int(row["predicted"]) == labels[int(row["id"][:5])] for row in rows)
+    assert correct / 3000 > 0.6
+    query = json.loads(dgaal("query", "-n", 10, "--json", cwd=workspace)[0])["query"]
     answers = "".join(f"{labels[int(entry['id'][:5])]}\n" for entry in query)
-    dgaal("label", "--plain", "--annotator", "ann", cwd=w, text_in=answers)
-    status = json.loads(dgaal("status", "--json", cwd=w)[0])
+    dgaal("label", "--plain", "--annotator", "ann", cwd=workspace, text_in=answers)
+    status = json.loads(dgaal("status", "--json", cwd=workspace)[0])
     assert (status["labeled"], status["step"]) == (310, "train")

@@ -1,5 +1,5 @@
-"""The command line under torchrun: two processes make one round, and one that dies costs no more
-than what was not saved.
+"""The command line under torchrun: two processes train one round; a killed one loses only unsaved
+steps.
 """
 
 import json
@@ -40,12 +40,12 @@ def test_two_processes_train_one_round(workspace: Path):
     process = start(workspace)
     out, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
-    assert out.count("round 0: 500 labels") == 1  # process 0 alone speaks
+    assert out.count("round 0: 500 labels") == 1  # only process 0 prints
     record = json.loads((workspace / "rounds" / "000" / "run.json").read_text())
     assert (record["processes"], record["bit_exact"]["holds"]) == (2, True)
 
 
-def test_the_same_command_goes_on_after_a_process_was_killed(workspace: Path):
+def test_same_command_resumes_after_a_killed_process(workspace: Path):
     process = start(workspace, "pretrain.min_steps=100000")
     progress = workspace / "rounds" / "000" / "progress"
     end = time.monotonic() + 240
@@ -64,9 +64,9 @@ def test_the_same_command_goes_on_after_a_process_was_killed(workspace: Path):
 
 
 def worker(launcher: int, *, rank: int) -> int:
-    """Process of ``rank`` among the launcher's children."""
+    """Return the process of ``rank`` among the launcher's children."""
     for child in Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split():
-        told = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
-        if f"RANK={rank}".encode() in told:
+        environment = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+        if f"RANK={rank}".encode() in environment:
             return int(child)
     raise AssertionError("the launcher has no such child")
