@@ -1,7 +1,7 @@
 """Every kind of store keeps the rules of ``store.protocol``.
 
 The suite is in ``stores/``. Its fixture ``make_store`` creates a store of each kind in the
-registry, so that another kind is one more line there and no line here.
+registry, so a new kind needs one line in the registry and no new test.
 """
 
 import re
@@ -17,11 +17,11 @@ from dgaal_cli.store.open import KINDS, create_store, open_store, store_location
 SUITE = Path(__file__).with_name("stores")
 
 
-def outcomes(chosen: str) -> dict[str, dict[str, set[str]]]:
-    """Run tests of the suite in another process; kind -> "PASSED", "FAILED" -> tests."""
+def outcomes(keywords: str) -> dict[str, dict[str, set[str]]]:
+    """Run tests of the suite in another process; return tests by kind and outcome."""
     command = [sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", "-q", "-rA"]
     done = subprocess.run(
-        [*command, "-p", "more_store_kinds", "--tb=no", str(SUITE), "-k", chosen],
+        [*command, "-p", "more_store_kinds", "--tb=no", str(SUITE), "-k", keywords],
         cwd=SUITE.parents[2],
         env={"PYTHONPATH": "tests/support", "PATH": str(Path(sys.executable).parent)},
         capture_output=True,
@@ -37,10 +37,10 @@ def outcomes(chosen: str) -> dict[str, dict[str, set[str]]]:
     return found
 
 
-def test_each_broken_store_fails_the_suite():
-    """Negative control: another kind is one line in the registry, and the suite finds its fault."""
+def test_suite_fails_for_each_broken_store():
+    """Negative control: the suite finds the error of each broken kind in the registry."""
     found = outcomes(
-        "restart or correction or same_answer_twice or an_operation_id or is_restored_and or intact"
+        "restart or correction or same_answer_twice or operation_id or is_restored_and or intact"
     )
     assert found["sqlite"].keys() == found["twin"].keys() == {"PASSED"}
     assert {kind: found[kind]["FAILED"] for kind in ("forgetful", "doubling", "unrestored")} == {
@@ -49,8 +49,8 @@ def test_each_broken_store_fails_the_suite():
             "test_undo_survives_a_restart",
         },
         "doubling": {
-            "test_an_operation_id_cannot_carry_another_answer",
-            "test_the_same_answer_twice_is_stored_once_and_succeeds",
+            "test_operation_id_refuses_another_answer",
+            "test_same_answer_twice_is_stored_once",
         },
         "unrestored": {
             "test_a_backup_is_restored_and_the_old_store_is_kept",
@@ -61,7 +61,7 @@ def test_each_broken_store_fails_the_suite():
 
 
 @pytest.mark.slow
-def test_another_kind_runs_the_whole_suite():
+def test_suite_runs_for_every_registered_kind():
     found = outcomes("twin or sqlite")
     assert found["twin"] == found["sqlite"]
     assert found["twin"].keys() == {"PASSED"}
@@ -69,7 +69,7 @@ def test_another_kind_runs_the_whole_suite():
 
 
 @pytest.mark.parametrize("url", ["postgresql://host/labels", "PostgreSQL:labels", "x:"])
-def test_an_unknown_kind_is_refused_and_nothing_is_created(url, tmp_path, monkeypatch):
+def test_unknown_kind_is_refused_and_nothing_is_created(url, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for call in (store_location, open_store, create_store):
         with pytest.raises(UsageError, match=r"no kind of store is named (postgresql|x); use "):
@@ -77,9 +77,9 @@ def test_an_unknown_kind_is_refused_and_nothing_is_created(url, tmp_path, monkey
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_path_without_a_kind_is_a_sqlite_store(tmp_path):
-    for number, place in enumerate((tmp_path / "0.db", str(tmp_path / "1.db"))):
-        create_store(place).close()
+def test_a_pathwithout_a_kind_is_a_sqlite_store(tmp_path):
+    for number, path in enumerate((tmp_path / "0.db", str(tmp_path / "1.db"))):
+        create_store(path).close()
         with open_store(f"SQLITE:{tmp_path / f'{number}.db'}") as store:
             assert store.items() == []
     assert "sqlite" in KINDS

@@ -1,4 +1,4 @@
-"""Stores of a few images and an open query, with a clock that only tests move."""
+"""Stores with a few images and an open query, with a clock that only tests advance."""
 
 import hashlib
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ class FakeClock:
 
 
 def new_item(name: str, content: str | None = None) -> NewItem:
-    """An image with the given content, which is its name if none is given."""
+    """Return an image with the given content; the default content is the name."""
     digest = hashlib.sha256((content or name).encode("utf-8", "surrogateescape")).digest()
     return NewItem(sample_id=SampleId(name), sha256=digest, size_bytes=9, width=8, height=6)
 
 
 @dataclass
-class Asked:
+class AskedStore:
     """A store with classes cat and dog, items 1..5 and an open query of items 3, 1, 2."""
 
     store: Store
@@ -36,7 +36,7 @@ class Asked:
     number: int = 0
 
     def answer(self, kind: AnswerKind, item: int, class_uid: ClassUid | None = None) -> Answer:
-        """An answer with an ``op_id`` of its own."""
+        """Return an answer with a new ``op_id``."""
         self.number += 1
         return Answer(
             op_id=f"op{self.number}",
@@ -45,25 +45,25 @@ class Asked:
             label=as_label(class_uid),
         )
 
-    def say(
-        self, who: str, kind: AnswerKind, item: int, class_uid: ClassUid | None = None
+    def submit(
+        self, annotator: str, kind: AnswerKind, item: int, class_uid: ClassUid | None = None
     ) -> Receipt:
-        """Submit an answer of a person."""
+        """Submit an answer of an annotator."""
         return self.store.submit(
-            self.answer(kind, item, class_uid), annotator=who, session=f"{who}-1"
+            self.answer(kind, item, class_uid), annotator=annotator, session=f"{annotator}-1"
         )
 
     def names(self) -> dict[int, str | None]:
-        """The class name of each labeled item."""
+        """Return the class name of each labeled item."""
         return {label.item_id: name_of(self.store, label) for label in self.store.labels()}
 
 
-def ask(store: Store) -> Asked:
-    """Fill an empty store."""
+def add_open_query(store: Store) -> AskedStore:
+    """Add classes, items and an open query to an empty store."""
     cat, dog = store.add_class("cat", "1"), store.add_class("dog", "2")
     store.add_items(new_item(f"{number}.png") for number in range(1, 6))
     entries = tuple(
         QueryEntry(item_id=ItemId(item), rank=rank) for rank, item in enumerate((3, 1, 2), start=1)
     )
     store.save_query(Query(round=0, strategy="random", model_sha=None, entries=entries))
-    return Asked(store, cat.uid, dog.uid)
+    return AskedStore(store, cat.uid, dog.uid)

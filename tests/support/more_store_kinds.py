@@ -1,4 +1,4 @@
-"""A plugin with more kinds of store, each one line in the registry: a sound one, broken ones."""
+"""A plugin that registers more kinds of store: one that works and several broken ones."""
 
 import dataclasses
 import secrets
@@ -11,53 +11,53 @@ from dgaal_cli.store.records import Answer, Receipt, Restored, Undone
 from dgaal_cli.store.sqlite.location import SqliteLocation
 
 
-class Broken:
-    """Passes everything on to a sound store, but what a subclass breaks."""
+class StoreProxy:
+    """Forward every call to a working store; subclasses break one method each."""
 
     def __init__(self, store: Store) -> None:
-        self.sound = store
+        self.store = store
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.sound, name)
+        return getattr(self.store, name)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.sound.close()
+        self.store.close()
 
 
-class Forgetful(Broken):
-    """Its ``undo`` changes nothing."""
+class NoUndoStore(StoreProxy):
+    """A store whose ``undo`` changes nothing."""
 
     def undo(self, *names: str, op_id: str | None = None) -> Undone | None:
         return None
 
 
-class Doubling(Broken):
-    """Stores an answer once more when it is submitted again with the same ``op_id``."""
+class DuplicatingStore(StoreProxy):
+    """Stores an answer twice if it is submitted twice with the same ``op_id``."""
 
     def submit(self, answer: Answer, **options: Any) -> Receipt:
         fresh = dataclasses.replace(answer, op_id=secrets.token_hex(8))
-        return self.sound.submit(fresh, **options)
+        return self.store.submit(fresh, **options)
 
 
-class ForgetfulLocation(SqliteLocation):
-    """Opens stores that forget to undo."""
-
-    def open(self, **options: Any) -> Any:
-        return Forgetful(super().open(**options))
-
-
-class DoublingLocation(SqliteLocation):
-    """Opens stores that store twice."""
+class NoUndoLocation(SqliteLocation):
+    """Opens stores whose ``undo`` changes nothing."""
 
     def open(self, **options: Any) -> Any:
-        return Doubling(super().open(**options))
+        return NoUndoStore(super().open(**options))
 
 
-class UnrestoredLocation(SqliteLocation):
-    """Leaves the store as it is, and reports success."""
+class DuplicatingLocation(SqliteLocation):
+    """Opens stores that store repeated answers twice."""
+
+    def open(self, **options: Any) -> Any:
+        return DuplicatingStore(super().open(**options))
+
+
+class NoRestoreLocation(SqliteLocation):
+    """Does not restore anything, and reports success."""
 
     def restore(self, copy: Path | None = None) -> Restored:
         return Restored(backup=copy or self.backups()[0], set_aside=self.path, events=1)
@@ -65,7 +65,7 @@ class UnrestoredLocation(SqliteLocation):
 
 KINDS.update(
     twin="dgaal_cli.store.sqlite.location:SqliteLocation",
-    forgetful="more_store_kinds:ForgetfulLocation",
-    doubling="more_store_kinds:DoublingLocation",
-    unrestored="more_store_kinds:UnrestoredLocation",
+    forgetful="more_store_kinds:NoUndoLocation",
+    doubling="more_store_kinds:DuplicatingLocation",
+    unrestored="more_store_kinds:NoRestoreLocation",
 )

@@ -1,11 +1,11 @@
-"""Stores of each kind of ``store.open.KINDS``; the suite knows no other way to a store."""
+"""Stores of each kind in ``store.open.KINDS``; the suite opens stores only through this file."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from asked_stores import Asked, FakeClock, ask, new_item
+from asked_stores import AskedStore, FakeClock, add_open_query, new_item
 
 from dgaal_cli.store.open import KINDS, create_store, store_location
 from dgaal_cli.store.protocol import Store, StoreLocation
@@ -19,7 +19,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture(params=KINDS)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The place of a store that does not exist yet."""
+    """Return the URL of a store that does not exist yet."""
     return f"{request.param}:{tmp_path / 'labels.db'}"
 
 
@@ -41,8 +41,8 @@ def store(make_store: Callable[[], Store]) -> Store:
 
 
 @pytest.fixture
-def asked(store: Store) -> Asked:
-    return ask(store)
+def asked(store: Store) -> AskedStore:
+    return add_open_query(store)
 
 
 @pytest.fixture

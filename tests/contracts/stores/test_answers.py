@@ -10,7 +10,7 @@ from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.store.records import ImportedLabel, ImportReport, Lease, Shown
 
 
-def test_the_same_answer_twice_is_stored_once_and_succeeds(asked):
+def test_same_answer_twice_is_stored_once(asked):
     answer = asked.answer("label", 3, asked.cat)
     first = asked.store.submit(answer, annotator="sam", session="1")
     again = asked.store.submit(answer, annotator="sam", session="2")
@@ -19,7 +19,7 @@ def test_the_same_answer_twice_is_stored_once_and_succeeds(asked):
     assert len(list(asked.store.events())) == 1
 
 
-def test_an_operation_id_cannot_carry_another_answer(asked):
+def test_operation_id_refuses_another_answer(asked):
     answer = asked.answer("label", 3, asked.cat)
     asked.store.submit(answer, annotator="sam", session="1")
     for other in (
@@ -33,7 +33,7 @@ def test_an_operation_id_cannot_carry_another_answer(asked):
         asked.store.submit(answer, annotator="eve", session="1")
 
 
-def test_answers_that_contradict_themselves_are_refused(asked):
+def test_contradictory_answers_are_refused(asked):
     for answer in (
         asked.answer("label", 3),
         asked.answer("skip", 3, asked.cat),
@@ -47,7 +47,7 @@ def test_answers_that_contradict_themselves_are_refused(asked):
     assert asked.store.watermark() == 0
 
 
-def test_a_late_answer_is_kept_but_overwrites_nobody(asked, clock):
+def test_late_answer_is_kept_but_does_not_overwrite_another(asked, clock):
     late = asked.store.next_task("ann", "a")
     clock.now += 121
     task = asked.store.next_task("bob", "b")
@@ -64,7 +64,7 @@ def test_a_late_answer_is_kept_but_overwrites_nobody(asked, clock):
     assert asked.store.counts().annotations == 1
 
 
-def test_a_late_answer_counts_while_nobody_else_has_answered(asked, clock):
+def test_late_answer_counts_if_it_is_the_only_one(asked, clock):
     late = asked.store.next_task("ann", "a")
     clock.now += 500
     receipt = asked.store.submit(
@@ -74,8 +74,8 @@ def test_a_late_answer_counts_while_nobody_else_has_answered(asked, clock):
     assert asked.names() == {3: "cat"}
 
 
-def test_a_forged_lease_counts_for_nothing(asked, clock):
-    asked.say("bob", "label", 3, asked.dog)
+def test_answer_with_forged_lease_is_not_counted(asked, clock):
+    asked.submit("bob", "label", 3, asked.dog)
     forged = Lease(token="x", fence=1, expires=clock.now + 99)
     receipt = asked.store.submit(
         asked.answer("label", 3, asked.cat), annotator="ann", session="a", lease=forged
@@ -83,13 +83,13 @@ def test_a_forged_lease_counts_for_nothing(asked, clock):
     assert receipt.is_counted is False
 
 
-def test_people_may_correct_themselves_and_a_reviewer_everybody(asked):
-    asked.say("ann", "label", 3, asked.cat)
-    asked.say("ann", "label", 3, asked.dog)
+def test_annotator_corrects_own_answer_and_reviewer_any_answer(asked):
+    asked.submit("ann", "label", 3, asked.cat)
+    asked.submit("ann", "label", 3, asked.dog)
     assert asked.names() == {3: "dog"}
-    asked.say("rev", "adjudicate", 3, asked.cat)
+    asked.submit("rev", "adjudicate", 3, asked.cat)
     assert asked.names() == {3: "cat"}
-    asked.say("ann", "label", 3, asked.dog)
+    asked.submit("ann", "label", 3, asked.dog)
     assert asked.names() == {3: "cat"}
     assert asked.store.counts().annotations == 1
 
@@ -99,28 +99,28 @@ def test_majority_wins_and_cannot_tell_is_a_vote(asked):
     query = store.open_query()
     store.close_query(0)
     store.save_query(dataclasses.replace(query, round=1), overlap=5)
-    asked.say("a", "label", 3, asked.cat)
-    asked.say("b", "label", 3, asked.dog)
-    asked.say("c", "label", 3, asked.dog)
+    asked.submit("a", "label", 3, asked.cat)
+    asked.submit("b", "label", 3, asked.dog)
+    asked.submit("c", "label", 3, asked.dog)
     assert asked.names() == {3: "dog"}
-    asked.say("d", "cannot_tell", 3)
-    asked.say("a", "cannot_tell", 3)
-    assert asked.names() == {3: "dog"}  # two against two: the earlier vote
-    asked.say("b", "cannot_tell", 3)
+    asked.submit("d", "cannot_tell", 3)
+    asked.submit("a", "cannot_tell", 3)
+    assert asked.names() == {3: "dog"}  # two against two: the earlier vote wins
+    asked.submit("b", "cannot_tell", 3)
     assert asked.names() == {}
     assert store.cannot_tell() == {3}
 
 
-def test_a_flag_keeps_the_item_and_can_be_taken_off(asked):
-    receipt = asked.say("sam", "flag", 3)
+def test_flag_keeps_the_item_and_can_be_removed(asked):
+    receipt = asked.submit("sam", "flag", 3)
     assert (receipt.next_task.item.item_id, receipt.next_task.flagged) == (3, True)
     assert [item.item_id for item in asked.store.flagged()] == [3]
-    receipt = asked.say("sam", "unflag", 3)
+    receipt = asked.submit("sam", "unflag", 3)
     assert (receipt.next_task.item.item_id, receipt.next_task.flagged) == (3, False)
     assert asked.store.counts().flagged == 0
 
 
-def test_what_the_operator_saw_is_kept_with_the_answer(asked):
+def test_shown_prediction_is_stored_with_the_answer(asked):
     shown = Shown(
         shown_id="s1",
         item_id=ItemId(3),
@@ -142,27 +142,27 @@ def test_what_the_operator_saw_is_kept_with_the_answer(asked):
     )
 
 
-def test_training_reads_the_past_up_to_its_watermark(asked):
-    asked.say("sam", "label", 3, asked.cat)
-    mark = asked.store.watermark()
-    asked.say("sam", "label", 3, asked.dog)
-    asked.say("sam", "cannot_tell", 1)
+def test_labels_at_a_watermark_ignore_later_answers(asked):
+    asked.submit("sam", "label", 3, asked.cat)
+    watermark = asked.store.watermark()
+    asked.submit("sam", "label", 3, asked.dog)
+    asked.submit("sam", "cannot_tell", 1)
     asked.store.undo("sam", "1")
-    asked.say("sam", "label", 1, asked.cat)
-    asked.say("sam", "cannot_tell", 2)
-    assert [(r.item_id, name_of(asked.store, r)) for r in asked.store.labels(watermark=mark)] == [
-        (3, "cat")
-    ]
+    asked.submit("sam", "label", 1, asked.cat)
+    asked.submit("sam", "cannot_tell", 2)
     assert [
-        (r.item_id, name_of(asked.store, r)) for r in asked.store.labels(watermark=mark + 1)
+        (r.item_id, name_of(asked.store, r)) for r in asked.store.labels(watermark=watermark)
+    ] == [(3, "cat")]
+    assert [
+        (r.item_id, name_of(asked.store, r)) for r in asked.store.labels(watermark=watermark + 1)
     ] == [(3, "dog")]
-    assert asked.store.cannot_tell(watermark=mark + 2) == {1}
-    assert asked.store.cannot_tell(watermark=mark + 3) == set()
+    assert asked.store.cannot_tell(watermark=watermark + 2) == {1}
+    assert asked.store.cannot_tell(watermark=watermark + 3) == set()
     assert asked.store.labels(watermark=asked.store.watermark()) == asked.store.labels()
     assert asked.store.cannot_tell() == {2}
 
 
-def test_many_answers_go_in_together_or_not_at_all(asked):
+def test_submit_many_stores_all_answers_or_none(asked):
     good = [asked.answer("label", 3, asked.cat), asked.answer("label", 1, asked.dog)]
     with pytest.raises(UsageError):
         asked.store.submit_many(
@@ -180,7 +180,7 @@ def imported(name: str, uid, **changes) -> ImportedLabel:
     )
 
 
-def test_imports_are_events_of_their_own_and_come_in_once(asked):
+def test_imports_are_separate_events_and_are_stored_once(asked):
     lines = [
         imported("4.png", asked.cat, at="2020-01-02T03:04:05+01:00"),
         imported("5.png", None, kind="cannot_tell"),
@@ -206,14 +206,14 @@ def test_imports_are_events_of_their_own_and_come_in_once(asked):
         {"at": "yesterday"},
     ],
 )
-def test_one_bad_line_keeps_the_whole_import_out(asked, bad):
+def test_import_with_one_bad_line_stores_nothing(asked, bad):
     lines = [imported("4.png", asked.cat), dataclasses.replace(imported("5.png", asked.cat), **bad)]
     with pytest.raises(UsageError):
         asked.store.import_labels(lines)
     assert asked.store.watermark() == 0
 
 
-def test_artifacts_of_this_workspace_are_known(store):
+def test_recorded_artifacts_are_known(store):
     store.record_artifact(b"a" * 32, "sampler", "torchscript", 2)
     store.record_artifact(b"a" * 32, "sampler", "torchscript", 2)
     assert store.knows_artifact(b"a" * 32) is True

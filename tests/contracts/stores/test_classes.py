@@ -24,7 +24,7 @@ def test_classes_keep_their_uid_through_rename_and_reorder(store):
     assert store.class_by_name("wolf").uid == dog.uid
 
 
-def test_an_unknown_class_names_the_nearest_one(store):
+def test_unknown_class_error_suggests_the_nearest_name(store):
     store.add_class("horse")
     store.add_class("truck")
     with pytest.raises(
@@ -40,7 +40,7 @@ def test_bad_class_names_are_refused(store, name):
     assert store.classes() == []
 
 
-def test_names_that_differ_only_in_case_or_composition_are_one_class(store):
+def test_class_names_differing_only_in_case_or_composition_are_equal(store):
     store.add_class("Caf\u00e9")
     for name in ("CAF\u00c9", "Cafe\u0301"):
         with pytest.raises(UsageError, match="exists already"):
@@ -55,8 +55,8 @@ def test_two_classes_cannot_share_a_key(store):
     store.add_class("eel", "")
 
 
-def test_a_labeled_class_cannot_be_retired_until_its_label_is_gone(asked):
-    asked.say("sam", "label", 3, asked.cat)
+def test_labeled_class_cannot_be_retired(asked):
+    asked.submit("sam", "label", 3, asked.cat)
     with pytest.raises(UsageError, match="1 answers name it"):
         asked.store.retire_class(asked.cat)
     asked.store.undo("sam", "s")
@@ -64,24 +64,24 @@ def test_a_labeled_class_cannot_be_retired_until_its_label_is_gone(asked):
     assert names(asked.store) == ["dog"]
     assert asked.store.class_names()[asked.cat] == "cat"
     with pytest.raises(UsageError, match="no class"):
-        asked.say("sam", "label", 3, asked.cat)
+        asked.submit("sam", "label", 3, asked.cat)
 
 
-def test_a_name_is_free_again_after_retirement_and_means_a_new_class(store):
+def test_name_of_a_retired_class_can_be_reused_by_a_new_class(store):
     old = store.add_class("cat")
     store.retire_class(old.uid)
     assert store.add_class("cat").uid != old.uid
 
 
-def test_a_new_order_must_name_every_class_once(store):
+def test_reorder_requires_every_class_once(store):
     cat, _ = store.add_class("cat"), store.add_class("dog")
     for order in ([cat.uid], [cat.uid, cat.uid], [cat.uid, ClassUid("zzz")]):
         with pytest.raises(UsageError, match="every class once"):
             store.reorder_classes(order)
 
 
-def test_redo_brings_no_removed_class_back(asked):
-    asked.say("sam", "label", 3, asked.cat)
+def test_redo_of_a_removed_class_is_refused(asked):
+    asked.submit("sam", "label", 3, asked.cat)
     asked.store.undo("sam", "s")
     asked.store.retire_class(asked.cat)
     with pytest.raises(UsageError, match="class cat, which was removed"):
@@ -90,9 +90,9 @@ def test_redo_brings_no_removed_class_back(asked):
     assert [event.kind for event in asked.store.events()] == ["label", "undo"]
 
 
-def test_undo_brings_no_answer_of_a_removed_class_back(asked):
-    asked.say("sam", "label", 3, asked.cat)
-    asked.say("sam", "label", 3, asked.dog)
+def test_undo_to_a_removed_class_is_refused(asked):
+    asked.submit("sam", "label", 3, asked.cat)
+    asked.submit("sam", "label", 3, asked.dog)
     asked.store.retire_class(asked.cat)
     with pytest.raises(UsageError, match="class cat, which was removed"):
         asked.store.undo("sam", "s")
@@ -100,9 +100,9 @@ def test_undo_brings_no_answer_of_a_removed_class_back(asked):
     assert asked.store.check() == []
 
 
-def test_no_synthetic_image_joins_under_a_removed_class(asked):
+def test_synthetic_image_of_a_removed_class_is_not_promoted(asked):
     names = ("a", "b")
-    made = asked.store.add_synthetic(
+    added = asked.store.add_synthetic(
         NewSynthetic(
             sample_id=SampleId(f"synthetic/000/{name}.png"),
             sha256=name.encode() * 32,
@@ -116,5 +116,5 @@ def test_no_synthetic_image_joins_under_a_removed_class(asked):
         for name, uid in zip(names, (asked.cat, asked.dog), strict=True)
     )
     asked.store.retire_class(asked.cat)
-    assert asked.store.promote_synthetic(made, 0) == 1
-    assert asked.names() == {made[1]: "dog"}
+    assert asked.store.promote_synthetic(added, 0) == 1
+    assert asked.names() == {added[1]: "dog"}

@@ -1,4 +1,4 @@
-"""Images: identified by content, whatever their names are."""
+"""Images are identified by content, not by name."""
 
 import hashlib
 
@@ -39,7 +39,7 @@ def test_adding_the_same_files_again_changes_nothing(store, make_item):
     assert len(store.items()) == 2
 
 
-def test_a_file_with_new_bytes_keeps_its_labels_with_the_old_bytes(store, make_item):
+def test_changed_file_keeps_the_item_of_its_old_bytes(store, make_item):
     cat = store.add_class("cat")
     store.add_items([make_item("a", "old")])
     assert store.add_items([make_item("a", "new")]).changed == 1
@@ -52,24 +52,24 @@ def test_a_file_with_new_bytes_keeps_its_labels_with_the_old_bytes(store, make_i
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_names_come_back_as_they_went_in(store, make_item, name):
+def test_hostile_names_are_returned_unchanged(store, make_item, name):
     store.add_items([make_item(name)])
     assert store.items()[0].sample_id == name
     assert store.item_by_sample(SampleId(name)).item_id == 1
 
 
-def test_a_name_that_no_file_can_have_is_refused(store, make_item):
+def test_invalid_sample_id_is_refused(store, make_item):
     item = make_item("ok")
     with pytest.raises(UsageError, match=r"\\u\{d800\}"):
         store.item_by_sample(SampleId("\ud800"))
     assert store.item_by_sample(item.sample_id) is None
 
 
-def test_an_unreadable_file_is_listed_and_its_item_set_aside(store, make_item):
+def test_unreadable_files_are_listed_and_their_item_quarantined(store, make_item):
     store.add_items([make_item("a", "x"), make_item("b", "x")])
     store.mark_unreadable([(SampleId("new"), "0 bytes")])
     store.mark_unreadable([(SampleId("a"), "gone")])
-    assert store.item(ItemId(1)).state == "ok"  # b still shows the same content
+    assert store.item(ItemId(1)).state == "ok"  # b still has the same content
     store.mark_unreadable([(SampleId("b"), "gone too")])
     assert store.item(ItemId(1)).state == "quarantined"
     assert store.quarantined() == [("a", "gone"), ("b", "gone too"), ("new", "0 bytes")]
@@ -92,16 +92,16 @@ def synthetic(name: str, **changes):
     return NewSynthetic(**{**values, **changes})
 
 
-def test_synthetic_images_know_parent_round_and_class(store, make_item):
+def test_synthetic_image_has_parent_round_and_class(store, make_item):
     cat = store.add_class("cat")
     store.add_items([make_item("a")])
-    made = store.add_synthetic(
+    added = store.add_synthetic(
         [
             synthetic("s/1", inherited=as_label(cat.uid)),
             synthetic("s/2", parent=None, is_quarantined=True),
         ]
     )
-    first, second = (store.item(number) for number in made)
+    first, second = (store.item(number) for number in added)
     assert (first.is_synthetic, first.parent, first.round, first.inherited, first.state) == (
         True,
         1,
@@ -114,7 +114,7 @@ def test_synthetic_images_know_parent_round_and_class(store, make_item):
     assert (counts.items, counts.synthetic, counts.unlabeled) == (1, 2, 1)
 
 
-def test_a_synthetic_image_cannot_be_added_twice_and_nothing_of_the_batch_stays(store, make_item):
+def test_duplicate_synthetic_image_rejects_the_whole_batch(store, make_item):
     store.add_items([make_item("a")])
     with pytest.raises(UsageError, match="s/1"):
         store.add_synthetic([synthetic("s/1"), synthetic("s/1")])
@@ -124,7 +124,7 @@ def test_a_synthetic_image_cannot_be_added_twice_and_nothing_of_the_batch_stays(
 def test_inherited_classes_become_labels_only_when_promoted(store, make_item):
     cat, dog = store.add_class("cat"), store.add_class("dog")
     store.add_items([make_item("a")])
-    good, doubted, bare = store.add_synthetic(
+    good, quarantined, unlabeled = store.add_synthetic(
         [
             synthetic("s/1", inherited=as_label(cat.uid)),
             synthetic("s/2", inherited=as_label(dog.uid), is_quarantined=True),
@@ -132,7 +132,7 @@ def test_inherited_classes_become_labels_only_when_promoted(store, make_item):
         ]
     )
     assert store.labels() == []
-    assert store.promote_synthetic([good, doubted, bare], 3) == 1
+    assert store.promote_synthetic([good, quarantined, unlabeled], 3) == 1
     assert store.promote_synthetic([good], 3) == 0
     (label,) = store.labels()
     assert (label.item_id, name_of(store, label), label.provenance) == (good, "cat", "inherited")
@@ -143,6 +143,6 @@ def test_inherited_classes_become_labels_only_when_promoted(store, make_item):
         store.promote_synthetic([ItemId(1)], 3)
 
 
-def test_a_missing_item_number_is_an_error(store):
+def test_unknown_item_id_is_an_error(store):
     with pytest.raises(UsageError, match="number 7"):
         store.item(ItemId(7))

@@ -1,7 +1,7 @@
-"""A store is created once, reopened as it was, backed up and restored; nothing is overwritten."""
+"""Stores are created, reopened, backed up and restored; an existing store is not overwritten."""
 
 import pytest
-from asked_stores import ask, new_item
+from asked_stores import add_open_query, new_item
 from class_labels import as_label, name_of
 
 from dgaal_cli.errors import StorageError, UsageError, WorkspaceError
@@ -14,7 +14,7 @@ def labels(store) -> dict[int, str | None]:
 
 
 def state(store) -> tuple[object, ...]:
-    """Everything that a store reports."""
+    """Return everything that a store reports."""
     return (
         store.classes(),
         store.items(),
@@ -37,10 +37,10 @@ def test_an_empty_store_has_no_content(store):
     assert store.check() == []
 
 
-def test_a_store_is_reopened_as_it_was_closed(asked, location, clock):
-    asked.say("ann", "label", 3, asked.cat)
-    asked.say("bob", "cannot_tell", 1)
-    asked.say("ann", "flag", 2)
+def test_reopened_store_has_the_same_content(asked, location, clock):
+    asked.submit("ann", "label", 3, asked.cat)
+    asked.submit("bob", "cannot_tell", 1)
+    asked.submit("ann", "flag", 2)
     before = state(asked.store)
     asked.store.close()
     assert location.exists()
@@ -50,22 +50,22 @@ def test_a_store_is_reopened_as_it_was_closed(asked, location, clock):
             assert again.check() == []
 
 
-def test_a_store_is_not_created_over_another(asked, location):
+def test_create_refuses_an_existing_store(asked, location):
     before = state(asked.store)
     with pytest.raises(UsageError, match="exists already"):
         location.create()
     assert state(asked.store) == before
 
 
-def test_a_missing_store_is_not_created_when_it_is_opened(location):
+def test_open_does_not_create_a_missing_store(location):
     for read_only in (True, False):
         with pytest.raises(WorkspaceError, match="no label store"):
             location.open(read_only=read_only)
     assert not location.exists()
 
 
-def test_a_store_opened_for_reading_refuses_every_change(asked, location, clock):
-    asked.say("sam", "label", 3, asked.cat)
+def test_read_only_store_refuses_every_change(asked, location, clock):
+    asked.submit("sam", "label", 3, asked.cat)
     with location.open(clock=clock, read_only=True) as reader:
         before = state(reader)
         for change in (
@@ -80,16 +80,16 @@ def test_a_store_opened_for_reading_refuses_every_change(asked, location, clock)
         assert state(reader) == before
 
 
-def test_a_second_terminal_sees_each_answer_at_once(asked, location, clock):
+def test_second_connection_sees_each_answer_at_once(asked, location, clock):
     with location.open(clock=clock) as other:
-        asked.say("ann", "label", 3, asked.cat)
+        asked.submit("ann", "label", 3, asked.cat)
         assert labels(other) == {3: "cat"}
-        assert other.next_task("bob", "b").item.item_id == 2  # ann has image 1
+        assert other.next_task("bob", "b").item.item_id == 2  # ann holds image 1
         other.undo("ann", "other")
         assert labels(asked.store) == {}
 
 
-def test_a_lease_lasts_as_long_as_the_store_is_opened_for(asked, location, clock):
+def test_lease_expires_after_the_time_given_to_open(asked, location, clock):
     with location.open(clock=clock, lease_s=5.0) as store:
         assert store.next_task("ann", "a").item.item_id == 3
         clock.now += 4.9
@@ -98,9 +98,9 @@ def test_a_lease_lasts_as_long_as_the_store_is_opened_for(asked, location, clock
         assert store.next_task("eve", "e").item.item_id == 3
 
 
-def test_a_built_store_appears_whole(location):
+def test_built_store_appears_only_when_complete(location):
     with location.build(then=lambda: None) as store:
-        ask(store)
+        add_open_query(store)
         assert not location.exists()
     with location.open() as again:
         assert len(again.items()) == 5
@@ -112,7 +112,7 @@ def test_a_failed_build_leaves_no_store(location):
 
     def build(*, is_block_failing: bool) -> None:
         with location.build(then=fail) as store:
-            ask(store)
+            add_open_query(store)
             if is_block_failing:
                 raise RuntimeError("block")
 
@@ -123,10 +123,10 @@ def test_a_failed_build_leaves_no_store(location):
 
 
 def test_a_backup_is_restored_and_the_old_store_is_kept(asked, location, clock):
-    asked.say("sam", "label", 3, asked.cat)
+    asked.submit("sam", "label", 3, asked.cat)
     copy = asked.store.back_up()
     clock.now += 1
-    asked.say("sam", "label", 1, asked.dog)
+    asked.submit("sam", "label", 1, asked.dog)
     asked.store.close()
     restored = location.restore(copy)
     assert (restored.backup, restored.events) == (copy, 1)
@@ -139,7 +139,7 @@ def test_a_backup_is_restored_and_the_old_store_is_kept(asked, location, clock):
 
 def test_the_newest_intact_backup_is_restored(asked, location, clock):
     for item in (3, 1, 2):
-        asked.say("sam", "label", item, asked.cat)
+        asked.submit("sam", "label", item, asked.cat)
         newest = asked.store.back_up()
         clock.now += 1
     asked.store.close()
@@ -161,8 +161,8 @@ def test_without_an_intact_backup_nothing_is_restored(asked, location, clock):
         assert state(store) == before
 
 
-def test_an_import_is_preceded_by_a_backup(asked, location, clock):
-    asked.say("sam", "label", 3, asked.cat)
+def test_import_makes_a_backup_first(asked, location, clock):
+    asked.submit("sam", "label", 3, asked.cat)
     assert location.backups() == []
     line = ImportedLabel(sample_id="4.png", label=as_label(asked.dog), annotator="ext")
     asked.store.import_labels([line], is_dry_run=True)
@@ -176,24 +176,24 @@ def test_an_import_is_preceded_by_a_backup(asked, location, clock):
 
 
 def test_a_healthy_store_needs_no_backup_and_no_repair(asked, location):
-    asked.say("sam", "label", 3, asked.cat)
-    asked.say("sam", "skip", 1)
+    asked.submit("sam", "label", 3, asked.cat)
+    asked.submit("sam", "skip", 1)
     asked.store.undo("sam", "s")
     assert (asked.store.check(), asked.store.rebuild()) == ([], 0)
     assert location.overdue(asked.store.watermark()) is None
     assert asked.store.backup_problem == ""
 
 
-def test_a_location_names_its_database(location):
+def test_location_returns_engine_name_and_version(location):
     name, version = location.engine()
     assert name
     assert version
 
 
-def test_the_history_is_read_in_parts(asked):
-    asked.say("ann", "label", 3, asked.cat)
-    asked.say("bob", "label", 1, asked.dog)
-    asked.say("ann", "skip", 2)
+def test_events_can_be_filtered(asked):
+    asked.submit("ann", "label", 3, asked.cat)
+    asked.submit("bob", "label", 1, asked.dog)
+    asked.submit("ann", "skip", 2)
     store = asked.store
     assert [e.event_id for e in store.events(after=1)] == [2, 3]
     assert [e.event_id for e in store.events(annotator="ann")] == [1, 3]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from asked_stores import Asked, FakeClock, ask, new_item
+from asked_stores import AskedStore, FakeClock, add_open_query, new_item
 
 from dgaal_cli.store.open import create_store
 from dgaal_cli.store.protocol import Store
@@ -33,5 +33,5 @@ def make_item() -> Callable[..., NewItem]:
 
 
 @pytest.fixture
-def asked(store: Store) -> Asked:
-    return ask(store)
+def asked(store: Store) -> AskedStore:
+    return add_open_query(store)

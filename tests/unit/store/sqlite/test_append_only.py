@@ -6,7 +6,7 @@ import pytest
 
 
 def test_no_statement_changes_or_deletes_events(asked, path):
-    asked.say("sam", "label", 3, asked.cat)
+    asked.submit("sam", "label", 3, asked.cat)
     asked.store.close()
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA recursive_triggers = ON")

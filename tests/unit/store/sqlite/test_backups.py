@@ -11,11 +11,11 @@ from dgaal_cli.store.sqlite import backups
 
 
 def test_backup_is_a_complete_store(asked, clock):
-    asked.say("sam", "label", 3, asked.cat)
+    asked.submit("sam", "label", 3, asked.cat)
     copy = asked.store.back_up()
     assert copy.name == "labels-20231114T221320-000000Z-manual.db"
     assert backups.verify(copy) == 1
-    asked.say("sam", "label", 1, asked.dog)
+    asked.submit("sam", "label", 1, asked.dog)
     with open_store(copy, clock=clock) as old:
         assert {label.item_id for label in old.labels()} == {3}
         assert old.open_query().round == 0
@@ -44,9 +44,9 @@ def test_import_backs_up_existing_labels_first(asked):
 
 def test_answers_are_backed_up_after_every_n_events(asked, monkeypatch, path):
     monkeypatch.setattr(backups, "EVERY", 2)
-    asked.say("sam", "label", 3, asked.cat)
+    asked.submit("sam", "label", 3, asked.cat)
     assert backups.existing(path) == []
-    asked.say("sam", "label", 1, asked.cat)
+    asked.submit("sam", "label", 1, asked.cat)
     assert [backups.verify(copy) for copy in backups.existing(path)] == [2]
     asked.store.submit_many(
         [asked.answer("label", item, asked.dog) for item in (2, 4, 5)], annotator="o", session="s"
@@ -60,7 +60,7 @@ def test_answers_are_backed_up_after_every_n_events(asked, monkeypatch, path):
 def test_failed_backup_does_not_fail_the_answer(asked, monkeypatch, path):
     monkeypatch.setattr(backups, "EVERY", 1)
     (path.parent / "backups").write_text("in the way")
-    receipt = asked.say("sam", "label", 3, asked.cat)
+    receipt = asked.submit("sam", "label", 3, asked.cat)
     assert receipt.event_id == 1
     assert "cannot write a backup" in asked.store.backup_problem
     with pytest.raises(StorageError):
@@ -77,7 +77,7 @@ def test_no_error_of_a_backup_fails_the_answer(asked, monkeypatch, error):
 
     monkeypatch.setattr(backups, "EVERY", 1)
     monkeypatch.setattr(backups, "make", fail)
-    assert asked.say("sam", "label", 3, asked.cat).event_id == 1
+    assert asked.submit("sam", "label", 3, asked.cat).event_id == 1
     assert asked.store.undo("sam", "s").event_id == 2
     assert asked.store.backup_problem == str(error)
 
@@ -116,8 +116,8 @@ def test_verify_refuses_damaged_backup(store):
 
 
 def test_check_finds_and_rebuild_repairs_wrong_current_state(asked):
-    asked.say("sam", "label", 3, asked.cat)
-    asked.say("sam", "skip", 1)
+    asked.submit("sam", "label", 3, asked.cat)
+    asked.submit("sam", "skip", 1)
     assert asked.store.check() == []
     assert asked.store.rebuild() == 0
     with asked.store.database.write() as connection:
@@ -134,7 +134,7 @@ def test_check_finds_and_rebuild_repairs_wrong_current_state(asked):
 @pytest.mark.parametrize("last_event", ["undo", "import"])
 def test_any_kind_of_event_triggers_a_due_backup(asked, monkeypatch, path, last_event):
     monkeypatch.setattr(backups, "EVERY", 2)
-    asked.say("sam", "label", 3, asked.cat)
+    asked.submit("sam", "label", 3, asked.cat)
     if last_event == "undo":
         asked.store.undo("sam", "s")
     else:
@@ -145,9 +145,9 @@ def test_any_kind_of_event_triggers_a_due_backup(asked, monkeypatch, path, last_
 
 def test_overdue_counts_events_without_an_intact_backup(asked, monkeypatch, path):
     monkeypatch.setattr(backups, "EVERY", 2)
-    asked.say("sam", "label", 3, asked.cat)
+    asked.submit("sam", "label", 3, asked.cat)
     assert backups.overdue(path, events=1) is None
-    asked.say("sam", "label", 1, asked.cat)
+    asked.submit("sam", "label", 1, asked.cat)
     assert backups.overdue(path, events=2) is None
     assert backups.overdue(path, events=3) is None
     assert backups.overdue(path, events=5) == 3

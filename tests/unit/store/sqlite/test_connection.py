@@ -141,7 +141,7 @@ def test_damaged_page_is_detected_and_file_kept(asked, path, make_item):
 
 
 def test_full_disk_loses_no_label_and_store_stays_usable(asked, make_item):
-    asked.say("sam", "label", 3, asked.cat)
+    asked.submit("sam", "label", 3, asked.cat)
     pages = pragma(asked.store, "page_count")
     pragma(asked.store, f"max_page_count = {pages}")
     with pytest.raises(StorageError, match="disk is full") as caught:
@@ -155,7 +155,7 @@ def test_full_disk_loses_no_label_and_store_stays_usable(asked, make_item):
 
 
 def test_read_only_store_reads_labels_and_refuses_writes(asked, path):
-    asked.say("sam", "label", 3, asked.cat)
+    asked.submit("sam", "label", 3, asked.cat)
     with open_store(path, read_only=True) as reader:
         assert [name_of(reader, label) for label in reader.labels()] == ["cat"]
         with pytest.raises(StorageError, match="reading only"):
@@ -244,7 +244,7 @@ def test_forked_child_cannot_use_the_connection(store, monkeypatch):
 
 
 def test_upgrade_backs_up_first_and_keeps_labels(asked, path, monkeypatch):
-    asked.say("sam", "label", 3, asked.cat)
+    asked.submit("sam", "label", 3, asked.cat)
     asked.store.close()
     migrations = (*schema.MIGRATIONS, ("CREATE TABLE extra(x INTEGER) STRICT",))
     monkeypatch.setattr(schema, "MIGRATIONS", migrations)
@@ -261,7 +261,7 @@ def test_upgrade_backs_up_first_and_keeps_labels(asked, path, monkeypatch):
 
 
 def test_failed_upgrade_keeps_the_old_version(asked, path, monkeypatch):
-    asked.say("sam", "label", 3, asked.cat)
+    asked.submit("sam", "label", 3, asked.cat)
     asked.store.close()
     failing_migrations = (
         *schema.MIGRATIONS,
