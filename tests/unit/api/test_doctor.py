@@ -1,4 +1,4 @@
-"""What doctor says of NVIDIA GPUs and the libraries that ONNX Runtime needs there."""
+"""What `doctor` reports about NVIDIA GPUs and the CUDA libraries of ONNX Runtime."""
 
 import tomllib
 from pathlib import Path
@@ -10,7 +10,7 @@ from dgaal_cli.artifacts.engines import onnx_runtime
 
 
 @pytest.mark.parametrize(
-    ("devices", "has_cuda", "printed", "level", "found"),
+    ("devices", "has_cuda", "printed", "level", "expected"),
     [
         (0, True, "", "ok", "the driver shows no CUDA device"),
         (2, True, "", "ok", "2 CUDA devices"),
@@ -18,24 +18,24 @@ from dgaal_cli.artifacts.engines import onnx_runtime
         (1, True, "Failed to load libcudnn.so.9", "missing", "libcudnn.so.9"),
     ],
 )
-def test_what_a_gpu_lacks_is_named_with_the_command_that_installs_it(
+def test_missing_cuda_library_is_reported_with_its_install_command(
     monkeypatch: pytest.MonkeyPatch,
     devices: int,
     has_cuda: bool,
     printed: str,
     level: str,
-    found: str,
+    expected: str,
 ) -> None:
     monkeypatch.setattr(module, "count_cuda_devices", lambda: devices)
     monkeypatch.setattr(onnx_runtime, "has_cuda", lambda: has_cuda)
     monkeypatch.setattr(onnx_runtime, "preload_cuda", lambda: printed)
     finding = module._onnx_cuda()
     assert finding.level == level
-    assert found in finding.found
+    assert expected in finding.found
     assert finding.remedy == ("python -m pip install 'dgaal[cuda]'" if level != "ok" else "")
 
 
-def test_the_extra_that_is_named_exists() -> None:
+def test_cuda_extra_exists_in_pyproject() -> None:
     document = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
     (requirement,) = document["project"]["optional-dependencies"]["cuda"]
     assert requirement.startswith("onnxruntime-gpu[cuda,cudnn]")

@@ -1,4 +1,4 @@
-"""Pages of a workspace and of a simulation."""
+"""Report pages of a workspace and of a simulation."""
 
 import re
 
@@ -33,7 +33,7 @@ def simulation(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A workspace of two classes, one of them with a hostile name, after a round and a query."""
+    """Create a workspace with two classes, one with a hostile name, after one round and query."""
     root = tmp_path_factory.mktemp("workspace")
     labels = np.arange(60) % 2
     for place, (label, image) in enumerate(zip(labels, images(2 * labels), strict=True)):
@@ -66,7 +66,7 @@ def pictures_of(result):
     return {path.name for path in result.pictures}
 
 
-def test_a_simulation_gets_curves_queries_and_confusion(simulation, tmp_path):
+def test_simulation_report_has_curves_queries_and_confusion(simulation, tmp_path):
     result = report_simulation(simulation, folder=tmp_path / "r")
     assert {"curves.png", "differences.png", "confusion-0.png", "query-0.png", "query-1.png"} <= (
         pictures_of(result)
@@ -76,31 +76,31 @@ def test_a_simulation_gets_curves_queries_and_confusion(simulation, tmp_path):
     assert html.count("<img ") == len(result.pictures)
     assert "random" in html
     assert "beats random" in html or "does not beat random" in html or "is worse" in html
-    assert "system AUBC %" in html  # dgaal trains T in its own way
+    assert "system AUBC %" in html  # dgaal has its own training of T
     assert "Guo: &lt;b&gt;80.6&lt;/b&gt; %" in html
     for path in result.pictures:
         Image.open(path).verify()
     assert result.notes == ()
 
 
-def test_a_simulation_whose_images_are_gone_is_drawn_without_them(simulation, tmp_path):
+def test_simulation_report_without_images_has_no_query_sheets(simulation, tmp_path):
     pool = simulation.parent / "pool.npz"
-    aside = pool.rename(pool.with_suffix(".aside"))
+    moved = pool.rename(pool.with_suffix(".aside"))
     try:
         result = report_simulation(simulation, folder=tmp_path / "r")
     finally:
-        aside.rename(pool)
+        moved.rename(pool)
     assert "curves.png" in pictures_of(result)
     assert "query-0.png" not in pictures_of(result)
     assert "no query sheets" in result.notes[0]
 
 
-def test_a_folder_that_is_no_simulation_is_refused(tmp_path):
+def test_folder_without_simulation_is_refused(tmp_path):
     with pytest.raises(UsageError, match="is not a simulation"):
         report_simulation(tmp_path)
 
 
-def test_a_workspace_gets_its_round_query_and_health(trained):
+def test_workspace_report_has_confusion_query_losses_and_health(trained):
     workspace, config = trained
     result = report(workspace, config)
     assert result.page == workspace.root / "report" / "index.html"
@@ -112,20 +112,20 @@ def test_a_workspace_gets_its_round_query_and_health(trained):
     assert not re.findall(r'src="(?!data:)', html)
 
 
-def test_an_image_that_is_gone_costs_its_place_on_the_sheet_only(trained):
+def test_missing_image_is_left_out_of_the_query_sheet(trained):
     workspace, config = trained
-    asked = (workspace.round_path(0) / "query.csv").read_text("utf-8").splitlines()[1]
-    path = workspace.root.parent / "pool" / asked.split(",")[1]
-    aside = path.rename(path.with_suffix(".aside"))
+    query_row = (workspace.round_path(0) / "query.csv").read_text("utf-8").splitlines()[1]
+    path = workspace.root.parent / "pool" / query_row.split(",")[1]
+    moved = path.rename(path.with_suffix(".aside"))
     try:
         result = report(workspace, config)
     finally:
-        aside.rename(path)
+        moved.rename(path)
     assert "query-000.png" in pictures_of(result)
     assert any("missing on a sheet" in note for note in result.notes)
 
 
-def test_a_workspace_without_a_trained_round_is_told_what_comes_first(tmp_path):
+def test_workspace_without_trained_round_is_refused(tmp_path):
     write_pool(tmp_path / "pool.npz")
     made = init(InitRequest(root=tmp_path / "w", pool="pool.npz", base=tmp_path))
     with pytest.raises(UsageError, match="nothing is trained"):

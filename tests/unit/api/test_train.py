@@ -1,4 +1,4 @@
-"""Rounds beside labeling: an open query stays open, an interrupted round keeps its labels."""
+"""Training while people label: open queries, interrupted rounds and synthetic copies."""
 
 import signal
 from collections import Counter
@@ -43,7 +43,7 @@ def workspace(tmp_path):
 
 
 def label(workspace, count):
-    """Answer the first images that have no label yet, in the open query if there is one."""
+    """Answer the first images without a label, those of the open query if there is one."""
     truth = true_labels(POOL, base=workspace.root)
     with open_store(workspace.store_path) as store:
         done = {record.item_id for record in store.labels()}
@@ -64,12 +64,12 @@ def state(workspace):
 
 
 def interrupted_at(steps):
-    seen = {"steps": 0}
+    counts = {"steps": 0}
 
     def listen(event):
         if isinstance(event, StepDone):
-            seen["steps"] += 1
-            if seen["steps"] == steps:
+            counts["steps"] += 1
+            if counts["steps"] == steps:
                 signal.raise_signal(signal.SIGINT)
 
     return listen
@@ -79,34 +79,34 @@ def weights(workspace, number):
     return checkpoint.load(workspace.round_path(number) / "checkpoint")[0]
 
 
-def test_an_interrupted_training_leaves_the_query_open_and_a_finished_one_closes_it(workspace):
+def test_query_stays_open_until_training_finishes(workspace):
     train(workspace, settings(workspace))
     query(workspace, settings(workspace), count=10)
     label(workspace, 4)
     with pytest.raises(InterruptedRunError):
         train(workspace, settings(workspace), emit=interrupted_at(3))
     assert (state(workspace).step, state(workspace).open_query.left) == ("label", 6)
-    label(workspace, 2)  # people go on while it rests
+    label(workspace, 2)  # labeling continues while training is interrupted
     result = train(workspace, settings(workspace))
-    assert (result.round, result.labels) == (1, 34)  # the labels it began with
+    assert (result.round, result.labels) == (1, 34)  # the labels at the start of the round
     assert (state(workspace).number, state(workspace).step) == (1, "query")
     with open_store(workspace.store_path) as store:
         assert store.open_query() is None
         assert store.counts().labeled == 36
 
 
-def test_going_on_gives_the_same_weights_as_no_interruption(workspace):
+def test_resumed_training_gives_the_same_weights(workspace):
     with pytest.raises(InterruptedRunError):
         train(workspace, settings(workspace), emit=interrupted_at(20))
     train(workspace, settings(workspace))
-    cut = weights(workspace, 0)
+    resumed = weights(workspace, 0)
     train(workspace, settings(workspace), is_fresh=True)
-    whole = weights(workspace, 0)
-    assert cut.keys() == whole.keys()
-    assert [name for name in cut if not torch.equal(cut[name], whole[name])] == []
+    uninterrupted = weights(workspace, 0)
+    assert resumed.keys() == uninterrupted.keys()
+    assert [name for name in resumed if not torch.equal(resumed[name], uninterrupted[name])] == []
 
 
-def test_nothing_new_to_learn_is_said(workspace):
+def test_training_without_new_labels_is_refused(workspace):
     train(workspace, settings(workspace))
     with pytest.raises(UsageError, match="round 0 is trained on all 30 current labels"):
         train(workspace, settings(workspace))
@@ -114,16 +114,18 @@ def test_nothing_new_to_learn_is_said(workspace):
     assert train(workspace, settings(workspace)).labels == 35
 
 
-def test_copies_of_the_last_query_inherit_labels_once(workspace):
+def test_copies_of_queried_images_inherit_their_labels_once(workspace):
     train(workspace, settings(workspace))
     query(workspace, settings(workspace), count=10)
     label(workspace, 10)
     loose = settings(workspace, "generation.min_confidence=0")
     first = train(workspace, loose)
     with open_store(workspace.store_path) as store:
-        found = gather(workspace, loose, store, number=1, device=torch.device("cpu"))
-        asked = {record.item_id for record in found.labels if record.round == 0}
-        measured = {found.data.item_ids[row] for row in np.flatnonzero(found.dataset.is_to_measure)}
+        gathered = gather(workspace, loose, store, number=1, device=torch.device("cpu"))
+        asked = {record.item_id for record in gathered.labels if record.round == 0}
+        measured = {
+            gathered.data.item_ids[row] for row in np.flatnonzero(gathered.dataset.is_to_measure)
+        }
         copies = [item for item in store.items() if item.is_synthetic]
         labels = {record.item_id: record.label for record in store.labels()}
     assert len(copies) == len(asked - measured) == first.synthesized
@@ -134,7 +136,7 @@ def test_copies_of_the_last_query_inherit_labels_once(workspace):
         assert sum(item.is_synthetic for item in store.items()) == len(copies)
 
 
-def test_doubtful_copies_are_set_aside(workspace):
+def test_copies_below_min_confidence_are_quarantined(workspace):
     train(workspace, settings(workspace))
     query(workspace, settings(workspace), count=10)
     label(workspace, 10)
@@ -145,7 +147,7 @@ def test_doubtful_copies_are_set_aside(workspace):
         assert {item.state for item in copies} == {"quarantined"}
 
 
-def test_images_synthesized_at_the_boundary_are_asked_of_a_person(workspace):
+def test_synthetic_query_images_have_no_inherited_label(workspace):
     train(workspace, settings(workspace))
     result = query(workspace, settings(workspace), count=4, synthetic=3)
     assert [item.is_synthetic for item in result.items] == [False] * 4 + [True] * 3
@@ -153,27 +155,27 @@ def test_images_synthesized_at_the_boundary_are_asked_of_a_person(workspace):
     assert all(entry.reason for entry in result.entries)
 
 
-def test_junk_is_told_by_the_class_it_was_taken_for_and_pauses_synthesis_for_one_query(workspace):
+def test_unlabelable_images_are_counted_by_class_and_pause_synthesis(workspace):
     config = settings(workspace)
     train(workspace, config)
     entries = query(workspace, config, count=1, synthetic=6).entries
-    drawn = entries[1:]
-    assert all(len(entry.probabilities) == 5 for entry in drawn)
-    assert all(entry.predicted == entry.probabilities[0][0] for entry in drawn)
+    synthetic = entries[1:]
+    assert all(len(entry.probabilities) == 5 for entry in synthetic)
+    assert all(entry.predicted == entry.probabilities[0][0] for entry in synthetic)
     with open_store(workspace.store_path) as store:
         names = {record.uid: record.name for record in store.classes()}
         for entry in entries:
-            is_junk = entry in drawn[:4]
-            given = Answer(
+            is_junk = entry in synthetic[:4]
+            answer = Answer(
                 op_id=f"answer{entry.rank}",
                 kind="cannot_tell" if is_junk else "label",
                 item_id=entry.item_id,
                 label=as_label(None if is_junk else next(iter(names))),
             )
-            store.submit(given, annotator="ann", session="s")
+            store.submit(answer, annotator="ann", session="s")
         report = rounds_report(workspace, config, store)
         assert count_unlabelable(store) == UnlabelableCount(judged=6, unlabelable=4)
-    taken = Counter(names[entry.predicted] for entry in drawn if entry.predicted)
+    taken = Counter(names[entry.predicted] for entry in synthetic if entry.predicted)
     assert {row.name: row.judged for row in report.junk} == dict(taken)
     assert sum(row.junk for row in report.junk) == 4
     assert report.is_paused
@@ -185,7 +187,7 @@ def test_junk_is_told_by_the_class_it_was_taken_for_and_pauses_synthesis_for_one
         assert not count_unlabelable(store).is_over(0.5)
 
 
-def test_the_budget_is_kept(workspace):
+def test_query_is_limited_by_the_budget(workspace):
     train(workspace, settings(workspace))
     with pytest.raises(UsageError, match="budget leaves 5"):
         query(workspace, settings(workspace, "query.budget=35"), count=6)
@@ -194,7 +196,7 @@ def test_the_budget_is_kept(workspace):
     assert len(query(workspace, settings(workspace, "query.budget=35")).entries) == 5
 
 
-def test_two_people_are_asked_about_each_image_and_the_budget_counts_both(workspace):
+def test_budget_counts_both_answers_with_overlap_two(workspace):
     train(workspace, settings(workspace))
     shared = settings(workspace, "query.budget=37", "query.overlap=2")
     asked = [entry.item_id for entry in query(workspace, shared).entries]
@@ -207,10 +209,10 @@ def test_two_people_are_asked_about_each_image_and_the_budget_counts_both(worksp
 
 
 @pytest.mark.parametrize("also_of_copies", [False, True])
-def test_a_chosen_copy_is_replaced_once_in_the_published_candidate_pool(workspace, also_of_copies):
-    """By its parent's next copy, or by its own; a restart of the round adds none."""
-    chosen = f"generation.copies_of_copies={str(also_of_copies).lower()}"
-    config = settings(workspace, "method=dgaal-paper", "evaluation.held_out=0", chosen)
+def test_promoted_copy_is_replaced_once_in_the_candidate_pool(workspace, also_of_copies):
+    """The replacement is a copy of its parent or of itself; restarting the round adds none."""
+    option = f"generation.copies_of_copies={str(also_of_copies).lower()}"
+    config = settings(workspace, "method=dgaal-paper", "evaluation.held_out=0", option)
     train(workspace, config)
     query(workspace, config, count=6)
     label(workspace, 6)

@@ -1,4 +1,4 @@
-"""What ``dgaal train`` promises besides training: by name, in time, within memory, on record."""
+"""Options of ``dgaal train``: resuming, time budget, memory errors and the record of the run."""
 
 import json
 import os
@@ -31,7 +31,7 @@ FAST = ("pretrain.min_steps=8", "pretrain.epochs=0", "classifier.steps=20", "coe
 
 @pytest.fixture(autouse=True)
 def _no_plots(monkeypatch):
-    """They are other tests' concern, and take longer than the rounds."""
+    """Skip the plots: other tests check them, and they take longer than the rounds."""
     monkeypatch.setattr(round_record, "write_loss_plot", lambda *_: True)
     monkeypatch.setattr(round_record, "write_learning_curve", lambda *_: True)
 
@@ -81,7 +81,7 @@ def record(workspace, number=0, name="run.json"):
     return json.loads((workspace.round_path(number) / name).read_text())
 
 
-def test_another_setting_is_refused_by_its_name_and_the_saved_one_goes_on(workspace):
+def test_resume_refuses_changed_setting_and_names_it(workspace):
     interrupt(workspace)
     with pytest.raises(CheckpointError, match=r"classifier\.steps was 20, is 21") as refused:
         train(workspace, settings(workspace, "classifier.steps=21"))
@@ -89,45 +89,50 @@ def test_another_setting_is_refused_by_its_name_and_the_saved_one_goes_on(worksp
     assert train(workspace, settings(workspace, "query.size=7"), must_resume=True).round == 0
 
 
-def test_a_round_goes_on_with_the_settings_of_its_command_line(workspace):
-    began = [*FAST, "threads=1", "classifier.steps=21", "query.size=7"]
+def test_resume_uses_the_settings_of_the_interrupted_command_line(workspace):
+    assignments = [*FAST, "threads=1", "classifier.steps=21", "query.size=7"]
     with pytest.raises(InterruptedRunError):
         train(
             workspace,
-            configuration(workspace, *began),
+            configuration(workspace, *assignments),
             emit=interrupting(),
-            assignments=began,
+            assignments=assignments,
         )
     toml = workspace.config_path.read_text()
-    again = ["-C", str(workspace.root), "-q", "train", "--resume"]
-    other = CliRunner().invoke(cli.app, [*again, "--set", "classifier.steps=22"])
+    command_line = ["-C", str(workspace.root), "-q", "train", "--resume"]
+    other = CliRunner().invoke(cli.app, [*command_line, "--set", "classifier.steps=22"])
     assert isinstance(other.exception, CheckpointError)
     assert "classifier.steps was 21, is 22" in str(other.exception)
     workspace.config_path.write_text(toml.replace("seed = 0", "seed = 5"))
-    edited = CliRunner().invoke(cli.app, again)
+    edited = CliRunner().invoke(cli.app, command_line)
     assert isinstance(edited.exception, CheckpointError)
     assert "seed was 0, is 5" in str(edited.exception)
     workspace.config_path.write_text(toml)
-    done = CliRunner().invoke(cli.app, [a for a in again if a != "-q"])
+    done = CliRunner().invoke(cli.app, [a for a in command_line if a != "-q"])
     assert done.exit_code == 0, done.output
     assert "with the options of the interrupted round: --set pretrain.min_steps=8" in done.stderr
     config = record(workspace)["config"]
     assert (config["classifier"]["steps"], config["query"]["size"]) == (21, 7)
 
 
-def test_a_new_round_and_a_fresh_one_begin_with_what_is_said_now(workspace):
-    began = [*FAST, "threads=1", "classifier.steps=21"]
+def test_fresh_training_uses_the_current_options(workspace):
+    assignments = [*FAST, "threads=1", "classifier.steps=21"]
     with pytest.raises(InterruptedRunError):
-        train(workspace, configuration(workspace, *began), emit=interrupting(), assignments=began)
+        train(
+            workspace,
+            configuration(workspace, *assignments),
+            emit=interrupting(),
+            assignments=assignments,
+        )
     options = [f"--set={text}" for text in (*FAST, "threads=1")]
-    again = ["-C", str(workspace.root), "-q", "train", "--fresh", *options]
-    done = CliRunner().invoke(cli.app, again)
+    command_line = ["-C", str(workspace.root), "-q", "train", "--fresh", *options]
+    done = CliRunner().invoke(cli.app, command_line)
     assert done.exit_code == 0, done.output
     assert record(workspace)["config"]["classifier"]["steps"] == 20
     assert newest_resume_state(workspace) is None
 
 
-def test_a_damaged_record_of_the_beginning_is_said(workspace):
+def test_damaged_start_record_is_refused(workspace):
     interrupt(workspace)
     (workspace.round_path(0) / "start.json").write_text('{"watermark": 1, "assignments": 3}')
     with pytest.raises(WorkspaceError, match=r"start\.json is damaged; .*--fresh"):
@@ -135,43 +140,45 @@ def test_a_damaged_record_of_the_beginning_is_said(workspace):
     assert train(workspace, settings(workspace), is_fresh=True).round == 0
 
 
-def test_resume_needs_something_to_go_on_with(workspace):
+def test_resume_without_interrupted_training_is_refused(workspace):
     with pytest.raises(UsageError, match="no training of round 0 was interrupted"):
         train(workspace, settings(workspace), must_resume=True)
 
 
-def test_another_machine_is_refused_or_recorded(workspace, monkeypatch):
+def test_resume_on_another_machine_is_refused_or_recorded_as_inexact(workspace, monkeypatch):
     interrupt(workspace)
     with pytest.raises(CheckpointError, match="CPU threads was 1, is 2"):
         train(workspace, settings(workspace, "threads=2"))
-    began, now = torch.__version__, "9.9.9"
+    version, now = torch.__version__, "9.9.9"
     monkeypatch.setattr(torch, "__version__", now)
     with pytest.raises(CheckpointError, match=r"torch was .*, is 9\.9\.9.*--allow-inexact"):
         train(workspace, settings(workspace))
     train(workspace, settings(workspace), is_inexact_allowed=True)
     run = record(workspace)
     assert run["bit_exact"]["holds"] is False
-    assert run["bit_exact"]["why"] == [f"it was resumed where torch was {began}, is {now}"]
+    assert run["bit_exact"]["why"] == [f"it was resumed where torch was {version}, is {now}"]
 
 
-def test_threads_that_were_chosen_stay_on_a_host_with_others(workspace, monkeypatch):
-    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)  # two would fight here
+def test_automatic_thread_count_is_kept_on_resume(workspace, monkeypatch):
+    monkeypatch.setattr(
+        torch, "set_num_threads", lambda _: None
+    )  # keep one thread in this test process
     monkeypatch.setattr(workflow, "useful_threads", lambda _: 2)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
-    chosen = configuration(workspace, *FAST)
+    config = configuration(workspace, *FAST)
     with pytest.raises(InterruptedRunError):
-        train(workspace, chosen, emit=interrupting())
+        train(workspace, config, emit=interrupting())
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
-    train(workspace, chosen)
+    train(workspace, config)
     assert (record(workspace)["threads"], record(workspace)["bit_exact"]["holds"]) == (2, True)
 
 
-def test_the_record_says_what_the_round_ran_on(workspace):
+def test_run_record_describes_machine_versions_and_steps(workspace):
     train(workspace, settings(workspace))
     run = record(workspace)
     assert run["bit_exact"] == {"holds": True, "unless": "the same machine settings", "why": []}
     assert (run["precision"], run["processes"], run["compiled"]) == ("fp32", 1, False)
-    assert run["steps"]["classifier"] == 30  # half as many more: T learns from the pool too
+    assert run["steps"]["classifier"] == 30  # 1.5 times as many: T also learns from the pool
     assert run["versions"]["torch"] == torch.__version__
     assert run["machine"]["CPU"].endswith(f"({torch.backends.cpu.get_cpu_capability()})")
     assert run["machine"]["CPU threads"] == 1
@@ -179,23 +186,23 @@ def test_the_record_says_what_the_round_ran_on(workspace):
         assert sheet.width > 8 * sheet.height / 6
 
 
-def test_a_time_budget_shorter_than_one_pass_is_refused(workspace):
+def test_time_budget_below_one_pass_is_refused(workspace):
     with pytest.raises(UsageError, match="one pass of it takes about") as refused:
         train(workspace, settings(workspace, "pretrain.epochs=40"), budget_s=0.01)
     assert refused.value.exit_code == 2
 
 
-def test_a_time_budget_is_recorded_with_the_steps_it_left(workspace, monkeypatch):
+def test_time_budget_reduces_steps_and_is_recorded(workspace, monkeypatch):
     two_seconds = Share(seconds=2.0, part=1.0, spent=0.0)
     monkeypatch.setattr(TimeBudget, "share", lambda *_: two_seconds)
-    own = settings(workspace, "method=random", "classifier.steps=10000000")
-    train(workspace, own, budget_s=3600.0)
+    config = settings(workspace, "method=random", "classifier.steps=10000000")
+    train(workspace, config, budget_s=3600.0)
     run = record(workspace)
     assert run["steps"]["classifier"] < 10_000_000
     assert "time budget" in run["bit_exact"]["why"][0]
 
 
-def test_an_interrupted_round_keeps_its_time_budget_unless_told_another(workspace):
+def test_interrupted_round_keeps_its_time_budget(workspace):
     with pytest.raises(InterruptedRunError):
         train(workspace, settings(workspace), emit=interrupting(), budget_s=3600.0)
     spent = checkpoint.load(workspace.round_path(0) / "progress")[1]["spent_s"]
@@ -206,13 +213,13 @@ def test_an_interrupted_round_keeps_its_time_budget_unless_told_another(workspac
     assert result.seconds > spent > 0
 
 
-def test_a_batch_that_does_not_fit_is_answered_with_one_that_does(workspace, monkeypatch):
-    whole = Encoder.forward
+def test_out_of_memory_error_suggests_a_batch_size_that_fits(workspace, monkeypatch):
+    original_forward = Encoder.forward
 
     def forward(self, images):
         if self.training and len(images) > 20:
             raise torch.OutOfMemoryError("CUDA out of memory.")
-        return whole(self, images)
+        return original_forward(self, images)
 
     monkeypatch.setattr(Encoder, "forward", forward)
     with pytest.raises(
@@ -223,7 +230,7 @@ def test_a_batch_that_does_not_fit_is_answered_with_one_that_does(workspace, mon
     assert train(workspace, settings(workspace, "pretrain.batch=8")).round == 0
 
 
-def test_a_network_that_never_fits_is_said(workspace, monkeypatch):
+def test_out_of_memory_error_without_a_fitting_batch_size(workspace, monkeypatch):
     def forward(self, images):
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
@@ -233,7 +240,7 @@ def test_a_network_that_never_fits_is_said(workspace, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("patched", "said"),
+    ("patched", "message"),
     [
         (
             (SmallVgg, "to"),
@@ -245,18 +252,18 @@ def test_a_network_that_never_fits_is_said(workspace, monkeypatch):
         ),
     ],
 )
-def test_memory_that_lacks_outside_of_a_step_is_said(workspace, monkeypatch, patched, said):
-    def lacking(*_, **__):
+def test_out_of_memory_outside_a_step_is_reported(workspace, monkeypatch, patched, message):
+    def raise_out_of_memory(*_, **__):
         raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`")
 
     with monkeypatch.context() as patch:
-        patch.setattr(*patched, lacking)
-        with pytest.raises(UsageError, match=said):
+        patch.setattr(*patched, raise_out_of_memory)
+        with pytest.raises(UsageError, match=message):
             train(workspace, settings(workspace, "method=random"))
     assert train(workspace, settings(workspace, "method=random")).round == 0
 
 
-def test_event_files_are_written_when_asked(workspace):
+def test_event_files_are_written_on_request(workspace):
     train(workspace, settings(workspace), has_event_files=True)
     (path,) = (workspace.round_path(0) / "tensorboard").iterdir()
     data = path.read_bytes()
@@ -271,14 +278,14 @@ def weights(workspace, number, name="classifier"):
 
 
 @pytest.mark.parametrize("init_rule", ["scratch", "warm", "shrink_perturb"])
-def test_a_task_model_begins_as_configured(workspace, init_rule):
-    own = settings(workspace, f"classifier.init={init_rule}", "classifier.lr=1e-9")
-    train(workspace, own)
-    fake_next_round(workspace)
-    train(workspace, own)
+def test_task_model_is_initialized_by_the_configured_rule(workspace, init_rule):
+    config = settings(workspace, f"classifier.init={init_rule}", "classifier.lr=1e-9")
+    train(workspace, config)
+    answer_next_query(workspace)
+    train(workspace, config)
     before, after = weights(workspace, 0), weights(workspace, 1)
     name = "module.classifier.head.weight"
-    fresh = fresh_weights(workspace, own, number=1)["head.weight"]
+    fresh = fresh_weights(workspace, config, number=1)["head.weight"]
     expected = {
         "scratch": fresh,
         "warm": before[name],
@@ -288,7 +295,7 @@ def test_a_task_model_begins_as_configured(workspace, init_rule):
     assert record(workspace, 1)["config"]["classifier"]["init"] == init_rule
 
 
-def fake_next_round(workspace):
+def answer_next_query(workspace):
     from dgaal_cli.api.query import query
 
     query(workspace, settings(workspace), count=5)
@@ -309,14 +316,14 @@ def fresh_weights(workspace, config, *, number):
     return fresh_method(config, shape_of(10), number=number).classifier.state_dict()
 
 
-def test_new_classes_begin_a_warm_task_model_anew(workspace):
-    own = settings(workspace, "classifier.init=warm")
-    train(workspace, own)
-    fake_next_round(workspace)
+def test_new_class_restarts_a_warm_task_model(workspace):
+    config = settings(workspace, "classifier.init=warm")
+    train(workspace, config)
+    answer_next_query(workspace)
     with open_store(workspace.store_path) as store:
         store.add_class("ten")
     events = []
-    train(workspace, own, emit=events.append)
-    told = [event.message for event in events if isinstance(event, Warned)]
-    assert "classes changed since round 0; the task model starts from scratch" in told
+    train(workspace, config, emit=events.append)
+    warnings = [event.message for event in events if isinstance(event, Warned)]
+    assert "classes changed since round 0; the task model starts from scratch" in warnings
     assert weights(workspace, 1)["module.classifier.head.weight"].shape[0] == 11

@@ -15,11 +15,11 @@ TOML = 'version = 1\n[pool]\nsource = "pool"\n'
 
 @pytest.fixture
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What the workflow was asked, in place of doing it."""
-    asked: list[dict[str, Any]] = []
+    """Replace the workflow; return the list of its calls."""
+    recorded_calls: list[dict[str, Any]] = []
 
-    def pretend(workspace: Any, config: Any, **options: Any) -> workflow.ExportResult:
-        asked.append({"root": workspace.root, "method": config.method, **options})
+    def fake_export(workspace: Any, config: Any, **options: Any) -> workflow.ExportResult:
+        recorded_calls.append({"root": workspace.root, "method": config.method, **options})
         exact = WrittenArtifact(
             path=tmp_path / "sampler.onnx",
             role="sampler",
@@ -30,7 +30,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any
             agreement=None,
             seconds=2.34,
         )
-        coarse = WrittenArtifact(
+        quantized = WrittenArtifact(
             path=tmp_path / "sampler.int8.onnx",
             role="sampler",
             format="onnx",
@@ -40,11 +40,11 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any
             agreement=Agreement(spearman=0.9987, top_overlap=0.96, images=400),
             seconds=1.0,
         )
-        return workflow.ExportResult(folder=tmp_path / "\x1b[2J", artifacts=(exact, coarse))
+        return workflow.ExportResult(folder=tmp_path / "\x1b[2J", artifacts=(exact, quantized))
 
-    monkeypatch.setattr(workflow, "export", pretend)
+    monkeypatch.setattr(workflow, "export", fake_export)
     (tmp_path / "dgaal.toml").write_text(TOML)
-    return asked
+    return recorded_calls
 
 
 def run(folder: Path, *arguments: str) -> Any:
@@ -64,7 +64,7 @@ def run(folder: Path, *arguments: str) -> Any:
         (["--int8"], ["onnx", "torchscript"], True),
     ],
 )
-def test_flags_choose_formats_and_none_means_both(
+def test_format_flags_select_formats_and_default_to_both(
     calls: list[dict[str, Any]],
     tmp_path: Path,
     flags: list[str],
@@ -80,7 +80,7 @@ def test_flags_choose_formats_and_none_means_both(
     assert call["root"] == tmp_path
 
 
-def test_the_folder_is_relative_to_where_the_user_stands(
+def test_output_folder_is_relative_to_the_current_directory(
     calls: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -89,20 +89,20 @@ def test_the_folder_is_relative_to_where_the_user_stands(
     assert calls[0]["device"] == "cpu"
 
 
-def test_each_artifact_has_a_line_with_size_check_and_time(
+def test_output_lists_each_artifact_with_size_parity_and_time(
     calls: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    exact, coarse = run(tmp_path, "export").stdout.splitlines()
+    exact, quantized = run(tmp_path, "export").stdout.splitlines()
     assert " ".join(exact.split()) == "sampler.onnx 1.23 MB largest difference 1.3e-06 2.3 s"
-    assert "Spearman 0.9987, top-5% overlap 0.96" in coarse
+    assert "Spearman 0.9987, top-5% overlap 0.96" in quantized
 
 
 @pytest.mark.parametrize(
-    ("role", "told"),
+    ("role", "expected"),
     [("sampler", "score SOURCE"), ("generator", "generate -o DIR"), ("classifier", "")],
 )
-def test_what_comes_next_is_what_the_artifacts_can_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: str, told: str
+def test_next_step_depends_on_the_role_of_the_artifact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: str, expected: str
 ) -> None:
     artifact = WrittenArtifact(
         path=tmp_path / f"{role}.onnx",
@@ -118,23 +118,25 @@ def test_what_comes_next_is_what_the_artifacts_can_do(
     monkeypatch.setattr(workflow, "export", lambda *_, **__: result)
     (tmp_path / "dgaal.toml").write_text(TOML)
     lines = [line for line in run(tmp_path, "export").output.splitlines() if "next:" in line]
-    assert len(lines) == bool(told)
-    assert all(line.endswith(told) for line in lines)
+    assert len(lines) == bool(expected)
+    assert all(line.endswith(expected) for line in lines)
 
 
-def test_the_deprecation_of_torchscript_is_told_once_and_only_where_it_matters(
+def test_torchscript_deprecation_is_reported_once_and_only_for_torchscript(
     calls: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     assert run(tmp_path, "export").stderr.count("deprecates") == 1
     assert "deprecates" not in run(tmp_path, "export", "--onnx").stderr
 
 
-def test_json_is_one_document_with_stable_keys(calls: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_json_output_is_one_document_with_stable_keys(
+    calls: list[dict[str, Any]], tmp_path: Path
+) -> None:
     document = json.loads(run(tmp_path, "--json", "export").stdout)
-    exact, coarse = document["artifacts"]
+    exact, quantized = document["artifacts"]
     assert exact["sha256"] == "ab" * 32
     assert exact["agreement"] is None
-    assert coarse["agreement"]["spearman"] == 0.9987
+    assert quantized["agreement"]["spearman"] == 0.9987
     assert set(exact) == {
         "file",
         "role",
@@ -147,5 +149,7 @@ def test_json_is_one_document_with_stable_keys(calls: list[dict[str, Any]], tmp_
     }
 
 
-def test_a_hostile_folder_name_is_spelled_out(calls: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_output_escapes_control_characters_in_folder_name(
+    calls: list[dict[str, Any]], tmp_path: Path
+) -> None:
     assert "\x1b" not in run(tmp_path, "export").output

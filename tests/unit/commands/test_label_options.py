@@ -1,4 +1,4 @@
-"""What ``dgaal label --serve`` does with the options of the terminal that it serves."""
+"""Options of ``dgaal label --serve`` and the label terminal that it serves."""
 
 import pytest
 from typer.testing import CliRunner
@@ -12,7 +12,7 @@ pytest.importorskip("textual_serve")
 
 @pytest.fixture
 def served(tmp_path, monkeypatch):
-    """Run ``dgaal label`` in a workspace; collect what would be served."""
+    """Return a function that runs ``dgaal label --serve``, and the list of served commands."""
     (tmp_path / "dgaal.toml").write_text('[pool]\nsource = "pool"\n')
     create_store(tmp_path / "labels.db").close()
     found: list[list[str]] = []
@@ -25,13 +25,13 @@ def served(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("options", [(), ("--review",)])
-def test_the_served_terminal_begins_as_it_was_asked_to(served, options):
+def test_served_terminal_gets_the_review_option(served, options):
     run, found = served
     assert run(*options).exit_code == 0
     assert ("--review" in found[0]) == ("--review" in options)
 
 
-def test_lines_are_not_served(served):
+def test_plain_mode_cannot_be_served(served):
     run, found = served
     assert run("--plain").exit_code != 0
     assert found == []

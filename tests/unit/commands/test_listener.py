@@ -1,4 +1,4 @@
-"""Progress of a scoring run: a live line in a terminal, plain lines elsewhere."""
+"""Progress output: a live bar in a terminal, plain lines elsewhere."""
 
 import io
 from typing import cast
@@ -20,7 +20,7 @@ def scored(done: int, total: int | None, unreadable: int = 0) -> ScoreProgress:
     return ScoreProgress(done=done, total=total, rate=250.0, unreadable=unreadable)
 
 
-def test_without_a_terminal_a_plain_line_comes_now_and_then(
+def test_plain_progress_line_is_written_every_30_seconds(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = [1_000.0]
@@ -35,18 +35,18 @@ def test_without_a_terminal_a_plain_line_comes_now_and_then(
     ]
 
 
-def test_labels_of_drawn_images_are_told_apart_from_those_of_the_pool() -> None:
-    began = RoundStarted(round=4, method="dgaal", labels=200, pool=1297, device="cpu")
-    drawn = RoundStarted(
+def test_round_line_counts_labels_of_synthetic_images_separately() -> None:
+    without_synthetic = RoundStarted(round=4, method="dgaal", labels=200, pool=1297, device="cpu")
+    with_synthetic = RoundStarted(
         round=4, method="dgaal", labels=200, pool=1297, device="cpu", drawn_labels=12
     )
-    told = "round 4: dgaal on 200 labels{} and 1297 images, cpu"
-    assert _listener._round_line(began) == told.format("")
-    assert _listener._round_line(drawn) == told.format(" (12 more of synthetic images)")
+    line = "round 4: dgaal on 200 labels{} and 1297 images, cpu"
+    assert _listener._round_line(without_synthetic) == line.format("")
+    assert _listener._round_line(with_synthetic) == line.format(" (12 more of synthetic images)")
 
 
-def test_a_command_that_fails_shows_the_cursor_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever presses Ctrl-C would type blindly."""
+def test_failing_command_shows_the_cursor_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the cursor stays hidden after Ctrl-C."""
     screen = io.StringIO()
     app = typer.Typer()
 
@@ -68,7 +68,7 @@ def test_a_command_that_fails_shows_the_cursor_again(monkeypatch: pytest.MonkeyP
     assert screen.getvalue().count(SHOWN) == 1
 
 
-def test_the_bar_takes_a_total_that_becomes_known_later(capsys: pytest.CaptureFixture[str]) -> None:
+def test_bar_accepts_a_total_that_becomes_known_later(capsys: pytest.CaptureFixture[str]) -> None:
     progress = Progress()
     progress._is_live = True
     progress._console = Console(file=io.StringIO(), force_terminal=True, width=100)

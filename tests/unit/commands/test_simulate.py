@@ -1,4 +1,4 @@
-"""What ``dgaal simulate`` and ``dgaal report`` promise to users and scripts."""
+"""Output and exit codes of ``dgaal simulate`` and ``dgaal report``."""
 
 import json
 import sys
@@ -30,7 +30,7 @@ def run(monkeypatch, capsys, tmp_path):
     return call
 
 
-def small(*arguments):
+def small_arguments(*arguments):
     sizes = ["--seeds", "2", "--rounds", "1", "--initial", "9", "--query-size", "6"]
     return [
         "simulate",
@@ -45,10 +45,10 @@ def small(*arguments):
     ]
 
 
-def test_json_is_one_document_with_the_promised_shape(run, tmp_path):
+def test_json_output_is_one_document_with_the_documented_keys(run, tmp_path):
     write_pool(tmp_path / "p.npz")
     absent = ["--absent-classes", "2", "--json"]
-    code, out, _ = run(*small("--methods", "random,margin", *absent))
+    code, out, _ = run(*small_arguments("--methods", "random,margin", *absent))
     assert code == 0
     found = json.loads(out)
     random, margin = found["methods"]
@@ -72,12 +72,12 @@ def test_json_is_one_document_with_the_promised_shape(run, tmp_path):
     assert found["seeds"] == [0, 1]
 
 
-def test_the_table_says_in_words_whether_random_was_beaten(run, tmp_path):
+def test_table_states_whether_the_method_beats_random(run, tmp_path):
     write_pool(tmp_path / "p.npz")
-    code, out, err = run(*small("--methods", "margin"))
+    code, out, err = run(*small_arguments("--methods", "margin"))
     assert code == 0
     assert "margin does not beat random" in out or "margin beats" in out or "margin is worse" in out
-    assert "random" in out.splitlines()[2]  # it takes part though nobody named it
+    assert "random" in out.splitlines()[2]  # added as the baseline
     assert "dgaal report out" in err
     code, out, _ = run("report", "out", "--json")
     assert code == 0
@@ -85,17 +85,17 @@ def test_the_table_says_in_words_whether_random_was_beaten(run, tmp_path):
     assert page.endswith("out/report/index.html")
 
 
-def test_without_first_labels_the_cold_start_rule_is_named(run, tmp_path):
+def test_cold_start_rule_is_reported_without_initial_labels(run, tmp_path):
     write_pool(tmp_path / "p.npz")
-    code, _, err = run(*small("--methods", "random", "--initial", "0"))
+    code, _, err = run(*small_arguments("--methods", "random", "--initial", "0"))
     assert code == 0
     assert "has nothing to learn yet, so the first query shows images typical of clusters" in err
 
 
-def test_options_of_the_protocol_reach_the_plan(run, tmp_path):
+def test_protocol_options_are_stored_in_the_plan(run, tmp_path):
     write_pool(tmp_path / "p.npz")
-    given = ["--absent-count", "1", "--oracle-confidence", "0.5", "--guesses", "--full-data"]
-    code, out, _ = run(*small("--methods", "random,margin", *given))
+    options = ["--absent-count", "1", "--oracle-confidence", "0.5", "--guesses", "--full-data"]
+    code, out, _ = run(*small_arguments("--methods", "random,margin", *options))
     assert code == 0
     plan = json.loads((tmp_path / "out" / "simulation.json").read_text())["plan"]
     assert (plan["absent_count"], plan["oracle_confidence"], plan["guesses"]) == (1, 0.5, True)
@@ -106,7 +106,7 @@ def test_options_of_the_protocol_reach_the_plan(run, tmp_path):
     assert plan["test_share"] == 0.25
 
 
-def test_presets_are_listed_with_what_they_follow(run):
+def test_list_presets_shows_the_source_of_each_preset(run):
     code, out, _ = run("simulate", "--list-presets")
     assert code == 0
     assert "vaal-cifar10-small\n    Sinha" in out
@@ -115,7 +115,7 @@ def test_presets_are_listed_with_what_they_follow(run):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["simulate"], "give labeled images or a preset"),
         (["simulate", "--preset", "vaal-cifar11"], "did you mean"),
@@ -133,8 +133,8 @@ def test_presets_are_listed_with_what_they_follow(run):
         (["report"], "dgaal init"),
     ],
 )
-def test_wrong_usage_is_a_sentence_and_exit_code_two(arguments, said, run):
+def test_wrong_usage_exits_with_2_and_a_message(arguments, message, run):
     code, out, err = run(*arguments)
     assert code == 2
-    assert said in err
+    assert message in err
     assert "Traceback" not in out + err

@@ -1,4 +1,4 @@
-"""``store`` in ``dgaal.toml`` names the label store of every command."""
+"""The key ``store`` in ``dgaal.toml`` sets the label store of every command."""
 
 import json
 import sys
@@ -27,8 +27,8 @@ def run(
 ) -> Callable[..., Done]:
     monkeypatch.chdir(root)
 
-    def call(*words: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["dgaal", "-C", str(root), *words])
+    def call(*arguments: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["dgaal", "-C", str(root), *arguments])
         with pytest.raises(SystemExit) as ended:
             main()
         captured = capsys.readouterr()
@@ -37,7 +37,7 @@ def run(
     return call
 
 
-def name_store(root: Path, url: str) -> None:
+def set_store(root: Path, url: str) -> None:
     config = root / "dgaal.toml"
     config.write_text(f'store = "{url}"\n{config.read_text()}')
 
@@ -52,17 +52,17 @@ def files(root: Path) -> dict[Path, bytes]:
 
 
 @pytest.mark.parametrize("is_relative", [True, False])
-def test_every_command_uses_the_named_store(run, root: Path, is_relative: bool):
-    place = root / "labels" / "of-all.db"
-    place.parent.mkdir()
-    (root / "labels.db").rename(place)
-    name_store(root, f"sqlite:{place.relative_to(root) if is_relative else place}")
+def test_every_command_uses_the_configured_store(run, root: Path, is_relative: bool):
+    store_path = root / "labels" / "of-all.db"
+    store_path.parent.mkdir()
+    (root / "labels.db").rename(store_path)
+    set_store(root, f"sqlite:{store_path.relative_to(root) if is_relative else store_path}")
     assert json.loads(run("--json", "status").stdout)["images"] == 3
     assert run("labels", "classes", "--add", "eel").code == 0
-    with open_store(place) as store:
+    with open_store(store_path) as store:
         assert [record.name for record in store.classes()] == ["cat", "dog", "eel"]
-    made = Path(run("labels", "backup").stdout.strip())
-    assert made.parent == place.parent / "backups"
+    backup = Path(run("labels", "backup").stdout.strip())
+    assert backup.parent == store_path.parent / "backups"
     assert run("labels", "restore").code == 0
     with open_store(Workspace(root), read_only=True) as store:
         assert len(store.items()) == 3
@@ -70,7 +70,7 @@ def test_every_command_uses_the_named_store(run, root: Path, is_relative: bool):
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ["status"],
         ["train"],
@@ -91,18 +91,20 @@ def test_every_command_uses_the_named_store(run, root: Path, is_relative: bool):
     ],
     ids=" ".join,
 )
-def test_an_unknown_kind_is_one_sentence_and_changes_nothing(run, root: Path, words: list[str]):
-    name_store(root, "postgresql://host/labels")
+def test_unknown_kind_of_store_is_refused_and_changes_no_file(
+    run, root: Path, arguments: list[str]
+):
+    set_store(root, "postgresql://host/labels")
     before = files(root)
-    done = run(*words)
+    done = run(*arguments)
     assert (done.code, done.stdout) == (2, "")
     assert done.stderr == "dgaal: no kind of store is named postgresql; use sqlite:PATH\n"
     assert files(root) == before
 
 
-def test_only_the_file_names_the_store(run, root: Path, monkeypatch: pytest.MonkeyPatch):
-    for words in (["train", "--set", "store=sqlite:other.db"], ["status"]):
-        done = run(*words)
+def test_store_can_only_be_set_in_dgaal_toml(run, root: Path, monkeypatch: pytest.MonkeyPatch):
+    for arguments in (["train", "--set", "store=sqlite:other.db"], ["status"]):
+        done = run(*arguments)
         assert (done.code, done.stderr) == (
             2,
             "dgaal: 'store' can only be set in dgaal.toml, for all commands alike\n",
@@ -111,7 +113,7 @@ def test_only_the_file_names_the_store(run, root: Path, monkeypatch: pytest.Monk
     assert not (root / "other.db").exists()
 
 
-def test_a_store_that_is_no_text_is_refused(run, root: Path):
+def test_store_that_is_not_a_string_is_refused(run, root: Path):
     config = root / "dgaal.toml"
     config.write_text("store = 7\n" + config.read_text())
     done = run("labels", "stats")

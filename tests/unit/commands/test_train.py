@@ -1,4 +1,4 @@
-"""The options of ``dgaal train``: refused in a sentence, or handed on."""
+"""Options of ``dgaal train``: refused with a message, or passed to the workflow."""
 
 import json
 import sys
@@ -16,11 +16,11 @@ from dgaal_cli.rounds.resume_state import ResumeState
 
 @pytest.fixture
 def calls(tmp_path, monkeypatch):
-    """What the workflow was asked, in place of doing it."""
-    asked = []
+    """Replace the workflow; return the list of its calls."""
+    recorded_calls = []
 
-    def pretend(workspace, config, **options):
-        asked.append({"precision": config.precision, "threads": config.threads, **options})
+    def fake_train(workspace, config, **options):
+        recorded_calls.append({"precision": config.precision, "threads": config.threads, **options})
         return TrainResult(
             round=3,
             labels=80,
@@ -32,9 +32,9 @@ def calls(tmp_path, monkeypatch):
             metrics={"active_units": 9.0},
         )
 
-    monkeypatch.setattr(workflow, "train", pretend)
+    monkeypatch.setattr(workflow, "train", fake_train)
     (tmp_path / "dgaal.toml").write_text('version = 1\n[pool]\nsource = "pool"\n')
-    return asked
+    return recorded_calls
 
 
 def run(folder, *arguments, code=0):
@@ -44,7 +44,7 @@ def run(folder, *arguments, code=0):
     return done
 
 
-def test_options_reach_the_workflow(calls, tmp_path):
+def test_train_options_are_passed_to_the_workflow(calls, tmp_path):
     run(tmp_path, "-q", "train", "--precision", "bf16", "--time-budget", "10m", "--tensorboard")
     run(tmp_path, "-q", "train", "--resume", "--allow-inexact", "--threads", "2")
     first, second = calls
@@ -54,32 +54,34 @@ def test_options_reach_the_workflow(calls, tmp_path):
     assert (second["budget_s"], second["threads"]) == (None, 2)
 
 
-def test_what_the_round_began_with_is_said_and_given_to_the_workflow(calls, tmp_path, monkeypatch):
-    begun = ResumeState(watermark=1, assignments=("threads=2",), budget_s=600.0)
-    monkeypatch.setattr(terms, "newest_resume_state", lambda _: begun)
-    said = run(tmp_path, "train", "--set", "seed=3").stderr
-    assert "with the options of the interrupted round: --set threads=2 --time-budget 600s\n" in said
+def test_options_of_the_interrupted_round_are_reported_and_reused(calls, tmp_path, monkeypatch):
+    saved = ResumeState(watermark=1, assignments=("threads=2",), budget_s=600.0)
+    monkeypatch.setattr(terms, "newest_resume_state", lambda _: saved)
+    message = run(tmp_path, "train", "--set", "seed=3").stderr
+    assert (
+        "with the options of the interrupted round: --set threads=2 --time-budget 600s\n" in message
+    )
     assert calls[0]["assignments"] == ["threads=2", "seed=3"]
     assert "--time-budget" not in run(tmp_path, "train", "--time-budget", "5m").stderr
     assert "options of the interrupted round" not in run(tmp_path, "train", "--fresh").stderr
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--time-budget", "ten"], "'ten' is not a time above zero; write 90s, 10m or 1.5h"),
         (["--fresh", "--resume"], "--fresh and --resume contradict each other"),
         (["--precision", "fp8"], "precision cannot be 'fp8'; choose one of auto, fp32, bf16"),
     ],
 )
-def test_nonsense_is_refused_before_anything_is_trained(calls, tmp_path, arguments, said):
+def test_invalid_options_are_refused_before_training(calls, tmp_path, arguments, message):
     done = run(tmp_path, "-q", "train", *arguments, code=2)
     assert isinstance(done.exception, UsageError | SystemExit)
-    assert said in f"{done.exception}{done.output}"
+    assert message in f"{done.exception}{done.output}"
     assert calls == []
 
 
-def test_event_files_without_their_package_name_the_extra(calls, tmp_path, monkeypatch):
+def test_error_without_tensorboard_names_the_extra(calls, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     for name in ("dgaal_cli.rounds.event_files", "torch.utils.tensorboard"):
         monkeypatch.delitem(sys.modules, name, raising=False)
@@ -89,7 +91,7 @@ def test_event_files_without_their_package_name_the_extra(calls, tmp_path, monke
     assert calls == []
 
 
-def test_only_the_first_of_several_processes_speaks(calls, tmp_path, monkeypatch):
+def test_only_the_first_of_several_processes_prints(calls, tmp_path, monkeypatch):
     for name, value in {"WORLD_SIZE": "2", "MASTER_ADDR": "x", "MASTER_PORT": "1"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("RANK", "1")

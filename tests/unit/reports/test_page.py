@@ -1,4 +1,4 @@
-"""One page without network, script or foreign markup."""
+"""Report pages have no network access, scripts or foreign markup."""
 
 import base64
 import re
@@ -21,7 +21,7 @@ def page(**changes):
     return render(HOSTILE, [section])
 
 
-def test_foreign_names_are_text_wherever_they_stand():
+def test_page_escapes_names_everywhere():
     html = page()
     assert "<script" not in html
     assert "\x1b" not in html
@@ -29,7 +29,7 @@ def test_foreign_names_are_text_wherever_they_stand():
     assert html.count("&lt;script&gt;") == 7
 
 
-def test_nothing_is_loaded_from_anywhere():
+def test_page_loads_nothing_from_the_network():
     html = page()
     assert not re.findall(r"(?:https?:)?//", html)
     assert not re.findall(r"<(?:link|iframe|object|script|form)", html)
@@ -38,7 +38,7 @@ def test_nothing_is_loaded_from_anywhere():
     assert sources == ["data:image/png;base64," + base64.b64encode(b"\x89PNG-bytes").decode()]
 
 
-def test_a_table_has_its_header_and_rows():
+def test_page_has_table_header_and_rows():
     html = page(title="t", lines=[], table=[["method", "AUBC"], ["random", "89.0"]], pictures=[])
     assert "<tr><th>method</th><th>AUBC</th></tr>" in html
     assert "<tr><td>random</td><td>89.0</td></tr>" in html

@@ -1,4 +1,4 @@
-"""Pictures hold what they are given, whatever it is called."""
+"""Pictures of reports: values, names and missing data."""
 
 import io
 
@@ -22,7 +22,7 @@ def opened(png):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_any_name_can_be_drawn(name):
+def test_every_picture_accepts_any_name(name):
     line = Series(name=name, labels=(1.0, 2.0), accuracies=(0.5, 0.6))
     assert opened(draw_curves([line], ylabel=name, level=0.9, level_name=name)).width > 500
     assert (
@@ -32,13 +32,13 @@ def test_any_name_can_be_drawn(name):
     assert opened(draw_health([(0, {name: 1.0})])).width > 100
 
 
-def test_names_become_letters():
+def test_plain_escapes_markup_and_control_characters():
     assert plain("$x$") == r"\$x\$"
     assert plain("_x") == " _x"
     assert plain("\x1b") == "\\u{1b}"
 
 
-def test_a_curve_is_drawn_where_its_accuracies_are():
+def test_curve_height_follows_accuracy():
     def ink_of(height):
         series = Series(name="a", labels=(0.0, 10.0), accuracies=(height, height))
         scale = Series(name="b", labels=(0.0, 10.0), accuracies=(0.0, 1.0))
@@ -49,20 +49,20 @@ def test_a_curve_is_drawn_where_its_accuracies_are():
     assert ink_of(0.9) < ink_of(0.5) < ink_of(0.1)
 
 
-def test_losses_of_numbered_phases_share_a_panel():
+def test_losses_of_numbered_phases_share_a_series():
     def done(phase, step, value):
         losses = {"cross_entropy": value}
         return StepDone(phase=phase, step=step, steps=2, rate=1.0, left_s=0.0, losses=losses)
 
-    told = [("scout", 1, 0.5), ("fold-0", 1, 0.25), ("fold-1", 1, 2.0), ("fold-1", 2, 1.0)]
-    assert loss_series([done(*each) for each in told] + [done("fold-all", 1, 4.0)]) == {
+    steps = [("scout", 1, 0.5), ("fold-0", 1, 0.25), ("fold-1", 1, 2.0), ("fold-1", 2, 1.0)]
+    assert loss_series([done(*each) for each in steps] + [done("fold-all", 1, 4.0)]) == {
         "scout": {"cross_entropy": [(1, 0.5)]},
         "fold": {"cross_entropy 0": [(1, 0.25)], "cross_entropy 1": [(1, 2.0), (2, 1.0)]},
         "fold-all": {"cross_entropy": [(1, 4.0)]},
     }
 
 
-def test_a_confusion_matrix_is_dark_on_its_diagonal_only_if_the_answers_are_right():
+def test_confusion_matrix_is_dark_at_large_counts():
     right = opened(draw_confusion(np.diag([9, 9]), ["a", "b"], title="t"))
     wrong = opened(draw_confusion(np.diag([9, 9])[::-1], ["a", "b"], title="t"))
     assert right.size == wrong.size
@@ -70,12 +70,12 @@ def test_a_confusion_matrix_is_dark_on_its_diagonal_only_if_the_answers_are_righ
     assert sum(right.getpixel(where)) < sum(wrong.getpixel(where))
 
 
-def test_a_class_that_was_never_tested_has_an_empty_row():
+def test_confusion_matrix_accepts_class_without_test_images():
     png = draw_confusion(np.array([[0, 0], [1, 3]]), ["absent", "b"], title="t")
     assert opened(png).width > 100
 
 
-def test_a_sheet_holds_its_images_in_order_at_one_size():
+def test_sheet_shows_images_in_order_at_one_size():
     images = [
         np.full((4, 4, 1), 250, np.uint8),
         np.full((300, 100, 3), (200, 0, 0), np.uint8),
@@ -88,20 +88,20 @@ def test_a_sheet_holds_its_images_in_order_at_one_size():
     assert sheet.getpixel((146 + 32, 6 + 31)) == (120, 120, 120)
 
 
-def test_a_sheet_shows_so_many_and_no_more():
+def test_sheet_shows_at_most_max_cells_images():
     one = np.zeros((4, 4, 1), np.uint8)
     full = opened(draw_sheet([one] * MAX_CELLS, ["x"] * MAX_CELLS))
     assert opened(draw_sheet([one] * (MAX_CELLS + 40), ["x"] * (MAX_CELLS + 40))).size == full.size
 
 
-def test_gauges_that_are_missing_or_not_numbers_leave_a_gap():
+def test_health_plot_accepts_missing_values():
     assert draw_health([(0, {}), (1, {})]) is None
     assert (
         opened(draw_health([(0, {"r2": None}), (1, {"r2": 0.4}), (2, {"other": 1.0})])).width > 100
     )
 
 
-def test_letters_that_the_font_lacks_are_no_warning():
+def test_missing_glyphs_cause_no_warning():
     figure = new_figure(width=2, height=1)
     figure.text(0.1, 0.5, "貓")
     assert opened(png_of(figure)).width > 100

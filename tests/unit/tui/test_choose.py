@@ -1,4 +1,4 @@
-"""The image mode follows options and environment, never a query of the terminal."""
+"""The image mode depends on options and environment, not on replies of the terminal."""
 
 import pytest
 
@@ -27,15 +27,15 @@ TRUE = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
         ({"TERM": "dumb", "NO_COLOR": "1"}, Mode.ASCII),
     ],
 )
-def test_auto_reads_the_environment(environment, mode):
+def test_auto_mode_depends_on_the_environment(environment, mode):
     assert choose_mode("auto", environment) is mode
 
 
 @pytest.mark.parametrize("option", ["half", "half5", "half256", "ascii"])
-def test_an_option_is_obeyed_whatever_the_environment(option):
+def test_option_overrides_the_environment(option):
     assert choose_mode(option, {"TERM": "dumb", "NO_COLOR": "1"}) == option
 
 
-def test_gray_takes_as_many_grays_as_there_are():
+def test_gray_mode_depends_on_the_available_colors():
     assert choose_mode("gray", TRUE) is Mode.GRAY
     assert choose_mode("gray", {"TERM": "xterm"}) is Mode.GRAY256

@@ -1,4 +1,4 @@
-"""The gate: only what a person can have seen counts as answered."""
+"""The gate accepts an answer only after the image was visible long enough."""
 
 import pytest
 
@@ -23,13 +23,13 @@ def gate(clock):
     return Gate(clock, visible_s=0.08)
 
 
-def test_an_answer_before_the_first_paint_is_refused(gate, clock):
+def test_answer_before_the_first_paint_is_refused(gate, clock):
     clock.now += 10
     assert gate.judge("3", is_answer=True) is Verdict.TOO_EARLY
     assert gate.dropped == 1
 
 
-def test_an_answer_counts_once_the_image_was_visible_long_enough(gate, clock):
+def test_answer_is_accepted_after_the_visible_time(gate, clock):
     gate.paint()
     clock.now += 0.079
     assert gate.judge("3", is_answer=True) is Verdict.TOO_EARLY
@@ -38,7 +38,7 @@ def test_an_answer_counts_once_the_image_was_visible_long_enough(gate, clock):
     assert gate.elapsed_ms() == 179
 
 
-def test_a_later_frame_of_the_same_image_does_not_restart_the_wait(gate, clock):
+def test_second_paint_of_an_image_does_not_restart_the_wait(gate, clock):
     gate.paint()
     clock.now += 0.07
     gate.paint()
@@ -46,7 +46,7 @@ def test_a_later_frame_of_the_same_image_does_not_restart_the_wait(gate, clock):
     assert gate.judge("3", is_answer=True) is Verdict.ACCEPTED
 
 
-def test_a_new_image_closes_the_gate_again(gate, clock):
+def test_new_image_closes_the_gate(gate, clock):
     gate.paint()
     clock.now += 1
     gate.hide()
@@ -68,7 +68,7 @@ def test_a_burst_of_ten_keys_stores_at_most_one_answer(gate, clock):
     assert gate.dropped == 9
 
 
-def test_a_held_key_counts_once_however_long_it_is_held(gate, clock):
+def test_held_key_counts_once(gate, clock):
     gate.paint()
     clock.now += 1
     assert gate.judge("3", is_answer=True) is Verdict.ACCEPTED
@@ -79,13 +79,13 @@ def test_a_held_key_counts_once_however_long_it_is_held(gate, clock):
     assert gate.judge("3", is_answer=True) is Verdict.ACCEPTED
 
 
-def test_commands_pass_while_no_image_is_there_but_do_not_repeat(gate, clock):
+def test_command_is_accepted_without_image_but_not_repeated(gate, clock):
     assert gate.judge("u", is_answer=False) is Verdict.ACCEPTED
     clock.now += 0.03
     assert gate.judge("u", is_answer=False) is Verdict.REPEATED
 
 
-def test_a_terminals_late_reply_is_no_answer(gate, clock):
+def test_late_terminal_reply_is_not_an_answer(gate, clock):
     gate.paint()
     clock.now += 5
     gate.note_escape()
@@ -96,7 +96,7 @@ def test_a_terminals_late_reply_is_no_answer(gate, clock):
     assert gate.judge("3", is_answer=True) is Verdict.ACCEPTED
 
 
-def test_the_same_key_again_may_be_held_until_a_keyboards_longest_delay_is_over(gate, clock):
+def test_same_key_may_be_held_within_the_longest_repeat_delay(gate, clock):
     gate.paint()
     clock.now += 1
     gate.judge("3", is_answer=True)
@@ -114,27 +114,27 @@ def test_the_same_key_again_may_be_held_until_a_keyboards_longest_delay_is_over(
     assert not gate.may_be_held
 
 
-def test_a_patient_gate_takes_no_held_key_for_an_answer(clock):
+def test_patient_gate_accepts_no_held_key_as_an_answer(clock):
     gate = Gate(clock, visible_s=0.3, is_patient=True)
     gate.paint()
     clock.now += 1
     assert gate.judge("enter", is_answer=True) is Verdict.ACCEPTED
     gate.hide()
     gate.paint()
-    for _ in range(20):  # held: a first repetition after half a second, then thirty a second
+    for _ in range(20):  # held: first repetition after 0.5 s, then 30 per second
         clock.now += 0.5 if not gate.may_be_held else 0.033
         assert gate.judge("enter", is_answer=True) is Verdict.REPEATED
     clock.now += 0.5
     assert gate.judge("space", is_answer=False) is Verdict.ACCEPTED
     clock.now += 0.2
-    assert gate.judge("space", is_answer=False) is Verdict.ACCEPTED  # marks are no answers
+    assert gate.judge("space", is_answer=False) is Verdict.ACCEPTED  # marks are not answers
 
 
-def test_an_image_that_came_by_itself_has_to_be_looked_at_for_longer(gate, clock):
+def test_unrequested_image_requires_a_longer_visible_time(gate, clock):
     gate.hide()
     gate.expect_unrequested()
     gate.paint()
-    for _ in range(9):  # a finger that goes on does not hold the gate
+    for _ in range(9):  # continued key presses do not extend the wait
         clock.now += 0.11
         assert gate.judge("3", is_answer=True) in (Verdict.UNREQUESTED, Verdict.REPEATED)
     clock.now += 0.12
@@ -142,16 +142,18 @@ def test_an_image_that_came_by_itself_has_to_be_looked_at_for_longer(gate, clock
     gate.hide()
     gate.paint()
     clock.now += 0.2
-    assert gate.judge("5", is_answer=True) is Verdict.ACCEPTED  # the next one came by an answer
+    assert (
+        gate.judge("5", is_answer=True) is Verdict.ACCEPTED
+    )  # this image was requested by an answer
 
 
-def test_an_event_that_nobody_heard_has_no_press_whatever_was_heard_before():
-    """An object that is gone leaves its number to the next one, which is another event."""
+def test_unrecorded_event_has_no_press():
+    """A new event may have the same id() as a deleted one."""
     trail = KeyTrail()
     for number in range(50):
         trail.record(object(), "a", float(number))
     assert all(trail.press_of(event) is None for event in [object() for _ in range(200)])
-    heard = object()
-    trail.record(heard, "a", 50.5)
-    assert trail.press_of(heard).gap == 1.5
-    assert trail.press_of(heard) is None
+    recorded = object()
+    trail.record(recorded, "a", 50.5)
+    assert trail.press_of(recorded).gap == 1.5
+    assert trail.press_of(recorded) is None

@@ -1,4 +1,4 @@
-"""Keys: every class has one, no class shadows a command."""
+"""Keymap: every class has a key, and no class key shadows a command."""
 
 import re
 import string
@@ -23,7 +23,7 @@ def keys_by_name(records, keymap) -> dict[str, str]:
     return {c.name: keymap.code_of[c.uid] for c in records}
 
 
-def test_up_to_ten_classes_take_digits_from_one_and_zero_last():
+def test_up_to_ten_classes_use_digits_with_zero_last():
     records = classes(*(f"c{i}" for i in range(10)))
     assert "".join(make_keymap(records).code_of.values()) == "1234567890"
 
@@ -35,12 +35,12 @@ def test_up_to_ten_classes_take_digits_from_one_and_zero_last():
         ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"],
     ],
 )
-def test_classes_that_are_digits_keep_their_own(names):
+def test_digit_classes_use_their_digit(names):
     records = classes(*names)
     assert list(keys_by_name(records, make_keymap(records)).values()) == list("0123456789")
 
 
-def test_a_class_that_is_no_digit_leaves_the_digits_where_they_are():
+def test_digit_classes_keep_their_digit_next_to_another_class():
     records = classes("0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "ten")
     found = keys_by_name(records, make_keymap(records))
     assert all(found[str(digit)] == str(digit) for digit in range(10))
@@ -48,31 +48,31 @@ def test_a_class_that_is_no_digit_leaves_the_digits_where_they_are():
 
 
 @pytest.mark.parametrize("count", [2, 9, 10, 11, 20, 35])
-def test_one_class_more_moves_no_class_that_has_a_key(count):
+def test_added_class_moves_no_existing_class_key(count):
     names = [f"{chr(ord('a') + i % 26)}{i} kind" for i in range(count + 1)]
     before = make_keymap(classes(*names[:count]))
     after = make_keymap(classes(*names), known=before.code_of)
     assert before.code_of.items() < after.code_of.items()
     moved = moved_keys(before, after)
-    assert bool(moved) == (count == 10)  # commands leave the letters to classes
+    assert bool(moved) == (count == 10)  # commands give their letters to classes
     assert not set(moved) & set(before.codes)
     assert ("t" in moved) == (count == 10)
 
 
-def test_two_keys_in_place_of_one_have_moved():
+def test_change_to_two_key_codes_moves_all_classes():
     many = classes(*(f"kind {i}" for i in range(37)))
     before = make_keymap(many[:36])
     moved = moved_keys(before, make_keymap(many, known=before.code_of))
     assert set(before.codes) <= set(moved)
 
 
-def test_letters_of_the_alphabet_keep_their_own():
+def test_letter_classes_use_their_letter():
     records = classes(*string.ascii_uppercase)
     found = keys_by_name(records, make_keymap(records))
     assert all(key == name.lower() for name, key in found.items())
 
 
-def test_a_unique_initial_wins_over_order():
+def test_class_with_unique_initial_uses_it():
     names = [
         "ant",
         "bee",
@@ -96,7 +96,7 @@ def test_a_unique_initial_wins_over_order():
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 10, 11, 26, 35, 36, 37, 100, 399, 400])
-def test_every_class_has_its_own_key_and_no_key_is_a_command(count):
+def test_every_class_has_its_own_key_that_is_not_a_command(count):
     records = classes(*(f"class {i}" for i in range(count)))
     keymap = make_keymap(records)
     assert len(set(keymap.code_of.values())) == count
@@ -106,14 +106,14 @@ def test_every_class_has_its_own_key_and_no_key_is_a_command(count):
         assert code[-1] not in keymap.commands
 
 
-def test_classes_beyond_the_codes_are_left_to_search():
+def test_classes_beyond_max_codes_have_no_key():
     many = classes(*(f"c{i}" for i in range(MAX_CODES + 3)))
     keymap = make_keymap(many)
     assert {*keymap.code_of} == {c.uid for c in many[:MAX_CODES]}
     assert all(len(code) == 2 for code in keymap.codes)
 
 
-def test_the_first_of_two_keys_is_known_as_such():
+def test_starts_code_recognizes_the_first_of_two_keys():
     keymap = make_keymap(classes(*(f"c{i}" for i in range(37))))
     assert keymap.starts_code("a")
     assert not keymap.starts_code("z")
@@ -121,7 +121,7 @@ def test_the_first_of_two_keys_is_known_as_such():
 
 
 @pytest.mark.parametrize("key", ["x", "u", "?", "/"])
-def test_a_class_key_never_shadows_a_command(key):
+def test_class_key_that_shadows_a_command_is_refused(key):
     with pytest.raises(UsageError, match=r"class 'ship' has the key"):
         make_keymap(classes("ship", keys={"ship": key}))
 
@@ -132,17 +132,17 @@ def test_two_classes_cannot_share_a_key():
 
 
 @pytest.mark.parametrize("key", ["ab", "\x1b", " "])
-def test_a_key_is_one_visible_character(key):
+def test_class_key_that_is_not_one_visible_character_is_refused(key):
     with pytest.raises(UsageError):
         make_keymap(classes("ship", keys={"ship": key}))
 
 
-def test_a_chosen_key_is_obeyed_and_others_go_around_it():
+def test_configured_class_key_is_used_and_others_avoid_it():
     records = classes("ship", "shoe", keys={"shoe": "1"})
     assert keys_by_name(records, make_keymap(records)) == {"ship": "2", "shoe": "1"}
 
 
-def test_a_hostile_key_is_spelled_out_in_the_error():
+def test_error_escapes_control_characters_in_key():
     with pytest.raises(UsageError) as caught:
         make_keymap(classes("\x1b]52;x", keys={"\x1b]52;x": "\x1b"}))
     assert "\x1b" not in str(caught.value)
@@ -160,7 +160,7 @@ def own(commands: dict | None = None, classes: str = "") -> OwnKeys:
     return OwnKeys(commands=commands or {}, classes=classes)
 
 
-def test_a_command_takes_the_keys_that_were_chosen_and_gives_up_its_own():
+def test_configured_keys_replace_the_default_keys_of_a_command():
     keymap = make_keymap(
         classes("a", "b"), own=own({"undo": "ctrl+z", "skip": ["n", "space"], "train": "f5"})
     )
@@ -170,7 +170,7 @@ def test_a_command_takes_the_keys_that_were_chosen_and_gives_up_its_own():
     assert keymap.keys_of("accept") == ("enter",)
 
 
-def test_where_classes_need_a_chosen_key_the_usual_one_stays():
+def test_configured_command_key_needed_by_a_class_is_ignored():
     twelve = classes(*(f"c{i}" for i in range(12)))
     keymap = make_keymap(twelve, own=own({"skip": ["n", "space"], "undo": "n"}))
     assert keymap.keys_of("skip") == ("space",)
@@ -179,7 +179,7 @@ def test_where_classes_need_a_chosen_key_the_usual_one_stays():
 
 
 @pytest.mark.parametrize(
-    ("commands", "words"),
+    ("commands", "message"),
     [
         ({"undoo": "z"}, "did you mean 'undo'"),
         ({"undo": "z"}, "'undo' and 'smooth' both have the key 'z'"),
@@ -192,14 +192,14 @@ def test_where_classes_need_a_chosen_key_the_usual_one_stays():
         ({"\x1b[2J": "n"}, "no command"),
     ],
 )
-def test_a_key_that_cannot_be_is_refused_with_a_reason(commands, words):
-    with pytest.raises(ConfigError, match=re.escape(words)) as told:
+def test_invalid_command_key_is_refused_with_the_reason(commands, message):
+    with pytest.raises(ConfigError, match=re.escape(message)) as refused:
         make_keymap(classes("a", "b"), own=own(commands))
-    assert "\x1b" not in str(told.value)
+    assert "\x1b" not in str(refused.value)
 
 
 @pytest.mark.parametrize("keys", ["&é\"'(-è_çà", "asdfgqwert", "jk"])
-def test_classes_take_the_keys_that_were_chosen(keys):
+def test_configured_class_keys_are_used_in_order(keys):
     names = [f"c{i}" for i in range(len(keys))]
     keymap = make_keymap(classes(*names), own=own(classes=keys))
     assert "".join(keymap.code_of.values()) == keys
@@ -207,25 +207,25 @@ def test_classes_take_the_keys_that_were_chosen(keys):
     assert keymap.keys_of("undo")
 
 
-def test_one_class_more_than_chosen_keys_takes_letters():
+def test_class_beyond_the_configured_keys_uses_a_letter():
     keymap = make_keymap(classes("x0", "x1", "x2"), own=own(classes="jk"))
     assert len(set(keymap.code_of.values())) == 3
     assert {"j", "k"} < set(keymap.code_of.values())
 
 
 @pytest.mark.parametrize("keys", ["aa", "a", "a b"])
-def test_keys_for_classes_that_cannot_be_are_refused(keys):
+def test_invalid_class_keys_are_refused(keys):
     demand = "two or more different visible characters"
     with pytest.raises(ConfigError, match=f"'label.class_keys' is {keys}; it must be {demand}"):
         build_config({"pool": {"source": "x"}, "label": {"class_keys": keys}})
 
 
-def test_a_class_key_that_is_a_commands_is_refused():
+def test_class_keys_with_a_command_key_are_refused():
     with pytest.raises(ConfigError, match="Help"):
         make_keymap(classes("a", "b"), own=own(classes="ab?"))
 
 
-def test_keys_come_from_the_configuration():
+def test_keys_are_read_from_the_configuration():
     config = build_config(
         {"pool": {"source": "p"}, "label": {"keys": {"undo": "n", "skip": ["m", "space"]}}}
     )

@@ -1,4 +1,4 @@
-"""Kitty placeholders: what is sent, read back by a small stand-in for the terminal."""
+"""Kitty graphics: the sent images and placeholders, read by a small fake terminal."""
 
 import base64
 import io
@@ -23,8 +23,8 @@ def noise(height: int, width: int, channels: int = 3) -> np.ndarray:
     return np.random.default_rng(3).integers(0, 256, (height, width, channels), dtype=np.uint8)
 
 
-class Kitty:
-    """Keeps images as kitty does; fails on what kitty would answer or misread."""
+class FakeKitty:
+    """A fake kitty: stores images and fails on commands that kitty would answer or misread."""
 
     def __init__(self, *, is_in_tmux: bool = False) -> None:
         self.images: dict[int, tuple[np.ndarray, int, int]] = {}
@@ -43,7 +43,7 @@ class Kitty:
             self._take(dict(part.split("=") for part in keys.split(",")), payload)
 
     def _take(self, keys: dict[str, str], payload: str) -> None:
-        assert keys["q"] == "2"  # an answer would be key presses
+        assert keys["q"] == "2"  # a reply would arrive as key presses
         assert len(payload) <= 4096
         if keys.get("a") == "d":
             del self.images[int(keys["i"])]
@@ -59,22 +59,22 @@ class Kitty:
             self._loading = None
 
 
-def connected(environment: dict[str, str] | None = None) -> tuple[Gallery, Kitty]:
-    kitty = Kitty(is_in_tmux="TMUX" in (environment or {}))
+def connected(environment: dict[str, str] | None = None) -> tuple[Gallery, FakeKitty]:
+    kitty = FakeKitty(is_in_tmux="TMUX" in (environment or {}))
     gallery = Gallery(environment or {})
     gallery.connect(kitty.write)
     return gallery, kitty
 
 
 def read_row(ansi: str) -> tuple[str, list[tuple[int, int]]]:
-    """Color parameter and (row, column) of every cell."""
+    """Return the color parameter and the (row, column) of every cell."""
     color, cells = re.fullmatch(r"\x1b\[0;38;([\d;]+)m(.*)\x1b\[0m", ansi).groups()
     marks = re.findall(f"{PLACEHOLDER}(.)(.)", cells)
     assert len(marks) * 3 == len(cells)
     return color, [(MARKS.index(row), MARKS.index(column)) for row, column in marks]
 
 
-def test_the_table_is_kittys():
+def test_diacritics_table_equals_kittys_table():
     assert len(MARKS) == len(set(MARKS)) == 297
     assert [f"{ord(MARKS[at]):X}" for at in (0, 1, 10, 100, 255, 296)] == [
         "305",
@@ -88,7 +88,7 @@ def test_the_table_is_kittys():
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (32, 32, 3), (400, 300, 3), (1, 1, 1)])
 @pytest.mark.parametrize("environment", [{}, {"TMUX": "/tmp/x"}])
-def test_the_pixels_arrive_whole_and_unchanged(shape, environment):
+def test_sent_pixels_arrive_unchanged(shape, environment):
     gallery, kitty = connected(environment)
     image = noise(*shape)
     number = gallery.send(image, columns=66, rows=34, is_crisp=False)
@@ -97,7 +97,7 @@ def test_the_pixels_arrive_whole_and_unchanged(shape, environment):
     assert np.array_equal(pixels.reshape(image.shape), image)
 
 
-def test_crisp_repeats_pixels_and_large_images_are_shrunk():
+def test_crisp_images_repeat_pixels_and_large_images_are_reduced():
     gallery, kitty = connected()
     image = noise(8, 8, 1)
     number = gallery.send(image, columns=66, rows=34, is_crisp=True)
@@ -107,7 +107,7 @@ def test_crisp_repeats_pixels_and_large_images_are_shrunk():
 
 
 @pytest.mark.parametrize("environment", [{}, {"TMUX": "/tmp/x"}])
-def test_every_cell_names_its_image_and_place(environment):
+def test_every_placeholder_cell_encodes_its_image_and_position(environment):
     gallery, _ = connected(environment)
     rows = build(fit(noise(8, 8), columns=20, rows=6), Mode.HALF)
     number = gallery.send(noise(8, 8), columns=20, rows=6, is_crisp=False)
@@ -119,12 +119,14 @@ def test_every_cell_names_its_image_and_place(environment):
         assert (kind, parts) == (
             (5, [number]) if environment else (2, [number >> 16, number >> 8 & 255, number & 255])
         )
-        assert to_segments(row) == to_segments(rows[at])  # under a dialog it is half blocks
+        assert to_segments(row) == to_segments(
+            rows[at]
+        )  # under a dialog the row is shown as half blocks
         part = strip_of(row).crop(5, 9)
         assert read_row(part.render(None))[1] == [(at, column) for column in range(5, 9)]
 
 
-def test_numbers_are_never_shared_and_freed_ones_come_back():
+def test_image_numbers_are_unique_and_reused_after_drop():
     gallery, kitty = connected({"TMUX": "/tmp/x"})
     numbers = [gallery.send(noise(1, 1, 1), columns=1, rows=1, is_crisp=False) for _ in range(255)]
     assert sorted(numbers) == list(range(1, 256))
@@ -136,13 +138,13 @@ def test_numbers_are_never_shared_and_freed_ones_come_back():
     assert kitty.images == {}
 
 
-def test_a_box_beyond_the_table_stays_half_blocks():
+def test_box_wider_than_the_table_uses_half_blocks():
     gallery, _ = connected()
     rows = build(fit(noise(8, 8), columns=298, rows=1), Mode.HALF)
     assert gallery.placeholders(rows, 300) == rows
 
 
-def test_images_are_in_the_terminal_before_they_are_wanted_on_the_screen_and_freed_at_the_end():
+def test_prefetched_images_are_sent_early_and_freed_at_the_end():
     gallery, kitty = connected()
     pictures: list[ImageRequest] = []
 
@@ -160,12 +162,12 @@ def test_images_are_in_the_terminal_before_they_are_wanted_on_the_screen_and_fre
 
     is_all = threading.Event()
 
-    def hear(request: ImageRequest) -> None:
+    def record_picture(request: ImageRequest) -> None:
         pictures.append(request)
         if len(pictures) == 3:
             is_all.set()
 
-    prefetcher = Prefetcher(Reader, hear, gallery)
+    prefetcher = Prefetcher(Reader, record_picture, gallery)
     requests = [
         ImageRequest(
             item_id=at,
@@ -184,11 +186,11 @@ def test_images_are_in_the_terminal_before_they_are_wanted_on_the_screen_and_fre
     shown = [prefetcher.get(request) for request in requests]
     assert [picture.number in kitty.images for picture in shown] == [True, True, False]
     assert shown[0].note == "8x8 smooth"
-    assert shown[2].segments  # thumbnails share their rows with words: half blocks
+    assert shown[2].segments  # thumbnails share their rows with text, so they are half blocks
     prefetcher.stop()
     assert kitty.images == {}
 
 
-def test_the_option_is_obeyed_and_never_guessed():
+def test_kitty_mode_is_never_chosen_automatically():
     assert choose_mode("kitty", {"TERM": "xterm-kitty"}) is Mode.HALF
     assert choose_mode("auto", {"TERM": "xterm-kitty", "KITTY_WINDOW_ID": "1"}) is Mode.HALF

@@ -1,9 +1,9 @@
-"""Opening an image in the desktop's find_viewer, or saying why not."""
+"""Opening an image in the desktop's viewer, or reporting why it cannot be opened."""
 
 from dgaal_cli.tui.outside import open_outside
 
 
-def test_a_file_that_is_gone_is_told_with_its_place(tmp_path):
+def test_open_outside_reports_missing_file_desktop_or_path(tmp_path):
     path = tmp_path / "a\x1b.png"
     assert open_outside(str(path), {}) == f"its file is gone: {tmp_path}/a\\u{{1b}}.png"
     path.write_bytes(b"")

@@ -1,4 +1,4 @@
-"""The renderer: what the terminal draws equals what screenshots say, and scaling hides nothing."""
+"""The renderer: raw ANSI output equals the segments, and images are scaled correctly."""
 
 import io
 
@@ -24,7 +24,7 @@ def noise(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarr
 
 
 def cells_on_screen(ansi: str, width: int) -> list[tuple[str, str, str]]:
-    """What a terminal shows: per cell the character, its background and, if visible, its color."""
+    """Return character, background and visible foreground color of each cell on the screen."""
     screen = pyte.Screen(width + 2, 1)
     pyte.Stream(screen).feed(ansi)
     cells = [screen.buffer[0][x] for x in range(width)]
@@ -41,7 +41,7 @@ def cells_of_segments(segments: list[Segment], width: int) -> list[tuple[str, st
     ("height", "width", "channels"),
     [(1, 1, 1), (1, 7, 3), (7, 5, 3), (8, 8, 1), (13, 3, 1), (40, 90, 3), (3, 64, 1)],
 )
-def test_raw_ansi_shows_what_the_segments_say(mode, height, width, channels):
+def test_raw_ansi_shows_the_same_cells_as_the_segments(mode, height, width, channels):
     fitted = fit(noise(height, width, channels), columns=11, rows=5)
     for row in build(fitted, mode):
         strip = RawStrip(row)
@@ -51,7 +51,7 @@ def test_raw_ansi_shows_what_the_segments_say(mode, height, width, channels):
 
 @pytest.mark.parametrize("mode", ALL_MODES)
 @pytest.mark.parametrize(("start", "end"), [(0, 4), (3, 11), (2, 9), (5, 6), (0, 11), (9, 99)])
-def test_a_crop_shows_the_same_cells_as_the_whole(mode, start, end):
+def test_crop_shows_the_same_cells_as_the_whole_strip(mode, start, end):
     row = build(fit(noise(12, 22), columns=11, rows=1), mode)[0]
     part = RawStrip(row).crop(start, end)
     whole = cells_on_screen(row.ansi, 11)[start : min(end, 11)]
@@ -65,7 +65,7 @@ def test_an_empty_crop_is_an_empty_strip():
     assert not RawStrip(row).crop(6, 9)
 
 
-def test_divide_cuts_and_drops_what_lies_beyond():
+def test_divide_cuts_strip_and_drops_cells_beyond_the_last_cut():
     row = build(fit(noise(4, 24), columns=12, rows=1), Mode.HALF)[0]
     parts = RawStrip(row).divide([5, 12])
     assert [p.cell_length for p in parts] == [5, 7]
@@ -73,7 +73,7 @@ def test_divide_cuts_and_drops_what_lies_beyond():
     assert [p.cell_length for p in RawStrip(row).divide([2, 40])] == [2]
 
 
-def test_pixels_reach_the_right_half_of_the_right_cell():
+def test_pixels_are_drawn_in_the_right_half_of_the_right_cell():
     image = np.zeros((2, 2, 3), dtype=np.uint8)
     image[0, 1] = (255, 0, 0)
     image[1, 0] = (0, 0, 255)
@@ -86,7 +86,7 @@ def test_an_unchanged_color_is_not_sent_again():
     assert black[1].ansi == "\x1b[48;2;0;0;0m" + " " * 8 + "\x1b[0m"
 
 
-def test_drawing_pays_for_no_segments():
+def test_rendering_does_not_build_segments():
     strip = RawStrip(build(fit(noise(4, 4), columns=6, rows=2), Mode.HALF)[0])
     assert strip.render(CONSOLE)
     assert bool(strip)
@@ -96,14 +96,14 @@ def test_drawing_pays_for_no_segments():
     assert strip.has_segments
 
 
-def test_this_textual_supports_raw_strips():
-    """The canary: if a new Textual fails here the terminal still works, but slower."""
+def test_installed_textual_supports_raw_strips():
+    """If a new Textual version fails this test, the terminal still works, but slower."""
     strips_module._is_supported.cache_clear()
     row = build(fit(noise(4, 4), columns=6, rows=2), Mode.HALF)[0]
     assert isinstance(strip_of(row), RawStrip)
 
 
-def test_the_fallback_draws_the_same_cells(monkeypatch):
+def test_fallback_strip_shows_the_same_cells(monkeypatch):
     row = build(fit(noise(9, 9), columns=6, rows=2), Mode.HALF)[0]
     monkeypatch.setattr(strips_module, "_is_supported", lambda: False)
     plain = strip_of(row)
@@ -111,25 +111,27 @@ def test_the_fallback_draws_the_same_cells(monkeypatch):
     assert cells_on_screen(plain.render(CONSOLE), 6) == cells_on_screen(row.ansi, 6)
 
 
-def test_five_bits_keep_black_and_white_and_drop_low_bits():
+def test_half5_keeps_black_and_white_and_drops_low_bits():
     pixels = np.array([[[0, 0, 0], [255, 255, 255], [9, 130, 7]]], dtype=np.uint8)
     assert encode_colors(pixels, Mode.HALF5).tolist() == [[0x000000, 0xFFFFFF, 0x088400]]
 
 
-def test_palette_numbers_are_the_nearest_colors():
+def test_half256_chooses_the_nearest_palette_colors():
     rng = np.random.default_rng(1)
     pixels = rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)
     cube = [0, 95, 135, 175, 215, 255]
     table = [(r, g, b) for r in cube for g in cube for b in cube]
     table += [(8 + 10 * i,) * 3 for i in range(24)]
-    far = ((np.array(table)[None, None] - pixels[:, :, None].astype(int)) ** 2).sum(axis=3)
+    distances = ((np.array(table)[None, None] - pixels[:, :, None].astype(int)) ** 2).sum(axis=3)
     chosen = encode_colors(pixels, Mode.HALF256)
-    picked = np.take_along_axis(far, (chosen - 16)[:, :, None], axis=2)[:, :, 0]
-    assert (picked == far.min(axis=2)).mean() > 0.97  # the gray step is found by its mean
-    assert (picked - far.min(axis=2)).max() <= 150
+    picked = np.take_along_axis(distances, (chosen - 16)[:, :, None], axis=2)[:, :, 0]
+    assert (
+        picked == distances.min(axis=2)
+    ).mean() > 0.97  # the gray level is chosen by the mean of the channels
+    assert (picked - distances.min(axis=2)).max() <= 150
 
 
-def test_gray_modes_hold_no_hue():
+def test_gray_modes_have_no_hue():
     pixels = noise(4, 4)
     codes = encode_colors(pixels, Mode.GRAY)
     assert ((codes >> 16) == (codes & 255)).all()
@@ -137,7 +139,7 @@ def test_gray_modes_hold_no_hue():
     assert numbers <= {16, 59, 102, 145, 188, 231, *range(232, 256)}
 
 
-def test_ascii_has_no_escape_and_a_blank_letterbox():
+def test_ascii_mode_has_no_escape_sequence_and_a_blank_border():
     fitted = fit(np.full((4, 4, 1), 255, np.uint8), columns=8, rows=2, background=(255, 255, 255))
     rows = build(fitted, Mode.ASCII)
     assert [row.ansi for row in rows] == ["  @@@@  "] * 2
@@ -159,7 +161,7 @@ def test_ascii_has_no_escape_and_a_blank_letterbox():
         ((1, 1), (1, 1), "1x1 1:1"),
     ],
 )
-def test_scaling_follows_the_rule(size, box, note):
+def test_scaling_follows_the_documented_rule(size, box, note):
     fitted = fit(noise(*size), columns=box[0], rows=box[1])
     assert fitted.note == note
     assert fitted.pixels.shape == (2 * box[1], box[0], 3)
@@ -173,7 +175,7 @@ def test_scaling_follows_the_rule(size, box, note):
         ((224, 224), "224x224 → 66x66 nearest"),
     ],
 )
-def test_the_toggle_takes_the_other_way(size, note):
+def test_toggle_uses_the_other_scaling(size, note):
     assert fit(noise(*size), columns=66, rows=34, is_toggled=True).note == note
 
 
@@ -198,7 +200,7 @@ def test_shrink_bounds_the_longer_side(channels):
     assert shrink(small, side=60) is small
 
 
-def test_a_row_of_no_cells_is_only_a_reset():
+def test_row_without_cells_has_no_segments():
     empty = CellRow(top=(), bottom=(), mode=Mode.HALF, ansi="\x1b[0m")
     assert to_segments(empty) == []
     assert (

@@ -1,4 +1,4 @@
-"""What a terminal says unasked is no key press, however it is cut."""
+"""Replies of the terminal are not key presses, even when they arrive in pieces."""
 
 import pytest
 
@@ -19,7 +19,7 @@ KEYS = ["\x1b[A", "\x1bOP", "\x1b[1;5C", "\x1b[3~", "\x1b[200~3\x1b]5\x1b[201~",
 
 
 class Line:
-    """Feeds pieces with the time between them; collects keys and Esc."""
+    """Feeds text to a `ReplyCutter` at fake times; collects keys and Esc presses."""
 
     def __init__(self) -> None:
         self.cutter = ReplyCutter(is_known)
@@ -40,7 +40,7 @@ class Line:
 
 @pytest.mark.parametrize("gap", [0.0, 0.05, 0.15, 0.25])
 @pytest.mark.parametrize("reply", REPLIES)
-def test_no_piece_of_a_reply_is_a_key(reply, gap):
+def test_reply_in_two_pieces_is_not_a_key(reply, gap):
     for cut in range(1, len(reply)):
         line = Line()
         line.type(reply[:cut])
@@ -53,7 +53,7 @@ def test_no_piece_of_a_reply_is_a_key(reply, gap):
 
 
 @pytest.mark.parametrize("reply", REPLIES)
-def test_a_reply_that_drips_byte_by_byte_is_no_key(reply):
+def test_reply_in_single_characters_is_not_a_key(reply):
     line = Line()
     for character in reply:
         line.type(character)
@@ -62,7 +62,7 @@ def test_a_reply_that_drips_byte_by_byte_is_no_key(reply):
 
 
 @pytest.mark.parametrize("keys", KEYS)
-def test_keys_and_pastes_come_through_as_they_are(keys):
+def test_keys_and_pastes_are_passed_unchanged(keys):
     for cut in range(1, len(keys)):
         line = Line()
         line.type("a" + keys[:cut])
@@ -71,7 +71,7 @@ def test_keys_and_pastes_come_through_as_they_are(keys):
         assert line.out == "a" + keys + "b", cut
 
 
-def test_an_escape_character_alone_is_the_esc_key_once():
+def test_single_escape_character_is_one_esc_press():
     line = Line()
     line.type(ESC)
     assert (line.out, line.escapes) == ("", 0)
@@ -82,7 +82,7 @@ def test_an_escape_character_alone_is_the_esc_key_once():
     assert (line.out, line.escapes) == ("[7", 1)
 
 
-def test_a_reply_that_never_ends_is_over_after_a_silence():
+def test_unfinished_reply_ends_after_a_pause():
     line = Line()
     line.type("\x1b]11;rgb")
     line.wait(0.2)
@@ -92,13 +92,13 @@ def test_a_reply_that_never_ends_is_over_after_a_silence():
     assert line.out == "8"
 
 
-def test_a_paste_hides_what_looks_like_a_reply_and_ends():
+def test_reply_inside_a_paste_is_kept_and_after_it_removed():
     line = Line()
     line.type("\x1b[200~\x1b[?62;4;22c\x1b[201~\x1b[?62;4;22c7")
     assert line.out == "\x1b[200~\x1b[?62;4;22c\x1b[201~7"
 
 
-def test_a_digit_with_alt_is_no_digit():
+def test_digit_with_alt_is_not_a_digit():
     line = Line()
     line.type("\x1b3")
     line.wait(0.4)

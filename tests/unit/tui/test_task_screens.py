@@ -1,4 +1,4 @@
-"""Every task has a label screen that app and palette can use."""
+"""Every task has a label screen with the members that app and palette use."""
 
 import pytest
 from textual.screen import Screen
@@ -6,24 +6,24 @@ from textual.screen import Screen
 from dgaal_cli.tasks.registry import TASKS
 from dgaal_cli.tui.screens.registry import SCREENS, TaskScreen, load_screen
 
-NEEDED = ("commands", "do", "painted", "release_held", "stop_processes")
+REQUIRED = ("commands", "do", "painted", "release_held", "stop_processes")
 
 
-def lacks(screen: type) -> list[str]:
-    return [name for name in NEEDED if not hasattr(screen, name)]
+def missing_members(screen: type) -> list[str]:
+    return [name for name in REQUIRED if not hasattr(screen, name)]
 
 
-def test_every_task_has_a_screen():
+def test_every_task_has_a_label_screen():
     assert SCREENS.keys() == set(TASKS)
 
 
 @pytest.mark.parametrize("task", sorted(SCREENS))
-def test_a_screen_offers_what_app_and_palette_need(task):
+def test_label_screen_has_the_members_that_app_and_palette_use(task):
     screen = load_screen(task)
     assert issubclass(screen, Screen)
-    assert lacks(screen) == []
+    assert missing_members(screen) == []
 
 
-def test_a_screen_without_its_duties_is_found():
-    assert lacks(Screen) == list(NEEDED)
+def test_screen_without_required_members_is_detected():
+    assert missing_members(Screen) == list(REQUIRED)
     assert not isinstance(Screen(), TaskScreen)

@@ -1,4 +1,4 @@
-"""Training beside the terminal: progress, failure, cancel, and never a lost query."""
+"""The training process of the terminal: progress, failure, cancel and the open query."""
 
 import os
 import re
@@ -38,7 +38,7 @@ def printing(*events) -> list[str]:
 
 
 class Run:
-    """A trainer on fake scripts; keeps what it said."""
+    """A trainer that runs fake scripts; records its states."""
 
     def __init__(self, commands: dict[str, list[str]]) -> None:
         self.states: list[TrainingState] = []
@@ -62,7 +62,7 @@ class Run:
         raise AssertionError(f"still {self.trainer.state}")
 
 
-def test_fold_keeps_what_each_event_says():
+def test_fold_stores_the_values_of_each_event():
     state = TrainingState()
     for event in EVENTS:
         state = fold(state, event)
@@ -74,7 +74,7 @@ def test_fold_keeps_what_each_event_says():
     assert state.share == pytest.approx((1 + 0.5) / 4)
 
 
-def test_train_then_query_and_the_query_is_closed_in_between():
+def test_query_is_closed_between_train_and_query():
     chosen = QueryChosen(round=5, size=24, synthetic=4, strategy="dgaal")
     run = Run({"train": script(*printing(*EVENTS)), "query": script(*printing(chosen))})
     run.trainer.start()
@@ -84,13 +84,13 @@ def test_train_then_query_and_the_query_is_closed_in_between():
     assert run.closed == 1
 
 
-def test_chatter_on_stdout_is_ignored():
+def test_other_output_on_stdout_is_ignored():
     run = Run({"train": script("print('Downloading...'); print('{')", *printing(*EVENTS))})
     run.trainer.start()
     assert run.wait_for("done").round == 4
 
 
-def test_a_failure_shows_its_reason_and_leaves_the_query_open():
+def test_failure_shows_its_reason_and_leaves_the_query_open():
     failing = script("sys.stderr.write('dgaal: only one class\\x1b[2J has labels\\n'); sys.exit(2)")
     run = Run({"train": failing, "query": script()})
     run.trainer.start()
@@ -99,53 +99,53 @@ def test_a_failure_shows_its_reason_and_leaves_the_query_open():
     assert run.closed == 0
 
 
-def test_a_silent_death_is_told_by_its_code():
+def test_silent_failure_is_reported_by_its_exit_code():
     run = Run({"train": script("os._exit(9)")})
     run.trainer.start()
     assert "9" in run.wait_for("failed").reason
 
 
 @pytest.mark.parametrize(
-    ("number", "told"),
+    ("number", "message"),
     [("KILL", r"was killed \(SIGKILL\), as .* memory"), ("SEGV", r"crashed \(SIGSEGV\)")],
 )
-def test_a_process_that_is_killed_is_told_in_words(number, told):
-    words = "sys.stderr.write('step 7\\n'); sys.stderr.flush()"
-    run = Run({"train": script(words, f"os.kill(os.getpid(), signal.SIG{number})")})
+def test_killed_process_is_reported_by_its_signal(number, message):
+    statement = "sys.stderr.write('step 7\\n'); sys.stderr.flush()"
+    run = Run({"train": script(statement, f"os.kill(os.getpid(), signal.SIG{number})")})
     run.trainer.start()
-    assert re.search(f"step 7\n.*{told}", run.wait_for("failed").reason)
+    assert re.search(f"step 7\n.*{message}", run.wait_for("failed").reason)
 
 
-def test_the_bar_stays_full_while_the_next_images_are_chosen():
-    go = [*printing(*EVENTS)]
-    run = Run({"train": script(*go), "query": script()})
+def test_share_stays_at_one_during_the_query():
+    lines = [*printing(*EVENTS)]
+    run = Run({"train": script(*lines), "query": script()})
     run.trainer.start()
     run.wait_for("done")
     assert {state.share for state in run.states if state.step == "query"} == {1.0}
     assert TrainingState(step="query").share == 0.0
 
 
-def test_a_missing_program_is_a_failure_not_a_crash():
+def test_missing_program_is_reported_as_a_failure():
     run = Run({"train": ["/nonexistent/dgaal"]})
     run.trainer.start()
     assert "nonexistent" in run.wait_for("failed").reason
 
 
-def test_unreadable_inputs_do_not_fail_a_round():
+def test_exit_code_for_unreadable_inputs_is_not_a_failure():
     run = Run({"train": script("sys.exit(3)")})
     run.trainer.start()
     run.wait_for("done")
 
 
-def test_cancel_asks_and_waits_for_the_state_to_be_saved(tmp_path):
+def test_cancel_waits_until_the_state_is_saved(tmp_path):
     saved = tmp_path / "saved"
-    listening = script(
+    terminating_script = script(
         f"def stop(*_): open({str(saved)!r}, 'w').close(); sys.exit(143)",
         "signal.signal(signal.SIGTERM, stop)",
         *printing(EVENTS[0]),
         "time.sleep(60)",
     )
-    run = Run({"train": listening, "query": script()})
+    run = Run({"train": terminating_script, "query": script()})
     run.trainer.start()
     while run.trainer.state.round is None:
         time.sleep(0.01)
@@ -156,11 +156,11 @@ def test_cancel_asks_and_waits_for_the_state_to_be_saved(tmp_path):
     assert "canceling" in [s.stage for s in run.states]
 
 
-def test_stop_ends_a_process_that_does_not_listen():
-    deaf = script(
+def test_stop_kills_a_process_that_ignores_sigterm():
+    ignoring_script = script(
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)", *printing(EVENTS[0]), "time.sleep(60)"
     )
-    run = Run({"train": deaf})
+    run = Run({"train": ignoring_script})
     run.trainer.start()
     while run.trainer.state.round is None:
         time.sleep(0.01)
@@ -170,7 +170,7 @@ def test_stop_ends_a_process_that_does_not_listen():
     assert process.poll() is not None
 
 
-def test_the_process_has_its_own_group_and_is_nice():
+def test_process_runs_with_lower_priority():
     probe = script(
         "print(os.getpgid(0) == os.getpid())",
         "time.sleep(.3)",
@@ -181,6 +181,6 @@ def test_the_process_has_its_own_group_and_is_nice():
     assert str(os.getpriority(os.PRIO_PROCESS, 0) + 10) in run.wait_for("failed").reason
 
 
-def test_the_real_command_names_the_workspace(tmp_path):
+def test_command_for_includes_the_workspace(tmp_path):
     command = command_for(tmp_path)("train")
     assert command[1:] == ["-m", "dgaal_cli", "-C", str(tmp_path), "train", "--events"]
