@@ -1,6 +1,6 @@
-"""The page docs/add-a-format.md, followed literally in a copy of the package.
+"""The steps of docs/add-a-format.md, applied to a copy of the package.
 
-One file and one registry line carry a format through the decoder processes, a pool and scoring.
+One file and one registry line add a format to the decoder processes, pools and scoring.
 """
 
 import json
@@ -28,8 +28,8 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package as the page leaves it, and one more format whose package is missing."""
+def package_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the package after the steps of the page, with another format without its package."""
     folder = tmp_path_factory.mktemp("copy")
     for name in ("dgaal_cli", "exporters"):
         shutil.copytree(ROOT / name, folder / name)
@@ -45,8 +45,8 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(copied: Path, tmp_path: Path) -> Run:
-    def dgaal(*arguments: str, package: Path = copied) -> subprocess.CompletedProcess[str]:
+def run(package_copy: Path, tmp_path: Path) -> Run:
+    def dgaal(*arguments: str, package: Path = package_copy) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "dgaal_cli", *arguments],
             cwd=tmp_path,
@@ -83,21 +83,21 @@ def scores(run: Run, folder: Path, pool: str) -> dict[str, float]:
 
 
 @pytest.mark.slow
-def test_images_of_an_added_format_score_as_their_pixels_do(run: Run, tmp_path: Path) -> None:
+def test_images_of_added_format_score_like_equal_png_images(run: Run, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     from sealed_artifacts import sealed
 
     (tmp_path / "sampler.onnx").write_bytes(sealed("sampler", "onnx"))
-    write(tmp_path / "new", {f"{n}.dgtest": dgtest(one) for n, one in enumerate(images())})
-    eight = [(one >> 4).astype(np.uint8)[:, :, None] for one in images()]
-    write(tmp_path / "plain", {f"{n}.png": encoded(one) for n, one in enumerate(eight)})
+    write(tmp_path / "new", {f"{n}.dgtest": dgtest(image) for n, image in enumerate(images())})
+    eight_bit = [(image >> 4).astype(np.uint8)[:, :, None] for image in images()]
+    write(tmp_path / "plain", {f"{n}.png": encoded(image) for n, image in enumerate(eight_bit)})
     found = scores(run, tmp_path, "new")
     assert len(set(found.values())) == 5
     assert found == scores(run, tmp_path, "plain")
 
 
-def test_a_workspace_is_made_of_an_added_format(run: Run, tmp_path: Path) -> None:
-    files = {f"{n}.dgtest": dgtest(one) for n, one in enumerate(images())}
+def test_init_reads_an_added_format(run: Run, tmp_path: Path) -> None:
+    files = {f"{n}.dgtest": dgtest(image) for n, image in enumerate(images())}
     files["cut.dgtest"] = files["0.dgtest"][:40]
     files["huge.dgtest"] = b"DGTEST" + struct.pack("<HH", 9_000, 9_000)
     files["needy"] = b"NEEDY and more"
@@ -106,14 +106,16 @@ def test_a_workspace_is_made_of_an_added_format(run: Run, tmp_path: Path) -> Non
     assert done.returncode == 3, done.stderr
     found = json.loads(done.stdout)
     assert found["images"] == 5
-    reasons = {one["id"]: one["reason"] for one in found["unreadable"]}
+    reasons = {entry["id"]: entry["reason"] for entry in found["unreadable"]}
     assert set(reasons) == {"cut.dgtest", "huge.dgtest", "needy"}
     assert reasons["cut.dgtest"].startswith("damaged image: ")
     assert reasons["huge.dgtest"] == "more than 64 megapixels"
     assert "python -m pip install 'dgaal[needy]'" in reasons["needy"]
 
 
-def test_a_pool_whose_package_is_missing_names_the_install_line(run: Run, tmp_path: Path) -> None:
+def test_init_without_the_format_package_names_the_install_command(
+    run: Run, tmp_path: Path
+) -> None:
     write(tmp_path / "new", {"a.needy": b"NEEDY 1", "b.needy": b"NEEDY 2"})
     done = run("init", "made", "--pool", "new")
     assert done.returncode == 2
@@ -121,7 +123,7 @@ def test_a_pool_whose_package_is_missing_names_the_install_line(run: Run, tmp_pa
     assert not (tmp_path / "made").exists()
 
 
-def test_without_the_registry_line_the_files_are_no_images(run: Run, tmp_path: Path) -> None:
+def test_control_unregistered_format_is_not_an_image(run: Run, tmp_path: Path) -> None:
     """Negative control."""
     write(tmp_path / "new", {"a.dgtest": dgtest(images()[0])})
     done = run("init", "made", "--pool", "new", package=ROOT)

@@ -1,4 +1,4 @@
-"""The page docs/add-a-method.md, followed literally in a copy of the project."""
+"""The steps of docs/add-a-method.md, applied to a copy of the project."""
 
 import re
 import shutil
@@ -15,8 +15,8 @@ COPIED = ("dgaal_cli", "exporters", "tests/support", "tests/contracts", "tests/u
 
 
 @pytest.fixture(scope="module")
-def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project as the page leaves it."""
+def project_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the project after the steps of the page."""
     folder = tmp_path_factory.mktemp("copy")
     for name in COPIED:
         shutil.copytree(ROOT / name, folder / name)
@@ -28,19 +28,19 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert len(list((folder / "dgaal_cli/methods/linear_ae").iterdir())) == 3
     [entry] = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
     registry = folder / "dgaal_cli" / "methods" / "registry.py"
-    replaced(registry, NEXT_ENTRY, entry + NEXT_ENTRY)
+    replace_once(registry, NEXT_ENTRY, entry + NEXT_ENTRY)
     shutil.copy(ROOT / "README.md", folder)
-    replaced(folder / "README.md", LAST_ROW, LAST_ROW.replace("` |", "`, `linear-ae` |"))
+    replace_once(folder / "README.md", LAST_ROW, LAST_ROW.replace("` |", "`, `linear-ae` |"))
     return folder
 
 
-def replaced(path: Path, old: str, new: str) -> None:
+def replace_once(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert text.count(old) == 1
     path.write_text(text.replace(old, new))
 
 
-def contracts(folder: Path, *arguments: str) -> str:
+def run_pytest(folder: Path, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
         cwd=folder,
@@ -53,9 +53,9 @@ def contracts(folder: Path, *arguments: str) -> str:
 
 
 @pytest.mark.slow
-def test_the_example_of_the_page_passes_the_contract_of_methods(copied: Path) -> None:
-    output = contracts(
-        copied,
+def test_example_method_passes_the_method_contract(project_copy: Path) -> None:
+    output = run_pytest(
+        project_copy,
         "tests/unit/methods/test_registry.py",
         "tests/contracts/test_methods.py",
         *("-k", "test_registry or linear-ae"),
@@ -65,15 +65,15 @@ def test_the_example_of_the_page_passes_the_contract_of_methods(copied: Path) ->
 
 
 @pytest.mark.slow
-def test_an_example_with_a_false_entry_does_not(copied: Path) -> None:
-    registry = copied / "dgaal_cli" / "methods" / "registry.py"
-    right = 'factory="linear_ae.method:LinearAe"'
-    replaced(registry, right, f'{right}, generator="prior"')
+def test_control_example_method_with_false_entry_fails(project_copy: Path) -> None:
+    registry = project_copy / "dgaal_cli" / "methods" / "registry.py"
+    correct = 'factory="linear_ae.method:LinearAe"'
+    replace_once(registry, correct, f'{correct}, generator="prior"')
     try:
-        output = contracts(
-            copied, "tests/contracts/test_methods.py", "-k", "registry_says and linear-ae"
+        output = run_pytest(
+            project_copy, "tests/contracts/test_methods.py", "-k", "registry_facts and linear-ae"
         )
     finally:
-        replaced(registry, f'{right}, generator="prior"', right)
+        replace_once(registry, f'{correct}, generator="prior"', correct)
     assert "1 failed" in output, output
     assert "{'generator'}" in output

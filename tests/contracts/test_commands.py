@@ -1,4 +1,4 @@
-"""What every command promises, over the registry of commands."""
+"""The contract of every command in the registry of commands."""
 
 import json
 import re
@@ -17,22 +17,22 @@ NEEDS_WORKSPACE = ("train", "query", "export", "status")
 
 @pytest.fixture
 def run(monkeypatch, capsys, tmp_path):
-    """Run a command line in an empty folder; returns exit code, stdout and stderr."""
+    """Return a function that runs dgaal in an empty folder and returns code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments):
+    def run_dgaal(*arguments):
         monkeypatch.setattr(sys, "argv", ["dgaal", *arguments])
         with pytest.raises(SystemExit) as ended:
             cli.main()
         captured = capsys.readouterr()
         return ended.value.code or 0, captured.out, captured.err
 
-    return call
+    return run_dgaal
 
 
 @EVERY
 @pytest.mark.parametrize("flag", ["-h", "--help"])
-def test_help_explains_the_command_and_exits_with_zero(name, flag, run):
+def test_help_describes_the_command_and_exits_with_0(name, flag, run):
     code, out, _ = run(name, flag)
     assert code == 0
     assert f"Usage: dgaal {name}" in out
@@ -40,16 +40,16 @@ def test_help_explains_the_command_and_exits_with_zero(name, flag, run):
 
 
 @pytest.mark.parametrize("name", ["score", "generate", "export"])
-def test_help_names_the_devices_that_engines_take_and_no_other(name, run):
-    with pytest.raises(UsageError) as refused:
+def test_help_lists_exactly_the_devices_of_the_engines(name, run):
+    with pytest.raises(UsageError) as error:
         parse_device("mps")
-    known = str(refused.value).partition("; use ")[2]
+    known = str(error.value).partition("; use ")[2]
     assert known == "auto, cpu, cuda or cuda:N"
     assert f"Processor: {known}." in " ".join(run(name, "--help")[1].split())
 
 
 @EVERY
-def test_an_unknown_option_is_wrong_usage(name, run):
+def test_unknown_option_exits_with_2(name, run):
     code, out, err = run(name, "--no-such-option")
     assert code == 2
     assert "no-such-option" in err
@@ -57,13 +57,13 @@ def test_an_unknown_option_is_wrong_usage(name, run):
 
 
 @EVERY
-def test_the_list_of_commands_says_what_each_is_for(name, run):
+def test_list_of_commands_describes_each_command(name, run):
     _, out, _ = run("--help")
     assert re.search(rf"^  {name} +\S.+", out, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", NEEDS_WORKSPACE)
-def test_outside_a_workspace_the_way_in_is_named(name, run):
+def test_command_outside_a_workspace_suggests_init_and_demo(name, run):
     code, _, err = run(name)
     assert code == 2
     assert "dgaal init" in err
@@ -71,7 +71,7 @@ def test_outside_a_workspace_the_way_in_is_named(name, run):
 
 
 @pytest.mark.parametrize("name", NEEDS_WORKSPACE)
-def test_a_named_folder_that_is_no_workspace_is_named_back(name, run, tmp_path):
+def test_folder_that_is_not_a_workspace_is_named_in_the_error(name, run, tmp_path):
     (tmp_path / "\x1b[31mred").mkdir()
     code, _, err = run("-C", "\x1b[31mred", name)
     assert code == 2
@@ -79,33 +79,33 @@ def test_a_named_folder_that_is_no_workspace_is_named_back(name, run, tmp_path):
     assert "\x1b" not in err
 
 
-def test_an_unknown_command_is_wrong_usage(run):
+def test_unknown_command_exits_with_2(run):
     code, _, err = run("trian")
     assert code == 2
     assert "trian" in err
 
 
-def test_global_options_may_stand_after_the_command(run):
+def test_global_options_may_follow_the_command(run):
     before = run("-C", "absent", "--json", "status")
     after = run("status", "--json", "-C", "absent")
     assert before[0] == after[0] == 2
     assert before[2] == after[2]
 
 
-def test_the_version_is_printed(run):
+def test_version_is_printed(run):
     code, out, _ = run("--version")
     assert code == 0
     assert re.fullmatch(r"dgaal \d+\.\d+\.\d+\n", out)
 
 
-def test_doctor_reports_json_and_needs_no_workspace(run):
+def test_doctor_prints_json_outside_a_workspace(run):
     code, out, _ = run("doctor", "--json")
     assert code == 0
     names = {finding["name"] for finding in json.loads(out)}
     assert {"dgaal", "python", "numpy", "torch", "sqlite", "terminal"} <= names
 
 
-def test_a_bug_is_called_one_and_its_traceback_shown_only_on_demand(run, monkeypatch):
+def test_bug_is_reported_and_traceback_needs_vv(run, monkeypatch):
     monkeypatch.setattr(
         "dgaal_cli.api.doctor.doctor", lambda *_: (_ for _ in ()).throw(KeyError("\x1bboo"))
     )

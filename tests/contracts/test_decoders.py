@@ -1,4 +1,4 @@
-"""What every image format of the registry promises, each over files of its own."""
+"""The contract of every image format in the registry."""
 
 import io
 import struct
@@ -32,11 +32,11 @@ SAMPLES = {
     "TIFF": encoded(IMAGE, "TIFF"),
     "GIF": encoded(Image.fromarray(IMAGE).convert("P"), "GIF"),
 }
-"""A file of each format, of the size of ``IMAGE``."""
+"""One file of each format, with the size of ``IMAGE``."""
 
 
-def claiming(data: bytes, old: bytes, new: bytes) -> bytes:
-    """Change a size in a file's header."""
+def with_size(data: bytes, old: bytes, new: bytes) -> bytes:
+    """Return a file with another size in its header."""
     assert data.count(old) == 1
     return data.replace(old, new)
 
@@ -46,34 +46,36 @@ def tiff_bomb() -> bytes:
     for tag, size in ((256, 20), (257, 12)):
         (kind,) = (k for k in (3, 4) if struct.pack("<HHII", tag, k, 1, size) in data)
         old = struct.pack("<HHII", tag, kind, 1, size)
-        data = claiming(data, old, struct.pack("<HHII", tag, 4, 1, 20_000))
+        data = with_size(data, old, struct.pack("<HHII", tag, 4, 1, 20_000))
     return data
 
 
 BOMBS = {
-    "JPEG": claiming(SAMPLES["JPEG"], struct.pack(">BHH", 8, 12, 20), b"\x08\xff\x00\xff\x00"),
+    "JPEG": with_size(SAMPLES["JPEG"], struct.pack(">BHH", 8, 12, 20), b"\x08\xff\x00\xff\x00"),
     "PNG": bomb(),
-    "WEBP": claiming(
+    "WEBP": with_size(
         SAMPLES["WEBP"], struct.pack("<BI", 0x2F, 19 | 11 << 14), b"\x2f\xff\xff\xff\x0f"
     ),
-    "BMP": claiming(SAMPLES["BMP"], struct.pack("<ii", 20, 12), struct.pack("<ii", 20_000, 20_000)),
+    "BMP": with_size(
+        SAMPLES["BMP"], struct.pack("<ii", 20, 12), struct.pack("<ii", 20_000, 20_000)
+    ),
     "TIFF": tiff_bomb(),
     "GIF": SAMPLES["GIF"][:6] + b"\xff\xff\xff\xff" + SAMPLES["GIF"][10:],
 }
-"""The same files, claiming more pixels than are allowed."""
+"""The same files with more pixels in the header than allowed."""
 
-each_format = pytest.mark.parametrize("kind", FORMATS, ids=lambda one: one.name)
+each_format = pytest.mark.parametrize("kind", FORMATS, ids=lambda format_: format_.name)
 
 
 def reference(data: bytes) -> np.ndarray:
-    """Pixels by Pillow alone."""
+    """Return the pixels that Pillow decodes."""
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image.convert("RGB"))
 
 
 def check_sniffing(formats: Sequence[Format], samples: Mapping[str, bytes]) -> None:
     for name, data in samples.items():
-        assert [one.name for one in formats if one.matches(data[:512])] == [name]
+        assert [format_.name for format_ in formats if format_.matches(data[:512])] == [name]
 
 
 def check_image(decode: Decoder, kind: str) -> None:
@@ -89,28 +91,28 @@ def check_limit(decode: Callable[[bytes], object], data: bytes) -> None:
     assert caught.value.reason == TOO_LARGE
 
 
-def test_the_suite_covers_every_format() -> None:
-    assert set(SAMPLES) == set(BOMBS) == {one.name for one in FORMATS}
+def test_suite_covers_every_format() -> None:
+    assert set(SAMPLES) == set(BOMBS) == {format_.name for format_ in FORMATS}
 
 
-def test_suffixes_belong_to_one_format_each() -> None:
+def test_suffixes_are_unique_and_lower_case() -> None:
     assert len(set(SUFFIXES)) == len(SUFFIXES)
     assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in SUFFIXES)
     assert format_names() == "JPEG, PNG, WEBP, BMP, TIFF or GIF"
 
 
-def test_each_format_recognizes_its_own_files_and_no_others() -> None:
+def test_each_format_matches_only_its_own_files() -> None:
     check_sniffing(FORMATS, SAMPLES)
     assert find_format(b"text") is find_format(b"") is None
 
 
 @each_format
-def test_pixels_equal_the_reference(kind: Format) -> None:
+def test_pixels_equal_pillow(kind: Format) -> None:
     check_image(load_decoder(kind), kind.name)
 
 
 @each_format
-def test_the_decoder_process_returns_the_same_pixels(kind: Format) -> None:
+def test_decoder_process_returns_the_same_pixels(kind: Format) -> None:
     process = DecoderProcess()
     try:
         found = process.decode(SAMPLES[kind.name])
@@ -120,7 +122,7 @@ def test_the_decoder_process_returns_the_same_pixels(kind: Format) -> None:
 
 
 @each_format
-def test_damage_is_one_clear_reason_or_an_image(kind: Format) -> None:
+def test_damaged_file_gives_a_printable_reason_or_an_image(kind: Format) -> None:
     data = SAMPLES[kind.name]
     generator = np.random.default_rng(0)
     reasons: list[str] = []
@@ -138,29 +140,29 @@ def test_damage_is_one_clear_reason_or_an_image(kind: Format) -> None:
 
 
 @each_format
-def test_a_file_cut_short_in_its_header_is_refused(kind: Format) -> None:
+def test_file_truncated_in_its_header_is_refused(kind: Format) -> None:
     with pytest.raises(UnreadableImageError):
         load_picture(SAMPLES[kind.name][:12], Target())
 
 
 @each_format
-def test_images_of_too_many_pixels_are_refused(kind: Format) -> None:
+def test_images_with_too_many_pixels_are_refused(kind: Format) -> None:
     check_limit(lambda data: load_picture(data, Target()), BOMBS[kind.name])
 
 
-def test_the_checks_see_broken_decoders() -> None:
+def test_control_broken_decoders_are_caught() -> None:
     """Negative control."""
-    greedy = Format("ANY", (".any",), ((0, b""),), "nowhere:decode")
+    match_all = Format("ANY", (".any",), ((0, b""),), "nowhere:decode")
     with pytest.raises(AssertionError):
-        check_sniffing((greedy, *FORMATS), SAMPLES)
+        check_sniffing((match_all, *FORMATS), SAMPLES)
 
     def inverted(data: bytes, kind: str, target: Target) -> DecodedImage:
         return DecodedImage(255 - reference(data), 20, 12)
 
-    def deep(data: bytes, kind: str, target: Target) -> DecodedImage:
+    def twelve_bit(data: bytes, kind: str, target: Target) -> DecodedImage:
         return DecodedImage(reference(data), 20, 12, depth=12)
 
-    for decode in (inverted, deep):
+    for decode in (inverted, twelve_bit):
         with pytest.raises(AssertionError):
             check_image(decode, "PNG")
     with pytest.raises(pytest.fail.Exception):
@@ -168,7 +170,7 @@ def test_the_checks_see_broken_decoders() -> None:
     assert MAX_PIXELS < 20_000**2
 
 
-def test_a_missing_package_is_a_reason_that_names_the_install_line() -> None:
+def test_missing_package_reason_names_the_install_command() -> None:
     kind = Format(
         "DICOM",
         (".dcm",),

@@ -1,4 +1,4 @@
-"""Every encoder of the registry, and one that is none of it, keeps what ``encoders.base`` says."""
+"""The contract of ``encoders.base``, for every registered encoder and an encoder of this suite."""
 
 import copy
 from dataclasses import replace
@@ -39,19 +39,19 @@ def load(source: str, *, channels: int = 3) -> Encoder:
 
 
 def check_batches(encoder: Encoder) -> None:
-    """Neither neighbors nor their number change an image's features, and nothing is drawn."""
+    """Features of an image do not depend on the batch and are deterministic."""
     pixels = pixels_for(encoder)
-    whole, again = encoder.features(pixels), encoder.features(pixels)
-    assert torch.equal(whole.vector, again.vector)
+    together, again = encoder.features(pixels), encoder.features(pixels)
+    assert torch.equal(together.vector, again.vector)
     for row in range(len(pixels)):
         alone = encoder.features(pixels[row : row + 1])
-        assert torch.allclose(alone.vector[0], whole.vector[row], atol=1e-5)
-        if whole.map is not None and alone.map is not None:
-            assert torch.allclose(alone.map[0], whole.map[row], atol=1e-5)
+        assert torch.allclose(alone.vector[0], together.vector[row], atol=1e-5)
+        if together.map is not None and alone.map is not None:
+            assert torch.allclose(alone.map[0], together.map[row], atol=1e-5)
 
 
 def check_normalization(encoder: Encoder) -> None:
-    """Stored bytes are normalized inside, and how belongs to the digest and to the features."""
+    """The normalization has one positive value per channel and is part of the digest."""
     own = encoder.normalization
     assert len(own.mean) == len(own.deviation) == encoder.channels
     assert all(0 <= value <= 1 for value in own.mean)
@@ -76,68 +76,68 @@ def test_features_have_the_promised_shapes(source, channels):
 
 
 @EVERY
-def test_features_depend_on_their_own_image_alone(source):
+def test_features_are_independent_of_the_batch(source):
     check_batches(load(source))
 
 
 @EVERY
-def test_normalization_is_inside_and_part_of_the_digest(source):
+def test_normalization_is_part_of_the_digest(source):
     check_normalization(load(source))
 
 
 @EVERY
-def test_the_digest_is_of_what_features_depend_on(source):
-    one, same = load(source), load(source)
-    assert one.digest == same.digest
-    assert len(bytes.fromhex(one.digest)) == 32
-    assert load(source, channels=1).digest != one.digest
+def test_digest_is_stable_and_depends_on_the_channels(source):
+    encoder, same = load(source), load(source)
+    assert encoder.digest == same.digest
+    assert len(bytes.fromhex(encoder.digest)) == 32
+    assert load(source, channels=1).digest != encoder.digest
 
 
-def test_other_weights_have_another_digest():
-    one, other = load("projection:a"), load("projection:bb")
-    assert one.digest != other.digest
-    pixels = pixels_for(one)
-    assert not torch.equal(one.features(pixels).vector, other.features(pixels).vector)
+def test_digest_depends_on_the_weights():
+    encoder, other = load("projection:a"), load("projection:bb")
+    assert encoder.digest != other.digest
+    pixels = pixels_for(encoder)
+    assert not torch.equal(encoder.features(pixels).vector, other.features(pixels).vector)
 
 
 @EVERY
-def test_a_task_model_takes_normalized_images(source):
-    network = shape_on(source).task_model(small_config())
+def test_task_model_accepts_normalized_images(source):
+    network = task_shape(source).task_model(small_config())
     assert isinstance(network, Classifier)
     outputs, features = network(torch.zeros(2, 1, 8, 8))
     assert outputs.shape == (2, 2)
     assert features.shape == (2, network.feature_width)
 
 
-def shape_on(source: str) -> TaskShape:
+def task_shape(source: str) -> TaskShape:
     return TaskShape(encoder=load(source, channels=1), task=TASK)
 
 
-class Neighborly(ProjectionEncoder):
-    """A broken encoder: centers each batch."""
+class BatchCenteringEncoder(ProjectionEncoder):
+    """A broken encoder that centers each batch."""
 
     def features(self, pixels: Tensor) -> Features:
         found = super().features(pixels)
         return Features(vector=found.vector - found.vector.mean(0), map=found.map)
 
 
-class Careless(ProjectionEncoder):
-    """A broken encoder: its digest is its name's."""
+class FixedDigestEncoder(ProjectionEncoder):
+    """A broken encoder with a constant digest."""
 
     digest = "00" * 32
 
 
-def test_an_encoder_that_sees_neighbors_is_caught():
+def test_control_batch_dependent_encoder_is_caught():
     with pytest.raises(AssertionError):
-        check_batches(Neighborly(image_size=8, channels=3))
+        check_batches(BatchCenteringEncoder(image_size=8, channels=3))
 
 
-def test_an_encoder_whose_digest_is_blind_is_caught():
+def test_control_fixed_digest_is_caught():
     with pytest.raises(AssertionError):
-        check_normalization(Careless(image_size=8, channels=3))
+        check_normalization(FixedDigestEncoder(image_size=8, channels=3))
 
 
-def test_an_unknown_encoder_names_the_nearest_and_exits_with_2():
+def test_unknown_encoder_suggests_the_nearest_and_exits_with_2():
     with pytest.raises(
         ConfigError, match="unknown encoder 'pixel'; did you mean 'pixels'"
     ) as found:
@@ -149,15 +149,15 @@ def test_an_unknown_encoder_names_the_nearest_and_exits_with_2():
         load_encoder("pixels:fine", image_size=8, channels=1)
 
 
-def test_a_missing_package_names_the_install_line_and_exits_with_2(monkeypatch):
-    monkeypatch.setitem(ENCODERS, "elsewhere", "small_encoders:Elsewhere")
+def test_missing_package_names_the_install_command_and_exits_with_2(monkeypatch):
+    monkeypatch.setitem(ENCODERS, "elsewhere", "small_encoders:MissingPackageEncoder")
     expected = r"a_package_of_nobody.*python -m pip install 'dgaal\[timm\]'"
     with pytest.raises(MissingExtraError, match=expected) as found:
         load_encoder("elsewhere:x", image_size=8, channels=1)
     assert found.value.exit_code == 2
 
 
-def test_sides_are_the_encoders():
+def test_image_size_is_limited_to_sides_of_the_encoder():
     assert side_for("pixels", 20, limit=64) == 32
     assert side_for("pixels", 100, limit=32) == 32
     assert side_for("projection", 9, limit=12) == 12
@@ -171,9 +171,9 @@ def test_sides_are_the_encoders():
 
 
 @pytest.mark.parametrize("name", ["margin", "coreset", "badge", "dgaal"])
-def test_a_round_runs_on_an_encoder_with_frozen_weights(name, tmp_path):
-    """Two rounds in memory: learn, rank, answer, learn again."""
-    shape = shape_on("projection:x")
+def test_rounds_run_on_an_encoder_with_frozen_weights(name, tmp_path):
+    """Two rounds in memory: train, rank, label, train again."""
+    shape = task_shape("projection:x")
     data = small_data(labeled=8)
     before = shape.encoder.digest
     method = trained(small_config(name), data, tmp_path / "0", shape=shape)

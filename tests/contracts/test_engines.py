@@ -1,4 +1,4 @@
-"""What every engine promises, over the registry and the eager reference."""
+"""The contract of every engine in the registry and of the eager reference."""
 
 from pathlib import Path
 
@@ -27,13 +27,13 @@ def case_of(role: str = "sampler") -> Case:
     return CASES_BY_ROLE[role]()
 
 
-def test_there_is_an_engine_for_every_export_format() -> None:
+def test_every_export_format_has_an_engine() -> None:
     assert set(ENGINES) == set(FORMATS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("role", CASES_BY_ROLE)
-def test_outputs_have_the_names_types_and_shapes_of_the_manifest(kind: str, role: str) -> None:
+def test_outputs_match_the_manifest(kind: str, role: str) -> None:
     engine = start(kind, role)
     outputs = engine.run(case_of(role).spec.example(3))
     assert engine.manifest.role == role
@@ -45,16 +45,16 @@ def test_outputs_have_the_names_types_and_shapes_of_the_manifest(kind: str, role
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_all_engines_compute_the_same_numbers(kind: str) -> None:
+def test_engines_agree_with_eager(kind: str) -> None:
     example = case_of().spec.example(5)
-    expected, got = start("eager").run(example), start(kind).run(example)
+    expected, outputs = start("eager").run(example), start(kind).run(example)
     for name, values in expected.items():
-        np.testing.assert_allclose(got[name], values, atol=1e-5)
-    assert expected["score"].argmax() == got["score"].argmax()
+        np.testing.assert_allclose(outputs[name], values, atol=1e-5)
+    assert expected["score"].argmax() == outputs["score"].argmax()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_same_batch_gives_the_same_bits_again(kind: str) -> None:
+def test_same_batch_gives_the_same_bits(kind: str) -> None:
     engine, example = start(kind), case_of().spec.example(7)
     first, second = engine.run(example), engine.run(example)
     for name in first:
@@ -62,7 +62,7 @@ def test_the_same_batch_gives_the_same_bits_again(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_read_only_and_strided_images_are_taken_and_left_alone(kind: str) -> None:
+def test_read_only_and_strided_images_are_accepted_unchanged(kind: str) -> None:
     engine, images = start(kind), case_of().spec.example(6)["images"]
     expected = engine.run({"images": images[::2].copy()})["score"]
     images.setflags(write=False)
@@ -86,7 +86,7 @@ def test_read_only_and_strided_images_are_taken_and_left_alone(kind: str) -> Non
     ],
     ids=["none", "name", "dtype", "nchw", "unbatched", "empty", "channels", "extra"],
 )
-def test_inputs_that_the_manifest_does_not_describe_are_refused(
+def test_inputs_that_do_not_match_the_manifest_are_refused(
     kind: str, inputs: dict[str, np.ndarray]
 ) -> None:
     with pytest.raises(ValueError, match=r"input.*sampler takes"):
@@ -101,7 +101,7 @@ def test_inputs_of_different_lengths_are_refused(kind: str) -> None:
 
 
 @pytest.mark.parametrize("format_", ENGINES)
-def test_a_file_is_loaded_by_its_suffix_and_may_be_a_link(format_: str, tmp_path: Path) -> None:
+def test_file_is_loaded_by_its_suffix_and_may_be_a_link(format_: str, tmp_path: Path) -> None:
     path = tmp_path / f"sampler{SUFFIXES[format_]}"
     path.write_bytes(sealed("sampler", format_))
     link = tmp_path / f"latest{SUFFIXES[format_].upper()}"
@@ -112,7 +112,7 @@ def test_a_file_is_loaded_by_its_suffix_and_may_be_a_link(format_: str, tmp_path
 
 
 @pytest.mark.parametrize("format_", ENGINES)
-def test_another_role_than_asked_is_refused(format_: str, tmp_path: Path) -> None:
+def test_artifact_of_another_role_is_refused(format_: str, tmp_path: Path) -> None:
     path = tmp_path / f"sampler{SUFFIXES[format_]}"
     path.write_bytes(sealed("generator", format_))
     with pytest.raises(ArtifactError, match="is a generator, but a sampler is needed"):
@@ -121,7 +121,7 @@ def test_another_role_than_asked_is_refused(format_: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("format_", ENGINES)
 @pytest.mark.parametrize("device", ["cuda:99", "cuda:101"])
-def test_a_cuda_device_that_is_not_there_is_named(format_: str, device: str) -> None:
+def test_missing_cuda_device_is_named(format_: str, device: str) -> None:
     with pytest.raises(UsageError, match=rf"device {device} .*use --device cpu"):
         load_engine_bytes(
             sealed("sampler", format_), format=format_, device=device, is_trusted=True
@@ -130,7 +130,7 @@ def test_a_cuda_device_that_is_not_there_is_named(format_: str, device: str) -> 
 
 @pytest.mark.parametrize("format_", ENGINES)
 @pytest.mark.parametrize("device", ["", "gpu", "cuda:", "cuda:-1", "cuda:x", "cpu:0", "CUDA:\x1b"])
-def test_an_unknown_device_is_named_harmlessly(format_: str, device: str) -> None:
+def test_unknown_device_is_escaped_in_the_error(format_: str, device: str) -> None:
     with pytest.raises(UsageError, match="use auto, cpu, cuda or cuda:N") as caught:
         load_engine_bytes(
             sealed("sampler", format_), format=format_, device=device, is_trusted=True

@@ -1,4 +1,4 @@
-"""One contract for every exchange format: out and in again gives the same labels, or one error."""
+"""The contract of exchange formats: export and import give the same labels, or one error."""
 
 import csv
 import hashlib
@@ -47,7 +47,7 @@ CLASSES = ["cat", "=dog", "a/b", "..", ".hidden", "50%", "\u00e9t\u00e9", "'7", 
 
 
 class Files:
-    """Images that lie in one folder."""
+    """Images in one folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -60,7 +60,7 @@ class Files:
 
 
 class Arrays:
-    """Images without files of their own."""
+    """Images without files."""
 
     def path(self, sample_id: SampleId, *, is_synthetic: bool) -> None:
         return None
@@ -131,20 +131,20 @@ def job_of(store: Store, images: Any, **changes: Any) -> ExportJob:
 
 
 def write(name: str, job: ExportJob, folder: Path, stem: str = "labels") -> Path:
-    chosen = load_format(name)
-    if isinstance(chosen, FileFormat):
-        target = folder / f"{stem}{chosen.suffix}"
+    format_ = load_format(name)
+    if isinstance(format_, FileFormat):
+        target = folder / f"{stem}{format_.suffix}"
         with target.open("wb") as stream:
-            count = chosen.write(stream, job)
+            count = format_.write(stream, job)
     else:
         target = folder / f"{stem}-{name}"
         with assembling(target) as temporary:
-            count = chosen.fill(temporary, job)
+            count = format_.fill(temporary, job)
     assert count == len(job.labels())
     return target
 
 
-def take_in(name: str, path: Path, store: Store, **options: Any) -> ImportReport:
+def import_file(name: str, path: Path, store: Store, **options: Any) -> ImportReport:
     options = {"annotator": "ext", "may_add_classes": True, "text": ClassNames(), **options}
     found = resolve(store, load_format(name).read(path), **options)
     return store.import_labels(found.labels, new_classes=found.new_classes)
@@ -155,25 +155,25 @@ def names_of(store: Store) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_labels_survive_the_way_out_and_in(name, store, other, pool, tmp_path):
+def test_labels_survive_export_and_import(name, store, other, pool, tmp_path):
     path = write(name, job_of(store, Files(pool)), tmp_path)
-    report = take_in(name, path, other)
+    report = import_file(name, path, other)
     assert report == ImportReport(added=len(NAMES), replaced=0, unchanged=0)
     assert names_of(other) == names_of(store)
     assert other.check() == []
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_importing_ones_own_export_changes_nothing(name, store, pool, tmp_path):
+def test_importing_an_own_export_changes_nothing(name, store, pool, tmp_path):
     before = store.labels()
     path = write(name, job_of(store, Files(pool)), tmp_path)
-    report = take_in(name, path, store, annotator="=sam\u00e9")
+    report = import_file(name, path, store, annotator="=sam\u00e9")
     assert report == ImportReport(added=0, replaced=0, unchanged=len(NAMES))
     assert store.labels() == before
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_the_same_labels_give_the_same_bytes(name, store, pool, tmp_path):
+def test_export_is_deterministic(name, store, pool, tmp_path):
     def digest(path: Path) -> list[tuple[str, bytes]]:
         if path.is_file():
             return [("", path.read_bytes())]
@@ -189,7 +189,7 @@ def test_the_same_labels_give_the_same_bytes(name, store, pool, tmp_path):
 
 
 @pytest.mark.parametrize("name", [n for n in FORMATS if n != "imagefolder"])
-def test_no_text_of_an_export_can_steer_a_terminal(name, store, pool, tmp_path):
+def test_exported_text_has_no_terminal_control_characters(name, store, pool, tmp_path):
     path = write(name, job_of(store, Files(pool)), tmp_path)
     texts = [path] if path.is_file() else [*path.glob("*.json"), *path.glob("*.jsonl")]
     (text,) = texts
@@ -200,7 +200,7 @@ def test_no_text_of_an_export_can_steer_a_terminal(name, store, pool, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["imagefolder", "fiftyone", "hf"])
-def test_images_without_files_are_written_out_and_recognized_again(name, tmp_path):
+def test_images_without_files_are_exported_and_imported_again(name, tmp_path):
     with new_store(tmp_path / "x.db", ["train/000001", "train/000002"]) as store:
         uid = store.add_class("cat").uid
         for item in store.items():
@@ -217,25 +217,23 @@ def test_images_without_files_are_written_out_and_recognized_again(name, tmp_pat
             "000001.png": b"bytes of train/000001",
             "000002.png": b"bytes of train/000002",
         }
-        report = take_in(name, path, store, annotator="ext")
+        report = import_file(name, path, store, annotator="ext")
         assert report.added + report.unchanged == 2
 
 
 @pytest.mark.parametrize("link", ["symlink", "hardlink", "copy"])
-def test_an_image_folder_shows_the_pools_own_files(link, store, pool, tmp_path):
+def test_image_folder_links_or_copies_the_files_of_the_pool(link, store, pool, tmp_path):
     path = write("imagefolder", job_of(store, Files(pool), link=link), tmp_path)
-    shown = path / "cat" / "a.png"
-    assert shown.read_bytes() == b"image a.png"
-    assert shown.is_symlink() is (link == "symlink")
-    assert shown.samefile(pool / "a.png") is (link != "copy")
+    exported = path / "cat" / "a.png"
+    assert exported.read_bytes() == b"image a.png"
+    assert exported.is_symlink() is (link == "symlink")
+    assert exported.samefile(pool / "a.png") is (link != "copy")
     assert (path / "a%2Fb" / "\udcff\udcfe.png").exists()
     assert (path / "%2E.").is_dir()
     assert not list(tmp_path.glob(".*.tmp"))
 
 
-def test_an_image_that_changed_since_it_was_labeled_is_not_exported_under_its_label(
-    store, pool, tmp_path
-):
+def test_export_refuses_changed_and_missing_images(store, pool, tmp_path):
     (pool / "a.png").write_bytes(b"another picture")
     with pytest.raises(InputDataError, match=r"a\.png has changed since it was labeled"):
         write("imagefolder", job_of(store, Files(pool)), tmp_path)
@@ -246,7 +244,7 @@ def test_an_image_that_changed_since_it_was_labeled_is_not_exported_under_its_la
     assert left == {"pool", "one.db", ".locks"}
 
 
-def test_a_folder_export_never_overwrites(store, pool, tmp_path):
+def test_folder_export_refuses_existing_folder(store, pool, tmp_path):
     path = write("imagefolder", job_of(store, Files(pool)), tmp_path)
     with pytest.raises(UsageError, match="exists already"):
         write("imagefolder", job_of(store, Files(pool)), tmp_path)
@@ -255,7 +253,7 @@ def test_a_folder_export_never_overwrites(store, pool, tmp_path):
 
 @pytest.mark.parametrize("name", ["imagefolder", "fiftyone", "hf"])
 @pytest.mark.parametrize("sample", ["../evil.png", "/etc/evil.png", "a/../../b.png", "a//b"])
-def test_no_sample_id_leads_out_of_the_folder(name, sample, tmp_path):
+def test_export_refuses_sample_ids_outside_the_folder(name, sample, tmp_path):
     with new_store(tmp_path / "x.db", [sample]) as store:
         answer = Answer(
             op_id="1", kind="label", item_id=ItemId(1), label=as_label(store.add_class("cat").uid)
@@ -265,7 +263,7 @@ def test_no_sample_id_leads_out_of_the_folder(name, sample, tmp_path):
             write(name, job_of(store, Arrays()), tmp_path)
 
 
-def test_fiftyone_refuses_names_that_its_layout_cannot_tell_apart(tmp_path):
+def test_fiftyone_refuses_file_names_with_equal_stems(tmp_path):
     with new_store(tmp_path / "x.db", ["a.png", "a.jpg"]) as store:
         uid = store.add_class("cat").uid
         for number in (1, 2):
@@ -281,10 +279,10 @@ def test_fiftyone_refuses_names_that_its_layout_cannot_tell_apart(tmp_path):
 
 
 def rich_store(path: Path) -> Store:
-    """Answers of every kind by several people, corrections, undos, a synthetic image."""
+    """Return a store with answers of every kind, corrections, an undo and a synthetic image."""
     store = new_store(path)
     cat, dog = (store.add_class(name).uid for name in ("cat", "dog"))
-    made = store.add_synthetic(
+    synthetic_ids = store.add_synthetic(
         [
             NewSynthetic(
                 sample_id=SampleId("synthetic/000/1.png"),
@@ -300,7 +298,7 @@ def rich_store(path: Path) -> Store:
     )
     entries = tuple(QueryEntry(item_id=ItemId(n), rank=n) for n in range(1, 6))
     store.save_query(Query(round=4, strategy="x", model_sha=None, entries=entries), overlap=2)
-    told = [
+    answers = [
         ("ann", "label", 1, cat),
         ("bob", "label", 1, dog),
         ("ann", "label", 2, cat),
@@ -312,15 +310,15 @@ def rich_store(path: Path) -> Store:
         ("bob", "flag", 5, None),
         ("ann", "label", 5, cat),
     ]
-    for number, (who, kind, item, uid) in enumerate(told):
+    for number, (annotator, kind, item, uid) in enumerate(answers):
         answer = Answer(op_id=str(number), kind=kind, item_id=ItemId(item), label=as_label(uid))
-        store.submit(answer, annotator=who, session="s")
+        store.submit(answer, annotator=annotator, session="s")
     store.undo("ann", "s")
-    store.promote_synthetic(made, 4)
+    store.promote_synthetic(synthetic_ids, 4)
     return store
 
 
-def test_jsonl_loses_nothing_and_comes_out_again_byte_by_byte(tmp_path):
+def test_jsonl_round_trip_is_lossless(tmp_path):
     with rich_store(tmp_path / "one.db") as store, rich_store(tmp_path / "two.db") as other:
         exported = write("jsonl", job_of(store, None, answers=[]), tmp_path, "none")
         assert exported.read_bytes() == b""
@@ -349,7 +347,7 @@ def test_jsonl_loses_nothing_and_comes_out_again_byte_by_byte(tmp_path):
                     )
                 ]
             )
-            assert take_in("jsonl", path, fresh).added == 8
+            assert import_file("jsonl", path, fresh).added == 8
             again = io.BytesIO()
             load_format("jsonl").write(again, job_of(fresh, None))
             assert again.getvalue() == buffer.getvalue()
@@ -361,14 +359,14 @@ def test_jsonl_loses_nothing_and_comes_out_again_byte_by_byte(tmp_path):
 
 
 @pytest.mark.parametrize("text", [*NAMES, *CLASSES, "+1", "@SUM(A1)", "\t=1", "\uff1d1", "''", "'"])
-def test_every_cell_comes_back_and_none_begins_like_a_formula(text):
-    guarded = cell(text)
-    assert uncell(guarded) == text
-    assert not guarded.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b"))
-    assert guarded.isprintable()
+def test_csv_cells_are_restored_and_do_not_start_like_formulas(text):
+    escaped = cell(text)
+    assert uncell(escaped) == text
+    assert not escaped.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b"))
+    assert escaped.isprintable()
 
 
-def test_csv_columns_are_those_promised(store, pool, tmp_path):
+def test_csv_has_the_documented_columns(store, pool, tmp_path):
     path = write("csv", job_of(store, Files(pool)), tmp_path)
     rows = list(csv.DictReader(path.read_text().splitlines()))
     row = next(row for row in rows if row["file_name"] == "a.png")
@@ -403,37 +401,37 @@ CSV_ERRORS = {
 
 
 @pytest.mark.parametrize("text", CSV_ERRORS)
-def test_csv_errors_name_file_line_and_column_and_import_nothing(text, store, tmp_path):
+def test_csv_errors_name_file_and_line_and_nothing_is_imported(text, store, tmp_path):
     path = tmp_path / "in.csv"
     path.write_text(text)
     before = store.watermark()
     with pytest.raises(InputDataError) as caught:
-        take_in("csv", path, store, may_add_classes=False)
+        import_file("csv", path, store, may_add_classes=False)
     assert CSV_ERRORS[text] in str(caught.value)
     assert str(caught.value).startswith("in.csv")
     assert store.watermark() == before
 
 
-def test_csv_with_bom_crlf_other_columns_and_an_id_column_is_read(other, tmp_path):
+def test_csv_with_bom_crlf_and_other_columns_is_read(other, tmp_path):
     other.add_class("cat")
     path = tmp_path / "in.csv"
     path.write_bytes(b"\xef\xbb\xbfextra,id,label\r\n1,a.png,cat\r\n2,deep/er/b.jpg,\r\n\r\n")
-    assert take_in("csv", path, other, may_add_classes=False).added == 1
+    assert import_file("csv", path, other, may_add_classes=False).added == 1
     assert names_of(other) == {"a.png": "cat"}
 
 
 @pytest.mark.parametrize(
-    ("data", "words"),
+    ("data", "message"),
     [
         (b"file_name,label\na.png,\xff\n", "line 2, column 7: not UTF-8"),
         (b"file_name,label\n" + b"a" * (2**20 + 9), "line 2: longer than"),
     ],
 )
-def test_csv_that_is_no_text_is_refused(data, words, store, tmp_path):
+def test_csv_that_is_not_text_is_refused(data, message, store, tmp_path):
     path = tmp_path / "in.csv"
     path.write_bytes(data)
-    with pytest.raises(InputDataError, match=words):
-        take_in("csv", path, store)
+    with pytest.raises(InputDataError, match=message):
+        import_file("csv", path, store)
 
 
 JSONL_ERRORS = {
@@ -454,12 +452,12 @@ JSONL_ERRORS = {
 
 
 @pytest.mark.parametrize("text", JSONL_ERRORS)
-def test_jsonl_errors_name_the_line_and_import_nothing(text, store, tmp_path):
+def test_jsonl_errors_name_the_line_and_nothing_is_imported(text, store, tmp_path):
     path = tmp_path / "in.jsonl"
     path.write_text(text)
     before = store.watermark()
     with pytest.raises(InputDataError) as caught:
-        take_in("jsonl", path, store, may_add_classes=False)
+        import_file("jsonl", path, store, may_add_classes=False)
     assert JSONL_ERRORS[text] in str(caught.value)
     assert store.watermark() == before
 
@@ -471,15 +469,15 @@ COCO = {
 }
 
 
-def test_coco_of_other_tools_is_read(other, tmp_path):
+def test_coco_file_of_other_tools_is_read(other, tmp_path):
     path = tmp_path / "in.json"
     path.write_text(json.dumps(COCO))
-    assert take_in("coco", path, other).added == 1
+    assert import_file("coco", path, other).added == 1
     assert names_of(other) == {"deep/er/b.jpg": "cat"}
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         ({"annotations": [{"image_id": 9, "category_id": 3}]}, r"annotations\[0\]: no image has"),
         ({"annotations": [{"image_id": 7, "category_id": 4}]}, r"annotations\[0\]: no category"),
@@ -488,11 +486,11 @@ def test_coco_of_other_tools_is_read(other, tmp_path):
         ({"images": 5}, "Expected `array`"),
     ],
 )
-def test_wrong_coco_files_name_the_place(change, words, other, tmp_path):
+def test_errors_in_coco_files_name_the_position(change, message, other, tmp_path):
     path = tmp_path / "in.json"
     path.write_text(json.dumps({**COCO, **change}))
-    with pytest.raises(InputDataError, match=words):
-        take_in("coco", path, other)
+    with pytest.raises(InputDataError, match=message):
+        import_file("coco", path, other)
 
 
 def label_studio_task(image: str, *choices: str, **changes: Any) -> dict[str, Any]:
@@ -505,11 +503,11 @@ def label_studio_task(image: str, *choices: str, **changes: Any) -> dict[str, An
     "image",
     ["a.png", "/data/local-files/?d=pool/a.png", "https://host/bucket/x/a.png", "s3://b/a.png"],
 )
-def test_label_studio_images_are_found_behind_their_urls(image, other, tmp_path):
+def test_label_studio_urls_are_matched_to_images(image, other, tmp_path):
     path = tmp_path / "in.json"
     tasks = [label_studio_task(image, "cat"), label_studio_task("x", "cat", was_cancelled=True)]
     path.write_text(json.dumps(tasks))
-    assert take_in("labelstudio", path, other).added == 1
+    assert import_file("labelstudio", path, other).added == 1
     assert names_of(other) == {"a.png": "cat"}
 
 
@@ -517,36 +515,36 @@ def test_label_studio_tasks_with_two_choices_are_refused(other, tmp_path):
     path = tmp_path / "in.json"
     path.write_text(json.dumps([label_studio_task("a.png", "cat", "dog")]))
     with pytest.raises(InputDataError, match="task 1: 2 choices"):
-        take_in("labelstudio", path, other)
+        import_file("labelstudio", path, other)
 
 
-def test_fiftyone_targets_may_be_names_and_may_be_missing(other, tmp_path):
+def test_fiftyone_targets_may_be_names_or_missing(other, tmp_path):
     (tmp_path / "labels.json").write_text(
         json.dumps({"labels": {"a.png": "cat", "deep/er/b.jpg": None}})
     )
-    assert take_in("fiftyone", tmp_path, other).added == 1
+    assert import_file("fiftyone", tmp_path, other).added == 1
     (tmp_path / "labels.json").write_text(json.dumps({"classes": ["cat"], "labels": {"a.png": 1}}))
     with pytest.raises(InputDataError, match="target 1 is not an index"):
-        take_in("fiftyone", tmp_path, other)
+        import_file("fiftyone", tmp_path, other)
 
 
-def test_new_classes_come_in_with_the_labels_or_not_at_all(other, tmp_path):
+def test_new_classes_are_imported_with_labels_only_if_allowed(other, tmp_path):
     path = tmp_path / "in.csv"
     path.write_text("file_name,label\na.png,new one\n'quoted.png,new one\n")
     with pytest.raises(InputDataError, match="--add-classes"):
-        take_in("csv", path, other, may_add_classes=False)
+        import_file("csv", path, other, may_add_classes=False)
     assert other.classes() == []
-    assert take_in("csv", path, other).added == 2
+    assert import_file("csv", path, other).added == 2
     assert [record.name for record in other.classes()] == ["new one"]
     path.write_text("file_name,label\na.png,New One\n")
     with pytest.raises(InputDataError, match="only in case"):
-        take_in("csv", path, other)
+        import_file("csv", path, other)
     path.write_text("file_name,label\na.png,x\x07y\n")
     with pytest.raises(InputDataError, match="line 2, column label"):
-        take_in("csv", path, other)
+        import_file("csv", path, other)
 
 
-def test_a_dry_run_reports_what_would_happen_and_keeps_nothing(other, tmp_path):
+def test_dry_run_reports_changes_and_stores_nothing(other, tmp_path):
     path = tmp_path / "in.csv"
     path.write_text("file_name,label\na.png,cat\n")
     found = resolve(
@@ -562,11 +560,11 @@ def test_a_dry_run_reports_what_would_happen_and_keeps_nothing(other, tmp_path):
     ("name", "expected"),
     [("x.csv", "csv"), ("x.JSONL", "jsonl"), ("metadata.jsonl", "hf"), (".", "imagefolder")],
 )
-def test_formats_are_told_by_their_names(name, expected, tmp_path):
+def test_format_is_guessed_from_the_file_name(name, expected, tmp_path):
     assert guess_format(tmp_path / name) == expected
 
 
-def test_ambiguous_and_unknown_formats_are_errors_that_list_all(tmp_path):
+def test_errors_of_ambiguous_and_unknown_formats_list_all_formats(tmp_path):
     for call in (lambda: guess_format(tmp_path / "x.json"), lambda: load_format("xml")):
         with pytest.raises(UsageError, match="csv, jsonl, imagefolder, coco"):
             call()
@@ -596,17 +594,17 @@ MISTAKES = {
 
 @pytest.mark.parametrize("indent", [None, 1, 4])
 @pytest.mark.parametrize("name", MISTAKES)
-def test_mistakes_in_json_documents_name_line_and_column(name, indent, other, tmp_path):
-    document, keys, child, words = MISTAKES[name]
+def test_errors_in_json_documents_name_line_and_column(name, indent, other, tmp_path):
+    document, keys, child, message = MISTAKES[name]
     other.add_class("cat")
     text = json.dumps(document, indent=indent, ensure_ascii=False)
     path = tmp_path / "in.json"
     path.write_text("\ufeff" + text, encoding="utf-8")
     with pytest.raises(InputDataError) as caught:
-        take_in(name, path, other, may_add_classes=False)
-    told = re.match(r"in\.json, line (\d+), column (\d+), (.*)", str(caught.value), re.DOTALL)
-    assert told[3].startswith(words)
-    line, column = int(told[1]), int(told[2])
+        import_file(name, path, other, may_add_classes=False)
+    match = re.match(r"in\.json, line (\d+), column (\d+), (.*)", str(caught.value), re.DOTALL)
+    assert match[3].startswith(message)
+    line, column = int(match[1]), int(match[2])
     rest = "\n".join(text.split("\n")[line - 1 :])[column - 1 :]
     found, _ = json.JSONDecoder().raw_decode(rest)
     for key in [*keys, child]:
@@ -623,7 +621,7 @@ def test_mistakes_in_json_documents_name_line_and_column(name, indent, other, tm
     ),
     indent=st.sampled_from([None, 0, 2]),
 )
-def test_every_child_of_a_json_document_is_found_where_it_is_said_to_be(value, indent):
+def test_positions_of_json_children_are_correct(value, indent):
     document = {"a": 1, "children": value if isinstance(value, list | dict) else [value]}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "in.json")

@@ -1,6 +1,6 @@
-"""Every method is trained, exported in both formats, proven and scored with.
+"""Every method is trained and exported in both formats; its artifacts score the pool.
 
-``deep`` but for one: some ten seconds a method.
+All but one are ``deep``: a method takes about ten seconds.
 """
 
 import numpy as np
@@ -32,16 +32,16 @@ SMALL = (
     "gaal.atoms=16",
     "threads=1",
 )
-QUICK = ("vaal",)
-WITHIN = 1e-4
+SLOW_TIER = ("vaal",)
+TOLERANCE = 1e-4
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[] if name in QUICK else pytest.mark.deep) for name in METHODS],
+    [pytest.param(name, marks=[] if name in SLOW_TIER else pytest.mark.deep) for name in METHODS],
 )
-def test_artifacts_of_every_method_are_proven_and_score(name: str, tmp_path) -> None:
+def test_exported_artifacts_of_every_method_score_and_generate(name: str, tmp_path) -> None:
     request = InitRequest(
         root=tmp_path / "w",
         pool=POOL,
@@ -79,5 +79,5 @@ def test_artifacts_of_every_method_are_proven_and_score(name: str, tmp_path) -> 
         assert (result.scored, result.unreadable) == (500, 0)
         ranked.append({row.id: row.score for row in result.rows})
     onnx, script = (np.array([scores[name] for name in sorted(scores)]) for scores in ranked)
-    assert np.abs(onnx - script).max() <= WITHIN
+    assert np.abs(onnx - script).max() <= TOLERANCE
     assert len(np.unique(onnx)) > 1

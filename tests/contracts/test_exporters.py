@@ -1,4 +1,4 @@
-"""What every export format promises, over the whole registry."""
+"""The contract of every export format in the registry."""
 
 import copy
 import logging
@@ -30,7 +30,7 @@ def run_exported(case: Case, format_: str, batch: int) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("case", all_cases(), ids=lambda case: case.name)
-def test_every_network_agrees_with_eager_at_every_batch_size(case: Case, format_: str) -> None:
+def test_exported_network_agrees_with_eager_at_every_batch_size(case: Case, format_: str) -> None:
     data = seal.seal(load_exporter(format_)(case.module, case.spec), format_)
     engine = load_engine_bytes(data, format=format_, device="cpu", is_trusted=True)
     reference = EagerEngine(case.module, case.spec.manifest)
@@ -39,7 +39,7 @@ def test_every_network_agrees_with_eager_at_every_batch_size(case: Case, format_
     assert report.largest <= 1.0 if case.name.startswith("generator") else report.largest < 1e-5
 
 
-def test_the_module_is_left_as_it_was(format_: str) -> None:
+def test_export_does_not_change_the_module(format_: str) -> None:
     case = sampler_case()
     case.module.train()
     case.module.trunk.batch_norm.eval()
@@ -53,7 +53,7 @@ def test_the_module_is_left_as_it_was(format_: str) -> None:
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_a_module_in_training_mode_is_exported_for_evaluation(format_: str) -> None:
+def test_module_in_training_mode_is_exported_for_evaluation(format_: str) -> None:
     case = sampler_case()
     case.module.train()
     trained = run_exported(case, format_, 7)
@@ -62,7 +62,7 @@ def test_a_module_in_training_mode_is_exported_for_evaluation(format_: str) -> N
     np.testing.assert_allclose(trained["score"], expected["score"], atol=1e-5)
 
 
-def test_nothing_is_printed_warned_or_logged(
+def test_export_prints_warns_and_logs_nothing(
     format_: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     case = sampler_case()
@@ -76,7 +76,7 @@ def test_nothing_is_printed_warned_or_logged(
     assert logging.root.manager.disable == level
 
 
-def test_the_manifest_is_inside_and_can_be_replaced(format_: str) -> None:
+def test_manifest_is_embedded_and_can_be_replaced(format_: str) -> None:
     case = sampler_case()
     data = load_exporter(format_)(case.module, case.spec)
     assert read_manifest(data, format_) == case.spec.manifest
@@ -87,37 +87,37 @@ def test_the_manifest_is_inside_and_can_be_replaced(format_: str) -> None:
     assert load_engine_bytes(sealed, format=format_, is_trusted=True).manifest == changed
 
 
-def test_an_artifact_tells_nothing_of_the_exporting_host(format_: str) -> None:
+def test_artifact_has_no_paths_of_the_exporting_host(format_: str) -> None:
     case = sampler_case()
     data = load_exporter(format_)(case.module, case.spec)
-    here = __file__.rsplit("/tests/", 1)[0].encode()
-    assert here not in data
+    root = __file__.rsplit("/tests/", 1)[0].encode()
+    assert root not in data
     assert sys.prefix.encode() not in data
     assert b"formula_nets.py" not in data
 
 
-def test_rows_do_not_depend_on_their_neighbors(format_: str) -> None:
+def test_scores_are_independent_of_the_batch(format_: str) -> None:
     case = sampler_case()
-    whole = run_exported(case, format_, 7)["score"]
+    together = run_exported(case, format_, 7)["score"]
     alone = run_exported(case, format_, 1)["score"]
-    np.testing.assert_allclose(whole[:1], alone, atol=1e-6)
-    assert np.ptp(whole) > 0.01  # the scores differ, so the comparison says something
+    np.testing.assert_allclose(together[:1], alone, atol=1e-6)
+    assert np.ptp(together) > 0.01  # the scores differ, so the comparison is meaningful
 
 
 class Unexportable(nn.Module):
-    """Refers to what no exporter can find."""
+    """A module that refers to an attribute that does not exist."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return getattr(self, "mis" + "sing")(images)
 
 
-def test_a_module_that_cannot_be_exported_is_a_named_error(format_: str) -> None:
+def test_error_of_an_unexportable_module_names_it(format_: str) -> None:
     with pytest.raises(ExportError, match="Unexportable"):
         load_exporter(format_)(Unexportable(), sampler_case().spec)
 
 
 class FixedBatch(nn.Module):
-    """Python numbers: whoever records them has fixed the batch, or refuses."""
+    """Converts to Python numbers: recording them fixes the batch size or fails."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return torch.tensor(
@@ -125,7 +125,7 @@ class FixedBatch(nn.Module):
         )
 
 
-def test_a_batch_size_that_was_baked_in_does_not_pass(format_: str) -> None:
+def test_control_fixed_batch_size_is_refused(format_: str) -> None:
     spec = ExportSpec(manifest=manifest("sampler", (info("score"),)))
     reference = EagerEngine(FixedBatch(), spec.manifest)
 
@@ -138,6 +138,6 @@ def test_a_batch_size_that_was_baked_in_does_not_pass(format_: str) -> None:
         export_and_compare()
 
 
-def test_every_format_has_a_suffix_of_its_own(format_: str) -> None:
+def test_every_format_has_a_unique_suffix(format_: str) -> None:
     assert SUFFIXES[format_].startswith(".")
     assert len(set(SUFFIXES.values())) == len(SUFFIXES) == len(FORMATS)

@@ -1,4 +1,4 @@
-"""Every task keeps what ``training.task`` says; a mask is learned and asked like a class."""
+"""The contract of ``training.task`` for every task; methods train and query on masks too."""
 
 from dataclasses import replace
 
@@ -21,42 +21,42 @@ EVERY = pytest.mark.parametrize("name", TASKS)
 
 
 def check_losses(task, targets: np.ndarray) -> None:
-    """An image's loss is its own: other images of the batch do not change it."""
+    """The loss of an image does not depend on other images of the batch."""
     head = task.head(5, (3,))
     outputs = head(torch.randn(len(targets), 5, generator=torch.Generator().manual_seed(0)))
-    wanted = torch.from_numpy(targets)
-    losses = task.losses(outputs, wanted)
+    target_tensor = torch.from_numpy(targets)
+    losses = task.losses(outputs, target_tensor)
     assert losses.shape == (len(targets),)
     assert (losses > 0).all()
     assert losses.requires_grad
-    first = task.losses(outputs[:1], wanted[:1])
+    first = task.losses(outputs[:1], target_tensor[:1])
     assert torch.allclose(first, losses[:1])
 
 
 @EVERY
-def test_outputs_losses_and_predictions_fit_each_other(name, tmp_path):
+def test_outputs_losses_and_predictions_are_consistent(name, tmp_path):
     task, make = TASKS[name]
     data = make()
     targets = data.training_targets
     check_losses(task, targets)
     method = trained(small_config("random"), data, tmp_path, shape=replace(SHAPE, task=task))
-    found = predict(method.classifier, data.pixels, data.device)
-    assert np.allclose(found.probabilities.sum(-1), 1)
-    assert found.image_probabilities.shape == (len(data.pixels), task.outputs)
-    predicted = task.decide(found)
+    prediction = predict(method.classifier, data.pixels, data.device)
+    assert np.allclose(prediction.probabilities.sum(-1), 1)
+    assert prediction.image_probabilities.shape == (len(data.pixels), task.outputs)
+    predicted = task.decide(prediction)
     assert predicted.shape == data.targets.shape
-    sure = task.agreement(found, predicted)
-    assert ((sure >= 0) & (sure <= 1)).all()
-    assert (sure >= task.agreement(found, 1 - predicted)).all()
-    guessed, confidence = task.pseudo_targets(torch.from_numpy(np.log(found.probabilities)))
+    agreement = task.agreement(prediction, predicted)
+    assert ((agreement >= 0) & (agreement <= 1)).all()
+    assert (agreement >= task.agreement(prediction, 1 - predicted)).all()
+    guessed, confidence = task.pseudo_targets(torch.from_numpy(np.log(prediction.probabilities)))
     assert (guessed.numpy() == predicted).all()
-    assert np.allclose(confidence.numpy(), sure)
+    assert np.allclose(confidence.numpy(), agreement)
     none = predict(method.classifier, data.pixels[:0], data.device)
-    assert none.probabilities.shape[1:] == found.probabilities.shape[1:]
+    assert none.probabilities.shape[1:] == prediction.probabilities.shape[1:]
 
 
 @EVERY
-def test_metric_counts_and_groups(name):
+def test_metric_counts_and_groups_are_consistent(name):
     task, make = TASKS[name]
     data = make()
     targets = data.training_targets
@@ -74,18 +74,18 @@ def test_metric_counts_and_groups(name):
     assert data.without_labels().task.gaps(data.without_labels())
 
 
-@pytest.mark.parametrize("rule", ["random", "margin", "entropy", "badge", "coreset"])
-def test_masks_are_learned_and_asked_like_classes(rule, tmp_path):
-    """Two rounds in memory with a target that is no class number."""
+@pytest.mark.parametrize("method_name", ["random", "margin", "entropy", "badge", "coreset"])
+def test_methods_train_and_query_on_masks(method_name, tmp_path):
+    """Two rounds in memory with a target that is not a class number."""
     data = masked_data(count=80, labeled=24)
     shape = TaskShape(encoder=SHAPE.encoder, task=data.task)
-    config = small_config(rule, classifier={"steps": 150, "lr": 0.1})
+    config = small_config(method_name, classifier={"steps": 150, "lr": 0.1})
     method = trained(config, data, tmp_path / "0", shape=shape)
     first, _, _ = accuracy(method.classifier, data)
     ranking = method.rank(data, 12, 0)
     assert len(set(ranking.picks)) == 12
     assert np.isfinite(ranking.scores).all()
-    assert ranking.is_random == (rule == "random")
+    assert ranking.is_random == (method_name == "random")
     truth = np.asarray(data.test_targets)
     data = replace(data, number=1)
     data.targets[ranking.picks], data.is_labeled[ranking.picks] = truth[ranking.picks], True
@@ -97,14 +97,14 @@ def test_masks_are_learned_and_asked_like_classes(rule, tmp_path):
     assert len(data.labeled_rows) == 36
 
 
-class Averaging(MaskLearning):
-    """A broken task: every image has the batch's loss."""
+class BatchLossTask(MaskLearning):
+    """A broken task: every image has the mean loss of the batch."""
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         own = MaskLearning(self.outputs).losses(outputs, targets)
         return own.mean().expand(len(own))
 
 
-def test_a_task_that_mixes_images_is_caught():
+def test_control_task_that_mixes_images_is_caught():
     with pytest.raises(AssertionError):
-        check_losses(Averaging(2), masked_data().training_targets)
+        check_losses(BatchLossTask(2), masked_data().training_targets)

@@ -1,4 +1,4 @@
-"""A workspace on disk and arrays in memory run the same rounds, by the same rules."""
+"""A workspace on disk and arrays in memory run the same rounds with the same rules."""
 
 from dataclasses import replace
 
@@ -32,8 +32,8 @@ SETTINGS = CONFIG | {
 }
 
 
-def brightest(images):
-    """A stand-in for a person who names drawings: by how bright they are."""
+def class_by_brightness(images):
+    """Return classes of synthetic images by brightness, in place of a person's answers."""
     return (np.asarray(images).reshape(len(images), -1).mean(1) // 86).astype(np.int64)
 
 
@@ -55,7 +55,7 @@ class Case:
         self.test = (self.pool.test_pixels, self.pool.test_labels) if test else None
 
     def on_disk(self, *, rounds=ROUNDS, synthetic=0, emit=lambda _: None):
-        """Queries as sample ids, None for a drawing, and the accuracy of each round."""
+        """Return queries as sample ids (None: synthetic image) and the accuracy of each round."""
         pool, names = self.pool, self.pool.class_names
         workspace = init(
             InitRequest(
@@ -77,12 +77,12 @@ class Case:
             accuracies.append(train(workspace, self.config, emit=emit).accuracy)
             items = query(workspace, self.config, synthetic=synthetic, emit=emit).items
             queries.append([None if item.is_synthetic else item.sample_id for item in items])
-            told = dict(truth)
+            answers = dict(truth)
             for item in filter(lambda item: item.is_synthetic, items):
                 pixels = np.frombuffer(_gray(synthetic_path(workspace, item.sample_id)), np.uint8)
-                told[item.sample_id] = names[int(brightest([pixels])[0])]
+                answers[item.sample_id] = names[int(class_by_brightness([pixels])[0])]
             with open_store(workspace.store_path) as store:
-                answer_items(store, [item.item_id for item in items], told)
+                answer_items(store, [item.item_id for item in items], answers)
         self.workspace = workspace
         return queries, accuracies
 
@@ -91,8 +91,8 @@ class Case:
         labels[self.first] = self.pool.truth[self.first]
 
         def answer(asked):
-            own = np.append(self.pool.truth, 0)[asked.rows]
-            return np.where(asked.rows < 0, brightest(asked.pixels), own)
+            truth = np.append(self.pool.truth, 0)[asked.rows]
+            return np.where(asked.rows < 0, class_by_brightness(asked.pixels), truth)
 
         return InMemoryRounds(
             self.config,
@@ -105,14 +105,14 @@ class Case:
         )
 
     def in_memory(self, *, rounds=ROUNDS, synthetic=0, emit=lambda _: None):
-        own, queries, accuracies = self.rounds_in_memory(emit), [], []
+        memory, queries, accuracies = self.rounds_in_memory(emit), [], []
         for _ in range(rounds):
-            own.train()
-            accuracies.append(own.accuracy())
-            asked = own.ask(own.choose(synthetic=synthetic))
-            drawn = [None] * asked.synthesized
-            queries.append([self.pool.ids[row] for row in asked.rows] + drawn)
-        self.memory = own
+            memory.train()
+            accuracies.append(memory.accuracy())
+            asked = memory.ask(memory.choose(synthetic=synthetic))
+            placeholders = [None] * asked.synthesized
+            queries.append([self.pool.ids[row] for row in asked.rows] + placeholders)
+        self.memory = memory
         return queries, accuracies
 
     def synthetic_on_disk(self):
@@ -126,12 +126,12 @@ class Case:
 def _gray(path):
     from PIL import Image
 
-    with Image.open(path) as picture:
-        return picture.convert("L").tobytes()
+    with Image.open(path) as image:
+        return image.convert("L").tobytes()
 
 
 @pytest.mark.parametrize("method", ["margin", "dgaal", "dgaal-paper", "vaal", "gaal-mixed"])
-def test_the_same_pool_labels_and_seed_give_the_same_picks_on_disk_and_in_memory(method, tmp_path):
+def test_picks_on_disk_and_in_memory_are_equal(method, tmp_path):
     case = Case(tmp_path, method)
     disk, memory = case.on_disk(), case.in_memory()
     assert disk == memory
@@ -142,14 +142,14 @@ def test_the_same_pool_labels_and_seed_give_the_same_picks_on_disk_and_in_memory
         assert len(ours.targets) > 0
 
 
-def test_a_simulation_asks_what_a_workspace_asks(tmp_path):
+def test_simulation_asks_the_same_images_as_a_workspace(tmp_path):
     case = Case(tmp_path, "dgaal")
     records = run_trial(case.plan, Arm(method="dgaal"), seed=0, pool=case.pool)
     asked = [[case.pool.ids[row] for row in record.queried] for record in records]
     assert asked == [*case.on_disk()[0], []]
 
 
-def test_another_seed_asks_other_images(tmp_path):
+def test_control_another_seed_asks_other_images(tmp_path):
     """Negative control of the two tests above."""
     case = Case(tmp_path, "dgaal")
     first = case.in_memory(rounds=1)[0]
@@ -157,7 +157,7 @@ def test_another_seed_asks_other_images(tmp_path):
     assert case.in_memory(rounds=1)[0] != first
 
 
-def test_held_out_labels_and_synthesis_at_the_boundary_follow_the_same_rules(tmp_path):
+def test_held_out_labels_and_synthesis_are_equal_on_disk_and_in_memory(tmp_path):
     case = Case(tmp_path, "dgaal", labeled=40, test=False)
     case.config = replace(case.config, evaluation=replace(case.config.evaluation, held_out=0.4))
     disk = case.on_disk(rounds=2, synthetic=3)
@@ -166,27 +166,27 @@ def test_held_out_labels_and_synthesis_at_the_boundary_follow_the_same_rules(tmp
     assert case.memory.dataset.data.is_held_out.any()
 
 
-def both(case):
-    """Run either way, and return what each of them raises or warns of."""
+def messages_of_both(case):
+    """Run on disk and in memory; return the error or the warnings of each."""
     found = []
     for run in (case.on_disk, case.in_memory):
-        heard = []
+        events = []
         try:
-            run(rounds=1, emit=heard.append)
+            run(rounds=1, emit=events.append)
         except (CheckFailedError, UsageError) as error:
             found.append(str(error))
         else:
-            found.append([event.message for event in heard if isinstance(event, Warned)])
+            found.append([event.message for event in events if isinstance(event, Warned)])
     return found
 
 
-def test_a_start_without_labels_is_announced_and_asked_alike(tmp_path):
-    disk, memory = both(Case(tmp_path, "dgaal", labeled=0))
+def test_start_without_labels_gives_the_same_warnings(tmp_path):
+    disk, memory = messages_of_both(Case(tmp_path, "dgaal", labeled=0))
     assert set(memory) <= set(disk)  # a workspace also reports the health of its networks
     assert any("no labels of two classes yet" in message for message in memory)
 
 
-def test_a_query_of_labeled_images_is_refused_by_both(tmp_path, monkeypatch):
+def test_query_of_labeled_images_is_refused_on_disk_and_in_memory(tmp_path, monkeypatch):
     rank = RandomSampling.rank
 
     def again(self, data, count, seed):
@@ -194,17 +194,17 @@ def test_a_query_of_labeled_images_is_refused_by_both(tmp_path, monkeypatch):
         return replace(found, picks=[int(data.labeled_rows[0]), *found.picks[1:]])
 
     monkeypatch.setattr(RandomSampling, "rank", again)
-    disk, memory = both(Case(tmp_path, "random"))
+    disk, memory = messages_of_both(Case(tmp_path, "random"))
     assert disk == memory
     assert "random asked 6 pool images" in disk
     assert "this method is broken" in disk
 
 
-def test_a_rule_that_changes_once_changes_for_both(tmp_path, monkeypatch):
-    """The engine's rules are looked up when they are used: one change reaches both workbenches."""
+def test_changed_engine_rule_applies_on_disk_and_in_memory(tmp_path, monkeypatch):
+    """Both look up the engine's rules when they use them, so one change affects both."""
     case = Case(tmp_path, "dgaal")
     monkeypatch.setattr(
-        engine, "doubtful_copies", lambda _m, drawn, _d, _c: np.ones(len(drawn.pixels), bool)
+        engine, "doubtful_copies", lambda _m, copies, _d, _c: np.ones(len(copies.pixels), bool)
     )
     assert case.on_disk() == case.in_memory()
     for synthetic in (case.synthetic_on_disk(), case.memory.dataset.data.synthetic):
@@ -215,10 +215,10 @@ def test_a_rule_that_changes_once_changes_for_both(tmp_path, monkeypatch):
 
     monkeypatch.setattr(engine, "check_ranking", refuse)
     (tmp_path / "again").mkdir()
-    assert both(Case(tmp_path / "again", "dgaal")) == ["dgaal may not ask"] * 2
+    assert messages_of_both(Case(tmp_path / "again", "dgaal")) == ["dgaal may not ask"] * 2
 
 
-def test_a_notebook_needs_ten_lines():
+def test_in_memory_rounds_run_in_a_few_lines():
     rng = np.random.default_rng(0)
     truth = np.arange(60) % 2
     images = (truth[:, None, None, None] * 90 + rng.integers(0, 120, (60, 8, 8, 1))).astype("uint8")
@@ -240,7 +240,7 @@ def test_a_notebook_needs_ten_lines():
     assert curve[-1][1] > 0.7
 
 
-def test_an_answer_that_cannot_tell_leaves_the_image_out():
+def test_image_answered_with_cannot_tell_is_not_used():
     truth = np.arange(40) % 2
     images = np.arange(40 * 64, dtype=np.int64).reshape(40, 8, 8, 1).astype(np.uint8)
     config = config_for(images, {**CONFIG, "method": "random", "query": {"size": 5}})
@@ -253,7 +253,7 @@ def test_an_answer_that_cannot_tell_leaves_the_image_out():
     assert truth.sum() == 20
 
 
-def test_a_query_before_any_training_says_what_to_do():
+def test_query_before_training_is_refused():
     images = np.zeros((4, 8, 8, 1), np.uint8)
     config = config_for(images, CONFIG)
     rounds = InMemoryRounds(config, images, ["a"], oracle=lambda asked: asked.rows)

@@ -1,7 +1,7 @@
-"""What every sampler that tells labeled from unlabeled images must show that it sees.
+"""Samplers that separate labeled from unlabeled images must find missing parts of the pool.
 
-A query rule that is blind to its data still returns images, and its curves still rise: only such
-scenes, where the right answer is known, tell it from random. The published VAAL fails here.
+A query rule that ignores its data still returns images, and its learning curve still rises. Only
+scenes with a known answer distinguish it from random. The published VAAL fails these tests.
 """
 
 from dataclasses import replace
@@ -20,19 +20,19 @@ from dgaal_cli.methods.waal.method import Waal
 from dgaal_cli.training.classifier import predict
 
 SAMPLERS = ["dal", "dgaal", "dgaal-paper", "sraal", "ta-vaal", "vaal", "waal"]
-"""All methods that tell labeled from unlabeled images, but for the one that is known to fail."""
+"""All methods that separate labeled from unlabeled images, except the one known to fail."""
 ABLATIONS = {
     "vaal-frozen": ("vaal", {"vaal": {"representation": "frozen-vae"}}),
     "vaal-images": ("vaal", {"vaal": {"representation": "image"}}),
     "dgaal-vicreg": ("dgaal", {"pretrain": {"representation": "vicreg"}}),
     "vaal-centroid": ("vaal", {"vaal": {"representation": "none"}}),
 }
-"""Switches that change what the sampler sees; each must see as much but for the last, which has no
-discriminator."""
+"""Settings that change the input of the discriminator. All must pass the same tests except the
+last, which has no discriminator."""
 QUERY = 100
 
 
-def each(*names: str):
+def with_deep_ablations(*names: str):
     return [
         *(name for name in names if name not in ABLATIONS),
         *(pytest.param(name, marks=pytest.mark.deep) for name in names if name in ABLATIONS),
@@ -40,12 +40,12 @@ def each(*names: str):
 
 
 EVERY = pytest.mark.parametrize(
-    "name", each(*SAMPLERS, *(name for name in ABLATIONS if name != "vaal-centroid"))
+    "name", with_deep_ablations(*SAMPLERS, *(name for name in ABLATIONS if name != "vaal-centroid"))
 )
 WITH_LATENTS = pytest.mark.parametrize(
     "name",
-    each(
-        *(name for name in SAMPLERS if name not in ("dal", "waal")),  # those see T's features
+    with_deep_ablations(
+        *(name for name in SAMPLERS if name not in ("dal", "waal")),  # these read T's features
         "vaal-frozen",
         "vaal-centroid",
         "dgaal-vicreg",
@@ -72,17 +72,17 @@ def scene_of(kind: str) -> Scene:
 
 
 @pytest.fixture(scope="module")
-def asked(learned):
-    """The methods' queries, each made once."""
-    return cache(lambda name, kind: learned(name, kind).rank(scene_of(kind).data, QUERY, 0))
+def query_of(train_on):
+    """Return a cached function from method and scene to the query."""
+    return cache(lambda name, kind: train_on(name, kind).rank(scene_of(kind).data, QUERY, 0))
 
 
 @pytest.fixture(scope="module")
-def learned(tmp_path_factory):
-    """Methods trained with the ``tiny`` preset as a user would, each on a scene once."""
+def train_on(tmp_path_factory):
+    """Return a cached function that trains a method on a scene with the ``tiny`` preset."""
 
     @cache
-    def learn(name: str, kind: str, seed: int = 0):
+    def train_once(name: str, kind: str, seed: int = 0):
         data = replace(scene_of(kind).data, seed=seed)
         size, channels = data.pixels.shape[2:]
         method_name, settings = ABLATIONS.get(name, (name, {}))
@@ -103,13 +103,13 @@ def learned(tmp_path_factory):
         runner(method, phases, tmp_path_factory.mktemp("round"), seed=seed).run(phases)
         return method
 
-    return learn
+    return train_once
 
 
 def unlabeled_score(method, scene: Scene) -> np.ndarray:
-    """What the exported discriminator says of images that are in no pool.
+    """Return the output of the exported discriminator for images outside the pool.
 
-    WAAL's score adds T's doubt, which has nothing to do with the labels' pool: its critic answers.
+    WAAL's score adds the uncertainty of T, which does not depend on the pool: its critic is used.
     """
     if isinstance(method, Waal):
         features = predict(method.classifier, scene.fresh, scene.data.device).features
@@ -123,59 +123,59 @@ def unlabeled_score(method, scene: Scene) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", ["dark half missing", "five classes missing"])
 @EVERY
-def test_half_of_the_input_space_without_labels_is_told_from_the_rest(name, kind, learned):
+def test_sampler_separates_an_unlabeled_half_of_the_input_space(name, kind, train_on):
     scene = scene_of(kind)
-    values = unlabeled_score(learned(name, kind), scene)
+    values = unlabeled_score(train_on(name, kind), scene)
     is_missing = scene.is_fresh_missing
     assert auc(values[is_missing], values[~is_missing]) >= 0.8
 
 
 @EVERY
-def test_random_labels_are_not_told_from_their_pool(name, learned):
-    """A discriminator that claims to would have learned single images by heart."""
-    health = learned(name, "random labels").health(scene_of("random labels").data)
+def test_sampler_does_not_separate_random_labels_from_the_pool(name, train_on):
+    """A discriminator that separates them has memorized single images."""
+    health = train_on(name, "random labels").health(scene_of("random labels").data)
     assert health["discriminator_auc"] == pytest.approx(0.5, abs=0.12)  # 2 errors of 40 held out
 
 
 @EVERY
-def test_the_gauge_sees_missing_classes(name, learned):
+def test_discriminator_auc_is_high_for_missing_classes(name, train_on):
     kind = "five classes missing"
-    health = learned(name, kind).health(scene_of(kind).data)
+    health = train_on(name, kind).health(scene_of(kind).data)
     assert health["discriminator_auc"] > 0.65  # 64 % of the pool differ: 0.82 is perfect
 
 
 @pytest.mark.parametrize("kind", ["dark half missing", "two classes missing", "random labels"])
 @WITH_LATENTS
-def test_the_latents_carry_the_images(name, kind, learned):
-    health = learned(name, kind).health(scene_of(kind).data)
+def test_latents_keep_information_about_the_images(name, kind, train_on):
+    health = train_on(name, kind).health(scene_of(kind).data)
     assert health["active_units"] >= health["latent_units"] / 4
-    if kind != "dark half missing":  # a texture is noise: few of its values can be foretold
+    if kind != "dark half missing":  # a texture is noise: few of its values can be predicted
         assert health["reconstruction_r2"] >= 0.3
 
 
 def enrichment(ranking, scene: Scene) -> float:
-    """Share of the missing part among the picks over its share in the unlabeled pool."""
+    """Return the share of the missing part in the picks over its share in the unlabeled pool."""
     picks = ranking.picks
     return scene.is_missing[picks].mean() / scene.is_missing[scene.data.unlabeled_rows].mean()
 
 
 @EVERY
-def test_absent_classes_are_asked_for_more_than_they_are_there(name, asked):
+def test_query_is_enriched_in_missing_classes(name, query_of):
     kind = "two classes missing"
-    assert enrichment(asked(name, kind), scene_of(kind)) >= 1.5
+    assert enrichment(query_of(name, kind), scene_of(kind)) >= 1.5
 
 
-def test_a_random_query_has_absent_classes_as_they_are_there(asked):
-    """The yardstick of the test above."""
+def test_random_query_is_not_enriched_in_missing_classes(query_of):
+    """The reference of the test above."""
     kind = "two classes missing"
-    assert enrichment(asked("random", kind), scene_of(kind)) == pytest.approx(1.0, abs=0.3)
+    assert enrichment(query_of("random", kind), scene_of(kind)) == pytest.approx(1.0, abs=0.3)
 
 
 @EVERY
-def test_two_scoring_passes_are_identical(name, learned, asked):
+def test_scoring_twice_gives_identical_results(name, train_on, query_of):
     kind = "two classes missing"
     data = scene_of(kind).data
-    first, second = asked(name, kind), learned(name, kind).rank(data, QUERY, 0)
+    first, second = query_of(name, kind), train_on(name, kind).rank(data, QUERY, 0)
     assert np.array_equal(first.scores, second.scores)
     assert first.picks == second.picks
     assert len(set(first.picks)) == QUERY
@@ -184,32 +184,32 @@ def test_two_scoring_passes_are_identical(name, learned, asked):
 
 @pytest.mark.deep
 @pytest.mark.parametrize("name", [*SAMPLERS, "random"])
-def test_two_trainings_ask_for_alike_images(name, learned):
-    """Picks that another seed would not repeat would say more of the seed than of the images."""
+def test_trainings_with_two_seeds_ask_similar_images(name, train_on):
+    """Picks that differ for every seed depend more on the seed than on the images."""
     scene = scene_of("two classes missing")
     first, second = (
-        set(learned(name, "two classes missing", seed).rank(scene.data, QUERY, seed).picks)
+        set(train_on(name, "two classes missing", seed).rank(scene.data, QUERY, seed).picks)
         for seed in (0, 1)
     )
     share = QUERY / len(scene.data.unlabeled_rows)
-    by_chance = share / (2 - share)
-    alike = len(first & second) / len(first | second)
-    assert (alike > 2 * by_chance) == (name != "random")  # the yardstick
+    chance = share / (2 - share)
+    overlap = len(first & second) / len(first | second)
+    assert (overlap > 2 * chance) == (name != "random")  # random is the reference
 
 
-def test_the_published_scales_of_vaal_fail_here(learned, asked):
-    """Negative control: these tests would have caught the released loss."""
+def test_control_released_vaal_fails_these_tests(train_on, query_of):
+    """Negative control: these tests find the error of the released loss."""
     kind = "two classes missing"
     scene = scene_of(kind)
-    method = learned("vaal-released", kind)
+    method = train_on("vaal-released", kind)
     assert method.health(scene.data)["active_units"] == 0
-    assert enrichment(asked("vaal-released", kind), scene) < 1.5
+    assert enrichment(query_of("vaal-released", kind), scene) < 1.5
     values = unlabeled_score(method, scene)
     assert auc(values[scene.is_fresh_missing], values[~scene.is_fresh_missing]) < 0.8
 
 
 @pytest.mark.deep
-def test_the_distance_to_the_labeled_centroid_does_not_find_absent_classes(asked):
-    """Why VAAL has a discriminator: digits that are absent lie no farther out than others."""
+def test_distance_to_labeled_centroid_does_not_find_missing_classes(query_of):
+    """VAAL needs a discriminator: missing digits are not farther from the centroid than others."""
     kind = "two classes missing"
-    assert enrichment(asked("vaal-centroid", kind), scene_of(kind)) < 1.5
+    assert enrichment(query_of("vaal-centroid", kind), scene_of(kind)) < 1.5

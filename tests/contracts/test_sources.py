@@ -1,4 +1,4 @@
-"""What every kind of source promises, for each of them over the same images."""
+"""The contract of every kind of source, each with the same images."""
 
 import io
 import sys
@@ -98,7 +98,7 @@ def split(root: Path) -> str:
 
 
 def packed_jpeg(root: Path) -> str:
-    """Files end to end; PNG, so that pixels can be compared."""
+    """Concatenated files; PNG, so that pixels can be compared."""
     files = list(FILES.values())
     np.savez(
         root / "j.npz",
@@ -138,7 +138,7 @@ MAKERS: dict[str, Callable[[Path], str]] = {
 
 @pytest.fixture(params=MAKERS)
 def pool(request: pytest.FixtureRequest, tmp_path: Path) -> Source:
-    """Every kind that a workspace can be made around."""
+    """Return a source of each kind that a workspace can use."""
     return open_source(MAKERS[request.param](tmp_path), base=tmp_path)
 
 
@@ -146,7 +146,7 @@ def pool(request: pytest.FixtureRequest, tmp_path: Path) -> Source:
 def source(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Source:
-    """Every kind that can be scored."""
+    """Return a source of each kind that can be scored."""
     if request.param in MAKERS:
         return open_source(MAKERS[request.param](tmp_path), base=tmp_path)
     name = file_list(tmp_path)
@@ -158,29 +158,29 @@ def source(
 
 
 def truth(source: Source) -> tuple[list[bytes], list[str]]:
-    """Pixels (side, side, 3) of all images, and their classes."""
+    """Return the pixels (side, side, 3) of all images, and their classes."""
     if source.spec != "builtin:digits":
         return [image.tobytes() for image in IMAGES], [name[:2] for name in FILES]
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     gray = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
-    return [np.dstack([one] * 3).tobytes() for one in gray], [str(n) for n in bunch.target]
+    return [np.dstack([image] * 3).tobytes() for image in gray], [str(n) for n in bunch.target]
 
 
 def decoded(source: Source) -> Iterator[tuple[Entry, bytes]]:
-    """Entries with their pixels, at the size they have."""
+    """Yield entries with their pixels at the original size."""
     size = 8 if source.spec == "builtin:digits" else 10
     for batch in decode_stream(source.entries(), size=size, channels=3, workers=1):
         yield from zip(batch.entries, (image.tobytes() for image in batch.pixels), strict=True)
 
 
-def test_the_suite_covers_every_kind_of_file() -> None:
+def test_suite_covers_every_kind_of_file() -> None:
     kinds = {suffixes[0] for suffixes, _ in _BY_SUFFIX}
     assert kinds - {".jpg"} <= set(MAKERS)
 
 
-def test_the_same_images_have_the_same_pixels_in_every_kind(source: Source) -> None:
+def test_every_kind_of_source_gives_the_same_pixels(source: Source) -> None:
     assert sorted(image for _, image in decoded(source)) == sorted(truth(source)[0])
 
 
@@ -191,14 +191,14 @@ def test_two_passes_give_the_same_entries_in_the_same_order(source: Source) -> N
     assert len({name for name, *_ in first}) == len(truth(source)[0])
 
 
-def test_labels_are_those_of_the_images(pool: Source) -> None:
+def test_entries_have_the_labels_of_their_images(pool: Source) -> None:
     label_of = dict(zip(*truth(pool), strict=True))
     for entry, image in decoded(pool):
         label = entry.label if entry.label != "pool" else entry.id[5:7]
         assert label == label_of[image]
 
 
-def test_every_id_finds_its_own_image(source: Source) -> None:
+def test_get_returns_the_image_of_its_id(source: Source) -> None:
     streamed = {}
     for entry in source.entries():
         data = entry.read()
@@ -211,31 +211,31 @@ def test_every_id_finds_its_own_image(source: Source) -> None:
 
 
 @pytest.mark.parametrize("name", ["nothing", "", "../x", "c0/000.png/", "\udcff\0", "/", "9" * 400])
-def test_an_unknown_id_is_an_input_error(source: Source, name: str) -> None:
+def test_unknown_id_is_an_input_error(source: Source, name: str) -> None:
     with pytest.raises(InputDataError, match="contains no image") as caught:
         source.get(SampleId(name))
     assert caught.value.exit_code == 2
 
 
-def test_count_is_right_or_unknown(source: Source) -> None:
+def test_count_is_correct_or_none(source: Source) -> None:
     assert source.count() in (len(truth(source)[0]), None)
 
 
-def test_the_spec_opens_the_same_source_again(pool: Source) -> None:
+def test_spec_opens_the_same_source_again(pool: Source) -> None:
     again = open_source(pool.spec, base=Path("/"))
     assert [entry.id for entry in again.entries()] == [entry.id for entry in pool.entries()]
     assert again.spec == pool.spec
     assert again.stamp() == pool.stamp()
 
 
-def test_a_pass_may_be_given_up_and_begun_again(source: Source) -> None:
+def test_iteration_can_be_abandoned_and_restarted(source: Source) -> None:
     entries = source.entries()
     first = next(entries).id
     del entries
     assert next(source.entries()).id == first
 
 
-def test_the_label_terminal_reads_every_kind(pool: Source, tmp_path: Path) -> None:
+def test_image_reader_reads_every_kind_of_source(pool: Source, tmp_path: Path) -> None:
     reader = ImageReader(tmp_path, pool.spec)
     known = set(truth(pool)[0])
     for entry in list(pool.entries())[::30]:

@@ -1,6 +1,6 @@
-"""One contract for every task: its labels pass store, fold and exchange, which never look inside.
+"""The contract of tasks: store, fold and exchange handle labels without reading the payload.
 
-It runs over classification and over a task of this suite whose labels are small masks.
+It runs for classification and for a task of this suite whose labels are small masks.
 """
 
 import hashlib
@@ -30,12 +30,12 @@ from dgaal_cli.tasks.base import Task
 from dgaal_cli.tasks.registry import TASKS, load_task
 from dgaal_cli.workspace import Workspace
 
-KEEPS_ANY_LABEL = ("csv", "jsonl")
+ANY_LABEL_FORMATS = ("csv", "jsonl")
 
 
 @dataclass
 class Case:
-    """A store with three classes, five images and an open query, and three labels of a task."""
+    """A store with three classes, five images and an open query, and three values of a task."""
 
     task: Task[Any]
     store: Store
@@ -46,16 +46,16 @@ class Case:
     def labels(self) -> list[Label]:
         return [self.task.labels.encode(value) for value in self.values]
 
-    def say(self, who: str, item: int, label: Label | None, kind: Any = "label") -> None:
+    def submit(self, annotator: str, item: int, label: Label | None, kind: Any = "label") -> None:
         answer = Answer(
-            op_id=f"{who}-{item}-{self.store.watermark()}",
+            op_id=f"{annotator}-{item}-{self.store.watermark()}",
             kind=kind,
             item_id=ItemId(item),
             label=label,
         )
-        self.store.submit(answer, annotator=who, session=who, take_next=False)
+        self.store.submit(answer, annotator=annotator, session=annotator, take_next=False)
 
-    def effective(self) -> dict[int, Label]:
+    def current_labels(self) -> dict[int, Label]:
         return {record.item_id: record.label for record in self.store.labels()}
 
 
@@ -83,10 +83,10 @@ def values_of(task: Task[Any], uids: list[ClassUid]) -> list[Any]:
     return [(cat,) * 3 + (None,) * 9 + (dog,) * 4, (eel,) * PIXELS, none]
 
 
-TASKS_TRIED = [*TASKS, MaskTask.name]
+TASK_NAMES = [*TASKS, MaskTask.name]
 
 
-@pytest.fixture(params=TASKS_TRIED)
+@pytest.fixture(params=TASK_NAMES)
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
     task: Task[Any] = MaskTask() if request.param == MaskTask.name else load_task(request.param)
     with new_store(tmp_path / "one.db", ["cat", "=dog, [x]", "e\u00e9l"], overlap=3) as store:
@@ -94,21 +94,21 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
         yield Case(task, store, values_of(task, uids), uids)
 
 
-def test_a_label_is_read_back_and_equal_values_have_equal_labels(case: Case):
+def test_labels_round_trip_and_equal_values_have_equal_labels(case: Case):
     for value, label in zip(case.values, case.labels, strict=True):
         assert case.task.labels.decode(label) == value
         assert case.task.labels.encode(value) == label
     assert len(set(case.labels)) == len(case.values)
 
 
-def test_a_label_of_a_newer_version_is_refused(case: Case):
+def test_label_of_a_newer_version_is_refused(case: Case):
     (label, *_) = case.labels
     newer = Label(payload=label.payload, version=99, classes=label.classes)
     with pytest.raises(WorkspaceError):
         case.task.labels.decode(newer)
 
 
-def test_a_target_is_turned_back_into_its_label(case: Case):
+def test_target_round_trips_to_its_label(case: Case):
     index_of = {uid: index for index, uid in enumerate(case.uids)}
     for label in case.labels:
         target = case.task.labels.target(label, index_of)
@@ -116,14 +116,14 @@ def test_a_target_is_turned_back_into_its_label(case: Case):
         assert case.task.labels.of_target(target, case.uids) == label
 
 
-def test_a_label_of_a_class_that_is_not_listed_has_no_target(case: Case):
+def test_label_of_an_unlisted_class_has_no_target(case: Case):
     known = {uid: index for index, uid in enumerate(case.uids[:1])}
     named = [label for label in case.labels if set(label.classes) - set(known)]
     assert named
     assert [case.task.labels.target(label, known) for label in named] == [None] * len(named)
 
 
-def test_a_session_carries_labels_and_looks_into_none(case: Case, tmp_path: Path):
+def test_session_stores_labels_without_reading_their_payload(case: Case, tmp_path: Path):
     session = OpenRound(
         case.store,
         Workspace(tmp_path),
@@ -146,16 +146,18 @@ def test_a_session_carries_labels_and_looks_into_none(case: Case, tmp_path: Path
     answers.undo()
     assert session.taken_back is not None
     assert session.taken_back.label == case.labels[-1]
-    assert list(case.effective().values()) == case.labels[:-1]
+    assert list(case.current_labels().values()) == case.labels[:-1]
 
 
-def test_the_store_keeps_what_it_was_given(case: Case):
+def test_store_returns_the_labels_it_stored(case: Case):
     for number, label in enumerate(case.labels, start=1):
-        case.say("ann", number, label)
-    assert case.effective() == dict(enumerate(case.labels, start=1))
+        case.submit("ann", number, label)
+    assert case.current_labels() == dict(enumerate(case.labels, start=1))
     assert [event.label for event in case.store.events()] == case.labels
     assert [answer.label for answer in case.store.answers()] == case.labels
-    assert [case.task.labels.decode(label) for label in case.effective().values()] == case.values
+    assert [
+        case.task.labels.decode(label) for label in case.current_labels().values()
+    ] == case.values
     named = [uid for label in case.labels for uid in label.classes]
     assert case.store.counts().by_class == {uid: named.count(uid) for uid in set(named)}
     assert case.store.counts().labeled == len(case.labels)
@@ -165,52 +167,54 @@ def test_the_store_keeps_what_it_was_given(case: Case):
 
 def test_undo_overlap_and_adjudication_compare_labels(case: Case):
     one, two, three = case.labels
-    case.say("ann", 1, one)
-    case.say("bob", 1, two)
-    assert case.effective() == {1: one}  # the earliest
-    case.say("eve", 1, two)
-    assert case.effective() == {1: two}  # the majority
+    case.submit("ann", 1, one)
+    case.submit("bob", 1, two)
+    assert case.current_labels() == {1: one}  # the earliest answer wins
+    case.submit("eve", 1, two)
+    assert case.current_labels() == {1: two}  # the majority wins
     undone = case.store.undo("eve", "eve")
     assert undone is not None
     assert undone.label == two
-    assert case.effective() == {1: one}
+    assert case.current_labels() == {1: one}
     case.store.redo("eve", "eve")
-    case.say("zoe", 1, three, "adjudicate")
-    assert case.effective() == {1: three}
+    case.submit("zoe", 1, three, "adjudicate")
+    assert case.current_labels() == {1: three}
     assert case.store.labels(watermark=1)[0].label == one
 
 
-def test_the_fold_needs_no_store(case: Case):
+def test_fold_works_without_a_store(case: Case):
     one, two, _ = case.labels
     facts = [
-        Fact(number, "label", ItemId(1), who, label, None, counted=True, round=0)
-        for number, (who, label) in enumerate([("ann", one), ("bob", two), ("eve", two)], start=1)
+        Fact(number, "label", ItemId(1), annotator, label, None, counted=True, round=0)
+        for number, (annotator, label) in enumerate(
+            [("ann", one), ("bob", two), ("eve", two)], start=1
+        )
     ]
     verdict = fold(facts, need=3).verdict
     assert verdict is not None
     assert (verdict.label, verdict.event_id) == (two, 2)
 
 
-def test_a_class_that_a_label_names_stays_on_the_list(case: Case):
-    case.say("ann", 1, case.labels[0])
+def test_class_named_by_a_label_cannot_be_retired(case: Case):
+    case.submit("ann", 1, case.labels[0])
     with pytest.raises(UsageError, match="1 answers name it"):
         case.store.retire_class(case.labels[0].classes[-1])
     free = next(uid for uid in case.uids if uid not in case.labels[0].classes)
     case.store.retire_class(free)
     named = next(label for label in case.labels if free in label.classes)
     with pytest.raises(UsageError, match="no class with the uid"):
-        case.say("ann", 2, named)
+        case.submit("ann", 2, named)
 
 
-def test_a_synthetic_image_inherits_any_label(case: Case):
+def test_synthetic_image_inherits_any_label(case: Case):
     new = NewSynthetic(
         sample_id=SampleId("synthetic/000/a.png"), sha256=b"s" * 32, size_bytes=9, width=4,
         height=4, parent=ItemId(1), round=0, inherited=case.labels[0],
     )  # fmt: skip
-    (made,) = case.store.add_synthetic([new])
-    assert case.store.item(made).inherited == case.labels[0]
-    assert case.store.promote_synthetic([made], 0) == 1
-    assert case.effective() == {made: case.labels[0]}
+    (synthetic_id,) = case.store.add_synthetic([new])
+    assert case.store.item(synthetic_id).inherited == case.labels[0]
+    assert case.store.promote_synthetic([synthetic_id], 0) == 1
+    assert case.current_labels() == {synthetic_id: case.labels[0]}
 
 
 def job_of(case: Case) -> ExportJob:
@@ -221,7 +225,7 @@ def job_of(case: Case) -> ExportJob:
 
 
 class Arrays:
-    """Images without files of their own."""
+    """Images without files."""
 
     def path(self, sample_id: SampleId, *, is_synthetic: bool) -> None:
         return None
@@ -231,24 +235,24 @@ class Arrays:
 
 
 def write(name: str, job: ExportJob, folder: Path) -> Path:
-    chosen = load_format(name)
+    format_ = load_format(name)
     target = folder / f"labels-{name}"
-    if isinstance(chosen, FileFormat):
+    if isinstance(format_, FileFormat):
         with target.open("wb") as stream:
-            chosen.write(stream, job)
+            format_.write(stream, job)
     else:
         with assembling(target) as temporary:
-            chosen.fill(temporary, job)
+            format_.fill(temporary, job)
     return target
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_labels_survive_the_way_out_and_in_or_the_format_says_that_it_cannot(
+def test_labels_survive_export_and_import_or_the_format_refuses(
     case: Case, name: str, tmp_path: Path
 ):
     for number, label in enumerate(case.labels, start=1):
-        case.say("ann", number, label)
-    if case.task.name != "classification" and name not in KEEPS_ANY_LABEL:
+        case.submit("ann", number, label)
+    if case.task.name != "classification" and name not in ANY_LABEL_FORMATS:
         with pytest.raises(UsageError, match=rf"the format {name} holds one class per image"):
             write(name, job_of(case), tmp_path)
         return
@@ -267,9 +271,9 @@ def test_labels_survive_the_way_out_and_in_or_the_format_says_that_it_cannot(
         assert texts(other) == texts(case.store)
 
 
-@pytest.mark.parametrize("name", KEEPS_ANY_LABEL)
-def test_a_text_that_is_no_mask_is_refused_with_its_place(name: str, tmp_path: Path):
-    """Control: a store that took any text for a label would pass the tests above."""
+@pytest.mark.parametrize("name", ANY_LABEL_FORMATS)
+def test_control_invalid_mask_text_is_refused_with_its_position(name: str, tmp_path: Path):
+    """A store that accepts any text as a label would pass the tests above."""
     path = tmp_path / f"in.{name}"
     line = {"csv": "file_name,label\n1.png,cat\n", "jsonl": '{"file_name":"1.png","label":"cat"}\n'}
     path.write_text(line[name])
@@ -283,10 +287,12 @@ def test_a_text_that_is_no_mask_is_refused_with_its_place(name: str, tmp_path: P
         )  # fmt: skip
 
 
-def test_one_payload_names_the_same_classes_wherever_it_stands(case: Case):
-    case.say("ann", 1, case.labels[0])
+def test_payload_with_other_classes_is_refused(case: Case):
+    case.submit("ann", 1, case.labels[0])
     other = next(uid for uid in case.uids if uid not in case.labels[0].classes)
-    lie = Label(payload=case.labels[0].payload, version=case.labels[0].version, classes=(other,))
+    wrong_label = Label(
+        payload=case.labels[0].payload, version=case.labels[0].version, classes=(other,)
+    )
     with pytest.raises(UsageError, match="other classes"):
-        case.say("bob", 1, lie)
-    assert case.effective() == {1: case.labels[0]}
+        case.submit("bob", 1, wrong_label)
+    assert case.current_labels() == {1: case.labels[0]}

@@ -1,4 +1,4 @@
-"""An encoder whose weights stay as they are: one file and one registry line are all it takes."""
+"""An encoder with frozen weights; it needs one file and one registry line."""
 
 import hashlib
 from typing import ClassVar
@@ -15,7 +15,7 @@ LINE = {"projection": "small_encoders:ProjectionEncoder"}
 
 
 class ProjectionEncoder:
-    """Random projections of 4 x 4 patches as a map, flattened as the vector."""
+    """Random projections of 4 x 4 patches as the map, flattened as the vector."""
 
     sides: ClassVar[tuple[int, ...]] = (8, 12)
     packages: ClassVar[tuple[str, ...]] = ("torch",)
@@ -55,8 +55,8 @@ class ProjectionEncoder:
         return FeatureModel(self, head, map_channels=self.width)
 
 
-class Elsewhere(ProjectionEncoder):
-    """Needs a package that is not installed."""
+class MissingPackageEncoder(ProjectionEncoder):
+    """An encoder that needs a package that is not installed."""
 
     packages: ClassVar[tuple[str, ...]] = ("torch", "a_package_of_nobody")
     extra: ClassVar[str] = "timm"
