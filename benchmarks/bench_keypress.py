@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image
 
 from dgaal_cli.ids import SampleId
-from dgaal_cli.store.open import create_store
+from dgaal_cli.store.open import store_location
 from dgaal_cli.store.records import NewItem, Query, QueryEntry
 
 KEYS = 30
@@ -142,7 +142,7 @@ def photo(seed: int, side: int) -> np.ndarray:
 def workspace(root: Path, side: int) -> None:
     (root / "pool").mkdir()
     (root / "dgaal.toml").write_text('name = "bench"\n[pool]\nsource = "pool"\n')
-    with create_store(root / "labels.db") as store:
+    with store_location(root / "labels.db").create() as store:
         for name in "0123456789":
             store.add_class(name)
         new = []

@@ -55,16 +55,3 @@ def open_store(
         lease_s=lease_s,
         accepts_network_folder=accepts_network_folder,
     )
-
-
-def create_store(
-    url: str | Path,
-    *,
-    workspace_id: str | None = None,
-    clock: Clock = system_clock,
-    accepts_network_folder: bool = False,
-) -> Store:
-    """Create an empty store and open it; see ``StoreLocation.create``."""
-    return store_location(url).create(
-        workspace_id=workspace_id, clock=clock, accepts_network_folder=accepts_network_folder
-    )

@@ -380,13 +380,7 @@ class StoreLocation(Protocol):
         """Check whether a file exists at the location, valid or not."""
         ...
 
-    def create(
-        self,
-        *,
-        workspace_id: str | None = None,
-        clock: Clock = ...,
-        accepts_network_folder: bool = False,
-    ) -> Store:
+    def create(self, *, clock: Clock = ..., accepts_network_folder: bool = False) -> Store:
         """Create an empty store and open it; see ``open`` for network folders.
 
         Raises:

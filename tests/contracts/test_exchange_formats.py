@@ -22,7 +22,7 @@ from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.store.exchange.base import Document, ExportJob, FileFormat
 from dgaal_cli.store.exchange.registry import FORMATS, guess_format, load_format
 from dgaal_cli.store.exchange.resolve import resolve
-from dgaal_cli.store.open import create_store
+from dgaal_cli.store.open import store_location
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Answer, ImportReport, NewItem, NewSynthetic, Query, QueryEntry
 from dgaal_cli.tasks.classification.label import ClassNames
@@ -89,7 +89,7 @@ def pool(tmp_path: Path) -> Path:
 
 
 def new_store(path: Path, names: list[str] | None = None) -> Store:
-    store = create_store(path, clock=lambda: 1_700_000_000.25)
+    store = store_location(path).create(clock=lambda: 1_700_000_000.25)
     store.add_items(item_of(name) for name in (NAMES if names is None else names))
     return store
 

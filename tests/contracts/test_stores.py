@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dgaal_cli.errors import UsageError
-from dgaal_cli.store.open import KINDS, create_store, open_store, store_location
+from dgaal_cli.store.open import KINDS, open_store, store_location
 
 SUITE = Path(__file__).with_name("stores")
 
@@ -71,7 +71,7 @@ def test_suite_runs_for_every_registered_kind():
 @pytest.mark.parametrize("url", ["postgresql://host/labels", "PostgreSQL:labels", "x:"])
 def test_unknown_kind_is_refused_and_nothing_is_created(url, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for call in (store_location, open_store, create_store):
+    for call in (store_location, open_store):
         with pytest.raises(UsageError, match=r"no kind of store is named (postgresql|x); use "):
             call(url)
     assert list(tmp_path.iterdir()) == []
@@ -79,7 +79,7 @@ def test_unknown_kind_is_refused_and_nothing_is_created(url, tmp_path, monkeypat
 
 def test_a_pathwithout_a_kind_is_a_sqlite_store(tmp_path):
     for number, path in enumerate((tmp_path / "0.db", str(tmp_path / "1.db"))):
-        create_store(path).close()
+        store_location(path).create().close()
         with open_store(f"SQLITE:{tmp_path / f'{number}.db'}") as store:
             assert store.items() == []
     assert "sqlite" in KINDS

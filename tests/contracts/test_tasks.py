@@ -23,7 +23,7 @@ from dgaal_cli.store.exchange.base import ExportJob, FileFormat
 from dgaal_cli.store.exchange.registry import FORMATS, load_format
 from dgaal_cli.store.exchange.resolve import resolve
 from dgaal_cli.store.fold import Fact, fold
-from dgaal_cli.store.open import create_store
+from dgaal_cli.store.open import store_location
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Answer, Label, NewItem, NewSynthetic, Query, QueryEntry
 from dgaal_cli.tasks.base import Task
@@ -65,7 +65,7 @@ def item(name: str) -> NewItem:
 
 
 def new_store(path: Path, classes: list[str], overlap: int = 1) -> Store:
-    store = create_store(path, clock=lambda: 1_700_000_000.25)
+    store = store_location(path).create(clock=lambda: 1_700_000_000.25)
     for name in classes:
         store.add_class(name)
     store.add_items(item(f"{number}.png") for number in range(1, 6))

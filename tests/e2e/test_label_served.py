@@ -20,7 +20,7 @@ from class_labels import name_of
 from PIL import Image
 
 from dgaal_cli.ids import SampleId
-from dgaal_cli.store.open import create_store, open_store
+from dgaal_cli.store.open import open_store, store_location
 from dgaal_cli.store.records import NewItem, Query, QueryEntry
 
 aiohttp = pytest.importorskip("aiohttp")
@@ -68,7 +68,7 @@ def workspace(tmp_path: Path) -> Path:
     pool = tmp_path / "pool"
     pool.mkdir()
     (tmp_path / "dgaal.toml").write_text('name = "web"\n[pool]\nsource = "pool"\n')
-    with create_store(tmp_path / "labels.db") as store:
+    with store_location(tmp_path / "labels.db").create() as store:
         for name in "0123456789":
             store.add_class(name)
         for i in range(6):

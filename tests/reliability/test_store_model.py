@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 )
 
 from dgaal_cli.ids import ItemId
-from dgaal_cli.store.open import create_store, open_store
+from dgaal_cli.store.open import open_store, store_location
 from dgaal_cli.store.records import Answer, NewItem, Query, QueryEntry
 from dgaal_cli.store.sqlite import answers as answers_module
 
@@ -131,7 +131,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @initialize(need=st.integers(1, 2))
     def start(self, need: int) -> None:
-        self.store = create_store(self.path, clock=lambda: self.now)
+        self.store = store_location(self.path).create(clock=lambda: self.now)
         self.reopen()
         self.classes = {name: self.store.add_class(name).uid for name in ("cat", "dog")}
         self.store.add_items(

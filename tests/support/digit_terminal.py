@@ -16,7 +16,7 @@ from class_labels import as_label
 from dgaal_cli.config.load import build_config
 from dgaal_cli.ids import SampleId
 from dgaal_cli.labeling.session import LabelSession
-from dgaal_cli.store.open import create_store, open_store
+from dgaal_cli.store.open import open_store, store_location
 from dgaal_cli.store.records import Answer, NewItem, NewSynthetic, Query, QueryEntry
 from dgaal_cli.tui.app import LabelApp
 from dgaal_cli.tui.bridge import Bridge
@@ -69,7 +69,7 @@ class DigitReader:
 def make_workspace(root: Path) -> Workspace:
     """Make a workspace after four rounds, with the fifth's query open."""
     found = Workspace(root)
-    with create_store(found.store_path) as store:
+    with store_location(found.store_path).create() as store:
         classes = {n: store.add_class(n).uid for n in NAMES}
         names = scans()[1]
         store.add_items(_item(name) for name in names)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dgaal_cli.ids import ItemId, SampleId
-from dgaal_cli.store.open import create_store
+from dgaal_cli.store.open import store_location
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import NewItem, Query, QueryEntry
 
@@ -19,7 +19,7 @@ def make_store(
     path: Path, count: int, *, classes: Sequence[str] = ("cat", "dog"), overlap: int = 1
 ) -> None:
     """A store of ``count`` images that exist by name only, all of them asked."""
-    with create_store(path) as store:
+    with store_location(path).create() as store:
         for name in classes:
             store.add_class(name)
         store.add_items(_item(f"{number:06d}.png", b"%d" % number) for number in range(count))
@@ -53,7 +53,7 @@ def make_workspace(
         'version = 1\nname = "harmed"\n'
         f'[pool]\nsource = "pool"\nimage_size = {side}\nchannels = 1\n'
     )
-    with create_store(root / "labels.db") as store:
+    with store_location(root / "labels.db").create() as store:
         for name in classes:
             store.add_class(name)
         store.add_items(new)

@@ -17,7 +17,7 @@ from class_labels import name_of
 from PIL import Image
 
 from dgaal_cli.ids import SampleId
-from dgaal_cli.store.open import create_store, open_store
+from dgaal_cli.store.open import open_store, store_location
 from dgaal_cli.store.records import NewItem, Query, QueryEntry
 
 CLASSES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -61,7 +61,7 @@ def make_workspace(tmp_path: Path, count: int = 12) -> Path:
                 height=8,
             )
         )
-    with create_store(tmp_path / "labels.db") as store:
+    with store_location(tmp_path / "labels.db").create() as store:
         for name in CLASSES:
             store.add_class(name)
         store.add_items(new)

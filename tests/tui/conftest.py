@@ -11,7 +11,7 @@ from label_terminal import starter
 from dgaal_cli.config.load import build_config
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import SampleId
-from dgaal_cli.store.open import create_store
+from dgaal_cli.store.open import store_location
 from dgaal_cli.store.records import NewItem, NewSynthetic, Query, QueryEntry
 from dgaal_cli.workspace import Workspace
 
@@ -78,7 +78,7 @@ def make_workspace(tmp_path: Path) -> Callable[..., Workspace]:
     ) -> Workspace:
         names = [f"{i:03d}.png" for i in range(12)] if names is None else names
         (tmp_path / "dgaal.toml").write_text('[pool]\nsource = "pool"\n')
-        with create_store(tmp_path / "labels.db") as store:
+        with store_location(tmp_path / "labels.db").create() as store:
             records = [store.add_class(name) for name in classes]
             store.add_items(_item(name) for name in names)
             ids = {item.sample_id: item.item_id for item in store.items()}

@@ -4,7 +4,9 @@ import hashlib
 import json
 import secrets
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, cast
 
 from dgaal_cli.errors import UsageError
@@ -22,7 +24,8 @@ from dgaal_cli.store.records import (
     Undone,
 )
 from dgaal_cli.store.sqlite import classes, items, label_rows, projection, queries
-from dgaal_cli.store.sqlite.queries import Operator, take
+from dgaal_cli.store.sqlite.connection import Connection
+from dgaal_cli.store.sqlite.queries import Operator, identify, take
 from dgaal_cli.version import __version__
 
 _UNDOABLE = "('label','cannot_tell','skip','flag','unflag','adjudicate')"
@@ -51,16 +54,18 @@ class NewEvent:
 
 
 def submit(
-    connection: sqlite3.Connection,
+    connection: Connection,
     answer: Answer,
     *,
-    operator: Operator,
-    lease: Lease | None,
-    provenance: Provenance,
-    take_next: bool,
+    annotator: str,
+    session: str,
+    lease: Lease | None = None,
+    provenance: Provenance = "human",
+    take_next: bool = True,
     next_item: ItemId | None = None,
 ) -> Receipt:
     """Store one answer and lease the next item, in the caller's transaction."""
+    operator = identify(connection, annotator, session)
     body = _digest(answer, operator.annotator, provenance)
     stored = connection.execute(
         "SELECT event_id, counted, body_sha FROM event WHERE op_id = ?", (answer.op_id,)
@@ -83,17 +88,32 @@ def submit(
     return Receipt(event_id=event_id, is_counted=counted, next_task=task)
 
 
-def reverse(
-    connection: sqlite3.Connection,
-    operator: Operator,
+def submit_many(
+    connection: Connection,
+    given: Sequence[Answer],
     *,
+    annotator: str,
+    session: str,
+    provenance: Provenance = "human",
+) -> list[Receipt]:
+    """Store several answers and lease nothing."""
+    stored = partial(submit, annotator=annotator, session=session, provenance=provenance)
+    return [stored(connection, answer, take_next=False) for answer in given]
+
+
+def reverse(
     says: Literal["undo", "redo"],
-    op_id: str | None,
+    connection: Connection,
+    annotator: str,
+    session: str,
+    *,
+    op_id: str | None = None,
 ) -> Undone | None:
     """Undo the annotator's last action of this round, or redo the last undone one.
 
     Nothing can be redone after a new answer. Returns None if nothing is left.
     """
+    operator = identify(connection, annotator, session)
     done, undone = _stacks(connection, operator.annotator)
     stack = done if says == "undo" else undone
     stored = connection.execute(
@@ -181,7 +201,7 @@ def _store(
     provenance: Provenance,
     body: bytes,
 ) -> tuple[int, bool]:
-    _check(connection, answer, operator)
+    _check(connection, answer)
     counted = _is_counted(connection, answer, operator=operator, lease=lease)
     if answer.shown is not None:
         _record_shown(connection, answer.shown, operator)
@@ -212,10 +232,8 @@ def _store(
     return event_id, counted
 
 
-def _check(connection: sqlite3.Connection, answer: Answer, operator: Operator) -> None:
+def _check(connection: sqlite3.Connection, answer: Answer) -> None:
     items.one(connection, answer.item_id)
-    if not operator.annotator.strip():
-        raise UsageError("an answer needs the name of its annotator")
     needs_label = answer.kind in ("label", "adjudicate")
     if needs_label != (answer.label is not None):
         raise UsageError(

@@ -9,6 +9,7 @@ from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.store.classes import clean_name
 from dgaal_cli.store.records import ClassRecord
+from dgaal_cli.store.sqlite.connection import Connection
 
 
 def active(connection: sqlite3.Connection) -> list[ClassRecord]:
@@ -38,8 +39,7 @@ def is_active(connection: sqlite3.Connection, uid: ClassUid) -> bool:
 
 
 def add(
-    connection: sqlite3.Connection,
-    now_us: int,
+    connection: Connection,
     name: str,
     key: str = "",
     *,
@@ -57,23 +57,21 @@ def add(
         "INSERT INTO class VALUES (?, ?, ?, ?, NULL)",
         (record.uid, record.name, record.key, record.position),
     )
-    _log(connection, "add", record, now_us)
+    _log(connection, "add", record)
     return record
 
 
-def rename(connection: sqlite3.Connection, now_us: int, uid: ClassUid, name: str) -> ClassRecord:
+def rename(connection: Connection, uid: ClassUid, name: str) -> ClassRecord:
     """Change the name of a class; its labels stay."""
     old = _one(connection, uid)
     others = [record for record in active(connection) if record.uid != uid]
     new = ClassRecord(uid=uid, name=_free_name(others, name), key=old.key, position=old.position)
     connection.execute("UPDATE class SET name = ? WHERE class_uid = ?", (new.name, uid))
-    _log(connection, "rename", new, now_us)
+    _log(connection, "rename", new)
     return new
 
 
-def reorder(
-    connection: sqlite3.Connection, now_us: int, uids: Sequence[ClassUid]
-) -> list[ClassRecord]:
+def reorder(connection: Connection, uids: Sequence[ClassUid]) -> list[ClassRecord]:
     """Set the order of the classes."""
     known = {record.uid: record for record in active(connection)}
     if len(uids) != len(known) or set(uids) != set(known):
@@ -84,11 +82,11 @@ def reorder(
         old = known[uid]
         new = ClassRecord(uid=uid, name=old.name, key=old.key, position=position)
         connection.execute("UPDATE class SET position = ? WHERE class_uid = ?", (position, uid))
-        _log(connection, "reorder", new, now_us)
+        _log(connection, "reorder", new)
     return active(connection)
 
 
-def retire(connection: sqlite3.Connection, now_us: int, uid: ClassUid) -> None:
+def retire(connection: Connection, uid: ClassUid) -> None:
     """Remove a class from the list."""
     record = _one(connection, uid)
     labeled = connection.execute(
@@ -99,8 +97,10 @@ def retire(connection: sqlite3.Connection, now_us: int, uid: ClassUid) -> None:
             f"class {record.name} cannot be removed: {labeled} answers name it; "
             "relabel those images first, or rename the class"
         )
-    connection.execute("UPDATE class SET retired_us = ? WHERE class_uid = ?", (now_us, uid))
-    _log(connection, "retire", record, now_us)
+    connection.execute(
+        "UPDATE class SET retired_us = ? WHERE class_uid = ?", (connection.now_us(), uid)
+    )
+    _log(connection, "retire", record)
 
 
 def _one(connection: sqlite3.Connection, uid: ClassUid) -> ClassRecord:
@@ -127,9 +127,9 @@ def _free_key(others: Sequence[ClassRecord], key: str) -> str:
     return key
 
 
-def _log(connection: sqlite3.Connection, kind: str, record: ClassRecord, now_us: int) -> None:
+def _log(connection: Connection, kind: str, record: ClassRecord) -> None:
     connection.execute(
         "INSERT INTO class_event(kind, class_uid, name, key, position, at_us) "
         "VALUES (?, ?, ?, ?, ?, ?)",
-        (kind, record.uid, record.name, record.key, record.position, now_us),
+        (kind, record.uid, record.name, record.key, record.position, connection.now_us()),
     )

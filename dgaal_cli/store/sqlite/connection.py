@@ -19,6 +19,8 @@ from pathlib import Path
 from dgaal_cli.atomic import sync_folder
 from dgaal_cli.errors import DgaalError, StorageError, UsageError, WorkspaceError
 from dgaal_cli.escaping import show
+from dgaal_cli.store.instants import Clock, system_clock, to_microseconds
+from dgaal_cli.store.protocol import LEASE_S
 from dgaal_cli.store.sqlite import schema
 from dgaal_cli.store.sqlite.filesystem import network_filesystem
 from dgaal_cli.store.sqlite.gate import Gate, in_use
@@ -35,6 +37,17 @@ _READ_PAGE = "SELECT count(*) FROM sqlite_schema WHERE rowid = 1"
 """Reads a page of any store, which takes SQLite's shared lock."""
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+
+
+class Connection(sqlite3.Connection):
+    """A connection that knows the time and how long an image is reserved."""
+
+    clock: Clock = staticmethod(system_clock)
+    lease_s: float = LEASE_S
+
+    def now_us(self) -> int:
+        """Return the time of an event, in microseconds."""
+        return to_microseconds(self.clock())
 
 
 class Database:
@@ -96,7 +109,7 @@ class Database:
             return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
     @contextmanager
-    def read(self) -> Generator[sqlite3.Connection]:
+    def read(self) -> Generator[Connection]:
         """Yield a connection in a read transaction; keep it short, since it blocks writers."""
         with self._lock, _translated_errors(self.path):
             self._check_process()
@@ -131,7 +144,7 @@ class Database:
             self.connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
 
     @contextmanager
-    def write(self) -> Generator[sqlite3.Connection]:
+    def write(self) -> Generator[Connection]:
         """Run the block as one durable transaction.
 
         Raises:
@@ -228,7 +241,7 @@ def _fill(path: Path, meta: dict[str, str]) -> None:
         connection.close()
 
 
-def _connect(path: Path, *, is_read_only: bool) -> sqlite3.Connection:
+def _connect(path: Path, *, is_read_only: bool) -> Connection:
     # Rolling back the journal of a killed writer needs write access; use mode=ro only without it.
     mode = "ro" if is_read_only and not os.access(path, os.W_OK) else "rw"
     connection = sqlite3.connect(
@@ -238,6 +251,7 @@ def _connect(path: Path, *, is_read_only: bool) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
         cached_statements=256,
+        factory=Connection,
     )
     if is_read_only:
         connection.execute("PRAGMA query_only = ON")

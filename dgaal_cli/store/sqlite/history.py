@@ -1,7 +1,6 @@
 """Read effective labels (current or at a watermark), answers, counts and the history."""
 
 import sqlite3
-from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from dgaal_cli.ids import ClassUid, ItemId
@@ -21,20 +20,6 @@ from dgaal_cli.store.sqlite.items import decode_path
 _LABEL = f"""SELECT i.item_id, i.sample, e.provenance, e.annotator, e.round, e.event_id,
     ifnull(e.made_us, e.at_us), i.is_synthetic, i.parent, {label_rows.COLUMNS}
     FROM event e JOIN item i USING(item_id) JOIN label l USING(label_id)"""  # noqa: S608
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventFilter:
-    """Filter for ``events``; None matches all."""
-
-    after: int = 0
-    """Only events with a larger number."""
-    item_id: ItemId | None = None
-    annotator: str | None = None
-    round: int | None = None
-    kind: str | None = None
-    limit: int = 2**62
-    is_newest_first: bool = False
 
 
 def watermark(connection: sqlite3.Connection) -> int:
@@ -142,9 +127,16 @@ def counts(connection: sqlite3.Connection) -> Counts:
     )
 
 
-def events(connection: sqlite3.Connection, matching: EventFilter) -> list[EventRecord]:
-    """Return one page of the history."""
-    order = "DESC" if matching.is_newest_first else "ASC"
+def page(
+    connection: sqlite3.Connection,
+    count: int,
+    *,
+    is_newest_first: bool = False,
+    **matching: Any,
+) -> list[EventRecord]:
+    """Return up to ``count`` events that match; see ``LabelReader.events``."""
+    order = "DESC" if is_newest_first else "ASC"
+    values = {"after": 0, "item_id": None, "annotator": None, "round": None, "kind": None}
     rows = connection.execute(
         f"""SELECT e.event_id, e.op_id, e.kind, e.item_id, i.sample, e.annotator,
         e.note, e.refers_to, e.counted, e.provenance, e.round, e.elapsed_ms,
@@ -154,10 +146,17 @@ def events(connection: sqlite3.Connection, matching: EventFilter) -> list[EventR
         WHERE e.event_id > :after AND (:item_id IS NULL OR e.item_id = :item_id)
         AND (:annotator IS NULL OR e.annotator = :annotator)
         AND (:round IS NULL OR e.round = :round) AND (:kind IS NULL OR e.kind = :kind)
-        ORDER BY e.event_id {order} LIMIT :limit""",  # noqa: S608 - constants
-        asdict(matching),
+        ORDER BY e.event_id {order} LIMIT :count""",  # noqa: S608 - constants
+        {**values, **matching, "count": count},
     )
     return [_event(row) for row in rows]
+
+
+def latest(
+    connection: sqlite3.Connection, count: int, *, annotator: str | None = None
+) -> list[EventRecord]:
+    """Return the newest events, newest first."""
+    return page(connection, count, is_newest_first=True, annotator=annotator)
 
 
 def _event(row: tuple[Any, ...]) -> EventRecord:

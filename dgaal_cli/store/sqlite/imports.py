@@ -9,30 +9,52 @@ from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ItemId
 from dgaal_cli.store.instants import from_iso
-from dgaal_cli.store.records import ImportedLabel, ImportReport
+from dgaal_cli.store.records import ClassRecord, ImportedLabel, ImportReport
 from dgaal_cli.store.sqlite import classes, items, label_rows
 from dgaal_cli.store.sqlite.answers import NewEvent, append
+from dgaal_cli.store.sqlite.connection import Connection
 from dgaal_cli.store.sqlite.queries import Operator
 
 INHERITING = "dgaal"
 """Annotator name of inherited labels."""
 
 
+class DryRunError(Exception):
+    """Rolls back the transaction of a dry run."""
+
+    def __init__(self, report: ImportReport) -> None:
+        super().__init__()
+        self.report = report
+
+
 def import_labels(
-    connection: sqlite3.Connection, labels: Sequence[ImportedLabel], *, session: str, now: float
+    connection: Connection,
+    labels: Sequence[ImportedLabel],
+    new_classes: Sequence[ClassRecord],
+    *,
+    session: str,
+    is_dry_run: bool,
 ) -> ImportReport:
-    """Append an event for each new or changed label, in the caller's transaction."""
+    """Append an event for each new or changed label, in the caller's transaction.
+
+    Raises:
+        DryRunError: In a dry run, with the report.
+    """
+    for record in new_classes:
+        classes.add(connection, record.name, record.key, uid=record.uid)
+    now = connection.clock()
     count = Counter(_import_one(connection, label, session=session, now=now) for label in labels)
-    return ImportReport(
+    report = ImportReport(
         added=count["added"], replaced=count["replaced"], unchanged=count["unchanged"]
     )
+    if is_dry_run:
+        raise DryRunError(report)
+    return report
 
 
-def promote_synthetic(
-    connection: sqlite3.Connection, chosen: Sequence[ItemId], *, number: int, now: float
-) -> int:
+def promote_synthetic(connection: Connection, chosen: Sequence[ItemId], round: int) -> int:
     """Turn inherited labels of synthetic images into labels; see ``LabelWriter``."""
-    operator = Operator(annotator=INHERITING, session="", now=now, lease_s=0.0)
+    operator = Operator(annotator=INHERITING, session="", now=connection.clock())
     made = 0
     for item_id in chosen:
         item = items.one(connection, item_id)
@@ -54,7 +76,7 @@ def promote_synthetic(
                 says="inherit",
                 item_id=item_id,
                 provenance="inherited",
-                round=number,
+                round=round,
                 label=label,
             ),
             operator=operator,
@@ -93,7 +115,7 @@ def _import_one(
             elapsed_ms=label.elapsed_ms,
             made_us=None if label.at is None else _instant(label.at),
         ),
-        operator=Operator(annotator=label.annotator, session=session, now=now, lease_s=0.0),
+        operator=Operator(annotator=label.annotator, session=session, now=now),
     )
     return "added" if current is None else "replaced"
 

@@ -64,11 +64,17 @@ def one(connection: sqlite3.Connection, item_id: ItemId) -> ItemRecord:
 
 
 def id_of_sample(connection: sqlite3.Connection, sample_id: SampleId) -> ItemId | None:
-    """Return the item at a path, or None."""
+    """Return the number of the item at a path, or None."""
     row = connection.execute(
         "SELECT item_id FROM path WHERE path = ?", (encode_path(sample_id),)
     ).fetchone()
     return None if row is None else ItemId(row[0])
+
+
+def of_sample(connection: sqlite3.Connection, sample_id: SampleId) -> ItemRecord | None:
+    """Return the item at a path, or None."""
+    item_id = id_of_sample(connection, sample_id)
+    return None if item_id is None else one(connection, item_id)
 
 
 def every(connection: sqlite3.Connection) -> list[ItemRecord]:

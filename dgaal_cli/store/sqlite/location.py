@@ -34,12 +34,11 @@ class SqliteLocation:
     def create(
         self,
         *,
-        workspace_id: str | None = None,
         clock: Clock = system_clock,
         accepts_network_folder: bool = False,
     ) -> Store:
         meta = {
-            "workspace_id": workspace_id or uuid.uuid4().hex,
+            "workspace_id": uuid.uuid4().hex,
             "created": to_iso(to_microseconds(clock())),
         }
         create_file(self.path, meta)
@@ -79,7 +78,8 @@ class SqliteLocation:
     ) -> Store:
         database = Database(self.path, is_read_only=read_only)
         try:
-            store = SqliteStore(database, clock=clock, lease_s=lease_s)
+            store = SqliteStore(database)
+            database.connection.clock, database.connection.lease_s = clock, lease_s
             if not read_only:
                 _check_place(database, is_accepted=accepts_network_folder)
             if database.version() != schema.latest_version():

@@ -20,6 +20,7 @@ from dgaal_cli.store.records import (
     Upcoming,
 )
 from dgaal_cli.store.sqlite import items, projection
+from dgaal_cli.store.sqlite.connection import Connection
 
 _ENTRY = (
     "q.item_id, q.rank, q.score, q.percentile, q.nearest, q.predicted, q.probabilities, q.reason"
@@ -41,21 +42,22 @@ _CANDIDATES = f"""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operator:
-    """Annotator, session, time and lease duration of a call."""
+    """Annotator, session and time of a call."""
 
     annotator: str
     session: str
     now: float
     """Unix seconds."""
-    lease_s: float
-
-    @property
-    def expires(self) -> float:
-        """End of a new lease, in Unix seconds."""
-        return self.now + self.lease_s
 
 
-def save(connection: sqlite3.Connection, now_us: int, query: Query, *, overlap: int = 1) -> None:
+def identify(connection: Connection, annotator: str, session: str) -> Operator:
+    """Return the operator of a call that starts now."""
+    if not annotator.strip():
+        raise UsageError("an answer needs the name of its annotator; give --annotator NAME")
+    return Operator(annotator=annotator, session=session, now=connection.clock())
+
+
+def save(connection: Connection, query: Query, *, overlap: int = 1) -> None:
     """Open a query."""
     other = open_round(connection)
     if other is not None:
@@ -68,7 +70,7 @@ def save(connection: sqlite3.Connection, now_us: int, query: Query, *, overlap: 
     _check_entries(query)
     connection.execute(
         "INSERT INTO query(round, strategy, model_sha, opened_us) VALUES (?, ?, ?, ?)",
-        (query.round, query.strategy, query.model_sha, now_us),
+        (query.round, query.strategy, query.model_sha, connection.now_us()),
     )
     try:
         connection.executemany(
@@ -120,10 +122,16 @@ def open_round(connection: sqlite3.Connection) -> int | None:
     return None if row is None else int(row[0])
 
 
-def last_round(connection: sqlite3.Connection) -> int | None:
-    """Return the round of the newest query, open or closed, or None."""
-    found = connection.execute("SELECT max(round) FROM query").fetchone()[0]
-    return None if found is None else int(found)
+def open_query(connection: sqlite3.Connection) -> Query | None:
+    """Return the open query, or None."""
+    number = open_round(connection)
+    return None if number is None else read(connection, number)
+
+
+def last_query(connection: sqlite3.Connection) -> Query | None:
+    """Return the newest query, open or closed, or None."""
+    number = connection.execute("SELECT max(round) FROM query").fetchone()[0]
+    return None if number is None else read(connection, number)
 
 
 def read(connection: sqlite3.Connection, number: int) -> Query:
@@ -145,7 +153,7 @@ def read(connection: sqlite3.Connection, number: int) -> Query:
     )
 
 
-def close(connection: sqlite3.Connection, now_us: int, number: int) -> int:
+def close(connection: Connection, number: int) -> int:
     """Close the open query and return the number of its unanswered items."""
     if open_round(connection) != number:
         raise UsageError(f"round {number} has no open query")
@@ -153,7 +161,7 @@ def close(connection: sqlite3.Connection, now_us: int, number: int) -> int:
     connection.execute(
         "UPDATE query SET closed_us = ?, closed_event = (SELECT ifnull(max(event_id), 0) "
         "FROM event) WHERE round = ?",
-        (now_us, number),
+        (connection.now_us(), number),
     )
     connection.execute("DELETE FROM lease")
     return left
@@ -186,18 +194,25 @@ def progress(connection: sqlite3.Connection, number: int) -> QueryProgress:
     )
 
 
-def upcoming(
-    connection: sqlite3.Connection, annotator: str, *, count: int, now: float
-) -> list[Upcoming]:
+def upcoming(connection: Connection, annotator: str, count: int) -> list[Upcoming]:
     """Return the annotator's next images in order, without a lease."""
     return [
         Upcoming(item=items.record(row[: items.WIDTH]), entry=_entry(row[items.WIDTH :]))
-        for row in _candidates(connection, annotator, count=count, now=now, item_id=None)
+        for row in _candidates(
+            connection, annotator, count=count, now=connection.clock(), item_id=None
+        )
     ]
 
 
+def next_task(
+    connection: Connection, annotator: str, session: str, *, item_id: ItemId | None = None
+) -> Task | None:
+    """Lease the next item of the open query, or a given item, to an annotator."""
+    return take(connection, identify(connection, annotator, session), item_id=item_id)
+
+
 def take(
-    connection: sqlite3.Connection, operator: Operator, *, item_id: ItemId | None = None
+    connection: Connection, operator: Operator, *, item_id: ItemId | None = None
 ) -> Task | None:
     """Lease the next item of the open query, or a given item, to an annotator.
 
@@ -213,7 +228,7 @@ def take(
     fence = connection.execute(
         "UPDATE item SET fence = fence + 1 WHERE item_id = ? RETURNING fence", (item.item_id,)
     ).fetchall()[0][0]
-    lease = Lease(token=secrets.token_hex(16), fence=fence, expires=operator.expires)
+    lease = Lease(token=secrets.token_hex(16), fence=fence, expires=now + connection.lease_s)
     connection.execute(
         "INSERT INTO lease VALUES (?, ?, ?, ?, ?, ?)",
         (lease.token, item.item_id, me, operator.session, lease.fence, lease.expires),

@@ -5,167 +5,150 @@ threads may use it, one at a time.
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Concatenate, Literal, NoReturn
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
-from dgaal_cli.errors import DgaalError, UsageError
+from dgaal_cli.errors import DgaalError
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import ItemId
-from dgaal_cli.store.instants import Clock, to_iso, to_microseconds
-from dgaal_cli.store.records import (
-    Answer,
-    ClassRecord,
-    ImportedLabel,
-    ImportReport,
-    Lease,
-    Provenance,
-    Receipt,
-    Task,
-    Undone,
-)
-from dgaal_cli.store.sqlite import answers, backups, classes, imports, items, projection, queries
-from dgaal_cli.store.sqlite.connection import Database
-from dgaal_cli.store.sqlite.reader import P, Result, SqliteReader, reads
+from dgaal_cli.store.classes import by_name
+from dgaal_cli.store.instants import to_iso
+from dgaal_cli.store.records import ClassRecord, EventRecord, ImportedLabel, ImportReport
+from dgaal_cli.store.sqlite import answers as answer_rows
+from dgaal_cli.store.sqlite import backups, history, imports, projection, queries
+from dgaal_cli.store.sqlite import classes as class_rows
+from dgaal_cli.store.sqlite import items as item_rows
+from dgaal_cli.store.sqlite.connection import Connection, Database
+
+_PAGE = 1000
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_Operation = Callable[Concatenate[Connection, _P], _T]
+_Method = Callable[Concatenate["SqliteStore", _P], _T]
 
 
-class _DryRunError(Exception):
-    """Rolls back the transaction of a dry run."""
+def _reads(operation: _Operation[_P, _T]) -> _Method[_P, _T]:
+    """Return a method that runs ``operation`` in a read transaction."""
 
-    def __init__(self, report: ImportReport) -> None:
-        super().__init__()
-        self.report = report
+    def method(store: "SqliteStore", *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        with store.database.read() as connection:
+            return operation(connection, *args, **kwargs)
 
-
-def _end_dry_run(report: ImportReport) -> NoReturn:
-    raise _DryRunError(report)
+    return method
 
 
-def writes(
-    operation: Callable[Concatenate[sqlite3.Connection, P], Result],
-) -> Callable[Concatenate["SqliteStore", P], Result]:
+def _writes(operation: _Operation[_P, _T]) -> _Method[_P, _T]:
     """Return a method that runs ``operation`` in a write transaction."""
 
-    def method(store: "SqliteStore", *args: P.args, **kwargs: P.kwargs) -> Result:
+    def method(store: "SqliteStore", *args: _P.args, **kwargs: _P.kwargs) -> _T:
         with store.database.write() as connection:
             return operation(connection, *args, **kwargs)
 
     return method
 
 
-def writes_now(
-    operation: Callable[Concatenate[sqlite3.Connection, int, P], Result],
-) -> Callable[Concatenate["SqliteStore", P], Result]:
-    """Like ``writes``; the second argument of ``operation`` is the time in microseconds."""
+def _appends(operation: _Operation[_P, _T]) -> _Method[_P, _T]:
+    """Like ``_writes``; makes a backup after every ``backups.EVERY`` events."""
 
-    def method(store: "SqliteStore", *args: P.args, **kwargs: P.kwargs) -> Result:
+    def method(store: "SqliteStore", *args: _P.args, **kwargs: _P.kwargs) -> _T:
         with store.database.write() as connection:
-            return operation(connection, store.now_us(), *args, **kwargs)
+            before = history.watermark(connection)
+            result = operation(connection, *args, **kwargs)
+            after = history.watermark(connection)
+        if after // backups.EVERY > before // backups.EVERY:
+            store.back_up_quietly()
+        return result
 
     return method
 
 
-class SqliteStore(SqliteReader):
+class SqliteStore:
     """A ``Store`` in one SQLite file."""
 
-    def __init__(self, database: Database, *, clock: Clock, lease_s: float) -> None:
-        super().__init__(database, clock=clock)
-        self._lease_s = lease_s
+    def __init__(self, database: Database) -> None:
+        self.database = database
         self.backup_problem = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.database.close()
 
     # Classes
 
-    add_class = writes_now(classes.add)
-    rename_class = writes_now(classes.rename)
-    reorder_classes = writes_now(classes.reorder)
-    retire_class = writes_now(classes.retire)
+    classes = _reads(class_rows.active)
+    class_names = _reads(class_rows.names)
+    add_class = _writes(class_rows.add)
+    rename_class = _writes(class_rows.rename)
+    reorder_classes = _writes(class_rows.reorder)
+    retire_class = _writes(class_rows.retire)
+
+    def class_by_name(self, name: str) -> ClassRecord:
+        return by_name(self.classes(), name)
 
     # Images
 
-    add_items = writes(items.add)
-    add_synthetic = writes(items.add_synthetic)
-    mark_unreadable = writes(items.mark_unreadable)
-    set_states = writes(items.set_states)
+    items = _reads(item_rows.every)
+    item = _reads(item_rows.one)
+    item_by_sample = _reads(item_rows.of_sample)
+    replaced = _reads(item_rows.replaced)
+    quarantined = _reads(item_rows.quarantined)
+    add_items = _writes(item_rows.add)
+    add_synthetic = _writes(item_rows.add_synthetic)
+    mark_unreadable = _writes(item_rows.mark_unreadable)
+    set_states = _writes(item_rows.set_states)
 
     # Queries
 
-    save_query = writes_now(queries.save)
-    extend_query = writes(queries.extend)
-    close_query = writes_now(queries.close)
-
-    def next_task(
-        self, annotator: str, session: str, *, item_id: ItemId | None = None
-    ) -> Task | None:
-        operator = self._operator(annotator, session)
-        with self.database.write() as connection:
-            return queries.take(connection, operator, item_id=item_id)
+    open_round = _reads(queries.open_round)
+    open_query = _reads(queries.open_query)
+    last_query = _reads(queries.last_query)
+    query = _reads(queries.read)
+    query_progress = _reads(queries.progress)
+    upcoming = _reads(queries.upcoming)
+    save_query = _writes(queries.save)
+    extend_query = _writes(queries.extend)
+    close_query = _writes(queries.close)
+    next_task = _writes(queries.next_task)
 
     # Answers
 
-    def submit(
+    labels = _reads(history.labels)
+    cannot_tell = _reads(history.cannot_tell)
+    answers = _reads(history.answers)
+    flagged = _reads(item_rows.flagged)
+    watermark = _reads(history.watermark)
+    counts = _reads(history.counts)
+    latest_events = _reads(history.latest)
+    submit = _appends(answer_rows.submit)
+    submit_many = _appends(answer_rows.submit_many)
+    undo = _appends(partial(answer_rows.reverse, "undo"))
+    redo = _appends(partial(answer_rows.reverse, "redo"))
+    undoable = _reads(answer_rows.undoable)
+    promote_synthetic = _appends(imports.promote_synthetic)
+    _page = _reads(history.page)
+    _import = _appends(imports.import_labels)
+
+    def events(
         self,
-        answer: Answer,
         *,
-        annotator: str,
-        session: str,
-        lease: Lease | None = None,
-        provenance: Provenance = "human",
-        take_next: bool = True,
-        next_item: ItemId | None = None,
-    ) -> Receipt:
-        with self.database.write() as connection:
-            receipt = answers.submit(
-                connection,
-                answer,
-                operator=self._operator(annotator, session),
-                lease=lease,
-                provenance=provenance,
-                take_next=take_next,
-                next_item=next_item,
-            )
-        self._back_up_if_due(receipt.event_id - 1, receipt.event_id)
-        return receipt
-
-    def submit_many(
-        self,
-        given: Sequence[Answer],
-        *,
-        annotator: str,
-        session: str,
-        provenance: Provenance = "human",
-    ) -> list[Receipt]:
-        before = self.watermark()
-        with self.database.write() as connection:
-            receipts = [
-                answers.submit(
-                    connection,
-                    answer,
-                    operator=self._operator(annotator, session),
-                    lease=None,
-                    provenance=provenance,
-                    take_next=False,
-                )
-                for answer in given
-            ]
-        self._back_up_if_due(before, max((r.event_id for r in receipts), default=before))
-        return receipts
-
-    def undo(self, annotator: str, session: str, *, op_id: str | None = None) -> Undone | None:
-        return self._reverse("undo", annotator, session, op_id)
-
-    def redo(self, annotator: str, session: str, *, op_id: str | None = None) -> Undone | None:
-        return self._reverse("redo", annotator, session, op_id)
-
-    def _reverse(
-        self, says: Literal["undo", "redo"], annotator: str, session: str, op_id: str | None
-    ) -> Undone | None:
-        operator = self._operator(annotator, session)
-        with self.database.write() as connection:
-            done = answers.reverse(connection, operator, says=says, op_id=op_id)
-        if done is not None:
-            self._back_up_if_due(done.event_id - 1, done.event_id)
-        return done
-
-    undoable = reads(answers.undoable)
+        after: int = 0,
+        item_id: ItemId | None = None,
+        annotator: str | None = None,
+        round: int | None = None,
+        kind: str | None = None,
+    ) -> Iterator[EventRecord]:
+        while page := self._page(
+            _PAGE, after=after, item_id=item_id, annotator=annotator, round=round, kind=kind
+        ):
+            yield from page
+            after = page[-1].event_id
 
     def import_labels(
         self,
@@ -175,71 +158,52 @@ class SqliteStore(SqliteReader):
         session: str = "import",
         is_dry_run: bool = False,
     ) -> ImportReport:
-        before = self.watermark()
-        if not is_dry_run and before:
+        if not is_dry_run and self.watermark():
             self.back_up("import")
         try:
-            with self.database.write() as connection:
-                for record in new_classes:
-                    classes.add(
-                        connection,
-                        self.now_us(),
-                        record.name,
-                        record.key,
-                        uid=record.uid,
-                    )
-                now = self._clock()
-                report = imports.import_labels(connection, given, session=session, now=now)
-                if is_dry_run:
-                    _end_dry_run(report)
-        except _DryRunError as dry_run:
+            return self._import(given, new_classes, session=session, is_dry_run=is_dry_run)
+        except imports.DryRunError as dry_run:
             return dry_run.report
-        self._back_up_if_due(before, before + report.added + report.replaced)
-        return report
 
-    def promote_synthetic(self, chosen: Sequence[ItemId], round: int) -> int:
-        before = self.watermark()
-        with self.database.write() as connection:
-            made = imports.promote_synthetic(connection, chosen, number=round, now=self._clock())
-        self._back_up_if_due(before, before + made)
-        return made
+    # Maintenance
+
+    rebuild = _writes(projection.rebuild)
 
     def record_artifact(self, sha256: bytes, role: str, format: str, round: int | None) -> None:
         with self.database.write() as connection:
             connection.execute(
                 "INSERT INTO artifact VALUES (?, ?, ?, ?, ?) ON CONFLICT(sha256) DO NOTHING",
-                (sha256, role, format, round, self.now_us()),
+                (sha256, role, format, round, connection.now_us()),
             )
 
-    # Maintenance
+    def knows_artifact(self, sha256: bytes) -> bool:
+        with self.database.read() as connection:
+            row = connection.execute("SELECT 1 FROM artifact WHERE sha256 = ?", (sha256,))
+            return row.fetchone() is not None
 
-    rebuild = writes(projection.rebuild)
+    def check(self) -> list[str]:
+        with self.database.read() as connection:
+            lines = [str(line) for (line,) in connection.execute("PRAGMA integrity_check(20)")]
+            problems = [show(line) for line in lines if line != "ok"]
+            orphans = connection.execute("PRAGMA foreign_key_check").fetchall()
+            if orphans:
+                problems.append(f"{len(orphans)} rows refer to missing rows")
+            wrong = projection.differences(connection)
+            if wrong:
+                problems.append(f"{wrong} rows of the current state do not match the events")
+        return problems
 
     def back_up(self, reason: str = "manual") -> Path:
-        stamp = to_iso(self.now_us()).replace(":", "").replace("-", "").replace(".", "-")
+        now = to_iso(self.database.connection.now_us())
+        stamp = now.replace(":", "").replace("-", "").replace(".", "-")
         made = backups.make(self.database, reason=reason, stamp=stamp)
         backups.prune(self.database.path)
         return made
 
-    def _back_up_if_due(self, before: int, after: int) -> None:
-        if after // backups.EVERY > before // backups.EVERY:
-            self._back_up_quietly()
-
-    def _back_up_quietly(self) -> None:
-        # The answer is saved; a failed backup must not look like a lost answer.
+    def back_up_quietly(self) -> None:
+        """Make a backup; the answer is saved, so a failure must not look like a lost answer."""
         try:
             self.back_up("labels")
             self.backup_problem = ""
         except (DgaalError, OSError, sqlite3.Error) as error:
             self.backup_problem = str(error)
-
-    def _operator(self, annotator: str, session: str) -> queries.Operator:
-        if not annotator.strip():
-            raise UsageError("an answer needs the name of its annotator; give --annotator NAME")
-        return queries.Operator(
-            annotator=annotator, session=session, now=self._clock(), lease_s=self._lease_s
-        )
-
-    def now_us(self) -> int:
-        """Return the time of an event."""
-        return to_microseconds(self._clock())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from asked_stores import AskedStore, FakeClock, add_open_query, new_item
 
-from dgaal_cli.store.open import KINDS, create_store, store_location
+from dgaal_cli.store.open import KINDS, store_location
 from dgaal_cli.store.protocol import Store, StoreLocation
 from dgaal_cli.store.records import NewItem
 
@@ -32,7 +32,7 @@ def location(url: str) -> StoreLocation:
 def make_store(url: str, clock: FakeClock) -> Iterator[Callable[[], Store]]:
     """Create and open the empty store at ``url``; it is closed after the test."""
     with ExitStack() as opened:
-        yield lambda: opened.enter_context(create_store(url, workspace_id="w", clock=clock))
+        yield lambda: opened.enter_context(store_location(url).create(clock=clock))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dgaal_cli import cli
-from dgaal_cli.store.open import create_store
+from dgaal_cli.store.open import store_location
 from dgaal_cli.tui.serve import server
 
 pytest.importorskip("textual_serve")
@@ -14,7 +14,7 @@ pytest.importorskip("textual_serve")
 def served(tmp_path, monkeypatch):
     """Return a function that runs ``dgaal label --serve``, and the list of served commands."""
     (tmp_path / "dgaal.toml").write_text('[pool]\nsource = "pool"\n')
-    create_store(tmp_path / "labels.db").close()
+    store_location(tmp_path / "labels.db").create().close()
     found: list[list[str]] = []
     monkeypatch.setattr(server, "serve", lambda argv, **_: found.append(argv))
 

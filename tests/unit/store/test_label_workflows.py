@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from dgaal_cli.api import labels as workflow
 from dgaal_cli.cli import app
 from dgaal_cli.errors import BusyError, UsageError, WorkspaceError
-from dgaal_cli.store.open import create_store, open_store
+from dgaal_cli.store.open import open_store, store_location
 from dgaal_cli.store.records import Answer
 from dgaal_cli.store.sqlite import backups
 from dgaal_cli.workspace import Workspace
@@ -29,7 +29,7 @@ def workspace(tmp_path: Path) -> Workspace:
     root = tmp_path / "ws"
     (root / "pool").mkdir(parents=True)
     (root / "dgaal.toml").write_text('version = 1\n[pool]\nsource = "pool"\n')
-    with create_store(root / "labels.db") as store:
+    with store_location(root / "labels.db").create() as store:
         uid = store.add_class("cat").uid
         store.add_class("dog")
         for number in range(3):
@@ -92,7 +92,7 @@ def test_export_writes_array_rows_as_images(workspace, tmp_path):
     from dgaal_cli.store.records import NewItem
 
     entry = next(iter(open_source("pool.npz", base=workspace.root).entries()))
-    with create_store(workspace.store_path) as store:
+    with store_location(workspace.store_path).create() as store:
         uid = store.add_class("cat").uid
         store.add_items(
             [NewItem(sample_id=entry.id, sha256=b"x" * 32, size_bytes=1, width=4, height=4)]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from asked_stores import AskedStore, FakeClock, add_open_query, new_item
 
-from dgaal_cli.store.open import create_store
+from dgaal_cli.store.open import store_location
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import NewItem
 
@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path, clock: FakeClock) -> Iterator[Store]:
-    with create_store(path, workspace_id="w", clock=clock) as opened:
+    with store_location(path).create(clock=clock) as opened:
         yield opened
 
 

@@ -10,7 +10,7 @@ import pytest
 from class_labels import name_of
 
 from dgaal_cli.errors import BusyError, StorageError, UsageError, WorkspaceError
-from dgaal_cli.store.open import create_store, open_store
+from dgaal_cli.store.open import open_store, store_location
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.sqlite import connection as connection_module
 from dgaal_cli.store.sqlite import gate as gate_module
@@ -58,7 +58,7 @@ def test_wal_is_used_only_with_fixed_sqlite_versions(monkeypatch, version, expec
 def test_create_store_refuses_existing_file(path):
     path.write_bytes(b"precious")
     with pytest.raises(UsageError, match="exists already"):
-        create_store(path)
+        store_location(path).create()
     assert path.read_bytes() == b"precious"
     assert os.listdir(path.parent) == ["labels.db"]  # noqa: PTH208
 
@@ -278,7 +278,7 @@ def test_failed_upgrade_keeps_the_old_version(asked, path, monkeypatch):
 def test_store_opens_at_a_path_that_is_not_valid_utf8(tmp_path):
     folder = tmp_path / os.fsdecode(b"\xff #?%")
     folder.mkdir()
-    create_store(folder / "labels.db").close()
+    store_location(folder / "labels.db").create().close()
     database = Database(folder / "labels.db")
     database.check()
     database.close()
@@ -314,7 +314,7 @@ def test_reader_waits_in_the_writers_queue_when_the_file_is_busy(path, monkeypat
     # SQLite's own retries could hide the error
     monkeypatch.setattr(connection_module, "_BUSY_TIMEOUT_MS", 0)
     monkeypatch.setattr(connection_module, "_FIRST_TIMEOUT_MS", 0)
-    create_store(path).close()
+    store_location(path).create().close()
     with open_store(path) as reader:
         if pragma(reader, "journal_mode") == "wal":
             pytest.skip("with a write-ahead log writers do not block readers")
@@ -338,7 +338,7 @@ def test_open_store_waits_in_the_writers_queue(path, monkeypatch):
     """Regression: an export failed while eight annotators labeled, since it only polled for 5 s."""
     monkeypatch.setattr(connection_module, "_BUSY_TIMEOUT_MS", 0)
     monkeypatch.setattr(connection_module, "_FIRST_TIMEOUT_MS", 0)
-    create_store(path).close()
+    store_location(path).create().close()
     writer = sqlite3.connect(path, isolation_level=None)
     if writer.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
         pytest.skip("with a write-ahead log writers do not block readers")
