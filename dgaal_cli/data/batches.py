@@ -1,40 +1,27 @@
 """Decoded images as columns: concatenate and slice without a loop over single images."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, fields
+from itertools import chain
+from operator import itemgetter
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from dgaal_cli.data.decoders.process import DecodedMany
-from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.sources.base import Entry
 
-_T = TypeVar("_T")
+_Columns = TypeVar("_Columns", bound=DecodedMany)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DecodedBatch:
+class DecodedBatch(DecodedMany):
     """Entries with their pixels at one size."""
 
     entries: list[Entry]
-    pixels: Pixels
-    """uint8 (n, side, side, C); zero where an entry is unreadable."""
     ok: npt.NDArray[np.bool_]
     """(n,) whether an entry was decoded."""
-    errors: list[str]
-    """Why an entry is unreadable; empty for readable entries."""
-    sha256: list[bytes]
-    """Of the encoded bytes, or of shape and bytes if the source contains arrays. Empty unless
-    requested."""
-    widths: list[int]
-    """Widths of the upright originals, in pixels; 0 for unreadable entries."""
-    heights: list[int]
-    sizes: list[int]
-    """Sizes of the encoded files or arrays, in bytes."""
-    changed_at: list[int]
-    """Modification time of each file, in nanoseconds; 0 if unknown."""
 
 
 class Assembler:
@@ -72,68 +59,39 @@ def concatenate(parts: list[DecodedMany], order: Iterable[int]) -> DecodedMany:
         return parts[0]
     indices = list(order)
 
-    def column(of: Callable[[DecodedMany], list[_T]]) -> list[_T]:
-        values = [value for part in parts for value in of(part)]
-        return [values[index] for index in indices] if values else []
+    def reordered(column: Any) -> Any:
+        is_list = isinstance(column, list)
+        return [column[index] for index in indices if column] if is_list else column[indices]
 
-    return DecodedMany(
-        pixels=np.concatenate([part.pixels for part in parts])[indices],
-        reasons=column(lambda part: part.reasons),
-        sha256=column(lambda part: part.sha256),
-        sizes=column(lambda part: part.sizes),
-        changed_at=column(lambda part: part.changed_at),
-        widths=column(lambda part: part.widths),
-        heights=column(lambda part: part.heights),
-    )
+    return _by_column([_concatenate(parts)], reordered)
 
 
 def batch_of(entries: list[Entry], many: DecodedMany) -> DecodedBatch:
     """Combine entries and their decoded images."""
-    ok = np.array([not reason for reason in many.reasons], np.bool_)
-    return DecodedBatch(
-        entries=entries,
-        pixels=many.pixels,
-        ok=ok,
-        errors=many.reasons,
-        sha256=many.sha256,
-        widths=many.widths,
-        heights=many.heights,
-        sizes=many.sizes,
-        changed_at=many.changed_at,
-    )
+    columns = {field.name: getattr(many, field.name) for field in fields(many)}
+    ok = np.array([not error for error in many.errors], np.bool_)
+    return DecodedBatch(entries=entries, ok=ok, **columns)
 
 
-def _concatenate(parts: list[DecodedBatch]) -> DecodedBatch:
+def _concatenate(parts: list[_Columns]) -> _Columns:
     if len(parts) == 1:
         return parts[0]
 
-    def column(of: Callable[[DecodedBatch], list[_T]]) -> list[_T]:
-        return [value for part in parts for value in of(part)]
+    def joined(*columns: Any) -> Any:
+        is_array = isinstance(columns[0], np.ndarray)
+        return np.concatenate(columns) if is_array else list(chain.from_iterable(columns))
 
-    return DecodedBatch(
-        entries=column(lambda part: part.entries),
-        pixels=np.concatenate([part.pixels for part in parts]),
-        ok=np.concatenate([part.ok for part in parts]),
-        errors=column(lambda part: part.errors),
-        sha256=column(lambda part: part.sha256),
-        widths=column(lambda part: part.widths),
-        heights=column(lambda part: part.heights),
-        sizes=column(lambda part: part.sizes),
-        changed_at=column(lambda part: part.changed_at),
-    )
+    return _by_column(parts, joined)
 
 
 def _slice(batch: DecodedBatch, start: int, end: int) -> DecodedBatch:
     if start == 0 and end == len(batch.entries):
         return batch
-    return DecodedBatch(
-        entries=batch.entries[start:end],
-        pixels=batch.pixels[start:end],
-        ok=batch.ok[start:end],
-        errors=batch.errors[start:end],
-        sha256=batch.sha256[start:end],
-        widths=batch.widths[start:end],
-        heights=batch.heights[start:end],
-        sizes=batch.sizes[start:end],
-        changed_at=batch.changed_at[start:end],
-    )
+    return _by_column([batch], itemgetter(slice(start, end)))
+
+
+def _by_column(parts: list[_Columns], function: Callable[..., Any]) -> _Columns:
+    """Call ``function`` with each column of all parts; return its results as columns."""
+    names = [field.name for field in fields(parts[0])]
+    columns = {name: function(*(getattr(part, name) for part in parts)) for name in names}
+    return type(parts[0])(**columns)

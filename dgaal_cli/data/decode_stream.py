@@ -144,42 +144,30 @@ class _DecoderPool:
         return done
 
     def _run(self, task: _Task) -> DecodedBatch:
-        encoded: list[tuple[int, Payload]] = []
-        arrays: list[tuple[int, Pixels]] = []
-        refused: list[tuple[int, str]] = []
+        encoded: dict[int, Payload] = {}
+        arrays: dict[int, Pixels] = {}
+        refused: dict[int, str] = {}
         for index, payload in enumerate(task.payloads):
             if isinstance(payload, FileBytes):
-                encoded.append((index, payload.path))
+                encoded[index] = payload.path
             elif isinstance(payload, bytes):
-                encoded.append((index, payload))
+                encoded[index] = payload
             elif isinstance(payload, np.ndarray):
-                arrays.append((index, payload))
+                arrays[index] = payload
             elif isinstance(payload, BlockRow):
-                arrays.append((index, payload()))
+                arrays[index] = payload()
             else:
-                refused.append((index, payload.reason))
+                refused[index] = payload.reason
         task.payloads.clear()
-        return self._merge(task.entries, encoded, arrays, refused)
-
-    def _merge(
-        self,
-        entries: list[Entry],
-        encoded: list[tuple[int, Payload]],
-        arrays: list[tuple[int, Pixels]],
-        refused: list[tuple[int, str]],
-    ) -> DecodedBatch:
-        parts: list[tuple[list[int], DecodedMany]] = []
+        parts: list[DecodedMany] = []
         if encoded:
-            indices = [index for index, _ in encoded]
-            parts.append((indices, self._decode([payload for _, payload in encoded])))
+            parts.append(self._decode(list(encoded.values())))
         if arrays:
-            indices = [index for index, _ in arrays]
-            parts.append((indices, _from_arrays([array for _, array in arrays], self._shape)))
+            parts.append(_from_arrays(list(arrays.values()), self._shape))
         if refused:
-            indices = [index for index, _ in refused]
-            parts.append((indices, _unreadable([reason for _, reason in refused], self._shape)))
-        order = np.argsort([index for indices, _ in parts for index in indices])
-        return batch_of(entries, concatenate([part for _, part in parts], order.tolist()))
+            parts.append(_unreadable(list(refused.values()), self._shape))
+        order = np.argsort([*encoded, *arrays, *refused])
+        return batch_of(task.entries, concatenate(parts, order.tolist()))
 
     def _decode(self, payloads: list[Payload]) -> DecodedMany:
         decoder = self._idle.get()
@@ -221,7 +209,7 @@ def _unchanged(payloads: list[_Payload], shape: _Shape) -> DecodedMany:
     count = len(payloads)
     return DecodedMany(
         pixels=_stacked(payloads),
-        reasons=[""] * count,
+        errors=[""] * count,
         sha256=[],
         sizes=[shape.side * shape.side * shape.channels] * count,
         changed_at=[0] * count,
@@ -252,7 +240,7 @@ def _from_arrays(arrays: list[Pixels], shape: _Shape) -> DecodedMany:
     ]
     return DecodedMany(
         pixels=np.stack([one for one, _ in fitted]),
-        reasons=reasons,
+        errors=reasons,
         sha256=[array_digest(array) for array in arrays] if shape.hashes else [],
         sizes=[array.nbytes for array in arrays],
         changed_at=[0] * count,
@@ -275,7 +263,7 @@ def _unreadable(reasons: list[str], shape: _Shape) -> DecodedMany:
     nothing = [0] * count
     return DecodedMany(
         pixels=np.zeros((count, shape.side, shape.side, shape.channels), np.uint8),
-        reasons=reasons,
+        errors=reasons,
         sha256=[bytes(32)] * count if shape.hashes else [],
         sizes=nothing,
         changed_at=nothing,

@@ -50,12 +50,13 @@ class DecodedMany:
 
     pixels: Pixels
     """uint8 (n, side, side, C); zero where an image is unreadable."""
-    reasons: list[str]
+    errors: list[str]
     """Why an image is unreadable; empty if readable."""
     sha256: list[bytes]
-    """Of the encoded bytes; empty unless requested."""
+    """Of the encoded bytes, or of shape and bytes if the source contains arrays. Empty unless
+    requested."""
     sizes: list[int]
-    """Numbers of encoded bytes."""
+    """Sizes of the encoded files or arrays, in bytes."""
     changed_at: list[int]
     """Modification time of each file, in nanoseconds; 0 if unknown."""
     widths: list[int]
@@ -113,7 +114,7 @@ class DecoderProcess:
         columns = list(zip(*results, strict=True))
         return DecodedMany(
             pixels=flat.reshape(len(payloads), side, side, channels),
-            reasons=reasons,
+            errors=reasons,
             sha256=list(columns[8]) if hashes else [],
             sizes=list(columns[6]),
             changed_at=list(columns[7]),

@@ -1,5 +1,6 @@
 """Interfaces and values of exchange formats: exported answers, images, parsed lines."""
 
+import itertools
 import json
 import os
 import re
@@ -204,6 +205,43 @@ class Document:
             newline = max(newline, self._text.rfind("\n", seen, at))
             seen = at
             yield child, f"{self.name}, line {line}, column {at - newline}"
+
+    def children(self, kind: type[_T], key: str | None = None) -> Iterator[tuple[_T, str]]:
+        """Yield each child of an array, converted to ``kind``, and its position.
+
+        The children of the array ``key`` are called ``key[0]``; those of the document are tasks.
+
+        Raises:
+            InputDataError: A child has another type.
+        """
+        array = self.value if key is None else self.value[key]
+        for value, (index, place) in zip(array, self.places(key), strict=True):
+            where = f"{place}, {key}[{index}]" if key else f"{place}, task {int(index) + 1}"
+            yield convert(value, kind, where=where), where
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield number and text of each line of a UTF-8 file, line end included.
+
+    Raises:
+        InputDataError: A line is too long or not UTF-8; the message names its number.
+        StorageError: The file cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            for number in itertools.count(1):
+                where = f"{show(path.name)}, line {number}"
+                line = stream.readline(MAX_LINE_BYTES + 1)
+                if not line:
+                    return
+                if len(line) > MAX_LINE_BYTES:
+                    raise InputDataError(f"{where}: longer than {MAX_LINE_BYTES} bytes")
+                try:
+                    yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
+                except UnicodeDecodeError as error:
+                    raise InputDataError(f"{where}, column {error.start + 1}: not UTF-8") from None
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def _text_of(path: Path) -> str:

@@ -74,22 +74,12 @@ class Coco:
     def read(self, path: Path) -> Iterator[Parsed]:
         """Yield the category of each annotation; boxes and masks are ignored."""
         document = Document(path)
-        file = convert(document.value, _File, where=document.name)
-        images: dict[int | str, str] = {}
-        for value, (number, place) in zip(file.images, document.places("images"), strict=True):
-            image = convert(value, _Image, where=f"{place}, images[{number}]")
-            images[image.id] = image.file_name
-        categories: dict[int | str, str] = {}
-        for value, (number, place) in zip(
-            file.categories, document.places("categories"), strict=True
-        ):
-            category = convert(value, _Category, where=f"{place}, categories[{number}]")
-            categories[category.id] = category.name
-        for value, (number, place) in zip(
-            file.annotations, document.places("annotations"), strict=True
-        ):
-            where = f"{place}, annotations[{number}]"
-            annotation = convert(value, _Annotation, where=where)
+        convert(document.value, _File, where=document.name)
+        images = {image.id: image.file_name for image, _ in document.children(_Image, "images")}
+        categories = {
+            category.id: category.name for category, _ in document.children(_Category, "categories")
+        }
+        for annotation, where in document.children(_Annotation, "annotations"):
             if annotation.image_id not in images:
                 raise InputDataError(f"{where}: no image has the id {annotation.image_id}")
             if annotation.category_id not in categories:

@@ -9,7 +9,7 @@ from typing import BinaryIO, cast, get_args
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import cell as cell_of
 from dgaal_cli.escaping import show, uncell
-from dgaal_cli.store.exchange.base import MAX_LINE_BYTES, ExportJob, Parsed, unreadable
+from dgaal_cli.store.exchange.base import ExportJob, Parsed, read_lines
 from dgaal_cli.store.records import Provenance
 
 COLUMNS = ("file_name", "label", "annotator", "provenance", "at", "round")
@@ -43,15 +43,12 @@ class CsvTable:
 
     def read(self, path: Path) -> Iterator[Parsed]:
         """Yield the label of each line; lines without a label are skipped."""
-        try:
-            with path.open("rb") as stream:
-                yield from _parse(stream, show(path.name))
-        except OSError as error:
-            raise unreadable(path, error) from error
+        return _parse(path)
 
 
-def _parse(stream: BinaryIO, name: str) -> Iterator[Parsed]:
-    reader = csv.reader(_lines(stream, name), strict=True)
+def _parse(path: Path) -> Iterator[Parsed]:
+    name = show(path.name)
+    reader = csv.reader((line for _, line in read_lines(path)), strict=True)
     header: list[str] = []
     try:
         for row in reader:
@@ -112,17 +109,3 @@ def _check_header(row: list[str], name: str) -> list[str]:
     if len(set(header)) != len(header):
         raise InputDataError(f"{name}, line 1: a column is named twice")
     return header
-
-
-def _lines(stream: BinaryIO, name: str) -> Iterator[str]:
-    number = 0
-    while line := stream.readline(MAX_LINE_BYTES + 1):
-        number += 1
-        if len(line) > MAX_LINE_BYTES:
-            raise InputDataError(f"{name}, line {number}: longer than {MAX_LINE_BYTES} bytes")
-        try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise InputDataError(
-                f"{name}, line {number}, column {error.start + 1}: not UTF-8"
-            ) from None

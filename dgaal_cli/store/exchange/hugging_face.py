@@ -8,7 +8,7 @@ from pathlib import Path
 from dgaal_cli.atomic import write_bytes
 from dgaal_cli.store.exchange.base import ExportJob, Parsed, origin_of, with_and_without_suffix
 from dgaal_cli.store.exchange.folders import place
-from dgaal_cli.store.exchange.json_lines import read_lines
+from dgaal_cli.store.exchange.json_lines import parse_lines
 
 METADATA = "metadata.jsonl"
 
@@ -34,5 +34,5 @@ class HuggingFace:
 
     def read(self, path: Path) -> Iterator[Parsed]:
         """Yield the labels of a folder or of its metadata file."""
-        for parsed in read_lines(path / METADATA if path.is_dir() else path):
+        for parsed in parse_lines(path / METADATA if path.is_dir() else path):
             yield replace(parsed, names=with_and_without_suffix(parsed.names[0]))

@@ -14,26 +14,22 @@ import msgspec
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
 from dgaal_cli.store.exchange.base import (
-    MAX_LINE_BYTES,
     ExportJob,
+    Origin,
     Parsed,
     convert,
     parse_json,
-    unreadable,
+    read_lines,
 )
-from dgaal_cli.store.records import AnswerRecord, Provenance, Verdict
+from dgaal_cli.store.records import AnswerRecord, Verdict
 
 
-class _Line(msgspec.Struct, kw_only=True):
+class _Line(Origin, kw_only=True):
     file_name: str | None = None
     id: str | int | None = None
     label: str | int | None = None
     class_uid: str | None = None
     kind: Verdict = "label"
-    annotator: str | None = None
-    provenance: Provenance | None = None
-    at: str | None = None
-    round: int | None = None
     elapsed_ms: int | None = None
     note: str = ""
     sha256: str | None = None
@@ -52,34 +48,20 @@ class JsonLines:
 
     def read(self, path: Path) -> Iterator[Parsed]:
         """Yield the answer of each line; lines without a label are skipped."""
-        return read_lines(path)
+        return parse_lines(path)
 
 
-def read_lines(path: Path) -> Iterator[Parsed]:
+def parse_lines(path: Path) -> Iterator[Parsed]:
     """Yield the answer of each line; ``InputDataError`` names line and column."""
-    name = show(path.name)
-    number = 0
-    try:
-        with path.open("rb") as stream:
-            while raw := stream.readline(MAX_LINE_BYTES + 1):
-                number += 1
-                parsed = _parse(raw, name=name, number=number)
-                if parsed is not None:
-                    yield parsed
-    except OSError as error:
-        raise unreadable(path, error) from error
+    for number, text in read_lines(path):
+        if text.strip():
+            parsed = _parse(text.strip(), name=show(path.name), number=number)
+            if parsed is not None:
+                yield parsed
 
 
-def _parse(raw: bytes, *, name: str, number: int) -> Parsed | None:
+def _parse(text: str, *, name: str, number: int) -> Parsed | None:
     where = f"{name}, line {number}"
-    if len(raw) > MAX_LINE_BYTES:
-        raise InputDataError(f"{where}: longer than {MAX_LINE_BYTES} bytes")
-    try:
-        text = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-    except UnicodeDecodeError as error:
-        raise InputDataError(f"{where}, column {error.start + 1}: not UTF-8") from None
-    if not text:
-        return None
     line = convert(parse_json(text, where=name, line=number), _Line, where=where)
     sample = line.file_name if line.file_name is not None else line.id
     if sample is None or sample == "":
@@ -89,20 +71,11 @@ def _parse(raw: bytes, *, name: str, number: int) -> Parsed | None:
         return None
     if not needs_label and line.label is not None:
         raise InputDataError(f"{where}, column label: an answer of kind {line.kind} has none")
-    return Parsed(
-        where=where,
-        names=(str(sample),),
-        labels=() if line.label is None else (str(line.label),),
-        class_uid=line.class_uid,
-        kind=line.kind,
-        annotator=line.annotator,
-        provenance=line.provenance,
-        at=line.at,
-        round=line.round,
-        elapsed_ms=line.elapsed_ms,
-        note=line.note,
-        sha256=line.sha256,
-    )
+    fields = msgspec.structs.asdict(line)
+    for name_of in ("file_name", "id", "label"):
+        del fields[name_of]
+    labels = () if line.label is None else (str(line.label),)
+    return Parsed(where=where, names=(str(sample),), labels=labels, **fields)
 
 
 def _document(answer: AnswerRecord, job: ExportJob) -> dict[str, str | int | bool | None]:

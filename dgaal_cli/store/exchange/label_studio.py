@@ -51,11 +51,8 @@ class LabelStudio:
     def read(self, path: Path) -> Iterator[Parsed]:
         """Yield the label of each choice; canceled tasks and other kinds of results are skipped."""
         document = Document(path)
-        tasks = convert(document.value, list[Any], where=document.name)
-        places = (place for _, place in document.places())
-        for number, (value, place) in enumerate(zip(tasks, places, strict=True), start=1):
-            where = f"{place}, task {number}"
-            task = convert(value, _Task, where=where)
+        convert(document.value, list[Any], where=document.name)
+        for task, where in document.children(_Task):
             origin = msgspec.structs.asdict(task.meta or Origin())
             for annotation in task.annotations:
                 choices = _choices(annotation)

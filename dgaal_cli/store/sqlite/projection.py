@@ -14,9 +14,10 @@ from dgaal_cli.ids import ItemId
 from dgaal_cli.store.fold import Fact, Folded, fold
 
 _COLUMNS = "event_id, says, item_id, annotator, label_id, refers_to, counted, round"
+_TABLES = ("answer", "flagged", "verdict")
 
 
-def refresh(connection: sqlite3.Connection, item_id: ItemId) -> Folded:
+def refresh(connection: sqlite3.Connection, item_id: ItemId) -> None:
     """Recompute the projection of one item from its events."""
     need, done = connection.execute(
         "SELECT need, done FROM item WHERE item_id = ?", (item_id,)
@@ -26,57 +27,42 @@ def refresh(connection: sqlite3.Connection, item_id: ItemId) -> Folded:
         (item_id,),
     )
     folded = fold((_fact(row) for row in rows), need=need)
-    for table in ("answer", "flagged", "verdict"):
+    for table in _TABLES:
         connection.execute(f"DELETE FROM {table} WHERE item_id = ?", (item_id,))  # noqa: S608
     for table, row in _rows(item_id, folded):
-        places = ", ".join("?" * len(row))
-        connection.execute(f"INSERT INTO {table} VALUES ({places})", row)  # noqa: S608
+        _insert(connection, table, row)
     if folded.done != done:
         connection.execute("UPDATE item SET done = ? WHERE item_id = ?", (folded.done, item_id))
-    return folded
 
 
 def rebuild(connection: sqlite3.Connection) -> int:
     """Recompute every projection; return the number of wrong, missing or extra rows."""
-    before = snapshot(connection)
-    for table in ("answer", "flagged", "verdict"):
+    found, correct = _found(connection), _expected(connection)
+    for table in _TABLES:
         connection.execute(f"DELETE FROM {table}")  # noqa: S608
+        for row in sorted(correct[table], key=repr):
+            _insert(connection, table, row)
     connection.execute("UPDATE item SET done = 0")
-    for table, rows in expected(connection).items():
-        if table == "done":
-            connection.executemany("UPDATE item SET done = ?2 WHERE item_id = ?1", sorted(rows))
-            continue
-        for row in sorted(rows, key=repr):
-            places = ", ".join("?" * len(row))
-            connection.execute(f"INSERT INTO {table} VALUES ({places})", row)  # noqa: S608
-    after = snapshot(connection)
-    return sum(len(before[table] ^ after[table]) for table in before)
+    connection.executemany("UPDATE item SET done = ?2 WHERE item_id = ?1", sorted(correct["done"]))
+    return sum(len(found[table] ^ correct[table]) for table in found)
 
 
 def differences(connection: sqlite3.Connection) -> int:
     """Count the wrong, missing and extra projection rows."""
-    found, correct = snapshot(connection), expected(connection)
+    found, correct = _found(connection), _expected(connection)
     return sum(len(found[table] ^ correct[table]) for table in found)
 
 
-def snapshot(connection: sqlite3.Connection) -> dict[str, set[tuple[Any, ...]]]:
+def _found(connection: sqlite3.Connection) -> dict[str, set[tuple[Any, ...]]]:
     """Return the projection tables as sets of rows."""
-    return {
-        "answer": set(connection.execute("SELECT * FROM answer")),
-        "flagged": set(connection.execute("SELECT * FROM flagged")),
-        "verdict": set(connection.execute("SELECT * FROM verdict")),
-        "done": set(connection.execute("SELECT item_id, done FROM item WHERE done > 0")),
-    }
+    queries = {table: f"SELECT * FROM {table}" for table in _TABLES}  # noqa: S608
+    queries["done"] = "SELECT item_id, done FROM item WHERE done > 0"
+    return {table: set(connection.execute(query)) for table, query in queries.items()}
 
 
-def expected(connection: sqlite3.Connection) -> dict[str, set[tuple[Any, ...]]]:
-    """Return the correct ``snapshot``, computed from the events."""
-    tables: dict[str, set[tuple[Any, ...]]] = {
-        "answer": set(),
-        "flagged": set(),
-        "verdict": set(),
-        "done": set(),
-    }
+def _expected(connection: sqlite3.Connection) -> dict[str, set[tuple[Any, ...]]]:
+    """Return the correct rows, computed from the events."""
+    tables: dict[str, set[tuple[Any, ...]]] = {table: set() for table in (*_TABLES, "done")}
     for item_id, folded in every(connection, watermark=None):
         for table, row in _rows(item_id, folded):
             tables[table].add(row)
@@ -105,12 +91,14 @@ def _fact(row: tuple[Any, ...]) -> Fact:
     return Fact(row[0], row[1], ItemId(row[2]), row[3], row[4], row[5], bool(row[6]), row[7])
 
 
+def _insert(connection: sqlite3.Connection, table: str, row: tuple[Any, ...]) -> None:
+    places = ", ".join("?" * len(row))
+    connection.execute(f"INSERT INTO {table} VALUES ({places})", row)  # noqa: S608
+
+
 def _rows(item_id: ItemId, folded: Folded) -> Iterator[tuple[str, tuple[Any, ...]]]:
     for annotator, fact in folded.answers.items():
-        yield (
-            "answer",
-            (item_id, annotator, fact.event_id, fact.says, fact.label, fact.round),
-        )
+        yield "answer", (item_id, annotator, fact.event_id, fact.says, fact.label, fact.round)
     for annotator, fact in folded.flags.items():
         yield "flagged", (item_id, annotator, fact.event_id)
     if folded.verdict is not None:
