@@ -74,10 +74,12 @@ def run(command: list[str]) -> None:
 
 
 def compared(exact: Path, coarse: Path, pool: str) -> list[Line]:
-    from dgaal_cli.artifacts.engines.load import load_engine
+    from dgaal_cli.artifacts.artifact_bytes import read_artifact
+    from dgaal_cli.artifacts.engines.load import start_engine
     from exporters.quantize import compare_rankings
 
-    engines = [load_engine(path, device="cpu", threads=1) for path in (exact, coarse)]
+    artifacts = [read_artifact(path) for path in (exact, coarse)]
+    engines = [start_engine(artifact, device="cpu", threads=1) for artifact in artifacts]
     manifest = engines[0].manifest
     images = pixels(pool, manifest.input_size, manifest.channels)
     scores: list[list[np.ndarray]] = [[], []]

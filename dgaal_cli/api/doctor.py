@@ -1,6 +1,5 @@
 """Check packages, devices, terminal and workspace, and name the commands that fix problems."""
 
-import os
 import platform
 import shlex
 import sys
@@ -10,6 +9,7 @@ from importlib import metadata, util
 from typing import cast
 
 from dgaal_cli.artifacts.engines.devices import count_cuda_devices
+from dgaal_cli.data.decoders.launch import usable_cpus
 from dgaal_cli.errors import DgaalError
 from dgaal_cli.store.open import store_location
 from dgaal_cli.store.protocol import StoreLocation
@@ -75,7 +75,7 @@ def doctor(environment: Mapping[str, str], workspace: Workspace | None = None) -
         _torch_devices(),
         _onnx_devices(),
         _onnx_cuda(),
-        Finding(name="cpu threads", level="ok", found=str(_cpu_count())),
+        Finding(name="cpu threads", level="ok", found=str(usable_cpus())),
         _terminal(environment),
         *([] if workspace is None else [_file_system(workspace, location), _backups(location)]),
     ]
@@ -188,10 +188,6 @@ def _onnx_cuda() -> Finding:
         found = f"{count} CUDA devices, libraries are missing: {missing}"
         return Finding(name=name, level="missing", found=found, remedy=remedy)
     return Finding(name=name, level="ok", found=f"{count} CUDA devices")
-
-
-def _cpu_count() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _terminal(environment: Mapping[str, str]) -> Finding:

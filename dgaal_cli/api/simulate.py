@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 
 from dgaal_cli import atomic, interruption
+from dgaal_cli.data.decoders.launch import usable_cpus
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import StorageError, UsageError, WorkspaceError
 from dgaal_cli.escaping import show
@@ -235,10 +235,9 @@ def _facts(plan: Plan, pool: LabeledPool, command: str) -> dict[str, Any]:
 
 
 def _machine() -> dict[str, Any]:
-    affinity = getattr(os, "sched_getaffinity", None)
     return {
         "processor": processor_name(),
-        "cores": len(affinity(0)) if affinity else os.cpu_count(),
+        "cores": usable_cpus(),
         "system": platform.system(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "",
         "python": platform.python_version(),

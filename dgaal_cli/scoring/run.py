@@ -13,8 +13,8 @@ from typing import BinaryIO
 from dgaal_cli import atomic, interruption
 from dgaal_cli.artifacts.artifact_bytes import CheckedArtifact
 from dgaal_cli.artifacts.engines.base import Engine
-from dgaal_cli.artifacts.engines.devices import usable_cpus
 from dgaal_cli.artifacts.engines.load import start_engine
+from dgaal_cli.data.decoders.launch import usable_cpus
 from dgaal_cli.data.sources.base import Source
 from dgaal_cli.errors import DgaalError, UsageError
 from dgaal_cli.events import Emit, ScoreProgress, Warned, ignore

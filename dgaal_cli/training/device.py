@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from dgaal_cli.config.schema import Config
+from dgaal_cli.data.decoders.launch import usable_cpus
 from dgaal_cli.errors import UsageError
 
 THREAD_WORK = 2**23
@@ -57,8 +58,7 @@ def use_threads(count: int, *, useful: int | None = None, processes: int = 1) ->
         useful: Number above which threads do not help; None sets no limit.
         processes: Processes that train on this host.
     """
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads = count or max(1, (available or 1) // processes)
+    threads = count or max(1, usable_cpus() // processes)
     if not count and useful is not None:
         threads = min(threads, useful)
     torch.set_num_threads(threads)

@@ -7,9 +7,10 @@ import pytest
 from formula_nets import CASES_BY_ROLE, Case
 from sealed_artifacts import sealed
 
+from dgaal_cli.artifacts.artifact_bytes import read_artifact
 from dgaal_cli.artifacts.engines.base import Engine
 from dgaal_cli.artifacts.engines.eager import EagerEngine
-from dgaal_cli.artifacts.engines.load import ENGINES, load_engine, load_engine_bytes
+from dgaal_cli.artifacts.engines.load import ENGINES, load_engine_bytes, start_engine
 from dgaal_cli.errors import ArtifactError, UsageError
 from exporters.registry import FORMATS, SUFFIXES
 
@@ -107,7 +108,7 @@ def test_file_is_loaded_by_its_suffix_and_may_be_a_link(format_: str, tmp_path: 
     link = tmp_path / f"latest{SUFFIXES[format_].upper()}"
     link.symlink_to(path)
     for name in (path, link):
-        engine = load_engine(name, role="sampler", device="auto", is_trusted=True)
+        engine = start_engine(read_artifact(name, role="sampler"), device="auto", is_trusted=True)
         assert engine.run(case_of().spec.example(2))["score"].shape == (2,)
 
 
@@ -116,7 +117,7 @@ def test_artifact_of_another_role_is_refused(format_: str, tmp_path: Path) -> No
     path = tmp_path / f"sampler{SUFFIXES[format_]}"
     path.write_bytes(sealed("generator", format_))
     with pytest.raises(ArtifactError, match="is a generator, but a sampler is needed"):
-        load_engine(path, role="sampler", is_trusted=True)
+        start_engine(read_artifact(path, role="sampler"), is_trusted=True)
 
 
 @pytest.mark.parametrize("format_", ENGINES)

@@ -21,7 +21,8 @@ from formula_nets import CASES_BY_ROLE, info, manifest
 from onnx import TensorProto, helper
 from sealed_artifacts import sealed
 
-from dgaal_cli.artifacts.engines.load import load_engine
+from dgaal_cli.artifacts.artifact_bytes import read_artifact
+from dgaal_cli.artifacts.engines.load import start_engine
 from exporters import embedded, seal
 from exporters.registry import SUFFIXES
 
@@ -29,13 +30,14 @@ from exporters.registry import SUFFIXES
 REFUSALS = """
 import json, sys
 from pathlib import Path
-from dgaal_cli.artifacts.engines.load import load_engine
+from dgaal_cli.artifacts.artifact_bytes import read_artifact
+from dgaal_cli.artifacts.engines.load import start_engine
 from dgaal_cli.errors import DgaalError
 outcomes = []
 for line in sys.stdin:
     path, role, trusted = json.loads(line)
     try:
-        load_engine(Path(path), role=role, is_trusted=trusted)
+        start_engine(read_artifact(Path(path), role=role), is_trusted=trusted)
         outcomes.append([0, ""])
     except DgaalError as error:
         outcomes.append([error.exit_code, str(error)])
@@ -150,12 +152,13 @@ import json, sys
 from pathlib import Path
 import numpy as np
 from exporters import seal
-from dgaal_cli.artifacts.engines.load import load_engine
+from dgaal_cli.artifacts.artifact_bytes import read_artifact
+from dgaal_cli.artifacts.engines.load import start_engine
 seal.check = lambda data, format_: None
 images = np.arange(7 * 192, dtype=np.uint8).reshape(7, 8, 8, 3)
 for line in sys.stdin:
     try:
-        engine = load_engine(Path(json.loads(line)), device="cpu", is_trusted=True)
+        engine = start_engine(read_artifact(Path(json.loads(line))), device="cpu", is_trusted=True)
         outcome = engine.run({"images": images})["score"].tolist()
     except Exception:
         outcome = None
@@ -407,7 +410,7 @@ def test_sealed_torchscript_of_another_source_needs_trust(tmp_path: Path) -> Non
 def test_control_trusted_torchscript_runs_any_code(tmp_path: Path) -> None:
     path = tmp_path / "sampler.ts"
     path.write_bytes(sealed_by_attacker(writing_torchscript(tmp_path / "written"), "torchscript"))
-    engine = load_engine(path, device="cpu", is_trusted=True)
+    engine = start_engine(read_artifact(path), device="cpu", is_trusted=True)
     engine.run({"images": np.zeros((1, 8, 8, 3), np.uint8)})
     assert (tmp_path / "written").exists()
 

@@ -1,7 +1,6 @@
 """Devices of engines: parse the requested device and count available devices."""
 
 import ctypes
-import os
 import sys
 from dataclasses import dataclass
 
@@ -50,10 +49,3 @@ def count_cuda_devices() -> int:
     except (OSError, AttributeError):
         return 0
     return count.value
-
-
-def usable_cpus() -> int:
-    """Return how many CPUs this process may use; containers often allow fewer than the host has."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return max(1, os.cpu_count() or 1)

@@ -15,29 +15,16 @@ class EagerEngine:
 
     def __init__(self, module: torch.nn.Module, manifest: Manifest) -> None:
         self._module = copy.deepcopy(module).to("cpu").eval()
-        self._manifest = manifest
-
-    @property
-    def manifest(self) -> Manifest:
-        """Manifest of an export of the module."""
-        return self._manifest
-
-    @property
-    def device(self) -> str:
-        """Always ``"cpu"``: the reference must not depend on a GPU's rounding."""
-        return "cpu"
-
-    @property
-    def calls(self) -> int:
-        """Always 1: torch's threads share the work of each call."""
-        return 1
+        self.manifest = manifest
+        self.device = "cpu"  # the reference must not depend on a GPU's rounding
+        self.calls = 1
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Run one batch; see ``Engine.run``."""
-        arrays = checked_inputs(self._manifest, inputs)
+        arrays = checked_inputs(self.manifest, inputs)
         with torch.inference_mode():
             outputs: Any = self._module(
                 *(torch.from_numpy(writable(array)) for array in arrays.values())
             )
-        named = named_outputs(self._manifest, outputs)
+        named = named_outputs(self.manifest, outputs)
         return {name: value.numpy() for name, value in named.items()}

@@ -1,10 +1,9 @@
-"""Start an engine from a path or bytes, after checks of seal, manifest, role and trust."""
+"""Start an engine from bytes, after checks of seal, manifest, role and trust."""
 
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 
-from dgaal_cli.artifacts.artifact_bytes import CheckedArtifact, check_artifact, read_artifact
+from dgaal_cli.artifacts.artifact_bytes import CheckedArtifact, check_artifact
 from dgaal_cli.artifacts.engines.base import Engine
 from dgaal_cli.errors import MissingExtraError, TrustError
 
@@ -17,33 +16,6 @@ IsTrusted = Callable[[bytes], bool] | bool
 """Whether TorchScript with this SHA-256 may run: decided by the store, or by the user."""
 
 
-def load_engine(
-    path: Path,
-    *,
-    role: str | None = None,
-    device: str = "auto",
-    threads: int = 0,
-    is_trusted: IsTrusted = False,
-) -> Engine:
-    """Check a file and start the engine of its format.
-
-    Args:
-        path: An exported ``.onnx`` or ``.ts`` file.
-        role: Required role; None accepts any.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        threads: CPU threads; 0 uses all CPUs available to the process.
-        is_trusted: Used only for TorchScript, which is code.
-
-    Raises:
-        UsageError: The file does not exist, or the device is not available.
-        ArtifactError: The file is damaged, foreign, of a later version or another role; no runtime
-            was imported.
-        TrustError: The file is TorchScript and not trusted.
-    """
-    artifact = read_artifact(path, role=role)
-    return start_engine(artifact, device=device, threads=threads, is_trusted=is_trusted)
-
-
 def load_engine_bytes(
     data: bytes,
     *,
@@ -53,7 +25,12 @@ def load_engine_bytes(
     threads: int = 0,
     is_trusted: IsTrusted = False,
 ) -> Engine:
-    """Check bytes and start the engine of their format; see ``load_engine``."""
+    """Check bytes and start the engine of their format; see ``start_engine``.
+
+    Raises:
+        ArtifactError: The bytes are damaged, foreign, of a later version or another role; no
+            runtime was imported.
+    """
     artifact = check_artifact(data, format_=format, role=role)
     return start_engine(artifact, device=device, threads=threads, is_trusted=is_trusted)
 
@@ -66,10 +43,20 @@ def start_engine(
     calls: int = 1,
     is_trusted: IsTrusted = False,
 ) -> Engine:
-    """Start the engine of checked bytes; see ``load_engine``.
+    """Start the engine of a checked artifact.
 
-    ``calls`` is the requested number of parallel calls of ``Engine.run``; ``Engine.calls`` is the
-    number that the engine supports.
+    Args:
+        artifact: Result of ``read_artifact``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        threads: CPU threads; 0 uses all CPUs available to the process.
+        calls: Requested number of parallel calls of ``Engine.run``; ``Engine.calls`` is the number
+            that the engine supports.
+        is_trusted: Used only for TorchScript, which is code.
+
+    Raises:
+        UsageError: The device is not available.
+        ArtifactError: The runtime refuses the model.
+        TrustError: The artifact is TorchScript and not trusted.
     """
     if artifact.format == "torchscript":
         _require_trust(artifact, is_trusted)

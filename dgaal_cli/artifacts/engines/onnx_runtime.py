@@ -9,16 +9,10 @@ from numpy.typing import NDArray
 
 from dgaal_cli.artifacts.artifact_bytes import CheckedArtifact
 from dgaal_cli.artifacts.engines.base import Arrays, checked_inputs
-from dgaal_cli.artifacts.engines.devices import (
-    CPU,
-    Device,
-    count_cuda_devices,
-    parse_device,
-    usable_cpus,
-)
+from dgaal_cli.artifacts.engines.devices import CPU, Device, count_cuda_devices, parse_device
+from dgaal_cli.data.decoders.launch import usable_cpus
 from dgaal_cli.errors import ArtifactError, UsageError
 from dgaal_cli.escaping import show
-from exporters.manifest import Manifest
 
 _runtime: Any = onnxruntime  # untyped
 _FATAL = 4
@@ -52,11 +46,12 @@ class OnnxEngine:
             UsageError: CUDA is requested and cannot be used; the message gives the reason.
         """
         onnxruntime.set_default_logger_severity(_FATAL)
-        self._manifest = artifact.manifest
+        self.manifest = artifact.manifest
         threads = threads or usable_cpus()
         calls = max(1, min(calls, threads))
-        self._session, self._device = _start(artifact, parse_device(device), threads // calls)
-        self._calls = calls if self._device == str(CPU) else 1
+        self._session, self.device = _start(artifact, parse_device(device), threads // calls)
+        # A GPU runs calls one after another.
+        self.calls = calls if self.device == str(CPU) else 1
         self._outputs = [info.name for info in artifact.manifest.outputs]
         expected = ([info.name for info in artifact.manifest.inputs], self._outputs)
         actual = (
@@ -66,24 +61,9 @@ class OnnxEngine:
         if expected != actual:
             raise ArtifactError(f"inputs or outputs of {artifact.name} do not match its manifest")
 
-    @property
-    def manifest(self) -> Manifest:
-        """Manifest of the artifact."""
-        return self._manifest
-
-    @property
-    def device(self) -> str:
-        """``"cpu"`` or ``"cuda:N"``."""
-        return self._device
-
-    @property
-    def calls(self) -> int:
-        """As requested on the CPU; 1 on a GPU, which runs calls one after another."""
-        return self._calls
-
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Run one batch; see ``Engine.run``."""
-        feed = checked_inputs(self._manifest, inputs)
+        feed = checked_inputs(self.manifest, inputs)
         values = self._session.run(self._outputs, feed)
         return dict(zip(self._outputs, values, strict=True))
 

@@ -1,6 +1,6 @@
 """TorchScript, deprecated since PyTorch 2.11; only this file and its exporter use it.
 
-A TorchScript file is code. ``load_engine`` starts this engine only for trusted bytes.
+A TorchScript file is code. ``start_engine`` starts this engine only for trusted bytes.
 """
 
 import io
@@ -15,7 +15,6 @@ from dgaal_cli.artifacts.engines.base import Arrays, checked_inputs, named_outpu
 from dgaal_cli.artifacts.engines.devices import CPU, Device, parse_device
 from dgaal_cli.errors import ArtifactError, UsageError
 from dgaal_cli.escaping import show
-from exporters.manifest import Manifest
 
 _jit: Any = torch.jit  # partly untyped
 
@@ -43,45 +42,29 @@ class TorchScriptEngine:
             ArtifactError: torch cannot load the artifact.
             UsageError: CUDA is requested and torch does not find the device.
         """
-        self._manifest = artifact.manifest
-        self._device = _choose(parse_device(device), artifact.name)
+        self.manifest = artifact.manifest
+        self.device = str(_choose(parse_device(device), artifact.name))
+        self.calls = 1  # torch's threads share the work of each call
         if threads:
             torch.set_num_threads(threads)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # deprecation; 'dgaal export' explains it
                 module = _jit.load(io.BytesIO(artifact.data), map_location="cpu")
-                self._module = module.to(str(self._device))
+                self._module = module.to(self.device)
         except Exception as error:  # the loader raises unrelated types
             reason = show(str(error).strip().splitlines()[0][:200] if str(error).strip() else "?")
             raise ArtifactError(
                 f"{artifact.name} is intact, but torch {torch.__version__} cannot load it: {reason}"
             ) from error
 
-    @property
-    def manifest(self) -> Manifest:
-        """Manifest of the artifact."""
-        return self._manifest
-
-    @property
-    def device(self) -> str:
-        """``"cpu"`` or ``"cuda:N"``."""
-        return str(self._device)
-
-    @property
-    def calls(self) -> int:
-        """Always 1: torch's threads share the work of each call."""
-        return 1
-
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Run one batch; see ``Engine.run``."""
-        arrays = checked_inputs(self._manifest, inputs)
-        tensors = [
-            torch.from_numpy(writable(array)).to(str(self._device)) for array in arrays.values()
-        ]
+        arrays = checked_inputs(self.manifest, inputs)
+        tensors = [torch.from_numpy(writable(array)).to(self.device) for array in arrays.values()]
         # Convolutions use TF32 by default on recent GPUs, which is too imprecise for scores.
         with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
-            outputs = named_outputs(self._manifest, self._module(*tensors))
+            outputs = named_outputs(self.manifest, self._module(*tensors))
         return {name: value.cpu().numpy() for name, value in outputs.items()}
 
 

@@ -24,7 +24,7 @@ _ahead: list[subprocess.Popen[bytes]] = []
 
 
 def usable_cpus() -> int:
-    """Return how many CPUs this process may run on."""
+    """Return how many CPUs this process may use; containers often allow fewer than the host has."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else (os.cpu_count() or 1)
 

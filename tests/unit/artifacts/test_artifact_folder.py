@@ -15,8 +15,9 @@ from formula_nets import Case, Fragile, Sampler, classifier_case, generator_case
 from sealed_artifacts import engine_of
 from torch import nn
 
+from dgaal_cli.artifacts.artifact_bytes import read_artifact
 from dgaal_cli.artifacts.engines.eager import EagerEngine
-from dgaal_cli.artifacts.engines.load import load_engine
+from dgaal_cli.artifacts.engines.load import start_engine
 from dgaal_cli.artifacts.folder import WrittenArtifact, write_artifacts
 from dgaal_cli.artifacts.verify_artifact import ExportJob
 from dgaal_cli.errors import CheckFailedError, StorageError, UsageError
@@ -80,14 +81,16 @@ def test_every_role_and_format_is_written_and_can_be_run(tmp_path: Path) -> None
     for item in written:
         assert hashlib.sha256(item.path.read_bytes()).digest() == item.sha256
         assert (item.sha256, item.role, item.format) in recorded
-        engine = load_engine(item.path, role=item.role, is_trusted=lambda sha: sha in digests)
+        engine = start_engine(
+            read_artifact(item.path, role=item.role), is_trusted=lambda sha: sha in digests
+        )
         case = next(case for case in cases if case.spec.manifest.role == item.role)
         measure(EagerEngine(case.module, case.spec.manifest).run, engine.run, case.spec)
 
 
 def test_embedded_manifest_contains_the_measured_parity(tmp_path: Path) -> None:
     (written,) = write(tmp_path, sampler_case())
-    manifest = load_engine(written.path).manifest
+    manifest = start_engine(read_artifact(written.path)).manifest
     assert list(manifest.parity) == ["1", "2", "7"]
     assert set(manifest.parity["7"]) == {"score", "p_unlabeled", "probabilities", "features"}
     assert max(manifest.parity["7"].values()) <= written.largest_difference < 1e-5
@@ -103,7 +106,9 @@ def test_manifest_json_equals_the_embedded_manifests(tmp_path: Path) -> None:
         item = next(item for item in written if item.path.name == entry["file"])
         assert entry["sha256"] == item.sha256.hex()
         assert entry["size_bytes"] == item.path.stat().st_size
-        assert parse(json.dumps(entry["manifest"])) == load_engine(item.path).manifest
+        assert (
+            parse(json.dumps(entry["manifest"])) == start_engine(read_artifact(item.path)).manifest
+        )
 
 
 def test_sha256sums_match_every_other_file(tmp_path: Path) -> None:
@@ -259,12 +264,12 @@ def test_int8_sampler_is_written_with_its_ranking_agreement(tmp_path: Path) -> N
     assert quantized.agreement is not None
     assert 0.99 <= quantized.agreement.spearman < 1.0
     assert quantized.agreement.images == 200
-    manifest = load_engine(quantized.path, role="sampler").manifest
+    manifest = start_engine(read_artifact(quantized.path, role="sampler")).manifest
     assert manifest.precision == "int8"
     assert manifest.agreement["spearman"] == quantized.agreement.spearman
     assert set(manifest.parity["7"]) == {"score", "p_unlabeled", "probabilities", "features"}
     assert exact.agreement is None
-    assert load_engine(exact.path).manifest.precision == "float32"
+    assert start_engine(read_artifact(exact.path)).manifest.precision == "float32"
     assert "sampler.int8.onnx" in (tmp_path / "SHA256SUMS").read_text()
     assert "Ranking of `sampler.int8.onnx`" in (tmp_path / "MODEL_CARD.md").read_text()
 

@@ -11,9 +11,9 @@ from dgaal_cli.artifacts.engines.devices import (
     Device,
     count_cuda_devices,
     parse_device,
-    usable_cpus,
 )
 from dgaal_cli.artifacts.engines.load import load_engine_bytes
+from dgaal_cli.data.decoders.launch import usable_cpus
 from dgaal_cli.errors import UsageError
 
 

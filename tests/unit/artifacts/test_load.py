@@ -14,7 +14,7 @@ from sealed_artifacts import sealed
 from unsealing import unsealed
 
 from dgaal_cli.artifacts.artifact_bytes import check_artifact, read_artifact
-from dgaal_cli.artifacts.engines.load import load_engine, load_engine_bytes
+from dgaal_cli.artifacts.engines.load import load_engine_bytes, start_engine
 from dgaal_cli.errors import ArtifactError, StorageError, TrustError, UsageError
 from exporters import seal
 from exporters.embedded import KEY
@@ -25,10 +25,12 @@ from exporters.to_onnx import export
 PROBE = """
 import json, sys
 from pathlib import Path
-from dgaal_cli.artifacts.engines.load import load_engine
+from dgaal_cli.artifacts.artifact_bytes import read_artifact
+from dgaal_cli.artifacts.engines.load import start_engine
 from dgaal_cli.errors import DgaalError
 try:
-    load_engine(Path(sys.argv[1]), role=sys.argv[2], is_trusted=sys.argv[3] == "trusted")
+    artifact = read_artifact(Path(sys.argv[1]), role=sys.argv[2])
+    start_engine(artifact, is_trusted=sys.argv[3] == "trusted")
     outcome = [0, ""]
 except DgaalError as error:
     outcome = [error.exit_code, str(error)]
@@ -136,7 +138,7 @@ def test_file_with_the_suffix_of_another_format_is_refused(tmp_path: Path) -> No
         path = tmp_path / name
         path.write_bytes(sealed("sampler", format_))
         with pytest.raises(ArtifactError, match="not written by 'dgaal export'"):
-            load_engine(path, is_trusted=True)
+            start_engine(read_artifact(path), is_trusted=True)
 
 
 def test_path_that_is_not_an_artifact_is_refused(tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ from dgaal_cli import atomic, interruption
 from dgaal_cli.api import score as workflow
 from dgaal_cli.api.score import ScoreOptions, ScoreResult, default_artifact, score
 from dgaal_cli.artifacts.artifact_bytes import CheckedArtifact
-from dgaal_cli.artifacts.engines.devices import usable_cpus
 from dgaal_cli.cli import _with_notes
+from dgaal_cli.data.decoders.launch import usable_cpus
 from dgaal_cli.data.images import decode, resize
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import (
