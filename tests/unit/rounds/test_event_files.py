@@ -1,4 +1,4 @@
-"""Event files as TensorBoard itself reads them back."""
+"""Event files, read by TensorBoard."""
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -8,7 +8,7 @@ from dgaal_cli.rounds.event_files import event_files
 
 
 def scalars(folder):
-    """(tag, step, value) of every scalar in the folder's run."""
+    """Return (tag, step, value) of every scalar in the folder's run."""
     run = EventAccumulator(str(folder)).Reload()
     return [
         (tag, point.step, point.value)
@@ -29,10 +29,12 @@ def trained(accuracy, **metrics):
 
 
 def test_losses_and_metrics_are_scalars_at_their_step(tmp_path):
-    with event_files(tmp_path / "b") as hear:
-        hear(PhaseStarted(phase="x", title="X", position=1, count=1, steps=5))
-        hear(StepDone(phase="x", step=300, steps=5, rate=2.0, left_s=0, losses={"loss": 0.5}))
-        hear(trained(0.75, active_units=9.0))
+    with event_files(tmp_path / "b") as write_event:
+        write_event(PhaseStarted(phase="x", title="X", position=1, count=1, steps=5))
+        write_event(
+            StepDone(phase="x", step=300, steps=5, rate=2.0, left_s=0, losses={"loss": 0.5})
+        )
+        write_event(trained(0.75, active_units=9.0))
     assert scalars(tmp_path / "b") == [
         ("health/active_units", 80, 9.0),
         ("round/accuracy", 80, 0.75),
@@ -42,30 +44,30 @@ def test_losses_and_metrics_are_scalars_at_their_step(tmp_path):
     ]
 
 
-def test_a_round_without_accuracy_has_no_point(tmp_path):
-    with event_files(tmp_path) as hear:
-        hear(trained(None))
+def test_round_without_accuracy_has_no_accuracy_point(tmp_path):
+    with event_files(tmp_path) as write_event:
+        write_event(trained(None))
     assert [tag for tag, _, _ in scalars(tmp_path)] == ["round/seconds"]
 
 
-def test_a_training_that_goes_on_continues_the_run_from_what_counts_of_it(tmp_path):
+def test_resumed_training_replaces_discarded_steps_in_the_run(tmp_path):
     one, two, other = (
         StepDone(phase="x", step=step, steps=2, rate=1.0, left_s=0, losses={"l": value})
         for step, value in ((1, 1.0), (2, 2.0), (2, 3.0))
     )
-    with event_files(tmp_path) as hear:
-        hear(one)
-        hear(two)
-    with event_files(tmp_path, earlier=[one]) as hear:
-        hear(other)
+    with event_files(tmp_path) as write_event:
+        write_event(one)
+        write_event(two)
+    with event_files(tmp_path, earlier=[one]) as write_event:
+        write_event(other)
     assert [s for s in scalars(tmp_path) if s[0] == "x/l"] == [("x/l", 1, 1.0), ("x/l", 2, 3.0)]
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_what_was_heard_before_an_error_is_written(tmp_path):
+def test_events_before_an_error_are_written(tmp_path):
     def fail():
-        with event_files(tmp_path) as hear:
-            hear(trained(0.5))
+        with event_files(tmp_path) as write_event:
+            write_event(trained(0.5))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

@@ -1,4 +1,4 @@
-"""Images that T is measured on stay out of its training, by way of copies too."""
+"""Images that T is measured on are not used for training, and neither are copies of them."""
 
 from types import SimpleNamespace
 
@@ -28,8 +28,8 @@ NAMES = [f"{i:03d}.png" for i in range(COUNT)]
 TRUTH = {name: ("cat", "dog")[i % 2] for i, name in enumerate(NAMES)}
 
 
-class Redrawer:
-    """Draws nothing, and keeps which parents it was asked to redraw."""
+class RecordingMethod:
+    """A method that synthesizes no copies and records the requested parents."""
 
     name = "redrawer"
     classifier = None
@@ -56,7 +56,7 @@ def label(store, items):
 
 
 def add_copies(workspace, store):
-    """One copy of each labeled image; every second one is promoted."""
+    """Add one copy of each labeled image and promote every second copy."""
     labels = {record.item_id: class_of(record.label) for record in store.labels()}
     folder = workspace.rounds_path / "000/synthetic"
     folder.mkdir(parents=True)
@@ -81,23 +81,23 @@ def add_copies(workspace, store):
     store.promote_synthetic(copies[::2], 0)
 
 
-def test_no_copy_is_made_of_an_image_that_is_measured_on_now_or_later(workspace):
+def test_copies_are_not_synthesized_of_images_to_measure(workspace):
     with open_store(workspace.store_path) as store:
         items = store.items()
         for done, count in ((0, MIN_HELD_OUT - 2), (MIN_HELD_OUT - 2, COUNT)):
             label(store, items[done:count])
             config, found = gathered(workspace, store)
             is_held_out = found.data.is_held_out
-            assert is_held_out.any() == (count == COUNT)  # few labels are all learned from
-            method = Redrawer()
-            bench = OnDisk(workspace=workspace, config=config, store=store, gathered=found)
-            synthesize_copies(bench, method, Runtime(device=CPU))
+            assert is_held_out.any() == (count == COUNT)  # few labels are all used for training
+            method = RecordingMethod()
+            round_on_disk = OnDisk(workspace=workspace, config=config, store=store, gathered=found)
+            synthesize_copies(round_on_disk, method, Runtime(device=CPU))
             expected = set(np.flatnonzero(~found.dataset.is_to_measure)) & set(range(count))
             assert set(method.parents) == expected
             assert 0 < len(expected) < count
 
 
-def test_copies_from_before_their_parents_were_measured_on_teach_nothing(workspace):
+def test_earlier_copies_of_held_out_images_are_not_used(workspace):
     with open_store(workspace.store_path) as store:
         items = store.items()
         label(store, items[: MIN_HELD_OUT - 2])
@@ -107,17 +107,17 @@ def test_copies_from_before_their_parents_were_measured_on_teach_nothing(workspa
         assert before.is_candidate.tolist() == [False, True] * 9
         label(store, items[MIN_HELD_OUT - 2 :])
         data = gathered(workspace, store)[1].data
-        now = data.synthetic
-    is_measured = data.is_held_out[now.parents]
-    for was, used in (
-        (before.is_labeled, now.is_labeled),
-        (before.is_candidate, now.is_candidate),
+        after = data.synthetic
+    is_measured = data.is_held_out[after.parents]
+    for before_mask, after_mask in (
+        (before.is_labeled, after.is_labeled),
+        (before.is_candidate, after.is_candidate),
     ):
-        assert (was & is_measured).any()
-        assert used.tolist() == (was & ~is_measured).tolist()
+        assert (before_mask & is_measured).any()
+        assert after_mask.tolist() == (before_mask & ~is_measured).tolist()
 
 
-def test_with_a_test_source_every_copy_teaches(workspace):
+def test_every_copy_is_used_with_a_test_source(workspace):
     test = workspace.root / "test"
     for name in ("cat", "dog"):
         (test / name).mkdir(parents=True)
@@ -131,12 +131,12 @@ def test_with_a_test_source_every_copy_teaches(workspace):
     assert found.data.synthetic.is_candidate.tolist() == [False, True] * (COUNT // 2)
 
 
-def test_people_name_no_drawing_of_an_image_to_measure_on(workspace, monkeypatch):
-    def told(network, pixels, device):
+def test_boundary_copies_are_not_synthesized_of_images_to_measure(workspace, monkeypatch):
+    def fake_predict(network, pixels, device):
         return SimpleNamespace(probabilities=np.full((len(pixels), 2), 0.5))
 
-    monkeypatch.setattr(boundary, "predict", told)
-    method = Redrawer()
+    monkeypatch.setattr(boundary, "predict", fake_predict)
+    method = RecordingMethod()
     with open_store(workspace.store_path) as store:
         label(store, store.items()[:30])
         _, found = gathered(workspace, store)

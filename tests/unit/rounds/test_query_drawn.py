@@ -1,4 +1,4 @@
-"""Queries that a generator draws: stored as images, labeled by a person, learned from next."""
+"""Queries of synthetic images: stored as images, labeled, and used in the next training."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ FAST = (
 
 
 def workspace_of(method, folder, *, labeled=30):
-    made = init(
+    workspace = init(
         InitRequest(
             root=folder / "w",
             pool=POOL,
@@ -35,13 +35,13 @@ def workspace_of(method, folder, *, labeled=30):
             preset="tiny",
         )
     ).workspace
-    truth = true_labels(POOL, base=made.root)
-    with open_store(made.store_path) as store:
+    truth = true_labels(POOL, base=workspace.root)
+    with open_store(workspace.store_path) as store:
         answer_items(store, [item.item_id for item in store.items()[:labeled]], truth)
-    return made, configuration(made, *FAST)
+    return workspace, configuration(workspace, *FAST)
 
 
-def test_drawn_images_are_asked_as_synthetic_and_learned_from(tmp_path):
+def test_synthetic_query_images_are_asked_and_used_for_training(tmp_path):
     workspace, config = workspace_of("gaal", tmp_path)
     train(workspace, config)
     result = query(workspace, config, count=7)
@@ -57,10 +57,10 @@ def test_drawn_images_are_asked_as_synthetic_and_learned_from(tmp_path):
         with Image.open(synthetic_path(workspace, item.sample_id)) as picture:
             assert picture.size == (8, 8)
 
-    drawn = {item.sample_id: str(i) for i, item in enumerate(result.items)}
+    synthetic = {item.sample_id: str(i) for i, item in enumerate(result.items)}
     with open_store(workspace.store_path) as store:
         assert store.next_task("ann", "one").item.is_synthetic
-        answer_items(store, [item.item_id for item in result.items], drawn)
+        answer_items(store, [item.item_id for item in result.items], synthetic)
         data = gather(workspace, config, store, number=1, device=torch.device("cpu")).data
     assert data.synthetic.is_labeled.tolist() == [True] * 7
     assert data.synthetic.targets.tolist() == list(range(7))
@@ -72,63 +72,63 @@ def test_drawn_images_are_asked_as_synthetic_and_learned_from(tmp_path):
     assert query(workspace, config, count=3).round == 1
 
 
-def test_labels_that_only_drawings_carry_teach_and_serve_other_methods(tmp_path):
+def test_labels_of_synthetic_images_only_train_other_methods(tmp_path):
     workspace, config = workspace_of("simple-gan", tmp_path, labeled=0)
     train(workspace, config)
-    drawn = query(workspace, config, count=6).items
+    synthetic = query(workspace, config, count=6).items
     with open_store(workspace.store_path) as store:
         answer_items(
             store,
-            [item.item_id for item in drawn],
-            {item.sample_id: str(i % 2) for i, item in enumerate(drawn)},
+            [item.item_id for item in synthetic],
+            {item.sample_id: str(i % 2) for i, item in enumerate(synthetic)},
         )
         data = gather(workspace, config, store, number=1, device=torch.device("cpu")).data
     assert present_classes(data).tolist() == [0, 1]
-    heard = []
+    events = []
     margin = configuration(workspace, *FAST, "method=margin")
-    train(workspace, margin, emit=heard.append)
-    (began,) = [event for event in heard if isinstance(event, RoundStarted)]
-    assert (began.labels, began.drawn_labels) == (0, 6)
-    assert [event.phase for event in heard if isinstance(event, PhaseStarted)] == ["classifier"]
-    asked = query(workspace, margin, count=3)
-    assert [entry.nearest for entry in asked.entries] == [None] * 3
-    assert all(len(entry.probabilities) == 5 for entry in asked.entries)
+    train(workspace, margin, emit=events.append)
+    (started,) = [event for event in events if isinstance(event, RoundStarted)]
+    assert (started.labels, started.drawn_labels) == (0, 6)
+    assert [event.phase for event in events if isinstance(event, PhaseStarted)] == ["classifier"]
+    result = query(workspace, margin, count=3)
+    assert [entry.nearest for entry in result.entries] == [None] * 3
+    assert all(len(entry.probabilities) == 5 for entry in result.entries)
 
 
-def test_a_method_without_labels_says_that_it_has_nothing_to_learn_from(tmp_path):
-    made = init(
+def test_query_without_labels_warns_and_uses_the_cold_start_rule(tmp_path):
+    workspace = init(
         InitRequest(
             root=tmp_path / "w", pool=POOL, base=tmp_path, classes=["a", "b"], preset="tiny"
         )
     ).workspace
-    config = configuration(made, *FAST, "pretrain.epochs=0", "pretrain.min_steps=2")
-    train(made, config)
-    heard = []
-    query(made, config, count=3, emit=heard.append)
-    said = [event.message for event in heard if isinstance(event, Warned)]
+    config = configuration(workspace, *FAST, "pretrain.epochs=0", "pretrain.min_steps=2")
+    train(workspace, config)
+    events = []
+    query(workspace, config, count=3, emit=events.append)
+    messages = [event.message for event in events if isinstance(event, Warned)]
     assert any(
         "no labels of two classes yet, so dgaal has nothing to learn from; this query: typical"
         in message
-        for message in said
+        for message in messages
     )
 
 
-def test_asal_asks_images_of_the_pool(tmp_path):
+def test_asal_asks_only_pool_images(tmp_path):
     workspace, config = workspace_of("asal", tmp_path)
     train(workspace, config)
     result = query(workspace, config, count=4)
     assert [item.is_synthetic for item in result.items] == [False] * 4
 
 
-def test_a_method_that_draws_needs_no_wish_for_synthesis(tmp_path):
+def test_method_that_synthesizes_queries_refuses_the_synthetic_option(tmp_path):
     workspace, config = workspace_of("simple-gan", tmp_path)
     train(workspace, config)
     with pytest.raises(UsageError, match=r"'simple-gan' synthesizes the images.*with -n"):
         query(workspace, config, count=4, synthetic=2)
-    assert len(query(workspace, config, count=600).entries) == 600  # more than the pool has
+    assert len(query(workspace, config, count=600).entries) == 600  # more than the pool
 
 
-def test_a_random_order_is_no_score(tmp_path):
+def test_random_query_has_no_scores(tmp_path):
     workspace, config = workspace_of("random", tmp_path)
     train(workspace, config)
     result = query(workspace, config, count=4)
@@ -137,7 +137,7 @@ def test_a_random_order_is_no_score(tmp_path):
     assert table[1].split(",")[2:4] == ["", ""]
 
 
-def test_a_budget_binds_drawings_too(tmp_path):
+def test_budget_limits_synthetic_queries(tmp_path):
     workspace, config = workspace_of("simple-gan", tmp_path)
     config = configuration(workspace, *FAST, "query.budget=35")
     train(workspace, config)

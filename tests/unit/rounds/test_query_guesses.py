@@ -1,4 +1,4 @@
-"""What T says of the asked images: shown with every method's query, asked of these images alone."""
+"""Predictions of T for queried images, which are shown with the query of every method."""
 
 import numpy as np
 import pytest
@@ -20,9 +20,9 @@ FAST = (
 
 
 @pytest.mark.parametrize(
-    ("method", "is_told"), [("vaal", True), ("margin", True), ("random", False)]
+    ("method", "has_predictions"), [("vaal", True), ("margin", True), ("random", False)]
 )
-def test_guesses_are_ts_own_whatever_chose_the_images(tmp_path, method, is_told):
+def test_query_entries_have_predictions_of_the_task_model(tmp_path, method, has_predictions):
     workspace = init(
         InitRequest(
             root=tmp_path / "w",
@@ -42,12 +42,14 @@ def test_guesses_are_ts_own_whatever_chose_the_images(tmp_path, method, is_told)
         trained = load_round(workspace, config, store)
     result = query(workspace, config, count=6)
     data = trained.gathered.data
-    said = predict(trained.method.classifier, data.pixels, data.device).probabilities
+    probabilities = predict(trained.method.classifier, data.pixels, data.device).probabilities
     uids = [record.uid for record in trained.gathered.classes]
     rows = {item: row for row, item in enumerate(data.item_ids)}
     for entry in result.entries:
-        own = said[rows[entry.item_id]]
+        expected = probabilities[rows[entry.item_id]]
         assert entry.nearest is not None
-        assert entry.predicted == (uids[int(own.argmax())] if is_told else None)
+        assert entry.predicted == (uids[int(expected.argmax())] if has_predictions else None)
         shown = [probability for _, probability in entry.probabilities]
-        assert shown == pytest.approx(np.sort(own)[::-1][:5] if is_told else [], abs=1e-5)
+        assert shown == pytest.approx(
+            np.sort(expected)[::-1][:5] if has_predictions else [], abs=1e-5
+        )

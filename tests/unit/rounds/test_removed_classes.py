@@ -1,4 +1,4 @@
-"""What a round learns after the class list changed."""
+"""Labels and copies of a round after the class list changed."""
 
 import torch
 from class_labels import as_label
@@ -12,7 +12,7 @@ from dgaal_cli.store.records import Answer, NewSynthetic
 from dgaal_cli.workspace import Workspace
 
 
-def test_labels_and_copies_of_a_class_that_was_removed_since_are_left_out(tmp_path):
+def test_labels_and_copies_of_a_removed_class_are_ignored(tmp_path):
     workspace = Workspace(make_workspace(tmp_path / "w", ["a.png", "b.png"]))
     copy = workspace.rounds_path / "000/synthetic/1.png"
     copy.parent.mkdir(parents=True)
@@ -45,7 +45,7 @@ def test_labels_and_copies_of_a_class_that_was_removed_since_are_left_out(tmp_pa
     assert not found.data.synthetic.is_candidate.any()
 
 
-def test_a_round_under_another_order_of_classes_is_another_round(tmp_path):
+def test_labels_digest_depends_on_class_order_but_not_on_names(tmp_path):
     workspace = Workspace(make_workspace(tmp_path / "w", ["a.png", "b.png"]))
     config = configuration(workspace, "threads=1")
 

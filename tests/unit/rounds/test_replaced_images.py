@@ -1,4 +1,4 @@
-"""A label stands for the bytes that were looked at: other bytes are neither labeled nor learned."""
+"""A label belongs to the bytes that were shown; changed files are not labeled or trained on."""
 
 import errno
 import io
@@ -38,7 +38,7 @@ def config(workspace):
 
 
 def replace(workspace, name):
-    """Put the image of another pool in the place of one; return what was there."""
+    """Replace an image by one of another pool; return the previous content."""
     path = workspace.root / "pool" / name
     before = path.read_bytes()
     other = make_workspace(workspace.root.parent / f"other-{name}", [f"{i}.png" for i in range(9)])
@@ -56,7 +56,7 @@ def labels(workspace):
         return {record.sample_id: name_of(store, record) for record in store.labels()}
 
 
-def talk(workspace, *lines):
+def answer_lines(workspace, *lines):
     sink = io.StringIO()
     with open_session(workspace, config(workspace), annotator="ann") as opener:
         run_plain(opener, io.StringIO("".join(f"{line}\n" for line in lines)), sink)
@@ -64,7 +64,7 @@ def talk(workspace, *lines):
 
 
 def label_all(workspace):
-    talk(workspace, "cat", "dog", "cat", "dog")
+    answer_lines(workspace, "cat", "dog", "cat", "dog")
     assert labels(workspace) == {
         "a.png": "cat",
         "b.png": "dog",
@@ -74,7 +74,7 @@ def label_all(workspace):
 
 
 def gathered(workspace):
-    told = []
+    messages = []
     with open_store(workspace.store_path) as store:
         found = gather(
             workspace,
@@ -82,25 +82,25 @@ def gathered(workspace):
             store,
             number=0,
             device=torch.device("cpu"),
-            emit=lambda event: told.append(event.message),
+            emit=lambda event: messages.append(event.message),
         )
-    return found, told
+    return found, messages
 
 
-def test_a_replaced_image_is_not_asked_and_comes_back_with_its_bytes(workspace):
+def test_replaced_image_is_not_asked_until_its_bytes_are_restored(workspace):
     before = replace(workspace, "a.png")
-    said = talk(workspace, "dog", "q")
-    assert "set aside, replaced since 'dgaal init': a.png" in said
-    assert "image b.png" in said
+    output = answer_lines(workspace, "dog", "q")
+    assert "set aside, replaced since 'dgaal init': a.png" in output
+    assert "image b.png" in output
     assert labels(workspace) == {"b.png": "dog"}
     assert states(workspace)["a.png"] == "changed"
     (workspace.root / "pool/a.png").write_bytes(before)
-    talk(workspace, "cat", "q")
+    answer_lines(workspace, "cat", "q")
     assert labels(workspace) == {"a.png": "cat", "b.png": "dog"}
 
 
 def remove(workspace, *names):
-    """Take files out of the pool; return a function that puts them back."""
+    """Move files out of the pool; return a function that moves them back."""
     away = workspace.root / "away"
     away.mkdir(exist_ok=True)
     for name in names:
@@ -108,10 +108,10 @@ def remove(workspace, *names):
     return lambda: [(away / name).rename(workspace.root / "pool" / name) for name in names]
 
 
-def test_an_image_whose_file_is_gone_is_not_asked_and_comes_back_with_it(workspace):
+def test_missing_image_is_not_asked_until_its_file_is_restored(workspace):
     put_back = remove(workspace, "a.png", "c.png")
-    said = talk(workspace, "cat", "dog", "q")
-    assert "set aside, its file is gone: a.png" in said
+    output = answer_lines(workspace, "cat", "dog", "q")
+    assert "set aside, its file is gone: a.png" in output
     assert labels(workspace) == {"b.png": "cat", "d.png": "dog"}
     assert states(workspace) == {
         "a.png": "missing",
@@ -119,17 +119,17 @@ def test_an_image_whose_file_is_gone_is_not_asked_and_comes_back_with_it(workspa
         "c.png": "missing",
         "d.png": "ok",
     }
-    told = CliRunner().invoke(app, ["-C", str(workspace.root), "status"]).stdout
-    assert "  left out: a.png: its file is gone\n" in told
+    printed = CliRunner().invoke(app, ["-C", str(workspace.root), "status"]).stdout
+    assert "  left out: a.png: its file is gone\n" in printed
     put_back()
     replace(workspace, "c.png")
-    said = talk(workspace, "dog", "q")
+    output = answer_lines(workspace, "dog", "q")
     assert labels(workspace) == {"a.png": "dog", "b.png": "cat", "d.png": "dog"}
     assert states(workspace)["c.png"] == "changed"
 
 
 @pytest.mark.parametrize("is_hurried", [False, True])
-def test_a_gone_image_is_neither_first_nor_announced_as_the_next(workspace, is_hurried):
+def test_missing_image_is_neither_shown_nor_upcoming(workspace, is_hurried):
     remove(workspace, "a.png", "c.png")
     with open_session(workspace, config(workspace), annotator="ann") as opener:
         session = opener()
@@ -144,8 +144,8 @@ def test_a_gone_image_is_neither_first_nor_announced_as_the_next(workspace, is_h
         session.close()
 
 
-class NoGuesses:
-    """A learner that knows nothing: the query's order."""
+class EmptyGuesses:
+    """A learner without predictions, so the query order is used."""
 
     def doubts(self, items):
         return {}
@@ -154,11 +154,11 @@ class NoGuesses:
         return {}
 
 
-def test_lost_images_leave_the_order_of_a_learner(workspace):
+def test_missing_and_replaced_images_leave_the_learners_order(workspace):
     with open_session(workspace, config(workspace), annotator="ann") as opener:
         session = opener()
         session.open()
-        session._round.learner.guesses = NoGuesses()
+        session._round.learner.guesses = EmptyGuesses()
         session._round.reload()
         replace(workspace, "a.png")
         remove(workspace, "c.png")
@@ -168,7 +168,7 @@ def test_lost_images_leave_the_order_of_a_learner(workspace):
         session.close()
 
 
-def test_an_image_that_vanishes_on_the_screen_keeps_its_answer(workspace):
+def test_answer_to_shown_image_is_saved_when_its_file_is_gone(workspace):
     with open_session(workspace, config(workspace), annotator="ann") as opener:
         session = opener()
         view = session.open()
@@ -187,7 +187,7 @@ def test_an_image_that_vanishes_on_the_screen_keeps_its_answer(workspace):
     assert labels(workspace) == {"a.png": "cat"}
 
 
-def test_the_first_image_of_a_hurried_start_keeps_its_answer_too(workspace):
+def test_answer_is_saved_for_the_first_image_of_a_hurried_start(workspace):
     with open_session(workspace, config(workspace), annotator="ann") as opener:
         session = opener()
         view = session.open(is_hurried=True)
@@ -209,7 +209,7 @@ def first_class(view):
 @pytest.mark.parametrize("source", ["pool", "pool/list.csv"])
 @pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.EACCES])
 @pytest.mark.parametrize("is_opened", [False, True])
-def test_a_pool_that_cannot_be_looked_at_keeps_no_answer_from_being_saved(
+def test_answers_are_saved_while_the_pool_is_unreadable(
     workspace, monkeypatch, source, code, is_opened
 ):
     (workspace.root / "pool/list.csv").write_text("file_name\n" + "\n".join(NAMES))
@@ -228,23 +228,23 @@ def test_a_pool_that_cannot_be_looked_at_keeps_no_answer_from_being_saved(
     assert set(states(workspace).values()) == {"ok"}
 
 
-def fail_at(monkeypatch, place, code):
-    """Let every look at a folder and at what is in it fail."""
+def fail_at(monkeypatch, folder, code):
+    """Let `stat` and `lstat` fail for the folder and all files in it."""
 
-    def failing(real):
-        def look(path, *args, **kwargs):
-            if not isinstance(path, int) and os.fsdecode(path).startswith(str(place)):
+    def with_error(original):
+        def stat_or_fail(path, *args, **kwargs):
+            if not isinstance(path, int) and os.fsdecode(path).startswith(str(folder)):
                 raise OSError(code, os.strerror(code), str(path))
-            return real(path, *args, **kwargs)
+            return original(path, *args, **kwargs)
 
-        return look
+        return stat_or_fail
 
     for name in ("stat", "lstat"):
-        monkeypatch.setattr(os, name, failing(getattr(os, name)))
+        monkeypatch.setattr(os, name, with_error(getattr(os, name)))
 
 
 @pytest.mark.parametrize("is_folder_kept", [False, True])
-def test_images_on_a_disk_inside_the_pool_that_is_not_there_are_kept(tmp_path, is_folder_kept):
+def test_images_on_an_unmounted_disk_inside_the_pool_are_kept(tmp_path, is_folder_kept):
     names = ["disk1/a.png", "disk1/b.png", "disk2/c.png", "disk2/d.png"]
     workspace = Workspace(make_workspace(tmp_path / "w", names))
     pool = workspace.root / "pool"
@@ -261,35 +261,37 @@ def test_images_on_a_disk_inside_the_pool_that_is_not_there_are_kept(tmp_path, i
 
 
 @pytest.mark.parametrize("source", ["pool", "pool/list.csv"])
-def test_a_look_for_an_image_is_one_call_of_the_file_system(workspace, monkeypatch, source):
+def test_is_gone_makes_one_file_system_call(workspace, monkeypatch, source):
     (workspace.root / "pool/list.csv").write_text("file_name\n" + "\n".join(NAMES))
     remove(workspace, "b.png")
-    watch = FileChecker(workspace.root, source)
-    assert not watch.is_gone(SampleId("a.png"))
+    checker = FileChecker(workspace.root, source)
+    assert not checker.is_gone(SampleId("a.png"))
     calls = []
     for name in ("stat", "lstat"):
-        real = getattr(os, name)
+        original = getattr(os, name)
         monkeypatch.setattr(
             os,
             name,
-            lambda path, *args, _real=real, **kwargs: (
+            lambda path, *args, _real=original, **kwargs: (
                 calls.append(path) or _real(path, *args, **kwargs)
             ),
         )
-    assert not watch.is_gone(SampleId("c.png"))
-    assert watch.is_gone(SampleId("b.png"))
+    assert not checker.is_gone(SampleId("c.png"))
+    assert checker.is_gone(SampleId("b.png"))
     monkeypatch.undo()
     assert len(calls) == 2
 
 
 @pytest.mark.parametrize("is_next_gone", [False, True])
-def test_many_gone_images_are_set_aside_in_one_write(tmp_path, monkeypatch, is_next_gone):
+def test_many_missing_images_are_set_aside_in_one_write(tmp_path, monkeypatch, is_next_gone):
     names = [f"{number:02d}.png" for number in range(30)]
     workspace = Workspace(make_workspace(tmp_path / "w", names))
     writes = []
-    real = SqliteStore.set_states
+    original = SqliteStore.set_states
     monkeypatch.setattr(
-        SqliteStore, "set_states", lambda self, states: (writes.append(states), real(self, states))
+        SqliteStore,
+        "set_states",
+        lambda self, states: (writes.append(states), original(self, states)),
     )
     first = 1 if is_next_gone else 2
     with open_session(workspace, config(workspace), annotator="ann") as opener:
@@ -306,7 +308,7 @@ def test_many_gone_images_are_set_aside_in_one_write(tmp_path, monkeypatch, is_n
     assert gone == {*names[first:-1]}
 
 
-def test_the_image_on_the_screen_stays_while_others_are_set_aside(workspace):
+def test_shown_image_stays_while_others_are_set_aside(workspace):
     with open_session(workspace, config(workspace), annotator="ann") as opener:
         session = opener()
         view = session.open()
@@ -319,7 +321,7 @@ def test_the_image_on_the_screen_stays_while_others_are_set_aside(workspace):
     assert labels(workspace) == {"a.png": "cat"}
 
 
-def test_what_vanished_before_anybody_saw_it_cannot_be_answered(workspace):
+def test_image_missing_before_it_was_shown_cannot_be_answered(workspace):
     (workspace.root / "pool/list.csv").write_text("file_name\n" + "\n".join(NAMES))
     text = (workspace.root / "dgaal.toml").read_text()
     (workspace.root / "dgaal.toml").write_text(text.replace('"pool"', '"pool/list.csv"'))
@@ -327,7 +329,7 @@ def test_what_vanished_before_anybody_saw_it_cannot_be_answered(workspace):
     with open_session(workspace, config(workspace), annotator="ann") as opener:
         session = opener()
         view = session.open(is_hurried=True)
-        assert view.image.sample_id == "a.png"  # a list is not read before the first frame
+        assert view.image.sample_id == "a.png"  # lists are checked after the first frame
         press = Press(op_id=new_op_id(), kind="cannot_tell", item_id=view.image.item_id)
         view = session.answer(press)
         assert view.is_refused
@@ -337,7 +339,7 @@ def test_what_vanished_before_anybody_saw_it_cannot_be_answered(workspace):
 
 
 @pytest.mark.parametrize("is_folder_kept", [False, True])
-def test_a_disk_that_is_not_there_sets_nothing_aside(workspace, is_folder_kept):
+def test_unmounted_pool_sets_no_image_aside(workspace, is_folder_kept):
     pool = workspace.root / "pool"
     pool.rename(workspace.root / "away")
     if is_folder_kept:
@@ -349,22 +351,22 @@ def test_a_disk_that_is_not_there_sets_nothing_aside(workspace, is_folder_kept):
     assert set(states(workspace).values()) == {"ok"}
 
 
-def test_images_of_a_list_on_a_disk_that_is_not_there_are_kept(workspace):
+def test_images_of_a_list_on_an_unmounted_disk_are_kept(workspace):
     (workspace.root / "list.csv").write_text(
         "file_name,id\n" + "".join(f"pool/{name},{name}\n" for name in NAMES)
     )
     text = (workspace.root / "dgaal.toml").read_text()
     (workspace.root / "dgaal.toml").write_text(text.replace('"pool"', '"list.csv"'))
     put_back = remove(workspace, *NAMES)
-    talk(workspace, "q")
+    answer_lines(workspace, "q")
     assert set(states(workspace).values()) == {"ok"}
     put_back()
     remove(workspace, "b.png")
-    talk(workspace, "cat", "q")
+    answer_lines(workspace, "cat", "q")
     assert states(workspace)["b.png"] == "missing"
 
 
-def test_an_answer_to_an_image_replaced_meanwhile_is_refused(workspace):
+def test_answer_to_an_image_replaced_meanwhile_is_refused(workspace):
     with open_session(workspace, config(workspace), annotator="ann") as opener:
         session = opener()
         view = session.open()
@@ -389,16 +391,16 @@ def test_an_answer_to_an_image_replaced_meanwhile_is_refused(workspace):
     assert labels(workspace) == {"c.png": "cat", "d.png": "cat"}
 
 
-def test_a_new_answer_to_a_replaced_image_is_refused(workspace):
+def test_changed_answer_to_a_replaced_image_is_refused(workspace):
     label_all(workspace)
     replace(workspace, "a.png")
     with open_session(workspace, config(workspace), annotator="ann") as opener:
         session = opener()
         view = session.open()
-        given = next(g for g in session.review() if g.sample_id == "a.png")
+        answered = next(g for g in session.review() if g.sample_id == "a.png")
         dog = view.classes[1].uid
         view = session.change(
-            Press(op_id=new_op_id(), kind="label", item_id=given.item_id, label=as_label(dog))
+            Press(op_id=new_op_id(), kind="label", item_id=answered.item_id, label=as_label(dog))
         )
         assert view.is_refused
         session.close()
@@ -406,21 +408,21 @@ def test_a_new_answer_to_a_replaced_image_is_refused(workspace):
 
 
 @pytest.mark.parametrize("is_cached", [False, True])
-def test_training_leaves_out_what_is_not_what_was_labeled(workspace, is_cached):
+def test_training_skips_changed_missing_and_unreadable_images(workspace, is_cached):
     label_all(workspace)
     if is_cached:
         gathered(workspace)
     before = replace(workspace, "a.png")
     (workspace.root / "pool/b.png").write_bytes(b"text")
     (workspace.root / "pool/c.png").rename(workspace.root / "c.png")
-    found, told = gathered(workspace)
+    found, messages = gathered(workspace)
     assert [item.sample_id for item in found.items] == ["d.png"]
     assert found.data.pixels.shape[0] == 1
     assert found.data.targets.tolist() == [1]
-    assert len(told) == 1
+    assert len(messages) == 1
     assert (
         "missing: 1 image (c.png); changed: 1 image (a.png); unreadable: 1 image (b.png)"
-        in (told[0])
+        in (messages[0])
     )
     assert states(workspace) == {
         "a.png": "changed",
@@ -429,20 +431,20 @@ def test_training_leaves_out_what_is_not_what_was_labeled(workspace, is_cached):
         "d.png": "ok",
     }
     assert gathered(workspace)[1] == []
-    told = CliRunner().invoke(app, ["-C", str(workspace.root), "status"]).stdout
-    assert "  left out: a.png: its file was replaced\n" in told
-    assert "  left out: c.png: its file is gone\n" in told
-    assert "  unreadable: b.png: not a JPEG, PNG, WEBP, BMP, TIFF or GIF image\n" in told
+    printed = CliRunner().invoke(app, ["-C", str(workspace.root), "status"]).stdout
+    assert "  left out: a.png: its file was replaced\n" in printed
+    assert "  left out: c.png: its file is gone\n" in printed
+    assert "  unreadable: b.png: not a JPEG, PNG, WEBP, BMP, TIFF or GIF image\n" in printed
     (workspace.root / "pool/a.png").write_bytes(before)
     (workspace.root / "c.png").rename(workspace.root / "pool/c.png")
-    found, told = gathered(workspace)
+    found, messages = gathered(workspace)
     assert [item.sample_id for item in found.items] == ["a.png", "c.png", "d.png"]
     assert found.data.targets.tolist() == [0, 0, 1]
-    assert told == ["restored: 2 images (a.png, c.png)"]
+    assert messages == ["restored: 2 images (a.png, c.png)"]
     assert len(labels(workspace)) == 4
 
 
-def test_a_pool_that_is_gone_changes_no_state(workspace):
+def test_missing_pool_changes_no_image_state(workspace):
     for name in NAMES:
         (workspace.root / "pool" / name).rename(workspace.root / name)
     (workspace.root / "pool/new.png").write_bytes((workspace.root / "a.png").read_bytes())
@@ -451,8 +453,8 @@ def test_a_pool_that_is_gone_changes_no_state(workspace):
     assert set(states(workspace).values()) == {"ok"}
 
 
-def test_images_that_are_not_files_are_asked_without_a_look(workspace):
+def test_images_that_are_not_files_are_asked_without_a_check(workspace):
     (workspace.root / "dgaal.toml").write_text('[pool]\nsource = "builtin:digits"\n')
     replace(workspace, "a.png")
-    talk(workspace, "dog", "q")
+    answer_lines(workspace, "dog", "q")
     assert labels(workspace) == {SampleId("a.png"): "dog"}

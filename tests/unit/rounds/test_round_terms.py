@@ -1,4 +1,4 @@
-"""What a training began with holds until its round is trained, and no longer, kills or not."""
+"""Options of an interrupted training apply until its round is trained, even after a kill."""
 
 import signal
 from collections import Counter
@@ -26,11 +26,11 @@ from dgaal_cli.training import checkpoint, runner
 
 POOL = "builtin:digits#test"  # 500 images
 FAST = ("method=random", "classifier.steps=6", "classifier.batch=8", "threads=1")
-BEGAN = (*FAST, "classifier.lr=0.002")
+ASSIGNMENTS = (*FAST, "classifier.lr=0.002")
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: nothing of the program handles it."""
+    """Simulates SIGKILL: no code of the program handles it."""
 
 
 @pytest.fixture(autouse=True)
@@ -69,21 +69,21 @@ def settings(workspace, *more):
     return configuration(workspace, *FAST, *more)
 
 
-def begin(workspace, *, emit=lambda _: None, **options):
-    """Train with one more ``--set`` than the other trainings have."""
-    own = configuration(workspace, *BEGAN)
-    return train(workspace, own, emit=emit, assignments=BEGAN, **options)
+def train_with_option(workspace, *, emit=lambda _: None, **options):
+    """Train with one more ``--set`` than the other trainings."""
+    config = configuration(workspace, *ASSIGNMENTS)
+    return train(workspace, config, emit=emit, assignments=ASSIGNMENTS, **options)
 
 
-def at(kind, how, *, count=1):
-    """Return a listener that kills, or asks to stop, when it hears this kind of event."""
+def on_event(kind, action, *, count=1):
+    """Return a listener that calls ``action`` at the given event of this kind."""
     left = [count]
 
     def listen(event):
         if isinstance(event, kind):
             left[0] -= 1
             if left[0] == 0:
-                how()
+                action()
 
     return listen
 
@@ -97,7 +97,7 @@ def stop():
 
 
 def next_round_of(workspace):
-    """Ask and answer a query, so that the next training is another round's."""
+    """Ask and answer a query, so that the next training belongs to the next round."""
     query(workspace, settings(workspace), count=4)
     label(workspace, 4)
 
@@ -107,8 +107,8 @@ def events_of(workspace, number=0):
     return [decode(line) for line in lines]
 
 
-def die_saved(workspace, monkeypatch, number):
-    """Train, and die between the final checkpoint and what is cleared up after it."""
+def train_and_die_before_cleanup(workspace, monkeypatch, number):
+    """Train, and raise Killed between the final checkpoint and the cleanup after it."""
     remove = checkpoint.remove
 
     def killed(folder: Path):
@@ -119,7 +119,7 @@ def die_saved(workspace, monkeypatch, number):
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "remove", killed)
         with pytest.raises(Killed):
-            begin(workspace)
+            train_with_option(workspace)
 
 
 def state_files(workspace, number=0):
@@ -127,8 +127,8 @@ def state_files(workspace, number=0):
     return {name for name in ("progress", "start.json") if (folder / name).exists()}
 
 
-def test_a_kill_after_the_last_save_hands_nothing_on_to_the_next_round(workspace, monkeypatch):
-    die_saved(workspace, monkeypatch, 0)
+def test_options_do_not_apply_to_the_next_round_after_a_late_kill(workspace, monkeypatch):
+    train_and_die_before_cleanup(workspace, monkeypatch, 0)
     assert state_files(workspace) == {"progress", "start.json"}
     assert newest_resume_state(workspace) is None
     assert status(workspace, settings(workspace)).next_step == "query"
@@ -141,11 +141,11 @@ def test_a_kill_after_the_last_save_hands_nothing_on_to_the_next_round(workspace
 
 
 @pytest.mark.parametrize("answered", [2, 4])
-def test_a_kill_after_the_last_save_leaves_no_query_in_the_way(workspace, monkeypatch, answered):
+def test_query_can_be_asked_after_a_late_kill(workspace, monkeypatch, answered):
     train(workspace, settings(workspace))
     query(workspace, settings(workspace), count=4)
     label(workspace, answered)
-    die_saved(workspace, monkeypatch, 1)
+    train_and_die_before_cleanup(workspace, monkeypatch, 1)
     shown = status(workspace, settings(workspace))
     assert (shown.state.open_query, shown.next_step) == (None, "query")
     with open_store(workspace.store_path) as store:
@@ -157,12 +157,12 @@ def test_a_kill_after_the_last_save_leaves_no_query_in_the_way(workspace, monkey
         assert store.counts().labeled == 12 + answered
 
 
-def test_a_round_that_was_left_untrained_hands_nothing_on_either(workspace):
+def test_options_of_an_abandoned_training_do_not_apply_later(workspace):
     train(workspace, settings(workspace))
     label(workspace, 4)
-    with pytest.raises(Killed):  # round 0 again, on more labels; then its query comes instead
-        begin(workspace, emit=at(CheckpointSaved, kill))
-    assert newest_resume_state(workspace).assignments == BEGAN
+    with pytest.raises(Killed):  # round 0 again with more labels; then a query follows instead
+        train_with_option(workspace, emit=on_event(CheckpointSaved, kill))
+    assert newest_resume_state(workspace).assignments == ASSIGNMENTS
     next_round_of(workspace)
     assert newest_resume_state(workspace) is None
     train(workspace, settings(workspace))
@@ -170,50 +170,50 @@ def test_a_round_that_was_left_untrained_hands_nothing_on_either(workspace):
 
 
 @pytest.mark.parametrize("where", ["gathering", "started"])
-def test_a_kill_before_the_first_save_forgets_nothing(workspace, monkeypatch, where):
+def test_kill_before_the_first_checkpoint_keeps_the_options(workspace, monkeypatch, where):
     with monkeypatch.context() as patch:
         if where == "gathering":
             patch.setattr(workflow, "gather", lambda *_, **__: kill())
         with pytest.raises(Killed):
-            begin(workspace, emit=at(RoundStarted, kill), budget_s=3600.0)
+            train_with_option(workspace, emit=on_event(RoundStarted, kill), budget_s=3600.0)
     assert state_files(workspace) == {"start.json"}
     assert status(workspace, settings(workspace)).state.is_midway
     terms = newest_resume_state(workspace)
-    assert (terms.assignments, terms.budget_s) == (BEGAN, 3600.0)
-    label(workspace, 3)  # nothing was learned of the labels of then
-    own = configuration(workspace, *terms.assignments)
-    result = train(workspace, own, assignments=terms.assignments, must_resume=True)
+    assert (terms.assignments, terms.budget_s) == (ASSIGNMENTS, 3600.0)
+    label(workspace, 3)  # no checkpoint depends on the earlier labels
+    config = configuration(workspace, *terms.assignments)
+    result = train(workspace, config, assignments=terms.assignments, must_resume=True)
     run = round_record.read_record(workspace.round_path(0) / "run.json")
     assert (result.labels, run["time_budget_s"]) == (15, 3600.0)
     assert newest_resume_state(workspace) is None
 
 
-def test_an_error_before_the_first_save_leaves_what_held_before(workspace):
-    def too_short():
+def test_error_before_the_first_checkpoint_keeps_earlier_options(workspace):
+    def train_with_too_short_budget():
         with pytest.raises(UsageError, match="one pass of it takes about"):
             train(workspace, settings(workspace, "classifier.epochs=40"), budget_s=0.01)
 
-    too_short()
+    train_with_too_short_budget()
     assert newest_resume_state(workspace) is None
     with pytest.raises(Killed):
-        begin(workspace, emit=at(RoundStarted, kill))
-    too_short()
-    assert newest_resume_state(workspace).assignments == BEGAN
+        train_with_option(workspace, emit=on_event(RoundStarted, kill))
+    train_with_too_short_budget()
+    assert newest_resume_state(workspace).assignments == ASSIGNMENTS
 
 
-def test_a_round_that_was_being_trained_again_goes_on(workspace):
+def test_interrupted_retraining_of_a_round_is_resumed(workspace):
     train(workspace, settings(workspace))
     with pytest.raises(InterruptedRunError):
-        begin(workspace, emit=at(StepDone, stop), is_fresh=True)
-    assert newest_resume_state(workspace).assignments == BEGAN
-    begin(workspace, must_resume=True)
+        train_with_option(workspace, emit=on_event(StepDone, stop), is_fresh=True)
+    assert newest_resume_state(workspace).assignments == ASSIGNMENTS
+    train_with_option(workspace, must_resume=True)
     run = round_record.read_record(workspace.round_path(0) / "run.json")
     assert (run["resumed_at"], run["config"]["classifier"]["lr"]) == ("step 1 of classifier", 0.002)
 
 
-def test_what_was_begun_anew_is_in_no_log(workspace):
+def test_fresh_training_deletes_the_log_of_the_interrupted_one(workspace):
     with pytest.raises(InterruptedRunError):
-        begin(workspace, emit=at(StepDone, stop, count=4), has_event_files=True)
+        train_with_option(workspace, emit=on_event(StepDone, stop, count=4), has_event_files=True)
     train(workspace, settings(workspace), is_fresh=True)
     assert sum(isinstance(event, RoundStarted) for event in events_of(workspace)) == 1
     assert not (workspace.round_path(0) / "tensorboard").exists()
@@ -222,16 +222,16 @@ def test_what_was_begun_anew_is_in_no_log(workspace):
     assert sum(isinstance(event, RoundStarted) for event in events_of(workspace)) == 1
 
 
-def test_steps_that_were_taken_again_are_drawn_once(workspace, monkeypatch):
+def test_repeated_steps_are_plotted_once(workspace, monkeypatch):
     monkeypatch.setattr(runner, "CHECKPOINT_INTERVAL_S", 1e9)
-    began = settings(workspace, "classifier.steps=8")
+    config = settings(workspace, "classifier.steps=8")
     with pytest.raises(InterruptedRunError):
-        train(workspace, began, emit=at(StepDone, stop, count=2), has_event_files=True)
+        train(workspace, config, emit=on_event(StepDone, stop, count=2), has_event_files=True)
     with pytest.raises(Killed):
-        train(workspace, began, emit=at(StepDone, kill, count=3), has_event_files=True)
-    train(workspace, began, has_event_files=True)
-    told = [event.step for event in events_of(workspace) if isinstance(event, StepDone)]
-    assert max(Counter(told).values()) == 2  # the log itself leaves nothing out
+        train(workspace, config, emit=on_event(StepDone, kill, count=3), has_event_files=True)
+    train(workspace, config, has_event_files=True)
+    logged_steps = [event.step for event in events_of(workspace) if isinstance(event, StepDone)]
+    assert max(Counter(logged_steps).values()) == 2  # the log contains repeated steps twice
     steps = counted_steps(workspace.round_path(0) / "events.jsonl")
     assert [event.step for event in steps] == list(range(1, steps[-1].step + 1))
     run = EventAccumulator(str(workspace.round_path(0) / "tensorboard")).Reload()
@@ -240,7 +240,7 @@ def test_steps_that_were_taken_again_are_drawn_once(workspace, monkeypatch):
     assert len(run.Scalars("round/seconds")) == 1
 
 
-def test_a_record_that_is_no_object_is_an_interrupted_training(workspace):
+def test_start_record_that_is_not_an_object_is_an_interrupted_training(workspace):
     folder = workspace.round_path(0)
     folder.mkdir(parents=True)
     (folder / "start.json").write_text("[]")
@@ -249,20 +249,20 @@ def test_a_record_that_is_no_object_is_an_interrupted_training(workspace):
         read_resume_state(folder)
 
 
-def test_a_torn_line_of_the_log_is_left_out(tmp_path):
+def test_incomplete_line_of_the_log_is_ignored(tmp_path):
     (tmp_path / "log").write_bytes(b'{"event":"StepDone","phase":"x","st\n\0\0\0\n')
     assert counted_steps(tmp_path / "log") == []
 
 
-def test_a_class_added_since_is_named_and_taken_back_it_goes_on(workspace):
+def test_added_class_prevents_resume_until_it_is_removed(workspace):
     with pytest.raises(InterruptedRunError):
-        begin(workspace, emit=at(StepDone, stop))
+        train_with_option(workspace, emit=on_event(StepDone, stop))
     with open_store(workspace.store_path) as store:
         added = store.add_class("eleven").uid
     with pytest.raises(
         CheckpointError, match=r"cannot be resumed: class eleven was added since; undo"
     ):
-        begin(workspace)
+        train_with_option(workspace)
     shown = status(workspace, settings(workspace))
     assert (shown.hindrance, shown.next_step) == ("class eleven was added since", "train --fresh")
     with open_store(workspace.store_path) as store:
@@ -271,22 +271,22 @@ def test_a_class_added_since_is_named_and_taken_back_it_goes_on(workspace):
         store.rename_class(uids[0], "null")
         store.reorder_classes(uids[::-1])
     with pytest.raises(CheckpointError, match="the order of the classes changed since"):
-        begin(workspace)
+        train_with_option(workspace)
     with open_store(workspace.store_path) as store:
         store.reorder_classes(uids)
     assert status(workspace, settings(workspace)).next_step == "train"
-    assert begin(workspace).round == 0
+    assert train_with_option(workspace).round == 0
 
 
-def test_status_says_what_only_fresh_can_begin(workspace):
+def test_status_suggests_fresh_for_a_damaged_checkpoint(workspace):
     train(workspace, settings(workspace))
     path = workspace.round_path(0) / "checkpoint" / "tensors.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     assert status(workspace, settings(workspace)).next_step == "train --fresh"
     with pytest.raises(CheckpointError, match="run 'dgaal train --fresh', no label is lost"):
-        begin(workspace)
+        train_with_option(workspace)
     with pytest.raises(InterruptedRunError):
-        begin(workspace, emit=at(StepDone, stop), is_fresh=True)
+        train_with_option(workspace, emit=on_event(StepDone, stop), is_fresh=True)
     assert status(workspace, settings(workspace)).next_step == "train"
-    begin(workspace, must_resume=True)
+    train_with_option(workspace, must_resume=True)
     assert status(workspace, settings(workspace)).next_step == "query"

@@ -1,4 +1,4 @@
-"""Synthesized images of rounds in memory: candidates, promotions, answers."""
+"""Synthetic images of rounds in memory: candidates, promotions and answers."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from dgaal_cli.rounds.synthetic_pool import SyntheticPool
 from dgaal_cli.tasks.classification.model import ClassLearning
 
 
-def drawn(*levels, parents):
+def synthetic_batch(*levels, parents):
     pixels = np.stack([np.full((8, 8, 1), level, np.uint8) for level in levels])
     return SyntheticBatch(pixels=pixels, parents=list(parents))
 
@@ -20,10 +20,12 @@ def images_of(pool):
     return pool.records.images(np.zeros(3, bool))
 
 
-def test_copies_inherit_their_parents_label_and_doubtful_ones_are_dropped():
+def test_copies_inherit_their_parents_label_and_doubtful_copies_are_dropped():
     pool = SyntheticPool.empty(8, 1, ClassLearning(3), first_id=101)
     labels = np.array([2, 0, 1])
-    add_copies(pool, drawn(10, 20, 30, parents=[2, 0, 1]), labels, np.array([False, True, False]))
+    add_copies(
+        pool, synthetic_batch(10, 20, 30, parents=[2, 0, 1]), labels, np.array([False, True, False])
+    )
     images = images_of(pool)
     assert images.targets.tolist() == [1, 0]
     assert images.parents.tolist() == [2, 1]
@@ -33,9 +35,9 @@ def test_copies_inherit_their_parents_label_and_doubtful_ones_are_dropped():
     assert images.pixels[:, 0, 0, 0].tolist() == [10, 30]
 
 
-def test_a_promoted_candidate_is_labeled_and_costs_nothing():
+def test_promoted_candidate_is_labeled_but_not_asked():
     pool = SyntheticPool.empty(8, 1, ClassLearning(3), first_id=101)
-    add_copies(pool, drawn(10, 20, parents=[0, 1]), np.array([0, 1]), np.zeros(2, bool))
+    add_copies(pool, synthetic_batch(10, 20, parents=[0, 1]), np.array([0, 1]), np.zeros(2, bool))
     pool.promote([1])
     images = images_of(pool)
     assert images.is_labeled.tolist() == [False, True]
@@ -44,11 +46,11 @@ def test_a_promoted_candidate_is_labeled_and_costs_nothing():
     assert len(pool.asked_images().targets) == 0
 
 
-def test_answered_images_are_labels_that_were_bought_and_unnamed_ones_are_gone():
+def test_answered_images_are_labeled_and_others_are_dropped():
     pool = SyntheticPool.empty(8, 1, ClassLearning(3), first_id=7)
-    add_copies(pool, drawn(10, parents=[0]), np.array([1]), np.zeros(1, bool))
-    answers, is_told = np.array([2, 0]), np.array([False, True])
-    pool.add(drawn(40, 50, parents=[-1, -1]), answers, is_told, is_inherited=False)
+    add_copies(pool, synthetic_batch(10, parents=[0]), np.array([1]), np.zeros(1, bool))
+    answers, is_answered = np.array([2, 0]), np.array([False, True])
+    pool.add(synthetic_batch(40, 50, parents=[-1, -1]), answers, is_answered, is_inherited=False)
     images = images_of(pool)
     assert images.targets.tolist() == [1, 0]
     assert images.is_labeled.tolist() == [False, True]
@@ -58,9 +60,9 @@ def test_answered_images_are_labels_that_were_bought_and_unnamed_ones_are_gone()
     assert asked.pixels[0, 0, 0, 0] == 50
 
 
-def test_what_a_method_sees_does_not_change_under_it():
+def test_images_returned_earlier_do_not_change():
     pool = SyntheticPool.empty(8, 1, ClassLearning(3), first_id=1)
     before = images_of(pool)
-    add_copies(pool, drawn(10, parents=[0]), np.array([1]), np.zeros(1, bool))
+    add_copies(pool, synthetic_batch(10, parents=[0]), np.array([1]), np.zeros(1, bool))
     pool.promote([0])
     assert len(before.item_ids) == 0

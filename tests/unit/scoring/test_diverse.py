@@ -1,4 +1,4 @@
-"""Spreading the best images over feature space."""
+"""Diverse ranking: the best images are spread over feature space."""
 
 import numpy as np
 import pytest
@@ -15,16 +15,16 @@ def row(number: int, score: float) -> Row:
 
 def chosen(rows: list[Row], features: np.ndarray, count: int, *, block: int = 50) -> list[Row]:
     ranking = DiverseRanking(count)
-    start = taken = 0
+    start = offset = 0
     for start in range(0, len(rows), block):
-        some = rows[start : start + block]
-        readable = sum(not item.is_unreadable for item in some)
-        ranking.add(Rows.of(some), features[taken : taken + readable].astype(np.float32))
-        taken += readable
+        part = rows[start : start + block]
+        readable = sum(not item.is_unreadable for item in part)
+        ranking.add(Rows.of(part), features[offset : offset + readable].astype(np.float32))
+        offset += readable
     return [row for block in ranking.ranked() for row in block]
 
 
-def test_near_duplicates_of_the_best_do_not_crowd_in() -> None:
+def test_near_duplicates_are_not_chosen_before_other_images() -> None:
     # Ten copies of each of five images; the best ten scores are all copies of the first.
     features = np.repeat(np.eye(5), 10, axis=0) + 1e-3 * np.random.default_rng(0).random((50, 5))
     rows = [row(number, 50.0 - number) for number in range(50)]
@@ -34,7 +34,7 @@ def test_near_duplicates_of_the_best_do_not_crowd_in() -> None:
     assert sorted({int(item.id) // 10 for item in chosen(rows, features, 10)}) == [0, 1, 2, 3, 4]
 
 
-def test_the_best_is_always_first_and_scores_descend() -> None:
+def test_best_image_is_first_and_scores_descend() -> None:
     generator = np.random.default_rng(1)
     rows = [row(number, float(score)) for number, score in enumerate(generator.random(500))]
     found = chosen(rows, generator.random((500, 8)), 40)
@@ -46,31 +46,31 @@ def test_the_best_is_always_first_and_scores_descend() -> None:
 
 
 @pytest.mark.parametrize("block", [1, 7, 3000])
-def test_the_choice_does_not_depend_on_how_rows_come(block: int) -> None:
+def test_selection_does_not_depend_on_the_block_size(block: int) -> None:
     generator = np.random.default_rng(2)
     rows = [row(number, float(score)) for number, score in enumerate(generator.random(3000))]
     features = generator.random((3000, 4))
     assert chosen(rows, features, 10, block=block) == chosen(rows, features, 10)
 
 
-def test_copies_beyond_every_candidate_leave_places_for_others() -> None:
+def test_many_duplicates_leave_places_for_other_images() -> None:
     generator = np.random.default_rng(3)
     copies = np.ones((300, 8)) + 1e-3 * generator.random((300, 8))
     others = generator.normal(size=(40, 8))
     rows = [row(number, 500.0 - number) for number in range(340)]
     found = chosen(rows, np.concatenate([copies, others]), 10)
     assert [int(item.id) for item in found if int(item.id) < 300] == [0]
-    # Where there are fewer different images than places, copies fill them, best first.
+    # If there are fewer different images than places, duplicates fill them, best first.
     found = chosen(rows, np.concatenate([copies, others]), 60)
     assert [int(item.id) for item in found] == [*range(20), *range(300, 340)]
 
 
-def test_one_of_many_copies_is_the_best_of_them() -> None:
+def test_chosen_duplicate_has_the_highest_score() -> None:
     rows = [row(number, float(number)) for number in range(6)]
     assert [item.id for item in chosen(rows, np.ones((6, 3)), 1)] == ["00005"]
 
 
-def test_memory_holds_candidates_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ranking_keeps_only_candidates_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dgaal_cli.scoring.diverse.MIN_KEPT", 100)
     ranking = DiverseRanking(2)
     for number in range(5_000):
@@ -79,7 +79,7 @@ def test_memory_holds_candidates_only(monkeypatch: pytest.MonkeyPatch) -> None:
     assert next(ranking.ranked()).ids[0] == "04999"
 
 
-def test_unreadable_images_have_no_features_and_no_place() -> None:
+def test_unreadable_images_are_not_ranked() -> None:
     rows = [unreadable(SampleId("bad"), "", "why"), row(1, 1.0), row(2, 2.0)]
     assert [item.id for item in chosen(rows, np.eye(2), 9)] == ["00002", "00001"]
     ranking = DiverseRanking(3)

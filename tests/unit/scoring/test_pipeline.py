@@ -1,4 +1,4 @@
-"""Entries to rows, with an engine that is a formula."""
+"""Scoring entries to rows, with an engine that computes a formula."""
 
 import threading
 from functools import partial
@@ -15,12 +15,12 @@ from dgaal_cli.scoring.pipeline import ScoredBatch, score_entries
 from dgaal_cli.scoring.rows import Row
 
 
-def same(data: object) -> object:
+def identity(data: object) -> object:
     return data
 
 
 def entry(name: str, data: object) -> Entry:
-    return Entry(id=SampleId(name), path=f"/{name}", read=partial(same, data))  # type: ignore[arg-type]
+    return Entry(id=SampleId(name), path=f"/{name}", read=partial(identity, data))  # type: ignore[arg-type]
 
 
 def run(
@@ -37,7 +37,7 @@ def rows(entries: list[Entry], engine: FakeSampler, **options: object) -> list[R
 POOL = [entry(str(number), png(number)) for number in range(10)]
 
 
-def test_each_image_gets_its_own_score_class_and_confidence() -> None:
+def test_each_image_has_its_own_score_class_and_confidence() -> None:
     found = rows(POOL, FakeSampler(), workers=2)
     assert [row.id for row in found] == [str(number) for number in range(10)]
     for number, row in enumerate(found):
@@ -49,7 +49,7 @@ def test_each_image_gets_its_own_score_class_and_confidence() -> None:
         assert (row.path, row.error, row.is_unreadable) == (f"/{number}", "", False)
 
 
-def test_a_higher_pixel_mean_ranks_first_here() -> None:
+def test_rows_sort_by_descending_score() -> None:
     dark, light = np.full((8, 8, 3), 10, np.uint8), np.full((8, 8, 3), 250, np.uint8)
     assert (
         sorted(rows([entry("dark", dark), entry("light", light)], FakeSampler()))[0].id == "light"
@@ -58,47 +58,47 @@ def test_a_higher_pixel_mean_ranks_first_here() -> None:
 
 @pytest.mark.parametrize("batch", [1, 3, 4, 64])
 @pytest.mark.parametrize("workers", [1, 3])
-def test_rows_depend_on_neither_batch_nor_workers(batch: int, workers: int) -> None:
+def test_rows_do_not_depend_on_batch_size_or_workers(batch: int, workers: int) -> None:
     engine = FakeSampler()
     assert rows(POOL, engine, batch=batch, workers=workers) == rows(POOL, FakeSampler())
     assert set(engine.batches) == {batch}
 
 
-def test_unreadable_images_keep_their_place_and_change_no_other_score() -> None:
+def test_unreadable_images_keep_their_position_and_change_no_score() -> None:
     pool = list(POOL)
     pool[2] = entry("2", b"text")
     found = rows(pool, FakeSampler())
-    whole = rows(POOL, FakeSampler())
+    without_error = rows(POOL, FakeSampler())
     assert found[2].is_unreadable
     assert found[2].error == "not a JPEG, PNG, WEBP, BMP, TIFF or GIF image"
-    assert found[:2] + found[3:] == whole[:2] + whole[3:]
+    assert found[:2] + found[3:] == without_error[:2] + without_error[3:]
 
 
-def test_a_batch_without_any_readable_image_costs_no_call() -> None:
+def test_batch_without_readable_image_does_not_run_the_engine() -> None:
     engine = FakeSampler()
     found = rows([entry(str(number), b"text") for number in range(8)], engine)
     assert all(row.is_unreadable for row in found)
     assert engine.batches == []
 
 
-def test_without_a_task_model_prediction_and_confidence_are_empty() -> None:
+def test_prediction_and_confidence_are_empty_without_task_model() -> None:
     row = rows(POOL[:1], FakeSampler(classes=()))[0]
     assert (row.predicted, row.confidence) == ("", None)
 
 
-def test_features_are_those_of_the_readable_images() -> None:
+def test_features_belong_to_the_readable_images() -> None:
     pool = [entry("bad", b"text"), *POOL[:2]]
     (batch,) = run(pool, FakeSampler(), with_features=True)
     expected = [[score_of(pixels(n)), -score_of(pixels(n))] for n in range(2)]
     np.testing.assert_array_equal(batch.features, expected)
 
 
-def test_a_score_that_is_no_number_stops_the_run() -> None:
+def test_nan_score_raises_artifact_error() -> None:
     with pytest.raises(ArtifactError, match="the score nan for 0, which cannot be ranked"):
         rows(POOL, FakeSampler(is_broken=True))
 
 
-def test_an_error_of_the_source_reaches_the_caller() -> None:
+def test_error_of_the_source_is_raised() -> None:
     def entries():
         yield from POOL
         raise RuntimeError("listing failed")
@@ -107,7 +107,7 @@ def test_an_error_of_the_source_reaches_the_caller() -> None:
         rows(entries(), FakeSampler())  # type: ignore[arg-type]
 
 
-def test_giving_up_early_ends_the_reading_thread() -> None:
+def test_closing_the_stream_early_ends_the_reading_thread() -> None:
     endless = (entry(str(number), pixels(number % 50)) for number in range(10**9))
     engine = FakeSampler()
     stream = score_entries(endless, engine.manifest, lambda: engine, batch=4, workers=1)
@@ -116,17 +116,17 @@ def test_giving_up_early_ends_the_reading_thread() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("dgaal")]
 
 
-def test_decoding_runs_ahead_by_a_bounded_number_of_images() -> None:
-    taken = []
+def test_decoding_is_ahead_by_a_bounded_number_of_images() -> None:
+    read_numbers = []
 
     def entries():
         for number in range(5_000):
-            taken.append(number)
+            read_numbers.append(number)
             yield entry(str(number), pixels(number % 50))
 
     engine = FakeSampler()
     stream = score_entries(entries(), engine.manifest, lambda: engine, batch=4, workers=1)
     next(stream)
     threading.Event().wait(0.3)
-    assert len(taken) < 200
+    assert len(read_numbers) < 200
     stream.close()

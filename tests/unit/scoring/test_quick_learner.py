@@ -1,4 +1,4 @@
-"""The head that learns while a person labels: exact, reversible, and never far below the prior."""
+"""The online learner: exact updates, exact removal of labels, and combination with the prior."""
 
 import numpy as np
 import pytest
@@ -18,19 +18,19 @@ def empty_prior(count: int, classes: int) -> np.ndarray:
     return np.zeros((count, classes), np.float32)
 
 
-def test_answers_one_by_one_equal_all_at_once():
+def test_learn_one_by_one_equals_fit():
     features, labels = blobs()
     rows = np.arange(120)
-    one = QuickLearner(features, empty_prior(300, 4))
+    online = QuickLearner(features, empty_prior(300, 4))
     for row in rows:
-        one.learn(int(row), int(labels[row]))
-    both = QuickLearner(features, empty_prior(300, 4))
-    both.fit(rows, labels[:120])
-    np.testing.assert_allclose(one._weights, both._weights, atol=1e-8)
-    np.testing.assert_allclose(one._inverse, both._inverse, atol=1e-8)
+        online.learn(int(row), int(labels[row]))
+    batch = QuickLearner(features, empty_prior(300, 4))
+    batch.fit(rows, labels[:120])
+    np.testing.assert_allclose(online._weights, batch._weights, atol=1e-8)
+    np.testing.assert_allclose(online._inverse, batch._inverse, atol=1e-8)
 
 
-def test_taking_answers_back_leaves_no_trace():
+def test_forget_undoes_learn_exactly():
     features, labels = blobs()
     learner = QuickLearner(features, empty_prior(300, 4))
     for row in range(40):
@@ -44,7 +44,7 @@ def test_taking_answers_back_leaves_no_trace():
     assert learner.count == 40
 
 
-def test_it_learns_what_the_prior_does_not_know():
+def test_learner_is_accurate_with_a_uniform_prior():
     features, labels = blobs()
     uniform = np.full((300, 4), 0.25, np.float32)
     learner = QuickLearner(features, uniform)
@@ -55,7 +55,7 @@ def test_it_learns_what_the_prior_does_not_know():
     assert (guesses.argmax(axis=1) == labels[100:]).mean() > 0.85
 
 
-def test_a_sure_and_right_prior_is_kept_when_the_features_say_nothing():
+def test_correct_prior_is_kept_if_features_are_noise():
     _, labels = blobs()
     rng = np.random.default_rng(1)
     noise = rng.normal(size=(300, 6)).astype(np.float32)
@@ -69,7 +69,7 @@ def test_a_sure_and_right_prior_is_kept_when_the_features_say_nothing():
     assert guesses.max(axis=1).mean() > 0.9
 
 
-def test_a_new_class_can_be_learned_and_rows_without_prior_are_guessed():
+def test_new_class_is_learned_and_rows_without_prior_are_predicted():
     features, labels = blobs()
     prior = np.zeros((300, 3), np.float32)
     learner = QuickLearner(features, prior)
@@ -81,7 +81,7 @@ def test_a_new_class_can_be_learned_and_rows_without_prior_are_guessed():
     assert (guesses.argmax(axis=1) == labels[120:]).mean() > 0.8
 
 
-def test_without_labels_the_prior_is_the_guess_and_wide_features_are_projected():
+def test_learner_without_labels_returns_the_prior_and_projects_wide_features():
     rng = np.random.default_rng(0)
     prior = rng.dirichlet(np.ones(3), 20).astype(np.float32)
     learner = QuickLearner(rng.normal(size=(20, 900)).astype(np.float32), prior)
@@ -89,13 +89,13 @@ def test_without_labels_the_prior_is_the_guess_and_wide_features_are_projected()
     assert learner._mapped.shape[1] < 500
 
 
-def test_a_label_that_was_never_learned_cannot_be_taken_back():
+def test_forget_refuses_label_that_was_not_learned():
     features, _ = blobs(20)
     with pytest.raises(ValueError, match="not learned"):
         QuickLearner(features, empty_prior(20, 4), ridge=0.1).forget(0, 1)
 
 
-def test_margins_are_the_gap_of_the_two_best():
+def test_margins_are_differences_of_the_two_highest_probabilities():
     np.testing.assert_allclose(margins(np.array([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]])), [0.2, 0.7])
     assert margins(np.ones((2, 1))).tolist() == [1.0, 1.0]
 
@@ -116,10 +116,10 @@ def predictions(**changes) -> PoolPredictions:
 def test_saved_predictions_load_unchanged(tmp_path):
     path = tmp_path / "cache" / "outlook.npz"
     predictions().save(path)
-    again = load_pool_predictions(path)
-    assert again is not None
-    assert (again.class_uids, again.sampler_sha, again.round) == (("a", "b"), "00", 2)
-    np.testing.assert_array_equal(again.features, np.ones((3, 5)))
+    loaded = load_pool_predictions(path)
+    assert loaded is not None
+    assert (loaded.class_uids, loaded.sampler_sha, loaded.round) == (("a", "b"), "00", 2)
+    np.testing.assert_array_equal(loaded.features, np.ones((3, 5)))
 
 
 @pytest.mark.parametrize(
@@ -132,21 +132,21 @@ def test_saved_predictions_load_unchanged(tmp_path):
         {"class_uids": ("a",)},
     ],
 )
-def test_contradictory_predictions_are_not_loaded(tmp_path, changes):
+def test_inconsistent_predictions_are_not_loaded(tmp_path, changes):
     path = tmp_path / "outlook.npz"
     predictions(**changes).save(path)
     assert load_pool_predictions(path) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"\x93NUMPY"])
-def test_a_damaged_prediction_file_is_not_loaded(tmp_path, content):
+def test_damaged_or_missing_prediction_file_is_not_loaded(tmp_path, content):
     path = tmp_path / "outlook.npz"
     path.write_bytes(content)
     assert load_pool_predictions(path) is None
     assert load_pool_predictions(tmp_path / "none.npz") is None
 
 
-def test_a_truncated_prediction_file_is_not_loaded(tmp_path):
+def test_truncated_prediction_file_is_not_loaded(tmp_path):
     path = tmp_path / "outlook.npz"
     predictions().save(path)
     data = path.read_bytes()

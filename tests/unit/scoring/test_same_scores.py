@@ -1,6 +1,6 @@
-"""The same image has the same score, whatever carries it, surrounds it or runs the artifact.
+"""The same image has the same score for every source, batch, number of workers and engine.
 
-Real artifacts, real decoder processes, the real workflow.
+The tests use real artifacts, decoder processes and the real workflow.
 """
 
 import io
@@ -22,11 +22,11 @@ from dgaal_cli.data.sources.files import open_list
 pytest.importorskip("torch")
 
 COUNT = 45
-WITHIN = 1e-4
+TOLERANCE = 1e-4
 
 
 def pictures() -> dict[str, bytes]:
-    """Files of several kinds and sizes; names that are all different."""
+    """Return files of several formats and sizes, with distinct names."""
     generator = np.random.default_rng(0)
     files: dict[str, bytes] = {}
     for number in range(COUNT):
@@ -38,8 +38,8 @@ def pictures() -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two artifacts of one network, and the same images in every kind of source."""
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Create two artifacts of one network, and the same images in every kind of source."""
     from sealed_artifacts import sealed
 
     folder = tmp_path_factory.mktemp("same")
@@ -76,33 +76,33 @@ def _write_tar(path: Path, files: dict[str, bytes]) -> None:
 
 
 def scores(
-    place: Path, source: str | Source = "folder", artifact: str = "sampler.onnx", **options: int
+    root: Path, source: str | Source = "folder", artifact: str = "sampler.onnx", **options: int
 ) -> dict[str, float]:
-    chosen = ScoreOptions(device="cpu", is_trusted=True, **options)  # type: ignore[arg-type]
-    result = score(source, artifact=place / artifact, base=place, options=chosen)
+    score_options = ScoreOptions(device="cpu", is_trusted=True, **options)  # type: ignore[arg-type]
+    result = score(source, artifact=root / artifact, base=root, options=score_options)
     assert result.unreadable == 0
     return {row.id: row.score for row in result.rows}
 
 
-def close(left: dict[str, float], right: dict[str, float]) -> None:
+def assert_close(left: dict[str, float], right: dict[str, float]) -> None:
     assert left.keys() == right.keys()
     assert len(left) == COUNT
-    assert max(abs(left[name] - right[name]) for name in left) <= WITHIN
+    assert max(abs(left[name] - right[name]) for name in left) <= TOLERANCE
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 2, 7, 64, 200])
-def test_for_any_batch_size(place: Path, batch: int) -> None:
-    close(scores(place, batch=batch), scores(place))
+def test_scores_are_equal_for_any_batch_size(root: Path, batch: int) -> None:
+    assert_close(scores(root, batch=batch), scores(root))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2, 5])
 @pytest.mark.parametrize("threads", [1, 2, 4])
-def test_for_any_number_of_workers_and_threads_to_the_last_bit(
-    place: Path, workers: int, threads: int
+def test_scores_are_bit_equal_for_any_number_of_workers_and_threads(
+    root: Path, workers: int, threads: int
 ) -> None:
-    assert scores(place, workers=workers, threads=threads) == scores(place)
+    assert scores(root, workers=workers, threads=threads) == scores(root)
 
 
 def by_number(found: dict[str, float]) -> dict[str, float]:
@@ -126,51 +126,51 @@ SOURCES: dict[str, Callable[[dict[str, float]], dict[str, float]]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("source", SOURCES)
-def test_for_any_kind_of_source_and_order(place: Path, source: str) -> None:
-    close(SOURCES[source](scores(place, source)), by_number(scores(place)))
+def test_scores_are_equal_for_any_kind_of_source_and_order(root: Path, source: str) -> None:
+    assert_close(SOURCES[source](scores(root, source)), by_number(scores(root)))
 
 
 @pytest.mark.slow
-def test_for_parquet(place: Path) -> None:
+def test_scores_are_equal_for_parquet(root: Path) -> None:
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     table = pa.table({"image": list(pictures().values())})
-    pq.write_table(table, place / "pool.parquet", row_group_size=16)
-    close(by_row(scores(place, "pool.parquet")), by_number(scores(place)))
+    pq.write_table(table, root / "pool.parquet", row_group_size=16)
+    assert_close(by_row(scores(root, "pool.parquet")), by_number(scores(root)))
 
 
 @pytest.mark.slow
-def test_for_a_list_of_files(place: Path) -> None:
-    listed = open_list("names.txt", base=place)
-    close(by_number(scores(place, listed)), by_number(scores(place)))
+def test_scores_are_equal_for_a_list_of_files(root: Path) -> None:
+    listed = open_list("names.txt", base=root)
+    assert_close(by_number(scores(root, listed)), by_number(scores(root)))
 
 
 @pytest.mark.slow
-def test_among_other_neighbors(place: Path, tmp_path: Path) -> None:
-    whole = scores(place)
-    for name in list(whole)[::9]:
-        (tmp_path / name).write_bytes((place / "folder" / name).read_bytes())
+def test_scores_do_not_depend_on_the_other_images(root: Path, tmp_path: Path) -> None:
+    expected = scores(root)
+    for name in list(expected)[::9]:
+        (tmp_path / name).write_bytes((root / "folder" / name).read_bytes())
     (tmp_path / "000-broken.png").write_bytes(b"text")
-    result = score(str(tmp_path), artifact=place / "sampler.onnx", base=place)
+    result = score(str(tmp_path), artifact=root / "sampler.onnx", base=root)
     found = {row.id: row.score for row in result.rows if not row.is_unreadable}
     assert len(found) == 5
-    assert max(abs(found[name] - whole[name]) for name in found) <= WITHIN
+    assert max(abs(found[name] - expected[name]) for name in found) <= TOLERANCE
 
 
 @pytest.mark.slow
-def test_for_any_engine(place: Path) -> None:
-    close(scores(place, artifact="sampler.ts"), scores(place))
+def test_scores_are_equal_for_any_engine(root: Path) -> None:
+    assert_close(scores(root, artifact="sampler.ts"), scores(root))
 
 
 @pytest.mark.slow
-def test_as_the_eager_network_computes_it(place: Path) -> None:
+def test_scores_equal_those_of_the_eager_network(root: Path) -> None:
     from formula_nets import sampler_case
 
     from dgaal_cli.artifacts.engines.eager import EagerEngine
 
     case = sampler_case()
     engine = EagerEngine(case.module, case.spec.manifest)
-    found = by_number(scores(place))
+    found = by_number(scores(root))
     for name, data in pictures().items():
         image = resize(decode(data), size=8, channels=3)
         expected = float(engine.run({"images": image[None]})["score"][0])
-        assert abs(found[name.partition(".")[0]] - expected) <= WITHIN
+        assert abs(found[name.partition(".")[0]] - expected) <= TOLERANCE

@@ -1,4 +1,4 @@
-"""The whole offline run: table, resumption, refusals."""
+"""Scoring runs: tables, features, contact sheets, resuming, and refused options."""
 
 import contextlib
 import errno
@@ -60,7 +60,7 @@ def pool(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSampler]:
-    """Scores by formula, behind the real workflow."""
+    """Let the real workflow use a sampler that computes a formula."""
     fake = FakeSampler()
     checked = CheckedArtifact(
         name="fake", format="onnx", data=b"", manifest=fake.manifest, sha256=bytes(32)
@@ -82,7 +82,7 @@ def run(pool: Path, output: Any = None, **options: Any) -> ScoreResult:
 
 
 @pytest.mark.usefixtures("engine")
-def test_the_table_is_written_whole_and_unreadable_files_are_named(pool: Path) -> None:
+def test_table_is_complete_and_unreadable_files_are_reported(pool: Path) -> None:
     output = pool.parent / "scores.csv"
     result = run(pool, output)
     lines = output.read_text().splitlines()
@@ -100,7 +100,7 @@ def test_the_table_is_written_whole_and_unreadable_files_are_named(pool: Path) -
 
 @pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("options", [{"batch": 7}, {"batch": 64}, {"workers": 3}])
-def test_tables_are_byte_identical_whatever_batch_and_workers(
+def test_tables_are_byte_identical_for_any_batch_and_workers(
     pool: Path, options: dict[str, int]
 ) -> None:
     first, second = io.BytesIO(), io.BytesIO()
@@ -110,7 +110,7 @@ def test_tables_are_byte_identical_whatever_batch_and_workers(
 
 
 @pytest.mark.usefixtures("engine")
-def test_the_best_are_the_head_of_the_whole_table_and_bad_files_its_end(pool: Path) -> None:
+def test_top_table_is_the_head_of_the_full_table_plus_unreadable_files(pool: Path) -> None:
     whole, best = io.BytesIO(), io.BytesIO()
     run(pool, whole)
     result = run(pool, best, top=5)
@@ -120,14 +120,14 @@ def test_the_best_are_the_head_of_the_whole_table_and_bad_files_its_end(pool: Pa
 
 
 @pytest.mark.usefixtures("engine")
-def test_without_output_the_rows_are_returned(pool: Path) -> None:
+def test_rows_are_returned_without_output(pool: Path) -> None:
     result = run(pool, top=3)
     assert [row.id for row in result.rows[3:]] == ["013.png", "027.png"]
     assert result.rows[0].score >= result.rows[1].score >= result.rows[2].score
 
 
 @pytest.mark.usefixtures("engine")
-def test_features_and_contact_sheet_go_with_the_table(pool: Path) -> None:
+def test_features_and_contact_sheet_match_the_table(pool: Path) -> None:
     from PIL import Image
 
     output = pool.parent / "scores.jsonl"
@@ -148,7 +148,7 @@ def test_features_and_contact_sheet_go_with_the_table(pool: Path) -> None:
 
 
 @pytest.mark.usefixtures("engine")
-def test_features_may_go_to_parquet_with_the_same_numbers(pool: Path) -> None:
+def test_parquet_features_equal_npz_features(pool: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     (pool / os.fsdecode(b"\xff.png")).write_bytes(png(99))
     run(pool, features=pool.parent / "f.npz")
@@ -164,7 +164,7 @@ def test_features_may_go_to_parquet_with_the_same_numbers(pool: Path) -> None:
 
 
 @pytest.mark.usefixtures("engine")
-def test_features_of_no_readable_image_are_an_empty_file(tmp_path: Path) -> None:
+def test_features_without_readable_image_are_an_empty_file(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     (tmp_path / "pool").mkdir()
     (tmp_path / "pool" / "a.png").write_bytes(b"text")
@@ -173,10 +173,12 @@ def test_features_of_no_readable_image_are_an_empty_file(tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("engine")
-def test_the_diverse_best_come_from_the_best_and_survive_a_restart(
+def test_diverse_selection_is_among_the_best_and_equal_after_resume(
     pool: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dgaal_cli.scoring.diverse.NEAR", 0.0)  # on a line all are close
+    monkeypatch.setattr(
+        "dgaal_cli.scoring.diverse.NEAR", 0.0
+    )  # the one-dimensional features are all close
     output = pool.parent / "scores.csv"
     result = run(pool, top=5, diverse=True)
     assert len({row.id for row in result.rows}) == 5 + 2
@@ -185,12 +187,12 @@ def test_the_diverse_best_come_from_the_best_and_survive_a_restart(
     assert set(result.rows) <= set(run(pool, top=25).rows)
     assert result.rows[0] == run(pool, top=1).rows[0]
     run(pool, output, top=5, diverse=True)
-    journal_less = output.read_bytes()
+    expected = output.read_bytes()
     run(pool, output, top=5, diverse=True, resume=True)
-    assert output.read_bytes() == journal_less
+    assert output.read_bytes() == expected
 
 
-def test_drift_is_measured_against_the_artifact_s_percentiles(
+def test_drift_is_measured_against_the_percentiles_of_the_artifact(
     pool: Path, engine: FakeSampler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(pool).drift is None
@@ -211,13 +213,13 @@ def test_drift_is_measured_against_the_artifact_s_percentiles(
 
 
 @pytest.mark.usefixtures("engine")
-def test_without_wishes_settings_are_the_same_on_every_run(pool: Path) -> None:
+def test_default_settings_are_fixed(pool: Path) -> None:
     result = run(pool, batch=0)
     assert (result.threads, result.batch) == (usable_cpus(), DEFAULT_BATCH)
 
 
 @pytest.mark.usefixtures("engine")
-def test_jpeg_is_decoded_whole_unless_asked_otherwise(tmp_path: Path) -> None:
+def test_jpeg_is_decoded_at_full_size_by_default(tmp_path: Path) -> None:
     folder = tmp_path / "pool"
     folder.mkdir()
     for number in range(4):
@@ -234,7 +236,7 @@ def test_jpeg_is_decoded_whole_unless_asked_otherwise(tmp_path: Path) -> None:
 
 
 class Stopper:
-    """Asks to stop, as Ctrl-C does, after some batches."""
+    """An engine that sends SIGINT, as Ctrl-C does, at a given batch."""
 
     def __init__(self, engine: FakeSampler, after: int) -> None:
         self._run = engine.run
@@ -248,18 +250,18 @@ class Stopper:
 
 
 @pytest.mark.parametrize("after", [1, 4, 9, 15])
-def test_a_stopped_run_goes_on_to_the_same_bytes(
+def test_stopped_run_resumes_to_the_same_bytes(
     pool: Path, engine: FakeSampler, after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dgaal_cli.scoring.journal.FLUSH_S", 0.0)
     whole = pool.parent / "whole.csv"
     run(pool, whole, features=pool.parent / "whole.npz")
     output = pool.parent / "scores.csv"
-    plain = engine.run
+    original = engine.run
     monkeypatch.setattr(engine, "run", Stopper(engine, after))
     with interruption.listening(), pytest.raises(InterruptedRunError, match="--resume continues"):
         run(pool, output, features=pool.parent / "f.npz")
-    monkeypatch.setattr(engine, "run", plain)
+    monkeypatch.setattr(engine, "run", original)
     assert not output.exists()
     engine.batches.clear()
     result = run(pool, output, resume=True, features=pool.parent / "f.npz")
@@ -272,33 +274,33 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(
 
 
 @pytest.mark.parametrize("batch", [4, 5])
-def test_a_new_run_tells_of_the_stopped_one_that_it_discards(
+def test_new_run_warns_about_the_discarded_stopped_run(
     pool: Path, engine: FakeSampler, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dgaal_cli.scoring.journal.FLUSH_S", 0.0)
-    plain = engine.run
+    original = engine.run
     monkeypatch.setattr(engine, "run", Stopper(engine, 9))
     with interruption.listening(), pytest.raises(InterruptedRunError):
         run(pool, pool.parent / "s.csv")
-    monkeypatch.setattr(engine, "run", plain)
-    told: list[AnyEvent] = []
+    monkeypatch.setattr(engine, "run", original)
+    events: list[AnyEvent] = []
     score(
         pool.name,
         artifact=Path("x"),
         base=pool.parent,
         output=pool.parent / "s.csv",
         options=ScoreOptions(batch=batch, workers=1),
-        emit=told.append,
+        emit=events.append,
     )
-    messages = [event.message for event in told if isinstance(event, Warned)]
-    # --resume could not have gone on with other batches.
+    messages = [event.message for event in events if isinstance(event, Warned)]
+    # --resume cannot continue with another batch size.
     assert len(messages) == (batch == 4)
     assert all(re.search(r"discarded \(\d+ images\); --resume keeps them", m) for m in messages)
 
 
 @pytest.fixture
 def journal(pool: Path, monkeypatch: pytest.MonkeyPatch) -> Journal:
-    """A journal of a run that was killed after 5 shards of 4 images."""
+    """Return the journal of a run that was stopped after 5 shards of 4 images."""
     monkeypatch.setattr("dgaal_cli.scoring.journal.FLUSH_S", 0.0)
     fake = FakeSampler()
     entries = list(open_source(str(pool), base=pool).entries())[:20]
@@ -310,7 +312,7 @@ def journal(pool: Path, monkeypatch: pytest.MonkeyPatch) -> Journal:
     return Journal(pool.parent / "s.csv", {"--batch": "4", "artifact": "ab"})
 
 
-def recovered(journal: Journal, pool: Path) -> int:
+def recovered_count(journal: Journal, pool: Path) -> int:
     with journal:
         rows = [
             r for shard in journal.resume(open_source(str(pool), base=pool)) for r in shard.rows
@@ -320,30 +322,32 @@ def recovered(journal: Journal, pool: Path) -> int:
         return journal.done
 
 
-def test_a_whole_journal_is_used_whole(pool: Path, journal: Journal) -> None:
-    assert recovered(journal, pool) == 20
+def test_intact_journal_is_used_completely(pool: Path, journal: Journal) -> None:
+    assert recovered_count(journal, pool) == 20
 
 
 @pytest.mark.parametrize("shard", range(5))
-def test_a_damaged_shard_and_all_behind_it_are_scored_again(
+def test_damaged_shard_and_all_later_shards_are_scored_again(
     pool: Path, journal: Journal, shard: int
 ) -> None:
     path = journal.folder / f"{shard:08d}.shard"
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    assert recovered(journal, pool) == 4 * shard
+    assert recovered_count(journal, pool) == 4 * shard
 
 
 @pytest.mark.parametrize("number", [0, 5, 13, 19])
-def test_a_changed_file_is_scored_again(pool: Path, journal: Journal, number: int) -> None:
+def test_shards_from_a_changed_file_on_are_scored_again(
+    pool: Path, journal: Journal, number: int
+) -> None:
     (pool / f"{number:03d}.png").write_bytes(png(200) + b"x")
-    assert recovered(journal, pool) == number // 4 * 4
+    assert recovered_count(journal, pool) == number // 4 * 4
 
 
-def test_a_new_file_in_between_ends_what_can_be_used(pool: Path, journal: Journal) -> None:
+def test_shards_from_a_new_file_on_are_scored_again(pool: Path, journal: Journal) -> None:
     (pool / "006b.png").write_bytes(png(1))
-    assert recovered(journal, pool) == 4
+    assert recovered_count(journal, pool) == 4
 
 
 @pytest.mark.usefixtures("journal")
@@ -355,27 +359,27 @@ def test_a_new_file_in_between_ends_what_can_be_used(pool: Path, journal: Journa
         ({"--batch": "8", "artifact": "cd"}, "--batch 4, another artifact"),
     ],
 )
-def test_another_run_s_journal_is_not_used(
+def test_journal_of_another_run_is_not_used(
     pool: Path, identity: dict[str, str], other: str
 ) -> None:
     journal = Journal(pool.parent / "s.csv", identity)
-    assert recovered(journal, pool) == 0
+    assert recovered_count(journal, pool) == 0
     assert journal.mismatch == other
 
 
-def test_why_a_journal_of_the_same_run_is_not_used_is_told(pool: Path, journal: Journal) -> None:
+def test_mismatch_reports_changed_images_at_the_start(pool: Path, journal: Journal) -> None:
     (pool / "000.png").write_bytes(png(200) + b"x")
-    assert recovered(journal, pool) == 0
+    assert recovered_count(journal, pool) == 0
     assert journal.mismatch == "other images at its start"
 
 
-def test_two_runs_for_one_table_are_refused(pool: Path) -> None:
+def test_second_run_for_the_same_table_is_refused(pool: Path) -> None:
     with Journal(pool.parent / "s.csv", {}), pytest.raises(BusyError, match="give another name"):
         Journal(pool.parent / "s.csv", {}).__enter__()
 
 
 @pytest.mark.usefixtures("engine")
-def test_a_failed_run_leaves_the_old_table_and_nothing_else(
+def test_failed_run_keeps_the_old_table_and_leaves_no_other_file(
     pool: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = pool.parent / "scores.csv"
@@ -388,8 +392,8 @@ def test_a_failed_run_leaves_the_old_table_and_nothing_else(
     assert sorted(path.name for path in pool.parent.iterdir()) == ["pool", "scores.csv"]
 
 
-class Breaking:
-    """Refuses to go on after some batches."""
+class FailingRun:
+    """An engine that raises an error after some batches."""
 
     def __init__(self, engine: FakeSampler, error: Exception, after: int) -> None:
         self._run, self._error, self._left = engine.run, error, after
@@ -402,18 +406,18 @@ class Breaking:
 
 
 @pytest.mark.parametrize("where", ["engine", "table"])
-def test_what_a_failed_run_has_scored_is_kept_for_resume(
+def test_results_of_a_failed_run_are_kept_for_resume(
     pool: Path, engine: FakeSampler, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     whole, output = pool.parent / "whole.csv", pool.parent / "scores.csv"
     run(pool, whole)
     with monkeypatch.context() as patched:
         if where == "engine":
-            broken = Breaking(engine, StorageError("no room"), 8)
+            broken = FailingRun(engine, StorageError("no room"), 8)
             patched.setattr(engine, "run", broken)
         else:
-            full = Breaking(engine, OSError(errno.ENOSPC, "no room"), 0)
-            patched.setattr(workflow, "table_writer", lambda _: lambda *_: full(None))
+            failing_write = FailingRun(engine, OSError(errno.ENOSPC, "no room"), 0)
+            patched.setattr(workflow, "table_writer", lambda _: lambda *_: failing_write(None))
         with pytest.raises(StorageError, match="no room") as caught:
             run(pool, output)
     assert (
@@ -443,15 +447,15 @@ def refuse_trust(*_: object, **__: object) -> None:
 
 
 @pytest.mark.usefixtures("engine")
-def test_a_resumption_that_begins_again_says_why(
+def test_resume_that_starts_from_scratch_reports_the_reason(
     pool: Path, engine: FakeSampler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = pool.parent / "scores.csv"
     with monkeypatch.context() as patched:
-        patched.setattr(engine, "run", Breaking(engine, StorageError("no room"), 8))
+        patched.setattr(engine, "run", FailingRun(engine, StorageError("no room"), 8))
         with pytest.raises(StorageError):
             run(pool, output)
-    told: list[AnyEvent] = []
+    events: list[AnyEvent] = []
     options = ScoreOptions(batch=8, workers=1, resume=True)
     result = score(
         pool.name,
@@ -459,29 +463,29 @@ def test_a_resumption_that_begins_again_says_why(
         base=pool.parent,
         output=output,
         options=options,
-        emit=told.append,
+        emit=events.append,
     )
     assert result.resumed == 0
     sentence = "--resume starts from scratch: the stopped run had --batch 4"
-    assert told[0] == Warned(message=sentence)
+    assert events[0] == Warned(message=sentence)
 
 
 @pytest.mark.usefixtures("engine")
-def test_what_a_killed_run_left_is_swept_and_nothing_else(pool: Path) -> None:
+def test_temporary_files_of_a_killed_run_are_deleted(pool: Path) -> None:
     folder = pool.parent
     names = ("scores.csv", "scores.png", "f.npz")
-    left = [folder / f".{name}.0123456789ab.tmp" for name in names]
+    stale = [folder / f".{name}.0123456789ab.tmp" for name in names]
     kept = [folder / ".scores.csv.tmp", folder / ".other.csv.0123456789ab.tmp"]
-    for path in (*left, *kept):
+    for path in (*stale, *kept):
         path.touch()
     run(pool, folder / "scores.csv", features=folder / "f.npz", contact_sheet=1)
-    assert not any(path.exists() for path in left)
+    assert not any(path.exists() for path in stale)
     assert all(path.exists() for path in kept)
 
 
 @pytest.mark.usefixtures("engine")
-def test_tables_whose_long_names_begin_alike_do_not_touch_each_other(pool: Path) -> None:
-    """The record, the lock and the temporary file of one are none of the other's."""
+def test_tables_with_equal_long_name_prefixes_are_independent(pool: Path) -> None:
+    """Journal, lock and temporary file of the two tables have different names."""
     one, two = (pool.parent / f"{'x' * 60}-{number}.csv" for number in range(2))
     with Journal(one, {}), atomic.replacing(one) as stream:
         stream.write(b"one")
@@ -491,7 +495,7 @@ def test_tables_whose_long_names_begin_alike_do_not_touch_each_other(pool: Path)
 
 
 @pytest.mark.usefixtures("engine")
-def test_a_contact_sheet_replaces_an_earlier_one_and_no_other_image(pool: Path) -> None:
+def test_contact_sheet_replaces_only_an_earlier_contact_sheet(pool: Path) -> None:
     output, sheet = pool.parent / "scores.csv", pool.parent / "scores.png"
     run(pool, output, contact_sheet=3)
     first = sheet.read_bytes()
@@ -505,7 +509,7 @@ def test_a_contact_sheet_replaces_an_earlier_one_and_no_other_image(pool: Path) 
 
 
 @pytest.mark.usefixtures("engine")
-def test_the_contact_sheet_of_a_container_needs_no_index(
+def test_contact_sheet_of_a_container_does_not_call_get(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from PIL import Image
@@ -514,7 +518,7 @@ def test_the_contact_sheet_of_a_container_needs_no_index(
 
     images = np.stack([np.full((8, 8, 3), 10 * n, np.uint8) for n in range(20)])
     np.savez(tmp_path / "p.npz", x=images)
-    monkeypatch.setattr(ArraySource, "get", None)  # it loads the array whole
+    monkeypatch.setattr(ArraySource, "get", None)  # `get` loads the whole array
     run(tmp_path / "p.npz", tmp_path / "scores.csv", contact_sheet=3)
     with Image.open(tmp_path / "scores.png") as sheet:
         found = [sheet.getpixel((8 + place * 104 + 48, 8 + 48)) for place in range(3)]
@@ -522,45 +526,45 @@ def test_the_contact_sheet_of_a_container_needs_no_index(
 
 
 @pytest.mark.usefixtures("engine")
-def test_features_and_table_need_two_names(pool: Path) -> None:
+def test_features_and_table_require_different_names(pool: Path) -> None:
     with pytest.raises(UsageError, match="different names"):
         run(pool, pool.parent / "a.parquet", features=pool.parent / "a.parquet")
 
 
 @pytest.mark.usefixtures("engine")
-def test_progress_is_told_and_ends_at_the_total(pool: Path) -> None:
-    told: list[AnyEvent] = []
+def test_last_progress_event_has_the_total(pool: Path) -> None:
+    events: list[AnyEvent] = []
     score(
         pool.name,
         artifact=Path("x"),
         base=pool.parent,
-        emit=told.append,
+        emit=events.append,
     )
-    assert isinstance(told[-1], ScoreProgress)
-    assert (told[-1].done, told[-1].total, told[-1].unreadable) == (COUNT, COUNT, 2)
+    assert isinstance(events[-1], ScoreProgress)
+    assert (events[-1].done, events[-1].total, events[-1].unreadable) == (COUNT, COUNT, 2)
 
 
 @pytest.mark.usefixtures("engine")
-def test_files_of_a_folder_are_counted_ahead_so_that_the_time_left_is_known(
+def test_files_of_a_folder_are_counted_during_the_run(
     pool: Path, engine: FakeSampler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[AnyEvent] = []
-    plain = engine.run
+    events: list[AnyEvent] = []
+    original = engine.run
 
-    def slow(inputs: Any) -> Any:
+    def slow_run(inputs: Any) -> Any:
         time.sleep(0.05)
-        return plain(inputs)
+        return original(inputs)
 
-    monkeypatch.setattr(engine, "run", slow)
+    monkeypatch.setattr(engine, "run", slow_run)
     monkeypatch.setattr(run_module, "_PROGRESS_S", 0.0)
     score(
         pool.name,
         artifact=Path("x"),
         base=pool.parent,
         options=ScoreOptions(batch=4, workers=1),
-        emit=told.append,
+        emit=events.append,
     )
-    totals = [event.total for event in told if isinstance(event, ScoreProgress)]
+    totals = [event.total for event in events if isinstance(event, ScoreProgress)]
     assert set(totals[len(totals) // 2 :]) == {COUNT}
 
 
@@ -579,14 +583,14 @@ def test_files_of_a_folder_are_counted_ahead_so_that_the_time_left_is_known(
         ("pool", {}, "cannot write a score table"),
     ],
 )
-def test_wrong_options_fail_before_any_work(
+def test_invalid_options_are_refused(
     pool: Path, output: str | None, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
         run(pool, pool.parent / output if output else None, **options)
 
 
-def test_the_default_artifact_is_the_exported_sampler_and_nothing_else(tmp_path: Path) -> None:
+def test_default_artifact_is_the_exported_sampler(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     workspace.artifacts_path.mkdir()
     (workspace.artifacts_path / "classifier.onnx").touch()
@@ -613,7 +617,7 @@ def test_the_default_artifact_is_the_exported_sampler_and_nothing_else(tmp_path:
 
 
 @cache
-def real(role: str, format_: str) -> bytes:
+def sealed_artifact(role: str, format_: str) -> bytes:
     pytest.importorskip("torch")
     from sealed_artifacts import sealed
 
@@ -626,9 +630,9 @@ def cli(*arguments: object, **options: Any) -> subprocess.CompletedProcess[bytes
 
 
 @pytest.mark.slow
-def test_the_command_scores_with_a_real_artifact_and_without_torch(pool: Path) -> None:
+def test_score_command_runs_a_real_artifact_without_torch(pool: Path) -> None:
     artifact = pool.parent / "sampler.onnx"
-    artifact.write_bytes(real("sampler", "onnx"))
+    artifact.write_bytes(sealed_artifact("sampler", "onnx"))
     (pool / "=x\x1b[2J.png").write_bytes(png(3))
     table = cli(pool, "-a", artifact, "--device", "cpu", "-q")
     assert table.returncode == 3
@@ -663,23 +667,23 @@ def test_the_command_scores_with_a_real_artifact_and_without_torch(pool: Path) -
 
 
 @pytest.mark.slow
-def test_foreign_roles_and_untrusted_code_are_refused(pool: Path) -> None:
+def test_other_roles_and_untrusted_torchscript_are_refused(pool: Path) -> None:
     for role, format_, error in (
         ("classifier", "onnx", ArtifactError),
         ("generator", "onnx", ArtifactError),
         ("sampler", "torchscript", TrustError),
     ):
         path = pool.parent / f"{role}{'.onnx' if format_ == 'onnx' else '.ts'}"
-        path.write_bytes(real(role, format_))
+        path.write_bytes(sealed_artifact(role, format_))
         with pytest.raises(error):
             score(str(pool), artifact=path, base=pool)
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_to_the_same_bytes(pool: Path) -> None:
-    """The real process, killed without mercy; the journal is written at every batch."""
+def test_killed_run_resumes_to_the_same_bytes(pool: Path) -> None:
+    """A real process is killed repeatedly; the journal is written at every batch."""
     artifact = pool.parent / "sampler.onnx"
-    artifact.write_bytes(real("sampler", "onnx"))
+    artifact.write_bytes(sealed_artifact("sampler", "onnx"))
     np.savez(pool.parent / "p.npz", x=np.stack([pixels(n % 250) for n in range(3000)]))
     output, whole = pool.parent / "scores.csv", pool.parent / "whole.csv"
     code = (
@@ -696,9 +700,9 @@ def test_a_killed_run_goes_on_to_the_same_bytes(pool: Path) -> None:
     kills = 0
     while not output.exists():
         before = len(list(folder.glob("*.shard")))
-        wanted = before + int(generator.integers(1, 60))
+        target = before + int(generator.integers(1, 60))
         process = subprocess.Popen([*command, str(output)], cwd=pool.parent)
-        while process.poll() is None and not (folder / f"{wanted:08d}.shard").exists():
+        while process.poll() is None and not (folder / f"{target:08d}.shard").exists():
             time.sleep(0.001)
         kills += process.poll() is None
         process.kill()

@@ -1,4 +1,4 @@
-"""Ranking, cells and writers of the score table."""
+"""The score table: ranking, cells and writers."""
 
 import csv
 import io
@@ -43,7 +43,7 @@ def row(name: str, score: float = 1.0) -> Row:
 
 
 def rows(count: int) -> list[Row]:
-    """Scores from a formula with many ties, and some unreadable images, in no order."""
+    """Return unsorted rows with many tied scores and some unreadable images."""
     found = [
         row(f"{number:05d}", float(np.float32(number * 7 % 97) / 97)) for number in range(count)
     ]
@@ -60,7 +60,7 @@ def ranked(table: Ranking) -> list[Row]:
     return [row for block in table.ranked() for row in block]
 
 
-def test_rows_stand_by_score_descending_then_id_and_unreadable_ones_last() -> None:
+def test_rows_are_sorted_by_score_then_id_with_unreadable_last() -> None:
     items = [
         unreadable(SampleId("a"), "", "x"),
         row("c", 0.5),
@@ -74,7 +74,7 @@ def test_rows_stand_by_score_descending_then_id_and_unreadable_ones_last() -> No
 
 
 @given(st.lists(st.tuples(st.sampled_from([None, -1.0, 0.0, -0.0, 0.5]), st.text("abc"))))
-def test_columns_are_ordered_as_single_rows_sort(items: list[tuple[float | None, str]]) -> None:
+def test_rows_order_equals_sorting_single_rows(items: list[tuple[float | None, str]]) -> None:
     single = [
         unreadable(SampleId(f"{name}{n}"), "", "x") if score is None else row(f"{name}{n}", score)
         for n, (score, name) in enumerate(items)
@@ -88,7 +88,7 @@ def test_columns_are_ordered_as_single_rows_sort(items: list[tuple[float | None,
 
 
 @pytest.mark.parametrize("in_memory", [1, 10, 100, 10_000])
-def test_a_table_sorted_through_files_equals_one_sorted_in_memory(
+def test_table_sorted_through_files_equals_sorting_in_memory(
     tmp_path: Path, in_memory: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ranking_module, "_FAN_IN", 5)
@@ -103,8 +103,8 @@ def test_a_table_sorted_through_files_equals_one_sorted_in_memory(
 
 
 @pytest.mark.parametrize("count", [1, 3, 100, 1000])
-def test_the_best_are_the_head_of_the_full_table(count: int) -> None:
-    items = rows(900) * 3  # far more than are kept
+def test_top_ranking_is_the_head_of_the_full_table(count: int) -> None:
+    items = rows(900) * 3  # many more than are kept
     items = [r._replace(id=SampleId(f"{n}-{r.id}")) for n, r in enumerate(items)]
     table = TopRanking(count)
     for start in range(0, len(items), 50):
@@ -113,18 +113,18 @@ def test_the_best_are_the_head_of_the_full_table(count: int) -> None:
     ok = [r for r in expected(items) if not r.is_unreadable]
     parts = len(table._parts)
     table.add(Rows.of([unreadable(SampleId("bad"), "", "why")]))
-    assert len(table._parts) == parts  # images without a score leave nothing
+    assert len(table._parts) == parts  # images without a score are not stored
     assert ranked(table) == ok[:count]
 
 
-def test_the_best_are_written_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_top_ranking_is_returned_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranking_module, "BLOCK_ROWS", 10)
     table = TopRanking(25)
     table.add(Rows.of(rows(100)))
     assert [len(block) for block in table.ranked()] == [10, 10, 5]
 
 
-def test_unreadable_images_follow_the_best_within_bounded_memory(tmp_path: Path) -> None:
+def test_unreadable_images_follow_the_best_with_bounded_memory(tmp_path: Path) -> None:
     items = [unreadable(SampleId(f"{n:03d}"), "", "why") for n in range(500)] + rows(90)
     with FullRanking(tmp_path, rows_in_memory=40) as bad:
         table = BestThenUnreadable(TopRanking(3), bad)
@@ -136,13 +136,13 @@ def test_unreadable_images_follow_the_best_within_bounded_memory(tmp_path: Path)
         assert ranked(table) == ok[:3] + ordered[len(ok) :]
 
 
-def test_a_full_disk_while_sorting_is_a_storage_error(tmp_path: Path) -> None:
+def test_write_error_while_sorting_raises_storage_error(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     with FullRanking(gone, rows_in_memory=1) as table, pytest.raises(StorageError, match="--top"):
         table.add(Rows.of([row("a")]))
 
 
-def test_packed_rows_keep_every_name_and_bit() -> None:
+def test_pack_and_unpack_keep_names_and_score_bits() -> None:
     score = float(np.float32(0.1))
     items = [row(name, score) for name in ODD_NAMES] + [unreadable(SampleId("x"), "p", "why")]
     found = list(unpack(pack(Rows.of(items))))
@@ -152,21 +152,21 @@ def test_packed_rows_keep_every_name_and_bit() -> None:
 
 @given(st.lists(st.floats(width=32, allow_nan=False)))
 @example([0.0, -0.0, 1e-4, 9.9999e-5, 1e6, 999999.94, -1e-4, 0.001, 1000.0, 16777216.0, 0.1])
-def test_many_numbers_are_written_as_each_alone(values: list[float]) -> None:
+def test_format_floats_equals_format_float(values: list[float]) -> None:
     assert format_floats(np.array(values, np.float32)) == [format_float(v) for v in values]
 
 
-def test_numbers_between_powers_of_ten_keep_their_bits_and_are_short() -> None:
+def test_formatted_floats_round_trip() -> None:
     bits = np.random.default_rng(0).integers(0x38000000, 0x4A000000, 20_000, np.uint32)
     values = np.concatenate([bits.view(np.float32), np.arange(-50, 50, dtype=np.float32) / 8])
-    texts = format_floats(values)
-    np.testing.assert_array_equal(np.array(texts, np.float64).astype(np.float32), values)
-    assert texts == [format_float(value) for value in values]
+    csv_row = format_floats(values)
+    np.testing.assert_array_equal(np.array(csv_row, np.float64).astype(np.float32), values)
+    assert csv_row == [format_float(value) for value in values]
     assert format_floats(np.array([np.nan, 0.5], np.float32)) == ["", "0.5"]
 
 
 @given(st.text() | st.binary().map(os.fsdecode) | st.sampled_from(ODD_NAMES))
-def test_cells_are_harmless_and_reversible(name: str) -> None:
+def test_cell_is_safe_and_reversible(name: str) -> None:
     guarded = cell(name)
     assert show(guarded) == guarded
     assert not guarded.startswith(("=", "+", "-", "@"))
@@ -174,12 +174,12 @@ def test_cells_are_harmless_and_reversible(name: str) -> None:
     assert uncell(guarded) == name
 
 
-def test_innocent_names_are_left_alone() -> None:
+def test_cell_keeps_safe_names() -> None:
     for name in ("a/b c.png", "été.png", "a\\b.png", "[b].png"):
         assert cell(name) == name
 
 
-def test_csv_has_exactly_the_columns_and_shortest_floats() -> None:
+def test_csv_has_the_documented_columns_and_shortest_floats() -> None:
     stream = io.BytesIO()
     items = [
         scored(SampleId("a,b"), "/p/a,b", float(np.float32(0.1)), None, ("", None)),
@@ -202,7 +202,7 @@ def test_csv_has_exactly_the_columns_and_shortest_floats() -> None:
         max_size=12,
     )
 )
-def test_csv_is_what_the_standard_writer_writes_cell_by_cell(names: list[str]) -> None:
+def test_csv_equals_output_of_the_standard_writer(names: list[str]) -> None:
     items = [row(name, 1.0 / (place + 3)) for place, name in enumerate(names)]
     items.append(unreadable(SampleId(names[0] if names else "x"), "p", "why, though"))
     expected, found = io.StringIO(), io.BytesIO()
@@ -218,7 +218,7 @@ def test_csv_is_what_the_standard_writer_writes_cell_by_cell(names: list[str]) -
     assert found.getvalue().decode() == expected.getvalue()
 
 
-def test_blocks_of_csv_join_without_a_seam() -> None:
+def test_csv_written_in_blocks_equals_csv_in_one_block() -> None:
     whole, parts = io.BytesIO(), io.BytesIO()
     items = expected(rows(300))
     write_csv(whole, [Rows.of(items)])
@@ -226,7 +226,7 @@ def test_blocks_of_csv_join_without_a_seam() -> None:
     assert parts.getvalue() == whole.getvalue()
 
 
-def test_csv_jsonl_and_parquet_hold_the_same_table(tmp_path: Path) -> None:
+def test_csv_jsonl_and_parquet_contain_the_same_table(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     items = [row(name, 1.0 / (n + 3)) for n, name in enumerate(ODD_NAMES)]
     items = [*items, unreadable(SampleId("bad"), "/pool/bad", "empty file")]
@@ -243,8 +243,12 @@ def test_csv_jsonl_and_parquet_hold_the_same_table(tmp_path: Path) -> None:
     assert [uncell(cell["id"]) for cell in cells] == [item.id for item in items]
     table = parquet.read_table(files[".parquet"]).to_pylist()
     assert [unspell(line["id"]) for line in table] == [item.id for item in items]
-    for line, texts, kept in zip(lines[:-1], cells, table, strict=False):
-        assert np.float32(line["score"]) == np.float32(texts["score"]) == np.float32(kept["score"])
+    for line, csv_row, parquet_row in zip(lines[:-1], cells, table, strict=False):
+        assert (
+            np.float32(line["score"])
+            == np.float32(csv_row["score"])
+            == np.float32(parquet_row["score"])
+        )
     assert lines[-1]["rank"] is table[-1]["rank"] is None
     assert cells[-1]["rank"] == cells[-1]["score"] == ""
 
@@ -255,7 +259,7 @@ def test_jsonl_is_plain_ascii() -> None:
     assert stream.getvalue().replace(b"\n", b"").decode("ascii").isprintable()
 
 
-def test_unknown_suffixes_and_a_missing_pyarrow_fail_early(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_suffix_and_missing_pyarrow_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match=r"ends in \.csv, \.jsonl, \.parquet"):
         table_writer(Path("scores.xlsx"))
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
