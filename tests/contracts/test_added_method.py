@@ -71,7 +71,10 @@ def test_control_example_method_with_false_entry_fails(project_copy: Path) -> No
     replace_once(registry, correct, f'{correct}, generator="prior"')
     try:
         output = run_pytest(
-            project_copy, "tests/contracts/test_methods.py", "-k", "registry_facts and linear-ae"
+            project_copy,
+            "tests/contracts/test_methods.py",
+            "-k",
+            "facts_in_the_registry and linear-ae",
         )
     finally:
         replace_once(registry, f'{correct}, generator="prior"', correct)

@@ -291,7 +291,7 @@ def wrong_facts(info, method, data):
 
 
 @EVERY
-def test_registry_facts_match_the_trained_method(name, trained_method):
+def test_facts_in_the_registry_match_the_trained_method(name, trained_method):
     assert wrong_facts(METHODS[name], *trained_method[name]) == set()
 
 
