@@ -1,4 +1,4 @@
-"""A label terminal under Textual's pilot, with a clock that the test moves."""
+"""A label terminal under Textual's pilot, with a clock that the test sets."""
 
 import sys
 import time
@@ -26,7 +26,7 @@ WIDE = (120, 40)
 
 
 class Terminal:
-    """An app under a pilot, with a clock that the test moves."""
+    """An app under a pilot, with a clock that the test sets."""
 
     def __init__(self, app: LabelApp, pilot: Pilot, clock, workspace) -> None:
         self.app = app
@@ -62,16 +62,16 @@ class Terminal:
     def busy(self) -> str:
         return self.screen.answers.busy
 
-    async def until(self, claim: Callable[[], object], what: str = "") -> None:
+    async def until(self, condition: Callable[[], object], what: str = "") -> None:
         end = time.monotonic() + 120.0
         while time.monotonic() < end:
-            if claim():
+            if condition():
                 return
             await self.pilot.pause(0.01)
-        raise AssertionError(f"waited in vain {what}; screen says:\n{self.text()}")
+        raise AssertionError(f"timed out {what}; the screen shows:\n{self.text()}")
 
     async def settle(self) -> None:
-        """Wait until nothing is in flight and the image, if any, is on the screen."""
+        """Wait until no answer is pending and the image, if any, is on the screen."""
         screen = self.screen
         await self.until(lambda: not self.pending and not self.busy, "for the store")
         if screen.is_current and self.image and not screen.has_class("-too-small"):
@@ -94,7 +94,7 @@ class Terminal:
             return {r.sample_id: name_of(store, r) for r in store.labels()}
 
     def text(self) -> str:
-        """All the words on the label screen."""
+        """Return the text of the label screen."""
         rows = [strip.text for widget in self.screen.query(Rows) for strip in widget._rows]
         rows += ["".join(t for t, _ in p) for p in self.screen.query_one(ImageView)._lines]
         return "\n".join(rows)
@@ -142,9 +142,9 @@ def starter(make_workspace, config, clock, fake_reader):
         app = LabelApp(bridge, bridge.start(), settings)
         try:
             async with app.run_test(size=size) as pilot:
-                it = Terminal(app, pilot, clock, workspace)
-                await it.settle()
-                yield it
+                terminal = Terminal(app, pilot, clock, workspace)
+                await terminal.settle()
+                yield terminal
         finally:
             bridge.close()
 
@@ -155,5 +155,5 @@ def script(*lines: str) -> list[str]:
     return [sys.executable, "-c", "\n".join(["import sys, time", *lines])]
 
 
-def saying(*events) -> str:
+def print_events(*events) -> str:
     return "".join(f"print({encode(e).decode()!r}, flush=True);" for e in events)

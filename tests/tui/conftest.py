@@ -1,4 +1,4 @@
-"""A small workspace, an injected clock and fake images for the label terminal."""
+"""A small workspace, a fake clock and fake images for the label terminal."""
 
 import hashlib
 from collections.abc import Callable
@@ -19,7 +19,7 @@ DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 
 
 class Clock:
-    """Seconds that pass only when told."""
+    """Seconds that pass only when a test sets them."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -66,7 +66,7 @@ def config() -> Config:
 
 @pytest.fixture
 def make_workspace(tmp_path: Path) -> Callable[..., Workspace]:
-    """Make a workspace with an open query over its first images."""
+    """Return a function that makes a workspace with an open query for its first images."""
 
     def make(
         *,
@@ -83,8 +83,8 @@ def make_workspace(tmp_path: Path) -> Callable[..., Workspace]:
             store.add_items(_item(name) for name in names)
             ids = {item.sample_id: item.item_id for item in store.items()}
             order = [ids[SampleId(name)] for name in names[:asked]]
-            made = store.add_synthetic(_synthetic(i) for i in range(synthetic))
-            share = [(r.uid, 0.91 if i == guess else 0.01) for i, r in enumerate(records)]
+            synthetic_ids = store.add_synthetic(_synthetic(i) for i in range(synthetic))
+            shares = [(r.uid, 0.91 if i == guess else 0.01) for i, r in enumerate(records)]
             entries = [
                 QueryEntry(
                     item_id=item,
@@ -93,9 +93,9 @@ def make_workspace(tmp_path: Path) -> Callable[..., Workspace]:
                     percentile=99.0,
                     reason="least like the labeled",
                     predicted=records[guess].uid if guess is not None else None,
-                    probabilities=tuple(share) if guess is not None else (),
+                    probabilities=tuple(shares) if guess is not None else (),
                 )
-                for rank, item in enumerate([*order, *made], start=1)
+                for rank, item in enumerate([*order, *synthetic_ids], start=1)
             ]
             if entries:
                 query = Query(round=0, strategy="dgaal", model_sha=None, entries=tuple(entries))
@@ -126,5 +126,5 @@ def _synthetic(number: int) -> NewSynthetic:
 
 @pytest.fixture
 def terminal(make_workspace, config, clock, fake_reader):
-    """Start a label terminal: ``async with terminal(...) as t``."""
+    """Return a function that starts a label terminal: ``async with terminal(...) as t``."""
     return starter(make_workspace, config, clock, fake_reader)

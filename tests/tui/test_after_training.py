@@ -1,10 +1,10 @@
-"""What a training leaves behind: a reason to read, images to go on with, exported files."""
+"""After a training: the reason of a failure, images to continue with, exported files."""
 
 import hashlib
 import json
 
 import pytest
-from label_terminal import Terminal, saying, script
+from label_terminal import Terminal, print_events, script
 
 from dgaal_cli.events import RoundStarted
 from dgaal_cli.rounds.state import CHECKPOINT_NAME, round_state
@@ -15,7 +15,7 @@ from dgaal_cli.tui.screens.review import ReviewScreen
 from dgaal_cli.tui.screens.rounds import RoundsScreen
 from dgaal_cli.tui.screens.training import TrainingDialog
 
-STARTED = saying(RoundStarted(round=0, method="dgaal", labels=1, pool=12, device="cpu"))
+STARTED = print_events(RoundStarted(round=0, method="dgaal", labels=1, pool=12, device="cpu"))
 FAILING = script("[sys.stderr.write(f'line {i}\\n') for i in range(30)]", "sys.exit(2)")
 
 
@@ -25,7 +25,7 @@ async def dialog_of(t: Terminal) -> TrainingDialog:
     return t.app.screen
 
 
-async def fail(t: Terminal) -> TrainingDialog:
+async def fail_training(t: Terminal) -> TrainingDialog:
     """Answer the only image and let the training fail."""
     t.clock.now += 1
     await t.pilot.press("3")
@@ -37,21 +37,21 @@ async def fail(t: Terminal) -> TrainingDialog:
     return dialog
 
 
-async def test_labeling_goes_on_after_a_training_that_failed(terminal):
+async def test_labeling_continues_after_a_failed_training(terminal):
     async with terminal(asked=1, train={"train": FAILING}) as t:
-        await fail(t)
+        await fail_training(t)
         await t.pilot.press("b")
         await t.until(lambda: t.screen.is_current and t.image, "for another image")
         await t.settle()
-        assert t.view.progress.left == 11  # all that the small pool has
+        assert t.view.progress.left == 11  # all remaining images of the small pool
         assert "chosen at random, as the round is not trained" in t.text()
         await t.press("4")
         assert len(t.labels()) == 2
 
 
-async def test_what_a_failed_training_said_can_be_read(terminal):
+async def test_log_of_a_failed_training_can_be_read(terminal):
     async with terminal(asked=1, train={"train": FAILING}) as t:
-        await fail(t)
+        await fail_training(t)
         assert "Training failed; your labels are safe" in t.dialog()
         assert "line 29" in t.dialog()
         assert "line 2\n" not in t.dialog()
@@ -62,7 +62,7 @@ async def test_what_a_failed_training_said_can_be_read(terminal):
         assert isinstance(t.app.screen, TrainingDialog)
 
 
-async def test_a_failure_in_the_background_is_told_by_the_next_dialog(terminal, tmp_path):
+async def test_next_dialog_shows_a_failure_in_the_background(terminal, tmp_path):
     go = tmp_path / "go"
     end = script(
         STARTED,
@@ -90,8 +90,8 @@ def workspace(make_workspace):
     return make_workspace(asked=1)
 
 
-def seem_trained(workspace, number: int) -> None:
-    """Leave what a round leaves that was trained to its end."""
+def write_checkpoint(workspace, number: int) -> None:
+    """Write a complete checkpoint, as a finished training does."""
     folder = workspace.round_path(number) / CHECKPOINT_NAME
     folder.mkdir(parents=True)
     for name in (TENSORS_NAME, STATE_NAME):
@@ -100,13 +100,13 @@ def seem_trained(workspace, number: int) -> None:
     (folder / COMPLETE_NAME).write_text(json.dumps({TENSORS_NAME: digest, STATE_NAME: digest}))
 
 
-async def test_a_query_that_cannot_be_chosen_is_replaced_by_random_images(terminal, workspace):
+async def test_failed_query_is_replaced_by_random_images(terminal, workspace):
     steps = {"train": script("sys.exit(0)"), "query": script("sys.exit('no generator')")}
     async with terminal(workspace=workspace, train=steps) as t:
-        dialog = await fail(t)
+        dialog = await fail_training(t)
         assert "no generator" in dialog.state.reason
         assert "The round is trained, but no images were chosen" in t.dialog()
-        seem_trained(workspace, 1)
+        write_checkpoint(workspace, 1)
         await t.pilot.press("b")
         await t.until(lambda: t.screen.is_current and t.image, "for an image")
         await t.settle()
@@ -121,10 +121,10 @@ async def test_a_query_that_cannot_be_chosen_is_replaced_by_random_images(termin
 
 
 @pytest.mark.parametrize("stage", ["offered", "failed"])
-async def test_r_in_the_dialog_looks_at_the_answers_again(terminal, stage):
+async def test_r_in_the_training_dialog_opens_the_review(terminal, stage):
     async with terminal(asked=1, train={"train": FAILING}) as t:
         if stage == "failed":
-            await fail(t)
+            await fail_training(t)
         else:
             await t.press("3")
             await dialog_of(t)
@@ -144,7 +144,9 @@ async def export(t: Terminal) -> None:
 
 
 @pytest.mark.parametrize("learner", [True, False])
-async def test_export_is_done_and_told_with_and_without_the_learner(terminal, tmp_path, learner):
+async def test_export_runs_and_is_reported_with_and_without_the_learner(
+    terminal, tmp_path, learner
+):
     done = tmp_path / "done"
     steps = {
         "export": script("import pathlib", f"pathlib.Path({str(done)!r}).touch()"),
@@ -156,14 +158,14 @@ async def test_export_is_done_and_told_with_and_without_the_learner(terminal, tm
         assert done.exists()
 
 
-async def test_an_export_that_fails_says_why(terminal):
+async def test_failed_export_shows_the_reason(terminal):
     steps = {"export": script("sys.exit('nothing is trained')")}
     async with terminal(train=steps) as t:
         await export(t)
         await t.until(lambda: "not exported: nothing is trained" in t.text(), "for the reason")
 
 
-async def test_an_export_beside_another_is_refused_aloud(terminal, tmp_path):
+async def test_second_export_is_refused_with_a_message(terminal, tmp_path):
     go = tmp_path / "go"
     wait = f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.02)"
     steps = {"export": script("import pathlib", wait), "outlook": script("sys.exit(0)")}
@@ -175,7 +177,7 @@ async def test_an_export_beside_another_is_refused_aloud(terminal, tmp_path):
         await t.until(lambda: "exported; the files are in" in t.text(), "for the first")
 
 
-async def test_an_older_view_does_not_replace_a_newer_one(terminal):
+async def test_older_view_does_not_replace_a_newer_one(terminal):
     async with terminal() as t:
         old = t.view
         await t.press("3")

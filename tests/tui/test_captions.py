@@ -1,4 +1,4 @@
-"""What the caption tells: nothing of a class where no guess may be seen."""
+"""The caption of an image shows no class while guesses are hidden."""
 
 import pytest
 from digit_terminal import answer, label_app, make_workspace, press, ready
@@ -15,7 +15,7 @@ def workspace(tmp_path):
     return make_workspace(tmp_path)
 
 
-async def test_the_class_of_the_nearest_image_is_a_guess_and_shows_with_guesses(workspace, clock):
+async def test_class_of_the_nearest_image_is_shown_only_with_guesses(workspace, clock):
     with label_app(workspace, clock, hints=False) as app:
         async with app.run_test(size=(200, 50)) as pilot:
             await ready(app, pilot)
@@ -26,7 +26,7 @@ async def test_the_class_of_the_nearest_image_is_a_guess_and_shows_with_guesses(
             assert "nearest zero-0000.png zero" in caption(app)
 
 
-async def test_a_blind_image_hides_the_class_of_its_nearest_too(workspace, clock):
+async def test_blind_image_hides_the_class_of_its_nearest_image(workspace, clock):
     with label_app(workspace, clock) as app:
         async with app.run_test(size=(200, 50)) as pilot:
             await ready(app, pilot)

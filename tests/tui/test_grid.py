@@ -1,4 +1,4 @@
-"""Confirming by the page: what is stored, what is refused, and what nobody saw."""
+"""Confirming pages of guesses: stored answers, refused pages and images that were not seen."""
 
 import threading
 
@@ -35,7 +35,7 @@ def model(count: int = 10, columns: int = 3, rows: int = 2) -> GridModel:
     return grid
 
 
-def pressed(grid: GridModel) -> list[tuple[int, str, str | None]]:
+def stored_presses(grid: GridModel) -> list[tuple[int, str, str | None]]:
     ids = iter(range(1000))
     return [
         (p.item_id, p.kind, p.label.classes[0] if p.label else None)
@@ -43,9 +43,9 @@ def pressed(grid: GridModel) -> list[tuple[int, str, str | None]]:
     ]
 
 
-def test_an_untouched_page_is_its_guesses_and_time_is_shared():
+def test_unmarked_page_stores_its_guesses_and_divides_the_time():
     grid = model()
-    assert pressed(grid) == [(i, "label", "a") for i in range(6)]
+    assert stored_presses(grid) == [(i, "label", "a") for i in range(6)]
     assert {p.elapsed_ms for p in grid.presses(lambda: "x", 900)} == {150}
     assert {p.ui for p in grid.presses(lambda: "x", None)} == {"prefilled"}
 
@@ -59,7 +59,7 @@ def test_marks_change_what_is_stored():
     grid.move(0, 1)
     grid.toggle(WRONG)
     grid.toggle(WRONG)
-    assert pressed(grid) == [
+    assert stored_presses(grid) == [
         (1, "label", "b"),
         (2, "cannot_tell", None),
         (3, "label", "a"),
@@ -73,7 +73,7 @@ def test_marks_change_what_is_stored():
 
 
 def confirm(grid: GridModel, left: list[int]) -> None:
-    """Confirm the page; of ten images, ``left`` are still to be answered."""
+    """Confirm the page; of ten images, ``left`` are still unanswered."""
     grid.put_aside()
     grid.offer([image(i) for i in left])
 
@@ -83,31 +83,31 @@ def marks(grid: GridModel) -> dict[int, str]:
     return {item: mark.class_uid or mark.kind for item, mark in found.items() if mark != GUESS}
 
 
-def test_wrong_images_are_put_aside_and_no_page_offers_them():
+def test_wrong_images_are_not_offered_again():
     grid = model()
     grid.toggle_all()
-    assert pressed(grid) == []
+    assert stored_presses(grid) == []
     assert grid.put_aside() == 6
     assert grid.unconfirmed == 0
     assert [s.item_id for s in grid.cells] == [6, 7, 8, 9]
 
 
-def test_an_undone_page_comes_back_as_it_was_confirmed():
+def test_undone_page_is_restored_with_its_marks():
     grid = model()
     grid.toggle(WRONG)
     grid.move(1, 0)
     grid.relabel(ClassUid("b"))
     grid.toggle(CANNOT_TELL)
-    before = pressed(grid)
+    before = stored_presses(grid)
     confirm(grid, [0, 6, 7, 8, 9])
     assert [s.item_id for s in grid.listed] == [6, 7, 8, 9]
     grid.bring_back([image(i) for i in range(10)])
     assert marks(grid) == {0: "wrong", 1: "b", 2: "cannot_tell"}
-    assert pressed(grid) == before
+    assert stored_presses(grid) == before
     assert grid.unconfirmed == 3
 
 
-def test_undo_brings_one_page_back_and_leaves_the_wrong_ones_of_others_aside():
+def test_undo_restores_one_page_and_no_wrong_images_of_others():
     grid = model()
     grid.toggle(WRONG)
     confirm(grid, [0, 6, 7, 8, 9])
@@ -120,7 +120,7 @@ def test_undo_brings_one_page_back_and_leaves_the_wrong_ones_of_others_aside():
     assert [s.item_id for s in grid.listed] == [6, 7, 8, 9]
 
 
-def test_undo_of_a_page_brings_those_after_it_of_which_nothing_was_stored():
+def test_undo_of_a_page_restores_later_pages_without_answers():
     grid = model()
     confirm(grid, [6, 7, 8, 9])
     grid.toggle_all()
@@ -130,7 +130,7 @@ def test_undo_of_a_page_brings_those_after_it_of_which_nothing_was_stored():
     assert marks(grid) == dict.fromkeys([6, 7, 8, 9], "wrong")
 
 
-def test_a_memory_tells_the_next_grid_of_the_round_what_was_said():
+def test_memory_keeps_marks_for_the_next_grid_of_the_round():
     memory = GridMemory()
     memory.begin(3)
     first = GridModel(memory)
@@ -143,7 +143,7 @@ def test_a_memory_tells_the_next_grid_of_the_round_what_was_said():
     memory.begin(3)
     again = GridModel(memory)
     again.resize(3, 2)
-    again.offer([image(0), image(1), image(5)])  # two answers were taken back singly
+    again.offer([image(0), image(1), image(5)])  # two answers were undone one by one
     assert marks(again) == {1: "b"}
     assert [s.item_id for s in again.listed] == [1, 5]
     memory.begin(4)
@@ -154,7 +154,7 @@ def test_a_memory_tells_the_next_grid_of_the_round_what_was_said():
     assert len(other.listed) == 2
 
 
-def test_an_image_confirmed_as_guessed_has_no_mark_when_it_comes_back():
+def test_image_confirmed_as_guessed_has_no_mark_after_undo():
     grid = model(6)
     grid.relabel(ClassUid("b"))
     confirm(grid, [])
@@ -165,7 +165,7 @@ def test_an_image_confirmed_as_guessed_has_no_mark_when_it_comes_back():
     assert marks(grid) == {}
 
 
-def test_unsure_guesses_are_not_offered_until_asked_for():
+def test_doubtful_guesses_are_offered_only_on_request():
     grid = GridModel()
     grid.offer([image(1, share=0.59), image(2, share=0.61)])
     grid.resize(4, 4)
@@ -176,7 +176,7 @@ def test_unsure_guesses_are_not_offered_until_asked_for():
     assert grid.left_out == 0
 
 
-def test_doubt_leads_to_the_least_sure_then_the_next():
+def test_to_doubt_moves_to_the_least_certain_then_the_next():
     grid = model()
     grid.to_doubt()
     assert grid.at == 5
@@ -184,7 +184,7 @@ def test_doubt_leads_to_the_least_sure_then_the_next():
     assert grid.at == 4
 
 
-def test_the_cursor_stays_on_the_page_and_its_image_under_a_resize():
+def test_cursor_stays_on_the_page_and_its_image_after_a_resize():
     grid = model(8)
     for _ in range(9):
         grid.move(1, 0)
@@ -205,14 +205,14 @@ def test_the_cursor_stays_on_the_page_and_its_image_under_a_resize():
     grid.move(1, 0)
     grid.toggle(WRONG)
     grid.to_doubt()
-    assert pressed(grid) == []
+    assert stored_presses(grid) == []
 
 
 @pytest.mark.parametrize(
     ("width", "height", "side", "cells"),
     [(120, 38, 18, 18), (80, 22, 14, 10), (60, 18, 10, 10), (200, 48, 24, 21), (40, 10, 6, 5)],
 )
-def test_cells_are_as_large_as_a_page_allows(width, height, side, cells):
+def test_cells_have_the_largest_size_that_fits(width, height, side, cells):
     shape = shape_for(width, height)
     columns, rows = shape.count(width, height)
     assert (shape.side, columns * rows) == (side, cells)
@@ -243,7 +243,7 @@ def stored(t) -> list[tuple[str, str, str | None, str | None, str]]:
         return [(e.kind, e.sample_id, name_of(store, e), e.ui, e.note) for e in store.events()]
 
 
-async def test_a_page_is_one_commit_and_each_label_says_that_it_came_prefilled(terminal):
+async def test_page_is_stored_with_labels_marked_as_prefilled(terminal):
     async with terminal(guess=3, asked=6) as t:
         grid = await open_grid(t)
         await press(t, grid, "right", "5", "space", "enter")
@@ -262,9 +262,9 @@ async def test_a_page_is_one_commit_and_each_label_says_that_it_came_prefilled(t
         assert t.labels()["002.png"] == "seven"
 
 
-async def test_the_keys_of_the_grid_are_the_operators_own(terminal):
-    own = {"grid.confirm": "f5", "grid.wrong": "w"}
-    async with terminal(guess=3, asked=6, keys=own) as t:
+async def test_grid_uses_configured_keys(terminal):
+    own_keys = {"grid.confirm": "f5", "grid.wrong": "w"}
+    async with terminal(guess=3, asked=6, keys=own_keys) as t:
         grid = await open_grid(t)
         shown = grid.query_one("#keys-bar", Rows)._rows[0].text
         assert "f5 Confirm page" in shown
@@ -276,7 +276,7 @@ async def test_the_keys_of_the_grid_are_the_operators_own(terminal):
         assert [event[1] for event in stored(t)] == [f"00{i}.png" for i in (0, 2, 3, 4, 5)]
 
 
-async def test_a_page_that_was_just_drawn_cannot_be_confirmed(terminal):
+async def test_page_that_was_just_drawn_cannot_be_confirmed(terminal):
     async with terminal(guess=3, asked=6) as t:
         await t.press("g")
         await t.until(lambda: isinstance(t.app.screen, GridScreen))
@@ -289,14 +289,14 @@ async def test_a_page_that_was_just_drawn_cannot_be_confirmed(terminal):
         assert stored(t) == []
 
 
-async def test_a_resize_shows_the_page_anew_before_it_can_be_confirmed(terminal):
+async def test_resized_page_must_be_shown_before_it_is_confirmed(terminal):
     names = [f"{i:03d}.png" for i in range(60)]
     async with terminal(names=names, guess=3, asked=60) as t:
         grid = await open_grid(t)
-        seen = {image.item_id for image in grid.model.cells}
+        before = {image.item_id for image in grid.model.cells}
         await t.until(lambda: all(grid._picture(s) for s in grid.model.next_cells))
         await t.pilot.resize_terminal(140, 40)
-        await t.until(lambda: {image.item_id for image in grid.model.cells} != seen)
+        await t.until(lambda: {image.item_id for image in grid.model.cells} != before)
         await t.pilot.press("enter")
         await t.pilot.pause()
         assert stored(t) == []
@@ -309,13 +309,13 @@ async def test_a_resize_shows_the_page_anew_before_it_can_be_confirmed(terminal)
         assert len(stored(t)) == shown
 
 
-async def test_a_page_is_called_saved_only_after_commit(terminal, monkeypatch):
+async def test_page_is_shown_as_saved_only_after_commit(terminal, monkeypatch):
     async with terminal(guess=3, asked=8) as t:
         grid = await open_grid(t)
-        may_end, real = threading.Event(), SqliteStore.submit_many
+        release, real = threading.Event(), SqliteStore.submit_many
 
         def slow(self, given, **kwargs):
-            may_end.wait(60)
+            release.wait(60)
             return real(self, given, **kwargs)
 
         monkeypatch.setattr(SqliteStore, "submit_many", slow)
@@ -325,12 +325,12 @@ async def test_a_page_is_called_saved_only_after_commit(terminal, monkeypatch):
             assert "… saving" in status._rows[0].text
             assert "7 saved" not in status._rows[0].text
         finally:
-            may_end.set()
+            release.set()
         await t.until(lambda: not isinstance(t.app.screen, GridScreen))
         assert grid.note == "✔ 7 saved, 1 left for the label screen"
 
 
-async def test_an_image_that_cannot_be_shown_is_not_confirmed(terminal):
+async def test_image_that_cannot_be_shown_is_not_confirmed(terminal):
     names = ["broken.png", "one.png", "two.png"]
     async with terminal(names=names, guess=3, asked=3) as t:
         grid = await open_grid(t)
@@ -339,14 +339,14 @@ async def test_an_image_that_cannot_be_shown_is_not_confirmed(terminal):
         assert set(t.labels()) == {"one.png", "two.png"}
 
 
-async def test_a_page_that_cannot_be_saved_stays_and_is_stored_once(terminal, monkeypatch):
+async def test_page_that_cannot_be_saved_is_retried_and_stored_once(terminal, monkeypatch):
     async with terminal(guess=3, asked=6) as t:
         grid = await open_grid(t)
-        tries, real = [], SqliteStore.submit_many
+        attempts, real = [], SqliteStore.submit_many
 
         def full(self, given, **kwargs):
-            tries.append([answer.op_id for answer in given])
-            if len(tries) < 3:
+            attempts.append([answer.op_id for answer in given])
+            if len(attempts) < 3:
                 raise StorageError("the disk is full")
             return real(self, given, **kwargs)
 
@@ -355,14 +355,14 @@ async def test_a_page_that_cannot_be_saved_stays_and_is_stored_once(terminal, mo
         await t.until(lambda: isinstance(t.app.screen, UnsavedDialog))
         assert "a page of 6 answers" in t.dialog()
         await t.pilot.press("enter")
-        await t.until(lambda: len(tries) == 2 and isinstance(t.app.screen, UnsavedDialog))
+        await t.until(lambda: len(attempts) == 2 and isinstance(t.app.screen, UnsavedDialog))
         await t.pilot.press("enter")
         await t.until(lambda: not isinstance(t.app.screen, UnsavedDialog | GridScreen))
-        assert len(set(map(tuple, tries))) == 1
+        assert len(set(map(tuple, attempts))) == 1
         assert len(t.labels()) == 6
 
 
-async def test_undo_takes_the_page_back(terminal):
+async def test_undo_removes_the_answers_of_the_page(terminal):
     async with terminal(guess=3, asked=8) as t:
         grid = await open_grid(t)
         await press(t, grid, "space", "enter")
@@ -371,7 +371,7 @@ async def test_undo_takes_the_page_back(terminal):
         await t.press("g")
         await t.until(lambda: isinstance(t.app.screen, GridScreen) and not t.app.screen.is_busy)
         grid = t.app.screen
-        assert grid.model.listed == []  # what was marked wrong is asked singly
+        assert grid.model.listed == []  # images marked as wrong are asked one by one
         await press(t, grid, "u")
         await t.until(lambda: not grid.is_busy and len(grid.model.listed) == 8)
         assert t.labels() == {}
@@ -379,10 +379,10 @@ async def test_undo_takes_the_page_back(terminal):
 
 
 CORRECTED = ("space", "right", "5", "x")
-"""Wrong, a five, can't tell."""
+"""Keys for: wrong; class five; can't tell."""
 
 
-async def test_an_undone_page_is_stored_again_as_it_was_corrected(terminal):
+async def test_undone_page_is_stored_again_with_its_corrections(terminal):
     names = [f"{i:03d}.png" for i in range(60)]
     async with terminal(names=names, guess=3, asked=60) as t:
         grid = await open_grid(t)
@@ -403,7 +403,7 @@ async def test_an_undone_page_is_stored_again_as_it_was_corrected(terminal):
         assert [kind for kind, *_ in stored(t)].count("cannot_tell") == 2
 
 
-async def test_answers_undone_on_the_label_screen_come_back_to_the_grid_corrected(terminal):
+async def test_answers_undone_on_the_label_screen_keep_grid_corrections(terminal):
     async with terminal(guess=3, asked=6) as t:
         grid = await open_grid(t)
         await press(t, grid, *CORRECTED, "enter")
@@ -422,7 +422,7 @@ def status_of(grid: GridScreen) -> str:
 
 
 @pytest.mark.parametrize("key", ["escape", "q"])
-async def test_leaving_with_corrections_takes_a_second_wish_that_was_not_on_its_way(terminal, key):
+async def test_leaving_with_corrections_needs_a_second_deliberate_key(terminal, key):
     async with terminal(guess=3, asked=6, size=(60, 20)) as t:
         grid = await open_grid(t)
         assert "✔ saved" in status_of(grid)
@@ -430,12 +430,12 @@ async def test_leaving_with_corrections_takes_a_second_wish_that_was_not_on_its_
         assert "3 not stored" in status_of(grid)
         assert "saved" not in status_of(grid)
         asked = " 3 not stored: ⏎ stores the page, Esc again drops them "
-        for _ in range(9):  # a held key, or a nervous one
+        for _ in range(9):  # a held key, or a key pressed repeatedly
             await t.pilot.press(key)
-            t.clock.now += 0.66  # the longest that a keyboard waits before it repeats
+            t.clock.now += 0.66  # the longest delay before a keyboard repeats a key
             await t.pilot.pause()
             assert status_of(grid).strip() == asked.strip()
-        await press(t, grid, "left")  # thought better of it
+        await press(t, grid, "left")  # another key cancels leaving
         assert "GRID" in status_of(grid)
         await press(t, grid, key)
         assert t.app.screen is grid
@@ -447,7 +447,7 @@ async def test_leaving_with_corrections_takes_a_second_wish_that_was_not_on_its_
         assert grid.model.unconfirmed == 0
 
 
-async def test_corrections_that_leaving_would_lose_can_still_be_stored(terminal):
+async def test_corrections_can_be_stored_after_the_leave_warning(terminal):
     async with terminal(guess=3, asked=6) as t:
         grid = await open_grid(t)
         await press(t, grid, "5", "escape")
@@ -458,7 +458,7 @@ async def test_corrections_that_leaving_would_lose_can_still_be_stored(terminal)
         assert len(t.labels()) == 6
 
 
-async def test_without_corrections_one_key_leaves(terminal):
+async def test_leaving_without_corrections_needs_one_key(terminal):
     async with terminal(guess=3, asked=6) as t:
         grid = await open_grid(t)
         await press(t, grid, "space", "space", "5", "left", "3", "escape")
@@ -466,7 +466,7 @@ async def test_without_corrections_one_key_leaves(terminal):
         assert stored(t) == []
 
 
-async def test_without_guesses_the_grid_says_so_and_leads_back(terminal):
+async def test_grid_without_guesses_stores_nothing_and_can_be_left(terminal):
     async with terminal() as t:
         await t.press("g")
         await t.until(lambda: isinstance(t.app.screen, GridScreen) and not t.app.screen.is_busy)

@@ -1,4 +1,4 @@
-"""A key that is held over dialogs, screens and stalls answers, undoes and leaves once."""
+"""A key held across dialogs, screens and delays answers, undoes or leaves only once."""
 
 import asyncio
 import os
@@ -16,12 +16,12 @@ from dgaal_cli.tui.screens.grid import GridScreen
 from dgaal_cli.tui.screens.help import NewKeysDialog
 from dgaal_cli.tui.screens.pick_dialogs import FindClassDialog
 
-LATEST = 0.66
-"""The longest that a keyboard waits before it repeats, if nobody tuned it."""
+MAX_DELAY_S = 0.66
+"""The longest default delay before a keyboard repeats a key, in seconds."""
 
 
 async def repeat(t, key: str, *, delay: float, count: int) -> None:
-    """Let the keyboard repeat a key that was pressed just now."""
+    """Repeat a key that was just pressed, as a held key does."""
     t.clock.now += delay
     for _ in range(count):
         await t.pilot.press(key)
@@ -40,7 +40,7 @@ async def open_grid(t) -> GridScreen:
     return grid
 
 
-async def find(t, text: str) -> None:
+async def find_class(t, text: str) -> None:
     await t.pilot.press("slash")
     await t.until(lambda: isinstance(t.app.screen, FindClassDialog))
     t.app.screen.query_one(Input).value = text
@@ -49,9 +49,9 @@ async def find(t, text: str) -> None:
     await t.pilot.press("enter")
 
 
-async def test_enter_that_found_a_class_accepts_no_guess(terminal):
+async def test_held_enter_of_find_accepts_no_guess(terminal):
     async with terminal(guess=3, hints=True, asked=6) as t:
-        await find(t, "five")
+        await find_class(t, "five")
         await t.until(lambda: t.screen.is_current)
         await t.settle()
         await repeat(t, "enter", delay=0.5, count=6)
@@ -59,16 +59,16 @@ async def test_enter_that_found_a_class_accepts_no_guess(terminal):
         assert t.labels() == {"000.png": "five"}
 
 
-async def test_enter_that_found_a_class_confirms_no_page(terminal):
+async def test_held_enter_of_find_confirms_no_page(terminal):
     async with terminal(guess=3, asked=6, size=(60, 20)) as t:
         grid = await open_grid(t)
-        await find(t, "five")
+        await find_class(t, "five")
         await t.until(lambda: t.app.screen is grid)
         await repeat(t, "enter", delay=0.5, count=4)
         assert t.labels() == {}
 
 
-async def test_enter_that_confirmed_the_last_page_accepts_no_guess(terminal):
+async def test_held_enter_of_the_last_page_accepts_no_guess(terminal):
     async with terminal(guess=3, hints=True, asked=6, size=(60, 20)) as t:
         await open_grid(t)
         await t.pilot.press("space")
@@ -77,36 +77,36 @@ async def test_enter_that_confirmed_the_last_page_accepts_no_guess(terminal):
         await t.pilot.press("enter")
         await t.until(lambda: t.screen.is_current, "for the label screen")
         await t.settle()
-        stored = t.labels()
-        assert "000.png" not in stored  # marked wrong: its guess is the last thing to store
-        await repeat(t, "enter", delay=LATEST, count=4)
-        assert t.labels() == stored
+        labels = t.labels()
+        assert "000.png" not in labels  # marked wrong: its guess must not be stored
+        await repeat(t, "enter", delay=MAX_DELAY_S, count=4)
+        assert t.labels() == labels
 
 
-async def test_escape_that_asked_about_corrections_drops_none(terminal):
+async def test_held_escape_drops_no_corrections(terminal):
     async with terminal(guess=3, asked=6, size=(60, 20)) as t:
         grid = await open_grid(t)
         await t.pilot.press("5")
         t.clock.now += 2
         await t.pilot.press("escape")
-        await repeat(t, "escape", delay=LATEST, count=20)
+        await repeat(t, "escape", delay=MAX_DELAY_S, count=20)
         assert t.app.screen is grid
         assert grid.model.unconfirmed == 1
 
 
-async def test_enter_that_brought_moved_keys_does_not_say_they_were_seen(terminal):
+async def test_held_enter_does_not_close_the_new_keys_dialog(terminal):
     async with terminal(guess=3, hints=True) as t:
         with open_store(t.workspace.store_path) as store:
             store.add_class("ten")
         t.clock.now += 1
         await t.pilot.press("enter")
         await t.until(lambda: isinstance(t.app.screen, NewKeysDialog))
-        await repeat(t, "enter", delay=LATEST, count=12)
+        await repeat(t, "enter", delay=MAX_DELAY_S, count=12)
         assert isinstance(t.app.screen, NewKeysDialog)
         assert len(t.labels()) == 1
 
 
-async def test_undo_takes_one_answer_back(terminal):
+async def test_held_undo_key_undoes_one_answer(terminal):
     async with terminal() as t:
         await t.press("1", "2", "3")
         t.clock.now += 1
@@ -117,7 +117,7 @@ async def test_undo_takes_one_answer_back(terminal):
         assert set(t.labels()) == {"000.png", "001.png"}
 
 
-async def test_undo_again_and_again_takes_one_answer_each(terminal):
+async def test_repeated_undo_presses_undo_one_answer_each(terminal):
     async with terminal() as t:
         await t.press("1", "2", "3")
         for _ in range(2):
@@ -128,7 +128,7 @@ async def test_undo_again_and_again_takes_one_answer_each(terminal):
         assert set(t.labels()) == {"000.png"}
 
 
-async def test_a_correction_after_an_undo_that_found_another_round_has_to_look_first(terminal):
+async def test_key_after_an_undo_that_opens_another_round_is_ignored(terminal):
     async with terminal() as t:
         await t.press("1", "2")
         with open_store(t.workspace.store_path) as store:
@@ -145,15 +145,13 @@ async def test_a_correction_after_an_undo_that_found_another_round_has_to_look_f
         await t.pilot.press("u")
         await t.settle()
         t.clock.now += 0.2
-        await t.pilot.press("7")  # the right class, for the image that undo should have brought
+        await t.pilot.press("7")  # meant for the image that undo should have shown
         await t.settle()
         assert t.labels() == {"000.png": "one", "001.png": "two"}
 
 
-@pytest.mark.parametrize("way", ["hang up", "suspend"])
-async def test_what_waits_to_see_whether_its_key_is_held_is_sent_before_the_program_stops(
-    terminal, monkeypatch, way
-):
+@pytest.mark.parametrize("stop", ["hang up", "suspend"])
+async def test_pending_answer_is_stored_before_the_program_stops(terminal, monkeypatch, stop):
     monkeypatch.setattr(os, "_exit", lambda code: None)
     monkeypatch.setattr("textual.app.App.action_suspend_process", lambda self: None)
     async with terminal() as t:
@@ -161,7 +159,7 @@ async def test_what_waits_to_see_whether_its_key_is_held_is_sent_before_the_prog
         t.clock.now += 0.4
         await t.pilot.press("3")
         assert t.pending is not None
-        if way == "hang up":
+        if stop == "hang up":
             t.app._hang_up()
         else:
             t.app.action_suspend_process()
@@ -176,11 +174,9 @@ class WallClock:
         return time.monotonic()
 
 
-@pytest.mark.deep  # by the wall clock
+@pytest.mark.deep  # uses the wall clock
 @pytest.mark.parametrize("stall_s", [0.0, 0.2])
-async def test_repetitions_that_are_heard_late_are_repetitions(
-    make_workspace, config, fake_reader, stall_s
-):
+async def test_delayed_repetitions_are_recognized(make_workspace, config, fake_reader, stall_s):
     async with starter(make_workspace, config, WallClock(), fake_reader)(asked=10) as t:
         await asyncio.sleep(0.5)
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""What the label terminal must not import: it starts fast and needs no torch."""
+"""The label terminal starts fast and does not import torch and other heavy packages."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ HEAVY = ("torch", "torchvision", "sklearn", "onnx", "onnxruntime", "matplotlib",
         ("dgaal_cli.data.image_reader", HEAVY),
     ],
 )
-def test_the_module_stays_light(module, forbidden):
+def test_module_does_not_import_heavy_packages(module, forbidden):
     code = f"import sys, {module}; print([m for m in {forbidden!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

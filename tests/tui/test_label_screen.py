@@ -1,11 +1,11 @@
-"""The label screen's wiring: keys in, events in the store, the truth on the status line."""
+"""The label screen: keys, stored events and the status line."""
 
 import asyncio
 import threading
 from dataclasses import replace
 
 import pytest
-from label_terminal import saying, script
+from label_terminal import print_events, script
 from textual.app import App
 from textual.widgets import Input, Static
 
@@ -22,7 +22,7 @@ from dgaal_cli.tui.widgets.image_view import ImageView
 from dgaal_cli.tui.widgets.rows import Rows
 
 
-async def test_one_key_is_one_saved_label_and_the_next_image(terminal):
+async def test_class_key_saves_one_label_and_shows_the_next_image(terminal):
     async with terminal() as t:
         await t.press("3")
         assert t.labels() == {"000.png": "three"}
@@ -32,7 +32,7 @@ async def test_one_key_is_one_saved_label_and_the_next_image(terminal):
         assert "1/4" in t.text()
 
 
-async def test_saved_is_shown_only_after_commit_and_no_second_answer_before(terminal, monkeypatch):
+async def test_saved_is_shown_after_commit_and_answers_wait_for_it(terminal, monkeypatch):
     async with terminal() as t:
         release, real = threading.Event(), LabelSession.answer
 
@@ -72,14 +72,14 @@ async def test_skip_cannot_tell_undo_and_redo(terminal):
         assert t.image.sample_id == "000.png"
 
 
-async def test_undo_with_nothing_to_undo_says_so(terminal):
+async def test_undo_without_answers_shows_a_notice(terminal):
     async with terminal() as t:
         await t.press("u")
         assert "nothing to undo" in t.text()
         assert t.events() == []
 
 
-async def test_a_burst_of_keys_labels_one_image(terminal):
+async def test_key_burst_labels_one_image(terminal):
     async with terminal() as t:
         t.clock.now += 1
         for key in "1234567890":
@@ -106,7 +106,7 @@ async def test_paste_and_escape_sequences_store_nothing(terminal):
         assert t.events() == []
 
 
-async def test_without_hints_no_guess_is_shown_and_enter_answers_nothing(terminal):
+async def test_without_hints_no_guess_is_shown_and_enter_does_nothing(terminal):
     async with terminal(guess=3) as t:
         assert "91%" not in t.text()
         await t.press("enter")
@@ -114,7 +114,7 @@ async def test_without_hints_no_guess_is_shown_and_enter_answers_nothing(termina
         assert "no guess is shown" in t.text()
 
 
-async def test_with_hints_enter_takes_the_guess_and_the_label_records_it(terminal):
+async def test_with_hints_enter_accepts_the_guess_and_the_label_records_it(terminal):
     async with terminal(guess=3) as t:
         await t.press("p")
         assert "91%" in t.text()
@@ -126,7 +126,7 @@ async def test_with_hints_enter_takes_the_guess_and_the_label_records_it(termina
             assert [e.ui for e in store.events()] == ["probs", "hidden"]
 
 
-async def test_enter_takes_no_guess_that_was_not_yet_on_the_screen(terminal):
+async def test_enter_ignores_a_guess_that_is_not_yet_shown(terminal):
     async with terminal(guess=3) as t:
         t.clock.now += 1
         await t.pilot.press("p", "enter")
@@ -137,13 +137,13 @@ async def test_enter_takes_no_guess_that_was_not_yet_on_the_screen(terminal):
         assert t.events() == [("label", "000.png", "three")]
 
 
-async def test_enter_takes_no_guess_that_has_just_changed(terminal):
+async def test_enter_ignores_a_guess_that_has_just_changed(terminal):
     async with terminal(guess=3, hints=True) as t:
         t.clock.now += 1
         view = t.view
-        eight = view.classes[8].uid
-        better = replace(view.image, predicted=eight, probabilities=((eight, 0.9),))
-        t.screen.call_later(t.screen.answers.take_guesses, replace(view, image=better))
+        class_eight = view.classes[8].uid
+        new_image = replace(view.image, predicted=class_eight, probabilities=((class_eight, 0.9),))
+        t.screen.call_later(t.screen.answers.take_guesses, replace(view, image=new_image))
         await t.pilot.press("enter")
         await t.pilot.pause()
         assert t.events() == []
@@ -152,7 +152,7 @@ async def test_enter_takes_no_guess_that_has_just_changed(terminal):
         assert t.events() == [("label", "000.png", "eight")]
 
 
-async def test_a_class_key_need_not_wait_for_a_guess_that_changes(terminal):
+async def test_class_key_works_while_the_guess_changes(terminal):
     async with terminal(guess=3) as t:
         t.clock.now += 1
         await t.pilot.press("p", "5")
@@ -160,14 +160,14 @@ async def test_a_class_key_need_not_wait_for_a_guess_that_changes(terminal):
         assert t.events() == [("label", "000.png", "five")]
 
 
-async def test_the_guess_is_named_where_its_class_is_not_listed(terminal):
+async def test_guess_is_named_if_its_class_is_not_listed(terminal):
     names = [f"class {i:02d}" for i in range(36)]
     async with terminal(classes=names, guess=35, hints=True, size=(40, 12)) as t:
         panel = t.screen.query_one("#panel", Rows)
         assert "⏎ ▸ class 35" in panel._rows[-1].text
 
 
-async def test_a_blind_image_is_asked_without_its_guess(terminal):
+async def test_blind_image_is_shown_without_its_guess(terminal):
     async with terminal(guess=3, asked=11, hints=True) as t:
         for _ in range(9):
             await t.press("enter")
@@ -181,7 +181,7 @@ async def test_a_blind_image_is_asked_without_its_guess(terminal):
             assert [e.ui for e in store.events()][-1] == "hidden"
 
 
-async def test_an_unreadable_image_can_be_passed_but_not_labeled(terminal):
+async def test_unreadable_image_accepts_cannot_tell_but_no_label(terminal):
     async with terminal(names=["broken.png", "fine.png"], asked=2) as t:
         assert "this image cannot be shown" in t.text()
         assert "no image format" in t.text()
@@ -191,7 +191,7 @@ async def test_an_unreadable_image_can_be_passed_but_not_labeled(terminal):
         assert t.events() == [("cannot_tell", "broken.png", None)]
 
 
-async def test_a_synthetic_image_says_so_by_word_and_shape(terminal):
+async def test_synthetic_image_is_marked_by_text_and_frame(terminal):
     async with terminal(asked=1, synthetic=1) as t:
         assert "POOL IMAGE" in t.text()
         assert "╔" not in t.text()
@@ -200,7 +200,7 @@ async def test_a_synthetic_image_says_so_by_word_and_shape(terminal):
         assert "╔" in t.text()
 
 
-async def test_the_first_frame_goes_out_before_any_image_is_opened(terminal, fake_reader):
+async def test_first_frame_is_drawn_before_any_image_is_opened(terminal, fake_reader):
     frames_at_open: list[bool] = []
 
     class Reader(fake_reader):
@@ -208,17 +208,17 @@ async def test_the_first_frame_goes_out_before_any_image_is_opened(terminal, fak
             super().__init__()
             frames_at_open.append(True)
 
-    made: list[int] = []
+    frames: list[int] = []
     real = LabelApp.post_display_hook
 
     def hook(self) -> None:
-        made.append(len(frames_at_open))
+        frames.append(len(frames_at_open))
         real(self)
 
     LabelApp.post_display_hook = hook
     try:
         async with terminal(make_reader=Reader) as t:
-            assert made[0] == 0
+            assert frames[0] == 0
             assert frames_at_open == [True]
             assert t.screen.shown.scene_view.has_image
     finally:
@@ -233,14 +233,14 @@ async def test_labeling_builds_no_segments_for_images(terminal):
         assert not any(strip.has_segments for strip in strips)
 
 
-async def test_smooth_and_crisp(terminal):
+async def test_z_switches_between_smooth_and_crisp(terminal):
     async with terminal() as t:
         assert "66x66 smooth" in t.text()
         await t.press("z")
         assert "crisp x8" in t.text()
 
 
-async def test_resizing_down_and_up_keeps_working(terminal):
+async def test_label_screen_works_after_resizing(terminal):
     async with terminal() as t:
         for size in ((80, 24), (60, 20), (200, 50), (40, 12), (120, 40)):
             await t.pilot.resize_terminal(*size)
@@ -252,7 +252,7 @@ async def test_resizing_down_and_up_keeps_working(terminal):
         assert len(t.labels()) == 1
 
 
-async def test_a_terminal_too_small_for_the_image_takes_no_answer(terminal):
+async def test_too_small_terminal_accepts_no_answer(terminal):
     async with terminal() as t:
         await t.pilot.resize_terminal(39, 11)
         await t.pilot.pause()
@@ -267,7 +267,7 @@ async def test_a_terminal_too_small_for_the_image_takes_no_answer(terminal):
         assert t.labels() == {"000.png": "four"}
 
 
-async def test_classes_can_be_added_where_there_are_none(terminal):
+async def test_first_class_can_be_added(terminal):
     async with terminal(classes=[]) as t:
         assert "no classes yet" in t.text()
         await t.press("a")
@@ -280,7 +280,7 @@ async def test_classes_can_be_added_where_there_are_none(terminal):
         assert "crab [b]x" in t.text()
 
 
-async def test_twelve_classes_use_letters_and_commands_move_away(terminal):
+async def test_twelve_classes_use_letters_and_move_command_keys(terminal):
     names = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibex", "jay", "kiwi", "lynx"]
     async with terminal(classes=names) as t:
         await t.press("x", "u")
@@ -295,7 +295,7 @@ async def test_twelve_classes_use_letters_and_commands_move_away(terminal):
         assert t.events()[-1][0] == "undo"
 
 
-async def test_forty_classes_take_two_keys_and_nothing_is_stored_after_the_first(terminal):
+async def test_forty_classes_need_two_keys(terminal):
     async with terminal(classes=[f"class {i:02d}" for i in range(40)]) as t:
         await t.press("a")
         assert t.events() == []
@@ -308,7 +308,7 @@ async def test_forty_classes_take_two_keys_and_nothing_is_stored_after_the_first
         assert "no class has the keys az" in t.text()
 
 
-async def test_four_hundred_classes_show_their_groups_and_one_group_whole(terminal):
+async def test_four_hundred_classes_are_listed_by_group(terminal):
     names = [f"kind {i:03d}" for i in range(401)]
     async with terminal(classes=names, size=(80, 24)) as t:
         assert "a…  kind 000 … kind 019" in t.text()
@@ -321,7 +321,7 @@ async def test_four_hundred_classes_show_their_groups_and_one_group_whole(termin
         assert t.labels() == {"000.png": "kind 040"}
 
 
-async def test_a_class_is_found_by_a_part_of_its_name(terminal):
+async def test_find_labels_with_a_class_by_part_of_its_name(terminal):
     async with terminal() as t:
         await t.press("slash")
         t.app.screen.query_one(Input).value = "eig"
@@ -332,11 +332,11 @@ async def test_a_class_is_found_by_a_part_of_its_name(terminal):
         assert t.labels() == {"000.png": "eight"}
 
 
-async def test_help_names_every_live_key(terminal):
+async def test_help_lists_every_command_and_class(terminal):
     async with terminal() as t:
         await t.press("question_mark")
         assert isinstance(t.app.screen, HelpDialog)
-        shown = " ".join(t.dialog().split())  # a long explanation takes two lines
+        shown = " ".join(t.dialog().split())  # a long explanation has two lines
         for command in set(t.keymap.commands.values()):
             assert command.explanation in shown
         for name in ("zero", "nine"):
@@ -346,18 +346,18 @@ async def test_help_names_every_live_key(terminal):
         assert len(t.labels()) == 1
 
 
-async def test_hostile_names_are_spelled_out_everywhere(terminal):
-    evil = "\x1b]52;c;x\x07[/red]\u202e.png"
-    async with terminal(names=[evil, "b.png"], classes=["[b]ship", "a[/x]"], asked=2) as t:
+async def test_hostile_names_are_escaped(terminal):
+    hostile = "\x1b]52;c;x\x07[/red]\u202e.png"
+    async with terminal(names=[hostile, "b.png"], classes=["[b]ship", "a[/x]"], asked=2) as t:
         await t.press("1", "question_mark")
-        words = t.text() + t.dialog()
-        assert "\x1b" not in words
-        assert "\u202e" not in words
-        assert "[b]ship" in words
+        text = t.text() + t.dialog()
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+        assert "[b]ship" in text
         await t.pilot.press("escape")
 
 
-async def test_flag_marks_the_frame(terminal):
+async def test_flag_is_shown_and_toggled(terminal):
     async with terminal() as t:
         await t.press("f")
         assert "⚑ flagged" in t.text()
@@ -376,19 +376,21 @@ with open_store(Path({path!r})) as s:
 """
 
 
-async def test_the_end_of_a_query_trains_and_goes_on_with_the_next(terminal, make_workspace):
+async def test_end_of_query_offers_training_and_opens_the_next_query(terminal, make_workspace):
     workspace = make_workspace(asked=1)
     path = str(workspace.store_path)
     train = script(
-        saying(RoundStarted(round=0, method="dgaal", labels=1, pool=12, device="cpu")),
-        saying(
+        print_events(RoundStarted(round=0, method="dgaal", labels=1, pool=12, device="cpu")),
+        print_events(
             StepDone(phase="fit", step=5, steps=10, rate=3.0, left_s=2.0, losses={"loss": 0.25})
         ),
-        saying(RoundTrained(round=0, labels=1, accuracy=0.5, measured_on="test", seconds=1.0)),
+        print_events(
+            RoundTrained(round=0, labels=1, accuracy=0.5, measured_on="test", seconds=1.0)
+        ),
     )
     query = script(
         NEXT_QUERY.format(path=path),
-        saying(QueryChosen(round=1, size=1, synthetic=0, strategy="x")),
+        print_events(QueryChosen(round=1, size=1, synthetic=0, strategy="x")),
     )
     async with terminal(workspace=workspace, train={"train": train, "query": query}) as t:
         t.clock.now += 1
@@ -398,7 +400,7 @@ async def test_the_end_of_a_query_trains_and_goes_on_with_the_next(terminal, mak
         assert "Round 0: 1 label, " in t.dialog()
         await t.pilot.press("enter")
         await t.pilot.pause()
-        assert dialog.state is None  # a held Enter starts nothing
+        assert dialog.state is None  # a held Enter does not start the training
         t.clock.now += 1
         await t.pilot.press("enter")
         await t.until(lambda: dialog.state and dialog.state.stage == "done", "for the training")
@@ -412,7 +414,7 @@ async def test_the_end_of_a_query_trains_and_goes_on_with_the_next(terminal, mak
         assert t.labels() == {"000.png": "three", "007.png": "four"}
 
 
-async def test_a_failed_training_shows_why_and_the_answers_can_still_be_undone(terminal):
+async def test_failed_training_shows_the_reason_and_answers_can_be_undone(terminal):
     failing = script("sys.stderr.write('dgaal: only one class has labels\\n'); sys.exit(2)")
     async with terminal(asked=1, train={"train": failing}) as t:
         t.clock.now += 1
@@ -430,9 +432,9 @@ async def test_a_failed_training_shows_why_and_the_answers_can_still_be_undone(t
         await t.until(lambda: t.labels() == {"000.png": "four"})
 
 
-async def test_training_early_asks_first_and_can_be_canceled(terminal):
+async def test_early_training_needs_confirmation_and_can_be_canceled(terminal):
     train = script(
-        saying(RoundStarted(round=0, method="dgaal", labels=1, pool=12, device="cpu")),
+        print_events(RoundStarted(round=0, method="dgaal", labels=1, pool=12, device="cpu")),
         "time.sleep(60)",
     )
     async with terminal(train={"train": train}) as t:
@@ -453,7 +455,7 @@ async def test_training_early_asks_first_and_can_be_canceled(terminal):
         assert t.labels() == {"000.png": "three", "001.png": "four"}
 
 
-async def test_without_a_query_the_next_round_is_offered(terminal):
+async def test_next_round_is_offered_without_a_query(terminal):
     async with terminal(asked=0, train={s: script("sys.exit(0)") for s in ("train", "query")}) as t:
         await t.until(lambda: "No open query." in t.text(), "for the first frame")
         await t.press("enter")
@@ -466,7 +468,7 @@ async def test_without_a_query_the_next_round_is_offered(terminal):
 
 
 @pytest.mark.parametrize(("key", "code"), [("q", 0), ("ctrl+c", 130)])
-async def test_leaving(terminal, key, code):
+async def test_leaving_returns_the_exit_code_and_keeps_answers(terminal, key, code):
     async with terminal() as t:
         await t.press("3")
         await t.pilot.press(key)
@@ -475,7 +477,7 @@ async def test_leaving(terminal, key, code):
     assert t.labels() == {"000.png": "three"}
 
 
-async def test_a_resumed_session_says_so(terminal, make_workspace):
+async def test_resumed_session_shows_a_notice_and_can_undo(terminal, make_workspace):
     workspace = make_workspace()
     async with terminal(workspace=workspace) as t:
         await t.press("3", "4")
@@ -488,7 +490,7 @@ async def test_a_resumed_session_says_so(terminal, make_workspace):
 
 
 async def hold(t, key: str, *, delay: float, repeats: int) -> None:
-    """Press a key and keep it down: it repeats after a delay, then 30 times a second."""
+    """Press and hold a key: it repeats after a delay, then 30 times a second."""
     await t.settle()
     t.clock.now += 1
     await t.pilot.press(key)
@@ -502,7 +504,7 @@ async def hold(t, key: str, *, delay: float, repeats: int) -> None:
 
 
 @pytest.mark.parametrize("key", ["3", "x", "space"])
-async def test_a_held_key_counts_once_however_late_it_begins_to_repeat(terminal, key):
+async def test_held_key_counts_once(terminal, key):
     async with terminal() as t:
         await hold(t, key, delay=0.5, repeats=6)
         assert [event[1] for event in t.events()] == ["000.png"]
@@ -511,13 +513,13 @@ async def test_a_held_key_counts_once_however_late_it_begins_to_repeat(terminal,
         assert t.labels()["001.png"] == "five"
 
 
-async def test_the_same_class_twice_within_a_second_is_two_answers(terminal):
+async def test_same_class_key_twice_within_a_second_is_two_answers(terminal):
     async with terminal() as t:
         await hold(t, "3", delay=0.4, repeats=1)
         assert t.labels() == {"000.png": "three", "001.png": "three"}
 
 
-async def test_another_key_shows_that_the_one_before_was_not_held(terminal):
+async def test_another_key_confirms_that_the_last_key_was_not_held(terminal):
     async with terminal() as t:
         await t.press("3")
         t.clock.now += 0.4
@@ -529,7 +531,7 @@ async def test_another_key_shows_that_the_one_before_was_not_held(terminal):
         assert t.labels() == {"000.png": "three", "001.png": "three"}
 
 
-async def test_leaving_at_once_keeps_an_answer_that_may_have_been_held(terminal):
+async def test_leaving_stores_an_answer_whose_key_may_be_held(terminal):
     async with terminal() as t:
         await t.press("3")
         t.clock.now += 0.4
@@ -538,15 +540,15 @@ async def test_leaving_at_once_keeps_an_answer_that_may_have_been_held(terminal)
     assert t.labels() == {"000.png": "three", "001.png": "three"}
 
 
-async def test_an_eleventh_class_moves_no_digit_and_the_moved_commands_are_seen_first(terminal):
+async def test_eleventh_class_keeps_digits_and_shows_moved_commands(terminal):
     async with terminal() as t:
         await t.press("a")
         t.app.screen.query_one(Input).value = "ten"
         await t.pilot.press("enter")
         await t.until(lambda: isinstance(t.app.screen, NewKeysDialog), "for the new keys")
-        await t.pilot.press("3", "enter")  # on its way: neither an answer nor "seen"
+        await t.pilot.press("3", "enter")  # typed before the dialog opened: ignored
         assert isinstance(t.app.screen, NewKeysDialog)
-        assert "then press Enter" in t.dialog().splitlines()[0]  # the last line may be out of sight
+        assert "then press Enter" in t.dialog().splitlines()[0]  # the last line may be hidden
         t.clock.now += 1
         await t.pilot.press("enter")
         await t.until(lambda: t.screen.is_current)
@@ -555,7 +557,7 @@ async def test_an_eleventh_class_moves_no_digit_and_the_moved_commands_are_seen_
         assert t.keymap.keys_of("train") == ("T",)
 
 
-async def test_a_class_that_somebody_else_added_moves_no_key_unseen(terminal):
+async def test_class_added_elsewhere_shows_moved_keys_before_use(terminal):
     async with terminal() as t:
         with open_store(t.workspace.store_path) as store:
             store.add_class("ten")
@@ -568,7 +570,7 @@ async def test_a_class_that_somebody_else_added_moves_no_key_unseen(terminal):
         assert t.labels() == {"000.png": "three", "001.png": "three"}
 
 
-async def test_control_z_is_what_the_operator_made_it_on_every_screen(terminal, monkeypatch):
+async def test_configured_control_z_replaces_suspend_on_every_screen(terminal, monkeypatch):
     suspended = []
     monkeypatch.setattr(App, "action_suspend_process", lambda _: suspended.append(1))
     async with terminal(keys={"undo": "ctrl+z"}, guess=3) as t:
@@ -589,7 +591,7 @@ async def test_control_z_is_what_the_operator_made_it_on_every_screen(terminal, 
         assert suspended
 
 
-async def test_an_image_in_place_of_the_one_that_somebody_took_has_to_be_looked_at(terminal):
+async def test_replacement_of_a_taken_image_must_be_shown_before_answering(terminal):
     async with terminal() as t:
         with open_store(t.workspace.store_path) as store:
             assert store.next_task("bob", "bob's").item.sample_id == "001.png"

@@ -1,4 +1,4 @@
-"""The learner in a session: guesses, order, record, undo, and when there is none."""
+"""The learner in a session: guesses, order, records, undo, and sessions without a learner."""
 
 import dataclasses
 import hashlib
@@ -27,8 +27,8 @@ def truth_of(number: int) -> int:
 
 
 @pytest.fixture
-def learned(make_workspace):
-    """A workspace that asks all images, and predictions whose prior is often wrong."""
+def make_learner_workspace(make_workspace):
+    """Return a function that makes a workspace with predictions whose prior is often wrong."""
 
     def make(*, number: int = 0, is_current: bool = True):
         names = [f"{i:03d}.png" for i in range(COUNT)]
@@ -37,8 +37,10 @@ def learned(make_workspace):
         labels = np.array([truth_of(i) for i in range(COUNT)])
         centers = 2.5 * rng.normal(size=(len(CLASSES), 6))
         prior = np.full((COUNT, len(CLASSES)), 0.1, np.float32)
-        said = np.where(rng.random(COUNT) < 0.5, labels, rng.integers(0, len(CLASSES), COUNT))
-        prior[np.arange(COUNT), said] = 0.7
+        predicted_labels = np.where(
+            rng.random(COUNT) < 0.5, labels, rng.integers(0, len(CLASSES), COUNT)
+        )
+        prior[np.arange(COUNT), predicted_labels] = 0.7
         with open_store(workspace.store_path) as store:
             uids = tuple(record.uid for record in store.classes())
             items = np.array([item.item_id for item in store.items()])
@@ -63,10 +65,10 @@ def learned(make_workspace):
 
 
 @pytest.fixture
-def open_it(config, clock):
+def start_session(config, clock):
     opened: list[LabelSession] = []
 
-    def open_(workspace, *, config=config) -> LabelSession:
+    def start(workspace, *, config=config) -> LabelSession:
         store = open_store(workspace.store_path)
         session = LabelSession(
             store, config=config, workspace=workspace, annotator="ann", clock=clock
@@ -75,12 +77,12 @@ def open_it(config, clock):
         session.open()
         return session
 
-    yield open_
+    yield start
     for session in opened:
         session.close()
 
 
-def say(session: LabelSession, view, uid, **more) -> object:
+def answer_image(session: LabelSession, view, uid, **more) -> object:
     press = Press(
         op_id=new_op_id(), kind="label", item_id=view.image.item_id, label=as_label(uid), **more
     )
@@ -91,60 +93,66 @@ def truth(view) -> dict:
     return {f"{i:03d}.png": view.classes[truth_of(i)].uid for i in range(COUNT)}
 
 
-def used(workspace) -> list[tuple[int, str | None]]:
+def learner_use(workspace) -> list[tuple[int, str | None]]:
     with sqlite3.connect(workspace.store_path) as connection:
         rows = connection.execute("SELECT used_learner, predicted FROM shown ORDER BY rowid")
         return list(rows)
 
 
-def test_guesses_improve_with_the_answers_and_each_label_says_whose_guess_it_was(learned, open_it):
-    workspace = learned()
-    session = open_it(workspace)
+def test_guesses_improve_and_labels_record_the_use_of_the_learner(
+    make_learner_workspace, start_session
+):
+    workspace = make_learner_workspace()
+    session = start_session(workspace)
     assert session.view().learner == "none"
     view = session.load_learner()
     assert view.learner == "on"
     assert view.image.is_learned
-    right = truth(view)
+    expected = truth(view)
     hits = []
     for _ in range(120):
-        hits.append(view.image.predicted == right[view.image.sample_id])
-        view = say(session, view, right[view.image.sample_id])
-    rest = session.grid()
-    assert np.mean([s.predicted == right[s.sample_id] for s in rest]) > 0.9
+        hits.append(view.image.predicted == expected[view.image.sample_id])
+        view = answer_image(session, view, expected[view.image.sample_id])
+    remaining = session.grid()
+    assert np.mean([s.predicted == expected[s.sample_id] for s in remaining]) > 0.9
     assert np.mean(hits[-40:]) > np.mean(hits[:40])
-    assert all(flag == 1 for flag, _ in used(workspace))
+    assert all(flag == 1 for flag, _ in learner_use(workspace))
     view = session.toggle_learner()
     assert view.learner == "off"
     assert not view.image.is_learned
-    say(session, view, right[view.image.sample_id])
-    assert used(workspace)[-1][0] == 0
+    answer_image(session, view, expected[view.image.sample_id])
+    assert learner_use(workspace)[-1][0] == 0
 
 
-def test_the_image_foreseen_is_the_image_asked_and_doubt_comes_first(learned, open_it):
-    session = open_it(learned())
+def test_upcoming_image_is_asked_next_and_uncertain_images_first(
+    make_learner_workspace, start_session
+):
+    session = start_session(make_learner_workspace())
     view = session.load_learner()
-    right = truth(view)
+    expected = truth(view)
     for _ in range(30):
         foreseen = view.upcoming[0].item_id
-        view = say(session, view, right[view.image.sample_id])
+        view = answer_image(session, view, expected[view.image.sample_id])
         assert view.image.item_id == foreseen
     left = {s.item_id: s for s in session._round.queue.rest()}
-    sure = sorted(s.confidence for s in left.values())
-    assert view.upcoming[-1].confidence < sure[len(sure) // 2]
+    confidences = sorted(s.confidence for s in left.values())
+    assert view.upcoming[-1].confidence < confidences[len(confidences) // 2]
 
 
-def test_skipped_images_come_last_and_undo_brings_image_and_knowledge_back(learned, open_it):
-    session = open_it(learned())
+def test_skipped_images_are_last_and_undo_restores_image_and_weights(
+    make_learner_workspace, start_session
+):
+    session = start_session(make_learner_workspace())
     view = session.load_learner()
-    right = truth(view)
+    expected = truth(view)
     first = view.image.item_id
     view = session.answer(Press(op_id=new_op_id(), kind="skip", item_id=first))
     for _ in range(20):
-        view = say(session, view, right[view.image.sample_id])
+        view = answer_image(session, view, expected[view.image.sample_id])
     assert session._round.queue._order[-1] == first
     weights = session._round.learner.guesses._learner._weights.copy()
     shown = view.image.item_id
-    say(session, view, right[view.image.sample_id])
+    answer_image(session, view, expected[view.image.sample_id])
     view = session.undo()
     assert view.image.item_id == shown
     np.testing.assert_allclose(session._round.learner.guesses._learner._weights, weights, atol=1e-8)
@@ -152,12 +160,12 @@ def test_skipped_images_come_last_and_undo_brings_image_and_knowledge_back(learn
     assert session._round.learner.guesses._learner.count == 21
 
 
-def test_undo_across_pages_leaves_what_was_known_before(learned, open_it):
-    session = open_it(learned())
+def test_undo_of_a_page_restores_the_learner(make_learner_workspace, start_session):
+    session = start_session(make_learner_workspace())
     view = session.load_learner()
-    right = truth(view)
+    expected = truth(view)
     for _ in range(40):
-        view = say(session, view, right[view.image.sample_id])
+        view = answer_image(session, view, expected[view.image.sample_id])
     count = session._round.learner.guesses._learner.count
     page = session.grid()[:12]
     presses = [
@@ -165,7 +173,7 @@ def test_undo_across_pages_leaves_what_was_known_before(learned, open_it):
             op_id=new_op_id(),
             kind="label",
             item_id=s.item_id,
-            label=as_label(right[s.sample_id]),
+            label=as_label(expected[s.sample_id]),
             ui="prefilled",
         )
         for s in page
@@ -179,28 +187,29 @@ def test_undo_across_pages_leaves_what_was_known_before(learned, open_it):
     assert "12 answers" in view.note
 
 
-def test_review_differs_from_what_the_task_model_says_today(learned, open_it):
-    session = open_it(learned())
+def test_review_compares_answers_with_current_predictions(make_learner_workspace, start_session):
+    session = start_session(make_learner_workspace())
     view = session.view()
-    right = truth(view)
+    expected = truth(view)
     for _ in range(12):
-        view = say(session, view, right[view.image.sample_id])
-    assert {given.newest_prediction for given in session.review()} == {
-        view.classes[0].uid
-    }  # the query's
+        view = answer_image(session, view, expected[view.image.sample_id])
+    guess_of_query = view.classes[0].uid
+    assert {given.newest_prediction for given in session.review()} == {guess_of_query}
     session.load_learner()
     prior = session._round.learner.guesses._predictions.probabilities.argmax(axis=1)
-    said = {given.sample_id: given for given in session.review()}
-    for name, given in said.items():
+    answers = {given.sample_id: given for given in session.review()}
+    for name, given in answers.items():
         column = prior[int(name[:3])]
         assert given.newest_prediction == view.classes[column].uid
         assert given.disagrees == (column != truth_of(int(name[:3])))
-    assert any(given.disagrees for given in said.values())
+    assert any(given.disagrees for given in answers.values())
 
 
 @pytest.mark.parametrize("case", ["other round", "other sampler", "no sampler", "damaged"])
-def test_without_an_artifact_of_this_round_the_querys_guesses_stay(learned, open_it, case):
-    workspace = learned(
+def test_without_artifact_of_this_round_guesses_of_the_query_are_kept(
+    make_learner_workspace, start_session, case
+):
+    workspace = make_learner_workspace(
         number=3 if case == "other round" else 0, is_current=case != "other sampler"
     )
     sampler = workspace.artifacts_path / "sampler.onnx"
@@ -208,32 +217,34 @@ def test_without_an_artifact_of_this_round_the_querys_guesses_stay(learned, open
         sampler.unlink()
     elif case == "damaged":
         sampler.write_bytes(sampler.read_bytes()[:-1] + b"x")
-    session = open_it(workspace)
+    session = start_session(workspace)
     view = session.load_learner()
     assert view.learner == "none"
     assert view.image.predicted == view.classes[0].uid
     assert "no learner yet" in session.toggle_learner().note
 
 
-def test_a_class_added_on_the_way_is_learned_too(learned, open_it):
-    session = open_it(learned())
+def test_learner_includes_a_class_added_in_the_session(make_learner_workspace, start_session):
+    session = start_session(make_learner_workspace())
     session.load_learner()
     view = session.add_class("five")
     uid = next(c.uid for c in view.classes if c.name == "five")
     for _ in range(3):
-        view = say(session, view, uid)
+        view = answer_image(session, view, uid)
     assert uid in dict(view.image.probabilities)
 
 
-def test_more_images_can_be_asked_while_the_next_round_trains(learned, open_it, make_workspace):
-    workspace = learned()
+def test_query_can_be_extended_while_the_next_round_trains(
+    make_learner_workspace, start_session, make_workspace
+):
+    workspace = make_learner_workspace()
     with open_store(workspace.store_path) as store:
         store.close_query(0)
         query = store.last_query()
-        few = dataclasses.replace(query, round=1, entries=query.entries[:30])
-        store.save_query(few)
+        small_query = dataclasses.replace(query, round=1, entries=query.entries[:30])
+        store.save_query(small_query)
     prediction_path = workspace.cache_path / FILE_NAME
-    session = open_it(workspace)
+    session = start_session(workspace)
     from dgaal_cli.scoring.prediction_file import load_pool_predictions
 
     predictions = load_pool_predictions(prediction_path)
@@ -245,11 +256,11 @@ def test_more_images_can_be_asked_while_the_next_round_trains(learned, open_it, 
     dataclasses.replace(predictions, round=1, sampler_sha=digest).save(prediction_path)
     view = session.load_learner()
     assert view.learner == "on"
-    right = truth(view)
+    expected = truth(view)
     asked: set[str] = set()
     while view.image is not None:
         asked.add(view.image.sample_id)
-        view = say(session, view, right[view.image.sample_id])
+        view = answer_image(session, view, expected[view.image.sample_id])
         view = session.rank_ahead()
         is_last_part = 5 * view.progress.left <= 30
         assert view.ranked_ahead == (24 if is_last_part else 0)
@@ -264,13 +275,13 @@ def test_more_images_can_be_asked_while_the_next_round_trains(learned, open_it, 
     assert view.state == "labeling"
     assert (view.extended, view.progress.left) == (24, 24)
     assert "trains" in view.image.reason
-    view = say(session, view, right[view.image.sample_id])
+    view = answer_image(session, view, expected[view.image.sample_id])
     assert view.progress.labeled == 31
 
 
-def test_an_operator_who_knows_everything_needs_half_a_key_a_label(learned, open_it):
+def test_perfect_operator_needs_at_most_half_a_key_per_label(make_learner_workspace, start_session):
     """The full measurement is ``benchmarks/bench_keystrokes.py``."""
-    session = open_it(learned())
+    session = start_session(make_learner_workspace())
     view = session.load_learner()
     effort = label_everything(session, truth(view), uses_grid=True, singly_first=40)
     assert effort.labels == effort.right == COUNT

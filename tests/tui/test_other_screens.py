@@ -1,4 +1,4 @@
-"""What grid, review, rounds and the training dialog have in common: keys, help, their room."""
+"""Common behavior of grid, review, rounds and training dialog: keys, help and layout."""
 
 import pytest
 from label_terminal import Terminal, script
@@ -22,7 +22,7 @@ SCREENS = pytest.mark.parametrize("kind", list(KEY_OF))
 
 
 async def open_screen(t: Terminal, kind: type):
-    """Open it by the key that the label screen has for it."""
+    """Open a screen with its key on the label screen."""
     command = {GridScreen: "grid", ReviewScreen: "review", RoundsScreen: "rounds"}[kind]
     await t.press(t.keymap.keys_of(command)[0])
     await t.until(lambda: isinstance(t.app.screen, kind), "for the screen")
@@ -34,79 +34,79 @@ async def open_screen(t: Terminal, kind: type):
     return screen
 
 
-async def keys(t: Terminal, *names: str) -> None:
+async def press_keys(t: Terminal, *names: str) -> None:
     for name in names:
         t.clock.now += 0.5
         await t.pilot.press(name)
         await t.pilot.pause()
 
 
-def words(t: Terminal) -> str:
+def screen_text(t: Terminal) -> str:
     return "\n".join(strip.text for rows in t.app.screen.query(Rows) for strip in rows._rows)
 
 
-async def test_two_keys_relabel_in_the_grid(terminal):
+async def test_two_key_class_relabels_in_the_grid(terminal):
     async with terminal(classes=FORTY, guess=3, asked=4) as t:
         grid = await open_screen(t, GridScreen)
         code = grid.keymap.code_of[grid.view.classes[17].uid]
-        await keys(t, code[0])
-        assert f"{code[0]}… second key" in words(t)
-        await keys(t, code[1])
+        await press_keys(t, code[0])
+        assert f"{code[0]}… second key" in screen_text(t)
+        await press_keys(t, code[1])
         assert grid.model.corrected == 1
-        await keys(t, code[0], "backspace", code[1])  # a first key that is taken back
+        await press_keys(t, code[0], "backspace", code[1])  # backspace cancels the first key
         assert grid.model.corrected == 1
         t.clock.now += 1
-        await keys(t, "enter")
+        await press_keys(t, "enter")
         await t.until(lambda: len(t.labels()) == 4)
         assert t.labels()["000.png"] == "class 17"
         assert t.labels()["001.png"] == "class 03"
 
 
-async def test_a_class_is_found_by_name_in_the_grid(terminal):
+async def test_find_relabels_in_the_grid(terminal):
     async with terminal(classes=FORTY, guess=3, asked=4) as t:
         grid = await open_screen(t, GridScreen)
-        await keys(t, "/")
+        await press_keys(t, "/")
         assert isinstance(t.app.screen, FindClassDialog)
-        await keys(t, *"29", "enter")
+        await press_keys(t, *"29", "enter")
         await t.until(lambda: grid.is_current)
         assert grid.model.corrected == 1
-        assert "class 29" in words(t)
+        assert "class 29" in screen_text(t)
 
 
 @pytest.mark.parametrize("size", [(60, 20), (80, 24), (120, 40), (200, 50)])
 @pytest.mark.parametrize("where", ["label", "review"])
-async def test_the_image_stays_in_sight_while_its_class_is_looked_up(terminal, size, where):
+async def test_find_dialog_does_not_cover_the_image(terminal, size, where):
     async with terminal(size=size) as t:
         await t.press("3")
         screen = t.screen if where == "label" else await open_screen(t, ReviewScreen)
-        await keys(t, "/")
+        await press_keys(t, "/")
         await t.until(lambda: isinstance(t.app.screen, FindClassDialog))
         dialog = t.app.screen
         box = dialog.query_one("#box").region
         assert box.area
         assert box.bottom <= size[1]
         assert not box.overlaps(screen.query_one(ImageView).region)
-        assert dialog.styles.background.a == 0  # nor is it dimmed
+        assert dialog.styles.background.a == 0  # the image is not dimmed either
 
 
-async def test_the_box_of_the_classes_leaves_the_marked_cell_of_the_grid_alone(terminal):
+async def test_find_dialog_does_not_cover_the_marked_cell(terminal):
     names = [f"{i:03d}.png" for i in range(12)]
     async with terminal(names=names, guess=3, asked=12, size=(80, 24)) as t:
         grid = await open_screen(t, GridScreen)
         width = grid._shape.width
         for column in (0, grid.model.columns - 1):
             grid.model.at = column
-            await keys(t, "/")
+            await press_keys(t, "/")
             await t.until(lambda: isinstance(t.app.screen, FindClassDialog))
             box = t.app.screen.query_one("#box").region
             assert not set(range(box.x, box.right)) & set(
                 range(column * width, (column + 1) * width)
             )
-            await keys(t, "escape")
+            await press_keys(t, "escape")
             await t.until(lambda: grid.is_current)
 
 
-async def test_two_keys_and_a_name_change_an_answer_in_review(terminal):
+async def test_review_changes_an_answer_by_two_keys_and_by_name(terminal):
     async with terminal(classes=FORTY) as t:
         code = t.keymap.code_of[t.view.classes[5].uid]
         await t.press(code[0])
@@ -114,64 +114,64 @@ async def test_two_keys_and_a_name_change_an_answer_in_review(terminal):
         assert t.labels() == {"000.png": "class 05"}
         review = await open_screen(t, ReviewScreen)
         other = review.keymap.code_of[review.view.classes[30].uid]
-        await keys(t, other[0])
-        assert f"{other[0]}… second key" in words(t)
+        await press_keys(t, other[0])
+        assert f"{other[0]}… second key" in screen_text(t)
         assert review.pending is None
-        await keys(t, other[1])
+        await press_keys(t, other[1])
         await t.until(lambda: t.labels() == {"000.png": "class 30"})
         await t.until(lambda: not review.pending and review.gate.elapsed_ms() is not None)
-        await keys(t, "/")
+        await press_keys(t, "/")
         await t.until(lambda: isinstance(t.app.screen, FindClassDialog))
-        await keys(t, *"12", "enter")
+        await press_keys(t, *"12", "enter")
         await t.until(lambda: t.labels() == {"000.png": "class 12"})
 
 
-async def test_of_many_classes_review_lists_one_by_its_name_and_all_again(terminal):
+async def test_review_filters_by_a_class_chosen_by_name(terminal):
     async with terminal(classes=FORTY) as t:
         for number in (5, 30):
             for key in t.keymap.code_of[t.view.classes[number].uid]:
                 await t.press(key)
         review = await open_screen(t, ReviewScreen)
         await t.until(lambda: len(review.shown) == 2)
-        await keys(t, "C")
+        await press_keys(t, "C")
         await t.until(lambda: isinstance(t.app.screen, FindClassDialog))
         assert "list only ▸" in t.dialog()
-        await keys(t, *"30", "enter")
+        await press_keys(t, *"30", "enter")
         await t.until(lambda: review.is_current)
-        assert "class class 30" in words(t)
+        assert "class class 30" in screen_text(t)
         assert [given.sample_id for given in review.shown] == ["001.png"]
-        await keys(t, "C")
+        await press_keys(t, "C")
         assert review.is_current
         assert len(review.shown) == 2
-        await keys(t, "C", "escape")
+        await press_keys(t, "C", "escape")
         await t.until(lambda: review.is_current)
         assert len(review.shown) == 2
         assert len(t.events()) == 2
 
 
 @pytest.mark.parametrize(("classes", "key"), [(["one", "two"], "f"), (FORTY[:20], "*")])
-async def test_review_flags_and_takes_the_flag_off(terminal, classes, key):
+async def test_review_toggles_the_flag(terminal, classes, key):
     async with terminal(classes=classes) as t:
         await t.press("1")
         review = await open_screen(t, ReviewScreen)
         assert f"{key} Flag" in review.query_one("#keys-bar", Rows)._rows[0].text
         for expected in (True, False):
-            await keys(t, key)
+            await press_keys(t, key)
             await t.until(
-                lambda wanted=expected: review.marked and review.marked.is_flagged is wanted
+                lambda flagged=expected: review.marked and review.marked.is_flagged is flagged
             )
-        await keys(t, "escape")
+        await press_keys(t, "escape")
         await t.until(lambda: t.screen.is_current)
     assert [kind for kind, _, _ in t.events()] == ["label", "flag", "unflag"]
 
 
 @SCREENS
-async def test_every_screen_has_a_help_of_its_own_keys(terminal, kind):
+async def test_every_screen_has_help_for_its_own_keys(terminal, kind):
     async with terminal(guess=3) as t:
         await t.press("3")
         screen = await open_screen(t, kind)
         bar = screen.query_one("#keys-bar", Rows)._rows[0].text
-        await keys(t, "?")
+        await press_keys(t, "?")
         await t.until(lambda: isinstance(t.app.screen, HelpDialog), "for the help")
         page = "\n".join(str(part.content) for part in t.app.screen.query(Static))
         for title in ("Help", "Back"):
@@ -182,11 +182,11 @@ async def test_every_screen_has_a_help_of_its_own_keys(terminal, kind):
             assert "] pagedown Next" in page  # the longest keys
         assert ("Doubtful" in page) == (kind is GridScreen)
         assert ("Synthesize" in page) == (kind is RoundsScreen)
-        await keys(t, "escape")
+        await press_keys(t, "escape")
         await t.until(lambda: screen.is_current)
 
 
-async def test_the_palette_offers_what_the_grid_can_do_but_not_the_answers(terminal):
+async def test_palette_of_the_grid_offers_commands_but_no_answers(terminal):
     async with terminal(guess=3, asked=4) as t:
         grid = await open_screen(t, GridScreen)
         offered = [command.name for command in LabelCommands(grid)._commands()]
@@ -198,7 +198,7 @@ async def test_the_palette_offers_what_the_grid_can_do_but_not_the_answers(termi
 
 @SIZES
 @SCREENS
-async def test_everything_fits_and_help_and_the_way_back_are_told(terminal, kind, size):
+async def test_screens_fit_and_show_the_keys_for_help_and_back(terminal, kind, size):
     async with terminal(guess=3, asked=12, size=size) as t:
         await t.press("3")
         screen = await open_screen(t, kind)
@@ -213,13 +213,13 @@ async def test_everything_fits_and_help_and_the_way_back_are_told(terminal, kind
 
 
 @SIZES
-async def test_the_training_dialog_shows_its_keys_in_a_small_terminal(terminal, size):
+async def test_training_dialog_shows_its_keys_in_a_small_terminal(terminal, size):
     failing = script("[sys.stderr.write('x' * 300 + '\\n') for _ in range(9)]", "sys.exit(2)")
     async with terminal(asked=1, train={"train": failing}, size=size) as t:
         await t.press("3")
         await t.until(lambda: isinstance(t.app.screen, TrainingDialog))
         dialog = t.app.screen
-        await keys(t, "enter")
+        await press_keys(t, "enter")
         await t.until(lambda: dialog.state and dialog.state.stage == "failed")
         await t.pilot.pause()
         box = dialog.query_one("#box")
@@ -245,12 +245,12 @@ async def test_the_training_dialog_shows_its_keys_in_a_small_terminal(terminal, 
 
 
 @pytest.mark.parametrize("typed", ["0", "1001", "-5"])
-async def test_a_number_that_cannot_be_is_told_which_can(terminal, typed):
+async def test_number_dialog_shows_the_valid_range(terminal, typed):
     async with terminal() as t:
-        given = []
-        t.app.push_screen(NumberDialog("size", "how many?", value=5, maximum=1000), given.append)
+        results = []
+        t.app.push_screen(NumberDialog("size", "how many?", value=5, maximum=1000), results.append)
         await t.until(lambda: isinstance(t.app.screen, NumberDialog) and t.app.screen.query(Input))
         assert "from 1 to" not in t.dialog()
-        await keys(t, *typed, "enter")
+        await press_keys(t, *typed, "enter")
         await t.until(lambda: "from 1 to 1,000" in t.dialog())
-        assert given == []
+        assert results == []

@@ -1,4 +1,4 @@
-"""Answers looked at again: what the list shows, and that a change is saved or stays in sight."""
+"""Review of answers: the list, its filters, and changes that are saved or kept on the screen."""
 
 from label_terminal import Terminal
 
@@ -18,15 +18,15 @@ async def open_review(t: Terminal) -> ReviewScreen:
     return review
 
 
-def listed(review: ReviewScreen) -> list[str]:
+def sample_ids(review: ReviewScreen) -> list[str]:
     return [given.sample_id for given in review.shown]
 
 
-async def test_review_changes_an_answer_as_a_new_event_and_undo_takes_it_back(terminal):
+async def test_review_changes_an_answer_as_a_new_event_that_can_be_undone(terminal):
     async with terminal() as t:
         await t.press("3", "x", "5")
         review = await open_review(t)
-        assert listed(review) == ["002.png", "001.png", "000.png"]
+        assert sample_ids(review) == ["002.png", "001.png", "000.png"]
         await t.pilot.press("down", "down")
         await t.until(lambda: review.gate.elapsed_ms() is not None)
         t.clock.now += 1
@@ -43,7 +43,7 @@ async def test_review_changes_an_answer_as_a_new_event_and_undo_takes_it_back(te
         assert t.labels() == {"000.png": "three", "002.png": "five"}
 
 
-async def test_a_review_without_answers_says_so(terminal):
+async def test_review_without_answers_shows_a_notice(terminal):
     async with terminal() as t:
         await t.press("r")
         await t.until(lambda: isinstance(t.app.screen, ReviewScreen), "for the review")
@@ -55,7 +55,7 @@ async def test_review_filters_by_class_flag_and_disagreement(terminal):
     async with terminal(guess=3) as t:
         await t.press("3", "f", "4", "4")
         review = await open_review(t)
-        assert len(listed(review)) == 3
+        assert len(sample_ids(review)) == 3
         for key, expected in (
             ("D", ["002.png", "001.png"]),
             ("F", ["001.png"]),
@@ -67,20 +67,20 @@ async def test_review_filters_by_class_flag_and_disagreement(terminal):
         ):
             t.clock.now += 1
             await t.pilot.press(key)
-            assert listed(review) == expected, key
+            assert sample_ids(review) == expected, key
 
 
-async def test_review_tells_hinted_answers_from_blind_ones(terminal):
+async def test_review_separates_hinted_answers_from_others(terminal):
     async with terminal(guess=3) as t:
         await t.press("3", "p", "4", "enter")
         review = await open_review(t)
         await t.pilot.press("H")
-        assert listed(review) == ["002.png", "001.png"]
+        assert sample_ids(review) == ["002.png", "001.png"]
         bottom = review.query_one("#list")._rows[-1].text
         assert "hinted 1/2, hints off 1/1" in bottom
 
 
-async def test_review_tells_blind_answers_from_those_without_hints(terminal):
+async def test_review_separates_blind_answers_from_answers_without_hints(terminal):
     async with terminal(asked=11, guess=3) as t:
         await t.press("3", "p", *["3"] * 8, "4")
         with open_store(t.workspace.store_path, read_only=True) as store:
@@ -91,7 +91,7 @@ async def test_review_tells_blind_answers_from_those_without_hints(terminal):
         assert [given.is_blind for given in review.shown] == [True, *[False] * 9]
 
 
-async def test_review_takes_no_answer_for_an_image_that_was_not_seen(terminal):
+async def test_review_accepts_no_answer_for_an_image_not_yet_shown(terminal):
     async with terminal() as t:
         await t.press("3", "5")
         review = await open_review(t)
@@ -102,7 +102,7 @@ async def test_review_takes_no_answer_for_an_image_that_was_not_seen(terminal):
         assert t.labels() == {"000.png": "three", "001.png": "five"}
 
 
-async def test_review_keeps_an_unsaved_change_on_the_screen(terminal, monkeypatch):
+async def test_review_keeps_an_unsaved_change_and_retries(terminal, monkeypatch):
     async with terminal() as t:
         await t.press("3")
         review = await open_review(t)
@@ -120,7 +120,7 @@ async def test_review_keeps_an_unsaved_change_on_the_screen(terminal, monkeypatc
         assert t.labels() == {"000.png": "four"}
 
 
-async def test_two_answers_changed_to_one_class_at_a_good_pace_are_two_changes(terminal):
+async def test_review_changes_two_answers_to_one_class_in_quick_succession(terminal):
     async with terminal() as t:
         await t.press("1", "2", "4")
         t.clock.now += 2
@@ -140,6 +140,6 @@ async def test_two_answers_changed_to_one_class_at_a_good_pace_are_two_changes(t
         await t.until(lambda: not review.pending)
         await t.until(lambda: list(t.labels().values()).count("nine") == 2)
         t.clock.now += 0.3
-        await t.pilot.press("9")  # held, perhaps
+        await t.pilot.press("9")  # the key may be held
         await t.pilot.pause()
         assert "key held" in review.note

@@ -1,11 +1,11 @@
-"""The round screen, training beside the labeling, and what follows a training."""
+"""The round screen, training during labeling, and what follows a training."""
 
 import json
 import os
 import shutil
 
 import pytest
-from label_terminal import saying, script
+from label_terminal import print_events, script
 
 from dgaal_cli.events import QueryChosen, RoundStarted, RoundTrained, StepDone
 from dgaal_cli.labeling.session import LabelSession
@@ -20,30 +20,30 @@ from dgaal_cli.tui.widgets.rows import Rows
 from tests.support.class_labels import as_label
 
 
-def words(t) -> str:
+def screen_text(t) -> str:
     return "\n".join(strip.text for rows in t.app.screen.query(Rows) for strip in rows._rows)
 
 
-def history(workspace, *, junk: int = 1, goes_on: bool = True) -> None:
-    """Round 0: four pool images and synthetic ones, some of them junk; round 1 asks two."""
+def make_history(workspace, *, junk: int = 1, opens_next: bool = True) -> None:
+    """Answer round 0 (four pool images and synthetic images, some unlabelable); open round 1."""
     with open_store(workspace.store_path) as store:
         uids = [record.uid for record in store.classes()]
         entries = store.open_query().entries
-        for place, entry in enumerate(entries):
-            is_made = store.item(entry.item_id).is_synthetic
-            is_junk_now = is_made and place >= len(entries) - junk
+        for position, entry in enumerate(entries):
+            is_synthetic = store.item(entry.item_id).is_synthetic
+            is_unlabelable = is_synthetic and position >= len(entries) - junk
             store.submit(
                 Answer(
-                    op_id=f"a{place}",
-                    kind="cannot_tell" if is_junk_now else "label",
+                    op_id=f"a{position}",
+                    kind="cannot_tell" if is_unlabelable else "label",
                     item_id=entry.item_id,
-                    label=as_label(None if is_junk_now else uids[place % 10]),
+                    label=as_label(None if is_unlabelable else uids[position % 10]),
                     elapsed_ms=1500,
                 ),
                 annotator="ann",
                 session="s",
             )
-        if not goes_on:
+        if not opens_next:
             return
         store.close_query(0)
         rest = [i for i in store.items() if not i.is_synthetic][4:6]
@@ -55,15 +55,15 @@ def history(workspace, *, junk: int = 1, goes_on: bool = True) -> None:
         metrics = {"labels": labels, "accuracy": accuracy, "measured_count": 500}
         (folder / "metrics.json").write_text(json.dumps(metrics))
         (folder / "run.json").write_text('{"method": "dgaal"}')
-    beside = workspace.root / "baseline-random" / "rounds" / "001"
-    beside.mkdir(parents=True)
-    (beside / "metrics.json").write_text('{"labels": 9, "accuracy": 0.625}')
+    baseline = workspace.root / "baseline-random" / "rounds" / "001"
+    baseline.mkdir(parents=True)
+    (baseline / "metrics.json").write_text('{"labels": 9, "accuracy": 0.625}')
 
 
 async def open_rounds(t) -> RoundsScreen:
     await t.press("h")
     await t.until(lambda: isinstance(t.app.screen, RoundsScreen), "for the rounds")
-    await t.until(lambda: "rounds" in words(t))
+    await t.until(lambda: "rounds" in screen_text(t))
     return t.app.screen
 
 
@@ -72,11 +72,11 @@ def workspace(make_workspace):
     return make_workspace(synthetic=6, guess=3)
 
 
-async def test_the_table_shows_rounds_junk_and_random_beside(terminal, workspace):
-    history(workspace, junk=2)
+async def test_table_shows_rounds_unlabelable_images_and_random(terminal, workspace):
+    make_history(workspace, junk=2)
     async with terminal(workspace=workspace) as t:
         await open_rounds(t)
-        shown = words(t)
+        shown = screen_text(t)
         assert "2/6" in shown
         assert "81.2%" in shown
         assert "+71.2" in shown
@@ -90,7 +90,7 @@ async def test_the_table_shows_rounds_junk_and_random_beside(terminal, workspace
         assert t.labels()["004.png"] == "four"
 
 
-def simulated(workspace, *, pool="pool", method="random"):
+def write_simulation(workspace, *, pool="pool", method="random"):
     points = [{"annotations": 5.0, "accuracy": 0.5}, {"annotations": 10.0, "accuracy": 0.75}]
     methods = [{"method": method, "seeds": [0, 1, 2], "curve": points}]
     folder = workspace.root / "dgaal-simulation"
@@ -99,75 +99,75 @@ def simulated(workspace, *, pool="pool", method="random"):
     (folder / "result.json").write_text(json.dumps(result))
 
 
-async def test_a_simulation_on_this_pool_stands_beside_between_its_points(terminal, workspace):
-    history(workspace)
+async def test_simulation_on_this_pool_is_interpolated_in_the_table(terminal, workspace):
+    make_history(workspace)
     shutil.rmtree(workspace.root / "baseline-random")
-    simulated(workspace)
+    write_simulation(workspace)
     async with terminal(workspace=workspace) as t:
         await open_rounds(t)
-        assert "70.0%" in words(t)  # 9 labels, between 5 and 10
-        assert "random, simulated, 3 seeds" in words(t)
+        assert "70.0%" in screen_text(t)  # 9 labels, between 5 and 10
+        assert "random, simulated, 3 seeds" in screen_text(t)
 
 
 @pytest.mark.parametrize("change", [{"pool": "others"}, {"method": "margin"}, None])
-async def test_a_simulation_of_something_else_does_not(terminal, workspace, change):
-    history(workspace)
+async def test_other_or_damaged_simulation_is_not_shown(terminal, workspace, change):
+    make_history(workspace)
     shutil.rmtree(workspace.root / "baseline-random")
-    simulated(workspace, **change or {})
+    write_simulation(workspace, **change or {})
     if change is None:
         (workspace.root / "dgaal-simulation" / "result.json").write_text('{"pool": ')
     async with terminal(workspace=workspace) as t:
         await open_rounds(t)
-        assert "81.2%" in words(t)
-        assert "random: not measured" in words(t)
+        assert "81.2%" in screen_text(t)
+        assert "random: not measured" in screen_text(t)
 
 
 @pytest.mark.parametrize("size", [(120, 40), (80, 24), (60, 20), (44, 12)])
-async def test_nothing_of_the_round_screen_is_wider_than_its_place(terminal, workspace, size):
-    history(workspace)
+async def test_round_screen_fits_the_terminal(terminal, workspace, size):
+    make_history(workspace)
     async with terminal(workspace=workspace, size=size) as t:
         await open_rounds(t)
         for rows in t.app.screen.query(Rows):
             assert all(strip.cell_length == rows.size.width for strip in rows._rows if rows.display)
 
 
-async def test_method_and_query_size_are_written_to_the_file_and_shown(terminal, workspace):
-    history(workspace)
+async def test_method_and_query_size_are_saved_and_shown(terminal, workspace):
+    make_history(workspace)
     async with terminal(workspace=workspace) as t:
         await open_rounds(t)
         await t.pilot.press("n")
         await t.until(lambda: isinstance(t.app.screen, NumberDialog))
         await t.pilot.press("3", "7", "enter")
         await t.until(lambda: isinstance(t.app.screen, RoundsScreen))
-        await t.until(lambda: "37 per query" in words(t))
+        await t.until(lambda: "37 per query" in screen_text(t))
         await t.pilot.press("m")
         await t.until(lambda: isinstance(t.app.screen, PickDialog))
         await t.pilot.press(*"marg", "enter")
-        await t.until(lambda: isinstance(t.app.screen, RoundsScreen) and "margin" in words(t))
+        await t.until(lambda: isinstance(t.app.screen, RoundsScreen) and "margin" in screen_text(t))
     text = workspace.config_path.read_text()
     assert "size = 37" in text
     assert 'method = "margin"' in text
 
 
-async def test_the_curve_names_what_was_measured_not_what_is_set(terminal, workspace):
-    history(workspace)
+async def test_curve_names_the_measured_methods(terminal, workspace):
+    make_history(workspace)
     async with terminal(workspace=workspace) as t:
         await open_rounds(t)
         await t.pilot.press("m")
         await t.until(lambda: isinstance(t.app.screen, PickDialog))
         await t.pilot.press(*"random", "enter")
         await t.until(
-            lambda: isinstance(t.app.screen, RoundsScreen) and "method random" in words(t)
+            lambda: isinstance(t.app.screen, RoundsScreen) and "method random" in screen_text(t)
         )
-        assert "● dgaal " in words(t)
+        assert "● dgaal " in screen_text(t)
     (workspace.round_path(1) / "run.json").write_text('{"method": "margin"}')
     async with terminal(workspace=workspace) as t:
         await open_rounds(t)
-        assert "● dgaal, then margin " in words(t)
+        assert "● dgaal, then margin " in screen_text(t)
 
 
-async def test_the_method_waits_for_a_training(terminal, workspace, tmp_path):
-    history(workspace)
+async def test_method_cannot_be_changed_during_a_training(terminal, workspace, tmp_path):
+    make_history(workspace)
     steps = {"train": [*TRAIN[:2], f"GO = {str(tmp_path / 'never')!r}\n{TRAIN[2]}"]}
     async with terminal(workspace=workspace, train=steps) as t:
         await t.press("t")
@@ -180,12 +180,12 @@ async def test_the_method_waits_for_a_training(terminal, workspace, tmp_path):
         await open_rounds(t)
         await t.pilot.press("m")
         await t.pilot.pause()
-        assert "a training is running; change the method after it" in words(t)
+        assert "a training is running; change the method after it" in screen_text(t)
         t.screen.stop_processes()
 
 
-async def test_the_help_of_the_rounds_lists_no_keys_of_classes(terminal, workspace):
-    history(workspace)
+async def test_help_of_the_round_screen_lists_no_class_keys(terminal, workspace):
+    make_history(workspace)
     async with terminal(workspace=workspace) as t:
         await open_rounds(t)
         await t.pilot.press("question_mark")
@@ -195,12 +195,12 @@ async def test_the_help_of_the_rounds_lists_no_keys_of_classes(terminal, workspa
         assert "No classes" not in t.dialog()
 
 
-async def test_synthesis_is_asked_by_number_and_trains_first(terminal, workspace):
-    history(workspace)
+async def test_synthesis_requests_a_number_and_trains_first(terminal, workspace):
+    make_history(workspace)
     steps = {
         "train": script("sys.exit(0)"),
         "query --synthetic 5": script(
-            saying(QueryChosen(round=2, size=7, synthetic=5, strategy="dgaal"))
+            print_events(QueryChosen(round=2, size=7, synthetic=5, strategy="dgaal"))
         ),
     }
     async with terminal(workspace=workspace, train=steps) as t:
@@ -226,7 +226,7 @@ async def test_synthesis_is_refused_before_two_classes_have_labels(terminal):
         await t.pilot.press("s")
         await t.pilot.pause()
         assert isinstance(t.app.screen, RoundsScreen)
-        assert "synthesis needs a boundary between classes" in words(t)
+        assert "synthesis needs a boundary between classes" in screen_text(t)
         await t.pilot.press("escape")
         await t.until(lambda: t.screen.is_current)
         await t.press("4")
@@ -235,10 +235,10 @@ async def test_synthesis_is_refused_before_two_classes_have_labels(terminal):
         await t.until(lambda: isinstance(t.app.screen, NumberDialog))
 
 
-async def test_a_query_that_fails_in_the_background_is_no_failed_training(
+async def test_query_failure_in_the_background_is_not_a_training_failure(
     terminal, workspace, tmp_path
 ):
-    history(workspace)
+    make_history(workspace)
     go = tmp_path / "go"
     steps = {
         "train": [*TRAIN[:2], f"GO = {str(go)!r}\n{TRAIN[2]}"],
@@ -255,8 +255,8 @@ async def test_a_query_that_fails_in_the_background_is_no_failed_training(
         await t.until(lambda: "choosing images failed" in t.text(), "for the news")
 
 
-async def test_synthesis_pauses_by_itself_when_junk_passes_the_threshold(terminal, workspace):
-    history(workspace, junk=4, goes_on=False)
+async def test_synthesis_pauses_after_too_many_unlabelable_images(terminal, workspace):
+    make_history(workspace, junk=4, opens_next=False)
     async with terminal(workspace=workspace) as t:
         await t.until(lambda: isinstance(t.app.screen, TrainingDialog))
         t.clock.now += 1
@@ -266,12 +266,12 @@ async def test_synthesis_pauses_by_itself_when_junk_passes_the_threshold(termina
         await t.pilot.press("s")
         await t.pilot.pause()
         assert isinstance(t.app.screen, RoundsScreen)
-        assert "paused" in words(t)
-        assert "could not" in words(t)
+        assert "paused" in screen_text(t)
+        assert "could not" in screen_text(t)
 
 
-async def test_the_query_after_the_junk_brings_synthesis_back(terminal, workspace):
-    history(workspace, junk=4)
+async def test_synthesis_is_available_again_in_the_next_query(terminal, workspace):
+    make_history(workspace, junk=4)
     async with terminal(workspace=workspace) as t:
         await open_rounds(t)
         await t.pilot.press("s")
@@ -281,35 +281,37 @@ async def test_the_query_after_the_junk_brings_synthesis_back(terminal, workspac
 @pytest.mark.parametrize(
     ("judged", "junk", "is_over"), [(0, 0, False), (4, 4, False), (6, 3, False), (6, 4, True)]
 )
-def test_few_images_or_half_of_them_are_no_reason_to_pause(judged, junk, is_over):
+def test_unlabelable_count_over_threshold(judged, junk, is_over):
     assert UnlabelableCount(judged=judged, unlabelable=junk).is_over(0.5) is is_over
 
 
 TRAIN = script(
-    saying(RoundStarted(round=0, method="dgaal", labels=1, pool=12, device="cpu")),
-    saying(StepDone(phase="fit", step=5, steps=10, rate=1.0, left_s=9.0)),
+    print_events(RoundStarted(round=0, method="dgaal", labels=1, pool=12, device="cpu")),
+    print_events(StepDone(phase="fit", step=5, steps=10, rate=1.0, left_s=9.0)),
     "import pathlib",
     "while not pathlib.Path(GO).exists(): time.sleep(0.02)",
-    saying(RoundTrained(round=0, labels=1, accuracy=0.75, measured_on="test images", seconds=1.0)),
+    print_events(
+        RoundTrained(round=0, labels=1, accuracy=0.75, measured_on="test images", seconds=1.0)
+    ),
 )
 
 
-async def test_labeling_goes_on_while_the_round_trains_and_its_query_opens_by_itself(
+async def test_labeling_continues_during_training_and_next_query_opens(
     terminal, workspace, tmp_path
 ):
-    history(workspace)
+    make_history(workspace)
     go = tmp_path / "go"
-    ask = script(
+    query_script = script(
         "from dgaal_cli.store.open import open_store",
         "from dgaal_cli.store.records import Query, QueryEntry",
         f"store = open_store(__import__('pathlib').Path({str(workspace.store_path)!r}))",
         "entries = (QueryEntry(item_id=store.items()[9].item_id, rank=1),)",
         "store.save_query(Query(round=2, strategy='x', model_sha=None, entries=entries))",
-        saying(QueryChosen(round=2, size=1, synthetic=0, strategy="x")),
+        print_events(QueryChosen(round=2, size=1, synthetic=0, strategy="x")),
     )
     steps = {
         "train": [*TRAIN[:2], f"GO = {str(go)!r}\n{TRAIN[2]}"],
-        "query": ask,
+        "query": query_script,
         "export": script("sys.exit(0)"),
         "outlook": script("sys.exit(0)"),
     }
@@ -330,7 +332,7 @@ async def test_labeling_goes_on_while_the_round_trains_and_its_query_opens_by_it
         await t.until(lambda: not t.screen.rounds.is_training)
         await t.settle()
         t.clock.now += 0.15
-        await t.pilot.press("5")  # meant for the image that was there a moment ago
+        await t.pilot.press("5")  # meant for the previous image
         await t.pilot.pause()
         assert "009.png" not in t.labels()
         assert "look at it first" in t.text()
@@ -338,14 +340,14 @@ async def test_labeling_goes_on_while_the_round_trains_and_its_query_opens_by_it
         assert t.labels()["009.png"] == "five"
 
 
-async def test_a_training_dialog_that_was_left_and_opened_again_follows_to_the_end(
+async def test_reopened_training_dialog_follows_the_training_to_its_end(
     terminal, workspace, tmp_path
 ):
-    history(workspace)
+    make_history(workspace)
     go = tmp_path / "go"
     steps = {
         "train": [*TRAIN[:2], f"GO = {str(go)!r}\n{TRAIN[2]}"],
-        "query": script(saying(QueryChosen(round=2, size=1, synthetic=0, strategy="x"))),
+        "query": script(print_events(QueryChosen(round=2, size=1, synthetic=0, strategy="x"))),
         "export": script("sys.exit(0)"),
         "outlook": script("sys.exit(0)"),
     }
@@ -370,8 +372,10 @@ async def test_a_training_dialog_that_was_left_and_opened_again_follows_to_the_e
         await t.until(lambda: t.screen.is_current)
 
 
-async def test_a_training_that_fails_in_the_background_costs_nothing(terminal, workspace, tmp_path):
-    history(workspace)
+async def test_labeling_continues_after_training_fails_in_the_background(
+    terminal, workspace, tmp_path
+):
+    make_history(workspace)
     go = tmp_path / "go"
     end = script(
         "import pathlib",
@@ -394,8 +398,8 @@ async def test_a_training_that_fails_in_the_background_costs_nothing(terminal, w
         assert {"004.png", "005.png"} <= set(t.labels())
 
 
-async def test_leaving_while_a_training_runs_asks_first(terminal, workspace, tmp_path):
-    history(workspace)
+async def test_leaving_during_a_training_needs_confirmation(terminal, workspace, tmp_path):
+    make_history(workspace)
     go = tmp_path / "never"
     steps = {"train": [*TRAIN[:2], f"GO = {str(go)!r}\n{TRAIN[2]}"]}
     async with terminal(workspace=workspace, train=steps) as t:
@@ -414,17 +418,17 @@ async def test_leaving_while_a_training_runs_asks_first(terminal, workspace, tmp
         assert not t.screen.rounds.is_training
 
 
-async def test_a_round_that_somebody_else_trained_is_gone_over_to(terminal, workspace, monkeypatch):
-    asked = []
+async def test_label_screen_switches_to_a_round_trained_elsewhere(terminal, workspace, monkeypatch):
+    loaded_rounds = []
     load = LabelSession.load_learner
 
-    def noting(session):
-        asked.append(session._round.query.round)
+    def record_round(session):
+        loaded_rounds.append(session._round.query.round)
         return load(session)
 
-    monkeypatch.setattr(LabelSession, "load_learner", noting)
+    monkeypatch.setattr(LabelSession, "load_learner", record_round)
     async with terminal(workspace=workspace) as t:
-        await t.until(lambda: asked == [0], "for the learner")
+        await t.until(lambda: loaded_rounds == [0], "for the learner")
         with open_store(workspace.store_path) as store:
             rest = [item for item in store.items() if not item.is_synthetic][8:10]
             store.close_query(0)
@@ -434,10 +438,10 @@ async def test_a_round_that_somebody_else_trained_is_gone_over_to(terminal, work
         assert t.labels() == {"000.png": "three"}
         assert "round 1" in t.text()
         assert "008.png" in t.text()
-        await t.until(lambda: asked == [0, 1], "for the learner of the new round")
+        await t.until(lambda: loaded_rounds == [0, 1], "for the learner of the new round")
 
 
-async def test_the_palette_offers_every_command_by_name(terminal):
+async def test_palette_runs_a_command_by_name(terminal):
     async with terminal() as t:
         await t.press("3")
         await t.pilot.press("ctrl+p")
@@ -448,7 +452,7 @@ async def test_the_palette_offers_every_command_by_name(terminal):
         await t.until(lambda: [k for k, _, _ in t.events()] == ["label", "undo"], "for undo")
 
 
-async def test_opening_outside_says_where_the_image_is_without_a_desktop(terminal, monkeypatch):
+async def test_open_without_desktop_shows_the_path_of_the_image(terminal, monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setattr(os.path, "lexists", lambda _: True)

@@ -1,7 +1,7 @@
-"""Screenshots of the label terminal, written to ``assets/screens`` as the README shows them.
+"""Screenshots of the label terminal, written to ``assets/screens`` for the README.
 
-The pictures are drawn from fixed digits, a fixed clock and fixed names, so a run that changes
-nothing writes the same bytes.
+They use fixed digits, a fixed clock and fixed names, so a run without changes writes the same
+bytes.
 """
 
 import re
@@ -30,8 +30,8 @@ def app(tmp_path, clock):
         yield opened
 
 
-def picture_of(app: LabelApp, name: str) -> str:
-    """The screenshot without web fonts and without an id that depends on more than the picture."""
+def screenshot_of(app: LabelApp, name: str) -> str:
+    """Return the screenshot as SVG without web fonts and without ids that vary between runs."""
     svg = app.export_screenshot(title="dgaal label")
     svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
@@ -42,25 +42,25 @@ def picture_of(app: LabelApp, name: str) -> str:
     return svg
 
 
-def keep(app: LabelApp, name: str) -> str:
-    """Write the screenshot; return its text."""
-    svg = picture_of(app, name)
+def save_screenshot(app: LabelApp, name: str) -> str:
+    """Save the screenshot and return its text."""
+    svg = screenshot_of(app, name)
     SCREENS.mkdir(parents=True, exist_ok=True)
     path = SCREENS / f"{name}.svg"
     if not path.exists() or path.read_text("utf-8") != svg:
         path.write_text(svg, "utf-8")
-    return words(svg)
+    return text_of(svg)
 
 
-def words(svg: str) -> str:
+def text_of(svg: str) -> str:
     return re.sub(r"<[^>]+>", "", svg).replace("&#160;", " ").replace("&#x27;", "'")
 
 
 async def test_label_screen_wide(app, clock):
     async with app.run_test(size=(120, 40)) as pilot:
         await answer(app, pilot, clock, 5)
-        shown = keep(app, "label")
-    for said in (
+        shown = save_screenshot(app, "label")
+    for text in (
         "POOL IMAGE",
         "8x8 → 66x66 smooth",
         "89.6%",
@@ -71,54 +71,54 @@ async def test_label_screen_wide(app, clock):
         "34%",
         "⏎ accepts",
     ):
-        assert said in shown
+        assert text in shown
 
 
 async def test_label_screen_at_80_columns_with_a_synthetic_image(app, clock):
     async with app.run_test(size=(80, 24)) as pilot:
         await answer(app, pilot, clock, 6)
-        shown = keep(app, "label-80x24")
-    for said in ("◇ SYNTHETIC IMAGE ◇", "6/30", "✔ saved", "36x36 smooth"):
-        assert said in shown
+        shown = save_screenshot(app, "label-80x24")
+    for text in ("◇ SYNTHETIC IMAGE ◇", "6/30", "✔ saved", "36x36 smooth"):
+        assert text in shown
 
 
 @pytest.mark.parametrize("size", [(60, 20), (200, 50), (40, 12)])
 async def test_label_screen_at_other_sizes(app, clock, size):
     async with app.run_test(size=size) as pilot:
         await answer(app, pilot, clock, 2)
-        shown = words(picture_of(app, "x"))
-    for said in ("POOL IMAGE", "2/30", "✔ saved", "Label", "Help", "Quit"):
-        assert said in shown
+        shown = text_of(screenshot_of(app, "x"))
+    for text in ("POOL IMAGE", "2/30", "✔ saved", "Label", "Help", "Quit"):
+        assert text in shown
 
 
 async def test_grid(app, clock):
     async with app.run_test(size=(120, 40)) as pilot:
         await open_grid(app, pilot, clock)
-        shown = keep(app, "grid")
-    for said in ("GRID", "to confirm", "Confirm page", "Relabel", "Doubtful"):
-        assert said in shown
+        shown = save_screenshot(app, "grid")
+    for text in ("GRID", "to confirm", "Confirm page", "Relabel", "Doubtful"):
+        assert text in shown
 
 
 async def test_review(app, clock):
     async with app.run_test(size=(120, 40)) as pilot:
         await open_review(app, pilot, clock)
-        shown = keep(app, "review")
-    for said in ("REVIEW", "answers, newest first", "⚑", "✗ can't tell", "model: ", "Hinted"):
-        assert said in shown
+        shown = save_screenshot(app, "review")
+    for text in ("REVIEW", "answers, newest first", "⚑", "✗ can't tell", "model: ", "Hinted"):
+        assert text in shown
 
 
 async def test_rounds(app, clock):
     async with app.run_test(size=(120, 40)) as pilot:
         await open_rounds(app, pilot, clock)
-        shown = keep(app, "rounds")
-    for said in (
+        shown = save_screenshot(app, "rounds")
+    for text in (
         "ROUNDS",
         "random, measured here",
         "Synthesize",
         "1/1",
         "continue round 4",
     ):
-        assert said in shown
+        assert text in shown
 
 
 async def test_training_dialog(app, clock):
@@ -126,12 +126,12 @@ async def test_training_dialog(app, clock):
         await open_training(app, pilot, clock)
         progress = app.screen.query_one("#progress", Static)
         assert "generator and critic  2/4" in str(progress.content)
-        shown = keep(app, "training")
-    for said in (
+        shown = save_screenshot(app, "training")
+    for text in (
         "41.5/s · 19s left · 93 labels · cpu",
         "latent units in use 15 of 16",
         "AUC 0.64: labeled vs pool",
         "▁",
         "label meanwhile",
     ):
-        assert said in shown
+        assert text in shown

@@ -1,4 +1,4 @@
-"""The session without a screen: what is stored, what undo brings back, what a restart finds."""
+"""The labeling session without a screen: stored answers, undo, and restarts."""
 
 import json
 
@@ -18,11 +18,11 @@ from tests.support.class_labels import as_label
 
 
 @pytest.fixture
-def open_it(make_workspace, config, clock):
-    """Open sessions that are closed at the end."""
+def start_session(make_workspace, config, clock):
+    """Return a function that opens sessions, which are closed after the test."""
     opened: list[LabelSession] = []
 
-    def open_(
+    def start(
         workspace=None, *, annotator: str = "ann", **kwargs
     ) -> tuple[LabelSession, LabelView]:
         workspace = workspace or make_workspace(**kwargs)
@@ -36,7 +36,7 @@ def open_it(make_workspace, config, clock):
         opened.append(session)
         return session, session.open()
 
-    yield open_
+    yield start
     for session in opened:
         session.close()
 
@@ -54,22 +54,22 @@ def press(view: LabelView, name: str | None = None, kind: str = "label", **more)
     )
 
 
-def sample(view: LabelView) -> str:
+def sample_id(view: LabelView) -> str:
     return view.image.sample_id if view.image else ""
 
 
-def test_the_first_view_asks_the_first_image_and_foresees_the_next(open_it):
-    _, view = open_it()
+def test_first_view_has_the_first_image_and_the_upcoming_ones(start_session):
+    _, view = start_session()
     assert view.state == "labeling"
-    assert sample(view) == "000.png"
+    assert sample_id(view) == "000.png"
     assert [s.sample_id for s in view.upcoming] == ["001.png", "002.png", "003.png"]
     assert (view.progress.size, view.progress.left) == (4, 4)
     assert view.name == "digits"
 
 
-def test_an_answer_is_in_the_store_when_the_view_comes_back(open_it, make_workspace):
+def test_answer_is_stored_before_the_view_is_returned(start_session, make_workspace):
     workspace = make_workspace()
-    session, view = open_it(workspace)
+    session, view = start_session(workspace)
     after = session.answer(press(view, "three", ui="probs"))
     with open_store(workspace.store_path, read_only=True) as other:
         (label,) = other.labels()
@@ -77,24 +77,23 @@ def test_an_answer_is_in_the_store_when_the_view_comes_back(open_it, make_worksp
         (event,) = list(other.events())
     assert (label.sample_id, name, label.annotator) == ("000.png", "three", "ann")
     assert (event.ui, event.elapsed_ms) == ("probs", 500)
-    assert sample(after) == "001.png"
+    assert sample_id(after) == "001.png"
     assert after.progress.labeled == 1
     assert [(g.kind, after.label_name(g.label)) for g in after.history] == [("label", "three")]
 
 
-def test_the_same_press_twice_is_one_label(open_it):
-    session, view = open_it()
-    once = press(view, "three")
-    session.answer(once)
-    again = session.answer(once)
+def test_same_press_twice_is_one_label(start_session):
+    session, view = start_session()
+    same_press = press(view, "three")
+    session.answer(same_press)
+    again = session.answer(same_press)
     assert again.progress.labeled == 1
     assert again.labeled == 1
 
 
-def test_the_running_tally_equals_what_the_store_counts(open_it):
-    session, view = open_it(asked=8, synthetic=2)
-    kinds = ["label", "skip", "cannot_tell", "label", "label", "label", "label", "label", "label"]
-    for kind in kinds:
+def test_tally_equals_the_counts_of_the_store(start_session):
+    session, view = start_session(asked=8, synthetic=2)
+    for kind in ("label", "skip", "cannot_tell", *["label"] * 6):
         view = session.answer(press(view, "two" if kind == "label" else None, kind=kind))
     counts = session._store.counts()
     assert view.labeled == counts.labeled
@@ -105,41 +104,41 @@ def test_the_running_tally_equals_what_the_store_counts(open_it):
     assert session.view().labeled == session._store.counts().labeled
 
 
-def test_a_skipped_image_returns_at_the_end(open_it):
-    session, view = open_it(asked=2)
+def test_skipped_image_is_asked_last(start_session):
+    session, view = start_session(asked=2)
     view = session.answer(press(view, kind="skip"))
-    assert sample(view) == "001.png"
+    assert sample_id(view) == "001.png"
     view = session.answer(press(view, "one"))
-    assert sample(view) == "000.png"
+    assert sample_id(view) == "000.png"
     assert session.answer(press(view, "two")).state == "answered"
 
 
-def test_cannot_tell_ends_an_image_without_a_class(open_it):
-    session, view = open_it(asked=1)
+def test_cannot_tell_finishes_an_image_without_a_label(start_session):
+    session, view = start_session(asked=1)
     view = session.answer(press(view, kind="cannot_tell"))
     assert view.state == "answered"
     assert (view.progress.cannot_tell, view.labeled) == (1, 0)
 
 
-def test_undo_shows_the_image_again_with_what_was_said(open_it):
-    session, view = open_it()
+def test_undo_shows_the_image_with_its_former_answer(start_session):
+    session, view = start_session()
     view = session.answer(press(view, "three"))
     view = session.undo()
-    assert sample(view) == "000.png"
+    assert sample_id(view) == "000.png"
     assert view.before is not None
     assert view.label_name(view.before.label) == "three"
     assert view.history == ()
     assert view.labeled == 0
 
 
-def test_undo_goes_back_to_the_start_and_redo_all_the_way_forth(open_it):
-    session, view = open_it(asked=3)
+def test_all_answers_can_be_undone_and_redone(start_session):
+    session, view = start_session(asked=3)
     for name in ("one", "two", "three"):
         view = session.answer(press(view, name))
     assert view.state == "answered"
     for expected in ("002.png", "001.png", "000.png"):
         view = session.undo()
-        assert sample(view) == expected
+        assert sample_id(view) == expected
     assert session.undo().note == "nothing to undo in this round"
     for _ in range(3):
         view = session.redo()
@@ -169,13 +168,13 @@ def labeled(session: LabelSession) -> set[str]:
     return {record.sample_id for record in session._store.labels()}
 
 
-def test_undo_of_a_page_takes_back_nothing_that_came_after_it(open_it):
-    session, _ = open_it(asked=10, guess=3)
+def test_undo_of_a_page_keeps_later_answers(start_session):
+    session, _ = start_session(asked=10, guess=3)
     page = set(confirm(session, 4))
     view = session.view()
     singles = set[str]()
     for _ in range(3):
-        singles.add(sample(view))
+        singles.add(sample_id(view))
         view = session.answer(press(view, "five"))
     view = session.undo_page()
     assert "you did more after that page" in view.note
@@ -187,8 +186,8 @@ def test_undo_of_a_page_takes_back_nothing_that_came_after_it(open_it):
     assert "no page to undo" in session.undo_page().note
 
 
-def test_undo_of_a_page_takes_back_what_is_left_of_it(open_it):
-    session, _ = open_it(asked=10, guess=3)
+def test_undo_of_a_page_removes_its_remaining_answers(start_session):
+    session, _ = start_session(asked=10, guess=3)
     first = set(confirm(session, 3))
     confirm(session, 4)
     session.undo()
@@ -203,107 +202,107 @@ def test_undo_of_a_page_takes_back_what_is_left_of_it(open_it):
     assert labeled(session) == set()
 
 
-def test_a_restart_remembers_answers_and_can_undo_them(open_it, make_workspace):
+def test_answers_can_be_undone_after_a_restart(start_session, make_workspace):
     workspace = make_workspace()
-    session, view = open_it(workspace)
+    session, view = start_session(workspace)
     view = session.answer(press(view, "one"))
     view = session.answer(press(view, kind="cannot_tell"))
     session.answer(press(view, "five"))
     session.undo()
     session.close()
-    again, view = open_it(workspace)
+    again, view = start_session(workspace)
     assert [g.kind for g in view.history] == ["cannot_tell", "label"]
-    assert sample(view) == "002.png"
-    assert sample(again.undo()) == "001.png"
+    assert sample_id(view) == "002.png"
+    assert sample_id(again.undo()) == "001.png"
 
 
-def test_a_flag_stays_with_the_image_and_is_toggled(open_it):
-    session, view = open_it()
+def test_flag_keeps_the_image_and_is_toggled(start_session):
+    session, view = start_session()
     view = session.flag()
     assert view.image is not None
     assert view.image.is_flagged
-    assert sample(view) == "000.png"
+    assert sample_id(view) == "000.png"
     view = session.flag()
     assert view.image is not None
     assert not view.image.is_flagged
 
 
 @pytest.fixture
-def failing_once(monkeypatch):
-    """Let a method of the store do its work, COMMIT and all, and then fail, once."""
+def fail_once(monkeypatch):
+    """Return a function that makes a store method fail once, after it has committed."""
 
-    def arm(name):
-        work = getattr(SqliteStore, name)
+    def patch_method(name):
+        original = getattr(SqliteStore, name)
 
         def fail(self, *args, **kwargs):
-            monkeypatch.setattr(SqliteStore, name, work)
-            work(self, *args, **kwargs)
+            monkeypatch.setattr(SqliteStore, name, original)
+            original(self, *args, **kwargs)
             raise BusyError("held by process 1")
 
         monkeypatch.setattr(SqliteStore, name, fail)
 
-    return arm
+    return patch_method
 
 
-def kinds(workspace):
+def event_kinds(workspace):
     with open_store(workspace.store_path, read_only=True) as store:
         return [event.kind for event in store.events()]
 
 
-@pytest.mark.parametrize("way", ["undo", "redo", "flag"])
-def test_an_action_asked_again_after_an_error_is_done_once(
-    open_it, make_workspace, failing_once, way
+@pytest.mark.parametrize("action", ["undo", "redo", "flag"])
+def test_action_retried_after_an_error_is_done_once(
+    start_session, make_workspace, fail_once, action
 ):
     workspace = make_workspace()
-    session, view = open_it(workspace)
+    session, view = start_session(workspace)
     view = session.answer(press(view, "one"))
     view = session.answer(press(view, "two"))
-    if way == "redo":
+    if action == "redo":
         session.undo()
         session.undo()
-    before = kinds(workspace)
-    failing_once("submit" if way == "flag" else way)
+    before = event_kinds(workspace)
+    fail_once("submit" if action == "flag" else action)
     with pytest.raises(BusyError):
-        getattr(session, way)()
-    view = getattr(session, way)()
-    assert kinds(workspace) == [*before, way]
-    assert sample(view) == {"undo": "001.png", "redo": "001.png", "flag": "002.png"}[way]
-    if way != "flag":
-        getattr(session, way)()
-        assert kinds(workspace) == [*before, way, way]
+        getattr(session, action)()
+    view = getattr(session, action)()
+    assert event_kinds(workspace) == [*before, action]
+    assert sample_id(view) == {"undo": "001.png", "redo": "001.png", "flag": "002.png"}[action]
+    if action != "flag":
+        getattr(session, action)()
+        assert event_kinds(workspace) == [*before, action, action]
 
 
-def test_an_action_after_another_one_is_a_new_one(open_it, make_workspace, failing_once):
+def test_same_action_after_another_action_is_new(start_session, make_workspace, fail_once):
     workspace = make_workspace()
-    session, view = open_it(workspace)
+    session, view = start_session(workspace)
     session.answer(press(view, "one"))
-    failing_once("undo")
+    fail_once("undo")
     with pytest.raises(BusyError):
         session.undo()
     session.answer(press(session.view(), "two"))
     session.undo()
-    assert kinds(workspace) == ["label", "undo", "label", "undo"]
+    assert event_kinds(workspace) == ["label", "undo", "label", "undo"]
 
 
-def test_taking_a_page_back_goes_on_after_an_error(open_it, make_workspace, failing_once):
+def test_undo_of_a_page_continues_after_an_error(start_session, make_workspace, fail_once):
     workspace = make_workspace(guess=3)
-    session, view = open_it(workspace)
+    session, view = start_session(workspace)
     page = [
         Press(op_id=new_op_id(), kind="label", item_id=s.item_id, label=as_label(s.predicted))
         for s in session.grid()
     ]
     assert len(page) >= 3
     session.answer_page(page)
-    failing_once("undo")
+    fail_once("undo")
     with pytest.raises(BusyError):
         session.undo_page()
     view = session.undo_page()
-    assert kinds(workspace) == ["label"] * len(page) + ["undo"] * len(page)
+    assert event_kinds(workspace) == ["label"] * len(page) + ["undo"] * len(page)
     assert view.labeled == 0
 
 
-def test_classes_can_be_added_from_none(open_it):
-    session, view = open_it(classes=[])
+def test_first_class_can_be_added(start_session):
+    session, view = start_session(classes=[])
     assert view.classes == ()
     view = session.add_class("crab")
     assert [c.name for c in view.classes] == ["crab"]
@@ -312,20 +311,20 @@ def test_classes_can_be_added_from_none(open_it):
         session.add_class("crab")
 
 
-def test_without_a_query_the_view_says_so(open_it):
-    _, view = open_it(asked=0)
+def test_view_is_empty_without_a_query(start_session):
+    _, view = start_session(asked=0)
     assert (view.state, view.image, view.round) == ("empty", None, None)
 
 
-def test_images_left_to_others_are_waited_for(open_it, make_workspace):
+def test_session_waits_for_images_of_other_annotators(start_session, make_workspace):
     workspace = make_workspace(asked=1)
-    open_it(workspace, annotator="ann")
-    _, view = open_it(workspace, annotator="bob")
+    start_session(workspace, annotator="ann")
+    _, view = start_session(workspace, annotator="bob")
     assert view.state == "waiting"
 
 
-def ask_next(workspace, *places: int) -> None:
-    """What somebody else's training does: close the query, open that of the next round."""
+def open_next_query(workspace, *places: int) -> None:
+    """Close the query and open the query of the next round, as another person's training does."""
     with open_store(workspace.store_path) as store:
         number = store.open_query().round
         store.close_query(number)
@@ -339,68 +338,66 @@ def ask_next(workspace, *places: int) -> None:
         )
 
 
-def test_a_session_follows_the_round_that_somebody_else_began(open_it, make_workspace):
+def test_session_follows_a_round_started_elsewhere(start_session, make_workspace):
     workspace = make_workspace()
-    session, view = open_it(workspace)
+    session, view = start_session(workspace)
     view = session.answer(press(view, "three"))
-    ask_next(workspace, 7, 8, 9)
+    open_next_query(workspace, 7, 8, 9)
     late = press(view, "four")
     view = session.answer(late)
-    assert sample(view) == "007.png"
+    assert sample_id(view) == "007.png"
     assert (view.round, view.strategy) == (1, "margin")
     assert (view.progress.size, view.progress.left) == (3, 3)
     assert "the images of round 1" in view.note
     assert view.labeled == 2
     view = session.answer(press(view, "five"))
     assert (view.note, view.progress.left) == ("", 2)
-    ask_next(workspace, 10)
+    open_next_query(workspace, 10)
     view = session.undo()
-    assert (view.round, sample(view)) == (2, "010.png")
+    assert (view.round, sample_id(view)) == (2, "010.png")
     assert view.labeled == 3
 
 
-def test_a_page_that_was_open_while_somebody_else_trained_is_stored_and_followed(
-    open_it, make_workspace
-):
+def test_open_page_is_stored_after_a_round_started_elsewhere(start_session, make_workspace):
     workspace = make_workspace(guess=3)
-    session, _ = open_it(workspace)
+    session, _ = start_session(workspace)
     ids = [image.item_id for image in session.grid()]
-    ask_next(workspace, 7, 8)
+    open_next_query(workspace, 7, 8)
     uid = session.view().classes[3].uid
     view = session.answer_page(
         [Press(op_id=new_op_id(), kind="label", item_id=i, label=as_label(uid)) for i in ids]
     )
-    assert (view.round, sample(view), view.labeled) == (1, "007.png", 4)
+    assert (view.round, sample_id(view), view.labeled) == (1, "007.png", 4)
     view = session.undo_page()
     assert (view.round, view.labeled) == (1, 0)
 
 
-def test_finishing_returns_what_is_left_to_the_pool(open_it):
-    session, view = open_it()
+def test_finish_query_returns_unanswered_images_to_the_pool(start_session):
+    session, view = start_session()
     session.answer(press(view, "one"))
     assert session.finish_query() == 3
     assert session.open().state == "empty"
 
 
-def test_the_pace_ignores_long_pauses(open_it, clock):
-    session, view = open_it()
+def test_answer_time_limits_long_pauses(start_session, clock):
+    session, view = start_session()
     for seconds in (2.0, 4.0, 500.0):
         clock.now += seconds
         view = session.answer(press(view, "one"))
     assert view.answer_s == pytest.approx((0.5 + 4.0 + 30.0) / 3)
 
 
-def test_agreement_counts_labels_with_a_guess(open_it):
-    session, view = open_it(guess=3)
+def test_agreement_counts_only_labels_with_a_guess(start_session):
+    session, view = start_session(guess=3)
     view = session.answer(press(view, "three"))
     view = session.answer(press(view, "four"))
     view = session.answer(press(view, kind="skip"))
     assert view.agreed == (1, 2)
 
 
-def test_a_failing_store_raises_and_the_same_press_goes_through_later(open_it, monkeypatch):
-    session, view = open_it()
-    once = press(view, "three")
+def test_press_can_be_repeated_after_a_storage_error(start_session, monkeypatch):
+    session, view = start_session()
+    same_press = press(view, "three")
 
     def full(*args, **kwargs):
         raise StorageError("the disk is full")
@@ -408,12 +405,12 @@ def test_a_failing_store_raises_and_the_same_press_goes_through_later(open_it, m
     with monkeypatch.context() as patched:
         patched.setattr(SqliteStore, "submit", full)
         with pytest.raises(StorageError):
-            session.answer(once)
-    assert sample(session.view()) == "000.png"
-    assert session.answer(once).labeled == 1
+            session.answer(same_press)
+    assert sample_id(session.view()) == "000.png"
+    assert session.answer(same_press).labeled == 1
 
 
-def test_one_annotator_has_one_terminal(make_workspace, config):
+def test_second_session_of_one_annotator_is_refused(make_workspace, config):
     workspace = make_workspace()
     with open_session(workspace, config, annotator="ann"):
         with (
@@ -426,12 +423,12 @@ def test_one_annotator_has_one_terminal(make_workspace, config):
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "a b", ".x", "\x1b[2J", "x" * 101])
-def test_an_annotator_is_a_plain_name(name):
+def test_invalid_annotator_name_is_refused(name):
     with pytest.raises(UsageError):
         check_annotator(name)
 
 
-def test_the_curve_skips_damaged_and_missing_points(make_workspace):
+def test_learning_curve_skips_damaged_and_missing_points(make_workspace):
     workspace = make_workspace()
     contents = [
         '{"labels": 10, "accuracy": 0.5}',

@@ -1,7 +1,7 @@
-"""Every screen at four sizes, and the label screen's other faces, letter by letter as recorded.
+"""Text snapshots of every screen at four sizes, and of other states of the label screen.
 
-A change that is meant is recorded by ``DGAAL_SNAPSHOTS=write pytest tests/tui/test_snapshots.py``
-and read in the diff. Colors are left to the pictures in ``assets/screens``.
+Record an intended change with ``DGAAL_SNAPSHOTS=write pytest tests/tui/test_snapshots.py`` and
+review the diff. Colors are covered by the screenshots in ``assets/screens``.
 """
 
 import io
@@ -29,10 +29,10 @@ from rich.console import Console
 from dgaal_cli.tui.app import LabelApp
 
 FOLDER = Path(__file__).with_name("snapshots")
-RECORDED_WITH = "8.2"
-"""Textual's version; another one may place a border or a footer otherwise."""
+RECORDED_VERSION = "8.2"
+"""Version of Textual; another version may place a border or a footer differently."""
 SIZES = [(60, 20), (80, 24), (120, 40), (200, 50)]
-USUAL = SIZES[1]
+USUAL_SIZE = SIZES[1]
 
 
 async def open_pool_image(app: LabelApp, pilot, clock) -> None:
@@ -56,9 +56,9 @@ SCREENS: dict[str, Callable] = {
 
 @pytest.fixture
 def snapshot():
-    """Compare the screen's text with what was recorded under a name, or record it."""
-    if not version("textual").startswith(f"{RECORDED_WITH}."):
-        pytest.skip(f"recorded with Textual {RECORDED_WITH}, this is {version('textual')}")
+    """Return a function that compares the screen's text with a snapshot, or records it."""
+    if not version("textual").startswith(f"{RECORDED_VERSION}."):
+        pytest.skip(f"recorded with Textual {RECORDED_VERSION}, this is {version('textual')}")
 
     def compare(app: LabelApp, name: str) -> None:
         path, shown = FOLDER / f"{name}.txt", text_of(app)
@@ -71,14 +71,14 @@ def snapshot():
 
 
 def text_of(app: LabelApp) -> str:
-    """Return what the terminal shows, without the blanks at the ends of lines."""
+    """Return the text of the terminal without trailing blanks."""
     width, height = app.size
     console = Console(
         width=width,
         height=height,
         file=io.StringIO(),
         force_terminal=True,
-        color_system="truecolor",  # a style keeps what it first became, also for later tests
+        color_system="truecolor",  # a style caches its first color system, also for later tests
         record=True,
     )
     console.print(app.screen._compositor.render_update(full=True))
@@ -87,34 +87,34 @@ def text_of(app: LabelApp) -> str:
 
 
 def _cases():
-    """Every screen at every size.
+    """Yield every screen at every size.
 
-    The usual size is in the fast tier, the largest one in the deep tier but for two screens.
+    The usual size is in the fast tier; the largest is in the deep tier except for two screens.
     """
     for name in SCREENS:
         for size in SIZES:
             is_deep = size == SIZES[-1] and name not in ("label", "grid")
             tier = pytest.mark.deep if is_deep else pytest.mark.slow
-            marks = [] if size == USUAL else [tier]
+            marks = [] if size == USUAL_SIZE else [tier]
             yield pytest.param(name, size, id=f"{name}-{size[0]}x{size[1]}", marks=marks)
 
 
 @pytest.mark.parametrize(("name", "size"), list(_cases()))
-async def test_a_screen_is_as_recorded(tmp_path, clock, snapshot, name, size):
+async def test_screen_equals_its_snapshot(tmp_path, clock, snapshot, name, size):
     with label_app(make_workspace(tmp_path), clock) as app:
         async with app.run_test(size=size) as pilot:
             await SCREENS[name](app, pilot, clock)
             snapshot(app, f"{name}-{size[0]}x{size[1]}")
 
 
-async def test_a_label_screen_without_hints_is_as_recorded(tmp_path, clock, snapshot):
+async def test_label_screen_without_hints_equals_its_snapshot(tmp_path, clock, snapshot):
     with label_app(make_workspace(tmp_path), clock, hints=False) as app:
         async with app.run_test(size=(80, 24)) as pilot:
             await open_pool_image(app, pilot, clock)
             snapshot(app, "no-hints-80x24")
 
 
-async def test_finding_a_class_beside_its_image_is_as_recorded(tmp_path, clock, snapshot):
+async def test_find_dialog_equals_its_snapshot(tmp_path, clock, snapshot):
     with label_app(make_workspace(tmp_path), clock) as app:
         async with app.run_test(size=(80, 24)) as pilot:
             await open_pool_image(app, pilot, clock)
@@ -122,7 +122,7 @@ async def test_finding_a_class_beside_its_image_is_as_recorded(tmp_path, clock, 
             snapshot(app, "find-80x24")
 
 
-async def test_a_small_terminal_says_so_and_comes_back(tmp_path, clock, snapshot):
+async def test_too_small_terminal_shows_a_notice_and_recovers(tmp_path, clock, snapshot):
     with label_app(make_workspace(tmp_path), clock) as app:
         async with app.run_test(size=(80, 24)) as pilot:
             await open_pool_image(app, pilot, clock)
@@ -136,7 +136,9 @@ async def test_a_small_terminal_says_so_and_comes_back(tmp_path, clock, snapshot
             snapshot(app, "label-80x24")
 
 
-async def test_control_an_answer_more_is_noticed(tmp_path, clock, snapshot, monkeypatch):
+async def test_control_different_number_of_answers_is_caught(
+    tmp_path, clock, snapshot, monkeypatch
+):
     monkeypatch.delenv("DGAAL_SNAPSHOTS", raising=False)
     with label_app(make_workspace(tmp_path), clock) as app:
         async with app.run_test(size=(80, 24)) as pilot:

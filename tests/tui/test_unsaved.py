@@ -1,4 +1,4 @@
-"""An answer that cannot be saved: it stays in sight, and no way out passes it by in silence."""
+"""An answer that cannot be saved stays on the screen and is never dropped silently."""
 
 import threading
 
@@ -13,19 +13,19 @@ from dgaal_cli.tui.screens.review import ReviewScreen
 
 
 class FullDisk:
-    """The store's writing, which waits until told and then fails until there is room."""
+    """Makes writes of the store wait for ``release`` and fail until ``has_room`` is set."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.has_room = False
-        self.may_end = threading.Event()
-        self.tries = 0
+        self.release = threading.Event()
+        self.attempts = 0
         for name in ("submit", "submit_many"):
-            monkeypatch.setattr(SqliteStore, name, self._around(getattr(SqliteStore, name)))
+            monkeypatch.setattr(SqliteStore, name, self._wrap(getattr(SqliteStore, name)))
 
-    def _around(self, real):
+    def _wrap(self, real):
         def write(store, given, **kwargs):
-            self.tries += 1
-            self.may_end.wait(60)
+            self.attempts += 1
+            self.release.wait(60)
             if not self.has_room:
                 raise StorageError("the disk is full")
             return real(store, given, **kwargs)
@@ -37,7 +37,7 @@ class FullDisk:
 def disk(monkeypatch):
     full = FullDisk(monkeypatch)
     yield full
-    full.may_end.set()
+    full.release.set()
 
 
 async def answer(t: Terminal) -> None:
@@ -72,16 +72,16 @@ async def change_in_review(t: Terminal) -> None:
 WRITERS = pytest.mark.parametrize("write", [answer, confirm_page, change_in_review])
 
 
-async def start(t: Terminal, disk: FullDisk, write) -> None:
-    """Give one answer while there is room, so that the review has one; then write."""
+async def start_write(t: Terminal, disk: FullDisk, write) -> None:
+    """Save one answer while the disk has room, so that the review has an entry; then write."""
     disk.has_room = True
-    disk.may_end.set()
+    disk.release.set()
     await t.press("5")
     disk.has_room = False
-    disk.may_end.clear()
-    disk.tries = 0
+    disk.release.clear()
+    disk.attempts = 0
     await write(t)
-    await t.until(lambda: disk.tries == 1, "for the write")
+    await t.until(lambda: disk.attempts == 1, "for the write")
 
 
 async def dialog_of(t: Terminal) -> UnsavedDialog:
@@ -89,7 +89,7 @@ async def dialog_of(t: Terminal) -> UnsavedDialog:
     return t.app.screen
 
 
-async def test_a_failed_save_keeps_the_answer_blocks_and_retries(terminal, monkeypatch):
+async def test_failed_save_keeps_the_answer_and_retries(terminal, monkeypatch):
     async with terminal() as t:
         presses, real = [], SqliteStore.submit
 
@@ -126,17 +126,17 @@ async def test_q_waits_for_the_answer_in_flight(terminal, disk):
         await t.pilot.press("q")
         await t.pilot.pause(0.1)
         assert t.app.return_value is None
-        disk.may_end.set()
+        disk.release.set()
         await t.until(lambda: t.app.return_value is not None, "for the end")
         assert t.app.return_value == 0
     assert t.labels() == {"000.png": "three"}
 
 
-async def test_q_before_a_save_that_fails_stays_with_the_answer(terminal, disk):
+async def test_q_before_a_failed_save_keeps_the_answer(terminal, disk):
     async with terminal() as t:
         await answer(t)
         await t.pilot.press("q")
-        disk.may_end.set()
+        disk.release.set()
         await dialog_of(t)
         await t.pilot.pause(0.05)
         assert t.app.return_value is None
@@ -148,12 +148,12 @@ async def test_q_before_a_save_that_fails_stays_with_the_answer(terminal, disk):
 
 @WRITERS
 @pytest.mark.parametrize("key", ["ctrl+q", "ctrl+c"])
-async def test_leaving_while_the_save_fails_is_never_silent(terminal, disk, write, key):
+async def test_leaving_during_a_failing_save_warns_or_exits_with_8(terminal, disk, write, key):
     async with terminal(guess=3, asked=6) as t:
-        await start(t, disk, write)
+        await start_write(t, disk, write)
         await t.pilot.press(key)
         await t.pilot.pause(0.05)
-        disk.may_end.set()
+        disk.release.set()
         if key == "ctrl+c":
             await t.until(lambda: t.app.return_value is not None, "for the end")
             assert t.app.return_value == 8
@@ -166,28 +166,28 @@ async def test_leaving_while_the_save_fails_is_never_silent(terminal, disk, writ
 
 
 @WRITERS
-async def test_leaving_under_the_dialog_ends_with_8(terminal, disk, write):
+async def test_leaving_from_the_unsaved_dialog_exits_with_8(terminal, disk, write):
     async with terminal(guess=3, asked=6) as t:
-        await start(t, disk, write)
-        disk.may_end.set()
+        await start_write(t, disk, write)
+        disk.release.set()
         await dialog_of(t)
         await t.pilot.press("ctrl+q")
         await t.until(lambda: t.app.return_value is not None, "for the end")
         assert t.app.return_value == 8
 
 
-async def test_keys_typed_ahead_neither_drop_the_answer_nor_leave(terminal, disk):
+async def test_early_and_held_keys_neither_drop_the_answer_nor_leave(terminal, disk):
     async with terminal(classes=list("abcdefghijklmnopqrst")) as t:
-        disk.may_end.set()
+        disk.release.set()
         t.clock.now += 1
         await t.pilot.press("c")
         await dialog_of(t)
         for key in ("q", "q", "r"):
             await t.pilot.press(key)
         t.clock.now += 1
-        await t.pilot.press("q")  # one alone is not enough either
+        await t.pilot.press("q")  # one key press is not sufficient
         for key in ("q", "q"):
-            await t.pilot.press(key)  # nor is a key that is held
+            await t.pilot.press(key)  # a held key is not sufficient
         assert "again: drop it and leave" in t.dialog()
         assert isinstance(t.app.screen, UnsavedDialog)
         assert t.app.return_value is None
@@ -197,9 +197,9 @@ async def test_keys_typed_ahead_neither_drop_the_answer_nor_leave(terminal, disk
         assert t.labels() == {"000.png": "c"}
 
 
-async def test_the_second_wish_to_leave_gives_the_answer_up_and_says_so_by_its_code(terminal, disk):
+async def test_second_q_drops_the_answer_and_exits_with_8(terminal, disk):
     async with terminal() as t:
-        disk.may_end.set()
+        disk.release.set()
         await answer(t)
         await dialog_of(t)
         for _ in range(2):

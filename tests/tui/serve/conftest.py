@@ -1,4 +1,4 @@
-"""A served process that records what reaches it, and a client that speaks to the server."""
+"""A served process that records its input, and a test server for it."""
 
 import asyncio
 import sys
@@ -33,7 +33,7 @@ log.write("end\\n")
 
 
 class Recorder:
-    """The child's argv and what it wrote down."""
+    """The child's command line and its log."""
 
     def __init__(self, folder: Path) -> None:
         self.log = folder / "child.log"

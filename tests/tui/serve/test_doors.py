@@ -1,4 +1,4 @@
-"""Every door of the served terminal: who is refused, that nothing starts, and who gets in."""
+"""Access to the served terminal: unauthorized requests are refused and start no process."""
 
 import asyncio
 import json
@@ -47,7 +47,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-async def test_a_socket_is_refused_before_anything_starts(served, recorder, case):
+async def test_unauthorized_socket_is_refused_and_starts_no_process(served, recorder, case):
     headers, status = REFUSED[case]
     async with served() as (server, guard), aiohttp.ClientSession() as session:
         headers = {k: cookie(guard) if v == "yes" else v for k, v in headers.items()}
@@ -59,7 +59,7 @@ async def test_a_socket_is_refused_before_anything_starts(served, recorder, case
 
 
 @pytest.mark.parametrize("path", ["/", "/static/textual.js", "/static/page.css", "/ws", "/x"])
-async def test_no_page_without_the_token(served, recorder, path):
+async def test_pages_need_the_token(served, recorder, path):
     async with served() as (server, _), aiohttp.ClientSession() as session:
         url = f"http://127.0.0.1:{server.port}{path}"
         async with session.get(url, headers={"Host": "localhost"}) as response:
@@ -67,16 +67,16 @@ async def test_no_page_without_the_token(served, recorder, path):
     assert recorder.lines == []
 
 
-async def test_the_printed_address_becomes_a_cookie_that_scripts_and_sites_cannot_use(served):
+async def test_printed_address_sets_an_http_only_same_site_cookie(served):
     async with served() as (server, guard), aiohttp.ClientSession() as session:
         base = f"http://127.0.0.1:{server.port}"
         good = f"{base}/?token={guard.token}"
         async with session.get(good, allow_redirects=False) as response:
             assert response.status == 303
             assert response.headers["Location"] == "/"
-            made = response.headers["Set-Cookie"]
-            assert "HttpOnly" in made
-            assert "SameSite=Strict" in made
+            set_cookie = response.headers["Set-Cookie"]
+            assert "HttpOnly" in set_cookie
+            assert "SameSite=Strict" in set_cookie
         async with session.get(f"{base}/?token=wrong", allow_redirects=False) as response:
             assert response.status == 401
             assert "Set-Cookie" not in response.headers
@@ -85,7 +85,7 @@ async def test_the_printed_address_becomes_a_cookie_that_scripts_and_sites_canno
             assert "Set-Cookie" not in response.headers
 
 
-async def test_the_page_asks_no_other_host_for_anything_and_lists_no_folder(served):
+async def test_page_contacts_no_other_host_and_lists_no_folder(served):
     async with served() as (server, guard), aiohttp.ClientSession() as session:
         base = f"http://127.0.0.1:{server.port}"
         headers = {"Cookie": cookie(guard)}
@@ -107,7 +107,7 @@ async def test_the_page_asks_no_other_host_for_anything_and_lists_no_folder(serv
             assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-async def test_keys_reach_the_process_and_its_end_is_waited_for(served, recorder):
+async def test_keys_reach_the_process_and_closing_waits_for_its_end(served, recorder):
     async with served() as (server, guard), aiohttp.ClientSession() as session:
         socket = await connect(session, server, ws(server, Cookie=cookie(guard)))
         assert (await socket.receive()).data == b"hello"
@@ -140,7 +140,7 @@ BAD_FRAMES = {
 
 
 @pytest.mark.parametrize("case", BAD_FRAMES)
-async def test_a_bad_message_ends_the_session_and_no_key_arrives(served, recorder, case):
+async def test_bad_message_ends_the_session_and_sends_no_key(served, recorder, case):
     async with served() as (server, guard), aiohttp.ClientSession() as session:
         socket = await connect(session, server, ws(server, Cookie=cookie(guard)))
         assert (await socket.receive()).data == b"hello"
@@ -151,7 +151,7 @@ async def test_a_bad_message_ends_the_session_and_no_key_arrives(served, recorde
     assert recorder.count("D ") == 0
 
 
-async def test_the_fifth_terminal_is_refused(served, recorder):
+async def test_terminal_beyond_the_limit_is_refused(served, recorder):
     async with served() as (server, guard), aiohttp.ClientSession() as session:
         headers = ws(server, Cookie=cookie(guard))
         sockets = [await connect(session, server, headers) for _ in range(MAX_SESSIONS)]
@@ -165,8 +165,8 @@ async def test_the_fifth_terminal_is_refused(served, recorder):
             await socket.close()
 
 
-async def test_the_stock_server_lets_all_of_them_in(recorder):
-    """The negative control: without our doors the same requests start a process and type keys."""
+async def test_control_stock_server_accepts_unauthorized_sockets(recorder):
+    """Negative control: without our checks the same requests start a process and send keys."""
     from aiohttp.test_utils import TestServer
     from textual_serve.server import Server
 
@@ -188,8 +188,8 @@ async def test_the_stock_server_lets_all_of_them_in(recorder):
     assert recorder.count("D 3") == 3
 
 
-def test_the_process_inherits_no_secret():
-    given = {
+def test_child_environment_has_no_secrets():
+    environment = {
         "PATH": "/bin",
         "HOME": "/h",
         "AWS_SECRET_ACCESS_KEY": "x",
@@ -197,13 +197,13 @@ def test_the_process_inherits_no_secret():
         "PYTHONPATH": "x",
         "DGAAL_SEED": "3",
     }
-    made = child_environment(given, width=10, height=5)
-    assert made["DGAAL_SEED"] == "3"
-    assert made["COLUMNS"] == "10"
-    assert not {"AWS_SECRET_ACCESS_KEY", "LD_PRELOAD", "PYTHONPATH"} & set(made)
+    child = child_environment(environment, width=10, height=5)
+    assert child["DGAAL_SEED"] == "3"
+    assert child["COLUMNS"] == "10"
+    assert not {"AWS_SECRET_ACCESS_KEY", "LD_PRELOAD", "PYTHONPATH"} & set(child)
 
 
-def test_messages_faster_than_the_rate_are_too_many():
+def test_rate_refuses_too_many_messages():
     now = [0.0]
     rate = Rate(lambda: now[0])
     assert all(rate.take() for _ in range(MAX_MESSAGES))
@@ -213,7 +213,7 @@ def test_messages_faster_than_the_rate_are_too_many():
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:80", "[::1]:9", "[::1]", "LOCALHOST:1"])
-def test_names_of_this_machine(host):
+def test_host_names_of_this_machine_are_accepted(host):
     assert Guard().check_host({"Host": host}) is None
 
 
@@ -221,11 +221,11 @@ def test_names_of_this_machine(host):
     "host",
     ["", "evil", "localhost:x", "localhost@evil:1", "127.0.0.1.evil:1", ":80", "localhost:80:80"],
 )
-def test_names_of_other_machines(host):
+def test_other_host_names_are_refused(host):
     assert Guard().check_host({"Host": host}) is not None
 
 
-async def test_a_process_that_does_not_start_says_why(served, recorder):
+async def test_error_of_a_process_that_does_not_start_is_shown(served, recorder):
     recorder.argv[:] = [sys.executable, "-c", "import sys; sys.exit('in use by process 7')"]
     async with served() as (server, guard), aiohttp.ClientSession() as session:
         socket = await connect(session, server, ws(server, Cookie=cookie(guard)))
