@@ -20,23 +20,23 @@ def contract_layers():
     return next(c["layers"] for c in contracts["contracts"] if c["name"] == "Layers")
 
 
-def pictured_layers(text):
-    """The names of each line, without the explanation behind two or more spaces."""
+def layers_in(text):
+    """Return the names of each line, without the explanation after two or more spaces."""
     return [re.split(r"\s{2,}", line)[0] for line in text.splitlines()]
 
 
-def test_the_picture_shows_the_layers_of_the_contract():
-    assert pictured_layers(blocks("layers")[0]) == contract_layers()
+def test_page_lists_the_layers_of_the_contract():
+    assert layers_in(blocks("layers")[0]) == contract_layers()
 
 
-def test_a_missing_layer_is_noticed():
-    """Negative control: the comparison fails if the picture lacks one line."""
+def test_control_missing_layer_is_caught():
+    """Negative control: the comparison fails if one line of the block is missing."""
     lines = blocks("layers")[0].splitlines()
-    assert pictured_layers("\n".join(lines[1:])) != contract_layers()
+    assert layers_in("\n".join(lines[1:])) != contract_layers()
 
 
 def depth_of(name):
-    """The number of the layer of a module, 0 at the top."""
+    """Return the number of the layer of a module, 0 at the top."""
     package = name.split(".")[0]
     if package == "exporters":
         return len(contract_layers())
@@ -46,7 +46,7 @@ def depth_of(name):
 
 
 def is_defined(name):
-    """Whether ``module.function`` or ``module.Class.method`` is in the source."""
+    """Return whether ``module.function`` or ``module.Class.method`` is in the source."""
     parts = name.split(".")
     top = ROOT if parts[0] == "exporters" else ROOT / "dgaal_cli"
     for length in range(len(parts) - 1, 0, -1):
@@ -64,7 +64,7 @@ def _has(body, names):
 
 
 def steps(walk):
-    """(indentation, name) of each line of a walk."""
+    """Return (indentation, name) of each line of a walk."""
     found = []
     for line in walk.splitlines():
         name = line.split("#")[0].rstrip()
@@ -73,7 +73,7 @@ def steps(walk):
 
 
 def upward_calls(walk):
-    """Callee names that are in a higher layer than their caller."""
+    """Return the names of callees in a higher layer than their caller."""
     wrong, callers = [], []
     for indent, name in steps(walk):
         while callers and callers[-1][0] >= indent:
@@ -87,25 +87,25 @@ def upward_calls(walk):
 WALKS = blocks("walk")
 
 
-def test_three_values_are_walked():
+def test_page_has_three_walks():
     assert len(WALKS) == 3
 
 
 @pytest.mark.parametrize("walk", WALKS)
-def test_every_step_of_a_walk_is_in_the_code_and_goes_down(walk):
+def test_steps_of_a_walk_exist_and_go_down_the_layers(walk):
     missing = [name for _, name in steps(walk) if not is_defined(name)]
     assert not missing
     assert not upward_calls(walk)
 
 
-def test_an_upward_step_is_noticed():
+def test_control_upward_step_is_caught():
     """Negative control: the store calls the API."""
     assert upward_calls("store.open.open_store\n  api.train.train\n") == ["api.train.train"]
     assert not is_defined("api.train.no_such_function")
 
 
 def named_files(text):
-    """Files that the page names in backticks, found in the package or at the top."""
+    """Return the files that the page names in backticks."""
     return re.findall(r"`([\w/.-]+\.(?:py|md|toml))`", text)
 
 
@@ -113,11 +113,11 @@ def exists(name):
     return (ROOT / name).is_file() or (ROOT / "dgaal_cli" / name).is_file()
 
 
-def test_every_file_that_the_page_names_exists():
+def test_files_named_on_the_page_exist():
     assert len(named_files(PAGE)) > 15
     assert [name for name in named_files(PAGE) if not exists(name)] == []
 
 
-def test_a_file_that_is_gone_is_noticed():
-    """Negative control."""
+def test_control_missing_file_is_caught():
+    """Negative control: this file does not exist."""
     assert not exists("store/labels.py")

@@ -1,4 +1,4 @@
-"""The import contracts of pyproject.toml hold, and catch what they are for."""
+"""The import contracts of pyproject.toml hold, and upward imports are caught."""
 
 import shutil
 import subprocess
@@ -20,8 +20,8 @@ def test_imports_point_down_the_layers():
     assert done.returncode == 0, done.stdout
 
 
-def test_a_planted_upward_import_is_caught(tmp_path):
-    """Negative control: the same contracts over a copy in which the store imports a method."""
+def test_control_upward_import_is_caught(tmp_path):
+    """Negative control: the same contracts fail for a copy in which the store imports a method."""
     for name in ("dgaal_cli", "exporters"):
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignore)

@@ -1,4 +1,4 @@
-"""What must start fast never imports what is slow; asserted on modules, not on seconds."""
+"""Commands and modules that must start fast do not import heavy packages."""
 
 import json
 import subprocess
@@ -20,8 +20,8 @@ print(json.dumps(sorted(roots)), file=sys.stderr)
 """
 
 
-def loaded(statement, *arguments):
-    """Return the top-level packages that a fresh interpreter holds after a statement."""
+def imported_packages(statement, *arguments):
+    """Return the top-level packages that a new interpreter has imported after a statement."""
     code = PROBE.format(arguments=list(arguments), statement=statement)
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
@@ -32,8 +32,8 @@ def loaded(statement, *arguments):
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["--version"], ["train", "--help"], ["score", "--help"], ["nonsense"]]
 )
-def test_help_and_errors_load_nothing_heavy(arguments):
-    roots = loaded("from dgaal_cli.cli import main; main()", *arguments)
+def test_help_and_errors_import_no_heavy_packages(arguments):
+    roots = imported_packages("from dgaal_cli.cli import main; main()", *arguments)
     assert "typer" in roots
     assert not roots & set(HEAVY)
     assert "numpy" not in roots
@@ -55,10 +55,10 @@ def test_help_and_errors_load_nothing_heavy(arguments):
         ("exporters.seal", (*HEAVY, "numpy")),
     ],
 )
-def test_light_modules_stay_light(module, forbidden):
-    assert not loaded(f"import {module}") & set(forbidden)
+def test_light_modules_import_no_heavy_packages(module, forbidden):
+    assert not imported_packages(f"import {module}") & set(forbidden)
 
 
-def test_the_probe_sees_a_heavy_import():
-    """Negative control: a probe that saw nothing would pass every test above."""
-    assert "scipy" in loaded("import scipy")
+def test_control_heavy_import_is_found():
+    """Negative control: with a probe that finds nothing, every test above would pass."""
+    assert "scipy" in imported_packages("import scipy")

@@ -1,4 +1,4 @@
-"""Only a task knows what a label is: the others ask it, and the list of exceptions only shrinks."""
+"""Only tasks depend on the meaning of labels; the list of exceptions may only get shorter."""
 
 import ast
 from collections.abc import Iterator
@@ -6,10 +6,10 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "dgaal_cli"
 LEARNING = ("encoders", "training", "methods", "rounds", "networks")
-"""Folders that learn, rank and ask, whatever a label is."""
+"""Folders that train, rank and query for any kind of label."""
 NEUTRAL = (*LEARNING, "store", "labeling", "scoring")
-"""Folders that import no task."""
-OWN = "dgaal_cli.tasks.classification"
+"""Folders that must not import a task."""
+CLASSIFICATION = "dgaal_cli.tasks.classification"
 MAY_IMPORT = {
     "tui/grid.py": "the grid confirms classes",
     "tui/labeling/answers.py": "the label screen of classification",
@@ -18,28 +18,30 @@ MAY_IMPORT = {
 }
 """Files outside the task that may import classification, and why."""
 LEARNS_CLASSES = {"methods/vaal_family/game.py": "SRAAL's classifier of latents"}
-"""Neutral files that may name the loss of classes."""
+"""Neutral files that may use the loss of classes."""
 
 
 def imports_of_classification(tree: ast.Module) -> bool:
-    """Whether a module imports classification anywhere, functions included."""
+    """Return whether a module imports classification, also inside functions."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(OWN):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(CLASSIFICATION):
             return True
-        if isinstance(node, ast.Import) and any(n.name.startswith(OWN) for n in node.names):
+        if isinstance(node, ast.Import) and any(
+            n.name.startswith(CLASSIFICATION) for n in node.names
+        ):
             return True
     return False
 
 
 def is_number(side: ast.expr) -> bool:
-    """Whether one side of a comparison is a literal; None is no class number."""
+    """Return whether one side of a comparison is a literal number; None is not a class number."""
     return isinstance(side, ast.UnaryOp) or (
         isinstance(side, ast.Constant) and side.value is not None
     )
 
 
 def compares_class_numbers(tree: ast.Module) -> bool:
-    """Whether a module itself computes the loss of classes, or compares targets with a number."""
+    """Return whether a module computes the loss of classes or compares targets with a number."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and node.attr == "cross_entropy":
             return True
@@ -67,13 +69,13 @@ def test_only_listed_files_import_classification():
     assert not any(name.startswith(tuple(f"{folder}/" for folder in NEUTRAL)) for name in found)
 
 
-def test_what_learns_and_ranks_compares_no_class_numbers():
+def test_learning_code_compares_no_class_numbers():
     found = {name for name, tree in modules(*LEARNING) if compares_class_numbers(tree)}
     assert found == set(LEARNS_CLASSES)
 
 
-def test_planted_knowledge_of_classes_is_caught():
-    """Negative control: each of the forms in which it used to stand."""
+def test_control_code_specific_to_classes_is_caught():
+    """Negative control: each form that the code once had is found."""
     for source in (
         "labeled = data.targets >= 0",
         "left = np.flatnonzero(data.synthetic.targets == -1)",

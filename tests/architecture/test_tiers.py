@@ -1,4 +1,4 @@
-"""The tiers: what marks a test, which parts a sharded run has, and the report of long tests."""
+"""The tiers: marks of tests, parts of a sharded run, and the report of long tests."""
 
 import json
 import re
@@ -43,11 +43,11 @@ def shards_in_ci() -> list[tuple[int, int]]:
 
 
 @pytest.mark.slow
-def test_every_line_of_the_table_names_a_test():
+def test_lines_of_the_slow_table_name_tests():
     assert unused_lines(slow_lines(FILE.read_text()), collected("")) == []
 
 
-def test_control_a_line_that_names_no_test_is_found():
+def test_control_line_without_a_test_is_found():
     nodes = ["tests/a.py::test_b[x-1]", "tests/a.py::TestC::test_d"]
     lines = [
         "tests/a.py::test_b",
@@ -60,7 +60,7 @@ def test_control_a_line_that_names_no_test_is_found():
 
 
 @pytest.mark.slow
-def test_the_shards_in_ci_hold_every_deep_test_exactly_once():
+def test_shards_in_ci_have_every_deep_test_once():
     deep = collected("deep")
     assert len(deep) > 100
     shards = shards_in_ci()
@@ -71,7 +71,7 @@ def test_the_shards_in_ci_hold_every_deep_test_exactly_once():
     assert all(parts)
 
 
-def test_parts_are_of_like_length_whatever_the_order():
+def test_parts_have_similar_lengths_in_any_order():
     lengths = {"a": 50.0, "b": 30.0, "c": 20.0, "d": 20.0}
     parts = divided(["a", "b", "c", "d"], lengths, 2)
     assert [sorted(part) for part in parts] == [["a"], ["b", "c", "d"]] or [
@@ -81,7 +81,7 @@ def test_parts_are_of_like_length_whatever_the_order():
 
 
 class TestPlugins:
-    """Runs of pytest of their own."""
+    """Separate runs of pytest with the plugins."""
 
     @pytest.fixture
     def suite(self, pytester: pytest.Pytester) -> pytest.Pytester:
@@ -100,7 +100,7 @@ class TestPlugins:
         )
         return pytester
 
-    def run(self, suite: pytest.Pytester, recorded: dict[str, float], *more: str) -> str:
+    def run(self, suite: pytest.Pytester, recorded: dict[str, float], *options: str) -> str:
         file = suite.path / "durations.json"
         file.write_text(json.dumps(recorded))
         done = suite.runpytest_inprocess(
@@ -113,11 +113,11 @@ class TestPlugins:
             "no:xdist",
             "-p",
             "no:asyncio",
-            *more,
+            *options,
         )
         return done.stdout.str()
 
-    def test_a_test_far_beyond_its_record_is_named_and_nothing_fails(self, suite: pytest.Pytester):
+    def test_test_far_beyond_its_record_is_reported_without_failure(self, suite: pytest.Pytester):
         output = self.run(suite, {"test_small.py::test_burns": 0.1})
         assert "take far longer than recorded" in output
         assert "instead of 0: test_small.py::test_burns" in output
@@ -127,18 +127,18 @@ class TestPlugins:
         "recorded",
         [{"test_small.py::test_burns": 5.0}, {"test_small.py::test_burns_and_is_slow": 0.1}, {}],
     )
-    def test_control_neither_expected_nor_marked_tests_are_named(
+    def test_expected_and_marked_tests_are_not_reported(
         self, suite: pytest.Pytester, recorded: dict[str, float]
     ):
         assert "take far longer" not in self.run(suite, recorded)
 
-    def test_shares_are_recorded_over_older_ones(self, suite: pytest.Pytester):
+    def test_recording_keeps_shares_of_other_tests(self, suite: pytest.Pytester):
         self.run(suite, {"test_small.py::test_gone": 77.0}, "--record-durations")
         shares = recorded_shares(suite.path / "durations.json")
         assert shares["test_small.py::test_gone"] == 77.0
         assert "test_small.py::test_quick[0]" not in shares
 
-    def test_a_shard_runs_its_part_and_no_other(self, suite: pytest.Pytester):
+    def test_shard_runs_only_its_part(self, suite: pytest.Pytester):
         counts = []
         for number in (1, 2, 3):
             output = self.run(suite, {}, "--shard", f"{number}/3")
@@ -146,10 +146,10 @@ class TestPlugins:
         assert sorted(counts) == [2, 2, 3]
 
     @pytest.mark.parametrize("wrong", ["0/3", "4/3", "x", "1"])
-    def test_a_shard_that_does_not_exist_is_refused(self, suite: pytest.Pytester, wrong: str):
+    def test_invalid_shard_is_refused(self, suite: pytest.Pytester, wrong: str):
         done = suite.runpytest_inprocess("-p", "durations", "-p", "shards", "--shard", wrong)
         assert done.ret == pytest.ExitCode.USAGE_ERROR
 
 
-def test_recorded_shares_have_two_digits_and_short_ones_are_left_out():
+def test_recorded_shares_have_two_digits_without_short_tests():
     assert merged({"a": 123.4, "b": 99.0}, {"b": 5.0, "c": 17.26}) == {"a": 120.0, "c": 17.0}
