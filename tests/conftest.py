@@ -1,3 +1,3 @@
-"""The suite's plugins, each in ``tests/support``: tiers, shards and the report of long tests."""
+"""Plugins of the suite, in ``tests/support``: tiers, shards and the report of long tests."""
 
 pytest_plugins = ("pytester", "durations", "shards", "tiers")

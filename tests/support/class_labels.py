@@ -1,4 +1,4 @@
-"""Labels of classification in tests: from a class to a label, and back to its name."""
+"""Labels of classification in tests: conversions between classes, labels and names."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from dgaal_cli.tasks.classification.label import class_label, class_of
 
 
 def as_label(uid: ClassUid | None) -> Label | None:
-    """Return the label that names a class, None for none."""
+    """Return the label of a class, or None for None."""
     return None if uid is None else class_label(uid)
 
 
 def name_of(store: Store, record: Any) -> str | None:
-    """Return the name of the class that a label, answer or event of a store names."""
+    """Return the class name of a label, answer or event of a store."""
     return None if record.label is None else store.class_names()[class_of(record.label)]

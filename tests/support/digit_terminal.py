@@ -1,6 +1,6 @@
-"""A label terminal over real digits with a fixed clock and fixed names, and ways to its screens.
+"""A label terminal with real digits, a fixed clock and fixed names, and functions for its screens.
 
-Nothing in it differs from run to run, so that pictures and texts of its screens can be compared.
+It is the same in every run, so that screenshots and texts of its screens can be compared.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ ASKED = 30
 
 @lru_cache(maxsize=1)
 def scans() -> tuple[np.ndarray, list[str]]:
-    """Real handwritten digits, and names that tell what they show."""
+    """Return real handwritten digits and file names that start with their class."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -93,26 +93,26 @@ def make_workspace(root: Path) -> Workspace:
             metrics["health"] |= {"reconstruction_r2": 0.851, "discriminator_auc": 0.642}
             (folder / "metrics.json").write_text(json.dumps(metrics))
             (folder / "run.json").write_text('{"method": "dgaal"}')
-            beside = found.root / "baseline-random" / "rounds" / f"{number:03d}"
-            beside.mkdir(parents=True)
+            baseline = found.root / "baseline-random" / "rounds" / f"{number:03d}"
+            baseline.mkdir(parents=True)
             metrics["accuracy"] = accuracy - 0.021 * number
-            (beside / "metrics.json").write_text(json.dumps(metrics))
-        (fake,) = store.add_synthetic([_synthetic()])
+            (baseline / "metrics.json").write_text(json.dumps(metrics))
+        (synthetic_id,) = store.add_synthetic([_synthetic()])
         part = names[LABELED : LABELED + ASKED - 1]
         part.insert(5, part.pop(next(i for i, name in enumerate(part) if name.startswith("five"))))
-        asked = [ids[n] for n in part]
-        asked.insert(6, fake)
+        query_ids = [ids[n] for n in part]
+        query_ids.insert(6, synthetic_id)
         guesses = [
             {classes[n]: share for n, share in guess(name, rank).items()}
             for rank, name in enumerate(part)
         ]
         guesses.insert(6, guesses[3])
-        store.save_query(_query(4, asked, guesses))
+        store.save_query(_query(4, query_ids, guesses))
     return found
 
 
 def guess(name: str, rank: int) -> dict[str, float]:
-    """What a model might say: right most of the time, in doubt about fives."""
+    """Return class probabilities of a plausible model, which is uncertain about fives."""
     rest = (0.02, 0.03, 0.04, 0.06, 0.01, 0.05, 0.02, 0.08, 0.07, 0.04)
     shares = dict(zip(NAMES, rest, strict=True))
     likely = name.partition("-")[0]
@@ -139,7 +139,7 @@ def _synthetic() -> NewSynthetic:
     )
 
 
-def _query(number: int, asked: list, guesses: list[dict]) -> Query:
+def _query(number: int, query_ids: list, guesses: list[dict]) -> Query:
     entries = tuple(
         QueryEntry(
             item_id=item,
@@ -151,7 +151,7 @@ def _query(number: int, asked: list, guesses: list[dict]) -> Query:
             probabilities=tuple(shares.items()),
             reason="least like what is labeled so far",
         )
-        for rank, (item, shares) in enumerate(zip(asked, guesses, strict=True), start=1)
+        for rank, (item, shares) in enumerate(zip(query_ids, guesses, strict=True), start=1)
     )
     return Query(round=number, strategy="dgaal", model_sha=None, entries=entries)
 
@@ -199,7 +199,7 @@ async def ready(app, pilot) -> None:
             and not thumbs
         ):
             return
-    raise AssertionError("the screen never settled")
+    raise AssertionError("the screen did not settle")
 
 
 async def press(app, pilot, clock, *keys: str) -> None:
@@ -210,7 +210,7 @@ async def press(app, pilot, clock, *keys: str) -> None:
 
 
 async def answer(app, pilot, clock, count: int) -> None:
-    """Answer as the names say; the synthetic image is a three or a nine."""
+    """Answer with the class in the file name; the synthetic image is answered with three."""
     for _ in range(count):
         await ready(app, pilot)
         name = Path(app.label_screen.shown.image.sample_id).stem.partition("-")[0]
@@ -218,12 +218,12 @@ async def answer(app, pilot, clock, count: int) -> None:
     await ready(app, pilot)
 
 
-async def until(pilot, claim) -> None:
+async def until(pilot, condition) -> None:
     for _ in range(3000):
         await pilot.pause(0.01)
-        if claim():
+        if condition():
             return
-    raise AssertionError("waited in vain")
+    raise AssertionError("timed out")
 
 
 async def open_grid(app: LabelApp, pilot, clock) -> None:
@@ -250,7 +250,7 @@ async def open_review(app: LabelApp, pilot, clock) -> None:
 
 
 async def open_rounds(app: LabelApp, pilot, clock) -> None:
-    """Open the rounds, with an image that nobody could tell."""
+    """Open the round screen after an answer "can't tell"."""
     await answer(app, pilot, clock, 6)
     await press(app, pilot, clock, "x")
     await ready(app, pilot)

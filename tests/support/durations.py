@@ -1,12 +1,12 @@
-"""How long tests take, as shares of a calibration loop, so that machines can be compared.
+"""Durations of tests, as multiples of a calibration loop, so that machines can be compared.
 
-A test's share is the CPU time of its setup, call and teardown, with that of its finished child
-processes, divided by the CPU time of one fixed loop of Python and NumPy. CPU time is little changed
-by what else the machine does. ``tests/durations.json`` holds the shares of the longer tests;
-``pytest --record-durations`` writes those of the tests that ran into it.
+A test's share is the CPU time of its setup, call and teardown and of its finished child processes,
+divided by the CPU time of one fixed loop of Python and NumPy. CPU time depends little on other
+programs on the machine. ``tests/durations.json`` has the shares of the longer tests;
+``pytest --record-durations`` updates it with the tests that ran.
 
-The summary of every run names the tests that are neither ``slow`` nor ``deep`` and take more than
-five times their recorded share. It is a report and fails nothing: machines differ.
+The summary of every run lists tests that are neither ``slow`` nor ``deep`` and take more than five
+times their recorded share. It is only a report, because machines differ.
 """
 
 import json
@@ -21,15 +21,15 @@ import pytest
 
 FILE = Path(__file__).parents[1] / "durations.json"
 UNRECORDED = 10.0
-"""Share of a test that is not recorded; shorter ones are left out of the file."""
+"""Share of a test without a record; shorter shares are not recorded."""
 FACTOR = 5.0
-"""A share so many times as large as the recorded one is reported."""
+"""A share is reported if it is more than this many times the recorded one."""
 PROPERTY = "cpu_s"
 PLUGIN = "durations of tests"
 
 
 def loop_seconds() -> float:
-    """Return the CPU seconds of the calibration loop: the least of three, each about 0.05 s."""
+    """Return the CPU seconds of the calibration loop: the minimum of three runs of about 0.05 s."""
     return min(_timed_loop() for _ in range(3))
 
 
@@ -53,14 +53,14 @@ def recorded_shares(file: Path = FILE) -> dict[str, float]:
 def too_long(
     shares: Mapping[str, float], recorded: Mapping[str, float]
 ) -> list[tuple[str, float, float]]:
-    """Return node id, share and recorded share of tests beyond the factor, the worst first."""
+    """Return node id, share and recorded share of tests beyond the factor, the longest first."""
     found = [(name, share, recorded.get(name, UNRECORDED)) for name, share in shares.items()]
     found = [(name, share, old) for name, share, old in found if share > FACTOR * old]
     return sorted(found, key=lambda row: -row[1] / row[2])
 
 
 def merged(recorded: Mapping[str, float], shares: Mapping[str, float]) -> dict[str, float]:
-    """Put measured shares over recorded ones, with two digits; short tests are left out."""
+    """Merge measured shares over recorded ones, with two digits, without short tests."""
     rounded = {name: _rounded(share) for name, share in {**recorded, **shares}.items()}
     return {name: share for name, share in sorted(rounded.items()) if share > UNRECORDED}
 
@@ -71,7 +71,7 @@ def _rounded(share: float) -> float:
 
 
 class Durations:
-    """Collects shares in the process that reports, and tells them at its end."""
+    """Collects shares in the reporting process and reports them at its end."""
 
     def __init__(self, file: Path, *, is_recording: bool) -> None:
         self._file = file
@@ -129,7 +129,7 @@ STARTED = pytest.StashKey[float]()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Note where a test begins; its teardown's report carries the CPU seconds since."""
+    """Record the start of a test; the report of its teardown has the CPU seconds since."""
     item.stash[STARTED] = _cpu_seconds()
     return (yield)
 

@@ -1,4 +1,4 @@
-"""What must hold after a saving command met a failing disk: the old or the new state, whole."""
+"""Checks after a command met a failing disk: the old or the new state must be complete."""
 
 import json
 from pathlib import Path
@@ -21,9 +21,9 @@ def initialized(root: Path, job: Job, code: int, _out: str) -> str:
     if code == 8:
         return "a half-made workspace" if made.exists() else ""
     with store_of(made) as store:
-        wanted = (store.counts().items, store.counts().labeled)
-        if store.check() or not (made / "dgaal.toml").is_file() or wanted != tuple(job["counts"]):
-            return f"not whole: {wanted}"
+        expected = (store.counts().items, store.counts().labeled)
+        if store.check() or not (made / "dgaal.toml").is_file() or expected != tuple(job["counts"]):
+            return f"not whole: {expected}"
     return ""
 
 
@@ -32,15 +32,15 @@ def imported(root: Path, job: Job, code: int, _out: str) -> str:
     with store_of(root) as store:
         if store.check():
             return str(store.check())
-        # A sync that fails after the commit's last write leaves the new state, too.
+        # A sync that fails after the last write of the commit also leaves the new state.
         is_whole = store.watermark() == after or (code == 8 and store.watermark() == before)
         if not is_whole:
             return "a part of a file"
-        return _copies(root, [before]) if store.watermark() == after else _copies(root, [])
+        return _check_backups(root, [before] if store.watermark() == after else [])
 
 
 def written(root: Path, job: Job, code: int, _out: str) -> str:
-    """One output file: the old or the new content after a failure, the new one without."""
+    """Check an output file: old or new content after a failure, otherwise the new content."""
     content = (root / job["output"]).read_text()
     if job["new"] in content or (code == 8 and content == job["old"]):
         return ""
@@ -51,19 +51,19 @@ def backed_up(root: Path, job: Job, code: int, _out: str) -> str:
     with store_of(root) as store:
         if store.check():
             return str(store.check())
-    return _copies(root, [job["events"]] if code == 0 else [])
+    return _check_backups(root, [job["events"]] if code == 0 else [])
 
 
-def _copies(root: Path, wanted: list[int]) -> str:
-    """Every backup is sound; there are those that hold so many events."""
+def _check_backups(root: Path, expected: list[int]) -> str:
+    """Check that every backup is intact and that backups with these numbers of events exist."""
     from dgaal_cli.store.sqlite import backups
 
     found = [backups.verify(copy) for copy in backups.existing(root / "labels.db")]
-    return "" if set(wanted) <= set(found) else f"backups of {found} events, wanted {wanted}"
+    return "" if set(expected) <= set(found) else f"backups of {found} events, expected {expected}"
 
 
 def adjudicated(root: Path, job: Job, code: int, _out: str) -> str:
-    """The last word is there, or the old answer."""
+    """Check that the adjudication or the old answer counts."""
     with store_of(root) as store:
         if store.check():
             return str(store.check())
@@ -73,19 +73,19 @@ def adjudicated(root: Path, job: Job, code: int, _out: str) -> str:
 
 
 def mended(root: Path, _job: Job, code: int, _out: str) -> str:
-    """The present state follows from the history, or lies as before."""
+    """Check that the current state follows from the history, or is unchanged after a failure."""
     with store_of(root) as store:
         problems = store.check()
     return "" if not problems or code == 8 else str(problems)
 
 
 def labeled(root: Path, job: Job, _code: int, out: str) -> str:
-    told = sum(line.startswith(("saved:", "taken back")) for line in out.splitlines())
+    acknowledged = sum(line.startswith(("saved:", "taken back")) for line in out.splitlines())
     with store_of(root) as store:
         events = store.watermark() - job["events"]
-        # One more: a sync may fail after the commit's last write; a retry then adds nothing.
-        if store.check() or not told <= events <= told + 1:
-            return f"{told} told, {events} stored"
+        # One more: a sync may fail after the last write of the commit; a retry then adds nothing.
+        if store.check() or not acknowledged <= events <= acknowledged + 1:
+            return f"{acknowledged} acknowledged, {events} stored"
     return ""
 
 
@@ -114,7 +114,7 @@ def asked(root: Path, _job: Job, code: int, _out: str) -> str:
 
 
 def exported(root: Path, job: Job, code: int, _out: str) -> str:
-    """Every artifact is whole, and the list of digests fits if the command said so."""
+    """Check that every artifact is complete and that digests match after a success."""
     import hashlib
 
     from dgaal_cli.artifacts.artifact_bytes import read_artifact
@@ -150,7 +150,7 @@ def restored(root: Path, job: Job, code: int, _out: str) -> str:
 
 
 def drawn(root: Path, job: Job, code: int, _out: str) -> str:
-    """The folder is not there, or there with all that belongs to it."""
+    """Check that the folder does not exist or is complete."""
     from PIL import Image
 
     folder = root / "drawn"
@@ -165,7 +165,7 @@ def drawn(root: Path, job: Job, code: int, _out: str) -> str:
 
 
 def linked(root: Path, job: Job, code: int, _out: str) -> str:
-    """A folder of links to the pool: not there, or there with all of them."""
+    """Check that the folder of links does not exist or is complete."""
     folder = root / "out"
     if not folder.exists():
         return "" if code == 8 else "nothing was written"
@@ -174,7 +174,7 @@ def linked(root: Path, job: Job, code: int, _out: str) -> str:
 
 
 def simulated(root: Path, _job: Job, code: int, _out: str) -> str:
-    """Every trial's file is whole; the table is there if the command said so."""
+    """Check that every trial file is complete and that the table exists after a success."""
     from dgaal_cli.simulation.records import read_records
 
     folder = root / "sim"
@@ -190,7 +190,7 @@ def simulated(root: Path, _job: Job, code: int, _out: str) -> str:
 
 
 def reported(root: Path, _job: Job, code: int, _out: str) -> str:
-    """Every picture is a whole one, and so is the page."""
+    """Check that every image and the page are complete."""
     from PIL import Image
 
     folder = root / "report"

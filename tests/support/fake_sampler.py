@@ -1,4 +1,4 @@
-"""A sampler whose scores are a formula of the pixels; no runtime is needed."""
+"""A sampler whose scores are a formula of the pixels; it needs no runtime."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -36,12 +36,12 @@ def manifest(
 
 
 def score_of(image: np.ndarray) -> np.float32:
-    """Mean of the pixels, 0..1."""
+    """Return the mean of the pixels, 0..1."""
     return np.float32(image.astype(np.float64).mean() / 255)
 
 
 class FakeSampler:
-    """Implements ``Engine``; remembers the shape of every call."""
+    """Implements ``Engine`` and records the batch size of every call."""
 
     device = "cpu"
     calls = 1

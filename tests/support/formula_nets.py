@@ -1,6 +1,6 @@
-"""Small networks whose weights come from a formula, with the specs to export them.
+"""Small networks whose weights come from a formula, with their export specs.
 
-Values survive changes of torch's random generator, and every layer kind that an artifact may hold
+The values do not depend on torch's random generator. Every kind of layer that an artifact may have
 occurs: BatchNorm, GroupNorm, residual sums, transposed convolutions, tanh, softmax, sorting.
 """
 
@@ -21,7 +21,7 @@ SIZE, CLASSES, LATENT, NOISE = 8, 4, 6, 5
 
 
 class Trunk(nn.Module):
-    """Images to a feature map, by way of both kinds of normalization."""
+    """Images to a feature map, with both kinds of normalization."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -58,11 +58,12 @@ class Sampler(nn.Module):
 
 
 class Fragile(Sampler):
-    """One channel is ten thousand times the other that the score depends on."""
+    """One channel is ten thousand times larger than the channel of the score."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.wide = nn.Conv2d(6, 2, 1, bias=False)  # more channels than pixels have: made int8
+        # More channels than pixels have: quantized to int8.
+        self.wide = nn.Conv2d(6, 2, 1, bias=False)
         with torch.no_grad():
             rows = torch.tensor([[1e4] * 6, [1.0, -1.0, 0.0, 0.0, 0.0, 0.0]])
             self.wide.weight.copy_(rows[:, :, None, None])
@@ -75,7 +76,7 @@ class Fragile(Sampler):
 
 
 class Generator(nn.Module):
-    """Redraws its parents, with a factor for each channel of the feature map."""
+    """Synthesizes copies of its parents, with a factor for each channel of the feature map."""
 
     def __init__(self, channels: int = 3) -> None:
         super().__init__()
@@ -103,7 +104,7 @@ class Classifier(nn.Module):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A module and what is to be said of it."""
+    """A module and its export spec."""
 
     name: str
     module: nn.Module
@@ -173,7 +174,7 @@ def all_cases() -> list[Case]:
 
 
 def with_formula_weights(module: nn.Module) -> nn.Module:
-    """Fill parameters and running statistics with values of the size that training leaves."""
+    """Fill parameters and running statistics with values as large as after training."""
     with torch.no_grad():
         for position, (name, value) in enumerate(module.state_dict().items()):
             if not value.is_floating_point():

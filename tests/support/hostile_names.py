@@ -1,4 +1,4 @@
-"""Names of files that would steer a terminal, break markup or run in a spreadsheet."""
+"""File names that control a terminal, break markup or run in a spreadsheet."""
 
 import re
 
@@ -40,11 +40,11 @@ MARKS = (
     *(b"\x9b2J", b"caf\xff", b"\xe2\x80\xae", b"\xe2\x81\xa6", b"\xe2\x80\x8b", b"\xef\xbb\xbf"),
     *(b"\xe2\x80\xa8", b"\xe2\x80\xa9", b"del\x7f", b"line\nfeed", b"line\rfeed", b"feed\rreturn"),
 )
-"""Beginnings of what the names would do to a terminal."""
+"""Byte sequences of the names that have an effect in a terminal."""
 
 
 def raw_controls(data: bytes) -> list[str]:
-    """What in a text for people or programs could steer a terminal; line ends are none."""
+    """Return excerpts around control characters other than line ends."""
     try:
         text = data.replace(b"\r\n", b"\n").decode()
     except UnicodeDecodeError as error:
@@ -55,5 +55,5 @@ def raw_controls(data: bytes) -> list[str]:
 
 
 def raw_marks(data: bytes) -> list[bytes]:
-    """Which names reached a terminal as they are; for output that has escape sequences itself."""
+    """Return the marks in the output of a terminal, which has escape sequences itself."""
     return [mark for mark in MARKS if mark in data]

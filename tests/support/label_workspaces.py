@@ -1,4 +1,4 @@
-"""Workspaces to harm: a store with an open query, with or without the images themselves."""
+"""Workspaces that tests may damage: a store with an open query, with or without image files."""
 
 import hashlib
 import os
@@ -12,13 +12,13 @@ from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import NewItem, Query, QueryEntry
 
 DGAAL = [sys.executable, "-c", "from dgaal_cli.cli import main; main()"]
-"""The program, also where it is not installed as a command."""
+"""Command line of the program, which need not be installed as a command."""
 
 
 def make_store(
     path: Path, count: int, *, classes: Sequence[str] = ("cat", "dog"), overlap: int = 1
 ) -> None:
-    """A store of ``count`` images that exist by name only, all of them asked."""
+    """Make a store of ``count`` images without files; the query asks all of them."""
     with store_location(path).create() as store:
         for name in classes:
             store.add_class(name)
@@ -33,7 +33,7 @@ def make_workspace(
     classes: Sequence[str] = ("cat", "dog"),
     side: int = 8,
 ) -> Path:
-    """A workspace around real images of the given names, all of them asked; returns its folder."""
+    """Make a workspace with images of the given names, all asked; return its folder."""
     import numpy as np
     from PIL import Image
 
@@ -62,7 +62,7 @@ def make_workspace(
 
 
 def ask_all(store: Store, *, overlap: int = 1) -> None:
-    """Open the query of round 0 over every image."""
+    """Open the query of round 0 with every image."""
     entries = tuple(
         QueryEntry(item_id=ItemId(item.item_id), rank=rank)
         for rank, item in enumerate(store.items(), start=1)

@@ -1,7 +1,7 @@
-"""A test task: a label is a 4 x 4 mask, each pixel of one class or of none.
+"""A test task whose labels are 4 x 4 masks; each pixel has one class or none.
 
-It proves that store, fold and exchange know nothing of classification: a payload names several
-classes, or none at all.
+With it, tests check that store, fold and exchange do not depend on classification: a payload names
+several classes or none.
 """
 
 import json
@@ -27,7 +27,7 @@ def pixels_of(runs: Runs) -> list[str | None]:
 
 
 class MaskLabels:
-    """Run lengths as JSON: canonical, for each run is as long as it can be."""
+    """Run lengths as JSON; canonical, because each run has the maximum length."""
 
     version = 3
 

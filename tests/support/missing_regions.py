@@ -1,4 +1,4 @@
-"""Pools with a known part that the labels lack: where a sampler that sees its data must look."""
+"""Pools with a known part without labels, which a sampler that uses its data must find."""
 
 from dataclasses import dataclass
 
@@ -12,11 +12,11 @@ from dgaal_cli.training.data import RoundData, no_synthetic_images
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """A round, and images of the same kind that are in no pool."""
+    """A round, and images of the same distribution outside the pool."""
 
     data: RoundData
     is_missing: np.ndarray
-    """bool ``(N,)``: pool images of the part that the labels lack."""
+    """bool ``(N,)``: pool images of the part without labels."""
     fresh: np.ndarray
     """uint8 ``(M, S, S, C)``."""
     is_fresh_missing: np.ndarray
@@ -24,7 +24,7 @@ class Scene:
 
 
 def digits(*, missing: tuple[int, ...], labels: int, seed: int = 0) -> Scene:
-    """8 x 8 digits, 300 of them fresh; ``labels`` random images of the other classes labeled."""
+    """Return 8 x 8 digits, 300 of them fresh; ``labels`` images of other classes are labeled."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -36,9 +36,9 @@ def digits(*, missing: tuple[int, ...], labels: int, seed: int = 0) -> Scene:
 
 
 def textures(*, labels: int, count: int = 1400, side: int = 8, seed: int = 0) -> Scene:
-    """1/f textures with a brightness component; the labels are of bright images only.
+    """Return 1/f textures with a brightness component; only bright images are labeled.
 
-    As in the scale check of the VAAL family: 62.5 % of the pool lies on the dark side.
+    As in the scale check of the VAAL family, 62.5 % of the pool is dark.
     """
     rng = np.random.default_rng(seed)
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(side), np.fft.fftfreq(side)))
@@ -50,15 +50,15 @@ def textures(*, labels: int, count: int = 1400, side: int = 8, seed: int = 0) ->
     level = np.where(is_dark, -1, 1) * rng.uniform(0.1, 0.9, count)
     values = 0.35 * texture + 0.4 * level[:, None, None, None]
     pixels = ((values.clip(-1, 1) + 1) * 127.5).round().astype(np.uint8).transpose(0, 2, 3, 1)
-    truth = (np.abs(level) > 0.5).astype(np.int64)  # a task that has nothing to do with the gap
+    truth = (np.abs(level) > 0.5).astype(np.int64)  # the task does not depend on the missing part
     return _scene(pixels, truth, is_dark, fresh=300, labels=labels, classes=2, seed=seed)
 
 
 def _scene(pixels, truth, is_missing, *, fresh, labels, classes, seed) -> Scene:
     rest = np.arange(fresh, len(truth))
-    own = np.full(len(rest), -1, dtype=np.int64)
+    targets = np.full(len(rest), -1, dtype=np.int64)
     known = np.flatnonzero(~is_missing[rest])[:labels]
-    own[known] = truth[rest][known]
+    targets[known] = truth[rest][known]
     task = ClassLearning(classes)
     return Scene(
         data=RoundData(
@@ -68,8 +68,8 @@ def _scene(pixels, truth, is_missing, *, fresh, labels, classes, seed) -> Scene:
             item_ids=[ItemId(i + 1) for i in range(len(rest))],
             pixels=pixels[rest],
             task=task,
-            targets=own,
-            is_labeled=own >= 0,
+            targets=targets,
+            is_labeled=targets >= 0,
             is_usable=np.ones(len(rest), dtype=bool),
             is_held_out=np.zeros(len(rest), dtype=bool),
             class_names=[str(c) for c in range(classes)],

@@ -11,7 +11,7 @@ from dgaal_cli.api import labels
 
 @contextmanager
 def replacing(path: Path) -> Generator[BinaryIO]:
-    """What ``atomic.replacing`` must not be."""
+    """Write in place, as ``atomic.replacing`` must not do."""
     with path.open("wb") as stream:
         yield stream
 

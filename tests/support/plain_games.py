@@ -1,7 +1,7 @@
-"""One iteration of DGAAL's two games, each player with forward passes of its own.
+"""One iteration of DGAAL's two games, with separate forward passes for each player.
 
-The alternation of Guo et al. 2021, Alg. 1, begun with the discriminators: D1, G1, D2, G. Every
-player computes what it needs from scratch, as a loop written from the paper does.
+The alternation of Guo et al. 2021, Alg. 1, starting with the discriminators: D1, G1, D2, G. Every
+player computes its inputs again, as in a loop written from the paper.
 """
 
 import torch
@@ -18,16 +18,18 @@ def plain_iteration(games, pools, images, noise, config, optimizers, *, is_stale
         noise: ``(R, M)``.
         config: Weights.
         optimizers: By name, as ``Games.optimizers`` has them.
-        is_stale: Discriminators learn from passes made before their opponent's step.
+        is_stale: Discriminators use forward passes from before their opponent's step.
     """
     half = len(pools) // 2
     discriminator, critic = games.latent_discriminator, games.image_discriminator
 
-    def all_labels(z_l, z_u, target_u):
-        said_l, said_u = discriminator(z_l), discriminator(z_u)
+    def label_loss(z_l, z_u, target_u):
+        logits_l, logits_u = discriminator(z_l), discriminator(z_u)
         return 0.5 * (
-            functional.binary_cross_entropy_with_logits(said_l, torch.ones_like(said_l))
-            + functional.binary_cross_entropy_with_logits(said_u, torch.full_like(said_u, target_u))
+            functional.binary_cross_entropy_with_logits(logits_l, torch.ones_like(logits_l))
+            + functional.binary_cross_entropy_with_logits(
+                logits_u, torch.full_like(logits_u, target_u)
+            )
         )
 
     def step(name, loss):
@@ -40,12 +42,12 @@ def plain_iteration(games, pools, images, noise, config, optimizers, *, is_stale
 
     def feature_discriminator():
         z = games.encoder(pools)[1].detach() if stale_z is None else stale_z
-        losses["latent_discriminator"] = all_labels(z[:half], z[half:], 0.0)
+        losses["latent_discriminator"] = label_loss(z[:half], z[half:], 0.0)
         step("latent_discriminator", losses["latent_discriminator"])
 
     def feature_encoder():
         z = games.encoder(pools)[1]
-        losses["encoder_game"] = all_labels(z[:half], z[half:], 1.0)
+        losses["encoder_game"] = label_loss(z[:half], z[half:], 1.0)
         step("latent_encoder", losses["encoder_game"])
 
     for player in (
@@ -55,12 +57,12 @@ def plain_iteration(games, pools, images, noise, config, optimizers, *, is_stale
     ):
         player()
 
-    redrawn = games.decoder(games.encoder(images)[0], noise).detach()
-    losses["critic"] = -critic(images).mean() + critic(redrawn).mean()
+    copies = games.decoder(games.encoder(images)[0], noise).detach()
+    losses["critic"] = -critic(images).mean() + critic(copies).mean()
     step("image_discriminator", losses["critic"])
 
-    redrawn = games.decoder(games.encoder(images)[0], noise)
-    losses["reconstruction"] = functional.mse_loss(redrawn, images)
-    loss = losses["reconstruction"] - config.adversarial_weight * critic(redrawn).mean()
+    copies = games.decoder(games.encoder(images)[0], noise)
+    losses["reconstruction"] = functional.mse_loss(copies, images)
+    loss = losses["reconstruction"] - config.adversarial_weight * critic(copies).mean()
     step("generator", loss)
     return losses

@@ -21,7 +21,7 @@ from dgaal_cli.store.open import open_store, store_location
 from dgaal_cli.store.records import NewItem, Query, QueryEntry
 
 CLASSES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-# pyte knows neither private CSI sequences with < > = nor mode requests.
+# pyte does not know private CSI sequences with < > = and mode requests.
 UNKNOWN_TO_PYTE = re.compile(rb"\x1b\[[<>=][0-9;]*[A-Za-z]|\x1b\[\?[0-9;]*\$p|\x1b\[\d*(;\d+)*t")
 ENVIRONMENT = {
     "PATH": os.environ.get("PATH", ""),
@@ -33,15 +33,15 @@ ENVIRONMENT = {
 
 
 def dgaal() -> str:
-    beside = Path(sys.executable).with_name("dgaal")
-    found = str(beside) if beside.exists() else shutil.which("dgaal")
+    executable = Path(sys.executable).with_name("dgaal")
+    found = str(executable) if executable.exists() else shutil.which("dgaal")
     if found is None:
         pytest.skip("dgaal is not installed")
     return found
 
 
 def make_workspace(tmp_path: Path, count: int = 12) -> Path:
-    """Images, ten classes, and an open query over all images."""
+    """Make a workspace with images, ten classes and an open query of all images."""
     pool = tmp_path / "pool"
     pool.mkdir()
     (tmp_path / "dgaal.toml").write_text('name = "e2e"\n[pool]\nsource = "pool"\n')
@@ -113,13 +113,13 @@ class Terminal:
             self.stream.feed(UNKNOWN_TO_PYTE.sub(b"", self._rest))
             self._rest = b""
 
-    def until(self, claim: Callable[[str], object], seconds: float = 40.0) -> None:
+    def until(self, condition: Callable[[str], object], seconds: float = 40.0) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self.pump()
-            if claim(self.text()):
+            if condition(self.text()):
                 return
-        raise AssertionError(f"waited in vain; the screen says:\n{self.text()}")
+        raise AssertionError(f"timed out; the screen shows:\n{self.text()}")
 
     def until_image(self) -> None:
         self.until(lambda text: "▀" in text and "POOL IMAGE" in text)

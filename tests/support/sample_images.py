@@ -8,14 +8,14 @@ from PIL import Image
 
 
 def pixels(number: int, *, height: int = 8, width: int = 8, channels: int = 3) -> np.ndarray:
-    """uint8 (H, W, C); different for every number."""
+    """Return uint8 (H, W, C); different for every number."""
     count = height * width * channels
     values = (np.arange(count, dtype=np.int64) * 7 + number * 31) % 251
     return values.astype(np.uint8).reshape(height, width, channels)
 
 
 def encoded(image: np.ndarray | Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    """The bytes of an image file."""
+    """Return the bytes of an image file."""
     if isinstance(image, np.ndarray):
         image = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
     stream = io.BytesIO()
@@ -24,12 +24,12 @@ def encoded(image: np.ndarray | Image.Image, kind: str = "PNG", **options: Any) 
 
 
 def png(number: int) -> bytes:
-    """A small color PNG, different for every number."""
+    """Return a small color PNG, different for every number."""
     return encoded(pixels(number))
 
 
 def bomb() -> bytes:
-    """A small PNG that claims 20,000 x 20,000 pixels."""
+    """Return a small PNG whose header says 20,000 x 20,000 pixels."""
     import struct
     import zlib
 

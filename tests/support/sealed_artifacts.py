@@ -1,4 +1,4 @@
-"""Exported and sealed files of the small networks, made once per process."""
+"""Exported and sealed files of the small networks, created once per process."""
 
 from functools import cache
 
@@ -14,12 +14,12 @@ from exporters.registry import load_exporter
 
 @cache
 def sealed(role: str, format_: str) -> bytes:
-    """The bytes of an artifact that loads."""
+    """Return the bytes of a valid artifact."""
     case = CASES_BY_ROLE[role]()
     return seal.seal(load_exporter(format_)(case.module, case.spec), format_)
 
 
 def engine_of(body: bytes, manifest: Manifest) -> Engine:
-    """An engine that runs an unsealed ONNX body."""
+    """Return an engine that runs an unsealed ONNX body."""
     data = seal.seal(embed(body, manifest, "onnx"), "onnx")
     return load_engine_bytes(data, format="onnx", device="cpu")

@@ -1,7 +1,7 @@
-"""``pytest --shard 2/5``: run the second of five parts of what is selected, of like length each.
+"""``pytest --shard 2/5`` runs the second of five parts of the selected tests.
 
-Lengths are those that ``durations`` recorded. The parts depend only on the selected tests and
-the recorded lengths: together they hold every test exactly once.
+The parts have similar lengths, which ``durations`` recorded. They depend only on the selected
+tests and the recorded lengths, and together they have every test exactly once.
 """
 
 import heapq
@@ -13,7 +13,7 @@ from durations import UNRECORDED, recorded_shares
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.getgroup("shards").addoption(
-        "--shard", metavar="I/N", type=_part, help="Run part I (from 1) of N of what is selected."
+        "--shard", metavar="I/N", type=_part, help="Run part I (from 1) of N of the selected tests."
     )
 
 
@@ -25,7 +25,7 @@ def _part(text: str) -> tuple[int, int]:
 
 
 def divided(names: Sequence[str], lengths: Mapping[str, float], count: int) -> list[list[str]]:
-    """Divide names into parts: the longest first, each to the part that is the shortest so far."""
+    """Divide names into parts: the longest first, each into the part that is shortest so far."""
     parts: list[list[str]] = [[] for _ in range(count)]
     heap = [(0.0, number) for number in range(count)]
     for name in sorted(names, key=lambda name: (-lengths.get(name, UNRECORDED), name)):
@@ -37,12 +37,12 @@ def divided(names: Sequence[str], lengths: Mapping[str, float], count: int) -> l
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the other parts out, once marks and keywords have selected."""
+    """Deselect the other parts, after marks and keywords have selected."""
     if config.option.shard is None:
         return
     number, count = config.option.shard
     lengths = recorded_shares(config.option.durations_file)
-    mine = set(divided([item.nodeid for item in items], lengths, count)[number - 1])
-    others = [item for item in items if item.nodeid not in mine]
+    own = set(divided([item.nodeid for item in items], lengths, count)[number - 1])
+    others = [item for item in items if item.nodeid not in own]
     config.hook.pytest_deselected(items=others)
-    items[:] = [item for item in items if item.nodeid in mine]
+    items[:] = [item for item in items if item.nodeid in own]

@@ -1,4 +1,4 @@
-"""An operator who knows every class, at the terminal's own rules: how many keys does a label take?
+"""An operator who knows every class and counts the keys per label in the terminal.
 
 Keys are those of the label screen and of the grid: class key or Enter for a single image, ``g`` and
 ``Esc`` to change screens, arrows and class keys for wrong cells, Enter for a page.
@@ -20,7 +20,7 @@ MOVES = ((1, 0), (-1, 0), (0, 1), (0, -1))
 
 @dataclass(kw_only=True)
 class Effort:
-    """What the whole query cost."""
+    """Keys and labels of the whole query."""
 
     keys: int = 0
     labels: int = 0
@@ -47,7 +47,7 @@ def label_everything(
     singly_between: int = 40,
     page: tuple[int, int] = (6, 3),
 ) -> Effort:
-    """Answer the open query to its end; ``truth`` knows every image."""
+    """Answer the whole open query; ``truth`` has the class of every image."""
     effort = Effort()
     view = session.view()
     until_grid = singly_first
@@ -68,7 +68,7 @@ def _answer_singly(
     assert image is not None
     uid = truth[image.sample_id]
     _note_guess(effort, image.predicted, uid)
-    effort.keys += 1  # Enter where the guess is shown and right, else the class's key
+    effort.keys += 1  # Enter if the shown guess is correct, else the key of the class
     effort.labels += 1
     effort.right += 1
     ui = "hidden" if image.is_blind else "probs"
@@ -116,7 +116,7 @@ def _note_guess(effort: Effort, guess: ClassUid | None, uid: ClassUid) -> None:
 
 
 def _steps(model: GridModel, target: int) -> int:
-    """Fewest arrow keys from the cursor to a cell, by the model's own rules."""
+    """Return the minimum number of arrow keys from the cursor to a cell."""
     start = model.at
     reached = {start: 0}
     waiting = deque([start])

@@ -1,4 +1,4 @@
-"""A task that is no classification: a 2 x 2 mask of classes for each image, -1 without a label."""
+"""A task other than classification: a 2 x 2 mask of classes per image, -1 without a label."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ PLACES = 4
 
 
 class MaskHead(nn.Module):
-    """A hidden layer, then logits ``(B, 4, K)``; unlike a class head, more than one layer."""
+    """A hidden layer, then logits ``(B, 4, K)``; a class head has only one layer."""
 
     def __init__(self, features: int, classes: int) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class MaskHead(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class MaskLearning:
-    """Cross-entropy averaged over places; T is measured by the part of the places it gets right."""
+    """Cross-entropy averaged over positions; the metric of T is the share of correct positions."""
 
     outputs: int
 
@@ -87,7 +87,7 @@ class MaskLearning:
 
 
 def masked_data(count: int = 60, labeled: int = 16, *, number: int = 0) -> RoundData:
-    """Images whose quadrants are dark or bright, each by itself; the mask says which."""
+    """Return images with independently dark or bright quadrants; the mask has the brightness."""
     rng = np.random.default_rng(number)
     truth = rng.integers(2, size=(count, 2, 2))
     level = np.kron(np.where(truth == 1, 200, 55), np.ones((4, 4), int))[..., None]

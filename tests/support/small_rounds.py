@@ -1,4 +1,4 @@
-"""A round's data small enough to train on in a second, without torch's or dgaal's files."""
+"""Data of a round that is small enough to train in a second, without files."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,7 @@ TASK = ClassLearning(2)
 
 
 def shape_of(classes: int, *, image_size: int = 8, channels: int = 1) -> TaskShape:
-    """What networks must fit that classify images with today's networks."""
+    """Return the shape of a classification task with the current networks."""
     encoder = load_encoder("pixels", image_size=image_size, channels=channels)
     return TaskShape(encoder=encoder, task=ClassLearning(classes))
 
@@ -34,7 +34,7 @@ SHAPE = shape_of(2)
 
 
 def small_config(method: str = "dgaal", **sections: Any) -> Config:
-    """The smallest networks that still are the real ones."""
+    """Return a configuration of the smallest real networks."""
     tree: dict[str, Any] = {
         "method": method,
         "preset": "tiny",
@@ -69,7 +69,7 @@ def small_config(method: str = "dgaal", **sections: Any) -> Config:
 
 
 def small_data(count: int = 60, labeled: int = 16, *, number: int = 0, seed: int = 0) -> RoundData:
-    """Bright against dark images; the brightness of every image differs, so no scores tie."""
+    """Return bright and dark images; every image has another brightness, so no scores are equal."""
     rng = np.random.default_rng(seed)
     truth = np.arange(count) % 2
     level = np.where(truth == 1, 200, 55)[:, None, None, None]
@@ -95,7 +95,7 @@ def small_data(count: int = 60, labeled: int = 16, *, number: int = 0, seed: int
 
 
 def relabeled(data: RoundData, labels: np.ndarray) -> RoundData:
-    """The round with other labels, -1 for none."""
+    """Return the round with other labels, -1 for none."""
     return replace(data, targets=labels, is_labeled=labels >= 0)
 
 
@@ -118,10 +118,10 @@ def build(config: Config, *, number: int = 0, shape: TaskShape = SHAPE) -> Metho
 
 
 def runner(method: Method, phases: list[Phase], folder: Path, **changes: Any) -> Runner:
-    own = ("identity", "machine", "is_inexact_allowed")
+    saver_options = ("identity", "machine", "is_inexact_allowed")
     saver = ProgressSaver(
         **{"folder": folder, "identity": {"labels": "a"}}
-        | {name: changes.pop(name) for name in own if name in changes}
+        | {name: changes.pop(name) for name in saver_options if name in changes}
     )
     values: dict[str, Any] = {
         "saver": saver,
@@ -143,6 +143,6 @@ def trained(config: Config, data: RoundData, folder: Path, *, shape: TaskShape =
 
 
 def deployed(method: Method, data: RoundData, role: str) -> Deployed:
-    """The network that a method exports for a role."""
+    """Return the network that a method exports for a role."""
     [module] = [module for module in method.deploy(data) if module.role == role]
     return module

@@ -1,4 +1,4 @@
-"""A pool and a plan small enough to run whole trials in a second."""
+"""A pool and a plan that are small enough to run complete trials in a second."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ CONFIG = {
 
 
 def images(labels: np.ndarray, *, seed: int = 0, side: int = 8) -> np.ndarray:
-    """Gray images whose brightness mostly tells the class; no two are equal."""
+    """Return gray images whose brightness mostly depends on the class; no two are equal."""
     rng = np.random.default_rng(seed)
     level = 60 + 60 * labels.astype(np.int64) + rng.integers(-40, 40, len(labels))
     return (
@@ -39,7 +39,7 @@ def images(labels: np.ndarray, *, seed: int = 0, side: int = 8) -> np.ndarray:
 
 
 def write_pool(path: Path, *, count: int = 90, classes: int = 3) -> Path:
-    """An .npz with a train and a test part."""
+    """Write an .npz with a train and a test part."""
     y_train, y_test = np.arange(count) % classes, np.arange(30) % classes
     np.savez(
         path,
@@ -70,5 +70,5 @@ def small_pool(path: Path, **changes: Any) -> LabeledPool:
 
 
 def without_times(record: RoundRecord) -> RoundRecord:
-    """The record as any machine would write it, for comparing two runs."""
+    """Return the record without times, for comparing two runs."""
     return msgspec.structs.replace(record, seconds=Seconds(classifier=0, networks=0, sampling=0))

@@ -1,6 +1,6 @@
-"""Starts this file as two processes that train together over gloo, as torchrun would.
+"""Start this file as two processes that train together over gloo, as torchrun does.
 
-Each writes what it saw to ``FOLDER/RANK.json``.
+Each process writes its results to ``FOLDER/RANK.json``.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ def start(folder: Path, task: str, *, world: int = 2) -> list[subprocess.Popen]:
 
 
 def results(folder: Path, processes: list[subprocess.Popen]) -> list[dict]:
-    """Wait, and read what each process wrote."""
+    """Wait for the processes and return their results."""
     for process in processes:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
@@ -55,7 +55,7 @@ def digest_of_weights(modules) -> str:
 
 
 def average(runtime) -> dict:
-    """One step of a linear network, each process with gradients of its own."""
+    """One step of a linear network; each process has its own gradients."""
     import torch
 
     weights = torch.nn.Parameter(torch.zeros(2, 3, dtype=torch.float64))
@@ -63,19 +63,20 @@ def average(runtime) -> dict:
     optimizer = torch.optim.SGD([weights, bias], lr=1.0)
     runtime.share_gradients([optimizer])
     generator = torch.Generator().manual_seed(runtime.rank)
-    own = torch.rand(2, 3, generator=generator, dtype=torch.float64)
-    (weights * own).sum().backward()
+    own_gradient = torch.rand(2, 3, generator=generator, dtype=torch.float64)
+    (weights * own_gradient).sum().backward()
     bias.grad = torch.full_like(bias, runtime.rank + 1.0)
     optimizer.step()
-    return {"own": own.tolist(), "weights": weights.tolist(), "bias": bias.tolist()}
+    return {"own": own_gradient.tolist(), "weights": weights.tolist(), "bias": bias.tolist()}
 
 
 def train(runtime, folder: Path) -> dict:
-    """A whole small round; digests of the weights before process 0's copies are sent around."""
+    """Train a small round; return digests of the weights after each step."""
     from small_rounds import build, runner, small_config, small_data
 
     config, data = small_config(), small_data()
-    method = build(config, number=runtime.rank)  # other weights: process 0's must win
+    # Other initial weights in each process: those of process 0 must be used.
+    method = build(config, number=runtime.rank)
     phases = [*method.learn(data), *method.adapt(data)]
     digests, draws = [], []
     for phase in phases:
@@ -95,7 +96,7 @@ def train(runtime, folder: Path) -> dict:
 
 
 def die(runtime, folder: Path) -> dict:
-    """Process 1 kills itself in the middle; process 0 says what it knows."""
+    """Process 1 kills itself in the middle; process 0 reports its error."""
     from small_rounds import build, runner, small_config, small_data
 
     from dgaal_cli.errors import InterruptedRunError
@@ -119,7 +120,7 @@ def die(runtime, folder: Path) -> dict:
 
 
 def threads_left() -> list[str]:
-    """Names of torch.distributed's threads that still run."""
+    """Return the names of threads of torch.distributed that still run."""
     names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
     return [name for name in names if "gloo" in name or "store" in name]
 

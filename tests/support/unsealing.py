@@ -1,4 +1,4 @@
-"""Take the seal off an artifact's bytes, as somebody who tampers with one would."""
+"""Remove the seal of an artifact, as an attacker does."""
 
 from exporters import seal
 
@@ -6,7 +6,7 @@ _EMPTY = {"onnx": b"", "torchscript": b"PK\5\6" + bytes(18)}
 
 
 def unsealed(data: bytes, format_: str) -> bytes:
-    """The body that was sealed."""
+    """Return the sealed body."""
     seal.check(data, format_)
     empty = _EMPTY[format_]
     body = data[: len(empty) - len(seal.seal(empty, format_))]
