@@ -34,6 +34,10 @@ from bench_vaal_iteration import LATENT, Iteration, Sizes, ours, plain
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+
+from no_synthetic import no_synthetic_images
+
 from dgaal_cli.config.load import build_config
 from dgaal_cli.config.schema import Config
 from dgaal_cli.encoders.registry import load_encoder
@@ -44,7 +48,7 @@ from dgaal_cli.methods.vaal_family.draws import PoolDraws, PoolRows, iterations
 from dgaal_cli.methods.vaal_family.game import PoolBatch
 from dgaal_cli.tasks.classification.model import ClassLearning
 from dgaal_cli.training import checkpoint
-from dgaal_cli.training.data import RoundData, no_synthetic_images
+from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.precision import has_bf16
 from dgaal_cli.training.seeding import initializing, torch_generator

@@ -11,6 +11,7 @@ time of one thread, the two interleaved; printed are medians and their ratio.
 import argparse
 import platform
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -22,12 +23,16 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+
+from no_synthetic import no_synthetic_images
+
 from dgaal_cli.config.schema import ClassifierConfig
 from dgaal_cli.ids import ItemId
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.tasks.classification.model import ClassLearning
 from dgaal_cli.training.augmentation import augment
-from dgaal_cli.training.data import RoundData, no_synthetic_images
+from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.phase import draw_rows
 
 AUGMENTATION = ClassifierConfig(shift=4, flip=True)

@@ -199,11 +199,6 @@ def random_ranking(data: RoundData, count: int, seed: int, *, strategy: str) -> 
     return Ranking(rows=rows, scores=scores, picks=picks, strategy=strategy, is_random=True)
 
 
-def spread_rows(rows: np.ndarray, count: int) -> np.ndarray:
-    """Return at most ``count`` of ``rows``, evenly spread."""
-    return rows[:: max(1, -(-len(rows) // count))]
-
-
 def synthetic_batch(images: Tensor, parents: Iterable[int]) -> SyntheticBatch:
     """Convert images ``(M, C, H, W)`` in [-1, 1] and the pool rows of their parents."""
     return SyntheticBatch(

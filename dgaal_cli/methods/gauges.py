@@ -37,6 +37,16 @@ def auc_error(positive: int, negative: int) -> float:
     return math.sqrt((positive + negative + 1) / (12.0 * positive * negative))
 
 
+def auc_metrics(name: str, positive: np.ndarray, negative: np.ndarray) -> dict[str, float]:
+    """Return the AUC of two groups of scores as ``name``, and its error; empty without both."""
+    if not len(positive) or not len(negative):
+        return {}
+    return {
+        name: auc(positive, negative),
+        f"{name}_error": auc_error(len(positive), len(negative)),
+    }
+
+
 def held_out_for_gauges(
     item_ids: list[ItemId], share: float, *, number: int, labeled: int
 ) -> np.ndarray:

@@ -9,13 +9,21 @@ from torch import Generator, Tensor, nn
 
 from dgaal_cli.ids import ItemId
 from dgaal_cli.training.device import to_device
-from dgaal_cli.training.losses import discriminator_loss
 from dgaal_cli.training.modes import evaluating
+from dgaal_cli.training.optimizers import take_step
 from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
 
 TITLE = "telling labeled from unlabeled"
 STOP_ACCURACY = 0.98
 """Balanced accuracy that ends training (Gissin & Shalev-Shwartz 2019): more is memorization."""
+
+
+def discriminator_loss(labeled: Tensor, unlabeled: Tensor) -> Tensor:
+    """Binary cross-entropy of logits ``(L,)`` and ``(U,)``, both pools weighted equally.
+
+    Guo et al. 2021, eq. 4 and 9: labeled is 1, unlabeled 0.
+    """
+    return 0.5 * (F.softplus(-labeled).mean() + F.softplus(unlabeled).mean())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +41,15 @@ class TwoPools:
     then does not stop by accuracy."""
     item_ids: Sequence[ItemId] = ()
     """Items of the rows, for error messages; may be empty."""
+
+    @classmethod
+    def of(
+        cls, labeled: Tensor, unlabeled: Tensor, *, item_ids: Sequence[ItemId] = ()
+    ) -> "TwoPools":
+        """Stack features ``(L, F)`` and ``(U, F)``; the items are in this order."""
+        features = torch.cat([labeled, unlabeled])
+        rows = torch.arange(len(features)).tensor_split([len(labeled)])
+        return cls(features=features, labeled=rows[0], unlabeled=rows[1], item_ids=item_ids)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -104,9 +121,7 @@ class DiscriminatorTraining:
         else:
             targets = pools.targets.index_select(0, torch.cat(batches))
             loss = F.binary_cross_entropy_with_logits(logits, targets)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
+        take_step(self.optimizer, loss)
         return {self.metric: loss}
 
     def _is_done(self) -> bool:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dgaal_cli.errors import UsageError
+from dgaal_cli.networks.blocks import conv_block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,11 +121,7 @@ class SmallVgg(Classifier):
         while side >= 4:
             after = width * min(2**depth, 4)
             for _ in range(2):
-                layers += [
-                    nn.Conv2d(before, after, 3, padding=1, bias=False),
-                    nn.BatchNorm2d(after),
-                    nn.ReLU(),
-                ]
+                layers += conv_block(before, after)
                 before = after
             layers.append(nn.MaxPool2d(2))
             widths.append(after)

@@ -3,8 +3,9 @@
 import itertools
 import math
 
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from dgaal_cli.networks.blocks import conv_block
 
 MAP_SIDE = 4
 """Side in pixels of the encoder's last feature map."""
@@ -27,9 +28,9 @@ class Encoder(nn.Module):
         super().__init__()
         halvings = round(math.log2(image_size / MAP_SIDE))
         widths = [width * min(2**depth, 4) for depth in range(halvings + 1)]
-        layers = _block(channels, widths[0], kernel=3, stride=1)
+        layers = conv_block(channels, widths[0])
         for before, after in itertools.pairwise(widths):
-            layers += _block(before, after, kernel=4, stride=2)
+            layers += conv_block(before, after, kernel=4, stride=2)
         self.body = nn.Sequential(*layers)
         self.map_channels = widths[-1]
         self.project = nn.Linear(self.map_channels * MAP_SIDE**2, latent)
@@ -45,26 +46,3 @@ class Encoder(nn.Module):
         """
         feature_map = self.body(images)
         return feature_map, self.project(feature_map.flatten(1))
-
-
-def _block(before: int, after: int, *, kernel: int, stride: int) -> list[nn.Module]:
-    conv = nn.Conv2d(before, after, kernel, stride, padding=1, bias=False)
-    return [conv, nn.BatchNorm2d(after), nn.ReLU()]
-
-
-class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions around a shortcut."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels),
-        )
-
-    def forward(self, feature_map: Tensor) -> Tensor:
-        """Return the map plus its residual, of the same shape."""
-        return F.relu(feature_map + self.body(feature_map))

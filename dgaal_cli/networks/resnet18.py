@@ -2,9 +2,9 @@
 
 import itertools
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dgaal_cli.networks.blocks import ResidualBlock, conv_block
 from dgaal_cli.networks.classifier import Classifier, HeadFactory, Stages, fill_weight, he_normal
 
 
@@ -21,14 +21,13 @@ class ResNet18(Classifier):
 
     def __init__(self, *, channels: int, head: HeadFactory, width: int = 64) -> None:
         super().__init__()
-        self.stem = nn.Sequential(
-            nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
-        )
+        self.stem = nn.Sequential(*conv_block(channels, width))
         self.stage_widths = tuple(width * 2**depth for depth in range(4))
         stages: list[nn.Module] = []
         for before, after in itertools.pairwise((width, *self.stage_widths)):
             stride = 1 if before == after else 2
-            stages.append(nn.Sequential(_Block(before, after, stride), _Block(after, after, 1)))
+            first = ResidualBlock(before, after, stride=stride)
+            stages.append(nn.Sequential(first, ResidualBlock(after, after)))
         self.body = nn.ModuleList(stages)
         self.feature_width = self.stage_widths[-1]
         self.head = head(self.feature_width, self.stage_widths)
@@ -54,25 +53,3 @@ class ResNet18(Classifier):
             maps.append(x)
         features = x.mean((2, 3))
         return Stages(maps=maps, outputs=self.head(features, maps), features=features)
-
-
-class _Block(nn.Module):
-    def __init__(self, before: int, after: int, stride: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(before, after, 3, stride, padding=1, bias=False),
-            nn.BatchNorm2d(after),
-            nn.ReLU(),
-            nn.Conv2d(after, after, 3, padding=1, bias=False),
-            nn.BatchNorm2d(after),
-        )
-        self.shortcut = (
-            nn.Identity()
-            if stride == 1 and before == after
-            else nn.Sequential(
-                nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after)
-            )
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.body(x) + self.shortcut(x))

@@ -6,5 +6,5 @@
 - Hardware: ``runtime`` (processes), ``device``, ``precision``, ``compiling``.
 - Input of a step: ``data``, ``seeding`` (all randomness), ``augmentation``, ``distortion``.
 - Task model T: ``classifier``, ``fixmatch`` and ``linear``. Training of one method is in its folder
-  under ``methods``. All share ``losses``, ``modes`` and ``optimizers``.
+  under ``methods``. All share ``modes`` and ``optimizers``.
 """

@@ -133,16 +133,9 @@ class RoundData:
         return autocast(self.device, self.precision)
 
 
-def no_synthetic_images(size: int, channels: int, task: LearningTask) -> SyntheticImages:
-    """Return an empty ``SyntheticImages`` for images of this side and channels."""
-    return SyntheticImages(
-        item_ids=[],
-        pixels=np.zeros((0, size, size, channels), np.uint8),
-        parents=np.zeros(0, np.int64),
-        targets=task.blank(0),
-        is_labeled=np.zeros(0, bool),
-        is_candidate=np.zeros(0, bool),
-    )
+def spread_rows(rows: np.ndarray, count: int) -> np.ndarray:
+    """Return at most ``count`` of ``rows``, evenly spread."""
+    return rows[:: max(1, -(-len(rows) // count))]
 
 
 def labeling_progress(

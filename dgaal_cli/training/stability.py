@@ -16,11 +16,6 @@ STABLE_CHECKS = 2
 """Stable checks in a row that end the phase."""
 
 
-def probe_rows(rows: np.ndarray) -> np.ndarray:
-    """Return at most ``MAX_PROBE`` of ``rows``, evenly spread."""
-    return rows[:: max(1, -(-len(rows) // MAX_PROBE))]
-
-
 def stop_when_stable(phase: Phase, score: Callable[[], np.ndarray], *, overlap: float) -> None:
     """End ``phase`` early when its highest ranks stay the same.
 

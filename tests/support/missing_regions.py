@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from no_synthetic import no_synthetic_images
 
 from dgaal_cli.ids import ItemId
 from dgaal_cli.tasks.classification.model import ClassLearning
-from dgaal_cli.training.data import RoundData, no_synthetic_images
+from dgaal_cli.training.data import RoundData
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from no_synthetic import no_synthetic_images
 from small_rounds import small_data
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from dgaal_cli.training.data import RoundData, no_synthetic_images
+from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.task import Prediction
 
 PLACES = 4

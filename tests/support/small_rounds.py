@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from no_synthetic import no_synthetic_images
 
 from dgaal_cli.config.load import build_config
 from dgaal_cli.config.schema import Config
@@ -15,7 +16,7 @@ from dgaal_cli.methods.base import Method, TaskShape
 from dgaal_cli.methods.registry import load_method
 from dgaal_cli.networks.deploy import Deployed
 from dgaal_cli.tasks.classification.model import ClassLearning
-from dgaal_cli.training.data import RoundData, SyntheticImages, no_synthetic_images
+from dgaal_cli.training.data import RoundData, SyntheticImages
 from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.progress_saver import ProgressSaver
 from dgaal_cli.training.runner import Runner

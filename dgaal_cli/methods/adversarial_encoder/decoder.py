@@ -5,7 +5,8 @@ import math
 import torch
 from torch import Generator, Tensor, nn
 
-from dgaal_cli.networks.encoder import MAP_SIDE, ResidualBlock
+from dgaal_cli.networks.blocks import ResidualBlock
+from dgaal_cli.networks.encoder import MAP_SIDE
 
 
 class Decoder(nn.Module):
@@ -27,7 +28,8 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         self.map_channels = map_channels
-        self.trunk = nn.Sequential(*(ResidualBlock(map_channels) for _ in range(residual_blocks)))
+        blocks = (ResidualBlock(map_channels, map_channels) for _ in range(residual_blocks))
+        self.trunk = nn.Sequential(*blocks)
         doublings = round(math.log2(image_size / MAP_SIDE))
         layers: list[nn.Module] = []
         before = map_channels

@@ -5,30 +5,27 @@ from contextlib import nullcontext
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from dgaal_cli.config.schema import GenerationConfig, PretrainConfig
+from dgaal_cli.methods import gauges
 from dgaal_cli.methods.adversarial_encoder.decoder import Decoder, draw_noise
 from dgaal_cli.methods.adversarial_encoder.image_discriminator import ImageDiscriminator
 from dgaal_cli.methods.adversarial_encoder.vicreg import Expander, vicreg_loss
-from dgaal_cli.methods.base import MAX_SAMPLES, SyntheticBatch, spread_rows, synthetic_batch
+from dgaal_cli.methods.base import MAX_SAMPLES, SyntheticBatch, synthetic_batch
+from dgaal_cli.methods.labeled_unlabeled import discriminator_loss
 from dgaal_cli.networks.encoder import Encoder
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.networks.pixels import normalize
-from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.data import RoundData, spread_rows
 from dgaal_cli.training.device import to_device
 from dgaal_cli.training.distortion import distort
-from dgaal_cli.training.losses import (
-    critic_loss,
-    discriminator_loss,
-    encoder_game_loss,
-    reconstruction_loss,
-)
-from dgaal_cli.training.modes import encode_rows, evaluating
+from dgaal_cli.training.modes import batches, encode_rows, evaluating
 from dgaal_cli.training.optimizers import adam, take_step
 from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
 from dgaal_cli.training.precision import Autocast, widen
-from dgaal_cli.training.stability import probe_rows, stop_when_stable
+from dgaal_cli.training.stability import MAX_PROBE, stop_when_stable
 
 ADAM_BETAS = (0.5, 0.99)
 
@@ -120,7 +117,7 @@ class Games:
             cost=5.0 if self.expander is None else 7.0,
         )
         if has_both:
-            probe = data.pixels[probe_rows(data.unlabeled_rows)]
+            probe = data.pixels[spread_rows(data.unlabeled_rows, MAX_PROBE)]
             stop_when_stable(phase, lambda: self._order(probe, data), overlap=config.stop_overlap)
         return phase
 
@@ -138,6 +135,40 @@ class Games:
         noise = torch.ones(len(x), self.decoder.map_channels, device=data.device)
         with evaluating(self.encoder, self.decoder):
             return synthetic_batch(self.decoder(self.encoder(x)[0], noise), rows)
+
+    def health(self, data: RoundData) -> dict[str, float]:
+        """Measure encoder, decoder and critic on images spread evenly over the pool.
+
+        Returns:
+            ``active_units`` of ``latent_units``; ``reconstruction_r2``, which is zero for the
+            mean image; ``redrawn_auc``, D2's AUC of pool images against their copies without noise,
+            0.5 if D2 cannot separate them.
+        """
+        rows = spread_rows(np.flatnonzero(data.is_usable), gauges.MAX_ROWS)
+        error = 0.0
+        values: list[Tensor] = []
+        latents: list[Tensor] = []
+        real: list[Tensor] = []
+        redrawn: list[Tensor] = []
+        critic = self.image_discriminator
+        with evaluating(self.encoder, self.decoder, critic):
+            for x in batches(data.pixels[rows], data.device):
+                feature_map, z = self.encoder(x)
+                noise = torch.ones(len(x), self.decoder.map_channels, device=data.device)
+                drawn = self.decoder(feature_map, noise)
+                error += float(((drawn - x) ** 2).sum())
+                real.append(critic(x).cpu())
+                redrawn.append(critic(drawn).cpu())
+                values.append(x.cpu())
+                latents.append(z.cpu())
+        x, variance = torch.cat(values), torch.cat(latents).var(0)
+        total = float(((x - x.mean(0)) ** 2).sum())
+        return {
+            "active_units": float((variance > gauges.ACTIVE_VARIANCE).sum()),
+            "latent_units": float(len(variance)),
+            "reconstruction_r2": 1.0 - error / max(total, 1e-9),
+            "redrawn_auc": gauges.auc(torch.cat(real).numpy(), torch.cat(redrawn).numpy()),
+        }
 
     def optimizers(self, config: PretrainConfig) -> Optimizers:
         """Build the four optimizers, and VICReg's; the networks must be on their device already."""
@@ -186,7 +217,8 @@ class Games:
 
         self.latent_discriminator.requires_grad_(requires_grad=False)
         logits = self.latent_discriminator(z)
-        game = encoder_game_loss(logits[:half], logits[half:])
+        # Non-saturating, as the paper states: D1 should call both pools labeled.
+        game = 0.5 * (F.softplus(-logits[:half]).mean() + F.softplus(-logits[half:]).mean())
         take_step(optimizers["latent_encoder"], game)
         return {"encoder_game": game, "latent_discriminator": verdict}
 
@@ -212,11 +244,13 @@ class Games:
         critic_of.requires_grad_(requires_grad=True)
         with autocast():
             real, drawn = critic_of.body(images), critic_of.body(redrawn.detach())
-        critic = critic_loss(critic_of.verdict(widen(real)), critic_of.verdict(widen(drawn)))
+        # The negative Wasserstein estimate; ``real`` is judged first, as its body was.
+        value = critic_of.verdict(widen(real)).mean()
+        critic = critic_of.verdict(widen(drawn)).mean() - value
         take_step(optimizers["image_discriminator"], critic)
 
         critic_of.requires_grad_(requires_grad=False)
-        error = reconstruction_loss(images, redrawn)
+        error = torch.mean((images - redrawn) ** 2)  # eq. 5
         with autocast():
             drawn = critic_of.body(redrawn)
         realism = critic_of.verdict(widen(drawn)).mean()

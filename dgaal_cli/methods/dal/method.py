@@ -15,7 +15,7 @@ function.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -64,18 +64,6 @@ HELD_OUT = 0.1
 """Share of both pools that the perceptron of ``health`` is not trained on."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sides:
-    """Features of the two sides that a network separates."""
-
-    labeled: Tensor
-    """``(L, F)``."""
-    unlabeled: Tensor
-    """``(M, F)``."""
-    item_ids: Sequence[ItemId] = ()
-    """Of the labeled rows, then of the unlabeled ones; may be empty."""
-
-
 class Dal(TaskModelOnly):
     """T, and the perceptron of the query's first part, which is also the exported sampler."""
 
@@ -92,13 +80,8 @@ class Dal(TaskModelOnly):
             return []
         labeled = len(data.labeled_rows)
         drawn = min(MAX_UNLABELED_RATIO * labeled, len(data.unlabeled_rows))
-        phase = perceptron_phase(
-            self.discriminator,
-            self.config.discriminative,
-            lambda: self._sides(data),
-            rows=labeled + drawn,
-        )
-        return [phase]
+        config, rows = self.config.discriminative, labeled + drawn
+        return [perceptron_phase(self.discriminator, config, lambda: self._sides(data), rows=rows)]
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
         """Fill the query part by part; score by the first perceptron."""
@@ -149,10 +132,7 @@ class Dal(TaskModelOnly):
         sides = drawn_sides(own, new, generator)
         network = self._learned(sides, data.seed, f"gauge {data.number}")
         known, strange = (_unlabeled_logits(network, self._features(data, rows)) for rows in kept)
-        return health | {
-            "discriminator_auc": gauges.auc(strange, known),
-            "discriminator_auc_error": gauges.auc_error(len(strange), len(known)),
-        }
+        return health | gauges.auc_metrics("discriminator_auc", strange, known)
 
     def deploy(self, data: RoundData) -> list[Deployed]:
         """The classifier, and the first perceptron on its features, if it was trained."""
@@ -170,7 +150,7 @@ class Dal(TaskModelOnly):
         found = predict(self.classifier, data.pixels[rows], data.device).features
         return torch.from_numpy(found).to(data.device)
 
-    def _sides(self, data: RoundData) -> Sides:
+    def _sides(self, data: RoundData) -> TwoPools:
         labeled, own = (by_identity(data, r) for r in (data.labeled_rows, data.unlabeled_rows))
         return drawn_sides(
             self._features(data, labeled),
@@ -190,17 +170,13 @@ class Dal(TaskModelOnly):
         )
         return _unlabeled_logits(self._learned(sides, seed, len(asked)), own)
 
-    def _learned(self, sides: Sides, seed: int, part: int | str) -> LatentDiscriminator:
+    def _learned(self, sides: TwoPools, seed: int, part: int | str) -> LatentDiscriminator:
         """Train a separate network outside the round's phases."""
         with initializing(seed, "perceptron", part):
             network = self._perceptron()
-        network.to(sides.labeled.device)
-        phase = perceptron_phase(
-            network,
-            self.config.discriminative,
-            lambda: sides,
-            rows=len(sides.labeled) + len(sides.unlabeled),
-        )
+        network.to(sides.features.device)
+        config, rows = self.config.discriminative, len(sides.features)
+        phase = perceptron_phase(network, config, lambda: sides, rows=rows)
         run_at_once(phase, seed, part)
         return network
 
@@ -213,7 +189,7 @@ def _has_sides(data: RoundData) -> bool:
 def perceptron_phase(
     network: LatentDiscriminator,
     config: DiscriminativeConfig,
-    sides: Callable[[], Sides],
+    sides: Callable[[], TwoPools],
     *,
     rows: int,
 ) -> Phase:
@@ -227,13 +203,9 @@ def perceptron_phase(
     """
 
     def load() -> TwoPools:
-        now = sides()
-        features = torch.cat([now.labeled, now.unlabeled])
-        network.standardize_on(features)
-        labeled, unlabeled = torch.arange(len(features)).tensor_split([len(now.labeled)])
-        return TwoPools(
-            features=features, labeled=labeled, unlabeled=unlabeled, item_ids=now.item_ids
-        )
+        pools = sides()
+        network.standardize_on(pools.features)
+        return pools
 
     epoch = math.ceil(rows / config.batch)
     training = DiscriminatorTraining(
@@ -252,7 +224,7 @@ def perceptron_phase(
 
 def drawn_sides(
     labeled: Tensor, unlabeled: Tensor, generator: Generator, *, item_ids: Sequence[ItemId] = ()
-) -> Sides:
+) -> TwoPools:
     """Keep at most ten times as many unlabeled rows as labeled ones, drawn at random.
 
     Args:
@@ -264,9 +236,9 @@ def drawn_sides(
     count = min(MAX_UNLABELED_RATIO * len(labeled), len(unlabeled))
     picked = torch.randperm(len(unlabeled), generator=generator)[:count]
     own = len(labeled) + picked
-    return Sides(
-        labeled=labeled,
-        unlabeled=unlabeled[picked.to(unlabeled.device)],
+    return TwoPools.of(
+        labeled,
+        unlabeled[picked.to(unlabeled.device)],
         item_ids=[*item_ids[: len(labeled)], *(item_ids[int(i)] for i in own if item_ids)],
     )
 

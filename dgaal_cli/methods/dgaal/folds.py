@@ -17,7 +17,7 @@ from torch import Tensor
 from dgaal_cli.config.schema import CoevolveConfig
 from dgaal_cli.ids import ItemId
 from dgaal_cli.methods.base import item_hashes
-from dgaal_cli.methods.gauges import auc, auc_error
+from dgaal_cli.methods.gauges import auc
 from dgaal_cli.methods.labeled_unlabeled import TITLE, DiscriminatorTraining, TwoPools
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.training.data import RoundData
@@ -107,12 +107,6 @@ def cross_scores(networks: Sequence[LatentDiscriminator], pools: Pools) -> np.nd
     return scores
 
 
-def scores_of(network: LatentDiscriminator, pools: Pools) -> np.ndarray:
-    """Score every row by one network: logit of "unlabeled", float64 ``(R,)``."""
-    with evaluating(network):
-        return -network(pools.z).double().cpu().numpy()
-
-
 def held_out_auc(scores: np.ndarray, pools: Pools) -> float:
     """Return the mean over folds of the AUC of unlabeled against labeled rows; 0.5 is chance.
 
@@ -125,13 +119,3 @@ def held_out_auc(scores: np.ndarray, pools: Pools) -> float:
         if len(unlabeled) and len(labeled):
             values.append(auc(unlabeled, labeled))
     return float(np.mean(values)) if values else 0.5
-
-
-def auc_metrics(name: str, positive: np.ndarray, negative: np.ndarray) -> dict[str, float]:
-    """Return the AUC of two groups of scores as ``name``, and its error; empty without both."""
-    if not len(positive) or not len(negative):
-        return {}
-    return {
-        name: auc(positive, negative),
-        f"{name}_error": auc_error(len(positive), len(negative)),
-    }

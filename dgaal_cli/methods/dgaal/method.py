@@ -17,9 +17,7 @@ from dgaal_cli.methods.adversarial_encoder.image_discriminator import ImageDiscr
 from dgaal_cli.methods.adversarial_encoder.vicreg import Expander
 from dgaal_cli.methods.base import Method, Ranking, SyntheticBatch, TaskShape
 from dgaal_cli.methods.dgaal import folds, rule, schedule
-from dgaal_cli.methods.dgaal.clusters import ask_clusters
 from dgaal_cli.methods.dgaal.deploy import AdversarialSampler, DeployedGenerator
-from dgaal_cli.methods.dgaal.pictures import picture_health
 from dgaal_cli.methods.informativeness import boundary_closeness
 from dgaal_cli.methods.inheritance import images_and_roots
 from dgaal_cli.networks.deploy import Deployed, DeployedClassifier
@@ -201,13 +199,14 @@ class Dgaal(Method):
         votes = folds.cross_scores(self.discriminators, pools)
         closeness = boundary_closeness(doubt.probabilities)
         auc = folds.held_out_auc(votes, pools)
+        share = self.discriminator_share(data, auc, count)
         choice = rule.choose(
             closeness=closeness,
             unlabeled_logits=votes[rows],
             probabilities=doubt.image_probabilities,
             features=doubt.features,
             count=count,
-            share=self.discriminator_share(data, auc, count),
+            share=share,
             spread=self.config.selection.spread,
             generator=numpy_generator(seed, "seeding"),
         )
@@ -218,7 +217,7 @@ class Dgaal(Method):
             scores=choice.scores,
             picks=near + unlike,
             promoted=self._promote(data, closeness, votes, count),
-            strategy=f"dgaal (D1 share {choice.share:.0%}, AUC {auc:.2f})",
+            strategy=f"dgaal (D1 share {share:.0%}, AUC {auc:.2f})",
             reasons=dict.fromkeys(near, "near a class boundary")
             | dict.fromkeys(unlike, "unlike the labeled images"),
         )
@@ -231,13 +230,13 @@ class Dgaal(Method):
         that it did not train on, ``discriminator_share`` its part of a query, and ``copies_auc``
         its AUC of candidate copies against unlabeled images: above 0.5 it prefers copies.
         """
-        health = picture_health(self.games, data)
+        health = self.games.health(data)
         if folds.has_both(data):
             pools = self.pools_of(data)
             health |= self.discriminator_health(data, pools)
             drawn = np.flatnonzero(data.synthetic.is_candidate) + len(data.pixels)
             votes = self.votes(pools)
-            health |= folds.auc_metrics("copies_auc", votes[drawn], votes[data.unlabeled_rows])
+            health |= gauges.auc_metrics("copies_auc", votes[drawn], votes[data.unlabeled_rows])
         return health
 
     @property
@@ -291,7 +290,7 @@ class Dgaal(Method):
 
     def first_query(self, data: RoundData, count: int, seed: int) -> Ranking:
         """Typical points of clusters in G1's latents; with labels, of unlabeled clusters."""
-        return ask_clusters(
+        return rule.ask_clusters(
             data, lambda rows: self._latents(data.pixels[rows], data.device), count, seed=seed
         )
 

@@ -3,11 +3,13 @@
 import numpy as np
 
 from dgaal_cli.config.schema import Config
+from dgaal_cli.methods import gauges
 from dgaal_cli.methods.base import Ranking, TaskShape, ranking_of
 from dgaal_cli.methods.dgaal import folds
 from dgaal_cli.methods.dgaal.method import Dgaal
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.modes import evaluating
 from dgaal_cli.training.phase import Phase
 
 
@@ -75,13 +77,14 @@ class PublishedDgaal(Dgaal):
 
     def votes(self, pools: folds.Pools) -> np.ndarray:
         """The one D1's logit of "unlabeled" for each row, float64 ``(R,)``."""
-        return folds.scores_of(self.discriminator, pools)
+        with evaluating(self.discriminator):
+            return -self.discriminator(pools.z).double().cpu().numpy()
 
     def discriminator_health(self, data: RoundData, pools: folds.Pools) -> dict[str, float]:
         """Add D1's AUC on the images that it trained on."""
         health = super().discriminator_health(data, pools)
         seen = self.votes(pools)
-        return health | folds.auc_metrics(
+        return health | gauges.auc_metrics(
             "discriminator_auc_seen", seen[data.unlabeled_rows], seen[data.labeled_rows]
         )
 

@@ -3,14 +3,19 @@
 The published rule uses only the lowest D1. In a first study no share of D1 was better than plain
 margin, because a random labeled set cannot be distinguished from its pool. So D1 chooses a tenth of
 the query, more only if its cross-validated AUC is above chance, and nothing in the last query.
+First queries ask typical images of clusters without labels.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
-from dgaal_cli.methods.base import ranks
+from dgaal_cli.methods.base import Ranking, by_identity, ranking_of_typical, ranks
+from dgaal_cli.methods.clustering import standardized, typical_of_clusters, typical_points
 from dgaal_cli.methods.diversity import gradient_seeding
+from dgaal_cli.training.data import RoundData
 
 BASE_SHARE = 0.1
 MAX_GATE = 0.2
@@ -27,8 +32,6 @@ class Choice:
 
     by_margin: list[int]
     by_discriminator: list[int]
-    share: float
-    """D1's part of the query, 0..1."""
     scores: np.ndarray
     """float32 ``(U,)``: half rank of closeness, half rank of D1."""
 
@@ -99,6 +102,30 @@ def choose(
     return Choice(
         by_margin=by_margin,
         by_discriminator=by_discriminator,
-        share=share,
         scores=mixed.astype(np.float32),
     )
+
+
+def ask_clusters(
+    data: RoundData, latents: Callable[[np.ndarray], Tensor], count: int, *, seed: int
+) -> Ranking:
+    """Ask typical points of clusters in latent space; if there are labels, of unlabeled clusters.
+
+    Args:
+        data: The round.
+        latents: Encodes pool rows ``(N,)`` to ``(N, Z)``.
+        count: Images to ask.
+        seed: Seed of k-means.
+    """
+    rows, known = by_identity(data, data.unlabeled_rows), by_identity(data, data.labeled_rows)
+    z, labeled = latents(rows).cpu().numpy(), latents(known).cpu().numpy()
+    count = min(count, len(rows))
+    if len(known):
+        both = standardized(np.concatenate([z, labeled]))
+        positions, _ = typical_of_clusters(both[: len(z)], both[len(z) :], count, seed=seed)
+        reason = "typical of a cluster without labels"
+    else:
+        positions = typical_points(z, count, seed=seed)
+        reason = "typical of a cluster"
+    why = "first queries" if data.can_learn else "no labels of two classes yet"
+    return ranking_of_typical(rows, positions, why=why, reason=reason)

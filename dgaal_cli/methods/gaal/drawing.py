@@ -12,7 +12,6 @@ from dgaal_cli.methods.base import (
     SyntheticQuery,
     TaskShape,
     random_ranking,
-    spread_rows,
     synthetic_batch,
 )
 from dgaal_cli.methods.gaal.dcgan import DcganDiscriminator, DcganGenerator, draw_prior
@@ -21,7 +20,7 @@ from dgaal_cli.methods.gaal.deploy import DeployedPrior
 from dgaal_cli.methods.task_model_only import TaskModelOnly
 from dgaal_cli.networks.deploy import Deployed
 from dgaal_cli.networks.pixels import normalize
-from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.data import RoundData, spread_rows
 from dgaal_cli.training.modes import evaluating
 from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.seeding import torch_generator

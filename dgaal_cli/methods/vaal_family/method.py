@@ -1,6 +1,6 @@
 """Base of VAAL and its successors: the game's set-up, ranking, health, and export."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import cast
 
 import numpy as np
@@ -16,7 +16,6 @@ from dgaal_cli.methods.base import (
     TaskShape,
     random_ranking,
     ranking_of_typical,
-    spread_rows,
     synthetic_batch,
 )
 from dgaal_cli.methods.clustering import typical_points
@@ -24,16 +23,22 @@ from dgaal_cli.methods.labeled_unlabeled import DiscriminatorTraining, TwoPools
 from dgaal_cli.methods.stochastic import ranking_by_score
 from dgaal_cli.methods.task_model_only import TaskModelOnly
 from dgaal_cli.methods.vaal_family.draws import Extras, PoolDraws, PoolRows, iterations
-from dgaal_cli.methods.vaal_family.game import Game, GameRules, PoolGame, balanced_kappa
+from dgaal_cli.methods.vaal_family.game import (
+    Game,
+    GameRules,
+    PoolGame,
+    balanced_kappa,
+    kl_divergence,
+)
 from dgaal_cli.methods.vaal_family.samplers import LatentSampler, PoolSampler
 from dgaal_cli.methods.vaal_family.vae import PoolDiscriminator, Vae
 from dgaal_cli.networks.deploy import Deployed, Sampler
 from dgaal_cli.networks.pixels import normalize
-from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.data import RoundData, spread_rows
 from dgaal_cli.training.modes import batches, encode_rows, evaluating
 from dgaal_cli.training.optimizers import adam
 from dgaal_cli.training.phase import Losses, Phase
-from dgaal_cli.training.stability import probe_rows, stop_when_stable
+from dgaal_cli.training.stability import MAX_PROBE, stop_when_stable
 
 SETTLE_LR = 1e-3
 WEIGHT_DECAY = 1e-4
@@ -170,7 +175,7 @@ class PoolSampling(TaskModelOnly):
             batch_key="vaal.batch",
         )
         if rules.is_game and self.can_stop_early:
-            probe = probe_rows(data.unlabeled_rows)
+            probe = spread_rows(data.unlabeled_rows, MAX_PROBE)
             overlap = self.config.vaal.stop_overlap
             stop_when_stable(phase, lambda: self.unlabeled_score(data, probe), overlap=overlap)
         return phase
@@ -262,7 +267,7 @@ class PoolSampling(TaskModelOnly):
         """Active units, KL divergence, reconstruction R2, and D's AUC on held-out images."""
         health: dict[str, float] = {}
         if self.vae is not None:
-            health |= _autoencoder_health(self.vae, self._health_batches(data))
+            health |= self._autoencoder_health(self.vae, data)
         if self.discriminator is None or not self.can_tell(data, self.rows_of(data)):
             return health
         is_held_out = self._gauge_mask(data)
@@ -272,12 +277,8 @@ class PoolSampling(TaskModelOnly):
             name = "discriminator_auc_seen"
         unlabeled = data.unlabeled_rows[is_held_out[data.unlabeled_rows]]
         labeled = data.labeled_rows[is_held_out[data.labeled_rows]]
-        if len(unlabeled) and len(labeled):
-            health[name] = gauges.auc(
-                self.unlabeled_score(data, unlabeled), self.unlabeled_score(data, labeled)
-            )
-            health[f"{name}_error"] = gauges.auc_error(len(unlabeled), len(labeled))
-        return health
+        scores = (self.unlabeled_score(data, rows) for rows in (unlabeled, labeled))
+        return health | gauges.auc_metrics(name, *scores)
 
     def deploy(self, data: RoundData) -> list[Deployed]:
         """The classifier, and the sampler of this round's query.
@@ -333,32 +334,21 @@ class PoolSampling(TaskModelOnly):
         """Share of both pools that D is not trained on."""
         return self.config.vaal.held_out
 
-    def _health_batches(self, data: RoundData) -> Iterator[tuple[Tensor, Tensor | None]]:
+    def _autoencoder_health(self, vae: Vae, data: RoundData) -> dict[str, float]:
+        """Measure the VAE in eval mode on images spread evenly over the pool."""
         rows = spread_rows(np.flatnonzero(data.is_usable), gauges.MAX_ROWS)
-        for x in batches(data.pixels[rows], data.device):
-            yield x, self.condition(x)
-
-
-def _autoencoder_health(
-    vae: Vae, images: Iterator[tuple[Tensor, Tensor | None]]
-) -> dict[str, float]:
-    """Measure a VAE in eval mode on normalized images."""
-    means: list[Tensor] = []
-    log_variances: list[Tensor] = []
-    values: list[Tensor] = []
-    error = 0.0
-    with evaluating(vae):
-        for x, condition in images:
-            mean, log_variance = vae.encode(x)
-            error += float(((vae.decode(mean, condition) - x) ** 2).sum())
-            means.append(mean)
-            log_variances.append(log_variance)
-            values.append(x)
-    mean, log_variance, x = torch.cat(means), torch.cat(log_variances), torch.cat(values)
-    kl = -0.5 * (1.0 + log_variance - mean**2 - log_variance.exp()).sum(1).mean()
-    return {
-        "active_units": float((mean.var(0) > gauges.ACTIVE_VARIANCE).sum()),
-        "latent_units": float(mean.shape[1]),
-        "kl_per_image": float(kl),
-        "reconstruction_r2": 1.0 - error / max(float(((x - x.mean(0)) ** 2).sum()), 1e-9),
-    }
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        error = 0.0
+        with evaluating(vae):
+            for images in batches(data.pixels[rows], data.device):
+                means, log_variances = vae.encode(images)
+                redrawn = vae.decode(means, self.condition(images))
+                error += float(((redrawn - images) ** 2).sum())
+                parts.append((images, means, log_variances))
+        x, mean, log_variance = (torch.cat(values) for values in zip(*parts, strict=True))
+        return {
+            "active_units": float((mean.var(0) > gauges.ACTIVE_VARIANCE).sum()),
+            "latent_units": float(mean.shape[1]),
+            "kl_per_image": float(kl_divergence(mean, log_variance).mean()),
+            "reconstruction_r2": 1.0 - error / max(float(((x - x.mean(0)) ** 2).sum()), 1e-9),
+        }

@@ -10,7 +10,7 @@ from small_rounds import build, give, small_config, small_data, trained
 
 from dgaal_cli.config.schema import GenerationConfig
 from dgaal_cli.ids import Row
-from dgaal_cli.methods.dgaal.clusters import ask_clusters
+from dgaal_cli.methods.dgaal.rule import ask_clusters
 from dgaal_cli.methods.dgaal.schedule import copies_per_parent, noise_at
 from dgaal_cli.training.data import SyntheticImages
 

@@ -7,12 +7,8 @@ from small_rounds import deployed, give, small_config, small_data, trained
 
 from dgaal_cli.config.schema import DiscriminativeConfig
 from dgaal_cli.errors import CheckFailedError
-from dgaal_cli.methods.dal.method import (
-    Sides,
-    drawn_sides,
-    perceptron_phase,
-    run_at_once,
-)
+from dgaal_cli.methods.dal.method import drawn_sides, perceptron_phase, run_at_once
+from dgaal_cli.methods.labeled_unlabeled import TwoPools
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.training.seeding import initializing, torch_generator
 
@@ -28,7 +24,7 @@ def _one_thread():
 def perceptron(sides, **changes):
     with initializing(0, "test"):
         network = LatentDiscriminator(latent=2, hidden=16)
-    rows = len(sides.labeled) + len(sides.unlabeled)
+    rows = len(sides.features)
     config = DiscriminativeConfig(**{"hidden": 16, "epochs": 200, "lr": 1e-2, **changes})
     phase = perceptron_phase(network, config, lambda: sides, rows=rows)
     seen = []
@@ -41,9 +37,9 @@ def perceptron(sides, **changes):
 def overlapping(labeled, unlabeled):
     """The same distribution on both sides, so the best guess is the sides' weight."""
     generator = torch_generator(5)
-    return Sides(
-        labeled=torch.randn(labeled, 2, generator=generator),
-        unlabeled=torch.randn(unlabeled, 2, generator=generator),
+    return TwoPools.of(
+        torch.randn(labeled, 2, generator=generator),
+        torch.randn(unlabeled, 2, generator=generator),
     )
 
 
@@ -56,13 +52,13 @@ def test_ten_times_as_many_unlabeled_rows_do_not_win_by_number():
 
 
 def test_a_loss_that_is_not_finite_ends_the_query():
-    sides = Sides(labeled=torch.full((50, 2), float("inf")), unlabeled=torch.zeros(200, 2))
+    sides = TwoPools.of(torch.full((50, 2), float("inf")), torch.zeros(200, 2))
     with pytest.raises(CheckFailedError, match=r"'perceptron' became nan in the query.*step 1;"):
         perceptron(sides)
 
 
 def test_learning_stops_once_98_percent_are_told_apart():
-    apart = Sides(labeled=torch.randn(50, 2) + 20, unlabeled=torch.randn(200, 2) - 20)
+    apart = TwoPools.of(torch.randn(50, 2) + 20, torch.randn(200, 2) - 20)
     _, phase, steps = perceptron(apart)
     assert steps < 60 < phase.steps
 
@@ -83,8 +79,11 @@ def test_an_epoch_of_many_rows_has_many_steps():
 
 
 def test_at_most_ten_unlabeled_rows_a_label_are_learned_from():
-    sides = drawn_sides(torch.zeros(3, 2), torch.arange(100.0)[:, None], torch_generator(0))
-    assert len(sides.unlabeled) == len(sides.unlabeled.unique()) == 30
+    sides = drawn_sides(
+        torch.zeros(3, 2), torch.arange(100.0)[:, None].expand(-1, 2), torch_generator(0)
+    )
+    drawn = sides.features[sides.unlabeled]
+    assert len(drawn) == len(drawn[:, 0].unique()) == 30
     assert len(drawn_sides(torch.zeros(3, 2), torch.zeros(7, 2), torch_generator(0)).unlabeled) == 7
 
 

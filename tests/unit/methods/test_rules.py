@@ -10,7 +10,6 @@ from dgaal_cli.methods.base import mean_ranks, ranks, select_top
 from dgaal_cli.methods.clustering import typical_points
 from dgaal_cli.methods.dgaal import rule
 from dgaal_cli.methods.dgaal.folds import Pools, auc, cross_scores, fold_of, held_out_auc
-from dgaal_cli.methods.dgaal.pictures import picture_health
 from dgaal_cli.methods.diversity import gradient_seeding
 from dgaal_cli.methods.fresh import origins_of, set_start_weights
 from dgaal_cli.methods.informativeness import boundary_closeness
@@ -311,7 +310,7 @@ def test_drawing_the_mean_image_explains_nothing_and_rows_are_spread(monkeypatch
         return drawn.permute(2, 0, 1).expand(len(feature_map), -1, -1, -1)
 
     monkeypatch.setattr(method.games.decoder, "forward", mean_image)
-    health = picture_health(method.games, data)
+    health = method.games.health(data)
     assert sum(seen) == 40
     assert health["reconstruction_r2"] == pytest.approx(0.0, abs=0.02)
 

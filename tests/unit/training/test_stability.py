@@ -10,8 +10,9 @@ from small_rounds import build, runner, small_config, small_data
 from dgaal_cli import interruption
 from dgaal_cli.errors import InterruptedRunError
 from dgaal_cli.events import StepDone
+from dgaal_cli.training.data import spread_rows
 from dgaal_cli.training.phase import Phase
-from dgaal_cli.training.stability import probe_rows, stop_when_stable
+from dgaal_cli.training.stability import MAX_PROBE, stop_when_stable
 
 
 class Method:
@@ -111,7 +112,7 @@ def test_a_resumed_game_ends_where_an_uninterrupted_one_does(method, tmp_path):
 
 
 def test_the_probe_is_spread_over_the_pool():
-    rows = probe_rows(np.arange(50_000))
+    rows = spread_rows(np.arange(50_000), MAX_PROBE)
     assert len(rows) == 2000
     assert (rows[0], rows[-1]) == (0, 49_975)
-    assert probe_rows(np.arange(7)).tolist() == list(range(7))
+    assert spread_rows(np.arange(7), MAX_PROBE).tolist() == list(range(7))
