@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from dgaal_cli.methods.base import Ranking, random_ranking
-from dgaal_cli.methods.stochastic import ranking_by_score
+from dgaal_cli.methods.base import Ranking, random_ranking, ranking_of
+from dgaal_cli.methods.stochastic import acquire, strategy_name
 from dgaal_cli.methods.task_model_only import TaskModelOnly
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
@@ -33,17 +33,19 @@ class ByScore(TaskModelOnly):
         """Return T's predictions for pool rows."""
         return predict(self.classifier, data.pixels[rows], data.device)
 
+    def first_query(self, data: RoundData, count: int, seed: int) -> Ranking | None:
+        """Rank without scores if the round does not suffice for them: here at random."""
+        if data.can_learn:
+            return None
+        return random_ranking(data, count, seed, strategy=COLD_START)
+
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
-        """Fill the query by score; without labels of two classes, at random."""
-        if not data.can_learn:
-            return random_ranking(data, count, seed, strategy=COLD_START)
-        rows = data.unlabeled_rows
-        return ranking_by_score(
-            self.name,
-            rows,
-            self.score(data, rows, seed),
-            count,
-            config=self.config.acquisition,
-            seed=seed,
-            reason=self.reason,
-        )
+        """Fill the query by score and the configured rule."""
+        first = self.first_query(data, count, seed)
+        if first is not None:
+            return first
+        rows, config = data.unlabeled_rows, self.config.acquisition
+        scores = self.score(data, rows, seed).astype(np.float32)
+        picks = acquire(scores, rows, count, config=config, seed=seed)
+        strategy = strategy_name(self.name, config)
+        return ranking_of(rows, scores, picks, strategy=strategy, reason=self.reason)

@@ -10,7 +10,7 @@ import numpy as np
 
 from dgaal_cli.config.schema import AcquisitionConfig
 from dgaal_cli.ids import Row
-from dgaal_cli.methods.base import Ranking, mean_ranks, ranking_of, select_top
+from dgaal_cli.methods.base import mean_ranks, select_top
 from dgaal_cli.training.seeding import numpy_generator
 
 
@@ -76,22 +76,6 @@ def perturbed(
     else:
         base = -np.log(mean_ranks(-values))
     return base + generator.gumbel(scale=1.0 / config.beta, size=len(values))
-
-
-def ranking_by_score(
-    name: str,
-    rows: np.ndarray,
-    scores: np.ndarray,
-    count: int,
-    *,
-    config: AcquisitionConfig,
-    seed: int,
-    reason: str,
-) -> Ranking:
-    """Rank by ``scores`` and fill the query by the configured rule."""
-    scores = scores.astype(np.float32)
-    picks = acquire(scores, rows, count, config=config, seed=seed)
-    return ranking_of(rows, scores, picks, strategy=strategy_name(name, config), reason=reason)
 
 
 def strategy_name(name: str, config: AcquisitionConfig) -> str:

@@ -55,17 +55,6 @@ def check_left(budget_s: float, spent_s: float, *, number: int) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """A phase's part of a budget."""
-
-    seconds: float
-    part: float
-    """Part of the time that remained when the phase began, 0..1."""
-    spent: float
-    """Seconds of the budget that were spent before the phase."""
-
-
 @dataclass(slots=True, kw_only=True)
 class Stopwatch:
     """Seconds that a round has taken; the time between two runs does not count."""
@@ -80,45 +69,8 @@ class Stopwatch:
         return self.before + time.perf_counter() - self.began
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimeBudget:
-    """Time limit of a round, in seconds."""
-
-    seconds: float
-    stopwatch: Stopwatch
-
-    def share(self, phase: Phase, later: Sequence[Phase]) -> Share:
-        """Return the time for ``phase``, so that ``later`` phases keep their part."""
-        spent = self.stopwatch.seconds
-        work = [each.steps * each.cost for each in (phase, *later)]
-        minimum = MIN_TIME_SHARE / len(work)
-        part = min(max(work[0] / sum(work), minimum), 1.0 - minimum * len(later))
-        left = self.seconds * (1 - RESERVE) - spent
-        return Share(seconds=max(0.0, left * part), part=part, spent=spent)
-
-    def limit(
-        self, phase: Phase, *, share: Share, step_s: float, first: int = 0, world: int = 1
-    ) -> int:
-        """Return how many steps of ``step_s`` seconds fit into ``share``.
-
-        Args:
-            phase: Current phase.
-            share: Its time from step ``first`` on.
-            step_s: Seconds per step.
-            first: Steps taken before this run.
-            world: Processes that share a pass.
-
-        Raises:
-            UsageError: Less than one pass fits.
-        """
-        fits = first + int(PLANNED_SHARE * share.seconds / step_s)
-        minimum = min(phase.steps, -(-phase.epoch_steps // world))
-        if fits < minimum:
-            takes = (minimum - first) * step_s / PLANNED_SHARE
-            needed = math.ceil((share.spent + takes / share.part) / (1 - RESERVE))
-            raise UsageError(
-                f"a time budget of {self.seconds:g} s leaves {share.seconds:.2g} s for "
-                f"'{phase.title}', and one pass of it takes about {takes:.2g} s here; "
-                f"give at least {needed} s"
-            )
-        return min(phase.steps, fits)
+def time_share(phase: Phase, later: Sequence[Phase]) -> float:
+    """Return the part of the remaining time for ``phase``, 0..1; ``later`` phases keep theirs."""
+    work = [each.steps * each.cost for each in (phase, *later)]
+    minimum = MIN_TIME_SHARE / len(work)
+    return min(max(work[0] / sum(work), minimum), 1.0 - minimum * len(later))

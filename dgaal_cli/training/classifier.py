@@ -10,8 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from dgaal_cli.config.schema import ClassifierConfig
-from dgaal_cli.ids import ItemId
-from dgaal_cli.networks.classifier import Classifier, ParameterGroup, Stages
+from dgaal_cli.networks.classifier import Classifier, Stages
 from dgaal_cli.networks.linear import LinearMachine
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.augmentation import augment
@@ -61,81 +60,52 @@ def classifier_phase(
         phase = machine_phase(network, *_training_set(data), penalty=config.penalty)
         phase.last.note(data.training_ids, torch.arange(len(data.training_targets)))
         return phase
-    return _descent_phase(network, config, data, companion)
+    return _Descent(network, config, data, companion).phase()
 
 
-def _descent_phase(
-    network: Classifier, config: ClassifierConfig, data: RoundData, companion: Companion | None
-) -> Phase:
-    descent = _Descent.of(network, config, data, companion)
-    pool = descent.pool
-    return Phase(
-        name="classifier",
-        title="learning the labels and the pool" if pool else "learning the labels",
-        steps=descent.steps,
-        epoch_steps=max(1, -(-len(descent.targets) // config.batch)),
-        batch_key="classifier.batch",
-        networks={"classifier": network} | (companion.networks if companion else {}),
-        optimizers=descent.optimizers,
-        step=descent.step,
-        last=descent.last,
-        schedule=descent.schedule,
-        cost=1.0 + (UNLABELED_COST * config.unlabeled_ratio if pool else 0.0),
-    )
-
-
-@dataclass(slots=True, kw_only=True)
 class _Descent:
-    """T's training step and its state."""
+    """T's training step and its state; images of ``pool`` are used without labels."""
 
-    network: Classifier
-    config: ClassifierConfig
-    data: RoundData
-    companion: Companion | None
-    images: Tensor
-    targets: Tensor
-    item_ids: list[ItemId]
-    pool: PoolImages | None
-    """Images that T learns from without labels."""
-    groups: list[ParameterGroup]
-    optimizers: dict[str, torch.optim.Optimizer]
-    steps: int
-    has_dropout: bool
-    last: LastBatch
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         network: Classifier,
         config: ClassifierConfig,
         data: RoundData,
         companion: Companion | None,
-    ) -> "_Descent":
-        images, targets = (values.to(data.device) for values in _training_set(data))
-        groups = network.parameter_groups()
+    ) -> None:
+        self.network, self.config, self.data, self.companion = network, config, data, companion
+        self.images, self.targets = (values.to(data.device) for values in _training_set(data))
+        self.item_ids = data.training_ids
+        self.pool = PoolImages.of(data, config) if config.semi_supervised == "fixmatch" else None
+        self.groups = network.parameter_groups()
         rules = [
             {"params": g.parameters, "weight_decay": config.weight_decay * g.decay_factor}
-            for g in groups
+            for g in self.groups
         ]
-        optimizers: dict[str, torch.optim.Optimizer] = {
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
             "classifier": nesterov(rules, lr=config.lr, momentum=0.9)
         }
         if companion is not None:
-            optimizers["companion"] = companion.optimizer
-        return cls(
-            network=network,
-            config=config,
-            data=data,
-            companion=companion,
-            images=images,
-            targets=targets,
-            item_ids=data.training_ids,
-            pool=PoolImages.of(data, config) if config.semi_supervised == "fixmatch" else None,
-            groups=groups,
-            optimizers=optimizers,
-            steps=classifier_steps(config, labeled=len(targets), pool=len(data.pixels)),
-            has_dropout=any(isinstance(module, nn.Dropout) for module in network.modules()),
-            last=LastBatch(),
+            self.optimizers["companion"] = companion.optimizer
+        self.steps = classifier_steps(config, labeled=len(self.targets), pool=len(data.pixels))
+        self.has_dropout = any(isinstance(module, nn.Dropout) for module in network.modules())
+        self.last = LastBatch()
+
+    def phase(self) -> Phase:
+        """Return the phase."""
+        pool, companion = self.pool, self.companion
+        return Phase(
+            name="classifier",
+            title="learning the labels and the pool" if pool else "learning the labels",
+            steps=self.steps,
+            epoch_steps=max(1, -(-len(self.targets) // self.config.batch)),
+            batch_key="classifier.batch",
+            networks={"classifier": self.network} | (companion.networks if companion else {}),
+            optimizers=self.optimizers,
+            step=self.step,
+            last=self.last,
+            schedule=self.schedule,
+            cost=1.0 + (UNLABELED_COST * self.config.unlabeled_ratio if pool else 0.0),
         )
 
     def step(self, number: int, generator: Generator) -> Losses:

@@ -1,10 +1,18 @@
 """When a phase reports, saves and ends: the only place where training reads a clock."""
 
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
 
-from dgaal_cli.training.budget import PLANNED_SHARE, PROBE_STEPS, TimeBudget
+from dgaal_cli.errors import UsageError
+from dgaal_cli.training.budget import (
+    PLANNED_SHARE,
+    PROBE_STEPS,
+    RESERVE,
+    Stopwatch,
+    time_share,
+)
 from dgaal_cli.training.phase import Phase
 
 RECENT_PART = 10
@@ -15,7 +23,8 @@ class Clock:
     """Times of one phase from step ``first`` on.
 
     Args:
-        budget: Time budget of the round; None sets no limit.
+        budget_s: Time budget of the round in seconds; None sets no limit.
+        stopwatch: Time of the round.
         phase: Current phase.
         later: Phases after it.
         first: Step that it starts or resumes with.
@@ -24,7 +33,8 @@ class Clock:
 
     def __init__(
         self,
-        budget: TimeBudget | None,
+        budget_s: float | None,
+        stopwatch: Stopwatch,
         phase: Phase,
         later: Sequence[Phase],
         first: int,
@@ -32,9 +42,11 @@ class Clock:
         world: int = 1,
     ) -> None:
         self.limit = phase.steps
-        self._budget, self._phase, self._first, self._world = budget, phase, first, world
-        self._is_planned = budget is None
-        self._share = budget.share(phase, later) if budget is not None else None
+        self._budget_s, self._phase, self._first, self._world = budget_s, phase, first, world
+        self._is_planned = budget_s is None
+        self._spent_s, self._part = stopwatch.seconds, time_share(phase, later)
+        left_s = math.inf if budget_s is None else budget_s * (1 - RESERVE) - self._spent_s
+        self._seconds = max(0.0, left_s * self._part)
         self._began = self._reported = self._saved = time.perf_counter()
         self._warm = self._now = self._began
         self._marks: deque[tuple[int, float]] = deque()
@@ -83,12 +95,18 @@ class Clock:
         Raises:
             UsageError: Less than one pass fits.
         """
-        assert self._budget is not None
-        assert self._share is not None
         step_s = (self._now - self._warm) / (PROBE_STEPS - 1)
-        return self._budget.limit(
-            self._phase, share=self._share, step_s=step_s, first=self._first, world=self._world
-        )
+        phase, fits = self._phase, self._first + int(PLANNED_SHARE * self._seconds / step_s)
+        minimum = min(phase.steps, -(-phase.epoch_steps // self._world))
+        if fits < minimum:
+            takes = (minimum - self._first) * step_s / PLANNED_SHARE
+            needed = math.ceil((self._spent_s + takes / self._part) / (1 - RESERVE))
+            raise UsageError(
+                f"a time budget of {self._budget_s:g} s leaves {self._seconds:.2g} s for "
+                f"'{phase.title}', and one pass of it takes about {takes:.2g} s here; "
+                f"give at least {needed} s"
+            )
+        return min(phase.steps, fits)
 
     def is_behind(self, step: int) -> bool:
         """Return whether a planned phase would need more time than it has."""
@@ -100,10 +118,10 @@ class Clock:
 
     def _fitting(self, step: int, *, part: float) -> int:
         """Return the steps that fit into ``part`` of the remaining time at the recent rate."""
-        if self._share is None or not self._marks:
+        if self._budget_s is None or not self._marks:
             return self.limit
         (first, then), (last, now) = self._marks[0], self._marks[-1]
         if last - first < PROBE_STEPS - 1:  # too few to measure
             return self.limit
-        left = self._share.seconds - (time.perf_counter() - self._began)
+        left = self._seconds - (time.perf_counter() - self._began)
         return step + int(part * max(0.0, left) * (last - first) / max(now - then, 1e-9))

@@ -12,7 +12,7 @@ from dgaal_cli import events, interruption
 from dgaal_cli.events import CheckpointSaved, Emit, PhaseStarted, StepDone, Warned
 from dgaal_cli.ids import ItemId
 from dgaal_cli.training import checkpoint
-from dgaal_cli.training.budget import Stopwatch, TimeBudget, check_left
+from dgaal_cli.training.budget import Stopwatch, check_left
 from dgaal_cli.training.clock import Clock
 from dgaal_cli.training.finite import find_non_finite, non_finite_error
 from dgaal_cli.training.memory import StepTooLargeError, is_out_of_memory
@@ -162,10 +162,8 @@ class Runner:
         self.seconds[phase.name] = time.perf_counter() - began
 
     def _loop(self, phase: Phase, first: int) -> None:
-        budget = None
-        if self.budget_s is not None:
-            budget = TimeBudget(seconds=self.budget_s, stopwatch=self.stopwatch)
-        clock = Clock(budget, phase, self._later(phase), first, world=self.runtime.world)
+        later, world = self._later(phase), self.runtime.world
+        clock = Clock(self.budget_s, self.stopwatch, phase, later, first, world=world)
         if phase.name in self.limits:
             clock.fix_limit(self.limits[phase.name])
         every = max(1, phase.steps // RECORDED_POINTS)

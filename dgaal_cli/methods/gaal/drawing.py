@@ -11,22 +11,48 @@ from dgaal_cli.methods.base import (
     SyntheticBatch,
     SyntheticQuery,
     TaskShape,
-    random_ranking,
     synthetic_batch,
 )
-from dgaal_cli.methods.gaal.dcgan import DcganDiscriminator, DcganGenerator, draw_prior
-from dgaal_cli.methods.gaal.dcgan_phase import dcgan_phase
-from dgaal_cli.methods.gaal.deploy import DeployedPrior
+from dgaal_cli.methods.gaal.dcgan import (
+    DcganDiscriminator,
+    DcganGenerator,
+    dcgan_phase,
+    draw_prior,
+)
 from dgaal_cli.methods.task_model_only import TaskModelOnly
-from dgaal_cli.networks.deploy import Deployed
-from dgaal_cli.networks.pixels import normalize
+from dgaal_cli.networks.deploy import Deployed, Generator, Input
+from dgaal_cli.networks.pixels import denormalize, normalize
 from dgaal_cli.training.data import RoundData, spread_rows
 from dgaal_cli.training.modes import evaluating
 from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.seeding import torch_generator
 
 GAUGED = 256
-NOTHING_TO_DESCEND = "random pool images (no labels of two classes, so no boundary to draw at)"
+COLD_START = "random pool images (no labels of two classes, so no boundary to draw at)"
+"""The paper's first fifty images are random, too."""
+
+
+class DeployedPrior(Generator):
+    """A DCGAN's generator: standard normal latents ``(N, Z)`` to uint8 images.
+
+    It was trained on values uniform in [-1, 1], to which the error function maps normal ones. So
+    all generators have the same prior, and smaller latents give more typical images.
+    """
+
+    def __init__(self, generator: DcganGenerator) -> None:
+        super().__init__()
+        self.generator = generator
+        self.inputs = (
+            Input(
+                name="latents",
+                width=generator.latent,
+                meaning="from the latent prior: standard normal",
+            ),
+        )
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Generate images."""
+        return denormalize(self.generator(torch.erf(latents * 0.5**0.5)))
 
 
 class SynthesisMethod(TaskModelOnly):
@@ -111,9 +137,3 @@ class SynthesisMethod(TaskModelOnly):
             ),
             strategy=strategy,
         )
-
-    def cold_start(self, data: RoundData, count: int, seed: int) -> Ranking | None:
-        """Ask random pool images, like the paper's first fifty, while there is no boundary."""
-        if data.can_learn:
-            return None
-        return random_ranking(data, count, seed, strategy=NOTHING_TO_DESCEND)

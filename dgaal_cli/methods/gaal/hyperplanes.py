@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dgaal_cli.methods.task_model_only import ClassifierSampler
+from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.linear import fit_hyperplanes
@@ -73,3 +75,28 @@ def learn_hyperplanes(data: RoundData, *, penalty: float) -> Hyperplanes:
 def labeled_images(data: RoundData) -> tuple[Tensor, np.ndarray]:
     """Return labeled images ``(L, C, H, W)`` in [-1, 1] on the CPU, and labels int64 ``(L,)``."""
     return normalize(torch.from_numpy(data.training_pixels)), data.training_targets
+
+
+class HyperplaneSampler(ClassifierSampler):
+    """Closeness to the boundary of a linear learner on pixels: 1 / (1 + distance).
+
+    Args:
+        classifier: T, for the probabilities and features.
+        weights: ``(J, P)`` weights of the learner's J decision values.
+        biases: ``(J,)``.
+    """
+
+    weights: Tensor
+    biases: Tensor
+
+    def __init__(self, classifier: Classifier, weights: Tensor, biases: Tensor) -> None:
+        super().__init__(classifier)
+        self.register_buffer("weights", weights)
+        self.register_buffer("biases", biases)
+
+    def score(self, images: Tensor, logits: Tensor, features: Tensor) -> Tensor:
+        """``1 / (1 + half the gap of the two highest decision values)``."""
+        values = images.flatten(1) @ self.weights.T + self.biases
+        top = torch.sort(values, dim=1, descending=True).values
+        gap = 0.5 * (top[:, 0] - top[:, 1])
+        return 1.0 / (1.0 + gap)

@@ -6,10 +6,8 @@ import torch
 from dgaal_cli.config.schema import Config
 from dgaal_cli.methods.base import Ranking, TaskShape, by_identity, random_ranking, ranking_of
 from dgaal_cli.methods.by_score import COLD_START, ByScore
-from dgaal_cli.methods.gaal.deploy import HyperplaneSampler
-from dgaal_cli.methods.gaal.hyperplanes import learn_hyperplanes
-from dgaal_cli.methods.gaal.sparse_coder import CodedMachine, SparseCoder
-from dgaal_cli.methods.gaal.sparse_coding import coder_phase
+from dgaal_cli.methods.gaal.hyperplanes import HyperplaneSampler, learn_hyperplanes
+from dgaal_cli.methods.gaal.sparse_coding import CodedMachine, SparseCoder, coder_phase
 from dgaal_cli.methods.gaal.synthesis import GaalDeep, closeness
 from dgaal_cli.methods.task_model_only import TaskModelOnly
 from dgaal_cli.networks.deploy import Deployed

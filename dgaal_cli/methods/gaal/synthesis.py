@@ -7,7 +7,7 @@ from torch import Tensor
 from dgaal_cli.methods.base import Ranking, random_ranking
 from dgaal_cli.methods.gaal.dcgan import draw_prior
 from dgaal_cli.methods.gaal.descent import Found, Goal, descend
-from dgaal_cli.methods.gaal.drawing import SynthesisMethod
+from dgaal_cli.methods.gaal.drawing import COLD_START, SynthesisMethod
 from dgaal_cli.methods.gaal.hyperplanes import labeled_images, learn_hyperplanes
 from dgaal_cli.methods.informativeness import boundary_closeness, entropy
 from dgaal_cli.networks.deploy import entropy_of
@@ -32,9 +32,8 @@ class Gaal(SynthesisMethod):
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
         """Synthesize ``count`` images at the boundary of the current learner."""
-        cold = self.cold_start(data, count, seed)
-        if cold is not None:
-            return cold
+        if not data.can_learn:
+            return random_ranking(data, count, seed, strategy=COLD_START)
         planes = learn_hyperplanes(data, penalty=self.config.classifier.penalty)
 
         def objective(images: Tensor) -> Tensor:
@@ -107,9 +106,8 @@ class GaalDeep(SynthesisMethod):
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
         """Synthesize ``count`` images of which T is uncertain."""
-        cold = self.cold_start(data, count, seed)
-        if cold is not None:
-            return cold
+        if not data.can_learn:
+            return random_ranking(data, count, seed, strategy=COLD_START)
         found = self.found_at_boundary(data, count, seed)
         prediction = predict(self.classifier, data.pixels[data.unlabeled_rows], data.device)
         is_entropy = self.config.gaal.objective == "entropy"

@@ -1,15 +1,18 @@
 """TA-VAAL: VAAL with a rank of the task model's loss on each image (Kim et al. 2021)."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.methods.base import TaskShape
-from dgaal_cli.methods.ta_vaal.ranker import RankedLatentSampler, Ranker
 from dgaal_cli.methods.vaal_family.draws import Extras
 from dgaal_cli.methods.vaal_family.method import PoolSampling, latent_networks
-from dgaal_cli.networks.classifier import Stages
+from dgaal_cli.methods.vaal_family.samplers import LatentSampler
+from dgaal_cli.methods.vaal_family.vae import Vae
+from dgaal_cli.networks.classifier import Classifier, Stages
 from dgaal_cli.networks.deploy import Sampler
 from dgaal_cli.training.classifier import classifier_phase, classifier_steps
 from dgaal_cli.training.data import RoundData
@@ -17,6 +20,43 @@ from dgaal_cli.training.modes import encode_rows, evaluating
 from dgaal_cli.training.phase import Phase
 
 UNKNOWN_RANK = 0.5
+
+
+class Ranker(nn.Module):
+    """Average each stage of T over its map, map it to 128 values, and all of them to one number.
+
+    Args:
+        stage_widths: Channels of T's stages.
+        hidden: Width of each stage's layer.
+    """
+
+    def __init__(self, stage_widths: Sequence[int], *, hidden: int = 128) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(width, hidden) for width in stage_widths])
+        self.head = nn.Linear(hidden * len(stage_widths), 1)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Return ranks ``(B,)`` before the sigmoid, for T's ``Stages.maps``."""
+        seen = [
+            torch.relu(layer(stage.mean((2, 3))))
+            for layer, stage in zip(self.layers, maps, strict=True)
+        ]
+        return self.head(torch.cat(seen, 1)).squeeze(1)
+
+
+class RankedLatentSampler(LatentSampler):
+    """D on the encoder's mean and the rank of T's loss."""
+
+    def __init__(
+        self, vae: Vae, discriminator: nn.Module, classifier: Classifier, ranker: Ranker
+    ) -> None:
+        super().__init__(vae, discriminator, classifier)
+        self.ranker = ranker
+
+    def seen(self, images: Tensor, mean: Tensor) -> Tensor:
+        """Append the rank in 0..1 to the mean."""
+        rank = self.ranker(self.classifier.stages(images).maps)
+        return torch.cat([mean, torch.sigmoid(rank)[:, None]], 1)
 
 
 class RankerBesideT:
@@ -84,19 +124,16 @@ class TaVaal(PoolSampling):
         """T together with the ranker, then the game."""
         phases: list[Phase] = []
         if data.can_learn:
-            task = self.config.classifier
+            task, labeled = self.config.classifier, len(data.training_targets)
+            steps = classifier_steps(task, labeled=labeled, pool=len(data.pixels))
             companion = RankerBesideT(
                 self.ranker,
                 lr=task.lr,
                 weight_decay=task.weight_decay,
-                shaping_steps=round(self.config.vaal.ranking_share * self._task_steps(data)),
+                shaping_steps=round(self.config.vaal.ranking_share * steps),
             )
             phases.append(classifier_phase(self.classifier, task, data, companion))
         return phases + self.pool_phases(data)
-
-    def _task_steps(self, data: RoundData) -> int:
-        labeled = len(data.labeled_rows) + int(data.synthetic.is_labeled.sum())
-        return classifier_steps(self.config.classifier, labeled=labeled, pool=len(data.pixels))
 
     def prepare(self, data: RoundData, extras: Extras, *, is_game: bool) -> None:
         """Rank every image of the pool by the current T."""

@@ -18,10 +18,9 @@ from dgaal_cli.methods.base import (
     ranking_of_typical,
     synthetic_batch,
 )
+from dgaal_cli.methods.by_score import ByScore
 from dgaal_cli.methods.clustering import typical_points
 from dgaal_cli.methods.labeled_unlabeled import DiscriminatorTraining, TwoPools
-from dgaal_cli.methods.stochastic import ranking_by_score
-from dgaal_cli.methods.task_model_only import TaskModelOnly
 from dgaal_cli.methods.vaal_family.draws import Extras, PoolDraws, PoolRows, iterations
 from dgaal_cli.methods.vaal_family.game import (
     Game,
@@ -68,7 +67,7 @@ def latent_networks(
     return vae, PoolDiscriminator(inputs=inputs, hidden=net.latent_hidden, layers=layers)
 
 
-class PoolSampling(TaskModelOnly):
+class PoolSampling(ByScore):
     """T, a VAE and a discriminator D of labeled and unlabeled images; subclasses set the game up.
 
     Args:
@@ -78,7 +77,7 @@ class PoolSampling(TaskModelOnly):
         discriminator: D, or None if distances replace it.
     """
 
-    name: str
+    reason = "unlike the labeled images"
     needs_boundary = False
     """Whether D is used only after two classes have labels."""
     can_stop_early = True
@@ -248,20 +247,13 @@ class PoolSampling(TaskModelOnly):
             side: adam(parameters, lr=self.config.vaal.lr) for side, parameters in sides.items()
         }
 
-    def rank(self, data: RoundData, count: int, seed: int) -> Ranking:
-        """Rank by D, or by typical images while one pool is empty."""
-        rows = data.unlabeled_rows
-        if not self.can_tell(data, self.rows_of(data)):
-            return self._first_query(data, rows, count, seed)
-        return ranking_by_score(
-            self.name,
-            rows,
-            self._scores(data, rows),
-            count,
-            config=self.config.acquisition,
-            seed=seed,
-            reason="unlike the labeled images",
-        )
+    def score(self, data: RoundData, rows: np.ndarray, seed: int) -> np.ndarray:
+        """Return the sampler's scores of pool rows."""
+        sampler = self.sampler(data).to(data.device)
+        judge = cast("PoolSampler", sampler).judge
+        with evaluating(sampler):
+            scores = encode_rows(lambda x: judge(x)[0], data.pixels[rows], data.device)
+        return scores.float().cpu().numpy()
 
     def health(self, data: RoundData) -> dict[str, float]:
         """Active units, KL divergence, reconstruction R2, and D's AUC on held-out images."""
@@ -290,7 +282,7 @@ class PoolSampling(TaskModelOnly):
 
     def unlabeled_score(self, data: RoundData, rows: np.ndarray) -> np.ndarray:
         """Return D's score of "unlabeled" for pool rows, ``(R,)``."""
-        return self._scores(data, rows)
+        return self.score(data, rows, data.seed)
 
     def condition(self, images: Tensor) -> Tensor | None:
         """Return the decoder's input in addition to z for images ``(B, C, H, W)``; None here."""
@@ -305,15 +297,11 @@ class PoolSampling(TaskModelOnly):
         with evaluating(self.vae):
             return synthetic_batch(self.vae.decode(self.vae(x), self.condition(x)), rows)
 
-    def _scores(self, data: RoundData, rows: np.ndarray) -> np.ndarray:
-        """Return the sampler's scores of pool rows, float32 ``(R,)``."""
-        sampler = self.sampler(data).to(data.device)
-        judge = cast("PoolSampler", sampler).judge
-        with evaluating(sampler):
-            scores = encode_rows(lambda x: judge(x)[0], data.pixels[rows], data.device)
-        return scores.float().cpu().numpy()
-
-    def _first_query(self, data: RoundData, rows: np.ndarray, count: int, seed: int) -> Ranking:
+    def first_query(self, data: RoundData, count: int, seed: int) -> Ranking | None:
+        """Rank typical images while one pool is empty."""
+        if self.can_tell(data, self.rows_of(data)):
+            return None
+        rows = data.unlabeled_rows
         if self.vae is None or not len(rows):
             return random_ranking(data, count, seed, strategy="random (nothing to tell apart yet)")
         with evaluating(self.vae):

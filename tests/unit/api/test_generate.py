@@ -31,7 +31,7 @@ from dgaal_cli.errors import (
     UsageError,
 )
 from dgaal_cli.methods.gaal.dcgan import DcganGenerator
-from dgaal_cli.methods.gaal.deploy import DeployedPrior
+from dgaal_cli.methods.gaal.drawing import DeployedPrior
 from exporters.manifest import TensorInfo
 from exporters.registry import load_exporter
 from exporters.seal import seal

@@ -22,8 +22,7 @@ from dgaal_cli.rounds import record as round_record
 from dgaal_cli.rounds.resume_state import newest_resume_state
 from dgaal_cli.store.open import open_store
 from dgaal_cli.tasks.oracle import answer_items, true_labels
-from dgaal_cli.training import checkpoint
-from dgaal_cli.training.budget import Share, TimeBudget
+from dgaal_cli.training import checkpoint, clock
 
 POOL = "builtin:digits#test"  # 500 images
 FAST = ("pretrain.min_steps=8", "pretrain.epochs=0", "classifier.steps=20", "coevolve.steps=20")
@@ -193,8 +192,7 @@ def test_time_budget_below_one_pass_is_refused(workspace):
 
 
 def test_time_budget_reduces_steps_and_is_recorded(workspace, monkeypatch):
-    two_seconds = Share(seconds=2.0, part=1.0, spent=0.0)
-    monkeypatch.setattr(TimeBudget, "share", lambda *_: two_seconds)
+    monkeypatch.setattr(clock, "time_share", lambda *_: 2 / 3600)
     config = settings(workspace, "method=random", "classifier.steps=10000000")
     train(workspace, config, budget_s=3600.0)
     run = record(workspace)

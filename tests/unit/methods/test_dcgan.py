@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dgaal_cli.methods.gaal.dcgan import DcganDiscriminator, DcganGenerator, draw_prior
-from dgaal_cli.methods.gaal.sparse_coder import CodedMachine, SparseCoder
+from dgaal_cli.methods.gaal.sparse_coding import CodedMachine, SparseCoder
 from dgaal_cli.networks.linear import LinearMachine
 from dgaal_cli.tasks.classification.model import ClassLearning
 from dgaal_cli.training.seeding import initializing, torch_generator
