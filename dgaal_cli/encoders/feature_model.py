@@ -15,8 +15,6 @@ class FeatureModel(Classifier):
     The encoder is not a module of T, so checkpoints hold only the head.
 
     Args:
-        encoder: Encodes stored pixels.
-        head: Builds the head.
         map_channels: Channels of the encoder's map, 0 without a map.
     """
 

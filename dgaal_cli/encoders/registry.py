@@ -26,12 +26,7 @@ def encoder_class(source: str) -> "type[Encoder]":
 
 
 def load_encoder(source: str, *, image_size: int, channels: int) -> "Encoder":
-    """Build an encoder.
-
-    Args:
-        source: ``encoder.source``: a kind, optionally with a colon and an argument.
-        image_size: Side in pixels of the images.
-        channels: 1 or 3.
+    """Build the encoder of ``encoder.source``: a kind, optionally with a colon and an argument.
 
     Raises:
         ConfigError: The encoder is unknown, or does not support such images.
@@ -63,10 +58,7 @@ def check_encoder(source: str, *, image_size: int) -> None:
 def side_for(source: str, median_side: int, *, limit: int) -> int:
     """Return the smallest side that holds the median image, at most ``limit`` if possible.
 
-    Args:
-        source: ``encoder.source``.
-        median_side: Median of the shorter sides of the pool's images, in pixels.
-        limit: Upper bound, ``network.max_image_size``.
+    ``median_side`` is the median of the shorter sides of the pool's images; all are in pixels.
     """
     sides = encoder_class(source).sides
     allowed = [side for side in sides if side <= limit] or [sides[0]]

@@ -67,18 +67,13 @@ class Bald(DropoutMethod):
 def dropout_passes(
     network: Classifier, features: np.ndarray, masks: Tensor
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Classify penultimate features under each mask.
+    """Classify penultimate features ``(N, F)`` under each of the masks ``(M, F)`` by T's head.
 
     Passes are summed one by one, so that all M of a large pool need not fit in memory.
 
-    Args:
-        network: T; its head is applied.
-        features: ``(N, F)``.
-        masks: ``(M, F)``.
-
     Returns:
-        Mean probabilities ``mean_m p_m``, float64 ``(N, K)``, and the mean entropy
-        ``mean_m H(p_m)`` in nats, ``(N,)``. BALD is the entropy of the first minus the second.
+        Mean probabilities ``mean_m p_m``, float64 ``(N, K)``, and the mean entropy ``mean_m
+        H(p_m)`` in nats, ``(N,)``. BALD is the entropy of the first minus the second.
     """
     head = linear_head(network)
     weight = head.weight.detach().double().cpu().numpy()
@@ -99,7 +94,6 @@ class DropoutSampler(Sampler):
     """Monte Carlo dropout with fixed masks, so that an exported score is reproducible.
 
     Args:
-        classifier: T.
         masks: ``(M, F)`` factors of the penultimate features.
         is_mutual: Whether to rank by BALD's mutual information instead of the entropy of the mean.
     """

@@ -20,13 +20,7 @@ class ByScore(TaskModelOnly):
     """Why a pick is chosen, in a few words."""
 
     def score(self, data: RoundData, rows: np.ndarray, seed: int) -> np.ndarray:
-        """Return ``(U,)`` finite numbers, higher = ask first.
-
-        Args:
-            data: The round.
-            rows: int64 ``(U,)``: the unlabeled rows.
-            seed: Seed of random draws.
-        """
+        """Return finite scores ``(U,)`` of the unlabeled rows ``(U,)``, higher = ask first."""
         raise NotImplementedError
 
     def predict_rows(self, data: RoundData, rows: np.ndarray) -> Prediction:

@@ -24,14 +24,9 @@ def typical_of_clusters(
     among a cluster's unlabeled points, and clusters are visited again if there are more picks than
     clusters. Ours: small clusters are used after the large ones have no points left.
 
-    Args:
-        unlabeled: ``(U, Z)``.
-        labeled: ``(L, Z)``.
-        count: Points to pick, at most U.
-        seed: Seed of k-means.
-
     Returns:
-        Positions in ``unlabeled``, and each point's typicality in its cluster before any pick.
+        ``count`` <= U positions in ``unlabeled`` ``(U, Z)`` given ``labeled`` ``(L, Z)``, and each
+        point's typicality in its cluster before any pick.
     """
     scores = np.zeros(len(unlabeled), dtype=np.float32)
     if not len(unlabeled):
@@ -59,15 +54,10 @@ def typical_of_clusters(
 
 
 def typical_points(features: np.ndarray, count: int, *, seed: int) -> list[int]:
-    """Pick one row near the center of each of ``count`` clusters, as a first query without labels.
+    """Pick a row of ``(N, Z)`` near the center of each of ``count`` <= N clusters, without labels.
 
     Typical points of clusters are a good choice for few labels (TypiClust, Hacohen et al. 2022);
     here the clusters are those of k-means in the encoder's latents.
-
-    Args:
-        features: ``(N, Z)``.
-        count: Rows to pick, at most N.
-        seed: Seed of k-means.
 
     Returns:
         Picked rows, largest cluster first, unique.

@@ -61,7 +61,6 @@ class DistanceSampler(ClassifierSampler):
     """Distance of the penultimate features to the nearest center.
 
     Args:
-        classifier: T.
         centers: ``(L, F)`` features of the labeled images.
     """
 

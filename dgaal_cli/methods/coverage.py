@@ -159,20 +159,16 @@ def purity_radius(points: np.ndarray, classes: int, *, purity: float, seed: int)
 def greedy_cover(
     unlabeled: np.ndarray, labeled: np.ndarray, count: int, *, radius: float
 ) -> Chosen:
-    """Repeatedly pick the point whose ball contains the most uncovered points.
+    """Pick ``count`` <= U points, each time that whose ball contains the most uncovered points.
 
     The graph of neighbors is not stored: out-degrees are counted once and reduced when a point is
-    covered, so memory is O(U) for any radius. Once everything is covered, farthest-first traversal
-    picks the rest; the paper does not define this case.
-
-    Args:
-        unlabeled: ``(U, Z)``.
-        labeled: ``(L, Z)``; their balls are covered.
-        count: Points to pick, at most U.
-        radius: Radius of a ball; a point at exactly this distance is outside.
+    covered, so memory is O(U) for any radius. Balls of labeled points are covered; a point at
+    exactly ``radius`` is outside. Once everything is covered, farthest-first traversal picks the
+    rest; the paper does not define this case.
 
     Returns:
-        Positions in ``unlabeled``, and how many points each would cover before any pick.
+        Positions in ``unlabeled`` ``(U, Z)`` given ``labeled`` ``(L, Z)``, and how many points each
+        would cover before any pick.
     """
     is_covered = np.zeros(len(unlabeled), dtype=bool)
     for start in range(0, len(labeled), ROWS_AT_ONCE):

@@ -14,18 +14,12 @@ def gradient_seeding(
     """Pick rows by k-means++ over gradient embeddings (BADGE, Ash et al. 2020).
 
     The embedding of a row is (p - e_argmax) x h, with K * F values. It is not computed: the squared
-    distance of a x u and c x v is |a|^2 |u|^2 + |c|^2 |v|^2 - 2 (a c)(u v).
-
-    Args:
-        probabilities: ``(N, K)``.
-        features: ``(N, F)`` penultimate features h.
-        count: Rows to pick, at most N.
-        first: The first pick.
-        generator: Draws the others with probability proportional to the squared distance to the
-            picks.
+    distance of a x u and c x v is |a|^2 |u|^2 + |c|^2 |v|^2 - 2 (a c)(u v). After the first pick,
+    rows are drawn with probability proportional to the squared distance to the picks.
 
     Returns:
-        Picked rows, first pick first, unique.
+        ``count`` <= N rows of ``(N, K)`` probabilities and ``(N, F)`` penultimate features, first
+        pick first, unique.
     """
     residual = probabilities.astype(np.float64).copy()
     residual[np.arange(len(residual)), probabilities.argmax(1)] -= 1.0

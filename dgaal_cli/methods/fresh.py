@@ -49,12 +49,10 @@ def origins_of(method: Method, config: Config) -> dict[str, Init]:
 def set_start_weights(
     method: Method, tensors: Mapping[str, Tensor], origins: Mapping[str, Init]
 ) -> None:
-    """Set the weights with which the networks of a new method start a round.
+    """Set the weights with which the networks of a new method with fresh weights start a round.
 
-    Args:
-        method: Method of the new round, with fresh weights.
-        tensors: ``checkpoint.module_tensors`` of the previous round.
-        origins: How each named network starts; networks that are not named do not change.
+    ``tensors`` are those of ``checkpoint.module_tensors`` in the previous round. Networks that
+    ``origins`` does not name do not change.
 
     Raises:
         CheckpointError: Names or shapes do not fit.

@@ -52,14 +52,9 @@ def held_out_for_gauges(
 ) -> np.ndarray:
     """Mark images that this round's discriminator is not trained on, bool ``(N,)``.
 
-    A hash of item and round chooses other images in each round. Images that are never trained on
-    would be ranked too low, because memorized "unlabeled" images outrank unseen ones.
-
-    Args:
-        item_ids: Items of the pool.
-        share: Share to hold out, 0..1.
-        number: The round.
-        labeled: Number of labels; below ``MIN_LABELED_TO_HOLD_OUT`` nothing is held out.
+    A hash of item and round chooses other images in each round, a ``share`` of 0..1. Images that
+    are never trained on would be ranked too low, because memorized "unlabeled" images outrank
+    unseen ones. With fewer than ``MIN_LABELED_TO_HOLD_OUT`` labels nothing is held out.
     """
     if labeled < MIN_LABELED_TO_HOLD_OUT or not share:
         return np.zeros(len(item_ids), dtype=bool)
@@ -67,11 +62,7 @@ def held_out_for_gauges(
 
 
 def health_warnings(metrics: Mapping[str, float]) -> list[str]:
-    """Return warnings about a method's ``health``.
-
-    Args:
-        metrics: Result of ``Method.health``; unknown and missing keys give no warning.
-    """
+    """Return warnings about ``Method.health``; unknown and missing keys give no warning."""
     warnings: list[str] = []
     broken = sorted(name for name, value in metrics.items() if not math.isfinite(value))
     if broken:

@@ -33,12 +33,9 @@ def doubtful_copies(
 def parents_of_promoted(config: Config, data: RoundData, promoted: Sequence[int]) -> list[Row]:
     """Return what to synthesize copies of after the last query took copies as labels.
 
-    Args:
-        config: With ``generation.copies_of_copies``, the copies themselves. Otherwise in
-            dgaal-paper their parents again, so that its candidate pool keeps its size; in other
-            methods nothing.
-        data: The round.
-        promoted: Positions of the copies among the synthetic images.
+    With ``generation.copies_of_copies`` these are the copies themselves, whose positions among the
+    synthetic images are ``promoted``. Otherwise in dgaal-paper they are their parents again, so
+    that its candidate pool keeps its size; in other methods nothing.
 
     Returns:
         Rows; row ``len(data.pixels) + i`` is synthetic image i.
@@ -56,9 +53,7 @@ def parents_of_promoted(config: Config, data: RoundData, promoted: Sequence[int]
 def images_and_roots(data: RoundData, rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
     """Return the pixels ``(P, S, S, C)`` of parents, and the pool row that each descends from.
 
-    Args:
-        data: The round.
-        rows: Pool rows; row ``len(data.pixels) + i`` is synthetic image i.
+    Row ``len(data.pixels) + i`` is synthetic image i.
     """
     chosen, own = np.asarray(rows, dtype=np.int64), data.synthetic
     is_drawn = chosen >= len(data.pixels)

@@ -19,15 +19,10 @@ BLOCK = 256
 
 
 def k_center(points: np.ndarray, centers: np.ndarray, count: int) -> list[int]:
-    """Pick the points farthest from every center, one by one.
+    """Pick ``count`` <= U of the points ``(U, Z)``, each the farthest from every center ``(L, Z)``.
 
-    Greedy 2-approximation of k-center (Sener & Savarese 2018, Algorithm 1).
-
-    Args:
-        points: ``(U, Z)`` features to pick from.
-        centers: ``(L, Z)`` features that are covered already. If there are none, the first pick is
-            the point nearest to the mean.
-        count: Rows to pick, at most U.
+    Greedy 2-approximation of k-center (Sener & Savarese 2018, Algorithm 1). Without centers, the
+    first pick is the point nearest to the mean.
 
     Returns:
         Positions in ``points``, first pick first; ties take the first point.
@@ -36,13 +31,9 @@ def k_center(points: np.ndarray, centers: np.ndarray, count: int) -> list[int]:
 
 
 def nearest_distances(points: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    """Return each point's distance to its nearest center, float64 ``(U,)``.
+    """Return distances of points ``(U, Z)`` to the nearest of centers ``(L, Z)``, float64 ``(U,)``.
 
-    The nearest center is found in float32; its distance is computed in float64.
-
-    Args:
-        points: ``(U, Z)``.
-        centers: ``(L, Z)``, at least one.
+    The nearest center is found in float32; its distance is computed in float64. L is at least 1.
     """
     mean = centers.mean(0, dtype=np.float64)
     own, theirs = _centered(points, mean), _centered(centers, mean)

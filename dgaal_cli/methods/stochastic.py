@@ -17,21 +17,14 @@ from dgaal_cli.training.seeding import numpy_generator
 def acquire(
     scores: np.ndarray, rows: np.ndarray, count: int, *, config: AcquisitionConfig, seed: int
 ) -> list[Row]:
-    """Choose ``count`` rows by score and the configured rule; "top" is not random.
+    """Choose ``count`` <= U rows by score and the configured rule; "top" is not random.
 
     With several sub-batches the pool is divided at random into as many parts, and each part gets an
     equal share of the query. These are the random subsets of learning loss (Yoo & Kweon 2019), but
     disjoint, so that every image is in one of them.
 
-    Args:
-        scores: ``(U,)``, higher = ask first.
-        rows: int64 ``(U,)``, the pool rows of ``scores``.
-        count: Query size, at most U.
-        config: Rule, sharpness and number of sub-batches.
-        seed: Seed of the draw.
-
     Returns:
-        Rows, first pick first, unique.
+        Of ``rows`` int64 ``(U,)`` with ``scores`` ``(U,)`` those to ask, first pick first, unique.
     """
     generator = numpy_generator(seed, "acquisition")
     drawn = perturbed(scores, config, generator)

@@ -107,9 +107,7 @@ class SmallVgg(Classifier):
     """VGG-style network: pairs of 3 x 3 convolutions with BatchNorm, halved until 4 x 4.
 
     Args:
-        channels: Channels C of the images.
         image_size: Side in pixels, a power of two of at least 8.
-        head: Builds the head.
         width: Channels of the first pair; later pairs have up to four times as many.
     """
 

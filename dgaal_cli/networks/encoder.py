@@ -18,7 +18,6 @@ class Encoder(nn.Module):
     and a linear head gives z for D1. Channels double up to four times ``width``.
 
     Args:
-        channels: Channels C of the images.
         image_size: Side in pixels, a power of two of at least 8.
         width: Channels of the first block.
         latent: Width Z of the projection.

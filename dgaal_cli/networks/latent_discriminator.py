@@ -5,14 +5,10 @@ from torch import Tensor, nn
 
 
 class LatentDiscriminator(nn.Module):
-    """Four-layer perceptron on standardized features; its output is a logit, not a sigmoid.
+    """Four-layer perceptron on standardized features ``(B, Z)``; its output is a logit, no sigmoid.
 
     A saturated sigmoid would give ties among the highest scores. The standardization is part of the
     module, so that training, scoring and export use the same features.
-
-    Args:
-        latent: Width Z of z.
-        hidden: Width of the hidden layers.
     """
 
     mean: Tensor

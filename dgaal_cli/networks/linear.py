@@ -8,12 +8,8 @@ from dgaal_cli.networks.classifier import Classifier, HeadFactory, Stages, linea
 class LinearMachine(Classifier):
     """A linear classifier of pixels; ``training.linear`` fits it as a support vector machine.
 
-    The logits are decision values; their softmax is not a calibrated probability.
-
-    Args:
-        channels: Channels C of the images.
-        image_size: Side in pixels.
-        head: Builds the head, one linear layer.
+    The logits are decision values; their softmax is not a calibrated probability. The head must be
+    one linear layer.
     """
 
     def __init__(self, *, channels: int, image_size: int, head: HeadFactory) -> None:

@@ -14,8 +14,6 @@ class ResNet18(Classifier):
     LL4AL, TA-VAAL and the fair re-evaluations use this stem at 32 x 32.
 
     Args:
-        channels: Channels C of the images.
-        head: Builds the head.
         width: Channels of the first stage; 64 as published.
     """
 

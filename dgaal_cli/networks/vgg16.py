@@ -30,11 +30,8 @@ class Vgg16(Classifier):
     parameters. Smaller images skip halvings of a 1 x 1 map; maps of larger images are averaged.
 
     Args:
-        channels: Channels C of the images.
         image_size: Side in pixels, a power of two of at least 8.
-        head: Builds the head.
         width: Channels of the first stage; 64 as published. Hidden layers are 64 times as wide.
-        dropout: Probability in both hidden layers.
     """
 
     def __init__(

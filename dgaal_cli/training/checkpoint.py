@@ -39,12 +39,7 @@ State = dict[str, Any]
 
 
 def save(folder: Path, tensors: Mapping[str, Tensor], state: State) -> None:
-    """Write a checkpoint; at every moment ``folder`` holds the complete old or new one.
-
-    Args:
-        folder: Folder to write; an older checkpoint there is replaced.
-        tensors: Weights, buffers and optimizer moments by name.
-        state: JSON values: step, phase, config, versions.
+    """Write tensors by name and JSON values; ``folder`` always holds the complete old or new one.
 
     Raises:
         StorageError: The disk is full or not writable; the old checkpoint is untouched.

@@ -24,8 +24,6 @@ class Clock:
 
     Args:
         budget_s: Time budget of the round in seconds; None sets no limit.
-        stopwatch: Time of the round.
-        phase: Current phase.
         later: Phases after it.
         first: Step that it starts or resumes with.
         world: Processes that share the work.

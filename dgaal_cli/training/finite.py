@@ -23,12 +23,7 @@ def non_finite_error(
 ) -> CheckFailedError:
     """Return the error for a loss that is not finite.
 
-    Args:
-        name: Name of the loss.
-        value: Its value.
-        where: Round, phase and step in words.
-        images: Sample ids of the last batch; empty if unknown.
-        advice: Suggested action.
+    ``where`` names round, phase and step, ``images`` the sample ids of the last batch if known.
     """
     batch = ""
     if images:

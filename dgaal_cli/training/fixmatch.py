@@ -67,14 +67,8 @@ def consistency_loss(
     """Return FixMatch's loss of unlabeled images, and the share of them above the threshold.
 
     Sohn et al. 2020, eq. 4: ``1/M sum_b 1(max q_b >= threshold) H(argmax q_b, p_b)`` with ``q`` of
-    weak views, without gradients, and ``p`` of strong views. Images below the threshold count as
-    zero, so the weight of the loss grows with T's confidence.
-
-    Args:
-        task: Task of T.
-        weak: ``(M, ...)`` outputs of T for weak views.
-        strong: ``(M, ...)`` outputs of T for strong views.
-        threshold: Minimum probability of a pseudo-label.
+    weak views, without gradients, and ``p`` of strong views, both outputs ``(M, ...)`` of T. Images
+    below the threshold count as zero, so the weight of the loss grows with T's confidence.
     """
     pseudo, confidence = task.pseudo_targets(weak.detach())
     is_sure = (confidence >= threshold).to(strong.dtype)

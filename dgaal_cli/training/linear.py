@@ -20,11 +20,8 @@ def machine_phase(
 ) -> Phase:
     """Return a phase that fits the machine in one step, without augmentation.
 
-    Args:
-        network: Linear machine to fit; its representation of images does not change.
-        images: uint8 ``(L, S, S, C)``.
-        labels: int64 ``(L,)``.
-        penalty: C.
+    Images are uint8 ``(L, S, S, C)``, labels int64 ``(L,)``; ``penalty`` is C. The representation
+    of images does not change.
     """
     head = linear_head(network)
 
@@ -63,14 +60,9 @@ def fit_hyperplanes(
     """Fit linear support vector machines, hinge loss, one against the rest.
 
     Two classes share one hyperplane, halved between their rows: the difference of the two decision
-    values is the machine's f. Rows are sorted before the fit, since libsvm's result depends on
-    their order within its tolerance.
-
-    Args:
-        features: float64 ``(L, F)``.
-        labels: int64 ``(L,)``, two classes at least.
-        classes: K.
-        penalty: C.
+    values is the machine's f. Rows of ``features`` float64 ``(L, F)`` and ``labels`` int64
+    ``(L,)``, of two classes at least, are sorted before the fit, since libsvm's result depends on
+    their order within its tolerance. ``penalty`` is C.
 
     Returns:
         Weights ``(K, F)`` and biases ``(K,)``; classes without a label get ``NEVER``.

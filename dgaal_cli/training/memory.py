@@ -38,12 +38,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def explain_out_of_memory(what: str, device: torch.device, *, advice: str) -> Generator[None]:
-    """Turn an out-of-memory error in the block into a ``UsageError``.
-
-    Args:
-        what: Name of the work, for the message.
-        device: Device that the block uses.
-        advice: Suggested action.
+    """Turn an out-of-memory error in the block into a ``UsageError`` with this advice.
 
     Raises:
         UsageError: The work does not fit into memory.
@@ -64,11 +59,7 @@ def describe_device(device: torch.device) -> str:
 
 
 def max_fitting_batch(batch: int, attempt: Callable[[int], None]) -> int:
-    """Halve a batch that did not fit until ``attempt`` succeeds.
-
-    Args:
-        batch: Requested batch size.
-        attempt: Takes one step with so many images; raises if they do not fit.
+    """Halve a batch that did not fit until ``attempt``, which takes one step, succeeds.
 
     Returns:
         The first half, quarter, ... that fits; 0 if not even one image fits.

@@ -17,10 +17,8 @@ class Decoder(nn.Module):
     per channel, drawn for each image and call, and an argument here.
 
     Args:
-        channels: Channels C of the images.
         image_size: Side in pixels, a power of two of at least 8.
         map_channels: Channels M of the encoder's map.
-        residual_blocks: Blocks of the trunk.
     """
 
     def __init__(

@@ -13,7 +13,6 @@ class ImageDiscriminator(nn.Module):
     this critic ends in a linear layer. Spectral normalization is Miyato et al. 2018.
 
     Args:
-        channels: Channels C of the images.
         image_size: Side in pixels, a power of two of at least 8.
         width: Channels of the first pair.
     """

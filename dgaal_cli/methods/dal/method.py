@@ -195,11 +195,7 @@ def perceptron_phase(
 ) -> Phase:
     """Train a perceptron to separate the sides, up to 98 % balanced accuracy.
 
-    Args:
-        network: The perceptron.
-        config: Sizes and rates.
-        sides: Called when the phase begins.
-        rows: Rows of both sides, for the length of an epoch.
+    ``sides`` is called when the phase begins; ``rows`` of both sides determine an epoch's length.
     """
 
     def load() -> TwoPools:
@@ -225,13 +221,9 @@ def perceptron_phase(
 def drawn_sides(
     labeled: Tensor, unlabeled: Tensor, generator: Generator, *, item_ids: Sequence[ItemId] = ()
 ) -> TwoPools:
-    """Keep at most ten times as many unlabeled rows as labeled ones, drawn at random.
+    """Keep at most ten random unlabeled rows of ``(U, F)`` per labeled row of ``(L, F)``.
 
-    Args:
-        labeled: ``(L, F)``.
-        unlabeled: ``(U, F)``.
-        generator: Generator of the draw.
-        item_ids: Items of all rows, labeled ones first, or none.
+    ``item_ids`` are those of all rows, labeled ones first, or none.
     """
     count = min(MAX_UNLABELED_RATIO * len(labeled), len(unlabeled))
     picked = torch.randperm(len(unlabeled), generator=generator)[:count]

@@ -25,9 +25,7 @@ class AdversarialSampler(UnlabeledSampler):
     discriminators' logits of "unlabeled" and m one minus T's margin.
 
     Args:
-        encoder: G1.
         discriminators: The folds of D1; their logits are averaged.
-        classifier: T, or None before there were labels of two classes.
         share: Weight of D1 in the score, 0..1.
         statistics: Mean and standard deviation of u, then of m, over the training pool.
             Deviations are at least ``MIN_SPREAD``.

@@ -62,11 +62,7 @@ def fold_phase(
 ) -> Phase:
     """Train D1 of one fold on the current labels of the other folds (Guo et al. 2021, eq. 9).
 
-    Args:
-        index: The fold; None trains on all folds, as published.
-        network: D1 of the fold.
-        config: Steps, batch size and rate.
-        pools: Returns the training data; called when the phase begins.
+    ``index`` None trains on all folds, as published. ``pools`` is called when the phase begins.
     """
 
     def load() -> TwoPools:

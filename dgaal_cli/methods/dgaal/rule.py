@@ -37,16 +37,11 @@ class Choice:
 
 
 def discriminator_share(*, auc: float, labeled: int, count: int, progress: float) -> float:
-    """Return D1's part of a query.
+    """Return D1's part of a query of ``count`` images.
 
     ``(1 - t) (0.1 + min(0.2, max(0, 2 (AUC - 0.5 - 1.64 se))))`` with ``se = 0.29 / sqrt(|L|)``,
-    the standard error of the AUC at chance.
-
-    Args:
-        auc: D1's AUC on rows that it did not train on.
-        labeled: |L|.
-        count: Query size.
-        progress: t, share of the labeling that is done, 0..1.
+    the standard error of the AUC at chance, D1's AUC on rows that it did not train on, and the
+    progress t of the labeling, 0..1.
     """
     if count < MIN_QUERY or labeled < MIN_LABELED_FOR_D1:
         return 0.0
@@ -111,11 +106,7 @@ def ask_clusters(
 ) -> Ranking:
     """Ask typical points of clusters in latent space; if there are labels, of unlabeled clusters.
 
-    Args:
-        data: The round.
-        latents: Encodes pool rows ``(N,)`` to ``(N, Z)``.
-        count: Images to ask.
-        seed: Seed of k-means.
+    ``latents`` encodes pool rows ``(N,)`` to ``(N, Z)``.
     """
     rows, known = by_identity(data, data.unlabeled_rows), by_identity(data, data.labeled_rows)
     z, labeled = latents(rows).cpu().numpy(), latents(known).cpu().numpy()

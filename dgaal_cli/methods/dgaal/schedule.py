@@ -12,11 +12,7 @@ def noise_at(config: GenerationConfig, progress: float) -> float:
     """Return the half width of the noise factor: ``noise`` at first, ``last_noise`` at the end.
 
     Early copies stay near their parents; later ones may differ more, because T can then detect
-    copies whose inherited label is doubtful.
-
-    Args:
-        config: ``is_progressive`` False keeps ``noise`` throughout.
-        progress: Share of the labeling that is done, 0..1.
+    copies whose inherited label is doubtful. ``progress`` is the part of the labeling that is done.
     """
     if not config.is_progressive:
         return config.noise
@@ -26,15 +22,13 @@ def noise_at(config: GenerationConfig, progress: float) -> float:
 def copies_per_parent(
     parents: np.ndarray, known: np.ndarray, config: GenerationConfig
 ) -> np.ndarray:
-    """Distribute ``per_parent`` copies per parent by inverse class frequency.
+    """Distribute ``per_parent`` copies per parent by inverse class frequency, if ``is_balanced``.
 
-    Args:
-        parents: int64 ``(P,)`` classes of the parents.
-        known: int64 ``(M,)`` labels and pseudo-labels of the pool.
-        config: ``is_balanced`` False gives each parent ``per_parent``.
+    The frequency is that of ``known``, labels and pseudo-labels of the pool, int64 ``(M,)``.
 
     Returns:
-        int64 ``(P,)`` copies of each parent, which sum to at most ``P * per_parent``.
+        int64 ``(P,)`` copies of each parent, whose classes are int64 ``(P,)``; they sum to at most
+        ``P * per_parent``.
     """
     even = np.full(len(parents), config.per_parent, dtype=np.int64)
     if not config.is_balanced or not len(parents) or not config.per_parent:

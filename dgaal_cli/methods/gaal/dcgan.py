@@ -32,9 +32,7 @@ class DcganGenerator(nn.Module):
     A linear layer to the smallest map, of H / 16 pixels a side and at least two, then doublings.
 
     Args:
-        channels: Channels C of the images.
         image_size: Side in pixels, a power of two from 8.
-        latent: Width Z of z.
         width: Channels at half the full resolution; 64 in the paper.
     """
 

@@ -61,13 +61,7 @@ def descend(
 ) -> Found:
     """Find ``count`` images, each distant from those asked before it.
 
-    Args:
-        generator: G, trained.
-        discriminator: D, for realism.
-        goal: Objective and space.
-        count: Images to return.
-        config: Steps, rates, weights.
-        draws: CPU generator of the starts.
+    ``generator`` is trained; ``discriminator`` measures realism. ``draws`` is on the CPU.
     """
     known = goal.known
     found: list[Found] = []

@@ -116,15 +116,10 @@ class SynthesisMethod(TaskModelOnly):
         strategy: str,
         reason: str,
     ) -> Ranking:
-        """Ask synthetic images, and no pool image.
+        """Ask synthetic images ``(M, C, H, W)`` in [-1, 1], in this order, and no pool image.
 
-        Args:
-            data: The round.
-            images: ``(M, C, H, W)`` in [-1, 1], in the order to ask.
-            image_scores: ``(M,)``.
-            pool_scores: ``(U,)`` of the unlabeled rows, by the same measure.
-            strategy: For the record.
-            reason: For the person who labels.
+        ``image_scores`` ``(M,)`` and ``pool_scores`` ``(U,)`` of the unlabeled rows are by one
+        measure.
         """
         return Ranking(
             rows=data.unlabeled_rows,

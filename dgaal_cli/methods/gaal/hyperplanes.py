@@ -54,13 +54,10 @@ class Hyperplanes:
 
 
 def learn_hyperplanes(data: RoundData, *, penalty: float) -> Hyperplanes:
-    """Fit the machine on all current labels, including those of synthetic images.
+    """Fit the machine on all current labels of two classes or more, also of synthetic images.
 
     The fit is a function of the labels alone, so a query repeats it instead of loading it.
-
-    Args:
-        data: A round with labels of two classes at least.
-        penalty: C of the support vector machine.
+    ``penalty`` is C of the support vector machine.
     """
     images, labels = labeled_images(data)
     weights, biases = fit_hyperplanes(
@@ -81,7 +78,6 @@ class HyperplaneSampler(ClassifierSampler):
     """Closeness to the boundary of a linear learner on pixels: 1 / (1 + distance).
 
     Args:
-        classifier: T, for the probabilities and features.
         weights: ``(J, P)`` weights of the learner's J decision values.
         biases: ``(J,)``.
     """

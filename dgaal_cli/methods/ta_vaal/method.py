@@ -23,12 +23,7 @@ UNKNOWN_RANK = 0.5
 
 
 class Ranker(nn.Module):
-    """Average each stage of T over its map, map it to 128 values, and all of them to one number.
-
-    Args:
-        stage_widths: Channels of T's stages.
-        hidden: Width of each stage's layer.
-    """
+    """Average each stage of T over its map, map it to ``hidden`` values, and all to one number."""
 
     def __init__(self, stage_widths: Sequence[int], *, hidden: int = 128) -> None:
         super().__init__()
@@ -63,9 +58,7 @@ class RankerBesideT:
     """Trains the ranker together with T: which of two images has the larger loss.
 
     Args:
-        ranker: R.
         lr: Maximum learning rate; T's schedule applies.
-        weight_decay: L2 penalty.
         shaping_steps: Number of first steps in which R's gradient also changes T.
     """
 
@@ -89,9 +82,8 @@ class RankerBesideT:
 def ranking_loss(ranks: Tensor, losses: Tensor) -> Tensor:
     """Cross-entropy of "image i has the larger loss than image B + 1 - i" (Kim et al. 2021).
 
-    Args:
-        ranks: ``(B,)`` of R, before any sigmoid.
-        losses: ``(B,)`` of T; with an odd B, the middle image has no partner.
+    ``ranks`` ``(B,)`` are R's before any sigmoid, ``losses`` ``(B,)`` T's. With an odd B, the
+    middle image has no partner.
     """
     half = len(ranks) // 2
     if not half:

@@ -37,11 +37,8 @@ class CentroidSampler(Sampler):
     """Distance to the labeled images' mean posterior: VAAL without its discriminator.
 
     The squared 2-Wasserstein distance of two diagonal Gaussians is the squared distance of their
-    means plus that of their deviations. The centroid is in buffers, so that it is exported.
-
-    Args:
-        vae: Only its encoder is used.
-        classifier: T.
+    means plus that of their deviations. The centroid is in buffers, so that it is exported. Of the
+    VAE only the encoder is used.
     """
 
     center_mean: Tensor

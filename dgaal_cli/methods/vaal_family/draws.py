@@ -55,12 +55,8 @@ class RowStream:
     """Batches of ``rows``: each pass has its own order and omits the last partial batch.
 
     The order of pass k is a function of the seed parts and k, so a resumed training gets the same
-    batches as an uninterrupted one. Fewer rows than a batch are drawn with repetition.
-
-    Args:
-        rows: int64 ``(R,)``, R >= 1.
-        batch: Rows of a batch.
-        parts: Seed, round, phase and role.
+    batches as an uninterrupted one. Fewer rows than a batch, but at least one, are drawn with
+    repetition.
     """
 
     def __init__(self, rows: Tensor, batch: int, *parts: int | str) -> None:
@@ -87,14 +83,8 @@ class RowStream:
 class PoolDraws:
     """Batches of both pools: two endless shuffled streams, mirrored if T's images are.
 
-    Without a game both halves are from all images.
-
-    Args:
-        data: The round.
-        rows: Rows of both pools.
-        config: Batch size, and T's augmentation; only its mirroring is used, as published.
-        latent: Width Z of the noise.
-        is_game: Whether D is trained to separate the pools.
+    Of T's augmentation only the mirroring is used, as published. Without a game both halves are
+    from all images. The noise has ``latent`` values an image.
     """
 
     def __init__(

@@ -72,13 +72,9 @@ def balanced_kappa(*, decoder_variance: float, beta: float, values: int) -> floa
     """Return the KL weight 2 sigma2 beta / P that makes mean squared error plus KL an ELBO.
 
     A Gaussian decoder of variance sigma2 over P values has the loss ``sum of squares / (2 sigma2) +
-    KL`` an image. Multiplied by 2 sigma2 / P it is mean squared error plus kappa KL.
-
-    Args:
-        decoder_variance: sigma2; a latent direction is used if its variance in the data exceeds
-            this.
-        beta: Further weight of the KL divergence.
-        values: P, numbers in an image.
+    KL`` an image. Multiplied by 2 sigma2 / P it is mean squared error plus kappa KL. A latent
+    direction is used if its variance in the data exceeds sigma2; beta weights the KL divergence
+    further.
     """
     return 2.0 * decoder_variance * beta / values
 
@@ -91,10 +87,8 @@ def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 class Game:
     """An iteration over batches of both pools.
 
-    Args:
-        vae: The autoencoder.
-        discriminator: D, logits of P(labeled); None if it does not play.
-        optimizers: ``autoencoder`` and ``discriminator``.
+    D returns logits of P(labeled); it is None if it does not play. The optimizers are named
+    ``autoencoder`` and ``discriminator``.
     """
 
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext

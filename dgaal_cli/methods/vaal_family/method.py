@@ -71,8 +71,6 @@ class PoolSampling(ByScore):
     """T, a VAE and a discriminator D of labeled and unlabeled images; subclasses set the game up.
 
     Args:
-        config: ``[vaal]`` and sizes.
-        shape: Encoder and task.
         vae: The autoencoder, or None if D sees images.
         discriminator: D, or None if distances replace it.
     """

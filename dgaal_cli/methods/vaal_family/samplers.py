@@ -31,7 +31,6 @@ class LatentSampler(UnlabeledSampler):
     Args:
         vae: Only its encoder is used.
         discriminator: D, logits of P(labeled).
-        classifier: T.
         is_squashed: Score by the sigmoid's output, as the released VAAL does; scores may then tie.
     """
 

@@ -36,7 +36,6 @@ class Vae(nn.Module):
     ``width``.
 
     Args:
-        channels: Channels C of the images.
         image_size: Side in pixels, a power of two of at least 8.
         width: Channels of the first block.
         latent: Width Z of the latent space.
@@ -120,7 +119,6 @@ class PoolDiscriminator(nn.Module):
     """Perceptron of two hidden layers on latents: the logit of "this image is labeled".
 
     Args:
-        inputs: Width of the input.
         hidden: Width of the hidden layers; 512 as published.
         layers: Hidden layers: 2 in the released VAAL, 4 in its paper and in SRAAL.
     """
@@ -142,13 +140,7 @@ class PoolDiscriminator(nn.Module):
 
 
 class ImagePoolDiscriminator(nn.Module):
-    """The VAE's encoder body with D's head: VAAL without a VAE, D on images.
-
-    Args:
-        channels: Channels C of the images.
-        image_size: Side in pixels, a power of two of at least 8.
-        width: Channels of the first block.
-    """
+    """The VAE's encoder body with D's head: VAAL without a VAE. Arguments as ``Vae``."""
 
     def __init__(self, *, channels: int, image_size: int, width: int) -> None:
         super().__init__()

@@ -26,7 +26,6 @@ class FeatureCritic(nn.Module):
     """One hidden layer on standardized features (Shui et al. 2020).
 
     Args:
-        inputs: Width F of T's features.
         hidden: Width of the hidden layer; 50 as published.
     """
 
@@ -66,7 +65,6 @@ class UniformCriticSampler(ClassifierSampler):
     The score is ``critic_weight g(h) - (|log p|_2 + |log p|_1) / 2``.
 
     Args:
-        classifier: T.
         critic: g on T's features.
         critic_weight: Weight of g; 10 as published.
     """
