@@ -159,9 +159,8 @@ def test_resume_on_another_machine_is_refused_or_recorded_as_inexact(workspace, 
 
 
 def test_automatic_thread_count_is_kept_on_resume(workspace, monkeypatch):
-    monkeypatch.setattr(
-        torch, "set_num_threads", lambda _: None
-    )  # keep one thread in this test process
+    # keep one thread in this test process
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
     monkeypatch.setattr(workflow, "useful_threads", lambda _: 2)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     config = configuration(workspace, *FAST)

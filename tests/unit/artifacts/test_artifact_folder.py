@@ -311,9 +311,8 @@ def test_small_maps_stay_float_if_int8_changes_the_top_images(tmp_path: Path) ->
     *_, quantized = write_int8(tmp_path, case, pool(400))
     assert quantized.agreement is not None
     assert quantized.agreement.top_overlap >= 0.97
-    assert (
-        int8_convolutions(quantized.path) == 2
-    )  # the trunk has three; the one on pixels stays float
+    # the trunk has three; the one on pixels stays float
+    assert int8_convolutions(quantized.path) == 2
     manifest = dataclasses.replace(case.spec.manifest, precision="int8")
     spec = dataclasses.replace(case.spec, manifest=manifest)
     all_int8 = engine_of(quantize(to_onnx.export(case.module, spec), pool(400)), manifest)

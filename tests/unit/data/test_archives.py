@@ -167,9 +167,8 @@ def test_zip_with_overlapping_members_is_refused(tmp_path: Path) -> None:
     path = make_zip(tmp_path / "o.zip", {"a.png": png(1), "b.png": png(2)})
     data = bytearray(path.read_bytes())
     second = data.index(b"PK\1\2", data.index(b"PK\1\2") + 4)
-    data[second + 42 : second + 46] = struct.pack(
-        "<L", 0
-    )  # the entry of b.png points to a.png's bytes
+    # the entry of b.png points to a.png's bytes
+    data[second + 42 : second + 46] = struct.pack("<L", 0)
     path.write_bytes(data)
     with pytest.raises(InputDataError, match="members overlap"):
         listed_entries(path)

@@ -176,9 +176,8 @@ def test_features_without_readable_image_are_an_empty_file(tmp_path: Path) -> No
 def test_diverse_selection_is_among_the_best_and_equal_after_resume(
     pool: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "dgaal_cli.scoring.diverse.NEAR", 0.0
-    )  # the one-dimensional features are all close
+    # the one-dimensional features are all close
+    monkeypatch.setattr("dgaal_cli.scoring.diverse.NEAR", 0.0)
     output = pool.parent / "scores.csv"
     result = run(pool, top=5, diverse=True)
     assert len({row.id for row in result.rows}) == 5 + 2

@@ -1,4 +1,4 @@
-"""Methods times seeds: what is kept after a kill, what joins later, what is refused."""
+"""Simulations of methods and seeds: files, resuming, added trials, and refused folders."""
 
 import json
 
@@ -32,7 +32,7 @@ def run(plan, folder, **changes):
     return simulate(plan, folder, **{"base": folder.parent, "jobs": 1, **changes})
 
 
-def test_one_line_a_round_and_one_file_a_trial(path, tmp_path):
+def test_simulation_writes_one_file_per_trial_and_one_line_per_round(path, tmp_path):
     result = run(small_plan(path), tmp_path / "out", command="dgaal simulate x")
     files = records_of(tmp_path / "out")
     assert sorted(files) == [
@@ -49,62 +49,63 @@ def test_one_line_a_round_and_one_file_a_trial(path, tmp_path):
     )
 
 
-def test_a_killed_run_goes_on_and_writes_what_it_would_have_written(path, tmp_path, monkeypatch):
+def test_resumed_simulation_writes_the_same_records(path, tmp_path, monkeypatch):
     plan = small_plan(path, "random", "dgaal")
     run(plan, tmp_path / "whole")
     original = protocol.run_trial
 
-    def dies(own, arm, *, seed, pool):
-        for record in original(own, arm, seed=seed, pool=pool):
+    def run_trial_and_stop(plan_, arm, *, seed, pool):
+        for record in original(plan_, arm, seed=seed, pool=pool):
             yield record
             if (arm.method, seed, record.round) == ("dgaal", 0, 1):
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(protocol, "run_trial", dies)
+    monkeypatch.setattr(protocol, "run_trial", run_trial_and_stop)
     with pytest.raises(KeyboardInterrupt):
         run(plan, tmp_path / "killed")
-    left = list((tmp_path / "killed").glob("trials/*/*"))
-    assert sorted(f.name for f in left) == ["seed-000.jsonl", "seed-000.part"]
-    ran = []
+    files = list((tmp_path / "killed").glob("trials/*/*"))
+    assert sorted(f.name for f in files) == ["seed-000.jsonl", "seed-000.part"]
+    started_trials = []
 
-    def counts(own, arm, *, seed, pool):
-        ran.append((arm.method, seed))
-        return original(own, arm, seed=seed, pool=pool)
+    def run_trial_and_record(plan_, arm, *, seed, pool):
+        started_trials.append((arm.method, seed))
+        return original(plan_, arm, seed=seed, pool=pool)
 
-    monkeypatch.setattr(protocol, "run_trial", counts)
+    monkeypatch.setattr(protocol, "run_trial", run_trial_and_record)
     run(plan, tmp_path / "killed")
-    assert ("random", 0) not in ran
+    assert ("random", 0) not in started_trials
     assert records_of(tmp_path / "killed") == records_of(tmp_path / "whole")
-    ran.clear()
+    started_trials.clear()
     run(plan, tmp_path / "killed")
-    assert ran == []
+    assert started_trials == []
 
 
-def test_seeds_and_methods_may_join_later(path, tmp_path):
+def test_seeds_and_methods_can_be_added_later(path, tmp_path):
     run(small_plan(path, "random", seeds=(0,)), tmp_path / "out")
     result = run(small_plan(path, "margin", seeds=(0, 1)), tmp_path / "out")
     assert [m.name for m in result.summary.methods] == ["random", "margin"]
     assert result.plan.seeds == (0, 1)
-    again = run(small_plan(path, "random", seeds=(1,)), tmp_path / "out")
-    assert [m.name for m in again.summary.methods] == ["random", "margin"]
-    assert again.summary.methods[1].selection.vs_random.count == 2
-    assert read_simulation(tmp_path / "out").plan == again.plan
+    extended = run(small_plan(path, "random", seeds=(1,)), tmp_path / "out")
+    assert [m.name for m in extended.summary.methods] == ["random", "margin"]
+    assert extended.summary.methods[1].selection.vs_random.count == 2
+    assert read_simulation(tmp_path / "out").plan == extended.plan
 
 
-def test_another_protocol_pool_or_arm_needs_another_folder(path, tmp_path):
+def test_changed_protocol_or_pool_is_refused(path, tmp_path):
     plan = small_plan(path, "random", seeds=(0,), rounds=0)
     run(plan, tmp_path / "out")
     with pytest.raises(UsageError, match="query_size = 6, not 7"):
         run(msgspec.structs.replace(plan, query_size=7), tmp_path / "out")
-    named = msgspec.structs.replace(plan, arms=(Arm(method="dgaal", name="random"),))
-    assert run(named, tmp_path / "out").plan.arms[0].method == "random"  # random stays random
+    renamed_arm = msgspec.structs.replace(plan, arms=(Arm(method="dgaal", name="random"),))
+    # the stored arm is kept
+    assert run(renamed_arm, tmp_path / "out").plan.arms[0].method == "random"
     write_pool(path.with_name("other.npz"), count=60)
     other = small_plan(path.with_name("other.npz"), "random", seeds=(0,), rounds=0)
     with pytest.raises(UsageError, match="pool ="):
         run(other, tmp_path / "out")
 
 
-def test_images_that_changed_are_noticed(tmp_path):
+def test_changed_images_are_refused(tmp_path):
     path = write_pool(tmp_path / "pool.npz")
     plan = small_plan(path, "random", seeds=(0,), rounds=0)
     run(plan, tmp_path / "out")
@@ -115,7 +116,7 @@ def test_images_that_changed_are_noticed(tmp_path):
         run(plan, tmp_path / "out")
 
 
-def test_a_folder_of_something_else_is_left_alone(path, tmp_path):
+def test_folder_that_is_not_a_simulation_is_refused_and_unchanged(path, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("x")
     with pytest.raises(UsageError, match="not a simulation"):
@@ -127,21 +128,21 @@ def test_a_folder_of_something_else_is_left_alone(path, tmp_path):
         read_simulation(tmp_path / "mine")
 
 
-def test_damaged_files_are_named(path, tmp_path):
+def test_damaged_or_newer_files_are_refused(path, tmp_path):
     plan = small_plan(path, "random", seeds=(0,), rounds=0)
     run(plan, tmp_path / "out")
     file = next((tmp_path / "out").glob("trials/*/*.jsonl"))
-    whole = file.read_bytes()
-    file.write_bytes(whole[: len(whole) // 2])
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
     with pytest.raises(DamagedError, match="damaged"):
         read_simulation(tmp_path / "out")
-    file.write_bytes(whole)
+    file.write_bytes(content)
     (tmp_path / "out" / "simulation.json").write_text('{"plan": {"version": 9}, "facts": {}}')
     with pytest.raises(WorkspaceError, match="another version"):
         run(plan, tmp_path / "out")
 
 
-def test_two_processes_do_not_simulate_into_one_folder(path, tmp_path):
+def test_locked_folder_is_refused(path, tmp_path):
     plan = small_plan(path, "random", seeds=(0,), rounds=0)
     run(plan, tmp_path / "out")
     lock = Workspace(tmp_path / "out").lock("simulate", doing="a simulation")
@@ -149,19 +150,19 @@ def test_two_processes_do_not_simulate_into_one_folder(path, tmp_path):
         run(plan, tmp_path / "out")
 
 
-def test_a_budget_above_the_pool_is_said_before_the_first_trial(path, tmp_path):
-    told = []
+def test_budget_above_the_pool_is_reported(path, tmp_path):
+    lines = []
     run(
         small_plan(path, "random", seeds=(0,), query_size=60),
         tmp_path / "out",
-        tell=told.append,
+        tell=lines.append,
     )
-    assert any("128 labels are requested and the pool has 90 images" in line for line in told)
+    assert any("128 labels are requested and the pool has 90 images" in line for line in lines)
     with pytest.raises(UsageError, match="lower --initial"):
         run(small_plan(path, "random", seeds=(0,), initial=91), tmp_path / "other")
 
 
-def test_trials_run_seed_by_seed_with_the_reference_line_last(path):
+def test_trials_are_ordered_by_seed_with_full_data_last(path):
     plan = small_plan(path, full_data=True)
     assert [(t.label, t.seed) for t in trials_of(plan)] == [
         ("random", 0),
@@ -173,7 +174,7 @@ def test_trials_run_seed_by_seed_with_the_reference_line_last(path):
     ]
 
 
-def test_file_names_of_arms_are_tame_and_never_shared(tmp_path):
+def test_trial_paths_are_safe_and_distinct(tmp_path):
     labels = ["dgaal[a=1]", "dgaal[a=2]", "../../etc", "dgaal_a_1", "..", "x" * 300, "ä"]
     paths = [
         trial_path(tmp_path, Trial(arm=Arm(method="dgaal", name=name), seed=0)) for name in labels
@@ -184,7 +185,7 @@ def test_file_names_of_arms_are_tame_and_never_shared(tmp_path):
         assert len(path.parent.name) < 100
 
 
-def test_the_document_tells_machine_data_and_seeds(path, tmp_path):
+def test_document_contains_data_machine_and_methods(path, tmp_path):
     result = run(small_plan(path, "random", seeds=(0,), rounds=0, full_data=True), tmp_path / "out")
     found = document(result)
     assert found["images"] == 90

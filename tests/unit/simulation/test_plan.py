@@ -1,4 +1,4 @@
-"""What may be asked of a simulation."""
+"""Plans of simulations: arms, settings, and refused values."""
 
 import msgspec
 import pytest
@@ -17,7 +17,7 @@ from dgaal_cli.simulation.plan import (
 )
 
 
-def test_methods_may_carry_settings_of_their_own():
+def test_parse_methods_reads_settings_of_each_arm():
     random, plain, changed = parse_methods(
         "random, dgaal,dgaal[generation.share=0; coevolve.folds=2]"
     )
@@ -30,17 +30,17 @@ def test_methods_may_carry_settings_of_their_own():
 
 
 @pytest.mark.parametrize("text", ["", "random,", "dgaal[generation.share=0", "[a=1]"])
-def test_a_list_of_methods_that_is_none_is_refused(text):
+def test_invalid_list_of_methods_is_refused(text):
     with pytest.raises(UsageError, match="methods"):
         parse_methods(text)
 
 
-def test_an_unknown_method_names_the_nearest():
+def test_unknown_method_error_suggests_the_nearest_name():
     with pytest.raises(ConfigError, match="did you mean 'margin'"):
         parse_methods("random,margn")
 
 
-def test_random_takes_part_in_any_case_and_first():
+def test_random_is_always_the_first_arm():
     plan = with_reference(Plan(arms=parse_methods("margin,dgaal")))
     assert [arm.label for arm in plan.arms] == ["random", "margin", "dgaal"]
     plan = with_reference(Plan(arms=parse_methods("margin,random")))
@@ -48,7 +48,7 @@ def test_random_takes_part_in_any_case_and_first():
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"seeds": ()}, "--seeds"),
         ({"seeds": (1, 1)}, "--seeds"),
@@ -61,13 +61,13 @@ def test_random_takes_part_in_any_case_and_first():
         ({"arms": (Arm(method="random", name="all-labels"),)}, "take part once"),
     ],
 )
-def test_values_that_cannot_work_are_refused(changes, said):
+def test_invalid_plan_values_are_refused(changes, message):
     plan = msgspec.structs.replace(Plan(pool="p", arms=parse_methods("random")), **changes)
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         check(plan)
 
 
-def test_an_unknown_setting_of_an_arm_names_the_nearest_key():
+def test_unknown_setting_of_an_arm_error_suggests_the_nearest_key():
     plan = Plan(pool="p", arms=parse_methods("dgaal[generation.shre=0]"))
     with pytest.raises(ConfigError, match=r"generation\.share"):
         check(plan)
@@ -76,12 +76,12 @@ def test_an_unknown_setting_of_an_arm_names_the_nearest_key():
 @pytest.mark.parametrize(
     "setting", ["seed=3", "method=margin", "query.size=9", "pool.image_size=8"]
 )
-def test_what_the_simulation_decides_cannot_be_set_behind_its_back(setting):
+def test_settings_controlled_by_the_simulation_are_refused(setting):
     with pytest.raises(ConfigError, match="options of its own"):
         merge_assignment({}, setting)
 
 
-def test_settings_lie_over_the_simulations_configuration():
+def test_settings_of_an_arm_override_the_simulation_config():
     plan = Plan(pool="p", config={"classifier": {"steps": 9, "batch": 4}})
     config = config_of(
         plan,
@@ -94,7 +94,7 @@ def test_settings_lie_over_the_simulations_configuration():
     assert (config.query.budget, config.threads) == (plan.budget, 1)
 
 
-def test_arms_and_seeds_may_change_between_runs_and_nothing_else():
+def test_protocol_does_not_depend_on_arms_and_seeds():
     plan = Plan(pool="p", arms=parse_methods("random"))
     more = msgspec.structs.replace(plan, arms=parse_methods("random,margin"), seeds=(9,))
     assert protocol_of(plan) == protocol_of(more)
@@ -103,7 +103,7 @@ def test_arms_and_seeds_may_change_between_runs_and_nothing_else():
     assert digest_of(same_name[0]) != digest_of(same_name[1])
 
 
-def test_everybodys_t_begins_each_round_anew():
+def test_shared_task_model_must_be_initialized_from_scratch():
     arms = parse_methods("random,margin[classifier.init=warm]")
     check(Plan(pool="p", arms=arms))
     with pytest.raises(UsageError, match="must stay 'scratch'"):

@@ -1,4 +1,4 @@
-"""The images of a simulation: who takes part, who is drawn first, and odd pools."""
+"""The images of a simulation: pool, test images, first labels, and unusual pools."""
 
 import io
 from pathlib import Path
@@ -18,7 +18,7 @@ def path(tmp_path):
     return write_pool(tmp_path / "pool.npz")
 
 
-def test_pool_and_test_images_are_the_sources(path):
+def test_pool_and_test_images_equal_the_sources(path):
     pool = small_pool(path)
     assert pool.truth.tolist() == [i % 3 for i in range(90)]
     assert pool.class_names == ["0", "1", "2"]
@@ -27,14 +27,14 @@ def test_pool_and_test_images_are_the_sources(path):
     assert (pool.image_size, pool.channels) == (8, 1)
 
 
-def test_without_a_test_source_a_part_of_the_pool_is_set_apart_and_never_asked(path):
+def test_test_share_splits_test_images_from_the_pool(path):
     pool = small_pool(path, test="", test_share=0.2)
     assert (len(pool.truth), len(pool.test_labels)) == (72, 18)
-    ours = {image.tobytes() for image in pool.pixels}
-    assert not ours & {image.tobytes() for image in pool.test_pixels}
+    pool_images = {image.tobytes() for image in pool.pixels}
+    assert not pool_images & {image.tobytes() for image in pool.test_pixels}
 
 
-def test_a_smaller_pool_is_the_same_for_every_seed(path):
+def test_pool_of_limited_size_is_the_same_for_every_seed(path):
     first, second = (
         small_pool(path, pool_size=40, seeds=(0,)),
         small_pool(path, pool_size=40, seeds=(5,)),
@@ -43,7 +43,7 @@ def test_a_smaller_pool_is_the_same_for_every_seed(path):
     assert len(set(first.ids)) == 40
 
 
-def test_only_the_named_classes_take_part_in_their_order(path):
+def test_classes_option_selects_and_orders_classes(path):
     pool = small_pool(path, classes=("2", "0"))
     assert pool.class_names == ["2", "0"]
     assert len(pool.truth) == 60
@@ -66,7 +66,7 @@ def test_images_of_different_sizes_are_stretched_to_one(tmp_path):
     assert load_pool(Plan(pool=plan.pool, image_size=32), cache=None).pixels.shape[1] == 32
 
 
-def test_a_pool_without_labels_or_with_one_class_is_refused(tmp_path):
+def test_pool_without_labels_or_with_one_class_is_refused(tmp_path):
     np.savez(tmp_path / "none.npz", x=np.zeros((4, 8, 8), np.uint8))
     np.savez(tmp_path / "one.npz", x=np.zeros((4, 8, 8), np.uint8), y=np.zeros(4, np.int64))
     with pytest.raises(InputDataError, match="no oracle can answer"):
@@ -77,7 +77,7 @@ def test_a_pool_without_labels_or_with_one_class_is_refused(tmp_path):
         load_pool(Plan(pool=str(tmp_path / "one.npz"), classes=("7", "8")), cache=None)
 
 
-def test_a_class_that_no_pool_image_shows_is_noted(tmp_path):
+def test_class_without_pool_images_is_noted(tmp_path):
     y = np.array([0, 1, 0, 1])
     np.savez(
         tmp_path / "p.npz",
@@ -109,7 +109,7 @@ def test_packed_jpeg_pools_are_read(tmp_path):
     assert (pool.pixels.mean((1, 2, 3)) > 100).tolist() == (pool.truth == 1).tolist()
 
 
-def test_the_first_labels_are_the_seeds_and_nothing_elses():
+def test_first_labels_depend_only_on_the_seed():
     truth = np.arange(200) % 4
     plan = Plan(initial=20)
     first = first_rows(plan, truth, [], 3)
@@ -118,7 +118,7 @@ def test_the_first_labels_are_the_seeds_and_nothing_elses():
     assert len(set(first.tolist())) == 20
 
 
-def test_a_balanced_start_shows_every_class_alike():
+def test_balanced_start_has_equal_counts_per_class():
     truth = np.array([0] * 100 + [1] * 10 + [2] * 5)
     first = first_rows(Plan(initial=9, start="balanced"), truth, [], 0)
     assert np.bincount(truth[first]).tolist() == [3, 3, 3]
@@ -126,7 +126,7 @@ def test_a_balanced_start_shows_every_class_alike():
     assert np.bincount(truth[more]).tolist() == [8, 7, 5] or np.bincount(truth[more])[2] == 5
 
 
-def test_absent_classes_are_left_out_of_the_first_labels(path):
+def test_absent_classes_have_no_first_labels(path):
     pool = small_pool(path)
     plan = Plan(absent_classes=("1",), initial=30)
     absent = absent_at_start(plan, pool, 0)
@@ -137,7 +137,7 @@ def test_absent_classes_are_left_out_of_the_first_labels(path):
     assert drawn == {(0,), (1,), (2,)}
 
 
-def test_a_start_that_cannot_be_drawn_is_refused(path):
+def test_impossible_start_is_refused(path):
     pool = small_pool(path)
     with pytest.raises(UsageError, match="not a class"):
         absent_at_start(Plan(absent_classes=("cow\x1b",)), pool, 0)
@@ -147,7 +147,7 @@ def test_a_start_that_cannot_be_drawn_is_refused(path):
         first_rows(Plan(initial=61), pool.truth, [0], 0)
 
 
-def test_rare_classes_keep_their_share_by_name_or_by_draw(path):
+def test_imbalance_reduces_named_or_random_classes(path):
     pool = small_pool(path)
     kept = rows_of_seed(Plan(imbalance="1=0.1"), pool, 0)
     assert np.bincount(pool.truth[kept]).tolist() == [30, 3, 30]
@@ -159,6 +159,6 @@ def test_rare_classes_keep_their_share_by_name_or_by_draw(path):
 
 
 @pytest.mark.parametrize("text", ["1", "1=0", "1=2", "9=0.1", "random:2", "=0.5", "1=x"])
-def test_an_imbalance_that_is_none_is_refused(text, path):
+def test_invalid_imbalance_is_refused(text, path):
     with pytest.raises(UsageError, match="imbalance"):
         rows_of_seed(small_plan(Path("p"), imbalance=text), small_pool(path), 0)

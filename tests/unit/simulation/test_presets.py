@@ -1,4 +1,4 @@
-"""Published experiments that can be repeated by name."""
+"""Simulation presets of published experiments."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from dgaal_cli.simulation.plan import check, config_of
 from dgaal_cli.simulation.presets import load_preset, simulation_presets
 
 EVERY = pytest.mark.parametrize("name", simulation_presets())
-PROMISED = (
+DOCUMENTED = (
     "gaal-mnist-usps",
     "gaal-mnist",
     "gaal-cifar-auto-horse",
@@ -22,8 +22,8 @@ PROMISED = (
 )
 
 
-def test_the_promised_experiments_are_there():
-    assert set(PROMISED) <= set(simulation_presets())
+def test_documented_presets_exist():
+    assert set(DOCUMENTED) <= set(simulation_presets())
 
 
 @pytest.mark.parametrize(
@@ -35,31 +35,32 @@ def test_the_promised_experiments_are_there():
     ],
 )
 @pytest.mark.parametrize("size", ["", "-small"])
-def test_each_enhancement_of_dgaal_has_an_ablation_that_switches_it_off(name, switch, size):
+def test_ablation_preset_switches_one_enhancement_off(name, switch, size):
     plan = load_preset(f"dgaal-cifar10-{name}{size}")
     plain, without = plan.arms[1:3]
     assert (plain.method, plain.settings) == ("dgaal", ())
     assert (without.method, without.settings) == ("dgaal", (f"{switch}=false",))
-    own, changed = (
+    plain_config, changed_config = (
         config_of(plan, arm, seed=0, image_size=32, channels=3) for arm in plan.arms[1:3]
     )
     section, key = switch.split(".")
-    assert getattr(getattr(own, section), key)
-    assert not getattr(getattr(changed, section), key)
+    assert getattr(getattr(plain_config, section), key)
+    assert not getattr(getattr(changed_config, section), key)
 
 
 @pytest.mark.parametrize("size", ["", "-small"])
-def test_the_published_ablation_runs_the_published_rule_beside_the_figures_own_numbers(size):
+def test_published_ablation_lists_the_numbers_of_the_figure(size):
     plan = load_preset(f"dgaal-cifar10-generation{size}")
     assert "Fig. 3" in plan.follows
     arms = {arm.label: arm for arm in plan.arms}
-    own = {
+    configs = {
         name: config_of(plan, arm, seed=0, image_size=32, channels=3)
         for name, arm in arms.items()
         if arm.method == "dgaal-paper"
     }
     assert {
-        name: (config.coevolve.is_on, config.generation.per_parent) for name, config in own.items()
+        name: (config.coevolve.is_on, config.generation.per_parent)
+        for name, config in configs.items()
     } == {"dgaal-paper": (True, 1), "co-evolution alone": (True, 0), "neither": (False, 0)}
     assert [
         name for name, arm in arms.items() if arm.method == "dgaal" and "ours" not in name
@@ -75,7 +76,7 @@ def test_the_published_ablation_runs_the_published_rule_beside_the_figures_own_n
 
 @pytest.mark.parametrize("name", ["adversary", "adaptive", "progressive", "balanced"])
 @pytest.mark.parametrize("size", ["", "-small"])
-def test_what_no_paper_shows_is_not_said_to_follow_one(name, size):
+def test_presets_without_a_paper_do_not_claim_one(name, size):
     plan = load_preset(f"dgaal-cifar10-{name}{size}")
     assert "this package's dgaal" in plan.note
     assert ("our own" in plan.follows) == (name == "adversary")
@@ -83,7 +84,7 @@ def test_what_no_paper_shows_is_not_said_to_follow_one(name, size):
 
 
 @EVERY
-def test_a_preset_can_run_and_names_what_it_follows(name):
+def test_preset_is_valid_and_names_its_source(name):
     plan = load_preset(name)
     check(plan)
     assert re.search(r"(Sinha|Guo|Zhu).* 20\d\d", plan.follows)
@@ -94,7 +95,7 @@ def test_a_preset_can_run_and_names_what_it_follows(name):
 
 
 @EVERY
-def test_each_has_a_small_sibling_with_fewer_labels_of_a_smaller_pool(name):
+def test_every_preset_has_a_small_variant(name):
     if name.endswith("-small"):
         assert load_preset(name.removesuffix("-small"))
         return
@@ -105,13 +106,13 @@ def test_each_has_a_small_sibling_with_fewer_labels_of_a_smaller_pool(name):
     assert (small.absent_count, bool(small.noise)) == (full.absent_count, bool(full.noise))
 
 
-def test_files_are_looked_for_in_the_users_folder():
+def test_data_option_sets_the_folder_of_the_files():
     plan = load_preset("vaal-cifar10-noise", data=Path("/data"))
     assert plan.pool == "/data/cifar10_jpeg.npz#train"
     assert plan.test == "/data/cifar10_jpeg.npz#test"
     assert plan.noise == "recorded:random_label1:/data/cifar10n_labels.npz"
 
 
-def test_an_unknown_preset_names_the_nearest():
+def test_unknown_preset_error_suggests_the_nearest_name():
     with pytest.raises(ConfigError, match="did you mean 'gaal-mnist'"):
         load_preset("gaal-mnst")

@@ -1,4 +1,4 @@
-"""Trials in several processes, and what a kill leaves behind."""
+"""Trials in several processes, and resuming after a kill."""
 
 import os
 import signal
@@ -29,20 +29,20 @@ def records_of(folder):
 
 
 @pytest.mark.slow
-def test_several_processes_write_what_one_writes(tmp_path):
+def test_two_processes_write_the_same_records_as_one(tmp_path):
     path = write_pool(tmp_path / "pool.npz")
     plan = small_plan(path, "random", "dgaal", rounds=1)
-    told = []
+    lines = []
     for jobs in (1, 2):
-        simulate(plan, tmp_path / str(jobs), base=tmp_path, jobs=jobs, tell=told.append)
+        simulate(plan, tmp_path / str(jobs), base=tmp_path, jobs=jobs, tell=lines.append)
     one, two = records_of(tmp_path / "1"), records_of(tmp_path / "2")
     assert len(one) == 4
     assert one == two
-    assert any(line.startswith("4/4") for line in told)
+    assert any(line.startswith("4/4") for line in lines)
 
 
 def children_of(process_id):
-    """Ids of all processes below one, read from /proc."""
+    """Return ids of all descendant processes, read from /proc."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -50,8 +50,8 @@ def children_of(process_id):
         except OSError:
             continue
         if int(fields[1]) == process_id:
-            own = int(path.parent.name)
-            found += [own, *children_of(own)]
+            child = int(path.parent.name)
+            found += [child, *children_of(child)]
     return found
 
 
@@ -65,7 +65,7 @@ def is_alive(process_id):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
-def test_a_killed_parent_takes_its_workers_along_and_the_next_run_goes_on(tmp_path):
+def test_workers_end_with_killed_parent_and_next_run_resumes(tmp_path):
     path = write_pool(tmp_path / "pool.npz")
     command = [sys.executable, "-m", "dgaal_cli", "simulate", f"{path}#train", "--test"]
     command += [f"{path}#test", "--methods", "random,dgaal", "--seeds", "3", "--rounds", "1"]

@@ -1,4 +1,4 @@
-"""One trial: what methods share, what they must not see, and starts that lack something."""
+"""One trial: shared first labels, data hidden from methods, and starts with missing classes."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ from dgaal_cli.simulation.protocol import measure_full_data, run_trial
 from dgaal_cli.simulation.records import read_records
 from dgaal_cli.training.runner import run_phases
 
-SEEN = []
+RANKED_DATA = []
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,8 @@ def run(path, pool, method="margin", seed=0, *, settings=(), emit=ignore, **chan
     return list(run_trial(plan, arm, seed=seed, pool=pool, emit=emit))
 
 
-class Phases:
-    """A listener that keeps the names of the phases of a trial's method."""
+class PhaseRecorder:
+    """A listener that records the names of the phases of a trial's method."""
 
     def __init__(self):
         self.names = []
@@ -50,18 +50,18 @@ class Phases:
             self.names.append(event.phase)
 
 
-class Spy(RandomSampling):
-    """Random, and keeps what it was shown."""
+class RecordingMethod(RandomSampling):
+    """Random sampling that records the data passed to it."""
 
     name = "spy"
 
     def rank(self, data, count, seed):
-        SEEN.append(data)
+        RANKED_DATA.append(data)
         return super().rank(data, count, seed)
 
 
-class Repeater(RandomSampling):
-    """Asks an image that is labeled already."""
+class RepeatingMethod(RandomSampling):
+    """Asks an image that is already labeled."""
 
     name = "repeater"
 
@@ -70,27 +70,27 @@ class Repeater(RandomSampling):
         return replace(ranking, picks=[int(data.labeled_rows[0]), *ranking.picks[1:]])
 
 
-class Dreamer(RandomSampling):
-    """Asks two pool images and synthesizes the rest of its query."""
+class SynthesizingMethod(RandomSampling):
+    """Asks two pool images and synthesizes the other images of its query."""
 
     name = "dreamer"
     asked = 2
 
     def rank(self, data, count, seed):
-        SEEN.append(data)
-        ranking, drawn = super().rank(data, self.asked, seed), count - self.asked
-        levels = np.linspace(30, 150, drawn).astype(np.uint8)
-        pixels = np.zeros((drawn, 8, 8, 1), np.uint8) + levels[:, None, None, None]
-        dreams = SyntheticQuery(
-            images=SyntheticBatch(pixels=pixels, parents=[-1] * drawn),
-            scores=np.ones(drawn, np.float32),
+        RANKED_DATA.append(data)
+        ranking, synthetic_count = super().rank(data, self.asked, seed), count - self.asked
+        levels = np.linspace(30, 150, synthetic_count).astype(np.uint8)
+        pixels = np.zeros((synthetic_count, 8, 8, 1), np.uint8) + levels[:, None, None, None]
+        synthetic = SyntheticQuery(
+            images=SyntheticBatch(pixels=pixels, parents=[-1] * synthetic_count),
+            scores=np.ones(synthetic_count, np.float32),
             reason="dreamed",
         )
-        return replace(ranking, synthesized=dreams)
+        return replace(ranking, synthesized=synthetic)
 
 
-class Painter(Dreamer):
-    """Asks nothing of the pool."""
+class SyntheticOnlyMethod(SynthesizingMethod):
+    """Asks no pool image."""
 
     name = "painter"
     asked = 0
@@ -98,8 +98,11 @@ class Painter(Dreamer):
 
 @pytest.fixture(autouse=True)
 def _methods(monkeypatch):
-    SEEN.clear()
-    kinds = {kind.name: kind for kind in (Spy, Repeater, Dreamer, Painter)}
+    RANKED_DATA.clear()
+    kinds = {
+        kind.name: kind
+        for kind in (RecordingMethod, RepeatingMethod, SynthesizingMethod, SyntheticOnlyMethod)
+    }
     for name in kinds:
         monkeypatch.setitem(METHODS, name, MethodInfo(factory="a:b"))
     from dgaal_cli.methods import fresh, registry
@@ -111,12 +114,12 @@ def _methods(monkeypatch):
     monkeypatch.setattr(fresh, "load_method", load)
 
 
-def test_a_trial_is_the_same_whenever_it_runs(path, pool):
+def test_trial_is_reproducible(path, pool):
     first = [without_times(r) for r in run(path, pool, "dgaal")]
     assert first == [without_times(r) for r in run(path, pool, "dgaal")]
 
 
-def test_every_method_starts_from_the_same_labels_and_the_same_accuracy(path, pool):
+def test_all_methods_start_from_the_same_labels_and_accuracy(path, pool):
     trials = [run(path, pool, name, rounds=0) for name in ("random", "margin", "dgaal")]
     assert len({trial[0].accuracy for trial in trials}) == 1
     assert len({tuple(trial[0].labels_by_class) for trial in trials}) == 1
@@ -127,7 +130,7 @@ def test_every_method_starts_from_the_same_labels_and_the_same_accuracy(path, po
     )
 
 
-def test_labels_are_counted_round_by_round(path, pool):
+def test_labels_are_counted_after_each_round(path, pool):
     records = run(path, pool)
     assert [r.annotations for r in records] == [8, 14, 20]
     assert [sum(r.labels_by_class) for r in records] == [8, 14, 20]
@@ -140,27 +143,28 @@ def test_labels_are_counted_round_by_round(path, pool):
     assert records[-1].accuracy == pytest.approx(correct / 30)
 
 
-def test_a_method_sees_neither_the_test_images_nor_a_label_it_did_not_ask(path, pool):
+def test_method_sees_no_test_images_and_only_asked_labels(path, pool):
     records = run(path, pool, "spy")
-    assert len(SEEN) == 2
-    for data, record in zip(SEEN, records, strict=False):
+    assert len(RANKED_DATA) == 2
+    for data, record in zip(RANKED_DATA, records, strict=False):
         assert data.test_pixels is None
         assert data.test_targets is None
         assert data.is_labeled.sum() == record.annotations
-    assert (SEEN[1].targets == pool.truth)[SEEN[1].is_labeled].all()
+    assert (RANKED_DATA[1].targets == pool.truth)[RANKED_DATA[1].is_labeled].all()
 
 
-def test_progress_follows_the_budget(path, pool):
+def test_progress_depends_on_the_budget(path, pool):
     run(path, pool, "spy")
-    assert [data.progress for data in SEEN] == [0.0, 1.0]  # 8 first labels, two queries of 6
+    # 8 first labels and two queries of 6
+    assert [data.progress for data in RANKED_DATA] == [0.0, 1.0]
 
 
-def test_a_method_that_asks_labeled_images_again_is_called_broken(path, pool):
+def test_method_that_asks_labeled_images_fails_the_check(path, pool):
     with pytest.raises(CheckFailedError, match="repeater, seed 0 asked"):
         run(path, pool, "repeater")
 
 
-def test_phases_in_memory_compute_what_a_workspaces_runner_computes(tmp_path):
+def test_run_phases_computes_the_same_as_the_runner(tmp_path):
     config, data = small_config("dgaal"), small_data()
     ours, theirs = build(config), build(config)
     run_phases([*ours.learn(data), *ours.adapt(data)], seed=0, number=0, who="test")
@@ -171,7 +175,7 @@ def test_phases_in_memory_compute_what_a_workspaces_runner_computes(tmp_path):
             assert torch.equal(value, theirs.modules[name].state_dict()[key]), (name, key)
 
 
-def test_a_loss_that_is_not_finite_stops_the_trial_with_its_place(path, pool):
+def test_non_finite_loss_stops_the_trial_and_names_phase_and_step(path, pool):
     with pytest.raises(
         CheckFailedError,
         match=r"margin\[.*\], seed 0, round 0, learning the labels, step \d+; "
@@ -180,7 +184,7 @@ def test_a_loss_that_is_not_finite_stops_the_trial_with_its_place(path, pool):
         run(path, pool, settings=("classifier.lr=1e6", "classifier.weight_decay=1e6"))
 
 
-def test_a_start_of_one_class_is_measured_as_a_guess(path, pool):
+def test_trial_with_one_labeled_class_has_chance_accuracy(path, pool):
     records = run(path, pool, absent_classes=("1", "2"), initial=4, query_size=10)
     assert records[0].is_guessing
     assert records[0].accuracy == pytest.approx(1 / 3)
@@ -191,35 +195,35 @@ def test_a_start_of_one_class_is_measured_as_a_guess(path, pool):
     assert records[0].absent.share == pytest.approx(share)
 
 
-def test_a_start_without_labels_uses_the_cold_start_rule(path, pool):
+def test_trial_without_first_labels_uses_the_cold_start_rule(path, pool):
     for method in ("random", "dgaal"):
         records = run(path, pool, method, initial=0)
         assert [r.annotations for r in records] == [0, 6, 12]
         assert records[0].is_guessing
 
 
-def test_a_query_larger_than_what_is_left_ends_the_trial(path, pool):
+def test_query_larger_than_the_remaining_pool_ends_the_trial(path, pool):
     records = run(path, pool, "random", query_size=50, rounds=9)
     assert [r.annotations for r in records] == [8, 58, 90]
     assert records[-1].is_last
     assert records[-1].queried == []
 
 
-def test_noisy_answers_are_learned_and_counted(path, pool):
+def test_noisy_answers_are_used_and_counted(path, pool):
     records = run(path, pool, "random", noise="uniform:0.5", query_size=30)
     assert 20 <= records[-1].wrong_labels <= 50
     other = run(path, pool, "margin", noise="uniform:0.5", query_size=30)
     assert records[0].wrong_labels == other[0].wrong_labels
 
 
-def test_rare_classes_keep_rows_of_the_whole_pool(path, pool):
+def test_queried_rows_of_imbalanced_pool_index_the_full_pool(path, pool):
     records = run(path, pool, "random", imbalance="2=0.1", initial=6, query_size=50, rounds=9)
     asked = np.array([row for r in records for row in r.queried])
     assert (pool.truth[asked] == 2).sum() <= 3
     assert records[-1].annotations == 63
 
 
-def test_synthesized_queries_are_answered_by_the_model_and_counted(path, pool):
+def test_synthetic_queries_are_answered_by_the_oracle_and_counted(path, pool):
     sure = run(path, pool, "dreamer", oracle_confidence=0.0)
     assert [r.annotations for r in sure] == [8, 14, 20]
     assert [r.synthesized for r in sure] == [4, 4, 0]
@@ -233,7 +237,7 @@ def test_synthesized_queries_are_answered_by_the_model_and_counted(path, pool):
     assert [r.labels for r in unsure] == [8, 10, 12]
 
 
-def test_labels_that_only_drawings_carry_teach(path, pool):
+def test_labels_of_synthetic_images_only_train_the_model(path, pool):
     config = CONFIG | {"classifier": CONFIG["classifier"] | {"steps": 40}}
     records = run(
         path, pool, "painter", initial=0, query_size=12, oracle_confidence=0.0, config=config
@@ -241,12 +245,13 @@ def test_labels_that_only_drawings_carry_teach(path, pool):
     assert [r.is_guessing for r in records] == [True, False, False]
     assert [r.labels for r in records] == [0, 12, 24]
     assert [sum(r.labels_by_class) for r in records] == [0, 0, 0]
-    named = np.sum(records[-1].confusion, axis=0)
-    assert (named > 0).sum() >= 2  # of one class alone, every answer would be that class
+    predicted_counts = np.sum(records[-1].confusion, axis=0)
+    # with labels of one class, only that class would be predicted
+    assert (predicted_counts > 0).sum() >= 2
     assert records[-1].accuracy > records[0].accuracy + 0.15
 
 
-def test_guesses_are_measured_where_that_is_asked_and_change_nothing(path, pool):
+def test_guesses_option_measures_guesses_and_changes_no_result(path, pool):
     plain = run(path, pool, "margin")
     with_guesses = run(path, pool, "margin", guesses=True)
     assert all(record.guesses is None for record in plain)
@@ -255,24 +260,24 @@ def test_guesses_are_measured_where_that_is_asked_and_change_nothing(path, pool)
     assert [r.accuracy for r in plain] == [r.accuracy for r in with_guesses]
 
 
-def test_the_oracle_errs_on_drawings_as_on_the_pool(path, pool):
+def test_label_noise_applies_to_synthetic_images(path, pool):
     run(path, pool, "dreamer", oracle_confidence=0.0)
     run(path, pool, "dreamer", oracle_confidence=0.0, noise="uniform:1")
-    right, wrong = SEEN[1].synthetic, SEEN[3].synthetic
+    right, wrong = RANKED_DATA[1].synthetic, RANKED_DATA[3].synthetic
     assert np.array_equal(right.pixels, wrong.pixels)
     assert len(right.targets) == 4
     assert (right.targets != wrong.targets).all()
 
 
-def test_a_method_that_trains_t_in_its_own_way_gets_two_accuracies(path, pool):
-    own = run(path, pool, "random", settings=("classifier.steps=40",))
+def test_arm_with_its_own_task_settings_has_a_system_accuracy(path, pool):
+    with_settings = run(path, pool, "random", settings=("classifier.steps=40",))
     plain = run(path, pool, "random")
-    assert [r.accuracy for r in own] == [r.accuracy for r in plain]
-    assert all(r.system_accuracy is not None for r in own)
+    assert [r.accuracy for r in with_settings] == [r.accuracy for r in plain]
+    assert all(r.system_accuracy is not None for r in with_settings)
     assert all(r.system_accuracy is None for r in plain)
 
 
-def test_promoted_copies_count_as_labels_and_not_as_annotations(path, pool):
+def test_promoted_copies_count_as_labels_but_not_as_annotations(path, pool):
     config = CONFIG | {"generation": {"share": 0.9, "min_confidence": 0.0}}
     config["classifier"] = CONFIG["classifier"] | {"semi_supervised": "none"}
     records = run(path, pool, "dgaal", rounds=4, config=config)
@@ -284,40 +289,40 @@ def test_promoted_copies_count_as_labels_and_not_as_annotations(path, pool):
 
 
 @pytest.mark.parametrize("also_of_copies", [False, True])
-def test_the_published_candidate_pool_keeps_its_size(path, pool, monkeypatch, also_of_copies):
-    """Each chosen member, image or copy, is replaced by a copy, however doubtful."""
-    sizes, redrawn = [], []
+def test_published_candidate_pool_keeps_its_size(path, pool, monkeypatch, also_of_copies):
+    """Each chosen image or copy is replaced by a copy, at any confidence."""
+    sizes, parents_are_copies = [], []
     rank, synthesize = PublishedDgaal.rank, PublishedDgaal.synthesize
 
-    def seen_rank(self, data, count, seed):
+    def recording_rank(self, data, count, seed):
         sizes.append(len(data.unlabeled_rows) + int(data.synthetic.is_candidate.sum()))
         found = rank(self, data, count, seed)
-        drawn = np.flatnonzero(data.synthetic.is_candidate)[:2].tolist()
-        return replace(found, picks=found.picks[: count - len(drawn)], promoted=drawn)
+        promoted = np.flatnonzero(data.synthetic.is_candidate)[:2].tolist()
+        return replace(found, picks=found.picks[: count - len(promoted)], promoted=promoted)
 
-    def seen_synthesize(self, data, parents, seed):
-        redrawn.append([row >= len(data.pixels) for row in parents])
-        drawn = synthesize(self, data, parents, seed)
-        if drawn is not None:  # as before the first query
-            assert all(row < len(data.pixels) and data.is_labeled[row] for row in drawn.parents)
-        return drawn
+    def recording_synthesize(self, data, parents, seed):
+        parents_are_copies.append([row >= len(data.pixels) for row in parents])
+        batch = synthesize(self, data, parents, seed)
+        if batch is not None:  # None before the first query
+            assert all(row < len(data.pixels) and data.is_labeled[row] for row in batch.parents)
+        return batch
 
-    monkeypatch.setattr(PublishedDgaal, "rank", seen_rank)
-    monkeypatch.setattr(PublishedDgaal, "synthesize", seen_synthesize)
+    monkeypatch.setattr(PublishedDgaal, "rank", recording_rank)
+    monkeypatch.setattr(PublishedDgaal, "synthesize", recording_synthesize)
     setting = f"generation.copies_of_copies={str(also_of_copies).lower()}"
     records = run(path, pool, "dgaal-paper", rounds=4, settings=(setting,))
     assert sizes == [90 - 8] * 4
     assert records[-1].inherited == 6
-    assert sum(map(sum, redrawn)) == (4 if also_of_copies else 0)  # of queries 1 and 2
+    assert sum(map(sum, parents_are_copies)) == (4 if also_of_copies else 0)  # in queries 1 and 2
 
 
-def test_all_labels_give_the_reference_line(path, pool):
+def test_measure_full_data_uses_all_labels(path, pool):
     record = measure_full_data(small_plan(path), seed=0, pool=pool)
     assert (record.annotations, record.is_last) == (90, True)
     assert record.accuracy > run(path, pool, "random", rounds=0)[0].accuracy
 
 
-def test_records_survive_their_file(tmp_path, path, pool):
+def test_records_are_read_back_from_their_file(tmp_path, path, pool):
     from dgaal_cli.simulation.records import encode
 
     records = run(path, pool, "dgaal", absent_classes=("1",))
@@ -326,15 +331,18 @@ def test_records_survive_their_file(tmp_path, path, pool):
     assert msgspec.json.decode(encode(records[0]))["arm"] == "dgaal"
 
 
-def test_a_t_that_goes_on_learning_is_a_system_and_not_a_selection(path, pool):
-    own = run(path, pool, "random", settings=("classifier.init=warm",))
+def test_warm_task_model_changes_only_the_system_accuracy(path, pool):
+    with_settings = run(path, pool, "random", settings=("classifier.init=warm",))
     plain = run(path, pool, "random")
-    assert [r.accuracy for r in own] == [r.accuracy for r in plain]
-    assert own[1].system_accuracy is not None
-    assert own[1].system_accuracy != own[1].accuracy or own[2].system_accuracy != own[2].accuracy
+    assert [r.accuracy for r in with_settings] == [r.accuracy for r in plain]
+    assert with_settings[1].system_accuracy is not None
+    assert (
+        with_settings[1].system_accuracy != with_settings[1].accuracy
+        or with_settings[2].system_accuracy != with_settings[2].accuracy
+    )
 
 
-def test_linear_learners_are_compared_like_any_other_t(path, pool):
+def test_linear_task_model_has_no_separate_system_accuracy(path, pool):
     config = CONFIG | {"classifier": CONFIG["classifier"] | {"architecture": "linear-svm"}}
     for method in ("random", "svm-active"):
         records = run(path, pool, method, config=config)
@@ -342,7 +350,7 @@ def test_linear_learners_are_compared_like_any_other_t(path, pool):
         assert records[-1].accuracy > 0.4
 
 
-def test_a_method_with_a_learner_of_its_own_is_a_system(path, pool):
+def test_method_with_its_own_task_model_has_a_system_accuracy(path, pool):
     config = CONFIG | {"gaal": {"atoms": 16, "epochs": 0, "min_steps": 4}}
     records = run(path, pool, "self-taught", config=config, rounds=1)
     assert all(r.system_accuracy is not None for r in records)
@@ -354,10 +362,10 @@ def test_a_method_with_a_learner_of_its_own_is_a_system(path, pool):
 @pytest.mark.parametrize(
     "method", ["dgaal", "ta-vaal", pytest.param("gaal", marks=pytest.mark.deep)]
 )
-def test_the_last_round_trains_only_what_its_accuracy_needs(path, pool, method):
-    short, long = Phases(), Phases()
-    as_last = run(path, pool, method, rounds=1, emit=short)[1]
-    as_middle = run(path, pool, method, rounds=2, emit=long)[1]
+def test_last_round_trains_only_networks_needed_for_its_accuracy(path, pool, method):
+    last_phases, middle_phases = PhaseRecorder(), PhaseRecorder()
+    as_last = run(path, pool, method, rounds=1, emit=last_phases)[1]
+    as_middle = run(path, pool, method, rounds=2, emit=middle_phases)[1]
     assert as_last.is_last
     assert not as_middle.is_last
     assert as_last.accuracy == as_middle.accuracy
@@ -365,11 +373,11 @@ def test_the_last_round_trains_only_what_its_accuracy_needs(path, pool, method):
     assert as_last.labels_by_class == as_middle.labels_by_class
     assert as_middle.health
     assert as_last.health == {}
-    assert set(short.names) <= set(long.names)
-    assert len(short.names) < len(long.names)
+    assert set(last_phases.names) <= set(middle_phases.names)
+    assert len(last_phases.names) < len(middle_phases.names)
 
 
-def test_selection_is_not_trained_where_nothing_is_asked(path, pool):
-    heard = Phases()
-    run(path, pool, "vaal", rounds=0, emit=heard)
-    assert heard.names == ["classifier"]
+def test_sampler_is_not_trained_without_queries(path, pool):
+    phases = PhaseRecorder()
+    run(path, pool, "vaal", rounds=0, emit=phases)
+    assert phases.names == ["classifier"]

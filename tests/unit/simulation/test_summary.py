@@ -1,4 +1,4 @@
-"""From records to an answer, in numbers and in words."""
+"""Summaries of simulations: numbers, verdicts, tables and documents."""
 
 import pytest
 from msgspec.structs import replace
@@ -11,7 +11,7 @@ from dgaal_cli.simulation.summary import baseline_verdict, summarize
 
 
 def trial(arm, seed, accuracies, *, system=None, **changes):
-    """Records of one trial: 10 labels first, 10 more a round."""
+    """Return records of one trial with 10 first labels and 10 more per round."""
     last = len(accuracies) - 1
     return [
         RoundRecord(
@@ -37,14 +37,14 @@ def trial(arm, seed, accuracies, *, system=None, **changes):
 
 
 def arms(**own):
-    """Two seeds an arm; the second lies 0.1 below the first."""
+    """Return two seeds per arm; the accuracies of the second are 0.1 lower."""
     return {
         name: {0: trial(name, 0, values), 1: trial(name, 1, [v - 0.1 for v in values])}
         for name, values in own.items()
     }
 
 
-def test_a_difference_that_every_seed_shows_beats_random():
+def test_equal_difference_in_every_seed_beats_random():
     found = summarize(arms(random=[0.5, 0.6], better=[0.5, 0.8], worse=[0.5, 0.5]))
     random, better, worse = found.methods
     assert random.verdict == ""
@@ -57,7 +57,7 @@ def test_a_difference_that_every_seed_shows_beats_random():
     )
 
 
-def test_an_interval_that_holds_zero_is_said_in_words():
+def test_interval_that_contains_zero_does_not_beat_random():
     trials = arms(random=[0.5, 0.6], unsure=[0.5, 0.7])
     trials["unsure"][1] = trial("unsure", 1, [0.4, 0.4])
     [_, unsure] = summarize(trials).methods
@@ -65,24 +65,24 @@ def test_an_interval_that_holds_zero_is_said_in_words():
     assert unsure.verdict == "does not beat random: the interval contains zero"
 
 
-def test_an_arm_that_differs_from_random_in_its_t_alone_is_not_said_to_lose():
+def test_arm_with_the_queries_of_random_is_not_worse_than_random():
     trials = arms(random=[0.5, 0.6], taught=[0.5, 0.6])
     [_, taught] = summarize(trials).methods
     assert taught.verdict == "asks the same images as random"
 
 
-def test_one_seed_allows_no_verdict():
+def test_single_seed_allows_no_verdict():
     own = {"random": {0: trial("random", 0, [0.5])}, "other": {0: trial("other", 0, [0.9])}}
     assert summarize(own).methods[1].verdict == "one seed: no interval"
 
 
-def test_without_random_nothing_is_compared():
+def test_methods_are_not_compared_without_random():
     [only] = summarize({"margin": {0: trial("margin", 0, [0.5, 0.6])}}).methods
     assert only.selection.vs_random is None
     assert "no random trial" in only.verdict
 
 
-def test_selection_and_system_are_told_apart():
+def test_selection_and_system_are_reported_separately():
     trials = arms(random=[0.5, 0.6])
     trials["dgaal"] = {
         0: trial("dgaal", 0, [0.5, 0.6], system=[0.7, 0.8]),
@@ -99,14 +99,14 @@ def test_selection_and_system_are_told_apart():
     assert "against random with plain T: +20.0" in "\n".join(table.sentences(summarize(trials)))
 
 
-def test_annotations_and_labels_are_counted_apart():
+def test_annotations_and_labels_are_counted_separately():
     [random] = summarize(arms(random=[0.5, 0.6])).methods
     point = random.selection.curve[1]
     assert (point.annotations, point.labels) == (20, 22)
     assert table.method_rows(summarize(arms(random=[0.5, 0.6])))[1][4] == "20 / 22"
 
 
-def test_guesses_are_counted_over_queries_and_seeds():
+def test_guesses_are_summed_over_queries_and_seeds():
     trials = arms(random=[0.5, 0.6])
     for seed, right in ((0, 4), (1, 8)):
         guesses = Guesses(images=10, right=right, right_live=9, keys=8, keys_live=5)
@@ -119,7 +119,7 @@ def test_guesses_are_counted_over_queries_and_seeds():
     assert document["guesses"]["accuracy_live"] == pytest.approx(0.9)
 
 
-def test_who_asked_less_stands_at_the_counts_that_it_reached():
+def test_accuracy_rows_interpolate_arms_with_fewer_labels():
     trials = arms(random=[0.5, 0.6, 0.7])
     trials["frugal"] = {
         seed: [
@@ -131,17 +131,17 @@ def test_who_asked_less_stands_at_the_counts_that_it_reached():
     rows = table.accuracy_rows(summarize(trials))
     assert [row[0] for row in rows] == ["labels", "10", "20", "30"]
     assert [row[2] for row in rows[1:]] == ["50.0 ±0.0", "63.3 ±0.0", ""]
-    said = "\n".join(table.sentences(summarize(trials)))
-    assert "frugal asked 25 labels, others 30" in said
+    text = "\n".join(table.sentences(summarize(trials)))
+    assert "frugal asked 25 labels, others 30" in text
 
 
-def test_sampling_seconds_are_the_mean_of_queries_not_of_rounds():
+def test_sampling_seconds_are_the_mean_over_queries():
     [random] = summarize(arms(random=[0.5, 0.6, 0.7])).methods
     assert random.sampling_s == 4.0
     assert random.training_s == 3.0
 
 
-def test_enrichment_is_the_query_share_over_the_pool_share():
+def test_enrichment_is_the_query_share_divided_by_the_pool_share():
     own = {
         "random": {
             seed: trial(
@@ -158,22 +158,22 @@ def test_enrichment_is_the_query_share_over_the_pool_share():
     assert table.method_rows(summarize(own))[1][-1].startswith("x 2.00")
 
 
-def test_labels_for_enough_of_the_full_accuracy_are_interpolated():
+def test_labels_for_95_percent_of_full_accuracy_are_interpolated():
     trials = arms(random=[0.5, 0.7])
     trials[FULL_DATA] = {0: trial(FULL_DATA, 0, [0.6]), 1: trial(FULL_DATA, 1, [0.6])}
     found = summarize(trials)
     assert found.full_data.mean == pytest.approx(0.6)
-    # 95 % of 0.6 is 0.57; the mean curve runs from 0.45 at 10 to 0.65 at 20
+    # 95 % of 0.6 is 0.57; the mean curve rises from 0.45 at 10 to 0.65 at 20
     assert found.methods[0].selection.enough_at == pytest.approx(16.0)
     assert FULL_DATA not in [m.name for m in found.methods]
 
 
-def test_the_json_document_has_the_promised_keys():
+def test_json_document_has_the_documented_keys():
     found = summarize(arms(random=[0.5, 0.6], margin=[0.5, 0.8]))
-    promised = {"method", "aubc", "aubc_ci", "vs_random", "vs_random_ci", "labels_saved"}
-    promised |= {"missing_class_enrichment", "sampling_s", "curve"}
+    keys = {"method", "aubc", "aubc_ci", "vs_random", "vs_random_ci", "labels_saved"}
+    keys |= {"missing_class_enrichment", "sampling_s", "curve"}
     random, margin = table.documents(found)
-    assert promised <= random.keys()
+    assert keys <= random.keys()
     assert margin["vs_random"] == pytest.approx(0.1)
     assert margin["vs_random_ci"] == pytest.approx([0.1, 0.1])
     assert random["vs_random"] is None
@@ -181,7 +181,7 @@ def test_the_json_document_has_the_promised_keys():
     assert margin["aubc"] == pytest.approx((0.65 + 0.55) / 2)
 
 
-def test_published_numbers_stand_beside_ours():
+def test_markdown_lists_published_numbers_after_own_results():
     summary = summarize({"random": {0: trial("random", 0, [0.5, 0.6])}})
     page = table.markdown(summary, title="t", facts=["f"], published=["Guo: 80.6 %", "b\x1b"])
     own, theirs = page.split("## Published")
@@ -191,7 +191,7 @@ def test_published_numbers_stand_beside_ours():
     assert "Published" not in table.markdown(summary, title="t", facts=["f"])
 
 
-def test_names_from_outside_cannot_steer_the_terminal_or_break_a_table():
+def test_text_and_markdown_escape_names():
     own = arms(random=[0.5, 0.6])
     own["a|b\x1b[31m"] = own["random"]
     found = summarize(own)
@@ -215,13 +215,14 @@ def as_system(name, method, accuracies, system):
     }
 
 
-def test_methods_are_paired_with_the_best_classic_baseline_but_themselves():
+def test_methods_are_compared_with_the_best_other_classic_baseline():
     own = arms(random=[0.5, 0.6], margin=[0.5, 0.8], coreset=[0.5, 0.7], vaal=[0.5, 0.9])
     own["dgaal"] = as_system("dgaal", "dgaal", [0.5, 0.75], [0.7, 0.8])
-    own["mine"] = as_system("mine", "random", [0.5, 0.6], [0.8, 0.9])  # T learns from the pool
+    # its T also learns from the pool
+    own["mine"] = as_system("mine", "random", [0.5, 0.6], [0.8, 0.9])
     found = summarize(own)
     best = {m.name: m.selection.vs_best_baseline for m in found.methods}
-    assert {name: each.name for name, each in best.items()} == {
+    assert {name: baseline.name for name, baseline in best.items()} == {
         "random": "margin",
         "margin": "coreset",
         "coreset": "margin",
@@ -254,7 +255,7 @@ def test_methods_are_paired_with_the_best_classic_baseline_but_themselves():
 
 
 @pytest.mark.parametrize(
-    ("interval", "said"),
+    ("interval", "text"),
     [
         ((0.001, 0.02), "beats it"),
         ((-0.004, 0.02), "is at most half a point worse"),
@@ -263,11 +264,11 @@ def test_methods_are_paired_with_the_best_classic_baseline_but_themselves():
         (None, "one seed: no interval"),
     ],
 )
-def test_half_a_point_is_judged_by_the_whole_interval(interval, said):
-    assert baseline_verdict(Estimate(mean=0.0, interval=interval, count=5)) == said
+def test_baseline_verdict_depends_on_the_whole_interval(interval, text):
+    assert baseline_verdict(Estimate(mean=0.0, interval=interval, count=5)) == text
 
 
-def test_without_another_classic_baseline_nothing_is_said_of_it():
+def test_report_omits_baseline_without_another_classic_method():
     [random] = summarize(arms(random=[0.5, 0.6])).methods
     assert random.selection.vs_best_baseline is None
     [document] = table.documents(summarize(arms(random=[0.5, 0.6])))

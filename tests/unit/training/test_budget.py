@@ -1,4 +1,4 @@
-"""A time limit is kept by planning fewer steps, and refused where one pass does not fit."""
+"""A time budget reduces the planned steps and is refused if one pass does not fit."""
 
 import signal
 
@@ -16,7 +16,7 @@ from dgaal_cli.training.phase import Phase
 
 
 class FakeTime:
-    """A clock that only steps move."""
+    """A clock that only advances in training steps."""
 
     def __init__(self):
         self.now = 100.0
@@ -38,7 +38,7 @@ def clock(monkeypatch):
     return fake
 
 
-def phase_of(clock, name="a", *, steps=100, seconds=1.0, epoch_steps=10, cost=1.0, seen=None):
+def phase_of(clock, name="a", *, steps=100, seconds=1.0, epoch_steps=10, cost=1.0, schedule=None):
     def step(number, _generator):
         clock.now += seconds(number) if callable(seconds) else seconds
         return {"loss": torch.tensor(1.0)}
@@ -50,7 +50,7 @@ def phase_of(clock, name="a", *, steps=100, seconds=1.0, epoch_steps=10, cost=1.
         networks={},
         optimizers={},
         step=step,
-        schedule=(seen if seen is not None else []).append,
+        schedule=(schedule if schedule is not None else []).append,
         cost=cost,
         epoch_steps=epoch_steps,
     )
@@ -58,70 +58,70 @@ def phase_of(clock, name="a", *, steps=100, seconds=1.0, epoch_steps=10, cost=1.
 
 def run(phases, folder, clock, seconds):
     events = []
-    own = runner(Method(), phases, folder, emit=events.append, budget_s=seconds)
-    own.run(phases)
-    return own, events
+    trainer = runner(Method(), phases, folder, emit=events.append, budget_s=seconds)
+    trainer.run(phases)
+    return trainer, events
 
 
-def test_fewer_steps_walk_through_the_whole_schedule(clock, tmp_path):
-    seen = []
-    own, events = run([phase_of(clock, seen=seen)], tmp_path, clock, 60)
-    assert own.limits == {"a": 51}  # 0.9 of 0.95 of a minute
+def test_reduced_steps_cover_the_whole_schedule(clock, tmp_path):
+    schedule = []
+    trainer, events = run([phase_of(clock, schedule=schedule)], tmp_path, clock, 60)
+    assert trainer.limits == {"a": 51}  # 0.9 * 0.95 * 60 s
     assert clock.now - 100 == 51
-    assert len(seen) == 51
-    assert seen[-1] >= 98  # the rate has fallen, as at the end of all 100
-    assert seen == sorted(seen)
+    assert len(schedule) == 51
+    assert schedule[-1] >= 98  # the learning rate is as low as after all 100 steps
+    assert schedule == sorted(schedule)
     assert [e.step for e in events if isinstance(e, StepDone)][-1] == 51
 
 
-def test_phases_share_the_time_by_their_work(clock, tmp_path):
+def test_phases_share_the_budget_by_cost(clock, tmp_path):
     phases = [
         phase_of(clock, "a", steps=100, cost=3.0, seconds=3.0),
         phase_of(clock, "b", steps=100),
     ]
-    own, _ = run(phases, tmp_path, clock, 200)
-    assert own.limits["a"] == pytest.approx(0.9 * 0.95 * 200 * 0.75 / 3, abs=1)
+    trainer, _ = run(phases, tmp_path, clock, 200)
+    assert trainer.limits["a"] == pytest.approx(0.9 * 0.95 * 200 * 0.75 / 3, abs=1)
     assert clock.now - 100 <= 200
 
 
-def test_time_enough_changes_nothing(clock, tmp_path):
-    seen = []
-    own, _ = run([phase_of(clock, seen=seen)], tmp_path, clock, 10_000)
-    assert own.limits == {"a": 100}
-    assert seen == list(range(100))
+def test_sufficient_budget_keeps_all_steps(clock, tmp_path):
+    schedule = []
+    trainer, _ = run([phase_of(clock, schedule=schedule)], tmp_path, clock, 10_000)
+    assert trainer.limits == {"a": 100}
+    assert schedule == list(range(100))
 
 
-def test_less_than_one_pass_is_refused_with_what_it_takes(clock, tmp_path):
+def test_budget_below_one_pass_is_refused_with_the_required_time(clock, tmp_path):
     with pytest.raises(UsageError, match="one pass of it takes about 56 s here; give at least 59"):
         run([phase_of(clock, epoch_steps=50)], tmp_path, clock, 20)
 
 
-def test_what_was_spent_before_the_first_phase_is_asked_for_too(clock, tmp_path):
+def test_required_time_includes_time_before_the_first_phase(clock, tmp_path):
     phases = [phase_of(clock, "a", epoch_steps=50), phase_of(clock, "b")]
     watch = Stopwatch()
     clock.now += 30  # reading the pool
     with pytest.raises(UsageError, match=r"a time budget of 10 s leaves 0 s .* at least 149 s"):
         runner(Method(), phases, tmp_path, budget_s=10, stopwatch=watch).run(phases)
     clock.now = 130.0
-    own = runner(Method(), phases, tmp_path / "enough", budget_s=149, stopwatch=watch)
-    own.run(phases)
-    assert own.limits["a"] >= 50
+    trainer = runner(Method(), phases, tmp_path / "enough", budget_s=149, stopwatch=watch)
+    trainer.run(phases)
+    assert trainer.limits["a"] >= 50
 
 
-def test_steps_that_become_slower_end_the_phase_in_time(clock, tmp_path):
-    seen = []
-    slow = phase_of(clock, seconds=lambda number: 1.0 if number < 20 else 5.0, seen=seen)
-    own, events = run([slow], tmp_path, clock, 60)
+def test_slower_steps_end_the_phase_within_the_budget(clock, tmp_path):
+    schedule = []
+    slow = phase_of(clock, seconds=lambda number: 1.0 if number < 20 else 5.0, schedule=schedule)
+    trainer, events = run([slow], tmp_path, clock, 60)
     assert clock.now - 100 <= 60
-    assert own.limits["a"] == len(seen) < 51
-    assert seen == sorted(seen)
-    assert seen[-1] >= 95  # the rate has fallen all the same
-    told = [e.message for e in events if isinstance(e, Warned)]
-    assert len(told) == 1
-    assert "steps became slower: to keep the time budget, 'doing a' takes" in told[0]
+    assert trainer.limits["a"] == len(schedule) < 51
+    assert schedule == sorted(schedule)
+    assert schedule[-1] >= 95  # the learning rate is still reduced
+    warnings = [e.message for e in events if isinstance(e, Warned)]
+    assert len(warnings) == 1
+    assert "steps became slower: to keep the time budget, 'doing a' takes" in warnings[0]
 
 
-def test_a_budget_counts_interrupted_runs_but_not_the_rest_between_them(clock, tmp_path):
+def test_budget_counts_interrupted_runs_but_not_pauses(clock, tmp_path):
     def phases():
         return [phase_of(clock, "a"), phase_of(clock, "b")]
 
@@ -132,42 +132,42 @@ def test_a_budget_counts_interrupted_runs_but_not_the_rest_between_them(clock, t
     first = phases()
     with interruption.listening(), pytest.raises(InterruptedRunError):
         runner(Method(), first, tmp_path, emit=stop, budget_s=120).run(first)
-    taken = clock.now - 100
+    spent = clock.now - 100
     clock.now += 10_000
     second = phases()
-    late = runner(Method(), second, tmp_path, budget_s=60)
+    with_short_budget = runner(Method(), second, tmp_path, budget_s=60)
     with pytest.raises(UsageError, match="round 0 has taken 63 s of a time budget of 60 s; give"):
-        late.resume()
-    again = runner(Method(), second, tmp_path)
-    assert again.resume() == "step 12 of b, 63 of 120 s spent"
-    assert again.stopwatch.seconds == taken
-    began = clock.now
-    again.run(second)
-    assert again.limits == {"a": 51, "b": 56}
-    assert taken + clock.now - began == 51 + 56
+        with_short_budget.resume()
+    resumed = runner(Method(), second, tmp_path)
+    assert resumed.resume() == "step 12 of b, 63 of 120 s spent"
+    assert resumed.stopwatch.seconds == spent
+    start = clock.now
+    resumed.run(second)
+    assert resumed.limits == {"a": 51, "b": 56}
+    assert spent + clock.now - start == 51 + 56
 
 
-def test_a_resumed_phase_keeps_the_steps_that_were_planned(clock, tmp_path):
+def test_resumed_phase_keeps_its_planned_steps(clock, tmp_path):
     run([phase_of(clock)], tmp_path, clock, 60)
     events = []
-    again = runner(
+    resumed = runner(
         Method(), [phase_of(clock), phase_of(clock, "b", steps=3)], tmp_path, emit=events.append
     )
-    assert again.resume() == "after a, 51 of 60 s spent"
-    assert again.limits == {"a": 51}
-    again.run(again.phases)
+    assert resumed.resume() == "after a, 51 of 60 s spent"
+    assert resumed.limits == {"a": 51}
+    resumed.run(resumed.phases)
     assert [e.phase for e in events if isinstance(e, PhaseStarted)] == ["b"]
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1.5h", 5400), (" 2 m ", 120)]
 )
-def test_durations(text, seconds):
+def test_parse_duration_reads_units(text, seconds):
     assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "0", "0s", "-5m", "ten", "10d", "1e3", "nan", "5m\x1b[2J"])
-def test_what_is_no_duration_is_refused_harmlessly(text):
+def test_invalid_duration_is_refused_with_an_escaped_message(text):
     with pytest.raises(UsageError, match="is not a time above zero") as refused:
         parse_duration(text)
     assert "\x1b" not in str(refused.value)

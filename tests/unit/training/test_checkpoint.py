@@ -1,4 +1,4 @@
-"""Training states: whole or refused, never pickled."""
+"""Checkpoints: saved atomically, and refused if damaged."""
 
 import json
 
@@ -12,7 +12,7 @@ from dgaal_cli.training.seeding import initializing
 TENSORS = {"module.a.weight": torch.arange(6.0).reshape(2, 3), "n": torch.tensor(7)}
 
 
-def test_what_was_saved_is_loaded(tmp_path):
+def test_load_returns_the_saved_tensors_and_state(tmp_path):
     checkpoint.save(tmp_path / "c", TENSORS, {"step": 3})
     tensors, state = checkpoint.load(tmp_path / "c")
     assert state["step"] == 3
@@ -20,14 +20,14 @@ def test_what_was_saved_is_loaded(tmp_path):
     assert all(torch.equal(tensors[key], TENSORS[key]) for key in TENSORS)
 
 
-def test_saving_again_replaces_and_leaves_nothing_behind(tmp_path):
+def test_saving_again_replaces_the_checkpoint_without_leftovers(tmp_path):
     checkpoint.save(tmp_path / "c", TENSORS, {"step": 3})
     checkpoint.save(tmp_path / "c", TENSORS, {"step": 4})
     assert checkpoint.load(tmp_path / "c")[1]["step"] == 4
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
 
-def test_a_kill_between_the_two_renames_leaves_the_old_one_loadable(tmp_path):
+def test_old_checkpoint_is_loadable_after_kill_between_renames(tmp_path):
     checkpoint.save(tmp_path / "c", TENSORS, {"step": 3})
     (tmp_path / "c").rename(tmp_path / ".c.old")
     assert checkpoint.exists(tmp_path / "c")
@@ -36,7 +36,7 @@ def test_a_kill_between_the_two_renames_leaves_the_old_one_loadable(tmp_path):
 
 @pytest.mark.parametrize("name", [checkpoint.TENSORS_NAME, checkpoint.STATE_NAME])
 @pytest.mark.parametrize("damage", ["flip", "truncate", "append", "remove"])
-def test_any_damage_is_refused(tmp_path, name, damage):
+def test_damaged_checkpoint_is_refused(tmp_path, name, damage):
     checkpoint.save(tmp_path / "c", TENSORS, {"step": 3})
     path = tmp_path / "c" / name
     data = bytearray(path.read_bytes())
@@ -54,25 +54,25 @@ def test_any_damage_is_refused(tmp_path, name, damage):
     assert refused.value.exit_code == 4
 
 
-def test_a_later_version_is_refused(tmp_path):
+def test_checkpoint_of_a_later_version_is_refused(tmp_path):
     checkpoint.save(tmp_path / "c", TENSORS, {"version": 99})
     with pytest.raises(CheckpointError, match="version 99"):
         checkpoint.load(tmp_path / "c")
 
 
-def test_a_missing_checkpoint_names_the_command(tmp_path):
+def test_missing_checkpoint_error_names_the_command(tmp_path):
     with pytest.raises(CheckpointError, match="dgaal train"):
         checkpoint.load(tmp_path / "c")
 
 
-def test_other_shapes_are_refused_with_the_networks_name():
+def test_different_shapes_are_refused_with_the_network_name():
     small, large = torch.nn.Linear(2, 3), torch.nn.Linear(4, 3)
     tensors = checkpoint.module_tensors({"net": small})
     with pytest.raises(CheckpointError, match="'net' does not fit"):
         checkpoint.restore_modules({"net": large}, tensors)
 
 
-def test_optimizers_come_back_with_their_moments():
+def test_optimizer_moments_are_restored():
     layer = torch.nn.Linear(2, 1)
     optimizer = torch.optim.Adam(layer.parameters(), lr=0.1)
     layer(torch.ones(1, 2)).sum().backward()
@@ -89,8 +89,8 @@ def test_optimizers_come_back_with_their_moments():
     )
 
 
-def test_moments_come_back_in_the_memory_format_of_their_parameter():
-    """Files hold plain order; fused steps walk parameter and moment as flat memory."""
+def test_moments_are_restored_in_the_memory_format_of_their_parameter():
+    """Files store contiguous tensors; fused steps read parameter and moment as flat memory."""
 
     def network_with_moments():
         with initializing(0, "test"):
@@ -103,19 +103,19 @@ def test_moments_come_back_in_the_memory_format_of_their_parameter():
         layer(torch.randn(2, 3, 5, 5, generator=torch.Generator().manual_seed(1))).sum().backward()
         optimizer.step()
 
-    straight, own = network_with_moments()
-    step(straight, own)
-    tensors, scalars = checkpoint.optimizer_tensors({"sgd": own})
+    uninterrupted, sgd = network_with_moments()
+    step(uninterrupted, sgd)
+    tensors, scalars = checkpoint.optimizer_tensors({"sgd": sgd})
     saved = {name: tensor.contiguous() for name, tensor in tensors.items()}
     other, resumed = network_with_moments()
-    other.load_state_dict(straight.state_dict())
+    other.load_state_dict(uninterrupted.state_dict())
     checkpoint.restore_optimizers({"sgd": resumed}, saved, scalars)
-    step(straight, own)
+    step(uninterrupted, sgd)
     step(other, resumed)
-    assert torch.equal(straight.weight, other.weight)
+    assert torch.equal(uninterrupted.weight, other.weight)
 
 
-def test_a_checkpoint_that_cannot_be_removed_stays_whole(tmp_path, monkeypatch):
+def test_checkpoint_that_cannot_be_removed_stays_loadable(tmp_path, monkeypatch):
     checkpoint.save(tmp_path / "progress", {"x": torch.zeros(2)}, {"step": 1})
 
     def refuse(path, missing_ok=False):

@@ -1,4 +1,4 @@
-"""The task model's training set, its augmentation and its measuring."""
+"""The task model: training set, augmentation and measured accuracy."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from dgaal_cli.training.data import SyntheticImages
 from dgaal_cli.training.seeding import numpy_generator, seed_of, torch_generator
 
 
-def test_the_rate_rises_then_falls_to_zero():
+def test_one_cycle_rises_then_falls_to_zero():
     rates = [one_cycle(step, 100) for step in range(100)]
     assert rates[0] == pytest.approx(0.05)
     assert rates[19] == 1.0
@@ -24,7 +24,7 @@ def test_the_rate_rises_then_falls_to_zero():
     assert one_cycle(0, 1) == 1.0
 
 
-def test_a_shift_moves_content_and_fills_with_black():
+def test_shift_moves_content_and_fills_with_black():
     config = small_config(classifier={"shift": 2}).classifier
     images = torch.zeros(64, 8, 8, 1, dtype=torch.uint8)
     images[:, 4, 4] = 255
@@ -35,7 +35,7 @@ def test_a_shift_moves_content_and_fills_with_black():
     assert len(places) > 10
 
 
-def test_a_flip_mirrors_about_half_of_the_images():
+def test_flip_mirrors_about_half_of_the_images():
     config = small_config(classifier={"shift": 0, "flip": True}).classifier
     images = torch.zeros(200, 8, 8, 3, dtype=torch.uint8)
     images[:, :, 0] = 9
@@ -45,7 +45,7 @@ def test_a_flip_mirrors_about_half_of_the_images():
     assert torch.equal(flipped[is_flipped], images[is_flipped].flip(2))
 
 
-def test_a_trained_model_tells_bright_from_dark(tmp_path):
+def test_trained_model_separates_bright_from_dark(tmp_path):
     data = small_data()
     method = trained(small_config("random"), data, tmp_path)
     value, where, count = accuracy(method.classifier, data)
@@ -54,18 +54,18 @@ def test_a_trained_model_tells_bright_from_dark(tmp_path):
     assert (where, count) == ("test images", 60)
 
 
-def test_without_a_test_source_held_out_labels_measure(tmp_path):
+def test_accuracy_uses_held_out_labels_without_a_test_source(tmp_path):
     held = np.zeros(60, dtype=bool)
     held[:4] = True
     data = replace(small_data(), is_held_out=held, test_pixels=None, test_targets=None)
     assert not set(data.labeled_rows) & {0, 1, 2, 3}
     method = trained(small_config("random"), data, tmp_path)
     assert accuracy(method.classifier, data)[1:] == ("held-out labels", 4)
-    nothing = replace(data, is_held_out=np.zeros(60, dtype=bool))
-    assert accuracy(method.classifier, nothing) == (None, "nothing", 0)
+    without_held_out = replace(data, is_held_out=np.zeros(60, dtype=bool))
+    assert accuracy(method.classifier, without_held_out) == (None, "nothing", 0)
 
 
-def test_promoted_synthetic_images_are_learned_from():
+def test_promoted_synthetic_images_are_used_for_training():
     data = small_data(labeled=2)
     data.synthetic = SyntheticImages(
         item_ids=[100, 101],
@@ -88,14 +88,14 @@ def test_promoted_synthetic_images_are_learned_from():
     assert flat == {77}
 
 
-def test_predictions_of_nothing_have_the_right_shape(tmp_path):
+def test_predictions_of_an_empty_array_have_the_right_shape(tmp_path):
     method = trained(small_config("random"), small_data(), tmp_path)
     empty = predict(method.classifier, np.zeros((0, 8, 8, 1), np.uint8), torch.device("cpu"))
     assert empty.probabilities.shape == (0, 2)
     assert no_synthetic().pixels.shape[0] == 0
 
 
-def test_seeds_depend_on_every_part_and_on_nothing_else():
+def test_seed_of_depends_on_every_part():
     assert seed_of(1, "a", 2) == seed_of(1, "a", 2)
     assert len({seed_of(1, "a", 2), seed_of(1, "a", 3), seed_of(1, "b", 2), seed_of(12, "a")}) == 4
     first, second = numpy_generator(3, "x"), numpy_generator(3, "x")
@@ -103,7 +103,7 @@ def test_seeds_depend_on_every_part_and_on_nothing_else():
 
 
 def plain_augment(images, *, shift, down, right, is_flipped):
-    """Pad, crop and mirror one image after the other."""
+    """Pad, crop and mirror each image separately."""
     padded = torch.nn.functional.pad(images, [0, 0, shift, shift, shift, shift])
     side = images.shape[1]
     found = []
@@ -116,7 +116,7 @@ def plain_augment(images, *, shift, down, right, is_flipped):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("shift", [0, 1, 4])
 @pytest.mark.parametrize("flip", [False, True])
-def test_augmenting_a_batch_at_once_equals_image_by_image(channels, shift, flip):
+def test_augment_of_a_batch_equals_augmenting_each_image(channels, shift, flip):
     images = torch.randint(
         256, (40, 8, 8, channels), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
     )

@@ -1,4 +1,4 @@
-"""Networks under torch.compile: the same bits with a compiler that changes none, compiled once."""
+"""Networks under torch.compile: equal results with an identity backend, and one compilation."""
 
 import json
 import os
@@ -28,8 +28,8 @@ def trained(folder, *, backend=None, name="dgaal"):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("default")  # torch's compiler warns of itself
-def test_compiled_networks_keep_names_and_bits_and_are_compiled_once(tmp_path):
+@pytest.mark.filterwarnings("default")  # torch's compiler issues its own warnings
+def test_compiled_networks_keep_names_and_bits_and_compile_once(tmp_path):
     from torch._dynamo.testing import CompileCounter
 
     torch.set_num_threads(1)
@@ -53,7 +53,7 @@ def test_compiled_networks_keep_names_and_bits_and_are_compiled_once(tmp_path):
         ("vaal-released", {"conv2d", "conv_transpose2d"}),
     ],
 )
-def test_what_the_games_call_is_what_is_compiled(name, kinds, tmp_path):
+def test_game_networks_are_compiled(name, kinds, tmp_path):
     seen = Counter()
 
     def backend(graph, _inputs):
@@ -65,14 +65,14 @@ def test_what_the_games_call_is_what_is_compiled(name, kinds, tmp_path):
     assert kinds <= seen.keys()
 
 
-@pytest.mark.parametrize(("asked", "device"), [("off", "cpu"), ("off", "cuda"), ("auto", "cpu")])
-def test_nothing_is_compiled_unasked(asked, device):
+@pytest.mark.parametrize(("option", "device"), [("off", "cpu"), ("off", "cuda"), ("auto", "cpu")])
+def test_networks_are_not_compiled_by_default(option, device):
     method = build(small_config())
-    assert not compile_networks(method.modules, asked, torch.device(device))
+    assert not compile_networks(method.modules, option, torch.device(device))
     assert all(m._compiled_call_impl is None for m in method.modules.values())
 
 
-def test_a_compiler_that_fails_is_a_sentence():
+def test_compiler_error_raises_usage_error():
     def fail(_graph, _inputs):
         raise ValueError("no C++ compiler\nat all")
 
@@ -85,7 +85,7 @@ def test_a_compiler_that_fails_is_a_sentence():
         layer(torch.zeros(1, 2))
 
 
-def test_other_errors_stay_what_they_are():
+def test_other_errors_are_not_changed():
     with pytest.raises(RuntimeError, match="mat1"), explain_compiler_errors():
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
@@ -104,7 +104,7 @@ print(json.dumps(counters["inductor"]))
 
 @pytest.mark.deep
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch's compiler needs one")
-def test_a_later_process_finds_what_was_compiled(tmp_path):
+def test_later_process_uses_the_compile_cache(tmp_path):
     environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
 
     def cache():
@@ -112,8 +112,8 @@ def test_a_later_process_finds_what_was_compiled(tmp_path):
             [sys.executable, "-c", COMPILED],
             env=environment, check=True, capture_output=True, text=True,
         )  # fmt: skip
-        told = json.loads(done.stdout.splitlines()[-1])
-        return told.get("fxgraph_cache_miss", 0), told.get("fxgraph_cache_hit", 0)
+        counters = json.loads(done.stdout.splitlines()[-1])
+        return counters.get("fxgraph_cache_miss", 0), counters.get("fxgraph_cache_hit", 0)
 
     missed, hit = cache()
     assert missed > 0

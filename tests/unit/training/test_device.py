@@ -1,4 +1,4 @@
-"""Threads: as many as a step's work is worth, asleep while they wait."""
+"""Number of threads by the work of a step, and passive waiting."""
 
 import os
 import subprocess
@@ -23,17 +23,17 @@ def configured(preset, side, **classifier):
     return build_config({"preset": preset, "pool": pool, "classifier": classifier})
 
 
-def test_small_images_keep_one_thread_busy_and_large_ones_more():
+def test_useful_threads_grow_with_the_work_of_a_step():
     assert useful_threads(configured("tiny", 8)) == 1
     assert useful_threads(configured("tiny", 16)) == 1
     assert useful_threads(configured("small", 8)) == 1
     assert useful_threads(configured("small", 32)) > 4
-    alone, doubled = (useful_threads(configured("small", 32, batch=b)) for b in (64, 128))
-    assert doubled == 2 * alone
+    single, doubled = (useful_threads(configured("small", 32, batch=b)) for b in (64, 128))
+    assert doubled == 2 * single
     assert useful_threads(configured("small", 0)) == useful_threads(configured("small", 32))
 
 
-def test_zero_takes_the_useful_ones_and_a_number_is_obeyed(monkeypatch):
+def test_zero_threads_uses_the_useful_number(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     assert use_threads(0, useful=3) == torch.get_num_threads() == 3
     assert use_threads(0, useful=3, processes=4) == 2
@@ -42,11 +42,11 @@ def test_zero_takes_the_useful_ones_and_a_number_is_obeyed(monkeypatch):
     assert use_threads(5, useful=1) == 5
 
 
-@pytest.mark.parametrize(("own", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_threads_that_wait_sleep_unless_the_user_says_otherwise(own, expected):
+@pytest.mark.parametrize(("policy", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_omp_wait_policy_is_passive_unless_set(policy, expected):
     environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
-    if own is not None:
-        environment["OMP_WAIT_POLICY"] = own
+    if policy is not None:
+        environment["OMP_WAIT_POLICY"] = policy
     code = """
 import os, sys
 from dgaal_cli import cli

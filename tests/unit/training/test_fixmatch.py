@@ -1,4 +1,4 @@
-"""FixMatch: its loss by the formula, what it may look at, and going on to the bit."""
+"""FixMatch: its loss, the data it uses, exact resuming, and strong augmentation."""
 
 import signal
 from dataclasses import replace
@@ -37,7 +37,7 @@ def fixmatch_config(method="random", **classifier):
 
 
 def copies(*, labels=(0, 1, 1), is_candidate=(True, True, False)):
-    """Three synthesized images of brightness 77, 78 and 79, the last one set aside."""
+    """Return three synthetic images of brightness 77, 78 and 79; the last is not a candidate."""
     pixels = np.full((3, 8, 8, 1), 77, np.uint8) + np.arange(3, dtype=np.uint8)[:, None, None, None]
     return SyntheticImages(
         item_ids=[ItemId(100 + i) for i in range(3)],
@@ -60,19 +60,19 @@ def differing(ours, theirs):
 # The loss
 
 
-def test_the_loss_is_the_papers_equation():
+def test_consistency_loss_equals_the_papers_equation():
     weak = torch.tensor([[4.0, 0.0, 0.0], [0.0, 0.1, 0.0], [0.0, 0.0, 9.0]])
     strong = torch.tensor([[1.0, 2.0, 0.5], [3.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     loss, part = consistency_loss(ClassLearning(3), weak, strong, 0.9)
     p = np.exp(strong.numpy().astype(np.float64))
     p /= p.sum(1, keepdims=True)
-    # Image 0 is sure of class 0 (0.965), image 1 of nothing (0.36), image 2 of class 2 (0.9998).
+    # Image 0 is confident in class 0 (0.965), image 1 in none (0.36), image 2 in class 2 (0.9998).
     expected = (-np.log(p[0, 0]) - np.log(p[2, 2])) / 3
     assert float(loss) == pytest.approx(expected, rel=1e-6)
     assert float(part) == pytest.approx(2 / 3)
 
 
-def test_images_below_the_threshold_move_nothing():
+def test_images_below_the_threshold_have_no_gradient():
     weak = torch.tensor([[4.0, 0.0], [0.2, 0.0]], requires_grad=True)
     strong = torch.tensor([[0.5, 1.0], [0.5, 1.0]], requires_grad=True)
     loss, _ = consistency_loss(ClassLearning(3), weak, strong, 0.95)
@@ -80,18 +80,18 @@ def test_images_below_the_threshold_move_nothing():
     assert strong.grad is not None
     assert strong.grad[0].abs().sum() > 0
     assert torch.equal(strong.grad[1], torch.zeros(2))
-    assert weak.grad is None  # the guess is an answer, not a player
+    assert weak.grad is None  # no gradient through the pseudo-label
 
 
-def test_where_nothing_is_sure_the_loss_is_zero():
+def test_loss_is_zero_without_confident_images():
     loss, part = consistency_loss(ClassLearning(3), torch.zeros(4, 3), torch.randn(4, 3), 0.95)
     assert (float(loss), float(part)) == (0.0, 0.0)
 
 
-# What it may look at
+# Data that it uses
 
 
-def test_the_pool_gives_all_but_held_out_and_unusable_images():
+def test_pool_images_exclude_held_out_and_unusable_images():
     data = small_data()
     data.is_held_out[3] = True
     data.is_usable[5] = False
@@ -101,16 +101,16 @@ def test_the_pool_gives_all_but_held_out_and_unusable_images():
     assert len(own.extra) == 0
     both = PoolImages.of(data, fixmatch_config(unlabeled_copies=True).classifier)
     assert both.extra[:, 0, 0, 0].tolist() == [77, 78]
-    drawn = both.draw(4000, torch_generator(1))
-    assert drawn.shape == (4000, 8, 8, 1)
+    sample = both.draw(4000, torch_generator(1))
+    assert sample.shape == (4000, 8, 8, 1)
     share = float(
-        ((drawn == 77).flatten(1).all(1) | (drawn == 78).flatten(1).all(1)).float().mean()
+        ((sample == 77).flatten(1).all(1) | (sample == 78).flatten(1).all(1)).float().mean()
     )
     assert share == pytest.approx(2 / 60, abs=0.012)
 
 
-def test_no_answer_but_the_training_labels_changes_a_weight(tmp_path):
-    """Held-out labels, inherited labels of copies and the test's labels are never looked at."""
+def test_only_training_labels_change_the_weights(tmp_path):
+    """Held-out labels, inherited labels of copies and test labels are not used."""
     data = small_data()
     data.is_held_out[:4] = True
     data.synthetic = copies()
@@ -127,10 +127,10 @@ def test_no_answer_but_the_training_labels_changes_a_weight(tmp_path):
     assert differing(first, weights(trained(config, other, tmp_path / "b"))) == []
     labels[10] = 1 - labels[10]
     changed = weights(trained(config, replace(other, targets=labels), tmp_path / "c"))
-    assert differing(first, changed)  # the control
+    assert differing(first, changed)  # positive control
 
 
-def test_a_class_without_labels_breaks_nothing_and_is_never_guessed(tmp_path):
+def test_class_without_labels_is_never_predicted(tmp_path):
     data = small_data()
     is_gray = np.arange(60) >= 48
     data.pixels[is_gray] = 128
@@ -147,44 +147,44 @@ def test_a_class_without_labels_breaks_nothing_and_is_never_guessed(tmp_path):
 
     runner(method, phases, tmp_path, emit=listen).run(phases)
     assert np.isfinite([value for each in losses for value in each.values()]).all()
-    said = predict(method.classifier, data.pixels, data.device).probabilities
-    assert not (said.argmax(1) == 2).any()
-    known = said[~is_gray].argmax(1) == np.arange(48) % 2
-    assert known.mean() > 0.9
+    probabilities = predict(method.classifier, data.pixels, data.device).probabilities
+    assert not (probabilities.argmax(1) == 2).any()
+    known_predictions = probabilities[~is_gray].argmax(1) == np.arange(48) % 2
+    assert known_predictions.mean() > 0.9
 
 
 # The phase
 
 
-def test_only_dgaal_learns_from_the_pool_unless_asked():
+def test_only_dgaal_is_semi_supervised_by_default():
     data = small_data()
     titles = {
         name: [p.title for p in build(small_config(name)).learn(data) if p.name == "classifier"]
         for name in ("dgaal", "dgaal-paper", "random", "margin", "vaal")
     }
-    own, plain = ["learning the labels and the pool"], ["learning the labels"]
+    with_pool, labels_only = ["learning the labels and the pool"], ["learning the labels"]
     assert titles == {
-        "dgaal": own,
-        "dgaal-paper": plain,
-        "random": plain,
-        "margin": plain,
-        "vaal": plain,
+        "dgaal": with_pool,
+        "dgaal-paper": labels_only,
+        "random": labels_only,
+        "margin": labels_only,
+        "vaal": labels_only,
     }
     off = small_config("dgaal", classifier={"semi_supervised": "none"})
-    assert [p.title for p in build(off).learn(data)][-1:] == plain
+    assert [p.title for p in build(off).learn(data)][-1:] == labels_only
 
 
-def test_steps_and_price_say_what_it_costs():
+def test_steps_and_cost_include_the_pool_batch():
     data = small_data()
     config = fixmatch_config(steps=30, unlabeled_steps=2.5, unlabeled_ratio=2.0).classifier
     network = build(small_config("random")).classifier
     phase = classifier_phase(network, config, data)
     assert (phase.steps, phase.cost) == (75, pytest.approx(3.6))
-    plain = classifier_phase(network, replace(config, semi_supervised="none"), data)
-    assert (plain.steps, plain.cost) == (30, 1.0)
+    labels_only = classifier_phase(network, replace(config, semi_supervised="none"), data)
+    assert (labels_only.steps, labels_only.cost) == (30, 1.0)
 
 
-def test_a_step_tells_both_losses_and_how_many_were_sure():
+def test_step_reports_both_losses_and_the_pseudo_labeled_share():
     method = build(fixmatch_config())
     phase = classifier_phase(method.classifier, method.config.classifier, small_data())
     losses = phase.step(0, torch_generator(0))
@@ -192,21 +192,21 @@ def test_a_step_tells_both_losses_and_how_many_were_sure():
     assert 0 <= float(losses["pseudo_labeled"]) <= 1
 
 
-def test_the_weight_scales_the_pools_loss():
+def test_unlabeled_weight_scales_the_consistency_loss():
     data = small_data()
-    said = {}
+    losses = {}
     for weight in (0.0, 0.5, 1.0):
         method = build(fixmatch_config(unlabeled_weight=weight, unlabeled_threshold=0.0))
         phase = classifier_phase(method.classifier, method.config.classifier, data)
-        said[weight] = float(phase.step(0, torch_generator(0))["consistency"].detach())
-    assert said[0.0] == 0.0
-    assert said[1.0] > 0
-    assert said[0.5] == pytest.approx(said[1.0] / 2)
+        losses[weight] = float(phase.step(0, torch_generator(0))["consistency"].detach())
+    assert losses[0.0] == 0.0
+    assert losses[1.0] > 0
+    assert losses[0.5] == pytest.approx(losses[1.0] / 2)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_every_weight_gets_a_gradient(precision):
-    """Autocast would keep weights that the guess cast without one; then nothing would learn."""
+def test_every_parameter_has_a_gradient(precision):
+    """Autocast caches weights cast without gradient; the pseudo-label step must not leave them."""
     data = replace(small_data(), precision=precision)
     method = build(fixmatch_config())
     phase = classifier_phase(method.classifier, method.config.classifier, data)
@@ -215,7 +215,7 @@ def test_every_weight_gets_a_gradient(precision):
     assert missing == []
 
 
-def test_a_companion_sees_the_labeled_images_alone():
+def test_companion_receives_only_labeled_images():
     method = build(fixmatch_config("ta-vaal"))
     seen = []
     ranker = method.ranker.forward
@@ -226,7 +226,7 @@ def test_a_companion_sees_the_labeled_images_alone():
     assert {"companion", "consistency"} <= set(losses)
 
 
-def test_it_learns_what_labels_alone_teach(tmp_path):
+def test_fixmatch_reaches_the_accuracy_of_labels_alone(tmp_path):
     data = small_data()
     value, _, _ = accuracy(trained(fixmatch_config(), data, tmp_path).classifier, data)
     assert value is not None
@@ -234,11 +234,11 @@ def test_it_learns_what_labels_alone_teach(tmp_path):
 
 
 @pytest.mark.parametrize("steps", [2, 17, 40])
-def test_going_on_after_an_interruption_gives_the_same_bits(steps, tmp_path):
+def test_resumed_training_is_bit_identical(steps, tmp_path):
     config, data = fixmatch_config(dropout=0.3, shift=1), small_data()
-    whole = build(config)
-    phases = whole.learn(data)
-    runner(whole, phases, tmp_path / "whole").run(phases)
+    uninterrupted = build(config)
+    phases = uninterrupted.learn(data)
+    runner(uninterrupted, phases, tmp_path / "whole").run(phases)
 
     def stop(event):
         if isinstance(event, StepDone) and event.step == steps:
@@ -250,16 +250,16 @@ def test_going_on_after_an_interruption_gives_the_same_bits(steps, tmp_path):
         runner(first, phases, tmp_path / "cut", emit=stop).run(phases)
     second = build(config, number=1)
     phases = second.learn(data)
-    again = runner(second, phases, tmp_path / "cut")
-    assert again.resume() == f"step {steps} of classifier"
-    again.run(phases)
-    assert differing(module_tensors(whole.modules), module_tensors(second.modules)) == []
+    resumed = runner(second, phases, tmp_path / "cut")
+    assert resumed.resume() == f"step {steps} of classifier"
+    resumed.run(phases)
+    assert differing(module_tensors(uninterrupted.modules), module_tensors(second.modules)) == []
 
 
 # Strong views
 
 
-def test_strong_views_are_drawn_image_by_image_and_repeat():
+def test_distort_is_random_per_image_and_reproducible():
     images = torch.rand(1, 1, 16, 16, generator=torch_generator(0)).repeat(40, 1, 1, 1) * 2 - 1
     first = distort(images, 1.0, torch_generator(5))
     assert torch.equal(first, distort(images, 1.0, torch_generator(5)))
@@ -270,27 +270,29 @@ def test_strong_views_are_drawn_image_by_image_and_repeat():
     torch.testing.assert_close(alone[0], first[0])
 
 
-def test_strength_zero_changes_nothing():
+def test_distort_with_strength_zero_is_the_identity():
     images = torch.rand(3, 3, 8, 8) * 2 - 1
     assert torch.equal(distort(images, 0.0, torch_generator(1)), images)
     assert distort(images[:0], 1.0, torch_generator(1)).shape == (0, 3, 8, 8)
 
 
-def test_the_cover_is_a_gray_square_of_its_size_and_a_mark_stays_on_its_side():
+def test_distort_covers_a_gray_square_and_does_not_mirror():
     white = torch.ones(200, 1, 32, 32)
     covered = (distort(white, 1.0, torch_generator(2)) == 0.0).flatten(1).sum(1)
     assert int(covered.max()) <= round(COVER * 32 + 1) ** 2
-    assert int(covered.min()) >= round(COVER * 32 / 2 - 1) ** 2  # a corner hides three quarters
+    # at a corner only one quarter is inside
+    assert int(covered.min()) >= round(COVER * 32 / 2 - 1) ** 2
     mark = torch.full((200, 1, 32, 32), -1.0)
     mark[:, :, 13:19, 24:28] = 1.0
     is_mark = (distort(mark, 1.0, torch_generator(3))[:, 0] > 0.4).double()
-    is_mark = is_mark[is_mark.sum((1, 2)) > 4]  # some are covered
+    is_mark = is_mark[is_mark.sum((1, 2)) > 4]  # ignore covered marks
     columns = (is_mark.sum(1) * torch.arange(32)).sum(1) / is_mark.sum((1, 2))
     assert len(columns) > 150
-    assert float((columns > 15.5).double().mean()) == 1.0  # mirrored, half would have crossed
+    # with mirroring, half would be on the other side
+    assert float((columns > 15.5).double().mean()) == 1.0
 
 
-def test_color_images_change_their_tint():
+def test_distort_changes_the_tint_of_color_images():
     gray = torch.zeros(50, 3, 8, 8)
     tinted = distort(gray, 1.0, torch_generator(4))
     spread = tinted.amax((2, 3)).std(1)
@@ -311,12 +313,12 @@ def test_color_images_change_their_tint():
         ("semi_supervised", "mixmatch"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(setting, value):
+def test_invalid_settings_are_refused(setting, value):
     with pytest.raises(ConfigError, match=setting):
         build_config({"pool": {"source": "x"}, "classifier": {setting: value}})
 
 
-def test_a_linear_machine_has_nothing_to_learn_from_the_pool():
+def test_linear_svm_refuses_semi_supervised_training():
     tree = {"architecture": "linear-svm", "semi_supervised": "fixmatch"}
     with pytest.raises(ConfigError, match="linear-svm learns from labels alone"):
         build_config({"pool": {"source": "x"}, "classifier": tree})
@@ -332,7 +334,7 @@ def test_a_linear_machine_has_nothing_to_learn_from_the_pool():
 # DGAAL's two task models
 
 
-def test_dgaal_asks_by_the_t_of_the_labels_alone(tmp_path):
+def test_dgaal_ranks_by_the_scout(tmp_path):
     data = small_data()
     method = trained(small_config("dgaal", classifier=FIXMATCH), data, tmp_path)
     assert method.scout is not method.classifier
@@ -346,7 +348,7 @@ def test_dgaal_asks_by_the_t_of_the_labels_alone(tmp_path):
     assert method.rank(data, 12, seed=1).picks != before.picks
 
 
-def test_the_scout_begins_as_everybodys_t_and_learns_no_pool():
+def test_scout_starts_like_the_task_model_and_uses_only_labels():
     data = small_data()
     method = build(small_config("dgaal", classifier={"dropout": 0.0}))
     phases = {phase.name: phase for phase in method.learn(data)}
@@ -358,13 +360,13 @@ def test_the_scout_begins_as_everybodys_t_and_learns_no_pool():
     assert differing(theirs, build(method.config).classifier.state_dict()) == []
 
 
-def test_without_semi_supervision_t_asks_itself():
+def test_scout_is_the_task_model_without_semi_supervision():
     method = build(small_config("dgaal", classifier={"semi_supervised": "none"}))
     assert method.scout is method.classifier
     assert "scout" not in method.modules
 
 
-def test_half_of_the_labeled_images_are_distorted_too():
+def test_distorted_labels_sets_the_share_of_distorted_labeled_images():
     data = small_data(labeled=2)
     seen = {}
     for share in (0.0, 0.5):

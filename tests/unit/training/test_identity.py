@@ -1,4 +1,4 @@
-"""A saved training says by name what differs from the one that wants to go on."""
+"""Differences between the settings of a saved training and of the one that resumes it."""
 
 import signal
 from dataclasses import replace
@@ -15,7 +15,7 @@ from dgaal_cli.training.identity import differences, machine_of, settings_of
 from dgaal_cli.training.runtime import Runtime
 
 
-def test_settings_are_named_with_both_values():
+def test_differences_list_both_values_of_changed_settings():
     before, after = small_config(), small_config(classifier={"steps": 200, "flip": True})
     assert differences(settings_of(before), settings_of(after)) == [
         "classifier.flip was false, is true",
@@ -23,16 +23,18 @@ def test_settings_are_named_with_both_values():
     ]
 
 
-def test_the_machine_is_known_by_its_processor(monkeypatch):
+def test_machine_includes_the_processor(monkeypatch):
     runtime = Runtime(device=torch.device("cpu"), threads=3)
-    here = machine_of(runtime, is_compiled=False)
-    assert here["CPU"] == f"{processor_name()} ({torch.backends.cpu.get_cpu_capability()})"
+    machine = machine_of(runtime, is_compiled=False)
+    assert machine["CPU"] == f"{processor_name()} ({torch.backends.cpu.get_cpu_capability()})"
     monkeypatch.setattr(identity, "processor_name", lambda: "Other CPU")
-    (said,) = differences(here, machine_of(runtime, is_compiled=False))
-    assert said == f"CPU was {here['CPU']}, is Other CPU ({here['CPU'].rpartition('(')[2]}"
+    (difference,) = differences(machine, machine_of(runtime, is_compiled=False))
+    assert (
+        difference == f"CPU was {machine['CPU']}, is Other CPU ({machine['CPU'].rpartition('(')[2]}"
+    )
 
 
-def test_a_gpu_is_known_by_its_name_and_its_libraries(monkeypatch):
+def test_machine_includes_gpu_and_cudnn(monkeypatch):
     runtime = Runtime(device=torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "GPU A")
     monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91000)
@@ -46,7 +48,7 @@ def test_a_gpu_is_known_by_its_name_and_its_libraries(monkeypatch):
     ]
 
 
-def test_settings_that_change_no_training_are_not_compared():
+def test_settings_without_effect_on_training_are_not_compared():
     before = small_config()
     after = replace(
         before, name="x", threads=7, device="cuda", query=replace(before.query, size=99)
@@ -54,7 +56,7 @@ def test_settings_that_change_no_training_are_not_compared():
     assert settings_of(before) == settings_of(after)
 
 
-def test_what_tells_how_far_the_labeling_is_is_compared():
+def test_settings_of_labeling_progress_are_compared():
     def settings(**query):
         return settings_of(small_config(query=query))
 
@@ -68,12 +70,12 @@ def test_what_tells_how_far_the_labeling_is_is_compared():
     ]
 
 
-def test_a_setting_that_came_or_went_is_named():
+def test_differences_list_added_settings():
     assert differences({"a": 1}, {"a": 1, "b": 2}) == ["b was not there, is 2"]
     assert differences({"a": 1, "b": ""}, {"a": 1, "b": "x"}) == ["b was empty, is x"]
 
 
-def test_digests_are_told_by_name_alone_and_values_are_harmless():
+def test_differences_omit_digests_and_escape_values():
     assert differences({"pool": "0" * 64}, {"pool": "1" * 64}) == ["pool changed since"]
     assert differences({"pool.source": "a"}, {"pool.source": "b\x1b[2J"}) == [
         "pool.source was a, is b\\u{1b}[2J"
@@ -81,7 +83,7 @@ def test_digests_are_told_by_name_alone_and_values_are_harmless():
 
 
 def interrupted(folder, **identity):
-    """A round that stopped after three reports."""
+    """Return method and phases of a round that was interrupted at its fourth event."""
     method = build(small_config())
     data = small_data()
     phases = [*method.learn(data), *method.adapt(data)]
@@ -97,7 +99,7 @@ def interrupted(folder, **identity):
     return method, phases
 
 
-def test_another_setting_is_refused_by_its_name(tmp_path):
+def test_resume_with_changed_setting_is_refused(tmp_path):
     method, phases = interrupted(tmp_path, identity={"settings": {"classifier.steps": 150}})
     other = runner(method, phases, tmp_path, identity={"settings": {"classifier.steps": 200}})
     with pytest.raises(CheckpointError, match=r"classifier\.steps was 150, is 200") as refused:
@@ -105,17 +107,17 @@ def test_another_setting_is_refused_by_its_name(tmp_path):
     assert refused.value.exit_code == 4
 
 
-def test_another_machine_is_refused_until_it_is_allowed(tmp_path):
+def test_resume_on_another_machine_is_refused_unless_allowed(tmp_path):
     machine = {"CPU threads": 1, "torch": "2.15"}
     method, phases = interrupted(tmp_path, machine=machine)
-    elsewhere = {"CPU threads": 2, "torch": "2.15"}
+    other_machine = {"CPU threads": 2, "torch": "2.15"}
     with pytest.raises(CheckpointError, match=r"CPU threads was 1, is 2.*--allow-inexact"):
-        runner(method, phases, tmp_path, machine=elsewhere).resume()
-    allowed = runner(method, phases, tmp_path, machine=elsewhere, is_inexact_allowed=True)
+        runner(method, phases, tmp_path, machine=other_machine).resume()
+    allowed = runner(method, phases, tmp_path, machine=other_machine, is_inexact_allowed=True)
     assert allowed.resume()
     assert allowed.saver.inexact == ["CPU threads was 1, is 2"]
     allowed.run(phases)
-    # Even where it goes on as it began, the round is remembered to have been elsewhere.
-    back = runner(method, phases, tmp_path, machine=elsewhere)
-    back.resume()
-    assert back.saver.inexact == ["CPU threads was 1, is 2"]
+    # A later resume still records that the round was on another machine.
+    later = runner(method, phases, tmp_path, machine=other_machine)
+    later.resume()
+    assert later.saver.inexact == ["CPU threads was 1, is 2"]

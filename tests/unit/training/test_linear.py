@@ -1,4 +1,4 @@
-"""The support vector machine as a task model: libsvm's decision values, any number of classes."""
+"""The linear SVM as a task model: decision values of libsvm for any number of classes."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def three_blobs(seed=0, count=90):
     return means[labels] + rng.normal(0, 0.7, (count, 2)), labels
 
 
-def test_two_classes_share_the_hyperplane_of_libsvm():
+def test_hyperplane_of_two_classes_equals_libsvm():
     x, y = three_blobs()
     x, y = x[y < 2], y[y < 2]
     weights, biases = fit_hyperplanes(x, y, 2, penalty=1.0)
@@ -27,7 +27,7 @@ def test_two_classes_share_the_hyperplane_of_libsvm():
     assert weights[0] == pytest.approx(-weights[1])
 
 
-def test_more_classes_stand_one_against_the_rest():
+def test_hyperplanes_of_three_classes_are_one_versus_rest():
     x, y = three_blobs()
     weights, biases = fit_hyperplanes(x, y, 3, penalty=1.0)
     for k in range(3):
@@ -36,14 +36,14 @@ def test_more_classes_stand_one_against_the_rest():
     assert ((x @ weights.T + biases).argmax(1) == y).mean() > 0.95
 
 
-def test_a_class_without_labels_is_never_answered():
+def test_class_without_labels_is_never_predicted():
     x, y = three_blobs()
     weights, biases = fit_hyperplanes(x[y != 1], y[y != 1], 3, penalty=1.0)
     assert biases[1] == NEVER
     assert set((x @ weights.T + biases).argmax(1)) == {0, 2}
 
 
-def test_the_order_of_the_labels_changes_nothing():
+def test_hyperplanes_do_not_depend_on_the_order_of_labels():
     x, y = three_blobs()
     order = np.random.default_rng(3).permutation(len(x))
     one, other = (
@@ -54,14 +54,14 @@ def test_the_order_of_the_labels_changes_nothing():
     assert np.array_equal(one[1], other[1])
 
 
-def test_the_penalty_is_the_machines_c():
+def test_penalty_is_the_parameter_c():
     x, y = three_blobs()
     soft, _ = fit_hyperplanes(x[y < 2], y[y < 2], 2, penalty=0.01)
     hard, _ = fit_hyperplanes(x[y < 2], y[y < 2], 2, penalty=10.0)
     assert np.linalg.norm(soft) < np.linalg.norm(hard)
 
 
-def test_any_method_can_use_the_machine_as_its_task_model(tmp_path):
+def test_methods_can_use_the_linear_svm_as_task_model(tmp_path):
     data = small_data()
     method = build(small_config("margin", classifier={"architecture": "linear-svm"}))
     assert torch.count_nonzero(method.classifier.head.weight) == 0

@@ -1,4 +1,4 @@
-"""A step that does not fit into memory is told with the batch that fits."""
+"""Out-of-memory errors of a step, and the search for a batch size that fits."""
 
 import pytest
 import torch
@@ -10,18 +10,18 @@ from dgaal_cli.training.memory import StepTooLargeError, is_out_of_memory, max_f
 
 @pytest.fixture
 def small_memory(monkeypatch):
-    """Memory for eight images at once."""
-    whole = Encoder.forward
+    """Raise an out-of-memory error for batches of more than eight images."""
+    original_forward = Encoder.forward
 
     def forward(self, images):
         if len(images) > 8:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-        return whole(self, images)
+        return original_forward(self, images)
 
     monkeypatch.setattr(Encoder, "forward", forward)
 
 
-def test_a_step_that_does_not_fit_names_its_setting(small_memory, tmp_path):
+def test_out_of_memory_error_names_the_batch_setting(small_memory, tmp_path):
     method, data = build(small_config()), small_data()
     phases = method.learn(data)
     with pytest.raises(StepTooLargeError, match=r"lower pretrain\.batch") as refused:
@@ -30,7 +30,7 @@ def test_a_step_that_does_not_fit_names_its_setting(small_memory, tmp_path):
     assert refused.value.phase == "pretrain"
 
 
-def test_other_errors_of_a_step_stay_what_they_are(tmp_path):
+def test_other_errors_of_a_step_are_not_changed(tmp_path):
     method, data = build(small_config()), small_data()
     (phase, *_) = method.learn(data)
 
@@ -42,7 +42,7 @@ def test_other_errors_of_a_step_stay_what_they_are(tmp_path):
         runner(method, [phase], tmp_path).run([phase])
 
 
-def test_halving_finds_what_fits():
+def test_max_fitting_batch_halves_until_it_fits():
     tried = []
 
     def attempt(batch):
@@ -54,14 +54,14 @@ def test_halving_finds_what_fits():
     assert tried == [64, 32, 16]
 
 
-def test_nothing_may_fit():
+def test_max_fitting_batch_is_zero_if_no_batch_fits():
     def attempt(_batch):
         raise MemoryError
 
     assert max_fitting_batch(4, attempt) == 0
 
 
-def test_another_error_while_halving_is_not_swallowed():
+def test_max_fitting_batch_raises_other_errors():
     def attempt(_batch):
         raise RuntimeError("wrong shape")
 
@@ -84,5 +84,5 @@ def test_another_error_while_halving_is_not_swallowed():
         (ValueError("not enough memory"), False),
     ],
 )
-def test_which_errors_mean_memory(error, expected):
+def test_is_out_of_memory_recognizes_memory_errors(error, expected):
     assert is_out_of_memory(error) is expected

@@ -1,4 +1,4 @@
-"""An interrupted training goes on to the bit; a changed one is refused."""
+"""Interrupted training resumes bit-identically; changed training is refused."""
 
 import json
 import signal
@@ -30,24 +30,24 @@ def phases_of(method, data):
 
 
 def stop_after(steps):
-    """A listener that raises SIGINT in this process after some steps, as Ctrl-C does."""
-    seen = {"steps": 0}
+    """Return a listener that raises SIGINT after the given number of steps, as Ctrl-C does."""
+    counts = {"steps": 0}
 
     def listen(event):
         if isinstance(event, StepDone):
-            seen["steps"] += 1
-            if seen["steps"] == steps:
+            counts["steps"] += 1
+            if counts["steps"] == steps:
                 signal.raise_signal(signal.SIGINT)
 
     return listen
 
 
 @pytest.mark.parametrize("steps", [1, 4, 9, 25, 40, 55, 70])
-def test_going_on_after_an_interruption_gives_the_same_bits(steps, tmp_path):
+def test_resumed_training_is_bit_identical(steps, tmp_path):
     config, data = small_config(), small_data()
-    whole = build(config)
-    phases = phases_of(whole, data)
-    runner(whole, phases, tmp_path / "whole").run(phases)
+    uninterrupted = build(config)
+    phases = phases_of(uninterrupted, data)
+    runner(uninterrupted, phases, tmp_path / "whole").run(phases)
 
     first = build(config)
     phases = phases_of(first, data)
@@ -55,22 +55,22 @@ def test_going_on_after_an_interruption_gives_the_same_bits(steps, tmp_path):
         runner(first, phases, tmp_path / "cut", emit=stop_after(steps)).run(phases)
     assert stopped.value.exit_code == 130
 
-    second = build(config, number=1)  # other weights: everything must come from the saved state
+    second = build(config, number=1)  # different weights: all must be restored from the saved state
     phases = phases_of(second, data)
-    again = runner(second, phases, tmp_path / "cut")
-    assert again.resume()
-    again.run(phases)
-    ours, theirs = module_tensors(whole.modules), module_tensors(second.modules)
+    resumed = runner(second, phases, tmp_path / "cut")
+    assert resumed.resume()
+    resumed.run(phases)
+    ours, theirs = module_tensors(uninterrupted.modules), module_tensors(second.modules)
     assert ours.keys() == theirs.keys()
     assert [key for key in ours if not torch.equal(ours[key], theirs[key])] == []
 
 
-def test_forgetting_the_optimizers_would_be_noticed(tmp_path, monkeypatch):
+def test_resume_without_optimizer_state_is_not_bit_identical(tmp_path, monkeypatch):
     """Negative control of the test above."""
     config, data = small_config(), small_data()
-    whole = build(config)
-    phases = phases_of(whole, data)
-    runner(whole, phases, tmp_path / "whole").run(phases)
+    uninterrupted = build(config)
+    phases = phases_of(uninterrupted, data)
+    runner(uninterrupted, phases, tmp_path / "whole").run(phases)
     first = build(config)
     phases = phases_of(first, data)
     with interruption.listening(), pytest.raises(InterruptedRunError):
@@ -78,14 +78,14 @@ def test_forgetting_the_optimizers_would_be_noticed(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "restore_optimizers", lambda *_: None)
     second = build(config)
     phases = phases_of(second, data)
-    again = runner(second, phases, tmp_path / "cut")
-    again.resume()
-    again.run(phases)
-    ours, theirs = module_tensors(whole.modules), module_tensors(second.modules)
+    resumed = runner(second, phases, tmp_path / "cut")
+    resumed.resume()
+    resumed.run(phases)
+    ours, theirs = module_tensors(uninterrupted.modules), module_tensors(second.modules)
     assert not all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
-def test_an_interrupted_round_of_other_labels_is_not_continued(tmp_path):
+def test_resume_with_changed_labels_is_refused(tmp_path):
     config, data = small_config(), small_data()
     method = build(config)
     phases = phases_of(method, data)
@@ -96,7 +96,7 @@ def test_an_interrupted_round_of_other_labels_is_not_continued(tmp_path):
         other.resume()
 
 
-def test_a_loss_that_is_no_number_stops_with_phase_and_step(tmp_path):
+def test_nan_loss_stops_training_and_names_phase_and_step(tmp_path):
     method = build(small_config())
     parameter = next(method.classifier.parameters())
     phase = Phase(
@@ -111,8 +111,8 @@ def test_a_loss_that_is_no_number_stops_with_phase_and_step(tmp_path):
         runner(method, [phase], tmp_path).run([phase])
 
 
-def test_a_loss_that_is_no_number_names_the_images_of_its_batch(tmp_path):
-    """A file holds all of them; a message that named hundreds would hide what it says."""
+def test_infinite_loss_error_names_the_images_of_its_batch(tmp_path):
+    """The message names some images; not-finite.json lists all of them."""
     method, last = build(small_config()), LastBatch()
 
     def step(number, _generator):
@@ -129,9 +129,9 @@ def test_a_loss_that_is_no_number_names_the_images_of_its_batch(tmp_path):
         step=step,
         last=last,
     )
-    own = runner(method, [phase], tmp_path, name=lambda item: f"cat\x1b{item}.png")
+    trainer = runner(method, [phase], tmp_path, name=lambda item: f"cat\x1b{item}.png")
     with pytest.raises(CheckFailedError) as caught:
-        own.run([phase])
+        trainer.run([phase])
     assert "became inf in round 0, breaking, step 2; the batch held cat" in str(caught.value)
     assert "109.png" in str(caught.value)
     assert "and 2 more" in str(caught.value)
@@ -142,7 +142,7 @@ def test_a_loss_that_is_no_number_names_the_images_of_its_batch(tmp_path):
     assert report["images"] == [f"cat\x1b{i + 100}.png" for i in (9, *range(9), 10, 11)]
 
 
-def test_progress_counts_steps_and_time_left_shrinks(tmp_path, monkeypatch):
+def test_step_events_count_steps_and_end_with_no_time_left(tmp_path, monkeypatch):
     monkeypatch.setattr(runner_module, "EVENT_INTERVAL_S", 0.0)
     events = []
     method, data = build(small_config("random")), small_data()
@@ -158,7 +158,7 @@ def test_progress_counts_steps_and_time_left_shrinks(tmp_path, monkeypatch):
     ]
 
 
-def test_training_reduces_the_losses_it_should(tmp_path):
+def test_training_reduces_reconstruction_and_cross_entropy(tmp_path):
     events = []
     config = small_config(pretrain={"min_steps": 60})
     method, data = build(config), small_data()

@@ -1,4 +1,4 @@
-"""Two processes that share a training: equal to the bit, averaged, and clear when one is lost."""
+"""Training in two processes: averaged gradients, equal weights, and the end of one process."""
 
 import hashlib
 
@@ -23,7 +23,7 @@ from dgaal_cli.training.seeding import torch_generator
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
-    """What two processes saw, and the folder that they wrote."""
+    """Return the results of two training processes and their folder."""
     folder = tmp_path_factory.mktemp("pair")
     return two_processes.results(folder, two_processes.start(folder, "train")), folder
 
@@ -39,24 +39,24 @@ def test_gradients_are_averaged_over_processes(pair):
 
 
 @pytest.mark.slow
-def test_two_processes_hold_equal_weights_after_every_step(pair):
+def test_two_processes_have_equal_weights_after_every_step(pair):
     (first, second), folder = pair
     assert len(first["digests"]) > 30
     assert first["digests"] == second["digests"]
     assert first["final"] == second["final"]
-    assert not set(first["draws"]) & set(second["draws"])  # each learns from images of its own
+    assert not set(first["draws"]) & set(second["draws"])  # each process trains on different images
     assert checkpoint.exists(folder / "round" / "progress")
 
 
 @pytest.mark.slow
-def test_nothing_of_the_group_runs_on_after_the_training(pair):
-    """A thread of it that wants the interpreter's lock while that ends would abort the process."""
+def test_no_thread_of_the_process_group_remains_after_training(pair):
+    """A remaining thread that acquires the GIL during shutdown would abort the process."""
     (first, second), _ = pair
     assert (first["threads"], second["threads"]) == ([], [])
 
 
 @pytest.mark.slow
-def test_a_killed_process_ends_the_others_with_what_was_saved(tmp_path):
+def test_killed_process_ends_the_others_with_a_message(tmp_path):
     survivor, killed = two_processes.start(tmp_path, "die")
     killed.communicate(timeout=120)
     assert killed.returncode == -9
@@ -70,7 +70,7 @@ def test_a_killed_process_ends_the_others_with_what_was_saved(tmp_path):
     assert (state["done"], state["phase"]) == (["pretrain"], "")
 
 
-def test_one_process_trains_exactly_as_a_plain_loop(tmp_path):
+def test_runner_with_one_process_equals_a_plain_loop(tmp_path):
     torch.set_num_threads(1)
     config, data = small_config(), small_data()
     plain = build(config)
@@ -94,7 +94,7 @@ def test_one_process_trains_exactly_as_a_plain_loop(tmp_path):
     assert _digest(ours) == _digest(plain)
 
 
-def test_only_torchrun_makes_several_processes():
+def test_world_of_requires_all_torchrun_variables():
     assert world_of({"WORLD_SIZE": "8"}) == 1
     torchrun = {"WORLD_SIZE": "4", "RANK": "2", "MASTER_ADDR": "a", "MASTER_PORT": "1"}
     assert world_of(torchrun) == 4
@@ -103,25 +103,25 @@ def test_only_torchrun_makes_several_processes():
     assert is_first_process({"RANK": "3"})
 
 
-def test_processes_divide_batches_and_passes():
+def test_divide_batches_divides_batches_and_epochs():
     config = build_config({"pool": {"source": "x"}, "preset": "tiny"})
-    own = divide_batches(config, world=2)
-    assert (own.pretrain.batch, own.pretrain.epochs) == (
+    divided = divide_batches(config, world=2)
+    assert (divided.pretrain.batch, divided.pretrain.epochs) == (
         config.pretrain.batch // 2,
         config.pretrain.epochs / 2,
     )
-    assert own.classifier.batch == config.classifier.batch // 2
-    assert own.classifier.steps == config.classifier.steps
+    assert divided.classifier.batch == config.classifier.batch // 2
+    assert divided.classifier.steps == config.classifier.steps
     assert divide_batches(config, world=1) == config
 
 
-def test_a_batch_that_processes_cannot_share_is_named():
+def test_indivisible_batch_is_refused():
     config = build_config({"pool": {"source": "x"}, "classifier": {"batch": 33}})
     with pytest.raises(ConfigError, match=r"'classifier\.batch' is 33, which 2 processes cannot"):
         divide_batches(config, world=2)
 
 
-def test_a_device_that_is_not_there_is_refused():
+def test_unknown_device_is_refused():
     with (
         pytest.raises(UsageError, match="unknown device 'gpu'"),
         start_runtime(device="gpu", precision="auto", threads=1),

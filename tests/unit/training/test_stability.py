@@ -1,4 +1,4 @@
-"""The opt-in end of a game whose order of the pool has settled."""
+"""Optional early end of an adversarial game when the order of the pool is stable."""
 
 import signal
 
@@ -20,8 +20,8 @@ class Method:
 
 
 def phase_of(orders, *, overlap=0.9, epoch_steps=1):
-    """A phase whose probe has another order at each look."""
-    left = iter(orders)
+    """Return a phase whose probe returns the next of the given orders at each check."""
+    remaining = iter(orders)
     phase = Phase(
         name="game",
         title="playing",
@@ -31,7 +31,7 @@ def phase_of(orders, *, overlap=0.9, epoch_steps=1):
         step=lambda number, generator: {"loss": torch.tensor(1.0)},
         epoch_steps=epoch_steps,
     )
-    stop_when_stable(phase, lambda: next(left), overlap=overlap)
+    stop_when_stable(phase, lambda: next(remaining), overlap=overlap)
     return phase
 
 
@@ -39,33 +39,33 @@ RISING, FALLING = np.arange(100.0), np.arange(100.0)[::-1]
 
 
 def ended_after(phase, folder):
-    own = runner(Method(), [phase], folder)
-    own.run([phase])
-    return own.ended_early.get("game")
+    trainer = runner(Method(), [phase], folder)
+    trainer.run([phase])
+    return trainer.ended_early.get("game")
 
 
-def test_two_stable_looks_in_a_row_end_the_phase(tmp_path):
+def test_two_stable_checks_in_a_row_end_the_phase(tmp_path):
     orders = [RISING, FALLING, FALLING, RISING, RISING, RISING, FALLING]
-    assert ended_after(phase_of(orders), tmp_path) == 6 * 20  # looks are twenty steps apart
+    assert ended_after(phase_of(orders), tmp_path) == 6 * 20  # one check per 20 steps
 
 
-def test_an_order_that_goes_on_changing_takes_all_steps(tmp_path):
+def test_changing_order_does_not_end_the_phase(tmp_path):
     assert ended_after(phase_of([RISING, FALLING] * 5), tmp_path) is None
 
 
-def test_the_share_that_must_stay_is_respected(tmp_path):
+def test_phase_ends_only_at_the_required_overlap(tmp_path):
     almost = RISING.copy()
-    almost[99] = -1.0  # nine of the ten highest stay
+    almost[99] = -1.0  # nine of the ten highest remain
     orders = [RISING, almost, RISING, almost, RISING, almost, RISING, almost, RISING, almost]
     assert ended_after(phase_of(orders, overlap=0.9), tmp_path / "a") == 60
     assert ended_after(phase_of(orders, overlap=0.95), tmp_path / "b") is None
 
 
-def test_looks_are_a_pass_apart(tmp_path):
+def test_checks_are_at_least_one_epoch_apart(tmp_path):
     assert ended_after(phase_of([RISING] * 9, epoch_steps=50), tmp_path) == 150
 
 
-def test_zero_leaves_the_phase_alone():
+def test_overlap_of_zero_does_not_change_the_phase():
     phase = Phase(name="a", title="a", steps=1, networks={}, optimizers={}, step=lambda n, g: {})
     before = phase.step
     stop_when_stable(phase, lambda: RISING, overlap=0.0)
@@ -73,7 +73,7 @@ def test_zero_leaves_the_phase_alone():
 
 
 @pytest.mark.parametrize("method", ["dgaal", "vaal"])
-def test_a_resumed_game_ends_where_an_uninterrupted_one_does(method, tmp_path):
+def test_resumed_game_ends_at_the_same_step(method, tmp_path):
     torch.set_num_threads(1)
     lengths = {"epochs": 0, "min_steps": 120, "stop_overlap": 0.5}
     config = small_config(
@@ -81,12 +81,12 @@ def test_a_resumed_game_ends_where_an_uninterrupted_one_does(method, tmp_path):
     )
     data = small_data(count=80, labeled=20)
 
-    def phases_of(own):
-        return [p for p in own.learn(data) if p.name in ("pretrain", "pools")]
+    def phases_of(built):
+        return [p for p in built.learn(data) if p.name in ("pretrain", "pools")]
 
-    whole = build(config)
-    phases = phases_of(whole)
-    uninterrupted = runner(whole, phases, tmp_path / "whole")
+    uninterrupted_method = build(config)
+    phases = phases_of(uninterrupted_method)
+    uninterrupted = runner(uninterrupted_method, phases, tmp_path / "whole")
     uninterrupted.run(phases)
     (end,) = uninterrupted.ended_early.values()
     assert 40 < end < 120
@@ -101,17 +101,17 @@ def test_a_resumed_game_ends_where_an_uninterrupted_one_does(method, tmp_path):
         runner(first, phases, tmp_path / "cut", emit=listen).run(phases)
     second = build(config, number=1)
     phases = phases_of(second)
-    again = runner(second, phases, tmp_path / "cut")
-    again.resume()
-    again.run(phases)
-    assert again.ended_early == uninterrupted.ended_early
-    for name, module in whole.modules.items():
+    resumed = runner(second, phases, tmp_path / "cut")
+    resumed.resume()
+    resumed.run(phases)
+    assert resumed.ended_early == uninterrupted.ended_early
+    for name, module in uninterrupted_method.modules.items():
         if name != "classifier":
             other = second.modules[name].state_dict()
             assert all(torch.equal(v, other[k]) for k, v in module.state_dict().items()), name
 
 
-def test_the_probe_is_spread_over_the_pool():
+def test_spread_rows_are_spread_over_the_pool():
     rows = spread_rows(np.arange(50_000), MAX_PROBE)
     assert len(rows) == 2000
     assert (rows[0], rows[-1]) == (0, 49_975)

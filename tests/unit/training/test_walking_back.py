@@ -1,4 +1,4 @@
-"""A damaged checkpoint costs one round of training: the newest sound one before it is used."""
+"""If a checkpoint is damaged, the newest intact one before it is used."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def damage(workspace: Workspace, number: int) -> None:
     path.write_bytes(data)
 
 
-def test_the_newest_sound_round_counts(workspace):
+def test_last_trained_is_the_newest_intact_round(workspace):
     assert rounds.last_trained(workspace) == 2
     assert rounds.damage_report(workspace, newest=2) == ""
     damage(workspace, 2)
@@ -40,13 +40,18 @@ def test_the_newest_sound_round_counts(workspace):
     assert rounds.last_trained(workspace, before=1) == 0
     damage(workspace, 0)
     assert rounds.last_trained(workspace) == 1
-    assert rounds.trained_rounds(workspace) == [0, 1, 2]  # their metrics are as good as ever
+    # the metrics of damaged rounds are still valid
+    assert rounds.trained_rounds(workspace) == [
+        0,
+        1,
+        2,
+    ]
     assert rounds.damage_report(workspace, newest=1) == (
         "the checkpoint of round 2 is damaged; round 1 is used instead"
     )
 
 
-def test_without_any_sound_round_there_is_none(workspace):
+def test_last_trained_is_none_without_an_intact_round(workspace):
     for number in range(3):
         damage(workspace, number)
     assert rounds.last_trained(workspace) is None
@@ -55,7 +60,7 @@ def test_without_any_sound_round_there_is_none(workspace):
     )
 
 
-def test_damage_after_a_look_is_noticed_at_the_next_look(workspace):
+def test_damage_after_a_check_is_detected_at_the_next_check(workspace):
     folder = workspace.round_path(2) / rounds.CHECKPOINT_NAME
     assert is_sound(folder)
     damage(workspace, 2)
@@ -63,7 +68,7 @@ def test_damage_after_a_look_is_noticed_at_the_next_look(workspace):
 
 
 @pytest.mark.parametrize("is_new_damaged", [True, False])
-def test_the_copy_left_aside_serves_where_the_new_one_is_damaged(tmp_path, is_new_damaged):
+def test_old_copy_is_loaded_if_the_new_checkpoint_is_damaged(tmp_path, is_new_damaged):
     checkpoint.save(tmp_path / "c", TENSORS, {"step": 3})
     (tmp_path / "c").rename(tmp_path / ".c.old")
     checkpoint.save(tmp_path / "c2", TENSORS, {"step": 4})
@@ -77,14 +82,14 @@ def test_the_copy_left_aside_serves_where_the_new_one_is_damaged(tmp_path, is_ne
         checkpoint.load(tmp_path / "c")
 
 
-def test_a_damaged_state_of_an_unfinished_round_begins_it_anew(tmp_path):
+def test_damaged_progress_of_an_unfinished_round_restarts_it(tmp_path):
     from small_rounds import build, runner, small_config
 
     checkpoint.save(tmp_path / "progress", TENSORS, {"identity": {"labels": "a"}})
     (tmp_path / "progress" / checkpoint.TENSORS_NAME).write_bytes(b"none")
-    told = []
-    made = runner(build(small_config("random")), [], tmp_path, emit=told.append)
+    events = []
+    made = runner(build(small_config("random")), [], tmp_path, emit=events.append)
     assert made.resume() == ""
-    assert [type(event) for event in told] == [Warned]
-    assert "damaged" in told[0].message
+    assert [type(event) for event in events] == [Warned]
+    assert "damaged" in events[0].message
     assert not checkpoint.exists(tmp_path / "progress")

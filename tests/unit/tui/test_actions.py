@@ -57,9 +57,8 @@ def test_class_key_takes_precedence_over_a_configured_action_key():
     assert "w" in on_letters.codes
     actions = live_actions("grid", on_letters)
     assert [action_of(actions, key) for key in ("w", "f2")] == ["", "wrong"]
-    assert (
-        action_of(live_actions("rounds", on_letters), "w") == "train"
-    )  # this screen has no class keys
+    # this screen has no class keys
+    assert action_of(live_actions("rounds", on_letters), "w") == "train"
 
 
 @pytest.mark.parametrize(

@@ -142,9 +142,8 @@ def test_unrequested_image_requires_a_longer_visible_time(gate, clock):
     gate.hide()
     gate.paint()
     clock.now += 0.2
-    assert (
-        gate.judge("5", is_answer=True) is Verdict.ACCEPTED
-    )  # this image was requested by an answer
+    # this image was requested by an answer
+    assert gate.judge("5", is_answer=True) is Verdict.ACCEPTED
 
 
 def test_unrecorded_event_has_no_press():

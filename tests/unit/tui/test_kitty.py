@@ -119,9 +119,8 @@ def test_every_placeholder_cell_encodes_its_image_and_position(environment):
         assert (kind, parts) == (
             (5, [number]) if environment else (2, [number >> 16, number >> 8 & 255, number & 255])
         )
-        assert to_segments(row) == to_segments(
-            rows[at]
-        )  # under a dialog the row is shown as half blocks
+        # under a dialog the row is shown as half blocks
+        assert to_segments(row) == to_segments(rows[at])
         part = strip_of(row).crop(5, 9)
         assert read_row(part.render(None))[1] == [(at, column) for column in range(5, 9)]
 

@@ -125,9 +125,8 @@ def test_half256_chooses_the_nearest_palette_colors():
     distances = ((np.array(table)[None, None] - pixels[:, :, None].astype(int)) ** 2).sum(axis=3)
     chosen = encode_colors(pixels, Mode.HALF256)
     picked = np.take_along_axis(distances, (chosen - 16)[:, :, None], axis=2)[:, :, 0]
-    assert (
-        picked == distances.min(axis=2)
-    ).mean() > 0.97  # the gray level is chosen by the mean of the channels
+    # the gray level is chosen by the mean of the channels
+    assert (picked == distances.min(axis=2)).mean() > 0.97
     assert (picked - distances.min(axis=2)).max() <= 150
 
 

@@ -51,9 +51,8 @@ def test_answers_are_backed_up_after_every_n_events(asked, monkeypatch, path):
     asked.store.submit_many(
         [asked.answer("label", item, asked.dog) for item in (2, 4, 5)], annotator="o", session="s"
     )
-    assert (
-        len(backups.existing(path)) == 1
-    )  # same time, same name: the newer backup replaces the older
+    # same time, same name: the newer backup replaces the older
+    assert len(backups.existing(path)) == 1
     assert backups.verify(backups.existing(path)[0]) == 5
 
 
