@@ -1,4 +1,4 @@
-"""Settings that depend on the method."""
+"""Settings that are checked against the method."""
 
 import pytest
 
@@ -16,13 +16,13 @@ POOL = {"pool": {"source": "x"}}
 
 @pytest.mark.parametrize("key", [{"rule": "power"}, {"beta": 0.5}, {"sub_batches": 4}])
 @pytest.mark.parametrize("method", ["dgaal", "dgaal-paper", "badge", "coreset", "gaal-mixed"])
-def test_a_switch_over_scores_is_refused_by_a_method_without_them(method, key):
+def test_method_without_scores_refuses_acquisition_settings(method, key):
     with pytest.raises(ConfigError, match=f"{method} fills its queries by its own rule"):
         build_configuration(POOL | {"method": method, "acquisition": key})
     assert build_configuration(POOL | {"method": "margin", "acquisition": key}).method == "margin"
 
 
-def test_a_linear_machine_has_no_losses_for_a_ranker():
+def test_linear_svm_is_refused_for_ta_vaal():
     tree = POOL | {"method": "ta-vaal", "classifier": {"architecture": "linear-svm"}}
     with pytest.raises(ConfigError, match="no losses for ta-vaal's ranker"):
         build_configuration(tree)
@@ -35,13 +35,13 @@ def test_a_linear_machine_has_no_losses_for_a_ranker():
         ({"method": "dgaal", "coevolve": {"is_on": False}}, "coevolve.is_on"),
     ],
 )
-def test_other_settings_that_do_not_fit_the_method(changes, message):
+def test_settings_that_do_not_fit_the_method_are_refused(changes, message):
     with pytest.raises(ConfigError, match=message) as wrong:
         build_configuration(POOL | changes)
     assert wrong.value.exit_code == 2
 
 
-def test_each_way_to_read_a_configuration_checks_its_method(tmp_path, monkeypatch):
+def test_every_way_to_read_a_configuration_checks_the_method(tmp_path, monkeypatch):
     path = tmp_path / "dgaal.toml"
     text = 'method = "margin"\n[pool]\nsource = "x"\n'
     path.write_text(text)

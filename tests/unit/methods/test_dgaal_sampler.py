@@ -1,4 +1,4 @@
-"""The deployed sampler's score where one of its two voices has nothing to say."""
+"""The score of the exported sampler when one of its two parts is almost constant."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from exporters.spec import DEFAULT_TOLERANCE, ExportSpec
 SIZE, LATENT, CLASSES = 8, 5, 3
 
 
-def filled(module: nn.Module) -> nn.Module:
+def with_formula_weights(module: nn.Module) -> nn.Module:
     with torch.no_grad():
         for number, value in enumerate(module.parameters()):
             steps = torch.arange(value.numel(), dtype=torch.float64).reshape(value.shape)
@@ -35,8 +35,8 @@ class TinyEncoder(nn.Module):
         return feature_map, self.head(feature_map.flatten(1))
 
 
-class Saturated(nn.Module):
-    """Logits far from zero that hardly vary: what D1 says once it has won."""
+class SaturatedDiscriminator(nn.Module):
+    """Logits far from zero that hardly vary, as those of a D1 that has won its game."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +57,11 @@ class TinyClassifier(nn.Module):
 
 
 def sampler(spread: float) -> AdversarialSampler:
-    parts = [filled(TinyEncoder()), filled(Saturated()), filled(TinyClassifier())]
+    parts = [
+        with_formula_weights(TinyEncoder()),
+        with_formula_weights(SaturatedDiscriminator()),
+        with_formula_weights(TinyClassifier()),
+    ]
     encoder, discriminator, classifier = parts
     return AdversarialSampler(
         encoder,  # type: ignore[arg-type]
@@ -73,7 +77,7 @@ def images(count: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("spread", [0.0, 1e-9, 1e-5])
-def test_a_spread_of_nothing_does_not_enlarge_rounding(spread: float) -> None:
+def test_tiny_spread_does_not_amplify_rounding_errors(spread: float) -> None:
     module = sampler(spread)
     batch = torch.from_numpy(images(50))
     with torch.no_grad():
@@ -83,7 +87,7 @@ def test_a_spread_of_nothing_does_not_enlarge_rounding(spread: float) -> None:
 
 
 def _in_double(module: AdversarialSampler, batch: Tensor) -> Tensor:
-    """The same formula in float64; ``normalize`` gives float32, which is exact for pixels."""
+    """Compute the same formula in float64; ``normalize`` returns float32, exact for pixels."""
     x = batch.permute(0, 3, 1, 2).double() / 127.5 - 1.0
     parts = module.double()
     _, z = parts.encoder(x)
@@ -94,14 +98,14 @@ def _in_double(module: AdversarialSampler, batch: Tensor) -> Tensor:
     return 0.5 * (unlabeled - mean_u) / scale_u + 0.5 * (closeness - mean_m) / scale_m
 
 
-def test_the_floor_grows_with_the_mean_and_leaves_real_spreads_alone() -> None:
+def test_spread_floor_scales_with_the_mean_and_keeps_larger_spreads() -> None:
     statistics = sampler(0.0).statistics
     assert float(statistics[1]) == pytest.approx(37 * MIN_SPREAD)
     assert float(statistics[3]) == pytest.approx(0.2)
     assert float(sampler(2.5).statistics[1]) == pytest.approx(2.5)
 
 
-def test_a_saturated_sampler_exports_with_the_scores_of_the_eager_model() -> None:
+def test_exported_saturated_sampler_equals_the_eager_model() -> None:
     def info(name: str, *lengths: int, dtype: str = "float32") -> TensorInfo:
         return TensorInfo(name=name, shape=("N", *lengths), dtype=dtype, meaning=name)
 

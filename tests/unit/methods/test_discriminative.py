@@ -1,4 +1,4 @@
-"""DAL: sides weighed alike, an early stop, parts that see each other, and what it asks."""
+"""DAL: class weights, early stopping, sub-batches, and the queried images."""
 
 import numpy as np
 import pytest
@@ -27,15 +27,15 @@ def perceptron(sides, **changes):
     rows = len(sides.features)
     config = DiscriminativeConfig(**{"hidden": 16, "epochs": 200, "lr": 1e-2, **changes})
     phase = perceptron_phase(network, config, lambda: sides, rows=rows)
-    seen = []
+    steps = []
     step = phase.step
-    phase.step = lambda number, generator: seen.append(number) or step(number, generator)
+    phase.step = lambda number, generator: steps.append(number) or step(number, generator)
     run_at_once(phase, 0)
-    return network, phase, len(seen)
+    return network, phase, len(steps)
 
 
 def overlapping(labeled, unlabeled):
-    """The same distribution on both sides, so the best guess is the sides' weight."""
+    """Return the same distribution on both sides; the best prediction is the class weight."""
     generator = torch_generator(5)
     return TwoPools.of(
         torch.randn(labeled, 2, generator=generator),
@@ -43,32 +43,32 @@ def overlapping(labeled, unlabeled):
     )
 
 
-def test_ten_times_as_many_unlabeled_rows_do_not_win_by_number():
-    """With equal class weights for unequal sides every point would be called unlabeled."""
+def test_unequal_side_sizes_do_not_bias_the_probability():
+    """With equal class weights for unequal sides, every point would be predicted unlabeled."""
     network, _, _ = perceptron(overlapping(100, 1000), epochs=5)
     with torch.no_grad():
         logits = network(torch.randn(500, 2, generator=torch_generator(6)))
     assert abs(float(torch.sigmoid(logits).mean()) - 0.5) < 0.1
 
 
-def test_a_loss_that_is_not_finite_ends_the_query():
+def test_non_finite_loss_stops_the_query():
     sides = TwoPools.of(torch.full((50, 2), float("inf")), torch.zeros(200, 2))
     with pytest.raises(CheckFailedError, match=r"'perceptron' became nan in the query.*step 1;"):
         perceptron(sides)
 
 
-def test_learning_stops_once_98_percent_are_told_apart():
-    apart = TwoPools.of(torch.randn(50, 2) + 20, torch.randn(200, 2) - 20)
-    _, phase, steps = perceptron(apart)
+def test_training_stops_at_98_percent_accuracy():
+    separable = TwoPools.of(torch.randn(50, 2) + 20, torch.randn(200, 2) - 20)
+    _, phase, steps = perceptron(separable)
     assert steps < 60 < phase.steps
 
 
-def test_learning_goes_on_where_nothing_can_be_told_apart():
+def test_training_continues_on_inseparable_sides():
     _, phase, steps = perceptron(overlapping(60, 60), epochs=6)
     assert steps == phase.steps == 6
 
 
-def test_an_epoch_of_many_rows_has_many_steps():
+def test_steps_per_epoch_depend_on_rows_and_batch():
     phase = perceptron_phase(
         LatentDiscriminator(latent=2, hidden=4),
         DiscriminativeConfig(epochs=3, batch=100),
@@ -78,7 +78,7 @@ def test_an_epoch_of_many_rows_has_many_steps():
     assert phase.steps == 3 * 5
 
 
-def test_at_most_ten_unlabeled_rows_a_label_are_learned_from():
+def test_at_most_ten_unlabeled_rows_per_label_are_sampled():
     sides = drawn_sides(
         torch.zeros(3, 2), torch.arange(100.0)[:, None].expand(-1, 2), torch_generator(0)
     )
@@ -88,17 +88,17 @@ def test_at_most_ten_unlabeled_rows_a_label_are_learned_from():
 
 
 def missing_darkest(count=240):
-    """Bright and mid-dark images are labeled; very dark ones have no labels at all."""
+    """Return data with labels of bright and dark images, but without labels of very dark ones."""
     data = small_data(count, labeled=0)
     truth = np.arange(count) % 2
-    data.pixels[::4] //= 4  # half of the dark
+    data.pixels[::4] //= 4  # half of the dark images
     for row in range(count // 2):
         if row % 4:
             give(data, row, truth[row])
     return data
 
 
-def test_a_region_without_labels_is_asked_first(tmp_path):
+def test_region_without_labels_is_asked_first(tmp_path):
     data = missing_darkest()
     config = small_config("dal", discriminative={"epochs": 200}, classifier={"steps": 60})
     ranking = trained(config, data, tmp_path).rank(data, 20, 0)
@@ -109,10 +109,10 @@ def test_a_region_without_labels_is_asked_first(tmp_path):
     assert ranking.scores[absent].mean() > ranking.scores[~absent].mean()
 
 
-def test_one_part_is_the_top_of_the_scores_and_more_parts_differ(tmp_path):
+def test_one_sub_batch_is_the_top_of_the_scores_and_five_differ(tmp_path):
     data = missing_darkest()
-    whole = trained(small_config("dal", acquisition={"sub_batches": 1}), data, tmp_path / "a")
-    ranking = whole.rank(data, 20, 0)
+    single = trained(small_config("dal", acquisition={"sub_batches": 1}), data, tmp_path / "a")
+    ranking = single.rank(data, 20, 0)
     top = ranking.rows[np.argsort(-ranking.scores, kind="stable")[:20]]
     assert set(ranking.picks) == set(top.tolist())
     split = trained(small_config("dal", acquisition={"sub_batches": 5}), data, tmp_path / "b")
@@ -121,14 +121,14 @@ def test_one_part_is_the_top_of_the_scores_and_more_parts_differ(tmp_path):
     assert set(picks) != set(ranking.picks)
 
 
-def test_twenty_parts_unless_told_otherwise(tmp_path):
+def test_default_is_twenty_sub_batches(tmp_path):
     data = small_data()
     method = trained(small_config("dal"), data, tmp_path)
     assert method.rank(data, 22, 0).strategy == "dal, 20 parts"
     assert method.rank(data, 3, 0).strategy == "dal, 3 parts"
 
 
-def test_the_exported_sampler_scores_as_the_query_does(tmp_path):
+def test_exported_sampler_has_the_scores_of_the_query(tmp_path):
     data = small_data()
     method = trained(small_config("dal"), data, tmp_path)
     ranking = method.rank(data, 5, 0)

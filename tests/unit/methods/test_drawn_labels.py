@@ -1,4 +1,4 @@
-"""Labels that only drawings carry: T learns from them; what tells pools apart waits."""
+"""Labels of synthetic images only: T is trained on them; samplers of pools are not trained."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from dgaal_cli.tasks.classification.model import present_classes
 from dgaal_cli.training.classifier import accuracy
 from dgaal_cli.training.data import SyntheticImages
 
-WAITING = ("dal", "sraal", "ta-vaal", "vaal")
+WITHOUT_SAMPLER = ("dal", "sraal", "ta-vaal", "vaal")
 
 
 @pytest.fixture(autouse=True)
@@ -21,8 +21,8 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-def drawn_only(count=16):
-    """A pool without labels, and drawings of both classes that people named."""
+def synthetic_labels_only(count=16):
+    """Return a pool without labels, and labeled synthetic images of both classes."""
     source = small_data(count, seed=3)
     data = small_data(40, labeled=0)
     data.synthetic = SyntheticImages(
@@ -36,8 +36,8 @@ def drawn_only(count=16):
     return data
 
 
-def test_classes_are_present_by_named_drawings_and_not_by_candidates():
-    data = drawn_only()
+def test_labeled_synthetic_images_count_as_present_classes():
+    data = synthetic_labels_only()
     assert present_classes(data).tolist() == [0, 1]
     data.synthetic.is_labeled[1::2] = False
     data.synthetic.is_candidate[1::2] = True
@@ -48,9 +48,9 @@ def test_classes_are_present_by_named_drawings_and_not_by_candidates():
     assert present_classes(data).tolist() == [0]
 
 
-@pytest.mark.parametrize("name", [*WAITING, "coreset", "gaal-deep", "random", "svm-active"])
-def test_t_learns_and_samplers_without_a_labeled_image_wait(name, tmp_path):
-    data = drawn_only()
+@pytest.mark.parametrize("name", [*WITHOUT_SAMPLER, "coreset", "gaal-deep", "random", "svm-active"])
+def test_task_model_is_trained_and_samplers_need_labeled_pool_images(name, tmp_path):
+    data = synthetic_labels_only()
     assert data.can_learn
     method = trained(small_config(name), data, tmp_path)
     assert accuracy(method.classifier, data)[0] > 0.9
@@ -58,7 +58,7 @@ def test_t_learns_and_samplers_without_a_labeled_image_wait(name, tmp_path):
     assert np.isfinite(ranking.scores).all()
     assert len(ranking.picks) == (0 if name == "gaal-deep" else 5)
     assert np.isfinite(list(method.health(data).values())).all()
-    if name in WAITING:
+    if name in WITHOUT_SAMPLER:
         assert "typical" in ranking.strategy or "no image of the pool" in ranking.strategy
         assert [module.role for module in method.deploy(data)] == ["classifier"]
     if name in ("coreset", "svm-active"):

@@ -1,4 +1,4 @@
-"""GAAL: what descent reaches, what keeps drawings apart, and what each comparator asks."""
+"""GAAL: descent to the boundary, diversity of synthetic images, and queries of its variants."""
 
 from dataclasses import replace
 
@@ -24,14 +24,14 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-def drawn_to_learn(name, tmp_path, data=None, **gaal):
+def trained_gaal(name, tmp_path, data=None, **gaal):
     settings = {"min_steps": 60, "descent_steps": 40, "restarts": 3, "lr": 2e-3, **gaal}
     data = data or small_data(120)
     return trained(small_config(name, gaal=settings), data, tmp_path), data
 
 
-class Flat(DcganGenerator):
-    """An "image" that is z itself, so that a descent's end can be known."""
+class IdentityGenerator(DcganGenerator):
+    """A generator whose image is z itself, so that the result of a descent is known."""
 
     def __init__(self):
         torch.nn.Module.__init__(self)
@@ -41,8 +41,8 @@ class Flat(DcganGenerator):
         return z[:, :, None, None]
 
 
-def flat_goal(known=None):
-    """Zero on the line through (0.3, 0) and (0.3, 1)."""
+def line_goal(known=None):
+    """Return a goal whose objective is zero on the line through (0.3, 0) and (0.3, 1)."""
     return Goal(
         objective=lambda images: (images[:, 0, 0, 0] - 0.3).abs(),
         embed=lambda images: images.flatten(1),
@@ -50,20 +50,22 @@ def flat_goal(known=None):
     )
 
 
-def flat_config(**gaal):
+def descent_config(**gaal):
     values = {"latent": 2, "descent_steps": 60, "restarts": 3, "realism": 0.0, **gaal}
     return small_config("gaal", gaal=values).gaal
 
 
-def flat_descent(goal, count, **gaal):
+def run_descent(goal, count, **gaal):
     with initializing(0, "test"):
         critic = DcganDiscriminator(channels=2, image_size=8, width=2)
-    config = flat_config(**gaal)
-    return descend(Flat(), critic, goal, count, config=config, draws=torch_generator(4))
+    config = descent_config(**gaal)
+    return descend(
+        IdentityGenerator(), critic, goal, count, config=config, draws=torch_generator(4)
+    )
 
 
 def test_descent_reaches_the_boundary_from_any_start():
-    found = flat_descent(flat_goal(), 20, diversity=0.0)
+    found = run_descent(line_goal(), 20, diversity=0.0)
     assert found.images.shape == (20, 2, 1, 1)
     assert float(found.objectives.max()) < 0.02
     assert found.objectives.tolist() == pytest.approx(
@@ -71,42 +73,42 @@ def test_descent_reaches_the_boundary_from_any_start():
     )
 
 
-def test_the_best_of_a_descent_is_kept_and_comes_first():
-    found = flat_descent(flat_goal(), 10, diversity=0.0, descent_steps=3)
+def test_descent_returns_results_sorted_by_objective():
+    found = run_descent(line_goal(), 10, diversity=0.0, descent_steps=3)
     assert found.objectives.tolist() == sorted(found.objectives.tolist())
-    longer = flat_descent(flat_goal(), 10, diversity=0.0, descent_steps=60)
+    longer = run_descent(line_goal(), 10, diversity=0.0, descent_steps=60)
     assert float(longer.objectives.mean()) < float(found.objectives.mean())
 
 
-def test_diversity_spreads_the_drawings_along_the_boundary():
-    def nearest(found):
+def test_diversity_spreads_images_along_the_boundary():
+    def mean_nearest_distance(found):
         points = found.images.flatten(1)
         gaps = torch.cdist(points, points) + 9 * torch.eye(len(points))
         return float(gaps.amin(1).mean())
 
-    alike = flat_descent(flat_goal(), 8, diversity=0.0)
-    apart = flat_descent(flat_goal(), 8, diversity=0.3)
-    assert nearest(apart) > 1.5 * nearest(alike)
+    without_diversity = run_descent(line_goal(), 8, diversity=0.0)
+    with_diversity = run_descent(line_goal(), 8, diversity=0.3)
+    assert mean_nearest_distance(with_diversity) > 1.5 * mean_nearest_distance(without_diversity)
 
 
-def test_diversity_keeps_away_from_what_is_labeled():
+def test_diversity_avoids_labeled_points():
     known = torch.stack([torch.full((40,), 0.3), torch.linspace(-1, 0.2, 40)], dim=1)
-    found = flat_descent(flat_goal(known), 4, diversity=0.3)
+    found = run_descent(line_goal(known), 4, diversity=0.3)
     assert float(found.images[:, 1, 0, 0].min()) > 0.2
 
 
-def test_z_stays_in_the_priors_cube():
+def test_latents_stay_in_the_cube_of_the_prior():
     goal = Goal(
         objective=lambda images: -images[:, 0, 0, 0],
         embed=lambda images: images.flatten(1),
         known=torch.zeros(0, 2),
     )
-    found = flat_descent(goal, 3, diversity=0.0)
+    found = run_descent(goal, 3, diversity=0.0)
     assert found.images[:, 0, 0, 0].tolist() == pytest.approx([1.0] * 3)
 
 
-def test_a_stalled_descent_begins_anew():
-    """A flat objective but for a narrow well: only new starts find it."""
+def test_stalled_descent_restarts():
+    """The objective is constant except for a narrow well that only restarts find."""
     goal = Goal(
         objective=lambda images: (
             1.0
@@ -116,25 +118,27 @@ def test_a_stalled_descent_begins_anew():
         embed=lambda images: images.flatten(1),
         known=torch.zeros(0, 2),
     )
-    patient = {"diversity": 0.0, "restarts": 1, "descent_steps": 300}
-    once = flat_descent(goal, 10, patience=1000, **patient)
-    often = flat_descent(goal, 10, patience=2, **patient)
-    assert float(often.objectives.sum()) < float(once.objectives.sum())
-    assert float(often.objectives.sum()) == 0.0
+    settings = {"diversity": 0.0, "restarts": 1, "descent_steps": 300}
+    without_restart = run_descent(goal, 10, patience=1000, **settings)
+    with_restarts = run_descent(goal, 10, patience=2, **settings)
+    assert float(with_restarts.objectives.sum()) < float(without_restart.objectives.sum())
+    assert float(with_restarts.objectives.sum()) == 0.0
 
 
-def test_realism_prefers_what_the_discriminator_takes_for_real():
+def test_realism_prefers_images_the_discriminator_rates_as_real():
     class Critic(torch.nn.Module):
         def forward(self, images):
             return 20.0 * images[:, 1, 0, 0]
 
-    config = flat_config(diversity=0.0, realism=0.1)
-    found = descend(Flat(), Critic(), flat_goal(), 5, config=config, draws=torch_generator(4))
+    config = descent_config(diversity=0.0, realism=0.1)
+    found = descend(
+        IdentityGenerator(), Critic(), line_goal(), 5, config=config, draws=torch_generator(4)
+    )
     assert float(found.images[:, 1, 0, 0].min()) > 0.1
     assert float(found.objectives.max()) < 0.1
 
 
-def test_distances_are_those_to_the_nearest_boundary():
+def test_hyperplane_distances_are_to_the_nearest_boundary():
     planes = Hyperplanes(
         weights=torch.tensor([[-1.5, -2.0], [1.5, 2.0]]).double(),
         biases=torch.tensor([0.5, -0.5]).double(),
@@ -145,24 +149,24 @@ def test_distances_are_those_to_the_nearest_boundary():
     assert float(planes.distances(x)) == pytest.approx(f / 5.0 / np.sqrt(2))
 
 
-def test_drawings_lie_nearer_the_svm_than_random_ones(tmp_path):
-    method, data = drawn_to_learn("gaal", tmp_path)
+def test_gaal_images_are_nearer_to_the_svm_boundary_than_random_ones(tmp_path):
+    method, data = trained_gaal("gaal", tmp_path)
     ranking = method.rank(data, 10, 0)
     rows = data.labeled_rows
     flat = lambda pixels: pixels.transpose(0, 3, 1, 2).reshape(len(pixels), -1) / 127.5 - 1  # noqa: E731
     machine = SVC(kernel="linear", C=1.0).fit(flat(data.pixels[rows]), data.targets[rows])
-    asked = np.abs(machine.decision_function(flat(ranking.synthesized.images.pixels)))
-    simple, _ = drawn_to_learn("simple-gan", tmp_path / "simple")
-    random = np.abs(
+    gaal_distances = np.abs(machine.decision_function(flat(ranking.synthesized.images.pixels)))
+    simple, _ = trained_gaal("simple-gan", tmp_path / "simple")
+    random_distances = np.abs(
         machine.decision_function(flat(simple.rank(data, 40, 0).synthesized.images.pixels))
     )
-    pool = np.abs(machine.decision_function(flat(data.pixels[ranking.rows])))
-    assert asked.mean() < 0.5 * random.mean()
-    assert ranking.scores == pytest.approx(closeness(pool), abs=1e-2)
-    assert ranking.scores[pool.argmin()] == ranking.scores.max()
+    pool_distances = np.abs(machine.decision_function(flat(data.pixels[ranking.rows])))
+    assert gaal_distances.mean() < 0.5 * random_distances.mean()
+    assert ranking.scores == pytest.approx(closeness(pool_distances), abs=1e-2)
+    assert ranking.scores[pool_distances.argmin()] == ranking.scores.max()
 
 
-def test_the_hyperplanes_learn_from_named_drawings_too(tmp_path):
+def test_hyperplanes_are_fitted_on_labeled_synthetic_images_too(tmp_path):
     data = small_data()
     data.synthetic = replace(
         data.synthetic,
@@ -180,12 +184,12 @@ def test_the_hyperplanes_learn_from_named_drawings_too(tmp_path):
     assert not torch.equal(learn_hyperplanes(data, penalty=1.0).weights, plain.weights)
 
 
-def test_the_mixed_scheme_asks_the_pool_after_every_five_drawn_queries(tmp_path):
-    method, data = drawn_to_learn("gaal-mixed", tmp_path)
-    kinds = [
+def test_mixed_scheme_asks_the_pool_after_five_synthetic_queries(tmp_path):
+    method, data = trained_gaal("gaal-mixed", tmp_path)
+    asks_pool = [
         method.rank(replace(data, number=number), 3, 0).synthesized is None for number in range(12)
     ]
-    assert kinds == 2 * [False, False, False, False, False, True]
+    assert asks_pool == 2 * [False, False, False, False, False, True]
     picks = method.rank(replace(data, number=5), 3, 0).picks
     assert len(set(picks)) == 3
 
@@ -206,60 +210,60 @@ def test_svm_active_asks_the_pool_image_nearest_the_hyperplane(tmp_path):
 
 
 @pytest.mark.parametrize("objective", ["margin", "entropy"])
-def test_the_deep_form_draws_where_the_task_model_hesitates(objective, tmp_path):
-    method, data = drawn_to_learn("gaal-deep", tmp_path, objective=objective, diversity=0.0)
+def test_gaal_deep_synthesizes_images_the_task_model_is_uncertain_of(objective, tmp_path):
+    method, data = trained_gaal("gaal-deep", tmp_path, objective=objective, diversity=0.0)
     ranking = method.rank(data, 10, 0)
     z = torch_generator(1)
     with torch.no_grad():
         method.generator.eval()
-        random = method.generator(2 * torch.rand(60, 8, generator=z) - 1)
+        random_images = method.generator(2 * torch.rand(60, 8, generator=z) - 1)
         method.classifier.eval()
-        p = torch.softmax(method.classifier(random)[0], 1)
-    certain = p.topk(2, 1).values.diff(dim=1).abs().squeeze(1)
+        p = torch.softmax(method.classifier(random_images)[0], 1)
+    margins = p.topk(2, 1).values.diff(dim=1).abs().squeeze(1)
     assert objective in ranking.strategy
-    wanted = 1.0 if objective == "margin" else np.log(2)
-    assert ranking.synthesized.scores.mean() > 0.8 * wanted
-    assert float(certain.mean()) > 0.3  # random drawings are no such images
+    max_score = 1.0 if objective == "margin" else np.log(2)
+    assert ranking.synthesized.scores.mean() > 0.8 * max_score
+    assert float(margins.mean()) > 0.3  # random synthetic images are not uncertain
 
 
-def test_asal_asks_real_images_that_resemble_the_drawings(tmp_path):
-    method, data = drawn_to_learn("asal", tmp_path)
+def test_asal_asks_pool_images_nearest_to_the_synthetic_images(tmp_path):
+    method, data = trained_gaal("asal", tmp_path)
     ranking = method.rank(data, 6, 0)
     assert ranking.synthesized is None
     assert len(set(ranking.picks)) == 6
     assert set(ranking.picks) <= set(data.unlabeled_rows.tolist())
     found = method.found_at_boundary(data, 6, 0)
     with torch.no_grad():
-        drawn = method.discriminator.eval().features(found.images).double()
-        pool = method.discriminator.features(
+        synthetic_features = method.discriminator.eval().features(found.images).double()
+        pool_features = method.discriminator.features(
             torch.from_numpy(data.pixels[ranking.rows]).permute(0, 3, 1, 2) / 127.5 - 1.0
         ).double()
-    gaps = torch.cdist(drawn, pool)
+    gaps = torch.cdist(synthetic_features, pool_features)
     assert ranking.picks[0] == ranking.rows[int(gaps[0].argmin())]
     assert ranking.rows[ranking.scores.argmax()] == ranking.rows[int(gaps.amin(0).argmin())]
 
 
-def test_two_drawings_with_one_neighbor_ask_two_images():
+def test_match_in_turn_returns_distinct_images():
     gaps = np.array([[3.0, 1.0, 2.0], [5.0, 0.0, 4.0], [1.0, 1.0, 1.0]])
     assert match_in_turn(gaps) == [1, 2, 0]
 
 
-def test_the_dcgan_is_trained_once_and_carried(tmp_path):
-    method, data = drawn_to_learn("gaal", tmp_path)
+def test_dcgan_is_trained_once_and_carried_to_later_rounds(tmp_path):
+    method, data = trained_gaal("gaal", tmp_path)
     assert method.carried == {"dcgan_generator", "dcgan_discriminator"}
     assert [p.name for p in method.learn(replace(data, number=0))] == ["dcgan", "classifier"]
     assert [p.name for p in method.learn(replace(data, number=1))] == ["classifier"]
 
 
-def test_the_dcgan_learns_to_draw_both_kinds_of_image(tmp_path):
-    method, data = drawn_to_learn("simple-gan", tmp_path, min_steps=200, batch=32)
+def test_dcgan_generates_both_dark_and_bright_images(tmp_path):
+    method, data = trained_gaal("simple-gan", tmp_path, min_steps=200, batch=32)
     health = method.health(data)
     assert health["drawn_spread"] > 0.3
     levels = method.rank(data, 100, 0).synthesized.images.pixels.mean((1, 2, 3))
     assert levels.std() > 25
 
 
-def test_self_taught_learning_classifies_codes_and_asks_at_random(tmp_path):
+def test_self_taught_classifies_codes_and_asks_at_random(tmp_path):
     data = small_data(120)
     config = small_config("self-taught", gaal={"min_steps": 60, "atoms": 24})
     method = trained(config, data, tmp_path)

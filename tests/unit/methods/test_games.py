@@ -1,4 +1,4 @@
-"""DGAAL's games with half the passes, against the loop that a paper's pseudo-code would give."""
+"""DGAAL's games with half the forward passes, compared with a plain loop of the pseudo-code."""
 
 import copy
 from dataclasses import replace
@@ -14,7 +14,7 @@ from dgaal_cli.methods.adversarial_encoder.games import ADAM_BETAS
 
 
 def optimizers_of(games, config):
-    """Plain, unfused Adam for the plain loop."""
+    """Return unfused Adam optimizers for the plain loop."""
     fused = games.optimizers(config)
     return {
         name: torch.optim.Adam(
@@ -45,7 +45,7 @@ def weights_of(games):
 
 @pytest.fixture
 def twins():
-    """The same games twice, in float64, with their configuration and four steps' batches."""
+    """Return two copies of the games in float64, their configuration, and batches of four steps."""
     torch.set_num_threads(1)
     config = small_config()
     ours = build(config).games
@@ -66,7 +66,7 @@ def twins():
     return ours, theirs, config.pretrain, batches
 
 
-def test_only_our_networks_lie_channels_last(twins):
+def test_only_our_networks_are_channels_last(twins):
     def strides(games):
         return [
             weight.stride()
@@ -80,7 +80,7 @@ def test_only_our_networks_lie_channels_last(twins):
     assert 1 not in {stride[1] for stride in strides(theirs)}
 
 
-def largest_difference(ours, theirs):
+def max_difference(ours, theirs):
     ours, theirs = weights_of(ours), weights_of(theirs)
     assert ours.keys() == theirs.keys()
     return max(
@@ -88,30 +88,30 @@ def largest_difference(ours, theirs):
     )
 
 
-def test_one_forward_pass_for_both_players_computes_what_two_would(twins):
+def test_one_forward_pass_for_both_players_equals_two(twins):
     ours, theirs, config, batches = twins
-    own, plain = ours.optimizers(config), optimizers_of(theirs, config)
+    optimizers, plain_optimizers = ours.optimizers(config), optimizers_of(theirs, config)
     for pools, images, noise in batches:
-        losses = ours.feature_game(pools, own)
-        losses |= ours.image_game(images, noise, config, own)
-        expected = plain_iteration(theirs, pools, images, noise, config, plain)
+        losses = ours.feature_game(pools, optimizers)
+        losses |= ours.image_game(images, noise, config, optimizers)
+        expected = plain_iteration(theirs, pools, images, noise, config, plain_optimizers)
         for name, value in expected.items():
             assert losses[name].item() == pytest.approx(value.item(), rel=1e-12, abs=1e-12)
-    assert largest_difference(ours, theirs) <= 1e-12
+    assert max_difference(ours, theirs) <= 1e-12
 
 
-def test_playing_against_yesterdays_discriminator_would_be_noticed(twins):
-    """Negative control: generators first, on passes that their own step has made stale."""
+def test_stale_discriminator_outputs_give_different_weights(twins):
+    """Negative control: the generators are updated first, which makes the shared passes stale."""
     ours, theirs, config, batches = twins
-    own, plain = ours.optimizers(config), optimizers_of(theirs, config)
+    optimizers, plain_optimizers = ours.optimizers(config), optimizers_of(theirs, config)
     for pools, images, noise in batches:
-        ours.feature_game(pools, own)
-        ours.image_game(images, noise, config, own)
-        plain_iteration(theirs, pools, images, noise, config, plain, is_stale=True)
-    assert largest_difference(ours, theirs) > 1e-6
+        ours.feature_game(pools, optimizers)
+        ours.image_game(images, noise, config, optimizers)
+        plain_iteration(theirs, pools, images, noise, config, plain_optimizers, is_stale=True)
+    assert max_difference(ours, theirs) > 1e-6
 
 
-def test_a_pass_over_the_labeled_images_is_shorter_than_one_over_the_pool():
+def test_epoch_of_labeled_images_has_fewer_steps_than_one_of_the_pool():
     data = small_data(count=320, labeled=80)
     for unit, steps in (("pool", 40), ("labeled", 10)):
         config = small_config(pretrain={"epochs": 2, "min_steps": 0, "epoch_unit": unit})
@@ -119,7 +119,7 @@ def test_a_pass_over_the_labeled_images_is_shorter_than_one_over_the_pool():
         assert (phase.steps, phase.epoch_steps) == (steps, steps // 2)
 
 
-def test_a_pool_that_does_not_fit_is_streamed_to_the_same_values():
+def test_streamed_pool_returns_the_same_images():
     resident, streamed = small_data(), small_data()
     streamed._fits = False
     rows = torch.tensor([5, 0, 59, 5])
@@ -130,7 +130,7 @@ def test_a_pool_that_does_not_fit_is_streamed_to_the_same_values():
     assert np.array_equal(streamed.images(rows).numpy(), streamed.pixels[rows.numpy()])
 
 
-def test_a_memory_mapped_pool_is_streamed_without_a_copy_of_all(tmp_path):
+def test_memory_mapped_pool_returns_the_same_images(tmp_path):
     data = small_data()
     np.save(tmp_path / "pool.npy", data.pixels)
     mapped = small_data()
@@ -140,17 +140,17 @@ def test_a_memory_mapped_pool_is_streamed_without_a_copy_of_all(tmp_path):
     assert torch.equal(mapped.images(rows), data.images(rows))
 
 
-def test_the_weight_of_the_pool_game_is_felt(twins):
-    """A factor on the loss would not be: Adam divides it out."""
+def test_pool_weight_scales_the_weight_update(twins):
+    """A factor on the loss would have no effect, because Adam divides by the gradient's scale."""
     games, _, config, batches = twins
     pools = batches[0][0]
     start = copy.deepcopy(games.encoder.state_dict())
     moved = {}
     for weight in (0.0, 0.1, 1.0):
         games.encoder.load_state_dict(start)
-        own = games.optimizers(replace(config, pool_weight=weight))
-        games.feature_game(pools, own)
-        now = dict(games.encoder.named_parameters())
-        moved[weight] = sum(float((now[k].detach() - start[k]).abs().sum()) for k in now)
+        optimizers = games.optimizers(replace(config, pool_weight=weight))
+        games.feature_game(pools, optimizers)
+        after = dict(games.encoder.named_parameters())
+        moved[weight] = sum(float((after[k].detach() - start[k]).abs().sum()) for k in after)
     assert moved[0.0] == 0.0
     assert moved[0.1] == pytest.approx(0.1 * moved[1.0], rel=1e-3)  # epsilon

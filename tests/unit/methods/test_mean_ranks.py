@@ -1,4 +1,4 @@
-"""Ranks with ties, against SciPy's."""
+"""Mean ranks with ties, compared with SciPy."""
 
 import numpy as np
 import pytest
@@ -17,6 +17,6 @@ from dgaal_cli.methods.base import mean_ranks
         np.array([]),
     ],
 )
-def test_ties_share_their_mean_rank_as_scipy_has_it(values):
+def test_mean_ranks_equal_scipy(values):
     stats = pytest.importorskip("scipy.stats")
     assert np.array_equal(mean_ranks(values), stats.rankdata(values))

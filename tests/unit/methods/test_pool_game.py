@@ -1,4 +1,4 @@
-"""VAAL's iterations against plain loops in float64: fewer passes, the same numbers."""
+"""Iterations of VAAL compared with plain loops in float64: fewer passes, equal results."""
 
 import copy
 
@@ -21,7 +21,7 @@ from dgaal_cli.methods.vaal_family.vae import PoolDiscriminator, Vae
 from dgaal_cli.training.seeding import initializing, torch_generator
 
 HALF, LATENT = 6, 5
-EXACT = 1e-12
+TOLERANCE = 1e-12
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +74,7 @@ def adams(*modules, fused):
     }
 
 
-def largest_gap(ours, theirs, *, skip=()):
+def max_difference(ours, theirs, *, skip=()):
     own, other = ours.state_dict(), theirs.state_dict()
     gaps = {
         key: float((own[key].double() - other[key].double()).abs().max())
@@ -85,32 +85,34 @@ def largest_gap(ours, theirs, *, skip=()):
 
 
 def plain_released(vae, discriminator, optimizers, batches):
-    """The published iteration in our own words: pools apart, the whole VAE for D's step."""
+    """The published iteration: separate pools, and the full VAE in the discriminator's step."""
     for batch in batches:
         terms = []
         for images, noise in halves(batch):
             mean, log_variance = vae.encode(images)
-            redrawn = vae.decode(mean + torch.exp(log_variance / 2) * noise)
+            reconstruction = vae.decode(mean + torch.exp(log_variance / 2) * noise)
             spread = -0.5 * torch.sum(1 + log_variance - mean.pow(2) - log_variance.exp())
-            said = torch.sigmoid(discriminator(mean))
-            fooled = binary_cross_entropy(said, torch.ones_like(said))
-            terms += [mse_loss(redrawn, images), spread, fooled]
+            predicted = torch.sigmoid(discriminator(mean))
+            adversary_loss = binary_cross_entropy(predicted, torch.ones_like(predicted))
+            terms += [mse_loss(reconstruction, images), spread, adversary_loss]
         loss = torch.stack(terms).sum()
         vae.zero_grad()
         discriminator.zero_grad()
         loss.backward()
         optimizers["autoencoder"].step()
-    verdict = 0
+    discriminator_loss = 0
     for (images, noise), truth in zip(halves(batches[-1]), (1.0, 0.0), strict=True):
         with torch.no_grad():
             mean, log_variance = vae.encode(images)
             vae.decode(mean + torch.exp(log_variance / 2) * noise)
-        said = torch.sigmoid(discriminator(mean))
-        verdict = verdict + binary_cross_entropy(said, torch.full_like(said, truth))
+        predicted = torch.sigmoid(discriminator(mean))
+        discriminator_loss = discriminator_loss + binary_cross_entropy(
+            predicted, torch.full_like(predicted, truth)
+        )
     discriminator.zero_grad()
-    verdict.backward()
+    discriminator_loss.backward()
     optimizers["discriminator"].step()
-    return float(loss.detach()), float(verdict.detach())
+    return float(loss.detach()), float(discriminator_loss.detach())
 
 
 def halves(batch):
@@ -129,31 +131,33 @@ def run_both(iterations=6, *, split=True, monkeypatch=None):
     other_vae, other_discriminator = copy.deepcopy(vae), copy.deepcopy(discriminator)
     game = ReleasedGame(vae, discriminator, adams(vae, discriminator, fused=True))
     optimizers = adams(other_vae, other_discriminator, fused=False)
-    worst = 0.0
+    max_error = 0.0
     for number in range(iterations):
         pair = [batch_of(2 * number), batch_of(2 * number + 1)]
         losses = game.step(pair)
         theirs = plain_released(other_vae, other_discriminator, optimizers, pair)
         ours = released_total(losses), float(losses["discriminator"].detach())
-        worst = max(worst, *(abs(a - b) / abs(b) for a, b in zip(ours, theirs, strict=True)))
-    return vae, discriminator, other_vae, other_discriminator, worst
+        max_error = max(
+            max_error, *(abs(a - b) / abs(b) for a, b in zip(ours, theirs, strict=True))
+        )
+    return vae, discriminator, other_vae, other_discriminator, max_error
 
 
-def test_the_released_iteration_equals_the_plain_loop():
-    vae, discriminator, other_vae, other_discriminator, worst = run_both()
-    assert worst <= EXACT
-    # D's step runs no decoder, so only the decoder's running statistics see fewer updates.
-    assert largest_gap(vae.body, other_vae.body) <= EXACT
-    assert largest_gap(vae, other_vae, skip=("running", "num_batches")) <= EXACT
-    assert largest_gap(discriminator, other_discriminator) <= EXACT
+def test_released_iteration_equals_the_plain_loop():
+    vae, discriminator, other_vae, other_discriminator, max_error = run_both()
+    assert max_error <= TOLERANCE
+    # D's step does not run the decoder, so its running statistics have fewer updates.
+    assert max_difference(vae.body, other_vae.body) <= TOLERANCE
+    assert max_difference(vae, other_vae, skip=("running", "num_batches")) <= TOLERANCE
+    assert max_difference(discriminator, other_discriminator) <= TOLERANCE
 
 
-def test_merging_the_pools_statistics_would_change_the_method(monkeypatch):
-    """Negative control: one BatchNorm over both pools is not what was published."""
+def test_merged_batch_norm_statistics_give_different_results(monkeypatch):
+    """Negative control: the published method normalizes each pool separately."""
     monkeypatch.setattr(SplitBatchNorm2d, "forward", nn.BatchNorm2d.forward)
-    vae, _, other_vae, _, worst = run_both(2)
-    assert worst > 1e-3
-    assert largest_gap(vae.body, other_vae.body, skip=("num_batches",)) > 1e-3
+    vae, _, other_vae, _, max_error = run_both(2)
+    assert max_error > 1e-3
+    assert max_difference(vae.body, other_vae.body, skip=("num_batches",)) > 1e-3
 
 
 def test_split_statistics_are_bit_equal_to_separate_calls():
@@ -172,7 +176,7 @@ def test_split_statistics_are_bit_equal_to_separate_calls():
     assert (plain - apart).abs().max() > 0.1
 
 
-def test_in_eval_mode_stacking_changes_nothing():
+def test_stacking_has_no_effect_in_eval_mode():
     vae, _ = networks()
     vae.eval()
     x = batch_of(0).images
@@ -181,43 +185,45 @@ def test_in_eval_mode_stacking_changes_nothing():
     assert torch.equal(together, vae(x))
 
 
-def test_the_encoder_alone_gives_the_means_of_the_whole():
+def test_calling_the_vae_returns_the_means_of_encode():
     vae, _ = networks()
     other = copy.deepcopy(vae)
     x = batch_of(0).images
     assert torch.equal(vae(x), other.encode(x)[0])
-    assert largest_gap(vae.body, other.body) == 0
+    assert max_difference(vae.body, other.body) == 0
 
 
 def plain_game(vae, discriminator, rules, optimizers, batches, head=None):
-    """Two encoder passes an iteration: one for D's step, one for the autoencoder's."""
+    """Two encoder passes per iteration: one for the discriminator and one for the autoencoder."""
     for number, batch in enumerate(batches):
         ones = torch.ones_like(batch.is_labeled)
 
-        def said(mean, batch=batch):
-            seen = mean if batch.condition is None else torch.cat([mean, batch.condition], 1)
-            return torch.sigmoid(discriminator(seen))
+        def predict(mean, batch=batch):
+            inputs = mean if batch.condition is None else torch.cat([mean, batch.condition], 1)
+            return torch.sigmoid(discriminator(inputs))
 
         if number < rules.discriminator_steps:
             statistics = copy.deepcopy(vae.state_dict())
             with torch.no_grad():
                 mean, _ = vae.encode(batch.images)
-            if number < rules.vae_steps:  # one pass of ours, so one update of the statistics
+            if number < rules.vae_steps:  # our single pass updates the statistics once
                 vae.load_state_dict(statistics)
             discriminator.zero_grad()
-            binary_cross_entropy(said(mean), batch.is_labeled).backward()
+            binary_cross_entropy(predict(mean), batch.is_labeled).backward()
             optimizers["discriminator"].step()
         if number >= rules.vae_steps:
             continue
         mean, log_variance = vae.encode(batch.images)
-        redrawn = vae.decode(mean + torch.exp(log_variance / 2) * batch.noise, batch.condition)
+        reconstruction = vae.decode(
+            mean + torch.exp(log_variance / 2) * batch.noise, batch.condition
+        )
         total = torch.zeros((), dtype=torch.float64)
         for half in (slice(HALF), slice(HALF, None)):
             kl = kl_divergence(mean[half], log_variance[half]).mean()
-            error = mse_loss(redrawn[half], batch.images[half])
+            error = mse_loss(reconstruction[half], batch.images[half])
             total = total + rules.reconstruction_weight * (error + rules.kappa * kl)
-            fooled = binary_cross_entropy(said(mean)[half], ones[half])
-            total = total + rules.adversary_weight * fooled
+            adversary_loss = binary_cross_entropy(predict(mean)[half], ones[half])
+            total = total + rules.adversary_weight * adversary_loss
         if head is not None:
             own = mean[:HALF, vae.decoded :]
             total = total + rules.class_weight * cross_entropy(head(own), batch.classes)
@@ -231,7 +237,7 @@ def plain_game(vae, discriminator, rules, optimizers, batches, head=None):
     ("vae_steps", "discriminator_steps", "kind"),
     [(1, 1, "vaal"), (2, 1, "vaal"), (1, 3, "vaal"), (1, 1, "ta-vaal"), (2, 1, "sraal")],
 )
-def test_one_pass_for_both_players_equals_two(vae_steps, discriminator_steps, kind):
+def test_one_pass_for_both_players_equals_two_passes(vae_steps, discriminator_steps, kind):
     conditions = 1 if kind == "ta-vaal" else 0
     decoded = 3 if kind == "sraal" else None
     vae, discriminator = networks(conditions, decoded)
@@ -260,22 +266,22 @@ def test_one_pass_for_both_players_equals_two(vae_steps, discriminator_steps, ki
         ]
         game.step(batches)
         plain_game(*copies, rules, plain_optimizers, batches, head)
-    assert largest_gap(vae, copies[0]) <= EXACT
-    assert largest_gap(discriminator, copies[1]) <= EXACT
+    assert max_difference(vae, copies[0]) <= TOLERANCE
+    assert max_difference(discriminator, copies[1]) <= TOLERANCE
 
 
-def test_without_an_adversary_the_discriminator_does_not_move():
+def test_discriminator_is_unchanged_without_an_adversary():
     vae, discriminator = networks()
     before, weights = copy.deepcopy(discriminator), copy.deepcopy(vae)
     rules = GameRules(kappa=0.01, adversary_weight=0.0, discriminator_steps=0)
     game = PoolGame(vae, discriminator, rules, adams(vae, discriminator, fused=True))
     losses = game.step([batch_of(0)])
     assert set(losses) == {"reconstruction", "kl"}
-    assert largest_gap(discriminator, before) == 0
-    assert largest_gap(vae, weights, skip=("running",)) > 0
+    assert max_difference(discriminator, before) == 0
+    assert max_difference(vae, weights, skip=("running",)) > 0
 
 
-def test_the_discriminator_learns_that_labeled_is_one():
+def test_discriminator_output_is_higher_for_labeled_images():
     vae, discriminator = networks()
     rules = GameRules(kappa=0.001, adversary_weight=0.0)
     game = PoolGame(vae, discriminator, rules, adams(vae, discriminator, fused=True))
@@ -286,8 +292,8 @@ def test_the_discriminator_learns_that_labeled_is_one():
     assert logits[:HALF].min() > logits[HALF:].max()
 
 
-def test_the_balanced_weight_makes_the_loss_an_elbo():
-    """Mean squared error + kappa KL is the negative ELBO times 2 sigma2 / P, constants aside."""
+def test_balanced_kappa_makes_the_loss_an_elbo():
+    """Mean squared error + kappa KL is the negative ELBO times 2 sigma2 / P, up to constants."""
     values, variance = 48, 0.5
     mean, log_variance = torch.tensor([[0.7, -1.2]]), torch.tensor([[0.1, -0.4]])
     error = torch.linspace(-1, 1, values)
@@ -298,7 +304,7 @@ def test_the_balanced_weight_makes_the_loss_an_elbo():
     assert balanced_kappa(decoder_variance=0.5, beta=1.0, values=3072) == 1 / 3072
 
 
-def test_the_kl_divergence_is_that_of_gaussians():
+def test_kl_divergence_equals_that_of_gaussians():
     mean, log_variance = torch.tensor([[0.5, 2.0]]), torch.tensor([[-1.0, 0.7]])
     normal = torch.distributions.Normal(mean, torch.exp(log_variance / 2))
     standard = torch.distributions.Normal(0.0, 1.0)
@@ -306,7 +312,7 @@ def test_the_kl_divergence_is_that_of_gaussians():
     assert kl_divergence(mean, log_variance).tolist() == pytest.approx(expected.tolist())
 
 
-def test_the_published_networks_have_their_published_sizes():
+def test_published_networks_have_their_published_sizes():
     with torch.device("meta"):
         vae = Vae(channels=3, image_size=32, width=128, latent=32)
         shallow = PoolDiscriminator(inputs=32, hidden=512)
@@ -316,7 +322,7 @@ def test_the_published_networks_have_their_published_sizes():
 
 
 @pytest.mark.parametrize("size", [8, 16, 32, 64])
-def test_every_image_size_is_redrawn_at_its_size(size):
+def test_decoder_output_has_the_image_size(size):
     vae = Vae(channels=1, image_size=size, width=2, latent=3)
     images = torch.zeros(2, 1, size, size)
     assert vae.decode(vae(images)).shape == images.shape

@@ -1,4 +1,4 @@
-"""VAAL and its successors: values, ablations, gauges in words, and resuming to the bit."""
+"""VAAL and its successors: scores, ablations, health warnings, and exact resuming."""
 
 import copy
 import re
@@ -54,12 +54,12 @@ def stop_after(steps):
 
 @pytest.mark.parametrize("name", FAMILY)
 @pytest.mark.parametrize("steps", [5, 34, 45])
-def test_going_on_after_an_interruption_gives_the_same_bits(name, steps, tmp_path):
+def test_resumed_training_is_bit_identical(name, steps, tmp_path):
     config = small_config(name, classifier={"flip": True}, vaal={"min_steps": 12})
     data = small_data()
-    whole = build(config)
-    phases = phases_of(whole, data)
-    runner(whole, phases, tmp_path / "whole").run(phases)
+    uninterrupted = build(config)
+    phases = phases_of(uninterrupted, data)
+    runner(uninterrupted, phases, tmp_path / "whole").run(phases)
 
     first = build(config)
     phases = phases_of(first, data)
@@ -67,17 +67,17 @@ def test_going_on_after_an_interruption_gives_the_same_bits(name, steps, tmp_pat
     listener = stop_after(min(steps, total - 3))
     with interruption.listening(), pytest.raises(InterruptedRunError):
         runner(first, phases, tmp_path / "cut", emit=listener).run(phases)
-    second = build(config, number=1)  # other weights: everything must come from the saved state
+    second = build(config, number=1)  # different weights: all must be restored from the saved state
     phases = phases_of(second, data)
-    again = runner(second, phases, tmp_path / "cut")
-    assert again.resume()
-    again.run(phases)
-    ours, theirs = module_tensors(whole.modules), module_tensors(second.modules)
+    resumed = runner(second, phases, tmp_path / "cut")
+    assert resumed.resume()
+    resumed.run(phases)
+    ours, theirs = module_tensors(uninterrupted.modules), module_tensors(second.modules)
     assert [key for key in ours if not torch.equal(ours[key], theirs[key])] == []
 
 
 def one_sided(labeled=24):
-    """Labels of dark images only, of two classes that have nothing to do with it."""
+    """Return data with labels of dark images only; the two classes do not depend on brightness."""
     data = small_data(120)
     truth = np.arange(120) % 2  # 1 is bright
     labels = np.full(120, -1, dtype=np.int64)
@@ -86,13 +86,13 @@ def one_sided(labeled=24):
     return relabeled(data, labels), truth == 1
 
 
-SMALL_BUT_LEARNING = {"min_steps": 150, "batch": 16, "settle_steps": 100}
+SMALL_VAAL = {"min_steps": 150, "batch": 16, "settle_steps": 100}
 
 
 @pytest.mark.parametrize("representation", REPRESENTATIONS)
-def test_every_representation_asks_for_what_the_labels_lack(representation, tmp_path):
+def test_every_representation_asks_images_unlike_the_labeled_ones(representation, tmp_path):
     data, is_bright = one_sided()
-    config = small_config("vaal", vaal={**SMALL_BUT_LEARNING, "representation": representation})
+    config = small_config("vaal", vaal={**SMALL_VAAL, "representation": representation})
     method = trained(config, data, tmp_path)
     ranking = method.rank(data, 20, 0)
     assert is_bright[ranking.picks].all()
@@ -107,15 +107,15 @@ def test_every_representation_asks_for_what_the_labels_lack(representation, tmp_
 
 
 @pytest.mark.parametrize("name", ["ta-vaal", "sraal"])
-def test_successors_ask_for_what_the_labels_lack(name, tmp_path):
+def test_successors_ask_images_unlike_the_labeled_ones(name, tmp_path):
     data, is_bright = one_sided()
-    method = trained(small_config(name, vaal=SMALL_BUT_LEARNING), data, tmp_path)
+    method = trained(small_config(name, vaal=SMALL_VAAL), data, tmp_path)
     assert is_bright[method.rank(data, 20, 0).picks].mean() > 0.9
 
 
-def test_the_centroid_is_the_labeled_images_mean_posterior(tmp_path):
+def test_centroid_is_the_mean_posterior_of_labeled_images(tmp_path):
     data, _ = one_sided()
-    config = small_config("vaal", vaal={**SMALL_BUT_LEARNING, "representation": "none"})
+    config = small_config("vaal", vaal={**SMALL_VAAL, "representation": "none"})
     method = trained(config, data, tmp_path)
     sampler = method.sampler(data)
     assert isinstance(sampler, CentroidSampler)
@@ -129,9 +129,9 @@ def test_the_centroid_is_the_labeled_images_mean_posterior(tmp_path):
     assert ranking.scores == pytest.approx(gap.sum(1)[ranking.rows].numpy(), abs=1e-4)
 
 
-def test_a_discriminator_turned_round_asks_the_opposite(tmp_path):
+def test_negated_discriminator_asks_the_opposite_images(tmp_path):
     data, is_bright = one_sided()
-    method = trained(small_config("vaal", vaal=SMALL_BUT_LEARNING), data, tmp_path)
+    method = trained(small_config("vaal", vaal=SMALL_VAAL), data, tmp_path)
     last = method.discriminator.body[-1]
     with torch.no_grad():
         last.weight.neg_()
@@ -139,7 +139,7 @@ def test_a_discriminator_turned_round_asks_the_opposite(tmp_path):
     assert is_bright[method.rank(data, 20, 0).picks].mean() < 0.1
 
 
-def test_the_released_score_is_squashed_and_the_fixed_one_is_not(tmp_path):
+def test_released_score_is_a_sigmoid_and_the_fixed_score_is_a_logit(tmp_path):
     data, _ = one_sided()
     released = trained(small_config("vaal-released"), data, tmp_path / "a").rank(data, 5, 0)
     assert released.scores.min() >= 0
@@ -152,19 +152,19 @@ def test_the_released_score_is_squashed_and_the_fixed_one_is_not(tmp_path):
     assert scores.max() > 20
 
 
-def test_held_out_images_change_with_the_round_and_cover_everything():
+def test_held_out_images_change_with_the_round_and_cover_the_pool():
     ids = list(range(1, 2001))
     masks = [gauges.held_out_for_gauges(ids, 0.1, number=n, labeled=100) for n in range(60)]
     assert all(160 < int(mask.sum()) < 240 for mask in masks)
     assert np.stack(masks).any(0).mean() > 0.99
     assert 5 < int((masks[0] & masks[1]).sum()) < 40
     order = np.random.default_rng(0).permutation(2000)
-    again = gauges.held_out_for_gauges([ids[i] for i in order], 0.1, number=0, labeled=100)
-    assert np.array_equal(again, masks[0][order])
+    permuted = gauges.held_out_for_gauges([ids[i] for i in order], 0.1, number=0, labeled=100)
+    assert np.array_equal(permuted, masks[0][order])
     assert not gauges.held_out_for_gauges(ids, 0.1, number=0, labeled=49).any()
 
 
-def test_the_discriminator_never_sees_held_out_images(tmp_path):
+def test_discriminator_is_not_trained_on_held_out_images(tmp_path):
     data = small_data(400, labeled=120)
     method = build(small_config("vaal", vaal={"held_out": 0.3}))
     rows = method.rows_of(data)
@@ -177,13 +177,13 @@ def test_the_discriminator_never_sees_held_out_images(tmp_path):
     assert len(released.labeled) + len(released.unlabeled) == 400
 
 
-def test_the_auc_error_is_that_of_mann_whitney():
+def test_auc_error_equals_the_mann_whitney_error():
     rng = np.random.default_rng(0)
     values = [gauges.auc(rng.normal(size=40), rng.normal(size=25)) for _ in range(2000)]
     assert gauges.auc_error(40, 25) == pytest.approx(np.std(values), rel=0.05)
 
 
-def test_epochs_count_the_pool_or_the_labels():
+def test_epoch_unit_counts_the_pool_or_the_labels():
     config = small_config("vaal", vaal={"epochs": 100.0, "batch": 128, "min_steps": 0}).vaal
     assert iterations(config, pool=50_000, labeled=5_000) == 39_062  # the released code's number
     labeled = replace(config, epoch_unit="labeled")
@@ -203,12 +203,12 @@ def test_epochs_count_the_pool_or_the_labels():
         ("kapa", 1, "did you mean 'vaal.kappa'"),
     ],
 )
-def test_wrong_settings_are_named(key, value, message):
+def test_invalid_settings_are_refused(key, value, message):
     with pytest.raises(ConfigError, match=message):
         small_config("vaal", vaal={key: value})
 
 
-def test_kappa_follows_the_decoder_variance_unless_it_is_given():
+def test_kappa_follows_the_decoder_variance_unless_configured():
     method = build(small_config("vaal", vaal={"decoder_variance": 0.25, "beta": 2.0}))
     assert method.rules(is_game=True).kappa == 2 * 0.25 * 2.0 / 64
     method = build(small_config("vaal", vaal={"kappa": 0.003}))
@@ -216,48 +216,48 @@ def test_kappa_follows_the_decoder_variance_unless_it_is_given():
     assert method.rules(is_game=False).adversary_weight == 0
 
 
-def test_the_uncertainty_indicator_on_known_vectors():
+def test_uncertainty_indicator_of_known_vectors():
     probabilities = np.array(
         [
-            [1.0, 0.0, 0.0, 0.0],  # sure
-            [0.25, 0.25, 0.25, 0.25],  # knows nothing: both variances are zero
-            [0.7, 0.1, 0.1, 0.1],  # the rest spread evenly: least variance there is
+            [1.0, 0.0, 0.0, 0.0],  # certain
+            [0.25, 0.25, 0.25, 0.25],  # uniform: both variances are zero
+            [0.7, 0.1, 0.1, 0.1],  # the rest is uniform: minimal variance
             [0.5, 0.5, 0.0, 0.0],  # two candidates
         ]
     )
-    least = ((0.5 - 0.25) ** 2 + 3 * (0.5 / 3 - 0.25) ** 2) / 4
-    expected = [0.0, 0.75, 0.3, 1 - 0.5 * least / 0.0625]
+    min_variance = ((0.5 - 0.25) ** 2 + 3 * (0.5 / 3 - 0.25) ** 2) / 4
+    expected = [0.0, 0.75, 0.3, 1 - 0.5 * min_variance / 0.0625]
     assert uncertainty_indicator(probabilities) == pytest.approx(expected)
 
 
-def test_two_classes_leave_one_minus_the_maximum():
+def test_uncertainty_of_two_classes_is_one_minus_the_maximum():
     probabilities = np.array([[0.9, 0.1], [0.35, 0.65]])
     assert uncertainty_indicator(probabilities) == pytest.approx([0.1, 0.35])
 
 
-def test_sraal_counts_certain_images_as_labeled_by_degrees(tmp_path):
+def test_sraal_targets_of_unlabeled_images_depend_on_certainty(tmp_path):
     data = small_data()
     method = trained(small_config("sraal", vaal={"certainty_weight": 1.0}), data, tmp_path)
-    said = method.targets(data).numpy()
-    assert (said[data.labeled_rows] == 1).all()
+    targets = method.targets(data).numpy()
+    assert (targets[data.labeled_rows] == 1).all()
     rows = data.unlabeled_rows
     probabilities = predict(method.classifier, data.pixels[rows], data.device).probabilities
-    assert said[rows] == pytest.approx(1 - uncertainty_indicator(probabilities), abs=1e-6)
+    assert targets[rows] == pytest.approx(1 - uncertainty_indicator(probabilities), abs=1e-6)
     half = build(small_config("sraal", vaal={"certainty_weight": 0.5}))
     half.classifier.load_state_dict(method.classifier.state_dict())
-    assert half.targets(data).numpy()[rows] == pytest.approx(0.5 * said[rows], abs=1e-6)
+    assert half.targets(data).numpy()[rows] == pytest.approx(0.5 * targets[rows], abs=1e-6)
 
 
-def test_the_ranking_loss_pairs_the_first_with_the_last():
+def test_ranking_loss_pairs_the_first_with_the_last():
     ranks = torch.tensor([2.0, -1.0, 9.0, 0.5, 0.0])
     losses = torch.tensor([3.0, 0.1, 7.0, 0.2, 1.0])
-    first = torch.nn.functional.softplus(torch.tensor(-(2.0 - 0.0)))  # 3.0 > 1.0: rightly ranked
-    second = torch.nn.functional.softplus(torch.tensor(-1.0 - 0.5))  # 0.1 < 0.2: rightly ranked
+    first = torch.nn.functional.softplus(torch.tensor(-(2.0 - 0.0)))  # 3.0 > 1.0: correctly ranked
+    second = torch.nn.functional.softplus(torch.tensor(-1.0 - 0.5))  # 0.1 < 0.2: correctly ranked
     assert ranking_loss(ranks, losses).item() == pytest.approx(((first + second) / 2).item())
     assert ranking_loss(ranks[:1], losses[:1]).item() == 0
 
 
-def test_the_ranker_learns_which_losses_are_large(tmp_path):
+def test_ranker_learns_which_losses_are_large(tmp_path):
     method = build(small_config("ta-vaal"))
     companion = RankerBesideT(method.ranker, lr=0.05, weight_decay=0.0, shaping_steps=0)
     images = normalize(torch.from_numpy(small_data().pixels))
@@ -276,22 +276,22 @@ def test_the_ranker_learns_which_losses_are_large(tmp_path):
     assert gauges.auc(ranks[is_bright], ranks[~is_bright]) > 0.95
 
 
-def test_a_ranker_beside_t_leaves_t_as_every_method_trains_it(tmp_path):
+def test_ranker_does_not_change_the_task_model_by_default(tmp_path):
     data = small_data()
     ours = trained(small_config("ta-vaal"), data, tmp_path / "a").classifier.state_dict()
     plain = trained(small_config("random"), data, tmp_path / "b").classifier.state_dict()
     assert [key for key in plain if not torch.equal(ours[key], plain[key])] == []
     published = small_config("ta-vaal", vaal={"ranking_share": 0.6})
-    shaped = trained(published, data, tmp_path / "c").classifier.state_dict()
-    assert any(not torch.equal(shaped[key], plain[key]) for key in plain)
+    with_ranking_share = trained(published, data, tmp_path / "c").classifier.state_dict()
+    assert any(not torch.equal(with_ranking_share[key], plain[key]) for key in plain)
 
 
-def test_the_ranker_shapes_t_for_a_share_of_the_steps_that_t_takes(monkeypatch):
+def test_ranking_share_limits_the_steps_that_shape_the_task_model(monkeypatch):
     seen = []
     monkeypatch.setattr(
         ta_vaal,
         "RankerBesideT",
-        lambda ranker, **given: seen.append(given) or RankerBesideT(ranker, **given),
+        lambda ranker, **options: seen.append(options) or RankerBesideT(ranker, **options),
     )
     passes = {"epochs": 30, "epoch_unit": "pool", "batch": 4}
     config = small_config("ta-vaal", vaal={"ranking_share": 0.5}, classifier=passes)
@@ -301,19 +301,19 @@ def test_the_ranker_shapes_t_for_a_share_of_the_steps_that_t_takes(monkeypatch):
     assert seen[0]["shaping_steps"] == classifier.steps / 2
 
 
-def test_ta_vaal_ranks_by_mean_and_rank(tmp_path):
+def test_ta_vaal_scores_depend_on_the_ranker(tmp_path):
     data = small_data()
     method = trained(small_config("ta-vaal"), data, tmp_path)
     before = method.rank(data, 5, 0).scores
-    changed = copy.deepcopy(method.ranker.state_dict())
+    saved = copy.deepcopy(method.ranker.state_dict())
     with torch.no_grad():
         method.ranker.head.weight.add_(1.0)
     assert not np.array_equal(before, method.rank(data, 5, 0).scores)
-    method.ranker.load_state_dict(changed)
+    method.ranker.load_state_dict(saved)
     assert np.array_equal(before, method.rank(data, 5, 0).scores)
 
 
-def test_waals_rule_on_known_numbers(tmp_path):
+def test_waal_scores_equal_the_published_rule(tmp_path):
     data = small_data()
     method = trained(small_config("waal"), data, tmp_path)
     ranking = method.rank(data, 5, 0)
@@ -321,12 +321,12 @@ def test_waals_rule_on_known_numbers(tmp_path):
     log_p = np.log(prediction.probabilities)
     with torch.no_grad():
         critic = method.critic(torch.from_numpy(prediction.features)).numpy()
-    length = np.sqrt((log_p**2).sum(1))
-    expected = 10 * critic - 0.5 * length - 0.5 * np.abs(log_p).sum(1)
+    norm = np.sqrt((log_p**2).sum(1))
+    expected = 10 * critic - 0.5 * norm - 0.5 * np.abs(log_p).sum(1)
     assert ranking.scores == pytest.approx(expected, abs=1e-3)
 
 
-def test_a_steep_critic_is_punished_and_a_flat_one_is_not():
+def test_slope_penalty_is_zero_for_a_flat_but_not_for_a_steep_critic():
     critic = FeatureCritic(inputs=3, hidden=2)
     points = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -338,26 +338,26 @@ def test_a_steep_critic_is_punished_and_a_flat_one_is_not():
         critic.body[0].bias.copy_(torch.tensor([30.0, 30.0]))
         critic.body[2].weight.copy_(torch.tensor([[2.0, 2.0]]))
         critic.body[2].bias.copy_(torch.tensor([-120.0]))
-    penalty = slope_penalty(critic, 0.01 * points)  # slope 18 sqrt(2) / 4 in the middle
+    penalty = slope_penalty(critic, 0.01 * points)  # slope 18 sqrt(2) / 4 at the center
     assert penalty.item() == pytest.approx((18 * 2**0.5 / 4 - 1) ** 2, rel=0.1)
     penalty.backward()
     assert critic.body[2].weight.grad.abs().sum() > 0
 
 
-def test_the_critic_is_higher_on_the_unlabeled_side(tmp_path):
+def test_critic_is_higher_for_images_unlike_the_labeled_ones(tmp_path):
     data, is_bright = one_sided()
-    method = trained(small_config("waal", vaal=SMALL_BUT_LEARNING), data, tmp_path)
+    method = trained(small_config("waal", vaal=SMALL_VAAL), data, tmp_path)
     values = method.unlabeled_score(data, np.arange(120))
     assert values[is_bright].mean() > values[data.labeled_rows].mean()
 
 
-def test_a_ranker_takes_the_stages_of_any_task_model():
+def test_ranker_accepts_stages_of_any_task_model():
     ranker = Ranker((3, 5), hidden=4)
     maps = [torch.ones(2, 3, 4, 4), torch.ones(2, 5, 1, 1)]
     assert ranker(maps).shape == (2,)
 
 
-GOOD = {
+HEALTHY = {
     "active_units": 12.0,
     "latent_units": 16.0,
     "kl_per_image": 9.0,
@@ -368,7 +368,7 @@ GOOD = {
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({"active_units": 1.0}, "collapsed: 1 of 16 latent values"),
         ({"reconstruction_r2": 0.1}, "explains 10% of what distinguishes"),
@@ -380,33 +380,35 @@ GOOD = {
         ({"discriminator_auc": 0.2, "discriminator_share": 0.1}, "in the wrong order"),
     ],
 )
-def test_a_bad_gauge_is_said_in_words(changes, words):
-    messages = gauges.health_warnings({**GOOD, **changes})
+def test_bad_health_value_causes_one_warning(changes, message):
+    messages = gauges.health_warnings({**HEALTHY, **changes})
     assert len(messages) == 1
-    assert re.search(words, messages[0])
+    assert re.search(message, messages[0])
 
 
-def test_good_gauges_and_missing_ones_say_nothing():
-    assert gauges.health_warnings(GOOD) == []
+def test_good_and_missing_health_values_cause_no_warning():
+    assert gauges.health_warnings(HEALTHY) == []
     assert gauges.health_warnings({}) == []
-    assert gauges.health_warnings({"discriminator_auc": 0.5}) == []  # no error, no judgment
-    vague = {"discriminator_auc": 0.5, "discriminator_auc_error": 0.15}
-    assert gauges.health_warnings({**GOOD, **vague}) == []
+    # no warning without an error estimate
+    assert gauges.health_warnings({"discriminator_auc": 0.5}) == []
+    uncertain = {"discriminator_auc": 0.5, "discriminator_auc_error": 0.15}
+    assert gauges.health_warnings({**HEALTHY, **uncertain}) == []
     small_share = {"discriminator_auc": 0.5, "discriminator_share": 0.1}
-    assert gauges.health_warnings({**GOOD, **small_share}) == []  # the boundary chooses the rest
-    alike = {"copies_auc": 0.6, "copies_auc_error": 0.03}
-    assert gauges.health_warnings({**GOOD, **alike}) == []
+    # most images are chosen by the boundary
+    assert gauges.health_warnings({**HEALTHY, **small_share}) == []
+    weak = {"copies_auc": 0.6, "copies_auc_error": 0.03}
+    assert gauges.health_warnings({**HEALTHY, **weak}) == []
 
 
-def test_a_collapsed_vae_is_measured_as_one(tmp_path):
+def test_collapsed_vae_is_detected(tmp_path):
     data = small_data(200, labeled=60)
     healthy = trained(
-        small_config("vaal", vaal={**SMALL_BUT_LEARNING, "adversary_weight": 0.0}), data, tmp_path
+        small_config("vaal", vaal={**SMALL_VAAL, "adversary_weight": 0.0}), data, tmp_path
     ).health(data)
     assert healthy["active_units"] >= healthy["latent_units"] / 4
     assert healthy["kl_per_image"] > 0.5
     collapsed = trained(
-        small_config("vaal", vaal={**SMALL_BUT_LEARNING, "kappa": 1000.0, "adversary_weight": 0.0}),
+        small_config("vaal", vaal={**SMALL_VAAL, "kappa": 1000.0, "adversary_weight": 0.0}),
         data,
         tmp_path / "b",
     ).health(data)

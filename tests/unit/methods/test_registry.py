@@ -1,4 +1,4 @@
-"""What the registry knows of methods without importing them."""
+"""The registry describes methods without importing them."""
 
 import re
 import subprocess
@@ -18,41 +18,41 @@ README = Path(__file__).parents[3] / "README.md"
 
 @pytest.mark.parametrize("key", [{"rule": "power"}, {"beta": 0.5}, {"sub_batches": 4}])
 @pytest.mark.parametrize("method", ["dgaal", "dgaal-paper", "badge", "coreset", "gaal-mixed"])
-def test_a_switch_over_scores_is_refused_by_a_method_without_them(method, key):
+def test_method_without_scores_refuses_acquisition_settings(method, key):
     with pytest.raises(ConfigError, match=f"{method} fills its queries by its own rule"):
         check_method(build_config(POOL | {"method": method, "acquisition": key}))
     check_method(build_config(POOL | {"method": "margin", "acquisition": key}))
 
 
-def test_a_linear_machine_has_no_losses_for_a_ranker():
+def test_linear_svm_is_refused_for_ta_vaal():
     tree = POOL | {"method": "ta-vaal", "classifier": {"architecture": "linear-svm"}}
     with pytest.raises(ConfigError, match="no losses for ta-vaal's ranker"):
         check_method(build_config(tree))
     check_method(build_config(tree | {"method": "vaal"}))
 
 
-def test_dgaal_needs_its_discriminator_beside_the_labels():
+def test_dgaal_refuses_disabled_coevolution():
     tree = POOL | {"coevolve": {"is_on": False}}
     with pytest.raises(ConfigError, match=r"'coevolve\.is_on' is false, but dgaal .* dgaal-paper"):
         check_method(build_config(tree | {"method": "dgaal"}))
     check_method(build_config(tree | {"method": "dgaal-paper"}))
 
 
-def test_an_unknown_method_names_the_nearest():
+def test_unknown_method_error_suggests_the_nearest_name():
     with pytest.raises(ConfigError, match="did you mean 'dgaal'"):
         method_info("dgall")
     with pytest.raises(ConfigError, match="unknown method 'gal'"):
         check_method(build_config(POOL | {"method": "gal"}))
 
 
-def test_the_readme_table_names_every_method_once():
+def test_readme_table_lists_every_method_once():
     rows = [line for line in README.read_text().splitlines() if line.startswith("| ")]
     start = rows.index("| family | methods |")
-    named = re.findall(r"`([a-z-]+)`", " ".join(rows[start + 2 : start + 8]))
-    assert sorted(named) == sorted(METHODS)
+    listed = re.findall(r"`([a-z-]+)`", " ".join(rows[start + 2 : start + 8]))
+    assert sorted(listed) == sorted(METHODS)
 
 
-def test_methods_are_listed_by_fact():
+def test_method_names_filters_by_descriptor():
     assert method_names(lambda info: info.generator == "parents") == ["dgaal", "dgaal-paper"]
     assert method_names(lambda _info: True) == sorted(METHODS)
 
@@ -66,12 +66,12 @@ def test_listing_methods_imports_neither_torch_nor_numpy():
 
 
 def foreign_imports(graph: grimp.ImportGraph) -> set[tuple[str, str]]:
-    """Imports between the files or folders of two methods."""
+    """Return imports between the files or folders of two methods."""
     owners = {info.factory.split(".")[0].split(":")[0] for info in METHODS.values()}
     found = set()
     for owner in owners:
-        own = f"dgaal_cli.methods.{owner}"
-        for module in {own, *graph.find_descendants(own)}:
+        root = f"dgaal_cli.methods.{owner}"
+        for module in {root, *graph.find_descendants(root)}:
             for other in graph.find_modules_directly_imported_by(module):
                 parts = other.split(".")
                 if parts[:2] == ["dgaal_cli", "methods"] and len(parts) > 2:

@@ -1,4 +1,4 @@
-"""Values, not shapes: what the rules choose on data where the right choice is known."""
+"""Query rules on data with a known right choice, and the helpers of DGAAL's D1."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ from dgaal_cli.training.runner import run_phases
 
 
 def with_copies(data, parents):
-    """Add each parent's own pixels to the candidate pool."""
+    """Add a copy of each parent's pixels to the candidate pool."""
     rows = np.asarray(list(parents))
     data.synthetic = SyntheticImages(
         item_ids=[len(data.pixels) + 1 + i for i in range(len(rows))],
@@ -40,19 +40,19 @@ def test_closeness_is_one_minus_the_margin():
     assert boundary_closeness(probabilities) == pytest.approx([0.8, 0.15, 1.0])
 
 
-def test_closeness_keeps_an_order_where_the_margin_rounds_to_one():
+def test_closeness_is_ordered_where_the_margin_rounds_to_one():
     logits = torch.tensor([[40.0, 0.0, 0.0], [50.0, 0.0, 0.0]])
     values = closeness(logits)
     assert values[0] > values[1] > 0
 
 
-def test_the_deployed_closeness_is_the_ranked_one():
+def test_exported_closeness_equals_the_ranked_closeness():
     logits = torch.from_numpy(np.random.default_rng(0).normal(size=(50, 7))).float()
     ours = boundary_closeness(torch.softmax(logits.double(), 1).numpy())
     assert closeness(logits).numpy() == pytest.approx(ours, abs=1e-6)
 
 
-def test_margin_asks_the_image_between_the_classes_first(tmp_path):
+def test_margin_asks_the_image_between_the_classes(tmp_path):
     data = small_data()
     pixels = data.pixels.copy()
     pixels[30] = 128  # between dark (55) and bright (200)
@@ -64,12 +64,12 @@ def test_margin_asks_the_image_between_the_classes_first(tmp_path):
     assert ranking.picks[0] == best
 
 
-def test_select_top_takes_the_highest_and_keeps_the_order_of_ties():
+def test_select_top_returns_the_highest_and_keeps_the_order_of_ties():
     rows = np.array([4, 7, 9, 12])
     assert select_top(np.array([1.0, 3.0, 3.0, 2.0]), rows, 3) == [7, 9, 12]
 
 
-def test_ranks_share_ties_and_span_zero_to_one():
+def test_ranks_average_ties_and_range_from_zero_to_one():
     assert mean_ranks(np.array([10.0, 20.0, 20.0])).tolist() == [1.0, 2.5, 2.5]
     assert ranks(np.array([3.0, 1.0, 2.0])).tolist() == [1.0, 0.0, 0.5]
     assert ranks(np.array([3.0])).tolist() == [0.0]
@@ -79,19 +79,19 @@ def test_ranks_share_ties_and_span_zero_to_one():
     ("auc_value", "progress", "expected"),
     [(0.5, 0.0, 0.1), (0.9, 0.0, 0.3), (0.5, 0.5, 0.05), (0.9, 1.0, 0.0), (0.3, 0.0, 0.1)],
 )
-def test_the_discriminators_share_follows_what_it_knows(auc_value, progress, expected):
+def test_discriminator_share_depends_on_auc_and_progress(auc_value, progress, expected):
     share = rule.discriminator_share(auc=auc_value, labeled=400, count=50, progress=progress)
     assert share == pytest.approx(expected)
 
 
-def test_small_queries_and_few_labels_give_the_discriminator_no_share():
+def test_discriminator_share_is_zero_for_small_queries_or_few_labels():
     assert rule.discriminator_share(auc=1.0, labeled=400, count=9, progress=0) == 0
     assert rule.discriminator_share(auc=1.0, labeled=29, count=50, progress=0) == 0
 
 
 def _choose(share, unlabeled_logits=None, *, spread=1.0, count=100):
     rng = np.random.default_rng(0)
-    near = np.linspace(1.0, 0.0, count)  # row 0 is nearest the boundary
+    near = np.linspace(1.0, 0.0, count)  # row 0 is nearest to the boundary
     logits = np.zeros(count) if unlabeled_logits is None else unlabeled_logits
     probabilities = rng.dirichlet(np.ones(3), count)
     return rule.choose(
@@ -106,34 +106,34 @@ def _choose(share, unlabeled_logits=None, *, spread=1.0, count=100):
     )
 
 
-def test_without_a_share_the_query_is_plain_margin():
+def test_query_without_discriminator_share_is_margin():
     choice = _choose(0.0)
     assert choice.by_margin == list(range(20))
     assert choice.by_discriminator == []
 
 
-def test_the_share_is_filled_with_unlabeled_looking_images_outside_the_margin_part():
+def test_discriminator_share_is_filled_outside_the_margin_part():
     logits = np.zeros(100)
     logits[20:60] = 10.0
     choice = _choose(0.25, logits)
     assert choice.by_margin == list(range(15))
     assert len(set(choice.by_discriminator)) == 5
     assert set(choice.by_discriminator) <= set(range(15, 65))
-    assert choice.by_discriminator[0] == 20  # the best mix: unlabeled-looking and nearest
+    assert choice.by_discriminator[0] == 20  # high unlabeled score and nearest to the boundary
 
 
-def test_a_spread_query_lies_near_the_boundary_and_begins_at_it():
+def test_spread_query_starts_at_and_stays_near_the_boundary():
     choice = _choose(0.0, spread=3.0)
     assert choice.by_margin[0] == 0
     assert len(set(choice.by_margin)) == 20
     assert set(choice.by_margin) < set(range(60))
     assert set(choice.by_margin) != set(range(20))
-    assert len(_choose(0.0, spread=50.0).by_margin) == 20  # more than there are
+    assert len(_choose(0.0, spread=50.0).by_margin) == 20  # more than the number of rows
     assert len(_choose(0.0, spread=1e308).by_margin) == 20
     assert sorted(_choose(0.0, spread=3.0, count=20).by_margin) == list(range(20))
 
 
-def test_a_spread_query_asks_for_no_image_twice():
+def test_spread_query_contains_no_image_twice():
     logits = np.zeros(100)
     logits[10:60] = 10.0
     choice = _choose(0.25, logits, spread=2.0)
@@ -141,8 +141,8 @@ def test_a_spread_query_asks_for_no_image_twice():
     assert set(choice.by_margin) < set(range(30))
 
 
-def test_a_spread_query_takes_fewer_of_the_alike():
-    """Half of the nearest are one image over and over, which plain margin asks again and again."""
+def test_spread_query_contains_fewer_near_duplicates():
+    """Half of the nearest images are duplicates of one image; plain margin asks all of them."""
     rng = np.random.default_rng(0)
     features = rng.normal(size=(100, 5))
     features[:20:2] = features[0]
@@ -156,21 +156,21 @@ def test_a_spread_query_takes_fewer_of_the_alike():
         "share": 0.0,
     }
 
-    def alike(spread):
+    def duplicate_count(spread):
         choice = rule.choose(**common, spread=spread, generator=np.random.default_rng(1))
         return len(set(choice.by_margin) & set(range(0, 20, 2)))
 
-    assert alike(1.0) == 5
-    assert alike(2.0) == 1
+    assert duplicate_count(1.0) == 5
+    assert duplicate_count(2.0) == 1
 
 
-def test_a_flipped_discriminator_changes_the_choice():
+def test_negated_discriminator_changes_the_choice():
     logits = np.zeros(100)
     logits[20:60] = 10.0
     assert _choose(0.25, logits).by_discriminator != _choose(0.25, -logits).by_discriminator
 
 
-def test_gradient_seeding_matches_brute_force_distances():
+def test_gradient_seeding_equals_brute_force():
     rng = np.random.default_rng(4)
     probabilities, features = rng.dirichlet(np.ones(4), 30), rng.normal(size=(30, 6))
     residual = probabilities.copy()
@@ -187,14 +187,14 @@ def test_gradient_seeding_matches_brute_force_distances():
     assert ours == picked
 
 
-def test_gradient_seeding_picks_distinct_rows_even_where_all_coincide():
+def test_gradient_seeding_picks_distinct_rows_of_equal_points():
     picked = gradient_seeding(
         np.full((6, 2), 0.5), np.ones((6, 3)), 6, first=0, generator=np.random.default_rng(0)
     )
     assert sorted(picked) == list(range(6))
 
 
-def test_typical_points_take_one_image_a_cluster():
+def test_typical_points_picks_one_image_per_cluster():
     rng = np.random.default_rng(0)
     centers = np.array([[0, 0], [10, 0], [0, 10], [10, 10]])
     points = np.repeat(centers, 25, axis=0) + rng.normal(0, 0.2, (100, 2))
@@ -202,20 +202,20 @@ def test_typical_points_take_one_image_a_cluster():
     assert sorted(row // 25 for row in picked) == [0, 1, 2, 3]
 
 
-def test_auc_counts_pairs_and_halves_ties():
+def test_auc_counts_ties_as_one_half():
     assert auc(np.array([2.0, 3.0]), np.array([1.0, 2.0])) == pytest.approx(3.5 / 4)
 
 
-def test_folds_are_even_and_dealt_anew_each_round():
+def test_folds_are_even_and_split_again_each_round():
     ids = list(range(1, 3001))
     folds, later = fold_of(ids, 3, number=4), fold_of(ids, 3, number=5)
     assert np.bincount(folds).min() > 900
     assert fold_of(ids[100:], 3, number=4).tolist() == folds[100:].tolist()
-    assert np.bincount(3 * folds + later).min() > 250  # of 333, as independent as can be
+    assert np.bincount(3 * folds + later).min() > 250  # 333 expected if independent
 
 
-def test_no_fold_is_without_something_to_learn():
-    """One label lies in some fold, whose network would have none."""
+def test_folds_with_one_or_two_labels_can_be_trained():
+    """With one label, the network of its fold would have no labeled image."""
     for labeled in (1, 2):
         data = small_data(40, labeled=labeled)
         method = build(small_config("dgaal-paper", coevolve={"steps": 2}))
@@ -223,20 +223,20 @@ def test_no_fold_is_without_something_to_learn():
         assert np.isfinite(method.votes(method.pools_of(data))).all()
 
 
-def test_copies_are_scored_in_their_parents_fold_and_do_not_blur_the_gauge():
+def test_copies_share_their_parents_fold_and_do_not_change_the_auc():
     data = with_copies(small_data(60, labeled=20), parents=range(20))
     pools = build(small_config()).pools_of(data)
     assert pools.folds[60:].tolist() == pools.folds[:20].tolist()
     assert pools.is_drawn.tolist() == [False] * 60 + [True] * 20
-    scores = pools.is_unlabeled.astype(float)  # all unlabeled images above all labeled ones
+    scores = pools.is_unlabeled.astype(float)  # all unlabeled images score above all labeled images
     scores[60:] = -1.0
     assert held_out_auc(scores, pools) == 1.0
 
 
-def test_a_query_that_copies_would_fill_still_asks_a_person(monkeypatch):
+def test_query_dominated_by_copies_contains_one_pool_image(monkeypatch):
     data = with_copies(small_data(60, labeled=20), parents=range(20))
     method = build(small_config("dgaal-paper"))
-    votes = np.arange(80.0)  # every copy above every image of the pool
+    votes = np.arange(80.0)  # every copy scores above every pool image
     monkeypatch.setattr(method, "votes", lambda _: votes)
     ranking = method.rank(data, 5, seed=0)
     assert ranking.picks == [int(data.unlabeled_rows[-1])]
@@ -244,7 +244,7 @@ def test_a_query_that_copies_would_fill_still_asks_a_person(monkeypatch):
     assert method.rank(data, 40, seed=0).picks != ranking.picks
 
 
-def test_copies_whose_parents_lost_their_label_are_not_redrawn():
+def test_copies_of_parents_without_label_are_not_replaced():
     data = with_copies(small_data(60, labeled=20), parents=range(20))
     config = small_config("dgaal-paper")
     parents = parents_of_promoted(config, data, [3, 4, 5])
@@ -254,7 +254,7 @@ def test_copies_whose_parents_lost_their_label_are_not_redrawn():
     assert parents_of_promoted(config, relabeled(data, labels), [3, 4, 5]) == parents[2:]
 
 
-def test_copies_can_be_kept_out_of_d1s_training():
+def test_copies_option_excludes_copies_from_d1_training():
     data = with_copies(small_data(60, labeled=20), parents=range(20))
     for is_learned in (True, False):
         config = small_config(coevolve={"steps": 2, "batch": 64, "copies": is_learned})
@@ -264,8 +264,8 @@ def test_copies_can_be_kept_out_of_d1s_training():
         assert any(item > 60 for item in phase.last.items) == is_learned
 
 
-def test_the_published_d1_learns_its_own_picks_and_folds_do_not_go_on():
-    """In folds for life the network that chose an image was the only one to miss its label."""
+def test_published_d1_is_carried_and_trains_on_all_labels_unlike_folds():
+    """With permanent folds, only the network that chose an image would not train on its label."""
     data = small_data(60, labeled=20)
     method = build(small_config("dgaal-paper", coevolve={"steps": 2, "batch": 64}))
     phase = method.adapt(data)[0]
@@ -278,8 +278,8 @@ def test_the_published_d1_learns_its_own_picks_and_folds_do_not_go_on():
     assert {origins_of(build(warm), warm)[f"discriminator_{i}"] for i in range(3)} == {"scratch"}
 
 
-def test_an_auc_on_labels_that_d1_chose_stays_honest(tmp_path):
-    """Three rounds of the published query: the gauge was below 0.3 then, without a warning."""
+def test_held_out_auc_is_unbiased_on_labels_chosen_by_d1(tmp_path):
+    """Regression: after three rounds of the published query the AUC was below 0.3."""
     count = 240
     before, data = None, small_data(count, labeled=20)
     for number in range(3):
@@ -296,18 +296,18 @@ def test_an_auc_on_labels_that_d1_chose_stays_honest(tmp_path):
     assert health["discriminator_auc_seen"] > 0.6
 
 
-def test_drawing_the_mean_image_explains_nothing_and_rows_are_spread(monkeypatch):
+def test_reconstruction_r2_of_the_mean_image_is_zero(monkeypatch):
     data = small_data(200, labeled=0)
-    data.pixels[:, :4] = 20  # the images differ by their lower half alone
-    data.pixels = data.pixels[np.argsort(data.pixels.mean((1, 2, 3)))]  # as sorted by class
+    data.pixels[:, :4] = 20  # the images differ only in their lower half
+    data.pixels = data.pixels[np.argsort(data.pixels.mean((1, 2, 3)))]  # sorted as if by class
     monkeypatch.setattr(gauges, "MAX_ROWS", 40)
     method = build(small_config())
     seen = []
 
     def mean_image(feature_map, noise):
         seen.append(len(feature_map))
-        drawn = torch.from_numpy(data.pixels.astype(np.float32).mean(0) / 127.5 - 1.0)
-        return drawn.permute(2, 0, 1).expand(len(feature_map), -1, -1, -1)
+        mean = torch.from_numpy(data.pixels.astype(np.float32).mean(0) / 127.5 - 1.0)
+        return mean.permute(2, 0, 1).expand(len(feature_map), -1, -1, -1)
 
     monkeypatch.setattr(method.games.decoder, "forward", mean_image)
     health = method.games.health(data)
@@ -315,12 +315,12 @@ def test_drawing_the_mean_image_explains_nothing_and_rows_are_spread(monkeypatch
     assert health["reconstruction_r2"] == pytest.approx(0.0, abs=0.02)
 
 
-def test_each_row_is_scored_by_its_own_folds_network_as_unlabeled():
+def test_cross_scores_uses_the_network_of_each_rows_fold():
     networks = [LatentDiscriminator(latent=1, hidden=4) for _ in range(2)]
     for value, network in zip((1.0, -2.0), networks, strict=True):
         for parameter in network.parameters():
             parameter.data.zero_()
-        network.body[-1].bias.data.fill_(value)  # the logit of "labeled", whatever the input
+        network.body[-1].bias.data.fill_(value)  # constant logit of "labeled"
     pools = Pools(
         z=torch.zeros(4, 1),
         is_labeled=np.array([True, False, True, False]),
@@ -331,7 +331,7 @@ def test_each_row_is_scored_by_its_own_folds_network_as_unlabeled():
     assert cross_scores(networks, pools).tolist() == [-1.0, -1.0, 2.0, 2.0]
 
 
-def test_the_held_out_auc_is_chance_for_random_labels_and_high_for_a_missing_half(tmp_path):
+def test_held_out_auc_is_chance_for_random_labels_and_high_for_one_half(tmp_path):
     config = small_config(coevolve={"steps": 120}, pretrain={"min_steps": 40})
     count = 240
     random_half = small_data(count, labeled=0)
@@ -339,18 +339,18 @@ def test_the_held_out_auc_is_chance_for_random_labels_and_high_for_a_missing_hal
     chosen = np.random.default_rng(5).permutation(count)[:120]
     give(random_half, chosen, truth[chosen])
     method = trained(config, random_half, tmp_path / "random")
-    knows_nothing = method.health(random_half)["discriminator_auc"]
+    auc_random = method.health(random_half)["discriminator_auc"]
 
     bright_only = small_data(count, labeled=0)
     give(bright_only, slice(1, 240, 4), 1)
     method = trained(config, bright_only, tmp_path / "half")
-    knows = method.health(bright_only)["discriminator_auc"]
-    assert abs(knows_nothing - 0.5) < 0.12
-    # Two thirds of the unlabeled images are dark and no labeled one is: 5/6 is the best there is.
-    assert knows > 0.7
+    auc_half = method.health(bright_only)["discriminator_auc"]
+    assert abs(auc_random - 0.5) < 0.12
+    # Two thirds of the unlabeled images and no labeled image are dark: the best AUC is 5/6.
+    assert auc_half > 0.7
 
 
-def test_held_out_auc_without_one_side_is_chance():
+def test_held_out_auc_without_labeled_images_is_chance():
     pools = Pools(
         z=torch.zeros(3, 1),
         is_labeled=np.zeros(3, bool),

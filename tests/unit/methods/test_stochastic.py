@@ -1,4 +1,4 @@
-"""The draw of a query has the probabilities that its rule states."""
+"""Stochastic acquisition draws images with the probabilities of its rule."""
 
 import numpy as np
 import pytest
@@ -28,30 +28,30 @@ def first_picks(rule, beta, scores=SCORES, draws=4000):
         ("power", 0.0, np.ones(4)),
     ],
 )
-def test_the_first_pick_has_the_stated_probability(rule, beta, weights):
+def test_first_pick_has_the_documented_probability(rule, beta, weights):
     assert first_picks(rule, beta) == pytest.approx(weights / weights.sum(), abs=0.03)
 
 
-def test_negative_scores_are_raised_before_the_power():
+def test_negative_scores_are_shifted_before_the_power():
     assert first_picks("power", 1.0, SCORES - 5.0)[0] == 0.0
-    raised = np.array([0.0, 1.0, 2.0, 3.0])
-    assert first_picks("power", 1.0, SCORES - 5.0) == pytest.approx(raised / 6, abs=0.03)
+    shifted = np.array([0.0, 1.0, 2.0, 3.0])
+    assert first_picks("power", 1.0, SCORES - 5.0) == pytest.approx(shifted / 6, abs=0.03)
 
 
-def test_top_is_the_highest_and_draws_nothing():
+def test_top_rule_is_deterministic():
     for seed in range(3):
         picks = acquire(SCORES, ROWS, 3, config=AcquisitionConfig(), seed=seed)
         assert picks == [13, 12, 11]
 
 
-def test_a_large_beta_is_the_top():
+def test_large_beta_equals_the_top_rule():
     rng = np.random.default_rng(0)
     for rule in ("power", "softmax", "softrank"):
         config = AcquisitionConfig(rule=rule, beta=1e9)
         assert np.array_equal(np.argsort(perturbed(SCORES, config, rng)), np.arange(4))
 
 
-def test_zero_scores_come_last_under_power():
+def test_zero_scores_are_last_under_the_power_rule():
     scores = np.array([0.0, 1e-9, 0.0, 5.0])
     for seed in range(50):
         picks = acquire(scores, ROWS, 2, config=AcquisitionConfig(rule="power"), seed=seed)
@@ -59,7 +59,7 @@ def test_zero_scores_come_last_under_power():
 
 
 @pytest.mark.parametrize("parts", [2, 3, 7, 50])
-def test_parts_cover_the_asked_number_without_repetition(parts):
+def test_sub_batches_return_the_requested_number_of_distinct_rows(parts):
     rng = np.random.default_rng(1)
     scores, rows = rng.random(100), np.arange(100, 200)
     for count in (0, 1, 10, 99, 100):
@@ -69,7 +69,7 @@ def test_parts_cover_the_asked_number_without_repetition(parts):
         assert set(picks) <= set(rows.tolist())
 
 
-def test_parts_give_way_to_lower_scores_but_keep_the_best():
+def test_sub_batches_include_lower_scores_and_the_best():
     scores, rows = np.arange(100.0), np.arange(100)
     config = AcquisitionConfig(sub_batches=5)
     picks = acquire(scores, rows, 20, config=config, seed=0)
@@ -79,7 +79,7 @@ def test_parts_give_way_to_lower_scores_but_keep_the_best():
 
 
 @pytest.mark.parametrize("name", ["margin", "entropy", "bald", "ensemble"])
-def test_the_switch_reaches_every_method_that_scores(name, tmp_path):
+def test_acquisition_settings_apply_to_every_scoring_method(name, tmp_path):
     data = small_data()
     config = small_config(name, acquisition={"rule": "softrank", "beta": 0.1, "members": 2})
     method = trained(config, data, tmp_path)

@@ -1,4 +1,4 @@
-"""Every method with three classes, one of which may have no labels yet: K is never two by habit."""
+"""Every method works with three classes, one of which may have no labels yet."""
 
 from dataclasses import replace
 
@@ -22,8 +22,8 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-def three_kinds(count=90, labeled=24):
-    """Dark, gray and bright images."""
+def three_class_data(count=90, labeled=24):
+    """Return dark, gray and bright images."""
     truth = np.arange(count) % 3
     noise = np.random.default_rng(0).integers(-30, 30, (count, 8, 8, 1))
     pixels = (np.array([40, 128, 215])[truth][:, None, None, None] + noise).astype(np.uint8)
@@ -40,17 +40,17 @@ def three_kinds(count=90, labeled=24):
 
 @pytest.mark.parametrize("present", [(0, 1, 2), (0, 2)], ids=["all", "one-absent"])
 @pytest.mark.parametrize("name", sorted(METHODS))
-def test_three_classes_are_learned_ranked_and_deployed(name, present, tmp_path):
-    data = three_kinds()
+def test_every_method_trains_ranks_and_exports_with_three_classes(name, present, tmp_path):
+    data = three_class_data()
     data.is_labeled &= np.isin(data.targets, present)
     with initializing(0, "networks"):
         method = load_method(small_config(name), SHAPE)
     phases = [*method.learn(data), *method.adapt(data)]
     runner(method, phases, tmp_path).run(phases)
     ranking = method.rank(data, 9, 0)
-    drawn = 0 if ranking.synthesized is None else len(ranking.synthesized.images.pixels)
-    assert len(set(ranking.picks)) + drawn == 9
-    assert (drawn == 9) == METHODS[name].draws_queries
+    synthetic_count = 0 if ranking.synthesized is None else len(ranking.synthesized.images.pixels)
+    assert len(set(ranking.picks)) + synthetic_count == 9
+    assert (synthetic_count == 9) == METHODS[name].draws_queries
     assert np.isfinite(ranking.scores).all()
     with torch.no_grad():
         _, probabilities = deployed(method, data, "classifier").eval()(

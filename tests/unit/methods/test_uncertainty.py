@@ -1,4 +1,4 @@
-"""Scores of T's doubt against their formulas, and which image each asks first."""
+"""Uncertainty scores compared with their formulas, and the image that each asks first."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from dgaal_cli.methods.informativeness import entropy, remainder
 from dgaal_cli.training.classifier import dropout_mask, predict
 from dgaal_cli.training.seeding import torch_generator
 
-BY_DOUBT = ["margin", "least-confidence", "entropy", "dbal"]
+UNCERTAINTY_METHODS = ["margin", "least-confidence", "entropy", "dbal"]
 
 
 @pytest.fixture(autouse=True)
@@ -28,26 +28,26 @@ def between_the_classes(row=30):
     return data
 
 
-@pytest.mark.parametrize("name", BY_DOUBT)
-def test_the_image_between_the_classes_is_asked_early(name, tmp_path):
+@pytest.mark.parametrize("name", UNCERTAINTY_METHODS)
+def test_image_between_the_classes_is_asked_early(name, tmp_path):
     data = between_the_classes()
     ranking = trained(small_config(name), data, tmp_path).rank(data, 8, 0)
     assert 30 in ranking.picks
     assert ranking.picks[0] == ranking.rows[ranking.scores.argmax()]
 
 
-def test_entropy_is_shannons_and_bears_zeros():
+def test_entropy_is_shannon_entropy_and_accepts_zeros():
     assert entropy(np.array([[0.5, 0.5], [1.0, 0.0]])) == pytest.approx([np.log(2), 0.0])
 
 
-def test_least_confidence_is_what_the_likeliest_class_leaves():
+def test_least_confidence_is_one_minus_the_maximum():
     assert remainder(np.array([[0.5, 0.3, 0.2], [0.9, 0.05, 0.05]])) == pytest.approx([0.5, 0.1])
     tiny = np.array([[1.0, 1e-20, 0.0], [1.0, 1e-30, 0.0]])
     assert remainder(tiny)[0] > remainder(tiny)[1] > 0
 
 
-def test_the_three_scores_order_three_classes_each_by_its_own_formula(tmp_path):
-    """A row can be first for one score and last for another; a mix-up of formulas shows."""
+def test_margin_entropy_and_least_confidence_order_rows_differently(tmp_path):
+    """A row can be first for one score and last for another, which shows swapped formulas."""
     narrow, spread = np.array([0.45, 0.44, 0.11]), np.array([0.4, 0.3, 0.3])
     both = np.stack([narrow, spread])
     assert entropy(both)[1] > entropy(both)[0]
@@ -64,7 +64,7 @@ def brute_passes(network, features, masks):
     return passes.numpy()
 
 
-def test_dropout_passes_are_the_heads_under_each_mask():
+def test_dropout_passes_equal_the_head_under_each_mask():
     network = build(small_config("bald")).classifier
     features = np.random.default_rng(0).normal(size=(7, network.feature_width)).astype(np.float32)
     masks = dropout_mask(torch.Size([5, network.feature_width]), 0.5, torch_generator(1))
@@ -74,7 +74,7 @@ def test_dropout_passes_are_the_heads_under_each_mask():
     assert within == pytest.approx(-(passes * np.log(passes)).sum(2).mean(0))
 
 
-def test_bald_is_what_entropy_of_the_mean_leaves_over_the_mean_entropy(tmp_path):
+def test_bald_is_entropy_of_the_mean_minus_mean_entropy(tmp_path):
     data = small_data()
     method = trained(small_config("bald"), data, tmp_path)
     ranking = method.rank(data, 5, 3)
@@ -83,13 +83,13 @@ def test_bald_is_what_entropy_of_the_mean_leaves_over_the_mean_entropy(tmp_path)
     masks = dropout_mask(shape, 0.5, torch_generator(3, "dropout"))
     passes = brute_passes(method.classifier, features, masks)
     mean = passes.mean(0)
-    wanted = -(mean * np.log(mean)).sum(1) + (passes * np.log(passes)).sum(2).mean(0)
-    assert ranking.scores == pytest.approx(wanted, abs=1e-6)
-    assert ranking.picks[0] == ranking.rows[wanted.argmax()]
+    expected = -(mean * np.log(mean)).sum(1) + (passes * np.log(passes)).sum(2).mean(0)
+    assert ranking.scores == pytest.approx(expected, abs=1e-6)
+    assert ranking.picks[0] == ranking.rows[expected.argmax()]
 
 
-def test_bald_passes_over_an_image_of_which_every_model_is_equally_unsure():
-    """Aleatoric doubt is no reason to ask: the passes agree that the classes are even."""
+def test_bald_is_zero_if_all_passes_are_equally_uncertain():
+    """Aleatoric uncertainty does not count: all passes predict equal probabilities."""
     network = build(small_config("bald")).classifier
     with torch.no_grad():
         network.head.weight.zero_()
@@ -103,24 +103,24 @@ def test_bald_passes_over_an_image_of_which_every_model_is_equally_unsure():
     assert entropy(mean)[0] - within[0] == pytest.approx(0.0)
 
 
-def test_dropout_in_training_drops_at_its_rate_and_keeps_the_mean():
+def test_dropout_mask_has_its_rate_and_mean_one():
     mask = dropout_mask(torch.Size([200, 100]), 0.3, torch_generator(0))
     assert mask.unique().tolist() == pytest.approx([0.0, 1 / 0.7])
     assert float((mask == 0).float().mean()) == pytest.approx(0.3, abs=0.01)
     assert float(mask.mean()) == pytest.approx(1.0, abs=0.02)
 
 
-def test_training_with_dropout_gives_other_weights_and_repeats_itself(tmp_path):
+def test_training_with_dropout_differs_and_is_reproducible(tmp_path):
     data = small_data()
     plain = trained(small_config("dbal"), data, tmp_path / "a").classifier.head.weight
     config = small_config("dbal", classifier={"dropout": 0.5})
-    dropped = trained(config, data, tmp_path / "b").classifier.head.weight
-    again = trained(config, data, tmp_path / "c").classifier.head.weight
-    assert not torch.allclose(plain, dropped)
-    assert torch.equal(dropped, again)
+    with_dropout = trained(config, data, tmp_path / "b").classifier.head.weight
+    repeated = trained(config, data, tmp_path / "c").classifier.head.weight
+    assert not torch.allclose(plain, with_dropout)
+    assert torch.equal(with_dropout, repeated)
 
 
-def test_the_variation_ratio_counts_votes_and_breaks_ties_by_doubt():
+def test_variation_ratio_counts_votes_and_breaks_ties_by_uncertainty():
     agree_surely = [[0.9, 0.1]] * 4
     agree_barely = [[0.6, 0.4]] * 4
     split = [[0.9, 0.1], [0.9, 0.1], [0.1, 0.9], [0.9, 0.1]]
@@ -129,7 +129,7 @@ def test_the_variation_ratio_counts_votes_and_breaks_ties_by_doubt():
     assert scores == pytest.approx([0.0125, 0.05, 0.25 + 0.125 * 0.3])
 
 
-def test_a_tie_break_never_outweighs_a_vote():
+def test_tie_break_never_outweighs_a_vote():
     rng = np.random.default_rng(0)
     votes = rng.dirichlet(np.ones(6), (5, 400))
     counts = np.stack([(votes.argmax(2) == k).sum(0) for k in range(6)]).max(0)
@@ -150,7 +150,7 @@ def test_committee_members_differ_and_the_first_is_the_task_model(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["margin", "least-confidence", "entropy", "ensemble"])
-def test_the_exported_sampler_scores_as_the_query_does(name, tmp_path):
+def test_exported_sampler_has_the_scores_of_the_query(name, tmp_path):
     data = small_data()
     method = trained(small_config(name), data, tmp_path)
     ranking = method.rank(data, 5, 0)
@@ -161,7 +161,7 @@ def test_the_exported_sampler_scores_as_the_query_does(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["dbal", "bald"])
-def test_the_exported_dropout_sampler_scores_as_a_query_of_its_seed(name, tmp_path):
+def test_exported_dropout_sampler_has_the_scores_of_a_query_with_its_seed(name, tmp_path):
     data = small_data()
     method = trained(small_config(name), data, tmp_path)
     ranking = method.rank(data, 5, data.seed)

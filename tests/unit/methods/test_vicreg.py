@@ -1,4 +1,4 @@
-"""VICReg beside the games: its loss by the formula, its switch, and going on to the bit."""
+"""VICReg in addition to the games: its loss, its switch, and exact resuming."""
 
 import signal
 
@@ -25,7 +25,7 @@ def _one_thread():
 
 
 def plain_loss(a, b):
-    """The paper's terms, one after the other."""
+    """Return the sum of the paper's terms, computed one by one."""
     n, d = a.shape
     total = 25 * ((a - b) ** 2).sum() / (n * d)
     for z in (a, b):
@@ -35,7 +35,7 @@ def plain_loss(a, b):
     return total / 25
 
 
-def test_the_loss_is_the_papers():
+def test_vicreg_loss_equals_the_papers_formula():
     rng = np.random.default_rng(0)
     a = rng.normal(0, [0.3, 1.5, 0.8], (20, 3))
     b = a + rng.normal(0, 0.2, (20, 3))
@@ -43,14 +43,14 @@ def test_the_loss_is_the_papers():
     assert float(found) == pytest.approx(plain_loss(a, b), rel=1e-9)
 
 
-def test_a_collapsed_encoder_pays_the_full_variance_term():
+def test_collapsed_encoder_has_the_full_variance_term():
     point = torch.full((8, 4), 3.0)
     assert float(vicreg_loss(point, point)) == pytest.approx(2 * (1 - 0.01), rel=1e-6)
     spread = torch.tensor([[2.0], [-2.0], [2.0], [-2.0]])
     assert float(vicreg_loss(spread, spread)) == pytest.approx(0.0, abs=1e-6)
 
 
-def test_only_the_switch_brings_the_expander():
+def test_expander_exists_only_with_vicreg():
     data = small_data()
     for plain in (build(small_config()), build(small_config("dgaal-paper"))):
         assert "expander" not in plain.modules
@@ -66,12 +66,12 @@ def test_only_the_switch_brings_the_expander():
         assert any(not torch.equal(before[k], after[k]) for k in after if f".{name}." in k)
 
 
-def test_going_on_after_an_interruption_gives_the_same_bits(tmp_path):
+def test_resumed_training_is_bit_identical(tmp_path):
     config = small_config(pretrain={"representation": "vicreg"})
     data = small_data()
-    whole = build(config)
-    phases = whole.learn(data)[:1]
-    runner(whole, phases, tmp_path / "whole").run(phases)
+    uninterrupted = build(config)
+    phases = uninterrupted.learn(data)[:1]
+    runner(uninterrupted, phases, tmp_path / "whole").run(phases)
 
     def stop(event):
         if isinstance(event, StepDone) and event.step == 3:
@@ -83,14 +83,16 @@ def test_going_on_after_an_interruption_gives_the_same_bits(tmp_path):
         runner(first, phases, tmp_path / "cut", emit=stop).run(phases)
     second = build(config, number=1)
     phases = second.learn(data)[:1]
-    again = runner(second, phases, tmp_path / "cut")
-    assert again.resume() == "step 3 of pretrain"
-    again.run(phases)
-    own = ("encoder", "expander", "decoder", "latent_discriminator", "image_discriminator")
-    ours, theirs = (module_tensors({n: m.modules[n] for n in own}) for m in (whole, second))
+    resumed = runner(second, phases, tmp_path / "cut")
+    assert resumed.resume() == "step 3 of pretrain"
+    resumed.run(phases)
+    names = ("encoder", "expander", "decoder", "latent_discriminator", "image_discriminator")
+    ours, theirs = (
+        module_tensors({n: m.modules[n] for n in names}) for m in (uninterrupted, second)
+    )
     assert [key for key in ours if not torch.equal(ours[key], theirs[key])] == []
 
 
-def test_an_unknown_representation_is_refused():
+def test_unknown_representation_is_refused():
     with pytest.raises(ConfigError, match="representation"):
         build_config({"pool": {"source": "x"}, "pretrain": {"representation": "simclr"}})
