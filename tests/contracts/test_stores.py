@@ -53,9 +53,9 @@ def test_suite_fails_for_each_broken_store():
             "test_same_answer_twice_is_stored_once",
         },
         "unrestored": {
-            "test_a_backup_is_restored_and_the_old_store_is_kept",
-            "test_the_newest_intact_backup_is_restored",
-            "test_without_an_intact_backup_nothing_is_restored",
+            "test_backup_is_restored_and_the_old_store_is_kept",
+            "test_newest_intact_backup_is_restored",
+            "test_nothing_is_restored_without_an_intact_backup",
         },
     }
 
@@ -77,7 +77,7 @@ def test_unknown_kind_is_refused_and_nothing_is_created(url, tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_pathwithout_a_kind_is_a_sqlite_store(tmp_path):
+def test_path_without_a_kind_is_a_sqlite_store(tmp_path):
     for number, path in enumerate((tmp_path / "0.db", str(tmp_path / "1.db"))):
         store_location(path).create().close()
         with open_store(f"SQLITE:{tmp_path / f'{number}.db'}") as store:

@@ -33,8 +33,9 @@ SMALL = [
 
 
 def check_failures(drive: Drive, tmp_path: Path, max_calls: int, **job: Any) -> None:
-    alike = 6 if job.get("imports", CORE)[: len(TRAIN)] == TRAIN else 0  # each run takes seconds
-    job = {"imports": CORE, "pristine": str(tmp_path / "pristine"), "alike": alike, **job}
+    is_training = job.get("imports", CORE)[: len(TRAIN)] == TRAIN
+    limits = {"max_similar": 6 if is_training else 0}  # each run of a training takes seconds
+    job = {"imports": CORE, "pristine": str(tmp_path / "pristine"), **limits, **job}
     path = json_job(tmp_path / "job.json", **job)
     report = drive("fail_disk", path, max_calls, timeout=3600)  # an export takes half an hour
     # Writes at fixed times (progress of a training) shift the calls after them.

@@ -38,7 +38,7 @@ class ModelAnswer:
 
     number: int
     item: int
-    who: str
+    person: str
     kind: str
     cls: str | None
     counted: bool
@@ -50,23 +50,23 @@ class Model:
     """The expected state of the store, computed in the simplest way."""
 
     need: int
-    acts: list[ModelAnswer] = field(default_factory=list)
+    answers: list[ModelAnswer] = field(default_factory=list)
     done: dict[str, list[ModelAnswer]] = field(default_factory=lambda: {p: [] for p in PEOPLE})
     undone: dict[str, list[ModelAnswer]] = field(default_factory=lambda: {p: [] for p in PEOPLE})
     leases: dict[str, tuple[int, float]] = field(default_factory=dict)
     events: int = 0
 
-    def current(self, who: str, item: int) -> ModelAnswer | None:
-        mine = [
+    def current(self, person: str, item: int) -> ModelAnswer | None:
+        own = [
             a
-            for a in self.acts
-            if a.who == who
+            for a in self.answers
+            if a.person == person
             and a.item == item
             and a.live
             and a.counted
             and a.kind not in ("flag", "unflag")
         ]
-        return max(mine, key=lambda a: a.number) if mine else None
+        return max(own, key=lambda a: a.number) if own else None
 
     def finished(self, item: int) -> int:
         found = [a for p in PEOPLE if (a := self.current(p, item)) and a.kind in FINISHING]
@@ -74,33 +74,33 @@ class Model:
             return max(self.need, len(found))
         return len(found)
 
-    def flagged(self, who: str, item: int) -> bool:
-        mine = [
+    def flagged(self, person: str, item: int) -> bool:
+        own = [
             a
-            for a in self.acts
-            if a.who == who and a.item == item and a.live and a.kind in ("flag", "unflag")
+            for a in self.answers
+            if a.person == person and a.item == item and a.live and a.kind in ("flag", "unflag")
         ]
-        return bool(mine) and mine[-1].kind == "flag"
+        return bool(own) and own[-1].kind == "flag"
 
-    def order(self, who: str, now: float) -> list[int]:
+    def order(self, person: str, now: float) -> list[int]:
         waiting: list[tuple[int, int]] = []
         for item in range(1, len(NAMES) + 1):
-            mine = self.current(who, item)
-            if mine is not None and mine.kind != "skip":
+            own_answer = self.current(person, item)
+            if own_answer is not None and own_answer.kind != "skip":
                 continue
             held = sum(
-                i == item and until > now for p, (i, until) in self.leases.items() if p != who
+                i == item and until > now for p, (i, until) in self.leases.items() if p != person
             )
             if self.finished(item) + held < self.need:
-                waiting.append((mine.number if mine else 0, item))
+                waiting.append((own_answer.number if own_answer else 0, item))
         return [item for _, item in sorted(waiting)]
 
-    def take(self, who: str, now: float, only: int | None = None) -> int | None:
-        self.leases.pop(who, None)
-        found = [item for item in self.order(who, now) if only in (None, item)]
+    def take(self, person: str, now: float, only: int | None = None) -> int | None:
+        self.leases.pop(person, None)
+        found = [item for item in self.order(person, now) if only in (None, item)]
         if not found:
             return None
-        self.leases[who] = (found[0], now + LEASE_S)
+        self.leases[person] = (found[0], now + LEASE_S)
         return found[0]
 
     def verdict(self, item: int) -> ModelAnswer | None:
@@ -110,10 +110,10 @@ class Model:
             return max(adjudications, key=lambda a: a.number)
         best: ModelAnswer | None = None
         best_votes = 0
-        for act in sorted(given, key=lambda a: a.number):
-            votes = sum(other.cls == act.cls for other in given)
+        for entry in sorted(given, key=lambda a: a.number):
+            votes = sum(other.cls == entry.cls for other in given)
             if votes > best_votes:
-                best, best_votes = act, votes
+                best, best_votes = entry, votes
         return best
 
 
@@ -149,25 +149,25 @@ class StoreMachine(RuleBasedStateMachine):
         self.store.save_query(query, overlap=need)
         self.model = Model(need=need)
 
-    @rule(who=st.sampled_from(PEOPLE))
-    def take(self, who: str) -> None:
-        task = self.store.next_task(who, "s")
-        assert (task and task.item.item_id) == self.model.take(who, self.now)
-        self.tasks[who] = task
+    @rule(person=st.sampled_from(PEOPLE))
+    def take(self, person: str) -> None:
+        task = self.store.next_task(person, "s")
+        assert (task and task.item.item_id) == self.model.take(person, self.now)
+        self.tasks[person] = task
         if task is not None:
             assert task.item.sample_id == NAMES[task.item.item_id - 1]
-            assert task.flagged == self.model.flagged(who, task.item.item_id)
+            assert task.flagged == self.model.flagged(person, task.item.item_id)
 
     @rule(
-        who=st.sampled_from(PEOPLE),
+        person=st.sampled_from(PEOPLE),
         item=st.integers(0, len(NAMES)),
         kind=st.sampled_from(
             ["label", "label", "cannot_tell", "skip", "flag", "unflag", "adjudicate"]
         ),
         cls=st.sampled_from(["cat", "dog"]),
     )
-    def submit(self, who: str, item: int, kind: str, cls: str) -> None:
-        task = self.tasks.get(who)
+    def submit(self, person: str, item: int, kind: str, cls: str) -> None:
+        task = self.tasks.get(person)
         if item == 0:  # the image on the screen
             if task is None:
                 return
@@ -182,63 +182,64 @@ class StoreMachine(RuleBasedStateMachine):
             label=as_label(self.classes[cls] if has_class else None),
         )
         model = self.model
-        held = model.leases.get(who)
+        held = model.leases.get(person)
         is_mine = lease is not None and held is not None and held[0] == item and held[1] > self.now
         is_mine = is_mine and lease.expires == held[1]
-        mine = model.current(who, item)
+        own_answer = model.current(person, item)
         counted = (
             kind in ("flag", "unflag", "adjudicate")
             or is_mine
             or model.finished(item) < model.need
-            or (mine is not None and mine.kind != "skip")
+            or (own_answer is not None and own_answer.kind != "skip")
         )
-        act = ModelAnswer(model.events, item, who, kind, cls if has_class else None, counted)
-        model.acts.append(act)
-        model.done[who].append(act)
-        model.undone[who].clear()
-        receipt = self.store.submit(answer, annotator=who, session="s", lease=lease)
+        entry = ModelAnswer(model.events, item, person, kind, cls if has_class else None, counted)
+        model.answers.append(entry)
+        model.done[person].append(entry)
+        model.undone[person].clear()
+        receipt = self.store.submit(answer, annotator=person, session="s", lease=lease)
         assert (receipt.event_id, receipt.is_counted) == (model.events, counted)
-        self.last = (answer, who, receipt.event_id, counted)
+        self.last = (answer, person, receipt.event_id, counted)
         same = item if kind in ("flag", "unflag") else None
-        expected = model.take(who, self.now, same) or model.take(who, self.now)
+        expected = model.take(person, self.now, same) or model.take(person, self.now)
         assert (receipt.next_task and receipt.next_task.item.item_id) == expected
-        self.tasks[who] = receipt.next_task
+        self.tasks[person] = receipt.next_task
 
     @precondition(lambda self: self.last is not None)
     @rule()
     def retry(self) -> None:
-        answer, who, event_id, counted = self.last
-        receipt = self.store.submit(answer, annotator=who, session="s", take_next=False)
+        answer, person, event_id, counted = self.last
+        receipt = self.store.submit(answer, annotator=person, session="s", take_next=False)
         assert (receipt.event_id, receipt.is_counted) == (event_id, counted)
 
-    @rule(who=st.sampled_from(PEOPLE), says=st.sampled_from(["undo", "undo", "redo"]))
-    def reverse(self, who: str, says: str) -> None:
+    @rule(person=st.sampled_from(PEOPLE), action=st.sampled_from(["undo", "undo", "redo"]))
+    def reverse(self, person: str, action: str) -> None:
         model = self.model
         source, target = (
-            (model.done, model.undone) if says == "undo" else (model.undone, model.done)
+            (model.done, model.undone) if action == "undo" else (model.undone, model.done)
         )
-        result = getattr(self.store, says)(who, "s")
-        if not source[who]:
+        result = getattr(self.store, action)(person, "s")
+        if not source[person]:
             assert result is None
             return
-        act = source[who].pop()
-        target[who].append(act)
+        entry = source[person].pop()
+        target[person].append(entry)
         model.events += 1
-        mine = model.current(who, act.item)
+        own_answer = model.current(person, entry.item)
         counted = (
-            says == "undo"
-            or act.kind in ("flag", "unflag", "adjudicate")
-            or model.finished(act.item) < model.need
-            or (mine is not None and mine.kind != "skip")
+            action == "undo"
+            or entry.kind in ("flag", "unflag", "adjudicate")
+            or model.finished(entry.item) < model.need
+            or (own_answer is not None and own_answer.kind != "skip")
         )
         if counted:
-            act.live = says == "redo"
-        assert (result.item.item_id, result.kind) == (act.item, act.kind)
+            entry.live = action == "redo"
+        assert (result.item.item_id, result.kind) == (entry.item, entry.kind)
         assert (result.event_id, result.is_counted) == (model.events, counted)
-        only = act.item if says == "undo" or act.kind in ("flag", "unflag") else None
-        expected = (model.take(who, self.now, only) if only else None) or model.take(who, self.now)
+        only = entry.item if action == "undo" or entry.kind in ("flag", "unflag") else None
+        expected = model.take(person, self.now, only) if only else None
+        expected = expected or model.take(person, self.now)
         assert (result.task and result.task.item.item_id) == expected
-        self.tasks[who] = result.task
+        self.tasks[person] = result.task
 
     @rule(seconds=st.sampled_from([1.0, 9.5, 10.5, 500.0]))
     def wait(self, seconds: float) -> None:
@@ -263,14 +264,16 @@ class StoreMachine(RuleBasedStateMachine):
         model, store = self.model, self.store
         expected = {n: model.verdict(n) for n in range(1, len(NAMES) + 1)}
         names = {label.item_id: name_of(store, label) for label in store.labels()}
-        assert names == {n: act.cls for n, act in expected.items() if act and act.cls}
-        assert store.cannot_tell() == {n for n, act in expected.items() if act and not act.cls}
+        assert names == {n: entry.cls for n, entry in expected.items() if entry and entry.cls}
+        assert store.cannot_tell() == {
+            n for n, entry in expected.items() if entry and not entry.cls
+        }
         assert store.watermark() == model.events
         assert store.check() == []
-        for who in PEOPLE:
-            ahead = [u.item.item_id for u in store.upcoming(who, 9)]
-            assert ahead == model.order(who, self.now)
-        flagged = {i for i in expected for who in PEOPLE if model.flagged(who, i)}
+        for person in PEOPLE:
+            ahead = [u.item.item_id for u in store.upcoming(person, 9)]
+            assert ahead == model.order(person, self.now)
+        flagged = {i for i in expected for person in PEOPLE if model.flagged(person, i)}
         assert {item.item_id for item in store.flagged()} == flagged
         assert store.labels(watermark=model.events) == store.labels()
 

@@ -29,7 +29,7 @@ def state(store) -> tuple[object, ...]:
     )
 
 
-def test_an_empty_store_has_no_content(store):
+def test_empty_store_has_no_content(store):
     assert (store.items(), store.classes(), store.labels(), list(store.events())) == ([],) * 4
     assert (store.watermark(), store.open_query(), store.last_query()) == (0, None, None)
     assert store.next_task("sam", "s") is None
@@ -106,7 +106,7 @@ def test_built_store_appears_only_when_complete(location):
         assert len(again.items()) == 5
 
 
-def test_a_failed_build_leaves_no_store(location):
+def test_failed_build_leaves_no_store(location):
     def fail() -> None:
         raise RuntimeError("then")
 
@@ -122,7 +122,7 @@ def test_a_failed_build_leaves_no_store(location):
         assert not location.exists()
 
 
-def test_a_backup_is_restored_and_the_old_store_is_kept(asked, location, clock):
+def test_backup_is_restored_and_the_old_store_is_kept(asked, location, clock):
     asked.submit("sam", "label", 3, asked.cat)
     copy = asked.store.back_up()
     clock.now += 1
@@ -137,7 +137,7 @@ def test_a_backup_is_restored_and_the_old_store_is_kept(asked, location, clock):
         assert store.check() == []
 
 
-def test_the_newest_intact_backup_is_restored(asked, location, clock):
+def test_newest_intact_backup_is_restored(asked, location, clock):
     for item in (3, 1, 2):
         asked.submit("sam", "label", item, asked.cat)
         newest = asked.store.back_up()
@@ -151,7 +151,7 @@ def test_the_newest_intact_backup_is_restored(asked, location, clock):
         assert labels(store) == {3: "cat", 1: "cat"}
 
 
-def test_without_an_intact_backup_nothing_is_restored(asked, location, clock):
+def test_nothing_is_restored_without_an_intact_backup(asked, location, clock):
     before = state(asked.store)
     asked.store.back_up().write_bytes(b"damaged")
     asked.store.close()
@@ -175,7 +175,7 @@ def test_import_makes_a_backup_first(asked, location, clock):
         assert labels(store) == {3: "cat"}
 
 
-def test_a_healthy_store_needs_no_backup_and_no_repair(asked, location):
+def test_healthy_store_needs_no_backup_or_repair(asked, location):
     asked.submit("sam", "label", 3, asked.cat)
     asked.submit("sam", "skip", 1)
     asked.store.undo("sam", "s")

@@ -143,7 +143,7 @@ def test_two_people_are_never_offered_the_same_item(asked):
     assert [u.item.item_id for u in asked.store.upcoming("ann", 9)] == [3, 2]
 
 
-def test_an_abandoned_item_is_offered_again_when_its_lease_ends(asked, clock):
+def test_abandoned_item_is_offered_again_when_its_lease_expires(asked, clock):
     asked.store.next_task("ann", "a")
     clock.now += 119.9
     assert asked.store.next_task("bob", "b").item.item_id == 1

@@ -152,7 +152,7 @@ def points(box: Box, lines: list[str], rng: random.Random) -> dict[str, list[int
         is_reading = call in ("openat", "close") and path not in written
         if not is_reading and path:
             similar.setdefault((call, _RANDOM_NAME.sub("*", path)), []).append(counts[call])
-    limit = box.job.get("alike", 0)
+    limit = box.job.get("max_similar", 0)
     found: dict[str, list[int]] = {}
     for (call, _), numbers in similar.items():
         if 2 < limit < len(numbers):
@@ -230,7 +230,7 @@ def main() -> None:
         chosen = sorted(rng.sample(numbers, limit)) if 0 < limit < len(numbers) else numbers
         for number in chosen:
             # If a run takes seconds, the two errors alternate.
-            has_one = limit or job.get("alike")
+            has_one = limit or job.get("max_similar")
             error = ("ENOSPC", "EIO")[tried % 2] if has_one else None
             for name in [error] if error else ["ENOSPC", "EIO"]:
                 box.refill()
