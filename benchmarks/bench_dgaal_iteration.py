@@ -1,11 +1,11 @@
-"""One DGAAL pretraining iteration against the plain loop, in CPU seconds, variants interleaved.
+"""CPU seconds of one DGAAL pretraining iteration, compared with a plain loop.
 
 Run ``OMP_NUM_THREADS=1 python benchmarks/bench_dgaal_iteration.py``.
-The plain loop (``tests/support/plain_games.py``) gives every player forward passes of its own and
-plain Adam; it computes the same update (``tests/unit/training/test_adversarial.py``, float64, 1e-12
-relative) on networks in torch's own memory order, where ours lie channels last. Both run the same
-weights on the same batches, one thread, process CPU time; printed is the median of the ratios of
-neighboring iterations.
+The plain loop (``tests/support/plain_games.py``) uses separate forward passes for every player and
+plain Adam. It computes the same update (``tests/unit/methods/test_games.py``, float64, 1e-12
+relative) on contiguous networks; ours are channels last. Both use the same weights and batches on
+one thread, with interleaved iterations. The output is process CPU time and the median of the
+ratios of neighboring iterations.
 """
 
 import argparse
@@ -69,9 +69,9 @@ def variants(preset: str, image_size: int, channels: int) -> dict[str, Callable[
     }
     fp32, bf16 = games.optimizers(config.pretrain), half.optimizers(config.pretrain)
 
-    def ours(own, optimizers, context) -> None:
-        own.feature_game(pools, optimizers, autocast=context)
-        own.image_game(images, noise, config.pretrain, optimizers, autocast=context)
+    def ours(variant, optimizers, context) -> None:
+        variant.feature_game(pools, optimizers, autocast=context)
+        variant.image_game(images, noise, config.pretrain, optimizers, autocast=context)
 
     found: dict[str, Callable[[], object]] = {
         "plain loop": lambda: plain_iteration(plain, pools, images, noise, config.pretrain, adam),

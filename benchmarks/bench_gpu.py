@@ -1,18 +1,19 @@
-"""VAAL at its published sizes on one GPU: milliseconds, utilization, and the time of a curve.
+"""VAAL at its published sizes on one GPU: time per iteration, utilization, and time of a curve.
 
-Run ``python benchmarks/bench_gpu.py`` on a host with a GPU (some ten minutes, 10 GB), or
-``--smoke`` on any: the same code, tiny, on whatever there is. Printed is one JSON object:
+Run ``python benchmarks/bench_gpu.py`` on a host with a GPU (about ten minutes, 10 GB), or with
+``--smoke`` on any host, which runs the same code with tiny sizes. The output is one JSON object:
 
-- ``ceilings``: what this device reaches in one large product of matrices and in one large copy;
-- ``variants``: milliseconds an iteration of the published loop and of ours, drawing from a resident
-  pool of random images included, blocks of steps interleaved, medians of blocks; TFLOP/s and their
-  share of the ceiling, operations counted by torch; a variant that fails says why;
-- ``curve``: the fastest of ours over ``--steps`` more steps, and from it the minutes of seven
+- ``ceilings``: speed of this device in one large matrix product and in one large copy;
+- ``variants``: milliseconds per iteration of the published loop and of ours, medians of
+  interleaved blocks of steps, including drawing batches from a resident pool of random images;
+  TFLOP/s and their share of the ceiling, with operations counted by torch; a variant that fails
+  has its error;
+- ``curve``: the fastest of our variants over ``--steps`` more steps, and estimated minutes of seven
   rounds of the released code on CIFAR-10 (39,062 iterations each) and of epochs over the labels;
 - ``host_waits``: operations of an iteration that made the host wait for the device;
-- ``resume``: whether trainings that were cut, saved and loaded end in the bits of uncut ones, and
-  whether two uncut ones do;
-- ``together``: milliseconds an iteration of ``--processes`` such runs at once.
+- ``resume``: largest weight difference between uninterrupted training and training that was saved
+  and loaded, and between two uninterrupted runs;
+- ``together``: milliseconds per iteration of ``--processes`` concurrent runs.
 """
 
 import argparse
@@ -56,8 +57,8 @@ from dgaal_cli.training.seeding import initializing, torch_generator
 ROUNDS, CIFAR = 7, 50_000
 LABELS = [5_000 + 2_500 * number for number in range(ROUNDS)]
 EPOCHS = 100
-CUT, WHOLE = 5, 10
-"""Steps of each phase after which a training is cut, and in all."""
+INTERRUPTED_AT, TOTAL_STEPS = 5, 10
+"""Step of each phase at which training is interrupted, and total steps of each phase."""
 RESUMED = ("dgaal", "vaal", "vaal-released")
 Step = Callable[[int], None]
 
@@ -88,8 +89,8 @@ def data_of(device: torch.device, *, images: int, labeled: int, side: int = 32) 
     )
 
 
-class Drawing:
-    """The two batches of an iteration, drawn as a training draws them."""
+class BatchDraws:
+    """Draws the two batches of an iteration in the same way as training."""
 
     def __init__(self, data: RoundData, batch: int) -> None:
         config = config_of("vaal-released", "cifar10-paper", vaal={"batch": batch})
@@ -107,8 +108,8 @@ class Drawing:
         return batches, batches[0].classes
 
 
-def captured(iterate: Iteration, drawing: Drawing) -> Iteration:
-    """Record a whole iteration as one CUDA graph, and play it on new batches."""
+def as_cuda_graph(iterate: Iteration, drawing: BatchDraws) -> Iteration:
+    """Capture one iteration as a CUDA graph; return a function that replays it on new batches."""
     batches, labels = drawing.at(0)
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
@@ -120,18 +121,18 @@ def captured(iterate: Iteration, drawing: Drawing) -> Iteration:
     with torch.cuda.graph(graph):
         iterate(batches, labels)
 
-    def play(new: list[PoolBatch], new_labels: Tensor) -> None:
+    def replay(new: list[PoolBatch], new_labels: Tensor) -> None:
         for own, other in zip(batches, new, strict=True):
             own.images.copy_(other.images)
             own.noise.copy_(other.noise)
         labels.copy_(new_labels)
         graph.replay()
 
-    return play
+    return replay
 
 
 def variants_of(
-    data: RoundData, drawing: Drawing, sizes: Sizes
+    data: RoundData, drawing: BatchDraws, sizes: Sizes
 ) -> dict[str, Callable[[], Iteration]]:
     device, is_half = data.device, data.precision == "bf16"
     form = {"sizes": sizes, "device": device}
@@ -145,8 +146,10 @@ def variants_of(
     if device.type == "cuda":
         name = f"ours, {data.precision}, channels last"
         found[f"{name}, compiled"] = lambda: ours(is_compiled=True, **last)
-        found[f"{name}, CUDA graph"] = lambda: captured(ours(is_captured=True, **last), drawing)
-        found[f"{name}, compiled, CUDA graph"] = lambda: captured(
+        found[f"{name}, CUDA graph"] = lambda: as_cuda_graph(
+            ours(is_captured=True, **last), drawing
+        )
+        found[f"{name}, compiled, CUDA graph"] = lambda: as_cuda_graph(
             ours(is_captured=True, is_compiled=True, **last), drawing
         )
     return found
@@ -175,14 +178,14 @@ def ceilings(device: torch.device, *, is_half: bool, is_smoke: bool) -> dict[str
     return {"matrix_tflops": 2e-12 * side**3 / product, "copy_gb_s": 2e-9 * size / copy}
 
 
-def operations(iterate: Iteration, drawing: Drawing) -> float:
+def operations(iterate: Iteration, drawing: BatchDraws) -> float:
     with FlopCounterMode(display=False) as counter:
         iterate(*drawing.at(0))
     return float(counter.get_total_flops())
 
 
 def measure(
-    data: RoundData, drawing: Drawing, sizes: Sizes, *, blocks: int, block: int, ceiling: float
+    data: RoundData, drawing: BatchDraws, sizes: Sizes, *, blocks: int, block: int, ceiling: float
 ) -> tuple[dict[str, Any], dict[str, Step]]:
     steps: dict[str, Step] = {}
     report: dict[str, Any] = {}
@@ -192,9 +195,9 @@ def measure(
                 iterate = build()
             counted = "graph" not in name and "compiled" not in name
             flops = operations(iterate, drawing) if counted else None
-            for number in range(5):  # compiles, tunes, fills caches
+            for number in range(5):  # warm-up: compilation, tuning and caches
                 iterate(*drawing.at(number))
-        except Exception as error:  # noqa: BLE001 - one variant that fails must not cost the others
+        except Exception as error:  # noqa: BLE001 - a failed variant must not stop the others
             report[name] = {"failed": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
             continue
         report[name] = {"flops": flops, "ms": []}
@@ -215,7 +218,7 @@ def measure(
 
 
 def curve(ms: float, *, batch: int) -> dict[str, float]:
-    """Minutes of seven rounds at ``ms`` an iteration."""
+    """Return minutes of seven rounds at ``ms`` milliseconds per iteration."""
     config = config_of("vaal-released", "cifar10-paper", vaal={"batch": batch}).vaal
     pool = ROUNDS * iterations(config, pool=CIFAR, labeled=0)
     labeled = sum(round(EPOCHS * count / batch) for count in LABELS)
@@ -227,33 +230,33 @@ def curve(ms: float, *, batch: int) -> dict[str, float]:
 
 
 def host_waits(step: Step, device: torch.device) -> int | None:
-    """Operations of one iteration that waited for the device; None on a CPU."""
+    """Return the number of operations that waited for the device; None on a CPU."""
     if device.type != "cuda":
         return None
     torch.cuda.set_sync_debug_mode("warn")
     try:
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             step(0)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    return sum("synchroniz" in str(each.message) for each in told)
+    return sum("synchroniz" in str(warning.message) for warning in caught)
 
 
 def resumes(device: torch.device, name: str, *, side: int) -> dict[str, Any]:
-    """Train ``name`` uncut twice, and once more cut, saved and loaded."""
-    lengths = {"epochs": 0, "min_steps": WHOLE}
+    """Train ``name`` twice without interruption and once with saving and loading; compare."""
+    lengths = {"epochs": 0, "min_steps": TOTAL_STEPS}
     config = config_of(
         name,
         "tiny",
         pretrain=lengths,
-        vaal={**lengths, "settle_steps": WHOLE},
-        coevolve={"steps": WHOLE},
-        classifier={"steps": WHOLE},
+        vaal={**lengths, "settle_steps": TOTAL_STEPS},
+        coevolve={"steps": TOTAL_STEPS},
+        classifier={"steps": TOTAL_STEPS},
     )
     data = data_of(device, images=400, labeled=80, side=side)
 
-    def begin() -> tuple[Method, list[Phase]]:
+    def start_training() -> tuple[Method, list[Phase]]:
         method = fresh_method(
             config,
             TaskShape(
@@ -265,16 +268,16 @@ def resumes(device: torch.device, name: str, *, side: int) -> dict[str, Any]:
             module.to(device)
         return method, [*method.learn(data), *method.adapt(data)]
 
-    def go(method: Method, phases: list[Phase], folder: Path | None) -> Method:
+    def run_training(method: Method, phases: list[Phase], folder: Path | None) -> Method:
         for place in range(len(phases)):
             phases[place].prepare()
-            for number in range(WHOLE):
-                if folder is not None and number == CUT:
+            for number in range(TOTAL_STEPS):
+                if folder is not None and number == INTERRUPTED_AT:
                     moments, scalars = checkpoint.optimizer_tensors(phases[place].optimizers)
                     saved = checkpoint.module_tensors(method.modules) | moments
                     checkpoint.save(folder, saved, {"scalars": scalars})
                     tensors, state = checkpoint.load(folder)
-                    method, phases = begin()
+                    method, phases = start_training()
                     checkpoint.restore_modules(method.modules, tensors)
                     phases[place].prepare()
                     checkpoint.restore_optimizers(
@@ -287,18 +290,21 @@ def resumes(device: torch.device, name: str, *, side: int) -> dict[str, Any]:
                 phase.step(number, torch_generator(0, 0, phase.name, number))
         return method
 
-    def gap(one: Method, other: Method) -> float:
+    def max_difference(one: Method, other: Method) -> float:
         own, theirs = (checkpoint.module_tensors(m.modules) for m in (one, other))
         return max(float((own[k].double() - theirs[k].double()).abs().max()) for k in own)
 
     with tempfile.TemporaryDirectory() as folder:
-        cut = go(*begin(), Path(folder) / "state")
-    first, second = go(*begin(), None), go(*begin(), None)
-    return {"largest_difference": gap(first, cut), "of_two_uncut": gap(first, second)}
+        resumed = run_training(*start_training(), Path(folder) / "state")
+    first, second = run_training(*start_training(), None), run_training(*start_training(), None)
+    return {
+        "largest_difference": max_difference(first, resumed),
+        "of_two_uncut": max_difference(first, second),
+    }
 
 
 def together(count: int, options: argparse.Namespace) -> list[float]:
-    """Milliseconds an iteration of ``count`` processes that run at once."""
+    """Return milliseconds per iteration of ``count`` concurrent processes."""
     command = [sys.executable, __file__, "--alone", "--steps", str(options.steps)]
     command += ["--batch", str(options.batch), *(["--smoke"] if options.smoke else [])]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
@@ -322,10 +328,10 @@ def main() -> None:
         torch.set_num_threads(1)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu" and not options.smoke:
-        raise SystemExit("there is no GPU here; --smoke runs the same code, tiny, on the CPU")
+        raise SystemExit("no GPU found; --smoke runs the same code with tiny sizes on the CPU")
     sizes = Sizes(task=2, vae=4) if options.smoke else Sizes()
     data = data_of(device, images=256 if options.smoke else CIFAR, labeled=64)
-    drawing = Drawing(data, options.batch)
+    drawing = BatchDraws(data, options.batch)
     if options.alone:
         iterate = ours(
             is_half=data.precision == "bf16", is_channels_last=True, sizes=sizes, device=device

@@ -1,9 +1,10 @@
-"""An int8 sampler beside its float32 twin: rank agreement, top 5 % and speed, after real training.
+"""An int8 sampler compared with its float32 version: ranking, top 5 % and speed.
 
-Run ``python benchmarks/bench_int8.py [--pool SOURCE] [--method vaal] [--preset tiny]``. A
-workspace is made around the pool (the embedded digits where none is named), some images get their
-true labels, ``dgaal train`` and ``dgaal export --onnx --int8`` run, and both files score the whole
-pool, blocks of each in turn, in CPU time of one thread. SOURCE must know its labels.
+Run ``python benchmarks/bench_int8.py [--pool SOURCE] [--method vaal] [--preset tiny]``. The
+benchmark creates a workspace for the pool (default: the built-in digits), labels some images with
+their true labels, and runs ``dgaal train`` and ``dgaal export --onnx --int8``. Both files then
+score the whole pool in alternating blocks, measured in CPU time of one thread. SOURCE must have
+labels.
 """
 
 import argparse
@@ -41,7 +42,7 @@ def main() -> None:
     parser.add_argument("--method", default="vaal")
     parser.add_argument("--preset", default="tiny")
     parser.add_argument("--labels", type=int, default=200)
-    parser.add_argument("--work", type=Path, help="keep the workspace here, and use it again")
+    parser.add_argument("--work", type=Path, help="keep the workspace in this folder and reuse it")
     parser.add_argument("--set", action="append", default=[], help="as for dgaal train")
     options = parser.parse_args()
     pool = options.pool
@@ -53,7 +54,7 @@ def main() -> None:
             build(work, pool, options)
         run([*DGAAL, "-C", str(work), "export", "--onnx", "--int8"])
         artifacts = work / "artifacts"
-        lines = compared(artifacts / "sampler.onnx", artifacts / "sampler.int8.onnx", pool)
+        lines = compare(artifacts / "sampler.onnx", artifacts / "sampler.int8.onnx", pool)
     title = f"{options.method}, preset {options.preset}, {options.labels} labels, {options.pool}"
     print_table(title, lines)
 
@@ -73,12 +74,12 @@ def run(command: list[str]) -> None:
         raise SystemExit(f"{' '.join(command[:8])} ...\n{done.stdout}{done.stderr}")
 
 
-def compared(exact: Path, coarse: Path, pool: str) -> list[Line]:
+def compare(exact: Path, quantized: Path, pool: str) -> list[Line]:
     from dgaal_cli.artifacts.artifact_bytes import read_artifact
     from dgaal_cli.artifacts.engines.load import start_engine
     from exporters.quantize import compare_rankings
 
-    artifacts = [read_artifact(path) for path in (exact, coarse)]
+    artifacts = [read_artifact(path) for path in (exact, quantized)]
     engines = [start_engine(artifact, device="cpu", threads=1) for artifact in artifacts]
     manifest = engines[0].manifest
     images = pixels(pool, manifest.input_size, manifest.channels)
@@ -97,10 +98,10 @@ def compared(exact: Path, coarse: Path, pool: str) -> list[Line]:
         Line(f"Spearman over {agreement.images:,} images", agreement.spearman, ">= 0.99"),
         Line("overlap of the best 5 %", agreement.top_overlap, ">= 0.97"),
         Line("float32 / int8, CPU time of the engine", float32 / int8, ">= 1"),
-        Line("float32, microseconds an image", float32),
-        Line("int8, microseconds an image", int8),
+        Line("float32, microseconds per image", float32),
+        Line("int8, microseconds per image", int8),
         Line("float32, MB", exact.stat().st_size / 1e6),
-        Line("int8, MB", coarse.stat().st_size / 1e6),
+        Line("int8, MB", quantized.stat().st_size / 1e6),
     ]
 
 

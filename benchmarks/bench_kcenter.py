@@ -1,11 +1,11 @@
-"""k-center of 2,500 among 47,500 x 512 features against scikit-learn's pairwise distances.
+"""k-center with 2,500 of 47,500 x 512 features, compared with scikit-learn's pairwise distances.
 
-Run ``python benchmarks/bench_kcenter.py [--dealt 50]``. Both sides get the same float32
-features (a mixture of 100 clusters, rectified as penultimate features are), the same 2,500 labeled
-centers and the same threads. The baseline is the loop that public core-set code runs: distances of
-all points to the newest center by ``sklearn.metrics.pairwise_distances``, then the minimum. It is
-timed over ``--dealt`` picks and extrapolated to all, its start on the labeled set included; ours is
-timed whole.
+Run ``python benchmarks/bench_kcenter.py [--timed 50]``. Both sides use the same float32
+features (a mixture of 100 clusters, rectified like penultimate features), the same 2,500 labeled
+centers and the same number of threads. The baseline is the loop of public core-set code: distances
+of all points to the newest center by ``sklearn.metrics.pairwise_distances``, then the minimum. It
+is timed over ``--timed`` picks and extrapolated to all picks, including its start on the labeled
+set; ours is timed completely.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def features(count: int, width: int, seed: int) -> np.ndarray:
 
 
 def baseline(points: np.ndarray, centers: np.ndarray, count: int) -> tuple[list[int], float, float]:
-    """Picks, seconds of the start, seconds a pick."""
+    """Return the picks, seconds of the start, and seconds per pick."""
     began = time.perf_counter()
     gap = np.full(len(points), np.inf, dtype=np.float32)
     for start in range(0, len(centers), 100):
@@ -48,30 +48,30 @@ def main() -> None:
     parser.add_argument("--labeled", type=int, default=2_500)
     parser.add_argument("--count", type=int, default=2_500)
     parser.add_argument("--width", type=int, default=512)
-    parser.add_argument("--dealt", type=int, default=50)
+    parser.add_argument("--timed", type=int, default=50)
     options = parser.parse_args()
-    everything = features(options.points + options.labeled, options.width, 0)
-    points, centers = everything[: options.points], everything[options.points :]
+    all_features = features(options.points + options.labeled, options.width, 0)
+    points, centers = all_features[: options.points], all_features[options.points :]
 
-    theirs, started, each = baseline(points, centers, min(options.dealt, options.count))
-    whole = started + each * options.count
+    theirs, started, pick_seconds = baseline(points, centers, min(options.timed, options.count))
+    extrapolated = started + pick_seconds * options.count
     began = time.perf_counter()
     ours = k_center(points, centers, options.count)
     seconds = time.perf_counter() - began
     print_table(
         f"{options.count:,} centers among {options.points:,} x {options.width}",
         [
-            Line("scikit-learn / dgaal, seconds", whole / seconds, ">= 5"),
+            Line("scikit-learn / dgaal, seconds", extrapolated / seconds, ">= 5"),
             Line("dgaal, s", seconds),
-            Line("scikit-learn, s (extrapolated)", whole),
-            Line("scikit-learn, ms a pick", 1000 * each),
-            Line(f"alike among the first {len(theirs)}", agreeing(theirs, ours), ">= 1"),
+            Line("scikit-learn, s (extrapolated)", extrapolated),
+            Line("scikit-learn, ms per pick", 1000 * pick_seconds),
+            Line(f"equal among the first {len(theirs)}", agreement(theirs, ours), ">= 1"),
         ],
     )
 
 
-def agreeing(theirs: list[int], ours: list[int]) -> float:
-    """Share of picks that are the same, place by place."""
+def agreement(theirs: list[int], ours: list[int]) -> float:
+    """Return the share of positions with the same pick."""
     return float(np.mean([a == b for a, b in zip(theirs, ours, strict=False)]))
 
 

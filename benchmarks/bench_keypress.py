@@ -1,10 +1,11 @@
-"""Key press to the full next frame on a real pseudo-terminal, and processor time a key.
+"""Time from a key press to the next full frame on a pseudo-terminal, and CPU time per key.
 
 Run: ``python benchmarks/bench_keypress.py [--with-textual-image FOLDER] [--json FILE]``.
-The terminal end answers that it understands synchronized updates, so each frame has a beginning and
-an end on the wire; a frame counts when its last byte has arrived. With textual-image in FOLDER
-(``pip install --no-deps --target FOLDER textual-image``) its half-cell widget shows the same images
-in the same run. No emulator draws here: its own time comes on top, for everybody alike.
+The terminal end reports that it supports synchronized updates, so that each frame has a start and
+an end mark; a frame counts when its last byte has arrived. With textual-image in FOLDER
+(``pip install --no-deps --target FOLDER textual-image``), its half-cell widget shows the same
+images in the same run. No terminal emulator draws the frames; its time would be added for every
+program.
 """
 
 import argparse
@@ -34,9 +35,9 @@ KEYS = 30
 SIZE = (120, 40)
 BEGIN, END = b"\x1b[?2026h", b"\x1b[?2026l"
 FULL = 1500
-"""Bytes from which a frame holds an image and not only changed words."""
+"""Minimum bytes of a frame that contains an image and not only changed text."""
 
-RIVAL = """
+TEXTUAL_IMAGE = """
 import sys
 from pathlib import Path
 from textual.app import App
@@ -84,7 +85,7 @@ class Child:
     def frames(
         self, seconds: float, *, quiet: float = 0.0, is_one_due: bool = False
     ) -> list[tuple[float, int]]:
-        """Times and sizes of whole frames; ends early after ``quiet`` seconds without a byte."""
+        """Return times and sizes of complete frames; stop after ``quiet`` seconds without data."""
         found: list[tuple[float, int]] = []
         end = time.perf_counter() + seconds
         last = time.perf_counter()
@@ -107,7 +108,7 @@ class Child:
         return found
 
     def press(self, key: str) -> tuple[float, float, int]:
-        """Milliseconds to the next full frame and to the last frame, and bytes in all."""
+        """Return milliseconds to the next full frame and to the last frame, and total bytes."""
         self.frames(0.2, quiet=0.1)
         began = time.perf_counter()
         os.write(self.fd, key.encode())
@@ -119,7 +120,7 @@ class Child:
         return 1e3 * (full[0] - began), 1e3 * (last - began), sum(size for _, size in frames)
 
     def cpu_s(self) -> tuple[float, float]:
-        """Processor seconds of the main thread, and of all threads."""
+        """Return CPU seconds of the main thread and of all threads."""
         task = Path(f"/proc/{self.pid}/task")
         times = {p.name: int((p / "schedstat").read_text().split()[0]) for p in task.iterdir()}
         return times[str(self.pid)] / 1e9, sum(times.values()) / 1e9
@@ -131,7 +132,7 @@ class Child:
 
 
 def photo(seed: int, side: int) -> np.ndarray:
-    """Nearly every pixel another color, as in a photograph."""
+    """Return an image in which almost every pixel has its own color, as in a photograph."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
     smooth = np.asarray(Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC))
@@ -169,7 +170,7 @@ def workspace(root: Path, side: int) -> None:
 
 
 def measure(child: Child, keys: str) -> dict[str, float]:
-    """Medians over ``KEYS`` presses."""
+    """Return medians over ``KEYS`` presses."""
     child.frames(15.0, quiet=1.5)
     for key in keys[:3]:
         child.press(key)
@@ -193,7 +194,7 @@ def label(root: Path) -> Child:
 
 
 def first_frame(make) -> tuple[float, float]:
-    """Milliseconds from exec to the first whole frame: on the clock, and of the processor."""
+    """Return milliseconds from exec to the first complete frame: wall time and CPU time."""
     child = make()
     full: list[float] = []
     while not full:
@@ -218,7 +219,7 @@ def main() -> None:
             report[f"dgaal {side}x{side}"] = measure(child, "3152")
             child.close()
             if parsed.with_textual_image:
-                code = RIVAL.format(folder=str(root / "pool"))
+                code = TEXTUAL_IMAGE.format(folder=str(root / "pool"))
                 rival = Child(
                     [sys.executable, "-c", code],
                     PYTHONPATH=str(parsed.with_textual_image),

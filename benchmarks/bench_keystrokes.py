@@ -1,8 +1,8 @@
 """Keys per correct label on a 2,000-image MNIST pool, with and without grid and learner.
 
-Run: ``python benchmarks/bench_keystrokes.py MNIST.npz``. It makes a workspace, labels 160
-images in two rounds by the true labels, trains and exports, and then lets an operator with perfect
-knowledge answer one query over all that is left, with the terminal's own session and grid.
+Run: ``python benchmarks/bench_keystrokes.py MNIST.npz``. It creates a workspace, labels 160
+images in two rounds with the true labels, trains and exports. Then a simulated operator who knows
+all labels answers one query of all other images with the session and grid of the terminal.
 """
 
 import argparse
@@ -41,7 +41,7 @@ channels = 1
 
 
 def build(root: Path, pixels: np.ndarray, labels: np.ndarray) -> None:
-    """Two rounds by true labels, a third trained and exported, its query over all that is left."""
+    """Label two rounds with true labels, train and export a third, and query all other images."""
     from dgaal_cli.api.export import export
     from dgaal_cli.api.init import InitRequest, init
 
@@ -90,7 +90,7 @@ def row_of(sample_id: str) -> int:
 
 
 def measure(root: Path, labels: np.ndarray, *, uses_grid: bool, uses_learner: bool) -> dict:
-    """One operator on a copy of the workspace."""
+    """Return the effort of one simulated operator on a copy of the workspace."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "work"
         shutil.copytree(root, copy)
@@ -128,14 +128,14 @@ def measure(root: Path, labels: np.ndarray, *, uses_grid: bool, uses_learner: bo
 
 
 def time_updates(session: LabelSession, times: list[float]) -> None:
-    """Time the learner's share of every answer: one step, and new guesses for all that is left."""
+    """Time the learner's part of every answer: one update, and predictions for all other images."""
     learner, queue = session._round.learner.guesses, session._round.queue
     assert learner is not None
     learn, rank = learner.set_label, queue.rank
 
-    def timed_learn(*given) -> None:
+    def timed_learn(*arguments) -> None:
         began = time.perf_counter()
-        learn(*given)
+        learn(*arguments)
         times.append(time.perf_counter() - began)
 
     def timed_rank() -> None:
@@ -151,7 +151,9 @@ def time_updates(session: LabelSession, times: list[float]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("mnist", type=Path)
-    parser.add_argument("--workspace", type=Path, help="Use this one instead of making it.")
+    parser.add_argument(
+        "--workspace", type=Path, help="Use this workspace instead of creating one."
+    )
     parsed = parser.parse_args()
     with np.load(parsed.mnist) as file:
         pixels, labels = file["x_train"][:COUNT], file["y_train"][:COUNT]

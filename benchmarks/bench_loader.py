@@ -1,11 +1,11 @@
-"""A training batch from the resident pool against torch's DataLoader with Pillow, image by image.
+"""CPU time of a training batch: the resident pool compared with torch's DataLoader and Pillow.
 
 Run ``OMP_NUM_THREADS=1 python benchmarks/bench_loader.py [--side 32] [--batch 128]``. Both
-give float32 batches ``(B, 3, S, S)`` in [-1, 1], randomly mirrored and shifted by up to 4 pixels,
-of the same images. The DataLoader (``num_workers=0``) reads as torchvision's CIFAR-10 does, from an
+return float32 batches ``(B, 3, S, S)`` in [-1, 1] of the same images, randomly mirrored and shifted
+by up to 4 pixels. The DataLoader (``num_workers=0``) reads like torchvision's CIFAR-10: from an
 array in memory through a Pillow image and ``Compose([RandomCrop(padding=4), RandomHorizontalFlip,
-ToTensor, Normalize])``; with ``--png`` it opens PNG files, as an image folder does. Process CPU
-time of one thread, the two interleaved; printed are medians and their ratio.
+ToTensor, Normalize])``. With ``--png`` it opens PNG files, like an image folder. The two are
+interleaved on one thread; the output is median process CPU times and their ratio.
 """
 
 import argparse
@@ -39,7 +39,7 @@ AUGMENTATION = ClassifierConfig(shift=4, flip=True)
 
 
 class Images(Dataset):
-    """One image at a time, through Pillow."""
+    """Reads one image at a time through Pillow."""
 
     def __init__(self, pixels: np.ndarray, files: list[Path]) -> None:
         self._pixels, self._files = pixels, files
@@ -63,7 +63,7 @@ class Images(Dataset):
 
 
 def resident(pixels: np.ndarray, batch: int) -> Callable[[], torch.Tensor]:
-    """Return what draws the next batch as training does."""
+    """Return a function that draws the next batch in the same way as training."""
     count, side = pixels.shape[:2]
     data = RoundData(
         number=0,
@@ -127,10 +127,12 @@ def main() -> None:
         for _ in range(options.repeats):
             plain = cpu_seconds(lambda: next(theirs), options.batches)
             times.append((plain, cpu_seconds(ours, options.batches)))
-    each = 1e6 / (options.batches * options.batch)
-    plain, own = (statistics.median(side) * each for side in zip(*times, strict=True))
+    microseconds = 1e6 / (options.batches * options.batch)
+    plain, own = (statistics.median(side) * microseconds for side in zip(*times, strict=True))
     ratio = statistics.median(a / b for a, b in times)
-    print(f"DataLoader + Pillow {plain:.1f} CPU-us an image, resident {own:.1f}: {ratio:.1f} times")
+    print(
+        f"DataLoader + Pillow {plain:.1f} CPU-us per image, resident {own:.1f}: {ratio:.1f} times"
+    )
     print(f"{options}, torch {torch.__version__}, 1 thread, {platform.machine()}")
 
 

@@ -1,9 +1,9 @@
-"""Memory that scoring a million files takes beyond what its engine takes.
+"""Memory of scoring a million files, in addition to the memory of the engine.
 
-Run on demand: ``python benchmarks/bench_memory.py [--images 1000000]``. A synthetic source
-lists that many files of different names (all are one small PNG), which go through decoder
-processes, engine, journal, external sort and into a whole CSV table. Peaks are of whole processes;
-the engine's own is that of a run over 1,000 of them.
+Run on demand: ``python benchmarks/bench_memory.py [--images 1000000]``. A synthetic source lists
+that many files with different names (all are one small PNG). They are processed by decoder
+processes, engine, journal and external sort, and written to a CSV table. Peaks are those of whole
+processes; the memory of the engine is the peak of a run over 1,000 files.
 """
 
 import argparse
@@ -19,7 +19,7 @@ LIMIT_MB = 400
 
 
 class Listed:
-    """One file under a million names as long as those of a real pool."""
+    """A source that lists one file under many names, as long as those of a real pool."""
 
     def __init__(self, file: Path, count: int) -> None:
         self.file = file
@@ -62,31 +62,31 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        # In another process: the peak of a child begins with what its parent holds.
+        # In another process, because the peak of a child includes the memory of its parent.
         subprocess.run([sys.executable, __file__, "--make", str(folder)], check=True)
-        own, _ = peak(folder, 1_000)
-        whole, decoders = peak(folder, options.images)
+        engine_peak, _ = peak(folder, 1_000)
+        total_peak, decoders = peak(folder, options.images)
         lines = sum(1 for _ in (folder / "scores.csv").open("rb"))
     print_table(
         f"{options.images:,} listed files into a CSV table, MB at the peak",
         [
-            Line("dgaal score beyond the engine's own", whole - own, f"<= {LIMIT_MB}"),
-            Line("dgaal score", whole),
-            Line("the engine's own (1,000 files)", own),
+            Line("dgaal score without the engine", total_peak - engine_peak, f"<= {LIMIT_MB}"),
+            Line("dgaal score", total_peak),
+            Line("engine (1,000 files)", engine_peak),
             Line("largest decoder process", decoders),
-            Line("lines of the table, less its header", lines - 1, f">= {options.images}"),
+            Line("lines of the table without header", lines - 1, f">= {options.images}"),
         ],
     )
-    if whole - own > LIMIT_MB or lines != options.images + 1:
+    if total_peak - engine_peak > LIMIT_MB or lines != options.images + 1:
         raise SystemExit(1)
 
 
 def peak(folder: Path, count: int) -> tuple[float, float]:
-    """MB of the scoring process, and of its largest decoder process."""
+    """Return MB of the scoring process and of its largest decoder process."""
     command = [sys.executable, __file__, "--one", str(folder), "--images", str(count)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
-    own, decoders = map(float, done.stdout.split())
-    return own, decoders
+    scoring, decoders = map(float, done.stdout.split())
+    return scoring, decoders
 
 
 def score_one(folder: Path, count: int) -> None:
@@ -100,8 +100,8 @@ def score_one(folder: Path, count: int) -> None:
         options=ScoreOptions(device="cpu"),
     )
     assert result.scored == count
-    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
-        sys.stdout.write(f"{resource.getrusage(who).ru_maxrss / 1024}\n")
+    for processes in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
+        sys.stdout.write(f"{resource.getrusage(processes).ru_maxrss / 1024}\n")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""CPU seconds of rounds on the embedded digits by preset and method, each in a process of its own.
+"""CPU seconds of rounds on the built-in digits by preset and method, each in its own process.
 
 Run ``OMP_NUM_THREADS=1 python benchmarks/bench_round.py [--rounds 3] [--preset tiny,small]
 [--method dgaal,vaal] [--side 32]``. A workspace starts with 40 labels; each round is one process
-that trains as ``dgaal train`` does, then 40 more labels are asked and answered. ``--side`` enlarges
-the digits, in color from 32 pixels on: what a round costs depends on their size alone. Printed are
-the CPU seconds of all threads of that process and of processes that it started, as ``os.times`` has
-them: imports alone (matplotlib too, and torch's compiler, which its optimizers import at their
-first step), the round alone, both. Wall seconds stand beside them and depend on what else runs.
+that trains like ``dgaal train``; then 40 more images are queried and answered. ``--side`` enlarges
+the digits, in color from 32 pixels on; the cost of a round depends only on their size. The output
+is CPU seconds of all threads of that process and of its child processes, from ``os.times``: of the
+imports (with matplotlib and torch's compiler, which its optimizers import at their first step), of
+the round, and of both. Wall seconds are printed too; they depend on the load of the machine.
 """
 
 import argparse
@@ -115,7 +115,7 @@ def main() -> None:
         for preset in options.preset.split(",")
         for method in options.method.split(",")
     }
-    print(f"CPU seconds a round, {options.side} px    first   later   with imports")
+    print(f"CPU seconds per round, {options.side} px    first   later   with imports")
     for (preset, method), rows in found.items():
         first, *later = (row["alone"] for row in rows)
         whole = statistics.mean(row["whole"] for row in rows)

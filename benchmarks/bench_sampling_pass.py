@@ -1,14 +1,14 @@
-"""``dgaal score`` beside the sampling pass that VAAL was published with.
+"""``dgaal score`` compared with the published sampling pass of VAAL.
 
 Run on demand: ``python benchmarks/bench_sampling_pass.py [--images 4096] [--repeats 3]``.
 
-The published pass (sinhasam/vaal, sampler.py) takes every unlabeled image through a DataLoader
-(PIL, flip, to tensor, normalize), through the whole autoencoder, whose decoder's output nobody
-uses, and through the discriminator, all in train mode. Ours is the exported encoder and
-discriminator, float32 and int8, on the same pixels in an array file. Rates are of what runs: the
-start of either process is left out. ``engine`` is the float32 engine alone, on resident batches: so
-much does reading, ranking and writing leave of it. The networks are the published ones:
-128-256-512-1024 channels, 32 latents, discriminator 512-512-1.
+The published pass (sinhasam/vaal, sampler.py) reads every unlabeled image with a DataLoader (PIL,
+flip, to tensor, normalize) and runs the whole autoencoder, without using the decoder's output, and
+the discriminator, all in train mode. Ours is the exported encoder and discriminator, float32 and
+int8, on the same pixels in an array file. Rates exclude the start of both processes. ``engine`` is
+the float32 engine alone on resident batches; the ratio to it shows the cost of reading, ranking and
+writing. The networks are the published ones: 128-256-512-1024 channels, 32 latents, discriminator
+512-512-1.
 """
 
 import argparse
@@ -90,14 +90,14 @@ def main() -> None:
         engine = [sys.executable, "-c", INFER, str(folder / "float32.onnx"), cores, cores, count]
         watch = Stopwatch(is_patient=options.patient)
         for _ in range(options.repeats):
-            rates["published"].append(len(pixels) / watch.time(pass_, tells=True)[0])
-            rates["engine"].append(len(pixels) / watch.time(engine, tells=True)[0])
+            rates["published"].append(len(pixels) / watch.time(pass_, prints_seconds=True)[0])
+            rates["engine"].append(len(pixels) / watch.time(engine, prints_seconds=True)[0])
             for name in ("float32", "int8"):
                 rates[name].append(ours(watch, folder, name, options.images))
     found = {name: float(np.median(values)) for name, values in rates.items()}
     print_table(
-        f"{options.images:,} images through VAAL's encoder and D, images a second; "
-        f"others took at most {watch.disturbed:.0%} of the machine",
+        f"{options.images:,} images through VAAL's encoder and D, images per second; "
+        f"other processes used at most {watch.disturbed:.0%} of the machine",
         [
             Line("float32 / published", found["float32"] / found["published"], ">= 10"),
             Line("int8 / published", found["int8"] / found["published"], ">= 10"),
@@ -138,8 +138,8 @@ def write_artifacts(folder: Path, sampler: Sampler, pixels: np.ndarray) -> None:
     write_sealed(folder / "float32.onnx", sampler, outputs, side=32)
     int8 = folder / "int8.onnx"
     body, manifest = write_sealed(int8, sampler, outputs, side=32, precision="int8")
-    coarse = quantize(body, pixels[:256], input_name="images")
-    int8.write_bytes(seal.seal(embed(coarse, manifest, "onnx"), "onnx"))
+    quantized = quantize(body, pixels[:256], input_name="images")
+    int8.write_bytes(seal.seal(embed(quantized, manifest, "onnx"), "onnx"))
 
 
 if __name__ == "__main__":

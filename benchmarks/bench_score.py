@@ -1,22 +1,23 @@
-"""Scoring speed: ``dgaal score`` beside other ways to score, and beside what the machine can do.
+"""Scoring speed: ``dgaal score`` compared with other programs and with the speed of its stages.
 
 Run on demand::
 
     python benchmarks/bench_score.py [--images 20000] [--repeats 5] [--patient] [--keep DIR]
 
-It makes small PNG files and a 4 MB sampler in a temporary folder (``--keep DIR`` uses them again).
-Every way is timed as a whole process, start-up included, in turn; the medians count. Ratios on one
-machine in one spell mean something, seconds do not. ``--patient`` repeats what others disturbed.
+It creates small PNG files and a 4 MB sampler in a temporary folder (``--keep DIR`` reuses them).
+Every program is timed as a whole process including its start, in turn; the output is medians. Only
+ratios of one run on one machine are comparable. ``--patient`` repeats runs that other processes
+disturbed.
 
-The ways: ``plain`` is PIL and ONNX Runtime in one loop, batch 64, as anybody would write it;
-``eager`` is PyTorch with a DataLoader of two workers; ``score`` is the command on the folder and
-``score_npz`` on the same pixels in an array file; ``start`` and ``start_npz`` are the command on
-one image. Running is the whole less the start.
+The programs: ``plain`` is PIL and ONNX Runtime in one simple loop with batch size 64; ``eager`` is
+PyTorch with a DataLoader of two workers; ``score`` is the command on the folder and ``score_npz``
+on the same pixels in an array file; ``start`` and ``start_npz`` are the command on one image.
+"Running" is the total time minus the start.
 
-The bounds: ``decode`` and ``infer`` are the two stages alone, on all cores; ``decode_one`` and
-``infer_one`` on one. A pipeline with a core for each stage needs the larger of the latter. One
-whose stages both run on all cores, as here, needs the sum of the former; the larger of those is out
-of reach, for each stage alone fills the machine. All three are printed.
+The bounds: ``decode`` and ``infer`` are the two stages alone on all cores; ``decode_one`` and
+``infer_one`` on one core. A pipeline with one core per stage needs at least the larger of the
+latter. A pipeline whose stages both use all cores, as here, needs the sum of the former; the larger
+of these cannot be reached, because each stage alone uses all cores. All three are printed.
 """
 
 import argparse
@@ -104,8 +105,10 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--patient", action="store_true", help="count undisturbed runs only")
-    parser.add_argument("--without", nargs="*", default=[], help="ways to leave out")
-    parser.add_argument("--jpeg", type=int, default=0, help="also score so many 640x480 JPEG")
+    parser.add_argument("--without", nargs="*", default=[], help="programs to leave out")
+    parser.add_argument(
+        "--jpeg", type=int, default=0, help="also score this number of 640x480 JPEG files"
+    )
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--json", type=Path, help="also write all figures to this file")
     options = parser.parse_args()
@@ -113,15 +116,17 @@ def main() -> None:
         folder = options.keep or Path(temporary)
         make_images(folder, options.images)
         subprocess.run([sys.executable, MAKE, folder / "sampler.onnx"], check=True)
-        ways = png_ways(folder, options.images)
+        programs = png_programs(folder, options.images)
         if options.jpeg:
             make_photographs(folder / "photographs", options.jpeg)
-            ways |= jpeg_ways(folder)
-        ways = {name: way for name, way in ways.items() if name not in options.without}
-        found = measure(ways, options.repeats, Stopwatch(is_patient=options.patient))
+            programs |= jpeg_programs(folder)
+        programs = {
+            name: program for name, program in programs.items() if name not in options.without
+        }
+        found = measure(programs, options.repeats, Stopwatch(is_patient=options.patient))
     title = (
         f"{options.images:,} PNG of 32 x 32, 4 MB sampler, medians of {options.repeats}; "
-        f"others took at most {found['others took at most']:.0%} of the machine"
+        f"other processes used at most {found['others took at most']:.0%} of the machine"
     )
     figures = {name: found[name] for name in RATIOS if name in found}
     lines = [Line(name, value, GOALS.get(name, "")) for name, value in figures.items()]
@@ -133,8 +138,8 @@ def main() -> None:
         options.json.write_text(json.dumps(report, indent=1) + "\n")
 
 
-def png_ways(folder: Path, count: int) -> dict[str, tuple[list[str], bool]]:
-    """Name to command, and whether the command tells its seconds itself."""
+def png_programs(folder: Path, count: int) -> dict[str, tuple[list[str], bool]]:
+    """Return, by name, the command and whether the command prints its own seconds."""
     images, model = str(folder / "images"), str(folder / "sampler.onnx")
     own, cores = str(Path(__file__).parent), str(os.cpu_count())
     score = score_command(folder)
@@ -154,7 +159,7 @@ def png_ways(folder: Path, count: int) -> dict[str, tuple[list[str], bool]]:
     }
 
 
-def jpeg_ways(folder: Path) -> dict[str, tuple[list[str], bool]]:
+def jpeg_programs(folder: Path) -> dict[str, tuple[list[str], bool]]:
     images, model = str(folder / "photographs"), str(folder / "sampler.onnx")
     score = score_command(folder)
     return {
@@ -171,13 +176,13 @@ def score_command(folder: Path) -> list[str]:
 
 
 def measure(
-    ways: dict[str, tuple[list[str], bool]], repeats: int, watch: Stopwatch
+    programs: dict[str, tuple[list[str], bool]], repeats: int, watch: Stopwatch
 ) -> dict[str, Any]:
-    wall: dict[str, list[float]] = {name: [] for name in ways}
-    cpu: dict[str, list[float]] = {name: [] for name in ways}
+    wall: dict[str, list[float]] = {name: [] for name in programs}
+    cpu: dict[str, list[float]] = {name: [] for name in programs}
     for _ in range(repeats):
-        for name, (command, tells) in ways.items():
-            seconds, cpu_seconds = watch.time(command, tells=tells)
+        for name, (command, prints_seconds) in programs.items():
+            seconds, cpu_seconds = watch.time(command, prints_seconds=prints_seconds)
             wall[name].append(seconds)
             cpu[name].append(cpu_seconds)
     seconds = {name: float(np.median(values)) for name, values in wall.items()}
@@ -201,7 +206,7 @@ RATIOS = {
     "jpeg score / plain": "jpeg_score / jpeg_plain",
     "jpeg reduced / plain": "jpeg_score_reduced / jpeg_plain",
 }
-"""Name to a formula over the seconds of the ways."""
+"""Formulas of ratios by name, over the seconds of the programs."""
 GOALS = {
     "score / plain": "<= 0.75",
     "max(decode_one, infer_one) / running": ">= 0.8",
@@ -213,7 +218,7 @@ GOALS = {
 def ratios(seconds: dict[str, float]) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, formula in RATIOS.items():
-        with contextlib.suppress(NameError):  # a way was left out
+        with contextlib.suppress(NameError):  # a program was left out
             found[name] = round(eval(formula, {"max": max}, seconds), 3)
     return found
 

@@ -1,10 +1,10 @@
-"""Milliseconds of a training step by threads, and by whether waiting threads sleep.
+"""Milliseconds of a training step by number of threads and by waiting policy.
 
-Run ``python benchmarks/bench_threads.py [--threads 1,2]``. One
-process a waiting policy (torch's OpenMP reads ``OMP_WAIT_POLICY`` once, while it is loaded) steps
-through the same networks, taking turns after each measurement. Printed are the wall milliseconds
-of a step of DGAAL's pretraining and of T, the median of steps in the time that each measurement
-has. Beside other work the figures say what threads that wait for each other cost there.
+Run ``python benchmarks/bench_threads.py [--threads 1,2]``. One process per waiting policy (torch's
+OpenMP reads ``OMP_WAIT_POLICY`` once, when it is loaded) runs steps of the same networks; the
+processes alternate after each measurement. The output is wall milliseconds of a step of DGAAL's
+pretraining and of T, the median over the time of each measurement. On a machine with other load
+the values show the cost of threads that wait for each other.
 """
 
 import argparse
@@ -75,25 +75,25 @@ def steps(preset: str, side: int) -> dict[str, Callable[[int], object]]:
 
 
 def serve() -> None:
-    """Answer lines of JSON ``[preset, side, threads, seconds]`` with milliseconds a step."""
+    """Answer lines of JSON ``[preset, side, threads, seconds]`` with milliseconds per step."""
     import torch
 
-    known = {}
+    built = {}
     for line in sys.stdin:
         preset, side, threads, seconds = json.loads(line)
-        if (preset, side) not in known:
-            known[preset, side] = steps(preset, side)
+        if (preset, side) not in built:
+            built[preset, side] = steps(preset, side)
         torch.set_num_threads(threads)
-        told = {}
-        for name, step in known[preset, side].items():
+        medians = {}
+        for name, step in built[preset, side].items():
             step(0)
-            taken, end = [], time.perf_counter() + seconds
-            while not taken or time.perf_counter() < end:
+            times, end = [], time.perf_counter() + seconds
+            while not times or time.perf_counter() < end:
                 began = time.perf_counter()
-                step(len(taken) + 1)
-                taken.append(1000 * (time.perf_counter() - began))
-            told[name] = statistics.median(taken)
-        print(json.dumps(told), flush=True)
+                step(len(times) + 1)
+                times.append(1000 * (time.perf_counter() - began))
+            medians[name] = statistics.median(times)
+        print(json.dumps(medians), flush=True)
 
 
 def main() -> None:
@@ -107,28 +107,30 @@ def main() -> None:
     if options.serve:
         serve()
         return
-    plain = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_", "MKL_"))}
+    environment = {
+        k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_", "MKL_"))
+    }
     servers = {
         policy: subprocess.Popen(
             [sys.executable, __file__, "--serve"],
-            env=plain | ({"OMP_WAIT_POLICY": "PASSIVE"} if policy == "passive" else {}),
+            env=environment | ({"OMP_WAIT_POLICY": "PASSIVE"} if policy == "passive" else {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         for policy in POLICIES
     }
-    print("ms a step                     pretraining            T")
+    print("ms per step                   pretraining            T")
     for preset in options.presets.split(","):
         for side in map(int, options.sides.split(",")):
             for threads in map(int, options.threads.split(",")):
                 for policy, server in servers.items():
                     server.stdin.write(json.dumps([preset, side, threads, options.seconds]) + "\n")
                     server.stdin.flush()
-                    told = json.loads(server.stdout.readline())
+                    medians = json.loads(server.stdout.readline())
                     print(
                         f"{preset:<6} {side:>2} px  {threads} threads {policy:<8}"
-                        f"{told['pretrain']:>8.1f}{told['classifier']:>13.1f}",
+                        f"{medians['pretrain']:>8.1f}{medians['classifier']:>13.1f}",
                         flush=True,
                     )
     for server in servers.values():

@@ -1,12 +1,12 @@
-"""One iteration of the released VAAL at its published sizes: ours against the plain loop.
+"""CPU time of one iteration of the released VAAL at its published sizes: ours and a plain loop.
 
-Run ``OMP_NUM_THREADS=1 python benchmarks/bench_vaal_iteration.py``; it takes some 3 GB and a
-few minutes. An iteration is a step of VGG16-BN on a labeled batch, two of the VAE on a batch of
-each pool, and one of D. The plain loop restates the published one in our own words: pools apart,
-the whole VAE in D's step, a 25088-wide head that sees 49 copies of a 1 x 1 map, plain optimizers;
-that ours in fp32 computes the same is proved in float64 (``tests/unit/training/test_pool_game.py``,
-``tests/unit/networks/test_task_models.py``). Variants are interleaved, one thread, process CPU
-time; printed are medians, and the median of the ratios of neighboring iterations.
+Run ``OMP_NUM_THREADS=1 python benchmarks/bench_vaal_iteration.py``; it needs about 3 GB and a
+few minutes. An iteration is one step of VGG16-BN on a labeled batch, two steps of the VAE on a
+batch of each pool, and one step of D. The plain loop reimplements the published one: separate
+pools, the whole VAE in D's step, a 25088-wide head on 49 copies of a 1 x 1 map, plain optimizers.
+Tests in float64 show that ours computes the same (``tests/unit/methods/test_pool_game.py``,
+``tests/unit/networks/test_task_models.py``). Variants are interleaved on one thread; the output is
+median process CPU times and the median of the ratios of neighboring iterations.
 """
 
 import argparse
@@ -37,7 +37,7 @@ Iteration = Callable[[list[PoolBatch], Tensor], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """Of the networks; the defaults are the published ones."""
+    """Widths of the networks; the defaults are the published widths."""
 
     task: int = 64
     vae: int = 128
@@ -61,11 +61,13 @@ class WideVgg(nn.Module):
 
 
 def plain(sizes: Sizes = Sizes(), device: torch.device = CPU) -> Iteration:
-    """The published iteration."""
-    task, vae, judge = (m.to(device) for m in (WideVgg(sizes.task), _vae(sizes), _judge()))
+    """Return the published iteration."""
+    task, vae, discriminator = (
+        m.to(device) for m in (WideVgg(sizes.task), _vae(sizes), _discriminator())
+    )
     sgd = torch.optim.SGD(task.parameters(), lr=LR_TASK, momentum=0.9, weight_decay=DECAY)
     adam_vae = torch.optim.Adam(vae.parameters(), lr=LR_POOLS)
-    adam_judge = torch.optim.Adam(judge.parameters(), lr=LR_POOLS)
+    adam_discriminator = torch.optim.Adam(discriminator.parameters(), lr=LR_POOLS)
 
     def sides(batch: PoolBatch) -> list[tuple[Tensor, Tensor, float]]:
         half = len(batch.images) // 2
@@ -82,24 +84,26 @@ def plain(sizes: Sizes = Sizes(), device: torch.device = CPU) -> Iteration:
             loss = torch.zeros((), device=device)
             for images, noise, _ in sides(batch):
                 mean, log_variance = vae.encode(images)
-                redrawn = vae.decode(mean + torch.exp(0.5 * log_variance) * noise)
+                reconstruction = vae.decode(mean + torch.exp(0.5 * log_variance) * noise)
                 kl = -0.5 * torch.sum(1 + log_variance - mean.pow(2) - log_variance.exp())
-                said = torch.sigmoid(judge(mean))
-                fooled = binary_cross_entropy(said, torch.ones_like(said))
-                loss = loss + mse_loss(redrawn, images) + kl + fooled
+                predicted = torch.sigmoid(discriminator(mean))
+                adversary_loss = binary_cross_entropy(predicted, torch.ones_like(predicted))
+                loss = loss + mse_loss(reconstruction, images) + kl + adversary_loss
             adam_vae.zero_grad()
             loss.backward()
             adam_vae.step()
-        verdict = torch.zeros((), device=device)
+        discriminator_loss = torch.zeros((), device=device)
         for images, noise, truth in sides(batches[-1]):
             with torch.no_grad():
                 mean, log_variance = vae.encode(images)
                 vae.decode(mean + torch.exp(0.5 * log_variance) * noise)
-            said = torch.sigmoid(judge(mean))
-            verdict = verdict + binary_cross_entropy(said, torch.full_like(said, truth))
-        adam_judge.zero_grad()
-        verdict.backward()
-        adam_judge.step()
+            predicted = torch.sigmoid(discriminator(mean))
+            discriminator_loss = discriminator_loss + binary_cross_entropy(
+                predicted, torch.full_like(predicted, truth)
+            )
+        adam_discriminator.zero_grad()
+        discriminator_loss.backward()
+        adam_discriminator.step()
 
     return iterate
 
@@ -113,13 +117,15 @@ def ours(
     is_compiled: bool = False,
     is_captured: bool = False,
 ) -> Iteration:
-    """The same iteration as this package runs it."""
+    """Return the same iteration as this package computes it."""
     task = Vgg16(channels=3, image_size=32, head=ClassLearning(CLASSES).head, width=sizes.task).to(
         device
     )
-    vae, judge = _vae(sizes).to(device), _judge().to(device)
+    vae, discriminator = _vae(sizes).to(device), _discriminator().to(device)
     compile_networks(
-        {"task": task, "vae": vae, "judge": judge}, "on" if is_compiled else "off", device
+        {"task": task, "vae": vae, "discriminator": discriminator},
+        "on" if is_compiled else "off",
+        device,
     )
     if is_channels_last:
         task.to(memory_format=torch.channels_last)
@@ -136,9 +142,9 @@ def ours(
     options = {"lr": LR_POOLS, "fused": True, "capturable": is_captured}
     optimizers = {
         "autoencoder": torch.optim.Adam(vae.parameters(), **options),
-        "discriminator": torch.optim.Adam(judge.parameters(), **options),
+        "discriminator": torch.optim.Adam(discriminator.parameters(), **options),
     }
-    game = ReleasedGame(vae, judge, optimizers)
+    game = ReleasedGame(vae, discriminator, optimizers)
 
     def context():
         return autocast(device, "bf16" if is_half else "fp32")
@@ -164,7 +170,7 @@ def _vae(sizes: Sizes) -> Vae:
     return Vae(channels=3, image_size=32, width=sizes.vae, latent=LATENT)
 
 
-def _judge() -> PoolDiscriminator:
+def _discriminator() -> PoolDiscriminator:
     return PoolDiscriminator(inputs=LATENT, hidden=HIDDEN)
 
 

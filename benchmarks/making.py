@@ -1,4 +1,4 @@
-"""What benchmarks share: images, a stopwatch that waits for quiet, a table; free of torch."""
+"""Shared parts of benchmarks: images, a stopwatch, a table; without torch."""
 
 import os
 import platform
@@ -15,23 +15,23 @@ import numpy as np
 SIDE = 32
 PATIENCE_S = 3600.0
 MAX_OTHERS = 0.05
-"""Share of all cores that others may take during a run that counts as undisturbed."""
+"""Maximum share of all cores used by other processes during an undisturbed run."""
 
 
 class Stopwatch:
-    """Times commands, and only while nobody else uses the machine if asked to.
+    """Times commands; if ``is_patient``, only while no other process uses the machine.
 
-    A minute's load average still speaks of what is over; what others took during a run is known
-    from the kernel's count of busy time, less our own.
+    The use by other processes is the kernel's count of busy time minus our own. The load average
+    is not used, because it includes load that has already ended.
     """
 
     def __init__(self, *, is_patient: bool) -> None:
         self._deadline = time.monotonic() + (PATIENCE_S if is_patient else 0.0)
         self.disturbed = 0.0
-        """Largest share of the machine that others took during a run that counted."""
+        """Largest share of the machine used by other processes during a counted run."""
 
-    def time(self, command: list[str], *, tells: bool = False) -> tuple[float, float]:
-        """Return seconds as the clock or the command itself tells them, and CPU seconds."""
+    def time(self, command: list[str], *, prints_seconds: bool = False) -> tuple[float, float]:
+        """Return wall seconds (or, if ``prints_seconds``, those printed) and CPU seconds."""
         while True:
             self._wait()
             busy, own, started = _busy_s(), _own_s(), time.perf_counter()
@@ -41,7 +41,7 @@ class Stopwatch:
             others = (_busy_s() - busy - spent) / (wall * (os.cpu_count() or 1))
             if others <= MAX_OTHERS or time.monotonic() >= self._deadline:
                 self.disturbed = max(self.disturbed, others)
-                return (float(done.stdout) if tells else wall), spent
+                return (float(done.stdout) if prints_seconds else wall), spent
 
     def _wait(self) -> None:
         while time.monotonic() < self._deadline:
@@ -54,7 +54,7 @@ class Stopwatch:
 def _busy_s() -> float:
     fields = Path("/proc/stat").read_text().split(maxsplit=9)[1:9]
     ticks = [int(field) for field in fields]
-    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")  # less idle, waiting
+    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")  # without idle and iowait
 
 
 def _own_s() -> float:
@@ -68,7 +68,7 @@ class Line(NamedTuple):
     what: str
     measured: float
     goal: str = ""
-    """Such as ``>= 0.8`` or ``<= 400``; empty where there is none."""
+    """Such as ``>= 0.8`` or ``<= 400``; empty without a goal."""
 
     @property
     def holds(self) -> bool:
@@ -79,7 +79,7 @@ class Line(NamedTuple):
 
 
 def print_table(title: str, lines: Iterable[Line]) -> None:
-    """Print title, machine, and a line a figure with its goal and whether it was met."""
+    """Print title, machine, and one line per value with its goal and whether it was met."""
     sys.stdout.write(f"{title}\n{machine()}\n")
     for line in lines:
         verdict = ("met" if line.holds else "MISSED") if line.goal else ""
@@ -122,7 +122,7 @@ def make_photographs(folder: Path, count: int) -> None:
 
 
 def pictures(count: int) -> np.ndarray:
-    """Smooth color blobs with some noise: they compress as photographs do."""
+    """Return smooth color images with some noise, which compress like photographs."""
     generator = np.random.default_rng(0)
     coarse = generator.integers(0, 256, (count, 4, 4, 3)).astype(np.float32)
     smooth = coarse.repeat(SIDE // 4, axis=1).repeat(SIDE // 4, axis=2)

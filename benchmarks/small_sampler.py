@@ -58,10 +58,10 @@ def write_sealed(
     side: int,
     precision: str = "float32",
 ) -> tuple[bytes, Manifest]:
-    """Export a module that takes uint8 images of one side, as a sealed sampler.
+    """Export a module for uint8 images of one size as a sealed sampler.
 
     Returns:
-        The file before it was sealed, and its manifest.
+        The file before sealing, and its manifest.
     """
     images = TensorInfo(name="images", shape=("N", side, side, 3), dtype="uint8", meaning="pixels")
     manifest = Manifest(
