@@ -29,7 +29,7 @@ def load(path, *assignments, **environment):
     return load_config(path, environment=environment, assignments=assignments)
 
 
-def test_command_line_overrides_environment_overrides_file_overrides_preset(tmp_path):
+def test_precedence_is_command_line_environment_file_preset(tmp_path):
     path = write(
         tmp_path, 'preset = "tiny"\n[pool]\nsource = "x"\n[query]\nsize = 5\n[network]\nwidth = 9\n'
     )

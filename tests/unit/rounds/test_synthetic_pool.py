@@ -20,7 +20,7 @@ def images_of(pool):
     return pool.records.images(np.zeros(3, bool))
 
 
-def test_copies_inherit_their_parents_label_and_doubtful_copies_are_dropped():
+def test_copies_inherit_parent_label_and_doubtful_copies_are_dropped():
     pool = SyntheticPool.empty(8, 1, ClassLearning(3), first_id=101)
     labels = np.array([2, 0, 1])
     add_copies(

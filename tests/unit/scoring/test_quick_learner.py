@@ -81,7 +81,7 @@ def test_new_class_is_learned_and_rows_without_prior_are_predicted():
     assert (guesses.argmax(axis=1) == labels[120:]).mean() > 0.8
 
 
-def test_learner_without_labels_returns_the_prior_and_projects_wide_features():
+def test_learner_without_labels_returns_prior_and_projects_wide_features():
     rng = np.random.default_rng(0)
     prior = rng.dirichlet(np.ones(3), 20).astype(np.float32)
     learner = QuickLearner(rng.normal(size=(20, 900)).astype(np.float32), prior)
