@@ -67,10 +67,7 @@ def export(
         CheckFailedError: An exported file does not compute the same values as the network.
         BusyError: Another process trains in this workspace.
     """
-    with (
-        workspace.lock("train", doing="exporting"),
-        open_store(workspace) as store,
-    ):
+    with workspace.lock("train", doing="exporting"), open_store(workspace) as store:
         trained = load_round(workspace, config, store, emit=listener)
         jobs = export_jobs(workspace, config, trained)
         why = why_no_sampler(config.method)

@@ -142,10 +142,7 @@ def markdown(result: SimulationResult) -> str:
     """Return the result as a Markdown page with machine, data, seeds and command."""
     title = result.plan.preset or "Simulation"
     return table.markdown(
-        result.summary,
-        title=title,
-        facts=fact_lines(result),
-        published=result.plan.published,
+        result.summary, title=title, facts=fact_lines(result), published=result.plan.published
     )
 
 

@@ -216,13 +216,7 @@ def _train_round(
 
 
 def _gather(
-    workspace: Workspace,
-    config: Config,
-    store: Store,
-    runtime: Runtime,
-    *,
-    number: int,
-    emit: Emit,
+    workspace: Workspace, config: Config, store: Store, runtime: Runtime, *, number: int, emit: Emit
 ) -> Gathered:
     """Read the round's data; process 0 reads first and caches decoded pixels for the others."""
     watermark = runtime.from_main(_labels_up_to(workspace, store, number) if runtime.is_main else 0)

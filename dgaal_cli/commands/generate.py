@@ -79,11 +79,7 @@ def generate(
     )
     with interruption.listening():
         result = run(
-            source,
-            artifact=artifact,
-            base=base,
-            output=context.base / output,
-            options=options,
+            source, artifact=artifact, base=base, output=context.base / output, options=options
         )
     if context.json:
         context.print_json(

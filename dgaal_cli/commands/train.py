@@ -20,10 +20,7 @@ def train(
     ctx: typer.Context,
     device: TrainingDevice = None,
     seed: Seed = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(help="CPU threads; 0 = automatic.", min=0),
-    ] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; 0 = automatic.", min=0)] = None,
     precision: Annotated[
         str | None,
         typer.Option(help="auto, fp32 or bf16; auto is bf16 on a GPU that supports it, else fp32."),
@@ -48,8 +45,7 @@ def train(
     is_inexact_allowed: Annotated[
         bool,
         typer.Option(
-            "--allow-inexact",
-            help="Resume with different threads, device, precision or versions.",
+            "--allow-inexact", help="Resume with different threads, device, precision or versions."
         ),
     ] = False,
     has_event_files: Annotated[

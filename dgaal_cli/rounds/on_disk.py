@@ -17,13 +17,7 @@ from dgaal_cli.methods.base import SyntheticBatch
 from dgaal_cli.rounds.dataset import PoolSnapshot, RoundDataset, SyntheticRecords, round_dataset
 from dgaal_cli.rounds.engine import EarlierRound, LastAnswers
 from dgaal_cli.rounds.pool_pixels import sound_pixels
-from dgaal_cli.rounds.state import (
-    CHECKPOINT_NAME,
-    RUN_NAME,
-    had_labels,
-    last_trained,
-    read_record,
-)
+from dgaal_cli.rounds.state import CHECKPOINT_NAME, RUN_NAME, had_labels, last_trained, read_record
 from dgaal_cli.rounds.synthetic_files import read_synthetic, save_synthetic
 from dgaal_cli.rounds.unlabelable_synthetics import UnlabelableCount, count_unlabelable
 from dgaal_cli.store.protocol import Store
@@ -206,13 +200,7 @@ def gather(
         is_labeled=is_labeled,
         is_usable=np.array([item_id not in cannot_tell for item_id in ids], dtype=bool),
         class_names=[record.name for record in classes],
-        synthetic=read_synthetic(
-            workspace,
-            store,
-            config,
-            row_of=row_of,
-            watermark=watermark,
-        ),
+        synthetic=read_synthetic(workspace, store, config, row_of=row_of, watermark=watermark),
         first_labels=sum(r.round is None and r.item_id in row_of for r in labels),
         had_labels=had_labels(workspace, number),
         has_test=test_targets is not None,

@@ -68,10 +68,7 @@ def sound_pixels(
 
 
 def _save_states(
-    store: Store,
-    pool: Sequence[ItemRecord],
-    lost: Sequence[Difference],
-    back: Sequence[ItemRecord],
+    store: Store, pool: Sequence[ItemRecord], lost: Sequence[Difference], back: Sequence[ItemRecord]
 ) -> None:
     ids = {item.sample_id: item.item_id for item in pool}
     if back:

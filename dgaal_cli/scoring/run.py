@@ -193,11 +193,7 @@ class ScoringRun:
         return engine
 
     def _add(
-        self,
-        rows: Rows,
-        features: FloatArray | None,
-        ranking: Ranking,
-        file: FeatureFile | None,
+        self, rows: Rows, features: FloatArray | None, ranking: Ranking, file: FeatureFile | None
     ) -> None:
         readable = rows.readable()
         self._tally.add(rows, readable)

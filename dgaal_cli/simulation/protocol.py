@@ -89,13 +89,7 @@ class _Trial:
     """The measured rounds of one method and seed. Rows are those of the seed's pool."""
 
     def __init__(
-        self,
-        plan: Plan,
-        arm: Arm,
-        *,
-        seed: int,
-        pool: LabeledPool,
-        emit: Emit = events.ignore,
+        self, plan: Plan, arm: Arm, *, seed: int, pool: LabeledPool, emit: Emit = events.ignore
     ) -> None:
         self.plan, self.arm, self.pool = plan, arm, pool
         # The base configuration has no settings of the arm; it trains T of the fair comparison.
