@@ -96,7 +96,7 @@ def export_jobs(workspace: Workspace, config: Config, trained: LoadedRound) -> l
     Raises:
         UsageError: The round has no module to export.
     """
-    data = trained.gathered.data
+    data = trained.bench.data
     modules = trained.method.deploy(data)
     if not data.can_learn:  # the task model is not trained
         modules = [module for module in modules if module.role == "generator"]
@@ -120,10 +120,10 @@ def export_jobs(workspace: Workspace, config: Config, trained: LoadedRound) -> l
 def _manifest(
     workspace: Workspace, config: Config, trained: LoadedRound, module: Deployed
 ) -> Manifest:
-    gathered = trained.gathered
+    bench = trained.bench
     metrics = read_record(workspace.round_path(trained.number) / METRICS_NAME)
     has_classes = module.role != "generator"
-    inputs, outputs = _tensors(trained.gathered.data.pixels[:2], module)
+    inputs, outputs = _tensors(bench.data.pixels[:2], module)
     return Manifest(
         role=module.role,
         method=config.method,
@@ -132,10 +132,10 @@ def _manifest(
         inputs=inputs,
         outputs=outputs,
         resize_rule=RESIZE_RULE,
-        classes=tuple(r.name for r in gathered.classes) if has_classes else (),
-        class_uids=tuple(r.uid for r in gathered.classes) if has_classes else (),
+        classes=tuple(r.name for r in bench.classes) if has_classes else (),
+        class_uids=tuple(r.uid for r in bench.classes) if has_classes else (),
         score_quantiles=_quantiles(trained, module) if module.role == "sampler" else (),
-        dataset_digest=gathered.dataset_digest,
+        dataset_digest=bench.dataset_digest,
         seed=config.seed,
         round=trained.number,
         labels=metrics["labels"],
@@ -172,7 +172,7 @@ def _info(declared: Input | Output, tensor: torch.Tensor) -> TensorInfo:
 
 def _quantiles(trained: LoadedRound, sampler: Deployed) -> tuple[float, ...]:
     """Return percentiles of the pool's scores, the reference for measuring drift."""
-    pixels = trained.gathered.data.pixels
+    pixels = trained.bench.data.pixels
     pixels = pixels[:: max(1, -(-len(pixels) // MAX_SAMPLE))]
     scores: list[np.ndarray] = []
     with evaluating(sampler):

@@ -12,7 +12,6 @@ from dgaal_cli.escaping import cell
 from dgaal_cli.events import Emit, QueryChosen, Warned
 from dgaal_cli.rounds.engine import choose_query
 from dgaal_cli.rounds.load_round import load_round
-from dgaal_cli.rounds.on_disk import OnDisk
 from dgaal_cli.rounds.query_entries import query_entries
 from dgaal_cli.rounds.state import round_state
 from dgaal_cli.store.open import open_store
@@ -68,8 +67,7 @@ def query(
     ):
         _check_turn(workspace, store)
         trained = load_round(workspace, config, store, emit=emit)
-        bench = OnDisk(workspace=workspace, config=config, store=store, gathered=trained.gathered)
-        data, method = trained.gathered.data, trained.method
+        bench, method, data = trained.bench, trained.method, trained.bench.data
         chosen = choose_query(bench, method, count=count, synthetic=synthetic, emit=emit)
         interruption.check("stopped before a query was stored; nothing was changed")
         ranking = chosen.ranking

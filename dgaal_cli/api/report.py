@@ -136,7 +136,7 @@ def _workspace_confusion(workspace: Workspace, config: Config, notes: list[str])
     except UsageError as error:  # the pool is missing, or classes changed since
         notes.append(f"no confusion matrix: {error}")
         return []
-    data = trained.gathered.data
+    data = trained.bench.data
     found = measure(trained.method.classifier, data) if data.can_learn else None
     if found is None:
         notes.append("no confusion matrix: there are no images to measure on yet")

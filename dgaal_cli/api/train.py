@@ -2,7 +2,8 @@
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from dgaal_cli import events, interruption
@@ -12,7 +13,7 @@ from dgaal_cli.events import Emit, RoundStarted
 from dgaal_cli.methods.base import Method
 from dgaal_cli.rounds.engine import train_round
 from dgaal_cli.rounds.folder import prepare, record_events
-from dgaal_cli.rounds.on_disk import Gathered, OnDisk, gather
+from dgaal_cli.rounds.on_disk import OnDisk, gather
 from dgaal_cli.rounds.out_of_memory import explain
 from dgaal_cli.rounds.record import TrainResult, finish, read_result
 from dgaal_cli.rounds.resume_state import (
@@ -47,16 +48,6 @@ NOT_FINITE_ADVICE = (
     "look at these images, or lower a learning rate in [pretrain], [coevolve], [vaal] or "
     "[classifier], and run 'dgaal train --fresh'"
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _RunOptions:
-    """Options of this run that are not part of the configuration."""
-
-    assignments: tuple[str, ...]
-    budget_s: float | None
-    is_inexact_allowed: bool
-    stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
 
 def train(  # noqa: PLR0913 - every option of one training
@@ -100,12 +91,10 @@ def train(  # noqa: PLR0913 - every option of one training
         CheckFailedError: A loss became infinite or NaN.
         BusyError: Another process trains in this workspace.
     """
+    stopwatch = Stopwatch()
     earlier = None if is_fresh else newest_resume_state(workspace)
-    options = _RunOptions(
-        assignments=tuple(assignments),
-        budget_s=earlier.budget_s if budget_s is None and earlier is not None else budget_s,
-        is_inexact_allowed=is_inexact_allowed,
-    )
+    if budget_s is None and earlier is not None:
+        budget_s = earlier.budget_s
     with (
         start_runtime(
             device=config.device,
@@ -121,29 +110,34 @@ def train(  # noqa: PLR0913 - every option of one training
         number = runtime.from_main(
             _next_round(workspace, store, is_fresh=is_fresh) if runtime.is_main else 0
         )
-        folder = workspace.round_path(number)
         if runtime.is_main:
             prepare(workspace, store, number, is_fresh=is_fresh, must_resume=must_resume)
         runtime.from_main(0)  # the other processes wait until the folder is prepared
+        training = _Training(
+            workspace=workspace,
+            config=config,
+            store=store,
+            runtime=runtime,
+            number=number,
+            assignments=tuple(assignments),
+            budget_s=budget_s,
+            is_inexact_allowed=is_inexact_allowed,
+            stopwatch=stopwatch,
+        )
         if not runtime.is_main:
-            _train_round(
-                workspace, config, store, runtime, options, number=number, emit=events.ignore
-            )
-            return read_result(workspace, number)
+            return training.run(events.ignore)
         resume_state = ResumeState(
             watermark=store.watermark(),
-            assignments=options.assignments,
+            assignments=training.assignments,
             threads=runtime.threads,
-            budget_s=options.budget_s,
+            budget_s=budget_s,
             classes=class_names_by_uid(store.classes()),
         )
         with (
-            keep_resume_state(folder, resume_state),
-            record_events(folder, emit, has_event_files=has_event_files) as record,
+            keep_resume_state(training.folder, resume_state),
+            record_events(training.folder, emit, has_event_files=has_event_files) as record,
         ):
-            result = _train_round(
-                workspace, config, store, runtime, options, number=number, emit=record
-            )
+            result = training.run(record)
         query = store.open_query()
         if query is not None and query.round < number:
             store.close_query(query.round)
@@ -167,124 +161,118 @@ def _next_round(workspace: Workspace, store: Store, *, is_fresh: bool) -> int:
     return state.to_train
 
 
-def _train_round(
-    workspace: Workspace,
-    config: Config,
-    store: Store,
-    runtime: Runtime,
-    options: _RunOptions,
-    *,
-    number: int,
-    emit: Emit,
-) -> TrainResult:
-    gathered = _gather(workspace, config, store, runtime, number=number, emit=emit)
-    own = divide_batches(config, world=runtime.world)
-    bench = OnDisk(workspace=workspace, config=own, store=store, gathered=gathered)
-    factory = _RunnerFactory(
-        config=config, bench=bench, runtime=runtime, options=options, emit=emit
-    )
-    trained, too_large = None, None
-    try:
-        with explain_out_of_memory(f"round {number}", runtime.device, advice=SMALLER):
-            trained = train_round(bench, factory.runner, emit=emit)
-    except StepTooLargeError as error:
-        too_large = StepTooLargeError(error.phase, error.title, error.batch_key)
-    if too_large is not None:  # outside the handler the networks that did not fit are freed
-        raise explain(too_large, own, gathered)
-    assert trained is not None
-    facts = {
-        "watermark": gathered.watermark,
-        "training": factory.training,
-        "synthesized": trained.copies,
-        "resumed_at": factory.resumed_at,
-        "compiled": trained.is_compiled,
-        "seconds": trained.runner.stopwatch.seconds,
-    }
-    if runtime.is_main:
-        with explain_out_of_memory(f"measuring round {number}", runtime.device, advice=ELSEWHERE):
-            finish(
-                workspace,
-                config,
-                gathered,
-                trained.method,
-                runner=trained.runner,
-                facts=facts,
-                emit=emit,
-            )
-    runtime.from_main(0)  # the other processes read what process 0 wrote
-    return read_result(workspace, number)
-
-
-def _gather(
-    workspace: Workspace, config: Config, store: Store, runtime: Runtime, *, number: int, emit: Emit
-) -> Gathered:
-    """Read the round's data; process 0 reads first and caches decoded pixels for the others."""
-    watermark = runtime.from_main(_labels_up_to(workspace, store, number) if runtime.is_main else 0)
-    if not runtime.is_main:
-        runtime.from_main(0)
-    gathered = gather(
-        workspace,
-        config,
-        store,
-        number=number,
-        device=runtime.device,
-        watermark=watermark,
-        emit=emit,
-    )
-    if runtime.is_main:
-        runtime.from_main(0)
-    else:
-        gathered.data.seed = seed_of(config.seed, *runtime.seed_parts())
-    return gathered
-
-
 @dataclass(slots=True, kw_only=True)
-class _RunnerFactory:
-    """Starts a training, or resumes an interrupted one, after its method is built."""
+class _Training:
+    """The training of one round in this process."""
 
+    workspace: Workspace
     config: Config
-    """The user's configuration; that of ``bench`` has this process's share of each batch."""
-    bench: OnDisk
+    """The user's configuration; a workbench has this process's share of each batch."""
+    store: Store
     runtime: Runtime
-    options: _RunOptions
-    emit: Emit
+    number: int
+    assignments: tuple[str, ...]
+    budget_s: float | None
+    is_inexact_allowed: bool
+    stopwatch: Stopwatch
     resumed_at: str = ""
-    training: str = ""
-    """Id of the training."""
+    id: str = ""
 
-    def runner(self, method: Method, phases: list[Phase], is_compiled: bool) -> Runner:  # noqa: FBT001
+    @property
+    def folder(self) -> Path:
+        """Folder of the round."""
+        return self.workspace.round_path(self.number)
+
+    def run(self, emit: Emit) -> TrainResult:
+        """Read the round's data, train, and let process 0 write the result."""
+        bench = self._gather(emit)
+        trained, too_large = None, None
+        try:
+            with explain_out_of_memory(f"round {self.number}", self.runtime.device, advice=SMALLER):
+                trained = train_round(bench, partial(self._start, bench, emit), emit=emit)
+        except StepTooLargeError as error:
+            too_large = StepTooLargeError(error.phase, error.title, error.batch_key)
+        if too_large is not None:  # outside the handler the networks that did not fit are freed
+            raise explain(too_large, bench)
+        assert trained is not None
+        if self.runtime.is_main:
+            what = f"measuring round {self.number}"
+            with explain_out_of_memory(what, self.runtime.device, advice=ELSEWHERE):
+                finish(
+                    bench,
+                    self.config,
+                    trained,
+                    training=self.id,
+                    resumed_at=self.resumed_at,
+                    emit=emit,
+                )
+        self.runtime.from_main(0)  # the other processes read what process 0 wrote
+        return read_result(self.workspace, self.number)
+
+    def _gather(self, emit: Emit) -> OnDisk:
+        """Read the round's data; process 0 reads first and caches decoded pixels for the others."""
+        runtime, watermark = self.runtime, 0
+        if runtime.is_main:
+            # Answers that are given while a round trains belong to the next round.
+            earlier = read_resume_state(self.folder)
+            watermark = self.store.watermark() if earlier is None else earlier.watermark
+        watermark = runtime.from_main(watermark)
+        if not runtime.is_main:
+            runtime.from_main(0)
+        bench = gather(
+            self.workspace,
+            divide_batches(self.config, world=runtime.world),
+            self.store,
+            number=self.number,
+            device=runtime.device,
+            watermark=watermark,
+            emit=emit,
+        )
+        if runtime.is_main:
+            runtime.from_main(0)
+        else:
+            bench.data.seed = seed_of(self.config.seed, *runtime.seed_parts())
+        return bench
+
+    def _start(
+        self,
+        bench: OnDisk,
+        emit: Emit,
+        method: Method,
+        phases: list[Phase],
+        is_compiled: bool,  # noqa: FBT001
+    ) -> Runner:
         """Make the runner, resume, and report that the round has started."""
-        gathered, data, store = self.bench.gathered, self.bench.gathered.data, self.bench.store
-        folder = self.bench.workspace.round_path(data.number)
+        data = bench.data
         runner = Runner(
             saver=ProgressSaver(
-                folder=folder,
+                folder=self.folder,
                 identity={
-                    "labels": gathered.labels_digest,
-                    "pool": gathered.dataset_digest,
+                    "labels": bench.labels_digest,
+                    "pool": bench.dataset_digest,
                     "settings": settings_of(self.config),
                 },
                 machine=machine_of(self.runtime, is_compiled=is_compiled),
-                is_inexact_allowed=self.options.is_inexact_allowed,
+                is_inexact_allowed=self.is_inexact_allowed,
             ),
             modules=method.modules,
             phases=phases,
             seed=self.config.seed,
-            number=data.number,
-            emit=self.emit,
+            number=self.number,
+            emit=emit,
             runtime=self.runtime,
-            budget_s=self.options.budget_s,
-            stopwatch=self.options.stopwatch,
-            name=lambda item: store.item(item).sample_id,
+            budget_s=self.budget_s,
+            stopwatch=self.stopwatch,
+            name=lambda item: self.store.item(item).sample_id,
             advice=NOT_FINITE_ADVICE,
             after_stop="everything is saved, 'dgaal train' continues from there",
         )
         self.resumed_at = runner.resume()
         if self.runtime.is_main:
-            self.training = self._save_resume_state(folder, runner.budget_s)
-        self.emit(
+            self._save_resume_state(bench, runner.budget_s)
+        emit(
             RoundStarted(
-                round=data.number,
+                round=self.number,
                 method=self.config.method,
                 labels=len(data.labeled_rows),
                 drawn_labels=int(data.synthetic.is_labeled.sum()),
@@ -295,31 +283,20 @@ class _RunnerFactory:
         )
         return runner
 
-    def _save_resume_state(self, folder: Path, budget_s: float | None) -> str:
-        """Save what a resume needs, after all checks passed; return the id of the training."""
-        earlier, gathered = read_resume_state(folder), self.bench.gathered
+    def _save_resume_state(self, bench: OnDisk, budget_s: float | None) -> None:
+        """Save what a resume needs, after all checks passed."""
+        earlier = read_resume_state(self.folder)
         if earlier is None:
             raise CheckpointError(
                 "the saved state of this round was of an older dgaal, and damaged; it is set "
                 "aside, and 'dgaal train' restarts the round"
             )
-        assert gathered.watermark is not None
-        state = ResumeState(
-            watermark=gathered.watermark,
-            assignments=self.options.assignments,
+        state = replace(
+            earlier,
+            assignments=self.assignments,
             threads=self.runtime.threads,
             budget_s=budget_s,
-            classes=class_names_by_uid(gathered.classes),
-            training=earlier.training,
+            classes=class_names_by_uid(bench.classes),
         )
-        save_resume_state(folder, state)
-        return state.training
-
-
-def _labels_up_to(workspace: Workspace, store: Store, number: int) -> int:
-    """Return the watermark of the labels to train on: current, or that of an interrupted training.
-
-    Annotators may continue to label while a round trains; those answers belong to the next round.
-    """
-    earlier = read_resume_state(workspace.round_path(number))
-    return store.watermark() if earlier is None else earlier.watermark
+        save_resume_state(self.folder, state)
+        self.id = state.training

@@ -1,14 +1,13 @@
 """Loads the last trained round: its networks, and the current pool."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import CheckpointError, UsageError
 from dgaal_cli.events import Emit, Warned, ignore
 from dgaal_cli.methods.base import Method
 from dgaal_cli.methods.registry import load_method
-from dgaal_cli.rounds.on_disk import Gathered, gather
+from dgaal_cli.rounds.on_disk import OnDisk, gather
 from dgaal_cli.rounds.state import (
     CHECKPOINT_NAME,
     RUN_NAME,
@@ -29,8 +28,7 @@ class LoadedRound:
 
     number: int
     method: Method
-    gathered: Gathered
-    run: dict[str, Any]
+    bench: OnDisk
     model_digest: bytes
     """SHA-256 of the checkpoint's weights."""
 
@@ -62,20 +60,19 @@ def load_round(
     tensors, _ = checkpoint.load(folder / CHECKPOINT_NAME)
     use_threads(config.threads, useful=useful_threads(config))
     device = pick_device(config.device)
-    gathered = gather(workspace, config, store, number=number, device=device, emit=emit)
-    if [record.uid for record in gathered.classes] != run["class_uids"]:
+    bench = gather(workspace, config, store, number=number, device=device, emit=emit)
+    if [record.uid for record in bench.classes] != run["class_uids"]:
         raise UsageError(
             f"classes changed since round {number} was trained; run 'dgaal train --fresh' first"
         )
     with initializing(config.seed, number, "networks"):
-        method = load_method(config, gathered.dataset.shape)
+        method = load_method(config, bench.dataset.shape)
     checkpoint.restore_modules(method.modules, tensors)
     for module in method.modules.values():
         module.to(device).eval()
     return LoadedRound(
         number=number,
         method=method,
-        gathered=gathered,
-        run=run,
+        bench=bench,
         model_digest=checkpoint.weights_digest(folder / CHECKPOINT_NAME),
     )

@@ -30,9 +30,13 @@ from dgaal_cli.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gathered:
-    """A round's data with the store's records behind its arrays."""
+class OnDisk:
+    """One round of a workspace, with the store's records behind its arrays."""
 
+    workspace: Workspace
+    config: Config
+    """Configuration of the round in this process."""
+    store: Store
     dataset: RoundDataset
     classes: list[ClassRecord]
     items: list[ItemRecord]
@@ -50,21 +54,6 @@ class Gathered:
         """The round's arrays."""
         return self.dataset.data
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OnDisk:
-    """One round of a workspace."""
-
-    workspace: Workspace
-    config: Config
-    store: Store
-    gathered: Gathered
-
-    @property
-    def dataset(self) -> RoundDataset:
-        """The round's data."""
-        return self.gathered.dataset
-
     @property
     def who(self) -> str:
         """The method, for messages."""
@@ -72,7 +61,7 @@ class OnDisk:
 
     def earlier_round(self) -> EarlierRound | None:
         """Return the newest round before this one whose checkpoint is sound."""
-        newest = last_trained(self.workspace, before=self.gathered.data.number)
+        newest = last_trained(self.workspace, before=self.data.number)
         if newest is None:
             return None
         folder = self.workspace.round_path(newest)
@@ -80,7 +69,7 @@ class OnDisk:
         return EarlierRound(
             number=newest,
             method=str(run["method"]),
-            has_same_classes=run["class_uids"] == [r.uid for r in self.gathered.classes],
+            has_same_classes=run["class_uids"] == [r.uid for r in self.classes],
             tensors=lambda: checkpoint.load(folder / CHECKPOINT_NAME)[0],
         )
 
@@ -90,10 +79,10 @@ class OnDisk:
         A method may make no copy of a parent. So if this round has copies, only labels after them
         are new, and a resumed round adds no copy twice.
         """
-        number, own = self.gathered.data.number, self.gathered.data.synthetic
-        rows = {item_id: Row(row) for row, item_id in enumerate(self.gathered.data.item_ids)}
+        number, own = self.data.number, self.data.synthetic
+        rows = {item_id: Row(row) for row, item_id in enumerate(self.data.item_ids)}
         seen = self._copied_until()
-        new = [r for r in self.gathered.labels if r.round == number - 1 and r.event_id > seen]
+        new = [r for r in self.labels if r.round == number - 1 and r.event_id > seen]
         asked = {r.item_id for r in new if not r.is_synthetic}
         taken = {r.item_id for r in new if r.provenance == "inherited"}
         asked -= {item.parent for item in self.store.items() if item.inherited is not None}
@@ -106,8 +95,8 @@ class OnDisk:
 
     def add_copies(self, copies: SyntheticBatch, is_doubtful: np.ndarray) -> None:
         """Store copies with their parent's id and inherited label."""
-        data, codec = self.gathered.data, load_task(self.config.task).labels
-        uids = [record.uid for record in self.gathered.classes]
+        data, codec = self.data, load_task(self.config.task).labels
+        uids = [record.uid for record in self.classes]
         save_synthetic(
             self.workspace,
             self.store,
@@ -121,13 +110,13 @@ class OnDisk:
 
     def synthetic(self) -> SyntheticRecords:
         """Read the synthetic images."""
-        data = self.gathered.data
+        data = self.data
         return read_synthetic(
             self.workspace,
             self.store,
             self.config,
             row_of={item_id: row for row, item_id in enumerate(data.item_ids)},
-            watermark=self.gathered.watermark,
+            watermark=self.watermark,
         )
 
     def annotations(self) -> int:
@@ -140,7 +129,7 @@ class OnDisk:
 
     def _copied_until(self) -> int:
         """Return the last event whose labels have copies in this round; -1 for none."""
-        number = self.gathered.data.number
+        number = self.data.number
         made = [i for i in self.store.items() if i.round == number and i.inherited is not None]
         if not made:
             return -1
@@ -157,7 +146,7 @@ def gather(
     device: torch.device,
     watermark: int | None = None,
     emit: Emit = ignore,
-) -> Gathered:
+) -> OnDisk:
     """Read the data of round ``number``.
 
     Args:
@@ -207,7 +196,10 @@ def gather(
         test_pixels=test_pixels,
         test_targets=test_targets,
     )
-    return Gathered(
+    return OnDisk(
+        workspace=workspace,
+        config=config,
+        store=store,
         dataset=round_dataset(pool, config, device),
         classes=classes,
         items=items,

@@ -34,7 +34,7 @@ def query_entries(bench: OnDisk, method: Method, chosen: ChosenQuery) -> list[Qu
 
 
 def _pool_entries(bench: OnDisk, method: Method, ranking: Ranking) -> list[QueryEntry]:
-    ids, classes = bench.gathered.data.item_ids, bench.gathered.classes
+    ids, classes = bench.data.item_ids, bench.classes
     position = {int(row): i for i, row in enumerate(ranking.rows)}
     ordered = np.sort(ranking.scores)
     prediction = _predict_picks(bench, method, ranking.picks)
@@ -65,7 +65,7 @@ def _pool_entries(bench: OnDisk, method: Method, ranking: Ranking) -> list[Query
 def _synthetic_entries(
     bench: OnDisk, method: Method, query: SyntheticQuery, ordered: np.ndarray, *, first_rank: int
 ) -> list[QueryEntry]:
-    data, count = bench.gathered.data, len(query.images.pixels)
+    data, count = bench.data, len(query.images.pixels)
     items = save_synthetic(
         bench.workspace,
         bench.store,
@@ -79,7 +79,7 @@ def _synthetic_entries(
     guesses: list[Guesses] = [()] * count
     if data.can_learn:  # unlabelable images are reported by predicted class; hints may show it
         prediction = predict(method.classifier, query.images.pixels, data.device)
-        guesses = [top_guesses(bench.gathered.classes, row) for row in prediction.probabilities]
+        guesses = [top_guesses(bench.classes, row) for row in prediction.probabilities]
     return [
         QueryEntry(
             item_id=item,
@@ -106,7 +106,7 @@ def _percentile(ordered: np.ndarray, score: float) -> float:
 
 def _predict_picks(bench: OnDisk, method: Method, picks: Sequence[Row]) -> Prediction | None:
     """Predict only the picks; methods without T need no pass over the pool."""
-    data = bench.gathered.data
+    data = bench.data
     if not picks or not data.can_learn:
         return None
     return predict(method.classifier, data.pixels[np.asarray(picks)], data.device)
@@ -116,7 +116,7 @@ def _nearest_labeled(
     bench: OnDisk, method: Method, picks: Sequence[Row], features: np.ndarray
 ) -> dict[Row, ItemId]:
     """Return the nearest labeled image of each pick in T's features, for comparison."""
-    data = bench.gathered.data
+    data = bench.data
     labeled = np.flatnonzero(data.is_labeled)
     if not len(labeled):  # only synthetic images have labels
         return {}

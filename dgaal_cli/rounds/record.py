@@ -21,7 +21,8 @@ from dgaal_cli.reports.round_plots import (
     write_loss_plot,
     write_pair_sheet,
 )
-from dgaal_cli.rounds.on_disk import Gathered
+from dgaal_cli.rounds.engine import TrainedRound
+from dgaal_cli.rounds.on_disk import OnDisk
 from dgaal_cli.rounds.resume_state import delete_resume_state
 from dgaal_cli.rounds.state import (
     CHECKPOINT_NAME,
@@ -35,7 +36,6 @@ from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME
 from dgaal_cli.training.classifier import accuracy
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.runner import Runner
-from dgaal_cli.training.runtime import Runtime
 from dgaal_cli.version import __version__
 from dgaal_cli.workspace import Workspace
 
@@ -58,36 +58,52 @@ class TrainResult:
 
 
 def finish(
-    workspace: Workspace,
+    bench: OnDisk,
     config: Config,
-    gathered: Gathered,
-    method: Method,
+    trained: TrainedRound,
     *,
-    runner: Runner,
-    facts: dict[str, Any],
+    training: str,
+    resumed_at: str,
     emit: Emit,
-) -> TrainResult:
-    """Measure and save: records first, the checkpoint that completes the round last."""
-    data = gathered.data
-    folder = workspace.round_path(data.number)
+) -> None:
+    """Measure and save: records first, the checkpoint that completes the round last.
+
+    Args:
+        bench: The round.
+        config: The user's configuration; that of ``bench`` has one process's share of a batch.
+        trained: Networks and runner of the round.
+        training: Id of the training.
+        resumed_at: Where the training resumed, in words; empty if it did not.
+        emit: Listener for warnings and the result.
+    """
+    data, method, seconds = bench.data, trained.method, trained.runner.stopwatch.seconds
+    folder = bench.workspace.round_path(data.number)
     measured, where, count = None, "nothing", 0
     if data.can_learn:
         measured, where, count = accuracy(method.classifier, data)
     health = method.health(data)
     for message in health_warnings(health):
         emit(Warned(message=message))
+    labels = labels_given(bench)
     metrics = {
         "round": data.number,
-        "labels": labels_given(gathered),
+        "labels": labels,
         "trained_on": len(data.labeled_rows),
         "synthetic_labels": int(data.synthetic.is_labeled.sum()),
         "accuracy": measured,
         "measured_on": where,
         "measured_count": count,
         "health": health,
-        "seconds": facts["seconds"],
+        "seconds": seconds,
     }
-    run = _run_record(config, gathered, runner) | facts
+    run = _run_record(bench, config, trained.runner) | {
+        "watermark": bench.watermark,
+        "training": training,
+        "synthesized": trained.copies,
+        "resumed_at": resumed_at,
+        "compiled": trained.is_compiled,
+        "seconds": seconds,
+    }
     write_loss_plot(folder / EVENTS_NAME, folder / "plots" / "losses.png")
     write_image_sheet(data.synthetic.pixels[::-1], folder / "plots" / "synthetic.png")
     _write_samples(method, data, folder / "plots" / "samples.png")
@@ -96,34 +112,28 @@ def finish(
     checkpoint.save(
         folder / CHECKPOINT_NAME,
         checkpoint.module_tensors(method.modules),
-        {
-            "round": data.number,
-            "method": config.method,
-            "class_uids": run["class_uids"],
-            "training": run["training"],
-        },
+        {key: run[key] for key in ("round", "method", "class_uids", "training")},
     )
     checkpoint.remove(folder / PROGRESS_NAME)
     delete_resume_state(folder)
-    write_learning_curve(round_metrics(workspace), folder / "plots" / "learning_curve.png")
-    result = read_result(workspace, data.number)
+    curve = round_metrics(bench.workspace)
+    write_learning_curve(curve, folder / "plots" / "learning_curve.png")
     emit(
         RoundTrained(
-            round=result.round,
-            labels=result.labels,
+            round=data.number,
+            labels=labels,
             accuracy=measured,
             measured_on=where,
-            seconds=result.seconds,
+            seconds=seconds,
             metrics=dict(health),
         )
     )
-    return result
 
 
-def labels_given(gathered: Gathered) -> int:
+def labels_given(bench: OnDisk) -> int:
     """Count labeled pool images and synthetic images, without inherited labels."""
-    synthetic = sum(r.is_synthetic and r.provenance != "inherited" for r in gathered.labels)
-    return int(gathered.data.is_labeled.sum()) + synthetic
+    synthetic = sum(r.is_synthetic and r.provenance != "inherited" for r in bench.labels)
+    return int(bench.data.is_labeled.sum()) + synthetic
 
 
 def read_result(workspace: Workspace, number: int) -> TrainResult:
@@ -146,11 +156,12 @@ def read_result(workspace: Workspace, number: int) -> TrainResult:
     )
 
 
-def inexactness(runtime: Runtime, runner: Runner) -> list[str]:
+def inexactness(runner: Runner) -> list[str]:
     """Return reasons why training this round again may not give the same bits."""
     reasons: list[str] = []
-    if runtime.device.type != "cpu":
-        reasons.append(f"{runtime.device.type} does not add in a fixed order")
+    device = runner.runtime.device.type
+    if device != "cpu":
+        reasons.append(f"{device} does not add in a fixed order")
     if runner.saver and runner.saver.inexact:
         reasons.append(f"it was resumed where {'; '.join(runner.saver.inexact)}")
     if runner.limits:
@@ -169,19 +180,18 @@ def _write_samples(method: Method, data: RoundData, target: Path) -> None:
         write_pair_sheet(data.pixels[np.asarray(samples.parents)], samples.pixels, target)
 
 
-def _run_record(config: Config, gathered: Gathered, runner: Runner) -> dict[str, Any]:
-    data, runtime = gathered.data, runner.runtime
-    reasons = inexactness(runtime, runner)
+def _run_record(bench: OnDisk, config: Config, runner: Runner) -> dict[str, Any]:
+    data, runtime, reasons = bench.data, runner.runtime, inexactness(runner)
     return {
         "round": data.number,
         "method": config.method,
         "preset": config.preset,
         "config": asdict(config),
-        "labels": labels_given(gathered),
-        "class_uids": [record.uid for record in gathered.classes],
-        "class_names": [record.name for record in gathered.classes],
-        "dataset_digest": gathered.dataset_digest,
-        "labels_digest": gathered.labels_digest,
+        "labels": labels_given(bench),
+        "class_uids": [record.uid for record in bench.classes],
+        "class_names": [record.name for record in bench.classes],
+        "dataset_digest": bench.dataset_digest,
+        "labels_digest": bench.labels_digest,
         "device": str(data.device),
         "threads": runtime.threads,
         "precision": runtime.precision,

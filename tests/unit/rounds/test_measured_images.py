@@ -13,7 +13,7 @@ from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.rounds import boundary_synthesis as boundary
 from dgaal_cli.rounds.dataset import MIN_HELD_OUT
 from dgaal_cli.rounds.engine import synthesize_copies
-from dgaal_cli.rounds.on_disk import OnDisk, gather
+from dgaal_cli.rounds.on_disk import gather
 from dgaal_cli.rounds.synthetic_files import encode_png
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import NewSynthetic
@@ -48,7 +48,7 @@ def workspace(tmp_path):
 
 def gathered(workspace, store, *assignments):
     config = configuration(workspace, "threads=1", "evaluation.held_out=0.4", *assignments)
-    return config, gather(workspace, config, store, number=1, device=CPU)
+    return gather(workspace, config, store, number=1, device=CPU)
 
 
 def label(store, items):
@@ -86,12 +86,11 @@ def test_copies_are_not_synthesized_of_images_to_measure(workspace):
         items = store.items()
         for done, count in ((0, MIN_HELD_OUT - 2), (MIN_HELD_OUT - 2, COUNT)):
             label(store, items[done:count])
-            config, found = gathered(workspace, store)
+            found = gathered(workspace, store)
             is_held_out = found.data.is_held_out
             assert is_held_out.any() == (count == COUNT)  # few labels are all used for training
             method = RecordingMethod()
-            round_on_disk = OnDisk(workspace=workspace, config=config, store=store, gathered=found)
-            synthesize_copies(round_on_disk, method, Runtime(device=CPU))
+            synthesize_copies(found, method, Runtime(device=CPU))
             expected = set(np.flatnonzero(~found.dataset.is_to_measure)) & set(range(count))
             assert set(method.parents) == expected
             assert 0 < len(expected) < count
@@ -102,11 +101,11 @@ def test_earlier_copies_of_held_out_images_are_not_used(workspace):
         items = store.items()
         label(store, items[: MIN_HELD_OUT - 2])
         add_copies(workspace, store)
-        before = gathered(workspace, store)[1].data.synthetic
+        before = gathered(workspace, store).data.synthetic
         assert before.is_labeled.tolist() == [True, False] * 9
         assert before.is_candidate.tolist() == [False, True] * 9
         label(store, items[MIN_HELD_OUT - 2 :])
-        data = gathered(workspace, store)[1].data
+        data = gathered(workspace, store).data
         after = data.synthetic
     is_measured = data.is_held_out[after.parents]
     for before_mask, after_mask in (
@@ -125,7 +124,7 @@ def test_every_copy_is_used_with_a_test_source(workspace):
     with open_store(workspace.store_path) as store:
         label(store, store.items())
         add_copies(workspace, store)
-        _, found = gathered(workspace, store, "pool.test=test")
+        found = gathered(workspace, store, "pool.test=test")
     assert not found.dataset.is_to_measure.any()
     assert found.data.synthetic.is_labeled.tolist() == [True, False] * (COUNT // 2)
     assert found.data.synthetic.is_candidate.tolist() == [False, True] * (COUNT // 2)
@@ -139,7 +138,7 @@ def test_boundary_copies_are_not_synthesized_of_images_to_measure(workspace, mon
     method = RecordingMethod()
     with open_store(workspace.store_path) as store:
         label(store, store.items()[:30])
-        _, found = gathered(workspace, store)
+        found = gathered(workspace, store)
         with pytest.raises(UsageError, match="'redrawer' synthesizes no copies of images"):
             boundary.synthesize_at_boundary(method, found.dataset, count=COUNT, seed=0)
     assert sorted(method.parents) == np.flatnonzero(~found.dataset.is_to_measure).tolist()

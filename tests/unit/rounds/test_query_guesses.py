@@ -41,9 +41,9 @@ def test_query_entries_have_predictions_of_the_task_model(tmp_path, method, has_
     with open_store(workspace.store_path) as store:
         trained = load_round(workspace, config, store)
     result = query(workspace, config, count=6)
-    data = trained.gathered.data
+    data = trained.bench.data
     probabilities = predict(trained.method.classifier, data.pixels, data.device).probabilities
-    uids = [record.uid for record in trained.gathered.classes]
+    uids = [record.uid for record in trained.bench.classes]
     rows = {item: row for row, item in enumerate(data.item_ids)}
     for entry in result.entries:
         expected = probabilities[rows[entry.item_id]]
