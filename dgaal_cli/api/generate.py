@@ -24,7 +24,7 @@ from dgaal_cli.errors import InputDataError, StorageError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 from dgaal_cli.methods.registry import method_names
-from dgaal_cli.reports.pair_sheet import encode_png, pair_sheet
+from dgaal_cli.reports.sheets import encode_png, pair_sheet
 from exporters.registry import SUFFIXES
 
 SHEET_NAME = "contact_sheet.png"

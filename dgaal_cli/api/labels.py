@@ -1,7 +1,6 @@
 """Export and import labels; their history, classes and disputes; check and back up the store."""
 
 import contextlib
-import io
 import os
 from collections import Counter
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from dgaal_cli.labeling.class_list import (
     rename_class,
 )
 from dgaal_cli.labeling.disputes import adjudicate, disputed, disputes
+from dgaal_cli.reports.sheets import encode_png
 from dgaal_cli.store.exchange.base import ExportJob, FileFormat, Link
 from dgaal_cli.store.exchange.registry import guess_format, load_format
 from dgaal_cli.store.exchange.resolve import resolve
@@ -335,12 +335,7 @@ class _PoolImages:
             raise InputDataError(f"the file of synthetic image {sample_id} is missing")
         data = self._entry(sample_id).read()
         if isinstance(data, np.ndarray):
-            from PIL import Image
-
-            stream = io.BytesIO()
-            squeezed = data[..., 0] if data.ndim == 3 and data.shape[2] == 1 else data
-            Image.fromarray(squeezed).save(stream, "PNG")
-            return stream.getvalue(), ".png"
+            return encode_png(data if data.ndim == 3 else data[:, :, None]), ".png"
         if Path(sample_id).suffix:
             return data, ""
         kind = find_format(data)

@@ -22,10 +22,10 @@ from dgaal_cli.ids import SampleId
 from dgaal_cli.methods.gauges import health_warnings
 from dgaal_cli.methods.registry import REFERENCE
 from dgaal_cli.reports.confusion import draw_confusion
-from dgaal_cli.reports.contact_sheet import MAX_CELLS, draw_sheet
 from dgaal_cli.reports.curves import Difference, Series, draw_curves, draw_differences
 from dgaal_cli.reports.health import draw_health
 from dgaal_cli.reports.page import Picture, Section, render
+from dgaal_cli.reports.sheets import MAX_CELLS, query_sheet
 from dgaal_cli.rounds.state import round_metrics, trained_rounds
 from dgaal_cli.simulation import table
 from dgaal_cli.simulation.grid import CACHE_NAME
@@ -187,7 +187,7 @@ def _query_sheet(path: Path, reader: ImageReader, notes: list[str]) -> Picture |
         return None
     number = path.parent.name
     caption = f"Round {int(number)}: first {len(images)} of {len(rows)} images, rank and T's guess"
-    return Picture(name=f"query-{number}", png=draw_sheet(images, captions), caption=caption)
+    return Picture(name=f"query-{number}", png=query_sheet(images, captions), caption=caption)
 
 
 def _workspace_pictures(workspace: Workspace) -> list[Section]:
@@ -304,7 +304,7 @@ def _sheet_of(record: RoundRecord, pool: LabeledPool) -> bytes:
     captions = [
         f"{place}: {pool.class_names[int(pool.truth[row])]}" for place, row in enumerate(rows, 1)
     ]
-    return draw_sheet([np.asarray(pool.pixels[row]) for row in rows], captions)
+    return query_sheet([np.asarray(pool.pixels[row]) for row in rows], captions)
 
 
 def _simulation_health(result: SimulationResult) -> list[Section]:

@@ -17,7 +17,6 @@ class Series:
     low: tuple[float, ...] = ()
     """Lower end of each interval; empty without one."""
     high: tuple[float, ...] = ()
-    is_dashed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +53,6 @@ def draw_curves(
             marker=MARKERS[place % len(MARKERS)],
             markersize=4,
             linewidth=1.4,
-            linestyle="--" if line.is_dashed else "-",
             label=plain(line.name),
         )
     if level is not None:

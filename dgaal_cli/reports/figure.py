@@ -64,7 +64,7 @@ def png_of(figure: Any) -> bytes:
     return buffer.getvalue()
 
 
-def save(figure: Any, target: Path) -> None:
-    """Write a figure as PNG."""
+def write(png: bytes, target: Path) -> None:
+    """Write a PNG file, and its folder."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write_bytes(target, png_of(figure))
+    atomic.write_bytes(target, png)

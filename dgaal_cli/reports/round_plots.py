@@ -1,6 +1,5 @@
 """Plots of one round: losses, the learning curve so far, and a sheet of synthetic images."""
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,14 +7,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from dgaal_cli import atomic
 from dgaal_cli.events import CheckpointSaved, RoundStarted, StepDone, decode
-from dgaal_cli.reports.figure import new_row, save
-from dgaal_cli.reports.pair_sheet import pair_sheet
+from dgaal_cli.reports.figure import new_row, png_of, write
+from dgaal_cli.reports.sheets import pair_sheet, square_sheet
 
 MAX_SHEET_IMAGES = 64
-SHEET_CELL = 48
-"""Side in pixels of one image on the sheet."""
 
 
 def counted_steps(events_path: Path) -> list[StepDone]:
@@ -75,7 +71,7 @@ def write_loss_plot(events_path: Path, target: Path) -> bool:
         axes.set_xlabel("step", fontsize=8)
         axes.tick_params(labelsize=7)
         axes.legend(fontsize=7)
-    save(figure, target)
+    write(png_of(figure), target)
     return True
 
 
@@ -91,32 +87,17 @@ def write_learning_curve(curve: Sequence[Mapping[str, Any]], target: Path) -> bo
     axes.set_ylabel(f"accuracy on {curve[-1]['measured_on']}", fontsize=9)
     axes.set_ylim(0.0, 1.0)
     axes.grid(alpha=0.3)
-    save(figure, target)
+    write(png_of(figure), target)
     return True
 
 
 def write_pair_sheet(parents: np.ndarray, copies: np.ndarray, target: Path) -> None:
     """Write a sheet of uint8 images ``(M, H, W, C)``: each parent next to its synthetic copy."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write_bytes(target, pair_sheet(list(zip(parents, copies, strict=True))))
+    write(pair_sheet(list(zip(parents, copies, strict=True))), target)
 
 
 def write_image_sheet(pixels: np.ndarray, target: Path) -> bool:
     """Write uint8 images ``(M, H, W, C)`` as a square sheet; False if there are none."""
-    from PIL import Image
-
-    shown = pixels[:MAX_SHEET_IMAGES]
-    if not len(shown):
-        return False
-    columns = int(np.ceil(np.sqrt(len(shown))))
-    rows = -(-len(shown) // columns)
-    sheet = Image.new("RGB", (columns * SHEET_CELL, rows * SHEET_CELL), (40, 40, 40))
-    for place, image in enumerate(shown):
-        picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).convert("RGB")
-        picture = picture.resize((SHEET_CELL - 2, SHEET_CELL - 2), Image.Resampling.NEAREST)
-        sheet.paste(picture, (place % columns * SHEET_CELL, place // columns * SHEET_CELL))
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write_bytes(target, buffer.getvalue())
-    return True
+    if len(pixels):
+        write(square_sheet(list(pixels[:MAX_SHEET_IMAGES])), target)
+    return len(pixels) > 0

@@ -1,7 +1,6 @@
 """Synthetic images of a workspace: PNG files and entries of the store."""
 
 import hashlib
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from dgaal_cli import atomic
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.images import decode, resize
 from dgaal_cli.ids import ItemId, SampleId
+from dgaal_cli.reports.sheets import encode_png
 from dgaal_cli.rounds.dataset import SyntheticRecords
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Label, NewSynthetic
@@ -52,7 +52,7 @@ def save_synthetic(
     for index, image in enumerate(pixels):
         name = f"{kind}-{existing + index:06d}.png"
         sample_id = SampleId(f"synthetic/{number:03d}/{name}")
-        data = encode_png(image, sample_id)
+        data = encode_png(image, dgaal=sample_id)  # the files of equal images differ
         atomic.write_bytes(folder / name, data)
         new.append(
             NewSynthetic(
@@ -68,19 +68,6 @@ def save_synthetic(
             )
         )
     return store.add_synthetic(new)
-
-
-def encode_png(image: np.ndarray, sample_id: SampleId) -> bytes:
-    """Encode uint8 ``(H, W, C)``; the id inside makes the files of equal images differ."""
-    from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
-
-    note = PngInfo()
-    note.add_text("dgaal", sample_id)
-    picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", pnginfo=note)
-    return buffer.getvalue()
 
 
 def read_synthetic(

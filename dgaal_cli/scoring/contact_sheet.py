@@ -1,6 +1,5 @@
 """Contact sheet: the best-ranked images in a grid, as one PNG."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,13 +12,11 @@ from dgaal_cli.data.sources.base import Source
 from dgaal_cli.data.sources.selection import entries_named
 from dgaal_cli.errors import UsageError
 from dgaal_cli.ids import SampleId
+from dgaal_cli.reports.sheets import encode_png, grid
 from dgaal_cli.scoring.features import check_folder
 from dgaal_cli.scoring.rows import Row
 
 _SIDE = 96
-_GAP = 8
-_CAPTION = 14
-_COLUMNS = 10
 _SIGNATURE = b"dgaal contact sheet"
 _HEAD_BYTES = 1024
 
@@ -53,27 +50,10 @@ def write_contact_sheet(path: Path, source: Source, rows: Sequence[Row]) -> None
         source: Source that contains the images.
         rows: Scored rows, best first; at least one.
     """
-    from PIL import Image, ImageDraw
-    from PIL.PngImagePlugin import PngInfo
-
     tiles = _tiles(source, [row.id for row in rows])
-    columns = min(_COLUMNS, len(rows))
-    lines = -(-len(rows) // columns)
-    width = columns * (_SIDE + _GAP) + _GAP
-    height = lines * (_SIDE + _CAPTION + _GAP) + _GAP
-    sheet = Image.new("RGB", (width, height), (24, 24, 24))
-    draw = ImageDraw.Draw(sheet)
-    for index, (row, tile) in enumerate(zip(rows, tiles, strict=True)):
-        left = _GAP + index % columns * (_SIDE + _GAP)
-        top = _GAP + index // columns * (_SIDE + _CAPTION + _GAP)
-        sheet.paste(Image.fromarray(tile), (left, top))
-        caption = f"{index + 1}  {row.score:.3g}"
-        draw.text((left, top + _SIDE + 1), caption, fill=(220, 220, 220))
-    data = io.BytesIO()
-    info = PngInfo()
-    info.add_text("Software", _SIGNATURE.decode())
-    sheet.save(data, "PNG", pnginfo=info)
-    atomic.write_bytes(path, data.getvalue())
+    captions = [f"{rank}  {row.score:.3g}" for rank, row in enumerate(rows, start=1)]
+    sheet = grid(tiles, captions, columns=10, gap=8, margin=8, caption_height=14)
+    atomic.write_bytes(path, encode_png(sheet, Software=_SIGNATURE.decode()))
 
 
 def _tiles(source: Source, names: Sequence[SampleId]) -> list[Pixels]:

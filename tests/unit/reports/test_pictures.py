@@ -8,11 +8,11 @@ from PIL import Image
 
 from dgaal_cli.events import StepDone
 from dgaal_cli.reports.confusion import draw_confusion
-from dgaal_cli.reports.contact_sheet import MAX_CELLS, draw_sheet
 from dgaal_cli.reports.curves import Difference, Series, draw_curves, draw_differences
 from dgaal_cli.reports.figure import new_figure, plain, png_of
 from dgaal_cli.reports.health import draw_health
 from dgaal_cli.reports.round_plots import loss_series
+from dgaal_cli.reports.sheets import MAX_CELLS, query_sheet
 
 NAMES = ["$\\frac{", "_hidden", "\x1b[31mred", "貓", "a" * 80]
 
@@ -81,7 +81,7 @@ def test_sheet_shows_images_in_order_at_one_size():
         np.full((300, 100, 3), (200, 0, 0), np.uint8),
         np.full((1, 90, 1), 120, np.uint8),
     ]
-    sheet = opened(draw_sheet(images, ["1: a", "2: \x1b[0m", "3: 貓"]))
+    sheet = opened(query_sheet(images, ["1: a", "2: \x1b[0m", "3: 貓"]))
     assert sheet.getpixel((6 + 32, 6 + 32)) == (250, 250, 250)
     assert sheet.getpixel((76 + 32, 6 + 32)) == (200, 0, 0)
     assert sheet.getpixel((76 + 4, 6 + 32)) == (24, 24, 24)  # tall images are not stretched
@@ -90,8 +90,8 @@ def test_sheet_shows_images_in_order_at_one_size():
 
 def test_sheet_shows_at_most_max_cells_images():
     one = np.zeros((4, 4, 1), np.uint8)
-    full = opened(draw_sheet([one] * MAX_CELLS, ["x"] * MAX_CELLS))
-    assert opened(draw_sheet([one] * (MAX_CELLS + 40), ["x"] * (MAX_CELLS + 40))).size == full.size
+    full = opened(query_sheet([one] * MAX_CELLS, ["x"] * MAX_CELLS))
+    assert opened(query_sheet([one] * (MAX_CELLS + 40), ["x"] * (MAX_CELLS + 40))).size == full.size
 
 
 def test_health_plot_accepts_missing_values():

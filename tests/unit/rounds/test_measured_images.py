@@ -10,11 +10,11 @@ from label_workspaces import make_workspace
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.methods.configuration import configuration
+from dgaal_cli.reports.sheets import encode_png
 from dgaal_cli.rounds import boundary_synthesis as boundary
 from dgaal_cli.rounds.dataset import MIN_HELD_OUT
 from dgaal_cli.rounds.engine import synthesize_copies
 from dgaal_cli.rounds.on_disk import gather
-from dgaal_cli.rounds.synthetic_files import encode_png
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import NewSynthetic
 from dgaal_cli.tasks.classification.label import class_of
@@ -63,7 +63,7 @@ def add_copies(workspace, store):
     new = []
     for item_id, uid in labels.items():
         name = f"copy-{item_id:06d}.png"
-        content = encode_png(np.full((8, 8, 1), item_id, np.uint8), name)
+        content = encode_png(np.full((8, 8, 1), item_id, np.uint8), dgaal=name)
         (folder / name).write_bytes(content)
         new.append(
             NewSynthetic(
