@@ -20,24 +20,21 @@ from dgaal_cli.escaping import show
 from dgaal_cli.version import __version__
 
 COMMANDS = {
-    "demo": ("dgaal_cli.commands.demo:demo", "Run the whole loop on built-in digits."),
-    "init": ("dgaal_cli.commands.init:init", "Create a workspace for a pool of images."),
-    "train": ("dgaal_cli.commands.train:train", "Train the next round on the current labels."),
-    "query": ("dgaal_cli.commands.query:query", "Choose the next images to label."),
-    "label": ("dgaal_cli.commands.label:label", "Label the open query in the terminal."),
-    "export": (
-        "dgaal_cli.commands.export:export",
-        "Export sampler, generator and classifier files.",
-    ),
-    "score": ("dgaal_cli.commands.score:score", "Score images offline with an exported sampler."),
-    "generate": ("dgaal_cli.commands.generate:generate", "Synthesize images with a generator."),
-    "labels": ("dgaal_cli.commands.labels:app", "Export, import and review labels."),
-    "simulate": ("dgaal_cli.commands.simulate:simulate", "Compare methods on labeled images."),
-    "report": ("dgaal_cli.commands.report:report", "Plot curves, queries and health on one page."),
-    "status": ("dgaal_cli.commands.status:status", "Show the state of the workspace."),
-    "doctor": ("dgaal_cli.commands.doctor:doctor", "Check versions, devices and packages."),
+    "demo": "Run the whole loop on built-in digits.",
+    "init": "Create a workspace for a pool of images.",
+    "train": "Train the next round on the current labels.",
+    "query": "Choose the next images to label.",
+    "label": "Label the open query in the terminal.",
+    "export": "Export sampler, generator and classifier files.",
+    "score": "Score images offline with an exported sampler.",
+    "generate": "Synthesize images with a generator.",
+    "labels": "Export, import and review labels.",
+    "simulate": "Compare methods on labeled images.",
+    "report": "Plot curves, queries and health on one page.",
+    "status": "Show the state of the workspace.",
+    "doctor": "Check versions, devices and packages.",
 }
-"""Command name to ``module:object`` and help line; modules are imported on use."""
+"""Name and help line of each command; its module in ``commands`` is imported on use."""
 
 
 class LazyGroup(TyperGroup):
@@ -51,7 +48,7 @@ class LazyGroup(TyperGroup):
         """Return a placeholder with the help line; ``resolve_command`` loads the command."""
         if cmd_name not in COMMANDS:
             return None
-        return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1])
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name])
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Import the command to run."""
@@ -62,14 +59,13 @@ class LazyGroup(TyperGroup):
 
 
 def _load(name: str) -> Any:
-    path, help_line = COMMANDS[name]
-    module, _, attribute = path.partition(":")
-    target = getattr(import_module(module), attribute)
-    if not isinstance(target, typer.Typer):
-        app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        app.command(name, help=target.__doc__ or help_line)(target)
-        target = app
-    command = typer.main.get_command(target)
+    module = import_module(f"dgaal_cli.commands.{name}")
+    group = getattr(module, "app", None)
+    if group is None:
+        function = getattr(module, name)
+        group = typer.Typer(add_completion=False, rich_markup_mode=None)
+        group.command(name, help=function.__doc__)(function)
+    command = typer.main.get_command(group)
     command.name = name
     return command
 

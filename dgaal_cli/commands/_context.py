@@ -3,10 +3,11 @@
 import json
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.workspace import Workspace, find_workspace
 
@@ -42,11 +43,19 @@ class Context:
             return find_workspace(self.directory, is_named=True)
         return find_workspace(Path.cwd())
 
+    def workspace_if_any(self, *, is_needed: bool = False) -> Workspace | None:
+        """Find the workspace; None without one, unless ``-C`` names it or it is needed."""
+        try:
+            return self.workspace()
+        except UsageError:
+            if is_needed or self.directory is not None:
+                raise
+            return None
+
     def config(self, assignments: Iterable[str] = ()) -> "Config":
         """Read the workspace's configuration and merge ``--set`` values over it."""
-        from dgaal_cli.methods.configuration import (
-            configuration,
-        )  # slow: a third of the time of --help
+        # Slow: a third of the time of --help.
+        from dgaal_cli.methods.configuration import configuration
 
         return configuration(self.workspace(), *assignments)
 
@@ -56,7 +65,7 @@ class Context:
             print(text, file=sys.stderr)
 
     def print_json(self, document: object) -> None:
-        """Print the JSON document of ``--json`` on stdout."""
+        """Print the JSON document of ``--json`` on stdout; dataclasses become objects."""
         print(json.dumps(document, indent=1, default=_to_json))
 
     def listener(self) -> "Emit":
@@ -73,6 +82,8 @@ class Context:
 
 
 def _to_json(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, bytes):

@@ -11,9 +11,7 @@ from rich.progress import Progress as Bars
 from dgaal_cli.escaping import show
 from dgaal_cli.events import (
     AnyEvent,
-    ArtifactWritten,
     PhaseStarted,
-    QueryChosen,
     RoundStarted,
     RoundTrained,
     ScoreProgress,
@@ -47,37 +45,27 @@ class Progress:
                 self.close()
             case Warned():
                 self._print(f"[yellow]note:[/] {escape(show(event.message))}")
-            case QueryChosen() | ArtifactWritten():
-                pass  # the command prints these as its result
             case ScoreProgress():
                 self._count(event)
             case _:
-                pass
+                pass  # the command prints its result
 
     def _print(self, markup: str) -> None:
         (self._bars.console if self._bars else self._console).print(markup, soft_wrap=True)
 
     def _begin(self, event: PhaseStarted) -> None:
         title = f"{event.position}/{event.count} {event.title}"
-        if not self._is_live:
+        if self._is_live:
+            self._show_bar(title, f"0/{event.steps}  ", total=event.steps)
+        else:
             self._title, self._printed_at = title, time.perf_counter()
-            return
-        self.close()
-        self._bars = Bars(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.completed}/{task.total}  {task.fields[note]}"),
-            console=self._console,
-            transient=True,
-        )
-        self._bars.start()
-        self._task = self._bars.add_task(title, total=event.steps, note="")
 
     def _advance(self, event: StepDone) -> None:
         losses = "  ".join(f"{name} {value:.3g}" for name, value in event.losses.items())
-        note = f"{event.rate:.0f}/s, {_duration(event.left_s)} left in the round  {losses}"
+        left = f"{event.rate:.0f}/s, {_duration(event.left_s)} left in the round"
+        note = f"{event.step}/{event.steps}  {left}  {losses}"
         if self._bars is None:
-            self._print_periodically(f"{self._title}, {event.step}/{event.steps}  {note}")
+            self._print_periodically(f"{self._title}, {note}")
         else:
             self._bars.update(self._task, completed=event.step, note=note)
             if event.step == event.steps:
@@ -87,20 +75,20 @@ class Progress:
         if not self._is_live:
             self._print_periodically(_images(event))
             return
-        if self._bars is None:
-            self._bars = Bars(
-                TextColumn("scoring"),
-                BarColumn(bar_width=24),
-                TextColumn("{task.fields[note]}"),
-                console=self._console,
-                transient=True,
-            )
-            self._bars.start()
-            self._task = self._bars.add_task("scoring", total=None, note="")
+        bars = self._bars or self._show_bar("scoring", "", total=None)
         # The total is known later than the first images: files are still being counted.
-        self._bars.update(self._task, completed=event.done, total=event.total, note=_images(event))
+        bars.update(self._task, completed=event.done, total=event.total, note=_images(event))
         if event.total is not None and event.done >= event.total:
             self.close()
+
+    def _show_bar(self, title: str, note: str, *, total: int | None) -> Bars:
+        self.close()
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=24))
+        text = TextColumn("{task.fields[note]}")
+        self._bars = Bars(*columns, text, console=self._console, transient=True)
+        self._bars.start()
+        self._task = self._bars.add_task(title, total=total, note=note)
+        return self._bars
 
     def _print_periodically(self, text: str) -> None:
         if time.perf_counter() - self._printed_at >= PLAIN_INTERVAL_S:

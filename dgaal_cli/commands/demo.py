@@ -25,12 +25,10 @@ def demo(
     if context.json:
         context.print_json(
             {
-                "workspace": str(result.workspace.root),
+                "workspace": result.workspace.root,
                 "test_images": result.test_images,
-                "rounds": [
-                    {"labels": r.labels, "dgaal": r.dgaal, "random": r.random} for r in result.rows
-                ],
-                "paths": [str(path) for path in result.paths],
+                "rounds": result.rows,
+                "paths": result.paths,
             }
         )
         return

@@ -5,7 +5,6 @@ import os
 import typer
 
 from dgaal_cli.commands._context import Context
-from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
 
 MARKS = {"ok": "ok     ", "missing": "missing", "old": "too old", "risk": "at risk"}
@@ -16,20 +15,9 @@ def doctor(ctx: typer.Context) -> None:
     from dgaal_cli.api.doctor import doctor as examine
 
     context: Context = ctx.obj
-    try:
-        workspace = context.workspace()
-    except UsageError:
-        if context.directory is not None:
-            raise
-        workspace = None
-    findings = examine(os.environ, workspace)
+    findings = examine(os.environ, context.workspace_if_any())
     if context.json:
-        context.print_json(
-            [
-                {"name": f.name, "level": f.level, "found": f.found, "remedy": f.remedy}
-                for f in findings
-            ]
-        )
+        context.print_json(findings)
         return
     width = max(len(finding.name) for finding in findings)
     for finding in findings:

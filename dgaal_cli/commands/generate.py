@@ -10,7 +10,6 @@ from dgaal_cli.commands._context import Context
 from dgaal_cli.commands._options import Device
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
-from dgaal_cli.workspace import Workspace
 
 if TYPE_CHECKING:
     from dgaal_cli.data.sources import Source
@@ -57,7 +56,7 @@ def generate(
     from dgaal_cli.api.score import trusted_by
 
     context: Context = ctx.obj
-    workspace = _workspace(context, is_needed=artifact is None)
+    workspace = context.workspace_if_any(is_needed=artifact is None)
     base = context.base
     if workspace is not None:
         artifact = artifact or default_generator(workspace.artifacts_path)
@@ -106,12 +105,3 @@ def generate(
         for name, why in result.unreadable[:LISTED]:
             print(f"  {show(name)}: {show(why)}", file=sys.stderr)
         raise typer.Exit(EXIT_UNREADABLE)
-
-
-def _workspace(context: Context, *, is_needed: bool) -> Workspace | None:
-    try:
-        return context.workspace()
-    except UsageError:
-        if is_needed or context.directory is not None:
-            raise
-        return None

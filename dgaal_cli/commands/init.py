@@ -1,7 +1,7 @@
 """``dgaal init``."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,9 @@ from dgaal_cli.commands._context import Context
 from dgaal_cli.errors import InputDataError, StorageError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.methods.registry import METHODS
+
+if TYPE_CHECKING:
+    from dgaal_cli.api.init import InitResult
 
 
 def init(
@@ -82,48 +85,45 @@ def init(
     )
     with interruption.listening():
         result = make(request)
-    document: dict[str, Any] = {
-        "workspace": str(result.workspace.root),
-        "images": result.images,
-        "duplicates": result.duplicates,
-        "unreadable": [{"id": show(i), "reason": reason} for i, reason in result.unreadable],
-        "classes": result.classes,
-        "preset": result.config.preset,
-        "labels": result.labels,
-        "image_size": result.config.pool.image_size,
-        "channels": result.config.pool.channels,
-    }
     if context.json:
-        context.print_json(document)
+        context.print_json(
+            {
+                "workspace": result.workspace.root,
+                "images": result.images,
+                "duplicates": result.duplicates,
+                "unreadable": [{"id": show(i), "reason": why} for i, why in result.unreadable],
+                "classes": result.classes,
+                "preset": result.config.preset,
+                "labels": result.labels,
+                "image_size": result.config.pool.image_size,
+                "channels": result.config.pool.channels,
+            }
+        )
     else:
-        _print_result(context, document, offered=result.offered, note=result.note)
+        _print_result(context, result)
     if result.unreadable:
         raise typer.Exit(3)
 
 
-def _print_result(context: Context, document: dict[str, Any], *, offered: int, note: str) -> None:
-    root = show(str(document["workspace"]))
-    print(
-        f"workspace {root}: {document['images']} images, {document['labels']} labels, "
-        f"preset {document['preset']}"
-    )
-    if document["duplicates"]:
+def _print_result(context: Context, made: "InitResult") -> None:
+    root, preset = show(str(made.workspace.root)), made.config.preset
+    print(f"workspace {root}: {made.images} images, {made.labels} labels, preset {preset}")
+    if made.duplicates:
         context.note(
-            f"{document['duplicates']} files are byte-identical to others; each image is asked once"
+            f"{made.duplicates} files are byte-identical to others; each image is asked once"
         )
-    unreadable: list[dict[str, str]] = document["unreadable"]
-    for entry in unreadable[:5]:
-        context.note(f"unreadable: {entry['id']}: {entry['reason']}")
-    if len(unreadable) > 5:
-        context.note(f"... and {len(unreadable) - 5} more; 'dgaal status --json' lists all")
-    if note:
-        context.note(note)
-    if offered:
+    for name, why in made.unreadable[:5]:
+        context.note(f"unreadable: {show(name)}: {why}")
+    if len(made.unreadable) > 5:
+        context.note(f"... and {len(made.unreadable) - 5} more; 'dgaal status --json' lists all")
+    if made.note:
+        context.note(made.note)
+    if made.offered:
         context.note(
-            f"the source has labels of {offered} images; they were not imported "
+            f"the source has labels of {made.offered} images; they were not imported "
             "(--labels-from-source imports them)"
         )
-    if not document["classes"]:
+    if not made.classes:
         context.note("no classes yet: add them with the key 'a' while labeling, or with 'init'")
     context.note(f"next: dgaal -C {root} train")
 

@@ -62,7 +62,7 @@ def export_command(
         include_synthetic=include_synthetic,
     )
     if context.json:
-        context.print_json(dataclasses.asdict(result))
+        context.print_json(result)
         return
     where = "stdout" if result.path is None else show(str(result.path))
     left = (
@@ -103,7 +103,7 @@ def import_command(
         is_dry_run=dry_run,
     )
     if context.json:
-        context.print_json(dataclasses.asdict(result))
+        context.print_json(result)
         return
     verb = "would import" if result.is_dry_run else "imported"
     print(
@@ -143,7 +143,7 @@ def stats_command(ctx: typer.Context) -> None:
     context: Context = ctx.obj
     stats = label_stats(context.workspace())
     if context.json:
-        context.print_json(dataclasses.asdict(stats))
+        context.print_json(stats)
         return
     counts = stats.counts
     print(
@@ -200,7 +200,7 @@ def classes_command(
     else:
         found = class_list.class_list(workspace)
     if context.json:
-        context.print_json([dataclasses.asdict(listed) for listed in found])
+        context.print_json(found)
         return
     for listed in found:
         key = f"  (key {show(listed.key)})" if listed.key else ""
@@ -274,7 +274,7 @@ def check_command(
     context: Context = ctx.obj
     result = check(context.workspace(), mends=mend, accepts_network_folder=i_know)
     if context.json:
-        context.print_json(dataclasses.asdict(result))
+        context.print_json(result)
     if result.problems:
         raise WorkspaceError(
             f"the label store has problems: {'; '.join(result.problems)}. "
@@ -311,7 +311,7 @@ def restore_command(
     context: Context = ctx.obj
     result = restore(context.workspace(), copy)
     if context.json:
-        context.print_json(dataclasses.asdict(result))
+        context.print_json(result)
         return
     print(f"restored {result.events:,} events from {show(str(result.backup))}")
     if result.set_aside is not None:

@@ -42,8 +42,11 @@ def query(
         context.print_json(_document(result))
         return
     print(f"round {result.round} asks {len(result.entries)} images: {result.strategy}")
-    for line in _rows(result)[:LISTED]:
-        context.note(line)
+    for entry, item in list(zip(result.entries, result.items, strict=True))[:LISTED]:
+        score = "" if entry.score is None else f"score {entry.score:.3f}"
+        above = "" if entry.percentile is None else f"above {entry.percentile:.0f}% of the pool"
+        parts = ", ".join(filter(None, (score, above, entry.reason)))
+        context.note(f"  {entry.rank:>3}  {show(item.sample_id)}  {parts}")
     if len(result.entries) > LISTED:
         context.note(f"... {len(result.entries) - LISTED} more in query.csv of the round's folder")
     context.note(f"next: {context.dgaal} label")
@@ -68,13 +71,3 @@ def _document(result: "QueryResult") -> dict[str, Any]:
             for entry, item in zip(result.entries, result.items, strict=True)
         ],
     }
-
-
-def _rows(result: "QueryResult") -> list[str]:
-    lines: list[str] = []
-    for entry, item in zip(result.entries, result.items, strict=True):
-        score = "" if entry.score is None else f"score {entry.score:.3f}"
-        above = "" if entry.percentile is None else f"above {entry.percentile:.0f}% of the pool"
-        parts = [part for part in (score, above, entry.reason) if part]
-        lines.append(f"  {entry.rank:>3}  {show(item.sample_id)}  {', '.join(parts)}")
-    return lines

@@ -36,7 +36,7 @@ def report(
         context.print_json(
             {
                 "page": result.page,
-                "pictures": list(result.pictures),
+                "pictures": result.pictures,
                 "notes": [show(note) for note in result.notes],
             }
         )

@@ -11,7 +11,6 @@ from dgaal_cli.commands._options import Device
 from dgaal_cli.data.decoders.launch import end_ahead, start_ahead, worker_count
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
-from dgaal_cli.workspace import Workspace
 
 if TYPE_CHECKING:
     from dgaal_cli.api.score import ScoreResult
@@ -98,7 +97,7 @@ def score(
     from dgaal_cli.api.score import score as run
 
     context: Context = ctx.obj
-    workspace = _workspace(context, is_needed=artifact is None)
+    workspace = context.workspace_if_any(is_needed=artifact is None)
     if artifact is not None:
         _check_engine(artifact, engine)
     elif workspace is not None:
@@ -130,16 +129,6 @@ def score(
             emit=context.listener(),
         )
     _report(context, result)
-
-
-def _workspace(context: Context, *, is_needed: bool) -> Workspace | None:
-    """Find the workspace of the default sampler, or the one that trusts the given sampler."""
-    try:
-        return context.workspace()
-    except UsageError:
-        if is_needed or context.directory is not None:
-            raise
-        return None
 
 
 def _check_engine(artifact: Path, engine: str | None) -> None:
@@ -195,8 +184,6 @@ def _report(context: Context, result: "ScoreResult") -> None:
 
 
 def _document(result: "ScoreResult") -> dict[str, Any]:
-    from dataclasses import asdict
-
     from dgaal_cli.scoring.writers import records
 
     document: dict[str, Any] = {
@@ -209,7 +196,7 @@ def _document(result: "ScoreResult") -> dict[str, Any]:
         "device": result.device,
         "threads": result.threads,
         "batch": result.batch,
-        "drift": asdict(result.drift) if result.drift else None,
+        "drift": result.drift,
         "output": result.output,
         "contact_sheet": result.contact_sheet,
     }

@@ -92,7 +92,6 @@ def simulate(
     if lists_presets:
         _list_presets(context)
         return
-    base_plan = _base_plan(source, preset, context.base / (data or Path()))
     changes: dict[str, Any] = {
         "test": test,
         "test_share": test_share,
@@ -110,11 +109,14 @@ def simulate(
         "oracle_confidence": oracle_confidence,
         "noise": noise,
         "start": "balanced" if is_balanced else None,
-        "full_data": True if measures_full else None,
-        "guesses": True if measures_guesses else None,
+        "full_data": measures_full or None,
+        "guesses": measures_guesses or None,
     }
     plan = _changed(
-        base_plan, changes, methods, [*extra, *([f"device={device}"] if device else [])]
+        _base_plan(source, preset, context.base / (data or Path())),
+        {key: value for key, value in changes.items() if value is not None},
+        methods,
+        [*extra, *([f"device={device}"] if device else [])],
     )
     with needing("train", command="dgaal simulate"):
         from dgaal_cli.api.simulate import document, text
@@ -171,13 +173,12 @@ def _changed(
 
     from dgaal_cli.simulation.plan import merge_assignment, parse_methods
 
-    given = {key: value for key, value in changes.items() if value is not None}
     if methods is not None:
-        given["arms"] = parse_methods(methods)
+        changes["arms"] = parse_methods(methods)
     config = plan.config
     for assignment in assignments:
         config = merge_assignment(config, assignment)
-    return msgspec.structs.replace(plan, **given, config=config)
+    return msgspec.structs.replace(plan, **changes, config=config)
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:

@@ -4,6 +4,7 @@ import importlib
 import os
 import shlex
 import sys
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -99,18 +100,8 @@ def train(
     if not is_printing:
         return
     if context.json:
-        context.print_json(
-            {
-                "round": result.round,
-                "labels": result.labels,
-                "accuracy": result.accuracy,
-                "measured_on": result.measured_on,
-                "measured_count": result.measured_count,
-                "seconds": result.seconds,
-                "synthesized": result.synthesized,
-                "health": dict(result.metrics),
-            }
-        )
+        document = asdict(result)
+        context.print_json({**document, "health": document.pop("metrics")})
         return
     measured = "no accuracy yet"
     if result.accuracy is not None:
