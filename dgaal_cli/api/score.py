@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from dgaal_cli.artifacts.artifact_bytes import CheckedArtifact, read_artifact
+from dgaal_cli.artifacts.artifact_bytes import read_artifact
 from dgaal_cli.data.sources import Source, open_source
 from dgaal_cli.errors import UsageError
 from dgaal_cli.events import Emit, ignore
@@ -13,7 +13,7 @@ from dgaal_cli.methods.registry import why_no_sampler
 from dgaal_cli.scoring.features import check_folder
 from dgaal_cli.scoring.options import ScoreOptions, ScoreResult, sheet_path
 from dgaal_cli.scoring.run import ScoringRun
-from dgaal_cli.scoring.writers import WriteTable, table_writer
+from dgaal_cli.scoring.writers import table_writer
 from dgaal_cli.workspace import Workspace
 from exporters.registry import SUFFIXES
 
@@ -51,9 +51,8 @@ def score(
     """
     options = options or ScoreOptions()
     options.check(has_file=isinstance(output, Path))
-    write: WriteTable | None = None
     if isinstance(output, Path):
-        write = table_writer(output)
+        table_writer(output)
         check_folder(output)
         if options.contact_sheet:
             from dgaal_cli.scoring.contact_sheet import check_sheet
@@ -64,12 +63,13 @@ def score(
         if options.features == output:
             raise UsageError("--features and -o name the same file; use different names")
     checked = read_artifact(artifact, role="sampler")
-    option = "--features" if options.features is not None else "--diverse"
-    if (options.features is not None or options.diverse) and not _has_features(checked):
+    has_features = any(each.name == "features" for each in checked.manifest.outputs)
+    if (options.features is not None or options.diverse) and not has_features:
+        option = "--features" if options.features is not None else "--diverse"
         raise UsageError(f"{checked.name} has no features output; leave {option} out")
     if isinstance(source, str):
         source = open_source(source, base=base, download=options.download)
-    return ScoringRun(source, checked, output, options, emit).run(write)
+    return ScoringRun(source, checked, output, options, emit).run()
 
 
 def default_artifact(workspace: Workspace, engine: EngineName | None) -> Path:
@@ -120,7 +120,3 @@ def trusted_by(workspace: Workspace) -> Callable[[bytes], bool]:
             return store.knows_artifact(sha256)
 
     return is_known
-
-
-def _has_features(artifact: CheckedArtifact) -> bool:
-    return any(output.name == "features" for output in artifact.manifest.outputs)

@@ -42,14 +42,10 @@ class Shard:
     rows: Rows
     features: FloatArray | None
     """(n, Z), of the readable rows, in their order."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Stored:
     end: int
     """Number of entries of the source up to the end of this shard."""
     chain: bytes
-    shard: Shard
+    """Digest of all these entries."""
 
 
 class Journal:
@@ -137,14 +133,18 @@ class Journal:
         Shards that do not match are deleted; if none matches, ``mismatch`` gives the reason.
         """
         entries = source.entries()
-        for stored in self._stored():
-            chain = self._chain.copy()
-            taken = _chain(chain, entries, stored.end - self._end)
-            if not taken or chain.digest() != stored.chain:
+        for path in self._paths():
+            shard = self._read(path) if path.stem == f"{self._number:08d}" else None
+            if shard is None:
                 break
-            self._chain, self._end = chain, stored.end
+            taken = list(islice(entries, shard.end - self._end))
+            chain = self._chain.copy()
+            _mix(chain, taken, map(stamp_of, taken))
+            if len(taken) < shard.end - self._end or chain.digest() != shard.chain:
+                break
+            self._chain, self._end = chain, shard.end
             self._number += 1
-            yield stored.shard
+            yield shard
         paths = self._paths()
         if paths and not self._number:
             self.mismatch = self._difference(paths[0])
@@ -194,21 +194,14 @@ class Journal:
     def _paths(self) -> list[Path]:
         return sorted(self.folder.glob("*.shard"))
 
-    def _stored(self) -> Iterator[_Stored]:
-        for number, path in enumerate(self._paths()):
-            stored = self._read(path) if path.stem == f"{number:08d}" else None
-            if stored is None:
-                return
-            yield stored
-
-    def _read(self, path: Path) -> _Stored | None:
+    def _read(self, path: Path) -> Shard | None:
         """Read one shard; None if it is damaged or belongs to another run."""
         fields = _fields(path)
         if fields is None or fields[:2] != (_VERSION, self._identity):
             return None
         _, _, end, chain, rows, width, floats = fields
         features = np.frombuffer(floats, np.float32).reshape(-1, width) if width > 0 else None
-        return _Stored(end=end, chain=chain, shard=Shard(rows=unpack(rows), features=features))
+        return Shard(rows=unpack(rows), features=features, end=end, chain=chain)
 
     def _difference(self, path: Path) -> str:
         """Describe how an earlier run differs from this run."""
@@ -236,13 +229,6 @@ def _fields(path: Path) -> tuple[Any, ...] | None:
     if hashlib.sha256(data[32:]).digest() != data[:32]:
         return None
     return tuple(cast("list[Any]", msgspec.msgpack.decode(data[32:])))
-
-
-def _chain(digest: "hashlib.blake2b", entries: Iterator[Entry], count: int) -> bool:
-    """Add the identities of ``count`` entries to the digest; False if there are fewer."""
-    taken = list(islice(entries, count))
-    _mix(digest, taken, map(stamp_of, taken))
-    return len(taken) == count
 
 
 def _mix(digest: "hashlib.blake2b", entries: list[Entry], stamps: Iterable[str]) -> None:

@@ -123,11 +123,16 @@ def _run(engine: Engine, decoded: DecodedBatch, batch: int) -> _Outputs:
 def _scored(
     decoded: DecodedBatch, call: Future[_Outputs], manifest: Manifest, *, with_features: bool
 ) -> ScoredBatch:
-    outputs = call.result()
+    outputs, features = call.result(), None
+    if with_features:
+        features = np.empty((0, 0), np.float32)
+        if outputs:
+            found = np.asarray(outputs["features"], np.float32)
+            features = found[: len(decoded.entries)][decoded.ok]
     return ScoredBatch(
         entries=decoded.entries,
         rows=_rows(decoded, outputs, manifest.classes),
-        features=_features(decoded, outputs) if with_features else None,
+        features=features,
         stamps=_stamps(decoded),
     )
 
@@ -189,9 +194,3 @@ def _check_finite(scores: FloatArray, decoded: DecodedBatch) -> None:
             f"the artifact returns the score {scores[index]} for "
             f"{decoded.entries[index].id}, which cannot be ranked; train and export it again"
         )
-
-
-def _features(decoded: DecodedBatch, outputs: _Outputs) -> FloatArray:
-    if not outputs:
-        return np.empty((0, 0), np.float32)
-    return np.asarray(outputs["features"], np.float32)[: len(decoded.entries)][decoded.ok]

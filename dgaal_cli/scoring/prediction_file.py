@@ -3,6 +3,7 @@
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,6 @@ from numpy.typing import NDArray
 from dgaal_cli import atomic
 
 FILE_NAME = "outlook.npz"
-_NAMES = ("items", "scores", "probabilities", "features", "class_uids", "sampler_sha", "round")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,16 +39,8 @@ class PoolPredictions:
             StorageError: The disk is full, or the folder is not writable.
         """
         buffer = io.BytesIO()
-        np.savez(
-            buffer,
-            items=self.items,
-            scores=self.scores,
-            probabilities=self.probabilities,
-            features=self.features,
-            class_uids=np.array(self.class_uids),
-            sampler_sha=np.array(self.sampler_sha),
-            round=np.array(self.round),
-        )
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
+        np.savez(buffer, **arrays)
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic.write_bytes(path, buffer.getvalue())
 
@@ -57,7 +49,7 @@ def load_pool_predictions(path: Path) -> PoolPredictions | None:
     """Read the file; None if it is missing or damaged, because it can be computed again."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            found = {name: file[name] for name in _NAMES}
+            found = {name: file[name] for name in PoolPredictions.__slots__}
         predictions = PoolPredictions(
             items=found["items"].astype(np.int64, casting="safe"),
             scores=found["scores"].astype(np.float32),

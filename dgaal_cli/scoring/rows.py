@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple, Self, cast
 
 import msgspec
@@ -12,15 +13,8 @@ import numpy.typing as npt
 from dgaal_cli.ids import SampleId
 
 COLUMNS = (
-    "rank",
-    "id",
-    "path",
-    "score",
-    "p_unlabeled",
-    "predicted",
-    "confidence",
-    "status",
-    "error",
+    *("rank", "id", "path", "score", "p_unlabeled"),
+    *("predicted", "confidence", "status", "error"),
 )
 
 BLOCK_ROWS = 1_000
@@ -88,18 +82,13 @@ class Rows:
         """Concatenate parts in their order."""
         if len(parts) == 1:
             return parts[0]
-        empty = cls.of(())
-        parts = [empty, *parts]  # np.concatenate needs at least one array
-        return cls(
-            is_unreadable=np.concatenate([part.is_unreadable for part in parts]),
-            scores=np.concatenate([part.scores for part in parts]),
-            ids=[name for part in parts for name in part.ids],
-            paths=[path for part in parts for path in part.paths],
-            p_unlabeled=np.concatenate([part.p_unlabeled for part in parts]),
-            predicted=[name for part in parts for name in part.predicted],
-            confidence=np.concatenate([part.confidence for part in parts]),
-            errors=[error for part in parts for error in part.errors],
-        )
+        parts = [cls.of(()), *parts]  # np.concatenate needs at least one array
+        columns: dict[str, Any] = {}
+        for name in cls.__slots__:
+            own = [getattr(part, name) for part in parts]
+            is_array = isinstance(own[0], np.ndarray)
+            columns[name] = np.concatenate(own) if is_array else list(chain.from_iterable(own))
+        return cls(**columns)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -122,16 +111,14 @@ class Rows:
     def take(self, indices: Indices) -> "Rows":
         """Return the rows at these indices, in this order."""
         positions = indices.tolist()
-        return Rows(
-            is_unreadable=self.is_unreadable[indices],
-            scores=self.scores[indices],
-            ids=list(map(self.ids.__getitem__, positions)),
-            paths=list(map(self.paths.__getitem__, positions)),
-            p_unlabeled=self.p_unlabeled[indices],
-            predicted=list(map(self.predicted.__getitem__, positions)),
-            confidence=self.confidence[indices],
-            errors=list(map(self.errors.__getitem__, positions)),
-        )
+        columns: dict[str, Any] = {}
+        for name in self.__slots__:
+            own: list[str] | npt.NDArray[Any] = getattr(self, name)
+            if isinstance(own, list):
+                columns[name] = list(map(own.__getitem__, positions))
+            else:
+                columns[name] = own[indices]
+        return Rows(**columns)
 
     def readable(self) -> "Rows":
         """Return the rows with a score."""
@@ -198,9 +185,7 @@ def _optional(values: FloatArray) -> list[float | None]:
     return optional
 
 
-@functools.cache
-def _encoder() -> msgspec.msgpack.Encoder:
-    return msgspec.msgpack.Encoder()
+_encoder = functools.cache(msgspec.msgpack.Encoder)
 
 
 def _bytes(text: str) -> bytes:

@@ -416,7 +416,7 @@ def test_results_of_a_failed_run_are_kept_for_resume(
             patched.setattr(engine, "run", broken)
         else:
             failing_write = FailingRun(engine, OSError(errno.ENOSPC, "no room"), 0)
-            patched.setattr(workflow, "table_writer", lambda _: lambda *_: failing_write(None))
+            patched.setattr(run_module, "table_writer", lambda _: lambda *_: failing_write(None))
         with pytest.raises(StorageError, match="no room") as caught:
             run(pool, output)
     assert (
