@@ -19,7 +19,6 @@ from dgaal_cli.methods.configuration import read_configuration
 from dgaal_cli.rounds.random_baseline import TWIN
 from dgaal_cli.rounds.state import round_metrics, round_state
 from dgaal_cli.store.open import open_store
-from dgaal_cli.store.protocol import Store
 from dgaal_cli.tasks.oracle import answer_items, true_labels
 from dgaal_cli.training.seeding import numpy_generator
 from dgaal_cli.workspace import CONFIG_NAME, Workspace
@@ -146,20 +145,16 @@ def _run_rounds(workspace: Workspace, truth: dict[SampleId, str], *, emit: Emit)
             if state.trained == ROUNDS - 1:
                 return
             if state.step == "label":
-                _answer_query(store, truth)
+                opened = store.open_query()
+                assert opened is not None
+                answered = {record.item_id for record in store.labels()}
+                asked = [entry.item_id for entry in opened.entries]
+                answer_items(store, [item for item in asked if item not in answered], truth)
                 continue
         if state.step == "train":
             train(workspace, config, emit=emit)
         else:
             query(workspace, config)
-
-
-def _answer_query(store: Store, truth: dict[SampleId, str]) -> None:
-    opened = store.open_query()
-    assert opened is not None
-    answered = {record.item_id for record in store.labels()}
-    left = [entry.item_id for entry in opened.entries if entry.item_id not in answered]
-    answer_items(store, left, truth)
 
 
 def _finish(workspace: Workspace, *, emit: Emit, tell: Callable[[str], None]) -> None:
@@ -191,13 +186,12 @@ def _config(workspace: Workspace) -> Config:
 
 def _result(workspace: Workspace, baseline: Workspace, *, was_complete: bool) -> DemoResult:
     ours, theirs = round_metrics(workspace)[:ROUNDS], round_metrics(baseline)[:ROUNDS]
-    rows = [
-        DemoRow(labels=own["labels"], dgaal=own["accuracy"], random=other["accuracy"])
-        for own, other in zip(ours, theirs, strict=True)
-    ]
     return DemoResult(
         workspace=workspace,
-        rows=tuple(rows),
+        rows=tuple(
+            DemoRow(labels=own["labels"], dgaal=own["accuracy"], random=other["accuracy"])
+            for own, other in zip(ours, theirs, strict=True)
+        ),
         test_images=ours[0]["measured_count"],
         paths=(workspace.artifacts_path, workspace.root / "scores.csv", workspace.rounds_path),
         was_complete=was_complete,

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata, util
+from itertools import takewhile
 from typing import cast
 
 from dgaal_cli.artifacts.engines.devices import count_cuda_devices
@@ -34,15 +35,8 @@ FLOORS = {
     "pyarrow": (18,),
 }
 """Minimum version of each package; older versions have known faults."""
-EXTRAS = {
-    "torch": "train",
-    "torchvision": "train",
-    "onnx": "train",
-    "onnxscript": "train",
-    "scikit-learn": "train",
-    "matplotlib": "train",
-    "pyarrow": "parquet",
-}
+_TRAIN = ("torch", "torchvision", "onnx", "onnxscript", "scikit-learn", "matplotlib")
+EXTRAS = {**dict.fromkeys(_TRAIN, "train"), "pyarrow": "parquet"}
 _ALIASES = {"onnxruntime": ("onnxruntime-gpu", "onnxruntime")}
 
 
@@ -51,7 +45,7 @@ class Finding:
     """One line of the report."""
 
     name: str
-    level: Level
+    level: Level = "ok"
     found: str
     remedy: str = ""
     """The command that fixes the problem; empty without a problem."""
@@ -65,18 +59,18 @@ def doctor(environment: Mapping[str, str], workspace: Workspace | None = None) -
         workspace: Workspace whose file system and backups are checked too.
     """
     location = store_location(workspace or "labels.db")
+    engine, version = location.engine()
+    term, color = environment.get("TERM", "unset"), environment.get("COLORTERM", "unset")
     return [
-        Finding(name="dgaal", level="ok", found=__version__),
-        Finding(
-            name="python", level="ok", found=f"{platform.python_version()} at {sys.executable}"
-        ),
+        Finding(name="dgaal", found=__version__),
+        Finding(name="python", found=f"{platform.python_version()} at {sys.executable}"),
         *(_package(name) for name in FLOORS),
-        _database(location),
+        Finding(name=engine, found=version),
         _torch_devices(),
         _onnx_devices(),
         _onnx_cuda(),
-        Finding(name="cpu threads", level="ok", found=str(usable_cpus())),
-        _terminal(environment),
+        Finding(name="cpu threads", found=str(usable_cpus())),
+        Finding(name="terminal", found=f"TERM={term}, COLORTERM={color}"),
         *([] if workspace is None else [_file_system(workspace, location), _backups(location)]),
     ]
 
@@ -91,7 +85,7 @@ def _package(name: str) -> Finding:
         floor = ".".join(map(str, FLOORS[name]))
         upgrade = f"python -m pip install --upgrade '{name}>={floor}'"
         return Finding(name=name, level="old", found=version, remedy=upgrade)
-    return Finding(name=name, level="ok", found=version)
+    return Finding(name=name, found=version)
 
 
 def _version(name: str) -> str | None:
@@ -104,23 +98,14 @@ def _version(name: str) -> str | None:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    parts: list[int] = []
-    for part in version.split("+", 1)[0].split("."):
-        if not part.isdigit():
-            break
-        parts.append(int(part))
-    return tuple(parts)
-
-
-def _database(location: StoreLocation) -> Finding:
-    name, found = location.engine()
-    return Finding(name=name, level="ok", found=found)
+    parts = version.split("+", 1)[0].split(".")
+    return tuple(int(part) for part in takewhile(str.isdigit, parts))
 
 
 def _file_system(workspace: Workspace, location: StoreLocation) -> Finding:
     kind = location.network_filesystem()
     if kind is None:
-        return Finding(name="file system", level="ok", found="local")
+        return Finding(name="file system", found="local")
     return Finding(
         name="file system",
         level="risk",
@@ -138,7 +123,7 @@ def _backups(location: StoreLocation) -> Finding:
     missing = location.overdue(events)
     if missing is None:
         count = len(location.backups())
-        return Finding(name="backups", level="ok", found=f"{count} of {events} events")
+        return Finding(name="backups", found=f"{count} of {events} events")
     return Finding(
         name="backups",
         level="risk",
@@ -149,24 +134,24 @@ def _backups(location: StoreLocation) -> Finding:
 
 def _torch_devices() -> Finding:
     if util.find_spec("torch") is None:
-        return Finding(name="torch devices", level="ok", found="torch is not installed")
+        return Finding(name="torch devices", found="torch is not installed")
     import torch
 
     count = torch.cuda.device_count()
     names = [torch.cuda.get_device_name(i) for i in range(count)]
     if torch.backends.mps.is_available():
         names.append("mps")
-    return Finding(name="torch devices", level="ok", found=", ".join(["cpu", *names]))
+    return Finding(name="torch devices", found=", ".join(["cpu", *names]))
 
 
 def _onnx_devices() -> Finding:
     if util.find_spec("onnxruntime") is None:
-        return Finding(name="onnx providers", level="ok", found="onnxruntime is not installed")
+        return Finding(name="onnx providers", found="onnxruntime is not installed")
     import onnxruntime
 
     providers = cast("list[str]", onnxruntime.get_available_providers())
     short = [name.removesuffix("ExecutionProvider") for name in providers]
-    return Finding(name="onnx providers", level="ok", found=", ".join(short))
+    return Finding(name="onnx providers", found=", ".join(short))
 
 
 def _onnx_cuda() -> Finding:
@@ -174,23 +159,17 @@ def _onnx_cuda() -> Finding:
     name = "onnx on cuda"
     count = count_cuda_devices()
     if not count:
-        return Finding(name=name, level="ok", found="the driver shows no CUDA device")
+        return Finding(name=name, found="the driver shows no CUDA device")
     remedy = "python -m pip install 'dgaal[cuda]'"
     if util.find_spec("onnxruntime") is None:
         return Finding(name=name, level="missing", found="no onnxruntime", remedy=remedy)
     from dgaal_cli.artifacts.engines.onnx_runtime import has_cuda, preload_cuda
 
+    found = f"{count} CUDA devices"
     if not has_cuda():
-        found = f"{count} CUDA devices, but this onnxruntime has no CUDA"
-        return Finding(name=name, level="missing", found=found, remedy=remedy)
-    missing = preload_cuda()
-    if missing:
-        found = f"{count} CUDA devices, libraries are missing: {missing}"
-        return Finding(name=name, level="missing", found=found, remedy=remedy)
-    return Finding(name=name, level="ok", found=f"{count} CUDA devices")
-
-
-def _terminal(environment: Mapping[str, str]) -> Finding:
-    term = environment.get("TERM", "unset")
-    color = environment.get("COLORTERM", "unset")
-    return Finding(name="terminal", level="ok", found=f"TERM={term}, COLORTERM={color}")
+        problem = f"{found}, but this onnxruntime has no CUDA"
+    elif missing := preload_cuda():
+        problem = f"{found}, libraries are missing: {missing}"
+    else:
+        return Finding(name=name, found=found)
+    return Finding(name=name, level="missing", found=problem, remedy=remedy)

@@ -101,14 +101,13 @@ def generate(
     options = options or GenerateOptions()
     started = time.perf_counter()
     checked = read_artifact(artifact, role="generator")
-    _check(options, output, has_parents=_needs_parents(checked))
-    _check_parents(parents, checked)
+    noise = _checked_noise(options, output, checked, has_parents=parents is not None)
     source = open_source(parents, base=base) if isinstance(parents, str) else parents
     engine = start_engine(checked, device=options.device, is_trusted=options.is_trusted)
     with atomic.assembling(output) as folder:
-        writer = _ImageWriter(folder, options, _noise(options, has_parents=source is not None))
+        writer = _ImageWriter(folder, options, noise)
         with closing(_parents(source, checked, options, writer)) as stream:
-            for batch in _batches(stream):
+            while batch := list(islice(stream, _BATCH)):
                 writer.add(engine, batch)
                 interruption.check("stopped; nothing was written")
         writer.finish(source)
@@ -178,19 +177,19 @@ class _ImageWriter:
         for info in engine.manifest.inputs:
             shape = (len(batch), *(int(side) for side in info.shape[1:]))
             if images is None:
-                feed[info.name] = self._latents(shape)
+                latents = self._scale * self._noise.standard_normal(shape)
+                feed[info.name] = latents.astype(np.float32)
+            elif info.dtype == "uint8":
+                feed[info.name] = images
             else:
-                feed[info.name] = images if info.dtype == "uint8" else self._factors(shape)
+                factors = self._noise.uniform(1 - self._scale, 1 + self._scale, shape)
+                feed[info.name] = factors.astype(np.float32)
         results = engine.run(feed)[engine.manifest.outputs[0].name]
         for (parent, pixels), image in zip(batch, results, strict=True):
             name = f"{len(self.files):06d}.png"
             (self._folder / name).write_bytes(encode_png(image))
-            line = {
-                "file": name,
-                "parent": parent,
-                "seed": self._options.seed,
-                "noise": self._scale,
-            }
+            seed, noise = self._options.seed, self._scale
+            line = {"file": name, "parent": parent, "seed": seed, "noise": noise}
             self._lines.append(json.dumps(line) + "\n")
             self.files.append(name)
             self.parents.append(parent)
@@ -213,12 +212,6 @@ class _ImageWriter:
         (self._folder / SHEET_NAME).write_bytes(pair_sheet(self._pairs))
         for path in self._folder.iterdir():
             atomic.sync_file(path)
-
-    def _factors(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        return self._noise.uniform(1 - self._scale, 1 + self._scale, shape).astype(np.float32)
-
-    def _latents(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        return (self._scale * self._noise.standard_normal(shape)).astype(np.float32)
 
 
 def _parents(
@@ -275,29 +268,17 @@ def _decoded(
                     writer.unreadable[entry.id] = why
 
 
-def _batches(parents: Iterator[Parent]) -> Iterator[list[Parent]]:
-    while batch := list(islice(parents, _BATCH)):
-        yield batch
-
-
-def _noise(options: GenerateOptions, *, has_parents: bool) -> float:
-    if options.noise is not None:
-        return options.noise
-    return PARENT_NOISE if has_parents else PRIOR_NOISE
-
-
-def _check_parents(parents: str | Source | None, artifact: CheckedArtifact) -> None:
-    if parents is None and _needs_parents(artifact):
-        raise UsageError(f"{artifact.name} needs parents; name them with --parents")
-    if parents is not None and not _needs_parents(artifact):
-        raise UsageError(f"{artifact.name} samples from its latent prior; leave --parents out")
-
-
-def _check(options: GenerateOptions, output: Path, *, has_parents: bool) -> None:
+def _checked_noise(
+    options: GenerateOptions, output: Path, artifact: CheckedArtifact, *, has_parents: bool
+) -> float:
+    """Return the noise after a check of everything that does not need the parents' pixels."""
+    needs = _needs_parents(artifact)
     if options.count < 1:
         raise UsageError(f"--count {options.count} is out of range; give 1 or more")
-    noise = _noise(options, has_parents=has_parents)
-    if has_parents and not 0.0 <= noise < 1.0:
+    noise = options.noise
+    if noise is None:
+        noise = PARENT_NOISE if needs else PRIOR_NOISE
+    if needs and not 0.0 <= noise < 1.0:
         raise UsageError(f"--noise {noise} is out of range; give 0 or more, below 1")
     if not 0.0 <= noise <= MAX_PRIOR_NOISE:
         raise UsageError(f"--noise {noise} is out of range; give 0 to {MAX_PRIOR_NOISE:.0f}")
@@ -307,3 +288,8 @@ def _check(options: GenerateOptions, output: Path, *, has_parents: bool) -> None
         raise StorageError(f"cannot read {output}: {error.strerror}") from error
     if is_used:
         raise UsageError(f"{output} is not empty; name a new folder with -o")
+    if needs and not has_parents:
+        raise UsageError(f"{artifact.name} needs parents; name them with --parents")
+    if has_parents and not needs:
+        raise UsageError(f"{artifact.name} samples from its latent prior; leave --parents out")
+    return noise

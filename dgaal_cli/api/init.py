@@ -105,12 +105,11 @@ def init(request: InitRequest, *, on_progress: Callable[[int], None] | None = No
     made_root = not workspace.root.exists()
     try:
         workspace.root.mkdir(parents=True, exist_ok=True)
-        result = _write(workspace, config, request, found, classes)
+        return _write(workspace, config, request, found, classes)
     except BaseException:
         if made_root:
             shutil.rmtree(workspace.root, ignore_errors=True)
         raise
-    return result
 
 
 def _check_request(request: InitRequest) -> None:
@@ -124,18 +123,14 @@ def _check_request(request: InitRequest) -> None:
         raise UsageError(
             f"{root} is a workspace already; use another folder, or continue with 'dgaal status'"
         )
-    if store_location(Workspace(root).store_path).exists():
+    location = store_location(Workspace(root).store_path)
+    if location.exists():
         raise UsageError(
             f"{root} holds a labels.db but no {CONFIG_NAME}; put {CONFIG_NAME} back, or "
             "choose another folder: dgaal never overwrites labels"
         )
-    _check_place(root, accepts_network_folder=request.accepts_network_folder)
-
-
-def _check_place(root: Path, *, accepts_network_folder: bool) -> None:
-    """Refuse a network file system: the store's locks and syncs are not reliable there."""
-    location = store_location(Workspace(root).store_path)
-    kind = None if accepts_network_folder else location.network_filesystem()
+    # The store's locks and syncs are not reliable on a network file system.
+    kind = None if request.accepts_network_folder else location.network_filesystem()
     if kind is not None:
         raise UsageError(
             f"{root} is on a network file system ({kind}), where two annotators can damage "
@@ -167,15 +162,13 @@ def _portable(spec: str, base: Path, root: Path) -> str:
     if not mark or (base / spec).exists():
         path_text, mark, split = spec, "", ""
     path = base / path_text
-    if not spec or ":" in path_text.partition("/")[0] or not _names_files(path):
+    if not spec or ":" in path_text.partition("/")[0]:
+        return spec
+    if not path.exists() and "{" not in path.name:
         return spec
     path = path.absolute()
     inside = path.is_relative_to(root)
     return (str(path.relative_to(root)) if inside else os.path.normpath(path)) + mark + split
-
-
-def _names_files(path: Path) -> bool:
-    return path.exists() or "{" in path.name
 
 
 def _write(
@@ -198,11 +191,9 @@ def _write(
             for item in found.items
         )
         store.mark_unreadable(found.unreadable)
-        labels = (
-            _import_labels(store, load_task(config.task).text, found)
-            if request.imports_labels
-            else 0
-        )
+        labels = 0
+        if request.imports_labels:
+            labels = _import_labels(store, load_task(config.task).text, found)
     return InitResult(
         workspace=workspace,
         config=config,

@@ -306,11 +306,11 @@ def restore(workspace: Workspace, copy: Path | None = None) -> Restored:
         BusyError: A terminal or a training run uses the store.
         WorkspaceError: No backup is intact.
     """
-    location = store_location(workspace)
+    held = {path.stem for path in (workspace.root / ".locks").glob("label-*.lock")}
     with contextlib.ExitStack() as locks:
-        for name in _held_locks(workspace):
+        for name in sorted(held | {"train"}):
             locks.enter_context(workspace.lock(name, doing="restoring the labels"))
-        return location.restore(copy)
+        return store_location(workspace).restore(copy)
 
 
 class _PoolImages:
@@ -345,9 +345,3 @@ class _PoolImages:
         if self._source is None:
             self._source = open_source(self._spec, base=self._workspace.root)
         return self._source.get(sample_id)
-
-
-def _held_locks(workspace: Workspace) -> list[str]:
-    folder = workspace.root / ".locks"
-    found = {path.stem for path in folder.glob("label-*.lock")} if folder.is_dir() else set[str]()
-    return sorted(found | {"train"})
