@@ -307,17 +307,8 @@ def _result(plan: Plan, folder: Path) -> SimulationResult:
         plan=plan,
         facts=_read_mark(folder)[1],
         trials=trials,
-        summary=summarize(_in_order(plan, trials)),
+        summary=summarize(trials),
     )
-
-
-def _in_order(
-    plan: Plan, trials: Mapping[str, Mapping[int, list[RoundRecord]]]
-) -> dict[str, Mapping[int, list[RoundRecord]]]:
-    names = [arm.label for arm in plan.arms]
-    return {
-        name: trials[name] for name in [*names, *sorted(set(trials) - set(names))] if name in trials
-    }
 
 
 def _write_tables(result: SimulationResult) -> None:

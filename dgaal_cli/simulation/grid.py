@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dgaal_cli import atomic, interruption
@@ -63,17 +64,18 @@ def trial_path(folder: Path, trial: Trial) -> Path:
 
 
 def finished(folder: Path, plan: Plan) -> dict[str, dict[int, list[RoundRecord]]]:
-    """Read the records of all finished trials of a plan, by arm and seed.
+    """Read the records of all finished trials of a plan, by arm and seed, in the plan's order.
 
     Raises:
         DamagedError: A file does not contain valid records.
     """
-    found: dict[str, dict[int, list[RoundRecord]]] = {}
-    for trial in trials_of(plan):
+    trials = trials_of(plan)
+    found: dict[str, dict[int, list[RoundRecord]]] = {trial.label: {} for trial in trials}
+    for trial in trials:
         path = trial_path(folder, trial)
         if path.is_file():
-            found.setdefault(trial.label, {})[trial.seed] = read_records(path)
-    return found
+            found[trial.label][trial.seed] = read_records(path)
+    return {label: records for label, records in found.items() if records}
 
 
 def run_grid(plan: Plan, folder: Path, *, jobs: int, pool: LabeledPool, tell: Report) -> None:
@@ -177,35 +179,20 @@ def _run_in_processes(
     finally:
         if waiting:  # stopped or failed: results of running trials would be discarded
             for process in list(getattr(executor, "_processes", None) or {}):
-                _stop(process)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGTERM)
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _stop(process_id: int) -> None:
-    """End one of our worker processes; its unfinished trial will run again."""
-    try:
-        os.kill(process_id, signal.SIGTERM)
-    except ProcessLookupError:
-        return
-
-
-@dataclass(frozen=True, slots=True)
-class _Worker:
-    plan: Plan
-    folder: Path
-    pool: LabeledPool
-
-
-_worker: _Worker | None = None
+_run: Callable[[Trial], RoundRecord] | None = None
 
 
 def _start_worker(plan: Plan, folder: Path) -> None:
     """Prepare a worker process, which reads the cached pixels once and ends with its parent."""
-    global _worker  # noqa: PLW0603 - one per process
+    global _run  # noqa: PLW0603 - one per process
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the parent handles Ctrl-C
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    pool = load_pool(plan, cache=folder / CACHE_NAME)
-    _worker = _Worker(plan, folder, pool)
+    _run = partial(run_to_file, plan, folder, pool=load_pool(plan, cache=folder / CACHE_NAME))
 
 
 def _end_with_parent() -> None:
@@ -216,6 +203,5 @@ def _end_with_parent() -> None:
 
 
 def _work(trial: Trial) -> RoundRecord:
-    assert _worker is not None
-    own = _worker
-    return run_to_file(own.plan, own.folder, trial, pool=own.pool)
+    assert _run is not None
+    return _run(trial)

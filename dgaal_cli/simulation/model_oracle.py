@@ -56,14 +56,13 @@ def train_oracle(
     own = config.classifier
     if own.architecture == "linear-svm":
         own = replace(own, architecture="vgg-small")
-    network = train_on_all(
-        replace(config, seed=0, classifier=own), data, truth, who="the model oracle"
-    )
+    config = replace(config, seed=0, classifier=own)
+    network = train_on_all(config, data, truth, who="the model oracle")
     return ModelOracle(network=network, task=data.task, confidence=confidence, device=data.device)
 
 
 def train_on_all(config: Config, data: RoundData, truth: Targets, *, who: str) -> Classifier:
-    """Train T on every label of the pool, as in a round but with more steps.
+    """Train T on every label of the pool, as in a first round but with more steps.
 
     It is trained for ``STEPS_FACTOR`` times the steps of a round and at least one pass over the
     pool. If T is trained for a number of passes over its labels, more labels give more steps.
@@ -76,12 +75,11 @@ def train_on_all(config: Config, data: RoundData, truth: Targets, *, who: str) -
     """
     steps = max(STEPS_FACTOR * config.classifier.steps, len(truth) // config.classifier.batch)
     config = replace(config, method=REFERENCE, classifier=replace(config.classifier, steps=steps))
-    encoder = load_encoder(
-        config.encoder.source, image_size=data.pixels.shape[1], channels=data.pixels.shape[3]
-    )
-    shape = TaskShape(encoder=encoder, task=data.task)
-    all_labels = replace(data, targets=truth, is_labeled=np.ones(len(truth), dtype=bool))
-    method = fresh_method(config, shape, number=data.number)
+    is_labeled = np.ones(len(truth), dtype=bool)
+    data = replace(data, number=0, targets=truth, is_labeled=is_labeled)
+    _, size, _, channels = data.pixels.shape
+    encoder = load_encoder(config.encoder.source, image_size=size, channels=channels)
+    method = fresh_method(config, TaskShape(encoder=encoder, task=data.task), number=0)
     method.classifier.to(data.device)
-    run_phases(method.learn(all_labels), seed=config.seed, number=data.number, who=who)
+    run_phases(method.learn(data), seed=config.seed, number=0, who=who)
     return method.classifier

@@ -1,6 +1,7 @@
 """Plan of a simulation: arms, seeds, rounds, oracle."""
 
 import hashlib
+from functools import partial
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
@@ -137,31 +138,21 @@ def check(plan: Plan) -> None:
         UsageError: A value cannot work.
         ConfigError: A method or configuration key is unknown.
     """
-    convert(msgspec.to_builtins(plan), Plan, name_of=_option)
+    convert(msgspec.to_builtins(plan), Plan, name_of=lambda key: f"--{key.replace('_', '-')}")
     labels = [arm.label for arm in plan.arms]
     if len(set(labels)) < len(labels) or FULL_DATA in labels:
         raise UsageError(f"each method may take part once: {', '.join(labels)}")
     if not plan.seeds or len(set(plan.seeds)) < len(plan.seeds):
         raise UsageError("--seeds needs a count above 0, or different seeds such as 0,1,2")
-    _check_protocol(plan)
-    for arm in plan.arms:
-        config_of(plan, arm, seed=0, image_size=plan.image_size, channels=plan.channels)
-
-
-def _option(key: str) -> str:
-    return f"--{key.replace('_', '-')}"
-
-
-def _check_protocol(plan: Plan) -> None:
-    """Check that T starts from scratch in each round; single arms may differ, as systems."""
-    config = config_of(
-        plan, Arm(method=REFERENCE), seed=0, image_size=plan.image_size, channels=plan.channels
-    )
-    if config.classifier.init != "scratch":
+    config = partial(config_of, plan, seed=0, image_size=plan.image_size, channels=plan.channels)
+    # T starts from scratch in each round; single arms may differ, as systems.
+    if config(Arm(method=REFERENCE)).classifier.init != "scratch":
         raise UsageError(
             "classifier.init must stay 'scratch' for all, or rounds are not comparable; give "
             "it to one method: --methods 'random,margin,margin[classifier.init=warm]'"
         )
+    for arm in plan.arms:
+        config(arm)
 
 
 def config_of(plan: Plan, arm: Arm, *, seed: int, image_size: int, channels: int) -> Config:

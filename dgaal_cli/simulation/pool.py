@@ -20,6 +20,8 @@ from dgaal_cli.simulation.plan import Arm, Plan, config_of
 from dgaal_cli.training.seeding import numpy_generator
 
 Labels = npt.NDArray[np.int64]
+_Pairs = list[tuple[SampleId, str]]
+"""Images with the names of their classes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +83,7 @@ def load_pool(plan: Plan, *, cache: Path | None) -> LabeledPool:
     names = _class_names(plan, found, held)
     index = {name: k for k, name in enumerate(names)}
 
-    def pixels(of: Source, rows: Sequence[tuple[SampleId, str]]) -> Pixels:
+    def pixels(of: Source, rows: _Pairs) -> Pixels:
         ids = [name for name, _ in rows]
         return load_pixels(of, ids, size=size, channels=channels, cache=cache, workers=1)
 
@@ -164,10 +166,8 @@ def first_rows(plan: Plan, truth: Labels, absent: Sequence[int], seed: int) -> L
     return order[: plan.initial].astype(np.int64)
 
 
-def _labeled(
-    source: Source, classes: Sequence[str]
-) -> tuple[list[tuple[SampleId, str]], list[str]]:
-    found: list[tuple[SampleId, str]] = []
+def _labeled(source: Source, classes: Sequence[str]) -> tuple[_Pairs, list[str]]:
+    found: _Pairs = []
     unlabeled = other = 0
     for entry in source.entries():
         if entry.label is None:
@@ -198,16 +198,14 @@ def _shape(plan: Plan, source: Source) -> tuple[int, int, Survey | None]:
     return size or side, channels or (3 if seen.is_color else 1), seen
 
 
-def _subset(found: list[tuple[SampleId, str]], count: int, what: str) -> list[tuple[SampleId, str]]:
+def _subset(found: _Pairs, count: int, what: str) -> _Pairs:
     if not count or count >= len(found):
         return found
     kept = numpy_generator("subset", what).permutation(len(found))[:count]
     return [found[int(i)] for i in np.sort(kept)]
 
 
-def _split(
-    found: list[tuple[SampleId, str]], share: float
-) -> tuple[list[tuple[SampleId, str]], list[tuple[SampleId, str]]]:
+def _split(found: _Pairs, share: float) -> tuple[_Pairs, _Pairs]:
     order = numpy_generator("subset", "held out").permutation(len(found))
     held = {int(i) for i in order[: max(1, round(share * len(found)))]}
     return (
@@ -216,10 +214,8 @@ def _split(
     )
 
 
-def _class_names(
-    plan: Plan, found: Sequence[tuple[SampleId, str]], held: Sequence[tuple[SampleId, str]]
-) -> list[str]:
-    carried = {label for _, label in found} | {label for _, label in held}
+def _class_names(plan: Plan, found: _Pairs, held: _Pairs) -> list[str]:
+    carried = {label for _, label in (*found, *held)}
     names = list(dict.fromkeys(plan.classes)) or sorted(carried, key=natural_order)
     if len({label for _, label in found}) < 2:
         raise InputDataError(f"the pool has only one class, {names[0]}; two are needed")

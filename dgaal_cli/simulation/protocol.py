@@ -7,7 +7,7 @@ This follows the fair-comparison rules of Munjal et al. 2022 and Lueth et al. 20
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ import numpy.typing as npt
 from dgaal_cli import events
 from dgaal_cli.events import Emit
 from dgaal_cli.ids import ItemId, Row
-from dgaal_cli.methods.base import Method
 from dgaal_cli.methods.fresh import fresh_method
 from dgaal_cli.methods.registry import REFERENCE
 from dgaal_cli.networks.classifier import Classifier
@@ -26,7 +25,7 @@ from dgaal_cli.simulation.guessing import measure_guesses
 from dgaal_cli.simulation.model_oracle import ModelOracle, train_on_all, train_oracle
 from dgaal_cli.simulation.plan import FULL_DATA, Arm, Plan, config_of
 from dgaal_cli.simulation.pool import LabeledPool, absent_at_start, first_rows, rows_of_seed
-from dgaal_cli.simulation.records import Absent, Guesses, RoundRecord, Seconds
+from dgaal_cli.simulation.records import Absent, RoundRecord, Seconds
 from dgaal_cli.tasks.registry import load_task
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.compiling import compile_networks
@@ -62,10 +61,9 @@ def measure_full_data(plan: Plan, *, seed: int, pool: LabeledPool) -> RoundRecor
     """Train T on the oracle's labels of the whole pool, as an upper reference of accuracy."""
     trial = _Trial(plan, Arm(method=REFERENCE), seed=seed, pool=pool)
     began = time.perf_counter()
-    data = trial.rounds.dataset.data
+    data, task = trial.rounds.dataset.data, trial.rounds.task
     network = train_on_all(trial.config, data, trial.answers, who=f"all labels {seed}")
     seconds = time.perf_counter() - began
-    task = data.task
     predictions = task.decide(predict(network, pool.test_pixels, data.device))
     count = len(trial.truth)
     return RoundRecord(
@@ -141,8 +139,16 @@ class _Trial:
         own = self._predict_test(method.classifier, data)
         fair = own if is_plain else self._predict_test(self._plain(data), data)
         truth = self.pool.test_labels
-        health = {} if is_last else method.health(data)
-        asked = _Asked() if is_last else self._ask(method, data)
+        health, answered, guesses = {}, AnsweredQuery(), None
+        chosen = None
+        if not is_last:
+            health = method.health(data)
+            chosen = rounds.choose()
+            if self.plan.guesses and data.can_learn:
+                prediction = predict(method.classifier, data.pixels, data.device)
+                picks = chosen.ranking.picks
+                guesses = measure_guesses(prediction, data.targets, picks, self.answers)
+            answered = rounds.ask(chosen)
         return RoundRecord(
             arm=self.arm.label,
             method=self.arm.method,
@@ -156,15 +162,15 @@ class _Trial:
             accuracy=task.measure(fair, truth),
             system_accuracy=None if is_plain else task.measure(own, truth),
             is_guessing=not data.can_learn,
-            strategy=asked.strategy,
-            queried=[int(self.kept[row]) for row in asked.answered.rows],
-            synthesized=asked.answered.synthesized,
-            cannot_tell=asked.answered.cannot_tell,
-            guesses=asked.guesses,
-            absent=self._enrichment(asked.answered.rows, data.is_labeled) if number == 0 else None,
+            strategy=chosen.ranking.strategy if chosen else "",
+            queried=[int(self.kept[row]) for row in answered.rows],
+            synthesized=answered.synthesized,
+            cannot_tell=answered.cannot_tell,
+            guesses=guesses,
+            absent=self._enrichment(answered.rows, data.is_labeled) if number == 0 else None,
             health={k: v if np.isfinite(v) else None for k, v in health.items()},
             confusion=task.confusion(truth, fair).tolist() if is_last else None,
-            seconds=_seconds(trained, sampling=asked.seconds),
+            seconds=_seconds(trained, sampling=chosen.seconds if chosen else 0.0),
             is_last=is_last,
         )
 
@@ -204,18 +210,6 @@ class _Trial:
             return f"synthesized image {row - len(self.kept) + 1}"
         return str(self.pool.ids[int(self.kept[row])])
 
-    def _ask(self, method: Method, data: RoundData) -> "_Asked":
-        chosen = self.rounds.choose()
-        guesses = None
-        if self.plan.guesses:
-            guesses = self._guesses(method, data, chosen.ranking.picks)
-        return _Asked(
-            answered=self.rounds.ask(chosen),
-            strategy=chosen.ranking.strategy,
-            guesses=guesses,
-            seconds=chosen.seconds,
-        )
-
     def _answer(self, asked: AskedImages) -> Targets:
         """Answer a query; the model oracle labels synthetic images."""
         is_synthetic = asked.rows < 0
@@ -225,40 +219,29 @@ class _Trial:
             answers[is_synthetic] = self._answer_synthetic(asked.pixels[is_synthetic])
         return answers
 
-    def _guesses(self, method: Method, data: RoundData, picks: list[Row]) -> Guesses | None:
-        if not data.can_learn:
-            return None
-        prediction = predict(method.classifier, data.pixels, data.device)
-        return measure_guesses(prediction, data.targets, picks, self.answers)
-
     def _answer_synthetic(self, pixels: npt.NDArray[np.uint8]) -> Targets:
+        """Let the model oracle answer, with noise; recorded labels have none for these images."""
         if self.oracle is None:
             self.oracle = train_oracle(
                 self.base_config,
-                replace(self.rounds.dataset.data, number=0),
+                self.rounds.dataset.data,
                 self.truth,
                 confidence=self.plan.oracle_confidence,
             )
         answers, is_known = self.oracle.answer(pixels)
-        answers = self._add_noise(answers, is_known)
+        noise, known = self.plan.oracle_noise, np.flatnonzero(is_known)
+        if noise.applies_to_synthetic:
+            answers = answers.copy()
+            answers[known] = noise.answers(
+                answers[known],
+                ids=(),
+                class_names=self.pool.class_names,
+                generator=numpy_generator(
+                    self.config.seed, "noise of drawings", self.rounds.annotations()
+                ),
+            )
         answers[~is_known] = self.rounds.task.blank(int((~is_known).sum()))
         return answers
-
-    def _add_noise(self, answers: Targets, is_known: npt.NDArray[np.bool_]) -> Targets:
-        """Add the oracle's noise to synthetic images; recorded labels have none for them."""
-        noise, known = self.plan.oracle_noise, np.flatnonzero(is_known)
-        if not noise.applies_to_synthetic:
-            return answers
-        noisy = answers.copy()
-        noisy[known] = noise.answers(
-            answers[known],
-            ids=(),
-            class_names=self.pool.class_names,
-            generator=numpy_generator(
-                self.config.seed, "noise of drawings", self.rounds.annotations()
-            ),
-        )
-        return noisy
 
     def _predict_test(self, network: Classifier, data: RoundData) -> Targets:
         """Return T's predictions, or a guess while T cannot learn."""
@@ -275,16 +258,6 @@ class _Trial:
             share=float(is_absent[np.asarray(rows)].mean()),
             base_rate=float(is_absent[~is_labeled].mean()),
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """An answered query."""
-
-    answered: AnsweredQuery = field(default_factory=AnsweredQuery)
-    strategy: str = ""
-    guesses: Guesses | None = None
-    seconds: float = 0.0
 
 
 def _seconds(trained: TrainedRound, *, sampling: float) -> Seconds:

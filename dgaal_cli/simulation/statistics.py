@@ -78,11 +78,11 @@ def aubc_difference(ours: Curve, theirs: Curve) -> float | None:
 
 
 def _between(curve: Curve, low: float, high: float) -> Curve:
-    inner = [(x, y) for x, y in zip(curve.annotations, curve.accuracies, strict=True)]
-    inner = [(x, y) for x, y in inner if low < x < high]
+    points = zip(curve.annotations, curve.accuracies, strict=True)
+    inner = [(x, y) for x, y in points if low < x < high]
     ends = [(x, float(np.interp(x, curve.annotations, curve.accuracies))) for x in (low, high)]
-    points = [ends[0], *inner, ends[1]]
-    return Curve(annotations=tuple(x for x, _ in points), accuracies=tuple(y for _, y in points))
+    annotations, accuracies = zip(ends[0], *inner, ends[1], strict=True)
+    return Curve(annotations=annotations, accuracies=accuracies)
 
 
 def paired_difference(ours: Mapping[int, Curve], theirs: Mapping[int, Curve]) -> Estimate | None:
@@ -98,12 +98,11 @@ def paired_difference(ours: Mapping[int, Curve], theirs: Mapping[int, Curve]) ->
 
 def mean_curve(curves: Sequence[Curve]) -> Curve:
     """Return the mean of curves, point by point, for points that all curves have."""
-    points = min(len(curve.annotations) for curve in curves)
+    annotations = zip(*(curve.annotations for curve in curves), strict=False)
+    accuracies = zip(*(curve.accuracies for curve in curves), strict=False)
     return Curve(
-        annotations=tuple(
-            float(np.mean([c.annotations[i] for c in curves])) for i in range(points)
-        ),
-        accuracies=tuple(float(np.mean([c.accuracies[i] for c in curves])) for i in range(points)),
+        annotations=tuple(float(np.mean(point)) for point in annotations),
+        accuracies=tuple(float(np.mean(point)) for point in accuracies),
     )
 
 

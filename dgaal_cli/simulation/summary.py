@@ -125,15 +125,10 @@ def summarize(trials: Mapping[str, Trials]) -> Summary:
     full = trials.get(FULL_DATA)
     reached = None if full is None else estimate([r[-1].accuracy for r in full.values()])
     reference = trials.get(REFERENCE)
-    baselines = {
-        name: own
-        for name, own in trials.items()
-        if name != FULL_DATA and own and method_of(own) in CLASSIC
-    }
+    arms = {name: own for name, own in trials.items() if name != FULL_DATA and own}
+    baselines = {name: own for name, own in arms.items() if method_of(own) in CLASSIC}
     summaries = [
-        _summarize_arm(name, own, reference, baselines, reached)
-        for name, own in trials.items()
-        if name != FULL_DATA and own
+        _summarize_arm(name, own, reference, baselines, reached) for name, own in arms.items()
     ]
     return Summary(methods=tuple(summaries), full_data=reached)
 
@@ -266,17 +261,16 @@ def _effect(
 
 
 def _curves(trials: Trials, *, is_system: bool) -> dict[int, Curve]:
-    return {seed: _curve(rounds, is_system=is_system) for seed, rounds in trials.items()}
-
-
-def _curve(rounds: Sequence[RoundRecord], *, is_system: bool) -> Curve:
-    return Curve(
-        annotations=tuple(float(r.annotations) for r in rounds),
-        accuracies=tuple(
-            r.system_accuracy if is_system and r.system_accuracy is not None else r.accuracy
-            for r in rounds
-        ),
-    )
+    return {
+        seed: Curve(
+            annotations=tuple(float(r.annotations) for r in rounds),
+            accuracies=tuple(
+                r.system_accuracy if is_system and r.system_accuracy is not None else r.accuracy
+                for r in rounds
+            ),
+        )
+        for seed, rounds in trials.items()
+    }
 
 
 def _points(own: Trials, curves: Mapping[int, Curve], *, count: int) -> tuple[Point, ...]:

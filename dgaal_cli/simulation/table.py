@@ -1,6 +1,6 @@
 """Format a simulation's result as plain text, as Markdown, and as a JSON document."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +12,6 @@ from dgaal_cli.simulation.summary import (
     CLASSIC,
     ENOUGH_OF_FULL,
     Effect,
-    MethodSummary,
     Summary,
     baseline_verdict,
 )
@@ -66,16 +65,17 @@ def method_rows(summary: Summary) -> Rows:
     rows: Rows = [[*header, "training s", *(["absent classes"] if has_absent else [])]]
     for m in summary.methods:
         last = m.selection.curve[-1]
+        ratio = _with_interval(m.missing_class_enrichment, ".2f")
         rows.append(
             [
                 show(m.name),
                 _percent(m.selection.aubc),
                 _points(m.selection.vs_random),
-                "" if m.selection.labels_saved is None else f"{m.selection.labels_saved:+.0f}",
+                _saved(m.selection),
                 f"{last.annotations:.1f} / {last.labels:.1f}".replace(".0", ""),
                 f"{m.sampling_s:.3f}",
                 f"{m.training_s:.2f}",
-                *([_ratio(m.missing_class_enrichment)] if has_absent else []),
+                *([f"x {ratio}" if ratio else ""] if has_absent else []),
             ]
         )
     return rows
@@ -86,15 +86,8 @@ def system_rows(summary: Summary) -> Rows:
     rows: Rows = [["method", "system AUBC %", "vs random", "labels saved"]]
     for m in summary.methods:
         if m.system is not None:
-            saved = m.system.labels_saved
-            rows.append(
-                [
-                    show(m.name),
-                    _percent(m.system.aubc),
-                    _points(m.system.vs_random),
-                    "" if saved is None else f"{saved:+.0f}",
-                ]
-            )
+            numbers = [_percent(m.system.aubc), _points(m.system.vs_random), _saved(m.system)]
+            rows.append([show(m.name), *numbers])
     return rows
 
 
@@ -130,7 +123,9 @@ def sentences(summary: Summary) -> list[str]:
     max_asked = max((m.selection.curve[-1].annotations for m in summary.methods), default=0.0)
     for m in summary.methods:
         if m.verdict:
-            lines.append(f"{show(m.name)} {m.verdict}{_evidence(m.selection.vs_random)}.")
+            points = _points(m.selection.vs_random)
+            evidence = f" ({points} points of AUBC)" if points else ""
+            lines.append(f"{show(m.name)} {m.verdict}{evidence}.")
         if m.system is not None:
             lines.append(
                 f"{show(m.name)} with its own training of T, against random with plain T: "
@@ -155,21 +150,28 @@ def sentences(summary: Summary) -> list[str]:
 
 def text(plan: Plan, summary: Summary, *, test_images: int) -> str:
     """Return the whole result for a terminal."""
+    plural = "" if len(plan.seeds) == 1 else "s"
     parts = [
-        f"accuracy in % on {test_images} test images, mean of {len(plan.seeds)} "
-        f"seed{'' if len(plan.seeds) == 1 else 's'} ± half of the {CONFIDENCE:.0%} interval",
+        f"accuracy in % on {test_images} test images, mean of {len(plan.seeds)} seed{plural} "
+        f"± half of the {CONFIDENCE:.0%} interval",
         _aligned(accuracy_rows(summary)),
         "selection: T is trained in the same way for all methods; differences in points, by seed",
         _aligned(method_rows(summary)),
     ]
-    if any(m.system for m in summary.methods):
-        parts += ["system: T as the method itself trains it"]
-        parts += [_aligned(system_accuracy_rows(summary)), _aligned(system_rows(summary))]
-    if len(rows := baseline_rows(summary)) > 1:
-        parts += [BASELINES_TITLE, _aligned(rows)]
-    if any(m.guesses for m in summary.methods):
-        parts += [GUESSES_TITLE, _aligned(guess_rows(summary))]
+    for title, _, tables in _optional_parts(summary):
+        parts += [title, *map(_aligned, tables)]
     return "\n\n".join([*parts, "\n".join(sentences(summary))])
+
+
+def _optional_parts(summary: Summary) -> Iterator[tuple[str, str, list[Rows]]]:
+    """Yield the title in a terminal, the heading of a page, and the tables of each part."""
+    if len(rows := system_rows(summary)) > 1:
+        title = "system: T as the method itself trains it"
+        yield title, "Systems (T as the method trains it)", [system_accuracy_rows(summary), rows]
+    if len(rows := baseline_rows(summary)) > 1:
+        yield BASELINES_TITLE, BASELINES_TITLE, [rows]
+    if len(rows := guess_rows(summary)) > 1:
+        yield GUESSES_TITLE, GUESSES_TITLE, [rows]
 
 
 def markdown_table(rows: Rows) -> str:
@@ -198,61 +200,48 @@ def markdown(
         "## Methods (T trained in the same way for all; differences in points, paired by seed)",
         markdown_table(method_rows(summary)),
     ]
-    if any(m.system for m in summary.methods):
-        parts += ["## Systems (T as the method trains it)"]
-        parts += [markdown_table(system_accuracy_rows(summary))]
-        parts += [markdown_table(system_rows(summary))]
-    if len(rows := baseline_rows(summary)) > 1:
-        parts += [f"## {BASELINES_TITLE}", markdown_table(rows)]
-    if any(m.guesses for m in summary.methods):
-        parts += [f"## {GUESSES_TITLE}", markdown_table(guess_rows(summary))]
+    for _, heading, tables in _optional_parts(summary):
+        parts += [f"## {heading}", *map(markdown_table, tables)]
     parts += ["## In words", "\n".join(f"- {line}" for line in sentences(summary))]
     if published:
-        lines = [*(f"- {show(line)}" for line in published)]
-        parts += [f"## {PUBLISHED_TITLE}", "\n".join(lines)]
+        lines = "\n".join(f"- {show(line)}" for line in published)
+        parts += [f"## {PUBLISHED_TITLE}", lines]
     return "\n\n".join(parts) + "\n"
 
 
 def documents(summary: Summary) -> list[dict[str, Any]]:
     """Return the ``methods`` of the JSON document; shares are 0..1, intervals ``[low, high]``."""
-    return [_document(m) for m in summary.methods]
-
-
-def _document(m: MethodSummary) -> dict[str, Any]:
-    enrichment = m.missing_class_enrichment
-    return {
-        "method": m.name,
-        **_effect(m.selection),
-        "missing_class_enrichment": None if enrichment is None else enrichment.mean,
-        "missing_class_enrichment_ci": _interval(enrichment),
-        "sampling_s": m.sampling_s,
-        "training_s": m.training_s,
-        "seeds": list(m.seeds),
-        "cannot_tell": m.cannot_tell,
-        "guesses": None if m.guesses is None else asdict(m.guesses),
-        "verdict": m.verdict,
-        "system": None if m.system is None else _effect(m.system),
-    }
+    return [
+        {
+            "method": m.name,
+            **_effect(m.selection),
+            **_estimate("missing_class_enrichment", m.missing_class_enrichment),
+            "sampling_s": m.sampling_s,
+            "training_s": m.training_s,
+            "seeds": list(m.seeds),
+            "cannot_tell": m.cannot_tell,
+            "guesses": None if m.guesses is None else asdict(m.guesses),
+            "verdict": m.verdict,
+            "system": None if m.system is None else _effect(m.system),
+        }
+        for m in summary.methods
+    ]
 
 
 def _effect(effect: Effect) -> dict[str, Any]:
-    difference, best = effect.vs_random, effect.vs_best_baseline
+    best = effect.vs_best_baseline
     return {
-        "aubc": effect.aubc.mean,
-        "aubc_ci": _interval(effect.aubc),
-        "vs_random": None if difference is None else difference.mean,
-        "vs_random_ci": _interval(difference),
+        **_estimate("aubc", effect.aubc),
+        **_estimate("vs_random", effect.vs_random),
         "best_baseline": None if best is None else best.name,
-        "vs_best_baseline": None if best is None else best.difference.mean,
-        "vs_best_baseline_ci": None if best is None else _interval(best.difference),
+        **_estimate("vs_best_baseline", None if best is None else best.difference),
         "labels_saved": effect.labels_saved,
         "enough_at": effect.enough_at,
         "curve": [
             {
                 "annotations": point.annotations,
                 "labels": point.labels,
-                "accuracy": point.accuracy.mean,
-                "accuracy_ci": _interval(point.accuracy),
+                **_estimate("accuracy", point.accuracy),
                 "seeds": point.accuracy.count,
             }
             for point in effect.curve
@@ -260,8 +249,10 @@ def _effect(effect: Effect) -> dict[str, Any]:
     }
 
 
-def _interval(value: Estimate | None) -> list[float] | None:
-    return None if value is None or value.interval is None else list(value.interval)
+def _estimate(name: str, value: Estimate | None) -> dict[str, float | list[float] | None]:
+    if value is None:
+        return {name: None, f"{name}_ci": None}
+    return {name: value.mean, f"{name}_ci": list(value.interval) if value.interval else None}
 
 
 def _percent(value: Estimate) -> str:
@@ -271,24 +262,18 @@ def _percent(value: Estimate) -> str:
 
 
 def _points(value: Estimate | None) -> str:
+    return _with_interval(value, "+.1f", scale=100)
+
+
+def _saved(effect: Effect) -> str:
+    return "" if effect.labels_saved is None else f"{effect.labels_saved:+.0f}"
+
+
+def _with_interval(value: Estimate | None, digits: str, *, scale: float = 1) -> str:
     if value is None:
         return ""
-    if value.interval is None:
-        return f"{100 * value.mean:+.1f}"
-    low, high = value.interval
-    return f"{100 * value.mean:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
-
-
-def _ratio(value: Estimate | None) -> str:
-    if value is None:
-        return ""
-    if value.interval is None:
-        return f"x {value.mean:.2f}"
-    return f"x {value.mean:.2f} [{value.interval[0]:.2f}, {value.interval[1]:.2f}]"
-
-
-def _evidence(difference: Estimate | None) -> str:
-    return "" if difference is None else f" ({_points(difference)} points of AUBC)"
+    ends = ", ".join(format(scale * end, digits) for end in value.interval or ())
+    return format(scale * value.mean, digits) + (f" [{ends}]" if ends else "")
 
 
 def _full_data(summary: Summary) -> list[str]:
