@@ -15,27 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 from dgaal_cli.version import __version__ as __version__
 
+_VERBS = (
+    *("init", "train", "query", "label", "export", "score", "generate"),
+    *("simulate", "report", "status", "doctor", "demo"),
+)
 _API = {
+    **{verb: f"dgaal_cli.api.{verb}:{verb}" for verb in _VERBS},
     "open_workspace": "dgaal_cli.workspace:open_workspace",
     "configuration": "dgaal_cli.methods.configuration:configuration",
-    "init": "dgaal_cli.api.init:init",
     "InitRequest": "dgaal_cli.api.init:InitRequest",
-    "train": "dgaal_cli.api.train:train",
-    "query": "dgaal_cli.api.query:query",
-    "label": "dgaal_cli.api.label:label",
     "Press": "dgaal_cli.labeling.view:Press",
-    "export": "dgaal_cli.api.export:export",
-    "score": "dgaal_cli.api.score:score",
     "ScoreOptions": "dgaal_cli.api.score:ScoreOptions",
-    "generate": "dgaal_cli.api.generate:generate",
     "GenerateOptions": "dgaal_cli.api.generate:GenerateOptions",
-    "simulate": "dgaal_cli.api.simulate:simulate",
     "Plan": "dgaal_cli.api.simulate:Plan",
-    "report": "dgaal_cli.api.report:report",
     "report_simulation": "dgaal_cli.api.report:report_simulation",
-    "status": "dgaal_cli.api.status:status",
-    "doctor": "dgaal_cli.api.doctor:doctor",
-    "demo": "dgaal_cli.api.demo:demo",
     "labels": "dgaal_cli.api.labels:",
 }
 """Public name to ``module:object``, or to a module; importing the package imports none of them."""

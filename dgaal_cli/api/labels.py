@@ -32,28 +32,11 @@ from dgaal_cli.store.records import Counts, EventRecord, Restored
 from dgaal_cli.tasks.registry import DEFAULT_TASK, load_task
 from dgaal_cli.workspace import Workspace
 
-__all__ = [
-    "ExportedLabels",
-    "ImportedLabels",
-    "LabelStats",
-    "LoggedEvent",
-    "Restored",
-    "StoreCheck",
-    "add_class",
-    "adjudicate",
-    "backup",
-    "check",
-    "class_list",
-    "disputes",
-    "export_labels",
-    "import_labels",
-    "label_log",
-    "label_stats",
-    "order_classes",
-    "remove_class",
-    "rename_class",
-    "restore",
-]
+__all__ = ["ExportedLabels", "ImportedLabels", "LabelStats", "LoggedEvent", "StoreCheck"]
+__all__ += ["Restored", "backup", "check", "restore"]
+__all__ += ["export_labels", "import_labels", "label_log", "label_stats"]
+__all__ += ["add_class", "class_list", "order_classes", "remove_class", "rename_class"]
+__all__ += ["adjudicate", "disputes"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,8 +30,7 @@ from dgaal_cli.rounds.state import round_metrics, trained_rounds
 from dgaal_cli.simulation import table
 from dgaal_cli.simulation.grid import CACHE_NAME
 from dgaal_cli.simulation.plan import FULL_DATA
-from dgaal_cli.simulation.pool import LabeledPool, load_pool
-from dgaal_cli.simulation.records import RoundRecord
+from dgaal_cli.simulation.pool import load_pool
 from dgaal_cli.simulation.summary import Effect
 from dgaal_cli.workspace import Workspace
 
@@ -222,14 +221,9 @@ def _simulation_curves(result: SimulationResult) -> Section:
     methods, full = result.summary.methods, result.summary.full_data
     series = [_series(m.name, m.selection) for m in methods]
     level = None if full is None else full.mean
-    name = "all labels"
-    pictures = [
-        Picture(
-            name="curves",
-            png=draw_curves(series, ylabel="accuracy", level=level, level_name=name),
-            caption="Accuracy over annotations with the same T; bands are 95 % intervals",
-        )
-    ]
+    png = draw_curves(series, ylabel="accuracy", level=level)
+    caption = "Accuracy over annotations with the same T; bands are 95 % intervals"
+    pictures = [Picture(name="curves", png=png, caption=caption)]
     differences = [
         Difference(name=m.name, mean=d.mean, low=d.interval[0], high=d.interval[1])
         for m in methods
@@ -242,8 +236,7 @@ def _simulation_curves(result: SimulationResult) -> Section:
     systems = [_series(f"{m.name} (system)", m.system) for m in methods if m.system is not None]
     if systems:
         reference = [_series(m.name, m.selection) for m in methods if m.name == REFERENCE]
-        lines = [*reference, *systems]
-        png = draw_curves(lines, ylabel="accuracy", level=level, level_name=name)
+        png = draw_curves([*reference, *systems], ylabel="accuracy", level=level)
         caption = "Systems: T as each method trains it, against random with plain T"
         pictures.append(Picture(name="systems", png=png, caption=caption))
     rows = table.accuracy_rows(result.summary)
@@ -252,14 +245,12 @@ def _simulation_curves(result: SimulationResult) -> Section:
 
 def _series(name: str, effect: Effect) -> Series:
     points = effect.curve
-    has_band = all(point.accuracy.interval is not None for point in points)
-    ends = [point.accuracy.interval or (0.0, 0.0) for point in points] if has_band else []
+    bands = [point.accuracy.interval for point in points]
     return Series(
         name=name,
         labels=tuple(point.annotations for point in points),
         accuracies=tuple(point.accuracy.mean for point in points),
-        low=tuple(low for low, _ in ends),
-        high=tuple(high for _, high in ends),
+        band=tuple(band for band in bands if band is not None) if None not in bands else (),
     )
 
 
@@ -288,23 +279,15 @@ def _simulation_queries(result: SimulationResult, notes: list[str]) -> list[Sect
     except InputDataError as error:
         notes.append(f"no query sheets: {error}")
         return []
-    pictures = [
-        Picture(
-            name=f"query-{place}",
-            png=_sheet_of(record, pool),
-            caption=f"{show(name)}, seed {record.seed}: first query, rank and true class",
-        )
-        for place, (name, record) in enumerate(first.items())
-    ]
+    pictures: list[Picture] = []
+    for place, (name, record) in enumerate(first.items()):
+        rows = record.queried[:MAX_CELLS]
+        classes = [pool.class_names[int(pool.truth[row])] for row in rows]
+        texts = [f"{rank}: {text}" for rank, text in enumerate(classes, start=1)]
+        png = query_sheet([np.asarray(pool.pixels[row]) for row in rows], texts)
+        caption = f"{show(name)}, seed {record.seed}: first query, rank and true class"
+        pictures.append(Picture(name=f"query-{place}", png=png, caption=caption))
     return [Section(title="First queries", pictures=pictures)]
-
-
-def _sheet_of(record: RoundRecord, pool: LabeledPool) -> bytes:
-    rows = record.queried[:MAX_CELLS]
-    captions = [
-        f"{place}: {pool.class_names[int(pool.truth[row])]}" for place, row in enumerate(rows, 1)
-    ]
-    return query_sheet([np.asarray(pool.pixels[row]) for row in rows], captions)
 
 
 def _simulation_health(result: SimulationResult) -> list[Section]:

@@ -138,27 +138,20 @@ def text(result: SimulationResult) -> str:
     return table.text(result.plan, result.summary, test_images=result.facts["test_images"])
 
 
-def markdown(result: SimulationResult) -> str:
-    """Return the result as a Markdown page with machine, data, seeds and command."""
-    title = result.plan.preset or "Simulation"
-    return table.markdown(
-        result.summary, title=title, facts=fact_lines(result), published=result.plan.published
-    )
-
-
 def fact_lines(result: SimulationResult) -> list[str]:
     """Describe plan, pool, machine and command, so that the simulation can be repeated."""
     plan, facts = result.plan, result.facts
     machine = facts["machine"]
     processor = machine["gpu"] if facts["device"].startswith("cuda") else machine["processor"]
-    named = [
-        ("follows", plan.follows),
-        ("differs", plan.note),
-        ("oracle errs", plan.oracle_noise.without_folder()),
-    ]
-    named += [("rare classes", plan.imbalance), ("absent", ", ".join(plan.absent_classes))]
+    named = {
+        "follows": plan.follows,
+        "differs": plan.note,
+        "oracle errs": plan.oracle_noise.without_folder(),
+        "rare classes": plan.imbalance,
+        "absent": ", ".join(plan.absent_classes),
+    }
     return [
-        *(f"{what}: {show(text)}" for what, text in named if text),
+        *(f"{what}: {show(text)}" for what, text in named.items() if text),
         f"pool: {facts['images']} images of {len(facts['classes'])} classes from "
         f"{show(Path(plan.pool).name)} at {facts['image_size']} x {facts['image_size']}, "
         f"{facts['test_images']} test images",
@@ -312,6 +305,12 @@ def _result(plan: Plan, folder: Path) -> SimulationResult:
 
 
 def _write_tables(result: SimulationResult) -> None:
-    atomic.write_text(result.folder / TABLE_NAME, markdown(result))
+    page = table.markdown(
+        result.summary,
+        title=result.plan.preset or "Simulation",
+        facts=fact_lines(result),
+        published=result.plan.published,
+    )
+    atomic.write_text(result.folder / TABLE_NAME, page)
     content = json.dumps(document(result), indent=1) + "\n"
     atomic.write_text(result.folder / RESULT_NAME, content)

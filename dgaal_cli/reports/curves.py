@@ -14,9 +14,8 @@ class Series:
     labels: tuple[float, ...]
     accuracies: tuple[float, ...]
     """0..1."""
-    low: tuple[float, ...] = ()
-    """Lower end of each interval; empty without one."""
-    high: tuple[float, ...] = ()
+    band: tuple[tuple[float, float], ...] = ()
+    """Interval of each accuracy; empty without intervals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,23 +28,21 @@ class Difference:
     high: float
 
 
-def draw_curves(
-    series: Sequence[Series], *, ylabel: str, level: float | None = None, level_name: str = ""
-) -> bytes:
+def draw_curves(series: Sequence[Series], *, ylabel: str, level: float | None = None) -> bytes:
     """Draw learning curves; return a PNG.
 
     Args:
         series: Lines, the reference first.
         ylabel: What is measured.
-        level: Height of a horizontal line, 0..1; None draws none.
-        level_name: Legend entry of that line.
+        level: Accuracy on all labels, 0..1, drawn as a horizontal line; None draws none.
     """
     figure = new_figure(width=7.0, height=4.4)
     axes = figure.add_subplot()
     for place, line in enumerate(series):
         color = COLORS[place % len(COLORS)]
-        if line.low:
-            axes.fill_between(line.labels, line.low, line.high, color=color, alpha=0.13, lw=0)
+        if line.band:
+            low, high = zip(*line.band, strict=True)
+            axes.fill_between(line.labels, low, high, color=color, alpha=0.13, lw=0)
         axes.plot(
             line.labels,
             line.accuracies,
@@ -56,7 +53,7 @@ def draw_curves(
             label=plain(line.name),
         )
     if level is not None:
-        axes.axhline(level, color="black", linewidth=0.9, linestyle=":", label=plain(level_name))
+        axes.axhline(level, color="black", linewidth=0.9, linestyle=":", label="all labels")
     axes.set_xlabel("annotations", fontsize=9)
     axes.set_ylabel(plain(ylabel), fontsize=9)
     axes.tick_params(labelsize=8)

@@ -119,10 +119,11 @@ class InMemoryRounds:
         after_stop: str = "nothing of it is saved",
         emit: Emit = ignore,
     ) -> None:
-        self._config, self.task = config, load_task(config.task).learning(len(class_names))
+        self.config, self.task = config, load_task(config.task).learning(len(class_names))
         self._pixels, self._class_names = pixels, list(class_names)
         self._oracle, self._test, self._is_test_hidden = oracle, test, is_test_hidden
-        self._who, self._name, self._after_stop, self._emit = who, name, after_stop, emit
+        self.who = who or config.method
+        self._name, self._after_stop, self._emit = name, after_stop, emit
         self.targets = self.task.blank(len(pixels)) if labels is None else labels.copy()
         self.is_labeled = self._is_known(self.targets)
         self.is_usable = np.ones(len(pixels), dtype=bool)
@@ -134,22 +135,7 @@ class InMemoryRounds:
         self._earlier: EarlierRound | None = None
         self.number = 0
         self.method: Method | None = None
-        self._dataset = self._read()
-
-    @property
-    def config(self) -> Config:
-        """Configuration of all rounds."""
-        return self._config
-
-    @property
-    def dataset(self) -> RoundDataset:
-        """The data of round ``number``."""
-        return self._dataset
-
-    @property
-    def who(self) -> str:
-        """Method and seed, for messages."""
-        return self._who or self._config.method
+        self.dataset = self._read()
 
     def train(self, *, will_ask: bool = True) -> TrainedRound:
         """Train the round; ``will_ask=False`` trains only what the task model needs.
@@ -164,38 +150,30 @@ class InMemoryRounds:
 
     def accuracy(self) -> float | None:
         """Return T's accuracy, 0..1; None if T is not trained or no image is measured on."""
-        data = self._dataset.data
+        data = self.dataset.data
         if self.method is None or not data.can_learn:
             return None
         return accuracy(self.method.classifier, data)[0]
 
     def choose(self, count: int | None = None, *, synthetic: int = 0) -> ChosenQuery:
         """Choose the next images; see ``engine.choose_query``."""
-        return choose_query(
-            self, self._trained(), count=count, synthetic=synthetic, emit=self._emit
-        )
+        method = self._trained()
+        return choose_query(self, method, count=count, synthetic=synthetic, emit=self._emit)
 
     def ask(self, chosen: ChosenQuery) -> AnsweredQuery:
         """Let the oracle answer, and start the next round with its answers."""
-        data, method = self._dataset.data, self._trained()
+        data, method = self.dataset.data, self._trained()
         picks, synthetic = chosen.ranking.picks, chosen.synthetic
         rows = np.asarray(picks, dtype=np.int64)
         count = sum(len(each.images.pixels) for each in synthetic)
-        answers = self._oracle(
-            AskedImages(
-                rows=np.concatenate([rows, np.full(count, -1)]),
-                pixels=np.concatenate(
-                    [data.pixels[rows], *(each.images.pixels for each in synthetic)]
-                ),
-            )
-        )
+        pixels = [data.pixels[rows], *(each.images.pixels for each in synthetic)]
+        asked_rows = np.concatenate([rows, np.full(count, -1)])
+        answers = self._oracle(AskedImages(rows=asked_rows, pixels=np.concatenate(pixels)))
         is_answered = self._is_known(answers)
         is_pool_answered, is_synthetic_answered = np.split(is_answered, [len(rows)])
         labeled = rows[is_pool_answered]
-        self.targets[labeled], self.is_labeled[labeled] = (
-            answers[: len(rows)][is_pool_answered],
-            True,
-        )
+        self.targets[labeled] = answers[: len(rows)][is_pool_answered]
+        self.is_labeled[labeled] = True
         self.is_usable[rows[~is_pool_answered]] = False
         self.synthesized.promote(chosen.ranking.promoted)
         start = len(rows)
@@ -217,7 +195,7 @@ class InMemoryRounds:
             tensors=lambda: checkpoint.module_tensors(method.modules),
         )
         self.number += 1
-        self._dataset = self._read()
+        self.dataset = self._read()
         return AnsweredQuery(
             rows=list(picks), synthesized=count, cannot_tell=self._unlabelable.unlabelable
         )
@@ -266,13 +244,13 @@ class InMemoryRounds:
             test_pixels=pixels,
             test_targets=targets,
         )
-        return round_dataset(pool, self._config, self._device)
+        return round_dataset(pool, self.config, self._device)
 
     def _start(self, method: Method, phases: list[Phase], _is_compiled: bool) -> Runner:  # noqa: FBT001
         return Runner(
             modules=method.modules,
             phases=phases,
-            seed=self._config.seed,
+            seed=self.config.seed,
             number=self.number,
             emit=self._emit,
             who=self.who,

@@ -1,7 +1,7 @@
 """The pool's pixels for a round; changed images are excluded with a warning."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.images import Pixels
@@ -17,7 +17,7 @@ from dgaal_cli.workspace import Workspace
 if TYPE_CHECKING:
     from dgaal_cli.ids import ItemId
 
-_Kind = Literal["missing", "changed", "unreadable"]
+_KINDS = ("missing", "changed", "unreadable")
 _NAMED = 5
 
 
@@ -71,9 +71,8 @@ def _save_states(
     store: Store, pool: Sequence[ItemRecord], lost: Sequence[Difference], back: Sequence[ItemRecord]
 ) -> None:
     ids = {item.sample_id: item.item_id for item in pool}
-    if back:
-        store.set_states({item.item_id: "ok" for item in back})
-    states: dict[ItemId, ItemState] = {ids[d.id]: d.kind for d in lost if d.kind != "unreadable"}
+    states: dict[ItemId, ItemState] = {item.item_id: "ok" for item in back}
+    states |= {ids[d.id]: d.kind for d in lost if d.kind != "unreadable"}
     if states:
         store.set_states(states)
     unreadable = [(d.id, d.detail) for d in lost if d.kind == "unreadable"]
@@ -82,8 +81,8 @@ def _save_states(
 
 
 def _excluded_message(lost: Sequence[Difference]) -> str:
-    kinds = ((kind, [d.id for d in lost if d.kind == kind]) for kind in get_args(_Kind))
-    parts = "; ".join(f"{kind}: {_named(names)}" for kind, names in kinds if names)
+    names = {kind: [d.id for d in lost if d.kind == kind] for kind in _KINDS}
+    parts = "; ".join(f"{kind}: {_named(own)}" for kind, own in names.items() if own)
     return (
         f"left out, because they changed since 'dgaal init': {parts}; their labels are kept "
         "and count again when the old files are back"

@@ -11,7 +11,6 @@ from dgaal_cli.rounds.on_disk import OnDisk
 from dgaal_cli.rounds.synthetic_files import save_synthetic
 from dgaal_cli.store.records import ClassRecord, QueryEntry
 from dgaal_cli.training.classifier import predict
-from dgaal_cli.training.task import Prediction
 
 Guesses = tuple[tuple[ClassUid, float], ...]
 """Classes with their probabilities, the most probable first."""
@@ -34,22 +33,23 @@ def query_entries(bench: OnDisk, method: Method, chosen: ChosenQuery) -> list[Qu
 
 
 def _pool_entries(bench: OnDisk, method: Method, ranking: Ranking) -> list[QueryEntry]:
-    ids, classes = bench.data.item_ids, bench.classes
+    data, picks = bench.data, ranking.picks
     position = {int(row): i for i, row in enumerate(ranking.rows)}
     ordered = np.sort(ranking.scores)
-    prediction = _predict_picks(bench, method, ranking.picks)
+    prediction = None
     nearest: dict[Row, ItemId] = {}
-    if prediction is not None:
-        nearest = _nearest_labeled(bench, method, ranking.picks, prediction.features)
+    if picks and data.can_learn:  # only the picks: methods without T need no pass over the pool
+        prediction = predict(method.classifier, data.pixels[np.asarray(picks)], data.device)
+        nearest = _nearest_labeled(bench, method, picks, prediction.features)
     entries: list[QueryEntry] = []
-    for rank, row in enumerate(ranking.picks, start=1):
+    for rank, row in enumerate(picks, start=1):
         score = None if ranking.is_random else float(ranking.scores[position[row]])
         guesses: Guesses = ()
         if prediction is not None and not ranking.is_random:
-            guesses = top_guesses(classes, prediction.probabilities[rank - 1])
+            guesses = top_guesses(bench.classes, prediction.probabilities[rank - 1])
         entries.append(
             QueryEntry(
-                item_id=ids[row],
+                item_id=data.item_ids[row],
                 rank=rank,
                 score=score,
                 percentile=None if score is None else _percentile(ordered, score),
@@ -102,14 +102,6 @@ def top_guesses(classes: Sequence[ClassRecord], probabilities: np.ndarray) -> Gu
 
 def _percentile(ordered: np.ndarray, score: float) -> float:
     return 100.0 * (float(np.searchsorted(ordered, score)) / len(ordered))
-
-
-def _predict_picks(bench: OnDisk, method: Method, picks: Sequence[Row]) -> Prediction | None:
-    """Predict only the picks; methods without T need no pass over the pool."""
-    data = bench.data
-    if not picks or not data.can_learn:
-        return None
-    return predict(method.classifier, data.pixels[np.asarray(picks)], data.device)
 
 
 def _nearest_labeled(

@@ -6,11 +6,12 @@ Needs no torch: the command line reads it before it builds the configuration.
 import contextlib
 import json
 import secrets
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from dgaal_cli import atomic
 from dgaal_cli.errors import InterruptedRunError, WorkspaceError
@@ -42,15 +43,7 @@ class ResumeState:
 
 def save_resume_state(folder: Path, state: ResumeState) -> None:
     """Write the resume state to the round's folder."""
-    document = {
-        "watermark": state.watermark,
-        "assignments": list(state.assignments),
-        "threads": state.threads,
-        "budget_s": state.budget_s,
-        "classes": dict(state.classes),
-        "training": state.training,
-    }
-    atomic.write_text(folder / START_NAME, json.dumps(document) + "\n")
+    atomic.write_text(folder / START_NAME, json.dumps(asdict(state)) + "\n")
 
 
 def delete_resume_state(folder: Path) -> None:
@@ -96,17 +89,9 @@ def read_resume_state(folder: Path) -> ResumeState | None:
     path = folder / START_NAME
     record = read_record(path)
     try:
-        classes = record.get("classes", {})
-        budget = record.get("budget_s")
-        return ResumeState(
-            watermark=int(record["watermark"]),
-            assignments=_texts(record.get("assignments", [])),
-            threads=int(record.get("threads", 0)),
-            budget_s=None if budget is None else float(budget),
-            classes=dict(zip(_texts(classes.keys()), _texts(classes.values()), strict=True)),
-            training=str(record.get("training") or secrets.token_hex(8)),
-        )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        training = record.get("training") or secrets.token_hex(8)
+        return msgspec.convert({**record, "training": training}, ResumeState)
+    except (AttributeError, msgspec.ValidationError) as error:
         raise WorkspaceError(
             f"{path} is damaged; train the round again with 'dgaal train --fresh'"
         ) from error
@@ -157,9 +142,3 @@ def class_changes(folder: Path, classes: Sequence[ClassRecord]) -> list[str]:
     if not changes and list(before) != list(now):
         changes.append("the order of the classes changed since")
     return changes
-
-
-def _texts(values: Iterable[Any]) -> tuple[str, ...]:
-    if not all(isinstance(value, str) for value in values):
-        raise TypeError
-    return tuple(values)

@@ -24,7 +24,7 @@ def opened(png):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_picture_accepts_any_name(name):
     line = Series(name=name, labels=(1.0, 2.0), accuracies=(0.5, 0.6))
-    assert opened(draw_curves([line], ylabel=name, level=0.9, level_name=name)).width > 500
+    assert opened(draw_curves([line], ylabel=name, level=0.9)).width > 500
     assert (
         opened(draw_differences([Difference(name=name, mean=0.0, low=-0.1, high=0.1)])).width > 500
     )
