@@ -2,12 +2,13 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dgaal_cli.errors import UsageError
+from dgaal_cli.errors import MissingExtraError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.workspace import Workspace, find_workspace
 
@@ -89,3 +90,19 @@ def _to_json(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     raise TypeError(f"no JSON form for {type(value).__name__}")
+
+
+@contextmanager
+def needing(extra: str, *, command: str) -> Generator[None]:
+    """Context for the optional imports of ``command``.
+
+    Raises:
+        MissingExtraError: A third-party package is missing; the message names the extra.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        missing = error.name or "a package"
+        if missing.partition(".")[0] in ("dgaal_cli", "exporters"):
+            raise
+        raise MissingExtraError(command, extra, missing) from error

@@ -19,6 +19,16 @@ Assignments = Annotated[
 Events = Annotated[
     bool, typer.Option("--events", help="Print each progress event as one JSON line on stdout.")
 ]
+TrustTorchScript = Annotated[
+    bool,
+    typer.Option(
+        "--trust-torchscript", help="Run TorchScript files of others; they can run any code."
+    ),
+]
+NetworkFolder = Annotated[
+    bool,
+    typer.Option("--i-know", help="Allow a network file system; only for one person on one host."),
+]
 
 
 def assignments(pairs: dict[str, object | None], extra: list[str]) -> list[str]:

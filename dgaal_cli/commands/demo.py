@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dgaal_cli.commands._context import Context
-from dgaal_cli.commands._extras import needing
+from dgaal_cli.commands._context import Context, needing
 from dgaal_cli.escaping import show
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dgaal_cli.commands._context import Context
-from dgaal_cli.commands._options import Device
+from dgaal_cli.commands._options import Device, TrustTorchScript
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
 
@@ -42,12 +42,7 @@ def generate(
     ] = None,
     seed: Annotated[int, typer.Option(help="Random seed of parents and noise.", min=0)] = 0,
     device: Device = "auto",
-    trust_torchscript: Annotated[
-        bool,
-        typer.Option(
-            "--trust-torchscript", help="Run TorchScript files of others; they can run any code."
-        ),
-    ] = False,
+    trust_torchscript: TrustTorchScript = False,
 ) -> None:
     """Synthesize images with an exported generator: copies of parent images, or from noise."""
     from dgaal_cli import interruption

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dgaal_cli.commands._context import Context
+from dgaal_cli.commands._options import NetworkFolder
 from dgaal_cli.errors import InputDataError, StorageError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.methods.registry import METHODS
@@ -50,12 +51,7 @@ def init(
     labels_from_source: Annotated[
         bool, typer.Option("--labels-from-source", help="Import the labels that SOURCE contains.")
     ] = False,
-    accepts_network_folder: Annotated[
-        bool,
-        typer.Option(
-            "--i-know", help="Allow a network file system; only for one person on one host."
-        ),
-    ] = False,
+    accepts_network_folder: NetworkFolder = False,
 ) -> None:
     """Create a workspace for a pool of images."""
     from dgaal_cli import interruption

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dgaal_cli.commands._context import Context
-from dgaal_cli.commands._extras import needing
+from dgaal_cli.commands._context import Context, needing
 from dgaal_cli.errors import UsageError
 
 _IMAGES = ("auto", "half", "half5", "half256", "kitty", "gray", "ascii")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dgaal_cli.commands._context import Context
+from dgaal_cli.commands._options import NetworkFolder
 from dgaal_cli.errors import UsageError, WorkspaceError
 from dgaal_cli.escaping import show, spell
 
@@ -65,11 +66,9 @@ def export_command(
         context.print_json(result)
         return
     where = "stdout" if result.path is None else show(str(result.path))
-    left = (
-        f"; {result.left_out:,} of synthetic images omitted (--include-synthetic)"
-        if result.left_out
-        else ""
-    )
+    left = ""
+    if result.left_out:
+        left = f"; {result.left_out:,} of synthetic images omitted (--include-synthetic)"
     context.note(f"{result.count:,} labels as {result.format} to {where}{left}")
 
 
@@ -261,12 +260,7 @@ def check_command(
     mend: Annotated[
         bool, typer.Option("--mend", help="Recompute the current labels from the history.")
     ] = False,
-    i_know: Annotated[
-        bool,
-        typer.Option(
-            "--i-know", help="Allow a network file system; only for one person on one host."
-        ),
-    ] = False,
+    i_know: NetworkFolder = False,
 ) -> None:
     """Check the store: pages, references, and that the current labels match the history."""
     from dgaal_cli.api.labels import check

@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dgaal_cli.commands._context import Context
-from dgaal_cli.commands._extras import needing
+from dgaal_cli.commands._context import Context, needing
 from dgaal_cli.commands._options import Assignments, Events, TrainingDevice, assignments
 from dgaal_cli.commands.train import print_event
 from dgaal_cli.escaping import show

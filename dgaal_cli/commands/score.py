@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dgaal_cli.commands._context import Context
-from dgaal_cli.commands._options import Device
+from dgaal_cli.commands._options import Device, TrustTorchScript
 from dgaal_cli.data.decoders.launch import end_ahead, start_ahead, worker_count
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
@@ -81,12 +81,7 @@ def score(
             "existing sheet."
         ),
     ] = 0,
-    trust_torchscript: Annotated[
-        bool,
-        typer.Option(
-            "--trust-torchscript", help="Run TorchScript files of others; they can run any code."
-        ),
-    ] = False,
+    trust_torchscript: TrustTorchScript = False,
 ) -> None:
     """Score images offline with an exported sampler; higher score = ask first."""
     if source is not None and Path(source).is_dir():  # workers start during the imports

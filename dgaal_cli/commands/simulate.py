@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dgaal_cli.commands._context import Context
-from dgaal_cli.commands._extras import needing
+from dgaal_cli.commands._context import Context, needing
 from dgaal_cli.commands._options import Assignments, TrainingDevice
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show

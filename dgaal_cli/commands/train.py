@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dgaal_cli.commands._context import Context
-from dgaal_cli.commands._extras import needing
+from dgaal_cli.commands._context import Context, needing
 from dgaal_cli.commands._options import Assignments, Events, Seed, TrainingDevice, assignments
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show

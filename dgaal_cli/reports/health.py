@@ -11,10 +11,9 @@ _COLUMNS = 3
 
 
 def draw_health(rounds: Sequence[tuple[int, Health]]) -> bytes | None:
-    """Draw each health value over the rounds, each with its own scale; None if there are no values.
+    """Draw each health value over the rounds, ascending, each with its own scale.
 
-    Args:
-        rounds: Number and health values of each round, ascending.
+    None if there are no values.
     """
     names = list(dict.fromkeys(name for _, health in rounds for name in health))
     if not names:

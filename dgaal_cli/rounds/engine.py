@@ -139,11 +139,8 @@ def train_round(
 ) -> TrainedRound:
     """Train the round's networks; between their phases, synthesize copies of the last query.
 
-    Args:
-        bench: Workbench of the round.
-        start: Builds the runner, which may have resumed an interrupted training.
-        will_ask: Whether a query follows; False trains only what the task model needs.
-        emit: Listener for warnings.
+    The runner may have resumed an interrupted training. If no query follows, only what the task
+    model needs is trained.
 
     Raises:
         UsageError: An earlier round's networks do not fit the method, or a step does not fit into
@@ -272,12 +269,8 @@ def choose_query(
 ) -> ChosenQuery:
     """Choose the next images, without storing anything.
 
-    Args:
-        bench: Workbench of the round.
-        method: Trained method.
-        count: Images to ask; None uses ``query.size``, less near the end of pool or budget.
-        synthetic: Additional images to synthesize near T's boundary.
-        emit: Listener for warnings.
+    Without a ``count`` of images, ``query.size`` are asked, less near the end of pool or budget;
+    ``synthetic`` additional images are synthesized near T's boundary.
 
     Raises:
         UsageError: More images are requested than available, or synthesis is requested although

@@ -17,10 +17,8 @@ from dgaal_cli.events import AnyEvent, Emit, RoundTrained, StepDone
 def event_files(folder: Path, *, earlier: Iterable[StepDone] = ()) -> Generator[Emit]:
     """Yield a listener that writes losses by step and a round's metrics by number of labels.
 
-    Args:
-        folder: Folder to write. TensorBoard reads its files as one run, so older files, whose last
-            steps may be repeated, are deleted.
-        earlier: Steps before the training was interrupted; written first.
+    TensorBoard reads the files of a folder as one run, so older files, whose last steps may be
+    repeated, are deleted. Steps ``earlier`` than an interruption are written first.
     """
     shutil.rmtree(folder, ignore_errors=True)
     # A running TensorBoard then discards the points of the deleted files.

@@ -25,14 +25,7 @@ def prepare(
 ) -> None:
     """Prepare the folder of a round for a new or resumed training.
 
-    Interrupted trainings of older rounds are deleted.
-
-    Args:
-        workspace: Workspace to prepare.
-        store: Label store, whose classes must be those of the saved state.
-        number: Round number.
-        is_fresh: Discard an interrupted training.
-        must_resume: Require an interrupted training.
+    Interrupted trainings of older rounds are deleted; ``is_fresh`` discards that of this one, too.
 
     Raises:
         UsageError: There is no interrupted training to resume.

@@ -147,16 +147,7 @@ def gather(
     watermark: int | None = None,
     emit: Emit = ignore,
 ) -> OnDisk:
-    """Read the data of round ``number``.
-
-    Args:
-        workspace: Workspace to read.
-        config: Configuration.
-        store: Label store.
-        number: Round number.
-        device: Device of the networks.
-        watermark: Labels after this event are excluded; None includes all.
-        emit: Listener for warnings about excluded images.
+    """Read the data of round ``number``; with a ``watermark``, without labels after this event.
 
     Raises:
         InputDataError: The pool is missing, or has no usable image.

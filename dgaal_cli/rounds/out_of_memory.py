@@ -16,9 +16,8 @@ from dgaal_cli.training.seeding import torch_generator
 def explain(error: StepTooLargeError, bench: OnDisk) -> UsageError:
     """Try smaller batches on new networks; return an error that names the one that fits.
 
-    Args:
-        error: Error of the step; no other reference to the training may exist.
-        bench: Round of the training; the pool's copy on the device is used.
+    Except for ``error`` no reference to the training may exist; the pool's copy on the device is
+    used.
     """
     if not error.batch_key:
         return error

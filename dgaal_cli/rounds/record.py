@@ -68,13 +68,7 @@ def finish(
 ) -> None:
     """Measure and save: records first, the checkpoint that completes the round last.
 
-    Args:
-        bench: The round.
-        config: The user's configuration; that of ``bench`` has one process's share of a batch.
-        trained: Networks and runner of the round.
-        training: Id of the training.
-        resumed_at: Where the training resumed, in words; empty if it did not.
-        emit: Listener for warnings and the result.
+    ``config`` is the user's configuration; that of ``bench`` has one process's share of a batch.
     """
     data, method, seconds = bench.data, trained.method, trained.runner.stopwatch.seconds
     folder = bench.workspace.round_path(data.number)

@@ -58,10 +58,6 @@ def keep_resume_state(folder: Path, state: ResumeState) -> Generator[None]:
 
     After an error before the first save, the earlier resume state is restored: the new options may
     be the reason of the error. If a saved training exists, its own resume state is kept.
-
-    Args:
-        folder: The round's folder.
-        state: Resume state if no training is saved yet.
     """
     if candidates(folder / PROGRESS_NAME):
         yield

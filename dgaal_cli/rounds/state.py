@@ -76,12 +76,7 @@ def round_state(workspace: Workspace, store: Store) -> RoundState:
 
 
 def last_trained(workspace: Workspace, *, before: int | None = None) -> int | None:
-    """Return the newest round with a complete and unchanged checkpoint, None without one.
-
-    Args:
-        workspace: Workspace to read.
-        before: Only rounds before this one count; None sets no limit.
-    """
+    """Return the newest round, ``before`` another, with a complete and unchanged checkpoint."""
     for number in reversed(trained_rounds(workspace)):
         is_early = before is None or number < before
         if is_early and is_sound(workspace.round_path(number) / CHECKPOINT_NAME):

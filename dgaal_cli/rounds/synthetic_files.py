@@ -34,15 +34,8 @@ def save_synthetic(
     Files are written first, so that every stored image can be shown. After a kill before the
     store's transaction, the next attempt overwrites the files.
 
-    Args:
-        workspace: Workspace of the files.
-        store: Label store.
-        pixels: uint8 ``(M, S, S, C)``.
-        number: Round number.
-        parents: M items, or None.
-        inherited: M labels, or None.
-        is_doubtful: M flags: the image is quarantined.
-        kind: First part of the file names.
+    ``pixels`` is uint8 ``(M, S, S, C)``; ``parents``, ``inherited`` and ``is_doubtful``, the images
+    to quarantine, have M elements. File names start with ``kind``.
     """
     folder = workspace.round_path(number) / "synthetic"
     folder.mkdir(parents=True, exist_ok=True)
@@ -80,12 +73,7 @@ def read_synthetic(
 ) -> SyntheticRecords:
     """Read the workspace's synthetic images, without unlabelable ones.
 
-    Args:
-        workspace: Workspace to read.
-        store: Label store.
-        config: Configuration: task of the labels, side and channels of the images.
-        row_of: Pool row of each item.
-        watermark: Labels after this event are excluded; None includes all.
+    ``row_of`` is the pool row of each item. Labels after the event ``watermark`` are excluded.
     """
     task = load_task(config.task)
     codec = task.labels

@@ -28,14 +28,7 @@ class SyntheticPool:
     def empty(
         cls, size: int, channels: int, task: LearningTask, *, first_id: int
     ) -> "SyntheticPool":
-        """Return an empty pool.
-
-        Args:
-            size: Side of the images in pixels.
-            channels: 1 or 3.
-            task: Task of the targets.
-            first_id: First id, above every id of a pool image.
-        """
+        """Return an empty pool; ``first_id`` is above every id of a pool image."""
         records = SyntheticRecords(
             item_ids=[],
             pixels=np.zeros((0, size, size, channels), np.uint8),

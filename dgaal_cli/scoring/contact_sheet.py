@@ -43,13 +43,7 @@ def check_sheet(path: Path) -> None:
 
 
 def write_contact_sheet(path: Path, source: Source, rows: Sequence[Row]) -> None:
-    """Write a sheet of images in rank order, with rank and score below each.
-
-    Args:
-        path: PNG file to write.
-        source: Source that contains the images.
-        rows: Scored rows, best first; at least one.
-    """
+    """Write a PNG of the images of ``rows``, best first, at least one, with rank and score."""
     tiles = _tiles(source, [row.id for row in rows])
     captions = [f"{rank}  {row.score:.3g}" for rank, row in enumerate(rows, start=1)]
     sheet = grid(tiles, captions, columns=10, gap=8, margin=8, caption_height=14)

@@ -54,11 +54,7 @@ class DriftMeter:
     """Counts a stream of scores and compares them with the training pool at the end."""
 
     def __init__(self, quantiles: tuple[float, ...]) -> None:
-        """Start without scores.
-
-        Args:
-            quantiles: Scores of the training pool at 0, 1, ... 100 %, ascending; may be empty.
-        """
+        """Start with the training pool's scores at 0, 1, ... 100 %, ascending; may be empty."""
         # float32 like the scores, so that a bound equals the score that it was computed from.
         self._bounds = np.array(quantiles, np.float32)
         self._up_to: Counts = np.zeros(len(quantiles) + 1, np.int64)

@@ -31,11 +31,7 @@ class FeatureFile:
     """
 
     def __init__(self, path: Path, *, folder: Path | None = None) -> None:
-        """Start without rows.
-
-        Args:
-            path: Output file.
-            folder: Folder of the temporary files; None uses the folder of ``path``.
+        """Start without rows; temporary files are in ``folder``, else in that of ``path``.
 
         Raises:
             UsageError: The name ends in neither ``.npz`` nor ``.parquet``.

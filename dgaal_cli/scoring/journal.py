@@ -52,11 +52,9 @@ class Journal:
     """The folder with the results of an unfinished table, locked by one process at a time."""
 
     def __init__(self, output: Path, identity: Mapping[str, str]) -> None:
-        """Choose the folder; ``with`` creates it.
+        """Choose the folder for the table ``output``; ``with`` creates it.
 
-        Args:
-            output: Path of the table.
-            identity: Everything that a row depends on, keyed by the name shown to users.
+        ``identity`` is everything that a row depends on, keyed by the name shown to users.
         """
         self.folder = output.with_name(f".{atomic.short_name(output)}.dgaal-score")
         self.mismatch = ""

@@ -45,9 +45,6 @@ class ScoreOptions:
     def check(self, *, has_file: bool) -> None:
         """Check the options before the work starts.
 
-        Args:
-            has_file: Whether the table is written to a file.
-
         Raises:
             UsageError: An option is invalid; the message names it.
         """

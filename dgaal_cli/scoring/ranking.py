@@ -71,12 +71,7 @@ class FullRanking:
     """All rows; more than ``rows_in_memory`` are sorted through runs in unnamed files."""
 
     def __init__(self, folder: Path | None = None, *, rows_in_memory: int = ROWS_IN_MEMORY) -> None:
-        """Start without rows.
-
-        Args:
-            folder: Folder of the runs; None uses the system's temporary folder.
-            rows_in_memory: Rows collected before a run is written.
-        """
+        """Start without rows; without a ``folder``, runs are in the system's temporary folder."""
         self._folder = folder
         self._limit = rows_in_memory
         self._parts: list[Rows] = []

@@ -79,14 +79,9 @@ def finished(folder: Path, plan: Plan) -> dict[str, dict[int, list[RoundRecord]]
 
 
 def run_grid(plan: Plan, folder: Path, *, jobs: int, pool: LabeledPool, tell: Report) -> None:
-    """Run all trials that are not finished yet.
+    """Run all trials that are not finished yet, in ``jobs`` processes or, if it is 1, in this one.
 
-    Args:
-        plan: The simulation.
-        folder: Folder of the records.
-        jobs: Processes; 1 runs the trials in the current process.
-        pool: Pool of the plan, for this process; worker processes read the cache in ``folder``.
-        tell: Called with messages about progress.
+    ``pool`` is used by this process; worker processes read the cache in ``folder``.
 
     Raises:
         InterruptedRunError: A signal requested a stop.

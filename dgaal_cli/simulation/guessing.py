@@ -35,14 +35,8 @@ def measure_guesses(
 ) -> Guesses | None:
     """Simulate the labeling of a query with guesses shown.
 
-    Args:
-        prediction: T's prediction of the whole pool.
-        labels: int64 (N,): labels before the query; -1 unlabeled.
-        asked: Rows of the query, first pick first.
-        answers: int64 (N,): the oracle's answers.
-
-    Returns:
-        The result, or None if no pool image was asked.
+    ``prediction`` is T's of the whole pool; ``labels`` before the query, -1 for none, and the
+    oracle's ``answers`` are int64 (N,). None if no pool image was asked.
     """
     rows = np.asarray(asked, dtype=np.int64)
     if not len(rows):
@@ -64,13 +58,9 @@ def measure_guesses(
 
 
 def keys_on_grid(rows: Labels, answers: Labels, guess: Guess, learn: Learn | None = None) -> int:
-    """Count the keys for labeling ``rows``, the most confident page first.
+    """Count the keys for labeling ``rows``, whose classes are ``answers[rows]``.
 
-    Args:
-        rows: Rows to label.
-        answers: Classes by row.
-        guess: Called for every page.
-        learn: Called with every answer; None without a learner.
+    The most confident page is first; ``learn`` is called with every answer.
     """
     left, keys = rows, 0
     while len(left) >= _MIN_PAGE:

@@ -66,12 +66,7 @@ def train_on_all(config: Config, data: RoundData, truth: Targets, *, who: str) -
 
     It is trained for ``STEPS_FACTOR`` times the steps of a round and at least one pass over the
     pool. If T is trained for a number of passes over its labels, more labels give more steps.
-
-    Args:
-        config: Configuration of the simulation.
-        data: Any of its rounds.
-        truth: (N, ...), true targets.
-        who: Name for messages.
+    ``data`` is that of any round, ``truth`` (N, ...) are the true targets.
     """
     steps = max(STEPS_FACTOR * config.classifier.steps, len(truth) // config.classifier.batch)
     config = replace(config, method=REFERENCE, classifier=replace(config.classifier, steps=steps))

@@ -53,9 +53,7 @@ class LabeledPool:
 def load_pool(plan: Plan, *, cache: Path | None) -> LabeledPool:
     """Read pool and test images, stretched to the size of the networks.
 
-    Args:
-        plan: The simulation; relative sources are relative to the current folder.
-        cache: Folder for decoded pixels.
+    Relative sources are relative to the current folder; ``cache`` is for decoded pixels.
 
     Raises:
         InputDataError: A source is missing, or has no labels or too few classes.
@@ -137,13 +135,9 @@ def absent_at_start(plan: Plan, pool: LabeledPool, seed: int) -> list[int]:
 
 
 def first_rows(plan: Plan, truth: Labels, absent: Sequence[int], seed: int) -> Labels:
-    """Draw the first labeled rows, the same for every method of a seed.
+    """Draw the first labeled rows, of no ``absent`` class, the same for every method of a seed.
 
-    Args:
-        plan: The simulation.
-        truth: int64 (N,), true classes of the seed's pool.
-        absent: Excluded classes.
-        seed: Seed of the trial.
+    ``truth`` is int64 (N,), the true classes of the seed's pool.
 
     Raises:
         UsageError: Fewer images than ``initial`` can be drawn.

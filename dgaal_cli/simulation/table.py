@@ -187,11 +187,7 @@ def markdown(
 ) -> str:
     """Return the whole result as a Markdown page.
 
-    Args:
-        summary: The result.
-        title: Heading.
-        facts: Lines about host, data and command, and about differences from published numbers.
-        published: Published numbers of the same experiment.
+    ``facts`` are lines about host, data and command, ``published`` numbers of the same experiment.
     """
     parts = [f"# {title}", "\n".join(f"- {fact}" for fact in facts)]
     parts += [
