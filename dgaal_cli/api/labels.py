@@ -289,11 +289,12 @@ def restore(workspace: Workspace, copy: Path | None = None) -> Restored:
         BusyError: A terminal or a training run uses the store.
         WorkspaceError: No backup is intact.
     """
+    location = store_location(workspace)
     held = {path.stem for path in (workspace.root / ".locks").glob("label-*.lock")}
     with contextlib.ExitStack() as locks:
         for name in sorted(held | {"train"}):
             locks.enter_context(workspace.lock(name, doing="restoring the labels"))
-        return store_location(workspace).restore(copy)
+        return location.restore(copy)
 
 
 class _PoolImages:
