@@ -97,7 +97,7 @@ def _globals(
     is_quiet: Annotated[  # noqa: FBT002
         bool, typer.Option("-q", "--quiet", help="Print no messages and no progress.")
     ] = False,
-    verbose: Annotated[
+    verbose: Annotated[  # noqa: ARG001 - main reads it, for errors before this call
         int,
         typer.Option(
             "-v", "--verbose", count=True, help="Print more details; -vv shows tracebacks."
@@ -115,7 +115,6 @@ def _globals(
         directory=directory,
         json=as_json,
         quiet=is_quiet,
-        verbose=verbose,
         at_end=ctx.call_on_close,
     )
 

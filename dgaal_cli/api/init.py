@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,12 +65,11 @@ class InitResult:
     """How images that are not square, or of other sizes, are resized; empty without such images."""
 
 
-def init(request: InitRequest, *, on_progress: Callable[[int], None] | None = None) -> InitResult:
+def init(request: InitRequest) -> InitResult:
     """Survey the pool, then write the store and, last, ``dgaal.toml``.
 
     Args:
         request: Folder, pool, classes and preset.
-        on_progress: Called with the number of images surveyed so far.
 
     Raises:
         UsageError: A workspace exists already, or a name is unknown.
@@ -81,7 +80,7 @@ def init(request: InitRequest, *, on_progress: Callable[[int], None] | None = No
     source = open_source(request.pool, base=request.base)
     if request.test:
         open_source(request.test, base=request.base)
-    found = survey(source, on_progress=on_progress)
+    found = survey(source)
     classes = _classes(request, found)
     workspace = Workspace(request.root.absolute())
     pool = {

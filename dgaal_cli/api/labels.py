@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,7 +13,7 @@ import numpy as np
 from dgaal_cli.atomic import assembling, replacing
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.decoders.registry import find_format
-from dgaal_cli.data.sources import Entry, FileBytes, Source, open_source
+from dgaal_cli.data.sources import FileBytes, Source, open_source
 from dgaal_cli.errors import InputDataError, UsageError
 from dgaal_cli.ids import ClassUid, SampleId
 from dgaal_cli.labeling.class_list import (
@@ -303,29 +304,27 @@ class _PoolImages:
     def __init__(self, workspace: Workspace, config: Config) -> None:
         self._workspace = workspace
         self._spec = config.pool.source
-        self._source: Source | None = None
+
+    @cached_property
+    def _source(self) -> Source:
+        return open_source(self._spec, base=self._workspace.root)
 
     def path(self, sample_id: SampleId, *, is_synthetic: bool) -> Path | None:
         """Return the image's own file, or None if the image is in an archive or array."""
         if is_synthetic:
             _, number, name = sample_id.split("/")
             return self._workspace.round_path(int(number)) / "synthetic" / name
-        entry = self._entry(sample_id)
+        entry = self._source.get(sample_id)
         return Path(os.fsdecode(entry.read.path)) if isinstance(entry.read, FileBytes) else None
 
     def content(self, sample_id: SampleId, *, is_synthetic: bool) -> tuple[bytes, str]:
         """Return an encoded image and the suffix that its sample id lacks."""
         if is_synthetic:
             raise InputDataError(f"the file of synthetic image {sample_id} is missing")
-        data = self._entry(sample_id).read()
+        data = self._source.get(sample_id).read()
         if isinstance(data, np.ndarray):
             return encode_png(data if data.ndim == 3 else data[:, :, None]), ".png"
         if Path(sample_id).suffix:
             return data, ""
         kind = find_format(data)
         return data, kind.suffixes[0] if kind else ""
-
-    def _entry(self, sample_id: SampleId) -> Entry:
-        if self._source is None:
-            self._source = open_source(self._spec, base=self._workspace.root)
-        return self._source.get(sample_id)

@@ -22,8 +22,7 @@ from dgaal_cli.ids import SampleId
 from dgaal_cli.methods.gauges import health_warnings
 from dgaal_cli.methods.registry import REFERENCE
 from dgaal_cli.reports.confusion import draw_confusion
-from dgaal_cli.reports.curves import Difference, Series, draw_curves, draw_differences
-from dgaal_cli.reports.health import draw_health
+from dgaal_cli.reports.curves import Difference, Series, draw_curves, draw_differences, draw_health
 from dgaal_cli.reports.page import Picture, Section, render
 from dgaal_cli.reports.sheets import MAX_CELLS, query_sheet
 from dgaal_cli.rounds.state import round_metrics, trained_rounds

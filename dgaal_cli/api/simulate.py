@@ -126,16 +126,9 @@ def document(result: SimulationResult) -> dict[str, Any]:
         "seeds": list(plan.seeds),
         "folder": str(result.folder),
         **result.facts,
-        "full_data": None
-        if full is None
-        else {"accuracy": full.mean, "accuracy_ci": list(full.interval) if full.interval else None},
+        "full_data": None if full is None else table.estimate_document("accuracy", full),
         "methods": table.documents(result.summary),
     }
-
-
-def text(result: SimulationResult) -> str:
-    """Return the result for a terminal."""
-    return table.text(result.plan, result.summary, test_images=result.facts["test_images"])
 
 
 def fact_lines(result: SimulationResult) -> list[str]:
@@ -209,12 +202,13 @@ def _facts(plan: Plan, pool: LabeledPool, command: str) -> dict[str, Any]:
     digest = hashlib.sha256(json.dumps([pool.ids, pool.class_names]).encode())
     for array in (pool.truth, pool.test_labels, pool.pixels, pool.test_pixels):
         digest.update(np.ascontiguousarray(array).data)
+    _, size, _, channels = pool.pixels.shape
     return {
         "images": len(pool.ids),
         "test_images": len(pool.test_labels),
         "classes": pool.class_names,
-        "image_size": pool.image_size,
-        "channels": pool.channels,
+        "image_size": size,
+        "channels": channels,
         "notes": list(pool.notes),
         "dataset_digest": digest.hexdigest(),
         "device": str(pick_device(str(plan.config.get("device", "auto")))),

@@ -18,7 +18,6 @@ from dgaal_cli.rounds.out_of_memory import explain
 from dgaal_cli.rounds.record import TrainResult, finish, read_result
 from dgaal_cli.rounds.resume_state import (
     ResumeState,
-    class_names_by_uid,
     keep_resume_state,
     newest_resume_state,
     read_resume_state,
@@ -131,7 +130,7 @@ def train(  # noqa: PLR0913 - every option of one training
             assignments=training.assignments,
             threads=runtime.threads,
             budget_s=budget_s,
-            classes=class_names_by_uid(store.classes()),
+            classes={record.uid: record.name for record in store.classes()},
         )
         with (
             keep_resume_state(training.folder, resume_state),
@@ -296,7 +295,7 @@ class _Training:
             assignments=self.assignments,
             threads=self.runtime.threads,
             budget_s=budget_s,
-            classes=class_names_by_uid(bench.classes),
+            classes={record.uid: record.name for record in bench.classes},
         )
         save_resume_state(self.folder, state)
         self.id = state.training

@@ -24,7 +24,6 @@ class Context:
     directory: Path | None
     json: bool
     quiet: bool
-    verbose: int
     at_end: Callable[[Callable[[], None]], object]
     """Register a function that is called when the command ends, before an error is printed."""
 

@@ -118,8 +118,9 @@ def simulate(
         [*extra, *([f"device={device}"] if device else [])],
     )
     with needing("train", command="dgaal simulate"):
-        from dgaal_cli.api.simulate import document, text
+        from dgaal_cli.api.simulate import document
         from dgaal_cli.api.simulate import simulate as run
+        from dgaal_cli.simulation import table
     result = run(
         plan,
         output,
@@ -131,7 +132,7 @@ def simulate(
     if context.json:
         context.print_json(document(result))
         return
-    print(text(result))
+    print(table.text(result.plan, result.summary, test_images=result.facts["test_images"]))
     context.note(f"\nresults in {show(str(result.folder))}; plot them with:")
     context.note(f"  dgaal report {show(shlex.quote(str(output)))}")
 

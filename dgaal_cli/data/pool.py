@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import os
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -83,15 +83,12 @@ class ChangedPoolError(InputDataError):
         self.differences = tuple(differences)
 
 
-def survey(
-    source: Source, *, workers: int = 0, on_progress: Callable[[int], None] | None = None
-) -> Survey:
+def survey(source: Source, *, workers: int = 0) -> Survey:
     """Read every image of a pool once.
 
     Args:
         source: The pool.
         workers: Decoder processes; 0 starts one per CPU.
-        on_progress: Called with the number of entries read so far.
 
     Raises:
         InputDataError: The pool contains no readable image.
@@ -108,8 +105,6 @@ def survey(
             interruption.check("stopped while reading the pool; nothing was changed")
             is_color = is_color or _has_color(batch.pixels)
             _collect(batch, items, unreadable)
-            if on_progress:
-                on_progress(len(items) + len(unreadable))
     if not items:
         raise InputDataError(_no_images_message(source, unreadable))
     return Survey(

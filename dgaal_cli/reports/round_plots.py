@@ -57,11 +57,11 @@ def loss_series(steps: Sequence[StepDone]) -> dict[str, dict[str, list[tuple[int
     return series
 
 
-def write_loss_plot(events_path: Path, target: Path) -> bool:
-    """Plot the losses of each phase over its steps; False if nothing was recorded."""
+def write_loss_plot(events_path: Path, target: Path) -> None:
+    """Plot the losses of each phase over its steps, if any were recorded."""
     series = loss_series(counted_steps(events_path))
     if not series:
-        return False
+        return
     figure = new_row(len(series), width=4.0, height=3.2)
     for place, (phase, losses) in enumerate(series.items(), start=1):
         axes = figure.add_subplot(1, len(series), place)
@@ -72,14 +72,13 @@ def write_loss_plot(events_path: Path, target: Path) -> bool:
         axes.tick_params(labelsize=7)
         axes.legend(fontsize=7)
     write(png_of(figure), target)
-    return True
 
 
-def write_learning_curve(curve: Sequence[Mapping[str, Any]], target: Path) -> bool:
-    """Plot accuracy over the number of labels; False if nothing was measured."""
+def write_learning_curve(curve: Sequence[Mapping[str, Any]], target: Path) -> None:
+    """Plot accuracy over the number of labels, if it was measured."""
     points = [(m["labels"], m["accuracy"]) for m in curve if m["accuracy"] is not None]
     if not points:
-        return False
+        return
     figure = new_row(1, width=5.0, height=3.4)
     axes = figure.add_subplot()
     axes.plot(*zip(*points, strict=True), marker="o", linewidth=1.4)
@@ -88,7 +87,6 @@ def write_learning_curve(curve: Sequence[Mapping[str, Any]], target: Path) -> bo
     axes.set_ylim(0.0, 1.0)
     axes.grid(alpha=0.3)
     write(png_of(figure), target)
-    return True
 
 
 def write_pair_sheet(parents: np.ndarray, copies: np.ndarray, target: Path) -> None:
@@ -96,8 +94,7 @@ def write_pair_sheet(parents: np.ndarray, copies: np.ndarray, target: Path) -> N
     write(pair_sheet(list(zip(parents, copies, strict=True))), target)
 
 
-def write_image_sheet(pixels: np.ndarray, target: Path) -> bool:
-    """Write uint8 images ``(M, H, W, C)`` as a square sheet; False if there are none."""
+def write_image_sheet(pixels: np.ndarray, target: Path) -> None:
+    """Write uint8 images ``(M, H, W, C)`` as a square sheet, if there are any."""
     if len(pixels):
         write(square_sheet(list(pixels[:MAX_SHEET_IMAGES])), target)
-    return len(pixels) > 0

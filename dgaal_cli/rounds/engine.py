@@ -254,11 +254,6 @@ def synthesize_copies(bench: Workbench, method: Method, runtime: Runtime) -> int
     return count
 
 
-def is_exhausted(bench: Workbench) -> bool:
-    """Return whether no image is left to ask."""
-    return not _images_left(bench)
-
-
 def choose_query(
     bench: Workbench,
     method: Method,
@@ -318,7 +313,8 @@ def check_ranking(ranking: Ranking, data: RoundData, count: int, *, who: str) ->
         )
 
 
-def _images_left(bench: Workbench) -> int:
+def images_left(bench: Workbench) -> int:
+    """Count the images that can still be asked."""
     if METHODS[bench.config.method].draws_queries:
         return UNBOUNDED
     return len(bench.dataset.data.unlabeled_rows)
@@ -326,7 +322,7 @@ def _images_left(bench: Workbench) -> int:
 
 def _images_to_ask(bench: Workbench, count: int | None, synthetic: int) -> int:
     """Return how many images are asked; an explicit count that is impossible is an error."""
-    config, left = bench.config, _images_left(bench)
+    config, left = bench.config, images_left(bench)
     if METHODS[config.method].draws_queries and synthetic:
         raise UsageError(
             f"'{config.method}' synthesizes the images that it asks; set their number with -n "

@@ -187,6 +187,8 @@ def gather(
         test_pixels=test_pixels,
         test_targets=test_targets,
     )
+    texts = [record.label.payload.decode(errors="backslashreplace") for record in labels]
+    answers = [f"{record.item_id}={text}" for record, text in zip(labels, texts, strict=True)]
     return OnDisk(
         workspace=workspace,
         config=config,
@@ -197,16 +199,7 @@ def gather(
         labels=labels,
         watermark=watermark,
         dataset_digest=_digest(sorted(item.sha256.hex() for item in items)),
-        labels_digest=_digest(
-            [
-                *index_of,
-                *(
-                    f"{r.item_id}={r.label.payload.decode(errors='backslashreplace')}"
-                    for r in labels
-                ),
-                *map(str, sorted(cannot_tell)),
-            ]
-        ),
+        labels_digest=_digest([*index_of, *answers, *map(str, sorted(cannot_tell))]),
     )
 
 

@@ -111,11 +111,6 @@ def merge_overrides(state: ResumeState | None, given: Sequence[str]) -> list[str
     return list(dict.fromkeys([*(state.assignments if state else ()), *given][::-1]))[::-1]
 
 
-def class_names_by_uid(classes: Sequence[ClassRecord]) -> dict[str, str]:
-    """Return the names of classes by uid, in order."""
-    return {record.uid: record.name for record in classes}
-
-
 def class_changes(folder: Path, classes: Sequence[ClassRecord]) -> list[str]:
     """Describe how the class list changed since an interrupted training was saved.
 
@@ -128,7 +123,7 @@ def class_changes(folder: Path, classes: Sequence[ClassRecord]) -> list[str]:
     saved = read_resume_state(folder)
     if saved is None or not saved.classes or not candidates(folder / PROGRESS_NAME):
         return []
-    before, now = saved.classes, class_names_by_uid(classes)
+    before, now = saved.classes, {record.uid: record.name for record in classes}
     changes = [
         f"class {show(name)} was added since" for uid, name in now.items() if uid not in before
     ]

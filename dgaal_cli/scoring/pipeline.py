@@ -85,7 +85,8 @@ def score_entries(
             try:
                 for decoded in batches:
                     waiting.append((decoded, calls.submit(_run, engine, decoded, batch)))
-                    window = _window(engine, decoded)
+                    affordable = _MAX_QUEUED_BYTES // max(1, decoded.pixels.nbytes)
+                    window = max(engine.calls, min(_QUEUED * engine.calls, affordable))
                     while waiting and (len(waiting) > window or waiting[0][1].done()):
                         yield _scored(*waiting.popleft(), manifest, with_features=with_features)
                 while waiting:
@@ -102,11 +103,6 @@ def _started(
         starting = starter.submit(start_engine)
         first = list(islice(stream, 1))
         return starting.result(), chain(first, stream)
-
-
-def _window(engine: Engine, decoded: DecodedBatch) -> int:
-    affordable = _MAX_QUEUED_BYTES // max(1, decoded.pixels.nbytes)
-    return max(engine.calls, min(_QUEUED * engine.calls, affordable))
 
 
 def _run(engine: Engine, decoded: DecodedBatch, batch: int) -> _Outputs:

@@ -16,6 +16,10 @@ Matrix = NDArray[np.float64]
 
 MAX_WIDTH = 128
 """Wider features are projected to this width by a random matrix."""
+_COSINES = 320
+"""Number of cosines added to the linear features (Rahimi & Recht 2007)."""
+_RIDGE = 0.3
+"""L2 penalty."""
 _DECAY = 0.97
 """Factor on the log evidence of both predictors after each answer."""
 _RECENT = 200
@@ -28,35 +32,22 @@ _FLOOR = 1e-3
 class QuickLearner:
     """Classifies a fixed set of images, by row, from their features and the answers so far."""
 
-    def __init__(
-        self,
-        features: NDArray[np.float32],
-        prior: NDArray[np.float32],
-        *,
-        random_features: int = 320,
-        ridge: float = 0.3,
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, features: NDArray[np.float32], prior: NDArray[np.float32]) -> None:
         """Start without labels.
 
         Args:
             features: (N, Z), of the exported sampler.
             prior: (N, K), the task model's probabilities; a row of zeros means no prediction.
-            random_features: Number of cosines added to the linear features (Rahimi & Recht 2007).
-            ridge: L2 penalty.
-            seed: Seed of the random features.
         """
-        self._mapped = _map(features, random_features, seed)
+        self._mapped = _map(features)
         width = self._mapped.shape[1]
         self._classes = prior.shape[1]
         self._prior = prior.astype(np.float64)
-        self._inverse: Matrix = np.eye(width) / ridge
+        self._inverse: Matrix = np.eye(width) / _RIDGE
         self._weights: Matrix = np.zeros((width, self._classes))
         self._recent: deque[tuple[Matrix, int]] = deque(maxlen=_RECENT)
         self._sharpness = 6.0
-        self._evidence = np.array(
-            [0.0, -2.0]
-        )  # task model, head: starts in favor of the task model
+        self._evidence = np.array([0.0, -2.0])  # task model and head: the former is favored first
         self._steps = 0
         self.count = 0
         """Number of labels learned."""
@@ -153,18 +144,18 @@ def margins(probabilities: Matrix) -> Matrix:
     return ordered[:, -1] - ordered[:, -2]
 
 
-def _map(features: NDArray[np.float32], count: int, seed: int) -> Matrix:
+def _map(features: NDArray[np.float32]) -> Matrix:
     """Standardize, project wide features, and add random Fourier features and a constant."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     x = features.astype(np.float64)
     if x.shape[1] > MAX_WIDTH:
         x = x @ (rng.normal(size=(x.shape[1], MAX_WIDTH)) / np.sqrt(MAX_WIDTH))
     spread = x.std(axis=0)
     x = (x - x.mean(axis=0)) / np.where(spread > 1e-9, spread, 1.0)
     scale = np.sqrt(x.shape[1])
-    frequencies = rng.normal(size=(x.shape[1], count)) / scale
-    phases = rng.uniform(0, 2 * np.pi, count)
-    cosines = np.cos(x @ frequencies + phases) * np.sqrt(2.0 * 8.0 / max(1, count))
+    frequencies = rng.normal(size=(x.shape[1], _COSINES)) / scale
+    phases = rng.uniform(0, 2 * np.pi, _COSINES)
+    cosines = np.cos(x @ frequencies + phases) * np.sqrt(2.0 * 8.0 / _COSINES)
     return np.hstack([x / scale, cosines, np.ones((len(x), 1))])
 
 

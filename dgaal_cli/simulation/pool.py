@@ -39,16 +39,6 @@ class LabeledPool:
     notes: tuple[str, ...] = ()
     """Sentences about omitted images."""
 
-    @property
-    def image_size(self) -> int:
-        """Side S."""
-        return self.pixels.shape[1]
-
-    @property
-    def channels(self) -> int:
-        """C."""
-        return self.pixels.shape[3]
-
 
 def load_pool(plan: Plan, *, cache: Path | None) -> LabeledPool:
     """Read pool and test images, stretched to the size of the networks.

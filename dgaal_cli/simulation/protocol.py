@@ -19,7 +19,7 @@ from dgaal_cli.ids import ItemId, Row
 from dgaal_cli.methods.fresh import fresh_method
 from dgaal_cli.methods.registry import REFERENCE
 from dgaal_cli.networks.classifier import Classifier
-from dgaal_cli.rounds.engine import TrainedRound, is_exhausted, trains
+from dgaal_cli.rounds.engine import TrainedRound, images_left, trains
 from dgaal_cli.rounds.in_memory import AnsweredQuery, AskedImages, InMemoryRounds
 from dgaal_cli.simulation.guessing import measure_guesses
 from dgaal_cli.simulation.model_oracle import ModelOracle, train_on_all, train_oracle
@@ -90,9 +90,10 @@ class _Trial:
         self, plan: Plan, arm: Arm, *, seed: int, pool: LabeledPool, emit: Emit = events.ignore
     ) -> None:
         self.plan, self.arm, self.pool = plan, arm, pool
+        _, size, _, channels = pool.pixels.shape
         # The base configuration has no settings of the arm; it trains T of the fair comparison.
         self.config, self.base_config = (
-            config_of(plan, each, seed=seed, image_size=pool.image_size, channels=pool.channels)
+            config_of(plan, each, seed=seed, image_size=size, channels=channels)
             for each in (arm, Arm(method=REFERENCE))
         )
         use_threads(self.config.threads, useful=useful_threads(self.config))
@@ -131,7 +132,7 @@ class _Trial:
         annotations, task = rounds.annotations(), data.task
         inherited = rounds.synthesized.promoted_count
         learned = len(data.labeled_rows) + int(data.synthetic.is_labeled.sum())
-        is_last = number == self.plan.rounds or is_exhausted(rounds)
+        is_last = number == self.plan.rounds or not images_left(rounds)
         trained = rounds.train(will_ask=not is_last)
         method = trained.method
         is_plain = self._is_plain(trained, data) and not inherited

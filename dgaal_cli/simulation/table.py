@@ -211,7 +211,7 @@ def documents(summary: Summary) -> list[dict[str, Any]]:
         {
             "method": m.name,
             **_effect(m.selection),
-            **_estimate("missing_class_enrichment", m.missing_class_enrichment),
+            **estimate_document("missing_class_enrichment", m.missing_class_enrichment),
             "sampling_s": m.sampling_s,
             "training_s": m.training_s,
             "seeds": list(m.seeds),
@@ -227,17 +227,17 @@ def documents(summary: Summary) -> list[dict[str, Any]]:
 def _effect(effect: Effect) -> dict[str, Any]:
     best = effect.vs_best_baseline
     return {
-        **_estimate("aubc", effect.aubc),
-        **_estimate("vs_random", effect.vs_random),
+        **estimate_document("aubc", effect.aubc),
+        **estimate_document("vs_random", effect.vs_random),
         "best_baseline": None if best is None else best.name,
-        **_estimate("vs_best_baseline", None if best is None else best.difference),
+        **estimate_document("vs_best_baseline", None if best is None else best.difference),
         "labels_saved": effect.labels_saved,
         "enough_at": effect.enough_at,
         "curve": [
             {
                 "annotations": point.annotations,
                 "labels": point.labels,
-                **_estimate("accuracy", point.accuracy),
+                **estimate_document("accuracy", point.accuracy),
                 "seeds": point.accuracy.count,
             }
             for point in effect.curve
@@ -245,7 +245,8 @@ def _effect(effect: Effect) -> dict[str, Any]:
     }
 
 
-def _estimate(name: str, value: Estimate | None) -> dict[str, float | list[float] | None]:
+def estimate_document(name: str, value: Estimate | None) -> dict[str, float | list[float] | None]:
+    """Return the mean and, as ``NAME_ci``, the interval of an estimate."""
     if value is None:
         return {name: None, f"{name}_ci": None}
     return {name: value.mean, f"{name}_ci": list(value.interval) if value.interval else None}

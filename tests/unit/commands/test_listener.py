@@ -52,9 +52,7 @@ def test_failing_command_shows_the_cursor_again(monkeypatch: pytest.MonkeyPatch)
 
     @app.command()
     def fail(ctx: typer.Context) -> None:
-        context = Context(
-            directory=None, json=False, quiet=False, verbose=0, at_end=ctx.call_on_close
-        )
+        context = Context(directory=None, json=False, quiet=False, at_end=ctx.call_on_close)
         progress = cast("Progress", context.listener())
         progress._is_live = True
         progress._console = Console(file=screen, force_terminal=True)

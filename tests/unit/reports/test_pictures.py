@@ -8,9 +8,8 @@ from PIL import Image
 
 from dgaal_cli.events import StepDone
 from dgaal_cli.reports.confusion import draw_confusion
-from dgaal_cli.reports.curves import Difference, Series, draw_curves, draw_differences
+from dgaal_cli.reports.curves import Difference, Series, draw_curves, draw_differences, draw_health
 from dgaal_cli.reports.figure import new_figure, plain, png_of
-from dgaal_cli.reports.health import draw_health
 from dgaal_cli.reports.round_plots import loss_series
 from dgaal_cli.reports.sheets import MAX_CELLS, query_sheet
 

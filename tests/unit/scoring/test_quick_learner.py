@@ -92,7 +92,7 @@ def test_learner_without_labels_returns_prior_and_projects_wide_features():
 def test_forget_refuses_label_that_was_not_learned():
     features, _ = blobs(20)
     with pytest.raises(ValueError, match="not learned"):
-        QuickLearner(features, empty_prior(20, 4), ridge=0.1).forget(0, 1)
+        QuickLearner(features, empty_prior(20, 4)).forget(0, 1)
 
 
 def test_margins_are_differences_of_the_two_highest_probabilities():

@@ -24,7 +24,7 @@ def test_pool_and_test_images_equal_the_sources(path):
     assert pool.class_names == ["0", "1", "2"]
     assert (pool.pixels[..., 0] == images(np.arange(90) % 3)).all()
     assert len(pool.test_labels) == 30
-    assert (pool.image_size, pool.channels) == (8, 1)
+    assert pool.pixels.shape[1:] == (8, 8, 1)
 
 
 def test_test_share_splits_test_images_from_the_pool(path):
