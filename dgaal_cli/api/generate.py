@@ -167,7 +167,6 @@ class _ImageWriter:
         # One stream of rows: the noise of image i depends neither on the count nor on the batch.
         self._noise = np.random.default_rng((options.seed, 1))
         self._pairs: list[tuple[NDArray[np.uint8], ...]] = []
-        self._lines: list[str] = []
 
     def add(self, engine: Engine, batch: list[Parent]) -> None:
         """Synthesize and write one image per entry of ``batch``."""
@@ -188,9 +187,6 @@ class _ImageWriter:
         for (parent, pixels), image in zip(batch, results, strict=True):
             name = f"{len(self.files):06d}.png"
             (self._folder / name).write_bytes(encode_png(image))
-            seed, noise = self._options.seed, self._scale
-            line = {"file": name, "parent": parent, "seed": seed, "noise": noise}
-            self._lines.append(json.dumps(line) + "\n")
             self.files.append(name)
             self.parents.append(parent)
             if len(self._pairs) < SHEET_PAIRS:
@@ -208,7 +204,10 @@ class _ImageWriter:
                 f"{source.spec} has no readable image to use as a parent"
                 + (f" ({reasons[:300]})" if reasons else "")
             )
-        (self._folder / LIST_NAME).write_text("".join(self._lines), "utf-8")
+        own = {"seed": self._options.seed, "noise": self._scale}
+        names = zip(self.files, self.parents, strict=True)
+        lines = [json.dumps({"file": name, "parent": parent, **own}) for name, parent in names]
+        (self._folder / LIST_NAME).write_text("".join(f"{line}\n" for line in lines), "utf-8")
         (self._folder / SHEET_NAME).write_bytes(pair_sheet(self._pairs))
         for path in self._folder.iterdir():
             atomic.sync_file(path)

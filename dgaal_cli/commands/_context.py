@@ -43,12 +43,12 @@ class Context:
             return find_workspace(self.directory, is_named=True)
         return find_workspace(Path.cwd())
 
-    def workspace_if_any(self, *, is_needed: bool = False) -> Workspace | None:
-        """Find the workspace; None without one, unless ``-C`` names it or it is needed."""
+    def workspace_if_any(self) -> Workspace | None:
+        """Find the workspace; None without one, unless ``-C`` names it."""
         try:
             return self.workspace()
         except UsageError:
-            if is_needed or self.directory is not None:
+            if self.directory is not None:
                 raise
             return None
 

@@ -8,7 +8,6 @@ import typer
 
 from dgaal_cli.commands._context import Context
 from dgaal_cli.commands._options import Device, TrustTorchScript
-from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
 
 if TYPE_CHECKING:
@@ -51,12 +50,12 @@ def generate(
     from dgaal_cli.api.score import trusted_by
 
     context: Context = ctx.obj
-    workspace = context.workspace_if_any(is_needed=artifact is None)
-    base = context.base
-    if workspace is not None:
-        artifact = artifact or default_generator(workspace.artifacts_path)
     if artifact is None:
-        raise UsageError("give a generator with -a")
+        workspace = context.workspace()
+        artifact = default_generator(workspace.artifacts_path)
+    else:
+        workspace = context.workspace_if_any()
+    base = context.base
     if parents is None and workspace is not None and needs_parents(artifact):
         parents, base = context.config().pool.source, workspace.root
     source: str | Source | None = parents

@@ -92,13 +92,12 @@ def score(
     from dgaal_cli.api.score import score as run
 
     context: Context = ctx.obj
-    workspace = context.workspace_if_any(is_needed=artifact is None)
-    if artifact is not None:
-        _check_engine(artifact, engine)
-    elif workspace is not None:
+    if artifact is None:
+        workspace = context.workspace()
         artifact = default_artifact(workspace, engine)
     else:
-        raise UsageError("give an exported sampler with -a")
+        workspace = context.workspace_if_any()
+        _check_engine(artifact, engine)
     options = ScoreOptions(
         top=top,
         diverse=diverse,

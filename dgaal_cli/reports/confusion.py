@@ -12,13 +12,7 @@ _MAX_NAME = 18
 
 
 def draw_confusion(counts: npt.NDArray[np.int64], class_names: list[str], *, title: str) -> bytes:
-    """Draw a confusion matrix, rows scaled to shares; return a PNG.
-
-    Args:
-        counts: (K, K), true class by row, answer by column.
-        class_names: K names.
-        title: Title of the figure.
-    """
+    """Draw ``counts`` (K, K), true class by row, answer by column, as shares; return a PNG."""
     classes = len(class_names)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = min(9.0, 2.6 + 0.36 * classes)

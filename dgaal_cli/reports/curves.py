@@ -34,12 +34,9 @@ class Difference:
 
 
 def draw_curves(series: Sequence[Series], *, ylabel: str, level: float | None = None) -> bytes:
-    """Draw learning curves; return a PNG.
+    """Draw learning curves, the reference first; return a PNG.
 
-    Args:
-        series: Lines, the reference first.
-        ylabel: What is measured.
-        level: Accuracy on all labels, 0..1, drawn as a horizontal line; None draws none.
+    ``level`` is the accuracy on all labels, 0..1, a horizontal line.
     """
     figure = new_figure(width=7.0, height=4.4)
     axes = figure.add_subplot()

@@ -68,10 +68,8 @@ def grid(
 def query_sheet(images: Sequence[Pixels], captions: Sequence[str]) -> bytes:
     """Draw up to ``MAX_CELLS`` images of a query with a line below each; return a PNG.
 
-    Args:
-        images: uint8 (H, W, C) each, of any size, at least one; small ones are enlarged without
-            smoothing.
-        captions: One per image, cut to the width of the cell.
+    Images are uint8 (H, W, C), of any size, at least one; small ones are enlarged without
+    smoothing. Captions are cut to the width of the cell.
     """
     latin = [show(text)[:_MAX_CAPTION].encode("latin-1", "replace") for text in captions]
     texts = [text.decode("latin-1") for text in latin]
@@ -80,14 +78,10 @@ def query_sheet(images: Sequence[Pixels], captions: Sequence[str]) -> bytes:
 
 
 def pair_sheet(pairs: Sequence[tuple[Pixels, ...]]) -> bytes:
-    """Draw each parent with its synthetic copy to the right, enlarged without smoothing.
+    """Draw each parent with its synthetic copy to the right, not smoothed; return a PNG.
 
-    Args:
-        pairs: uint8 (S, S, C) parent and copy, or one synthetic image without a parent; all of the
-            same kind, at least one.
-
-    Returns:
-        A PNG file.
+    Pairs are uint8 (S, S, C) parent and copy, or one synthetic image without a parent; all of the
+    same kind, at least one.
     """
     tiles = [np.hstack([_resized(each, _SIDE, _SIDE) for each in pair]) for pair in pairs]
     return encode_png(grid(tiles, columns=12 // len(pairs[0]), gap=8, margin=8))

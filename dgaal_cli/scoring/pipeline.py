@@ -56,15 +56,9 @@ def score_entries(
     an unreadable image keeps its position. The position of an image in a call thus depends only on
     the order of the source, not on workers or on unreadable neighbors.
 
-    Args:
-        entries: Entries to score.
-        manifest: Manifest of the sampler artifact.
-        start_engine: Starts the engine; called while the first images are decoded. Up to
-            ``engine.calls`` batches run in parallel.
-        batch: Images per call.
-        workers: Decoder processes; 0 starts one per CPU.
-        with_features: Whether to return the encoder's features.
-        reduces: Whether JPEG may be decoded at reduced size.
+    ``start_engine`` is called while the first images are decoded by ``workers`` processes, 0 for
+    one per CPU. Up to ``engine.calls`` batches run in parallel. ``reduces`` allows that JPEG is
+    decoded at reduced size.
 
     Raises:
         ArtifactError: A score is not finite.

@@ -19,20 +19,20 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from dgaal_cli import atomic, interruption
 from dgaal_cli.errors import CheckFailedError, StorageError
 from dgaal_cli.escaping import show
 from dgaal_cli.simulation.plan import FULL_DATA, Arm, Plan
 from dgaal_cli.simulation.pool import LabeledPool, load_pool
-from dgaal_cli.simulation.records import RoundRecord, encode, read_records
+from dgaal_cli.simulation.records import RoundRecord, read_records
 
 TRIALS_NAME = "trials"
 CACHE_NAME = "cache"
 STOPPED = "stopped; finished trials are kept, the same command runs the others"
 _POLL_S = 0.5
 """Seconds between two checks of the parent for a stop request."""
-
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,9 @@ def finished(folder: Path, plan: Plan) -> dict[str, dict[int, list[RoundRecord]]
     return {label: records for label, records in found.items() if records}
 
 
-def run_grid(plan: Plan, folder: Path, *, jobs: int, pool: LabeledPool, tell: Report) -> None:
+def run_grid(
+    plan: Plan, folder: Path, *, jobs: int, pool: LabeledPool, tell: Callable[[str], None]
+) -> None:
     """Run all trials that are not finished yet, in ``jobs`` processes or, if it is 1, in this one.
 
     ``pool`` is used by this process; worker processes read the cache in ``folder``.
@@ -133,7 +135,7 @@ def run_to_file(plan: Plan, folder: Path, trial: Trial, *, pool: LabeledPool) ->
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as stream:
             for last in records:
-                stream.write(encode(last))
+                stream.write(msgspec.json.encode(last) + b"\n")
                 stream.flush()
             os.fsync(stream.fileno())
         os.replace(part, path)  # noqa: PTH105 - same call as atomic's

@@ -80,11 +80,6 @@ class RoundRecord(msgspec.Struct, frozen=True, kw_only=True):
     is_last: bool
 
 
-def encode(record: RoundRecord) -> bytes:
-    """Return one JSON line with its newline."""
-    return msgspec.json.encode(record) + b"\n"
-
-
 def read_records(path: Path) -> list[RoundRecord]:
     """Read one trial's file.
 

@@ -30,11 +30,7 @@ class Curve:
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """Return mean and t interval: ``mean ± t(n - 1) s / sqrt(n)``.
-
-    Args:
-        values: One per seed, at least one.
-    """
+    """Return mean and t interval, ``mean ± t(n - 1) s / sqrt(n)``, of one value or more."""
     mean = float(np.mean(values))
     if len(values) < 2:
         return Estimate(mean=mean, interval=None, count=len(values))

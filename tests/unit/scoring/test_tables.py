@@ -16,7 +16,6 @@ from dgaal_cli.errors import MissingExtraError, StorageError, UsageError
 from dgaal_cli.escaping import cell, show, uncell, unspell
 from dgaal_cli.ids import SampleId
 from dgaal_cli.scoring import ranking as ranking_module
-from dgaal_cli.scoring.float_text import format_float, format_floats
 from dgaal_cli.scoring.ranking import (
     BestThenUnreadable,
     FullRanking,
@@ -24,7 +23,13 @@ from dgaal_cli.scoring.ranking import (
     TopRanking,
 )
 from dgaal_cli.scoring.rows import BLOCK_ROWS, COLUMNS, Row, Rows, pack, unpack
-from dgaal_cli.scoring.writers import table_writer, write_csv, write_jsonl
+from dgaal_cli.scoring.writers import (
+    format_float,
+    format_floats,
+    table_writer,
+    write_csv,
+    write_jsonl,
+)
 
 ODD_NAMES = [
     "\udcff.png",
