@@ -64,9 +64,14 @@ class Context:
         if not self.quiet:
             print(text, file=sys.stderr)
 
-    def print_json(self, document: object) -> None:
-        """Print the JSON document of ``--json`` on stdout; dataclasses become objects."""
-        print(json.dumps(document, indent=1, default=_to_json))
+    def printed_json(self, document: object) -> bool:
+        """Print the document on stdout, and return True, if ``--json`` is given.
+
+        Dataclasses become objects, bytes hexadecimal text.
+        """
+        if self.json:
+            print(json.dumps(document, indent=1, default=_to_json))
+        return self.json
 
     def listener(self) -> "Emit":
         """Return an event listener that shows progress on stderr; silent with ``-q``."""

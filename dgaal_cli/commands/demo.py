@@ -21,15 +21,13 @@ def demo(
     with needing("train", command="dgaal demo"):
         from dgaal_cli.api.demo import demo as run
     result = run(directory, seed=seed, emit=context.listener(), tell=context.note)
-    if context.json:
-        context.print_json(
-            {
-                "workspace": result.workspace.root,
-                "test_images": result.test_images,
-                "rounds": result.rows,
-                "paths": result.paths,
-            }
-        )
+    document = {
+        "workspace": result.workspace.root,
+        "test_images": result.test_images,
+        "rounds": result.rows,
+        "paths": result.paths,
+    }
+    if context.printed_json(document):
         return
     if result.was_complete:
         context.note("this demo is already complete; its results:")

@@ -16,8 +16,7 @@ def doctor(ctx: typer.Context) -> None:
 
     context: Context = ctx.obj
     findings = examine(os.environ, context.workspace_if_any())
-    if context.json:
-        context.print_json(findings)
+    if context.printed_json(findings):
         return
     width = max(len(finding.name) for finding in findings)
     for finding in findings:

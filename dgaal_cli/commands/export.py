@@ -49,9 +49,7 @@ def export(
         device=device,
         listener=context.listener(),
     )
-    if context.json:
-        context.print_json(_document(result))
-    else:
+    if not context.printed_json(_document(result)):
         for artifact in result.artifacts:
             print(_line(artifact))
     context.note(f"in {show(str(result.folder))}, with manifest.json, MODEL_CARD.md and SHA256SUMS")

@@ -74,22 +74,17 @@ def generate(
         result = run(
             source, artifact=artifact, base=base, output=context.base / output, options=options
         )
-    if context.json:
-        context.print_json(
-            {
-                "folder": show(str(result.folder)),
-                "images": [
-                    {"file": file, "parent": None if parent is None else show(parent)}
-                    for file, parent in zip(result.files, result.parents, strict=True)
-                ],
-                "unreadable": [
-                    {"id": show(name), "error": show(why)} for name, why in result.unreadable
-                ],
-                "device": result.device,
-                "seconds": round(result.seconds, 3),
-            }
-        )
-    else:
+    document = {
+        "folder": show(str(result.folder)),
+        "images": [
+            {"file": file, "parent": None if parent is None else show(parent)}
+            for file, parent in zip(result.files, result.parents, strict=True)
+        ],
+        "unreadable": [{"id": show(name), "error": show(why)} for name, why in result.unreadable],
+        "device": result.device,
+        "seconds": round(result.seconds, 3),
+    }
+    if not context.printed_json(document):
         print(
             f"{len(result.files)} images in {show(str(result.folder))}, "
             f"with contact_sheet.png ({result.seconds:.1f} s on {result.device})"

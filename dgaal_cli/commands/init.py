@@ -81,21 +81,18 @@ def init(
     )
     with interruption.listening():
         result = make(request)
-    if context.json:
-        context.print_json(
-            {
-                "workspace": result.workspace.root,
-                "images": result.images,
-                "duplicates": result.duplicates,
-                "unreadable": [{"id": show(i), "reason": why} for i, why in result.unreadable],
-                "classes": result.classes,
-                "preset": result.config.preset,
-                "labels": result.labels,
-                "image_size": result.config.pool.image_size,
-                "channels": result.config.pool.channels,
-            }
-        )
-    else:
+    document = {
+        "workspace": result.workspace.root,
+        "images": result.images,
+        "duplicates": result.duplicates,
+        "unreadable": [{"id": show(i), "reason": why} for i, why in result.unreadable],
+        "classes": result.classes,
+        "preset": result.config.preset,
+        "labels": result.labels,
+        "image_size": result.config.pool.image_size,
+        "channels": result.config.pool.channels,
+    }
+    if not context.printed_json(document):
         _print_result(context, result)
     if result.unreadable:
         raise typer.Exit(3)

@@ -1,8 +1,8 @@
 """``dgaal labels``: export and import, history, classes, disputes, and store maintenance."""
 
-import dataclasses
 import getpass
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,6 +12,7 @@ from dgaal_cli.commands._context import Context
 from dgaal_cli.commands._options import NetworkFolder
 from dgaal_cli.errors import UsageError, WorkspaceError
 from dgaal_cli.escaping import show, spell
+from dgaal_cli.ids import SampleId
 
 if TYPE_CHECKING:
     from dgaal_cli.api.labels import LoggedEvent
@@ -62,8 +63,7 @@ def export_command(
         link=link,
         include_synthetic=include_synthetic,
     )
-    if context.json:
-        context.print_json(result)
+    if context.printed_json(result):
         return
     where = "stdout" if result.path is None else show(str(result.path))
     left = ""
@@ -101,8 +101,7 @@ def import_command(
         add_classes=add_classes,
         is_dry_run=dry_run,
     )
-    if context.json:
-        context.print_json(result)
+    if context.printed_json(result):
         return
     verb = "would import" if result.is_dry_run else "imported"
     print(
@@ -127,8 +126,7 @@ def log_command(
 
     context: Context = ctx.obj
     events = label_log(context.workspace(), count=None if is_all else count, annotator=annotator)
-    if context.json:
-        context.print_json([_event(event) for event in events])
+    if context.printed_json([_event(event) for event in events]):
         return
     for event in events:
         print(_line(event))
@@ -141,8 +139,7 @@ def stats_command(ctx: typer.Context) -> None:
 
     context: Context = ctx.obj
     stats = label_stats(context.workspace())
-    if context.json:
-        context.print_json(stats)
+    if context.printed_json(stats):
         return
     counts = stats.counts
     print(
@@ -198,8 +195,7 @@ def classes_command(
         found = class_list.remove_class(workspace, remove)
     else:
         found = class_list.class_list(workspace)
-    if context.json:
-        context.print_json(found)
+    if context.printed_json(found):
         return
     for listed in found:
         key = f"  (key {show(listed.key)})" if listed.key else ""
@@ -213,9 +209,7 @@ def disputes_command(ctx: typer.Context) -> None:
 
     context: Context = ctx.obj
     found = disputes(context.workspace())
-    if context.json:
-        documents = [dataclasses.asdict(dispute) for dispute in found]
-        context.print_json([{**d, "sample_id": spell(d["sample_id"])} for d in documents])
+    if context.printed_json([replace(d, sample_id=SampleId(spell(d.sample_id))) for d in found]):
         return
     for dispute in found:
         answers = "; ".join(f"{show(who)}: {_class(name)}" for who, name in dispute.answers)
@@ -243,9 +237,7 @@ def adjudicate_command(
     context: Context = ctx.obj
     who = annotator or default_annotator()
     result = adjudicate(context.workspace(), image, class_name, annotator=who, note=note)
-    if context.json:
-        document = dataclasses.asdict(result)
-        context.print_json({**document, "sample_id": spell(result.sample_id)})
+    if context.printed_json(replace(result, sample_id=SampleId(spell(result.sample_id)))):
         return
     print(
         f"{spell(result.sample_id)} is {show(result.class_name)}, "
@@ -267,14 +259,13 @@ def check_command(
 
     context: Context = ctx.obj
     result = check(context.workspace(), mends=mend, accepts_network_folder=i_know)
-    if context.json:
-        context.print_json(result)
+    is_printed = context.printed_json(result)
     if result.problems:
         raise WorkspaceError(
             f"the label store has problems: {'; '.join(result.problems)}. "
             "Run 'dgaal labels check --mend', or 'dgaal labels restore' to use a backup"
         )
-    if not context.json:
+    if not is_printed:
         repaired = f", {result.mended:,} rows repaired" if result.mended else ""
         print(f"no problems: {result.events:,} events, {len(result.backups)} backups{repaired}")
 
@@ -286,9 +277,7 @@ def backup_command(ctx: typer.Context) -> None:
 
     context: Context = ctx.obj
     made = backup(context.workspace())
-    if context.json:
-        context.print_json({"backup": made})
-    else:
+    if not context.printed_json({"backup": made}):
         print(show(str(made)))
 
 
@@ -304,8 +293,7 @@ def restore_command(
 
     context: Context = ctx.obj
     result = restore(context.workspace(), copy)
-    if context.json:
-        context.print_json(result)
+    if context.printed_json(result):
         return
     print(f"restored {result.events:,} events from {show(str(result.backup))}")
     if result.set_aside is not None:
@@ -324,7 +312,7 @@ def _class(name: str | None) -> str:
 
 
 def _event(logged: "LoggedEvent") -> dict[str, Any]:
-    found = {**dataclasses.asdict(logged.event), "sample_id": show(logged.event.sample_id)}
+    found = {**asdict(logged.event), "sample_id": show(logged.event.sample_id)}
     del found["label"]
     return {**found, "class_uid": logged.class_uid, "class_name": logged.text}
 

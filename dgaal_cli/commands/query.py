@@ -37,8 +37,7 @@ def query(
     result = choose(workspace, config, count=count, synthetic=synthetic, emit=listener)
     if prints_events:
         return
-    if context.json:
-        context.print_json(_document(result))
+    if context.printed_json(_document(result)):
         return
     print(f"round {result.round} asks {len(result.entries)} images: {result.strategy}")
     for entry, item in list(zip(result.entries, result.items, strict=True))[:LISTED]:

@@ -31,14 +31,12 @@ def report(
             from dgaal_cli.api.report import report_simulation
 
             result = report_simulation(simulation, folder=output)
-    if context.json:
-        context.print_json(
-            {
-                "page": result.page,
-                "pictures": result.pictures,
-                "notes": [show(note) for note in result.notes],
-            }
-        )
+    document = {
+        "page": result.page,
+        "pictures": result.pictures,
+        "notes": [show(note) for note in result.notes],
+    }
+    if context.printed_json(document):
         return
     print(show(str(result.page)))
     for note in result.notes:

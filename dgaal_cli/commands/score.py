@@ -150,8 +150,7 @@ def _source(context: Context, source: str | None, files_from: str | None) -> "st
 
 
 def _report(context: Context, result: "ScoreResult") -> None:
-    if context.json:
-        context.print_json(_document(result))
+    context.printed_json(_document(result))
     sys.stdout.flush()
     where = f", table in {show(str(result.output))}" if result.output else ""
     kept = f" ({result.resumed:,} kept from the interrupted run)" if result.resumed else ""

@@ -129,8 +129,7 @@ def simulate(
         command=f"dgaal {shlex.join(sys.argv[1:])}",
         tell=context.note,
     )
-    if context.json:
-        context.print_json(document(result))
+    if context.printed_json(document(result)):
         return
     print(table.text(result.plan, result.summary, test_images=result.facts["test_images"]))
     context.note(f"\nresults in {show(str(result.folder))}; plot them with:")
@@ -141,10 +140,8 @@ def _list_presets(context: Context) -> None:
     from dgaal_cli.simulation.presets import load_preset, simulation_presets
 
     plans = [load_preset(name) for name in simulation_presets()]
-    if context.json:
-        context.print_json(
-            [{"name": p.preset, "follows": p.follows, "note": p.note} for p in plans]
-        )
+    document = [{"name": p.preset, "follows": p.follows, "note": p.note} for p in plans]
+    if context.printed_json(document):
         return
     for plan in plans:
         print(f"{plan.preset}\n    {plan.follows}")

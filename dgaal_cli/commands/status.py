@@ -22,8 +22,7 @@ def status(ctx: typer.Context) -> None:
     context: Context = ctx.obj
     workspace = context.workspace()
     found = read(workspace, context.config())
-    if context.json:
-        context.print_json({"workspace": str(workspace.root), **_document(found)})
+    if context.printed_json({"workspace": str(workspace.root), **_document(found)}):
         return
     counts = found.counts
     print(f"{show(found.name)}  ({show(str(workspace.root))}, method {found.method})")

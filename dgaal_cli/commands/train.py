@@ -98,9 +98,9 @@ def train(
     )
     if not is_printing:
         return
-    if context.json:
-        document = asdict(result)
-        context.print_json({**document, "health": document.pop("metrics")})
+    document = asdict(result)
+    document["health"] = document.pop("metrics")
+    if context.printed_json(document):
         return
     measured = "no accuracy yet"
     if result.accuracy is not None:
