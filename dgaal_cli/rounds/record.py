@@ -138,16 +138,9 @@ def read_result(workspace: Workspace, number: int) -> TrainResult:
     """
     folder = workspace.round_path(number)
     metrics, run = read_record(folder / METRICS_NAME), read_record(folder / RUN_NAME)
-    return TrainResult(
-        round=number,
-        labels=metrics["labels"],
-        accuracy=metrics["accuracy"],
-        measured_on=metrics["measured_on"],
-        measured_count=metrics["measured_count"],
-        seconds=metrics["seconds"],
-        synthesized=run["synthesized"],
-        metrics=metrics["health"],
-    )
+    shared = ("round", "labels", "accuracy", "measured_on", "measured_count", "seconds")
+    own: dict[str, Any] = {name: metrics[name] for name in shared}
+    return TrainResult(**own, synthesized=run["synthesized"], metrics=metrics["health"])
 
 
 def inexactness(runner: Runner) -> list[str]:
