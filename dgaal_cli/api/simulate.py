@@ -160,12 +160,12 @@ def fact_lines(result: SimulationResult) -> list[str]:
 
 def _anchored(plan: Plan, base: Path) -> Plan:
     """Make every path absolute, so that any process finds the files."""
-    changes: dict[str, Any] = {
-        "pool": open_source(plan.pool, base=base).spec,
-        "test": open_source(plan.test, base=base).spec if plan.test else "",
-        "noise": plan.oracle_noise.with_absolute_path(base),
-    }
-    return msgspec.structs.replace(plan, **changes)
+    return msgspec.structs.replace(
+        plan,
+        pool=open_source(plan.pool, base=base).spec,
+        test=open_source(plan.test, base=base).spec if plan.test else "",
+        noise=plan.oracle_noise.with_absolute_path(base),
+    )
 
 
 def _check_folder(folder: Path) -> None:

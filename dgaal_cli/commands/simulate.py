@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -91,6 +92,11 @@ def simulate(
     if lists_presets:
         _list_presets(context)
         return
+    import msgspec
+
+    from dgaal_cli.simulation.plan import merge_assignment, parse_methods
+
+    plan = _base_plan(source, preset, context.base / (data or Path()))
     changes: dict[str, Any] = {
         "test": test,
         "test_share": test_share,
@@ -110,13 +116,12 @@ def simulate(
         "start": "balanced" if is_balanced else None,
         "full_data": measures_full or None,
         "guesses": measures_guesses or None,
+        "arms": None if methods is None else parse_methods(methods),
     }
-    plan = _changed(
-        _base_plan(source, preset, context.base / (data or Path())),
-        {key: value for key, value in changes.items() if value is not None},
-        methods,
-        [*extra, *([f"device={device}"] if device else [])],
-    )
+    given = {key: value for key, value in changes.items() if value is not None}
+    assignments = [*extra, *([f"device={device}"] if device else [])]
+    config = reduce(merge_assignment, assignments, plan.config)
+    plan = msgspec.structs.replace(plan, **given, config=config)
     with needing("train", command="dgaal simulate"):
         from dgaal_cli.api.simulate import document
         from dgaal_cli.api.simulate import simulate as run
@@ -161,21 +166,6 @@ def _base_plan(source: str, preset: str, data: Path) -> "Plan":
     plan = load_preset(preset, data=data) if preset else Plan(arms=parse_methods(DEFAULT_METHODS))
     # A preset's test images belong to its own pool.
     return msgspec.structs.replace(plan, pool=source, test="") if source else plan
-
-
-def _changed(
-    plan: "Plan", changes: dict[str, Any], methods: str | None, assignments: list[str]
-) -> "Plan":
-    import msgspec
-
-    from dgaal_cli.simulation.plan import merge_assignment, parse_methods
-
-    if methods is not None:
-        changes["arms"] = parse_methods(methods)
-    config = plan.config
-    for assignment in assignments:
-        config = merge_assignment(config, assignment)
-    return msgspec.structs.replace(plan, **changes, config=config)
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:

@@ -155,8 +155,9 @@ def train_round(
     runner = start(method, [*first, *second], is_compiled)
     for message in data.task.gaps(data):
         emit(Warned(message=message))
-    if not will_ask:
-        first, second = _until_classifier(first, method.classifier), []
+    if not will_ask:  # T cannot depend on phases after the last one that trains it
+        own = [i for i, phase in enumerate(first) if trains(phase, method.classifier)]
+        first, second = first[: max(own, default=-1) + 1], []
     runner.run(first)
     began = time.perf_counter()
     copies = synthesize_copies(bench, method, runner.runtime) if will_ask else 0
@@ -194,9 +195,8 @@ def start_method(bench: Workbench, emit: Emit) -> Method:
             )
             emit(Warned(message=message))
         if earlier is not None:
-            set_start_weights(
-                method, earlier.tensors(), _origins_after(earlier, method, config, emit)
-            )
+            origins = _origins_after(earlier, method, config, emit)
+            set_start_weights(method, earlier.tensors(), origins)
     for module in method.modules.values():
         module.to(dataset.data.device)
     return method
@@ -377,9 +377,3 @@ def _check_synthesis(bench: Workbench, synthetic: int, emit: Emit) -> None:
 def trains(phase: Phase, network: Classifier) -> bool:
     """Return whether a phase trains this network."""
     return any(module is network for module in phase.networks.values())
-
-
-def _until_classifier(phases: Sequence[Phase], network: Classifier) -> list[Phase]:
-    """Return the phases up to the last one that trains T; T cannot depend on later ones."""
-    last = max((i for i, phase in enumerate(phases) if trains(phase, network)), default=-1)
-    return list(phases[: last + 1])

@@ -64,18 +64,13 @@ class Rows:
     @classmethod
     def of(cls, rows: Iterable[Row]) -> Self:
         """Convert single rows to columns."""
-        columns = list(zip(*rows, strict=True)) or [()] * len(Row._fields)
-        is_unreadable, descending, ids, paths, p_unlabeled, predicted, confidence, errors = columns
-        return cls(
-            is_unreadable=np.array(is_unreadable, np.bool_),
-            scores=np.negative(np.array(descending, np.float32)),
-            ids=list(ids),
-            paths=list(paths),
-            p_unlabeled=np.array(p_unlabeled, np.float32),  # None becomes NaN
-            predicted=list(predicted),
-            confidence=np.array(confidence, np.float32),
-            errors=list(errors),
-        )
+        found = list(zip(*rows, strict=True)) or [()] * len(Row._fields)
+        columns: dict[str, Any] = dict(zip(cls.__slots__, map(list, found), strict=True))
+        columns["is_unreadable"] = np.array(columns["is_unreadable"], np.bool_)
+        for name in ("scores", "p_unlabeled", "confidence"):
+            columns[name] = np.array(columns[name], np.float32)  # None becomes NaN
+        columns["scores"] = np.negative(columns["scores"])
+        return cls(**columns)
 
     @classmethod
     def concatenate(cls, parts: "Sequence[Rows]") -> "Rows":

@@ -1,7 +1,7 @@
 """Plan of a simulation: arms, seeds, rounds, oracle."""
 
 import hashlib
-from functools import partial
+from functools import partial, reduce
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
@@ -162,10 +162,8 @@ def config_of(plan: Plan, arm: Arm, *, seed: int, image_size: int, channels: int
         ConfigError: A key or value is wrong.
     """
     tree: Tree = {"threads": 1, "preset": "tiny", **plan.config}
-    for setting in arm.settings:
-        tree = merge_assignment(tree, setting)
     return build_configuration(
-        tree
+        reduce(merge_assignment, arm.settings, tree)
         | {
             "method": arm.method,
             "seed": seed,
