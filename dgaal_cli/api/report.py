@@ -3,6 +3,7 @@
 import csv
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,15 +157,10 @@ def _workspace_health(curve: Sequence[Mapping[str, Any]]) -> list[Section]:
 
 
 def _workspace_queries(workspace: Workspace, config: Config, notes: list[str]) -> list[Section]:
-    reader = ImageReader(workspace.root, config.pool.source)
-    pictures: list[Picture] = []
-    try:
-        for path in sorted(workspace.rounds_path.glob(f"*/{CSV_NAME}"))[-MAX_SHEETS:]:
-            picture = _query_sheet(path, reader, notes)
-            if picture is not None:
-                pictures.append(picture)
-    finally:
-        reader.close()
+    paths = sorted(workspace.rounds_path.glob(f"*/{CSV_NAME}"))[-MAX_SHEETS:]
+    with closing(ImageReader(workspace.root, config.pool.source)) as reader:
+        sheets = [_query_sheet(path, reader, notes) for path in paths]
+    pictures = [sheet for sheet in sheets if sheet is not None]
     return [Section(title="Queries", pictures=pictures)] if pictures else []
 
 

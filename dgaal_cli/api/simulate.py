@@ -20,7 +20,7 @@ from dgaal_cli.errors import StorageError, UsageError, WorkspaceError
 from dgaal_cli.escaping import show
 from dgaal_cli.simulation import table
 from dgaal_cli.simulation.grid import CACHE_NAME, finished, run_grid
-from dgaal_cli.simulation.plan import Plan, check, digest_of, protocol_of, with_reference
+from dgaal_cli.simulation.plan import Plan, check, protocol_of, with_reference
 from dgaal_cli.simulation.pool import LabeledPool, absent_at_start, first_rows, load_pool
 from dgaal_cli.simulation.pool import rows_of_seed as rows_of
 from dgaal_cli.simulation.records import RoundRecord
@@ -266,9 +266,10 @@ def _check_same(before: Plan, now: Plan, folder: Path) -> None:
                 f"{folder} holds a simulation with {key} = {old[key]!r}, "
                 f"not {new[key]!r}; name another folder with -o"
             )
-    theirs = {arm.label: digest_of(arm) for arm in before.arms}
+    theirs = {arm.label: (arm.method, arm.settings) for arm in before.arms}
     for arm in now.arms:
-        if theirs.get(arm.label, digest_of(arm)) != digest_of(arm):
+        own = (arm.method, arm.settings)
+        if theirs.get(arm.label, own) != own:
             raise UsageError(
                 f"{arm.label} has other settings in {folder}; name another folder with -o"
             )

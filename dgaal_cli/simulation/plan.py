@@ -1,6 +1,5 @@
 """Plan of a simulation: arms, seeds, rounds, oracle."""
 
-import hashlib
 from functools import partial, reduce
 from typing import Annotated, Any, Literal, cast
 
@@ -194,11 +193,6 @@ def protocol_of(plan: Plan) -> Tree:
     for key in ("arms", "seeds", "preset", "follows", "note", "published", "full_data"):
         del tree[key]
     return tree
-
-
-def digest_of(arm: Arm) -> str:
-    """Return the digest of an arm's method and settings, independent of its name."""
-    return hashlib.sha256(repr((arm.method, arm.settings)).encode()).hexdigest()[:16]
 
 
 def _put(tree: Tree, keys: list[str], value: Any) -> Tree:

@@ -9,7 +9,6 @@ from dgaal_cli.simulation.plan import (
     Plan,
     check,
     config_of,
-    digest_of,
     merge_assignment,
     parse_methods,
     protocol_of,
@@ -99,8 +98,6 @@ def test_protocol_does_not_depend_on_arms_and_seeds():
     more = msgspec.structs.replace(plan, arms=parse_methods("random,margin"), seeds=(9,))
     assert protocol_of(plan) == protocol_of(more)
     assert protocol_of(plan) != protocol_of(msgspec.structs.replace(plan, query_size=51))
-    same_name = Arm(method="dgaal", name="x"), Arm(method="dgaal", name="x", settings=("a=1",))
-    assert digest_of(same_name[0]) != digest_of(same_name[1])
 
 
 def test_shared_task_model_must_be_initialized_from_scratch():
