@@ -98,6 +98,11 @@ def test_changed_protocol_or_pool_is_refused(path, tmp_path):
     renamed_arm = msgspec.structs.replace(plan, arms=(Arm(method="dgaal", name="random"),))
     # the stored arm is kept
     assert run(renamed_arm, tmp_path / "out").plan.arms[0].method == "random"
+    arm = Arm(method="margin", name="x")
+    run(msgspec.structs.replace(plan, arms=(arm,)), tmp_path / "out")
+    other_settings = msgspec.structs.replace(arm, settings=("classifier.steps=9",))
+    with pytest.raises(UsageError, match="x has other settings"):
+        run(msgspec.structs.replace(plan, arms=(other_settings,)), tmp_path / "out")
     write_pool(path.with_name("other.npz"), count=60)
     other = small_plan(path.with_name("other.npz"), "random", seeds=(0,), rounds=0)
     with pytest.raises(UsageError, match="pool ="):
