@@ -1,7 +1,8 @@
 """The data of a round: which labels are trained on, which are measured on, the use of copies."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,9 +11,8 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.encoders.registry import load_encoder
 from dgaal_cli.ids import ItemId
 from dgaal_cli.methods.base import TaskShape
-from dgaal_cli.training.data import RoundData, SyntheticImages, labeling_progress
+from dgaal_cli.training.data import PoolData, RoundData, SyntheticImages, labeling_progress
 from dgaal_cli.training.precision import pick_precision
-from dgaal_cli.training.task import LearningTask
 
 MIN_HELD_OUT = 20
 """With fewer labels none is held out; a share of so few would not measure anything."""
@@ -52,23 +52,10 @@ class SyntheticRecords:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolSnapshot:
-    """The pool of N images and its labels at the start of a round, as a workbench reads them."""
+@dataclass(slots=True, kw_only=True)
+class PoolSnapshot(PoolData):
+    """The pool at the start of a round, as a workbench reads it."""
 
-    number: int
-    """Round number."""
-    item_ids: list[ItemId]
-    pixels: np.ndarray
-    """uint8 ``(N, S, S, C)``."""
-    task: LearningTask
-    targets: np.ndarray
-    """``(N, ...)``; blank without a label."""
-    is_labeled: np.ndarray
-    """bool ``(N,)``."""
-    is_usable: np.ndarray
-    """bool ``(N,)``: False for images answered "can't tell"."""
-    class_names: list[str]
     synthetic: SyntheticRecords
     first_labels: int
     """Labels of the pool that no query asked."""
@@ -76,8 +63,6 @@ class PoolSnapshot:
     """An earlier round learned from at least one label."""
     has_test: bool
     """Whether accuracy is measured on a test source instead of the pool."""
-    test_pixels: np.ndarray | None = None
-    test_targets: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,19 +83,13 @@ def round_dataset(pool: PoolSnapshot, config: Config, device: torch.device) -> R
     if pool.is_labeled.sum() < MIN_HELD_OUT:
         is_held_out = np.zeros_like(is_held_out)
     labeled = int(pool.is_labeled.sum())
+    arrays: dict[str, Any] = {each.name: getattr(pool, each.name) for each in fields(PoolData)}
     data = RoundData(
-        number=pool.number,
+        **arrays,
         seed=config.seed,
         device=device,
         precision=pick_precision(config.precision, device),
-        item_ids=pool.item_ids,
-        pixels=pool.pixels,
-        task=pool.task,
-        targets=pool.targets,
-        is_labeled=pool.is_labeled,
-        is_usable=pool.is_usable,
         is_held_out=is_held_out,
-        class_names=pool.class_names,
         synthetic=pool.synthetic.images(is_held_out),
         is_first_labeled=labeled > 0 and not pool.had_labels,
         progress=labeling_progress(
@@ -121,8 +100,6 @@ def round_dataset(pool: PoolSnapshot, config: Config, device: torch.device) -> R
             total=len(pool.item_ids),
             budget=config.query.budget,
         ),
-        test_pixels=pool.test_pixels,
-        test_targets=pool.test_targets,
     )
     _, size, _, channels = pool.pixels.shape
     encoder = load_encoder(config.encoder.source, image_size=size, channels=channels)

@@ -34,16 +34,11 @@ class SyntheticImages:
 
 
 @dataclass(slots=True, kw_only=True)
-class RoundData:
-    """The pool, its current labels, and the synthetic images.
-
-    Rows of ``pixels``, ``targets`` and the masks are the same N images in the same order.
-    """
+class PoolData:
+    """The pool and its current labels: the same N images in the same order in every array."""
 
     number: int
     """Round number."""
-    seed: int
-    device: torch.device
     item_ids: list[ItemId]
     pixels: np.ndarray
     """uint8 ``(N, S, S, C)``, possibly memory-mapped."""
@@ -55,16 +50,24 @@ class RoundData:
     """bool ``(N,)``."""
     is_usable: np.ndarray
     """bool ``(N,)``: False for images answered "can't tell"; they leave every pool."""
+    class_names: list[str]
+    test_pixels: np.ndarray | None = None
+    test_targets: np.ndarray | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class RoundData(PoolData):
+    """The pool as a round uses it, and the synthetic images."""
+
+    seed: int
+    device: torch.device
     is_held_out: np.ndarray
     """bool ``(N,)``: labeled, but kept for measuring."""
-    class_names: list[str]
     synthetic: SyntheticImages
     is_first_labeled: bool = False
     """No earlier round had labels: the feature game runs for the first time."""
     progress: float = 0.0
     """Progress of the labeling, 0..1; the share of D1 in a query falls with it."""
-    test_pixels: np.ndarray | None = None
-    test_targets: np.ndarray | None = None
     precision: Precision = "fp32"
     """Number format of convolutions and matrix products; losses and optimizers stay float32."""
     _pool: Tensor | None = field(default=None, repr=False)
