@@ -25,6 +25,7 @@ from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 from dgaal_cli.methods.registry import method_names
 from dgaal_cli.reports.sheets import encode_png, pair_sheet
+from exporters.manifest import Manifest
 from exporters.registry import SUFFIXES
 
 SHEET_NAME = "contact_sheet.png"
@@ -231,7 +232,7 @@ def _parents(
         entries = entries_at(source, order[:size])
         del order[:size]
         size *= 2  # a second pass means that images are unreadable: read more at once
-        for parent in _decoded(iter(entries), artifact, options, writer):
+        for parent in _decoded(iter(entries), artifact.manifest, options, writer):
             if len(readable) < options.count:
                 readable.append(parent)
             yield parent
@@ -243,12 +244,8 @@ def _parents(
 
 
 def _decoded(
-    entries: Iterator[Entry],
-    artifact: CheckedArtifact,
-    options: GenerateOptions,
-    writer: _ImageWriter,
+    entries: Iterator[Entry], manifest: Manifest, options: GenerateOptions, writer: _ImageWriter
 ) -> Generator[Parent]:
-    manifest = artifact.manifest
     stream = decode_stream(
         entries,
         size=manifest.input_size,

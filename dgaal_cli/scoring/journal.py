@@ -165,18 +165,9 @@ class Journal:
         self._end += len(rows)
         kept = [batch.features for batch in self._waiting if batch.features is not None]
         features = np.concatenate([part for part in kept if part.size] or kept) if kept else None
-        width = features.shape[1] if features is not None else -1
-        body = msgspec.msgpack.encode(
-            (
-                _VERSION,
-                self._identity,
-                self._end,
-                self._chain.digest(),
-                pack(rows),
-                width,
-                features.tobytes() if features is not None else b"",
-            )
-        )
+        width, floats = (-1, b"") if features is None else (features.shape[1], features.tobytes())
+        fields = (_VERSION, self._identity, self._end, self._chain.digest(), pack(rows))
+        body = msgspec.msgpack.encode((*fields, width, floats))
         path = self.folder / f"{self._number:08d}.shard"
         atomic.write_bytes(path, hashlib.sha256(body).digest() + body)
         self._number += 1
@@ -229,10 +220,8 @@ def _mix(digest: "hashlib.blake2b", entries: list[Entry], stamps: Iterable[str])
     digest.update(identities.encode("utf-8", "surrogatepass"))
 
 
-def remove_temporary_files(path: Path | None) -> None:
+def remove_temporary_files(path: Path) -> None:
     """Delete temporary files of ``path`` left by a killed process; requires the journal's lock."""
-    if path is None:
-        return
     leftover = re.compile(rf"\.{re.escape(atomic.short_name(path))}\.[0-9a-f]{{12}}\.tmp")
     with contextlib.suppress(OSError):
         for other in path.parent.iterdir():

@@ -69,7 +69,7 @@ class ScoringRun:
                 threading.Thread(target=self._count, name="dgaal-count", daemon=True).start()
             if self._table is not None:
                 self._journal = stack.enter_context(Journal(self._table, self._identity()))
-                for path in (self._table, options.features, self._sheet):
+                for path in filter(None, (self._table, options.features, self._sheet)):
                     remove_temporary_files(path)
             folder = self._journal.folder if self._journal else None
             if options.features is not None:

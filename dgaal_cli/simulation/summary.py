@@ -124,13 +124,9 @@ def summarize(trials: Mapping[str, Trials]) -> Summary:
     """Summarize finished trials by arm; arms keep their order."""
     full = trials.get(FULL_DATA)
     reached = None if full is None else estimate([r[-1].accuracy for r in full.values()])
-    reference = trials.get(REFERENCE)
     arms = {name: own for name, own in trials.items() if name != FULL_DATA and own}
-    baselines = {name: own for name, own in arms.items() if method_of(own) in CLASSIC}
-    summaries = [
-        _summarize_arm(name, own, reference, baselines, reached) for name, own in arms.items()
-    ]
-    return Summary(methods=tuple(summaries), full_data=reached)
+    summaries = tuple(_summarize_arm(name, arms, reached) for name in arms)
+    return Summary(methods=summaries, full_data=reached)
 
 
 def method_of(own: Trials) -> str:
@@ -139,15 +135,12 @@ def method_of(own: Trials) -> str:
 
 
 def _summarize_arm(
-    name: str,
-    own: Trials,
-    reference: Trials | None,
-    baselines: Mapping[str, Trials],
-    reached: Estimate | None,
+    name: str, arms: Mapping[str, Trials], reached: Estimate | None
 ) -> MethodSummary:
-    is_reference = name == REFERENCE
+    own, reference, is_reference = arms[name], arms.get(REFERENCE), name == REFERENCE
     against = None if is_reference else reference
-    others = {label: theirs for label, theirs in baselines.items() if label != name}
+    classics = {label: theirs for label, theirs in arms.items() if method_of(theirs) in CLASSIC}
+    others = {label: theirs for label, theirs in classics.items() if label != name}
     selection = _effect(own, against, others, reached, is_system=False)
     records = [record for rounds in own.values() for record in rounds]
     has_own_t = any(record.system_accuracy is not None for record in records)
