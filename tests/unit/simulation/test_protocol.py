@@ -323,12 +323,10 @@ def test_measure_full_data_uses_all_labels(path, pool):
 
 
 def test_records_are_read_back_from_their_file(tmp_path, path, pool):
-    from dgaal_cli.simulation.records import encode
-
     records = run(path, pool, "dgaal", absent_classes=("1",))
-    (tmp_path / "r.jsonl").write_bytes(b"".join(map(encode, records)))
+    (tmp_path / "r.jsonl").write_bytes(b"\n".join(map(msgspec.json.encode, records)))
     assert read_records(tmp_path / "r.jsonl") == records
-    assert msgspec.json.decode(encode(records[0]))["arm"] == "dgaal"
+    assert msgspec.json.decode(msgspec.json.encode(records[0]))["arm"] == "dgaal"
 
 
 def test_warm_task_model_changes_only_the_system_accuracy(path, pool):
