@@ -7,8 +7,6 @@ trains without labels. These features are weaker than SimCLR's on natural images
 the gains that those papers report.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
@@ -173,13 +171,7 @@ def greedy_cover(
     is_covered = np.zeros(len(unlabeled), dtype=bool)
     for start in range(0, len(labeled), ROWS_AT_ONCE):
         is_covered |= _within(labeled[start : start + ROWS_AT_ONCE], unlabeled, radius).any(0)
-    degrees = np.zeros(len(unlabeled), dtype=np.int64)
-    _for_balls(
-        unlabeled,
-        np.flatnonzero(~is_covered),
-        radius,
-        lambda inside: np.add(degrees, inside.sum(0), out=degrees),
-    )
+    degrees = _count_balls(unlabeled, np.flatnonzero(~is_covered), radius)
     scores = degrees.astype(np.float32)
     picked: list[int] = []
     while len(picked) < count and degrees.max(initial=0) > 0:
@@ -189,12 +181,7 @@ def greedy_cover(
         inside[row] = True
         fresh = np.flatnonzero(inside & ~is_covered)
         is_covered |= inside
-        _for_balls(
-            unlabeled,
-            fresh,
-            radius,
-            lambda inside: np.subtract(degrees, inside.sum(0), out=degrees),
-        )
+        degrees -= _count_balls(unlabeled, fresh, radius)
         degrees[row] = 0
     if len(picked) < count:
         left = np.setdiff1d(np.arange(len(unlabeled)), picked)
@@ -203,18 +190,15 @@ def greedy_cover(
     return picked, scores
 
 
-def _for_balls(
-    points: np.ndarray,
-    centers: np.ndarray,
-    radius: float,
-    use: Callable[[np.ndarray], object],
-) -> None:
-    """Call ``use`` with the points in the balls around ``centers``, bool ``(B, N)``, in parts."""
+def _count_balls(points: np.ndarray, centers: np.ndarray, radius: float) -> np.ndarray:
+    """Count the balls around ``centers``, rows of ``points``, that contain each point, in parts."""
+    counts = np.zeros(len(points), dtype=np.int64)
     for start in range(0, len(centers), ROWS_AT_ONCE):
         rows = centers[start : start + ROWS_AT_ONCE]
         inside = _within(points[rows], points, radius)
         inside[np.arange(len(rows)), rows] = True  # rounding must not push a point out of its ball
-        use(inside)
+        counts += inside.sum(0)
+    return counts
 
 
 def _within(centers: np.ndarray, points: np.ndarray, radius: float) -> np.ndarray:

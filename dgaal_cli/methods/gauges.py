@@ -84,11 +84,15 @@ def health_warnings(metrics: Mapping[str, float]) -> list[str]:
     return warnings + _discriminator_warnings(metrics) + _copies_warnings(metrics)
 
 
+def _certain_auc(metrics: Mapping[str, float], name: str) -> tuple[float | None, float]:
+    """Return an AUC, None if unknown or uncertain, and its standard error."""
+    value, error = metrics.get(name, math.nan), metrics.get(f"{name}_error", math.inf)
+    return (value if math.isfinite(value) and error <= MAX_ERROR else None), error
+
+
 def _copies_warnings(metrics: Mapping[str, float]) -> list[str]:
-    value, error = metrics.get("copies_auc"), metrics.get("copies_auc_error")
-    if value is None or error is None or not math.isfinite(value) or error > MAX_ERROR:
-        return []
-    if value < PREFERRED_COPIES:
+    value, _ = _certain_auc(metrics, "copies_auc")
+    if value is None or value < PREFERRED_COPIES:
         return []
     return [
         f"the discriminator prefers synthesized copies to images of the pool (AUC {value:.2f}, "
@@ -99,10 +103,8 @@ def _copies_warnings(metrics: Mapping[str, float]) -> list[str]:
 
 
 def _discriminator_warnings(metrics: Mapping[str, float]) -> list[str]:
-    value, error = metrics.get("discriminator_auc"), metrics.get("discriminator_auc_error")
-    if value is None or error is None or not math.isfinite(value) or error > MAX_ERROR:
-        return []
-    if value > 0.5 + 1.64 * error:
+    value, error = _certain_auc(metrics, "discriminator_auc")
+    if value is None or value > 0.5 + 1.64 * error:
         return []
     if value < 0.5 - 3.0 * error:
         return [

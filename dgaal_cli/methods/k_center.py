@@ -78,7 +78,9 @@ class _Traversal:
     def run(self, count: int) -> list[int]:
         """Pick ``count`` points."""
         if count and not len(self.centers):
-            self._pick(int(self.norms.argmin()))
+            row = int(self.norms.argmin())
+            self._pick(row)
+            self.centers = self._double([row])
         self._tighten(self.centers)
         block = BLOCK
         while len(self.picked) < count:
@@ -95,7 +97,6 @@ class _Traversal:
         self.picked.append(row)
         self.is_left[row] = False
         self.bound[row] = -np.inf
-        self.centers = np.concatenate([self.centers, self._double([row])])
 
     def _double(self, rows: np.ndarray | list[int]) -> np.ndarray:
         return self.points[rows].astype(np.float64) - self.mean
@@ -136,10 +137,7 @@ class _Traversal:
                 break
             at = int(np.flatnonzero(gaps >= top - self.zero)[0])  # duplicates tie: the first
             fresh.append(own[at])
-            row = int(rows[at])
-            self.is_left[row] = False
-            self.bound[row] = -np.inf
-            self.picked.append(row)
+            self._pick(int(rows[at]))
             squared = norms + norms[at] - 2.0 * (own @ own[at])
             squared[squared < self.zero] = 0.0
             gaps = np.minimum(gaps, squared)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -51,9 +52,17 @@ def fill_weight(weight: Tensor, initializer: Callable[[Tensor], Tensor]) -> None
         weight.copy_(initializer(plain))
 
 
-def he_normal(weight: Tensor) -> Tensor:
-    """Fill a convolution's weight as in He et al. 2015, by its fan-out."""
-    return nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu")
+def initialize_he(module: nn.Module) -> None:
+    """Initialize a convolution as in He et al. 2015, by its fan-out, or a BatchNorm."""
+    if isinstance(module, nn.Conv2d):
+        he = partial(nn.init.kaiming_normal_, mode="fan_out", nonlinearity="relu")
+        fill_weight(module.weight, he)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.ones_(module.weight)
+    else:
+        return
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)
 
 
 class Head(Protocol):

@@ -5,7 +5,7 @@ import itertools
 from torch import Tensor, nn
 
 from dgaal_cli.networks.blocks import ResidualBlock, conv_block
-from dgaal_cli.networks.classifier import Classifier, HeadFactory, Stages, fill_weight, he_normal
+from dgaal_cli.networks.classifier import Classifier, HeadFactory, Stages, initialize_he
 
 
 class ResNet18(Classifier):
@@ -34,12 +34,8 @@ class ResNet18(Classifier):
     def initialize(self) -> None:
         """Initialize the weights: He for convolutions, PyTorch's default for the head."""
         for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                fill_weight(module.weight, he_normal)
-            elif isinstance(module, nn.BatchNorm2d):
-                nn.init.ones_(module.weight)
-                nn.init.zeros_(module.bias)
-            elif isinstance(module, nn.Linear):
+            initialize_he(module)
+            if isinstance(module, nn.Linear):
                 module.reset_parameters()
 
     def stages(self, images: Tensor) -> Stages:

@@ -1,7 +1,6 @@
 """Task model VGG16 with BatchNorm, as VAAL's and DGAAL's experiments use it, at 32 x 32."""
 
 import math
-from typing import cast
 
 from torch import Tensor, nn
 
@@ -10,8 +9,7 @@ from dgaal_cli.networks.classifier import (
     HeadFactory,
     ParameterGroup,
     Stages,
-    fill_weight,
-    he_normal,
+    initialize_he,
 )
 
 LAYOUT = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))
@@ -76,17 +74,10 @@ class Vgg16(Classifier):
         The collapsed layer sums 49 independent draws, so its deviation is 7 times as large.
         """
         for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                fill_weight(module.weight, he_normal)
-                nn.init.zeros_(cast("Tensor", module.bias))
-            elif isinstance(module, nn.BatchNorm2d):
-                nn.init.ones_(module.weight)
-                nn.init.zeros_(module.bias)
-            elif isinstance(module, nn.Linear):
-                is_collapsed = module is self.collapsed
-                nn.init.normal_(
-                    module.weight, std=0.01 * (math.sqrt(COPIES) if is_collapsed else 1)
-                )
+            initialize_he(module)
+            if isinstance(module, nn.Linear):
+                factor = math.sqrt(COPIES) if module is self.collapsed else 1
+                nn.init.normal_(module.weight, std=0.01 * factor)
                 nn.init.zeros_(module.bias)
 
     def stages(self, images: Tensor) -> Stages:

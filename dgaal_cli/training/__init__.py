@@ -2,7 +2,7 @@
 
 - Loop: ``runner`` takes the steps of each ``phase``; ``checkpoint`` (torch-free part:
   ``checkpoint_folder``) and ``identity`` resume it; ``clock`` and ``budget`` keep the time budget;
-  ``watch``, ``finite`` and ``memory`` report failures; ``stability`` ends a game early.
+  ``watch`` and ``memory`` report failures; ``stability`` ends a game early.
 - Hardware: ``runtime`` (processes), ``device``, ``precision``, ``compiling``.
 - Input of a step: ``data``, ``seeding`` (all randomness), ``augmentation``, ``distortion``.
 - Task model T: ``classifier``, ``fixmatch`` and ``linear``. Training of one method is in its folder

@@ -115,12 +115,12 @@ class _Descent:
         picked = to_device(drawn, self.data.device)
         batch = normalize(augment(self.images.index_select(0, picked), self.config, generator))
         views = self.pool.views(self.config, generator) if self.pool else None
-        weak = self._weak_outputs(views.weak, generator) if views else None
+        weak = self._weak_outputs(views[0], generator) if views else None
         own = len(batch)
         if views:
             count = round(self.config.distorted_labels * own)
             distorted = distort(batch[:count], self.config.distortion, generator)
-            batch = torch.cat([distorted, batch[count:], views.strong])
+            batch = torch.cat([distorted, batch[count:], views[1]])
         stages = self._stages(batch, generator)
         each = self.data.task.losses(stages.outputs[:own], self.targets[picked])
         losses = {"cross_entropy": each.mean()}

@@ -18,14 +18,6 @@ from dgaal_cli.training.distortion import distort
 from dgaal_cli.training.task import LearningTask
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Views:
-    """Two views of the same images, float ``(M, C, S, S)`` in [-1, 1]."""
-
-    weak: Tensor
-    strong: Tensor
-
-
 @dataclass(slots=True, kw_only=True)
 class PoolImages:
     """Images used without labels: the pool and, if configured, the synthetic candidates."""
@@ -54,11 +46,11 @@ class PoolImages:
         synthetic = to_device(picked[picked >= own] - own, self.extra.device)
         return torch.cat([real, self.extra.index_select(0, synthetic)])
 
-    def views(self, config: ClassifierConfig, generator: Generator) -> Views:
-        """Draw a step's unlabeled images, each in a weak and a strong view."""
+    def views(self, config: ClassifierConfig, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Draw weak and strong views of a step's images, float ``(M, C, S, S)`` in [-1, 1]."""
         images = self.draw(max(1, round(config.unlabeled_ratio * config.batch)), generator)
         weak, again = (normalize(augment(images, config, generator)) for _ in range(2))
-        return Views(weak=weak, strong=distort(again, config.distortion, generator))
+        return weak, distort(again, config.distortion, generator)
 
 
 def consistency_loss(

@@ -1,5 +1,6 @@
-"""A phase of training: named networks and optimizers, and a step function."""
+"""A phase of training: networks, optimizers and a step function; losses that are not finite."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,9 +9,14 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
+from dgaal_cli.errors import CheckFailedError
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import ItemId
 
 Losses = Mapping[str, Tensor]
+
+SHOWN = 10
+"""Maximum number of images that a message names."""
 
 
 def never() -> bool:
@@ -73,3 +79,26 @@ def draw_rows(rows: Tensor, count: int, generator: Generator) -> Tensor:
     if len(rows) >= count:
         return rows[torch.randperm(len(rows), generator=generator)[:count]]
     return rows[torch.randint(len(rows), (count,), generator=generator)]
+
+
+def find_non_finite(losses: Mapping[str, float]) -> tuple[str, float] | None:
+    """Return name and value of the first loss that is not finite, or None."""
+    for name, value in losses.items():
+        if not math.isfinite(value):
+            return name, value
+    return None
+
+
+def non_finite_error(
+    name: str, value: float, *, where: str, images: Sequence[str], advice: str
+) -> CheckFailedError:
+    """Return the error for a loss that is not finite.
+
+    ``where`` names round, phase and step, ``images`` the sample ids of the last batch if known.
+    """
+    batch = ""
+    if images:
+        named = ", ".join(show(image) for image in images[:SHOWN])
+        more = f" and {len(images) - SHOWN} more" if len(images) > SHOWN else ""
+        batch = f"; the batch held {named}{more}"
+    return CheckFailedError(f"the loss '{name}' became {value} in {where}{batch}; {advice}")

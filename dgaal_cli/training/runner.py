@@ -14,9 +14,8 @@ from dgaal_cli.ids import ItemId
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.budget import Stopwatch, check_left
 from dgaal_cli.training.clock import Clock
-from dgaal_cli.training.finite import find_non_finite, non_finite_error
 from dgaal_cli.training.memory import StepTooLargeError, is_out_of_memory
-from dgaal_cli.training.phase import Phase, never
+from dgaal_cli.training.phase import Phase, find_non_finite, never, non_finite_error
 from dgaal_cli.training.progress_saver import ProgressSaver
 from dgaal_cli.training.runtime import ProcessLostError, Runtime
 from dgaal_cli.training.seeding import torch_generator
@@ -181,7 +180,8 @@ class Runner:
             is_reported = (
                 is_last or clock.is_report_due(EVENT_INTERVAL_S) or (step - 1) % every == 0
             )
-            if is_reported or self._is_check_due(losses, step - 1):
+            on_gpu = any(value.is_cuda for value in losses.values())
+            if is_reported or not on_gpu or (step - 1) % CUDA_CHECK_STEPS == 0:
                 values = self._checked(phase, step, losses)
                 clock.mark(step)
                 if is_reported:
@@ -237,11 +237,6 @@ class Runner:
             )
         self.limits[phase.name] = limit
         clock.fix_limit(limit)
-
-    @staticmethod
-    def _is_check_due(losses: Mapping[str, Tensor], step: int) -> bool:
-        on_gpu = any(value.is_cuda for value in losses.values())
-        return not on_gpu or step % CUDA_CHECK_STEPS == 0
 
     def _checked(self, phase: Phase, step: int, losses: Mapping[str, Tensor]) -> dict[str, float]:
         values = {name: float(value.detach()) for name, value in losses.items()}

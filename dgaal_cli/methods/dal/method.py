@@ -35,9 +35,8 @@ from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
-from dgaal_cli.training.finite import find_non_finite, non_finite_error
 from dgaal_cli.training.modes import evaluating
-from dgaal_cli.training.phase import Phase
+from dgaal_cli.training.phase import Phase, find_non_finite, non_finite_error
 from dgaal_cli.training.seeding import initializing, torch_generator
 
 
@@ -118,21 +117,20 @@ class Dal(TaskModelOnly):
 
         The query's perceptrons are trained on all images, so this one is trained only to measure.
         """
-        health = super().health(data)
         labeled, unlabeled = data.labeled_rows, data.unlabeled_rows
         is_kept = gauges.held_out_for_gauges(
             data.item_ids, HELD_OUT, number=data.number, labeled=len(labeled)
         )
         kept = [rows[is_kept[rows]] for rows in (labeled, unlabeled)]
         if not data.can_learn or not all(map(len, kept)):
-            return health
+            return {}
         learned = [by_identity(data, rows[~is_kept[rows]]) for rows in (labeled, unlabeled)]
         generator = torch_generator(data.seed, data.number, "gauge")
         own, new = (self._features(data, rows) for rows in learned)
         sides = drawn_sides(own, new, generator)
         network = self._learned(sides, data.seed, f"gauge {data.number}")
         known, strange = (_unlabeled_logits(network, self._features(data, rows)) for rows in kept)
-        return health | gauges.auc_metrics("discriminator_auc", strange, known)
+        return gauges.auc_metrics("discriminator_auc", strange, known)
 
     def deploy(self, data: RoundData) -> list[Deployed]:
         """The classifier, and the first perceptron on its features, if it was trained."""

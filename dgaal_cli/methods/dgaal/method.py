@@ -26,7 +26,7 @@ from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.networks.pixels import denormalize
 from dgaal_cli.training.classifier import classifier_phase, predict
 from dgaal_cli.training.data import RoundData
-from dgaal_cli.training.modes import batches, encode_rows, evaluating
+from dgaal_cli.training.modes import INFERENCE_BATCH, batches, encode_rows, evaluating
 from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.seeding import numpy_generator, torch_generator
 
@@ -141,14 +141,12 @@ class Dgaal(Method):
             generator=torch_generator(seed, "synthesize"),
         )
         images, roots = images_and_roots(data, copies)
-        drawn: list[np.ndarray] = []
-        start = 0
+        factors: tuple[Tensor, ...] = torch.split(noise, INFERENCE_BATCH)
         with evaluating(self.encoder, self.decoder):
-            for x in batches(images, data.device):
-                feature_map, _ = self.encoder(x)
-                factors = noise[start : start + len(x)].to(data.device)
-                drawn.append(denormalize(self.decoder(feature_map, factors)).cpu().numpy())
-                start += len(x)
+            drawn = [
+                denormalize(self.decoder(self.encoder(x)[0], each.to(data.device))).cpu().numpy()
+                for x, each in zip(batches(images, data.device), factors, strict=True)
+            ]
         return SyntheticBatch(
             pixels=np.concatenate(drawn), parents=[Row(int(root)) for root in roots]
         )
@@ -323,10 +321,9 @@ class Dgaal(Method):
         if is_cached and self._pools is not None:
             return self._pools
         synthetic = data.synthetic
-        is_labeled = np.zeros(len(data.pixels), dtype=bool)
-        is_labeled[data.labeled_rows] = True
-        is_unlabeled = np.zeros(len(data.pixels), dtype=bool)
-        is_unlabeled[data.unlabeled_rows] = True
+        rows = np.arange(len(data.pixels))
+        is_labeled = np.isin(rows, data.labeled_rows)
+        is_unlabeled = np.isin(rows, data.unlabeled_rows)
         kin = zip(synthetic.item_ids, synthetic.parents.tolist(), strict=True)
         families = [*data.item_ids]
         families += [own if parent < 0 else data.item_ids[parent] for own, parent in kin]

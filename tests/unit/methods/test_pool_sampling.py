@@ -17,7 +17,7 @@ from dgaal_cli.methods import gauges
 from dgaal_cli.methods.sraal.method import uncertainty_indicator
 from dgaal_cli.methods.ta_vaal import method as ta_vaal
 from dgaal_cli.methods.ta_vaal.method import Ranker, RankerBesideT, ranking_loss
-from dgaal_cli.methods.vaal.samplers import CentroidSampler
+from dgaal_cli.methods.vaal.method import CentroidSampler
 from dgaal_cli.methods.vaal_family.draws import iterations
 from dgaal_cli.methods.waal.method import FeatureCritic, slope_penalty
 from dgaal_cli.networks.pixels import normalize

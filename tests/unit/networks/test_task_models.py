@@ -1,4 +1,4 @@
-"""Task models: published sizes, exactness of the collapsed head, and `build_classifier`."""
+"""Task models: published sizes, exactness of the collapsed head, and the configured one."""
 
 import copy
 
@@ -9,10 +9,10 @@ from torch import nn
 from torch.nn.functional import adaptive_avg_pool2d, cross_entropy
 
 from dgaal_cli.config.load import build_config
+from dgaal_cli.encoders.registry import load_encoder
 from dgaal_cli.errors import ConfigError
 from dgaal_cli.methods.registry import load_method, method_names
 from dgaal_cli.networks.resnet18 import ResNet18
-from dgaal_cli.networks.task_models import build_classifier
 from dgaal_cli.networks.vgg16 import COPIES, Vgg16
 from dgaal_cli.tasks.classification.model import ClassLearning
 from dgaal_cli.training.checkpoint import module_tensors
@@ -38,15 +38,18 @@ def config_of(architecture, **changes):
     )
 
 
+def task_model(config, *, channels=1, image_size=8, classes=2):
+    encoder = load_encoder("pixels", image_size=image_size, channels=channels)
+    return encoder.task_model(config, ClassLearning(classes).head)
+
+
 def parameter_count(module):
     return sum(p.numel() for p in module.parameters())
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_memory_format_does_not_change_gradients(architecture):
-    built = build_classifier(
-        config_of(architecture), channels=3, image_size=32, head=ClassLearning(4).head
-    ).double()
+    built = task_model(config_of(architecture), channels=3, image_size=32, classes=4).double()
     plain = copy.deepcopy(built).to(memory_format=torch.contiguous_format)
     assert built.state_dict().keys() == plain.state_dict().keys()
     assert {p.stride() for p in built.parameters()} != {p.stride() for p in plain.parameters()}
@@ -61,9 +64,7 @@ def test_memory_format_does_not_change_gradients(architecture):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_memory_format_does_not_change_initialization(architecture):
-    built = build_classifier(
-        config_of(architecture), channels=3, image_size=32, head=ClassLearning(4).head
-    )
+    built = task_model(config_of(architecture), channels=3, image_size=32, classes=4)
     plain = copy.deepcopy(built).to(memory_format=torch.contiguous_format)
     for network in (built, plain):
         with initializing(3, "test"):
@@ -175,9 +176,7 @@ def test_collapsed_layer_is_initialized_like_a_sum_of_49_weights():
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("size", [8, 16, 32, 64])
 def test_every_architecture_accepts_every_image_size(architecture, size):
-    network = build_classifier(
-        config_of(architecture), channels=3, image_size=size, head=ClassLearning(4).head
-    )
+    network = task_model(config_of(architecture), channels=3, image_size=size, classes=4)
     images = torch.randn(2, 3, size, size)
     stages = network.stages(images)
     assert stages.outputs.shape == (2, 4)
@@ -191,7 +190,7 @@ def test_every_architecture_learns_and_training_is_bit_reproducible(architecture
     config = config_of(architecture, steps=40, lr=0.02)
     data = small_data()
     first = build(config)
-    assert isinstance(first.classifier, type(build_classifier(config, **_sizes())))
+    assert isinstance(first.classifier, type(task_model(config)))
     phase = classifier_phase(first.classifier, config.classifier, data)
     runner(first, [phase], tmp_path / "a").run([phase])
     value, _, _ = accuracy(first.classifier, data)
@@ -214,7 +213,7 @@ def test_every_architecture_learns_and_training_is_bit_reproducible(architecture
 def test_every_method_builds_the_configured_task_model(name, architecture):
     config = small_config(name, classifier={"architecture": architecture})
     method = load_method(config, SHAPE)
-    expected = build_classifier(config, **_sizes())
+    expected = task_model(config)
     assert type(method.classifier) is type(expected)
     assert parameter_count(method.classifier) == parameter_count(expected)
 
@@ -223,11 +222,3 @@ def test_unknown_architecture_error_names_it():
     tree = {"pool": {"source": "x"}, "classifier": {"architecture": "vgg19"}}
     with pytest.raises(ConfigError, match="vgg19"):
         build_config(tree)
-
-
-def _sizes():
-    return {
-        "channels": SHAPE.channels,
-        "image_size": SHAPE.image_size,
-        "head": SHAPE.task.head,
-    }
