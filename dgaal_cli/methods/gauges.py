@@ -41,10 +41,7 @@ def auc_metrics(name: str, positive: np.ndarray, negative: np.ndarray) -> dict[s
     """Return the AUC of two groups of scores as ``name``, and its error; empty without both."""
     if not len(positive) or not len(negative):
         return {}
-    return {
-        name: auc(positive, negative),
-        f"{name}_error": auc_error(len(positive), len(negative)),
-    }
+    return {name: auc(positive, negative), f"{name}_error": auc_error(len(positive), len(negative))}
 
 
 def held_out_for_gauges(

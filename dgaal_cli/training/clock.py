@@ -6,13 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from dgaal_cli.errors import UsageError
-from dgaal_cli.training.budget import (
-    PLANNED_SHARE,
-    PROBE_STEPS,
-    RESERVE,
-    Stopwatch,
-    time_share,
-)
+from dgaal_cli.training.budget import PLANNED_SHARE, PROBE_STEPS, RESERVE, Stopwatch, time_share
 from dgaal_cli.training.phase import Phase
 
 RECENT_PART = 10

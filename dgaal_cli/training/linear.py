@@ -30,10 +30,7 @@ def machine_phase(
         with torch.no_grad():
             features = network.represent(normalize(images.to(device)))
         weights, biases = fit_hyperplanes(
-            features.double().cpu().numpy(),
-            labels.numpy(),
-            head.out_features,
-            penalty=penalty,
+            features.double().cpu().numpy(), labels.numpy(), head.out_features, penalty=penalty
         )
         with torch.no_grad():
             head.weight.copy_(torch.from_numpy(weights))

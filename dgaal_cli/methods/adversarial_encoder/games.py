@@ -191,11 +191,7 @@ class Games:
         }
 
     def feature_game(
-        self,
-        images: Tensor,
-        optimizers: Optimizers,
-        *,
-        autocast: Autocast = nullcontext,
+        self, images: Tensor, optimizers: Optimizers, *, autocast: Autocast = nullcontext
     ) -> Losses:
         """D1, then G1 take a step (eq. 4).
 

@@ -60,9 +60,7 @@ class Dgaal(Method):
         sizes = {"channels": shape.channels, "image_size": shape.image_size}
         self.encoder = Encoder(**sizes, width=net.width, latent=net.latent)
         self.decoder = Decoder(
-            **sizes,
-            map_channels=self.encoder.map_channels,
-            residual_blocks=net.residual_blocks,
+            **sizes, map_channels=self.encoder.map_channels, residual_blocks=net.residual_blocks
         )
         self.games = Games(
             self.encoder,

@@ -95,9 +95,7 @@ def choose(
         top = rest[np.argsort(-mixed[rest], kind="stable")[: POOL_FACTOR * d1_count]]
         by_discriminator = seeded(top, d1_count)
     return Choice(
-        by_margin=by_margin,
-        by_discriminator=by_discriminator,
-        scores=mixed.astype(np.float32),
+        by_margin=by_margin, by_discriminator=by_discriminator, scores=mixed.astype(np.float32)
     )
 
 

@@ -13,12 +13,7 @@ from dgaal_cli.methods.base import (
     TaskShape,
     synthetic_batch,
 )
-from dgaal_cli.methods.gaal.dcgan import (
-    DcganDiscriminator,
-    DcganGenerator,
-    dcgan_phase,
-    draw_prior,
-)
+from dgaal_cli.methods.gaal.dcgan import DcganDiscriminator, DcganGenerator, dcgan_phase, draw_prior
 from dgaal_cli.methods.task_model_only import TaskModelOnly
 from dgaal_cli.networks.deploy import Deployed, Generator, Input
 from dgaal_cli.networks.pixels import denormalize, normalize

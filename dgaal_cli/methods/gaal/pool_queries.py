@@ -60,10 +60,7 @@ class SelfTaught(TaskModelOnly):
             sparsity=config.gaal.sparsity,
         )
         self.classifier = CodedMachine(
-            self.coder,
-            channels=shape.channels,
-            image_size=shape.image_size,
-            head=shape.task.head,
+            self.coder, channels=shape.channels, image_size=shape.image_size, head=shape.task.head
         )
         self.modules = {"classifier": self.classifier}
         # The dictionary is part of the machine; its hyperplanes are fitted again in each round.

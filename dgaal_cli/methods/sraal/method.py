@@ -39,11 +39,7 @@ class Sraal(PoolSampling):
     def __init__(self, config: Config, shape: TaskShape) -> None:
         net = config.network
         vae, discriminator = latent_networks(
-            config,
-            shape,
-            latent=2 * net.latent,
-            decoded=net.latent,
-            layers=DISCRIMINATOR_LAYERS,
+            config, shape, latent=2 * net.latent, decoded=net.latent, layers=DISCRIMINATOR_LAYERS
         )
         super().__init__(config, shape, vae=vae, discriminator=discriminator)
         hidden = net.latent_hidden

@@ -88,13 +88,7 @@ class PoolDraws:
     """
 
     def __init__(
-        self,
-        data: RoundData,
-        rows: PoolRows,
-        config: Config,
-        *,
-        latent: int,
-        is_game: bool,
+        self, data: RoundData, rows: PoolRows, config: Config, *, latent: int, is_game: bool
     ) -> None:
         self._data = data
         self._latent = latent

@@ -82,12 +82,7 @@ class PoolSampling(ByScore):
     """Whether ``vaal.stop_overlap`` applies."""
 
     def __init__(
-        self,
-        config: Config,
-        shape: TaskShape,
-        *,
-        vae: Vae | None,
-        discriminator: nn.Module | None,
+        self, config: Config, shape: TaskShape, *, vae: Vae | None, discriminator: nn.Module | None
     ) -> None:
         super().__init__(config, shape)
         self.shape = shape
@@ -309,10 +304,7 @@ class PoolSampling(ByScore):
 
     def _gauge_mask(self, data: RoundData) -> np.ndarray:
         return gauges.held_out_for_gauges(
-            data.item_ids,
-            self.held_out_share,
-            number=data.number,
-            labeled=len(data.labeled_rows),
+            data.item_ids, self.held_out_share, number=data.number, labeled=len(data.labeled_rows)
         )
 
     @property
