@@ -128,8 +128,8 @@ def test_damaged_file_gives_a_printable_reason_or_an_image(kind: Format) -> None
     reasons: list[str] = []
     for number in range(200):
         changed = bytearray(data)
-        for place in generator.integers(0, len(data), 3):
-            changed[place] = int(generator.integers(256))
+        for position in generator.integers(0, len(data), 3):
+            changed[position] = int(generator.integers(256))
         cut = len(data) if number % 2 else int(generator.integers(0, len(data)))
         try:
             load_picture(bytes(changed[:cut]), Target())

@@ -1,4 +1,4 @@
-"""The installed ``dgaal label`` in a real pseudo-terminal: keys in, cells out, kill and resume."""
+"""The installed ``dgaal label`` in a pseudo-terminal: keys, screen, kill and resume."""
 
 import re
 import signal

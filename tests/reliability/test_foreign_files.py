@@ -43,15 +43,15 @@ def sampler(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def assert_all_accounted(tmp_path: Path, pool: str, sampler: Path, count: int) -> int:
     """Make a workspace of the pool and score it; return the number of unreadable files."""
-    made = dgaal(tmp_path, "init", "made", "--pool", pool, "--json", "-q")
-    assert made.returncode in (0, 3), made.stderr
-    found = json.loads(made.stdout)
+    initialized = dgaal(tmp_path, "init", "made", "--pool", pool, "--json", "-q")
+    assert initialized.returncode in (0, 3), initialized.stderr
+    found = json.loads(initialized.stdout)
     unreadable = len(found["unreadable"])
     assert found["images"] + found["duplicates"] + unreadable == count
-    assert (made.returncode == 3) == (unreadable > 0)
+    assert (initialized.returncode == 3) == (unreadable > 0)
     assert all(entry["reason"].isprintable() for entry in found["unreadable"])
     scored = dgaal(tmp_path, "score", pool, "-a", str(sampler), "-o", "scores.jsonl", "-q")
-    assert scored.returncode == made.returncode, scored.stderr
+    assert scored.returncode == initialized.returncode, scored.stderr
     rows = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
     assert len({row["id"] for row in rows}) == len(rows) == count
     assert sum(row["status"] == "unreadable" for row in rows) == unreadable
@@ -80,10 +80,10 @@ def mutants(count: int, seed: int) -> list[tuple[str, bytes]]:
     """Return image files with changed, removed or repeated bytes, or with another file's header."""
     rng = random.Random(seed)
     intact = [encoded(pixels(n, height=16, width=16), kind) for n, kind in enumerate(KINDS)]
-    made = [("bomb.png", bomb()), ("empty.png", b"")]
-    while len(made) < count:
-        place = rng.randrange(len(intact))
-        data = bytearray(intact[place])
+    files = [("bomb.png", bomb()), ("empty.png", b"")]
+    while len(files) < count:
+        kind = rng.randrange(len(intact))
+        data = bytearray(intact[kind])
         for _ in range(rng.choice((1, 1, 4, 30))):
             at = rng.randrange(len(data))
             action = rng.randrange(5)
@@ -99,8 +99,8 @@ def mutants(count: int, seed: int) -> list[tuple[str, bytes]]:
                 data[: at % 32] = rng.choice(intact)[: at % 32]
             if not data:
                 data = bytearray(b"\0")
-        made.append((f"{len(made):05d}.{KINDS[place].lower()}", bytes(data)))
-    return made
+        files.append((f"{len(files):05d}.{KINDS[kind].lower()}", bytes(data)))
+    return files
 
 
 @pytest.mark.slow

@@ -94,14 +94,14 @@ def differences(before: Path, after: Path) -> list[str]:
         if len(new_rows) != len(old_rows):
             complaints.append(f"{table}: {len(old_rows)} rows became {len(new_rows)}")
             continue
-        for place, column in enumerate(columns):
+        for old_position, column in enumerate(columns):
             if (table, column) in HOLDS_A_CLASS:
                 continue
             if column not in new_columns:
                 complaints.append(f"{table}.{column} is gone")
                 continue
-            there = new_columns.index(column)
-            if [row[place] for row in old_rows] != [row[there] for row in new_rows]:
+            new_position = new_columns.index(column)
+            if [row[old_position] for row in old_rows] != [row[new_position] for row in new_rows]:
                 complaints.append(f"{table}.{column} changed")
     return complaints
 
@@ -142,7 +142,7 @@ def version_of(store: Path) -> int:
 
 
 @pytest.mark.parametrize(
-    "harm",
+    "statement",
     [
         "DELETE FROM event WHERE event_id = 5",
         "UPDATE event SET note = '' WHERE note <> ''",
@@ -152,14 +152,14 @@ def version_of(store: Path) -> int:
         "ALTER TABLE shown DROP COLUMN model_sha",
     ],
 )
-def test_control_migration_that_drops_data_is_caught(old: Path, tmp_path: Path, harm: str):
+def test_control_migration_that_drops_data_is_caught(old: Path, tmp_path: Path, statement: str):
     before = tmp_path / "before.db"
     shutil.copyfile(old / "labels.db", before)
     with contextlib.closing(sqlite3.connect(old / "labels.db")) as connection:
         for name in ("event", "class_event"):
             connection.execute(f"DROP TRIGGER {name}_no_delete")
             connection.execute(f"DROP TRIGGER {name}_no_update")
-        connection.execute(harm)
+        connection.execute(statement)
         connection.commit()
     assert differences(before, old / "labels.db") != []
 

@@ -17,13 +17,17 @@ def store_of(root: Path) -> Store:
 
 
 def initialized(root: Path, job: Job, code: int, _out: str) -> str:
-    made = root / "w"
+    workspace = root / "w"
     if code == 8:
-        return "a half-made workspace" if made.exists() else ""
-    with store_of(made) as store:
+        return "a half-made workspace" if workspace.exists() else ""
+    with store_of(workspace) as store:
         expected = (store.counts().items, store.counts().labeled)
-        if store.check() or not (made / "dgaal.toml").is_file() or expected != tuple(job["counts"]):
-            return f"not whole: {expected}"
+        if (
+            store.check()
+            or not (workspace / "dgaal.toml").is_file()
+            or expected != tuple(job["counts"])
+        ):
+            return f"not complete: {expected}"
     return ""
 
 
@@ -100,7 +104,7 @@ def trained(root: Path, job: Job, code: int, _out: str) -> str:
     round_metrics(workspace)
     for folder in workspace.rounds_path.glob("*/progress"):
         if candidates(folder) and not is_sound(folder):
-            return "a saved state that is not whole"
+            return "a saved state that is not complete"
     with store_of(root) as store:
         return str(store.check() or "")
 

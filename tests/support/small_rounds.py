@@ -100,7 +100,7 @@ def relabeled(data: RoundData, labels: np.ndarray) -> RoundData:
     return replace(data, targets=labels, is_labeled=labels >= 0)
 
 
-def give(data: RoundData, rows: Any, classes: Any) -> None:
+def set_labels(data: RoundData, rows: Any, classes: Any) -> None:
     """Label ``rows`` of the round in place."""
     data.targets[rows] = classes
     data.is_labeled[rows] = True

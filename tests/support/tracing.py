@@ -50,9 +50,9 @@ def record(command: list[str], *, prefix: str, log: Path, typed: str = "") -> li
         log: Scratch file.
         typed: Standard input.
     """
-    wanted = "trace=pwrite64,write,fsync,fdatasync,ftruncate"
+    trace_option = "trace=pwrite64,write,fsync,fdatasync,ftruncate"
     done = subprocess.run(
-        ["strace", "-f", "-y", "-xx", "-s", "70000", "-o", str(log), "-e", wanted, *command],
+        ["strace", "-f", "-y", "-xx", "-s", "70000", "-o", str(log), "-e", trace_option, *command],
         input=typed,
         capture_output=True,
         text=True,

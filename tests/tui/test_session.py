@@ -323,15 +323,15 @@ def test_session_waits_for_images_of_other_annotators(start_session, make_worksp
     assert view.state == "waiting"
 
 
-def open_next_query(workspace, *places: int) -> None:
+def open_next_query(workspace, *positions: int) -> None:
     """Close the query and open the query of the next round, as another person's training does."""
     with open_store(workspace.store_path) as store:
         number = store.open_query().round
         store.close_query(number)
         items = store.items()
         entries = tuple(
-            QueryEntry(item_id=items[place].item_id, rank=rank)
-            for rank, place in enumerate(places, start=1)
+            QueryEntry(item_id=items[position].item_id, rank=rank)
+            for rank, position in enumerate(positions, start=1)
         )
         store.save_query(
             Query(round=number + 1, strategy="margin", model_sha=None, entries=entries)

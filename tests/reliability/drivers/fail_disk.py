@@ -213,7 +213,7 @@ def judge(box: Box, verify: Callable[..., str], result: tuple[int, str, str, lis
 
 
 def main() -> None:
-    """Run."""
+    """Run the command once per failing call and print a report."""
     seed, job, limit = int(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text()), int(sys.argv[3])
     for module in job["imports"]:
         import_module(module)

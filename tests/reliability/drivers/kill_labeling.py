@@ -67,7 +67,7 @@ def kill_once(path: Path, variant: str, rng: random.Random) -> list[str]:
 
 
 def main() -> None:
-    """Run."""
+    """Run the labelers and print a report."""
     seed, path, kills, variant = int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     rng = random.Random(seed)
     acknowledged: list[str] = []

@@ -102,7 +102,7 @@ def kill_once(path: Path, after_s: float) -> None:
 
 
 def main() -> None:
-    """Run."""
+    """Run the migrations and print how the kills left the store."""
     seed, folder, kills = int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[4])
     sql = Path(sys.argv[3]).read_text()
     pristine = folder / "pristine.db"

@@ -53,13 +53,13 @@ def restore(root: Path, *, kill_at: int) -> bool:
     """Restore in a fork that dies before call ``kill_at``; return whether it finished."""
     child = os.fork()
     if child == 0:
-        seen = 0
+        call_count = 0
 
         def count_call(event: str, arguments: tuple[Any, ...]) -> None:
-            nonlocal seen
+            nonlocal call_count
             if event in EVENTS and str(root) in str(arguments):
-                seen += 1
-                if seen == kill_at:
+                call_count += 1
+                if call_count == kill_at:
                     os.kill(os.getpid(), signal.SIGKILL)
 
         sys.addaudithook(count_call)
@@ -86,7 +86,7 @@ def state(root: Path) -> str:
 
 
 def main() -> None:
-    """Run."""
+    """Run the restores and print how the kills left the store."""
     pristine = Path(sys.argv[2])
     if sys.argv[3] == "renamed":
         sqlite_restore._set_aside = renamed

@@ -60,17 +60,17 @@ def start(root: Path, *arguments: str, dies_after_save: bool = False) -> tuple[i
         *arguments: Arguments of the command line.
         dies_after_save: Kill the child after it has saved its final checkpoint.
     """
-    ours, theirs = socket.socketpair()
+    driver_end, child_end = socket.socketpair()
     child = os.fork()
     if child:
-        theirs.close()
-        return child, ours
-    ours.close()
+        child_end.close()
+        return child, driver_end
+    driver_end.close()
     code: Any = 1
     try:
         if dies_after_save:
             checkpoint.remove = die_after_save
-        sys.stdout = SteppedOutput(theirs)
+        sys.stdout = SteppedOutput(child_end)
         sys.argv = ["dgaal", "-C", str(root), *arguments]
         cli.main()
         code = 0
@@ -158,7 +158,7 @@ def run_once(pristine: Path, number: int, kills: int, rng: random.Random) -> dic
     results: list[str] = []
     hits: list[str] = []
     leaves_resume_state = False
-    for name in ("whole", "killed"):
+    for name in ("uninterrupted", "killed"):
         root = pristine.with_name(f"{name}-{number}")
         shutil.copytree(pristine, root)
         toml = root / "dgaal.toml"
@@ -173,7 +173,7 @@ def run_once(pristine: Path, number: int, kills: int, rng: random.Random) -> dic
                 hits, lines = [], max(4, lines // 2)
                 continue
             hits.append(hit)
-        if name == "whole":
+        if name == "uninterrupted":
             train(root, *SETTING)
         else:
             leaves_resume_state = train_and_die(root)
@@ -183,7 +183,7 @@ def run_once(pristine: Path, number: int, kills: int, rng: random.Random) -> dic
 
 
 def main() -> None:
-    """Run."""
+    """Run the trainings and print a report."""
     seed, pristine, runs, kills = int(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:5])
     torch.set_num_threads(1)
     runner.CHECKPOINT_INTERVAL_S = 0.0  # saves after every step; real runs every 15 s

@@ -112,7 +112,7 @@ def read_until_killed(path: Path, variant: str, reading: int) -> NoReturn:
 
 
 def start(task: Any) -> tuple[int, int]:
-    """Fork; the child waits for a byte, runs the task and sends its report."""
+    """Fork; the child runs the task and sends its report through the returned descriptor."""
     read_end, write_end = os.pipe()
     child = os.fork()
     if child:
@@ -153,7 +153,7 @@ def summary(path: Path, reports: list[dict[str, Any]], seconds: float) -> dict[s
 
 
 def main() -> None:
-    """Run."""
+    """Run the labelers and print the summary."""
     seed, path, people, max_labels = int(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:5])
     variant, think_s = sys.argv[5], float(sys.argv[6])
     break_store(variant)
@@ -176,7 +176,7 @@ def main() -> None:
             )
         )
         if variant == "sleepy" and n == 0:
-            os.read(has_begun, 1)  # the others come while the first one sleeps
+            os.read(has_begun, 1)  # the others start while the first one sleeps
     reports: list[dict[str, Any]] = []
     for child, read_end in children:
         with os.fdopen(read_end) as stream:

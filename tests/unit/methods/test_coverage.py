@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from small_rounds import give, small_config, small_data, trained
+from small_rounds import set_labels, small_config, small_data, trained
 
 from dgaal_cli.methods import coverage
 from dgaal_cli.methods.clustering import k_means, typical_of_clusters, typicality
@@ -143,7 +143,7 @@ def test_first_query_without_labels_contains_both_classes(name, tmp_path):
 @pytest.mark.parametrize("name", ["typiclust", "probcover"])
 def test_query_prefers_the_class_without_labels(name, tmp_path):
     data = small_data(300, labeled=0)
-    give(data, slice(1, 80, 8), 1)
+    set_labels(data, slice(1, 80, 8), 1)
     config = small_config(name, pretrain={"min_steps": 40}, coverage={"radius": 0.5})
     method = trained(config, data, tmp_path)
     picks = method.rank(data, 6, 0).picks

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_rounds import build, give, small_config, small_data, trained
+from small_rounds import build, set_labels, small_config, small_data, trained
 
 from dgaal_cli.config.schema import GenerationConfig
 from dgaal_cli.ids import Row
@@ -141,7 +141,7 @@ def test_covering_queries_ask_clusters_without_labels():
     """With labels of one class, typical points of all clusters would include that class again."""
     data = small_data(120, labeled=0)
     data.pixels[1::2] = np.clip(data.pixels[1::2].astype(int) + 40, 0, 255)  # two clear clusters
-    give(data, slice(0, 60, 2), 0)
+    set_labels(data, slice(0, 60, 2), 0)
 
     def brightness(rows):
         values = data.pixels[rows].reshape(len(rows), -1).astype(np.float32)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from small_rounds import deployed, give, small_config, small_data, trained
+from small_rounds import deployed, set_labels, small_config, small_data, trained
 
 from dgaal_cli.config.schema import DiscriminativeConfig
 from dgaal_cli.errors import CheckFailedError
@@ -94,7 +94,7 @@ def missing_darkest(count=240):
     data.pixels[::4] //= 4  # half of the dark images
     for row in range(count // 2):
         if row % 4:
-            give(data, row, truth[row])
+            set_labels(data, row, truth[row])
     return data
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from small_rounds import give, small_config, small_data, trained
+from small_rounds import set_labels, small_config, small_data, trained
 
 from dgaal_cli.ids import ItemId
 from dgaal_cli.tasks.classification.model import present_classes
@@ -42,7 +42,7 @@ def test_labeled_synthetic_images_count_as_present_classes():
     data.synthetic.is_labeled[1::2] = False
     data.synthetic.is_candidate[1::2] = True
     assert present_classes(data).tolist() == [0]
-    give(data, 3, 1)
+    set_labels(data, 3, 1)
     assert present_classes(data).tolist() == [0, 1]
     data.is_held_out[3] = True
     assert present_classes(data).tolist() == [0]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from small_rounds import build, give, relabeled, small_config, small_data, trained
+from small_rounds import build, relabeled, set_labels, small_config, small_data, trained
 
 from dgaal_cli.methods import gauges
 from dgaal_cli.methods.base import mean_ranks, ranks, select_top
@@ -291,7 +291,7 @@ def test_held_out_auc_is_unbiased_on_labels_chosen_by_d1(tmp_path):
         health = method.health(data)
         before = module_tensors(method.modules)
         picks = method.rank(data, 30, number).picks
-        give(data, picks, np.asarray(picks) % 2)
+        set_labels(data, picks, np.asarray(picks) % 2)
     assert health["discriminator_auc"] > 0.5 - 3 * health["discriminator_auc_error"]
     assert health["discriminator_auc_seen"] > 0.6
 
@@ -337,12 +337,12 @@ def test_held_out_auc_is_chance_for_random_labels_and_high_for_one_half(tmp_path
     random_half = small_data(count, labeled=0)
     truth = np.arange(count) % 2
     chosen = np.random.default_rng(5).permutation(count)[:120]
-    give(random_half, chosen, truth[chosen])
+    set_labels(random_half, chosen, truth[chosen])
     method = trained(config, random_half, tmp_path / "random")
     auc_random = method.health(random_half)["discriminator_auc"]
 
     bright_only = small_data(count, labeled=0)
-    give(bright_only, slice(1, 240, 4), 1)
+    set_labels(bright_only, slice(1, 240, 4), 1)
     method = trained(config, bright_only, tmp_path / "half")
     auc_half = method.health(bright_only)["discriminator_auc"]
     assert abs(auc_random - 0.5) < 0.12

@@ -1,7 +1,7 @@
 """Messages about missing labels at the start of a round."""
 
 import pytest
-from small_rounds import give, small_data
+from small_rounds import set_labels, small_data
 
 
 def gap_messages(data):
@@ -16,7 +16,7 @@ def test_message_without_labels_names_the_cold_start_rule():
 
 def test_message_with_one_labeled_class_asks_for_two_classes():
     data = small_data(40, labeled=0)
-    give(data, slice(6), 1)
+    set_labels(data, slice(6), 1)
     [message] = gap_messages(data)
     assert message.startswith("labels of 1 class so far: the task model needs two classes")
 
