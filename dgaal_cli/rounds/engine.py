@@ -189,11 +189,8 @@ def start_method(bench: Workbench, emit: Emit) -> Method:
         earlier = bench.earlier_round()
         if earlier is None or earlier.number != number - 1:
             instead = "from scratch" if earlier is None else f"from round {earlier.number}"
-            message = (
-                f"round {number - 1} has no sound checkpoint; the networks of "
-                f"round {number} start {instead}"
-            )
-            emit(Warned(message=message))
+            start = f"the networks of round {number} start {instead}"
+            emit(Warned(message=f"round {number - 1} has no sound checkpoint; {start}"))
         if earlier is not None:
             origins = _origins_after(earlier, method, config, emit)
             set_start_weights(method, earlier.tensors(), origins)
@@ -212,10 +209,8 @@ def _origins_after(
             f"'{method.name}' cannot continue from; keep the method, or make another workspace"
         )
     if not earlier.has_same_classes and config.classifier.init != "scratch":
-        message = (
-            f"classes changed since round {earlier.number}; the task model starts from scratch"
-        )
-        emit(Warned(message=message))
+        changed = f"classes changed since round {earlier.number}"
+        emit(Warned(message=f"{changed}; the task model starts from scratch"))
     return {
         name: how
         for name, how in origins_of(method, config).items()
@@ -286,11 +281,8 @@ def choose_query(
     if synthetic:
         at_boundary = synthesize_at_boundary(method, bench.dataset, count=synthetic, seed=seed)
     if not data.can_learn and METHODS[config.method].needs_labels:
-        message = (
-            f"no labels of two classes yet, so {config.method} has nothing to learn "
-            f"from; this query: {ranking.strategy}"
-        )
-        emit(Warned(message=message))
+        why = f"no labels of two classes yet, so {config.method} has nothing to learn from"
+        emit(Warned(message=f"{why}; this query: {ranking.strategy}"))
     return ChosenQuery(ranking=ranking, at_boundary=at_boundary, seconds=seconds)
 
 
@@ -332,10 +324,9 @@ def _images_to_ask(bench: Workbench, count: int | None, synthetic: int) -> int:
         raise UsageError(NOTHING_LEFT)
     requested = config.query.size if count is None else count
     budget = config.query.budget
-    # Each image needs one label per annotator.
-    affordable = (
-        (budget - bench.annotations()) // config.query.overlap - synthetic if budget else left
-    )
+    affordable = left
+    if budget:  # each image needs one label per annotator
+        affordable = (budget - bench.annotations()) // config.query.overlap - synthetic
     if affordable < (0 if synthetic and not left else 1):
         raise UsageError(
             f"the budget of {budget} labels is spent; raise query.budget in dgaal.toml to continue"
@@ -367,11 +358,8 @@ def _check_synthesis(bench: Workbench, synthetic: int, emit: Emit) -> None:
         )
     method = bench.config.method
     if METHODS[method].draws_queries:
-        emit(
-            Warned(
-                message=f"{share}; '{method}' asks only synthetic images: consider another method"
-            )
-        )
+        advice = f"'{method}' asks only synthetic images: consider another method"
+        emit(Warned(message=f"{share}; {advice}"))
 
 
 def trains(phase: Phase, network: Classifier) -> bool:

@@ -42,17 +42,14 @@ def measure_guesses(
     if not len(rows):
         return None
 
-    def fixed(some: Labels) -> Shares:
-        return prediction.probabilities[some]
-
     live = _LiveLearner(prediction, labels, rows)
     right_live = sum(live.answer(int(row), int(answers[row])) for row in rows)
     on_grid = _LiveLearner(prediction, labels, rows)
     return Guesses(
         images=len(rows),
-        right=int((fixed(rows).argmax(1) == answers[rows]).sum()),
+        right=int((prediction.probabilities[rows].argmax(1) == answers[rows]).sum()),
         right_live=right_live,
-        keys=keys_on_grid(rows, answers, fixed),
+        keys=keys_on_grid(rows, answers, prediction.probabilities.__getitem__),
         keys_live=keys_on_grid(rows, answers, on_grid.guess, on_grid.learn),
     )
 
