@@ -239,15 +239,21 @@ def _effect(
         common = sorted(curves.keys() & theirs.keys())
         difference = paired_difference(curves, theirs)
         if common:
-            saved = labels_saved(
-                mean_curve([curves[s] for s in common]), mean_curve([theirs[s] for s in common])
-            )
+            ours = mean_curve([curves[seed] for seed in common])
+            saved = labels_saved(ours, mean_curve([theirs[seed] for seed in common]))
     return Effect(
         aubc=estimate([aubc(curve) for curve in curves.values()]),
         vs_random=difference,
         vs_best_baseline=_best_baseline(curves, baselines, is_system=is_system),
         labels_saved=saved,
-        curve=_points(own, curves, count=len(mean.annotations)),
+        curve=tuple(
+            Point(
+                annotations=annotations,
+                labels=float(np.mean([rounds[i].labels for rounds in own.values()])),
+                accuracy=estimate([curve.accuracies[i] for curve in curves.values()]),
+            )
+            for i, annotations in enumerate(mean.annotations)
+        ),
         trials=tuple(curves[seed] for seed in sorted(curves)),
         enough_at=None if reached is None else annotations_at(mean, ENOUGH_OF_FULL * reached.mean),
     )
@@ -264,14 +270,3 @@ def _curves(trials: Trials, *, is_system: bool) -> dict[int, Curve]:
         )
         for seed, rounds in trials.items()
     }
-
-
-def _points(own: Trials, curves: Mapping[int, Curve], *, count: int) -> tuple[Point, ...]:
-    return tuple(
-        Point(
-            annotations=float(np.mean([rounds[i].annotations for rounds in own.values()])),
-            labels=float(np.mean([rounds[i].labels for rounds in own.values()])),
-            accuracy=estimate([curve.accuracies[i] for curve in curves.values()]),
-        )
-        for i in range(count)
-    )
