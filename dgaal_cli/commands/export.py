@@ -85,9 +85,7 @@ def _document(result: "ExportResult") -> dict[str, Any]:
                 "size_bytes": artifact.size_bytes,
                 "sha256": artifact.sha256.hex(),
                 "largest_difference": artifact.largest_difference,
-                "agreement": None
-                if artifact.agreement is None
-                else artifact.agreement.as_document(),
+                "agreement": artifact.agreement and artifact.agreement.as_document(),
                 "seconds": round(artifact.seconds, 3),
             }
             for artifact in result.artifacts

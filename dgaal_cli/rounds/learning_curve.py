@@ -24,8 +24,6 @@ class CurvePoint:
 
 def learning_curve(workspace: Workspace) -> tuple[CurvePoint, ...]:
     """Read accuracy per round from the rounds' metrics; rounds without accuracy are skipped."""
-    if not workspace.rounds_path.is_dir():
-        return ()
     points = (_curve_point(path) for path in sorted(workspace.rounds_path.glob("*/metrics.json")))
     return tuple(point for point in points if point)
 

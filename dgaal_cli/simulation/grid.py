@@ -94,11 +94,10 @@ def run_grid(
     done = len(trials) - len(remaining)
     if done:
         tell(f"{done} of {len(trials)} trials are already finished")
-    runs = (
-        _run_in_this_process(plan, folder, remaining, pool=pool)
-        if jobs == 1
-        else _run_in_processes(plan, folder, remaining, jobs=jobs)
-    )
+    if jobs == 1:
+        runs = _run_in_this_process(plan, folder, remaining, pool=pool)
+    else:
+        runs = _run_in_processes(plan, folder, remaining, jobs=jobs)
     for trial, last in runs:
         done += 1
         tell(
