@@ -212,17 +212,6 @@ def baseline_verdict(difference: Estimate) -> str:
     return "may be more than half a point worse"
 
 
-def _best_baseline(
-    curves: Mapping[int, Curve], others: Mapping[str, Trials], *, is_system: bool
-) -> BestBaseline | None:
-    baselines = [
-        BestBaseline(name=name, difference=difference)
-        for name, trials in others.items()
-        if (difference := paired_difference(curves, _curves(trials, is_system=is_system)))
-    ]
-    return min(baselines, key=lambda each: each.difference.mean, default=None)
-
-
 def _effect(
     own: Trials,
     reference: Trials | None,
@@ -241,10 +230,15 @@ def _effect(
         if common:
             ours = mean_curve([curves[seed] for seed in common])
             saved = labels_saved(ours, mean_curve([theirs[seed] for seed in common]))
+    compared = [
+        BestBaseline(name=name, difference=gap)
+        for name, trials in baselines.items()
+        if (gap := paired_difference(curves, _curves(trials, is_system=is_system)))
+    ]
     return Effect(
         aubc=estimate([aubc(curve) for curve in curves.values()]),
         vs_random=difference,
-        vs_best_baseline=_best_baseline(curves, baselines, is_system=is_system),
+        vs_best_baseline=min(compared, key=lambda each: each.difference.mean, default=None),
         labels_saved=saved,
         curve=tuple(
             Point(
