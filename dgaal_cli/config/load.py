@@ -9,12 +9,12 @@ reads a configuration.
 
 import dataclasses
 import difflib
+import tomllib
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
-from dgaal_cli.config.assignments import environment_assignments, parse_assignment
 from dgaal_cli.config.presets import PRESETS, Tree, merge_overrides, read_preset
 from dgaal_cli.config.ranges import convert
 from dgaal_cli.config.schema import Config
@@ -25,6 +25,7 @@ from dgaal_cli.escaping import show
 PRESET_ALIASES = {"paper": "cifar10-paper"}
 """Names that presets had in older workspaces and simulations."""
 SCHEMA_VERSION = 1
+_PREFIX = "DGAAL_"
 
 
 def load_config(
@@ -50,7 +51,12 @@ def load_config(
         )
     _check_keys(tree, Config, where=show(path.name))
     store = tree.get("store")
-    for assignment in (*environment_assignments(environment), *assignments):
+    variables = [  # DGAAL_QUERY__SIZE=50 -> query.size=50; an unknown name is an error
+        f"{name.removeprefix(_PREFIX).lower().replace('__', '.')}={value}"
+        for name, value in sorted(environment.items())
+        if name.startswith(_PREFIX)
+    ]
+    for assignment in (*variables, *assignments):
         _assign(tree, assignment)
     if tree.get("store") != store:
         raise ConfigError(f"'store' can only be set in {path.name}, for all commands alike")
@@ -74,6 +80,22 @@ def build_config(tree: Tree) -> Config:
             "use none, or another architecture"
         )
     return config
+
+
+def parse_assignment(text: str) -> tuple[list[str], Any]:
+    """Split ``key.path=value``; the value is TOML, or bare text if it is not TOML.
+
+    Raises:
+        ConfigError: There is no ``=``.
+    """
+    key, equals, raw = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {text!r} is not an assignment; write --set key.path=value")
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except (ValueError, RecursionError):
+        value = raw.strip()
+    return [part.strip() for part in key.split(".")], value
 
 
 def _assign(tree: Tree, assignment: str) -> None:

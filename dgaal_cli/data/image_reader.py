@@ -57,7 +57,10 @@ class ImageReader:
                 return decode(data)
             payload = data
         with self._decoding:
-            return self._decode(payload)
+            try:
+                return self._decoder.decode(payload, max_pixels=MAX_PIXELS)
+            except DecoderDiedError as error:
+                raise UnreadableImageError(str(error)) from None
 
     def file_of(self, sample_id: SampleId, *, is_synthetic: bool = False) -> str:
         """Return the absolute path of the image's file, even if deleted; empty if it has no file.
@@ -79,15 +82,6 @@ class ImageReader:
         """Stop the decoder process."""
         with self._decoding:
             self._decoder.close()
-
-    def _decode(self, payload: bytes | Path) -> Pixels:
-        try:
-            result = self._decoder.decode(payload, max_pixels=MAX_PIXELS)
-        except DecoderDiedError as error:
-            raise UnreadableImageError(str(error)) from None
-        if result.pixels is None:
-            raise UnreadableImageError(result.reason)
-        return result.pixels
 
     def _open(self) -> Source:
         with self._opening:

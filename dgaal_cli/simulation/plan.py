@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, cast
 import msgspec
 from msgspec import Meta
 
-from dgaal_cli.config.assignments import parse_assignment
+from dgaal_cli.config.load import parse_assignment
 from dgaal_cli.config.presets import Tree
 from dgaal_cli.config.ranges import convert
 from dgaal_cli.config.schema import Config, Count, Part, Positive, Seed

@@ -54,7 +54,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewItem:
-    """One readable image of the pool."""
+    """One readable image."""
 
     sample_id: SampleId
     sha256: bytes
@@ -65,14 +65,9 @@ class NewItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewSynthetic:
+class NewSynthetic(NewItem):
     """One synthetic image."""
 
-    sample_id: SampleId
-    sha256: bytes
-    size_bytes: int
-    width: int
-    height: int
     parent: ItemId | None
     """Parent item; None if it was synthesized from noise only."""
     round: int

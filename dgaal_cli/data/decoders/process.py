@@ -24,6 +24,7 @@ from dgaal_cli.data.decoders.worker import (
     RESULT,
 )
 from dgaal_cli.data.images import Pixels
+from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.errors import DgaalError
 
 if TYPE_CHECKING:
@@ -32,16 +33,6 @@ if TYPE_CHECKING:
 
 class DecoderDiedError(Exception):
     """The process ended during a request; the message is a short reason."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decoded:
-    """Result of one image."""
-
-    pixels: Pixels | None
-    """uint8 (H, W, C); None if unreadable."""
-    reason: str
-    """Why the image is unreadable; empty if readable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,17 +67,21 @@ class DecoderProcess:
         self._finalizer: weakref.finalize[..., DecoderProcess] | None = None
         self._is_ready = False
 
-    def decode(self, payload: Payload, *, max_pixels: int = 0) -> Decoded:
+    def decode(self, payload: Payload, *, max_pixels: int = 0) -> Pixels:
         """Decode one image at its original size, or shrunk to about ``max_pixels``.
 
+        Returns:
+            uint8 (H, W, C).
+
         Raises:
+            UnreadableImageError: The image cannot be decoded.
             DecoderDiedError: The process died; the next call starts another.
         """
         results, reasons, flat = self._request([payload], max_pixels=max_pixels)
-        _, _, width, height, channels, *_ = results[0]
         if reasons[0]:
-            return Decoded(pixels=None, reason=reasons[0])
-        return Decoded(pixels=flat.reshape(height, width, channels), reason="")
+            raise UnreadableImageError(reasons[0])
+        _, _, width, height, channels, *_ = results[0]
+        return flat.reshape(height, width, channels)
 
     def decode_many(
         self,

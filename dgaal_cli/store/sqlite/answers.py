@@ -5,7 +5,7 @@ import json
 import secrets
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, Literal, cast
 
@@ -33,7 +33,7 @@ _UNDOABLE = "('label','cannot_tell','skip','flag','unflag','adjudicate')"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEvent:
-    """Arguments of ``append`` in addition to the operator."""
+    """Arguments of ``append`` in addition to the operator, named as the columns."""
 
     op_id: str
     kind: str
@@ -159,34 +159,19 @@ def append(connection: sqlite3.Connection, new: NewEvent, *, operator: Operator)
     sha = connection.execute(
         "SELECT sha256 FROM item WHERE item_id = ?", (new.item_id,)
     ).fetchone()[0]
+    values = {field.name: getattr(new, field.name) for field in fields(new)}
+    values |= {
+        "annotator": operator.annotator,
+        "label_id": label_rows.identify(connection, values.pop("label")),
+        "item_sha": sha,
+        "at_us": to_microseconds(operator.now),
+        "app": __version__,
+        "session": operator.session,
+    }
+    places = ", ".join(f":{name}" for name in values)
     cursor = connection.execute(
-        "INSERT INTO event(op_id, kind, says, item_id, annotator, label_id, note, refers_to, "
-        "cancels, shown_id, lease_fence, item_sha, body_sha, counted, provenance, round, "
-        "elapsed_ms, at_us, made_us, app, session) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            new.op_id,
-            new.kind,
-            new.says,
-            new.item_id,
-            operator.annotator,
-            label_rows.identify(connection, new.label),
-            new.note,
-            new.refers_to,
-            new.cancels,
-            new.shown_id,
-            new.lease_fence,
-            sha,
-            new.body_sha,
-            new.counted,
-            new.provenance,
-            new.round,
-            new.elapsed_ms,
-            to_microseconds(operator.now),
-            new.made_us,
-            __version__,
-            operator.session,
-        ),
+        f"INSERT INTO event({', '.join(values)}) VALUES ({places})",  # noqa: S608 - names of fields
+        values,
     )
     projection.refresh(connection, new.item_id)
     return cursor.lastrowid or 0

@@ -4,12 +4,14 @@ import contextlib
 import os
 import secrets
 import sqlite3
+from collections.abc import Generator
 from pathlib import Path
 
 from dgaal_cli.atomic import sync_file, sync_folder
 from dgaal_cli.errors import StorageError, WorkspaceError
 from dgaal_cli.store.sqlite import schema
 from dgaal_cli.store.sqlite.connection import Database, discard, translate
+from dgaal_cli.store.sqlite.history import watermark
 
 KEPT = 5
 """Number of backups kept; older ones are removed."""
@@ -39,8 +41,8 @@ def overdue(store: Path, *, events: int) -> int | None:
     due = events // EVERY * EVERY
     newest = 0
     for copy in existing(store) if due else []:
-        with contextlib.suppress(WorkspaceError):
-            newest = _event_count(copy)
+        with contextlib.suppress(WorkspaceError), _opened(copy) as connection:
+            newest = watermark(connection)  # without a full check
             break
     return events - newest if newest < due else None
 
@@ -103,35 +105,25 @@ def verify(copy: Path) -> int:
     Raises:
         WorkspaceError: It is damaged or not a label store.
     """
+    with _opened(copy) as connection:
+        kind = connection.execute("PRAGMA application_id").fetchone()[0]
+        verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if kind != schema.APPLICATION_ID or verdict != "ok":
+            raise WorkspaceError(f"{copy} is damaged or not a label store of dgaal")
+        return watermark(connection)
+
+
+@contextlib.contextmanager
+def _opened(copy: Path) -> Generator[sqlite3.Connection]:
     try:
         connection = sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro", uri=True)
     except sqlite3.Error as error:
         raise WorkspaceError(f"{copy} cannot be opened: {error}") from error
     try:
-        kind = connection.execute("PRAGMA application_id").fetchone()[0]
-        verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-        if kind != schema.APPLICATION_ID or verdict != "ok":
-            raise WorkspaceError(f"{copy} is damaged or not a label store of dgaal")
-        return _events(connection)
-    except sqlite3.Error as error:
-        raise WorkspaceError(f"{copy} is damaged: {error}") from error
-    finally:
-        connection.close()
-
-
-def _event_count(copy: Path) -> int:
-    """Return the number of events without a full check."""
-    try:
-        connection = sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro", uri=True)
         with contextlib.closing(connection):
-            return _events(connection)
+            yield connection
     except sqlite3.Error as error:
         raise WorkspaceError(f"{copy} is damaged: {error}") from error
-
-
-def _events(connection: sqlite3.Connection) -> int:
-    # Events are never deleted, so the newest number is their count.
-    return int(connection.execute("SELECT ifnull(max(event_id), 0) FROM event").fetchone()[0])
 
 
 def _copy(source: sqlite3.Connection, target: Path) -> None:

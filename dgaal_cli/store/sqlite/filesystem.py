@@ -3,25 +3,10 @@
 import os
 from pathlib import Path
 
-_REMOTE = frozenset(
-    [
-        "9p",
-        "afs",
-        "beegfs",
-        "ceph",
-        "cifs",
-        "glusterfs",
-        "gpfs",
-        "lustre",
-        "ncpfs",
-        "nfs",
-        "nfs4",
-        "smb3",
-        "smbfs",
-    ]
-)
-
-
+_REMOTE = {
+    *("9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "gpfs"),
+    *("lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs"),
+}
 _LOCAL_FUSE = frozenset(["fuse.fuse-overlayfs", "fuse.ntfs-3g", "fuse.bindfs", "fuse.mergerfs"])
 
 

@@ -1,6 +1,7 @@
 """Rows of labels: each distinct payload once, with the classes that it names."""
 
 import sqlite3
+from functools import lru_cache
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.ids import ClassUid
@@ -11,8 +12,11 @@ COLUMNS = (
     "(SELECT group_concat(n.class_uid, ' ') FROM label_class n WHERE n.label_id = l.label_id)"
 )
 """Columns for ``read``; the query joins the table ``label`` as ``l``."""
+WIDTH = 3
+"""Number of columns in ``COLUMNS``."""
 
 
+@lru_cache(maxsize=128)  # few labels of classification differ
 def read(payload: bytes | None, version: int, classes: str | None) -> Label | None:
     """Build a label from ``COLUMNS``; None without a joined row."""
     if payload is None:

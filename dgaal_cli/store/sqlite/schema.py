@@ -11,6 +11,35 @@ import sqlite3
 
 APPLICATION_ID = 0x6467616C  # "dgal": identifies a store among SQLite files
 
+_EVENT = """CREATE TABLE event(
+        event_id INTEGER PRIMARY KEY AUTOINCREMENT, op_id TEXT NOT NULL UNIQUE,
+        kind TEXT NOT NULL CHECK (kind IN ('label','cannot_tell','skip','flag','unflag','undo',
+            'redo','adjudicate','import','inherit')),
+        says TEXT NOT NULL CHECK (says IN ('label','cannot_tell','skip','flag','unflag','undo',
+            'redo','adjudicate','inherit')),
+        item_id INTEGER NOT NULL REFERENCES item, annotator TEXT NOT NULL,
+        {label}, note TEXT NOT NULL,
+        refers_to INTEGER REFERENCES event, cancels INTEGER REFERENCES event,
+        shown_id TEXT REFERENCES shown, lease_fence INTEGER, item_sha BLOB NOT NULL,
+        body_sha BLOB NOT NULL, counted INTEGER NOT NULL CHECK (counted IN (0,1)),
+        provenance TEXT NOT NULL
+            CHECK (provenance IN ('human','simulated','imported','inherited')),
+        round INTEGER, elapsed_ms INTEGER, at_us INTEGER NOT NULL, made_us INTEGER,
+        app TEXT NOT NULL, session TEXT NOT NULL,
+        CHECK (kind = says OR kind = 'import'),
+        CHECK ((says IN ('label','adjudicate','inherit')) = ({name} IS NOT NULL)),
+        CHECK ((kind IN ('undo','redo')) = (refers_to IS NOT NULL)),
+        CHECK ((kind IN ('undo','redo')) = (cancels IS NOT NULL))) STRICT"""
+_EVENT_INDEXES = (
+    """CREATE INDEX event_item ON event(item_id, event_id)""",
+    """CREATE INDEX event_annotator ON event(annotator, round, event_id)""",
+    # An undo cancels an answer or a redo, a redo cancels an undo, each at most once.
+    """CREATE UNIQUE INDEX event_cancels ON event(cancels) WHERE cancels IS NOT NULL""",
+)
+_FLAGGED = """CREATE TABLE flagged(
+        item_id INTEGER NOT NULL REFERENCES item, annotator TEXT NOT NULL,
+        event_id INTEGER NOT NULL REFERENCES event, PRIMARY KEY(item_id, annotator)) STRICT"""
+
 _V1 = (
     """CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT""",
     """CREATE TABLE class(
@@ -54,36 +83,13 @@ _V1 = (
         token TEXT PRIMARY KEY, item_id INTEGER NOT NULL REFERENCES item,
         annotator TEXT NOT NULL, session TEXT NOT NULL, fence INTEGER NOT NULL,
         expires REAL NOT NULL, UNIQUE(item_id, annotator)) STRICT""",
-    """CREATE TABLE event(
-        event_id INTEGER PRIMARY KEY AUTOINCREMENT, op_id TEXT NOT NULL UNIQUE,
-        kind TEXT NOT NULL CHECK (kind IN ('label','cannot_tell','skip','flag','unflag','undo',
-            'redo','adjudicate','import','inherit')),
-        says TEXT NOT NULL CHECK (says IN ('label','cannot_tell','skip','flag','unflag','undo',
-            'redo','adjudicate','inherit')),
-        item_id INTEGER NOT NULL REFERENCES item, annotator TEXT NOT NULL,
-        class_uid TEXT REFERENCES class, note TEXT NOT NULL,
-        refers_to INTEGER REFERENCES event, cancels INTEGER REFERENCES event,
-        shown_id TEXT REFERENCES shown, lease_fence INTEGER, item_sha BLOB NOT NULL,
-        body_sha BLOB NOT NULL, counted INTEGER NOT NULL CHECK (counted IN (0,1)),
-        provenance TEXT NOT NULL
-            CHECK (provenance IN ('human','simulated','imported','inherited')),
-        round INTEGER, elapsed_ms INTEGER, at_us INTEGER NOT NULL, made_us INTEGER,
-        app TEXT NOT NULL, session TEXT NOT NULL,
-        CHECK (kind = says OR kind = 'import'),
-        CHECK ((says IN ('label','adjudicate','inherit')) = (class_uid IS NOT NULL)),
-        CHECK ((kind IN ('undo','redo')) = (refers_to IS NOT NULL)),
-        CHECK ((kind IN ('undo','redo')) = (cancels IS NOT NULL))) STRICT""",
-    """CREATE INDEX event_item ON event(item_id, event_id)""",
-    """CREATE INDEX event_annotator ON event(annotator, round, event_id)""",
-    # An undo cancels an answer or a redo, a redo cancels an undo, each at most once.
-    """CREATE UNIQUE INDEX event_cancels ON event(cancels) WHERE cancels IS NOT NULL""",
+    _EVENT.format(label="class_uid TEXT REFERENCES class", name="class_uid"),
+    *_EVENT_INDEXES,
     """CREATE TABLE answer(
         item_id INTEGER NOT NULL REFERENCES item, annotator TEXT NOT NULL,
         event_id INTEGER NOT NULL REFERENCES event, says TEXT NOT NULL, class_uid TEXT,
         round INTEGER, PRIMARY KEY(item_id, annotator)) STRICT""",
-    """CREATE TABLE flagged(
-        item_id INTEGER NOT NULL REFERENCES item, annotator TEXT NOT NULL,
-        event_id INTEGER NOT NULL REFERENCES event, PRIMARY KEY(item_id, annotator)) STRICT""",
+    _FLAGGED,
     """CREATE TABLE verdict(
         item_id INTEGER PRIMARY KEY REFERENCES item,
         event_id INTEGER NOT NULL REFERENCES event, class_uid TEXT) STRICT""",
@@ -91,14 +97,12 @@ _V1 = (
     """CREATE TABLE artifact(
         sha256 BLOB PRIMARY KEY, role TEXT NOT NULL, format TEXT NOT NULL, round INTEGER,
         at_us INTEGER NOT NULL) STRICT""",
-    """CREATE TRIGGER event_no_update BEFORE UPDATE ON event
-        BEGIN SELECT RAISE(ABORT,'append-only'); END""",
-    """CREATE TRIGGER event_no_delete BEFORE DELETE ON event
-        BEGIN SELECT RAISE(ABORT,'append-only'); END""",
-    """CREATE TRIGGER class_event_no_update BEFORE UPDATE ON class_event
-        BEGIN SELECT RAISE(ABORT,'append-only'); END""",
-    """CREATE TRIGGER class_event_no_delete BEFORE DELETE ON class_event
-        BEGIN SELECT RAISE(ABORT,'append-only'); END""",
+    *(
+        f"""CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON {table}
+        BEGIN SELECT RAISE(ABORT,'append-only'); END"""
+        for table in ("event", "class_event")
+        for change in ("UPDATE", "DELETE")
+    ),
 )
 
 # Version 1 had one class per image: each used class becomes a label of classification.
@@ -130,33 +134,13 @@ _V2 = (
     """ALTER TABLE answer RENAME TO answer_1""",
     """ALTER TABLE flagged RENAME TO flagged_1""",
     """ALTER TABLE verdict RENAME TO verdict_1""",
-    """CREATE TABLE event(
-        event_id INTEGER PRIMARY KEY AUTOINCREMENT, op_id TEXT NOT NULL UNIQUE,
-        kind TEXT NOT NULL CHECK (kind IN ('label','cannot_tell','skip','flag','unflag','undo',
-            'redo','adjudicate','import','inherit')),
-        says TEXT NOT NULL CHECK (says IN ('label','cannot_tell','skip','flag','unflag','undo',
-            'redo','adjudicate','inherit')),
-        item_id INTEGER NOT NULL REFERENCES item, annotator TEXT NOT NULL,
-        label_id INTEGER REFERENCES label, note TEXT NOT NULL,
-        refers_to INTEGER REFERENCES event, cancels INTEGER REFERENCES event,
-        shown_id TEXT REFERENCES shown, lease_fence INTEGER, item_sha BLOB NOT NULL,
-        body_sha BLOB NOT NULL, counted INTEGER NOT NULL CHECK (counted IN (0,1)),
-        provenance TEXT NOT NULL
-            CHECK (provenance IN ('human','simulated','imported','inherited')),
-        round INTEGER, elapsed_ms INTEGER, at_us INTEGER NOT NULL, made_us INTEGER,
-        app TEXT NOT NULL, session TEXT NOT NULL,
-        CHECK (kind = says OR kind = 'import'),
-        CHECK ((says IN ('label','adjudicate','inherit')) = (label_id IS NOT NULL)),
-        CHECK ((kind IN ('undo','redo')) = (refers_to IS NOT NULL)),
-        CHECK ((kind IN ('undo','redo')) = (cancels IS NOT NULL))) STRICT""",
+    _EVENT.format(label="label_id INTEGER REFERENCES label", name="label_id"),
     """CREATE TABLE answer(
         item_id INTEGER NOT NULL REFERENCES item, annotator TEXT NOT NULL,
         event_id INTEGER NOT NULL REFERENCES event, says TEXT NOT NULL,
         label_id INTEGER REFERENCES label, round INTEGER,
         PRIMARY KEY(item_id, annotator)) STRICT""",
-    """CREATE TABLE flagged(
-        item_id INTEGER NOT NULL REFERENCES item, annotator TEXT NOT NULL,
-        event_id INTEGER NOT NULL REFERENCES event, PRIMARY KEY(item_id, annotator)) STRICT""",
+    _FLAGGED,
     """CREATE TABLE verdict(
         item_id INTEGER PRIMARY KEY REFERENCES item,
         event_id INTEGER NOT NULL REFERENCES event, label_id INTEGER REFERENCES label) STRICT""",
@@ -174,10 +158,7 @@ _V2 = (
     """DROP TABLE flagged_1""",
     """DROP TABLE verdict_1""",
     """DROP TABLE event_1""",
-    """CREATE INDEX event_item ON event(item_id, event_id)""",
-    """CREATE INDEX event_annotator ON event(annotator, round, event_id)""",
-    # An undo cancels an answer or a redo, a redo cancels an undo, each at most once.
-    """CREATE UNIQUE INDEX event_cancels ON event(cancels) WHERE cancels IS NOT NULL""",
+    *_EVENT_INDEXES,
     """CREATE INDEX answer_label ON answer(label_id)""",
     """CREATE INDEX verdict_label ON verdict(label_id)""",
     *(

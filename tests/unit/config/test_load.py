@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgaal_cli.config.assignments import parse_assignment
-from dgaal_cli.config.load import build_config, load_config
+from dgaal_cli.config.load import build_config, load_config, parse_assignment
 from dgaal_cli.config.presets import PRESETS, preset_names
 from dgaal_cli.config.ranges import convert
 from dgaal_cli.config.schema import Config, PoolConfig

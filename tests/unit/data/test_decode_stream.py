@@ -169,7 +169,7 @@ def test_dead_decoder_process_is_replaced_at_the_next_call() -> None:
         process.wait()
         with pytest.raises(DecoderDiedError, match="SIGKILL"):
             decoder.decode(png(1))
-        np.testing.assert_array_equal(decoder.decode(png(2)).pixels, pixels(2))
+        np.testing.assert_array_equal(decoder.decode(png(2)), pixels(2))
     finally:
         decoder.close()
 
@@ -181,7 +181,7 @@ def test_processes_started_ahead_are_used_first() -> None:
     decoders = [DecoderProcess() for _ in range(3)]
     try:
         for decoder in decoders:
-            np.testing.assert_array_equal(decoder.decode(png(1)).pixels, pixels(1))
+            np.testing.assert_array_equal(decoder.decode(png(1)), pixels(1))
         used_pids = [decoder._process.pid for decoder in decoders if decoder._process]
         assert set(used_pids[:2]) == started_ahead
         assert used_pids[2] not in started_ahead
