@@ -63,15 +63,7 @@ class Workspace:
         Raises:
             BusyError: Another process holds the lock; the message names the process.
         """
-        folder = self.root / ".locks"
-        try:
-            folder.mkdir(exist_ok=True)
-            descriptor = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError as error:
-            raise StorageError(
-                f"cannot write in {self.root}: {error.strerror}; "
-                "check the folder's permission and the disk"
-            ) from error
+        descriptor = open_lock(self.root, name)
         try:
             _acquire(descriptor)
             os.ftruncate(descriptor, 0)
@@ -112,6 +104,27 @@ def open_workspace(folder: str | Path) -> Workspace:
         UsageError: The folder is not a workspace.
     """
     return find_workspace(Path(folder), is_named=True)
+
+
+def lock_path(root: Path, name: str) -> Path:
+    """Return the path of a lock file."""
+    return root / ".locks" / f"{name}.lock"
+
+
+def open_lock(root: Path, name: str) -> int:
+    """Return the descriptor of a lock file, which is created if missing.
+
+    Raises:
+        StorageError: The file cannot be created.
+    """
+    path = lock_path(root, name)
+    try:
+        path.parent.mkdir(exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write in {root}: {error.strerror}; check the folder's permission and the disk"
+        ) from error
 
 
 def _acquire(descriptor: int) -> None:

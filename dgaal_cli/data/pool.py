@@ -17,7 +17,7 @@ from dgaal_cli.data.decode_stream import array_digest, decode_stream
 from dgaal_cli.data.decoders.registry import format_names, is_missing_package
 from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.sources.base import Entry, FileBytes, Source
-from dgaal_cli.errors import InputDataError
+from dgaal_cli.errors import InputDataError, StorageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
@@ -300,8 +300,6 @@ def _write_cache(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        from dgaal_cli.errors import StorageError
-
         raise StorageError(f"cannot create {path.parent}: {error.strerror}") from error
     with atomic.replacing(path) as stream:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}

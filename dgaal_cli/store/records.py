@@ -81,9 +81,9 @@ class NewSynthetic(NewItem):
 class AddedItems:
     """Result of ``add_items``; the four counts add up to the number of images."""
 
-    new: int
+    new: int = 0
     """New items."""
-    duplicates: int
+    duplicates: int = 0
     """New paths with the bytes of an earlier item."""
     known: int = 0
     """Known paths with unchanged bytes."""
@@ -296,10 +296,10 @@ class ImportedLabel:
 class ImportReport:
     """Result of an import; the three counts add up to the number of lines."""
 
-    added: int
-    replaced: int
+    added: int = 0
+    replaced: int = 0
     """Lines that replaced another answer of the same annotator."""
-    unchanged: int
+    unchanged: int = 0
     """Lines equal to the current answer of the same annotator."""
 
 

@@ -14,15 +14,10 @@ from dgaal_cli.data.sources.base import BlockRow, Rows, RowSource
 from dgaal_cli.errors import InputDataError, MissingExtraError
 
 PREFIX = "torchvision:"
-_BY_TRAIN: Mapping[str, Mapping[str, object]] = {
-    "train": {"train": True},
-    "test": {"train": False},
-}
-_BY_SPLIT: Mapping[str, Mapping[str, object]] = {
-    "train": {"split": "train"},
-    "test": {"split": "test"},
-}
-SETS: Mapping[str, Mapping[str, Mapping[str, object]]] = {
+_Splits = Mapping[str, Mapping[str, object]]
+_BY_TRAIN: _Splits = {"train": {"train": True}, "test": {"train": False}}
+_BY_SPLIT: _Splits = {"train": {"split": "train"}, "test": {"split": "test"}}
+SETS: Mapping[str, _Splits] = {
     "CIFAR10": _BY_TRAIN,
     "CIFAR100": _BY_TRAIN,
     "MNIST": _BY_TRAIN,

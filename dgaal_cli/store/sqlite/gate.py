@@ -12,8 +12,9 @@ import threading
 import time
 from pathlib import Path
 
-from dgaal_cli.errors import BusyError, StorageError
+from dgaal_cli.errors import BusyError
 from dgaal_cli.escaping import show
+from dgaal_cli.workspace import lock_path, open_lock
 
 DEADLINE_S = 8.0
 """Seconds that one process may hold the lock before waiters raise an error with its id."""
@@ -44,7 +45,7 @@ class Gate:
             StorageError: The lock file cannot be created.
         """
         if self._descriptor < 0:
-            self._descriptor = _open(self._store)
+            self._descriptor = open_lock(self._store.parent, self._store.name)
         if time.monotonic() < self._contended_until:
             time.sleep(_BACKOFF_S)
         try:
@@ -134,7 +135,7 @@ def in_use(store: Path) -> BusyError:
         f"{store} is in use by another program, which is not dgaal; try again when it is done"
     )
     try:
-        descriptor = os.open(lock_path(store), os.O_RDONLY)
+        descriptor = os.open(lock_path(store.parent, store.name), os.O_RDONLY)
     except OSError:
         return foreign
     try:
@@ -148,23 +149,6 @@ def in_use(store: Path) -> BusyError:
         os.close(descriptor)
 
 
-def lock_path(store: Path) -> Path:
-    """Return the path of a store's lock file."""
-    return store.parent / ".locks" / f"{store.name}.lock"
-
-
-def _open(store: Path) -> int:
-    path = lock_path(store)
-    try:
-        path.parent.mkdir(exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write in {store.parent}: {error.strerror}; "
-            "check the folder's permission and the disk"
-        ) from error
-
-
 def _busy(holder: str, store: Path, seconds: float) -> BusyError:
     return BusyError(
         f"{store} is being written by process {holder or 'unknown'} for more than "
@@ -175,5 +159,5 @@ def _busy(holder: str, store: Path, seconds: float) -> BusyError:
 
 def _holder(store: Path) -> str:
     with contextlib.suppress(OSError):
-        return show(lock_path(store).read_bytes()[:32]).strip()
+        return show(lock_path(store.parent, store.name).read_bytes()[:32]).strip()
     return ""

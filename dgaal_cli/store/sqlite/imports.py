@@ -44,9 +44,7 @@ def import_labels(
         classes.add(connection, record.name, record.key, uid=record.uid)
     now = connection.clock()
     count = Counter(_import_one(connection, label, session=session, now=now) for label in labels)
-    report = ImportReport(
-        added=count["added"], replaced=count["replaced"], unchanged=count["unchanged"]
-    )
+    report = ImportReport(**count)
     if is_dry_run:
         raise DryRunError(report)
     return report

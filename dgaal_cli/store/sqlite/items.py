@@ -93,13 +93,7 @@ def flagged(connection: sqlite3.Connection) -> list[ItemRecord]:
 
 def add(connection: sqlite3.Connection, new: Iterable[NewItem]) -> AddedItems:
     """Add pool images; images with equal bytes share one item."""
-    count = Counter(_add_one(connection, item) for item in new)
-    return AddedItems(
-        new=count["new"],
-        duplicates=count["duplicates"],
-        known=count["known"],
-        changed=count["changed"],
-    )
+    return AddedItems(**Counter(_add_one(connection, item) for item in new))
 
 
 def add_synthetic(connection: sqlite3.Connection, new: Iterable[NewSynthetic]) -> list[ItemId]:

@@ -72,16 +72,7 @@ def save(connection: Connection, query: Query, *, overlap: int = 1) -> None:
         "INSERT INTO query(round, strategy, model_sha, opened_us) VALUES (?, ?, ?, ?)",
         (query.round, query.strategy, query.model_sha, connection.now_us()),
     )
-    try:
-        connection.executemany(
-            "INSERT INTO query_entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (_entry_row(query.round, entry) for entry in query.entries),
-        )
-    except sqlite3.IntegrityError as error:
-        raise UsageError(
-            f"the query of round {query.round} names an unknown image or class, or an image twice"
-        ) from error
-    _set_overlap(connection, query.round, overlap)
+    _insert_entries(connection, query, overlap, doing="names")
 
 
 def extend(connection: sqlite3.Connection, entries: Sequence[QueryEntry]) -> int:
@@ -103,16 +94,8 @@ def extend(connection: sqlite3.Connection, entries: Sequence[QueryEntry]) -> int
     added = [dataclasses.replace(entry, rank=rank + i) for i, entry in enumerate(new, start=1)]
     query = Query(round=number, strategy="", model_sha=None, entries=tuple(added))
     _check_entries(query)
-    try:
-        connection.executemany(
-            "INSERT INTO query_entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (_entry_row(number, entry) for entry in added),
-        )
-    except sqlite3.IntegrityError as error:
-        raise UsageError(
-            f"the query of round {number} cannot add an unknown image or class, or an image twice"
-        ) from error
-    _set_overlap(connection, number, max((need for _, _, need in rows), default=1))
+    overlap = max((need for _, _, need in rows), default=1)
+    _insert_entries(connection, query, overlap, doing="cannot add")
     return len(added)
 
 
@@ -268,11 +251,22 @@ def _candidates(
     return connection.execute(_CANDIDATES, values).fetchall()
 
 
-def _set_overlap(connection: sqlite3.Connection, number: int, overlap: int) -> None:
+def _insert_entries(
+    connection: sqlite3.Connection, query: Query, overlap: int, *, doing: str
+) -> None:
+    try:
+        connection.executemany(
+            "INSERT INTO query_entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (_entry_row(query.round, entry) for entry in query.entries),
+        )
+    except sqlite3.IntegrityError as error:
+        raise UsageError(
+            f"the query of round {query.round} {doing} an unknown image or class, or an image twice"
+        ) from error
     changed = connection.execute(
         "UPDATE item SET need = ?1 WHERE need <> ?1 "
         "AND item_id IN (SELECT item_id FROM query_entry WHERE round = ?2) RETURNING item_id",
-        (overlap, number),
+        (overlap, query.round),
     ).fetchall()
     for (item_id,) in changed:
         projection.refresh(connection, ItemId(item_id))

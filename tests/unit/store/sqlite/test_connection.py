@@ -16,6 +16,7 @@ from dgaal_cli.store.sqlite import connection as connection_module
 from dgaal_cli.store.sqlite import gate as gate_module
 from dgaal_cli.store.sqlite import schema
 from dgaal_cli.store.sqlite.connection import Database, is_wal_safe
+from dgaal_cli.workspace import lock_path
 
 
 def pragma(store: Store, name: str):
@@ -287,7 +288,7 @@ def test_store_opens_at_a_path_that_is_not_valid_utf8(tmp_path):
 def test_timed_out_writer_does_not_release_its_later_lock(store, path, monkeypatch):
     monkeypatch.setattr(gate_module, "DEADLINE_S", 0.05)
     store.add_class("cat")
-    lock = os.open(gate_module.lock_path(path), os.O_RDWR)
+    lock = os.open(lock_path(path.parent, path.name), os.O_RDWR)
     fcntl.flock(lock, fcntl.LOCK_EX)
     for _ in range(3):
         with pytest.raises(BusyError):
@@ -398,7 +399,7 @@ def test_writer_waits_longer_while_the_lock_changes_hands(
     monkeypatch.setattr(gate_module, "MAX_WAIT_S", max_wait_s)
     monkeypatch.setattr(gate_module, "_POLL_S", 0.06)
     store.add_class("cat")
-    gate = str(gate_module.lock_path(path))
+    gate = str(lock_path(path.parent, path.name))
     with subprocess.Popen(
         [sys.executable, "-c", WRITERS, gate, "30", "7"], stdout=subprocess.PIPE, text=True
     ) as others:
