@@ -9,16 +9,15 @@ reads a configuration.
 
 import dataclasses
 import difflib
-import tomllib
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from dgaal_cli.config.presets import PRESETS, Tree, merge_overrides, read_preset
 from dgaal_cli.config.ranges import convert
 from dgaal_cli.config.schema import Config
-from dgaal_cli.config.toml_file import read_toml
+from dgaal_cli.config.toml_file import parse_assignment, read_toml
 from dgaal_cli.errors import ConfigError, WorkspaceError
 from dgaal_cli.escaping import show
 
@@ -80,22 +79,6 @@ def build_config(tree: Tree) -> Config:
             "use none, or another architecture"
         )
     return config
-
-
-def parse_assignment(text: str) -> tuple[list[str], Any]:
-    """Split ``key.path=value``; the value is TOML, or bare text if it is not TOML.
-
-    Raises:
-        ConfigError: There is no ``=``.
-    """
-    key, equals, raw = text.partition("=")
-    if not equals or not key.strip():
-        raise ConfigError(f"--set {text!r} is not an assignment; write --set key.path=value")
-    try:
-        value = tomllib.loads(f"value = {raw}")["value"]
-    except (ValueError, RecursionError):
-        value = raw.strip()
-    return [part.strip() for part in key.split(".")], value
 
 
 def _assign(tree: Tree, assignment: str) -> None:

@@ -1,7 +1,8 @@
-"""Read a TOML file, or the one key that commands without a configuration need."""
+"""Read a TOML file, the one key that commands without a configuration need, or ``--set``."""
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from dgaal_cli.config.presets import Tree
 from dgaal_cli.errors import ConfigError, StorageError
@@ -34,3 +35,19 @@ def read_store_url(path: Path) -> str:
     if not isinstance(url, str):
         raise ConfigError(f"'store' in {path.name} is not a text; write store = \"sqlite:PATH\"")
     return url
+
+
+def parse_assignment(text: str) -> tuple[list[str], Any]:
+    """Split ``key.path=value``; the value is TOML, or bare text if it is not TOML.
+
+    Raises:
+        ConfigError: There is no ``=``.
+    """
+    key, equals, raw = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {text!r} is not an assignment; write --set key.path=value")
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except (ValueError, RecursionError):
+        value = raw.strip()
+    return [part.strip() for part in key.split(".")], value

@@ -13,7 +13,13 @@ import numpy.typing as npt
 
 from dgaal_cli.data.batches import Assembler, DecodedBatch, batch_of, concatenate
 from dgaal_cli.data.decoders.launch import worker_count
-from dgaal_cli.data.decoders.process import DecodedMany, DecoderDiedError, DecoderProcess, Payload
+from dgaal_cli.data.decoders.process import (
+    DecodedMany,
+    DecoderDiedError,
+    DecoderProcess,
+    Payload,
+    Shape,
+)
 from dgaal_cli.data.images import Pixels, decode, resize
 from dgaal_cli.data.sources.base import BlockRow, Encoded, Entry, FileBytes
 from dgaal_cli.data.unreadable import UnreadableImageError, describe
@@ -32,20 +38,6 @@ class _Task:
     size_bytes: int = 0
     has_work: bool = False
     """Whether any image must be decoded, resized or hashed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Shape:
-    """Properties of the decoded images."""
-
-    side: int
-    channels: int
-    hashes: bool
-    reduces: bool
-
-    def fits(self, image: Pixels) -> bool:
-        """Return whether the image already has this shape."""
-        return image.shape == (self.side, self.side, self.channels) and image.dtype == np.uint8
 
 
 def decode_stream(
@@ -72,7 +64,7 @@ def decode_stream(
         hashes: Whether to compute digests.
         reduces: Whether JPEG may be decoded at reduced size: see ``decoders.pillow.REDUCING_GAP``.
     """
-    shape = _Shape(side=size, channels=channels, hashes=hashes, reduces=reduces)
+    shape = Shape(side=size, channels=channels, hashes=hashes, reduces=reduces)
     with _DecoderPool(worker_count(workers), shape) as pool:
         pending: deque[Future[DecodedBatch]] = deque()
         assembler = Assembler(chunk)
@@ -85,7 +77,7 @@ def decode_stream(
         yield from assembler.rest()
 
 
-def _tasks(entries: Iterable[Entry], files: int, shape: _Shape) -> Iterator[_Task]:
+def _tasks(entries: Iterable[Entry], files: int, shape: Shape) -> Iterator[_Task]:
     task = _Task()
     block, is_fitting = None, False
     for entry in entries:
@@ -119,7 +111,7 @@ def _payload(entry: Entry) -> _Payload:
 class _DecoderPool:
     """Threads that each wait for one decoder process at a time."""
 
-    def __init__(self, workers: int, shape: _Shape) -> None:
+    def __init__(self, workers: int, shape: Shape) -> None:
         self._shape = shape
         self.window = workers * 3
         self._idle: queue.LifoQueue[DecoderProcess] = queue.LifoQueue()
@@ -172,27 +164,17 @@ class _DecoderPool:
     def _decode(self, payloads: list[Payload]) -> DecodedMany:
         decoder = self._idle.get()
         try:
-            return self._request(decoder, payloads)
+            return decoder.decode_many(payloads, self._shape)
         except DecoderDiedError:
             # Decode each file on its own to find the one that ended the process.
-            parts = [self._request_one(decoder, payload) for payload in payloads]
+            parts = [self._decode_one(decoder, payload) for payload in payloads]
             return concatenate(parts, range(len(payloads)))
         finally:
             self._idle.put(decoder)
 
-    def _request(self, decoder: DecoderProcess, payloads: list[Payload]) -> DecodedMany:
-        shape = self._shape
-        return decoder.decode_many(
-            payloads,
-            side=shape.side,
-            channels=shape.channels,
-            hashes=shape.hashes,
-            reduces=shape.reduces,
-        )
-
-    def _request_one(self, decoder: DecoderProcess, payload: Payload) -> DecodedMany:
+    def _decode_one(self, decoder: DecoderProcess, payload: Payload) -> DecodedMany:
         try:
-            return self._request(decoder, [payload])
+            return decoder.decode_many([payload], self._shape)
         except DecoderDiedError as error:
             return _unreadable([str(error)], self._shape)
 
@@ -204,7 +186,7 @@ def array_digest(array: npt.NDArray[np.uint8]) -> bytes:
     return digest.digest()
 
 
-def _unchanged(payloads: list[_Payload], shape: _Shape) -> DecodedMany:
+def _unchanged(payloads: list[_Payload], shape: Shape) -> DecodedMany:
     """Combine images that need neither resizing nor hashing."""
     count = len(payloads)
     return DecodedMany(
@@ -230,7 +212,7 @@ def _stacked(payloads: list[_Payload]) -> Pixels:
     return np.stack([array for array in arrays if isinstance(array, np.ndarray)])
 
 
-def _from_arrays(arrays: list[Pixels], shape: _Shape) -> DecodedMany:
+def _from_arrays(arrays: list[Pixels], shape: Shape) -> DecodedMany:
     count = len(arrays)
     fitted = [_from_array(array, shape) for array in arrays]
     reasons = [why for _, why in fitted]
@@ -249,7 +231,7 @@ def _from_arrays(arrays: list[Pixels], shape: _Shape) -> DecodedMany:
     )
 
 
-def _from_array(array: Pixels, shape: _Shape) -> tuple[Pixels, str]:
+def _from_array(array: Pixels, shape: Shape) -> tuple[Pixels, str]:
     if shape.fits(array):
         return array, ""
     try:
@@ -258,7 +240,7 @@ def _from_array(array: Pixels, shape: _Shape) -> tuple[Pixels, str]:
         return np.zeros((shape.side, shape.side, shape.channels), np.uint8), describe(error)
 
 
-def _unreadable(reasons: list[str], shape: _Shape) -> DecodedMany:
+def _unreadable(reasons: list[str], shape: Shape) -> DecodedMany:
     count = len(reasons)
     nothing = [0] * count
     return DecodedMany(

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal, cast
 import msgspec
 from msgspec import Meta
 
-from dgaal_cli.config.load import parse_assignment
 from dgaal_cli.config.presets import Tree
 from dgaal_cli.config.ranges import convert
 from dgaal_cli.config.schema import Config, Count, Part, Positive, Seed
+from dgaal_cli.config.toml_file import parse_assignment
 from dgaal_cli.errors import ConfigError, UsageError
 from dgaal_cli.methods.configuration import build_configuration
 from dgaal_cli.methods.registry import REFERENCE, method_info

@@ -59,6 +59,24 @@ Payload = bytes | str | os.PathLike[str]
 """Encoded bytes, or a path that the decoder process reads itself."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """Properties of decoded images, and what to compute."""
+
+    side: int
+    """In pixels."""
+    channels: int
+    """1 or 3."""
+    hashes: bool
+    """Whether to compute the SHA-256 of the encoded bytes."""
+    reduces: bool
+    """Whether JPEG may be decoded at reduced size: see ``pillow.REDUCING_GAP``."""
+
+    def fits(self, image: Pixels) -> bool:
+        """Return whether the image already has this shape."""
+        return image.shape == (self.side, self.side, self.channels) and image.dtype == np.uint8
+
+
 class DecoderProcess:
     """One process that decodes images; not thread-safe."""
 
@@ -83,34 +101,20 @@ class DecoderProcess:
         _, _, width, height, channels, *_ = results[0]
         return flat.reshape(height, width, channels)
 
-    def decode_many(
-        self,
-        payloads: Sequence[Payload],
-        *,
-        side: int,
-        channels: int,
-        hashes: bool = True,
-        reduces: bool = False,
-    ) -> DecodedMany:
-        """Decode images one after another and stretch them to one size.
-
-        Args:
-            payloads: At least one image.
-            side: Side in pixels.
-            channels: 1 or 3.
-            hashes: Whether to compute the SHA-256 of the encoded bytes.
-            reduces: Whether JPEG may be decoded at reduced size: see ``pillow.REDUCING_GAP``.
+    def decode_many(self, payloads: Sequence[Payload], shape: Shape) -> DecodedMany:
+        """Decode images, at least one, one after another and stretch them to one size.
 
         Raises:
             DecoderDiedError: The process died; the next call starts another.
         """
-        flags = HASHES * hashes | REDUCES * reduces
+        side, channels = shape.side, shape.channels
+        flags = HASHES * shape.hashes | REDUCES * shape.reduces
         results, reasons, flat = self._request(payloads, side=side, channels=channels, flags=flags)
         columns = list(zip(*results, strict=True))
         return DecodedMany(
             pixels=flat.reshape(len(payloads), side, side, channels),
             errors=reasons,
-            sha256=list(columns[8]) if hashes else [],
+            sha256=list(columns[8]) if shape.hashes else [],
             sizes=list(columns[6]),
             changed_at=list(columns[7]),
             widths=list(columns[0]),
