@@ -15,6 +15,7 @@ from dgaal_cli.data.decoders.load import (
     stretch,
     with_channels,
 )
+from dgaal_cli.data.decoders.pillow import plain
 from dgaal_cli.data.unreadable import UnreadableImageError
 
 if TYPE_CHECKING:
@@ -77,17 +78,7 @@ def _from_array(data: npt.NDArray[Any]) -> Pixels:
     height, width = data.shape[:2]
     if not 0 < height * width <= MAX_PIXELS:
         raise UnreadableImageError(f"array of {width} x {height} pixels")
-    if data.shape[2] == 4:
-        return _on_black(data)
-    return data
-
-
-def _on_black(data: Pixels) -> Pixels:
-    from PIL import Image
-
-    colored = Image.fromarray(np.ascontiguousarray(data))
-    black = Image.new("RGBA", colored.size, (0, 0, 0, 255))
-    return _to_array(Image.alpha_composite(black, colored).convert("RGB"))
+    return _to_array(plain(_to_picture(data))) if data.shape[2] == 4 else data
 
 
 def _with_channels(image: Pixels, channels: int | None) -> Pixels:

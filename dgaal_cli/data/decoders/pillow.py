@@ -53,7 +53,7 @@ def _decode(image: "Image.Image", target: Target) -> DecodedImage:
         width, height = image.size  # Pillow rotated it while loading
     if orientation >= 5:
         width, height = height, width
-    upright = _rotate(_plain(image), orientation)
+    upright = _rotate(plain(image), orientation)
     if upright.mode in ("L", "RGB"):
         return DecodedImage(upright, width, height)
     import numpy as np  # for rare files; would double a decoder's start-up time
@@ -75,13 +75,11 @@ def _draft(image: "Image.Image", max_pixels: int) -> None:
         image.draft(None, (max(1, int(image.width * scale)), max(1, int(image.height * scale))))
 
 
-def _plain(image: "Image.Image") -> "Image.Image":
-    """Convert to mode L or RGB, unless the samples have more than 8 bits."""
+def plain(image: "Image.Image") -> "Image.Image":
+    """Convert to mode L or RGB, on black, unless the samples have more than 8 bits."""
     from PIL import Image
 
-    if image.mode == "L" and "transparency" not in image.info:
-        return image
-    if image.mode == "RGB" and "transparency" not in image.info:
+    if image.mode in ("L", "RGB") and "transparency" not in image.info:
         return image
     if image.has_transparency_data:
         is_gray = image.mode in ("1", "L", "LA", "La", "I;16")

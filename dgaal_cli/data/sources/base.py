@@ -1,7 +1,7 @@
 """Interface of a source of images: entries with stable ids, independent of the storage."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from dgaal_cli.data.regular_files import read_file
 from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.errors import InputDataError
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
 _T = TypeVar("_T")
@@ -160,6 +161,20 @@ class Refusal:
     def __call__(self) -> bytes:
         """Raise ``UnreadableImageError``."""
         raise UnreadableImageError(self.reason)
+
+
+def unique(
+    entries: Iterable[tuple[int, Entry]], wrong: Callable[[int, str], InputDataError]
+) -> Iterator[Entry]:
+    """Yield entries, each given with its line or row; raise ``wrong`` if an id occurs twice."""
+    seen: set[int] = set()
+    for place, entry in entries:
+        # Hashes save memory; for a million ids the probability of a collision is below 1e-7.
+        key = hash(entry.id)
+        if key in seen:
+            raise wrong(place, f"the id {show(entry.id)} occurs twice")
+        seen.add(key)
+        yield entry
 
 
 def held(data: _T) -> Callable[[], _T]:

@@ -1,7 +1,6 @@
 """A CSV or JSONL list of image files with optional labels, splits and ids."""
 
 import csv
-import hashlib
 import io
 import json
 import os
@@ -9,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from dgaal_cli.data.sources.base import ContainerSource, Entry, FileBytes
+from dgaal_cli.data.sources.base import ContainerSource, Entry, FileBytes, unique
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
@@ -36,16 +35,8 @@ class ManifestSource(ContainerSource):
         Raises:
             InputDataError: A row is invalid; the message gives its line.
         """
-        seen: set[int] = set()
-        for line, row in self._rows():
-            entry = self._entry(row, line)
-            # Store 8 bytes per id to save memory; for a million ids the probability of a
-            # collision is below 1e-7.
-            key = int.from_bytes(hashlib.blake2b(os.fsencode(entry.id), digest_size=8).digest())
-            if key in seen:
-                raise self._wrong(line, f"the id {show(entry.id)} occurs twice")
-            seen.add(key)
-            yield entry
+        found = ((line, self._entry(row, line)) for line, row in self._rows())
+        return unique(found, self._wrong)
 
     def _rows(self) -> Iterator[tuple[int, dict[str, str]]]:
         try:

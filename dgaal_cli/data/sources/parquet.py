@@ -6,12 +6,20 @@ import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any, cast
 
 from dgaal_cli.data.regular_files import MAX_FILE_BYTES
-from dgaal_cli.data.sources.base import ContainerSource, Entry, FileBytes, Refusal, gone, held
+from dgaal_cli.data.sources.base import (
+    ContainerSource,
+    Entry,
+    FileBytes,
+    Refusal,
+    gone,
+    held,
+    unique,
+)
 from dgaal_cli.errors import InputDataError, MissingExtraError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
@@ -61,18 +69,10 @@ class ParquetSource(ContainerSource):
         Raises:
             InputDataError: An id occurs twice, or a path leads outside.
         """
-        seen: set[int] = set()
-        row = 0
         with self._open() as file:
-            for batch in self._batches(file):
-                for record in batch:
-                    entry = self._entry(record, row)
-                    key = hash(entry.id)
-                    if key in seen:
-                        raise self._wrong(row, f"the id {show(entry.id)} occurs twice")
-                    seen.add(key)
-                    yield entry
-                    row += 1
+            records = chain.from_iterable(self._batches(file))
+            found = ((row, self._entry(record, row)) for row, record in enumerate(records))
+            yield from unique(found, self._wrong)
 
     def count(self) -> int | None:
         return self._starts[-1]

@@ -3,6 +3,7 @@
 import secrets
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
@@ -65,7 +66,7 @@ def rename(connection: Connection, uid: ClassUid, name: str) -> ClassRecord:
     """Change the name of a class; its labels stay."""
     old = _one(connection, uid)
     others = [record for record in active(connection) if record.uid != uid]
-    new = ClassRecord(uid=uid, name=_free_name(others, name), key=old.key, position=old.position)
+    new = replace(old, name=_free_name(others, name))
     connection.execute("UPDATE class SET name = ? WHERE class_uid = ?", (new.name, uid))
     _log(connection, "rename", new)
     return new
@@ -77,12 +78,9 @@ def reorder(connection: Connection, uids: Sequence[ClassUid]) -> list[ClassRecor
     if len(uids) != len(known) or set(uids) != set(known):
         raise UsageError("a new order must name every class once")
     for position, uid in enumerate(uids):
-        if known[uid].position == position:
-            continue
-        old = known[uid]
-        new = ClassRecord(uid=uid, name=old.name, key=old.key, position=position)
-        connection.execute("UPDATE class SET position = ? WHERE class_uid = ?", (position, uid))
-        _log(connection, "reorder", new)
+        if known[uid].position != position:
+            connection.execute("UPDATE class SET position = ? WHERE class_uid = ?", (position, uid))
+            _log(connection, "reorder", replace(known[uid], position=position))
     return active(connection)
 
 
