@@ -24,12 +24,7 @@ class OnnxEngine:
     """A sealed ONNX artifact in an inference session."""
 
     def __init__(
-        self,
-        artifact: CheckedArtifact,
-        *,
-        device: str = "auto",
-        threads: int = 0,
-        calls: int = 1,
+        self, artifact: CheckedArtifact, *, device: str = "auto", threads: int = 0, calls: int = 1
     ) -> None:
         """Start a session from checked bytes.
 

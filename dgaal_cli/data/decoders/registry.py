@@ -44,10 +44,7 @@ _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"II\0*", b"MM*\0")
 FORMATS = (
     Format("JPEG", (".jpg", ".jpeg", ".jfif"), ((0, b"\xff\xd8\xff"),), _PILLOW),
     Format(
-        "PNG",
-        (".png",),
-        ((0, b"\x89PNG\r\n\x1a\n"),),
-        "dgaal_cli.data.decoders.plain_png:decode",
+        "PNG", (".png",), ((0, b"\x89PNG\r\n\x1a\n"),), "dgaal_cli.data.decoders.plain_png:decode"
     ),
     Format("WEBP", (".webp",), ((0, b"RIFF"),), _PILLOW),
     Format("BMP", (".bmp",), ((0, b"BM"),), _PILLOW),

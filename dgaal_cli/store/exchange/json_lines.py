@@ -13,14 +13,7 @@ import msgspec
 
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
-from dgaal_cli.store.exchange.base import (
-    ExportJob,
-    Origin,
-    Parsed,
-    convert,
-    parse_json,
-    read_lines,
-)
+from dgaal_cli.store.exchange.base import ExportJob, Origin, Parsed, convert, parse_json, read_lines
 from dgaal_cli.store.records import AnswerRecord, Verdict
 
 

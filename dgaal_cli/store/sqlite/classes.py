@@ -40,11 +40,7 @@ def is_active(connection: sqlite3.Connection, uid: ClassUid) -> bool:
 
 
 def add(
-    connection: Connection,
-    name: str,
-    key: str = "",
-    *,
-    uid: ClassUid | None = None,
+    connection: Connection, name: str, key: str = "", *, uid: ClassUid | None = None
 ) -> ClassRecord:
     """Append a class; names are compared without case."""
     known = active(connection)

@@ -109,11 +109,7 @@ def counts(connection: sqlite3.Connection) -> Counts:
 
 
 def page(
-    connection: sqlite3.Connection,
-    count: int,
-    *,
-    is_newest_first: bool = False,
-    **matching: Any,
+    connection: sqlite3.Connection, count: int, *, is_newest_first: bool = False, **matching: Any
 ) -> list[EventRecord]:
     """Return up to ``count`` events that match; see ``LabelReader.events``."""
     order = "DESC" if is_newest_first else "ASC"

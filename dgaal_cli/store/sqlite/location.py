@@ -31,16 +31,8 @@ class SqliteLocation:
     def exists(self) -> bool:
         return self.path.exists()
 
-    def create(
-        self,
-        *,
-        clock: Clock = system_clock,
-        accepts_network_folder: bool = False,
-    ) -> Store:
-        meta = {
-            "workspace_id": uuid.uuid4().hex,
-            "created": to_iso(to_microseconds(clock())),
-        }
+    def create(self, *, clock: Clock = system_clock, accepts_network_folder: bool = False) -> Store:
+        meta = {"workspace_id": uuid.uuid4().hex, "created": to_iso(to_microseconds(clock()))}
         create_file(self.path, meta)
         return self.open(clock=clock, accepts_network_folder=accepts_network_folder)
 

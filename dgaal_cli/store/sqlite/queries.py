@@ -11,14 +11,7 @@ from typing import Any
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.ids import ClassUid, ItemId
-from dgaal_cli.store.records import (
-    Lease,
-    Query,
-    QueryEntry,
-    QueryProgress,
-    Task,
-    Upcoming,
-)
+from dgaal_cli.store.records import Lease, Query, QueryEntry, QueryProgress, Task, Upcoming
 from dgaal_cli.store.sqlite import items, projection
 from dgaal_cli.store.sqlite.connection import Connection
 
