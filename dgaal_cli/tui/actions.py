@@ -6,163 +6,91 @@ custom keys under names such as ``grid.confirm``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from dgaal_cli.errors import ConfigError
 from dgaal_cli.ids import ClassUid
-from dgaal_cli.tui.keymap import CODE_S, Keymap, OwnKeys, check_name, chosen_keys
+from dgaal_cli.tui.keymap import CODE_S, Action, Keymap, OwnKeys, check_name, chosen_keys
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
-    """One action of a screen."""
-
-    name: str
-    title: str
-    """One or two words for the footer."""
-    explanation: str
-    keys: tuple[str, ...] = ()
-    """Empty: the keys of the label screen's command with that name."""
-    spoken: str = ""
-    """Text for the keys in the footer; empty: the first key."""
+def _action(name: str, title: str, explanation: str, keys: str = "", spoken: str = "") -> Action:
+    return Action(
+        name=name, title=title, explanation=explanation, keys=tuple(keys.split()), spoken=spoken
+    )
 
 
-_HELP = Action(name="help", title="Help", explanation="this page")
-_SEARCH = Action(name="search", title="Find", explanation="find a class by a part of its name")
-_BACK = Action(
-    name="leave", title="Back", explanation="go back", keys=("escape", "q", "Q"), spoken="Esc"
-)
-_CANNOT_TELL = Action(name="cannot_tell", title="Can't tell", explanation="no class fits")
+_HELP = _action("help", "Help", "this page")
+_SEARCH = _action("search", "Find", "find a class by a part of its name")
+_BACK = _action("leave", "Back", "go back", "escape q Q", "Esc")
+_CANNOT_TELL = _action("cannot_tell", "Can't tell", "no class fits")
 
 GRID = (
-    Action(
-        name="confirm",
-        title="Confirm page",
-        explanation="label the unmarked images with their guesses",
-        keys=("enter",),
-        spoken="⏎",
+    _action(
+        "confirm", "Confirm page", "label the unmarked images with their guesses", "enter", "⏎"
     ),
-    Action(
-        name="wrong",
-        title="Wrong",
-        explanation="mark or unmark the image: the label screen asks it",
-        keys=("space",),
-    ),
-    Action(
-        name="move",
-        title="Move",
-        explanation="go to another image of the page",
-        keys=("left", "right", "up", "down", "h", "l", "k", "j"),
-        spoken="arrows",
+    _action("wrong", "Wrong", "mark or unmark the image: the label screen asks it", "space"),
+    _action(
+        "move", "Move", "go to another image of the page", "left right up down h l k j", "arrows"
     ),
     _HELP,
-    Action(
-        name="doubt",
-        title="Doubtful",
-        explanation="go to the least certain image, then the next",
-        keys=("tab", "n"),
-    ),
+    _action("doubt", "Doubtful", "go to the least certain image, then the next", "tab n"),
     _BACK,
     _CANNOT_TELL,
-    Action(name="undo", title="Undo page", explanation="undo the last page"),
-    Action(name="all", title="All wrong", explanation="mark the whole page", keys=("A", "a")),
-    Action(
-        name="unsure",
-        title="Unsure too",
-        explanation="also show guesses below 60 %",
-        keys=("C", "c"),
-    ),
-    Action(name="larger", title="Larger", explanation="larger images", keys=("+",)),
-    Action(name="smaller", title="Smaller", explanation="smaller images", keys=("-",)),
-    Action(name="next", title="Next", explanation="the next page", keys=("]", "pagedown")),
-    Action(
-        name="previous", title="Previous", explanation="the previous page", keys=("[", "pageup")
-    ),
+    _action("undo", "Undo page", "undo the last page"),
+    _action("all", "All wrong", "mark the whole page", "A a"),
+    _action("unsure", "Unsure too", "also show guesses below 60 %", "C c"),
+    _action("larger", "Larger", "larger images", "+"),
+    _action("smaller", "Smaller", "smaller images", "-"),
+    _action("next", "Next", "the next page", "] pagedown"),
+    _action("previous", "Previous", "the previous page", "[ pageup"),
     _SEARCH,
 )
 REVIEW = (
-    Action(
-        name="move",
-        title="Move",
-        explanation="go to another answer",
-        keys=("up", "down", "k", "j", "pageup", "pagedown", "home", "end"),
-        spoken="↑↓",
-    ),
+    _action("move", "Move", "go to another answer", "up down k j pageup pagedown home end", "↑↓"),
     replace(_CANNOT_TELL, title="Can't"),
     _BACK,
     _HELP,
-    Action(
-        name="flag",
-        title="Flag",
-        explanation="flag or unflag the answer",
-        keys=("f", "*"),  # f may be the key of a class
-    ),
-    Action(name="class", title="Class", explanation="answers of one class only", keys=("C",)),
-    Action(name="flagged", title="Flags", explanation="flagged answers only", keys=("F",)),
-    Action(
-        name="differs",
-        title="Differs",
-        explanation="answers that differ from the model",
-        keys=("D",),
-    ),
-    Action(
-        name="hinted",
-        title="Hinted",
-        explanation="answers given while the guess was shown",
-        keys=("H",),
-    ),
+    _action("flag", "Flag", "flag or unflag the answer", "f *"),  # f may be the key of a class
+    _action("class", "Class", "answers of one class only", "C"),
+    _action("flagged", "Flags", "flagged answers only", "F"),
+    _action("differs", "Differs", "answers that differ from the model", "D"),
+    _action("hinted", "Hinted", "answers given while the guess was shown", "H"),
     _SEARCH,
 )
 ROUNDS = (
-    Action(
-        name="go",
-        title="Next",
-        explanation="label the open query, or train the next round",
-        keys=("enter",),
-        spoken="⏎",
+    _action("go", "Next", "label the open query, or train the next round", "enter", "⏎"),
+    _action("label", "Back", "go to the label screen", "escape q h H", "Esc"),
+    _action("train", "Train", "finish the round now", "t T"),
+    _action(
+        "synthesize",
+        "Synthesize",
+        "ask synthetic images near the class boundary; junk = can't tell",
+        "s S",
     ),
-    Action(
-        name="label",
-        title="Back",
-        explanation="go to the label screen",
-        keys=("escape", "q", "h", "H"),
-        spoken="Esc",
-    ),
-    Action(name="train", title="Train", explanation="finish the round now", keys=("t", "T")),
-    Action(
-        name="synthesize",
-        title="Synthesize",
-        explanation="ask synthetic images near the class boundary; junk = can't tell",
-        keys=("s", "S"),
-    ),
-    Action(name="method", title="Method", explanation="method of the next rounds", keys=("m", "M")),
-    Action(name="size", title="Query size", explanation="images per query", keys=("n", "N")),
+    _action("method", "Method", "method of the next rounds", "m M"),
+    _action("size", "Query size", "images per query", "n N"),
     replace(_HELP, keys=("?", "f1")),
-    Action(name="review", title="Review", explanation="review answers", keys=("r", "R")),
-    Action(name="grid", title="Grid", explanation="confirm guesses page by page", keys=("g", "G")),
-    Action(
-        name="export",
-        title="Export",
-        explanation="export the trained networks to files",
-        keys=("e", "E"),
-    ),
+    _action("review", "Review", "review answers", "r R"),
+    _action("grid", "Grid", "confirm guesses page by page", "g G"),
+    _action("export", "Export", "export the trained networks to files", "e E"),
 )
-
-
 SCREENS: Mapping[str, tuple[Action, ...]] = {"grid": GRID, "review": REVIEW, "rounds": ROUNDS}
 
 
 def live_actions(screen: str, keymap: Keymap) -> tuple[Action, ...]:
     """Return the actions of a screen with their keys, without the keys of classes."""
-    own = {action.name: _custom_keys(screen, action, keymap.own) for action in SCREENS[screen]}
+    own = {  # else those of the label screen's command with that name
+        action.name: chosen_keys(keymap.own, f"{screen}.{action.name}")
+        or ([] if action.keys else chosen_keys(keymap.own, action.name))
+        for action in SCREENS[screen]
+    }
     taken = {key for keys in own.values() for key in keys}
     found: list[Action] = []
     for action in SCREENS[screen]:
-        defaults = action.keys or keymap.keys_of(action.name)
-        keys = [
-            *own[action.name],
-            *(key for key in defaults if _is_active(key, own[action.name], taken)),
-        ]
+        keys = own[action.name].copy()
+        for key in action.keys or keymap.keys_of(action.name):
+            if key == "escape" or not (own[action.name] or key in taken):  # Esc is always active
+                keys.append(key)
         if screen != "rounds":  # the round screen has no class keys
             keys = [k for k in keys if k not in keymap.codes and not keymap.starts_code(k)]
         is_renamed = bool(own[action.name]) and keys[:1] == own[action.name][:1]
@@ -178,11 +106,11 @@ def check_screen_keys(own: OwnKeys) -> None:
     """
     for full_name in own.commands:
         if "." in full_name:
-            check_name(full_name, [_full_name(s, a) for s, known in SCREENS.items() for a in known])
+            check_name(full_name, [f"{s}.{a.name}" for s, known in SCREENS.items() for a in known])
     for screen, known in SCREENS.items():
         found: dict[str, str] = {}
         for action in known:
-            name = _full_name(screen, action)
+            name = f"{screen}.{action.name}"
             keys = chosen_keys(own, name)
             if keys and action.name == "move":
                 raise ConfigError(f"label.keys: the keys of '{name}' are fixed")
@@ -193,22 +121,6 @@ def check_screen_keys(own: OwnKeys) -> None:
                         "choose another key for one of them"
                     )
                 found[key] = name
-
-
-def _custom_keys(screen: str, action: Action, own: OwnKeys) -> list[str]:
-    """Return the custom keys of an action, or of the label screen's command with that name."""
-    return chosen_keys(own, _full_name(screen, action)) or (
-        [] if action.keys else chosen_keys(own, action.name)
-    )
-
-
-def _full_name(screen: str, action: Action) -> str:
-    return f"{screen}.{action.name}"
-
-
-def _is_active(key: str, own: Sequence[str], taken: set[str]) -> bool:
-    """Whether a default key of an action stays active; Esc always does."""
-    return key == "escape" or (not own and key not in taken)
 
 
 def action_of(actions: Sequence[Action], key: str) -> str:

@@ -7,7 +7,7 @@ by search.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dgaal_cli.errors import ConfigError, UsageError, check_known
 from dgaal_cli.escaping import show
@@ -40,175 +40,83 @@ _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eigh
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """One command of the label screen."""
+class Action:
+    """One action of a screen; those of the label screen are its commands."""
 
     name: str
     title: str
     """One or two words for the footer."""
     explanation: str
     """Description for the help."""
-    group: str
-    keys: tuple[str, ...]
-    """Keys while classes use digits."""
-    letter_keys: tuple[str, ...]
-    """Keys while classes use letters."""
+    keys: tuple[str, ...] = ()
+    """On other screens, empty: the keys of the label screen's command with that name."""
+    letter_keys: tuple[str, ...] = ()
+    """Keys of a command while classes use letters."""
+    group: str = ""
+    """Section of a command in the help."""
+    spoken: str = ""
+    """Text for the keys in the footer; empty: the first key."""
 
 
-COMMANDS = (
-    Command(
-        name="accept",
-        title="Accept",
-        explanation="answer with the model's guess, if it is shown",
-        group="Answer",
-        keys=("enter",),
-        letter_keys=("enter",),
+_LETTER_KEYS = {"cannot_tell": "! X", "skip": "space ;", "undo": ". backspace", "redo": "U ,"}
+"""Keys while classes use letters; the other commands have the capitals of their keys."""
+_COMMANDS = {
+    "Answer": (
+        ("accept", "Accept", "enter", "answer with the model's guess, if it is shown"),
+        (
+            "cannot_tell",
+            "Can't tell",
+            "x",
+            "no class fits: the image leaves the pool without a label",
+        ),
+        ("skip", "Skip", "space", "ask again at the end of the round"),
+        (
+            "undo",
+            "Undo",
+            "u backspace",
+            "take back the last answer; works repeatedly, even after a restart",
+        ),
+        ("redo", "Redo", "U", "restore the answer that undo removed"),
+        ("search", "Find", "/", "type a part of a class name, Enter answers with it"),
     ),
-    Command(
-        name="cannot_tell",
-        title="Can't tell",
-        explanation="no class fits: the image leaves the pool without a label",
-        group="Answer",
-        keys=("x",),
-        letter_keys=("!", "X"),
+    "View": (
+        ("help", "Help", "? f1", "this page"),
+        ("hints", "Hints", "p", "show or hide the model's guess; each label records it"),
+        ("learner", "Learner", "l", "update guesses and order during the round, or not"),
+        ("outside", "Open", "o", "open the image in the desktop's viewer, or show its path"),
+        ("smooth", "Smooth", "z", "switch between smooth and crisp pixels"),
     ),
-    Command(
-        name="skip",
-        title="Skip",
-        explanation="ask again at the end of the round",
-        group="Answer",
-        keys=("space",),
-        letter_keys=("space", ";"),
+    "Round": (
+        ("flag", "Flag", "f", "mark the image for a second look"),
+        ("grid", "Grid", "g", "confirm guesses by page: mark wrong ones, accept the rest"),
+        ("rounds", "Rounds", "h", "rounds so far; next round, method, query size, synthesis"),
+        ("review", "Review", "r", "review and change answers"),
+        ("add", "Add class", "a", "add a class"),
+        ("train", "Train", "t", "finish the round now, train on the labels, ask the next images"),
+        ("quit", "Quit", "q ctrl+q", "leave; all answers are already saved"),
     ),
-    Command(
-        name="undo",
-        title="Undo",
-        explanation="take back the last answer; works repeatedly, even after a restart",
-        group="Answer",
-        keys=("u", "backspace"),
-        letter_keys=(".", "backspace"),
-    ),
-    Command(
-        name="redo",
-        title="Redo",
-        explanation="restore the answer that undo removed",
-        group="Answer",
-        keys=("U",),
-        letter_keys=("U", ","),
-    ),
-    Command(
-        name="search",
-        title="Find",
-        explanation="type a part of a class name, Enter answers with it",
-        group="Answer",
-        keys=("/",),
-        letter_keys=("/",),
-    ),
-    Command(
-        name="help",
-        title="Help",
-        explanation="this page",
-        group="View",
-        keys=("?", "f1"),
-        letter_keys=("?", "f1"),
-    ),
-    Command(
-        name="hints",
-        title="Hints",
-        explanation="show or hide the model's guess; each label records it",
-        group="View",
-        keys=("p",),
-        letter_keys=("P",),
-    ),
-    Command(
-        name="learner",
-        title="Learner",
-        explanation="update guesses and order during the round, or not",
-        group="View",
-        keys=("l",),
-        letter_keys=("L",),
-    ),
-    Command(
-        name="outside",
-        title="Open",
-        explanation="open the image in the desktop's viewer, or show its path",
-        group="View",
-        keys=("o",),
-        letter_keys=("O",),
-    ),
-    Command(
-        name="smooth",
-        title="Smooth",
-        explanation="switch between smooth and crisp pixels",
-        group="View",
-        keys=("z",),
-        letter_keys=("Z",),
-    ),
-    Command(
-        name="flag",
-        title="Flag",
-        explanation="mark the image for a second look",
-        group="Round",
-        keys=("f",),
-        letter_keys=("F",),
-    ),
-    Command(
-        name="grid",
-        title="Grid",
-        explanation="confirm guesses by page: mark wrong ones, accept the rest",
-        group="Round",
-        keys=("g",),
-        letter_keys=("G",),
-    ),
-    Command(
-        name="rounds",
-        title="Rounds",
-        explanation="rounds so far; next round, method, query size, synthesis",
-        group="Round",
-        keys=("h",),
-        letter_keys=("H",),
-    ),
-    Command(
-        name="review",
-        title="Review",
-        explanation="review and change answers",
-        group="Round",
-        keys=("r",),
-        letter_keys=("R",),
-    ),
-    Command(
-        name="add",
-        title="Add class",
-        explanation="add a class",
-        group="Round",
-        keys=("a",),
-        letter_keys=("A",),
-    ),
-    Command(
-        name="train",
-        title="Train",
-        explanation="finish the round now, train on the labels, ask the next images",
-        group="Round",
-        keys=("t",),
-        letter_keys=("T",),
-    ),
-    Command(
-        name="quit",
-        title="Quit",
-        explanation="leave; all answers are already saved",
-        group="Round",
-        keys=("q", "ctrl+q"),
-        letter_keys=("Q", "ctrl+q"),
-    ),
+}
+"""Name, title, keys while classes use digits, and explanation of each command, by group."""
+
+
+def _capitals(keys: str) -> str:
+    return " ".join(key.upper() if len(key) == 1 else key for key in keys.split())
+
+
+COMMANDS = tuple(
+    Action(
+        name=name,
+        title=title,
+        explanation=explanation,
+        keys=tuple(keys.split()),
+        letter_keys=tuple(_LETTER_KEYS.get(name, _capitals(keys)).split()),
+        group=group,
+    )
+    for group, commands in _COMMANDS.items()
+    for name, title, keys, explanation in commands
 )
 
-_SPOKEN = {
-    "enter": "⏎",
-    "space": "space",
-    "backspace": "⌫",
-    "f1": "F1",
-    "ctrl+q": "^q",
-}
+_SPOKEN = {"enter": "⏎", "backspace": "⌫", "f1": "F1", "ctrl+q": "^q"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +138,7 @@ class OwnKeys:
 class Keymap:
     """The current meaning of keys; footer and help show it."""
 
-    commands: dict[str, Command]
+    commands: dict[str, Action]
     """By key."""
     codes: dict[str, ClassUid]
     """By key, or by two consecutive keys."""
@@ -254,6 +162,11 @@ class Keymap:
     def keys_of(self, name: str) -> tuple[str, ...]:
         """Return the keys of a command; the first one is shown."""
         return tuple(key for key, command in self.commands.items() if command.name == name)
+
+    def live_commands(self) -> list[Action]:
+        """Return the commands of the label screen with their keys."""
+        commands = dict.fromkeys(self.commands.values())
+        return [replace(command, keys=self.keys_of(command.name)) for command in commands]
 
     def class_keys(self) -> str:
         """Return the class keys as short text for the footer: ``0-9``."""
@@ -331,13 +244,13 @@ def spell_key(key: str) -> str:
 
 def _command_keys(
     own: OwnKeys, of_classes: set[str], without: set[str], *, has_letters: bool
-) -> dict[str, Command]:
+) -> dict[str, Action]:
     """Return the command of each key; default keys if classes need the custom ones."""
     known = {command.name for command in COMMANDS}
     for name in own.commands:
         if "." not in name:
             check_name(name, known)
-    found: dict[str, Command] = {}
+    found: dict[str, Action] = {}
     for command in COMMANDS:
         if command.name in without:
             continue
@@ -389,7 +302,7 @@ def chosen_keys(own: OwnKeys, name: str) -> list[str]:
 
 def _single_keys(
     classes: Sequence[ClassRecord],
-    commands: dict[str, Command],
+    commands: dict[str, Action],
     free: Sequence[str],
     known: Mapping[ClassUid, str],
 ) -> dict[ClassUid, str]:
@@ -416,7 +329,7 @@ def _single_keys(
     return {c.uid: chosen.get(c.uid) or next(rest) for c in classes}
 
 
-def _own_keys(classes: Sequence[ClassRecord], commands: dict[str, Command]) -> dict[ClassUid, str]:
+def _own_keys(classes: Sequence[ClassRecord], commands: dict[str, Action]) -> dict[ClassUid, str]:
     owner: dict[str, ClassRecord] = {}
     for c in classes:
         if not c.key:

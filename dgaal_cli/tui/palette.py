@@ -6,8 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from dgaal_cli.tui.actions import Action
-from dgaal_cli.tui.keymap import Command, spell_key
+from dgaal_cli.tui.keymap import Action, spell_key
 from dgaal_cli.tui.screens.registry import TaskScreen
 
 NOT_OFFERED = ("move", "confirm", "cannot_tell")
@@ -49,7 +48,7 @@ class LabelCommands(Provider):
                     help=command.explanation,
                 )
 
-    def _commands(self) -> Sequence[Command | Action]:
+    def _commands(self) -> Sequence[Action]:
         screen = self.screen
         if isinstance(screen, TaskScreen):
             return screen.commands
@@ -57,7 +56,7 @@ class LabelCommands(Provider):
             return [action for action in screen.actions if action.name not in NOT_OFFERED]
         return []
 
-    def _title(self, command: Command | Action) -> str:
+    def _title(self, command: Action) -> str:
         return f"{command.title}   {' '.join(spell_key(key) for key in command.keys)}"
 
     def _run(self, name: str) -> None:

@@ -10,9 +10,8 @@ from textual.widgets import Static
 
 from dgaal_cli.escaping import show
 from dgaal_cli.store.records import ClassRecord
-from dgaal_cli.tui.actions import Action
 from dgaal_cli.tui.gate import HOLD_DELAY_S
-from dgaal_cli.tui.keymap import Command, Keymap, spell_key
+from dgaal_cli.tui.keymap import Action, Keymap, spell_key
 from dgaal_cli.tui.screens.dialogs import Dialog, text
 
 _MAX_CLASSES = 40
@@ -136,23 +135,12 @@ def class_keys_text(keymap: Keymap, classes: Sequence[ClassRecord], width: int) 
 def command_text(keymap: Keymap, width: int) -> Content:
     """Return the commands by group, each with all its keys; explanations in one column."""
     parts: list[str | tuple[str, str]] = []
-    groups: dict[str, list[Command]] = {}
-    for command in dict.fromkeys(keymap.commands.values()):
+    groups: dict[str, list[Action]] = {}
+    for command in keymap.live_commands():
         groups.setdefault(command.group, []).append(command)
     for group, commands in groups.items():
         parts.append((f"{group}\n", "bold #7cbcff"))
-        parts += _lines(
-            [
-                Action(
-                    name=command.name,
-                    title=command.title,
-                    explanation=command.explanation,
-                    keys=keymap.keys_of(command.name),
-                )
-                for command in commands
-            ],
-            width,
-        )
+        parts += _lines(commands, width)
     return text(*parts)
 
 

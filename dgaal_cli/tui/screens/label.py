@@ -1,6 +1,5 @@
 """The label screen: it maps keys and events to its parts."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textual import events, timer
@@ -16,7 +15,7 @@ from dgaal_cli.tui import messages
 from dgaal_cli.tui.actions import check_screen_keys
 from dgaal_cli.tui.bridge import Bridge, LabelView
 from dgaal_cli.tui.gate import Verdict
-from dgaal_cli.tui.keymap import CODE_S, Command
+from dgaal_cli.tui.keymap import CODE_S, Action
 from dgaal_cli.tui.labeling.answers import Answers, Progress
 from dgaal_cli.tui.labeling.notices import Notices
 from dgaal_cli.tui.labeling.other_screens import OtherScreens
@@ -100,13 +99,9 @@ class LabelScreen(Screen[None]):
         )
 
     @property
-    def commands(self) -> list[Command]:
+    def commands(self) -> list[Action]:
         """Commands of the screen with their current keys."""
-        keymap = self.shown.keymap
-        return [
-            replace(command, keys=keymap.keys_of(command.name))
-            for command in dict.fromkeys(keymap.commands.values())
-        ]
+        return self.shown.keymap.live_commands()
 
     def release_held(self) -> None:
         """Run the delayed action of a key that may be held."""

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
-from dgaal_cli.tui.keymap import Command
+from dgaal_cli.tui.keymap import Action
 
 SCREENS = {"classification": "dgaal_cli.tui.screens.label:LabelScreen"}
 """Task to ``module:class``: a Textual screen and ``TaskScreen``, constructed with a bridge, the
@@ -15,7 +15,7 @@ class TaskScreen(Protocol):
     """Interface of the label screens of all tasks, for app and palette."""
 
     @property
-    def commands(self) -> list[Command]:
+    def commands(self) -> list[Action]:
         """Commands with their current keys."""
         ...
 

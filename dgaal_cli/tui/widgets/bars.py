@@ -8,9 +8,8 @@ from textual.strip import Strip
 
 from dgaal_cli.escaping import show
 from dgaal_cli.tui import theme
-from dgaal_cli.tui.actions import Action
 from dgaal_cli.tui.bridge import LabelView
-from dgaal_cli.tui.keymap import Keymap, spell_key
+from dgaal_cli.tui.keymap import Action, Keymap, spell_key
 from dgaal_cli.tui.phrases import labels
 from dgaal_cli.tui.widgets.lines import Piece, line, pad, width_of
 
