@@ -19,7 +19,6 @@ from dgaal_cli.tui.bridge import (
 )
 from dgaal_cli.tui.labeling.held_key import HeldKey
 from dgaal_cli.tui.labeling.notices import Notices
-from dgaal_cli.tui.labeling.rest import RestReminder
 from dgaal_cli.tui.labeling.shown_image import ShownImage
 from dgaal_cli.tui.screens.saving import block_until_saved, reason_of
 from dgaal_cli.tui.settings import Settings
@@ -66,7 +65,6 @@ class Answers:
         self._notices = notices
         self.on_progress = on_progress
         self.held = HeldKey(screen)
-        self.rest = RestReminder(settings.clock)
         self.pending: Press | None = None
         """The answer that is not saved yet."""
         self.busy = ""
@@ -113,7 +111,6 @@ class Answers:
             ui=self._ui(image),
             is_blind=shown.are_hints_on and image.is_blind and image.predicted is not None,
         )
-        self.rest.note(self.pending.elapsed_ms)
         self._notices.clear()
         if shown.gate.may_be_held:
             self.held.hold(self._send)

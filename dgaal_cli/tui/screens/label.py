@@ -94,7 +94,6 @@ class LabelScreen(Screen[None]):
             prefix=self.prefix,
             are_hints_on=shown.are_hints_on,
             is_toggled=shown.is_toggled,
-            is_rest_due=answers.rest.is_due,
             background=self.rounds.background,
         )
 

@@ -46,7 +46,6 @@ class StatusModel:
 
     view: LabelView
     save_state: SaveState
-    is_rest_due: bool = False
     background: str = ""
     """Background activity, such as training."""
 
@@ -97,8 +96,6 @@ def _optional(model: StatusModel) -> list[Piece]:
     pieces: list[Piece] = []
     if model.background:
         pieces.append((f" {model.background} ", theme.BAR_KEY))
-    if model.is_rest_due:
-        pieces.append((" take a break? ", theme.BAR_WARN))
     if view.budget:
         is_spent = view.spent >= view.budget
         style = theme.BAR_WARN if is_spent else theme.BAR_BASE

@@ -49,7 +49,6 @@ class Scene:
     prefix: str = ""
     are_hints_on: bool = False
     is_toggled: bool = False
-    is_rest_due: bool = False
     background: str = ""
 
     @property
@@ -169,7 +168,6 @@ class SceneView(Covered):
         model = StatusModel(
             view=view,
             save_state=scene.save_state,
-            is_rest_due=scene.is_rest_due,
             background=scene.background,
         )
         status.show_rows([status_line(model, status.size.width)])
