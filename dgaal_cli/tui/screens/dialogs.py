@@ -25,6 +25,13 @@ def text(*parts: str | tuple[str, str]) -> Content:
     return Content.assemble(*parts)
 
 
+def keys_line(*entries: tuple[str, str]) -> Content:
+    """Return keys and what they do, on one line."""
+    return Content("   ").join(
+        Content.assemble((f" {key} ", "reverse bold"), f" {action}") for key, action in entries
+    )
+
+
 class Dialog(ModalScreen[Result], Generic[Result]):
     """A framed box in the middle of the dimmed screen."""
 
@@ -40,6 +47,10 @@ class Dialog(ModalScreen[Result], Generic[Result]):
     def body(self) -> Sequence[Widget]:
         """Return the content of the box."""
         raise NotImplementedError
+
+    def action_leave(self) -> None:
+        """Close without a result."""
+        self.dismiss(None)
 
 
 class UnsavedDialog(Dialog[str]):
@@ -64,20 +75,17 @@ class UnsavedDialog(Dialog[str]):
 
     def body(self) -> Sequence[Static]:
         """Create answer, reason and keys."""
+        kept = "It is kept here until it is saved."
         return [
             Static(text(("Your last answer is not saved yet: ", "bold"), self._answer)),
             Static(text(self._reason), classes="gap"),
-            Static(
-                text(("Everything before it is saved. ", ""), "It is kept here until it is saved."),
-                classes="gap",
-            ),
+            Static(text("Everything before it is saved. ", kept), classes="gap"),
             Static(self._keys(), id="keys", classes="gap"),
         ]
 
     def _keys(self) -> Content:
-        cap = "reverse bold"
-        drop = " again: drop it and leave" if self._is_sure else " leave without it"
-        return text((" ⏎ ", cap), " try again   ", (" q ", cap), drop)
+        drop = "again: drop it and leave" if self._is_sure else "leave without it"
+        return keys_line(("⏎", "try again"), ("q", drop))
 
     def on_key(self, event: Key) -> None:
         """Retry, or leave at the second ``q``."""
@@ -105,7 +113,7 @@ class LogDialog(Dialog[None]):
 
     def body(self) -> Sequence[Static]:
         """Create the lines and the keys."""
-        keys = text((" ↑↓ ", "reverse bold"), " scroll   ", (" Esc ", "reverse bold"), " back")
+        keys = keys_line(("↑↓", "scroll"), ("Esc", "back"))
         return [Static(text("\n".join(self._lines))), Static(keys, classes="gap")]
 
     def on_mount(self) -> None:
@@ -137,15 +145,7 @@ class ConfirmDialog(Dialog[bool]):
         """Create the question and its keys."""
         return [
             *(Static(text(entry)) for entry in self._lines),
-            Static(
-                text(
-                    (" ⏎ ", "reverse bold"),
-                    f" {self._yes}   ",
-                    (" Esc ", "reverse bold"),
-                    f" {self._no}",
-                ),
-                classes="gap",
-            ),
+            Static(keys_line(("⏎", self._yes), ("Esc", self._no)), classes="gap"),
         ]
 
     def on_key(self, event: Key) -> None:

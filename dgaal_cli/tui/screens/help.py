@@ -12,7 +12,7 @@ from dgaal_cli.escaping import show
 from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tui.gate import HOLD_DELAY_S
 from dgaal_cli.tui.keymap import Action, Keymap, spell_key
-from dgaal_cli.tui.screens.dialogs import Dialog, text
+from dgaal_cli.tui.screens.dialogs import Dialog, keys_line, text
 
 _MAX_CLASSES = 40
 _WIDTH = 90
@@ -25,13 +25,7 @@ class HelpDialog(Dialog[None]):
 
     heading = " keys "
     kind = "wide"
-    BINDINGS: ClassVar = [
-        ("escape", "leave", "back"),
-        ("q", "leave", "back"),
-        ("enter", "leave", "back"),
-        ("question_mark", "leave", "back"),
-        ("f1", "leave", "back"),
-    ]
+    BINDINGS: ClassVar = [("escape,q,enter,question_mark,f1", "leave", "back")]
 
     def __init__(
         self, keymap: Keymap, classes: Sequence[ClassRecord], actions: Sequence[Action] = ()
@@ -50,34 +44,17 @@ class HelpDialog(Dialog[None]):
 
     def body(self) -> Sequence[Static]:
         """Create the page."""
-        room = self._room()
-        commands = (
-            text(*_lines(self._actions, room))
-            if self._actions
-            else command_text(self._keymap, room)
-        )
+        room = min(_WIDTH, int(0.96 * self.app.size.width)) - 8  # without the scroll bar
+        commands = command_text(self._keymap, room)
+        if self._actions:
+            commands = text(*_lines(self._actions, room))
+        saved = text(("Every answer is saved before the next one is taken.", "italic"))
         class_keys = class_keys_text(self._keymap, self._known, room)
         return [
             *([] if self._actions and not self._known else [Static(class_keys)]),
             Static(commands, classes="gap"),
-            Static(
-                text(
-                    ("Every answer is saved before the next one is taken.", "italic"),
-                    "   ",
-                    (" Esc ", "reverse bold"),
-                    " back",
-                ),
-                classes="gap",
-            ),
+            Static(Content("   ").join([saved, keys_line(("Esc", "back"))]), classes="gap"),
         ]
-
-    def _room(self) -> int:
-        """Columns inside the box, without the scroll bar."""
-        return min(_WIDTH, int(0.96 * self.app.size.width)) - 8
-
-    def action_leave(self) -> None:
-        """Go back."""
-        self.dismiss(None)
 
 
 class NewKeysDialog(HelpDialog, inherit_bindings=False):

@@ -1,21 +1,30 @@
 """Dialogs with text input: a number, one of several names, a class."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar, Generic, Literal, TypeVar
 
+from textual.content import Content
 from textual.widgets import Input, Static
 
 from dgaal_cli.escaping import show
 from dgaal_cli.store.records import ClassRecord
-from dgaal_cli.tui.screens.dialogs import Dialog, text
+from dgaal_cli.tui.screens.dialogs import Dialog, keys_line, text
 
-_CAP = "reverse bold"
+Result = TypeVar("Result")
 
 
-class NumberDialog(Dialog[int | None]):
-    """Asks for a number of at least 1."""
+class InputDialog(Dialog[Result | None], Generic[Result]):
+    """A dialog with one input; Escape closes it without a result."""
 
     BINDINGS: ClassVar = [("escape", "leave", "back")]
+
+    def on_mount(self) -> None:
+        """Focus the input, which selects its text."""
+        self.query_one(Input).focus()
+
+
+class NumberDialog(InputDialog[int]):
+    """Asks for a number of at least 1."""
 
     def __init__(self, heading: str, question: str, *, value: int, maximum: int = 100_000) -> None:
         self.heading = f" {heading} "
@@ -30,14 +39,8 @@ class NumberDialog(Dialog[int | None]):
             Static(text(self._question)),
             Input(str(self._value), type="integer", max_length=6, id="number", classes="gap"),
             Static("", id="range"),
-            Static(text((" ⏎ ", _CAP), " go   ", (" Esc ", _CAP), " back"), classes="gap"),
+            Static(keys_line(("⏎", "go"), ("Esc", "back")), classes="gap"),
         ]
-
-    def on_mount(self) -> None:
-        """Focus the input and select the number."""
-        field = self.query_one(Input)
-        field.focus()
-        field.select_all()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Return the number if it is valid."""
@@ -50,134 +53,120 @@ class NumberDialog(Dialog[int | None]):
             hint = f"a number from 1 to {self._maximum:,}, please"
             self.query_one("#range", Static).update(text((hint, "#ffb454")))
 
-    def action_leave(self) -> None:
-        """Go back."""
-        self.dismiss(None)
 
-
-class PickDialog(Dialog[str | None]):
-    """Type a part of a name; Enter selects the marked one."""
-
-    BINDINGS: ClassVar = [
-        ("escape", "leave", "back"),
-        ("down", "move(1)", "next"),
-        ("up", "move(-1)", "previous"),
-    ]
-    SHOWN = 10
-
-    def __init__(self, heading: str, names: Sequence[str], *, current: str) -> None:
-        self.heading = f" {heading} "
-        super().__init__()
-        self._names = list(names)
-        self._current = current
-        self._found = list(names)
-        self._at = self._found.index(current) if current in self._found else 0
-
-    def body(self) -> Sequence[Static | Input]:
-        """Create the input and the list of matching names."""
-        return [
-            Input(placeholder="part of the name", id="part"),
-            Static("", id="found", classes="gap"),
-            Static(
-                text(
-                    *((" ⏎ ", _CAP), " select ▸   "),
-                    *((" ↑↓ ", _CAP), " move   "),
-                    *((" Esc ", _CAP), " back"),
-                ),
-                classes="gap",
-            ),
-        ]
-
-    def on_mount(self) -> None:
-        """Focus the input."""
-        self.query_one(Input).focus()
-        self._draw()
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Filter the list."""
-        part = event.value.casefold().strip()
-        if part:
-            self._found = [name for name in self._names if part in name.casefold()]
-            self._at = 0
-        else:
-            self._found = list(self._names)
-        self._draw()
-
-    def on_input_submitted(self) -> None:
-        """Return the marked name."""
-        if self._found:
-            self.dismiss(self._found[self._at])
-
-    def action_move(self, step: int) -> None:
-        """Mark another name."""
-        if self._found:
-            self._at = (self._at + step) % len(self._found)
-            self._draw()
-
-    def action_leave(self) -> None:
-        """Go back."""
-        self.dismiss(None)
-
-    def _draw(self) -> None:
-        first = max(0, min(self._at - self.SHOWN // 2, len(self._found) - self.SHOWN))
-        parts: list[str | tuple[str, str]] = []
-        for index, name in enumerate(self._found[first : first + self.SHOWN], start=first):
-            style = "bold" if index == self._at else ""
-            parts.append(("▸ " if index == self._at else "  ", "bold"))
-            parts.append((show(name), style))
-            parts.append(("  (now)\n" if name == self._current else "\n", "#8a95a3"))
-        if not self._found:
-            parts.append("no match")
-        self.query_one("#found", Static).update(text(*parts))
-
-
-class AddClassDialog(Dialog[str | None]):
+class AddClassDialog(InputDialog[str]):
     """Asks for the name of a new class."""
 
     heading = " add a class "
-    BINDINGS: ClassVar = [("escape", "leave", "back")]
 
     def body(self) -> Sequence[Static | Input]:
         """Create the input."""
         return [
             Static(text("Its key is chosen for you and shown in the list.")),
             Input(placeholder="name of the class", max_length=64, id="name", classes="gap"),
-            Static(
-                text((" ⏎ ", "reverse bold"), " add   ", (" Esc ", "reverse bold"), " back"),
-                classes="gap",
-            ),
+            Static(keys_line(("⏎", "add"), ("Esc", "back")), classes="gap"),
         ]
-
-    def on_mount(self) -> None:
-        """Focus the input."""
-        self.query_one(Input).focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Return the name."""
         self.dismiss(event.value.strip() or None)
 
-    def action_leave(self) -> None:
-        """Go back without a class."""
-        self.dismiss(None)
+
+class SearchDialog(InputDialog[Result], Generic[Result]):
+    """Type a part of a name; Enter returns the marked entry."""
+
+    BINDINGS: ClassVar = [("down", "move(1)", "next"), ("up", "move(-1)", "previous")]
+    SHOWN = 8
+    is_scrolled = False
+    """Whether entries after the first ``SHOWN`` can be marked too."""
+    current: Result | None = None
+
+    def __init__(self, entries: Sequence[Result], *, at: int = 0, classes: str = "") -> None:
+        super().__init__(classes=classes)
+        self._found = list(entries)
+        self._at = at
+
+    def find(self, part: str) -> list[Result]:
+        """Return the entries that match ``part``."""
+        raise NotImplementedError
+
+    def name_of(self, entry: Result) -> str:
+        """Return the name of an entry."""
+        return str(entry)
+
+    def on_mount(self) -> None:
+        """Focus the input and list all entries."""
+        super().on_mount()
+        self._draw()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filter the list."""
+        self._found, self._at = self.find(event.value), 0
+        self._draw()
+
+    def on_input_submitted(self) -> None:
+        """Return the marked entry."""
+        if self._found:
+            self.dismiss(self._found[self._at])
+
+    def action_move(self, step: int) -> None:
+        """Mark another entry."""
+        count = len(self._found) if self.is_scrolled else min(len(self._found), self.SHOWN)
+        if count:
+            self._at = (self._at + step) % count
+            self._draw()
+
+    def _draw(self) -> None:
+        found, at = self._found, self._at
+        first = (
+            max(0, min(at - self.SHOWN // 2, len(found) - self.SHOWN)) if self.is_scrolled else 0
+        )
+        parts: list[str | tuple[str, str]] = []
+        for index, entry in enumerate(found[first : first + self.SHOWN], start=first):
+            parts.append(("▸ " if index == at else "  ", "bold"))
+            parts.append((show(self.name_of(entry)), "bold" if index == at else ""))
+            parts.append(("  (now)\n" if entry == self.current else "\n", "#8a95a3"))
+        if not found:
+            parts.append("no match")
+        elif len(found) > self.SHOWN and not self.is_scrolled:
+            parts.append(f"  … {len(found) - self.SHOWN} more")
+        self.query_one("#found", Static).update(text(*parts))
 
 
-class FindClassDialog(Dialog[ClassRecord | None]):
-    """Type a part of a class name; Enter selects the marked class.
+class PickDialog(SearchDialog[str]):
+    """Selects one of several names."""
 
-    The box is at one side of the screen, so that the image stays visible.
-    """
+    SHOWN = 10
+    is_scrolled = True
+
+    def __init__(self, heading: str, names: Sequence[str], *, current: str) -> None:
+        self.heading = f" {heading} "
+        self._names = list(names)
+        self.current = current
+        super().__init__(names, at=self._names.index(current) if current in names else 0)
+
+    def body(self) -> Sequence[Static | Input]:
+        """Create the input and the list of matching names."""
+        keys = keys_line(("⏎", "select ▸"), ("↑↓", "move"), ("Esc", "back"))
+        return [
+            Input(placeholder="part of the name", id="part"),
+            Static("", id="found", classes="gap"),
+            Static(keys, classes="gap"),
+        ]
+
+    def find(self, part: str) -> list[str]:
+        """Return the names that contain ``part``."""
+        return [name for name in self._names if part.casefold().strip() in name.casefold()]
+
+
+class FindClassDialog(SearchDialog[ClassRecord]):
+    """Finds a class; at one side of the screen, so that the image stays visible."""
 
     heading = " find a class "
-    BINDINGS: ClassVar = [
-        ("escape", "leave", "back"),
-        ("down", "move(1)", "next"),
-        ("up", "move(-1)", "previous"),
-    ]
-    SHOWN = 8
 
     def __init__(
         self,
-        classes: Sequence[ClassRecord],
+        known: Sequence[ClassRecord],
         *,
         verb: str = "answer with",
         side: Literal["left", "right"] = "right",
@@ -185,70 +174,33 @@ class FindClassDialog(Dialog[ClassRecord | None]):
         """Create the dialog.
 
         Args:
-            classes: Classes in the order of the screen.
+            known: Classes in the order of the screen.
             verb: Action of Enter, as shown.
             side: Side of the box; the image is on the other side.
         """
-        super().__init__(classes=f"-{side}")
+        super().__init__(known, classes=f"-{side}")
+        self._known = known
         self._verb = verb
-        self._known = list(classes)
-        self._found = list(classes)
-        self._at = 0
 
     def body(self) -> Sequence[Static | Input]:
         """Create the input and the list of matching classes."""
+        enter, others = (
+            keys_line(("⏎", f"{self._verb} ▸")),
+            keys_line(("↑↓", "move"), ("Esc", "back")),
+        )
         return [
             Input(placeholder="part of the name", id="part"),
             Static("", id="found"),
-            Static(
-                text(
-                    (" ⏎ ", "reverse bold"),
-                    f" {self._verb} ▸\n",
-                    (" ↑↓ ", "reverse bold"),
-                    " move   ",
-                    (" Esc ", "reverse bold"),
-                    " back",
-                )
-            ),
+            Static(Content("\n").join([enter, others])),
         ]
 
-    def on_mount(self) -> None:
-        """Focus the input."""
-        self.query_one(Input).focus()
-        self._draw()
+    def find(self, part: str) -> list[ClassRecord]:
+        """Return the matching classes, best match first."""
+        return find_classes(self._known, part)
 
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Filter the list."""
-        self._found = find_classes(self._known, event.value)
-        self._at = 0
-        self._draw()
-
-    def on_input_submitted(self) -> None:
-        """Return the marked class."""
-        if self._found:
-            self.dismiss(self._found[self._at])
-
-    def action_move(self, step: int) -> None:
-        """Mark another class."""
-        if self._found:
-            self._at = (self._at + step) % min(len(self._found), self.SHOWN)
-            self._draw()
-
-    def action_leave(self) -> None:
-        """Go back without an answer."""
-        self.dismiss(None)
-
-    def _draw(self) -> None:
-        parts: list[str | tuple[str, str]] = []
-        for index, record in enumerate(self._found[: self.SHOWN]):
-            is_at = index == self._at
-            parts.append(("▸ " if is_at else "  ", "bold"))
-            parts.append((show(record.name) + "\n", "bold" if is_at else ""))
-        if not self._found:
-            parts.append("no match")
-        elif len(self._found) > self.SHOWN:
-            parts.append(f"  … {len(self._found) - self.SHOWN} more")
-        self.query_one("#found", Static).update(text(*parts))
+    def name_of(self, entry: ClassRecord) -> str:
+        """Return the name of a class."""
+        return entry.name
 
 
 def find_classes(classes: Sequence[ClassRecord], part: str) -> list[ClassRecord]:

@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
-from dgaal_cli.tui.screens.dialogs import Dialog, LogDialog, text
+from dgaal_cli.tui.screens.dialogs import Dialog, LogDialog, keys_line, text
 from dgaal_cli.tui.trainer import Step, Trainer, TrainingState
 from dgaal_cli.tui.widgets.gauges import health_lines, loss_lines
 from dgaal_cli.tui.widgets.lines import duration, pad
@@ -102,10 +102,11 @@ class TrainingDialog(Dialog[Closing]):
             elif event.key in ("b", "r") and stage == "running":
                 self.dismiss("background" if event.key == "b" else "review")
             return
-        is_early = self._clock() - self._changed_at < CLOSING_GUARD_S
-        if event.key == "enter" and not is_early:
-            self._enter(stage)
-        elif event.key in ("escape", "q"):
+        is_late = self._clock() - self._changed_at >= CLOSING_GUARD_S
+        is_enter = event.key == "enter" and is_late
+        if is_enter and stage != "done":
+            self._start()
+        elif is_enter or event.key in ("escape", "q"):
             self.dismiss("next" if stage == "done" else "back")
         elif event.key in ("u", "backspace") and stage != "done":
             self.dismiss("undo")
@@ -136,12 +137,6 @@ class TrainingDialog(Dialog[Closing]):
         if self._trainer:
             self._trainer.cancel()
 
-    def _enter(self, stage: str) -> None:
-        if stage == "done":
-            self.dismiss("next")
-        else:
-            self._start()
-
     def _start(self) -> None:
         self._changed_at = self._clock()
         self._trainer = self._make_trainer(self._steps)
@@ -166,9 +161,11 @@ class TrainingDialog(Dialog[Closing]):
         if self._sheet is not None and state is not None and state.round is not None:
             self._sheet.show_samples(self._synthetic_of_round(state.round))
         box = self.query_one("#box")
-        title = Content(_heading(state))
-        if box.border_title != title:
-            box.border_title = title
+        if state is not None:
+            number = f" round {state.round}" if state.round is not None else ""
+            title = Content(f" training{number} ")
+            if box.border_title != title:  # assigning draws again
+                box.border_title = title
         box.set_class(state is not None and state.stage == "failed", "bad")
 
 
@@ -223,50 +220,21 @@ def progress_text(state: TrainingState, *, elapsed_s: float, width: int = _WIDTH
 
 def keys_text(state: TrainingState | None) -> Content:
     """Return the keys of the current stage."""
-    cap = "reverse bold"
     if state is None:
-        return text(
-            (" ⏎ ", cap),
-            " go   ",
-            (" u ", cap),
-            " undo the last answer   ",
-            (" r ", cap),
-            " review   ",
-            (" Esc ", cap),
-            " later",
+        return keys_line(
+            ("⏎", "go"), ("u", "undo the last answer"), ("r", "review"), ("Esc", "later")
         )
     if state.stage == "running":
-        return text(
-            (" b ", cap),
-            " label meanwhile   ",
-            (" r ", cap),
-            " review   ",
-            (" c ", cap),
-            " cancel, its state is saved",
+        return keys_line(
+            ("b", "label meanwhile"), ("r", "review"), ("c", "cancel, its state is saved")
         )
     if state.stage == "canceling":
-        return text((" c ", cap), " again: stop at once")
+        return keys_line(("c", "again: stop at once"))
     if state.stage == "done":
-        return text((" ⏎ ", cap), " label the next images")
-    log = ((" l ", cap), " log   ") if state.reason else ()
-    return text(
-        (" ⏎ ", cap),
-        " try again   ",
-        (" b ", cap),
-        " keep labeling   ",
-        *log,
-        (" r ", cap),
-        " review   ",
-        (" Esc ", cap),
-        " back",
-    )
-
-
-def _heading(state: TrainingState | None) -> str:
-    if state is None:
-        return " next round "
-    number = f" round {state.round}" if state.round is not None else ""
-    return f" training{number} "
+        return keys_line(("⏎", "label the next images"))
+    log = [("l", "log")] if state.reason else []
+    again = (("⏎", "try again"), ("b", "keep labeling"))
+    return keys_line(*again, *log, ("r", "review"), ("Esc", "back"))
 
 
 def _bar_parts(share: float, width: int) -> list[tuple[str, str]]:
