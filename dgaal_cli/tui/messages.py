@@ -1,6 +1,9 @@
 """Messages of threads to the screens."""
 
+from collections.abc import Callable
+
 from textual.message import Message
+from textual.message_pump import MessagePump
 
 from dgaal_cli.tui.prefetch import ImageRequest
 from dgaal_cli.tui.trainer import TrainingState
@@ -20,6 +23,16 @@ class ImageReady(Message):
     def __init__(self, request: ImageRequest) -> None:
         super().__init__()
         self.request = request
+
+
+def image_ready_to(receiver: MessagePump) -> Callable[[ImageRequest], None]:
+    """Return the function by which the image thread reports images to ``receiver``."""
+
+    def report(request: ImageRequest) -> None:
+        if receiver.is_running:
+            receiver.post_message(ImageReady(request))
+
+    return report
 
 
 class TrainingUpdate(Message):

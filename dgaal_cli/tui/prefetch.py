@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.segment import Segment
     from textual.strip import Strip
 
+    from dgaal_cli.tui.bridge import QueryImage, StandingAnswer
     from dgaal_cli.tui.render.fit import Pixels
     from dgaal_cli.tui.render.kitty import Gallery
 
@@ -44,7 +45,7 @@ class Reader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ImageRequest:
     """One image at one size; equal requests share one picture."""
 
@@ -56,6 +57,15 @@ class ImageRequest:
     mode: Mode
     is_toggled: bool = False
     is_thumb: bool = False
+
+
+def request_for(
+    image: "QueryImage | StandingAnswer", room: tuple[int, int], mode: Mode, **flags: bool
+) -> ImageRequest | None:
+    """Return the request of an image in columns x rows; None without room."""
+    if min(room) < 1:
+        return None
+    return ImageRequest(image.item_id, image.sample_id, image.is_synthetic, *room, mode, **flags)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,13 +127,15 @@ class Prefetcher:
         for picture in self._pictures.values():
             self._free(picture)
 
-    def request(self, requests: Sequence[ImageRequest]) -> None:
-        """Replace the list of requests, most urgent first."""
+    def request(self, requests: Sequence[ImageRequest | None]) -> None:
+        """Replace the list of requests, most urgent first; None is skipped."""
         with self._wake:
             self._requests = [
                 request
                 for request in dict.fromkeys(requests)
-                if request not in self._pictures and request != self._current  # is being rendered
+                if request
+                and request not in self._pictures
+                and request != self._current  # is being rendered
             ]
             if self._requests:
                 self._wake.notify()
@@ -144,11 +156,11 @@ class Prefetcher:
             self._tasks.append(find)
             self._wake.notify()
 
-    def get(self, request: ImageRequest) -> Picture | None:
-        """Return a picture if it is ready."""
+    def get(self, request: ImageRequest | None) -> Picture | None:
+        """Return a picture if it is requested and ready."""
         with self._wake:
-            picture = self._pictures.get(request)
-            if picture is not None:
+            picture = self._pictures.get(request) if request else None
+            if request and picture is not None:
                 self._pictures.move_to_end(request)
             return picture
 

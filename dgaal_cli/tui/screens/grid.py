@@ -1,17 +1,17 @@
 """The grid screen: mark wrong guesses of a page, confirm the others with one key."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from textual import events
 from textual.app import ComposeResult
-from textual.screen import Screen
 from textual.strip import Strip
 
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid, ItemId
-from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tui import messages, theme
-from dgaal_cli.tui.actions import ClassKeys, action_of, live_actions
+from dgaal_cli.tui.actions import action_of
 from dgaal_cli.tui.bridge import (
     Bridge,
     LabelSession,
@@ -21,14 +21,15 @@ from dgaal_cli.tui.bridge import (
     QueryImage,
     new_op_id,
 )
-from dgaal_cli.tui.gate import HOLD_DELAY_S, Gate, Verdict
+from dgaal_cli.tui.gate import HOLD_DELAY_S, Verdict
 from dgaal_cli.tui.grid import CANNOT_TELL, WRONG, GridMemory, GridModel
 from dgaal_cli.tui.keymap import Keymap, spell_key
-from dgaal_cli.tui.prefetch import ImageRequest, Picture, Prefetcher
+from dgaal_cli.tui.prefetch import ImageRequest, Picture, request_for
 from dgaal_cli.tui.screens.keys import key_name
+from dgaal_cli.tui.screens.overlay import AnswerScreen
 from dgaal_cli.tui.screens.saving import block_until_saved, reason_of
 from dgaal_cli.tui.settings import Settings
-from dgaal_cli.tui.widgets.bars import SaveState, action_bar, save_mark
+from dgaal_cli.tui.widgets.bars import SaveState, save_mark
 from dgaal_cli.tui.widgets.grid_view import CellShape, GridScene, GridView, shape_for
 from dgaal_cli.tui.widgets.lines import Piece, Pieces, line
 from dgaal_cli.tui.widgets.rows import Rows
@@ -39,8 +40,10 @@ _ARROWS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 _MOVES = {**_ARROWS, "h": (-1, 0), "l": (1, 0), "k": (0, -1), "j": (0, 1)}
 
 
-class GridScreen(Screen[LabelView]):
-    """Shows pages of guesses; a page is one transaction. Dismissed with the newest view."""
+class GridScreen(AnswerScreen):
+    """Shows pages of guesses; a page is one transaction."""
+
+    verb = "Relabel"
 
     def __init__(
         self,
@@ -50,28 +53,13 @@ class GridScreen(Screen[LabelView]):
         settings: Settings,
         memory: GridMemory | None = None,
     ) -> None:
-        """Create the screen.
-
-        Args:
-            bridge: Connection to the label session.
-            view: Current view of the label screen.
-            keymap: Current keys of the label screen.
-            settings: Settings of the terminal.
-            memory: Confirmed pages, for undo.
-        """
-        super().__init__()
-        self.bridge = bridge
-        self.view = view
-        self.keymap = keymap
-        self.actions = live_actions("grid", keymap)
-        self._class_keys = ClassKeys(keymap, settings.clock)
-        self._trail = settings.trail
+        """Create the screen; ``memory`` has the confirmed pages, for undo."""
+        gate_s = max(settings.gate_s, PAGE_VISIBLE_S)
+        settings = dataclasses.replace(settings, gate_s=gate_s, gallery=None)
+        super().__init__("grid", bridge, view, keymap, settings)
         memory = memory or GridMemory()
         memory.begin(view.round)
         self.model = GridModel(memory)
-        self.gate = Gate(
-            settings.clock, visible_s=max(settings.gate_s, PAGE_VISIBLE_S), is_patient=True
-        )
         self.pending: list[Press] = []
         """The page that is not saved yet."""
         self.is_failed = False
@@ -82,7 +70,6 @@ class GridScreen(Screen[LabelView]):
         """Name of the running call if it writes."""
         self._leaving_at: float | None = None
         """Time of the first request to leave with marks that are not stored."""
-        self.note = ""
         self._saved_note = ""
         """Note to show after the page is saved."""
         self._zoom = 0
@@ -91,9 +78,6 @@ class GridScreen(Screen[LabelView]):
         self._is_whole = False
         """All images of the page are drawn."""
         self._shape: CellShape | None = None
-        self._clock = settings.clock
-        self._mode = settings.mode
-        self._prefetcher = Prefetcher(settings.make_reader, self._on_image_decoded)
 
     def compose(self) -> ComposeResult:
         """Create status line, grid and key bar."""
@@ -102,13 +86,8 @@ class GridScreen(Screen[LabelView]):
         yield Rows(id="keys-bar")
 
     def on_mount(self) -> None:
-        """Start decoding and read the guesses to confirm."""
-        self._prefetcher.start()
-        self._call(lambda session: session.view(), "")
-
-    def on_unmount(self) -> None:
-        """Stop the image thread."""
-        self._prefetcher.stop()
+        """Read the guesses to confirm."""
+        self._call(LabelSession.view, "")
 
     def on_resize(self) -> None:
         """Set the layout for the new size."""
@@ -125,7 +104,7 @@ class GridScreen(Screen[LabelView]):
         key = key_name(event)
         if self._write_call:
             return
-        taken = self._class_keys.take(key)
+        taken = self.class_keys.take(key)
         name = "" if taken else action_of(self.actions, key)
         if name == "leave":
             self._leave()
@@ -134,7 +113,7 @@ class GridScreen(Screen[LabelView]):
         is_answer = name == "confirm"
         verdict = self._check_key(event, key, name)
         if verdict is not Verdict.ACCEPTED:
-            self._show_note(verdict.value if not is_answer else "look at the page first")
+            self.show_note(verdict.value if not is_answer else "look at the page first")
         elif is_answer:
             self._confirm()
         elif not self.is_busy:
@@ -148,7 +127,7 @@ class GridScreen(Screen[LabelView]):
             self.draw()
 
     def _check_key(self, event: events.Key, key: str, name: str) -> Verdict:
-        press = self._trail.press_of(event)
+        press = self.settings.trail.press_of(event)
         verdict = self.gate.judge(key, is_answer=name == "confirm", press=press)
         if verdict is Verdict.REPEATED and key in _ARROWS:
             return Verdict.ACCEPTED  # held arrow keys repeat
@@ -174,16 +153,16 @@ class GridScreen(Screen[LabelView]):
             "previous": lambda: model.turn(-1),
             "larger": lambda: self._resize_cells(1),
             "smaller": lambda: self._resize_cells(-1),
-            "undo": lambda: self._call(lambda session: session.undo_page(), "undo"),
+            "undo": lambda: self._call(LabelSession.undo_page, "undo"),
             "search": self._search,
-            "help": self._help,
+            "help": self.show_help,
         }
         handlers[name]()
         self.draw()
 
     def _leave(self) -> None:
         """Go back; with marks that are not stored, only at the second request (not a held key)."""
-        count, now, asked_at = self.model.unconfirmed, self._clock(), self._leaving_at
+        count, now, asked_at = self.model.unconfirmed, self.settings.clock(), self._leaving_at
         if not count or (asked_at is not None and now - asked_at >= HOLD_DELAY_S):
             self.dismiss(self.view)
             return
@@ -191,25 +170,13 @@ class GridScreen(Screen[LabelView]):
         self.draw()
 
     def _search(self) -> None:
-        from dgaal_cli.tui.screens.pick_dialogs import FindClassDialog
-
-        marked = self.model.marked
-
-        def take(record: ClassRecord | None) -> None:
-            if record and marked and self.model.marked == marked:
-                self.model.relabel(record.uid)
-                self.draw()
+        def take(uid: ClassUid) -> None:
+            self.model.relabel(uid)
+            self.draw()
 
         is_left = self.model.at % self.model.columns < self.model.columns / 2
-        dialog = FindClassDialog(
-            self.view.classes, verb="relabel as", side="right" if is_left else "left"
-        )
-        self.app.push_screen(dialog, take)
-
-    def _help(self) -> None:
-        from dgaal_cli.tui.screens.help import HelpDialog
-
-        self.app.push_screen(HelpDialog(self.keymap, self.view.classes, self.actions))
+        side = "right" if is_left else "left"
+        self.find_class("relabel as", side, take, marked=lambda: self.model.marked)
 
     def _resize_cells(self, step: int) -> None:
         self._zoom += step
@@ -250,19 +217,9 @@ class GridScreen(Screen[LabelView]):
 
     def _call(self, work: Callable[[LabelSession], LabelView], name: str) -> None:
         self.is_busy, self._write_call = True, name
-        offered: list[QueryImage] = []
+        self.call(work, LabelSession.grid, partial(self._take_outcome, name))
 
-        def read(session: LabelSession) -> LabelView:
-            view = work(session)
-            offered.extend(session.grid())
-            return view
-
-        def deliver(outcome: Outcome) -> None:
-            self.call_later(self._take_outcome, outcome, offered, name)
-
-        self.bridge.call(read, deliver)
-
-    def _take_outcome(self, outcome: Outcome, offered: list[QueryImage], name: str) -> None:
+    def _take_outcome(self, name: str, outcome: Outcome, offered: list[QueryImage]) -> None:
         if not isinstance(outcome, LabelView):
             self._handle_error(outcome, name)
             return
@@ -288,18 +245,14 @@ class GridScreen(Screen[LabelView]):
         """Block until a page is saved; for other calls show the error."""
         if name != "page":
             self.is_busy, self._write_call = False, ""
-            self._show_note(show(reason_of(error)))
+            self.show_note(show(reason_of(error)))
             return
         self.is_failed = True
         self.draw()
         answer = f"a page of {len(self.pending)} answers"
-        block_until_saved(self, error, answer, clock=self._clock, retry=self._send)
+        block_until_saved(self, error, answer, clock=self.settings.clock, retry=self._send)
 
     # Drawing
-
-    def _show_note(self, note: str) -> None:
-        self.note = note
-        self.draw()
 
     def _lay_out(self) -> None:
         if not self.query("#grid"):
@@ -314,18 +267,14 @@ class GridScreen(Screen[LabelView]):
         """Draw everything; unchanged rows are not sent."""
         if not self.query("#keys-bar"):
             return
-        status, bar = self.query_one("#status", Rows), self.query_one("#keys-bar", Rows)
-        width = status.size.width
-        status.show_rows([line(width, self._left(width), self._save_pieces(), theme.BAR_BASE)])
-        relabel = [(self.keymap.class_keys(), "Relabel")]
-        bar.show_rows([action_bar(self.actions, bar.size.width, first=relabel)])
+        self.draw_bars(self._left(self.size.width), self._save_pieces())
         grid = self.query_one(GridView)
         if self._shape is None:
             notice = (("this terminal is too small for a grid; Esc goes back", theme.WARN),)
             grid.show_rows([line(grid.size.width, notice)])
             return
-        requests = [self._request_for(s) for s in (*self.model.cells, *self.model.next_cells)]
-        self._prefetcher.request([request for request in requests if request])
+        images = (*self.model.cells, *self.model.next_cells)
+        self.prefetcher.request([*map(self._request_for, images)])
         if not self.model.listed:
             grid.show_rows(self._empty_lines(grid.size.width))
             return
@@ -365,8 +314,7 @@ class GridScreen(Screen[LabelView]):
             pieces.append((f" {len(model.listed)} to confirm ", theme.BAR_BASE))
             if model.corrected:
                 pieces.append((f" {model.corrected} corrected ", theme.BAR_WARN))
-        if prefix := self._class_keys.prefix:
-            pieces.append((f" {prefix}… second key ", theme.BAR_WARN))
+        pieces += self.prefix_pieces()
         if self.note:
             pieces.append((f" {self.note} ", theme.BAR_STRONG))
         return tuple(pieces)
@@ -389,28 +337,15 @@ class GridScreen(Screen[LabelView]):
         return name if code in ("", name) else f"{code} {name}"
 
     def _request_for(self, image: QueryImage) -> ImageRequest | None:
-        if self._shape is None:
-            return None
-        return ImageRequest(
-            item_id=image.item_id,
-            sample_id=image.sample_id,
-            is_synthetic=image.is_synthetic,
-            columns=self._shape.side,
-            rows=self._shape.side // 2,
-            mode=self._mode,
-        )
+        side = self._shape.side if self._shape else 0
+        return request_for(image, (side, side // 2), self.settings.mode)
 
     def _picture(self, image: QueryImage) -> Picture | None:
-        request = self._request_for(image)
-        return self._prefetcher.get(request) if request else None
+        return self.prefetcher.get(self._request_for(image))
 
     def _is_complete(self) -> bool:
         cells: Sequence[QueryImage] = self.model.cells
         return bool(cells) and all(self._picture(image) is not None for image in cells)
-
-    def _on_image_decoded(self, request: ImageRequest) -> None:
-        if self.is_running:
-            self.post_message(messages.ImageReady(request))
 
     def on_image_ready(self, message: messages.ImageReady) -> None:
         """Show the page when one of its images has been decoded."""

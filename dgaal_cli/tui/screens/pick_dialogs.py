@@ -1,7 +1,7 @@
 """Dialogs with text input: a number, one of several names, a class."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from textual.content import Content
 from textual.widgets import Input, Static
@@ -169,7 +169,7 @@ class FindClassDialog(SearchDialog[ClassRecord]):
         known: Sequence[ClassRecord],
         *,
         verb: str = "answer with",
-        side: Literal["left", "right"] = "right",
+        side: str = "right",
     ) -> None:
         """Create the dialog.
 

@@ -2,19 +2,17 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.screen import Screen
-from textual.strip import Strip
 
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid
-from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tasks.classification.label import class_label
 from dgaal_cli.tui import messages, theme
-from dgaal_cli.tui.actions import ClassKeys, action_of, live_actions
+from dgaal_cli.tui.actions import action_of
 from dgaal_cli.tui.bridge import (
     AnswerName,
     Bridge,
@@ -25,17 +23,18 @@ from dgaal_cli.tui.bridge import (
     StandingAnswer,
     new_op_id,
 )
-from dgaal_cli.tui.gate import Gate, Verdict
+from dgaal_cli.tui.gate import Verdict
 from dgaal_cli.tui.keymap import Keymap
 from dgaal_cli.tui.phrases import answer_text
-from dgaal_cli.tui.prefetch import ImageRequest, Picture, Prefetcher
+from dgaal_cli.tui.prefetch import ImageRequest, Picture, request_for
 from dgaal_cli.tui.screens.keys import key_name
+from dgaal_cli.tui.screens.overlay import AnswerScreen
 from dgaal_cli.tui.screens.saving import block_until_saved, reason_of
 from dgaal_cli.tui.settings import Settings
-from dgaal_cli.tui.widgets.bars import SaveState, action_bar, save_mark
+from dgaal_cli.tui.widgets.bars import SaveState, save_mark
 from dgaal_cli.tui.widgets.captions import key_of, unreadable
 from dgaal_cli.tui.widgets.image_view import Frame, ImageView
-from dgaal_cli.tui.widgets.lines import Piece, line
+from dgaal_cli.tui.widgets.lines import Pieces
 from dgaal_cli.tui.widgets.review_list import Filter, ReviewScene, hint_state, review_rows
 from dgaal_cli.tui.widgets.rows import Rows
 
@@ -46,18 +45,13 @@ _STEPS = {"up": -1, "k": -1, "down": 1, "j": 1, "pageup": -10, "pagedown": 10}
 _MOVES = {**_STEPS, "home": -_FAR, "end": _FAR}
 
 
-class ReviewScreen(Screen[LabelView]):
-    """A list of answers and the image of the marked one; dismissed with the newest view."""
+class ReviewScreen(AnswerScreen):
+    """A list of answers and the image of the marked one."""
+
+    verb = "Change"
 
     def __init__(self, bridge: Bridge, view: LabelView, keymap: Keymap, settings: Settings) -> None:
-        super().__init__()
-        self.bridge = bridge
-        self.view = view
-        self.keymap = keymap
-        self.actions = live_actions("review", keymap)
-        self._class_keys = ClassKeys(keymap, settings.clock)
-        self._trail = settings.trail
-        self.gate = Gate(settings.clock, visible_s=settings.gate_s, is_patient=True)
+        super().__init__("review", bridge, view, keymap, settings)
         self.answers: list[StandingAnswer] = []
         self.filter = Filter()
         self.at = 0
@@ -65,13 +59,7 @@ class ReviewScreen(Screen[LabelView]):
         self.is_failed = False
         """The pending answer could not be saved."""
         self._is_flagging = False
-        self.note = ""
-        self._clock = settings.clock
-        self._mode = settings.mode
         self._is_settled = False
-        self._prefetcher = Prefetcher(
-            settings.make_reader, self._on_image_decoded, settings.gallery
-        )
 
     def compose(self) -> ComposeResult:
         """Create the list on the left and the image on the right."""
@@ -83,13 +71,8 @@ class ReviewScreen(Screen[LabelView]):
         yield Rows(id="keys-bar")
 
     def on_mount(self) -> None:
-        """Start decoding and read the answers."""
-        self._prefetcher.start()
-        self.reload()
-
-    def on_unmount(self) -> None:
-        """Stop the image thread."""
-        self._prefetcher.stop()
+        """Read the answers."""
+        self._read(LabelSession.view)
 
     def on_resize(self, event: events.Resize) -> None:
         """Draw for the new size."""
@@ -112,23 +95,9 @@ class ReviewScreen(Screen[LabelView]):
         shown = self.shown
         return shown[min(self.at, len(shown) - 1)] if shown else None
 
-    def reload(self) -> None:
-        """Read the list from the store."""
-        self._read(lambda session: session.view())
-
     def _read(self, work: Callable[[LabelSession], LabelView]) -> None:
         """Run ``work`` in the session, then read the list."""
-        found: list[StandingAnswer] = []
-
-        def deliver(outcome: Outcome) -> None:
-            self.call_later(self._take_list, outcome, found)
-
-        def read(session: LabelSession) -> LabelView:
-            view = work(session)
-            found.extend(session.review())
-            return view
-
-        self.bridge.call(read, deliver)
+        self.call(work, LabelSession.review, self._take_list)
 
     def _take_list(self, outcome: Outcome, found: list[StandingAnswer]) -> None:
         """Show the list, or the error that left it unchanged."""
@@ -137,8 +106,7 @@ class ReviewScreen(Screen[LabelView]):
             self.view, self.answers = outcome, found
             self._mark(self.at)
         else:
-            self.note = show(reason_of(outcome))
-            self.draw()
+            self.show_note(show(reason_of(outcome)))
 
     # Keys
 
@@ -146,16 +114,17 @@ class ReviewScreen(Screen[LabelView]):
         """Move, filter, change, or go back."""
         event.stop()
         key = key_name(event)
-        taken = self._class_keys.take(key)
+        taken = self.class_keys.take(key)
         name = "" if taken else action_of(self.actions, key)
         if isinstance(taken, str) or name == "cannot_tell":
-            verdict = self.gate.judge(key, is_answer=True, press=self._trail.press_of(event))
+            verdict = self.gate.judge(
+                key, is_answer=True, press=self.settings.trail.press_of(event)
+            )
             if verdict is Verdict.ACCEPTED:
                 uid = taken if isinstance(taken, str) else None
                 self.change("label" if uid else "cannot_tell", uid)
             else:
-                self.note = verdict.value
-                self.draw()
+                self.show_note(verdict.value)
             return
         self.note = ""
         if name == "move":
@@ -169,7 +138,7 @@ class ReviewScreen(Screen[LabelView]):
         if name in ("class", "flagged", "differs", "hinted"):
             self._change_filter(name)
         elif name == "help":
-            self._help()
+            self.show_help()
         elif self.pending or self._is_flagging:
             pass  # these wait for COMMIT
         elif name == "leave":
@@ -199,35 +168,19 @@ class ReviewScreen(Screen[LabelView]):
 
     def _pick_class(self) -> None:
         """List all classes, or one that is selected by name."""
-        from dgaal_cli.tui.screens.pick_dialogs import FindClassDialog
 
-        def take(record: ClassRecord | None) -> None:
-            if record is not None:
-                self.filter = dataclasses.replace(self.filter, class_uid=record.uid)
-                self._mark(0)
+        def take(uid: ClassUid) -> None:
+            self.filter = dataclasses.replace(self.filter, class_uid=uid)
+            self._mark(0)
 
         if self.filter.class_uid is not None:
             self.filter = dataclasses.replace(self.filter, class_uid=None)
         else:
-            dialog = FindClassDialog(self.view.classes, verb="list only", side="left")
-            self.app.push_screen(dialog, take)
-
-    def _help(self) -> None:
-        from dgaal_cli.tui.screens.help import HelpDialog
-
-        self.app.push_screen(HelpDialog(self.keymap, self.view.classes, self.actions))
+            self.find_class("list only", "left", take)
 
     def _search(self) -> None:
-        from dgaal_cli.tui.screens.pick_dialogs import FindClassDialog
-
-        marked = self.marked
-
-        def take(record: ClassRecord | None) -> None:
-            if record and marked and self.marked == marked:
-                self.change("label", record.uid)
-
-        dialog = FindClassDialog(self.view.classes, verb="change to", side="left")
-        self.app.push_screen(dialog, take)
+        change = partial(self.change, "label")
+        self.find_class("change to", "left", change, marked=lambda: self.marked)
 
     def _flag(self) -> None:
         marked = self.marked
@@ -251,8 +204,7 @@ class ReviewScreen(Screen[LabelView]):
         if marked is None or self.pending:
             return
         if kind == "label" and not self.query_one(ImageView).has_image:
-            self.note = "this image cannot be shown"
-            self.draw()
+            self.show_note("this image cannot be shown")
             return
         self.pending = Press(
             op_id=new_op_id(),
@@ -289,7 +241,8 @@ class ReviewScreen(Screen[LabelView]):
         if not isinstance(outcome, LabelView):
             self.is_failed = True
             self.draw()
-            block_until_saved(self, outcome, text, clock=self._clock, retry=self._send)
+            clock = self.settings.clock
+            block_until_saved(self, outcome, text, clock=clock, retry=self._send)
             return
         self.pending, self.view = None, outcome
         if self.view.is_refused:
@@ -298,7 +251,7 @@ class ReviewScreen(Screen[LabelView]):
             undo = key_of(self.keymap, "undo")
             self.note = f"✔ saved: {text} · {undo} on the label screen undoes"
         self.at += 1
-        self.reload()
+        self._read(LabelSession.view)
 
     # Drawing
 
@@ -306,10 +259,7 @@ class ReviewScreen(Screen[LabelView]):
         """Draw everything; unchanged rows are not sent."""
         if not self.query("#keys-bar"):
             return
-        status, bar = self.query_one("#status", Rows), self.query_one("#keys-bar", Rows)
-        status.show_rows([self._status(status.size.width)])
-        change = [(self.keymap.class_keys(), "Change")]
-        bar.show_rows([action_bar(self.actions, bar.size.width, first=change)])
+        self.draw_bars(self._left(), (save_mark(self.save_state),))
         listing = self.query_one("#list", Rows)
         if listing.size.width >= 16:
             scene = ReviewScene(
@@ -322,30 +272,27 @@ class ReviewScreen(Screen[LabelView]):
             listing.show_rows(review_rows(scene, listing.size.width, listing.size.height))
         self._draw_image()
 
-    def _status(self, width: int) -> Strip:
+    def _left(self) -> Pieces:
         filters = [f"class {show(self.view.class_name(self.filter.class_uid))}"]
         if self.filter.class_uid is None:
             filters = ["all classes"]
         filters += ["flagged"] if self.filter.is_flagged else []
         filters += ["differs from the model"] if self.filter.disagrees else []
         filters += ["guess was shown"] if self.filter.is_hinted else []
-        left: list[Piece] = [
+        return (
             (" REVIEW ", theme.BRAND),
             (f"  {' · '.join(filters)} ", theme.BAR_STRONG),
             (f" {len(self.shown)} of {len(self.answers)} ", theme.BAR_BASE),
-        ]
-        if prefix := self._class_keys.prefix:
-            left.append((f" {prefix}… second key ", theme.BAR_WARN))
-        return line(width, tuple(left), (save_mark(self.save_state),), theme.BAR_BASE)
+            *self.prefix_pieces(),
+        )
 
     def _draw_image(self) -> None:
         image, marked = self.query_one(ImageView), self.marked
-        request = self._request_for(marked) if marked else None
+        request = self._request_for(marked)
         shown = self.shown
         around = (*shown[self.at + 1 : self.at + 3], *shown[max(0, self.at - 1) : self.at])
-        requests = [request, *(self._request_for(answer) for answer in around)]
-        self._prefetcher.request([w for w in requests if w])
-        picture = self._prefetcher.get(request) if request else None
+        self.prefetcher.request([request, *map(self._request_for, around)])
+        picture = self.prefetcher.get(request)
         self._is_settled = picture is not None
         if marked is None:
             image.show_lines(((("nothing to review", theme.DIM),),))
@@ -374,25 +321,10 @@ class ReviewScreen(Screen[LabelView]):
             captions=(((f" {name}", theme.BASE),), ((f" {caption}", theme.DIM),)),
         )
 
-    def _request_for(self, answer: StandingAnswer) -> ImageRequest | None:
-        size = self.query_one(ImageView).size
-        if size.width < 1 or size.height < 1:
-            return None
-        return ImageRequest(
-            item_id=answer.item_id,
-            sample_id=answer.sample_id,
-            is_synthetic=answer.is_synthetic,
-            columns=size.width,
-            rows=size.height,
-            mode=self._mode,
-        )
-
-    def _on_image_decoded(self, request: ImageRequest) -> None:
-        if self.is_running:
-            self.post_message(messages.ImageReady(request))
+    def _request_for(self, answer: StandingAnswer | None) -> ImageRequest | None:
+        return answer and request_for(answer, self.query_one(ImageView).size, self.settings.mode)
 
     def on_image_ready(self, message: messages.ImageReady) -> None:
         """Show an image that has been decoded."""
-        marked = self.marked
-        if marked and message.request == self._request_for(marked):
+        if message.request == self._request_for(self.marked):
             self._draw_image()

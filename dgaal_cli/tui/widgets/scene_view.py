@@ -1,6 +1,6 @@
 """The label screen drawn from one ``Scene``: status line, framed image, panel, key bar."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.tui import messages, theme
 from dgaal_cli.tui.bridge import LabelView, Press, QueryImage, StandingAnswer
 from dgaal_cli.tui.keymap import Keymap
-from dgaal_cli.tui.prefetch import ImageRequest, Picture, Prefetcher, Reader
+from dgaal_cli.tui.prefetch import ImageRequest, Picture, Prefetcher, Reader, request_for
 from dgaal_cli.tui.render.choose import Mode
 from dgaal_cli.tui.widgets import captions
 from dgaal_cli.tui.widgets.bars import SaveState, StatusModel, key_bar, status_line
@@ -87,7 +87,7 @@ class SceneView(Covered):
         self._drawn_keys: tuple[object, ...] = ()
         self._room = Size(0, 0)
         self._waits = 0
-        self._prefetcher = Prefetcher(make_reader, self._on_image_decoded, gallery)
+        self._prefetcher = Prefetcher(make_reader, messages.image_ready_to(self), gallery)
 
     def compose(self) -> ComposeResult:
         """Create status line, frame with image, panel and key bar."""
@@ -258,54 +258,35 @@ class SceneView(Covered):
             canvas.show_strips(picture.strips)
             self._is_settled = True
 
-    def _request_for(self, image: QueryImage, room: Size | None = None) -> ImageRequest | None:
-        columns, rows = room or self.query_one(ImageView).size
-        if columns < 1 or rows < 1:
+    def _request_for(self, image: QueryImage | StandingAnswer | None) -> ImageRequest | None:
+        if image is None:
             return None
-        return ImageRequest(
-            item_id=image.item_id,
-            sample_id=image.sample_id,
-            is_synthetic=image.is_synthetic,
-            columns=columns,
-            rows=rows,
-            mode=self._mode,
-            is_toggled=self._scene.is_toggled,
-        )
+        room = self.query_one(ImageView).size
+        return request_for(image, room, self._mode, is_toggled=self._scene.is_toggled)
 
     def _picture(self) -> Picture | None:
-        request = self._request_for(self._scene.image) if self._scene.image else None
-        return self._prefetcher.get(request) if request else None
+        return self._prefetcher.get(self._request_for(self._scene.image))
 
     def _ask_for_images(self) -> None:
         view = self._scene.view
-        images = [s for s in (self._scene.image, *view.upcoming[:AHEAD]) if s]
-        images += [
-            QueryImage(item_id=g.item_id, sample_id=g.sample_id, is_synthetic=g.is_synthetic)
-            for g in view.history[:1]  # shown after an undo
+        images: list[QueryImage | StandingAnswer] = [
+            s for s in (self._scene.image, *view.upcoming[:AHEAD]) if s
         ]
-        room = self.query_one(ImageView).size
-        requests: Sequence[ImageRequest | None] = [
-            self._request_for(image, room) for image in images
-        ]
+        images += view.history[:1]  # shown after an undo
         # The image on the screen becomes the newest answer: a thumbnail decoded in advance avoids
         # an extra frame after each answer.
         small = [*images[:2], *view.history[:THUMB_COUNT]] if self._thumb_rows else []
         thumbs = [self._thumb_request(each) for each in small]
-        self._prefetcher.request([request for request in (*requests, *thumbs) if request])
-
-    def _on_image_decoded(self, request: ImageRequest) -> None:
-        if self.is_running:
-            self.post_message(messages.ImageReady(request))
+        self._prefetcher.request([*map(self._request_for, images), *thumbs])
 
     def on_image_ready(self, message: messages.ImageReady) -> None:
         """Show an image that has been decoded."""
         message.stop()
-        image = self._scene.image
         if message.request.is_thumb:
             shown = self._scene.view.history[:THUMB_COUNT]
             if any(answer.item_id == message.request.item_id for answer in shown):
                 self._draw_panel()
-        elif image and message.request == self._request_for(image):
+        elif message.request == self._request_for(self._scene.image):
             self._draw_image()
             self._draw_text()
 
@@ -314,19 +295,12 @@ class SceneView(Covered):
             self._thumb_rows = rows
             self.call_after_refresh(self._ask_for_images)
         answer = next((g for g in self._scene.view.history if g.item_id == item_id), None)
-        picture = self._prefetcher.get(self._thumb_request(answer)) if answer and rows else None
+        picture = self._prefetcher.get(self._thumb_request(answer)) if answer else None
         return list(picture.segments) if picture and picture.segments else None
 
-    def _thumb_request(self, image: QueryImage | StandingAnswer) -> ImageRequest:
-        return ImageRequest(
-            item_id=image.item_id,
-            sample_id=image.sample_id,
-            is_synthetic=image.is_synthetic,
-            columns=2 * self._thumb_rows,
-            rows=self._thumb_rows,
-            mode=self._mode,
-            is_thumb=True,
-        )
+    def _thumb_request(self, image: QueryImage | StandingAnswer) -> ImageRequest | None:
+        room = (2 * self._thumb_rows, self._thumb_rows)
+        return request_for(image, room, self._mode, is_thumb=True)
 
 
 def caption_rows(height: int) -> int:

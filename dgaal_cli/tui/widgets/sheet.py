@@ -23,7 +23,7 @@ class Sheet(Rows):
         super().__init__(id="sheet")
         self._mode = mode
         self._samples: list[SampleId] = []
-        self._prefetcher = Prefetcher(make_reader, self._on_decoded)
+        self._prefetcher = Prefetcher(make_reader, messages.image_ready_to(self))
         self._is_started = False
         self.display = False
 
@@ -87,10 +87,6 @@ class Sheet(Rows):
             )
             for at, sample in enumerate(chosen)
         ]
-
-    def _on_decoded(self, request: ImageRequest) -> None:
-        if self.is_running:
-            self.post_message(messages.ImageReady(request))
 
     def on_image_ready(self, message: messages.ImageReady) -> None:
         """Show an image that has been decoded."""
