@@ -6,16 +6,16 @@ import signal
 import sys
 import time
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import App
 from textual.binding import Binding
 from textual.screen import Screen
 
-from dgaal_cli.tui import messages
 from dgaal_cli.tui.bridge import Bridge, LabelView
 from dgaal_cli.tui.screens.keys import key_name
+from dgaal_cli.tui.screens.overlay import AnswerScreen
 from dgaal_cli.tui.screens.registry import TaskScreen, load_screen
 from dgaal_cli.tui.screens.saving import UNSAVED_EXIT, HoldsAnswers
 from dgaal_cli.tui.screens.training import TrainingDialog
@@ -33,24 +33,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from textual.command import Provider
     from textual.driver import Driver
-
-
-@runtime_checkable
-class Gated(Protocol):
-    """A screen that accepts answers only for images that have been shown."""
-
-    def painted(self) -> None:
-        """Note that a frame has been sent to the terminal."""
-        ...
-
-
-@runtime_checkable
-class Keyed(Protocol):
-    """A screen that handles keys itself."""
-
-    def on_key(self, event: events.Key) -> None:
-        """Handle a key."""
-        ...
 
 
 def _label_commands() -> "type[Provider]":
@@ -131,7 +113,7 @@ class LabelApp(App[int]):
         if not (self._running and self.screen_stack):
             return
         screen = self.screen
-        if screen is not self._first_screen and isinstance(screen, Gated):
+        if screen is not self._first_screen and isinstance(screen, AnswerScreen):
             screen.painted()
 
     def action_interrupt(self) -> None:
@@ -150,8 +132,8 @@ class LabelApp(App[int]):
         if "ctrl+z" not in self._settings.keys.chosen():
             self._label_screen.release_held()
             super().action_suspend_process()
-        elif isinstance(self.screen, Keyed):
-            self.screen.on_key(events.Key("ctrl+z", None))
+        elif on_key := getattr(self.screen, "on_key", None):
+            on_key(events.Key("ctrl+z", None))
 
     async def on_event(self, event: events.Event) -> None:
         """Record the time of each key press for the gates, before screens receive it."""
@@ -166,9 +148,9 @@ class LabelApp(App[int]):
         """Ctrl-Q."""
         self._leave(0)
 
-    def on_leaving(self, message: messages.Leaving) -> None:
+    def on_leaving(self) -> None:
         """Leave on request of a screen."""
-        self._leave(message.code)
+        self._leave(0)
 
     def _leave(self, code: int, *, has_waited: bool = False) -> None:
         """Exit with ``code``, or with 8 if an answer could not be saved.

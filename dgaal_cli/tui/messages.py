@@ -12,10 +12,6 @@ from dgaal_cli.tui.trainer import TrainingState
 class Leaving(Message):
     """Request to leave as soon as all answers are saved."""
 
-    def __init__(self, code: int = 0) -> None:
-        super().__init__()
-        self.code = code
-
 
 class ImageReady(Message):
     """A requested image is decoded, or is unreadable."""

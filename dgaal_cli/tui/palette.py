@@ -2,26 +2,15 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Protocol, runtime_checkable
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from dgaal_cli.tui.keymap import Action, spell_key
+from dgaal_cli.tui.screens.overlay import Overlay
 from dgaal_cli.tui.screens.registry import TaskScreen
 
 NOT_OFFERED = ("move", "confirm", "cannot_tell")
 """Actions that are not in the palette: they answer visible images or need a direction."""
-
-
-@runtime_checkable
-class ActionScreen(Protocol):
-    """The grid, review or round screen."""
-
-    actions: tuple[Action, ...]
-
-    def act(self, name: str) -> None:
-        """Run an action by its name."""
-        ...
 
 
 class LabelCommands(Provider):
@@ -52,7 +41,7 @@ class LabelCommands(Provider):
         screen = self.screen
         if isinstance(screen, TaskScreen):
             return screen.commands
-        if isinstance(screen, ActionScreen):
+        if isinstance(screen, Overlay):
             return [action for action in screen.actions if action.name not in NOT_OFFERED]
         return []
 
@@ -63,5 +52,5 @@ class LabelCommands(Provider):
         screen = self.screen
         if isinstance(screen, TaskScreen):
             screen.do(name)
-        elif isinstance(screen, ActionScreen):
+        elif isinstance(screen, Overlay):
             screen.act(name)

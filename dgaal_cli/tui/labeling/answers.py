@@ -46,24 +46,15 @@ class Answers:
         settings: Settings,
         shown: ShownImage,
         notices: Notices,
-        on_progress: Callable[[Progress], None],
     ) -> None:
-        """Start without a pending answer.
-
-        Args:
-            screen: Its queue receives the results.
-            bridge: Connection to the label session.
-            settings: Provides the clock.
-            shown: The image to answer.
-            notices: Shows why an action was refused.
-            on_progress: Called after progress of the query.
-        """
-        self._screen = screen
-        self._bridge = bridge
-        self._clock = settings.clock
-        self._shown = shown
-        self._notices = notices
-        self.on_progress = on_progress
+        """Start without a pending answer."""
+        self.screen = screen
+        self.bridge = bridge
+        self.settings = settings
+        self.shown = shown
+        self.notices = notices
+        self.on_progress: Callable[[Progress], None] = lambda _progress: None
+        """Called after progress of the query."""
         self.held = HeldKey(screen)
         self.pending: Press | None = None
         """The answer that is not saved yet."""
@@ -84,7 +75,7 @@ class Answers:
     def is_waiting(self) -> bool:
         """Return whether an answer or call is pending; warn if so."""
         if self.pending or self.busy:
-            self._notices.warn(STILL_SAVING)
+            self.notices.warn(STILL_SAVING)
             return True
         return False
 
@@ -92,15 +83,15 @@ class Answers:
 
     def give(self, kind: AnswerName, uid: ClassUid | None = None) -> None:
         """Send an answer to the store and show the next image meanwhile."""
-        shown = self._shown
+        shown = self.shown
         view, image = shown.view, shown.image
         if view.state != "labeling" or image is None:
-            self._notices.warn("no image to answer")
+            self.notices.warn("no image to answer")
             return
         if self.is_waiting():
             return
         if kind == "label" and not shown.scene_view.has_image:
-            self._notices.warn("no image to label: can't tell, or skip")
+            self.notices.warn("no image to label: can't tell, or skip")
             return
         self.pending = Press(
             op_id=new_op_id(),
@@ -111,7 +102,7 @@ class Answers:
             ui=self._ui(image),
             is_blind=shown.are_hints_on and image.is_blind and image.predicted is not None,
         )
-        self._notices.clear()
+        self.notices.clear()
         if shown.gate.may_be_held:
             self.held.hold(self._send)
         else:
@@ -127,10 +118,10 @@ class Answers:
         """Drop the action of a held key; if it was an answer, show its image again."""
         if self.held.drop() and self.pending is not None:
             self.pending = None
-            self._shown.show(self._shown.view.image)
+            self.shown.show(self.shown.view.image)
 
     def _ui(self, image: QueryImage) -> Literal["hidden", "top1", "probs"]:
-        if not self._shown.scene.is_guess_visible:
+        if not self.shown.scene.is_guess_visible:
             return "hidden"
         return "probs" if image.probabilities else "top1"
 
@@ -140,18 +131,20 @@ class Answers:
             return
 
         def deliver(outcome: Outcome) -> None:
-            self._screen.call_later(self._take_outcome, outcome, press)
+            self.screen.call_later(self._take_outcome, outcome, press)
 
-        self._bridge.call(lambda session: session.answer(press), deliver)
+        self.bridge.call(lambda session: session.answer(press), deliver)
 
     def _take_outcome(self, outcome: Outcome, press: Press) -> None:
-        shown = self._shown
+        shown = self.shown
         if not isinstance(outcome, LabelView):
             # Show the image again, keep its answer, and block until it is saved.
             self._is_failed = True
             shown.show(shown.view.image)
             text = captions.answer_caption(press, shown.view, shown.keymap)
-            block_until_saved(self._screen, outcome, text, clock=self._clock, retry=self._retry)
+            block_until_saved(
+                self.screen, outcome, text, clock=self.settings.clock, retry=self._retry
+            )
             return
         # COMMIT has returned: the answer is saved, and the next one is accepted.
         self.pending, self._is_failed = None, False
@@ -163,17 +156,17 @@ class Answers:
     def _retry(self) -> None:
         self._is_failed = False
         self._send()
-        self._shown.draw()
+        self.shown.draw()
 
     # Other calls
 
     def take_view(self, view: LabelView) -> None:
         """Show a view of the session, unless a newer one is already shown."""
-        if view.serial < self._shown.view.serial:
+        if view.serial < self.shown.view.serial:
             return
-        self._shown.take(view)
+        self.shown.take(view)
         if view.note:
-            self._notices.inform(view.note)
+            self.notices.inform(view.note)
 
     def call(
         self,
@@ -195,13 +188,13 @@ class Answers:
         def take(outcome: Outcome) -> None:
             self.busy = ""
             if not isinstance(outcome, LabelView):
-                self._notices.warn(reason_of(outcome), is_bell=True)
+                self.notices.warn(reason_of(outcome), is_bell=True)
             elif then:
                 then(outcome)
             else:
                 self._take_change(outcome, name)
 
-        self._bridge.call(work, lambda outcome: self._screen.call_later(take, outcome))
+        self.bridge.call(work, lambda outcome: self.screen.call_later(take, outcome))
 
     def call_quietly(self, work: Callable[[LabelSession], LabelView]) -> None:
         """Run a call that answers do not wait for and that may fail silently."""
@@ -210,22 +203,22 @@ class Answers:
             if isinstance(outcome, LabelView):
                 self.take_guesses(outcome)
 
-        self._bridge.call(work, lambda outcome: self._screen.call_later(take, outcome))
+        self.bridge.call(work, lambda outcome: self.screen.call_later(take, outcome))
 
     def take_guesses(self, view: LabelView) -> None:
         """Show new guesses, unless an answer is pending: its view includes them."""
-        image, shown = view.image, self._shown
+        image, shown = view.image, self.shown
         is_other = image and shown.image and image.item_id != shown.item
         if not (is_other or self.pending or self.busy):
             self.take_view(view)
 
     def _take_change(self, view: LabelView, name: str) -> None:
         """Show the view after an undo, redo, flag, new class or new query."""
-        shown = self._shown
+        shown = self.shown
         if name in ("undo", "redo", "open", "next"):
             shown.look_again()
         if name != "next":  # it shows its own notice
-            self._notices.clear()
+            self.notices.clear()
         item, round_ = shown.item, shown.view.round
         self.take_view(view)
         is_another_round = name in ("undo", "redo") and shown.view.round != round_

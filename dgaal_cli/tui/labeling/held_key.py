@@ -26,14 +26,11 @@ class HeldKey:
 
     def release(self) -> None:
         """Run the delayed action: its key is not held."""
-        if self._stop():
+        if self.drop():
             self._work()
 
     def drop(self) -> bool:
         """Drop the delayed action of a held key; return whether there was one."""
-        return self._stop()
-
-    def _stop(self) -> bool:
         if self._timer is None:
             return False
         self._timer.stop()

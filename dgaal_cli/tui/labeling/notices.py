@@ -19,12 +19,7 @@ class Notices:
     """Shows one notice at a time."""
 
     def __init__(self, screen: Screen[Any], draw: Callable[[], None]) -> None:
-        """Start without a notice.
-
-        Args:
-            screen: Provides the timer.
-            draw: Draws the screen after a change.
-        """
+        """Start without a notice; ``draw`` draws the screen after a change."""
         self._screen = screen
         self._draw = draw
         self._timer: timer.Timer | None = None

@@ -1,19 +1,14 @@
 """Screens over the label screen: dialogs, review, grid and rounds, and their results."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
-from textual.screen import Screen
+from typing import TYPE_CHECKING
 
 from dgaal_cli.store.records import ClassRecord
-from dgaal_cli.tui.bridge import Bridge, LabelSession, LabelView, RoundsReport
+from dgaal_cli.tui.bridge import LabelSession, LabelView, RoundsReport
 from dgaal_cli.tui.grid import GridMemory
 from dgaal_cli.tui.labeling.answers import Answers
-from dgaal_cli.tui.labeling.notices import Notices
 from dgaal_cli.tui.labeling.rounds import Rounds
-from dgaal_cli.tui.labeling.shown_image import ShownImage
 from dgaal_cli.tui.outside import open_outside
-from dgaal_cli.tui.settings import Settings
 
 if TYPE_CHECKING:
     from dgaal_cli.tui.screens.rounds import Choice
@@ -22,21 +17,11 @@ if TYPE_CHECKING:
 class OtherScreens:
     """Opens screens, imported on first use, and handles their results."""
 
-    def __init__(
-        self,
-        screen: Screen[Any],
-        bridge: Bridge,
-        settings: Settings,
-        shown: ShownImage,
-        answers: Answers,
-        notices: Notices,
-    ) -> None:
-        self._screen = screen
-        self._bridge = bridge
-        self._settings = settings
-        self._shown = shown
+    def __init__(self, answers: Answers) -> None:
         self._answers = answers
-        self._notices = notices
+        self._screen, self._bridge = answers.screen, answers.bridge
+        self._settings, self._shown = answers.settings, answers.shown
+        self._notices = answers.notices
         self._grid_memory = GridMemory()
 
     def help(self) -> None:

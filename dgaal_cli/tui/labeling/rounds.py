@@ -1,21 +1,13 @@
 """Training in a dialog or in the background during labeling, and the export after it."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
-
-from textual.screen import Screen
 
 from dgaal_cli.labeling.more_images import LAST_PART
 from dgaal_cli.tui import messages, theme
 from dgaal_cli.tui.background_export import BackgroundExport
-from dgaal_cli.tui.bridge import Bridge
 from dgaal_cli.tui.labeling.answers import Answers, Progress
-from dgaal_cli.tui.labeling.notices import Notices
-from dgaal_cli.tui.labeling.shown_image import ShownImage
 from dgaal_cli.tui.screens.dialogs import ConfirmDialog
-from dgaal_cli.tui.screens.saving import leave
 from dgaal_cli.tui.screens.training import Closing, TrainingDialog
-from dgaal_cli.tui.settings import Settings
 from dgaal_cli.tui.trainer import Step, Trainer, TrainingState
 from dgaal_cli.tui.widgets import captions
 from dgaal_cli.tui.widgets.sheet import Sheet
@@ -24,34 +16,12 @@ from dgaal_cli.tui.widgets.sheet import Sheet
 class Rounds:
     """Runs the training and export of rounds; labeling stays possible meanwhile."""
 
-    def __init__(
-        self,
-        screen: Screen[Any],
-        bridge: Bridge,
-        settings: Settings,
-        shown: ShownImage,
-        answers: Answers,
-        notices: Notices,
-        *,
-        review: Callable[[], None],
-    ) -> None:
-        """Start without a training.
-
-        Args:
-            screen: The label screen; receives training updates.
-            bridge: Connection to the session; a trainer closes the query with it.
-            settings: Provides the training command.
-            shown: The image to answer.
-            answers: Sends answers and calls to the session.
-            notices: Shows results and errors.
-            review: Opens the review of answers.
-        """
-        self._screen = screen
-        self._bridge = bridge
-        self._settings = settings
-        self._shown = shown
+    def __init__(self, answers: Answers, *, review: Callable[[], None]) -> None:
+        """Start without a training; ``review`` opens the review of answers."""
         self._answers = answers
-        self._notices = notices
+        self._screen, self._bridge = answers.screen, answers.bridge
+        self._settings, self._shown = answers.settings, answers.shown
+        self._notices = answers.notices
         self._review = review
         self.background = ""
         """Background activity for the status line."""
@@ -312,12 +282,12 @@ class Rounds:
     def quit(self) -> None:
         """Leave after a pending answer is saved."""
         if not self.is_training:
-            leave(self._screen)
+            self._screen.post_message(messages.Leaving())
             return
 
         def go(is_sure: bool | None) -> None:  # noqa: FBT001 - Textual's callback
             if is_sure:
-                leave(self._screen)
+                self._screen.post_message(messages.Leaving())
 
         lines = ("A training is running. Leaving stops it; it resumes next time.",)
         self._screen.app.push_screen(ConfirmDialog("leave now?", lines, "leave", "stay"), go)

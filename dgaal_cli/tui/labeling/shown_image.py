@@ -22,14 +22,7 @@ class ShownImage:
         settings: Settings,
         make_scene: Callable[[], Scene],
     ) -> None:
-        """Show the first image.
-
-        Args:
-            screen: The label screen.
-            view: The first view.
-            settings: Settings of the terminal.
-            make_scene: Collects the content from all parts of the screen.
-        """
+        """Show the first image; ``make_scene`` collects the content from all parts."""
         self._screen = screen
         self._settings = settings
         self._make_scene = make_scene

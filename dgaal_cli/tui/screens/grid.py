@@ -44,6 +44,7 @@ class GridScreen(AnswerScreen):
     """Shows pages of guesses; a page is one transaction."""
 
     verb = "Relabel"
+    pictures = GridView
 
     def __init__(
         self,
@@ -75,8 +76,6 @@ class GridScreen(AnswerScreen):
         self._zoom = 0
         self._page: tuple[int, list[tuple[ItemId, ClassUid | None]]] = (0, [])
         """Size of the cells, and images and guesses that are drawn."""
-        self._is_whole = False
-        """All images of the page are drawn."""
         self._shape: CellShape | None = None
 
     def compose(self) -> ComposeResult:
@@ -92,11 +91,6 @@ class GridScreen(AnswerScreen):
     def on_resize(self) -> None:
         """Set the layout for the new size."""
         self.call_after_refresh(self._lay_out)
-
-    def painted(self) -> None:
-        """Note that a frame was sent; the page counts as visible with all its images."""
-        if self.is_current and self._is_whole and self.query_one(GridView).is_sent:
-            self.gate.paint()
 
     def on_key(self, event: events.Key) -> None:
         """Move, mark, confirm, or go back."""
@@ -282,7 +276,7 @@ class GridScreen(AnswerScreen):
         if page != self._page:  # also after a resize
             self._page = page
             self._look_again()
-        self._is_whole = self._is_complete()
+        self.is_whole = self._is_complete()
         scene = GridScene(
             model=self.model, shape=self._shape, picture=self._picture, class_text=self._class_text
         )

@@ -16,7 +16,7 @@ from dgaal_cli.tui.actions import check_screen_keys
 from dgaal_cli.tui.bridge import Bridge, LabelView
 from dgaal_cli.tui.gate import Verdict
 from dgaal_cli.tui.keymap import CODE_S, Action
-from dgaal_cli.tui.labeling.answers import Answers, Progress
+from dgaal_cli.tui.labeling.answers import Answers
 from dgaal_cli.tui.labeling.notices import Notices
 from dgaal_cli.tui.labeling.other_screens import OtherScreens
 from dgaal_cli.tui.labeling.rounds import Rounds
@@ -50,11 +50,10 @@ class LabelScreen(Screen[None]):
         self._is_prepared = False
         self.shown = shown = ShownImage(self, view, settings, self._scene)
         self.notices = notices = Notices(self, shown.draw)
-        self.answers = answers = Answers(self, bridge, settings, shown, notices, self._progressed)
-        others = OtherScreens(self, bridge, settings, shown, answers, notices)
-        self.rounds = rounds = Rounds(
-            self, bridge, settings, shown, answers, notices, review=others.review
-        )
+        self.answers = answers = Answers(self, bridge, settings, shown, notices)
+        others = OtherScreens(answers)
+        self.rounds = rounds = Rounds(answers, review=others.review)
+        answers.on_progress = rounds.progressed
         self._commands: dict[str, Callable[[], None]] = {
             "accept": self._accept,
             "cannot_tell": lambda: answers.give("cannot_tell"),
@@ -109,9 +108,6 @@ class LabelScreen(Screen[None]):
     def stop_processes(self) -> None:
         """Stop all child processes."""
         self.rounds.stop_processes()
-
-    def _progressed(self, progress: Progress) -> None:
-        self.rounds.progressed(progress)
 
     # Layout and frames
 
@@ -171,7 +167,8 @@ class LabelScreen(Screen[None]):
             self._set_prefix("")
             return
         uid = shown.keymap.codes.get(self.prefix + key)
-        name = "" if self.prefix else self._command_name(key)
+        command = shown.keymap.commands.get(key)
+        name = command.name if command and not self.prefix else ""
         is_answer = shown.view.state == "labeling" and (uid is not None or name in _ANSWERS)
         guess = shown.scene.guess if name == "accept" else None
         press = self.settings.trail.press_of(event)
@@ -197,10 +194,6 @@ class LabelScreen(Screen[None]):
     def do(self, name: str) -> None:
         """Run a command by its name in the keymap."""
         self._commands[name]()
-
-    def _command_name(self, key: str) -> str:
-        command = self.shown.keymap.commands.get(key)
-        return command.name if command else ""
 
     def _act(self, key: str, uid: ClassUid | None, name: str) -> None:
         if uid is not None:

@@ -1,7 +1,7 @@
 """Base classes of the screens over the label screen: bars, class keys, images, saving."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from textual.screen import Screen
 
@@ -17,6 +17,10 @@ from dgaal_cli.tui.settings import Settings
 from dgaal_cli.tui.widgets.bars import action_bar
 from dgaal_cli.tui.widgets.lines import Piece, Pieces, line
 from dgaal_cli.tui.widgets.rows import Rows
+
+if TYPE_CHECKING:
+    from dgaal_cli.tui.widgets.grid_view import GridView
+    from dgaal_cli.tui.widgets.image_view import ImageView
 
 Result = TypeVar("Result")
 
@@ -36,6 +40,10 @@ class Overlay(Screen[Result], Generic[Result]):
 
     def draw(self) -> None:
         """Draw everything; unchanged rows are not sent."""
+        raise NotImplementedError
+
+    def act(self, name: str) -> None:
+        """Run an action by its name."""
         raise NotImplementedError
 
     def draw_bars(self, left: Pieces, right: Pieces) -> None:
@@ -61,6 +69,9 @@ class Overlay(Screen[Result], Generic[Result]):
 class AnswerScreen(Overlay[LabelView]):
     """Shows images and sends answers; dismissed with the newest view."""
 
+    pictures: "type[GridView | ImageView]"
+    """Widget of the images."""
+
     def __init__(
         self, kind: str, bridge: Bridge, view: LabelView, keymap: Keymap, settings: Settings
     ) -> None:
@@ -69,6 +80,8 @@ class AnswerScreen(Overlay[LabelView]):
         self.settings = settings
         self.class_keys = ClassKeys(keymap, settings.clock)
         self.gate = Gate(settings.clock, visible_s=settings.gate_s, is_patient=True)
+        self.is_whole = False
+        """All images are drawn, or the reason why one cannot be shown."""
         receiver = messages.image_ready_to(self)
         self.prefetcher = Prefetcher(settings.make_reader, receiver, settings.gallery)
 
@@ -79,6 +92,11 @@ class AnswerScreen(Overlay[LabelView]):
     def on_unmount(self) -> None:
         """Stop the image thread."""
         self.prefetcher.stop()
+
+    def painted(self) -> None:
+        """Note that a frame was sent; images count as visible when all are drawn."""
+        if self.is_current and self.is_whole and self.query_one(self.pictures).is_sent:
+            self.gate.paint()
 
     def prefix_pieces(self) -> tuple[Piece, ...]:
         """Return a notice that the second key of a class is awaited."""

@@ -95,8 +95,7 @@ class SearchDialog(InputDialog[Result], Generic[Result]):
         return str(entry)
 
     def on_mount(self) -> None:
-        """Focus the input and list all entries."""
-        super().on_mount()
+        """List all entries."""
         self._draw()
 
     def on_input_changed(self, event: Input.Changed) -> None:

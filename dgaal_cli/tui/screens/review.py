@@ -49,6 +49,7 @@ class ReviewScreen(AnswerScreen):
     """A list of answers and the image of the marked one."""
 
     verb = "Change"
+    pictures = ImageView
 
     def __init__(self, bridge: Bridge, view: LabelView, keymap: Keymap, settings: Settings) -> None:
         super().__init__("review", bridge, view, keymap, settings)
@@ -59,7 +60,6 @@ class ReviewScreen(AnswerScreen):
         self.is_failed = False
         """The pending answer could not be saved."""
         self._is_flagging = False
-        self._is_settled = False
 
     def compose(self) -> ComposeResult:
         """Create the list on the left and the image on the right."""
@@ -78,11 +78,6 @@ class ReviewScreen(AnswerScreen):
         """Draw for the new size."""
         self.query_one(Frame).styles.width = round(event.size.width * 0.5)
         self.call_after_refresh(self.draw)
-
-    def painted(self) -> None:
-        """Note that a frame has been sent to the terminal."""
-        if self.is_current and self._is_settled and self.query_one(ImageView).is_sent:
-            self.gate.paint()
 
     @property
     def shown(self) -> list[StandingAnswer]:
@@ -293,7 +288,7 @@ class ReviewScreen(AnswerScreen):
         around = (*shown[self.at + 1 : self.at + 3], *shown[max(0, self.at - 1) : self.at])
         self.prefetcher.request([request, *map(self._request_for, around)])
         picture = self.prefetcher.get(request)
-        self._is_settled = picture is not None
+        self.is_whole = picture is not None
         if marked is None:
             image.show_lines(((("nothing to review", theme.DIM),),))
         elif picture is None:

@@ -6,7 +6,6 @@ from typing import Any, Protocol, runtime_checkable
 from textual.screen import Screen
 
 from dgaal_cli.errors import DgaalError
-from dgaal_cli.tui import messages
 from dgaal_cli.tui.screens.dialogs import UnsavedDialog
 from dgaal_cli.tui.widgets.bars import SaveState
 
@@ -46,8 +45,3 @@ def block_until_saved(
 
     screen.app.bell()
     screen.app.push_screen(UnsavedDialog(reason_of(error), answer, clock), decide)
-
-
-def leave(screen: Screen[Any], code: int = 0) -> None:
-    """End the program after all answers are saved."""
-    screen.post_message(messages.Leaving(code))
