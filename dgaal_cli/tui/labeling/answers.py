@@ -23,7 +23,7 @@ from dgaal_cli.tui.labeling.shown_image import ShownImage
 from dgaal_cli.tui.screens.saving import block_until_saved, reason_of
 from dgaal_cli.tui.settings import Settings
 from dgaal_cli.tui.widgets import captions
-from dgaal_cli.tui.widgets.bars import SaveState
+from dgaal_cli.tui.widgets.scene import SaveState
 
 STILL_SAVING = "the last answer is still being saved"
 

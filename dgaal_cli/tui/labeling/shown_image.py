@@ -9,7 +9,8 @@ from dgaal_cli.tui.bridge import LabelView, QueryImage
 from dgaal_cli.tui.gate import Gate
 from dgaal_cli.tui.keymap import make_keymap, moved_keys
 from dgaal_cli.tui.settings import Settings
-from dgaal_cli.tui.widgets.scene_view import Scene, SceneView
+from dgaal_cli.tui.widgets.scene import Scene
+from dgaal_cli.tui.widgets.scene_view import SceneView
 
 
 class ShownImage:

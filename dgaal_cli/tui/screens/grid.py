@@ -29,10 +29,11 @@ from dgaal_cli.tui.screens.keys import key_name
 from dgaal_cli.tui.screens.overlay import AnswerScreen
 from dgaal_cli.tui.screens.saving import block_until_saved, reason_of
 from dgaal_cli.tui.settings import Settings
-from dgaal_cli.tui.widgets.bars import SaveState, save_mark
+from dgaal_cli.tui.widgets.bars import save_mark
 from dgaal_cli.tui.widgets.grid_view import CellShape, GridScene, GridView, shape_for
 from dgaal_cli.tui.widgets.lines import Piece, Pieces, line
 from dgaal_cli.tui.widgets.rows import Rows
+from dgaal_cli.tui.widgets.scene import SaveState
 
 PAGE_VISIBLE_S = 0.3
 """Min visible time of a page before it can be confirmed."""

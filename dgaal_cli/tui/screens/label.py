@@ -24,9 +24,8 @@ from dgaal_cli.tui.labeling.shown_image import ShownImage
 from dgaal_cli.tui.screens.keys import key_name
 from dgaal_cli.tui.settings import Settings
 from dgaal_cli.tui.widgets import captions
-from dgaal_cli.tui.widgets.bars import SaveState
 from dgaal_cli.tui.widgets.rows import blank
-from dgaal_cli.tui.widgets.scene_view import Scene
+from dgaal_cli.tui.widgets.scene import SaveState, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable

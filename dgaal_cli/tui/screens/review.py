@@ -31,12 +31,13 @@ from dgaal_cli.tui.screens.keys import key_name
 from dgaal_cli.tui.screens.overlay import AnswerScreen
 from dgaal_cli.tui.screens.saving import block_until_saved, reason_of
 from dgaal_cli.tui.settings import Settings
-from dgaal_cli.tui.widgets.bars import SaveState, save_mark
+from dgaal_cli.tui.widgets.bars import save_mark
 from dgaal_cli.tui.widgets.captions import key_of, unreadable
 from dgaal_cli.tui.widgets.image_view import Frame, ImageView
 from dgaal_cli.tui.widgets.lines import Pieces
 from dgaal_cli.tui.widgets.review_list import Filter, ReviewScene, hint_state, review_rows
 from dgaal_cli.tui.widgets.rows import Rows
+from dgaal_cli.tui.widgets.scene import SaveState
 
 MAX_CYCLED = 10
 """Up to this many classes, a key cycles through them; for more, a dialog selects one."""

@@ -7,7 +7,7 @@ from textual.screen import Screen
 
 from dgaal_cli.errors import DgaalError
 from dgaal_cli.tui.screens.dialogs import UnsavedDialog
-from dgaal_cli.tui.widgets.bars import SaveState
+from dgaal_cli.tui.widgets.scene import SaveState
 
 UNSAVED_EXIT = 8
 

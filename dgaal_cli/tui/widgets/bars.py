@@ -1,19 +1,16 @@
 """The status line and the key bar: first and last line of the label screen."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from textual.strip import Strip
 
 from dgaal_cli.escaping import show
 from dgaal_cli.tui import theme
-from dgaal_cli.tui.bridge import LabelView
 from dgaal_cli.tui.keymap import Action, Keymap, spell_key
 from dgaal_cli.tui.phrases import labels
 from dgaal_cli.tui.widgets.lines import Piece, line, pad, width_of
+from dgaal_cli.tui.widgets.scene import SaveState, Scene
 
-SaveState = Literal["saved", "saving", "unsaved"]
 MIN_BRAND_WIDTH = 56
 """Columns from which the status line shows the program's name."""
 _MAX_NAME = 24
@@ -40,16 +37,6 @@ _MUST_SHOW = ("help", "quit", "leave", "label")
 _WITHOUT_IMAGE = ("undo", "help", "add", "train", "quit", "review", "rounds")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusModel:
-    """Content of the status line."""
-
-    view: LabelView
-    save_state: SaveState
-    background: str = ""
-    """Background activity, such as training."""
-
-
 def save_mark(state: SaveState) -> Piece:
     """Return the save state as one word."""
     return {
@@ -59,9 +46,9 @@ def save_mark(state: SaveState) -> Piece:
     }[state]
 
 
-def status_line(model: StatusModel, width: int) -> Strip:
+def status_line(scene: Scene, width: int) -> Strip:
     """Name, round, progress, budget, rate and save state, as space allows."""
-    view = model.view
+    view = scene.view
     left: list[Piece] = [(" dgaal label ", theme.BRAND)] if width >= MIN_BRAND_WIDTH else []
     name = show(view.name)
     left.append(
@@ -70,14 +57,14 @@ def status_line(model: StatusModel, width: int) -> Strip:
             theme.BAR_STRONG,
         )
     )
-    right = [save_mark(model.save_state)]
+    right = [save_mark(scene.save_state)]
     if view.round is None:
-        activity: Piece = (f"  {model.background or 'no open query'}", theme.BAR_DIM)
+        activity: Piece = (f"  {scene.background or 'no open query'}", theme.BAR_DIM)
         return line(width, (*left, activity), tuple(right), theme.BAR_BASE)
     p = view.progress
     answered = p.size - p.left
     left.append((f" round {view.round} ", theme.BAR_BASE))
-    optional = _optional(model)
+    optional = _optional(scene)
     counter: Piece = (f" {answered}/{p.size} ", theme.BAR_STRONG)
     free = width - width_of(left) - width_of(right) - width_of([counter])
     for piece in optional:
@@ -91,11 +78,11 @@ def status_line(model: StatusModel, width: int) -> Strip:
     return line(width, tuple(left), tuple(right), theme.BAR_BASE)
 
 
-def _optional(model: StatusModel) -> list[Piece]:
-    view = model.view
+def _optional(scene: Scene) -> list[Piece]:
+    view = scene.view
     pieces: list[Piece] = []
-    if model.background:
-        pieces.append((f" {model.background} ", theme.BAR_KEY))
+    if scene.background:
+        pieces.append((f" {scene.background} ", theme.BAR_KEY))
     if view.budget:
         is_spent = view.spent >= view.budget
         style = theme.BAR_WARN if is_spent else theme.BAR_BASE

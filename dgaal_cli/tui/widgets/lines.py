@@ -119,6 +119,16 @@ def boxed_segments(width: int, inner: list[Segment], style: Style = theme.LINE) 
     return Strip([*sides, *inner, sides[1], sides[0]], width)
 
 
+def box(
+    width: int, title: Pieces, lines: Iterable[Pieces], *, height: int = 0, label: Pieces = ()
+) -> list[Strip]:
+    """Return lines in a box of at least ``height`` rows."""
+    inner = [boxed(width, pieces) for pieces in lines]
+    inner += [boxed(width, ())] * (height - 2 - len(inner))
+    bottom = box_bottom(width, label, theme.LINE)
+    return [box_top(width, title, theme.LINE), *inner, bottom]
+
+
 def bar(share: float, width: int) -> str:
     """Return a bar in eighths of cells; ``share`` in 0..1."""
     eighths = round(max(0.0, min(1.0, share)) * width * 8)

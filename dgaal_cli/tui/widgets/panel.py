@@ -1,7 +1,6 @@
 """The right column: classes with keys, guess and count; round; learning curve; last answers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 from rich.cells import cell_len, set_cell_size
@@ -12,13 +11,14 @@ from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tui import theme
-from dgaal_cli.tui.bridge import LabelView, QueryImage, StandingAnswer
-from dgaal_cli.tui.keymap import Keymap, spell_key
+from dgaal_cli.tui.bridge import StandingAnswer
+from dgaal_cli.tui.keymap import spell_key
 from dgaal_cli.tui.widgets.curve import curve_lines
 from dgaal_cli.tui.widgets.lines import (
     Piece,
     Pieces,
     bar,
+    box,
     box_bottom,
     box_top,
     boxed,
@@ -28,6 +28,7 @@ from dgaal_cli.tui.widgets.lines import (
     pad,
     width_of,
 )
+from dgaal_cli.tui.widgets.scene import Scene
 
 THUMB_GAP = 2
 MIN_MEASURED = 100
@@ -37,120 +38,88 @@ _MAX_BAR = 22
 Thumb = list[list[Segment]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PanelModel:
-    """Content of the panel."""
-
-    view: LabelView
-    image: QueryImage | None
-    """The image on the screen; ahead of ``view`` while an answer is being saved."""
-    keymap: Keymap
-    is_guess_visible: bool
-    prefix: str = ""
-    """First key of a two-key code, once pressed."""
-    thumb: Callable[[ItemId, int], Thumb | None] = field(default=lambda _item, _rows: None)
-    """Return the thumbnail of an item, ``rows`` high and ``2 * rows`` wide; None if not ready."""
+Thumbs = Callable[[ItemId, int], Thumb | None]
+"""Returns the thumbnail of an item, ``rows`` high and ``2 * rows`` wide; None if not ready."""
 
 
-def panel_rows(model: PanelModel, *, width: int, height: int) -> list[Strip]:
-    """Draw the panel.
-
-    Args:
-        model: Content.
-        width: Cells; at least 16.
-        height: Rows.
-
-    Returns:
-        At most ``height`` strips of ``width`` cells.
-    """
-    rows = _class_rows(model, width, height)
+def panel_rows(scene: Scene, thumbs: Thumbs, *, width: int, height: int) -> list[Strip]:
+    """Draw the panel, at most ``height`` strips of ``width`` >= 16 cells."""
+    rows = _class_rows(scene, width, height)
     left = height - len(rows)
     is_roomy = width >= 36
-    round_rows = _round_rows(model, width, is_short=left < 18) if is_roomy else []
+    round_rows = _round_rows(scene, width, is_short=left < 18) if is_roomy else []
     if len(round_rows) <= left:
         rows += round_rows
         left -= len(round_rows)
     else:
-        return rows + [_round_line(model, width)][:left]
-    history = _history_rows(model, width, left) if is_roomy else []
+        p = scene.view.progress
+        text = f" labeled {p.labeled} · can't {p.cannot_tell} · left {p.left}"
+        return rows + [line(width, ((text, theme.DIM),))][:left]
+    history = _history_rows(scene, thumbs, width, left) if is_roomy else []
     left -= len(history)
-    if is_roomy and left >= 6 and (model.view.curve or left >= 8):
-        rows += _curve_rows(model, width, left)
+    if is_roomy and left >= 6 and (scene.view.curve or left >= 8):
+        rows += _curve_rows(scene, width, left)
     rows += history
     return rows[:height]
 
 
-def _class_rows(model: PanelModel, width: int, height: int) -> list[Strip]:
-    view = model.view
-    classes = [c for c in view.classes if _fits_prefix(model, c)]
+def _class_rows(scene: Scene, width: int, height: int) -> list[Strip]:
+    view = scene.view
+    code_of, prefix = scene.keymap.code_of, scene.prefix
+    classes = [c for c in view.classes if code_of.get(c.uid, "").startswith(prefix)]
     room = max(1, height - 2)
     title: list[Piece] = [(" class ", theme.TITLE)]
-    if model.prefix:
-        title = [(f" {model.prefix}… second key ", theme.WARN)]
-    elif model.is_guess_visible and width >= 36:
+    if scene.prefix:
+        title = [(f" {scene.prefix}… second key ", theme.WARN)]
+    elif scene.is_guess_visible and width >= 36:
         title = [(" class · model's guess · labeled ", theme.TITLE)]
     elif width >= 28:
         title = [(" class · labeled ", theme.TITLE)]
-    label: Pieces = ()
-    if model.is_guess_visible:
-        label = ((" ⏎ accepts ▸ ", theme.GOOD),)
-    top = box_top(width, tuple(title), theme.LINE)
+    label: Pieces = ((" ⏎ accepts ▸ ", theme.GOOD),) if scene.is_guess_visible else ()
     if not view.classes:
-        bottom = box_bottom(width, (), theme.LINE)
-        return [top, *_no_classes(model, width), bottom][: max(2, height)]
+        key = spell_key(next(iter(scene.keymap.keys_of("add")), "a"))
+        press = (("press ", theme.BASE), (f" {key} ", theme.KEYCAP), (" to add one", theme.BASE))
+        lines = ((("no classes yet", theme.STRONG),), press)
+        return box(width, tuple(title), lines)[: max(2, height)]
     columns = min(4, -(-len(classes) // room)) if classes else 1
-    if columns > 1 and model.keymap.is_two_key and not model.prefix:
-        lines = _group_lines(model, width)
+    if columns > 1 and scene.keymap.is_two_key and not scene.prefix:
+        lines = _group_lines(scene, width)
     elif columns == 1:
         max_count = max([*view.by_class.values(), 1])
         max_width = max(cell_len(show(c.name)) for c in view.classes)
         lines = [
-            _class_line(model, c, width, max_count=max_count, max_width=max_width) for c in classes
+            _class_line(scene, c, width, max_count=max_count, max_width=max_width) for c in classes
         ]
     else:
-        lines = _class_columns(model, classes, width, room, columns)
-        label = _accepts(model, width)  # by name: its class may be hidden
+        lines = _class_columns(scene, classes, width, room, columns)
+        label = _accepts(scene, width)  # by name: its class may be hidden
+    top = box_top(width, tuple(title), theme.LINE)
     return [top, *lines[:room], box_bottom(width, label, theme.LINE)]
 
 
-def _accepts(model: PanelModel, width: int) -> Pieces:
+def _accepts(scene: Scene, width: int) -> Pieces:
     """The class that Enter accepts, by name."""
-    if not (model.is_guess_visible and model.image):
+    if not scene.guess:
         return ()
-    name = show(model.view.class_name(model.image.predicted))
+    name = show(scene.view.class_name(scene.guess[1]))
     return ((f" ⏎ ▸ {pad(name, min(cell_len(name), width - 10))} ", theme.GOOD),)
 
 
-def _no_classes(model: PanelModel, width: int) -> list[Strip]:
-    key = spell_key(next(iter(model.keymap.keys_of("add")), "a"))
-    return [
-        boxed(width, (("no classes yet", theme.STRONG),)),
-        boxed(
-            width, (("press ", theme.BASE), (f" {key} ", theme.KEYCAP), (" to add one", theme.BASE))
-        ),
-    ]
-
-
-def _fits_prefix(model: PanelModel, c: ClassRecord) -> bool:
-    return not model.prefix or model.keymap.code_of.get(c.uid, "").startswith(model.prefix)
-
-
 def _class_line(
-    model: PanelModel, c: ClassRecord, width: int, *, max_count: int, max_width: int
+    scene: Scene, c: ClassRecord, width: int, *, max_count: int, max_width: int
 ) -> Strip:
-    image = model.image
+    image = scene.image
     share = dict(image.probabilities).get(c.uid) if image else None
-    is_top = model.is_guess_visible and image is not None and image.predicted == c.uid
     return _class_strip(
         width,
-        code=model.keymap.code_of.get(c.uid, " "),
+        code=scene.keymap.code_of.get(c.uid, " "),
         name=show(c.name),
         max_width=max_width,
-        count=model.view.by_class.get(c.uid, 0),
+        count=scene.view.by_class.get(c.uid, 0),
         max_count=max_count,
-        share=share if model.is_guess_visible else None,
-        is_guess_visible=model.is_guess_visible,
-        marker=(" ▸ ", theme.GOOD_STRONG) if is_top else _mark_of(model, c.uid),
+        share=share if scene.is_guess_visible else None,
+        is_guess_visible=scene.is_guess_visible,
+        marker=(" ▸ ", theme.GOOD_STRONG) if scene.is_guessed(c.uid) else _mark_of(scene, c.uid),
     )
 
 
@@ -192,32 +161,31 @@ def _class_strip(  # noqa: PLR0913 - all inputs of a line, as the cache key
     return boxed(width, tuple(left), ((percent, percent_style), (counted, theme.DIM)))
 
 
-def _mark_of(model: PanelModel, uid: ClassUid) -> Piece:
+def _mark_of(scene: Scene, uid: ClassUid) -> Piece:
     """Return ``↶`` at the class of an undone answer."""
-    before = model.view.before
-    image = model.image
+    before = scene.view.before
+    image = scene.image
     if before and image and before.names(uid) and before.item_id == image.item_id:
         return " ↶ ", theme.WARN
     return "   ", theme.BASE
 
 
-def _group_lines(model: PanelModel, width: int) -> list[Strip]:
+def _group_lines(scene: Scene, width: int) -> list[Strip]:
     """One line per first key of a two-key code, with its classes; the guess is the first line."""
     groups: dict[str, list[ClassRecord]] = {}
-    for c in model.view.classes:
-        groups.setdefault(model.keymap.code_of.get(c.uid, "")[:1], []).append(c)
+    for c in scene.view.classes:
+        groups.setdefault(scene.keymap.code_of.get(c.uid, "")[:1], []).append(c)
     lines: list[Strip] = []
-    image = model.image
-    if model.is_guess_visible and image is not None and image.predicted is not None:
-        code = model.keymap.code_of.get(image.predicted, "")
-        name = show(model.view.class_name(image.predicted))
+    if scene.guess:
+        code = scene.keymap.code_of.get(scene.guess[1], "")
+        name = show(scene.view.class_name(scene.guess[1]))
         cap: Piece = (f" {code} ", theme.KEYCAP_TOP)
         lines.append(boxed(width, (cap, (" ▸ ", theme.GOOD_STRONG), (name, theme.GOOD_STRONG))))
     room = max(4, (width - 4 - 4 - 5) // 2)
     for key, members in groups.items():
         first, last = (pad(show(c.name), room).rstrip() for c in (members[0], members[-1]))
         if not key:
-            search = spell_key(next(iter(model.keymap.keys_of("search")), "/"))
+            search = spell_key(next(iter(scene.keymap.keys_of("search")), "/"))
             notice = f"{len(members)} more: {search} finds a class"
             lines.append(boxed(width, ((notice, theme.WARN),)))
             continue
@@ -227,7 +195,7 @@ def _group_lines(model: PanelModel, width: int) -> list[Strip]:
 
 
 def _class_columns(
-    model: PanelModel, classes: list[ClassRecord], width: int, room: int, columns: int
+    scene: Scene, classes: list[ClassRecord], width: int, room: int, columns: int
 ) -> list[Strip]:
     """Several columns of key and name, ordered by column."""
     inner = width - 4
@@ -241,12 +209,8 @@ def _class_columns(
             if index >= len(classes):
                 break
             c = classes[index]
-            code = model.keymap.code_of.get(c.uid, "")
-            is_top = (
-                model.is_guess_visible
-                and model.image is not None
-                and model.image.predicted == c.uid
-            )
+            code = scene.keymap.code_of.get(c.uid, "")
+            is_top = scene.is_guessed(c.uid)
             cap = theme.KEYCAP_TOP if is_top else theme.KEYCAP
             if code:
                 pieces.append((f" {code} ", cap))
@@ -256,24 +220,21 @@ def _class_columns(
         lines.append(boxed(width, tuple(pieces)))
     hidden = len(classes) - columns * height
     if hidden > 0 and lines:
-        key = spell_key(next(iter(model.keymap.keys_of("search")), "/"))
+        key = spell_key(next(iter(scene.keymap.keys_of("search")), "/"))
         lines[-1] = boxed(width, ((f"… {hidden + columns} more: {key} finds a class", theme.WARN),))
     return lines
 
 
-def _round_rows(model: PanelModel, width: int, *, is_short: bool) -> list[Strip]:
-    view = model.view
+def _round_rows(scene: Scene, width: int, *, is_short: bool) -> list[Strip]:
+    view = scene.view
     if view.round is None:
         return []
     p = view.progress
-    first: list[Piece] = [
-        ("labeled ", theme.DIM),
-        (f"{p.labeled}", theme.STRONG),
-        ("   can't tell ", theme.DIM),
-        (f"{p.cannot_tell}", theme.STRONG),
-        ("   skipped ", theme.DIM),
-        (f"{p.skipped}", theme.STRONG),
-    ]
+    first: Pieces = (
+        *(("labeled ", theme.DIM), (f"{p.labeled}", theme.STRONG)),
+        *(("   can't tell ", theme.DIM), (f"{p.cannot_tell}", theme.STRONG)),
+        *(("   skipped ", theme.DIM), (f"{p.skipped}", theme.STRONG)),
+    )
     second: list[Piece] = [("left ", theme.DIM), (f"{p.left}", theme.STRONG)]
     if view.answer_s is not None and p.left:
         second.append((f" ≈ {duration(p.left * view.answer_s)}", theme.STRONG))
@@ -285,62 +246,51 @@ def _round_rows(model: PanelModel, width: int, *, is_short: bool) -> list[Strip]
         measured = view.curve[-1].measured
         if measured is not None and measured < MIN_MEASURED:
             second.append((f" on {measured}", theme.WARN))
-    lines = [boxed(width, tuple(first)), boxed(width, tuple(second))]
+    lines = [first, tuple(second)]
     agreed, compared = view.agreed
     if not is_short:
-        text: list[Piece] = [("agree with the model ", theme.DIM)]
-        text += [(f"{agreed}/{compared}", theme.STRONG)] if compared else [("-", theme.DIM)]
-        lines.insert(1, boxed(width, tuple(text)))
-    top = box_top(width, ((" this round ", theme.TITLE),), theme.LINE)
-    return [top, *lines, box_bottom(width, (), theme.LINE)]
+        share = (f"{agreed}/{compared}", theme.STRONG) if compared else ("-", theme.DIM)
+        lines.insert(1, (("agree with the model ", theme.DIM), share))
+    return box(width, ((" this round ", theme.TITLE),), lines)
 
 
-def _round_line(model: PanelModel, width: int) -> Strip:
-    p = model.view.progress
-    text = f" labeled {p.labeled} · can't {p.cannot_tell} · left {p.left}"
-    return line(width, ((text, theme.DIM),))
-
-
-def _curve_rows(model: PanelModel, width: int, height: int) -> list[Strip]:
-    view = model.view
+def _curve_rows(scene: Scene, width: int, height: int) -> list[Strip]:
+    view = scene.view
     height = min(height, 16)
-    title = box_top(width, ((" accuracy against labels ", theme.TITLE),), theme.LINE)
-    bottom = box_bottom(width, (), theme.LINE)
-    if not view.curve:
-        notice = boxed(width, (("appears after the first training", theme.DIM),))
-        blank = boxed(width, ())
-        return [title, notice, *[blank] * (height - 3), bottom]
-    points = [(p.labels, p.accuracy) for p in view.curve]
-    lines = curve_lines(points, width=width - 4, height=height - 2, max_labels=view.budget)
-    return [title, *(boxed(width, tuple(pieces)) for pieces in lines), bottom]
+    lines = [[("appears after the first training", theme.DIM)]]
+    if view.curve:
+        points = [(p.labels, p.accuracy) for p in view.curve]
+        lines = curve_lines(points, width=width - 4, height=height - 2, max_labels=view.budget)
+    title = ((" accuracy against labels ", theme.TITLE),)
+    return box(width, title, map(tuple, lines), height=height)
 
 
-def _history_rows(model: PanelModel, width: int, left: int) -> list[Strip]:
+def _history_rows(scene: Scene, thumbs: Thumbs, width: int, left: int) -> list[Strip]:
     thumb_rows = 5 if left >= 17 and width >= 66 else 4 if left >= 7 and width >= 48 else 3
     if left < thumb_rows + 3:
         return []
     cell = 2 * thumb_rows + THUMB_GAP
     inner = width - 4
     count = max(1, (inner + THUMB_GAP) // cell)
-    answers = model.view.history[:count]
-    title = box_top(width, ((" last answers, newest left ", theme.TITLE),), theme.LINE)
-    bottom = box_bottom(width, (), theme.LINE)
+    answers = scene.view.history[:count]
+    title = ((" last answers, newest left ", theme.TITLE),)
     if not answers:
-        hint = boxed(width, (("your last answers appear here", theme.DIM),))
-        return [title, hint, *[boxed(width, ())] * thumb_rows, bottom]
-    thumbs = [model.thumb(g.item_id, thumb_rows) for g in answers]
+        hint = (("your last answers appear here", theme.DIM),)
+        return box(width, title, [hint], height=thumb_rows + 3)
+    drawn = [thumbs(g.item_id, thumb_rows) for g in answers]
     blank = [Segment(" " * (cell - THUMB_GAP), theme.BASE)]
     gap = Segment(" " * THUMB_GAP, theme.BASE)
     rows: list[Strip] = []
     for y in range(thumb_rows):
         parts: list[Segment] = []
-        for thumb in thumbs:
+        for thumb in drawn:
             parts += [*(thumb[y] if thumb else blank), gap]
         rows.append(_fill(parts, width, len(answers) * cell))
     captions: list[Piece] = []
     for g in answers:
-        captions += [_caption(model, g, cell - THUMB_GAP), (" " * THUMB_GAP, theme.BASE)]
-    return [title, *rows, boxed(width, tuple(captions[:-1])), bottom]
+        captions += [_caption(scene, g, cell - THUMB_GAP), (" " * THUMB_GAP, theme.BASE)]
+    top, *rest = box(width, title, [tuple(captions[:-1])])
+    return [top, *rows, *rest]
 
 
 def _fill(parts: list[Segment], width: int, used: int) -> Strip:
@@ -351,10 +301,10 @@ def _fill(parts: list[Segment], width: int, used: int) -> Strip:
     return boxed_segments(width, [*parts[:-1], Segment(" " * (rest + THUMB_GAP), theme.BASE)])
 
 
-def _caption(model: PanelModel, answer: StandingAnswer, width: int) -> Piece:
+def _caption(scene: Scene, answer: StandingAnswer, width: int) -> Piece:
     if answer.kind == "label":
-        code = model.keymap.code_for(answer.label)
-        name = show(model.view.label_name(answer.label))
+        code = scene.keymap.code_for(answer.label)
+        name = show(scene.view.label_name(answer.label))
         text = name if code == name else f"{code} {name}".strip()
         style = theme.BASE
     else:

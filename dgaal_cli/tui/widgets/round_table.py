@@ -9,7 +9,7 @@ from dgaal_cli.tui import theme
 from dgaal_cli.tui.bridge import LabelView, RoundRow, RoundsReport
 from dgaal_cli.tui.widgets.curve import curve_lines
 from dgaal_cli.tui.widgets.gauges import health_lines
-from dgaal_cli.tui.widgets.lines import Piece, Pieces, box_bottom, box_top, boxed, pad
+from dgaal_cli.tui.widgets.lines import Piece, Pieces, box, pad
 from dgaal_cli.tui.widgets.panel import MIN_MEASURED
 
 MAX_GAUGES = 6
@@ -34,27 +34,23 @@ def table_rows(
     below = _below(report, view, width - 4, note, has_gauges=height >= 24 + len(report.rows))
     room = max(1, height - 3 - len(below))
     shown = report.rows[-room:]
-    rows = [box_top(width, ((" rounds ", theme.TITLE),), theme.LINE)]
-    rows.append(boxed(width, ((_cells([name for name, _ in _COLUMNS], width - 4), theme.DIM),)))
+    lines: list[Pieces] = [((_cells([name for name, _ in _COLUMNS], width - 4), theme.DIM),)]
     before: RoundRow | None = None
     for row in report.rows:
         if row in shown:
-            rows.append(boxed(width, _row(row, before, width - 4)))
+            lines.append(_row(row, before, width - 4))
         before = row if row.accuracy is not None else before
     if not report.rows:
-        rows.append(boxed(width, (("no round yet", theme.DIM),)))
-    rows += [boxed(width, ())] * (height - 1 - len(rows) - len(below))
-    rows += [boxed(width, pieces) for pieces in below]
-    rows.append(box_bottom(width, (), theme.LINE))
-    return rows[:height]
+        lines.append((("no round yet", theme.DIM),))
+    lines += [()] * (height - 2 - len(lines) - len(below))
+    return box(width, ((" rounds ", theme.TITLE),), [*lines, *below])[:height]
 
 
 def curve_rows(report: RoundsReport, view: LabelView, width: int, height: int) -> list[Strip]:
     """Accuracy against labels, with the random baseline if it was measured."""
-    title: Pieces = ((" accuracy against labels ", theme.TITLE),)
-    rows = [box_top(width, title, theme.LINE)]
     points = [(p.labels, p.accuracy) for p in view.curve]
     room = min(height - 4, 22)
+    lines: list[Pieces] = [(("appears after the first training", theme.DIM),)]
     if points:
         drawn = curve_lines(
             points,
@@ -63,9 +59,7 @@ def curve_rows(report: RoundsReport, view: LabelView, width: int, height: int) -
             max_labels=view.budget,
             baseline=report.baseline.points,
         )
-        rows += [boxed(width, tuple(pieces)) for pieces in drawn]
-    else:
-        rows.append(boxed(width, (("appears after the first training", theme.DIM),)))
+        lines = [tuple(pieces) for pieces in drawn]
     # The methods that were measured; the next round may use another one.
     measured = [row.method for row in report.rows if row.accuracy is not None and row.method]
     methods = ", then ".join(map(show, dict.fromkeys(measured or [report.method])))
@@ -74,9 +68,9 @@ def curve_rows(report: RoundsReport, view: LabelView, width: int, height: int) -
         legend += [("○ ", theme.WARN), (f"random, {report.baseline.origin}", theme.BASE)]
     else:
         legend += [("○ random: not measured", theme.FAINT)]
-    rows += [boxed(width, ())] * (height - 2 - len(rows))
-    rows += [boxed(width, tuple(legend)), box_bottom(width, (), theme.LINE)]
-    return rows[:height]
+    lines += [()] * (height - 3 - len(lines))
+    title = ((" accuracy against labels ", theme.TITLE),)
+    return box(width, title, [*lines, tuple(legend)])[:height]
 
 
 def _row(row: RoundRow, before: RoundRow | None, width: int) -> Pieces:

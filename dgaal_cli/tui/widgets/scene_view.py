@@ -1,25 +1,24 @@
 """The label screen drawn from one ``Scene``: status line, framed image, panel, key bar."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from textual import events
 from textual.app import ComposeResult
 from textual.geometry import Size
 
-from dgaal_cli.ids import ClassUid, ItemId
+from dgaal_cli.ids import ItemId
 from dgaal_cli.tui import messages, theme
-from dgaal_cli.tui.bridge import LabelView, Press, QueryImage, StandingAnswer
-from dgaal_cli.tui.keymap import Keymap
+from dgaal_cli.tui.bridge import QueryImage, StandingAnswer
 from dgaal_cli.tui.prefetch import ImageRequest, Picture, Prefetcher, Reader, request_for
 from dgaal_cli.tui.render.choose import Mode
 from dgaal_cli.tui.widgets import captions
-from dgaal_cli.tui.widgets.bars import SaveState, StatusModel, key_bar, status_line
+from dgaal_cli.tui.widgets.bars import key_bar, status_line
 from dgaal_cli.tui.widgets.image_view import EDGE_ROWS, Frame, ImageView
 from dgaal_cli.tui.widgets.lines import Pieces
-from dgaal_cli.tui.widgets.panel import PanelModel, Thumb, panel_rows
+from dgaal_cli.tui.widgets.panel import Thumb, panel_rows
 from dgaal_cli.tui.widgets.rows import Covered, Rows
+from dgaal_cli.tui.widgets.scene import Guess, Scene
 
 if TYPE_CHECKING:
     from dgaal_cli.tui.render.kitty import Gallery
@@ -28,43 +27,8 @@ THUMB_COUNT = 6
 AHEAD = 3
 MAX_WAITS = 20
 """Layout passes to wait for after a resize; then the current size is used."""
-Guess = tuple[ItemId, ClassUid]
-"""An image and its guessed class."""
 THREE_CAPTIONS_FROM = 30
 """Terminal rows from which the caption has three lines."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """Content of the label screen."""
-
-    view: LabelView
-    image: QueryImage | None
-    """The image on the screen; ahead of ``view`` while an answer is being saved."""
-    keymap: Keymap
-    save_state: SaveState = "saved"
-    pending: Press | None = None
-    flash: Pieces = ()
-    """Shown for a moment in place of the last answer."""
-    prefix: str = ""
-    are_hints_on: bool = False
-    is_toggled: bool = False
-    background: str = ""
-
-    @property
-    def is_guess_visible(self) -> bool:
-        """Whether the model's guess for the image is shown."""
-        image = self.image
-        has_guess = image is not None and image.predicted is not None and not image.is_blind
-        return self.are_hints_on and has_guess
-
-    @property
-    def guess(self) -> Guess | None:
-        """The visible guess; None without one."""
-        image = self.image
-        if image is None or image.predicted is None or not self.is_guess_visible:
-            return None
-        return image.item_id, image.predicted
 
 
 class SceneView(Covered):
@@ -163,14 +127,8 @@ class SceneView(Covered):
         return self.query_one(ImageView).has_image
 
     def _draw_text(self) -> None:
-        scene, view = self._scene, self._scene.view
         status = self.query_one("#status", Rows)
-        model = StatusModel(
-            view=view,
-            save_state=scene.save_state,
-            background=scene.background,
-        )
-        status.show_rows([status_line(model, status.size.width)])
+        status.show_rows([status_line(self._scene, status.size.width)])
         self._draw_keys()
         self._draw_panel()
         self._draw_frame()
@@ -192,17 +150,10 @@ class SceneView(Covered):
 
     def _draw_panel(self) -> None:
         scene, panel = self._scene, self.query_one("#panel", Rows)
-        model = PanelModel(
-            view=scene.view,
-            image=scene.image,
-            keymap=scene.keymap,
-            is_guess_visible=scene.is_guess_visible,
-            prefix=scene.prefix,
-            thumb=self._thumb,
-        )
+        width, height = panel.size
         self._drawn_guess = None
-        if panel.size.width >= 16:
-            panel.show_rows(panel_rows(model, width=panel.size.width, height=panel.size.height))
+        if width >= 16:
+            panel.show_rows(panel_rows(scene, self._thumb, width=width, height=height))
             self._drawn_guess = scene.guess
 
     def _draw_frame(self) -> None:
