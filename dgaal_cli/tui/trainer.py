@@ -1,4 +1,4 @@
-"""Training as a subprocess: commands in sequence, progress as JSON lines, cancel by signal.
+"""Training and export as subprocesses: commands in sequence, JSON lines, cancel by signal.
 
 A crash of one process does not harm the other: labels are committed before training starts, and the
 training process saves its own state.
@@ -39,6 +39,9 @@ LOG_LINES = 500
 """Number of last error lines kept of a process, shown if it fails."""
 NICENESS = 10
 """Lower priority than the terminal's."""
+
+QUIET_STEPS = ("export", "outlook")
+"""Steps without events; exit code 3, unreadable inputs, is a failure of them."""
 
 Stage = Literal["running", "canceling", "done", "failed", "canceled"]
 Step = str
@@ -137,8 +140,8 @@ class Trainer:
         command: Callable[[Step], list[str]],
         steps: Sequence[Step],
         *,
-        before_query: Callable[[], None],
         on_change: Callable[[TrainingState], None],
+        before_query: Callable[[], None] | None = None,
         before_start: Callable[[], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -147,9 +150,9 @@ class Trainer:
         Args:
             command: Returns the command line of a step.
             steps: Usually train, then query.
+            on_change: Called in the trainer's thread.
             before_query: Called in the trainer's thread after a successful training: closes the
                 open query, which stays open if training fails or is canceled.
-            on_change: Called in the trainer's thread.
             before_start: Called in the trainer's thread before the first step.
             clock: Current time in seconds.
         """
@@ -206,7 +209,7 @@ class Trainer:
             if self._before_start:
                 self._before_start()
             for step in self._steps:
-                if step.startswith("query"):
+                if step.startswith("query") and self._before_query:
                     self._before_query()
                 if not self._run_step(step):
                     return
@@ -241,7 +244,7 @@ class Trainer:
         if is_canceled:
             self._change(dataclasses.replace(self.state, stage="canceled"))
             return False
-        if process.returncode in (0, 3):
+        if process.returncode == 0 or (process.returncode == 3 and step not in QUIET_STEPS):
             return True
         reason = "\n".join([*lines, *_exit_reason(process.returncode, is_silent=not lines)])
         self._change(dataclasses.replace(self.state, stage="failed", reason=reason))

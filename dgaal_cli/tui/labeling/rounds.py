@@ -1,16 +1,19 @@
 """Training in a dialog or in the background during labeling, and the export after it."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from dgaal_cli.labeling.more_images import LAST_PART
 from dgaal_cli.tui import messages, theme
-from dgaal_cli.tui.background_export import BackgroundExport
 from dgaal_cli.tui.labeling.answers import Answers, Progress
 from dgaal_cli.tui.screens.dialogs import ConfirmDialog
 from dgaal_cli.tui.screens.training import Closing, TrainingDialog
 from dgaal_cli.tui.trainer import Step, Trainer, TrainingState
 from dgaal_cli.tui.widgets import captions
 from dgaal_cli.tui.widgets.sheet import Sheet
+
+EXPORT_STOP_S = 5.0
+"""Time after which an export that does not stop is killed; its files are written atomically."""
 
 
 class Rounds:
@@ -29,7 +32,7 @@ class Rounds:
         """The open training dialog."""
         self._trainer: Trainer | None = None
         """The last training, running or finished; it may run while the operator labels."""
-        self._export: BackgroundExport | None = None
+        self._export: Trainer | None = None
         """Export and predictions in the background."""
         self._handled: TrainingState | None = None
         self._is_failure_unreported = False
@@ -98,7 +101,7 @@ class Rounds:
             steps,
             before_query=self._bridge.finish_query,
             on_change=notify,
-            before_start=export.stop if export else None,
+            before_start=partial(export.stop, EXPORT_STOP_S) if export else None,
             clock=self._settings.clock,
         )
         return self._trainer
@@ -203,11 +206,12 @@ class Rounds:
         return self._export is not None and self._export.is_running
 
     def _start_export(self, steps: Sequence[Step], *, is_requested: bool) -> None:
-        def done(*, is_done: bool, reason: str) -> None:
-            if is_requested or is_done:
-                self._screen.call_later(self._exported, "" if is_done else reason, is_requested)
+        def follow(state: TrainingState) -> None:
+            if state.stage in ("done", "failed"):
+                failure = state.reason.splitlines()[-1] if state.reason else ""
+                self._screen.call_later(self._exported, failure, is_requested)
 
-        self._export = BackgroundExport(self._settings.train_command, steps, done)
+        self._export = Trainer(self._settings.train_command, steps, on_change=follow)
         self._export.start()
 
     def _exported(self, failure: str, is_requested: bool) -> None:  # noqa: FBT001 - a callback
@@ -295,6 +299,6 @@ class Rounds:
     def stop_processes(self) -> None:
         """Stop all child processes."""
         if self._export:
-            self._export.stop()
+            self._export.stop(EXPORT_STOP_S)
         if self._trainer:
             self._trainer.stop()
