@@ -31,22 +31,12 @@ class LiveGuesses:
         for uid in classes:
             self._column(uid)
 
-    @property
-    def round(self) -> int:
-        """Round of the sampler's training."""
-        return self._predictions.round
-
-    def knows(self, item_id: ItemId) -> bool:
-        """Return whether an image has features."""
-        return item_id in self._row_of
-
     def start(self, labels: Mapping[ItemId, ClassUid]) -> None:
         """Learn the existing labels."""
         import numpy as np
 
-        known = [(item, uid) for item, uid in labels.items() if self.knows(item)]
-        self._learned = {item: self._column(uid) for item, uid in known}
-        rows = np.array([self._row_of[item] for item in self._learned], np.int64)
+        known, rows = self._known([*labels])
+        self._learned = {item: self._column(labels[item]) for item in known}
         self._learner.fit(rows, np.array([*self._learned.values()], np.int64))
 
     def set_label(self, item_id: ItemId, uid: ClassUid | None) -> None:
@@ -66,10 +56,9 @@ class LiveGuesses:
 
     def task_model(self, items: Sequence[ItemId]) -> dict[ItemId, ClassUid]:
         """Return the predictions of the task model, without the learner."""
-        known = [item for item in items if self.knows(item)]
+        known, rows = self._known(items)
         if not known or not self._predictions.probabilities.shape[1]:
             return {}
-        rows = [self._row_of[item] for item in known]
         columns: list[int] = self._predictions.probabilities[rows].argmax(axis=1).tolist()
         return {i: self._uids[column] for i, column in zip(known, columns, strict=True)}
 
@@ -77,10 +66,10 @@ class LiveGuesses:
         """Guess classes, most probable first; images without features are omitted."""
         import numpy as np
 
-        known = [item for item in items if self.knows(item)]
+        known, rows = self._known(items)
         if not known or not self._uids:
             return {}
-        shares = self._learner.guess(np.array([self._row_of[item] for item in known], np.int64))
+        shares = self._learner.guess(rows)
         order = np.argsort(-shares, axis=1, kind="stable")[:, :MAX_GUESSES]
         best: list[list[int]] = order.tolist()
         return {
@@ -90,14 +79,11 @@ class LiveGuesses:
 
     def doubts(self, items: Sequence[ItemId]) -> dict[ItemId, float]:
         """Return the margin between the two most probable classes; unknown images are omitted."""
-        import numpy as np
-
         from dgaal_cli.scoring.quick_learner import margins
 
-        known = [item for item in items if item in self._row_of]
+        known, rows = self._known(items)
         if not known or not self._uids:
             return {}
-        rows = np.array([self._row_of[item] for item in known], np.int64)
         gaps: list[float] = margins(self._learner.guess(rows)).tolist()
         return dict(zip(known, gaps, strict=True))
 
@@ -135,6 +121,13 @@ class LiveGuesses:
                 zip(chosen, names.items(), strict=True), start=1
             )
         ]
+
+    def _known(self, items: Sequence[ItemId]) -> "tuple[list[ItemId], np.ndarray]":
+        """Return the images with features, and their rows."""
+        import numpy as np
+
+        known = [item for item in items if item in self._row_of]
+        return known, np.array([self._row_of[item] for item in known], np.int64)
 
     def _column(self, uid: ClassUid) -> int:
         if uid not in self._uids:

@@ -113,5 +113,5 @@ class MoreImages:
         budget, size = self._config().query.budget, self._config().query.size
         query = self._round.query
         unanswered = self._store.query_progress(query.round).left if query else 0
-        left = budget - self._round.stats.tally.spent - unanswered if budget else size
+        left = budget - self._round.stats.counts.annotations - unanswered if budget else size
         return max(0, min(size, left))

@@ -1,10 +1,10 @@
 """Statistics of the open round, updated between reads of the store."""
 
+import dataclasses
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
-from dgaal_cli.ids import ClassUid, ItemId
+from dgaal_cli.ids import ItemId
 from dgaal_cli.labeling.standing_answers import StandingAnswer, standing_answers
 from dgaal_cli.labeling.view import Press, QueryImage
 from dgaal_cli.store.protocol import Store
@@ -16,45 +16,11 @@ IDLE_S = 30.0
 """Max seconds of one answer in the rate; a longer time is a pause."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Tally:
-    """Counts of the whole store, updated incrementally: counting 50,000 images takes 40 ms."""
-
-    by_class: dict[ClassUid, int] = field(default_factory=dict[ClassUid, int])
-    labeled: int = 0
-    spent: int = 0
-    items: int = 0
-    age: int = 0
-
-    @classmethod
-    def of(cls, counts: Counts) -> "Tally":
-        """Set the counts of the store."""
-        return cls(
-            by_class=dict(counts.by_class),
-            labeled=counts.labeled,
-            spent=counts.annotations,
-            items=counts.items,
-        )
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether the counts must be read from the store again."""
-        return self.age >= RECOUNT_EVERY
-
-    def add(self, press: Press, *, is_pool: bool) -> None:
-        """Count one new answer."""
-        self.age += 1
-        if press.kind == "skip":
-            return
-        self.spent += 1
-        if press.label is not None and is_pool:
-            self.labeled += 1
-            for uid in press.label.classes:
-                self.by_class[uid] = self.by_class.get(uid, 0) + 1
-
-
 class RoundStats:
     """Answers of one annotator in the open round, counts of the store, and the answer rate."""
+
+    counts: Counts
+    """Counts of the whole store, updated with each answer: reading 50,000 images takes 40 ms."""
 
     def __init__(self, store: Store, annotator: str, clock: Callable[[], float]) -> None:
         self._store = store
@@ -65,7 +31,6 @@ class RoundStats:
         self._query: Query | None = None
         self.history: list[StandingAnswer] = []
         """Oldest first, one per image."""
-        self.tally = Tally()
 
     def open(self, query: Query | None) -> None:
         """Read counts and answers from the store."""
@@ -75,7 +40,7 @@ class RoundStats:
 
     def recount(self) -> None:
         """Read the counts again."""
-        self.tally = Tally.of(self._store.counts())
+        self.counts, self._uncounted = self._store.counts(), 0
 
     def reread(self) -> None:
         """Read this annotator's current answers of the open round."""
@@ -88,12 +53,23 @@ class RoundStats:
         """Record a stored answer; a retry changes nothing."""
         is_new = all(given.event_id != receipt.event_id for given in self.history)
         if image and image.item_id == press.item_id and is_new:
-            is_pool = not image.is_synthetic and receipt.is_counted
-            self.tally.add(press, is_pool=is_pool)
+            self._count(press, is_pool=not image.is_synthetic and receipt.is_counted)
             self.history = [given for given in self.history if given.item_id != press.item_id]
             self.history.append(_given(press, image, receipt))
-        if self.tally.is_stale:
+        if self._uncounted >= RECOUNT_EVERY:
             self.recount()
+
+    def _count(self, press: Press, *, is_pool: bool) -> None:
+        self._uncounted += 1
+        if press.kind == "skip":
+            return
+        counts, classes = self.counts, press.label.classes if press.label and is_pool else ()
+        self.counts = dataclasses.replace(
+            counts,
+            annotations=counts.annotations + 1,
+            labeled=counts.labeled + (press.label is not None and is_pool),
+            by_class=counts.by_class | {uid: counts.by_class.get(uid, 0) + 1 for uid in classes},
+        )
 
     def measure_pace(self, elapsed_ms: int | None, *, answers: int = 1) -> None:
         """Record the time since the last answer; divided among a page."""

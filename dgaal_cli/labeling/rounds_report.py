@@ -25,14 +25,11 @@ class RoundRow:
     """Images of its query, including synthetic ones; 0 if none was asked."""
     labeled: int = 0
     cannot_tell: int = 0
-    left: int = 0
     synthetic: int = 0
     """Synthetic images that a person answered."""
     junk: int = 0
     """Synthetic images answered with can't tell."""
     median_s: float | None = None
-    labels: int | None = None
-    """Labeled images, pool and synthetic, when the round started."""
     accuracy: float | None = None
     """Accuracy, 0..1."""
     measured: int | None = None
@@ -104,11 +101,9 @@ def rounds_report(workspace: Workspace, config: Config, store: Store) -> RoundsR
                 asked=progress.size,
                 labeled=progress.labeled,
                 cannot_tell=progress.cannot_tell,
-                left=progress.left,
                 synthetic=len(synthetic),
                 junk=len(unlabelable),
                 median_s=statistics.median(times) if times else None,
-                labels=point.labels if point else None,
                 accuracy=point.accuracy if point else None,
                 measured=point.measured if point else None,
                 random=baseline.at(point.labels) if point else None,

@@ -71,7 +71,6 @@ class LabelView:
     """State of a session after the last COMMIT."""
 
     name: str
-    annotator: str
     state: State
     round: int | None
     strategy: str

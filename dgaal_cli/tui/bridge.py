@@ -4,17 +4,14 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from dgaal_cli.labeling.annotators import new_op_id
-from dgaal_cli.labeling.rounds_report import JunkRow, RoundRow, RoundsReport
+from dgaal_cli.labeling.rounds_report import RoundRow, RoundsReport
 from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.labeling.standing_answers import StandingAnswer
 from dgaal_cli.labeling.view import AnswerName, LabelView, Press, QueryImage
-from dgaal_cli.rounds.learning_curve import CurvePoint
 
 __all__ = [
     "AnswerName",
     "Bridge",
-    "CurvePoint",
-    "JunkRow",
     "LabelSession",
     "LabelView",
     "Press",

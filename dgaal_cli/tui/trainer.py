@@ -23,7 +23,6 @@ import msgspec
 from dgaal_cli.escaping import show
 from dgaal_cli.events import (
     AnyEvent,
-    CheckpointSaved,
     PhaseStarted,
     QueryChosen,
     RoundStarted,
@@ -73,7 +72,6 @@ class TrainingState:
     """The round is trained; choosing the next images is left."""
     accuracy: float | None = None
     measured_on: str = ""
-    saved: str = ""
     warning: str = ""
     chosen: int | None = None
     reason: str = ""
@@ -104,8 +102,6 @@ def fold(state: TrainingState, event: AnyEvent) -> TrainingState:
                 name: (*state.trails.get(name, ()), value)[-RECENT_LOSSES:]
                 for name, value in event.losses.items()
             }
-        case CheckpointSaved():
-            changes = {"saved": f"{event.phase}, step {event.step}"}
         case Warned():
             changes = {"warning": event.message}
         case RoundTrained():

@@ -142,7 +142,7 @@ def test_session_stores_labels_without_reading_their_payload(case: Case, tmp_pat
         answers.give(Press(op_id=f"press-{number}", kind="label", item_id=item_id, label=label))
     assert [answer.label for answer in session.stats.history] == case.labels
     assert [answer.label for answer in reversed(answers.given())] == case.labels
-    assert dict(session.stats.tally.by_class) == dict(case.store.counts().by_class)
+    assert dict(session.stats.counts.by_class) == dict(case.store.counts().by_class)
     answers.undo()
     assert session.taken_back is not None
     assert session.taken_back.label == case.labels[-1]
