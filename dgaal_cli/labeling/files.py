@@ -126,13 +126,7 @@ class QueryFiles:
     """Quarantines images whose file was replaced or is missing, and restores them."""
 
     def __init__(self, store: Store, queue: Queue, checker: FileChecker | None) -> None:
-        """Store what to check.
-
-        Args:
-            store: Where the images' states are.
-            queue: What will be asked; lost images leave it.
-            checker: Compares files. Without it every image is as it was.
-        """
+        """Store what to check; without a checker, every image counts as unchanged."""
         self._store = store
         self._queue = queue
         self._checker = checker
@@ -164,12 +158,7 @@ class QueryFiles:
         return True
 
     def drop_gone(self, images: Sequence[QueryImage], *, on_screen: ItemId | None = None) -> bool:
-        """Quarantine images whose file is missing; return whether there were any.
-
-        Args:
-            images: What is looked at; where one is gone, the rest of the query as well.
-            on_screen: An image of the rest that stays.
-        """
+        """Quarantine missing images, of the whole query if one is missing; return whether one is."""
         gone = self._gone(images)
         if gone:
             self._put_gone_aside(gone, on_screen)

@@ -26,14 +26,7 @@ class Queue:
         learner: SessionLearner,
         describe: Callable[[ItemId], tuple[str, str]],
     ) -> None:
-        """Start empty.
-
-        Args:
-            store: Where the query is.
-            annotator: Whose queue.
-            learner: Orders and guesses, while it is active.
-            describe: Gives an image's name and the name of its class.
-        """
+        """Start empty; ``describe`` returns the name of an image and of its class."""
         self._store = store
         self._annotator = annotator
         self._learner = learner
@@ -43,11 +36,7 @@ class Queue:
         self._put_off: set[ItemId] = set()
 
     def reload(self, *, put_off: Collection[ItemId] = ()) -> None:
-        """Read the rest of the query again.
-
-        Args:
-            put_off: Images that were skipped and come last.
-        """
+        """Read the rest of the query again; images in ``put_off`` come last."""
         self._left, self._put_off = {}, set(put_off)
         if self._learner.active is not None:
             rest = self._store.upcoming(self._annotator, _ALL)

@@ -61,7 +61,8 @@ class LabelApp(App[int]):
         self._settings = settings
         screen = load_screen(settings.task)(bridge, view, settings)
         self._first_screen: Screen[None] = screen
-        self._label_screen: TaskScreen = screen
+        self.label_screen: TaskScreen = screen
+        """The label screen, below all dialogs."""
         self._gallery = settings.gallery
         self.has_panicked = False
         """Textual ended after an exception."""
@@ -86,11 +87,6 @@ class LabelApp(App[int]):
         """Return the label screen, so that the first frame shows it."""
         return self._first_screen
 
-    @property
-    def label_screen(self) -> TaskScreen:
-        """The label screen, below all dialogs."""
-        return self._label_screen
-
     def on_mount(self) -> None:
         """Install signal handlers; connect the gallery to the terminal."""
         if self._gallery is not None:
@@ -109,7 +105,7 @@ class LabelApp(App[int]):
     def post_display_hook(self) -> None:
         """Notify the screens with a gate that a frame has been sent."""
         if self._first_screen.is_mounted:
-            self._label_screen.painted()
+            self.label_screen.painted()
         if not (self._running and self.screen_stack):
             return
         screen = self.screen
@@ -130,7 +126,7 @@ class LabelApp(App[int]):
         Then it is a normal key, and does nothing on a screen without that command.
         """
         if "ctrl+z" not in self._settings.keys.chosen():
-            self._label_screen.release_held()
+            self.label_screen.release_held()
             super().action_suspend_process()
         elif on_key := getattr(self.screen, "on_key", None):
             on_key(events.Key("ctrl+z", None))
@@ -170,12 +166,12 @@ class LabelApp(App[int]):
 
     def stop_training(self) -> None:
         """Stop all child processes."""
-        self._label_screen.stop_processes()
+        self.label_screen.stop_processes()
 
     def _hang_up(self) -> None:
         # The terminal is closed: finish the commit and exit.
         self.stop_training()
-        self._label_screen.release_held()
+        self.label_screen.release_held()
         self._bridge.close()
         os._exit(HUNG_UP)
 

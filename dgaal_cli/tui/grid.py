@@ -114,11 +114,9 @@ class GridModel:
     @property
     def left_out(self) -> int:
         """Number of images whose guess is too uncertain to be shown."""
-        return (
-            sum(s.confidence < MIN_CONFIDENCE for s in self._offered)
-            if not self.is_doubtful_shown
-            else 0
-        )
+        if self.is_doubtful_shown:
+            return 0
+        return sum(image.confidence < MIN_CONFIDENCE for image in self._offered)
 
     @property
     def pages(self) -> int:
@@ -128,14 +126,12 @@ class GridModel:
     @property
     def cells(self) -> list[QueryImage]:
         """Images of the current page."""
-        first = self.page * self.size
-        return self.listed[first : first + self.size]
+        return self.listed[self.page * self.size :][: self.size]
 
     @property
     def next_cells(self) -> list[QueryImage]:
         """Images of the next page, to be decoded in advance."""
-        first = (self.page + 1) * self.size
-        return self.listed[first : first + self.size]
+        return self.listed[(self.page + 1) * self.size :][: self.size]
 
     @property
     def marked(self) -> QueryImage | None:

@@ -255,7 +255,8 @@ def _command_keys(
         if command.name in without:
             continue
         defaults = command.letter_keys if has_letters else command.keys
-        for key in _chosen(own, command.name, of_classes) or defaults:
+        chosen = [key for key in chosen_keys(own, command.name) if key not in of_classes]
+        for key in chosen or defaults:
             if key in found:
                 raise ConfigError(
                     f"label.keys: '{found[key].name}' and '{command.name}' both have the key "
@@ -272,10 +273,6 @@ def check_name(name: str, known: Iterable[str]) -> None:
         ConfigError: The name is not in ``known``.
     """
     check_known(name, sorted(known), problem=f"label.keys: no command is called '{name}'")
-
-
-def _chosen(own: OwnKeys, name: str, of_classes: set[str]) -> list[str]:
-    return [key for key in chosen_keys(own, name) if key not in of_classes]
 
 
 def chosen_keys(own: OwnKeys, name: str) -> list[str]:

@@ -15,20 +15,8 @@ from dgaal_cli.tasks.classification.label import class_label
 from dgaal_cli.tui.bridge import LabelSession, LabelView, Press, QueryImage, new_op_id
 from dgaal_cli.tui.phrases import answer_text
 
-_ACTIONS = {
-    "x": "cannot_tell",
-    "s": "skip",
-    "skip": "skip",
-    "u": "undo",
-    "undo": "undo",
-    "redo": "redo",
-    "f": "flag",
-    "flag": "flag",
-    "?": "help",
-    "help": "help",
-    "q": "quit",
-    "quit": "quit",
-}
+_SHORT = {"x": "cannot_tell", "s": "skip", "u": "undo", "f": "flag", "?": "help", "q": "quit"}
+_ACTIONS = _SHORT | {name: name for name in ("skip", "undo", "redo", "flag", "help", "quit")}
 _HELP_TEXTS = {
     "x": "x can't tell",
     "s": "s skip",

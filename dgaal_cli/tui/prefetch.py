@@ -72,10 +72,10 @@ def request_for(
 class Picture:
     """The rendered image of a request."""
 
-    strips: "tuple[Strip, ...]"
-    segments: "tuple[list[Segment], ...]"
+    strips: "tuple[Strip, ...]" = ()
+    segments: "tuple[list[Segment], ...]" = ()
     """Only of thumbnails, which share rows with other text."""
-    note: str
+    note: str = ""
     error: str = ""
     """Why there is no image; the strips are empty then."""
     number: int = 0
@@ -91,13 +91,7 @@ class Prefetcher:
         on_ready: Callable[[ImageRequest], None],
         gallery: "Gallery | None" = None,
     ) -> None:
-        """Create the thread without starting it.
-
-        Args:
-            make_reader: Called in the thread, once.
-            on_ready: Called in the thread for every picture.
-            gallery: Sends images to the memory of terminals that support it.
-        """
+        """Create the thread; it calls ``make_reader`` once, and ``on_ready`` for every picture."""
         self._make_reader = make_reader
         self._on_ready = on_ready
         self._gallery = gallery
@@ -180,16 +174,13 @@ class Prefetcher:
             picture = self._draw(request)
             with self._wake:
                 self._pictures[request], self._current = picture, None
-                dropped = self._evict()
+                count = len(self._pictures) - MAX_PICTURES
+                dropped = [self._pictures.popitem(last=False)[1] for _ in range(count)]
                 if self._is_stopped:
                     return
             for old in dropped:
                 self._free(old)
             self._on_ready(request)
-
-    def _evict(self) -> list[Picture]:
-        count = len(self._pictures) - MAX_PICTURES
-        return [self._pictures.popitem(last=False)[1] for _ in range(count)]
 
     def _free(self, picture: Picture) -> None:
         if self._gallery is not None and picture.number:
@@ -200,9 +191,9 @@ class Prefetcher:
             return self._paint(request)
         except (DgaalError, OSError) as error:
             reason = str(error) if isinstance(error, DgaalError) else error.strerror or "I/O error"
-            return Picture(strips=(), segments=(), note="", error=show(reason))
+            return Picture(error=show(reason))
         except Exception as error:  # noqa: BLE001 - a bug in a decoder must not end the session
-            return Picture(strips=(), segments=(), note="", error=show(repr(error)[:300]))
+            return Picture(error=show(repr(error)[:300]))
 
     def _paint(self, request: ImageRequest) -> Picture:
         from dgaal_cli.tui.render.fit import fit
@@ -219,16 +210,16 @@ class Prefetcher:
         )
         rows = build(fitted, request.mode)
         if request.is_thumb:
-            return Picture(strips=(), segments=tuple(to_segments(row) for row in rows), note="")
+            return Picture(segments=tuple(to_segments(row) for row in rows))
         if self._gallery is not None and self._gallery.is_connected:
             number = self._gallery.send(
                 pixels, columns=request.columns, rows=request.rows, is_crisp=request.is_toggled
             )
             strips = tuple(strip_of(row) for row in self._gallery.placeholders(rows, number))
             how = "crisp" if request.is_toggled else "smooth"
-            return Picture(strips=strips, segments=(), note=f"{size} {how}", number=number)
+            return Picture(strips=strips, note=f"{size} {how}", number=number)
         note = f"{size} {fitted.note.partition(' ')[2]}"
-        return Picture(strips=tuple(strip_of(row) for row in rows), segments=(), note=note)
+        return Picture(strips=tuple(strip_of(row) for row in rows), note=note)
 
     def _load(self, request: ImageRequest) -> "tuple[Pixels, str]":
         from dgaal_cli.tui.render.fit import shrink

@@ -23,11 +23,7 @@ class ReplyCutter:
     """A filter on decoded text; times are seconds on the caller's clock."""
 
     def __init__(self, is_known: Callable[[str], bool]) -> None:
-        """Start without input.
-
-        Args:
-            is_known: Whether Textual knows a complete sequence.
-        """
+        """Start without input; ``is_known`` checks whether Textual knows a complete sequence."""
         self._is_known = is_known
         self._held = ""
         """An incomplete sequence."""

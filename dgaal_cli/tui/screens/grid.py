@@ -30,7 +30,7 @@ from dgaal_cli.tui.screens.overlay import AnswerScreen
 from dgaal_cli.tui.screens.saving import block_until_saved, reason_of
 from dgaal_cli.tui.settings import Settings
 from dgaal_cli.tui.widgets.bars import save_mark
-from dgaal_cli.tui.widgets.grid_view import CellShape, GridScene, GridView, shape_for
+from dgaal_cli.tui.widgets.grid_view import CellShape, GridScene, GridView, grid_rows, shape_for
 from dgaal_cli.tui.widgets.lines import Piece, Pieces, line
 from dgaal_cli.tui.widgets.rows import Rows
 from dgaal_cli.tui.widgets.scene import SaveState
@@ -281,7 +281,7 @@ class GridScreen(AnswerScreen):
         scene = GridScene(
             model=self.model, shape=self._shape, picture=self._picture, class_text=self._class_text
         )
-        grid.show_scene(scene)
+        grid.show_rows(grid_rows(scene, grid.size.width, grid.size.height))
 
     def _save_pieces(self) -> Pieces:
         """Return the save state; marks are unsaved until their page is confirmed."""

@@ -30,13 +30,7 @@ class HelpDialog(Dialog[None]):
     def __init__(
         self, keymap: Keymap, classes: Sequence[ClassRecord], actions: Sequence[Action] = ()
     ) -> None:
-        """Create the page.
-
-        Args:
-            keymap: Current keys of the label screen.
-            classes: Classes in the order of the screen; empty on screens without class keys.
-            actions: Actions of another screen, shown instead of the label screen's commands.
-        """
+        """Create the page; with ``actions``, of another screen than the label screen."""
         super().__init__()
         self._keymap = keymap
         self._known = classes

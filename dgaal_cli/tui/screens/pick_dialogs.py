@@ -170,13 +170,7 @@ class FindClassDialog(SearchDialog[ClassRecord]):
         verb: str = "answer with",
         side: str = "right",
     ) -> None:
-        """Create the dialog.
-
-        Args:
-            known: Classes in the order of the screen.
-            verb: Action of Enter, as shown.
-            side: Side of the box; the image is on the other side.
-        """
+        """Create the dialog; Enter means ``verb``, and the image is on the other side."""
         super().__init__(known, classes=f"-{side}")
         self._known = known
         self._verb = verb

@@ -47,18 +47,7 @@ class TrainingDialog(Dialog[Closing]):
         sheet: Sheet | None = None,
         synthetic_of_round: Callable[[int], Sequence[SampleId]] = lambda _round: (),
     ) -> None:
-        """Create the dialog.
-
-        Args:
-            summary: Lines about the answers.
-            steps: Steps to run.
-            make_trainer: Creates the trainer.
-            is_started: Start at once.
-            trainer: A running training.
-            clock: Current time in seconds.
-            sheet: Shows a sample of the generator's images.
-            synthetic_of_round: Returns the synthetic images of a round.
-        """
+        """Create the dialog for ``steps``, or for a ``trainer`` that runs."""
         super().__init__()
         self._sheet = sheet
         self._synthetic_of_round = synthetic_of_round

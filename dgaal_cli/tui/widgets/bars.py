@@ -14,25 +14,8 @@ from dgaal_cli.tui.widgets.scene import SaveState, Scene
 MIN_BRAND_WIDTH = 56
 """Columns from which the status line shows the program's name."""
 _MAX_NAME = 24
-_FOOTER = (
-    "accept",
-    "cannot_tell",
-    "skip",
-    "undo",
-    "help",
-    "grid",
-    "hints",
-    "flag",
-    "train",
-    "quit",
-    "rounds",
-    "review",
-    "search",
-    "smooth",
-    "learner",
-    "add",
-    "outside",
-)
+_FREQUENT = ("accept", "cannot_tell", "skip", "undo", "help", "grid", "hints", "flag", "train")
+_RARE = ("quit", "rounds", "review", "search", "smooth", "learner", "add", "outside")
 _MUST_SHOW = ("help", "quit", "leave", "label")
 _WITHOUT_IMAGE = ("undo", "help", "add", "train", "quit", "review", "rounds")
 
@@ -109,7 +92,7 @@ def key_bar(keymap: Keymap, width: int, *, is_guess_visible: bool, is_labeling: 
     class_keys = keymap.class_keys()
     if is_labeling and class_keys:
         entries.append(("label", _entry(class_keys, "Label")))
-    for name in _FOOTER:
+    for name in _FREQUENT + _RARE:
         keys = keymap.keys_of(name)
         if not keys or (name == "accept" and not is_guess_visible):
             continue

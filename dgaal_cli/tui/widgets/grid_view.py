@@ -74,10 +74,6 @@ class GridScene:
 class GridView(Rows):
     """One widget for all cells; thumbnails stay raw ANSI."""
 
-    def show_scene(self, scene: GridScene) -> None:
-        """Draw the cells; unchanged ones are not sent again."""
-        self.show_rows(grid_rows(scene, self.size.width, self.size.height))
-
     def send_again(self) -> None:
         """Send all cells again, even unchanged ones."""
         self.is_sent = False
@@ -106,14 +102,12 @@ def _cell(scene: GridScene, image: QueryImage, *, is_marked: bool) -> list[Strip
     frame = theme.WARN if kind != "guess" else theme.POOL_TITLE
     picture = _image(scene, image)
     caption = line(shape.side, _caption(scene, image))
-    if not is_marked:
-        side = Strip.blank(1, theme.BASE)
-        blank = Strip.blank(shape.width, theme.BASE)
-        body = [join([side, part, side]) for part in (*picture, caption)]
-        return [blank, *body, blank]
-    side = line(1, (("│", frame),))
-    body = [join([side, part, side]) for part in (*picture, caption)]
-    return [box_top(shape.width, (), frame), *body, box_bottom(shape.width, (), frame)]
+    side = Strip.blank(1, theme.BASE)
+    top = bottom = Strip.blank(shape.width, theme.BASE)
+    if is_marked:
+        side = line(1, (("│", frame),))
+        top, bottom = box_top(shape.width, (), frame), box_bottom(shape.width, (), frame)
+    return [top, *(join([side, part, side]) for part in (*picture, caption)), bottom]
 
 
 def _image(scene: GridScene, image: QueryImage) -> list[Strip]:

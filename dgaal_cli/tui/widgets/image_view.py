@@ -30,27 +30,26 @@ class ImageView(Widget):
         super().__init__(id=id)
         self._strips: Sequence[Strip] = ()
         self._lines: Sequence[Pieces] = ()
-        self._is_sent = True
+        self.is_sent = True
+        """Whether the compositor has read the current content."""
 
     def show_strips(self, strips: Sequence[Strip]) -> None:
         """Show an image; strips must be as wide as the widget."""
         if strips is self._strips and not self._lines:
             return
         self._strips, self._lines = strips, ()
-        self._is_sent = False
-        self.refresh()
+        self.send_again()
 
     def show_lines(self, lines: Sequence[Pieces]) -> None:
         """Show text instead of an image, centered."""
         if lines == self._lines and not self._strips:
             return
         self._strips, self._lines = (), lines
-        self._is_sent = False
-        self.refresh()
+        self.send_again()
 
     def send_again(self) -> None:
         """Send the current content again, even if unchanged."""
-        self._is_sent = False
+        self.is_sent = False
         self.refresh()
 
     @property
@@ -58,14 +57,9 @@ class ImageView(Widget):
         """Whether strips are shown rather than text."""
         return bool(self._strips)
 
-    @property
-    def is_sent(self) -> bool:
-        """Whether the compositor has read the current content."""
-        return self._is_sent
-
     def render_lines(self, crop: Region) -> list[Strip]:
         """Return rows of ``crop``, without Textual's slow box model."""
-        self._is_sent = True
+        self.is_sent = True
         width, height = self.size
         rows = [self._row(y, width, height) for y in range(crop.y, crop.bottom)]
         return [row.crop(crop.x, crop.right) for row in rows]
@@ -74,9 +68,7 @@ class ImageView(Widget):
         if self._strips and y < len(self._strips) and self._strips[y].cell_length == width:
             return self._strips[y]
         strip = self._text_row(y, width, height)
-        for (
-            line_filter
-        ) in self.get_line_filters():  # NO_COLOR; the image mode handles it for images
+        for line_filter in self.get_line_filters():  # NO_COLOR; images handle it by their mode
             if not isinstance(line_filter, ANSIToTruecolor):
                 strip = strip.apply_filter(line_filter, self.styles.background)
         return strip
@@ -86,12 +78,9 @@ class ImageView(Widget):
             index = y - max(0, (height - len(self._lines)) // 2)
             if 0 <= index < len(self._lines):
                 pieces = self._lines[index]
-                indent = max(0, (width - self._text_width()) // 2)
+                indent = max(0, (width - max(map(width_of, self._lines))) // 2)
                 return line(width, ((" " * indent, theme.BASE), *pieces))
         return Strip.blank(width, theme.BASE)
-
-    def _text_width(self) -> int:
-        return max(width_of(pieces) for pieces in self._lines)
 
 
 class Frame(Rows):

@@ -47,7 +47,8 @@ class SceneView(Covered):
         self._is_settled = False
         self._is_loading = False
         self._thumb_rows = 0
-        self._drawn_guess: Guess | None = None
+        self.drawn_guess: Guess | None = None
+        """The guess that the panel shows."""
         self._drawn_keys: tuple[object, ...] = ()
         self._room = Size(0, 0)
         self._waits = 0
@@ -117,11 +118,6 @@ class SceneView(Covered):
         return self.query_one("#panel", Rows).is_sent
 
     @property
-    def drawn_guess(self) -> Guess | None:
-        """The guess that the panel shows."""
-        return self._drawn_guess
-
-    @property
     def has_image(self) -> bool:
         """Whether an image is shown, not text."""
         return self.query_one(ImageView).has_image
@@ -151,10 +147,10 @@ class SceneView(Covered):
     def _draw_panel(self) -> None:
         scene, panel = self._scene, self.query_one("#panel", Rows)
         width, height = panel.size
-        self._drawn_guess = None
+        self.drawn_guess = None
         if width >= 16:
             panel.show_rows(panel_rows(scene, self._thumb, width=width, height=height))
-            self._drawn_guess = scene.guess
+            self.drawn_guess = scene.guess
 
     def _draw_frame(self) -> None:
         scene, image, picture = self._scene, self._scene.image, self._picture()
