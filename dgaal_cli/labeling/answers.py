@@ -41,7 +41,7 @@ class Answers:
         open_round.on_screen = None
         open_round.stats.add(press, image, receipt)
         open_round.stats.measure_pace(press.elapsed_ms)
-        open_round.learn(press)
+        open_round.learn(press.item_id, press.label)
         open_round.queue.drop(press.item_id, comes_back=press.kind == "skip")
         open_round.queue.rank()
         late = "" if receipt.is_counted else "kept, not counted: another annotator was first"

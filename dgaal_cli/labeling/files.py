@@ -141,10 +141,7 @@ class QueryFiles:
     ) -> bool:
         """Compare an image's file with the store; quarantine the image if it is lost.
 
-        Args:
-            item_id: The image.
-            is_seen: It was on a screen: that its file is gone since does not matter.
-            on_screen: The image that is on it now.
+        The file of an image that ``is_seen`` may be missing. The image ``on_screen`` stays.
         """
         if self._checker is None:
             return True
@@ -158,7 +155,7 @@ class QueryFiles:
         return True
 
     def drop_gone(self, images: Sequence[QueryImage], *, on_screen: ItemId | None = None) -> bool:
-        """Quarantine missing images, of the whole query if one is missing; return whether one is."""
+        """Quarantine missing images, in the whole query if one is missing; return if so."""
         gone = self._gone(images)
         if gone:
             self._put_gone_aside(gone, on_screen)

@@ -145,16 +145,12 @@ class OpenRound:
         skipped = [answer.item_id for answer in self.stats.history if answer.kind == "skip"]
         self.queue.reload(put_off=skipped)
 
-    def learn(self, press: Press) -> None:
-        """Pass an answer to the learner."""
-        self._learn(press.item_id, press.label)
-
     def relearn(self, items: Collection[ItemId]) -> None:
         """Update statistics and learner after answers were undone."""
         self.stats.reread()
+        answered = {answer.item_id: answer.label for answer in self.stats.history}
         for item in items:
-            is_new = any(answer.item_id == item for answer in self.stats.history)
-            self._learn(item, self.stats.label_of(item) if is_new else self.labels.get(item))
+            self.learn(item, answered.get(item, self.labels.get(item)))
         self.reload()
 
     def load_learner(self) -> None:
@@ -173,7 +169,7 @@ class OpenRound:
         self._names = self.store.class_names()
         self.labels = {r.item_id: r.label for r in self.store.labels()}
 
-    def _learn(self, item_id: ItemId, label: Label | None) -> None:
+    def learn(self, item_id: ItemId, label: Label | None) -> None:
         """Pass a label to the learner, which uses those that are one class."""
         self.learner.set_label(item_id, self._text.single_class(label) if label else None)
 

@@ -58,7 +58,7 @@ class Pages:
         )
         for press, image, receipt in zip(presses, images, receipts, strict=True):
             open_round.stats.add(press, image, receipt)
-            open_round.learn(press)
+            open_round.learn(press.item_id, press.label)
         open_round.stats.recount()
         open_round.stats.measure_pace(None, answers=max(1, len(presses)))
         notice = open_round.follow()

@@ -78,11 +78,8 @@ class Queue:
 
     def rest(self) -> list[QueryImage]:
         """Return the images of the query without this annotator's answer."""
-        return self.images(self._store.upcoming(self._annotator, _ALL))
-
-    def images(self, ahead: list[Upcoming]) -> list[QueryImage]:
-        """Return images with their best guesses."""
-        return self._with_guesses([self._plain(u.item, u.entry) for u in ahead])
+        rest = self._store.upcoming(self._annotator, _ALL)
+        return self._with_guesses([self._plain(u.item, u.entry) for u in rest])
 
     def image(
         self, item: ItemRecord, entry: QueryEntry | None, *, is_flagged: bool = False

@@ -4,11 +4,10 @@ import dataclasses
 from collections import deque
 from collections.abc import Callable
 
-from dgaal_cli.ids import ItemId
 from dgaal_cli.labeling.standing_answers import StandingAnswer, standing_answers
 from dgaal_cli.labeling.view import Press, QueryImage
 from dgaal_cli.store.protocol import Store
-from dgaal_cli.store.records import Counts, Label, Query, Receipt
+from dgaal_cli.store.records import Counts, Query, Receipt
 
 RECOUNT_EVERY = 25
 """Number of answers after which the counts are read from the store again."""
@@ -91,10 +90,6 @@ class RoundStats:
         """Number of labels equal to the model's guess, and of labels with a guess."""
         compared = [g for g in self.history if g.kind == "label" and g.predicted is not None]
         return sum(g.names(g.predicted) for g in compared), len(compared)
-
-    def label_of(self, item_id: ItemId) -> Label | None:
-        """The label that this annotator's standing answer of the round gives an image."""
-        return next((g.label for g in self.history if g.item_id == item_id), None)
 
 
 def _given(press: Press, image: QueryImage, receipt: Receipt) -> StandingAnswer:

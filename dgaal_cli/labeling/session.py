@@ -53,15 +53,9 @@ class LabelSession:
         checker: FileChecker | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepare a session; ``open`` starts it.
+        """Prepare a session; ``open`` starts it, and ``close`` closes its store.
 
-        Args:
-            store: Open for writing; closed by ``close``.
-            config: Of the workspace.
-            workspace: Workspace of the labels.
-            annotator: Who answers.
-            checker: Compares the files of the images that are asked; None compares none.
-            clock: Seconds, for the pace of answers.
+        Without a ``checker``, files of images are not compared. ``clock`` returns seconds.
         """
         self._store = store
         self._config = config

@@ -21,8 +21,8 @@ class StandingAnswer:
     is_synthetic: bool
     kind: str
     label: Label | None
-    elapsed_ms: int | None
-    predicted: ClassUid | None
+    elapsed_ms: int | None = None
+    predicted: ClassUid | None = None
     """The model's prediction at that time, shown or not."""
     predicted_now: ClassUid | None = None
     """Prediction of the newest exported model, if known."""
@@ -65,8 +65,6 @@ def answer_of_undone(undone: Undone) -> StandingAnswer:
         is_synthetic=undone.item.is_synthetic,
         kind=undone.kind,
         label=undone.label,
-        elapsed_ms=None,
-        predicted=None,
     )
 
 

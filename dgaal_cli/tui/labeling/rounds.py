@@ -271,30 +271,28 @@ class Rounds:
             self.offer_training(is_started=is_started, steps=steps)
             return
 
-        def go(is_sure: bool | None) -> None:  # noqa: FBT001 - Textual's callback
-            if is_sure:
-                self.offer_training(is_started=True, steps=steps)
-
         lines = (
             f"{view.progress.left} of {view.progress.size} images are not answered.",
             "You can continue labeling them while it trains; then they return to the pool.",
         )
-        self._screen.app.push_screen(
-            ConfirmDialog("finish the round now?", lines, "train now", "continue labeling"), go
-        )
+        dialog = ConfirmDialog("finish the round now?", lines, "train now", "continue labeling")
+        self._confirm(dialog, partial(self.offer_training, is_started=True, steps=steps))
+
+    def _confirm(self, dialog: ConfirmDialog, then: Callable[[], object]) -> None:
+        def go(is_sure: bool | None) -> None:  # noqa: FBT001 - Textual's callback
+            if is_sure:
+                then()
+
+        self._screen.app.push_screen(dialog, go)
 
     def quit(self) -> None:
         """Leave after a pending answer is saved."""
-        if not self.is_training:
-            self._screen.post_message(messages.Leaving())
-            return
-
-        def go(is_sure: bool | None) -> None:  # noqa: FBT001 - Textual's callback
-            if is_sure:
-                self._screen.post_message(messages.Leaving())
-
-        lines = ("A training is running. Leaving stops it; it resumes next time.",)
-        self._screen.app.push_screen(ConfirmDialog("leave now?", lines, "leave", "stay"), go)
+        leave = partial(self._screen.post_message, messages.Leaving())
+        if self.is_training:
+            lines = ("A training is running. Leaving stops it; it resumes next time.",)
+            self._confirm(ConfirmDialog("leave now?", lines, "leave", "stay"), leave)
+        else:
+            leave()
 
     def stop_processes(self) -> None:
         """Stop all child processes."""

@@ -87,7 +87,8 @@ class Gallery:
         """
         if len(rows) > len(MARKS) or any(len(row.top) > len(MARKS) for row in rows):
             return list(rows)
-        color = f"5;{number}" if self._is_in_tmux else _rgb(number)
+        rgb = f"2;{number >> 16};{number >> 8 & 255};{number & 255}"
+        color = f"5;{number}" if self._is_in_tmux else rgb
         tiles = [Tile(color=color, row=at, column=0) for at in range(len(rows))]
         return [
             dataclasses.replace(row, ansi=tile.text(len(row.top)), tile=tile)
@@ -115,10 +116,6 @@ class Gallery:
             return sequence
         doubled = sequence.replace("\x1b", "\x1b\x1b")
         return f"\x1bPtmux;{doubled}\x1b\\"
-
-
-def _rgb(number: int) -> str:
-    return f"2;{number >> 16};{number >> 8 & 255};{number & 255}"
 
 
 def _png(image: "Pixels", *, is_crisp: bool) -> bytes:

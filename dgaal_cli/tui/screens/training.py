@@ -15,7 +15,7 @@ from dgaal_cli.ids import SampleId
 from dgaal_cli.tui.screens.dialogs import Dialog, LogDialog, keys_line, text
 from dgaal_cli.tui.trainer import Step, Trainer, TrainingState
 from dgaal_cli.tui.widgets.gauges import health_lines, loss_lines
-from dgaal_cli.tui.widgets.lines import duration, pad
+from dgaal_cli.tui.widgets.lines import duration, pad, progress_bar
 from dgaal_cli.tui.widgets.sheet import Sheet
 
 CLOSING_GUARD_S = 0.3
@@ -191,7 +191,8 @@ def progress_text(state: TrainingState, *, elapsed_s: float, width: int = _WIDTH
     else:
         parts.append((f"{title}{place}", "bold"))
     parts.append((f"   {duration(elapsed_s)}\n" if state.stage != "done" else "\n", "#8a95a3"))
-    parts += _bar_parts(state.share, width)
+    done, head, rest = progress_bar(state.share, width - 8)
+    parts += [(done + head, "#8be04a"), (rest, "#4c5866")]
     parts.append((f" {state.share:4.0%}\n", "bold"))
     parts.append((_numbers(state) + "\n", "#8a95a3"))
     if state.accuracy is not None:
@@ -224,16 +225,6 @@ def keys_text(state: TrainingState | None) -> Content:
     log = [("l", "log")] if state.reason else []
     again = (("⏎", "try again"), ("b", "keep labeling"))
     return keys_line(*again, *log, ("r", "review"), ("Esc", "back"))
-
-
-def _bar_parts(share: float, width: int) -> list[tuple[str, str]]:
-    room = width - 8
-    done = int(share * room)
-    rest = room - done
-    parts = [("━" * done, "#8be04a")]
-    if rest:
-        parts += [("╺", "#8be04a"), ("─" * (rest - 1), "#4c5866")]
-    return parts
 
 
 def _numbers(state: TrainingState) -> str:

@@ -8,7 +8,7 @@ from dgaal_cli.escaping import show
 from dgaal_cli.tui import theme
 from dgaal_cli.tui.keymap import Action, Keymap, spell_key
 from dgaal_cli.tui.phrases import labels
-from dgaal_cli.tui.widgets.lines import Piece, line, pad, width_of
+from dgaal_cli.tui.widgets.lines import Piece, line, pad, progress_bar, width_of
 from dgaal_cli.tui.widgets.scene import SaveState, Scene
 
 MIN_BRAND_WIDTH = 56
@@ -56,7 +56,8 @@ def status_line(scene: Scene, width: int) -> Strip:
             free -= width_of([piece])
     room = min(free - 1, 60)
     if room >= 4:
-        left += [(" ", theme.BAR_BASE), *_progress(answered / p.size if p.size else 1.0, room)]
+        done, head, rest = progress_bar(answered / p.size if p.size else 1.0, room)
+        left += [(" ", theme.BAR_BASE), (done + head, theme.BAR_GOOD), (rest, theme.BAR_TROUGH)]
     left.append(counter)
     return line(width, tuple(left), tuple(right), theme.BAR_BASE)
 
@@ -74,15 +75,6 @@ def _optional(scene: Scene) -> list[Piece]:
         pieces.append((f" {labels(view.labeled)} ", theme.BAR_BASE))
     if view.answer_s:
         pieces.append((f" {60 / view.answer_s:.0f}/min ", theme.BAR_BASE))
-    return pieces
-
-
-def _progress(share: float, width: int) -> list[Piece]:
-    """A bar that is readable without color: heavy line = done, light line = left."""
-    done = min(width, int(share * width))
-    pieces: list[Piece] = [("━" * done, theme.BAR_GOOD)]
-    if done < width:
-        pieces += [("╺", theme.BAR_GOOD), ("─" * (width - done - 1), theme.BAR_TROUGH)]
     return pieces
 
 

@@ -49,13 +49,10 @@ def health_lines(metrics: Mapping[str, float | None]) -> list[str]:
         error = known.pop(f"{name}_error", None)
         if value is not None:
             spread = "" if error is None else f" ± {error:.2f}"
-            lines.append(f"AUC {value:.2f}{spread}: {meaning}{_chance_note(value)}")
+            note = " (0.50 is chance)" if abs(value - 0.5) < 0.1 else ""
+            lines.append(f"AUC {value:.2f}{spread}: {meaning}{note}")
     lines += [f"{_plain(name)} {value:.3g}" for name, value in known.items()]
     return lines
-
-
-def _chance_note(value: float) -> str:
-    return " (0.50 is chance)" if abs(value - 0.5) < 0.1 else ""
 
 
 def _plain(name: str) -> str:

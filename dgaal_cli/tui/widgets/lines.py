@@ -136,6 +136,12 @@ def bar(share: float, width: int) -> str:
     return ("█" * full + (EIGHTHS[rest] if rest else "")).ljust(width)
 
 
+def progress_bar(share: float, width: int) -> tuple[str, str, str]:
+    """Return the done part, the head and the rest of a bar that is readable without color."""
+    done = min(width, int(share * width))
+    return "━" * done, "╺" if done < width else "", "─" * (width - done - 1)
+
+
 def duration(seconds: float) -> str:
     """Format seconds as ``20s``, ``3:05`` or ``1:02:00``."""
     whole = max(0, round(seconds))
