@@ -1,9 +1,10 @@
 """Values exchanged with a front end: views of a session and answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
+from dgaal_cli.labeling.annotators import new_op_id
 from dgaal_cli.labeling.standing_answers import StandingAnswer
 from dgaal_cli.rounds.learning_curve import CurvePoint
 from dgaal_cli.store.records import (
@@ -27,9 +28,9 @@ LearnerState = Literal["none", "off", "on"]
 class Press:
     """One answer of the operator; kept until it is saved, so that a retry is identical."""
 
-    op_id: str
     kind: AnswerName
     item_id: ItemId
+    op_id: str = field(default_factory=new_op_id)
     label: Label | None = None
     elapsed_ms: int | None = None
     ui: ShownAs = "hidden"

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from dgaal_cli.labeling.annotators import new_op_id
 from dgaal_cli.labeling.rounds_report import RoundRow, RoundsReport
 from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.labeling.standing_answers import StandingAnswer
@@ -19,7 +18,6 @@ __all__ = [
     "RoundRow",
     "RoundsReport",
     "StandingAnswer",
-    "new_op_id",
 ]
 
 Outcome = LabelView | Exception
@@ -44,10 +42,7 @@ class Bridge:
         Raises:
             DgaalError: The store cannot be opened.
         """
-        if self._opening is None:
-            self.begin()
-        if self._opening is None:
-            raise RuntimeError("the store is not being opened")
+        self._opening = self._opening or self._thread.submit(self._open)
         return self._opening.result()
 
     def call(

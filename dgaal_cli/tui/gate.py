@@ -74,19 +74,12 @@ class Gate:
     """Accepts or refuses key presses by their time."""
 
     def __init__(
-        self,
-        clock: Callable[[], float],
-        *,
-        visible_s: float,
-        is_patient: bool = False,
+        self, clock: Callable[[], float], *, visible_s: float, is_patient: bool = False
     ) -> None:
-        """Start closed, until an image is painted.
+        """Start closed, until an image has been visible for ``visible_s``.
 
-        Args:
-            clock: Current time in seconds.
-            visible_s: Min visible time of an image before an answer counts.
-            is_patient: Refuse the same answer key for as long as it may be held. For screens where
-                no person answers that fast.
+        A patient gate refuses the same answer key for as long as it may be held. It is for screens
+        where no person answers that fast.
         """
         self._clock = clock
         self._trail = KeyTrail()
@@ -139,13 +132,9 @@ class Gate:
         guess: Hashable | None = None,
         press: KeyPress | None = None,
     ) -> Verdict:
-        """Accept or refuse one key press.
+        """Accept or refuse one key press; without ``press``, it is pressed now.
 
-        Args:
-            key: Name of the key.
-            is_answer: Whether it answers the image.
-            guess: The guess it would accept: it must have been visible too.
-            press: The recorded press; None means now.
+        A ``guess`` that the key would accept must have been visible too.
         """
         press = press or self._trail.note(key, self._clock())
         now = press.at

@@ -4,7 +4,7 @@ Images are sorted by class and confidence. Unmarked images are labeled with the 
 as wrong are asked on the label screen, and a class key assigns another class.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -219,7 +219,7 @@ class GridModel:
         self.page = 0
         self._settle(0)
 
-    def presses(self, new_op_id: Callable[[], str], elapsed_ms: int | None) -> list[Press]:
+    def presses(self, elapsed_ms: int | None) -> list[Press]:
         """Return the answers of the page; the time is divided among its images."""
         made: list[Press] = []
         each = None if elapsed_ms is None else elapsed_ms // max(1, len(self.cells))
@@ -231,7 +231,6 @@ class GridModel:
             uid = None if has_no_class else mark.class_uid or image.predicted
             made.append(
                 Press(
-                    op_id=new_op_id(),
                     kind="cannot_tell" if has_no_class else "label",
                     item_id=image.item_id,
                     label=class_label(uid) if uid else None,

@@ -12,7 +12,7 @@ from dgaal_cli.errors import DgaalError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.tasks.classification.label import class_label
-from dgaal_cli.tui.bridge import LabelSession, LabelView, Press, QueryImage, new_op_id
+from dgaal_cli.tui.bridge import LabelSession, LabelView, Press, QueryImage
 from dgaal_cli.tui.phrases import answer_text
 
 _SHORT = {"x": "cannot_tell", "s": "skip", "u": "undo", "f": "flag", "?": "help", "q": "quit"}
@@ -111,7 +111,6 @@ class _LineSession:
         self, image: QueryImage, uid: ClassUid | None, action: str, elapsed_ms: int
     ) -> LabelView:
         press = Press(
-            op_id=new_op_id(),
             kind="label" if uid else "skip" if action == "skip" else "cannot_tell",
             item_id=image.item_id,
             label=class_label(uid) if uid else None,

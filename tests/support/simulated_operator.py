@@ -99,7 +99,7 @@ def _confirm_pages(
                 effort.keys += _steps(model, at) + 1
                 model.at = at
                 model.relabel(uid)
-        presses = model.presses(new_op_id, None)
+        presses = model.presses(None)
         effort.keys += 1
         effort.labels += len(presses)
         effort.by_page += len(presses)

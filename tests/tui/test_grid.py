@@ -36,18 +36,14 @@ def model(count: int = 10, columns: int = 3, rows: int = 2) -> GridModel:
 
 
 def stored_presses(grid: GridModel) -> list[tuple[int, str, str | None]]:
-    ids = iter(range(1000))
-    return [
-        (p.item_id, p.kind, p.label.classes[0] if p.label else None)
-        for p in grid.presses(lambda: str(next(ids)), 900)
-    ]
+    return [(p.item_id, p.kind, p.label.classes[0] if p.label else None) for p in grid.presses(900)]
 
 
 def test_unmarked_page_stores_its_guesses_and_divides_the_time():
     grid = model()
     assert stored_presses(grid) == [(i, "label", "a") for i in range(6)]
-    assert {p.elapsed_ms for p in grid.presses(lambda: "x", 900)} == {150}
-    assert {p.ui for p in grid.presses(lambda: "x", None)} == {"prefilled"}
+    assert {p.elapsed_ms for p in grid.presses(900)} == {150}
+    assert {p.ui for p in grid.presses(None)} == {"prefilled"}
 
 
 def test_marks_change_what_is_stored():

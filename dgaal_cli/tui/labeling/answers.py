@@ -15,7 +15,6 @@ from dgaal_cli.tui.bridge import (
     Outcome,
     Press,
     QueryImage,
-    new_op_id,
 )
 from dgaal_cli.tui.labeling.held_key import HeldKey
 from dgaal_cli.tui.labeling.notices import Notices
@@ -94,7 +93,6 @@ class Answers:
             self.notices.warn("no image to label: can't tell, or skip")
             return
         self.pending = Press(
-            op_id=new_op_id(),
             kind=kind,
             item_id=image.item_id,
             label=class_label(uid) if uid else None,

@@ -19,7 +19,6 @@ from dgaal_cli.tui.bridge import (
     Outcome,
     Press,
     QueryImage,
-    new_op_id,
 )
 from dgaal_cli.tui.gate import HOLD_DELAY_S, Verdict
 from dgaal_cli.tui.grid import CANNOT_TELL, WRONG, GridMemory, GridModel
@@ -189,7 +188,7 @@ class GridScreen(AnswerScreen):
             return
         pictures = ((image.item_id, self._picture(image)) for image in self.model.cells)
         self.model.leave_out([item for item, shown in pictures if shown is None or shown.error])
-        presses = self.model.presses(new_op_id, self.gate.elapsed_ms())
+        presses = self.model.presses(self.gate.elapsed_ms())
         wrong = self.model.put_aside()
         self._look_again()
         tail = f", {wrong} left for the label screen" if wrong else ""

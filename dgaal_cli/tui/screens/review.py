@@ -21,7 +21,6 @@ from dgaal_cli.tui.bridge import (
     Outcome,
     Press,
     StandingAnswer,
-    new_op_id,
 )
 from dgaal_cli.tui.gate import Verdict
 from dgaal_cli.tui.keymap import Keymap
@@ -32,7 +31,7 @@ from dgaal_cli.tui.screens.overlay import AnswerScreen
 from dgaal_cli.tui.screens.saving import block_until_saved, reason_of
 from dgaal_cli.tui.settings import Settings
 from dgaal_cli.tui.widgets.bars import save_mark
-from dgaal_cli.tui.widgets.captions import key_of, unreadable
+from dgaal_cli.tui.widgets.captions import key_of
 from dgaal_cli.tui.widgets.image_view import Frame, ImageView
 from dgaal_cli.tui.widgets.lines import Pieces
 from dgaal_cli.tui.widgets.review_list import Filter, ReviewScene, hint_state, review_rows
@@ -203,7 +202,6 @@ class ReviewScreen(AnswerScreen):
             self.show_note("this image cannot be shown")
             return
         self.pending = Press(
-            op_id=new_op_id(),
             kind=kind,
             item_id=marked.item_id,
             label=class_label(uid) if uid else None,
@@ -292,12 +290,8 @@ class ReviewScreen(AnswerScreen):
         self.is_whole = picture is not None
         if marked is None:
             image.show_lines(((("nothing to review", theme.DIM),),))
-        elif picture is None:
-            image.show_lines(((("loading image …", theme.DIM),),))
-        elif picture.error:
-            image.show_lines(unreadable(picture.error, image.size.width, self.keymap))
         else:
-            image.show_strips(picture.strips)
+            image.show_picture(picture, self.keymap)
         self._draw_frame(marked, picture)
 
     def _draw_frame(self, marked: StandingAnswer | None, picture: Picture | None) -> None:
@@ -308,12 +302,10 @@ class ReviewScreen(AnswerScreen):
             facts.append(hint_state(marked))
         caption = self.note or " · ".join(facts)
         name = show(marked.sample_id) if marked else ""
-        is_synthetic = bool(marked and marked.is_synthetic)
         self.query_one(Frame).show_frame(
-            title="◇ SYNTHETIC IMAGE ◇" if is_synthetic else "POOL IMAGE",
             mark="⚑ flagged" if marked and marked.is_flagged else "",
             note=picture.note if picture else "",
-            is_synthetic=is_synthetic,
+            is_synthetic=bool(marked and marked.is_synthetic),
             captions=(((f" {name}", theme.BASE),), ((f" {caption}", theme.DIM),)),
         )
 

@@ -125,38 +125,22 @@ def round_summary(view: LabelView) -> list[str]:
 
 def empty_lines(view: LabelView, keymap: Keymap) -> Sequence[Pieces]:
     """Return the text of the frame while there is no image to answer."""
-    key = key_of(keymap, "train")
-    go: Pieces = (
-        ("press ", theme.BASE),
-        (" ⏎ ", theme.KEYCAP),
-        (" or ", theme.BASE),
-        (f" {key} ", theme.KEYCAP),
-    )
+    head: Pieces = (("No open query.", theme.STRONG),)
+    detail = f"{labels(view.labeled)}, {view.items} images in the pool"
+    then = "to choose images" if view.next_step == "query" else "to train and ask"
     if view.state == "waiting":
-        return (
-            (("Nothing left for you in this round.", theme.STRONG),),
-            ((f"{view.progress.left} images are with other people.", theme.DIM),),
-            ((*go, (" to look again", theme.BASE))),
-        )
-    if view.state == "answered":
-        return (
-            (("✔ ", theme.GOOD_STRONG), (f"Round {view.round} is answered.", theme.STRONG)),
-            (
-                (
-                    f"{labels(view.progress.labeled)}, {view.progress.cannot_tell} can't tell",
-                    theme.DIM,
-                ),
-            ),
-            (),
-            ((*go, (" to train the next round", theme.BASE))),
-        )
-    first = "to choose images" if view.next_step == "query" else "to train and ask"
-    return (
-        (("No open query.", theme.STRONG),),
-        ((f"{labels(view.labeled)}, {view.items} images in the pool", theme.DIM),),
-        (),
-        ((*go, (f" {first}", theme.BASE))),
+        head = (("Nothing left for you in this round.", theme.STRONG),)
+        detail, then = f"{view.progress.left} images are with other people.", "to look again"
+    elif view.state == "answered":
+        head = (("✔ ", theme.GOOD_STRONG), (f"Round {view.round} is answered.", theme.STRONG))
+        detail = f"{labels(view.progress.labeled)}, {view.progress.cannot_tell} can't tell"
+        then = "to train the next round"
+    go: Pieces = (
+        *(("press ", theme.BASE), (" ⏎ ", theme.KEYCAP), (" or ", theme.BASE)),
+        *((f" {key_of(keymap, 'train')} ", theme.KEYCAP), (f" {then}", theme.BASE)),
     )
+    gap: tuple[Pieces, ...] = () if view.state == "waiting" else ((),)
+    return (head, ((detail, theme.DIM),), *gap, go)
 
 
 def unreadable(reason: str, width: int, keymap: Keymap) -> list[Pieces]:

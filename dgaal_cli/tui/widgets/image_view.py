@@ -8,6 +8,9 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from dgaal_cli.tui import theme
+from dgaal_cli.tui.keymap import Keymap
+from dgaal_cli.tui.prefetch import Picture
+from dgaal_cli.tui.widgets.captions import unreadable
 from dgaal_cli.tui.widgets.lines import (
     DOUBLE_BOX,
     ROUND_BOX,
@@ -46,6 +49,15 @@ class ImageView(Widget):
             return
         self._strips, self._lines = (), lines
         self.send_again()
+
+    def show_picture(self, picture: Picture | None, keymap: Keymap) -> None:
+        """Show an image, or why it is not shown yet or cannot be shown."""
+        if picture is None:
+            self.show_lines(((("loading image …", theme.DIM),),))
+        elif picture.error:
+            self.show_lines(unreadable(picture.error, self.size.width, keymap))
+        else:
+            self.show_strips(picture.strips)
 
     def send_again(self) -> None:
         """Send the current content again, even if unchanged."""
@@ -89,7 +101,7 @@ class Frame(Rows):
     def show_frame(
         self,
         *,
-        title: str,
+        title: str = "",
         mark: str,
         note: str,
         is_synthetic: bool,
@@ -102,6 +114,7 @@ class Frame(Rows):
         box = DOUBLE_BOX if is_synthetic else ROUND_BOX
         style = theme.SYNTHETIC if is_synthetic else theme.POOL
         title_style = theme.SYNTHETIC_TITLE if is_synthetic else theme.POOL_TITLE
+        title = title or ("◇ SYNTHETIC IMAGE ◇" if is_synthetic else "POOL IMAGE")
         titles: list[Piece] = [(f" {title} ", title_style)]
         if mark:
             titles.append((f"{mark} ", theme.WARN))

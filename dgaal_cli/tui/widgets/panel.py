@@ -270,8 +270,7 @@ def _history_rows(scene: Scene, thumbs: Thumbs, width: int, left: int) -> list[S
     if left < thumb_rows + 3:
         return []
     cell = 2 * thumb_rows + THUMB_GAP
-    inner = width - 4
-    count = max(1, (inner + THUMB_GAP) // cell)
+    count = max(1, (width - 4 + THUMB_GAP) // cell)
     answers = scene.view.history[:count]
     title = ((" last answers, newest left ", theme.TITLE),)
     if not answers:
@@ -285,20 +284,13 @@ def _history_rows(scene: Scene, thumbs: Thumbs, width: int, left: int) -> list[S
         parts: list[Segment] = []
         for thumb in drawn:
             parts += [*(thumb[y] if thumb else blank), gap]
-        rows.append(_fill(parts, width, len(answers) * cell))
+        inner = Segment.adjust_line_length(parts, width - 4, theme.BASE)
+        rows.append(boxed_segments(width, inner))
     captions: list[Piece] = []
     for g in answers:
         captions += [_caption(scene, g, cell - THUMB_GAP), (" " * THUMB_GAP, theme.BASE)]
     top, *rest = box(width, title, [tuple(captions[:-1])])
     return [top, *rows, *rest]
-
-
-def _fill(parts: list[Segment], width: int, used: int) -> Strip:
-    inner = width - 4
-    rest = inner - used
-    if rest >= 0:
-        return boxed_segments(width, [*parts, Segment(" " * rest, theme.BASE)])
-    return boxed_segments(width, [*parts[:-1], Segment(" " * (rest + THUMB_GAP), theme.BASE)])
 
 
 def _caption(scene: Scene, answer: StandingAnswer, width: int) -> Piece:

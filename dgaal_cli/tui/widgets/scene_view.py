@@ -154,11 +154,6 @@ class SceneView(Covered):
 
     def _draw_frame(self) -> None:
         scene, image, picture = self._scene, self._scene.image, self._picture()
-        title = "POOL IMAGE"
-        if image is None:
-            title = "ROUND"
-        elif image.is_synthetic:
-            title = "◇ SYNTHETIC IMAGE ◇"
         marks = ["⚑ flagged"] if image and image.is_flagged else []
         if scene.are_hints_on and image and image.is_blind:
             marks.append("blind: answer without a guess")
@@ -171,7 +166,7 @@ class SceneView(Covered):
             is_guess_visible=scene.is_guess_visible,
         )
         frame.show_frame(
-            title=title,
+            title="" if image else "ROUND",
             mark=" · ".join(marks),
             note=picture.note if picture else "",
             is_synthetic=bool(image and image.is_synthetic),
@@ -193,17 +188,11 @@ class SceneView(Covered):
     def _draw_image(self) -> None:
         canvas, picture = self.query_one(ImageView), self._picture()
         scene = self._scene
-        self._is_settled = False
+        self._is_settled = picture is not None
         if scene.image is None:
             canvas.show_lines(captions.empty_lines(scene.view, scene.keymap))
-        elif picture is None:
-            canvas.show_lines(((("loading image …", theme.DIM),),))
-        elif picture.error:
-            canvas.show_lines(captions.unreadable(picture.error, canvas.size.width, scene.keymap))
-            self._is_settled = True
         else:
-            canvas.show_strips(picture.strips)
-            self._is_settled = True
+            canvas.show_picture(picture, scene.keymap)
 
     def _request_for(self, image: QueryImage | StandingAnswer | None) -> ImageRequest | None:
         if image is None:
