@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from dgaal_cli import interruption
-from dgaal_cli.artifacts.artifact_bytes import CheckedArtifact, read_artifact
+from dgaal_cli.artifacts.artifact_bytes import read_artifact
 from dgaal_cli.artifacts.engines.base import Engine
 from dgaal_cli.artifacts.engines.load import start_engine
 from dgaal_cli.config.schema import Config
@@ -50,7 +50,9 @@ def write_pool_predictions(workspace: Workspace, config: Config, *, threads: int
     known = load_pool_predictions(path)
     if known is not None and known.sampler_sha == artifact.sha256.hex():
         return len(known.items)
-    _check(artifact)
+    outputs = {info.name for info in artifact.manifest.outputs}
+    if not {"score", "probabilities", "features"} <= outputs:
+        raise ArtifactError(f"{artifact.name} does not return features and probabilities")
     # The same call as in training, so that its pixel cache is used.
     pixels = load_pixels(
         open_source(config.pool.source, base=workspace.root),
@@ -78,12 +80,6 @@ def write_pool_predictions(workspace: Workspace, config: Config, *, threads: int
         round=artifact.manifest.round,
     ).save(path)
     return len(items)
-
-
-def _check(artifact: CheckedArtifact) -> None:
-    outputs = {info.name for info in artifact.manifest.outputs}
-    if not {"score", "probabilities", "features"} <= outputs:
-        raise ArtifactError(f"{artifact.name} does not return features and probabilities")
 
 
 def _run(engine: Engine, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -104,18 +104,14 @@ class Queue:
     def _plain(
         self, item: ItemRecord, entry: QueryEntry | None, *, is_flagged: bool = False
     ) -> QueryImage:
-        plain = QueryImage(
+        entry = entry or QueryEntry(item_id=item.item_id, rank=0)
+        nearest = ("", "") if entry.nearest is None else self._describe(entry.nearest)
+        return QueryImage(
             item_id=item.item_id,
             sample_id=item.sample_id,
             is_synthetic=item.is_synthetic,
             is_flagged=is_flagged,
             is_blind=item.item_id % BLIND_EVERY == 0,
-        )
-        if entry is None:
-            return plain
-        nearest = ("", "") if entry.nearest is None else self._describe(entry.nearest)
-        return dataclasses.replace(
-            plain,
             rank=entry.rank,
             reason=entry.reason,
             score=entry.score,

@@ -177,34 +177,27 @@ class GridModel:
 
     def toggle(self, mark: Mark) -> None:
         """Set or remove a mark of the image under the cursor."""
-        image = self.marked
-        if image is None:
-            return
-        if self._marks.get(image.item_id) == mark:
-            del self._marks[image.item_id]
-        else:
-            self._marks[image.item_id] = mark
+        if image := self.marked:
+            self._set(image, GUESS if self.mark_of(image.item_id) == mark else mark)
 
     def relabel(self, uid: ClassUid) -> None:
         """Assign a class to the image under the cursor and move to the next."""
-        image = self.marked
-        if image is None:
-            return
-        if image.predicted == uid:
-            self._marks.pop(image.item_id, None)
-        else:
-            self._marks[image.item_id] = Mark("label", uid)
-        self.move(1, 0)
+        if image := self.marked:
+            self._set(image, GUESS if image.predicted == uid else Mark("label", uid))
+            self.move(1, 0)
 
     def toggle_all(self) -> None:
         """Mark all images of the page as wrong, or none."""
-        items = [image.item_id for image in self.cells]
-        is_all = all(self.mark_of(item) is WRONG for item in items)
-        for item in items:
-            if is_all:
-                self._marks.pop(item, None)
-            else:
-                self._marks[item] = WRONG
+        cells = self.cells
+        is_all = all(self.mark_of(image.item_id) is WRONG for image in cells)
+        for image in cells:
+            self._set(image, GUESS if is_all else WRONG)
+
+    def _set(self, image: QueryImage, mark: Mark) -> None:
+        if mark is GUESS:
+            self._marks.pop(image.item_id, None)
+        else:
+            self._marks[image.item_id] = mark
 
     def turn(self, pages: int) -> None:
         """Show another page without confirming."""

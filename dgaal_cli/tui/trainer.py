@@ -78,9 +78,14 @@ class TrainingState:
     """Why it failed: output of the process."""
 
     @property
+    def is_asking(self) -> bool:
+        """Whether the step chooses the next images."""
+        return self.step.startswith("query")
+
+    @property
     def share(self) -> float:
         """Completed fraction of all phases, 0..1."""
-        if self.stage == "done" or (self.is_trained and self.step.startswith("query")):
+        if self.stage == "done" or (self.is_trained and self.is_asking):
             return 1.0
         inside = self.done / self.steps if self.steps else 0.0
         return (max(0, self.position - 1) + inside) / self.count if self.count else inside

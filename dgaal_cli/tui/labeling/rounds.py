@@ -142,15 +142,13 @@ class Rounds:
         is_new_step = before is None or before.step != state.step
         if state.stage in ("failed", "canceled") and is_new_stage:
             self._report_failure(state)
-        elif (is_new_stage and state.stage == "done") or (
-            is_new_step and state.step.startswith("query")
-        ):
+        elif (is_new_stage and state.stage == "done") or (is_new_step and state.is_asking):
             self._open_next()
 
     def _report_failure(self, state: TrainingState) -> None:
         self.background = ""
         self._is_failure_unreported = state.stage == "failed"
-        step = "choosing images" if state.step.startswith("query") else "training"
+        step = "choosing images" if state.is_asking else "training"
         key = captions.key_of(self._shown.keymap, "train")
         self._notices.warn(
             f"{step} {state.stage}; nothing is lost, {key} shows details", is_bell=True
@@ -173,7 +171,7 @@ class Rounds:
         state = self._trainer.state if self._trainer else None
         if state is None or state.stage not in ("running", "canceling"):
             progress = ""
-        elif state.step.startswith("query"):
+        elif state.is_asking:
             progress = "choosing images"
         else:
             progress = f"training {state.share:.0%}"

@@ -65,7 +65,7 @@ def make_row(top: tuple[int, ...], bottom: tuple[int, ...], mode: Mode) -> CellR
     if mode is Mode.ASCII:
         ansi = "".join(map(chr, top))
     else:
-        ansi = _row_ansi(top, bottom, color_parameter(mode))
+        ansi = _row_ansi(top, bottom, _palette_parameter if is_palette(mode) else _rgb_parameter)
     return CellRow(top=top, bottom=bottom, mode=mode, ansi=ansi)
 
 
@@ -87,12 +87,8 @@ def is_palette(mode: Mode) -> bool:
     return mode in (Mode.HALF256, Mode.GRAY256)
 
 
-def color_parameter(mode: Mode) -> Callable[[int], str]:
-    """Return the function that converts a color code to the text after ``38;`` or ``48;``."""
-    return _palette_parameter if is_palette(mode) else _rgb_parameter
-
-
 def _row_ansi(top: tuple[int, ...], bottom: tuple[int, ...], code: Callable[[int], str]) -> str:
+    """Build a row; ``code`` converts a color code to the text after ``38;`` or ``48;``."""
     out: list[str] = []
     front = back = -1
     for upper, lower in zip(top, bottom, strict=True):

@@ -58,12 +58,8 @@ class TrainingDialog(Dialog[Closing]):
         self._clock = clock
         self._changed_at = clock()
         self._trainer = trainer
-        self._state: TrainingState | None = trainer.state if trainer else None
-
-    @property
-    def state(self) -> TrainingState | None:
+        self.state: TrainingState | None = trainer.state if trainer else None
         """Current state of the run; None before it starts."""
-        return self._state
 
     def body(self) -> Sequence[Widget]:
         """Create summary, progress, sample of images and keys."""
@@ -84,7 +80,7 @@ class TrainingDialog(Dialog[Closing]):
     def on_key(self, event: Key) -> None:
         """Start, cancel, or leave, as the stage allows."""
         event.stop()
-        stage = self._state.stage if self._state else "offered"
+        stage = self.state.stage if self.state else "offered"
         if stage in ("running", "canceling"):
             if event.key == "c":
                 self.cancel()
@@ -103,13 +99,13 @@ class TrainingDialog(Dialog[Closing]):
             self.dismiss("review")
         elif event.key == "b" and stage in ("failed", "canceled"):
             self.dismiss("background")
-        elif event.key == "l" and self._state is not None and self._state.reason:
-            self.app.push_screen(LogDialog(self._state.reason))
+        elif event.key == "l" and self.state is not None and self.state.reason:
+            self.app.push_screen(LogDialog(self.state.reason))
 
     def follow(self) -> None:
         """Show the newest state of the training."""
-        old, new = self._state, self._trainer.state if self._trainer else self._state
-        self._state = new
+        old, new = self.state, self._trainer.state if self._trainer else self.state
+        self.state = new
         if new is not None and (old is None or old.stage != new.stage):
             self._changed_at = self._clock()
             if new.stage in ("done", "failed"):
@@ -119,7 +115,7 @@ class TrainingDialog(Dialog[Closing]):
     @property
     def is_running_a_process(self) -> bool:
         """Whether a training is running."""
-        return self._state is not None and self._state.stage in ("running", "canceling")
+        return self.state is not None and self.state.stage in ("running", "canceling")
 
     def cancel(self) -> None:
         """Request that the process saves its state and stops; a second call kills it."""
@@ -129,14 +125,14 @@ class TrainingDialog(Dialog[Closing]):
     def _start(self) -> None:
         self._changed_at = self._clock()
         self._trainer = self._make_trainer(self._steps)
-        self._state = self._trainer.state
+        self.state = self._trainer.state
         self._trainer.start()
         self._draw()
 
     def _draw(self) -> None:
         if not self.query("#keys"):
             return
-        state = self._state
+        state = self.state
         self.query_one("#progress", Static).update(
             offer_text(self._steps)
             if state is None
@@ -173,16 +169,14 @@ def progress_text(state: TrainingState, *, elapsed_s: float, width: int = _WIDTH
     if state.stage == "failed":
         last = state.reason.splitlines()[-SHOWN_LINES:]
         tail = "\n".join(pad(entry, min(cell_len(entry), width)) for entry in last)
-        is_trained = state.step.startswith("query")
-        title = (
-            "The round is trained, but no images were chosen" if is_trained else "Training failed"
-        )
+        title = "Training failed"
+        if state.is_asking:
+            title = "The round is trained, but no images were chosen"
         return text((f"{title}; your labels are safe.\n", "bold #ff6b6b"), (tail, "#d7dde5"))
     if state.stage == "canceled":
         return text(("Canceled; the state is saved and the next run resumes.", "#ffb454"))
     parts: list[str | tuple[str, str]] = []
-    is_asking = state.step.startswith("query")
-    title = "choosing the next images" if is_asking else show(state.title)
+    title = "choosing the next images" if state.is_asking else show(state.title)
     place = f"  {state.position}/{state.count}" if state.count else ""
     if state.stage == "done":
         parts.append(("trained", "bold #8be04a"))

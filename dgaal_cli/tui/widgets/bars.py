@@ -80,50 +80,37 @@ def _optional(scene: Scene) -> list[Piece]:
 
 def key_bar(keymap: Keymap, width: int, *, is_guess_visible: bool, is_labeling: bool) -> Strip:
     """The active keys, most used first, as many as fit; help and quit are always shown."""
-    entries: list[tuple[str, list[Piece]]] = []
+    entries: list[tuple[str, str, str]] = []
     class_keys = keymap.class_keys()
     if is_labeling and class_keys:
-        entries.append(("label", _entry(class_keys, "Label")))
+        entries.append(("label", class_keys, "Label"))
     for name in _FREQUENT + _RARE:
         keys = keymap.keys_of(name)
         if not keys or (name == "accept" and not is_guess_visible):
             continue
         if not is_labeling and name not in _WITHOUT_IMAGE:
             continue
-        title = keymap.commands[keys[0]].title
-        entries.append((name, _entry(spell_key(keys[0]), title)))
-    entries = _fit_entries(entries, width)
-    pieces = tuple(piece for _, entry in entries for piece in entry)
-    return line(width, pieces, (), theme.BAR_BASE)
+        entries.append((name, spell_key(keys[0]), keymap.commands[keys[0]].title))
+    return _bar(entries, width)
 
 
 def action_bar(
     actions: Sequence[Action], width: int, *, first: Sequence[tuple[str, str]] = ()
 ) -> Strip:
     """The keys of another screen, as many as fit; help and leave are always shown."""
-    entries = [(title, _entry(key, title)) for key, title in first if key]
-    entries += [
-        (action.name, _entry(action.spoken or spell_key(action.keys[0]), action.title))
-        for action in actions
-        if action.keys
-    ]
-    pieces = tuple(piece for _, entry in _fit_entries(entries, width) for piece in entry)
+    entries = [(title, key, title) for key, title in first if key]
+    entries += [(a.name, a.spoken or spell_key(a.keys[0]), a.title) for a in actions if a.keys]
+    return _bar(entries, width)
+
+
+def _bar(entries: Sequence[tuple[str, str, str]], width: int) -> Strip:
+    """Draw names, keys and titles; without room, drop the last names that need not be shown."""
+    kept = {
+        name: ((f" {key}", theme.BAR_KEY), (f" {title} ", theme.BAR_BASE))
+        for name, key, title in entries
+    }
+    for name in reversed([*kept]):
+        if name not in _MUST_SHOW and sum(map(width_of, kept.values())) > width:
+            del kept[name]
+    pieces = tuple(piece for entry in kept.values() for piece in entry)
     return line(width, pieces, (), theme.BAR_BASE)
-
-
-def _entry(key: str, title: str) -> list[Piece]:
-    return [(f" {key}", theme.BAR_KEY), (f" {title} ", theme.BAR_BASE)]
-
-
-def _fit_entries(
-    entries: list[tuple[str, list[Piece]]], width: int
-) -> list[tuple[str, list[Piece]]]:
-    kept = list(entries)
-    while kept and sum(width_of(entry) for _, entry in kept) > width:
-        for index in range(len(kept) - 1, -1, -1):
-            if kept[index][0] not in _MUST_SHOW:
-                del kept[index]
-                break
-        else:
-            break
-    return kept

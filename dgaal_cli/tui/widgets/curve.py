@@ -33,7 +33,8 @@ def curve_lines(
         ``height`` lines of pieces.
     """
     columns, rows = width - _AXIS_WIDTH - 1, height - 1
-    low = _axis_min(min((a for _, a in (*points, *baseline)), default=0.5))
+    worst = min((accuracy for _, accuracy in (*points, *baseline)), default=0.5)
+    low = min(0.9, max(0.0, int(worst * 10 + 1e-9) / 10))  # in tenths, so the curve fills its box
     first = points[0][0] if points else 0
     baseline = [point for point in baseline if point[0] >= first]
     last = max([max_labels, *(labels for labels, _ in (*points, *baseline)), first + 1])
@@ -58,11 +59,6 @@ def curve_lines(
     rule = "─" * max(0, width - _AXIS_WIDTH - len(left) - len(right))
     lines.append([(" " * _AXIS_WIDTH + left, theme.AXIS), (rule, theme.FAINT), (right, theme.AXIS)])
     return lines
-
-
-def _axis_min(accuracy: float) -> float:
-    """Round the lowest accuracy down to tenths, at most 0.9, so that the curve fills its box."""
-    return min(0.9, max(0.0, int(accuracy * 10 + 1e-9) / 10))
 
 
 def _axis_label(y: int, rows: int, low: float) -> list[Piece]:

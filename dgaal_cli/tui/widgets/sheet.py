@@ -7,7 +7,8 @@ from textual.strip import Strip
 
 from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.tui import messages, theme
-from dgaal_cli.tui.prefetch import ImageRequest, Prefetcher, Reader
+from dgaal_cli.tui.bridge import QueryImage
+from dgaal_cli.tui.prefetch import ImageRequest, Prefetcher, Reader, request_for
 from dgaal_cli.tui.render.choose import Mode
 from dgaal_cli.tui.widgets.rows import Rows
 
@@ -70,23 +71,16 @@ class Sheet(Rows):
             strips.append(Strip(parts).adjust_cell_length(width, theme.DIALOG))
         self.show_rows(strips)
 
-    def _requests(self) -> list[ImageRequest]:
+    def _requests(self) -> list[ImageRequest | None]:
         rows = self.cell_rows
         room = max(0, (self.size.width + GAP) // (2 * rows + GAP))
         count = min(room, len(self._samples))
         chosen = [self._samples[at * len(self._samples) // count] for at in range(count)]
-        return [
-            ImageRequest(
-                item_id=ItemId(-1 - at),  # these images cannot be labeled
-                sample_id=sample,
-                is_synthetic=True,
-                columns=2 * rows,
-                rows=rows,
-                mode=self._mode,
-                is_thumb=True,
-            )
+        images = [  # no items: these images cannot be labeled
+            QueryImage(item_id=ItemId(-1 - at), sample_id=sample, is_synthetic=True)
             for at, sample in enumerate(chosen)
         ]
+        return [request_for(image, (2 * rows, rows), self._mode, is_thumb=True) for image in images]
 
     def on_image_ready(self, message: messages.ImageReady) -> None:
         """Show an image that has been decoded."""
