@@ -251,8 +251,7 @@ async def test_page_is_stored_with_labels_marked_as_prefilled(terminal):
             ("label", "004.png", "three", "prefilled", "screen=grid"),
             ("label", "005.png", "three", "prefilled", "screen=grid"),
         ]
-        await t.settle()
-        assert t.image.sample_id == "002.png"
+        await t.until(lambda: t.image.sample_id == "002.png", "for the image that is left")
         assert t.view.progress.left == 1
         await t.press("7")
         assert t.labels()["002.png"] == "seven"
