@@ -186,7 +186,6 @@ class Keymap:
 def make_keymap(
     classes: Sequence[ClassRecord],
     *,
-    without: Iterable[str] = (),
     own: OwnKeys | None = None,
     known: Mapping[ClassUid, str] | None = None,
 ) -> Keymap:
@@ -194,7 +193,6 @@ def make_keymap(
 
     Args:
         classes: Classes in the order of the screen.
-        without: Commands to omit.
         own: Custom keys.
         known: Previous keys of the classes, kept if possible.
 
@@ -207,7 +205,7 @@ def make_keymap(
     is_letters = len(classes) > len(first)
     has_letters = is_letters or any(key in HOME_ROW for key in first)
     of_classes = {*first, *DIGITS, *(HOME_ROW if is_letters else "")}
-    commands = _command_keys(own, of_classes, set(without), has_letters=has_letters)
+    commands = _command_keys(own, of_classes, has_letters=has_letters)
     for key in first:
         if key in commands:
             raise ConfigError(
@@ -242,9 +240,7 @@ def spell_key(key: str) -> str:
     return _SPOKEN.get(key, key)
 
 
-def _command_keys(
-    own: OwnKeys, of_classes: set[str], without: set[str], *, has_letters: bool
-) -> dict[str, Action]:
+def _command_keys(own: OwnKeys, of_classes: set[str], *, has_letters: bool) -> dict[str, Action]:
     """Return the command of each key; default keys if classes need the custom ones."""
     known = {command.name for command in COMMANDS}
     for name in own.commands:
@@ -252,8 +248,6 @@ def _command_keys(
             check_name(name, known)
     found: dict[str, Action] = {}
     for command in COMMANDS:
-        if command.name in without:
-            continue
         defaults = command.letter_keys if has_letters else command.keys
         chosen = [key for key in chosen_keys(own, command.name) if key not in of_classes]
         for key in chosen or defaults:

@@ -275,12 +275,10 @@ async def open_training(app: LabelApp, pilot, clock) -> None:
         ["Round 4: 12 labels, 1 can't tell", "Median 1.4 s an answer"],
         ("train", "query"),
         lambda *_: None,
-        clock=clock,
-        sheet=Sheet(Mode.HALF, DigitReader),
-        synthetic_of_round=app.label_screen.settings.synthetic_of_round,
+        app.label_screen.settings,
     )
     await app.push_screen(dialog)
-    dialog._state = TrainingState(
+    dialog.state = TrainingState(
         round=4,
         labels=93,
         device="cpu",

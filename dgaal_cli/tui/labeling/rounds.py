@@ -10,7 +10,6 @@ from dgaal_cli.tui.screens.dialogs import ConfirmDialog
 from dgaal_cli.tui.screens.training import Closing, TrainingDialog
 from dgaal_cli.tui.trainer import Step, Trainer, TrainingState
 from dgaal_cli.tui.widgets import captions
-from dgaal_cli.tui.widgets.sheet import Sheet
 
 EXPORT_STOP_S = 5.0
 """Time after which an export that does not stop is killed; its files are written atomically."""
@@ -67,16 +66,13 @@ class Rounds:
         is_reported = is_started or not self._is_failure_unreported
         running = self._trainer if self.is_training or not is_reported else None
         self._is_failure_unreported = False
-        settings = self._settings
         self._dialog = TrainingDialog(
             captions.round_summary(self._shown.view),
             steps or self.next_steps(),
             self._make_trainer,
+            self._settings,
             is_started=is_started and running is None,
             trainer=running,
-            clock=settings.clock,
-            sheet=Sheet(settings.mode, settings.make_reader),
-            synthetic_of_round=settings.synthetic_of_round,
         )
         self._screen.app.push_screen(self._dialog, self._after_dialog)
 

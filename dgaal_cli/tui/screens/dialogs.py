@@ -1,6 +1,5 @@
 """Small dialogs over the label screen; text is plain ``Content``, never parsed as markup."""
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -63,9 +62,7 @@ class UnsavedDialog(Dialog[str]):
     heading = " NOT SAVED "
     kind = "bad"
 
-    def __init__(
-        self, reason: str, answer: str, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, reason: str, answer: str, clock: Callable[[], float]) -> None:
         super().__init__()
         self._reason = show(reason)
         self._answer = show(answer)

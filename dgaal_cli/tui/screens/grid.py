@@ -52,13 +52,12 @@ class GridScreen(AnswerScreen):
         view: LabelView,
         keymap: Keymap,
         settings: Settings,
-        memory: GridMemory | None = None,
+        memory: GridMemory,
     ) -> None:
         """Create the screen; ``memory`` has the confirmed pages, for undo."""
         gate_s = max(settings.gate_s, PAGE_VISIBLE_S)
         settings = dataclasses.replace(settings, gate_s=gate_s, gallery=None)
         super().__init__("grid", bridge, view, keymap, settings)
-        memory = memory or GridMemory()
         memory.begin(view.round)
         self.model = GridModel(memory)
         self.pending: list[Press] = []

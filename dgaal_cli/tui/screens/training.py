@@ -1,6 +1,5 @@
 """The training dialog: summary of the answers, progress of the training, result."""
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -11,8 +10,8 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from dgaal_cli.escaping import show
-from dgaal_cli.ids import SampleId
 from dgaal_cli.tui.screens.dialogs import Dialog, LogDialog, keys_line, text
+from dgaal_cli.tui.settings import Settings
 from dgaal_cli.tui.trainer import Step, Trainer, TrainingState
 from dgaal_cli.tui.widgets.gauges import health_lines, loss_lines
 from dgaal_cli.tui.widgets.lines import duration, pad, progress_bar
@@ -24,7 +23,6 @@ CLOSING_GUARD_S = 0.3
 Closing = Literal["next", "back", "undo", "background", "review"]
 """``next``: a new query is open; ``undo``: undo the last answer; ``background``: continue labeling,
 during the training or after a failure; otherwise only close."""
-MakeTrainer = Callable[[Sequence[Step]], Trainer]
 SHOWN_LINES = 6
 """Number of last lines of a failed process in the dialog; the log has more."""
 _WIDTH = 66
@@ -39,24 +37,22 @@ class TrainingDialog(Dialog[Closing]):
         self,
         summary: Sequence[str],
         steps: Sequence[Step],
-        make_trainer: MakeTrainer,
+        make_trainer: Callable[[Sequence[Step]], Trainer],
+        settings: Settings,
         *,
         is_started: bool = False,
         trainer: Trainer | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        sheet: Sheet | None = None,
-        synthetic_of_round: Callable[[int], Sequence[SampleId]] = lambda _round: (),
     ) -> None:
         """Create the dialog for ``steps``, or for a ``trainer`` that runs."""
         super().__init__()
-        self._sheet = sheet
-        self._synthetic_of_round = synthetic_of_round
+        self._settings = settings
+        self._sheet = Sheet(settings.mode, settings.make_reader)
         self._summary = [show(entry) for entry in summary]
         self._steps = steps
         self._make_trainer = make_trainer
         self._is_started = is_started
-        self._clock = clock
-        self._changed_at = clock()
+        self._clock = settings.clock
+        self._changed_at = self._clock()
         self._trainer = trainer
         self.state: TrainingState | None = trainer.state if trainer else None
         """Current state of the run; None before it starts."""
@@ -66,7 +62,7 @@ class TrainingDialog(Dialog[Closing]):
         return [
             Static(text("\n".join(self._summary)), id="summary"),
             Static(offer_text(self._steps), id="progress", classes="gap"),
-            *((self._sheet,) if self._sheet else ()),
+            self._sheet,
             Static(keys_text(None), id="keys", classes="gap"),
         ]
 
@@ -143,8 +139,8 @@ class TrainingDialog(Dialog[Closing]):
             )
         )
         self.query_one("#keys", Static).update(keys_text(state))
-        if self._sheet is not None and state is not None and state.round is not None:
-            self._sheet.show_samples(self._synthetic_of_round(state.round))
+        if state is not None and state.round is not None:
+            self._sheet.show_samples(self._settings.synthetic_of_round(state.round))
         box = self.query_one("#box")
         if state is not None:
             number = f" round {state.round}" if state.round is not None else ""

@@ -94,9 +94,7 @@ def key_bar(keymap: Keymap, width: int, *, is_guess_visible: bool, is_labeling: 
     return _bar(entries, width)
 
 
-def action_bar(
-    actions: Sequence[Action], width: int, *, first: Sequence[tuple[str, str]] = ()
-) -> Strip:
+def action_bar(actions: Sequence[Action], width: int, *, first: Sequence[tuple[str, str]]) -> Strip:
     """The keys of another screen, as many as fit; help and leave are always shown."""
     entries = [(title, key, title) for key, title in first if key]
     entries += [(a.name, a.spoken or spell_key(a.keys[0]), a.title) for a in actions if a.keys]

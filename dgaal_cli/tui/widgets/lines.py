@@ -107,26 +107,22 @@ def _edge(
 
 
 @lru_cache(maxsize=4096)
-def boxed(width: int, left: Pieces, right: Pieces = (), style: Style = theme.LINE) -> Strip:
+def boxed(width: int, left: Pieces, right: Pieces = ()) -> Strip:
     """Return one line inside a box, with one blank cell at each side."""
-    inner = segments(width - 4, left, right)
-    return boxed_segments(width, inner, style)
+    return boxed_segments(width, segments(width - 4, left, right))
 
 
-def boxed_segments(width: int, inner: list[Segment], style: Style = theme.LINE) -> Strip:
+def boxed_segments(width: int, inner: list[Segment]) -> Strip:
     """Like ``boxed``, for existing segments of ``width - 4`` cells."""
-    sides = [Segment("│", style), Segment(" ", theme.BASE)]
+    sides = [Segment("│", theme.LINE), Segment(" ", theme.BASE)]
     return Strip([*sides, *inner, sides[1], sides[0]], width)
 
 
-def box(
-    width: int, title: Pieces, lines: Iterable[Pieces], *, height: int = 0, label: Pieces = ()
-) -> list[Strip]:
+def box(width: int, title: Pieces, lines: Iterable[Pieces], *, height: int = 0) -> list[Strip]:
     """Return lines in a box of at least ``height`` rows."""
     inner = [boxed(width, pieces) for pieces in lines]
     inner += [boxed(width, ())] * (height - 2 - len(inner))
-    bottom = box_bottom(width, label, theme.LINE)
-    return [box_top(width, title, theme.LINE), *inner, bottom]
+    return [box_top(width, title, theme.LINE), *inner, box_bottom(width, (), theme.LINE)]
 
 
 def bar(share: float, width: int) -> str:
