@@ -4,6 +4,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import Literal
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.training.budget import PLANNED_SHARE, PROBE_STEPS, RESERVE, Stopwatch, time_share
@@ -39,8 +40,8 @@ class Clock:
         self._spent_s, self._part = stopwatch.seconds, time_share(phase, later)
         left_s = math.inf if budget_s is None else budget_s * (1 - RESERVE) - self._spent_s
         self._seconds = max(0.0, left_s * self._part)
-        self._began = self._reported = self._saved = time.perf_counter()
-        self._warm = self._now = self._began
+        self._began = self._warm = self._now = time.perf_counter()
+        self._made: dict[str, float] = {}
         self._marks: deque[tuple[int, float]] = deque()
 
     def fix_limit(self, limit: int) -> None:
@@ -63,18 +64,11 @@ class Clock:
         """Return the steps per second so far."""
         return (step - self._first) / max(self._now - self._began, 1e-9)
 
-    def is_report_due(self, interval_s: float) -> bool:
-        """Return whether a report is due; if so, count it as made."""
-        is_due = self._now - self._reported >= interval_s
+    def is_due(self, kind: Literal["report", "save"], interval_s: float) -> bool:
+        """Return whether a report or a save is due; if so, count it as made."""
+        is_due = self._now - self._made.get(kind, self._began) >= interval_s
         if is_due:
-            self._reported = self._now
-        return is_due
-
-    def is_save_due(self, interval_s: float) -> bool:
-        """Return whether a save is due; if so, count it as made."""
-        is_due = self._now - self._saved >= interval_s
-        if is_due:
-            self._saved = self._now
+            self._made[kind] = self._now
         return is_due
 
     def is_planning(self, step: int) -> bool:

@@ -178,7 +178,7 @@ class Runner:
                 clock.fix_limit(self.limits[phase.name])
             is_last = step >= clock.limit or self._is_done(phase, step)
             is_reported = (
-                is_last or clock.is_report_due(EVENT_INTERVAL_S) or (step - 1) % every == 0
+                is_last or clock.is_due("report", EVENT_INTERVAL_S) or (step - 1) % every == 0
             )
             on_gpu = any(value.is_cuda for value in losses.values())
             if is_reported or not on_gpu or (step - 1) % CUDA_CHECK_STEPS == 0:
@@ -215,7 +215,7 @@ class Runner:
             return False
         is_asked, is_behind = interruption.is_asked(), clock.is_behind(step)
         request = self.runtime.agree(STOP if is_asked else BEHIND if is_behind else 0)
-        if request == STOP or clock.is_save_due(CHECKPOINT_INTERVAL_S):
+        if request == STOP or clock.is_due("save", CHECKPOINT_INTERVAL_S):
             self._save(phase, step)
         if request == STOP:
             where = f"{self._where(phase, step)} of {clock.limit}"

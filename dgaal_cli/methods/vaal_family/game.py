@@ -14,8 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from dgaal_cli.methods.vaal_family.split_norm import stacked
-from dgaal_cli.methods.vaal_family.vae import Vae
+from dgaal_cli.methods.vaal_family.vae import Vae, stacked
 from dgaal_cli.training.optimizers import take_step
 from dgaal_cli.training.phase import Losses
 from dgaal_cli.training.precision import widen

@@ -16,8 +16,12 @@ from dgaal_cli.methods.vaal_family.game import (
     balanced_kappa,
     kl_divergence,
 )
-from dgaal_cli.methods.vaal_family.split_norm import SplitBatchNorm2d, stacked
-from dgaal_cli.methods.vaal_family.vae import PoolDiscriminator, Vae
+from dgaal_cli.methods.vaal_family.vae import (
+    PoolDiscriminator,
+    SplitBatchNorm2d,
+    Vae,
+    stacked,
+)
 from dgaal_cli.training.seeding import initializing, torch_generator
 
 HALF, LATENT = 6, 5
