@@ -59,7 +59,7 @@ def demo(
     *,
     seed: int = 0,
     emit: Emit = events.ignore,
-    tell: Callable[[str], None] = lambda _text: None,
+    on_message: Callable[[str], None] = lambda _text: None,
 ) -> DemoResult:
     """Run the loop, or resume an interrupted one; a finished demo is only read.
 
@@ -67,7 +67,7 @@ def demo(
         root: Folder of the demo.
         seed: Seed of first labels and training.
         emit: Listener for progress.
-        tell: Called with a line of text for each step.
+        on_message: Called with a line of text for each step.
 
     Raises:
         UsageError: The folder is not empty and not a demo.
@@ -83,9 +83,11 @@ def demo(
         if not was_complete:
             truth = true_labels(POOL, base=root)
             for arm, place in (("dgaal", workspace), ("random", baseline)):
-                tell(f"{arm}: {ROUNDS} rounds, {FIRST_LABELS} labels first, then {QUERY_SIZE} each")
+                on_message(
+                    f"{arm}: {ROUNDS} rounds, {FIRST_LABELS} labels first, then {QUERY_SIZE} each"
+                )
                 _run_rounds(place, truth, emit=emit)
-            _finish(workspace, emit=emit, tell=tell)
+            _finish(workspace, emit=emit, on_message=on_message)
             atomic.write_text(root / MARK, json.dumps({**mark, "is_complete": True}) + "\n")
     return _result(workspace, baseline, was_complete=was_complete)
 
@@ -157,12 +159,12 @@ def _run_rounds(workspace: Workspace, truth: dict[SampleId, str], *, emit: Emit)
             query(workspace, config)
 
 
-def _finish(workspace: Workspace, *, emit: Emit, tell: Callable[[str], None]) -> None:
+def _finish(workspace: Workspace, *, emit: Emit, on_message: Callable[[str], None]) -> None:
     """Export, score the pool with the exported sampler, and leave an open query."""
     config = _config(workspace)
-    tell("exporting sampler, generator and classifier")
+    on_message("exporting sampler, generator and classifier")
     export(workspace, config, formats=tuple(FORMATS), listener=emit)
-    tell("scoring the pool with the exported sampler")
+    on_message("scoring the pool with the exported sampler")
     score(
         POOL,
         artifact=workspace.artifacts_path / "sampler.onnx",

@@ -247,13 +247,13 @@ def label_stats(workspace: Workspace) -> LabelStats:
 
 
 def check(
-    workspace: Workspace, *, mends: bool = False, accepts_network_folder: bool = False
+    workspace: Workspace, *, repairs: bool = False, accepts_network_folder: bool = False
 ) -> StoreCheck:
-    """Check the store; with ``mends``, recompute the current state from the events.
+    """Check the store; with ``repairs``, recompute the current state from the events.
 
     Args:
         workspace: Workspace to check.
-        mends: Repair what a rebuild can repair.
+        repairs: Repair what a rebuild can repair.
         accepts_network_folder: Allow writing the store on a network file system from now on.
 
     Raises:
@@ -261,11 +261,11 @@ def check(
     """
     with open_store(
         workspace,
-        read_only=not (mends or accepts_network_folder),
+        read_only=not (repairs or accepts_network_folder),
         accepts_network_folder=accepts_network_folder,
     ) as store:
         problems = tuple(store.check())
-        mended = store.rebuild() if mends and problems else 0
+        mended = store.rebuild() if repairs and problems else 0
         if mended:
             problems = tuple(store.check())
         events = store.watermark()

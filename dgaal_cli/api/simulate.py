@@ -55,7 +55,7 @@ def simulate(
     base: Path,
     jobs: int = 1,
     command: str = "",
-    tell: Callable[[str], None] = lambda _text: None,
+    on_message: Callable[[str], None] = lambda _text: None,
 ) -> SimulationResult:
     """Run the missing trials of a plan and summarize the folder.
 
@@ -67,7 +67,7 @@ def simulate(
         base: Folder that relative sources are relative to.
         jobs: Number of processes.
         command: Command line, for the record.
-        tell: Called with a line of text for each step.
+        on_message: Called with a line of text for each step.
 
     Raises:
         UsageError: The plan is invalid, or the folder holds another simulation.
@@ -80,19 +80,19 @@ def simulate(
     folder = folder.absolute()
     _check_folder(folder)
     with Workspace(folder).lock("simulate", doing="a simulation"), interruption.listening():
-        tell("reading the pool")
+        on_message("reading the pool")
         pool = load_pool(plan, cache=folder / CACHE_NAME)
         for note in pool.notes:
-            tell(f"note: {note}")
+            on_message(f"note: {note}")
         if not plan.initial:
-            tell(
+            on_message(
                 "note: no first labels: a sampler that separates labeled from unlabeled images "
                 "has nothing to learn yet, so the first query shows images typical of clusters, "
                 "or random images if the method learns nothing from unlabeled images"
             )
-        _check_size(plan, pool, tell)
+        _check_size(plan, pool, on_message)
         merged = _register(plan, folder, _facts(plan, pool, command))
-        run_grid(plan, folder, jobs=jobs, pool=pool, tell=tell)
+        run_grid(plan, folder, jobs=jobs, pool=pool, on_message=on_message)
         result = _result(merged, folder)
         _write_tables(result)
     return result
@@ -184,7 +184,7 @@ def _check_folder(folder: Path) -> None:
         raise StorageError(f"cannot make {folder}: {error.strerror}") from error
 
 
-def _check_size(plan: Plan, pool: LabeledPool, tell: Callable[[str], None]) -> None:
+def _check_size(plan: Plan, pool: LabeledPool, on_message: Callable[[str], None]) -> None:
     """Check the rows of every seed before the first trial starts."""
     smallest = len(pool.truth)
     for seed in plan.seeds:
@@ -192,7 +192,7 @@ def _check_size(plan: Plan, pool: LabeledPool, tell: Callable[[str], None]) -> N
         first_rows(plan, pool.truth[rows], absent_at_start(plan, pool, seed), seed)
         smallest = min(smallest, len(rows))
     if plan.budget > smallest:
-        tell(
+        on_message(
             f"note: {plan.budget} labels are requested and the pool has {smallest} images; "
             "the last queries are cut short"
         )

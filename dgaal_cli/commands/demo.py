@@ -20,7 +20,7 @@ def demo(
     context: Context = ctx.obj
     with needing("train", command="dgaal demo"):
         from dgaal_cli.api.demo import demo as run
-    result = run(directory, seed=seed, emit=context.listener(), tell=context.note)
+    result = run(directory, seed=seed, emit=context.listener(), on_message=context.note)
     document = {
         "workspace": result.workspace.root,
         "test_images": result.test_images,

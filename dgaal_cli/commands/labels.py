@@ -258,7 +258,7 @@ def check_command(
     from dgaal_cli.api.labels import check
 
     context: Context = ctx.obj
-    result = check(context.workspace(), mends=mend, accepts_network_folder=i_know)
+    result = check(context.workspace(), repairs=mend, accepts_network_folder=i_know)
     is_printed = context.printed_json(result)
     if result.problems:
         raise WorkspaceError(

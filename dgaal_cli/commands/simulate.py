@@ -132,7 +132,7 @@ def simulate(
         base=context.base,
         jobs=jobs,
         command=f"dgaal {shlex.join(sys.argv[1:])}",
-        tell=context.note,
+        on_message=context.note,
     )
     if context.printed_json(document(result)):
         return

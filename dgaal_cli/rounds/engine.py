@@ -72,7 +72,7 @@ class Workbench(Protocol):
         ...
 
     @property
-    def who(self) -> str:
+    def run_title(self) -> str:
         """Method and further names of this run, for messages."""
         ...
 
@@ -274,7 +274,7 @@ def choose_query(
     began = time.perf_counter()
     ranking = method.rank(data, asked, seed)
     seconds = time.perf_counter() - began
-    check_ranking(ranking, data, asked, who=bench.who)
+    check_ranking(ranking, data, asked, run_title=bench.run_title)
     if not ranking.picks and ranking.synthesized is None and not synthetic:
         raise UsageError(NOTHING_LEFT)
     at_boundary = None
@@ -286,7 +286,7 @@ def choose_query(
     return ChosenQuery(ranking=ranking, at_boundary=at_boundary, seconds=seconds)
 
 
-def check_ranking(ranking: Ranking, data: RoundData, count: int, *, who: str) -> None:
+def check_ranking(ranking: Ranking, data: RoundData, count: int, *, run_title: str) -> None:
     """Check that a query asks at most ``count`` different, unlabeled images.
 
     Raises:
@@ -300,7 +300,7 @@ def check_ranking(ranking: Ranking, data: RoundData, count: int, *, who: str) ->
         or len(picks) + synthetic > count
     ):
         raise CheckFailedError(
-            f"{who} asked {len(ranking.picks)} pool images ({len(picks)} different) and "
+            f"{run_title} asked {len(ranking.picks)} pool images ({len(picks)} different) and "
             f"{synthetic} synthetic ones of {count}, or labeled ones again; this method is broken"
         )
 

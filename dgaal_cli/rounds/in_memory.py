@@ -98,7 +98,7 @@ class InMemoryRounds:
         test: Images and targets to measure on, not used for training; None holds out some of the
             labels, as a workspace does.
         is_test_hidden: The caller measures: no label is held out, and methods get no test images.
-        who: Method and seed, for messages; empty uses the method's name.
+        run_title: Method and seed, for messages; empty uses the method's name.
         name: Maps an image to its sample id, for messages.
         after_stop: End of the message after a stop by a signal: what is saved.
         emit: Listener for progress.
@@ -114,7 +114,7 @@ class InMemoryRounds:
         labels: Targets | None = None,
         test: tuple[npt.NDArray[np.uint8], Targets] | None = None,
         is_test_hidden: bool = False,
-        who: str = "",
+        run_title: str = "",
         name: Callable[[ItemId], str] = str,
         after_stop: str = "nothing of it is saved",
         emit: Emit = ignore,
@@ -122,7 +122,7 @@ class InMemoryRounds:
         self.config, self.task = config, load_task(config.task).learning(len(class_names))
         self._pixels, self._class_names = pixels, list(class_names)
         self._oracle, self._test, self._is_test_hidden = oracle, test, is_test_hidden
-        self.who = who or config.method
+        self.run_title = run_title or config.method
         self._name, self._after_stop, self._emit = name, after_stop, emit
         self.targets = self.task.blank(len(pixels)) if labels is None else labels.copy()
         self.is_labeled = self._is_known(self.targets)
@@ -253,7 +253,7 @@ class InMemoryRounds:
             seed=self.config.seed,
             number=self.number,
             emit=self._emit,
-            who=self.who,
+            run_title=self.run_title,
             name=self._name,
             after_stop=self._after_stop,
         )

@@ -55,7 +55,7 @@ class OnDisk:
         return self.dataset.data
 
     @property
-    def who(self) -> str:
+    def run_title(self) -> str:
         """The method, for messages."""
         return self.config.method
 

@@ -79,7 +79,7 @@ def finished(folder: Path, plan: Plan) -> dict[str, dict[int, list[RoundRecord]]
 
 
 def run_grid(
-    plan: Plan, folder: Path, *, jobs: int, pool: LabeledPool, tell: Callable[[str], None]
+    plan: Plan, folder: Path, *, jobs: int, pool: LabeledPool, on_message: Callable[[str], None]
 ) -> None:
     """Run all trials that are not finished yet, in ``jobs`` processes or, if it is 1, in this one.
 
@@ -93,14 +93,14 @@ def run_grid(
     remaining = [trial for trial in trials if not trial_path(folder, trial).is_file()]
     done = len(trials) - len(remaining)
     if done:
-        tell(f"{done} of {len(trials)} trials are already finished")
+        on_message(f"{done} of {len(trials)} trials are already finished")
     if jobs == 1:
         runs = _run_in_this_process(plan, folder, remaining, pool=pool)
     else:
         runs = _run_in_processes(plan, folder, remaining, jobs=jobs)
     for trial, last in runs:
         done += 1
-        tell(
+        on_message(
             f"{done}/{len(trials)}  {show(trial.label)}, seed {trial.seed}: "
             f"{last.accuracy:.1%} at {last.annotations} labels"
         )

@@ -57,11 +57,11 @@ def train_oracle(
     if own.architecture == "linear-svm":
         own = replace(own, architecture="vgg-small")
     config = replace(config, seed=0, classifier=own)
-    network = train_on_all(config, data, truth, who="the model oracle")
+    network = train_on_all(config, data, truth, run_title="the model oracle")
     return ModelOracle(network=network, task=data.task, confidence=confidence, device=data.device)
 
 
-def train_on_all(config: Config, data: RoundData, truth: Targets, *, who: str) -> Classifier:
+def train_on_all(config: Config, data: RoundData, truth: Targets, *, run_title: str) -> Classifier:
     """Train T on every label of the pool, as in a first round but with more steps.
 
     It is trained for ``STEPS_FACTOR`` times the steps of a round and at least one pass over the
@@ -76,5 +76,5 @@ def train_on_all(config: Config, data: RoundData, truth: Targets, *, who: str) -
     encoder = load_encoder(config.encoder.source, image_size=size, channels=channels)
     method = fresh_method(config, TaskShape(encoder=encoder, task=data.task), number=0)
     method.classifier.to(data.device)
-    run_phases(method.learn(data), seed=config.seed, number=0, who=who)
+    run_phases(method.learn(data), seed=config.seed, number=0, run_title=run_title)
     return method.classifier

@@ -62,7 +62,7 @@ def measure_full_data(plan: Plan, *, seed: int, pool: LabeledPool) -> RoundRecor
     trial = _Trial(plan, Arm(method=REFERENCE), seed=seed, pool=pool)
     began = time.perf_counter()
     data, task = trial.rounds.dataset.data, trial.rounds.task
-    network = train_on_all(trial.config, data, trial.answers, who=f"all labels {seed}")
+    network = train_on_all(trial.config, data, trial.answers, run_title=f"all labels {seed}")
     seconds = time.perf_counter() - began
     predictions = task.decide(predict(network, pool.test_pixels, data.device))
     count = len(trial.truth)
@@ -120,7 +120,7 @@ class _Trial:
             oracle=self._answer,
             labels=labels,
             is_test_hidden=True,
-            who=f"{arm.label}, seed {seed}",
+            run_title=f"{arm.label}, seed {seed}",
             name=self._name,
             after_stop=AFTER_STOP,
             emit=emit,
@@ -198,7 +198,7 @@ class _Trial:
             method.learn(asked_only),
             seed=data.seed,
             number=data.number,
-            who=f"{self.rounds.who}, plain T",
+            run_title=f"{self.rounds.run_title}, plain T",
             name=self._name,
             after_stop=AFTER_STOP,
         )

@@ -46,7 +46,7 @@ class Runner:
         runtime: Hardware, and the processes that share the work.
         budget_s: Seconds of wall-clock time for the round; None uses the saved budget, if any.
         stopwatch: Time of the round.
-        who: Method and seed in messages, if several are trained in turn.
+        run_title: Method and seed in messages, if several are trained in turn.
         name: Maps an image to its sample id, for the report of a loss that is not finite.
         advice: Suggested action for such a loss.
         after_stop: End of the message after a stop by a signal: what is saved, how to continue.
@@ -61,7 +61,7 @@ class Runner:
     runtime: Runtime = field(default_factory=lambda: Runtime(device=torch.device("cpu")))
     budget_s: float | None = None
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
-    who: str = ""
+    run_title: str = ""
     name: Callable[[ItemId], str] = str
     advice: str = "lower its learning rate with --set"
     after_stop: str = "nothing of this training is saved"
@@ -251,8 +251,8 @@ class Runner:
         )
 
     def _where(self, phase: Phase, step: int) -> str:
-        who = f"{self.who}, " if self.who else ""
-        return f"{who}round {self.number}, {phase.title}, step {step}"
+        run_title = f"{self.run_title}, " if self.run_title else ""
+        return f"{run_title}round {self.number}, {phase.title}, step {step}"
 
     def _later(self, phase: Phase) -> Sequence[Phase]:
         return self.phases[[p.name for p in self.phases].index(phase.name) + 1 :]
@@ -306,7 +306,7 @@ def run_phases(
     *,
     seed: int,
     number: int,
-    who: str = "",
+    run_title: str = "",
     name: Callable[[ItemId], str] = str,
     after_stop: str = "nothing of this training is saved",
 ) -> dict[str, float]:
@@ -316,7 +316,12 @@ def run_phases(
         Seconds by phase name.
     """
     runner = Runner(
-        phases=phases, seed=seed, number=number, who=who, name=name, after_stop=after_stop
+        phases=phases,
+        seed=seed,
+        number=number,
+        run_title=run_title,
+        name=name,
+        after_stop=after_stop,
     )
     runner.run(phases)
     return runner.seconds

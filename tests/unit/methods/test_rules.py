@@ -219,7 +219,7 @@ def test_folds_with_one_or_two_labels_can_be_trained():
     for labeled in (1, 2):
         data = small_data(40, labeled=labeled)
         method = build(small_config("dgaal-paper", coevolve={"steps": 2}))
-        run_phases(method.adapt(data), seed=0, number=0, who="test")
+        run_phases(method.adapt(data), seed=0, number=0, run_title="test")
         assert np.isfinite(method.votes(method.pools_of(data))).all()
 
 
@@ -260,7 +260,7 @@ def test_copies_option_excludes_copies_from_d1_training():
         config = small_config(coevolve={"steps": 2, "batch": 64, "copies": is_learned})
         method = build(config)
         phase = method.adapt(data)[0]
-        run_phases([phase], seed=0, number=0, who="test")
+        run_phases([phase], seed=0, number=0, run_title="test")
         assert any(item > 60 for item in phase.last.items) == is_learned
 
 
@@ -269,7 +269,7 @@ def test_published_d1_is_carried_and_trains_on_all_labels_unlike_folds():
     data = small_data(60, labeled=20)
     method = build(small_config("dgaal-paper", coevolve={"steps": 2, "batch": 64}))
     phase = method.adapt(data)[0]
-    run_phases([phase], seed=0, number=0, who="test")
+    run_phases([phase], seed=0, number=0, run_title="test")
     assert set(phase.last.items) >= {data.item_ids[row] for row in data.labeled_rows}
     assert phase.networks == {"discriminator_all": method.discriminator}
     assert "discriminator_all" in method.carried
@@ -287,7 +287,9 @@ def test_held_out_auc_is_unbiased_on_labels_chosen_by_d1(tmp_path):
         method = build(small_config("dgaal-paper", coevolve={"steps": 120}), number=number)
         if before is not None:
             set_start_weights(method, before, origins_of(method, method.config))
-        run_phases([*method.learn(data), *method.adapt(data)], seed=0, number=number, who="test")
+        run_phases(
+            [*method.learn(data), *method.adapt(data)], seed=0, number=number, run_title="test"
+        )
         health = method.health(data)
         before = module_tensors(method.modules)
         picks = method.rank(data, 30, number).picks

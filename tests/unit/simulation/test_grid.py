@@ -159,7 +159,7 @@ def test_budget_above_the_pool_is_reported(path, tmp_path):
     run(
         small_plan(path, "random", seeds=(0,), query_size=60),
         tmp_path / "out",
-        tell=lines.append,
+        on_message=lines.append,
     )
     assert any("128 labels are requested and the pool has 90 images" in line for line in lines)
     with pytest.raises(UsageError, match="lower --initial"):

@@ -34,7 +34,7 @@ def test_two_processes_write_the_same_records_as_one(tmp_path):
     plan = small_plan(path, "random", "dgaal", rounds=1)
     lines = []
     for jobs in (1, 2):
-        simulate(plan, tmp_path / str(jobs), base=tmp_path, jobs=jobs, tell=lines.append)
+        simulate(plan, tmp_path / str(jobs), base=tmp_path, jobs=jobs, on_message=lines.append)
     one, two = records_of(tmp_path / "1"), records_of(tmp_path / "2")
     assert len(one) == 4
     assert one == two

@@ -167,7 +167,7 @@ def test_method_that_asks_labeled_images_fails_the_check(path, pool):
 def test_run_phases_computes_the_same_as_the_runner(tmp_path):
     config, data = small_config("dgaal"), small_data()
     ours, theirs = build(config), build(config)
-    run_phases([*ours.learn(data), *ours.adapt(data)], seed=0, number=0, who="test")
+    run_phases([*ours.learn(data), *ours.adapt(data)], seed=0, number=0, run_title="test")
     phases = [*theirs.learn(data), *theirs.adapt(data)]
     runner(theirs, phases, tmp_path).run(phases)
     for name, module in ours.modules.items():

@@ -137,7 +137,7 @@ def test_check_repairs_state_from_the_events(workspace):
             catch_exceptions=False,
             standalone_mode=False,
         )
-    result = workflow.check(workspace, mends=True)
+    result = workflow.check(workspace, repairs=True)
     assert (result.problems, result.mended, result.events) == ((), 1, 1)
 
 
