@@ -30,7 +30,7 @@ from dgaal_cli.store.exchange.registry import guess_format, load_format
 from dgaal_cli.store.exchange.resolve import resolve
 from dgaal_cli.store.open import open_store, store_location
 from dgaal_cli.store.records import Counts, EventRecord, Restored
-from dgaal_cli.tasks.registry import DEFAULT_TASK, load_task
+from dgaal_cli.tasks.registry import workspace_task
 from dgaal_cli.workspace import Workspace
 
 __all__ = ["ExportedLabels", "ImportedLabels", "LabelStats", "LoggedEvent", "StoreCheck"]
@@ -136,7 +136,7 @@ def export_labels(
         answers=kept,
         classes=classes,
         names=names,
-        text=load_task(DEFAULT_TASK).text,
+        text=workspace_task(workspace).text,
         images=_PoolImages(workspace, config),
         link=link,
     )
@@ -185,7 +185,7 @@ def import_labels(
         found = resolve(
             store,
             chosen.read(path),
-            text=load_task(DEFAULT_TASK).text,
+            text=workspace_task(workspace).text,
             annotator=annotator,
             may_add_classes=add_classes,
         )
@@ -215,7 +215,7 @@ def label_log(
     with open_store(workspace, read_only=True) as store:
         names = store.class_names()
         events = store.latest_events(2**62 if count is None else count, annotator=annotator)
-    text = load_task(DEFAULT_TASK).text
+    text = workspace_task(workspace).text
     return [
         LoggedEvent(
             event=event,
@@ -241,7 +241,7 @@ def label_stats(workspace: Workspace) -> LabelStats:
         by_class=tuple((record.name, counts.by_class.get(record.uid, 0)) for record in classes),
         by_annotator=tuple(people.most_common()),
         by_provenance=tuple(Counter(label.provenance for label in labels).most_common()),
-        disagreements=len(disputed(answers, names)),
+        disagreements=len(disputed(answers, names, workspace_task(workspace).text)),
         median_ms=int(np.median(times)) if times else None,
     )
 

@@ -1,4 +1,4 @@
-"""Read a TOML file, the one key that commands without a configuration need, or ``--set``."""
+"""Read a TOML file, the keys that commands without a configuration need, or ``--set``."""
 
 import tomllib
 from pathlib import Path
@@ -25,16 +25,16 @@ def read_toml(path: Path) -> Tree:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
 
 
-def read_store_url(path: Path) -> str:
-    """Return ``store`` of a ``dgaal.toml``; empty if it does not name one, or does not exist.
+def read_text_key(path: Path, key: str, *, example: str) -> str:
+    """Return one top key of a ``dgaal.toml``; empty if it is missing, or there is no file.
 
     Raises:
         ConfigError: The file is not valid TOML, or the value is not a text.
     """
-    url = read_toml(path).get("store", "") if path.exists() else ""
-    if not isinstance(url, str):
-        raise ConfigError(f"'store' in {path.name} is not a text; write store = \"sqlite:PATH\"")
-    return url
+    text = read_toml(path).get(key, "") if path.exists() else ""
+    if not isinstance(text, str):
+        raise ConfigError(f"'{key}' in {path.name} is not a text; write {key} = \"{example}\"")
+    return text
 
 
 def parse_assignment(text: str) -> tuple[list[str], Any]:

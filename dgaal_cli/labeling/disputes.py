@@ -7,10 +7,11 @@ from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import unspell
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.labeling.annotators import check_annotator, new_op_id
+from dgaal_cli.store.exchange.base import LabelText
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Answer, AnswerRecord, ItemRecord
-from dgaal_cli.tasks.registry import DEFAULT_TASK, load_task
+from dgaal_cli.tasks.registry import workspace_task
 from dgaal_cli.workspace import Workspace
 
 
@@ -39,14 +40,16 @@ class Adjudicated:
     """Number of images still disputed."""
 
 
-def disputed(answers: Iterable[AnswerRecord], names: Mapping[ClassUid, str]) -> list[Dispute]:
+def disputed(
+    answers: Iterable[AnswerRecord], names: Mapping[ClassUid, str], text: LabelText
+) -> list[Dispute]:
     """Find the disputes in the current answers, ordered by item id.
 
     Args:
         answers: Of all annotators.
         names: Name of each class.
+        text: How the task writes a label.
     """
-    text = load_task(DEFAULT_TASK).text
 
     def name(answer: AnswerRecord) -> str | None:
         return None if answer.label is None else text.to_text(answer.label, names)
@@ -71,7 +74,7 @@ def disputed(answers: Iterable[AnswerRecord], names: Mapping[ClassUid, str]) -> 
 def disputes(workspace: Workspace) -> list[Dispute]:
     """Return the images with different answers and no decision."""
     with open_store(workspace, read_only=True) as store:
-        return disputed(store.answers(), store.class_names())
+        return disputed(store.answers(), store.class_names(), workspace_task(workspace).text)
 
 
 def adjudicate(
@@ -83,7 +86,7 @@ def adjudicate(
         workspace: Workspace of the labels.
         sample: The image as the pool or ``dgaal labels disputes`` names it.
         class_name: Of a class of the workspace.
-        annotator: Who decides; a later word of anybody replaces it.
+        annotator: Annotator who decides; a later decision of any annotator replaces it.
         note: Why, for the history.
 
     Raises:
@@ -92,10 +95,11 @@ def adjudicate(
     check_annotator(annotator)
     with open_store(workspace) as store:
         item = _find(store, sample)
-        label = load_task(DEFAULT_TASK).text.from_text(
-            [class_name], lambda texts: store.class_by_name(texts[0]).uid
-        )
-        before = {dispute.item_id for dispute in disputed(store.answers(), store.class_names())}
+        text = workspace_task(workspace).text
+        label = text.from_text([class_name], lambda texts: store.class_by_name(texts[0]).uid)
+        before = {
+            dispute.item_id for dispute in disputed(store.answers(), store.class_names(), text)
+        }
         answer = Answer(
             op_id=new_op_id(),
             kind="adjudicate",
@@ -104,7 +108,7 @@ def adjudicate(
             note=note,
         )
         store.submit(answer, annotator=annotator, session="adjudicate", take_next=False)
-        left = len(disputed(store.answers(), store.class_names()))
+        left = len(disputed(store.answers(), store.class_names(), text))
     return Adjudicated(
         sample_id=item.sample_id,
         class_name=class_name,

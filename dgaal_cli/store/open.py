@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from dgaal_cli.config.toml_file import read_store_url
+from dgaal_cli.config.toml_file import read_text_key
 from dgaal_cli.errors import UsageError
 from dgaal_cli.store.instants import Clock, system_clock
 from dgaal_cli.store.protocol import LEASE_S, Store, StoreLocation
@@ -30,7 +30,10 @@ def store_location(url: str | Path | Workspace) -> StoreLocation:
     """
     base = Path()
     if isinstance(url, Workspace):
-        base, url = url.root, read_store_url(url.config_path) or url.store_path
+        base, url = (
+            url.root,
+            (read_text_key(url.config_path, "store", example="sqlite:PATH") or url.store_path),
+        )
     scheme = _SCHEME.match(url) if isinstance(url, str) else None
     kind = scheme[1].lower() if scheme else "sqlite"
     if kind not in KINDS:

@@ -12,13 +12,16 @@ from typing import Any
 import pytest
 from mask_task import PIXELS, MaskTask
 
+from dgaal_cli.api.labels import export_labels, import_labels, label_log
 from dgaal_cli.atomic import assembling
 from dgaal_cli.errors import InputDataError, UsageError, WorkspaceError
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.labeling.annotators import OperationIds
 from dgaal_cli.labeling.answers import Answers
+from dgaal_cli.labeling.disputes import disputes
 from dgaal_cli.labeling.open_round import OpenRound
 from dgaal_cli.labeling.view import Press
+from dgaal_cli.methods.configuration import build_configuration
 from dgaal_cli.store.exchange.base import ExportJob, FileFormat
 from dgaal_cli.store.exchange.registry import FORMATS, load_format
 from dgaal_cli.store.exchange.resolve import resolve
@@ -28,7 +31,7 @@ from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Answer, Label, NewItem, NewSynthetic, Query, QueryEntry
 from dgaal_cli.tasks.base import Task
 from dgaal_cli.tasks.registry import TASKS, load_task
-from dgaal_cli.workspace import Workspace
+from dgaal_cli.workspace import Workspace, open_workspace
 
 ANY_LABEL_FORMATS = ("csv", "jsonl")
 
@@ -269,6 +272,33 @@ def test_labels_survive_export_and_import_or_the_format_refuses(
             return {r.sample_id: case.task.text.to_text(r.label, names) for r in store.labels()}
 
         assert texts(other) == texts(case.store)
+
+
+def test_label_verbs_use_the_task_of_the_workspace(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(TASKS, MaskTask.name, "mask_task:MaskTask")
+    for folder in ("one", "two"):
+        root = tmp_path / folder
+        root.mkdir()
+        text = f'version = 1\ntask = "{case.task.name}"\n[pool]\nsource = "pool"\n'
+        (root / "dgaal.toml").write_text(text)
+    case.submit("ann", 1, case.labels[0])
+    case.submit("bob", 1, case.labels[1])
+    (tmp_path / "one.db").rename(tmp_path / "one" / "labels.db")
+    new_store(tmp_path / "two" / "labels.db", []).close()
+    one, two = (open_workspace(tmp_path / folder) for folder in ("one", "two"))
+
+    config = build_configuration({"pool": {"source": "pool"}})
+    export_labels(one, config, format="jsonl", target=tmp_path / "labels.jsonl")
+    import_labels(two, tmp_path / "labels.jsonl", add_classes=True)
+
+    names = case.store.class_names()
+    texts = [case.task.text.to_text(label, names) for label in case.labels[:2]]
+    for workspace in (one, two):
+        (dispute,) = disputes(workspace)
+        assert [text for _, text in dispute.answers] == texts
+        assert [line.text for line in reversed(label_log(workspace))] == texts
 
 
 @pytest.mark.parametrize("name", ANY_LABEL_FORMATS)
