@@ -66,8 +66,13 @@ class Workspace:
         descriptor = open_lock(self.root, name)
         try:
             _acquire(descriptor)
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"process {os.getpid()} ({doing})".encode(), 0)
+            while not _is_current(descriptor, lock_path(self.root, name)):  # removed by its holder
+                os.close(descriptor)
+                descriptor = open_lock(self.root, name)
+                _acquire(descriptor)
+            with contextlib.suppress(OSError):  # only for error messages of other processes
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"process {os.getpid()} ({doing})".encode(), 0)
             yield
         finally:
             os.close(descriptor)
@@ -125,6 +130,13 @@ def open_lock(root: Path, name: str) -> int:
         raise StorageError(
             f"cannot write in {root}: {error.strerror}; check the folder's permission and the disk"
         ) from error
+
+
+def _is_current(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _acquire(descriptor: int) -> None:

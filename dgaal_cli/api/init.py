@@ -1,8 +1,9 @@
 """Create a workspace for a pool; no image is copied, renamed or moved."""
 
+import contextlib
 import os
-import shutil
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from dgaal_cli.store.open import store_location
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ImportedLabel, NewItem
 from dgaal_cli.tasks.registry import load_task
-from dgaal_cli.workspace import CONFIG_NAME, Workspace
+from dgaal_cli.workspace import CONFIG_NAME, Workspace, lock_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +77,39 @@ def init(request: InitRequest) -> InitResult:
         InputDataError: The pool is missing, empty or unreadable.
         InterruptedRunError: A signal stopped the call; no file is left.
     """
-    _check_request(request)
+    root = request.root.absolute()
+    _check_request(request, root)
+    with _claimed(root):
+        _check_free(root)  # another process may have made it meanwhile
+        return _init(request, Workspace(root))
+
+
+@contextmanager
+def _claimed(root: Path) -> Generator[None]:
+    """Make the folder and keep every other ``init`` out of it; after an error nothing is left."""
+    made = [folder for folder in (root, *root.parents) if not folder.exists()]
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with Workspace(root).lock("init", doing="creating it"):
+            try:
+                for temporary in root.glob(f".{CONFIG_NAME}.*.tmp"):  # of a killed init
+                    temporary.unlink(missing_ok=True)
+                yield
+            finally:
+                lock_path(root, "init").unlink(missing_ok=True)
+    except BaseException:
+        for folder in (root / ".locks", *made):
+            with contextlib.suppress(OSError):  # something else is in it
+                folder.rmdir()
+        raise
+
+
+def _init(request: InitRequest, workspace: Workspace) -> InitResult:
     source = open_source(request.pool, base=request.base)
     if request.test:
         open_source(request.test, base=request.base)
     found = survey(source)
     classes = _classes(request, found)
-    workspace = Workspace(request.root.absolute())
     pool = {
         "source": _portable(request.pool, request.base, workspace.root),
         "test": _portable(request.test, request.base, workspace.root),
@@ -101,40 +128,36 @@ def init(request: InitRequest) -> InitResult:
     config = build_configuration(tree)
     side = side_for(config.encoder.source, found.median_side, limit=config.network.max_image_size)
     config = build_configuration({**tree, "pool": {**pool, "image_size": side}})
-    made_root = not workspace.root.exists()
-    try:
-        workspace.root.mkdir(parents=True, exist_ok=True)
-        return _write(workspace, config, request, found, classes)
-    except BaseException:
-        if made_root:
-            shutil.rmtree(workspace.root, ignore_errors=True)
-        raise
+    return _write(workspace, config, request, found, classes)
 
 
-def _check_request(request: InitRequest) -> None:
+def _check_request(request: InitRequest, root: Path) -> None:
     method_info(request.method)
     if request.preset:
         read_preset(request.preset, PRESETS)
-    root = request.root.absolute()
-    if root.exists() and not root.is_dir():
-        raise UsageError(f"{root} is a file; name a folder for the workspace")
-    if (root / CONFIG_NAME).exists():
-        raise UsageError(
-            f"{root} is a workspace already; use another folder, or continue with 'dgaal status'"
-        )
-    location = store_location(Workspace(root).store_path)
-    if location.exists():
-        raise UsageError(
-            f"{root} holds a labels.db but no {CONFIG_NAME}; put {CONFIG_NAME} back, or "
-            "choose another folder: dgaal never overwrites labels"
-        )
+    _check_free(root)
     # The store's locks and syncs are not reliable on a network file system.
+    location = store_location(Workspace(root).store_path)
     kind = None if request.accepts_network_folder else location.network_filesystem()
     if kind is not None:
         raise UsageError(
             f"{root} is on a network file system ({kind}), where two annotators can damage "
             "each other's labels; choose a folder on a local disk, or give --i-know if only one "
             "person on one host will ever label here"
+        )
+
+
+def _check_free(root: Path) -> None:
+    if root.exists() and not root.is_dir():
+        raise UsageError(f"{root} is a file; name a folder for the workspace")
+    if (root / CONFIG_NAME).exists():
+        raise UsageError(
+            f"{root} is a workspace already; use another folder, or continue with 'dgaal status'"
+        )
+    if store_location(Workspace(root).store_path).exists():
+        raise UsageError(
+            f"{root} holds a labels.db but no {CONFIG_NAME}; put {CONFIG_NAME} back, or "
+            "choose another folder: dgaal never overwrites labels"
         )
 
 

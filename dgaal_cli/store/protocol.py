@@ -377,7 +377,7 @@ class StoreLocation(Protocol):
     """The place of a store and its backups; the store need not exist."""
 
     def exists(self) -> bool:
-        """Check whether a file exists at the location, valid or not."""
+        """Check whether a file exists at the location, valid or not, that was built whole."""
         ...
 
     def create(self, *, clock: Clock = ..., accepts_network_folder: bool = False) -> Store:
@@ -394,8 +394,11 @@ class StoreLocation(Protocol):
     ) -> AbstractContextManager[Store]:
         """Yield a temporary empty store; move it to the location if the block ends without error.
 
+        The caller lets no other process build here. What a killed one left is removed first.
+
         Args:
-            then: Called after the move; if it raises, the store is removed again.
+            then: Called after the move; if it raises, the store is removed again. Until it has
+                returned, ``exists`` is false.
             accepts_network_folder: See ``open``.
         """
         ...

@@ -1,5 +1,6 @@
 """Create, open, upgrade and restore SQLite stores."""
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -8,6 +9,7 @@ import uuid
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 from dgaal_cli.atomic import sync_folder
 from dgaal_cli.errors import StorageError, UsageError, WorkspaceError
@@ -20,6 +22,10 @@ from dgaal_cli.store.sqlite.store import SqliteStore
 
 _NETWORK = "network_folder"
 """Key in ``meta``: the user accepted a network file system."""
+_SCRATCH = ".init-"
+"""Prefix of the folder in which ``build`` makes a store."""
+_UNFINISHED = "unfinished"
+"""Key in ``meta``: ``build`` has not ended; the value is the number of the newest event then."""
 
 
 class SqliteLocation:
@@ -29,7 +35,7 @@ class SqliteLocation:
         self.path = base / path
 
     def exists(self) -> bool:
-        return self.path.exists()
+        return self.path.exists() and not self._is_unfinished()
 
     def create(self, *, clock: Clock = system_clock, accepts_network_folder: bool = False) -> Store:
         meta = {"workspace_id": uuid.uuid4().hex, "created": to_iso(to_microseconds(clock()))}
@@ -40,25 +46,55 @@ class SqliteLocation:
     def build(
         self, *, then: Callable[[], object], accepts_network_folder: bool = False
     ) -> Generator[Store]:
-        with tempfile.TemporaryDirectory(prefix=".init-", dir=self.path.parent) as scratch:
-            made = SqliteLocation(self.path.name, Path(scratch))
+        self._remove_unfinished()
+        scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=self.path.parent))
+        moved: list[Path] = []
+        try:
+            made = SqliteLocation(self.path.name, scratch)
             with made.create(accepts_network_folder=accepts_network_folder) as store:
                 yield store
-            moved: list[Path] = []
-            try:
-                for source, target in (
-                    (backups.folder_of(made.path), backups.folder_of(self.path)),
-                    (made.path, self.path),
-                ):
-                    if source.exists():
-                        os.rename(source, target)  # noqa: PTH104 - same call as atomic's
-                        moved.append(target)
-                sync_folder(self.path.parent)
-                then()
-            except BaseException:  # files that stay would block the next attempt
-                for target in moved:
-                    shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
-                raise
+                _mark_unfinished(store)
+            self._move_in(made.path, moved)
+            shutil.rmtree(scratch)
+            then()
+        except BaseException:  # files that stay would block the next attempt
+            shutil.rmtree(scratch, ignore_errors=True)
+            for target in moved:
+                shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+            raise
+        _forget_unfinished(self.path)
+
+    def _move_in(self, made: Path, moved: list[Path]) -> None:
+        """Move a store and its backups here; append what was moved. Nothing is replaced."""
+        if backups.folder_of(made).exists():
+            target = backups.folder_of(self.path)
+            os.rename(backups.folder_of(made), target)  # noqa: PTH104 - fails if it has files
+            moved.append(target)
+        try:
+            os.link(made, self.path)
+        except FileExistsError:
+            raise UsageError(f"{self.path} exists already; it was not changed") from None
+        moved.append(self.path)
+        sync_folder(self.path.parent)
+
+    def _is_unfinished(self) -> bool:
+        with contextlib.suppress(sqlite3.Error), _reading(self.path) as connection:
+            # An event after the one that the mark names is a label: then nothing is removed.
+            found = connection.execute(
+                "SELECT 1 FROM meta WHERE key = ? AND "
+                "value = (SELECT CAST(ifnull(max(event_id), 0) AS TEXT) FROM event)",
+                (_UNFINISHED,),
+            )
+            return found.fetchone() is not None
+        return False
+
+    def _remove_unfinished(self) -> None:
+        """Remove what a killed ``build`` left: no label was ever given in it."""
+        for scratch in self.path.parent.glob(f"{_SCRATCH}*"):
+            shutil.rmtree(scratch, ignore_errors=True)
+        if self.path.exists() and self._is_unfinished():
+            shutil.rmtree(backups.folder_of(self.path), ignore_errors=True)
+            self.path.unlink()
 
     def open(
         self,
@@ -112,6 +148,30 @@ class SqliteLocation:
     def engine(self) -> tuple[str, str]:
         mode = "WAL" if is_wal_safe() else "rollback journal (this version's WAL has a known fault)"
         return "sqlite", f"{sqlite3.sqlite_version}, {mode}"
+
+
+def _mark_unfinished(store: Store) -> None:
+    with cast("SqliteStore", store).database.write() as connection:
+        connection.execute(
+            "INSERT INTO meta SELECT ?, CAST(ifnull(max(event_id), 0) AS TEXT) FROM event",
+            (_UNFINISHED,),
+        )
+
+
+def _forget_unfinished(path: Path) -> None:
+    database = Database(path)
+    try:
+        with database.write() as connection:
+            connection.execute("DELETE FROM meta WHERE key = ?", (_UNFINISHED,))
+    finally:
+        database.close()
+
+
+@contextmanager
+def _reading(path: Path) -> Generator[sqlite3.Connection]:
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    with contextlib.closing(connection):
+        yield connection
 
 
 def _check_place(database: Database, *, is_accepted: bool) -> None:
