@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -299,8 +300,12 @@ def first_image_s(workspace: Path) -> float:
     try:
         while time.perf_counter() - began < 120:
             if select.select([terminal], [], [], 0.01)[0]:
-                seen += os.read(terminal, 1 << 20)
-            if seen.count("▀".encode()) > 100:  # half blocks: the image is painted
+                data = os.read(terminal, 1 << 20)
+                seen += data
+                if b"\x1b[?2026$p" in data:  # a terminal answers what is asked of it
+                    os.write(terminal, b"\x1b[?2026;2$y")
+            # Noise has many colors; an enlarged pixel is a space with a background color.
+            if len(set(re.findall(rb"48;2;\d+;\d+;\d+", seen))) > 100:
                 return time.perf_counter() - began
     finally:
         os.kill(pid, signal.SIGKILL)

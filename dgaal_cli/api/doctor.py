@@ -116,10 +116,13 @@ def _file_system(workspace: Workspace, location: StoreLocation) -> Finding:
 
 def _backups(location: StoreLocation) -> Finding:
     try:
-        with location.open(read_only=True) as store:
-            events = store.watermark()
+        with location.open(read_only=True, checks_all=True) as store:
+            events, problems = store.watermark(), store.check()
     except DgaalError as error:
         return Finding(name="labels", level="risk", found=str(error), remedy="dgaal labels restore")
+    if problems:
+        found, remedy = "; ".join(problems), "dgaal labels check --mend"
+        return Finding(name="labels", level="risk", found=found, remedy=remedy)
     missing = location.overdue(events)
     if missing is None:
         count = len(location.backups())

@@ -263,6 +263,7 @@ def check(
         workspace,
         read_only=not (repairs or accepts_network_folder),
         accepts_network_folder=accepts_network_folder,
+        checks_all=True,
     ) as store:
         problems = tuple(store.check())
         mended = store.rebuild() if repairs and problems else 0

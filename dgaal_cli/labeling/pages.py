@@ -92,5 +92,4 @@ class Pages:
         return f"took {count} answers back"
 
     def _next_undone(self) -> int | None:
-        stack = self._store.undoable(self._round.annotator)
-        return stack[-1] if stack else None
+        return next(iter(self._store.undoable(self._round.annotator, count=1)), None)

@@ -50,6 +50,7 @@ def open_store(
     read_only: bool = False,
     lease_s: float = LEASE_S,
     accepts_network_folder: bool = False,
+    checks_all: bool = False,
 ) -> Store:
     """Open an existing store; see ``StoreLocation.open``."""
     return store_location(url).open(
@@ -57,4 +58,5 @@ def open_store(
         read_only=read_only,
         lease_s=lease_s,
         accepts_network_folder=accepts_network_folder,
+        checks_all=checks_all,
     )

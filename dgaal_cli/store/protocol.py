@@ -296,8 +296,13 @@ class LabelWriter(Protocol):
         """Reverse the last ``undo``; None after a new answer or if there is nothing to redo."""
         ...
 
-    def undoable(self, annotator: str) -> list[int]:
-        """Return the event ids of the answers and flags that can be undone, the next one last."""
+    def undoable(self, annotator: str, *, count: int | None = None) -> list[int]:
+        """Return the event ids of the answers and flags that can be undone, the next one last.
+
+        Args:
+            annotator: Annotator name.
+            count: Only return those that ``count`` undos would take back; None for all.
+        """
         ...
 
     def import_labels(
@@ -410,8 +415,13 @@ class StoreLocation(Protocol):
         read_only: bool = False,
         lease_s: float = LEASE_S,
         accepts_network_folder: bool = False,
+        checks_all: bool = False,
     ) -> Store:
         """Open and check a store; a store of an older version is backed up and migrated.
+
+        The check takes the same time for every size above 4 MiB: header, number of pages against
+        the size of the file, schema, the newest row of each table, and the current state of the
+        images of the newest 100 events. Smaller stores are checked whole in addition.
 
         Args:
             clock: Returns Unix seconds.
@@ -419,6 +429,8 @@ class StoreLocation(Protocol):
             lease_s: Seconds for which an image is reserved for one annotator.
             accepts_network_folder: Allow writing on a network file system from now on; only one
                 person on one host may use it.
+            checks_all: Check every page and reference, but not the current state, which ``check``
+                compares and ``rebuild`` repairs.
 
         Raises:
             UsageError: The store is on a network file system that is not accepted.

@@ -4,9 +4,10 @@ import hashlib
 import json
 import secrets
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
+from itertools import islice
 from typing import Any, Literal, cast
 
 from dgaal_cli.errors import UsageError
@@ -114,8 +115,6 @@ def reverse(
     Nothing can be redone after a new answer. Returns None if nothing is left.
     """
     operator = identify(connection, annotator, session)
-    done, undone = _stacks(connection, operator.annotator)
-    stack = done if says == "undo" else undone
     stored = connection.execute(
         "SELECT event_id, counted, kind, refers_to FROM event WHERE op_id = ?", (op_id,)
     ).fetchone()
@@ -124,10 +123,11 @@ def reverse(
     if stored is not None:  # a retry after a lost result
         root = int(stored[3])
         event_id, counted = int(stored[0]), bool(stored[1])
-    elif not stack:
-        return None
     else:
-        root, tip = stack[-1]
+        newest = next(_newest(connection, operator.annotator, says), None)
+        if newest is None:
+            return None
+        root, tip = newest
         event_id, counted = _append_reversal(
             connection, operator, says=says, root=root, tip=tip, op_id=op_id
         )
@@ -148,10 +148,12 @@ def reverse(
     )
 
 
-def undoable(connection: sqlite3.Connection, annotator: str) -> list[int]:
-    """Return the ids of the events that can be undone, the next one last."""
-    done, _ = _stacks(connection, annotator)
-    return [event_id for event_id, _ in done]
+def undoable(
+    connection: sqlite3.Connection, annotator: str, *, count: int | None = None
+) -> list[int]:
+    """Return the ids of the newest events that can be undone, the next one last."""
+    newest = islice(_newest(connection, annotator, "undo"), count)
+    return [event_id for event_id, _ in newest][::-1]
 
 
 def append(connection: sqlite3.Connection, new: NewEvent, *, operator: Operator) -> int:
@@ -264,33 +266,32 @@ def _record_shown(connection: sqlite3.Connection, shown: Shown, operator: Operat
     )
 
 
-def _stacks(
-    connection: sqlite3.Connection, annotator: str
-) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Return the stacks of undo and redo as (answer, event to cancel) pairs, the next one last.
+def _newest(
+    connection: sqlite3.Connection, annotator: str, says: Literal["undo", "redo"]
+) -> Iterator[tuple[int, int]]:
+    """Yield what can be undone or redone, newest first, as (answer, event to cancel) pairs.
 
     The scope is the round of the open query, or all events after the last query was closed.
+    Reading backwards, an undo takes the next older entry off the stack of undo, a redo off the
+    other one. An answer ends what can be redone.
     """
     number = queries.open_round(connection)
     floor = connection.execute("SELECT ifnull(max(closed_event), 0) FROM query").fetchone()[0]
     rows = connection.execute(
         f"SELECT event_id, kind, refers_to FROM event WHERE annotator = ? AND round IS ? "  # noqa: S608
-        f"AND event_id > ? AND kind IN ('undo','redo',{_UNDOABLE[1:]} ORDER BY event_id",
+        f"AND event_id > ? AND kind IN ('undo','redo',{_UNDOABLE[1:]} ORDER BY event_id DESC",
         (annotator, number, floor),
     )
-    done: list[tuple[int, int]] = []
-    undone: list[tuple[int, int]] = []
+    taken = 0
     for event_id, kind, refers_to in rows:
-        if kind == "undo":
-            done.pop()
-            undone.append((refers_to, event_id))
-        elif kind == "redo":
-            undone.pop()
-            done.append((refers_to, event_id))
+        if kind == says:
+            taken += 1
+        elif says == "redo" and kind != "undo":
+            return
+        elif taken:
+            taken -= 1
         else:
-            done.append((event_id, event_id))
-            undone.clear()
-    return done, undone
+            yield refers_to or event_id, event_id
 
 
 def _append_reversal(

@@ -85,10 +85,10 @@ def make(database: Database, *, reason: str, stamp: str) -> Path:
 def _verify_new(made: Path) -> None:
     try:
         verify(made)
-    except WorkspaceError as error:  # the store is intact, so the disk failed
+    except WorkspaceError as error:
         raise StorageError(
-            f"a backup in {made.parent} cannot be read back; "
-            "make room or check the disk and try again"
+            f"a backup in {made.parent} cannot be read back, because the store is damaged or the "
+            "disk is full or failed; run 'dgaal labels check', and older backups are kept"
         ) from error
 
 
@@ -108,7 +108,8 @@ def verify(copy: Path) -> int:
     with _opened(copy) as connection:
         kind = connection.execute("PRAGMA application_id").fetchone()[0]
         verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-        if kind != schema.APPLICATION_ID or verdict != "ok":
+        orphan = connection.execute("PRAGMA foreign_key_check").fetchone()
+        if kind != schema.APPLICATION_ID or verdict != "ok" or orphan is not None:
             raise WorkspaceError(f"{copy} is damaged or not a label store of dgaal")
         return watermark(connection)
 

@@ -16,7 +16,7 @@ from dgaal_cli.errors import StorageError, UsageError, WorkspaceError
 from dgaal_cli.store.instants import Clock, system_clock, to_iso, to_microseconds
 from dgaal_cli.store.protocol import LEASE_S, Store
 from dgaal_cli.store.records import Restored
-from dgaal_cli.store.sqlite import backups, filesystem, restore, schema
+from dgaal_cli.store.sqlite import backups, filesystem, projection, restore, schema
 from dgaal_cli.store.sqlite.connection import Database, create_file, is_wal_safe
 from dgaal_cli.store.sqlite.store import SqliteStore
 
@@ -103,6 +103,7 @@ class SqliteLocation:
         read_only: bool = False,
         lease_s: float = LEASE_S,
         accepts_network_folder: bool = False,
+        checks_all: bool = False,
     ) -> Store:
         database = Database(self.path, is_read_only=read_only)
         try:
@@ -116,7 +117,11 @@ class SqliteLocation:
                     self._upgrade_first(clock)
                     return self.open(clock=clock, read_only=True, lease_s=lease_s)
                 _upgrade(database, store)
-            database.check()
+                database.check()
+            database.check(is_bounded=not checks_all)
+            if not checks_all:
+                with database.read() as connection:
+                    projection.check_newest(connection, self.path)
         except BaseException:
             database.close()
             raise
@@ -139,7 +144,7 @@ class SqliteLocation:
 
     def restore(self, copy: Path | None = None) -> Restored:
         restored = restore.restore(self.path, copy)
-        self.open().close()
+        self.open(checks_all=True).close()
         return restored
 
     def network_filesystem(self) -> str | None:

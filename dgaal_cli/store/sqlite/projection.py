@@ -8,8 +8,11 @@ import sqlite3
 from collections.abc import Iterator
 from itertools import groupby
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
+from dgaal_cli.errors import WorkspaceError
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import ItemId
 from dgaal_cli.store.fold import Fact, Folded, fold
 
@@ -19,6 +22,17 @@ _TABLES = ("answer", "flagged", "verdict")
 
 def refresh(connection: sqlite3.Connection, item_id: ItemId) -> None:
     """Recompute the projection of one item from its events."""
+    done, folded = _fold_one(connection, item_id)
+    for table in _TABLES:
+        connection.execute(f"DELETE FROM {table} WHERE item_id = ?", (item_id,))  # noqa: S608
+    for table, row in _rows(item_id, folded):
+        _insert(connection, table, row)
+    if folded.done != done:
+        connection.execute("UPDATE item SET done = ? WHERE item_id = ?", (folded.done, item_id))
+
+
+def _fold_one(connection: sqlite3.Connection, item_id: ItemId) -> tuple[int, Folded]:
+    """Return the stored ``done`` of an item, and its events folded."""
     need, done = connection.execute(
         "SELECT need, done FROM item WHERE item_id = ?", (item_id,)
     ).fetchone()
@@ -26,13 +40,7 @@ def refresh(connection: sqlite3.Connection, item_id: ItemId) -> None:
         f"SELECT {_COLUMNS} FROM event WHERE item_id = ? ORDER BY event_id",  # noqa: S608
         (item_id,),
     )
-    folded = fold((_fact(row) for row in rows), need=need)
-    for table in _TABLES:
-        connection.execute(f"DELETE FROM {table} WHERE item_id = ?", (item_id,))  # noqa: S608
-    for table, row in _rows(item_id, folded):
-        _insert(connection, table, row)
-    if folded.done != done:
-        connection.execute("UPDATE item SET done = ? WHERE item_id = ?", (folded.done, item_id))
+    return done, fold((_fact(row) for row in rows), need=need)
 
 
 def rebuild(connection: sqlite3.Connection) -> int:
@@ -51,6 +59,29 @@ def differences(connection: sqlite3.Connection) -> int:
     """Count the wrong, missing and extra projection rows."""
     found, correct = _found(connection), _expected(connection)
     return sum(len(found[table] ^ correct[table]) for table in found)
+
+
+def check_newest(connection: sqlite3.Connection, path: Path) -> None:
+    """Compare the current state of the images of the newest 100 events with their events.
+
+    Raises:
+        WorkspaceError: They differ.
+    """
+    newest = connection.execute(
+        "SELECT DISTINCT item_id FROM (SELECT item_id FROM event ORDER BY event_id DESC LIMIT 100)"
+    )
+    for (item_id,) in newest.fetchall():
+        done, folded = _fold_one(connection, ItemId(item_id))
+        found = {
+            (table, row)
+            for table in _TABLES
+            for row in connection.execute(f"SELECT * FROM {table} WHERE item_id = ?", (item_id,))  # noqa: S608
+        }
+        if found != set(_rows(ItemId(item_id), folded)) or done != folded.done:
+            raise WorkspaceError(
+                f"the current labels in {show(str(path))} do not match the newest events; "
+                "run 'dgaal labels check --mend' to recompute them, no event is lost"
+            )
 
 
 def _found(connection: sqlite3.Connection) -> dict[str, set[tuple[Any, ...]]]:

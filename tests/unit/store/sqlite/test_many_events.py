@@ -1,0 +1,145 @@
+"""What is done between two answers costs the same with few and with many events."""
+
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+from many_events import bytes_read, make_store
+
+from dgaal_cli.api.doctor import doctor
+from dgaal_cli.api.labels import check
+from dgaal_cli.errors import StorageError, WorkspaceError
+from dgaal_cli.store.open import open_store
+from dgaal_cli.store.records import Answer
+from dgaal_cli.store.sqlite.connection import WHOLE_BYTES
+from dgaal_cli.tasks.classification.label import class_label
+from dgaal_cli.workspace import Workspace
+
+FEW, MANY = 400, 10_000
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Return the folder of a store with few events, and of one with many."""
+    folder = tmp_path_factory.mktemp("stores")
+    for items in (FEW, MANY):
+        make_store(folder / f"{items}.db", items=items)
+    return folder
+
+
+@pytest.fixture
+def many(made, tmp_path):
+    """Return a copy of the store with many events."""
+    path = tmp_path / "labels.db"
+    path.write_bytes((made / f"{MANY}.db").read_bytes())
+    assert path.stat().st_size > WHOLE_BYTES
+    return path
+
+
+def steps_of(store, action) -> int:
+    """Return the steps of SQLite's virtual machine during an action, in hundreds."""
+    count = 0
+
+    def step():
+        nonlocal count
+        count += 1
+
+    store.database.connection.set_progress_handler(step, 100)
+    action()
+    store.database.connection.set_progress_handler(None, 0)
+    return count
+
+
+def undo_steps(path: Path) -> int:
+    with open_store(path) as store:
+        label = class_label(store.classes()[0].uid)
+        item = store.open_query().entries[0].item_id
+        answer = Answer(op_id="a" * 32, kind="label", item_id=item, label=label)
+        store.submit(answer, annotator="sam", session="s")
+        steps = steps_of(store, lambda: store.undo("sam", "s"))
+        assert store.redo("sam", "s").item.item_id == item
+        assert store.undoable("sam", count=1) == store.undoable("sam")[-1:]
+    return steps
+
+
+def test_undo_does_not_grow_with_events(made, many):
+    assert undo_steps(many) <= 2 * undo_steps(made / f"{FEW}.db") + 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts what Linux reports as read")
+def test_opening_reads_a_bounded_part(many):
+    read = bytes_read(lambda: open_store(many, read_only=True).close())
+    assert read < WHOLE_BYTES / 4
+    whole = bytes_read(lambda: open_store(many, read_only=True, checks_all=True).close())
+    assert whole > many.stat().st_size  # the negative control
+
+
+def overwrite(path: Path, *, at: float) -> None:
+    """Overwrite the page at a fraction of the file."""
+    data = bytearray(path.read_bytes())
+    start = int(len(data) * at) // 4096 * 4096
+    data[start : start + 4096] = b"\x5a" * 4096
+    path.write_bytes(data)
+
+
+def run_sql(path: Path, statement: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+def cut(path: Path, count: int) -> None:
+    path.write_bytes(path.read_bytes()[:-count])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: cut(path, 8 * 4096), "labels restore"),
+        (lambda path: cut(path, 100), "cut short"),
+        (lambda path: overwrite(path, at=0), "not a label store"),
+        (lambda path: run_sql(path, "DROP INDEX event_cancels"), "event_cancels is missing"),
+        (lambda path: run_sql(path, f"DELETE FROM verdict WHERE item_id = {MANY}"), "check --mend"),
+        (lambda path: run_sql(path, f"UPDATE item SET done = 9 WHERE item_id = {MANY}"), "--mend"),
+        (lambda path: run_sql(path, f"DELETE FROM item WHERE item_id = {MANY}"), "missing row"),
+    ],
+)
+def test_opening_finds_damage_of_a_large_store(many, damage, message):
+    damage(many)
+    before = many.read_bytes()
+    with pytest.raises(WorkspaceError, match=message):
+        open_store(many)
+    assert many.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: overwrite(path, at=0.5),
+        lambda path: run_sql(path, "INSERT INTO path VALUES (x'00', 999999)"),
+    ],
+)
+def test_damage_that_opening_passes_is_found_by_full_check_and_backup(many, damage):
+    with open_store(many) as store:
+        kept = store.back_up()
+    damage(many)
+    with open_store(many) as store, pytest.raises(StorageError, match="labels check"):
+        store.back_up()
+    assert list(kept.parent.iterdir()) == [kept]
+    workspace = Workspace(many.parent)
+    with pytest.raises(WorkspaceError, match="labels restore"):
+        check(workspace)
+    findings = {finding.name: finding for finding in doctor({}, workspace)}
+    assert findings["labels"].remedy == "dgaal labels restore"
+
+
+def test_doctor_and_check_find_old_current_state_that_differs(many):
+    run_sql(many, "DELETE FROM verdict WHERE item_id = 1")
+    open_store(many).close()  # not among the newest 100 events
+    workspace = Workspace(many.parent)
+    findings = {finding.name: finding for finding in doctor({}, workspace)}
+    assert findings["labels"].remedy == "dgaal labels check --mend"
+    assert "do not match the events" in check(workspace).problems[0]
+    assert check(workspace, repairs=True).mended == 1
