@@ -424,7 +424,7 @@ class StoreLocation(Protocol):
         images of the newest 100 events. Smaller stores are checked whole in addition.
 
         Args:
-            clock: Returns Unix seconds.
+            clock: Returns the time of events, and the time since the boot for leases.
             read_only: Refuse every write.
             lease_s: Seconds for which an image is reserved for one annotator.
             accepts_network_folder: Allow writing on a network file system from now on; only one

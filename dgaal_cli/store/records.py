@@ -151,7 +151,7 @@ class QueryProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """Reservation of an item for one annotator until ``expires`` (Unix seconds)."""
+    """Reservation of an item for one annotator until ``expires`` (seconds since the boot)."""
 
     token: str
     fence: int

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asked_stores import FakeClock
 from class_labels import as_label, name_of
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import seed as seeded
@@ -25,6 +26,7 @@ from dgaal_cli.ids import ItemId
 from dgaal_cli.store.open import open_store, store_location
 from dgaal_cli.store.records import Answer, NewItem, Query, QueryEntry
 from dgaal_cli.store.sqlite import answers as answers_module
+from dgaal_cli.store.sqlite.connection import Connection, LeaseTime
 
 PEOPLE = ("ann", "bob", "eve")
 NAMES = ("a.png", "\udcff.png", "new\nline", "[/red]")
@@ -124,14 +126,14 @@ class StoreMachine(RuleBasedStateMachine):
         memory = Path("/dev/shm")
         self.folder = tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
         self.path = Path(self.folder.name) / "labels.db"
-        self.now = 1000.0
+        self.clock = FakeClock()
         self.last: tuple[Answer, str, int, bool] | None = None
         self.tasks: dict[str, object] = {}
         self.crashed: list[Any] = []
 
     @initialize(need=st.integers(1, 2))
     def start(self, need: int) -> None:
-        self.store = store_location(self.path).create(clock=lambda: self.now)
+        self.store = store_location(self.path).create(clock=self.clock)
         self.reopen()
         self.classes = {name: self.store.add_class(name).uid for name in ("cat", "dog")}
         self.store.add_items(
@@ -152,7 +154,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(person=st.sampled_from(PEOPLE))
     def take(self, person: str) -> None:
         task = self.store.next_task(person, "s")
-        assert (task and task.item.item_id) == self.model.take(person, self.now)
+        assert (task and task.item.item_id) == self.model.take(person, self.clock.uptime)
         self.tasks[person] = task
         if task is not None:
             assert task.item.sample_id == NAMES[task.item.item_id - 1]
@@ -183,7 +185,12 @@ class StoreMachine(RuleBasedStateMachine):
         )
         model = self.model
         held = model.leases.get(person)
-        is_mine = lease is not None and held is not None and held[0] == item and held[1] > self.now
+        is_mine = (
+            lease is not None
+            and held is not None
+            and held[0] == item
+            and held[1] > self.clock.uptime
+        )
         is_mine = is_mine and lease.expires == held[1]
         own_answer = model.current(person, item)
         counted = (
@@ -200,7 +207,9 @@ class StoreMachine(RuleBasedStateMachine):
         assert (receipt.event_id, receipt.is_counted) == (model.events, counted)
         self.last = (answer, person, receipt.event_id, counted)
         same = item if kind in ("flag", "unflag") else None
-        expected = model.take(person, self.now, same) or model.take(person, self.now)
+        expected = model.take(person, self.clock.uptime, same) or model.take(
+            person, self.clock.uptime
+        )
         assert (receipt.next_task and receipt.next_task.item.item_id) == expected
         self.tasks[person] = receipt.next_task
 
@@ -236,26 +245,35 @@ class StoreMachine(RuleBasedStateMachine):
         assert (result.item.item_id, result.kind) == (entry.item, entry.kind)
         assert (result.event_id, result.is_counted) == (model.events, counted)
         only = entry.item if action == "undo" or entry.kind in ("flag", "unflag") else None
-        expected = model.take(person, self.now, only) if only else None
-        expected = expected or model.take(person, self.now)
+        expected = model.take(person, self.clock.uptime, only) if only else None
+        expected = expected or model.take(person, self.clock.uptime)
         assert (result.task and result.task.item.item_id) == expected
         self.tasks[person] = result.task
 
     @rule(seconds=st.sampled_from([1.0, 9.5, 10.5, 500.0]))
     def wait(self, seconds: float) -> None:
-        self.now += seconds
+        self.clock.wait(seconds)
+
+    @rule(days=st.sampled_from([-400, 400]))
+    def set_the_clock(self, days: int) -> None:
+        self.clock.now += days * 86_400
+
+    @rule()
+    def reboot(self) -> None:
+        self.clock.boot, self.clock.uptime = self.clock.boot + "+", 30.0
+        self.model.leases.clear()
 
     @rule()
     def reopen(self) -> None:
         self.store.close()
-        self.store = open_store(self.path, clock=lambda: self.now, lease_s=LEASE_S)
+        self.store = open_store(self.path, clock=self.clock, lease_s=LEASE_S)
 
     @rule()
     def crash(self) -> None:
         self.crashed.append(
             self.store
         )  # its connection stays open, like the file of a killed process
-        self.store = open_store(self.path, clock=lambda: self.now, lease_s=LEASE_S)
+        self.store = open_store(self.path, clock=self.clock, lease_s=LEASE_S)
 
     @invariant()
     def agrees(self) -> None:
@@ -272,7 +290,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert store.check() == []
         for person in PEOPLE:
             ahead = [u.item.item_id for u in store.upcoming(person, 9)]
-            assert ahead == model.order(person, self.now)
+            assert ahead == model.order(person, self.clock.uptime)
         flagged = {i for i in expected for person in PEOPLE if model.flagged(person, i)}
         assert {item.item_id for item in store.flagged()} == flagged
         assert store.labels(watermark=model.events) == store.labels()
@@ -307,8 +325,26 @@ def test_store_agrees_with_its_model(seed: int, runs: int, steps: int):
     sys.stdout.write(f"{runs} runs of {steps} steps, no divergence\n")
 
 
-def test_control_counting_late_answers_is_caught(monkeypatch):
-    monkeypatch.setattr(answers_module, "_is_counted", lambda *_, **__: True)
+def wall_clock(self: Connection) -> LeaseTime:
+    now = self.clock()
+    return LeaseTime(boot="", now=now, latest=float("inf"))
+
+
+def boot_clock_alone(self: Connection) -> LeaseTime:
+    return LeaseTime(boot="", now=self.clock.since_boot()[1], latest=float("inf"))
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "broken"),
+    [
+        (answers_module, "_is_counted", lambda *_, **__: True),
+        (Connection, "lease_time", wall_clock),
+        (Connection, "lease_time", boot_clock_alone),
+    ],
+    ids=["late answers count", "leases by the wall clock", "leases survive a boot"],
+)
+def test_control_broken_store_is_caught(monkeypatch, owner, name, broken):
+    monkeypatch.setattr(owner, name, broken)
     with pytest.raises(AssertionError):
         run_state_machine_as_test(
             StoreMachine,

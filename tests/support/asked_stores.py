@@ -12,12 +12,21 @@ from dgaal_cli.store.records import Answer, AnswerKind, NewItem, Query, QueryEnt
 
 @dataclass
 class FakeClock:
-    """Unix seconds."""
+    """Unix seconds, and seconds since a boot; ``wait`` advances both."""
 
     now: float = 1_700_000_000.0
+    boot: str = "first"
+    uptime: float = 1000.0
 
     def __call__(self) -> float:
         return self.now
+
+    def since_boot(self) -> tuple[str, float]:
+        return self.boot, self.uptime
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.uptime += seconds
 
 
 def new_item(name: str, content: str | None = None) -> NewItem:

@@ -180,7 +180,7 @@ def append(connection: sqlite3.Connection, new: NewEvent, *, operator: Operator)
 
 
 def _store(
-    connection: sqlite3.Connection,
+    connection: Connection,
     answer: Answer,
     *,
     operator: Operator,
@@ -233,7 +233,7 @@ def _check(connection: sqlite3.Connection, answer: Answer) -> None:
 
 
 def _is_counted(
-    connection: sqlite3.Connection, answer: Answer, *, operator: Operator, lease: Lease | None
+    connection: Connection, answer: Answer, *, operator: Operator, lease: Lease | None
 ) -> bool:
     if answer.kind in ("flag", "unflag", "adjudicate"):
         return True

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from dgaal_cli.atomic import sync_folder
@@ -44,11 +45,26 @@ _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 
 
+@dataclass(frozen=True, kw_only=True)
+class LeaseTime:
+    """A moment on the clock of leases, in seconds since the boot ``boot``."""
+
+    boot: str
+    now: float
+    latest: float
+    """Latest end of a lease that was granted by now."""
+
+
 class Connection(sqlite3.Connection):
     """A connection that knows the time and how long an image is reserved."""
 
-    clock: Clock = staticmethod(system_clock)
+    clock: Clock = system_clock
     lease_s: float = LEASE_S
+
+    def lease_time(self) -> LeaseTime:
+        """Return the time by which leases are granted and expire."""
+        boot, now = self.clock.since_boot()
+        return LeaseTime(boot=boot, now=now, latest=now + max(self.lease_s, LEASE_S))
 
     def now_us(self) -> int:
         """Return the time of an event, in microseconds."""

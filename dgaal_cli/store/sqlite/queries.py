@@ -6,18 +6,28 @@ import math
 import secrets
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.store.records import Lease, Query, QueryEntry, QueryProgress, Task, Upcoming
 from dgaal_cli.store.sqlite import items, projection
-from dgaal_cli.store.sqlite.connection import Connection
+from dgaal_cli.store.sqlite.connection import Connection, LeaseTime
 
 _ENTRY = (
     "q.item_id, q.rank, q.score, q.percentile, q.nearest, q.predicted, q.probabilities, q.reason"
 )
+
+
+def _live(lease: str) -> str:
+    """Return the condition under which a row of table ``lease`` holds its image.
+
+    A lease of another boot does not, nor one that ends later than any of this boot can: its clock
+    was another one.
+    """
+    return f"{lease}.boot = :boot AND {lease}.expires > :now AND {lease}.expires <= :latest"
+
 
 # Images that this annotator has not skipped, by rank; then skipped images, oldest skip first.
 _CANDIDATES = f"""
@@ -26,7 +36,7 @@ _CANDIDATES = f"""
     LEFT JOIN answer a ON a.item_id = q.item_id AND a.annotator = :me
     WHERE q.round = :round AND (i.state = 'ok' OR (i.is_synthetic AND i.state = 'quarantined'))
     AND i.done + (SELECT count(*) FROM lease o WHERE o.item_id = q.item_id
-                  AND o.annotator <> :me AND o.expires > :now) < i.need
+                  AND o.annotator <> :me AND {_live("o")}) < i.need
     AND (a.says IS NULL OR a.says = 'skip') AND (:item IS NULL OR q.item_id = :item)
     ORDER BY CASE WHEN a.says = 'skip' AND a.round = :round THEN a.event_id ELSE 0 END, q.rank
     LIMIT :count
@@ -175,7 +185,7 @@ def upcoming(connection: Connection, annotator: str, count: int) -> list[Upcomin
     return [
         Upcoming(item=items.record(row[: items.WIDTH]), entry=_entry(row[items.WIDTH :]))
         for row in _candidates(
-            connection, annotator, count=count, now=connection.clock(), item_id=None
+            connection, annotator, count=count, at=connection.lease_time(), item_id=None
         )
     ]
 
@@ -195,19 +205,22 @@ def take(
     An annotator has at most one lease: a new lease releases the earlier one. A terminal that was
     killed therefore gets the same image after a restart.
     """
-    me, now = operator.annotator, operator.now
-    connection.execute("DELETE FROM lease WHERE annotator = ? OR expires <= ?", (me, now))
-    rows = _candidates(connection, me, count=1, now=now, item_id=item_id)
+    me, at = operator.annotator, connection.lease_time()
+    connection.execute(
+        f"DELETE FROM lease WHERE annotator = :me OR NOT ({_live('lease')})",  # noqa: S608
+        {"me": me, **asdict(at)},
+    )
+    rows = _candidates(connection, me, count=1, at=at, item_id=item_id)
     if not rows:
         return None
     item = items.record(rows[0][: items.WIDTH])
     fence = connection.execute(
         "UPDATE item SET fence = fence + 1 WHERE item_id = ? RETURNING fence", (item.item_id,)
     ).fetchall()[0][0]
-    lease = Lease(token=secrets.token_hex(16), fence=fence, expires=now + connection.lease_s)
+    lease = Lease(token=secrets.token_hex(16), fence=fence, expires=at.now + connection.lease_s)
     connection.execute(
-        "INSERT INTO lease VALUES (?, ?, ?, ?, ?, ?)",
-        (lease.token, item.item_id, me, operator.session, lease.fence, lease.expires),
+        "INSERT INTO lease VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (lease.token, item.item_id, me, operator.session, lease.fence, lease.expires, at.boot),
     )
     flagged = connection.execute(
         "SELECT 1 FROM flagged WHERE item_id = ? AND annotator = ?", (item.item_id, me)
@@ -217,14 +230,18 @@ def take(
     )
 
 
-def is_live(
-    connection: sqlite3.Connection, lease: Lease, operator: Operator, *, item_id: ItemId
-) -> bool:
+def is_live(connection: Connection, lease: Lease, operator: Operator, *, item_id: ItemId) -> bool:
     """Check whether a lease of this item to the operator has not expired."""
     row = connection.execute(
-        "SELECT 1 FROM lease WHERE token = ? AND item_id = ? AND annotator = ? AND fence = ? "
-        "AND expires > ?",
-        (lease.token, item_id, operator.annotator, lease.fence, operator.now),
+        "SELECT 1 FROM lease WHERE token = :token AND item_id = :item AND annotator = :me "  # noqa: S608
+        f"AND fence = :fence AND {_live('lease')}",
+        {
+            "token": lease.token,
+            "item": item_id,
+            "me": operator.annotator,
+            "fence": lease.fence,
+            **asdict(connection.lease_time()),
+        },
     ).fetchone()
     return row is not None
 
@@ -234,14 +251,14 @@ def _candidates(
     annotator: str,
     *,
     count: int,
-    now: float,
+    at: LeaseTime,
     item_id: ItemId | None,
 ) -> list[tuple[Any, ...]]:
     number = open_round(connection)
     if number is None:
         return []
-    values = {"me": annotator, "round": number, "now": now, "item": item_id, "count": count}
-    return connection.execute(_CANDIDATES, values).fetchall()
+    values = {"me": annotator, "round": number, "item": item_id, "count": count}
+    return connection.execute(_CANDIDATES, {**values, **asdict(at)}).fetchall()
 
 
 def _insert_entries(

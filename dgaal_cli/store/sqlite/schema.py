@@ -169,7 +169,13 @@ _V2 = (
     ),
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2)
+# Leases of earlier versions expire by the wall clock; without a boot id they count as expired.
+_V3 = (
+    """ALTER TABLE lease ADD COLUMN boot TEXT NOT NULL DEFAULT ''""",
+    """CREATE INDEX event_refers ON event(refers_to) WHERE refers_to IS NOT NULL""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2, _V3)
 """Statements from version ``n`` to ``n + 1``; released ones are never edited."""
 
 

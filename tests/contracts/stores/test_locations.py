@@ -92,9 +92,9 @@ def test_second_connection_sees_each_answer_at_once(asked, location, clock):
 def test_lease_expires_after_the_time_given_to_open(asked, location, clock):
     with location.open(clock=clock, lease_s=5.0) as store:
         assert store.next_task("ann", "a").item.item_id == 3
-        clock.now += 4.9
+        clock.wait(4.9)
         assert store.next_task("bob", "b").item.item_id == 1
-        clock.now += 0.2
+        clock.wait(0.2)
         assert store.next_task("eve", "e").item.item_id == 3
 
 
@@ -125,7 +125,7 @@ def test_failed_build_leaves_no_store(location):
 def test_backup_is_restored_and_the_old_store_is_kept(asked, location, clock):
     asked.submit("sam", "label", 3, asked.cat)
     copy = asked.store.back_up()
-    clock.now += 1
+    clock.wait(1)
     asked.submit("sam", "label", 1, asked.dog)
     asked.store.close()
     restored = location.restore(copy)
@@ -141,7 +141,7 @@ def test_newest_intact_backup_is_restored(asked, location, clock):
     for item in (3, 1, 2):
         asked.submit("sam", "label", item, asked.cat)
         newest = asked.store.back_up()
-        clock.now += 1
+        clock.wait(1)
     asked.store.close()
     assert location.backups()[0] == newest
     assert len(location.backups()) == 3

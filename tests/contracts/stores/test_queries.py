@@ -145,9 +145,9 @@ def test_two_people_are_never_offered_the_same_item(asked):
 
 def test_abandoned_item_is_offered_again_when_its_lease_expires(asked, clock):
     asked.store.next_task("ann", "a")
-    clock.now += 119.9
+    clock.wait(119.9)
     assert asked.store.next_task("bob", "b").item.item_id == 1
-    clock.now += 0.2
+    clock.wait(0.2)
     assert asked.store.next_task("bob", "b").item.item_id == 3
 
 
@@ -202,3 +202,26 @@ def test_extend_query_appends_items_to_the_open_query(asked):
     store.close_query(0)
     with pytest.raises(UsageError, match="no query is open"):
         store.extend_query(more)
+
+
+@pytest.mark.parametrize("days", [-3000, -30, 30, 3000])
+def test_a_lease_does_not_depend_on_the_wall_clock(asked, clock, days):
+    asked.store.next_task("ann", "a")
+    clock.now += days * 86_400
+    assert asked.store.next_task("bob", "b").item.item_id == 1  # ann's image is not free
+    clock.wait(121)
+    assert asked.store.next_task("eve", "e").item.item_id == 3  # nor is it held for longer
+
+
+@pytest.mark.parametrize("uptime", [5.0, 1000.0, 9e6])
+def test_a_lease_ends_with_the_boot(asked, clock, uptime):
+    asked.store.next_task("ann", "a")
+    clock.boot, clock.uptime = "second", uptime
+    assert [u.item.item_id for u in asked.store.upcoming("bob", 1)] == [3]
+    assert asked.store.next_task("bob", "b").item.item_id == 3
+
+
+def test_no_lease_holds_an_image_for_longer_than_its_length(asked, clock):
+    asked.store.next_task("ann", "a")
+    clock.uptime -= 800  # as if the clock of the boot had gone back
+    assert asked.store.next_task("bob", "b").item.item_id == 3

@@ -44,7 +44,7 @@ REFUSED = {
     EVENT: "duplicate key",
     "UPDATE event SET note = 'x';": "append-only",
     "DELETE FROM event;": "append-only",
-    "INSERT INTO lease VALUES ('t', 9, 'ann', 's', 1, 1.0);": "foreign key",
+    "INSERT INTO lease VALUES ('t', 9, 'ann', 's', 1, 1.0, 'boot');": "foreign key",
 }
 
 
