@@ -1,9 +1,46 @@
 """Check whether files of a pool exist, without NumPy."""
 
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
+from dgaal_cli.errors import StorageError
+
+_T = TypeVar("_T")
 _MISSING = (FileNotFoundError, NotADirectoryError)
+
+
+class PoolGoneError(StorageError):
+    """The pool is missing as a whole: a wrong path, or a disk that is not mounted."""
+
+
+def check_pool(root: Path, spec: str, known: Iterable[_T], is_there: Callable[[_T], bool]) -> None:
+    """Check that a pool exists and contains at least one of its known images.
+
+    Args:
+        root: Folder that a relative SOURCE is relative to.
+        spec: SOURCE, optionally with ``#split``; a name such as ``builtin:digits`` always exists.
+        known: Images that the pool contained; read until one is found.
+        is_there: Whether the pool contains an image.
+
+    Raises:
+        PoolGoneError: The pool does not exist, or contains none of the images.
+    """
+    remedy = "mount its disk, or correct pool.source in dgaal.toml; no image was set aside"
+    paths = [root / os.path.expanduser(part) for part in (spec, spec.rpartition("#")[0]) if part]  # noqa: PTH111
+    is_name = ":" in spec.partition("/")[0] or "{" in spec
+    if not is_name and not any(map(may_exist, paths)):
+        raise PoolGoneError(f"the pool {paths[0]} does not exist; {remedy}")
+    is_known = False
+    for item in known:
+        if is_there(item):
+            return
+        is_known = True
+    if is_known:
+        raise PoolGoneError(
+            f"the pool {paths[0]} contains none of the images that init read; {remedy}"
+        )
 
 
 def folder_of(root: Path, spec: str) -> Path | None:
@@ -22,6 +59,17 @@ def folder_of(root: Path, spec: str) -> Path | None:
     return None
 
 
+def may_exist(path: str | os.PathLike[str]) -> bool:
+    """Return False only if a path is known not to exist; a disk may have an error."""
+    try:
+        os.lstat(path)
+    except _MISSING:
+        return False
+    except (OSError, ValueError):
+        return True
+    return True
+
+
 def is_gone(path: str | os.PathLike[str], *, beside: str | os.PathLike[str]) -> bool:
     """Return whether a file is missing although its pool exists.
 
@@ -32,13 +80,7 @@ def is_gone(path: str | os.PathLike[str], *, beside: str | os.PathLike[str]) -> 
         path: Path of the file.
         beside: A folder above it that contains more of the pool.
     """
-    try:
-        os.lstat(path)
-    except _MISSING:
-        return not _is_empty(beside)
-    except (OSError, ValueError):
-        return False
-    return False
+    return not may_exist(path) and not _is_empty(beside)
 
 
 def is_gone_from(folder: Path, sample_id: str) -> bool:

@@ -4,11 +4,18 @@ What compares files is imported at the first need: it takes NumPy.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from dgaal_cli.data.presence import folder_of, is_gone, is_gone_from
+from dgaal_cli.data.presence import (
+    PoolGoneError,
+    check_pool,
+    folder_of,
+    is_gone,
+    is_gone_from,
+    may_exist,
+)
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ItemId, SampleId
@@ -21,6 +28,8 @@ if TYPE_CHECKING:
     from dgaal_cli.data.sources import Source
 
 _MANIFESTS = (".csv", ".jsonl")
+_COMPARED = 20
+"""Max. number of files that are read to find one that is unchanged."""
 
 
 class FileChecker:
@@ -51,6 +60,38 @@ class FileChecker:
         if item.is_synthetic or folder is None:
             return None
         return not is_gone_from(folder, item.sample_id)
+
+    def check_pool(self, known: Iterator[ItemRecord], *, compares: bool) -> None:
+        """Check that the pool contains a known image; ``compares`` also compares its bytes.
+
+        Raises:
+            PoolGoneError: The pool does not exist, or contains none.
+        """
+        compared = 0
+
+        def is_there(item: ItemRecord) -> bool:
+            nonlocal compared
+            if not compares:
+                return self.has(item.sample_id)
+            compared += 1
+            return compared <= _COMPARED and self.state_of(item) == "ok"
+
+        check_pool(self._root, self._spec, known, is_there)
+
+    def has(self, sample_id: SampleId) -> bool:
+        """Return whether an image's file exists, or cannot be found without reading the pool."""
+        self._folder = self._folder or folder_of(self._root, self._spec)
+        if self._folder is not None:
+            return may_exist(self._folder / sample_id)
+        if self._source is None:
+            return True
+        from dgaal_cli.data.sources import FileBytes
+
+        try:
+            read = self._source.get(sample_id).read
+        except InputDataError:
+            return False
+        return not isinstance(read, FileBytes) or may_exist(read.path)
 
     def state_of(self, item: ItemRecord) -> Literal["ok", "changed"] | None:
         """Return whether a file is unchanged; None if it cannot be read or is not a file."""
@@ -142,6 +183,9 @@ class QueryFiles:
         """Compare an image's file with the store; quarantine the image if it is lost.
 
         The file of an image that ``is_seen`` may be missing. The image ``on_screen`` stays.
+
+        Raises:
+            PoolGoneError: The whole pool is lost; no image was quarantined.
         """
         if self._checker is None:
             return True
@@ -149,16 +193,44 @@ class QueryFiles:
         if not is_seen and not item.is_synthetic and self._checker.is_gone(item.sample_id):
             self._put_gone_aside({item_id: item.sample_id}, on_screen)
             return False
-        if self._checker.state_of(item) == "changed":
+        state = self._checker.state_of(item)
+        if state == "changed":
             self._put_aside({item_id: item.sample_id}, "changed")
             return False
+        if state is None and not is_seen:
+            self.check_pool()
         return True
 
+    def check_pool(self, *, compares: bool = False) -> None:
+        """Raise ``PoolGoneError`` if the pool is missing as a whole."""
+        if self._checker is not None:
+            self._checker.check_pool(self._known(), compares=compares)
+
+    def _known(self) -> Iterator[ItemRecord]:
+        """Yield usable images of the pool, first those of the query."""
+        query = self._store.open_query()
+        for entry in query.entries if query else ():
+            item = self._store.item(entry.item_id)
+            if not item.is_synthetic and item.state == "ok":
+                yield item
+        yield from (i for i in self._store.items() if not i.is_synthetic and i.state == "ok")
+
+    def has(self, image: QueryImage) -> bool:
+        """Return whether the file of an image exists."""
+        checker = self._checker
+        return checker is None or image.is_synthetic or checker.has(image.sample_id)
+
     def drop_gone(self, images: Sequence[QueryImage], *, on_screen: ItemId | None = None) -> bool:
-        """Quarantine missing images, in the whole query if one is missing; return if so."""
+        """Quarantine missing images, in the whole query if one is missing; return if so.
+
+        If the whole pool is missing, all stay.
+        """
         gone = self._gone(images)
-        if gone:
-            self._put_gone_aside(gone, on_screen)
+        try:
+            if gone:
+                self._put_gone_aside(gone, on_screen)
+        except PoolGoneError:
+            return False
         return bool(gone)
 
     def restore(self, query: Query | None) -> None:
@@ -201,6 +273,7 @@ class QueryFiles:
         self._put_aside({**gone, **self._gone(rest)}, "missing")
 
     def _put_aside(self, names: Mapping[ItemId, str], state: ItemState) -> None:
+        self.check_pool(compares=state == "changed")
         self._store.set_states(dict.fromkeys(names, state))
         for item_id, name in names.items():
             self._queue.drop(item_id)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from dgaal_cli.config.schema import Config
+from dgaal_cli.data.presence import PoolGoneError
 from dgaal_cli.ids import ItemId
 from dgaal_cli.labeling.annotators import OperationIds
 from dgaal_cli.labeling.answers import Answers
@@ -82,9 +83,16 @@ class LabelSession:
         Args:
             is_hurried: Leave comparing the first image's file to its answer; what that needs takes
                 longer to import than a terminal's first frame may.
+
+        Raises:
+            PoolGoneError: The pool is missing as a whole, or contains other images.
         """
         self._round.load()
         task = self._round.task
+        if task is not None:
+            self._round.files.check_pool()
+            if not is_hurried:
+                self._round.pass_lost()
         is_there = self._round.files.seems_there(task.item) if is_hurried and task else None
         if not is_hurried or is_there is False:
             return self.view()
@@ -98,7 +106,10 @@ class LabelSession:
 
     def view(self, *, note: str = "", is_refused: bool = False) -> LabelView:
         """Describe where the session stands, from the store; lost images are passed over."""
-        self._round.pass_lost()
+        try:
+            self._round.pass_lost()
+        except PoolGoneError as error:
+            note = join_notices(note, str(error))
         return self._described(note=note, is_refused=is_refused)
 
     # Answers
@@ -221,7 +232,10 @@ class LabelSession:
         image = open_round.image
         upcoming = open_round.queue.after(image)
         if not is_hurried:
-            open_round.on_screen = image.item_id if image else None
+            shown = image.item_id if image else None
+            if image and shown != open_round.on_screen and not open_round.files.has(image):
+                shown = None
+            open_round.on_screen = shown
             while open_round.files.drop_gone(upcoming, on_screen=open_round.on_screen):
                 upcoming = open_round.queue.after(image)
         open_round.announced = upcoming[0].item_id if upcoming else None

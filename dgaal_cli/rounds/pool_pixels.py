@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.pool import ChangedPoolError, Difference, digest_of, load_pixels
+from dgaal_cli.data.presence import check_pool, folder_of, may_exist
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
@@ -30,10 +31,25 @@ def sound_pixels(
     Changed images are marked in the store, and used again when the old file is back.
 
     Raises:
-        InputDataError: The pool is missing, or has no usable image; the store is unchanged.
+        PoolGoneError: The pool is missing, or contains no image; the store is unchanged.
+        InputDataError: The pool has no readable image; the store is unchanged.
     """
-    source = open_source(config.pool.source, base=workspace.root)
     pool = [item for item in store.items() if not item.is_synthetic]
+    folder = folder_of(workspace.root, config.pool.source)
+
+    def check(items: Sequence[ItemRecord]) -> None:
+        known = {item.item_id for item in items}
+        check_pool(
+            workspace.root,
+            config.pool.source,
+            pool,
+            lambda item: (
+                item.item_id in known and (folder is None or may_exist(folder / item.sample_id))
+            ),
+        )
+
+    check(pool)
+    source = open_source(config.pool.source, base=workspace.root)
     not_ok = [item for item in pool if item.state != "ok"]
     back = {i.item_id for i in not_ok if digest_of(source, i.sample_id) == i.sha256}
     items = [item for item in pool if item.state == "ok" or item.item_id in back]
@@ -55,9 +71,8 @@ def sound_pixels(
         except ChangedPoolError as error:
             names = {difference.id for difference in error.differences}
             items = [item for item in items if item.sample_id not in names]
-            if not items:
-                raise
             lost += error.differences
+            check(items)  # a disk may have been removed while it was read
     returned = [item for item in items if item.item_id in back]
     _save_states(store, pool, lost, returned)
     if lost:
