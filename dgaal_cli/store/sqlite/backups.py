@@ -1,7 +1,12 @@
-"""Backups of the store: written with SQLite's backup interface, verified, then renamed."""
+"""Backups of the store: written with SQLite's backup interface, verified, then renamed.
+
+They are named ``labels-NUMBER-TIME-REASON.db``. The number orders them: a clock may be set back.
+Backups of earlier versions have no number and are older than all others.
+"""
 
 import contextlib
 import os
+import re
 import secrets
 import sqlite3
 from collections.abc import Generator
@@ -19,6 +24,8 @@ KEPT = 5
 EVERY = 500
 """Events between two automatic backups."""
 
+_NUMBERED = re.compile(r"labels-([0-9]{6,})-[0-9]{8}T")
+
 
 def folder_of(store: Path) -> Path:
     """Return the folder of a store's backups."""
@@ -26,9 +33,9 @@ def folder_of(store: Path) -> Path:
 
 
 def existing(store: Path) -> list[Path]:
-    """Return the backups, newest first."""
-    folder = folder_of(store)
-    return sorted(folder.glob("labels-*.db"), reverse=True) if folder.is_dir() else []
+    """Return the backups, newest first: by number, then by the events in them."""
+    found = [path for path in folder_of(store).glob("labels-*.db") if path.is_file()]
+    return sorted(found, key=lambda copy: (_number(copy), _events(copy), copy.name), reverse=True)
 
 
 def overdue(store: Path, *, events: int) -> int | None:
@@ -39,11 +46,7 @@ def overdue(store: Path, *, events: int) -> int | None:
         events: Number of events in the store.
     """
     due = events // EVERY * EVERY
-    newest = 0
-    for copy in existing(store) if due else []:
-        with contextlib.suppress(WorkspaceError), _opened(copy) as connection:
-            newest = watermark(connection)  # without a full check
-            break
+    newest = next((n for copy in existing(store) if (n := _events(copy)) >= 0), 0) if due else 0
     return events - newest if newest < due else None
 
 
@@ -55,17 +58,18 @@ def make(database: Database, *, reason: str, stamp: str) -> Path:
     Args:
         database: The open store; writers wait during the copy.
         reason: One word of the file name.
-        stamp: Time for the file name; names sort by age.
+        stamp: Time for the file name.
 
     Raises:
         StorageError: The disk is full or the folder is not writable; the store is not changed.
     """
     folder = folder_of(database.path)
-    target = folder / f"labels-{stamp}-{reason}.db"
-    temporary = folder / f".{target.name}.{secrets.token_hex(4)}.tmp"
+    temporary = folder / f".labels-{stamp}-{reason}.db.{secrets.token_hex(4)}.tmp"
     try:
         folder.mkdir(exist_ok=True)
-        with database.gate():
+        with database.gate():  # so a backup with fewer events never has a higher number
+            number = 1 + max(map(_number, folder.glob("labels-*.db")), default=0)
+            target = folder / f"labels-{number:06d}-{stamp}-{reason}.db"
             _copy(database.connection, temporary)
         _verify_new(temporary)
         sync_file(temporary)
@@ -92,11 +96,12 @@ def _verify_new(made: Path) -> None:
         ) from error
 
 
-def prune(store: Path, *, keep: int = KEPT) -> None:
-    """Remove all but the newest backups; ignore files that cannot be removed."""
+def prune(store: Path, *, made: Path, keep: int = KEPT) -> None:
+    """Remove all but ``made`` and the newest backups; ignore files that cannot be removed."""
     with contextlib.suppress(OSError):
         for old in existing(store)[keep:]:
-            old.unlink(missing_ok=True)
+            if old != made:
+                old.unlink(missing_ok=True)
 
 
 def verify(copy: Path) -> int:
@@ -112,6 +117,19 @@ def verify(copy: Path) -> int:
         if kind != schema.APPLICATION_ID or verdict != "ok" or orphan is not None:
             raise WorkspaceError(f"{copy} is damaged or not a label store of dgaal")
         return watermark(connection)
+
+
+def _number(copy: Path) -> int:
+    """Return the number in a backup's name; 0 if it has none."""
+    found = _NUMBERED.match(copy.name)
+    return int(found[1]) if found else 0
+
+
+def _events(copy: Path) -> int:
+    """Return the number of events in a backup without a full check; -1 if it is damaged."""
+    with contextlib.suppress(WorkspaceError), _opened(copy) as connection:
+        return watermark(connection)
+    return -1
 
 
 @contextlib.contextmanager

@@ -197,7 +197,7 @@ class SqliteStore:
         now = to_iso(self.database.connection.now_us())
         stamp = now.replace(":", "").replace("-", "").replace(".", "-")
         made = backups.make(self.database, reason=reason, stamp=stamp)
-        backups.prune(self.database.path)
+        backups.prune(self.database.path, made=made)
         return made
 
     def back_up_quietly(self) -> None:

@@ -13,7 +13,7 @@ from dgaal_cli.store.sqlite import backups
 def test_backup_is_a_complete_store(asked, clock):
     asked.submit("sam", "label", 3, asked.cat)
     copy = asked.store.back_up()
-    assert copy.name == "labels-20231114T221320-000000Z-manual.db"
+    assert copy.name == "labels-000001-20231114T221320-000000Z-manual.db"
     assert backups.verify(copy) == 1
     asked.submit("sam", "label", 1, asked.dog)
     with open_store(copy, clock=clock) as old:
@@ -27,8 +27,27 @@ def test_only_the_newest_backups_are_kept(store, clock):
         clock.now += 1
     names = [copy.name for copy in backups.existing(store.database.path)]
     assert len(names) == backups.KEPT
-    assert names[0].startswith("labels-20231114T221326")
-    assert names[-1].startswith("labels-20231114T221322")
+    assert names[0].startswith("labels-000007-20231114T221326")
+    assert names[-1].startswith("labels-000003-20231114T221322")
+
+
+def test_backups_without_number_are_older_and_sorted_by_events(asked, path):
+    made: list[Path] = []
+    for item, year in ((3, 2031), (1, 2029), (2, 2030)):
+        asked.submit("sam", "label", item, asked.cat)
+        old = asked.store.back_up()
+        made.append(old.rename(old.with_name(f"labels-{year}1114T221320-000000Z-manual.db")))
+    newest = asked.store.back_up()
+    assert newest.name.startswith("labels-000001-")
+    assert backups.existing(path) == [newest, *reversed(made)]
+
+
+def test_backups_with_one_number_are_sorted_by_events(asked, path):
+    first = asked.store.back_up()
+    asked.submit("sam", "label", 3, asked.cat)
+    second = asked.store.back_up()
+    second = second.rename(first.with_name("labels-000001-19990101T000000-000000Z-manual.db"))
+    assert backups.existing(path) == [second, first]
 
 
 def test_import_backs_up_existing_labels_first(asked):
@@ -51,9 +70,7 @@ def test_answers_are_backed_up_after_every_n_events(asked, monkeypatch, path):
     asked.store.submit_many(
         [asked.answer("label", item, asked.dog) for item in (2, 4, 5)], annotator="o", session="s"
     )
-    # same time, same name: the newer backup replaces the older
-    assert len(backups.existing(path)) == 1
-    assert backups.verify(backups.existing(path)[0]) == 5
+    assert [backups.verify(copy) for copy in backups.existing(path)] == [5, 2]
 
 
 def test_failed_backup_does_not_fail_the_answer(asked, monkeypatch, path):
