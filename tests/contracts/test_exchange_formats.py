@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asked_stores import FakeClock
 from class_labels import as_label, name_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -89,7 +90,7 @@ def pool(tmp_path: Path) -> Path:
 
 
 def new_store(path: Path, names: list[str] | None = None) -> Store:
-    store = store_location(path).create(clock=lambda: 1_700_000_000.25)
+    store = store_location(path).create(clock=FakeClock(1_700_000_000.25))
     store.add_items(item_of(name) for name in (NAMES if names is None else names))
     return store
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asked_stores import FakeClock
 from mask_task import PIXELS, MaskTask
 
 from dgaal_cli.api.labels import export_labels, import_labels, label_log
@@ -68,7 +69,7 @@ def item(name: str) -> NewItem:
 
 
 def new_store(path: Path, classes: list[str], overlap: int = 1) -> Store:
-    store = store_location(path).create(clock=lambda: 1_700_000_000.25)
+    store = store_location(path).create(clock=FakeClock(1_700_000_000.25))
     for name in classes:
         store.add_class(name)
     store.add_items(item(f"{number}.png") for number in range(1, 6))
