@@ -17,6 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 from dgaal_cli.commands._context import Context
 from dgaal_cli.errors import DgaalError
 from dgaal_cli.escaping import show
+from dgaal_cli.parent import end_with_parent
 from dgaal_cli.version import __version__
 
 COMMANDS = {
@@ -121,6 +122,7 @@ def _globals(
 
 def main() -> None:
     """Run the command line and exit with its exit code."""
+    end_with_parent()
     # The OpenMP threads of torch spin while they wait, which slows a busy host. torch reads this
     # when it is loaded; child processes inherit it.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

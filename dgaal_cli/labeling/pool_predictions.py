@@ -20,6 +20,7 @@ from dgaal_cli.data.pool import load_pixels
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import ArtifactError, DgaalError
 from dgaal_cli.methods.configuration import configuration
+from dgaal_cli.parent import end_with_parent
 from dgaal_cli.scoring.prediction_file import FILE_NAME, PoolPredictions, load_pool_predictions
 from dgaal_cli.store.open import open_store
 from dgaal_cli.workspace import Workspace, open_workspace
@@ -90,6 +91,7 @@ def _run(engine: Engine, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
 
 def main(arguments: list[str]) -> int:
     """Write the predictions of the workspace in the folder given; return the exit code."""
+    end_with_parent()
     try:
         os.nice(10)
         workspace = open_workspace(Path(arguments[0]))

@@ -31,6 +31,7 @@ from dgaal_cli.events import (
     Warned,
     decode,
 )
+from dgaal_cli.parent import CHILD
 
 RECENT_LOSSES = 24
 """Number of recent values kept of each loss."""
@@ -233,6 +234,8 @@ class Trainer:
         with contextlib.ExitStack() as streams:
             if process.stdout is not None:
                 streams.enter_context(process.stdout)
+            if process.stdin is not None:
+                streams.enter_context(process.stdin)
             for line in process.stdout or ():
                 self._handle_line(line)
             process.wait()
@@ -257,11 +260,11 @@ class Trainer:
                 return None
             process = subprocess.Popen(  # noqa: S603 - own command
                 self._command(step),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C in the terminal must not reach it
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, **CHILD, "PYTHONUNBUFFERED": "1"},
             )
             self._process = process
         with contextlib.suppress(OSError):

@@ -16,6 +16,7 @@ from dgaal_cli.data.decoders.base import Target
 from dgaal_cli.data.decoders.load import load_picture, silence_decoders
 from dgaal_cli.data.regular_files import read_dated_file
 from dgaal_cli.data.unreadable import UnreadableImageError, describe
+from dgaal_cli.parent import watch_stdin
 
 REQUEST = struct.Struct("<IIIIIQ")
 """Number of items; side (0: original size); channels (0: original); max. pixels (0: unlimited);
@@ -50,6 +51,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the parent process handles Ctrl-C
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends this process even inside a C decoder
     silence_decoders()  # imports Pillow before the limits of memory and time
+    watch_stdin()  # a request can take minutes
     _limit_memory()
     with contextlib.suppress(BrokenPipeError):  # the parent process has ended
         answers.write(READY)

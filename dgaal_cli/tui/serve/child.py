@@ -8,18 +8,20 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from dgaal_cli.escaping import show
+from dgaal_cli.parent import CHILD
 
 READY = b"__GANGLION__\n"
 MAX_PACKET_BYTES = 16 * 2**20
 _KEPT_VARIABLES = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 _STOP_TIMEOUT_S = 10.0
+_SERVER_STOP_TIMEOUT_S = 2.0
 
 
 def child_environment(environment: Mapping[str, str], *, width: int, height: int) -> dict[str, str]:
     """Return the environment of the process, without secrets of the server's shell."""
     kept = {name: environment[name] for name in _KEPT_VARIABLES if name in environment}
     kept |= {name: value for name, value in environment.items() if name.startswith("DGAAL_")}
-    return kept | {
+    return kept | CHILD | {
         "TEXTUAL_DRIVER": "textual.drivers.web_driver:WebDriver",
         "TEXTUAL_FPS": "60",
         "TEXTUAL_COLOR_SYSTEM": "truecolor",
@@ -90,6 +92,18 @@ class Child:
         """Send a resize, focus or quit message to the process."""
         await self._packet(b"M", json.dumps(message).encode())
 
+    async def terminate(self) -> None:
+        """Terminate the process because the server ends; a pending answer is saved first."""
+        process = self._process
+        if process is None:
+            return
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            _signal(process, number)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_SERVER_STOP_TIMEOUT_S):
+                    await process.wait()
+                return
+
     async def stop(self) -> None:
         """Request the end, then terminate the process; a pending answer is saved first."""
         process = self._process
@@ -103,7 +117,9 @@ class Child:
                 _signal(process, number)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_STOP_TIMEOUT_S):
-                        await process.communicate()  # also reads the pipes to their end
+                        # ``communicate`` would close standard input, which ends the process early.
+                        pipes = filter(None, (process.stdout, process.stderr))
+                        await asyncio.gather(process.wait(), *(pipe.read() for pipe in pipes))
                         if process.stdin:
                             process.stdin.close()
                             with contextlib.suppress(ConnectionError):

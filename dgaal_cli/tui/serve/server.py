@@ -8,13 +8,14 @@ whole environment, and its page loads fonts from another host.
 import asyncio
 import contextlib
 import json
+import signal
 from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import Any, cast
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from dgaal_cli.errors import BusyError, UsageError
+from dgaal_cli.errors import BusyError, InterruptedRunError, UsageError
 from dgaal_cli.tui.serve.child import Child
 from dgaal_cli.tui.serve.guard import (
     COOKIE,
@@ -58,6 +59,7 @@ class LabelServer:
     def __init__(self, argv: Sequence[str], guard: Guard) -> None:
         self._argv = list(argv)
         self._guard = guard
+        self._children: set[Child] = set()
 
     def application(self) -> web.Application:
         """Return the application with its routes."""
@@ -65,7 +67,12 @@ class LabelServer:
         app.router.add_get("/", self._page)
         app.router.add_get("/static/{name}", self._file)
         app.router.add_get("/ws", self._socket)
+        app.on_shutdown.append(self._terminate)
         return app
+
+    async def _terminate(self, _app: web.Application) -> None:
+        """End all terminals; what they do not finish in time ends with this process."""
+        await asyncio.gather(*(child.terminate() for child in self._children))
 
     @web.middleware
     async def _check(self, request: web.Request, handler: Any) -> web.StreamResponse:
@@ -124,6 +131,7 @@ class LabelServer:
         socket = web.WebSocketResponse(heartbeat=15, max_msg_size=MAX_MESSAGE_BYTES)
         await socket.prepare(request)
         child = Child(self._argv, socket.send_bytes)
+        self._children.add(child)
         try:
             await child.start(_side(request, "width", 80), _side(request, "height", 24))
             relay = asyncio.create_task(_relay(child, socket))
@@ -135,6 +143,7 @@ class LabelServer:
                     await relay
         finally:
             await child.stop()
+            self._children.discard(child)
         return socket
 
 
@@ -204,6 +213,7 @@ def serve(argv: Sequence[str], *, port: int, announce: Callable[[str, int], None
     Raises:
         BusyError: The port is in use.
         UsageError: The port cannot be used.
+        InterruptedRunError: SIGTERM or SIGHUP ended the server, after it ended all terminals.
     """
     asyncio.run(_serve(argv, port, announce))
 
@@ -213,7 +223,7 @@ async def _serve(argv: Sequence[str], port: int, announce: Callable[[str, int], 
     runner = web.AppRunner(
         LabelServer(argv, guard).application(),
         access_log=None,
-        shutdown_timeout=5.0,
+        shutdown_timeout=1.0,
     )
     await runner.setup()
     try:
@@ -226,6 +236,20 @@ async def _serve(argv: Sequence[str], port: int, announce: Callable[[str, int], 
             raise BusyError(f"port {port} is in use; choose another with --port") from error
         address: Any = runner.addresses[0]
         announce(f"http://localhost:{address[1]}/?token={guard.token}", int(address[1]))
-        await asyncio.Event().wait()
+        number = await _signal()
     finally:
         await runner.cleanup()
+    raise InterruptedRunError(
+        f"the server was stopped by {signal.Signals(number).name}; "
+        "each answer shown as saved is saved",
+        signal_number=number,
+    )
+
+
+async def _signal() -> int:
+    """Wait for SIGTERM or SIGHUP, unless it is ignored as by ``nohup``; return its number."""
+    numbers: asyncio.Queue[int] = asyncio.Queue()
+    for kind in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(kind) is not signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(kind, numbers.put_nowait, int(kind))
+    return await numbers.get()
