@@ -21,16 +21,20 @@ def child_environment(environment: Mapping[str, str], *, width: int, height: int
     """Return the environment of the process, without secrets of the server's shell."""
     kept = {name: environment[name] for name in _KEPT_VARIABLES if name in environment}
     kept |= {name: value for name, value in environment.items() if name.startswith("DGAAL_")}
-    return kept | CHILD | {
-        "TEXTUAL_DRIVER": "textual.drivers.web_driver:WebDriver",
-        "TEXTUAL_FPS": "60",
-        "TEXTUAL_COLOR_SYSTEM": "truecolor",
-        "COLORTERM": "truecolor",
-        "TERM": "xterm-256color",
-        "TERM_PROGRAM": "textual",
-        "COLUMNS": str(width),
-        "ROWS": str(height),
-    }
+    return (
+        kept
+        | CHILD
+        | {
+            "TEXTUAL_DRIVER": "textual.drivers.web_driver:WebDriver",
+            "TEXTUAL_FPS": "60",
+            "TEXTUAL_COLOR_SYSTEM": "truecolor",
+            "COLORTERM": "truecolor",
+            "TERM": "xterm-256color",
+            "TERM_PROGRAM": "textual",
+            "COLUMNS": str(width),
+            "ROWS": str(height),
+        }
+    )
 
 
 class Child:
