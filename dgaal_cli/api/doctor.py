@@ -11,7 +11,8 @@ from typing import cast
 
 from dgaal_cli.artifacts.engines.devices import count_cuda_devices
 from dgaal_cli.data.decoders.launch import usable_cpus
-from dgaal_cli.errors import DgaalError
+from dgaal_cli.errors import DgaalError, UsageError
+from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.store.open import store_location
 from dgaal_cli.store.protocol import StoreLocation
 from dgaal_cli.version import __version__
@@ -71,8 +72,17 @@ def doctor(environment: Mapping[str, str], workspace: Workspace | None = None) -
         _onnx_cuda(),
         Finding(name="cpu threads", found=str(usable_cpus())),
         Finding(name="terminal", found=f"TERM={term}, COLORTERM={color}"),
-        *([] if workspace is None else [_file_system(workspace, location), _backups(location)]),
+        *([] if workspace is None else _workspace(workspace, location)),
     ]
+
+
+def _workspace(workspace: Workspace, location: StoreLocation) -> list[Finding]:
+    found = [_file_system(workspace, location), _backups(location)]
+    try:
+        configuration(workspace)
+    except UsageError as error:
+        found.append(Finding(name="dgaal.toml", level="risk", found=str(error)))
+    return found
 
 
 def _package(name: str) -> Finding:

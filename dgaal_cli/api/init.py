@@ -15,6 +15,7 @@ from dgaal_cli.data.pool_shape import natural_order, stretch_note
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.encoders.registry import side_for
 from dgaal_cli.errors import InputDataError, UsageError
+from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 from dgaal_cli.methods.configuration import build_configuration
 from dgaal_cli.methods.registry import method_info
@@ -118,7 +119,7 @@ def _init(request: InitRequest, workspace: Workspace) -> InitResult:
     # The decoder fits the pool: gray strokes need a quarter of the width.
     preset = request.preset or ("small" if found.is_color else "tiny")
     tree = {
-        "name": request.name or workspace.root.name,
+        "name": request.name or show(workspace.root.name),
         "method": request.method,
         "preset": preset,
         "seed": request.seed,

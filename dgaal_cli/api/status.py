@@ -5,13 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from dgaal_cli.config.schema import Config
+from dgaal_cli.data.presence import PoolGoneError, check_pool, folder_of, may_exist
 from dgaal_cli.errors import WorkspaceError
-from dgaal_cli.ids import SampleId
+from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.rounds.resume_state import class_changes
 from dgaal_cli.rounds.state import RoundState, round_metrics, round_state
 from dgaal_cli.store.open import store_location
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ClassRecord, Counts, ItemState
 from dgaal_cli.workspace import Workspace
+
+_LOOKED_FOR = 20
+"""Number of images whose files are looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +37,8 @@ class Status:
     artifacts: tuple[str, ...]
     not_backed_up: int
     """Events in no backup although a backup was due; 0 if the backups are up to date."""
+    pool_problem: str
+    """That the pool is missing, or none of some known images is in it; empty otherwise."""
     hindrance: str
     """Why an interrupted training cannot resume; empty if it can, or if there is none."""
     next_step: str
@@ -53,6 +60,7 @@ def status(workspace: Workspace, config: Config) -> Status:
         unreadable = tuple(store.quarantined())
         left_out = tuple(store.replaced())
         events = store.watermark()
+        pool_problem = _pool_problem(workspace, config, store, counts.items)
     hindrance = _hindrance(workspace, state, classes)
     artifacts = workspace.artifacts_path
     names = sorted(p.name for p in artifacts.iterdir()) if artifacts.is_dir() else []
@@ -68,9 +76,27 @@ def status(workspace: Workspace, config: Config) -> Status:
         left_out=left_out,
         artifacts=tuple(name for name in names if name.endswith((".onnx", ".ts"))),
         not_backed_up=location.overdue(events) or 0,
+        pool_problem=pool_problem,
         hindrance=hindrance,
         next_step=_next_step(state, counts, hindrance=hindrance),
     )
+
+
+def _pool_problem(workspace: Workspace, config: Config, store: Store, count: int) -> str:
+    """Look for some images, evenly distributed over the pool."""
+    folder = folder_of(workspace.root, config.pool.source)
+    ids = [ItemId(number) for number in range(1, count + 1, max(1, count // _LOOKED_FOR))]
+    known = (item for item in map(store.item, ids) if not item.is_synthetic and item.state == "ok")
+    try:
+        check_pool(
+            workspace.root,
+            config.pool.source,
+            known,
+            lambda item: folder is None or may_exist(folder / item.sample_id),
+        )
+    except PoolGoneError as error:
+        return str(error)
+    return ""
 
 
 def _hindrance(workspace: Workspace, state: RoundState, classes: Sequence[ClassRecord]) -> str:

@@ -43,14 +43,24 @@ class Context:
             return find_workspace(self.directory, is_named=True)
         return find_workspace(Path.cwd())
 
-    def workspace_if_any(self) -> Workspace | None:
-        """Find the workspace; None without one, unless ``-C`` names it."""
+    def checked_workspace(self) -> Workspace:
+        """Find the workspace and check its configuration, of which the command needs no value."""
+        self.config()
+        return self.workspace()
+
+    def workspace_if_any(self, *, is_checked: bool = True) -> Workspace | None:
+        """Find the workspace, and check its configuration; None without one.
+
+        Raises:
+            UsageError: ``-C`` names a folder that is not a workspace, or a setting is wrong.
+        """
         try:
-            return self.workspace()
+            workspace = self.workspace()
         except UsageError:
             if self.directory is not None:
                 raise
             return None
+        return self.checked_workspace() if is_checked else workspace
 
     def config(self, assignments: Iterable[str] = ()) -> "Config":
         """Read the workspace's configuration and merge ``--set`` values over it."""

@@ -15,7 +15,7 @@ def doctor(ctx: typer.Context) -> None:
     from dgaal_cli.api.doctor import doctor as examine
 
     context: Context = ctx.obj
-    findings = examine(os.environ, context.workspace_if_any())
+    findings = examine(os.environ, context.workspace_if_any(is_checked=False))
     if context.printed_json(findings):
         return
     width = max(len(finding.name) for finding in findings)

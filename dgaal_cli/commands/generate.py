@@ -51,7 +51,7 @@ def generate(
 
     context: Context = ctx.obj
     if artifact is None:
-        workspace = context.workspace()
+        workspace = context.checked_workspace()
         artifact = default_generator(workspace.artifacts_path)
     else:
         workspace = context.workspace_if_any()

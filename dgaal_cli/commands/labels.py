@@ -94,7 +94,7 @@ def import_command(
 
     context: Context = ctx.obj
     result = import_labels(
-        context.workspace(),
+        context.checked_workspace(),
         path,
         format=format,
         annotator=annotator or _user(),
@@ -125,7 +125,9 @@ def log_command(
     from dgaal_cli.api.labels import label_log
 
     context: Context = ctx.obj
-    events = label_log(context.workspace(), count=None if is_all else count, annotator=annotator)
+    events = label_log(
+        context.checked_workspace(), count=None if is_all else count, annotator=annotator
+    )
     if context.printed_json([_event(event) for event in events]):
         return
     for event in events:
@@ -138,7 +140,7 @@ def stats_command(ctx: typer.Context) -> None:
     from dgaal_cli.api.labels import label_stats
 
     context: Context = ctx.obj
-    stats = label_stats(context.workspace())
+    stats = label_stats(context.checked_workspace())
     if context.printed_json(stats):
         return
     counts = stats.counts
@@ -184,7 +186,7 @@ def classes_command(
     context: Context = ctx.obj
     if sum(option is not None for option in (add, rename, order, remove)) > 1:
         raise UsageError("use only one of --add, --rename, --order and --remove")
-    workspace = context.workspace()
+    workspace = context.checked_workspace()
     if add is not None:
         found = class_list.add_class(workspace, add)
     elif rename is not None:
@@ -208,7 +210,7 @@ def disputes_command(ctx: typer.Context) -> None:
     from dgaal_cli.labeling.disputes import disputes
 
     context: Context = ctx.obj
-    found = disputes(context.workspace())
+    found = disputes(context.checked_workspace())
     if context.printed_json([replace(d, sample_id=SampleId(spell(d.sample_id))) for d in found]):
         return
     for dispute in found:
@@ -236,7 +238,7 @@ def adjudicate_command(
 
     context: Context = ctx.obj
     who = annotator or default_annotator()
-    result = adjudicate(context.workspace(), image, class_name, annotator=who, note=note)
+    result = adjudicate(context.checked_workspace(), image, class_name, annotator=who, note=note)
     if context.printed_json(replace(result, sample_id=SampleId(spell(result.sample_id)))):
         return
     print(

@@ -93,7 +93,7 @@ def score(
 
     context: Context = ctx.obj
     if artifact is None:
-        workspace = context.workspace()
+        workspace = context.checked_workspace()
         artifact = default_artifact(workspace, engine)
     else:
         workspace = context.workspace_if_any()

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from dgaal_cli.config.ranges import Rule
+from dgaal_cli.escaping import show
 
 Init = Literal["scratch", "warm", "shrink_perturb"]
 """Weights that a network starts a round with."""
@@ -437,7 +438,11 @@ class Config:
 
     version: Literal[1] = 1
     """Version of this file's keys."""
-    name: Annotated[str, Meta(max_length=200)] = ""
+    name: Annotated[
+        str,
+        Meta(max_length=200),
+        Rule(is_met=lambda name: show(name) == name, demand="have no control characters"),
+    ] = ""
     """Title in the terminal. Empty: the folder's name."""
     store: Annotated[str, Meta(max_length=4096)] = ""
     """Label store, ``sqlite:PATH``; a relative path is relative to the workspace. Empty: labels.db.

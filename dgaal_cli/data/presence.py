@@ -1,6 +1,7 @@
 """Check whether files of a pool exist, without NumPy."""
 
 import os
+import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
@@ -28,7 +29,7 @@ def check_pool(root: Path, spec: str, known: Iterable[_T], is_there: Callable[[_
         PoolGoneError: The pool does not exist, or contains none of the images.
     """
     remedy = "mount its disk, or correct pool.source in dgaal.toml; no image was set aside"
-    paths = [root / os.path.expanduser(part) for part in (spec, spec.rpartition("#")[0]) if part]  # noqa: PTH111
+    paths = _paths(root, spec)
     is_name = ":" in spec.partition("/")[0] or "{" in spec
     if not is_name and not any(map(may_exist, paths)):
         raise PoolGoneError(f"the pool {paths[0]} does not exist; {remedy}")
@@ -52,11 +53,19 @@ def folder_of(root: Path, spec: str) -> Path | None:
         root: Folder that a relative SOURCE is relative to.
         spec: SOURCE, optionally with ``#split``.
     """
-    for part in (spec, spec.rpartition("#")[0]):
-        path = root / os.path.expanduser(part)  # noqa: PTH111 - "~nobody" is a valid name
-        if part and os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises what stat does
-            return path
-    return None
+    # Path.is_dir raises what stat does.
+    return next((path for path in _paths(root, spec) if os.path.isdir(path)), None)  # noqa: PTH112
+
+
+def is_device(root: Path, spec: str) -> bool:
+    """Return whether a SOURCE is a device, a pipe or a socket."""
+    for path in _paths(root, spec):
+        try:
+            mode = os.stat(path).st_mode  # noqa: PTH116 - tests let it fail
+        except (OSError, ValueError):
+            continue
+        return not (stat.S_ISDIR(mode) or stat.S_ISREG(mode))
+    return False
 
 
 def may_exist(path: str | os.PathLike[str]) -> bool:
@@ -103,3 +112,9 @@ def _is_empty(folder: str | os.PathLike[str]) -> bool:
             return next(listing, None) is None
     except OSError:
         return True
+
+
+def _paths(root: Path, spec: str) -> list[Path]:
+    """Return the paths that SOURCE may mean: with ``#`` as part of the name, or as a mark."""
+    parts = filter(None, (spec, spec.rpartition("#")[0]))
+    return [root / os.path.expanduser(part) for part in parts]  # noqa: PTH111 - "~nobody" is valid

@@ -8,7 +8,9 @@ from typing import Any
 from dgaal_cli.config.edit import set_values
 from dgaal_cli.config.load import build_config, load_config
 from dgaal_cli.config.schema import Config
+from dgaal_cli.data.presence import is_device
 from dgaal_cli.encoders.registry import check_encoder
+from dgaal_cli.errors import ConfigError
 from dgaal_cli.methods.registry import check_method
 from dgaal_cli.store.open import store_location
 from dgaal_cli.workspace import Workspace
@@ -31,8 +33,12 @@ def configuration(workspace: Workspace, *assignments: str) -> Config:
 def read_configuration(
     path: Path, *, environment: Mapping[str, str], assignments: Iterable[str] = ()
 ) -> Config:
-    """Read a file as ``config.load.load_config`` does, and check it against its method."""
-    return checked(load_config(path, environment=environment, assignments=assignments))
+    """Read a file as ``config.load.load_config`` does, and check it against method and pool."""
+    config = checked(load_config(path, environment=environment, assignments=assignments))
+    for key, spec in (("source", config.pool.source), ("test", config.pool.test)):
+        if is_device(path.parent, spec):
+            raise ConfigError(f"'pool.{key}' is {spec}, which is not a file or folder of images")
+    return config
 
 
 def build_configuration(tree: dict[str, Any]) -> Config:

@@ -116,6 +116,6 @@ def test_store_can_only_be_set_in_dgaal_toml(run, root: Path, monkeypatch: pytes
 def test_store_that_is_not_a_string_is_refused(run, root: Path):
     config = root / "dgaal.toml"
     config.write_text("store = 7\n" + config.read_text())
-    done = run("labels", "stats")
+    done = run("labels", "backup")
     assert done.code == 2
     assert "write store = " in done.stderr
