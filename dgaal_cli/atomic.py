@@ -8,6 +8,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +41,8 @@ def replacing(path: Path) -> Generator[BinaryIO]:
     temporary = _temporary(path)
     try:
         with _exclusive(temporary) as stream:
+            with contextlib.suppress(OSError):  # a replaced file keeps its permissions
+                os.fchmod(stream.fileno(), stat.S_IMODE(path.stat().st_mode))
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

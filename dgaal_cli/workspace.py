@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -109,6 +110,15 @@ def open_workspace(folder: str | Path) -> Workspace:
         UsageError: The folder is not a workspace.
     """
     return find_workspace(Path(folder), is_named=True)
+
+
+def keep_private(root: Path) -> None:
+    """Let only the user read and write the files that this process creates from now on.
+
+    In a workspace whose folder is setgid, the group may too.
+    """
+    folder = next(path for path in (root, *root.absolute().parents) if path.exists())
+    os.umask(0o007 if folder.stat().st_mode & stat.S_ISGID else 0o077)
 
 
 def lock_path(root: Path, name: str) -> Path:

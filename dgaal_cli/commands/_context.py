@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dgaal_cli.errors import MissingExtraError, UsageError
 from dgaal_cli.escaping import show
-from dgaal_cli.workspace import Workspace, find_workspace
+from dgaal_cli.workspace import Workspace, find_workspace, keep_private
 
 if TYPE_CHECKING:
     from dgaal_cli.config.schema import Config
@@ -38,10 +38,14 @@ class Context:
         return "dgaal" if self.directory is None else f"dgaal -C {show(str(self.directory))}"
 
     def workspace(self) -> Workspace:
-        """Find the workspace: the one given by ``-C``, else the current folder or a parent."""
-        if self.directory is not None:
-            return find_workspace(self.directory, is_named=True)
-        return find_workspace(Path.cwd())
+        """Find the workspace: the one given by ``-C``, else the current folder or a parent.
+
+        New files of this process are private from then on.
+        """
+        is_named = self.directory is not None
+        workspace = find_workspace(self.directory or Path.cwd(), is_named=is_named)
+        keep_private(workspace.root)
+        return workspace
 
     def checked_workspace(self) -> Workspace:
         """Find the workspace and check its configuration, of which the command needs no value."""

@@ -7,6 +7,7 @@ import typer
 
 from dgaal_cli.commands._context import Context, needing
 from dgaal_cli.escaping import show
+from dgaal_cli.workspace import keep_private
 
 
 def demo(
@@ -20,6 +21,7 @@ def demo(
     context: Context = ctx.obj
     with needing("train", command="dgaal demo"):
         from dgaal_cli.api.demo import demo as run
+    keep_private(directory)
     result = run(directory, seed=seed, emit=context.listener(), on_message=context.note)
     document = {
         "workspace": result.workspace.root,

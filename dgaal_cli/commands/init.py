@@ -10,6 +10,7 @@ from dgaal_cli.commands._options import NetworkFolder
 from dgaal_cli.errors import InputDataError, StorageError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.methods.registry import METHODS
+from dgaal_cli.workspace import keep_private
 
 if TYPE_CHECKING:
     from dgaal_cli.api.init import InitResult
@@ -79,6 +80,7 @@ def init(
         imports_labels=labels_from_source,
         accepts_network_folder=accepts_network_folder,
     )
+    keep_private(request.root)
     with interruption.listening():
         result = make(request)
     document = {

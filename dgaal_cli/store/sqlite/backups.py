@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import sqlite3
+import stat
 from collections.abc import Generator
 from pathlib import Path
 
@@ -71,6 +72,7 @@ def make(database: Database, *, reason: str, stamp: str) -> Path:
             number = 1 + max(map(_number, folder.glob("labels-*.db")), default=0)
             target = folder / f"labels-{number:06d}-{stamp}-{reason}.db"
             _copy(database.connection, temporary)
+        temporary.chmod(stat.S_IMODE(database.path.stat().st_mode))
         _verify_new(temporary)
         sync_file(temporary)
         os.replace(temporary, target)  # noqa: PTH105 - as in atomic, and tests can inject it

@@ -10,6 +10,7 @@ import os
 import secrets
 import signal
 import sqlite3
+import stat
 import sys
 import threading
 from collections.abc import Callable, Generator
@@ -238,6 +239,9 @@ def create_file(path: Path, meta: dict[str, str]) -> None:
     try:
         with _translated_errors(path):
             _fill(temporary, meta)
+        # SQLite creates files without write permission for the group; its journals copy the mode.
+        is_shared = path.parent.stat().st_mode & stat.S_ISGID
+        temporary.chmod(0o660 if is_shared else 0o600)
         try:
             os.link(temporary, path)  # unlike a rename, a link never replaces a file
         except FileExistsError:
