@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-COOKIE = "dgaal"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 MAX_SESSIONS = 4
 MAX_MESSAGE_BYTES = 64 * 1024
@@ -69,7 +68,7 @@ class Guard:
         site = headers.get("Sec-Fetch-Site", "same-origin")
         if site not in ("same-origin", "none"):
             return Refusal(status=403, reason="request from another site")
-        if not self.is_token(cookies.get(COOKIE, "")):
+        if not self.is_token(cookies.get(cookie_name(headers["Host"]), "")):
             return Refusal(status=401, reason="open the address that 'dgaal label --serve' printed")
         return None
 
@@ -104,6 +103,15 @@ class Rate:
         self._at = now
         self._left -= 1
         return self._left >= 0
+
+
+def cookie_name(host: str) -> str:
+    """Return the cookie's name: browsers share cookies between the ports of a host.
+
+    The port is the browser's, which differs from the server's own behind a tunnel.
+    """
+    port = host.rpartition(":")[2]
+    return f"dgaal-{port if port.isascii() and port.isdigit() else 80}"
 
 
 def response_headers(host: str) -> dict[str, str]:

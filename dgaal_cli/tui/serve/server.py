@@ -8,6 +8,7 @@ whole environment, and its page loads fonts from another host.
 import asyncio
 import contextlib
 import json
+import logging
 import signal
 from collections.abc import Callable, Sequence
 from importlib import resources
@@ -18,13 +19,15 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from dgaal_cli.errors import BusyError, InterruptedRunError, UsageError
 from dgaal_cli.tui.serve.child import Child
 from dgaal_cli.tui.serve.guard import (
-    COOKIE,
     MAX_MESSAGE_BYTES,
     Guard,
     Rate,
     Refusal,
+    cookie_name,
     response_headers,
 )
+from dgaal_cli.tui.serve.log import BoundedLog
+from dgaal_cli.tui.serve.waiting import Waiting, listen
 
 HOST = "127.0.0.1"
 _FILES = {
@@ -56,9 +59,10 @@ body.-closed .closed-dialog { display: block; }
 class LabelServer:
     """Serves one command to a few tabs."""
 
-    def __init__(self, argv: Sequence[str], guard: Guard) -> None:
+    def __init__(self, argv: Sequence[str], guard: Guard, waiting: Waiting) -> None:
         self._argv = list(argv)
         self._guard = guard
+        self._waiting = waiting
         self._children: set[Child] = set()
 
     def application(self) -> web.Application:
@@ -83,6 +87,7 @@ class LabelServer:
         refusal = self._guard.check(request.headers, request.cookies, is_upgrade=is_upgrade)
         if refusal:
             return _refuse(refusal, request)
+        self._waiting.discard(request.transport)
         try:
             response = cast("web.StreamResponse", await handler(request))
         except web.HTTPException as error:
@@ -95,9 +100,11 @@ class LabelServer:
         """Replace the token of the printed address by a cookie, to keep it out of the history."""
         if not self._guard.is_token(request.query["token"]):
             return _refuse(Refusal(status=401, reason="wrong token"), request)
+        self._waiting.discard(request.transport)
         response = web.Response(status=303, headers={"Location": "/"})
         response.headers.update(response_headers(request.headers["Host"]))
-        response.set_cookie(COOKIE, self._guard.token, httponly=True, samesite="Strict", path="/")
+        name = cookie_name(request.headers["Host"])
+        response.set_cookie(name, self._guard.token, httponly=True, samesite="Strict", path="/")
         return response
 
     async def _page(self, request: web.Request) -> web.Response:
@@ -197,9 +204,11 @@ def _clamp(side: int) -> int:
 def _refuse(refusal: Refusal, request: web.Request) -> web.Response:
     host = request.headers.get("Host", "localhost")
     safe = host if host.isascii() and host.isprintable() and ";" not in host else "localhost"
-    return web.Response(
+    response = web.Response(
         status=refusal.status, text=f"{refusal.reason}\n", headers=response_headers(safe)
     )
+    response.force_close()
+    return response
 
 
 def serve(argv: Sequence[str], *, port: int, announce: Callable[[str, int], None]) -> None:
@@ -215,28 +224,36 @@ def serve(argv: Sequence[str], *, port: int, announce: Callable[[str, int], None
         UsageError: The port cannot be used.
         InterruptedRunError: SIGTERM or SIGHUP ended the server, after it ended all terminals.
     """
-    asyncio.run(_serve(argv, port, announce))
+    log = BoundedLog()
+    logging.getLogger().addHandler(log)
+    try:
+        asyncio.run(_serve(argv, port, announce))
+    finally:
+        logging.getLogger().removeHandler(log)
 
 
 async def _serve(argv: Sequence[str], port: int, announce: Callable[[str, int], None]) -> None:
-    guard = Guard()
+    guard, waiting = Guard(), Waiting()
     runner = web.AppRunner(
-        LabelServer(argv, guard).application(),
+        LabelServer(argv, guard, waiting).application(),
         access_log=None,
         shutdown_timeout=1.0,
+        lingering_time=0,
     )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, HOST, port)
+        make: Any = runner.server
         try:
-            await site.start()
+            server, port = await listen((HOST, port), make, waiting)
         except PermissionError as error:
             raise UsageError(f"port {port} cannot be used: {error}") from error
         except OSError as error:
             raise BusyError(f"port {port} is in use; choose another with --port") from error
-        address: Any = runner.addresses[0]
-        announce(f"http://localhost:{address[1]}/?token={guard.token}", int(address[1]))
-        number = await _signal()
+        announce(f"http://localhost:{port}/?token={guard.token}", port)
+        try:
+            number = await _signal()
+        finally:
+            server.close()
     finally:
         await runner.cleanup()
     raise InterruptedRunError(

@@ -62,11 +62,12 @@ def served(recorder):
 
     from dgaal_cli.tui.serve.guard import Guard
     from dgaal_cli.tui.serve.server import LabelServer
+    from dgaal_cli.tui.serve.waiting import Waiting
 
     @asynccontextmanager
     async def start():
         guard = Guard()
-        async with TestServer(LabelServer(recorder.argv, guard).application()) as server:
+        async with TestServer(LabelServer(recorder.argv, guard, Waiting()).application()) as server:
             yield server, guard
             for _ in range(400):
                 if guard.open_sessions == 0:

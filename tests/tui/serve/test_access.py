@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from dgaal_cli.tui.serve.child import child_environment
-from dgaal_cli.tui.serve.guard import COOKIE, MAX_MESSAGES, MAX_SESSIONS, Guard, Rate
+from dgaal_cli.tui.serve.guard import MAX_MESSAGES, MAX_SESSIONS, Guard, Rate, cookie_name
 
 aiohttp = pytest.importorskip("aiohttp")
 pytest.importorskip("textual_serve")
@@ -19,8 +19,8 @@ def ws(server, **headers: str) -> dict:
     return {key: value for key, value in plain.items() if value}
 
 
-def cookie(guard: Guard) -> str:
-    return f"{COOKIE}={guard.token}"
+def cookie(server, token: str) -> str:
+    return f"{cookie_name(f'localhost:{server.port}')}={token}"
 
 
 async def connect(session, server, headers):
@@ -29,7 +29,7 @@ async def connect(session, server, headers):
 
 REFUSED = {
     "no token": ({}, 401),
-    "wrong token": ({"Cookie": f"{COOKIE}=wrong"}, 401),
+    "wrong token": ({"Cookie": "wrong"}, 401),
     "foreign origin": ({"Cookie": "yes", "Origin": "http://evil.example"}, 403),
     "origin of another local server": ({"Cookie": "yes", "Origin": "http://localhost:1"}, 403),
     "no origin": ({"Cookie": "yes", "Origin": ""}, 403),
@@ -50,7 +50,8 @@ REFUSED = {
 async def test_unauthorized_socket_is_refused_and_starts_no_process(served, recorder, case):
     headers, status = REFUSED[case]
     async with served() as (server, guard), aiohttp.ClientSession() as session:
-        headers = {k: cookie(guard) if v == "yes" else v for k, v in headers.items()}
+        tokens = {"yes": guard.token, "wrong": "wrong"}
+        headers = {k: cookie(server, tokens[v]) if v in tokens else v for k, v in headers.items()}
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await connect(session, server, ws(server, **headers))
         assert refused.value.status == status
@@ -88,7 +89,7 @@ async def test_printed_address_sets_an_http_only_same_site_cookie(served):
 async def test_page_contacts_no_other_host_and_lists_no_folder(served):
     async with served() as (server, guard), aiohttp.ClientSession() as session:
         base = f"http://127.0.0.1:{server.port}"
-        headers = {"Cookie": cookie(guard)}
+        headers = {"Cookie": cookie(server, guard.token)}
         async with session.get(base, headers=headers) as response:
             page = await response.text()
             policy = response.headers["Content-Security-Policy"]
@@ -109,7 +110,7 @@ async def test_page_contacts_no_other_host_and_lists_no_folder(served):
 
 async def test_keys_reach_the_process_and_closing_waits_for_its_end(served, recorder):
     async with served() as (server, guard), aiohttp.ClientSession() as session:
-        socket = await connect(session, server, ws(server, Cookie=cookie(guard)))
+        socket = await connect(session, server, ws(server, Cookie=cookie(server, guard.token)))
         assert (await socket.receive()).data == b"hello"
         await socket.send_str(json.dumps(["stdin", "3"]))
         assert (await socket.receive()).data == b"3"
@@ -142,7 +143,7 @@ BAD_FRAMES = {
 @pytest.mark.parametrize("case", BAD_FRAMES)
 async def test_bad_message_ends_the_session_and_sends_no_key(served, recorder, case):
     async with served() as (server, guard), aiohttp.ClientSession() as session:
-        socket = await connect(session, server, ws(server, Cookie=cookie(guard)))
+        socket = await connect(session, server, ws(server, Cookie=cookie(server, guard.token)))
         assert (await socket.receive()).data == b"hello"
         await socket.send_str(BAD_FRAMES[case])
         message = await asyncio.wait_for(socket.receive(), 10)
@@ -153,7 +154,7 @@ async def test_bad_message_ends_the_session_and_sends_no_key(served, recorder, c
 
 async def test_terminal_beyond_the_limit_is_refused(served, recorder):
     async with served() as (server, guard), aiohttp.ClientSession() as session:
-        headers = ws(server, Cookie=cookie(guard))
+        headers = ws(server, Cookie=cookie(server, guard.token))
         sockets = [await connect(session, server, headers) for _ in range(MAX_SESSIONS)]
         for socket in sockets:
             assert (await socket.receive()).data == b"hello"
@@ -228,6 +229,6 @@ def test_other_host_names_are_refused(host):
 async def test_error_of_a_process_that_does_not_start_is_shown(served, recorder):
     recorder.argv[:] = [sys.executable, "-c", "import sys; sys.exit('in use by process 7')"]
     async with served() as (server, guard), aiohttp.ClientSession() as session:
-        socket = await connect(session, server, ws(server, Cookie=cookie(guard)))
+        socket = await connect(session, server, ws(server, Cookie=cookie(server, guard.token)))
         assert b"in use by process 7" in (await socket.receive()).data
         await socket.close()
