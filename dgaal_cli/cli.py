@@ -112,12 +112,7 @@ def _globals(
     ] = False,
 ) -> None:
     """Adversarial active learning for images, from the terminal."""
-    ctx.obj = Context(
-        directory=directory,
-        json=as_json,
-        quiet=is_quiet,
-        at_end=ctx.call_on_close,
-    )
+    ctx.obj = Context(directory=directory, json=as_json, quiet=is_quiet, at_end=ctx.call_on_close)
 
 
 def main() -> None:

@@ -8,11 +8,7 @@ import dataclasses
 from dgaal_cli.ids import ItemId
 from dgaal_cli.labeling.annotators import OperationIds
 from dgaal_cli.labeling.open_round import OpenRound
-from dgaal_cli.labeling.standing_answers import (
-    StandingAnswer,
-    answer_of_undone,
-    standing_answers,
-)
+from dgaal_cli.labeling.standing_answers import StandingAnswer, answer_of_undone, standing_answers
 from dgaal_cli.labeling.view import Press, join_notices
 from dgaal_cli.store.records import Answer, AnswerKind
 

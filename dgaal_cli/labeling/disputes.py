@@ -101,11 +101,7 @@ def adjudicate(
             dispute.item_id for dispute in disputed(store.answers(), store.class_names(), text)
         }
         answer = Answer(
-            op_id=new_op_id(),
-            kind="adjudicate",
-            item_id=item.item_id,
-            label=label,
-            note=note,
+            op_id=new_op_id(), kind="adjudicate", item_id=item.item_id, label=label, note=note
         )
         store.submit(answer, annotator=annotator, session="adjudicate", take_next=False)
         left = len(disputed(store.answers(), store.class_names(), text))

@@ -19,14 +19,7 @@ from dgaal_cli.labeling.open_round import OpenRound
 from dgaal_cli.labeling.pages import Pages
 from dgaal_cli.labeling.rounds_report import RoundsReport, rounds_report
 from dgaal_cli.labeling.standing_answers import StandingAnswer
-from dgaal_cli.labeling.view import (
-    LabelView,
-    NextStep,
-    Press,
-    QueryImage,
-    State,
-    join_notices,
-)
+from dgaal_cli.labeling.view import LabelView, NextStep, Press, QueryImage, State, join_notices
 from dgaal_cli.rounds.state import round_state, trained_rounds
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import QueryProgress

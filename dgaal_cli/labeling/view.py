@@ -7,12 +7,7 @@ from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.labeling.annotators import new_op_id
 from dgaal_cli.labeling.standing_answers import StandingAnswer
 from dgaal_cli.rounds.learning_curve import CurvePoint
-from dgaal_cli.store.records import (
-    ClassRecord,
-    Label,
-    QueryProgress,
-    ShownAs,
-)
+from dgaal_cli.store.records import ClassRecord, Label, QueryProgress, ShownAs
 
 State = Literal["labeling", "answered", "waiting", "empty"]
 """``answered``: the query is done; ``waiting``: the rest is with others; ``empty``: no query."""

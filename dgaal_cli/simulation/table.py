@@ -8,13 +8,7 @@ from dgaal_cli.escaping import show
 from dgaal_cli.methods.registry import REFERENCE
 from dgaal_cli.simulation.plan import Plan
 from dgaal_cli.simulation.statistics import CONFIDENCE, Estimate
-from dgaal_cli.simulation.summary import (
-    CLASSIC,
-    ENOUGH_OF_FULL,
-    Effect,
-    Summary,
-    baseline_verdict,
-)
+from dgaal_cli.simulation.summary import CLASSIC, ENOUGH_OF_FULL, Effect, Summary, baseline_verdict
 
 PUBLISHED_TITLE = "Published, on the whole data and with other task models"
 

@@ -12,14 +12,7 @@ from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.tui import messages, theme
 from dgaal_cli.tui.actions import action_of
-from dgaal_cli.tui.bridge import (
-    Bridge,
-    LabelSession,
-    LabelView,
-    Outcome,
-    Press,
-    QueryImage,
-)
+from dgaal_cli.tui.bridge import Bridge, LabelSession, LabelView, Outcome, Press, QueryImage
 from dgaal_cli.tui.gate import HOLD_DELAY_S, Verdict
 from dgaal_cli.tui.grid import CANNOT_TELL, WRONG, GridMemory, GridModel
 from dgaal_cli.tui.keymap import Keymap, spell_key

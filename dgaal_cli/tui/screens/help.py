@@ -58,11 +58,7 @@ class NewKeysDialog(HelpDialog, inherit_bindings=False):
     BINDINGS: ClassVar = [("enter", "leave", "continue"), ("escape", "leave", "continue")]
 
     def __init__(
-        self,
-        keymap: Keymap,
-        classes: Sequence[ClassRecord],
-        *,
-        clock: Callable[[], float],
+        self, keymap: Keymap, classes: Sequence[ClassRecord], *, clock: Callable[[], float]
     ) -> None:
         super().__init__(keymap, classes)
         self._clock = clock

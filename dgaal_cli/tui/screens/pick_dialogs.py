@@ -164,11 +164,7 @@ class FindClassDialog(SearchDialog[ClassRecord]):
     heading = " find a class "
 
     def __init__(
-        self,
-        known: Sequence[ClassRecord],
-        *,
-        verb: str = "answer with",
-        side: str = "right",
+        self, known: Sequence[ClassRecord], *, verb: str = "answer with", side: str = "right"
     ) -> None:
         """Create the dialog; Enter means ``verb``, and the image is on the other side."""
         super().__init__(known, classes=f"-{side}")

@@ -35,10 +35,7 @@ def status_line(scene: Scene, width: int) -> Strip:
     left: list[Piece] = [(" dgaal label ", theme.BRAND)] if width >= MIN_BRAND_WIDTH else []
     name = show(view.name)
     left.append(
-        (
-            f"  {pad(name, _MAX_NAME).rstrip() if len(name) > _MAX_NAME else name} ",
-            theme.BAR_STRONG,
-        )
+        (f"  {pad(name, _MAX_NAME).rstrip() if len(name) > _MAX_NAME else name} ", theme.BAR_STRONG)
     )
     right = [save_mark(scene.save_state)]
     if view.round is None:

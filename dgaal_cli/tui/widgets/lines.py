@@ -90,14 +90,7 @@ def box_bottom(width: int, label: Pieces, style: Style, *, box: str = ROUND_BOX)
 
 
 @lru_cache(maxsize=1024)
-def _edge(
-    width: int,
-    start: str,
-    title: Pieces,
-    label: Pieces,
-    end: str,
-    style: Style,
-) -> Strip:
+def _edge(width: int, start: str, title: Pieces, label: Pieces, end: str, style: Style) -> Strip:
     middle = width - 4
     titles = cut(title, middle)
     labels = cut(label, middle - width_of(titles))
