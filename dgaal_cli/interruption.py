@@ -32,6 +32,14 @@ def is_asked() -> bool:
     return _signal_number is not None
 
 
+def signal_name(number: int) -> str:
+    """Return a name such as ``SIGTERM``; ``signal NUMBER`` if it has none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 @contextmanager
 def listening() -> Generator[None]:
     """Set the flag on SIGINT and SIGTERM while the block runs; main thread only.

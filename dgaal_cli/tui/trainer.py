@@ -31,6 +31,7 @@ from dgaal_cli.events import (
     Warned,
     decode,
 )
+from dgaal_cli.interruption import signal_name
 from dgaal_cli.parent import CHILD
 
 RECENT_LOSSES = 24
@@ -232,10 +233,8 @@ class Trainer:
         errors = threading.Thread(target=_collect, args=(process.stderr, lines), daemon=True)
         errors.start()
         with contextlib.ExitStack() as streams:
-            if process.stdout is not None:
-                streams.enter_context(process.stdout)
-            if process.stdin is not None:
-                streams.enter_context(process.stdin)
+            for stream in filter(None, (process.stdout, process.stdin)):
+                streams.enter_context(stream)
             for line in process.stdout or ():
                 self._handle_line(line)
             process.wait()
@@ -294,18 +293,11 @@ def _signal_group(process: "subprocess.Popen[bytes]", number: signal.Signals) ->
 def _exit_reason(code: int, *, is_silent: bool) -> list[str]:
     """Describe the end of a process that was killed or wrote no error."""
     if code >= 0:
-        return (
-            [f"the process ended with exit code {code} without an error message"]
-            if is_silent
-            else []
-        )
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    if name == "SIGKILL":
+        text = f"the process ended with exit code {code} without an error message"
+        return [text] if is_silent else []
+    if -code == signal.SIGKILL:
         return ["the process was killed (SIGKILL), as the system does when memory runs out"]
-    return [f"the process was terminated or crashed ({name})"]
+    return [f"the process was terminated or crashed ({signal_name(-code)})"]
 
 
 def _collect(stream: IO[bytes] | None, lines: "deque[str]") -> None:

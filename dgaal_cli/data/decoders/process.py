@@ -26,6 +26,7 @@ from dgaal_cli.data.decoders.worker import (
 from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.errors import DgaalError
+from dgaal_cli.interruption import signal_name
 
 if TYPE_CHECKING:
     import io
@@ -174,15 +175,8 @@ class DecoderProcess:
         if code == -signal.SIGALRM:
             return f"took longer than {LIMIT_S:.0f} s to decode"
         if code is not None and code < 0:
-            return f"crashed the decoder ({_signal_name(-code)})"
+            return f"crashed the decoder ({signal_name(-code)})"
         return "crashed the decoder"
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def _request(

@@ -98,15 +98,11 @@ class Child:
 
     async def terminate(self) -> None:
         """Terminate the process because the server ends; a pending answer is saved first."""
-        process = self._process
-        if process is None:
-            return
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            _signal(process, number)
+        if self._process:
+            _signal(self._process, signal.SIGTERM)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_SERVER_STOP_TIMEOUT_S):
-                    await process.wait()
-                return
+                    await self._process.wait()
 
     async def stop(self) -> None:
         """Request the end, then terminate the process; a pending answer is saved first."""

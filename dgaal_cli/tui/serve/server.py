@@ -17,6 +17,7 @@ from typing import Any, cast
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from dgaal_cli.errors import BusyError, InterruptedRunError, UsageError
+from dgaal_cli.interruption import signal_name
 from dgaal_cli.tui.serve.child import Child
 from dgaal_cli.tui.serve.guard import (
     MAX_MESSAGE_BYTES,
@@ -27,7 +28,7 @@ from dgaal_cli.tui.serve.guard import (
     response_headers,
 )
 from dgaal_cli.tui.serve.log import BoundedLog
-from dgaal_cli.tui.serve.waiting import Waiting, listen
+from dgaal_cli.tui.serve.waiting import Waiting
 
 HOST = "127.0.0.1"
 _FILES = {
@@ -87,7 +88,7 @@ class LabelServer:
         refusal = self._guard.check(request.headers, request.cookies, is_upgrade=is_upgrade)
         if refusal:
             return _refuse(refusal, request)
-        self._waiting.discard(request.transport)
+        self._waiting.remove(request.protocol)
         try:
             response = cast("web.StreamResponse", await handler(request))
         except web.HTTPException as error:
@@ -100,7 +101,7 @@ class LabelServer:
         """Replace the token of the printed address by a cookie, to keep it out of the history."""
         if not self._guard.is_token(request.query["token"]):
             return _refuse(Refusal(status=401, reason="wrong token"), request)
-        self._waiting.discard(request.transport)
+        self._waiting.remove(request.protocol)
         response = web.Response(status=303, headers={"Location": "/"})
         response.headers.update(response_headers(request.headers["Host"]))
         name = cookie_name(request.headers["Host"])
@@ -242,9 +243,9 @@ async def _serve(argv: Sequence[str], port: int, announce: Callable[[str, int], 
     )
     await runner.setup()
     try:
-        make: Any = runner.server
+        assert runner.server
         try:
-            server, port = await listen((HOST, port), make, waiting)
+            server, port = await waiting.listen(runner.server, (HOST, port))
         except PermissionError as error:
             raise UsageError(f"port {port} cannot be used: {error}") from error
         except OSError as error:
@@ -257,8 +258,7 @@ async def _serve(argv: Sequence[str], port: int, announce: Callable[[str, int], 
     finally:
         await runner.cleanup()
     raise InterruptedRunError(
-        f"the server was stopped by {signal.Signals(number).name}; "
-        "each answer shown as saved is saved",
+        f"the server was stopped by {signal_name(number)}; each answer shown as saved is saved",
         signal_number=number,
     )
 
