@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +22,7 @@ from dgaal_cli.labeling.class_list import (
     remove_class,
     rename_class,
 )
-from dgaal_cli.labeling.disputes import adjudicate, disputed, disputes
+from dgaal_cli.labeling.disputes import adjudicate, disputes
 from dgaal_cli.reports.sheets import encode_png
 from dgaal_cli.store.exchange.base import ExportJob, FileFormat, Link
 from dgaal_cli.store.exchange.registry import guess_format, load_format
@@ -231,18 +230,14 @@ def label_stats(workspace: Workspace) -> LabelStats:
     with open_store(workspace, read_only=True) as store:
         counts = store.counts()
         classes = store.classes()
-        answers = [answer for answer in store.answers() if answer.kind != "flag"]
-        labels = store.labels()
-        names = store.class_names()
-    times = [answer.elapsed_ms for answer in answers if answer.elapsed_ms is not None]
-    people = Counter(answer.annotator for answer in answers if answer.kind != "inherit")
+        tally = store.tally()
     return LabelStats(
         counts=counts,
         by_class=tuple((record.name, counts.by_class.get(record.uid, 0)) for record in classes),
-        by_annotator=tuple(people.most_common()),
-        by_provenance=tuple(Counter(label.provenance for label in labels).most_common()),
-        disagreements=len(disputed(answers, names, workspace_task(workspace).text)),
-        median_ms=int(np.median(times)) if times else None,
+        by_annotator=tally.by_annotator,
+        by_provenance=tally.by_provenance,
+        disagreements=tally.disagreements,
+        median_ms=tally.median_ms,
     )
 
 

@@ -1,16 +1,15 @@
 """Images with different answers, and the final decision."""
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import unspell
-from dgaal_cli.ids import ClassUid, ItemId, SampleId
+from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.labeling.annotators import check_annotator, new_op_id
-from dgaal_cli.store.exchange.base import LabelText
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.protocol import Store
-from dgaal_cli.store.records import Answer, AnswerRecord, ItemRecord
+from dgaal_cli.store.records import Answer, ItemRecord, Label
 from dgaal_cli.tasks.registry import workspace_task
 from dgaal_cli.workspace import Workspace
 
@@ -40,41 +39,25 @@ class Adjudicated:
     """Number of images still disputed."""
 
 
-def disputed(
-    answers: Iterable[AnswerRecord], names: Mapping[ClassUid, str], text: LabelText
-) -> list[Dispute]:
-    """Find the disputes in the current answers, ordered by item id.
+def disputes(workspace: Workspace) -> list[Dispute]:
+    """Return the images with different answers and no decision, ordered by item id."""
+    text = workspace_task(workspace).text
+    with open_store(workspace, read_only=True) as store:
+        found, names = store.disputed(), store.class_names()
 
-    Args:
-        answers: Of all annotators.
-        names: Name of each class.
-        text: How the task writes a label.
-    """
+    @cache
+    def name(label: Label | None) -> str | None:
+        return None if label is None else text.to_text(label, names)
 
-    def name(answer: AnswerRecord) -> str | None:
-        return None if answer.label is None else text.to_text(answer.label, names)
-
-    by_item: dict[ItemId, list[AnswerRecord]] = {}
-    for answer in answers:
-        if answer.kind in ("label", "cannot_tell", "adjudicate"):
-            by_item.setdefault(answer.item_id, []).append(answer)
     return [
         Dispute(
-            item_id=item_id,
-            sample_id=given[0].sample_id,
-            answers=tuple((answer.annotator, name(answer)) for answer in given),
-            stands=next((name(answer) for answer in given if answer.is_effective), None),
+            item_id=item.item_id,
+            sample_id=item.sample_id,
+            answers=tuple((annotator, name(label)) for annotator, label in item.answers),
+            stands=name(item.current),
         )
-        for item_id, given in sorted(by_item.items())
-        if len({answer.label for answer in given}) > 1
-        and all(answer.kind != "adjudicate" for answer in given)
+        for item in found
     ]
-
-
-def disputes(workspace: Workspace) -> list[Dispute]:
-    """Return the images with different answers and no decision."""
-    with open_store(workspace, read_only=True) as store:
-        return disputed(store.answers(), store.class_names(), workspace_task(workspace).text)
 
 
 def adjudicate(
@@ -97,19 +80,17 @@ def adjudicate(
         item = _find(store, sample)
         text = workspace_task(workspace).text
         label = text.from_text([class_name], lambda texts: store.class_by_name(texts[0]).uid)
-        before = {
-            dispute.item_id for dispute in disputed(store.answers(), store.class_names(), text)
-        }
+        was_disputed = bool(store.disputed(item_id=item.item_id))
         answer = Answer(
             op_id=new_op_id(), kind="adjudicate", item_id=item.item_id, label=label, note=note
         )
         store.submit(answer, annotator=annotator, session="adjudicate", take_next=False)
-        left = len(disputed(store.answers(), store.class_names(), text))
+        left = store.tally().disagreements
     return Adjudicated(
         sample_id=item.sample_id,
         class_name=class_name,
         annotator=annotator,
-        settled=item.item_id in before,
+        settled=was_disputed,
         left=left,
     )
 

@@ -16,8 +16,10 @@ from dgaal_cli.store.records import (
     AddedItems,
     Answer,
     AnswerRecord,
+    AnswerTally,
     ClassRecord,
     Counts,
+    DisputedItem,
     EventRecord,
     ImportedLabel,
     ImportReport,
@@ -207,6 +209,18 @@ class LabelReader(Protocol):
 
     def answers(self) -> list[AnswerRecord]:
         """Return each annotator's current answer to each item, oldest first."""
+        ...
+
+    def tally(self) -> AnswerTally:
+        """Count the current answers by annotator, provenance and agreement."""
+        ...
+
+    def disputed(self, *, item_id: ItemId | None = None) -> list[DisputedItem]:
+        """Return the images with different answers and no decision, by number.
+
+        Args:
+            item_id: Only return this image, if it is disputed.
+        """
         ...
 
     def flagged(self) -> list[ItemRecord]:

@@ -326,6 +326,32 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerTally:
+    """Counts of current answers, synthetic images included."""
+
+    by_annotator: tuple[tuple[str, int], ...]
+    """Current answers of each annotator but skips and inherited labels, highest count first."""
+    by_provenance: tuple[tuple[str, int], ...]
+    """Effective labels by provenance, highest count first."""
+    disagreements: int
+    """Images with different answers that are not adjudicated."""
+    median_ms: int | None
+    """Median time of the timed answers in milliseconds; None without a timed answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisputedItem:
+    """One image with different answers and no decision."""
+
+    item_id: ItemId
+    sample_id: SampleId
+    answers: tuple[tuple[str, Label | None], ...]
+    """Annotator and label, None for "cannot tell"; oldest first."""
+    current: Label | None
+    """Label of the majority, else of the earliest answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EventRecord:
     """One event of the history; never changed, never deleted."""
 

@@ -1,6 +1,8 @@
 """Rows of labels: each distinct payload once, with the classes that it names."""
 
+import json
 import sqlite3
+from collections.abc import Iterable
 from functools import lru_cache
 
 from dgaal_cli.errors import UsageError
@@ -23,6 +25,16 @@ def read(payload: bytes | None, version: int, classes: str | None) -> Label | No
         return None
     uids = tuple(ClassUid(uid) for uid in sorted((classes or "").split()))
     return Label(payload=bytes(payload), version=version, classes=uids)
+
+
+def by_id(connection: sqlite3.Connection, ids: Iterable[int]) -> dict[int | None, Label | None]:
+    """Return the labels of some rows by their ids."""
+    rows = connection.execute(
+        f"SELECT l.label_id, {COLUMNS} FROM label l "  # noqa: S608 - constants
+        "WHERE l.label_id IN (SELECT value FROM json_each(?))",
+        (json.dumps(sorted(ids)),),
+    )
+    return {label_id: read(*row) for label_id, *row in rows}
 
 
 def identify(connection: sqlite3.Connection, label: Label | None) -> int | None:

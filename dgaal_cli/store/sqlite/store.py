@@ -17,7 +17,7 @@ from dgaal_cli.store.classes import by_name
 from dgaal_cli.store.instants import to_iso
 from dgaal_cli.store.records import ClassRecord, EventRecord, ImportedLabel, ImportReport
 from dgaal_cli.store.sqlite import answers as answer_rows
-from dgaal_cli.store.sqlite import backups, history, imports, projection, queries
+from dgaal_cli.store.sqlite import backups, history, imports, projection, queries, tallies
 from dgaal_cli.store.sqlite import classes as class_rows
 from dgaal_cli.store.sqlite import items as item_rows
 from dgaal_cli.store.sqlite.connection import Connection, Database
@@ -122,6 +122,8 @@ class SqliteStore:
     labels = _reads(history.labels)
     cannot_tell = _reads(history.cannot_tell)
     answers = _reads(history.answers)
+    tally = _reads(tallies.tally)
+    disputed = _reads(tallies.disputed)
     flagged = _reads(item_rows.flagged)
     watermark = _reads(history.watermark)
     counts = _reads(history.counts)

@@ -1,7 +1,10 @@
 """What is done between two answers costs the same with few and with many events."""
 
 import sqlite3
+import statistics
 import sys
+import tracemalloc
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -143,3 +146,41 @@ def test_doctor_and_check_find_old_current_state_that_differs(many):
     assert findings["labels"].remedy == "dgaal labels check --mend"
     assert "do not match the events" in check(workspace).problems[0]
     assert check(workspace, repairs=True).mended == 1
+
+
+def test_tally_and_disputes_equal_a_count_of_the_answers(many):
+    with open_store(many) as store:
+        flag = Answer(op_id="a" * 32, kind="flag", item_id=1)
+        store.submit(flag, annotator="sam", session="s", take_next=False)
+        answers = [answer for answer in store.answers() if answer.kind != "flag"]
+        tally, disputed, labels = store.tally(), store.disputed(), store.labels()
+    by_item = {}
+    for answer in answers:
+        by_item.setdefault(answer.item_id, []).append(answer)
+    differing = {
+        item: [(answer.annotator, answer.label) for answer in given]
+        for item, given in by_item.items()
+        if len({answer.label for answer in given}) > 1
+    }
+    assert {each.item_id: list(each.answers) for each in disputed} == differing
+    current = {label.item_id: label.label for label in labels}
+    assert all(each.current == current[each.item_id] for each in disputed)
+    assert tally.disagreements == len(differing) > 100
+    assert tally.by_annotator == tuple(Counter(a.annotator for a in answers).most_common())
+    assert tally.by_provenance == tuple(Counter(r.provenance for r in labels).most_common())
+    times = [answer.elapsed_ms for answer in answers if answer.elapsed_ms is not None]
+    assert tally.median_ms == int(statistics.median(times))
+
+
+def test_tally_builds_no_record_of_an_answer(many):
+    with open_store(many, read_only=True) as store:
+        assert peak_bytes(store.tally) < 200_000
+        assert peak_bytes(store.answers) > 2_000_000  # the negative control
+
+
+def peak_bytes(action) -> int:
+    tracemalloc.start()
+    action()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
