@@ -167,7 +167,7 @@ class OpenRound:
 
     def _read_labels(self) -> None:
         self._names = self.store.class_names()
-        self.labels = {r.item_id: r.label for r in self.store.labels()}
+        self.labels = {item: own for item, own in self.store.verdicts().items() if own}
 
     def learn(self, item_id: ItemId, label: Label | None) -> None:
         """Pass a label to the learner, which uses those that are one class."""

@@ -25,6 +25,7 @@ from dgaal_cli.store.records import (
     ImportReport,
     ItemRecord,
     ItemState,
+    Label,
     LabelRecord,
     Lease,
     NewItem,
@@ -201,6 +202,10 @@ class LabelReader(Protocol):
         Args:
             watermark: Only use events up to this number; None for all.
         """
+        ...
+
+    def verdicts(self) -> dict[ItemId, Label | None]:
+        """Return the effective label of each item that has an answer; None for "can't tell"."""
         ...
 
     def cannot_tell(self, *, watermark: int | None = None) -> set[ItemId]:

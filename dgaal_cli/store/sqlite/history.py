@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.store.instants import to_iso
-from dgaal_cli.store.records import AnswerRecord, Counts, EventRecord, LabelRecord
+from dgaal_cli.store.records import AnswerRecord, Counts, EventRecord, Label, LabelRecord
 from dgaal_cli.store.sqlite import label_rows, projection
 from dgaal_cli.store.sqlite.items import decode_path
 
@@ -43,6 +43,13 @@ def labels(connection: sqlite3.Connection, *, watermark: int | None = None) -> l
     return records
 
 
+def verdicts(connection: sqlite3.Connection) -> dict[ItemId, Label | None]:
+    """Return the effective label of each item with a verdict, None for "can't tell"."""
+    rows = connection.execute("SELECT item_id, label_id FROM verdict").fetchall()
+    labels = label_rows.by_id(connection, {label_id for _, label_id in rows} - {None})
+    return {ItemId(item_id): labels.get(label_id) for item_id, label_id in rows}
+
+
 def cannot_tell(connection: sqlite3.Connection, *, watermark: int | None = None) -> set[ItemId]:
     """Return the items whose verdict is "can't tell"."""
     if watermark is None:
@@ -76,17 +83,16 @@ def answers(connection: sqlite3.Connection) -> list[AnswerRecord]:
 
 def counts(connection: sqlite3.Connection) -> Counts:
     """Count items, labels and answers."""
-    pool = connection.execute(
-        """SELECT ifnull(sum(i.state <> 'quarantined'), 0), ifnull(sum(v.label_id IS NOT NULL), 0),
-        ifnull(sum(v.event_id IS NOT NULL AND v.label_id IS NULL), 0),
-        ifnull(sum(v.event_id IS NULL AND i.state = 'ok'), 0)
-        FROM item i LEFT JOIN verdict v USING(item_id) WHERE NOT i.is_synthetic"""
-    ).fetchone()
+    groups = connection.execute(
+        """SELECT i.is_synthetic, sum(i.state <> 'quarantined'), count(v.label_id),
+        sum(v.event_id IS NOT NULL AND v.label_id IS NULL),
+        sum(v.event_id IS NULL AND i.state = 'ok'), count(*)
+        FROM item i LEFT JOIN verdict v USING(item_id) GROUP BY i.is_synthetic"""
+    )
+    by_kind: dict[int, list[int]] = {kind: found for kind, *found in groups}
+    pool, synthetic = (by_kind.get(kind, [0] * 5) for kind in (0, 1))
     others = connection.execute(
-        """SELECT (SELECT count(*) FROM item WHERE is_synthetic),
-        (SELECT count(*) FROM verdict v JOIN item i USING(item_id)
-         WHERE i.is_synthetic AND v.label_id IS NOT NULL),
-        (SELECT count(*) FROM answer a JOIN event e USING(event_id)
+        """SELECT (SELECT count(*) FROM answer a JOIN event e USING(event_id)
          WHERE a.says IN ('label','cannot_tell') AND e.provenance IN ('human','simulated')),
         (SELECT count(DISTINCT item_id) FROM flagged), (SELECT count(*) FROM unreadable)"""
     ).fetchone()
@@ -99,11 +105,11 @@ def counts(connection: sqlite3.Connection) -> Counts:
         labeled=pool[1],
         cannot_tell=pool[2],
         unlabeled=pool[3],
-        synthetic=others[0],
-        synthetic_labeled=others[1],
-        annotations=others[2],
-        flagged=others[3],
-        quarantined=others[4],
+        synthetic=synthetic[4],
+        synthetic_labeled=synthetic[1],
+        annotations=others[0],
+        flagged=others[1],
+        quarantined=others[2],
         by_class={ClassUid(uid): count for uid, count in by_class},
     )
 

@@ -120,6 +120,7 @@ class SqliteStore:
     # Answers
 
     labels = _reads(history.labels)
+    verdicts = _reads(history.verdicts)
     cannot_tell = _reads(history.cannot_tell)
     answers = _reads(history.answers)
     tally = _reads(tallies.tally)

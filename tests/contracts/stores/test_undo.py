@@ -29,6 +29,14 @@ def test_undo_removes_answers_one_by_one_and_redo_restores_them(asked):
     assert asked.store.cannot_tell() == {1}
 
 
+def test_verdicts_follow_answers_and_undo(asked):
+    asked.submit("sam", "label", 3, asked.cat)
+    asked.submit("sam", "cannot_tell", 1)
+    assert asked.store.verdicts() == {3: class_label(asked.cat), 1: None}
+    asked.store.undo("sam", "s")
+    assert asked.store.verdicts() == {3: class_label(asked.cat)}
+
+
 def test_undo_restores_the_answer_before_a_correction(asked):
     asked.submit("sam", "label", 3, asked.cat)
     asked.submit("sam", "label", 3, asked.dog)

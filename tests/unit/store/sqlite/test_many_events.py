@@ -172,6 +172,21 @@ def test_tally_and_disputes_equal_a_count_of_the_answers(many):
     assert tally.median_ms == int(statistics.median(times))
 
 
+def test_counts_and_verdicts_equal_the_labels(many):
+    with open_store(many) as store:
+        store.set_states({1: "missing", MANY: "quarantined"})
+        counts, labels, verdicts = store.counts(), store.labels(), store.verdicts()
+        cannot_tell = store.cannot_tell()
+    assert {item: label for item, label in verdicts.items() if label} == {
+        record.item_id: record.label for record in labels
+    }
+    assert {item for item, label in verdicts.items() if label is None} == cannot_tell
+    assert (counts.items, counts.labeled, counts.cannot_tell) == (MANY - 1, len(labels), 0)
+    assert (counts.unlabeled, counts.annotations) == (0, MANY // 2)
+    assert (counts.synthetic, counts.synthetic_labeled) == (0, 0)
+    assert sum(counts.by_class.values()) == counts.labeled
+
+
 def test_tally_builds_no_record_of_an_answer(many):
     with open_store(many, read_only=True) as store:
         assert peak_bytes(store.tally) < 200_000
