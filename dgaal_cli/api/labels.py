@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +29,7 @@ from dgaal_cli.store.exchange.base import ExportJob, FileFormat, Link
 from dgaal_cli.store.exchange.registry import guess_format, load_format
 from dgaal_cli.store.exchange.resolve import resolve
 from dgaal_cli.store.open import open_store, store_location
-from dgaal_cli.store.records import Counts, EventRecord, Restored
+from dgaal_cli.store.records import AnswerRecord, Counts, EventRecord, Restored
 from dgaal_cli.tasks.registry import workspace_task
 from dgaal_cli.workspace import Workspace
 
@@ -126,32 +127,38 @@ def export_labels(
         UsageError: The format is unknown, or the target folder exists.
     """
     chosen = load_format(format)
-    with open_store(workspace, read_only=True) as store:
-        answers = store.answers()
-        classes = store.classes()
-        names = store.class_names()
-    kept = [answer for answer in answers if include_synthetic or not answer.is_synthetic]
-    job = ExportJob(
-        answers=kept,
-        classes=classes,
-        names=names,
-        text=workspace_task(workspace).text,
-        images=_PoolImages(workspace, config),
-        link=link,
-    )
+    left_out = 0
+
+    def kept(answers: Iterable[AnswerRecord]) -> Iterator[AnswerRecord]:
+        nonlocal left_out
+        for answer in answers:
+            if include_synthetic or not answer.is_synthetic:
+                yield answer
+            else:
+                left_out += 1
+
     path = target if isinstance(target, Path) else None
-    if isinstance(chosen, FileFormat):
-        if isinstance(target, Path):
-            with replacing(target) as stream:
-                count = chosen.write(stream, job)
+    with open_store(workspace, read_only=True) as store:
+        job = ExportJob(
+            answers=kept(store.iter_answers()),
+            classes=store.classes(),
+            names=store.class_names(),
+            text=workspace_task(workspace).text,
+            images=_PoolImages(workspace, config),
+            link=link,
+        )
+        if isinstance(chosen, FileFormat):
+            if isinstance(target, Path):
+                with replacing(target) as stream:
+                    count = chosen.write(stream, job)
+            else:
+                count = chosen.write(target, job)
         else:
-            count = chosen.write(target, job)
-    else:
-        if path is None:
-            raise UsageError(f"the format {format} is a folder; name it with -o")
-        with assembling(path) as folder:
-            count = chosen.fill(folder, job)
-    return ExportedLabels(format=format, path=path, count=count, left_out=len(answers) - len(kept))
+            if path is None:
+                raise UsageError(f"the format {format} is a folder; name it with -o")
+            with assembling(path) as folder:
+                count = chosen.fill(folder, job)
+    return ExportedLabels(format=format, path=path, count=count, left_out=left_out)
 
 
 def import_labels(

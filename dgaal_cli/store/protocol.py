@@ -216,6 +216,10 @@ class LabelReader(Protocol):
         """Return each annotator's current answer to each item, oldest first."""
         ...
 
+    def iter_answers(self) -> Iterator[AnswerRecord]:
+        """Yield ``answers`` as of the first one, in short reads that do not block writers."""
+        ...
+
     def tally(self) -> AnswerTally:
         """Count the current answers by annotator, provenance and agreement."""
         ...

@@ -4,7 +4,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol, TypeVar, runtime_checkable
@@ -74,8 +74,8 @@ class LabelText(Protocol):
 class ExportJob:
     """Content of an export."""
 
-    answers: Sequence[AnswerRecord]
-    """Current answers of every annotator, oldest first."""
+    answers: Iterable[AnswerRecord]
+    """Current answers of every annotator, oldest first; can be read once."""
     classes: Sequence[ClassRecord]
     names: Mapping[ClassUid, str]
     """Name of each class, retired classes included."""
@@ -108,6 +108,17 @@ class ExportJob:
                 )
             found.append((answer, uid))
         return found
+
+
+def json_array(values: Iterable[Any], *, depth: int = 1) -> Iterator[bytes]:
+    """Yield an array as ``json.dumps`` with ``indent=1`` writes it at a depth, value by value."""
+    margin = "\n" + " " * depth
+    is_first = True
+    for value in values:
+        text = json.dumps(value, indent=1, allow_nan=False).replace("\n", margin)
+        yield (("[" if is_first else ",") + margin + text).encode()
+        is_first = False
+    yield b"[]" if is_first else ("\n" + " " * (depth - 1) + "]").encode()
 
 
 class Origin(msgspec.Struct, kw_only=True):

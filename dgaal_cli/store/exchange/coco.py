@@ -8,7 +8,15 @@ from typing import Any, BinaryIO
 import msgspec
 
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.store.exchange.base import Document, ExportJob, Origin, Parsed, convert, origin_of
+from dgaal_cli.store.exchange.base import (
+    Document,
+    ExportJob,
+    Origin,
+    Parsed,
+    convert,
+    json_array,
+    origin_of,
+)
 
 
 class _Image(msgspec.Struct):
@@ -42,33 +50,37 @@ class Coco:
         """Write the effective labels by name."""
         labels = job.class_labels("coco")
         category = {record.uid: number for number, record in enumerate(job.classes, start=1)}
-        document = {
+        head = {
             "info": {"description": "labels exported by dgaal", "version": "1"},
             "licenses": [],
             "categories": [
                 {"id": category[record.uid], "name": record.name, "supercategory": ""}
                 for record in job.classes
             ],
-            "images": [
-                {
-                    "id": number,
-                    "file_name": label.sample_id,
-                    "width": label.width,
-                    "height": label.height,
-                }
-                for number, (label, _) in enumerate(labels, start=1)
-            ],
-            "annotations": [
-                {
-                    "id": number,
-                    "image_id": number,
-                    "category_id": category[uid],
-                    "attributes": origin_of(label),
-                }
-                for number, (label, uid) in enumerate(labels, start=1)
-            ],
         }
-        stream.write(json.dumps(document, indent=1, allow_nan=False).encode() + b"\n")
+        images = (
+            {
+                "id": number,
+                "file_name": label.sample_id,
+                "width": label.width,
+                "height": label.height,
+            }
+            for number, (label, _) in enumerate(labels, start=1)
+        )
+        annotations = (
+            {
+                "id": number,
+                "image_id": number,
+                "category_id": category[uid],
+                "attributes": origin_of(label),
+            }
+            for number, (label, uid) in enumerate(labels, start=1)
+        )
+        stream.write(json.dumps(head, indent=1, allow_nan=False).removesuffix("\n}").encode())
+        for key, values in (("images", images), ("annotations", annotations)):
+            stream.write(f',\n "{key}": '.encode())
+            stream.writelines(json_array(values, depth=2))
+        stream.write(b"\n}\n")
         return len(labels)
 
     def read(self, path: Path) -> Iterator[Parsed]:

@@ -1,7 +1,7 @@
 """CSV: one line per effective label, for spreadsheets and scripts."""
 
+import codecs
 import csv
-import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, cast, get_args
@@ -24,8 +24,7 @@ class CsvTable:
     def write(self, stream: BinaryIO, job: ExportJob) -> int:
         """Write the effective labels by name."""
         labels = job.labels()
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
+        writer = csv.writer(codecs.getwriter("utf-8")(stream), lineterminator="\n")
         writer.writerow(COLUMNS)
         for label in labels:
             writer.writerow(
@@ -38,7 +37,6 @@ class CsvTable:
                     "" if label.round is None else label.round,
                 )
             )
-        stream.write(text.getvalue().encode())
         return len(labels)
 
     def read(self, path: Path) -> Iterator[Parsed]:

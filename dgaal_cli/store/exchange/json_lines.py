@@ -35,9 +35,11 @@ class JsonLines:
 
     def write(self, stream: BinaryIO, job: ExportJob) -> int:
         """Write all answers, oldest first."""
+        count = 0
         for answer in job.answers:
             stream.write(json.dumps(_document(answer, job), allow_nan=False).encode() + b"\n")
-        return len(job.answers)
+            count += 1
+        return count
 
     def read(self, path: Path) -> Iterator[Parsed]:
         """Yield the answer of each line; lines without a label are skipped."""

@@ -1,6 +1,5 @@
 """Label Studio: JSON tasks, each with one choice."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -9,7 +8,15 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.store.exchange.base import Document, ExportJob, Origin, Parsed, convert, origin_of
+from dgaal_cli.store.exchange.base import (
+    Document,
+    ExportJob,
+    Origin,
+    Parsed,
+    convert,
+    json_array,
+    origin_of,
+)
 from dgaal_cli.store.records import AnswerRecord
 
 
@@ -41,11 +48,12 @@ class LabelStudio:
     def write(self, stream: BinaryIO, job: ExportJob) -> int:
         """Write the effective labels by name."""
         labels = job.class_labels("labelstudio")
-        tasks = [
+        tasks = (
             _task(number, label, job.names[uid])
             for number, (label, uid) in enumerate(labels, start=1)
-        ]
-        stream.write(json.dumps(tasks, indent=1, allow_nan=False).encode() + b"\n")
+        )
+        stream.writelines(json_array(tasks))
+        stream.write(b"\n")
         return len(labels)
 
     def read(self, path: Path) -> Iterator[Parsed]:

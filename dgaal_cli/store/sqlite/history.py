@@ -1,7 +1,8 @@
 """Read effective labels (current or at a watermark), answers, counts and the history."""
 
+import json
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from dgaal_cli.ids import ClassUid, ItemId
@@ -62,21 +63,31 @@ def cannot_tell(connection: sqlite3.Connection, *, watermark: int | None = None)
     }
 
 
-def answers(connection: sqlite3.Connection) -> list[AnswerRecord]:
-    """Return each annotator's current answer to each item, oldest first, without skips."""
+def current_events(connection: sqlite3.Connection) -> list[tuple[int, int]]:
+    """Return event and "is effective" of each annotator's current answer and flag, oldest first."""
+    return connection.execute(
+        """SELECT event_id, event_id IN (SELECT event_id FROM verdict) FROM (
+        SELECT event_id FROM answer WHERE says <> 'skip' UNION ALL SELECT event_id FROM flagged)
+        ORDER BY event_id"""
+    ).fetchall()
+
+
+def answers(
+    connection: sqlite3.Connection, current: Sequence[tuple[int, int]]
+) -> list[AnswerRecord]:
+    """Return the answers of some ``current_events``, in their order."""
     rows = connection.execute(
         f"""SELECT e.says AS kind, i.item_id, i.sample AS sample_id, i.sha256, i.w AS width,
         i.h AS height, e.provenance, e.annotator, e.round, e.event_id,
         ifnull(e.made_us, e.at_us) AS at, e.elapsed_ms, e.note,
-        v.event_id IS e.event_id AS is_effective, i.is_synthetic, p.sample AS parent,
+        present.value ->> 1 AS is_effective, i.is_synthetic, p.sample AS parent,
         {label_rows.COLUMNS}
-        FROM (SELECT event_id FROM answer WHERE says <> 'skip' UNION ALL
-              SELECT event_id FROM flagged) present
-        JOIN event e USING(event_id) JOIN item i USING(item_id)
+        FROM json_each(?) present JOIN event e ON e.event_id = present.value ->> 0
+        JOIN item i USING(item_id)
         LEFT JOIN label l ON l.label_id = e.label_id
-        LEFT JOIN verdict v ON v.item_id = i.item_id
         LEFT JOIN item p ON p.item_id = i.parent
-        ORDER BY e.event_id"""  # noqa: S608 - constants
+        ORDER BY e.event_id""",  # noqa: S608 - constants
+        (json.dumps(current),),
     )
     return _records(AnswerRecord, rows)
 

@@ -15,7 +15,13 @@ from dgaal_cli.escaping import show
 from dgaal_cli.ids import ItemId
 from dgaal_cli.store.classes import by_name
 from dgaal_cli.store.instants import to_iso
-from dgaal_cli.store.records import ClassRecord, EventRecord, ImportedLabel, ImportReport
+from dgaal_cli.store.records import (
+    AnswerRecord,
+    ClassRecord,
+    EventRecord,
+    ImportedLabel,
+    ImportReport,
+)
 from dgaal_cli.store.sqlite import answers as answer_rows
 from dgaal_cli.store.sqlite import backups, history, imports, projection, queries, tallies
 from dgaal_cli.store.sqlite import classes as class_rows
@@ -122,7 +128,6 @@ class SqliteStore:
     labels = _reads(history.labels)
     verdicts = _reads(history.verdicts)
     cannot_tell = _reads(history.cannot_tell)
-    answers = _reads(history.answers)
     tally = _reads(tallies.tally)
     disputed = _reads(tallies.disputed)
     flagged = _reads(item_rows.flagged)
@@ -136,6 +141,8 @@ class SqliteStore:
     undoable = _reads(answer_rows.undoable)
     promote_synthetic = _appends(imports.promote_synthetic)
     _page = _reads(history.page)
+    _current_events = _reads(history.current_events)
+    _answers = _reads(history.answers)
     _import = _appends(imports.import_labels)
 
     def events(
@@ -152,6 +159,14 @@ class SqliteStore:
         ):
             yield from page
             after = page[-1].event_id
+
+    def iter_answers(self) -> Iterator[AnswerRecord]:
+        current = self._current_events()  # a later answer changes nothing here
+        for start in range(0, len(current), _PAGE):
+            yield from self._answers(current[start : start + _PAGE])
+
+    def answers(self) -> list[AnswerRecord]:
+        return list(self.iter_answers())
 
     def import_labels(
         self,

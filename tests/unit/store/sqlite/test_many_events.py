@@ -1,5 +1,6 @@
 """What is done between two answers costs the same with few and with many events."""
 
+import json
 import sqlite3
 import statistics
 import sys
@@ -11,8 +12,10 @@ import pytest
 from many_events import bytes_read, make_store
 
 from dgaal_cli.api.doctor import doctor
-from dgaal_cli.api.labels import check
+from dgaal_cli.api.labels import check, export_labels
+from dgaal_cli.config.load import load_config
 from dgaal_cli.errors import StorageError, WorkspaceError
+from dgaal_cli.store.exchange.base import json_array
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer
 from dgaal_cli.store.sqlite.connection import WHOLE_BYTES
@@ -191,6 +194,47 @@ def test_tally_builds_no_record_of_an_answer(many):
     with open_store(many, read_only=True) as store:
         assert peak_bytes(store.tally) < 200_000
         assert peak_bytes(store.answers) > 2_000_000  # the negative control
+
+
+def test_answers_are_read_as_of_the_first_one(many):
+    with open_store(many) as store:
+        expected, found = store.answers(), store.iter_answers()
+        first = next(found)
+        uids = [record.uid for record in store.classes()]
+        for number in (1, MANY - 1, MANY):  # near both ends: another verdict, another answer
+            label = class_label(uids[number % 2])
+            answer = Answer(op_id=f"{number}", kind="adjudicate", item_id=number, label=label)
+            store.submit(answer, annotator="person 1", session="s", take_next=False)
+        assert [first, *found] == expected
+        assert store.answers() != expected
+
+
+@pytest.mark.parametrize("name", ["csv", "jsonl", "coco", "labelstudio"])
+def test_table_exports_hold_few_records(many, name):
+    (many.parent / "dgaal.toml").write_text('name = "many"\n[pool]\nsource = "pool"\n')
+    config = load_config(many.parent / "dgaal.toml", environment={})
+    target = many.parent / f"labels.{name}"
+
+    def export():
+        made = export_labels(Workspace(many.parent), config, format=name, target=target)
+        counts.append(made.count)
+
+    counts = []
+    peak = peak_bytes(export)
+    assert counts == [15_000 if name == "jsonl" else MANY]
+    assert peak < (4_000_000 if name == "jsonl" else 14_000_000)
+    text = target.read_text()
+    if name in ("coco", "labelstudio"):
+        assert text == json.dumps(json.loads(text), indent=1) + "\n"
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("values", [[], [1], [{"a": [1, {}]}, "x\ny\u2028", [], None]])
+def test_json_array_equals_json_dumps(values, depth):
+    written = b"".join(json_array(iter(values), depth=depth)).decode()
+    outer = values if depth == 1 else {"key": values}
+    expected = json.dumps(outer, indent=1)
+    assert written == expected.removeprefix('{\n "key": ').removesuffix("\n}" * (depth - 1))
 
 
 def peak_bytes(action) -> int:
