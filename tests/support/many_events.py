@@ -3,10 +3,15 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
+from dgaal_cli.ids import ItemId
 from dgaal_cli.store.open import store_location
 from dgaal_cli.store.records import Query, QueryEntry
 from dgaal_cli.store.sqlite import projection
+
+if TYPE_CHECKING:
+    from dgaal_cli.store.sqlite.store import SqliteStore
 
 _ITEM = "INSERT INTO item(item_id, sha256, sample, bytes, w, h) VALUES (?, ?, ?, 800, 28, 28)"
 _EVENT = """INSERT INTO event(event_id, op_id, kind, says, item_id, annotator, label_id, note,
@@ -27,8 +32,9 @@ def make_store(path: Path, *, items: int, people: int = 2, asked: int = 10) -> N
     ]
     with store_location(path).create() as store:
         uids = [store.add_class(name).uid for name in "abc"]
-        entries = tuple(QueryEntry(item_id=half + n + 1, rank=n + 1) for n in range(asked))
-        with store.database.write() as connection:
+        entries = tuple(QueryEntry(item_id=ItemId(half + n + 1), rank=n + 1) for n in range(asked))
+        database = cast("SqliteStore", store).database
+        with database.write() as connection:
             connection.executemany(
                 _ITEM,
                 (
@@ -41,7 +47,7 @@ def make_store(path: Path, *, items: int, people: int = 2, asked: int = 10) -> N
                 connection.execute("INSERT INTO label VALUES (?, ?, 1)", (number, uid.encode()))
                 connection.execute("INSERT INTO label_class VALUES (?, ?)", (number, uid))
         store.save_query(Query(round=0, strategy="random", model_sha=None, entries=entries))
-        with store.database.write() as connection:
+        with database.write() as connection:
             connection.executemany(
                 _EVENT,
                 (

@@ -40,6 +40,9 @@ def many(made, tmp_path):
     path = tmp_path / "labels.db"
     path.write_bytes((made / f"{MANY}.db").read_bytes())
     assert path.stat().st_size > WHOLE_BYTES
+    (tmp_path / "pool").mkdir()
+    (tmp_path / "pool" / "1.png").touch()
+    (tmp_path / "dgaal.toml").write_text('name = "many"\n[pool]\nsource = "pool"\n')
     return path
 
 
@@ -211,7 +214,6 @@ def test_answers_are_read_as_of_the_first_one(many):
 
 @pytest.mark.parametrize("name", ["csv", "jsonl", "coco", "labelstudio"])
 def test_table_exports_hold_few_records(many, name):
-    (many.parent / "dgaal.toml").write_text('name = "many"\n[pool]\nsource = "pool"\n')
     config = load_config(many.parent / "dgaal.toml", environment={})
     target = many.parent / f"labels.{name}"
 
