@@ -2,8 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
@@ -29,7 +28,7 @@ from dgaal_cli.store.exchange.base import ExportJob, FileFormat, Link
 from dgaal_cli.store.exchange.registry import guess_format, load_format
 from dgaal_cli.store.exchange.resolve import resolve
 from dgaal_cli.store.open import open_store, store_location
-from dgaal_cli.store.records import AnswerRecord, Counts, EventRecord, Restored
+from dgaal_cli.store.records import AnswerTally, Counts, EventRecord, Restored
 from dgaal_cli.tasks.registry import workspace_task
 from dgaal_cli.workspace import Workspace
 
@@ -76,20 +75,12 @@ class LoggedEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LabelStats:
-    """Counts of the current labels."""
+class LabelStats(AnswerTally):
+    """Counts of the current labels and answers."""
 
     counts: Counts
     by_class: tuple[tuple[str, int], ...]
     """Pool labels of each class, in the order of the classes."""
-    by_annotator: tuple[tuple[str, int], ...]
-    """Current answers of each annotator, highest count first."""
-    by_provenance: tuple[tuple[str, int], ...]
-    """Effective labels by provenance, synthetic images included."""
-    disagreements: int
-    """Images with different answers that are not adjudicated."""
-    median_ms: int | None
-    """Median time of the timed answers in milliseconds; None without a timed answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,20 +118,12 @@ def export_labels(
         UsageError: The format is unknown, or the target folder exists.
     """
     chosen = load_format(format)
-    left_out = 0
-
-    def kept(answers: Iterable[AnswerRecord]) -> Iterator[AnswerRecord]:
-        nonlocal left_out
-        for answer in answers:
-            if include_synthetic or not answer.is_synthetic:
-                yield answer
-            else:
-                left_out += 1
-
     path = target if isinstance(target, Path) else None
     with open_store(workspace, read_only=True) as store:
+        answers = (a for a in store.iter_answers() if include_synthetic or not a.is_synthetic)
+        left_out = 0 if include_synthetic else store.counts().synthetic_labeled
         job = ExportJob(
-            answers=kept(store.iter_answers()),
+            answers=answers,
             classes=store.classes(),
             names=store.class_names(),
             text=workspace_task(workspace).text,
@@ -241,10 +224,7 @@ def label_stats(workspace: Workspace) -> LabelStats:
     return LabelStats(
         counts=counts,
         by_class=tuple((record.name, counts.by_class.get(record.uid, 0)) for record in classes),
-        by_annotator=tally.by_annotator,
-        by_provenance=tally.by_provenance,
-        disagreements=tally.disagreements,
-        median_ms=tally.median_ms,
+        **asdict(tally),
     )
 
 

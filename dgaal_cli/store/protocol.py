@@ -224,12 +224,8 @@ class LabelReader(Protocol):
         """Count the current answers by annotator, provenance and agreement."""
         ...
 
-    def disputed(self, *, item_id: ItemId | None = None) -> list[DisputedItem]:
-        """Return the images with different answers and no decision, by number.
-
-        Args:
-            item_id: Only return this image, if it is disputed.
-        """
+    def disputed(self) -> list[DisputedItem]:
+        """Return the images with different answers and no decision, by number."""
         ...
 
     def flagged(self) -> list[ItemRecord]:

@@ -110,17 +110,6 @@ class ExportJob:
         return found
 
 
-def json_array(values: Iterable[Any], *, depth: int = 1) -> Iterator[bytes]:
-    """Yield an array as ``json.dumps`` with ``indent=1`` writes it at a depth, value by value."""
-    margin = "\n" + " " * depth
-    is_first = True
-    for value in values:
-        text = json.dumps(value, indent=1, allow_nan=False).replace("\n", margin)
-        yield (("[" if is_first else ",") + margin + text).encode()
-        is_first = False
-    yield b"[]" if is_first else ("\n" + " " * (depth - 1) + "]").encode()
-
-
 class Origin(msgspec.Struct, kw_only=True):
     """Who gave a label and when, as JSON formats of other programs hold it."""
 

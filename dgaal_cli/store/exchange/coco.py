@@ -8,15 +8,8 @@ from typing import Any, BinaryIO
 import msgspec
 
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.store.exchange.base import (
-    Document,
-    ExportJob,
-    Origin,
-    Parsed,
-    convert,
-    json_array,
-    origin_of,
-)
+from dgaal_cli.store.exchange.base import Document, ExportJob, Origin, Parsed, convert, origin_of
+from dgaal_cli.store.exchange.json_array import json_array
 
 
 class _Image(msgspec.Struct):
@@ -59,22 +52,12 @@ class Coco:
             ],
         }
         images = (
-            {
-                "id": number,
-                "file_name": label.sample_id,
-                "width": label.width,
-                "height": label.height,
-            }
-            for number, (label, _) in enumerate(labels, start=1)
+            {"id": n, "file_name": label.sample_id, "width": label.width, "height": label.height}
+            for n, (label, _) in enumerate(labels, start=1)
         )
         annotations = (
-            {
-                "id": number,
-                "image_id": number,
-                "category_id": category[uid],
-                "attributes": origin_of(label),
-            }
-            for number, (label, uid) in enumerate(labels, start=1)
+            {"id": n, "image_id": n, "category_id": category[uid], "attributes": origin_of(label)}
+            for n, (label, uid) in enumerate(labels, start=1)
         )
         stream.write(json.dumps(head, indent=1, allow_nan=False).removesuffix("\n}").encode())
         for key, values in (("images", images), ("annotations", annotations)):

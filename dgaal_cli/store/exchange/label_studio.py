@@ -8,15 +8,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.store.exchange.base import (
-    Document,
-    ExportJob,
-    Origin,
-    Parsed,
-    convert,
-    json_array,
-    origin_of,
-)
+from dgaal_cli.store.exchange.base import Document, ExportJob, Origin, Parsed, convert, origin_of
+from dgaal_cli.store.exchange.json_array import json_array
 from dgaal_cli.store.records import AnswerRecord
 
 

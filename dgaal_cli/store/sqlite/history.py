@@ -80,9 +80,9 @@ def answers(
         f"""SELECT e.says AS kind, i.item_id, i.sample AS sample_id, i.sha256, i.w AS width,
         i.h AS height, e.provenance, e.annotator, e.round, e.event_id,
         ifnull(e.made_us, e.at_us) AS at, e.elapsed_ms, e.note,
-        present.value ->> 1 AS is_effective, i.is_synthetic, p.sample AS parent,
+        json_extract(present.value, '$[1]') AS is_effective, i.is_synthetic, p.sample AS parent,
         {label_rows.COLUMNS}
-        FROM json_each(?) present JOIN event e ON e.event_id = present.value ->> 0
+        FROM json_each(?) present JOIN event e ON e.event_id = json_extract(present.value, '$[0]')
         JOIN item i USING(item_id)
         LEFT JOIN label l ON l.label_id = e.label_id
         LEFT JOIN item p ON p.item_id = i.parent

@@ -15,7 +15,7 @@ from dgaal_cli.api.doctor import doctor
 from dgaal_cli.api.labels import check, export_labels
 from dgaal_cli.config.load import load_config
 from dgaal_cli.errors import StorageError, WorkspaceError
-from dgaal_cli.store.exchange.base import json_array
+from dgaal_cli.store.exchange.json_array import json_array
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer
 from dgaal_cli.store.sqlite.connection import WHOLE_BYTES
