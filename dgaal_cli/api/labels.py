@@ -28,7 +28,7 @@ from dgaal_cli.store.exchange.base import ExportJob, FileFormat, Link
 from dgaal_cli.store.exchange.registry import guess_format, load_format
 from dgaal_cli.store.exchange.resolve import resolve
 from dgaal_cli.store.open import open_store, store_location
-from dgaal_cli.store.records import AnswerTally, Counts, EventRecord, Restored
+from dgaal_cli.store.records import AnswerRecord, AnswerTally, Counts, EventRecord, Restored
 from dgaal_cli.tasks.registry import workspace_task
 from dgaal_cli.workspace import Workspace
 
@@ -48,7 +48,7 @@ class ExportedLabels:
     """None for a stream."""
     count: int
     left_out: int
-    """Synthetic images that were not written because ``--include-synthetic`` was not set."""
+    """Answers to synthetic images, not written because ``--include-synthetic`` was not set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,12 +118,17 @@ def export_labels(
         UsageError: The format is unknown, or the target folder exists.
     """
     chosen = load_format(format)
+    left_out = 0
+
+    def is_kept(answer: AnswerRecord) -> bool:
+        nonlocal left_out
+        left_out += answer.is_synthetic and not include_synthetic
+        return include_synthetic or not answer.is_synthetic
+
     path = target if isinstance(target, Path) else None
     with open_store(workspace, read_only=True) as store:
-        answers = (a for a in store.iter_answers() if include_synthetic or not a.is_synthetic)
-        left_out = 0 if include_synthetic else store.counts().synthetic_labeled
         job = ExportJob(
-            answers=answers,
+            answers=filter(is_kept, store.iter_answers()),
             classes=store.classes(),
             names=store.class_names(),
             text=workspace_task(workspace).text,

@@ -17,7 +17,7 @@ from dgaal_cli.config.load import load_config
 from dgaal_cli.errors import StorageError, WorkspaceError
 from dgaal_cli.store.exchange.json_array import json_array
 from dgaal_cli.store.open import open_store
-from dgaal_cli.store.records import Answer
+from dgaal_cli.store.records import Answer, NewSynthetic
 from dgaal_cli.store.sqlite.connection import WHOLE_BYTES
 from dgaal_cli.tasks.classification.label import class_label
 from dgaal_cli.workspace import Workspace
@@ -228,6 +228,21 @@ def test_table_exports_hold_few_records(many, name):
     text = target.read_text()
     if name in ("coco", "labelstudio"):
         assert text == json.dumps(json.loads(text), indent=1) + "\n"
+
+
+def test_export_counts_the_answers_to_synthetic_images_that_it_omits(many):
+    image = {"size_bytes": 9, "width": 8, "height": 8, "parent": None, "inherited": None}
+    image |= {"sample_id": "synthetic/0/a.png", "sha256": b"a" * 32, "round": 0}
+    with open_store(many) as store:
+        (item,) = store.add_synthetic([NewSynthetic(**image)])
+        answer = Answer(op_id="a", kind="cannot_tell", item_id=item)
+        store.submit(answer, annotator="sam", session="s", take_next=False)
+    config = load_config(many.parent / "dgaal.toml", environment={})
+    options = {"format": "jsonl", "target": many.parent / "labels.jsonl"}
+    made = export_labels(Workspace(many.parent), config, **options)
+    assert (made.count, made.left_out) == (15_000, 1)
+    made = export_labels(Workspace(many.parent), config, **options, include_synthetic=True)
+    assert (made.count, made.left_out) == (15_001, 0)
 
 
 @pytest.mark.parametrize("depth", [1, 2])
