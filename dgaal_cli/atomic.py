@@ -6,8 +6,6 @@ Steps: exclusive temporary file in the same folder, write, fsync, rename, fsync 
 import contextlib
 import hashlib
 import os
-import secrets
-import shutil
 import stat
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dgaal_cli.errors import StorageError, UsageError
+from dgaal_cli.scratch import scratch
 
 _SHORT = 40
 """Max. characters; each has up to four bytes, and a file name has up to 255 bytes."""
@@ -38,24 +37,20 @@ def write_text(path: Path, text: str) -> None:
 @contextmanager
 def replacing(path: Path) -> Generator[BinaryIO]:
     """Open a stream whose content replaces ``path`` only if the block ends without an error."""
-    temporary = _temporary(path)
     try:
-        with _exclusive(temporary) as stream:
-            with contextlib.suppress(OSError):  # a replaced file keeps its permissions
-                os.fchmod(stream.fileno(), stat.S_IMODE(path.stat().st_mode))
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)  # noqa: PTH105 - tests replace os.replace
+        with scratch(path.parent) as temporary:
+            with temporary.open("wb") as stream:
+                with contextlib.suppress(OSError):  # a replaced file keeps its permissions
+                    os.fchmod(stream.fileno(), stat.S_IMODE(path.stat().st_mode))
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)  # noqa: PTH105 - tests replace os.replace
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise StorageError(
             f"cannot write {path}: {error.strerror or error}; "
             "the previous file, if any, is unchanged"
         ) from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
     _confirm(path.parent, path.name)
 
 
@@ -71,33 +66,29 @@ def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
     Raises:
         StorageError: The disk is full or the folder is not writable; the old files are unchanged.
     """
-    new = {name: _temporary(folder / name) for name in files}
-    old = {name: _temporary(folder / name) for name in files}
     renamed: list[str] = []
     try:
-        for name, data in files.items():
-            with _exclusive(new[name]) as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            if (folder / name).exists():
-                os.link(folder / name, old[name])
-        for name, temporary in new.items():
-            os.replace(temporary, folder / name)  # noqa: PTH105 - same call, and the injectable name
-            renamed.append(name)
-    except BaseException as error:
-        for name in reversed(renamed):
-            _restore(folder / name, old[name])
-        if not isinstance(error, OSError):
-            raise
+        with scratch(folder, is_folder=True) as new, scratch(folder, is_folder=True) as old:
+            try:
+                for name, data in files.items():
+                    with (new / name).open("wb") as stream:
+                        stream.write(data)
+                        stream.flush()
+                        os.fsync(stream.fileno())
+                    if (folder / name).exists():
+                        os.link(folder / name, old / name)
+                for name in files:
+                    os.replace(new / name, folder / name)  # noqa: PTH105 - as above
+                    renamed.append(name)
+            except BaseException:
+                for name in reversed(renamed):
+                    _restore(folder / name, old / name)
+                raise
+    except OSError as error:
         raise StorageError(
             f"cannot write into {folder}: {error.strerror or error}; "
             "the previous files, if any, are unchanged"
         ) from error
-    finally:
-        for temporary in (*new.values(), *old.values()):
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
     _confirm(folder, f"{len(files)} files")
 
 
@@ -112,23 +103,21 @@ def assembling(target: Path) -> Generator[Path]:
         StorageError: The disk is full or not writable; nothing is kept.
     """
     target = target.absolute()
-    temporary = target.with_name(f".{target.name[:_SHORT]}.{secrets.token_hex(6)}.tmp")
     try:
         is_used = target.is_symlink() or (target.exists() and not target.is_dir())
         if is_used or (target.exists() and any(target.iterdir())):
             raise UsageError(f"{target} exists already; name a new or an empty folder")
-        temporary.mkdir(parents=True)
-        yield temporary
-        for inside, _, _ in os.walk(temporary):
-            sync_folder(Path(inside))
-        os.replace(temporary, target)  # noqa: PTH105
-        sync_folder(target.parent)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with scratch(target.parent, is_folder=True) as temporary:
+            yield temporary
+            for inside, _, _ in os.walk(temporary):
+                sync_folder(Path(inside))
+            os.replace(temporary, target)  # noqa: PTH105
+            sync_folder(target.parent)
     except OSError as error:
         raise StorageError(
             f"cannot write {target}: {error.strerror or error}; nothing was kept"
         ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def sync_file(path: Path) -> None:
@@ -173,12 +162,3 @@ def short_name(path: Path) -> str:
         return path.name
     digest = hashlib.blake2b(os.fsencode(path.name), digest_size=4).hexdigest()
     return f"{path.name[:_SHORT]}-{digest}"
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{short_name(path)}.{secrets.token_hex(6)}.tmp")
-
-
-def _exclusive(path: Path) -> BinaryIO:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-    return os.fdopen(os.open(path, flags, 0o666), "wb")

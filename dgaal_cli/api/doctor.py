@@ -1,5 +1,6 @@
 """Check packages, devices, terminal and workspace, and name the commands that fix problems."""
 
+import os
 import platform
 import shlex
 import sys
@@ -7,12 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata, util
 from itertools import takewhile
+from pathlib import Path
 from typing import cast
 
 from dgaal_cli.artifacts.engines.devices import count_cuda_devices
 from dgaal_cli.data.decoders.launch import usable_cpus
 from dgaal_cli.errors import DgaalError, UsageError
 from dgaal_cli.methods.configuration import configuration
+from dgaal_cli.scratch import sweep
 from dgaal_cli.store.open import store_location
 from dgaal_cli.store.protocol import StoreLocation
 from dgaal_cli.version import __version__
@@ -77,7 +80,12 @@ def doctor(environment: Mapping[str, str], workspace: Workspace | None = None) -
 
 
 def _workspace(workspace: Workspace, location: StoreLocation) -> list[Finding]:
+    folders = [workspace.root]
+    for name in ("backups", "rounds", "artifacts", "cache"):
+        folders += [Path(inside) for inside, _, _ in os.walk(workspace.root / name)]
+    removed = f"{sum(map(sweep, folders))} of killed commands were removed"
     found = [_file_system(workspace, location), _backups(location)]
+    found.append(Finding(name="temporary files", found=removed))
     try:
         configuration(workspace)
     except UsageError as error:

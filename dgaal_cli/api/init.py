@@ -14,7 +14,7 @@ from dgaal_cli.data.pool import Survey, survey
 from dgaal_cli.data.pool_shape import natural_order, stretch_note
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.encoders.registry import side_for
-from dgaal_cli.errors import InputDataError, UsageError
+from dgaal_cli.errors import InputDataError, StorageError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 from dgaal_cli.methods.configuration import build_configuration
@@ -93,8 +93,6 @@ def _claimed(root: Path) -> Generator[None]:
         root.mkdir(parents=True, exist_ok=True)
         with Workspace(root).lock("init", doing="creating it"):
             try:
-                for temporary in root.glob(f".{CONFIG_NAME}.*.tmp"):  # of a killed init
-                    temporary.unlink(missing_ok=True)
                 yield
             finally:
                 lock_path(root, "init").unlink(missing_ok=True)
@@ -198,7 +196,7 @@ def _write(
     workspace: Workspace, config: Config, request: InitRequest, found: Survey, classes: list[str]
 ) -> InitResult:
     with store_location(workspace.store_path).build(
-        then=lambda: atomic.write_text(workspace.config_path, render_config(config)),
+        then=lambda: _write_config(workspace.config_path, render_config(config)),
         accepts_network_folder=request.accepts_network_folder,
     ) as store:
         for name in classes:
@@ -228,6 +226,14 @@ def _write(
         offered=0 if request.imports_labels else sum(i.label is not None for i in found.items),
         note=stretch_note(found.sizes(), config.pool.image_size),
     )
+
+
+def _write_config(path: Path, text: str) -> None:
+    try:
+        atomic.write_text(path, text)
+    except StorageError:  # the new name may be there, but not durably
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _import_labels(store: Store, text: LabelText, found: Survey) -> int:

@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -218,15 +217,6 @@ def _mix(digest: "hashlib.blake2b", entries: list[Entry], stamps: Iterable[str])
     pairs = zip(entries, stamps, strict=True)
     identities = "".join([f"{entry.id}\0{stamp}\0" for entry, stamp in pairs])
     digest.update(identities.encode("utf-8", "surrogatepass"))
-
-
-def remove_temporary_files(path: Path) -> None:
-    """Delete temporary files of ``path`` left by a killed process; requires the journal's lock."""
-    leftover = re.compile(rf"\.{re.escape(atomic.short_name(path))}\.[0-9a-f]{{12}}\.tmp")
-    with contextlib.suppress(OSError):
-        for other in path.parent.iterdir():
-            if leftover.fullmatch(other.name):
-                other.unlink(missing_ok=True)
 
 
 def text_digest(text: str) -> str:

@@ -19,7 +19,7 @@ from dgaal_cli.errors import DgaalError
 from dgaal_cli.events import Emit, ScoreProgress, Warned, ignore
 from dgaal_cli.scoring.drift import DriftMeter
 from dgaal_cli.scoring.features import FeatureFile
-from dgaal_cli.scoring.journal import Journal, remove_temporary_files, text_digest
+from dgaal_cli.scoring.journal import Journal, text_digest
 from dgaal_cli.scoring.options import DEFAULT_BATCH, ScoreOptions, ScoreResult, sheet_path
 from dgaal_cli.scoring.pipeline import score_entries
 from dgaal_cli.scoring.ranking import BestThenUnreadable, FullRanking, Ranking, TopRanking
@@ -69,8 +69,6 @@ class ScoringRun:
                 threading.Thread(target=self._count, name="dgaal-count", daemon=True).start()
             if self._table is not None:
                 self._journal = stack.enter_context(Journal(self._table, self._identity()))
-                for path in filter(None, (self._table, options.features, self._sheet)):
-                    remove_temporary_files(path)
             folder = self._journal.folder if self._journal else None
             if options.features is not None:
                 self._features = stack.enter_context(FeatureFile(options.features, folder=folder))

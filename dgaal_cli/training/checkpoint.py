@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from torch.optim import Optimizer
 
 from dgaal_cli.atomic import sync_folder, write_bytes
 from dgaal_cli.errors import CheckpointError, StorageError
+from dgaal_cli.scratch import scratch
 from dgaal_cli.training.checkpoint_folder import (
     COMPLETE_NAME,
     STATE_NAME,
@@ -44,7 +44,6 @@ def save(folder: Path, tensors: Mapping[str, Tensor], state: State) -> None:
     Raises:
         StorageError: The disk is full or not writable; the old checkpoint is untouched.
     """
-    temporary = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}.tmp")
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     parts = {
         TENSORS_NAME: serialize_tensors(contiguous),
@@ -52,18 +51,17 @@ def save(folder: Path, tensors: Mapping[str, Tensor], state: State) -> None:
     }
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in parts.items()}
     try:
-        temporary.mkdir(parents=True)
-        for name, data in parts.items():
-            write_bytes(temporary / name, data)
-        write_bytes(temporary / COMPLETE_NAME, json.dumps(hashes).encode())
-        _swap(temporary, folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with scratch(folder.parent, is_folder=True) as temporary:
+            for name, data in parts.items():
+                write_bytes(temporary / name, data)
+            write_bytes(temporary / COMPLETE_NAME, json.dumps(hashes).encode())
+            _swap(temporary, folder)
     except OSError as error:
         raise StorageError(
             f"cannot write the checkpoint {folder}: {error.strerror or error}; "
             "the previous one is unchanged"
         ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def load(folder: Path) -> tuple[Tensors, State]:

@@ -1,7 +1,6 @@
 """The saved state of an unfinished round, from which a later process resumes."""
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,8 +44,6 @@ class ProgressSaver:
         Raises:
             CheckpointError: A saved state belongs to other labels, settings or another machine.
         """
-        for leftover in self.folder.glob(".*.tmp"):  # a kill in the middle of a save
-            shutil.rmtree(leftover, ignore_errors=True)
         path = self.folder / PROGRESS_NAME
         if not checkpoint.exists(path):
             return None

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -26,7 +27,7 @@ def test_full_disk_keeps_old_file_and_no_temporary_file(tmp_path, monkeypatch, c
         raise OSError(errno.ENOSPC, "No space left on device")
 
     if call == "write":
-        monkeypatch.setattr(atomic, "_exclusive", fail)
+        monkeypatch.setattr(Path, "open", fail)
     else:
         monkeypatch.setattr(os, call, fail)
     with pytest.raises(StorageError, match="No space left") as failed:

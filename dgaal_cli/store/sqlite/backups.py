@@ -7,7 +7,6 @@ Backups of earlier versions have no number and are older than all others.
 import contextlib
 import os
 import re
-import secrets
 import sqlite3
 import stat
 from collections.abc import Generator
@@ -15,8 +14,9 @@ from pathlib import Path
 
 from dgaal_cli.atomic import sync_file, sync_folder
 from dgaal_cli.errors import StorageError, WorkspaceError
+from dgaal_cli.scratch import scratch
 from dgaal_cli.store.sqlite import schema
-from dgaal_cli.store.sqlite.connection import Database, discard, translate
+from dgaal_cli.store.sqlite.connection import Database, translate
 from dgaal_cli.store.sqlite.history import watermark
 
 KEPT = 5
@@ -65,35 +65,34 @@ def make(database: Database, *, reason: str, stamp: str) -> Path:
         StorageError: The disk is full or the folder is not writable; the store is not changed.
     """
     folder = folder_of(database.path)
-    temporary = folder / f".labels-{stamp}-{reason}.db.{secrets.token_hex(4)}.tmp"
     try:
         folder.mkdir(exist_ok=True)
-        with database.gate():  # so a backup with fewer events never has a higher number
-            number = 1 + max(map(_number, folder.glob("labels-*.db")), default=0)
-            target = folder / f"labels-{number:06d}-{stamp}-{reason}.db"
-            _copy(database.connection, temporary)
-        temporary.chmod(stat.S_IMODE(database.path.stat().st_mode))
-        _verify_new(temporary)
-        sync_file(temporary)
-        os.replace(temporary, target)  # noqa: PTH105 - as in atomic, and tests can inject it
+        with scratch(folder, is_folder=True) as inside:
+            temporary = inside / "labels.db"
+            with database.gate():  # so a backup with fewer events never has a higher number
+                number = 1 + max(map(_number, folder.glob("labels-*.db")), default=0)
+                target = folder / f"labels-{number:06d}-{stamp}-{reason}.db"
+                _copy(database.connection, temporary)
+            temporary.chmod(stat.S_IMODE(database.path.stat().st_mode))
+            _verify_new(temporary, folder)
+            sync_file(temporary)
+            os.replace(temporary, target)  # noqa: PTH105 - as in atomic, and tests can inject it
         sync_folder(folder)
     except OSError as error:
         raise StorageError(
             f"cannot write a backup to {folder}: {error.strerror or error}"
         ) from error
     except sqlite3.Error as error:
-        raise translate(error, temporary) or error from error
-    finally:
-        discard(temporary)
+        raise translate(error, folder) or error from error
     return target
 
 
-def _verify_new(made: Path) -> None:
+def _verify_new(made: Path, folder: Path) -> None:
     try:
         verify(made)
     except WorkspaceError as error:
         raise StorageError(
-            f"a backup in {made.parent} cannot be read back, because the store is damaged or the "
+            f"a backup in {folder} cannot be read back, because the store is damaged or the "
             "disk is full or failed; run 'dgaal labels check', and older backups are kept"
         ) from error
 

@@ -7,7 +7,6 @@ same time (sqlite.org/wal.html#walresetbug).
 
 import contextlib
 import os
-import secrets
 import signal
 import sqlite3
 import stat
@@ -21,6 +20,7 @@ from pathlib import Path
 from dgaal_cli.atomic import sync_folder
 from dgaal_cli.errors import DgaalError, StorageError, UsageError, WorkspaceError
 from dgaal_cli.escaping import show
+from dgaal_cli.scratch import scratch
 from dgaal_cli.store.instants import Clock, system_clock, to_microseconds
 from dgaal_cli.store.protocol import LEASE_S
 from dgaal_cli.store.sqlite import schema
@@ -235,29 +235,21 @@ def create_file(path: Path, meta: dict[str, str]) -> None:
         UsageError: The file exists.
         StorageError: The folder is not writable.
     """
-    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(6)}.tmp")
     try:
-        with _translated_errors(path):
-            _fill(temporary, meta)
-        # SQLite creates files without write permission for the group; its journals copy the mode.
-        is_shared = path.parent.stat().st_mode & stat.S_ISGID
-        temporary.chmod(0o660 if is_shared else 0o600)
-        try:
-            os.link(temporary, path)  # unlike a rename, a link never replaces a file
-        except FileExistsError:
-            raise UsageError(f"{path} exists already; it was not changed") from None
+        with scratch(path.parent, is_folder=True) as folder:
+            temporary = folder / path.name
+            with _translated_errors(path):
+                _fill(temporary, meta)
+            # SQLite's own mode does not let the group write; its journals copy the mode.
+            is_shared = path.parent.stat().st_mode & stat.S_ISGID
+            temporary.chmod(0o660 if is_shared else 0o600)
+            try:
+                os.link(temporary, path)  # unlike a rename, a link never replaces a file
+            except FileExistsError:
+                raise UsageError(f"{path} exists already; it was not changed") from None
         sync_folder(path.parent)
     except OSError as error:
         raise StorageError(f"cannot make {path}: {error.strerror or error}") from error
-    finally:
-        discard(temporary)
-
-
-def discard(database: Path) -> None:
-    """Remove an unfinished database and its journal; ignore errors."""
-    for suffix in ("", "-journal"):
-        with contextlib.suppress(OSError):
-            database.with_name(database.name + suffix).unlink(missing_ok=True)
 
 
 def is_wal_safe() -> bool:

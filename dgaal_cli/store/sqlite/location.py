@@ -4,7 +4,6 @@ import contextlib
 import os
 import shutil
 import sqlite3
-import tempfile
 import uuid
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import cast
 
 from dgaal_cli.atomic import sync_folder
 from dgaal_cli.errors import StorageError, UsageError, WorkspaceError
+from dgaal_cli.scratch import scratch
 from dgaal_cli.store.instants import Clock, system_clock, to_iso, to_microseconds
 from dgaal_cli.store.protocol import LEASE_S, Store
 from dgaal_cli.store.records import Restored
@@ -22,8 +22,6 @@ from dgaal_cli.store.sqlite.store import SqliteStore
 
 _NETWORK = "network_folder"
 """Key in ``meta``: the user accepted a network file system."""
-_SCRATCH = ".init-"
-"""Prefix of the folder in which ``build`` makes a store."""
 _UNFINISHED = "unfinished"
 """Key in ``meta``: ``build`` has not ended; the value is the number of the newest event then."""
 
@@ -47,21 +45,20 @@ class SqliteLocation:
         self, *, then: Callable[[], object], accepts_network_folder: bool = False
     ) -> Generator[Store]:
         self._remove_unfinished()
-        scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=self.path.parent))
         moved: list[Path] = []
-        try:
-            made = SqliteLocation(self.path.name, scratch)
-            with made.create(accepts_network_folder=accepts_network_folder) as store:
-                yield store
-                _mark_unfinished(store)
-            self._move_in(made.path, moved)
-            shutil.rmtree(scratch)
-            then()
-        except BaseException:  # files that stay would block the next attempt
-            shutil.rmtree(scratch, ignore_errors=True)
-            for target in moved:
-                shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
-            raise
+        with scratch(self.path.parent, is_folder=True) as folder:
+            try:
+                made = SqliteLocation(self.path.name, folder)
+                with made.create(accepts_network_folder=accepts_network_folder) as store:
+                    yield store
+                    _mark_unfinished(store)
+                self._move_in(made.path, moved)
+                shutil.rmtree(folder)
+                then()
+            except BaseException:  # files that stay would block the next attempt
+                for target in moved:
+                    shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+                raise
         _forget_unfinished(self.path)
 
     def _move_in(self, made: Path, moved: list[Path]) -> None:
@@ -90,8 +87,6 @@ class SqliteLocation:
 
     def _remove_unfinished(self) -> None:
         """Remove what a killed ``build`` left: no label was ever given in it."""
-        for scratch in self.path.parent.glob(f"{_SCRATCH}*"):
-            shutil.rmtree(scratch, ignore_errors=True)
         if self.path.exists() and self._is_unfinished():
             shutil.rmtree(backups.folder_of(self.path), ignore_errors=True)
             self.path.unlink()

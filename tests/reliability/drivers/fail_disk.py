@@ -41,7 +41,7 @@ CALLS = (
 _LINE = re.compile(r"^(?P<call>\w+)\((?P<rest>.*)")
 _DESCRIPTOR = re.compile(r"^\w+\(\d+<([^<>]*)>")
 _NAME = re.compile(r'"([^"]*)"')
-_RANDOM_NAME = re.compile(r"[0-9a-f]{8,}|(?<=\.init-)\w+")
+_RANDOM_NAME = re.compile(r"[0-9a-f]{8,}")
 """Random parts of file names; they differ between runs."""
 SURVIVED = ("openat", "mkdir", "close", "unlink", "sendfile", "copy_file_range")
 """Calls whose failure a command may survive, if its output is complete afterwards."""
@@ -174,11 +174,7 @@ def digest(root: Path) -> dict[str, Any]:
 
 def leftovers(root: Path) -> list[str]:
     """Return temporary files that should have been removed."""
-    return [
-        str(path.relative_to(root))
-        for path in root.rglob(".*")
-        if path.name.endswith(".tmp") or path.name.startswith(".init-")
-    ]
+    return [str(path.relative_to(root)) for path in root.rglob(".*") if path.name.endswith(".tmp")]
 
 
 def judge(box: Box, verify: Callable[..., str], result: tuple[int, str, str, list[str]]) -> str:
@@ -191,7 +187,7 @@ def judge(box: Box, verify: Callable[..., str], result: tuple[int, str, str, lis
     problem = ""
     # A file that cannot be opened for writing may still be read, as by 'labels export'.
     # SQLite ignores a failed sync of a folder; it matters only once, for a new journal's name.
-    is_a_stores_folder = path in (".", "backups") or Path(path).name.startswith(".init-")
+    is_a_stores_folder = path in (".", "backups") or Path(path).name.endswith(".tmp")
     is_sqlites = hit.startswith("fdatasync") and is_a_stores_folder
     # An existing folder need not be created. A file is synced before it is closed. A file that
     # cannot be removed does no harm. Data that the kernel cannot copy is read and written instead.

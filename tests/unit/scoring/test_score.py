@@ -472,8 +472,7 @@ def test_resume_that_starts_from_scratch_reports_the_reason(
 @pytest.mark.usefixtures("engine")
 def test_temporary_files_of_a_killed_run_are_deleted(pool: Path) -> None:
     folder = pool.parent
-    names = ("scores.csv", "scores.png", "f.npz")
-    stale = [folder / f".{name}.0123456789ab.tmp" for name in names]
+    stale = [folder / f".dgaal-0123456789a{number}.tmp" for number in range(3)]
     kept = [folder / ".scores.csv.tmp", folder / ".other.csv.0123456789ab.tmp"]
     for path in (*stale, *kept):
         path.touch()
