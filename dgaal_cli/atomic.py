@@ -57,11 +57,8 @@ def replacing(path: Path) -> Generator[BinaryIO]:
 def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
     """Replace several files of a folder; after an error of the disk, none is replaced.
 
-    A process that is killed between two renames leaves a mixture; write a list of digests last.
-
-    Args:
-        folder: Folder of the files.
-        files: Content by name, in the order of the renames.
+    A process that is killed between two renames, which are in the order of ``files``, leaves a
+    mixture; write a list of digests last.
 
     Raises:
         StorageError: The disk is full or the folder is not writable; the old files are unchanged.

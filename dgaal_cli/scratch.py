@@ -20,10 +20,7 @@ _swept: set[Path] = set()
 
 @contextmanager
 def scratch(folder: Path, *, is_folder: bool = False) -> Generator[Path]:
-    """Make an empty temporary file or folder; after the block it is removed, unless it was renamed.
-
-    The first use in each folder removes the litter of killed processes there.
-    """
+    """Make an empty temporary file or folder, removed after the block unless it was renamed."""
     if folder not in _swept:
         _swept.add(folder)
         sweep(folder)

@@ -113,10 +113,7 @@ def open_workspace(folder: str | Path) -> Workspace:
 
 
 def keep_private(root: Path) -> None:
-    """Let only the user read and write the files that this process creates from now on.
-
-    In a workspace whose folder is setgid, the group may too.
-    """
+    """Make new files of this process private; in a setgid folder, the group may use them too."""
     folder = next(path for path in (root, *root.absolute().parents) if path.exists())
     os.umask(0o007 if folder.stat().st_mode & stat.S_ISGID else 0o077)
 

@@ -84,8 +84,8 @@ def _workspace(workspace: Workspace, location: StoreLocation) -> list[Finding]:
     for name in ("backups", "rounds", "artifacts", "cache"):
         folders += [Path(inside) for inside, _, _ in os.walk(workspace.root / name)]
     removed = f"{sum(map(sweep, folders))} of killed commands were removed"
-    found = [_file_system(workspace, location), _backups(location)]
-    found.append(Finding(name="temporary files", found=removed))
+    litter = Finding(name="temporary files", found=removed)
+    found = [_file_system(workspace, location), _backups(location), litter]
     try:
         configuration(workspace)
     except UsageError as error:

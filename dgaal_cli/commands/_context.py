@@ -53,11 +53,7 @@ class Context:
         return self.workspace()
 
     def workspace_if_any(self, *, is_checked: bool = True) -> Workspace | None:
-        """Find the workspace, and check its configuration; None without one.
-
-        Raises:
-            UsageError: ``-C`` names a folder that is not a workspace, or a setting is wrong.
-        """
+        """Find the workspace and check its configuration; None without one, except with ``-C``."""
         try:
             workspace = self.workspace()
         except UsageError:

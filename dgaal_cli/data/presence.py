@@ -17,17 +17,7 @@ class PoolGoneError(StorageError):
 
 
 def check_pool(root: Path, spec: str, known: Iterable[_T], is_there: Callable[[_T], bool]) -> None:
-    """Check that a pool exists and contains at least one of its known images.
-
-    Args:
-        root: Folder that a relative SOURCE is relative to.
-        spec: SOURCE, optionally with ``#split``; a name such as ``builtin:digits`` always exists.
-        known: Images that the pool contained; read until one is found.
-        is_there: Whether the pool contains an image.
-
-    Raises:
-        PoolGoneError: The pool does not exist, or contains none of the images.
-    """
+    """Raise ``PoolGoneError`` unless a pool exists and contains one of its ``known`` images."""
     remedy = "mount its disk, or correct pool.source in dgaal.toml; no image was set aside"
     paths = _paths(root, spec)
     is_name = ":" in spec.partition("/")[0] or "{" in spec
@@ -45,14 +35,7 @@ def check_pool(root: Path, spec: str, known: Iterable[_T], is_there: Callable[[_
 
 
 def folder_of(root: Path, spec: str) -> Path | None:
-    """Return the folder of a folder pool; None for pools of another kind.
-
-    Also None if the folder cannot be accessed, for example after a disk error.
-
-    Args:
-        root: Folder that a relative SOURCE is relative to.
-        spec: SOURCE, optionally with ``#split``.
-    """
+    """Return the folder of a folder pool; None for other pools, and after a disk error."""
     # Path.is_dir raises what stat does.
     return next((path for path in _paths(root, spec) if os.path.isdir(path)), None)  # noqa: PTH112
 
@@ -82,12 +65,8 @@ def may_exist(path: str | os.PathLike[str]) -> bool:
 def is_gone(path: str | os.PathLike[str], *, beside: str | os.PathLike[str]) -> bool:
     """Return whether a file is missing although its pool exists.
 
-    False if the file cannot be accessed, or if the pool is empty: a disk that is not mounted leaves
-    an empty folder.
-
-    Args:
-        path: Path of the file.
-        beside: A folder above it that contains more of the pool.
+    False if the file cannot be accessed, or if ``beside``, a folder above it, is empty: a disk that
+    is not mounted leaves an empty folder.
     """
     return not may_exist(path) and not _is_empty(beside)
 
@@ -96,10 +75,6 @@ def is_gone_from(folder: Path, sample_id: str) -> bool:
     """Return whether an image of a folder pool is missing although its part of the pool exists.
 
     Its part is the top folder of ``sample_id``, which may be a separate disk.
-
-    Args:
-        folder: The pool.
-        sample_id: Path of the image in the pool.
     """
     first, slash, _ = sample_id.partition("/")
     beside = os.path.join(folder, first) if slash else folder  # noqa: PTH118 - any bytes

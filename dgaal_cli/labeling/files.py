@@ -62,11 +62,7 @@ class FileChecker:
         return not is_gone_from(folder, item.sample_id)
 
     def check_pool(self, known: Iterator[ItemRecord], *, compares: bool) -> None:
-        """Check that the pool contains a known image; ``compares`` also compares its bytes.
-
-        Raises:
-            PoolGoneError: The pool does not exist, or contains none.
-        """
+        """Check that the pool contains a known image; ``compares`` also compares its bytes."""
         compared = 0
 
         def is_there(item: ItemRecord) -> bool:
@@ -182,10 +178,8 @@ class QueryFiles:
     ) -> bool:
         """Compare an image's file with the store; quarantine the image if it is lost.
 
-        The file of an image that ``is_seen`` may be missing. The image ``on_screen`` stays.
-
-        Raises:
-            PoolGoneError: The whole pool is lost; no image was quarantined.
+        The file of an image that ``is_seen`` may be missing. The image ``on_screen`` stays. If the
+        whole pool is missing, ``PoolGoneError`` is raised.
         """
         if self._checker is None:
             return True
