@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import time
+from importlib import import_module
 
 _VARIABLE = "DGAAL_ENDS_WITH_STDIN"
 CHILD = {_VARIABLE: "1"}
@@ -28,6 +29,20 @@ def end_with_parent() -> None:
 def watch_stdin() -> None:
     """End this process after the other end of its standard input is closed."""
     _thread.start_new_thread(_wait, ())
+
+
+def start_worker(module: str, function: str, *arguments: str) -> None:
+    """Watch the parent of a pool's process, then import a module, which is slow, and call it."""
+    _thread.start_new_thread(_end_with_pool, ())
+    getattr(import_module(module), function)(*arguments)
+
+
+def _end_with_pool() -> None:
+    from multiprocessing import parent_process
+
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def _wait() -> None:

@@ -7,11 +7,11 @@ its seed.
 
 import contextlib
 import hashlib
+import json
 import multiprocessing
 import os
 import re
 import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -24,6 +24,7 @@ import msgspec
 from dgaal_cli import atomic, interruption
 from dgaal_cli.errors import CheckFailedError, StorageError
 from dgaal_cli.escaping import show
+from dgaal_cli.parent import start_worker
 from dgaal_cli.simulation.plan import FULL_DATA, Arm, Plan
 from dgaal_cli.simulation.pool import LabeledPool, load_pool
 from dgaal_cli.simulation.records import RoundRecord, read_records
@@ -152,11 +153,12 @@ def _run_in_processes(
 ) -> Iterator[tuple[Trial, RoundRecord]]:
     # Spawned, not forked: torch's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
+    plan_json = json.dumps(msgspec.to_builtins(plan))
     executor = ProcessPoolExecutor(
         max_workers=max(1, min(jobs, len(trials))),
         mp_context=context,
-        initializer=_start_worker,
-        initargs=(plan, folder),
+        initializer=start_worker,
+        initargs=(__name__, prepare_worker.__name__, plan_json, str(folder)),
     )
     waiting: dict[Future[RoundRecord], Trial] = {
         executor.submit(_work, trial): trial for trial in trials
@@ -183,19 +185,12 @@ def _run_in_processes(
 _run: Callable[[Trial], RoundRecord] | None = None
 
 
-def _start_worker(plan: Plan, folder: Path) -> None:
-    """Prepare a worker process, which reads the cached pixels once and ends with its parent."""
+def prepare_worker(plan_json: str, folder: str) -> None:
+    """Prepare a worker process, which reads the cached pixels once."""
     global _run  # noqa: PLW0603 - one per process
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the parent handles Ctrl-C
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _run = partial(run_to_file, plan, folder, pool=load_pool(plan, cache=folder / CACHE_NAME))
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    plan, path = msgspec.convert(json.loads(plan_json), Plan), Path(folder)
+    _run = partial(run_to_file, plan, path, pool=load_pool(plan, cache=path / CACHE_NAME))
 
 
 def _work(trial: Trial) -> RoundRecord:

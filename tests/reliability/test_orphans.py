@@ -203,12 +203,20 @@ def test_decoder_process_ends_with_its_parent(tmp_path: Path, state: str):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("state", ["starting", "training"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_processes_of_a_simulation_end_with_it(tmp_path: Path, number: signal.Signals):
+def test_processes_of_a_simulation_end_with_it(tmp_path: Path, number: signal.Signals, state: str):
     simulation = start(
         *(*DGAAL, "simulate", "builtin:digits#train", "--methods", "random,margin"),
         *("--seeds", "4", "--jobs", "2", "-o", tmp_path / "out"),
     )
-    until(lambda: len(list(tmp_path.glob("out/**/*.part"))) == 2 or simulation.poll() is not None)
+
+    def is_reached() -> bool:
+        workers = [c for c in descendants(simulation.pid).values() if "spawn_main" in c]
+        parts = list(tmp_path.glob("out/**/*.part"))
+        return len(workers if state == "starting" else parts) == 2
+
+    until(lambda: is_reached() or simulation.poll() is not None)
+    time.sleep(0.5)
     assert is_running(simulation.pid), simulation.communicate()
     assert orphans(simulation, number) == []

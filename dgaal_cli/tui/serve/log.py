@@ -6,7 +6,6 @@ import sys
 from dgaal_cli.escaping import show
 
 MAX_LINES = 50
-_MAX_CHARACTERS = 200
 
 
 class BoundedLog(logging.Handler):
@@ -21,7 +20,7 @@ class BoundedLog(logging.Handler):
         self._lines += 1
         if self._lines > MAX_LINES + 1:
             return
-        text = record.getMessage().partition("\n")[0][:_MAX_CHARACTERS]
+        text = record.getMessage().partition("\n")[0][:200]
         kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else ""
         text = f"{text} ({kind})" if kind else text
         if self._lines > MAX_LINES:

@@ -225,12 +225,8 @@ def serve(argv: Sequence[str], *, port: int, announce: Callable[[str, int], None
         UsageError: The port cannot be used.
         InterruptedRunError: SIGTERM or SIGHUP ended the server, after it ended all terminals.
     """
-    log = BoundedLog()
-    logging.getLogger().addHandler(log)
-    try:
-        asyncio.run(_serve(argv, port, announce))
-    finally:
-        logging.getLogger().removeHandler(log)
+    logging.getLogger().addHandler(BoundedLog())
+    asyncio.run(_serve(argv, port, announce))
 
 
 async def _serve(argv: Sequence[str], port: int, announce: Callable[[str, int], None]) -> None:

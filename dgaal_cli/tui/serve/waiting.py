@@ -15,8 +15,6 @@ TOKEN_LIMIT_S = 5.0
 """Max. seconds from the connection to a request with the token."""
 _ACCEPTED_AT_ONCE = 8
 """Far below ``MAX_WAITING``, so that a request is read before newer connections close its own."""
-_BACKLOG = 128
-"""Max. number of connections that the kernel holds for the server."""
 
 
 class Waiting:
@@ -55,5 +53,5 @@ class Waiting:
         listening = await asyncio.get_running_loop().create_server(
             lambda: self.add(server()), sock=accepting, backlog=_ACCEPTED_AT_ONCE
         )
-        accepting.listen(_BACKLOG)
+        accepting.listen()  # the kernel may hold more connections
         return listening, int(accepting.getsockname()[1])
