@@ -132,7 +132,11 @@ def main() -> None:
     except DgaalError as error:
         _fail(_with_notes(str(error), error), error.exit_code, is_traced=is_traced)
     except KeyboardInterrupt:
-        _fail("interrupted; everything saved so far is kept", 128 + signal.SIGINT, is_traced=False)
+        _fail(
+            "interrupted; run the command again to continue or repeat it",
+            128 + signal.SIGINT,
+            is_traced=False,
+        )
     except BrokenPipeError:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -209,7 +213,8 @@ def _bug(error: Exception, *, is_traced: bool) -> None:
     kind = type(error).__name__
     hint = "" if is_traced else "; run the command again with -vv for the traceback"
     _fail(
-        f"this is a bug in dgaal ({kind}: {show(str(error))}){hint}; your labels are safe",
+        f"this is a bug in dgaal ({kind}: {show(str(error))}){hint}; "
+        "check the labels with 'dgaal labels check'",
         1,
         is_traced=is_traced,
     )

@@ -116,7 +116,7 @@ def _check_turn(workspace: Workspace, store: Store) -> None:
             "with 'dgaal train'"
         )
     if state.damage and state.trained is None:
-        raise CheckpointError(f"{state.damage}; run 'dgaal train --fresh', no label is lost")
+        raise CheckpointError(f"{state.damage}; run 'dgaal train --fresh', which changes no label")
     if state.step == "train" and state.damage:
         raise UsageError(f"{state.damage}; run 'dgaal train' first")
     if state.step == "train":

@@ -149,7 +149,7 @@ def _next_round(workspace: Workspace, store: Store, *, is_fresh: bool) -> int:
     if is_fresh or is_unfinished(folder):
         return state.to_train
     if state.trained is None and state.damage:
-        raise CheckpointError(f"{state.damage}; run 'dgaal train --fresh', no label is lost")
+        raise CheckpointError(f"{state.damage}; run 'dgaal train --fresh', which changes no label")
     if state.step == "query":
         run = read_record(folder / RUN_NAME)
         if store.watermark() == run["watermark"]:

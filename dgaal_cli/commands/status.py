@@ -83,7 +83,7 @@ def _state_line(found: "Status") -> str:
     if state.step == "query":
         return f"round {state.number} is trained; its query is not chosen yet"
     if state.damage and state.trained is None:
-        return f"round {state.number} must be trained again; no label is lost"
+        return f"round {state.number} must be trained again; that changes no label"
     return f"round {state.number} is ready for training"
 
 

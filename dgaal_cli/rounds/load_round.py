@@ -45,7 +45,7 @@ def load_round(
     number = last_trained(workspace)
     damage = damage_report(workspace, newest=number)
     if number is None and damage:
-        raise CheckpointError(f"{damage}; run 'dgaal train --fresh', no label is lost")
+        raise CheckpointError(f"{damage}; run 'dgaal train --fresh', which changes no label")
     if number is None:
         raise UsageError("nothing is trained yet; run 'dgaal train' first")
     if damage:

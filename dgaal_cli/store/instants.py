@@ -1,57 +1,44 @@
 """Clocks of the store, and times as it saves them: integer microseconds since 1970, UTC."""
 
+import contextlib
 import sys
 import time
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Protocol
-
-
-class Clock(Protocol):
-    """The two clocks of a store: one for events, and one that nobody sets for leases."""
-
-    def __call__(self) -> float:
-        """Return Unix seconds; they go back or jump when the clock is set."""
-        ...
-
-    def since_boot(self) -> tuple[str, float]:
-        """Return an id of the running boot and the seconds since then, with time asleep."""
-        ...
-
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class _SystemClock:
-    """The clocks of this computer."""
+class Clock:
+    """The clocks of this computer: one for events, and one that nobody sets for leases."""
 
     def __call__(self) -> float:
+        """Return Unix seconds; they go back or jump when the clock is set."""
         return datetime.now(UTC).timestamp()
 
     def since_boot(self) -> tuple[str, float]:
+        """Return an id of the running boot and the seconds since then, with time asleep."""
         # macOS counts time asleep in CLOCK_MONOTONIC, Linux only in CLOCK_BOOTTIME.
         return _boot_id(), time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
-system_clock = _SystemClock()
+system_clock = Clock()
 
 
 @cache
 def _boot_id() -> str:
     """Return the kernel's id of the running boot, ``unknown`` if it has none."""
-    try:
-        if sys.platform == "darwin":
-            import subprocess
+    if sys.platform == "darwin":
+        import subprocess
 
-            command = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
-            found = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
-        else:
-            found = Path("/proc/sys/kernel/random/boot_id").read_text()
-    except OSError:
-        return "unknown"
-    return found.strip() or "unknown"
+        command = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
+        found = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
+        return found.strip()
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return "unknown"
 
 
 def to_microseconds(seconds: float) -> int:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from class_labels import as_label, name_of
 
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
+from dgaal_cli.store.instants import Clock
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Answer, AnswerKind, NewItem, Query, QueryEntry, Receipt
 
 
 @dataclass
-class FakeClock:
+class FakeClock(Clock):
     """Unix seconds, and seconds since a boot; ``wait`` advances both."""
 
     now: float = 1_700_000_000.0

@@ -52,7 +52,7 @@ async def test_labeling_continues_after_a_failed_training(terminal):
 async def test_log_of_a_failed_training_can_be_read(terminal):
     async with terminal(asked=1, train={"train": FAILING}) as t:
         await fail_training(t)
-        assert "Training failed; your labels are safe" in t.dialog()
+        assert "Training failed; you can continue to label" in t.dialog()
         assert "line 29" in t.dialog()
         assert "line 2\n" not in t.dialog()
         await t.pilot.press("l")

@@ -48,12 +48,11 @@ _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT
 
 @dataclass(frozen=True, kw_only=True)
 class LeaseTime:
-    """A moment on the clock of leases, in seconds since the boot ``boot``."""
+    """Seconds since a boot: now, and the latest end of a lease that was granted by now."""
 
     boot: str
     now: float
     latest: float
-    """Latest end of a lease that was granted by now."""
 
 
 class Connection(sqlite3.Connection):
@@ -350,8 +349,7 @@ def translate(error: sqlite3.Error, path: Path) -> DgaalError | None:
     name = show(str(path))
     if primary in _STORAGE:
         return StorageError(
-            f"cannot use {name}: {_STORAGE[primary]}; saved answers are not lost, "
-            "make room or fix the permission and try again"
+            f"cannot use {name}: {_STORAGE[primary]}; make room or fix the permission and try again"
         )
     if primary in _BUSY:
         return in_use(path)

@@ -146,9 +146,7 @@ class Rounds:
         self._is_failure_unreported = state.stage == "failed"
         step = "choosing images" if state.is_asking else "training"
         key = captions.key_of(self._shown.keymap, "train")
-        self._notices.warn(
-            f"{step} {state.stage}; nothing is lost, {key} shows details", is_bell=True
-        )
+        self._notices.warn(f"{step} {state.stage}; {key} shows details", is_bell=True)
 
     def _open_next(self) -> None:
         if self._answers.save_state != "saved":

@@ -72,11 +72,10 @@ class UnsavedDialog(Dialog[str]):
 
     def body(self) -> Sequence[Static]:
         """Create answer, reason and keys."""
-        kept = "It is kept here until it is saved."
         return [
             Static(text(("Your last answer is not saved yet: ", "bold"), self._answer)),
             Static(text(self._reason), classes="gap"),
-            Static(text("Everything before it is saved. ", kept), classes="gap"),
+            Static("It is kept here until it is saved.", classes="gap"),
             Static(self._keys(), id="keys", classes="gap"),
         ]
 

@@ -168,7 +168,7 @@ def progress_text(state: TrainingState, *, elapsed_s: float, width: int = _WIDTH
         title = "Training failed"
         if state.is_asking:
             title = "The round is trained, but no images were chosen"
-        return text((f"{title}; your labels are safe.\n", "bold #ff6b6b"), (tail, "#d7dde5"))
+        return text((f"{title}; you can continue to label.\n", "bold #ff6b6b"), (tail, "#d7dde5"))
     if state.stage == "canceled":
         return text(("Canceled; the state is saved and the next run resumes.", "#ffb454"))
     parts: list[str | tuple[str, str]] = []

@@ -283,7 +283,7 @@ def test_status_suggests_fresh_for_a_damaged_checkpoint(workspace):
     path = workspace.round_path(0) / "checkpoint" / "tensors.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     assert status(workspace, settings(workspace)).next_step == "train --fresh"
-    with pytest.raises(CheckpointError, match="run 'dgaal train --fresh', no label is lost"):
+    with pytest.raises(CheckpointError, match="run 'dgaal train --fresh', which changes no label"):
         train_with_option(workspace)
     with pytest.raises(InterruptedRunError):
         train_with_option(workspace, emit=on_event(StepDone, stop), is_fresh=True)
