@@ -210,8 +210,8 @@ def test_changed_engine_rule_applies_on_disk_and_in_memory(tmp_path, monkeypatch
     for synthetic in (case.synthetic_on_disk(), case.memory.dataset.data.synthetic):
         assert len(synthetic.targets) == 0
 
-    def refuse(ranking, data, count, *, who):
-        raise CheckFailedError(f"{who} may not ask")
+    def refuse(ranking, data, count, *, run_title):
+        raise CheckFailedError(f"{run_title} may not ask")
 
     monkeypatch.setattr(engine, "check_ranking", refuse)
     (tmp_path / "again").mkdir()

@@ -31,10 +31,9 @@ score("pool", artifact=Path("sampler.onnx"), base=Path.cwd(), output=Path(sys.ar
 """
 
 FORGETFUL = """
+read = journal.Journal.resume
 def resume(self, source):
-    for stored in self._stored():
-        self._end = stored.end
-        self._number += 1
+    list(read(self, source))
     yield from ()
 journal.Journal.resume = resume
 """
