@@ -115,7 +115,7 @@ def test_error_messages_escape_hostile_names(root: Path, tmp_path: Path, kinds: 
 TINY = """
 preset = "tiny"
 threads = 1
-name = "named \\u001b]52;c;eA==\\u0007 [/x] \\u202e"
+name = "named [/x] [red"
 
 [network]
 width = 4
@@ -177,6 +177,12 @@ def write_labeled_pool(root: Path) -> None:
 @pytest.mark.slow
 def test_other_commands_and_their_files_escape_hostile_names(labeled_workspace: Path):
     write_labeled_pool(labeled_workspace)
+    path = labeled_workspace / "dgaal.toml"
+    toml = path.read_text()
+    path.write_text(toml.replace('"named', '"\\u001b]52;c;eA==\\u0007'))
+    refused = run(labeled_workspace, "status")
+    assert (refused.returncode, raw_controls(refused.stdout + refused.stderr)) == (2, [])
+    path.write_text(toml)
     simulation = [
         *("simulate", "labeled.jsonl", "--methods", "random,margin", "--seeds", "1"),
         *("--rounds", "1", "--initial", "6", "-n", "2", "--test-size", "4", "-o", "sim"),

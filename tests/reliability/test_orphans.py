@@ -16,6 +16,13 @@ from label_workspaces import DGAAL, make_workspace
 from PIL import Image
 from process_tree import descendants, is_running, remaining_after
 
+SIGNALED = (
+    "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+    "signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from dgaal_cli.cli import main; main()"
+)
+"""The program with the signals of a terminal: nohup and background jobs ignore two of them."""
+
 LIMIT_S = 5.0
 """Max. seconds from the end of the parent to the end of its children: 1.2, and a busy machine."""
 
@@ -63,7 +70,8 @@ def serve(root: Path, number: signal.Signals) -> tuple[int, list[str]]:
     """
     aiohttp = pytest.importorskip("aiohttp")
     pytest.importorskip("textual_serve")
-    server = start(*DGAAL, "-C", root, "label", "--serve", "--port", "0", "--annotator", "ann")
+    command = ("-C", root, "label", "--serve", "--port", "0", "--annotator", "ann")
+    server = run_parent(SIGNALED, *command)
     address = server.stdout.readline().strip()
 
     async def open_tab() -> list[str]:
