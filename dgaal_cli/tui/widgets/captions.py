@@ -60,7 +60,7 @@ def answer_caption(answer: Press | StandingAnswer, view: LabelView, keymap: Keym
 
 def resumed(count: int) -> Pieces:
     """First line of a resumed session."""
-    text = f"resumed after {count} answer{'s' if count != 1 else ''}, nothing lost"
+    text = f"resumed after {count} answer{'s' if count != 1 else ''}"
     return ((" ✔ ", theme.GOOD_STRONG), (text, theme.BASE))
 
 
