@@ -18,6 +18,11 @@ from dgaal_cli.escaping import show
 Init = Literal["scratch", "warm", "shrink_perturb"]
 """Weights that a network starts a round with."""
 
+Crop = Literal["center", "squash", "tiles"]
+"""How an image becomes the square that an encoder takes."""
+FeatureType = Literal["float16", "float32"]
+"""Type of a stored number."""
+
 Positive = Annotated[int, Meta(gt=0, le=1_000_000)]
 """A number of things of which there is at least one."""
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
@@ -71,6 +76,22 @@ class EncoderConfig:
 
     source: str = "pixels"
     """``pixels`` trains the task model on the images themselves, from scratch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeaturesConfig:
+    """The feature cache, which ``dgaal features`` fills."""
+
+    crop: Crop = "center"
+    """How an image becomes the square that the encoder takes. "center" shrinks it to the side that
+    the encoder's authors used and cuts the center out; "squash" stretches the whole image to the
+    square; "tiles" averages the features of the whole image, stretched, and of its four quarters.
+    Use "squash" or "tiles" if what counts may lie near the edge, and "tiles" if it is small."""
+    dtype: FeatureType = "float16"
+    """Type of a stored number. float16 takes half the space of float32."""
+    cache: Annotated[str, Meta(max_length=4096)] = ""
+    """Folder of the cache; a relative path is relative to the workspace. Several workspaces may
+    share one. Empty: ``cache/features`` in the workspace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -476,6 +497,7 @@ class Config:
     query: QueryConfig = field(default_factory=QueryConfig)
     label: LabelConfig = field(default_factory=LabelConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     coevolve: CoevolveConfig = field(default_factory=CoevolveConfig)
