@@ -25,7 +25,7 @@ import sys
 from pathlib import Path
 from dgaal_cli.tasks.oracle import answer_items, true_labels
 from dgaal_cli.store.open import open_store
-from dgaal_cli.training.seeding import numpy_generator
+from dgaal_cli.training.seeds import numpy_generator
 from dgaal_cli.workspace import Workspace
 root, pool, count = sys.argv[1:]
 with open_store(Workspace(Path(root)).store_path) as store:

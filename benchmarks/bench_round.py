@@ -45,7 +45,7 @@ from dgaal_cli.workspace import Workspace
 workspace, count = Workspace(Path(sys.argv[1])), int(sys.argv[2])
 with open_store(workspace.store_path) as store:
     if not store.watermark():
-        from dgaal_cli.training.seeding import numpy_generator
+        from dgaal_cli.training.seeds import numpy_generator
         items = store.items()
         picked = numpy_generator(0, "first labels").permutation(len(items))[:count]
         asked = [items[i].item_id for i in picked]

@@ -20,7 +20,7 @@ from dgaal_cli.rounds.random_baseline import TWIN
 from dgaal_cli.rounds.state import round_metrics, round_state
 from dgaal_cli.store.open import open_store
 from dgaal_cli.tasks.oracle import answer_items, true_labels
-from dgaal_cli.training.seeding import numpy_generator
+from dgaal_cli.training.seeds import numpy_generator
 from dgaal_cli.workspace import CONFIG_NAME, Workspace
 from exporters.registry import FORMATS
 

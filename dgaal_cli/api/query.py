@@ -10,9 +10,8 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import CheckpointError, UsageError
 from dgaal_cli.escaping import cell
 from dgaal_cli.events import Emit, QueryChosen, Warned
-from dgaal_cli.rounds.engine import choose_query
-from dgaal_cli.rounds.load_round import load_round
-from dgaal_cli.rounds.query_entries import query_entries
+from dgaal_cli.methods.registry import load_id_scores
+from dgaal_cli.rounds.id_query import choose_by_ids
 from dgaal_cli.rounds.state import round_state
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.protocol import Store
@@ -46,7 +45,7 @@ def query(
     synthetic: int = 0,
     emit: Emit = events.ignore,
 ) -> QueryResult:
-    """Choose images with the networks of the last trained round.
+    """Choose images with the networks of the last trained round, or by ids alone (``random``).
 
     Args:
         workspace: Workspace to query.
@@ -66,20 +65,16 @@ def query(
         open_store(workspace) as store,
     ):
         _check_turn(workspace, store)
-        trained = load_round(workspace, config, store, emit=emit)
-        bench, method, data = trained.bench, trained.method, trained.bench.data
-        chosen = choose_query(bench, method, count=count, synthetic=synthetic, emit=emit)
-        interruption.check("stopped before a query was stored; nothing was changed")
-        ranking = chosen.ranking
-        promoted = store.promote_synthetic(
-            [data.synthetic.item_ids[i] for i in ranking.promoted], trained.number
-        )
-        stored = Query(
-            round=trained.number,
-            strategy=ranking.strategy,
-            model_sha=trained.model_digest,
-            entries=tuple(query_entries(bench, method, chosen)),
-        )
+        id_scores = None if synthetic else load_id_scores(config.method)
+        if id_scores is None:
+            from dgaal_cli.rounds.network_query import choose_by_networks
+
+            chosen = choose_by_networks(
+                workspace, config, store, count=count, synthetic=synthetic, emit=emit
+            )
+        else:
+            chosen = choose_by_ids(workspace, config, store, id_scores, count=count, emit=emit)
+        stored = chosen.query
         before = store.open_query()
         # A training that was killed after its last step has left the previous query open.
         if before is not None and before.round < stored.round:
@@ -87,13 +82,14 @@ def query(
         store.save_query(stored, overlap=config.query.overlap)
         items = tuple(store.item(entry.item_id) for entry in stored.entries)
         _write_csv(workspace, store, stored, items)
-    if promoted:
-        emit(Warned(message=f"{promoted} synthesized images joined the labels as their parents"))
+    if chosen.promoted:
+        joined = f"{chosen.promoted} synthesized images joined the labels as their parents"
+        emit(Warned(message=joined))
     emit(
         QueryChosen(
             round=stored.round,
             size=len(stored.entries),
-            synthetic=len(stored.entries) - len(ranking.picks),
+            synthetic=sum(item.is_synthetic for item in items),
             strategy=stored.strategy,
         )
     )
@@ -102,8 +98,8 @@ def query(
         strategy=stored.strategy,
         entries=stored.entries,
         items=items,
-        promoted=promoted,
-        left=len(data.unlabeled_rows) - len(ranking.picks),
+        promoted=chosen.promoted,
+        left=chosen.left,
     )
 
 

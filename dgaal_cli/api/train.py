@@ -35,7 +35,7 @@ from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.progress_saver import ProgressSaver
 from dgaal_cli.training.runner import Runner
 from dgaal_cli.training.runtime import Runtime, divide_batches, start_runtime
-from dgaal_cli.training.seeding import seed_of
+from dgaal_cli.training.seeds import seed_of
 from dgaal_cli.workspace import Workspace
 
 SMALLER = "lower the sizes in [network], or free memory there and run 'dgaal train' again"

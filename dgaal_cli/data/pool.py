@@ -17,6 +17,7 @@ from dgaal_cli.data.decode_stream import array_digest, decode_stream
 from dgaal_cli.data.decoders.registry import format_names, is_missing_package
 from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.sources.base import Entry, FileBytes, Source
+from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.errors import InputDataError, StorageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
@@ -147,7 +148,10 @@ def load_pixels(
         ChangedPoolError: Samples are missing, unreadable, or do not match ``sha256``.
         InterruptedRunError: A signal requested a stop.
     """
-    entries = _find(source, ids)
+    found, missing = _find(source, ids)
+    if missing:
+        raise ChangedPoolError(missing)
+    entries = [found[name] for name in ids]
     shape = (len(ids), size, size, channels)
     if cache is None or not ids:
         pixels = np.empty(shape, np.uint8)
@@ -167,10 +171,31 @@ def load_pixels(
 def digest_of(source: Source, sample_id: SampleId) -> bytes | None:
     """Return the SHA-256 of a sample as in ``survey``; None if it is missing or unreadable."""
     try:
-        data = source.get(sample_id).read()
+        return _entry_digest(source.get(sample_id))
     except InputDataError:
         return None
-    return array_digest(data) if isinstance(data, np.ndarray) else hashlib.sha256(data).digest()
+
+
+def find_differences(
+    source: Source, ids: Sequence[SampleId], sha256: Sequence[bytes]
+) -> list[Difference]:
+    """Compare the bytes of some samples with their expected digests; nothing is decoded.
+
+    Returns:
+        Samples that are missing, cannot be read, or have other bytes.
+    """
+    found, differences = _find(source, ids)
+    for name, expected in zip(ids, sha256, strict=True):
+        if name not in found:
+            continue
+        try:
+            digest = _entry_digest(found[name])
+        except UnreadableImageError as error:
+            differences.append(_unreadable(name, error.reason))
+            continue
+        if digest != expected:
+            differences.append(_changed(name))
+    return differences
 
 
 def _collect(
@@ -210,7 +235,10 @@ def _no_images_message(source: Source, unreadable: list[tuple[SampleId, str]]) -
     return f"{message} (the first, {show(name)}: {reason}); use a pool of {format_names()} images"
 
 
-def _find(source: Source, ids: Sequence[SampleId]) -> list[Entry]:
+def _find(
+    source: Source, ids: Sequence[SampleId]
+) -> tuple[dict[SampleId, Entry], list[Difference]]:
+    """Return the entries of samples by id, and the missing ones."""
     found: dict[SampleId, Entry] = {}
     if len(ids) > _MAX_LOOKUPS:
         requested = set(ids)
@@ -226,9 +254,12 @@ def _find(source: Source, ids: Sequence[SampleId]) -> list[Entry]:
                 found[name] = source.get(name)
             except InputDataError as error:
                 missing.append(Difference(id=name, kind="missing", reason=str(error)))
-    if missing:
-        raise ChangedPoolError(missing)
-    return [found[name] for name in ids]
+    return found, missing
+
+
+def _entry_digest(entry: Entry) -> bytes:
+    data = entry.read()
+    return array_digest(data) if isinstance(data, np.ndarray) else hashlib.sha256(data).digest()
 
 
 def _blocks(
@@ -258,19 +289,22 @@ def _blocks(
 def _differences(batch: DecodedBatch, sha256: Sequence[bytes]) -> Iterator[Difference]:
     for row, entry in enumerate(batch.entries):
         if not batch.ok[row]:
-            reason = (
-                f"the image {show(entry.id)} is no longer readable "
-                f"({batch.errors[row]}); restore it and try again"
-            )
-            yield Difference(
-                id=entry.id, kind="unreadable", reason=reason, detail=batch.errors[row]
-            )
+            yield _unreadable(entry.id, batch.errors[row])
         elif sha256 and batch.sha256[row] != sha256[row]:
-            reason = (
-                f"the image {show(entry.id)} has changed since the workspace was created; "
-                "restore it and try again"
-            )
-            yield Difference(id=entry.id, kind="changed", reason=reason)
+            yield _changed(entry.id)
+
+
+def _unreadable(name: SampleId, detail: str) -> Difference:
+    reason = f"the image {show(name)} is no longer readable ({detail}); restore it and try again"
+    return Difference(id=name, kind="unreadable", reason=reason, detail=detail)
+
+
+def _changed(name: SampleId) -> Difference:
+    reason = (
+        f"the image {show(name)} has changed since the workspace was created; "
+        "restore it and try again"
+    )
+    return Difference(id=name, kind="changed", reason=reason)
 
 
 def _digest(

@@ -10,7 +10,7 @@ from dgaal_cli.methods.diversity import gradient_seeding
 from dgaal_cli.methods.task_model_only import ClassifierSampler, TaskModelOnly
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
-from dgaal_cli.training.seeding import numpy_generator
+from dgaal_cli.training.seeds import numpy_generator
 
 
 class GradientSampler(ClassifierSampler):

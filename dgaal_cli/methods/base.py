@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from dgaal_cli.config.schema import Config
 from dgaal_cli.encoders.base import Encoder
 from dgaal_cli.ids import Row
+from dgaal_cli.methods.random_order import random_scores
 from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.networks.deploy import Deployed
 from dgaal_cli.networks.pixels import denormalize
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.phase import Phase
-from dgaal_cli.training.seeding import numpy_generator
 from dgaal_cli.training.task import LearningTask
 
 MAX_SAMPLES = 24
@@ -193,8 +193,7 @@ def mean_ranks(values: np.ndarray) -> np.ndarray:
 def random_ranking(data: RoundData, count: int, seed: int, *, strategy: str) -> Ranking:
     """Rank the unlabeled rows at random, scores evenly spaced in [0, 1)."""
     rows = data.unlabeled_rows
-    order = numpy_generator(seed, "random").permutation(len(rows))
-    scores = (order / max(len(rows), 1)).astype(np.float32)
+    scores = random_scores([data.item_ids[int(row)] for row in rows], seed)
     picks = select_top(scores, rows, count)
     return Ranking(rows=rows, scores=scores, picks=picks, strategy=strategy, is_random=True)
 

@@ -3,15 +3,20 @@
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from dgaal_cli.errors import ConfigError, check_known
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
 
     from dgaal_cli.config.schema import Config
+    from dgaal_cli.ids import ItemId
     from dgaal_cli.methods.base import Method, TaskShape
+
+    IdScores = Callable[[Sequence[ItemId], int], np.ndarray]
 
 REFERENCE = "random"
 """The method that every other one is compared with."""
@@ -35,6 +40,9 @@ class MethodInfo:
     """It fills a query by its own rule instead of by score and ``[acquisition]``."""
     has_own_task_model: bool = False
     """Its task model T is not the configured network."""
+    id_scores: str = ""
+    """``package.module:function`` below ``dgaal_cli.methods``, without torch, that scores unlabeled
+    images by their ids alone: a query then needs no pixels and no networks; "" if it has none."""
     needs_labels: bool = True
     """It ranks at random or by typical images until two classes have labels."""
     min_confidence: float = 0.5
@@ -95,6 +103,7 @@ METHODS = {
         factory="random_sampling:RandomSampling",
         is_classic=True,
         has_sampler=False,
+        id_scores="random_order:random_scores",
         needs_labels=False,
     ),
     "self-taught": MethodInfo(
@@ -172,6 +181,18 @@ def load_method(config: "Config", shape: "TaskShape") -> "Method":
         ConfigError: The method does not exist, or a setting does not work with it.
     """
     check_method(config)
-    module, _, name = METHODS[config.method].factory.partition(":")
-    factory = getattr(import_module(f"dgaal_cli.methods.{module}"), name)
-    return cast("Method", factory(config, shape))
+    return cast("Method", _load(METHODS[config.method].factory)(config, shape))
+
+
+def load_id_scores(name: str) -> "IdScores | None":
+    """Return the function that scores items by their ids and a seed; None if the method has none.
+
+    The scores are float32 ``(N,)``, higher = ask first, the same as those of ``Method.rank``.
+    """
+    function = METHODS[name].id_scores
+    return _load(function) if function else None
+
+
+def _load(place: str) -> "Callable[..., Any]":
+    module, _, name = place.partition(":")
+    return getattr(import_module(f"dgaal_cli.methods.{module}"), name)

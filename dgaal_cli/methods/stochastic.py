@@ -11,7 +11,7 @@ import numpy as np
 from dgaal_cli.config.schema import AcquisitionConfig
 from dgaal_cli.ids import Row
 from dgaal_cli.methods.base import mean_ranks, select_top
-from dgaal_cli.training.seeding import numpy_generator
+from dgaal_cli.training.seeds import numpy_generator
 
 
 def acquire(

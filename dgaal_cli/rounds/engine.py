@@ -24,17 +24,17 @@ from dgaal_cli.methods.registry import METHODS
 from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.rounds.boundary_synthesis import synthesize_at_boundary
 from dgaal_cli.rounds.dataset import RoundDataset, SyntheticRecords
+from dgaal_cli.rounds.query_size import NOTHING_LEFT, images_to_ask
 from dgaal_cli.rounds.unlabelable_synthetics import UnlabelableCount
 from dgaal_cli.training.compiling import compile_networks
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.runner import Runner
 from dgaal_cli.training.runtime import Runtime
-from dgaal_cli.training.seeding import seed_of
+from dgaal_cli.training.seeds import seed_of
 
 UNBOUNDED = 1_000_000_000
 """Images left for methods that synthesize all they ask."""
-NOTHING_LEFT = "every image of the pool is answered; there is nothing left to ask"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,7 +269,18 @@ def choose_query(
     """
     _check_synthesis(bench, synthetic, emit)
     config, data = bench.config, bench.dataset.data
-    asked = _images_to_ask(bench, count, synthetic)
+    if METHODS[config.method].draws_queries and synthetic:
+        raise UsageError(
+            f"'{config.method}' synthesizes the images that it asks; set their number with -n "
+            "instead of --synthetic"
+        )
+    asked = images_to_ask(
+        config,
+        left=images_left(bench),
+        annotations=bench.annotations,
+        count=count,
+        synthetic=synthetic,
+    )
     seed = seed_of(config.seed, data.number, "query")
     began = time.perf_counter()
     ranking = method.rank(data, asked, seed)
@@ -310,35 +321,6 @@ def images_left(bench: Workbench) -> int:
     if METHODS[bench.config.method].draws_queries:
         return UNBOUNDED
     return len(bench.dataset.data.unlabeled_rows)
-
-
-def _images_to_ask(bench: Workbench, count: int | None, synthetic: int) -> int:
-    """Return how many images are asked; an explicit count that is impossible is an error."""
-    config, left = bench.config, images_left(bench)
-    if METHODS[config.method].draws_queries and synthetic:
-        raise UsageError(
-            f"'{config.method}' synthesizes the images that it asks; set their number with -n "
-            "instead of --synthetic"
-        )
-    if left == 0 and not synthetic:
-        raise UsageError(NOTHING_LEFT)
-    requested = config.query.size if count is None else count
-    budget = config.query.budget
-    affordable = left
-    if budget:  # each image needs one label per annotator
-        affordable = (budget - bench.annotations()) // config.query.overlap - synthetic
-    if affordable < (0 if synthetic and not left else 1):
-        raise UsageError(
-            f"the budget of {budget} labels is spent; raise query.budget in dgaal.toml to continue"
-        )
-    if count is not None and count > left:
-        raise UsageError(f"requested {count} images, {left} are unlabeled; lower -n")
-    if count is not None and count > affordable:
-        raise UsageError(
-            f"requested {count} images, the budget leaves {affordable}; lower -n or raise "
-            "query.budget"
-        )
-    return min(requested, left, affordable)
 
 
 def _check_synthesis(bench: Workbench, synthetic: int, emit: Emit) -> None:

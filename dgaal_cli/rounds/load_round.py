@@ -3,18 +3,12 @@
 from dataclasses import dataclass
 
 from dgaal_cli.config.schema import Config
-from dgaal_cli.errors import CheckpointError, UsageError
-from dgaal_cli.events import Emit, Warned, ignore
+from dgaal_cli.events import Emit, ignore
 from dgaal_cli.methods.base import Method
 from dgaal_cli.methods.registry import load_method
+from dgaal_cli.rounds.last_round import last_round
 from dgaal_cli.rounds.on_disk import OnDisk, gather
-from dgaal_cli.rounds.state import (
-    CHECKPOINT_NAME,
-    RUN_NAME,
-    damage_report,
-    last_trained,
-    read_record,
-)
+from dgaal_cli.rounds.state import CHECKPOINT_NAME
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.device import pick_device, use_threads, useful_threads
@@ -42,29 +36,13 @@ def load_round(
         UsageError: No round is trained yet, or classes or the method changed since.
         CheckpointError: No checkpoint is sound, or it does not fit the configuration.
     """
-    number = last_trained(workspace)
-    damage = damage_report(workspace, newest=number)
-    if number is None and damage:
-        raise CheckpointError(f"{damage}; run 'dgaal train --fresh', which changes no label")
-    if number is None:
-        raise UsageError("nothing is trained yet; run 'dgaal train' first")
-    if damage:
-        emit(Warned(message=f"{damage}; 'dgaal train' makes a new one"))
-    folder = workspace.round_path(number)
-    run = read_record(folder / RUN_NAME)
-    if run["method"] != config.method:
-        raise UsageError(
-            f"round {number} was trained by '{run['method']}' and the method is now "
-            f"'{config.method}'; run 'dgaal train --fresh'"
-        )
+    last = last_round(workspace, config, emit)
+    number, folder = last.number, last.folder
     tensors, _ = checkpoint.load(folder / CHECKPOINT_NAME)
     use_threads(config.threads, useful=useful_threads(config))
     device = pick_device(config.device)
     bench = gather(workspace, config, store, number=number, device=device, emit=emit)
-    if [record.uid for record in bench.classes] != run["class_uids"]:
-        raise UsageError(
-            f"classes changed since round {number} was trained; run 'dgaal train --fresh' first"
-        )
+    last.check_classes(bench.classes)
     with initializing(config.seed, number, "networks"):
         method = load_method(config, bench.dataset.shape)
     checkpoint.restore_modules(method.modules, tensors)

@@ -1,22 +1,26 @@
-"""The pool's pixels for a round; changed images are excluded with a warning."""
+"""The pool's images for a round; changed images are excluded with a warning."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.images import Pixels
-from dgaal_cli.data.pool import ChangedPoolError, Difference, digest_of, load_pixels
+from dgaal_cli.data.pool import (
+    ChangedPoolError,
+    Difference,
+    digest_of,
+    find_differences,
+    load_pixels,
+)
 from dgaal_cli.data.presence import check_pool, folder_of, may_exist
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
 from dgaal_cli.events import Emit, Warned
+from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ItemRecord, ItemState
 from dgaal_cli.workspace import Workspace
-
-if TYPE_CHECKING:
-    from dgaal_cli.ids import ItemId
 
 _KINDS = ("missing", "changed", "unreadable")
 _NAMED = 5
@@ -34,21 +38,8 @@ def sound_pixels(
         PoolGoneError: The pool is missing, or contains no image; the store is unchanged.
         InputDataError: The pool has no readable image; the store is unchanged.
     """
-    pool = [item for item in store.items() if not item.is_synthetic]
-    folder = folder_of(workspace.root, config.pool.source)
-
-    def check(items: Sequence[ItemRecord]) -> None:
-        known = {item.item_id for item in items}
-        check_pool(
-            workspace.root,
-            config.pool.source,
-            pool,
-            lambda item: (
-                item.item_id in known and (folder is None or may_exist(folder / item.sample_id))
-            ),
-        )
-
-    check(pool)
+    pool = list(_pool_items(store))
+    _check_pool(workspace, config, pool)
     source = open_source(config.pool.source, base=workspace.root)
     not_ok = [item for item in pool if item.state != "ok"]
     back = {i.item_id for i in not_ok if digest_of(source, i.sample_id) == i.sha256}
@@ -72,7 +63,7 @@ def sound_pixels(
             names = {difference.id for difference in error.differences}
             items = [item for item in items if item.sample_id not in names]
             lost += error.differences
-            check(items)  # a disk may have been removed while it was read
+            _check_pool(workspace, config, items)  # a disk may have been removed while it was read
     returned = [item for item in items if item.item_id in back]
     _save_states(store, pool, lost, returned)
     if lost:
@@ -80,6 +71,57 @@ def sound_pixels(
     if returned:
         emit(Warned(message=f"restored: {_named([i.sample_id for i in returned])}"))
     return items, pixels
+
+
+def sound_items(
+    workspace: Workspace,
+    config: Config,
+    store: Store,
+    ids: Iterable[ItemId],
+    *,
+    count: int,
+    emit: Emit,
+) -> list[ItemRecord]:
+    """Return the first ``count`` of some images whose bytes are unchanged; decode none.
+
+    Changed images are marked in the store, as in ``sound_pixels``.
+
+    Raises:
+        PoolGoneError: The pool is missing, or contains no image; the store is unchanged.
+    """
+    rest = iter(ids)
+    batch = [store.item(item_id) for item_id in islice(rest, count)]
+    _check_pool(workspace, config, chain(batch, _pool_items(store)))
+    source = open_source(config.pool.source, base=workspace.root)
+    checked: list[ItemRecord] = []
+    lost: dict[SampleId, Difference] = {}
+    while batch:
+        names, digests = [i.sample_id for i in batch], [i.sha256 for i in batch]
+        lost |= {found.id: found for found in find_differences(source, names, digests)}
+        checked += batch
+        missing = count - (len(checked) - len(lost))
+        batch = [store.item(item_id) for item_id in islice(rest, missing)]
+    if lost:
+        others = (item for item in _pool_items(store) if item.sample_id not in lost)
+        _check_pool(workspace, config, others)  # a disk may have been removed meanwhile
+        _save_states(store, checked, [*lost.values()], ())
+        emit(Warned(message=_excluded_message([*lost.values()])))
+    return [item for item in checked if item.sample_id not in lost]
+
+
+def _pool_items(store: Store) -> Iterator[ItemRecord]:
+    yield from (item for item in store.items() if not item.is_synthetic)
+
+
+def _check_pool(workspace: Workspace, config: Config, known: Iterable[ItemRecord]) -> None:
+    """Raise ``PoolGoneError`` unless the pool exists and contains one of the ``known`` images."""
+    folder = folder_of(workspace.root, config.pool.source)
+    check_pool(
+        workspace.root,
+        config.pool.source,
+        known,
+        lambda item: folder is None or may_exist(folder / item.sample_id),
+    )
 
 
 def _save_states(

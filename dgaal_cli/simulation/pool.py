@@ -17,7 +17,7 @@ from dgaal_cli.errors import InputDataError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 from dgaal_cli.simulation.plan import Arm, Plan, config_of
-from dgaal_cli.training.seeding import numpy_generator
+from dgaal_cli.training.seeds import numpy_generator
 
 Labels = npt.NDArray[np.int64]
 _Pairs = list[tuple[SampleId, str]]

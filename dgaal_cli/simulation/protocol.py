@@ -33,7 +33,7 @@ from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.device import use_threads, useful_threads
 from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.runner import run_phases
-from dgaal_cli.training.seeding import numpy_generator
+from dgaal_cli.training.seeds import numpy_generator
 
 Targets = npt.NDArray[Any]
 AFTER_STOP = "finished trials are kept, the same command runs the others"

@@ -88,6 +88,10 @@ class Images(Protocol):
         """Return all items of the pool and all synthetic ones, in any state, oldest first."""
         ...
 
+    def unanswered(self) -> list[ItemId]:
+        """Return the pool images in state ``ok`` without an effective answer, by number."""
+        ...
+
     def item(self, item_id: ItemId) -> ItemRecord:
         """Return one item; ``UsageError`` if it does not exist."""
         ...

@@ -5,29 +5,18 @@ that resumes at step ``s`` therefore draws the same numbers as an uninterrupted 
 checkpoint needs no generator state.
 """
 
-import hashlib
 from collections.abc import Generator as Iterator
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 from torch import Generator
 
-
-def seed_of(*parts: int | str) -> int:
-    """Mix parts into a 63-bit seed; stable across processes, platforms and versions."""
-    text = "\x1f".join(map(str, parts)).encode()
-    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
+from dgaal_cli.training.seeds import seed_of
 
 
 def torch_generator(*parts: int | str) -> Generator:
     """Return a CPU generator for these parts."""
     return Generator().manual_seed(seed_of(*parts))
-
-
-def numpy_generator(*parts: int | str) -> np.random.Generator:
-    """Return a NumPy generator for these parts."""
-    return np.random.default_rng(seed_of(*parts))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from dgaal_cli import interruption
 from dgaal_cli.errors import InterruptedRunError
 from dgaal_cli.events import StepDone
 from dgaal_cli.methods.base import MAX_SAMPLES
-from dgaal_cli.methods.registry import METHODS, method_names
+from dgaal_cli.methods.registry import METHODS, load_id_scores, method_names
 from dgaal_cli.training.checkpoint import module_tensors
 
 EVERY = pytest.mark.parametrize("name", sorted(METHODS))
@@ -79,6 +79,15 @@ def test_picks_are_the_requested_number_of_unique_unlabeled_rows(name, trained_m
     assert len(ranking.picks) == len(set(ranking.picks)) == 12
     assert set(ranking.picks) <= set(data.unlabeled_rows.tolist())
     assert ranking.synthesized is None
+
+
+@pytest.mark.parametrize("name", method_names(lambda info: info.id_scores))
+def test_scores_by_ids_are_those_of_the_ranking(name, trained_method):
+    method, data = trained_method[name]
+    ids = [data.item_ids[row] for row in data.unlabeled_rows]
+    ranking = method.rank(data, 12, 5)
+    assert np.array_equal(ranking.scores, load_id_scores(name)(ids, 5))
+    assert not np.array_equal(ranking.scores, load_id_scores(name)(ids, 6))
 
 
 @QUERY_SYNTHESIZING

@@ -28,7 +28,8 @@ from dgaal_cli.training.classifier import classifier_phase, predict
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import INFERENCE_BATCH, batches, encode_rows, evaluating
 from dgaal_cli.training.phase import Phase
-from dgaal_cli.training.seeding import numpy_generator, torch_generator
+from dgaal_cli.training.seeding import torch_generator
+from dgaal_cli.training.seeds import numpy_generator
 
 
 class Dgaal(Method):

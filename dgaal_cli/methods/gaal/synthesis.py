@@ -14,7 +14,8 @@ from dgaal_cli.networks.deploy import entropy_of
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import evaluating
-from dgaal_cli.training.seeding import numpy_generator, torch_generator
+from dgaal_cli.training.seeding import torch_generator
+from dgaal_cli.training.seeds import numpy_generator
 
 MIXED_EVERY = 6
 AT_BOUNDARY = "drawn at a class boundary"

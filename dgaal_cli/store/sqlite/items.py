@@ -85,6 +85,15 @@ def every(connection: sqlite3.Connection) -> list[ItemRecord]:
     return [record(row) for row in rows]
 
 
+def unanswered(connection: sqlite3.Connection) -> list[ItemId]:
+    """Return the pool images in state ``ok`` without a verdict, by number."""
+    rows = connection.execute(
+        "SELECT item_id FROM item WHERE state = 'ok' AND NOT is_synthetic "
+        "AND item_id NOT IN (SELECT item_id FROM verdict) ORDER BY item_id"
+    )
+    return [ItemId(item_id) for (item_id,) in rows]
+
+
 def flagged(connection: sqlite3.Connection) -> list[ItemRecord]:
     """Return the flagged items, by number."""
     rows = connection.execute("SELECT DISTINCT item_id FROM flagged ORDER BY item_id")

@@ -101,6 +101,7 @@ class SqliteStore:
     # Images
 
     items = _reads(item_rows.every)
+    unanswered = _reads(item_rows.unanswered)
     item = _reads(item_rows.one)
     item_by_sample = _reads(item_rows.of_sample)
     replaced = _reads(item_rows.replaced)

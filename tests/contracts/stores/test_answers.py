@@ -218,3 +218,15 @@ def test_recorded_artifacts_are_known(store):
     store.record_artifact(b"a" * 32, "sampler", "torchscript", 2)
     assert store.knows_artifact(b"a" * 32) is True
     assert store.knows_artifact(b"b" * 32) is False
+
+
+def test_unanswered_images_are_those_without_a_verdict_that_can_be_asked(asked):
+    store = asked.store
+    asked.submit("a", "label", 3, asked.cat)
+    asked.submit("a", "cannot_tell", 1)
+    asked.submit("a", "skip", 2)
+    store.set_states({ItemId(4): "missing"})
+    assert store.unanswered() == [2, 5]
+    store.undo("a", "s")
+    store.undo("a", "s")
+    assert store.unanswered() == [1, 2, 5]

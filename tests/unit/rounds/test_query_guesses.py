@@ -47,7 +47,7 @@ def test_query_entries_have_predictions_of_the_task_model(tmp_path, method, has_
     rows = {item: row for row, item in enumerate(data.item_ids)}
     for entry in result.entries:
         expected = probabilities[rows[entry.item_id]]
-        assert entry.nearest is not None
+        assert (entry.nearest is not None) == has_predictions
         assert entry.predicted == (uids[int(expected.argmax())] if has_predictions else None)
         shown = [probability for _, probability in entry.probabilities]
         assert shown == pytest.approx(

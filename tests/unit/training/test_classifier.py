@@ -11,7 +11,8 @@ from dgaal_cli.config.schema import ClassifierConfig
 from dgaal_cli.training.augmentation import augment
 from dgaal_cli.training.classifier import accuracy, classifier_phase, one_cycle, predict
 from dgaal_cli.training.data import SyntheticImages
-from dgaal_cli.training.seeding import numpy_generator, seed_of, torch_generator
+from dgaal_cli.training.seeding import torch_generator
+from dgaal_cli.training.seeds import numpy_generator, seed_of
 
 
 def test_one_cycle_rises_then_falls_to_zero():
