@@ -1,6 +1,6 @@
 """The pool's images for a round; changed images are excluded with a warning."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import chain, islice
 
 from dgaal_cli.config.schema import Config
@@ -43,9 +43,10 @@ def sound_pixels(
     source = open_source(config.pool.source, base=workspace.root)
     not_ok = [item for item in pool if item.state != "ok"]
     back = {i.item_id for i in not_ok if digest_of(source, i.sample_id) == i.sha256}
-    items = [item for item in pool if item.state == "ok" or item.item_id in back]
-    if not items:
+    usable = [item for item in pool if item.state == "ok" or item.item_id in back]
+    if not usable:
         raise InputDataError("the pool has no readable image; see 'dgaal status'")
+    items = usable
     lost: list[Difference] = []
     while True:
         try:
@@ -63,7 +64,8 @@ def sound_pixels(
             names = {difference.id for difference in error.differences}
             items = [item for item in items if item.sample_id not in names]
             lost += error.differences
-            _check_pool(workspace, config, items)  # a disk may have been removed while it was read
+            # A disk may have been removed while it was read.
+            _check_pool(workspace, config, usable, lost={difference.id for difference in lost})
     returned = [item for item in items if item.item_id in back]
     _save_states(store, pool, lost, returned)
     if lost:
@@ -102,8 +104,9 @@ def sound_items(
         missing = count - (len(checked) - len(lost))
         batch = [store.item(item_id) for item_id in islice(rest, missing)]
     if lost:
-        others = (item for item in _pool_items(store) if item.sample_id not in lost)
-        _check_pool(workspace, config, others)  # a disk may have been removed meanwhile
+        # A disk may have been removed while it was read.
+        usable = (item for item in _pool_items(store) if item.state == "ok")
+        _check_pool(workspace, config, usable, lost=lost)
         _save_states(store, checked, [*lost.values()], ())
         emit(Warned(message=_excluded_message([*lost.values()])))
     return [item for item in checked if item.sample_id not in lost]
@@ -113,14 +116,22 @@ def _pool_items(store: Store) -> Iterator[ItemRecord]:
     yield from (item for item in store.items() if not item.is_synthetic)
 
 
-def _check_pool(workspace: Workspace, config: Config, known: Iterable[ItemRecord]) -> None:
-    """Raise ``PoolGoneError`` unless the pool exists and contains one of the ``known`` images."""
+def _check_pool(
+    workspace: Workspace,
+    config: Config,
+    known: Iterable[ItemRecord],
+    *,
+    lost: Container[SampleId] = (),
+) -> None:
+    """Raise ``PoolGoneError`` unless the pool contains a ``known`` image that is not ``lost``."""
     folder = folder_of(workspace.root, config.pool.source)
     check_pool(
         workspace.root,
         config.pool.source,
         known,
-        lambda item: folder is None or may_exist(folder / item.sample_id),
+        lambda item: (
+            item.sample_id not in lost and (folder is None or may_exist(folder / item.sample_id))
+        ),
     )
 
 

@@ -11,7 +11,7 @@ from dgaal_cli.api.query import query
 from dgaal_cli.api.train import train
 from dgaal_cli.errors import CheckFailedError, UsageError
 from dgaal_cli.events import Warned
-from dgaal_cli.methods.random_sampling import RandomSampling
+from dgaal_cli.methods.uncertainty import Margin
 from dgaal_cli.rounds import engine
 from dgaal_cli.rounds.in_memory import InMemoryRounds, config_for
 from dgaal_cli.rounds.on_disk import gather
@@ -187,16 +187,16 @@ def test_start_without_labels_gives_the_same_warnings(tmp_path):
 
 
 def test_query_of_labeled_images_is_refused_on_disk_and_in_memory(tmp_path, monkeypatch):
-    rank = RandomSampling.rank
+    rank = Margin.rank
 
     def again(self, data, count, seed):
         found = rank(self, data, count, seed)
         return replace(found, picks=[int(data.labeled_rows[0]), *found.picks[1:]])
 
-    monkeypatch.setattr(RandomSampling, "rank", again)
-    disk, memory = messages_of_both(Case(tmp_path, "random"))
+    monkeypatch.setattr(Margin, "rank", again)
+    disk, memory = messages_of_both(Case(tmp_path, "margin"))
     assert disk == memory
-    assert "random asked 6 pool images" in disk
+    assert "margin asked 6 pool images" in disk
     assert "this method is broken" in disk
 
 

@@ -159,3 +159,12 @@ def test_answered_images_are_not_asked(workspace):
 
 def test_same_images_are_asked_in_every_run(workspace, tmp_path):
     assert asked_in_a_copy(workspace, tmp_path / "copy") == ask(workspace)
+
+
+def test_pool_of_other_images_with_the_same_names_is_an_error(workspace):
+    for path in (workspace.root / "pool").iterdir():
+        path.write_bytes(b"other")
+    with pytest.raises(PoolGoneError):
+        ask(workspace)
+    with open_store(workspace) as store:
+        assert {item.state for item in store.items()} == {"ok"}
