@@ -11,10 +11,10 @@ from itertools import takewhile
 from pathlib import Path
 from typing import cast
 
-from dgaal_cli.artifacts.engines.devices import count_cuda_devices
 from dgaal_cli.data.decoders.launch import usable_cpus
 from dgaal_cli.errors import DgaalError, UsageError
 from dgaal_cli.methods.configuration import configuration
+from dgaal_cli.runtime.devices import count_cuda_devices
 from dgaal_cli.scratch import sweep
 from dgaal_cli.store.open import store_location
 from dgaal_cli.store.protocol import StoreLocation
@@ -184,7 +184,7 @@ def _onnx_cuda() -> Finding:
     remedy = "python -m pip install 'dgaal[cuda]'"
     if util.find_spec("onnxruntime") is None:
         return Finding(name=name, level="missing", found="no onnxruntime", remedy=remedy)
-    from dgaal_cli.artifacts.engines.onnx_runtime import has_cuda, preload_cuda
+    from dgaal_cli.runtime.onnx_session import has_cuda, preload_cuda
 
     found = f"{count} CUDA devices"
     if not has_cuda():

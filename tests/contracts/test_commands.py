@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from dgaal_cli import cli
-from dgaal_cli.artifacts.engines.devices import parse_device
 from dgaal_cli.cli import COMMANDS
 from dgaal_cli.errors import UsageError
+from dgaal_cli.runtime.devices import parse_device
 
 EVERY = pytest.mark.parametrize("name", sorted(COMMANDS))
 NEEDS_WORKSPACE = ("train", "query", "export", "status")

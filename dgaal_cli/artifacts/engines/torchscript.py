@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from dgaal_cli.artifacts.artifact_bytes import CheckedArtifact
 from dgaal_cli.artifacts.engines.base import Arrays, checked_inputs, named_outputs, writable
-from dgaal_cli.artifacts.engines.devices import CPU, Device, parse_device
 from dgaal_cli.errors import ArtifactError, UsageError
 from dgaal_cli.escaping import show
+from dgaal_cli.runtime.devices import CPU, Device, parse_device
 
 _jit: Any = torch.jit  # partly untyped
 

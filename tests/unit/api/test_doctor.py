@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dgaal_cli.api import doctor as module
-from dgaal_cli.artifacts.engines import onnx_runtime
+from dgaal_cli.runtime import onnx_session
 
 
 @pytest.mark.parametrize(
@@ -27,8 +27,8 @@ def test_missing_cuda_library_is_reported_with_its_install_command(
     expected: str,
 ) -> None:
     monkeypatch.setattr(module, "count_cuda_devices", lambda: devices)
-    monkeypatch.setattr(onnx_runtime, "has_cuda", lambda: has_cuda)
-    monkeypatch.setattr(onnx_runtime, "preload_cuda", lambda: printed)
+    monkeypatch.setattr(onnx_session, "has_cuda", lambda: has_cuda)
+    monkeypatch.setattr(onnx_session, "preload_cuda", lambda: printed)
     finding = module._onnx_cuda()
     assert finding.level == level
     assert expected in finding.found

@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 from sealed_artifacts import sealed
 
-from dgaal_cli.artifacts.engines import devices, onnx_runtime
-from dgaal_cli.artifacts.engines.devices import (
+from dgaal_cli.artifacts.engines.load import load_engine_bytes
+from dgaal_cli.data.decoders.launch import usable_cpus
+from dgaal_cli.errors import UsageError
+from dgaal_cli.runtime import devices, onnx_session
+from dgaal_cli.runtime.devices import (
     Device,
     count_cuda_devices,
     parse_device,
 )
-from dgaal_cli.artifacts.engines.load import load_engine_bytes
-from dgaal_cli.data.decoders.launch import usable_cpus
-from dgaal_cli.errors import UsageError
 
 
 def test_parse_device_and_str_round_trip() -> None:
@@ -64,25 +64,25 @@ def test_count_cuda_devices_is_zero_without_a_driver(monkeypatch: pytest.MonkeyP
 def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> list[list[Any]]:
     """Fake one GPU; return the list of providers that each ONNX session is created with."""
     requested_providers: list[list[Any]] = []
-    real = onnx_runtime._runtime.InferenceSession
+    real = onnx_session._runtime.InferenceSession
 
     class Recorder:
-        SessionOptions = onnx_runtime._runtime.SessionOptions
+        SessionOptions = onnx_session._runtime.SessionOptions
 
         @staticmethod
         def InferenceSession(data: bytes, options: Any, *, providers: Any, **options_: Any) -> Any:  # noqa: N802
             requested_providers.append(providers)
             return real(data, options, providers=["CPUExecutionProvider"], **options_)
 
-    monkeypatch.setattr(onnx_runtime, "_runtime", Recorder)
-    monkeypatch.setattr(onnx_runtime, "count_cuda_devices", lambda: 1)
+    monkeypatch.setattr(onnx_session, "_runtime", Recorder)
+    monkeypatch.setattr(onnx_session, "count_cuda_devices", lambda: 1)
     monkeypatch.setattr(
-        onnx_runtime.onnxruntime,
+        onnx_session.onnxruntime,
         "get_available_providers",
         lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"],
     )
     monkeypatch.setattr(
-        onnx_runtime.onnxruntime,
+        onnx_session.onnxruntime,
         "preload_dlls",
         lambda: sys.stdout.write("Failed to load libcurand.so.10: \x1b[2J no such file"),
     )
@@ -117,7 +117,7 @@ def test_cuda_by_name_error_names_missing_library_and_extra(
 
 def test_cuda_error_for_a_build_without_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        onnx_runtime.onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"]
+        onnx_session.onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"]
     )
     with pytest.raises(UsageError, match="this onnxruntime has no CUDA"):
         load_engine_bytes(sealed("sampler", "onnx"), format="onnx", device="cuda")
@@ -125,17 +125,17 @@ def test_cuda_error_for_a_build_without_cuda(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_threads_are_passed_to_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    real = onnx_runtime._runtime.InferenceSession
+    real = onnx_session._runtime.InferenceSession
 
     class Recorder:
-        SessionOptions = onnx_runtime._runtime.SessionOptions
+        SessionOptions = onnx_session._runtime.SessionOptions
 
         @staticmethod
         def InferenceSession(data: bytes, options: Any, **options_: Any) -> Any:  # noqa: N802
             seen.append(options.intra_op_num_threads)
             return real(data, options, **options_)
 
-    monkeypatch.setattr(onnx_runtime, "_runtime", Recorder)
+    monkeypatch.setattr(onnx_session, "_runtime", Recorder)
     for threads in (0, 1, 3):
         load_engine_bytes(sealed("sampler", "onnx"), format="onnx", device="cpu", threads=threads)
     assert seen == [usable_cpus(), 1, 3]

@@ -1,0 +1,1 @@
+"""Run ONNX models with ONNX Runtime, and the devices that it can use."""
