@@ -20,7 +20,7 @@ from dgaal_cli.data.decoders.process import (
     Payload,
     Shape,
 )
-from dgaal_cli.data.images import Pixels, decode, resize
+from dgaal_cli.data.images import Pixels, decode, frame, resize, tile
 from dgaal_cli.data.sources.base import BlockRow, Encoded, Entry, FileBytes
 from dgaal_cli.data.unreadable import UnreadableImageError, describe
 
@@ -65,6 +65,13 @@ def decode_stream(
         reduces: Whether JPEG may be decoded at reduced size: see ``decoders.pillow.REDUCING_GAP``.
     """
     shape = Shape(side=size, channels=channels, hashes=hashes, reduces=reduces)
+    return decode_to(shape, entries, workers=workers, chunk=chunk)
+
+
+def decode_to(
+    shape: Shape, entries: Iterable[Entry], *, workers: int, chunk: int
+) -> Generator[DecodedBatch]:
+    """Decode entries to images of a shape, which may frame them: see ``decode_stream``."""
     with _DecoderPool(worker_count(workers), shape) as pool:
         pending: deque[Future[DecodedBatch]] = deque()
         assembler = Assembler(chunk)
@@ -235,16 +242,19 @@ def _from_array(array: Pixels, shape: Shape) -> tuple[Pixels, str]:
     if shape.fits(array):
         return array, ""
     try:
-        return resize(decode(array), size=shape.side, channels=shape.channels), ""
+        image = decode(array)
+        if shape.framing is not None:
+            return (tile if shape.has_tiles else frame)(image, shape.framing), ""
+        return resize(image, size=shape.side, channels=shape.channels), ""
     except Exception as error:  # noqa: BLE001 - an error affects only this image
-        return np.zeros((shape.side, shape.side, shape.channels), np.uint8), describe(error)
+        return np.zeros(shape.array, np.uint8), describe(error)
 
 
 def _unreadable(reasons: list[str], shape: Shape) -> DecodedMany:
     count = len(reasons)
     nothing = [0] * count
     return DecodedMany(
-        pixels=np.zeros((count, shape.side, shape.side, shape.channels), np.uint8),
+        pixels=np.zeros((count, *shape.array), np.uint8),
         errors=reasons,
         sha256=[bytes(32)] * count if shape.hashes else [],
         sizes=nothing,

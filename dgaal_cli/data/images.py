@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from dgaal_cli.data.decoders.base import MAX_PIXELS, Target
+from dgaal_cli.data.decoders.base import MAX_PIXELS, Framing, Target
 from dgaal_cli.data.decoders.load import (
     RESIZE_RULE,
+    frame_picture,
     load_picture,
     silence_decoders,
     stretch,
+    tile_picture,
     with_channels,
 )
 from dgaal_cli.data.decoders.pillow import plain
@@ -66,6 +68,16 @@ def resize(image: Pixels, *, size: int, channels: int) -> Pixels:
     if image.shape[:2] == (size, size):
         return _with_channels(image, channels)
     return _to_array(stretch(with_channels(_to_picture(image), channels), size))
+
+
+def frame(image: Pixels, framing: Framing) -> Pixels:
+    """Return the square (side, side, 3) that ``framing`` makes of an image (H, W, C), C in 1, 3."""
+    return _to_array(frame_picture(_to_picture(image), framing))
+
+
+def tile(image: Pixels, framing: Framing) -> Pixels:
+    """Return the squares (TILES * side, side, 3) of an image (H, W, C); see ``Target``."""
+    return _to_array(tile_picture(_to_picture(image), framing))
 
 
 def _from_array(data: npt.NDArray[Any]) -> Pixels:

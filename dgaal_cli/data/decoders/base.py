@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 64_000_000
 """Larger images are refused before they are decoded."""
+TILES = 5
+"""Squares of one image, if it is cut into tiles."""
 TOO_LARGE = f"more than {MAX_PIXELS // 1_000_000} megapixels"
 """Reason of an image that is too large."""
 
@@ -28,6 +30,23 @@ class Target(NamedTuple):
     """A larger image will be shrunk to about this many pixels."""
     reduces: bool = False
     """Whether a JPEG may be decoded at a fraction of its size: see ``pillow.REDUCING_GAP``."""
+    framing: "Framing | None" = None
+    """How the image becomes a color square; None stretches it to ``side``."""
+    has_tiles: bool = False
+    """Whether ``TILES`` squares are made, one below the other: the whole image, stretched, and its
+    four quarters. Needs ``framing``, of which side and interpolation are used."""
+
+
+class Framing(NamedTuple):
+    """How an image of any shape becomes the square that an encoder takes."""
+
+    side: int
+    """Side of the square in pixels."""
+    share: float = 0
+    """Side of the central square that is used, as a share of the image's shorter side, above 0 and
+    at most 1; 0 stretches the whole image."""
+    interpolation: str = "bilinear"
+    """``"bilinear"`` or ``"bicubic"``."""
 
 
 class DecodedImage(NamedTuple):

@@ -5,7 +5,7 @@ The first bytes of a file determine its format, never its name: see ``registry``
 
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from dgaal_cli.data.decoders.base import DecodedImage, Target, check_size
+from dgaal_cli.data.decoders.base import TILES, DecodedImage, Framing, Target, check_size
 from dgaal_cli.data.decoders.registry import find_format, load_decoder, not_an_image
 from dgaal_cli.data.unreadable import UnreadableImageError, describe
 
@@ -59,10 +59,44 @@ def stretch(image: "Image.Image", side: int) -> "Image.Image":
     return image.resize((side, side), Image.Resampling.BILINEAR)
 
 
+def frame_picture(image: "Image.Image", framing: Framing) -> "Image.Image":
+    """Return an RGB square of an image (mode L or RGB), resized with antialiasing.
+
+    A share of 1 or less cuts out the center before the resizing, which is the same as to resize the
+    shorter side to ``side / share`` pixels and then to cut out the center.
+    """
+    from PIL import Image
+
+    image = with_channels(image, 3)
+    box = None
+    if framing.share:
+        edge = min(image.size) * framing.share
+        left, top = ((length - edge) / 2 for length in image.size)
+        box = (left, top, left + edge, top + edge)
+    side = framing.side
+    return image.resize((side, side), Image.Resampling[framing.interpolation.upper()], box)
+
+
 def with_channels(image: "Image.Image", channels: int | None) -> "Image.Image":
     """Convert a gray or color image (mode L or RGB) to 1 or 3 channels."""
     mode = image.mode if channels is None else _MODES[channels]
     return image if image.mode == mode else image.convert(mode)
+
+
+def tile_picture(image: "Image.Image", framing: Framing) -> "Image.Image":
+    """Return the whole image and its quarters as ``TILES`` squares, one below the other."""
+    from PIL import Image
+
+    stretched = framing._replace(share=0)
+    width, height = image.size
+    right, low = width // 2, height // 2
+    across, down = width - right, height - low  # at least one pixel
+    boxes = [(x, y, x + across, y + down) for y in (0, low) for x in (0, right)]
+    views = [frame_picture(part, stretched) for part in (image, *map(image.crop, boxes))]
+    sheet = Image.new("RGB", (framing.side, framing.side * TILES))
+    for number, view in enumerate(views):
+        sheet.paste(view, (0, framing.side * number))
+    return sheet
 
 
 def silence_decoders() -> None:
@@ -93,6 +127,9 @@ def _to_image(decoded: DecodedImage) -> "Image.Image":
 def _fitted(image: "Image.Image", target: Target) -> "Image.Image":
     if target.max_pixels is not None:
         image = _shrink(image, target.max_pixels)
+    if target.framing is not None:
+        make = tile_picture if target.has_tiles else frame_picture
+        return make(image, target.framing)
     image = with_channels(image, target.channels)
     return image if target.side is None else stretch(image, target.side)
 

@@ -11,8 +11,11 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import numpy as np
 
 from dgaal_cli.data.decoders import launch
+from dgaal_cli.data.decoders.base import TILES, Framing
 from dgaal_cli.data.decoders.worker import (
     ANSWER,
+    BICUBIC,
+    FRAMES,
     FROM_BYTES,
     FROM_PATH,
     HASHES,
@@ -22,6 +25,7 @@ from dgaal_cli.data.decoders.worker import (
     REDUCES,
     REQUEST,
     RESULT,
+    TILED,
 )
 from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.unreadable import UnreadableImageError
@@ -41,7 +45,8 @@ class DecodedMany:
     """Results of images at one size, as columns."""
 
     pixels: Pixels
-    """uint8 (n, side, side, C); zero where an image is unreadable."""
+    """uint8 (n, side, side, C), or (n, TILES * side, side, C) for tiles; zero where an image is
+    unreadable."""
     errors: list[str]
     """Why an image is unreadable; empty if readable."""
     sha256: list[bytes]
@@ -72,10 +77,19 @@ class Shape:
     """Whether to compute the SHA-256 of the encoded bytes."""
     reduces: bool
     """Whether JPEG may be decoded at reduced size: see ``pillow.REDUCING_GAP``."""
+    framing: Framing | None = None
+    """How an image becomes a color square; None stretches it. Its side is ``side``."""
+    has_tiles: bool = False
+    """Whether to make tiles: see ``Target``."""
+
+    @property
+    def array(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image's pixels."""
+        return self.side * (TILES if self.has_tiles else 1), self.side, self.channels
 
     def fits(self, image: Pixels) -> bool:
-        """Return whether the image already has this shape."""
-        return image.shape == (self.side, self.side, self.channels) and image.dtype == np.uint8
+        """Return whether the image already has this shape and needs no framing."""
+        return self.framing is None and image.shape == self.array and image.dtype == np.uint8
 
 
 class DecoderProcess:
@@ -96,7 +110,8 @@ class DecoderProcess:
             UnreadableImageError: The image cannot be decoded.
             DecoderDiedError: The process died; the next call starts another.
         """
-        results, reasons, flat = self._request([payload], max_pixels=max_pixels)
+        original = Shape(side=0, channels=0, hashes=False, reduces=False)
+        results, reasons, flat = self._request([payload], original, max_pixels=max_pixels)
         if reasons[0]:
             raise UnreadableImageError(reasons[0])
         _, _, width, height, channels, *_ = results[0]
@@ -108,12 +123,10 @@ class DecoderProcess:
         Raises:
             DecoderDiedError: The process died; the next call starts another.
         """
-        side, channels = shape.side, shape.channels
-        flags = HASHES * shape.hashes | REDUCES * shape.reduces
-        results, reasons, flat = self._request(payloads, side=side, channels=channels, flags=flags)
+        results, reasons, flat = self._request(payloads, shape)
         columns = list(zip(*results, strict=True))
         return DecodedMany(
-            pixels=flat.reshape(len(payloads), side, side, channels),
+            pixels=flat.reshape(len(payloads), *shape.array),
             errors=reasons,
             sha256=list(columns[8]) if shape.hashes else [],
             sizes=list(columns[6]),
@@ -129,20 +142,14 @@ class DecoderProcess:
             self._finalizer()
 
     def _request(
-        self,
-        payloads: Sequence[Payload],
-        *,
-        side: int = 0,
-        channels: int = 0,
-        max_pixels: int = 0,
-        flags: int = 0,
+        self, payloads: Sequence[Payload], shape: Shape, *, max_pixels: int = 0
     ) -> tuple[list[tuple[Any, ...]], list[str], Pixels]:
         """Return unpacked ``RESULT``s, reasons, and all pixels as one flat array."""
         process = self._process or self._launch()
         self._await_ready(process)
         requests, answers = launch.pipes(process)
         try:
-            requests.write(_request(payloads, side, channels, max_pixels, flags))
+            requests.write(_request(payloads, shape, max_pixels))
             requests.flush()
             head, pixels = _answer(answers)
         except (OSError, EOFError):  # the process died during the request
@@ -179,14 +186,17 @@ class DecoderProcess:
         return "crashed the decoder"
 
 
-def _request(
-    payloads: Sequence[Payload], side: int, channels: int, max_pixels: int, flags: int
-) -> bytes:
+def _request(payloads: Sequence[Payload], shape: Shape, max_pixels: int) -> bytes:
+    share, flags = 0.0, HASHES * shape.hashes | REDUCES * shape.reduces | TILED * shape.has_tiles
+    if shape.framing is not None:
+        share = shape.framing.share
+        flags |= FRAMES | BICUBIC * (shape.framing.interpolation == "bicubic")
     kinds = [FROM_BYTES if isinstance(payload, bytes) else FROM_PATH for payload in payloads]
     contents = [os.fsencode(payload) for payload in payloads]  # keeps bytes unchanged
     items = map(ITEM.pack, kinds, map(len, contents))
     body = b"".join([*items, *contents])
-    return REQUEST.pack(len(payloads), side, channels, max_pixels, flags, len(body)) + body
+    sizes = (len(payloads), shape.side, shape.channels, max_pixels, flags, share, len(body))
+    return REQUEST.pack(*sizes) + body
 
 
 def _answer(answers: IO[bytes]) -> tuple[bytes, Pixels]:

@@ -12,17 +12,19 @@ import struct
 import sys
 from typing import BinaryIO
 
-from dgaal_cli.data.decoders.base import Target
+from dgaal_cli.data.decoders.base import TILES, Framing, Target
 from dgaal_cli.data.decoders.load import load_picture, silence_decoders
 from dgaal_cli.data.regular_files import read_dated_file
 from dgaal_cli.data.unreadable import UnreadableImageError, describe
 from dgaal_cli.parent import watch_stdin
 
-REQUEST = struct.Struct("<IIIIIQ")
+REQUEST = struct.Struct("<IIIIIdQ")
 """Number of items; side (0: original size); channels (0: original); max. pixels (0: unlimited);
-flags; length of the body in bytes. The body has the ``ITEM`` of every item, then all payloads."""
-HASHES, REDUCES = 1, 2
-"""Flags: compute the digest of every file; decode JPEG at reduced size."""
+flags; ``Framing.share``; length of the body in bytes. The body has the ``ITEM`` of every item, then
+all payloads."""
+HASHES, REDUCES, FRAMES, BICUBIC, TILED = 1, 2, 4, 8, 16
+"""Flags: compute the digest of every file; decode JPEG at reduced size; use ``Framing``, with
+bicubic interpolation; make tiles."""
 ITEM = struct.Struct("<BQ")
 """Kind of payload and its length in bytes."""
 FROM_PATH, FROM_BYTES = 0, 1
@@ -32,7 +34,7 @@ side given, unreadable items have pixels, too (zeros), so that all items have th
 RESULT = struct.Struct("<IIIIIIQq32s")
 """Original width, height; sent width, height, channels; length of the reason; size of the file in
 bytes; its modification time in nanoseconds, 0 if this process did not read it; sha256."""
-READY = b"dgaal-decoder-3\n"
+READY = b"dgaal-decoder-4\n"
 
 LIMIT_S = 10.0
 """Max. seconds per image."""
@@ -61,8 +63,16 @@ def main() -> None:
 
 
 def _serve(requests: BinaryIO, answers: BinaryIO, header: bytes) -> None:
-    count, side, channels, max_pixels, flags, length = REQUEST.unpack(header)
-    target = Target(side or None, channels or None, max_pixels or None, bool(flags & REDUCES))
+    count, side, channels, max_pixels, flags, share, length = REQUEST.unpack(header)
+    framing = Framing(side, share, "bicubic" if flags & BICUBIC else "bilinear")
+    target = Target(
+        side or None,
+        channels or None,
+        max_pixels or None,
+        reduces=bool(flags & REDUCES),
+        framing=framing if flags & FRAMES else None,
+        has_tiles=bool(flags & TILED),
+    )
     body = requests.read(length)
     start = count * ITEM.size
     results: list[bytes] = []
@@ -114,7 +124,8 @@ def _refuse(
 ) -> tuple[bytes, bytes, bytes]:
     text = (reason or "damaged image").encode("utf-8", "replace")
     result = RESULT.pack(0, 0, 0, 0, 0, len(text), *file)
-    return result, text, bytes((target.side or 0) ** 2 * (target.channels or 0))
+    views = TILES if target.has_tiles else 1
+    return result, text, bytes((target.side or 0) ** 2 * views * (target.channels or 0))
 
 
 def _digest(data: bytes) -> bytes:

@@ -14,10 +14,12 @@ import pytest
 from sample_images import bomb, encoded, pixels, png
 
 from dgaal_cli.data.batches import DecodedBatch
-from dgaal_cli.data.decode_stream import array_digest, decode_stream
+from dgaal_cli.data.decode_stream import array_digest, decode_stream, decode_to
 from dgaal_cli.data.decoders import launch
+from dgaal_cli.data.decoders.base import Framing
 from dgaal_cli.data.decoders.launch import worker_count
-from dgaal_cli.data.decoders.process import DecoderDiedError, DecoderProcess
+from dgaal_cli.data.decoders.process import DecoderDiedError, DecoderProcess, Shape
+from dgaal_cli.data.images import frame, tile
 from dgaal_cli.data.sources.base import Entry, FileBytes
 from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.ids import SampleId
@@ -291,3 +293,19 @@ def test_worker_count_defaults_to_usable_cpus_and_is_capped() -> None:
     assert worker_count(3) == 3
     assert worker_count(0) == len(os.sched_getaffinity(0))
     assert worker_count(10**6) == max(64, 4 * len(os.sched_getaffinity(0)))
+
+
+@pytest.mark.parametrize("has_tiles", [False, True])
+def test_files_and_arrays_are_framed_alike(*, has_tiles: bool) -> None:
+    framing = Framing(8, share=0.8, interpolation="bicubic")
+    image = pixels(3, height=8, width=8)  # of the right size, but cropped too
+    entries = [data_entry("f", encoded(image)), data_entry("a", image), data_entry("bad", b"no")]
+    shape = Shape(
+        side=8, channels=3, hashes=False, reduces=False, framing=framing, has_tiles=has_tiles
+    )
+    (batch,) = decode_to(shape, entries, workers=1, chunk=8)
+    expected = (tile if has_tiles else frame)(image, framing)
+    np.testing.assert_array_equal(batch.pixels[0], expected)
+    np.testing.assert_array_equal(batch.pixels[1], expected)
+    assert batch.ok.tolist() == [True, True, False]
+    assert not batch.pixels[2].any()

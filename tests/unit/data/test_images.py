@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 from sample_images import bomb, encoded, pixels, png
 
-from dgaal_cli.data.decoders.base import Target
+from dgaal_cli.data.decoders.base import TILES, Framing, Target
 from dgaal_cli.data.decoders.load import load_picture, silence_decoders
-from dgaal_cli.data.images import UnreadableImageError, decode, resize
+from dgaal_cli.data.images import UnreadableImageError, decode, frame, resize, tile
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP", "GIF", "JPEG"])
@@ -218,3 +218,28 @@ def test_silence_decoders_turns_bomb_warnings_into_errors() -> None:
         with pytest.raises(Image.DecompressionBombWarning):
             warnings.warn("big", Image.DecompressionBombWarning, stacklevel=1)
         warnings.warn("chatter", UserWarning, stacklevel=1)
+
+
+def test_share_of_the_shorter_side_is_cut_out_of_the_middle() -> None:
+    image = np.full((40, 100, 1), 7, np.uint8)
+    image[5:35, 35:65] = 90
+    cut = frame(image, Framing(10, share=0.75))
+    assert cut.shape == (10, 10, 3)
+    np.testing.assert_array_equal(cut[1:-1, 1:-1], 90)
+    assert cut.min() > 40
+    assert frame(image, Framing(10))[0, 0, 0] == 7
+
+
+def test_tiles_are_the_whole_image_and_its_quarters() -> None:
+    image = np.empty((20, 60, 1), np.uint8)
+    image[:10, :30], image[:10, 30:], image[10:, :30], image[10:, 30:] = 10, 20, 30, 40
+    tiles = tile(image, Framing(4, share=0.5)).reshape(TILES, 4, 4, 3)
+    np.testing.assert_array_equal(tiles[0], frame(image, Framing(4)))
+    for square, value in zip(tiles[1:], (10, 20, 30, 40), strict=True):
+        np.testing.assert_array_equal(square, value)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 50), (50, 1), (3, 3)])
+def test_tiny_images_have_tiles(shape: tuple[int, int]) -> None:
+    image = np.full((*shape, 3), 9, np.uint8)
+    np.testing.assert_array_equal(tile(image, Framing(8, interpolation="bicubic")), 9)
