@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,19 +25,43 @@ from dgaal_cli.labeling.class_list import (
 )
 from dgaal_cli.labeling.disputes import adjudicate, disputes
 from dgaal_cli.reports.sheets import encode_png
-from dgaal_cli.store.exchange.base import ExportJob, FileFormat, Link
+from dgaal_cli.store.exchange.base import ExportJob, FileFormat, LabelText, Link
 from dgaal_cli.store.exchange.registry import guess_format, load_format
 from dgaal_cli.store.exchange.resolve import resolve
 from dgaal_cli.store.open import open_store, store_location
-from dgaal_cli.store.records import AnswerRecord, AnswerTally, Counts, EventRecord, Restored
+from dgaal_cli.store.records import (
+    AnswerRecord,
+    AnswerTally,
+    Counts,
+    DatedAnswer,
+    EventRecord,
+    MergeConflict,
+    Restored,
+)
 from dgaal_cli.tasks.registry import workspace_task
 from dgaal_cli.workspace import Workspace
 
-__all__ = ["ExportedLabels", "ImportedLabels", "LabelStats", "LoggedEvent", "StoreCheck"]
+__all__ = [
+    "Conflict",
+    "ExportedLabels",
+    "ImportedLabels",
+    "LabelStats",
+    "LoggedEvent",
+    "StoreCheck",
+]
 __all__ += ["Restored", "backup", "check", "restore"]
 __all__ += ["export_labels", "import_labels", "label_log", "label_stats"]
 __all__ += ["add_class", "class_list", "order_classes", "remove_class", "rename_class"]
 __all__ += ["adjudicate", "disputes"]
+
+
+_UNLABELED = {
+    "cannot_tell": "cannot tell",
+    "skip": "skipped",
+    "undo": "undone",
+    "flag": "flagged",
+    "unflag": "not flagged",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +77,21 @@ class ExportedLabels:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """Two different answers of one annotator to one image, in two copies of a workspace."""
+
+    sample_id: SampleId
+    annotator: str
+    kept: str
+    """The newer answer, which counts, as text."""
+    kept_at: str
+    """ISO 8601, UTC."""
+    dropped: str
+    """The older answer, which stays in the history, as text."""
+    dropped_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedLabels:
     """Changes that ``import_labels`` made, or would make in a dry run."""
 
@@ -59,6 +99,9 @@ class ImportedLabels:
     added: int
     replaced: int
     unchanged: int
+    older: int
+    """Answers older than another one of the same annotator, kept in the history only."""
+    conflicts: tuple[Conflict, ...]
     new_classes: tuple[str, ...]
     is_dry_run: bool
 
@@ -121,14 +164,18 @@ def export_labels(
     left_out = 0
 
     def is_kept(answer: AnswerRecord) -> bool:
-        nonlocal left_out
-        left_out += answer.is_synthetic and not include_synthetic
         return include_synthetic or not answer.is_synthetic
+
+    def is_written(answer: AnswerRecord) -> bool:
+        nonlocal left_out
+        left_out += not is_kept(answer)
+        return is_kept(answer)
 
     path = target if isinstance(target, Path) else None
     with open_store(workspace, read_only=True) as store:
         job = ExportJob(
-            answers=filter(is_kept, store.iter_answers()),
+            answers=filter(is_written, store.iter_answers()),
+            withdrawn=filter(is_kept, store.withdrawn()),
             classes=store.classes(),
             names=store.class_names(),
             text=workspace_task(workspace).text,
@@ -175,22 +222,26 @@ def import_labels(
         raise InputDataError(f"{path} does not exist")
     name = format or guess_format(path)
     chosen = load_format(name)
+    text = workspace_task(workspace).text
     with open_store(workspace) as store:
         found = resolve(
             store,
             chosen.read(path),
-            text=workspace_task(workspace).text,
+            text=text,
             annotator=annotator,
             may_add_classes=add_classes,
         )
         report = store.import_labels(
             found.labels, new_classes=found.new_classes, is_dry_run=is_dry_run
         )
+        names = store.class_names() | {record.uid: record.name for record in found.new_classes}
     return ImportedLabels(
         format=name,
         added=report.added,
         replaced=report.replaced,
         unchanged=report.unchanged + found.repeated,
+        older=report.older,
+        conflicts=tuple(_conflict(conflict, text, names) for conflict in report.conflicts),
         new_classes=tuple(record.name for record in found.new_classes),
         is_dry_run=is_dry_run,
     )
@@ -284,6 +335,20 @@ def restore(workspace: Workspace, copy: Path | None = None) -> Restored:
         for name in sorted(held | {"train"}):
             locks.enter_context(workspace.lock(name, doing="restoring the labels"))
         return location.restore(copy)
+
+
+def _conflict(found: MergeConflict, text: LabelText, names: Mapping[ClassUid, str]) -> Conflict:
+    def as_text(answer: DatedAnswer) -> str:
+        return text.to_text(answer.label, names) if answer.label else _UNLABELED[answer.kind]
+
+    return Conflict(
+        sample_id=found.sample_id,
+        annotator=found.annotator,
+        kept=as_text(found.kept),
+        kept_at=found.kept.at,
+        dropped=as_text(found.dropped),
+        dropped_at=found.dropped.at,
+    )
 
 
 class _PoolImages:

@@ -26,6 +26,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+_LISTED = 10
+"""Max. number of conflicts of an import that are printed."""
 FormatName = Literal["csv", "jsonl", "imagefolder", "coco", "labelstudio", "fiftyone", "hf"]
 
 
@@ -89,7 +91,10 @@ def import_command(
         bool, typer.Option("--dry-run", help="Check the file without changing anything.")
     ] = False,
 ) -> None:
-    """Import labels: all in one transaction, or none and an error that names the line."""
+    """Import labels: all in one transaction, or none and an error that names the line.
+
+    From a jsonl export of a copy of this workspace, each annotator's newest answer counts.
+    """
     from dgaal_cli.api.labels import import_labels
 
     context: Context = ctx.obj
@@ -101,13 +106,24 @@ def import_command(
         add_classes=add_classes,
         is_dry_run=dry_run,
     )
-    if context.printed_json(result):
+    spelled = [replace(c, sample_id=SampleId(spell(c.sample_id))) for c in result.conflicts]
+    if context.printed_json(replace(result, conflicts=tuple(spelled))):
         return
     verb = "would import" if result.is_dry_run else "imported"
-    print(
-        f"{verb} {result.added + result.replaced:,} labels from {show(str(path))} "
-        f"({result.added:,} new, {result.replaced:,} changed, {result.unchanged:,} as before)"
-    )
+    counts = f"{result.added:,} new, {result.replaced:,} changed, {result.unchanged:,} as before"
+    if result.older:
+        counts += f", {result.older:,} older"
+    print(f"{verb} {result.added + result.replaced:,} labels from {show(str(path))} ({counts})")
+    if spelled:
+        print(f"{len(spelled):,} answers differ between the copies; the newer one counts:")
+    for conflict in spelled[:_LISTED]:
+        print(
+            f"  {conflict.sample_id}  {show(conflict.annotator)}: "
+            f"{show(conflict.kept)} ({_moment(conflict.kept_at)}), "
+            f"not {show(conflict.dropped)} ({_moment(conflict.dropped_at)})"
+        )
+    if len(spelled) > _LISTED:
+        print(f"  and {len(spelled) - _LISTED:,} more; --json lists all")
     if result.new_classes:
         print(f"new classes: {', '.join(show(name) for name in result.new_classes)}")
 
@@ -309,6 +325,10 @@ def _user() -> str:
         return "import"
 
 
+def _moment(at: str) -> str:
+    return at[:19].replace("T", " ")
+
+
 def _class(name: str | None) -> str:
     return "cannot tell" if name is None else show(name)
 
@@ -324,7 +344,8 @@ def _line(logged: "LoggedEvent") -> str:
     action = event.kind + (f" {show(logged.text)}" if logged.text else "")
     if event.refers_to is not None:
         action += f" of #{event.refers_to}"
-    late = "" if event.is_counted else "  (late, not counted)"
-    moment = event.at[:19].replace("T", " ")
+    reason = "older" if event.kind == "import" else "late"
+    late = "" if event.is_counted else f"  ({reason}, not counted)"
+    moment = _moment(event.at)
     who = show(event.annotator)
     return f"#{event.event_id:<6} {moment}  {who}  {action}  {show(event.sample_id)}{late}"

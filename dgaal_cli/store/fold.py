@@ -26,6 +26,8 @@ class Fact:
     refers_to: int | None
     counted: bool
     round: int | None
+    given_us: int
+    """When the answer was given, the same in every copy of the workspace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,7 @@ class Folded:
     flags: dict[str, Fact] = field(default_factory=dict[str, Fact])
     """Current flag of each annotator."""
     verdict: Fact | None = None
-    """Effective answer: adjudicated, else majority, else earliest, else inherited."""
+    """Effective answer: newest adjudicated, else majority, else earliest, else inherited."""
     done: int = 0
     """Number of annotators who answered; at least ``need`` if adjudicated."""
 
@@ -56,6 +58,8 @@ def fold(facts: Iterable[Fact], *, need: int) -> Folded:
             flags[fact.annotator] = fact
         elif fact.says == "unflag":
             flags.pop(fact.annotator, None)
+        elif fact.says == "undo":  # made in a copy of the workspace, and imported
+            answers.pop(fact.annotator, None)
         else:
             answers[fact.annotator] = fact
     done = sum(fact.says in ("label", "cannot_tell", "adjudicate") for fact in answers.values())
@@ -98,12 +102,17 @@ def _live(facts: Iterable[Fact]) -> list[Fact]:
 def _judge(answers: dict[str, Fact]) -> Fact | None:
     adjudicated = [fact for fact in answers.values() if fact.says == "adjudicate"]
     if adjudicated:
-        return max(adjudicated, key=attrgetter("event_id"))
+        return max(adjudicated, key=_by_time)
     votes: defaultdict[Hashable, list[Fact]] = defaultdict(list)
-    for fact in sorted(answers.values(), key=attrgetter("event_id")):
+    for fact in sorted(answers.values(), key=_by_time):
         if fact.says in ("label", "cannot_tell"):
             votes[fact.label].append(fact)
     if votes:
-        return max(votes.values(), key=lambda group: (len(group), -group[0].event_id))[0]
+        return max(votes.values(), key=len)[0]  # of several, the one with the earliest answer
     inherited = [fact for fact in answers.values() if fact.says == "inherit"]
-    return max(inherited, key=attrgetter("event_id")) if inherited else None
+    return max(inherited, key=_by_time) if inherited else None
+
+
+def _by_time(fact: Fact) -> tuple[int, str]:
+    """Order the answers of different annotators alike in every copy of the workspace."""
+    return fact.given_us, fact.annotator

@@ -224,6 +224,13 @@ class LabelReader(Protocol):
         """Yield ``answers`` as of the first one, in short reads that do not block writers."""
         ...
 
+    def withdrawn(self) -> list[AnswerRecord]:
+        """Return skips and what was undone: annotators' images without an answer, oldest first.
+
+        A copy of the workspace needs them, so that it does not keep what was taken back.
+        """
+        ...
+
     def tally(self) -> AnswerTally:
         """Count the current answers by annotator, provenance and agreement."""
         ...
@@ -338,6 +345,11 @@ class LabelWriter(Protocol):
     ) -> ImportReport:
         """Import labels in one transaction, all or none, after a backup.
 
+        A label without ``op_id`` replaces the current answer of its annotator. One with ``op_id``
+        comes from a copy of this workspace and replaces only an older answer: for each annotator
+        and image, the newest answer, undo or redo of all copies counts, by its time and then by
+        ``op_id``. An older answer is stored in the history only.
+
         Args:
             given: Labels, oldest first.
             new_classes: Classes to add first; the caller chooses their uids.
@@ -347,6 +359,7 @@ class LabelWriter(Protocol):
         Raises:
             UsageError: A sample or class is unknown, or a line is inconsistent; nothing was
                 imported.
+            InputDataError: An ``op_id`` belongs to another answer; nothing was imported.
         """
         ...
 

@@ -9,8 +9,8 @@ from dgaal_cli.ids import ClassUid, ItemId, SampleId
 AnswerKind = Literal["label", "cannot_tell", "skip", "flag", "unflag", "adjudicate"]
 """Kinds of answers. ``adjudicate`` is the final decision of a reviewer."""
 
-Verdict = Literal["label", "cannot_tell", "adjudicate", "inherit", "flag"]
-"""Kinds of imported lines."""
+Verdict = Literal["label", "cannot_tell", "adjudicate", "inherit", "flag", "skip", "undo", "unflag"]
+"""Kinds of imported lines. ``skip`` and ``undo``: no answer; ``unflag``: no flag."""
 
 Provenance = Literal["human", "simulated", "imported", "inherited"]
 
@@ -268,6 +268,10 @@ class AnswerRecord:
     event_id: int
     at: str
     """ISO 8601, UTC, microseconds."""
+    op_id: str
+    """Id of the annotator's newest answer, undo or redo of this image."""
+    changed_at: str | None
+    """Time of that event; None if it equals ``at``."""
     elapsed_ms: int | None
     note: str
     is_effective: bool
@@ -290,17 +294,49 @@ class ImportedLabel:
     round: int | None = None
     elapsed_ms: int | None = None
     note: str = ""
+    op_id: str | None = None
+    """Id of the event in the workspace that exported it; None: the annotator states it now."""
+    changed_at: str | None = None
+    """Time of that event, ISO 8601 with offset; None if it equals ``at``."""
+    where: str = ""
+    """File and position for error messages, escaped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatedAnswer:
+    """One annotator's answer to one image, or none, and since when."""
+
+    kind: Verdict
+    label: Label | None
+    at: str
+    """Time of the answer, undo or redo: ISO 8601, UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeConflict:
+    """Two different answers of one annotator to one image, in two copies of a workspace."""
+
+    sample_id: SampleId
+    annotator: str
+    kept: DatedAnswer
+    """The newer one, which counts."""
+    dropped: DatedAnswer
+    """The older one, which stays in the history."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportReport:
-    """Result of an import; the three counts add up to the number of lines."""
+    """Result of an import; the four counts add up to the number of lines."""
 
     added: int = 0
     replaced: int = 0
     """Lines that replaced another answer of the same annotator."""
     unchanged: int = 0
-    """Lines equal to the current answer of the same annotator."""
+    """Lines that do not change the current answer of the same annotator."""
+    older: int = 0
+    """Lines older than another answer of the same annotator, stored in the history only."""
+    conflicts: tuple[MergeConflict, ...] = ()
+    """Differences between copies, in the order of the lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

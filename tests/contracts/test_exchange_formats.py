@@ -122,6 +122,7 @@ def job_of(store: Store, images: Any, **changes: Any) -> ExportJob:
     return ExportJob(
         **{
             "answers": store.answers(),
+            "withdrawn": store.withdrawn(),
             "classes": store.classes(),
             "names": store.class_names(),
             "text": ClassNames(),
@@ -321,14 +322,14 @@ def rich_store(path: Path) -> Store:
 
 def test_jsonl_round_trip_is_lossless(tmp_path):
     with rich_store(tmp_path / "one.db") as store, rich_store(tmp_path / "two.db") as other:
-        exported = write("jsonl", job_of(store, None, answers=[]), tmp_path, "none")
+        exported = write("jsonl", job_of(store, None, answers=[], withdrawn=[]), tmp_path, "none")
         assert exported.read_bytes() == b""
         buffer = io.BytesIO()
         load_format("jsonl").write(buffer, job_of(store, None))
         kinds = [json.loads(line)["kind"] for line in buffer.getvalue().splitlines()]
-        assert sorted(kinds) == sorted(
-            ["label", "label", "cannot_tell", "adjudicate", "label", "label", "flag", "inherit"]
-        )
+        given = ["label", "label", "cannot_tell", "adjudicate", "label", "label", "flag", "inherit"]
+        assert sorted(kinds[:8]) == sorted(given)
+        assert kinds[8:] == ["skip", "undo"]
         path = tmp_path / "all.jsonl"
         path.write_bytes(buffer.getvalue())
         with new_store(tmp_path / "three.db") as fresh:
@@ -447,7 +448,16 @@ JSONL_ERRORS = {
     '{"a":' + "[" * 100_000: "line 1",
     '{"file_name": "a.png", "label": "cat", "sha256": "00"}': "line 1, column sha256",
     '{"file_name": "a.png", "label": "cat", "kind": "cannot_tell"}': "line 1, column label",
-    '{"file_name": "a.png", "label": "cat", "kind": "undo"}': "line 1: Invalid enum value",
+    '{"file_name": "a.png", "label": "cat", "kind": "redo"}': "line 1: Invalid enum value",
+    '{"file_name": "a.png", "label": "cat", "kind": "undo"}': "line 1, column label",
+    '{"file_name": "a.png", "label": "cat", "op_id": "x"}': "line 1, column at",
+    '{"file_name": "a.png", "label": "cat", "op_id": "", "at": "2020-01-01"}': "column op_id",
+    '{"file_name": "a.png", "label": "cat", "op_id": "\\ud800", "at": "2020-01-01"}': "line 1",
+    '{"file_name": "a.png", "label": "cat", "op_id": "x", "at": "9999-01-01"}': "year 3000",
+    '{"file_name": "a.png", "label": "cat", "changed": "2020-01-01"}': "line 1, column changed",
+    '{"file_name": "a.png", "label": "=dog", "op_id": "op0", "at": "2020-01-01"}': (
+        "line 1: the op_id belongs to another answer"
+    ),
     '{"file_name": "\\ud800", "label": "cat"}': "line 1, column file_name",
 }
 

@@ -189,7 +189,7 @@ def test_undo_overlap_and_adjudication_compare_labels(case: Case):
 def test_fold_works_without_a_store(case: Case):
     one, two, _ = case.labels
     facts = [
-        Fact(number, "label", ItemId(1), annotator, label, None, counted=True, round=0)
+        Fact(number, "label", ItemId(1), annotator, label, None, True, 0, number)
         for number, (annotator, label) in enumerate(
             [("ann", one), ("bob", two), ("eve", two)], start=1
         )

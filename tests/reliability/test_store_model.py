@@ -44,6 +44,8 @@ class ModelAnswer:
     kind: str
     cls: str | None
     counted: bool
+    at: int
+    """Microseconds; a person's events never go back in time."""
     live: bool = True
 
 
@@ -57,6 +59,13 @@ class Model:
     undone: dict[str, list[ModelAnswer]] = field(default_factory=lambda: {p: [] for p in PEOPLE})
     leases: dict[str, tuple[int, float]] = field(default_factory=dict)
     events: int = 0
+    newest: dict[str, int] = field(default_factory=dict)
+
+    def date(self, person: str, now: float) -> int:
+        """Return the time of a person's next event."""
+        instant = round(now * 1_000_000)
+        self.newest[person] = max(instant, self.newest.get(person, instant - 1) + 1)
+        return self.newest[person]
 
     def current(self, person: str, item: int) -> ModelAnswer | None:
         own = [
@@ -109,10 +118,10 @@ class Model:
         given = [a for p in PEOPLE if (a := self.current(p, item)) and a.kind in FINISHING]
         adjudications = [a for a in given if a.kind == "adjudicate"]
         if adjudications:
-            return max(adjudications, key=lambda a: a.number)
+            return max(adjudications, key=lambda a: (a.at, a.person))
         best: ModelAnswer | None = None
         best_votes = 0
-        for entry in sorted(given, key=lambda a: a.number):
+        for entry in sorted(given, key=lambda a: (a.at, a.person)):
             votes = sum(other.cls == entry.cls for other in given)
             if votes > best_votes:
                 best, best_votes = entry, votes
@@ -199,7 +208,9 @@ class StoreMachine(RuleBasedStateMachine):
             or model.finished(item) < model.need
             or (own_answer is not None and own_answer.kind != "skip")
         )
-        entry = ModelAnswer(model.events, item, person, kind, cls if has_class else None, counted)
+        at = model.date(person, self.clock.now)
+        named = cls if has_class else None
+        entry = ModelAnswer(model.events, item, person, kind, named, counted, at)
         model.answers.append(entry)
         model.done[person].append(entry)
         model.undone[person].clear()
@@ -233,6 +244,7 @@ class StoreMachine(RuleBasedStateMachine):
         entry = source[person].pop()
         target[person].append(entry)
         model.events += 1
+        model.date(person, self.clock.now)
         own_answer = model.current(person, entry.item)
         counted = (
             action == "undo"

@@ -76,6 +76,8 @@ class ExportJob:
 
     answers: Iterable[AnswerRecord]
     """Current answers of every annotator, oldest first; can be read once."""
+    withdrawn: Iterable[AnswerRecord] = ()
+    """Skips and what was undone, for formats that merge copies of a workspace."""
     classes: Sequence[ClassRecord]
     names: Mapping[ClassUid, str]
     """Name of each class, retired classes included."""
@@ -146,6 +148,10 @@ class Parsed:
     note: str = ""
     sha256: str | None = None
     """Digest of the labeled image, in hex."""
+    op_id: str | None = None
+    """Id of the event in the workspace that exported it."""
+    changed: str | None = None
+    """Time of that event; None if it equals ``at``."""
 
 
 @runtime_checkable

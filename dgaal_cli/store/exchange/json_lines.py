@@ -2,6 +2,10 @@
 
 Keys and order are fixed and text is escaped to ASCII: the same store exports the same bytes, and
 so does a new store of the same pool after an import of the file.
+
+``op_id`` identifies the annotator's newest answer, undo or redo of the image, and ``changed`` is
+its time if an undo or redo came after the answer. With them, the import merges copies of a
+workspace. Skips and undone answers follow as lines of kind ``skip``, ``undo`` and ``unflag``.
 """
 
 import json
@@ -26,6 +30,8 @@ class _Line(Origin, kw_only=True):
     elapsed_ms: int | None = None
     note: str = ""
     sha256: str | None = None
+    op_id: str | None = None
+    changed: str | None = None
 
 
 class JsonLines:
@@ -34,11 +40,12 @@ class JsonLines:
     suffix = ".jsonl"
 
     def write(self, stream: BinaryIO, job: ExportJob) -> int:
-        """Write all answers, oldest first."""
+        """Write all answers and what was withdrawn, and return the number of answers."""
         count = 0
         for answer in job.answers:
-            stream.write(json.dumps(_document(answer, job), allow_nan=False).encode() + b"\n")
+            stream.write(_encode(answer, job))
             count += 1
+        stream.writelines(_encode(answer, job) for answer in job.withdrawn)
         return count
 
     def read(self, path: Path) -> Iterator[Parsed]:
@@ -73,8 +80,8 @@ def _parse(text: str, *, name: str, number: int) -> Parsed | None:
     return Parsed(where=where, names=(str(sample),), labels=labels, **fields)
 
 
-def _document(answer: AnswerRecord, job: ExportJob) -> dict[str, str | int | bool | None]:
-    return {
+def _encode(answer: AnswerRecord, job: ExportJob) -> bytes:
+    document = {
         "file_name": answer.sample_id,
         "label": job.text_of(answer) if answer.label else None,
         "class_uid": job.text.single_class(answer.label) if answer.label else None,
@@ -89,4 +96,7 @@ def _document(answer: AnswerRecord, job: ExportJob) -> dict[str, str | int | boo
         "sha256": answer.sha256.hex(),
         "synthetic": answer.is_synthetic,
         "parent": answer.parent,
+        "op_id": answer.op_id,
+        "changed": answer.changed_at,
     }
+    return json.dumps(document, allow_nan=False).encode() + b"\n"

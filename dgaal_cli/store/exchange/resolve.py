@@ -15,6 +15,7 @@ from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ClassRecord, ImportedLabel, ItemRecord, Label
 
 _UID = re.compile("[0-9a-f]{16}")
+_LATEST = from_iso("3000-01-01")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ def resolve(
         item = _item(store, line)
         who = line.annotator or annotator
         label = _read(line, text, known) if line.labels else None
-        key = (item.item_id, who, line.kind == "flag")
+        key = (item.item_id, who, line.kind in ("flag", "unflag"))
         first = seen.setdefault(key, (line.kind, label, line.where))
         if first[:2] != (line.kind, label):
             raise InputDataError(
@@ -150,13 +151,15 @@ def _label(line: Parsed, item: ItemRecord, *, label: Label | None, annotator: st
     for column, number in (("round", line.round), ("elapsed_ms", line.elapsed_ms)):
         if number is not None and not 0 <= number < 2**31:
             raise InputDataError(f"{line.where}, {line.part} {column}: {number} is out of range")
-    if line.at is not None:
-        try:
-            from_iso(line.at)
-        except (ValueError, OverflowError):
-            raise InputDataError(
-                f"{line.where}, {line.part} at: {line.at[:60]} is not a time in ISO 8601"
-            ) from None
+    for column, time in (("at", line.at), ("changed", line.changed)):
+        if time is not None:
+            _check_time(line, column, time, must_be_close=line.op_id is not None)
+    if line.op_id is None and line.changed is not None:
+        raise InputDataError(f"{line.where}, {line.part} changed: it is for lines with an op_id")
+    if line.op_id is not None and line.at is None:
+        raise InputDataError(f"{line.where}, {line.part} at: a line with an op_id needs the time")
+    if line.op_id is not None and not (line.op_id and line.op_id.isprintable()):
+        raise InputDataError(f"{line.where}, {line.part} op_id: it is empty or not printable")
     return ImportedLabel(
         sample_id=item.sample_id,
         label=label,
@@ -167,4 +170,21 @@ def _label(line: Parsed, item: ItemRecord, *, label: Label | None, annotator: st
         round=line.round,
         elapsed_ms=line.elapsed_ms,
         note=line.note,
+        op_id=line.op_id,
+        changed_at=line.changed,
+        where=line.where,
     )
+
+
+def _check_time(line: Parsed, column: str, time: str, *, must_be_close: bool) -> None:
+    """Raise ``InputDataError`` unless ``time`` is a time, and one that later events can follow."""
+    try:
+        instant = from_iso(time)
+    except (ValueError, OverflowError):
+        raise InputDataError(
+            f"{line.where}, {line.part} {column}: {time[:60]} is not a time in ISO 8601"
+        ) from None
+    if must_be_close and instant >= _LATEST:
+        raise InputDataError(
+            f"{line.where}, {line.part} {column}: {time[:60]} is not before the year 3000"
+        )

@@ -16,7 +16,6 @@ from dgaal_cli.store.instants import to_microseconds
 from dgaal_cli.store.records import (
     Answer,
     AnswerKind,
-    Label,
     Lease,
     Provenance,
     Receipt,
@@ -43,15 +42,31 @@ class NewEvent:
     provenance: Provenance
     round: int | None
     counted: bool = True
-    label: Label | None = None
+    label_id: int | None = None
     note: str = ""
     refers_to: int | None = None
     cancels: int | None = None
     shown_id: str | None = None
     lease_fence: int | None = None
     elapsed_ms: int | None = None
+    at_us: int | None = None
+    """None: now, or just after the annotator's newest event if the clock went back."""
     made_us: int | None = None
     body_sha: bytes = b""
+
+
+_GIVEN = [field.name for field in fields(NewEvent)]
+# An annotator's events never go back in time, so that copies of a workspace agree on the newest.
+_EXPRESSIONS = {
+    **{name: f":{name}" for name in (*_GIVEN, "annotator", "session", "app")},
+    "at_us": "ifnull(:at_us, max(:now_us, ifnull("
+    "(SELECT max(at_us) + 1 FROM event WHERE annotator = :annotator), :now_us)))",
+    "item_sha": "(SELECT sha256 FROM item WHERE item_id = :item_id)",
+}
+_INSERT = (
+    f"INSERT INTO event({', '.join(_EXPRESSIONS)}) "  # noqa: S608 - constants
+    f"VALUES ({', '.join(_EXPRESSIONS.values())})"
+)
 
 
 def submit(
@@ -158,25 +173,26 @@ def undoable(
 
 def append(connection: sqlite3.Connection, new: NewEvent, *, operator: Operator) -> int:
     """Append one event, update the projection of its item, and return the event's id."""
-    sha = connection.execute(
-        "SELECT sha256 FROM item WHERE item_id = ?", (new.item_id,)
-    ).fetchone()[0]
-    values = {field.name: getattr(new, field.name) for field in fields(new)}
-    values |= {
-        "annotator": operator.annotator,
-        "label_id": label_rows.identify(connection, values.pop("label")),
-        "item_sha": sha,
-        "at_us": to_microseconds(operator.now),
-        "app": __version__,
-        "session": operator.session,
-    }
-    places = ", ".join(f":{name}" for name in values)
-    cursor = connection.execute(
-        f"INSERT INTO event({', '.join(values)}) VALUES ({places})",  # noqa: S608 - names of fields
-        values,
+    append_all(connection, [(new, operator)])
+    return int(connection.execute("SELECT max(event_id) FROM event").fetchone()[0])
+
+
+def append_all(connection: sqlite3.Connection, new: Sequence[tuple[NewEvent, Operator]]) -> None:
+    """Append events in order, and update the projections of their items."""
+    connection.executemany(
+        _INSERT,
+        (
+            {
+                **{name: getattr(event, name) for name in _GIVEN},
+                "annotator": operator.annotator,
+                "session": operator.session,
+                "now_us": to_microseconds(operator.now),
+                "app": __version__,
+            }
+            for event, operator in new
+        ),
     )
-    projection.refresh(connection, new.item_id)
-    return cursor.lastrowid or 0
+    projection.refresh(connection, {event.item_id for event, _ in new})
 
 
 def _store(
@@ -202,7 +218,7 @@ def _store(
             provenance=provenance,
             round=queries.open_round(connection),
             counted=counted,
-            label=answer.label,
+            label_id=label_rows.identify(connection, answer.label),
             note=answer.note,
             shown_id=answer.shown.shown_id if answer.shown else None,
             lease_fence=lease.fence if lease else None,

@@ -8,16 +8,27 @@ from typing import Any, TypeVar, cast
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.store.instants import to_iso
 from dgaal_cli.store.records import AnswerRecord, Counts, EventRecord, Label, LabelRecord
-from dgaal_cli.store.sqlite import label_rows, projection
+from dgaal_cli.store.sqlite import event_rows, label_rows, projection
 from dgaal_cli.store.sqlite.items import decode_path
 
 _LABEL = f"""SELECT i.item_id, i.sample AS sample_id, e.provenance, e.annotator, e.round,
     e.event_id, ifnull(e.made_us, e.at_us) AS at, i.is_synthetic, i.parent, {label_rows.COLUMNS}
     FROM event e JOIN item i USING(item_id) JOIN label l USING(label_id)"""  # noqa: S608
+_NEWEST_ACTION = f"""SELECT max(u.event_id) FROM event u WHERE u.item_id = e.item_id
+    AND u.annotator = e.annotator AND u.counted AND (u.event_id = e.event_id
+    OR u.event_id > e.event_id AND u.kind IN ('undo','redo')
+    AND {event_rows.is_of_flag("u")} = {event_rows.is_of_flag("e")})"""  # noqa: S608 - constants
+_WITHDRAWN = f"""SELECT event_id, 0 FROM (SELECT event_id FROM answer WHERE says = 'skip'
+    UNION ALL SELECT max(e.event_id) FROM event e
+    LEFT JOIN answer a USING(item_id, annotator) LEFT JOIN flagged f USING(item_id, annotator)
+    WHERE e.counted AND e.says IN ('undo','redo','unflag')
+    AND iif({event_rows.is_of_flag("e")}, f.event_id, a.event_id) IS NULL
+    GROUP BY e.item_id, e.annotator, {event_rows.is_of_flag("e")}) ORDER BY event_id"""  # noqa: S608
 _READ: Mapping[str, Callable[[Any], Any]] = {
     "sample_id": decode_path,
     "parent": lambda parent: decode_path(parent) if isinstance(parent, bytes) else parent,
     "at": to_iso,
+    "changed_at": lambda at: None if at is None else to_iso(at),
     "is_synthetic": bool,
     "is_effective": bool,
     "is_counted": bool,
@@ -77,19 +88,28 @@ def answers(
 ) -> list[AnswerRecord]:
     """Return the answers of some ``current_events``, in their order."""
     rows = connection.execute(
-        f"""SELECT e.says AS kind, i.item_id, i.sample AS sample_id, i.sha256, i.w AS width,
-        i.h AS height, e.provenance, e.annotator, e.round, e.event_id,
-        ifnull(e.made_us, e.at_us) AS at, e.elapsed_ms, e.note,
+        f"""SELECT CASE WHEN e.says NOT IN ('undo','redo') THEN e.says
+        WHEN {event_rows.is_of_flag("e")} THEN 'unflag' ELSE 'undo' END AS kind,
+        i.item_id, i.sample AS sample_id, i.sha256, i.w AS width, i.h AS height,
+        e.provenance, e.annotator, e.round, e.event_id,
+        ifnull(e.made_us, e.at_us) AS at, c.op_id, e.elapsed_ms, e.note,
+        nullif(c.at_us, ifnull(e.made_us, e.at_us)) AS changed_at,
         json_extract(present.value, '$[1]') AS is_effective, i.is_synthetic, p.sample AS parent,
         {label_rows.COLUMNS}
         FROM json_each(?) present JOIN event e ON e.event_id = json_extract(present.value, '$[0]')
-        JOIN item i USING(item_id)
+        JOIN event c ON c.event_id = ({_NEWEST_ACTION})
+        JOIN item i ON i.item_id = e.item_id
         LEFT JOIN label l ON l.label_id = e.label_id
         LEFT JOIN item p ON p.item_id = i.parent
         ORDER BY e.event_id""",  # noqa: S608 - constants
         (json.dumps(current),),
     )
     return _records(AnswerRecord, rows)
+
+
+def withdrawn(connection: sqlite3.Connection) -> list[AnswerRecord]:
+    """Return skips and what was undone, without an answer or flag since, oldest first."""
+    return answers(connection, connection.execute(_WITHDRAWN).fetchall())
 
 
 def counts(connection: sqlite3.Connection) -> Counts:

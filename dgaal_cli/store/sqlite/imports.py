@@ -1,22 +1,35 @@
 """Imported labels, and labels that synthetic images inherit from their parents."""
 
 import secrets
-import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import cast
 
-from dgaal_cli.errors import UsageError
+from dgaal_cli.errors import InputDataError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ItemId
-from dgaal_cli.store.instants import from_iso
-from dgaal_cli.store.records import ClassRecord, ImportedLabel, ImportReport
-from dgaal_cli.store.sqlite import classes, items, label_rows
-from dgaal_cli.store.sqlite.answers import NewEvent, append
+from dgaal_cli.store.instants import from_iso, to_iso
+from dgaal_cli.store.records import (
+    ClassRecord,
+    DatedAnswer,
+    ImportedLabel,
+    ImportReport,
+    Label,
+    MergeConflict,
+    Verdict,
+)
+from dgaal_cli.store.sqlite import classes, event_rows, items, label_rows
+from dgaal_cli.store.sqlite.answers import NewEvent, append, append_all
 from dgaal_cli.store.sqlite.connection import Connection
 from dgaal_cli.store.sqlite.queries import Operator
 
 INHERITING = "dgaal"
 """Annotator name of inherited labels."""
+_BATCH = 1000
+_NO_ANSWER = ("skip", "undo", "unflag")
+_NEWEST_ACTION = f"""SELECT e.at_us, e.op_id FROM event e WHERE e.item_id = ? AND e.annotator = ?
+    AND e.counted AND {event_rows.is_of_flag("e")} = ? ORDER BY e.event_id DESC LIMIT 1"""  # noqa: S608
 
 
 class DryRunError(Exception):
@@ -29,7 +42,7 @@ class DryRunError(Exception):
 
 def import_labels(
     connection: Connection,
-    labels: Sequence[ImportedLabel],
+    labels: Iterable[ImportedLabel],
     new_classes: Sequence[ClassRecord],
     *,
     session: str,
@@ -42,9 +55,10 @@ def import_labels(
     """
     for record in new_classes:
         classes.add(connection, record.name, record.key, uid=record.uid)
-    now = connection.clock()
-    count = Counter(_import_one(connection, label, session=session, now=now) for label in labels)
-    report = ImportReport(**count)
+    importer = _Importer(connection, session)
+    for label in labels:
+        importer.add(label)
+    report = importer.finish()
     if is_dry_run:
         raise DryRunError(report)
     return report
@@ -75,7 +89,7 @@ def promote_synthetic(connection: Connection, chosen: Sequence[ItemId], round: i
                 item_id=item_id,
                 provenance="inherited",
                 round=round,
-                label=label,
+                label_id=label_rows.identify(connection, label),
             ),
             operator=operator,
         )
@@ -83,42 +97,195 @@ def promote_synthetic(connection: Connection, chosen: Sequence[ItemId], round: i
     return made
 
 
-def _import_one(
-    connection: sqlite3.Connection, label: ImportedLabel, *, session: str, now: float
-) -> str:
-    item_id = items.id_of_sample(connection, label.sample_id)
-    if item_id is None:
-        raise UsageError(f"this workspace has no image {label.sample_id}")
-    _check(connection, label)
-    table = "flagged" if label.kind == "flag" else "answer"
-    current = connection.execute(
-        f"SELECT e.says, e.label_id FROM {table} t JOIN event e USING(event_id) "  # noqa: S608
-        "WHERE t.item_id = ? AND t.annotator = ?",
-        (item_id, label.annotator),
-    ).fetchone()
-    stated = (label.kind, label_rows.identify(connection, label.label))
-    if current is not None and tuple(current) == stated:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What one annotator states about one image: an answer or a flag."""
+
+    item_id: ItemId
+    annotator: str
+    is_flag: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Stated:
+    """An answer or flag, or none, as events store it."""
+
+    says: str
+    label_id: int | None
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether this is an answer or a flag."""
+        return self.says not in _NO_ANSWER
+
+
+class _Importer:
+    """Compares labels with the current answers and appends their events in batches."""
+
+    def __init__(self, connection: Connection, session: str) -> None:
+        self._connection = connection
+        self._session = session
+        self._now = connection.clock()
+        self._label_ids: dict[Label | None, int | None] = {None: None}
+        self._new: list[tuple[NewEvent, Operator]] = []
+        self._unread: set[_Place | str] = set()
+        """Places and ids of the new events, which the tables do not show yet."""
+        self._count: Counter[str] = Counter()
+        self._conflicts: list[MergeConflict] = []
+
+    def add(self, label: ImportedLabel) -> None:
+        """Append the event of one label, if it needs one, and count the label."""
+        item_id = items.id_of_sample(self._connection, label.sample_id)
+        if item_id is None:
+            raise UsageError(f"this workspace has no image {label.sample_id}")
+        stated = _Stated(label.kind, self._identify(label))
+        place = _Place(item_id, label.annotator, label.kind in ("flag", "unflag"))
+        if not self._unread.isdisjoint((place, label.op_id)) or len(self._new) == _BATCH:
+            self._flush()
+        compare = self._state if label.op_id is None else self._merge
+        self._count[compare(label, stated, place)] += 1
+
+    def finish(self) -> ImportReport:
+        """Append what is left, and return the counts."""
+        self._flush()
+        return ImportReport(**self._count, conflicts=tuple(self._conflicts))
+
+    def _flush(self) -> None:
+        append_all(self._connection, self._new)
+        self._new.clear()
+        self._unread.clear()
+
+    def _identify(self, label: ImportedLabel) -> int | None:
+        _check(label)
+        if label.label not in self._label_ids:
+            for uid in label.label.classes if label.label else ():
+                if not classes.is_active(self._connection, uid):
+                    name = show(label.sample_id)
+                    raise UsageError(f"the label of {name} names an unknown class {uid}")
+            self._label_ids[label.label] = label_rows.identify(self._connection, label.label)
+        return self._label_ids[label.label]
+
+    def _state(self, label: ImportedLabel, stated: _Stated, place: _Place) -> str:
+        """Append an answer that is given now, unless it is the current one; return what it is."""
+        current = self._current(place)
+        if current != stated:
+            self._append(label, stated, place)
+        return _outcome(current, stated)
+
+    def _merge(self, label: ImportedLabel, stated: _Stated, place: _Place) -> str:
+        """Append an answer of a copy; the newer answer, undo or redo counts. Return what it is."""
+        if self._is_stored(label, stated, place):
+            return "unchanged"
+        newest: tuple[int, str] | None = self._connection.execute(
+            _NEWEST_ACTION, (place.item_id, place.annotator, place.is_flag)
+        ).fetchone()
+        current = self._current(place)
+        changed_us = _instant(label.changed_at or label.at or "")
+        if newest is None or (changed_us, label.op_id) > newest:
+            self._append(label, stated, place)
+            outcome = _outcome(current, stated)
+            if newest is not None and outcome == "replaced":
+                self._report(label, kept=(stated, changed_us), dropped=(current, newest[0]))
+            return outcome
+        if stated.is_answer:
+            self._append(label, stated, place, is_counted=False)
+        if current == stated or not stated.is_answer:
+            return "unchanged"
+        self._report(label, kept=(current, newest[0]), dropped=(stated, changed_us))
+        return "older"
+
+    def _append(
+        self, label: ImportedLabel, stated: _Stated, place: _Place, *, is_counted: bool = True
+    ) -> None:
+        event = _event(label, place.item_id, stated, is_counted=is_counted)
+        who = Operator(annotator=label.annotator, session=self._session, now=self._now)
+        self._new.append((event, who))
+        self._unread |= {place, event.op_id}
+
+    def _is_stored(self, label: ImportedLabel, stated: _Stated, place: _Place) -> bool:
+        """Return whether the event of an imported label is in the store already.
+
+        Raises:
+            InputDataError: Another event has its id.
+        """
+        stored = self._connection.execute(
+            "SELECT item_id, annotator, says, label_id FROM event WHERE op_id = ?", (label.op_id,)
+        ).fetchone()
+        if stored is None:
+            return False
+        is_same = stored[:2] == (place.item_id, place.annotator)
+        if (
+            not is_same
+            or stored[2] not in ("undo", "redo", stated.says)
+            or (stored[2] == stated.says and stored[3] != stated.label_id)
+        ):
+            raise InputDataError(
+                f"{label.where or show(label.sample_id)}: the op_id belongs to another answer of "
+                "this workspace; remove op_id from the line to import it as a new answer"
+            )
+        return True
+
+    def _current(self, place: _Place) -> _Stated:
+        if place.is_flag:
+            row = self._connection.execute(
+                "SELECT 'flag', NULL FROM flagged WHERE item_id = ? AND annotator = ?",
+                (place.item_id, place.annotator),
+            ).fetchone()
+        else:
+            row = self._connection.execute(
+                "SELECT says, label_id FROM answer WHERE item_id = ? AND annotator = ?",
+                (place.item_id, place.annotator),
+            ).fetchone()
+        return _Stated(*row) if row else _Stated("unflag" if place.is_flag else "undo", None)
+
+    def _report(
+        self, label: ImportedLabel, *, kept: tuple[_Stated, int], dropped: tuple[_Stated, int]
+    ) -> None:
+        ids = {stated.label_id for stated, _ in (kept, dropped) if stated.label_id is not None}
+        labels = label_rows.by_id(self._connection, ids)
+        kept_answer, dropped_answer = (
+            DatedAnswer(
+                kind=cast("Verdict", stated.says), label=labels.get(stated.label_id), at=to_iso(at)
+            )
+            for stated, at in (kept, dropped)
+        )
+        self._conflicts.append(
+            MergeConflict(
+                sample_id=label.sample_id,
+                annotator=label.annotator,
+                kept=kept_answer,
+                dropped=dropped_answer,
+            )
+        )
+
+
+def _outcome(current: _Stated, stated: _Stated) -> str:
+    if current == stated or not (current.is_answer or stated.is_answer):
         return "unchanged"
-    append(
-        connection,
-        NewEvent(
-            op_id=secrets.token_hex(16),
-            kind="import",
-            says=label.kind,
-            item_id=item_id,
-            provenance=label.provenance,
-            round=label.round,
-            label=label.label,
-            note=label.note,
-            elapsed_ms=label.elapsed_ms,
-            made_us=None if label.at is None else _instant(label.at),
-        ),
-        operator=Operator(annotator=label.annotator, session=session, now=now),
+    return "replaced" if current.is_answer else "added"
+
+
+def _event(label: ImportedLabel, item_id: ItemId, stated: _Stated, *, is_counted: bool) -> NewEvent:
+    at = None if label.at is None else _instant(label.at)
+    changed = at if label.changed_at is None else _instant(label.changed_at)
+    is_copy = label.op_id is not None
+    return NewEvent(
+        op_id=label.op_id or secrets.token_hex(16),
+        kind="import",
+        says=label.kind,
+        item_id=item_id,
+        provenance=label.provenance,
+        round=label.round,
+        counted=is_counted,
+        label_id=stated.label_id,
+        note=label.note,
+        elapsed_ms=label.elapsed_ms,
+        at_us=changed if is_copy else None,
+        made_us=None if is_copy and changed == at else at,
     )
-    return "added" if current is None else "replaced"
 
 
-def _check(connection: sqlite3.Connection, label: ImportedLabel) -> None:
+def _check(label: ImportedLabel) -> None:
     name = show(label.sample_id)
     if not label.annotator.strip():
         raise UsageError(f"the label of {name} needs the name of its annotator")
@@ -127,9 +294,8 @@ def _check(connection: sqlite3.Connection, label: ImportedLabel) -> None:
             f"the {label.kind} line of {name} "
             + ("must not have a label" if label.label else "needs a label")
         )
-    for uid in label.label.classes if label.label else ():
-        if not classes.is_active(connection, uid):
-            raise UsageError(f"the label of {name} names an unknown class {uid}")
+    if label.op_id is not None and label.at is None:
+        raise UsageError(f"the line of {name} has an op_id and needs the time at")
 
 
 def _instant(text: str) -> int:

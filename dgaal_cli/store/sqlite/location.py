@@ -202,3 +202,4 @@ def _upgrade(database: Database, store: SqliteStore) -> None:
         # Another process may have upgraded the store while this one waited for the gate.
         found = int(connection.execute("PRAGMA user_version").fetchone()[0])
         schema.migrate(connection, version=found)
+        projection.refresh_shared(connection)

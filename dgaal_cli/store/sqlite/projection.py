@@ -4,10 +4,11 @@ The tables ``answer``, ``flagged`` and ``verdict`` and the counter ``item.done``
 of ``fold``. They are written in the transaction that appends the event.
 """
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +17,55 @@ from dgaal_cli.escaping import show
 from dgaal_cli.ids import ItemId
 from dgaal_cli.store.fold import Fact, Folded, fold
 
-_COLUMNS = "event_id, says, item_id, annotator, label_id, refers_to, counted, round"
+_COLUMNS = (
+    "e.event_id, e.says, e.item_id, e.annotator, e.label_id, e.refers_to, e.counted, e.round, "
+    "ifnull(e.made_us, e.at_us)"
+)
+_BATCH = 1000
 _TABLES = ("answer", "flagged", "verdict")
 
 
-def refresh(connection: sqlite3.Connection, item_id: ItemId) -> None:
-    """Recompute the projection of one item from its events."""
-    done, folded = _fold_one(connection, item_id)
+def refresh(connection: sqlite3.Connection, chosen: Iterable[ItemId]) -> None:
+    """Recompute the projections of some items from their events."""
+    numbers = json.dumps(sorted(set(chosen)))
+    states = list(_states(connection, numbers))
     for table in _TABLES:
-        connection.execute(f"DELETE FROM {table} WHERE item_id = ?", (item_id,))  # noqa: S608
-    for table, row in _rows(item_id, folded):
-        _insert(connection, table, row)
-    if folded.done != done:
-        connection.execute("UPDATE item SET done = ? WHERE item_id = ?", (folded.done, item_id))
-
-
-def _fold_one(connection: sqlite3.Connection, item_id: ItemId) -> tuple[int, Folded]:
-    """Return the stored ``done`` of an item, and its events folded."""
-    need, done = connection.execute(
-        "SELECT need, done FROM item WHERE item_id = ?", (item_id,)
-    ).fetchone()
-    rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM event WHERE item_id = ? ORDER BY event_id",  # noqa: S608
-        (item_id,),
+        connection.execute(
+            f"DELETE FROM {table} WHERE item_id IN (SELECT value FROM json_each(?))",  # noqa: S608
+            (numbers,),
+        )
+        rows = (row for item_id, _, folded in states for row in _rows(item_id, folded)[table])
+        _insert(connection, table, rows)
+    connection.executemany(
+        "UPDATE item SET done = ? WHERE item_id = ?",
+        ((folded.done, item_id) for item_id, done, folded in states if folded.done != done),
     )
-    return done, fold((_fact(row) for row in rows), need=need)
+
+
+def refresh_shared(connection: sqlite3.Connection) -> None:
+    """Recompute the projection of each item that several annotators answered."""
+    shared = "SELECT item_id FROM answer GROUP BY item_id HAVING count(*) > 1"
+    found = [ItemId(item_id) for (item_id,) in connection.execute(shared)]
+    for start in range(0, len(found), _BATCH):
+        refresh(connection, found[start : start + _BATCH])
+
+
+def _states(connection: sqlite3.Connection, numbers: str) -> Iterator[tuple[ItemId, int, Folded]]:
+    """Yield number, stored ``done`` and folded events of some items.
+
+    Args:
+        connection: Connection to the store.
+        numbers: JSON array of item numbers.
+    """
+    rows = connection.execute(
+        f"SELECT {_COLUMNS}, i.item_id, i.need, i.done "  # noqa: S608
+        "FROM item i LEFT JOIN event e USING(item_id) "
+        "WHERE i.item_id IN (SELECT value FROM json_each(?)) ORDER BY i.item_id, e.event_id",
+        (numbers,),
+    )
+    for (item_id, need, done), events in groupby(rows, key=itemgetter(-3, -2, -1)):
+        facts = (_fact(row) for row in events if row[0] is not None)
+        yield ItemId(item_id), done, fold(facts, need=need)
 
 
 def rebuild(connection: sqlite3.Connection) -> int:
@@ -48,8 +73,7 @@ def rebuild(connection: sqlite3.Connection) -> int:
     found, correct = _found(connection), _expected(connection)
     for table in _TABLES:
         connection.execute(f"DELETE FROM {table}")  # noqa: S608
-        for row in sorted(correct[table], key=repr):
-            _insert(connection, table, row)
+        _insert(connection, table, sorted(correct[table], key=repr))
     connection.execute("UPDATE item SET done = 0")
     connection.executemany("UPDATE item SET done = ?2 WHERE item_id = ?1", sorted(correct["done"]))
     return sum(len(found[table] ^ correct[table]) for table in found)
@@ -68,16 +92,18 @@ def check_newest(connection: sqlite3.Connection, path: Path) -> None:
         WorkspaceError: They differ.
     """
     newest = connection.execute(
-        "SELECT DISTINCT item_id FROM (SELECT item_id FROM event ORDER BY event_id DESC LIMIT 100)"
-    )
-    for (item_id,) in newest.fetchall():
-        done, folded = _fold_one(connection, ItemId(item_id))
+        "SELECT json_group_array(DISTINCT item_id) FROM "
+        "(SELECT item_id FROM event ORDER BY event_id DESC LIMIT 100)"
+    ).fetchone()[0]
+    for item_id, done, folded in _states(connection, newest):
         found = {
-            (table, row)
+            table: set(
+                connection.execute(f"SELECT * FROM {table} WHERE item_id = ?", (item_id,))  # noqa: S608
+            )
             for table in _TABLES
-            for row in connection.execute(f"SELECT * FROM {table} WHERE item_id = ?", (item_id,))  # noqa: S608
         }
-        if found != set(_rows(ItemId(item_id), folded)) or done != folded.done:
+        correct = {table: set(rows) for table, rows in _rows(item_id, folded).items()}
+        if found != correct or done != folded.done:
             raise WorkspaceError(
                 f"the current labels in {show(str(path))} do not match the newest events; "
                 "run 'dgaal labels check --mend' to recompute them, no event is lost"
@@ -95,8 +121,8 @@ def _expected(connection: sqlite3.Connection) -> dict[str, set[tuple[Any, ...]]]
     """Return the correct rows, computed from the events."""
     tables: dict[str, set[tuple[Any, ...]]] = {table: set() for table in (*_TABLES, "done")}
     for item_id, folded in every(connection, watermark=None):
-        for table, row in _rows(item_id, folded):
-            tables[table].add(row)
+        for table, rows in _rows(item_id, folded).items():
+            tables[table].update(rows)
         if folded.done:
             tables["done"].add((item_id, folded.done))
     return tables
@@ -110,7 +136,7 @@ def every(
         connection.execute("SELECT item_id, need FROM item WHERE need <> 1").fetchall()
     )
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM event WHERE event_id <= ? "  # noqa: S608
+        f"SELECT {_COLUMNS} FROM event e WHERE event_id <= ? "  # noqa: S608
         "ORDER BY item_id, event_id",
         (2**62 if watermark is None else watermark,),
     )
@@ -119,18 +145,34 @@ def every(
 
 
 def _fact(row: tuple[Any, ...]) -> Fact:
-    return Fact(row[0], row[1], ItemId(row[2]), row[3], row[4], row[5], bool(row[6]), row[7])
+    return Fact(
+        event_id=row[0],
+        says=row[1],
+        item_id=ItemId(row[2]),
+        annotator=row[3],
+        label=row[4],
+        refers_to=row[5],
+        counted=bool(row[6]),
+        round=row[7],
+        given_us=row[8],
+    )
 
 
-def _insert(connection: sqlite3.Connection, table: str, row: tuple[Any, ...]) -> None:
-    places = ", ".join("?" * len(row))
-    connection.execute(f"INSERT INTO {table} VALUES ({places})", row)  # noqa: S608
+def _insert(connection: sqlite3.Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    places = {"answer": "?, ?, ?, ?, ?, ?", "flagged": "?, ?, ?", "verdict": "?, ?, ?"}[table]
+    connection.executemany(f"INSERT INTO {table} VALUES ({places})", rows)  # noqa: S608
 
 
-def _rows(item_id: ItemId, folded: Folded) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    for annotator, fact in folded.answers.items():
-        yield "answer", (item_id, annotator, fact.event_id, fact.says, fact.label, fact.round)
-    for annotator, fact in folded.flags.items():
-        yield "flagged", (item_id, annotator, fact.event_id)
-    if folded.verdict is not None:
-        yield "verdict", (item_id, folded.verdict.event_id, folded.verdict.label)
+def _rows(item_id: ItemId, folded: Folded) -> dict[str, list[tuple[Any, ...]]]:
+    """Return the rows of one item by table."""
+    verdict = folded.verdict
+    return {
+        "answer": [
+            (item_id, annotator, fact.event_id, fact.says, fact.label, fact.round)
+            for annotator, fact in folded.answers.items()
+        ],
+        "flagged": [
+            (item_id, annotator, fact.event_id) for annotator, fact in folded.flags.items()
+        ],
+        "verdict": [(item_id, verdict.event_id, verdict.label)] if verdict else [],
+    }

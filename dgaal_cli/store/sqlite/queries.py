@@ -278,8 +278,7 @@ def _insert_entries(
         "AND item_id IN (SELECT item_id FROM query_entry WHERE round = ?2) RETURNING item_id",
         (overlap, query.round),
     ).fetchall()
-    for (item_id,) in changed:
-        projection.refresh(connection, ItemId(item_id))
+    projection.refresh(connection, [ItemId(item_id) for (item_id,) in changed])
 
 
 def _check_entries(query: Query) -> None:

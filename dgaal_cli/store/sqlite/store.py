@@ -141,6 +141,7 @@ class SqliteStore:
     redo = _appends(partial(answer_rows.reverse, "redo"))
     undoable = _reads(answer_rows.undoable)
     promote_synthetic = _appends(imports.promote_synthetic)
+    withdrawn = _reads(history.withdrawn)
     _page = _reads(history.page)
     _current_events = _reads(history.current_events)
     _answers = _reads(history.answers)
