@@ -108,6 +108,17 @@ class ScoreProgress(Event, frozen=True):
     unreadable: int
 
 
+class FeatureProgress(Event, frozen=True):
+    """Progress of the computation of features."""
+
+    done: int
+    """Images that have features by now, or are unreadable."""
+    total: int | None
+    rate: float
+    """Images read and encoded per second; those that had features already do not count."""
+    unreadable: int
+
+
 AnyEvent = (
     RoundStarted
     | PhaseStarted
@@ -118,6 +129,7 @@ AnyEvent = (
     | QueryChosen
     | ArtifactWritten
     | ScoreProgress
+    | FeatureProgress
 )
 
 Emit = Callable[[AnyEvent], None]

@@ -11,6 +11,7 @@ from rich.progress import Progress as Bars
 from dgaal_cli.escaping import show
 from dgaal_cli.events import (
     AnyEvent,
+    FeatureProgress,
     PhaseStarted,
     RoundStarted,
     RoundTrained,
@@ -46,7 +47,9 @@ class Progress:
             case Warned():
                 self._print(f"[yellow]note:[/] {escape(show(event.message))}")
             case ScoreProgress():
-                self._count(event)
+                self._count(event, "scoring")
+            case FeatureProgress():
+                self._count(event, "computing features")
             case _:
                 pass  # the command prints its result
 
@@ -71,11 +74,11 @@ class Progress:
             if event.step == event.steps:
                 self.close()
 
-    def _count(self, event: ScoreProgress) -> None:
+    def _count(self, event: ScoreProgress | FeatureProgress, title: str) -> None:
         if not self._is_live:
             self._print_periodically(_images(event))
             return
-        bars = self._bars or self._show_bar("scoring", "", total=None)
+        bars = self._bars or self._show_bar(title, "", total=None)
         # The total is known later than the first images: files are still being counted.
         bars.update(self._task, completed=event.done, total=event.total, note=_images(event))
         if event.total is not None and event.done >= event.total:
@@ -102,8 +105,8 @@ class Progress:
             self._bars = None
 
 
-def _images(event: ScoreProgress) -> str:
-    """Return the number of scored images, the rate and the remaining time as text."""
+def _images(event: ScoreProgress | FeatureProgress) -> str:
+    """Return the number of images, the rate and the remaining time as text."""
     total = left = ""
     if event.total is not None:
         total = f" of {event.total:,}"

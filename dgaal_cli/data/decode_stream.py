@@ -193,6 +193,11 @@ def array_digest(array: npt.NDArray[np.uint8]) -> bytes:
     return digest.digest()
 
 
+def image_digest(data: Encoded) -> bytes:
+    """Return the SHA-256 that identifies an image: of its encoded bytes, else of its array."""
+    return array_digest(data) if isinstance(data, np.ndarray) else hashlib.sha256(data).digest()
+
+
 def _unchanged(payloads: list[_Payload], shape: Shape) -> DecodedMany:
     """Combine images that need neither resizing nor hashing."""
     count = len(payloads)

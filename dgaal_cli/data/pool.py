@@ -13,7 +13,7 @@ import numpy as np
 
 from dgaal_cli import atomic, interruption
 from dgaal_cli.data.batches import DecodedBatch
-from dgaal_cli.data.decode_stream import array_digest, decode_stream
+from dgaal_cli.data.decode_stream import decode_stream, image_digest
 from dgaal_cli.data.decoders.registry import format_names, is_missing_package
 from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.sources.base import Entry, FileBytes, Source
@@ -258,8 +258,7 @@ def _find(
 
 
 def _entry_digest(entry: Entry) -> bytes:
-    data = entry.read()
-    return array_digest(data) if isinstance(data, np.ndarray) else hashlib.sha256(data).digest()
+    return image_digest(entry.read())
 
 
 def _blocks(
