@@ -312,10 +312,15 @@ def check(
     return StoreCheck(problems=problems, mended=mended, events=events, backups=copies)
 
 
-def backup(workspace: Workspace) -> Path:
-    """Write a verified backup of the store and return its path."""
+def backup(workspace: Workspace, *, is_full: bool = False) -> Path:
+    """Write a verified backup of the store and return its path.
+
+    Args:
+        workspace: Workspace of the store.
+        is_full: Write a backup that needs no other file of the folder ``backups``.
+    """
     with open_store(workspace) as store:
-        return store.back_up()
+        return store.back_up(is_full=is_full)
 
 
 def restore(workspace: Workspace, copy: Path | None = None) -> Restored:

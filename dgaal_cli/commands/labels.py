@@ -289,12 +289,20 @@ def check_command(
 
 
 @app.command("backup")
-def backup_command(ctx: typer.Context) -> None:
-    """Write a verified copy of the store and print its path; the newest five are kept."""
+def backup_command(
+    ctx: typer.Context,
+    full: Annotated[
+        bool, typer.Option("--full", help="Write a copy that needs no other file.")
+    ] = False,
+) -> None:
+    """Write a verified backup of the store and print its path; at least five are kept.
+
+    A backup contains what is new since the backup before and needs the older files next to it.
+    """
     from dgaal_cli.api.labels import backup
 
     context: Context = ctx.obj
-    made = backup(context.workspace())
+    made = backup(context.workspace(), is_full=full)
     if not context.printed_json({"backup": made}):
         print(show(str(made)))
 
@@ -314,6 +322,11 @@ def restore_command(
     if context.printed_json(result):
         return
     print(f"restored {result.events:,} events from {show(str(result.backup))}")
+    if result.missing is None:
+        context.note("the newest backup is damaged; it is not known how many events it had")
+    elif result.missing:
+        reason = "" if copy else ", which are damaged"
+        context.note(f"{result.missing:,} more events are in newer backups{reason}")
     if result.set_aside is not None:
         context.note(f"the previous store is now {show(str(result.set_aside))}")
 

@@ -402,11 +402,14 @@ class Store(ClassList, Images, Queries, LabelReader, LabelWriter, Protocol):
         """Recompute the current state from the events; return the number of wrong rows."""
         ...
 
-    def back_up(self, reason: str = "manual") -> Path:
+    def back_up(self, reason: str = "manual", *, is_full: bool = False) -> Path:
         """Write a verified backup and delete the oldest ones.
+
+        A backup may consist of what is new since the one before, and then needs that one's file.
 
         Args:
             reason: One word, part of the file name.
+            is_full: Write a backup that needs no other file.
 
         Raises:
             StorageError: The disk is full or the folder is not writable.

@@ -420,3 +420,5 @@ class Restored:
     set_aside: Path | None
     """The renamed old store; None if there was none."""
     events: int
+    missing: int | None
+    """Events that newer backups have and this one lacks; None if the newest one does not say."""

@@ -60,7 +60,7 @@ class NoRestoreLocation(SqliteLocation):
     """Does not restore anything, and reports success."""
 
     def restore(self, copy: Path | None = None) -> Restored:
-        return Restored(backup=copy or self.backups()[0], set_aside=self.path, events=1)
+        return Restored(backup=copy or self.backups()[0], set_aside=self.path, events=1, missing=0)
 
 
 KINDS.update(

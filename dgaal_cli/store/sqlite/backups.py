@@ -1,31 +1,36 @@
-"""Backups of the store: written with SQLite's backup interface, verified, then renamed.
+"""Backups of the store: full copies, and deltas that continue them; verified, then renamed.
 
-They are named ``labels-NUMBER-TIME-REASON.db``. The number orders them: a clock may be set back.
-Backups of earlier versions have no number and are older than all others.
+A full copy is named ``labels-NUMBER-TIME-REASON.db``, a delta
+``labels-NUMBER-TIME-REASON-EVENTS.delta``. The number orders them: a clock may be set back. Backups
+of earlier versions are full copies, some without a number; these are older than all others. A
+backup is a *chain*: a full copy and the deltas up to its own; each names the file before it and
+that file's digest.
 """
 
 import contextlib
 import os
-import re
 import sqlite3
 import stat
-from collections.abc import Generator
 from pathlib import Path
 
 from dgaal_cli.atomic import sync_file, sync_folder
 from dgaal_cli.errors import StorageError, WorkspaceError
 from dgaal_cli.scratch import scratch
-from dgaal_cli.store.sqlite import schema
+from dgaal_cli.store.sqlite import chains, deltas
+from dgaal_cli.store.sqlite.chains import Point
 from dgaal_cli.store.sqlite.connection import Database, translate
 from dgaal_cli.store.sqlite.history import watermark
 
 KEPT = 5
-"""Number of backups kept; older ones are removed."""
+"""Minimum number of intact backups that are kept; their chains are kept whole."""
+KEPT_FULL = 2
+"""Minimum number of intact full copies that are kept, if there are so many."""
 
 EVERY = 500
 """Events between two automatic backups."""
 
-_NUMBERED = re.compile(r"labels-([0-9]{6,})-[0-9]{8}T")
+MAX_DELTAS = 100
+"""Number of deltas after which a full copy is made; also when they are larger than the last one."""
 
 
 def folder_of(store: Path) -> Path:
@@ -35,8 +40,7 @@ def folder_of(store: Path) -> Path:
 
 def existing(store: Path) -> list[Path]:
     """Return the backups, newest first: by number, then by the events in them."""
-    found = [path for path in folder_of(store).glob("labels-*.db") if path.is_file()]
-    return sorted(found, key=lambda copy: (_number(copy), _events(copy), copy.name), reverse=True)
+    return [point.path for point in chains.points(folder_of(store))]
 
 
 def overdue(store: Path, *, events: int) -> int | None:
@@ -47,19 +51,19 @@ def overdue(store: Path, *, events: int) -> int | None:
         events: Number of events in the store.
     """
     due = events // EVERY * EVERY
-    newest = next((n for copy in existing(store) if (n := _events(copy)) >= 0), 0) if due else 0
+    points = chains.points(folder_of(store)) if due else []
+    newest = next((point.events for point in points if point.chain), 0)
     return events - newest if newest < due else None
 
 
-def make(database: Database, *, reason: str, stamp: str) -> Path:
-    """Copy an open store, verify the copy, then rename it.
-
-    The file is not copied byte by byte: closing it would release this process's locks on it.
+def make(database: Database, *, reason: str, stamp: str, is_full: bool = False) -> Path:
+    """Write a backup of an open store, verify it, then rename it.
 
     Args:
-        database: The open store; writers wait during the copy.
+        database: The open store; writers wait while it is read.
         reason: One word of the file name.
         stamp: Time for the file name.
+        is_full: Make a full copy, which needs no other file.
 
     Raises:
         StorageError: The disk is full or the folder is not writable; the store is not changed.
@@ -70,11 +74,18 @@ def make(database: Database, *, reason: str, stamp: str) -> Path:
         with scratch(folder, is_folder=True) as inside:
             temporary = inside / "labels.db"
             with database.gate():  # so a backup with fewer events never has a higher number
-                number = 1 + max(map(_number, folder.glob("labels-*.db")), default=0)
-                target = folder / f"labels-{number:06d}-{stamp}-{reason}.db"
-                _copy(database.connection, temporary)
+                base = None if is_full else _base(folder, database.connection)
+                number = 1 + max(map(chains.number_of, folder.glob("labels-*")), default=0)
+                name = f"labels-{number:06d}-{stamp}-{reason}"
+                if base is None:
+                    _copy(database.connection, temporary)
+                    target = folder / f"{name}.db"
+                else:
+                    temporary.write_bytes(deltas.collect(database.connection, base))
+                    events = watermark(database.connection)
+                    target = folder / f"{name}-{events}{deltas.SUFFIX}"
+            _verify_new(temporary, folder, is_delta=base is not None)
             temporary.chmod(stat.S_IMODE(database.path.stat().st_mode))
-            _verify_new(temporary, folder)
             sync_file(temporary)
             os.replace(temporary, target)  # noqa: PTH105 - as in atomic, and tests can inject it
         sync_folder(folder)
@@ -87,9 +98,9 @@ def make(database: Database, *, reason: str, stamp: str) -> Path:
     return target
 
 
-def _verify_new(made: Path, folder: Path) -> None:
+def _verify_new(made: Path, folder: Path, *, is_delta: bool) -> None:
     try:
-        verify(made)
+        deltas.read(made) if is_delta else verify(made)
     except WorkspaceError as error:
         raise StorageError(
             f"a backup in {folder} cannot be read back, because the store is damaged or the "
@@ -97,53 +108,75 @@ def _verify_new(made: Path, folder: Path) -> None:
         ) from error
 
 
-def prune(store: Path, *, made: Path, keep: int = KEPT) -> None:
-    """Remove all but ``made`` and the newest backups; ignore files that cannot be removed."""
+def prune(store: Path, *, made: Path) -> None:
+    """Remove the oldest chains but keep ``made``; ignore files that cannot be removed.
+
+    What stays has ``KEPT`` intact backups and ``KEPT_FULL`` full copies, if there are so many.
+    """
     with contextlib.suppress(OSError):
-        for old in existing(store)[keep:]:
-            if old != made:
-                old.unlink(missing_ok=True)
+        points = chains.points(folder_of(store))
+        needed: set[Path] = {made}
+        kept = full = 0
+        for point in points:
+            if kept >= KEPT and full >= KEPT_FULL and point.path not in needed:
+                point.path.unlink(missing_ok=True)
+            elif point.chain:
+                needed.update(point.chain)
+                kept, full = kept + 1, full + (len(point.chain) == 1)
 
 
 def verify(copy: Path) -> int:
-    """Check a closed backup and return its number of events.
+    """Check a backup with the files that it continues, and return its number of events.
 
     Raises:
         WorkspaceError: It is damaged or not a label store.
     """
-    with _opened(copy) as connection:
-        kind = connection.execute("PRAGMA application_id").fetchone()[0]
-        verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-        orphan = connection.execute("PRAGMA foreign_key_check").fetchone()
-        if kind != schema.APPLICATION_ID or verdict != "ok" or orphan is not None:
-            raise WorkspaceError(f"{copy} is damaged or not a label store of dgaal")
-        return watermark(connection)
+    point = find(copy)
+    if len(point.chain) == 1:
+        return chains.check(copy, of=copy)
+    with scratch(copy.parent, is_folder=True) as inside:
+        return chains.compose(point, inside / "labels.db")
 
 
-def _number(copy: Path) -> int:
-    """Return the number in a backup's name; 0 if it has none."""
-    found = _NUMBERED.match(copy.name)
-    return int(found[1]) if found else 0
+def find(copy: Path) -> Point:
+    """Return the backup in a file, which may be in any folder.
+
+    Raises:
+        WorkspaceError: There is no such file.
+    """
+    if copy.suffix == deltas.SUFFIX:
+        for point in chains.points(copy.parent):
+            if point.path == copy:
+                return point
+    if not copy.is_file():
+        raise WorkspaceError(f"there is no backup {copy}")
+    return Point(path=copy, number=chains.number_of(copy), events=-1, chain=(copy,))
 
 
-def _events(copy: Path) -> int:
-    """Return the number of events in a backup without a full check; -1 if it is damaged."""
-    with contextlib.suppress(WorkspaceError), _opened(copy) as connection:
-        return watermark(connection)
-    return -1
+def _base(folder: Path, connection: sqlite3.Connection) -> deltas.Base | None:
+    """Return what a delta can continue; None if a full copy is due."""
+    newest = next((point for point in chains.points(folder) if point.chain), None)
+    with contextlib.suppress(OSError, WorkspaceError, sqlite3.Error):  # damaged or removed now
+        if newest is None or len(newest.chain) > MAX_DELTAS:
+            return None
+        full, *rest = (path.stat().st_size for path in newest.chain)
+        if sum(rest) > full:
+            return None
+        base = _describe(newest)
+        return base if deltas.continues(connection, base) else None
+    return None
 
 
-@contextlib.contextmanager
-def _opened(copy: Path) -> Generator[sqlite3.Connection]:
-    try:
-        connection = sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro", uri=True)
-    except sqlite3.Error as error:
-        raise WorkspaceError(f"{copy} cannot be opened: {error}") from error
-    try:
-        with contextlib.closing(connection):
-            yield connection
-    except sqlite3.Error as error:
-        raise WorkspaceError(f"{copy} is damaged: {error}") from error
+def _describe(point: Point) -> deltas.Base:
+    if point.sha256:
+        header = deltas.read(point.path).header
+        version, marks, sha256 = header.version, header.marks, point.sha256
+    else:
+        with chains.reading(point.path) as connection:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            marks = deltas.read_marks(connection)
+        sha256 = chains.digest(point.path)
+    return deltas.Base(name=point.path.name, sha256=sha256, version=version, marks=marks)
 
 
 def _copy(source: sqlite3.Connection, target: Path) -> None:

@@ -213,10 +213,10 @@ class SqliteStore:
                 problems.append(f"{wrong} rows of the current state do not match the events")
         return problems
 
-    def back_up(self, reason: str = "manual") -> Path:
+    def back_up(self, reason: str = "manual", *, is_full: bool = False) -> Path:
         now = to_iso(self.database.connection.now_us())
         stamp = now.replace(":", "").replace("-", "").replace(".", "-")
-        made = backups.make(self.database, reason=reason, stamp=stamp)
+        made = backups.make(self.database, reason=reason, stamp=stamp, is_full=is_full)
         backups.prune(self.database.path, made=made)
         return made
 

@@ -1,3 +1,5 @@
+import dataclasses
+import random
 import sqlite3
 from pathlib import Path
 
@@ -5,9 +7,9 @@ import pytest
 from class_labels import as_label
 
 from dgaal_cli.errors import BusyError, StorageError, WorkspaceError
-from dgaal_cli.store.open import open_store
+from dgaal_cli.store.open import open_store, store_location
 from dgaal_cli.store.records import ImportedLabel
-from dgaal_cli.store.sqlite import backups
+from dgaal_cli.store.sqlite import backups, deltas, schema
 
 
 def test_backup_is_a_complete_store(asked, clock):
@@ -21,9 +23,9 @@ def test_backup_is_a_complete_store(asked, clock):
         assert old.open_query().round == 0
 
 
-def test_only_the_newest_backups_are_kept(store, clock):
+def test_only_the_newest_full_copies_are_kept(store, clock):
     for _ in range(7):
-        store.back_up()
+        store.back_up(is_full=True)
         clock.now += 1
     names = [copy.name for copy in backups.existing(store.database.path)]
     assert len(names) == backups.KEPT
@@ -35,7 +37,7 @@ def test_backups_without_number_are_older_and_sorted_by_events(asked, path):
     made: list[Path] = []
     for item, year in ((3, 2031), (1, 2029), (2, 2030)):
         asked.submit("sam", "label", item, asked.cat)
-        old = asked.store.back_up()
+        old = asked.store.back_up(is_full=True)
         made.append(old.rename(old.with_name(f"labels-{year}1114T221320-000000Z-manual.db")))
     newest = asked.store.back_up()
     assert newest.name.startswith("labels-000001-")
@@ -45,7 +47,7 @@ def test_backups_without_number_are_older_and_sorted_by_events(asked, path):
 def test_backups_with_one_number_are_sorted_by_events(asked, path):
     first = asked.store.back_up()
     asked.submit("sam", "label", 3, asked.cat)
-    second = asked.store.back_up()
+    second = asked.store.back_up(is_full=True)
     second = second.rename(first.with_name("labels-000001-19990101T000000-000000Z-manual.db"))
     assert backups.existing(path) == [second, first]
 
@@ -170,3 +172,82 @@ def test_overdue_counts_events_without_an_intact_backup(asked, monkeypatch, path
     backups.existing(path)[0].write_bytes(b"damaged")
     assert backups.overdue(path, events=2) == 2
     assert backups.overdue(path.parent / "elsewhere" / "labels.db", events=4) == 4
+
+
+def make_deltas(asked, count):
+    """Return a full copy and deltas with one event each."""
+    made = [asked.store.back_up()]
+    for number in range(count):
+        asked.submit(f"person {number}", "label", 3, asked.cat)
+        made.append(asked.store.back_up())
+    return made
+
+
+def test_backups_after_a_full_copy_are_small_deltas(asked):
+    full, *rest = make_deltas(asked, 3)
+    assert [path.name for path in rest] == [
+        f"labels-{number + 1:06d}-20231114T221320-000000Z-manual-{number}.delta"
+        for number in (1, 2, 3)
+    ]
+    assert max(path.stat().st_size for path in rest) < full.stat().st_size / 20
+    assert [backups.verify(path) for path in rest] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("damaged", "restored", "missing"), [(3, 2, 1), (2, 1, 2), (1, 0, 3), (0, 0, 3)]
+)
+def test_damaged_file_costs_only_what_follows(asked, path, damaged, restored, missing):
+    made = make_deltas(asked, 3)
+    data = bytearray(made[damaged].read_bytes())
+    data[-20] ^= 1
+    made[damaged].write_bytes(data)
+    asked.store.close()
+    result = store_location(path).restore()
+    assert (result.events, result.missing) == (restored, missing)
+
+
+def test_missing_delta_costs_only_what_follows(asked, path):
+    made = make_deltas(asked, 3)
+    made[2].unlink()
+    asked.store.close()
+    result = store_location(path).restore()
+    assert (result.backup, result.missing) == (made[1], 2)
+
+
+def test_full_copy_is_made_again_when_deltas_are_larger_or_many(asked, monkeypatch):
+    full, *_ = make_deltas(asked, 1)
+    monkeypatch.setattr(backups, "MAX_DELTAS", 1)
+    assert asked.store.back_up().suffix == ".db"
+    monkeypatch.undo()
+    note = asked.answer("flag", 1)
+    lines = [random.Random(n).randbytes(full.stat().st_size).hex() for n in range(2)]
+    for number, text in enumerate(lines):
+        answer = dataclasses.replace(note, op_id=f"note {number}", note=text)
+        asked.store.submit(answer, annotator="sam", session="s")
+        assert asked.store.back_up().suffix == ".delta" if number == 0 else ".db"
+
+
+def test_rotation_removes_whole_chains(asked, monkeypatch):
+    monkeypatch.setattr(backups, "MAX_DELTAS", 3)
+    made = make_deltas(asked, 11)
+    kept = backups.existing(asked.store.database.path)
+    assert kept == made[4:][::-1]
+    assert [backups.verify(path) for path in kept] == list(range(11, 3, -1))
+
+
+def test_store_that_was_copied_back_gets_a_full_copy(asked, path, clock):
+    old = asked.store.back_up(is_full=True).read_bytes()
+    asked.submit("sam", "label", 3, asked.cat)
+    asked.store.back_up()
+    asked.store.close()
+    path.write_bytes(old)
+    with open_store(path, clock=clock) as store:
+        assert store.back_up().suffix == ".db"
+
+
+def test_each_table_is_in_a_delta_or_computed():
+    connection = sqlite3.connect(":memory:")
+    schema.migrate(connection, version=0)
+    tables = {name for kind, name, _ in schema.objects(connection) if kind == "table"}
+    computed = {"answer", "flagged", "verdict"}
+    assert tables == {*deltas.GROWING, *deltas.WHOLE} | computed
