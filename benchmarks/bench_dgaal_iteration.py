@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from plain_games import plain_iteration
 
 from dgaal_cli.config.load import build_config
+from dgaal_cli.config.schema import EncoderConfig
 from dgaal_cli.encoders.registry import load_encoder
 from dgaal_cli.methods.adversarial_encoder.games import ADAM_BETAS
 from dgaal_cli.methods.base import TaskShape
@@ -47,7 +48,7 @@ def variants(preset: str, image_size: int, channels: int) -> dict[str, Callable[
         games = Dgaal(
             config,
             TaskShape(
-                encoder=load_encoder("pixels", image_size=image_size, channels=channels),
+                encoder=load_encoder(EncoderConfig(), image_size=image_size, channels=channels),
                 task=ClassLearning(10),
             ),
         ).games

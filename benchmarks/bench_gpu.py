@@ -40,7 +40,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from no_synthetic import no_synthetic_images
 
 from dgaal_cli.config.load import build_config
-from dgaal_cli.config.schema import Config
+from dgaal_cli.config.schema import Config, EncoderConfig
 from dgaal_cli.encoders.registry import load_encoder
 from dgaal_cli.ids import ItemId
 from dgaal_cli.methods.base import Method, TaskShape
@@ -260,7 +260,8 @@ def resumes(device: torch.device, name: str, *, side: int) -> dict[str, Any]:
         method = fresh_method(
             config,
             TaskShape(
-                encoder=load_encoder("pixels", image_size=side, channels=3), task=ClassLearning(10)
+                encoder=load_encoder(EncoderConfig(), image_size=side, channels=3),
+                task=ClassLearning(10),
             ),
             number=0,
         )

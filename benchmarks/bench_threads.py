@@ -23,6 +23,7 @@ def steps(preset: str, side: int) -> dict[str, Callable[[int], object]]:
     import numpy as np
 
     from dgaal_cli.config.load import build_config
+    from dgaal_cli.config.schema import EncoderConfig
     from dgaal_cli.encoders.registry import load_encoder
     from dgaal_cli.methods.base import TaskShape
     from dgaal_cli.methods.fresh import fresh_method
@@ -61,7 +62,8 @@ def steps(preset: str, side: int) -> dict[str, Callable[[int], object]]:
         is_first_labeled=True,
     )
     shape = TaskShape(
-        encoder=load_encoder("pixels", image_size=side, channels=channels), task=ClassLearning(10)
+        encoder=load_encoder(EncoderConfig(), image_size=side, channels=channels),
+        task=ClassLearning(10),
     )
     method = fresh_method(config, shape, number=0)
     found = {}

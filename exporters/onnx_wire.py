@@ -1,6 +1,6 @@
 """A minimal reader of the ONNX wire format, safe on hostile files.
 
-Reads the metadata, and checks that a model is self-contained: no tensor in another file, no
+Reads metadata and names, and checks that a model is self-contained: no tensor in another file, no
 operator outside the standard set. Field numbers are those of ``onnx.proto3``.
 """
 
@@ -14,6 +14,9 @@ _STANDARD_DOMAINS = (b"", b"ai.onnx")
 
 # ModelProto
 _MODEL_GRAPH, _MODEL_OPSET, _MODEL_METADATA, _MODEL_TRAINING, _MODEL_FUNCTION = 7, 8, 14, 20, 25
+# GraphProto
+_GRAPH_NODE, _GRAPH_OUTPUT = 1, 12
+_NODE_OUTPUT = 2
 # TensorProto
 _TENSOR_EXTERNAL, _TENSOR_LOCATION = 13, 14
 
@@ -61,6 +64,35 @@ def with_metadata(data: bytes, key: str, value: bytes) -> bytes:
     return b"".join((*kept, _field(_MODEL_METADATA, entry)))
 
 
+def output_names(data: bytes) -> list[str]:
+    """Return the names of the graph's outputs.
+
+    Raises:
+        WireError: The bytes are not an ONNX model.
+    """
+    return _names(_graph(data), _GRAPH_OUTPUT, 1)
+
+
+def computed_names(data: bytes) -> list[str]:
+    """Return the names of all tensors that the graph computes, in the order of its nodes.
+
+    Raises:
+        WireError: The bytes are not an ONNX model.
+    """
+    return _names(_graph(data), _GRAPH_NODE, _NODE_OUTPUT)
+
+
+def with_output(data: bytes, name: str) -> bytes:
+    """Return the model with a tensor that it computes as its only output.
+
+    Raises:
+        WireError: The bytes are not an ONNX model.
+    """
+    kept = _without(_graph(data), _GRAPH_OUTPUT)
+    graph = kept + _field(_GRAPH_OUTPUT, _field(1, name.encode()))  # runtimes infer its type
+    return _without(memoryview(data), _MODEL_GRAPH) + _field(_MODEL_GRAPH, graph)
+
+
 def refuse_dependencies(data: bytes) -> None:
     """Check that the model needs no other file and only standard operators.
 
@@ -83,6 +115,29 @@ def _visit(kind: _Kind, message: memoryview, depth: int) -> None:
             raise WireError("it needs operators outside the ONNX standard")
         if number in children:
             _visit(children[number], _message(value), depth + 1)
+
+
+def _graph(data: bytes) -> memoryview:
+    graphs = [value for number, value in _fields(memoryview(data)) if number == _MODEL_GRAPH]
+    if len(graphs) != 1:
+        raise WireError("it is not an ONNX model")
+    return _message(graphs[0])
+
+
+def _names(message: memoryview, outer: int, inner: int) -> list[str]:
+    """Return the texts of the fields ``inner`` of all fields ``outer``; empty ones are left out."""
+    return [
+        _text(text).decode(errors="replace")
+        for number, value in _fields(message)
+        if number == outer
+        for key, text in _fields(_message(value))
+        if key == inner and _text(text)
+    ]
+
+
+def _without(message: memoryview, left_out: int) -> bytes:
+    spans = _spans(message)
+    return b"".join(message[start:end] for number, _, start, end in spans if number != left_out)
 
 
 def _is_key(content: Value, key: bytes) -> bool:

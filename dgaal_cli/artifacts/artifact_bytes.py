@@ -5,20 +5,16 @@ no other file that the model may refer to is opened.
 """
 
 import hashlib
-import os
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dgaal_cli.errors import ArtifactError, StorageError, UsageError
+from dgaal_cli.errors import ArtifactError
 from dgaal_cli.escaping import show
+from dgaal_cli.runtime.model_file import read_model
 from exporters import seal
 from exporters.embedded import read_manifest
 from exporters.manifest import Manifest, ManifestError
 from exporters.registry import SUFFIXES
-
-MAX_BYTES = 2**31 + 2**20
-"""Max. size of an artifact: ONNX is limited to 2 GiB."""
 
 _FORMATS = {suffix: format_ for format_, suffix in SUFFIXES.items()}
 
@@ -51,7 +47,11 @@ def read_artifact(path: Path, *, role: str | None = None) -> CheckedArtifact:
     """
     name = show(str(path))
     format_ = _FORMATS.get(path.suffix.lower())
-    data = _read(path, name)
+    data = read_model(
+        path,
+        wanted="an exported .onnx or .ts file",
+        remedy="write one with 'dgaal export'",
+    )
     if format_ is None:
         known = " or ".join(_FORMATS)
         raise ArtifactError(f"{name} is not an artifact of dgaal; give a {known} file")
@@ -77,26 +77,3 @@ def check_artifact(
         raise ArtifactError(f"{name} is a {manifest.role}, but a {role} is needed; give that file")
     digest = hashlib.sha256(data).digest()
     return CheckedArtifact(name=name, format=format_, data=data, manifest=manifest, sha256=digest)
-
-
-def _read(path: Path, name: str) -> bytes:
-    try:
-        # Without O_NONBLOCK, opening a pipe would block until another process writes.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(descriptor, "rb") as stream:
-            status = os.fstat(stream.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise ArtifactError(
-                    f"{name} is not a regular file; give an exported .onnx or .ts file"
-                )
-            if status.st_size > MAX_BYTES:
-                raise ArtifactError(f"{name} is larger than any artifact of dgaal")
-            return stream.read()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise UsageError(
-            f"the file {name} does not exist; write one with 'dgaal export'"
-        ) from error
-    except IsADirectoryError as error:
-        raise ArtifactError(f"{name} is a folder; give an exported .onnx or .ts file") from error
-    except OSError as error:
-        raise StorageError(f"cannot read {name}: {error.strerror or error}") from error

@@ -6,6 +6,7 @@ fields of ``[network]``, ``[pretrain]``, ``[coevolve]``, ``[classifier]``, ``[ge
 ``[gaal]`` and ``[vaal]``; values that the user writes take precedence.
 """
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -54,6 +55,17 @@ def _are_class_keys(keys: str) -> bool:
     return not keys or (are_visible and len(set(keys)) == len(keys) >= 2)
 
 
+_PER_CHANNEL = "be a list of one or three numbers, or empty"
+
+
+def _are_means(values: tuple[float, ...]) -> bool:
+    return len(values) in (0, 1, 3) and all(map(math.isfinite, values))
+
+
+def _are_deviations(values: tuple[float, ...]) -> bool:
+    return _are_means(values) and all(value > 0 for value in values)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolConfig:
     """Images to choose from and to measure on."""
@@ -74,8 +86,31 @@ class PoolConfig:
 class EncoderConfig:
     """What turns images into the features that the task model sees."""
 
-    source: str = "pixels"
-    """``pixels`` trains the task model on the images themselves, from scratch."""
+    source: Annotated[str, Meta(min_length=1, max_length=4096)] = "pixels"
+    """``pixels`` trains the task model on the images themselves, from scratch. Pretrained:
+    ``package:efficientnet-lite0`` (or 1, 2), ``FILE.onnx``, ``timm:NAME`` or ``timm:NAME@WEIGHTS``.
+    A relative path is relative to the workspace."""
+    input_size: Annotated[int, Meta(ge=0, le=2048)] = 0
+    """Side in pixels of the square images that a pretrained encoder takes; 0 = as the model
+    states."""
+    layout: Literal["auto", "NCHW", "NHWC"] = "auto"
+    """Order of the axes that an ONNX file takes: channels first or last; auto = as its input
+    states."""
+    channel_order: Literal["auto", "RGB", "BGR"] = "auto"
+    """Order of the colors that an ONNX file takes; auto = as its metadata states, else RGB."""
+    pixel_max: Literal[0, 1, 255] = 0
+    """What white is before ``mean`` is subtracted: 1 or 255; 0 = as the metadata of an ONNX file
+    state, else 1, or 255 if a mean is above 1."""
+    mean: Annotated[tuple[float, ...], Rule(is_met=_are_means, demand=_PER_CHANNEL)] = ()
+    """What an ONNX file expects to be subtracted from each channel, in the order of its channels;
+    empty = as its metadata state, else that of ImageNet."""
+    deviation: Annotated[
+        tuple[float, ...], Rule(is_met=_are_deviations, demand=f"{_PER_CHANNEL}, above 0")
+    ] = ()
+    """By what each channel is then divided; empty as for ``mean``."""
+    output: Annotated[str, Meta(max_length=1000)] = ""
+    """Tensor of an ONNX file that holds the features, also an inner one; empty = its only
+    output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

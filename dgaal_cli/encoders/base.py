@@ -3,11 +3,19 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
+from dgaal_cli.data.decoders.base import Framing
+from dgaal_cli.data.images import Pixels
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from dgaal_cli.config.schema import Config
     from dgaal_cli.networks.classifier import Classifier, HeadFactory
+
+FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +23,7 @@ class Normalization:
     """Input normalization of an encoder: ``(value / 255 - mean) / deviation``."""
 
     mean: tuple[float, ...]
-    """One per channel, in 0..1."""
+    """One per channel; white is 1."""
     deviation: tuple[float, ...]
     """One per channel, above 0."""
 
@@ -33,28 +41,33 @@ class Features:
 class Encoder(Protocol):
     """Images to features; an image's features depend on no other image.
 
-    The registry builds an encoder from its class with ``argument`` (the text after the colon of
-    ``encoder.source``), ``image_size`` and ``channels``; unsupported values raise ``ConfigError``.
-    The encoder moves to the device of its input.
+    The registry builds an encoder from ``[encoder]`` of the configuration, and from side and
+    channels of the pool's pixels; unsupported values raise ``ConfigError``.
     """
 
-    sides: tuple[int, ...]
-    """Supported image sides in pixels, ascending; a class attribute."""
-    packages: tuple[str, ...]
-    """Packages that building it imports; a class attribute."""
-    extra: str
-    """The extra of dgaal that installs them; a class attribute."""
-    name: str
-    """``encoder.source`` of the configuration."""
-    image_size: int
-    """Side of the input images in pixels."""
-    channels: int
-    """Channels of the input images, 1 or 3."""
-    normalization: Normalization
+    @property
+    def name(self) -> str:
+        """``encoder.source`` of the configuration."""
+        ...
 
     @property
-    def digest(self) -> str:
-        """SHA-256 (hexadecimal) of everything but the image that features depend on."""
+    def image_size(self) -> int:
+        """Side in pixels of the images that ``features`` and the task model take."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """Channels of these images, 1 or 3."""
+        ...
+
+    @property
+    def framing(self) -> Framing:
+        """How an image becomes the square that ``encode`` takes, as the encoder's authors do it."""
+        ...
+
+    @property
+    def input_size(self) -> int:
+        """Side S in pixels of the square that ``encode`` takes."""
         ...
 
     @property
@@ -62,13 +75,26 @@ class Encoder(Protocol):
         """Width D of the vector."""
         ...
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hexadecimal) of everything but the image that features depend on."""
+        ...
+
+    def fit(self, image: Pixels) -> Pixels:
+        """Return the square ``(S, S, C)`` of an image ``(H, W, 1 or 3)`` by ``framing``."""
+        ...
+
+    def encode(self, images: Pixels) -> FloatArray:
+        """Encode uint8 squares ``(N, S, S, C)``, N >= 0, to ``(N, D)``, without torch."""
+        ...
+
     def features(self, pixels: "Tensor") -> Features:
-        """Encode uint8 pixels ``(N, S, S, C)``, on their device."""
+        """Encode uint8 pixels ``(N, image_size, image_size, channels)``, on their device."""
         ...
 
     def task_model(self, config: "Config", head: "HeadFactory") -> "Classifier":
         """Build a task model T with fresh weights for images ``(B, C, S, S)`` in [-1, 1].
 
-        ``feature_model.FeatureModel`` is T for an encoder with frozen weights.
+        S is ``image_size``. ``feature_model.FeatureModel`` is T for an encoder with frozen weights.
         """
         ...

@@ -1,9 +1,14 @@
 """The encoder ``pixels``: images are their own features; networks are trained from scratch."""
 
-import hashlib
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from dgaal_cli.encoders.base import Features, Normalization
+import numpy as np
+
+from dgaal_cli.config.schema import EncoderConfig
+from dgaal_cli.data.decoders.base import Framing
+from dgaal_cli.data.images import Pixels, resize
+from dgaal_cli.encoders.base import Features, FloatArray
+from dgaal_cli.encoders.pretrained import digest_of
 from dgaal_cli.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -13,34 +18,45 @@ if TYPE_CHECKING:
     from dgaal_cli.networks.classifier import Classifier, HeadFactory
 
 
+def build(settings: EncoderConfig, *, image_size: int, channels: int) -> "PixelsEncoder":
+    """Build the encoder: see ``registry.load_encoder``."""
+    if settings.source != "pixels":
+        raise ConfigError(f"encoder 'pixels' takes nothing after a colon, not '{settings.source}'")
+    return PixelsEncoder(image_size=image_size, channels=channels)
+
+
 class PixelsEncoder:
     """Pixels in [-1, 1] as a map and as a flat vector, without weights.
 
     T is the network that ``classifier.architecture`` names.
     """
 
-    sides: ClassVar[tuple[int, ...]] = (8, 16, 32, 64)
-    packages: ClassVar[tuple[str, ...]] = ("torch",)
-    extra: ClassVar[str] = "train"
     name: str = "pixels"
 
-    def __init__(self, argument: str = "", *, image_size: int, channels: int) -> None:
-        if argument:
-            raise ConfigError(f"encoder 'pixels' takes nothing after a colon, not {argument}")
+    def __init__(self, *, image_size: int, channels: int) -> None:
         self.image_size = image_size
         self.channels = channels
-        self.normalization = Normalization(mean=(0.5,) * channels, deviation=(0.5,) * channels)
+        self.framing = Framing(image_size)
+        self.input_size = image_size
 
     @property
     def digest(self) -> str:
-        """SHA-256 of name, side, channels and normalization."""
-        parts = (self.name, self.image_size, self.channels, self.normalization)
-        return hashlib.sha256(repr(parts).encode()).hexdigest()
+        """SHA-256 of name, side and channels."""
+        return digest_of(self.name, self.image_size, self.channels)
 
     @property
     def dimension(self) -> int:
         """Number of values of an image."""
         return self.channels * self.image_size**2
+
+    def fit(self, image: Pixels) -> Pixels:
+        """Stretch an image ``(H, W, 1 or 3)`` to ``(S, S, channels)``."""
+        return resize(image, size=self.image_size, channels=self.channels)
+
+    def encode(self, images: Pixels) -> FloatArray:
+        """Flatten uint8 images ``(N, S, S, channels)``, channel by channel, in [-1, 1]."""
+        planes = images.transpose(0, 3, 1, 2).reshape(len(images), self.dimension)
+        return planes.astype(np.float32) / np.float32(127.5) - np.float32(1)
 
     def features(self, pixels: "Tensor") -> Features:
         """Normalize uint8 pixels ``(N, S, S, C)``."""

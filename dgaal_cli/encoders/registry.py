@@ -1,65 +1,111 @@
-"""Encoders by name; a module is imported only when its encoder is used."""
+"""Encoders by kind; a module is imported only when its encoder is used."""
 
+import dataclasses
 import importlib.util
 from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
+from dgaal_cli.config.schema import EncoderConfig
 from dgaal_cli.errors import ConfigError, MissingExtraError, check_known
 
 if TYPE_CHECKING:
     from dgaal_cli.encoders.base import Encoder
 
-ENCODERS = {"pixels": "dgaal_cli.encoders.pixels:PixelsEncoder"}
-"""The part of ``encoder.source`` before the colon to ``module:class``."""
+
+class Kind(NamedTuple):
+    """One kind of encoder."""
+
+    build: str
+    """``module:function`` that takes ``EncoderConfig``, ``image_size`` and ``channels``."""
+    settings: tuple[str, ...] = ()
+    """Names of the settings in ``[encoder]`` that it uses."""
+    sides: tuple[int, ...] = ()
+    """Sides in pixels of the pool's images that it supports, ascending; empty for all."""
+    packages: tuple[str, ...] = ()
+    """Packages that it needs in addition to the core install."""
+    extra: str = ""
+    """The extra of dgaal that installs them."""
 
 
-def encoder_class(source: str) -> "type[Encoder]":
-    """Return the class of an encoder, without importing torch.
+ONNX = "FILE.onnx"
+ENCODERS = {
+    "pixels": Kind("dgaal_cli.encoders.pixels:build", (), (8, 16, 32, 64), ("torch",), "train"),
+    ONNX: Kind(
+        "dgaal_cli.encoders.onnx_file:build",
+        ("input_size", "layout", "channel_order", "pixel_max", "mean", "deviation", "output"),
+    ),
+}
+"""Kinds by name: the part of ``encoder.source`` before the colon, or ``ONNX`` for a file."""
+
+
+def kind_of(source: str) -> Kind:
+    """Return the kind of an encoder.
 
     Raises:
-        ConfigError: The encoder is unknown; the message names the nearest or all.
+        ConfigError: The kind is unknown; the message names the nearest or all.
     """
-    kind = source.partition(":")[0]
-    check_known(kind, ENCODERS, problem=f"unknown encoder '{source}'")
-    module, _, name = ENCODERS[kind].partition(":")
-    return cast("type[Encoder]", getattr(import_module(module), name))
+    name = source.partition(":")[0]
+    if name not in ENCODERS and source.lower().endswith(".onnx"):
+        name = ONNX
+    check_known(name, ENCODERS, problem=f"unknown encoder '{source}'")
+    return ENCODERS[name]
 
 
-def load_encoder(source: str, *, image_size: int, channels: int) -> "Encoder":
-    """Build the encoder of ``encoder.source``: a kind, optionally with a colon and an argument.
+def load_encoder(settings: EncoderConfig, *, image_size: int, channels: int) -> "Encoder":
+    """Build the encoder of ``[encoder]`` for a pool's pixels of this side and these channels.
 
     Raises:
-        ConfigError: The encoder is unknown, or does not support such images.
+        ConfigError: The encoder is unknown, or does not support a setting or such images.
         MissingExtraError: A package that it needs is not installed.
+        UsageError: A file does not exist or is no image model.
+        ArtifactError: A file is damaged.
     """
-    found = encoder_class(source)
-    missing = [name for name in found.packages if importlib.util.find_spec(name) is None]
+    check_encoder(settings, image_size=image_size)
+    kind = kind_of(settings.source)
+    missing = [name for name in kind.packages if importlib.util.find_spec(name) is None]
     if missing:
-        raise MissingExtraError(f"encoder '{source}'", found.extra, ", ".join(missing))
-    check_encoder(source, image_size=image_size)
-    argument = source.partition(":")[2]
-    return cast("type", found)(argument, image_size=image_size, channels=channels)
+        raise MissingExtraError(f"encoder '{settings.source}'", kind.extra, ", ".join(missing))
+    module, _, name = kind.build.partition(":")
+    build = getattr(import_module(module), name)
+    return build(settings, image_size=image_size, channels=channels)
 
 
-def check_encoder(source: str, *, image_size: int) -> None:
-    """Check that an encoder exists and supports images of this side in pixels; 0 means not set.
+def check_encoder(settings: EncoderConfig, *, image_size: int) -> None:
+    """Check what can be checked without reading a file; an image side of 0 pixels is not set.
 
     Raises:
-        ConfigError: The encoder is unknown or does not support the side.
+        ConfigError: The encoder is unknown or does not support a setting or the side.
     """
-    sides = encoder_class(source).sides
-    if image_size and image_size not in sides:
+    kind, unset = kind_of(settings.source), EncoderConfig()
+    for name in EncoderConfig.__dataclass_fields__:
+        is_used = name == "source" or name in kind.settings
+        if not is_used and getattr(settings, name) != getattr(unset, name):
+            raise ConfigError(
+                f"'encoder.{name}' is not a setting of encoder '{settings.source}'; leave it out"
+            )
+    if image_size and kind.sides and image_size not in kind.sides:
         raise ConfigError(
-            f"'pool.image_size' is {image_size}; encoder '{source}' takes "
-            f"{', '.join(map(str, sides))}"
+            f"'pool.image_size' is {image_size}; encoder '{settings.source}' takes "
+            f"{', '.join(map(str, kind.sides))}"
         )
+
+
+def located(settings: EncoderConfig, base: Path) -> EncoderConfig:
+    """Return the settings with a relative path made absolute; it is relative to ``base``."""
+    if kind_of(settings.source) is not ENCODERS[ONNX]:
+        return settings
+    return dataclasses.replace(settings, source=str(base.absolute() / settings.source))
 
 
 def side_for(source: str, median_side: int, *, limit: int) -> int:
     """Return the smallest side that holds the median image, at most ``limit`` if possible.
 
+    It is the side of the pixels that networks are trained on, and of synthetic images; pretrained
+    encoders read the images themselves.
+
     ``median_side`` is the median of the shorter sides of the pool's images; all are in pixels.
     """
-    sides = encoder_class(source).sides
+    sides = kind_of(source).sides or ENCODERS["pixels"].sides
     allowed = [side for side in sides if side <= limit] or [sides[0]]
     return next((side for side in allowed if side >= median_side), allowed[-1])

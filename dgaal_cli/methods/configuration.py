@@ -1,5 +1,6 @@
 """Read configurations and check what depends on method and encoder; every caller uses this."""
 
+import dataclasses
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from dgaal_cli.config.edit import set_values
 from dgaal_cli.config.load import build_config, load_config
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.presence import is_device
-from dgaal_cli.encoders.registry import check_encoder
+from dgaal_cli.encoders.registry import check_encoder, located
 from dgaal_cli.errors import ConfigError
 from dgaal_cli.methods.registry import check_method
 from dgaal_cli.store.open import store_location
@@ -33,12 +34,15 @@ def configuration(workspace: Workspace, *assignments: str) -> Config:
 def read_configuration(
     path: Path, *, environment: Mapping[str, str], assignments: Iterable[str] = ()
 ) -> Config:
-    """Read a file as ``config.load.load_config`` does, and check it against method and pool."""
+    """Read a file as ``config.load.load_config`` does, and check it against method and pool.
+
+    The path of an encoder becomes absolute; a relative one is relative to the file's folder.
+    """
     config = checked(load_config(path, environment=environment, assignments=assignments))
     for key, spec in (("source", config.pool.source), ("test", config.pool.test)):
         if is_device(path.parent, spec):
             raise ConfigError(f"'pool.{key}' is {spec}, which is not a file or folder of images")
-    return config
+    return dataclasses.replace(config, encoder=located(config.encoder, path.parent))
 
 
 def build_configuration(tree: dict[str, Any]) -> Config:
@@ -59,7 +63,7 @@ def checked(config: Config) -> Config:
         UsageError: The kind of store does not exist.
     """
     check_method(config)
-    check_encoder(config.encoder.source, image_size=config.pool.image_size)
+    check_encoder(config.encoder, image_size=config.pool.image_size)
     if config.store:
         store_location(config.store)
     return config

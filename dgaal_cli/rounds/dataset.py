@@ -102,7 +102,7 @@ def round_dataset(pool: PoolSnapshot, config: Config, device: torch.device) -> R
         ),
     )
     _, size, _, channels = pool.pixels.shape
-    encoder = load_encoder(config.encoder.source, image_size=size, channels=channels)
+    encoder = load_encoder(config.encoder, image_size=size, channels=channels)
     shape = TaskShape(encoder=encoder, task=pool.task)
     return RoundDataset(data=data, is_to_measure=is_to_measure, shape=shape)
 

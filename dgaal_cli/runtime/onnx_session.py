@@ -106,8 +106,7 @@ def _session(model: OnnxModel, providers: list[tuple[str, dict[str, str]]], thre
     except Exception as error:  # the runtime raises many unrelated types
         reason = show(str(error).strip().splitlines()[0][:200] if str(error).strip() else "?")
         raise ArtifactError(
-            f"{model.name} is intact, but onnxruntime {onnxruntime.__version__} "
-            f"cannot run it: {reason}"
+            f"onnxruntime {onnxruntime.__version__} cannot run {model.name}: {reason}"
         ) from error
     session.disable_fallback()
     return session

@@ -73,7 +73,7 @@ def train_on_all(config: Config, data: RoundData, truth: Targets, *, run_title: 
     is_labeled = np.ones(len(truth), dtype=bool)
     data = replace(data, number=0, targets=truth, is_labeled=is_labeled)
     _, size, _, channels = data.pixels.shape
-    encoder = load_encoder(config.encoder.source, image_size=size, channels=channels)
+    encoder = load_encoder(config.encoder, image_size=size, channels=channels)
     method = fresh_method(config, TaskShape(encoder=encoder, task=data.task), number=0)
     method.classifier.to(data.device)
     run_phases(method.learn(data), seed=config.seed, number=0, run_title=run_title)

@@ -1,31 +1,42 @@
 """The contract of ``encoders.base``, for every registered encoder and an encoder of this suite."""
 
-import copy
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from onnx_models import image_model
 from small_encoders import LINE, ProjectionEncoder
 from small_rounds import TASK, small_config, small_data, trained
 from torch import Tensor
 
-from dgaal_cli.encoders.base import Encoder, Features, Normalization
-from dgaal_cli.encoders.registry import ENCODERS, check_encoder, load_encoder, side_for
+from dgaal_cli.config.schema import EncoderConfig
+from dgaal_cli.encoders.base import Encoder, Features
+from dgaal_cli.encoders.registry import ENCODERS, ONNX, Kind, check_encoder, load_encoder, side_for
 from dgaal_cli.errors import ConfigError, MissingExtraError
 from dgaal_cli.methods.base import TaskShape
 from dgaal_cli.methods.configuration import build_configuration
 from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.training.classifier import accuracy
 
+SOURCES = {"pixels": "pixels", ONNX: "model.onnx", **dict.fromkeys(LINE, "projection:x")}
+"""Kind to an encoder that needs no package beyond those of the tests."""
+
 
 @pytest.fixture(autouse=True)
-def _projection_is_registered(monkeypatch):
-    for kind, target in LINE.items():
-        monkeypatch.setitem(ENCODERS, kind, target)
+def _encoders_of_this_suite(monkeypatch, tmp_path):
+    for kind, line in LINE.items():
+        monkeypatch.setitem(ENCODERS, kind, line)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.onnx").write_bytes(image_model(metadata=STATED))
 
 
-EVERY = pytest.mark.parametrize("source", [*ENCODERS, *LINE])
+STATED = {"Image.BitmapPixelFormat": "Rgb8", "Image.NominalPixelRange": "Normalized_0_1"}
+EVERY = pytest.mark.parametrize("source", SOURCES.values())
+
+
+def test_suite_has_an_encoder_of_every_kind():
+    assert set(SOURCES) == set(ENCODERS)
 
 
 def pixels_for(encoder: Encoder, count: int = 5) -> Tensor:
@@ -34,31 +45,60 @@ def pixels_for(encoder: Encoder, count: int = 5) -> Tensor:
     return torch.from_numpy(values.astype(np.uint8))
 
 
+def squares_for(encoder: Encoder, count: int = 5) -> np.ndarray:
+    """Return what the encoder makes of gray and color images of several shapes."""
+    rng = np.random.default_rng(4)
+    shapes = [(9 + 5 * row, 30 - row, 1 if row % 2 else 3) for row in range(count)]
+    images = [rng.integers(256, size=shape).astype(np.uint8) for shape in shapes]
+    return np.stack([encoder.fit(image) for image in images])
+
+
 def load(source: str, *, channels: int = 3) -> Encoder:
-    return load_encoder(source, image_size=8, channels=channels)
+    return load_encoder(EncoderConfig(source=source), image_size=8, channels=channels)
 
 
 def check_batches(encoder: Encoder) -> None:
     """Features of an image do not depend on the batch and are deterministic."""
+    squares = squares_for(encoder)
+    together = encoder.encode(squares)
+    assert np.array_equal(together, encoder.encode(squares))
+    for row in range(len(squares)):
+        alone = encoder.encode(squares[row : row + 1])
+        np.testing.assert_allclose(alone[0], together[row], rtol=1e-5, atol=1e-5)
     pixels = pixels_for(encoder)
-    together, again = encoder.features(pixels), encoder.features(pixels)
-    assert torch.equal(together.vector, again.vector)
+    both = encoder.features(pixels)
     for row in range(len(pixels)):
-        alone = encoder.features(pixels[row : row + 1])
-        assert torch.allclose(alone.vector[0], together.vector[row], atol=1e-5)
-        if together.map is not None and alone.map is not None:
-            assert torch.allclose(alone.map[0], together.map[row], atol=1e-5)
+        single = encoder.features(pixels[row : row + 1])
+        assert torch.allclose(single.vector[0], both.vector[row], atol=1e-5)
+        if both.map is not None and single.map is not None:
+            assert torch.allclose(single.map[0], both.map[row], atol=1e-5)
 
 
-def check_normalization(encoder: Encoder) -> None:
-    """The normalization has one positive value per channel and is part of the digest."""
-    own = encoder.normalization
-    assert len(own.mean) == len(own.deviation) == encoder.channels
-    assert all(0 <= value <= 1 for value in own.mean)
-    assert all(value > 0 for value in own.deviation)
-    other = copy.deepcopy(encoder)
-    other.normalization = Normalization(mean=own.mean, deviation=(0.1,) * encoder.channels)
-    assert other.digest != encoder.digest
+def check_scale(encoder: Encoder) -> None:
+    """Brighter images have other features: pixels are neither clipped nor ignored."""
+    square = squares_for(encoder, 1)
+    dark, bright = encoder.encode(square // 4), encoder.encode(square // 4 + 190)
+    assert np.abs(dark - bright).max() > 1e-3 * np.abs(bright).max()
+
+
+@EVERY
+def test_encode_takes_what_fit_makes_of_any_image(source):
+    encoder = load(source)
+    squares = squares_for(encoder)
+    assert squares.shape == (5, encoder.input_size, encoder.input_size, 3)
+    assert squares.dtype == np.uint8
+    for count in (0, 1, 5):
+        found = encoder.encode(squares[:count])
+        assert found.shape == (count, encoder.dimension)
+        assert found.dtype == np.float32
+        assert np.isfinite(found).all()
+    assert encoder.framing.side == encoder.input_size
+    assert encoder.name == source
+
+
+@EVERY
+def test_features_use_the_pixels(source):
+    check_scale(load(source))
 
 
 @EVERY
@@ -81,16 +121,16 @@ def test_features_are_independent_of_the_batch(source):
 
 
 @EVERY
-def test_normalization_is_part_of_the_digest(source):
-    check_normalization(load(source))
-
-
-@EVERY
-def test_digest_is_stable_and_depends_on_the_channels(source):
+def test_digest_is_stable_and_unlike_all_others(source):
     encoder, same = load(source), load(source)
     assert encoder.digest == same.digest
     assert len(bytes.fromhex(encoder.digest)) == 32
-    assert load(source, channels=1).digest != encoder.digest
+    assert [load(other).digest for other in SOURCES.values()].count(encoder.digest) == 1
+
+
+@pytest.mark.parametrize("source", ["pixels", "projection:x"])
+def test_digest_depends_on_the_channels_if_features_do(source):
+    assert load(source).digest != load(source, channels=1).digest
 
 
 def test_digest_depends_on_the_weights():
@@ -121,10 +161,11 @@ class BatchCenteringEncoder(ProjectionEncoder):
         return Features(vector=found.vector - found.vector.mean(0), map=found.map)
 
 
-class FixedDigestEncoder(ProjectionEncoder):
-    """A broken encoder with a constant digest."""
+class BlindEncoder(ProjectionEncoder):
+    """A broken encoder that ignores its images."""
 
-    digest = "00" * 32
+    def features(self, pixels: Tensor) -> Features:
+        return super().features(torch.zeros_like(pixels))
 
 
 def test_control_batch_dependent_encoder_is_caught():
@@ -132,28 +173,29 @@ def test_control_batch_dependent_encoder_is_caught():
         check_batches(BatchCenteringEncoder(image_size=8, channels=3))
 
 
-def test_control_fixed_digest_is_caught():
+def test_control_blind_encoder_is_caught():
     with pytest.raises(AssertionError):
-        check_normalization(FixedDigestEncoder(image_size=8, channels=3))
+        check_scale(BlindEncoder(image_size=8, channels=3))
 
 
 def test_unknown_encoder_suggests_the_nearest_and_exits_with_2():
     with pytest.raises(
         ConfigError, match="unknown encoder 'pixel'; did you mean 'pixels'"
     ) as found:
-        load_encoder("pixel", image_size=8, channels=1)
+        load("pixel")
     assert found.value.exit_code == 2
-    with pytest.raises(ConfigError, match="known: pixels"):
-        load_encoder("zzz:resnet", image_size=8, channels=1)
+    with pytest.raises(ConfigError, match=r"known: pixels, .*FILE\.onnx"):
+        load("zzz:resnet")
     with pytest.raises(ConfigError, match="takes nothing after a colon"):
-        load_encoder("pixels:fine", image_size=8, channels=1)
+        load("pixels:fine")
 
 
 def test_missing_package_names_the_install_command_and_exits_with_2(monkeypatch):
-    monkeypatch.setitem(ENCODERS, "elsewhere", "small_encoders:MissingPackageEncoder")
+    kind = Kind("small_encoders:build", packages=("torch", "a_package_of_nobody"), extra="timm")
+    monkeypatch.setitem(ENCODERS, "elsewhere", kind)
     expected = r"a_package_of_nobody.*python -m pip install 'dgaal\[timm\]'"
     with pytest.raises(MissingExtraError, match=expected) as found:
-        load_encoder("elsewhere:x", image_size=8, channels=1)
+        load("elsewhere:x")
     assert found.value.exit_code == 2
 
 
@@ -162,18 +204,26 @@ def test_image_size_is_limited_to_sides_of_the_encoder():
     assert side_for("pixels", 100, limit=32) == 32
     assert side_for("projection", 9, limit=12) == 12
     assert side_for("projection", 9, limit=4) == 8
-    check_encoder("projection", image_size=12)
-    check_encoder("pixels", image_size=0)
+    assert side_for("model.onnx", 480, limit=32) == 32  # of the pixels, not of the encoder
+    check_encoder(EncoderConfig(source="model.onnx"), image_size=224)
+    check_encoder(EncoderConfig(source="projection"), image_size=12)
+    check_encoder(EncoderConfig(), image_size=0)
     with pytest.raises(ConfigError, match=r"'pool.image_size' is 12; encoder 'pixels' takes 8, 16"):
-        check_encoder("pixels", image_size=12)
+        check_encoder(EncoderConfig(), image_size=12)
     with pytest.raises(ConfigError, match="takes 8, 16, 32, 64"):
         build_configuration({"pool": {"source": "x", "image_size": 28}})
 
 
-@pytest.mark.parametrize("name", ["margin", "coreset", "badge", "dgaal"])
-def test_rounds_run_on_an_encoder_with_frozen_weights(name, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        *((name, "projection:x") for name in ("margin", "coreset", "badge", "dgaal")),
+        ("margin", "model.onnx"),
+    ],
+)
+def test_rounds_run_on_an_encoder_with_frozen_weights(name, source, tmp_path):
     """Two rounds in memory: train, rank, label, train again."""
-    shape = task_shape("projection:x")
+    shape = task_shape(source)
     data = small_data(labeled=8)
     before = shape.encoder.digest
     method = trained(small_config(name), data, tmp_path / "0", shape=shape)

@@ -9,7 +9,7 @@ import torch
 from no_synthetic import no_synthetic_images
 
 from dgaal_cli.config.load import build_config
-from dgaal_cli.config.schema import Config
+from dgaal_cli.config.schema import Config, EncoderConfig
 from dgaal_cli.encoders.registry import load_encoder
 from dgaal_cli.ids import ItemId
 from dgaal_cli.methods.base import Method, TaskShape
@@ -27,7 +27,7 @@ TASK = ClassLearning(2)
 
 def shape_of(classes: int, *, image_size: int = 8, channels: int = 1) -> TaskShape:
     """Return the shape of a classification task with the current networks."""
-    encoder = load_encoder("pixels", image_size=image_size, channels=channels)
+    encoder = load_encoder(EncoderConfig(), image_size=image_size, channels=channels)
     return TaskShape(encoder=encoder, task=ClassLearning(classes))
 
 

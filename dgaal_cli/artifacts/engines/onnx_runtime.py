@@ -36,7 +36,12 @@ class OnnxEngine:
         threads = threads or usable_cpus()
         calls = max(1, min(calls, threads))
         model = OnnxModel(name=artifact.name, data=artifact.data)
-        self._session, self.device = start_session(model, parse_device(device), threads // calls)
+        try:
+            self._session, self.device = start_session(
+                model, parse_device(device), threads // calls
+            )
+        except ArtifactError as error:
+            raise ArtifactError(f"{artifact.name} is intact, but {error}") from error
         # A GPU runs calls one after another.
         self.calls = calls if self.device == str(CPU) else 1
         self._outputs = [info.name for info in artifact.manifest.outputs]

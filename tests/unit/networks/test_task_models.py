@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.functional import adaptive_avg_pool2d, cross_entropy
 
 from dgaal_cli.config.load import build_config
+from dgaal_cli.config.schema import EncoderConfig
 from dgaal_cli.encoders.registry import load_encoder
 from dgaal_cli.errors import ConfigError
 from dgaal_cli.methods.registry import load_method, method_names
@@ -39,7 +40,7 @@ def config_of(architecture, **changes):
 
 
 def task_model(config, *, channels=1, image_size=8, classes=2):
-    encoder = load_encoder("pixels", image_size=image_size, channels=channels)
+    encoder = load_encoder(EncoderConfig(), image_size=image_size, channels=channels)
     return encoder.task_model(config, ClassLearning(classes).head)
 
 
