@@ -38,6 +38,7 @@ WHOLE = ("meta", "class", "query", "unreadable", "lease")
 Marks = dict[str, tuple[int, str]]
 """The number of the newest row of each table of ``GROWING``, and a digest of that row."""
 
+_BATCH = 1000
 # One text of changed columns for all images in their order; an image with the defaults has none.
 _STATES = """CREATE TABLE delta.item_states AS SELECT group_concat(CASE
     WHEN need = 1 AND fence = 0 AND state = 'ok' THEN '' ELSE need || ' ' || fence || ' ' || state
@@ -168,9 +169,10 @@ def apply(connection: sqlite3.Connection, deltas: Iterable[Delta]) -> None:
     changed = _set_states(connection, states)
     schema.migrate(connection, version=header.version)
     newer = connection.execute("SELECT item_id FROM event WHERE event_id > ?", (before,))
-    changed.update(item_id for (item_id,) in newer.fetchall())
-    for item_id in sorted(changed):
-        projection.refresh(connection, ItemId(item_id))
+    changed.update(ItemId(item_id) for (item_id,) in newer.fetchall())
+    chosen = sorted(changed)
+    for start in range(0, len(chosen), _BATCH):
+        projection.refresh(connection, chosen[start : start + _BATCH])
     connection.execute("COMMIT")
 
 
@@ -201,10 +203,10 @@ def _add(connection: sqlite3.Connection, delta: Delta) -> str:
     return str(states or "")
 
 
-def _set_states(connection: sqlite3.Connection, states: str) -> set[int]:
+def _set_states(connection: sqlite3.Connection, states: str) -> set[ItemId]:
     """Set the changed columns of all images; return those with another ``need``."""
     found = connection.execute("SELECT item_id, need, fence, state FROM item ORDER BY item_id")
-    changed: set[int] = set()
+    changed: set[ItemId] = set()
     for (item_id, *old), text in zip(found.fetchall(), states.split(","), strict=False):
         need, fence, state = text.split(" ") if text else (1, 0, "ok")
         new = [int(need), int(fence), state]
@@ -213,5 +215,5 @@ def _set_states(connection: sqlite3.Connection, states: str) -> set[int]:
                 "UPDATE item SET need = ?, fence = ?, state = ? WHERE item_id = ?", (*new, item_id)
             )
             if new[0] != old[0]:
-                changed.add(item_id)
+                changed.add(ItemId(item_id))
     return changed
