@@ -75,6 +75,10 @@ class WorkspaceError(DamagedError):
     """A workspace that this version cannot use."""
 
 
+class StoreChangedError(WorkspaceError):
+    """Another program moved, replaced or overwrote the label store while it was open."""
+
+
 class CheckFailedError(DgaalError):
     """A check that the command promises (parity, health) failed."""
 

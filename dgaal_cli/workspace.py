@@ -118,6 +118,11 @@ def keep_private(root: Path) -> None:
     os.umask(0o007 if folder.stat().st_mode & stat.S_ISGID else 0o077)
 
 
+def private_mode(folder: Path) -> int:
+    """Return the mode of a private file in a folder; in a setgid folder, the group may write."""
+    return 0o660 if folder.stat().st_mode & stat.S_ISGID else 0o600
+
+
 def lock_path(root: Path, name: str) -> Path:
     """Return the path of a lock file."""
     return root / ".locks" / f"{name}.lock"

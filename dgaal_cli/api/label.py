@@ -29,10 +29,12 @@ def label(workspace: Workspace, config: Config, *, annotator: str = "") -> Gener
     Raises:
         BusyError: This annotator labels here in another process; the message names it.
         UsageError: The name is not a valid file name.
+        StoreChangedError: At the end of the block, answers are no longer in the store.
     """
     name = annotator or default_annotator()
     with open_session(workspace, config, annotator=name) as opener, closing(opener()) as session:
         yield session
+        session.check()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.presence import PoolGoneError
+from dgaal_cli.errors import StoreChangedError
 from dgaal_cli.ids import ItemId
 from dgaal_cli.labeling.annotators import OperationIds
 from dgaal_cli.labeling.answers import Answers
@@ -17,6 +18,7 @@ from dgaal_cli.labeling.files import FileChecker
 from dgaal_cli.labeling.more_images import MoreImages
 from dgaal_cli.labeling.open_round import OpenRound
 from dgaal_cli.labeling.pages import Pages
+from dgaal_cli.labeling.rescue import SessionRescue
 from dgaal_cli.labeling.rounds_report import RoundsReport, rounds_report
 from dgaal_cli.labeling.standing_answers import StandingAnswer
 from dgaal_cli.labeling.view import LabelView, NextStep, Press, QueryImage, State, join_notices
@@ -34,7 +36,9 @@ class LabelSession:
     """What a front end calls. Not thread-safe: call it from one thread.
 
     A method that writes raises ``StorageError`` where nothing was stored; the same call, with the
-    same press, may then be made again and is done once.
+    same press, may then be made again and is done once. Every method raises ``StoreChangedError``
+    if another program moved, replaced or overwrote the store; answers of this session that are no
+    longer in it are then in a file that the message names.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class LabelSession:
         self._config = config
         self._workspace = workspace
         ids = OperationIds()
+        text = load_task(config.task).text
         self._round = OpenRound(
             store,
             workspace,
@@ -63,12 +68,14 @@ class LabelSession:
             clock=clock,
             checker=checker,
             is_learner_on=config.label.learner,
-            text=load_task(config.task).text,
+            text=text,
         )
         self._answers = Answers(self._round, ids)
         self._pages = Pages(self._round, ids)
         self._more = MoreImages(self._round, workspace, lambda: self._config)
         self._serial = 0
+        self._rescue = SessionRescue(workspace.root, text)
+        store.on_change(self._rescue)
 
     def open(self, *, is_hurried: bool = False) -> LabelView:
         """Load the open query, remember this round's answers, and take the first image.
@@ -96,6 +103,18 @@ class LabelSession:
     def close(self) -> None:
         """Close the store."""
         self._store.close()
+
+    def check(self) -> None:
+        """Check that all answers of this session are still in the store.
+
+        Raises:
+            StoreChangedError: Another program removed some; the message names the file with them.
+        """
+        try:
+            self._store.watermark()
+        except StoreChangedError:
+            if self._rescue.has_lost:
+                raise
 
     def view(self, *, note: str = "", is_refused: bool = False) -> LabelView:
         """Describe where the session stands, from the store; lost images are passed over."""
@@ -221,6 +240,8 @@ class LabelSession:
         self, *, note: str = "", is_refused: bool = False, is_hurried: bool = False
     ) -> LabelView:
         self._serial += 1
+        classes = tuple(self._store.classes())
+        self._rescue.names |= {record.uid: record.name for record in classes}
         open_round, stats, query = self._round, self._round.stats, self._round.query
         image = open_round.image
         upcoming = open_round.queue.after(image)
@@ -242,7 +263,7 @@ class LabelSession:
             state=self._state(image, progress),
             round=query.round if query else None,
             strategy=query.strategy if query else "",
-            classes=tuple(self._store.classes()),
+            classes=classes,
             image=image,
             before=open_round.taken_back,
             upcoming=upcoming,

@@ -372,6 +372,20 @@ class LabelWriter(Protocol):
         ...
 
 
+class Rescue(Protocol):
+    """Handles answers that another program has removed from an open store."""
+
+    def __call__(self, lost: Sequence[AnswerRecord], stored: int, /) -> str:
+        """Return the end of the message of the ``StoreChangedError``.
+
+        Args:
+            lost: What is no longer in the store's place, as an export writes it: the current
+                answer or flag of each image, or what was taken back.
+            stored: Number of images whose answer or flag this ``Store`` has reported as stored.
+        """
+        ...
+
+
 class Store(ClassList, Images, Queries, LabelReader, LabelWriter, Protocol):
     """An open store."""
 
@@ -384,6 +398,14 @@ class Store(ClassList, Images, Queries, LabelReader, LabelWriter, Protocol):
 
     def close(self) -> None:
         """Close the store."""
+        ...
+
+    def on_change(self, rescue: Rescue) -> None:
+        """Call ``rescue`` before a ``StoreChangedError`` is raised.
+
+        Every other method raises this error if another program has moved, replaced or overwritten
+        the store. A method that writes checks this before and after its transaction.
+        """
         ...
 
     def record_artifact(self, sha256: bytes, role: str, format: str, round: int | None) -> None:

@@ -172,8 +172,10 @@ class LabelApp(App[int]):
         # The terminal is closed: finish the commit and exit.
         self.stop_training()
         self.label_screen.release_held()
-        self._bridge.close()
-        os._exit(HUNG_UP)
+        try:
+            self._bridge.close()
+        finally:
+            os._exit(HUNG_UP)
 
 
 def run(bridge: Bridge, settings: Settings) -> int:
@@ -188,6 +190,7 @@ def run(bridge: Bridge, settings: Settings) -> int:
 
     Raises:
         DgaalError: The store cannot be opened.
+        StoreChangedError: Answers of the session are no longer in the store.
     """
     try:
         app = LabelApp(bridge, bridge.start(), settings)

@@ -1,8 +1,10 @@
 """The only connection between the terminal and the label session, which runs in one thread."""
 
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from dgaal_cli.errors import BusyError, StorageError
 from dgaal_cli.labeling.rounds_report import RoundRow, RoundsReport
 from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.labeling.standing_answers import StandingAnswer
@@ -69,13 +71,19 @@ class Bridge:
         self._thread.submit(self._run, finish).result()
 
     def close(self) -> None:
-        """Finish the pending calls, then close the store."""
+        """Finish the pending calls, check the answers of the session, then close the store.
+
+        Raises:
+            StoreChangedError: Answers of this session are no longer in the store.
+        """
         if self._opening is not None:
             self._opening.exception()  # waits; ``start`` raised the exception
-        if self._session is not None:
-            self._thread.submit(self._session.close).result()
+        try:
+            if self._session is not None:
+                self._thread.submit(_check_and_close, self._session).result()
+        finally:
             self._session = None
-        self._thread.shutdown(wait=True)
+            self._thread.shutdown(wait=True)
 
     def _open(self) -> LabelView:
         self._session = self._opener()
@@ -85,3 +93,8 @@ class Bridge:
         if self._session is None:
             raise RuntimeError("the session is closed")
         return work(self._session)
+
+
+def _check_and_close(session: LabelSession) -> None:
+    with contextlib.closing(session), contextlib.suppress(BusyError, StorageError):
+        session.check()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from dgaal_cli.errors import DgaalError, UsageError
+from dgaal_cli.errors import DgaalError, StoreChangedError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.tasks.classification.label import class_label
@@ -40,7 +40,10 @@ def run_plain(
     """Ask until the query is answered or the input ends.
 
     Returns:
-        Exit code 0, or 8 if an answer could not be saved.
+        Exit code 0; 8 if an answer could not be saved, 4 if the store was changed from outside.
+
+    Raises:
+        StoreChangedError: At the end, answers of this session are no longer in the store.
     """
     session = opener()
     try:
@@ -85,7 +88,8 @@ class _LineSession:
                 self._write(str(error))
             except DgaalError as error:
                 self._write(f"NOT SAVED: {error}")
-                return 8
+                return error.exit_code if isinstance(error, StoreChangedError) else 8
+        self._session.check()
         self._write(self._closing(view))
         return 0
 

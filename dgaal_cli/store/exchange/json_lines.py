@@ -9,7 +9,7 @@ workspace. Skips and undone answers follow as lines of kind ``skip``, ``undo`` a
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,7 +17,16 @@ import msgspec
 
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
-from dgaal_cli.store.exchange.base import ExportJob, Origin, Parsed, convert, parse_json, read_lines
+from dgaal_cli.ids import ClassUid
+from dgaal_cli.store.exchange.base import (
+    ExportJob,
+    LabelText,
+    Origin,
+    Parsed,
+    convert,
+    parse_json,
+    read_lines,
+)
 from dgaal_cli.store.records import AnswerRecord, Verdict
 
 
@@ -43,9 +52,9 @@ class JsonLines:
         """Write all answers and what was withdrawn, and return the number of answers."""
         count = 0
         for answer in job.answers:
-            stream.write(_encode(answer, job))
+            stream.write(answer_line(answer, job.text, job.names))
             count += 1
-        stream.writelines(_encode(answer, job) for answer in job.withdrawn)
+        stream.writelines(answer_line(each, job.text, job.names) for each in job.withdrawn)
         return count
 
     def read(self, path: Path) -> Iterator[Parsed]:
@@ -80,11 +89,18 @@ def _parse(text: str, *, name: str, number: int) -> Parsed | None:
     return Parsed(where=where, names=(str(sample),), labels=labels, **fields)
 
 
-def _encode(answer: AnswerRecord, job: ExportJob) -> bytes:
+def answer_line(answer: AnswerRecord, text: LabelText, names: Mapping[ClassUid, str]) -> bytes:
+    """Return the line of one answer, or of what was withdrawn.
+
+    Args:
+        answer: Answer to write.
+        text: Converter of the task's labels.
+        names: Names of the classes of the label.
+    """
     document = {
         "file_name": answer.sample_id,
-        "label": job.text_of(answer) if answer.label else None,
-        "class_uid": job.text.single_class(answer.label) if answer.label else None,
+        "label": text.to_text(answer.label, names) if answer.label else None,
+        "class_uid": text.single_class(answer.label) if answer.label else None,
         "kind": answer.kind,
         "effective": answer.is_effective,
         "annotator": answer.annotator,

@@ -9,7 +9,6 @@ import contextlib
 import os
 import signal
 import sqlite3
-import stat
 import sys
 import threading
 from collections.abc import Callable, Generator
@@ -18,7 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dgaal_cli.atomic import sync_folder
-from dgaal_cli.errors import DgaalError, StorageError, UsageError, WorkspaceError
+from dgaal_cli.errors import (
+    DgaalError,
+    StorageError,
+    StoreChangedError,
+    UsageError,
+    WorkspaceError,
+)
 from dgaal_cli.escaping import show
 from dgaal_cli.scratch import scratch
 from dgaal_cli.store.instants import Clock, system_clock, to_microseconds
@@ -26,6 +31,13 @@ from dgaal_cli.store.protocol import LEASE_S
 from dgaal_cli.store.sqlite import schema
 from dgaal_cli.store.sqlite.filesystem import network_filesystem
 from dgaal_cli.store.sqlite.gate import Gate, in_use
+from dgaal_cli.store.sqlite.watch import (
+    FileWatch,
+    OutsideChangeError,
+    forget_pages,
+    primary_code,
+)
+from dgaal_cli.workspace import private_mode
 
 _STORAGE = {
     sqlite3.SQLITE_FULL: "the disk is full",
@@ -35,13 +47,13 @@ _STORAGE = {
     sqlite3.SQLITE_PERM: "permission is denied",
 }
 _BUSY_TIMEOUT_MS, _FIRST_TIMEOUT_MS = 5000, 100
-_READ_PAGE = "SELECT count(*) FROM sqlite_schema WHERE rowid = 1"
-"""Reads a page of any store, which takes SQLite's shared lock."""
 WHOLE_BYTES = 4 << 20
 """Files up to this size are checked whole at each opening, which takes about 0.1 s."""
 _NEWEST_ORPHAN = """SELECT 'event' FROM (SELECT item_id, label_id FROM event
     ORDER BY event_id DESC LIMIT 100) LEFT JOIN item i USING(item_id) LEFT JOIN label l
     USING(label_id) WHERE i.need IS NULL OR (label_id IS NOT NULL AND l.version IS NULL)"""
+_MAX_OPENINGS = 3
+"""An overlay file system may replace a file when it is opened for writing."""
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 
@@ -86,13 +98,15 @@ class Database:
         self._lock = threading.RLock()
         self._process = os.getpid()
         self._gate = Gate(path)
+        self.on_change: Callable[[], str] = lambda: "run the command again"
+        """Called after an outside change; returns the end of the message."""
         if not path.is_file():
             raise WorkspaceError(
                 f"there is no label store at {path}; restore a backup from the folder "
                 "'backups' next to it, or make a new workspace with 'dgaal init'"
             )
         with _translated_errors(path):
-            self.connection = _connect(path, is_read_only=is_read_only)
+            self.connection, self._watch = _connect_watched(path, is_read_only=is_read_only)
             try:
                 self._in_turn(lambda: _check_and_prepare(self.connection, path))
             except BaseException:
@@ -146,15 +160,21 @@ class Database:
 
     @contextmanager
     def read(self) -> Generator[Connection]:
-        """Yield a connection in a read transaction; keep it short, since it blocks writers."""
-        with self._lock, _translated_errors(self.path):
+        """Yield a connection in a read transaction; keep it short, since it blocks writers.
+
+        Raises:
+            StoreChangedError: Another program changed the file.
+        """
+        with self._lock, self._explained_errors():
             self._check_process()
             if self.connection.in_transaction:  # a read inside a write of this thread
                 yield self.connection
                 return
+            self._watch.check_path()
+            forget_pages(self.connection)
             self.connection.execute("BEGIN DEFERRED")
             try:
-                self._in_turn(lambda: self.connection.execute(_READ_PAGE).fetchone())
+                self._in_turn(lambda: self._watch.check(self.connection))
                 yield self.connection
             finally:
                 if self.connection.in_transaction:
@@ -169,7 +189,7 @@ class Database:
             self.connection.execute(f"PRAGMA busy_timeout = {_FIRST_TIMEOUT_MS}")
             read()
         except sqlite3.OperationalError as error:
-            if _primary(error) not in _BUSY:
+            if primary_code(error) not in _BUSY:
                 raise
             with contextlib.ExitStack() as queue:
                 with contextlib.suppress(StorageError):  # a read-only folder
@@ -186,20 +206,29 @@ class Database:
         Raises:
             BusyError: Another process held the store for ``gate.DEADLINE_S``.
             StorageError: The disk is full or fails; the transaction is rolled back.
+            StoreChangedError: Another program changed the file, before this or meanwhile.
         """
         if self.is_read_only:
             raise StorageError(f"{self.path} was opened for reading only")
-        with self._lock, self.gate(), _translated_errors(self.path):
-            self._check_process()
-            self.connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self.connection
-                self.connection.execute("COMMIT")
-            except BaseException:
-                # SQLite may have rolled back already, for example on a full disk.
-                if self.connection.in_transaction:
-                    self.connection.execute("ROLLBACK")
-                raise
+        with self._lock, self._explained_errors():
+            self._watch.check_path()  # the gate cannot be made in a missing folder
+            with self.gate():
+                self._check_process()
+                self._watch.check_path()
+                forget_pages(self.connection)
+                self.connection.execute("BEGIN IMMEDIATE")
+                try:
+                    self._watch.check(self.connection)
+                    yield self.connection
+                    expected = self._watch.expect(self.connection)
+                    self.connection.execute("COMMIT")
+                except BaseException:
+                    # SQLite may have rolled back already, for example on a full disk.
+                    if self.connection.in_transaction:
+                        self.connection.execute("ROLLBACK")
+                    raise
+                self._watch.known = expected
+                self._check_unchanged()  # else the transaction is in a file that is gone
 
     @contextmanager
     def gate(self) -> Generator[None]:
@@ -222,6 +251,27 @@ class Database:
             self.connection.close()
             self._gate.close()
 
+    def _check_unchanged(self) -> None:
+        self._watch.check_path()
+        forget_pages(self.connection)
+        self._watch.check(self.connection)
+
+    @contextmanager
+    def _explained_errors(self) -> Generator[None]:
+        """Translate errors; say so if another program changed the file."""
+        try:
+            with _translated_errors(self.path):
+                try:
+                    yield
+                except sqlite3.Error:
+                    with contextlib.suppress(sqlite3.Error):  # report the first error
+                        self._check_unchanged()
+                    raise
+        except OutsideChangeError as change:
+            raise StoreChangedError(
+                f"{self.path} {change} while it was open: {self.on_change()}"
+            ) from change
+
     def _check_process(self) -> None:
         if os.getpid() != self._process:  # sqlite.org/howtocorrupt.html#_carrying_an_open_database
             raise RuntimeError("a label store must be opened after the fork, in each process")
@@ -240,8 +290,7 @@ def create_file(path: Path, meta: dict[str, str]) -> None:
             with _translated_errors(path):
                 _fill(temporary, meta)
             # SQLite's own mode does not let the group write; its journals copy the mode.
-            is_shared = path.parent.stat().st_mode & stat.S_ISGID
-            temporary.chmod(0o660 if is_shared else 0o600)
+            temporary.chmod(private_mode(path.parent))
             try:
                 os.link(temporary, path)  # unlike a rename, a link never replaces a file
             except FileExistsError:
@@ -287,6 +336,20 @@ def _connect(path: Path, *, is_read_only: bool) -> Connection:
     if is_read_only:
         connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def _connect_watched(path: Path, *, is_read_only: bool) -> tuple[Connection, FileWatch]:
+    for _ in range(_MAX_OPENINGS):
+        with contextlib.suppress(OutsideChangeError):
+            watch = FileWatch(path)
+            connection = _connect(path, is_read_only=is_read_only)
+            try:
+                watch.check_path()
+            except BaseException:
+                connection.close()
+                raise
+            return connection, watch
+    raise StoreChangedError(f"{path} was moved or replaced while it was opened; try again")
 
 
 def _check_and_prepare(connection: sqlite3.Connection, path: Path) -> None:
@@ -345,7 +408,7 @@ def _translated_errors(path: Path) -> Generator[None]:
 
 def translate(error: sqlite3.Error, path: Path) -> DgaalError | None:
     """Return an error with advice for the user, or None if the error is a bug of dgaal."""
-    primary = _primary(error)
+    primary = primary_code(error)
     name = show(str(path))
     if primary in _STORAGE:
         return StorageError(
@@ -359,8 +422,3 @@ def translate(error: sqlite3.Error, path: Path) -> DgaalError | None:
             "run 'dgaal labels restore' to go back to the newest intact backup"
         )
     return None
-
-
-def _primary(error: sqlite3.Error) -> int | None:
-    code = getattr(error, "sqlite_errorcode", None)
-    return code & 0xFF if isinstance(code, int) else None

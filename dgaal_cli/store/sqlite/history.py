@@ -15,8 +15,8 @@ _LABEL = f"""SELECT i.item_id, i.sample AS sample_id, e.provenance, e.annotator,
     e.event_id, ifnull(e.made_us, e.at_us) AS at, i.is_synthetic, i.parent, {label_rows.COLUMNS}
     FROM event e JOIN item i USING(item_id) JOIN label l USING(label_id)"""  # noqa: S608
 _NEWEST_ACTION = f"""SELECT max(u.event_id) FROM event u WHERE u.item_id = e.item_id
-    AND u.annotator = e.annotator AND u.counted AND (u.event_id = e.event_id
-    OR u.event_id > e.event_id AND u.kind IN ('undo','redo')
+    AND u.annotator = e.annotator AND (u.event_id = e.event_id
+    OR u.counted AND u.event_id > e.event_id AND u.kind IN ('undo','redo')
     AND {event_rows.is_of_flag("u")} = {event_rows.is_of_flag("e")})"""  # noqa: S608 - constants
 _WITHDRAWN = f"""SELECT event_id, 0 FROM (SELECT event_id FROM answer WHERE says = 'skip'
     UNION ALL SELECT max(e.event_id) FROM event e
@@ -105,6 +105,17 @@ def answers(
         (json.dumps(current),),
     )
     return _records(AnswerRecord, rows)
+
+
+def outcome(connection: sqlite3.Connection, event_id: int) -> AnswerRecord:
+    """Return what an annotator states about an image after an event, as an export does."""
+    current = connection.execute(
+        f"""SELECT coalesce(iif({event_rows.is_of_flag("e")}, f.event_id, a.event_id), e.event_id)
+        FROM event e LEFT JOIN answer a USING(item_id, annotator)
+        LEFT JOIN flagged f USING(item_id, annotator) WHERE e.event_id = ?""",  # noqa: S608
+        (event_id,),
+    ).fetchone()[0]
+    return answers(connection, [(current, 0)])[0]
 
 
 def withdrawn(connection: sqlite3.Connection) -> list[AnswerRecord]:

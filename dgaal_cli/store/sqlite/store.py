@@ -5,7 +5,7 @@ threads may use it, one at a time.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Self, TypeVar
@@ -15,17 +15,20 @@ from dgaal_cli.escaping import show
 from dgaal_cli.ids import ItemId
 from dgaal_cli.store.classes import by_name
 from dgaal_cli.store.instants import to_iso
+from dgaal_cli.store.protocol import Rescue
 from dgaal_cli.store.records import (
     AnswerRecord,
     ClassRecord,
     EventRecord,
     ImportedLabel,
     ImportReport,
+    Undone,
 )
 from dgaal_cli.store.sqlite import answers as answer_rows
 from dgaal_cli.store.sqlite import backups, history, imports, projection, queries, tallies
 from dgaal_cli.store.sqlite import classes as class_rows
 from dgaal_cli.store.sqlite import items as item_rows
+from dgaal_cli.store.sqlite.acknowledged import Acknowledged
 from dgaal_cli.store.sqlite.connection import Connection, Database
 
 _PAGE = 1000
@@ -55,19 +58,30 @@ def _writes(operation: _Operation[_P, _T]) -> _Method[_P, _T]:
     return method
 
 
-def _appends(operation: _Operation[_P, _T]) -> _Method[_P, _T]:
-    """Like ``_writes``; makes a backup after every ``backups.EVERY`` events."""
+def _appends(
+    operation: _Operation[_P, _T], *, events_of: Callable[[_T], Iterable[int]] = lambda _: ()
+) -> _Method[_P, _T]:
+    """Like ``_writes``; makes a backup after every ``backups.EVERY`` events.
+
+    ``events_of`` returns the events of a result that the store must remember as acknowledged.
+    """
 
     def method(store: "SqliteStore", *args: _P.args, **kwargs: _P.kwargs) -> _T:
         with store.database.write() as connection:
             before = history.watermark(connection)
             result = operation(connection, *args, **kwargs)
             after = history.watermark(connection)
+            stored = [history.outcome(connection, event) for event in events_of(result)]
+        store.acknowledged.add(stored)
         if after // backups.EVERY > before // backups.EVERY:
             store.back_up_quietly()
         return result
 
     return method
+
+
+def _event_of(undone: Undone | None) -> list[int]:
+    return [undone.event_id] if undone else []
 
 
 class SqliteStore:
@@ -76,6 +90,8 @@ class SqliteStore:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.backup_problem = ""
+        self.acknowledged = Acknowledged(database.path)
+        database.on_change = self.acknowledged.explain
 
     def __enter__(self) -> Self:
         return self
@@ -135,10 +151,12 @@ class SqliteStore:
     watermark = _reads(history.watermark)
     counts = _reads(history.counts)
     latest_events = _reads(history.latest)
-    submit = _appends(answer_rows.submit)
-    submit_many = _appends(answer_rows.submit_many)
-    undo = _appends(partial(answer_rows.reverse, "undo"))
-    redo = _appends(partial(answer_rows.reverse, "redo"))
+    submit = _appends(answer_rows.submit, events_of=lambda receipt: [receipt.event_id])
+    submit_many = _appends(
+        answer_rows.submit_many, events_of=lambda receipts: [r.event_id for r in receipts]
+    )
+    undo = _appends(partial(answer_rows.reverse, "undo"), events_of=_event_of)
+    redo = _appends(partial(answer_rows.reverse, "redo"), events_of=_event_of)
     undoable = _reads(answer_rows.undoable)
     promote_synthetic = _appends(imports.promote_synthetic)
     withdrawn = _reads(history.withdrawn)
@@ -186,6 +204,9 @@ class SqliteStore:
             return dry_run.report
 
     # Maintenance
+
+    def on_change(self, rescue: Rescue) -> None:
+        self.acknowledged.rescue = rescue
 
     rebuild = _writes(projection.rebuild)
 

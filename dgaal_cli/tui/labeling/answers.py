@@ -1,6 +1,7 @@
 """Send answers to the store and show the result; "saved" is never shown before COMMIT."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 from textual.screen import Screen
@@ -19,7 +20,7 @@ from dgaal_cli.tui.bridge import (
 from dgaal_cli.tui.labeling.held_key import HeldKey
 from dgaal_cli.tui.labeling.notices import Notices
 from dgaal_cli.tui.labeling.shown_image import ShownImage
-from dgaal_cli.tui.screens.saving import block_until_saved, reason_of
+from dgaal_cli.tui.screens.saving import block_until_saved, show_failure
 from dgaal_cli.tui.settings import Settings
 from dgaal_cli.tui.widgets import captions
 from dgaal_cli.tui.widgets.scene import SaveState
@@ -186,7 +187,8 @@ class Answers:
         def take(outcome: Outcome) -> None:
             self.busy = ""
             if not isinstance(outcome, LabelView):
-                self.notices.warn(reason_of(outcome), is_bell=True)
+                warn = partial(self.notices.warn, is_bell=True)
+                show_failure(self.screen, outcome, warn)
             elif then:
                 then(outcome)
             else:

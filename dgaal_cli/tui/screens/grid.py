@@ -19,7 +19,7 @@ from dgaal_cli.tui.keymap import Keymap, spell_key
 from dgaal_cli.tui.prefetch import ImageRequest, Picture, request_for
 from dgaal_cli.tui.screens.keys import key_name
 from dgaal_cli.tui.screens.overlay import AnswerScreen
-from dgaal_cli.tui.screens.saving import block_until_saved, reason_of
+from dgaal_cli.tui.screens.saving import block_until_saved, show_failure
 from dgaal_cli.tui.settings import Settings
 from dgaal_cli.tui.widgets.bars import save_mark
 from dgaal_cli.tui.widgets.grid_view import CellShape, GridScene, GridView, grid_rows, shape_for
@@ -231,7 +231,7 @@ class GridScreen(AnswerScreen):
         """Block until a page is saved; for other calls show the error."""
         if name != "page":
             self.is_busy, self._write_call = False, ""
-            self.show_note(show(reason_of(error)))
+            show_failure(self, error, lambda reason: self.show_note(show(reason)))
             return
         self.is_failed = True
         self.draw()

@@ -28,7 +28,7 @@ from dgaal_cli.tui.phrases import answer_text
 from dgaal_cli.tui.prefetch import ImageRequest, Picture, request_for
 from dgaal_cli.tui.screens.keys import key_name
 from dgaal_cli.tui.screens.overlay import AnswerScreen
-from dgaal_cli.tui.screens.saving import block_until_saved, reason_of
+from dgaal_cli.tui.screens.saving import block_until_saved, show_failure
 from dgaal_cli.tui.settings import Settings
 from dgaal_cli.tui.widgets.bars import save_mark
 from dgaal_cli.tui.widgets.captions import key_of
@@ -101,7 +101,7 @@ class ReviewScreen(AnswerScreen):
             self.view, self.answers = outcome, found
             self._mark(self.at)
         else:
-            self.show_note(show(reason_of(outcome)))
+            show_failure(self, outcome, lambda reason: self.show_note(show(reason)))
 
     # Keys
 

@@ -5,8 +5,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from textual.screen import Screen
 
-from dgaal_cli.errors import DgaalError
-from dgaal_cli.tui.screens.dialogs import UnsavedDialog
+from dgaal_cli.errors import DgaalError, StoreChangedError
+from dgaal_cli.tui.screens.dialogs import ConfirmDialog, UnsavedDialog
 from dgaal_cli.tui.widgets.scene import SaveState
 
 UNSAVED_EXIT = 8
@@ -45,3 +45,18 @@ def block_until_saved(
 
     screen.app.bell()
     screen.app.push_screen(UnsavedDialog(reason_of(error), answer, clock), decide)
+
+
+def show_failure(screen: Screen[Any], error: Exception, notify: Callable[[str], object]) -> None:
+    """Show the error of a call that is not an answer; a changed store needs a dialog."""
+    if not isinstance(error, StoreChangedError):
+        notify(reason_of(error))
+        return
+
+    def decide(is_leaving: bool | None) -> None:  # noqa: FBT001 - Textual's signature
+        if is_leaving:
+            screen.app.exit(error.exit_code)
+
+    screen.app.bell()
+    heading = "THE LABEL STORE WAS CHANGED"
+    screen.app.push_screen(ConfirmDialog(heading, [str(error)], "leave", "back"), decide)
