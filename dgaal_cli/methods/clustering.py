@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from dgaal_cli.features.kernel import squared_distances
+
 ROWS_AT_ONCE = 1024
 MAX_CLUSTERS = 500
 MIN_CLUSTER = 6
@@ -123,9 +125,3 @@ def standardized(points: np.ndarray) -> np.ndarray:
     """Give each dimension of ``(N, Z)`` mean 0 and deviation 1; a constant one becomes 0."""
     spread = points.std(0)
     return (points - points.mean(0)) / np.where(spread > 1e-6, spread, 1.0)
-
-
-def squared_distances(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    """Squared distances ``(N, M)``, at least zero, in the precision of the points."""
-    squared = (ours**2).sum(1)[:, None] + (theirs**2).sum(1) - 2.0 * (ours @ theirs.T)
-    return np.maximum(squared, 0.0)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dgaal_cli.config.schema import Config
+from dgaal_cli.features.kernel import squared_distances
 from dgaal_cli.methods.adversarial_encoder.decoder import Decoder
 from dgaal_cli.methods.adversarial_encoder.games import Games
 from dgaal_cli.methods.adversarial_encoder.image_discriminator import ImageDiscriminator
@@ -20,7 +21,6 @@ from dgaal_cli.methods.clustering import (
     ROWS_AT_ONCE,
     Chosen,
     k_means,
-    squared_distances,
     typical_of_clusters,
 )
 from dgaal_cli.methods.k_center import k_center
