@@ -110,11 +110,9 @@ def assembling(target: Path) -> Generator[Path]:
             for inside, _, _ in os.walk(temporary):
                 sync_folder(Path(inside))
             os.replace(temporary, target)  # noqa: PTH105
-            sync_folder(target.parent)
     except OSError as error:
-        raise StorageError(
-            f"cannot write {target}: {error.strerror or error}; nothing was kept"
-        ) from error
+        raise StorageError(f"cannot write {target}: {error.strerror or error}") from error
+    _confirm(target.parent, target.name)
 
 
 def sync_file(path: Path) -> None:

@@ -264,7 +264,7 @@ class _Training:
             stopwatch=self.stopwatch,
             name=lambda item: self.store.item(item).sample_id,
             advice=NOT_FINITE_ADVICE,
-            after_stop="everything is saved, 'dgaal train' continues from there",
+            after_stop="this state is saved, and 'dgaal train' continues from there",
         )
         self.resumed_at = runner.resume()
         if self.runtime.is_main:

@@ -100,7 +100,7 @@ class Journal:
             if error is None or not self._paths():
                 shutil.rmtree(self.folder, ignore_errors=True)
             elif not isinstance(error, InterruptedRunError):  # its message already mentions it
-                error.add_note("the results so far are kept for --resume")
+                error.add_note("results up to the last save are kept for --resume")
         finally:
             os.close(self._lock)
 

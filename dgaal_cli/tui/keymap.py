@@ -93,7 +93,7 @@ _COMMANDS = {
         ("review", "Review", "r", "review and change answers"),
         ("add", "Add class", "a", "add a class"),
         ("train", "Train", "t", "finish the round now, train on the labels, ask the next images"),
-        ("quit", "Quit", "q ctrl+q", "leave; all answers are already saved"),
+        ("quit", "Quit", "q ctrl+q", "leave"),
     ),
 }
 """Name, title, keys while classes use digits, and explanation of each command, by group."""

@@ -104,7 +104,7 @@ def _verify_new(made: Path, folder: Path, *, is_delta: bool) -> None:
     except WorkspaceError as error:
         raise StorageError(
             f"a backup in {folder} cannot be read back, because the store is damaged or the "
-            "disk is full or failed; run 'dgaal labels check', and older backups are kept"
+            "disk is full or failed; no older backup was removed, run 'dgaal labels check'"
         ) from error
 
 

@@ -149,7 +149,7 @@ class Database:
             problem = f"{show(min(foreign)[1])} is missing or was changed"
         if problem:
             raise WorkspaceError(
-                f"{self.path} is damaged ({problem}); it was not changed, "
+                f"{self.path} is damaged ({problem}); "
                 "run 'dgaal labels restore' to go back to the newest intact backup"
             )
 
@@ -360,7 +360,7 @@ def _check_and_prepare(connection: sqlite3.Connection, path: Path) -> None:
 def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
     if connection.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
         raise WorkspaceError(
-            f"{path} is not a label store of dgaal; it was not changed, "
+            f"{path} is not a label store of dgaal; "
             "run 'dgaal labels restore' to replace it by the newest intact backup"
         )
     version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -418,7 +418,7 @@ def translate(error: sqlite3.Error, path: Path) -> DgaalError | None:
         return in_use(path)
     if primary in _DAMAGED:
         return WorkspaceError(
-            f"{name} is damaged or not a label store ({error}); it was not changed, "
+            f"{name} is damaged or not a label store ({error}); "
             "run 'dgaal labels restore' to go back to the newest intact backup"
         )
     return None

@@ -106,7 +106,7 @@ def check_newest(connection: sqlite3.Connection, path: Path) -> None:
         if found != correct or done != folded.done:
             raise WorkspaceError(
                 f"the current labels in {show(str(path))} do not match the newest events; "
-                "run 'dgaal labels check --mend' to recompute them, no event is lost"
+                "run 'dgaal labels check --mend' to recompute them from the events"
             )
 
 

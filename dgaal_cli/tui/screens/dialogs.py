@@ -75,7 +75,7 @@ class UnsavedDialog(Dialog[str]):
         return [
             Static(text(("Your last answer is not saved yet: ", "bold"), self._answer)),
             Static(text(self._reason), classes="gap"),
-            Static("It is kept here until it is saved.", classes="gap"),
+            Static("This terminal keeps it until it is saved or you leave.", classes="gap"),
             Static(self._keys(), id="keys", classes="gap"),
         ]
 

@@ -152,12 +152,11 @@ class TrainingDialog(Dialog[Closing]):
 
 def offer_text(steps: Sequence[Step]) -> Content:
     """Return what Enter does."""
-    saved = ("All answers are saved. ", "#8be04a")
     if not any(step.startswith("query") for step in steps):
-        return text(saved, "The budget is spent: a last training measures the result.")
+        return text("The budget is spent: a last training measures the result.")
     if "train" not in steps:
-        return text(saved, "Next: choose new images.")
-    return text(saved, "Next: train, then choose new images.")
+        return text("Next: choose new images.")
+    return text("Next: train, then choose new images.")
 
 
 def progress_text(state: TrainingState, *, elapsed_s: float, width: int = _WIDTH) -> Content:
@@ -170,7 +169,9 @@ def progress_text(state: TrainingState, *, elapsed_s: float, width: int = _WIDTH
             title = "The round is trained, but no images were chosen"
         return text((f"{title}; you can continue to label.\n", "bold #ff6b6b"), (tail, "#d7dde5"))
     if state.stage == "canceled":
-        return text(("Canceled; the state is saved and the next run resumes.", "#ffb454"))
+        return text(
+            ("Canceled; the next run resumes from the last checkpoint, if there is one.", "#ffb454")
+        )
     parts: list[str | tuple[str, str]] = []
     title = "choosing the next images" if state.is_asking else show(state.title)
     place = f"  {state.position}/{state.count}" if state.count else ""
@@ -206,7 +207,7 @@ def keys_text(state: TrainingState | None) -> Content:
         )
     if state.stage == "running":
         return keys_line(
-            ("b", "label meanwhile"), ("r", "review"), ("c", "cancel, its state is saved")
+            ("b", "label meanwhile"), ("r", "review"), ("c", "save its state and cancel")
         )
     if state.stage == "canceling":
         return keys_line(("c", "again: stop at once"))

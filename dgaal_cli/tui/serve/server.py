@@ -43,7 +43,7 @@ _PAGE = """<!DOCTYPE html>
 <script src="/static/textual.js"></script></head>
 <body><div id="terminal" class="textual-terminal"
  data-session-websocket-url="ws://{host}/ws" data-font-size="{font_size}"></div>
-<div class="closed-dialog"><p>The terminal has ended; each answer shown as saved is saved.
+<div class="closed-dialog"><p>The terminal has ended.
 Reload the page to continue.</p></div></body></html>
 """
 _STYLE = """@font-face { font-family: "Roboto Mono";
@@ -254,7 +254,7 @@ async def _serve(argv: Sequence[str], port: int, announce: Callable[[str, int], 
     finally:
         await runner.cleanup()
     raise InterruptedRunError(
-        f"the server was stopped by {signal_name(number)}; each answer shown as saved is saved",
+        f"the server was stopped by {signal_name(number)}; run the command again to continue",
         signal_number=number,
     )
 

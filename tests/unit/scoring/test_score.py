@@ -419,9 +419,8 @@ def test_results_of_a_failed_run_are_kept_for_resume(
             patched.setattr(run_module, "table_writer", lambda _: lambda *_: failing_write(None))
         with pytest.raises(StorageError, match="no room") as caught:
             run(pool, output)
-    assert (
-        _with_notes("no room", caught.value) == "no room; the results so far are kept for --resume"
-    )
+    kept = "results up to the last save are kept for --resume"
+    assert _with_notes("no room", caught.value) == f"no room; {kept}"
     assert sorted(path.name for path in pool.parent.iterdir()) == [
         ".scores.csv.dgaal-score",
         "pool",
